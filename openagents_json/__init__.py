@@ -1,0 +1,1 @@
+"""OpenAgents JSON: workflows as JSON documents, durable on Redis Streams."""
