@@ -1,1 +1,1 @@
-"""Placeholder docstring: replaced with the room's own."""
+"""Runs steps: claims and leases, draining and dispatch, the relay of due work, Celery."""

@@ -1,0 +1,62 @@
+"""Who is awake for a queue, and where its work is: hints only, see lua/bell.lua."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from eventstore.connection import Connection
+from eventstore.keys import Keyspace
+from eventstore.scripts import Script, ScriptCall, Scripts, load_text
+
+
+class Bell:
+    """The hints of one store; every call but `listen` is one short round trip."""
+
+    def __init__(self, connection: Connection, keyspace: Keyspace) -> None:
+        self._connection = connection
+        self._scripts = Scripts(connection.client)
+        self._script = Script("bell", load_text("bell.lua"))
+        self._prefix = keyspace.prefix
+
+    def _keys(self, queue: str) -> list[bytes]:
+        tag = f"{self._prefix}:{{q:{queue}}}:"
+        return [(tag + name).encode() for name in ("bell", "awake", "rung", "unanswered")]
+
+    def ring_call(self, queue: str, partitions: Sequence[int]) -> ScriptCall:
+        """Build the call that says: these partitions have work; it replies 1 when a doorbell should be sent."""
+        return ScriptCall(self._script, self._keys(queue), ["ring", *partitions])
+
+    def ring(self, queue: str, partitions: Sequence[int]) -> bool:
+        """Say that partitions have work; True when nobody is awake and the caller should send a doorbell."""
+        return bool(self._run(self.ring_call(queue, partitions)))
+
+    def woke(self, queue: str, drain: str, ttl_ms: int, at_most: int) -> list[int]:
+        """Register a drain that a doorbell started and take partitions to look at."""
+        return [int(p) for p in self._run(ScriptCall(self._script, self._keys(queue), ["woke", drain, ttl_ms, at_most]))]
+
+    def take(self, queue: str, drain: str, ttl_ms: int, at_most: int) -> list[int]:
+        """Stay registered for `ttl_ms` and take partitions to look at."""
+        return [int(p) for p in self._run(ScriptCall(self._script, self._keys(queue), ["take", drain, ttl_ms, at_most]))]
+
+    def hand_over(self, queue: str, drain: str, partitions: Sequence[int]) -> bool:
+        """Say that partitions have work which the drain leaves to others; True as for `ring`."""
+        return bool(self._run(ScriptCall(self._script, self._keys(queue), ["pass", drain, *partitions])))
+
+    def busy(self, queue: str, drain: str) -> bool:
+        """Say that the drain will not look at the bell for a while; True when the caller should send a doorbell."""
+        return bool(self._run(ScriptCall(self._script, self._keys(queue), ["busy", drain])))
+
+    def leave(self, queue: str, drain: str) -> list[int]:
+        """End a drain, unless there is work after all: then those partitions are its."""
+        return [int(p) for p in self._run(ScriptCall(self._script, self._keys(queue), ["leave", drain]))]
+
+    def listen(self, queue: str, block_ms: int) -> int | None:
+        """Block until a partition has work, at most `block_ms`; uses a connection of its own."""
+        reply = self._connection.blocking_call(block_ms, b"BZPOPMIN", self._keys(queue)[0], block_ms / 1000)
+        return int(reply[1]) if reply else None
+
+    def _run(self, call: ScriptCall) -> object:
+        reply = self._scripts.run_many([call])[0]
+        if isinstance(reply, Exception):
+            raise reply
+        return reply

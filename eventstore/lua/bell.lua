@@ -1,0 +1,41 @@
+#!lua
+-- bell: who is awake for a queue, and which partitions have work for it. All of it is hints: losing it costs time only.
+-- KEYS 1 <prefix>:{q:<queue>}:bell     zset  partitions with work, score = since when (ms)
+--      2 <prefix>:{q:<queue>}:awake    zset  drains that will look at the bell soon, score = until when (ms)
+--      3 <prefix>:{q:<queue>}:rung     string, expires: a doorbell is on its way
+--      4 <prefix>:{q:<queue>}:unanswered string, doorbells since a drain last woke: the pause between them doubles
+-- ARGV 1 ring partition.. | pass drain partition.. | take drain ttl_ms at_most | leave drain | busy drain | woke drain ttl_ms at_most
+-- ring, pass (ring and be busy) and busy reply 1 when the caller should send a doorbell; take, woke and leave reply the partitions taken.
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local function int(x) return string.format('%.0f', x) end
+local op = ARGV[1]
+local function should_ring()
+  if redis.call('ZCARD', KEYS[1]) == 0 then return 0 end
+  if redis.call('ZCOUNT', KEYS[2], int(now), '+inf') > 0 then return 0 end
+  local count = tonumber(redis.call('GET', KEYS[4]) or '0')
+  if not redis.call('SET', KEYS[3], '1', 'NX', 'PX', int(math.min(60000, 1000 * 2 ^ math.min(count, 6)))) then return 0 end
+  redis.call('SET', KEYS[4], int(count + 1), 'EX', 3600)
+  return 1
+end
+local function pop(at_most)
+  local got, out = redis.call('ZPOPMIN', KEYS[1], at_most), {}
+  for i = 1, #got, 2 do out[#out + 1] = got[i] end
+  return out
+end
+if op == 'ring' then
+  for i = 2, #ARGV do redis.call('ZADD', KEYS[1], 'NX', int(now), ARGV[i]) end
+  return should_ring()
+elseif op == 'pass' or op == 'busy' then
+  for i = 3, #ARGV do redis.call('ZADD', KEYS[1], 'NX', int(now), ARGV[i]) end
+  redis.call('ZREM', KEYS[2], ARGV[2])
+  return should_ring()
+elseif op == 'leave' then
+  local out = pop(64)
+  if #out == 0 then redis.call('ZREM', KEYS[2], ARGV[2]) end
+  return out
+end
+if op == 'woke' then redis.call('DEL', KEYS[3], KEYS[4]) end
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', '(' .. int(now))
+redis.call('ZADD', KEYS[2], int(now + tonumber(ARGV[3])), ARGV[2])
+return pop(tonumber(ARGV[4]))

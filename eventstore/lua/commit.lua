@@ -1,0 +1,202 @@
+-- commit: one atomic step of a run. Keyspace: runs_common.lua.
+-- KEYS 1 meta 2 log 3 run:<run> 4 head:<run> 5 due
+-- ARGV 1 options (JSON) 2 commit id 3 actor 4 cause 5 run 6.. pairs: event type, event data
+-- Options: mode new|cas|fact, v and lc (what the caller folded), nf (leading events that are facts),
+--   facts {{step, fence, final 0|1}..}, guard {step, fence} (its lease must have run out), st, can, def, wf,
+--   open {{step, queue, prio, stc, delay, sts, total, event index}..}, reopen {{step, delay, sts, stc}..},
+--   shut {step..}, park/unpark {step..}, timers {{member, delay}..}, untimers {member..}, settle,
+--   claim {worker, lease ms, at most, queue}
+-- Replies {code, version, n, ms, ...}: 1 done {claims}; 2 duplicate {events since v}; 3 facts done, decision dropped {events since v};
+--   -1 conflict {events since v}; -2 ahead; -3 fenced {steps}; -4 unknown run; -6 exists; -8 lease held; -10 diverged
+local o = cjson.decode(ARGV[1])
+local CID, ACTOR, CAUSE, RUN = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local HEAD, STREAM, DUE = KEYS[4], KEYS[3], KEYS[5]
+local h = redis.call('HMGET', HEAD, 'v', 'lc', 'st', 'f')
+local v = tonumber(h[1] or '0')
+local exp = o.v or 0
+local function since(first) -- bounded: a caller that is further behind reloads
+  return redis.call('XRANGE', STREAM, int(first) .. '-0', '+', 'COUNT', 500)
+end
+local function applied(first)
+  local from = first
+  while from <= v do
+    local es = since(from)
+    if #es == 0 then return false end
+    for _, e in ipairs(es) do
+      for i = 1, #e[2], 2 do
+        if e[2][i] == 'c' and e[2][i + 1] == CID then return true end
+      end
+    end
+    from = from + #es
+  end
+  return false
+end
+local function refuse(code, extra) return { code, v, 0, NOW, extra or {} } end
+
+-- 1. Guards. Nothing is written before all of them have passed.
+local facts_only = false
+if o.mode == 'new' then
+  if v > 0 then
+    if applied(1) then return refuse(2, since(1)) end
+    return refuse(-6)
+  end
+elseif v == 0 then
+  return refuse(-4)
+elseif o.mode == 'cas' then
+  if exp > v then return refuse(-2) end
+  if exp < v then
+    if applied(exp + 1) then return refuse(2, since(exp + 1)) end
+    return refuse(-1, since(exp + 1))
+  end
+  if o.lc ~= h[2] then return refuse(-10) end
+  if o.guard then
+    local s = redis.call('HGET', HEAD, 's:' .. o.guard[1])
+    if not s then return refuse(-8) end
+    local r = parse(s)
+    if r.fence ~= o.guard[2] or (r.fence ~= '' and tonumber(r.expiry) > NOW) then return refuse(-8) end
+  end
+else
+  local lost = {}
+  for _, f in ipairs(o.facts) do
+    local s = redis.call('HGET', HEAD, 's:' .. f[1])
+    f[4] = s and parse(s)
+    if not s or f[2] == '' or f[4].fence ~= f[2] then lost[#lost + 1] = f[1] end
+  end
+  if #lost > 0 then
+    if exp < v and applied(exp + 1) then return refuse(2, since(exp + 1)) end
+    return refuse(-3, lost)
+  end
+  if exp ~= v or o.lc ~= h[2] then facts_only = true end
+end
+
+for _, s in ipairs(o.reopen or {}) do -- a record that is missing would fail below, after writes
+  if redis.call('HEXISTS', HEAD, 's:' .. s[1]) == 0 then return refuse(-10) end
+end
+
+-- 2. Events. The explicit id is the second lock: were head and log ever apart, this first write would fail.
+local total = (#ARGV - 5) / 2
+if facts_only then total = o.nf end
+local v0 = v
+local n = tonumber(redis.call('HGET', KEYS[1], 'n') or '0')
+local function append(kind, data)
+  v = v + 1
+  n = n + 1
+  redis.call('XADD', STREAM, int(v) .. '-0', 't', kind, 'd', data, 'm', int(NOW), 'n', int(n), 'c', CID, 'a', ACTOR, 'y', CAUSE)
+end
+for i = 1, total do append(ARGV[4 + 2 * i], ARGV[5 + 2 * i]) end
+local set = {}
+local gone = {}
+local drop = {}
+
+-- 3. The indexes that follow from the events.
+for _, f in ipairs(o.facts or {}) do
+  local r, key = f[4], RUN .. '|' .. f[1]
+  drop[#drop + 1] = 'l|' .. key
+  if f[3] == 1 then
+    gone[#gone + 1] = 's:' .. f[1]
+    if string.find(r.flags, 'T', 1, true) then drop[#drop + 1] = 'T|' .. key end
+  else
+    r.fence, r.worker, r.expiry, r.deadline = '', '', '0', '0'
+    redis.call('HSET', HEAD, 's:' .. f[1], pack(r))
+  end
+end
+local claims = {}
+if facts_only then
+  due_add(NOW + 300, 'w|' .. RUN)
+else
+  for _, step in ipairs(o.shut or {}) do
+    local s = redis.call('HGET', HEAD, 's:' .. step)
+    if s then
+      local r, key = parse(s), RUN .. '|' .. step
+      gone[#gone + 1] = 's:' .. step
+      drop[#drop + 1] = 'l|' .. key
+      if string.find(r.flags, 'q', 1, true) then drop[#drop + 1] = 'q|' .. key end
+      if string.find(r.flags, 'T', 1, true) then drop[#drop + 1] = 'T|' .. key end
+      if r.fence == '' then
+        redis.call('ZREM', B .. 'ready:' .. r.queue, key)
+        drop[#drop + 1] = 'r|' .. key
+      end
+    end
+  end
+  for _, s in ipairs(o.park or {}) do
+    local rec = redis.call('HGET', HEAD, 's:' .. s)
+    if rec then redis.call('ZREM', B .. 'ready:' .. parse(rec).queue, RUN .. '|' .. s) end
+  end
+  if o.untimers then for _, m in ipairs(o.untimers) do drop[#drop + 1] = m end end
+  if o.settle then drop[#drop + 1] = 'w|' .. RUN end
+end
+for i = 1, #drop, 500 do redis.call('ZREM', DUE, unpack(drop, i, math.min(i + 499, #drop))) end
+for i = 1, #gone, 500 do redis.call('HDEL', HEAD, unpack(gone, i, math.min(i + 499, #gone))) end
+if not facts_only then
+  local fence = tonumber(h[4] or '0')
+  for _, s in ipairs(o.reopen or {}) do
+    local key = RUN .. '|' .. s[1]
+    local r = parse(redis.call('HGET', HEAD, 's:' .. s[1]))
+    r.fence, r.worker, r.expiry, r.deadline, r.stc = '', '', '0', '0', int(s[4])
+    redis.call('ZREM', DUE, 'l|' .. key)
+    if s[3] > 0 then
+      due_add(NOW + s[2] + s[3], 'q|' .. key)
+      if not string.find(r.flags, 'q', 1, true) then r.flags = r.flags .. 'q' end
+    end
+    if s[2] > 0 then due_add(NOW + s[2], 'r|' .. key) else ready_add(r.queue, r.prio, key) end
+    redis.call('HSET', HEAD, 's:' .. s[1], pack(r))
+  end
+  for _, s in ipairs(o.open or {}) do
+    local key = RUN .. '|' .. s[1]
+    local r = { queue = s[2], prio = int(s[3]), attempt = '0', sv = int(v0 + s[8]), stc = int(s[4]), flags = '',
+      fence = '', worker = '', expiry = '0', deadline = '0' }
+    if s[7] > 0 then
+      r.flags = 'T'
+      due_add(NOW + s[7], 'T|' .. key)
+    end
+    local c = o.claim
+    if c and c[4] == s[2] and #claims < c[3] then
+      fence = next_fence(fence)
+      lease(r, fence, c[1], c[2])
+      due_add(r.expiry, 'l|' .. key)
+      append('StepStarted', started(s[1], r))
+      claims[#claims + 1] = { s[1], r.fence, tonumber(r.attempt), r.deadline }
+    else
+      if s[6] > 0 then
+        r.flags = r.flags .. 'q'
+        due_add(NOW + s[6], 'q|' .. key)
+      end
+      ready_add(s[2], s[3], key)
+    end
+    set[#set + 1] = 's:' .. s[1]
+    set[#set + 1] = pack(r)
+  end
+  if #claims > 0 then
+    set[#set + 1] = 'f'
+    set[#set + 1] = int(fence)
+  end
+  for _, s in ipairs(o.unpark or {}) do
+    local key, rec = RUN .. '|' .. s, redis.call('HGET', HEAD, 's:' .. s)
+    if rec and not redis.call('ZSCORE', DUE, 'r|' .. key) then
+      local r = parse(rec)
+      if r.fence == '' then ready_add(r.queue, r.prio, key) end
+    end
+  end
+  for _, t in ipairs(o.timers or {}) do due_add(NOW + t[2], t[1]) end
+  for _, name in ipairs({ 'st', 'can', 'def', 'wf' }) do
+    if o[name] then
+      set[#set + 1] = name
+      set[#set + 1] = o[name]
+    end
+  end
+end
+
+if o.mode == 'new' then redis.call('ZADD', B .. 'view:runs', int(NOW), RUN) end
+
+-- 4. One log entry and the head.
+if v > v0 then
+  redis.call('XADD', KEYS[2], int(n) .. '-' .. int(NOW), 'r', RUN, 'f', int(v0 + 1), 'l', int(v))
+  redis.call('HSET', KEYS[1], 'n', int(n))
+  set[#set + 1] = 'v'
+  set[#set + 1] = int(v)
+  set[#set + 1] = 'lc'
+  set[#set + 1] = CID
+end
+for i = 1, #set, 500 do redis.call('HSET', HEAD, unpack(set, i, math.min(i + 499, #set))) end
+if facts_only then return { 3, v, n, NOW, exp < v0 and since(exp + 1) or {} } end
+return { 1, v, n, NOW, claims }

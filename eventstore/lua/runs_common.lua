@@ -1,0 +1,60 @@
+#!lua
+-- Shared by the scripts of the run store; put before each of them.
+--
+-- Keyspace, all with one hash tag, so in one slot. B is the common part, "<prefix>:{<p>}:".
+--   B meta          hash    n: events of the partition so far
+--   B log           stream  one entry a commit, id <n>-<ms>: r run, f first version, l last version
+--   B run:<run>     stream  the truth, id <version>-0: t d m n c a y
+--   B head:<run>    hash    v version, lc last commit id, st status, can cancel asked, def definition, wf workflow,
+--                           f last fence, s:<step> record of an open step
+--   B ready:<queue> zset    <run>|<step>, score = ms - 60000 * priority: what may be claimed now
+--   B view:runs     zset    runs by start time (ms)
+--   B due           zset    ms: l|run|step lease, r|run|step retry, q|run|step schedule-to-start, T|run|step total,
+--                           R|run run limit, k|run cancel grace, w|run a decision is missing
+-- A step's record: queue|priority|attempt|scheduled version|start-to-close ms|flags|fence|worker|expiry ms|deadline ms
+-- flags: q and T tell that such a member is in due. An empty fence means: nobody holds the step.
+local B = string.sub(KEYS[1], 1, -5)
+local T = redis.call('TIME')
+local NOW = T[1] * 1000 + math.floor(T[2] / 1000)
+local US = T[1] * 1000000 + T[2]
+local function int(x) return string.format('%.0f', x) end -- tostring keeps 14 digits only
+local RECORD = '^([^|]*)|([^|]*)|(%d+)|(%d+)|(%d+)|([^|]*)|([^|]*)|([^|]*)|(%d+)|(%d+)$'
+local function parse(s)
+  local r = {}
+  r.queue, r.prio, r.attempt, r.sv, r.stc, r.flags, r.fence, r.worker, r.expiry, r.deadline = string.match(s, RECORD)
+  return r
+end
+local function pack(r)
+  return table.concat({ r.queue, r.prio, r.attempt, r.sv, r.stc, r.flags, r.fence, r.worker, r.expiry, r.deadline }, '|')
+end
+local function ready_add(queue, prio, member)
+  redis.call('ZADD', B .. 'ready:' .. queue, int(NOW - 60000 * tonumber(prio)), member)
+end
+local function due_add(at, member) redis.call('ZADD', B .. 'due', int(at), member) end
+-- A fence is a time, never a counter: after a lost tail a counter would be given out twice.
+local function next_fence(last)
+  local us, f = US, tonumber(last or '0') or 0
+  if us <= f then us = f + 1 end
+  return us
+end
+local function lease(r, fence, worker, lease_ms)
+  r.attempt = int(tonumber(r.attempt) + 1)
+  r.fence, r.worker = int(fence), worker
+  local expiry = NOW + lease_ms
+  r.deadline = '0'
+  if tonumber(r.stc) > 0 then
+    r.deadline = int(NOW + tonumber(r.stc))
+    if NOW + tonumber(r.stc) < expiry then expiry = NOW + tonumber(r.stc) end
+  end
+  r.expiry = int(expiry)
+end
+local function started(step, r)
+  return '{"attempt":' .. r.attempt .. ',"fence":"' .. r.fence .. '","step":' .. cjson.encode(step) ..
+    ',"worker":' .. cjson.encode(r.worker) .. '}'
+end
+local function unq(r, key)
+  if string.find(r.flags, 'q', 1, true) then
+    redis.call('ZREM', B .. 'due', 'q|' .. key)
+    r.flags = string.gsub(r.flags, 'q', '')
+  end
+end

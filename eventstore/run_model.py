@@ -1,0 +1,180 @@
+"""What the run store is asked and what it answers: plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+from eventstore.event import Recorded
+
+
+class Code(IntEnum):
+    """How a commit ended; the negative ones wrote nothing."""
+
+    DONE = 1
+    DUPLICATE = 2
+    FACTS_ONLY = 3
+    CONFLICT = -1
+    AHEAD = -2
+    FENCED = -3
+    UNKNOWN = -4
+    EXISTS = -6
+    HELD = -8
+    DIVERGED = -10
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A payload that is stored beside the log, under the hash of its bytes."""
+
+    sha: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimWish:
+    """A worker that would run newly scheduled steps of the same run at once."""
+
+    worker: str
+    lease_ms: int
+    at_most: int
+    queue: str
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One atomic step of a run.
+
+    `mode` is new, cas (guarded by version and last commit) or fact (guarded by the fences in `facts`, which are
+    (step, fence, final) triples; the first `fact_events` events are theirs). `options` are the index changes.
+    """
+
+    run: str
+    mode: str
+    commit_id: str
+    events: tuple[tuple[str, bytes], ...]
+    version: int = 0
+    last_commit: str = ""
+    actor: str = ""
+    cause: str = ""
+    facts: tuple[tuple[str, str, bool], ...] = ()
+    fact_events: int = 0
+    guard: tuple[str, str] | None = None
+    claim: ClaimWish | None = None
+    blobs: tuple[Blob, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A claimed attempt; `deadline_ms` is 0 when the step has no start-to-close limit."""
+
+    run: str
+    step: str
+    fence: str
+    attempt: int
+    deadline_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The answer to a commit: `events` are those the caller had not folded, `fenced` the steps that it no longer holds."""
+
+    code: Code
+    version: int
+    position: int
+    time_ms: int
+    leases: tuple[Lease, ...] = ()
+    events: tuple[Recorded, ...] = ()
+    fenced: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A step taken from a ready set: `events` hold the whole history, or just the event that scheduled the step."""
+
+    lease: Lease
+    version: int
+    commit: str
+    scheduled_version: int
+    events: tuple[Recorded, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRequest:
+    """Take up to `at_most` steps of a queue in a partition."""
+
+    partition: int
+    queue: str
+    at_most: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimReply:
+    """What was taken, and how much is left."""
+
+    partition: int
+    left: int
+    time_ms: int
+    claimed: tuple[Claimed, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DueMember:
+    """Something whose time has come.
+
+    `kind` is l (lease lost), o (start-to-close over), q (schedule-to-start over), T (total over), R (run limit over),
+    k (cancel grace over) or w (a decision is missing).
+    """
+
+    kind: str
+    run: str
+    step: str
+    fence: str
+    member: str
+
+
+@dataclass(frozen=True, slots=True)
+class DueReply:
+    """What is due in a partition; `next_ms` is -1 when nothing waits.
+
+    `ready` is (queue, count, age of the oldest in ms); `moved` are the queues that got a step back from a wait.
+    """
+
+    partition: int
+    time_ms: int
+    next_ms: int
+    members: tuple[DueMember, ...]
+    ready: tuple[tuple[str, int, int], ...]
+    moved: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class RunHead:
+    """The head of a run: status, versions and the records of its open steps."""
+
+    run: str
+    version: int
+    last_commit: str
+    status: str
+    definition: str
+    workflow: str
+    cancel: bool
+    steps: Mapping[str, StepRecord]
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """What the head knows of an open step; an empty fence means that nobody holds it."""
+
+    queue: str
+    priority: int
+    attempt: int
+    scheduled_version: int
+    flags: str
+    fence: str
+    worker: str
+    expiry_ms: int
+    deadline_ms: int

@@ -1,0 +1,299 @@
+"""The log as a work store: runs are committed, claimed, extended and found again, each in one atomic script.
+
+The layout is that of `RedisStreamStore`, so whatever is committed here can be read, tailed and projected there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from eventstore.codec import parse_entry
+from eventstore.connection import Connection, retrying
+from eventstore.errors import EventStoreError
+from eventstore.event import Recorded
+from eventstore.keys import Keyspace
+from eventstore.run_model import (
+    ClaimRequest,
+    ClaimReply,
+    Claimed,
+    Code,
+    Commit,
+    Committed,
+    DueMember,
+    DueReply,
+    Lease,
+    RunHead,
+    StepRecord,
+)
+from eventstore.scripts import PlainCall, Script, ScriptCall, Scripts, load_text
+
+Call = ScriptCall | PlainCall
+
+
+def _script(name: str) -> Script:
+    return Script(name, load_text("runs_common.lua") + load_text(f"{name}.lua"))
+
+
+@dataclass(frozen=True, slots=True)
+class Exchanged:
+    """The replies of one pipeline: to its commits, to its claims, and to the calls that came after them."""
+
+    commits: list[Committed]
+    claims: list[ClaimReply]
+    after: list[Any]
+
+
+class RunStore:
+    """Commits, claims, leases and due members of runs; every call is one round trip unless it says otherwise."""
+
+    def __init__(self, connection: Connection, keyspace: Keyspace, *, whole_history: int = 24) -> None:
+        self.keys = keyspace
+        self._connection = connection
+        self._scripts = Scripts(connection.client)
+        self._commit, self._claim = _script("commit"), _script("claim")
+        self._beat, self._due = _script("beat"), _script("due")
+        self._whole = whole_history
+
+    def call(self, calls: Sequence[Call]) -> list[Any]:
+        """Send calls in one pipeline and give their replies; the first one that failed is raised.
+
+        The pipeline is sent again after a lost connection: every call here is safe to repeat.
+        """
+        replies = retrying(lambda: self._scripts.run_many(calls))
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise reply
+        return replies
+
+    # -- commits and claims ------------------------------------------------------------------------------
+
+    def commit(self, commit: Commit) -> Committed:
+        """Carry out one commit."""
+        return self.exchange([commit]).commits[0]
+
+    def exchange(
+        self,
+        commits: Sequence[Commit],
+        claims: Sequence[ClaimRequest] = (),
+        *,
+        worker: str = "",
+        lease_ms: int = 0,
+        before: Sequence[Call] = (),
+        after: Sequence[Call] = (),
+    ) -> Exchanged:
+        """Carry out commits and claims in one pipeline: finishing, fetching and ringing are one round trip."""
+        calls: list[Call] = list(before)
+        for commit in commits:
+            if commit.blobs:
+                partition = self.keys.partition_of(commit.run)
+                calls += [PlainCall((b"SET", self.keys.blob(partition, b.sha), b.data)) for b in commit.blobs]
+            calls.append(self.commit_call(commit))
+        first = len(calls)
+        calls += [self.claim_call(claim, worker, lease_ms) for claim in claims]
+        calls += after
+        replies = self.call(calls)
+        scripts = [r for call, r in zip(calls[len(before) : first], replies[len(before) : first], strict=True)
+                   if isinstance(call, ScriptCall)]
+        return Exchanged(
+            [self.committed(commit, reply) for commit, reply in zip(commits, scripts, strict=True)],
+            [self.claimed(claim, replies[first + i]) for i, claim in enumerate(claims)],
+            replies[first + len(claims) :],
+        )
+
+    def commit_call(self, commit: Commit) -> ScriptCall:
+        """Build the script call of a commit, for a pipeline of the caller's."""
+        keys, partition = self.keys, self.keys.partition_of(commit.run)
+        args: list[Any] = [_options(commit), commit.commit_id, commit.actor, commit.cause, commit.run]
+        for kind, data in commit.events:
+            args += (kind, data)
+        names = [
+            keys.meta(partition),
+            keys.log(partition),
+            keys.stream(commit.run),
+            keys.head(commit.run),
+            keys.due(partition),
+        ]
+        return ScriptCall(self._commit, names, args)
+
+    def committed(self, commit: Commit, reply: list[Any]) -> Committed:
+        """Read the reply of a commit."""
+        code, version, position, time_ms, extra = reply
+        code = Code(code)
+        if code is Code.DONE:
+            leases = tuple(Lease(commit.run, s.decode(), f.decode(), a, int(d)) for s, f, a, d in extra)
+            return Committed(code, version, position, time_ms, leases)
+        if code is Code.FENCED:
+            return Committed(code, version, position, time_ms, fenced=tuple(s.decode() for s in extra))
+        return Committed(code, version, position, time_ms, events=self._parse(commit.run, extra))
+
+    def claim_call(self, claim: ClaimRequest, worker: str, lease_ms: int) -> ScriptCall:
+        """Build the script call of a claim."""
+        keys, partition = self.keys, claim.partition
+        names = [keys.meta(partition), keys.log(partition), keys.due(partition), keys.ready(partition, claim.queue)]
+        return ScriptCall(self._claim, names, [claim.at_most, worker, lease_ms, self._whole])
+
+    def claimed(self, claim: ClaimRequest, reply: list[Any]) -> ClaimReply:
+        """Read the reply of a claim."""
+        left, now, *items = reply
+        taken = []
+        for run_, step, fence, attempt, deadline, version, commit, scheduled, entries in items:
+            run = run_.decode()
+            lease = Lease(run, step.decode(), fence.decode(), attempt, int(deadline))
+            taken.append(Claimed(lease, version, commit.decode(), scheduled, self._parse(run, entries)))
+        return ClaimReply(claim.partition, left, now, tuple(taken))
+
+    def _parse(self, run: str, entries: Iterable[Any]) -> tuple[Recorded, ...]:
+        partition = self.keys.partition_of(run)
+        return tuple(parse_entry(run, partition, entry) for entry in entries)
+
+    # -- leases and time ---------------------------------------------------------------------------------
+
+    def beat(self, leases: Sequence[Lease], lease_ms: int) -> list[int]:
+        """Extend leases; for each of them 1 held, 2 held and the run is asked to cancel, 0 lost."""
+        by_partition: dict[int, list[int]] = {}
+        for index, lease in enumerate(leases):
+            by_partition.setdefault(self.keys.partition_of(lease.run), []).append(index)
+        calls: list[Call] = []
+        for partition, members in by_partition.items():
+            args: list[Any] = [lease_ms]
+            for index in members:
+                args += (leases[index].run, leases[index].step, leases[index].fence)
+            calls.append(ScriptCall(self._beat, [self.keys.meta(partition), self.keys.due(partition)], args))
+        out = [0] * len(leases)
+        for members, reply in zip(by_partition.values(), self.call(calls) if calls else (), strict=True):
+            for index, held in zip(members, reply, strict=True):
+                out[index] = held
+        return out
+
+    def due(
+        self, partitions: Sequence[int], queues: Sequence[str], *, at_most: int = 200, push_ms: int = 5000
+    ) -> list[DueReply]:
+        """Take what is due; members are pushed forward by `push_ms`, never removed here."""
+        calls = [
+            ScriptCall(self._due, [self.keys.meta(p), self.keys.due(p)], [at_most, push_ms, *queues])
+            for p in partitions
+        ]
+        replies = self.call(calls) if calls else []
+        return [_due_reply(p, queues, reply) for p, reply in zip(partitions, replies, strict=True)]
+
+    # -- reads -------------------------------------------------------------------------------------------
+
+    def read(self, wanted: Sequence[tuple[str, int]]) -> list[tuple[Recorded, ...]]:
+        """Read the events of several runs, each after a version."""
+        calls = [PlainCall((b"XRANGE", self.keys.stream(run), f"{after + 1}-0", b"+")) for run, after in wanted]
+        replies = self.call(calls) if calls else []
+        return [self._parse(run, entries) for (run, _), entries in zip(wanted, replies, strict=True)]
+
+    def heads(self, runs: Sequence[str]) -> list[RunHead | None]:
+        """Read the heads of several runs; None where there is no such run."""
+        calls = [PlainCall((b"HGETALL", self.keys.head(run))) for run in runs]
+        replies = self.call(calls) if calls else []
+        return [_head(run, _pairs(reply)) for run, reply in zip(runs, replies, strict=True)]
+
+    def statuses(self, runs: Sequence[str]) -> list[str]:
+        """Read the statuses of several runs; empty where there is no such run."""
+        calls = [PlainCall((b"HGET", self.keys.head(run), b"st")) for run in runs]
+        return [(reply or b"").decode() for reply in (self.call(calls) if calls else [])]
+
+    def blobs(self, wanted: Sequence[tuple[int, str]]) -> list[bytes]:
+        """Read payloads that are stored beside the log.
+
+        Raises BlobMissing.
+        """
+        replies = self.call([PlainCall((b"GET", self.keys.blob(p, sha))) for p, sha in wanted]) if wanted else []
+        for (partition, sha), reply in zip(wanted, replies, strict=True):
+            if reply is None:
+                raise BlobMissing(partition, sha)
+        return replies
+
+    def recent(self, at_most: int, *, before_ms: int | None = None) -> list[tuple[str, int]]:
+        """List runs by start time, newest first, with the time in ms."""
+        top = f"({before_ms}" if before_ms is not None else "+inf"
+        names = [self.keys.view(p, "runs") for p in range(self.keys.partitions)]
+        calls = [
+            PlainCall((b"ZRANGE", name, top, b"-inf", b"BYSCORE", b"REV", b"LIMIT", 0, at_most, b"WITHSCORES"))
+            for name in names
+        ]
+        found: list[tuple[str, int]] = []
+        for reply in self.call(calls):
+            flat = [x for item in reply for x in item] if reply and isinstance(reply[0], list) else reply
+            found += [(flat[i].decode(), int(float(flat[i + 1]))) for i in range(0, len(flat), 2)]
+        found.sort(key=lambda item: (-item[1], item[0]))
+        return found[:at_most]
+
+    def wait(self, run: str, after: int, block_ms: int) -> tuple[Recorded, ...]:
+        """Block until the run has events after a version, at most `block_ms`; uses a connection of its own."""
+        reply = self._connection.blocking_call(
+            block_ms, b"XREAD", b"COUNT", 500, b"BLOCK", block_ms, b"STREAMS", self.keys.stream(run), f"{after}-0"
+        )
+        if not reply:
+            return ()
+        entries = next(iter(reply.values())) if isinstance(reply, dict) else reply[0][1]
+        return self._parse(run, entries)
+
+
+class BlobMissing(EventStoreError):
+    """A payload that an event refers to is not in the store."""
+
+    def __init__(self, partition: int, sha: str) -> None:
+        self.partition, self.sha = partition, sha
+        super().__init__(f"payload {sha} of partition {partition} is missing; restore it from a backup of the store")
+
+
+def _options(commit: Commit) -> str:
+    options = dict(commit.options)
+    options["mode"] = commit.mode
+    if commit.mode != "new":
+        options["v"], options["lc"] = commit.version, commit.last_commit
+    if commit.mode == "fact":
+        options["facts"] = [[step, fence, int(final)] for step, fence, final in commit.facts]
+        options["nf"] = commit.fact_events
+    if commit.guard:
+        options["guard"] = commit.guard
+    if commit.claim:
+        wish = commit.claim
+        options["claim"] = [wish.worker, wish.lease_ms, wish.at_most, wish.queue]
+    return json.dumps(options, separators=(",", ":"))
+
+
+def _due_reply(partition: int, queues: Sequence[str], reply: list[Any]) -> DueReply:
+    now, next_ms, members, report, moved = reply
+    found = []
+    for member_, kind, fence in members:
+        member = member_.decode()
+        run, _, step = member[2:].partition("|")
+        found.append(DueMember(kind.decode(), run, step, fence.decode(), member))
+    ready = tuple((queue, count, age) for queue, (count, age) in zip(queues, report, strict=True))
+    return DueReply(partition, now, next_ms, tuple(found), ready, frozenset(queue.decode() for queue in moved))
+
+
+def _pairs(reply: Any) -> dict[bytes, bytes]:
+    if isinstance(reply, dict):
+        return reply
+    return dict(zip(reply[::2], reply[1::2], strict=True))
+
+
+def _head(run: str, fields: Mapping[bytes, bytes]) -> RunHead | None:
+    if not fields:
+        return None
+    text = {key.decode(): value.decode() for key, value in fields.items()}
+    return RunHead(
+        run=run,
+        version=int(text.get("v", "0")),
+        last_commit=text.get("lc", ""),
+        status=text.get("st", ""),
+        definition=text.get("def", ""),
+        workflow=text.get("wf", ""),
+        cancel=text.get("can") == "1",
+        steps={key[2:]: _record(value) for key, value in text.items() if key.startswith("s:")},
+    )
+
+
+def _record(value: str) -> StepRecord:
+    queue, priority, attempt, scheduled, _, flags, fence, worker, expiry, deadline = value.split("|")
+    return StepRecord(
+        queue, int(priority), int(attempt), int(scheduled), flags, fence, worker, int(expiry), int(deadline)
+    )

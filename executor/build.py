@@ -1,0 +1,131 @@
+"""From a decision to the commit that carries it out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from eventstore.run_model import ClaimWish, Commit, Lease
+from executor.journal import Limits, PayloadOverLimit, encode
+from executor.sessions import Session
+from openagents_json.workflow import commands as cmd
+from openagents_json.workflow.changes import Changes, changes
+from openagents_json.workflow.decide import Decision, decision
+from openagents_json.workflow.turn import RUN
+from openagents_json.workflow.types import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A commit with the decision behind it; `opens` counts claimable steps by queue."""
+
+    commit: Commit
+    decision: Decision
+    changes: Changes
+    opens: dict[str, int]
+
+
+def build(
+    session: Session,
+    command: cmd.Command,
+    commit_id: str,
+    *,
+    actor: str,
+    cause: str = "",
+    leases: Sequence[Lease] = (),
+    guard: tuple[str, str] | None = None,
+    wish: ClaimWish | None = None,
+    limits: Limits,
+    settle: bool = False,
+) -> Built | None:
+    """Decide on a session and build the commit; None when nothing happens.
+
+    Payloads over the limit become failures of their step. Raises Rejected.
+    """
+    refused: dict[str, dict[str, Json]] = {}
+    while True:
+        made = decision(session.plan, session.state, command, refused)
+        if not made.events and not settle:
+            return None
+        try:
+            encoded = encode(made.events, limits)
+        except PayloadOverLimit as error:
+            command = _refuse(command, error, refused)
+            continue
+        break
+    moved = changes(session.plan, session.state, made.events, made.state)
+    commit = Commit(
+        run=session.run,
+        mode="fact" if leases else ("new" if isinstance(command, cmd.StartRun) else "cas"),
+        commit_id=commit_id,
+        events=encoded.events,
+        version=session.version,
+        last_commit=session.commit,
+        actor=actor,
+        cause=cause or session.commit,
+        facts=tuple((x.step, x.fence, x.step not in made.state.open_steps) for x in leases),
+        fact_events=made.facts,
+        guard=guard,
+        claim=wish,
+        blobs=encoded.blobs,
+        options=_options(session, moved, {x.step for x in leases}, settle or isinstance(command, cmd.Advance)),
+    )
+    return Built(commit, made, moved, _opens(session, moved))
+
+
+def _refuse(command: cmd.Command, error: PayloadOverLimit, refused: dict[str, dict[str, Json]]) -> cmd.Command:
+    described: dict[str, Json] = {"type": "PayloadTooLarge", "message": str(error), "retryable": False}
+    key = error.step or RUN
+    if isinstance(command, cmd.StartRun) and (error.step is None or key in refused):
+        raise error
+    if isinstance(command, cmd.RecordOutcomes) and any(x.step == key for x in command.outcomes):
+        return cmd.RecordOutcomes(
+            tuple(cmd.Failed(x.step, x.attempt, described) if x.step == key else x for x in command.outcomes)
+        )
+    if key in refused:
+        raise error
+    refused[key] = described
+    return command
+
+
+def _opens(session: Session, moved: Changes) -> dict[str, int]:
+    opens: dict[str, int] = {}
+    for opened in moved.opened:
+        opens[opened.queue] = opens.get(opened.queue, 0) + 1
+    for reopened in moved.reopened:
+        if not reopened.delay_ms:
+            queue = session.plan.steps[reopened.step].queue
+            opens[queue] = opens.get(queue, 0) + 1
+    for step in moved.unpark:
+        queue = session.plan.steps[step].queue
+        opens[queue] = opens.get(queue, 0) + 1
+    return opens
+
+
+def _options(session: Session, moved: Changes, facts: set[str], settle: bool) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    if moved.status:
+        options["st"] = moved.status
+    if moved.cancel:
+        options["can"] = "1"
+    if moved.opened:
+        options["open"] = [
+            [o.step, o.queue, o.priority, o.start_to_close_ms, 0, o.schedule_to_start_ms, o.total_ms, o.index]
+            for o in moved.opened
+        ]
+    if moved.reopened:
+        options["reopen"] = [
+            [r.step, r.delay_ms, r.schedule_to_start_ms, r.start_to_close_ms] for r in moved.reopened
+        ]
+    shut = [step for step in moved.shut if step not in facts]
+    for name, steps in (("shut", shut), ("park", moved.park), ("unpark", moved.unpark)):
+        if steps:
+            options[name] = list(steps)
+    if moved.timers:
+        options["timers"] = [[f"{kind}|{session.run}", delay] for kind, delay in moved.timers]
+    if moved.untimers:
+        options["untimers"] = [f"{kind}|{session.run}" for kind in moved.untimers]
+    if settle:
+        options["settle"] = True
+    return options

@@ -1,0 +1,50 @@
+"""Immutable definitions of workflows, by content hash: stored once, compiled once a process."""
+
+from __future__ import annotations
+
+from eventstore import codec
+from eventstore.errors import EventStoreError
+from eventstore.run_store import RunStore
+from eventstore.scripts import PlainCall
+from openagents_json.workflow.plan import Plan, PlanCache
+from openagents_json.workflow.types import Json
+
+
+class DefinitionMissing(EventStoreError):
+    """A run refers to a definition that the store does not hold."""
+
+    def __init__(self, digest: str) -> None:
+        self.digest = digest
+        super().__init__(f"definition {digest} is not in the store; restore it from a backup of the store")
+
+
+class Definitions:
+    """The store's definitions with this process's compiled plans."""
+
+    def __init__(self, store: RunStore, *, capacity: int = 1024) -> None:
+        self._store = store
+        self._plans = PlanCache(capacity)
+
+    def compile(self, definition: Json) -> Plan:
+        """Give the plan of a bound definition."""
+        return self._plans.get(definition)
+
+    def store_call(self, plan: Plan) -> PlainCall:
+        """Build the call that stores a plan's definition; it goes before the commit that refers to it.
+
+        It is sent with every start: a store that lost its tail may have lost the definition too.
+        """
+        return PlainCall((b"SET", self._store.keys.definition(plan.hash), codec.encode(plan.definition), b"NX"))
+
+    def plan(self, digest: str) -> Plan:
+        """Give the plan of a stored definition.
+
+        Raises DefinitionMissing.
+        """
+        known = self._plans.peek(digest)
+        if known is not None:
+            return known
+        raw = self._store.call([PlainCall((b"GET", self._store.keys.definition(digest)))])[0]
+        if raw is None:
+            raise DefinitionMissing(digest)
+        return self._plans.get(codec.decode(raw))

@@ -1,0 +1,173 @@
+"""Load, fold, decide, append: one command to one run, decided again as long as others were faster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from eventstore.errors import EventStoreError
+from eventstore.run_model import Code, Committed
+from eventstore.run_store import RunStore
+from eventstore.scripts import ScriptCall
+from executor.build import Built, build
+from executor.definitions import Definitions
+from executor.journal import Limits
+from executor.ringing import Ringer
+from executor.sessions import Session, Sessions
+from openagents_json.workflow import commands as cmd
+from openagents_json.workflow import events as ev
+from openagents_json.workflow.plan import Plan
+from openagents_json.workflow.state import evolve_all, initial
+from openagents_json.workflow.types import Json
+
+TRIES = 200
+
+
+class TooContended(EventStoreError):
+    """A command lost every race for its run."""
+
+    def __init__(self, run: str) -> None:
+        self.run = run
+        super().__init__(f"run {run}: others changed it {TRIES} times in a row before this command; send it again")
+
+
+class RunExists(EventStoreError):
+    """Another commit has started a run with this id."""
+
+    def __init__(self, run: str) -> None:
+        self.run = run
+        super().__init__(f"run {run} exists already; leave the id out, or use an idempotency key to get that run")
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A run to begin; a fixed commit id makes the start repeatable."""
+
+    run: str
+    plan: Plan
+    inputs: Mapping[str, Json]
+    commit_id: str = ""
+    labels: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """What a command came to: the session after it, and whether it changed anything."""
+
+    session: Session
+    changed: bool
+    time_ms: int = 0
+
+
+class Handler:
+    """Carries out commands on runs; safe for threads."""
+
+    def __init__(
+        self,
+        store: RunStore,
+        sessions: Sessions,
+        definitions: Definitions,
+        ringer: Ringer,
+        commit_id: Callable[[], str],
+        limits: Limits,
+    ) -> None:
+        self.store, self.sessions, self.definitions, self.ringer = store, sessions, definitions, ringer
+        self.commit_id, self.limits = commit_id, limits
+
+    def start(self, starts: Sequence[Start], *, actor: str) -> list[Handled]:
+        """Start runs in one round trip; one that the same commit id started before is answered unchanged.
+
+        Raises PayloadOverLimit, and RunExists when another commit has taken the id.
+        """
+        fresh = [Session(s.run, 0, "", initial(), s.plan) for s in starts]
+        builts = [self._first(session, s, actor) for session, s in zip(fresh, starts, strict=True)]
+        plans = {s.plan.hash: s.plan for s in starts}.values()
+        replies = self.send(builts, before=[self.definitions.store_call(plan) for plan in plans])
+        handled = []
+        for session, built, reply in zip(fresh, builts, replies, strict=True):
+            if reply.code is Code.EXISTS:
+                raise RunExists(session.run)
+            if reply.code is Code.DUPLICATE:
+                handled.append(Handled(self.sessions.load(session.run), changed=False, time_ms=reply.time_ms))
+            else:
+                handled.append(Handled(self.remember(session, built, reply), changed=True, time_ms=reply.time_ms))
+        return handled
+
+    def _first(self, session: Session, start: Start, actor: str) -> Built:
+        command = cmd.StartRun(start.run, start.inputs, start.labels)
+        built = build(session, command, start.commit_id or self.commit_id(), actor=actor, limits=self.limits)
+        if built is None:
+            raise RunExists(start.run)
+        options = {**built.commit.options, "wf": start.plan.id, "def": start.plan.hash}
+        return replace(built, commit=replace(built.commit, options=options))
+
+    def handle(
+        self,
+        run: str,
+        command: cmd.Command,
+        *,
+        actor: str,
+        cause: str = "",
+        guard: tuple[str, str] | None = None,
+        settle: bool = False,
+    ) -> Handled:
+        """Carry out a command on a run.
+
+        `guard` names a step and the fence that must have expired; `settle` tells that the decision covers all that the
+        state implies. Raises RunNotFound, Rejected and TooContended.
+        """
+        session = self.sessions.get(run) or self.sessions.load(run)
+        commit_id = self.commit_id()
+        fresh = False
+        for _ in range(TRIES):
+            try:
+                built = build(
+                    session, command, commit_id, actor=actor, cause=cause, guard=guard, limits=self.limits, settle=settle
+                )
+            except cmd.Rejected:
+                if fresh:
+                    raise
+                session, fresh = self.sessions.load(run), True
+                continue
+            if built is None:
+                if fresh:
+                    return Handled(session, changed=False)
+                session, fresh = self.sessions.load(run), True
+                continue
+            reply = self.send([built])[0]
+            if reply.code is Code.DONE:
+                return Handled(self.remember(session, built, reply), bool(built.decision.events), reply.time_ms)
+            if reply.code is Code.DUPLICATE:
+                return Handled(self.sessions.extend(run, session, reply.events), changed=True, time_ms=reply.time_ms)
+            if reply.code is Code.HELD:
+                return Handled(session, changed=False)
+            session, fresh = self.catch_up(session, reply), True
+        raise TooContended(run)
+
+    def send(self, builts: Sequence[Built], before: Sequence[ScriptCall] = ()) -> list[Committed]:
+        """Send commits and the hints about what they open, in one round trip."""
+        partition = self.store.keys.partition_of
+        queues, rings = self.ringer.calls([(partition(b.commit.run), b.opens) for b in builts])
+        done = self.store.exchange([b.commit for b in builts], before=before, after=rings)
+        self.ringer.answer(queues, done.after)
+        return done.commits
+
+    def remember(
+        self, session: Session, built: Built, reply: Committed, started: Sequence[ev.StepStarted] = ()
+    ) -> Session:
+        """Give the session after a commit that was carried out as it was built, with the claims it made."""
+        if reply.version == session.version:
+            return session
+        state = evolve_all(built.decision.state, started)
+        after = replace(session, version=reply.version, commit=built.commit.commit_id, state=state)
+        self.sessions.put(after)
+        return after
+
+    def catch_up(self, session: Session, reply: Committed) -> Session:
+        """Give the session after a refused commit: fold what was missing, or reload when the log went back."""
+        if reply.code is Code.CONFLICT and len(reply.events) == reply.version - session.version:
+            return self.sessions.extend(session.run, session, reply.events)
+        self.sessions.drop(session.run)
+        return self.sessions.load(session.run)
+
+

@@ -1,0 +1,74 @@
+"""What a worker holds: claimed attempts with everything that their execution needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from eventstore.run_model import Claimed, Lease
+from executor.sessions import Session, Sessions
+from openagents_json.workflow import commands as cmd
+from openagents_json.workflow.plan import StepPlan
+from openagents_json.workflow.types import Json
+
+REPEATABLE = frozenset({"pure", "idempotent"})
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A claimed attempt: its lease, its step in the plan, and its inputs."""
+
+    lease: Lease
+    step: StepPlan
+    workflow: str
+    inputs: Mapping[str, Json]
+
+    @property
+    def component(self) -> str:
+        """Give the component reference as the document wrote it."""
+        return self.step.component or ""
+
+    @property
+    def idempotency_key(self) -> str:
+        """Give the key that is equal for all attempts of this step."""
+        return f"{self.lease.run}/{self.lease.step}"
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A job with its outcome, not yet on the log."""
+
+    job: Job
+    outcome: cmd.Outcome
+
+
+def job_of(session: Session, lease: Lease) -> Job | None:
+    """Give the job of a lease; None when the run has moved on since."""
+    step = session.state.steps.get(lease.step)
+    if step is None or step.fence != lease.fence:
+        return None
+    return Job(lease, session.plan.steps[lease.step], session.state.workflow, step.inputs)
+
+
+def jobs_of(sessions: Sessions, claimed: Sequence[Claimed]) -> list[Job]:
+    """Give the jobs of claims; histories that did not come with them are read in one more round trip."""
+    missing: dict[str, None] = {}
+    for claim in claimed:
+        run, events = claim.lease.run, claim.events
+        known = sessions.get(run)
+        if known is not None and known.version >= claim.version:
+            continue
+        start = known.version + 1 if known else 1
+        if events and events[0].version <= start <= events[-1].version and events[-1].version >= claim.version:
+            sessions.extend(run, known, events)
+        else:
+            missing[run] = None
+    if missing:
+        sessions.load_all(list(missing))
+    jobs = []
+    for claim in claimed:
+        session = sessions.get(claim.lease.run)
+        job = job_of(session, claim.lease) if session else None
+        if job is not None:
+            jobs.append(job)
+    return jobs

@@ -1,0 +1,30 @@
+"""How long steps take here: what a drain needs to know to batch short ones and to leave long ones alone."""
+
+from __future__ import annotations
+
+UNKNOWN_MS = 1e9
+WEIGHT = 0.2
+
+
+class Pace:
+    """Moving averages of durations, by component and over all; racing threads lose a sample, nothing else."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, float] = {}
+        self._all: float | None = None
+
+    def ran(self, component: str, took_ms: float) -> None:
+        """Take a duration into account."""
+        known = self._known.get(component)
+        self._known[component] = took_ms if known is None else known + WEIGHT * (took_ms - known)
+        self._all = took_ms if self._all is None else self._all + WEIGHT * (took_ms - self._all)
+
+    def expected_ms(self, component: str) -> float:
+        """Give the expected duration; a component that never ran here is expected to be long."""
+        return self._known.get(component, UNKNOWN_MS)
+
+    def batch(self, most: int) -> int:
+        """Give how many steps to claim at once: about 20 ms of work, one while nothing is known."""
+        if self._all is None:
+            return 1
+        return max(1, min(most, int(20.0 / max(self._all, 0.05))))

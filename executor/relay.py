@@ -1,0 +1,159 @@
+"""The relay: acts on what time has brought, and rings again for ready steps that nobody takes.
+
+Any number of relays may run; each takes the partitions that are its own by rendezvous hashing among the live
+processes, and overlap is harmless, because what they do are ordinary guarded commits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from collections.abc import Callable, Sequence
+
+from eventstore.errors import EventStoreError
+from eventstore.run_model import DueMember, DueReply
+from eventstore.run_store import RunStore
+from executor.clock import Clock
+from executor.handle import Handler, Handled
+from executor.sessions import BrokenHistory, RunNotFound
+from openagents_json.workflow import commands as cmd
+
+log = logging.getLogger(__name__)
+
+TICK_MS = 500
+STALE_MS = 400
+"""A ready step of this age was overlooked: its hint or its doorbell is lost."""
+
+
+def owned(partitions: int, me: str, members: Sequence[str]) -> list[int]:
+    """Give the partitions of a member by rendezvous hashing (Thaler and Ravishankar, 1998)."""
+    everyone = sorted({*members, me})
+
+    def weight(member: str, partition: int) -> bytes:
+        return hashlib.blake2b(f"{member}/{partition}".encode(), digest_size=8).digest()
+
+    return [p for p in range(partitions) if max(everyone, key=lambda m: weight(m, p)) == me]
+
+
+class Relay:
+    """One thread that moves what is due."""
+
+    def __init__(
+        self,
+        store: RunStore,
+        handler: Handler,
+        clock: Clock,
+        worker: str,
+        queues: Callable[[], Sequence[str]],
+        members: Callable[[], Sequence[str]],
+    ) -> None:
+        self._store, self._handler, self._clock, self._worker = store, handler, clock, worker
+        self._queues, self._members = queues, members
+        self._stop, self._poke = threading.Event(), threading.Event()
+        self._soon: dict[int, float] = {}
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread = threading.Thread(target=self._loop, name="openagents-relay", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; what is due stays due."""
+        self._stop.set()
+        self._poke.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def expect(self, run: str, delay_ms: int) -> None:
+        """Hear that something will be due soon, so as to be there in time."""
+        if delay_ms < TICK_MS:
+            with self._lock:
+                partition, at = self._store.keys.partition_of(run), self._clock.steady_ms() + delay_ms + 1
+                self._soon[partition] = min(at, self._soon.get(partition, at))
+            self._poke.set()
+
+    def _loop(self) -> None:
+        next_tick = 0.0
+        while not self._stop.is_set():
+            now = self._clock.steady_ms()
+            with self._lock:
+                wake = min([next_tick, *self._soon.values()])
+            if wake > now:
+                self._poke.wait((wake - now) / 1000)
+                self._poke.clear()
+                continue
+            partitions = self._taken(now)
+            if next_tick <= now:
+                partitions |= set(self._mine())
+            soonest = self._safe_tick(sorted(partitions))
+            if next_tick <= now:
+                next_tick = self._clock.steady_ms() + max(1.0, soonest)
+
+    def _taken(self, now: float) -> set[int]:
+        with self._lock:
+            taken = {partition for partition, at in self._soon.items() if at <= now}
+            for partition in taken:
+                del self._soon[partition]
+        return taken
+
+    def _safe_tick(self, partitions: Sequence[int]) -> float:
+        try:
+            return self.tick(partitions)
+        except EventStoreError as error:
+            log.warning("the relay could not look at what is due: %s", error)
+            return TICK_MS
+
+    def tick(self, partitions: Sequence[int]) -> float:
+        """Act on what is due now; gives the ms until the next member, at most a tick."""
+        soonest = float(TICK_MS)
+        ready: dict[str, list[int]] = {}
+        for reply in self._store.due(partitions, list(self._queues())):
+            for queue in self._waiting(reply):
+                ready.setdefault(queue, []).append(reply.partition)
+            for member in reply.members:
+                self._act(member)
+            if reply.next_ms >= 0:
+                soonest = min(soonest, reply.next_ms)
+        for queue, where in ready.items():
+            self._handler.ringer.announce(queue, where)
+        return soonest
+
+    def _waiting(self, reply: DueReply) -> set[str]:
+        return {*reply.moved, *(queue for queue, count, age in reply.ready if count and age > STALE_MS)}
+
+    def _mine(self) -> list[int]:
+        return owned(self._store.keys.partitions, self._worker, self._members())
+
+    def _act(self, member: DueMember) -> None:
+        try:
+            self._decide(member)
+        except (RunNotFound, cmd.Rejected):
+            return
+        except (BrokenHistory, EventStoreError) as error:
+            log.error("run %s: %s could not be acted on: %s", member.run, member.member, error)
+
+    def _decide(self, member: DueMember) -> Handled | None:
+        handle, actor = self._handler.handle, f"relay:{self._worker}"
+        match member.kind:
+            case "l":
+                command: cmd.Command = cmd.LoseLease(member.step, member.fence)
+                return handle(member.run, command, actor=actor, guard=(member.step, member.fence))
+            case "o":
+                command = cmd.TimeOutStep(member.step, "start_to_close", member.fence)
+                return handle(member.run, command, actor=actor, guard=(member.step, member.fence))
+            case "q":
+                return handle(member.run, cmd.TimeOutStep(member.step, "schedule_to_start"), actor=actor)
+            case "T":
+                return handle(member.run, cmd.TimeOutStep(member.step, "total"), actor=actor)
+            case "R":
+                return handle(member.run, cmd.TimeOutRun(), actor=actor)
+            case "k":
+                return handle(member.run, cmd.CancelRun(force=True), actor=actor)
+            case "w":
+                return handle(member.run, cmd.Advance(), actor=actor, settle=True)
+            case _:
+                log.error("run %s: due member %s is of a kind that this version does not know", member.run, member.member)
+                return None

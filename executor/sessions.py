@@ -1,0 +1,139 @@
+"""Runs as this process knows them: folded states, valid as long as the log still ends where they do.
+
+A session is a cache, never the truth: every commit is guarded by the version and the last commit that it was folded
+from, so a stale one costs a round trip and nothing else.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from eventstore.event import Recorded
+from eventstore.run_store import RunStore
+from executor.definitions import Definitions
+from executor.journal import decode_all
+from openagents_json.workflow import events as ev
+from openagents_json.workflow.plan import Plan
+from openagents_json.workflow.state import RunState, evolve_all, initial
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A folded run: `version` and `commit` say where the fold ended."""
+
+    run: str
+    version: int
+    commit: str
+    state: RunState
+    plan: Plan
+
+    def folded(self, happened: Iterable[ev.Event], version: int, commit: str) -> Session:
+        """Give the session after more events."""
+        return replace(self, version=version, commit=commit, state=evolve_all(self.state, happened))
+
+
+class RunNotFound(LookupError):
+    """There is no such run."""
+
+    def __init__(self, run: str) -> None:
+        self.run = run
+        super().__init__(f"there is no run {run!r} in this store; `openagents runs list` shows those that there are")
+
+
+class BrokenHistory(Exception):
+    """The stored events of a run are not contiguous."""
+
+    def __init__(self, run: str, expected: int, found: int) -> None:
+        self.run, self.expected, self.found = run, expected, found
+        super().__init__(f"run {run}: event {expected} is missing (found {found}); `openagents doctor` tells more")
+
+
+class Sessions:
+    """A bounded cache of sessions, safe for threads."""
+
+    def __init__(self, store: RunStore, definitions: Definitions, *, capacity: int = 4096) -> None:
+        self._store, self._definitions = store, definitions
+        self._capacity = capacity
+        self._known: OrderedDict[str, Session] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, run: str) -> Session | None:
+        """Give what is cached."""
+        with self._lock:
+            return self._known.get(run)
+
+    def put(self, session: Session) -> None:
+        """Remember a session, unless a newer one is known; closed runs are forgotten."""
+        with self._lock:
+            if session.state.closed:
+                self._known.pop(session.run, None)
+                return
+            known = self._known.get(session.run)
+            if known is None or known.version <= session.version:
+                self._known[session.run] = session
+                self._known.move_to_end(session.run)
+                if len(self._known) > self._capacity:
+                    self._known.popitem(last=False)
+
+    def drop(self, run: str) -> None:
+        """Forget a run: the log has gone back behind what was folded."""
+        with self._lock:
+            self._known.pop(run, None)
+
+    def load(self, run: str) -> Session:
+        """Read and fold a run up to its present end.
+
+        Raises RunNotFound and BrokenHistory.
+        """
+        return self.load_all([run])[0]
+
+    def load_all(self, runs: Sequence[str]) -> list[Session]:
+        """Read and fold several runs, in one round trip where their definitions are known.
+
+        Raises RunNotFound and BrokenHistory.
+        """
+        cached = [self.get(run) for run in runs]
+        tails = self._store.read([(run, s.version if s else 0) for run, s in zip(runs, cached, strict=True)])
+        sessions = []
+        for run, session, tail in zip(runs, cached, tails, strict=True):
+            if session is None and not tail:
+                raise RunNotFound(run)
+            sessions.append(self.extend(run, session, tail))
+        return sessions
+
+    def extend(self, run: str, session: Session | None, tail: Sequence[Recorded]) -> Session:
+        """Fold stored events onto a session, or onto nothing, and remember the result.
+
+        Raises BrokenHistory.
+        """
+        if session is not None:
+            tail = [item for item in tail if item.version > session.version]
+            if not tail:
+                return session
+        elif not tail:
+            raise RunNotFound(run)
+        version = session.version if session else 0
+        for item in tail:
+            version += 1
+            if item.version != version:
+                raise BrokenHistory(run, version, item.version)
+        happened = decode_all(tail, self.fetch)
+        if session is None:
+            session = self._first(run, happened)
+        session = session.folded(happened, version, tail[-1].commit)
+        self.put(session)
+        return session
+
+    def fetch(self, wanted: Sequence[tuple[str, str]]) -> list[bytes]:
+        """Read blobs, each named by run and hash."""
+        return self._store.blobs([(self._store.keys.partition_of(run), sha) for run, sha in wanted])
+
+    def _first(self, run: str, happened: Sequence[ev.Event]) -> Session:
+        begin = happened[0]
+        if not isinstance(begin, ev.RunStarted):
+            raise BrokenHistory(run, 1, 1)
+        return Session(run, 0, "", initial(), self._definitions.plan(begin.definition))
+

@@ -1,0 +1,70 @@
+"""A thread that looks after the drains of a process: a step that runs long must not hold up what waits behind it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from eventstore.errors import EventStoreError
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 0.02
+
+
+class LetsGo(Protocol):
+    """Something that can free what waits behind a long step."""
+
+    def let_go(self) -> None:
+        """Free it, if a step is running long."""
+        ...
+
+
+class Watchdog:
+    """Looks at the registered drains while there are any; sleeps otherwise."""
+
+    def __init__(self) -> None:
+        self._watched: set[LetsGo] = set()
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def watching(self, drain: LetsGo) -> Iterator[None]:
+        """Look after a drain for the time of a block."""
+        with self._lock:
+            self._watched.add(drain)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._loop, name="openagents-watchdog", daemon=True)
+                self._thread.start()
+        self._wake.set()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._watched.discard(drain)
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stop.set()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _loop(self) -> None:
+        while not self._stop.is_set():
+            self._wake.wait()
+            with self._lock:
+                drains = list(self._watched)
+                if not drains:
+                    self._wake.clear()
+            for drain in drains:
+                try:
+                    drain.let_go()
+                except EventStoreError as error:
+                    log.warning("a batch could not be released: %s", error)
+            self._stop.wait(LOOK_SECONDS)

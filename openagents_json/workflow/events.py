@@ -1,0 +1,243 @@
+"""What happened to a run: the closed union of events, past tense, and their JSON form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from typing import Any
+
+from openagents_json.workflow.types import Json
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """A run began, pinned to one definition."""
+
+    run: str
+    workflow: str
+    version: str
+    definition: str
+    inputs: Mapping[str, Json]
+    labels: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunCompleted:
+    """Every step is resolved; `output` is the result."""
+
+    output: Json = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunFailed:
+    """The run ended without a result; `step` is where, when a step was the cause."""
+
+    error: Mapping[str, Json]
+    step: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunPaused:
+    """No further step is scheduled or started; those under way finish."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunResumed:
+    """A paused run goes on."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunCancelRequested:
+    """Somebody wants the run to end; steps under way get a grace period."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunCancelled:
+    """The run ended because it was asked to."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StepScheduled:
+    """A step may be claimed; its inputs are resolved."""
+
+    step: str
+    inputs: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class StepStarted:
+    """A worker claimed an attempt; written by the claim itself."""
+
+    step: str
+    attempt: int
+    fence: str
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepCompleted:
+    """An attempt returned; `sets` are the workflow outputs that it wrote."""
+
+    step: str
+    attempt: int
+    output: Json = None
+    outputs: Mapping[str, Json] | None = None
+    sets: Mapping[str, Json] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepFailed:
+    """An attempt failed; `retry_ms` is the wait before the next one, None when this was the last.
+
+    `then` says how the document handles a last failure: fail, continue (with `output`) or goto (`goto`).
+    """
+
+    step: str
+    attempt: int
+    error: Mapping[str, Json]
+    retry_ms: int | None = None
+    then: str = "fail"
+    goto: str | None = None
+    output: Json = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepTimedOut:
+    """A time limit of the step ran out; `kind` names it; the rest is as in StepFailed."""
+
+    step: str
+    attempt: int
+    kind: str
+    error: Mapping[str, Json]
+    retry_ms: int | None = None
+    then: str = "fail"
+    goto: str | None = None
+    output: Json = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepLeaseLost:
+    """The worker of an attempt went silent; the step may be claimed again."""
+
+    step: str
+    attempt: int
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepReleased:
+    """A worker gave an attempt back unstarted; it does not count against any limit but its own."""
+
+    step: str
+    attempt: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StepRetryScheduled:
+    """The next attempt may be claimed after `delay_ms`."""
+
+    step: str
+    delay_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepSkipped:
+    """The step does not run: its condition was false, or no edge into it is alive."""
+
+    step: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepCancelled:
+    """The step was withdrawn before its outcome; a late outcome is refused."""
+
+    step: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutcomeIgnored:
+    """An outcome came after its attempt had lost the lease; kept for the record, never applied."""
+
+    step: str
+    attempt: int
+    worker: str
+    outcome: str
+
+
+Event = (
+    RunStarted
+    | RunCompleted
+    | RunFailed
+    | RunPaused
+    | RunResumed
+    | RunCancelRequested
+    | RunCancelled
+    | StepScheduled
+    | StepStarted
+    | StepCompleted
+    | StepFailed
+    | StepTimedOut
+    | StepLeaseLost
+    | StepReleased
+    | StepRetryScheduled
+    | StepSkipped
+    | StepCancelled
+    | StepOutcomeIgnored
+)
+
+CLOSING = (RunCompleted, RunFailed, RunCancelled)
+"""Event types that end a run."""
+
+_TYPES: dict[str, type[Event]] = {cls.__name__: cls for cls in Event.__args__}
+_FIELDS = {
+    name: tuple((f.name, f.default, f.default is not MISSING) for f in fields(cls)) for name, cls in _TYPES.items()
+}
+
+
+class UnknownEvent(ValueError):
+    """A stored event has a type or a shape that this version does not know."""
+
+    def __init__(self, event_type: str, reason: str) -> None:
+        self.event_type = event_type
+        super().__init__(f"event {event_type!r} cannot be read: {reason}; a newer version of the engine wrote it?")
+
+
+def type_name(event: Event) -> str:
+    """Give the stored name of an event's type."""
+    return type(event).__name__
+
+
+def to_data(event: Event) -> dict[str, Any]:
+    """Give the JSON object that is stored; fields that hold their default are left out."""
+    data = {}
+    for name, default, optional in _FIELDS[type(event).__name__]:
+        value = getattr(event, name)
+        if not (optional and value == default and type(value) is type(default)):
+            data[name] = value
+    return data
+
+
+def from_data(event_type: str, data: Mapping[str, Any]) -> Event:
+    """Read a stored event back; fields of a newer version are dropped.
+
+    Raises UnknownEvent.
+    """
+    known = _FIELDS.get(event_type)
+    if known is None:
+        raise UnknownEvent(event_type, "unknown type")
+    values = {name: data[name] for name, _, _ in known if name in data}
+    try:
+        return _TYPES[event_type](**values)
+    except TypeError as error:
+        raise UnknownEvent(event_type, str(error)) from error
