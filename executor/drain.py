@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from eventstore.errors import EventStoreError
 from eventstore.run_model import ClaimReply, ClaimRequest
 from executor.clock import Clock
 from executor.jobs import REPEATABLE, Finished, Job, jobs_of
@@ -58,6 +59,7 @@ class Drain:
         self._first_done = 0.0
         self._running_since = 0.0
         self._claims: list[int] = []
+        self._pause = threading.Event()
 
     def run(self, stop: threading.Event) -> int:
         """Drain until there is nothing left, the budget is spent or `stop` is set; gives the number of steps run."""
@@ -135,8 +137,22 @@ class Drain:
             done, self._done = self._done, []
         if not done:
             return bool(self._jobs)
-        self._take_in(self._recorder.record(done, self._wish(done, keep)), done)
+        self._take_in(self._record(done, self._wish(done, keep)), done)
         return bool(self._jobs)
+
+    def _record(self, done: Sequence[Finished], wish: Wish | None = None) -> Flushed:
+        """Record, with patience: a result must not be lost to a store that is away for a while.
+
+        When the store stays away longer than the leases last, the steps run again elsewhere; then the error is raised.
+        """
+        ends = self._clock.steady_ms() + 3 * self._runtime.settings.lease_ms
+        while True:
+            try:
+                return self._recorder.record(done, wish)
+            except EventStoreError:
+                if self._clock.steady_ms() > ends:
+                    raise
+                self._pause.wait(0.2)
 
     def _wish(self, done: Sequence[Finished], keep: bool) -> Wish:
         room = self._room()
@@ -238,7 +254,7 @@ class Drain:
         given = [Finished(job, cmd.Released(job.lease.step, job.lease.attempt, reason)) for job in jobs]
         everything = [*done, *given]
         if everything:
-            flushed = self._recorder.record(everything)
+            flushed = self._record(everything)
             for item in everything:
                 self._runtime.keeper.drop(item.job.lease)
             self._runtime.ignored(flushed.refused)

@@ -71,7 +71,7 @@ class Recorder:
             return None
         session = cached
         known = [x for x in items if _applies(session, x)]
-        out.refused += [x for x in items if x not in known]
+        out.refused += [x for x in items if x not in known and not _recorded(session, x)]
         if not known:
             return None
         claim = ClaimWish(self._worker, self._lease_ms, wish.at_most, wish.queue) if wish.at_most else None
@@ -161,6 +161,14 @@ class Recorder:
 def _applies(session: Session, item: Finished) -> bool:
     step = session.state.steps.get(item.job.lease.step)
     return step is not None and step.fence == item.job.lease.fence and step.status == "started"
+
+
+def _recorded(session: Session, item: Finished) -> bool:
+    """Tell whether an outcome is on the log already: a reply was lost, and this is the second try."""
+    step = session.state.steps.get(item.job.lease.step)
+    if step is None or step.fence != item.job.lease.fence:
+        return False
+    return step.status == "completed" if isinstance(item.outcome, cmd.Completed) else step.failures > 0
 
 
 def _merge(out: Flushed, more: Flushed) -> None:

@@ -1,0 +1,168 @@
+"""The lane of `async def` components: one event loop a process, steps claimed in bulk, no pool slot held.
+
+Three parties: the loop runs the components; the claimer thread fetches work while there is room; the recorder thread
+puts outcomes on the log, many a pipeline, and takes along what their runs schedule next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import threading
+from collections.abc import Sequence
+
+from eventstore.errors import EventStoreError
+from eventstore.run_model import ClaimRequest
+from executor.jobs import Finished, Job, jobs_of
+from executor.record import Wish
+from executor.runtime import Runtime
+from executor.step import Execution
+from openagents_json.workflow import commands as cmd
+
+log = logging.getLogger(__name__)
+
+LINGER_MS = 1000
+FLUSH_AT_MOST = 256
+
+
+class AsyncLane:
+    """Runs the asynchronous steps of one queue, at most `limit` at a time."""
+
+    def __init__(self, runtime: Runtime, execution: Execution, queue_name: str, name: str, limit: int) -> None:
+        self._runtime, self._execution, self._queue, self._name = runtime, execution, queue_name, name
+        self._limit = limit
+        self._recorder = runtime.recorder(name)
+        self._finished: queue.SimpleQueue[Finished | None] = queue.SimpleQueue()
+        self._stop = threading.Event()
+        self._room = threading.Condition()
+        self._running = 0
+        self._loop = asyncio.new_event_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._threads = [
+            threading.Thread(target=self._run_loop, name=f"openagents-loop-{queue_name}", daemon=True),
+            threading.Thread(target=self._claim_loop, name=f"openagents-claim-{queue_name}", daemon=True),
+            threading.Thread(target=self._record_loop, name=f"openagents-record-{queue_name}", daemon=True),
+        ]
+
+    def start(self) -> None:
+        """Begin."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, grace_seconds: float = 5.0) -> None:
+        """Take nothing more, wait a little for what runs, and give the rest back."""
+        self._stop.set()
+        with self._room:
+            self._room.notify_all()
+            self._room.wait_for(lambda: self._running == 0, grace_seconds)
+        self._threads[1].join()
+        self._loop.call_soon_threadsafe(self._give_up)
+        with self._room:
+            self._room.wait_for(lambda: self._running == 0, grace_seconds)
+        self._finished.put(None)
+        self._threads[2].join()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._threads[0].join()
+        self._loop.close()
+
+    def _give_up(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    def _run_loop(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+
+    # -- claiming ----------------------------------------------------------------------------------------
+
+    def _claim_loop(self) -> None:
+        while not self._stop.is_set():
+            with self._room:
+                self._room.wait_for(lambda: self._running < self._limit or self._stop.is_set())
+            try:
+                self._claim_some()
+            except EventStoreError as error:
+                log.warning("no steps could be claimed for %s: %s", self._queue, error)
+                self._stop.wait(1.0)
+
+    def _claim_some(self) -> None:
+        bell = self._runtime.ringer.bell
+        partitions = bell.take(self._queue, self._name, LINGER_MS + 200, 16)
+        if not partitions:
+            heard = bell.listen(self._queue, LINGER_MS)
+            partitions = [] if heard is None else [heard]
+        while partitions and not self._stop.is_set():
+            room = self._limit - self._running
+            if room <= 0:
+                self._runtime.ringer.hand_over(self._queue, self._name, partitions)
+                return
+            partitions = self._claim_in(partitions, room)
+
+    def _claim_in(self, partitions: Sequence[int], room: int) -> list[int]:
+        taken = partitions[:room]
+        each = min(200, max(1, room // len(taken)))
+        wanted = [ClaimRequest(p, self._queue, each) for p in taken]
+        lease_ms = self._runtime.settings.lease_ms
+        replies = self._runtime.store.exchange([], wanted, worker=self._name, lease_ms=lease_ms).claims
+        self._submit(jobs_of(self._runtime.sessions, [c for reply in replies for c in reply.claimed]))
+        return [reply.partition for reply in replies if reply.left] + list(partitions[room:])
+
+    # -- running -----------------------------------------------------------------------------------------
+
+    def _submit(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            self._runtime.keeper.hold(job)
+        with self._room:
+            self._running += len(jobs)
+        self._loop.call_soon_threadsafe(self._spawn, list(jobs))
+
+    def _spawn(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            task = self._loop.create_task(self._one(job))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _one(self, job: Job) -> None:
+        try:
+            outcome = await self._execution.run_async(job)
+        except asyncio.CancelledError:
+            outcome = cmd.Released(job.lease.step, job.lease.attempt, "the worker stops")
+        self._finished.put(Finished(job, outcome))
+
+    # -- recording ---------------------------------------------------------------------------------------
+
+    def _record_loop(self) -> None:
+        while True:
+            batch = self._batch()
+            if not batch:
+                return
+            try:
+                self._record(batch)
+            except EventStoreError as error:
+                log.error("%d outcomes could not be recorded; their leases will run out: %s", len(batch), error)
+            for item in batch:
+                self._runtime.keeper.drop(item.job.lease)
+            with self._room:
+                self._running -= len(batch)
+                self._room.notify_all()
+
+    def _batch(self) -> list[Finished]:
+        """Take what is finished, waiting for the first."""
+        batch = []
+        item = self._finished.get()
+        while item is not None:
+            batch.append(item)
+            if len(batch) >= FLUSH_AT_MOST:
+                break
+            try:
+                item = self._finished.get_nowait()
+            except queue.Empty:
+                break
+        return batch
+
+    def _record(self, batch: Sequence[Finished]) -> None:
+        at_most = 0 if self._stop.is_set() else max(1, (self._limit - self._running) // max(1, len(batch)))
+        flushed = self._recorder.record(batch, Wish(self._queue, min(at_most, 64)))
+        self._runtime.ignored(flushed.refused)
+        self._submit(flushed.jobs)

@@ -1,0 +1,162 @@
+"""What must hold of a store at any moment: one function that tests, chaos runs and `openagents doctor` share.
+
+The numbers are those of the design's list of invariants. Reads are not atomic over keys, so on a store that is being
+written to, a finding counts only when a second look confirms it: `confirmed` does that.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from eventstore.event import Recorded
+from eventstore.inspect import Inspector, PartitionView
+from eventstore.run_model import RunHead
+
+CLOSED = frozenset({"completed", "failed", "cancelled"})
+CLOSING = frozenset({"RunCompleted", "RunFailed", "RunCancelled"})
+OUTCOMES = frozenset({"StepCompleted", "StepFailed", "StepTimedOut", "StepLeaseLost", "StepReleased"})
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Violation:
+    """A broken invariant: its number, where, and what was seen."""
+
+    number: int
+    partition: int
+    run: str
+    what: str
+
+
+@dataclass(slots=True)
+class _Findings:
+    partition: int
+    items: list[Violation] = field(default_factory=list)
+
+    def add(self, number: int, run: str, what: str) -> None:
+        self.items.append(Violation(number, self.partition, run, what))
+
+
+def check(inspector: Inspector, partitions: Iterable[int]) -> list[Violation]:
+    """Check every run of some partitions."""
+    found: list[Violation] = []
+    for partition in partitions:
+        findings = _Findings(partition)
+        view = inspector.partition(partition)
+        histories = inspector.histories(view.runs)
+        _log(view, histories, findings)
+        for run, history in histories.items():
+            head = view.heads.get(run)
+            if head is None:
+                findings.add(1, run, "the run has events but no head")
+                continue
+            _versions(run, head, history, findings)
+            _attempts(run, history, findings)
+            _closing(run, head, history, view, findings)
+            _places(run, head, history, view, findings)
+        found += findings.items
+    return found
+
+
+def confirmed(inspector: Inspector, partitions: Sequence[int]) -> list[Violation]:
+    """Check twice and keep what was seen both times: a live store moves between two reads."""
+    first = set(check(inspector, partitions))
+    return sorted(first & set(check(inspector, sorted({v.partition for v in first})))) if first else []
+
+
+def _versions(run: str, head: RunHead, history: Sequence[Recorded], findings: _Findings) -> None:
+    versions = [item.version for item in history]
+    if versions != list(range(1, len(versions) + 1)):
+        findings.add(1, run, f"versions are not 1..{len(versions)}: {versions[:20]}")
+    if head.version != len(versions):
+        findings.add(1, run, f"the head says version {head.version}, the log has {len(versions)} events")
+    if history and head.last_commit != history[-1].commit:
+        findings.add(1, run, f"the head says commit {head.last_commit}, the log ends with {history[-1].commit}")
+    commits: list[str] = []
+    for item in history:
+        if not commits or commits[-1] != item.commit:
+            commits.append(item.commit)
+    for commit, count in Counter(commits).items():
+        if count > 1:
+            findings.add(6, run, f"commit {commit} is there {count} times")
+
+
+def _log(view: PartitionView, histories: Mapping[str, Sequence[Recorded]], findings: _Findings) -> None:
+    covered: dict[str, int] = {}
+    n = view.first_n
+    for entry in view.log:
+        n += entry.last - entry.first + 1
+        if entry.n != n:
+            findings.add(2, entry.stream, f"log entry {entry.n} should be {n}")
+            n = entry.n
+        if entry.first != covered.get(entry.stream, 0) + 1:
+            findings.add(2, entry.stream, f"log covers version {entry.first} after {covered.get(entry.stream, 0)}")
+        covered[entry.stream] = entry.last
+    if view.n != n:
+        findings.add(2, "", f"the counter says {view.n}, the log ends at {n}")
+    for run, history in histories.items():
+        if covered.get(run, 0) != len(history):
+            findings.add(2, run, f"the log covers {covered.get(run, 0)} of {len(history)} events")
+
+
+def _attempts(run: str, history: Sequence[Recorded], findings: _Findings) -> None:
+    scheduled: set[str] = set()
+    started: set[tuple[str, int]] = set()
+    ended: Counter[tuple[str, int]] = Counter()
+    fence = 0
+    for item in history:
+        data = item.data if isinstance(item.data, dict) else {}
+        step, attempt = str(data.get("step")), int(str(data.get("attempt", 0)))
+        if item.type == "StepScheduled":
+            scheduled.add(step)
+        elif item.type == "StepStarted":
+            if step not in scheduled:
+                findings.add(3, run, f"step {step} was started without a schedule")
+            if (step, attempt) in started:
+                findings.add(3, run, f"attempt {attempt} of step {step} was claimed twice")
+            started.add((step, attempt))
+            if int(str(data.get("fence"))) <= fence:
+                findings.add(7, run, f"the fence of step {step}, attempt {attempt} did not rise")
+            fence = int(str(data.get("fence")))
+        elif item.type in OUTCOMES and attempt:
+            ended[step, attempt] += item.type != "StepLeaseLost"
+            if (step, attempt) not in started:
+                findings.add(3, run, f"attempt {attempt} of step {step} ended without a start")
+    for (step, attempt), count in ended.items():
+        if count > 1:
+            findings.add(3, run, f"attempt {attempt} of step {step} has {count} outcomes")
+
+
+def _closing(
+    run: str, head: RunHead, history: Sequence[Recorded], view: PartitionView, findings: _Findings
+) -> None:
+    closings = [item.version for item in history if item.type in CLOSING]
+    if (head.status in CLOSED) != bool(closings):
+        findings.add(4, run, f"the head says {head.status}, the log has {len(closings)} closing events")
+    if closings and (len(closings) > 1 or closings[0] != len(history)):
+        findings.add(4, run, f"closing events at versions {closings} of {len(history)}")
+    if head.status in CLOSED:
+        left = sorted(m for m in view.due if m[2:].partition("|")[0] == run)
+        left += sorted(key for members in view.ready.values() for key in members if key.partition("|")[0] == run)
+        if left or head.steps:
+            findings.add(4, run, f"closed, but these are left: {left[:5]} {sorted(head.steps)[:5]}")
+
+
+def _places(run: str, head: RunHead, history: Sequence[Recorded], view: PartitionView, findings: _Findings) -> None:
+    if head.status in CLOSED:
+        return
+    missing = f"w|{run}" in view.due
+    awake = missing or f"k|{run}" in view.due or head.status == "paused"
+    for step, record in head.steps.items():
+        key = f"{run}|{step}"
+        ready = key in view.ready.get(record.queue, frozenset())
+        leased, waits = f"l|{key}" in view.due, f"r|{key}" in view.due
+        places = [name for name, there in (("ready", ready), ("lease", leased), ("wait", waits)) if there]
+        awake = awake or bool(places)
+        if bool(record.fence) != leased:
+            findings.add(5, run, f"step {step}: the record and the lease in due differ")
+        if len(places) > 1 or (not places and not missing and head.status == "running"):
+            findings.add(5, run, f"step {step} is in {places or 'no place'}")
+    if not awake:
+        findings.add(5, run, f"{head.status}, and nothing will wake it up")

@@ -1,0 +1,127 @@
+"""Runs one component for one attempt: context in, outcome out; nothing that a component does escapes from here."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from eventstore import codec
+from eventstore.errors import NotJson
+from executor.clock import Clock
+from executor.jobs import Job
+from executor.keeper import Held, Keeper
+from openagents_json.components.context import CancelToken, Context
+from openagents_json.components.errors import UnknownComponent, describe_error
+from openagents_json.components.registry import Component, Registry
+from openagents_json.workflow import commands as cmd
+
+log = logging.getLogger("openagents.component")
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """Turns jobs into outcomes with the components of this process."""
+
+    registry: Registry
+    keeper: Keeper
+    clock: Clock
+
+    def run(self, job: Job) -> cmd.Outcome:
+        """Run a synchronous component on the calling thread."""
+        return self._guarded(job, lambda component, context: component.invoke(job.inputs, context))
+
+    async def run_async(self, job: Job) -> cmd.Outcome:
+        """Run an asynchronous component on the calling event loop, for no longer than its start-to-close limit."""
+        try:
+            component = self.registry.resolve(job.component)
+        except UnknownComponent:
+            return _unknown(job)
+        context, token = self._context(job)
+        limit = self._left_ms(job)
+        task = asyncio.ensure_future(component.invoke(job.inputs, context))
+        token.on_cancel(_canceller(asyncio.get_running_loop(), task))
+        try:
+            output = await asyncio.wait_for(task, None if limit is None else limit / 1000)
+        except TimeoutError as error:
+            if limit is not None and self._left_ms(job) == 0:
+                return self._expired(job)
+            return _failed(job, error)
+        except asyncio.CancelledError as error:
+            if token.cancelled:
+                return _cancelled(job, token)
+            return _failed(job, error)
+        except BaseException as error:  # noqa: BLE001 - a component may raise anything
+            return _failed(job, error)
+        return self._returned(job, output)
+
+    def _guarded(self, job: Job, call: Callable[[Component, Context], Any]) -> cmd.Outcome:
+        try:
+            component = self.registry.resolve(job.component)
+        except UnknownComponent:
+            return _unknown(job)
+        context, token = self._context(job)
+        try:
+            output = call(component, context)
+        except BaseException as error:  # noqa: BLE001 - a component may raise anything, SystemExit too
+            return _cancelled(job, token) if token.cancelled else _failed(job, error)
+        return self._returned(job, output)
+
+    def _returned(self, job: Job, output: Any) -> cmd.Outcome:
+        lease = job.lease
+        if self._left_ms(job) == 0:
+            return self._expired(job)
+        try:
+            return cmd.Completed(lease.step, lease.attempt, codec.normalise(output))
+        except NotJson as error:
+            message = f"step {lease.step}: {job.component} returned what is not JSON: {error}"
+            described = {"type": "InvalidComponentOutput", "message": message, "retryable": False}
+            return cmd.Failed(lease.step, lease.attempt, described)
+
+    def _expired(self, job: Job) -> cmd.Outcome:
+        limit = job.step.timeouts.start_to_close_ms
+        return cmd.Expired(job.lease.step, job.lease.attempt, "start_to_close", limit)
+
+    def _left_ms(self, job: Job) -> int | None:
+        if not job.lease.deadline_ms:
+            return None
+        return max(0, job.lease.deadline_ms - self.clock.now_ms())
+
+    def _context(self, job: Job) -> tuple[Context, CancelToken]:
+        held: Held | None = self.keeper.held(job.lease)
+        token = held.token if held else CancelToken()
+        lease = job.lease
+        context = Context(
+            run_id=lease.run,
+            step_id=lease.step,
+            workflow_id=job.workflow,
+            attempt=lease.attempt,
+            idempotency_key=job.idempotency_key,
+            deadline_ms=lease.deadline_ms or None,
+            token=token,
+            now_ms=self.clock.now_ms,
+            on_heartbeat=lambda _details: self.keeper.heartbeat(lease),
+        )
+        return context, token
+
+
+def _canceller(loop: asyncio.AbstractEventLoop, task: asyncio.Future[Any]) -> Callable[[str], None]:
+    def cancel(_reason: str) -> None:
+        loop.call_soon_threadsafe(task.cancel)
+
+    return cancel
+
+
+def _failed(job: Job, error: BaseException) -> cmd.Outcome:
+    return cmd.Failed(job.lease.step, job.lease.attempt, describe_error(error))
+
+
+def _cancelled(job: Job, token: CancelToken) -> cmd.Outcome:
+    described = {"type": "Cancelled", "message": f"step {job.lease.step} stopped: {token.reason}", "retryable": True}
+    return cmd.Failed(job.lease.step, job.lease.attempt, described)
+
+
+def _unknown(job: Job) -> cmd.Outcome:
+    return cmd.Released(job.lease.step, job.lease.attempt, "unknown component")
