@@ -45,7 +45,7 @@ class Relay:
         handler: Handler,
         clock: Clock,
         worker: str,
-        queues: Callable[[], Sequence[str]],
+        queues: Sequence[str],
         members: Callable[[], Sequence[str]],
     ) -> None:
         self._store, self._handler, self._clock, self._worker = store, handler, clock, worker
@@ -110,7 +110,7 @@ class Relay:
         """Act on what is due now; gives the ms until the next member, at most a tick."""
         soonest = float(TICK_MS)
         ready: dict[str, list[int]] = {}
-        for reply in self._store.due(partitions, list(self._queues())):
+        for reply in self._store.due(partitions, self._queues):
             for queue in self._waiting(reply):
                 ready.setdefault(queue, []).append(reply.partition)
             for member in reply.members:

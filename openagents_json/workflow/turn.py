@@ -159,7 +159,7 @@ def _cascade(turn: Turn, todo: list[str]) -> None:
 def _reach(turn: Turn, plan: StepPlan, todo: list[str]) -> bool:
     """Schedule, skip or leave one undecided step; False when that ended the run."""
     try:
-        ready = readiness(turn.plan, plan, turn.state, turn.view)
+        ready = readiness(plan, turn.state, turn.view)
         if ready is Readiness.WAIT:
             return True
         if ready is Readiness.DEAD or not step_condition(turn.plan, plan.id, turn.view):

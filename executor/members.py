@@ -1,0 +1,68 @@
+"""This process among the others that work on a store."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from eventstore.directory import Directory
+from eventstore.errors import EventStoreError
+from executor.clock import Clock
+from executor.runtime import WorkSettings
+
+log = logging.getLogger(__name__)
+
+BEAT_SECONDS = 3.0
+
+
+class Members:
+    """Says every few seconds that this process is alive, and remembers who else is."""
+
+    def __init__(
+        self, directory: Directory, clock: Clock, worker: str, settings: WorkSettings, components: Sequence[str]
+    ) -> None:
+        self._directory, self._clock, self._worker = directory, clock, worker
+        self._info: dict[str, Any] = {
+            "queues": list(settings.queues),
+            "concurrency": settings.concurrency,
+            "components": len(components),
+            "started_ms": clock.now_ms(),
+        }
+        self._alive: tuple[str, ...] = (worker,)
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def alive(self) -> Sequence[str]:
+        """Give the processes that were alive at the last beat."""
+        return self._alive
+
+    def start(self) -> None:
+        """Begin; the first beat is over when this returns."""
+        self.beat()
+        self._thread = threading.Thread(target=self._loop, name="openagents-members", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Leave."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+        try:
+            self._directory.forget(self._worker)
+        except EventStoreError as error:
+            log.warning("the directory of workers could not be told that %s ends: %s", self._worker, error)
+
+    def beat(self) -> None:
+        """Say that this process is alive and look who else is."""
+        now = self._clock.now_ms()
+        self._directory.beat(self._worker, self._info, now)
+        self._alive = tuple(sorted(self._directory.workers(now)))
+
+    def _loop(self) -> None:
+        while not self._stop.wait(BEAT_SECONDS):
+            try:
+                self.beat()
+            except EventStoreError as error:
+                log.warning("the directory of workers could not be reached: %s", error)

@@ -1,0 +1,34 @@
+"""The catalog that documents are bound against: the components of this program and those that workers published."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from eventstore.directory import Directory
+from openagents_json.components.registry import Registry
+from openagents_json.workflow.catalog import ComponentSpec, from_json
+
+
+class StoreCatalog:
+    """Local components first; the store is asked only for what is not known here."""
+
+    def __init__(self, directory: Directory, local: Registry) -> None:
+        self._directory, self._local = directory, local
+        self._remote = Registry()
+
+    def fresh(self, references: Sequence[str]) -> StoreCatalog:
+        """Give this catalog, with the store's specs read anew if one of the references is not known yet."""
+        if any(self.find(reference) is None for reference in references):
+            remote = Registry()
+            for data in self._directory.specs().values():
+                remote.add_spec(from_json(data))
+            self._remote = remote
+        return self
+
+    def find(self, reference: str) -> ComponentSpec | None:
+        """Give the spec of a reference, None when there is none."""
+        return self._local.find(reference) or self._remote.find(reference)
+
+    def names(self) -> Iterable[str]:
+        """Give the names of all components."""
+        return sorted({*self._local.names(), *self._remote.names()})

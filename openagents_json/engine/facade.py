@@ -1,0 +1,300 @@
+"""The engine as programs see it: start runs, wait for them, look at them, steer them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from executor.clock import ulid
+from executor.handle import Start
+from executor.invariants import Violation, confirmed
+from executor.journal import Limits
+from executor.runtime import WorkSettings
+from executor.sessions import RunNotFound
+from executor.worker import Worker
+from openagents_json.components.registry import Registry
+from openagents_json.engine import opening
+from openagents_json.engine.catalog import StoreCatalog
+from openagents_json.engine.documents import Document, load_document
+from openagents_json.engine.views import HistoryEvent, Result, RunInfo, history_event, result_of, run_info
+from openagents_json.engine.wiring import Core, build_worker
+from openagents_json.workflow import commands as cmd
+from openagents_json.workflow.bind import bind
+from openagents_json.workflow.parameters import check_inputs
+from openagents_json.workflow.plan import Plan
+from openagents_json.workflow.types import Json
+from openagents_json.workflow.validation import Report, validate
+from eventstore.inspect import Inspector
+from eventstore.redis_store import RedisStreamStore
+
+CLOSED = frozenset({"completed", "failed", "cancelled"})
+
+
+class WaitTimeout(TimeoutError):
+    """A run did not end within the time that the caller would wait; the run goes on."""
+
+    def __init__(self, run: str, seconds: float, status: str) -> None:
+        self.run, self.seconds, self.status = run, seconds, status
+        super().__init__(f"run {run} is still {status} after {seconds:g} s; it goes on, wait again or cancel it")
+
+
+class Engine:
+    """A store of runs, and, when it has components, the threads that work on them.
+
+    Open one with `Engine.embedded` or `Engine.connect` and use it as a context manager.
+    """
+
+    def __init__(
+        self, core: Core, registry: Registry, *, url: str, actor: str, on_close: Sequence[Callable[[], None]] = ()
+    ) -> None:
+        self.core, self.registry, self.url, self.actor = core, registry, url, actor
+        self._catalog = StoreCatalog(core.directory, registry)
+        self._on_close = list(on_close)
+        self._worker: Worker | None = None
+        self._plans: dict[bytes, Plan] = {}
+
+    @classmethod
+    def embedded(
+        cls,
+        path: str | Path,
+        *,
+        components: Iterable[Any] = (),
+        workers: int = 2,
+        durability: str = "everysec",
+        partitions: int = 8,
+        actor: str = "program",
+        lease_ms: int = 10_000,
+    ) -> Engine:
+        """Open the store in a directory, with a server of its own; `workers` threads run the given components.
+
+        Raises eventstore.errors.EventStoreError.
+        """
+        return opening.embedded(
+            cls,
+            Path(path),
+            components=components,
+            workers=workers,
+            durability=durability,
+            partitions=partitions,
+            actor=actor,
+            lease_ms=lease_ms,
+        )
+
+    @classmethod
+    def connect(
+        cls,
+        url: str,
+        *,
+        broker: str | None = None,
+        components: Iterable[Any] = (),
+        workers: int = 0,
+        prefix: str = "oa",
+        partitions: int | None = None,
+        durability: str = "everysec",
+        actor: str = "program",
+        lease_ms: int = 10_000,
+        limits: Limits | None = None,
+    ) -> Engine:
+        """Open a store on a server; with `workers`, threads of this program run the given components too.
+
+        Raises eventstore.errors.EventStoreError.
+        """
+        return opening.connect(
+            cls,
+            url,
+            broker=broker,
+            components=components,
+            workers=workers,
+            prefix=prefix,
+            partitions=partitions,
+            durability=durability,
+            actor=actor,
+            lease_ms=lease_ms,
+            limits=limits,
+        )
+
+    # -- runs --------------------------------------------------------------------------------------------
+
+    def start(
+        self,
+        workflow: Document,
+        inputs: Mapping[str, Json] | None = None,
+        *,
+        idempotency_key: str | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> str:
+        """Start a run and give its id; the same idempotency key gives the same run, whoever asks.
+
+        Raises InvalidDefinition, InvalidInputs, PayloadOverLimit and EventStoreError.
+        """
+        return self.start_many([(workflow, inputs or {})], keys=[idempotency_key], labels=labels)[0]
+
+    def start_many(
+        self,
+        wanted: Sequence[tuple[Document, Mapping[str, Json]]],
+        *,
+        keys: Sequence[str | None] | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> list[str]:
+        """Start several runs in one round trip.
+
+        Raises as `start` does, and then none of them has begun.
+        """
+        starts = []
+        for (workflow, inputs), key in zip(wanted, keys or [None] * len(wanted), strict=True):
+            plan = self.plan(workflow)
+            run, commit = self._identity(plan, key)
+            starts.append(Start(run, plan, check_inputs(plan, inputs), commit, labels))
+        self.core.handler.start(starts, actor=self.actor)
+        return [start.run for start in starts]
+
+    def run(
+        self, workflow: Document, inputs: Mapping[str, Json] | None = None, *, timeout: float | None = None
+    ) -> Result:
+        """Start a run and wait for its end.
+
+        Raises as `start` and `wait` do.
+        """
+        return self.wait(self.start(workflow, inputs), timeout=timeout)
+
+    def wait(self, run: str, *, timeout: float | None = None) -> Result:
+        """Wait until a run has ended, `timeout` in seconds.
+
+        Raises RunNotFound and WaitTimeout.
+        """
+        clock, store = self.core.clock, self.core.store
+        ends = None if timeout is None else clock.steady_ms() + timeout * 1000
+        session = self.core.sessions.load(run)
+        while not session.state.closed:
+            left = 5000 if ends is None else int(min(5000, ends - clock.steady_ms()))
+            if left <= 0:
+                raise WaitTimeout(run, timeout or 0, session.state.status)
+            tail = store.wait(run, session.version, left)
+            session = self.core.sessions.extend(run, session, tail) if tail else self.core.sessions.load(run)
+        return result_of(session)
+
+    def state(self, run: str) -> RunInfo:
+        """Give a run as it is now.
+
+        Raises RunNotFound.
+        """
+        return run_info(self.core.sessions.load(run))
+
+    def history(self, run: str, *, after: int = 0) -> list[HistoryEvent]:
+        """Give the events of a run, oldest first.
+
+        Raises RunNotFound.
+        """
+        recorded = self.core.store.read([(run, after)])[0]
+        if not recorded and not after:
+            raise RunNotFound(run)
+        return [history_event(item) for item in recorded]
+
+    def watch(self, run: str, *, after: int = 0, block_ms: int = 1000) -> list[HistoryEvent]:
+        """Give the events of a run after a version, waiting up to `block_ms` for the first."""
+        return [history_event(item) for item in self.core.store.wait(run, after, block_ms)]
+
+    def runs(self, *, limit: int = 50, status: str | None = None, workflow: str | None = None) -> list[RunInfo]:
+        """List runs, newest first."""
+        found: list[RunInfo] = []
+        before: int | None = None
+        while len(found) < limit:
+            page = self.core.store.recent(200, before_ms=before)
+            if not page:
+                break
+            heads = self.core.store.heads([run for run, _ in page])
+            for (_, started_ms), head in zip(page, heads, strict=True):
+                fits = head and status in (None, head.status) and workflow in (None, head.workflow)
+                if head and fits and len(found) < limit:
+                    found.append(RunInfo(head.run, head.workflow, head.status, head.version, started_ms))
+            before = page[-1][1]
+        return found
+
+    def cancel(self, run: str, reason: str = "", *, force: bool = False) -> None:
+        """Ask a run to end; steps under way get a grace period unless forced.
+
+        Raises RunNotFound and Rejected.
+        """
+        self.core.handler.handle(run, cmd.CancelRun(reason, force), actor=self.actor)
+
+    def pause(self, run: str, reason: str = "") -> None:
+        """Start nothing more of a run; steps under way finish.
+
+        Raises RunNotFound and Rejected.
+        """
+        self.core.handler.handle(run, cmd.PauseRun(reason), actor=self.actor)
+
+    def resume(self, run: str, reason: str = "") -> None:
+        """Let a paused run go on.
+
+        Raises RunNotFound and Rejected.
+        """
+        self.core.handler.handle(run, cmd.ResumeRun(reason), actor=self.actor)
+
+    # -- documents ---------------------------------------------------------------------------------------
+
+    def plan(self, workflow: Document) -> Plan:
+        """Validate and compile a document against the components that are known here and in the store.
+
+        Raises InvalidDefinition.
+        """
+        loaded = load_document(workflow)
+        plan = self._plans.get(loaded.digest)
+        if plan is None:
+            plan = self.core.definitions.compile(bind(loaded.content, self._catalog.fresh(loaded.components)))
+            if len(self._plans) >= 1024:
+                self._plans.clear()
+            self._plans[loaded.digest] = plan
+        return plan
+
+    def validate(self, workflow: Document) -> Report:
+        """Find every problem of a document."""
+        loaded = load_document(workflow)
+        return validate(loaded.content, self._catalog.fresh(loaded.components))
+
+    def doctor(self) -> list[Violation]:
+        """Check the invariants of the whole store."""
+        return confirmed(Inspector(self.core.store), range(self.core.store.keys.partitions))
+
+    # -- life --------------------------------------------------------------------------------------------
+
+    @property
+    def events(self) -> RedisStreamStore:
+        """Give the log of the whole store, to read, tail and project."""
+        return RedisStreamStore(self.core.connection, self.core.store.keys)
+
+    def work(self, settings: WorkSettings) -> Worker:
+        """Begin to run steps on threads of this program."""
+        self._worker = build_worker(self.core, self.registry, settings, name=self.actor)
+        self._worker.start()
+        self._worker.run_threads()
+        return self._worker
+
+    def close(self) -> None:
+        """Stop the threads, then the connections, then the server if nobody else uses it."""
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.stop()
+        while self._on_close:
+            self._on_close.pop()()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _identity(self, plan: Plan, key: str | None) -> tuple[str, str]:
+        partitions = self.core.store.keys.partitions
+        if key is None:
+            fresh = ulid(self.core.clock.now_ms())
+            return f"{int(fresh[-4:], 36) % partitions}-{fresh}", ""
+        digest = hashlib.sha256(f"{plan.id}\0{key}".encode("utf-8", "surrogatepass")).hexdigest()
+        return f"{int(digest[:8], 16) % partitions}-{digest[8:34]}", f"s{digest[34:50]}"
+
+

@@ -1,0 +1,108 @@
+"""How an engine comes to its store: a server of its own, or one that is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from eventstore.connection import connect as connect_store
+from eventstore.preflight import require
+from eventstore.server import EmbeddedServer
+from executor.celery_app import CeleryDoorbell, make_app
+from executor.clock import SystemClock
+from executor.journal import Limits
+from executor.ringing import Doorbell, NoDoorbell
+from executor.runtime import WorkSettings
+from openagents_json.components.registry import Registry
+from openagents_json.engine.wiring import build_core
+
+if TYPE_CHECKING:
+    from openagents_json.engine.facade import Engine
+
+DEFAULT_PARTITIONS = 64
+
+
+def embedded(
+    cls: type[Engine],
+    path: Path,
+    *,
+    components: Iterable[Any],
+    workers: int,
+    durability: str,
+    partitions: int,
+    actor: str,
+    lease_ms: int,
+) -> Engine:
+    """Open the embedded server of a directory, or adopt the one that runs there, and connect to it."""
+    server = EmbeddedServer.open(path, durability=durability)
+    try:
+        return connect(
+            cls,
+            server.url,
+            broker=None,
+            components=components,
+            workers=workers,
+            prefix="oa",
+            partitions=partitions,
+            durability=durability,
+            actor=actor,
+            lease_ms=lease_ms,
+            limits=None,
+            on_close=server.close,
+        )
+    except BaseException:
+        server.close()
+        raise
+
+
+def connect(
+    cls: type[Engine],
+    url: str,
+    *,
+    broker: str | None,
+    components: Iterable[Any],
+    workers: int,
+    prefix: str,
+    partitions: int | None,
+    durability: str,
+    actor: str,
+    lease_ms: int,
+    limits: Limits | None,
+    on_close: Callable[[], None] | None = None,
+) -> Engine:
+    """Connect, look the server over, and put the engine together."""
+    connection = connect_store(url)
+    try:
+        clock = SystemClock()
+        keyspace = require(
+            connection, prefix, partitions, durability, now_ms=clock.now_ms, default_partitions=DEFAULT_PARTITIONS
+        )
+        doorbell: Doorbell = CeleryDoorbell(make_app(broker)) if broker else NoDoorbell()
+        core = build_core(connection, keyspace, doorbell=doorbell, clock=clock, limits=limits)
+        registry = registry_of(components)
+        closers = [connection.close] if on_close is None else [on_close, connection.close]
+        engine = cls(core, registry, url=url, actor=actor, on_close=closers)
+        if workers and any(True for _ in registry.names()):
+            engine.work(WorkSettings(queues=queues_of(registry), concurrency=workers, lease_ms=lease_ms))
+    except BaseException:
+        connection.close()
+        raise
+    return engine
+
+
+def registry_of(components: Iterable[Any]) -> Registry:
+    """Give the registry of a program's components; a registry is taken as it is."""
+    if isinstance(components, Registry):
+        return components
+    registry = Registry()
+    for item in components:
+        registry.add(item)
+    return registry
+
+
+def queues_of(registry: Registry) -> tuple[str, ...]:
+    """Give the worker types that a registry's components belong to."""
+    return tuple(sorted({spec.queue for spec in registry.specs()}))
+
+

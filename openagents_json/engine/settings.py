@@ -1,0 +1,38 @@
+"""Settings: read once from the environment, as data."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Settings(BaseModel):
+    """What the engine can be told by `OPENAGENTS_<NAME>` variables."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    url: str = ""
+    broker: str = ""
+    prefix: str = "oa"
+    partitions: int = Field(default=64, ge=1, le=4096)
+    durability: str = Field(default="everysec", pattern="^(memory|everysec|always)$")
+    data: str = ".openagents"
+    components: str = ""
+    queues: str = "agent,tool,asset"
+    concurrency: int = Field(default=4, ge=1, le=1000)
+    lease_ms: int = Field(default=10_000, ge=300, le=3_600_000)
+    async_limit: int = Field(default=1000, ge=1, le=100_000)
+    payload_limit: int = Field(default=8 * 1024 * 1024, ge=1024)
+
+
+def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings.
+
+    Raises pydantic.ValidationError, which names each wrong variable.
+    """
+    source = os.environ if environment is None else environment
+    prefix = "OPENAGENTS_"
+    values = {key[len(prefix) :].lower(): value for key, value in source.items() if key.startswith(prefix)}
+    return Settings.model_validate({name: values[name] for name in Settings.model_fields if values.get(name)})

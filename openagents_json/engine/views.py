@@ -1,0 +1,119 @@
+"""What the engine shows of runs: plain values, made from states and events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from eventstore.event import Recorded
+from executor.sessions import Session
+from openagents_json.workflow.types import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a run ended: `status` is completed, failed or cancelled; `error` has type, message and where it happened."""
+
+    id: str
+    status: str
+    output: Json
+    error: Mapping[str, Json] | None
+
+    @property
+    def ok(self) -> bool:
+        """Tell whether the run completed."""
+        return self.status == "completed"
+
+
+@dataclass(frozen=True, slots=True)
+class StepInfo:
+    """A step as it is now."""
+
+    id: str
+    status: str
+    attempt: int
+    worker: str
+    inputs: Mapping[str, Json]
+    output: Json
+    error: Mapping[str, Json] | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """A run as it is now; lists leave the steps out."""
+
+    id: str
+    workflow: str
+    status: str
+    version: int
+    started_ms: int = 0
+    inputs: Mapping[str, Json] = field(default_factory=dict)
+    output: Json = None
+    error: Mapping[str, Json] | None = None
+    reason: str = ""
+    steps: tuple[StepInfo, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEvent:
+    """One event of a run; step, attempt and worker are None where the event has none."""
+
+    version: int
+    time_ms: int
+    type: str
+    step: str | None
+    attempt: int | None
+    worker: str | None
+    actor: str
+    cause: str
+    commit: str
+    data: Mapping[str, Any]
+
+
+def result_of(session: Session) -> Result:
+    """Give the result of a closed run."""
+    state = session.state
+    error = state.error
+    if error is not None and state.failed_step is not None:
+        error = {**error, "step": state.failed_step}
+    return Result(session.run, state.status, state.output, error)
+
+
+def run_info(session: Session) -> RunInfo:
+    """Give a run with its steps, those in document order that have begun."""
+    state = session.state
+    steps = tuple(
+        StepInfo(name, step.status, step.attempt, step.worker, step.inputs, step.output, step.error)
+        for name in session.plan.order
+        if (step := state.steps.get(name)) is not None
+    )
+    return RunInfo(
+        session.run,
+        state.workflow,
+        state.status,
+        session.version,
+        0,
+        state.inputs,
+        state.output,
+        state.error,
+        state.reason,
+        steps,
+    )
+
+
+def history_event(item: Recorded) -> HistoryEvent:
+    """Give a stored event as the history shows it."""
+    data: Mapping[str, Any] = item.data if isinstance(item.data, dict) else {}
+    return HistoryEvent(
+        item.version,
+        item.time_ms,
+        item.type,
+        data.get("step"),
+        data.get("attempt"),
+        data.get("worker"),
+        item.actor,
+        item.cause,
+        item.commit,
+        data,
+    )

@@ -1,0 +1,52 @@
+"""Worker processes: a store, the components, and Celery around them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from eventstore.connection import connect
+from eventstore.preflight import require
+from executor.celery_app import CeleryDoorbell, make_app
+from executor.celery_worker import run
+from executor.clock import SystemClock
+from executor.journal import Limits
+from executor.runtime import WorkSettings
+from executor.worker import Worker
+from openagents_json.components.loader import load
+from openagents_json.engine.settings import Settings
+from openagents_json.engine.wiring import build_core, build_worker
+
+
+def run_worker(settings: Settings, components: Sequence[str], *, pool: str = "threads", name: str = "") -> int:
+    """Run a worker process until it is told to stop; gives its exit code.
+
+    Raises EventStoreError when the store is not usable, and ComponentError when a component cannot be loaded.
+    """
+    registry = load(components, working_directory=Path.cwd())
+    queues = tuple(sorted({*settings.queues.split(","), *(spec.queue for spec in registry.specs())} - {""}))
+    broker = settings.broker or settings.url
+    app = make_app(broker, queues)
+    probe = connect(settings.url)
+    try:
+        clock = SystemClock()
+        require(probe, settings.prefix, None, settings.durability, now_ms=clock.now_ms, default_partitions=settings.partitions)
+    finally:
+        probe.close()
+
+    def make() -> Worker:
+        connection = connect(settings.url)
+        keyspace = require(
+            connection, settings.prefix, None, settings.durability, now_ms=clock.now_ms, default_partitions=settings.partitions
+        )
+        limits = Limits(payload=settings.payload_limit)
+        core = build_core(connection, keyspace, doorbell=CeleryDoorbell(app), clock=clock, limits=limits)
+        work = WorkSettings(
+            queues=queues,
+            concurrency=settings.concurrency,
+            lease_ms=settings.lease_ms,
+            async_limit=settings.async_limit,
+        )
+        return build_worker(core, registry, work, name=name)
+
+    return run(app, make, queues, concurrency=settings.concurrency, pool=pool)
