@@ -1,1 +1,1 @@
-"""Placeholder docstring: replaced with the room's own."""
+"""The `openagents` command."""

@@ -1,0 +1,139 @@
+"""Run and validate documents."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli.options import Target, target_options
+from cli.render import console, print_json, status
+from openagents_json.engine import Engine, HistoryEvent, Result
+from openagents_json.workflow.validation import Report
+
+EXIT = {"completed": 0, "failed": 1, "cancelled": 3}
+
+
+def parse_inputs(pairs: tuple[str, ...], file: str | None) -> dict[str, Any]:
+    """Read inputs: those of a file first, then `name=value` pairs; a value that is JSON is taken as JSON."""
+    inputs: dict[str, Any] = {}
+    if file is not None:
+        try:
+            loaded = json.loads(Path(file).read_bytes())
+        except OSError as error:
+            raise click.BadParameter(f"{file}: {error.strerror}", param_hint="--input-file") from error
+        except ValueError as error:
+            raise click.BadParameter(f"{file} is not JSON: {error}", param_hint="--input-file") from error
+        if not isinstance(loaded, dict):
+            raise click.BadParameter(f"{file} must hold a JSON object", param_hint="--input-file")
+        inputs.update(loaded)
+    for pair in pairs:
+        name, found, value = pair.partition("=")
+        if not found or not name:
+            raise click.BadParameter(f"{pair!r} is not name=value", param_hint="--input")
+        try:
+            inputs[name] = json.loads(value)
+        except ValueError:
+            inputs[name] = value
+    return inputs
+
+
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False))
+@click.option("--input", "-i", "pairs", multiple=True, metavar="NAME=VALUE", help="An input; JSON, or else text.")
+@click.option("--input-file", metavar="FILE", help="A JSON object with inputs.")
+@click.option("--key", help="Idempotency key: the same key gives the same run.")
+@click.option("--detach", is_flag=True, help="Print the run's id and do not wait.")
+@click.option("--timeout", type=float, help="Seconds to wait; the run goes on after that.")
+@click.option("--workers", type=int, default=4, show_default=True, help="Threads that run the given components.")
+@target_options
+def run(
+    target: Target,
+    file: str,
+    pairs: tuple[str, ...],
+    input_file: str | None,
+    key: str | None,
+    detach: bool,
+    timeout: float | None,
+    workers: int,
+) -> int:
+    """Run a workflow; progress on stderr, the result as JSON on stdout.
+
+    Exit code: 0 completed, 1 failed, 3 cancelled.
+    """
+    inputs = parse_inputs(pairs, input_file)
+    with target.engine(workers=workers) as engine:
+        run_id = engine.start(file, inputs, idempotency_key=key)
+        if detach:
+            print_json({"id": run_id})
+            return 0
+        result = _follow(engine, run_id, timeout, quiet=target.as_json)
+    print_json({"id": result.id, "status": result.status, "output": result.output, "error": result.error})
+    return EXIT.get(result.status, 1)
+
+
+def _follow(engine: Engine, run_id: str, timeout: float | None, *, quiet: bool) -> Result:
+    """Show progress until the run has ended."""
+    clock = engine.core.clock
+    ends = None if timeout is None else clock.steady_ms() + timeout * 1000
+    terminal, after = console(error=True), 0
+    while True:
+        for event in engine.watch(run_id, after=after, block_ms=500):
+            after = event.version
+            if not quiet:
+                terminal.print(progress(event))
+            if event.type in ("RunCompleted", "RunFailed", "RunCancelled"):
+                return engine.wait(run_id)
+        if ends is not None and clock.steady_ms() >= ends:
+            return engine.wait(run_id, timeout=0.001)
+
+
+def progress(event: HistoryEvent) -> str:
+    """Give one line of progress."""
+    step = f" {event.step}" if event.step else ""
+    attempt = f" (attempt {event.attempt})" if event.attempt and event.attempt > 1 else ""
+    error = event.data.get("error")
+    why = f": {error['type']}: {error['message']}" if isinstance(error, dict) else ""
+    name = event.type.removeprefix("Step").removeprefix("Run").lower()
+    kind = "run" if event.type.startswith("Run") else "step"
+    return f"[dim]{event.version:>4}[/] {kind}{step} {status(name)}{attempt}{why}".replace("\\", "")
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(dir_okay=False))
+@click.option("--connect/--no-connect", default=False, help="Ask the store which components its workers have.")
+@target_options
+def validate(target: Target, files: tuple[str, ...], connect: bool) -> int:
+    """Find every problem of workflow documents.
+
+    Exit code: 0 when all are valid, 1 otherwise.
+    """
+    reports = {file: _report(target, file, connect) for file in files}
+    if target.as_json:
+        print_json({file: {"valid": r.valid, "problems": r.problems} for file, r in reports.items()})
+    else:
+        for file, report in reports.items():
+            _print_report(file, report)
+    return 0 if all(report.valid for report in reports.values()) else 1
+
+
+def _report(target: Target, file: str, connect: bool) -> Report:
+    from openagents_json.components.loader import load
+    from openagents_json.engine.documents import load_document
+    from openagents_json.workflow.validation import validate as find_problems
+
+    if connect:
+        with target.engine() as engine:
+            return engine.validate(Path(file))
+    catalog = load(target.components, working_directory=Path.cwd()) if target.components else None
+    return find_problems(load_document(Path(file)).content, catalog)
+
+
+def _print_report(file: str, report: Report) -> None:
+    click.echo(f"{file}: {'valid' if report.valid else 'not valid'}")
+    for problem in report.problems:
+        place = f"{problem.line}:{problem.column}" if problem.line else problem.pointer or "/"
+        hint = f" ({problem.suggestion})" if problem.suggestion else ""
+        click.echo(f"  {place}: {problem.severity} {problem.code}: {problem.message}{hint}")

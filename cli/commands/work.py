@@ -1,0 +1,38 @@
+"""Processes that work: `worker`, and `dev` with a server of its own."""
+
+from __future__ import annotations
+
+import click
+
+from cli.options import Target, target_options
+from openagents_json.engine.workers import run_worker
+
+
+@click.command()
+@click.option("--queues", help="Worker types to serve, with commas.  [default: those of the components]")
+@click.option("--concurrency", type=click.IntRange(1, 1000), default=4, show_default=True)
+@click.option("--pool", type=click.Choice(["threads", "prefork", "solo"]), default="threads", show_default=True)
+@click.option("--name", default="", help="A name for this process, shown in histories.")
+@target_options
+def worker(target: Target, queues: str | None, concurrency: int, pool: str, name: str) -> int:
+    """Run a worker until it is told to stop."""
+    changes: dict[str, object] = {"concurrency": concurrency}
+    if queues is not None:
+        changes["queues"] = queues
+    settings = target.settings.model_copy(update=changes)
+    if settings.url:
+        return run_worker(settings, target.components, pool=pool, name=name)
+    with target.engine() as engine:
+        return run_worker(settings.model_copy(update={"url": engine.url}), target.components, pool=pool, name=name)
+
+
+@click.command()
+@click.option("--concurrency", type=click.IntRange(1, 1000), default=4, show_default=True)
+@target_options
+def dev(target: Target, concurrency: int) -> int:
+    """Run an embedded server with a worker and a relay until Ctrl-C."""
+    with target.engine() as engine:
+        click.echo(f"store and broker: {engine.url}", err=True)
+        click.echo("start a run from another terminal: openagents run FILE", err=True)
+        settings = target.settings.model_copy(update={"url": engine.url, "concurrency": concurrency})
+        return run_worker(settings, target.components, name="dev")

@@ -1,0 +1,80 @@
+"""The command and how it fails: one line on stderr that says what to do, never a traceback."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+from pydantic import ValidationError
+
+from cli.commands.inspect import doctor, runs
+from cli.commands.run import run, validate
+from cli.commands.work import dev, worker
+from eventstore.errors import EventStoreError
+from executor.journal import PayloadOverLimit
+from executor.sessions import BrokenHistory, RunNotFound
+from openagents_json.components.errors import ComponentError
+from openagents_json.engine import DocumentUnreadable
+from openagents_json.workflow.commands import Rejected
+from openagents_json.workflow.errors import WorkflowError
+
+EXPECTED = (
+    EventStoreError,
+    PayloadOverLimit,
+    BrokenHistory,
+    RunNotFound,
+    ComponentError,
+    DocumentUnreadable,
+    Rejected,
+    WorkflowError,
+    TimeoutError,
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="openagents-json", message="%(version)s")
+def cli() -> None:
+    """Durable workflows from JSON documents, on Redis Streams."""
+
+
+@cli.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the completion script of a shell; evaluate it in the shell's start-up file."""
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise click.ClickException(f"no completion for {shell}")
+    click.echo(kind(cli, {}, "openagents", "_OPENAGENTS_COMPLETE").source())
+
+
+for command in (run, validate, dev, worker, runs, doctor):
+    cli.add_command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; the exit code says how it ended."""
+    try:
+        code = cli.main(args=arguments, prog_name="openagents", standalone_mode=False)
+    except click.exceptions.Abort:
+        fail("interrupted", 130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except ValidationError as error:
+        first = error.errors()[0]
+        fail(f"setting {'.'.join(str(x) for x in first['loc'])}: {first['msg']}", 2)
+    except EXPECTED as error:
+        fail(str(error), 1)
+    except KeyboardInterrupt:
+        fail("interrupted", 130)
+    else:
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def fail(message: str, code: int) -> None:
+    """Say what went wrong and end."""
+    click.echo(f"openagents: {message}", err=True)
+    sys.exit(code)

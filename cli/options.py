@@ -1,0 +1,81 @@
+"""Options that commands share, and how a command gets at its engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from openagents_json.components.loader import load
+from openagents_json.engine import Engine, Settings, from_environment
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Which store a command works on, and with which components."""
+
+    settings: Settings
+    components: tuple[str, ...]
+    as_json: bool
+
+    def engine(self, *, workers: int = 0) -> Engine:
+        """Open the engine: on the server of `--url`, or on the embedded one in the data directory."""
+        settings = self.settings
+        registry = load(self.components, working_directory=Path.cwd()) if self.components or workers else ()
+        if settings.url:
+            return Engine.connect(
+                settings.url,
+                broker=settings.broker or settings.url,
+                components=registry,
+                workers=workers if self.components else 0,
+                prefix=settings.prefix,
+                durability=settings.durability,
+                lease_ms=settings.lease_ms,
+                actor="cli",
+            )
+        return Engine.embedded(
+            settings.data,
+            components=registry,
+            workers=workers,
+            durability=settings.durability,
+            lease_ms=settings.lease_ms,
+            actor="cli",
+        )
+
+
+_OPTIONS = [
+    click.option("--url", help="Server of the store; without it, the embedded server in the data directory."),
+    click.option("--data", help="Data directory of the embedded server.  [default: .openagents]"),
+    click.option("--broker", help="Celery broker for doorbells.  [default: the store's server]"),
+    click.option("--prefix", help="Prefix of the store's keys.  [default: oa]"),
+    click.option("--durability", type=click.Choice(["memory", "everysec", "always"]), help="What an answer promises."),
+    click.option("--lease-ms", type=int, help="How long a worker may be silent.  [default: 10000]"),
+    click.option("--components", "-c", multiple=True, help="Module, module:object or .py file with components."),
+    click.option("--json", "as_json", is_flag=True, help="Print JSON."),
+]
+
+
+def target_options(command: Command) -> Command:
+    """Add the shared options; the command gets them as one `target`."""
+
+    def with_target(**values: Any) -> Any:
+        names = ("url", "data", "broker", "prefix", "durability", "lease_ms")
+        given = {name: values.pop(name) for name in names}
+        settings = from_environment()
+        changed = {name: value for name, value in given.items() if value is not None}
+        settings = Settings.model_validate({**settings.model_dump(), **changed})
+        components = tuple(values.pop("components")) or tuple(x for x in settings.components.split(",") if x)
+        return command(target=Target(settings, components, values.pop("as_json")), **values)
+
+    with_target.__name__, with_target.__doc__ = command.__name__, command.__doc__
+    for option in reversed([*_OPTIONS, *reversed(getattr(command, "__click_params__", []))]):
+        if callable(option):
+            with_target = option(with_target)
+        else:
+            with_target.__click_params__ = [*getattr(with_target, "__click_params__", []), option]  # type: ignore[attr-defined]
+    return with_target  # type: ignore[return-value]

@@ -1,0 +1,51 @@
+"""What `openagents doctor` finds out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from eventstore.preflight import Finding, check
+from executor.invariants import Violation
+from openagents_json.engine.facade import Engine
+from openagents_json.engine.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """The state of a store and of those who work on it."""
+
+    version: str
+    findings: tuple[Finding, ...]
+    violations: tuple[Violation, ...]
+    workers: dict[str, Any]
+
+    @property
+    def healthy(self) -> bool:
+        """Tell whether nothing needs attention."""
+        return not self.violations and all(finding.level != "error" for finding in self.findings)
+
+    def lines(self) -> Iterator[str]:
+        """Give the diagnosis as text."""
+        yield f"openagents-json {self.version}"
+        for finding in self.findings:
+            yield f"{finding.level}: {finding.what}; {finding.remedy}"
+        for violation in self.violations:
+            place = violation.run or f"partition {violation.partition}"
+            yield f"error: invariant {violation.number}: {place}: {violation.what}"
+        yield f"{len(self.workers)} worker process(es) alive"
+        for name, info in self.workers.items():
+            yield f"  {name}: queues {', '.join(info['queues'])}, concurrency {info['concurrency']}"
+        yield "all is well" if self.healthy else "something needs attention, see above"
+
+
+def diagnose(engine: Engine, settings: Settings) -> Diagnosis:
+    """Look at everything: preflight, invariants with the next wake-up rule, workers, versions, clocks."""
+    core = engine.core
+    now = core.clock.now_ms
+    findings = tuple(check(core.connection, core.store.keys, settings.durability, now_ms=now))
+    return Diagnosis(
+        version("openagents-json"), findings, tuple(engine.doctor()), core.directory.workers(now())
+    )
