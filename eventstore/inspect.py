@@ -45,6 +45,7 @@ class Inspector:
 
     def __init__(self, store: RunStore) -> None:
         self._store = store
+        self._queues: set[str] = set()
 
     def partition(self, partition: int) -> PartitionView:
         """Read a partition: counter, log, due members, ready sets and heads."""
@@ -60,19 +61,23 @@ class Inspector:
         runs = sorted({entry.stream for entry in log})
         heads = {head.run: head for head in self._store.heads(runs) if head is not None}
         first = log[0].n - (log[0].last - log[0].first + 1) if log else int(counter or 0)
-        return PartitionView(partition, int(counter or 0), first, log, _scores(due), self._ready(partition), heads)
+        ready = self._ready(partition, heads.values())
+        return PartitionView(partition, int(counter or 0), first, log, _scores(due), ready, heads)
 
-    def _ready(self, partition: int) -> dict[str, frozenset[str]]:
-        prefix = self._store.keys.ready(partition, "")
-        names = self._scan(prefix + b"*")
+    def _ready(self, partition: int, heads: Iterable[RunHead]) -> dict[str, frozenset[str]]:
+        keys = self._store.keys
+        queues = sorted(self._queues | {record.queue for head in heads for record in head.steps.values()})
+        names = [keys.ready(partition, queue) for queue in queues]
         replies = self._store.call([PlainCall((b"ZRANGE", name, 0, -1)) for name in names]) if names else []
         return {
-            name[len(prefix) :].decode(): frozenset(key.decode() for key in reply)
-            for name, reply in zip(names, replies, strict=True)
+            queue: frozenset(key.decode() for key in reply) for queue, reply in zip(queues, replies, strict=True)
         }
 
-    def _scan(self, pattern: bytes) -> list[bytes]:
-        return sorted(self._store.scan(pattern))
+    def find_queues(self) -> None:
+        """Look which queues there are; one scan of the keys, so not for every partition."""
+        prefix = self._store.keys.prefix.encode()
+        names = self._store.scan(prefix + b":{*}:ready:*")
+        self._queues = {name.split(b":ready:", 1)[1].decode() for name in names}
 
     def histories(self, runs: Iterable[str]) -> dict[str, tuple[Recorded, ...]]:
         """Read the events of runs."""

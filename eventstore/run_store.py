@@ -224,6 +224,10 @@ class RunStore:
         found.sort(key=lambda item: (-item[1], item[0]))
         return found[:at_most]
 
+    def scan(self, pattern: bytes) -> list[bytes]:
+        """Find keys; walks the whole keyspace, so for diagnosis only."""
+        return retrying(lambda: list(self._connection.client.scan_iter(match=pattern, count=1000)))
+
     def wait(self, run: str, after: int, block_ms: int) -> tuple[Recorded, ...]:
         """Block until the run has events after a version, at most `block_ms`; uses a connection of its own."""
         reply = self._connection.blocking_call(

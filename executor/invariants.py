@@ -41,6 +41,7 @@ class _Findings:
 def check(inspector: Inspector, partitions: Iterable[int]) -> list[Violation]:
     """Check every run of some partitions."""
     found: list[Violation] = []
+    inspector.find_queues()
     for partition in partitions:
         findings = _Findings(partition)
         view = inspector.partition(partition)
@@ -52,6 +53,8 @@ def check(inspector: Inspector, partitions: Iterable[int]) -> list[Violation]:
                 findings.add(1, run, "the run has events but no head")
                 continue
             _versions(run, head, history, findings)
+            if not head.status:  # a stream of somebody else's, not a run
+                continue
             _attempts(run, history, findings)
             _closing(run, head, history, view, findings)
             _places(run, head, history, view, findings)
