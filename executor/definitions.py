@@ -6,6 +6,7 @@ from eventstore import codec
 from eventstore.errors import EventStoreError
 from eventstore.run_store import RunStore
 from eventstore.scripts import PlainCall
+from openagents_json.workflow.compile import compile_plan
 from openagents_json.workflow.plan import Plan, PlanCache
 from openagents_json.workflow.types import Json
 
@@ -23,7 +24,7 @@ class Definitions:
 
     def __init__(self, store: RunStore, *, capacity: int = 1024) -> None:
         self._store = store
-        self._plans = PlanCache(capacity)
+        self._plans = PlanCache(capacity, compile_plan)
 
     def compile(self, definition: Json) -> Plan:
         """Give the plan of a bound definition."""

@@ -19,61 +19,55 @@ class Readiness(Enum):
 
 
 class Passage(Enum):
-    """What an edge says: nothing yet, go, or this way is closed; ORDER edges of a skipped step let pass."""
+    """What an edge says: nothing yet, go, or this way is closed."""
 
     OPEN = "open"
     ALIVE = "alive"
     DEAD = "dead"
-    PASSED = "passed"
 
 
 def passage(edge: Edge, state: st.RunState, scope: Scope) -> Passage:
     """Tell what an edge says.
 
-    Raises ExpressionFailed.
+    A completed source lets pass where the edge's condition holds, a failed one where its handler says continue, or goto
+    for a goto edge. A skipped source closes its edges, with one exception: the array order of a sequential document goes
+    on behind a step whose own condition was false. Raises ExpressionFailed.
     """
     source = state.steps.get(edge.source)
     if source is None or source.status in st.OPEN_STEP:
         return Passage.OPEN
-    if source.status in (st.SKIPPED, st.CANCELLED):
-        return Passage.PASSED if edge.order_only else Passage.DEAD
-    if source.status == st.FAILED:
-        taken = source.then == "goto" and source.goto == edge.target if edge.goto else source.then == "continue"
-        return Passage.ALIVE if taken and edge_alive(edge, scope) else Passage.DEAD
-    if edge.goto:
-        return Passage.DEAD
-    return Passage.ALIVE if edge_alive(edge, scope) else Passage.DEAD
+    match source.status:
+        case st.SKIPPED:
+            passes = edge.order and source.reason == "condition"
+            return Passage.ALIVE if passes else Passage.DEAD
+        case st.FAILED if edge.goto:
+            return Passage.ALIVE if source.then == "goto" and source.goto == edge.target else Passage.DEAD
+        case st.FAILED if source.then == "continue":
+            return Passage.ALIVE if edge_alive(edge, scope) else Passage.DEAD
+        case st.COMPLETED if not edge.goto:
+            return Passage.ALIVE if edge_alive(edge, scope) else Passage.DEAD
+        case _:
+            return Passage.DEAD
 
 
 def readiness(step: StepPlan, state: st.RunState, scope: Scope) -> Readiness:
-    """Tell whether a step may begin.
+    """Tell whether a step may begin: each edge resolved and one alive, or as many alive as its join wants.
 
     Raises ExpressionFailed.
     """
     if not step.incoming:
         return Readiness.READY
-    wanted = 1 if step.join == "any" else step.join
-    alive = passed = waiting = 0
+    alive = waiting = 0
     for edge in step.incoming:
-        match passage(edge, state, scope):
-            case Passage.OPEN:
-                if wanted == "all":
-                    return Readiness.WAIT
-                waiting += 1
-            case Passage.ALIVE:
-                alive += 1
-            case Passage.PASSED:
-                passed += 1
-            case Passage.DEAD:
-                pass
-    if isinstance(wanted, int):
-        if alive >= wanted:
-            return Readiness.READY
-        return Readiness.WAIT if waiting else Readiness.DEAD
-    only_order = passed > 0 and passed == sum(1 for edge in step.incoming if edge.order_only) and not any(
-        not edge.order_only and not edge.goto for edge in step.incoming
-    )
-    return Readiness.READY if alive or only_order else Readiness.DEAD
+        found = passage(edge, state, scope)
+        if found is Passage.OPEN and step.join == "all":
+            return Readiness.WAIT
+        alive += found is Passage.ALIVE
+        waiting += found is Passage.OPEN
+    wanted = step.join if isinstance(step.join, int) else 1
+    if alive >= wanted:
+        return Readiness.READY
+    return Readiness.WAIT if waiting else Readiness.DEAD
 
 
 def withdrawable(plan: Plan, joined: StepPlan, state: st.RunState) -> list[str]:

@@ -52,6 +52,7 @@ class StepState:
     error: Mapping[str, Json] | None = None
     then: str = "fail"
     goto: str | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +219,7 @@ def _wait(state: RunState, event: ev.StepRetryScheduled) -> RunState:
 def _skip(state: RunState, event: ev.StepSkipped) -> RunState:
     if event.step in state.steps:
         return state
-    return _put(state, event.step, StepState(SKIPPED, {}))
+    return _put(state, event.step, StepState(SKIPPED, {}, reason=event.reason))
 
 
 def _cancel(state: RunState, event: ev.StepCancelled) -> RunState:

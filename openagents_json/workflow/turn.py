@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from openagents_json.workflow import events as ev
 from openagents_json.workflow import state as st
-from openagents_json.workflow.expressions import ExpressionFailed
+from openagents_json.workflow.errors import ExpressionFailed
 from openagents_json.workflow.plan import ErrorHandler, Plan, StepPlan
 from openagents_json.workflow.evaluate import (
     error_output,

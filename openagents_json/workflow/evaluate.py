@@ -1,0 +1,151 @@
+"""The templates of a plan, evaluated for a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from openagents_json.workflow.errors import ExpressionFailed
+from openagents_json.workflow.lookup import Lookup
+from openagents_json.workflow.plan import Edge, ErrorHandler, Plan
+from openagents_json.workflow.scope import Scope
+from openagents_json.workflow.types import Json
+
+
+def truth(value: Json) -> bool:
+    """Tell whether a condition holds; the texts "false", "no", "0" and "" do not."""
+    if isinstance(value, str):
+        return value.strip().lower() not in ("", "false", "no", "0", "null", "none")
+    return bool(value)
+
+
+def step_condition(plan: Plan, step: str, scope: Scope) -> bool:
+    """Tell whether a step's condition holds.
+
+    Raises ExpressionFailed.
+    """
+    condition = plan.steps[step].condition
+    return condition is None or truth(condition.evaluate(Lookup(scope)))
+
+
+def edge_alive(edge: Edge, scope: Scope) -> bool:
+    """Tell whether the condition of a connection holds.
+
+    Raises ExpressionFailed.
+    """
+    if edge.condition is None:
+        return True
+    return truth(edge.condition.evaluate(Lookup(scope, _carried(edge, scope))))
+
+
+def step_inputs(plan: Plan, step: str, scope: Scope) -> dict[str, Json]:
+    """Give a step's inputs: its templates, then what connections carry in.
+
+    Raises ExpressionFailed.
+    """
+    spec = plan.steps[step]
+    lookup = Lookup(scope)
+    inputs = {name: template.evaluate(lookup) for name, template in spec.inputs.items()}
+    for edge in spec.incoming:
+        if edge.input is not None and _arrives(edge, scope):
+            inputs[edge.input] = _transformed(edge, scope)
+    return inputs
+
+
+def _arrives(edge: Edge, scope: Scope) -> bool:
+    view = scope.step(edge.source)
+    return view is not None and view.status in ("completed", "failed") and edge_alive(edge, scope)
+
+
+def _carried(edge: Edge, scope: Scope) -> dict[str, Json]:
+    view = scope.step(edge.source)
+    output = None if view is None else view.output
+    return {"value": _named(edge, view.outputs if view else None, output), "source": output}
+
+
+def _named(edge: Edge, outputs: Mapping[str, Json] | None, output: Json) -> Json:
+    if edge.output is None or (edge.output == "output" and "output" not in (outputs or ())):
+        return output
+    for members in (outputs, output):
+        if isinstance(members, Mapping) and edge.output in members:
+            return members[edge.output]
+    return output if outputs is None and not isinstance(output, Mapping) else None
+
+
+def _transformed(edge: Edge, scope: Scope) -> Json:
+    carried = _carried(edge, scope)
+    if edge.transform is None:
+        return carried["value"]
+    return edge.transform.evaluate(Lookup(scope, carried))
+
+
+def step_outputs(
+    plan: Plan, step: str, result: Json, scope: Scope
+) -> tuple[dict[str, Json] | None, dict[str, Json]]:
+    """Give a step's named outputs, None when it declares none, and the workflow outputs that it sets.
+
+    Raises ExpressionFailed.
+    """
+    declared = plan.steps[step].outputs
+    if not declared:
+        return None, {}
+    lookup = Lookup(scope, {"result": result, "output": result})
+    outputs: dict[str, Json] = {}
+    sets: dict[str, Json] = {}
+    for name, template in declared.items():
+        if not isinstance(template, str):
+            outputs[name] = template.evaluate(lookup)
+        elif template.startswith("workflow."):
+            outputs[name] = sets[template.removeprefix("workflow.")] = _member(result, name)
+        else:
+            outputs[name] = _member(result, template)
+    return outputs, sets
+
+
+def _member(result: Json, name: str) -> Json:
+    return result[name] if isinstance(result, Mapping) and name in result else result
+
+
+def run_output(plan: Plan, scope: Scope) -> Json:
+    """Give a run's output: `output`, or `outputs` with their sources, or the outputs of the last steps by id.
+
+    Raises ExpressionFailed.
+    """
+    lookup = Lookup(scope)
+    if plan.output is not None:
+        return plan.output.evaluate(lookup)
+    reserved = ("id", "version", "run_id", "status")
+    out: dict[str, Json] = {k: v for k, v in scope.workflow.items() if k not in reserved}
+    for name, source in plan.outputs.items():
+        if source is not None:
+            out[name] = source.evaluate(lookup)
+        else:
+            out.setdefault(name, None)
+    if out:
+        return out
+    return {step: _output_of(scope, step) for step in plan.order if not plan.steps[step].targets}
+
+
+def _output_of(scope: Scope, step: str) -> Json:
+    view = scope.step(step)
+    return None if view is None else view.output
+
+
+def error_output(handler: ErrorHandler, scope: Scope, error: Mapping[str, Any]) -> Json:
+    """Give the output of a failure that the document handles; null when the handler has none.
+
+    Raises ExpressionFailed.
+    """
+    return None if handler.output is None else handler.output.evaluate(Lookup(scope, {"error": error}))
+
+
+def terminate_output(plan: Plan, step: str, scope: Scope) -> tuple[str, Json]:
+    """Give the status and the output with which a step ends the run.
+
+    Raises ExpressionFailed.
+    """
+    spec = plan.steps[step].terminate
+    if spec is None:
+        raise ExpressionFailed(step, "it is not a terminate step")
+    status, output = spec
+    return status, None if output is None else output.evaluate(Lookup(scope))

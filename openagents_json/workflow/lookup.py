@@ -1,0 +1,129 @@
+"""How names get their values: run inputs, steps, the workflow, and the names of a place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from openagents_json.workflow.expressions import NULL, Null
+from openagents_json.workflow.scope import Scope, StepView
+from openagents_json.workflow.types import Json, type_name
+
+_FACTS: Final = frozenset({"output", "outputs", "success", "status", "error", "attempts"})
+
+
+class StepNames(Mapping[str, Any]):
+    """A step as templates see it: its facts, its named outputs, and else the members of its output."""
+
+    __slots__ = ("_view",)
+
+    def __init__(self, view: StepView) -> None:
+        self._view = view
+
+    def __getitem__(self, key: str) -> Any:
+        view = self._view
+        match key:
+            case "success":
+                return view.status == "completed"
+            case "status":
+                return view.status
+            case "attempts":
+                return view.attempts
+            case "error":
+                return view.error
+        if view.status in ("skipped", "cancelled"):
+            return NULL
+        if key == "output":
+            return view.output
+        members = view.outputs if view.outputs is not None else view.output
+        if key == "outputs":
+            return members if isinstance(members, Mapping) else {}
+        if isinstance(members, Mapping) and key in members:
+            return members[key]
+        if view.outputs is not None and isinstance(view.output, Mapping) and key in view.output:
+            return view.output[key]
+        if view.status == "failed":
+            return NULL
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        members = self._view.outputs if self._view.outputs is not None else self._view.output
+        return iter([*_FACTS, *(members if isinstance(members, Mapping) else ())])
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+class Steps(Mapping[str, Any]):
+    """All steps, by id."""
+
+    __slots__ = ("_scope",)
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    def __getitem__(self, key: str) -> Any:
+        view = self._scope.step(key)
+        return NULL if view is None else StepNames(view)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+class Lookup:
+    """Gives the values of root names; `local` are the names of the place, such as `value` in a transform."""
+
+    __slots__ = ("_local", "_scope")
+
+    def __init__(self, scope: Scope, local: Mapping[str, Json] | None = None) -> None:
+        self._scope, self._local = scope, local
+
+    def root(self, name: str) -> Any:
+        """Give the value of a root name."""
+        if self._local is not None and name in self._local:
+            return self._local[name]
+        match name:
+            case "input" | "inputs":
+                return self._scope.inputs
+            case "workflow":
+                return self._scope.workflow
+            case "steps":
+                return Steps(self._scope)
+        view = self._scope.step(name)
+        return NULL if view is None else StepNames(view)
+
+
+def find_path(lookup: Lookup, path: tuple[str | int, ...]) -> Json:
+    """Follow a path of keys and indexes.
+
+    Raises LookupError with the reason.
+    """
+    value = lookup.root(str(path[0]))
+    for key in path[1:]:
+        if isinstance(value, Null):
+            return None
+        try:
+            value = value[key]
+        except (KeyError, IndexError, TypeError):
+            raise LookupError(_missing(value, key)) from None
+    if isinstance(value, Null):
+        return None
+    return _plain(value)
+
+
+def _plain(value: Any) -> Json:
+    if isinstance(value, StepNames):
+        return {key: _plain(value[key]) for key in sorted(set(value))}
+    return value
+
+
+def _missing(value: Any, key: str | int) -> str:
+    if isinstance(value, Mapping):
+        names = ", ".join(sorted(str(name) for name in value)[:8]) or "none"
+        return f"there is no {key!r} (there are: {names})"
+    if isinstance(value, list | str) and isinstance(key, int):
+        return f"there is no element {key} in {len(value)}"
+    return f"{type_name(value)} has no {key!r}"

@@ -1,0 +1,38 @@
+"""What templates may see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from openagents_json.workflow.types import Json
+
+
+@dataclass(frozen=True, slots=True)
+class StepView:
+    """A resolved step; a reference to a skipped one is null."""
+
+    status: str
+    output: Json
+    outputs: Mapping[str, Json] | None
+    error: Mapping[str, Json] | None
+    attempts: int
+
+
+class Scope(Protocol):
+    """The names of a run."""
+
+    @property
+    def inputs(self) -> Mapping[str, Json]:
+        """Give the run's input."""
+        ...
+
+    @property
+    def workflow(self) -> Mapping[str, Json]:
+        """Give id, version, run_id, status and workflow outputs."""
+        ...
+
+    def step(self, step_id: str) -> StepView | None:
+        """Give a resolved step, None while it is not."""
+        ...

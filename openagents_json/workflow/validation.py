@@ -1,0 +1,163 @@
+"""`validate`: every problem of a document in one pass, whatever the document is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+from jsonschema import Draft202012Validator
+
+from openagents_json.workflow.catalog import Catalog
+from openagents_json.workflow.checks import check_meaning
+from openagents_json.workflow.problems import Collector, Problem, Report, nearest
+from openagents_json.workflow.schema import (
+    KNOWN_KEYS,
+    PARAMETER,
+    SCHEMA,
+    UNSUPPORTED_DOCUMENT,
+    UNSUPPORTED_STEP,
+)
+from openagents_json.workflow.source import NotADocument, parse
+from openagents_json.workflow.templates import escape
+from openagents_json.workflow.types import type_name
+
+__all__ = ["Problem", "Report", "validate"]
+
+MAX_DEPTH: Final = 100
+MAX_STEPS: Final = 20_000
+
+
+def validate(document: Any, catalog: Catalog | None = None) -> Report:
+    """Find every problem of a document, given as JSON text or as a parsed value.
+
+    Without a catalog, component references are not looked up.
+    """
+    found, text = Collector(), None
+    if isinstance(document, str | bytes):
+        try:
+            document, text, doubled = parse(document)
+        except NotADocument as error:
+            found.error("invalid_json", "", error.reason, line=error.line, column=error.column)
+            return found.report(None, "")
+        for name in doubled:
+            found.error("duplicate_key", "", f"the name {name!r} stands twice in one object", found=name)
+    if not _is_json(document, found):
+        return found.report(None, text)
+    _check_structure(document, found)
+    if isinstance(document, Mapping):
+        _check_keys(document, found)
+        if _usable(document):
+            check_meaning(document, catalog, found)
+    return found.report(document, text)
+
+
+def _is_json(document: Any, found: Collector) -> bool:
+    """Refuse what is not JSON or too deep, without recursion."""
+    todo: list[tuple[Any, str, int]] = [(document, "", 0)]
+    while todo:
+        value, pointer, depth = todo.pop()
+        if depth > MAX_DEPTH:
+            found.error("too_deep", pointer[:200], f"it is nested deeper than {MAX_DEPTH}")
+            return False
+        if isinstance(value, Mapping):
+            for key, item in value.items():
+                if not isinstance(key, str):
+                    found.error("not_json", pointer, f"the name {key!r} is not a text", found=type_name(key))
+                    return False
+                todo.append((item, f"{pointer}/{escape(key)}", depth + 1))
+        elif isinstance(value, list | tuple):
+            todo += [(item, f"{pointer}/{i}", depth + 1) for i, item in enumerate(value)]
+        elif not (value is None or isinstance(value, str | int | bool)):
+            if not isinstance(value, float) or value != value or abs(value) == float("inf"):
+                found.error("not_json", pointer, f"{value!r:.80} is not JSON", found=type_name(value))
+                return False
+    return True
+
+
+@lru_cache(maxsize=2)
+def _validator(parameter: bool) -> Draft202012Validator:
+    return Draft202012Validator(PARAMETER if parameter else SCHEMA)
+
+
+def _check_structure(document: Any, found: Collector) -> None:
+    plain = _tuples_to_lists(document)
+    _collect(_validator(False).iter_errors(plain), "", found)
+    if isinstance(plain, Mapping):
+        for section in ("inputs", "outputs"):
+            for name, spec in (plain[section] if isinstance(plain.get(section), Mapping) else {}).items():
+                if isinstance(spec, Mapping):
+                    _collect(_validator(True).iter_errors(spec), f"/{section}/{escape(name)}", found)
+                    _check_pattern(spec, f"/{section}/{escape(name)}/pattern", found)
+
+
+def _check_pattern(spec: Mapping[str, Any], pointer: str, found: Collector) -> None:
+    if isinstance(pattern := spec.get("pattern"), str):
+        try:
+            re.compile(pattern)
+        except (re.error, RecursionError, OverflowError) as error:
+            found.error("invalid_pattern", pointer, f"{pattern!r} is not a regular expression: {error}", found=pattern)
+
+
+def _collect(errors: Iterator[Any], base: str, found: Collector) -> None:
+    for error in errors:
+        pointer = base + "".join(f"/{escape(str(key))}" for key in error.absolute_path)
+        message = error.message if len(error.message) < 300 else error.message[:297] + "..."
+        found.error(
+            f"schema_error.{error.validator}",
+            pointer,
+            message,
+            found=type_name(error.instance),
+            expected=error.validator_value if isinstance(error.validator_value, str | list | int | float) else None,
+        )
+
+
+def _tuples_to_lists(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _tuples_to_lists(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_tuples_to_lists(item) for item in value]
+    return value
+
+
+def _check_keys(document: Mapping[str, Any], found: Collector) -> None:
+    _unknown(document, "document", "", found)
+    for key in UNSUPPORTED_DOCUMENT:
+        if key in document:
+            found.error("unsupported_feature", f"/{key}", f"{key!r} is not supported by this version", found=key)
+    steps = document.get("steps")
+    for index, step in enumerate(steps if isinstance(steps, list | tuple) else ()):
+        if isinstance(step, Mapping):
+            _unknown(step, "step", f"/steps/{index}", found)
+            for key in UNSUPPORTED_STEP:
+                if key in step:
+                    message = f"steps with {key!r} are not supported by this version"
+                    found.error("unsupported_feature", f"/steps/{index}/{key}", message, found=key)
+    connections = document.get("connections")
+    for index, connection in enumerate(connections if isinstance(connections, list | tuple) else ()):
+        if isinstance(connection, Mapping):
+            _unknown(connection, "connection", f"/connections/{index}", found)
+    _check_persistence(document, found)
+
+
+def _unknown(value: Mapping[str, Any], kind: str, pointer: str, found: Collector) -> None:
+    for key in value:
+        if key not in KNOWN_KEYS[kind]:
+            message = f"{key!r} means nothing in a {kind}; it is kept and ignored"
+            suggestion = nearest(key, KNOWN_KEYS[kind])
+            found.warn("unknown_key", f"{pointer}/{escape(key)}", message, found=key, suggestion=suggestion)
+
+
+def _check_persistence(document: Mapping[str, Any], found: Collector) -> None:
+    for key in ("persistence", "state_dependencies"):
+        value = document.get(key)
+        if value not in (None, "step"):
+            message = "every transition of a run is stored, which is more than this asks for"
+            found.warn("stronger_persistence", f"/{key}", message)
+
+
+def _usable(document: Mapping[str, Any]) -> bool:
+    """Tell whether the parts that carry meaning are of the right shape to be looked at."""
+    steps = document.get("steps")
+    return isinstance(steps, list | tuple) and 0 < len(steps) <= MAX_STEPS
