@@ -1,1 +1,59 @@
-"""OpenAgents JSON: workflows as JSON documents, durable on Redis Streams."""
+"""OpenAgents JSON: workflows as JSON documents, durable on Redis Streams.
+
+These are the words for authors of components and documents; a running system is `openagents_json.engine.Engine`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from openagents_json.authoring import Workflow
+    from openagents_json.components.context import Context
+    from openagents_json.components.decorators import agent, asset, capability, tool
+    from openagents_json.components.errors import (
+        CancelledByEngine,
+        ComponentError,
+        InvalidComponentInput,
+        NonRetryableError,
+        RetryableError,
+        UnknownComponent,
+    )
+    from openagents_json.components.registry import Registry
+
+__all__ = [
+    "CancelledByEngine",
+    "ComponentError",
+    "Context",
+    "InvalidComponentInput",
+    "NonRetryableError",
+    "Registry",
+    "RetryableError",
+    "UnknownComponent",
+    "Workflow",
+    "__version__",
+    "agent",
+    "asset",
+    "capability",
+    "tool",
+]
+
+_HOMES = {
+    "Workflow": "authoring",
+    "Context": "components.context",
+    "Registry": "components.registry",
+    "agent": "components.decorators",
+    "asset": "components.decorators",
+    "capability": "components.decorators",
+    "tool": "components.decorators",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a word when it is asked for first, so that the import of this package stays light (PEP 562)."""
+    if name == "__version__":
+        return import_module("importlib.metadata").version("openagents-json")
+    if name not in __all__:
+        raise AttributeError(f"module 'openagents_json' has no attribute {name!r}")
+    return getattr(import_module(f"openagents_json.{_HOMES.get(name, 'components.errors')}"), name)

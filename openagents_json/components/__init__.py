@@ -1,1 +1,1 @@
-"""The catalog: what steps can call."""
+"""The catalog: components as specs and as code, how they are declared, found, loaded and called."""

@@ -1,16 +1,69 @@
-"""Ctx."""
+"""What a component may know about its attempt, and the token by which it is told to stop."""
+
+from __future__ import annotations
+
+import logging
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from openagents_json.components.errors import CancelledByEngine
+
+
 class CancelToken:
-    def __init__(self): self._e=None; self.cancelled=False; self.reason=""; self._cb=[]
-    def cancel(self, reason):
-        if self.cancelled: return
-        self.reason=reason; self.cancelled=True
-        for c in self._cb: c(reason)
-    def on_cancel(self, cb): self._cb.append(cb)
-@dataclass(slots=True)
+    """Set once, by any thread; the event behind `wait` is made only when somebody waits."""
+
+    __slots__ = ("_callbacks", "_event", "_lock", "reason")
+
+    def __init__(self) -> None:
+        self.reason = ""
+        self._callbacks: list[Callable[[str], None]] = []
+        self._event: threading.Event | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def cancelled(self) -> bool:
+        """Tell whether the attempt should stop."""
+        return bool(self.reason)
+
+    def cancel(self, reason: str) -> None:
+        """Ask the attempt to stop; the first reason counts."""
+        with self._lock:
+            if self.reason:
+                return
+            self.reason = reason or "cancelled"
+            callbacks, self._callbacks = self._callbacks, []
+            if self._event is not None:
+                self._event.set()
+        for callback in callbacks:
+            callback(self.reason)
+
+    def on_cancel(self, callback: Callable[[str], None]) -> None:
+        """Call back when it is set, at once if it is already."""
+        with self._lock:
+            if not self.reason:
+                self._callbacks.append(callback)
+                return
+        callback(self.reason)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until it is set, at most some seconds; gives whether it is."""
+        with self._lock:
+            if self.reason:
+                return True
+            if self._event is None:
+                self._event = threading.Event()
+        return self._event.wait(seconds)
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
+    """Injected into components that have a parameter annotated `Context`, or named `context`.
+
+    `idempotency_key` is equal for all attempts of a step: pass it on to systems that should act once.
+    """
+
     run_id: str
     step_id: str
     workflow_id: str
@@ -18,5 +71,36 @@ class Context:
     idempotency_key: str
     deadline_ms: int | None
     token: CancelToken
-    now_ms: Any
-    on_heartbeat: Any
+    now_ms: Callable[[], int]
+    on_heartbeat: Callable[[Any], None]
+
+    @property
+    def logger(self) -> logging.LoggerAdapter[logging.Logger]:
+        """Give a logger whose records carry the run and the step."""
+        extra = {"run_id": self.run_id, "step_id": self.step_id, "attempt": self.attempt}
+        return logging.LoggerAdapter(logging.getLogger("openagents.component"), extra)
+
+    @property
+    def cancelled(self) -> bool:
+        """Tell whether the attempt should stop."""
+        return self.token.cancelled
+
+    def raise_if_cancelled(self) -> None:
+        """Stop here if the attempt should stop.
+
+        Raises CancelledByEngine.
+        """
+        if self.token.cancelled:
+            raise CancelledByEngine(self.token.reason)
+
+    def remaining_ms(self) -> int | None:
+        """Give the time until the deadline, None when there is none."""
+        return None if self.deadline_ms is None else max(0, self.deadline_ms - self.now_ms())
+
+    def heartbeat(self, details: Any = None) -> None:
+        """Say that the attempt is alive.
+
+        Raises CancelledByEngine when it should stop.
+        """
+        self.on_heartbeat(details)
+        self.raise_if_cancelled()

@@ -1,4 +1,108 @@
-"""E."""
-class ComponentError(Exception): ...
-class UnknownComponent(ComponentError): ...
-def describe_error(e): return {"type": type(e).__name__, "message": str(e), "retryable": True}
+"""Errors of components, and how an exception becomes data.
+
+ComponentError
++-- UnknownComponent        nothing is registered under a reference
++-- CannotLoad              a module of components cannot be loaded
++-- InvalidDeclaration      a decorator was used in a way that makes no component
++-- InvalidComponentInput   a step's inputs do not fit the component
++-- NonRetryableError       raised by a component: do not try again
++-- RetryableError          raised by a component: try again, not before a time
++-- CancelledByEngine       raised in a component that asks whether to go on
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterable
+from typing import Any, Final
+
+MAX_MESSAGE: Final = 2000
+MAX_TRACEBACK: Final = 4000
+
+
+class ComponentError(Exception):
+    """Something is wrong with a component."""
+
+
+class UnknownComponent(ComponentError):
+    """Nothing is registered under a reference."""
+
+    def __init__(self, reference: str, near: Iterable[str] = ()) -> None:
+        self.reference, self.near = reference, tuple(near)
+        hint = f"; did you mean {self.near[0]!r}?" if self.near else ""
+        super().__init__(f"there is no component {reference!r}{hint}")
+
+
+class CannotLoad(ComponentError):
+    """A module of components cannot be loaded."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"components {path!r} cannot be loaded: {reason}; give a module, module:object or a .py file")
+
+
+class InvalidDeclaration(ComponentError):
+    """A decorator was used in a way that makes no component."""
+
+
+class InvalidComponentInput(ComponentError):
+    """A step's inputs do not fit the component; another attempt would not help."""
+
+    retryable = False
+
+    def __init__(self, component: str, path: str, reason: str) -> None:
+        self.component, self.path, self.reason = component, path, reason
+        super().__init__(f"component {component}: input {path}: {reason}")
+
+
+class NonRetryableError(ComponentError):
+    """Raise it in a component to fail the step at once, whatever its retry policy says."""
+
+    retryable = False
+
+
+class RetryableError(ComponentError):
+    """Raise it in a component to be tried again, not before `retry_after` seconds."""
+
+    def __init__(self, message: str = "", *, retry_after: float = 0.0) -> None:
+        self.retry_after_ms = round(retry_after * 1000)
+        super().__init__(message)
+
+
+class CancelledByEngine(ComponentError):
+    """The attempt should stop: its run is being cancelled, or its lease is lost."""
+
+
+def describe_error(error: BaseException) -> dict[str, Any]:
+    """Give an exception as data: type, message, whether another attempt may help, and where it happened."""
+    described: dict[str, Any] = {
+        "type": type(error).__name__,
+        "message": _text(error),
+        "retryable": bool(getattr(error, "retryable", True)),
+    }
+    after = getattr(error, "retry_after_ms", 0)
+    if isinstance(after, int) and after > 0:
+        described["retry_after_ms"] = after
+    trace = _trace(error)
+    if trace:
+        described["traceback"] = trace
+    return described
+
+
+def _text(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except Exception:
+        text = "(the error's message cannot be shown)"
+    return text.encode("utf-8", "replace").decode()[:MAX_MESSAGE]
+
+
+def _trace(error: BaseException) -> str:
+    """Give the frames of the component, without those of the engine and without the message."""
+    try:
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [frame for frame in frames if "openagents_json/components" not in frame.filename.replace("\\", "/")]
+        lines = [f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in own[1:]]
+    except Exception:
+        return ""
+    return "\n".join(lines)[-MAX_TRACEBACK:]

@@ -1,27 +1,265 @@
-"""R."""
+"""The catalog of a process: components by name and version, found in constant time."""
+
+from __future__ import annotations
+
+import difflib
 import inspect
+import types
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from openagents_json.components.errors import UnknownComponent
+
+from semantic_version import NpmSpec, Version
+
+from openagents_json.components.binding import Signature, plain
+from openagents_json.components.context import Context
+from openagents_json.components.decorators import Declaration, agent, asset, capability, declaration_of, tool
+from openagents_json.components.errors import InvalidDeclaration, UnknownComponent
+from openagents_json.components.pool import InstancePool
 from openagents_json.workflow.catalog import ComponentSpec, to_json
-@dataclass(slots=True)
+from openagents_json.workflow.types import Json
+
+KINDS = {"capability": "agent", "agent": "agent", "tool": "tool", "asset": "asset"}
+
+
+@dataclass(frozen=True, slots=True)
 class Component:
-    spec: Any
-    fn: Any
-    ctx: bool
-    def invoke(self, inputs, context):
-        return self.fn(**inputs, context=context) if self.ctx else self.fn(**inputs)
+    """A component that this process can run."""
+
+    spec: ComponentSpec
+    function: Callable[..., Any]
+    signature: Signature
+    pool: InstancePool | None = None
+
+    def invoke(self, inputs: Mapping[str, Json], context: Context) -> Any:
+        """Check the inputs and run; for an `async def` component the result is a coroutine.
+
+        Raises InvalidComponentInput, and whatever the component raises.
+        """
+        arguments = self.signature.bind(inputs)
+        if self.signature.context is not None:
+            arguments[self.signature.context] = context
+        if self.spec.is_async:
+            return self._awaited(arguments)
+        if self.pool is None:
+            return plain(self.function(**arguments))
+        with self.pool.borrowed() as instance:
+            return plain(self.function(instance, **arguments))
+
+    async def _awaited(self, arguments: dict[str, Any]) -> Any:
+        if self.pool is None:
+            return plain(await self.function(**arguments))
+        return plain(await self.function(self.pool.shared(), **arguments))
+
+
 class Registry:
-    def __init__(self): self.m={}; self.s={}
-    def add(self, fn):
-        n=getattr(fn,"oaname",fn.__name__)
-        sp=ComponentSpec(n, is_async=inspect.iscoroutinefunction(fn))
-        self.m[n]=Component(sp, fn, "context" in inspect.signature(fn).parameters); self.s[n]=sp
-    def add_spec(self, sp): self.s[sp.name]=sp
-    def find(self, r): return self.s.get(r.split("@")[0])
-    def names(self): return list(self.s)
-    def specs(self): return list(self.s.values())
-    def resolve(self, r):
-        try: return self.m[r.split("@")[0]]
-        except KeyError: raise UnknownComponent(r) from None
-    def published(self): return {f"{s.name}@{s.version}": to_json(s) for s in self.s.values()}
+    """Components and bare specs; adding the same thing twice changes nothing."""
+
+    def __init__(self) -> None:
+        self._components: dict[tuple[str, str], Component] = {}
+        self._versions: dict[str, dict[str, ComponentSpec]] = {}
+        self._found: dict[str, ComponentSpec | None] = {}
+
+    # -- adding ------------------------------------------------------------------------------------------
+
+    def add(self, thing: Any) -> None:
+        """Add a function, a class, or everything that a module declares.
+
+        Raises InvalidDeclaration.
+        """
+        if isinstance(thing, types.ModuleType):
+            self._add_module(thing)
+        elif isinstance(thing, Registry):
+            for component in thing._components.values():
+                self._put(component)
+        elif isinstance(thing, type):
+            self._add_class(thing, declaration_of(thing) or Declaration("agent"))
+        elif callable(thing):
+            self._add_function(thing, declaration_of(thing) or Declaration("tool"))
+        else:
+            raise InvalidDeclaration(f"{thing!r} is neither a function, a class nor a module of components")
+
+    def add_spec(self, spec: ComponentSpec) -> None:
+        """Add a component that others can run."""
+        self._versions.setdefault(spec.name, {})[spec.version] = spec
+        self._found.clear()
+
+    def agent(self, name: Any = None, **options: Any) -> Any:
+        """Declare a class and add it in one go."""
+        return self._adding(agent, name, options)
+
+    def capability(self, name: Any = None, **options: Any) -> Any:
+        """Declare a capability; one outside its class is added at once."""
+        return self._adding(capability, name, options) if options.get("agent_name") else capability(name, **options)
+
+    def tool(self, name: Any = None, **options: Any) -> Any:
+        """Declare a function and add it in one go."""
+        return self._adding(tool, name, options)
+
+    def asset(self, name: Any = None, **options: Any) -> Any:
+        """Declare an asset and add it in one go."""
+        return self._adding(asset, name, options)
+
+    def _adding(self, decorator: Any, name: Any, options: dict[str, Any]) -> Any:
+        if callable(name):
+            self.add(thing := decorator(name, **options))
+            return thing
+
+        def declare(thing: Any) -> Any:
+            self.add(decorator(name, **options)(thing))
+            return thing
+
+        return declare
+
+    def _add_module(self, module: types.ModuleType) -> None:
+        for value in list(vars(module).values()):
+            if isinstance(value, Registry):
+                self.add(value)
+            elif declaration_of(value) is not None and getattr(value, "__module__", None) == module.__name__:
+                self.add(value)
+
+    def _add_class(self, cls: type, declared: Declaration) -> None:
+        pool = InstancePool(cls, declared.metadata.get("config"), shared=declared.shared)
+        name = declared.name or cls.__name__
+        members = {key: value for base in reversed(cls.__mro__) for key, value in vars(base).items()}
+        found = [(k, v, d) for k, v in members.items() if (d := declaration_of(v)) and d.kind == "capability"]
+        if not found:
+            raise InvalidDeclaration(f"agent {name!r} has no capability; put @capability on a method of {cls.__name__}")
+        for key, function, own in found:
+            spec_name = f"{name}.{own.name or key}"
+            self._put(_component(spec_name, function, own, declared, pool))
+
+    def _add_function(self, function: Callable[..., Any], declared: Declaration) -> None:
+        name = declared.name or getattr(function, "__name__", "")
+        if declared.kind == "capability":
+            if not declared.agent:
+                raise InvalidDeclaration(f"capability {name!r} stands outside a class; say agent_name=...")
+            name = f"{declared.agent}.{name}"
+        self._put(_component(name, function, declared, None, None))
+
+    def _put(self, component: Component) -> None:
+        key = (component.spec.name, component.spec.version)
+        known = self._components.get(key)
+        if known is not None and known.function is not component.function:
+            where, other = _where(component.function), _where(known.function)
+            if where != other:
+                raise InvalidDeclaration(
+                    f"component {key[0]!r} {key[1]} is declared twice: at {other} and at {where}; "
+                    "give one of them another name or version"
+                )
+        self._components[key] = component
+        self.add_spec(component.spec)
+
+    # -- finding -----------------------------------------------------------------------------------------
+
+    def find(self, reference: str) -> ComponentSpec | None:
+        """Give the highest version that a reference, a name with an optional `@range`, allows."""
+        if reference not in self._found:
+            self._found[reference] = self._search(reference)
+        return self._found[reference]
+
+    def _search(self, reference: str) -> ComponentSpec | None:
+        name, _, wanted = reference.partition("@")
+        versions = self._versions.get(name)
+        if not versions:
+            return None
+        parsed = sorted(((_version(text), spec) for text, spec in versions.items()), key=lambda x: x[0])
+        if not wanted:
+            released = [spec for version, spec in parsed if not version.prerelease]
+            return (released or [spec for _, spec in parsed])[-1]
+        try:
+            span = NpmSpec(wanted)
+        except ValueError:
+            return None
+        fits = [spec for version, spec in parsed if version in span]
+        return fits[-1] if fits else None
+
+    def resolve(self, reference: str) -> Component:
+        """Give the component of a reference.
+
+        Raises UnknownComponent.
+        """
+        spec = self.find(reference)
+        component = self._components.get((spec.name, spec.version)) if spec else None
+        if component is None:
+            near = difflib.get_close_matches(reference.partition("@")[0], list(self._versions), 1)
+            raise UnknownComponent(reference, near)
+        return component
+
+    def names(self) -> list[str]:
+        """Give the names of all components."""
+        return list(self._versions)
+
+    def specs(self) -> list[ComponentSpec]:
+        """Give all specs."""
+        return [spec for versions in self._versions.values() for spec in versions.values()]
+
+    def search(self, text: str = "", *, kind: str | None = None, tag: str | None = None) -> list[ComponentSpec]:
+        """Find specs by a part of their name or description, by kind and by tag."""
+        wanted = text.lower()
+        return [
+            spec
+            for spec in self.specs()
+            if (wanted in spec.name.lower() or wanted in spec.description.lower())
+            and kind in (None, spec.kind)
+            and (tag is None or tag in spec.tags)
+        ]
+
+    def published(self) -> dict[str, object]:
+        """Give the specs that this process can run, as JSON, by "name@version"."""
+        return {f"{name}@{version}": to_json(c.spec) for (name, version), c in self._components.items()}
+
+
+def _component(
+    name: str, function: Callable[..., Any], own: Declaration, of: Declaration | None, pool: InstancePool | None
+) -> Component:
+    signature = Signature(function, name, method=pool is not None)
+    kind = KINDS[own.kind]
+    outer = of or own
+    spec = ComponentSpec(
+        name=name,
+        version=own.version if own.version != "0.1.0" else outer.version,
+        kind=kind,
+        queue=own.queue or outer.queue or kind,
+        is_async=inspect.iscoroutinefunction(function),
+        inputs=None if signature.open else signature.parameters,
+        output=signature.returns,
+        effect=own.effect or outer.effect,
+        description=own.description or _first_paragraph(function) or outer.description,
+        tags=own.tags or outer.tags,
+        timeout_ms=round((own.timeout or outer.timeout) * 1000),
+        lost_limit=own.lost_limit,
+        metadata=_plain_metadata({**outer.metadata, **own.metadata}),
+    )
+    _check(spec)
+    return Component(spec, function, signature, pool)
+
+
+def _check(spec: ComponentSpec) -> None:
+    if not spec.name or any(character in spec.name for character in "@| \n"):
+        raise InvalidDeclaration(f"component name {spec.name!r} must be one word without @ and |")
+    if not spec.queue or any(character in spec.queue for character in "|{}, \n"):
+        raise InvalidDeclaration(f"component {spec.name}: queue {spec.queue!r} must be one word without | {{ }} and commas")
+    try:
+        Version(spec.version)
+    except ValueError as error:
+        raise InvalidDeclaration(f"component {spec.name}: {spec.version!r} is not a semantic version") from error
+
+
+def _version(text: str) -> Version:
+    return Version(text)
+
+
+def _plain_metadata(metadata: Mapping[str, Any]) -> dict[str, Json]:
+    return {k: v for k, v in metadata.items() if isinstance(v, str | int | float | bool | list | tuple | dict | None)}
+
+
+def _first_paragraph(function: Callable[..., Any]) -> str:
+    return (inspect.getdoc(function) or "").split("\n\n")[0].replace("\n", " ")
+
+
+def _where(function: Callable[..., Any]) -> str:
+    code = getattr(function, "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code else repr(function)
+
+

@@ -1,0 +1,38 @@
+"""`Workflow`: a document in a program's hands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from openagents_json.workflow.catalog import Catalog
+from openagents_json.workflow.problems import Report
+from openagents_json.workflow.types import Json
+from openagents_json.workflow.validation import validate
+
+
+@dataclass(frozen=True, slots=True)
+class Workflow:
+    """A workflow document; it is not checked before `validate` or a start."""
+
+    document: Mapping[str, Json]
+
+    @classmethod
+    def load(cls, source: str | Path | Mapping[str, Any]) -> Workflow:
+        """Take a mapping, or read a file.
+
+        Raises OSError and ValueError.
+        """
+        return cls(source if isinstance(source, Mapping) else json.loads(Path(source).read_bytes()))
+
+    @property
+    def id(self) -> str:
+        """Give the document's id."""
+        return str(self.document.get("id", ""))
+
+    def validate(self, catalog: Catalog | None = None) -> Report:
+        """Find every problem of the document."""
+        return validate(self.document, catalog)

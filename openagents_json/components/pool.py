@@ -1,0 +1,106 @@
+"""Instances of agent classes: made once, looked after, reused by one call at a time, thrown away when broken."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+class InstancePool:
+    """Idle instances of one class; a `shared` class has one instance for all calls."""
+
+    def __init__(self, cls: type, config: Any = None, *, shared: bool = False, most_idle: int = 32) -> None:
+        self._cls, self._config, self._shared, self._most_idle = cls, config, shared, most_idle
+        self._idle: list[Any] = []
+        self._one: Any = None
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def borrowed(self) -> Iterator[Any]:
+        """Give an instance for the time of a block; one whose health check fails is replaced."""
+        instance = self.shared() if self._shared else self._take()
+        try:
+            yield instance
+        finally:
+            if not self._shared:
+                self._give(instance)
+
+    def shared(self) -> Any:
+        """Give the one instance that all calls share."""
+        with self._lock:
+            if self._one is None:
+                self._one = self._make()
+            return self._one
+
+    def close(self) -> None:
+        """Close the idle instances."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for instance in idle:
+            self._discard(instance)
+
+    def _take(self) -> Any:
+        while True:
+            with self._lock:
+                instance = self._idle.pop() if self._idle else None
+            if instance is None:
+                return self._make()
+            if self._healthy(instance):
+                return instance
+            self._discard(instance)
+
+    def _give(self, instance: Any) -> None:
+        with self._lock:
+            if len(self._idle) < self._most_idle:
+                self._idle.append(instance)
+                return
+        self._discard(instance)
+
+    def _make(self) -> Any:
+        instance = self._cls(self._config) if _takes_config(self._cls) else self._cls()
+        _finish(getattr(instance, "initialize", None))
+        return instance
+
+    def _healthy(self, instance: Any) -> bool:
+        check: Callable[[], Any] | None = getattr(instance, "health_check", None)
+        if check is None:
+            return True
+        try:
+            return _finish(check) is not False
+        except Exception:  # a check that raises is a check that fails
+            return False
+
+    def _discard(self, instance: Any) -> None:
+        try:
+            _finish(getattr(instance, "cleanup", None))
+        except Exception:  # it is thrown away because it is broken; that it cannot clean up is no news
+            return
+
+
+def _takes_config(cls: type) -> bool:
+    if cls.__init__ is object.__init__:
+        return False
+    parameters = list(inspect.signature(cls).parameters.values())
+    return any(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty for p in parameters)
+
+
+def _finish(function: Callable[[], Any] | None) -> Any:
+    """Call a hook, which may be `async def`."""
+    if function is None:
+        return None
+    result = function()
+    if not inspect.iscoroutine(result):
+        return result
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(result)
+    box: list[Any] = []
+    thread = threading.Thread(target=lambda: box.append(asyncio.run(result)))
+    thread.start()
+    thread.join()
+    return box[0] if box else None
