@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from eventstore.connection import Connection
 from eventstore.keys import Keyspace
@@ -14,7 +15,7 @@ class Bell:
 
     def __init__(self, connection: Connection, keyspace: Keyspace) -> None:
         self._connection = connection
-        self._scripts = Scripts(connection.client)
+        self._scripts = Scripts(connection.client, connection.where)
         self._script = Script("bell", load_text("bell.lua"))
         self._prefix = keyspace.prefix
 
@@ -55,8 +56,5 @@ class Bell:
         reply = self._connection.blocking_call(block_ms, b"BZPOPMIN", self._keys(queue)[0], block_ms / 1000)
         return int(reply[1]) if reply else None
 
-    def _run(self, call: ScriptCall) -> object:
-        reply = self._scripts.run_many([call])[0]
-        if isinstance(reply, Exception):
-            raise reply
-        return reply
+    def _run(self, call: ScriptCall) -> Any:
+        return self._scripts.run(call)

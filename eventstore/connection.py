@@ -1,38 +1,187 @@
-"""Connections."""
+"""Connections by URL: one server, a unix socket, TLS, Sentinel or Cluster.
+
+The driver's own retries are off: only commit ids make it safe to send a write twice, so retrying is decided here.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 import redis
+from redis.backoff import NoBackoff
+from redis.cluster import RedisCluster
+from redis.exceptions import RedisError
+from redis.retry import Retry
+from redis.sentinel import Sentinel, SentinelConnectionPool
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
-T = TypeVar("T")
+from eventstore.errors import InvalidRequest, StoreUnavailable, translate
+
+Result = TypeVar("Result")
+
+FORMS: Final = "redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://"
+MAX_BLOCK_MS: Final = 5000
 
 
+@dataclass(frozen=True, slots=True)
 class Connection:
-    """A client and a blocking one."""
+    """A client for short commands, one for blocking ones, and where they go, without the password."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.client: Any = redis.Redis.from_url(url)
-        self.blocking: Any = redis.Redis.from_url(url, socket_timeout=20)
+    client: Any
+    blocking: Any
+    where: str
+    is_cluster: bool = False
 
     def blocking_call(self, block_ms: int, *args: Any) -> Any:
-        """Block."""
-        return self.blocking.execute_command(*args)
+        """Send a command that blocks, at most MAX_BLOCK_MS; None when it ran out of time.
+
+        Raises EventStoreError.
+        """
+        try:
+            return self.blocking.execute_command(*args)
+        except (RedisError, OSError) as error:
+            raise translate(error, self.where) from error
+
+    def command(self, *args: Any) -> Any:
+        """Send one command; the caller knows that it may be sent twice.
+
+        Raises EventStoreError.
+        """
+        try:
+            return self.client.execute_command(*args)
+        except (RedisError, OSError) as error:
+            raise translate(error, self.where) from error
 
     def close(self) -> None:
-        """Close."""
+        """Close both clients."""
         self.client.close()
         self.blocking.close()
 
 
-def connect(url: str) -> Connection:
-    """Connect."""
-    return Connection(url)
+def retrying(call: Callable[[], Result], seconds: float = 10.0) -> Result:
+    """Try again while the server is away, at most some seconds; for calls that may be carried out twice.
+
+    Raises the last StoreUnavailable.
+    """
+    try:
+        return call()
+    except StoreUnavailable:
+        patient = Retrying(
+            retry=retry_if_exception_type(StoreUnavailable),
+            wait=wait_exponential_jitter(initial=0.02, max=0.5, jitter=0.05),
+            stop=stop_after_delay(seconds),
+            reraise=True,
+        )
+        return patient(call)
 
 
-def retrying(call: Callable[[], T]) -> T:
-    """Retry."""
-    return call()
+def connect(url: str, *, max_connections: int = 64, timeout_ms: int = 5000) -> Connection:
+    """Make the clients of a URL and try whether the server answers.
+
+    `redis+sentinel://[user:password@]host:port,host:port/name?db=0`, `redis+cluster://host:port`.
+    Raises InvalidRequest, StoreUnavailable and StoreRefused.
+    """
+    parts = _split(url)
+    where = _without_password(parts)
+    short = _options(max_connections, timeout_ms / 1000)
+    long = _options(max_connections, MAX_BLOCK_MS / 1000 + 5)
+    try:
+        if parts.scheme.endswith("+cluster"):
+            made = Connection(_cluster(parts, short), _cluster(parts, long), where, is_cluster=True)
+        elif parts.scheme.endswith("+sentinel"):
+            made = Connection(_sentinel(parts, short), _sentinel(parts, long), where)
+        else:
+            made = Connection(_single(url, short), _single(url, long), where)
+        made.client.ping()
+    except (RedisError, OSError) as error:
+        raise translate(error, where) from error
+    except ValueError as error:
+        raise InvalidRequest(f"the URL {where} cannot be used: {error}") from error
+    return made
+
+
+def _options(max_connections: int, timeout: float) -> dict[str, Any]:
+    return {
+        "socket_timeout": timeout,
+        "socket_connect_timeout": 5.0,
+        "retry": Retry(NoBackoff(), 0),
+        "retry_on_timeout": False,
+        "health_check_interval": 25,
+        "max_connections": max_connections,
+    }
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port if "," not in parts.netloc else None
+    except ValueError as error:
+        raise InvalidRequest(f"the URL cannot be read: {error}; it must begin with {FORMS}") from error
+    known = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
+    if parts.scheme not in known:
+        raise InvalidRequest(f"the URL begins with {parts.scheme or 'nothing'}://; it must begin with {FORMS}")
+    return parts
+
+
+def _without_password(parts: SplitResult) -> str:
+    hosts = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{hosts}{parts.path}"
+
+
+def _single(url: str, options: dict[str, Any]) -> Any:
+    extra = {} if url.startswith("unix://") else {"socket_keepalive": True}
+    pool = redis.BlockingConnectionPool.from_url(url, timeout=10, **options, **extra)
+    return redis.Redis(connection_pool=pool)
+
+
+def _hosts(parts: SplitResult, port: int) -> list[tuple[str, int]]:
+    hosts = []
+    for host in parts.netloc.rpartition("@")[2].split(","):
+        name, _, number = host.rpartition(":")
+        hosts.append((name, int(number)) if name and number.isdigit() else (host, port))
+    return hosts
+
+
+def _credentials(parts: SplitResult) -> dict[str, Any]:
+    login = parts.netloc.rpartition("@")[0]
+    user, _, password = login.partition(":")
+    found = {"username": unquote(user) or None, "password": unquote(password) or None} if login else {}
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _query(parts: SplitResult) -> dict[str, str]:
+    return {key: values[-1] for key, values in parse_qs(parts.query).items()}
+
+
+def _sentinel(parts: SplitResult, options: dict[str, Any]) -> Any:
+    query, name = _query(parts), parts.path.strip("/")
+    if not name:
+        raise ValueError("the name of the master is missing: redis+sentinel://host:port/name")
+    ask = {"socket_timeout": 2.0, "socket_connect_timeout": 2.0}
+    ask |= {k: query[f"sentinel_{k}"] for k in ("username", "password") if f"sentinel_{k}" in query}
+    secure = {"ssl": True} if parts.scheme.startswith("rediss") else {}
+    sentinel = Sentinel(_hosts(parts, 26379), sentinel_kwargs=ask, **secure)
+    plain = {k: v for k, v in options.items() if k != "max_connections"}
+    return sentinel.master_for(
+        name,
+        redis.Redis,
+        SentinelConnectionPool,
+        db=int(query.get("db", 0)),
+        max_connections=options["max_connections"],
+        socket_keepalive=True,
+        **_credentials(parts),
+        **secure,
+        **plain,
+    )
+
+
+def _cluster(parts: SplitResult, options: dict[str, Any]) -> Any:
+    from redis.cluster import ClusterNode
+
+    nodes = [ClusterNode(host, port) for host, port in _hosts(parts, 6379)]
+    secure = {"ssl": True} if parts.scheme.startswith("rediss") else {}
+    plain = {k: v for k, v in options.items() if k not in ("retry_on_timeout", "retry")}
+    return RedisCluster(startup_nodes=nodes, retry=Retry(NoBackoff(), 3), **_credentials(parts), **secure, **plain)

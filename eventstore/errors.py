@@ -1,24 +1,121 @@
-"""Errors of the log's room."""
+"""Errors of the log's room.
+
+EventStoreError
++-- StoreUnavailable         the server cannot be reached, or did not answer in time
++-- StoreRefused             the server answers, but is not fit or does not let us in
++-- WrongExpectedVersion     an append expected another version
++-- CheckpointNotRising      a checkpoint would go back or stand still
++-- LogTruncated             the log has lost its tail behind a reader
++-- PayloadTooLarge          an event is larger than the store takes
++-- NotJson                  a value is not JSON
++-- InvalidRequest           an argument makes no sense
+"""
 
 from __future__ import annotations
 
 
+
 class EventStoreError(Exception):
-    """Something is wrong with the store or with what it was asked."""
+    """Something is wrong with the store, or with what it was asked."""
 
 
 class StoreUnavailable(EventStoreError):
-    """The server cannot be reached."""
+    """The server cannot be reached, or did not answer in time; what was sent may have been carried out."""
+
+    def __init__(self, where: str, reason: str) -> None:
+        self.where, self.reason = where, reason
+        super().__init__(f"the store at {where} does not answer: {reason}; check that it runs and that the URL is right")
+
+
+class StoreRefused(EventStoreError):
+    """The server answers, but is not fit to hold a log; carries `reason` and `remedy`."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        self.reason, self.remedy = reason, remedy
+        super().__init__(f"{reason}; {remedy}")
+
+
+class WrongExpectedVersion(EventStoreError):
+    """An append expected another version of its stream."""
+
+    def __init__(self, stream: str, expected: object, current: int) -> None:
+        self.stream, self.expected, self.current = stream, expected, current
+        super().__init__(f"stream {stream!r} is at version {current}, not {expected}; read it again and decide anew")
+
+
+class CheckpointNotRising(EventStoreError):
+    """A checkpoint may only rise."""
+
+    def __init__(self, consumer: str, partition: int, wanted: int, current: int) -> None:
+        self.consumer, self.partition, self.wanted, self.current = consumer, partition, wanted, current
+        super().__init__(
+            f"checkpoint of {consumer!r} in partition {partition} is at {current}, so it cannot be set to {wanted}; "
+            "another instance of this consumer has gone on"
+        )
+
+
+class LogTruncated(EventStoreError):
+    """The log has lost its tail behind a reader: what it read last is not there any more."""
+
+    def __init__(self, partition: int, n: int, head: int) -> None:
+        self.partition, self.n, self.head = partition, n, head
+        super().__init__(
+            f"partition {partition} has lost events before position {n} (it ends at {head} or was written anew); "
+            "rewind to a position that is there and read again"
+        )
+
+
+class PayloadTooLarge(EventStoreError):
+    """An event is larger than the store takes."""
+
+    def __init__(self, what: str, size: int, limit: int) -> None:
+        self.what, self.size, self.limit = what, size, limit
+        super().__init__(f"{what} has {size} bytes, more than {limit}; store it elsewhere and refer to it")
 
 
 class NotJson(EventStoreError):
-    """A value is not JSON."""
+    """A value is not JSON; `path` says where."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"{path or 'the value'}: {reason}")
 
 
-def translate(error: Exception) -> EventStoreError:
-    """Give our error."""
-    from redis.exceptions import ConnectionError as C, TimeoutError as T
+class InvalidRequest(EventStoreError, ValueError):
+    """An argument makes no sense."""
 
-    if isinstance(error, C | T):
-        return StoreUnavailable(str(error))
-    return EventStoreError(str(error))
+
+def translate(error: BaseException, where: str = "") -> EventStoreError:
+    """Give the driver's error as one of ours, with what to do."""
+    name, text = type(error).__name__, str(error).strip() or type(error).__name__
+    if isinstance(error, EventStoreError):
+        return error
+    if name in ("AuthenticationError", "AuthenticationWrongNumberOfArgsError", "NoPermissionError"):
+        return StoreRefused(f"the server does not let us in: {text}", "check user, password and the user's ACL")
+    if name == "OutOfMemoryError" or text.startswith("OOM"):
+        return StoreRefused("the server is out of memory", "raise maxmemory, or archive and delete old runs")
+    if name == "ReadOnlyError":
+        return StoreUnavailable(where, "it is a replica")
+    if text.startswith(("MISCONF", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "LOADING", "BUSY")):
+        return StoreUnavailable(where, text)
+    if name in _UNREACHABLE or isinstance(error, OSError):
+        return StoreUnavailable(where, text)
+    return EventStoreError(f"the server refused a command: {text}")
+
+
+_UNREACHABLE = frozenset(
+    {
+        "ConnectionError",
+        "TimeoutError",
+        "BusyLoadingError",
+        "MaxConnectionsError",
+        "ClusterDownError",
+        "ClusterError",
+        "TryAgainError",
+        "MasterNotFoundError",
+        "SlaveNotFoundError",
+        "RedisClusterException",
+        "MasterDownError",
+    }
+)
+

@@ -1,4 +1,4 @@
-"""What is stored: events before and after they are on the log, and positions."""
+"""Events before and after they are stored, and positions in the log."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Json = Any
+"""A JSON value: None, bool, int, float, str, a sequence of them, or a mapping from str to them."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -28,7 +29,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A stored event."""
+    """A stored event: where it stands, when (ms, by the server's clock), in which commit, by whom and why."""
 
     stream: str
     version: int
@@ -40,3 +41,22 @@ class Recorded:
     type: str
     data: Json
     metadata: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """How far a named consumer has come in a partition."""
+
+    consumer: str
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What an append came to; `position` is that of its last event, `duplicate` tells that it was done before."""
+
+    stream: str
+    first_version: int
+    last_version: int
+    position: Position
+    duplicate: bool = False

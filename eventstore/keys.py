@@ -1,59 +1,93 @@
-"""Every key name."""
+"""Every key name, built in one place; all keys of a partition share one hash tag, so they lie in one cluster slot.
+
+    <prefix>:{<p>}:meta          hash    n: events of the partition
+    <prefix>:{<p>}:log           stream  one entry a commit, id <n>-<ms>: r stream, f first version, l last version
+    <prefix>:{<p>}:run:<stream>  stream  events, id <version>-0: t type, d data, m ms, n position, c commit, a actor,
+                                         y cause, and x metadata where there is some
+    <prefix>:{<p>}:head:<stream> hash    v version, lc last commit id; runs have more, see lua/runs_common.lua
+    <prefix>:{<p>}:checkpoints   hash    consumer -> n
+    <prefix>:{<p>}:due, ready:<queue>, view:<name>, blob:<sha>   see lua/runs_common.lua
+    <prefix>:store               hash    layout, partitions, run_id of the server last seen
+    <prefix>:def:<hash>          string  immutable definitions
+"""
 
 from __future__ import annotations
 
 import re
 import zlib
+from dataclasses import dataclass
+from typing import Final
+
+from eventstore.errors import InvalidRequest
+
+LAYOUT: Final = "1"
+_PREFIX: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
+_NUMBERED: Final = re.compile(r"([0-9]{1,9})-")
 
 
+@dataclass(frozen=True, slots=True)
 class Keyspace:
-    """Key names."""
+    """The key names of a store."""
 
-    def __init__(self, prefix: str = "oa", partitions: int = 8) -> None:
-        self.prefix, self.partitions = prefix, partitions
+    prefix: str = "oa"
+    partitions: int = 8
 
-    def partition_of(self, name: str) -> int:
-        """Give the partition."""
-        m = re.match(r"(\d+)-", name, re.ASCII)
-        if m and int(m[1]) < self.partitions:
-            return int(m[1])
-        return zlib.crc32(name.encode("utf-8", "surrogatepass")) % self.partitions
+    def __post_init__(self) -> None:
+        if not _PREFIX.match(self.prefix):
+            raise InvalidRequest(f"prefix {self.prefix!r} must be 1 to 64 letters, digits, dots, dashes or underscores")
+        if not 1 <= self.partitions <= 16384:
+            raise InvalidRequest(f"{self.partitions} partitions: there must be 1 to 16384")
 
-    def _k(self, p: int, rest: str) -> bytes:
-        return f"{self.prefix}:{{{p}}}:{rest}".encode("utf-8", "surrogatepass")
+    def partition_of(self, stream: str) -> int:
+        """Give the partition of a stream: the number that its name begins with, or else a hash of the name."""
+        match = _NUMBERED.match(stream)
+        if match and int(match[1]) < self.partitions:
+            return int(match[1])
+        return zlib.crc32(stream.encode("utf-8", "surrogatepass")) % self.partitions
 
-    def meta(self, p: int) -> bytes:
-        """Key."""
-        return self._k(p, "meta")
+    def _key(self, partition: int, rest: str) -> bytes:
+        return f"{self.prefix}:{{{partition}}}:{rest}".encode("utf-8", "surrogatepass")
 
-    def log(self, p: int) -> bytes:
-        """Key."""
-        return self._k(p, "log")
+    def meta(self, partition: int) -> bytes:
+        """Name the counter of a partition."""
+        return self._key(partition, "meta")
 
-    def due(self, p: int) -> bytes:
-        """Key."""
-        return self._k(p, "due")
+    def log(self, partition: int) -> bytes:
+        """Name the log of a partition."""
+        return self._key(partition, "log")
 
-    def stream(self, s: str) -> bytes:
-        """Key."""
-        return self._k(self.partition_of(s), "run:" + s)
+    def due(self, partition: int) -> bytes:
+        """Name the due set of a partition."""
+        return self._key(partition, "due")
 
-    def head(self, s: str) -> bytes:
-        """Key."""
-        return self._k(self.partition_of(s), "head:" + s)
+    def checkpoints(self, partition: int) -> bytes:
+        """Name the checkpoints of a partition."""
+        return self._key(partition, "checkpoints")
 
-    def ready(self, p: int, q: str) -> bytes:
-        """Key."""
-        return self._k(p, "ready:" + q)
+    def stream(self, stream: str) -> bytes:
+        """Name the events of a stream."""
+        return self._key(self.partition_of(stream), f"run:{stream}")
 
-    def view(self, p: int, q: str) -> bytes:
-        """Key."""
-        return self._k(p, "view:" + q)
+    def head(self, stream: str) -> bytes:
+        """Name the head of a stream."""
+        return self._key(self.partition_of(stream), f"head:{stream}")
 
-    def blob(self, p: int, q: str) -> bytes:
-        """Key."""
-        return self._k(p, "blob:" + q)
+    def ready(self, partition: int, queue: str) -> bytes:
+        """Name the ready set of a queue in a partition."""
+        return self._key(partition, f"ready:{queue}")
 
-    def definition(self, d: str) -> bytes:
-        """Key."""
-        return f"{self.prefix}:def:{d}".encode()
+    def view(self, partition: int, name: str) -> bytes:
+        """Name a view of a partition."""
+        return self._key(partition, f"view:{name}")
+
+    def blob(self, partition: int, sha: str) -> bytes:
+        """Name a payload that is stored beside the log."""
+        return self._key(partition, f"blob:{sha}")
+
+    def definition(self, digest: str) -> bytes:
+        """Name a definition."""
+        return f"{self.prefix}:def:{digest}".encode()
+
+    def store(self) -> bytes:
+        """Name the record of the store itself."""
+        return f"{self.prefix}:store".encode()

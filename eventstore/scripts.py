@@ -1,4 +1,4 @@
-"""Lua scripts and pipelines of them."""
+"""Lua scripts and pipelines of them: one round trip, whatever the server has forgotten."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def load_text(name: str) -> str:
 
 
 class Script:
-    """A script with the hash that the server knows it by."""
+    """A script with the hash that a server knows it by."""
 
     __slots__ = ("name", "sha", "text")
 
@@ -39,44 +39,69 @@ class ScriptCall:
 
 @dataclass(frozen=True, slots=True)
 class PlainCall:
-    """A plain command."""
+    """A command; its name is bytes, so that the driver leaves the reply as it is."""
 
     args: tuple[Any, ...]
 
 
+Call = ScriptCall | PlainCall
+
+
 class Scripts:
-    """Runs calls on a client."""
+    """Sends calls to a server; a script that the server has forgotten was not run, so it is loaded and sent again."""
 
-    def __init__(self, client: Any) -> None:
-        self._client = client
+    def __init__(self, client: Any, where: str = "") -> None:
+        self._client, self._where = client, where
 
-    def run_many(self, calls: Sequence[ScriptCall | PlainCall]) -> list[Any]:
-        """Run calls in one pipeline."""
+    def run(self, call: Call) -> Any:
+        """Send one call and give its reply.
+
+        Raises EventStoreError.
+        """
+        reply = self.run_many([call])[0]
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    def run_many(self, calls: Sequence[Call]) -> list[Any]:
+        """Send calls in one pipeline and give their replies, errors among them.
+
+        Raises StoreUnavailable when the pipeline as a whole fails.
+        """
         replies = self._send(calls)
         missing = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if missing:
-            for script in {calls[i].script for i in missing}:  # type: ignore[union-attr]
-                self._client.script_load(script.text)
+            self._load({call.script.sha: call.script for i in missing if isinstance(call := calls[i], ScriptCall)})
             for i, reply in zip(missing, self._send([calls[i] for i in missing]), strict=True):
                 replies[i] = reply
-        return [translate(r) if isinstance(r, RedisError) else r for r in replies]
+        return [translate(r, self._where) if isinstance(r, RedisError) else r for r in replies]
 
-    def _send(self, calls: Sequence[ScriptCall | PlainCall]) -> list[Any]:
+    def _load(self, scripts: dict[str, Script]) -> None:
+        try:
+            for script in scripts.values():
+                self._client.script_load(script.text)
+        except RedisError as error:
+            raise translate(error, self._where) from error
+
+    def _send(self, calls: Sequence[Call]) -> list[Any]:
         try:
             if len(calls) == 1:
-                try:
-                    return [self._client.execute_command(*_command(calls[0]))]
-                except NoScriptError as error:
-                    return [error]
+                return [self._one(calls[0])]
             pipe = self._client.pipeline(transaction=False)
             for call in calls:
                 pipe.execute_command(*_command(call))
             return list(pipe.execute(raise_on_error=False))
-        except RedisError as error:
-            raise translate(error) from error
+        except (RedisError, OSError) as error:
+            raise translate(error, self._where) from error
+
+    def _one(self, call: Call) -> Any:
+        try:
+            return self._client.execute_command(*_command(call))
+        except NoScriptError as error:
+            return error
 
 
-def _command(call: ScriptCall | PlainCall) -> tuple[Any, ...]:
+def _command(call: Call) -> tuple[Any, ...]:
     if isinstance(call, PlainCall):
         return call.args
     return ("EVALSHA", call.script.sha, len(call.keys), *call.keys, *call.args)
