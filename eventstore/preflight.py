@@ -1,5 +1,186 @@
-"""P."""
-from eventstore.keys import Keyspace
-class Finding: ...
-def check(*a, **k): return []
-def require(connection, prefix, partitions, durability, *, now_ms, default_partitions): return Keyspace(prefix, partitions or default_partitions)
+"""Before anything is trusted to a server: is it fit to hold a log, is this the layout, did it stop uncleanly?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from eventstore.connection import Connection
+from eventstore.errors import EventStoreError, StoreRefused
+from eventstore.keys import LAYOUT, Keyspace
+
+LEVELS: Final = {"memory": 0, "everysec": 1, "always": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something about the server: an error forbids its use, a warning does not."""
+
+    level: str
+    code: str
+    what: str
+    remedy: str
+
+
+def require(
+    connection: Connection,
+    prefix: str,
+    partitions: int | None,
+    durability: str,
+    *,
+    now_ms: Callable[[], int],
+    default_partitions: int,
+) -> Keyspace:
+    """Check the server, create or adopt the store, repair what an unclean stop left, and give the keyspace.
+
+    Raises StoreRefused with the reason and the remedy.
+    """
+    errors = [f for f in check_server(connection, durability, now_ms=now_ms) if f.level == "error"]
+    if errors:
+        raise StoreRefused(errors[0].what, errors[0].remedy)
+    keyspace = _adopt(connection, prefix, partitions, default_partitions)
+    _after_unclean_stop(connection, keyspace, durability)
+    return keyspace
+
+
+def check(
+    connection: Connection, keyspace: Keyspace, durability: str, *, now_ms: Callable[[], int]
+) -> list[Finding]:
+    """Check the server and the store's record, changing nothing."""
+    found = check_server(connection, durability, now_ms=now_ms)
+    record = _record(connection, keyspace)
+    if record.get("layout") != LAYOUT:
+        found.append(Finding("error", "layout", f"the store has layout {record.get('layout')}, not {LAYOUT}", _LAYOUT))
+    return found
+
+
+_LAYOUT: Final = "use the version of openagents-json that wrote it, or another prefix"
+
+
+def check_server(connection: Connection, durability: str, *, now_ms: Callable[[], int]) -> list[Finding]:
+    """Check a server for what a log needs at a durability level.
+
+    Raises StoreUnavailable.
+    """
+    info = _info(connection)
+    found: list[Finding] = []
+    found += _check_version(info)
+    if info.get("role", "master") != "master":
+        found.append(Finding("error", "replica", "the server is a replica", "connect to the primary"))
+    policy = info.get("maxmemory_policy", "noeviction")
+    if policy != "noeviction":
+        remedy = "set maxmemory-policy noeviction: an evicted key is a lost run"
+        found.append(Finding("error", "eviction", f"the server may evict keys ({policy})", remedy))
+    found += _check_durability(connection, info, durability)
+    found += _check_health(info)
+    skew = _server_ms(connection) - now_ms()
+    if abs(skew) > 2000:
+        remedy = "synchronise the clocks; timers follow the server's"
+        found.append(Finding("warning", "clock", f"the server's clock is {skew} ms ahead of this one", remedy))
+    return found
+
+
+def _info(connection: Connection) -> dict[str, str]:
+    """Read INFO of the server, of one primary in a cluster."""
+    raw = connection.client.info() if connection.is_cluster else connection.command(b"INFO")
+    if isinstance(raw, bytes):
+        lines = (line.partition(":") for line in raw.decode("utf-8", "replace").splitlines() if ":" in line)
+        return {key: value.strip() for key, _, value in lines}
+    found: Mapping[str, Any] = raw
+    if found and all(isinstance(value, Mapping) for value in found.values()):
+        found = next(iter(found.values()))
+    return {str(key): str(value) for key, value in found.items()}
+
+
+def _check_version(info: Mapping[str, str]) -> list[Finding]:
+    version = info.get("redis_version", "0")
+    major = int(version.split(".")[0]) if version.split(".")[0].isdigit() else 0
+    if major >= 7:
+        return []
+    return [Finding("error", "version", f"the server is version {version}", "use Redis 7.0 or newer, or Valkey")]
+
+
+def _setting(connection: Connection, name: str) -> str | None:
+    """Read a setting; None where the server does not let us."""
+    try:
+        reply = connection.command(b"CONFIG", b"GET", name)
+    except EventStoreError:
+        return None
+    flat = list(reply) if isinstance(reply, list) else [x for pair in dict(reply).items() for x in pair]
+    return flat[1].decode() if len(flat) > 1 else None
+
+
+def _check_durability(connection: Connection, info: Mapping[str, str], durability: str) -> list[Finding]:
+    if LEVELS[durability] == 0:
+        return []
+    if info.get("aof_enabled", "0") != "1":
+        remedy = "set appendonly yes, or ask for durability memory"
+        return [Finding("error", "no_aof", f"durability {durability} was asked for and the server has no AOF", remedy)]
+    fsync = None if connection.is_cluster else _setting(connection, "appendfsync")
+    if fsync is not None and LEVELS.get({"no": "memory"}.get(fsync, fsync), 0) < LEVELS[durability]:
+        remedy = f"set appendfsync {durability}, or ask for a weaker durability"
+        return [Finding("error", "weak_fsync", f"durability {durability} was asked for, appendfsync is {fsync}", remedy)]
+    return []
+
+
+def _check_health(info: Mapping[str, str]) -> list[Finding]:
+    found = []
+    if info.get("aof_last_write_status", "ok") != "ok":
+        found.append(Finding("error", "aof_failed", "the server could not write its AOF", "look at its disk and log"))
+    if info.get("rdb_last_bgsave_status", "ok") != "ok":
+        remedy = "look at its disk and log; it may refuse writes (stop-writes-on-bgsave-error)"
+        found.append(Finding("warning", "bgsave_failed", "the server could not write its last snapshot", remedy))
+    if int(info.get("evicted_keys", "0") or 0) > 0:
+        remedy = "check with `openagents doctor` what is missing; restore from a backup"
+        found.append(Finding("warning", "evicted", f"the server has evicted {info['evicted_keys']} keys", remedy))
+    return found
+
+
+def _server_ms(connection: Connection) -> int:
+    reply = connection.client.time() if connection.is_cluster else connection.command(b"TIME")
+    if isinstance(reply, dict):
+        reply = next(iter(reply.values()))
+    return int(reply[0]) * 1000 + int(reply[1]) // 1000
+
+
+def _record(connection: Connection, keyspace: Keyspace) -> dict[str, str]:
+    reply = connection.command(b"HGETALL", keyspace.store())
+    pairs = reply.items() if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
+    return {key.decode(): value.decode() for key, value in pairs}
+
+
+def _adopt(connection: Connection, prefix: str, partitions: int | None, default: int) -> Keyspace:
+    """Create the store's record, or take the partition count from it: it is fixed for the life of a store."""
+    wanted = Keyspace(prefix, partitions or default)
+    connection.command(b"HSETNX", wanted.store(), b"partitions", str(wanted.partitions))
+    connection.command(b"HSETNX", wanted.store(), b"layout", LAYOUT)
+    record = _record(connection, wanted)
+    if record.get("layout") != LAYOUT:
+        raise StoreRefused(f"the store {prefix!r} has layout {record.get('layout')}, this version writes {LAYOUT}", _LAYOUT)
+    stored = int(record["partitions"])
+    if partitions is not None and stored != partitions:
+        raise StoreRefused(
+            f"the store {prefix!r} has {stored} partitions, not {partitions}",
+            "leave the number out, or use another prefix; it cannot be changed",
+        )
+    return Keyspace(prefix, stored)
+
+
+def _after_unclean_stop(connection: Connection, keyspace: Keyspace, durability: str) -> None:
+    """Rewrite the AOF after a restart, before the next crash can come.
+
+    Redis 7.0 leaves an open MULTI behind when it truncates a torn transaction, and would replay half of it at the
+    restart after that (fixed in Valkey 9.1.2; see valkey-io/valkey#4342).
+    """
+    if connection.is_cluster or LEVELS[durability] == 0:
+        return
+    run_id = _info(connection).get("run_id", "")
+    if _record(connection, keyspace).get("run_id") == run_id:
+        return
+    try:
+        connection.command(b"BGREWRITEAOF")
+    except EventStoreError as error:
+        if "already in progress" not in str(error) and "can't" not in str(error).lower():
+            return
+    connection.command(b"HSET", keyspace.store(), b"run_id", run_id)

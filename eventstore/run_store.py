@@ -228,9 +228,8 @@ class RunStore:
 
     def wait(self, run: str, after: int, block_ms: int) -> tuple[Recorded, ...]:
         """Block until the run has events after a version, at most `block_ms`; uses a connection of its own."""
-        reply = self._connection.blocking_call(
-            block_ms, b"XREAD", b"COUNT", 500, b"BLOCK", block_ms, b"STREAMS", self.keys.stream(run), f"{after}-0"
-        )
+        command = (b"XREAD", b"COUNT", 500, b"BLOCK", block_ms, b"STREAMS", self.keys.stream(run), f"{after}-0")
+        reply = retrying(lambda: self._connection.blocking_call(block_ms, *command))
         if not reply:
             return ()
         entries = next(iter(reply.values())) if isinstance(reply, dict) else reply[0][1]

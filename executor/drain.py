@@ -63,8 +63,14 @@ class Drain:
 
     def run(self, stop: threading.Event) -> int:
         """Drain until there is nothing left, the budget is spent or `stop` is set; gives the number of steps run."""
+        settings = self._settings
+        try:
+            return self._run(stop, self._clock.steady_ms() + settings.budget_ms)
+        finally:
+            self._abandon()
+
+    def _run(self, stop: threading.Event, ends: float) -> int:
         settings, bell = self._settings, self._runtime.ringer.bell
-        ends = self._clock.steady_ms() + settings.budget_ms
         count = 0
         self._claims = bell.woke(settings.queue, self._name, AWAKE_MS, 16)
         with self._runtime.watchdog.watching(self):
@@ -235,6 +241,14 @@ class Drain:
             return bool(self._claims)
         self._claims = [] if partition is None else [partition]
         return True
+
+    def _abandon(self) -> None:
+        """Forget the leases of a drain that an error ended: nobody works on them, so they must run out."""
+        with self._lock:
+            left = [*(item.job for item in self._done), *self._jobs]
+            self._done, self._jobs = [], deque()
+        for job in left:
+            self._runtime.keeper.drop(job.lease)
 
     # -- letting go --------------------------------------------------------------------------------------
 

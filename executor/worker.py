@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import threading
 from typing import Protocol
 
+from eventstore.errors import EventStoreError
 from executor.async_lane import AsyncLane
 from executor.drain import Drain, DrainSettings
 from executor.relay import Relay
 from executor.runtime import Runtime
 from executor.step import Execution
+
+log = logging.getLogger(__name__)
 
 
 class Service(Protocol):
@@ -62,7 +66,7 @@ class Worker:
         """Drain on threads of this process until stopped: how an embedding program works without Celery."""
         for queue in self.runtime.settings.queues:
             for _ in range(self.runtime.settings.concurrency):
-                thread = threading.Thread(target=self.drain, args=(queue, True), name=f"openagents-drain-{queue}")
+                thread = threading.Thread(target=self._drain_forever, args=(queue,), name=f"openagents-drain-{queue}")
                 thread.daemon = True
                 thread.start()
                 self._threads.append(thread)
@@ -72,6 +76,14 @@ class Worker:
         settings = self.runtime.settings
         drain = DrainSettings(queue, settings.budget_ms, settings.linger_ms, settings.batch, forever)
         return Drain(self.runtime, drain, self._next(), self._execution.run).run(self.stopping)
+
+    def _drain_forever(self, queue: str) -> None:
+        while not self.stopping.is_set():
+            try:
+                self.drain(queue, True)
+            except EventStoreError as error:
+                log.warning("draining %s is interrupted: %s", queue, error)
+                self.stopping.wait(0.3)
 
     def stop(self) -> None:
         """End: finish what runs, give back what has not begun, leave."""
