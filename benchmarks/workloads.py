@@ -86,4 +86,8 @@ def w4(engine: Engine, count: int = 100, pause: float = 0.02) -> dict[str, float
         times.append((time.perf_counter() - begun) * 1000)
         time.sleep(pause)
     times.sort()
-    return {"p50_ms": times[len(times) // 2], "p95_ms": times[int(len(times) * 0.95)], "p99_ms": times[int(len(times) * 0.99)]}
+    return {
+        "p50_ms": times[len(times) // 2],
+        "p95_ms": times[int(len(times) * 0.95)],
+        "p99_ms": times[int(len(times) * 0.99)],
+    }

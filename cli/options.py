@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from openagents_json.components.loader import load
+from openagents_json.components.registry import Registry
 from openagents_json.engine import Engine, Settings, from_environment
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -26,7 +27,8 @@ class Target:
     def engine(self, *, workers: int = 0) -> Engine:
         """Open the engine: on the server of `--url`, or on the embedded one in the data directory."""
         settings = self.settings
-        registry = load(self.components, working_directory=Path.cwd()) if self.components or workers else ()
+        wanted = self.components or workers
+        registry = load(self.components, working_directory=Path.cwd()) if wanted else Registry()
         if settings.url:
             return Engine.connect(
                 settings.url,

@@ -33,11 +33,15 @@ class Bell:
 
     def woke(self, queue: str, drain: str, ttl_ms: int, at_most: int) -> list[int]:
         """Register a drain that a doorbell started and take partitions to look at."""
-        return [int(p) for p in self._run(ScriptCall(self._script, self._keys(queue), ["woke", drain, ttl_ms, at_most]))]
+        return [
+            int(p) for p in self._run(ScriptCall(self._script, self._keys(queue), ["woke", drain, ttl_ms, at_most]))
+        ]
 
     def take(self, queue: str, drain: str, ttl_ms: int, at_most: int) -> list[int]:
         """Stay registered for `ttl_ms` and take partitions to look at."""
-        return [int(p) for p in self._run(ScriptCall(self._script, self._keys(queue), ["take", drain, ttl_ms, at_most]))]
+        return [
+            int(p) for p in self._run(ScriptCall(self._script, self._keys(queue), ["take", drain, ttl_ms, at_most]))
+        ]
 
     def hand_over(self, queue: str, drain: str, partitions: Sequence[int]) -> bool:
         """Say that partitions have work which the drain leaves to others; True as for `ring`."""
@@ -53,7 +57,7 @@ class Bell:
 
     def listen(self, queue: str, block_ms: int) -> int | None:
         """Block until a partition has work, at most `block_ms`; uses a connection of its own."""
-        reply = self._connection.blocking_call(block_ms, b"BZPOPMIN", self._keys(queue)[0], block_ms / 1000)
+        reply = self._connection.blocking_call(b"BZPOPMIN", self._keys(queue)[0], block_ms / 1000)
         return int(reply[1]) if reply else None
 
     def _run(self, call: ScriptCall) -> Any:

@@ -35,7 +35,7 @@ class Connection:
     where: str
     is_cluster: bool = False
 
-    def blocking_call(self, block_ms: int, *args: Any) -> Any:
+    def blocking_call(self, *args: Any) -> Any:
         """Send a command that blocks, at most MAX_BLOCK_MS; None when it ran out of time.
 
         Raises EventStoreError.
@@ -160,10 +160,10 @@ def _sentinel(parts: SplitResult, options: dict[str, Any]) -> Any:
     query, name = _query(parts), parts.path.strip("/")
     if not name:
         raise ValueError("the name of the master is missing: redis+sentinel://host:port/name")
-    ask = {"socket_timeout": 2.0, "socket_connect_timeout": 2.0}
+    ask: dict[str, Any] = {"socket_timeout": 2.0, "socket_connect_timeout": 2.0}
     ask |= {k: query[f"sentinel_{k}"] for k in ("username", "password") if f"sentinel_{k}" in query}
-    secure = {"ssl": True} if parts.scheme.startswith("rediss") else {}
-    sentinel = Sentinel(_hosts(parts, 26379), sentinel_kwargs=ask, **secure)
+    secure: dict[str, Any] = {"ssl": True} if parts.scheme.startswith("rediss") else {}
+    sentinel: Any = _untyped(Sentinel)(_hosts(parts, 26379), sentinel_kwargs=ask, **secure)
     plain = {k: v for k, v in options.items() if k != "max_connections"}
     return sentinel.master_for(
         name,
@@ -178,10 +178,15 @@ def _sentinel(parts: SplitResult, options: dict[str, Any]) -> Any:
     )
 
 
+def _untyped(maker: Any) -> Any:
+    """Give something of the driver that has no types."""
+    return maker
+
+
 def _cluster(parts: SplitResult, options: dict[str, Any]) -> Any:
     from redis.cluster import ClusterNode
 
-    nodes = [ClusterNode(host, port) for host, port in _hosts(parts, 6379)]
-    secure = {"ssl": True} if parts.scheme.startswith("rediss") else {}
+    nodes = [_untyped(ClusterNode)(host, port) for host, port in _hosts(parts, 6379)]
+    secure: dict[str, Any] = {"ssl": True} if parts.scheme.startswith("rediss") else {}
     plain = {k: v for k, v in options.items() if k not in ("retry_on_timeout", "retry")}
     return RedisCluster(startup_nodes=nodes, retry=Retry(NoBackoff(), 3), **_credentials(parts), **secure, **plain)

@@ -14,7 +14,6 @@ EventStoreError
 from __future__ import annotations
 
 
-
 class EventStoreError(Exception):
     """Something is wrong with the store, or with what it was asked."""
 
@@ -24,7 +23,9 @@ class StoreUnavailable(EventStoreError):
 
     def __init__(self, where: str, reason: str) -> None:
         self.where, self.reason = where, reason
-        super().__init__(f"the store at {where} does not answer: {reason}; check that it runs and that the URL is right")
+        super().__init__(
+            f"the store at {where} does not answer: {reason}; check that it runs and that the URL is right"
+        )
 
 
 class StoreRefused(EventStoreError):
@@ -118,4 +119,3 @@ _UNREACHABLE = frozenset(
         "MasterDownError",
     }
 )
-

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from eventstore.event import Recorded
 from eventstore.run_model import RunHead
@@ -69,9 +70,7 @@ class Inspector:
         queues = sorted(self._queues | {record.queue for head in heads for record in head.steps.values()})
         names = [keys.ready(partition, queue) for queue in queues]
         replies = self._store.call([PlainCall((b"ZRANGE", name, 0, -1)) for name in names]) if names else []
-        return {
-            queue: frozenset(key.decode() for key in reply) for queue, reply in zip(queues, replies, strict=True)
-        }
+        return {queue: frozenset(key.decode() for key in reply) for queue, reply in zip(queues, replies, strict=True)}
 
     def find_queues(self) -> None:
         """Look which queues there are; one scan of the keys, so not for every partition."""
@@ -89,13 +88,15 @@ class Inspector:
         return out
 
 
-def _entry(entry: tuple[bytes, list[bytes]] | list[object]) -> LogEntry:
+def _entry(entry: Any) -> LogEntry:
     identity, raw = entry
-    n, _, time_ms = bytes(identity).partition(b"-")  # type: ignore[arg-type]
-    fields: dict[bytes, bytes] = raw if isinstance(raw, dict) else dict(zip(raw[::2], raw[1::2], strict=True))  # type: ignore[index]
-    return LogEntry(int(n), int(time_ms), fields[b"r"].decode(), int(fields[b"f"]), int(fields[b"l"]))
+    n, _, time_ms = identity.partition(b"-")
+    fields: dict[bytes, bytes] = dict(zip(raw[::2], raw[1::2], strict=True))
+    return LogEntry(
+        int(n), int(time_ms), fields[b"r"].decode("utf-8", "surrogatepass"), int(fields[b"f"]), int(fields[b"l"])
+    )
 
 
-def _scores(reply: list[object]) -> dict[str, float]:
-    flat = [x for item in reply for x in item] if reply and isinstance(reply[0], list) else reply  # type: ignore[attr-defined]
-    return {bytes(flat[i]).decode(): float(flat[i + 1]) for i in range(0, len(flat), 2)}  # type: ignore[arg-type]
+def _scores(reply: Any) -> dict[str, float]:
+    flat = [x for item in reply for x in item] if reply and isinstance(reply[0], list) else reply
+    return {flat[i].decode(): float(flat[i + 1]) for i in range(0, len(flat), 2)}

@@ -1,14 +1,14 @@
 """Every key name, built in one place; all keys of a partition share one hash tag, so they lie in one cluster slot.
 
-    <prefix>:{<p>}:meta          hash    n: events of the partition
-    <prefix>:{<p>}:log           stream  one entry a commit, id <n>-<ms>: r stream, f first version, l last version
-    <prefix>:{<p>}:run:<stream>  stream  events, id <version>-0: t type, d data, m ms, n position, c commit, a actor,
-                                         y cause, and x metadata where there is some
-    <prefix>:{<p>}:head:<stream> hash    v version, lc last commit id; runs have more, see lua/runs_common.lua
-    <prefix>:{<p>}:checkpoints   hash    consumer -> n
-    <prefix>:{<p>}:due, ready:<queue>, view:<name>, blob:<sha>   see lua/runs_common.lua
-    <prefix>:store               hash    layout, partitions, run_id of the server last seen
-    <prefix>:def:<hash>          string  immutable definitions
+<prefix>:{<p>}:meta          hash    n: events of the partition
+<prefix>:{<p>}:log           stream  one entry a commit, id <n>-<ms>: r stream, f first version, l last version
+<prefix>:{<p>}:run:<stream>  stream  events, id <version>-0: t type, d data, m ms, n position, c commit, a actor,
+                                     y cause, and x metadata where there is some
+<prefix>:{<p>}:head:<stream> hash    v version, lc last commit id; runs have more, see lua/runs_common.lua
+<prefix>:{<p>}:checkpoints   hash    consumer -> n
+<prefix>:{<p>}:due, ready:<queue>, view:<name>, blob:<sha>   see lua/runs_common.lua
+<prefix>:store               hash    layout, partitions, run_id of the server last seen
+<prefix>:def:<hash>          string  immutable definitions
 """
 
 from __future__ import annotations

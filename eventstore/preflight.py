@@ -44,9 +44,7 @@ def require(
     return keyspace
 
 
-def check(
-    connection: Connection, keyspace: Keyspace, durability: str, *, now_ms: Callable[[], int]
-) -> list[Finding]:
+def check(connection: Connection, keyspace: Keyspace, durability: str, *, now_ms: Callable[[], int]) -> list[Finding]:
     """Check the server and the store's record, changing nothing."""
     found = check_server(connection, durability, now_ms=now_ms)
     record = _record(connection, keyspace)
@@ -120,7 +118,9 @@ def _check_durability(connection: Connection, info: Mapping[str, str], durabilit
     fsync = None if connection.is_cluster else _setting(connection, "appendfsync")
     if fsync is not None and LEVELS.get({"no": "memory"}.get(fsync, fsync), 0) < LEVELS[durability]:
         remedy = f"set appendfsync {durability}, or ask for a weaker durability"
-        return [Finding("error", "weak_fsync", f"durability {durability} was asked for, appendfsync is {fsync}", remedy)]
+        return [
+            Finding("error", "weak_fsync", f"durability {durability} was asked for, appendfsync is {fsync}", remedy)
+        ]
     return []
 
 
@@ -157,7 +157,9 @@ def _adopt(connection: Connection, prefix: str, partitions: int | None, default:
     connection.command(b"HSETNX", wanted.store(), b"layout", LAYOUT)
     record = _record(connection, wanted)
     if record.get("layout") != LAYOUT:
-        raise StoreRefused(f"the store {prefix!r} has layout {record.get('layout')}, this version writes {LAYOUT}", _LAYOUT)
+        raise StoreRefused(
+            f"the store {prefix!r} has layout {record.get('layout')}, this version writes {LAYOUT}", _LAYOUT
+        )
     stored = int(record["partitions"])
     if partitions is not None and stored != partitions:
         raise StoreRefused(

@@ -1,2 +1,227 @@
-"""S."""
-class RedisStreamStore: ...
+"""The store on Redis Streams: the adapter that everything real uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from eventstore.codec import parse_entry
+from eventstore.connection import MAX_BLOCK_MS, Connection, retrying
+from eventstore.errors import CheckpointNotRising, EventStoreError, LogTruncated, WrongExpectedVersion
+from eventstore.event import Appended, Checkpoint, Event, Position, Recorded
+from eventstore.keys import Keyspace
+from eventstore.reading import bounded, merged
+from eventstore.requests import COMMIT_WINDOW, MAX_EVENT_BYTES, check_checkpoint, encoded
+from eventstore.scripts import Call, PlainCall, Script, ScriptCall, Scripts, load_text
+from eventstore.store import Cursor
+from eventstore.version import ANY, Expect, Expected
+
+PAGE = 500
+_WORDS = {Expect.ANY: "any", Expect.NO_STREAM: "none", Expect.STREAM_EXISTS: "exists"}
+
+
+class RedisStreamStore:
+    """Streams on a Redis or Valkey server; safe for threads, and for any number of processes."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        keyspace: Keyspace,
+        *,
+        new_commit_id: Callable[[], str] | None = None,
+        max_event_bytes: int = MAX_EVENT_BYTES,
+    ) -> None:
+        self.keys, self._connection, self._max_bytes = keyspace, connection, max_event_bytes
+        self._scripts = Scripts(connection.client, connection.where)
+        self._append = Script("append", load_text("append.lua"))
+        self._checkpoint = Script("checkpoint", load_text("checkpoint.lua"))
+        self._new_commit_id = new_commit_id
+
+    def append(
+        self,
+        stream: str,
+        events: Sequence[Event],
+        *,
+        expected: Expected = ANY,
+        commit_id: str | None = None,
+        actor: str = "",
+        cause: str = "",
+        checkpoint: Checkpoint | None = None,
+    ) -> Appended:
+        """Append events, all or none; see StreamStore.
+
+        With a commit id, a lost reply is answered by sending again; without one it is raised as StoreUnavailable.
+        """
+        partition = self.partition_of(stream)
+        made = encoded(stream, events, self._max_bytes)
+        check_checkpoint(checkpoint, stream, partition)
+        cid = commit_id or (self._new_commit_id() if self._new_commit_id else "")
+        call = self._append_call(stream, partition, made, expected, (cid, actor, cause), checkpoint)
+        code, *rest = retrying(lambda: self._scripts.run(call)) if cid else self._scripts.run(call)
+        if code == -1:
+            raise WrongExpectedVersion(stream, expected, rest[0])
+        if code == -5 and checkpoint is not None:
+            raise CheckpointNotRising(checkpoint.consumer, partition, checkpoint.position.n, rest[0])
+        first, last, n = rest
+        return Appended(stream, first, last, Position(partition, n), duplicate=code == 2)
+
+    def _append_call(
+        self,
+        stream: str,
+        partition: int,
+        made: Sequence[tuple[str, bytes, bytes]],
+        expected: Expected,
+        who: tuple[str, str, str],
+        checkpoint: Checkpoint | None,
+    ) -> ScriptCall:
+        keys = self.keys
+        names = [keys.meta(partition), keys.log(partition), keys.stream(stream), keys.head(stream)]
+        names.append(keys.checkpoints(partition))
+        wanted = _WORDS[expected] if isinstance(expected, Expect) else str(expected)
+        args: list[Any] = [wanted, *(_bytes(text) for text in who), _bytes(stream)]
+        args += [_bytes(checkpoint.consumer), checkpoint.position.n] if checkpoint else [b"", 0]
+        args.append(COMMIT_WINDOW)
+        for kind, data, metadata in made:
+            args += (_bytes(kind), data, metadata)
+        return ScriptCall(self._append, names, args)
+
+    def read(
+        self,
+        stream: str,
+        *,
+        after: int = 0,
+        limit: int | None = None,
+        backward: bool = False,
+        before: int | None = None,
+    ) -> list[Recorded]:
+        """Read a stream; see StreamStore."""
+        if (limit is not None and limit <= 0) or (before is not None and before <= 1):
+            return []
+        count = () if limit is None else (b"COUNT", limit)
+        key, partition = self.keys.stream(stream), self.partition_of(stream)
+        if backward:
+            top = b"+" if before is None else f"({before}-0"
+            entries = self._call([PlainCall((b"XREVRANGE", key, top, b"-", *count))])[0]
+        else:
+            entries = self._call([PlainCall((b"XRANGE", key, f"{max(0, after) + 1}-0", b"+", *count))])[0]
+        return [parse_entry(stream, partition, entry) for entry in entries]
+
+    def read_all(
+        self, *, after: Cursor | None = None, limit: int | None = None, partition: int | None = None
+    ) -> list[Recorded]:
+        """Read the log; see StreamStore.
+
+        Raises LogTruncated when a partition has lost what the cursor says was read.
+        """
+        if limit is not None and limit <= 0:
+            return []
+        cursor = dict(after or {})
+        wanted = list(range(self.keys.partitions)) if partition is None else [partition]
+        if limit is not None:
+            return bounded(merged(self._logs(wanted, cursor, limit)), limit)
+        found: dict[int, list[Recorded]] = {p: [] for p in wanted}
+        more = wanted
+        while more:  # page by page, up to where the log ended when the page was read
+            pages = dict(zip(more, self._logs(more, cursor, PAGE), strict=True))
+            for p, page in pages.items():
+                found[p] += page
+                cursor[p] = page[-1].position.n if page else cursor.get(p, 0)
+            more = [p for p, page in pages.items() if len(page) >= PAGE]
+        return merged(list(found.values()))
+
+    def _logs(self, partitions: Sequence[int], after: Mapping[int, int], count: int) -> list[list[Recorded]]:
+        """Read some events of each partition: the log says which, the streams hold them."""
+        first = [max(0, after.get(p, 0)) + 1 for p in partitions]
+        calls: list[Call] = [
+            PlainCall((b"XRANGE", self.keys.log(p), f"{n}-0", b"+", b"COUNT", count))
+            for p, n in zip(partitions, first, strict=True)
+        ]
+        calls += [PlainCall((b"HGET", self.keys.meta(p), b"n")) for p in partitions]
+        replies = self._call(calls)
+        ranges: list[tuple[int, str, int, int]] = []
+        for place, (p, n) in enumerate(zip(partitions, first, strict=True)):
+            head = int(replies[len(partitions) + place] or 0)
+            if n - 1 > head:
+                raise LogTruncated(p, n - 1, head)
+            ranges += [(place, *span) for span in _spans(replies[place], n, count)]
+        reads = [
+            PlainCall((b"XRANGE", self.keys.stream(stream), f"{first_}-0", f"{last}-0"))
+            for _, stream, first_, last in ranges
+        ]
+        out: list[list[Recorded]] = [[] for _ in partitions]
+        for (place, stream, _, _), entries in zip(ranges, self._call(reads) if reads else (), strict=True):
+            out[place] += [parse_entry(stream, partitions[place], entry) for entry in entries]
+        return out
+
+    def tail(
+        self, *, after: Cursor, partition: int | None = None, block_ms: int = 1000, limit: int = 1000
+    ) -> list[Recorded]:
+        """Read on, waiting; see StreamStore."""
+        found = self.read_all(after=after, limit=limit, partition=partition)
+        if found or block_ms <= 0:
+            return found
+        wanted = list(range(self.keys.partitions)) if partition is None else [partition]
+        if self._connection.is_cluster:  # a command cannot block on several slots
+            wanted, block_ms = wanted[:1], min(block_ms, 100 if len(wanted) > 1 else block_ms)
+        block = min(block_ms, MAX_BLOCK_MS)
+        names = [self.keys.log(p) for p in wanted]
+        last = [f"{after.get(p, 0)}-{2**64 - 1}" for p in wanted]
+        command = (b"XREAD", b"COUNT", 1, b"BLOCK", block, b"STREAMS", *names, *last)
+        retrying(lambda: self._connection.blocking_call(*command))
+        return self.read_all(after=after, limit=limit, partition=partition)
+
+    def stream_version(self, stream: str) -> int:
+        """Give the version of a stream, 0 when it does not exist."""
+        return int(self._call([PlainCall((b"HGET", self.keys.head(stream), b"v"))])[0] or 0)
+
+    def head(self, partition: int) -> int:
+        """Give the position of the newest event of a partition."""
+        return int(self._call([PlainCall((b"HGET", self.keys.meta(partition), b"n"))])[0] or 0)
+
+    def partition_of(self, stream: str) -> int:
+        """Give the partition of a stream."""
+        return self.keys.partition_of(stream)
+
+    def checkpoint(self, consumer: str, partition: int) -> int:
+        """Give a consumer's checkpoint, 0 when it has none."""
+        name = self.keys.checkpoints(partition)
+        return int(self._call([PlainCall((b"HGET", name, _bytes(consumer)))])[0] or 0)
+
+    def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Store a checkpoint; see StreamStore."""
+        position = checkpoint.position
+        check_checkpoint(checkpoint, "", position.partition)
+        args = [_bytes(checkpoint.consumer), position.n]
+        code, current = self._scripts.run(
+            ScriptCall(self._checkpoint, [self.keys.checkpoints(position.partition)], args)
+        )
+        if code == -5:
+            raise CheckpointNotRising(checkpoint.consumer, position.partition, position.n, current)
+
+    def _call(self, calls: Sequence[Call]) -> list[Any]:
+        """Send reads in one pipeline; they are sent again when the server was away."""
+        replies = retrying(lambda: self._scripts.run_many(calls))
+        for reply in replies:
+            if isinstance(reply, EventStoreError):
+                raise reply
+        return replies
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _spans(entries: Sequence[Any], first_n: int, count: int) -> list[tuple[str, int, int]]:
+    """Give the (stream, first version, last version) of log entries, cut to `count` events from position `first_n`."""
+    spans: list[tuple[str, int, int]] = []
+    left = count
+    for identity, fields in entries:
+        n = int(identity[: identity.index(b"-")])
+        stream, first, last = fields[1].decode("utf-8", "surrogatepass"), int(fields[3]), int(fields[5])
+        first = max(first, last - (n - first_n))
+        last = min(last, first + left - 1)
+        spans.append((stream, first, last))
+        left -= last - first + 1
+        if left <= 0:
+            break
+    return spans

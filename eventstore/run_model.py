@@ -80,7 +80,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """The answer to a commit: `events` are those the caller had not folded, `fenced` the steps that it no longer holds."""
+    """The answer to a commit: `events` are those it had not folded, `fenced` the steps that it lost."""
 
     code: Code
     version: int

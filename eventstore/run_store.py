@@ -16,9 +16,9 @@ from eventstore.errors import EventStoreError
 from eventstore.event import Recorded
 from eventstore.keys import Keyspace
 from eventstore.run_model import (
-    ClaimRequest,
-    ClaimReply,
     Claimed,
+    ClaimReply,
+    ClaimRequest,
     Code,
     Commit,
     Committed,
@@ -93,8 +93,11 @@ class RunStore:
         calls += [self.claim_call(claim, worker, lease_ms) for claim in claims]
         calls += after
         replies = self.call(calls)
-        scripts = [r for call, r in zip(calls[len(before) : first], replies[len(before) : first], strict=True)
-                   if isinstance(call, ScriptCall)]
+        scripts = [
+            r
+            for call, r in zip(calls[len(before) : first], replies[len(before) : first], strict=True)
+            if isinstance(call, ScriptCall)
+        ]
         return Exchanged(
             [self.committed(commit, reply) for commit, reply in zip(commits, scripts, strict=True)],
             [self.claimed(claim, replies[first + i]) for i, claim in enumerate(claims)],
@@ -229,7 +232,7 @@ class RunStore:
     def wait(self, run: str, after: int, block_ms: int) -> tuple[Recorded, ...]:
         """Block until the run has events after a version, at most `block_ms`; uses a connection of its own."""
         command = (b"XREAD", b"COUNT", 500, b"BLOCK", block_ms, b"STREAMS", self.keys.stream(run), f"{after}-0")
-        reply = retrying(lambda: self._connection.blocking_call(block_ms, *command))
+        reply = retrying(lambda: self._connection.blocking_call(*command))
         if not reply:
             return ()
         entries = next(iter(reply.values())) if isinstance(reply, dict) else reply[0][1]

@@ -50,9 +50,7 @@ class EmbeddedServer:
     _share: IO[Any] | None
 
     @classmethod
-    def open(
-        cls, directory: str | Path, *, durability: str = "everysec", unix_socket: bool = True
-    ) -> EmbeddedServer:
+    def open(cls, directory: str | Path, *, durability: str = "everysec", unix_socket: bool = True) -> EmbeddedServer:
         """Start the server of a directory, or adopt the one that runs there.
 
         A stronger durability than it runs with is applied. Raises ServerNotStarted.

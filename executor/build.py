@@ -115,9 +115,7 @@ def _options(session: Session, moved: Changes, facts: set[str], settle: bool) ->
             for o in moved.opened
         ]
     if moved.reopened:
-        options["reopen"] = [
-            [r.step, r.delay_ms, r.schedule_to_start_ms, r.start_to_close_ms] for r in moved.reopened
-        ]
+        options["reopen"] = [[r.step, r.delay_ms, r.schedule_to_start_ms, r.start_to_close_ms] for r in moved.reopened]
     shut = [step for step in moved.shut if step not in facts]
     for name, steps in (("shut", shut), ("park", moved.park), ("unpark", moved.unpark)):
         if steps:

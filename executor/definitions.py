@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
+
 from eventstore import codec
 from eventstore.errors import EventStoreError
 from eventstore.run_store import RunStore
 from eventstore.scripts import PlainCall
 from openagents_json.workflow.compile import compile_plan
-from openagents_json.workflow.plan import Plan, PlanCache
+from openagents_json.workflow.plan import Plan, definition_hash
 from openagents_json.workflow.types import Json
 
 
@@ -24,7 +27,7 @@ class Definitions:
 
     def __init__(self, store: RunStore, *, capacity: int = 1024) -> None:
         self._store = store
-        self._plans = PlanCache(capacity, compile_plan)
+        self._plans = _Plans(capacity)
 
     def compile(self, definition: Json) -> Plan:
         """Give the plan of a bound definition."""
@@ -49,3 +52,32 @@ class Definitions:
         if raw is None:
             raise DefinitionMissing(digest)
         return self._plans.get(codec.decode(raw))
+
+
+class _Plans:
+    """Plans by hash, the least recently used forgotten first; safe for threads."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._plans: OrderedDict[str, Plan] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def peek(self, digest: str) -> Plan | None:
+        """Give a plan if it is there."""
+        with self._lock:
+            plan = self._plans.get(digest)
+            if plan is not None:
+                self._plans.move_to_end(digest)
+            return plan
+
+    def get(self, definition: Json) -> Plan:
+        """Give the plan of a definition, compiled when it is new."""
+        digest = definition_hash(definition)
+        plan = self.peek(digest)
+        if plan is None:
+            plan = compile_plan(definition)
+            with self._lock:
+                self._plans[digest] = plan
+                if len(self._plans) > self._capacity:
+                    self._plans.popitem(last=False)
+        return plan

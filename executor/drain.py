@@ -48,7 +48,9 @@ class DrainSettings:
 class Drain:
     """One drain of one queue on the calling thread."""
 
-    def __init__(self, runtime: Runtime, settings: DrainSettings, name: str, execute: Callable[[Job], cmd.Outcome]) -> None:
+    def __init__(
+        self, runtime: Runtime, settings: DrainSettings, name: str, execute: Callable[[Job], cmd.Outcome]
+    ) -> None:
         self._runtime, self._settings, self._name, self._execute = runtime, settings, name, execute
         self._recorder: Recorder = runtime.recorder(name)
         self._clock: Clock = runtime.clock

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from eventstore.errors import EventStoreError
 from eventstore.run_model import Code, Committed
 from eventstore.run_store import RunStore
-from eventstore.scripts import ScriptCall
+from eventstore.scripts import Call
 from executor.build import Built, build
 from executor.definitions import Definitions
 from executor.journal import Limits
@@ -122,7 +122,14 @@ class Handler:
         for _ in range(TRIES):
             try:
                 built = build(
-                    session, command, commit_id, actor=actor, cause=cause, guard=guard, limits=self.limits, settle=settle
+                    session,
+                    command,
+                    commit_id,
+                    actor=actor,
+                    cause=cause,
+                    guard=guard,
+                    limits=self.limits,
+                    settle=settle,
                 )
             except cmd.Rejected:
                 if fresh:
@@ -144,7 +151,7 @@ class Handler:
             session, fresh = self.catch_up(session, reply), True
         raise TooContended(run)
 
-    def send(self, builts: Sequence[Built], before: Sequence[ScriptCall] = ()) -> list[Committed]:
+    def send(self, builts: Sequence[Built], before: Sequence[Call] = ()) -> list[Committed]:
         """Send commits and the hints about what they open, in one round trip."""
         partition = self.store.keys.partition_of
         queues, rings = self.ringer.calls([(partition(b.commit.run), b.opens) for b in builts])
@@ -169,5 +176,3 @@ class Handler:
             return self.sessions.extend(session.run, session, reply.events)
         self.sessions.drop(session.run)
         return self.sessions.load(session.run)
-
-

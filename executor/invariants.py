@@ -57,7 +57,7 @@ def check(inspector: Inspector, partitions: Iterable[int]) -> list[Violation]:
                 continue
             _attempts(run, history, findings)
             _closing(run, head, history, view, findings)
-            _places(run, head, history, view, findings)
+            _places(run, head, view, findings)
         found += findings.items
     return found
 
@@ -110,18 +110,11 @@ def _attempts(run: str, history: Sequence[Recorded], findings: _Findings) -> Non
     fence = 0
     for item in history:
         data = item.data if isinstance(item.data, dict) else {}
-        step, attempt = str(data.get("step")), int(str(data.get("attempt", 0)))
+        step, attempt = str(data.get("step")), int(data.get("attempt", 0))
         if item.type == "StepScheduled":
             scheduled.add(step)
         elif item.type == "StepStarted":
-            if step not in scheduled:
-                findings.add(3, run, f"step {step} was started without a schedule")
-            if (step, attempt) in started:
-                findings.add(3, run, f"attempt {attempt} of step {step} was claimed twice")
-            started.add((step, attempt))
-            if int(str(data.get("fence"))) <= fence:
-                findings.add(7, run, f"the fence of step {step}, attempt {attempt} did not rise")
-            fence = int(str(data.get("fence")))
+            fence = _start(run, (step, attempt), int(data["fence"]), scheduled, started, fence, findings)
         elif item.type in OUTCOMES and attempt:
             ended[step, attempt] += item.type != "StepLeaseLost"
             if (step, attempt) not in started:
@@ -131,9 +124,27 @@ def _attempts(run: str, history: Sequence[Recorded], findings: _Findings) -> Non
             findings.add(3, run, f"attempt {attempt} of step {step} has {count} outcomes")
 
 
-def _closing(
-    run: str, head: RunHead, history: Sequence[Recorded], view: PartitionView, findings: _Findings
-) -> None:
+def _start(
+    run: str,
+    attempt: tuple[str, int],
+    fence: int,
+    scheduled: set[str],
+    started: set[tuple[str, int]],
+    last: int,
+    findings: _Findings,
+) -> int:
+    step, number = attempt
+    if step not in scheduled:
+        findings.add(3, run, f"step {step} was started without a schedule")
+    if attempt in started:
+        findings.add(3, run, f"attempt {number} of step {step} was claimed twice")
+    if fence <= last:
+        findings.add(7, run, f"the fence of step {step}, attempt {number} did not rise")
+    started.add(attempt)
+    return fence
+
+
+def _closing(run: str, head: RunHead, history: Sequence[Recorded], view: PartitionView, findings: _Findings) -> None:
     closings = [item.version for item in history if item.type in CLOSING]
     if (head.status in CLOSED) != bool(closings):
         findings.add(4, run, f"the head says {head.status}, the log has {len(closings)} closing events")
@@ -146,7 +157,7 @@ def _closing(
             findings.add(4, run, f"closed, but these are left: {left[:5]} {sorted(head.steps)[:5]}")
 
 
-def _places(run: str, head: RunHead, history: Sequence[Recorded], view: PartitionView, findings: _Findings) -> None:
+def _places(run: str, head: RunHead, view: PartitionView, findings: _Findings) -> None:
     if head.status in CLOSED:
         return
     missing = f"w|{run}" in view.due

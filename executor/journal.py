@@ -79,9 +79,7 @@ def _outline(kind: str, data: dict[str, Any], limits: Limits, blobs: dict[str, B
     for name in _PAYLOADS[kind]:
         value = slim.get(name)
         if name in _BY_MEMBER and isinstance(value, Mapping):
-            slim[name] = {
-                key: _move((name, key), member, data, limits, blobs, refs) for key, member in value.items()
-            }
+            slim[name] = {key: _move((name, key), member, data, limits, blobs, refs) for key, member in value.items()}
         elif value is not None:
             slim[name] = _move((name,), value, data, limits, blobs, refs)
     if refs:
@@ -123,12 +121,12 @@ def decode_all(recorded: Sequence[Recorded], fetch: Fetch) -> list[ev.Event]:
 
 
 def _inline(item: Recorded, found: Mapping[tuple[str, str], bytes]) -> Mapping[str, Any]:
-    data: Any = item.data
+    data: dict[str, Any] = item.data
     if "blobs" not in data:
         return data
-    whole = {key: dict(value) if key in _BY_MEMBER and value else value for key, value in data.items()}
+    whole: dict[str, Any] = {key: dict(value) if key in _BY_MEMBER and value else value for key, value in data.items()}
     for path, sha, _ in whole.pop("blobs"):
-        holder = whole
+        holder: Any = whole
         for key in path[:-1]:
             holder = holder[key]
         holder[path[-1]] = codec.decode(found[(item.stream, sha)])

@@ -1,4 +1,4 @@
-"""Outcomes onto the log: each with the decision that it leads to and the claim of what comes next, many runs a pipeline."""
+"""Outcomes onto the log: each with the decision that it leads to and the claim of what comes next."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from eventstore.errors import EventStoreError
 from eventstore.run_model import DueMember, DueReply
 from eventstore.run_store import RunStore
 from executor.clock import Clock
-from executor.handle import Handler, Handled
+from executor.handle import Handled, Handler
 from executor.sessions import BrokenHistory, RunNotFound
 from openagents_json.workflow import commands as cmd
 
@@ -155,5 +155,7 @@ class Relay:
             case "w":
                 return handle(member.run, cmd.Advance(), actor=actor, settle=True)
             case _:
-                log.error("run %s: due member %s is of a kind that this version does not know", member.run, member.member)
+                log.error(
+                    "run %s: due member %s is of a kind that this version does not know", member.run, member.member
+                )
                 return None

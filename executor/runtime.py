@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class WorkSettings:
-    """How a process works: `lease_ms` is how long its silence is tolerated, `concurrency` how many steps run at once."""
+    """How a process works: `lease_ms` is how long it may be silent, `concurrency` how many steps run at a time."""
 
     queues: tuple[str, ...] = ("agent", "tool", "asset")
     concurrency: int = 4

@@ -136,4 +136,3 @@ class Sessions:
         if not isinstance(begin, ev.RunStarted):
             raise BrokenHistory(run, 1, 1)
         return Session(run, 0, "", initial(), self._definitions.plan(begin.definition))
-

@@ -53,7 +53,7 @@ class Execution:
             if token.cancelled:
                 return _cancelled(job, token)
             return _failed(job, error)
-        except BaseException as error:  # noqa: BLE001 - a component may raise anything
+        except BaseException as error:
             return _failed(job, error)
         return self._returned(job, output)
 
@@ -65,7 +65,7 @@ class Execution:
         context, token = self._context(job)
         try:
             output = call(component, context)
-        except BaseException as error:  # noqa: BLE001 - a component may raise anything, SystemExit too
+        except BaseException as error:
             return _cancelled(job, token) if token.cancelled else _failed(job, error)
         return self._returned(job, output)
 

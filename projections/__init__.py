@@ -1,1 +1,1 @@
-"""Placeholder docstring: replaced with the room's own."""
+"""Folds of the log into views."""

@@ -135,7 +135,7 @@ def _type_of(value: Any) -> str:
 
 def plain(value: Any) -> Any:
     """Give models, dataclasses, enums and times as JSON types; the rest is left to the codec."""
-    if value is None or isinstance(value, str | int | float | bool) and not isinstance(value, enum.Enum):
+    if value is None or (isinstance(value, str | int | float | bool) and not isinstance(value, enum.Enum)):
         return value
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")

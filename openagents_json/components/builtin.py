@@ -57,9 +57,10 @@ def evaluate(expression: str) -> float:
     if len(expression) > 1000:
         raise NonRetryableError("the expression is longer than 1000 characters")
     try:
-        return _value(ast.parse(expression, mode="eval").body)
+        value: float = _value(ast.parse(expression, mode="eval").body)
     except (SyntaxError, ValueError, ZeroDivisionError, OverflowError, RecursionError, MemoryError) as error:
         raise NonRetryableError(f"{expression!r} cannot be calculated: {error}") from error
+    return value
 
 
 def _value(node: ast.expr) -> Any:

@@ -30,7 +30,7 @@ def load(paths: Iterable[str], *, announced: bool = True, working_directory: Pat
         for point in entry_points(group=GROUP):
             _add(registry, point.value, point.load)
     for path in paths:
-        _add(registry, path, lambda path=path: _object(path))  # type: ignore[misc]
+        _add(registry, path, lambda path=path: _object(path))
     return registry
 
 

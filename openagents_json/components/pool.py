@@ -82,7 +82,7 @@ class InstancePool:
 
 
 def _takes_config(cls: type) -> bool:
-    if cls.__init__ is object.__init__:
+    if "__init__" not in {name for base in cls.__mro__[:-1] for name in vars(base)}:
         return False
     parameters = list(inspect.signature(cls).parameters.values())
     return any(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty for p in parameters)

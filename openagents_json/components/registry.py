@@ -113,9 +113,9 @@ class Registry:
 
     def _add_module(self, module: types.ModuleType) -> None:
         for value in list(vars(module).values()):
-            if isinstance(value, Registry):
-                self.add(value)
-            elif declaration_of(value) is not None and getattr(value, "__module__", None) == module.__name__:
+            if isinstance(value, Registry) or (
+                declaration_of(value) is not None and getattr(value, "__module__", None) == module.__name__
+            ):
                 self.add(value)
 
     def _add_class(self, cls: type, declared: Declaration) -> None:
@@ -130,7 +130,7 @@ class Registry:
             self._put(_component(spec_name, function, own, declared, pool))
 
     def _add_function(self, function: Callable[..., Any], declared: Declaration) -> None:
-        name = declared.name or getattr(function, "__name__", "")
+        name = str(declared.name or getattr(function, "__name__", ""))
         if declared.kind == "capability":
             if not declared.agent:
                 raise InvalidDeclaration(f"capability {name!r} stands outside a class; say agent_name=...")
@@ -239,7 +239,9 @@ def _check(spec: ComponentSpec) -> None:
     if not spec.name or any(character in spec.name for character in "@| \n"):
         raise InvalidDeclaration(f"component name {spec.name!r} must be one word without @ and |")
     if not spec.queue or any(character in spec.queue for character in "|{}, \n"):
-        raise InvalidDeclaration(f"component {spec.name}: queue {spec.queue!r} must be one word without | {{ }} and commas")
+        raise InvalidDeclaration(
+            f"component {spec.name}: queue {spec.queue!r} must be one word without | {{ }} and commas"
+        )
     try:
         Version(spec.version)
     except ValueError as error:
@@ -261,5 +263,3 @@ def _first_paragraph(function: Callable[..., Any]) -> str:
 def _where(function: Callable[..., Any]) -> str:
     code = getattr(function, "__code__", None)
     return f"{code.co_filename}:{code.co_firstlineno}" if code else repr(function)
-
-

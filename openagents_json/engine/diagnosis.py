@@ -46,6 +46,4 @@ def diagnose(engine: Engine, settings: Settings) -> Diagnosis:
     core = engine.core
     now = core.clock.now_ms
     findings = tuple(check(core.connection, core.store.keys, settings.durability, now_ms=now))
-    return Diagnosis(
-        version("openagents-json"), findings, tuple(engine.doctor()), core.directory.workers(now())
-    )
+    return Diagnosis(version("openagents-json"), findings, tuple(engine.doctor()), core.directory.workers(now()))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from eventstore import codec
+from eventstore.errors import NotJson
 from openagents_json.workflow.types import Json
 
 
@@ -51,7 +52,7 @@ def load_document(document: Document) -> Loaded:
     content: Any = document if isinstance(document, Mapping) else document.document
     try:
         raw = codec.encode(content)
-    except (codec.NotJson, RecursionError):
+    except NotJson:
         raw = repr(content).encode("utf-8", "replace")
     return Loaded(content, hashlib.sha256(raw).digest(), _components(content))
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from eventstore.inspect import Inspector
+from eventstore.redis_store import RedisStreamStore
 from executor.clock import ulid
 from executor.handle import Start
 from executor.invariants import Violation, confirmed
@@ -27,8 +29,6 @@ from openagents_json.workflow.parameters import check_inputs
 from openagents_json.workflow.plan import Plan
 from openagents_json.workflow.types import Json
 from openagents_json.workflow.validation import Report, validate
-from eventstore.inspect import Inspector
-from eventstore.redis_store import RedisStreamStore
 
 CLOSED = frozenset({"completed", "failed", "cancelled"})
 
@@ -61,7 +61,7 @@ class Engine:
         cls,
         path: str | Path,
         *,
-        components: Iterable[Any] = (),
+        components: Iterable[Any] | Registry = (),
         workers: int = 2,
         durability: str = "everysec",
         partitions: int = 8,
@@ -89,7 +89,7 @@ class Engine:
         url: str,
         *,
         broker: str | None = None,
-        components: Iterable[Any] = (),
+        components: Iterable[Any] | Registry = (),
         workers: int = 0,
         prefix: str = "oa",
         partitions: int | None = None,
@@ -296,5 +296,3 @@ class Engine:
             return f"{int(fresh[-4:], 36) % partitions}-{fresh}", ""
         digest = hashlib.sha256(f"{plan.id}\0{key}".encode("utf-8", "surrogatepass")).hexdigest()
         return f"{int(digest[:8], 16) % partitions}-{digest[8:34]}", f"s{digest[34:50]}"
-
-

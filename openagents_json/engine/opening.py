@@ -27,7 +27,7 @@ def embedded(
     cls: type[Engine],
     path: Path,
     *,
-    components: Iterable[Any],
+    components: Iterable[Any] | Registry,
     workers: int,
     durability: str,
     partitions: int,
@@ -61,7 +61,7 @@ def connect(
     url: str,
     *,
     broker: str | None,
-    components: Iterable[Any],
+    components: Iterable[Any] | Registry,
     workers: int,
     prefix: str,
     partitions: int | None,
@@ -91,7 +91,7 @@ def connect(
     return engine
 
 
-def registry_of(components: Iterable[Any]) -> Registry:
+def registry_of(components: Iterable[Any] | Registry) -> Registry:
     """Give the registry of a program's components; a registry is taken as it is."""
     if isinstance(components, Registry):
         return components
@@ -104,5 +104,3 @@ def registry_of(components: Iterable[Any]) -> Registry:
 def queues_of(registry: Registry) -> tuple[str, ...]:
     """Give the worker types that a registry's components belong to."""
     return tuple(sorted({spec.queue for spec in registry.specs()}))
-
-

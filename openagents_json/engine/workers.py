@@ -30,14 +30,26 @@ def run_worker(settings: Settings, components: Sequence[str], *, pool: str = "th
     probe = connect(settings.url)
     try:
         clock = SystemClock()
-        require(probe, settings.prefix, None, settings.durability, now_ms=clock.now_ms, default_partitions=settings.partitions)
+        require(
+            probe,
+            settings.prefix,
+            None,
+            settings.durability,
+            now_ms=clock.now_ms,
+            default_partitions=settings.partitions,
+        )
     finally:
         probe.close()
 
     def make() -> Worker:
         connection = connect(settings.url)
         keyspace = require(
-            connection, settings.prefix, None, settings.durability, now_ms=clock.now_ms, default_partitions=settings.partitions
+            connection,
+            settings.prefix,
+            None,
+            settings.durability,
+            now_ms=clock.now_ms,
+            default_partitions=settings.partitions,
         )
         limits = Limits(payload=settings.payload_limit)
         core = build_core(connection, keyspace, doorbell=CeleryDoorbell(app), clock=clock, limits=limits)

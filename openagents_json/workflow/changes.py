@@ -86,9 +86,7 @@ def _claimable(state: st.RunState) -> tuple[str, ...]:
     return tuple(sorted(step for step in state.open_steps if state.steps[step].status in st.CLAIMABLE))
 
 
-def _collect(
-    plan: Plan, event: ev.Event, index: int, before: st.RunState, after: st.RunState, draft: _Draft
-) -> None:
+def _collect(plan: Plan, event: ev.Event, index: int, before: st.RunState, after: st.RunState, draft: _Draft) -> None:
     match event:
         case ev.StepScheduled(step) if step in after.open_steps and after.steps[step].status == st.SCHEDULED:
             draft.opened.append(_opened(plan, step, index))

@@ -85,12 +85,14 @@ def _check_part(part: Part, names: Names, found: Collector, step_id: str | None)
     for path in part.paths:
         root = path[0]
         if root == "secrets":
-            found.error("unsupported_feature", part.pointer, "secrets are not supported by this version", step_id=step_id)
+            found.error(
+                "unsupported_feature", part.pointer, "secrets are not supported by this version", step_id=step_id
+            )
         elif root in ("input", "inputs"):
             if len(path) > 1 and names.inputs and path[1] not in names.inputs:
                 message = f"the document declares no input {path[1]!r}"
                 _missing("missing_workflow_input", part, message, path[1], names.inputs, found, step_id)
-        elif root == "steps" or root in names.steps and root not in names.local:
+        elif root == "steps" or (root in names.steps and root not in names.local):
             rest = path[1:] if root == "steps" else path
             _check_step_path(rest, part, names, found, step_id)
         elif not names.known(root):
@@ -99,9 +101,7 @@ def _check_part(part: Part, names: Names, found: Collector, step_id: str | None)
             _missing(code, part, message, root, names.steps | ROOTS | names.local, found, step_id)
 
 
-def _check_step_path(
-    path: tuple[str, ...], part: Part, names: Names, found: Collector, step_id: str | None
-) -> None:
+def _check_step_path(path: tuple[str, ...], part: Part, names: Names, found: Collector, step_id: str | None) -> None:
     if path and path[0] not in names.steps:
         message = f"there is no step {path[0]!r}"
         _missing("missing_referenced_step", part, message, path[0], names.steps, found, step_id)
@@ -127,7 +127,8 @@ def _missing(
 
 
 def _check_step(step: Mapping[str, Any], pointer: str, names: Names, found: Collector) -> list[Part]:
-    name, parts = step["id"], []
+    name = step["id"]
+    parts: list[Part] = []
     inputs, outputs = step.get("inputs"), step.get("outputs")
     for key, value in (inputs if isinstance(inputs, Mapping) else {}).items():
         parts += _compiled(value, names, f"{pointer}/inputs/{escape(key)}", found, name)
@@ -243,7 +244,11 @@ def _check_arguments(
     known = {parameter.name: parameter for parameter in spec.inputs or ()}
     carried = set()
     for index, connection in enumerate(document.get("connections") or ()):
-        target, name = split_end(connection["target"]) if isinstance(connection, Mapping) and isinstance(connection.get("target"), str) else ("", None)
+        target, name = (
+            split_end(connection["target"])
+            if isinstance(connection, Mapping) and isinstance(connection.get("target"), str)
+            else ("", None)
+        )
         if target == step["id"] and name is not None:
             carried.add(name)
             if name not in known:

@@ -80,7 +80,9 @@ class _Parts:
         spec = step.get("terminate")
         self.terminate: tuple[str, Template | None] | None = None
         if spec is not None:
-            status, output = (spec, None) if isinstance(spec, str) else (spec.get("status", "success"), spec.get("output"))
+            status, output = (
+                (spec, None) if isinstance(spec, str) else (spec.get("status", "success"), spec.get("output"))
+            )
             template = None if output is None else compile_value(output, names, f"{pointer}/terminate/output")
             self.terminate = ("failed" if status in ("failure", "failed") else "completed", template)
         self._id = step["id"]
@@ -167,7 +169,9 @@ def _retry(value: Json) -> RetryPolicy:
 def _timeouts(step: Mapping[str, Any], binding: Mapping[str, Any]) -> Timeouts:
     given = step.get("timeouts") or {}
     close = ms(given.get("start_to_close", step.get("timeout", 0))) or int(binding.get("timeout_ms", 0))
-    return Timeouts(ms(given.get("schedule_to_start", 0)), close, ms(given.get("heartbeat", 0)), ms(given.get("total", 0)))
+    return Timeouts(
+        ms(given.get("schedule_to_start", 0)), close, ms(given.get("heartbeat", 0)), ms(given.get("total", 0))
+    )
 
 
 def _handler(value: Mapping[str, Any], names: Names, pointer: str) -> ErrorHandler:

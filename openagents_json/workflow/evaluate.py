@@ -79,9 +79,7 @@ def _transformed(edge: Edge, scope: Scope) -> Json:
     return edge.transform.evaluate(Lookup(scope, carried))
 
 
-def step_outputs(
-    plan: Plan, step: str, result: Json, scope: Scope
-) -> tuple[dict[str, Json] | None, dict[str, Json]]:
+def step_outputs(plan: Plan, step: str, result: Json, scope: Scope) -> tuple[dict[str, Json] | None, dict[str, Json]]:
     """Give a step's named outputs, None when it declares none, and the workflow outputs that it sets.
 
     Raises ExpressionFailed.

@@ -1,7 +1,7 @@
 """Expressions: Jinja2's expression grammar in an immutable sandbox, with native values; pure, total and bounded.
 
-There is no way from an expression to Python: attributes are keys of mappings only, calls are limited to listed filters,
-tests and pure string methods, and whatever multiplies (`*`, `**`, ranges, padding) is limited by the size of its result.
+There is no way from an expression to Python: attributes are keys of mappings only, calls are limited to listed
+filters, tests and pure string methods, and whatever multiplies (`*`, `**`, padding) is limited by its result's size.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from functools import lru_cache
 from typing import Any, Final
 
 from jinja2 import TemplateError, nodes
-from jinja2.parser import Parser
 from jinja2.nativetypes import NativeEnvironment
+from jinja2.parser import Parser
 from jinja2.runtime import Context, StrictUndefined, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -25,13 +25,67 @@ MAX_SIZE: Final = 1_000_000
 MAX_DEPTH: Final = 40
 
 FILTERS: Final = frozenset(
-    "abs capitalize count d default dictsort first float int items join last length list lower max min reject "
-    "rejectattr replace reverse round select selectattr sort string sum title trim truncate unique upper map "
-    "wordcount tojson".split()
+    {
+        "abs",
+        "capitalize",
+        "count",
+        "d",
+        "default",
+        "dictsort",
+        "first",
+        "float",
+        "int",
+        "items",
+        "join",
+        "last",
+        "length",
+        "list",
+        "lower",
+        "max",
+        "min",
+        "reject",
+        "rejectattr",
+        "replace",
+        "reverse",
+        "round",
+        "select",
+        "selectattr",
+        "sort",
+        "string",
+        "sum",
+        "title",
+        "trim",
+        "truncate",
+        "unique",
+        "upper",
+        "map",
+        "wordcount",
+        "tojson",
+    }
 )
 METHODS: Final = frozenset(
-    "upper lower strip lstrip rstrip split startswith endswith replace title capitalize get keys values items count "
-    "index find isdigit isalpha".split()
+    {
+        "upper",
+        "lower",
+        "strip",
+        "lstrip",
+        "rstrip",
+        "split",
+        "startswith",
+        "endswith",
+        "replace",
+        "title",
+        "capitalize",
+        "get",
+        "keys",
+        "values",
+        "items",
+        "count",
+        "index",
+        "find",
+        "isdigit",
+        "isalpha",
+    }
 )
 _STRING_ONLY: Final = METHODS - {"get", "keys", "values", "items"}
 _MAPPING_ONLY: Final = frozenset({"get", "keys", "values", "items"})
@@ -66,9 +120,9 @@ class _Sandbox(ImmutableSandboxedEnvironment, NativeEnvironment):
                 return obj[argument]
             except (IndexError, TypeError, ValueError):
                 return self.undefined(f"there is no element {argument!r}")
-        if isinstance(argument, str) and argument in (_MAPPING_ONLY if isinstance(obj, Mapping) else _STRING_ONLY):
-            if isinstance(obj, str | Mapping):
-                return getattr(obj, argument)
+        methods = _MAPPING_ONLY if isinstance(obj, Mapping) else _STRING_ONLY if isinstance(obj, str) else ()
+        if isinstance(argument, str) and argument in methods:
+            return getattr(obj, argument)
         return self.undefined(_missing(obj, argument))
 
     def is_safe_callable(self, obj: Any) -> bool:
@@ -90,12 +144,14 @@ def _bound_operands(operator: str, left: Any, right: Any) -> None:
             if isinstance(one, str | list | tuple) and isinstance(other, int) and len(one) * other > MAX_SIZE:
                 raise _Bound("a repetition would be too long")
     if operator in ("*", "**", "+", "-") and isinstance(left, int) and isinstance(right, int):
-        bits = left.bit_length() * (max(0, right) if operator == "**" else 1) + (right.bit_length() if operator == "*" else 0)
+        bits = left.bit_length() * (max(0, right) if operator == "**" else 1) + (
+            right.bit_length() if operator == "*" else 0
+        )
         if bits > 10_000 or (operator == "**" and abs(right) > 10_000):
             raise _Bound("a number would be too large")
-    if operator == "+" and isinstance(left, str | list | tuple) and isinstance(right, str | list | tuple):
-        if len(left) + len(right) > MAX_SIZE:
-            raise _Bound("a concatenation would be too long")
+    sequences = isinstance(left, str | list | tuple) and isinstance(right, str | list | tuple)
+    if operator == "+" and sequences and len(left) + len(right) > MAX_SIZE:
+        raise _Bound("a concatenation would be too long")
     if operator == "%" and isinstance(left, str):
         raise _Bound("text formatting is not available; use ~ to put text together")
 
@@ -113,7 +169,9 @@ def _environment() -> _Sandbox:
     environment = _Sandbox(undefined=StrictUndefined, autoescape=False, cache_size=0)
     environment.filters = {name: f for name, f in environment.filters.items() if name in FILTERS}
     environment.filters["replace"] = _replace
-    environment.tests = {name: t for name, t in environment.tests.items() if name not in ("callable", "sameas", "filter", "test")}
+    environment.tests = {
+        name: t for name, t in environment.tests.items() if name not in ("callable", "sameas", "filter", "test")
+    }
     environment.tests["none"] = lambda value: value is None or isinstance(value, Null)
     environment.globals = {}
     return environment

@@ -22,15 +22,13 @@ class StepNames(Mapping[str, Any]):
 
     def __getitem__(self, key: str) -> Any:
         view = self._view
-        match key:
-            case "success":
-                return view.status == "completed"
-            case "status":
-                return view.status
-            case "attempts":
-                return view.attempts
-            case "error":
-                return view.error
+        if key == "success":
+            return view.status == "completed"
+        if key in ("status", "attempts", "error"):
+            return getattr(view, key)
+        return self._result(view, key)
+
+    def _result(self, view: StepView, key: str) -> Any:
         if view.status in ("skipped", "cancelled"):
             return NULL
         if key == "output":

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from openagents_json.workflow.retry import RetryPolicy
@@ -101,32 +99,3 @@ def canonical(value: Json) -> bytes:
 def definition_hash(definition: Json) -> str:
     """Give the hash that names a definition."""
     return hashlib.sha256(canonical(definition)).hexdigest()
-
-
-class PlanCache:
-    """Plans by hash, the least recently used forgotten first; safe for threads."""
-
-    def __init__(self, capacity: int, compile_plan: Callable[[Json], Plan]) -> None:
-        self._capacity, self._compile = capacity, compile_plan
-        self._plans: OrderedDict[str, Plan] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def peek(self, digest: str) -> Plan | None:
-        """Give a plan if it is there."""
-        with self._lock:
-            plan = self._plans.get(digest)
-            if plan is not None:
-                self._plans.move_to_end(digest)
-            return plan
-
-    def get(self, definition: Json) -> Plan:
-        """Give the plan of a definition, compiled when it is new."""
-        digest = definition_hash(definition)
-        plan = self.peek(digest)
-        if plan is None:
-            plan = self._compile(definition)
-            with self._lock:
-                self._plans[digest] = plan
-                if len(self._plans) > self._capacity:
-                    self._plans.popitem(last=False)
-        return plan

@@ -29,9 +29,9 @@ class Passage(Enum):
 def passage(edge: Edge, state: st.RunState, scope: Scope) -> Passage:
     """Tell what an edge says.
 
-    A completed source lets pass where the edge's condition holds, a failed one where its handler says continue, or goto
-    for a goto edge. A skipped source closes its edges, with one exception: the array order of a sequential document goes
-    on behind a step whose own condition was false. Raises ExpressionFailed.
+    A completed source lets pass where the edge's condition holds, a failed one where its handler says continue, or
+    goto for a goto edge. A skipped source closes its edges, with one exception: the array order of a sequential
+    document goes on behind a step whose own condition was false. Raises ExpressionFailed.
     """
     source = state.steps.get(edge.source)
     if source is None or source.status in st.OPEN_STEP:

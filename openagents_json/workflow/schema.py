@@ -158,8 +158,8 @@ SCHEMA: Final[dict[str, Any]] = {
 PARAMETER: Final = _PARAMETER
 KNOWN_KEYS: Final = {
     "document": frozenset(SCHEMA["properties"]) | {"$schema", "schema_version", "engine"},
-    "step": frozenset(_STEP["properties"]) | {"max_concurrency", "tolerated_failures", "min_success", "compensate",
-                                              "mutex", "rate_limit", "item"},
+    "step": frozenset(_STEP["properties"])
+    | {"max_concurrency", "tolerated_failures", "min_success", "compensate", "mutex", "rate_limit", "item"},
     "connection": frozenset(_CONNECTION["properties"]) | {"id", "name", "description", "metadata"},
 }
 UNSUPPORTED_STEP: Final = ("workflow", "wait_for", "sleep", "loop", "foreach", "compensate", "mutex", "rate_limit")

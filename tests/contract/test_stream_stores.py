@@ -1,0 +1,32 @@
+"""Every adapter keeps the contract."""
+
+from __future__ import annotations
+
+import pytest
+
+from eventstore.keys import Keyspace
+from eventstore.memory import MemoryStreamStore
+from eventstore.redis_store import RedisStreamStore
+from eventstore.store import StreamStore
+from eventstore.testing import StreamStoreContract
+from tests.conftest import Server
+
+
+class TestMemoryStreamStore(StreamStoreContract):
+    @pytest.fixture
+    def store(self) -> StreamStore:
+        return MemoryStreamStore(partitions=3)
+
+    @pytest.fixture
+    def single(self) -> StreamStore:
+        return MemoryStreamStore(partitions=1)
+
+
+class TestRedisStreamStore(StreamStoreContract):
+    @pytest.fixture
+    def store(self, server: Server) -> StreamStore:
+        return RedisStreamStore(server.connect(), Keyspace(server.prefix(), 3))
+
+    @pytest.fixture
+    def single(self, server: Server) -> StreamStore:
+        return RedisStreamStore(server.connect(), Keyspace(server.prefix(), 1))
