@@ -1,0 +1,125 @@
+"""The core under random graphs, outcomes and interruptions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as s
+
+from openagents_json.workflow import commands as cmd
+from openagents_json.workflow import events as ev
+from openagents_json.workflow import state as st
+from tests.simulation import Simulation, plan_of
+
+
+@s.composite
+def documents(draw: s.DrawFn) -> dict[str, Any]:
+    """Draw a document: a graph with forward edges only, some conditions, retries, handlers and joins."""
+    count = draw(s.integers(1, 7))
+    steps: list[dict[str, Any]] = []
+    for i in range(count):
+        step: dict[str, Any] = {"id": f"s{i}", "component": "c"}
+        if i and (sources := draw(s.lists(s.integers(0, i - 1), unique=True, max_size=3))):
+            step["depends_on"] = [f"s{j}" for j in sources]
+            step["join"] = draw(s.sampled_from(["all", "any", {"n": len(sources), "cancel_rest": True}]))
+            if draw(s.booleans()):
+                step["condition"] = f"{{{{ s{sources[0]}.output == 1 }}}}"
+        if draw(s.booleans()):
+            step["retry"] = {"max_attempts": draw(s.integers(0, 2)), "delay_seconds": draw(s.sampled_from([0, 1]))}
+        handlers = [[], [{"then": "continue", "output": 1}]]
+        if i + 1 < count:
+            handlers.append([{"then": {"goto": f"s{draw(s.integers(i + 1, count - 1))}"}}])
+        step["on_error"] = draw(s.sampled_from(handlers))
+        steps.append(step)
+    return {"id": "w", "steps": steps, "execution": draw(s.sampled_from(["graph", "sequential"]))}
+
+
+def act(run: Simulation, data: s.DataObject) -> None:
+    """Do one thing that workers, relays or people could do now."""
+    started = sorted(name for name in run.state.open_steps if run.state.steps[name].status == st.STARTED)
+    choices = ["advance", "pause", "resume"]
+    choices += ["claim"] * 3 * bool(run.claimable) + ["complete", "fail", "complete", "lose", "release"] * bool(started)
+    match data.draw(s.sampled_from(choices)):
+        case "claim":
+            run.claim(data.draw(s.sampled_from(sorted(run.claimable))))
+        case "complete":
+            run.complete(data.draw(s.sampled_from(started)), data.draw(s.integers(0, 1)))
+        case "fail":
+            run.fail(data.draw(s.sampled_from(started)))
+        case "lose":
+            step = data.draw(s.sampled_from(started))
+            run.give(cmd.LoseLease(step, run.state.steps[step].fence))
+        case "release":
+            step = data.draw(s.sampled_from(started))
+            run.give(cmd.RecordOutcomes((cmd.Released(step, run.state.steps[step].attempt, ""),)))
+        case "pause":
+            run.give(cmd.PauseRun())
+        case "resume":
+            run.give(cmd.ResumeRun())
+        case _:
+            assert run.give(cmd.Advance()) == []
+
+
+def finish(run: Simulation) -> None:
+    """Let everything that is left succeed."""
+    if run.state.status == st.PAUSED:
+        run.give(cmd.ResumeRun())
+    for _ in range(100):
+        if run.state.closed:
+            return
+        started = sorted(name for name in run.state.open_steps if run.state.steps[name].status == st.STARTED)
+        assert started or run.claimable, f"nothing will wake this run: {run.state}"
+        run.complete((started or sorted(run.claimable))[0], 1)
+
+
+@settings(max_examples=300, deadline=None)
+@given(documents(), s.data())
+def test_every_run_closes_and_every_prefix_folds_to_what_was_held(document: dict[str, Any], data: s.DataObject) -> None:
+    run = Simulation(plan_of(document))
+    run.start()
+    held = {len(run.history): run.state}
+    for _ in range(data.draw(s.integers(0, 25))):
+        if run.state.closed:
+            break
+        act(run, data)
+        held[len(run.history)] = run.state
+    finish(run)
+    assert run.state.closed
+    for length, state in held.items():
+        stored = [ev.from_data(ev.type_name(e), ev.to_data(e)) for e in run.history[:length]]
+        assert st.evolve_all(st.initial(), stored) == state
+    closing = [e for e in run.history if isinstance(e, ev.CLOSING)]
+    assert closing == [run.history[-1]]
+
+
+@settings(max_examples=100, deadline=None)
+@given(documents(), s.data())
+def test_evolve_is_total(document: dict[str, Any], data: s.DataObject) -> None:
+    run = Simulation(plan_of(document))
+    run.start()
+    for _ in range(10):
+        if run.state.closed:
+            break
+        act(run, data)
+    shuffled = data.draw(s.permutations(run.history))
+    state = st.initial()
+    for event in shuffled:
+        after = st.evolve(state, event)
+        assert isinstance(after, st.RunState)
+        state = after
+
+
+@settings(max_examples=100, deadline=None)
+@given(documents(), s.data())
+def test_a_cancelled_run_ends_whatever_it_was_doing(document: dict[str, Any], data: s.DataObject) -> None:
+    run = Simulation(plan_of(document))
+    run.start()
+    for _ in range(data.draw(s.integers(0, 10))):
+        if not run.state.closed:
+            act(run, data)
+    if not run.state.closed:
+        run.give(cmd.CancelRun("enough"))
+        run.give(cmd.CancelRun(force=True))
+        assert run.state.status == st.CANCELLED
+        assert not run.state.open_steps

@@ -1,0 +1,88 @@
+"""Runs without a store: the core is driven by hand, one command at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from openagents_json.workflow import commands as cmd
+from openagents_json.workflow import events as ev
+from openagents_json.workflow import state as st
+from openagents_json.workflow.changes import Changes, changes
+from openagents_json.workflow.compile import compile_plan
+from openagents_json.workflow.decide import decision
+from openagents_json.workflow.plan import Plan
+from openagents_json.workflow.validation import validate
+
+
+def plan_of(document: Mapping[str, Any]) -> Plan:
+    """Compile a document whose components need no lookup."""
+    report = validate(document)
+    assert report.valid, report.errors
+    return compile_plan({"document": document, "bindings": {}})
+
+
+@dataclass
+class Simulation:
+    """A run in memory, with the index that the store would keep."""
+
+    plan: Plan
+    state: st.RunState = field(default_factory=st.initial)
+    history: list[ev.Event] = field(default_factory=list)
+    claimable: dict[str, None] = field(default_factory=dict)
+    fence: int = 0
+
+    def give(self, command: cmd.Command) -> list[ev.Event]:
+        """Decide on a command and apply what happens; each event has to change the state."""
+        made = decision(self.plan, self.state, command)
+        moved = changes(self.plan, self.state, made.events, made.state)
+        for event in made.events:
+            after = st.evolve(self.state, ev.from_data(ev.type_name(event), ev.to_data(event)))
+            assert after is not self.state, f"{event} does not apply to {self.state}"
+            self.state = after
+            self.history.append(event)
+        assert self.state == made.state
+        self._index(moved)
+        return list(made.events)
+
+    def _index(self, moved: Changes) -> None:
+        for step in (*moved.shut, *moved.park):
+            self.claimable.pop(step, None)
+        for opened in moved.opened:
+            self.claimable[opened.step] = None
+        for reopened in moved.reopened:
+            self.claimable[reopened.step] = None
+        for step in moved.unpark:
+            self.claimable[step] = None
+
+    def start(self, **inputs: Any) -> list[ev.Event]:
+        return self.give(cmd.StartRun("0-r", inputs))
+
+    def claim(self, step: str) -> st.StepState:
+        """Take a claimable step."""
+        del self.claimable[step]
+        self.fence += 1
+        event = ev.StepStarted(step, self.state.steps[step].attempt + 1, str(self.fence), "w")
+        after = st.evolve(self.state, event)
+        assert after is not self.state
+        self.state = after
+        self.history.append(event)
+        return self.state.steps[step]
+
+    def complete(self, step: str, output: Any = None) -> list[ev.Event]:
+        attempt = self.claim(step).attempt if step in self.claimable else self.state.steps[step].attempt
+        return self.give(cmd.RecordOutcomes((cmd.Completed(step, attempt, output),)))
+
+    def fail(self, step: str, kind: str = "Boom", **error: Any) -> list[ev.Event]:
+        attempt = self.claim(step).attempt if step in self.claimable else self.state.steps[step].attempt
+        described = {"type": kind, "message": "it failed", "retryable": True, **error}
+        return self.give(cmd.RecordOutcomes((cmd.Failed(step, attempt, described),)))
+
+    def statuses(self) -> dict[str, str]:
+        return {name: step.status for name, step in self.state.steps.items()}
+
+
+def steps(*specs: Mapping[str, Any], **document: Any) -> dict[str, Any]:
+    """Make a document of steps that call a component `c`."""
+    return {"id": "w", "steps": [{"component": "c", **spec} for spec in specs], **document}
