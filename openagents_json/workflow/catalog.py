@@ -11,13 +11,18 @@ from openagents_json.workflow.types import Json
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One input of a component; `type` is a name of the format (string, number, ..., any)."""
+    """One input of a component; `type` is a name of the format (string, number, ..., any), None is "no such rule"."""
 
     name: str
     type: str = "any"
     required: bool = True
     default: Json = None
     description: str = ""
+    enum: tuple[Json, ...] | None = None
+    pattern: str | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    format: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +35,7 @@ class ComponentSpec:
     queue: str = "tool"
     is_async: bool = False
     inputs: tuple[Parameter, ...] | None = None
-    output: str = "any"
+    output: Json = "any"
     effect: str | None = None
     description: str = ""
     tags: tuple[str, ...] = ()
@@ -52,27 +57,40 @@ class Catalog(Protocol):
 
 
 def to_json(spec: ComponentSpec) -> dict[str, Any]:
-    """Give a spec as JSON; defaults are left out."""
-    plain = ComponentSpec(spec.name)
-    data: dict[str, Any] = {"name": spec.name}
-    for item in fields(spec):
-        value = getattr(spec, item.name)
-        if value != getattr(plain, item.name):
-            data[item.name] = value
+    """Give a spec as JSON; what has its default is left out, so that the form is stable when fields are added."""
+    data = _changed(spec, ComponentSpec(spec.name))
     if spec.inputs is not None:
-        data["inputs"] = [{f.name: getattr(p, f.name) for f in fields(p)} for p in spec.inputs]
-    if "tags" in data:
-        data["tags"] = list(spec.tags)
+        data["inputs"] = [_changed(item, Parameter(item.name)) for item in spec.inputs]
+    return {"name": spec.name, **data}
+
+
+def _changed(item: Any, plain: Any) -> dict[str, Any]:
+    """Give the fields that differ from a plain item (always its name), tuples as arrays."""
+    data = {}
+    for name in (field.name for field in fields(item)):
+        value = getattr(item, name)
+        if name == "name" or value != getattr(plain, name) or type(value) is not type(getattr(plain, name)):
+            data[name] = list(value) if isinstance(value, tuple) else value
     return data
 
 
 def from_json(data: Mapping[str, Any]) -> ComponentSpec:
     """Read a spec; fields of a newer version are dropped."""
-    known = {f.name for f in fields(ComponentSpec)}
-    values = {key: value for key, value in data.items() if key in known}
+    values = _known(data, ComponentSpec)
     if values.get("inputs") is not None:
-        names = {f.name for f in fields(Parameter)}
-        values["inputs"] = tuple(Parameter(**{k: v for k, v in p.items() if k in names}) for p in values["inputs"])
+        values["inputs"] = tuple(_parameter(item) for item in values["inputs"])
     if "tags" in values:
         values["tags"] = tuple(values["tags"])
     return ComponentSpec(**values)
+
+
+def _parameter(data: Mapping[str, Any]) -> Parameter:
+    values = _known(data, Parameter)
+    if values.get("enum") is not None:
+        values["enum"] = tuple(values["enum"])
+    return Parameter(**values)
+
+
+def _known(data: Mapping[str, Any], kind: type) -> dict[str, Any]:
+    names = {field.name for field in fields(kind)}
+    return {key: value for key, value in data.items() if key in names}

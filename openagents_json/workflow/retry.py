@@ -14,14 +14,14 @@ MAX_DELAY_MS: Final = 366 * 24 * 3600 * 1000
 class RetryPolicy:
     """How a step is retried; `max_retries` counts retries, so executions are one more.
 
-    `jitter` is a fraction: 0.1 varies a delay by up to ten percent either way.
+    `jitter` is a fraction: 0.1, or true, varies a delay by up to ten percent either way. Error types are class names.
     """
 
     max_retries: int = 0
     delay_ms: int = 0
     multiplier: float = 1.0
     max_delay_ms: int | None = None
-    jitter: float = 0.0
+    jitter: float | bool = 0.0
     retry_on: tuple[str, ...] = ()
     no_retry_on: tuple[str, ...] = ()
 
@@ -29,22 +29,31 @@ class RetryPolicy:
 def next_delay(policy: RetryPolicy, failures: int, error_type: str, seed: str) -> int | None:
     """Give the wait in ms before the next attempt after `failures` failures (from 1), None to give up.
 
-    The jitter comes from `seed` and the count, so that a replay computes the same.
+    The wait is delay x multiplier^(failures - 1), as tenacity.wait_exponential has it; the jitter comes from `seed`
+    and the count, so that a replay computes the same. The maximum holds with the jitter too.
     """
     if failures > policy.max_retries or error_type in policy.no_retry_on:
         return None
     if policy.retry_on and error_type not in policy.retry_on:
         return None
     cap = MAX_DELAY_MS if policy.max_delay_ms is None else min(policy.max_delay_ms, MAX_DELAY_MS)
-    try:
-        delay = min(float(cap), policy.delay_ms * policy.multiplier ** (failures - 1))
-    except OverflowError:
-        delay = float(cap) if policy.delay_ms else 0.0
-    if policy.jitter:
-        delay *= 1 + policy.jitter * (2 * _fraction(f"{seed}#{failures}") - 1)
+    delay = _grown(policy, failures, cap)
+    fraction = 0.1 if policy.jitter is True else float(policy.jitter)
+    if fraction:
+        delay *= 1 + fraction * (2 * _draw(f"{seed}#{failures}") - 1)
     return max(0, min(cap, round(delay)))
 
 
-def _fraction(text: str) -> float:
+def _grown(policy: RetryPolicy, failures: int, cap: int) -> float:
+    if not policy.delay_ms:
+        return 0.0
+    try:
+        return min(float(cap), policy.delay_ms * policy.multiplier ** max(0, failures - 1))
+    except OverflowError:
+        return float(cap)
+
+
+def _draw(text: str) -> float:
+    """Give a number in [0, 1) that looks random and depends on the text alone."""
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64

@@ -1,4 +1,4 @@
-"""What templates may see."""
+"""What templates may see: the port between expressions and a run's state."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from openagents_json.workflow.types import Json
 
 @dataclass(frozen=True, slots=True)
 class StepView:
-    """A resolved step; a reference to a skipped one is null."""
+    """A resolved step: completed, failed, skipped or cancelled.
+
+    `outputs` are its named outputs, None when it declares none. References to a skipped step are null.
+    """
 
     status: str
     output: Json
@@ -30,7 +33,7 @@ class Scope(Protocol):
 
     @property
     def workflow(self) -> Mapping[str, Json]:
-        """Give id, version, run_id, status and workflow outputs."""
+        """Give id, version, run_id and status, and the workflow outputs set so far."""
         ...
 
     def step(self, step_id: str) -> StepView | None:
