@@ -46,6 +46,13 @@ class Simulation:
         self._index(moved)
         return list(made.events)
 
+    def give_facts(self, command: cmd.Command) -> None:
+        """Store the facts of a command without its decision: what a worker leaves that others overtook."""
+        made = decision(self.plan, self.state, command)
+        for event in made.events[: made.facts]:
+            self.state = st.evolve(self.state, event)
+            self.history.append(event)
+
     def _index(self, moved: Changes) -> None:
         for step in (*moved.shut, *moved.park):
             self.claimable.pop(step, None)

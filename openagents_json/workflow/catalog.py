@@ -67,7 +67,7 @@ def to_json(spec: ComponentSpec) -> dict[str, Any]:
 def _changed(item: Any, plain: Any) -> dict[str, Any]:
     """Give the fields that differ from a plain item (always its name), tuples as arrays."""
     data = {}
-    for name in (field.name for field in fields(item)):
+    for name in [member.name for member in fields(item)]:
         value = getattr(item, name)
         if name == "name" or value != getattr(plain, name) or type(value) is not type(getattr(plain, name)):
             data[name] = list(value) if isinstance(value, tuple) else value
@@ -92,5 +92,5 @@ def _parameter(data: Mapping[str, Any]) -> Parameter:
 
 
 def _known(data: Mapping[str, Any], kind: type) -> dict[str, Any]:
-    names = {field.name for field in fields(kind)}
+    names = {member.name for member in fields(kind)}
     return {key: value for key, value in data.items() if key in names}

@@ -94,8 +94,6 @@ def _collect(plan: Plan, event: ev.Event, index: int, before: st.RunState, after
             draft.reopened[step] = _reopened(plan, step, delay_ms)
         case ev.StepLeaseLost(step) if after.steps[step].status == st.SCHEDULED:
             draft.reopened[step] = _reopened(plan, step, 0)
-        case ev.StepReleased(step, _, reason) if after.steps[step].status == st.SCHEDULED:
-            draft.reopened[step] = _reopened(plan, step, 1000 if reason == "unknown component" else 0)
         case ev.StepCompleted(step) | ev.StepFailed(step) | ev.StepTimedOut(step) | ev.StepCancelled(step):
             if step in before.open_steps and step not in after.open_steps:
                 draft.shut[step] = None

@@ -86,7 +86,7 @@ def _release(turn: Turn, step: str, attempt: int, reason: str) -> None:
         message = f"step {step}: no worker that took it knows the component {component!r}; load it in the workers"
         fail(turn, step, attempt, {"type": "UnknownComponent", "message": message, "retryable": False})
     else:
-        turn.emit(ev.StepReleased(step, attempt, reason))
+        turn.emit(ev.StepReleased(step, attempt, reason, 1000 if reason == "unknown component" else 0))
 
 
 MAX_RELEASES = 30

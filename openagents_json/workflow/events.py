@@ -139,6 +139,7 @@ class StepReleased:
     step: str
     attempt: int
     reason: str = ""
+    delay_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

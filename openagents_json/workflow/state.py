@@ -206,7 +206,9 @@ def _release(state: RunState, event: ev.StepReleased) -> RunState:
     step = state.steps.get(event.step)
     if step is None or step.status != STARTED or step.attempt != event.attempt:
         return state
-    return _put(state, event.step, replace(step, status=SCHEDULED, released=step.released + 1))
+    # Like a failure, it is a fact that may be stored without its decision; StepRetryScheduled makes it claimable.
+    again = replace(step, status=RETRYING, released=step.released + 1, retry_ms=event.delay_ms)
+    return _put(state, event.step, again)
 
 
 def _wait(state: RunState, event: ev.StepRetryScheduled) -> RunState:

@@ -1,4 +1,4 @@
-"""Workers, relays, the server and the broker are killed or wiped while runs go on: every run closes, nothing is broken."""
+"""Workers, relays, the server and the broker are killed or wiped while runs go on: every run closes."""
 
 from __future__ import annotations
 

@@ -39,6 +39,7 @@ def act(run: Simulation, data: s.DataObject) -> None:
     """Do one thing that workers, relays or people could do now."""
     started = sorted(name for name in run.state.open_steps if run.state.steps[name].status == st.STARTED)
     choices = ["advance", "pause", "resume"]
+    choices += ["overtaken"] * bool(started)
     choices += ["claim"] * 3 * bool(run.claimable) + ["complete", "fail", "complete", "lose", "release"] * bool(started)
     match data.draw(s.sampled_from(choices)):
         case "claim":
@@ -53,12 +54,26 @@ def act(run: Simulation, data: s.DataObject) -> None:
         case "release":
             step = data.draw(s.sampled_from(started))
             run.give(cmd.RecordOutcomes((cmd.Released(step, run.state.steps[step].attempt, ""),)))
+        case "overtaken":
+            overtaken(run, data, started)
         case "pause":
             run.give(cmd.PauseRun())
         case "resume":
             run.give(cmd.ResumeRun())
         case _:
             assert run.give(cmd.Advance()) == []
+
+
+def overtaken(run: Simulation, data: s.DataObject, started: list[str]) -> None:
+    """Store outcomes as facts only, then decide on what they left."""
+    outcomes: list[cmd.Outcome] = []
+    for step in data.draw(s.lists(s.sampled_from(started), min_size=1, unique=True)):
+        attempt = run.state.steps[step].attempt
+        error = {"type": "Boom", "message": "it failed", "retryable": True}
+        kinds = [cmd.Completed(step, attempt, 1), cmd.Failed(step, attempt, error), cmd.Released(step, attempt, "")]
+        outcomes.append(data.draw(s.sampled_from(kinds)))
+    run.give_facts(cmd.RecordOutcomes(tuple(outcomes)))
+    run.give(cmd.Advance())
 
 
 def finish(run: Simulation) -> None:

@@ -1,0 +1,123 @@
+"""The main job: many documents, two workers, one of them killed in the middle."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from openagents_json.components.loader import load
+from openagents_json.engine import Engine, HistoryEvent
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+DATA = ROOT / ".openagents" / "demo"
+COPIES = 4
+console = Console(width=110, highlight=False)
+
+
+def start_worker(url: str, name: str) -> subprocess.Popen[bytes]:
+    """Start a worker process on the store."""
+    command = [str(Path(sys.executable).parent / "openagents"), "worker", "--url", url, "--name", name]
+    command += ["--components", str(HERE / "components.py"), "--concurrency", "2", "--lease-ms", "2000"]
+    log = (DATA / f"{name}.log").open("wb")
+    with log:
+        return subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT)
+
+
+def wait_for_work(engine: Engine, runs: list[str], worker: str) -> str:
+    """Wait until a worker holds a step; give the run."""
+    pause = threading.Event()
+    for _ in range(3000):
+        for run in runs:
+            head = engine.core.store.heads([run])[0]
+            if head and any(record.worker.startswith(f"{worker}:") for record in head.steps.values()):
+                return run
+        pause.wait(0.01)
+    raise SystemExit(f"{worker} took no work; see {DATA / worker}.log")
+
+
+def takeovers(history: list[HistoryEvent]) -> list[tuple[str, str, str]]:
+    """Give the steps that one worker lost and another took over."""
+    found, last = [], {}
+    for event in history:
+        if event.type == "StepLeaseLost":
+            last[event.step] = event.data["worker"]
+        elif event.type == "StepStarted" and event.step in last:
+            found.append((str(event.step), last.pop(event.step), str(event.worker)))
+    return found
+
+
+def short(worker: str) -> str:
+    """Give the name of a worker without process and thread."""
+    return worker.split(":")[0]
+
+
+def show_results(engine: Engine, runs: list[str]) -> None:
+    """Print one row a document."""
+    table = Table("document", "runs", "status", "words", "sentiment", "attempts to archive")
+    documents = sorted((HERE / "documents").glob("*.pdf"))
+    for index, document in enumerate(documents):
+        mine = runs[index :: len(documents)]
+        results = [engine.wait(run) for run in mine]
+        attempts = [sum(e.type == "StepStarted" and e.step == "archive" for e in engine.history(run)) for run in mine]
+        output = results[0].output
+        mood = output["sentiment"]["label"] if output["sentiment"] else "(no text: skipped)"
+        statuses = ", ".join(sorted({result.status for result in results}))
+        table.add_row(
+            document.stem, str(len(mine)), statuses, str(output["words"]), mood, ", ".join(map(str, attempts))
+        )
+    console.print(table)
+
+
+def show_history(engine: Engine, run: str) -> None:
+    """Print the history of one run."""
+    table = Table("#", "event", "step", "attempt", "by", title=f"history of {run}")
+    for event in engine.history(run):
+        attempt = "" if event.attempt is None else str(event.attempt)
+        table.add_row(str(event.version), event.type, event.step or "", attempt, short(event.worker or event.actor))
+    console.print(table)
+
+
+def main() -> int:
+    """Run the demonstration; the exit code says whether every run completed."""
+    shutil.rmtree(DATA, ignore_errors=True)
+    documents = sorted((HERE / "documents").glob("*.pdf"))
+    registry = load([str(HERE / "components.py")])
+    with Engine.embedded(DATA, components=registry, workers=0, actor="demo") as engine:
+        console.print(f"store and broker: {engine.url}")
+        inputs = [{"document": str(path), "archive": str(DATA / "archive")} for path in documents * COPIES]
+        runs = engine.start_many([(HERE / "workflow.json", given) for given in inputs])
+        console.print(f"started {len(runs)} runs over {len(documents)} documents; now two workers")
+        workers = {name: start_worker(engine.url, name) for name in ("worker-1", "worker-2")}
+        try:
+            run = wait_for_work(engine, runs, "worker-1")
+            workers["worker-1"].send_signal(signal.SIGKILL)
+            workers["worker-1"].wait()
+            console.print("worker-1 held a step and was killed with SIGKILL; worker-2 goes on alone")
+            statuses = Counter(engine.wait(run, timeout=120).status for run in runs)
+        finally:
+            for process in workers.values():
+                process.terminate()
+        show_results(engine, runs)
+        lost = {run: found for run in runs if (found := takeovers(engine.history(run)))}
+        for run, found in lost.items():
+            for step, before, after in found:
+                console.print(f"{run}: step {step} was taken over from {short(before)} by {short(after)}")
+        show_history(engine, next(iter(lost), run))
+        problems = engine.doctor()
+        console.print(f"{dict(statuses)}; invariants broken: {len(problems)}")
+        for process in workers.values():
+            process.wait(30)
+        return 0 if statuses == {"completed": len(runs)} and not problems else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

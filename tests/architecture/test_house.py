@@ -1,0 +1,124 @@
+"""The rules of the house: sizes, names, imports, what is in the wheel, and words that must not appear."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ROOMS = ("eventstore", "projections", "executor", "cli", "openagents_json")
+FOLDERS = (*ROOMS, "tests", "benchmarks", "examples")
+
+
+def sources(*folders: str) -> Iterator[Path]:
+    for folder in folders:
+        yield from sorted((ROOT / folder).rglob("*.py"))
+
+
+def modules() -> list[str]:
+    names = []
+    for path in sources(*ROOMS):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        names.append(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
+    return names
+
+
+def test_modules_have_at_most_400_lines() -> None:
+    long = {str(p.relative_to(ROOT)): n for p in sources(*FOLDERS) if (n := len(p.read_text().splitlines())) > 400}
+    assert long == {}
+
+
+def test_functions_have_at_most_40_lines() -> None:
+    long = []
+    for path in sources(*FOLDERS):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                first = node.body[0]
+                documented = (
+                    isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and len(node.body) > 1
+                )
+                start = node.body[1].lineno if documented else first.lineno
+                if (node.end_lineno or 0) - start + 1 > 40:
+                    long.append(f"{path.relative_to(ROOT)}:{node.lineno} {node.name}")
+    assert long == []
+
+
+@pytest.mark.parametrize("name", ["openagents_json", "openagents_json.engine", "eventstore"])
+def test_exported_names_are_there_and_sorted_out(name: str) -> None:
+    module = importlib.import_module(name)
+    assert len(set(module.__all__)) == len(module.__all__)
+    for exported in module.__all__:
+        assert getattr(module, exported) is not None
+
+
+def test_each_module_imports_alone_without_side_effects() -> None:
+    check = (
+        "import sys, threading, importlib\n"
+        "before = threading.active_count()\n"
+        "importlib.import_module(sys.argv[1])\n"
+        "assert threading.active_count() == before, 'it starts threads'\n"
+    )
+    names = [name for name in modules() if name != "eventstore.testing"]
+    running: list[tuple[str, subprocess.Popen[str]]] = []
+    failed = {}
+    for name in [*names, ""]:
+        if name:
+            command = [sys.executable, "-W", "error", "-c", check, name]
+            pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+            running.append((name, subprocess.Popen(command, text=True, cwd=ROOT, **pipes)))  # type: ignore[call-overload]
+        while running and (len(running) >= 4 or not name):
+            done, process = running.pop(0)
+            output, _ = process.communicate(timeout=60)
+            if process.returncode or output:
+                failed[done] = output
+    assert failed == {}
+
+
+def test_authors_get_a_light_import() -> None:
+    code = "import sys, openagents_json; sys.exit(any(m in sys.modules for m in ('redis', 'celery', 'pydantic', 'jinja2')))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def importers(package: str) -> set[str]:
+    pattern = re.compile(rf"^\s*(?:from|import) {package}\b", re.MULTILINE)
+    return {str(p.relative_to(ROOT)) for p in sources(*ROOMS) if pattern.search(p.read_text())}
+
+
+def test_drivers_stay_in_their_rooms() -> None:
+    assert len(importers("celery")) <= 3
+    assert all(path.startswith("eventstore/") for path in importers("redis"))
+    assert all(path.startswith("cli/") for path in importers("click") | importers("rich"))
+
+
+def test_the_wheel_holds_the_five_packages_and_their_data(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
+    subprocess.run(build, check=True, capture_output=True)
+    [wheel] = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    tops = {name.split("/")[0] for name in names if not name.split("/")[0].endswith(".dist-info")}
+    assert tops == set(ROOMS)
+    assert {"eventstore/lua/commit.lua", "eventstore/lua/append.lua", "openagents_json/py.typed"} <= set(names)
+    assert not [name for name in names if "/tests/" in name]
+
+
+def test_the_project_speaks_of_itself_alone() -> None:
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    wrong = re.compile(r"(^|[^A-Za-z0-9_.])/(w" + r"ork|ro" + r"ot)/|py" + r"pi\.org/simple|python" + r"hosted")
+    found = []
+    for name in tracked:
+        path = ROOT / name
+        if (
+            path.suffix not in (".pdf", ".png", ".svg")
+            and path.is_file()
+            and wrong.search(path.read_text("utf-8", "replace"))
+        ):
+            found.append(name)
+    assert found == []
