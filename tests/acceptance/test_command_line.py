@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +19,14 @@ GOOD: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with documents and the data of an embedded server, which one command keeps running."""
     base = tmp_path_factory.mktemp("cli")
     (base / "good.json").write_text(json.dumps(GOOD))
     (base / "fails.json").write_text(json.dumps({"id": "fails", "steps": [{"id": "a", "component": "fail"}]}))
     (base / "unknown.json").write_text(json.dumps({"id": "u", "steps": [{"id": "a", "component": "quik"}]}))
     (base / "broken.json").write_text('{"id": "x",\n "steps": [}')
-    yield base
+    return base
 
 
 def call(folder: Path, *arguments: str) -> tuple[int, str, str]:
