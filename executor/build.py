@@ -55,6 +55,7 @@ def build(
             continue
         break
     moved = changes(session.plan, session.state, made.events, made.state)
+    final = {x.step for x in leases} - set(made.open_after_facts)
     commit = Commit(
         run=session.run,
         mode="fact" if leases else ("new" if isinstance(command, cmd.StartRun) else "cas"),
@@ -64,12 +65,12 @@ def build(
         last_commit=session.commit,
         actor=actor,
         cause=cause or session.commit,
-        facts=tuple((x.step, x.fence, x.step not in made.state.open_steps) for x in leases),
+        facts=tuple((x.step, x.fence, x.step in final) for x in leases),
         fact_events=made.facts,
         guard=guard,
         claim=wish,
         blobs=encoded.blobs,
-        options=_options(session, moved, {x.step for x in leases}, settle or isinstance(command, cmd.Advance)),
+        options=_options(session, moved, final, settle or isinstance(command, cmd.Advance)),
     )
     return Built(commit, made, moved, _opens(session, moved))
 
@@ -103,7 +104,7 @@ def _opens(session: Session, moved: Changes) -> dict[str, int]:
     return opens
 
 
-def _options(session: Session, moved: Changes, facts: set[str], settle: bool) -> dict[str, Any]:
+def _options(session: Session, moved: Changes, final: set[str], settle: bool) -> dict[str, Any]:
     options: dict[str, Any] = {}
     if moved.status:
         options["st"] = moved.status
@@ -116,7 +117,7 @@ def _options(session: Session, moved: Changes, facts: set[str], settle: bool) ->
         ]
     if moved.reopened:
         options["reopen"] = [[r.step, r.delay_ms, r.schedule_to_start_ms, r.start_to_close_ms] for r in moved.reopened]
-    shut = [step for step in moved.shut if step not in facts]
+    shut = [step for step in moved.shut if step not in final]
     for name, steps in (("shut", shut), ("park", moved.park), ("unpark", moved.unpark)):
         if steps:
             options[name] = list(steps)

@@ -145,10 +145,11 @@ class Handler:
             if reply.code is Code.DONE:
                 return Handled(self.remember(session, built, reply), bool(built.decision.events), reply.time_ms)
             if reply.code is Code.DUPLICATE:
-                return Handled(self.sessions.extend(run, session, reply.events), changed=True, time_ms=reply.time_ms)
+                after = self.sessions.follow(session, reply.version, reply.events)
+                return Handled(after, changed=True, time_ms=reply.time_ms)
             if reply.code is Code.HELD:
                 return Handled(session, changed=False)
-            session, fresh = self.catch_up(session, reply), True
+            session, fresh = self.sessions.follow(session, reply.version, reply.events), True
         raise TooContended(run)
 
     def send(self, builts: Sequence[Built], before: Sequence[Call] = ()) -> list[Committed]:
@@ -169,10 +170,3 @@ class Handler:
         after = replace(session, version=reply.version, commit=built.commit.commit_id, state=state)
         self.sessions.put(after)
         return after
-
-    def catch_up(self, session: Session, reply: Committed) -> Session:
-        """Give the session after a refused commit: fold what was missing, or reload when the log went back."""
-        if reply.code is Code.CONFLICT and len(reply.events) == reply.version - session.version:
-            return self.sessions.extend(session.run, session, reply.events)
-        self.sessions.drop(session.run)
-        return self.sessions.load(session.run)

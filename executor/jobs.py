@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from eventstore.run_model import Claimed, Lease
-from executor.sessions import Session, Sessions
+from executor.sessions import BrokenHistory, RunNotFound, Session, Sessions
 from openagents_json.workflow import commands as cmd
+from openagents_json.workflow.events import UnknownEvent
 from openagents_json.workflow.plan import StepPlan
 from openagents_json.workflow.types import Json
+
+log = logging.getLogger(__name__)
 
 REPEATABLE = frozenset({"pure", "idempotent"})
 
@@ -65,10 +69,17 @@ def jobs_of(sessions: Sessions, claimed: Sequence[Claimed]) -> list[Job]:
             missing[run] = None
     if missing:
         sessions.load_all(list(missing))
-    jobs = []
-    for claim in claimed:
-        session = sessions.get(claim.lease.run)
-        job = job_of(session, claim.lease) if session else None
-        if job is not None:
-            jobs.append(job)
-    return jobs
+    return [job for claim in claimed if (job := _claimed_job(sessions, claim)) is not None]
+
+
+def _claimed_job(sessions: Sessions, claim: Claimed) -> Job | None:
+    run = claim.lease.run
+    try:
+        job = job_of(sessions.get(run) or sessions.load(run), claim.lease)
+        if job is None:  # what was known of the run is not its history any more
+            sessions.drop(run)
+            job = job_of(sessions.load(run), claim.lease)
+    except (RunNotFound, BrokenHistory, UnknownEvent) as error:
+        log.error("run %s: step %s was claimed and cannot be run here: %s", run, claim.lease.step, error)
+        return None
+    return job

@@ -109,7 +109,7 @@ class Recorder:
             case Code.DONE:
                 self._carried_out(part, reply, out)
             case Code.DUPLICATE:
-                after = handler.sessions.extend(session.run, session, reply.events)
+                after = handler.sessions.follow(session, reply.version, reply.events)
                 out.jobs += self._mine(after, reply.events)
             case Code.FACTS_ONLY:
                 self._decide_again(session, reply)
@@ -135,10 +135,7 @@ class Recorder:
     def _decide_again(self, session: Session, reply: Committed) -> None:
         """The facts are on the log, but others were there first: decide on what they left."""
         handler = self._handler
-        if reply.version - session.version == len(reply.events):
-            handler.sessions.extend(session.run, session, reply.events)
-        else:
-            handler.sessions.drop(session.run)
+        handler.sessions.follow(session, reply.version, reply.events)
         handled = handler.handle(session.run, cmd.Advance(), actor=self._worker)
         for step in handled.session.state.open_steps:
             delay = handled.session.state.steps[step].retry_ms

@@ -96,20 +96,29 @@ class Sessions:
         Raises RunNotFound and BrokenHistory.
         """
         cached = [self.get(run) for run in runs]
-        tails = self._store.read([(run, s.version if s else 0) for run, s in zip(runs, cached, strict=True)])
-        sessions = []
-        for run, session, tail in zip(runs, cached, tails, strict=True):
-            if session is None and not tail:
-                raise RunNotFound(run)
-            sessions.append(self.extend(run, session, tail))
-        return sessions
+        tails = self._store.read([(run, s.version - 1 if s else 0) for run, s in zip(runs, cached, strict=True)])
+        return [self.extend(run, session, tail) for run, session, tail in zip(runs, cached, tails, strict=True)]
+
+    def follow(self, session: Session, version: int, missed: Sequence[Recorded]) -> Session:
+        """Give the session after a commit that met other history: what was missed, or else all, is read.
+
+        Raises RunNotFound and BrokenHistory.
+        """
+        if missed and len(missed) == version - session.version:
+            return self.extend(session.run, session, missed)
+        self.drop(session.run)
+        return self.load(session.run)
 
     def extend(self, run: str, session: Session | None, tail: Sequence[Recorded]) -> Session:
         """Fold stored events onto a session, or onto nothing, and remember the result.
 
-        Raises BrokenHistory.
+        A tail that holds the event where the session ended shows whether that is still the same history; if it is not,
+        or nothing is left, the log has lost its tail, and the run is read again. Raises RunNotFound and BrokenHistory.
         """
         if session is not None:
+            if not tail or any(x.version == session.version and x.commit != session.commit for x in tail):
+                self.drop(run)
+                return self.extend(run, None, self._store.read([(run, 0)])[0])
             tail = [item for item in tail if item.version > session.version]
             if not tail:
                 return session

@@ -6,26 +6,39 @@
 --   open {{step, queue, prio, stc, delay, sts, total, event index}..}, reopen {{step, delay, sts, stc}..},
 --   shut {step..}, park/unpark {step..}, timers {{member, delay}..}, untimers {member..}, settle,
 --   claim {worker, lease ms, at most, queue}
--- Replies {code, version, n, ms, ...}: 1 done {claims}; 2 duplicate {events since v}; 3 facts done, decision dropped {events since v};
---   -1 conflict {events since v}; -2 ahead; -3 fenced {steps}; -4 unknown run; -6 exists; -8 lease held; -10 diverged
+-- Replies {code, version, n, ms, ...}: 1 done {claims}; 2 duplicate {missed}; 3 facts done, decision dropped {missed};
+--   -1 conflict {missed}; -2 ahead; -3 fenced {steps}; -4 unknown run; -6 exists; -8 lease held; -10 diverged
 local o = cjson.decode(ARGV[1])
 local CID, ACTOR, CAUSE, RUN = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local HEAD, STREAM, DUE = KEYS[4], KEYS[3], KEYS[5]
 local h = redis.call('HMGET', HEAD, 'v', 'lc', 'st', 'f')
 local v = tonumber(h[1] or '0')
 local exp = o.v or 0
-local function since(first) -- bounded: a caller that is further behind reloads
-  return redis.call('XRANGE', STREAM, int(first) .. '-0', '+', 'COUNT', 500)
+local function commit_of(e)
+  for i = 1, #e[2], 2 do
+    if e[2][i] == 'c' then return e[2][i + 1] end
+  end
+end
+local function after(first, count)
+  return redis.call('XRANGE', STREAM, int(first) .. '-0', '+', 'COUNT', count)
+end
+-- What the caller has not folded; bounded, because one that is further behind reloads, and nothing at all to one whose
+-- last event is not on the log: the tail was lost, and other history may stand at the same versions.
+local function missed()
+  if exp >= v then return {} end
+  if exp > 0 then
+    local e = redis.call('XRANGE', STREAM, int(exp) .. '-0', int(exp) .. '-0')
+    if not e[1] or commit_of(e[1]) ~= o.lc then return {} end
+  end
+  return after(exp + 1, 500)
 end
 local function applied(first)
   local from = first
   while from <= v do
-    local es = since(from)
+    local es = after(from, 500)
     if #es == 0 then return false end
     for _, e in ipairs(es) do
-      for i = 1, #e[2], 2 do
-        if e[2][i] == 'c' and e[2][i + 1] == CID then return true end
-      end
+      if commit_of(e) == CID then return true end
     end
     from = from + #es
   end
@@ -37,7 +50,7 @@ local function refuse(code, extra) return { code, v, 0, NOW, extra or {} } end
 local facts_only = false
 if o.mode == 'new' then
   if v > 0 then
-    if applied(1) then return refuse(2, since(1)) end
+    if applied(1) then return refuse(2, missed()) end
     return refuse(-6)
   end
 elseif v == 0 then
@@ -45,8 +58,8 @@ elseif v == 0 then
 elseif o.mode == 'cas' then
   if exp > v then return refuse(-2) end
   if exp < v then
-    if applied(exp + 1) then return refuse(2, since(exp + 1)) end
-    return refuse(-1, since(exp + 1))
+    if applied(exp + 1) then return refuse(2, missed()) end
+    return refuse(-1, missed())
   end
   if o.lc ~= h[2] then return refuse(-10) end
   if o.guard then
@@ -63,7 +76,7 @@ else
     if not s or f[2] == '' or f[4].fence ~= f[2] then lost[#lost + 1] = f[1] end
   end
   if #lost > 0 then
-    if exp < v and applied(exp + 1) then return refuse(2, since(exp + 1)) end
+    if exp < v and applied(exp + 1) then return refuse(2, missed()) end
     return refuse(-3, lost)
   end
   if exp ~= v or o.lc ~= h[2] then facts_only = true end
@@ -198,5 +211,5 @@ if v > v0 then
   set[#set + 1] = CID
 end
 for i = 1, #set, 500 do redis.call('HSET', HEAD, unpack(set, i, math.min(i + 499, #set))) end
-if facts_only then return { 3, v, n, NOW, exp < v0 and since(exp + 1) or {} } end
+if facts_only then return { 3, v, n, NOW, missed() } end
 return { 1, v, n, NOW, claims }

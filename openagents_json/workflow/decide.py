@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, assert_never
 
 from openagents_json.workflow import commands as cmd
@@ -16,11 +16,15 @@ from openagents_json.workflow.types import Json
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Events, the state after them, and how many of the leading events are facts (true whatever else happens)."""
+    """Events and the state after them.
+
+    The leading `facts` events are true whatever else happens; `open_after_facts` are the steps open after just those.
+    """
 
     events: tuple[ev.Event, ...]
     state: st.RunState
     facts: int = 0
+    open_after_facts: Mapping[str, bool] = field(default_factory=dict)
 
 
 def decide(plan: Plan, state: st.RunState, command: cmd.Command) -> list[ev.Event]:
@@ -43,7 +47,7 @@ def decision(
         raise cmd.Rejected("not_started", "the run has no events yet", state.status)
     turn = Turn(plan, state, refused or {})
     _DECIDE[type(command)](turn, command)
-    return Decision(tuple(turn.events), turn.state, turn.facts)
+    return Decision(tuple(turn.events), turn.state, turn.facts, turn.open_after_facts)
 
 
 def _start(turn: Turn, command: cmd.StartRun) -> None:
@@ -62,7 +66,7 @@ def _record(turn: Turn, command: cmd.RecordOutcomes) -> None:
             continue
         _fact(turn, outcome)
         known.append(outcome.step)
-    turn.facts = len(turn.events)
+    turn.facts, turn.open_after_facts = len(turn.events), turn.state.open_steps
     _after_facts(turn, known)
 
 

@@ -30,12 +30,13 @@ NO_RETRY_EFFECTS = frozenset({"at_most_once", "irreversible"})
 class Turn:
     """Collects events while it folds them; lives for one call of `decide`."""
 
-    __slots__ = ("events", "facts", "plan", "refused", "state", "view")
+    __slots__ = ("events", "facts", "open_after_facts", "plan", "refused", "state", "view")
 
     def __init__(self, plan: Plan, state: st.RunState, refused: Mapping[str, Mapping[str, Json]]) -> None:
         self.plan, self.state, self.refused = plan, state, refused
         self.events: list[ev.Event] = []
         self.facts = 0
+        self.open_after_facts: Mapping[str, bool] = {}
         self.view = RunView(self)
 
     def emit(self, event: ev.Event) -> None:

@@ -1,0 +1,158 @@
+"""`make bench`: the four workloads here, as Celery canvas, and beside the bare append, in one run on one machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+import limit  # noqa: E402
+import plot  # noqa: E402
+import redis  # noqa: E402
+import workloads  # noqa: E402
+
+from eventstore.server import EmbeddedServer  # noqa: E402
+from executor.celery_app import broker_url  # noqa: E402
+from openagents_json.components.loader import load  # noqa: E402
+from openagents_json.engine import Engine  # noqa: E402
+
+BIN = Path(sys.executable).parent
+LEVELS = ("everysec", "always")
+Row = dict[str, dict[str, float]]
+
+
+@contextmanager
+def processes(commands: list[list[str]], environment: dict[str, str]) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Run worker processes for the time of a block."""
+    running = [
+        subprocess.Popen(
+            c, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=HERE, env={**os.environ, **environment}
+        )
+        for c in commands
+    ]
+    time.sleep(4)
+    try:
+        yield running
+    finally:
+        for process in running:
+            process.terminate()
+        for process in running:
+            process.wait(30)
+
+
+def rss_mb(pid: int) -> float:
+    """Give the peak resident memory of a process."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
+def measure(name: str, functions: dict[str, Callable[[], dict[str, float]]]) -> Row:
+    """Run workloads one after the other."""
+    row: Row = {}
+    for key, function in functions.items():
+        row[key] = function()
+        print(f"  {name:24} {key}: " + ", ".join(f"{k} {v:.3g}" for k, v in row[key].items()), flush=True)
+    return row
+
+
+def engine_row(url: str, level: str) -> Row:
+    """Run the workloads on two worker processes of this engine."""
+    workers = [
+        [str(BIN / "openagents"), "worker", "--url", url, "--concurrency", "2", "--name", f"w{i}"] for i in (1, 2)
+    ]
+    with (
+        processes([[*w, "--durability", level] for w in workers], {}) as running,
+        Engine.connect(url, broker=url, components=load(()), durability=level) as engine,
+    ):
+        row = measure(
+            f"openagents {level}",
+            {
+                "W1": lambda: workloads.w1(engine),
+                "W2": lambda: workloads.w2(engine),
+                "W3": lambda: workloads.w3(engine),
+                "W4": lambda: workloads.w4(engine),
+            },
+        )
+        row["W2"]["peak_worker_mb"] = max(rss_mb(process.pid) for process in running)
+        row["W2"]["peak_server_mb"] = redis.Redis.from_url(url).info("memory")["used_memory_peak"] / 2**20
+    return row
+
+
+def canvas_row(url: str, level: str) -> Row:
+    """Run the workloads as Celery canvas, in a process of its own, on two worker processes."""
+    environment = {"CANVAS_BROKER": broker_url(url)}
+    options = ["-P", "threads", "-c", "2", "--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "ERROR"]
+    workers = [[str(BIN / "celery"), "-A", "canvas", "worker", *options, "-n", f"c{i}@x"] for i in (1, 2)]
+    code = "import json, canvas; print(json.dumps({k: getattr(canvas, k.lower())() for k in ('W1', 'W2', 'W3', 'W4')}))"
+    with processes(workers, environment):
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(
+            command,
+            cwd=HERE,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=True,
+        )
+    row: Row = json.loads(done.stdout.splitlines()[-1])
+    for key, values in row.items():
+        print(f"  {'celery ' + level:24} {key}: " + ", ".join(f"{k} {v:.3g}" for k, v in values.items()), flush=True)
+    return row
+
+
+def table(results: dict[str, Any]) -> str:
+    """Give the results as a Markdown table."""
+    lines = ["| | W1 ms a step | W2 runs/s | W2 steps/s | W3 s | W4 p50 / p95 / p99 ms |", "|---|---|---|---|---|---|"]
+    for name, row in results["rows"].items():
+        w1, w2, w3, w4 = (row[key] for key in ("W1", "W2", "W3", "W4"))
+        latency = " / ".join(f"{w4[key]:.1f}" for key in ("p50_ms", "p95_ms", "p99_ms"))
+        lines.append(
+            f"| {name} | {w1['ms_per_step']:.2f} | {w2['runs_per_s']:.0f} | {w2['steps_per_s']:.0f} "
+            f"| {w3['seconds']:.3f} | {latency} |"
+        )
+    for level, bare in results["limit"].items():
+        piped = f"{bare['piped_per_s']:,.0f} a second"
+        lines.append(f"| one bare append, {level} | {bare['ms_per_append']:.2f} | 50 in a pipeline: {piped} | | | |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure everything and write table, JSON and plot into `out/`."""
+    results: dict[str, Any] = {
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    }
+    results["rows"], results["limit"] = {}, {}
+    for level in LEVELS:
+        data = Path(tempfile.mkdtemp(prefix="oa-bench-"))
+        server = EmbeddedServer.open(data, durability=level, unix_socket=False)
+        try:
+            results["limit"][level] = limit.append(server.url)
+            results["rows"][f"openagents, {level}"] = engine_row(server.url, level)
+            results["rows"][f"Celery canvas, {level}"] = canvas_row(server.url, level)
+        finally:
+            server.close()
+            shutil.rmtree(data, ignore_errors=True)
+    out = HERE / "out"
+    out.mkdir(exist_ok=True)
+    (out / "results.json").write_text(json.dumps(results, indent=1))
+    (out / "results.svg").write_text(plot.bars(results["rows"]))
+    print("\n" + table(results))
+
+
+if __name__ == "__main__":
+    main()
