@@ -16,7 +16,7 @@ from redis.cluster import RedisCluster
 from redis.exceptions import RedisError
 from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential, wait_random
 
 from eventstore.errors import InvalidRequest, StoreUnavailable, translate
 
@@ -71,7 +71,7 @@ def retrying(call: Callable[[], Result], seconds: float = 10.0) -> Result:
     except StoreUnavailable:
         patient = Retrying(
             retry=retry_if_exception_type(StoreUnavailable),
-            wait=wait_exponential_jitter(initial=0.02, max=0.5, jitter=0.05),
+            wait=wait_exponential(multiplier=0.02, max=0.5) + wait_random(0, 0.05),
             stop=stop_after_delay(seconds),
             reraise=True,
         )

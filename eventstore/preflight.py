@@ -40,7 +40,7 @@ def require(
     if errors:
         raise StoreRefused(errors[0].what, errors[0].remedy)
     keyspace = _adopt(connection, prefix, partitions, default_partitions)
-    _after_unclean_stop(connection, keyspace, durability)
+    rewrite_after_restart(connection, keyspace)
     return keyspace
 
 
@@ -169,16 +169,17 @@ def _adopt(connection: Connection, prefix: str, partitions: int | None, default:
     return Keyspace(prefix, stored)
 
 
-def _after_unclean_stop(connection: Connection, keyspace: Keyspace, durability: str) -> None:
-    """Rewrite the AOF after a restart, before the next crash can come.
+def rewrite_after_restart(connection: Connection, keyspace: Keyspace) -> None:
+    """Rewrite the AOF once after each restart of the server, before the next crash can come.
 
     Redis 7.0 leaves an open MULTI behind when it truncates a torn transaction, and would replay half of it at the
-    restart after that (fixed in Valkey 9.1.2; see valkey-io/valkey#4342).
+    restart after that (fixed in Valkey 9.1.2; see valkey-io/valkey#4342). Raises StoreUnavailable.
     """
-    if connection.is_cluster or LEVELS[durability] == 0:
+    if connection.is_cluster:
         return
-    run_id = _info(connection).get("run_id", "")
-    if _record(connection, keyspace).get("run_id") == run_id:
+    info = _info(connection)
+    run_id = info.get("run_id", "")
+    if info.get("aof_enabled", "0") != "1" or _record(connection, keyspace).get("run_id") == run_id:
         return
     try:
         connection.command(b"BGREWRITEAOF")

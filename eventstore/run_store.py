@@ -210,19 +210,19 @@ class RunStore:
                 raise BlobMissing(partition, sha)
         return replies
 
-    def recent(self, at_most: int, *, before_ms: int | None = None) -> list[tuple[str, int]]:
-        """List runs by start time, newest first, with the time in ms."""
-        top = f"({before_ms}" if before_ms is not None else "+inf"
+    def recent(self, at_most: int, *, before: tuple[int, str] | None = None) -> list[tuple[int, str]]:
+        """List (start time in ms, run) by falling time and id, from behind `before`."""
         names = [self.keys.view(p, "runs") for p in range(self.keys.partitions)]
-        calls = [
-            PlainCall((b"ZRANGE", name, top, b"-inf", b"BYSCORE", b"REV", b"LIMIT", 0, at_most, b"WITHSCORES"))
-            for name in names
-        ]
-        found: list[tuple[str, int]] = []
+        top = b"+inf" if before is None else f"({before[0]}".encode()
+        tail = (b"-inf", b"BYSCORE", b"REV", b"LIMIT", 0, at_most, b"WITHSCORES")
+        calls = [PlainCall((b"ZRANGE", name, top, *tail)) for name in names]
+        if before is not None:  # the rest of the same millisecond
+            calls += [PlainCall((b"ZRANGE", n, before[0], before[0], b"BYSCORE", b"WITHSCORES")) for n in names]
+        found: list[tuple[int, str]] = []
         for reply in self.call(calls):
             flat = [x for item in reply for x in item] if reply and isinstance(reply[0], list) else reply
-            found += [(flat[i].decode(), int(float(flat[i + 1]))) for i in range(0, len(flat), 2)]
-        found.sort(key=lambda item: (-item[1], item[0]))
+            found += [(int(float(flat[i + 1])), flat[i].decode()) for i in range(0, len(flat), 2)]
+        found = sorted((x for x in found if before is None or x < before), reverse=True)
         return found[:at_most]
 
     def scan(self, pattern: bytes) -> list[bytes]:
@@ -230,9 +230,12 @@ class RunStore:
         return retrying(lambda: list(self._connection.client.scan_iter(match=pattern, count=1000)))
 
     def wait(self, run: str, after: int, block_ms: int) -> tuple[Recorded, ...]:
-        """Block until the run has events after a version, at most `block_ms`; uses a connection of its own."""
+        """Block until the run has events after a version, at most `block_ms`; uses a connection of its own.
+
+        Raises StoreUnavailable when the server goes away meanwhile: what the caller has read may not be there any more.
+        """
         command = (b"XREAD", b"COUNT", 500, b"BLOCK", block_ms, b"STREAMS", self.keys.stream(run), f"{after}-0")
-        reply = retrying(lambda: self._connection.blocking_call(*command))
+        reply = self._connection.blocking_call(*command)
         if not reply:
             return ()
         entries = next(iter(reply.values())) if isinstance(reply, dict) else reply[0][1]

@@ -13,12 +13,11 @@ import threading
 from collections.abc import Sequence
 
 from eventstore.errors import EventStoreError
-from eventstore.run_model import ClaimRequest
+from eventstore.run_model import ClaimRequest, Lease
 from executor.jobs import Finished, Job, jobs_of
 from executor.record import Wish
 from executor.runtime import Runtime
-from executor.step import Execution
-from openagents_json.workflow import commands as cmd
+from executor.step import STOPPING, Execution
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +38,7 @@ class AsyncLane:
         self._running = 0
         self._loop = asyncio.new_event_loop()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._jobs: dict[Lease, Job] = {}
         self._threads = [
             threading.Thread(target=self._run_loop, name=f"openagents-loop-{queue_name}", daemon=True),
             threading.Thread(target=self._claim_loop, name=f"openagents-claim-{queue_name}", daemon=True),
@@ -50,14 +50,17 @@ class AsyncLane:
         for thread in self._threads:
             thread.start()
 
-    def stop(self, grace_seconds: float = 5.0) -> None:
-        """Take nothing more, wait a little for what runs, and give the rest back."""
+    def close(self) -> None:
+        """Take nothing more."""
         self._stop.set()
         with self._room:
             self._room.notify_all()
-            self._room.wait_for(lambda: self._running == 0, grace_seconds)
+
+    def stop(self, grace_seconds: float = 5.0) -> None:
+        """End: tell what runs to stop, and give it back."""
+        self.close()
         self._threads[1].join()
-        self._loop.call_soon_threadsafe(self._give_up)
+        self._runtime.keeper.tell(list(self._jobs.values()), STOPPING)
         with self._room:
             self._room.wait_for(lambda: self._running == 0, grace_seconds)
         self._finished.put(None)
@@ -65,10 +68,6 @@ class AsyncLane:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._threads[0].join()
         self._loop.close()
-
-    def _give_up(self) -> None:
-        for task in self._tasks:
-            task.cancel()
 
     def _run_loop(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -113,6 +112,7 @@ class AsyncLane:
     def _submit(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
             self._runtime.keeper.hold(job)
+            self._jobs[job.lease] = job
         with self._room:
             self._running += len(jobs)
         self._loop.call_soon_threadsafe(self._spawn, list(jobs))
@@ -124,11 +124,7 @@ class AsyncLane:
             task.add_done_callback(self._tasks.discard)
 
     async def _one(self, job: Job) -> None:
-        try:
-            outcome = await self._execution.run_async(job)
-        except asyncio.CancelledError:
-            outcome = cmd.Released(job.lease.step, job.lease.attempt, "the worker stops")
-        self._finished.put(Finished(job, outcome))
+        self._finished.put(Finished(job, await self._execution.run_async(job)))
 
     # -- recording ---------------------------------------------------------------------------------------
 
@@ -143,6 +139,7 @@ class AsyncLane:
                 log.error("%d outcomes could not be recorded; their leases will run out: %s", len(batch), error)
             for item in batch:
                 self._runtime.keeper.drop(item.job.lease)
+                self._jobs.pop(item.job.lease, None)
             with self._room:
                 self._running -= len(batch)
                 self._room.notify_all()
@@ -163,6 +160,6 @@ class AsyncLane:
 
     def _record(self, batch: Sequence[Finished]) -> None:
         at_most = 0 if self._stop.is_set() else max(1, (self._limit - self._running) // max(1, len(batch)))
-        flushed = self._recorder.record(batch, Wish(self._queue, min(at_most, 64)))
+        flushed = self._runtime.record(self._recorder, batch, Wish(self._queue, min(at_most, 64)))
         self._runtime.ignored(flushed.refused)
         self._submit(flushed.jobs)

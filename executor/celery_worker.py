@@ -16,6 +16,7 @@ from celery import Celery, signals
 
 from eventstore.errors import EventStoreError
 from executor.celery_app import TASK, celery_queue
+from executor.jobs import Job
 from executor.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -29,9 +30,11 @@ class _Host:
 
     make: Callable[[], Worker]
     pool: str
+    grace_seconds: float
     worker: Worker | None = None
     pid: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
+    pipe: tuple[int, int] | None = None
 
     def here(self) -> Worker:
         with self.lock:
@@ -40,11 +43,28 @@ class _Host:
             return self.worker
 
     def begin_main(self) -> None:
+        if self.pool == PREFORK:
+            self.pipe = os.pipe()  # closed when the main process ends, however it ends: so its children know
         self.here().start(lanes=self.pool != PREFORK, relay=True)
 
     def begin_child(self) -> None:
         self.lock = threading.Lock()  # the parent's may have been held at the fork
-        self.here().start(lanes=True, relay=False)
+        worker = self.here()
+        worker.kill_stuck = self.end_child
+        worker.start(lanes=True, relay=False)
+        threading.Thread(target=self.follow_main, name="openagents-follow", daemon=True).start()
+
+    def follow_main(self) -> None:
+        if self.pipe is not None:
+            os.close(self.pipe[1])
+            os.read(self.pipe[0], 1)
+            self.wind_down()
+
+    def end_child(self, job: Job) -> None:
+        """End this process: a component in it does not stop, and Celery will start another in its place."""
+        log.error("step %s of run %s does not stop: its process is ended", job.lease.step, job.lease.run)
+        self.here().wind_down(0)
+        os._exit(1)
 
     def drain(self, queue: str) -> None:
         if not queue.endswith(".async"):  # those have a lane that is always awake
@@ -52,10 +72,19 @@ class _Host:
                 self.here().drain(queue)
             except EventStoreError as error:  # the relay rings again when the store is back
                 log.warning("draining %s is interrupted: %s", queue, error)
+            except Exception:  # Celery would print the same at length, and more of it
+                log.exception("draining %s met a defect of the engine", queue)
 
     def ask_to_stop(self) -> None:
-        if self.worker is not None:
-            self.worker.stopping.set()
+        if self.pipe is not None:
+            os.close(self.pipe[1])
+            self.pipe = None
+        threading.Thread(target=self.wind_down, name="openagents-wind-down", daemon=True).start()
+
+    def wind_down(self) -> None:
+        if self.worker is not None and self.worker.wind_down(self.grace_seconds):
+            log.warning("steps that did not stop are given back; this process ends without them")
+            os._exit(0)
 
     def end(self) -> None:
         if self.worker is not None and self.pid == os.getpid():
@@ -63,9 +92,11 @@ class _Host:
             self.worker = None
 
 
-def run(app: Celery, make: Callable[[], Worker], queues: Sequence[str], *, concurrency: int, pool: str) -> int:
-    """Run until told to stop; gives the exit code."""
-    host = _Host(make, pool)
+def run(
+    app: Celery, make: Callable[[], Worker], queues: Sequence[str], *, concurrency: int, pool: str, grace_seconds: float
+) -> int:
+    """Run until told to stop, then for `grace_seconds` at most; gives the exit code."""
+    host = _Host(make, pool, grace_seconds)
     app.task(host.drain, name=TASK, ignore_result=True)
     keep = _connect(host)
     worker = app.Worker(

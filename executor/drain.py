@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from eventstore.errors import EventStoreError
 from eventstore.run_model import ClaimReply, ClaimRequest
 from executor.clock import Clock
 from executor.jobs import REPEATABLE, Finished, Job, jobs_of
@@ -61,7 +60,6 @@ class Drain:
         self._first_done = 0.0
         self._running_since = 0.0
         self._claims: list[int] = []
-        self._pause = threading.Event()
 
     def run(self, stop: threading.Event) -> int:
         """Drain until there is nothing left, the budget is spent or `stop` is set; gives the number of steps run."""
@@ -149,18 +147,7 @@ class Drain:
         return bool(self._jobs)
 
     def _record(self, done: Sequence[Finished], wish: Wish | None = None) -> Flushed:
-        """Record, with patience: a result must not be lost to a store that is away for a while.
-
-        When the store stays away longer than the leases last, the steps run again elsewhere; then the error is raised.
-        """
-        ends = self._clock.steady_ms() + 3 * self._runtime.settings.lease_ms
-        while True:
-            try:
-                return self._recorder.record(done, wish)
-            except EventStoreError:
-                if self._clock.steady_ms() > ends:
-                    raise
-                self._pause.wait(0.2)
+        return self._runtime.record(self._recorder, done, wish)
 
     def _wish(self, done: Sequence[Finished], keep: bool) -> Wish:
         room = self._room()

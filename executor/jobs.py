@@ -16,6 +16,10 @@ from openagents_json.workflow.types import Json
 log = logging.getLogger(__name__)
 
 REPEATABLE = frozenset({"pure", "idempotent"})
+"""Effects of steps that may wait in a batch: one that is claimed and not begun costs nothing to give back."""
+
+ONCE = "at_most_once"
+"""The effect of steps that are never started twice."""
 
 
 @dataclass(frozen=True, slots=True)

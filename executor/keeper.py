@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from eventstore.errors import EventStoreError
 from eventstore.run_model import Lease
@@ -17,15 +17,32 @@ from openagents_json.components.context import CancelToken
 log = logging.getLogger(__name__)
 
 
+STUCK_MS = 5000.0
+"""How long a component has to stop after it was told to."""
+
+
 @dataclass(slots=True)
 class Held:
-    """A held lease: when it was taken and last extended (steady ms), and the token that its component can see."""
+    """A held lease and the token that its component can see; times are steady ms.
+
+    `over` tells that the lease is not ours any more, `told` when the component was told to stop, 0 if it was not.
+    """
 
     job: Job
     token: CancelToken
     extended: float
     heartbeat: float
-    overdue: bool = field(default=False)
+    over: bool = False
+    told: float = 0.0
+    stuck: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """What to do about a component that gives no heartbeat (with its limit in ms), and about one that does not stop."""
+
+    silent: Callable[[Job, int], None]
+    stuck: Callable[[Job], None]
 
 
 class Keeper:
@@ -34,14 +51,16 @@ class Keeper:
     Holding and dropping are plain dictionary operations, because they lie on the path of every step.
     """
 
-    def __init__(
-        self, store: RunStore, clock: Clock, lease_ms: int, on_overdue: Callable[[Job, int], None] | None = None
-    ) -> None:
+    def __init__(self, store: RunStore, clock: Clock, lease_ms: int) -> None:
         self._store, self._clock, self._lease_ms = store, clock, lease_ms
         self._held: dict[Lease, Held] = {}
-        self._on_overdue = on_overdue
+        self._overdue: Overdue | None = None
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+
+    def when_overdue(self, overdue: Overdue) -> None:
+        """Say what happens to components that are overdue; without it they are only told to stop."""
+        self._overdue = overdue
 
     def start(self) -> None:
         """Begin to beat."""
@@ -74,27 +93,47 @@ class Keeper:
             held.heartbeat = self._clock.steady_ms()
 
     def jobs(self) -> list[Job]:
-        """Give the jobs that are held."""
-        return [held.job for held in list(self._held.values())]
+        """Give the jobs whose leases are held."""
+        return [held.job for held in list(self._held.values()) if not held.over]
+
+    def tell(self, jobs: Iterable[Job], reason: str) -> None:
+        """Tell the components of jobs to stop."""
+        for job in jobs:
+            held = self._held.get(job.lease)
+            if held is not None:
+                self._tell(held, reason)
+
+    def _tell(self, held: Held, reason: str) -> None:
+        held.told = held.told or self._clock.steady_ms()
+        held.token.cancel(reason)
 
     def beat(self) -> None:
         """Extend what is a third used up, and pass on what comes back; failures are left to the next beat."""
         now = self._clock.steady_ms()
         everything = list(self._held.values())
-        due = [held for held in everything if now - held.extended >= self._lease_ms / 3]
-        for held, answer in zip(due, self._store.beat([h.job.lease for h in due], self._lease_ms), strict=True):
-            held.extended = now
-            if answer == 0:
-                held.token.cancel("the lease was lost")
-            elif answer == 2:
-                held.token.cancel("the run is being cancelled")
-        for held in everything:
-            limit = held.job.step.timeouts.heartbeat_ms
-            if limit and not held.overdue and now - held.heartbeat > limit:
-                held.overdue = True
-                held.token.cancel(f"no heartbeat for {limit} ms")
-                if self._on_overdue is not None:
-                    self._on_overdue(held.job, limit)
+        due = [held for held in everything if not held.over and now - held.extended >= self._lease_ms / 3]
+        try:
+            answers = self._store.beat([h.job.lease for h in due], self._lease_ms)
+            for held, answer in zip(due, answers, strict=True):
+                held.extended = now
+                held.over = answer == 0
+                if answer != 1:
+                    self._tell(held, "the run is being cancelled" if answer else "the lease was lost")
+        finally:  # what does not need the store is not put off when the store is away
+            for held in everything:
+                self._look_after(held, now)
+
+    def _look_after(self, held: Held, now: float) -> None:
+        limit = held.job.step.timeouts.heartbeat_ms
+        if limit and not held.over and now - held.heartbeat > limit:
+            held.over = True
+            self._tell(held, f"no heartbeat for {limit} ms")
+            if self._overdue is not None:
+                self._overdue.silent(held.job, limit)
+        if held.told and not held.stuck and now - held.told > STUCK_MS:
+            held.stuck = True
+            if self._overdue is not None:
+                self._overdue.stuck(held.job)
 
     def _loop(self) -> None:
         while not self._stop.wait(min(self._lease_ms / 6, 1000) / 1000):

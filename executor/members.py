@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from eventstore.directory import Directory
@@ -15,15 +15,23 @@ from executor.runtime import WorkSettings
 log = logging.getLogger(__name__)
 
 BEAT_SECONDS = 3.0
+AGAIN_SECONDS = 0.2
+"""How soon a beat that failed is tried again: a server that comes back has to be looked after at once."""
 
 
 class Members:
     """Says every few seconds that this process is alive, and remembers who else is."""
 
     def __init__(
-        self, directory: Directory, clock: Clock, worker: str, settings: WorkSettings, components: Sequence[str]
+        self,
+        directory: Directory,
+        clock: Clock,
+        worker: str,
+        settings: WorkSettings,
+        components: Sequence[str],
+        look_after: Callable[[], None],
     ) -> None:
-        self._directory, self._clock, self._worker = directory, clock, worker
+        self._directory, self._clock, self._worker, self._look_after = directory, clock, worker, look_after
         self._info: dict[str, Any] = {
             "queues": list(settings.queues),
             "concurrency": settings.concurrency,
@@ -55,14 +63,18 @@ class Members:
             log.warning("the directory of workers could not be told that %s ends: %s", self._worker, error)
 
     def beat(self) -> None:
-        """Say that this process is alive and look who else is."""
+        """Say that this process is alive, look who else is, and look after the server."""
         now = self._clock.now_ms()
         self._directory.beat(self._worker, self._info, now)
         self._alive = tuple(sorted(self._directory.workers(now)))
+        self._look_after()
 
     def _loop(self) -> None:
-        while not self._stop.wait(BEAT_SECONDS):
+        pause = BEAT_SECONDS
+        while not self._stop.wait(pause):
             try:
                 self.beat()
+                pause = BEAT_SECONDS
             except EventStoreError as error:
                 log.warning("the directory of workers could not be reached: %s", error)
+                pause = AGAIN_SECONDS

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from eventstore.directory import Directory
 from eventstore.errors import EventStoreError
@@ -14,7 +15,7 @@ from executor.handle import Handler
 from executor.jobs import Finished
 from executor.keeper import Keeper
 from executor.pace import Pace
-from executor.record import Recorder
+from executor.record import Flushed, Recorder, Wish
 from executor.ringing import Ringer
 from executor.sessions import RunNotFound, Sessions
 from executor.watchdog import Watchdog
@@ -34,7 +35,6 @@ class WorkSettings:
     batch: int = 32
     budget_ms: int = 10_000
     linger_ms: int = 1_000
-    kill_overdue: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +53,25 @@ class Runtime:
     clock: Clock
     settings: WorkSettings
     on_wait: Callable[[str, int], None]
+    pause: threading.Event = field(default_factory=threading.Event)
 
     def recorder(self, name: str) -> Recorder:
         """Give a recorder for one drain; its name tells its claims from those of other drains."""
         return Recorder(self.handler, name, self.settings.lease_ms, self.on_wait)
+
+    def record(self, recorder: Recorder, done: Sequence[Finished], wish: Wish | None = None) -> Flushed:
+        """Record, with patience: a result must not be lost to a store that is away for a while.
+
+        When the store stays away longer than the leases last, the steps run again elsewhere; then the error is raised.
+        """
+        ends = self.clock.steady_ms() + 3 * self.settings.lease_ms
+        while True:
+            try:
+                return recorder.record(done, wish)
+            except EventStoreError:
+                if self.clock.steady_ms() > ends:
+                    raise
+                self.pause.wait(0.2)
 
     def ignored(self, refused: Sequence[Finished]) -> None:
         """Keep on record that outcomes came too late; that this may fail harms nobody."""

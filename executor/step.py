@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,14 +10,15 @@ from typing import Any
 from eventstore import codec
 from eventstore.errors import NotJson
 from executor.clock import Clock
-from executor.jobs import Job
+from executor.jobs import ONCE, Job
 from executor.keeper import Held, Keeper
 from openagents_json.components.context import CancelToken, Context
 from openagents_json.components.errors import UnknownComponent, describe_error
 from openagents_json.components.registry import Component, Registry
 from openagents_json.workflow import commands as cmd
 
-log = logging.getLogger("openagents.component")
+STOPPING = "the worker stops"
+"""The reason that components see when their worker is told to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +119,15 @@ def _failed(job: Job, error: BaseException) -> cmd.Outcome:
 
 
 def _cancelled(job: Job, token: CancelToken) -> cmd.Outcome:
-    described = {"type": "Cancelled", "message": f"step {job.lease.step} stopped: {token.reason}", "retryable": True}
-    return cmd.Failed(job.lease.step, job.lease.attempt, described)
+    lease = job.lease
+    if token.reason != STOPPING:
+        described = {"type": "Cancelled", "message": f"step {lease.step} stopped: {token.reason}", "retryable": True}
+        return cmd.Failed(lease.step, lease.attempt, described)
+    if job.step.effect != ONCE:
+        return cmd.Released(lease.step, lease.attempt, STOPPING)
+    message = f"step {lease.step}: its worker was stopped while it ran, and the step may not be started twice"
+    described = {"type": "UnknownOutcome", "message": message, "retryable": False}
+    return cmd.Failed(lease.step, lease.attempt, described)
 
 
 def _unknown(job: Job) -> cmd.Outcome:

@@ -5,16 +5,23 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from eventstore.errors import EventStoreError
 from executor.async_lane import AsyncLane
 from executor.drain import Drain, DrainSettings
+from executor.jobs import ONCE, Finished, Job
+from executor.keeper import Overdue
 from executor.relay import Relay
 from executor.runtime import Runtime
-from executor.step import Execution
+from executor.step import STOPPING, Execution
+from openagents_json.workflow import commands as cmd
 
 log = logging.getLogger(__name__)
+
+STOP_SECONDS = 2.0
+"""How long components get to stop when they are told to."""
 
 
 class Service(Protocol):
@@ -41,6 +48,7 @@ class Worker:
         self._numbers = itertools.count(1)
         self._lanes: list[AsyncLane] = []
         self._threads: list[threading.Thread] = []
+        self.kill_stuck: Callable[[Job], None] | None = None
 
     @property
     def name(self) -> str:
@@ -50,6 +58,7 @@ class Worker:
     def start(self, *, lanes: bool = True, relay: bool = True) -> None:
         """Publish the components, join the members, begin to beat and to relay, and open the asynchronous lanes."""
         self.runtime.directory.publish(self._components.published())
+        self.runtime.keeper.when_overdue(Overdue(self._silent, self._stuck))
         self.runtime.keeper.start()
         if relay:
             self._members.start()
@@ -61,6 +70,17 @@ class Worker:
             )
             lane.start()
             self._lanes.append(lane)
+
+    def _silent(self, job: Job, limit_ms: int) -> None:
+        """Record that a component gave no heartbeat; the keeper calls this while the component may still run."""
+        outcome = cmd.Expired(job.lease.step, job.lease.attempt, "heartbeat", limit_ms)
+        self.runtime.recorder(self._next()).record([Finished(job, outcome)])
+
+    def _stuck(self, job: Job) -> None:
+        lease = job.lease
+        log.warning("run %s: step %s, attempt %d, does not stop", lease.run, lease.step, lease.attempt)
+        if self.kill_stuck is not None:
+            self.kill_stuck(job)
 
     def run_threads(self) -> None:
         """Drain on threads of this process until stopped: how an embedding program works without Celery."""
@@ -84,12 +104,46 @@ class Worker:
             except EventStoreError as error:
                 log.warning("draining %s is interrupted: %s", queue, error)
                 self.stopping.wait(0.3)
+            except Exception:  # a defect met in one run must not end the work on all others
+                log.exception("draining %s met a defect of the engine", queue)
+                self.stopping.wait(1.0)
 
-    def stop(self) -> None:
-        """End: finish what runs, give back what has not begun, leave."""
+    def wind_down(self, grace_seconds: float) -> int:
+        """Take nothing more, let what runs finish, then tell it to stop and give it back; gives how many did not stop.
+
+        What may not be started twice is not given back: it ends by itself, or with its lease.
+        """
         self.stopping.set()
+        for lane in self._lanes:
+            lane.close()
+        self._until_idle(grace_seconds)
+        keeper = self.runtime.keeper
+        keeper.tell(keeper.jobs(), STOPPING)
+        self._until_idle(STOP_SECONDS)
+        left = keeper.jobs()
+        self._give_back([job for job in left if job.step.effect != ONCE])
+        return len(left)
+
+    def _until_idle(self, seconds: float) -> None:
+        clock = self.runtime.clock
+        ends = clock.steady_ms() + seconds * 1000
+        while self.runtime.keeper.jobs() and clock.steady_ms() < ends:
+            self.runtime.pause.wait(0.02)
+
+    def _give_back(self, jobs: Sequence[Job]) -> None:
+        released = [Finished(job, cmd.Released(job.lease.step, job.lease.attempt, STOPPING)) for job in jobs]
+        try:
+            self.runtime.recorder(self._next()).record(released)
+        except EventStoreError as error:
+            log.warning("%d steps could not be given back; their leases will run out: %s", len(jobs), error)
+        for job in jobs:
+            self.runtime.keeper.drop(job.lease)
+
+    def stop(self, grace_seconds: float = 10.0) -> None:
+        """End: wind down, and leave."""
+        self.wind_down(grace_seconds)
         for thread in self._threads:
-            thread.join()
+            thread.join(STOP_SECONDS)
         for lane in self._lanes:
             lane.stop()
         if self._background:

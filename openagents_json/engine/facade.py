@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from eventstore.errors import StoreUnavailable
 from eventstore.inspect import Inspector
 from eventstore.redis_store import RedisStreamStore
 from executor.clock import ulid
@@ -152,13 +153,20 @@ class Engine:
         return [start.run for start in starts]
 
     def run(
-        self, workflow: Document, inputs: Mapping[str, Json] | None = None, *, timeout: float | None = None
+        self,
+        workflow: Document,
+        inputs: Mapping[str, Json] | None = None,
+        *,
+        idempotency_key: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        timeout: float | None = None,
     ) -> Result:
         """Start a run and wait for its end.
 
         Raises as `start` and `wait` do.
         """
-        return self.wait(self.start(workflow, inputs), timeout=timeout)
+        run = self.start(workflow, inputs, idempotency_key=idempotency_key, labels=labels)
+        return self.wait(run, timeout=timeout)
 
     def wait(self, run: str, *, timeout: float | None = None) -> Result:
         """Wait until a run has ended, `timeout` in seconds.
@@ -172,7 +180,10 @@ class Engine:
             left = 5000 if ends is None else int(min(5000, ends - clock.steady_ms()))
             if left <= 0:
                 raise WaitTimeout(run, timeout or 0, session.state.status)
-            tail = store.wait(run, session.version, left)
+            try:
+                tail = store.wait(run, session.version, left)
+            except StoreUnavailable:  # reading again is patient, and shows whether this is still the same history
+                tail = ()
             session = self.core.sessions.extend(run, session, tail) if tail else self.core.sessions.load(run)
         return result_of(session)
 
@@ -195,22 +206,27 @@ class Engine:
 
     def watch(self, run: str, *, after: int = 0, block_ms: int = 1000) -> list[HistoryEvent]:
         """Give the events of a run after a version, waiting up to `block_ms` for the first."""
-        return [history_event(item) for item in self.core.store.wait(run, after, block_ms)]
+        store = self.core.store
+        try:
+            recorded = store.wait(run, after, block_ms)
+        except StoreUnavailable:
+            recorded = store.read([(run, after)])[0]
+        return [history_event(item) for item in recorded]
 
     def runs(self, *, limit: int = 50, status: str | None = None, workflow: str | None = None) -> list[RunInfo]:
         """List runs, newest first."""
         found: list[RunInfo] = []
-        before: int | None = None
+        before: tuple[int, str] | None = None
         while len(found) < limit:
-            page = self.core.store.recent(200, before_ms=before)
+            page = self.core.store.recent(200, before=before)
             if not page:
                 break
-            heads = self.core.store.heads([run for run, _ in page])
-            for (_, started_ms), head in zip(page, heads, strict=True):
+            heads = self.core.store.heads([run for _, run in page])
+            for (started_ms, _), head in zip(page, heads, strict=True):
                 fits = head and status in (None, head.status) and workflow in (None, head.workflow)
                 if head and fits and len(found) < limit:
                     found.append(RunInfo(head.run, head.workflow, head.status, head.version, started_ms))
-            before = page[-1][1]
+            before = page[-1]
         return found
 
     def cancel(self, run: str, reason: str = "", *, force: bool = False) -> None:
@@ -273,11 +289,14 @@ class Engine:
         self._worker.run_threads()
         return self._worker
 
-    def close(self) -> None:
-        """Stop the threads, then the connections, then the server if nobody else uses it."""
+    def close(self, *, grace_seconds: float = 10.0) -> None:
+        """Stop the threads, then the connections, then the server if nobody else uses it.
+
+        Steps under way get `grace_seconds` to finish; what is left then goes to other workers, or waits for the next.
+        """
         worker, self._worker = self._worker, None
         if worker is not None:
-            worker.stop()
+            worker.stop(grace_seconds)
         while self._on_close:
             self._on_close.pop()()
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from eventstore.bell import Bell
 from eventstore.connection import Connection
 from eventstore.directory import Directory
 from eventstore.keys import Keyspace
+from eventstore.preflight import rewrite_after_restart
 from eventstore.run_store import RunStore
 from executor.clock import Clock, SystemClock, commit_ids, worker_id
 from executor.definitions import Definitions
@@ -61,7 +63,8 @@ def build_core(
 def build_worker(core: Core, registry: Registry, settings: WorkSettings, *, name: str = "") -> Worker:
     """Put together a worker process on a core."""
     worker = worker_id(name)
-    members = Members(core.directory, core.clock, worker, settings, sorted(registry.names()))
+    look_after = partial(rewrite_after_restart, core.connection, core.store.keys)
+    members = Members(core.directory, core.clock, worker, settings, sorted(registry.names()), look_after)
     relay = Relay(core.store, core.handler, core.clock, worker, all_queues(settings.queues), members.alive)
     keeper = Keeper(core.store, core.clock, settings.lease_ms)
     runtime = Runtime(

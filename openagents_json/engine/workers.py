@@ -61,4 +61,5 @@ def run_worker(settings: Settings, components: Sequence[str], *, pool: str = "th
         )
         return build_worker(core, registry, work, name=name)
 
-    return run(app, make, queues, concurrency=settings.concurrency, pool=pool)
+    grace = settings.grace_seconds
+    return run(app, make, queues, concurrency=settings.concurrency, pool=pool, grace_seconds=grace)

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, ValidationError
+from jsonschema.validators import extend
 
 from openagents_json.workflow.catalog import Catalog
 from openagents_json.workflow.checks import check_meaning
@@ -82,8 +83,15 @@ def _is_scalar(value: Any) -> bool:
 
 
 @lru_cache(maxsize=2)
-def _validator(parameter: bool) -> Draft202012Validator:
-    return Draft202012Validator(PARAMETER if parameter else SCHEMA)
+def _validator(parameter: bool) -> Any:
+    strict: Any = extend
+    return strict(Draft202012Validator, {"pattern": _pattern})(PARAMETER if parameter else SCHEMA)
+
+
+def _pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterator[ValidationError]:
+    """Match as JSON Schema means it: `$` is the end of the text, in Python also the place before a last line feed."""
+    if isinstance(instance, str) and not re.search(re.sub(r"\$\Z", r"\\Z", pattern), instance):
+        yield ValidationError(f"{instance!r} does not match {pattern!r}")
 
 
 def _check_structure(document: Any, found: Collector) -> None:

@@ -1,0 +1,202 @@
+"""Whatever a document, a template, an input or an expression is: a clear answer, never a traceback."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as s
+
+from openagents_json.workflow.bind import bind
+from openagents_json.workflow.catalog import ComponentSpec
+from openagents_json.workflow.errors import ExpressionError, ExpressionFailed, InvalidDefinition, InvalidInputs
+from openagents_json.workflow.expressions import Expression
+from openagents_json.workflow.parameters import check_inputs
+from openagents_json.workflow.problems import Report
+from openagents_json.workflow.schema import SCHEMA
+from openagents_json.workflow.validation import validate
+from tests.simulation import Simulation, plan_of
+
+ANY_JSON = s.recursive(
+    s.none() | s.booleans() | s.integers() | s.floats() | s.text(max_size=20),
+    lambda inner: s.lists(inner, max_size=4) | s.dictionaries(s.text(max_size=10), inner, max_size=4),
+    max_leaves=12,
+)
+WORDS = s.sampled_from(
+    [
+        "a",
+        "b",
+        "a.output",
+        "{{a.output}}",
+        "{{ b.x | upper }}",
+        "{{",
+        "}}",
+        "${a}",
+        "\\{{",
+        "input.x",
+        "{{input.x}}",
+        "{{ 9**9**9 }}",
+        "{{ ''.__class__ }}",
+        "{{a.output",
+        "c.d",
+        "{{steps['a'].output}}",
+        "goto b",
+        "*",
+        "1.0.0",
+        "0",
+        "{{ range(9) }}",
+        "{{ 'x' * 999999999 }}",
+        "{% if %}",
+        "{# #}",
+        "a\n",
+    ]
+)
+GOOD: dict[str, Any] = {
+    "id": "w",
+    "version": "1.0.0",
+    "inputs": {"x": {"type": "string", "default": "y", "pattern": "y", "enum": ["y"]}},
+    "steps": [
+        {"id": "a", "component": "c", "inputs": {"k": "{{input.x}}"}, "timeout": 1, "retry": {"max_attempts": 1}},
+        {"id": "b", "component": "c", "depends_on": ["a"], "condition": "{{a.output}}", "join": {"n": 1}},
+        {"id": "end", "terminate": "success", "depends_on": ["b"], "on_error": [{"then": "continue", "output": 1}]},
+    ],
+    "connections": [{"source": "a.output", "target": "b.k", "transform": "value", "condition": "{{value}}"}],
+    "outputs": {"o": {"type": "any", "source": "b.output"}},
+    "output": {"r": "{{b.output}}"},
+    "timeout": 10,
+}
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """List the paths of a JSON value."""
+    found = [path]
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        found += places(item, (*path, key))
+    return found
+
+
+@s.composite
+def damaged(draw: s.DrawFn) -> Any:
+    """Draw the good document with a few places changed, removed or renamed."""
+    document: Any = json.loads(json.dumps(GOOD))
+    for _ in range(draw(s.integers(1, 4))):
+        path = draw(s.sampled_from(places(document)))
+        change = draw(ANY_JSON | WORDS | WORDS)
+        if not path:
+            return change
+        holder = document
+        for key in path[:-1]:
+            holder = holder[key]
+        match draw(s.sampled_from(["set", "set", "drop", "rename"])):
+            case "set":
+                holder[path[-1]] = change
+            case "drop":
+                del holder[path[-1]]
+            case _ if isinstance(holder, dict):
+                holder[draw(s.text(max_size=5) | WORDS)] = holder.pop(path[-1])
+            case _:
+                holder.append(change)
+        if not isinstance(document, dict | list):
+            break
+    return document
+
+
+class AnyComponent:
+    """A catalog in which every component is there and takes anything."""
+
+    def find(self, reference: str) -> ComponentSpec | None:
+        return ComponentSpec(reference)
+
+    def names(self) -> list[str]:
+        return []
+
+
+def checked(document: Any) -> Report:
+    """Validate; each problem has a code and says something, and names a place that is there."""
+    report = validate(document)
+    for problem in report.problems:
+        assert problem.code
+        assert 0 < len(problem.message) < 2000
+    assert report.valid == (not report.errors)
+    try:
+        bind(document, AnyComponent())
+        bound = True
+    except InvalidDefinition:
+        bound = False
+    assert bound == report.valid
+    return report
+
+
+@settings(max_examples=600, deadline=None)
+@given(damaged())
+def test_a_damaged_document_is_refused_clearly_or_runs(document: Any) -> None:
+    if not checked(document).valid:
+        return
+    plan = plan_of(document)
+    try:
+        inputs = check_inputs(plan, {})
+    except InvalidInputs:
+        return
+    run = Simulation(plan)
+    run.start(**inputs)
+    for _ in range(20):
+        if run.state.closed:
+            break
+        run.complete(min(run.claimable), {"x": 1})
+    assert run.state.closed
+
+
+@settings(max_examples=300, deadline=None)
+@given(ANY_JSON | s.text() | s.binary() | s.builds(json.dumps, damaged()))
+def test_anything_at_all_gets_a_report(document: Any) -> None:
+    checked(document)
+
+
+TOKENS = "a b . | ( ) [ ] { } ' \" ~ + * ** // % not in is if else 1 2.5 , : upper sum map x for"
+
+
+@settings(max_examples=500, deadline=None)
+@given(s.text(max_size=40) | s.lists(s.sampled_from(TOKENS.split()), max_size=12).map(" ".join))
+def test_an_expression_is_total_and_gives_json(source: str) -> None:
+    try:
+        expression = Expression(source)
+    except ExpressionError:
+        return
+    values = {"a": {"b": [1, 2]}, "b": "text", "x": 3}
+    try:
+        value = expression.evaluate(values.get)
+    except ExpressionFailed:
+        return
+    json.dumps(value, allow_nan=False)
+
+
+@settings(max_examples=300, deadline=None)
+@given(s.dictionaries(s.sampled_from(["x", "n", "o", "other"]), ANY_JSON, max_size=4) | ANY_JSON)
+def test_inputs_are_taken_or_refused_with_path_and_reason(inputs: Any) -> None:
+    plan = plan_of(
+        {
+            "id": "w",
+            "inputs": {
+                "x": {"type": "string", "pattern": "^a+$", "default": "a"},
+                "n": {"type": "number", "minimum": 0, "maximum": 5},
+                "o": {"type": "object"},
+            },
+            "steps": [{"id": "a", "component": "c"}],
+        }
+    )
+    try:
+        taken = check_inputs(plan, inputs)
+    except InvalidInputs:
+        return
+    assert set(taken) <= {"x", "n", "o"} | set(inputs)
+    assert (taken["x"] or "").strip("a") == ""
+    assert 0 <= (taken["n"] or 0) <= 5
+
+
+def test_ids_and_versions_hold_to_the_end_of_the_text() -> None:
+    for place, value in (("id", "w\n"), ("version", "1.0.0\n")):
+        report = validate({**GOOD, place: value})
+        assert [p.code for p in report.errors] == ["schema_error.pattern"]
+    assert SCHEMA["required"] == ["id", "steps"]
