@@ -21,7 +21,9 @@ def encode(value: Json) -> bytes:
     try:
         text = _encoder.encode(value)
     except (TypeError, ValueError) as error:
-        raise NotJson(*_blame(value, "")) from error
+        _check_keys(value)  # also refuses what contains itself
+        path, reason = _blame(value, "")
+        raise NotJson(path, reason or str(error)) from error
     except RecursionError as error:
         raise NotJson("", "it is nested too deeply") from error
     return text.encode("utf-8", "surrogatepass")
@@ -90,7 +92,7 @@ def parse_entry(stream: str, partition: int, entry: Sequence[Any]) -> Recorded:
         int(identity[: identity.index(b"-")]),
         Position(partition, int(f[7])),
         int(f[5]),
-        f[9].decode(),
+        f[9].decode("utf-8", "surrogatepass"),
         f[11].decode("utf-8", "surrogatepass"),
         f[13].decode("utf-8", "surrogatepass"),
         f[1].decode("utf-8", "surrogatepass"),

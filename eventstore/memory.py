@@ -10,7 +10,14 @@ from eventstore.errors import CheckpointNotRising, WrongExpectedVersion
 from eventstore.event import Appended, Checkpoint, Event, Position, Recorded
 from eventstore.keys import Keyspace
 from eventstore.reading import bounded, merged
-from eventstore.requests import COMMIT_WINDOW, MAX_EVENT_BYTES, check_checkpoint, encoded
+from eventstore.requests import (
+    COMMIT_WINDOW,
+    MAX_EVENT_BYTES,
+    check_checkpoint,
+    check_cursor,
+    check_partition,
+    encoded,
+)
 from eventstore.store import Cursor
 from eventstore.version import ANY, Expected, matches
 
@@ -84,19 +91,21 @@ class MemoryStreamStore:
         """Read a stream; see StreamStore."""
         with self._changed:
             history = list(self._streams.get(stream, ()))
-        if not backward:
-            return bounded(history[max(0, after) :], limit)
-        top = len(history) if before is None else max(0, min(len(history), before - 1))
-        return bounded(list(reversed(history[:top])), limit)
+        top = len(history) if before is None else max(0, before - 1)
+        found = history[max(0, after) : top]
+        return bounded(found[::-1] if backward else found, limit)
 
     def read_all(
         self, *, after: Cursor | None = None, limit: int | None = None, partition: int | None = None
     ) -> list[Recorded]:
         """Read the log; see StreamStore."""
         cursor = after or {}
+        if limit is not None and limit <= 0:
+            return []
         with self._changed:
-            wanted = range(len(self._logs)) if partition is None else (partition,)
-            logs = [self._logs[p][max(0, cursor.get(p, 0)) :] for p in wanted]
+            logs = [
+                self._logs[p][check_cursor(p, cursor.get(p, 0), len(self._logs[p])) :] for p in self._wanted(partition)
+            ]
         return bounded(merged(logs), limit)
 
     def tail(
@@ -108,8 +117,12 @@ class MemoryStreamStore:
         return self.read_all(after=after, limit=limit, partition=partition)
 
     def _more(self, after: Cursor, partition: int | None) -> bool:
-        wanted = range(len(self._logs)) if partition is None else (partition,)
-        return any(len(self._logs[p]) > after.get(p, 0) for p in wanted)
+        return any(len(self._logs[p]) != after.get(p, 0) for p in self._wanted(partition))
+
+    def _wanted(self, partition: int | None) -> range:
+        if partition is None:
+            return range(len(self._logs))
+        return range(check_partition(partition, len(self._logs)), partition + 1)
 
     def stream_version(self, stream: str) -> int:
         """Give the version of a stream, 0 when it does not exist."""
@@ -119,7 +132,7 @@ class MemoryStreamStore:
     def head(self, partition: int) -> int:
         """Give the position of the newest event of a partition."""
         with self._changed:
-            return len(self._logs[partition])
+            return len(self._logs[check_partition(partition, len(self._logs))])
 
     def partition_of(self, stream: str) -> int:
         """Give the partition of a stream."""
@@ -128,11 +141,11 @@ class MemoryStreamStore:
     def checkpoint(self, consumer: str, partition: int) -> int:
         """Give a consumer's checkpoint, 0 when it has none."""
         with self._changed:
-            return self._checkpoints.get((consumer, partition), 0)
+            return self._checkpoints.get((consumer, check_partition(partition, len(self._logs))), 0)
 
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Store a checkpoint; see StreamStore."""
-        check_checkpoint(checkpoint, "", checkpoint.position.partition)
+        check_checkpoint(checkpoint, "", check_partition(checkpoint.position.partition, len(self._logs)))
         with self._changed:
             self._raise_checkpoint(checkpoint)
 

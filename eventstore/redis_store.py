@@ -7,11 +7,18 @@ from typing import Any
 
 from eventstore.codec import parse_entry
 from eventstore.connection import MAX_BLOCK_MS, Connection, retrying
-from eventstore.errors import CheckpointNotRising, EventStoreError, LogTruncated, WrongExpectedVersion
+from eventstore.errors import CheckpointNotRising, EventStoreError, WrongExpectedVersion
 from eventstore.event import Appended, Checkpoint, Event, Position, Recorded
 from eventstore.keys import Keyspace
 from eventstore.reading import bounded, merged
-from eventstore.requests import COMMIT_WINDOW, MAX_EVENT_BYTES, check_checkpoint, encoded
+from eventstore.requests import (
+    COMMIT_WINDOW,
+    MAX_EVENT_BYTES,
+    check_checkpoint,
+    check_cursor,
+    check_partition,
+    encoded,
+)
 from eventstore.scripts import Call, PlainCall, Script, ScriptCall, Scripts, load_text
 from eventstore.store import Cursor
 from eventstore.version import ANY, Expect, Expected
@@ -95,15 +102,14 @@ class RedisStreamStore:
         before: int | None = None,
     ) -> list[Recorded]:
         """Read a stream; see StreamStore."""
-        if (limit is not None and limit <= 0) or (before is not None and before <= 1):
+        first, last = max(0, after) + 1, before
+        if (limit is not None and limit <= 0) or (last is not None and last <= first):
             return []
         count = () if limit is None else (b"COUNT", limit)
         key, partition = self.keys.stream(stream), self.partition_of(stream)
-        if backward:
-            top = b"+" if before is None else f"({before}-0"
-            entries = self._call([PlainCall((b"XREVRANGE", key, top, b"-", *count))])[0]
-        else:
-            entries = self._call([PlainCall((b"XRANGE", key, f"{max(0, after) + 1}-0", b"+", *count))])[0]
+        bottom, top = f"{first}-0", b"+" if last is None else f"({last}-0"
+        span = (b"XREVRANGE", key, top, bottom) if backward else (b"XRANGE", key, bottom, top)
+        entries = self._call([PlainCall((*span, *count))])[0]
         return [parse_entry(stream, partition, entry) for entry in entries]
 
     def read_all(
@@ -116,7 +122,7 @@ class RedisStreamStore:
         if limit is not None and limit <= 0:
             return []
         cursor = dict(after or {})
-        wanted = list(range(self.keys.partitions)) if partition is None else [partition]
+        wanted = self._wanted(partition)
         if limit is not None:
             return bounded(merged(self._logs(wanted, cursor, limit)), limit)
         found: dict[int, list[Recorded]] = {p: [] for p in wanted}
@@ -128,6 +134,10 @@ class RedisStreamStore:
                 cursor[p] = page[-1].position.n if page else cursor.get(p, 0)
             more = [p for p, page in pages.items() if len(page) >= PAGE]
         return merged(list(found.values()))
+
+    def _wanted(self, partition: int | None) -> list[int]:
+        count = self.keys.partitions
+        return list(range(count)) if partition is None else [check_partition(partition, count)]
 
     def _logs(self, partitions: Sequence[int], after: Mapping[int, int], count: int) -> list[list[Recorded]]:
         """Read some events of each partition: the log says which, the streams hold them."""
@@ -141,8 +151,7 @@ class RedisStreamStore:
         ranges: list[tuple[int, str, int, int]] = []
         for place, (p, n) in enumerate(zip(partitions, first, strict=True)):
             head = int(replies[len(partitions) + place] or 0)
-            if n - 1 > head:
-                raise LogTruncated(p, n - 1, head)
+            check_cursor(p, n - 1, head)
             ranges += [(place, *span) for span in _spans(replies[place], n, count)]
         reads = [
             PlainCall((b"XRANGE", self.keys.stream(stream), f"{first_}-0", f"{last}-0"))
@@ -160,7 +169,7 @@ class RedisStreamStore:
         found = self.read_all(after=after, limit=limit, partition=partition)
         if found or block_ms <= 0:
             return found
-        wanted = list(range(self.keys.partitions)) if partition is None else [partition]
+        wanted = self._wanted(partition)
         if self._connection.is_cluster:  # a command cannot block on several slots
             wanted, block_ms = wanted[:1], min(block_ms, 100 if len(wanted) > 1 else block_ms)
         block = min(block_ms, MAX_BLOCK_MS)
@@ -176,7 +185,8 @@ class RedisStreamStore:
 
     def head(self, partition: int) -> int:
         """Give the position of the newest event of a partition."""
-        return int(self._call([PlainCall((b"HGET", self.keys.meta(partition), b"n"))])[0] or 0)
+        name = self.keys.meta(check_partition(partition, self.keys.partitions))
+        return int(self._call([PlainCall((b"HGET", name, b"n"))])[0] or 0)
 
     def partition_of(self, stream: str) -> int:
         """Give the partition of a stream."""
@@ -184,13 +194,13 @@ class RedisStreamStore:
 
     def checkpoint(self, consumer: str, partition: int) -> int:
         """Give a consumer's checkpoint, 0 when it has none."""
-        name = self.keys.checkpoints(partition)
+        name = self.keys.checkpoints(check_partition(partition, self.keys.partitions))
         return int(self._call([PlainCall((b"HGET", name, _bytes(consumer)))])[0] or 0)
 
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Store a checkpoint; see StreamStore."""
         position = checkpoint.position
-        check_checkpoint(checkpoint, "", position.partition)
+        check_checkpoint(checkpoint, "", check_partition(position.partition, self.keys.partitions))
         args = [_bytes(checkpoint.consumer), position.n]
         code, current = self._scripts.run(
             ScriptCall(self._checkpoint, [self.keys.checkpoints(position.partition)], args)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from eventstore.codec import encode, normalise
-from eventstore.errors import InvalidRequest, NotJson, PayloadTooLarge
+from eventstore.errors import InvalidRequest, LogTruncated, NotJson, PayloadTooLarge
 from eventstore.event import Checkpoint, Event
 
 MAX_EVENT_BYTES = 1024 * 1024
@@ -48,3 +48,23 @@ def check_checkpoint(checkpoint: Checkpoint | None, stream: str, partition: int)
         )
     if checkpoint.position.n < 1:
         raise InvalidRequest(f"a checkpoint of {checkpoint.position.n} says nothing; positions begin at 1")
+
+
+def check_partition(partition: int, count: int) -> int:
+    """Give a partition that is there.
+
+    Raises InvalidRequest.
+    """
+    if not 0 <= partition < count:
+        raise InvalidRequest(f"there is no partition {partition}; the store has 0 to {count - 1}")
+    return partition
+
+
+def check_cursor(partition: int, after: int, head: int) -> int:
+    """Give the position behind which to read.
+
+    Raises LogTruncated when the log ends before it: it was read once, so it has been lost.
+    """
+    if after > head:
+        raise LogTruncated(partition, after, head)
+    return max(0, after)

@@ -48,13 +48,16 @@ class StreamStore(Protocol):
         backward: bool = False,
         before: int | None = None,
     ) -> list[Recorded]:
-        """Read a stream: versions after `after` rising, or, backward, versions below `before` falling."""
+        """Read the versions of a stream above `after` and below `before`, rising, or falling when read backward."""
         ...
 
     def read_all(
         self, *, after: Cursor | None = None, limit: int | None = None, partition: int | None = None
     ) -> list[Recorded]:
-        """Read the log of a partition, or of the whole store by time; never with a hole within a partition."""
+        """Read the log of a partition, or of the whole store by time; never with a hole within a partition.
+
+        Raises LogTruncated when a partition ends before the cursor, and InvalidRequest when there is no such partition.
+        """
         ...
 
     def tail(

@@ -11,7 +11,14 @@ from collections.abc import Sequence
 
 import pytest
 
-from eventstore.errors import CheckpointNotRising, InvalidRequest, NotJson, PayloadTooLarge, WrongExpectedVersion
+from eventstore.errors import (
+    CheckpointNotRising,
+    InvalidRequest,
+    LogTruncated,
+    NotJson,
+    PayloadTooLarge,
+    WrongExpectedVersion,
+)
 from eventstore.event import Checkpoint, Event, Position, Recorded
 from eventstore.store import StreamStore, next_cursor
 from eventstore.version import ANY, NO_STREAM, STREAM_EXISTS
@@ -152,7 +159,15 @@ class StreamStoreContract:
         assert [r.version for r in store.read("a", after=3, limit=4)] == [4, 5, 6, 7]
         assert [r.version for r in store.read("a", backward=True, limit=3)] == [10, 9, 8]
         assert [r.version for r in store.read("a", backward=True, before=4)] == [3, 2, 1]
-        assert store.read("a", after=10) == store.read("nobody") == store.read("a", limit=0) == []
+        assert [r.version for r in store.read("a", after=3, before=6)] == [4, 5]
+        assert [r.version for r in store.read("a", after=3, before=6, backward=True)] == [5, 4]
+        assert (
+            store.read("a", before=0)
+            == store.read("a", after=10)
+            == store.read("nobody")
+            == store.read("a", limit=0)
+            == []
+        )
 
     def test_the_log_is_read_from_any_position_also_inside_a_commit(self, single: StreamStore) -> None:
         single.append("a", events(5))
@@ -175,6 +190,24 @@ class StreamStoreContract:
             positions = [r.position.n for r in seen if r.position.partition == partition]
             assert positions == list(range(1, store.head(partition) + 1))
         assert len(seen) == len(store.read_all())
+
+    def test_a_cursor_behind_the_end_means_that_the_tail_was_lost(self, single: StreamStore) -> None:
+        single.append("a", events(3))
+        assert single.read_all(after={0: 3}) == []
+        for read in (single.read_all, single.tail):
+            with pytest.raises(LogTruncated) as error:
+                read(after={0: 4})
+            assert (error.value.partition, error.value.n, error.value.head) == (0, 4, 3)
+
+    def test_a_partition_that_is_not_there_is_refused(self, store: StreamStore) -> None:
+        for ask in (
+            lambda: store.read_all(partition=3),
+            lambda: store.head(-1),
+            lambda: store.checkpoint("c", 3),
+            lambda: store.save_checkpoint(Checkpoint("c", Position(3, 1))),
+        ):
+            with pytest.raises(InvalidRequest):
+                ask()
 
     def test_a_tail_waits_for_what_comes(self, store: StreamStore) -> None:
         store.append("a", events(1))
