@@ -15,7 +15,7 @@ class Bell:
 
     def __init__(self, connection: Connection, keyspace: Keyspace) -> None:
         self._connection = connection
-        self._scripts = Scripts(connection.client, connection.where)
+        self._scripts = Scripts(connection)
         self._script = Script("bell", load_text("bell.lua"))
         self._prefix = keyspace.prefix
 

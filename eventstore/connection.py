@@ -12,16 +12,17 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 import redis
 from redis.backoff import NoBackoff
-from redis.cluster import RedisCluster
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential, wait_random
 
+from eventstore.cluster import named, raw_cluster
 from eventstore.errors import InvalidRequest, StoreUnavailable, translate
 
 Result = TypeVar("Result")
 
+DRIVER_ERRORS: Final = (RedisError, RedisClusterException, OSError)
 FORMS: Final = "redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://"
 MAX_BLOCK_MS: Final = 5000
 
@@ -41,8 +42,8 @@ class Connection:
         Raises EventStoreError.
         """
         try:
-            return self.blocking.execute_command(*args)
-        except (RedisError, OSError) as error:
+            return self.blocking.execute_command(*(named(args) if self.is_cluster else args))
+        except DRIVER_ERRORS as error:
             raise translate(error, self.where) from error
 
     def command(self, *args: Any) -> Any:
@@ -51,8 +52,8 @@ class Connection:
         Raises EventStoreError.
         """
         try:
-            return self.client.execute_command(*args)
-        except (RedisError, OSError) as error:
+            return self.client.execute_command(*(named(args) if self.is_cluster else args))
+        except DRIVER_ERRORS as error:
             raise translate(error, self.where) from error
 
     def close(self) -> None:
@@ -96,7 +97,7 @@ def connect(url: str, *, max_connections: int = 64, timeout_ms: int = 5000) -> C
         else:
             made = Connection(_single(url, short), _single(url, long), where)
         made.client.ping()
-    except (RedisError, OSError) as error:
+    except DRIVER_ERRORS as error:
         raise translate(error, where) from error
     except ValueError as error:
         raise InvalidRequest(f"the URL {where} cannot be used: {error}") from error
@@ -184,9 +185,6 @@ def _untyped(maker: Any) -> Any:
 
 
 def _cluster(parts: SplitResult, options: dict[str, Any]) -> Any:
-    from redis.cluster import ClusterNode
-
-    nodes = [_untyped(ClusterNode)(host, port) for host, port in _hosts(parts, 6379)]
     secure: dict[str, Any] = {"ssl": True} if parts.scheme.startswith("rediss") else {}
     plain = {k: v for k, v in options.items() if k not in ("retry_on_timeout", "retry")}
-    return RedisCluster(startup_nodes=nodes, retry=Retry(NoBackoff(), 3), **_credentials(parts), **secure, **plain)
+    return raw_cluster(_hosts(parts, 6379), {**_credentials(parts), **secure, **plain})

@@ -39,7 +39,7 @@ class RedisStreamStore:
         max_event_bytes: int = MAX_EVENT_BYTES,
     ) -> None:
         self.keys, self._connection, self._max_bytes = keyspace, connection, max_event_bytes
-        self._scripts = Scripts(connection.client, connection.where)
+        self._scripts = Scripts(connection)
         self._append = Script("append", load_text("append.lua"))
         self._checkpoint = Script("checkpoint", load_text("checkpoint.lua"))
         self._new_commit_id = new_commit_id

