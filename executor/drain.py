@@ -60,10 +60,12 @@ class Drain:
         self._first_done = 0.0
         self._running_since = 0.0
         self._claims: list[int] = []
+        self._stop = threading.Event()
 
     def run(self, stop: threading.Event) -> int:
         """Drain until there is nothing left, the budget is spent or `stop` is set; gives the number of steps run."""
         settings = self._settings
+        self._stop = stop
         try:
             return self._run(stop, self._clock.steady_ms() + settings.budget_ms)
         finally:
@@ -76,7 +78,7 @@ class Drain:
         with self._runtime.watchdog.watching(self):
             while not stop.is_set():
                 count += self._work()
-                if not settings.forever and self._clock.steady_ms() > ends:
+                if stop.is_set() or (not settings.forever and self._clock.steady_ms() > ends):
                     break
                 if self._jobs:
                     self._look()
@@ -151,7 +153,7 @@ class Drain:
 
     def _wish(self, done: Sequence[Finished], keep: bool) -> Wish:
         room = self._room()
-        if keep or (room <= 0 and self._jobs):
+        if keep or self._stop.is_set() or (room <= 0 and self._jobs):
             return Wish(self._settings.queue, 0)
         runs = len({x.job.lease.run for x in done})
         each = max(1, room // max(1, runs))

@@ -18,6 +18,9 @@ CLOSED = frozenset({"completed", "failed", "cancelled"})
 CLOSING = frozenset({"RunCompleted", "RunFailed", "RunCancelled"})
 OUTCOMES = frozenset({"StepCompleted", "StepFailed", "StepTimedOut", "StepLeaseLost", "StepReleased"})
 
+BETWEEN = frozenset({"total", "schedule_to_start"})
+"""Limits that may end a step between two attempts."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Violation:
@@ -115,7 +118,7 @@ def _attempts(run: str, history: Sequence[Recorded], findings: _Findings) -> Non
             scheduled.add(step)
         elif item.type == "StepStarted":
             fence = _start(run, (step, attempt), int(data["fence"]), scheduled, started, fence, findings)
-        elif item.type in OUTCOMES and attempt:
+        elif item.type in OUTCOMES and attempt and not (ended[step, attempt] and data.get("kind") in BETWEEN):
             ended[step, attempt] += item.type != "StepLeaseLost"
             if (step, attempt) not in started:
                 findings.add(3, run, f"attempt {attempt} of step {step} ended without a start")

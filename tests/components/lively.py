@@ -1,0 +1,65 @@
+"""Components that look at their context: cancelled, silent, stubborn, large."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+from openagents_json import Context, tool
+
+
+@tool("obedient", effect="idempotent")
+def obedient(context: Context, seconds: float = 30) -> str:
+    """Wait until told to stop."""
+    context.token.wait(seconds)
+    context.raise_if_cancelled()
+    return "in peace"
+
+
+@tool("stubborn", effect="idempotent")
+def stubborn(seconds: float = 1) -> str:
+    """Wait, whatever one is told."""
+    threading.Event().wait(seconds)
+    return "done"
+
+
+@tool("once", effect="at_most_once")
+def once(seconds: float = 1) -> str:
+    """Do what may not be done twice."""
+    threading.Event().wait(seconds)
+    return "done"
+
+
+@tool("sleeper")
+async def sleeper(seconds: float = 30) -> str:
+    """Wait on the event loop."""
+    await asyncio.sleep(seconds)
+    return "rested"
+
+
+@tool("beating", effect="idempotent")
+def beating(context: Context, beats: int = 5, pause: float = 0.1) -> int:
+    """Give heartbeats, then be silent for a pause."""
+    for _ in range(beats):
+        context.heartbeat()
+        context.token.wait(0.05)
+    context.token.wait(pause)
+    return beats
+
+
+@tool("large", effect="pure")
+def large(size: int) -> dict[str, object]:
+    """Give a text of a size, with a name that looks like a reference."""
+    return {"text": "x" * size, "blobs": [["output"], "0" * 64, 1], "size": size}
+
+
+@tool("measure", effect="pure")
+def measure(text: str) -> int:
+    """Give the length of a text."""
+    return len(text)
+
+
+@tool("key", effect="idempotent")
+def key(context: Context) -> dict[str, object]:
+    """Tell what the context says."""
+    return {"run": context.run_id, "step": context.step_id, "key": context.idempotency_key, "attempt": context.attempt}

@@ -1,0 +1,223 @@
+"""One engine on a real server: time limits, cancelling, pausing, large payloads, keys, and ending in good order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from executor.journal import Limits, PayloadOverLimit
+from executor.sessions import RunNotFound
+from openagents_json.components.loader import load
+from openagents_json.components.registry import Registry
+from openagents_json.engine import Engine, WaitTimeout
+from openagents_json.workflow.commands import Rejected
+from tests.acceptance.processes import COMPONENTS
+from tests.conftest import Server, wait_for
+
+LIVELY = COMPONENTS.with_name("lively.py")
+Open = Callable[..., Engine]
+
+
+def components() -> Registry:
+    return load([str(COMPONENTS), str(LIVELY)])
+
+
+@pytest.fixture
+def opened(server: Server) -> Iterator[Open]:
+    """Open engines on one store of its own; they end with the test, and the store must be in order then."""
+    prefix, engines = server.prefix(), []
+
+    def begin(**options: Any) -> Engine:
+        options = {"workers": 2, "components": components(), "lease_ms": 1000, "partitions": 2, **options}
+        engines.append(Engine.connect(server.url, prefix=prefix, **options))
+        return engines[-1]
+
+    yield begin
+    assert begin(workers=0).doctor() == []
+    for engine in engines:
+        engine.close(grace_seconds=0)
+
+
+def steps(*specs: dict[str, Any], **document: Any) -> dict[str, Any]:
+    return {"id": "w", "steps": list(specs), **document}
+
+
+def types(engine: Engine, run: str) -> list[str]:
+    return [event.type for event in engine.history(run)]
+
+
+def begun(engine: Engine, run: str) -> bool:
+    return "StepStarted" in types(engine, run)
+
+
+@pytest.mark.parametrize("component", ["stubborn", "sleeper", "obedient"])
+def test_an_attempt_ends_at_its_start_to_close_limit_and_is_retried(opened: Open, component: str) -> None:
+    engine = opened()
+    step = {"id": "a", "component": component, "inputs": {"seconds": 0.8}, "timeout": 0.2}
+    result = engine.run(steps({**step, "retry": {"max_attempts": 1, "delay_seconds": 0}}), timeout=20)
+    assert (result.status, result.error and result.error["type"]) == ("failed", "TimeoutError")
+    assert types(engine, result.id).count("StepTimedOut") == 2
+
+
+def test_a_step_that_no_worker_takes_ends_at_its_schedule_to_start_limit(opened: Open) -> None:
+    engine = opened(workers=1)
+    document = steps({"id": "a", "component": "quick", "timeouts": {"schedule_to_start": 0.3}})
+    idle = opened(workers=0)
+    engine.close()
+    run = idle.start(document)
+    with pytest.raises(WaitTimeout, match="still running"):
+        idle.wait(run, timeout=0.5)
+    opened(components=load([str(LIVELY)]))
+    result = idle.wait(run, timeout=20)
+    assert (result.status, result.error and result.error["kind"]) == ("failed", "schedule_to_start")
+
+
+def test_all_attempts_together_end_at_the_total_limit(opened: Open) -> None:
+    engine = opened()
+    retry = {"max_attempts": 100, "delay_seconds": 0.1}
+    step = {"id": "a", "component": "fail", "retry": retry, "timeouts": {"total": 0.6}}
+    result = engine.run(steps(step), timeout=20)
+    assert (result.status, result.error and result.error["kind"]) == ("failed", "total")
+
+
+def test_a_component_without_heartbeat_is_timed_out_and_its_late_result_ignored(opened: Open) -> None:
+    engine = opened()
+    silent = {"id": "a", "component": "beating", "inputs": {"beats": 3, "pause": 1.5}, "timeouts": {"heartbeat": 0.3}}
+    result = engine.run(steps(silent), timeout=20)
+    assert (result.status, result.error and result.error["kind"]) == ("failed", "heartbeat")
+    lively = {"id": "a", "component": "beating", "inputs": {"beats": 12, "pause": 0}, "timeouts": {"heartbeat": 0.5}}
+    assert engine.run(steps(lively), timeout=20).output is not False
+
+
+def test_a_run_ends_at_its_limit(opened: Open) -> None:
+    result = opened().run(steps({"id": "a", "component": "sleeper"}, timeout=0.4), timeout=20)
+    assert (result.status, result.error and result.error["kind"]) == ("failed", "run")
+
+
+@pytest.mark.parametrize("component", ["obedient", "sleeper"])
+def test_cancelling_reaches_a_component_that_runs(opened: Open, component: str) -> None:
+    engine = opened()
+    run = engine.start(steps({"id": "a", "component": component}, {"id": "b", "component": "quick"}))
+    wait_for(lambda: begun(engine, run))
+    engine.cancel(run, "enough")
+    result = engine.wait(run, timeout=8)
+    assert (result.status, engine.state(run).reason) == ("cancelled", "enough")
+    assert "b" not in [step.id for step in engine.state(run).steps if step.status == "completed"]
+    with pytest.raises(Rejected):
+        engine.pause(run)
+
+
+def test_a_forced_cancel_does_not_wait(opened: Open) -> None:
+    engine = opened()
+    run = engine.start(steps({"id": "a", "component": "stubborn", "inputs": {"seconds": 2}}))
+    wait_for(lambda: begun(engine, run))
+    engine.cancel(run, force=True)
+    assert engine.state(run).status == "cancelled"
+
+
+def test_a_paused_run_finishes_what_runs_and_starts_nothing(opened: Open) -> None:
+    engine = opened()
+    run = engine.start(
+        steps({"id": "a", "component": "slow", "inputs": {"ms": 300}}, {"id": "b", "component": "quick"})
+    )
+    wait_for(lambda: begun(engine, run))
+    engine.pause(run, "wait")
+    wait_for(lambda: "StepCompleted" in types(engine, run))
+    with pytest.raises(WaitTimeout):
+        engine.wait(run, timeout=0.5)
+    assert types(engine, run).count("StepStarted") == 1
+    engine.resume(run)
+    assert engine.wait(run, timeout=20).ok
+
+
+@pytest.mark.parametrize("size", [100, 40_000, 3_000_000])
+def test_payloads_of_any_size_arrive_whole(opened: Open, server: Server, size: int) -> None:
+    engine = opened()
+    document = steps(
+        {"id": "a", "component": "large", "inputs": {"size": size}},
+        {"id": "b", "component": "measure", "inputs": {"text": "{{a.output.text}}"}},
+        output={"length": "{{b.output}}", "whole": "{{a.output}}", "given": "{{input.text}}"},
+        inputs={"text": {"type": "string"}},
+    )
+    result = engine.run(document, {"text": "y" * size}, timeout=30)
+    whole = {"text": "x" * size, "blobs": [["output"], "0" * 64, 1], "size": size}
+    assert result.output == {"length": size, "whole": whole, "given": "y" * size}
+    fresh = opened(workers=0)
+    assert fresh.wait(result.id) == result
+    stream = engine.core.store.keys.stream(result.id)
+    entries = server.connect().command(b"XRANGE", stream, b"-", b"+")
+    assert max(len(field) for _, fields in entries for field in fields) < 40_000
+
+
+def test_a_payload_over_the_limit_is_refused_by_step_and_field(opened: Open) -> None:
+    engine = opened(limits=Limits(inline=1000, payload=10_000))
+    with pytest.raises(PayloadOverLimit, match=r"the run: inputs\.text has 20002 bytes"):
+        engine.start(steps({"id": "a", "component": "quick"}), {"text": "x" * 20_000})
+    result = engine.run(steps({"id": "a", "component": "large", "inputs": {"size": 20_000}}), timeout=20)
+    assert result.error is not None
+    assert (result.error["type"], result.error["step"]) == ("PayloadTooLarge", "a")
+    assert "output has" in str(result.error["message"])
+    doubled = steps(
+        {"id": "a", "component": "large", "inputs": {"size": 8000}},
+        {"id": "b", "component": "measure", "inputs": {"text": "{{a.output.text}}{{a.output.text}}"}},
+    )
+    result = engine.run(doubled, timeout=20)
+    assert result.error is not None
+    assert (result.error["step"], "inputs.text has" in str(result.error["message"])) == ("b", True)
+
+
+def test_the_same_key_is_the_same_run_whoever_asks(opened: Open) -> None:
+    one, two = opened(), opened(workers=0)
+    document = steps({"id": "a", "component": "quick", "inputs": {"n": 1}})
+    runs = {engine.start(document, idempotency_key="k") for engine in (one, two, one)}
+    assert len(runs) == 1
+    assert one.wait(runs.pop(), timeout=20).ok
+    assert one.start(document, idempotency_key="other") not in runs
+
+
+def test_the_context_is_the_same_key_in_every_attempt(opened: Open) -> None:
+    engine = opened()
+    result = engine.run(steps({"id": "a", "component": "key"}, output="{{a.output}}"), timeout=20)
+    assert result.output == {"run": result.id, "step": "a", "key": f"{result.id}/a", "attempt": 1}
+
+
+@pytest.mark.parametrize(
+    ("component", "status"),
+    [("stubborn", "completed"), ("obedient", "completed"), ("sleeper", "completed"), ("once", "failed")],
+)
+def test_closing_gives_work_back_and_starts_nothing_twice_that_may_not_be(
+    opened: Open, component: str, status: str
+) -> None:
+    first = opened(lease_ms=60_000 if component != "once" else 1000)
+    run = first.start(
+        steps({"id": "a", "component": component, "inputs": {"seconds": 6 if component == "once" else 3}})
+    )
+    wait_for(lambda: begun(first, run))
+    first.close(grace_seconds=0)
+    second = opened()
+    result = second.wait(run, timeout=20)
+    assert result.status == status
+    assert types(second, run).count("StepStarted") == (1 if component == "once" else 2)
+    if component == "once":
+        assert result.error is not None
+        assert result.error["type"] == "UnknownOutcome"
+
+
+def test_what_is_not_there_is_said_so(opened: Open) -> None:
+    engine = opened()
+    for ask in (engine.state, engine.history, engine.wait, engine.cancel, engine.pause, engine.resume):
+        with pytest.raises(RunNotFound, match="there is no run '0-none'"):
+            ask("0-none")
+
+
+def test_runs_are_listed_newest_first_and_all_of_them(opened: Open) -> None:
+    engine = opened(workers=0)
+    made: list[str] = []
+    for _ in range(3):
+        made += engine.start_many([(steps({"id": "a", "component": "quick"}), {})] * 150)
+    listed = [info.id for info in engine.runs(limit=1000)]
+    assert sorted(listed) == sorted(made)
+    assert set(listed[:150]) == set(made[300:])
+    assert [info.id for info in engine.runs(limit=7)] == listed[:7]
