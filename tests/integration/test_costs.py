@@ -1,0 +1,73 @@
+"""What a step costs, counted and not timed: round trips, Celery messages, bytes on the log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from eventstore.connection import Connection
+from openagents_json.components.loader import load
+from openagents_json.engine import Engine
+from tests.acceptance.processes import COMPONENTS, worker
+from tests.conftest import Server, wait_for
+
+STEPS = 300
+
+
+def sequence(length: int) -> dict[str, Any]:
+    return {"id": "sequence", "steps": [{"id": f"s{i}", "component": "quick"} for i in range(length)]}
+
+
+def stat(connection: Connection, section: str, name: str) -> int:
+    value = connection.client.info(section).get(name, 0)
+    return int(value["calls"] if isinstance(value, dict) else value)
+
+
+@pytest.fixture
+def engine(private_server: Server) -> Iterator[Engine]:
+    with Engine.connect(private_server.url, components=load([str(COMPONENTS)]), workers=1, partitions=2) as opened:
+        opened.run(sequence(3), timeout=20)
+        yield opened
+
+
+def test_a_sequential_step_is_one_round_trip_and_one_commit(engine: Engine, private_server: Server) -> None:
+    admin = private_server.connect()
+    engine.plan(sequence(STEPS))
+    before = stat(admin, "stats", "total_reads_processed")
+    run = engine.start(sequence(STEPS))
+    wait_for(lambda: engine.core.sessions.get(run) is None)  # looks at memory only: closed runs are forgotten
+    round_trips = stat(admin, "stats", "total_reads_processed") - before
+    assert engine.state(run).status == "completed"
+    assert STEPS <= round_trips < 1.1 * STEPS + 40  # the rest is the start and the background's
+    assert len({event.commit for event in engine.history(run)}) == STEPS + 2  # the start, the first claim
+
+
+def test_the_bytes_of_a_step_on_the_log_are_few(engine: Engine, private_server: Server) -> None:
+    run = engine.run(sequence(STEPS), timeout=60).id
+    keys, admin = engine.core.store.keys, private_server.connect()
+    stream = admin.command(b"XRANGE", keys.stream(run), b"-", b"+")
+    written = sum(len(field) for _, fields in stream for field in fields)
+    assert len(stream) == 3 * STEPS + 2
+    assert written / STEPS < 450
+    assert admin.command(b"MEMORY", b"USAGE", keys.stream(run)) / STEPS < 800
+
+
+def test_celery_messages_follow_the_wake_ups_and_not_the_steps(private_server: Server) -> None:
+    admin, prefix = private_server.connect(), private_server.prefix()
+    with Engine.connect(
+        private_server.url, broker=private_server.url, components=load([str(COMPONENTS)]), prefix=prefix, partitions=4
+    ) as engine:
+        workers = [worker(private_server, prefix) for _ in range(2)]
+        try:
+            assert engine.run(sequence(3), timeout=60).ok
+            before = stat(admin, "commandstats", "cmdstat_lpush")
+            runs = engine.start_many([(sequence(5), {})] * 200)
+            assert all(engine.wait(run, timeout=60).ok for run in runs)
+            messages = stat(admin, "commandstats", "cmdstat_lpush") - before
+        finally:
+            for process in workers:
+                process.terminate()
+            assert [process.wait(30) for process in workers] == [0, 0]
+    assert messages <= 20  # for 1,000 steps
