@@ -11,7 +11,7 @@ import click
 
 from openagents_json.components.loader import load
 from openagents_json.components.registry import Registry
-from openagents_json.engine import Engine, Settings, from_environment
+from openagents_json.engine import Engine, Limits, Settings, from_environment
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -28,6 +28,7 @@ class Target:
         """Open the engine: on the server of `--url`, or on the embedded one in the data directory."""
         settings = self.settings
         wanted = self.components or workers
+        limits = Limits(payload=settings.payload_limit)
         registry = load(self.components, working_directory=Path.cwd()) if wanted else Registry()
         if settings.url:
             return Engine.connect(
@@ -39,6 +40,7 @@ class Target:
                 durability=settings.durability,
                 lease_ms=settings.lease_ms,
                 actor="cli",
+                limits=limits,
             )
         return Engine.embedded(
             settings.data,
@@ -47,6 +49,7 @@ class Target:
             durability=settings.durability,
             lease_ms=settings.lease_ms,
             actor="cli",
+            limits=limits,
         )
 
 

@@ -12,13 +12,15 @@ from openagents_json.engine.workers import run_worker
 @click.option("--queues", help="Worker types to serve, with commas.  [default: those of the components]")
 @click.option("--concurrency", type=click.IntRange(1, 1000), default=4, show_default=True)
 @click.option("--pool", type=click.Choice(["threads", "prefork", "solo"]), default="threads", show_default=True)
+@click.option("--grace-seconds", type=click.FloatRange(0, 86_400), help="Time for steps to end in.  [default: 10]")
 @click.option("--name", default="", help="A name for this process, shown in histories.")
 @target_options
-def worker(target: Target, queues: str | None, concurrency: int, pool: str, name: str) -> int:
+def worker(
+    target: Target, queues: str | None, concurrency: int, pool: str, grace_seconds: float | None, name: str
+) -> int:
     """Run a worker until it is told to stop."""
-    changes: dict[str, object] = {"concurrency": concurrency}
-    if queues is not None:
-        changes["queues"] = queues
+    given = {"queues": queues, "concurrency": concurrency, "grace_seconds": grace_seconds}
+    changes = {option: value for option, value in given.items() if value is not None}
     settings = target.settings.model_copy(update=changes)
     if settings.url:
         return run_worker(settings, target.components, pool=pool, name=name)

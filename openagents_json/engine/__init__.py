@@ -4,7 +4,8 @@ from openagents_json.engine.siblings import guard
 
 guard()
 
-from openagents_json.engine.documents import DocumentUnreadable  # noqa: E402 - the guard comes first
+from executor.journal import Limits  # noqa: E402 - the guard comes first
+from openagents_json.engine.documents import DocumentUnreadable  # noqa: E402
 from openagents_json.engine.facade import Engine, WaitTimeout  # noqa: E402
 from openagents_json.engine.settings import Settings, from_environment  # noqa: E402
 from openagents_json.engine.views import HistoryEvent, Result, RunInfo, StepInfo  # noqa: E402
@@ -13,6 +14,7 @@ __all__ = [
     "DocumentUnreadable",
     "Engine",
     "HistoryEvent",
+    "Limits",
     "Result",
     "RunInfo",
     "Settings",

@@ -68,6 +68,7 @@ class Engine:
         partitions: int = 8,
         actor: str = "program",
         lease_ms: int = 10_000,
+        limits: Limits | None = None,
     ) -> Engine:
         """Open the store in a directory, with a server of its own; `workers` threads run the given components.
 
@@ -82,6 +83,7 @@ class Engine:
             partitions=partitions,
             actor=actor,
             lease_ms=lease_ms,
+            limits=limits,
         )
 
     @classmethod

@@ -33,6 +33,7 @@ def embedded(
     partitions: int,
     actor: str,
     lease_ms: int,
+    limits: Limits | None,
 ) -> Engine:
     """Open the embedded server of a directory, or adopt the one that runs there, and connect to it."""
     server = EmbeddedServer.open(path, durability=durability)
@@ -48,7 +49,7 @@ def embedded(
             durability=durability,
             actor=actor,
             lease_ms=lease_ms,
-            limits=None,
+            limits=limits,
             on_close=server.close,
         )
     except BaseException:

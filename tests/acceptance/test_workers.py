@@ -1,0 +1,96 @@
+"""Worker processes: pools, and ending in good order."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from openagents_json.components.loader import load
+from openagents_json.engine import Engine
+from tests.acceptance.processes import COMPONENTS, worker
+from tests.conftest import Server, wait_for
+
+LIVELY = COMPONENTS.with_name("lively.py")
+Begin = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def begin(server: Server) -> Iterator[tuple[Engine, Begin]]:
+    """Start worker processes on a store of their own; they end with the test, and the store is in order then."""
+    prefix, running = server.prefix(), []
+
+    def start(*more: str, lease_ms: int = 1500) -> subprocess.Popen[str]:
+        running.append(worker(server, prefix, more=("-c", str(LIVELY), "--lease-ms", str(lease_ms), *more)))
+        return running[-1]
+
+    registry = load([str(COMPONENTS), str(LIVELY)])
+    with Engine.connect(server.url, broker=server.url, components=registry, prefix=prefix, partitions=2) as engine:
+        yield engine, start
+        for process in running:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+        assert engine.doctor() == []
+
+
+def one(component: str, **step: Any) -> dict[str, Any]:
+    return {"id": "w", "steps": [{"id": "a", "component": component, **step}]}
+
+
+def test_prefork_runs_steps_of_both_kinds_and_ends_on_a_signal(begin: tuple[Engine, Begin]) -> None:
+    engine, start = begin
+    process = start("--pool", "prefork", "--concurrency", "2")
+    runs = engine.start_many([(one("quick"), {}), (one("waits"), {}), (one("slow"), {})] * 5)
+    assert [engine.wait(run, timeout=60).status for run in runs] == ["completed"] * 15
+    workers = {event.worker for run in runs for event in engine.history(run) if event.type == "StepStarted"}
+    assert str(process.pid) not in {str(name).split(":")[1] for name in workers}
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+
+
+def test_prefork_gets_rid_of_a_component_that_does_not_stop(begin: tuple[Engine, Begin]) -> None:
+    engine, start = begin
+    start("--pool", "prefork", "--concurrency", "1")
+    stuck = engine.run(one("stubborn", inputs={"seconds": 600}, timeout=0.5), timeout=60)
+    assert stuck.error is not None
+    assert stuck.error["type"] == "TimeoutError"
+    assert engine.run(one("quick"), timeout=60).ok
+
+
+def test_children_end_when_their_main_process_is_killed(begin: tuple[Engine, Begin]) -> None:
+    engine, start = begin
+    process = start("--pool", "prefork", "--concurrency", "1")
+    run = engine.start(one("key"))
+    assert engine.wait(run, timeout=60).ok
+    child = next(int(str(e.worker).split(":")[1]) for e in engine.history(run) if e.type == "StepStarted")
+    process.kill()
+    process.wait()
+    wait_for(lambda: gone(child), 60)
+
+
+def gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("pool", ["threads", "prefork"])
+def test_a_worker_told_to_stop_gives_a_long_step_to_another_at_once(begin: tuple[Engine, Begin], pool: str) -> None:
+    engine, start = begin
+    first = start("--pool", pool, "--grace-seconds", "0.5", "--name", "first", lease_ms=600_000)
+    run = engine.start(one("stubborn", inputs={"seconds": 6}))
+    wait_for(lambda: any(event.type == "StepStarted" for event in engine.history(run)), 60)
+    start("--name", "second", lease_ms=600_000)
+    first.send_signal(signal.SIGTERM)
+    assert engine.wait(run, timeout=60).ok
+    assert first.wait(30) == 0
+    started = [str(event.worker).partition(":")[0] for event in engine.history(run) if event.type == "StepStarted"]
+    assert started == ["first", "second"]
+    assert "StepLeaseLost" not in [event.type for event in engine.history(run)]
