@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -87,9 +87,15 @@ def engine_row(url: str, level: str) -> Row:
                 "W4": lambda: workloads.w4(engine),
             },
         )
-        row["W2"]["peak_worker_mb"] = max(rss_mb(process.pid) for process in running)
-        row["W2"]["peak_server_mb"] = redis.Redis.from_url(url).info("memory")["used_memory_peak"] / 2**20
+        row["W2"] |= peaks(url, running)
     return row
+
+
+def peaks(url: str, running: Sequence[subprocess.Popen[bytes]]) -> dict[str, float]:
+    """Give the peak memory of the workers (with that of their children left out) and of the server."""
+    client = redis.Redis.from_url(url)
+    server = client.info("memory")["used_memory_peak"] / 2**20
+    return {"peak_worker_mb": max(rss_mb(process.pid) for process in running), "peak_server_mb": server}
 
 
 def canvas_row(url: str, level: str) -> Row:
@@ -98,18 +104,19 @@ def canvas_row(url: str, level: str) -> Row:
     options = ["-P", "threads", "-c", "2", "--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "ERROR"]
     workers = [[str(BIN / "celery"), "-A", "canvas", "worker", *options, "-n", f"c{i}@x"] for i in (1, 2)]
     code = "import json, canvas; print(json.dumps({k: getattr(canvas, k.lower())() for k in ('W1', 'W2', 'W3', 'W4')}))"
-    with processes(workers, environment):
+    with processes(workers, environment) as running:
         command = [sys.executable, "-c", code]
         done = subprocess.run(
             command,
             cwd=HERE,
             env={**os.environ, **environment},
-            capture_output=True,
+            stdout=subprocess.PIPE,
             text=True,
-            timeout=600,
+            timeout=900,
             check=True,
         )
-    row: Row = json.loads(done.stdout.splitlines()[-1])
+        row: Row = json.loads(done.stdout.splitlines()[-1])
+        row["W2"] |= peaks(url, running)
     for key, values in row.items():
         print(f"  {'celery ' + level:24} {key}: " + ", ".join(f"{k} {v:.3g}" for k, v in values.items()), flush=True)
     return row
@@ -117,17 +124,21 @@ def canvas_row(url: str, level: str) -> Row:
 
 def table(results: dict[str, Any]) -> str:
     """Give the results as a Markdown table."""
-    lines = ["| | W1 ms a step | W2 runs/s | W2 steps/s | W3 s | W4 p50 / p95 / p99 ms |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| | W1 ms a step | W2 runs/s | W2 steps/s | W2 peak MB: worker, server | W3 s | W4 p50 / p95 / p99 ms |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for name, row in results["rows"].items():
         w1, w2, w3, w4 = (row[key] for key in ("W1", "W2", "W3", "W4"))
+        memory = f"{w2['peak_worker_mb']:.0f}, {w2['peak_server_mb']:.0f}"
         latency = " / ".join(f"{w4[key]:.1f}" for key in ("p50_ms", "p95_ms", "p99_ms"))
         lines.append(
             f"| {name} | {w1['ms_per_step']:.2f} | {w2['runs_per_s']:.0f} | {w2['steps_per_s']:.0f} "
-            f"| {w3['seconds']:.3f} | {latency} |"
+            f"| {memory} | {w3['seconds']:.3f} | {latency} |"
         )
     for level, bare in results["limit"].items():
         piped = f"{bare['piped_per_s']:,.0f} a second"
-        lines.append(f"| one bare append, {level} | {bare['ms_per_append']:.2f} | 50 in a pipeline: {piped} | | | |")
+        lines.append(f"| one bare append, {level} | {bare['ms_per_append']:.2f} | 50 in a pipeline: {piped} | | | | |")
     return "\n".join(lines)
 
 
@@ -142,8 +153,10 @@ def main() -> None:
         server = EmbeddedServer.open(data, durability=level, unix_socket=False)
         try:
             results["limit"][level] = limit.append(server.url)
-            results["rows"][f"openagents, {level}"] = engine_row(server.url, level)
-            results["rows"][f"Celery canvas, {level}"] = canvas_row(server.url, level)
+            for name, row in (("openagents", engine_row), ("Celery canvas", canvas_row)):
+                redis.Redis.from_url(server.url).flushall()
+                redis.Redis.from_url(server.url).config_resetstat()
+                results["rows"][f"{name}, {level}"] = row(server.url, level)
         finally:
             server.close()
             shutil.rmtree(data, ignore_errors=True)

@@ -45,6 +45,11 @@ class AsyncLane:
             threading.Thread(target=self._record_loop, name=f"openagents-record-{queue_name}", daemon=True),
         ]
 
+    @property
+    def place(self) -> tuple[str, str]:
+        """Give the queue that it serves and its name there."""
+        return self._queue, self._name
+
     def start(self) -> None:
         """Begin."""
         for thread in self._threads:
@@ -59,7 +64,7 @@ class AsyncLane:
     def stop(self, grace_seconds: float = 5.0) -> None:
         """End: tell what runs to stop, and give it back."""
         self.close()
-        self._threads[1].join()
+        self._threads[1].join(0.05)  # it may be listening, and will find the door closed
         self._runtime.keeper.tell(list(self._jobs.values()), STOPPING)
         with self._room:
             self._room.wait_for(lambda: self._running == 0, grace_seconds)
@@ -82,6 +87,8 @@ class AsyncLane:
             try:
                 self._claim_some()
             except EventStoreError as error:
+                if self._stop.is_set():
+                    return
                 log.warning("no steps could be claimed for %s: %s", self._queue, error)
                 self._stop.wait(1.0)
 

@@ -48,6 +48,7 @@ class Worker:
         self._numbers = itertools.count(1)
         self._lanes: list[AsyncLane] = []
         self._threads: list[threading.Thread] = []
+        self._drains: dict[str, str] = {}
         self.kill_stuck: Callable[[Job], None] | None = None
 
     @property
@@ -94,14 +95,21 @@ class Worker:
     def drain(self, queue: str, forever: bool = False) -> int:
         """Drain a queue on the calling thread; gives the number of steps that it ran."""
         settings = self.runtime.settings
+        name = self._next()
         drain = DrainSettings(queue, settings.budget_ms, settings.linger_ms, settings.batch, forever)
-        return Drain(self.runtime, drain, self._next(), self._execution.run).run(self.stopping)
+        self._drains[name] = queue
+        try:
+            return Drain(self.runtime, drain, name, self._execution.run).run(self.stopping)
+        finally:
+            self._drains.pop(name, None)
 
     def _drain_forever(self, queue: str) -> None:
         while not self.stopping.is_set():
             try:
                 self.drain(queue, True)
             except EventStoreError as error:
+                if self.stopping.is_set():
+                    return
                 log.warning("draining %s is interrupted: %s", queue, error)
                 self.stopping.wait(0.3)
             except Exception:  # a defect met in one run must not end the work on all others
@@ -139,13 +147,23 @@ class Worker:
         for job in jobs:
             self.runtime.keeper.drop(job.lease)
 
+    def _leave(self) -> None:
+        """Take down the names of threads that may still be listening, so that nobody counts on them."""
+        places = [*((queue, name) for name, queue in list(self._drains.items())), *(x.place for x in self._lanes)]
+        for queue, name in places:
+            try:
+                left = self.runtime.ringer.bell.leave(queue, name)
+                if left:
+                    self.runtime.ringer.announce(queue, left)
+            except EventStoreError as error:
+                log.warning("%s could not be left: %s", queue, error)
+
     def stop(self, grace_seconds: float = 10.0) -> None:
         """End: wind down, and leave."""
         self.wind_down(grace_seconds)
-        for thread in self._threads:
-            thread.join(STOP_SECONDS)
         for lane in self._lanes:
             lane.stop()
+        self._leave()
         if self._background:
             self._relay.stop()
             self._members.stop()

@@ -1,11 +1,13 @@
 """Declaring components: `@agent`, `@capability`, `@tool`, `@asset`.
 
-A decorator notes a declaration on the object and gives the object back unchanged: nothing is registered anywhere, and
-the function can be called directly. `Registry.add` and the loader read the declarations.
+A decorator notes a declaration on the object and gives the object back unchanged, so the function can be called
+directly. `Registry.add` and the loader read the declarations. The program's declarations are also remembered weakly, in
+their order: an embedded engine that is not told which components to run takes those.
 """
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, overload
@@ -14,6 +16,7 @@ Declared = TypeVar("Declared", bound=Callable[..., Any])
 Class = TypeVar("Class", bound=type)
 
 ATTRIBUTE: Final = "__openagents__"
+_declared: Final[list[weakref.ref[Any]]] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,19 @@ def declaration_of(thing: Any) -> Declaration | None:
     return found if isinstance(found, Declaration) else None
 
 
+def declared() -> list[Any]:
+    """Give what this program has declared and still holds; of two with the same name and version, the later one."""
+    found: dict[tuple[Any, ...], Any] = {}
+    for reference in list(_declared):
+        thing = reference()
+        known = declaration_of(thing)
+        if thing is None or known is None:
+            _declared.remove(reference)
+        elif known.kind != "capability" or known.agent:  # the others come with their class
+            found[known.kind, known.agent, known.name or thing.__name__, known.version] = thing
+    return list(found.values())
+
+
 _OPTIONS = {"version", "description", "queue", "effect", "timeout", "lost_limit", "shared", "tags"}
 
 
@@ -51,6 +67,7 @@ def _declare(kind: str, name: str | None, agent: str | None, options: dict[str, 
 
     def note(thing: Any) -> Any:
         setattr(thing, ATTRIBUTE, declaration)
+        _declared.append(weakref.ref(thing))
         return thing
 
     return note

@@ -139,6 +139,11 @@ class Registry:
 
     def _put(self, component: Component) -> None:
         key = (component.spec.name, component.spec.version)
+        if _built_in(component):
+            if any(name == key[0] and not _built_in(own) for (name, _), own in self._components.items()):
+                return
+        else:
+            self._forget_built_in(key[0])
         known = self._components.get(key)
         if known is not None and known.function is not component.function:
             where, other = _where(component.function), _where(known.function)
@@ -149,6 +154,13 @@ class Registry:
                 )
         self._components[key] = component
         self.add_spec(component.spec)
+
+    def _forget_built_in(self, name: str) -> None:
+        """Make room for a program's own component of the same name as one that comes with the engine."""
+        for version in list(self._versions.get(name, ())):
+            known = self._components.get((name, version))
+            if known is not None and _built_in(known):
+                del self._components[name, version], self._versions[name][version]
 
     # -- finding -----------------------------------------------------------------------------------------
 
@@ -258,6 +270,11 @@ def _plain_metadata(metadata: Mapping[str, Any]) -> dict[str, Json]:
 
 def _first_paragraph(function: Callable[..., Any]) -> str:
     return (inspect.getdoc(function) or "").split("\n\n")[0].replace("\n", " ")
+
+
+def _built_in(component: Component) -> bool:
+    """Tell whether a component comes with the engine."""
+    return getattr(component.function, "__module__", "") == "openagents_json.components.builtin"
 
 
 def _where(function: Callable[..., Any]) -> str:

@@ -62,7 +62,7 @@ class Engine:
         cls,
         path: str | Path,
         *,
-        components: Iterable[Any] | Registry = (),
+        components: Iterable[Any] | Registry | None = None,
         workers: int = 2,
         durability: str = "everysec",
         partitions: int = 8,
@@ -70,7 +70,9 @@ class Engine:
         lease_ms: int = 10_000,
         limits: Limits | None = None,
     ) -> Engine:
-        """Open the store in a directory, with a server of its own; `workers` threads run the given components.
+        """Open the store in a directory, with a server of its own; `workers` threads run the components.
+
+        Without `components`, those that the program has declared run. Close it, or use it as a context manager.
 
         Raises eventstore.errors.EventStoreError.
         """
@@ -92,7 +94,7 @@ class Engine:
         url: str,
         *,
         broker: str | None = None,
-        components: Iterable[Any] | Registry = (),
+        components: Iterable[Any] | Registry | None = None,
         workers: int = 0,
         prefix: str = "oa",
         partitions: int | None = None,

@@ -14,6 +14,8 @@ from executor.clock import SystemClock
 from executor.journal import Limits
 from executor.ringing import Doorbell, NoDoorbell
 from executor.runtime import WorkSettings
+from openagents_json.components.decorators import declared
+from openagents_json.components.loader import load
 from openagents_json.components.registry import Registry
 from openagents_json.engine.wiring import build_core
 
@@ -27,7 +29,7 @@ def embedded(
     cls: type[Engine],
     path: Path,
     *,
-    components: Iterable[Any] | Registry,
+    components: Iterable[Any] | Registry | None,
     workers: int,
     durability: str,
     partitions: int,
@@ -62,7 +64,7 @@ def connect(
     url: str,
     *,
     broker: str | None,
-    components: Iterable[Any] | Registry,
+    components: Iterable[Any] | Registry | None,
     workers: int,
     prefix: str,
     partitions: int | None,
@@ -92,12 +94,15 @@ def connect(
     return engine
 
 
-def registry_of(components: Iterable[Any] | Registry) -> Registry:
-    """Give the registry of a program's components; a registry is taken as it is."""
+def registry_of(components: Iterable[Any] | Registry | None) -> Registry:
+    """Give the registry of a program's components beside the announced ones; a registry is taken as it is.
+
+    None stands for all that the program has declared.
+    """
     if isinstance(components, Registry):
         return components
-    registry = Registry()
-    for item in components:
+    registry = load(())
+    for item in declared() if components is None else components:
         registry.add(item)
     return registry
 
