@@ -98,6 +98,17 @@ def peaks(url: str, running: Sequence[subprocess.Popen[bytes]]) -> dict[str, flo
     return {"peak_worker_mb": max(rss_mb(process.pid) for process in running), "peak_server_mb": server}
 
 
+def patiently(command: list[str], environment: dict[str, str]) -> str:
+    """Give the last line that a command prints; one that fails (a result that never comes) is run again."""
+    for _ in range(5):
+        done = subprocess.run(command, cwd=HERE, env=environment, capture_output=True, text=True, timeout=900)
+        if done.returncode == 0:
+            return done.stdout.splitlines()[-1]
+        reason = next((x for x in reversed(done.stderr.splitlines()) if "Error" in x), "no reason")
+        print(f"  not counted, run again: {reason}", flush=True)
+    raise SystemExit(f"failed five times: {done.stderr[-2000:]}")
+
+
 def canvas_row(url: str, level: str) -> Row:
     """Run the workloads as Celery canvas, in a process of its own, on two worker processes."""
     environment = {"CANVAS_BROKER": broker_url(url)}
@@ -105,17 +116,7 @@ def canvas_row(url: str, level: str) -> Row:
     workers = [[str(BIN / "celery"), "-A", "canvas", "worker", *options, "-n", f"c{i}@x"] for i in (1, 2)]
     code = "import json, canvas; print(json.dumps({k: getattr(canvas, k.lower())() for k in ('W1', 'W2', 'W3', 'W4')}))"
     with processes(workers, environment) as running:
-        command = [sys.executable, "-c", code]
-        done = subprocess.run(
-            command,
-            cwd=HERE,
-            env={**os.environ, **environment},
-            stdout=subprocess.PIPE,
-            text=True,
-            timeout=900,
-            check=True,
-        )
-        row: Row = json.loads(done.stdout.splitlines()[-1])
+        row: Row = json.loads(patiently([sys.executable, "-c", code], {**os.environ, **environment}))
         row["W2"] |= peaks(url, running)
     for key, values in row.items():
         print(f"  {'celery ' + level:24} {key}: " + ", ".join(f"{k} {v:.3g}" for k, v in values.items()), flush=True)

@@ -1,4 +1,12 @@
-"""The log: append with an expected version, read, tail, checkpoints; on Redis Streams and in memory."""
+"""The log: append with an expected version, read, tail, checkpoints; on Redis Streams and in memory.
+
+The adapters are imported when they are asked for first (PEP 562): the words alone need no driver.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from eventstore.errors import (
     CheckpointNotRising,
@@ -12,8 +20,15 @@ from eventstore.errors import (
     WrongExpectedVersion,
 )
 from eventstore.event import Appended, Checkpoint, Event, Position, Recorded
+from eventstore.keys import Keyspace
 from eventstore.store import Cursor, StreamStore, next_cursor
 from eventstore.version import ANY, NO_STREAM, STREAM_EXISTS, Expected
+
+if TYPE_CHECKING:
+    from eventstore.connection import Connection, connect
+    from eventstore.memory import MemoryStreamStore
+    from eventstore.redis_store import RedisStreamStore
+    from eventstore.server import EmbeddedServer
 
 __all__ = [
     "ANY",
@@ -22,19 +37,40 @@ __all__ = [
     "Appended",
     "Checkpoint",
     "CheckpointNotRising",
+    "Connection",
     "Cursor",
+    "EmbeddedServer",
     "Event",
     "EventStoreError",
     "Expected",
     "InvalidRequest",
+    "Keyspace",
     "LogTruncated",
+    "MemoryStreamStore",
     "NotJson",
     "PayloadTooLarge",
     "Position",
     "Recorded",
+    "RedisStreamStore",
     "StoreRefused",
     "StoreUnavailable",
     "StreamStore",
     "WrongExpectedVersion",
+    "connect",
     "next_cursor",
 ]
+
+_HOMES = {
+    "Connection": "connection",
+    "EmbeddedServer": "server",
+    "MemoryStreamStore": "memory",
+    "RedisStreamStore": "redis_store",
+    "connect": "connection",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import an adapter when it is asked for first."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'eventstore' has no attribute {name!r}")
+    return getattr(import_module(f"eventstore.{_HOMES[name]}"), name)

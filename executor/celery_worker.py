@@ -9,10 +9,12 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from celery import Celery, signals
+from celery.exceptions import SecurityWarning
 
 from eventstore.errors import EventStoreError
 from executor.celery_app import TASK, celery_queue
@@ -35,6 +37,7 @@ class _Host:
     pid: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
     pipe: tuple[int, int] | None = None
+    asked: bool = False
 
     def here(self) -> Worker:
         with self.lock:
@@ -76,6 +79,7 @@ class _Host:
                 log.exception("draining %s met a defect of the engine", queue)
 
     def ask_to_stop(self) -> None:
+        self.asked = True
         if self.pipe is not None:
             os.close(self.pipe[1])
             self.pipe = None
@@ -96,6 +100,7 @@ def run(
     app: Celery, make: Callable[[], Worker], queues: Sequence[str], *, concurrency: int, pool: str, grace_seconds: float
 ) -> int:
     """Run until told to stop, then for `grace_seconds` at most; gives the exit code."""
+    warnings.simplefilter("ignore", SecurityWarning)  # about root and pickle, which is not accepted here
     host = _Host(make, pool, grace_seconds)
     app.task(host.drain, name=TASK, ignore_result=True)
     keep = _connect(host)
@@ -113,7 +118,7 @@ def run(
     worker.start()
     host.end()
     del keep
-    return int(worker.exitcode or 0)
+    return 0 if host.asked else int(worker.exitcode or 0)  # Celery calls an end by Ctrl-C a failure
 
 
 def _connect(host: _Host) -> list[Callable[..., None]]:

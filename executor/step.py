@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from eventstore import codec
@@ -12,6 +12,7 @@ from eventstore.errors import NotJson
 from executor.clock import Clock
 from executor.jobs import ONCE, Job
 from executor.keeper import Held, Keeper
+from executor.secrets import SecretMissing, Secrets, put_in, take_out
 from openagents_json.components.context import CancelToken, Context
 from openagents_json.components.errors import UnknownComponent, describe_error
 from openagents_json.components.registry import Component, Registry
@@ -28,13 +29,32 @@ class Execution:
     registry: Registry
     keeper: Keeper
     clock: Clock
+    secrets: Secrets
 
     def run(self, job: Job) -> cmd.Outcome:
         """Run a synchronous component on the calling thread."""
-        return self._guarded(job, lambda component, context: component.invoke(job.inputs, context))
+        if not job.step.secrets:
+            return self._run(job)
+        try:
+            inputs, values = put_in(job.lease.step, job.inputs, job.step.secrets, self.secrets)
+        except SecretMissing as error:
+            return _missing(job, error)
+        return _without(self._run(replace(job, inputs=inputs)), values)
 
     async def run_async(self, job: Job) -> cmd.Outcome:
         """Run an asynchronous component on the calling event loop, for no longer than its start-to-close limit."""
+        if not job.step.secrets:
+            return await self._run_async(job)
+        try:
+            inputs, values = put_in(job.lease.step, job.inputs, job.step.secrets, self.secrets)
+        except SecretMissing as error:
+            return _missing(job, error)
+        return _without(await self._run_async(replace(job, inputs=inputs)), values)
+
+    def _run(self, job: Job) -> cmd.Outcome:
+        return self._guarded(job, lambda component, context: component.invoke(job.inputs, context))
+
+    async def _run_async(self, job: Job) -> cmd.Outcome:
         try:
             component = self.registry.resolve(job.component)
         except UnknownComponent:
@@ -112,6 +132,22 @@ def _canceller(loop: asyncio.AbstractEventLoop, task: asyncio.Future[Any]) -> Ca
         loop.call_soon_threadsafe(task.cancel)
 
     return cancel
+
+
+def _missing(job: Job, error: SecretMissing) -> cmd.Outcome:
+    described = {"type": "SecretMissing", "message": str(error), "retryable": False}
+    return cmd.Failed(job.lease.step, job.lease.attempt, described)
+
+
+def _without(outcome: cmd.Outcome, values: list[str]) -> cmd.Outcome:
+    """Give an outcome without the secrets that its step was given."""
+    match outcome:
+        case cmd.Completed(step, attempt, output):
+            return cmd.Completed(step, attempt, take_out(output, values))
+        case cmd.Failed(step, attempt, error):
+            return cmd.Failed(step, attempt, take_out(error, values))
+        case _:
+            return outcome
 
 
 def _failed(job: Job, error: BaseException) -> cmd.Outcome:

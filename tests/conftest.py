@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,8 +80,8 @@ class Server:
 
 def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
     """Wait until something is so; a test that waits in vain fails here."""
-    pause = threading.Event()
-    for _ in range(int(seconds / 0.02)):
+    pause, ends = threading.Event(), time.monotonic() + seconds
+    while time.monotonic() < ends:
         if condition():
             return
         pause.wait(0.02)

@@ -8,6 +8,11 @@ from cli.options import Target, target_options
 from openagents_json.engine.workers import run_worker
 
 
+def say(line: str) -> None:
+    """Print a line beside the results."""
+    click.echo(line, err=True)
+
+
 @click.command()
 @click.option("--queues", help="Worker types to serve, with commas.  [default: those of the components]")
 @click.option("--concurrency", type=click.IntRange(1, 1000), default=4, show_default=True)
@@ -23,9 +28,11 @@ def worker(
     changes = {option: value for option, value in given.items() if value is not None}
     settings = target.settings.model_copy(update=changes)
     if settings.url:
-        return run_worker(settings, target.components, pool=pool, name=name)
+        return run_worker(settings, target.components, pool=pool, name=name, tell=say)
     with target.engine() as engine:
-        return run_worker(settings.model_copy(update={"url": engine.url}), target.components, pool=pool, name=name)
+        return run_worker(
+            settings.model_copy(update={"url": engine.url}), target.components, pool=pool, name=name, tell=say
+        )
 
 
 @click.command()
@@ -37,4 +44,4 @@ def dev(target: Target, concurrency: int) -> int:
         click.echo(f"store and broker: {engine.url}", err=True)
         click.echo("start a run from another terminal: openagents run FILE", err=True)
         settings = target.settings.model_copy(update={"url": engine.url, "concurrency": concurrency})
-        return run_worker(settings, target.components, name="dev")
+        return run_worker(settings, target.components, name="dev", tell=say)

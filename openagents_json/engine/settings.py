@@ -37,3 +37,8 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
     prefix = "OPENAGENTS_"
     values = {key[len(prefix) :].lower(): value for key, value in source.items() if key.startswith(prefix)}
     return Settings.model_validate({name: values[name] for name in Settings.model_fields if values.get(name)})
+
+
+def secret(name: str) -> str | None:
+    """Give a secret: the variable `OPENAGENTS_SECRET_<NAME>` of this process."""
+    return os.environ.get(f"OPENAGENTS_SECRET_{name}")

@@ -27,6 +27,7 @@ from executor.step import Execution
 from executor.watchdog import Watchdog
 from executor.worker import Worker
 from openagents_json.components.registry import Registry
+from openagents_json.engine.settings import secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ def build_worker(core: Core, registry: Registry, settings: WorkSettings, *, name
         settings=settings,
         on_wait=relay.expect,
     )
-    return Worker(runtime, Execution(registry, keeper, core.clock), relay, members, registry)
+    return Worker(runtime, Execution(registry, keeper, core.clock, secret), relay, members, registry)
 
 
 def all_queues(queues: Sequence[str]) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from eventstore.connection import connect
@@ -18,8 +18,15 @@ from openagents_json.engine.settings import Settings
 from openagents_json.engine.wiring import build_core, build_worker
 
 
-def run_worker(settings: Settings, components: Sequence[str], *, pool: str = "threads", name: str = "") -> int:
-    """Run a worker process until it is told to stop; gives its exit code.
+def run_worker(
+    settings: Settings,
+    components: Sequence[str],
+    *,
+    pool: str = "threads",
+    name: str = "",
+    tell: Callable[[str], None] = lambda _: None,
+) -> int:
+    """Run a worker process until it is told to stop; gives its exit code. `tell` gets a line about what it serves.
 
     Raises EventStoreError when the store is not usable, and ComponentError when a component cannot be loaded.
     """
@@ -40,6 +47,8 @@ def run_worker(settings: Settings, components: Sequence[str], *, pool: str = "th
         )
     finally:
         probe.close()
+
+    tell(f"working on {', '.join(queues)} with {len(registry.names())} components; Ctrl-C or SIGTERM ends it")
 
     def make() -> Worker:
         connection = connect(settings.url)

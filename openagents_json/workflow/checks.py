@@ -11,7 +11,16 @@ from openagents_json.workflow.errors import ExpressionError
 from openagents_json.workflow.graph import find_cycle, goto_target, split_end, ways
 from openagents_json.workflow.parameters import check_value
 from openagents_json.workflow.problems import Collector, nearest
-from openagents_json.workflow.templates import ROOTS, Names, Part, compile_condition, compile_value, escape
+from openagents_json.workflow.templates import (
+    ROOTS,
+    SECRET,
+    SECRETS,
+    Names,
+    Part,
+    compile_condition,
+    compile_value,
+    escape,
+)
 
 RESERVED = frozenset({"input", "inputs", "steps", "workflow", "item", "index", "secrets", "result", "value", "error"})
 KINDS = ("component", "workflow", "wait_for", "sleep", "loop", "terminate")
@@ -84,10 +93,8 @@ def _compiled(
 def _check_part(part: Part, names: Names, found: Collector, step_id: str | None) -> None:
     for path in part.paths:
         root = path[0]
-        if root == "secrets":
-            found.error(
-                "unsupported_feature", part.pointer, "secrets are not supported by this version", step_id=step_id
-            )
+        if root == SECRETS and root not in names.steps:
+            _check_secret(part, names, found, step_id)
         elif root in ("input", "inputs"):
             if len(path) > 1 and names.inputs and path[1] not in names.inputs:
                 message = f"the document declares no input {path[1]!r}"
@@ -99,6 +106,12 @@ def _check_part(part: Part, names: Names, found: Collector, step_id: str | None)
             message = f"there is no step, input or value named {root!r}"
             code = "missing_referenced_step" if len(path) > 1 else "unknown_reference"
             _missing(code, part, message, root, names.steps | ROOTS | names.local, found, step_id)
+
+
+def _check_secret(part: Part, names: Names, found: Collector, step_id: str | None) -> None:
+    if SECRETS not in names.local or not SECRET.match(part.source):
+        message = f"{part.source!r}: a secret can be used in the inputs of a step only, as {{{{secrets.NAME}}}}"
+        found.error("misplaced_secret", part.pointer, message, found=part.source, step_id=step_id)
 
 
 def _check_step_path(path: tuple[str, ...], part: Part, names: Names, found: Collector, step_id: str | None) -> None:
@@ -131,7 +144,7 @@ def _check_step(step: Mapping[str, Any], pointer: str, names: Names, found: Coll
     parts: list[Part] = []
     inputs, outputs = step.get("inputs"), step.get("outputs")
     for key, value in (inputs if isinstance(inputs, Mapping) else {}).items():
-        parts += _compiled(value, names, f"{pointer}/inputs/{escape(key)}", found, name)
+        parts += _compiled(value, local(names, SECRETS), f"{pointer}/inputs/{escape(key)}", found, name)
     if isinstance(step.get("condition"), str):
         parts += _compiled(step["condition"], names, f"{pointer}/condition", found, name, condition=True)
     terminate = step.get("terminate")

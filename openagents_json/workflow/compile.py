@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from openagents_json.workflow.graph import Way, goto_target, split_end, ways
 from openagents_json.workflow.plan import Edge, ErrorHandler, Plan, StepPlan, Timeouts, definition_hash
 from openagents_json.workflow.retry import RetryPolicy
-from openagents_json.workflow.templates import Names, Template, compile_condition, compile_value
+from openagents_json.workflow.templates import (
+    SECRETS,
+    Names,
+    Template,
+    compile_condition,
+    compile_value,
+    odd_names,
+    secrets_of,
+)
 from openagents_json.workflow.types import Json
 
 ENGINE_QUEUE: Final = "engine"
@@ -23,7 +32,7 @@ def compile_plan(definition: Json) -> Plan:
     names = names_of(document)
     compiled = {step["id"]: _Parts(step, names, f"/steps/{i}") for i, step in enumerate(document["steps"])}
     references = {name: parts.references() for name, parts in compiled.items()}
-    edges = [_edge(way, names) for way in ways(document, references)]
+    edges = _Edges([_edge(way, names) for way in ways(document, references)])
     steps = {
         step["id"]: _step(step, bindings.get(step["id"], {}), compiled[step["id"]], edges, names, f"/steps/{i}")
         for i, step in enumerate(document["steps"])
@@ -49,7 +58,8 @@ def names_of(document: Mapping[str, Any]) -> Names:
     outputs = {s["id"]: frozenset(s["outputs"]) for s in steps if isinstance(s.get("outputs"), Mapping)}
     declared = document.get("inputs")
     inputs = frozenset(str(k) for k in declared) if isinstance(declared, Mapping) else frozenset()
-    return Names(frozenset(s["id"] for s in steps), inputs, outputs)
+    ids = frozenset(s["id"] for s in steps)
+    return Names(ids, inputs, outputs, odd=odd_names(ids))
 
 
 def ms(seconds: Any) -> int:
@@ -59,7 +69,7 @@ def ms(seconds: Any) -> int:
 
 def local(names: Names, *more: str) -> Names:
     """Give names with those of a place added."""
-    return Names(names.steps, names.inputs, names.outputs, frozenset(more))
+    return replace(names, local=frozenset(more))
 
 
 def _source(spec: Json, names: Names, pointer: str) -> Template | None:
@@ -67,12 +77,24 @@ def _source(spec: Json, names: Names, pointer: str) -> Template | None:
     return None if source is None else compile_value(source, names, f"{pointer}/source")
 
 
+class _Edges:
+    """Edges by both ends."""
+
+    def __init__(self, edges: list[Edge]) -> None:
+        self.into: dict[str, list[Edge]] = {}
+        self.targets: dict[str, dict[str, None]] = {}
+        for edge in edges:
+            self.into.setdefault(edge.target, []).append(edge)
+            self.targets.setdefault(edge.source, {})[edge.target] = None
+
+
 class _Parts:
     """The templates of one step that make edges."""
 
     def __init__(self, step: Mapping[str, Any], names: Names, pointer: str) -> None:
+        here = local(names, SECRETS)
         self.inputs = {
-            name: compile_value(value, names, f"{pointer}/inputs/{name}")
+            name: compile_value(value, here, f"{pointer}/inputs/{name}")
             for name, value in (step.get("inputs") or {}).items()
         }
         condition = step.get("condition")
@@ -118,7 +140,7 @@ def _edge(way: Way, names: Names) -> Edge:
 
 
 def _step(
-    step: Mapping[str, Any], binding: Mapping[str, Any], parts: _Parts, edges: list[Edge], names: Names, pointer: str
+    step: Mapping[str, Any], binding: Mapping[str, Any], parts: _Parts, edges: _Edges, names: Names, pointer: str
 ) -> StepPlan:
     join, cancel_rest = _join(step.get("join", "all"))
     queue = binding.get("queue", ENGINE_QUEUE)
@@ -128,8 +150,8 @@ def _step(
         component=step.get("component"),
         queue=f"{queue}.async" if binding.get("is_async") else queue,
         priority=int(step.get("priority", 0)),
-        incoming=tuple(edge for edge in edges if edge.target == step["id"]),
-        targets=tuple(dict.fromkeys(edge.target for edge in edges if edge.source == step["id"])),
+        incoming=tuple(edges.into.get(step["id"], ())),
+        targets=tuple(edges.targets.get(step["id"], ())),
         join=join,
         cancel_rest=cancel_rest,
         retry=_retry(step.get("retry")),
@@ -141,6 +163,7 @@ def _step(
         outputs=_outputs(step.get("outputs") or {}, local(names, "result", "output"), f"{pointer}/outputs"),
         condition=parts.condition,
         terminate=parts.terminate,
+        secrets={name: found for name, template in parts.inputs.items() if (found := secrets_of(template))},
     )
 
 

@@ -71,6 +71,27 @@ class Steps(Mapping[str, Any]):
         return 0
 
 
+class _Secrets(Mapping[str, str]):
+    """Secrets, which nobody knows here: each stands for itself as a template, for the worker to put in."""
+
+    def __getitem__(self, key: str) -> str:
+        return secret_marker(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+_SECRETS: Final = _Secrets()
+
+
+def secret_marker(name: str) -> str:
+    """Give the text that stands for a secret in a step's recorded inputs."""
+    return f"{{{{secrets.{name}}}}}"
+
+
 class Lookup:
     """Gives the values of root names; `local` are the names of the place, such as `value` in a transform."""
 
@@ -90,6 +111,8 @@ class Lookup:
                 return self._scope.workflow
             case "steps":
                 return Steps(self._scope)
+            case "secrets":
+                return _SECRETS
         view = self._scope.step(name)
         return NULL if view is None else StepNames(view)
 

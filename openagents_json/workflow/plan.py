@@ -52,7 +52,10 @@ class ErrorHandler:
 
 @dataclass(frozen=True, slots=True)
 class StepPlan:
-    """One step, compiled; `join` is "all" or the number of alive edges that it waits for."""
+    """One step, compiled; `join` is "all" or the number of alive edges that it waits for.
+
+    `secrets` names the secrets that an input refers to; the worker puts them in.
+    """
 
     id: str
     kind: str
@@ -72,6 +75,7 @@ class StepPlan:
     outputs: Mapping[str, Template | str] = field(default_factory=dict)
     condition: Template | None = None
     terminate: tuple[str, Template | None] | None = None
+    secrets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

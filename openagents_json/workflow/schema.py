@@ -164,3 +164,11 @@ KNOWN_KEYS: Final = {
 }
 UNSUPPORTED_STEP: Final = ("workflow", "wait_for", "sleep", "loop", "foreach", "compensate", "mutex", "rate_limit")
 UNSUPPORTED_DOCUMENT: Final = ("concurrency", "on_failure")
+
+
+def published() -> dict[str, Any]:
+    """Give the schema as it is published: parameters are described where they stand."""
+    properties = dict(SCHEMA["properties"])
+    for section in ("inputs", "outputs"):
+        properties[section] = {"type": "object", "additionalProperties": PARAMETER}
+    return {**SCHEMA, "properties": properties}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -17,6 +17,10 @@ from openagents_json.workflow.errors import ExpressionError, ExpressionFailed
 from openagents_json.workflow.expressions import IDENTIFIER, Expression, Path
 from openagents_json.workflow.lookup import Lookup, find_path
 from openagents_json.workflow.types import Json
+
+SECRETS: Final = "secrets"
+SECRET: Final = re.compile(r"secrets\.[A-Za-z_][A-Za-z0-9_]*\Z")
+"""The only form in which a secret can be referred to: what is not known here cannot be computed with."""
 
 ROOTS: Final = frozenset({"input", "inputs", "steps", "workflow"})
 _TOKEN: Final = re.compile(r"\\\{\{|\{\{|\$\{")
@@ -27,12 +31,16 @@ _SEGMENT: Final = re.compile(r"\.([A-Za-z_][A-Za-z0-9_-]*)|\[(\d+)\]|\[\'([^\']*
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What a document declares: names that templates may use; `local` are those of the place (value, result, error)."""
+    """What a document declares: names that templates may use.
+
+    `local` are those of the place (value, result, error), `odd` the step ids that are no identifiers, see `odd_names`.
+    """
 
     steps: frozenset[str]
     inputs: frozenset[str] = frozenset()
     outputs: Mapping[str, frozenset[str]] = field(default_factory=dict)
     local: frozenset[str] = frozenset()
+    odd: frozenset[str] = frozenset()
 
     def known(self, name: str) -> bool:
         """Tell whether a root name means something."""
@@ -54,7 +62,7 @@ class Part:
         for path in self.paths:
             if path[0] == "steps" and len(path) > 1:
                 yield path[1]
-            elif path[0] not in ROOTS:
+            elif path[0] not in ROOTS and path[0] != SECRETS:
                 yield path[0]
 
 
@@ -64,6 +72,11 @@ class Template:
 
     parts: tuple[Part, ...]
     evaluate: Callable[[Lookup], Json]
+
+
+def secrets_of(template: Template) -> tuple[str, ...]:
+    """Give the names of the secrets that a template refers to."""
+    return tuple(dict.fromkeys(path[1] for part in template.parts for path in part.paths if path[0] == SECRETS))
 
 
 def compile_value(value: Json, names: Names, pointer: str) -> Template:
@@ -176,7 +189,7 @@ def _full(text: str, names: Names, pointer: str) -> Part:
 
 def alias(text: str, names: Names) -> tuple[str, dict[str, str]]:
     """Put identifiers in the place of step ids that the grammar does not take for one name."""
-    odd = {name for name in names.steps if not IDENTIFIER.match(name) or name in _KEYWORDS}
+    odd = names.odd
     aliases: dict[str, str] = {}
     if not odd:
         return text, aliases
@@ -185,7 +198,8 @@ def alias(text: str, names: Names) -> tuple[str, dict[str, str]]:
         word = piece[0]
         found = "" if word[0] in "'\"" else _longest(word, odd)
         if found:
-            aliases.setdefault(name := f"step_{sorted(odd).index(found)}_", found)
+            name = next((alias for alias, step in aliases.items() if step == found), f"step_{len(aliases)}_")
+            aliases[name] = found
             out += [text[position : piece.start()], name, word[len(found) :]]
             position = piece.end()
     return "".join(out) + text[position:], aliases
@@ -196,7 +210,12 @@ _KEYWORDS: Final = frozenset(
 )
 
 
-def _longest(word: str, odd: set[str]) -> str:
+def odd_names(steps: Iterable[str]) -> frozenset[str]:
+    """Give the step ids that the grammar does not take for one name."""
+    return frozenset(name for name in steps if not IDENTIFIER.match(name) or name in _KEYWORDS)
+
+
+def _longest(word: str, odd: frozenset[str]) -> str:
     while word:
         if word in odd:
             return word

@@ -1,0 +1,138 @@
+"""The documentation is true: its programs run and print what it says, its commands work, its tables are complete."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from openagents_json.workflow.schema import KNOWN_KEYS, published
+from tests.acceptance.processes import COMMAND, ROOT
+from tests.conftest import Server, wait_for
+
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+BLOCK = re.compile(r"^```(\w+)(?: file=(\S+))?\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Block:
+    kind: str
+    file: str | None
+    text: str
+
+
+def blocks(page: Path) -> list[Block]:
+    return [Block(*found) for found in BLOCK.findall(page.read_text())]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def programs() -> list[tuple[str, str, str | None]]:
+    """List the programs of the documentation with what they are said to print."""
+    found = []
+    for page in PAGES:
+        here = blocks(page)
+        for block, following in zip(here, [*here, None][1:], strict=True):
+            if block.kind == "python" and not block.file:
+                said = following.text if following and following.kind == "text" else None
+                found.append((f"{page.stem}-{len(found)}", block.text, said))
+    return found
+
+
+@pytest.mark.parametrize(("program", "said"), [p[1:] for p in programs()], ids=[p[0] for p in programs()])
+def test_a_program_runs_and_prints_what_is_said(program: str, said: str | None, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (said or "completed {'text': 'Hello, Ada!'}\n")
+
+
+def prepare(page: Path, folder: Path) -> None:
+    """Write the files that a page tells its reader to save; the README's program gives two."""
+    for block in blocks(page):
+        if block.file:
+            (folder / block.file).write_text(block.text)
+    if not (folder / "components.py").exists():
+        (folder / "components.py").write_text(
+            'from openagents_json import tool\n\n\n@tool("greet")\ndef greet(name: str) -> str:\n    return name\n'
+        )
+        step = {"id": "say", "component": "greet", "inputs": {"name": "{{input.name}}"}}
+        (folder / "workflow.json").write_text(json.dumps({"id": "w", "steps": [step], "output": "{{say.output}}"}))
+
+
+def commands(page: Path) -> list[str]:
+    lines = [line for block in blocks(page) if block.kind == "shell" for line in block.text.splitlines()]
+    return [line for line in lines if line.startswith("openagents ")]
+
+
+def run(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    arguments = shlex.split(line)[1:]
+    if arguments[0] in ("dev", "worker"):
+        return until_stopped(arguments, folder)
+    return subprocess.run(
+        [*COMMAND, *arguments], cwd=folder, env=environment(), capture_output=True, text=True, timeout=60
+    )
+
+
+def until_stopped(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command that does not end by itself until it has been there for others, then tell it to stop."""
+    process = subprocess.Popen(
+        [*COMMAND, *arguments], cwd=folder, env=environment(), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    where = [x for o in ("--url", "--prefix") if o in arguments for x in (o, arguments[arguments.index(o) + 1])]
+    look = [*COMMAND, "doctor", *where, "--json"]
+
+    def there() -> bool:
+        found = subprocess.run(look, cwd=folder, env=environment(), capture_output=True, text=True, timeout=60)
+        assert process.poll() is None, process.communicate()
+        return bool(json.loads(found.stdout)["workers"])
+
+    wait_for(there, 60)
+    process.send_signal(signal.SIGINT if arguments[0] == "dev" else signal.SIGTERM)
+    out, err = process.communicate(timeout=30)
+    return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.stem)
+def test_the_commands_of_a_page_work(page: Path, tmp_path: Path, server: Server) -> None:
+    prepare(page, tmp_path)
+    ids: list[str] = []
+    for line in commands(page):
+        line = line.replace("redis://localhost:6379", f"{server.url} --prefix {page.stem}-{server.kind}")
+        if " pause " in line or " resume " in line or " cancel " in line:
+            made = run("openagents run workflow.json --input name=x --workers 0 --detach", tmp_path)
+            ids.append(json.loads(made.stdout)["id"])
+        done = run(line.replace("RUN", ids[-1] if ids else ""), tmp_path)
+        assert done.returncode in ((0, 1) if " resume " in line else (0,)), (line, done.stdout, done.stderr)
+        assert "Traceback" not in done.stderr
+        if line.startswith("openagents run "):
+            ids.append(json.loads(done.stdout)["id"])
+            if page.stem == "first-workflow":
+                assert json.loads(done.stdout)["output"] == {"text": "It is 21.5 degrees in Oslo."}
+
+
+def test_the_published_schema_is_the_one_in_use() -> None:
+    assert json.loads((ROOT / "docs/reference/workflow.schema.json").read_text()) == published()
+
+
+def test_the_reference_names_every_key() -> None:
+    text = (ROOT / "docs/reference/workflow.md").read_text()
+    missing = [key for kind in KNOWN_KEYS for key in sorted(KNOWN_KEYS[kind]) if f"`{key}`" not in text]
+    assert missing == []
+
+
+def test_links_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), (page.name, target)
