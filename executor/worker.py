@@ -40,7 +40,7 @@ class Worker:
     """The parts of one process; `start` begins the background, `drain` works on the calling thread."""
 
     def __init__(
-        self, runtime: Runtime, execution: Execution, relay: Relay, members: Service, components: PublishesSpecs
+        self, runtime: Runtime, execution: Execution, relay: Relay, members: Service, components: Components
     ) -> None:
         self.runtime, self._execution, self._relay, self._members = runtime, execution, relay, members
         self._components = components
@@ -169,6 +169,7 @@ class Worker:
             self._members.stop()
         self.runtime.watchdog.stop()
         self.runtime.keeper.stop()
+        self._components.close()
 
     _background = False
 
@@ -176,9 +177,13 @@ class Worker:
         return f"{self.name}/{next(self._numbers)}"
 
 
-class PublishesSpecs(Protocol):
-    """Anything that has component specs to publish, by "name@version"."""
+class Components(Protocol):
+    """What a worker needs of the catalog beside running it."""
 
     def published(self) -> dict[str, object]:
-        """Give the specs as JSON."""
+        """Give the specs that others may bind to, as JSON by "name@version"."""
+        ...
+
+    def close(self) -> None:
+        """Close what idles."""
         ...

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -99,8 +100,5 @@ def _finish(function: Callable[[], Any] | None) -> Any:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(result)
-    box: list[Any] = []
-    thread = threading.Thread(target=lambda: box.append(asyncio.run(result)))
-    thread.start()
-    thread.join()
-    return box[0] if box else None
+    with ThreadPoolExecutor(1) as other:  # a loop runs on this thread already
+        return other.submit(asyncio.run, result).result()

@@ -217,6 +217,12 @@ class Registry:
             and (tag is None or tag in spec.tags)
         ]
 
+    def close(self) -> None:
+        """Close the idle instances of agent classes."""
+        for component in self._components.values():
+            if component.pool is not None:
+                component.pool.close()
+
     def published(self) -> dict[str, object]:
         """Give the specs that this process can run, as JSON, by "name@version"."""
         return {f"{name}@{version}": to_json(c.spec) for (name, version), c in self._components.items()}
