@@ -219,6 +219,7 @@ class Expression:
 Path = tuple[str, ...]
 
 
+@lru_cache(maxsize=4096)
 def _compile(source: str) -> tuple[Callable[[dict[str, Json], str], Json], tuple[str, ...], tuple[Path, ...]]:
     if len(source) > MAX_SOURCE:
         raise ExpressionError(source, f"it is longer than {MAX_SOURCE} characters")
