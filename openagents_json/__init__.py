@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         UnknownComponent,
     )
     from openagents_json.components.registry import Registry
+    from openagents_json.models import WorkflowDocument
 
 __all__ = [
     "CancelledByEngine",
@@ -32,6 +33,7 @@ __all__ = [
     "RetryableError",
     "UnknownComponent",
     "Workflow",
+    "WorkflowDocument",
     "__version__",
     "agent",
     "asset",
@@ -41,6 +43,7 @@ __all__ = [
 
 _HOMES = {
     "Workflow": "authoring",
+    "WorkflowDocument": "models",
     "Context": "components.context",
     "Registry": "components.registry",
     "agent": "components.decorators",

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from eventstore.connection import connect
+from eventstore.connection import Connection, connect
+from eventstore.keys import Keyspace
 from eventstore.preflight import require
 from executor.celery_app import CeleryDoorbell, make_app
 from executor.celery_worker import run
-from executor.clock import SystemClock
+from executor.clock import Clock, SystemClock
 from executor.journal import Limits
 from executor.runtime import WorkSettings
 from executor.worker import Worker
@@ -34,32 +35,13 @@ def run_worker(
     queues = tuple(sorted({*settings.queues.split(","), *(spec.queue for spec in registry.specs())} - {""}))
     broker = settings.broker or settings.url
     app = make_app(broker, queues)
-    probe = connect(settings.url)
-    try:
-        clock = SystemClock()
-        require(
-            probe,
-            settings.prefix,
-            None,
-            settings.durability,
-            now_ms=clock.now_ms,
-            default_partitions=settings.partitions,
-        )
-    finally:
-        probe.close()
-
+    clock = SystemClock()
+    probe, _ = _opened(settings, clock)
+    probe.close()
     tell(f"working on {', '.join(queues)} with {len(registry.names())} components; Ctrl-C or SIGTERM ends it")
 
     def make() -> Worker:
-        connection = connect(settings.url)
-        keyspace = require(
-            connection,
-            settings.prefix,
-            None,
-            settings.durability,
-            now_ms=clock.now_ms,
-            default_partitions=settings.partitions,
-        )
+        connection, keyspace = _opened(settings, clock)
         limits = Limits(payload=settings.payload_limit)
         core = build_core(connection, keyspace, doorbell=CeleryDoorbell(app), clock=clock, limits=limits)
         work = WorkSettings(
@@ -72,3 +54,21 @@ def run_worker(
 
     grace = settings.grace_seconds
     return run(app, make, queues, concurrency=settings.concurrency, pool=pool, grace_seconds=grace)
+
+
+def _opened(settings: Settings, clock: Clock) -> tuple[Connection, Keyspace]:
+    """Connect and look the server over."""
+    connection = connect(settings.url)
+    try:
+        keyspace = require(
+            connection,
+            settings.prefix,
+            None,
+            settings.durability,
+            now_ms=clock.now_ms,
+            default_partitions=settings.partitions,
+        )
+    except BaseException:
+        connection.close()
+        raise
+    return connection, keyspace

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 ID: Final = "^[a-zA-Z0-9-_]+$"
-SEMVER: Final = r"^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$"
+SEMVER: Final = r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$"
 _TEXT: Final = {"type": "string"}
 _SECONDS: Final = {"type": "number", "minimum": 0, "maximum": 3.2e9}
 _TEXTS: Final = {"type": "array", "items": _TEXT}
@@ -133,8 +133,8 @@ SCHEMA: Final[dict[str, Any]] = {
         "version": {"type": "string", "pattern": SEMVER},
         "name": _TEXT,
         "description": _TEXT,
-        "inputs": {"type": "object"},
-        "outputs": {"type": "object"},
+        "inputs": {"type": "object", "additionalProperties": _PARAMETER},
+        "outputs": {"type": "object", "additionalProperties": _PARAMETER},
         "output": True,
         "steps": {"type": "array", "minItems": 1, "items": _STEP},
         "connections": {"type": "array", "items": _CONNECTION},
@@ -155,7 +155,6 @@ SCHEMA: Final[dict[str, Any]] = {
     },
 }
 
-PARAMETER: Final = _PARAMETER
 KNOWN_KEYS: Final = {
     "document": frozenset(SCHEMA["properties"]) | {"$schema", "schema_version", "engine"},
     "step": frozenset(_STEP["properties"])
@@ -164,11 +163,3 @@ KNOWN_KEYS: Final = {
 }
 UNSUPPORTED_STEP: Final = ("workflow", "wait_for", "sleep", "loop", "foreach", "compensate", "mutex", "rate_limit")
 UNSUPPORTED_DOCUMENT: Final = ("concurrency", "on_failure")
-
-
-def published() -> dict[str, Any]:
-    """Give the schema as it is published: parameters are described where they stand."""
-    properties = dict(SCHEMA["properties"])
-    for section in ("inputs", "outputs"):
-        properties[section] = {"type": "object", "additionalProperties": PARAMETER}
-    return {**SCHEMA, "properties": properties}

@@ -15,7 +15,6 @@ from openagents_json.workflow.checks import check_meaning
 from openagents_json.workflow.problems import Collector, Problem, Report, nearest
 from openagents_json.workflow.schema import (
     KNOWN_KEYS,
-    PARAMETER,
     SCHEMA,
     UNSUPPORTED_DOCUMENT,
     UNSUPPORTED_STEP,
@@ -82,10 +81,10 @@ def _is_scalar(value: Any) -> bool:
     return value is None or isinstance(value, str | int)
 
 
-@lru_cache(maxsize=2)
-def _validator(parameter: bool) -> Any:
+@lru_cache(maxsize=1)
+def _validator() -> Any:
     strict: Any = extend
-    return strict(Draft202012Validator, {"pattern": _pattern})(PARAMETER if parameter else SCHEMA)
+    return strict(Draft202012Validator, {"pattern": _pattern})(SCHEMA)
 
 
 def _pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterator[ValidationError]:
@@ -96,12 +95,11 @@ def _pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterator[Validatio
 
 def _check_structure(document: Any, found: Collector) -> None:
     plain = _tuples_to_lists(document)
-    _collect(_validator(False).iter_errors(plain), "", found)
+    _collect(_validator().iter_errors(plain), found)
     if isinstance(plain, Mapping):
         for section in ("inputs", "outputs"):
             for name, spec in (plain[section] if isinstance(plain.get(section), Mapping) else {}).items():
                 if isinstance(spec, Mapping):
-                    _collect(_validator(True).iter_errors(spec), f"/{section}/{escape(name)}", found)
                     _check_pattern(spec, f"/{section}/{escape(name)}/pattern", found)
 
 
@@ -113,9 +111,9 @@ def _check_pattern(spec: Mapping[str, Any], pointer: str, found: Collector) -> N
             found.error("invalid_pattern", pointer, f"{pattern!r} is not a regular expression: {error}", found=pattern)
 
 
-def _collect(errors: Iterator[Any], base: str, found: Collector) -> None:
+def _collect(errors: Iterator[Any], found: Collector) -> None:
     for error in errors:
-        pointer = base + "".join(f"/{escape(str(key))}" for key in error.absolute_path)
+        pointer = "".join(f"/{escape(str(key))}" for key in error.absolute_path)
         message = error.message if len(error.message) < 300 else error.message[:297] + "..."
         found.error(
             f"schema_error.{error.validator}",

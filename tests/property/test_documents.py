@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as s
+from pydantic import ValidationError
 
+from openagents_json.models import WorkflowDocument
 from openagents_json.workflow.bind import bind
 from openagents_json.workflow.catalog import ComponentSpec
 from openagents_json.workflow.errors import ExpressionError, ExpressionFailed, InvalidDefinition, InvalidInputs
@@ -200,3 +202,18 @@ def test_ids_and_versions_hold_to_the_end_of_the_text() -> None:
         report = validate({**GOOD, place: value})
         assert [p.code for p in report.errors] == ["schema_error.pattern"]
     assert SCHEMA["required"] == ["id", "steps"]
+
+
+@settings(max_examples=600, deadline=None)
+@given(damaged() | ANY_JSON)
+def test_the_models_and_the_published_schema_say_the_same(document: Any) -> None:
+    try:
+        model = WorkflowDocument.model_validate(document)
+    except ValidationError:
+        model = None
+    assume(not isinstance(document, str))  # a text is parsed
+    structural = [p for p in validate(document).errors if p.code.startswith(("schema_error.", "not_json", "too_deep"))]
+    structural = [p for p in structural if not p.message.startswith("a step needs one of")]
+    assert (model is None) == bool(structural), structural
+    if model is not None:
+        assert model.document == document
