@@ -44,6 +44,36 @@ def require(
     return keyspace
 
 
+@dataclass(frozen=True, slots=True)
+class ServerFacts:
+    """What a server says of itself; `skew_ms` is how far its clock is ahead of this one."""
+
+    name: str
+    version: str
+    appendonly: bool
+    appendfsync: str
+    memory_bytes: int
+    skew_ms: int
+
+
+def describe(connection: Connection, *, now_ms: Callable[[], int]) -> ServerFacts:
+    """Read what a server says of itself.
+
+    Raises StoreUnavailable.
+    """
+    info = _info(connection)
+    name = info.get("server_name", "redis")
+    skew = _server_ms(connection) - now_ms()
+    return ServerFacts(
+        name=name,
+        version=info.get(f"{name}_version", info.get("redis_version", "unknown")),
+        appendonly=info.get("aof_enabled", "0") == "1",
+        appendfsync=(None if connection.is_cluster else _setting(connection, "appendfsync")) or "unknown",
+        memory_bytes=int(info.get("used_memory", "0")),
+        skew_ms=skew,
+    )
+
+
 def check(connection: Connection, keyspace: Keyspace, durability: str, *, now_ms: Callable[[], int]) -> list[Finding]:
     """Check the server and the store's record, changing nothing."""
     found = check_server(connection, durability, now_ms=now_ms)

@@ -30,12 +30,14 @@ class Members:
         settings: WorkSettings,
         components: Sequence[str],
         look_after: Callable[[], None],
+        version: str,
     ) -> None:
         self._directory, self._clock, self._worker, self._look_after = directory, clock, worker, look_after
         self._info: dict[str, Any] = {
             "queues": list(settings.queues),
             "concurrency": settings.concurrency,
             "components": len(components),
+            "version": version,
             "started_ms": clock.now_ms(),
         }
         self._alive: tuple[str, ...] = (worker,)

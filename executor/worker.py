@@ -161,6 +161,11 @@ class Worker:
     def stop(self, grace_seconds: float = 10.0) -> None:
         """End: wind down, and leave."""
         self.wind_down(grace_seconds)
+        ends = (
+            self.runtime.clock.steady_ms() + 200
+        )  # those that listen find out later; a claim under way comes to its end
+        for thread in self._threads:
+            thread.join(max(0.0, ends - self.runtime.clock.steady_ms()) / 1000)
         for lane in self._lanes:
             lane.stop()
         self._leave()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from eventstore.preflight import Finding, check
+from eventstore.preflight import Finding, ServerFacts, check, describe
 from executor.invariants import Violation
 from openagents_json.engine.facade import Engine
 from openagents_json.engine.settings import Settings
@@ -18,6 +18,7 @@ class Diagnosis:
     """The state of a store and of those who work on it."""
 
     version: str
+    server: ServerFacts
     findings: tuple[Finding, ...]
     violations: tuple[Violation, ...]
     workers: dict[str, Any]
@@ -30,6 +31,12 @@ class Diagnosis:
     def lines(self) -> Iterator[str]:
         """Give the diagnosis as text."""
         yield f"openagents-json {self.version}"
+        server = self.server
+        promise = f"appendfsync {server.appendfsync}" if server.appendonly else "no AOF"
+        yield (
+            f"server: {server.name} {server.version}, {promise}, {server.memory_bytes / 2**20:.1f} MB, "
+            f"its clock {server.skew_ms:+d} ms"
+        )
         for finding in self.findings:
             yield f"{finding.level}: {finding.what}; {finding.remedy}"
         for violation in self.violations:
@@ -37,7 +44,7 @@ class Diagnosis:
             yield f"error: invariant {violation.number}: {place}: {violation.what}"
         yield f"{len(self.workers)} worker process(es) alive"
         for name, info in self.workers.items():
-            yield f"  {name}: queues {', '.join(info['queues'])}, concurrency {info['concurrency']}"
+            yield f"  {name}: queues {', '.join(info['queues'])}, concurrency {info['concurrency']}, {info['version']}"
         yield "all is well" if self.healthy else "something needs attention, see above"
 
 
@@ -46,4 +53,10 @@ def diagnose(engine: Engine, settings: Settings) -> Diagnosis:
     core = engine.core
     now = core.clock.now_ms
     findings = tuple(check(core.connection, core.store.keys, settings.durability, now_ms=now))
-    return Diagnosis(version("openagents-json"), findings, tuple(engine.doctor()), core.directory.workers(now()))
+    here, workers = version("openagents-json"), core.directory.workers(now())
+    findings += tuple(
+        Finding("warning", "version", f"worker {name} runs version {info['version']}, not {here}", "update it")
+        for name, info in workers.items()
+        if info["version"] != here
+    )
+    return Diagnosis(here, describe(core.connection, now_ms=now), findings, tuple(engine.doctor()), workers)

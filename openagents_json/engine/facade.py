@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from eventstore import codec
 from eventstore.errors import StoreUnavailable
 from eventstore.inspect import Inspector
 from eventstore.redis_store import RedisStreamStore
@@ -152,7 +153,7 @@ class Engine:
         for (workflow, inputs), key in zip(wanted, keys or [None] * len(wanted), strict=True):
             plan = self.plan(workflow)
             run, commit = self._identity(plan, key)
-            starts.append(Start(run, plan, check_inputs(plan, inputs), commit, labels))
+            starts.append(Start(run, plan, codec.normalise(check_inputs(plan, inputs)), commit, labels))
         self.core.handler.start(starts, actor=self.actor)
         return [start.run for start in starts]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 
 from eventstore.bell import Bell
 from eventstore.connection import Connection
@@ -65,7 +66,8 @@ def build_worker(core: Core, registry: Registry, settings: WorkSettings, *, name
     """Put together a worker process on a core."""
     worker = worker_id(name)
     look_after = partial(rewrite_after_restart, core.connection, core.store.keys)
-    members = Members(core.directory, core.clock, worker, settings, sorted(registry.names()), look_after)
+    names, here = sorted(registry.names()), version("openagents-json")
+    members = Members(core.directory, core.clock, worker, settings, names, look_after, here)
     relay = Relay(core.store, core.handler, core.clock, worker, all_queues(settings.queues), members.alive)
     keeper = Keeper(core.store, core.clock, settings.lease_ms)
     runtime = Runtime(

@@ -82,7 +82,11 @@ def test_a_run_without_workers_is_paused_resumed_and_cancelled(folder: Path) -> 
 
 def test_doctor_finds_all_well(folder: Path) -> None:
     code, out, _ = call(folder, "doctor", "--json")
-    assert (code, json.loads(out)["violations"]) == (0, [])
+    found = json.loads(out)
+    assert (code, found["violations"]) == (0, [])
+    assert (found["server"]["name"], found["server"]["appendfsync"]) == ("valkey", "everysec")
+    assert abs(found["server"]["skew_ms"]) < 2000
+    assert "valkey 9" in call(folder, "doctor")[1]
 
 
 def test_validate_finds_problems_with_their_place(folder: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from eventstore.errors import NotJson
 from executor.journal import Limits, PayloadOverLimit
 from executor.sessions import RunNotFound
 from openagents_json.components.loader import load
@@ -166,6 +167,16 @@ def test_a_payload_over_the_limit_is_refused_by_step_and_field(opened: Open) -> 
     result = engine.run(doubled, timeout=20)
     assert result.error is not None
     assert (result.error["step"], "inputs.text has" in str(result.error["message"])) == ("b", True)
+
+
+def test_inputs_are_held_as_they_are_stored(opened: Open) -> None:
+    engine = opened()
+    document = steps({"id": "a", "component": "quick"}, output="{{input.x}}")
+    run = engine.start(document, {"x": (1, {"k": (2,)})})
+    assert engine.state(run).inputs == {"x": [1, {"k": [2]}]} == opened(workers=0).state(run).inputs
+    for odd in ({1: 2}, float("nan"), b"x"):
+        with pytest.raises(NotJson, match=r"^x"):
+            engine.start(document, {"x": odd})
 
 
 def test_the_same_key_is_the_same_run_whoever_asks(opened: Open) -> None:
