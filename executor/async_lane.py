@@ -18,6 +18,8 @@ from executor.jobs import Finished, Job, jobs_of
 from executor.record import Wish
 from executor.runtime import Runtime
 from executor.step import STOPPING, Execution
+from openagents_json.components.errors import describe_error
+from openagents_json.workflow import commands as cmd
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +133,12 @@ class AsyncLane:
             task.add_done_callback(self._tasks.discard)
 
     async def _one(self, job: Job) -> None:
-        self._finished.put(Finished(job, await self._execution.run_async(job)))
+        try:
+            outcome = await self._execution.run_async(job)
+        except Exception as error:  # a defect of ours; the lease must not be held for ever
+            log.exception("run %s: step %s met a defect of the engine", job.lease.run, job.lease.step)
+            outcome = cmd.Failed(job.lease.step, job.lease.attempt, describe_error(error))
+        self._finished.put(Finished(job, outcome))
 
     # -- recording ---------------------------------------------------------------------------------------
 

@@ -30,6 +30,7 @@ class Held:
 
     job: Job
     token: CancelToken
+    since: float
     extended: float
     heartbeat: float
     over: bool = False
@@ -76,7 +77,7 @@ class Keeper:
     def hold(self, job: Job) -> None:
         """Take a lease into the beat."""
         now = self._clock.steady_ms()
-        self._held[job.lease] = Held(job, CancelToken(), now, now)
+        self._held[job.lease] = Held(job, CancelToken(), now, now, now)
 
     def drop(self, lease: Lease) -> None:
         """Forget a lease: its outcome is recorded, or it is given back."""

@@ -14,7 +14,7 @@ from executor.jobs import ONCE, Job
 from executor.keeper import Held, Keeper
 from executor.secrets import SecretMissing, Secrets, put_in, take_out
 from openagents_json.components.context import CancelToken, Context
-from openagents_json.components.errors import UnknownComponent, describe_error
+from openagents_json.components.errors import ComponentExit, UnknownComponent, describe_error
 from openagents_json.components.registry import Component, Registry
 from openagents_json.workflow import commands as cmd
 
@@ -52,7 +52,18 @@ class Execution:
         return _without(await self._run_async(replace(job, inputs=inputs)), values)
 
     def _run(self, job: Job) -> cmd.Outcome:
-        return self._guarded(job, lambda component, context: component.invoke(job.inputs, context))
+        try:
+            component = self.registry.resolve(job.component)
+        except UnknownComponent:
+            return _unknown(job)
+        if component.spec.is_async:  # it was not when the run was bound
+            return asyncio.run(self._run_async(job))
+        context, token = self._context(job)
+        try:
+            output = component.invoke(job.inputs, context)
+        except BaseException as error:
+            return _cancelled(job, token) if token.cancelled else _failed(job, error)
+        return self._returned(job, output)
 
     async def _run_async(self, job: Job) -> cmd.Outcome:
         try:
@@ -61,7 +72,7 @@ class Execution:
             return _unknown(job)
         context, token = self._context(job)
         limit = self._left_ms(job)
-        task = asyncio.ensure_future(component.invoke(job.inputs, context))
+        task = asyncio.ensure_future(_called(component, job, context))
         token.on_cancel(_canceller(asyncio.get_running_loop(), task))
         try:
             output = await asyncio.wait_for(task, None if limit is None else limit / 1000)
@@ -69,22 +80,6 @@ class Execution:
             if limit is not None and self._left_ms(job) == 0:
                 return self._expired(job)
             return _failed(job, error)
-        except asyncio.CancelledError as error:
-            if token.cancelled:
-                return _cancelled(job, token)
-            return _failed(job, error)
-        except BaseException as error:
-            return _failed(job, error)
-        return self._returned(job, output)
-
-    def _guarded(self, job: Job, call: Callable[[Component, Context], Any]) -> cmd.Outcome:
-        try:
-            component = self.registry.resolve(job.component)
-        except UnknownComponent:
-            return _unknown(job)
-        context, token = self._context(job)
-        try:
-            output = call(component, context)
         except BaseException as error:
             return _cancelled(job, token) if token.cancelled else _failed(job, error)
         return self._returned(job, output)
@@ -105,26 +100,39 @@ class Execution:
         return cmd.Expired(job.lease.step, job.lease.attempt, "start_to_close", limit)
 
     def _left_ms(self, job: Job) -> int | None:
-        if not job.lease.deadline_ms:
+        """Give what is left of the start-to-close limit, by this process's steady clock alone: others may go wrong."""
+        limit, held = job.step.timeouts.start_to_close_ms, self.keeper.held(job.lease)
+        if not limit:
             return None
-        return max(0, job.lease.deadline_ms - self.clock.now_ms())
+        gone = self.clock.steady_ms() - held.since if held else 0.0
+        return max(0, round(limit - gone))
 
     def _context(self, job: Job) -> tuple[Context, CancelToken]:
         held: Held | None = self.keeper.held(job.lease)
         token = held.token if held else CancelToken()
-        lease = job.lease
+        lease, left = job.lease, self._left_ms(job)
         context = Context(
             run_id=lease.run,
             step_id=lease.step,
             workflow_id=job.workflow,
             attempt=lease.attempt,
             idempotency_key=job.idempotency_key,
-            deadline_ms=lease.deadline_ms or None,
+            deadline_ms=None if left is None else self.clock.now_ms() + left,
             token=token,
             now_ms=self.clock.now_ms,
             on_heartbeat=lambda _details: self.keeper.heartbeat(lease),
         )
         return context, token
+
+
+async def _called(component: Component, job: Job, context: Context) -> Any:
+    """Call a component on the event loop; whatever it raises is its own failure and must not end the loop."""
+    try:
+        if component.spec.is_async:
+            return await component.invoke(job.inputs, context)
+        return await asyncio.to_thread(component.invoke, job.inputs, context)  # it was not sync when the run was bound
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise ComponentExit(job.component, error) from error
 
 
 def _canceller(loop: asyncio.AbstractEventLoop, task: asyncio.Future[Any]) -> Callable[[str], None]:

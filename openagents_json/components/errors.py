@@ -7,6 +7,7 @@ ComponentError
 +-- InvalidComponentInput   a step's inputs do not fit the component
 +-- NonRetryableError       raised by a component: do not try again
 +-- RetryableError          raised by a component: try again, not before a time
++-- ComponentExit           a component wanted to end its process
 +-- CancelledByEngine       raised in a component that asks whether to go on
 """
 
@@ -67,6 +68,14 @@ class RetryableError(ComponentError):
     def __init__(self, message: str = "", *, retry_after: float = 0.0) -> None:
         self.retry_after_ms = round(retry_after * 1000)
         super().__init__(message)
+
+
+class ComponentExit(ComponentError):
+    """A component wanted to end its process, which is not its own."""
+
+    def __init__(self, component: str, error: BaseException) -> None:
+        self.component, self.error = component, error
+        super().__init__(f"component {component} raised {type(error).__name__}: {error}")
 
 
 class CancelledByEngine(ComponentError):

@@ -170,6 +170,12 @@ class Registry:
             self._found[reference] = self._search(reference)
         return self._found[reference]
 
+    def find_own(self, reference: str) -> ComponentSpec | None:
+        """Give what `find` gives, unless that comes with the engine."""
+        spec = self.find(reference)
+        component = self._components.get((spec.name, spec.version)) if spec else None
+        return None if component is not None and _built_in(component) else spec
+
     def _search(self, reference: str) -> ComponentSpec | None:
         name, _, wanted = reference.partition("@")
         versions = self._versions.get(name)

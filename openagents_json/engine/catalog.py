@@ -17,8 +17,11 @@ class StoreCatalog:
         self._remote = Registry()
 
     def fresh(self, references: Sequence[str]) -> StoreCatalog:
-        """Give this catalog, with the store's specs read anew if one of the references is not known yet."""
-        if any(self.find(reference) is None for reference in references):
+        """Give this catalog, with the store's specs read anew if one of the references is not known yet.
+
+        What comes with the engine counts as unknown: workers may have something of their own under that name.
+        """
+        if any(self._known(reference) is None for reference in references):
             remote = Registry()
             for data in self._directory.specs().values():
                 remote.add_spec(from_json(data))
@@ -27,7 +30,10 @@ class StoreCatalog:
 
     def find(self, reference: str) -> ComponentSpec | None:
         """Give the spec of a reference, None when there is none."""
-        return self._local.find(reference) or self._remote.find(reference)
+        return self._known(reference) or self._local.find(reference)
+
+    def _known(self, reference: str) -> ComponentSpec | None:
+        return self._local.find_own(reference) or self._remote.find(reference)
 
     def names(self) -> Iterable[str]:
         """Give the names of all components."""

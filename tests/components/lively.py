@@ -63,3 +63,15 @@ def measure(text: str) -> int:
 def key(context: Context) -> dict[str, object]:
     """Tell what the context says."""
     return {"run": context.run_id, "step": context.step_id, "key": context.idempotency_key, "attempt": context.attempt}
+
+
+@tool("leaves")
+async def leaves() -> None:
+    """Try to end the process."""
+    raise SystemExit(3)
+
+
+@tool("exits", effect="idempotent")
+def exits() -> None:
+    """Try to end the process."""
+    raise SystemExit(3)

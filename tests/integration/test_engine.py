@@ -10,6 +10,7 @@ import pytest
 from eventstore.errors import NotJson
 from executor.journal import Limits, PayloadOverLimit
 from executor.sessions import RunNotFound
+from openagents_json import tool
 from openagents_json.components.loader import load
 from openagents_json.components.registry import Registry
 from openagents_json.engine import Engine, WaitTimeout
@@ -167,6 +168,56 @@ def test_a_payload_over_the_limit_is_refused_by_step_and_field(opened: Open) -> 
     result = engine.run(doubled, timeout=20)
     assert result.error is not None
     assert (result.error["step"], "inputs.text has" in str(result.error["message"])) == ("b", True)
+
+
+@pytest.mark.parametrize(
+    ("component", "inputs", "error"),
+    [
+        ("sleeper", {"seconds": "soon"}, "InvalidComponentInput"),
+        ("measure", {"text": 5}, "InvalidComponentInput"),
+        ("leaves", {}, "ComponentExit"),
+        ("exits", {}, "SystemExit"),
+        ("fail", {}, "ComponentError"),
+    ],
+)
+def test_a_component_that_fails_takes_nothing_along(
+    opened: Open, component: str, inputs: dict[str, Any], error: str
+) -> None:
+    engine = opened(workers=1)
+    result = engine.run(steps({"id": "a", "component": component, "inputs": inputs}), timeout=10)
+    assert result.error is not None
+    assert (result.status, result.error["type"]) == ("failed", error)
+    for other in ("waits", "quick"):
+        assert engine.run(steps({"id": "a", "component": other}), timeout=10).ok
+
+
+def test_a_component_may_turn_asynchronous_and_back_while_runs_wait_for_it(opened: Open) -> None:
+    @tool("turns")
+    def turns() -> str:
+        return "sync"
+
+    @tool("turns")
+    async def turned() -> str:
+        return "async"
+
+    document = steps({"id": "a", "component": "turns"}, output="{{a.output}}")
+    for before, after, says in ((turns, turned, "async"), (turned, turns, "sync")):
+        run = opened(workers=0, components=[before]).start(document)
+        working = opened(components=[after])
+        assert working.wait(run, timeout=10).output == says
+        working.close()
+
+
+def test_workers_may_have_their_own_in_the_place_of_what_comes_with_the_engine(opened: Open) -> None:
+    @tool("sleep")
+    def sleep(hours: int) -> str:
+        return f"{hours} h"
+
+    opened(components=[sleep])
+    result = opened(workers=0, components=None).run(
+        steps({"id": "a", "component": "sleep", "inputs": {"hours": 8}}, output="{{a.output}}"), timeout=10
+    )
+    assert result.output == "8 h"
 
 
 def test_inputs_are_held_as_they_are_stored(opened: Open) -> None:
