@@ -88,10 +88,13 @@ class AsyncLane:
                 self._room.wait_for(lambda: self._running < self._limit or self._stop.is_set())
             try:
                 self._claim_some()
-            except EventStoreError as error:
+            except Exception as error:
                 if self._stop.is_set():
                     return
-                log.warning("no steps could be claimed for %s: %s", self._queue, error)
+                if isinstance(error, EventStoreError):
+                    log.warning("no steps could be claimed for %s: %s", self._queue, error)
+                else:  # a defect met in one run must not end the work on all others
+                    log.exception("claiming for %s met a defect of the engine", self._queue)
                 self._stop.wait(1.0)
 
     def _claim_some(self) -> None:
@@ -151,6 +154,8 @@ class AsyncLane:
                 self._record(batch)
             except EventStoreError as error:
                 log.error("%d outcomes could not be recorded; their leases will run out: %s", len(batch), error)
+            except Exception:  # a defect met in one run must not end the work on all others
+                log.exception("%d outcomes met a defect of the engine; their leases will run out", len(batch))
             for item in batch:
                 self._runtime.keeper.drop(item.job.lease)
                 self._jobs.pop(item.job.lease, None)

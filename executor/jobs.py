@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from eventstore.run_model import Claimed, Lease
@@ -59,7 +60,10 @@ def job_of(session: Session, lease: Lease) -> Job | None:
 
 
 def jobs_of(sessions: Sessions, claimed: Sequence[Claimed]) -> list[Job]:
-    """Give the jobs of claims; histories that did not come with them are read in one more round trip."""
+    """Give the jobs of claims; histories that did not come with them are read in one more round trip.
+
+    A run that cannot be read is left alone: its leases run out, and the others go on.
+    """
     missing: dict[str, None] = {}
     for claim in claimed:
         run, events = claim.lease.run, claim.events
@@ -68,11 +72,13 @@ def jobs_of(sessions: Sessions, claimed: Sequence[Claimed]) -> list[Job]:
             continue
         start = known.version + 1 if known else 1
         if events and events[0].version <= start <= events[-1].version and events[-1].version >= claim.version:
-            sessions.extend(run, known, events)
+            with suppress(BrokenHistory, UnknownEvent):
+                sessions.extend(run, known, events)
         else:
             missing[run] = None
     if missing:
-        sessions.load_all(list(missing))
+        with suppress(RunNotFound, BrokenHistory, UnknownEvent):  # told below, each by itself
+            sessions.load_all(list(missing))
     return [job for claim in claimed if (job := _claimed_job(sessions, claim)) is not None]
 
 

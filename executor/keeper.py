@@ -143,3 +143,5 @@ class Keeper:
                     self.beat()
             except EventStoreError as error:
                 log.warning("leases could not be extended: %s", error)
+            except Exception:  # without a heartbeat, all steps of this process would be lost
+                log.exception("the heartbeat met a defect of the engine")

@@ -10,9 +10,10 @@ from eventstore.run_model import ClaimReply, ClaimRequest, ClaimWish, Code, Comm
 from executor.build import Built, build
 from executor.handle import Handler
 from executor.jobs import Finished, Job, job_of
-from executor.sessions import RunNotFound, Session
+from executor.sessions import BrokenHistory, RunNotFound, Session
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow import events as ev
+from openagents_json.workflow.events import UnknownEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class Recorder:
         try:
             if cached is None or not all(_applies(cached, x) for x in items):
                 cached = handler.sessions.load(run)
-        except RunNotFound:
+        except (RunNotFound, BrokenHistory, UnknownEvent):
             out.refused += items
             return None
         session = cached

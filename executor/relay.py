@@ -18,6 +18,7 @@ from executor.clock import Clock
 from executor.handle import Handled, Handler
 from executor.sessions import BrokenHistory, RunNotFound
 from openagents_json.workflow import commands as cmd
+from openagents_json.workflow.events import UnknownEvent
 
 log = logging.getLogger(__name__)
 
@@ -105,6 +106,9 @@ class Relay:
         except EventStoreError as error:
             log.warning("the relay could not look at what is due: %s", error)
             return TICK_MS
+        except Exception:  # without a relay, nothing of this process's partitions would ever be due
+            log.exception("the relay met a defect of the engine")
+            return TICK_MS
 
     def tick(self, partitions: Sequence[int]) -> float:
         """Act on what is due now; gives the ms until the next member, at most a tick."""
@@ -132,7 +136,7 @@ class Relay:
             self._decide(member)
         except (RunNotFound, cmd.Rejected):
             return
-        except (BrokenHistory, EventStoreError) as error:
+        except (BrokenHistory, UnknownEvent, EventStoreError) as error:
             log.error("run %s: %s could not be acted on: %s", member.run, member.member, error)
 
     def _decide(self, member: DueMember) -> Handled | None:

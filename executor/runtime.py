@@ -17,9 +17,10 @@ from executor.keeper import Keeper
 from executor.pace import Pace
 from executor.record import Flushed, Recorder, Wish
 from executor.ringing import Ringer
-from executor.sessions import RunNotFound, Sessions
+from executor.sessions import BrokenHistory, RunNotFound, Sessions
 from executor.watchdog import Watchdog
 from openagents_json.workflow import commands as cmd
+from openagents_json.workflow.events import UnknownEvent
 
 log = logging.getLogger(__name__)
 
@@ -83,5 +84,5 @@ class Runtime:
             note = cmd.NoteIgnored(lease.step, lease.attempt, self.worker, kind)
             try:
                 self.handler.handle(lease.run, note, actor=self.worker)
-            except (RunNotFound, cmd.Rejected, EventStoreError):
+            except (RunNotFound, BrokenHistory, UnknownEvent, cmd.Rejected, EventStoreError):
                 continue

@@ -67,4 +67,6 @@ class Watchdog:
                     drain.let_go()
                 except EventStoreError as error:
                     log.warning("a batch could not be released: %s", error)
+                except Exception:
+                    log.exception("the watchdog met a defect of the engine")
             self._stop.wait(LOOK_SECONDS)

@@ -15,6 +15,7 @@ from openagents_json.components.loader import load
 from openagents_json.components.registry import Registry
 from openagents_json.engine import Engine, WaitTimeout
 from openagents_json.workflow.commands import Rejected
+from openagents_json.workflow.events import UnknownEvent
 from tests.acceptance.processes import COMPONENTS
 from tests.conftest import Server, wait_for
 
@@ -228,6 +229,25 @@ def test_inputs_are_held_as_they_are_stored(opened: Open) -> None:
     for odd in ({1: 2}, float("nan"), b"x"):
         with pytest.raises(NotJson, match=r"^x"):
             engine.start(document, {"x": odd})
+
+
+@pytest.mark.parametrize("component", ["quick", "waits"])
+def test_a_run_that_cannot_be_read_stops_nobody_else(server: Server, component: str) -> None:
+    document, connection = steps({"id": "a", "component": component}), server.connect()
+    store = {"prefix": server.prefix(), "partitions": 1, "components": components(), "lease_ms": 500}
+    with Engine.connect(server.url, **store) as idle:
+        odd, keys = idle.start(document), idle.core.store.keys
+        fields = ["t", "FromTheFuture", "d", "{}", "m", "1", "n", "3", "c", "x", "a", "", "y", ""]
+        connection.command(b"XADD", keys.stream(odd), "3-0", *fields)
+        connection.command(b"HSET", keys.head(odd), "v", "3", "lc", "x")
+        connection.command(b"ZADD", keys.due(0), 1, f"w|{odd}")
+        runs = idle.start_many([(document, {})] * 20)
+        with Engine.connect(server.url, workers=2, **store) as busy:
+            assert [busy.wait(run, timeout=20).status for run in runs] == ["completed"] * 20
+            with pytest.raises(UnknownEvent, match="a newer version"):
+                busy.state(odd)
+            later = busy.start(document)
+            assert busy.wait(later, timeout=20).ok
 
 
 def test_the_same_key_is_the_same_run_whoever_asks(opened: Open) -> None:
