@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -18,6 +19,7 @@ from openagents_json.components.errors import ComponentError
 from openagents_json.engine import DocumentUnreadable
 from openagents_json.workflow.commands import Rejected
 from openagents_json.workflow.errors import WorkflowError
+from openagents_json.workflow.events import UnknownEvent
 
 EXPECTED = (
     EventStoreError,
@@ -27,8 +29,9 @@ EXPECTED = (
     ComponentError,
     DocumentUnreadable,
     Rejected,
+    UnknownEvent,
     WorkflowError,
-    TimeoutError,
+    OSError,
 )
 
 
@@ -60,12 +63,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = cli.main(args=arguments, prog_name="openagents", standalone_mode=False)
     except click.exceptions.Abort:
         fail("interrupted", 130)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(error.exit_code)
+    except click.ClickException as error:
+        where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "openagents"
+        fail(f"{error.format_message().rstrip('.')}; see `{where} --help`", error.exit_code)
     except ValidationError as error:
         first = error.errors()[0]
         fail(f"setting {'.'.join(str(x) for x in first['loc'])}: {first['msg']}", 2)
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
     except EXPECTED as error:
         fail(str(error), 1)
     except KeyboardInterrupt:

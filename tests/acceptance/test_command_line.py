@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.acceptance.processes import COMPONENTS, openagents
+from tests.acceptance.processes import COMMAND, COMPONENTS, ROOT, openagents
 
 GOOD: dict[str, Any] = {
     "id": "good",
@@ -116,6 +118,13 @@ def test_mistakes_get_one_clear_line(folder: Path, arguments: tuple[str, ...], s
     code, out, err = call(folder, *(argument.replace("{}", str(folder)) for argument in arguments))
     assert (code != 0, out) == (True, "")
     assert says in err
+
+
+def test_a_reader_that_goes_away_is_no_error(folder: Path) -> None:
+    made = json.loads(run(folder, "good.json", "-i", "n=1")[1])["id"]
+    command = " ".join([*map(shlex.quote, COMMAND), "runs", "history", made, "--json", "--data", str(folder / "data")])
+    done = subprocess.run(["sh", "-c", f"{command} | true"], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_completion_prints_a_script(folder: Path) -> None:
