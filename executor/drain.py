@@ -268,7 +268,7 @@ class Drain:
         with self._lock:
             done, self._done = self._done, []
             jobs, self._jobs = list(self._jobs), deque()
-        self._record_and_release(done, jobs, "the worker stops")
+        self._record_and_release(done, jobs, "the drain ends")
         left = self._claims + self._runtime.ringer.bell.leave(self._settings.queue, self._name)
         self._claims = []
         if left:

@@ -25,12 +25,13 @@ ONCE = "at_most_once"
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A claimed attempt: its lease, its step in the plan, and its inputs."""
+    """A claimed attempt: its lease, its step in the plan, its inputs, and which execution of the step it is, from 1."""
 
     lease: Lease
     step: StepPlan
     workflow: str
     inputs: Mapping[str, Json]
+    execution: int
 
     @property
     def component(self) -> str:
@@ -56,7 +57,8 @@ def job_of(session: Session, lease: Lease) -> Job | None:
     step = session.state.steps.get(lease.step)
     if step is None or step.fence != lease.fence:
         return None
-    return Job(lease, session.plan.steps[lease.step], session.state.workflow, step.inputs)
+    plan = session.plan.steps[lease.step]
+    return Job(lease, plan, session.state.workflow, step.inputs, lease.attempt - step.unbegun)
 
 
 def jobs_of(sessions: Sessions, claimed: Sequence[Claimed]) -> list[Job]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 UNKNOWN_MS = 1e9
 WEIGHT = 0.2
+DOWN = 0.05
+"""The weight of a short step in the average over all: what is claimed beside a long one has to be given back, so long ones
+are remembered longer."""
 
 
 class Pace:
@@ -17,7 +20,10 @@ class Pace:
         """Take a duration into account."""
         known = self._known.get(component)
         self._known[component] = took_ms if known is None else known + WEIGHT * (took_ms - known)
-        self._all = took_ms if self._all is None else self._all + WEIGHT * (took_ms - self._all)
+        if self._all is None:
+            self._all = took_ms
+        else:
+            self._all += (WEIGHT if took_ms > self._all else DOWN) * (took_ms - self._all)
 
     def expected_ms(self, component: str) -> float:
         """Give the expected duration; a component that never ran here is expected to be long."""

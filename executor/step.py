@@ -115,7 +115,7 @@ class Execution:
             run_id=lease.run,
             step_id=lease.step,
             workflow_id=job.workflow,
-            attempt=lease.attempt,
+            attempt=job.execution,
             idempotency_key=job.idempotency_key,
             deadline_ms=None if left is None else self.clock.now_ms() + left,
             token=token,

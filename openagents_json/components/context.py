@@ -61,7 +61,8 @@ class CancelToken:
 class Context:
     """Injected into components that have a parameter annotated `Context`, or named `context`.
 
-    `idempotency_key` is equal for all attempts of a step: pass it on to systems that should act once.
+    `idempotency_key` is equal for all attempts of a step: pass it on to systems that should act once. `attempt` counts
+    from 1, without the claims that a worker gave back before it began; the history counts those too.
     """
 
     run_id: str

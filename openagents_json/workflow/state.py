@@ -27,6 +27,9 @@ CANCELLED: Final = "cancelled"
 OPEN_STEP: Final = frozenset({SCHEDULED, STARTED, RETRYING, WAITING})
 CLAIMABLE: Final = frozenset({SCHEDULED, WAITING})
 
+UNBEGUN: Final = frozenset({"unknown component", "the worker is busy", "the drain ends"})
+"""Why an attempt is given back that was not begun; one whose worker stops may have been."""
+
 NEW: Final = "new"
 RUNNING: Final = "running"
 PAUSED: Final = "paused"
@@ -36,7 +39,10 @@ CLOSED_RUN: Final = frozenset({COMPLETED, FAILED, CANCELLED})
 
 @dataclass(frozen=True, slots=True)
 class StepState:
-    """One step: attempts are counted at the claim, `failures` and `lost` and `released` by their events."""
+    """One step: attempts are counted at the claim, `failures` and `lost` and `released` by their events.
+
+    `unbegun` are those of the released attempts that nobody had begun to run.
+    """
 
     status: str
     inputs: Mapping[str, Json]
@@ -44,6 +50,7 @@ class StepState:
     failures: int = 0
     lost: int = 0
     released: int = 0
+    unbegun: int = 0
     fence: str = ""
     worker: str = ""
     retry_ms: int | None = None
@@ -207,7 +214,8 @@ def _release(state: RunState, event: ev.StepReleased) -> RunState:
     if step is None or step.status != STARTED or step.attempt != event.attempt:
         return state
     # Like a failure, it is a fact that may be stored without its decision; StepRetryScheduled makes it claimable.
-    again = replace(step, status=RETRYING, released=step.released + 1, retry_ms=event.delay_ms)
+    unbegun = step.unbegun + (event.reason in UNBEGUN)
+    again = replace(step, status=RETRYING, released=step.released + 1, unbegun=unbegun, retry_ms=event.delay_ms)
     return _put(state, event.step, again)
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from eventstore.run_model import Lease
+from executor.jobs import job_of
+from executor.sessions import Session
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow import state as st
 from tests.simulation import Simulation, plan_of, steps
@@ -241,3 +244,17 @@ def test_the_run_limit_closes_the_run() -> None:
     run.give(cmd.TimeOutRun())
     assert run.state.error is not None
     assert run.state.error["kind"] == "run"
+
+
+def test_a_component_counts_executions_and_the_history_counts_claims() -> None:
+    run = Simulation(plan_of(steps({"id": "a", "retry": {"max_attempts": 3, "delay_seconds": 0}})))
+    run.start()
+    for reason in ("the worker is busy", "the worker stops", "the drain ends"):
+        attempt = run.claim("a").attempt
+        run.give(cmd.RecordOutcomes((cmd.Released("a", attempt, reason),)))
+    run.fail("a")
+    begun = run.claim("a")
+    session = Session("0-r", 9, "c", run.state, run.plan)
+    job = job_of(session, Lease("0-r", "a", begun.fence, begun.attempt, 0))
+    assert job is not None
+    assert (begun.attempt, job.execution) == (5, 3)
