@@ -5,7 +5,7 @@ from __future__ import annotations
 UNKNOWN_MS = 1e9
 WEIGHT = 0.2
 DOWN = 0.05
-"""The weight of a short step in the average over all: what is claimed beside a long one has to be given back, so long ones
+"""The weight of a short step in the average: what is claimed beside a long one has to be given back, so long ones
 are remembered longer."""
 
 
