@@ -15,19 +15,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import limit
+import plot
+import redis
+import workloads
+
+from eventstore.server import EmbeddedServer
+from executor.celery_app import broker_url
+from openagents_json.components.loader import load
+from openagents_json.engine import Engine
+
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
-
-import limit  # noqa: E402
-import plot  # noqa: E402
-import redis  # noqa: E402
-import workloads  # noqa: E402
-
-from eventstore.server import EmbeddedServer  # noqa: E402
-from executor.celery_app import broker_url  # noqa: E402
-from openagents_json.components.loader import load  # noqa: E402
-from openagents_json.engine import Engine  # noqa: E402
-
 BIN = Path(sys.executable).parent
 LEVELS = ("everysec", "always")
 Row = dict[str, dict[str, float]]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from eventstore.codec import parse_entry
 from eventstore.connection import MAX_BLOCK_MS, Connection, retrying
-from eventstore.errors import CheckpointNotRising, EventStoreError, WrongExpectedVersion
+from eventstore.errors import CheckpointNotRising, EventStoreError, LogTruncated, WrongExpectedVersion
 from eventstore.event import Appended, Checkpoint, Event, Position, Recorded
 from eventstore.keys import Keyspace
 from eventstore.reading import bounded, merged
@@ -141,25 +142,27 @@ class RedisStreamStore:
 
     def _logs(self, partitions: Sequence[int], after: Mapping[int, int], count: int) -> list[list[Recorded]]:
         """Read some events of each partition: the log says which, the streams hold them."""
-        first = [max(0, after.get(p, 0)) + 1 for p in partitions]
+        places = [after.get(p, 0) for p in partitions]
         calls: list[Call] = [
-            PlainCall((b"XRANGE", self.keys.log(p), f"{n}-0", b"+", b"COUNT", count))
-            for p, n in zip(partitions, first, strict=True)
+            PlainCall((b"XRANGE", self.keys.log(p), f"{max(1, place)}-0", b"+", b"COUNT", count + 1))
+            for p, place in zip(partitions, places, strict=True)
         ]
         calls += [PlainCall((b"HGET", self.keys.meta(p), b"n")) for p in partitions]
         replies = self._call(calls)
         ranges: list[tuple[int, str, int, int]] = []
-        for place, (p, n) in enumerate(zip(partitions, first, strict=True)):
-            head = int(replies[len(partitions) + place] or 0)
-            check_cursor(p, n - 1, head)
-            ranges += [(place, *span) for span in _spans(replies[place], n, count)]
+        for index, (p, place) in enumerate(zip(partitions, places, strict=True)):
+            first = check_cursor(p, place, int(replies[len(partitions) + index] or 0)) + 1
+            entries = [_LogEntry.of(entry) for entry in replies[index]]
+            if entries and not _same_event(place, entries[0]):
+                raise LogTruncated(p, place, int(replies[len(partitions) + index]))
+            ranges += [(index, *span) for span in _spans(entries, first, count)]
         reads = [
             PlainCall((b"XRANGE", self.keys.stream(stream), f"{first_}-0", f"{last}-0"))
             for _, stream, first_, last in ranges
         ]
         out: list[list[Recorded]] = [[] for _ in partitions]
-        for (place, stream, _, _), entries in zip(ranges, self._call(reads) if reads else (), strict=True):
-            out[place] += [parse_entry(stream, partitions[place], entry) for entry in entries]
+        for (index, stream, _, _), found in zip(ranges, self._call(reads) if reads else (), strict=True):
+            out[index] += [parse_entry(stream, partitions[index], entry) for entry in found]
         return out
 
     def tail(
@@ -174,7 +177,7 @@ class RedisStreamStore:
             wanted, block_ms = wanted[:1], min(block_ms, 100 if len(wanted) > 1 else block_ms)
         block = min(block_ms, MAX_BLOCK_MS)
         names = [self.keys.log(p) for p in wanted]
-        last = [f"{after.get(p, 0)}-{2**64 - 1}" for p in wanted]
+        last = [f"{max(0, after.get(p, 0))}-{2**64 - 1}" for p in wanted]
         command = (b"XREAD", b"COUNT", 1, b"BLOCK", block, b"STREAMS", *names, *last)
         retrying(lambda: self._connection.blocking_call(*command))
         return self.read_all(after=after, limit=limit, partition=partition)
@@ -221,17 +224,45 @@ def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-def _spans(entries: Sequence[Any], first_n: int, count: int) -> list[tuple[str, int, int]]:
+@dataclass(frozen=True, slots=True)
+class _LogEntry:
+    """A commit in the log: the position of its last event, its time, and its stream's versions."""
+
+    n: int
+    time_ms: int
+    stream: str
+    first: int
+    last: int
+
+    @classmethod
+    def of(cls, entry: Any) -> _LogEntry:
+        identity, fields = entry
+        n, _, time_ms = identity.partition(b"-")
+        stream = fields[1].decode("utf-8", "surrogatepass")
+        return cls(int(n), int(time_ms), stream, int(fields[3]), int(fields[5]))
+
+    def time_at(self, n: int) -> int | None:
+        """Give the time of position n, None when the commit that holds it is not this one."""
+        return self.time_ms if self.n - (self.last - self.first) <= n <= self.n else None
+
+
+def _same_event(place: int, entry: _LogEntry) -> bool:
+    """Tell whether a reader that came this far read what is there now, as far as both know their times."""
+    seen, there = getattr(place, "time_ms", None), entry.time_at(place)
+    return seen is None or there is None or seen == there
+
+
+def _spans(entries: Sequence[_LogEntry], first_n: int, count: int) -> list[tuple[str, int, int]]:
     """Give the (stream, first version, last version) of log entries, cut to `count` events from position `first_n`."""
     spans: list[tuple[str, int, int]] = []
     left = count
-    for identity, fields in entries:
-        n = int(identity[: identity.index(b"-")])
-        stream, first, last = fields[1].decode("utf-8", "surrogatepass"), int(fields[3]), int(fields[5])
-        first = max(first, last - (n - first_n))
-        last = min(last, first + left - 1)
-        spans.append((stream, first, last))
-        left -= last - first + 1
+    for entry in entries:
         if left <= 0:
             break
+        if entry.n < first_n:
+            continue
+        first = max(entry.first, entry.last - (entry.n - first_n))
+        last = min(entry.last, first + left - 1)
+        spans.append((entry.stream, first, last))
+        left -= last - first + 1
     return spans

@@ -90,9 +90,26 @@ class StreamStore(Protocol):
         ...
 
 
+class Place(int):
+    """How far a reader has come in a partition: n, with the time of the event there, by which a lost tail shows.
+
+    A log that lost its tail and has grown again has other events at the same positions; a plain number cannot tell.
+    """
+
+    time_ms: int | None
+
+    def __new__(cls, n: int, time_ms: int | None = None) -> Place:
+        """Make one; without a time it is just a number."""
+        made = super().__new__(cls, n)
+        made.time_ms = time_ms
+        return made
+
+
 def next_cursor(after: Cursor, seen: Sequence[Recorded]) -> dict[int, int]:
-    """Give the cursor behind some events."""
+    """Give the cursor behind some events; it notices a lost tail as long as it is not turned into plain numbers."""
     cursor = dict(after)
     for item in seen:
-        cursor[item.position.partition] = max(cursor.get(item.position.partition, 0), item.position.n)
+        partition, n = item.position.partition, item.position.n
+        if n > cursor.get(partition, 0):
+            cursor[partition] = Place(n, item.time_ms)
     return cursor

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from eventstore.connection import Connection, connect
-from eventstore.errors import EventStoreError, StoreRefused, StoreUnavailable, WrongExpectedVersion
+from eventstore.errors import EventStoreError, LogTruncated, StoreRefused, StoreUnavailable, WrongExpectedVersion
 from eventstore.event import Event
 from eventstore.keys import Keyspace
 from eventstore.redis_store import RedisStreamStore
+from eventstore.store import next_cursor
 from tests.conftest import Server
 from tests.integration.proxy import LossyProxy
 
@@ -158,3 +159,21 @@ def test_what_was_acknowledged_with_always_survives_kill_9(private_server: Serve
     for done in acknowledged:
         assert store.read(done.stream, after=done.last_version - 1, limit=1)[0].position == done.position
     assert [p.position.n for p in store.read_all(partition=0)] == list(range(1, store.head(0) + 1))
+
+
+def test_a_reader_is_told_that_the_log_was_lost_and_has_grown_past_it_again(private_server: Server) -> None:
+    connection = private_server.connect()
+    store = RedisStreamStore(connection, Keyspace("g", 1))
+    for count in (2, 3, 2):
+        store.append("s", [Event("Old", i) for i in range(count)])
+    early = next_cursor({}, store.read_all(limit=4))  # it ends in the middle of a commit
+    whole = next_cursor(early, store.read_all(after=early))
+    assert (early, whole, store.tail(after=whole, block_ms=10)) == ({0: 4}, {0: 7}, [])
+    connection.command(b"FLUSHALL")
+    threading.Event().wait(0.01)  # a server that lost its tail is not back within the same millisecond
+    for _ in range(9):
+        store.append("s", [Event("New")])
+    for place in (early, whole):
+        with pytest.raises(LogTruncated):
+            store.read_all(after=place)
+    assert len(store.read_all(after={0: 7})) == 2
