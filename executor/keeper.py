@@ -128,9 +128,11 @@ class Keeper:
         limit = held.job.step.timeouts.heartbeat_ms
         if limit and not held.over and now - held.heartbeat > limit:
             held.over = True
-            self._tell(held, f"no heartbeat for {limit} ms")
-            if self._overdue is not None:
-                self._overdue.silent(held.job, limit)
+            try:
+                if self._overdue is not None:  # first: a component that is told may return at once
+                    self._overdue.silent(held.job, limit)
+            finally:
+                self._tell(held, f"no heartbeat for {limit} ms")
         if held.told and not held.stuck and now - held.told > STUCK_MS:
             held.stuck = True
             if self._overdue is not None:
