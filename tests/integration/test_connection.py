@@ -126,7 +126,7 @@ def serve(raw: socket.socket, context: ssl.SSLContext, port: int) -> None:
 
 
 def test_a_cluster_runs_workflows_with_every_script_in_one_slot(start) -> None:  # type: ignore[no-untyped-def]
-    port = start("--cluster-enabled", "yes", "--appendonly", "yes")
+    port = start("--cluster-enabled", "yes", "--cluster-port", str(free_port()), "--appendonly", "yes")
     plain = f"redis://127.0.0.1:{port}"
     wait_for(lambda: answers(plain))
     admin = connect(plain)
