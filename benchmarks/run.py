@@ -102,7 +102,7 @@ def patiently(command: list[str], environment: dict[str, str]) -> str:
         done = subprocess.run(command, cwd=HERE, env=environment, capture_output=True, text=True, timeout=900)
         if done.returncode == 0:
             return done.stdout.splitlines()[-1]
-        reason = next((x for x in reversed(done.stderr.splitlines()) if "Error" in x), "no reason")
+        reason = next((x for x in done.stderr.splitlines() if x.startswith("celery.exceptions")), "no reason")
         print(f"  not counted, run again: {reason}", flush=True)
     raise SystemExit(f"failed five times: {done.stderr[-2000:]}")
 
