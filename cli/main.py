@@ -10,12 +10,14 @@ from pydantic import ValidationError
 
 from cli.commands.inspect import doctor, runs
 from cli.commands.run import run, validate
+from cli.commands.schedules import schedules
 from cli.commands.work import dev, worker
+from cli.commands.workflows import workflows
 from eventstore.errors import EventStoreError
 from executor.journal import PayloadOverLimit
 from executor.sessions import BrokenHistory, RunNotFound
 from openagents_json.components.errors import ComponentError
-from openagents_json.engine import DocumentUnreadable
+from openagents_json.engine import ConcurrencyLimitReached, DocumentUnreadable
 from openagents_json.workflow.commands import Rejected
 from openagents_json.workflow.errors import WorkflowError
 from openagents_json.workflow.events import UnknownEvent
@@ -26,6 +28,7 @@ EXPECTED = (
     BrokenHistory,
     RunNotFound,
     ComponentError,
+    ConcurrencyLimitReached,
     DocumentUnreadable,
     Rejected,
     UnknownEvent,
@@ -52,7 +55,7 @@ def completion(shell: str) -> None:
     click.echo(kind(cli, {}, "openagents", "_OPENAGENTS_COMPLETE").source())
 
 
-for command in (run, validate, dev, worker, runs, doctor):
+for command in (run, validate, dev, worker, runs, workflows, schedules, doctor):
     cli.add_command(command)
 
 

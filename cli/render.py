@@ -48,6 +48,14 @@ def status(text: str) -> str:
     return f"[{COLOURS[text]}]{text}[/]" if text in COLOURS else text
 
 
+def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> Table:
+    """Give a table of texts."""
+    made = Table(*header)
+    for row in rows:
+        made.add_row(*row)
+    return made
+
+
 def runs_table(runs: Iterable[RunInfo]) -> Table:
     """Give a table of runs."""
     table = Table("run", "workflow", "status", "events", "started (UTC)")

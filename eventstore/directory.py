@@ -19,6 +19,8 @@ class Directory:
         keys: Keyspace = store.keys
         self._workers = f"{keys.prefix}:workers".encode()
         self._specs = f"{keys.prefix}:registry:components".encode()
+        self._workflows = f"{keys.prefix}:registry:workflows".encode()
+        self._aliases = f"{keys.prefix}:registry:aliases".encode()
 
     def beat(self, worker: str, info: Mapping[str, Any], now_ms: int) -> None:
         """Say that a process is alive; `info` is what `openagents doctor` shows of it."""
@@ -37,6 +39,34 @@ class Directory:
         if dead:
             self._store.call([PlainCall((b"HDEL", self._workers, *dead))])
         return {name: info for name, info in everyone.items() if now_ms - info["seen_ms"] <= max_age_ms}
+
+    def add_workflow(self, name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+        """Publish a workflow as "id@version", once; gives the entry that is there."""
+        calls = [
+            PlainCall((b"HSETNX", self._workflows, name, codec.encode(entry))),
+            PlainCall((b"HGET", self._workflows, name)),
+        ]
+        found: dict[str, Any] = codec.decode(self._store.call(calls)[1])
+        return found
+
+    def workflows(self) -> dict[str, dict[str, Any]]:
+        """Give the published workflows, by "id@version"."""
+        return self._all(self._workflows)
+
+    def set_alias(self, name: str, entry: Mapping[str, Any] | None) -> None:
+        """Let "id@alias" mean something, or nothing any more."""
+        if entry is None:
+            self._store.call([PlainCall((b"HDEL", self._aliases, name))])
+        else:
+            self._store.call([PlainCall((b"HSET", self._aliases, name, codec.encode(entry)))])
+
+    def aliases(self) -> dict[str, dict[str, Any]]:
+        """Give what aliases mean, by "id@alias"."""
+        return self._all(self._aliases)
+
+    def _all(self, key: bytes) -> dict[str, dict[str, Any]]:
+        reply = self._store.call([PlainCall((b"HGETALL", key))])[0]
+        return {name.decode(): codec.decode(data) for name, data in _pairs(reply).items()}
 
     def publish(self, specs: Mapping[str, Any]) -> None:
         """Publish component specs, by "name@version"; later ones replace earlier ones."""

@@ -7,6 +7,9 @@
 <prefix>:{<p>}:head:<stream> hash    v version, lc last commit id; runs have more, see lua/runs_common.lua
 <prefix>:{<p>}:checkpoints   hash    consumer -> n
 <prefix>:{<p>}:due, ready:<queue>, view:<name>, blob:<sha>   see lua/runs_common.lua
+<prefix>:{<p>}:gate:<kind>:<key>, line:<kind>:<key>          see lua/gate.lua
+<prefix>:{<p>}:schedule:<name>, view:schedules               see lua/schedule.lua
+<prefix>:{<p>}:emit:<run>    stream  what components show while they run; expires
 <prefix>:store               hash    layout, partitions, run_id of the server last seen
 <prefix>:def:<hash>          string  immutable definitions
 """
@@ -83,6 +86,22 @@ class Keyspace:
     def blob(self, partition: int, sha: str) -> bytes:
         """Name a payload that is stored beside the log."""
         return self._key(partition, f"blob:{sha}")
+
+    def gate(self, partition: int, name: str) -> bytes:
+        """Name the state of a lock, rate or debounce."""
+        return self._key(partition, f"gate:{name}")
+
+    def line(self, partition: int, name: str) -> bytes:
+        """Name the line before a lock."""
+        return self._key(partition, f"line:{name}")
+
+    def schedule(self, name: str) -> bytes:
+        """Name a schedule."""
+        return self._key(self.partition_of(name), f"schedule:{name}")
+
+    def output(self, run: str) -> bytes:
+        """Name the side stream of what the components of a run emit."""
+        return self._key(self.partition_of(run), f"emit:{run}")
 
     def definition(self, digest: str) -> bytes:
         """Name a definition."""

@@ -12,7 +12,7 @@ from executor.sessions import Session
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow.changes import Changes, changes
 from openagents_json.workflow.decide import Decision, decision
-from openagents_json.workflow.turn import RUN
+from openagents_json.workflow.turn import RUN, ChildId
 from openagents_json.workflow.types import Json
 
 
@@ -38,15 +38,18 @@ def build(
     wish: ClaimWish | None = None,
     limits: Limits,
     settle: bool = False,
+    child: ChildId,
+    drop: Sequence[str] = (),
 ) -> Built | None:
     """Decide on a session and build the commit; None when nothing happens.
 
-    Payloads over the limit become failures of their step. Raises Rejected.
+    `drop` are due members that are settled with this, whatever is decided; `child` names child runs. Payloads over the
+    limit become failures of their step. Raises Rejected.
     """
     refused: dict[str, dict[str, Json]] = {}
     while True:
-        made = decision(session.plan, session.state, command, refused)
-        if not made.events and not settle:
+        made = decision(session.plan, session.state, command, refused, child)
+        if not made.events and not settle and not drop:
             return None
         try:
             encoded = encode(made.events, limits)
@@ -70,7 +73,9 @@ def build(
         guard=guard,
         claim=wish,
         blobs=encoded.blobs,
-        options=_options(session, moved, final, settle or isinstance(command, cmd.Advance)),
+        options=_options(
+            session, moved, final, settle or isinstance(command, cmd.Advance), drop, unfinished=made.unfinished
+        ),
     )
     return Built(commit, made, moved, _opens(session, moved))
 
@@ -96,15 +101,17 @@ def _opens(session: Session, moved: Changes) -> dict[str, int]:
         opens[opened.queue] = opens.get(opened.queue, 0) + 1
     for reopened in moved.reopened:
         if not reopened.delay_ms:
-            queue = session.plan.steps[reopened.step].queue
+            queue = session.plan.of(reopened.step).queue
             opens[queue] = opens.get(queue, 0) + 1
     for step in moved.unpark:
-        queue = session.plan.steps[step].queue
+        queue = session.plan.of(step).queue
         opens[queue] = opens.get(queue, 0) + 1
     return opens
 
 
-def _options(session: Session, moved: Changes, final: set[str], settle: bool) -> dict[str, Any]:
+def _options(
+    session: Session, moved: Changes, final: set[str], settle: bool, drop: Sequence[str], *, unfinished: bool
+) -> dict[str, Any]:
     options: dict[str, Any] = {}
     if moved.status:
         options["st"] = moved.status
@@ -121,10 +128,23 @@ def _options(session: Session, moved: Changes, final: set[str], settle: bool) ->
     for name, steps in (("shut", shut), ("park", moved.park), ("unpark", moved.unpark)):
         if steps:
             options[name] = list(steps)
-    if moved.timers:
-        options["timers"] = [[f"{kind}|{session.run}", delay] for kind, delay in moved.timers]
-    if moved.untimers:
-        options["untimers"] = [f"{kind}|{session.run}" for kind in moved.untimers]
     if settle:
         options["settle"] = True
+    return options | _due_options(session, moved, drop, unfinished=unfinished)
+
+
+def _due_options(session: Session, moved: Changes, drop: Sequence[str], *, unfinished: bool) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    timers = [[_member(kind, session.run, step), delay, at] for kind, step, delay, at in moved.timers]
+    untimers = [*drop, *(_member(kind, session.run, step) for kind, step in moved.untimers)]
+    if unfinished:
+        timers.append([_member("w", session.run, ""), 0, 0])
+    if timers:
+        options["timers"] = timers
+    if untimers:
+        options["untimers"] = untimers
     return options
+
+
+def _member(kind: str, run: str, step: str) -> str:
+    return f"{kind}|{run}|{step}" if step else f"{kind}|{run}"

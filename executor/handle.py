@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from eventstore.errors import EventStoreError
 from eventstore.run_model import Code, Committed
@@ -16,11 +18,27 @@ from executor.ringing import Ringer
 from executor.sessions import Session, Sessions
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow import events as ev
+from openagents_json.workflow.evolve import evolve_all
 from openagents_json.workflow.plan import Plan
-from openagents_json.workflow.state import evolve_all, initial
+from openagents_json.workflow.state import initial
+from openagents_json.workflow.turn import ChildId
 from openagents_json.workflow.types import Json
 
 TRIES = 200
+
+
+def _nobody(_run: str, _delay_ms: int) -> None:
+    """Hear that something will be due soon: in a process without a relay, nobody does."""
+
+
+def child_ids(partitions: int) -> ChildId:
+    """Give the naming of child runs in a store: the same name gives the same id, in any partition."""
+
+    def child(name: str) -> str:
+        digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+        return f"{int(digest[:8], 16) % partitions}-{digest[8:34]}"
+
+    return child
 
 
 class TooContended(EventStoreError):
@@ -48,6 +66,7 @@ class Start:
     inputs: Mapping[str, Json]
     commit_id: str = ""
     labels: Mapping[str, str] | None = None
+    parent: Mapping[str, Json] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +92,8 @@ class Handler:
     ) -> None:
         self.store, self.sessions, self.definitions, self.ringer = store, sessions, definitions, ringer
         self.commit_id, self.limits = commit_id, limits
+        self.expect: Callable[[str, int], None] = _nobody
+        self.child_id = child_ids(store.keys.partitions)
 
     def start(self, starts: Sequence[Start], *, actor: str) -> list[Handled]:
         """Start runs in one round trip; one that the same commit id started before is answered unchanged.
@@ -94,8 +115,9 @@ class Handler:
         return handled
 
     def _first(self, session: Session, start: Start, actor: str) -> Built:
-        command = cmd.StartRun(start.run, start.inputs, start.labels)
-        built = build(session, command, start.commit_id or self.commit_id(), actor=actor, limits=self.limits)
+        command = cmd.StartRun(start.run, start.inputs, start.labels, start.parent)
+        commit_id = start.commit_id or self.commit_id()
+        built = build(session, command, commit_id, actor=actor, limits=self.limits, child=self.child_id)
         if built is None:
             raise RunExists(start.run)
         options = {**built.commit.options, "wf": start.plan.id, "def": start.plan.hash}
@@ -110,32 +132,35 @@ class Handler:
         cause: str = "",
         guard: tuple[str, str] | None = None,
         settle: bool = False,
+        drop: Sequence[str] = (),
     ) -> Handled:
         """Carry out a command on a run.
 
         `guard` names a step and the fence that must have expired; `settle` tells that the decision covers all that the
-        state implies. Raises RunNotFound, Rejected and TooContended.
+        state implies; `drop` are due members that are settled with it, whatever is decided.
+
+        Raises RunNotFound, Rejected and TooContended.
         """
         session = self.sessions.get(run) or self.sessions.load(run)
         commit_id = self.commit_id()
+        make = partial(
+            build,
+            actor=actor,
+            cause=cause,
+            guard=guard,
+            limits=self.limits,
+            settle=settle,
+            child=self.child_id,
+            drop=drop,
+        )
         fresh = False
         for _ in range(TRIES):
             try:
-                built = build(
-                    session,
-                    command,
-                    commit_id,
-                    actor=actor,
-                    cause=cause,
-                    guard=guard,
-                    limits=self.limits,
-                    settle=settle,
-                )
+                built = make(session, command, commit_id)
             except cmd.Rejected:
                 if fresh:
                     raise
-                session, fresh = self.sessions.load(run), True
-                continue
+                built = None
             if built is None:
                 if fresh:
                     return Handled(session, changed=False)
@@ -164,6 +189,9 @@ class Handler:
         self, session: Session, built: Built, reply: Committed, started: Sequence[ev.StepStarted] = ()
     ) -> Session:
         """Give the session after a commit that was carried out as it was built, with the claims it made."""
+        for _, _, delay, at in built.changes.timers:
+            if not at:
+                self.expect(session.run, delay)
         if reply.version == session.version:
             return session
         state = evolve_all(built.decision.state, started)

@@ -18,6 +18,12 @@ CLOSED = frozenset({"completed", "failed", "cancelled"})
 CLOSING = frozenset({"RunCompleted", "RunFailed", "RunCancelled"})
 OUTCOMES = frozenset({"StepCompleted", "StepFailed", "StepTimedOut", "StepLeaseLost", "StepReleased"})
 
+MESSAGES = frozenset("cpu")
+"""Due members of messages to other runs and keys, which a closed run may still have to send."""
+
+WAKES = frozenset("wktngcR")
+"""Due members that wake a run, or stand for something from outside that will."""
+
 BETWEEN = frozenset({"total", "schedule_to_start"})
 """Limits that may end a step between two attempts."""
 
@@ -114,8 +120,8 @@ def _attempts(run: str, history: Sequence[Recorded], findings: _Findings) -> Non
     for item in history:
         data = item.data if isinstance(item.data, dict) else {}
         step, attempt = str(data.get("step")), int(data.get("attempt", 0))
-        if item.type == "StepScheduled":
-            scheduled.add(step)
+        if item.type in ("StepScheduled", "CompensationScheduled"):
+            scheduled.add(step if item.type == "StepScheduled" else str(data.get("compensation")))
         elif item.type == "StepStarted":
             fence = _start(run, (step, attempt), int(data["fence"]), scheduled, started, fence, findings)
         elif item.type in OUTCOMES and attempt and not (ended[step, attempt] and data.get("kind") in BETWEEN):
@@ -154,7 +160,7 @@ def _closing(run: str, head: RunHead, history: Sequence[Recorded], view: Partiti
     if closings and (len(closings) > 1 or closings[0] != len(history)):
         findings.add(4, run, f"closing events at versions {closings} of {len(history)}")
     if head.status in CLOSED:
-        left = sorted(m for m in view.due if m[2:].partition("|")[0] == run)
+        left = sorted(m for m in view.due if m[2:].partition("|")[0] == run and m[0] not in MESSAGES)
         left += sorted(key for members in view.ready.values() for key in members if key.partition("|")[0] == run)
         if left or head.steps:
             findings.add(4, run, f"closed, but these are left: {left[:5]} {sorted(head.steps)[:5]}")
@@ -164,16 +170,17 @@ def _places(run: str, head: RunHead, view: PartitionView, findings: _Findings) -
     if head.status in CLOSED:
         return
     missing = f"w|{run}" in view.due
-    awake = missing or f"k|{run}" in view.due or head.status == "paused"
+    own = {m for m in view.due if m[0] in WAKES and m[2:].partition("|")[0] == run}
+    awake = bool(own - {f"R|{run}"}) or head.status == "paused"
     for step, record in head.steps.items():
         key = f"{run}|{step}"
         ready = key in view.ready.get(record.queue, frozenset())
-        leased, waits = f"l|{key}" in view.due, f"r|{key}" in view.due
+        leased, waits = f"l|{key}" in view.due, f"r|{key}" in view.due or f"g|{key}" in view.due
         places = [name for name, there in (("ready", ready), ("lease", leased), ("wait", waits)) if there]
         awake = awake or bool(places)
         if bool(record.fence) != leased:
             findings.add(5, run, f"step {step}: the record and the lease in due differ")
-        if len(places) > 1 or (not places and not missing and head.status == "running"):
+        if len(places) > 1 or (not places and not missing and head.status in ("running", "failing")):
             findings.add(5, run, f"step {step} is in {places or 'no place'}")
     if not awake:
         findings.add(5, run, f"{head.status}, and nothing will wake it up")

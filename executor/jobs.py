@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from eventstore.run_model import Claimed, Lease
 from executor.sessions import BrokenHistory, RunNotFound, Session, Sessions
@@ -32,6 +32,7 @@ class Job:
     workflow: str
     inputs: Mapping[str, Json]
     execution: int
+    fences: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def component(self) -> str:
@@ -57,8 +58,8 @@ def job_of(session: Session, lease: Lease) -> Job | None:
     step = session.state.steps.get(lease.step)
     if step is None or step.fence != lease.fence:
         return None
-    plan = session.plan.steps[lease.step]
-    return Job(lease, plan, session.state.workflow, step.inputs, lease.attempt - step.unbegun)
+    plan = session.plan.of(lease.step)
+    return Job(lease, plan, session.state.workflow, step.inputs, lease.attempt - step.unbegun, step.gates or {})
 
 
 def jobs_of(sessions: Sessions, claimed: Sequence[Claimed]) -> list[Job]:

@@ -20,6 +20,9 @@ from openagents_json.workflow import events as ev
 _PAYLOADS = {
     "RunStarted": ("inputs",),
     "StepScheduled": ("inputs",),
+    "CompensationScheduled": ("inputs",),
+    "SignalReceived": ("payload",),
+    "RunFailing": ("error",),
     "StepCompleted": ("output", "outputs", "sets"),
     "StepFailed": ("output", "error"),
     "StepTimedOut": ("output",),

@@ -84,6 +84,7 @@ class Recorder:
             leases=[x.job.lease for x in known],
             wish=claim,
             limits=handler.limits,
+            child=handler.child_id,
         )
         return _Part(session, tuple(known), built) if built else None
 

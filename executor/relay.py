@@ -10,12 +10,16 @@ import hashlib
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from eventstore.errors import EventStoreError
 from eventstore.run_model import DueMember, DueReply
 from eventstore.run_store import RunStore
+from executor.children import Children
 from executor.clock import Clock
+from executor.gates import Gatekeeper
 from executor.handle import Handled, Handler
+from executor.schedules import Timetable
 from executor.sessions import BrokenHistory, RunNotFound
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow.events import UnknownEvent
@@ -37,6 +41,15 @@ def owned(partitions: int, me: str, members: Sequence[str]) -> list[int]:
     return [p for p in range(partitions) if max(everyone, key=lambda m: weight(m, p)) == me]
 
 
+@dataclass(frozen=True, slots=True)
+class Across:
+    """Who looks after what concerns more than one run."""
+
+    children: Children
+    gatekeeper: Gatekeeper
+    timetable: Timetable
+
+
 class Relay:
     """One thread that moves what is due."""
 
@@ -48,8 +61,10 @@ class Relay:
         worker: str,
         queues: Sequence[str],
         members: Callable[[], Sequence[str]],
+        across: Across,
     ) -> None:
         self._store, self._handler, self._clock, self._worker = store, handler, clock, worker
+        self._children, self._gatekeeper, self._timetable = across.children, across.gatekeeper, across.timetable
         self._queues, self._members = queues, members
         self._stop, self._poke = threading.Event(), threading.Event()
         self._soon: dict[int, float] = {}
@@ -158,8 +173,29 @@ class Relay:
                 return handle(member.run, cmd.CancelRun(force=True), actor=actor)
             case "w":
                 return handle(member.run, cmd.Advance(), actor=actor, settle=True)
+            case "t":
+                step, _, number = member.step.rpartition("|")
+                return handle(member.run, cmd.FireTimer(step, int(number)), actor=actor, drop=[member.member])
+            case _:
+                self._across(member, actor)
+                return None
+
+    def _across(self, member: DueMember, actor: str) -> None:
+        """Act on what concerns more than one run."""
+        match member.kind:
+            case "c":
+                self._children.look_after(member.run, member.step, actor=actor)
+            case "p":
+                self._children.tell_parent(member.run, actor=actor)
+            case "g":
+                self._gatekeeper.let_in(member.run, member.step, actor=actor)
+            case "u":
+                self._gatekeeper.give_back(member.run, member.step, actor=actor)
+            case "s":
+                self._timetable.fire(member.run, actor=actor)
+            case "n":  # only a signal wakes it
+                pass
             case _:
                 log.error(
                     "run %s: due member %s is of a kind that this version does not know", member.run, member.member
                 )
-                return None

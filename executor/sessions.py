@@ -16,8 +16,9 @@ from eventstore.run_store import RunStore
 from executor.definitions import Definitions
 from executor.journal import decode_all
 from openagents_json.workflow import events as ev
+from openagents_json.workflow.evolve import evolve_all
 from openagents_json.workflow.plan import Plan
-from openagents_json.workflow.state import RunState, evolve_all, initial
+from openagents_json.workflow.state import RunState, initial
 
 
 @dataclass(frozen=True, slots=True)

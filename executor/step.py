@@ -30,6 +30,7 @@ class Execution:
     keeper: Keeper
     clock: Clock
     secrets: Secrets
+    emit: Callable[[str, str, int, Any], None]
 
     def run(self, job: Job) -> cmd.Outcome:
         """Run a synchronous component on the calling thread."""
@@ -121,6 +122,8 @@ class Execution:
             token=token,
             now_ms=self.clock.now_ms,
             on_heartbeat=lambda _details: self.keeper.heartbeat(lease),
+            on_emit=lambda value: self.emit(lease.run, lease.step, lease.attempt, value),
+            fences=job.fences,
         )
         return context, token
 

@@ -12,6 +12,7 @@ from openagents_json.workflow import state as st
 from openagents_json.workflow.changes import Changes, changes
 from openagents_json.workflow.compile import compile_plan
 from openagents_json.workflow.decide import decision
+from openagents_json.workflow.evolve import evolve
 from openagents_json.workflow.plan import Plan
 from openagents_json.workflow.validation import validate
 
@@ -38,7 +39,7 @@ class Simulation:
         made = decision(self.plan, self.state, command)
         moved = changes(self.plan, self.state, made.events, made.state)
         for event in made.events:
-            after = st.evolve(self.state, ev.from_data(ev.type_name(event), ev.to_data(event)))
+            after = evolve(self.state, ev.from_data(ev.type_name(event), ev.to_data(event)))
             assert after is not self.state, f"{event} does not apply to {self.state}"
             self.state = after
             self.history.append(event)
@@ -50,7 +51,7 @@ class Simulation:
         """Store the facts of a command without its decision: what a worker leaves that others overtook."""
         made = decision(self.plan, self.state, command)
         for event in made.events[: made.facts]:
-            self.state = st.evolve(self.state, event)
+            self.state = evolve(self.state, event)
             self.history.append(event)
 
     def _index(self, moved: Changes) -> None:
@@ -71,7 +72,7 @@ class Simulation:
         del self.claimable[step]
         self.fence += 1
         event = ev.StepStarted(step, self.state.steps[step].attempt + 1, str(self.fence), "w")
-        after = st.evolve(self.state, event)
+        after = evolve(self.state, event)
         assert after is not self.state
         self.state = after
         self.history.append(event)

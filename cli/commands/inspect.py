@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 
-from cli.commands.run import progress
+from cli.commands.run import parse_payload, progress
 from cli.options import Target, target_options
 from cli.render import console, history_table, print_json, print_line, runs_table, show
 from openagents_json.engine.diagnosis import diagnose
@@ -71,11 +73,12 @@ def watch(target: Target, run: str) -> None:
 @click.argument("run")
 @click.option("--reason", default="", help="Why; it is kept in the history.")
 @click.option("--force", is_flag=True, help="Do not wait for steps under way.")
+@click.option("--compensate/--no-compensate", default=True, show_default=True, help="Undo completed steps.")
 @target_options
-def cancel(target: Target, run: str, reason: str, force: bool) -> None:
-    """Ask a run to end."""
+def cancel(target: Target, run: str, reason: str, force: bool, compensate: bool) -> None:
+    """Ask a run to end; what its completed steps did is compensated where the document says how."""
     with target.engine() as engine:
-        engine.cancel(run, reason, force=force)
+        engine.cancel(run, reason, force=force, compensate=compensate)
         _tell(target, run, engine.state(run).status)
 
 
@@ -99,6 +102,57 @@ def resume(target: Target, run: str, reason: str) -> None:
     with target.engine() as engine:
         engine.resume(run, reason)
         _tell(target, run, engine.state(run).status)
+
+
+@runs.command()
+@click.argument("run")
+@click.argument("name")
+@click.option("--payload", help="JSON, or else text.")
+@click.option("--payload-file", metavar="FILE", help="A file with the payload as JSON.")
+@click.option("--key", help="The key that the waiting step names.")
+@click.option("--by", default="", help="Who sends it.  [default: cli]")
+@click.option("--reason", default="", help="Why; it is kept in the history.")
+@click.option("--idempotency-key", help="With the same key, the signal counts only once.")
+@target_options
+def signal(
+    target: Target,
+    run: str,
+    name: str,
+    payload: str | None,
+    payload_file: str | None,
+    key: str | None,
+    by: str,
+    reason: str,
+    idempotency_key: str | None,
+) -> None:
+    """Send a run a signal; it is kept until a step takes it."""
+    value = parse_payload(payload, payload_file)
+    with target.engine() as engine:
+        engine.signal(run, name, value, key=key, by=by, reason=reason, idempotency_key=idempotency_key)
+        _tell(target, run, engine.state(run).status)
+
+
+@runs.command()
+@click.argument("run")
+@target_options
+def output(target: Target, run: str) -> None:
+    """Follow what the components of a run show while they run, such as progress or tokens, until it ends.
+
+    With --json, a line of JSON for each; otherwise texts are printed one after the other.
+    """
+    after = "0-0"
+    with target.engine() as engine:
+        closed = False
+        while not closed:
+            closed = engine.state(run).status in ("completed", "failed", "cancelled")
+            for item in engine.emitted(run, after=after, block_ms=0 if closed else 500):
+                after = item.id
+                if target.as_json:
+                    print_line(item)
+                else:
+                    click.echo(item.value if isinstance(item.value, str) else json.dumps(item.value), nl=False)
+        if not target.as_json:
+            click.echo()
 
 
 def _tell(target: Target, run: str, status: str) -> None:

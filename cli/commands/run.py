@@ -40,8 +40,21 @@ def parse_inputs(pairs: tuple[str, ...], file: str | None) -> dict[str, Any]:
     return inputs
 
 
+def parse_payload(text: str | None, file: str | None) -> Any:
+    """Read a payload: JSON from a file, JSON, or else text."""
+    if file is not None:
+        try:
+            return json.loads(Path(file).read_bytes())
+        except (OSError, ValueError) as error:
+            raise click.BadParameter(f"{file}: {error}", param_hint="--payload-file") from error
+    try:
+        return None if text is None else json.loads(text)
+    except ValueError:
+        return text
+
+
 @click.command()
-@click.argument("file", type=click.Path(dir_okay=False))
+@click.argument("file", metavar="FILE|WORKFLOW", type=click.Path(dir_okay=False))
 @click.option("--input", "-i", "pairs", multiple=True, metavar="NAME=VALUE", help="An input; JSON, or else text.")
 @click.option("--input-file", metavar="FILE", help="A JSON object with inputs.")
 @click.option("--key", help="Idempotency key: the same key gives the same run.")
@@ -59,7 +72,7 @@ def run(
     timeout: float | None,
     workers: int,
 ) -> int:
-    """Run a workflow; progress on stderr, the result as JSON on stdout.
+    """Run a workflow, from its file or a published one; progress on stderr, the result as JSON on stdout.
 
     Exit code: 0 completed, 1 failed, 3 cancelled.
     """

@@ -15,7 +15,7 @@ for i = 2, #ARGV, 3 do
     r.expiry = int(expiry)
     redis.call('HSET', B .. 'head:' .. run, 's:' .. step, pack(r))
     due_add(expiry, 'l|' .. run .. '|' .. step)
-    out[#out + 1] = h[1] == '1' and 2 or 1
+    out[#out + 1] = h[1] == '1' and not string.find(step, '~', 1, true) and 2 or 1 -- what undoes goes on
   end
 end
 return out

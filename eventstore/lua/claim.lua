@@ -13,7 +13,7 @@ for _, key in ipairs(scan) do
   local HEAD, STREAM = B .. 'head:' .. run, B .. 'run:' .. run
   local h = redis.call('HMGET', HEAD, 'st', 'v', 'f', 's:' .. step)
   redis.call('ZREM', KEYS[4], key)
-  if h[1] == 'running' and h[4] then
+  if OPEN[h[1]] and h[4] then
     local r = parse(h[4])
     if r.fence == '' then
       local fence = next_fence(h[3])

@@ -4,7 +4,7 @@
 -- Options: mode new|cas|fact, v and lc (what the caller folded), nf (leading events that are facts),
 --   facts {{step, fence, final 0|1}..}, guard {step, fence} (its lease must have run out), st, can, def, wf,
 --   open {{step, queue, prio, stc, delay, sts, total, event index}..}, reopen {{step, delay, sts, stc}..},
---   shut {step..}, park/unpark {step..}, timers {{member, delay}..}, untimers {member..}, settle,
+--   shut {step..}, park/unpark {step..}, timers {{member, delay, time or 0}..}, untimers {member..}, settle,
 --   claim {worker, lease ms, at most, queue}
 -- Replies {code, version, n, ms, ...}: 1 done {claims}; 2 duplicate {missed}; 3 facts done, decision dropped {missed};
 --   -1 conflict {missed}; -2 ahead; -3 fenced {steps}; -4 unknown run; -6 exists; -8 lease held; -10 diverged
@@ -190,7 +190,7 @@ if not facts_only then
       if r.fence == '' then ready_add(r.queue, r.prio, key) end
     end
   end
-  for _, t in ipairs(o.timers or {}) do due_add(NOW + t[2], t[1]) end
+  for _, t in ipairs(o.timers or {}) do due_add(t[3] > 0 and t[3] or NOW + t[2], t[1]) end
   for _, name in ipairs({ 'st', 'can', 'def', 'wf' }) do
     if o[name] then
       set[#set + 1] = name

@@ -6,11 +6,12 @@
 -- Replies {ms, ms to the next member or -1, {member, kind, fence}.., {ready, age ms of the oldest or -1}.. per queue,
 --   queues to which a retry moved}
 local items = redis.call('ZRANGE', KEYS[2], '-inf', int(NOW), 'BYSCORE', 'LIMIT', 0, ARGV[1])
+local RECORDED = { l = true, r = true, q = true, T = true } -- members of steps that have a record in the head
 local out, report, moved = {}, {}, {}
 for _, m in ipairs(items) do
   local kind, key = string.sub(m, 1, 1), string.sub(m, 3)
   local cut = string.find(key, '|', 1, true)
-  if cut then
+  if cut and RECORDED[kind] then
     local run, step = string.sub(key, 1, cut - 1), string.sub(key, cut + 1)
     local h = redis.call('HMGET', B .. 'head:' .. run, 'st', 's:' .. step)
     local r = h[2] and parse(h[2])
@@ -18,7 +19,7 @@ for _, m in ipairs(items) do
       redis.call('ZREM', KEYS[2], m)
     elseif kind == 'r' then
       redis.call('ZREM', KEYS[2], m)
-      if h[1] == 'running' then
+      if OPEN[h[1]] then
         ready_add(r.queue, r.prio, key)
         moved[#moved + 1] = r.queue
       end
@@ -30,11 +31,11 @@ for _, m in ipairs(items) do
       out[#out + 1] = { m, why, r.fence }
       due_add(NOW + tonumber(ARGV[2]), m)
     end
-  elseif redis.call('EXISTS', B .. 'head:' .. key) == 0 then
+  elseif redis.call('EXISTS', B .. (kind == 's' and 'schedule:' or 'head:') .. (cut and string.sub(key, 1, cut - 1) or key)) == 0 then
     redis.call('ZREM', KEYS[2], m)
   else
     out[#out + 1] = { m, kind, '' }
-    due_add(NOW + tonumber(ARGV[2]), m)
+    due_add(NOW + tonumber(ARGV[2]) * (kind == 'c' and 2 or 1), m)
   end
 end
 for i = 3, #ARGV do

@@ -10,7 +10,9 @@
 --   B ready:<queue> zset    <run>|<step>, score = ms - 60000 * priority: what may be claimed now
 --   B view:runs     zset    runs by start time (ms)
 --   B due           zset    ms: l|run|step lease, r|run|step retry, q|run|step schedule-to-start, T|run|step total,
---                           R|run run limit, k|run cancel grace, w|run a decision is missing
+--                           R|run run limit, k|run cancel grace, w|run a decision is missing,
+--                           t|run|step|n timer, n|run|step only a signal wakes it, c|run|step child run to look after,
+--                           g|run[|step] gates to pass, u|run[|step] locks to give back, p|run parent to tell
 -- A step's record: queue|priority|attempt|scheduled version|start-to-close ms|flags|fence|worker|expiry ms|deadline ms
 -- flags: q and T tell that such a member is in due. An empty fence means: nobody holds the step.
 local B = string.sub(KEYS[1], 1, -5)
@@ -18,6 +20,7 @@ local T = redis.call('TIME')
 local NOW = T[1] * 1000 + math.floor(T[2] / 1000)
 local US = T[1] * 1000000 + T[2]
 local function int(x) return string.format('%.0f', x) end -- tostring keeps 14 digits only
+local OPEN = { running = true, failing = true, cancelling = true } -- steps may be claimed
 local RECORD = '^([^|]*)|([^|]*)|(%d+)|(%d+)|(%d+)|([^|]*)|([^|]*)|([^|]*)|(%d+)|(%d+)$'
 local function parse(s)
   local r = {}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from openagents_json.components.errors import CancelledByEngine
@@ -62,7 +62,8 @@ class Context:
     """Injected into components that have a parameter annotated `Context`, or named `context`.
 
     `idempotency_key` is equal for all attempts of a step: pass it on to systems that should act once. `attempt` counts
-    from 1, without the claims that a worker gave back before it began; the history counts those too.
+    from 1, without the claims that a worker gave back before it began; the history counts those too. `fences` are those
+    of the step's locks, by key: a system that keeps the highest it has seen can refuse a holder that is too late.
     """
 
     run_id: str
@@ -74,6 +75,8 @@ class Context:
     token: CancelToken
     now_ms: Callable[[], int]
     on_heartbeat: Callable[[Any], None]
+    on_emit: Callable[[Any], None] = field(default=lambda _value: None)
+    fences: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:
@@ -97,6 +100,13 @@ class Context:
     def remaining_ms(self) -> int | None:
         """Give the time until the deadline, None when there is none."""
         return None if self.deadline_ms is None else max(0, self.deadline_ms - self.now_ms())
+
+    def emit(self, value: Any) -> None:
+        """Show progress or a part of the output, such as a token, to whoever follows the run; it is not recorded.
+
+        `value` is JSON. What is shown may be lost or come twice; what counts is what the component returns.
+        """
+        self.on_emit(value)
 
     def heartbeat(self, details: Any = None) -> None:
         """Say that the attempt is alive.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from eventstore.directory import Directory
+from executor.workflows import UnknownWorkflow, Workflows
 from openagents_json.components.registry import Registry
 from openagents_json.workflow.catalog import ComponentSpec, from_json
 
@@ -12,8 +14,8 @@ from openagents_json.workflow.catalog import ComponentSpec, from_json
 class StoreCatalog:
     """Local components first; the store is asked only for what is not known here."""
 
-    def __init__(self, directory: Directory, local: Registry) -> None:
-        self._directory, self._local = directory, local
+    def __init__(self, directory: Directory, local: Registry, workflows: Workflows) -> None:
+        self._directory, self._local, self._workflows = directory, local, workflows
         self._remote = Registry()
 
     def fresh(self, references: Sequence[str]) -> StoreCatalog:
@@ -34,6 +36,17 @@ class StoreCatalog:
 
     def _known(self, reference: str) -> ComponentSpec | None:
         return self._local.find_own(reference) or self._remote.find(reference)
+
+    def find_workflow(self, reference: str) -> Any:
+        """Give the plan of a published workflow, None when there is none."""
+        try:
+            return self._workflows.resolve(reference)
+        except UnknownWorkflow:
+            return None
+
+    def workflow_names(self) -> Iterable[str]:
+        """Give the names of all published workflows."""
+        return sorted({name.partition("@")[0] for name in self._directory.workflows()})
 
     def names(self) -> Iterable[str]:
         """Give the names of all components."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Protocol
 
 from eventstore import codec
 from eventstore.errors import NotJson
+from openagents_json.workflow.nested import all_steps
 from openagents_json.workflow.types import Json
 
 
@@ -42,6 +44,14 @@ class Loaded:
     components: tuple[str, ...]
 
 
+def is_reference(text: str) -> bool:
+    """Tell whether a text names a published workflow (`id`, `id@range`, `id@alias`) and not a file."""
+    name, found, _ = text.partition("@")
+    if not re.fullmatch(r"[a-zA-Z0-9_-]+", name):
+        return False
+    return bool(found) or not Path(text).exists()
+
+
 def load_document(document: Document) -> Loaded:
     """Get at a document's content.
 
@@ -70,8 +80,7 @@ def _from_file(path: Path) -> Loaded:
 
 
 def _components(content: Any) -> tuple[str, ...]:
-    steps = content.get("steps") if isinstance(content, Mapping) else None
-    if not isinstance(steps, list | tuple):
+    if not isinstance(content, Mapping):
         return ()
-    names = (step.get("component") for step in steps if isinstance(step, Mapping))
-    return tuple(name for name in names if isinstance(name, str))
+    names = (place.step.get("component") for place in all_steps(content))
+    return tuple(dict.fromkeys(name for name in names if isinstance(name, str)))

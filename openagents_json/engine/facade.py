@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from eventstore import codec
+from eventstore.emissions import Emitted
 from eventstore.errors import StoreUnavailable
 from eventstore.inspect import Inspector
 from eventstore.redis_store import RedisStreamStore
@@ -17,12 +18,14 @@ from executor.handle import Start
 from executor.invariants import Violation, confirmed
 from executor.journal import Limits
 from executor.runtime import WorkSettings
+from executor.schedules import Timetable
 from executor.sessions import RunNotFound
 from executor.worker import Worker
+from executor.workflows import Workflows
 from openagents_json.components.registry import Registry
 from openagents_json.engine import opening
 from openagents_json.engine.catalog import StoreCatalog
-from openagents_json.engine.documents import Document, load_document
+from openagents_json.engine.documents import Document, is_reference, load_document
 from openagents_json.engine.views import HistoryEvent, Result, RunInfo, history_event, result_of, run_info
 from openagents_json.engine.wiring import Core, build_worker
 from openagents_json.workflow import commands as cmd
@@ -43,6 +46,14 @@ class WaitTimeout(TimeoutError):
         super().__init__(f"run {run} is still {status} after {seconds:g} s; it goes on, wait again or cancel it")
 
 
+class ConcurrencyLimitReached(RuntimeError):
+    """A run was not let in, because others of its key are under way and its workflow says to reject it then."""
+
+    def __init__(self, run: str, reason: str) -> None:
+        self.run, self.reason = run, reason
+        super().__init__(f"run {run} is rejected: {reason}")
+
+
 class Engine:
     """A store of runs, and, when it has components, the threads that work on them.
 
@@ -53,7 +64,7 @@ class Engine:
         self, core: Core, registry: Registry, *, url: str, actor: str, on_close: Sequence[Callable[[], None]] = ()
     ) -> None:
         self.core, self.registry, self.url, self.actor = core, registry, url, actor
-        self._catalog = StoreCatalog(core.directory, registry)
+        self._catalog = StoreCatalog(core.directory, registry, core.workflows)
         self._on_close = list(on_close)
         self._worker: Worker | None = None
         self._plans: dict[bytes, Plan] = {}
@@ -134,7 +145,8 @@ class Engine:
     ) -> str:
         """Start a run and give its id; the same idempotency key gives the same run, whoever asks.
 
-        Raises InvalidDefinition, InvalidInputs, PayloadOverLimit and EventStoreError.
+        `workflow` is a document, its file, or the reference of a published workflow: `id`, `id@range`, `id@alias`.
+        Raises InvalidDefinition, InvalidInputs, PayloadOverLimit, ConcurrencyLimitReached and EventStoreError.
         """
         return self.start_many([(workflow, inputs or {})], keys=[idempotency_key], labels=labels)[0]
 
@@ -151,10 +163,14 @@ class Engine:
         """
         starts = []
         for (workflow, inputs), key in zip(wanted, keys or [None] * len(wanted), strict=True):
-            plan = self.plan(workflow)
+            plan = self.plan(workflow, seed=key or ulid(self.core.clock.now_ms()))
             run, commit = self._identity(plan, key)
             starts.append(Start(run, plan, codec.normalise(check_inputs(plan, inputs)), commit, labels))
-        self.core.handler.start(starts, actor=self.actor)
+        for handled in self.core.handler.start(starts, actor=self.actor):
+            if handled.session.state.queue and handled.changed:
+                refused = self.core.gatekeeper.arrive(handled.session, actor=self.actor)
+                if refused is not None:
+                    raise ConcurrencyLimitReached(handled.session.run, str(refused.get("message")))
         return [start.run for start in starts]
 
     def run(
@@ -234,12 +250,39 @@ class Engine:
             before = page[-1]
         return found
 
-    def cancel(self, run: str, reason: str = "", *, force: bool = False) -> None:
-        """Ask a run to end; steps under way get a grace period unless forced.
+    def cancel(self, run: str, reason: str = "", *, force: bool = False, compensate: bool = True) -> None:
+        """Ask a run to end; steps under way get a grace period unless forced, then what is done is compensated.
 
         Raises RunNotFound and Rejected.
         """
-        self.core.handler.handle(run, cmd.CancelRun(reason, force), actor=self.actor)
+        self.core.handler.handle(run, cmd.CancelRun(reason, force, compensate), actor=self.actor)
+
+    def signal(
+        self,
+        run: str,
+        name: str,
+        payload: Json = None,
+        *,
+        key: str | None = None,
+        by: str = "",
+        reason: str = "",
+        idempotency_key: str | None = None,
+    ) -> None:
+        """Send a signal to a run, which keeps it until a step takes it; with the same idempotency key only once.
+
+        Raises RunNotFound, PayloadOverLimit and Rejected.
+        """
+        now = self.core.clock.now_ms()
+        known = idempotency_key or ulid(now)
+        command = cmd.SendSignal(name, codec.normalise(payload), key, known, by or self.actor, reason, now)
+        self.core.handler.handle(run, command, actor=by or self.actor)
+
+    def emitted(self, run: str, *, after: str = "0-0", block_ms: int = 0) -> list[Emitted]:
+        """Give what the components of a run showed while they ran, after an entry; it is kept for an hour."""
+        try:
+            return self.core.emissions.read(run, after, block_ms)
+        except StoreUnavailable:
+            return self.core.emissions.read(run, after)
 
     def pause(self, run: str, reason: str = "") -> None:
         """Start nothing more of a run; steps under way finish.
@@ -257,11 +300,14 @@ class Engine:
 
     # -- documents ---------------------------------------------------------------------------------------
 
-    def plan(self, workflow: Document) -> Plan:
+    def plan(self, workflow: Document, *, seed: str = "") -> Plan:
         """Validate and compile a document against the components that are known here and in the store.
 
-        Raises InvalidDefinition.
+        A reference of a published workflow gives its plan; `seed` decides about a canary. Raises InvalidDefinition and
+        UnknownWorkflow.
         """
+        if isinstance(workflow, str) and is_reference(workflow):
+            return self.core.workflows.resolve(workflow, seed)
         loaded = load_document(workflow)
         plan = self._plans.get(loaded.digest)
         if plan is None:
@@ -275,6 +321,27 @@ class Engine:
         """Find every problem of a document."""
         loaded = load_document(workflow)
         return validate(loaded.content, self._catalog.fresh(loaded.components))
+
+    def publish(self, workflow: Document, *, alias: str | None = None) -> str:
+        """Publish a document under its id and version, for others to call by name; gives "id@version".
+
+        With an alias, "id@alias" means this version from now on. Raises InvalidDefinition and VersionExists.
+        """
+        plan = self.plan(workflow)
+        name = self.core.workflows.add(plan, self.core.clock.now_ms(), self.core.store)
+        if alias is not None:
+            self.core.workflows.point(plan.id, alias, plan.version)
+        return name
+
+    @property
+    def schedules(self) -> Timetable:
+        """Give the schedules of the store."""
+        return self.core.timetable
+
+    @property
+    def workflows(self) -> Workflows:
+        """Give the published workflows of the store."""
+        return self.core.workflows
 
     def doctor(self) -> list[Violation]:
         """Check the invariants of the whole store."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from eventstore.event import Recorded
 from executor.sessions import Session
+from openagents_json.workflow.turn import order_key
 from openagents_json.workflow.types import Json
 
 
@@ -41,7 +42,10 @@ class StepInfo:
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """A run as it is now; lists leave the steps out."""
+    """A run as it is now; lists leave the steps out.
+
+    `parent` is the run and the step that started it, `children` the runs that its steps started, by step.
+    """
 
     id: str
     workflow: str
@@ -53,6 +57,9 @@ class RunInfo:
     error: Mapping[str, Json] | None = None
     reason: str = ""
     steps: tuple[StepInfo, ...] = ()
+    parent: Mapping[str, Json] | None = None
+    children: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +88,12 @@ def result_of(session: Session) -> Result:
 
 
 def run_info(session: Session) -> RunInfo:
-    """Give a run with its steps, those in document order that have begun."""
+    """Give a run with its steps, those that have begun, in document order."""
     state = session.state
+    names = sorted(state.steps, key=lambda path: order_key(session.plan, path))
     steps = tuple(
         StepInfo(name, step.status, step.attempt, step.worker, step.inputs, step.output, step.error)
-        for name in session.plan.order
+        for name in names
         if (step := state.steps.get(name)) is not None
     )
     return RunInfo(
@@ -99,6 +107,9 @@ def run_info(session: Session) -> RunInfo:
         state.error,
         state.reason,
         steps,
+        state.parent,
+        {name: state.steps[name].child for name in names if state.steps[name].child},
+        state.labels or {},
     )
 
 

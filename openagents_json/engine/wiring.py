@@ -10,23 +10,30 @@ from importlib.metadata import version
 from eventstore.bell import Bell
 from eventstore.connection import Connection
 from eventstore.directory import Directory
+from eventstore.emissions import Emissions
+from eventstore.gates import Gates
 from eventstore.keys import Keyspace
 from eventstore.preflight import rewrite_after_restart
 from eventstore.run_store import RunStore
+from eventstore.schedule_store import ScheduleStore
+from executor.children import Children
 from executor.clock import Clock, SystemClock, commit_ids, worker_id
 from executor.definitions import Definitions
+from executor.gates import Gatekeeper
 from executor.handle import Handler
 from executor.journal import Limits
 from executor.keeper import Keeper
 from executor.members import Members
 from executor.pace import Pace
-from executor.relay import Relay
+from executor.relay import Across, Relay
 from executor.ringing import Doorbell, NoDoorbell, Ringer
 from executor.runtime import Runtime, WorkSettings
+from executor.schedules import Timetable
 from executor.sessions import Sessions
 from executor.step import Execution
 from executor.watchdog import Watchdog
 from executor.worker import Worker
+from executor.workflows import Workflows
 from openagents_json.components.registry import Registry
 from openagents_json.engine.settings import secret
 
@@ -43,6 +50,10 @@ class Core:
     ringer: Ringer
     directory: Directory
     clock: Clock
+    workflows: Workflows
+    gatekeeper: Gatekeeper
+    timetable: Timetable
+    emissions: Emissions
 
 
 def build_core(
@@ -59,7 +70,22 @@ def build_core(
     sessions = Sessions(store, definitions)
     ringer = Ringer(Bell(connection, keyspace), doorbell or NoDoorbell())
     handler = Handler(store, sessions, definitions, ringer, commit_ids(), limits or Limits())
-    return Core(connection, store, sessions, definitions, handler, ringer, Directory(store), clock or SystemClock())
+    directory = Directory(store)
+    workflows = Workflows(directory, definitions)
+    return Core(
+        connection=connection,
+        store=store,
+        sessions=sessions,
+        definitions=definitions,
+        handler=handler,
+        ringer=ringer,
+        directory=directory,
+        clock=clock or SystemClock(),
+        workflows=workflows,
+        gatekeeper=Gatekeeper(handler, Gates(store)),
+        timetable=Timetable(handler, workflows, ScheduleStore(store)),
+        emissions=Emissions(connection, store),
+    )
 
 
 def build_worker(core: Core, registry: Registry, settings: WorkSettings, *, name: str = "") -> Worker:
@@ -68,7 +94,9 @@ def build_worker(core: Core, registry: Registry, settings: WorkSettings, *, name
     look_after = partial(rewrite_after_restart, core.connection, core.store.keys)
     names, here = sorted(registry.names()), version("openagents-json")
     members = Members(core.directory, core.clock, worker, settings, names, look_after, here)
-    relay = Relay(core.store, core.handler, core.clock, worker, all_queues(settings.queues), members.alive)
+    across = Across(Children(core.handler, core.workflows), core.gatekeeper, core.timetable)
+    relay = Relay(core.store, core.handler, core.clock, worker, all_queues(settings.queues), members.alive, across)
+    core.handler.expect = relay.expect
     keeper = Keeper(core.store, core.clock, settings.lease_ms)
     runtime = Runtime(
         worker=worker,
@@ -84,7 +112,9 @@ def build_worker(core: Core, registry: Registry, settings: WorkSettings, *, name
         settings=settings,
         on_wait=relay.expect,
     )
-    return Worker(runtime, Execution(registry, keeper, core.clock, secret), relay, members, registry)
+    return Worker(
+        runtime, Execution(registry, keeper, core.clock, secret, core.emissions.emit), relay, members, registry
+    )
 
 
 def all_queues(queues: Sequence[str]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from openagents_json.workflow.catalog import Catalog, ComponentSpec
 from openagents_json.workflow.errors import InvalidDefinition
+from openagents_json.workflow.nested import all_steps
 from openagents_json.workflow.types import Json
 from openagents_json.workflow.validation import validate
 
@@ -19,10 +20,10 @@ def bind(document: Any, catalog: Catalog) -> Json:
     if not report.valid:
         raise InvalidDefinition(report)
     bindings = {}
-    for step in report.document["steps"]:
-        spec = catalog.find(step["component"]) if "component" in step else None
+    for place in all_steps(report.document):
+        spec = catalog.find(place.step["component"]) if "component" in place.step else None
         if spec is not None:
-            bindings[step["id"]] = _binding(spec)
+            bindings[place.path] = _binding(spec)
     return {"document": report.document, "bindings": bindings}
 
 

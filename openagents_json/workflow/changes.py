@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from openagents_json.workflow import events as ev
 from openagents_json.workflow import state as st
+from openagents_json.workflow.due import Due, collect_due, run_due
 from openagents_json.workflow.plan import Plan
 
 
@@ -35,7 +36,12 @@ class Reopened:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Index changes of one commit; timers are named by their kind (R run limit, k cancel grace, w decision missing)."""
+    """Index changes of one commit.
+
+    Timers are (kind, step, delay in ms, time in ms since 1970 or 0): R run limit, k cancel grace, w decision missing,
+    t timer of a step, n a step that nothing but a signal wakes, c child run to look after, g gates to pass,
+    u locks to give back, p parent to tell. `untimers` are (kind, step), with the number of the timer for t.
+    """
 
     status: str | None = None
     cancel: bool = False
@@ -44,8 +50,8 @@ class Changes:
     shut: tuple[str, ...] = ()
     park: tuple[str, ...] = ()
     unpark: tuple[str, ...] = ()
-    timers: tuple[tuple[str, int], ...] = ()
-    untimers: tuple[str, ...] = ()
+    timers: tuple[tuple[str, str, int, int], ...] = ()
+    untimers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(slots=True)
@@ -59,50 +65,63 @@ def changes(
     plan: Plan, before: st.RunState, happened: Sequence[ev.Event], after: st.RunState, grace_ms: int = 10_000
 ) -> Changes:
     """Derive the index changes; `grace_ms` is how long a cancelled run waits for steps under way."""
-    draft = _Draft()
+    draft, due = _Draft(), Due()
     for index, event in enumerate(happened, 1):
         _collect(plan, event, index, before, after, draft)
-    moved = after.status if after.status != before.status else None
-    names = [type(event) for event in happened]
-    timers: list[tuple[str, int]] = []
-    if ev.RunStarted in names and plan.timeout_ms and not after.closed:
-        timers.append(("R", plan.timeout_ms))
-    if ev.RunCancelRequested in names and not after.closed:
-        timers.append(("k", grace_ms))
+        collect_due(event, before, after, due)
+    names = {type(event) for event in happened}
+    run_due(plan, names, after, grace_ms, due)
     return Changes(
-        status=moved,
+        status=after.status if after.status != before.status else None,
         cancel=ev.RunCancelRequested in names,
         opened=tuple(draft.opened),
         reopened=tuple(draft.reopened.values()),
         shut=tuple(draft.shut),
         park=_claimable(before) if ev.RunPaused in names else (),
         unpark=_claimable(before) if ev.RunResumed in names and not after.closed else (),
-        timers=tuple(timers),
-        untimers=("R", "k", "w") if after.closed else (),
+        timers=tuple((kind, step, delay, at) for (kind, step), (delay, at) in due.timers.items()),
+        untimers=tuple(key for key in due.untimers if key not in due.timers),
     )
 
 
 def _claimable(state: st.RunState) -> tuple[str, ...]:
-    return tuple(sorted(step for step in state.open_steps if state.steps[step].status in st.CLAIMABLE))
+    steps = state.steps
+    return tuple(
+        sorted(step for step in state.open_steps if steps[step].status in st.CLAIMABLE and not steps[step].kind)
+    )
 
 
 def _collect(plan: Plan, event: ev.Event, index: int, before: st.RunState, after: st.RunState, draft: _Draft) -> None:
     match event:
-        case ev.StepScheduled(step) if step in after.open_steps and after.steps[step].status == st.SCHEDULED:
+        case ev.StepScheduled(step) if _is_scheduled(after, step):
             draft.opened.append(_opened(plan, step, index))
-        case ev.StepRetryScheduled(step, delay_ms) if after.steps[step].status == st.WAITING:
+        case ev.StepAdmitted(step) if _is_scheduled(after, step) and after.steps[step].attempt:
+            draft.reopened[step] = _reopened(plan, step, 0)
+        case ev.StepAdmitted(step) | ev.CompensationScheduled(_, step) if _is_scheduled(after, step):
+            draft.opened.append(_opened(plan, step, index))
+        case ev.StepRetryScheduled(step, delay_ms) if after.steps[step].status == st.WAITING and _is_claimed(
+            after, step
+        ):
             draft.reopened[step] = _reopened(plan, step, delay_ms)
         case ev.StepLeaseLost(step) if after.steps[step].status == st.SCHEDULED:
             draft.reopened[step] = _reopened(plan, step, 0)
         case ev.StepCompleted(step) | ev.StepFailed(step) | ev.StepTimedOut(step) | ev.StepCancelled(step):
-            if step in before.open_steps and step not in after.open_steps:
+            if step in before.open_steps and step not in after.open_steps and not before.steps[step].kind:
                 draft.shut[step] = None
         case _:
             pass
 
 
+def _is_scheduled(after: st.RunState, step: str) -> bool:
+    return step in after.open_steps and after.steps[step].status == st.SCHEDULED
+
+
+def _is_claimed(after: st.RunState, step: str) -> bool:
+    return not after.steps[step].kind
+
+
 def _opened(plan: Plan, step: str, index: int) -> Opened:
-    spec = plan.steps[step]
+    spec = plan.of(step)
     limits = spec.timeouts
     return Opened(
         step,
@@ -116,5 +135,5 @@ def _opened(plan: Plan, step: str, index: int) -> Opened:
 
 
 def _reopened(plan: Plan, step: str, delay_ms: int) -> Reopened:
-    limits = plan.steps[step].timeouts
+    limits = plan.of(step).timeouts
     return Reopened(step, delay_ms, limits.schedule_to_start_ms, limits.start_to_close_ms)

@@ -15,6 +15,7 @@ class StartRun:
     run: str
     inputs: Mapping[str, Json]
     labels: Mapping[str, str] | None = None
+    parent: Mapping[str, Json] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +108,58 @@ class ResumeRun:
 
 @dataclass(frozen=True, slots=True)
 class CancelRun:
-    """End the run; `force` does not wait for steps under way."""
+    """End the run; `force` does not wait for steps under way, `compensate` undoes completed steps that say how."""
 
     reason: str = ""
     force: bool = False
+    compensate: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class FireTimer:
+    """The time of a step's timer has come, by the server's clock."""
+
+    step: str
+    timer: int
+
+
+@dataclass(frozen=True, slots=True)
+class SendSignal:
+    """Give the run a signal; one with an id that was heard before changes nothing."""
+
+    name: str
+    payload: Json = None
+    key: str | None = None
+    id: str = ""
+    by: str = ""
+    reason: str = ""
+    at_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CloseChild:
+    """Tell a step how the run that it waits for ended."""
+
+    step: str
+    child: str
+    status: str
+    output: Json = None
+    error: Mapping[str, Json] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """Let a step (or the run, "") that waited at gates begin; `fences` are those of its locks, by key."""
+
+    step: str
+    fences: Mapping[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefuseRun:
+    """End a queued run that its workflow's limit does not let in."""
+
+    error: Mapping[str, Json]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +182,11 @@ Command = (
     | PauseRun
     | ResumeRun
     | CancelRun
+    | FireTimer
+    | SendSignal
+    | CloseChild
+    | Admit
+    | RefuseRun
     | NoteIgnored
 )
 

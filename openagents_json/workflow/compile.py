@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import Any
 
-from openagents_json.workflow.graph import Way, goto_target, split_end, ways
-from openagents_json.workflow.plan import Edge, ErrorHandler, Plan, StepPlan, Timeouts, definition_hash
+from openagents_json.workflow.compile_step import Compiled, compile_step, gate, ms, optional
+from openagents_json.workflow.graph import Way, split_end, ways
+from openagents_json.workflow.names import COMPENSATION, FAILURE, inner_names, local, names_in, names_of
+from openagents_json.workflow.nested import block_of, compensation_step, failure_block
+from openagents_json.workflow.paths import COMPENSATE, ON_FAILURE, inside
+from openagents_json.workflow.persistence import persistence_of
+from openagents_json.workflow.plan import Block, Edge, Gate, Plan, StepPlan, definition_hash
 from openagents_json.workflow.retry import RetryPolicy
-from openagents_json.workflow.templates import (
-    SECRETS,
-    Names,
-    Template,
-    compile_condition,
-    compile_value,
-    odd_names,
-    secrets_of,
-)
+from openagents_json.workflow.templates import Names, Template, compile_condition, compile_value
 from openagents_json.workflow.types import Json
 
-ENGINE_QUEUE: Final = "engine"
+UNDO_RETRY = RetryPolicy(max_retries=3, delay_ms=1000, multiplier=2.0)
+"""How a compensation is retried that does not say it: it should not stay undone for a passing fault."""
 
 
 def compile_plan(definition: Json) -> Plan:
@@ -28,48 +26,46 @@ def compile_plan(definition: Json) -> Plan:
 
     Raises ExpressionError.
     """
-    document, bindings = definition["document"], definition["bindings"]
+    document = definition["document"]
     names = names_of(document)
-    compiled = {step["id"]: _Parts(step, names, f"/steps/{i}") for i, step in enumerate(document["steps"])}
-    references = {name: parts.references() for name, parts in compiled.items()}
-    edges = _Edges([_edge(way, names) for way in ways(document, references)])
-    steps = {
-        step["id"]: _step(step, bindings.get(step["id"], {}), compiled[step["id"]], edges, names, f"/steps/{i}")
-        for i, step in enumerate(document["steps"])
-    }
+    draft = _Draft(definition["bindings"])
+    order = draft.block(document, names, "", "").order
+    failure = failure_block(document)
+    if failure is not None:
+        held = names_in(failure[0], names, *FAILURE)
+        steps = draft.block(failure[0], held, ON_FAILURE, failure[1])
+        draft.steps[ON_FAILURE] = StepPlan(id=ON_FAILURE, path=ON_FAILURE, kind="block", block=steps)
     outputs = document.get("outputs") or {}
     return Plan(
         hash=definition_hash(definition),
         id=document["id"],
         version=document.get("version", "1.0.0"),
-        steps=steps,
-        order=tuple(steps),
+        steps=draft.steps,
+        order=order,
         timeout_ms=ms(document.get("timeout", 0)),
         output=compile_value(document["output"], names, "/output") if "output" in document else None,
         outputs={name: _source(spec, names, f"/outputs/{name}") for name, spec in outputs.items()},
         parameters=document.get("inputs") or {},
         definition=definition,
+        places={path: number for number, path in enumerate(draft.steps)},
+        homes=draft.homes,
+        signals=tuple(signal for step in draft.steps.values() if step.wait for signal in step.wait.signals),
+        gates=_run_gates(document, names),
+        persistence=persistence_of(document),
     )
 
 
-def names_of(document: Mapping[str, Any]) -> Names:
-    """Give the names that a document declares."""
-    steps = [step for step in document["steps"] if isinstance(step, Mapping) and isinstance(step.get("id"), str)]
-    outputs = {s["id"]: frozenset(s["outputs"]) for s in steps if isinstance(s.get("outputs"), Mapping)}
-    declared = document.get("inputs")
-    inputs = frozenset(str(k) for k in declared) if isinstance(declared, Mapping) else frozenset()
-    ids = frozenset(s["id"] for s in steps)
-    return Names(ids, inputs, outputs, odd=odd_names(ids))
-
-
-def ms(seconds: Any) -> int:
-    """Give seconds as ms."""
-    return round(float(seconds or 0) * 1000)
-
-
-def local(names: Names, *more: str) -> Names:
-    """Give names with those of a place added."""
-    return replace(names, local=frozenset(more))
+def _run_gates(document: Mapping[str, Any], names: Names) -> tuple[Gate, ...]:
+    gates = []
+    limit, debounce = document.get("concurrency"), document.get("debounce")
+    if limit is not None:
+        key = limit.get("key", document["id"])
+        policy = limit.get("on_limit", "queue")
+        gates.append(gate("concurrency", key, int(limit.get("limit", 1)), 0, policy, names, "/concurrency/key"))
+    if debounce is not None:
+        key = debounce.get("key", document["id"])
+        gates.append(gate("debounce", key, 1, ms(debounce["seconds"]), "replace", names, "/debounce/key"))
+    return tuple(gates)
 
 
 def _source(spec: Json, names: Names, pointer: str) -> Template | None:
@@ -88,40 +84,56 @@ class _Edges:
             self.targets.setdefault(edge.source, {})[edge.target] = None
 
 
-class _Parts:
-    """The templates of one step that make edges."""
+@dataclass(slots=True)
+class _Draft:
+    """A plan in the making: steps by static path, in document order."""
 
-    def __init__(self, step: Mapping[str, Any], names: Names, pointer: str) -> None:
-        here = local(names, SECRETS)
-        self.inputs = {
-            name: compile_value(value, here, f"{pointer}/inputs/{name}")
-            for name, value in (step.get("inputs") or {}).items()
+    bindings: Mapping[str, Mapping[str, Any]]
+    steps: dict[str, StepPlan] = field(default_factory=dict)
+    homes: dict[str, str] = field(default_factory=dict)
+    references: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+
+    def block(self, block: Mapping[str, Any], names: Names, frame: str, pointer: str) -> Block:
+        """Compile the steps of a block; `references` gets what each refers to, with all that is inside of it."""
+        found = [self._step(step, names, frame, f"{pointer}/steps/{i}") for i, step in enumerate(block["steps"])]
+        ids = {compiled.plan.id for compiled in found}
+        references = {
+            c.plan.id: [(s, at) for s, at in self.references[c.plan.path] if s in ids and s != c.plan.id] for c in found
         }
-        condition = step.get("condition")
-        self.condition = _condition(condition, names, f"{pointer}/condition")
-        spec = step.get("terminate")
-        self.terminate: tuple[str, Template | None] | None = None
-        if spec is not None:
-            status, output = (
-                (spec, None) if isinstance(spec, str) else (spec.get("status", "success"), spec.get("output"))
-            )
-            template = None if output is None else compile_value(output, names, f"{pointer}/terminate/output")
-            self.terminate = ("failed" if status in ("failure", "failed") else "completed", template)
-        self._id = step["id"]
+        edges = _Edges([_edge(way, names) for way in ways(block, references, pointer)])
+        for compiled in found:
+            name = compiled.plan.id
+            incoming, targets = tuple(edges.into.get(name, ())), tuple(edges.targets.get(name, ()))
+            self.steps[compiled.plan.path] = compiled.with_edges(incoming, targets)
+        output = compile_value(block["output"], names, f"{pointer}/output") if frame and "output" in block else None
+        return Block(tuple(c.plan.id for c in found), output)
 
-    def references(self) -> list[tuple[str, str]]:
-        """Give the steps that they refer to, with the place."""
-        templates = [*self.inputs.values(), self.condition, self.terminate[1] if self.terminate else None]
-        found = [(s, part.pointer) for t in templates if t is not None for part in t.parts for s in part.steps]
-        return [(step, pointer) for step, pointer in dict.fromkeys(found) if step != self._id]
+    def _step(self, step: Mapping[str, Any], names: Names, frame: str, pointer: str) -> Compiled:
+        path = inside(frame, step["id"])
+        self.homes[step["id"]] = path
+        held = block_of(step)
+        if held is not None:  # in its place in document order; edges come when its block is complete
+            self.steps[path] = StepPlan(id=step["id"], path=path, kind="block")
+            inner = names_in(held[0], names, *inner_names(step))
+            block = self.block(held[0], inner, path, pointer + held[1])
+        else:
+            inner, block = local(names, *inner_names(step)), None
+        compiled = compile_step(step, path, names, inner, self.bindings.get(path, {}), pointer, block)
+        self.steps[path] = compiled.plan
+        self._compensation(step, path, inner if held is None else names, pointer)
+        references = list(compiled.references)
+        for name in block.order if block else ():
+            references += self.references[inside(path, name)]
+        self.references[path] = list(dict.fromkeys(references))
+        return compiled
 
-
-def _condition(value: Json, names: Names, pointer: str) -> Template | None:
-    if value is None:
-        return None
-    if isinstance(value, str):
-        return compile_condition(value, names, pointer)
-    return compile_value(value, names, pointer)
+    def _compensation(self, step: Mapping[str, Any], path: str, names: Names, pointer: str) -> None:
+        undo = compensation_step(step)
+        if undo is not None:
+            here, binding = local(names, *COMPENSATION), self.bindings.get(path + COMPENSATE, {})
+            compiled = compile_step(undo, path + COMPENSATE, here, here, binding, f"{pointer}/compensate", None)
+            retry = compiled.plan.retry if "retry" in undo else UNDO_RETRY
+            self.steps[path + COMPENSATE] = compiled.with_edges((), (), retry=retry)
 
 
 def _edge(way: Way, names: Names) -> Edge:
@@ -132,81 +144,8 @@ def _edge(way: Way, names: Names) -> Edge:
     return Edge(
         way.source,
         way.target,
-        condition=_condition(connection.get("condition"), here, f"{way.pointer}/condition"),
+        condition=optional(connection.get("condition"), here, f"{way.pointer}/condition"),
         transform=None if transform is None else compile_condition(transform, here, f"{way.pointer}/transform"),
         output=split_end(connection["source"])[1],
         input=split_end(connection["target"])[1],
     )
-
-
-def _step(
-    step: Mapping[str, Any], binding: Mapping[str, Any], parts: _Parts, edges: _Edges, names: Names, pointer: str
-) -> StepPlan:
-    join, cancel_rest = _join(step.get("join", "all"))
-    queue = binding.get("queue", ENGINE_QUEUE)
-    return StepPlan(
-        id=step["id"],
-        kind="terminate" if parts.terminate else "component",
-        component=step.get("component"),
-        queue=f"{queue}.async" if binding.get("is_async") else queue,
-        priority=int(step.get("priority", 0)),
-        incoming=tuple(edges.into.get(step["id"], ())),
-        targets=tuple(edges.targets.get(step["id"], ())),
-        join=join,
-        cancel_rest=cancel_rest,
-        retry=_retry(step.get("retry")),
-        timeouts=_timeouts(step, binding),
-        on_error=tuple(_handler(h, names, f"{pointer}/on_error/{i}") for i, h in enumerate(step.get("on_error") or ())),
-        effect=step.get("effect") or binding.get("effect") or "idempotent",
-        lost_limit=int(binding.get("lost_limit", 3)),
-        inputs=parts.inputs,
-        outputs=_outputs(step.get("outputs") or {}, local(names, "result", "output"), f"{pointer}/outputs"),
-        condition=parts.condition,
-        terminate=parts.terminate,
-        secrets={name: found for name, template in parts.inputs.items() if (found := secrets_of(template))},
-    )
-
-
-def _join(value: Json) -> tuple[str | int, bool]:
-    if isinstance(value, Mapping):
-        return value.get("n", "all"), bool(value.get("cancel_rest"))
-    return (1 if value == "any" else "all"), False
-
-
-def _retry(value: Json) -> RetryPolicy:
-    if value is None:
-        return RetryPolicy()
-    jitter = value.get("jitter", 0)
-    longest = value.get("max_delay_seconds")
-    return RetryPolicy(
-        max_retries=int(value.get("max_attempts", 3)),
-        delay_ms=ms(value.get("delay_seconds", 5)),
-        multiplier=float(value.get("backoff_multiplier", 1.0)),
-        max_delay_ms=None if longest is None else ms(longest),
-        jitter=0.1 if jitter is True else float(jitter),
-        retry_on=tuple(value.get("retry_on", ())),
-        no_retry_on=tuple(value.get("no_retry_on", ())),
-    )
-
-
-def _timeouts(step: Mapping[str, Any], binding: Mapping[str, Any]) -> Timeouts:
-    given = step.get("timeouts") or {}
-    close = ms(given.get("start_to_close", step.get("timeout", 0))) or int(binding.get("timeout_ms", 0))
-    return Timeouts(
-        ms(given.get("schedule_to_start", 0)), close, ms(given.get("heartbeat", 0)), ms(given.get("total", 0))
-    )
-
-
-def _handler(value: Mapping[str, Any], names: Names, pointer: str) -> ErrorHandler:
-    goto, output = goto_target(value), value.get("output")
-    then = "goto" if goto else str(value.get("then", "fail"))
-    template = None if output is None else compile_value(output, local(names, "error"), f"{pointer}/output")
-    return ErrorHandler(tuple(value.get("errors") or ()), then, goto, template)
-
-
-def _outputs(values: Mapping[str, Any], names: Names, pointer: str) -> dict[str, Template | str]:
-    made: dict[str, Template | str] = {}
-    for name, value in values.items():
-        template = compile_value(value, names, f"{pointer}/{name}")
-        made[name] = value if isinstance(value, str) and not template.parts else template
-    return made

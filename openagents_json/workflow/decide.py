@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow import events as ev
 from openagents_json.workflow import state as st
+from openagents_json.workflow.begin import gates_of, start_child, take_signal, timer_won
+from openagents_json.workflow.errors import ExpressionFailed
+from openagents_json.workflow.flow import advance, follow, run
+from openagents_json.workflow.paths import COMPENSATE
 from openagents_json.workflow.plan import Plan
-from openagents_json.workflow.turn import Turn, advance, complete, end_failed, fail, follow, withdraw_open
+from openagents_json.workflow.signals import check_signal
+from openagents_json.workflow.turn import ChildId, Turn, complete, expression_error, fail, fail_group, terminal
 from openagents_json.workflow.types import Json
+from openagents_json.workflow.unwind import cancel_open, end_failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +26,19 @@ class Decision:
     """Events and the state after them.
 
     The leading `facts` events are true whatever else happens; `open_after_facts` are the steps open after just those.
+    `unfinished` tells that there is more to decide than one commit should hold.
     """
 
     events: tuple[ev.Event, ...]
     state: st.RunState
     facts: int = 0
     open_after_facts: Mapping[str, bool] = field(default_factory=dict)
+    unfinished: bool = False
+
+
+def child_id(name: str) -> str:
+    """Give the id of a child run where partitions do not matter."""
+    return f"0-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:26]}"
 
 
 def decide(plan: Plan, state: st.RunState, command: cmd.Command) -> list[ev.Event]:
@@ -36,26 +50,42 @@ def decide(plan: Plan, state: st.RunState, command: cmd.Command) -> list[ev.Even
 
 
 def decision(
-    plan: Plan, state: st.RunState, command: cmd.Command, refused: Mapping[str, Mapping[str, Json]] | None = None
+    plan: Plan,
+    state: st.RunState,
+    command: cmd.Command,
+    refused: Mapping[str, Mapping[str, Json]] | None = None,
+    child: ChildId = child_id,
 ) -> Decision:
     """Say what happens and what it leads to.
 
-    `refused` are errors by step id ("" is the run's output) for payloads that the store would not take.
-    Raises Rejected when the command does not fit the state.
+    `refused` are errors by step ("" is the run's output) for payloads that the store would not take; `child` gives the
+    id of a child run from what makes it unique. Raises Rejected when the command does not fit the state.
     """
     if state.status == st.NEW and not isinstance(command, cmd.StartRun):
         raise cmd.Rejected("not_started", "the run has no events yet", state.status)
-    turn = Turn(plan, state, refused or {})
+    turn = Turn(plan, state, refused or {}, child)
     _DECIDE[type(command)](turn, command)
-    return Decision(tuple(turn.events), turn.state, turn.facts, turn.open_after_facts)
+    return Decision(tuple(turn.events), turn.state, turn.facts, turn.open_after_facts, turn.unfinished)
 
 
 def _start(turn: Turn, command: cmd.StartRun) -> None:
     if turn.state.status != st.NEW:
         raise cmd.Rejected("already_started", "the run exists already", turn.state.status)
     plan = turn.plan
-    turn.emit(ev.RunStarted(command.run, plan.id, plan.version, plan.hash, command.inputs, command.labels))
-    advance(turn)
+    started = ev.RunStarted(
+        command.run, plan.id, plan.version, plan.hash, command.inputs, command.labels, command.parent
+    )
+    turn.emit(started)
+    if not plan.gates:
+        advance(turn)
+        return
+    try:
+        gates = gates_of(turn, plan.gates, "")
+    except ExpressionFailed as error:
+        end_failed(turn, expression_error(error), None)
+        run(turn)
+        return
+    turn.emit(ev.RunQueued(gates, max(gate.per_ms for gate in plan.gates)))
 
 
 def _record(turn: Turn, command: cmd.RecordOutcomes) -> None:
@@ -86,7 +116,7 @@ def _fact(turn: Turn, outcome: cmd.Outcome) -> None:
 
 def _release(turn: Turn, step: str, attempt: int, reason: str) -> None:
     if reason == "unknown component" and turn.state.steps[step].released >= MAX_RELEASES:
-        component = turn.plan.steps[step].component
+        component = turn.plan.of(step).component
         message = f"step {step}: no worker that took it knows the component {component!r}; load it in the workers"
         fail(turn, step, attempt, {"type": "UnknownComponent", "message": message, "retryable": False})
     else:
@@ -102,25 +132,25 @@ def _timeout_error(step: str, kind: str, limit_ms: int) -> dict[str, Any]:
     return {"type": "TimeoutError", "message": message, "kind": kind}
 
 
-def _after_facts(turn: Turn, steps: list[str]) -> None:
-    if turn.state.status == st.RUNNING:
+def _after_facts(turn: Turn, steps: Iterable[str]) -> None:
+    if turn.state.status in (st.RUNNING, st.FAILING):
         follow(turn, steps)
     elif turn.state.status == st.CANCELLING:
-        _finish_cancel(turn)
+        _finish_cancel(turn, steps)
 
 
 def _advance(turn: Turn, _: cmd.Advance) -> None:
-    if turn.state.status == st.RUNNING:
+    if turn.state.status in (st.RUNNING, st.FAILING):
         advance(turn)
     elif turn.state.status == st.CANCELLING:
-        _finish_cancel(turn)
+        _finish_cancel(turn, turn.in_order(turn.state.open_steps))
 
 
 def _lose_lease(turn: Turn, command: cmd.LoseLease) -> None:
     step = turn.state.steps.get(command.step)
     if step is None or step.status != st.STARTED or step.fence != command.fence:
         return
-    plan = turn.plan.steps[command.step]
+    plan = turn.plan.of(command.step)
     turn.emit(ev.StepLeaseLost(command.step, step.attempt, step.worker))
     if plan.effect == "at_most_once":
         message = f"step {command.step}: worker {step.worker} went silent, and the step may not be started twice"
@@ -135,7 +165,7 @@ def _time_out_step(turn: Turn, command: cmd.TimeOutStep) -> None:
     step = turn.state.steps.get(command.step)
     if step is None or step.status not in st.OPEN_STEP:
         return
-    limits = turn.plan.steps[command.step].timeouts
+    limits = turn.plan.of(command.step).timeouts
     match command.kind:
         case "start_to_close" if step.status == st.STARTED and step.fence == command.fence:
             limit = limits.start_to_close_ms
@@ -150,16 +180,94 @@ def _time_out_step(turn: Turn, command: cmd.TimeOutStep) -> None:
 
 
 def _time_out_run(turn: Turn, _: cmd.TimeOutRun) -> None:
-    if turn.state.closed:
+    if turn.state.closed or turn.state.status in (st.FAILING, st.CANCELLING):
         return
     message = f"the run's time limit of {turn.plan.timeout_ms / 1000:g} s is over"
-    end_failed(turn, {"type": "TimeoutError", "message": message, "kind": "run", "retryable": False}, None)
+    end_failed(turn, terminal("TimeoutError", message, kind="run"), None)
+    run(turn)
+
+
+def _fire_timer(turn: Turn, command: cmd.FireTimer) -> None:
+    path, step = command.step, turn.state.steps.get(command.step)
+    if step is None or step.timer != command.timer or not command.timer:
+        return
+    turn.emit(ev.TimerFired(path, command.timer))
+    running = turn.state.status in (st.RUNNING, st.FAILING)
+    plan = turn.plan.of(path)
+    if step.status == st.WAITING:  # a child that is tried again
+        if running:
+            start_child(turn, path)
+        return
+    if step.kind == "sleep":
+        complete(turn, path, 0, None)
+    elif step.kind == "wait" and plan.wait is not None and plan.wait.timer is not None:
+        timer_won(turn, path)
+    else:
+        kind = "wait" if step.kind == "wait" else "total"
+        limit = f"the {kind} limit of step {path} is over"
+        error = {"type": "TimeoutError", "message": limit, "kind": kind, "retryable": False}
+        if step.kind in st.GROUPS or step.kind == st.BLOCK:
+            fail_group(turn, path, error, kind)
+            turn.settle.clear()
+        else:
+            fail(turn, path, 0, error, kind)
+    _after_facts(turn, [path])
+
+
+def _send_signal(turn: Turn, command: cmd.SendSignal) -> None:
+    _refuse_closed(turn, "signal")
+    if command.id and command.id in turn.state.heard:
+        return
+    check_signal(turn.plan, turn.state, command)
+    received = ev.SignalReceived(
+        command.id, command.name, command.key, command.payload, command.by, command.reason, command.at_ms
+    )
+    turn.emit(received)
+    if turn.state.status not in (st.RUNNING, st.FAILING):
+        return
+    waits = [path for path in turn.state.open_steps if turn.state.steps[path].kind == "wait"]
+    taken = [path for path in turn.in_order(waits) if take_signal(turn, path)]
+    if taken:
+        _after_facts(turn, taken)
+
+
+def _close_child(turn: Turn, command: cmd.CloseChild) -> None:
+    path, step = command.step, turn.state.steps.get(command.step)
+    if step is None or step.status != st.ACTIVE or step.child != command.child:
+        return
+    turn.emit(ev.ChildClosed(path, command.child, command.status))
+    if command.status == st.COMPLETED:
+        complete(turn, path, 0, command.output)
+    elif command.status == st.CANCELLED:
+        message = f"step {path}: its run {command.child} was cancelled"
+        fail(turn, path, 0, terminal("ChildCancelled", message, child=command.child))
+    else:
+        error = {"type": "ChildFailed", "message": "it failed", **(command.error or {}), "child": command.child}
+        fail(turn, path, 0, error)
+    _after_facts(turn, [path])
+
+
+def _admit(turn: Turn, command: cmd.Admit) -> None:
+    if not command.step:
+        if turn.state.status == st.QUEUED:
+            turn.emit(ev.RunAdmitted(command.fences))
+            advance(turn)
+        return
+    step = turn.state.steps.get(command.step)
+    if step is not None and step.status == st.GATED:
+        turn.emit(ev.StepAdmitted(command.step, command.fences))
+
+
+def _refuse_run(turn: Turn, command: cmd.RefuseRun) -> None:
+    if turn.state.status == st.QUEUED:
+        turn.emit(ev.RunFailed(command.error))
 
 
 def _pause(turn: Turn, command: cmd.PauseRun) -> None:
     _refuse_closed(turn, "pause")
-    if turn.state.status == st.CANCELLING:
-        raise cmd.Rejected("cancelling", "the run is being cancelled and cannot be paused", turn.state.status)
+    if turn.state.status in (st.CANCELLING, st.FAILING, st.QUEUED):
+        status = turn.state.status
+        raise cmd.Rejected(status, f"the run is {status} and cannot be paused", status)
     if turn.state.status == st.RUNNING:
         turn.emit(ev.RunPaused(command.reason))
 
@@ -169,25 +277,26 @@ def _resume(turn: Turn, command: cmd.ResumeRun) -> None:
     if turn.state.status == st.PAUSED:
         turn.emit(ev.RunResumed(command.reason))
         advance(turn)
-    elif turn.state.status == st.CANCELLING:
-        raise cmd.Rejected("cancelling", "the run is being cancelled and cannot be resumed", turn.state.status)
+    elif turn.state.status in (st.CANCELLING, st.FAILING):
+        status = turn.state.status
+        raise cmd.Rejected(status, f"the run is {status} and cannot be resumed", status)
 
 
 def _cancel(turn: Turn, command: cmd.CancelRun) -> None:
     if turn.state.status == st.CANCELLED:
         return
     _refuse_closed(turn, "cancel")
+    if turn.state.status == st.FAILING:
+        raise cmd.Rejected("failing", "the run is failing already: what it did is being undone", turn.state.status)
     if turn.state.status != st.CANCELLING:
-        turn.emit(ev.RunCancelRequested(command.reason))
-    if command.force:
-        withdraw_open(turn, "the run was cancelled")
-    _finish_cancel(turn)
+        turn.emit(ev.RunCancelRequested(command.reason, command.compensate))
+    _finish_cancel(turn, (), force=command.force)
 
 
-def _finish_cancel(turn: Turn) -> None:
-    withdraw_open(turn, "the run was cancelled", keep_started=True)
-    if not turn.state.open_steps:
-        turn.emit(ev.RunCancelled(turn.state.reason))
+def _finish_cancel(turn: Turn, steps: Iterable[str], *, force: bool = False) -> None:
+    cancel_open(turn, keep_started=not force)
+    turn.settle.extend(path for path in steps if path.endswith(COMPENSATE))
+    run(turn)
 
 
 def _note(turn: Turn, command: cmd.NoteIgnored) -> None:
@@ -211,5 +320,10 @@ _DECIDE: dict[type[cmd.Command], Callable[[Turn, Any], None]] = {
     cmd.PauseRun: _pause,
     cmd.ResumeRun: _resume,
     cmd.CancelRun: _cancel,
+    cmd.FireTimer: _fire_timer,
+    cmd.SendSignal: _send_signal,
+    cmd.CloseChild: _close_child,
+    cmd.Admit: _admit,
+    cmd.RefuseRun: _refuse_run,
     cmd.NoteIgnored: _note,
 }

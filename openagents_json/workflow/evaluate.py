@@ -7,8 +7,10 @@ from typing import Any
 
 from openagents_json.workflow.errors import ExpressionFailed
 from openagents_json.workflow.lookup import Lookup
-from openagents_json.workflow.plan import Edge, ErrorHandler, Plan
+from openagents_json.workflow.paths import inside
+from openagents_json.workflow.plan import Edge, ErrorHandler, Plan, StepPlan
 from openagents_json.workflow.scope import Scope
+from openagents_json.workflow.templates import Template
 from openagents_json.workflow.types import Json
 
 
@@ -19,13 +21,28 @@ def truth(value: Json) -> bool:
     return bool(value)
 
 
-def step_condition(plan: Plan, step: str, scope: Scope) -> bool:
+def step_condition(step: StepPlan, scope: Scope) -> bool:
     """Tell whether a step's condition holds.
 
     Raises ExpressionFailed.
     """
-    condition = plan.steps[step].condition
-    return condition is None or truth(condition.evaluate(Lookup(scope)))
+    return holds(step.condition, scope)
+
+
+def holds(condition: Template | None, scope: Scope, local: Mapping[str, Json] | None = None) -> bool:
+    """Tell whether a condition holds; one that is not there does.
+
+    Raises ExpressionFailed.
+    """
+    return condition is None or truth(condition.evaluate(Lookup(scope, local)))
+
+
+def value_of(template: Template, scope: Scope, local: Mapping[str, Json] | None = None) -> Json:
+    """Give the value of a template.
+
+    Raises ExpressionFailed.
+    """
+    return template.evaluate(Lookup(scope, local))
 
 
 def edge_alive(edge: Edge, scope: Scope) -> bool:
@@ -38,15 +55,14 @@ def edge_alive(edge: Edge, scope: Scope) -> bool:
     return truth(edge.condition.evaluate(Lookup(scope, _carried(edge, scope))))
 
 
-def step_inputs(plan: Plan, step: str, scope: Scope) -> dict[str, Json]:
+def step_inputs(step: StepPlan, scope: Scope, local: Mapping[str, Json] | None = None) -> dict[str, Json]:
     """Give a step's inputs: its templates, then what connections carry in.
 
     Raises ExpressionFailed.
     """
-    spec = plan.steps[step]
-    lookup = Lookup(scope)
-    inputs = {name: template.evaluate(lookup) for name, template in spec.inputs.items()}
-    for edge in spec.incoming:
+    lookup = Lookup(scope, local)
+    inputs = {name: template.evaluate(lookup) for name, template in step.inputs.items()}
+    for edge in step.incoming:
         if edge.input is not None and _arrives(edge, scope):
             inputs[edge.input] = _transformed(edge, scope)
     return inputs
@@ -79,12 +95,12 @@ def _transformed(edge: Edge, scope: Scope) -> Json:
     return edge.transform.evaluate(Lookup(scope, carried))
 
 
-def step_outputs(plan: Plan, step: str, result: Json, scope: Scope) -> tuple[dict[str, Json] | None, dict[str, Json]]:
+def step_outputs(step: StepPlan, result: Json, scope: Scope) -> tuple[dict[str, Json] | None, dict[str, Json]]:
     """Give a step's named outputs, None when it declares none, and the workflow outputs that it sets.
 
     Raises ExpressionFailed.
     """
-    declared = plan.steps[step].outputs
+    declared = step.outputs
     if not declared:
         return None, {}
     lookup = Lookup(scope, {"result": result, "output": result})
@@ -137,13 +153,26 @@ def error_output(handler: ErrorHandler, scope: Scope, error: Mapping[str, Any]) 
     return None if handler.output is None else handler.output.evaluate(Lookup(scope, {"error": error}))
 
 
-def terminate_output(plan: Plan, step: str, scope: Scope) -> tuple[str, Json]:
+def terminate_output(step: StepPlan, scope: Scope) -> tuple[str, Json]:
     """Give the status and the output with which a step ends the run.
 
     Raises ExpressionFailed.
     """
-    spec = plan.steps[step].terminate
-    if spec is None:
-        raise ExpressionFailed(step, "it is not a terminate step")
-    status, output = spec
+    if step.terminate is None:
+        raise ExpressionFailed(step.id, "it is not a terminate step")
+    status, output = step.terminate
     return status, None if output is None else output.evaluate(Lookup(scope))
+
+
+def block_output(plan: Plan, step: StepPlan, scope: Scope) -> Json:
+    """Give the result of a block: its `output`, or that of its last step, by id when several are last.
+
+    Raises ExpressionFailed.
+    """
+    block = step.block
+    if block is None:
+        return None
+    if block.output is not None:
+        return block.output.evaluate(Lookup(scope))
+    last = [name for name in block.order if not plan.steps[inside(step.path, name)].targets]
+    return _output_of(scope, last[0]) if len(last) == 1 else {name: _output_of(scope, name) for name in last}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
@@ -19,6 +19,22 @@ class RunStarted:
     definition: str
     inputs: Mapping[str, Json]
     labels: Mapping[str, str] | None = None
+    parent: Mapping[str, Json] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunQueued:
+    """The run waits for its turn: `gates` are [kind, key, limit, policy] each; `delay_ms` is waited for first."""
+
+    gates: Sequence[Json] = ()
+    delay_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunAdmitted:
+    """A queued run begins."""
+
+    fences: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +47,14 @@ class RunCompleted:
 @dataclass(frozen=True, slots=True)
 class RunFailed:
     """The run ended without a result; `step` is where, when a step was the cause."""
+
+    error: Mapping[str, Json]
+    step: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunFailing:
+    """The run will end as failed, after compensations and what the document does on failure."""
 
     error: Mapping[str, Json]
     step: str | None = None
@@ -52,9 +76,10 @@ class RunResumed:
 
 @dataclass(frozen=True, slots=True)
 class RunCancelRequested:
-    """Somebody wants the run to end; steps under way get a grace period."""
+    """Somebody wants the run to end; steps under way get a grace period, completed ones are compensated if asked."""
 
     reason: str = ""
+    compensate: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +91,24 @@ class RunCancelled:
 
 @dataclass(frozen=True, slots=True)
 class StepScheduled:
-    """A step may be claimed; its inputs are resolved."""
+    """A step begins; its inputs are resolved.
+
+    Without a `kind` it may be claimed by a worker, if there are no `gates`, [kind, key, limit, period in ms] each;
+    otherwise the engine itself carries it out: foreach, loop, block, sleep, wait, workflow.
+    """
 
     step: str
     inputs: Mapping[str, Json]
+    kind: str = ""
+    gates: Sequence[Json] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StepAdmitted:
+    """A step that waited at gates may be claimed; `fences` are those of its locks, by key."""
+
+    step: str
+    fences: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +183,11 @@ class StepReleased:
 
 @dataclass(frozen=True, slots=True)
 class StepRetryScheduled:
-    """The next attempt may be claimed after `delay_ms`."""
+    """The next attempt may be claimed after `delay_ms`, once it has passed its rate limit if it is `gated`."""
 
     step: str
     delay_ms: int
+    gated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +204,72 @@ class StepCancelled:
 
     step: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CompensationScheduled:
+    """What undoes a completed step may be claimed, as step `compensation`; its inputs are resolved."""
+
+    step: str
+    compensation: str
+    inputs: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class TimerSet:
+    """A step waits until a time, `at_ms` by the server's clock, or for `delay_ms`; timers of a step count from 1."""
+
+    step: str
+    timer: int
+    delay_ms: int = 0
+    at_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    """The time of a timer has come."""
+
+    step: str
+    timer: int
+
+
+@dataclass(frozen=True, slots=True)
+class SignalReceived:
+    """Somebody sent a signal to the run; it is kept until a step takes it."""
+
+    signal: str
+    name: str
+    key: str | None = None
+    payload: Json = None
+    by: str = ""
+    reason: str = ""
+    at_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SignalTaken:
+    """A step that waits for it took a signal."""
+
+    step: str
+    signal: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChildStarted:
+    """A step handed its work to a run of another workflow, in a log of its own."""
+
+    step: str
+    child: str
+    workflow: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChildClosed:
+    """The child run of a step ended."""
+
+    step: str
+    child: str
+    status: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +300,17 @@ Event = (
     | StepRetryScheduled
     | StepSkipped
     | StepCancelled
+    | StepAdmitted
+    | CompensationScheduled
+    | TimerSet
+    | TimerFired
+    | SignalReceived
+    | SignalTaken
+    | ChildStarted
+    | ChildClosed
+    | RunQueued
+    | RunAdmitted
+    | RunFailing
     | StepOutcomeIgnored
 )
 

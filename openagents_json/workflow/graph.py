@@ -33,15 +33,15 @@ def split_end(text: str) -> tuple[str, str | None]:
     return step, name if dot else None
 
 
-def ways(document: Mapping[str, Any], references: Mapping[str, Iterable[tuple[str, str]]]) -> list[Way]:
-    """List the edges of a document whose parts are of the right shape.
+def ways(document: Mapping[str, Any], references: Mapping[str, Iterable[tuple[str, str]]], base: str = "") -> list[Way]:
+    """List the edges of a document, or of a block in it at `base`, whose parts are of the right shape.
 
     `references` are the (step id, pointer) pairs that the templates of each step refer to.
     """
     found: list[Way] = []
     sequential, previous = is_sequential(document), None
     for index, step in enumerate(document["steps"]):
-        name, at = step["id"], f"/steps/{index}"
+        name, at = step["id"], f"{base}/steps/{index}"
         if sequential and previous is not None:
             found.append(Way(previous, name, "order", at))
         previous = name
@@ -54,7 +54,7 @@ def ways(document: Mapping[str, Any], references: Mapping[str, Iterable[tuple[st
                 found.append(Way(name, target, "goto", f"{at}/on_error/{number}"))
     for index, connection in enumerate(document.get("connections", ())):
         source, target = split_end(connection["source"])[0], split_end(connection["target"])[0]
-        found.append(Way(source, target, "connection", f"/connections/{index}", connection))
+        found.append(Way(source, target, "connection", f"{base}/connections/{index}", connection))
     return _without_shadows(found)
 
 

@@ -98,7 +98,8 @@ class Lookup:
     __slots__ = ("_local", "_scope")
 
     def __init__(self, scope: Scope, local: Mapping[str, Json] | None = None) -> None:
-        self._scope, self._local = scope, local
+        around = scope.local
+        self._scope, self._local = scope, {**around, **(local or {})} if around else local
 
     def root(self, name: str) -> Any:
         """Give the value of a root name."""

@@ -6,6 +6,7 @@ from enum import Enum
 
 from openagents_json.workflow import state as st
 from openagents_json.workflow.evaluate import edge_alive
+from openagents_json.workflow.paths import inside
 from openagents_json.workflow.plan import Edge, Plan, StepPlan
 from openagents_json.workflow.scope import Scope
 
@@ -26,14 +27,14 @@ class Passage(Enum):
     DEAD = "dead"
 
 
-def passage(edge: Edge, state: st.RunState, scope: Scope) -> Passage:
+def passage(edge: Edge, frame: str, state: st.RunState, scope: Scope) -> Passage:
     """Tell what an edge says.
 
     A completed source lets pass where the edge's condition holds, a failed one where its handler says continue, or
     goto for a goto edge. A skipped source closes its edges, with one exception: the array order of a sequential
     document goes on behind a step whose own condition was false. Raises ExpressionFailed.
     """
-    source = state.steps.get(edge.source)
+    source = state.steps.get(inside(frame, edge.source))
     if source is None or source.status in st.OPEN_STEP:
         return Passage.OPEN
     match source.status:
@@ -50,8 +51,8 @@ def passage(edge: Edge, state: st.RunState, scope: Scope) -> Passage:
             return Passage.DEAD
 
 
-def readiness(step: StepPlan, state: st.RunState, scope: Scope) -> Readiness:
-    """Tell whether a step may begin: each edge resolved and one alive, or as many alive as its join wants.
+def readiness(step: StepPlan, frame: str, state: st.RunState, scope: Scope) -> Readiness:
+    """Tell whether a step of a frame may begin: each edge resolved and one alive, or as many alive as its join wants.
 
     Raises ExpressionFailed.
     """
@@ -59,7 +60,7 @@ def readiness(step: StepPlan, state: st.RunState, scope: Scope) -> Readiness:
         return Readiness.READY
     alive = waiting = 0
     for edge in step.incoming:
-        found = passage(edge, state, scope)
+        found = passage(edge, frame, state, scope)
         if found is Passage.OPEN and step.join == "all":
             return Readiness.WAIT
         alive += found is Passage.ALIVE
@@ -70,18 +71,27 @@ def readiness(step: StepPlan, state: st.RunState, scope: Scope) -> Readiness:
     return Readiness.WAIT if waiting else Readiness.DEAD
 
 
-def withdrawable(plan: Plan, joined: StepPlan, state: st.RunState) -> list[str]:
-    """Give the steps that only led to a join which has what it wants, in document order."""
+def withdrawable(plan: Plan, joined: StepPlan, frame: str, state: st.RunState) -> list[str]:
+    """Give the steps of a frame, by id, that only led to a join which has what it wants, in document order."""
+    order = order_of(plan, frame)
     gone: set[str] = set()
     grown = True
     while grown:
         grown = False
-        for name in reversed(plan.order):
-            known = state.steps.get(name)
+        for name in reversed(order):
+            known = state.steps.get(inside(frame, name))
             if name in gone or name == joined.id or (known is not None and known.status not in st.OPEN_STEP):
                 continue
-            targets = plan.steps[name].targets
+            targets = plan.of(inside(frame, name)).targets
             if targets and all(target == joined.id or target in gone for target in targets):
                 gone.add(name)
                 grown = True
-    return [name for name in plan.order if name in gone]
+    return [name for name in order if name in gone]
+
+
+def order_of(plan: Plan, frame: str) -> tuple[str, ...]:
+    """Give the ids of the steps of a frame, in document order."""
+    if not frame:
+        return plan.order
+    block = plan.of(frame).block
+    return block.order if block else ()

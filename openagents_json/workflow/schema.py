@@ -10,6 +10,69 @@ _TEXT: Final = {"type": "string"}
 _SECONDS: Final = {"type": "number", "minimum": 0, "maximum": 3.2e9}
 _TEXTS: Final = {"type": "array", "items": _TEXT}
 _STEP_ID: Final = {"type": "string", "pattern": ID, "minLength": 1, "maxLength": 256}
+_NAME: Final = {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}
+_WORDS: Final = {"type": "string", "minLength": 1}
+_COUNT: Final = {"type": "integer", "minimum": 0}
+_WHOLE: Final = {"type": "integer", "minimum": 1}
+_CONDITION: Final = {"type": ["string", "boolean"]}
+_BLOCK: Final[dict[str, Any]] = {
+    "steps": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/step"}},
+    "connections": {"type": "array", "items": {"$ref": "#/$defs/connection"}},
+    "execution": {"enum": ["sequential", "graph"]},
+    "output": True,
+}
+_DURATION: Final[dict[str, Any]] = {
+    unit: {"anyOf": [_SECONDS, _TEXT]} for unit in ("seconds", "minutes", "hours", "days")
+} | {"until": {"anyOf": [_SECONDS, _WORDS]}}
+_SIGNAL: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["signal"],
+    "properties": {
+        "signal": _WORDS,
+        "key": {"type": ["string", "number", "boolean"]},
+        "schema": {"type": ["object", "boolean"]},
+        "timeout": {"anyOf": [_SECONDS, _TEXT]},
+    },
+}
+_WAIT: Final[dict[str, Any]] = {
+    "anyOf": [
+        _WORDS,
+        _SIGNAL,
+        {
+            "type": "object",
+            "required": ["any"],
+            "properties": {
+                "any": {
+                    "type": "array",
+                    "minItems": 1,
+                    "items": {
+                        "anyOf": [
+                            _WORDS,
+                            _SIGNAL,
+                            {
+                                "type": "object",
+                                "required": ["sleep"],
+                                "properties": {"sleep": {"$ref": "#/$defs/sleep"}},
+                            },
+                            {"type": "object", "minProperties": 1, "properties": _DURATION},
+                        ]
+                    },
+                },
+                "timeout": {"anyOf": [_SECONDS, _TEXT]},
+            },
+        },
+    ]
+}
+_CALL: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["component"],
+    "properties": {
+        "component": _WORDS,
+        "inputs": {"type": "object"},
+        "retry": {"$ref": "#/$defs/retry"},
+        "timeout": _SECONDS,
+    },
+}
 
 _PARAMETER: Final[dict[str, Any]] = {
     "type": "object",
@@ -27,6 +90,19 @@ _PARAMETER: Final[dict[str, Any]] = {
     },
 }
 
+_RETRY: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "max_attempts": {"type": "integer", "minimum": 0, "maximum": 1_000_000},
+        "delay_seconds": _SECONDS,
+        "backoff_multiplier": {"type": "number", "minimum": 1},
+        "max_delay_seconds": _SECONDS,
+        "jitter": {"anyOf": [{"type": "boolean"}, {"type": "number", "minimum": 0, "maximum": 1}]},
+        "retry_on": _TEXTS,
+        "no_retry_on": _TEXTS,
+    },
+}
+
 _STEP: Final[dict[str, Any]] = {
     "type": "object",
     "required": ["id"],
@@ -36,9 +112,21 @@ _STEP: Final[dict[str, Any]] = {
         "description": _TEXT,
         "component": {"type": "string", "minLength": 1},
         "workflow": {"type": "string", "minLength": 1},
-        "wait_for": {"type": ["string", "object"]},
-        "sleep": {"type": ["number", "string", "object"]},
-        "loop": {"type": "object"},
+        "wait_for": _WAIT,
+        "sleep": {"$ref": "#/$defs/sleep"},
+        "loop": {
+            "type": "object",
+            "required": ["max_iterations"],
+            "properties": {
+                "while": _CONDITION,
+                "until": _CONDITION,
+                "max_iterations": {"type": "integer", "minimum": 1, "maximum": 1_000_000},
+                "at_limit": {"enum": ["complete", "fail"]},
+                **_BLOCK,
+            },
+        },
+        **_BLOCK,
+        "detached": {"type": "boolean"},
         "terminate": {
             "oneOf": [
                 {"enum": ["success", "failure"]},
@@ -51,18 +139,7 @@ _STEP: Final[dict[str, Any]] = {
         "inputs": {"type": "object"},
         "outputs": {"type": "object"},
         "condition": {"type": ["string", "boolean"]},
-        "retry": {
-            "type": "object",
-            "properties": {
-                "max_attempts": {"type": "integer", "minimum": 0, "maximum": 1_000_000},
-                "delay_seconds": _SECONDS,
-                "backoff_multiplier": {"type": "number", "minimum": 1},
-                "max_delay_seconds": _SECONDS,
-                "jitter": {"anyOf": [{"type": "boolean"}, {"type": "number", "minimum": 0, "maximum": 1}]},
-                "retry_on": _TEXTS,
-                "no_retry_on": _TEXTS,
-            },
-        },
+        "retry": {"$ref": "#/$defs/retry"},
         "timeout": _SECONDS,
         "timeouts": {
             "type": "object",
@@ -73,7 +150,28 @@ _STEP: Final[dict[str, Any]] = {
                 "total": _SECONDS,
             },
         },
-        "foreach": True,
+        "foreach": {"type": ["string", "array", "object"]},
+        "item": _NAME,
+        "index": _NAME,
+        "max_concurrency": {"type": "integer", "minimum": 1, "maximum": 10_000},
+        "tolerated_failures": _COUNT,
+        "min_success": _COUNT,
+        "compensate": {"anyOf": [_WORDS, _CALL]},
+        "mutex": {
+            "anyOf": [
+                _WORDS,
+                {"type": "object", "required": ["key"], "properties": {"key": _WORDS, "limit": _WHOLE}},
+            ]
+        },
+        "rate_limit": {
+            "type": "object",
+            "required": ["limit"],
+            "properties": {
+                "key": _WORDS,
+                "limit": _WHOLE,
+                "per_seconds": {"type": "number", "exclusiveMinimum": 0, "maximum": 3.2e9},
+            },
+        },
         "depends_on": {"type": "array", "items": {"type": "string"}},
         "join": {
             "oneOf": [
@@ -136,8 +234,8 @@ SCHEMA: Final[dict[str, Any]] = {
         "inputs": {"type": "object", "additionalProperties": _PARAMETER},
         "outputs": {"type": "object", "additionalProperties": _PARAMETER},
         "output": True,
-        "steps": {"type": "array", "minItems": 1, "items": _STEP},
-        "connections": {"type": "array", "items": _CONNECTION},
+        "steps": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/step"}},
+        "connections": {"type": "array", "items": {"$ref": "#/$defs/connection"}},
         "state_dependencies": {
             "type": "object",
             "properties": {
@@ -148,18 +246,53 @@ SCHEMA: Final[dict[str, Any]] = {
         },
         "metadata": {"type": "object"},
         "timeout": _SECONDS,
-        "persistence": {"type": ["string", "object"]},
-        "concurrency": {"type": "object"},
-        "on_failure": True,
+        "persistence": {
+            "anyOf": [
+                {"enum": ["step", "checkpoint", "outcome"]},
+                {
+                    "type": "object",
+                    "required": ["mode"],
+                    "properties": {
+                        "mode": {"enum": ["step", "checkpoint", "outcome"]},
+                        "every_steps": _WHOLE,
+                        "every_seconds": _SECONDS,
+                    },
+                },
+            ]
+        },
+        "concurrency": {
+            "type": "object",
+            "required": ["limit"],
+            "properties": {
+                "key": _WORDS,
+                "limit": _WHOLE,
+                "on_limit": {"enum": ["queue", "reject", "cancel_oldest"]},
+            },
+        },
+        "debounce": {"type": "object", "required": ["seconds"], "properties": {"key": _WORDS, "seconds": _SECONDS}},
+        "on_failure": {
+            "anyOf": [
+                _WORDS,
+                {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/step"}},
+                {"type": "object", "required": ["steps"], "properties": _BLOCK},
+                {"type": "object", "required": ["component"], "properties": {"component": _WORDS}},
+                {"type": "object", "required": ["workflow"], "properties": {"workflow": _WORDS}},
+            ]
+        },
         "execution": {"enum": ["sequential", "graph"]},
+    },
+    "$defs": {
+        "step": _STEP,
+        "connection": _CONNECTION,
+        "retry": _RETRY,
+        "sleep": {
+            "anyOf": [_SECONDS, _WORDS, {"type": "object", "minProperties": 1, "properties": _DURATION}],
+        },
     },
 }
 
 KNOWN_KEYS: Final = {
     "document": frozenset(SCHEMA["properties"]) | {"$schema", "schema_version", "engine"},
-    "step": frozenset(_STEP["properties"])
-    | {"max_concurrency", "tolerated_failures", "min_success", "compensate", "mutex", "rate_limit", "item"},
+    "step": frozenset(_STEP["properties"]),
     "connection": frozenset(_CONNECTION["properties"]) | {"id", "name", "description", "metadata"},
 }
-UNSUPPORTED_STEP: Final = ("workflow", "wait_for", "sleep", "loop", "foreach", "compensate", "mutex", "rate_limit")
-UNSUPPORTED_DOCUMENT: Final = ("concurrency", "on_failure")

@@ -39,3 +39,8 @@ class Scope(Protocol):
     def step(self, step_id: str) -> StepView | None:
         """Give a resolved step, None while it is not."""
         ...
+
+    @property
+    def local(self) -> Mapping[str, Json]:
+        """Give the names of the place, such as the item of a foreach."""
+        ...

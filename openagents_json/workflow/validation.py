@@ -12,13 +12,10 @@ from jsonschema.validators import extend
 
 from openagents_json.workflow.catalog import Catalog
 from openagents_json.workflow.checks import check_meaning
+from openagents_json.workflow.nested import all_steps, block_of
+from openagents_json.workflow.paths import COMPENSATE
 from openagents_json.workflow.problems import Collector, Problem, Report, nearest
-from openagents_json.workflow.schema import (
-    KNOWN_KEYS,
-    SCHEMA,
-    UNSUPPORTED_DOCUMENT,
-    UNSUPPORTED_STEP,
-)
+from openagents_json.workflow.schema import KNOWN_KEYS, SCHEMA
 from openagents_json.workflow.source import NotADocument, parse
 from openagents_json.workflow.templates import escape
 from openagents_json.workflow.types import type_name
@@ -134,22 +131,21 @@ def _tuples_to_lists(value: Any) -> Any:
 
 def _check_keys(document: Mapping[str, Any], found: Collector) -> None:
     _unknown(document, "document", "", found)
-    for key in UNSUPPORTED_DOCUMENT:
-        if key in document:
-            found.error("unsupported_feature", f"/{key}", f"{key!r} is not supported by this version", found=key)
-    steps = document.get("steps")
-    for index, step in enumerate(steps if isinstance(steps, list | tuple) else ()):
-        if isinstance(step, Mapping):
-            _unknown(step, "step", f"/steps/{index}", found)
-            for key in UNSUPPORTED_STEP:
-                if key in step:
-                    message = f"steps with {key!r} are not supported by this version"
-                    found.error("unsupported_feature", f"/steps/{index}/{key}", message, found=key)
-    connections = document.get("connections")
+    _check_connection_keys(document, "", found)
+    for place in all_steps(document):
+        undo = place.path.endswith(COMPENSATE)
+        if not undo:
+            _unknown(place.step, "step", place.pointer, found)
+            held = block_of(place.step)
+            if held is not None:
+                _check_connection_keys(held[0], place.pointer + held[1], found)
+
+
+def _check_connection_keys(block: Mapping[str, Any], pointer: str, found: Collector) -> None:
+    connections = block.get("connections")
     for index, connection in enumerate(connections if isinstance(connections, list | tuple) else ()):
         if isinstance(connection, Mapping):
-            _unknown(connection, "connection", f"/connections/{index}", found)
-    _check_persistence(document, found)
+            _unknown(connection, "connection", f"{pointer}/connections/{index}", found)
 
 
 def _unknown(value: Mapping[str, Any], kind: str, pointer: str, found: Collector) -> None:
@@ -158,14 +154,6 @@ def _unknown(value: Mapping[str, Any], kind: str, pointer: str, found: Collector
             message = f"{key!r} means nothing in a {kind}; it is kept and ignored"
             suggestion = nearest(key, KNOWN_KEYS[kind])
             found.warn("unknown_key", f"{pointer}/{escape(key)}", message, found=key, suggestion=suggestion)
-
-
-def _check_persistence(document: Mapping[str, Any], found: Collector) -> None:
-    for key in ("persistence", "state_dependencies"):
-        value = document.get(key)
-        if value not in (None, "step"):
-            message = "every transition of a run is stored, which is more than this asks for"
-            found.warn("stronger_persistence", f"/{key}", message)
 
 
 def _usable(document: Mapping[str, Any]) -> bool:

@@ -10,6 +10,7 @@ from hypothesis import strategies as s
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow import events as ev
 from openagents_json.workflow import state as st
+from openagents_json.workflow.evolve import evolve, evolve_all
 from tests.simulation import Simulation, plan_of
 
 
@@ -103,7 +104,7 @@ def test_every_run_closes_and_every_prefix_folds_to_what_was_held(document: dict
     assert run.state.closed
     for length, state in held.items():
         stored = [ev.from_data(ev.type_name(e), ev.to_data(e)) for e in run.history[:length]]
-        assert st.evolve_all(st.initial(), stored) == state
+        assert evolve_all(st.initial(), stored) == state
     closing = [e for e in run.history if isinstance(e, ev.CLOSING)]
     assert closing == [run.history[-1]]
 
@@ -120,7 +121,7 @@ def test_evolve_is_total(document: dict[str, Any], data: s.DataObject) -> None:
     shuffled = data.draw(s.permutations(run.history))
     state = st.initial()
     for event in shuffled:
-        after = st.evolve(state, event)
+        after = evolve(state, event)
         assert isinstance(after, st.RunState)
         state = after
 

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 from hypothesis import assume, given, settings
 from hypothesis import strategies as s
 from pydantic import ValidationError
 
+from openagents_json.components.registry import Registry
 from openagents_json.models import WorkflowDocument
+from openagents_json.testing.mocks import Cast
+from openagents_json.testing.world import World
 from openagents_json.workflow.bind import bind
 from openagents_json.workflow.catalog import ComponentSpec
+from openagents_json.workflow.commands import Rejected, SendSignal
 from openagents_json.workflow.errors import ExpressionError, ExpressionFailed, InvalidDefinition, InvalidInputs
 from openagents_json.workflow.expressions import Expression
 from openagents_json.workflow.parameters import check_inputs
 from openagents_json.workflow.problems import Report
 from openagents_json.workflow.schema import SCHEMA
 from openagents_json.workflow.validation import validate
-from tests.simulation import Simulation, plan_of
+from tests.simulation import plan_of
 
 ANY_JSON = s.recursive(
     s.none() | s.booleans() | s.integers() | s.floats() | s.text(max_size=20),
@@ -61,8 +66,32 @@ GOOD: dict[str, Any] = {
     "steps": [
         {"id": "a", "component": "c", "inputs": {"k": "{{input.x}}"}, "timeout": 1, "retry": {"max_attempts": 1}},
         {"id": "b", "component": "c", "depends_on": ["a"], "condition": "{{a.output}}", "join": {"n": 1}},
+        {
+            "id": "each",
+            "foreach": "{{input.x}}",
+            "max_concurrency": 2,
+            "tolerated_failures": 1,
+            "min_success": 0,
+            "steps": [{"id": "in", "component": "c", "inputs": {"i": "{{item}}"}, "mutex": {"key": "k", "limit": 2}}],
+            "depends_on": ["a"],
+        },
+        {
+            "id": "again",
+            "loop": {
+                "until": "{{t.output}}",
+                "max_iterations": 3,
+                "steps": [{"id": "t", "component": "c", "rate_limit": {"limit": 1, "per_seconds": 2}}],
+            },
+        },
+        {"id": "nap", "sleep": {"hours": 1, "seconds": "{{input.x}}"}, "timeouts": {"total": 5}},
+        {"id": "wait", "wait_for": {"any": ["go", {"signal": "no", "key": "k", "schema": {}}, {"seconds": 5}]}},
+        {"id": "kid", "workflow": "other@^1.0.0", "detached": True, "compensate": {"component": "c", "inputs": {}}},
         {"id": "end", "terminate": "success", "depends_on": ["b"], "on_error": [{"then": "continue", "output": 1}]},
     ],
+    "persistence": {"mode": "checkpoint", "every_steps": 3},
+    "concurrency": {"key": "{{input.x}}", "limit": 2, "on_limit": "reject"},
+    "debounce": {"seconds": 1},
+    "on_failure": {"steps": [{"id": "tell", "component": "c", "inputs": {"e": "{{error.message}}"}}]},
     "connections": [{"source": "a.output", "target": "b.k", "transform": "value", "condition": "{{value}}"}],
     "outputs": {"o": {"type": "any", "source": "b.output"}},
     "output": {"r": "{{b.output}}"},
@@ -115,6 +144,19 @@ class AnyComponent:
         return []
 
 
+OTHER = {"id": "other", "steps": [{"id": "o", "component": "c"}]}
+
+
+class Anything(dict[str, object]):
+    """Stand-ins for every component there is."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __getitem__(self, name: str) -> object:
+        return {"x": 1}
+
+
 def checked(document: Any) -> Report:
     """Validate; each problem has a code and says something, and names a place that is there."""
     report = validate(document)
@@ -141,13 +183,16 @@ def test_a_damaged_document_is_refused_clearly_or_runs(document: Any) -> None:
         inputs = check_inputs(plan, {})
     except InvalidInputs:
         return
-    run = Simulation(plan)
-    run.start(**inputs)
+    world = World(Cast(Anything(), Registry()), {"other": plan_of(OTHER)}, 0)
+    life = world.start("0-r", plan, inputs)
     for _ in range(20):
-        if run.state.closed:
+        world.go_on(world.now_ms + 10**13)
+        waits = [w for path in life.state.open_steps for w in life.state.steps[path].inputs.get("signals", ())]
+        if life.state.closed or not waits:
             break
-        run.complete(min(run.claimable), {"x": 1})
-    assert run.state.closed
+        with suppress(Rejected):
+            world.give(life, SendSignal(str(waits[0]["name"]), {}, waits[0]["key"], f"signal-{len(life.events)}"))
+    assert life.state.closed or waits
 
 
 @settings(max_examples=300, deadline=None)

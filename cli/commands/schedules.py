@@ -1,0 +1,158 @@
+"""Schedules: runs that begin by the clock."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from cli.commands.run import parse_inputs
+from cli.options import Target, target_options
+from cli.render import print_json, show, table
+from executor.schedule_times import OVERLAPS, InvalidSchedule, Schedule, iso
+from executor.schedules import Progress
+from openagents_json.engine.documents import is_reference
+from openagents_json.workflow.times import InvalidTime, moment_of
+
+
+@click.group()
+def schedules() -> None:
+    """Start runs by the clock: cron expressions and intervals."""
+
+
+@schedules.command()
+@click.argument("name")
+@click.argument("workflow", metavar="FILE|WORKFLOW")
+@click.option("--cron", default="", help="A cron expression, such as '30 9 * * 1-5'.")
+@click.option("--every", "every_seconds", type=float, default=0.0, metavar="SECONDS", help="An interval instead.")
+@click.option("--timezone", default="UTC", show_default=True, help="Of the cron expression, such as Europe/Paris.")
+@click.option("--input", "-i", "pairs", multiple=True, metavar="NAME=VALUE", help="An input; JSON, or else text.")
+@click.option("--input-file", metavar="FILE", help="A JSON object with inputs.")
+@click.option("--overlap", type=click.Choice(OVERLAPS), default="skip", show_default=True, help="When a run is open.")
+@click.option(
+    "--catch-up",
+    "catchup_seconds",
+    type=float,
+    default=3600.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How late a firing may be made up for.",
+)
+@click.option("--jitter", "jitter_seconds", type=float, default=0.0, metavar="SECONDS", help="Spread starts over this.")
+@click.option("--replace", is_flag=True, help="Replace a schedule of this name.")
+@click.option("--paused", is_flag=True, help="Do not fire before it is resumed.")
+@target_options
+def create(
+    target: Target,
+    name: str,
+    workflow: str,
+    pairs: tuple[str, ...],
+    input_file: str | None,
+    replace: bool,
+    **timing: Any,
+) -> None:
+    """Create a schedule; a file is published first. The input value {{scheduled_time}} stands for the firing's time."""
+    inputs = parse_inputs(pairs, input_file)
+    with target.engine() as engine:
+        reference = workflow if is_reference(workflow) else engine.publish(workflow)
+        schedule = Schedule(name, reference, inputs=inputs, **timing)
+        try:
+            progress = engine.schedules.create(schedule, replace_it=replace)
+        except InvalidSchedule as error:
+            raise click.UsageError(str(error)) from error
+    _tell(target, schedule, progress)
+
+
+@schedules.command("list")
+@target_options
+def list_schedules(target: Target) -> None:
+    """List schedules with the next time of each."""
+    with target.engine() as engine:
+        found = engine.schedules.every()
+    rows = [[s.name, s.workflow, s.cron or f"every {s.every_seconds:g} s", *_state(s, p)] for s, p in found]
+    header = ["schedule", "workflow", "when", "state", "next", "started", "skipped", "missed"]
+    show([_shown(s, p) for s, p in found], table(header, rows), as_json=target.as_json)
+
+
+@schedules.command("show")
+@click.argument("name")
+@target_options
+def show_schedule(target: Target, name: str) -> None:
+    """Show a schedule and how far it has come, as JSON."""
+    with target.engine() as engine:
+        print_json(_shown(*engine.schedules.get(name)))
+
+
+@schedules.command()
+@click.argument("name")
+@target_options
+def pause(target: Target, name: str) -> None:
+    """Fire no more; what would have fired meanwhile is not made up for."""
+    with target.engine() as engine:
+        engine.schedules.pause(name)
+        _tell(target, *engine.schedules.get(name))
+
+
+@schedules.command()
+@click.argument("name")
+@target_options
+def resume(target: Target, name: str) -> None:
+    """Fire again, from now on."""
+    with target.engine() as engine:
+        engine.schedules.pause(name, paused=False)
+        _tell(target, *engine.schedules.get(name))
+
+
+@schedules.command()
+@click.argument("name")
+@target_options
+def delete(target: Target, name: str) -> None:
+    """Remove a schedule; its runs go on."""
+    with target.engine() as engine:
+        engine.schedules.delete(name)
+    if target.as_json:
+        print_json({"name": name, "deleted": True})
+    else:
+        click.echo(f"{name} deleted")
+
+
+@schedules.command()
+@click.argument("name")
+@click.option("--from", "start", required=True, metavar="TIME", help="The first time, such as 2030-01-01T00:00:00Z.")
+@click.option("--to", "end", required=True, metavar="TIME", help="The time before which to end.")
+@target_options
+def backfill(target: Target, name: str, start: str, end: str) -> None:
+    """Start the runs of past firings; those that were started are left alone."""
+    try:
+        first, last = moment_of(start), moment_of(end)
+    except InvalidTime as error:
+        raise click.UsageError(str(error)) from error
+    with target.engine() as engine:
+        try:
+            runs = engine.schedules.backfill(name, first, last, actor="cli")
+        except InvalidSchedule as error:
+            raise click.UsageError(str(error)) from error
+    if target.as_json:
+        print_json(runs)
+    else:
+        for run in runs:
+            click.echo(run)
+
+
+def _state(schedule: Schedule, progress: Progress) -> list[str]:
+    upcoming = "" if progress.next_ms is None or schedule.paused else iso(progress.next_ms)
+    state = "paused" if schedule.paused else ("failing" if progress.error else "active")
+    return [state, upcoming, str(progress.started), str(progress.skipped), str(progress.missed)]
+
+
+def _shown(schedule: Schedule, progress: Progress) -> dict[str, Any]:
+    return {**asdict(schedule), "progress": progress.to_json()}
+
+
+def _tell(target: Target, schedule: Schedule, progress: Progress) -> None:
+    if target.as_json:
+        print_json(_shown(schedule, progress))
+    else:
+        state, upcoming, *_ = _state(schedule, progress)
+        click.echo(f"{schedule.name} {state}" + (f", next at {upcoming}" if upcoming else ""))

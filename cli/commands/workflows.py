@@ -1,0 +1,95 @@
+"""Published workflows: versions, aliases, canaries, and whether a new version fits the runs of the old one."""
+
+from __future__ import annotations
+
+import click
+
+from cli.options import Target, target_options
+from cli.render import print_json, show, table
+from openagents_json.engine.check import check_version
+
+
+@click.group()
+def workflows() -> None:
+    """Publish workflows, name their versions, and check new ones."""
+
+
+@workflows.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(dir_okay=False))
+@click.option("--alias", help="Let ID@ALIAS mean this version from now on.")
+@target_options
+def add(target: Target, files: tuple[str, ...], alias: str | None) -> None:
+    """Publish documents under their id and version, for runs, schedules and other workflows to call by name."""
+    with target.engine() as engine:
+        names = [engine.publish(file, alias=alias) for file in files]
+    if target.as_json:
+        print_json(names)
+    else:
+        for name in names:
+            click.echo(f"{name} published")
+
+
+@workflows.command("list")
+@target_options
+def list_workflows(target: Target) -> None:
+    """List published workflows with their aliases."""
+    with target.engine() as engine:
+        found, aliases = engine.core.directory.workflows(), engine.core.directory.aliases()
+    rows = []
+    for name, entry in sorted(found.items()):
+        id_, _, version = name.partition("@")
+        named = [
+            key.partition("@")[2] for key, to in aliases.items() if key.startswith(f"{id_}@") and _means(to, version)
+        ]
+        rows.append({"id": id_, "version": version, "aliases": sorted(named), "definition": entry["definition"]})
+    shown = [[r["id"], r["version"], ", ".join(r["aliases"]), str(r["definition"])[:12]] for r in rows]
+    show(rows, table(["workflow", "version", "aliases", "definition"], shown), as_json=target.as_json)
+
+
+def _means(alias: dict[str, object], version: str) -> bool:
+    canary = alias.get("canary")
+    return version in (alias.get("version"), canary.get("version") if isinstance(canary, dict) else None)
+
+
+@workflows.command()
+@click.argument("name", metavar="ID@ALIAS")
+@click.argument("version")
+@click.option("--canary", metavar="VERSION=PERCENT", help="Give a percentage of starts another version.")
+@target_options
+def alias(target: Target, name: str, version: str, canary: str | None) -> None:
+    """Let ID@ALIAS mean a version; runs that have begun keep theirs."""
+    id_, found, word = name.partition("@")
+    if not found:
+        raise click.BadParameter(f"{name!r} is not ID@ALIAS", param_hint="ID@ALIAS")
+    other, percent = None, 0.0
+    if canary is not None:
+        other, _, share = canary.partition("=")
+        try:
+            percent = float(share)
+        except ValueError as error:
+            raise click.BadParameter(f"{canary!r} is not VERSION=PERCENT", param_hint="--canary") from error
+    with target.engine() as engine:
+        engine.workflows.point(id_, word, version, canary=other, percent=percent)
+    if target.as_json:
+        print_json({"alias": name, "version": version, "canary": other, "percent": percent})
+    else:
+        click.echo(f"{name} is {version}" + (f", and {other} for {percent:g} % of starts" if other else ""))
+
+
+@workflows.command()
+@click.argument("file", type=click.Path(dir_okay=False))
+@click.option("--limit", type=click.IntRange(1, 100_000), default=1000, show_default=True, help="Runs to look at.")
+@target_options
+def check(target: Target, file: str, limit: int) -> int:
+    """Replay the runs of a workflow against a new version of it: would they have gone the same way?
+
+    Exit code: 0 when every run fits, 1 when one would take another way.
+    """
+    with target.engine() as engine:
+        found = check_version(engine, file, limit=limit)
+    if target.as_json:
+        print_json(found)
+    else:
+        for line in found.lines():
+            click.echo(line)
+    return 0 if not found.differing else 1

@@ -1,0 +1,55 @@
+"""Locks with lines, rates and debounces by key: each key lives in one partition, whoever asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from eventstore.run_store import RunStore
+from eventstore.scripts import Script, ScriptCall, load_text
+
+
+class Gates:
+    """Gates by name; members are "run|step". Every call is one round trip and safe to repeat."""
+
+    def __init__(self, store: RunStore) -> None:
+        self._store = store
+        self._script = Script("gate", load_text("gate.lua"))
+
+    def take(self, name: str, member: str, limit: int, priority: int = 0) -> tuple[int, tuple[str, ...]]:
+        """Take a place among `limit` holders, or one in the line.
+
+        Gives the fence, 0 while there is no room, and then those who hold the gate, oldest first, or stand before.
+        """
+        taken, *rest = self._call(name, "take", member, limit, priority)
+        if taken:
+            return int(rest[0]), ()
+        return 0, tuple(_text(x) for x in rest)
+
+    def leave(self, name: str, member: str) -> tuple[str, ...]:
+        """Give a place back, or leave the line; gives those who may have room now."""
+        return tuple(_text(x) for x in self._call(name, "leave", member))
+
+    def rate(self, name: str, member: str, limit: int, period_ms: int) -> int:
+        """Take a token from a bucket of `limit` that fills in a period; gives the ms to wait for it, 0 for none."""
+        taken, *rest = self._call(name, "rate", member, limit, period_ms)
+        return 0 if taken else max(1, int(rest[0]))
+
+    def newest(self, name: str, member: str) -> str:
+        """Take the place of whoever came before; gives that member, or nothing."""
+        return _text(self._call(name, "newest", member)[0])
+
+    def still_newest(self, name: str, member: str) -> bool:
+        """Tell whether no newer member took the place; this ends the matter."""
+        return bool(self._call(name, "still", member)[0])
+
+    def _call(self, name: str, *args: Any) -> Sequence[Any]:
+        keys = self._store.keys
+        partition = keys.partition_of(name)
+        names = [keys.meta(partition), keys.gate(partition, name), keys.line(partition, name)]
+        reply: Sequence[Any] = self._store.call([ScriptCall(self._script, names, list(args))])[0]
+        return reply
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "surrogatepass") if isinstance(value, bytes) else str(value)

@@ -1,0 +1,22 @@
+#!lua
+-- schedule: one schedule, changed only by who has seen its last revision.
+-- KEYS 1 meta of the partition 2 schedule:<name> (hash: rev, spec, state) 3 due 4 view:schedules (set)
+-- ARGV 1 operation 2 name 3 expected revision ('' any, '0' none yet) 4 spec 5 state 6 time of the next look in ms, -1 never
+-- put, drop: reply {1, revision} or {0, revision that is there}
+local rev = redis.call('HGET', KEYS[2], 'rev') or '0'
+if ARGV[3] ~= '' and ARGV[3] ~= rev then return { 0, rev } end
+if ARGV[1] == 'drop' then
+  redis.call('DEL', KEYS[2])
+  redis.call('ZREM', KEYS[3], 's|' .. ARGV[2])
+  redis.call('SREM', KEYS[4], ARGV[2])
+  return { 1, '0' }
+end
+local next_rev = string.format('%.0f', tonumber(rev) + 1)
+redis.call('HSET', KEYS[2], 'rev', next_rev, 'spec', ARGV[4], 'state', ARGV[5])
+redis.call('SADD', KEYS[4], ARGV[2])
+if tonumber(ARGV[6]) < 0 then
+  redis.call('ZREM', KEYS[3], 's|' .. ARGV[2])
+else
+  redis.call('ZADD', KEYS[3], ARGV[6], 's|' .. ARGV[2])
+end
+return { 1, next_rev }

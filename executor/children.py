@@ -1,0 +1,122 @@
+"""Between parents and their child runs: two logs, perhaps in two partitions, and messages that may be lost or doubled.
+
+Nothing here is remembered but in the two logs. A parent's due member `c` has somebody look again and again whether its
+child is there, paused or cancelled as the parent wants it; a closed child's member `p` has somebody tell its parent,
+until the parent has taken it in. Both are ordinary guarded commits, so it does not matter how often they happen.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from executor.handle import Handler, RunExists, Start
+from executor.journal import PayloadOverLimit
+from executor.sessions import RunNotFound, Session
+from executor.workflows import UnknownWorkflow, Workflows
+from openagents_json.workflow import commands as cmd
+from openagents_json.workflow import state as st
+from openagents_json.workflow.errors import InvalidInputs
+from openagents_json.workflow.parameters import check_inputs
+from openagents_json.workflow.plan import Plan
+from openagents_json.workflow.types import Json
+
+log = logging.getLogger(__name__)
+
+PARENT_PAUSED = "its parent is paused"
+
+
+class Children:
+    """Looks after child runs; safe for threads."""
+
+    def __init__(self, handler: Handler, workflows: Workflows) -> None:
+        self._handler, self._workflows = handler, workflows
+
+    def look_after(self, run: str, step: str, *, actor: str) -> None:
+        """Make the child run of a step what its parent wants it to be.
+
+        Raises RunNotFound.
+        """
+        session = self._handler.sessions.load(run)
+        known = session.state.steps.get(step)
+        if known is None or not known.child:
+            self._settled(run, step, actor)
+            return
+        detached = known.status == st.COMPLETED
+        wanted = known.status == st.ACTIVE or detached
+        try:
+            child = self._handler.sessions.load(known.child)
+        except RunNotFound:
+            if wanted:
+                self._start(session, step, known, actor)
+            if not wanted or detached:
+                self._settled(run, step, actor)
+            return
+        if child.state.closed and known.status == st.ACTIVE:
+            self.tell_parent(child.run, actor=actor)
+        elif detached or child.state.closed:
+            self._settled(run, step, actor)
+        elif not wanted:
+            self._send(child.run, cmd.CancelRun("its parent does not need it any more"), actor)
+            self._settled(run, step, actor)
+        else:
+            self._follow_pause(session, child, actor)
+
+    def _settled(self, run: str, step: str, actor: str) -> None:
+        """Look no more: in a commit, so that a child that was started meanwhile is not forgotten."""
+        session = self._handler.sessions.load(run)
+        known = session.state.steps.get(step)
+        if known is None or known.status not in st.OPEN_STEP:
+            self._handler.handle(run, cmd.Advance(), actor=actor, drop=[f"c|{run}|{step}"])
+
+    def _follow_pause(self, session: Session, child: Session, actor: str) -> None:
+        paused, status = session.state.status == st.PAUSED, child.state.status
+        if paused and status == st.RUNNING:
+            self._send(child.run, cmd.PauseRun(PARENT_PAUSED), actor)
+        elif not paused and status == st.PAUSED and child.state.reason == PARENT_PAUSED:
+            self._send(child.run, cmd.ResumeRun("its parent goes on"), actor)
+
+    def _send(self, run: str, command: cmd.Command, actor: str) -> None:
+        try:
+            self._handler.handle(run, command, actor=actor)
+        except cmd.Rejected as error:
+            log.info("run %s: %s", run, error)
+
+    def _start(self, session: Session, step: str, known: st.StepState, actor: str) -> None:
+        parent = {"run": session.run, "step": step, "depth": session.state.depth + 1}
+        try:
+            plan = self._plan(session, step, known.child)
+            inputs = check_inputs(plan, known.inputs)
+            start = Start(known.child, plan, inputs, f"s{known.child.partition('-')[2][:16]}", None, parent)
+            self._handler.start([start], actor=actor)
+        except (InvalidInputs, UnknownWorkflow, PayloadOverLimit, RunExists) as error:
+            described: Mapping[str, Json] = {
+                "type": type(error).__name__,
+                "message": f"step {step}: {error}",
+                "retryable": False,
+            }
+            command = cmd.CloseChild(step, known.child, st.FAILED, error=described)
+            self._handler.handle(session.run, command, actor=actor)
+
+    def _plan(self, session: Session, step: str, child: str) -> Plan:
+        spec = session.plan.of(step).child
+        reference = spec.workflow if spec else ""
+        if reference == session.plan.id:
+            return session.plan
+        return self._workflows.resolve(reference, child)
+
+    def tell_parent(self, run: str, *, actor: str) -> None:
+        """Tell the parent of a closed run how it ended.
+
+        Raises RunNotFound.
+        """
+        session = self._handler.sessions.load(run)
+        state, parent = session.state, session.state.parent or {}
+        if not state.closed:
+            return
+        closed = cmd.CloseChild(str(parent.get("step")), run, state.status, state.output, state.error)
+        try:
+            self._handler.handle(str(parent.get("run")), closed, actor=actor, cause=session.commit)
+        except (RunNotFound, cmd.Rejected) as error:
+            log.info("run %s has nobody to tell: %s", run, error)
+        self._handler.handle(run, cmd.Advance(), actor=actor, drop=[f"p|{run}"])

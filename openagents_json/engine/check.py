@@ -1,0 +1,56 @@
+"""`workflows check`: a new version of a workflow against the runs of the old ones, live and recorded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from executor.journal import decode_all
+from openagents_json.engine.documents import Document
+from openagents_json.workflow.verify import first_difference
+
+if TYPE_CHECKING:
+    from openagents_json.engine.facade import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Differing:
+    """A run that the new version would not have led to: the event where it leaves it, and why."""
+
+    run: str
+    status: str
+    version: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class VersionCheck:
+    """What a check found: how many runs were looked at, and those that would have gone another way."""
+
+    workflow: str
+    looked_at: int
+    live: int
+    differing: tuple[Differing, ...]
+
+    def lines(self) -> list[str]:
+        """Say it for people."""
+        told = [f"{d.run} ({d.status}): event {d.version}: {d.reason}" for d in self.differing]
+        rest = self.looked_at - len(self.differing)
+        return [*told, f"{self.workflow}: {rest} of {self.looked_at} runs fit ({self.live} of them live)"]
+
+
+def check_version(engine: Engine, workflow: Document, *, limit: int = 1000) -> VersionCheck:
+    """Replay the latest runs of a workflow against a document of the same id.
+
+    Raises InvalidDefinition.
+    """
+    plan = engine.plan(workflow)
+    found = engine.runs(limit=limit, workflow=plan.id)
+    histories = engine.core.store.read([(run.id, 0) for run in found])
+    differing = []
+    for run, history in zip(found, histories, strict=True):
+        difference = first_difference(plan, decode_all(history, engine.core.sessions.fetch))
+        if difference is not None:
+            differing.append(Differing(run.id, run.status, difference.version, difference.reason))
+    live = sum(1 for run in found if run.status not in ("completed", "failed", "cancelled"))
+    return VersionCheck(plan.id, len(found), live, tuple(differing))

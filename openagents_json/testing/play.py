@@ -1,0 +1,231 @@
+"""`play`: run a document in memory and look at what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from openagents_json.authoring import Workflow
+from openagents_json.components import builtin
+from openagents_json.components.registry import Registry
+from openagents_json.testing.mocks import Call, Cast
+from openagents_json.testing.world import Life, Stuck, World
+from openagents_json.workflow import commands as cmd
+from openagents_json.workflow import events as ev
+from openagents_json.workflow import state as st
+from openagents_json.workflow.bind import bind
+from openagents_json.workflow.catalog import ComponentSpec
+from openagents_json.workflow.compile import compile_plan
+from openagents_json.workflow.plan import Plan
+from openagents_json.workflow.times import moment_of
+from openagents_json.workflow.types import Json
+
+Source = Workflow | Mapping[str, Any] | str | Path
+
+
+class _Anything:
+    """A catalog for tests: real components are checked, whatever else is named is taken to be there."""
+
+    def __init__(self, real: Registry) -> None:
+        self._real = real
+
+    def find(self, reference: str) -> ComponentSpec | None:
+        """Give the spec of a reference."""
+        return self._real.find_own(reference) or ComponentSpec(reference.partition("@")[0])
+
+    def names(self) -> Iterable[str]:
+        """Give all names."""
+        return self._real.names()
+
+
+class Play:
+    """One run of a document, in memory, with those that it starts.
+
+    `components` are stand-ins by name (a value, a function of the step's inputs, an exception, `outcomes(...)`), `real`
+    functions, classes or modules of components. `now` is where the clock begins; it moves by `advance` and `finish`.
+    """
+
+    def __init__(
+        self,
+        document: Source,
+        inputs: Mapping[str, Json] | None = None,
+        *,
+        components: Mapping[str, Any] | None = None,
+        real: Iterable[Any] = (),
+        workflows: Sequence[Source] = (),
+        now: str | float = "2030-01-01T00:00:00Z",
+        labels: Mapping[str, str] | None = None,
+    ) -> None:
+        registry = Registry()
+        for thing in (builtin, *real):
+            registry.add(thing)
+        catalog = _Anything(registry)
+        plans = {plan.id: plan for plan in (plan_of(source, catalog) for source in workflows)}
+        self.world = World(Cast(components or {}, registry), plans, moment_of(now))
+        self._life = self.world.start("0-test", plan_of(document, catalog), inputs or {}, labels=labels)
+        self.world.go_on(self.world.now_ms)
+
+    # -- going on ----------------------------------------------------------------------------------------
+
+    def advance(self, seconds: float = 0, *, to: str | datetime | None = None) -> Play:
+        """Let time pass, by seconds or up to a time; what is due on the way happens at its time."""
+        moment = to.isoformat() if isinstance(to, datetime) else to
+        until = moment_of(moment) if moment is not None else self.world.now_ms + round(seconds * 1000)
+        self.world.go_on(until)
+        return self
+
+    def finish(self) -> Play:
+        """Let time jump until the run has ended.
+
+        Raises Stuck when the run waits for a signal, or is paused.
+        """
+        self.world.go_on()
+        while not self._life.state.closed and any(kind in "Rk" for kind, _, _ in self.world.due):
+            self.world.go_on(min(at for (kind, _, _), at in self.world.due.items() if kind in "Rk"))
+            self.world.go_on()
+        if not self._life.state.closed:
+            raise Stuck(f"the run is {self.status} and waits for {self._waits() or 'nothing that will come'}")
+        return self
+
+    def _waits(self) -> str:
+        waits = [
+            f"signal {wanted['name']!r} (step {path})"
+            for path in sorted(self._life.state.open_steps)
+            for wanted in self._life.state.steps[path].inputs.get("signals", ())
+        ]
+        return ", ".join(waits)
+
+    def signal(
+        self,
+        name: str,
+        payload: Json = None,
+        *,
+        key: str | None = None,
+        by: str = "test",
+        reason: str = "",
+    ) -> Play:
+        """Send the run a signal.
+
+        Raises Rejected.
+        """
+        command = cmd.SendSignal(name, payload, key, f"signal-{len(self._life.events)}", by, reason, self.world.now_ms)
+        return self._give(command)
+
+    def pause(self) -> Play:
+        """Pause the run."""
+        return self._give(cmd.PauseRun())
+
+    def resume(self) -> Play:
+        """Let it go on."""
+        return self._give(cmd.ResumeRun())
+
+    def cancel(self, reason: str = "", *, compensate: bool = True) -> Play:
+        """Cancel the run."""
+        return self._give(cmd.CancelRun(reason, compensate=compensate))
+
+    def _give(self, command: cmd.Command) -> Play:
+        self.world.give(self._life, command)
+        self.world.go_on(self.world.now_ms)
+        return self
+
+    # -- looking -----------------------------------------------------------------------------------------
+
+    @property
+    def status(self) -> str:
+        """Give the run's status."""
+        return self._life.state.status
+
+    @property
+    def output(self) -> Json:
+        """Give the run's output."""
+        return self._life.state.output
+
+    @property
+    def error(self) -> Mapping[str, Json] | None:
+        """Give the run's error."""
+        return self._life.state.error
+
+    @property
+    def state(self) -> st.RunState:
+        """Give the folded state."""
+        return self._life.state
+
+    @property
+    def now_ms(self) -> int:
+        """Give the time, in ms since 1970."""
+        return self.world.now_ms
+
+    @property
+    def events(self) -> list[ev.Event]:
+        """Give the events of the run, oldest first."""
+        return [event for _, event in self._life.events]
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """Give the events as `openagents runs history --json` does: type, time_ms and data."""
+        return [{"type": ev.type_name(e), "time_ms": at, "data": ev.to_data(e)} for at, e in self._life.events]
+
+    @property
+    def runs(self) -> dict[str, Life]:
+        """Give all runs, this one and those that it started, by id."""
+        return self.world.lives
+
+    def step(self, path: str) -> st.StepState:
+        """Give a step; `each[2]` is an item, `loop[0].a` a step of an iteration.
+
+        Raises KeyError.
+        """
+        return self._life.state.steps[path]
+
+    def statuses(self) -> dict[str, str]:
+        """Give the status of each step."""
+        return {name: step.status for name, step in self._life.state.steps.items()}
+
+    def calls(self, component: str | None = None) -> list[Call]:
+        """Give the calls of components, of all or of one, in order."""
+        return [call for call in self.world.cast.calls if component in (None, call.component.partition("@")[0])]
+
+    def of_type(self, kind: str) -> list[ev.Event]:
+        """Give the events of a type."""
+        return [event for event in self.events if ev.type_name(event) == kind]
+
+    def assert_completed(self, output: Any = ...) -> Play:
+        """Check that the run completed, with an output if one is given."""
+        assert self.status == st.COMPLETED, f"the run is {self.status}: {self.error}"
+        assert output is ... or self.output == output, f"the output is {self.output!r}, not {output!r}"
+        return self
+
+    def assert_failed(self, error_type: str | None = None) -> Play:
+        """Check that the run failed, with an error of a type if one is given."""
+        assert self.status == st.FAILED, f"the run is {self.status}: {self.output!r}"
+        found = (self.error or {}).get("type")
+        assert error_type in (None, found), f"the error is {found}: {self.error}"
+        return self
+
+    def assert_order(self, *steps: str) -> Play:
+        """Check that these steps completed, in this order."""
+        done = [e.step for e in self.events if isinstance(e, ev.StepCompleted) and e.step in steps]
+        assert done == list(steps), f"they completed as {done}"
+        return self
+
+
+def play(document: Source, inputs: Mapping[str, Json] | None = None, **options: Any) -> Play:
+    """Run a document in memory to its end, or until it waits for a signal; options as in `Play`."""
+    begun = Play(document, inputs, **options)
+    begun.world.go_on()
+    if any(kind in "Rk" for kind, _, _ in begun.world.due) and not any(k == "n" for k, _, _ in begun.world.due):
+        begun.finish()
+    return begun
+
+
+def plan_of(source: Source, catalog: Any) -> Plan:
+    """Compile a document.
+
+    Raises InvalidDefinition.
+    """
+    if isinstance(source, str | Path):
+        source = Workflow.load(Path(source))
+    document = source.document if isinstance(source, Workflow) else source
+    return compile_plan(bind(document, catalog))

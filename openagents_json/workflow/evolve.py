@@ -1,0 +1,326 @@
+"""`evolve(state, event) -> state`: total, and refuses nothing loudly.
+
+An event that cannot apply (a late outcome, a second start) leaves the state as it is, the very same object;
+so `evolve(s, e) is s` tells that `e` did not belong there, and `decide` never emits such an event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+from openagents_json.workflow import events as ev
+from openagents_json.workflow.paths import container_of, is_item
+from openagents_json.workflow.state import (
+    ACTIVE,
+    CANCELLED,
+    CANCELLING,
+    CLAIMABLE,
+    COMPLETED,
+    FAILED,
+    FAILING,
+    FOREACH,
+    GATED,
+    GROUPS,
+    NEW,
+    OPEN_STEP,
+    PAUSED,
+    QUEUED,
+    RETRYING,
+    RUNNING,
+    SCHEDULED,
+    SKIPPED,
+    STARTED,
+    UNBEGUN,
+    WAITING,
+    Group,
+    RunState,
+    Signal,
+    StepState,
+    gather,
+)
+
+
+def evolve_all(state: RunState, happened: Iterable[ev.Event]) -> RunState:
+    """Fold events, oldest first."""
+    for event in happened:
+        state = evolve(state, event)
+    return state
+
+
+def evolve(state: RunState, event: ev.Event) -> RunState:
+    """Apply one event; an event that does not belong here returns the same object."""
+    if state.status == NEW:
+        return _start(state, event) if isinstance(event, ev.RunStarted) else state
+    if state.closed:
+        return state
+    fold: Callable[[RunState, Any], RunState] | None = _FOLDS.get(type(event))
+    return state if fold is None else fold(state, event)
+
+
+# -- the run ---------------------------------------------------------------------------------------------
+
+
+def _start(state: RunState, event: ev.RunStarted) -> RunState:
+    return replace(
+        state,
+        status=RUNNING,
+        run=event.run,
+        workflow=event.workflow,
+        version=event.version,
+        definition=event.definition,
+        inputs=event.inputs,
+        labels=event.labels,
+        parent=event.parent,
+    )
+
+
+def _close(state: RunState, event: ev.RunCompleted | ev.RunFailed | ev.RunCancelled) -> RunState:
+    if state.open_steps:
+        return state
+    match event:
+        case ev.RunCompleted(output) if state.status in (RUNNING, PAUSED):
+            return replace(state, status=COMPLETED, output=output, signals=())
+        case ev.RunFailed(error, step):
+            return replace(state, status=FAILED, error=error, failed_step=step, signals=())
+        case ev.RunCancelled(reason) if state.status == CANCELLING:
+            return replace(state, status=CANCELLED, reason=reason, signals=())
+        case _:
+            return state
+
+
+def _mode(state: RunState, event: ev.Event) -> RunState:
+    match event:
+        case ev.RunPaused(reason) if state.status == RUNNING:
+            return replace(state, status=PAUSED, reason=reason)
+        case ev.RunResumed() if state.status == PAUSED:
+            return replace(state, status=RUNNING, reason="")
+        case ev.RunCancelRequested(reason, compensate) if state.status not in (CANCELLING, FAILING):
+            return replace(state, status=CANCELLING, reason=reason, compensate=compensate)
+        case ev.RunFailing(error, step) if state.status in (RUNNING, PAUSED, QUEUED) and not state.open_steps:
+            return replace(state, status=FAILING, error=error, failed_step=step)
+        case ev.RunQueued(gates) if state.status == RUNNING and not state.steps:
+            return replace(state, status=QUEUED, queue=tuple(gates))
+        case ev.RunAdmitted() if state.status == QUEUED:
+            return replace(state, status=RUNNING)
+        case _:
+            return state
+
+
+# -- steps -----------------------------------------------------------------------------------------------
+
+
+def _put(state: RunState, step_id: str, step: StepState) -> RunState:
+    steps = state.steps.set(step_id, step)
+    is_open, was_open = step.status in OPEN_STEP, step_id in state.open_steps
+    if is_item(step_id):
+        steps = _counted(steps, step_id, step, is_open, was_open)
+    if is_open == was_open:
+        return replace(state, steps=steps)
+    members = state.open_steps.set(step_id, True) if is_open else state.open_steps.delete(step_id)
+    return replace(state, steps=steps, open_steps=members)
+
+
+def _counted(steps: Any, step_id: str, step: StepState, is_open: bool, was_open: bool) -> Any:
+    """Keep the counts of the container of an item; a failure that a handler took counts as completed."""
+    name, index = container_of(step_id)
+    container = steps.get(name)
+    if container is None or container.group is None:
+        return steps
+    group: Group = container.group
+    if index >= group.opened:
+        group = replace(group, opened=index + 1)
+    group = replace(group, active=group.active + is_open - was_open)
+    if step.status == COMPLETED or (step.status == FAILED and step.then != "fail"):
+        group = replace(group, completed=group.completed + 1)
+    elif step.status == FAILED:
+        first = group.first_failed if group.first_failed >= 0 else index
+        group = replace(group, failed=group.failed + 1, first_failed=first)
+    return steps.set(name, replace(container, group=group))
+
+
+def _schedule(state: RunState, event: ev.StepScheduled) -> RunState:
+    if event.step in state.steps:
+        return state
+    status = ACTIVE if event.kind else (GATED if event.gates else SCHEDULED)
+    group = None
+    if event.kind in GROUPS:
+        items = event.inputs.get("items")
+        group = Group(len(items) if event.kind == FOREACH and isinstance(items, list | dict) else -1)
+    return _put(state, event.step, StepState(status, event.inputs, event.kind, group=group, waits=tuple(event.gates)))
+
+
+def _schedule_compensation(state: RunState, event: ev.CompensationScheduled) -> RunState:
+    if event.compensation in state.steps or state.status not in (FAILING, CANCELLING):
+        return state
+    return _put(state, event.compensation, StepState(SCHEDULED, event.inputs))
+
+
+def _admit(state: RunState, event: ev.StepAdmitted) -> RunState:
+    step = state.steps.get(event.step)
+    if step is None or step.status != GATED:
+        return state
+    held = {**(step.gates or {}), **(event.fences or {})}
+    return _put(state, event.step, replace(step, status=SCHEDULED, gates=held or None))
+
+
+def _begin(state: RunState, event: ev.StepStarted) -> RunState:
+    step = state.steps.get(event.step)
+    if step is None or step.status not in CLAIMABLE or step.kind or event.attempt <= step.attempt:
+        return state
+    begun = replace(step, status=STARTED, attempt=event.attempt, fence=event.fence, worker=event.worker, retry_ms=None)
+    return _put(state, event.step, begun)
+
+
+def _complete(state: RunState, event: ev.StepCompleted) -> RunState:
+    step = state.steps.get(event.step)
+    if step is None or step.attempt != event.attempt:
+        return state
+    if event.attempt:
+        if step.status != STARTED:
+            return state
+    elif step.status not in (ACTIVE, SCHEDULED):  # attempt 0: a step that the engine itself carries out
+        return state
+    output = gather(state, event.step) if step.kind == FOREACH else event.output
+    sequence = state.sequence + 1
+    done = replace(step, status=COMPLETED, output=output, outputs=event.outputs, error=None, sequence=sequence, timer=0)
+    after = _put(state, event.step, done)
+    sets = {**state.sets, **event.sets} if event.sets else state.sets
+    return replace(after, sets=sets, sequence=sequence)
+
+
+def _fail(state: RunState, event: ev.StepFailed | ev.StepTimedOut) -> RunState:
+    step = state.steps.get(event.step)
+    if step is None or step.status not in OPEN_STEP or step.attempt != event.attempt:
+        return state
+    return _put(
+        state,
+        event.step,
+        replace(
+            step,
+            status=FAILED if event.retry_ms is None else RETRYING,
+            failures=step.failures + 1,
+            retry_ms=event.retry_ms,
+            error=event.error,
+            then=event.then,
+            goto=event.goto,
+            output=event.output,
+            timer=0,
+        ),
+    )
+
+
+def _lose(state: RunState, event: ev.StepLeaseLost) -> RunState:
+    step = state.steps.get(event.step)
+    if step is None or step.status != STARTED or step.attempt != event.attempt:
+        return state
+    return _put(state, event.step, replace(step, status=SCHEDULED, lost=step.lost + 1))
+
+
+def _release(state: RunState, event: ev.StepReleased) -> RunState:
+    step = state.steps.get(event.step)
+    if step is None or step.status != STARTED or step.attempt != event.attempt:
+        return state
+    # Like a failure, it is a fact that may be stored without its decision; StepRetryScheduled makes it claimable.
+    unbegun = step.unbegun + (event.reason in UNBEGUN)
+    again = replace(step, status=RETRYING, released=step.released + 1, unbegun=unbegun, retry_ms=event.delay_ms)
+    return _put(state, event.step, again)
+
+
+def _wait(state: RunState, event: ev.StepRetryScheduled) -> RunState:
+    step = state.steps.get(event.step)
+    if step is None or step.status != RETRYING:
+        return state
+    return _put(state, event.step, replace(step, status=GATED if event.gated else WAITING))
+
+
+def _skip(state: RunState, event: ev.StepSkipped) -> RunState:
+    if event.step in state.steps:
+        return state
+    return _put(state, event.step, StepState(SKIPPED, {}, reason=event.reason))
+
+
+def _cancel(state: RunState, event: ev.StepCancelled) -> RunState:
+    step = state.steps.get(event.step)
+    if step is not None and step.status not in OPEN_STEP:
+        return state
+    return _put(state, event.step, replace(step or StepState(CANCELLED, {}), status=CANCELLED, timer=0))
+
+
+def _note(state: RunState, event: ev.StepOutcomeIgnored) -> RunState:  # kept for the history only
+    return replace(state) if event.step in state.steps else state
+
+
+# -- timers, signals, children -----------------------------------------------------------------------------
+
+
+def _set_timer(state: RunState, event: ev.TimerSet) -> RunState:
+    step = state.steps.get(event.step)
+    if step is None or step.status not in (ACTIVE, WAITING) or event.timer != step.timers + 1:
+        return state
+    return _put(state, event.step, replace(step, timer=event.timer, timers=event.timer))
+
+
+def _fire_timer(state: RunState, event: ev.TimerFired) -> RunState:
+    step = state.steps.get(event.step)
+    if step is None or not event.timer or step.timer != event.timer:
+        return state
+    return _put(state, event.step, replace(step, timer=0))
+
+
+def _hear(state: RunState, event: ev.SignalReceived) -> RunState:
+    if event.signal in state.heard:
+        return state
+    signal = Signal(event.signal, event.name, event.key, event.payload, event.by, event.reason, event.at_ms)
+    return replace(state, signals=(*state.signals, signal), heard=state.heard.set(event.signal, True))
+
+
+def _take(state: RunState, event: ev.SignalTaken) -> RunState:
+    left = tuple(signal for signal in state.signals if signal.id != event.signal)
+    return state if len(left) == len(state.signals) else replace(state, signals=left)
+
+
+def _start_child(state: RunState, event: ev.ChildStarted) -> RunState:
+    step = state.steps.get(event.step)
+    if step is None or step.status not in (ACTIVE, WAITING) or (step.child and step.status == ACTIVE):
+        return state
+    begun = replace(step, status=ACTIVE, child=event.child, children=step.children + 1, retry_ms=None)
+    return _put(state, event.step, begun)
+
+
+def _close_child(state: RunState, event: ev.ChildClosed) -> RunState:
+    step = state.steps.get(event.step)
+    return replace(state) if step is not None and step.child == event.child else state
+
+
+_FOLDS: dict[type[ev.Event], Callable[[RunState, Any], RunState]] = {
+    ev.RunCompleted: _close,
+    ev.RunFailed: _close,
+    ev.RunCancelled: _close,
+    ev.RunPaused: _mode,
+    ev.RunResumed: _mode,
+    ev.RunCancelRequested: _mode,
+    ev.RunFailing: _mode,
+    ev.RunQueued: _mode,
+    ev.RunAdmitted: _mode,
+    ev.StepScheduled: _schedule,
+    ev.CompensationScheduled: _schedule_compensation,
+    ev.StepAdmitted: _admit,
+    ev.StepStarted: _begin,
+    ev.StepCompleted: _complete,
+    ev.StepFailed: _fail,
+    ev.StepTimedOut: _fail,
+    ev.StepLeaseLost: _lose,
+    ev.StepReleased: _release,
+    ev.StepRetryScheduled: _wait,
+    ev.StepSkipped: _skip,
+    ev.StepCancelled: _cancel,
+    ev.TimerSet: _set_timer,
+    ev.TimerFired: _fire_timer,
+    ev.SignalReceived: _hear,
+    ev.SignalTaken: _take,
+    ev.ChildStarted: _start_child,
+    ev.ChildClosed: _close_child,
+    ev.StepOutcomeIgnored: _note,
+}

@@ -1,0 +1,183 @@
+"""What follows from what: outcomes are acted on, steps that are ready begin, groups go on, the run ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from openagents_json.workflow import events as ev
+from openagents_json.workflow import state as st
+from openagents_json.workflow.begin import begin, start_child, take_signal
+from openagents_json.workflow.errors import ExpressionFailed
+from openagents_json.workflow.evaluate import run_output, step_condition
+from openagents_json.workflow.groups import check_group, close_block
+from openagents_json.workflow.paths import COMPENSATE, ON_FAILURE, frame_of, inside, is_item
+from openagents_json.workflow.plan import StepPlan
+from openagents_json.workflow.routes import Readiness, order_of, readiness, withdrawable
+from openagents_json.workflow.turn import RUN, Turn, expression_error, fail_group, inner_steps, refuse, withdraw
+from openagents_json.workflow.types import Json
+from openagents_json.workflow.unwind import UNWIND, end_completed, end_failed, unwind
+
+MOST_EVENTS = 25_000
+"""A decision of more events is continued in the next commit."""
+
+
+def follow(turn: Turn, steps: Iterable[str]) -> None:
+    """Decide what the outcomes of steps lead to, and all that follows; ends the run when nothing is left."""
+    turn.settle.extend(steps)
+    turn.check[RUN] = None
+    run(turn)
+
+
+def advance(turn: Turn) -> None:
+    """Decide everything that the state implies: unsettled outcomes, and each step not yet decided about."""
+    for path in turn.in_order(turn.state.open_steps):
+        _advance_step(turn, path)
+    if turn.state.status in (st.FAILING, st.CANCELLING):
+        turn.check[UNWIND] = None
+    else:
+        _advance_frame(turn, RUN)
+    run(turn)
+
+
+def _advance_step(turn: Turn, path: str) -> None:
+    step = turn.state.steps[path]
+    if step.status == st.RETRYING:
+        turn.settle.append(path)
+    elif step.kind in st.GROUPS:
+        turn.check[path] = None
+    elif step.kind == st.BLOCK:
+        _advance_frame(turn, path)
+    elif step.kind == "workflow" and step.status == st.WAITING and not step.timer:
+        start_child(turn, path)
+    elif step.kind == "wait" and take_signal(turn, path):
+        turn.settle.append(path)
+
+
+def _advance_frame(turn: Turn, frame: str) -> None:
+    for name in order_of(turn.plan, frame):
+        path = inside(frame, name)
+        known = turn.state.steps.get(path)
+        if known is None:
+            turn.reach.append(path)
+        elif known.status == st.FAILED and known.then == "fail":
+            turn.settle.append(path)
+    turn.check[frame] = None
+
+
+def run(turn: Turn) -> None:
+    """Decide until nothing is left to decide."""
+    while not turn.state.closed:
+        if len(turn.events) > MOST_EVENTS:
+            turn.unfinished = True
+            return
+        if turn.settle:
+            _settle(turn, turn.settle.popleft())
+        elif turn.reach:
+            _reach(turn, turn.reach.popleft())
+        elif turn.check:
+            _check(turn, next(iter(turn.check)))
+        else:
+            return
+
+
+def _settle(turn: Turn, path: str) -> None:
+    """Act on the outcome of one step."""
+    step = turn.state.steps[path]
+    if step.status == st.RETRYING:
+        _retry(turn, path, step)
+    elif path.endswith(COMPENSATE) or path == ON_FAILURE:
+        if step.status not in st.OPEN_STEP:
+            turn.check[UNWIND] = None
+    elif step.status == st.FAILED and step.then == "fail":
+        _escalate(turn, path, step)
+    elif step.status not in st.OPEN_STEP:
+        _passed(turn, path)
+
+
+def _passed(turn: Turn, path: str) -> None:
+    """Go on behind a step that is resolved."""
+    if is_item(path):
+        turn.check[path[: path.rindex("[")]] = None
+        return
+    frame = frame_of(path)
+    turn.reach.extend(inside(frame, target) for target in turn.plan.of(path).targets)
+    turn.check[frame] = None
+
+
+def _retry(turn: Turn, path: str, step: st.StepState) -> None:
+    delay = step.retry_ms or 0
+    rated = not step.kind and any(gate[0] == "rate" for gate in step.waits)
+    turn.emit(ev.StepRetryScheduled(path, delay, rated))
+    if step.kind == "workflow":
+        if delay:
+            turn.emit(ev.TimerSet(path, step.timers + 1, delay))
+        else:
+            start_child(turn, path)
+
+
+def _escalate(turn: Turn, path: str, step: st.StepState) -> None:
+    """Hand a failure that nobody handled to what holds the step."""
+    error = {**(step.error or {})}
+    if is_item(path):
+        turn.check[path[: path.rindex("[")]] = None
+        return
+    frame = frame_of(path)
+    if frame:
+        fail_group(turn, frame, {**error, "at": error.get("at", path), "retryable": False})
+    else:
+        end_failed(turn, error, path)
+
+
+def _check(turn: Turn, name: str) -> None:
+    del turn.check[name]
+    if name == UNWIND:
+        unwind(turn)
+    elif name == RUN:
+        _check_run(turn)
+    else:
+        known = turn.state.steps.get(name)
+        if known is not None and known.status == st.ACTIVE:
+            (check_group if known.kind in st.GROUPS else close_block)(turn, name)
+
+
+def _check_run(turn: Turn) -> None:
+    state = turn.state
+    if state.status == st.RUNNING and not state.open_steps and all(step in state.steps for step in turn.plan.order):
+        end_completed(turn, lambda: run_output(turn.plan, turn.view.closing()))
+
+
+def _reach(turn: Turn, path: str) -> None:
+    """Begin, skip or leave one undecided step."""
+    if path in turn.state.steps:
+        return
+    plan, frame, view = turn.plan.of(path), frame_of(path), turn.view.at(path)
+    try:
+        ready = readiness(plan, frame, turn.state, view)
+        if ready is Readiness.WAIT:
+            return
+        if ready is Readiness.DEAD or not (_per_item(plan) or step_condition(plan, view)):
+            turn.emit(ev.StepSkipped(path, "unreachable" if ready is Readiness.DEAD else "condition"))
+            _passed(turn, path)
+            return
+        if plan.cancel_rest:
+            _cancel_rest(turn, plan, frame)
+        begin(turn, path)
+    except ExpressionFailed as error:
+        _refused(turn, path, expression_error(error))
+
+
+def _refused(turn: Turn, path: str, error: dict[str, Json]) -> None:
+    if turn.state.steps.get(path) is None or turn.state.steps[path].status in st.OPEN_STEP:
+        refuse(turn, path, error)
+
+
+def _per_item(plan: StepPlan) -> bool:
+    return plan.foreach is not None and plan.foreach.per_item_condition
+
+
+def _cancel_rest(turn: Turn, plan: StepPlan, frame: str) -> None:
+    for name in withdrawable(turn.plan, plan, frame, turn.state):
+        path = inside(frame, name)
+        withdraw(turn, inner_steps(turn, path), f"{plan.id} no longer needs it")
+        turn.emit(ev.StepCancelled(path, f"{plan.id} no longer needs it"))
+        turn.reach.extend(inside(frame, target) for target in turn.plan.of(path).targets)

@@ -1,0 +1,55 @@
+"""Which names templates may use, at each place of a document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from openagents_json.workflow.nested import steps_in
+from openagents_json.workflow.templates import Names, Part, odd_names
+
+ITERATION = ("index", "iteration", "previous")
+COMPENSATION = ("result", "output", "error")
+FAILURE = ("error", "failed_step")
+
+
+def names_of(document: Mapping[str, Any]) -> Names:
+    """Give the names that a document declares."""
+    declared = document.get("inputs")
+    inputs = frozenset(str(k) for k in declared) if isinstance(declared, Mapping) else frozenset()
+    return names_in(document, Names(frozenset(), inputs))
+
+
+def names_in(block: Mapping[str, Any], around: Names, *more: str) -> Names:
+    """Give the names inside of a block: those around it, its steps, and some of the place."""
+    steps = [step for _, step in steps_in(block)]
+    outputs = {s["id"]: frozenset(s["outputs"]) for s in steps if isinstance(s.get("outputs"), Mapping)}
+    ids = around.steps | {step["id"] for step in steps}
+    return replace(
+        around, steps=ids, outputs={**around.outputs, **outputs}, local=around.local | set(more), odd=odd_names(ids)
+    )
+
+
+def local(names: Names, *more: str) -> Names:
+    """Give names with those of a place added."""
+    return replace(names, local=names.local | set(more))
+
+
+def item_names(step: Mapping[str, Any]) -> tuple[str, str]:
+    """Give the names of a foreach step's item and index."""
+    item, index = step.get("item"), step.get("index")
+    return (item if isinstance(item, str) else "item"), (index if isinstance(index, str) else "index")
+
+
+def inner_names(step: Mapping[str, Any]) -> tuple[str, ...]:
+    """Give the names that a step adds for what runs inside of it."""
+    if "foreach" in step:
+        return item_names(step)
+    return ITERATION if "loop" in step else ()
+
+
+def references_of(parts: Iterable[Part], names: Names, own: str) -> list[tuple[str, str]]:
+    """Give the steps that expressions refer to, with the place."""
+    found = dict.fromkeys((step, part.pointer) for part in parts for step in part.steps)
+    return [(s, at) for s, at in found if s != own and s in names.steps and s not in names.local]

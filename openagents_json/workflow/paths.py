@@ -1,0 +1,64 @@
+"""Names of step instances: `a`, an item or iteration `each[3]`, a step inside of one `each[3].a`, `a~compensate`.
+
+A *frame* is an instance that holds others: the run itself (""), a block, an item of a foreach over a block, an
+iteration of a loop. The static path of an instance, without its indexes, names its plan.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+COMPENSATE: Final = "~compensate"
+ON_FAILURE: Final = "~on_failure"
+_INDEX: Final = re.compile(r"\[\d+\]")
+
+
+def static(path: str) -> str:
+    """Give the path without indexes."""
+    return _INDEX.sub("", path) if "[" in path else path
+
+
+def inside(frame: str, name: str) -> str:
+    """Give the path of a step in a frame."""
+    return f"{frame}.{name}" if frame else name
+
+
+def item(container: str, index: int) -> str:
+    """Give the path of an item or iteration."""
+    return f"{container}[{index}]"
+
+
+def is_item(path: str) -> bool:
+    """Tell whether a path is an item or iteration."""
+    return path[-1:] == "]"
+
+
+def container_of(path: str) -> tuple[str, int]:
+    """Give the container and the index of an item."""
+    at = path.rindex("[")
+    return path[:at], int(path[at + 1 : -1])
+
+
+def frame_of(path: str) -> str:
+    """Give the frame in which a step stands, empty for the run."""
+    return path.rpartition(".")[0]
+
+
+def frames_of(path: str) -> list[str]:
+    """Give all frames around a path, outermost (the run) first; the path itself is the last."""
+    found, at = [""], -1
+    while (at := path.find(".", at + 1)) >= 0:
+        found.append(path[:at])
+    found.append(path)
+    return found
+
+
+def within(path: str, frame: str) -> bool:
+    """Tell whether a path lies inside a frame or container."""
+    return not frame or (path.startswith(frame) and path[len(frame) : len(frame) + 1] in (".", "["))
+
+
+def compensation_of(path: str) -> str:
+    """Give the path of the compensation of a step."""
+    return path + COMPENSATE

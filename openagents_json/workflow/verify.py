@@ -1,0 +1,122 @@
+"""Whether a plan leads to a recorded history: each event either was a fact, or must be decided again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from openagents_json.workflow import commands as cmd
+from openagents_json.workflow import events as ev
+from openagents_json.workflow import state as st
+from openagents_json.workflow.decide import decision
+from openagents_json.workflow.evolve import evolve
+from openagents_json.workflow.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The first event that a plan would not lead to; `now` is what it would lead to instead."""
+
+    version: int
+    recorded: ev.Event | None
+    now: ev.Event | None
+    reason: str
+
+
+_FACTS = (
+    ev.RunStarted,
+    ev.RunQueued,
+    ev.RunAdmitted,
+    ev.RunPaused,
+    ev.RunResumed,
+    ev.RunCancelRequested,
+    ev.StepStarted,
+    ev.StepCompleted,
+    ev.StepFailed,
+    ev.StepTimedOut,
+    ev.StepLeaseLost,
+    ev.StepReleased,
+    ev.StepAdmitted,
+    ev.TimerFired,
+    ev.SignalReceived,
+    ev.ChildClosed,
+    ev.StepOutcomeIgnored,
+)
+"""Events that come from outside: workers, people and time. What follows from them is decided."""
+
+_FORCED = (ev.StepCancelled, ev.RunFailing, ev.RunFailed, ev.RunCancelled, ev.CompensationScheduled)
+"""Events that may follow from a command that left no event of its own, such as a limit of the run."""
+
+
+def first_difference(plan: Plan, recorded: Sequence[ev.Event]) -> Difference | None:
+    """Give the first decision on record that this plan would not make, None when it would make all of them."""
+    state, expected = st.initial(), list[ev.Event]()
+    child = _children(recorded)
+    for version, event in enumerate(recorded, 1):
+        path = getattr(event, "step", None)
+        if isinstance(path, str) and path and not isinstance(event, _FORCED) and not _known(plan, path):
+            return Difference(version, event, None, f"there is no step {path!r} any more")
+        if expected and _same(expected[0], event):
+            expected.pop(0)
+        elif isinstance(event, _FACTS) or (isinstance(event, _FORCED) and not expected):
+            expected = []
+        else:
+            now = expected[0] if expected else None
+            return Difference(version, event, now, _reason(event, now))
+        after = evolve(state, event)
+        if after is state:
+            return Difference(version, event, None, f"{ev.type_name(event)} does not fit the state of the run")
+        state = after
+        if not expected and not state.closed and not _more_facts(recorded, version, event):
+            expected = _decided(plan, state, child)
+    return None
+
+
+def _more_facts(recorded: Sequence[ev.Event], version: int, event: ev.Event) -> bool:
+    """Tell whether the next event is a fact too: several outcomes are recorded before the decision on all of them."""
+    following = recorded[version] if version < len(recorded) else None
+    return isinstance(event, _FACTS) and isinstance(following, _FACTS) and not isinstance(event, ev.RunStarted)
+
+
+def _decided(plan: Plan, state: st.RunState, child: dict[str, str]) -> list[ev.Event]:
+    try:
+        made = decision(plan, state, cmd.Advance(), None, lambda name: child.get(name, name))
+    except cmd.Rejected:
+        return []
+    return list(made.events)
+
+
+def _children(recorded: Sequence[ev.Event]) -> dict[str, str]:
+    """Give the ids of child runs on record, which depend on the store, by what makes them unique."""
+    run = recorded[0].run if recorded and isinstance(recorded[0], ev.RunStarted) else ""
+    found: dict[str, str] = {}
+    numbers: dict[str, int] = {}
+    for event in recorded:
+        if isinstance(event, ev.ChildStarted):
+            numbers[event.step] = numbers.get(event.step, 0) + 1
+            found[f"{run}/{event.step}#{numbers[event.step]}"] = event.child
+    return found
+
+
+def _known(plan: Plan, path: str) -> bool:
+    try:
+        plan.of(path)
+    except KeyError:
+        return False
+    return True
+
+
+def _same(expected: ev.Event, event: ev.Event) -> bool:
+    return type(expected) is type(event) and ev.to_data(expected) == ev.to_data(event)
+
+
+def _reason(event: ev.Event, now: ev.Event | None) -> str:
+    old = f"{ev.type_name(event)} {getattr(event, 'step', '') or ''}".strip()
+    if now is None:
+        return f"{old} is on record, and nothing would happen now"
+    new = f"{ev.type_name(now)} {getattr(now, 'step', '') or ''}".strip()
+    if old == new:
+        before, after = ev.to_data(event), ev.to_data(now)
+        names = sorted(k for k in before.keys() | after.keys() if before.get(k) != after.get(k))
+        return f"{old} is on record with other {', '.join(names)}"
+    return f"{old} is on record, {new} would happen now"
