@@ -7,7 +7,6 @@ so `evolve(s, e) is s` tells that `e` did not belong there, and `decide` never e
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Any
 
 from openagents_json.workflow import events as ev
@@ -63,8 +62,7 @@ def evolve(state: RunState, event: ev.Event) -> RunState:
 
 
 def _start(state: RunState, event: ev.RunStarted) -> RunState:
-    return replace(
-        state,
+    return state._replace(
         status=RUNNING,
         run=event.run,
         workflow=event.workflow,
@@ -81,11 +79,11 @@ def _close(state: RunState, event: ev.RunCompleted | ev.RunFailed | ev.RunCancel
         return state
     match event:
         case ev.RunCompleted(output) if state.status in (RUNNING, PAUSED):
-            return replace(state, status=COMPLETED, output=output, signals=())
+            return state._replace(status=COMPLETED, output=output, signals=())
         case ev.RunFailed(error, step):
-            return replace(state, status=FAILED, error=error, failed_step=step, signals=())
+            return state._replace(status=FAILED, error=error, failed_step=step, signals=())
         case ev.RunCancelled(reason) if state.status == CANCELLING:
-            return replace(state, status=CANCELLED, reason=reason, signals=())
+            return state._replace(status=CANCELLED, reason=reason, signals=())
         case _:
             return state
 
@@ -93,17 +91,17 @@ def _close(state: RunState, event: ev.RunCompleted | ev.RunFailed | ev.RunCancel
 def _mode(state: RunState, event: ev.Event) -> RunState:
     match event:
         case ev.RunPaused(reason) if state.status == RUNNING:
-            return replace(state, status=PAUSED, reason=reason)
+            return state._replace(status=PAUSED, reason=reason)
         case ev.RunResumed() if state.status == PAUSED:
-            return replace(state, status=RUNNING, reason="")
+            return state._replace(status=RUNNING, reason="")
         case ev.RunCancelRequested(reason, compensate) if state.status not in (CANCELLING, FAILING):
-            return replace(state, status=CANCELLING, reason=reason, compensate=compensate)
+            return state._replace(status=CANCELLING, reason=reason, compensate=compensate)
         case ev.RunFailing(error, step) if state.status in (RUNNING, PAUSED, QUEUED) and not state.open_steps:
-            return replace(state, status=FAILING, error=error, failed_step=step)
+            return state._replace(status=FAILING, error=error, failed_step=step)
         case ev.RunQueued(gates) if state.status == RUNNING and not state.steps:
-            return replace(state, status=QUEUED, queue=tuple(gates))
+            return state._replace(status=QUEUED, queue=tuple(gates))
         case ev.RunAdmitted() if state.status == QUEUED:
-            return replace(state, status=RUNNING)
+            return state._replace(status=RUNNING)
         case _:
             return state
 
@@ -117,9 +115,9 @@ def _put(state: RunState, step_id: str, step: StepState) -> RunState:
     if is_item(step_id):
         steps = _counted(steps, step_id, step, is_open, was_open)
     if is_open == was_open:
-        return replace(state, steps=steps)
+        return state._replace(steps=steps)
     members = state.open_steps.set(step_id, True) if is_open else state.open_steps.delete(step_id)
-    return replace(state, steps=steps, open_steps=members)
+    return state._replace(steps=steps, open_steps=members)
 
 
 def _counted(steps: Any, step_id: str, step: StepState, is_open: bool, was_open: bool) -> Any:
@@ -130,14 +128,14 @@ def _counted(steps: Any, step_id: str, step: StepState, is_open: bool, was_open:
         return steps
     group: Group = container.group
     if index >= group.opened:
-        group = replace(group, opened=index + 1)
-    group = replace(group, active=group.active + is_open - was_open)
+        group = group._replace(opened=index + 1)
+    group = group._replace(active=group.active + is_open - was_open)
     if step.status == COMPLETED or (step.status == FAILED and step.then != "fail"):
-        group = replace(group, completed=group.completed + 1)
+        group = group._replace(completed=group.completed + 1)
     elif step.status == FAILED:
         first = group.first_failed if group.first_failed >= 0 else index
-        group = replace(group, failed=group.failed + 1, first_failed=first)
-    return steps.set(name, replace(container, group=group))
+        group = group._replace(failed=group.failed + 1, first_failed=first)
+    return steps.set(name, container._replace(group=group))
 
 
 def _schedule(state: RunState, event: ev.StepScheduled) -> RunState:
@@ -162,14 +160,14 @@ def _admit(state: RunState, event: ev.StepAdmitted) -> RunState:
     if step is None or step.status != GATED:
         return state
     held = {**(step.gates or {}), **(event.fences or {})}
-    return _put(state, event.step, replace(step, status=SCHEDULED, gates=held or None))
+    return _put(state, event.step, step._replace(status=SCHEDULED, gates=held or None))
 
 
 def _begin(state: RunState, event: ev.StepStarted) -> RunState:
     step = state.steps.get(event.step)
     if step is None or step.status not in CLAIMABLE or step.kind or event.attempt <= step.attempt:
         return state
-    begun = replace(step, status=STARTED, attempt=event.attempt, fence=event.fence, worker=event.worker, retry_ms=None)
+    begun = step._replace(status=STARTED, attempt=event.attempt, fence=event.fence, worker=event.worker, retry_ms=None)
     return _put(state, event.step, begun)
 
 
@@ -184,10 +182,10 @@ def _complete(state: RunState, event: ev.StepCompleted) -> RunState:
         return state
     output = gather(state, event.step) if step.kind == FOREACH else event.output
     sequence = state.sequence + 1
-    done = replace(step, status=COMPLETED, output=output, outputs=event.outputs, error=None, sequence=sequence, timer=0)
+    done = step._replace(status=COMPLETED, output=output, outputs=event.outputs, error=None, sequence=sequence, timer=0)
     after = _put(state, event.step, done)
     sets = {**state.sets, **event.sets} if event.sets else state.sets
-    return replace(after, sets=sets, sequence=sequence)
+    return after._replace(sets=sets, sequence=sequence)
 
 
 def _fail(state: RunState, event: ev.StepFailed | ev.StepTimedOut) -> RunState:
@@ -197,8 +195,7 @@ def _fail(state: RunState, event: ev.StepFailed | ev.StepTimedOut) -> RunState:
     return _put(
         state,
         event.step,
-        replace(
-            step,
+        step._replace(
             status=FAILED if event.retry_ms is None else RETRYING,
             failures=step.failures + 1,
             retry_ms=event.retry_ms,
@@ -215,7 +212,7 @@ def _lose(state: RunState, event: ev.StepLeaseLost) -> RunState:
     step = state.steps.get(event.step)
     if step is None or step.status != STARTED or step.attempt != event.attempt:
         return state
-    return _put(state, event.step, replace(step, status=SCHEDULED, lost=step.lost + 1))
+    return _put(state, event.step, step._replace(status=SCHEDULED, lost=step.lost + 1))
 
 
 def _release(state: RunState, event: ev.StepReleased) -> RunState:
@@ -224,7 +221,7 @@ def _release(state: RunState, event: ev.StepReleased) -> RunState:
         return state
     # Like a failure, it is a fact that may be stored without its decision; StepRetryScheduled makes it claimable.
     unbegun = step.unbegun + (event.reason in UNBEGUN)
-    again = replace(step, status=RETRYING, released=step.released + 1, unbegun=unbegun, retry_ms=event.delay_ms)
+    again = step._replace(status=RETRYING, released=step.released + 1, unbegun=unbegun, retry_ms=event.delay_ms)
     return _put(state, event.step, again)
 
 
@@ -232,7 +229,7 @@ def _wait(state: RunState, event: ev.StepRetryScheduled) -> RunState:
     step = state.steps.get(event.step)
     if step is None or step.status != RETRYING:
         return state
-    return _put(state, event.step, replace(step, status=GATED if event.gated else WAITING))
+    return _put(state, event.step, step._replace(status=GATED if event.gated else WAITING))
 
 
 def _skip(state: RunState, event: ev.StepSkipped) -> RunState:
@@ -245,11 +242,11 @@ def _cancel(state: RunState, event: ev.StepCancelled) -> RunState:
     step = state.steps.get(event.step)
     if step is not None and step.status not in OPEN_STEP:
         return state
-    return _put(state, event.step, replace(step or StepState(CANCELLED, {}), status=CANCELLED, timer=0))
+    return _put(state, event.step, (step or StepState(CANCELLED, {}))._replace(status=CANCELLED, timer=0))
 
 
 def _note(state: RunState, event: ev.StepOutcomeIgnored) -> RunState:  # kept for the history only
-    return replace(state) if event.step in state.steps else state
+    return state._replace() if event.step in state.steps else state
 
 
 # -- timers, signals, children -----------------------------------------------------------------------------
@@ -259,39 +256,39 @@ def _set_timer(state: RunState, event: ev.TimerSet) -> RunState:
     step = state.steps.get(event.step)
     if step is None or step.status not in (ACTIVE, WAITING) or event.timer != step.timers + 1:
         return state
-    return _put(state, event.step, replace(step, timer=event.timer, timers=event.timer))
+    return _put(state, event.step, step._replace(timer=event.timer, timers=event.timer))
 
 
 def _fire_timer(state: RunState, event: ev.TimerFired) -> RunState:
     step = state.steps.get(event.step)
     if step is None or not event.timer or step.timer != event.timer:
         return state
-    return _put(state, event.step, replace(step, timer=0))
+    return _put(state, event.step, step._replace(timer=0))
 
 
 def _hear(state: RunState, event: ev.SignalReceived) -> RunState:
     if event.signal in state.heard:
         return state
     signal = Signal(event.signal, event.name, event.key, event.payload, event.by, event.reason, event.at_ms)
-    return replace(state, signals=(*state.signals, signal), heard=state.heard.set(event.signal, True))
+    return state._replace(signals=(*state.signals, signal), heard=state.heard.set(event.signal, True))
 
 
 def _take(state: RunState, event: ev.SignalTaken) -> RunState:
     left = tuple(signal for signal in state.signals if signal.id != event.signal)
-    return state if len(left) == len(state.signals) else replace(state, signals=left)
+    return state if len(left) == len(state.signals) else state._replace(signals=left)
 
 
 def _start_child(state: RunState, event: ev.ChildStarted) -> RunState:
     step = state.steps.get(event.step)
     if step is None or step.status not in (ACTIVE, WAITING) or (step.child and step.status == ACTIVE):
         return state
-    begun = replace(step, status=ACTIVE, child=event.child, children=step.children + 1, retry_ms=None)
+    begun = step._replace(status=ACTIVE, child=event.child, children=step.children + 1, retry_ms=None)
     return _put(state, event.step, begun)
 
 
 def _close_child(state: RunState, event: ev.ChildClosed) -> RunState:
     step = state.steps.get(event.step)
-    return replace(state) if step is not None and step.child == event.child else state
+    return state._replace() if step is not None and step.child == event.child else state
 
 
 _FOLDS: dict[type[ev.Event], Callable[[RunState, Any], RunState]] = {

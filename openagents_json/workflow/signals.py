@@ -29,10 +29,10 @@ def check_signal(plan: Plan, state: st.RunState, command: cmd.SendSignal) -> Non
     Raises Rejected.
     """
     view = RunView(_Holder(plan, state))
-    names = {wait: _name(wait, view) for wait in plan.signals}
-    fits = [wait for wait, name in names.items() if name in (None, command.name)]
+    named = [(wait, _name(wait, view)) for wait in plan.signals]
+    fits = [wait for wait, name in named if name in (None, command.name)]
     if not fits:
-        known = sorted({name for name in names.values() if name is not None})
+        known = sorted({name for _, name in named if name is not None})
         raise cmd.Rejected("unknown_signal", _unknown(state, command.name, known), state.status)
     problems = [_problem(wait.schema, command.payload) for wait in fits]
     if all(problems):
