@@ -214,6 +214,7 @@ class StepModel(_Model):
     max_concurrency: Annotated[Whole, Field(ge=1, le=10_000)] = 1000
     tolerated_failures: Count = 0
     min_success: Count = 0
+    enough: Positive | JoinModel = 1
     compensate: Text | CallModel = ""
     mutex: Text | MutexModel = ""
     rate_limit: RateLimitModel = RateLimitModel(limit=1)

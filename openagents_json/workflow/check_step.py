@@ -54,7 +54,7 @@ def check_kind(step: Mapping[str, Any], pointer: str, found: Collector) -> None:
         if key in step and kind != "component":
             message = f"{key} goes with component only; put it on the steps inside"
             found.error("unsupported_combination", f"{pointer}/{key}", message, found=kind, step_id=name)
-    for key in ("max_concurrency", "tolerated_failures", "min_success"):
+    for key in ("max_concurrency", "tolerated_failures", "min_success", "enough"):
         if key in step and "foreach" not in step:
             found.warn("ignored_option", f"{pointer}/{key}", f"{key} means something with foreach only", step_id=name)
 

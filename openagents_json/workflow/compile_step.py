@@ -186,6 +186,7 @@ class _Maker:
         if "foreach" not in self.step:
             return None
         step, (item, index) = self.step, item_names(self.step)
+        enough = step.get("enough")
         looks = condition is not None and any(path[0] in (item, index) for p in condition.parts for path in p.paths)
         return Foreach(
             items=self._value(step["foreach"], self.names, f"{self.pointer}/foreach"),
@@ -195,6 +196,8 @@ class _Maker:
             tolerated=step.get("tolerated_failures"),
             min_success=step.get("min_success"),
             per_item_condition=looks,
+            enough=enough.get("n") if isinstance(enough, Mapping) else enough,
+            cancel_rest=isinstance(enough, Mapping) and bool(enough.get("cancel_rest")),
         )
 
     def loop(self) -> Loop | None:

@@ -242,7 +242,9 @@ def _cancel(state: RunState, event: ev.StepCancelled) -> RunState:
     step = state.steps.get(event.step)
     if step is not None and step.status not in OPEN_STEP:
         return state
-    return _put(state, event.step, (step or StepState(CANCELLED, {}))._replace(status=CANCELLED, timer=0))
+    known = step or StepState(CANCELLED, {})
+    output = gather(state, event.step) if known.kind == FOREACH else None  # what there is of it can still be used
+    return _put(state, event.step, known._replace(status=CANCELLED, timer=0, output=output))
 
 
 def _note(state: RunState, event: ev.StepOutcomeIgnored) -> RunState:  # kept for the history only

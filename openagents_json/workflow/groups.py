@@ -9,7 +9,16 @@ from openagents_json.workflow.errors import ExpressionFailed
 from openagents_json.workflow.evaluate import block_output, holds, step_condition
 from openagents_json.workflow.paths import inside, item
 from openagents_json.workflow.plan import Foreach, Loop
-from openagents_json.workflow.turn import Turn, complete, expression_error, fail_group, refuse, terminal
+from openagents_json.workflow.turn import (
+    Turn,
+    complete,
+    expression_error,
+    fail_group,
+    inner_steps,
+    refuse,
+    terminal,
+    withdraw,
+)
 
 WINDOW = 1000
 BLOCK_WINDOW = 100
@@ -50,6 +59,10 @@ def _check_foreach(turn: Turn, path: str) -> None:
         return
     if group.failed > _tolerated(spec, group.total):
         fail_group(turn, path, _item_error(turn, path, group))
+    elif spec.enough is not None and group.completed >= min(spec.enough, group.total):
+        if spec.cancel_rest:
+            withdraw(turn, inner_steps(turn, path), f"{path} has enough")
+        _complete(turn, path)
     elif group.opened < group.total:
         _open_items(turn, path, spec, group, plan.block is not None)
     elif not group.active:
@@ -57,8 +70,12 @@ def _check_foreach(turn: Turn, path: str) -> None:
             message = f"step {path}: {group.completed} of {group.total} items succeeded, fewer than {spec.min_success}"
             fail_group(turn, path, terminal("TooFewSuccesses", message, failed=group.failed))
         else:
-            complete(turn, path, 0, st.gather(turn.state, path))
-            turn.settle.append(path)
+            _complete(turn, path)
+
+
+def _complete(turn: Turn, path: str) -> None:
+    complete(turn, path, 0, st.gather(turn.state, path))
+    turn.settle.append(path)
 
 
 def _tolerated(spec: Foreach, total: int) -> int:

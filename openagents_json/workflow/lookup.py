@@ -29,7 +29,7 @@ class StepNames(Mapping[str, Any]):
         return self._result(view, key)
 
     def _result(self, view: StepView, key: str) -> Any:
-        if view.status in ("skipped", "cancelled"):
+        if view.status == "skipped" or (view.status == "cancelled" and view.output is None):
             return NULL
         if key == "output":
             return view.output

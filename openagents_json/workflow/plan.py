@@ -55,7 +55,8 @@ class ErrorHandler:
 class Foreach:
     """A step that runs once for each item; `item` and `index` name what templates see, `window` 0 is the default.
 
-    It succeeds with at most `tolerated` failed items (None: as many as `min_success` leaves, else none).
+    It succeeds with at most `tolerated` failed items (None: as many as `min_success` leaves, else none), and as soon as
+    `enough` of them have succeeded, when the rest is cancelled or goes on without anybody waiting for it.
     """
 
     items: Template
@@ -65,6 +66,8 @@ class Foreach:
     tolerated: int | None = None
     min_success: int | None = None
     per_item_condition: bool = False
+    enough: int | None = None
+    cancel_rest: bool = False
 
 
 @dataclass(frozen=True, slots=True)

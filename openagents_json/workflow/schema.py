@@ -156,6 +156,16 @@ _STEP: Final[dict[str, Any]] = {
         "max_concurrency": {"type": "integer", "minimum": 1, "maximum": 10_000},
         "tolerated_failures": _COUNT,
         "min_success": _COUNT,
+        "enough": {
+            "anyOf": [
+                _WHOLE,
+                {
+                    "type": "object",
+                    "required": ["n"],
+                    "properties": {"n": _WHOLE, "cancel_rest": {"type": "boolean"}},
+                },
+            ]
+        },
         "compensate": {"anyOf": [_WORDS, _CALL]},
         "mutex": {
             "anyOf": [

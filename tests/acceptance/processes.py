@@ -19,11 +19,16 @@ def openagents(*arguments: str, timeout: float = 60) -> subprocess.CompletedProc
 
 
 def worker(
-    store: Server, prefix: str, *, broker: Server | None = None, more: tuple[str, ...] = ()
+    store: Server,
+    prefix: str,
+    *,
+    broker: Server | None = None,
+    components: Path = COMPONENTS,
+    more: tuple[str, ...] = (),
 ) -> subprocess.Popen[str]:
     """Start a worker process."""
     arguments = ["worker", "--url", store.url, "--broker", (broker or store).url, "--prefix", prefix]
-    arguments += ["-c", str(COMPONENTS), "--concurrency", "2", "--lease-ms", "1500", *more]
+    arguments += ["-c", str(components), "--concurrency", "2", "--lease-ms", "1500", *more]
     log = (store.directory / "worker.log").open("a")
     with log:
         return subprocess.Popen([*COMMAND, *arguments], stdout=log, stderr=log, text=True, cwd=ROOT)

@@ -257,7 +257,9 @@ def test_the_models_and_the_published_schema_say_the_same(document: Any) -> None
     except ValidationError:
         model = None
     assume(not isinstance(document, str))  # a text is parsed
-    structural = [p for p in validate(document).errors if p.code.startswith(("schema_error.", "not_json", "too_deep"))]
+    problems = validate(document).errors
+    assume(not any(p.code in ("not_json", "too_deep") for p in problems))
+    structural = [p for p in problems if p.code.startswith("schema_error.")]
     structural = [p for p in structural if not p.message.startswith("a step needs one of")]
     assert (model is None) == bool(structural), structural
     if model is not None:
