@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from eventstore.run_model import ClaimWish, Commit, Lease
-from executor.journal import Limits, PayloadOverLimit, encode
+from executor.journal import Encoded, Limits, PayloadOverLimit, encode
 from executor.sessions import Session
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow.changes import Changes, changes
@@ -46,36 +46,65 @@ def build(
     `drop` are due members that are settled with this, whatever is decided; `child` names child runs. Payloads over the
     limit become failures of their step. Raises Rejected.
     """
+    made, encoded = decide_encoded(session, command, limits, child)
+    if not made.events and not settle and not drop:
+        return None
+    built = assemble(session, made, encoded, leases, settle or isinstance(command, cmd.Advance), drop)
+    commit = replace(
+        built.commit,
+        mode="fact" if leases else ("new" if isinstance(command, cmd.StartRun) else "cas"),
+        commit_id=commit_id,
+        actor=actor,
+        cause=cause or session.commit,
+        guard=guard,
+        claim=wish,
+    )
+    return replace(built, commit=commit)
+
+
+def decide_encoded(session: Session, command: cmd.Command, limits: Limits, child: ChildId) -> tuple[Decision, Encoded]:
+    """Decide on a session and encode what happens; payloads over the limit become failures of their step.
+
+    Raises Rejected.
+    """
     refused: dict[str, dict[str, Json]] = {}
     while True:
         made = decision(session.plan, session.state, command, refused, child)
-        if not made.events and not settle and not drop:
-            return None
         try:
-            encoded = encode(made.events, limits)
+            return made, encode(made.events, limits)
         except PayloadOverLimit as error:
             command = _refuse(command, error, refused)
-            continue
-        break
+
+
+def assemble(
+    session: Session,
+    made: Decision,
+    encoded: Encoded,
+    leases: Sequence[Lease],
+    settle: bool,
+    drop: Sequence[str] = (),
+    last_fence: int = 0,
+) -> Built:
+    """Build the commit of a decision, but for who makes it and what guards it.
+
+    `last_fence` is that of the last attempt that the worker began without a claim, 0 for none.
+    """
     moved = changes(session.plan, session.state, made.events, made.state)
     final = {x.step for x in leases} - set(made.open_after_facts)
+    options = _options(session, moved, final, settle, drop, unfinished=made.unfinished)
+    if last_fence:
+        options["f"] = str(last_fence)
     commit = Commit(
         run=session.run,
-        mode="fact" if leases else ("new" if isinstance(command, cmd.StartRun) else "cas"),
-        commit_id=commit_id,
+        mode="fact",
+        commit_id="",
         events=encoded.events,
         version=session.version,
         last_commit=session.commit,
-        actor=actor,
-        cause=cause or session.commit,
         facts=tuple((x.step, x.fence, x.step in final) for x in leases),
         fact_events=made.facts,
-        guard=guard,
-        claim=wish,
         blobs=encoded.blobs,
-        options=_options(
-            session, moved, final, settle or isinstance(command, cmd.Advance), drop, unfinished=made.unfinished
-        ),
+        options=options,
     )
     return Built(commit, made, moved, _opens(session, moved))
 
@@ -98,6 +127,8 @@ def _refuse(command: cmd.Command, error: PayloadOverLimit, refused: dict[str, di
 def _opens(session: Session, moved: Changes) -> dict[str, int]:
     opens: dict[str, int] = {}
     for opened in moved.opened:
+        if opened.delay_ms:
+            continue
         opens[opened.queue] = opens.get(opened.queue, 0) + 1
     for reopened in moved.reopened:
         if not reopened.delay_ms:
@@ -119,7 +150,17 @@ def _options(
         options["can"] = "1"
     if moved.opened:
         options["open"] = [
-            [o.step, o.queue, o.priority, o.start_to_close_ms, 0, o.schedule_to_start_ms, o.total_ms, o.index]
+            [
+                o.step,
+                o.queue,
+                o.priority,
+                o.start_to_close_ms,
+                o.delay_ms,
+                o.schedule_to_start_ms,
+                o.total_ms,
+                o.index,
+                o.attempt,
+            ]
             for o in moved.opened
         ]
     if moved.reopened:

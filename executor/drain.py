@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from eventstore.run_model import ClaimReply, ClaimRequest
+from executor.batch import Batch
 from executor.clock import Clock
 from executor.jobs import REPEATABLE, Finished, Job, jobs_of
 from executor.pace import Pace
@@ -101,8 +102,11 @@ class Drain:
                 if self._clock.steady_ms() > until:
                     return count
                 continue
-            self._finish(Finished(job, self._run_one(job)))
-            count += 1
+            if job.alone:
+                self._finish(Finished(job, self._run_one(job)))
+                count += 1
+            else:
+                count += self._run_batch(job)
 
     def _next(self) -> Job | None:
         with self._lock:
@@ -122,7 +126,7 @@ class Drain:
         return job
 
     def _alone(self, job: Job) -> bool:
-        return job.step.effect not in REPEATABLE or self._pace.expected_ms(job.component) > FLUSH_MS
+        return not job.alone or job.step.effect not in REPEATABLE or self._pace.expected_ms(job.component) > FLUSH_MS
 
     def _run_one(self, job: Job) -> cmd.Outcome:
         if self._pace.expected_ms(job.component) > LONG_MS:
@@ -131,6 +135,36 @@ class Drain:
         outcome = self._execute(job)
         self._pace.ran(job.component, self._clock.steady_ms() - begun)
         return outcome
+
+    def _run_batch(self, job: Job) -> int:
+        """Run a step, and those that it leads to as far as the document lets them wait; gives how many."""
+        runtime = self._runtime
+        outcome, session = self._run_one(job), runtime.sessions.get(job.lease.run)
+        first = Finished(job, outcome)
+        batch = (
+            None if session is None else Batch.begin(session, job, outcome, runtime.handler, self._clock.steady_ms())
+        )
+        if batch is None:
+            self._finish(first)
+            return 1
+        count = 1
+        while (following := self._following(batch, job)) is not None:
+            if not batch.add(following, self._run_one(following), self._name):
+                break
+            count += 1
+        with self._lock:
+            self._running_since = 0.0
+        wish = Wish(self._settings.queue, 0 if self._stop.is_set() else 1)
+        flushed = runtime.patiently(lambda: self._recorder.record_batch(batch, first, wish))
+        self._take_in(flushed, [first])
+        return count
+
+    def _following(self, batch: Batch, job: Job) -> Job | None:
+        """Give the next step of a batch, None when it has to go to the log."""
+        held = self._runtime.keeper.held(job.lease)
+        if self._stop.is_set() or held is None or held.over or held.token.cancelled:
+            return None
+        return batch.following(self._settings.queue, self._clock.steady_ms())
 
     def _finish(self, item: Finished) -> None:
         with self._lock:

@@ -11,13 +11,15 @@ from eventstore.run_model import Claimed, Lease
 from executor.sessions import BrokenHistory, RunNotFound, Session, Sessions
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow.events import UnknownEvent
-from openagents_json.workflow.plan import StepPlan
+from openagents_json.workflow.plan import Persistence, StepPlan
 from openagents_json.workflow.types import Json
 
 log = logging.getLogger(__name__)
 
 REPEATABLE = frozenset({"pure", "idempotent"})
 """Effects of steps that may wait in a batch: one that is claimed and not begun costs nothing to give back."""
+
+STEP_BY_STEP = Persistence()
 
 ONCE = "at_most_once"
 """The effect of steps that are never started twice."""
@@ -33,6 +35,12 @@ class Job:
     inputs: Mapping[str, Json]
     execution: int
     fences: Mapping[str, int] = field(default_factory=dict)
+    persistence: Persistence = STEP_BY_STEP
+
+    @property
+    def alone(self) -> bool:
+        """Tell whether what the step leads to goes to the log with it, at once."""
+        return self.persistence.mode == "step"
 
     @property
     def component(self) -> str:
@@ -59,7 +67,15 @@ def job_of(session: Session, lease: Lease) -> Job | None:
     if step is None or step.fence != lease.fence:
         return None
     plan = session.plan.of(lease.step)
-    return Job(lease, plan, session.state.workflow, step.inputs, lease.attempt - step.unbegun, step.gates or {})
+    return Job(
+        lease,
+        plan,
+        session.state.workflow,
+        step.inputs,
+        lease.attempt - step.unbegun,
+        step.gates or {},
+        session.plan.persistence,
+    )
 
 
 def jobs_of(sessions: Sessions, claimed: Sequence[Claimed]) -> list[Job]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from eventstore.event import Recorded
 from eventstore.run_model import ClaimReply, ClaimRequest, ClaimWish, Code, Committed, Lease
+from executor.batch import Batch
 from executor.build import Built, build
 from executor.handle import Handler
 from executor.jobs import Finished, Job, job_of
@@ -59,6 +60,14 @@ class Recorder:
         parts = [p for run, items in by_run.items() if (p := self._part(run, items, wish, out)) is not None]
         if parts or wish.claims:
             self._send(parts, wish, out)
+        return out
+
+    def record_batch(self, batch: Batch, finished: Finished, wish: Wish) -> Flushed:
+        """Record what a worker did on its own, in one commit that is guarded by the lease it began with."""
+        out = Flushed()
+        claim = ClaimWish(self._worker, self._lease_ms, wish.at_most, wish.queue) if wish.at_most else None
+        built = batch.built(self._handler.commit_id(), self._worker, claim)
+        self._send([_Part(batch.base, (finished,), built)], wish, out)
         return out
 
     def _part(self, run: str, items: Sequence[Finished], wish: Wish, out: Flushed) -> _Part | None:

@@ -65,10 +65,14 @@ class Runtime:
 
         When the store stays away longer than the leases last, the steps run again elsewhere; then the error is raised.
         """
+        return self.patiently(lambda: recorder.record(done, wish))
+
+    def patiently(self, record: Callable[[], Flushed]) -> Flushed:
+        """Record, and try again while the store is away."""
         ends = self.clock.steady_ms() + 3 * self.settings.lease_ms
         while True:
             try:
-                return recorder.record(done, wish)
+                return record()
             except EventStoreError:
                 if self.clock.steady_ms() > ends:
                     raise

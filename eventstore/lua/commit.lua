@@ -3,7 +3,8 @@
 -- ARGV 1 options (JSON) 2 commit id 3 actor 4 cause 5 run 6.. pairs: event type, event data
 -- Options: mode new|cas|fact, v and lc (what the caller folded), nf (leading events that are facts),
 --   facts {{step, fence, final 0|1}..}, guard {step, fence} (its lease must have run out), st, can, def, wf,
---   open {{step, queue, prio, stc, delay, sts, total, event index}..}, reopen {{step, delay, sts, stc}..},
+--   f (last fence of attempts begun without a claim),
+--   open {{step, queue, prio, stc, delay, sts, total, event index, attempts so far}..}, reopen {{step, delay, sts, stc}..},
 --   shut {step..}, park/unpark {step..}, timers {{member, delay, time or 0}..}, untimers {member..}, settle,
 --   claim {worker, lease ms, at most, queue}
 -- Replies {code, version, n, ms, ...}: 1 done {claims}; 2 duplicate {missed}; 3 facts done, decision dropped {missed};
@@ -141,7 +142,7 @@ end
 for i = 1, #drop, 500 do redis.call('ZREM', DUE, unpack(drop, i, math.min(i + 499, #drop))) end
 for i = 1, #gone, 500 do redis.call('HDEL', HEAD, unpack(gone, i, math.min(i + 499, #gone))) end
 if not facts_only then
-  local fence = tonumber(h[4] or '0')
+  local fence = math.max(tonumber(h[4] or '0'), tonumber(o.f or '0'))
   for _, s in ipairs(o.reopen or {}) do
     local key = RUN .. '|' .. s[1]
     local r = parse(redis.call('HGET', HEAD, 's:' .. s[1]))
@@ -156,14 +157,16 @@ if not facts_only then
   end
   for _, s in ipairs(o.open or {}) do
     local key = RUN .. '|' .. s[1]
-    local r = { queue = s[2], prio = int(s[3]), attempt = '0', sv = int(v0 + s[8]), stc = int(s[4]), flags = '',
+    local r = { queue = s[2], prio = int(s[3]), attempt = int(s[9]), sv = int(v0 + s[8]), stc = int(s[4]), flags = '',
       fence = '', worker = '', expiry = '0', deadline = '0' }
     if s[7] > 0 then
       r.flags = 'T'
       due_add(NOW + s[7], 'T|' .. key)
     end
     local c = o.claim
-    if c and c[4] == s[2] and #claims < c[3] then
+    if s[5] > 0 then
+      due_add(NOW + s[5], 'r|' .. key)
+    elseif c and c[4] == s[2] and #claims < c[3] then
       fence = next_fence(fence)
       lease(r, fence, c[1], c[2])
       due_add(r.expiry, 'l|' .. key)
@@ -179,7 +182,7 @@ if not facts_only then
     set[#set + 1] = 's:' .. s[1]
     set[#set + 1] = pack(r)
   end
-  if #claims > 0 then
+  if #claims > 0 or o.f then
     set[#set + 1] = 'f'
     set[#set + 1] = int(fence)
   end

@@ -90,7 +90,10 @@ class World:
             if life.claimable.pop(step, False) is None:
                 life.parked[step] = None
         for opened in moved.opened:
-            life.claimable[opened.step] = None
+            if opened.delay_ms:
+                self.due["r", life.id, opened.step] = self.now_ms + opened.delay_ms
+            else:
+                life.claimable[opened.step] = None
         for again in moved.reopened:
             if again.delay_ms:
                 self.due["r", life.id, again.step] = self.now_ms + again.delay_ms

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from openagents_json.workflow import events as ev
 from openagents_json.workflow import state as st
@@ -13,7 +13,10 @@ from openagents_json.workflow.plan import Plan
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A step that may be claimed; `index` is the place of its StepScheduled among the events, from 1."""
+    """A step that may be claimed, after a delay; `index` is the place of its StepScheduled among the events, from 1.
+
+    `attempt` counts the attempts that it has had: more than none where a worker made them before the step was stored.
+    """
 
     step: str
     queue: str
@@ -22,6 +25,8 @@ class Opened:
     schedule_to_start_ms: int
     total_ms: int
     index: int
+    delay_ms: int = 0
+    attempt: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,7 @@ class Changes:
 
 @dataclass(slots=True)
 class _Draft:
-    opened: list[Opened] = field(default_factory=list)
+    opened: dict[str, Opened] = field(default_factory=dict)
     reopened: dict[str, Reopened] = field(default_factory=dict)
     shut: dict[str, None] = field(default_factory=dict)
 
@@ -74,7 +79,7 @@ def changes(
     return Changes(
         status=after.status if after.status != before.status else None,
         cancel=ev.RunCancelRequested in names,
-        opened=tuple(draft.opened),
+        opened=tuple(draft.opened.values()),
         reopened=tuple(draft.reopened.values()),
         shut=tuple(draft.shut),
         park=_claimable(before) if ev.RunPaused in names else (),
@@ -93,16 +98,12 @@ def _claimable(state: st.RunState) -> tuple[str, ...]:
 
 def _collect(plan: Plan, event: ev.Event, index: int, before: st.RunState, after: st.RunState, draft: _Draft) -> None:
     match event:
-        case ev.StepScheduled(step) if _is_scheduled(after, step):
-            draft.opened.append(_opened(plan, step, index))
-        case ev.StepAdmitted(step) if _is_scheduled(after, step) and after.steps[step].attempt:
-            draft.reopened[step] = _reopened(plan, step, 0)
-        case ev.StepAdmitted(step) | ev.CompensationScheduled(_, step) if _is_scheduled(after, step):
-            draft.opened.append(_opened(plan, step, index))
-        case ev.StepRetryScheduled(step, delay_ms) if after.steps[step].status == st.WAITING and _is_claimed(
-            after, step
-        ):
-            draft.reopened[step] = _reopened(plan, step, delay_ms)
+        case ev.StepScheduled(step) | ev.StepAdmitted(step) | ev.CompensationScheduled(_, step):
+            if _is_scheduled(after, step):
+                _open(plan, step, index, 0, before, after, draft)
+        case ev.StepRetryScheduled(step, delay_ms):
+            if after.steps[step].status == st.WAITING and not after.steps[step].kind:
+                _open(plan, step, index, delay_ms, before, after, draft)
         case ev.StepLeaseLost(step) if after.steps[step].status == st.SCHEDULED:
             draft.reopened[step] = _reopened(plan, step, 0)
         case ev.StepCompleted(step) | ev.StepFailed(step) | ev.StepTimedOut(step) | ev.StepCancelled(step):
@@ -112,12 +113,20 @@ def _collect(plan: Plan, event: ev.Event, index: int, before: st.RunState, after
             pass
 
 
+def _open(
+    plan: Plan, step: str, index: int, delay_ms: int, before: st.RunState, after: st.RunState, draft: _Draft
+) -> None:
+    """Note a step that may be claimed: again, if the store has a record of it, or for the first time."""
+    known = before.steps.get(step)
+    if known is not None and step in before.open_steps and (known.attempt or known.status != st.GATED):
+        draft.reopened[step] = _reopened(plan, step, delay_ms)
+    else:
+        opened = _opened(plan, step, index)
+        draft.opened[step] = replace(opened, delay_ms=delay_ms, attempt=after.steps[step].attempt)
+
+
 def _is_scheduled(after: st.RunState, step: str) -> bool:
     return step in after.open_steps and after.steps[step].status == st.SCHEDULED
-
-
-def _is_claimed(after: st.RunState, step: str) -> bool:
-    return not after.steps[step].kind
 
 
 def _opened(plan: Plan, step: str, index: int) -> Opened:

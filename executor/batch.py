@@ -1,0 +1,140 @@
+"""Selective persistence: steps that a worker runs one after the other before their events go to the log together.
+
+The worker holds the lease of the first step; all that follows from its outcome is decided as always, and kept in memory
+until a checkpoint. Then one commit, guarded by that lease, stores everything. A worker that dies before it leaves the
+log where it was, so the steps since the last checkpoint run again, and never more. What may not run again, or has to be
+waited for, is a checkpoint by itself: steps that are not repeatable, time limits, timers, signals, child runs, locks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from eventstore.run_model import Blob, ClaimWish, Lease
+from executor.build import Built, assemble, decide_encoded
+from executor.handle import Handler
+from executor.jobs import REPEATABLE, Job
+from executor.journal import Encoded, encode
+from executor.sessions import Session
+from openagents_json.workflow import commands as cmd
+from openagents_json.workflow import events as ev
+from openagents_json.workflow import state as st
+from openagents_json.workflow.decide import Decision
+from openagents_json.workflow.evolve import evolve, evolve_all
+from openagents_json.workflow.turn import order_key
+
+WAITS = (ev.TimerSet, ev.ChildStarted, ev.RunFailing, ev.StepRetryScheduled)
+"""Events behind which something has to be waited for, so that the log has to know."""
+
+
+class Batch:
+    """What a worker did since the log was last written; used by one thread."""
+
+    def __init__(self, base: Session, job: Job, handler: Handler, since_ms: float) -> None:
+        self.base, self._job, self._handler, self._since_ms = base, job, handler, since_ms
+        self._session = base
+        self._events: list[ev.Event] = []
+        self._encoded: list[tuple[str, bytes]] = []
+        self._blobs: list[Blob] = []
+        self._first: Decision | None = None
+        self._fence = int(job.lease.fence)
+        self._steps = 1
+        self._due = False
+
+    @classmethod
+    def begin(cls, session: Session, job: Job, outcome: cmd.Outcome, handler: Handler, now_ms: float) -> Batch | None:
+        """Begin with the outcome of a claimed step; None when it has to be recorded by itself."""
+        known = session.state.steps.get(job.lease.step)
+        if known is None or known.fence != job.lease.fence or known.status != st.STARTED:
+            return None
+        if not isinstance(outcome, cmd.Completed):
+            return None
+        batch = cls(session, job, handler, now_ms)
+        batch._first = batch._take(outcome)
+        batch._due = job.step.persist or job.step.effect not in REPEATABLE
+        return batch
+
+    def _take(self, outcome: cmd.Outcome) -> Decision:
+        session, handler = self._session, self._handler
+        made, encoded = decide_encoded(session, cmd.RecordOutcomes((outcome,)), handler.limits, handler.child_id)
+        self._events += made.events
+        self._encoded += encoded.events
+        self._blobs += encoded.blobs
+        self._session = replace(session, state=made.state)
+        self._due = self._due or made.unfinished or any(self._is_checkpoint(event) for event in made.events)
+        return made
+
+    def _is_checkpoint(self, event: ev.Event) -> bool:
+        if isinstance(event, WAITS):
+            return True
+        if not isinstance(event, ev.StepScheduled):
+            return False
+        joins = len(self.base.plan.of(event.step).incoming) > 1 and self.base.plan.persistence.mode == "checkpoint"
+        return joins or bool(event.gates) or event.kind in ("wait", "workflow", "sleep")
+
+    def following(self, queue: str, now_ms: float) -> Job | None:
+        """Give the step that the worker may run next, None when it is time for a checkpoint."""
+        spec, state = self.base.plan.persistence, self._session.state
+        if self._due or state.status != st.RUNNING:
+            return None
+        if spec.mode == "checkpoint" and (self._steps >= spec.every_steps or now_ms - self._since_ms >= spec.every_ms):
+            return None
+        for path in _in_order(self._session, [x for x in state.open_steps if x not in self.base.state.open_steps]):
+            plan, step = self.base.plan.of(path), state.steps[path]
+            if step.status == st.SCHEDULED and not step.kind:
+                free = plan.effect in REPEATABLE and not (plan.timeouts.start_to_close_ms or plan.timeouts.heartbeat_ms)
+                return self._job_of(path) if free and plan.queue == queue else None
+        return None
+
+    def _job_of(self, path: str) -> Job:
+        step = self._session.state.steps[path]
+        lease = Lease(self.base.run, path, str(self._fence + 1), step.attempt + 1, 0)
+        job = self._job
+        return replace(
+            job, lease=lease, step=self.base.plan.of(path), inputs=step.inputs, execution=step.attempt + 1, fences={}
+        )
+
+    def add(self, job: Job, outcome: cmd.Outcome, worker: str) -> bool:
+        """Take in the outcome of a step; False when it was not begun, so that it goes back with the checkpoint."""
+        if isinstance(outcome, cmd.Released):
+            return False
+        lease = job.lease
+        started = ev.StepStarted(lease.step, lease.attempt, lease.fence, worker)
+        self._fence = int(lease.fence)
+        self._events.append(started)
+        self._encoded += encode([started], self._handler.limits).events
+        self._session = replace(self._session, state=evolve(self._session.state, started))
+        self._take(outcome)
+        self._steps += 1
+        self._due = self._due or job.step.persist
+        return not self._due
+
+    def built(self, commit_id: str, worker: str, claim: ClaimWish | None) -> Built:
+        """Build the commit of all of it."""
+        first, state = self._first, self._session.state
+        if first is None:
+            raise AssertionError("a batch begins with an outcome")
+        events, encoded = self._events, self._encoded
+        if self.base.plan.persistence.mode == "outcome":
+            events, encoded, state = self._outcome(first, events, encoded)
+        made = Decision(tuple(events), state, first.facts, first.open_after_facts)
+        whole = Encoded(tuple(encoded), tuple({blob.sha: blob for blob in self._blobs}.values()))
+        last = self._fence if self._fence != int(self._job.lease.fence) else 0
+        built = assemble(self.base, made, whole, [self._job.lease], settle=False, last_fence=last)
+        commit = replace(built.commit, commit_id=commit_id, actor=worker, cause=self.base.commit, claim=claim)
+        return replace(built, commit=commit)
+
+    def _outcome(
+        self, first: Decision, events: Sequence[ev.Event], encoded: Sequence[tuple[str, bytes]]
+    ) -> tuple[list[ev.Event], list[tuple[str, bytes]], st.RunState]:
+        """Keep start and end only, if this is the end and nobody else has steps under way."""
+        kept = [*events[: first.facts], events[-1]]
+        state = evolve_all(self.base.state, kept)
+        if not isinstance(events[-1], ev.CLOSING) or not state.closed:
+            return list(events), list(encoded), self._session.state
+        return kept, [*encoded[: first.facts], encoded[-1]], state
+
+
+def _in_order(session: Session, steps: Sequence[str]) -> list[str]:
+    return sorted(steps, key=lambda path: order_key(session.plan, path))
