@@ -94,7 +94,7 @@ def run_due(plan: Plan, names: set[type], after: st.RunState, grace_ms: int, due
         for step in after.open_steps:
             if after.steps[step].child:
                 due.add("c", step, 0)
-    if after.closed:
+    if names & set(ev.CLOSING):
         _closed(plan, after, due)
 
 

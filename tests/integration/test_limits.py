@@ -1,0 +1,178 @@
+"""Limits across runs and processes: locks, semaphores, rates, concurrency, debounce, and what a crash leaves."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from openagents_json import Context, Registry
+from openagents_json.engine import ConcurrencyLimitReached, Engine
+from tests.conftest import Server, wait_for
+
+
+class Room:
+    """Counts who is inside at the same time, over all engines of this process."""
+
+    def __init__(self) -> None:
+        self.lock, self.inside, self.most = threading.Lock(), 0, 0
+        self.fences: list[int] = []
+
+    def registry(self) -> Registry:
+        found = Registry()
+
+        def enter(context: Context) -> int:
+            with self.lock:
+                self.inside += 1
+                self.most = max(self.most, self.inside)
+                self.fences += context.fences.values()
+            context.token.wait(0.005)
+            with self.lock:
+                self.inside -= 1
+            return 1
+
+        enter.__name__ = "enter"
+        found.tool("enter")(enter)
+        found.tool("now")(lambda: 1)
+        return found
+
+
+@pytest.fixture
+def room() -> Room:
+    return Room()
+
+
+@pytest.fixture
+def engines(server: Server, room: Room) -> Iterator[list[Engine]]:
+    prefix = server.prefix()
+    opened = [
+        Engine.connect(server.url, prefix=prefix, components=room.registry(), workers=3, partitions=4) for _ in range(2)
+    ]
+    try:
+        yield opened
+    finally:
+        for engine in opened:
+            engine.close(grace_seconds=1)
+
+
+def gated(**limit: Any) -> dict[str, Any]:
+    return {"id": "gated", "steps": [{"id": "a", "component": "enter", **limit}]}
+
+
+@pytest.mark.parametrize(("mutex", "most"), [("key", 1), ({"key": "{{input.k}}", "limit": 2}, 2)])
+def test_no_more_hold_a_lock_than_it_allows(engines: list[Engine], room: Room, mutex: Any, most: int) -> None:
+    runs = [engines[i % 2].start(gated(mutex=mutex), {"k": "x"}) for i in range(30)]
+    assert all(engines[0].wait(run, timeout=30).ok for run in runs)
+    assert room.most == most
+    assert len(set(room.fences)) == 30
+    assert most > 1 or room.fences == sorted(room.fences)
+    wait_for(lambda: engines[0].doctor() == [])
+
+
+def test_a_holder_that_is_not_there_is_put_out(engines: list[Engine]) -> None:
+    gatekeeper = engines[0].core.gatekeeper
+    assert gatekeeper._gates.take("mutex:lost", "0-never|a", 1)[0]
+    assert engines[0].run(gated(mutex="lost"), timeout=20).ok
+
+
+def test_a_step_that_is_cancelled_in_line_leaves_it_and_one_that_holds_gives_back(engines: list[Engine]) -> None:
+    slow = {"id": "slow", "steps": [{"id": "s", "foreach": [1, 2], "component": "enter", "mutex": "line"}]}
+    engine = engines[0]
+    assert engine.core.gatekeeper._gates.take("mutex:line", "0-x|a", 1)[0]
+    run = engine.start(slow)
+    wait_for(lambda: bool(engine.core.gatekeeper._gates.leave("mutex:other", "nobody") == ()))
+    engine.cancel(run, force=True)
+    assert engine.wait(run, timeout=20).status == "cancelled"
+    engine.core.gatekeeper._gates.leave("mutex:line", "0-x|a")
+    wait_for(lambda: engine.core.gatekeeper._gates.leave("mutex:line", "0-y|a") == ())
+    assert engine.run(gated(mutex="line"), timeout=20).ok
+
+
+def test_a_rate_is_kept_over_runs_and_processes(engines: list[Engine]) -> None:
+    limit = {"rate_limit": {"key": "api", "limit": 3, "per_seconds": 0.3}}
+    runs = [engines[i % 2].start(gated(**limit)) for i in range(12)]
+    assert all(engines[0].wait(run, timeout=30).ok for run in runs)
+    let_in = sorted(e.time_ms for run in runs for e in engines[0].history(run) if e.type == "StepAdmitted")
+    for i, first in enumerate(let_in):
+        for j in range(i, len(let_in)):
+            assert j - i + 1 <= 3 + (let_in[j] - first) / 100 + 1
+
+
+def test_a_retry_takes_a_token_too(server: Server) -> None:
+    tries: list[int] = []
+    registry = Registry()
+
+    def flaky(context: Context) -> int:
+        tries.append(context.now_ms())
+        if len(tries) < 3:
+            raise ValueError("again")
+        return len(tries)
+
+    registry.tool("flaky")(flaky)
+    step = {"id": "a", "component": "flaky", "retry": {"max_attempts": 5, "delay_seconds": 0}}
+    step["rate_limit"] = {"key": "slow", "limit": 1, "per_seconds": 0.3}
+    with Engine.connect(server.url, prefix=server.prefix(), components=registry, workers=1, partitions=1) as engine:
+        assert engine.run({"id": "w", "steps": [step]}, timeout=20).ok
+        assert engine.doctor() == []
+    assert tries[2] - tries[0] >= 550
+
+
+def limited(policy: str) -> dict[str, Any]:
+    return {
+        "id": f"limited-{policy.replace('_', '-')}",
+        "concurrency": {"key": "{{input.k}}", "limit": 2, "on_limit": policy},
+        "steps": [{"id": "s", "wait_for": "go"}],
+    }
+
+
+def test_runs_over_the_limit_wait_for_their_turn(engines: list[Engine]) -> None:
+    engine = engines[0]
+    runs = [engine.start(limited("queue"), {"k": "a"}) for _ in range(4)]
+    other = engine.start(limited("queue"), {"k": "b"})
+    assert [engine.state(run).status for run in [*runs, other]] == ["running", "running", "queued", "queued", "running"]
+    for position, run in enumerate(runs):
+        wait_for(lambda run=run: engine.state(run).status == "running")
+        assert sum(engine.state(x).status == "running" for x in runs) <= 2, position
+        engine.signal(run, "go")
+        assert engine.wait(run, timeout=20).ok
+    engine.cancel(other)
+
+
+def test_runs_over_the_limit_are_rejected(engines: list[Engine]) -> None:
+    runs = [engines[0].start(limited("reject"), {"k": "a"}) for _ in range(2)]
+    with pytest.raises(ConcurrencyLimitReached, match="2 runs with the key 'a'"):
+        engines[1].start(limited("reject"), {"k": "a"})
+    engines[0].signal(runs[0], "go")
+    wait_for(lambda: engines[0].state(runs[0]).status == "completed")
+    wait_for(lambda: engines[0].doctor() == [])
+    wait_for(lambda: "u|" + runs[0] not in _due(engines[0]))
+    assert engines[1].state(engines[1].start(limited("reject"), {"k": "a"})).status == "running"
+
+
+def _due(engine: Engine) -> set[str]:
+    store = engine.core.store
+    found: set[str] = set()
+    for partition in range(store.keys.partitions):
+        found |= {x.decode() for x in engine.core.connection.command(b"ZRANGE", store.keys.due(partition), 0, -1)}
+    return found
+
+
+def test_the_oldest_is_cancelled_for_a_newer_one(engines: list[Engine]) -> None:
+    runs = [engines[0].start(limited("cancel_oldest"), {"k": "a"}) for _ in range(3)]
+    wait_for(lambda: engines[0].state(runs[2]).status == "running")
+    assert [engines[0].state(run).status for run in runs] == ["cancelled", "running", "running"]
+
+
+def test_of_many_starts_the_last_one_begins(engines: list[Engine]) -> None:
+    document = {
+        "id": "debounced",
+        "debounce": {"key": "{{input.k}}", "seconds": 0.4},
+        "steps": [{"id": "a", "component": "now"}],
+    }
+    runs = [engines[i % 2].start(document, {"k": "doc-7", "n": i}) for i in range(5)]
+    assert engines[0].wait(runs[-1], timeout=20).ok
+    assert [engines[0].wait(run, timeout=20).status for run in runs[:-1]] == ["cancelled"] * 4
+    begun = [e for e in engines[0].history(runs[-1]) if e.type in ("RunQueued", "RunAdmitted")]
+    assert begun[1].time_ms - begun[0].time_ms >= 400

@@ -1,0 +1,202 @@
+"""Schedules: each firing starts one run, whatever crashes and however many fire at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from eventstore.errors import StoreUnavailable
+from eventstore.schedule_store import ScheduleStore
+from executor.schedule_times import InvalidSchedule, Schedule, firings, next_firing, start_of
+from executor.schedules import ScheduleExists, ScheduleNotFound, Timetable
+from executor.workflows import UnknownWorkflow
+from openagents_json import Registry
+from openagents_json.engine import Engine
+from openagents_json.workflow.errors import InvalidInputs
+from openagents_json.workflow.times import moment_of
+from tests.conftest import Server, wait_for
+
+DOCUMENT = {
+    "id": "report",
+    "inputs": {"at": {"type": "string"}, "n": {"type": "integer", "default": 1}},
+    "steps": [{"id": "s", "wait_for": "go"}],
+    "output": {"at": "{{input.at}}"},
+}
+
+
+@pytest.fixture
+def engine(server: Server) -> Iterator[Engine]:
+    with Engine.connect(server.url, prefix=server.prefix(), components=Registry(), partitions=4) as opened:
+        opened.publish(DOCUMENT)
+        yield opened
+
+
+class Clock(ScheduleStore):
+    """A store of schedules with a time of its own, that can fail when it is written to."""
+
+    now, broken = 0, False
+
+    def now_ms(self) -> int:
+        return self.now
+
+    def put(self, *args: Any) -> bool:
+        if self.broken:
+            raise StoreUnavailable("the test says so", ConnectionError())
+        return super().put(*args)
+
+
+@pytest.fixture
+def clock(engine: Engine) -> Clock:
+    made = Clock(engine.core.store)
+    made.now = moment_of("2030-01-01T00:00:00Z")
+    return made
+
+
+@pytest.fixture
+def table(engine: Engine, clock: Clock) -> Timetable:
+    return Timetable(engine.core.handler, engine.core.workflows, clock)
+
+
+def schedule(**more: Any) -> Schedule:
+    return Schedule(**{"name": "nightly", "workflow": "report", "every_seconds": 60, "overlap": "allow", **more})
+
+
+def fired(engine: Engine) -> list[str]:
+    return sorted((engine.state(r.id).labels or {})["scheduled_for"] for r in engine.runs(limit=1000))
+
+
+def test_a_crash_between_the_run_and_the_note_of_it_starts_no_second_run(
+    engine: Engine, clock: Clock, table: Timetable
+) -> None:
+    table.create(schedule(inputs={"at": "{{scheduled_time}}"}))
+    clock.now += 60_000
+    clock.broken = True
+    for _ in range(3):
+        with pytest.raises(StoreUnavailable):
+            table.fire("nightly", actor="test")
+    clock.broken = False
+    for _ in range(3):
+        table.fire("nightly", actor="test")
+    assert fired(engine) == ["2030-01-01T00:01:00Z"]
+    run = engine.runs()[0].id
+    assert engine.state(run).inputs["at"] == "2030-01-01T00:01:00Z"
+    assert table.get("nightly")[1].started == 1
+
+
+@pytest.mark.parametrize(
+    ("overlap", "started", "skipped", "waiting", "open_runs"),
+    [("allow", 3, 0, 0, 3), ("skip", 1, 2, 0, 1), ("queue", 1, 0, 2, 1), ("replace", 3, 0, 0, 1)],
+)
+def test_what_happens_when_the_run_before_is_still_open(
+    engine: Engine,
+    clock: Clock,
+    table: Timetable,
+    overlap: str,
+    started: int,
+    skipped: int,
+    waiting: int,
+    open_runs: int,
+) -> None:
+    table.create(schedule(overlap=overlap))
+    for _ in range(3):
+        clock.now += 60_000
+        table.fire("nightly", actor="test")
+    progress = table.get("nightly")[1]
+    assert (progress.started, progress.skipped, len(progress.waiting)) == (started, skipped, waiting)
+    assert sum(run.status == "running" for run in engine.runs()) == open_runs
+    if waiting:
+        engine.signal(progress.last_run, "go")
+        table.fire("nightly", actor="test")
+        assert len(table.get("nightly")[1].waiting) == 1
+
+
+def test_what_was_missed_is_made_up_for_within_the_limit(engine: Engine, clock: Clock, table: Timetable) -> None:
+    table.create(schedule(catchup_seconds=150))
+    clock.now += 10 * 60_000
+    table.fire("nightly", actor="test")
+    assert fired(engine) == [f"2030-01-01T00:{minute:02d}:00Z" for minute in (8, 9, 10)]
+    assert table.get("nightly")[1].missed == 7
+
+
+def test_a_paused_schedule_fires_nothing_and_goes_on_from_now(engine: Engine, clock: Clock, table: Timetable) -> None:
+    table.create(schedule())
+    table.pause("nightly")
+    clock.now += 10 * 60_000
+    table.fire("nightly", actor="test")
+    table.pause("nightly", paused=False)
+    table.fire("nightly", actor="test")
+    assert fired(engine) == []
+    clock.now += 60_000
+    table.fire("nightly", actor="test")
+    assert fired(engine) == ["2030-01-01T00:11:00Z"]
+
+
+def test_backfill_starts_what_was_not_started(engine: Engine, clock: Clock, table: Timetable) -> None:
+    table.create(schedule())
+    clock.now += 60_000
+    table.fire("nightly", actor="test")
+    start = moment_of("2029-12-31T23:58:00Z")
+    for _ in range(2):
+        runs = table.backfill("nightly", start, clock.now + 1, actor="test")
+    assert len(runs) == 4
+    assert fired(engine) == [f"2029-12-31T23:{m}:00Z" for m in (58, 59)] + [f"2030-01-01T00:0{m}:00Z" for m in (0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        ({"every_seconds": 0}, InvalidSchedule),
+        ({"cron": "* * * * *"}, InvalidSchedule),
+        ({"every_seconds": 0, "cron": "61 * * * *"}, InvalidSchedule),
+        ({"timezone": "Mars/Olympus"}, InvalidSchedule),
+        ({"overlap": "maybe"}, InvalidSchedule),
+        ({"workflow": "raport"}, UnknownWorkflow),
+        ({"inputs": {"n": "many"}}, InvalidInputs),
+    ],
+)
+def test_a_schedule_that_cannot_be_is_refused(table: Timetable, wrong: dict[str, Any], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        table.create(schedule(**wrong))
+    with pytest.raises(ScheduleNotFound):
+        table.get("nightly")
+
+
+def test_a_schedule_is_created_once(table: Timetable) -> None:
+    table.create(schedule())
+    with pytest.raises(ScheduleExists):
+        table.create(schedule())
+    table.create(schedule(every_seconds=5), replace_it=True)
+    table.delete("nightly")
+    assert table.every() == []
+
+
+def test_cron_follows_the_clocks_of_its_time_zone() -> None:
+    spec = Schedule("n", "w", cron="30 2 * * *", timezone="Europe/Paris")
+    start = moment_of("2030-03-29T12:00:00Z")
+    times = firings(spec, start, start)
+    found = [next(times) for _ in range(3)]
+    assert found[0] == moment_of("2030-03-30T01:30:00Z")
+    assert found[1] - found[0] < 24 * 3600_000
+    assert found[2] == moment_of("2030-04-01T00:30:00Z")
+
+
+def test_jitter_is_the_same_whenever_it_is_asked_for() -> None:
+    spec = Schedule("n", "w", every_seconds=60, jitter_seconds=30)
+    times = [next_firing(spec, t * 60_000, 0) or 0 for t in range(50)]
+    jitters = [start_of(spec, at) - at for at in times]
+    assert jitters == [start_of(spec, at) - at for at in times]
+    assert 0 <= min(jitters) < max(jitters) <= 30_000
+
+
+def test_the_relay_fires_what_is_due(server: Server) -> None:
+    with Engine.connect(server.url, prefix=server.prefix(), components=Registry(), partitions=2) as engine:
+        registry = Registry()
+        registry.tool("now")(lambda: 1)
+        engine.publish({"id": "tick", "steps": [{"id": "s", "sleep": 0}]})
+        engine.schedules.create(Schedule("every-second", "tick", every_seconds=1, overlap="allow"))
+        with Engine.connect(server.url, prefix=engine.core.store.keys.prefix, components=registry, workers=1):
+            wait_for(lambda: sum(run.status == "completed" for run in engine.runs()) >= 2, 20)
+        times = fired(engine)
+        assert len(set(times)) == len(times)
