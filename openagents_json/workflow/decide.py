@@ -215,9 +215,9 @@ def _fire_timer(turn: Turn, command: cmd.FireTimer) -> None:
 
 
 def _send_signal(turn: Turn, command: cmd.SendSignal) -> None:
-    _refuse_closed(turn, "signal")
     if command.id and command.id in turn.state.heard:
         return
+    _refuse_closed(turn, "signal")
     check_signal(turn.plan, turn.state, command)
     received = ev.SignalReceived(
         command.id, command.name, command.key, command.payload, command.by, command.reason, command.at_ms

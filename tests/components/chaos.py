@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from pathlib import Path
 
 from openagents_json import Context, RetryableError, tool
 
@@ -27,6 +28,15 @@ def flaky(context: Context, failures: int = 1) -> int:
     if context.attempt <= failures:
         raise RetryableError("not yet")
     return context.attempt
+
+
+@tool("noted", effect="idempotent")
+def noted(context: Context, n: int = 0, ms: int = 0, notes: str = "") -> int:
+    """Note in a file that it ran, then take a while."""
+    with Path(notes).open("a") as file:
+        file.write(f"{n} ")
+    context.token.wait(ms / 1000)
+    return n
 
 
 @tool("waits")

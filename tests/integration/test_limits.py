@@ -95,9 +95,7 @@ def test_a_rate_is_kept_over_runs_and_processes(engines: list[Engine]) -> None:
     runs = [engines[i % 2].start(gated(**limit)) for i in range(12)]
     assert all(engines[0].wait(run, timeout=30).ok for run in runs)
     let_in = sorted(e.time_ms for run in runs for e in engines[0].history(run) if e.type == "StepAdmitted")
-    for i, first in enumerate(let_in):
-        for j in range(i, len(let_in)):
-            assert j - i + 1 <= 3 + (let_in[j] - first) / 100 + 1
+    assert all(at - let_in[0] >= (i - 2) * 100 - 5 for i, at in enumerate(let_in))  # never before its token is there
 
 
 def test_a_retry_takes_a_token_too(server: Server) -> None:
