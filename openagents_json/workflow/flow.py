@@ -138,6 +138,8 @@ def _check(turn: Turn, name: str) -> None:
         known = turn.state.steps.get(name)
         if known is not None and known.status == st.ACTIVE:
             (check_group if known.kind in st.GROUPS else close_block)(turn, name)
+        elif not turn.state.open_steps:  # a straggler of a group that had enough was the last thing to wait for
+            turn.check[RUN] = None
 
 
 def _check_run(turn: Turn) -> None:

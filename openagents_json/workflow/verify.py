@@ -73,9 +73,13 @@ def first_difference(plan: Plan, recorded: Sequence[ev.Event]) -> Difference | N
 
 
 def _more_facts(recorded: Sequence[ev.Event], version: int, event: ev.Event) -> bool:
-    """Tell whether the next event is a fact too: several outcomes are recorded before the decision on all of them."""
+    """Tell whether the next event is a fact too: several are recorded before the decision on all of them."""
     following = recorded[version] if version < len(recorded) else None
-    return isinstance(event, _FACTS) and isinstance(following, _FACTS) and not isinstance(event, ev.RunStarted)
+    if isinstance(event, ev.RunStarted):
+        return isinstance(following, ev.RunQueued)
+    if isinstance(event, _FORCED):
+        return isinstance(following, (*_FACTS, *_FORCED))
+    return isinstance(event, _FACTS) and isinstance(following, _FACTS)
 
 
 def _decided(plan: Plan, state: st.RunState, child: dict[str, str]) -> list[ev.Event]:
