@@ -146,8 +146,8 @@ def _options(
     options: dict[str, Any] = {}
     if moved.status:
         options["st"] = moved.status
-    if moved.cancel:
-        options["can"] = "1"
+    if moved.cancel is not None:
+        options["can"] = str(int(moved.cancel))
     if moved.opened:
         options["open"] = [
             [

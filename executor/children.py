@@ -24,6 +24,7 @@ from openagents_json.workflow.types import Json
 log = logging.getLogger(__name__)
 
 PARENT_PAUSED = "its parent is paused"
+UNWANTED = "its parent does not need it any more"
 
 
 class Children:
@@ -39,28 +40,49 @@ class Children:
         """
         session = self._handler.sessions.load(run)
         known = session.state.steps.get(step)
-        if known is None or not known.child:
+        detached = known is not None and known.status == st.COMPLETED
+        if known is None or not (known.status == st.ACTIVE or detached):
             self._settled(run, step, actor)
             return
-        detached = known.status == st.COMPLETED
-        wanted = known.status == st.ACTIVE or detached
         try:
             child = self._handler.sessions.load(known.child)
         except RunNotFound:
-            if wanted:
-                self._start(session, step, known, actor)
-            if not wanted or detached:
+            self._start(session, step, known, actor)
+            if detached:
                 self._settled(run, step, actor)
             return
-        if child.state.closed and known.status == st.ACTIVE:
+        if detached:
+            self._settled(run, step, actor)
+        elif child.state.closed:
             self.tell_parent(child.run, actor=actor)
-        elif detached or child.state.closed:
-            self._settled(run, step, actor)
-        elif not wanted:
-            self._send(child.run, cmd.CancelRun("its parent does not need it any more"), actor)
-            self._settled(run, step, actor)
         else:
             self._follow_pause(session, child, actor)
+
+    def cancel(self, run: str, child: str, *, actor: str) -> None:
+        """Cancel a child run that its parent does not need any more; one that is not there never will be.
+
+        Raises RunNotFound.
+        """
+        session = self._handler.sessions.load(run)
+        step = next((path for path, known in session.state.steps.items() if known.child == child), "")
+        try:
+            self._handler.sessions.load(child)
+            self._send(child, cmd.CancelRun(UNWANTED), actor)
+        except RunNotFound:  # somebody may be about to start it: whoever comes second finds the id taken
+            if step:
+                self._take_id(session, step, child, actor)
+        self._handler.handle(run, cmd.Advance(), actor=actor, drop=[f"x|{run}|{child}"])
+
+    def _take_id(self, session: Session, step: str, child: str, actor: str) -> None:
+        try:
+            plan = self._plan(session, step, child)
+            start = Start(child, plan, {}, _commit(child), None, _parent(session, step), UNWANTED)
+            handled = self._handler.start([start], actor=actor)[0]
+        except (UnknownWorkflow, RunExists) as error:
+            log.info("run %s: %s", child, error)
+            return
+        if not handled.session.state.closed:
+            self._send(child, cmd.CancelRun(UNWANTED), actor)
 
     def _settled(self, run: str, step: str, actor: str) -> None:
         """Look no more: in a commit, so that a child that was started meanwhile is not forgotten."""
@@ -83,11 +105,10 @@ class Children:
             log.info("run %s: %s", run, error)
 
     def _start(self, session: Session, step: str, known: st.StepState, actor: str) -> None:
-        parent = {"run": session.run, "step": step, "depth": session.state.depth + 1}
         try:
             plan = self._plan(session, step, known.child)
             inputs = check_inputs(plan, known.inputs)
-            start = Start(known.child, plan, inputs, f"s{known.child.partition('-')[2][:16]}", None, parent)
+            start = Start(known.child, plan, inputs, _commit(known.child), None, _parent(session, step))
             self._handler.start([start], actor=actor)
         except (InvalidInputs, UnknownWorkflow, PayloadOverLimit, RunExists) as error:
             described: Mapping[str, Json] = {
@@ -120,3 +141,12 @@ class Children:
         except (RunNotFound, cmd.Rejected) as error:
             log.info("run %s has nobody to tell: %s", run, error)
         self._handler.handle(run, cmd.Advance(), actor=actor, drop=[f"p|{run}"])
+
+
+def _commit(child: str) -> str:
+    """Give the commit id of a child's start: whoever starts it, and however often, it begins once."""
+    return f"s{child.partition('-')[2][:16]}"
+
+
+def _parent(session: Session, step: str) -> dict[str, Json]:
+    return {"run": session.run, "step": step, "depth": session.state.depth + 1}

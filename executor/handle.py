@@ -67,6 +67,7 @@ class Start:
     commit_id: str = ""
     labels: Mapping[str, str] | None = None
     parent: Mapping[str, Json] | None = None
+    cancelled: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ class Handler:
         return handled
 
     def _first(self, session: Session, start: Start, actor: str) -> Built:
-        command = cmd.StartRun(start.run, start.inputs, start.labels, start.parent)
+        command = cmd.StartRun(start.run, start.inputs, start.labels, start.parent, start.cancelled)
         commit_id = start.commit_id or self.commit_id()
         built = build(session, command, commit_id, actor=actor, limits=self.limits, child=self.child_id)
         if built is None:

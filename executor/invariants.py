@@ -18,7 +18,7 @@ CLOSED = frozenset({"completed", "failed", "cancelled"})
 CLOSING = frozenset({"RunCompleted", "RunFailed", "RunCancelled"})
 OUTCOMES = frozenset({"StepCompleted", "StepFailed", "StepTimedOut", "StepLeaseLost", "StepReleased"})
 
-MESSAGES = frozenset("cpu")
+MESSAGES = frozenset("cpux")
 """Due members of messages to other runs and keys, which a closed run may still have to send."""
 
 WAKES = frozenset("wktngcR")
@@ -154,7 +154,8 @@ def _start(
 
 
 def _closing(run: str, head: RunHead, history: Sequence[Recorded], view: PartitionView, findings: _Findings) -> None:
-    closings = [item.version for item in history if item.type in CLOSING]
+    again = max((item.version for item in history if item.type == "RunReopened"), default=0)
+    closings = [item.version for item in history if item.type in CLOSING and item.version > again]
     if (head.status in CLOSED) != bool(closings):
         findings.add(4, run, f"the head says {head.status}, the log has {len(closings)} closing events")
     if closings and (len(closings) > 1 or closings[0] != len(history)):

@@ -23,6 +23,7 @@ _PAYLOADS = {
     "CompensationScheduled": ("inputs",),
     "SignalReceived": ("payload",),
     "RunFailing": ("error",),
+    "RunReopened": ("inputs",),
     "StepCompleted": ("output", "outputs", "sets"),
     "StepFailed": ("output", "error"),
     "StepTimedOut": ("output",),

@@ -185,6 +185,8 @@ class Relay:
         match member.kind:
             case "c":
                 self._children.look_after(member.run, member.step, actor=actor)
+            case "x":
+                self._children.cancel(member.run, member.step, actor=actor)
             case "p":
                 self._children.tell_parent(member.run, actor=actor)
             case "g":

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from cli.commands.run import parse_payload, progress
+from cli.commands.run import parse_inputs, parse_payload, progress
 from cli.options import Target, target_options
 from cli.render import console, history_table, print_json, print_line, runs_table, show
 from openagents_json.engine.diagnosis import diagnose
@@ -101,6 +101,20 @@ def resume(target: Target, run: str, reason: str) -> None:
     """Let a paused run go on."""
     with target.engine() as engine:
         engine.resume(run, reason)
+        _tell(target, run, engine.state(run).status)
+
+
+@runs.command()
+@click.argument("run")
+@click.option("--from", "step", default="", metavar="STEP", help="Begin with this step again, and all behind it.")
+@click.option("--set", "pairs", multiple=True, metavar="NAME=VALUE", help="Another input of the run; JSON, or text.")
+@click.option("--reason", default="", help="Why; it is kept in the history.")
+@target_options
+def retry(target: Target, run: str, step: str, pairs: tuple[str, ...], reason: str) -> None:
+    """Let a closed run go on from what failed; nothing that completed runs again, unless it is behind STEP."""
+    inputs = parse_inputs(pairs, None) or None
+    with target.engine() as engine:
+        engine.retry(run, step=step, inputs=inputs, reason=reason)
         _tell(target, run, engine.state(run).status)
 
 

@@ -11,7 +11,7 @@
 --   B view:runs     zset    runs by start time (ms)
 --   B due           zset    ms: l|run|step lease, r|run|step retry, q|run|step schedule-to-start, T|run|step total,
 --                           R|run run limit, k|run cancel grace, w|run a decision is missing,
---                           t|run|step|n timer, n|run|step only a signal wakes it, c|run|step child run to look after,
+--                           t|run|step|n timer, n|run|step only a signal wakes it, c|run|step child run to look after, x|run|child to cancel,
 --                           g|run[|step] gates to pass, u|run[|step] locks to give back, p|run parent to tell
 -- A step's record: queue|priority|attempt|scheduled version|start-to-close ms|flags|fence|worker|expiry ms|deadline ms
 -- flags: q and T tell that such a member is in due. An empty fence means: nobody holds the step.

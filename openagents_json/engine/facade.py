@@ -257,6 +257,17 @@ class Engine:
         """
         self.core.handler.handle(run, cmd.CancelRun(reason, force, compensate), actor=self.actor)
 
+    def retry(self, run: str, *, step: str = "", inputs: Mapping[str, Json] | None = None, reason: str = "") -> None:
+        """Let a closed run go on from what failed, or from a step; all other results are kept.
+
+        `inputs` replace some of those of the run. Raises RunNotFound, InvalidInputs and Rejected.
+        """
+        session = self.core.sessions.load(run)
+        if inputs is not None:
+            check_inputs(session.plan, {**session.state.inputs, **inputs})
+        command = cmd.ReopenRun(step, None if inputs is None else codec.normalise(inputs), reason)
+        self.core.handler.handle(run, command, actor=self.actor)
+
     def signal(
         self,
         run: str,

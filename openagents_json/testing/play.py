@@ -125,6 +125,13 @@ class Play:
         """Cancel the run."""
         return self._give(cmd.CancelRun(reason, compensate=compensate))
 
+    def retry(self, step: str = "", *, inputs: Mapping[str, Json] | None = None) -> Play:
+        """Let the closed run go on, from what failed or from a step.
+
+        Raises Rejected.
+        """
+        return self._give(cmd.ReopenRun(step, inputs))
+
     def _give(self, command: cmd.Command) -> Play:
         self.world.give(self._life, command)
         self.world.go_on(self.world.now_ms)

@@ -22,6 +22,7 @@ from openagents_json.workflow.plan import Plan
 from openagents_json.workflow.types import Json
 
 STEPS_AT_MOST = 200_000
+UNWANTED = "its parent does not need it any more"
 
 
 class Stuck(AssertionError):
@@ -178,31 +179,35 @@ class World:
                 self.give(life, cmd.TimeOutRun())
             case "k" if not life.state.closed:
                 self.give(life, cmd.CancelRun(force=True))
+            case _:
+                self._act_across(kind, life, step)
+
+    def _act_across(self, kind: str, life: Life, step: str) -> None:
+        match kind:
             case "c":
                 self._look_after_child(life, step)
             case "p":
                 self._tell_parent(life)
+            case "x":
+                child = self.lives.get(step)
+                if child is not None and not child.state.closed:
+                    self.give(child, cmd.CancelRun(UNWANTED))
             case "g":
                 self._gates(life, step)
             case "u":
-                self._give_back(f"{run}|{step}")
+                self._give_back(f"{life.id}|{step}")
             case _:
                 pass
 
     # -- children ----------------------------------------------------------------------------------------
 
     def _look_after_child(self, life: Life, step: str) -> None:
-        known = life.state.steps[step]
+        known = life.state.steps.get(step)
+        if known is None or known.status not in (st.ACTIVE, st.COMPLETED):
+            return
         child = self.lives.get(known.child)
-        wanted = known.status == st.ACTIVE or known.status == st.COMPLETED
         if child is None:
-            if wanted:
-                self._start_child(life, step, known)
-            return
-        if child.state.closed:
-            return
-        if not wanted:
-            self.give(child, cmd.CancelRun("its parent does not need it any more"))
+            self._start_child(life, step, known)
         elif life.state.status == st.PAUSED and child.state.status == st.RUNNING:
             self.give(child, cmd.PauseRun("its parent is paused"))
         elif life.state.status == st.RUNNING and child.state.status == st.PAUSED:

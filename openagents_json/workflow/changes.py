@@ -44,12 +44,12 @@ class Changes:
     """Index changes of one commit.
 
     Timers are (kind, step, delay in ms, time in ms since 1970 or 0): R run limit, k cancel grace, w decision missing,
-    t timer of a step, n a step that nothing but a signal wakes, c child run to look after, g gates to pass,
-    u locks to give back, p parent to tell. `untimers` are (kind, step), with the number of the timer for t.
+    t timer of a step, n a step that nothing but a signal wakes, c child run to look after, x child run to cancel,
+    g gates to pass, u locks to give back, p parent to tell. `untimers` are (kind, step), with the timer's number for t.
     """
 
     status: str | None = None
-    cancel: bool = False
+    cancel: bool | None = None
     opened: tuple[Opened, ...] = ()
     reopened: tuple[Reopened, ...] = ()
     shut: tuple[str, ...] = ()
@@ -78,7 +78,7 @@ def changes(
     run_due(plan, names, after, grace_ms, due)
     return Changes(
         status=after.status if after.status != before.status else None,
-        cancel=ev.RunCancelRequested in names,
+        cancel=True if ev.RunCancelRequested in names else (False if ev.RunReopened in names else None),
         opened=tuple(draft.opened.values()),
         reopened=tuple(draft.reopened.values()),
         shut=tuple(draft.shut),

@@ -10,12 +10,16 @@ from openagents_json.workflow.types import Json
 
 @dataclass(frozen=True, slots=True)
 class StartRun:
-    """Begin a run; `inputs` are checked and defaulted already."""
+    """Begin a run; `inputs` are checked and defaulted already.
+
+    `cancelled` is why it ends before it does anything: its id is taken, so that nobody begins it later.
+    """
 
     run: str
     inputs: Mapping[str, Json]
     labels: Mapping[str, str] | None = None
     parent: Mapping[str, Json] | None = None
+    cancelled: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +167,15 @@ class RefuseRun:
 
 
 @dataclass(frozen=True, slots=True)
+class ReopenRun:
+    """Let a closed run go on: from what failed, or from a step; `inputs` replace some of those of the run."""
+
+    step: str = ""
+    inputs: Mapping[str, Json] | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class NoteIgnored:
     """Keep on record that a late outcome was refused."""
 
@@ -187,6 +200,7 @@ Command = (
     | CloseChild
     | Admit
     | RefuseRun
+    | ReopenRun
     | NoteIgnored
 )
 

@@ -15,6 +15,7 @@ from openagents_json.workflow.errors import ExpressionFailed
 from openagents_json.workflow.flow import advance, follow, run
 from openagents_json.workflow.paths import COMPENSATE
 from openagents_json.workflow.plan import Plan
+from openagents_json.workflow.reopen import reopen
 from openagents_json.workflow.signals import check_signal
 from openagents_json.workflow.turn import ChildId, Turn, complete, expression_error, fail, fail_group, terminal
 from openagents_json.workflow.types import Json
@@ -76,6 +77,10 @@ def _start(turn: Turn, command: cmd.StartRun) -> None:
         command.run, plan.id, plan.version, plan.hash, command.inputs, command.labels, command.parent
     )
     turn.emit(started)
+    if command.cancelled:
+        turn.emit(ev.RunCancelRequested(command.cancelled, False))
+        turn.emit(ev.RunCancelled(command.cancelled))
+        return
     if not plan.gates:
         advance(turn)
         return
@@ -258,6 +263,11 @@ def _admit(turn: Turn, command: cmd.Admit) -> None:
         turn.emit(ev.StepAdmitted(command.step, command.fences))
 
 
+def _reopen(turn: Turn, command: cmd.ReopenRun) -> None:
+    reopen(turn, command)
+    advance(turn)
+
+
 def _refuse_run(turn: Turn, command: cmd.RefuseRun) -> None:
     if turn.state.status == st.QUEUED:
         turn.emit(ev.RunFailed(command.error))
@@ -325,5 +335,6 @@ _DECIDE: dict[type[cmd.Command], Callable[[Turn, Any], None]] = {
     cmd.CloseChild: _close_child,
     cmd.Admit: _admit,
     cmd.RefuseRun: _refuse_run,
+    cmd.ReopenRun: _reopen,
     cmd.NoteIgnored: _note,
 }

@@ -70,7 +70,10 @@ def _step_ended(event: ev.Event, step: str, before: st.RunState, after: st.RunSt
     if now.kind == "wait":
         due.drop("n", step)
     if now.kind == "workflow" and now.child and not isinstance(event, ev.StepCompleted):
-        due.add("c", step, 0)  # the child has to hear of it
+        told = ("c", step) in due.untimers  # it closed by itself
+        due.drop("c", step)
+        if not told:
+            due.add("x", now.child, 0)
     if step in after.open_steps:
         return
     if known is not None and known.status == st.GATED and now.gates is None:
@@ -82,7 +85,7 @@ def _step_ended(event: ev.Event, step: str, before: st.RunState, after: st.RunSt
 
 def run_due(plan: Plan, names: set[type], after: st.RunState, grace_ms: int, due: Due) -> None:
     """Note what the change of the run's status asks of time."""
-    if ev.RunStarted in names and plan.timeout_ms and not after.closed:
+    if names & {ev.RunStarted, ev.RunReopened} and plan.timeout_ms and not after.closed:
         due.add("R", "", plan.timeout_ms)
     if ev.RunQueued in names and not after.closed:
         due.add("g", "", max(gate.per_ms for gate in plan.gates))

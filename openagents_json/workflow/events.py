@@ -61,6 +61,20 @@ class RunFailing:
 
 
 @dataclass(frozen=True, slots=True)
+class RunReopened:
+    """A closed run goes on.
+
+    The steps in `forgotten` are done again, those in `resumed` hold some of them and go on; all other results are kept.
+    """
+
+    forgotten: Sequence[str]
+    resumed: Sequence[str] = ()
+    inputs: Mapping[str, Json] | None = None
+    step: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RunPaused:
     """No further step is scheduled or started; those under way finish."""
 
@@ -311,6 +325,7 @@ Event = (
     | RunQueued
     | RunAdmitted
     | RunFailing
+    | RunReopened
     | StepOutcomeIgnored
 )
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from immutables import Map
+
 from openagents_json.workflow import events as ev
 from openagents_json.workflow.paths import container_of, is_item
 from openagents_json.workflow.state import (
@@ -53,7 +55,7 @@ def evolve(state: RunState, event: ev.Event) -> RunState:
     if state.status == NEW:
         return _start(state, event) if isinstance(event, ev.RunStarted) else state
     if state.closed:
-        return state
+        return _reopen(state, event) if isinstance(event, ev.RunReopened) else state
     fold: Callable[[RunState, Any], RunState] | None = _FOLDS.get(type(event))
     return state if fold is None else fold(state, event)
 
@@ -106,6 +108,50 @@ def _mode(state: RunState, event: ev.Event) -> RunState:
             return state
 
 
+def _reopen(state: RunState, event: ev.RunReopened) -> RunState:
+    steps, past = state.steps, state.past
+    for path in event.forgotten:
+        known = steps.get(path)
+        if known is not None:
+            steps, past = steps.delete(path), past.set(path, (known.attempt, known.children))
+    held = [path for path in event.resumed if path in steps]
+    for path in held:
+        again = steps[path]._replace(status=ACTIVE, error=None, output=None, outputs=None, then="fail")
+        steps = steps.set(path, again)
+    for path in held:
+        group = steps[path].group
+        if group is not None:
+            steps = steps.set(path, steps[path]._replace(group=_recounted(steps, path, group)))
+    return state._replace(
+        status=RUNNING,
+        inputs=state.inputs if event.inputs is None else event.inputs,
+        steps=steps,
+        open_steps=Map({path: True for path, step in steps.items() if step.status in OPEN_STEP}),
+        past=past,
+        output=None,
+        error=None,
+        failed_step=None,
+        reason="",
+    )
+
+
+def _recounted(steps: Map[str, StepState], path: str, group: Group) -> Group:
+    """Count the items of a step anew; items of a loop that are gone are behind those that are left."""
+    items = {i: found for i in range(group.opened) if (found := steps.get(f"{path}[{i}]")) is not None}
+    opened = group.opened if group.total >= 0 else max(items, default=-1) + 1
+    failed = [i for i, x in items.items() if x.status == FAILED and x.then == "fail"]
+    done = sum(x.status == COMPLETED or (x.status == FAILED and x.then != "fail") for x in items.values())
+    return Group(
+        total=group.total,
+        opened=opened,
+        active=sum(x.status in OPEN_STEP for x in items.values()),
+        completed=done,
+        failed=len(failed),
+        first_failed=min(failed, default=-1),
+        missing=tuple(i for i in range(opened) if i not in items),
+    )
+
+
 # -- steps -----------------------------------------------------------------------------------------------
 
 
@@ -129,6 +175,8 @@ def _counted(steps: Any, step_id: str, step: StepState, is_open: bool, was_open:
     group: Group = container.group
     if index >= group.opened:
         group = group._replace(opened=index + 1)
+    elif index in group.missing and is_open:
+        group = group._replace(missing=tuple(i for i in group.missing if i != index))
     group = group._replace(active=group.active + is_open - was_open)
     if step.status == COMPLETED or (step.status == FAILED and step.then != "fail"):
         group = group._replace(completed=group.completed + 1)
@@ -146,7 +194,11 @@ def _schedule(state: RunState, event: ev.StepScheduled) -> RunState:
     if event.kind in GROUPS:
         items = event.inputs.get("items")
         group = Group(len(items) if event.kind == FOREACH and isinstance(items, list | dict) else -1)
-    return _put(state, event.step, StepState(status, event.inputs, event.kind, group=group, waits=tuple(event.gates)))
+    attempt, children = state.past.get(event.step, (0, 0))
+    made = StepState(
+        status, event.inputs, event.kind, attempt, group=group, children=children, waits=tuple(event.gates)
+    )
+    return _put(state, event.step, made)
 
 
 def _schedule_compensation(state: RunState, event: ev.CompensationScheduled) -> RunState:

@@ -150,7 +150,7 @@ def _check_run(turn: Turn) -> None:
 
 def _reach(turn: Turn, path: str) -> None:
     """Begin, skip or leave one undecided step."""
-    if path in turn.state.steps:
+    if path in turn.state.steps or not _frame_is_open(turn, frame_of(path)):
         return
     plan, frame, view = turn.plan.of(path), frame_of(path), turn.view.at(path)
     try:
@@ -166,6 +166,12 @@ def _reach(turn: Turn, path: str) -> None:
         begin(turn, path)
     except ExpressionFailed as error:
         _refused(turn, path, expression_error(error))
+
+
+def _frame_is_open(turn: Turn, frame: str) -> bool:
+    """Tell whether a step may still begin in a frame: what was to be decided may have been withdrawn meanwhile."""
+    known = turn.state.steps.get(frame)
+    return not frame or (known is not None and known.status == st.ACTIVE)
 
 
 def _refused(turn: Turn, path: str, error: dict[str, Json]) -> None:

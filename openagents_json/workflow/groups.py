@@ -63,7 +63,7 @@ def _check_foreach(turn: Turn, path: str) -> None:
         if spec.cancel_rest:
             withdraw(turn, inner_steps(turn, path), f"{path} has enough")
         _complete(turn, path)
-    elif group.opened < group.total:
+    elif group.opened < group.total or group.missing:
         _open_items(turn, path, spec, group, plan.block is not None)
     elif not group.active:
         if spec.min_success is not None and group.completed < min(spec.min_success, group.total):
@@ -98,7 +98,8 @@ def _open_items(turn: Turn, path: str, spec: Foreach, group: st.Group, blocks: b
     room = window - group.active
     if not spec.window and group.active and room < window // 4:  # a few at a time would be a commit each
         return
-    for index in range(group.opened, min(group.total, group.opened + room)):
+    fresh = range(group.opened, min(group.total, group.opened + max(0, room - len(group.missing))))
+    for index in [*group.missing[: max(0, room)], *fresh]:
         _open_item(turn, item(path, index), per_item=spec.per_item_condition)
     if turn.state.steps[path].group == group:
         return

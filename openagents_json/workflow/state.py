@@ -47,7 +47,10 @@ GROUPS: Final = frozenset({FOREACH, LOOP})
 
 
 class Group(NamedTuple):
-    """The items or iterations of a step, counted: `opened` of them so far, `active` now; `total` -1 is unknown."""
+    """The items or iterations of a step, counted: `opened` of them so far, `active` now; `total` -1 is unknown.
+
+    `missing` are items before `opened` that are done again.
+    """
 
     total: int = -1
     opened: int = 0
@@ -55,6 +58,7 @@ class Group(NamedTuple):
     completed: int = 0
     failed: int = 0
     first_failed: int = -1
+    missing: tuple[int, ...] = ()
 
 
 class StepState(NamedTuple):
@@ -110,7 +114,7 @@ class RunState(NamedTuple):
     """One run; the keys of `open_steps` are the steps that are scheduled and not resolved, in no stable order.
 
     `signals` are those that nobody has taken yet, oldest first; `heard` the ids of all that came; `queue` are the gates
-    of the run, as those of a step.
+    of the run, as those of a step; `past` are the attempts and children of forgotten steps, which go on counting.
     """
 
     status: str = NEW
@@ -133,6 +137,7 @@ class RunState(NamedTuple):
     signals: tuple[Signal, ...] = ()
     heard: Map[str, bool] = Map()
     queue: tuple[Json, ...] = ()
+    past: Map[str, tuple[int, int]] = Map()
 
     @property
     def closed(self) -> bool:

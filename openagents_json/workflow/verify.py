@@ -29,6 +29,7 @@ _FACTS = (
     ev.RunAdmitted,
     ev.RunPaused,
     ev.RunResumed,
+    ev.RunReopened,
     ev.RunCancelRequested,
     ev.StepStarted,
     ev.StepCompleted,

@@ -171,7 +171,7 @@ def check(world: World, life: Life) -> None:
     state, happened = life.state, [event for _, event in life.events]
     assert not state.open_steps
     assert [e for e in happened if isinstance(e, ev.CLOSING)] == [happened[-1]]
-    assert {kind for kind, run, _ in world.due if run == life.id} <= set("cpu")
+    assert {kind for kind, run, _ in world.due if run == life.id} <= set("cpux")
     for path, step in state.steps.items():
         if step.group is not None:
             items = [state.steps[f"{path}[{i}]"] for i in range(step.group.opened)]
@@ -205,10 +205,32 @@ def test_every_run_closes_and_every_prefix_folds_to_what_was_held(document: dict
     for length, state in held.items():
         stored = [ev.from_data(ev.type_name(e), ev.to_data(e)) for _, e in life.events[:length]]
         assert evolve_all(st.initial(), stored) == state
-    for other in world.lives.values():
-        if not other.state.closed:
-            world.go_on(world.now_ms + 3600_000)
-        assert other.state.closed
+    world.go_on(world.now_ms + 3600_000)
+    assert all(other.state.closed for other in world.lives.values())
+
+
+@settings(max_examples=150, deadline=None)
+@given(documents(), s.data())
+def test_a_run_that_goes_on_keeps_what_it_does_not_do_again(document: dict[str, Any], data: s.DataObject) -> None:
+    world = World(Cast({"c": 1, "undo": None}, Registry()), {"child": plan_of(CHILD)}, 0)
+    life = world.start("0-r", plan_of(document), {})
+    for _ in range(data.draw(s.integers(0, 30))):
+        if not life.state.closed:
+            act(world, life, data)
+    let_it_end(world, life)
+    before, known = life.state, sorted(path for path in life.state.steps if "~" not in path)
+    step = data.draw(s.sampled_from(["", *known]))
+    with suppress(cmd.Rejected):
+        world.give(life, cmd.ReopenRun(step))
+        again = next(e for _, e in reversed(life.events) if isinstance(e, ev.RunReopened))
+        for path, kept in before.steps.items():
+            if path not in again.forgotten and path not in again.resumed:
+                assert life.state.steps[path] == kept
+        let_it_end(world, life)
+        assert life.state.closed
+        assert not life.state.open_steps
+        stored = [ev.from_data(ev.type_name(e), ev.to_data(e)) for _, e in life.events]
+        assert evolve_all(st.initial(), stored) == life.state
 
 
 @settings(max_examples=150, deadline=None)

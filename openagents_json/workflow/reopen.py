@@ -1,0 +1,156 @@
+"""Opening a closed run again: what failed, or follows from a step, is forgotten, and all other results are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from openagents_json.workflow import commands as cmd
+from openagents_json.workflow import events as ev
+from openagents_json.workflow import state as st
+from openagents_json.workflow.paths import (
+    COMPENSATE,
+    ON_FAILURE,
+    compensation_of,
+    container_of,
+    frame_of,
+    inside,
+    is_item,
+    within,
+)
+from openagents_json.workflow.routes import order_of
+from openagents_json.workflow.turn import Turn
+
+
+def reopen(turn: Turn, command: cmd.ReopenRun) -> None:
+    """Say which steps are forgotten and which of those that hold others go on.
+
+    Raises Rejected when the run is open, or there is nothing to do again.
+    """
+    state = turn.state
+    if not state.closed:
+        raise cmd.Rejected("open", f"the run is {state.status}: it has not ended", state.status)
+    found = _Found(turn)
+    if command.step:
+        if command.step not in state.steps:
+            raise cmd.Rejected("unknown_step", _unknown(state, command.step), state.status)
+        found.again(command.step)
+    else:
+        found.undone()
+        if not found.forgotten and state.status == st.COMPLETED:
+            raise cmd.Rejected("completed", "the run completed: name the step to begin with again", state.status)
+    found.unwinding()
+    forget, go_on = turn.in_order(found.forgotten), turn.in_order(found.reactivated - found.forgotten)
+    inputs = None if command.inputs is None else {**state.inputs, **command.inputs}
+    turn.emit(ev.RunReopened(tuple(forget), tuple(go_on), inputs, command.step, command.reason))
+
+
+def _is_unwinding(path: str) -> bool:
+    return path.endswith(COMPENSATE) or path == ON_FAILURE or within(path, ON_FAILURE)
+
+
+def _is_undone(state: st.RunState, path: str, step: st.StepState) -> bool:
+    """Tell whether a step has no result that counts: it failed, was withdrawn, or was compensated."""
+    if step.status == st.CANCELLED or (step.status == st.FAILED and step.then == "fail" and not step.group):
+        return step.kind != st.BLOCK or not any(within(other, path) for other in state.steps)
+    undo = state.steps.get(compensation_of(path))
+    return undo is not None and undo.status == st.COMPLETED
+
+
+def _above_is_settled(state: st.RunState, path: str) -> bool:
+    """Tell whether a step lies inside of one that is resolved, so that nobody waits for it any more."""
+    while True:
+        if is_item(path):
+            path = container_of(path)[0]
+        elif not (path := frame_of(path)):
+            return False
+        step = state.steps.get(path)
+        if step is not None and (step.status == st.COMPLETED or (step.status == st.FAILED and step.then != "fail")):
+            return True
+
+
+def _unknown(state: st.RunState, path: str) -> str:
+    known = sorted(name for name in state.steps if not _is_unwinding(name))
+    return f"the run has no step {path!r}; it has {', '.join(known[:20])}{' ...' if len(known) > 20 else ''}"
+
+
+class _Found:
+    """Collects what is forgotten and what goes on."""
+
+    def __init__(self, turn: Turn) -> None:
+        self._turn = turn
+        self.forgotten: set[str] = set()
+        self.reactivated: set[str] = set()
+
+    def again(self, path: str) -> None:
+        """Forget a step with all that is inside of it and behind it, up to the run itself."""
+        if path in self.forgotten:
+            return
+        self._forget(path)
+        if is_item(path):
+            container, index = container_of(path)
+            self._go_on(container)
+            if self._turn.plan.of(container).loop is not None:
+                self._iterations_after(container, index)
+            return
+        frame = frame_of(path)
+        for name in self._behind(frame, path):
+            self._forget(inside(frame, name))
+        if frame:
+            self._go_on(frame)
+
+    def undone(self) -> None:
+        """Forget what failed, was withdrawn or was undone, and whose results are still wanted."""
+        state = self._turn.state
+        own = {path: step for path, step in state.steps.items() if not _is_unwinding(path)}
+        for path, step in own.items():
+            if _is_undone(state, path, step) and not _above_is_settled(state, path):
+                self.again(path)
+        for path, step in own.items():  # groups that failed though nothing inside did
+            failed = step.status == st.FAILED and step.then == "fail" and path not in self.reactivated
+            if failed and not _above_is_settled(state, path):
+                self.again(path)
+        if state.failed_step in own and state.failed_step not in self.reactivated:
+            self.again(str(state.failed_step))
+
+    def _go_on(self, path: str) -> None:
+        """Let a step that holds others go on, and do again what is behind it."""
+        if path in self.reactivated:
+            return
+        self.reactivated.add(path)
+        if is_item(path):
+            container, index = container_of(path)
+            if self._turn.plan.of(container).loop is not None:
+                self._iterations_after(container, index)
+            self._go_on(container)
+            return
+        frame = frame_of(path)
+        for name in self._behind(frame, path):
+            self._forget(inside(frame, name))
+        if frame:
+            self._go_on(frame)
+
+    def _iterations_after(self, container: str, index: int) -> None:
+        step = self._turn.state.steps[container]
+        for number in range(index + 1, step.group.opened if step.group else 0):
+            self._forget(f"{container}[{number}]")
+
+    def _behind(self, frame: str, path: str) -> Iterable[str]:
+        """Give the steps of a frame that a step leads to."""
+        plan, todo = self._turn.plan, [path]
+        seen: dict[str, None] = {}
+        while todo:
+            for name in plan.of(todo.pop()).targets:
+                if name not in seen:
+                    seen[name] = None
+                    todo.append(inside(frame, name))
+        return [name for name in order_of(plan, frame) if name in seen]
+
+    def _forget(self, path: str) -> None:
+        steps = self._turn.state.steps
+        if path in steps:
+            self.forgotten.add(path)
+        self.forgotten |= {other for other in steps if within(other, path) or other.startswith(path + COMPENSATE)}
+
+    def unwinding(self) -> None:
+        """Forget how the run ended; what was undone and is not done again is undone no more."""
+        self.forgotten |= {path for path in self._turn.state.steps if _is_unwinding(path)}
