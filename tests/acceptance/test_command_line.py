@@ -130,3 +130,61 @@ def test_a_reader_that_goes_away_is_no_error(folder: Path) -> None:
 def test_completion_prints_a_script(folder: Path) -> None:
     code, out, _ = call(folder, "completion", "bash")
     assert (code, "_OPENAGENTS_COMPLETE" in out) == (0, True)
+
+
+def test_a_run_that_waits_is_signalled_shown_and_goes_on(folder: Path) -> None:
+    steps = [
+        {"id": "ok", "wait_for": {"signal": "go", "schema": {"type": "object"}}},
+        {"id": "a", "component": "quick"},
+    ]
+    (folder / "waits.json").write_text(json.dumps({"id": "waits", "steps": steps, "output": "{{ok.by}}"}))
+    made = json.loads(run(folder, "waits.json", "--detach", "--workers", "0")[1])["id"]
+    code, _, err = call(folder, "runs", "signal", made, "gone")
+    assert (code, "did you mean 'go'?" in err) == (1, True)
+    code, _, err = call(folder, "runs", "signal", made, "go", "--payload", "5")
+    assert (code, "is not of type 'object'" in err) == (1, True)
+    assert (
+        call(folder, "runs", "signal", made, "go", "--payload", '{"x": 1}', "--by", "ann", "--reason", "fine")[0] == 0
+    )
+    shown = json.loads(call(folder, "runs", "show", made)[1])
+    assert {step["id"]: step["status"] for step in shown["steps"]} == {"ok": "completed", "a": "scheduled"}
+    assert "ann" in call(folder, "runs", "history", made)[1]
+    assert json.loads(call(folder, "runs", "cancel", made, "--no-compensate", "--json")[1])["status"] == "cancelled"
+    assert json.loads(call(folder, "runs", "retry", made, "--reason", "again", "--json")[1])["status"] == "running"
+    assert call(folder, "runs", "cancel", made)[0] == 0
+    assert call(folder, "runs", "retry", made, "--from", "nothing")[0] == 1
+
+
+def test_workflows_are_published_named_and_checked(folder: Path) -> None:
+    assert call(folder, "workflows", "add", str(folder / "good.json"), "-c", str(COMPONENTS))[0] == 0
+    (folder / "other.json").write_text(json.dumps({**GOOD, "description": "changed"}))
+    code, _, err = call(folder, "workflows", "add", str(folder / "other.json"), "-c", str(COMPONENTS))
+    assert (code, "versions never change" in err) == (1, True)
+    assert call(folder, "workflows", "alias", "good@stable", "1.0.0")[0] == 0
+    assert call(folder, "workflows", "alias", "good@stable", "9.0.0")[0] == 1
+    assert call(folder, "workflows", "alias", "good", "1.0.0")[0] == 2
+    found = json.loads(call(folder, "workflows", "list", "--json")[1])
+    assert [(item["id"], item["aliases"]) for item in found] == [("good", ["stable"])]
+    code, out, _ = call(folder, "run", "good@stable", "-c", str(COMPONENTS), "-i", "n=1")
+    assert (code, json.loads(out)["output"]) == (0, 2)
+    assert call(folder, "run", "god@stable", "-i", "n=1")[0] == 1
+    code, out, _ = call(folder, "workflows", "check", str(folder / "other.json"), "-c", str(COMPONENTS))
+    assert (code, "runs fit" in out) == (0, True)
+    (folder / "third.json").write_text(json.dumps({**GOOD, "steps": [{**GOOD["steps"][0], "id": "b"}], "output": 1}))
+    code, out, _ = call(folder, "workflows", "check", str(folder / "third.json"), "-c", str(COMPONENTS))
+    assert (code, "there is no step 'a' any more" in out) == (1, True)
+
+
+def test_schedules_are_kept_and_mistakes_are_told(folder: Path) -> None:
+    create = ("schedules", "create", "nightly", str(folder / "good.json"), "-c", str(COMPONENTS), "-i", "n=1")
+    assert call(folder, *create, "--cron", "61 * * * *")[0] == 2
+    assert call(folder, *create, "--cron", "0 3 * * *", "--timezone", "Nowhere/City")[0] == 2
+    assert call(folder, *create, "--cron", "0 3 * * *", "--timezone", "Europe/Paris")[0] == 0
+    assert call(folder, *create, "--every", "60")[0] == 1
+    assert "nightly" in call(folder, "schedules", "list")[1]
+    back = ("schedules", "backfill", "nightly", "--from", "2030-01-01T00:00:00Z", "--to", "2030-01-03T00:00:00Z")
+    assert len(json.loads(call(folder, *back, "--json")[1])) == 2
+    assert call(folder, "schedules", "pause", "nightly")[0] == 0
+    assert json.loads(call(folder, "schedules", "show", "nightly")[1])["paused"] is True
+    assert call(folder, "schedules", "delete", "nightly")[0] == 0
+    assert call(folder, "schedules", "show", "nightly")[0] == 1
