@@ -25,6 +25,7 @@ check: setup
 
 bench: setup
 	@$(RUN)/python benchmarks/run.py
+	@$(RUN)/python benchmarks/language.py
 
 clean:
 	rm -rf $(VENV) .openagents dist build benchmarks/out

@@ -22,6 +22,7 @@ from openagents_json.workflow import events as ev
 from openagents_json.workflow import state as st
 from openagents_json.workflow.decide import Decision
 from openagents_json.workflow.evolve import evolve, evolve_all
+from openagents_json.workflow.plan import StepPlan
 from openagents_json.workflow.turn import order_key
 
 WAITS = (ev.TimerSet, ev.ChildStarted, ev.RunFailing, ev.StepRetryScheduled)
@@ -52,7 +53,7 @@ class Batch:
             return None
         batch = cls(session, job, handler, now_ms)
         batch._first = batch._take(outcome)
-        batch._due = job.step.persist or job.step.effect not in REPEATABLE
+        batch._due = job.step.persist or not _may_wait(job.step)
         return batch
 
     def _take(self, outcome: cmd.Outcome) -> Decision:
@@ -83,8 +84,7 @@ class Batch:
         for path in _in_order(self._session, [x for x in state.open_steps if x not in self.base.state.open_steps]):
             plan, step = self.base.plan.of(path), state.steps[path]
             if step.status == st.SCHEDULED and not step.kind:
-                free = plan.effect in REPEATABLE and not (plan.timeouts.start_to_close_ms or plan.timeouts.heartbeat_ms)
-                return self._job_of(path) if free and plan.queue == queue else None
+                return self._job_of(path) if _may_wait(plan) and plan.queue == queue else None
         return None
 
     def _job_of(self, path: str) -> Job:
@@ -138,3 +138,9 @@ class Batch:
 
 def _in_order(session: Session, steps: Sequence[str]) -> list[str]:
     return sorted(steps, key=lambda path: order_key(session.plan, path))
+
+
+def _may_wait(plan: StepPlan) -> bool:
+    """Tell whether a step may run again, so that its outcome may wait for a checkpoint."""
+    limits = plan.timeouts.start_to_close_ms or plan.timeouts.heartbeat_ms
+    return plan.effect in REPEATABLE and not plan.compensated and not limits

@@ -47,9 +47,10 @@ class Children:
         try:
             child = self._handler.sessions.load(known.child)
         except RunNotFound:
-            self._start(session, step, known, actor)
-            if detached:
-                self._settled(run, step, actor)
+            if session.state.status != st.PAUSED:  # looked at again when it goes on
+                self._start(session, step, known, actor)
+                if detached:
+                    self._settled(run, step, actor)
             return
         if detached:
             self._settled(run, step, actor)

@@ -110,7 +110,8 @@ class Gatekeeper:
         """
         state = self._handler.sessions.load(run).state
         known = state.steps.get(step)
-        waits = (known.waits if known else ()) if step else state.queue
+        forgotten = state.past.get(step, (0, 0, ()))[2]
+        waits = (known.waits if known else forgotten) if step else state.queue
         if not (known is not None and known.status in st.OPEN_STEP):
             for name in _locks(waits):
                 self._release(name, f"{run}|{step}", actor)

@@ -23,6 +23,7 @@ if op == 'take' then
   if count + rank < tonumber(ARGV[3]) then
     local fence = math.max(US, tonumber(redis.call('HGET', H, 'f') or '0') + 1)
     redis.call('ZREM', LINE, member)
+    redis.call('PERSIST', H)
     redis.call('HSET', H, 'f', int(fence), 'c', int(count + 1), 'h:' .. member, int(fence) .. '|' .. int(NOW))
     return { 1, int(fence) }
   end

@@ -223,3 +223,5 @@ def start_child(turn: Turn, path: str) -> None:
     plan, number = turn.plan.of(path), turn.state.steps[path].children + 1
     child = turn.child_id(f"{turn.state.run}/{path}#{number}")
     turn.emit(ev.ChildStarted(path, child, plan.child.workflow if plan.child else ""))
+    if number > 1:
+        _limit(turn, path, plan)

@@ -113,7 +113,7 @@ def _reopen(state: RunState, event: ev.RunReopened) -> RunState:
     for path in event.forgotten:
         known = steps.get(path)
         if known is not None:
-            steps, past = steps.delete(path), past.set(path, (known.attempt, known.children))
+            steps, past = steps.delete(path), past.set(path, (known.attempt, known.children, known.waits))
     held = [path for path in event.resumed if path in steps]
     for path in held:
         again = steps[path]._replace(status=ACTIVE, error=None, output=None, outputs=None, then="fail")
@@ -194,7 +194,7 @@ def _schedule(state: RunState, event: ev.StepScheduled) -> RunState:
     if event.kind in GROUPS:
         items = event.inputs.get("items")
         group = Group(len(items) if event.kind == FOREACH and isinstance(items, list | dict) else -1)
-    attempt, children = state.past.get(event.step, (0, 0))
+    attempt, children, _ = state.past.get(event.step, (0, 0, ()))
     made = StepState(
         status, event.inputs, event.kind, attempt, group=group, children=children, waits=tuple(event.gates)
     )

@@ -114,7 +114,7 @@ class RunState(NamedTuple):
     """One run; the keys of `open_steps` are the steps that are scheduled and not resolved, in no stable order.
 
     `signals` are those that nobody has taken yet, oldest first; `heard` the ids of all that came; `queue` are the gates
-    of the run, as those of a step; `past` are the attempts and children of forgotten steps, which go on counting.
+    of the run, as those of a step; `past` are attempts, children and gates of forgotten steps.
     """
 
     status: str = NEW
@@ -137,7 +137,7 @@ class RunState(NamedTuple):
     signals: tuple[Signal, ...] = ()
     heard: Map[str, bool] = Map()
     queue: tuple[Json, ...] = ()
-    past: Map[str, tuple[int, int]] = Map()
+    past: Map[str, tuple[int, int, tuple[Json, ...]]] = Map()
 
     @property
     def closed(self) -> bool:
