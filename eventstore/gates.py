@@ -19,7 +19,7 @@ class Gates:
     def take(self, name: str, member: str, limit: int, priority: int = 0) -> tuple[int, tuple[str, ...]]:
         """Take a place among `limit` holders, or one in the line.
 
-        Gives the fence, 0 while there is no room, and then those who hold the gate, oldest first, or stand before.
+        Gives the fence, 0 while there is no room, and then some who hold the gate, oldest first, and the first in line.
         """
         taken, *rest = self._call(name, "take", member, limit, priority)
         if taken:

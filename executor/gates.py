@@ -43,25 +43,40 @@ class Gatekeeper:
             self._handler.handle(run, cmd.Advance(), actor=actor, drop=[_member("g", run, step)])
             return True
         fences: dict[str, int] = {}
-        priority = session.plan.of(step).priority if step else 0
-        for kind, key, limit, per_ms, policy in known.waits if known else session.state.queue:
-            name, member = f"{kind}:{key}", f"{run}|{step}"
-            if kind == "debounce":
-                if not self._gates.still_newest(name, member):
-                    self._handler.handle(run, cmd.CancelRun("a newer start took its place"), actor=actor)
-                    return True
-            elif kind == "rate":
-                wait_ms = self._gates.rate(name, f"{member}#{known.attempt if known else 0}", limit, per_ms)
-                if wait_ms:
-                    self._again(run, step, wait_ms)
-                    return False
-            elif known is None or key not in (known.gates or {}):
-                fence, others = self._gates.take(name, member, limit, priority)
-                if not fence:
-                    return self._refused(session, name, key, limit, policy, others, actor)
-                fences[key] = fence
-        self._handler.handle(run, cmd.Admit(step, fences or None), actor=actor)
+        for gate in known.waits if known else session.state.queue:
+            passed = self._pass(session, step, gate, fences, actor)
+            if passed is not None:
+                return passed
+        handled = self._handler.handle(run, cmd.Admit(step, fences or None), actor=actor)
+        if not handled.changed and not _holds(handled.session, step):  # it was withdrawn meanwhile
+            for name in _locks(known.waits if known else session.state.queue):
+                self._release(name, f"{run}|{step}", actor)
         return True
+
+    def _pass(
+        self, session: Session, step: str, gate: Sequence[Json], fences: dict[str, int], actor: str
+    ) -> bool | None:
+        """Pass one gate, with the fence of a lock; None when that was possible, else what comes of it."""
+        kind, key, limit, per_ms, policy = gate
+        known, name, member = session.state.steps.get(step), f"{kind}:{key}", f"{session.run}|{step}"
+        if kind == "debounce":
+            if self._gates.still_newest(name, member):
+                return None
+            self._handler.handle(session.run, cmd.CancelRun("a newer start took its place"), actor=actor)
+            return True
+        if kind == "rate":
+            wait_ms = self._gates.rate(name, f"{member}#{known.attempt if known else 0}", limit, per_ms)
+            if wait_ms:
+                self._again(session.run, step, wait_ms)
+            return False if wait_ms else None
+        if known is not None and key in (known.gates or {}):
+            return None
+        priority = session.plan.of(step).priority if step else 0
+        fence, others = self._gates.take(name, member, limit, priority)
+        if not fence:
+            return self._refused(session, name, key, limit, policy, others, actor)
+        fences[key] = fence
+        return None
 
     def _refused(
         self, session: Session, name: str, key: str, limit: int, policy: str, others: Sequence[str], actor: str
@@ -89,10 +104,17 @@ class Gatekeeper:
             log.info("run %s: %s", run, error)
 
     def _gone(self, members: Iterable[str]) -> list[str]:
-        """Give the members whose runs are closed or not there."""
+        """Give the members that are closed or not there."""
         names = list(members)
         statuses = self._handler.store.statuses([member.partition("|")[0] for member in names])
-        return [member for member, status in zip(names, statuses, strict=True) if status in CLOSED or not status]
+        gone = [member for member, status in zip(names, statuses, strict=True) if status in CLOSED or not status]
+        rest = [member.partition("|") for member in names if member not in gone]
+        try:
+            sessions = self._handler.sessions.load_all([run for run, _, _ in rest])
+        except (RunNotFound, BrokenHistory, UnknownEvent):  # the next look will tell
+            return gone
+        left = zip(rest, sessions, strict=True)
+        return gone + [f"{run}|{step}" for (run, _, step), session in left if not _holds(session, step)]
 
     def _again(self, run: str, step: str, wait_ms: int) -> None:
         """Ask again when the token is there; only if the member is still there, as it goes with the step."""
@@ -145,6 +167,12 @@ class Gatekeeper:
                 self._handler.handle(run, cmd.CancelRun("a newer start took its place"), actor=actor)
         except (RunNotFound, cmd.Rejected) as error:
             log.info("run %s: %s", run, error)
+
+
+def _holds(session: Session, step: str) -> bool:
+    """Tell whether a step, or a run (""), can hold a lock or stand in its line."""
+    known = session.state.steps.get(step)
+    return not session.state.closed if not step else known is not None and known.status in st.OPEN_STEP
 
 
 def _locks(waits: Iterable[Sequence[Json]]) -> list[str]:

@@ -3,7 +3,7 @@
 -- KEYS 1 meta of the partition 2 gate:<kind>:<key> (hash) 3 line:<kind>:<key> (zset, waiting members by arrival)
 -- hash: f last fence, c holders, h:<member> fence|since; tat and m:<member> of a rate; d latest of a debounce
 -- ARGV 1 operation 2 member, then
---   take   3 limit 4 priority    replies {1, fence} or {0, holders and those ahead..}
+--   take   3 limit 4 priority    replies {1, fence} or {0, the oldest holders.., the first in line}
 --   leave                        replies the members that may come in now
 --   rate   3 limit 4 period ms   replies {1} or {0, ms to wait}: a token bucket (GCRA), its slot reserved for the member
 --   newest                       replies {previous member or ''}: this one takes its place
@@ -35,10 +35,10 @@ if op == 'take' then
   end
   table.sort(holders, function(a, b) return a[1] < b[1] end)
   for _, x in ipairs(holders) do
-    if #out > 50 then break end
+    if #out > 8 then break end
     out[#out + 1] = x[2]
   end
-  for _, m in ipairs(redis.call('ZRANGE', LINE, 0, math.min(rank, 20) - 1)) do out[#out + 1] = m end
+  if rank > 0 then out[#out + 1] = redis.call('ZRANGE', LINE, 0, 0)[1] end
   return out
 elseif op == 'leave' then
   redis.call('ZREM', LINE, member)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from openagents_json.workflow import events as ev
 from openagents_json.workflow import state as st
-from openagents_json.workflow.due import Due, collect_due, run_due
+from openagents_json.workflow.due import RUN_EVENTS, STEP_EVENTS, Due, collect_due, run_due
 from openagents_json.workflow.plan import Plan
 
 
@@ -73,9 +73,11 @@ def changes(
     draft, due = _Draft(), Due()
     for index, event in enumerate(happened, 1):
         _collect(plan, event, index, before, after, draft)
-        collect_due(event, before, after, due)
+        if type(event) in STEP_EVENTS:
+            collect_due(event, before, after, due)
     names = {type(event) for event in happened}
-    run_due(plan, names, after, grace_ms, due)
+    if not names.isdisjoint(RUN_EVENTS):
+        run_due(plan, names, after, grace_ms, due)
     return Changes(
         status=after.status if after.status != before.status else None,
         cancel=True if ev.RunCancelRequested in names else (False if ev.RunReopened in names else None),
@@ -121,15 +123,14 @@ def _open(
     if known is not None and step in before.open_steps and (known.attempt or known.status != st.GATED):
         draft.reopened[step] = _reopened(plan, step, delay_ms)
     else:
-        opened = _opened(plan, step, index)
-        draft.opened[step] = replace(opened, delay_ms=delay_ms, attempt=after.steps[step].attempt)
+        draft.opened[step] = _opened(plan, step, index, delay_ms, after.steps[step].attempt)
 
 
 def _is_scheduled(after: st.RunState, step: str) -> bool:
     return step in after.open_steps and after.steps[step].status == st.SCHEDULED
 
 
-def _opened(plan: Plan, step: str, index: int) -> Opened:
+def _opened(plan: Plan, step: str, index: int, delay_ms: int, attempt: int) -> Opened:
     spec = plan.of(step)
     limits = spec.timeouts
     return Opened(
@@ -140,6 +141,8 @@ def _opened(plan: Plan, step: str, index: int) -> Opened:
         limits.schedule_to_start_ms,
         limits.total_ms,
         index,
+        delay_ms,
+        attempt,
     )
 
 

@@ -13,6 +13,28 @@ NEVER_MS: Final = 4_000_000_000_000_000
 """The time of what only a signal wakes."""
 
 
+RUN_EVENTS: Final = frozenset(
+    {ev.RunStarted, ev.RunQueued, ev.RunAdmitted, ev.RunPaused, ev.RunResumed, ev.RunCancelRequested, ev.RunReopened}
+    | set(ev.CLOSING)
+)
+STEP_EVENTS: Final = frozenset(
+    {
+        ev.TimerSet,
+        ev.TimerFired,
+        ev.StepScheduled,
+        ev.StepRetryScheduled,
+        ev.StepAdmitted,
+        ev.StepCompleted,
+        ev.StepFailed,
+        ev.StepTimedOut,
+        ev.StepCancelled,
+        ev.ChildStarted,
+        ev.ChildClosed,
+    }
+)
+"""Events that may ask something of time."""
+
+
 @dataclass(slots=True)
 class Due:
     """Members to add, (kind, step) -> (delay in ms, time in ms since 1970 or 0), and to take away."""
@@ -33,34 +55,41 @@ class Due:
 def collect_due(event: ev.Event, before: st.RunState, after: st.RunState, due: Due) -> None:
     """Note what one event asks of time."""
     match event:
+        case ev.StepScheduled(step, _, kind, gates):
+            if (kind == "wait" or gates) and step in after.open_steps:
+                _waits(step, kind, after, due)
+        case ev.StepCompleted(step) | ev.StepFailed(step) | ev.StepTimedOut(step) | ev.StepCancelled(step):
+            known, now = before.steps.get(step), after.steps[step]
+            if now.kind or now.waits or (known is not None and known.timer):
+                _step_ended(event, step, before, after, due)
         case ev.TimerSet(step, timer, delay_ms, at_ms) if after.steps[step].timer == timer:
             due.drop("n", step)
             due.add("t", f"{step}|{timer}", delay_ms, at_ms)
         case ev.TimerFired(step, timer):
             due.drop("t", f"{step}|{timer}")
-        case ev.StepScheduled(step, _, kind, gates) if step in after.open_steps:
-            if kind == "wait" and not after.steps[step].timer:
-                due.add("n", step, 0, NEVER_MS)
-            elif gates:
-                due.add("g", step, 0)
         case ev.StepRetryScheduled(step, delay_ms, True) if step in after.open_steps:
             due.add("g", step, delay_ms)
+        case _:
+            _simple(event, due)
+
+
+def _simple(event: ev.Event, due: Due) -> None:
+    match event:
         case ev.StepAdmitted(step):
             due.drop("g", step)
-        case ev.StepCompleted(step) | ev.StepFailed(step) | ev.StepTimedOut(step) | ev.StepCancelled(step):
-            _step_ended(event, step, before, after, due)
-        case _:
-            _child(event, due)
-
-
-def _child(event: ev.Event, due: Due) -> None:
-    match event:
         case ev.ChildStarted(step):
             due.add("c", step, 0)
         case ev.ChildClosed(step):
             due.drop("c", step)
         case _:
             pass
+
+
+def _waits(step: str, kind: str, after: st.RunState, due: Due) -> None:
+    if kind != "wait":
+        due.add("g", step, 0)
+    elif not after.steps[step].timer:
+        due.add("n", step, 0, NEVER_MS)
 
 
 def _step_ended(event: ev.Event, step: str, before: st.RunState, after: st.RunState, due: Due) -> None:

@@ -155,15 +155,15 @@ def _recounted(steps: Map[str, StepState], path: str, group: Group) -> Group:
 # -- steps -----------------------------------------------------------------------------------------------
 
 
-def _put(state: RunState, step_id: str, step: StepState) -> RunState:
+def _put(state: RunState, step_id: str, step: StepState, **more: Any) -> RunState:
     steps = state.steps.set(step_id, step)
     is_open, was_open = step.status in OPEN_STEP, step_id in state.open_steps
     if is_item(step_id):
         steps = _counted(steps, step_id, step, is_open, was_open)
     if is_open == was_open:
-        return state._replace(steps=steps)
+        return state._replace(steps=steps, **more)
     members = state.open_steps.set(step_id, True) if is_open else state.open_steps.delete(step_id)
-    return state._replace(steps=steps, open_steps=members)
+    return state._replace(steps=steps, open_steps=members, **more)
 
 
 def _counted(steps: Any, step_id: str, step: StepState, is_open: bool, was_open: bool) -> Any:
@@ -235,9 +235,8 @@ def _complete(state: RunState, event: ev.StepCompleted) -> RunState:
     output = gather(state, event.step) if step.kind == FOREACH else event.output
     sequence = state.sequence + 1
     done = step._replace(status=COMPLETED, output=output, outputs=event.outputs, error=None, sequence=sequence, timer=0)
-    after = _put(state, event.step, done)
     sets = {**state.sets, **event.sets} if event.sets else state.sets
-    return after._replace(sets=sets, sequence=sequence)
+    return _put(state, event.step, done, sets=sets, sequence=sequence)
 
 
 def _fail(state: RunState, event: ev.StepFailed | ev.StepTimedOut) -> RunState:

@@ -213,7 +213,7 @@ class Plan:
 
     def of(self, path: str) -> StepPlan:
         """Give the plan of a step instance."""
-        return self.steps[static(path)]
+        return self.steps.get(path) or self.steps[static(path)]
 
 
 def canonical(value: Json) -> bytes:

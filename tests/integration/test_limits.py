@@ -77,6 +77,15 @@ def test_a_holder_that_is_not_there_is_put_out(engines: list[Engine]) -> None:
     assert engines[0].run(gated(mutex="lost"), timeout=20).ok
 
 
+def test_a_holder_whose_step_is_over_is_put_out(engines: list[Engine]) -> None:
+    waiting = engines[0].start({"id": "waits", "steps": [{"id": "s", "wait_for": "go"}]})
+    gates = engines[0].core.gatekeeper._gates
+    assert gates.take("mutex:late", f"{waiting}|over", 1)[0]
+    assert gates.take("mutex:late", f"{waiting}|line", 1)[0] == 0
+    assert engines[0].run(gated(mutex="late"), timeout=30).ok
+    engines[0].cancel(waiting)
+
+
 def test_a_step_that_is_cancelled_in_line_leaves_it_and_one_that_holds_gives_back(engines: list[Engine]) -> None:
     slow = {"id": "slow", "steps": [{"id": "s", "foreach": [1, 2], "component": "enter", "mutex": "line"}]}
     engine = engines[0]

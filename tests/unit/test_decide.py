@@ -258,3 +258,20 @@ def test_a_component_counts_executions_and_the_history_counts_claims() -> None:
     job = job_of(session, Lease("0-r", "a", begun.fence, begun.attempt, 0))
     assert job is not None
     assert (begun.attempt, job.execution) == (5, 3)
+
+
+@pytest.mark.parametrize(
+    ("document", "mode"),
+    [
+        ({}, "step"),
+        ({"persistence": "outcome"}, "outcome"),
+        ({"persistence": {"mode": "checkpoint", "every_steps": 3}}, "checkpoint"),
+        ({"state_dependencies": {"persistence": "none"}}, "outcome"),
+        ({"state_dependencies": {"persistence": "memory"}}, "checkpoint"),
+        ({"state_dependencies": {"persistence": "disk"}}, "step"),
+        ({"state_dependencies": {"persistence": "database"}}, "step"),
+        ({"persistence": "step", "state_dependencies": {"persistence": "none"}}, "step"),
+    ],
+)
+def test_persistence_and_what_it_was_called_in_0_1_4(document: dict[str, object], mode: str) -> None:
+    assert plan_of(steps({"id": "a"}, **document)).persistence.mode == mode
