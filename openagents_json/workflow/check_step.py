@@ -212,6 +212,7 @@ class StepCheck:
             if schema is not None:
                 try:
                     Draft202012Validator.check_schema(schema)
+                    _check_references(schema)
                 except (SchemaError, RecursionError) as error:
                     reason = getattr(error, "message", str(error))[:200]
                     place = f"{self.pointer}/{at}/schema"
@@ -220,6 +221,19 @@ class StepCheck:
         if len(timers) > 1:
             message = "wait_for/any takes one timer: the earliest wins anyway"
             self.found.error("too_many_timers", f"{self.pointer}/wait_for/any", message, step_id=self.name)
+
+
+def _check_references(schema: Any) -> None:
+    """Refuse references to what lies outside of a schema: nothing is fetched.
+
+    Raises SchemaError.
+    """
+    if isinstance(schema, Mapping):
+        reference = schema.get("$ref", "#")
+        if isinstance(reference, str) and not reference.startswith("#"):
+            raise SchemaError(f"{reference!r} lies outside of it")
+    for inner in schema.values() if isinstance(schema, Mapping) else _array(schema):
+        _check_references(inner)
 
 
 def _without_schemas(value: Any) -> Any:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Any
 
 from jsonschema import Draft202012Validator
+from referencing import Registry
+from referencing.exceptions import Unresolvable
 
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow import state as st
@@ -61,8 +64,11 @@ def _problem(schema: Any, payload: Any) -> str:
     """Give why a payload does not fit, empty when it does."""
     if schema is None:
         return ""
-    errors: Iterable[Any] = Draft202012Validator(schema).iter_errors(payload)
-    first = next(iter(errors), None)
+    errors: Iterable[Any] = Draft202012Validator(schema, registry=Registry()).iter_errors(payload)
+    try:
+        first = next(iter(errors), None)
+    except (Unresolvable, RecursionError, re.error) as error:
+        return f"its schema cannot be used: {type(error).__name__}: {error}"[:500]
     if first is None:
         return ""
     place = "".join(f"/{key}" for key in first.absolute_path) or "the payload"

@@ -8,6 +8,7 @@ import pytest
 
 from openagents_json.testing import Play, Stuck, outcomes, play
 from openagents_json.workflow.commands import Rejected
+from openagents_json.workflow.validation import validate
 
 
 def doc(*steps: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -216,6 +217,12 @@ def test_a_signal_nobody_waits_for_and_a_wrong_payload_are_refused() -> None:
     with pytest.raises(Rejected, match="amount"):
         begun.signal("paid", {"amount": "five"})
     begun.signal("paid", {"amount": 5}).assert_completed({"pay": {"amount": 5}})
+
+
+@pytest.mark.parametrize("schema", [{"$ref": "http://localhost:1/x"}, {"type": "nonsense"}, {"pattern": 5}])
+def test_a_schema_that_cannot_be_used_is_found(schema: Any) -> None:
+    report = validate(doc({"id": "a", "wait_for": {"signal": "go", "schema": schema}}))
+    assert [p.code for p in report.errors] == ["invalid_schema"]
 
 
 def test_a_wait_ends_at_its_timeout_and_the_document_may_handle_it() -> None:
