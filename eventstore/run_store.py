@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from eventstore.codec import parse_entry
 from eventstore.connection import Connection, retrying
@@ -29,6 +29,8 @@ from eventstore.run_model import (
     StepRecord,
 )
 from eventstore.scripts import Call, PlainCall, Script, ScriptCall, Scripts, load_text
+
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 
 
 def _script(name: str) -> Script:
@@ -263,7 +265,7 @@ def _options(commit: Commit) -> str:
     if commit.claim:
         wish = commit.claim
         options["claim"] = [wish.worker, wish.lease_ms, wish.at_most, wish.queue]
-    return json.dumps(options, separators=(",", ":"))
+    return _ENCODER.encode(options)
 
 
 def _due_reply(partition: int, queues: Sequence[str], reply: list[Any]) -> DueReply:

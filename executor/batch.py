@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from eventstore.run_model import Blob, ClaimWish, Lease
-from executor.build import Built, assemble, decide_encoded
+from executor.build import Built, Signature, assemble, decide_encoded
 from executor.handle import Handler
 from executor.jobs import REPEATABLE, Job
 from executor.journal import Encoded, encode
@@ -121,9 +121,8 @@ class Batch:
         made = Decision(tuple(events), state, first.facts, first.open_after_facts)
         whole = Encoded(tuple(encoded), tuple({blob.sha: blob for blob in self._blobs}.values()))
         last = self._fence if self._fence != int(self._job.lease.fence) else 0
-        built = assemble(self.base, made, whole, [self._job.lease], settle=False, last_fence=last)
-        commit = replace(built.commit, commit_id=commit_id, actor=worker, cause=self.base.commit, claim=claim)
-        return replace(built, commit=commit)
+        signature = Signature("fact", commit_id, worker, self.base.commit, claim=claim)
+        return assemble(self.base, made, whole, [self._job.lease], signature, settle=False, last_fence=last)
 
     def _outcome(
         self, first: Decision, events: Sequence[ev.Event], encoded: Sequence[tuple[str, bytes]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from eventstore.run_model import ClaimWish, Commit, Lease
@@ -14,6 +14,18 @@ from openagents_json.workflow.changes import Changes, changes
 from openagents_json.workflow.decide import Decision, decision
 from openagents_json.workflow.turn import RUN, ChildId
 from openagents_json.workflow.types import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Who makes a commit and what guards it."""
+
+    mode: str
+    commit_id: str
+    actor: str
+    cause: str
+    guard: tuple[str, str] | None = None
+    claim: ClaimWish | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +61,11 @@ def build(
     made, encoded = decide_encoded(session, command, limits, child)
     if not made.events and not settle and not drop:
         return None
-    built = assemble(session, made, encoded, leases, settle or isinstance(command, cmd.Advance), drop)
-    commit = replace(
-        built.commit,
-        mode="fact" if leases else ("new" if isinstance(command, cmd.StartRun) else "cas"),
-        commit_id=commit_id,
-        actor=actor,
-        cause=cause or session.commit,
-        guard=guard,
-        claim=wish,
+    mode = "fact" if leases else ("new" if isinstance(command, cmd.StartRun) else "cas")
+    signature = Signature(mode, commit_id, actor, cause or session.commit, guard, wish)
+    return assemble(
+        session, made, encoded, leases, signature, settle=settle or isinstance(command, cmd.Advance), drop=drop
     )
-    return replace(built, commit=commit)
 
 
 def decide_encoded(session: Session, command: cmd.Command, limits: Limits, child: ChildId) -> tuple[Decision, Encoded]:
@@ -81,28 +87,34 @@ def assemble(
     made: Decision,
     encoded: Encoded,
     leases: Sequence[Lease],
+    signature: Signature,
+    *,
     settle: bool,
     drop: Sequence[str] = (),
     last_fence: int = 0,
 ) -> Built:
-    """Build the commit of a decision, but for who makes it and what guards it.
+    """Build the commit of a decision.
 
     `last_fence` is that of the last attempt that the worker began without a claim, 0 for none.
     """
     moved = changes(session.plan, session.state, made.events, made.state)
-    final = {x.step for x in leases} - set(made.open_after_facts)
+    final = {x.step for x in leases if x.step not in made.open_after_facts}
     options = _options(session, moved, final, settle, drop, unfinished=made.unfinished)
     if last_fence:
         options["f"] = str(last_fence)
     commit = Commit(
         run=session.run,
-        mode="fact",
-        commit_id="",
+        mode=signature.mode,
+        commit_id=signature.commit_id,
         events=encoded.events,
         version=session.version,
         last_commit=session.commit,
+        actor=signature.actor,
+        cause=signature.cause,
         facts=tuple((x.step, x.fence, x.step in final) for x in leases),
         fact_events=made.facts,
+        guard=signature.guard,
+        claim=signature.claim,
         blobs=encoded.blobs,
         options=options,
     )
@@ -176,6 +188,8 @@ def _options(
 
 def _due_options(session: Session, moved: Changes, drop: Sequence[str], *, unfinished: bool) -> dict[str, Any]:
     options: dict[str, Any] = {}
+    if not (moved.timers or moved.untimers or drop or unfinished):
+        return options
     timers = [[_member(kind, session.run, step), delay, at] for kind, step, delay, at in moved.timers]
     untimers = [*drop, *(_member(kind, session.run, step) for kind, step in moved.untimers)]
     if unfinished:

@@ -196,6 +196,6 @@ class Handler:
         if reply.version == session.version:
             return session
         state = evolve_all(built.decision.state, started)
-        after = replace(session, version=reply.version, commit=built.commit.commit_id, state=state)
+        after = Session(session.run, reply.version, built.commit.commit_id, state, session.plan)
         self.sessions.put(after)
         return after

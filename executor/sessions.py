@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from eventstore.event import Recorded
 from eventstore.run_store import RunStore
@@ -33,7 +33,7 @@ class Session:
 
     def folded(self, happened: Iterable[ev.Event], version: int, commit: str) -> Session:
         """Give the session after more events."""
-        return replace(self, version=version, commit=commit, state=evolve_all(self.state, happened))
+        return Session(self.run, version, commit, evolve_all(self.state, happened), self.plan)
 
 
 class RunNotFound(LookupError):

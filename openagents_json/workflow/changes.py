@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
 
 from openagents_json.workflow import events as ev
 from openagents_json.workflow import state as st
@@ -39,8 +40,7 @@ class Reopened:
     start_to_close_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(NamedTuple):
     """Index changes of one commit.
 
     Timers are (kind, step, delay in ms, time in ms since 1970 or 0): R run limit, k cancel grace, w decision missing,
@@ -71,11 +71,14 @@ def changes(
 ) -> Changes:
     """Derive the index changes; `grace_ms` is how long a cancelled run waits for steps under way."""
     draft, due = _Draft(), Due()
-    for index, event in enumerate(happened, 1):
-        _collect(plan, event, index, before, after, draft)
-        if type(event) in STEP_EVENTS:
-            collect_due(event, before, after, due)
     names = {type(event) for event in happened}
+    for index, event in enumerate(happened, 1):
+        kind = type(event)
+        collect = _COLLECT.get(kind)
+        if collect is not None:
+            collect(plan, event, index, before, after, draft)
+        if kind in STEP_EVENTS:
+            collect_due(event, before, after, due)
     if not names.isdisjoint(RUN_EVENTS):
         run_due(plan, names, after, grace_ms, due)
     return Changes(
@@ -98,21 +101,41 @@ def _claimable(state: st.RunState) -> tuple[str, ...]:
     )
 
 
-def _collect(plan: Plan, event: ev.Event, index: int, before: st.RunState, after: st.RunState, draft: _Draft) -> None:
-    match event:
-        case ev.StepScheduled(step) | ev.StepAdmitted(step) | ev.CompensationScheduled(_, step):
-            if _is_scheduled(after, step):
-                _open(plan, step, index, 0, before, after, draft)
-        case ev.StepRetryScheduled(step, delay_ms):
-            if after.steps[step].status == st.WAITING and not after.steps[step].kind:
-                _open(plan, step, index, delay_ms, before, after, draft)
-        case ev.StepLeaseLost(step) if after.steps[step].status == st.SCHEDULED:
-            draft.reopened[step] = _reopened(plan, step, 0)
-        case ev.StepCompleted(step) | ev.StepFailed(step) | ev.StepTimedOut(step) | ev.StepCancelled(step):
-            if step in before.open_steps and step not in after.open_steps and not before.steps[step].kind:
-                draft.shut[step] = None
-        case _:
-            pass
+def _scheduled(plan: Plan, event: Any, index: int, before: st.RunState, after: st.RunState, draft: _Draft) -> None:
+    step = event.compensation if type(event) is ev.CompensationScheduled else event.step
+    if step in after.open_steps and after.steps[step].status == st.SCHEDULED:
+        _open(plan, step, index, 0, before, after, draft)
+
+
+def _retried(plan: Plan, event: Any, index: int, before: st.RunState, after: st.RunState, draft: _Draft) -> None:
+    known = after.steps[event.step]
+    if known.status == st.WAITING and not known.kind:
+        _open(plan, event.step, index, event.delay_ms, before, after, draft)
+
+
+def _lost(plan: Plan, event: Any, _index: int, _before: st.RunState, after: st.RunState, draft: _Draft) -> None:
+    if after.steps[event.step].status == st.SCHEDULED:
+        draft.reopened[event.step] = _reopened(plan, event.step, 0)
+
+
+def _ended(_plan: Plan, event: Any, _index: int, before: st.RunState, after: st.RunState, draft: _Draft) -> None:
+    step = event.step
+    if step in before.open_steps and step not in after.open_steps and not before.steps[step].kind:
+        draft.shut[step] = None
+
+
+_COLLECT: Final[Mapping[type, Callable[..., None]]] = {
+    ev.StepScheduled: _scheduled,
+    ev.StepAdmitted: _scheduled,
+    ev.CompensationScheduled: _scheduled,
+    ev.StepRetryScheduled: _retried,
+    ev.StepLeaseLost: _lost,
+    ev.StepCompleted: _ended,
+    ev.StepFailed: _ended,
+    ev.StepTimedOut: _ended,
+    ev.StepCancelled: _ended,
+}
+"""What events open and shut; a table, because a commit of every step comes by here."""
 
 
 def _open(
@@ -124,10 +147,6 @@ def _open(
         draft.reopened[step] = _reopened(plan, step, delay_ms)
     else:
         draft.opened[step] = _opened(plan, step, index, delay_ms, after.steps[step].attempt)
-
-
-def _is_scheduled(after: st.RunState, step: str) -> bool:
-    return step in after.open_steps and after.steps[step].status == st.SCHEDULED
 
 
 def _opened(plan: Plan, step: str, index: int, delay_ms: int, attempt: int) -> Opened:

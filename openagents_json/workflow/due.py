@@ -52,16 +52,24 @@ class Due:
         self.untimers[kind, step] = None
 
 
+_ENDED: Final = (ev.StepCompleted, ev.StepFailed, ev.StepTimedOut, ev.StepCancelled)
+
+
 def collect_due(event: ev.Event, before: st.RunState, after: st.RunState, due: Due) -> None:
     """Note what one event asks of time."""
+    if isinstance(event, ev.StepScheduled):
+        if (event.kind == "wait" or event.gates) and event.step in after.open_steps:
+            _waits(event.step, event.kind, after, due)
+    elif isinstance(event, _ENDED):
+        known, now = before.steps.get(event.step), after.steps[event.step]
+        if now.kind or now.waits or (known is not None and known.timer):
+            _step_ended(event, event.step, before, after, due)
+    else:
+        _simple(event, after, due)
+
+
+def _simple(event: ev.Event, after: st.RunState, due: Due) -> None:
     match event:
-        case ev.StepScheduled(step, _, kind, gates):
-            if (kind == "wait" or gates) and step in after.open_steps:
-                _waits(step, kind, after, due)
-        case ev.StepCompleted(step) | ev.StepFailed(step) | ev.StepTimedOut(step) | ev.StepCancelled(step):
-            known, now = before.steps.get(step), after.steps[step]
-            if now.kind or now.waits or (known is not None and known.timer):
-                _step_ended(event, step, before, after, due)
         case ev.TimerSet(step, timer, delay_ms, at_ms) if after.steps[step].timer == timer:
             due.drop("n", step)
             due.add("t", f"{step}|{timer}", delay_ms, at_ms)
@@ -69,12 +77,6 @@ def collect_due(event: ev.Event, before: st.RunState, after: st.RunState, due: D
             due.drop("t", f"{step}|{timer}")
         case ev.StepRetryScheduled(step, delay_ms, True) if step in after.open_steps:
             due.add("g", step, delay_ms)
-        case _:
-            _simple(event, due)
-
-
-def _simple(event: ev.Event, due: Due) -> None:
-    match event:
         case ev.StepAdmitted(step):
             due.drop("g", step)
         case ev.ChildStarted(step):

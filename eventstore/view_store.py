@@ -1,0 +1,179 @@
+"""Read models on Redis: the layout is described in lua/project.lua."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from eventstore import codec
+from eventstore.event import Json
+from eventstore.run_store import RunStore
+from eventstore.scripts import Call, PlainCall, Script, ScriptCall, load_text
+from eventstore.views import CHUNK, Batch, Loaded, Row
+
+_PLAIN: Final = re.compile(r"[\x21-\x7e]{1,64}")
+_PAGE: Final = 1000
+
+
+class RedisViewStore:
+    """Views beside the log, in the slot of their partition."""
+
+    def __init__(self, store: RunStore) -> None:
+        self._store, self._keys = store, store.keys
+        self._project, self._facets = _script("project"), _script("view_facets")
+        self._rows, self._seek = _script("view_rows"), _script("view_seek")
+
+    def checkpoints(self, views: Sequence[str], partitions: Sequence[int]) -> list[tuple[int, list[int]]]:
+        """Give, for each partition, the position of its newest event, and the checkpoint of each view."""
+        calls: list[Call] = []
+        names = [f"view:{view}" for view in views] or ["view:"]
+        for p in partitions:
+            calls.append(PlainCall((b"HGET", self._keys.meta(p), b"n")))
+            calls.append(PlainCall((b"HMGET", self._keys.checkpoints(p), *names)))
+        replies = self._store.call(calls) if calls else []
+        heads = zip(replies[::2], replies[1::2], strict=True)
+        return [(int(n or 0), [int(x or 0) for x in found][: len(views)]) for n, found in heads]
+
+    def load(self, wanted: Sequence[tuple[str, int, Sequence[str]]]) -> list[Loaded]:
+        """Read what folds begin with."""
+        calls: list[Call] = []
+        for view, p, keys in wanted:
+            calls.append(PlainCall((b"HGET", self._keys.checkpoints(p), f"view:{view}")))
+            calls.append(PlainCall((b"HMGET", self._name(view, p, "next"), b"o", b"m")))
+            calls.append(PlainCall((b"HMGET", self._name(view, p, "docs"), *([_bytes(k) for k in keys] or [b""]))))
+        replies = iter(self._store.call(calls) if calls else [])
+        out = []
+        for _, _, keys in wanted:
+            at, (ordinal, order), documents = next(replies), next(replies), next(replies)
+            rows = {k: _row(k, raw) for k, raw in zip(keys, documents, strict=False) if raw is not None}
+            out.append(Loaded(int(at or 0), int(ordinal or 0), int(order or 0), rows))
+        return out
+
+    def save(self, changes: Sequence[tuple[str, int, Batch]]) -> list[bool]:
+        """Store what folds came to, each with its checkpoint in one atomic step."""
+        calls = [
+            ScriptCall(self._project, [self._keys.meta(p), self._keys.checkpoints(p)], _arguments(view, batch))
+            for view, p, batch in changes
+        ]
+        return [reply[0] == 1 for reply in (self._store.call(calls) if calls else [])]
+
+    def facets(self, view: str, wanted: Sequence[tuple[int, int, Sequence[str]]]) -> list[list[int]]:
+        """Read sets of an index as integers."""
+        calls = [
+            ScriptCall(self._facets, [self._keys.meta(p)], [view, chunk, *(facet_name(f) for f in facets)])
+            for p, chunk, facets in wanted
+        ]
+        return [[_bits(x) for x in reply] for reply in (self._store.call(calls) if calls else [])]
+
+    def rows(self, view: str, wanted: Sequence[tuple[int, Sequence[int]]]) -> list[list[Row]]:
+        """Read documents by ordinal."""
+        calls = [ScriptCall(self._rows, [self._keys.meta(p)], [view, *ordinals]) for p, ordinals in wanted]
+        replies = self._store.call(calls) if calls else []
+        return [
+            [_row(_text(key), raw) for key, raw in zip(reply[::2], reply[1::2], strict=True) if raw]
+            for reply in replies
+        ]
+
+    def seek(self, view: str, partitions: Sequence[int], orders: Sequence[int]) -> list[list[int]]:
+        """Give the first ordinals with at least some orders."""
+        calls: list[Call] = []
+        for p in partitions:
+            calls.append(ScriptCall(self._seek, [self._keys.meta(p)], [view, *orders]))
+            calls.append(PlainCall((b"HGET", self._name(view, p, "next"), b"o")))
+        replies = self._store.call(calls) if calls else []
+        return [[*found, int(top or 0)] for found, top in zip(replies[::2], replies[1::2], strict=True)]
+
+    def get(self, view: str, wanted: Sequence[tuple[int, str]]) -> list[Row | None]:
+        """Read documents by key."""
+        calls = [PlainCall((b"HGET", self._name(view, p, "docs"), _bytes(key))) for p, key in wanted]
+        replies = self._store.call(calls) if calls else []
+        return [None if raw is None else _row(key, raw) for (_, key), raw in zip(wanted, replies, strict=True)]
+
+    def documents(self, view: str, partition: int) -> Iterator[Row]:
+        """Read all documents of a partition; one that changes meanwhile may come as it was or as it is."""
+        cursor, name = b"0", self._name(view, partition, "docs")
+        while True:
+            cursor, flat = self._store.call([PlainCall((b"HSCAN", name, cursor, b"COUNT", _PAGE))])[0]
+            pairs = flat.items() if isinstance(flat, dict) else zip(flat[::2], flat[1::2], strict=True)
+            yield from (_row(_text(key), raw) for key, raw in pairs)
+            if int(cursor) == 0:
+                return
+
+    def tally(self, view: str, partitions: Sequence[int]) -> list[dict[str, Json]]:
+        """Read the counts and values of partitions."""
+        calls = [PlainCall((b"HGETALL", self._name(view, p, "tally"))) for p in partitions]
+        out = []
+        for reply in self._store.call(calls) if calls else []:
+            pairs = reply.items() if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
+            out.append({_text(name): codec.decode(raw) for name, raw in pairs})
+        return out
+
+    def drop(self, view: str, partition: int, *, after_ms: int = 0) -> None:
+        """Remove a view from a partition, now or later."""
+        base = self._name(view, partition, "")
+        names = self._store.scan(re.sub(rb"([*?\[\]\\])", rb"\\\1", base) + b"*")
+        calls: list[Call] = [
+            PlainCall((b"PEXPIRE", name, after_ms) if after_ms else (b"UNLINK", name)) for name in names
+        ]
+        calls.append(PlainCall((b"HDEL", self._keys.checkpoints(partition), f"view:{view}")))
+        self._store.call(calls)
+
+    def _name(self, view: str, partition: int, part: str) -> bytes:
+        return self._keys.view(partition, f"{view}:{part}")
+
+
+def facet_name(facet: str) -> str:
+    """Give a facet as it stands in a key: as it is, or its hash when it is long or not plain."""
+    if _PLAIN.fullmatch(facet):
+        return facet
+    return "#" + hashlib.sha256(_bytes(facet)).hexdigest()[:40]
+
+
+def _script(name: str) -> Script:
+    return Script(name, load_text(f"{name}.lua"))
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogatepass")
+
+
+def _row(key: str, raw: bytes) -> Row:
+    ordinal, order, document = codec.decode(raw)
+    return Row(key, document, ordinal, order)
+
+
+def _bits(found: Any) -> int:
+    """Give a set as an integer; in a string of bits, the first ordinal is the highest bit of the first byte."""
+    if isinstance(found, bytes):
+        return int.from_bytes(found.ljust(CHUNK // 8, b"\0"), "big")
+    bits = bytearray(CHUNK // 8)
+    for i in found:
+        bits[i >> 3] |= 0x80 >> (i & 7)
+    return int.from_bytes(bits, "big")
+
+
+def _arguments(view: str, batch: Batch) -> list[Any]:
+    args: list[Any] = [view, batch.after, batch.to, batch.next_ordinal, batch.top_order, len(batch.rows)]
+    for key, row in batch.rows.items():
+        args += (_bytes(key), codec.encode([row.ordinal, row.order, row.document]))
+    args += [len(batch.removed), *(_bytes(key) for key in batch.removed), len(batch.counts)]
+    for name, delta in batch.counts.items():
+        args += (_bytes(name), delta)
+    for values in (batch.values, batch.firsts):
+        args.append(len(values))
+        for name, value in values.items():
+            args += (_bytes(name), codec.encode(value))
+    args.append(len(batch.fresh))
+    for ordinal, key in batch.fresh.items():
+        args += (ordinal, _bytes(key))
+    gone = [ordinal for ordinal in batch.removed.values() if ordinal >= 0]
+    args += [len(gone), *gone, len(batch.members)]
+    for (facet, ordinal), present in batch.members.items():
+        args += (facet_name(facet), ordinal, int(present))
+    return args

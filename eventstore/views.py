@@ -1,0 +1,104 @@
+"""The port: where read models are kept. A view is documents under keys, counts, and an index of the documents.
+
+All of a view is kept for each partition by itself, beside the checkpoint that says which events are in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from eventstore.event import Json
+
+CHUNK: Final = 65536
+"""How many ordinals share a set of an index."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A document of a view.
+
+    Documents of a view with an index are numbered in the order in which they came; `order` is what they are sorted by,
+    and never falls from one ordinal to the next. Without an index, both are -1.
+    """
+
+    key: str
+    document: Json
+    ordinal: int = -1
+    order: int = -1
+
+
+@dataclass(slots=True)
+class Batch:
+    """What the events after position `after` up to `to` change in a view; `members` are (facet, ordinal, is in it)."""
+
+    after: int
+    to: int
+    next_ordinal: int = 0
+    top_order: int = 0
+    rows: dict[str, Row] = field(default_factory=dict)
+    removed: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    values: dict[str, Json] = field(default_factory=dict)
+    firsts: dict[str, Json] = field(default_factory=dict)
+    fresh: dict[int, str] = field(default_factory=dict)
+    members: dict[tuple[str, int], bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a fold begins with: the checkpoint, the next ordinal, the highest order so far, and some documents."""
+
+    checkpoint: int
+    next_ordinal: int
+    top_order: int
+    rows: Mapping[str, Row]
+
+
+class ViewStore(Protocol):
+    """Keeps views; each call is one round trip unless it says otherwise."""
+
+    def checkpoints(self, views: Sequence[str], partitions: Sequence[int]) -> list[tuple[int, list[int]]]:
+        """Give, for each partition, the position of its newest event, and the checkpoint of each view."""
+        ...
+
+    def load(self, wanted: Sequence[tuple[str, int, Sequence[str]]]) -> list[Loaded]:
+        """Read what folds begin with: (view, partition, keys) each."""
+        ...
+
+    def save(self, changes: Sequence[tuple[str, int, Batch]]) -> list[bool]:
+        """Store what folds came to, each with its checkpoint in one atomic step; False where another was faster."""
+        ...
+
+    def facets(self, view: str, wanted: Sequence[tuple[int, int, Sequence[str]]]) -> list[list[int]]:
+        """Read sets of an index, (partition, chunk, facets) each.
+
+        A set is an integer: bit `CHUNK - 1 - i` stands for the i-th ordinal of the chunk, so the lowest bit is the
+        newest document.
+        """
+        ...
+
+    def rows(self, view: str, wanted: Sequence[tuple[int, Sequence[int]]]) -> list[list[Row]]:
+        """Read documents by ordinal, (partition, ordinals) each; those that are no more are left out."""
+        ...
+
+    def seek(self, view: str, partitions: Sequence[int], orders: Sequence[int]) -> list[list[int]]:
+        """Give, for each partition, the first ordinals with at least some orders, and last the next ordinal."""
+        ...
+
+    def get(self, view: str, wanted: Sequence[tuple[int, str]]) -> list[Row | None]:
+        """Read documents by key, (partition, key) each."""
+        ...
+
+    def documents(self, view: str, partition: int) -> Iterator[Row]:
+        """Read all documents of a partition, page by page."""
+        ...
+
+    def tally(self, view: str, partitions: Sequence[int]) -> list[dict[str, Json]]:
+        """Read the counts and values of partitions."""
+        ...
+
+    def drop(self, view: str, partition: int, *, after_ms: int = 0) -> None:
+        """Remove a view from a partition, now or later; several round trips."""
+        ...
