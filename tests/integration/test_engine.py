@@ -215,7 +215,7 @@ def test_workers_may_have_their_own_in_the_place_of_what_comes_with_the_engine(o
         return f"{hours} h"
 
     opened(components=[sleep])
-    result = opened(workers=0, components=None).run(
+    result = opened(workers=0, components=[]).run(
         steps({"id": "a", "component": "sleep", "inputs": {"hours": 8}}, output="{{a.output}}"), timeout=10
     )
     assert result.output == "8 h"
