@@ -24,6 +24,8 @@ class RedisViewStore:
         self._store, self._keys = store, store.keys
         self._project, self._facets = _script("project"), _script("view_facets")
         self._rows, self._seek = _script("view_rows"), _script("view_seek")
+        self._switch = _script("view_switch")
+        self._generations = f"{store.keys.prefix}:views".encode()
 
     def checkpoints(self, views: Sequence[str], partitions: Sequence[int]) -> list[tuple[int, list[int]]]:
         """Give, for each partition, the position of its newest event, and the checkpoint of each view."""
@@ -76,14 +78,15 @@ class RedisViewStore:
             for reply in replies
         ]
 
-    def seek(self, view: str, partitions: Sequence[int], orders: Sequence[int]) -> list[list[int]]:
+    def seek(self, view: str, wanted: Sequence[tuple[int, Sequence[int]]]) -> list[list[int]]:
         """Give the first ordinals with at least some orders."""
-        calls: list[Call] = []
-        for p in partitions:
-            calls.append(ScriptCall(self._seek, [self._keys.meta(p)], [view, *orders]))
-            calls.append(PlainCall((b"HGET", self._name(view, p, "next"), b"o")))
-        replies = self._store.call(calls) if calls else []
-        return [[*found, int(top or 0)] for found, top in zip(replies[::2], replies[1::2], strict=True)]
+        calls: list[Call] = [
+            ScriptCall(self._seek, [self._keys.meta(p)], [view, *orders])
+            if orders
+            else PlainCall((b"HMGET", self._name(view, p, "next"), b"o"))
+            for p, orders in wanted
+        ]
+        return [[int(x or 0) for x in found] for found in (self._store.call(calls) if calls else [])]
 
     def get(self, view: str, wanted: Sequence[tuple[int, str]]) -> list[Row | None]:
         """Read documents by key."""
@@ -110,14 +113,41 @@ class RedisViewStore:
             out.append({_text(name): codec.decode(raw) for name, raw in pairs})
         return out
 
-    def drop(self, view: str, partition: int, *, after_ms: int = 0) -> None:
-        """Remove a view from a partition, now or later."""
-        base = self._name(view, partition, "")
-        names = self._store.scan(re.sub(rb"([*?\[\]\\])", rb"\\\1", base) + b"*")
-        calls: list[Call] = [
-            PlainCall((b"PEXPIRE", name, after_ms) if after_ms else (b"UNLINK", name)) for name in names
+    def trouble(self, view: str, partition: int, what: Json) -> None:
+        """Note why a view stands still in a partition; None when it goes on."""
+        name = self._name(view, partition, "trouble")
+        self._store.call([PlainCall((b"DEL", name) if what is None else (b"SET", name, codec.encode(what)))])
+
+    def troubles(self, view: str, partitions: Sequence[int]) -> list[Json]:
+        """Read why a view stands still, None where it does not."""
+        calls = [PlainCall((b"GET", self._name(view, p, "trouble"))) for p in partitions]
+        return [None if raw is None else codec.decode(raw) for raw in (self._store.call(calls) if calls else [])]
+
+    def generations(self) -> dict[str, int]:
+        """Give the generation of each projection that readers use, and those being built."""
+        reply = self._store.call([PlainCall((b"HGETALL", self._generations))])[0]
+        pairs = reply.items() if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
+        return {_text(name): int(number) for name, number in pairs}
+
+    def begin_generation(self, name: str, generation: int) -> int:
+        """Enter a generation unless there is one; gives the one that is there."""
+        calls = [
+            PlainCall((b"HSETNX", self._generations, name, generation)),
+            PlainCall((b"HGET", self._generations, name)),
         ]
-        calls.append(PlainCall((b"HDEL", self._keys.checkpoints(partition), f"view:{view}")))
+        return int(self._store.call(calls)[1])
+
+    def switch_generation(self, projection: str, generation: int) -> bool:
+        """Let readers use the generation that was being built."""
+        call = ScriptCall(self._switch, [self._generations], [projection, generation])
+        return bool(self._store.call([call])[0])
+
+    def drop(self, view: str, *, after_ms: int = 0) -> None:
+        """Remove a view from all partitions, now or later; walks the whole keyspace."""
+        pattern = f"{self._keys.prefix}:{{*}}:view:{view}:*"
+        end = (b"PEXPIRE", after_ms) if after_ms else (b"UNLINK",)
+        calls: list[Call] = [PlainCall((end[0], name, *end[1:])) for name in self._store.scan(pattern.encode())]
+        calls += [PlainCall((b"HDEL", self._keys.checkpoints(p), f"view:{view}")) for p in range(self._keys.partitions)]
         self._store.call(calls)
 
     def _name(self, view: str, partition: int, part: str) -> bytes:
@@ -172,8 +202,7 @@ def _arguments(view: str, batch: Batch) -> list[Any]:
     args.append(len(batch.fresh))
     for ordinal, key in batch.fresh.items():
         args += (ordinal, _bytes(key))
-    gone = [ordinal for ordinal in batch.removed.values() if ordinal >= 0]
-    args += [len(gone), *gone, len(batch.members)]
+    args += [len(batch.gone), *batch.gone, len(batch.members)]
     for (facet, ordinal), present in batch.members.items():
         args += (facet_name(facet), ordinal, int(present))
     return args

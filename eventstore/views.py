@@ -31,14 +31,19 @@ class Row:
 
 @dataclass(slots=True)
 class Batch:
-    """What the events after position `after` up to `to` change in a view; `members` are (facet, ordinal, is in it)."""
+    """What the events after position `after` up to `to` change in a view.
+
+    `fresh` and `gone` are ordinals that have a document now, or none any more; `members` says of (facet, ordinal)
+    whether it is in the index.
+    """
 
     after: int
     to: int
     next_ordinal: int = 0
     top_order: int = 0
     rows: dict[str, Row] = field(default_factory=dict)
-    removed: dict[str, int] = field(default_factory=dict)
+    removed: dict[str, None] = field(default_factory=dict)
+    gone: dict[int, None] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     values: dict[str, Json] = field(default_factory=dict)
     firsts: dict[str, Json] = field(default_factory=dict)
@@ -83,8 +88,11 @@ class ViewStore(Protocol):
         """Read documents by ordinal, (partition, ordinals) each; those that are no more are left out."""
         ...
 
-    def seek(self, view: str, partitions: Sequence[int], orders: Sequence[int]) -> list[list[int]]:
-        """Give, for each partition, the first ordinals with at least some orders, and last the next ordinal."""
+    def seek(self, view: str, wanted: Sequence[tuple[int, Sequence[int]]]) -> list[list[int]]:
+        """Give, for each (partition, orders), the first ordinals with at least those orders, and last the next ordinal.
+
+        The next ordinal stands for an order that there is not yet.
+        """
         ...
 
     def get(self, view: str, wanted: Sequence[tuple[int, str]]) -> list[Row | None]:
@@ -99,6 +107,26 @@ class ViewStore(Protocol):
         """Read the counts and values of partitions."""
         ...
 
-    def drop(self, view: str, partition: int, *, after_ms: int = 0) -> None:
-        """Remove a view from a partition, now or later; several round trips."""
+    def trouble(self, view: str, partition: int, what: Json) -> None:
+        """Note why a view stands still in a partition; None when it goes on."""
+        ...
+
+    def troubles(self, view: str, partitions: Sequence[int]) -> list[Json]:
+        """Read why a view stands still, None where it does not."""
+        ...
+
+    def generations(self) -> dict[str, int]:
+        """Give the generation of each projection that readers use, by its id, and as "id/next" the one being built."""
+        ...
+
+    def begin_generation(self, name: str, generation: int) -> int:
+        """Enter a generation as `name` ("id" or "id/next") unless there is one; gives the one that is there."""
+        ...
+
+    def switch_generation(self, projection: str, generation: int) -> bool:
+        """Let readers use the generation that was being built; False when it is not that one any more."""
+        ...
+
+    def drop(self, view: str, *, after_ms: int = 0) -> None:
+        """Remove a view from all partitions, now or later; walks the whole keyspace."""
         ...

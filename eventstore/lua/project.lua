@@ -5,6 +5,7 @@
 --   V tally       hash   name -> a count, or JSON
 --   V ids:<o/128> hash   ordinal -> key
 --   V next        hash   o: the next ordinal, m: the highest order so far
+--   V trouble     string why the view stands still, while it does
 --   V f:<facet>:<c>      the ordinals c*65536.. with a facet: a set of up to 512 small integers, then a string of bits
 -- ARGV 1 view 2 checkpoint it was made from 3 checkpoint after it 4 next ordinal 5 highest order, then sections, each
 --   with its length first: documents (key, value), keys to remove, counts (name, delta), values (name, JSON), first
@@ -66,4 +67,5 @@ section(3, function(i)
 end)
 if ARGV[4] ~= '0' then redis.call('HSET', V .. 'next', 'o', ARGV[4], 'm', ARGV[5]) end
 redis.call('HSET', KEYS[2], CONSUMER, ARGV[3])
+redis.call('DEL', V .. 'trouble')
 return { 1, tonumber(ARGV[3]) }

@@ -1,7 +1,7 @@
 #!lua
 -- view_seek: where in the order of a view a time stands. Layout: project.lua.
 -- KEYS 1 meta ; ARGV 1 view 2.. orders
--- Replies the first ordinal whose order is at least that, for each; the next ordinal where there is none
+-- Replies the first ordinal whose order is at least that, for each, the next ordinal where there is none; then that
 local V = string.sub(KEYS[1], 1, -5) .. 'view:' .. ARGV[1] .. ':'
 local count = tonumber(redis.call('HGET', V .. 'next', 'o') or '0')
 local function order_at(ordinal)
@@ -28,4 +28,5 @@ for i = 2, #ARGV do
   end
   out[#out + 1] = low
 end
+out[#out + 1] = count
 return out

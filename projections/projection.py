@@ -1,0 +1,98 @@
+"""What a projection is: a function that folds events into documents, each under a key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from eventstore.event import Json, Recorded
+from projections.errors import InvalidProjection
+
+_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+
+Apply = Callable[[Any, Recorded], Json]
+"""(document so far, event) -> document; None removes it. It must depend on its arguments alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Where a document stands and how it is found: `order` sorts (ms, as a rule), `facets` are "name=value"."""
+
+    order: int
+    facets: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What an event adds to counts, and what it says about names: the latest value, and the first."""
+
+    counts: Mapping[str, int] = field(default_factory=dict)
+    values: Mapping[str, Json] = field(default_factory=dict)
+    firsts: Mapping[str, Json] = field(default_factory=dict)
+
+
+NOTHING: Final = Tally()
+
+
+def of_stream(event: Recorded) -> str:
+    """Give the run of an event: the key of most projections."""
+    return event.stream
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """A read model: documents by key, each a fold of the events with that key, in the order of their partition.
+
+    `initial` is what a document begins as. `types` are the event types that matter, None for all. `index` says how
+    documents are found, None for those that are not searched. `tally` gives, from (document before, event, document
+    after), what to count. Another `version` is built anew from the log, beside the one that is there.
+    """
+
+    name: str
+    apply: Apply
+    version: int = 1
+    key: Callable[[Recorded], str | None] = of_stream
+    initial: Json = None
+    types: frozenset[str] | None = None
+    index: Callable[[Any], Index] | None = None
+    tally: Callable[[Any, Recorded, Any], Tally] | None = None
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise InvalidProjection(
+                f"projection name {self.name!r} must be a letter and up to 62 letters (a-z), digits, - and _"
+            )
+        if self.version < 1:
+            raise InvalidProjection(f"projection {self.name}: version {self.version} must be 1 or more")
+
+    @property
+    def id(self) -> str:
+        """Give name and version."""
+        return f"{self.name}.{self.version}"
+
+    def view(self, generation: int) -> str:
+        """Name the view that holds a generation of this projection."""
+        return f"{self.id}.{generation}"
+
+
+def projection(
+    name: str,
+    *,
+    version: int = 1,
+    key: Callable[[Recorded], str | None] = of_stream,
+    initial: Json = None,
+    types: Iterable[str] | None = None,
+    index: Callable[[Any], Index] | None = None,
+) -> Callable[[Apply], Projection]:
+    """Make a projection of a function (document so far, event) -> document.
+
+    Raises InvalidProjection.
+    """
+
+    def make(apply: Apply) -> Projection:
+        chosen = None if types is None else frozenset(types)
+        return Projection(name, apply, version, key, initial, chosen, index)
+
+    return make

@@ -1,0 +1,194 @@
+"""The runner: folds what has come into a partition's log and stores view and checkpoint in one atomic step.
+
+Any number of processes may run the same projections: a batch is refused when another process was faster, so each event
+is in each view exactly once, whoever dies where.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from eventstore.event import Recorded
+from eventstore.store import Cursor
+from eventstore.views import Batch, ViewStore
+from projections.errors import ProjectionFailed
+from projections.fold import fold, wanted_keys
+from projections.projection import Projection
+
+log = logging.getLogger(__name__)
+
+AGAIN_MS = 10_000
+"""How soon an event that a projection raised on is tried again."""
+
+KEEP_MS = 60_000
+"""How long a view is kept for readers that began before it was replaced."""
+
+
+class Log(Protocol):
+    """What is read of the event store."""
+
+    def read_all(
+        self, *, after: Cursor | None = None, limit: int | None = None, partition: int | None = None
+    ) -> list[Recorded]:
+        """Read the log of a partition behind a place."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A view that is kept up to date."""
+
+    projection: Projection
+    view: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    target: Target
+    partition: int
+    checkpoint: int
+    events: Sequence[Recorded]
+    to: int
+
+
+class Runner:
+    """Keeps views up to date, as far as it is asked to; not for several threads at a time."""
+
+    def __init__(
+        self,
+        log: Log,
+        store: ViewStore,
+        projections: Iterable[Projection],
+        partitions: int,
+        steady_ms: Callable[[], float],
+        *,
+        batch: int = 1000,
+    ) -> None:
+        self.projections = {projection.name: projection for projection in projections}
+        self.partitions, self._log, self._store, self._batch = partitions, log, store, batch
+        self._steady_ms = steady_ms
+        self._stopped: dict[tuple[str, int], float] = {}
+
+    def targets(self) -> list[Target]:
+        """Give the views to keep: of each projection the one in use, and the one being built."""
+        known = self._store.generations()
+        found = []
+        for projection in self.projections.values():
+            used = known.get(projection.id) or self._store.begin_generation(projection.id, 1)
+            found.append(Target(projection, projection.view(used)))
+            if f"{projection.id}/next" in known:
+                found.append(Target(projection, projection.view(known[f"{projection.id}/next"])))
+        return found
+
+    def advance(self, partitions: Sequence[int], targets: Sequence[Target] | None = None) -> int:
+        """Fold at most a batch of events of each partition; gives how many were folded, 0 when all is up to date."""
+        chosen = self.targets() if targets is None else targets
+        places = self._store.checkpoints([target.view for target in chosen], partitions)
+        tasks: list[_Task] = []
+        for partition, (head, checkpoints) in zip(partitions, places, strict=True):
+            behind = [(t, at) for t, at in zip(chosen, checkpoints, strict=True) if self._may(t, partition, at, head)]
+            if behind:
+                tasks += self._tasks(partition, behind)
+        return self._carry_out(tasks)
+
+    def catch_up(self, partitions: Sequence[int], targets: Sequence[Target] | None = None) -> None:
+        """Fold until everything that was in the log at the beginning is in the views, but for those that raise."""
+        chosen = self.targets() if targets is None else targets
+        heads = [head for head, _ in self._store.checkpoints([t.view for t in chosen], partitions)]
+        left = list(zip(partitions, heads, strict=True))
+        while left:
+            self.advance([p for p, _ in left], chosen)
+            found = self._store.checkpoints([t.view for t in chosen], [p for p, _ in left])
+            left = [
+                (p, head)
+                for (p, head), (_, at) in zip(left, found, strict=True)
+                if any(self._may(t, p, x, head) for t, x in zip(chosen, at, strict=True))
+            ]
+
+    def _may(self, target: Target, partition: int, checkpoint: int, head: int) -> bool:
+        return checkpoint < head and self._steady_ms() >= self._stopped.get((target.view, partition), 0.0)
+
+    def _tasks(self, partition: int, behind: Sequence[tuple[Target, int]]) -> list[_Task]:
+        first = min(at for _, at in behind)
+        events = self._log.read_all(after={partition: first}, limit=self._batch, partition=partition)
+        if not events:
+            return []
+        to = events[-1].position.n
+        return [
+            _Task(target, partition, at, [e for e in events if e.position.n > at], to)
+            for target, at in behind
+            if at < to
+        ]
+
+    def _carry_out(self, tasks: Sequence[_Task]) -> int:
+        wanted = [(t.target.view, t.partition, self._keys(t)) for t in tasks]
+        changes: list[tuple[str, int, Batch]] = []
+        failed: list[ProjectionFailed] = []
+        for task, loaded in zip(tasks, self._store.load(wanted), strict=True):
+            if loaded.checkpoint != task.checkpoint:  # another process is at work here
+                continue
+            try:
+                batch = fold(task.target.projection, task.target.view, loaded, task.events, task.to)
+                changes.append((task.target.view, task.partition, batch))
+            except ProjectionFailed as failure:
+                folded, first = self._before(task, failure)
+                failed.append(first)
+                changes += folded
+        saved = self._store.save(changes)
+        for error in failed:
+            self._stop(error)
+        return sum(batch.to - batch.after for (_, _, batch), done in zip(changes, saved, strict=True) if done)
+
+    def _keys(self, task: _Task) -> list[str]:
+        try:
+            return wanted_keys(task.target.projection, task.events)
+        except ProjectionFailed:  # the fold will meet it too, and say so
+            return sorted({event.stream for event in task.events})
+
+    def _before(self, task: _Task, failure: ProjectionFailed) -> tuple[list[tuple[str, int, Batch]], ProjectionFailed]:
+        """Fold what stands before the event that a projection raised on; gives the first such event too."""
+        target, partition = task.target, task.partition
+        while (to := failure.event.position.n - 1) > task.checkpoint:
+            events = [event for event in task.events if event.position.n <= to]
+            part = _Task(target, partition, task.checkpoint, events, to)
+            [loaded] = self._store.load([(target.view, partition, self._keys(part))])
+            if loaded.checkpoint != task.checkpoint:
+                break
+            try:
+                return [(target.view, partition, fold(target.projection, target.view, loaded, events, to))], failure
+            except ProjectionFailed as earlier:
+                failure = earlier
+        return [], failure
+
+    def _stop(self, error: ProjectionFailed) -> None:
+        """Let one view stand still in one partition, and say so."""
+        event = error.event
+        log.error("%s", error)
+        self._stopped[error.view, event.position.partition] = self._steady_ms() + AGAIN_MS
+        what = {
+            "position": event.position.n,
+            "run": event.stream,
+            "version": event.version,
+            "type": event.type,
+            "error": f"{type(error.error).__name__}: {error.error}",
+        }
+        self._store.trouble(error.view, event.position.partition, what)
+
+    def switch(self) -> list[str]:
+        """Let readers use views that were built anew and have caught up with those in use; gives their names."""
+        known, done = self._store.generations(), []
+        everywhere = range(self.partitions)
+        for projection in self.projections.values():
+            used, following = known.get(projection.id), known.get(f"{projection.id}/next")
+            if used is None or following is None:
+                continue
+            old, new = projection.view(used), projection.view(following)
+            places = self._store.checkpoints([old, new], everywhere)
+            if all(at[1] >= min(at[0], head) for head, at in places):
+                if self._store.switch_generation(projection.id, following):
+                    done.append(new)
+                self._store.drop(old, after_ms=KEEP_MS)
+        return done

@@ -1,0 +1,191 @@
+"""The view of runs: one row each, found by any combination of what it says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from eventstore.event import Json, Recorded
+from projections.fingerprint import fingerprint
+from projections.projection import NOTHING, Index, Projection, Tally
+from projections.search import Query
+
+HOUR_MS: Final = 3_600_000
+_HOURS: Final = ((768, "m"), (24, "d"), (1, "h"))
+"""Blocks of hours by which the time of an end is indexed."""
+
+_LENGTHS: Final = ((4, "o"), (1, "f"))
+"""Blocks of classes of duration: those of an octave, and single ones."""
+
+_LONGEST: Final = 212
+_MOST_BLOCKS: Final = 300
+
+_STATUS: Final = {
+    "RunStarted": "running",
+    "RunQueued": "queued",
+    "RunAdmitted": "running",
+    "RunPaused": "paused",
+    "RunResumed": "running",
+    "RunCancelRequested": "cancelling",
+    "RunFailing": "failing",
+    "RunCompleted": "completed",
+    "RunFailed": "failed",
+    "RunCancelled": "cancelled",
+    "RunReopened": "running",
+}
+_CLOSING: Final = frozenset({"RunCompleted", "RunFailed", "RunCancelled"})
+
+
+def _apply(row: dict[str, Any] | None, event: Recorded) -> dict[str, Any] | None:
+    data: Mapping[str, Any] = event.data if isinstance(event.data, Mapping) else {}
+    if event.type == "RunStarted" and "definition" in data:
+        row = {
+            "workflow": data["workflow"],
+            "version": data["version"],
+            "definition": data["definition"][:12],
+            "started_ms": event.time_ms,
+            "actor": event.actor,
+        }
+        for name in ("labels", "parent"):
+            if data.get(name):
+                row[name] = data[name]
+    if row is None:  # its beginning is archived, or not ours
+        return None
+    row = {**row, "status": _STATUS[event.type], "events": event.version, "changed_ms": event.time_ms}
+    if event.type in _CLOSING:
+        row |= {"ended_ms": event.time_ms, **_failure(row, event)}
+    elif event.type == "RunReopened":
+        row["reopened"] = row.get("reopened", 0) + 1
+        for name in ("ended_ms", "error", "step", "fingerprint"):
+            row.pop(name, None)
+    return row
+
+
+def _failure(row: Mapping[str, Any], event: Recorded) -> dict[str, Json]:
+    if event.type != "RunFailed":
+        return {}
+    error, step = event.data.get("error") or {}, event.data.get("step")
+    short = {"type": str(error.get("type") or "unknown"), "message": str(error.get("message") or "")[:200]}
+    return {"error": short, "step": step, "fingerprint": fingerprint(str(row["workflow"]), step, error)}
+
+
+def _index(row: Mapping[str, Any]) -> Index:
+    facets = {f"status={row['status']}", f"workflow={row['workflow']}", f"version={row['version']}"}
+    facets |= {f"label.{name}={value}" for name, value in (row.get("labels") or {}).items()}
+    if "parent" in row:
+        facets.add(f"parent={row['parent'].get('run')}")
+    if "fingerprint" in row:
+        facets |= {f"fingerprint={row['fingerprint']}", f"error={row['error']['type']}"}
+    if row.get("reopened"):
+        facets.add("reopened=yes")
+    if "ended_ms" in row:
+        hour, length = row["ended_ms"] // HOUR_MS, _length(row["ended_ms"] - row["started_ms"])
+        facets |= {f"ended.{name}={hour // size}" for size, name in _HOURS}
+        facets |= {f"took.{name}={length // size}" for size, name in _LENGTHS}
+    return Index(row["started_ms"], frozenset(facets))
+
+
+def _tally(_before: Mapping[str, Any] | None, event: Recorded, after: Mapping[str, Any] | None) -> Tally:
+    """Count failures by fingerprint, with what the first and the last of them said."""
+    if event.type != "RunFailed" or after is None:
+        return NOTHING
+    name = after["fingerprint"]
+    seen = {"run": event.stream, "at_ms": event.time_ms}
+    what = {"workflow": after["workflow"], "step": after["step"], **after["error"]}
+    return Tally({f"{name}/count": 1}, {f"{name}/last": seen | what}, {f"{name}/first": seen})
+
+
+RUNS: Final = Projection("runs", _apply, types=frozenset(_STATUS), index=_index, tally=_tally)
+
+
+def _length(took_ms: int) -> int:
+    """Give the class of a duration; each is a fifth longer than the one before."""
+    return int(4 * math.log2(max(0, took_ms) + 1))
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """Which runs: every field narrows; several values of one mean any of them. Times in ms, from on and below to."""
+
+    status: tuple[str, ...] = ()
+    workflow: tuple[str, ...] = ()
+    version: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    fingerprint: tuple[str, ...] = ()
+    error: tuple[str, ...] = ()
+    parent: tuple[str, ...] = ()
+    reopened: bool = False
+    started_from: int | None = None
+    started_to: int | None = None
+    ended_from: int | None = None
+    ended_to: int | None = None
+    took_from: int | None = None
+    took_to: int | None = None
+
+    def query(self, *, limit: int = 50, after: str = "") -> Query:
+        """Give the search of the view of runs."""
+        groups = [
+            tuple(f"{name}={value}" for value in getattr(self, name))
+            for name in ("status", "workflow", "version", "fingerprint", "error", "parent")
+        ]
+        groups += [(f"label.{name}={value}",) for name, value in self.labels.items()]
+        groups += [("reopened=yes",)] if self.reopened else []
+        groups += [_ended(self.ended_from, self.ended_to), _took(self.took_from, self.took_to)]
+        return Query(
+            tuple(group for group in groups if group),
+            since=self.started_from,
+            until=self.started_to,
+            where=self._where(),
+            limit=limit,
+            after=after,
+        )
+
+    def _where(self) -> Callable[[Mapping[str, Any]], bool] | None:
+        if self.ended_from is self.ended_to is self.took_from is self.took_to is None:
+            return None
+        return self.fits
+
+    def fits(self, row: Mapping[str, Any]) -> bool:
+        """Tell whether a row has ended, and lasted, as is asked."""
+        ended = row.get("ended_ms")
+        if ended is None:
+            return self.ended_from is self.ended_to is self.took_from is self.took_to is None
+        took = ended - row["started_ms"]
+        return _within(ended, self.ended_from, self.ended_to) and _within(took, self.took_from, self.took_to)
+
+    def matches(self, row: Mapping[str, Any]) -> bool:
+        """Tell whether a row fits, by looking at the row alone."""
+        facets, query = _index(row).facets, self.query()
+        starts = _within(row["started_ms"], self.started_from, self.started_to)
+        groups = (group for group in query.facets if not group[0].startswith(("ended.", "took.")))
+        return starts and self.fits(row) and all(facets & set(group) for group in groups)
+
+
+def _within(value: int, low: int | None, high: int | None) -> bool:
+    return (low is None or value >= low) and (high is None or value < high)
+
+
+def _ended(low: int | None, high: int | None) -> tuple[str, ...]:
+    """Cover a range of times with blocks of hours."""
+    if low is None or high is None:  # there is no end to cover, or no beginning
+        return ()
+    return _cover("ended", low // HOUR_MS, (high - 1) // HOUR_MS + 1, _HOURS)
+
+
+def _took(low: int | None, high: int | None) -> tuple[str, ...]:
+    """Cover a range of durations with blocks of classes."""
+    if low is None and high is None:
+        return ()
+    return _cover("took", _length(low or 0), _LONGEST if high is None else _length(high) + 1, _LENGTHS)
+
+
+def _cover(facet: str, first: int, end: int, levels: tuple[tuple[int, str], ...]) -> tuple[str, ...]:
+    """Cover a range with blocks, large ones where they fit; one that takes too many is left to the documents."""
+    found: list[str] = []
+    while first < end and len(found) < _MOST_BLOCKS:
+        size, name = next((s, n) for s, n in levels if s == 1 or (first % s == 0 and first + s <= end))
+        found.append(f"{facet}.{name}={first // size}")
+        first += size
+    return tuple(found) if first >= end else ()

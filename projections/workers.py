@@ -1,0 +1,44 @@
+"""The view of workers: what each process has begun, ended and lost."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from eventstore.event import Recorded
+from projections.projection import Projection
+
+_COUNTS: Final = {
+    "StepStarted": "started",
+    "StepCompleted": "completed",
+    "StepFailed": "failed",
+    "StepTimedOut": "failed",
+    "StepLeaseLost": "lost",
+    "StepOutcomeIgnored": "ignored",
+}
+
+
+_PROCESS: Final = re.compile(r"(?!relay:)(.+:\d+:[0-9a-z]{5})(?:/\d+)?")
+"""The id of a process, with the number of one of its drains."""
+
+
+def _key(event: Recorded) -> str | None:
+    match = _PROCESS.fullmatch(str(event.data.get("worker") or event.actor))
+    return match[1] if match else None
+
+
+def _apply(worker: dict[str, Any] | None, event: Recorded) -> dict[str, Any]:
+    known = worker or {"first_ms": event.time_ms}
+    name = _COUNTS[event.type]
+    return {**known, name: known.get(name, 0) + 1, "last_ms": event.time_ms}
+
+
+WORKERS: Final = Projection("workers", _apply, key=_key, types=frozenset(_COUNTS))
+
+
+def merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Put together what two partitions know of a worker."""
+    both = {name: one.get(name, 0) + other.get(name, 0) for name in {*one, *other} - {"first_ms", "last_ms"}}
+    first, last = min(one["first_ms"], other["first_ms"]), max(one["last_ms"], other["last_ms"])
+    return {**both, "first_ms": first, "last_ms": last}
