@@ -9,6 +9,8 @@ import click
 from pydantic import ValidationError
 
 from cli.commands.inspect import doctor, runs
+from cli.commands.listing import components, steps, workers
+from cli.commands.projections import projections
 from cli.commands.run import run, validate
 from cli.commands.schedules import schedules
 from cli.commands.work import dev, worker
@@ -21,6 +23,7 @@ from openagents_json.engine import ConcurrencyLimitReached, DocumentUnreadable
 from openagents_json.workflow.commands import Rejected
 from openagents_json.workflow.errors import WorkflowError
 from openagents_json.workflow.events import UnknownEvent
+from projections.errors import ProjectionError
 
 EXPECTED = (
     EventStoreError,
@@ -28,6 +31,7 @@ EXPECTED = (
     BrokenHistory,
     RunNotFound,
     ComponentError,
+    ProjectionError,
     ConcurrencyLimitReached,
     DocumentUnreadable,
     Rejected,
@@ -55,7 +59,20 @@ def completion(shell: str) -> None:
     click.echo(kind(cli, {}, "openagents", "_OPENAGENTS_COMPLETE").source())
 
 
-for command in (run, validate, dev, worker, runs, workflows, schedules, doctor):
+for command in (
+    run,
+    validate,
+    dev,
+    worker,
+    runs,
+    workflows,
+    schedules,
+    steps,
+    components,
+    workers,
+    projections,
+    doctor,
+):
     cli.add_command(command)
 
 

@@ -12,6 +12,7 @@ import click
 from openagents_json.components.loader import load
 from openagents_json.components.registry import Registry
 from openagents_json.engine import Engine, Limits, Settings, from_environment
+from openagents_json.engine.projecting import in_modules
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -24,12 +25,16 @@ class Target:
     components: tuple[str, ...]
     as_json: bool
 
-    def engine(self, *, workers: int = 0) -> Engine:
-        """Open the engine: on the server of `--url`, or on the embedded one in the data directory."""
+    def engine(self, *, workers: int = 0, projections: bool = False) -> Engine:
+        """Open the engine: on the server of `--url`, or on the embedded one in the data directory.
+
+        With `projections`, those in the modules of `--components` are known to it.
+        """
         settings = self.settings
         wanted = self.components or workers
         limits = Limits(payload=settings.payload_limit)
         registry = load(self.components, working_directory=Path.cwd()) if wanted else Registry()
+        own = in_modules(self.components) if wanted or projections else []
         if settings.url:
             return Engine.connect(
                 settings.url,
@@ -41,6 +46,7 @@ class Target:
                 lease_ms=settings.lease_ms,
                 actor="cli",
                 limits=limits,
+                projections=own,
             )
         return Engine.embedded(
             settings.data,
@@ -50,6 +56,7 @@ class Target:
             lease_ms=settings.lease_ms,
             actor="cli",
             limits=limits,
+            projections=own,
         )
 
 

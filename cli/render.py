@@ -12,7 +12,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from openagents_json.engine import HistoryEvent, RunInfo
+from openagents_json.engine import HistoryEvent
+
+WHOLE = frozenset({"run", "last run", "fingerprint", "status"})
+"""Columns that are never cut: people copy from them."""
 
 COLOURS = {"completed": "green", "failed": "red", "cancelled": "yellow", "running": "cyan", "paused": "magenta"}
 
@@ -50,18 +53,12 @@ def status(text: str) -> str:
 
 def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> Table:
     """Give a table of texts."""
-    made = Table(*header)
+    made = Table()
+    for name in header:
+        made.add_column(name, no_wrap=name in WHOLE)
     for row in rows:
         made.add_row(*row)
     return made
-
-
-def runs_table(runs: Iterable[RunInfo]) -> Table:
-    """Give a table of runs."""
-    table = Table("run", "workflow", "status", "events", "started (UTC)")
-    for run in runs:
-        table.add_row(run.id, run.workflow, status(run.status), str(run.version), when(run.started_ms))
-    return table
 
 
 def history_table(events: Iterable[HistoryEvent]) -> Table:

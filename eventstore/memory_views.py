@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from eventstore import codec
 from eventstore.event import Json
-from eventstore.views import CHUNK, Batch, Loaded, Row
+from eventstore.views import CHUNK, Batch, Loaded, Row, facet_name
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ class MemoryViewStore:
         for ordinal in batch.gone:
             view.ids.pop(ordinal, None)
         for (facet, ordinal), present in batch.members.items():
-            place, bit = (facet, ordinal // CHUNK), 1 << (CHUNK - 1 - ordinal % CHUNK)
+            place, bit = (facet_name(facet), ordinal // CHUNK), 1 << (CHUNK - 1 - ordinal % CHUNK)
             bits = view.facets.get(place, 0)
             view.facets[place] = bits | bit if present else bits & ~bit
         view.next_ordinal, view.top_order, view.checkpoint = batch.next_ordinal, batch.top_order, batch.to
@@ -74,7 +74,10 @@ class MemoryViewStore:
 
     def facets(self, view: str, wanted: Sequence[tuple[int, int, Sequence[str]]]) -> list[list[int]]:
         """Read sets of an index."""
-        return [[self._view(view, p).facets.get((facet, chunk), 0) for facet in facets] for p, chunk, facets in wanted]
+        return [
+            [self._view(view, p).facets.get((facet_name(facet), chunk), 0) for facet in facets]
+            for p, chunk, facets in wanted
+        ]
 
     def rows(self, view: str, wanted: Sequence[tuple[int, Sequence[int]]]) -> list[list[Row]]:
         """Read documents by ordinal."""
@@ -107,6 +110,11 @@ class MemoryViewStore:
     def tally(self, view: str, partitions: Sequence[int]) -> list[dict[str, Json]]:
         """Read the counts and values of partitions."""
         return [dict(self._view(view, partition).tally) for partition in partitions]
+
+    def index_names(self, view: str) -> set[tuple[int, str, int]]:
+        """Give every set of an index."""
+        mine = [(place[1], found) for place, found in self._views.items() if place[0] == view]
+        return {(p, facet, chunk) for p, found in mine for (facet, chunk), bits in found.facets.items() if bits}
 
     def trouble(self, view: str, partition: int, what: Json) -> None:
         """Note why a view stands still in a partition."""

@@ -212,21 +212,6 @@ class RunStore:
                 raise BlobMissing(partition, sha)
         return replies
 
-    def recent(self, at_most: int, *, before: tuple[int, str] | None = None) -> list[tuple[int, str]]:
-        """List (start time in ms, run) by falling time and id, from behind `before`."""
-        names = [self.keys.view(p, "runs") for p in range(self.keys.partitions)]
-        top = b"+inf" if before is None else f"({before[0]}".encode()
-        tail = (b"-inf", b"BYSCORE", b"REV", b"LIMIT", 0, at_most, b"WITHSCORES")
-        calls = [PlainCall((b"ZRANGE", name, top, *tail)) for name in names]
-        if before is not None:  # the rest of the same millisecond
-            calls += [PlainCall((b"ZRANGE", n, before[0], before[0], b"BYSCORE", b"WITHSCORES")) for n in names]
-        found: list[tuple[int, str]] = []
-        for reply in self.call(calls):
-            flat = [x for item in reply for x in item] if reply and isinstance(reply[0], list) else reply
-            found += [(int(float(flat[i + 1])), flat[i].decode()) for i in range(0, len(flat), 2)]
-        found = sorted((x for x in found if before is None or x < before), reverse=True)
-        return found[:at_most]
-
     def scan(self, pattern: bytes) -> list[bytes]:
         """Find keys; walks the whole keyspace, so for diagnosis only."""
         return retrying(lambda: list(self._connection.client.scan_iter(match=pattern, count=1000)))

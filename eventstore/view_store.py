@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
+import struct
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -11,9 +10,8 @@ from eventstore import codec
 from eventstore.event import Json
 from eventstore.run_store import RunStore
 from eventstore.scripts import Call, PlainCall, Script, ScriptCall, load_text
-from eventstore.views import CHUNK, Batch, Loaded, Row
+from eventstore.views import CHUNK, Batch, Loaded, Row, facet_name
 
-_PLAIN: Final = re.compile(r"[\x21-\x7e]{1,64}")
 _PAGE: Final = 1000
 
 
@@ -22,9 +20,8 @@ class RedisViewStore:
 
     def __init__(self, store: RunStore) -> None:
         self._store, self._keys = store, store.keys
-        self._project, self._facets = _script("project"), _script("view_facets")
-        self._rows, self._seek = _script("view_rows"), _script("view_seek")
-        self._switch = _script("view_switch")
+        self._project, self._rows = _script("project"), _script("view_rows")
+        self._seek, self._switch = _script("view_seek"), _script("view_switch")
         self._generations = f"{store.keys.prefix}:views".encode()
 
     def checkpoints(self, views: Sequence[str], partitions: Sequence[int]) -> list[tuple[int, list[int]]]:
@@ -64,10 +61,12 @@ class RedisViewStore:
     def facets(self, view: str, wanted: Sequence[tuple[int, int, Sequence[str]]]) -> list[list[int]]:
         """Read sets of an index as integers."""
         calls = [
-            ScriptCall(self._facets, [self._keys.meta(p)], [view, chunk, *(facet_name(f) for f in facets)])
+            PlainCall((b"MGET", *(self._name(view, p, f"f:{facet_name(facet)}:{chunk}") for facet in facets)))
             for p, chunk, facets in wanted
+            if facets
         ]
-        return [[_bits(x) for x in reply] for reply in (self._store.call(calls) if calls else [])]
+        replies = iter(self._store.call(calls) if calls else [])
+        return [[_bits(x) for x in next(replies)] if facets else [] for _, _, facets in wanted]
 
     def rows(self, view: str, wanted: Sequence[tuple[int, Sequence[int]]]) -> list[list[Row]]:
         """Read documents by ordinal."""
@@ -113,6 +112,15 @@ class RedisViewStore:
             out.append({_text(name): codec.decode(raw) for name, raw in pairs})
         return out
 
+    def index_names(self, view: str) -> set[tuple[int, str, int]]:
+        """Give every set of an index."""
+        found = set()
+        for name in self._store.scan(f"{self._keys.prefix}:{{*}}:view:{view}:f:*".encode()):
+            place, _, rest = _text(name).partition(f"}}:view:{view}:f:")
+            facet, _, chunk = rest.rpartition(":")
+            found.add((int(place.rpartition("{")[2]), facet, int(chunk)))
+        return found
+
     def trouble(self, view: str, partition: int, what: Json) -> None:
         """Note why a view stands still in a partition; None when it goes on."""
         name = self._name(view, partition, "trouble")
@@ -154,13 +162,6 @@ class RedisViewStore:
         return self._keys.view(partition, f"{view}:{part}")
 
 
-def facet_name(facet: str) -> str:
-    """Give a facet as it stands in a key: as it is, or its hash when it is long or not plain."""
-    if _PLAIN.fullmatch(facet):
-        return facet
-    return "#" + hashlib.sha256(_bytes(facet)).hexdigest()[:40]
-
-
 def _script(name: str) -> Script:
     return Script(name, load_text(f"{name}.lua"))
 
@@ -178,14 +179,19 @@ def _row(key: str, raw: bytes) -> Row:
     return Row(key, document, ordinal, order)
 
 
-def _bits(found: Any) -> int:
-    """Give a set as an integer; in a string of bits, the first ordinal is the highest bit of the first byte."""
-    if isinstance(found, bytes):
-        return int.from_bytes(found.ljust(CHUNK // 8, b"\0"), "big")
-    bits = bytearray(CHUNK // 8)
-    for i in found:
-        bits[i >> 3] |= 0x80 >> (i & 7)
-    return int.from_bytes(bits, "big")
+def _bits(raw: bytes | None) -> int:
+    """Give a stored set as an integer; in a string of bits, the first ordinal is the highest bit of the first byte."""
+    if not raw:
+        return 0
+    if raw[:1] == b"b":
+        return int.from_bytes(raw[1:].ljust(CHUNK // 8, b"\0"), "big")
+    ordinals: tuple[int, ...] = struct.unpack(f">{len(raw) // 2}H", raw[1:])
+    first, last = min(ordinals) >> 3, max(ordinals) >> 3
+    bits = bytearray(last - first + 1)
+    for i in ordinals:
+        bits[(i >> 3) - first] |= 0x80 >> (i & 7)
+    shift: int = 8 * (CHUNK // 8 - 1 - last)
+    return int.from_bytes(bits, "big") << shift
 
 
 def _arguments(view: str, batch: Batch) -> list[Any]:

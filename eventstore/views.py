@@ -5,6 +5,8 @@ All of a view is kept for each partition by itself, beside the checkpoint that s
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -13,6 +15,8 @@ from eventstore.event import Json
 
 CHUNK: Final = 65536
 """How many ordinals share a set of an index."""
+
+_PLAIN: Final = re.compile(r"[\x21-\x39\x3b-\x7e]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,13 @@ class Loaded:
     rows: Mapping[str, Row]
 
 
+def facet_name(facet: str) -> str:
+    """Give a facet as it is stored: as it is, or its hash when it is long or not plain."""
+    if _PLAIN.fullmatch(facet):
+        return facet
+    return "#" + hashlib.sha256(facet.encode("utf-8", "surrogatepass")).hexdigest()[:40]
+
+
 class ViewStore(Protocol):
     """Keeps views; each call is one round trip unless it says otherwise."""
 
@@ -105,6 +116,10 @@ class ViewStore(Protocol):
 
     def tally(self, view: str, partitions: Sequence[int]) -> list[dict[str, Json]]:
         """Read the counts and values of partitions."""
+        ...
+
+    def index_names(self, view: str) -> set[tuple[int, str, int]]:
+        """Give (partition, facet as it is stored, chunk) of every set of an index; walks the whole keyspace."""
         ...
 
     def trouble(self, view: str, partition: int, what: Json) -> None:

@@ -40,9 +40,14 @@ class Worker:
     """The parts of one process; `start` begins the background, `drain` works on the calling thread."""
 
     def __init__(
-        self, runtime: Runtime, execution: Execution, relay: Relay, members: Service, components: Components
+        self,
+        runtime: Runtime,
+        execution: Execution,
+        relay: Relay,
+        services: Sequence[Service],
+        components: Components,
     ) -> None:
-        self.runtime, self._execution, self._relay, self._members = runtime, execution, relay, members
+        self.runtime, self._execution, self._relay, self._services = runtime, execution, relay, services
         self._components = components
         self.stopping = threading.Event()
         self._numbers = itertools.count(1)
@@ -62,7 +67,8 @@ class Worker:
         self.runtime.keeper.when_overdue(Overdue(self._silent, self._stuck))
         self.runtime.keeper.start()
         if relay:
-            self._members.start()
+            for service in self._services:
+                service.start()
             self._relay.start()
         self._background = relay
         for queue in self.runtime.settings.queues if lanes else ():
@@ -171,7 +177,8 @@ class Worker:
         self._leave()
         if self._background:
             self._relay.stop()
-            self._members.stop()
+            for service in reversed(self._services):
+                service.stop()
         self.runtime.watchdog.stop()
         self.runtime.keeper.stop()
         self._components.close()

@@ -68,7 +68,7 @@ class Runner:
         batch: int = 1000,
     ) -> None:
         self.projections = {projection.name: projection for projection in projections}
-        self.partitions, self._log, self._store, self._batch = partitions, log, store, batch
+        self.partitions, self.log, self._store, self._batch = partitions, log, store, batch
         self._steady_ms = steady_ms
         self._stopped: dict[tuple[str, int], float] = {}
 
@@ -94,26 +94,36 @@ class Runner:
                 tasks += self._tasks(partition, behind)
         return self._carry_out(tasks)
 
-    def catch_up(self, partitions: Sequence[int], targets: Sequence[Target] | None = None) -> None:
-        """Fold until everything that was in the log at the beginning is in the views, but for those that raise."""
+    def catch_up(
+        self, partitions: Sequence[int], targets: Sequence[Target] | None = None, *, within_ms: float | None = None
+    ) -> int:
+        """Fold until what was in the log at the beginning is in the views, but for those that raise.
+
+        With `within_ms`, no longer than that; gives how many events are left.
+        """
         chosen = self.targets() if targets is None else targets
-        heads = [head for head, _ in self._store.checkpoints([t.view for t in chosen], partitions)]
-        left = list(zip(partitions, heads, strict=True))
-        while left:
-            self.advance([p for p, _ in left], chosen)
-            found = self._store.checkpoints([t.view for t in chosen], [p for p, _ in left])
-            left = [
-                (p, head)
-                for (p, head), (_, at) in zip(left, found, strict=True)
-                if any(self._may(t, p, x, head) for t, x in zip(chosen, at, strict=True))
-            ]
+        views, ends = [target.view for target in chosen], None if within_ms is None else self._steady_ms() + within_ms
+        places = self._store.checkpoints(views, partitions)
+        goals = {p: head for p, (head, at) in zip(partitions, places, strict=True) if min(at, default=head) < head}
+        while goals:
+            self.advance(list(goals), chosen)
+            found = zip(list(goals), self._store.checkpoints(views, list(goals)), strict=True)
+            left = {p: self._left(chosen, p, goals[p], at) for p, (_, at) in found}
+            if ends is not None and self._steady_ms() > ends:
+                return sum(left.values())
+            goals = {p: goals[p] for p, count in left.items() if count}
+        return 0
+
+    def _left(self, targets: Sequence[Target], partition: int, goal: int, checkpoints: Sequence[int]) -> int:
+        behind = [goal - at for t, at in zip(targets, checkpoints, strict=True) if self._may(t, partition, at, goal)]
+        return max(behind, default=0)
 
     def _may(self, target: Target, partition: int, checkpoint: int, head: int) -> bool:
         return checkpoint < head and self._steady_ms() >= self._stopped.get((target.view, partition), 0.0)
 
     def _tasks(self, partition: int, behind: Sequence[tuple[Target, int]]) -> list[_Task]:
         first = min(at for _, at in behind)
-        events = self._log.read_all(after={partition: first}, limit=self._batch, partition=partition)
+        events = self.log.read_all(after={partition: first}, limit=self._batch, partition=partition)
         if not events:
             return []
         to = events[-1].position.n

@@ -46,6 +46,11 @@ class Found:
         """Give what the documents of all partitions are sorted by, falling."""
         return (self.order, self.partition, self.ordinal)
 
+    @property
+    def cursor(self) -> str:
+        """Give what continues behind this document."""
+        return base64.urlsafe_b64encode(json.dumps(self.place).encode()).decode().rstrip("=")
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -73,7 +78,7 @@ def search(store: ViewStore, view: str, partitions: int, query: Query) -> Page:
             _fill(store, view, query, [newest], wanted * 4)
         if newest.buffer:
             heapq.heappush(heap, (_falling(newest), newest))
-    return Page(tuple(out), _cursor(out[-1].place) if heap and out else "")
+    return Page(tuple(out), out[-1].cursor if heap and out else "")
 
 
 def _falling(scan: _Scan) -> tuple[int, ...]:
@@ -195,10 +200,6 @@ def _descend(store: ViewStore, view: str, query: Query, scans: Sequence[_Scan]) 
 
 def _fits(query: Query, row: Row) -> bool:
     return query.where is None or query.where(row.document)
-
-
-def _cursor(place: tuple[int, int, int]) -> str:
-    return base64.urlsafe_b64encode(json.dumps(place).encode()).decode().rstrip("=")
 
 
 def _parse(cursor: str) -> tuple[int, int, int]:

@@ -6,9 +6,10 @@ import json
 
 import click
 
+from cli.commands.listing import failures, list_runs
 from cli.commands.run import parse_inputs, parse_payload, progress
 from cli.options import Target, target_options
-from cli.render import console, history_table, print_json, print_line, runs_table, show
+from cli.render import console, history_table, print_json, print_line, show
 from openagents_json.engine.diagnosis import diagnose
 
 
@@ -17,17 +18,8 @@ def runs() -> None:
     """List, show, follow and steer runs."""
 
 
-@runs.command("list")
-@click.option("--status", help="Only runs of this status.")
-@click.option("--workflow", help="Only runs of this workflow.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
-@target_options
-def list_runs(target: Target, status: str | None, workflow: str | None, limit: int) -> None:
-    """List runs, newest first."""
-    with target.engine() as engine:
-        found = engine.runs(limit=limit, status=status, workflow=workflow)
-    fields = ("id", "workflow", "status", "version", "started_ms")
-    show([{name: getattr(r, name) for name in fields} for r in found], runs_table(found), as_json=target.as_json)
+runs.add_command(list_runs)
+runs.add_command(failures)
 
 
 @runs.command("show")

@@ -202,8 +202,6 @@ if not facts_only then
   end
 end
 
-if o.mode == 'new' then redis.call('ZADD', B .. 'view:runs', int(NOW), RUN) end
-
 -- 4. One log entry and the head.
 if v > v0 then
   redis.call('XADD', KEYS[2], int(n) .. '-' .. int(NOW), 'r', RUN, 'f', int(v0 + 1), 'l', int(v))

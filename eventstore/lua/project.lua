@@ -6,7 +6,7 @@
 --   V ids:<o/128> hash   ordinal -> key
 --   V next        hash   o: the next ordinal, m: the highest order so far
 --   V trouble     string why the view stands still, while it does
---   V f:<facet>:<c>      the ordinals c*65536.. with a facet: a set of up to 512 small integers, then a string of bits
+--   V f:<facet>:<c>      string the ordinals c*65536.. with a facet: 's' and up to 256 numbers of two bytes, or 'b' and bits
 -- ARGV 1 view 2 checkpoint it was made from 3 checkpoint after it 4 next ordinal 5 highest order, then sections, each
 --   with its length first: documents (key, value), keys to remove, counts (name, delta), values (name, JSON), first
 --   values (name, JSON), ids (ordinal, key), ids to remove (ordinal), members (facet, ordinal, 1|0)
@@ -14,7 +14,7 @@
 local B = string.sub(KEYS[1], 1, -5)
 local V = B .. 'view:' .. ARGV[1] .. ':'
 local CONSUMER = 'view:' .. ARGV[1]
-local SMALL, CHUNK = 512, 65536
+local SMALL, CHUNK = 256, 65536
 local function int(x) return string.format('%.0f', x) end
 
 -- 1. Guards.
@@ -32,22 +32,32 @@ local function section(width, each)
   for i = first, place - 1, width do each(i) end
 end
 local function add(key, ordinal)
-  if redis.call('TYPE', key).ok == 'string' then
-    redis.call('SETBIT', key, ordinal, 1)
+  local kind = redis.call('GETRANGE', key, 0, 0)
+  if kind == 's' and redis.call('STRLEN', key) > 2 * SMALL then
+    local sparse = redis.call('GET', key)
+    redis.call('SET', key, 'b')
+    for i = 2, #sparse, 2 do redis.call('SETBIT', key, 8 + struct.unpack('>H', sparse, i), 1) end
+    kind = 'b'
+  end
+  if kind == 'b' then
+    redis.call('SETBIT', key, 8 + ordinal, 1)
+  elseif kind == 's' then
+    redis.call('APPEND', key, struct.pack('>H', ordinal))
   else
-    redis.call('SADD', key, ordinal)
-    if redis.call('SCARD', key) > SMALL then
-      local members = redis.call('SMEMBERS', key)
-      redis.call('DEL', key)
-      for _, m in ipairs(members) do redis.call('SETBIT', key, m, 1) end
-    end
+    redis.call('SET', key, 's' .. struct.pack('>H', ordinal))
   end
 end
 local function remove(key, ordinal)
-  if redis.call('TYPE', key).ok == 'string' then
-    redis.call('SETBIT', key, ordinal, 0)
-  else
-    redis.call('SREM', key, ordinal)
+  local kind = redis.call('GETRANGE', key, 0, 0)
+  if kind == 'b' then
+    redis.call('SETBIT', key, 8 + ordinal, 0)
+  elseif kind == 's' then
+    local sparse, gone, left = redis.call('GET', key), struct.pack('>H', ordinal), { 's' }
+    for i = 2, #sparse, 2 do
+      local one = string.sub(sparse, i, i + 1)
+      if one ~= gone then left[#left + 1] = one end
+    end
+    if #left > 1 then redis.call('SET', key, table.concat(left)) else redis.call('DEL', key) end
   end
 end
 local function ids(ordinal) return V .. 'ids:' .. int(math.floor(tonumber(ordinal) / 128)) end
@@ -63,7 +73,7 @@ section(1, function(i) redis.call('HDEL', ids(ARGV[i]), ARGV[i]) end)
 section(3, function(i)
   local ordinal = tonumber(ARGV[i + 1])
   local key = V .. 'f:' .. ARGV[i] .. ':' .. int(math.floor(ordinal / CHUNK))
-  if ARGV[i + 2] == '1' then add(key, int(ordinal % CHUNK)) else remove(key, int(ordinal % CHUNK)) end
+  if ARGV[i + 2] == '1' then add(key, ordinal % CHUNK) else remove(key, ordinal % CHUNK) end
 end)
 if ARGV[4] ~= '0' then redis.call('HSET', V .. 'next', 'o', ARGV[4], 'm', ARGV[5]) end
 redis.call('HSET', KEYS[2], CONSUMER, ARGV[3])

@@ -8,7 +8,6 @@
 --   B head:<run>    hash    v version, lc last commit id, st status, can cancel asked, def definition, wf workflow,
 --                           f last fence, s:<step> record of an open step
 --   B ready:<queue> zset    <run>|<step>, score = ms - 60000 * priority: what may be claimed now
---   B view:runs     zset    runs by start time (ms)
 --   B due           zset    ms: l|run|step lease, r|run|step retry, q|run|step schedule-to-start, T|run|step total,
 --                           R|run run limit, k|run cancel grace, w|run a decision is missing,
 --                           t|run|step|n timer, n|run|step only a signal wakes it, c|run|step child run to look after, x|run|child to cancel,

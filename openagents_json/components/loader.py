@@ -30,7 +30,7 @@ def load(paths: Iterable[str], *, announced: bool = True, working_directory: Pat
         for point in entry_points(group=GROUP):
             _add(registry, point.value, point.load)
     for path in paths:
-        _add(registry, path, lambda path=path: _object(path))
+        _add(registry, path, lambda path=path: resolve(path))
     return registry
 
 
@@ -46,7 +46,11 @@ def _add(registry: Registry, path: str, get: Any) -> None:
         raise CannotLoad(path, f"{type(error).__name__}: {error}") from error
 
 
-def _object(path: str) -> Any:
+def resolve(path: str) -> Any:
+    """Give what "package.module", "package.module:object" or "file.py" names, imported once.
+
+    Raises CannotLoad, and whatever the module raises when it is imported.
+    """
     if path.endswith(".py"):
         return _file(Path(path))
     module, _, name = path.partition(":")

@@ -7,9 +7,12 @@ guard()
 from executor.journal import Limits  # noqa: E402 - the guard comes first
 from executor.schedule_times import Schedule  # noqa: E402
 from openagents_json.engine.documents import DocumentUnreadable  # noqa: E402
-from openagents_json.engine.facade import ConcurrencyLimitReached, Engine, WaitTimeout  # noqa: E402
+from openagents_json.engine.errors import ConcurrencyLimitReached, WaitTimeout  # noqa: E402
+from openagents_json.engine.facade import Engine  # noqa: E402
+from openagents_json.engine.reads import RunPage, RunRow  # noqa: E402
 from openagents_json.engine.settings import Settings, from_environment  # noqa: E402
 from openagents_json.engine.views import HistoryEvent, Result, RunInfo, StepInfo  # noqa: E402
+from projections.runs import RunFilter  # noqa: E402
 
 __all__ = [
     "ConcurrencyLimitReached",
@@ -18,7 +21,10 @@ __all__ = [
     "HistoryEvent",
     "Limits",
     "Result",
+    "RunFilter",
     "RunInfo",
+    "RunPage",
+    "RunRow",
     "Schedule",
     "Settings",
     "StepInfo",

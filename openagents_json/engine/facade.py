@@ -26,6 +26,8 @@ from openagents_json.components.registry import Registry
 from openagents_json.engine import opening
 from openagents_json.engine.catalog import StoreCatalog
 from openagents_json.engine.documents import Document, is_reference, load_document
+from openagents_json.engine.errors import ConcurrencyLimitReached, WaitTimeout
+from openagents_json.engine.reads import Reads
 from openagents_json.engine.views import HistoryEvent, Result, RunInfo, history_event, result_of, run_info
 from openagents_json.engine.wiring import Core, build_worker
 from openagents_json.workflow import commands as cmd
@@ -34,24 +36,10 @@ from openagents_json.workflow.parameters import check_inputs
 from openagents_json.workflow.plan import Plan
 from openagents_json.workflow.types import Json
 from openagents_json.workflow.validation import Report, validate
+from projections.projection import Projection
+from projections.runs import RunFilter
 
 CLOSED = frozenset({"completed", "failed", "cancelled"})
-
-
-class WaitTimeout(TimeoutError):
-    """A run did not end within the time that the caller would wait; the run goes on."""
-
-    def __init__(self, run: str, seconds: float, status: str) -> None:
-        self.run, self.seconds, self.status = run, seconds, status
-        super().__init__(f"run {run} is still {status} after {seconds:g} s; it goes on, wait again or cancel it")
-
-
-class ConcurrencyLimitReached(RuntimeError):
-    """A run was not let in, because others of its key are under way and its workflow says to reject it then."""
-
-    def __init__(self, run: str, reason: str) -> None:
-        self.run, self.reason = run, reason
-        super().__init__(f"run {run} is rejected: {reason}")
 
 
 class Engine:
@@ -81,6 +69,7 @@ class Engine:
         actor: str = "program",
         lease_ms: int = 10_000,
         limits: Limits | None = None,
+        projections: Iterable[Projection] = (),
     ) -> Engine:
         """Open the store in a directory, with a server of its own; `workers` threads run the components.
 
@@ -98,6 +87,7 @@ class Engine:
             actor=actor,
             lease_ms=lease_ms,
             limits=limits,
+            projections=projections,
         )
 
     @classmethod
@@ -114,6 +104,7 @@ class Engine:
         actor: str = "program",
         lease_ms: int = 10_000,
         limits: Limits | None = None,
+        projections: Iterable[Projection] = (),
     ) -> Engine:
         """Open a store on a server; with `workers`, threads of this program run the given components too.
 
@@ -131,6 +122,7 @@ class Engine:
             actor=actor,
             lease_ms=lease_ms,
             limits=limits,
+            projections=projections,
         )
 
     # -- runs --------------------------------------------------------------------------------------------
@@ -235,20 +227,12 @@ class Engine:
         return [history_event(item) for item in recorded]
 
     def runs(self, *, limit: int = 50, status: str | None = None, workflow: str | None = None) -> list[RunInfo]:
-        """List runs, newest first."""
-        found: list[RunInfo] = []
-        before: tuple[int, str] | None = None
-        while len(found) < limit:
-            page = self.core.store.recent(200, before=before)
-            if not page:
-                break
-            heads = self.core.store.heads([run for _, run in page])
-            for (started_ms, _), head in zip(page, heads, strict=True):
-                fits = head and status in (None, head.status) and workflow in (None, head.workflow)
-                if head and fits and len(found) < limit:
-                    found.append(RunInfo(head.run, head.workflow, head.status, head.version, started_ms))
-            before = page[-1]
-        return found
+        """List runs, newest first; `views.runs` searches by more."""
+        chosen = RunFilter(status=(status,) if status else (), workflow=(workflow,) if workflow else ())
+        rows = self.views.runs(chosen, limit=limit).items
+        return [
+            RunInfo(r.id, r.workflow, r.status, r.events, r.started_ms, parent=r.parent, labels=r.labels) for r in rows
+        ]
 
     def cancel(self, run: str, reason: str = "", *, force: bool = False, compensate: bool = True) -> None:
         """Ask a run to end; steps under way get a grace period unless forced, then what is done is compensated.
@@ -343,6 +327,11 @@ class Engine:
         if alias is not None:
             self.core.workflows.point(plan.id, alias, plan.version)
         return name
+
+    @property
+    def views(self) -> Reads:
+        """Give the views of the store: runs by any combination, steps, workers, components, failures."""
+        return self.core.reads
 
     @property
     def schedules(self) -> Timetable:

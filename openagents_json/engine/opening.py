@@ -18,6 +18,7 @@ from openagents_json.components.decorators import declared
 from openagents_json.components.loader import load
 from openagents_json.components.registry import Registry
 from openagents_json.engine.wiring import build_core
+from projections.projection import Projection
 
 if TYPE_CHECKING:
     from openagents_json.engine.facade import Engine
@@ -36,6 +37,7 @@ def embedded(
     actor: str,
     lease_ms: int,
     limits: Limits | None,
+    projections: Iterable[Projection],
 ) -> Engine:
     """Open the embedded server of a directory, or adopt the one that runs there, and connect to it."""
     server = EmbeddedServer.open(path, durability=durability)
@@ -52,6 +54,7 @@ def embedded(
             actor=actor,
             lease_ms=lease_ms,
             limits=limits,
+            projections=projections,
             on_close=server.close,
         )
     except BaseException:
@@ -72,6 +75,7 @@ def connect(
     actor: str,
     lease_ms: int,
     limits: Limits | None,
+    projections: Iterable[Projection],
     on_close: Callable[[], None] | None = None,
 ) -> Engine:
     """Connect, look the server over, and put the engine together."""
@@ -82,7 +86,7 @@ def connect(
             connection, prefix, partitions, durability, now_ms=clock.now_ms, default_partitions=DEFAULT_PARTITIONS
         )
         doorbell: Doorbell = CeleryDoorbell(make_app(broker)) if broker else NoDoorbell()
-        core = build_core(connection, keyspace, doorbell=doorbell, clock=clock, limits=limits)
+        core = build_core(connection, keyspace, doorbell=doorbell, clock=clock, limits=limits, projections=projections)
         registry = registry_of(components)
         closers = [connection.close] if on_close is None else [on_close, connection.close]
         engine = cls(core, registry, url=url, actor=actor, on_close=closers)

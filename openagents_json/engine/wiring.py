@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -14,8 +14,10 @@ from eventstore.emissions import Emissions
 from eventstore.gates import Gates
 from eventstore.keys import Keyspace
 from eventstore.preflight import rewrite_after_restart
+from eventstore.redis_store import RedisStreamStore
 from eventstore.run_store import RunStore
 from eventstore.schedule_store import ScheduleStore
+from eventstore.view_store import RedisViewStore
 from executor.children import Children
 from executor.clock import Clock, SystemClock, commit_ids, worker_id
 from executor.definitions import Definitions
@@ -25,7 +27,7 @@ from executor.journal import Limits
 from executor.keeper import Keeper
 from executor.members import Members
 from executor.pace import Pace
-from executor.relay import Across, Relay
+from executor.relay import Across, Relay, owned
 from executor.ringing import Doorbell, NoDoorbell, Ringer
 from executor.runtime import Runtime, WorkSettings
 from executor.schedules import Timetable
@@ -35,7 +37,13 @@ from executor.watchdog import Watchdog
 from executor.worker import Worker
 from executor.workflows import Workflows
 from openagents_json.components.registry import Registry
+from openagents_json.engine.projecting import built_in, together
+from openagents_json.engine.reads import Reads
 from openagents_json.engine.settings import secret
+from projections.projection import Projection
+from projections.reader import Views
+from projections.runner import Runner
+from projections.service import ProjectionService
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +62,8 @@ class Core:
     gatekeeper: Gatekeeper
     timetable: Timetable
     emissions: Emissions
+    projections: list[Projection]
+    reads: Reads
 
 
 def build_core(
@@ -63,8 +73,10 @@ def build_core(
     doorbell: Doorbell | None = None,
     clock: Clock | None = None,
     limits: Limits | None = None,
+    projections: Iterable[Projection] = (),
 ) -> Core:
     """Put together what a client needs."""
+    clock = clock or SystemClock()
     store = RunStore(connection, keyspace)
     definitions = Definitions(store)
     sessions = Sessions(store, definitions)
@@ -72,6 +84,8 @@ def build_core(
     handler = Handler(store, sessions, definitions, ringer, commit_ids(), limits or Limits())
     directory = Directory(store)
     workflows = Workflows(directory, definitions)
+    chosen = together(built_in(definitions), projections)
+    views = Views(_runner(connection, store, chosen, clock), RedisViewStore(store))
     return Core(
         connection=connection,
         store=store,
@@ -80,12 +94,19 @@ def build_core(
         handler=handler,
         ringer=ringer,
         directory=directory,
-        clock=clock or SystemClock(),
+        clock=clock,
         workflows=workflows,
         gatekeeper=Gatekeeper(handler, Gates(store)),
         timetable=Timetable(handler, workflows, ScheduleStore(store)),
         emissions=Emissions(connection, store),
+        projections=chosen,
+        reads=Reads(views, store, directory, clock),
     )
+
+
+def _runner(connection: Connection, store: RunStore, projections: Sequence[Projection], clock: Clock) -> Runner:
+    log = RedisStreamStore(connection, store.keys)
+    return Runner(log, RedisViewStore(store), projections, store.keys.partitions, clock.steady_ms)
 
 
 def build_worker(core: Core, registry: Registry, settings: WorkSettings, *, name: str = "") -> Worker:
@@ -112,9 +133,10 @@ def build_worker(core: Core, registry: Registry, settings: WorkSettings, *, name
         settings=settings,
         on_wait=relay.expect,
     )
-    return Worker(
-        runtime, Execution(registry, keeper, core.clock, secret, core.emissions.emit), relay, members, registry
-    )
+    runner = _runner(core.connection, core.store, core.projections, core.clock)
+    views = ProjectionService(runner, lambda: owned(core.store.keys.partitions, worker, members.alive()))
+    execution = Execution(registry, keeper, core.clock, secret, core.emissions.emit)
+    return Worker(runtime, execution, relay, (members, views), registry)
 
 
 def all_queues(queues: Sequence[str]) -> tuple[str, ...]:

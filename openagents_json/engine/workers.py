@@ -15,6 +15,7 @@ from executor.journal import Limits
 from executor.runtime import WorkSettings
 from executor.worker import Worker
 from openagents_json.components.loader import load
+from openagents_json.engine.projecting import in_modules
 from openagents_json.engine.settings import Settings
 from openagents_json.engine.wiring import build_core, build_worker
 
@@ -32,6 +33,7 @@ def run_worker(
     Raises EventStoreError when the store is not usable, and ComponentError when a component cannot be loaded.
     """
     registry = load(components, working_directory=Path.cwd())
+    own = in_modules(components)
     queues = tuple(sorted({*settings.queues.split(","), *(spec.queue for spec in registry.specs())} - {""}))
     broker = settings.broker or settings.url
     app = make_app(broker, queues)
@@ -43,7 +45,9 @@ def run_worker(
     def make() -> Worker:
         connection, keyspace = _opened(settings, clock)
         limits = Limits(payload=settings.payload_limit)
-        core = build_core(connection, keyspace, doorbell=CeleryDoorbell(app), clock=clock, limits=limits)
+        core = build_core(
+            connection, keyspace, doorbell=CeleryDoorbell(app), clock=clock, limits=limits, projections=own
+        )
         work = WorkSettings(
             queues=queues,
             concurrency=settings.concurrency,

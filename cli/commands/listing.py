@@ -1,0 +1,167 @@
+"""Lists from the views: runs by any combination, and what there is of steps, components, workers and failures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from cli.options import Target, target_options
+from cli.render import print_json, show, status, table, when
+from cli.times import Duration, Time, lasting
+from openagents_json.engine import RunFilter, RunRow
+
+_FILTERS = [
+    click.option("--status", multiple=True, help="Only runs of this status; several mean any of them."),
+    click.option("--workflow", multiple=True, help="Only runs of this workflow."),
+    click.option("--workflow-version", "version", multiple=True, help="Only runs of this version."),
+    click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="Only runs with this label."),
+    click.option("--fingerprint", multiple=True, help="Only runs that failed like this; see `runs failures`."),
+    click.option("--error", multiple=True, help="Only runs that failed with this type of error."),
+    click.option("--parent", multiple=True, help="Only runs that a step of this run started."),
+    click.option("--reopened", is_flag=True, help="Only runs that were opened again."),
+    click.option("--started-after", "started_from", type=Time()),
+    click.option("--started-before", "started_to", type=Time()),
+    click.option("--ended-after", "ended_from", type=Time()),
+    click.option("--ended-before", "ended_to", type=Time()),
+    click.option("--took-over", "took_from", type=Duration()),
+    click.option("--took-under", "took_to", type=Duration()),
+]
+
+
+def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options by which runs are chosen; the command gets them as one `chosen`."""
+
+    def with_filter(**values: Any) -> Any:
+        given = {name: values.pop(name) for name in RunFilter.__dataclass_fields__}
+        given["labels"] = dict(_label(text) for text in given["labels"])
+        return command(chosen=RunFilter(**given), **values)
+
+    with_filter.__name__, with_filter.__doc__ = command.__name__, command.__doc__
+    wrapped: Callable[..., Any] = with_filter
+    for option in reversed([*_FILTERS]):
+        wrapped = option(wrapped)
+    own = getattr(command, "__click_params__", [])
+    wrapped.__click_params__ = [*own, *getattr(wrapped, "__click_params__", [])]  # type: ignore[attr-defined]
+    return wrapped
+
+
+def _label(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise click.BadParameter(f"{text!r} must be NAME=VALUE", param_hint="--label")
+    return name, value
+
+
+@click.command("list")
+@click.option("--as-of", type=Time(), help="As they were at a time.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@click.option("--after", default="", metavar="CURSOR", help="Behind the page that ended with this.")
+@click.option("--count", "only_count", is_flag=True, help="Only how many there are.")
+@target_options
+@filter_options
+def list_runs(target: Target, chosen: RunFilter, as_of: int | None, limit: int, after: str, only_count: bool) -> None:
+    """List runs, newest first. A time is 2026-11-23T08:00 (UTC), or how long ago: 90s, 15m, 2h, 7d."""
+    with target.engine() as engine:
+        if only_count:
+            click.echo(engine.views.count(chosen))
+            return
+        if as_of is None:
+            page = engine.views.runs(chosen, limit=limit, after=after)
+        else:
+            page = engine.views.as_of(as_of, chosen, limit=limit, after=after)
+    if target.as_json:
+        print_json({"runs": page.items, "next": page.next})
+        return
+    show(None, table(_HEADER, (_cells(row) for row in page.items)), as_json=False)
+    if page.next:
+        click.echo(f"there are more: --after {page.next}", err=True)
+
+
+_HEADER = ("run", "workflow", "version", "status", "started (UTC)", "took", "error")
+
+
+def _cells(row: RunRow) -> tuple[str, ...]:
+    error = f"{row.error['type']}: {row.error['message']}" if row.error else ""
+    short = error if len(error) <= 60 else error[:59] + "…"
+    return (row.id, row.workflow, row.version, status(row.status), when(row.started_ms), lasting(row.took_ms), short)
+
+
+@click.command()
+@target_options
+def failures(target: Target) -> None:
+    """List the classes of failures, the latest first: those of a class share workflow, step and message."""
+    with target.engine() as engine:
+        found = engine.views.failures()
+    header = ("fingerprint", "workflow", "step", "error", "ever", "now", "first (UTC)", "last (UTC)", "last run")
+    rows = (
+        (
+            item.fingerprint,
+            item.workflow,
+            item.step or "",
+            f"{item.type}: {item.message}"[:60],
+            str(item.count),
+            str(item.now),
+            when(item.first_ms),
+            when(item.last_ms),
+            item.last_run,
+        )
+        for item in found
+    )
+    show(found, table(header, rows), as_json=target.as_json)
+
+
+@click.command()
+@click.option("--status", "wanted", default="", help="Only steps of this status, such as started, wait or gated.")
+@click.option("--worker", default="", help="Only steps at this worker.")
+@click.option("--limit", type=click.IntRange(1, 100_000), default=200, show_default=True)
+@target_options
+def steps(target: Target, wanted: str, worker: str, limit: int) -> None:
+    """List the steps under way in all runs, those that have been so for longest first."""
+    with target.engine() as engine:
+        found = sorted(engine.views.steps(status=wanted, worker=worker), key=lambda x: x.since_ms)[:limit]
+    rows = ((x.run, x.workflow, x.step, x.status, when(x.since_ms), str(x.attempt or ""), x.worker) for x in found)
+    header = ("run", "workflow", "step", "status", "since (UTC)", "attempt", "worker")
+    show(found, table(header, rows), as_json=target.as_json)
+
+
+@click.command()
+@target_options
+def components(target: Target) -> None:
+    """List the components that have run, with counts of attempts and latencies."""
+    with target.engine() as engine:
+        found = engine.views.components()
+    rows = (
+        (
+            x.component,
+            str(x.completed),
+            str(x.failed),
+            str(x.lost),
+            f"{x.error_rate:.1%}",
+            lasting(x.p50_ms),
+            lasting(x.p95_ms),
+            lasting(x.p99_ms),
+        )
+        for x in found
+    )
+    header = ("component", "completed", "failed", "lost", "error rate", "p50", "p95", "p99")
+    show(found, table(header, rows), as_json=target.as_json)
+
+
+@click.command()
+@target_options
+def workers(target: Target) -> None:
+    """List the worker processes on record, the latest first."""
+    with target.engine() as engine:
+        found = engine.views.workers()
+    names = ("started", "completed", "failed", "lost", "ignored")
+    rows = (
+        (x.worker, "alive" if x.alive else "", *(str(x.counts.get(name, 0)) for name in names), _last(x.last_ms))
+        for x in found
+    )
+    show(found, table(("worker", "", *names, "last (UTC)"), rows), as_json=target.as_json)
+
+
+def _last(time_ms: int) -> str:
+    return when(time_ms) if time_ms else ""

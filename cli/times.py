@@ -1,0 +1,70 @@
+"""Times and durations as people write them."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import click
+
+_UNITS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+
+
+def duration_ms(text: str) -> int | None:
+    """Give a duration such as 90s, 15m, 2h or 7d in ms, None when it is none."""
+    match = _DURATION.fullmatch(text.strip())
+    return int(float(match[1]) * _UNITS[match[2]]) if match else None
+
+
+def time_ms(text: str, now_ms: int) -> int | None:
+    """Give a time, ISO 8601 (UTC unless it says otherwise) or how long ago, in ms since 1970; None when it is none."""
+    ago = duration_ms(text)
+    if ago is not None:
+        return now_ms - ago
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+class Time(click.ParamType):  # type: ignore[type-arg]
+    """A time: 2026-11-23T08:00, or how long ago: 2h."""
+
+    name = "TIME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Give the time in ms since 1970."""
+        found = time_ms(str(value), int(datetime.now(UTC).timestamp() * 1000))  # noqa: TID251 - the edge of the program
+        if found is None:
+            self.fail(f"{value!r} is no time; write 2026-11-23T08:00, or how long ago: 90s, 15m, 2h, 7d", param, ctx)
+        return found
+
+
+class Duration(click.ParamType):  # type: ignore[type-arg]
+    """A duration: 90s, 15m, 2h."""
+
+    name = "DURATION"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Give the duration in ms."""
+        found = duration_ms(str(value))
+        if found is None:
+            self.fail(f"{value!r} is no duration; write 250ms, 90s, 15m, 2h or 7d", param, ctx)
+        return found
+
+
+def lasting(ms: float | None) -> str:
+    """Give a duration in ms as people read it."""
+    if ms is None:
+        return ""
+    if ms < 1000:
+        return f"{ms:.0f} ms"
+    seconds = ms / 1000
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    if seconds < 3600:
+        return f"{seconds / 60:.1f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 86_400 else f"{seconds / 86_400:.1f} d"

@@ -1,0 +1,57 @@
+"""The projections of a store: the built-in ones, and those of the program or of its modules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from executor.definitions import Definitions
+from openagents_json.components.loader import resolve
+from projections.errors import InvalidProjection
+from projections.projection import Projection
+from projections.runs import RUNS
+from projections.steps import steps_projection
+from projections.workers import WORKERS
+
+
+def built_in(definitions: Definitions) -> list[Projection]:
+    """Give the projections that every store has."""
+
+    def component_of(definition: str, step: str) -> str:
+        try:
+            return definitions.plan(definition).of(step).component or ""
+        except KeyError:  # such as what a document does on failure in an older version
+            return ""
+
+    return [RUNS, steps_projection(component_of), WORKERS]
+
+
+def in_modules(paths: Sequence[str]) -> list[Projection]:
+    """Give the projections that component modules hold beside their components.
+
+    Raises CannotLoad.
+    """
+    found: dict[int, Projection] = {}
+    for path in paths:
+        thing = resolve(path)
+        members = (
+            [thing]
+            if isinstance(thing, Projection)
+            else list(vars(thing).values())
+            if hasattr(thing, "__dict__")
+            else []
+        )
+        found.update({id(member): member for member in members if isinstance(member, Projection)})
+    return list(found.values())
+
+
+def together(built: Iterable[Projection], own: Iterable[Projection]) -> list[Projection]:
+    """Put projections together.
+
+    Raises InvalidProjection when two have the same name.
+    """
+    known: dict[str, Projection] = {}
+    for projection in [*built, *own]:
+        if projection.name in known:
+            raise InvalidProjection(f"two projections are called {projection.name!r}; give one of them another name")
+        known[projection.name] = projection
+    return list(known.values())

@@ -1,0 +1,183 @@
+"""Reading views: always what is in the log by now, and from whichever generation is in use."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from eventstore.event import Json
+from eventstore.views import Row, ViewStore
+from projections.errors import ProjectionError, UnknownProjection
+from projections.projection import Projection
+from projections.runner import Runner, Target
+from projections.search import Page, Query, count, search
+from projections.verify import Drift, verify
+
+PATIENCE_MS = 10_000
+"""How long a reader helps a view along that is behind."""
+
+
+class ViewBehind(ProjectionError):
+    """A view is so far behind the log that a reader cannot wait for it."""
+
+    def __init__(self, name: str, events: int) -> None:
+        self.name, self.events = name, events
+        super().__init__(
+            f"the view {name} is {events} events behind the log and is being brought up to date; "
+            "ask again later, or ask for what it knows by now"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How a projection stands: `lag` is in events, `trouble` says by partition why it stands still."""
+
+    name: str
+    version: int
+    generation: int
+    lag: int
+    rebuilding: int | None
+    rebuild_lag: int
+    trouble: dict[int, Json]
+
+
+class Views:
+    """The views of a store, for readers; safe for threads."""
+
+    def __init__(self, runner: Runner, store: ViewStore) -> None:
+        self._runner, self._store = runner, store
+        self._lock = threading.Lock()
+
+    def names(self) -> list[str]:
+        """Give the names of the projections."""
+        return list(self._runner.projections)
+
+    def projection(self, name: str) -> Projection:
+        """Give a projection.
+
+        Raises UnknownProjection.
+        """
+        if name not in self._runner.projections:
+            raise UnknownProjection(name, self._runner.projections)
+        return self._runner.projections[name]
+
+    def current(self, name: str, *, stale: bool = False) -> str:
+        """Give the view in use, after whatever is in the log by now has come into it, unless `stale` will do.
+
+        Raises UnknownProjection and ViewBehind.
+        """
+        projection = self.projection(name)
+        used = self._store.generations().get(projection.id) or self._store.begin_generation(projection.id, 1)
+        view = projection.view(used)
+        if not stale:
+            with self._lock:
+                partitions = range(self._runner.partitions)
+                left = self._runner.catch_up(partitions, [Target(projection, view)], within_ms=PATIENCE_MS)
+            if left:
+                raise ViewBehind(name, left)
+        return view
+
+    def search(self, name: str, query: Query, *, stale: bool = False) -> Page:
+        """Give a page of a view's documents.
+
+        Raises UnknownProjection, ViewBehind and InvalidQuery.
+        """
+        return search(self._store, self.current(name, stale=stale), self._runner.partitions, query)
+
+    def count(self, name: str, query: Query, *, stale: bool = False) -> int:
+        """Count a view's documents.
+
+        Raises UnknownProjection, ViewBehind and InvalidQuery.
+        """
+        return count(self._store, self.current(name, stale=stale), self._runner.partitions, query)
+
+    def get(self, name: str, key: str, *, stale: bool = False) -> list[Json]:
+        """Give the documents under a key, at most one of each partition.
+
+        Raises UnknownProjection and ViewBehind.
+        """
+        view = self.current(name, stale=stale)
+        rows = self._store.get(view, [(p, key) for p in range(self._runner.partitions)])
+        return [row.document for row in rows if row is not None]
+
+    def documents(self, name: str, *, stale: bool = False) -> Iterator[Row]:
+        """Give all documents of a view, those of a partition together.
+
+        Raises UnknownProjection and ViewBehind.
+        """
+        view = self.current(name, stale=stale)
+        for partition in range(self._runner.partitions):
+            yield from self._store.documents(view, partition)
+
+    def tallies(self, name: str, *, stale: bool = False) -> list[dict[str, Json]]:
+        """Give the counts and values of a view, of each partition.
+
+        Raises UnknownProjection and ViewBehind.
+        """
+        return self._store.tally(self.current(name, stale=stale), range(self._runner.partitions))
+
+    def status(self) -> list[Status]:
+        """Tell how all projections stand."""
+        known, everywhere = self._store.generations(), range(self._runner.partitions)
+        out = []
+        for projection in self._runner.projections.values():
+            used, following = known.get(projection.id, 1), known.get(f"{projection.id}/next")
+            views = [projection.view(used), projection.view(following or used)]
+            places = self._store.checkpoints(views, everywhere)
+            troubles = self._store.troubles(views[0], everywhere)
+            status = Status(
+                projection.name,
+                projection.version,
+                used,
+                sum(head - at[0] for head, at in places),
+                following,
+                sum(head - at[1] for head, at in places) if following else 0,
+                {p: what for p, what in zip(everywhere, troubles, strict=True) if what is not None},
+            )
+            out.append(status)
+        return out
+
+    def rebuild(self, name: str) -> int:
+        """Begin to build a view anew beside the one in use, and give its generation; workers go on with it.
+
+        Raises UnknownProjection.
+        """
+        projection = self.projection(name)
+        used = self._store.generations().get(projection.id) or self._store.begin_generation(projection.id, 1)
+        return self._store.begin_generation(f"{projection.id}/next", used + 1)
+
+    def finish_rebuild(self, name: str) -> bool:
+        """Build a begun generation to its end on this thread, and let readers use it; False when there is none.
+
+        Raises UnknownProjection.
+        """
+        projection = self.projection(name)
+        following = self._store.generations().get(f"{projection.id}/next")
+        if following is None:
+            return False
+        target = Target(projection, projection.view(following))
+        with self._lock:
+            while self._store.generations().get(f"{projection.id}/next") == following:
+                self._runner.catch_up(range(self._runner.partitions), [target])
+                if target.view in self._runner.switch():
+                    return True
+                if any(self._store.troubles(target.view, range(self._runner.partitions))):
+                    return False
+        return True
+
+    def verify(self, name: str) -> list[Drift]:
+        """Compare a view with a fold of the whole log; gives what differs.
+
+        Raises UnknownProjection, and ViewBehind when the log moves too fast for it.
+        """
+        projection = self.projection(name)
+        view = self.current(name, stale=True)
+        found: list[Drift] = []
+        with self._lock:
+            for partition in range(self._runner.partitions):
+                drifts = verify(self._runner.log, self._store, projection, view, partition, self._runner)
+                if drifts is None:
+                    raise ViewBehind(name, 1)
+                found += drifts
+        return found

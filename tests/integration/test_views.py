@@ -1,0 +1,402 @@
+"""The views of a store: what they answer, that each event is in them once, and that drift is found."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from eventstore.connection import Connection
+from eventstore.event import Recorded
+from eventstore.keys import Keyspace
+from eventstore.redis_store import RedisStreamStore
+from eventstore.run_store import RunStore
+from eventstore.view_store import RedisViewStore
+from eventstore.views import Batch
+from openagents_json import tool
+from openagents_json.engine import Engine, RunFilter
+from openagents_json.workflow.state import CLOSED_RUN
+from projections import Projection, projection
+from projections.errors import InvalidQuery, UnknownProjection
+from projections.runner import Runner
+from projections.runs import RUNS
+from tests.conftest import Server, wait_for
+from tests.simulation import steps
+
+Open = Callable[..., Engine]
+
+
+@tool("double")
+def double(x: int = 1) -> int:
+    return 2 * x
+
+
+@tool("refuse")
+def refuse(x: int = 1) -> int:
+    raise ValueError(f"order {x} of 'customer {x}' is not for us")
+
+
+SINGLE = steps({"id": "a", "component": "double"}, {"id": "b", "component": "double"}, id="single")
+FAILING = steps({"id": "a", "component": "refuse", "inputs": {"x": "{{input.x}}"}}, id="failing", version="2.0.0")
+WAITING = {"id": "waiting", "steps": [{"id": "w", "wait_for": {"signal": "go"}}]}
+
+
+@pytest.fixture
+def opened(server: Server) -> Iterator[Open]:
+    prefix, engines = server.prefix(), list[Engine]()
+
+    def begin(**options: Any) -> Engine:
+        defaults = {"components": [double, refuse], "workers": 2, "partitions": 4}
+        engines.append(Engine.connect(server.url, prefix=prefix, **{**defaults, **options}))
+        return engines[-1]
+
+    yield begin
+    for engine in engines:
+        engine.close()
+
+
+def test_lists_find_runs_by_any_combination(opened: Open) -> None:
+    engine = opened()
+    good = [engine.start(SINGLE, labels={"tenant": f"t{i % 2}"}) for i in range(6)]
+    bad = [engine.start(FAILING, {"x": i}, labels={"tenant": "t1"}) for i in range(3)]
+    waits = engine.start(WAITING)
+    for run in good + bad:
+        engine.wait(run, timeout=20)
+    views = engine.views
+
+    def found(**chosen: Any) -> set[str]:
+        return {row.id for row in views.runs(RunFilter(**chosen)).items}
+
+    assert found() == {*good, *bad, waits}
+    assert found(status=("completed",), labels={"tenant": "t1"}) == set(good[1::2])
+    assert found(labels={"tenant": "t1"}) == {*good[1::2], *bad}
+    assert found(workflow=("failing", "waiting")) == {*bad, waits}
+    assert found(version=("2.0.0",), error=("ValueError",)) == set(bad)
+    assert found(status=("running",)) == {waits}
+    [row] = views.runs(RunFilter(status=("failed",)), limit=1).items
+    assert row.step == "a"
+    assert row.error is not None
+    assert row.error["type"] == "ValueError"
+    assert found(fingerprint=(str(row.fingerprint),)) == set(bad)
+    assert views.count(RunFilter(status=("failed", "completed"))) == 9
+    times = sorted(r.ended_ms or 0 for r in views.runs(RunFilter(status=("failed",))).items)
+    assert found(ended_from=times[0], ended_to=times[-1] + 1, status=("failed",)) == set(bad)
+    assert found(ended_from=times[-1] + 1, status=("failed",)) == set()
+    assert found(took_from=3_600_000) == set()
+    assert found(took_to=3_600_000) == {*good, *bad}
+    with pytest.raises(InvalidQuery):
+        views.count(RunFilter(took_to=5))
+
+
+def test_pages_follow_each_other_while_runs_are_added(opened: Open) -> None:
+    engine = opened(workers=0)
+    runs = engine.start_many([(WAITING, {})] * 30)
+    seen, after = list[str](), ""
+    while True:
+        page = engine.views.runs(limit=7, after=after)
+        seen += [row.id for row in page.items]
+        engine.start(WAITING)
+        if not page.next:
+            break
+        after = page.next
+    assert sorted(seen) == sorted(runs)
+    with pytest.raises(InvalidQuery, match="does not continue a page"):
+        engine.views.runs(after="nonsense")
+
+
+def test_children_are_found_by_their_parent(opened: Open) -> None:
+    engine = opened()
+    engine.publish(SINGLE)
+    parent = engine.start({"id": "parent", "steps": [{"id": "c", "workflow": "single"}]})
+    engine.wait(parent, timeout=20)
+    [child] = engine.views.runs(RunFilter(parent=(parent,))).items
+    assert (child.workflow, child.status) == ("single", "completed")
+    assert child.parent is not None
+    assert child.parent["step"] == "c"
+
+
+def test_failures_are_grouped_by_what_they_have_in_common(opened: Open) -> None:
+    engine = opened()
+    runs = [engine.start(FAILING, {"x": i}) for i in range(3)]
+    for run in runs:
+        engine.wait(run, timeout=20)
+    [group] = engine.views.failures()
+    assert (group.count, group.now, group.workflow, group.step, group.type) == (3, 3, "failing", "a", "ValueError")
+    assert {group.first_run, group.last_run} <= set(runs)
+    engine.retry(runs[0])
+    engine.wait(runs[0], timeout=20)
+    [group] = engine.views.failures()
+    assert (group.count, group.now) == (4, 3)
+    assert [row.id for row in engine.views.runs(RunFilter(reopened=True)).items] == [runs[0]]
+
+
+def test_steps_under_way_components_and_workers_are_listed(opened: Open) -> None:
+    engine = opened()
+    waits = engine.start(WAITING)
+    engine.run(SINGLE, timeout=20)
+    engine.run(FAILING, {"x": 1}, timeout=20)
+    [step] = engine.views.steps()
+    assert (step.run, step.step, step.status) == (waits, "w", "wait")
+    known = {x.component: x for x in engine.views.components()}
+    assert (known["double"].completed, known["double"].error_rate) == (2, 0.0)
+    assert (known["refuse"].failed, known["refuse"].error_rate) == (1, 1.0)
+    assert known["double"].p99_ms is not None
+    assert 0 < known["double"].p99_ms < 60_000
+    [worker] = engine.views.workers()
+    assert worker.alive
+    assert (worker.counts["started"], worker.counts["completed"], worker.counts["failed"]) == (3, 2, 1)
+    engine.signal(waits, "go")
+    engine.wait(waits, timeout=20)
+    assert list(engine.views.steps()) == []
+
+
+def test_a_list_as_of_a_time_shows_what_was_so_then(opened: Open) -> None:
+    engine = opened()
+    first = engine.start(WAITING)
+    assert engine.views.runs().items[0].status == "running"
+    then = max(event.time_ms for event in engine.history(first))
+    wait_for(lambda: engine.core.clock.now_ms() > then + 2)
+    engine.signal(first, "go")
+    engine.wait(first, timeout=20)
+    second = engine.start(FAILING, {"x": 1})
+    engine.wait(second, timeout=20)
+    now = max(event.time_ms for event in engine.history(second))
+
+    def statuses(time_ms: int, **chosen: Any) -> dict[str, str]:
+        return {row.id: row.status for row in engine.views.as_of(time_ms, RunFilter(**chosen)).items}
+
+    assert statuses(then) == {first: "running"}
+    assert statuses(then, status=("completed",)) == {}
+    assert statuses(now) == {first: "completed", second: "failed"}
+    assert statuses(now, status=("failed",)) == {second: "failed"}
+    assert statuses(then - 60_000) == {}
+
+
+def test_any_history_leaves_the_views_as_a_fold_of_the_log(opened: Open) -> None:
+    engine = opened()
+    runs = [engine.start(SINGLE) for _ in range(5)] + [engine.start(FAILING, {"x": i}) for i in range(5)]
+    runs += [engine.start(WAITING) for _ in range(5)]
+    engine.pause(runs[-1])
+    engine.cancel(runs[-2])
+    for run in runs[:10]:
+        engine.wait(run, timeout=20)
+    for name in ("runs", "steps", "workers"):
+        assert engine.views.verify(name) == []
+    for row in engine.views.runs().items:
+        state = engine.state(row.id)
+        assert (row.status, row.events) == (state.status, state.version) or state.status not in CLOSED_RUN
+
+
+def _raw(engine: Engine) -> tuple[Connection, Keyspace]:
+    return engine.core.connection, engine.core.store.keys
+
+
+def test_drift_is_found_wherever_it_is_and_a_rebuild_mends_it(opened: Open) -> None:
+    engine = opened(partitions=1)
+    for x in range(4):
+        engine.run(FAILING, {"x": x}, timeout=20)
+    assert engine.views.verify("runs") == []
+    connection, keys = _raw(engine)
+    base = keys.view(0, "runs.1.1:").decode()
+    [run, *_] = [row.id for row in engine.views.runs().items]
+    damages = [
+        (b"HDEL", f"{base}docs", run),
+        (b"HSET", f"{base}tally", "made-up/count", 3),
+        (b"DEL", f"{base}f:status=failed:0"),
+        (b"SET", f"{base}f:status=lost:0", b"s\x00\x01"),
+    ]
+    for generation, damage in enumerate(damages, 1):
+        command = [part.replace(".1:", f".{generation}:") if isinstance(part, str) else part for part in damage]
+        connection.command(*command)
+        assert engine.views.verify("runs") != [], damage
+        assert engine.views.views.rebuild("runs") == generation + 1
+        assert engine.views.views.finish_rebuild("runs")
+        assert engine.views.verify("runs") == []
+        assert len(engine.views.runs(RunFilter(status=("failed",))).items) == 4
+
+
+def test_a_rebuild_goes_on_beside_the_view_in_use_and_workers_finish_it(opened: Open) -> None:
+    engine = opened()
+    for x in range(3):
+        engine.run(FAILING, {"x": x}, timeout=20)
+    assert engine.views.views.rebuild("runs") == 2
+    assert engine.views.views.rebuild("runs") == 2
+    while engine.views.views.status()[0].generation == 1:
+        assert len(engine.views.runs(RunFilter(status=("failed",))).items) == 3
+    assert len(engine.views.runs(RunFilter(status=("failed",))).items) == 3
+    assert engine.views.views.status()[0].rebuilding is None
+
+
+def test_users_write_a_projection_as_one_function(opened: Open) -> None:
+    @projection("per-step", types=["StepCompleted"], key=lambda event: str(event.data["step"]))
+    def per_step(document: Any, event: Recorded) -> Any:
+        return {"runs": [*(document or {"runs": []})["runs"], event.stream]}
+
+    engine = opened(projections=[per_step])
+    runs = {engine.run(SINGLE, timeout=20).id for _ in range(3)}
+    found = engine.views.views.get("per-step", "b")
+    assert {run for document in found for run in document["runs"]} == runs
+    assert engine.views.verify("per-step") == []
+    with pytest.raises(UnknownProjection, match="per-step"):
+        engine.views.views.get("other", "x")
+
+
+def test_a_projection_that_raises_stops_alone_and_says_where(opened: Open, caplog: pytest.LogCaptureFixture) -> None:
+    broken = threading.Event()
+    broken.set()
+
+    @projection("picky", types=["RunStarted"])
+    def picky(document: Any, event: Recorded) -> Any:
+        if broken.is_set() and event.data["inputs"].get("x") == 2:
+            raise KeyError("no such thing")
+        return {"x": event.data["inputs"].get("x")}
+
+    clock = [0.0]
+    engine = opened(workers=0, partitions=1)
+    runs = [engine.start(FAILING, {"x": x}) for x in range(4)]
+    connection, keys = _raw(engine)
+    store = RedisViewStore(engine.core.store)
+    runner = Runner(engine.events, store, [RUNS, picky], 1, lambda: clock[0])
+    with caplog.at_level(logging.ERROR):
+        runner.catch_up([0])
+    assert f"of {runs[2]}: KeyError" in caplog.text
+    [(head, [whole, half])] = store.checkpoints(["runs.1.1", "picky.1.1"], [0])
+    assert (whole, half) == (head, engine.events.read(runs[2])[0].position.n - 1)
+    [trouble] = store.troubles("picky.1.1", [0])
+    assert (trouble["run"], trouble["version"], trouble["type"]) == (runs[2], 1, "RunStarted")
+    assert {row.key for row in store.documents("picky.1.1", 0)} == set(runs[:2])
+    broken.clear()
+    runner.catch_up([0])
+    assert store.troubles("picky.1.1", [0]) == [trouble]
+    clock[0] += 20_000
+    runner.catch_up([0])
+    assert store.troubles("picky.1.1", [0]) == [None]
+    assert {row.key for row in store.documents("picky.1.1", 0)} == set(runs)
+    assert connection is engine.core.connection
+    assert keys.partitions == 1
+
+
+def test_a_document_that_is_no_json_stops_its_projection_at_that_event(opened: Open) -> None:
+    odd = Projection("odd", lambda _, event: {"x": {1, 2}} if event.data["inputs"].get("x") == 1 else {"x": 0})
+    engine = opened(workers=0, partitions=1)
+    runs = [engine.start(WAITING, {"x": x}) for x in range(3)]
+    store = RedisViewStore(engine.core.store)
+    begun = Projection("odd", odd.apply, types=frozenset({"RunStarted"}))
+    Runner(engine.events, store, [begun], 1, lambda: 0.0).catch_up([0])
+    [trouble] = store.troubles("odd.1.1", [0])
+    assert trouble["run"] == runs[1]
+    assert [row.key for row in store.documents("odd.1.1", 0)] == [runs[0]]
+
+
+def _count(before: Any, event: Recorded) -> Any:
+    return {"n": (before or {"n": 0})["n"] + 1, "sum": (before or {"sum": 0})["sum"] + event.version}
+
+
+EVERY = Projection("every", _count, key=lambda event: event.type)
+
+
+def test_many_runners_at_once_put_each_event_in_once(server: Server) -> None:
+    keys = Keyspace(server.prefix(), 2)
+    with Engine.connect(server.url, prefix=keys.prefix, partitions=2, components=[double], workers=2) as engine:
+        store = RedisViewStore(engine.core.store)
+        runners = [Runner(engine.events, store, [EVERY], 2, lambda: 0.0, batch=7) for _ in range(4)]
+        done = threading.Event()
+
+        def work(runner: Runner) -> None:
+            while not done.is_set():
+                runner.advance([0, 1])
+
+        threads = [threading.Thread(target=work, args=(runner,)) for runner in runners]
+        for thread in threads:
+            thread.start()
+        for run in engine.start_many([(SINGLE, {})] * 60):
+            engine.wait(run, timeout=30)
+        done.set()
+        for thread in threads:
+            thread.join()
+        runners[0].catch_up([0, 1])
+        counted: dict[str, int] = {}
+        for partition in range(2):
+            for row in store.documents("every.1.1", partition):
+                counted[row.key] = counted.get(row.key, 0) + row.document["n"]
+        wanted: dict[str, int] = {}
+        for event in engine.events.read_all():
+            wanted[event.type] = wanted.get(event.type, 0) + 1
+        assert counted == wanted
+
+
+_PROJECT = """
+import sys
+from eventstore.connection import connect
+from eventstore.keys import Keyspace
+from eventstore.redis_store import RedisStreamStore
+from eventstore.run_store import RunStore
+from eventstore.view_store import RedisViewStore
+from eventstore.views import Batch
+from projections.runner import Runner
+from tests.integration.test_views import EVERY
+url, prefix = sys.argv[1:]
+connection, keys = connect(url), Keyspace(prefix, 2)
+store = RunStore(connection, keys)
+runner = Runner(RedisStreamStore(connection, keys), RedisViewStore(store), [EVERY], 2, lambda: 0.0, batch=3)
+print("ready", flush=True)
+while True:
+    runner.advance([0, 1])
+"""
+
+
+def test_a_process_killed_while_it_projects_leaves_each_event_in_once(server: Server) -> None:
+    keys = Keyspace(server.prefix(), 2)
+    store = RunStore(server.connect(), keys)
+    views, log = RedisViewStore(store), RedisStreamStore(server.connect(), keys)
+    with Engine.connect(server.url, prefix=keys.prefix, partitions=2, components=[double], workers=2) as engine:
+        for run in engine.start_many([(SINGLE, {})] * 150):
+            engine.wait(run, timeout=30)
+    kills = 0
+    while kills < 6:
+        process = subprocess.Popen(
+            [sys.executable, "-c", _PROJECT, server.url, keys.prefix],
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.getcwd()},
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        before = views.checkpoints(["every.1.1"], [0, 1])
+        wait_for(lambda before=before: views.checkpoints(["every.1.1"], [0, 1]) != before or _all_in(views))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        kills += 1
+    runner = Runner(log, views, [EVERY], 2, lambda: 0.0)
+    runner.catch_up([0, 1])
+    counted = sum(row.document["n"] for p in (0, 1) for row in views.documents("every.1.1", p))
+    summed = sum(row.document["sum"] for p in (0, 1) for row in views.documents("every.1.1", p))
+    events = log.read_all()
+    assert (counted, summed) == (len(events), sum(event.version for event in events))
+
+
+def _all_in(views: RedisViewStore) -> bool:
+    return all(head == at for head, [at] in views.checkpoints(["every.1.1"], [0, 1]))
+
+
+def test_a_view_and_its_checkpoint_are_changed_together_or_not_at_all(server: Server) -> None:
+    with Engine.connect(server.url, prefix=server.prefix(), partitions=1, components=[double]) as engine:
+        engine.start_many([(WAITING, {})] * 5)
+        views = RedisViewStore(engine.core.store)
+        runner = Runner(engine.events, views, [EVERY], 1, lambda: 0.0)
+        runner.catch_up([0])
+        connection, keys = _raw(engine)
+        before = {name: connection.command(b"DUMP", name) for name in connection.client.scan_iter(f"{keys.prefix}:*")}
+        [loaded] = views.load([("every.1.1", 0, [])])
+        for batch in (Batch(loaded.checkpoint - 1, loaded.checkpoint), Batch(loaded.checkpoint, loaded.checkpoint + 9)):
+            batch.counts["x"] = 1
+            assert views.save([("every.1.1", 0, batch)]) == [False]
+        after = {name: connection.command(b"DUMP", name) for name in connection.client.scan_iter(f"{keys.prefix}:*")}
+        assert after == before
