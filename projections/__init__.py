@@ -7,10 +7,11 @@ from projections.errors import (
     ProjectionFailed,
     UnknownProjection,
 )
-from projections.projection import Index, Projection, Tally, projection
+from projections.projection import Counted, Index, Projection, projection
 from projections.search import Found, Page, Query
 
 __all__ = [
+    "Counted",
     "Found",
     "Index",
     "InvalidProjection",
@@ -20,7 +21,6 @@ __all__ = [
     "ProjectionError",
     "ProjectionFailed",
     "Query",
-    "Tally",
     "UnknownProjection",
     "projection",
 ]

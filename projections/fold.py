@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from eventstore import codec
@@ -11,43 +11,39 @@ from eventstore.errors import NotJson
 from eventstore.event import Json, Recorded
 from eventstore.views import Batch, Loaded, Row
 from projections.errors import ProjectionFailed
-from projections.projection import NOTHING, Index, Projection
+from projections.projection import EVERY, Counted, Index, Projection
+
+Keyed = tuple[str, Recorded]
+"""An event with the key of the document that it changes."""
 
 
-def wanted_keys(projection: Projection, events: Sequence[Recorded]) -> list[str]:
-    """Give the keys of documents that events touch.
-
-    Raises ProjectionFailed when the projection cannot name one.
-    """
-    keys: dict[str, None] = {}
+def keyed(projection: Projection, view: str, events: Iterable[Recorded]) -> tuple[list[Keyed], ProjectionFailed | None]:
+    """Give the events that matter, with their keys; up to the first for which the projection cannot name one."""
+    types, key_of, found = projection.types, projection.key, list[Keyed]()
     for event in events:
-        key = _key(projection, event)
+        if types is not None and event.type not in types:
+            continue
+        try:
+            key = key_of(event)
+        except Exception as error:  # whatever a user's function raises stops that projection alone
+            failure = ProjectionFailed(view, event, error)
+            failure.__cause__ = error
+            return found, failure
         if key is not None:
-            keys[key] = None
-    return list(keys)
+            found.append((key, event))
+    return found, None
 
 
-def fold(projection: Projection, view: str, loaded: Loaded, events: Sequence[Recorded], to: int) -> Batch:
+def fold(projection: Projection, view: str, loaded: Loaded, pairs: Iterable[Keyed], to: int) -> Batch:
     """Apply events, all of one partition and behind the checkpoint, and give what that changes; `to` is its new place.
 
     Documents of `loaded` may be changed on the way. Raises ProjectionFailed, with the event.
     """
     work = _Work(projection, view, loaded, Batch(loaded.checkpoint, to, loaded.next_ordinal, loaded.top_order))
-    for event in events:
-        key = _key(projection, event, view)
-        if key is not None:
-            work.apply(key, event)
+    for key, event in pairs:
+        work.apply(key, event)
     work.finish()
     return work.batch
-
-
-def _key(projection: Projection, event: Recorded, view: str = "") -> str | None:
-    if projection.types is not None and event.type not in projection.types:
-        return None
-    try:
-        return projection.key(event)
-    except Exception as error:  # whatever a user's function raises stops that projection alone
-        raise ProjectionFailed(view or projection.id, event, error) from error
 
 
 @dataclass(slots=True)
@@ -66,10 +62,12 @@ class _Work:
         before = copy.deepcopy(projection.initial) if row is None else row.document
         try:
             if key not in self.touched and row is not None and projection.index is not None:
-                self.facets[key] = projection.index(row.document).facets  # the function may change what it is given
+                self.facets[key] = _facets(projection, row.document)  # the function may change what it is given
             document = projection.apply(before, event)
+            counted = document if isinstance(document, Counted) else None
+            if counted is not None:
+                document = counted.document
             index = projection.index(document) if projection.index and document is not None else None
-            tally = projection.tally(before, event, document) if projection.tally else NOTHING
         except Exception as error:  # whatever a user's function raises stops that projection alone
             raise ProjectionFailed(self.view, event, error) from error
         self.touched[key] = event
@@ -77,10 +75,15 @@ class _Work:
             self._remove(key, row)
         else:
             self._put(key, row, document, index)
-        for name, delta in tally.counts.items():
+        if counted is not None:
+            self._count(counted)
+
+    def _count(self, counted: Counted) -> None:
+        batch = self.batch
+        for name, delta in counted.counts.items():
             batch.counts[name] = batch.counts.get(name, 0) + delta
-        batch.values.update(tally.values)
-        for name, value in tally.firsts.items():
+        batch.values.update(counted.values)
+        for name, value in counted.firsts.items():
             batch.firsts.setdefault(name, value)
 
     def _remove(self, key: str, row: Row | None) -> None:
@@ -119,7 +122,7 @@ class _Work:
             if projection.index is None:
                 continue
             before = self.facets.get(key, frozenset())
-            after = projection.index(new.document).facets if new else frozenset()
+            after = _facets(projection, new.document) if new else frozenset()
             if old and new and old.ordinal != new.ordinal:  # removed, and there again
                 batch.members.update({(facet, old.ordinal): False for facet in before})
                 before = frozenset()
@@ -127,3 +130,8 @@ class _Work:
             if place is not None:
                 batch.members.update({(facet, place.ordinal): False for facet in before - after})
                 batch.members.update({(facet, place.ordinal): True for facet in after - before})
+
+
+def _facets(projection: Projection, document: Json) -> frozenset[str]:
+    """Give what a document is found by; all of them by one facet, so that those that are no more are not counted."""
+    return frozenset() if projection.index is None else projection.index(document).facets | {EVERY}

@@ -12,8 +12,11 @@ from projections.errors import InvalidProjection
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
-Apply = Callable[[Any, Recorded], Json]
-"""(document so far, event) -> document; None removes it. It must depend on its arguments alone."""
+EVERY: Final = "*"
+"""The facet that every document of a view has."""
+
+Apply = Callable[[Any, Recorded], Any]
+"""(document so far, event) -> document, or Counted; None removes it. It must depend on its arguments alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +28,13 @@ class Index:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
-    """What an event adds to counts, and what it says about names: the latest value, and the first."""
+class Counted:
+    """A document with what its event adds to counts, and says about names: the latest value, and the first."""
 
+    document: Json
     counts: Mapping[str, int] = field(default_factory=dict)
     values: Mapping[str, Json] = field(default_factory=dict)
     firsts: Mapping[str, Json] = field(default_factory=dict)
-
-
-NOTHING: Final = Tally()
 
 
 def of_stream(event: Recorded) -> str:
@@ -46,8 +47,8 @@ class Projection:
     """A read model: documents by key, each a fold of the events with that key, in the order of their partition.
 
     `initial` is what a document begins as. `types` are the event types that matter, None for all. `index` says how
-    documents are found, None for those that are not searched. `tally` gives, from (document before, event, document
-    after), what to count. Another `version` is built anew from the log, beside the one that is there.
+    documents are found, None for those that are not searched. Another `version` is built anew from the log, beside the
+    one that is there.
     """
 
     name: str
@@ -57,7 +58,6 @@ class Projection:
     initial: Json = None
     types: frozenset[str] | None = None
     index: Callable[[Any], Index] | None = None
-    tally: Callable[[Any, Recorded, Any], Tally] | None = None
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):

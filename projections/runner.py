@@ -7,15 +7,14 @@ is in each view exactly once, whoever dies where.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from eventstore.event import Recorded
-from eventstore.store import Cursor
 from eventstore.views import Batch, ViewStore
 from projections.errors import ProjectionFailed
-from projections.fold import fold, wanted_keys
+from projections.fold import Keyed, fold, keyed
 from projections.projection import Projection
 
 log = logging.getLogger(__name__)
@@ -30,10 +29,10 @@ KEEP_MS = 60_000
 class Log(Protocol):
     """What is read of the event store."""
 
-    def read_all(
-        self, *, after: Cursor | None = None, limit: int | None = None, partition: int | None = None
-    ) -> list[Recorded]:
-        """Read the log of a partition behind a place."""
+    def read(
+        self, places: Sequence[tuple[int, int]], limit: int, types: Iterable[str] | None = None
+    ) -> list[tuple[int, list[Recorded]]]:
+        """Give, for each (partition, position), how far it was read and the events of some types, None for all."""
         ...
 
 
@@ -47,11 +46,30 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class _Task:
+    """One view and one partition: the events with their keys, and the one that stops the view, if one does."""
+
     target: Target
     partition: int
     checkpoint: int
-    events: Sequence[Recorded]
+    pairs: Sequence[Keyed]
     to: int
+    failure: ProjectionFailed | None
+
+    @property
+    def keys(self) -> list[str]:
+        return list({key: None for key, _ in self.pairs})
+
+    def before(self, failure: ProjectionFailed) -> _Task:
+        """Give the part before an event."""
+        bound = failure.event.position.n
+        pairs = [pair for pair in self.pairs if pair[1].position.n < bound]
+        return _Task(self.target, self.partition, self.checkpoint, pairs, bound - 1, failure)
+
+
+def _task(target: Target, partition: int, checkpoint: int, events: Iterable[Recorded], to: int) -> _Task:
+    later = (event for event in events if event.position.n > checkpoint)
+    pairs, failure = keyed(target.projection, target.view, later)
+    return _Task(target, partition, checkpoint, pairs, failure.event.position.n - 1 if failure else to, failure)
 
 
 class Runner:
@@ -87,12 +105,12 @@ class Runner:
         """Fold at most a batch of events of each partition; gives how many were folded, 0 when all is up to date."""
         chosen = self.targets() if targets is None else targets
         places = self._store.checkpoints([target.view for target in chosen], partitions)
-        tasks: list[_Task] = []
+        behind: dict[int, list[tuple[Target, int]]] = {}
         for partition, (head, checkpoints) in zip(partitions, places, strict=True):
-            behind = [(t, at) for t, at in zip(chosen, checkpoints, strict=True) if self._may(t, partition, at, head)]
-            if behind:
-                tasks += self._tasks(partition, behind)
-        return self._carry_out(tasks)
+            late = [(t, at) for t, at in zip(chosen, checkpoints, strict=True) if self._may(t, partition, at, head)]
+            if late:
+                behind[partition] = late
+        return self._carry_out(self._tasks(behind))
 
     def catch_up(
         self, partitions: Sequence[int], targets: Sequence[Target] | None = None, *, within_ms: float | None = None
@@ -121,57 +139,44 @@ class Runner:
     def _may(self, target: Target, partition: int, checkpoint: int, head: int) -> bool:
         return checkpoint < head and self._steady_ms() >= self._stopped.get((target.view, partition), 0.0)
 
-    def _tasks(self, partition: int, behind: Sequence[tuple[Target, int]]) -> list[_Task]:
-        first = min(at for _, at in behind)
-        events = self.log.read_all(after={partition: first}, limit=self._batch, partition=partition)
-        if not events:
-            return []
-        to = events[-1].position.n
+    def _tasks(self, behind: Mapping[int, Sequence[tuple[Target, int]]]) -> list[_Task]:
+        late = {target.projection.name: target.projection for targets in behind.values() for target, _ in targets}
+        types: set[str] | None = set()
+        for projection in late.values():
+            types = None if types is None or projection.types is None else types | projection.types
+        places = [(partition, min(at for _, at in targets)) for partition, targets in behind.items()]
+        found = zip(behind.items(), self.log.read(places, self._batch, types), strict=True)
         return [
-            _Task(target, partition, at, [e for e in events if e.position.n > at], to)
-            for target, at in behind
+            _task(target, partition, at, events, to)
+            for (partition, targets), (to, events) in found
+            for target, at in targets
             if at < to
         ]
 
     def _carry_out(self, tasks: Sequence[_Task]) -> int:
-        wanted = [(t.target.view, t.partition, self._keys(t)) for t in tasks]
         changes: list[tuple[str, int, Batch]] = []
-        failed: list[ProjectionFailed] = []
-        for task, loaded in zip(tasks, self._store.load(wanted), strict=True):
-            if loaded.checkpoint != task.checkpoint:  # another process is at work here
-                continue
-            try:
-                batch = fold(task.target.projection, task.target.view, loaded, task.events, task.to)
-                changes.append((task.target.view, task.partition, batch))
-            except ProjectionFailed as failure:
-                folded, first = self._before(task, failure)
-                failed.append(first)
-                changes += folded
+        failures: list[ProjectionFailed] = []
+        todo = list(tasks)
+        while todo:
+            again = []
+            wanted = [(task.target.view, task.partition, task.keys) for task in todo]
+            for task, loaded in zip(todo, self._store.load(wanted), strict=True):
+                if loaded.checkpoint != task.checkpoint:  # another process is at work here
+                    continue
+                try:
+                    batch = fold(task.target.projection, task.target.view, loaded, task.pairs, task.to)
+                except ProjectionFailed as raised:
+                    again.append(task.before(raised))
+                    continue
+                if task.failure:
+                    failures.append(task.failure)
+                if task.to > task.checkpoint:
+                    changes.append((task.target.view, task.partition, batch))
+            todo = again
         saved = self._store.save(changes)
-        for error in failed:
-            self._stop(error)
+        for failure in failures:
+            self._stop(failure)
         return sum(batch.to - batch.after for (_, _, batch), done in zip(changes, saved, strict=True) if done)
-
-    def _keys(self, task: _Task) -> list[str]:
-        try:
-            return wanted_keys(task.target.projection, task.events)
-        except ProjectionFailed:  # the fold will meet it too, and say so
-            return sorted({event.stream for event in task.events})
-
-    def _before(self, task: _Task, failure: ProjectionFailed) -> tuple[list[tuple[str, int, Batch]], ProjectionFailed]:
-        """Fold what stands before the event that a projection raised on; gives the first such event too."""
-        target, partition = task.target, task.partition
-        while (to := failure.event.position.n - 1) > task.checkpoint:
-            events = [event for event in task.events if event.position.n <= to]
-            part = _Task(target, partition, task.checkpoint, events, to)
-            [loaded] = self._store.load([(target.view, partition, self._keys(part))])
-            if loaded.checkpoint != task.checkpoint:
-                break
-            try:
-                return [(target.view, partition, fold(target.projection, target.view, loaded, events, to))], failure
-            except ProjectionFailed as earlier:
-                failure = earlier
-        return [], failure
 
     def _stop(self, error: ProjectionFailed) -> None:
         """Let one view stand still in one partition, and say so."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from eventstore.event import Json, Recorded
 from projections.fingerprint import fingerprint
-from projections.projection import NOTHING, Index, Projection, Tally
+from projections.projection import Counted, Index, Projection
 from projections.search import Query
 
 HOUR_MS: Final = 3_600_000
@@ -38,7 +38,7 @@ _STATUS: Final = {
 _CLOSING: Final = frozenset({"RunCompleted", "RunFailed", "RunCancelled"})
 
 
-def _apply(row: dict[str, Any] | None, event: Recorded) -> dict[str, Any] | None:
+def _apply(row: dict[str, Any] | None, event: Recorded) -> dict[str, Any] | Counted | None:
     data: Mapping[str, Any] = event.data if isinstance(event.data, Mapping) else {}
     if event.type == "RunStarted" and "definition" in data:
         row = {
@@ -60,7 +60,7 @@ def _apply(row: dict[str, Any] | None, event: Recorded) -> dict[str, Any] | None
         row["reopened"] = row.get("reopened", 0) + 1
         for name in ("ended_ms", "error", "step", "fingerprint"):
             row.pop(name, None)
-    return row
+    return _counted(row, event) if event.type == "RunFailed" else row
 
 
 def _failure(row: Mapping[str, Any], event: Recorded) -> dict[str, Json]:
@@ -87,17 +87,15 @@ def _index(row: Mapping[str, Any]) -> Index:
     return Index(row["started_ms"], frozenset(facets))
 
 
-def _tally(_before: Mapping[str, Any] | None, event: Recorded, after: Mapping[str, Any] | None) -> Tally:
-    """Count failures by fingerprint, with what the first and the last of them said."""
-    if event.type != "RunFailed" or after is None:
-        return NOTHING
-    name = after["fingerprint"]
+def _counted(row: Mapping[str, Any], event: Recorded) -> Counted:
+    """Count a failure by its fingerprint, with what the first and the last of them said."""
+    name = row["fingerprint"]
     seen = {"run": event.stream, "at_ms": event.time_ms}
-    what = {"workflow": after["workflow"], "step": after["step"], **after["error"]}
-    return Tally({f"{name}/count": 1}, {f"{name}/last": seen | what}, {f"{name}/first": seen})
+    what = {"workflow": row["workflow"], "step": row["step"], **row["error"]}
+    return Counted(row, {f"{name}/count": 1}, {f"{name}/last": seen | what}, {f"{name}/first": seen})
 
 
-RUNS: Final = Projection("runs", _apply, types=frozenset(_STATUS), index=_index, tally=_tally)
+RUNS: Final = Projection("runs", _apply, types=frozenset(_STATUS), index=_index)
 
 
 def _length(took_ms: int) -> int:

@@ -13,6 +13,7 @@ from eventstore.event import Json
 from eventstore.views import CHUNK, Row, ViewStore
 from projections.bits import between, falling
 from projections.errors import InvalidQuery
+from projections.projection import EVERY
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +151,17 @@ def _bounds(partition: int, query: Query, behind: tuple[int, int, int] | None) -
 
 
 def _names(query: Query) -> list[str]:
-    return [facet for group in query.facets for facet in group] + list(query.without)
+    return [facet for group in _groups(query) for facet in group] + list(query.without)
+
+
+def _groups(query: Query) -> tuple[tuple[str, ...], ...]:
+    return query.facets or ((EVERY,),)
 
 
 def _matching(query: Query, bits: Sequence[int]) -> int:
     """Combine the sets of the facets in `_names`."""
     found, place = (1 << CHUNK) - 1, 0
-    for group in query.facets:
+    for group in _groups(query):
         either = 0
         for part in bits[place : place + len(group)]:
             either |= part
@@ -192,10 +197,9 @@ def _descend(store: ViewStore, view: str, query: Query, scans: Sequence[_Scan]) 
         else:
             going.append(scan)
     names = _names(query)
-    found = store.facets(view, [(scan.partition, scan.chunk, names) for scan in going]) if names and going else None
-    for place, scan in enumerate(going):
-        inside = between(scan.low, scan.high, scan.chunk)
-        scan.ordinals = falling(inside & _matching(query, found[place] if found else ()), scan.chunk)
+    found = store.facets(view, [(scan.partition, scan.chunk, names) for scan in going]) if going else []
+    for scan, bits in zip(going, found, strict=True):
+        scan.ordinals = falling(between(scan.low, scan.high, scan.chunk) & _matching(query, bits), scan.chunk)
 
 
 def _fits(query: Query, row: Row) -> bool:

@@ -11,15 +11,27 @@ from projections.runner import Runner
 
 log = logging.getLogger(__name__)
 
-IDLE_SECONDS = 0.5
-"""How long the views may stay behind when there is little to do."""
+LOOK_SECONDS = 0.5
+"""How often somebody looks whether the views are behind."""
+
+BUSY_SECONDS = 5.0
+"""How long they may stay behind while this process has steps to run; whoever asks brings them up to date itself."""
 
 
 class ProjectionService:
-    """Folds what has come in, again and again; `partitions` says which are this process's at the moment."""
+    """Folds what has come in, again and again, when there are no steps to run, or else a little at a time.
 
-    def __init__(self, runner: Runner, partitions: Callable[[], Sequence[int]]) -> None:
-        self._runner, self._partitions = runner, partitions
+    `partitions` says which are this process's at the moment, `busy` whether it has steps to run.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        partitions: Callable[[], Sequence[int]],
+        busy: Callable[[], bool],
+        steady_ms: Callable[[], float],
+    ) -> None:
+        self._runner, self._partitions, self._busy, self._steady_ms = runner, partitions, busy, steady_ms
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -35,12 +47,25 @@ class ProjectionService:
             self._thread.join()
 
     def _loop(self) -> None:
-        while not self._stop.wait(IDLE_SECONDS):
+        latest = self._steady_ms()
+        while not self._stop.wait(LOOK_SECONDS):
+            if self._busy() and self._steady_ms() < latest + 1000 * BUSY_SECONDS:
+                continue
             try:
-                while self._runner.advance(self._partitions()) and not self._stop.is_set():
-                    pass
-                self._runner.switch()
+                self._pass()
             except EventStoreError as error:
                 log.warning("the views could not be brought up to date: %s", error)
             except Exception:  # views may fall behind; the runs of this process must not
                 log.exception("the views met a defect of the engine")
+            latest = self._steady_ms()
+
+    def _pass(self) -> None:
+        while True:
+            begun = self._steady_ms()
+            if not self._runner.advance(self._partitions()):
+                break
+            # Threads share one interpreter: folding takes a third of it at most while steps run.
+            pause = 2 * (self._steady_ms() - begun) / 1000 if self._busy() else 0.0
+            if self._stop.wait(pause):
+                return
+        self._runner.switch()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from eventstore.event import Json, Recorded
-from projections.projection import NOTHING, Projection, Tally
+from projections.projection import Counted, Projection
 from projections.quantiles import bucket, quantile
 
 ComponentOf = Callable[[str, str], str]
@@ -48,30 +48,28 @@ def steps_projection(component_of: ComponentOf) -> Projection:
     A document holds the open steps of a run: what they wait for, since when, and the attempt and worker.
     """
 
-    def apply(run: dict[str, Any] | None, event: Recorded) -> dict[str, Any] | None:
+    def apply(run: dict[str, Any] | None, event: Recorded) -> dict[str, Any] | Counted | None:
         if event.type == "RunStarted":
             return {"workflow": event.data["workflow"], "definition": event.data["definition"], "steps": {}}
         if run is None or event.type in _OVER:
             return None
-        steps = dict(run["steps"])
-        _step(steps, event)
-        return {**run, "steps": steps}
+        counts = counted(run, event) if event.type in _ENDS else None
+        _step(run["steps"], event)
+        return Counted(run, counts) if counts else run
 
-    def tally(run: Mapping[str, Any] | None, event: Recorded, _after: Json) -> Tally:
-        end = _ENDS.get(event.type)
-        if end is None or run is None:
-            return NOTHING
-        step = event.data["step"]
-        known = run["steps"].get(step, {})
+    def counted(run: Mapping[str, Any], event: Recorded) -> dict[str, int] | None:
+        step, end = event.data["step"], _ENDS[event.type]
+        known = run["steps"].get(step)
+        if known is None or known["status"] != "started":
+            return None
         component = component_of(run["definition"], step)
-        if not component or known.get("status") != "started":
-            return NOTHING
-        counts = {f"{component}|{end}": 1}
-        if end in ("completed", "failed"):
-            counts[f"{component}|ms|{bucket(event.time_ms - known['since_ms'])}"] = 1
-        return Tally(counts)
+        if not component:
+            return None
+        if end not in ("completed", "failed"):
+            return {f"{component}|{end}": 1}
+        return {f"{component}|{end}": 1, f"{component}|ms|{bucket(event.time_ms - known['since_ms'])}": 1}
 
-    return Projection("steps", apply, types=_TYPES, tally=tally)
+    return Projection("steps", apply, types=_TYPES)
 
 
 def _step(steps: dict[str, Any], event: Recorded) -> None:

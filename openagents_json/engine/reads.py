@@ -10,6 +10,7 @@ from eventstore.directory import Directory
 from eventstore.event import Json
 from eventstore.run_store import RunStore
 from executor.clock import Clock
+from projections.projection import Counted
 from projections.reader import Views
 from projections.runs import RUNS, RunFilter
 from projections.search import Query
@@ -155,6 +156,7 @@ class Reads:
             for event in history:
                 if event.time_ms <= time_ms and event.type in (RUNS.types or ()):
                     row = RUNS.apply(row, event)
+                    row = row.document if isinstance(row, Counted) else row
             if row is not None:
                 found[run] = row
         return found

@@ -13,8 +13,8 @@ from eventstore.directory import Directory
 from eventstore.emissions import Emissions
 from eventstore.gates import Gates
 from eventstore.keys import Keyspace
+from eventstore.log_reader import LogReader
 from eventstore.preflight import rewrite_after_restart
-from eventstore.redis_store import RedisStreamStore
 from eventstore.run_store import RunStore
 from eventstore.schedule_store import ScheduleStore
 from eventstore.view_store import RedisViewStore
@@ -85,7 +85,7 @@ def build_core(
     directory = Directory(store)
     workflows = Workflows(directory, definitions)
     chosen = together(built_in(definitions), projections)
-    views = Views(_runner(connection, store, chosen, clock), RedisViewStore(store))
+    views = Views(_runner(store, chosen, clock), RedisViewStore(store))
     return Core(
         connection=connection,
         store=store,
@@ -104,9 +104,8 @@ def build_core(
     )
 
 
-def _runner(connection: Connection, store: RunStore, projections: Sequence[Projection], clock: Clock) -> Runner:
-    log = RedisStreamStore(connection, store.keys)
-    return Runner(log, RedisViewStore(store), projections, store.keys.partitions, clock.steady_ms)
+def _runner(store: RunStore, projections: Sequence[Projection], clock: Clock) -> Runner:
+    return Runner(LogReader(store), RedisViewStore(store), projections, store.keys.partitions, clock.steady_ms)
 
 
 def build_worker(core: Core, registry: Registry, settings: WorkSettings, *, name: str = "") -> Worker:
@@ -133,8 +132,13 @@ def build_worker(core: Core, registry: Registry, settings: WorkSettings, *, name
         settings=settings,
         on_wait=relay.expect,
     )
-    runner = _runner(core.connection, core.store, core.projections, core.clock)
-    views = ProjectionService(runner, lambda: owned(core.store.keys.partitions, worker, members.alive()))
+    runner = _runner(core.store, core.projections, core.clock)
+    views = ProjectionService(
+        runner,
+        lambda: owned(core.store.keys.partitions, worker, members.alive()),
+        lambda: bool(keeper.jobs()),
+        core.clock.steady_ms,
+    )
     execution = Execution(registry, keeper, core.clock, secret, core.emissions.emit)
     return Worker(runtime, execution, relay, (members, views), registry)
 

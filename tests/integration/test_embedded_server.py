@@ -144,3 +144,18 @@ def test_a_password_guards_the_port(tmp_path: Path) -> None:
     with pytest.raises(EventStoreError, match="does not let us in"):
         connect("redis://127.0.0.1:" + server.url.rpartition(":")[2])
     server.close()
+
+
+def test_a_store_that_takes_long_to_load_is_waited_for(tmp_path: Path) -> None:
+    server = EmbeddedServer.open(tmp_path)
+    connection = connect(server.url)
+    for start in range(0, 300_000, 10_000):
+        connection.command(b"MSET", *(part for i in range(start, start + 10_000) for part in (f"k{i}", "x" * 40)))
+        connection.command(b"SADD", "many", *range(start, start + 10_000))
+    connection.close()
+    server.close()
+    again = EmbeddedServer.open(tmp_path)
+    try:
+        assert int(connect(again.url).command(b"DBSIZE")) == 300_001
+    finally:
+        again.close()

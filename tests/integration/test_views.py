@@ -16,6 +16,7 @@ import pytest
 from eventstore.connection import Connection
 from eventstore.event import Recorded
 from eventstore.keys import Keyspace
+from eventstore.log_reader import LogReader
 from eventstore.redis_store import RedisStreamStore
 from eventstore.run_store import RunStore
 from eventstore.view_store import RedisViewStore
@@ -263,7 +264,7 @@ def test_a_projection_that_raises_stops_alone_and_says_where(opened: Open, caplo
     runs = [engine.start(FAILING, {"x": x}) for x in range(4)]
     connection, keys = _raw(engine)
     store = RedisViewStore(engine.core.store)
-    runner = Runner(engine.events, store, [RUNS, picky], 1, lambda: clock[0])
+    runner = Runner(LogReader(engine.core.store), store, [RUNS, picky], 1, lambda: clock[0])
     with caplog.at_level(logging.ERROR):
         runner.catch_up([0])
     assert f"of {runs[2]}: KeyError" in caplog.text
@@ -289,7 +290,7 @@ def test_a_document_that_is_no_json_stops_its_projection_at_that_event(opened: O
     runs = [engine.start(WAITING, {"x": x}) for x in range(3)]
     store = RedisViewStore(engine.core.store)
     begun = Projection("odd", odd.apply, types=frozenset({"RunStarted"}))
-    Runner(engine.events, store, [begun], 1, lambda: 0.0).catch_up([0])
+    Runner(LogReader(engine.core.store), store, [begun], 1, lambda: 0.0).catch_up([0])
     [trouble] = store.troubles("odd.1.1", [0])
     assert trouble["run"] == runs[1]
     assert [row.key for row in store.documents("odd.1.1", 0)] == [runs[0]]
@@ -306,7 +307,7 @@ def test_many_runners_at_once_put_each_event_in_once(server: Server) -> None:
     keys = Keyspace(server.prefix(), 2)
     with Engine.connect(server.url, prefix=keys.prefix, partitions=2, components=[double], workers=2) as engine:
         store = RedisViewStore(engine.core.store)
-        runners = [Runner(engine.events, store, [EVERY], 2, lambda: 0.0, batch=7) for _ in range(4)]
+        runners = [Runner(LogReader(engine.core.store), store, [EVERY], 2, lambda: 0.0, batch=7) for _ in range(4)]
         done = threading.Event()
 
         def work(runner: Runner) -> None:
@@ -336,6 +337,7 @@ _PROJECT = """
 import sys
 from eventstore.connection import connect
 from eventstore.keys import Keyspace
+from eventstore.log_reader import LogReader
 from eventstore.redis_store import RedisStreamStore
 from eventstore.run_store import RunStore
 from eventstore.view_store import RedisViewStore
@@ -345,7 +347,7 @@ from tests.integration.test_views import EVERY
 url, prefix = sys.argv[1:]
 connection, keys = connect(url), Keyspace(prefix, 2)
 store = RunStore(connection, keys)
-runner = Runner(RedisStreamStore(connection, keys), RedisViewStore(store), [EVERY], 2, lambda: 0.0, batch=3)
+runner = Runner(LogReader(store), RedisViewStore(store), [EVERY], 2, lambda: 0.0, batch=3)
 print("ready", flush=True)
 while True:
     runner.advance([0, 1])
@@ -374,7 +376,7 @@ def test_a_process_killed_while_it_projects_leaves_each_event_in_once(server: Se
         process.wait()
         process.stdout.close()
         kills += 1
-    runner = Runner(log, views, [EVERY], 2, lambda: 0.0)
+    runner = Runner(LogReader(store), views, [EVERY], 2, lambda: 0.0)
     runner.catch_up([0, 1])
     counted = sum(row.document["n"] for p in (0, 1) for row in views.documents("every.1.1", p))
     summed = sum(row.document["sum"] for p in (0, 1) for row in views.documents("every.1.1", p))
@@ -390,7 +392,7 @@ def test_a_view_and_its_checkpoint_are_changed_together_or_not_at_all(server: Se
     with Engine.connect(server.url, prefix=server.prefix(), partitions=1, components=[double]) as engine:
         engine.start_many([(WAITING, {})] * 5)
         views = RedisViewStore(engine.core.store)
-        runner = Runner(engine.events, views, [EVERY], 1, lambda: 0.0)
+        runner = Runner(LogReader(engine.core.store), views, [EVERY], 1, lambda: 0.0)
         runner.catch_up([0])
         connection, keys = _raw(engine)
         before = {name: connection.command(b"DUMP", name) for name in connection.client.scan_iter(f"{keys.prefix}:*")}

@@ -16,8 +16,8 @@ from eventstore.run_store import RunStore
 from eventstore.scripts import PlainCall
 from eventstore.view_store import RedisViewStore
 from eventstore.views import ViewStore
-from projections.fold import fold, wanted_keys
-from projections.projection import Index, Projection, Tally
+from projections.fold import fold, keyed
+from projections.projection import Counted, Index, Projection
 from projections.search import Query, count, search
 from tests.conftest import Server
 
@@ -26,12 +26,13 @@ COLOURS = ("red", "green", "a:b", "colour of " + "x" * 70)
 
 
 def _apply(document: Any, event: Recorded) -> Any:
+    said = ({"last": event.version}, {"first": event.version})
     if event.type == "Gone":
-        return None
+        return Counted(None, {"type/Gone": 1, "balance": -1}, *said)
     document = document or {"at": event.time_ms, "seen": 0}
     document["seen"] += 1  # a function may change what it is given
     document["colour"] = event.data
-    return document
+    return Counted(document, {"type/Put": 1, "balance": 1}, *said)
 
 
 def _index(document: Any) -> Index:
@@ -39,13 +40,7 @@ def _index(document: Any) -> Index:
     return Index(document["at"], frozenset({f"colour={document['colour']}", f"seen={seen}"}))
 
 
-def _tally(_before: Any, event: Recorded, after: Any) -> Tally:
-    return Tally(
-        {f"type/{event.type}": 1, "balance": 1 if after else -1}, {"last": event.version}, {"first": event.version}
-    )
-
-
-KEPT = Projection("kept", _apply, key=lambda event: event.stream, index=_index, tally=_tally)
+KEPT = Projection("kept", _apply, key=lambda event: event.stream, index=_index)
 VIEW = KEPT.view(1)
 
 happenings = some.lists(
@@ -78,8 +73,9 @@ def project(store: ViewStore, events: list[Recorded], sizes: list[int]) -> None:
         size = sizes.pop() if sizes else len(events)
         batch, events = events[:size], events[size:]
         partition, to = batch[0].position.partition, batch[-1].position.n
-        [loaded] = store.load([(VIEW, partition, wanted_keys(KEPT, batch))])
-        assert store.save([(VIEW, partition, fold(KEPT, VIEW, loaded, batch, to))]) == [True]
+        pairs, _ = keyed(KEPT, VIEW, batch)
+        [loaded] = store.load([(VIEW, partition, [key for key, _ in pairs])])
+        assert store.save([(VIEW, partition, fold(KEPT, VIEW, loaded, pairs, to))]) == [True]
 
 
 def everything(store: ViewStore) -> Any:

@@ -1,0 +1,57 @@
+"""Reading the logs of many partitions for projections: one round trip, and only events of the types that matter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from eventstore.codec import decode
+from eventstore.event import Position, Recorded
+from eventstore.run_store import RunStore
+from eventstore.scripts import Script, ScriptCall, load_text
+
+_WIDTH = 10
+
+
+class LogReader:
+    """Reads on behind positions."""
+
+    def __init__(self, store: RunStore) -> None:
+        self._store = store
+        self._script = Script("view_read", load_text("view_read.lua"))
+
+    def read(
+        self, places: Sequence[tuple[int, int]], limit: int, types: Iterable[str] | None = None
+    ) -> list[tuple[int, list[Recorded]]]:
+        """Give, for each (partition, position), how far it was read and the events of some types, None for all.
+
+        At most `limit` positions are gone through in each partition.
+        """
+        keys, wanted = self._store.keys, () if types is None else sorted(types)
+        calls = [ScriptCall(self._script, [keys.meta(p), keys.log(p)], [after, limit, *wanted]) for p, after in places]
+        replies = self._store.call(calls) if calls else []
+        return [(int(to), _events(p, flat)) for (p, _), (to, *flat) in zip(places, replies, strict=True)]
+
+
+def _events(partition: int, flat: Sequence[Any]) -> list[Recorded]:
+    return [_event(partition, flat[i : i + _WIDTH]) for i in range(0, len(flat), _WIDTH)]
+
+
+def _event(partition: int, fields: Sequence[Any]) -> Recorded:
+    stream, version, n, time_ms, actor, kind, data, commit, cause, metadata = fields
+    return Recorded(
+        _text(stream),
+        int(version),
+        Position(partition, int(n)),
+        int(time_ms),
+        _text(commit),
+        _text(actor),
+        _text(cause),
+        _text(kind),
+        decode(data),
+        decode(metadata) if metadata else {},
+    )
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogatepass")
