@@ -83,7 +83,7 @@ class Runner:
         partitions: int,
         steady_ms: Callable[[], float],
         *,
-        batch: int = 1000,
+        batch: int = 500,
     ) -> None:
         self.projections = {projection.name: projection for projection in projections}
         self.partitions, self.log, self._store, self._batch = partitions, log, store, batch
