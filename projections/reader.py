@@ -169,15 +169,9 @@ class Views:
     def verify(self, name: str) -> list[Drift]:
         """Compare a view with a fold of the whole log; gives what differs.
 
-        Raises UnknownProjection, and ViewBehind when the log moves too fast for it.
+        Raises UnknownProjection, and TooFast when the log moves too fast for it.
         """
         projection = self.projection(name)
         view = self.current(name, stale=True)
-        found: list[Drift] = []
         with self._lock:
-            for partition in range(self._runner.partitions):
-                drifts = verify(self._runner.log, self._store, projection, view, partition, self._runner)
-                if drifts is None:
-                    raise ViewBehind(name, 1)
-                found += drifts
-        return found
+            return verify(self._store, projection, view, self._runner)

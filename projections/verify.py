@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from eventstore.memory_views import MemoryViewStore
 from eventstore.views import CHUNK, ViewStore
+from projections.errors import ProjectionError
 from projections.projection import Projection
 from projections.runner import Log, Runner, Target
 
@@ -23,13 +24,37 @@ class Drift:
     log: str
 
 
-def verify(
-    log: Log, store: ViewStore, projection: Projection, view: str, partition: int, runner: Runner
-) -> list[Drift] | None:
-    """Fold a partition's log from its beginning and compare; None when the view moves too fast to be compared.
+def verify(store: ViewStore, projection: Projection, view: str, runner: Runner) -> list[Drift]:
+    """Fold the whole log and compare; a view that is behind is brought up to date first.
 
-    `runner` is that of the view: a view that is behind is brought up to date first.
+    Raises TooFast.
     """
+    found: list[Drift] = []
+    known: set[tuple[int, str, int]] = set()
+    for partition in range(runner.partitions):
+        drifts, names = _partition(runner.log, store, projection, view, partition, runner)
+        found += drifts
+        known |= names
+    strays = sorted(store.index_names(view) - known)
+    for (partition, facet, chunk), [bits] in zip(
+        strays, store.facets(view, [(p, chunk, [facet]) for p, facet, chunk in strays]), strict=True
+    ):
+        if bits:
+            found.append(_index_drift(partition, facet, chunk, bits, 0))
+    return found
+
+
+class TooFast(ProjectionError):
+    """A view moves too fast to be compared."""
+
+    def __init__(self, view: str) -> None:
+        self.view = view
+        super().__init__(f"the view {view} moves too fast to be compared; verify it when there is less to do")
+
+
+def _partition(
+    log: Log, store: ViewStore, projection: Projection, view: str, partition: int, runner: Runner
+) -> tuple[list[Drift], set[tuple[int, str, int]]]:
     heads = {partition: 0}
     folded = MemoryViewStore(lambda p: heads[p])
     mine = Runner(log, folded, [projection], partition + 1, lambda: 0.0)
@@ -39,12 +64,13 @@ def verify(
         [(_, [at])] = store.checkpoints([view], [partition])
         if not _fold_to(mine, folded, target, partition, heads, at):
             continue
+        names = folded.index_names(view)
         found = sorted({*_rows(store, folded, view, partition), *_tally(store, folded, view, partition)})
-        found += _index(store, folded, view, partition)
+        found += _index(store, folded, view, partition, names)
         [(_, [again])] = store.checkpoints([view], [partition])
         if at == again:
-            return found
-    return None
+            return found, names
+    raise TooFast(view)
 
 
 def _fold_to(
@@ -76,20 +102,24 @@ def _tally(store: ViewStore, folded: MemoryViewStore, view: str, partition: int)
             yield Drift(partition, f"count {name}", str(stored.get(name)), str(wanted.get(name)))
 
 
-def _index(store: ViewStore, folded: MemoryViewStore, view: str, partition: int) -> list[Drift]:
-    chunks: dict[int, set[str]] = {}
-    for place, facet, chunk in store.index_names(view) | folded.index_names(view):
-        if place == partition:
-            chunks.setdefault(chunk, set()).add(facet)
+def _index(
+    store: ViewStore, folded: MemoryViewStore, view: str, partition: int, names: set[tuple[int, str, int]]
+) -> list[Drift]:
+    chunks: dict[int, list[str]] = {}
+    for _, facet, chunk in sorted(names):
+        chunks.setdefault(chunk, []).append(facet)
     out = []
-    for chunk, names in sorted(chunks.items()):
-        for facets in batched(sorted(names), 200):
+    for chunk, members in chunks.items():
+        for facets in batched(members, 200):
             [there], [here] = (x.facets(view, [(partition, chunk, facets)]) for x in (store, folded))
-            for facet, one, other in zip(facets, there, here, strict=True):
-                if one != other:
-                    what = f"index {facet}, from {chunk * CHUNK} on"
-                    out.append(Drift(partition, what, f"{one.bit_count()} documents", f"{other.bit_count()} documents"))
+            wrong = zip(facets, there, here, strict=True)
+            out += [_index_drift(partition, facet, chunk, one, other) for facet, one, other in wrong if one != other]
     return out
+
+
+def _index_drift(partition: int, facet: str, chunk: int, there: int, here: int) -> Drift:
+    what = f"index {facet}, from {chunk * CHUNK} on"
+    return Drift(partition, what, f"{there.bit_count()} documents", f"{here.bit_count()} documents")
 
 
 def batched(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:

@@ -72,6 +72,7 @@ def check_all(engine: Engine, runs: list[str], expected: dict[str, int]) -> None
     for run in runs:
         assert engine.wait(run).output == {"n": expected[run]}
     assert engine.doctor() == []
+    assert [drift for name in ("runs", "steps", "workers") for drift in engine.views.verify(name)] == []
 
 
 @pytest.mark.slow

@@ -135,6 +135,7 @@ def test_runs_that_use_everything_survive_kills(private_server: Server, broker: 
         finally:
             fleet.stop()
         assert engine.doctor() == []
+        assert [drift for name in ("runs", "steps", "workers") for drift in engine.views.verify(name)] == []
         check_histories(engine, expected)
 
 
