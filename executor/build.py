@@ -92,14 +92,19 @@ def assemble(
     settle: bool,
     drop: Sequence[str] = (),
     last_fence: int = 0,
+    moved: Changes | None = None,
 ) -> Built:
     """Build the commit of a decision.
 
-    `last_fence` is that of the last attempt that the worker began without a claim, 0 for none.
+    `last_fence` is that of the last attempt that the worker began without a claim, 0 for none. `moved` are the index
+    changes where they do not follow from the decision alone.
     """
-    moved = changes(session.plan, session.state, made.events, made.state)
+    if moved is None:
+        moved = changes(session.plan, session.state, made.events, made.state)
     final = {x.step for x in leases if x.step not in made.open_after_facts}
     options = _options(session, moved, final, settle, drop, unfinished=made.unfinished)
+    if made.state.definition != session.state.definition and session.version:
+        options["def"] = made.state.definition
     if last_fence:
         options["f"] = str(last_fence)
     commit = Commit(

@@ -27,6 +27,10 @@ from openagents_json.workflow.types import Json
 TRIES = 200
 
 
+def _by(session: Session, plan: Plan | None) -> Session:
+    return session if plan is None else replace(session, plan=plan)
+
+
 def _nobody(_run: str, _delay_ms: int) -> None:
     """Hear that something will be due soon: in a process without a relay, nobody does."""
 
@@ -134,11 +138,13 @@ class Handler:
         guard: tuple[str, str] | None = None,
         settle: bool = False,
         drop: Sequence[str] = (),
+        plan: Plan | None = None,
     ) -> Handled:
         """Carry out a command on a run.
 
-        `guard` names a step and the fence that must have expired; `settle` tells that the decision covers all that the
-        state implies; `drop` are due members that are settled with it, whatever is decided.
+        `plan` is another one that the run goes by from then on. `guard` names a step and the fence that must have
+        expired; `settle` tells that the decision covers all that the state implies; `drop` are due members that are
+        settled with it, whatever is decided.
 
         Raises RunNotFound, Rejected and TooContended.
         """
@@ -157,7 +163,7 @@ class Handler:
         fresh = False
         for _ in range(TRIES):
             try:
-                built = make(session, command, commit_id)
+                built = make(_by(session, plan), command, commit_id)
             except cmd.Rejected:
                 if fresh:
                     raise
@@ -167,9 +173,11 @@ class Handler:
                     return Handled(session, changed=False)
                 session, fresh = self.sessions.load(run), True
                 continue
-            reply = self.send([built])[0]
+            reply = self.send([built], [self.definitions.store_call(plan)] if plan else ())[0]
             if reply.code is Code.DONE:
-                return Handled(self.remember(session, built, reply), bool(built.decision.events), reply.time_ms)
+                return Handled(
+                    self.remember(_by(session, plan), built, reply), bool(built.decision.events), reply.time_ms
+                )
             if reply.code is Code.DUPLICATE:
                 after = self.sessions.follow(session, reply.version, reply.events)
                 return Handled(after, changed=True, time_ms=reply.time_ms)

@@ -24,6 +24,8 @@ _PAYLOADS = {
     "SignalReceived": ("payload",),
     "RunFailing": ("error",),
     "RunReopened": ("inputs",),
+    "RunForked": ("inputs",),
+    "StepOverridden": ("output",),
     "StepCompleted": ("output", "outputs", "sets"),
     "StepFailed": ("output", "error"),
     "StepTimedOut": ("output",),

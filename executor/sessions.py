@@ -133,13 +133,20 @@ class Sessions:
         happened = decode_all(tail, self.fetch)
         if session is None:
             session = self._first(run, happened)
-        session = session.folded(happened, version, tail[-1].commit)
+        session = self._as_pinned(session.folded(happened, version, tail[-1].commit))
         self.put(session)
         return session
 
     def fetch(self, wanted: Sequence[tuple[str, str]]) -> list[bytes]:
         """Read blobs, each named by run and hash."""
         return self._store.blobs([(self._store.keys.partition_of(run), sha) for run, sha in wanted])
+
+    def _as_pinned(self, session: Session) -> Session:
+        """Give the session with the plan that its run goes by, which changes when it is opened again with another."""
+        if session.plan.hash == session.state.definition:
+            return session
+        plan = self._definitions.plan(session.state.definition)
+        return Session(session.run, session.version, session.commit, session.state, plan)
 
     def _first(self, run: str, happened: Sequence[ev.Event]) -> Session:
         begin = happened[0]

@@ -34,6 +34,7 @@ _STATUS: Final = {
     "RunFailed": "failed",
     "RunCancelled": "cancelled",
     "RunReopened": "running",
+    "RunForked": "running",
 }
 _CLOSING: Final = frozenset({"RunCompleted", "RunFailed", "RunCancelled"})
 
@@ -56,7 +57,10 @@ def _apply(row: dict[str, Any] | None, event: Recorded) -> dict[str, Any] | Coun
     row = {**row, "status": _STATUS[event.type], "events": event.version, "changed_ms": event.time_ms}
     if event.type in _CLOSING:
         row |= {"ended_ms": event.time_ms, **_failure(row, event)}
+    elif event.type == "RunForked":
+        row["source"] = {"run": data["source"], "at": data["at"]}
     elif event.type == "RunReopened":
+        row["version"] = data.get("version") or row["version"]
         row["reopened"] = row.get("reopened", 0) + 1
         for name in ("ended_ms", "error", "step", "fingerprint"):
             row.pop(name, None)
@@ -76,6 +80,8 @@ def _index(row: Mapping[str, Any]) -> Index:
     facets |= {f"label.{name}={value}" for name, value in (row.get("labels") or {}).items()}
     if "parent" in row:
         facets.add(f"parent={row['parent'].get('run')}")
+    if "source" in row:
+        facets.add(f"source={row['source']['run']}")
     if "fingerprint" in row:
         facets |= {f"fingerprint={row['fingerprint']}", f"error={row['error']['type']}"}
     if row.get("reopened"):
@@ -114,6 +120,7 @@ class RunFilter:
     fingerprint: tuple[str, ...] = ()
     error: tuple[str, ...] = ()
     parent: tuple[str, ...] = ()
+    source: tuple[str, ...] = ()
     reopened: bool = False
     started_from: int | None = None
     started_to: int | None = None
@@ -126,7 +133,7 @@ class RunFilter:
         """Give the search of the view of runs."""
         groups = [
             tuple(f"{name}={value}" for value in getattr(self, name))
-            for name in ("status", "workflow", "version", "fingerprint", "error", "parent")
+            for name in ("status", "workflow", "version", "fingerprint", "error", "parent", "source")
         ]
         groups += [(f"label.{name}={value}",) for name, value in self.labels.items()]
         groups += [("reopened=yes",)] if self.reopened else []

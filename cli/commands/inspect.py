@@ -7,7 +7,8 @@ import json
 import click
 
 from cli.commands.listing import failures, list_runs
-from cli.commands.run import parse_inputs, parse_payload, progress
+from cli.commands.replaying import COMMANDS
+from cli.commands.run import parse_payload, progress
 from cli.options import Target, target_options
 from cli.render import console, history_table, print_json, print_line, show
 from openagents_json.engine.diagnosis import diagnose
@@ -18,8 +19,8 @@ def runs() -> None:
     """List, show, follow and steer runs."""
 
 
-runs.add_command(list_runs)
-runs.add_command(failures)
+for command in (list_runs, failures, *COMMANDS):
+    runs.add_command(command)
 
 
 @runs.command("show")
@@ -93,20 +94,6 @@ def resume(target: Target, run: str, reason: str) -> None:
     """Let a paused run go on."""
     with target.engine() as engine:
         engine.resume(run, reason)
-        _tell(target, run, engine.state(run).status)
-
-
-@runs.command()
-@click.argument("run")
-@click.option("--from", "step", default="", metavar="STEP", help="Begin with this step again, and all behind it.")
-@click.option("--set", "pairs", multiple=True, metavar="NAME=VALUE", help="Another input of the run; JSON, or text.")
-@click.option("--reason", default="", help="Why; it is kept in the history.")
-@target_options
-def retry(target: Target, run: str, step: str, pairs: tuple[str, ...], reason: str) -> None:
-    """Let a closed run go on from what failed; nothing that completed runs again, unless it is behind STEP."""
-    inputs = parse_inputs(pairs, None) or None
-    with target.engine() as engine:
-        engine.retry(run, step=step, inputs=inputs, reason=reason)
         _tell(target, run, engine.state(run).status)
 
 

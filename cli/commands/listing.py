@@ -20,6 +20,7 @@ _FILTERS = [
     click.option("--fingerprint", multiple=True, help="Only runs that failed like this; see `runs failures`."),
     click.option("--error", multiple=True, help="Only runs that failed with this type of error."),
     click.option("--parent", multiple=True, help="Only runs that a step of this run started."),
+    click.option("--forked-from", "source", multiple=True, help="Only forks of this run."),
     click.option("--reopened", is_flag=True, help="Only runs that were opened again."),
     click.option("--started-after", "started_from", type=Time()),
     click.option("--started-before", "started_to", type=Time()),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -27,9 +26,11 @@ from openagents_json.engine import opening
 from openagents_json.engine.catalog import StoreCatalog
 from openagents_json.engine.documents import Document, is_reference, load_document
 from openagents_json.engine.errors import ConcurrencyLimitReached, WaitTimeout
+from openagents_json.engine.explaining import Explanation, explain
 from openagents_json.engine.reads import Reads
+from openagents_json.engine.replays import Replays
 from openagents_json.engine.views import HistoryEvent, Result, RunInfo, history_event, result_of, run_info
-from openagents_json.engine.wiring import Core, build_worker
+from openagents_json.engine.wiring import Core, build_worker, run_identity
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow.bind import bind
 from openagents_json.workflow.parameters import check_inputs
@@ -156,7 +157,7 @@ class Engine:
         starts = []
         for (workflow, inputs), key in zip(wanted, keys or [None] * len(wanted), strict=True):
             plan = self.plan(workflow, seed=key or ulid(self.core.clock.now_ms()))
-            run, commit = self._identity(plan, key)
+            run, commit = run_identity(plan.id, key, self.core)
             starts.append(Start(run, plan, codec.normalise(check_inputs(plan, inputs)), commit, labels))
         for handled in self.core.handler.start(starts, actor=self.actor):
             if handled.session.state.queue and handled.changed:
@@ -241,16 +242,33 @@ class Engine:
         """
         self.core.handler.handle(run, cmd.CancelRun(reason, force, compensate), actor=self.actor)
 
-    def retry(self, run: str, *, step: str = "", inputs: Mapping[str, Json] | None = None, reason: str = "") -> None:
+    def retry(
+        self,
+        run: str,
+        *,
+        step: str = "",
+        inputs: Mapping[str, Json] | None = None,
+        reason: str = "",
+        workflow: Document | None = None,
+    ) -> None:
         """Let a closed run go on from what failed, or from a step; all other results are kept.
 
-        `inputs` replace some of those of the run. Raises RunNotFound, InvalidInputs and Rejected.
+        `inputs` replace some of those of the run; with a `workflow`, the run goes on by that version of it. Raises
+        RunNotFound, InvalidInputs, InvalidDefinition and Rejected.
         """
-        session = self.core.sessions.load(run)
-        if inputs is not None:
-            check_inputs(session.plan, {**session.state.inputs, **inputs})
-        command = cmd.ReopenRun(step, None if inputs is None else codec.normalise(inputs), reason)
-        self.core.handler.handle(run, command, actor=self.actor)
+        self.replay.retry(run, step, inputs, reason, None if workflow is None else self.plan(workflow))
+
+    @property
+    def replay(self) -> Replays:
+        """Give what can be done with the past of runs: fork, skip, complete, look back, compare."""
+        return Replays(self.core, self.actor)
+
+    def explain(self, run: str) -> Explanation:
+        """Say why a run is as it is: where it failed or waits, and how it differs from the nearest that completed.
+
+        Raises RunNotFound and ViewBehind.
+        """
+        return explain(run, self.replay, self.views)
 
     def signal(
         self,
@@ -379,11 +397,3 @@ class Engine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _identity(self, plan: Plan, key: str | None) -> tuple[str, str]:
-        partitions = self.core.store.keys.partitions
-        if key is None:
-            fresh = ulid(self.core.clock.now_ms())
-            return f"{int(fresh[-4:], 36) % partitions}-{fresh}", ""
-        digest = hashlib.sha256(f"{plan.id}\0{key}".encode("utf-8", "surrogatepass")).hexdigest()
-        return f"{int(digest[:8], 16) % partitions}-{digest[8:34]}", f"s{digest[34:50]}"

@@ -38,6 +38,7 @@ class RunRow:
     step: str | None
     fingerprint: str | None
     reopened: int
+    source: Mapping[str, Json] | None = None
 
     @property
     def took_ms(self) -> int | None:
@@ -126,9 +127,9 @@ class Reads:
         until = min(time_ms + 1, wanted.started_to) if wanted.started_to is not None else time_ms + 1
         lasting = RunFilter(
             workflow=wanted.workflow,
-            version=wanted.version,
             labels=wanted.labels,
             parent=wanted.parent,
+            source=wanted.source,
             started_from=wanted.started_from,
             started_to=until,
         )
@@ -261,4 +262,5 @@ def _row(run: str, row: Mapping[str, Any]) -> RunRow:
         row.get("step"),
         row.get("fingerprint"),
         row.get("reopened", 0),
+        row.get("source"),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +20,7 @@ from eventstore.run_store import RunStore
 from eventstore.schedule_store import ScheduleStore
 from eventstore.view_store import RedisViewStore
 from executor.children import Children
-from executor.clock import Clock, SystemClock, commit_ids, worker_id
+from executor.clock import Clock, SystemClock, commit_ids, ulid, worker_id
 from executor.definitions import Definitions
 from executor.gates import Gatekeeper
 from executor.handle import Handler
@@ -146,3 +147,13 @@ def build_worker(core: Core, registry: Registry, settings: WorkSettings, *, name
 def all_queues(queues: Sequence[str]) -> tuple[str, ...]:
     """Give the ready queues of worker types: each has one for `def` and one for `async def` components."""
     return tuple(name for queue in queues for name in (queue, f"{queue}.async"))
+
+
+def run_identity(workflow: str, key: str | None, core: Core) -> tuple[str, str]:
+    """Give the id of a new run and the commit that starts it; the same key gives the same ones."""
+    partitions = core.store.keys.partitions
+    if key is None:
+        fresh = ulid(core.clock.now_ms())
+        return f"{int(fresh[-4:], 36) % partitions}-{fresh}", ""
+    digest = hashlib.sha256(f"{workflow}\0{key}".encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{int(digest[:8], 16) % partitions}-{digest[8:34]}", f"s{digest[34:50]}"

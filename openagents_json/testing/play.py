@@ -132,6 +132,20 @@ class Play:
         """
         return self._give(cmd.ReopenRun(step, inputs))
 
+    def skip(self, step: str, *, reason: str = "") -> Play:
+        """Let the run go on as if a step had been skipped.
+
+        Raises Rejected.
+        """
+        return self._give(cmd.OverrideStep(step, st.SKIPPED, None, reason))
+
+    def complete(self, step: str, output: Json = None, *, reason: str = "") -> Play:
+        """Let the run go on as if a step had returned something.
+
+        Raises Rejected.
+        """
+        return self._give(cmd.OverrideStep(step, st.COMPLETED, output, reason))
+
     def _give(self, command: cmd.Command) -> Play:
         self.world.give(self._life, command)
         self.world.go_on(self.world.now_ms)

@@ -134,6 +134,7 @@ _COLLECT: Final[Mapping[type, Callable[..., None]]] = {
     ev.StepFailed: _ended,
     ev.StepTimedOut: _ended,
     ev.StepCancelled: _ended,
+    ev.StepOverridden: _ended,
 }
 """What events open and shut; a table, because a commit of every step comes by here."""
 

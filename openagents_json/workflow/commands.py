@@ -168,9 +168,33 @@ class RefuseRun:
 
 @dataclass(frozen=True, slots=True)
 class ReopenRun:
-    """Let a closed run go on: from what failed, or from a step; `inputs` replace some of those of the run."""
+    """Let a closed run go on: from what failed, or from a step; `inputs` replace some of those of the run.
+
+    `migrate` says that the plan it is decided with is another one than the run had.
+    """
 
     step: str = ""
+    inputs: Mapping[str, Json] | None = None
+    reason: str = ""
+    migrate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OverrideStep:
+    """Say how a step ended, completed or skipped, and go on from there; a closed run is opened again for it."""
+
+    step: str
+    status: str
+    output: Json = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ForkRun:
+    """Begin to go another way than the run whose events have been folded so far."""
+
+    source: str
+    at: int
     inputs: Mapping[str, Json] | None = None
     reason: str = ""
 
@@ -201,6 +225,8 @@ Command = (
     | Admit
     | RefuseRun
     | ReopenRun
+    | OverrideStep
+    | ForkRun
     | NoteIgnored
 )
 

@@ -15,7 +15,7 @@ from openagents_json.workflow.errors import ExpressionFailed
 from openagents_json.workflow.flow import advance, follow, run
 from openagents_json.workflow.paths import COMPENSATE
 from openagents_json.workflow.plan import Plan
-from openagents_json.workflow.reopen import reopen
+from openagents_json.workflow.reopen import fork, override, reopen
 from openagents_json.workflow.signals import check_signal
 from openagents_json.workflow.turn import ChildId, Turn, complete, expression_error, fail, fail_group, terminal
 from openagents_json.workflow.types import Json
@@ -268,6 +268,20 @@ def _reopen(turn: Turn, command: cmd.ReopenRun) -> None:
     advance(turn)
 
 
+def _override(turn: Turn, command: cmd.OverrideStep) -> None:
+    was_closed = turn.state.closed
+    override(turn, command)
+    if was_closed:
+        advance(turn)
+    else:
+        _after_facts(turn, [command.step])
+
+
+def _fork(turn: Turn, command: cmd.ForkRun) -> None:
+    fork(turn, command)
+    advance(turn)
+
+
 def _refuse_run(turn: Turn, command: cmd.RefuseRun) -> None:
     if turn.state.status == st.QUEUED:
         turn.emit(ev.RunFailed(command.error))
@@ -336,5 +350,7 @@ _DECIDE: dict[type[cmd.Command], Callable[[Turn, Any], None]] = {
     cmd.Admit: _admit,
     cmd.RefuseRun: _refuse_run,
     cmd.ReopenRun: _reopen,
+    cmd.OverrideStep: _override,
+    cmd.ForkRun: _fork,
     cmd.NoteIgnored: _note,
 }

@@ -28,6 +28,7 @@ STEP_EVENTS: Final = frozenset(
         ev.StepFailed,
         ev.StepTimedOut,
         ev.StepCancelled,
+        ev.StepOverridden,
         ev.ChildStarted,
         ev.ChildClosed,
     }
@@ -52,7 +53,7 @@ class Due:
         self.untimers[kind, step] = None
 
 
-_ENDED: Final = (ev.StepCompleted, ev.StepFailed, ev.StepTimedOut, ev.StepCancelled)
+_ENDED: Final = (ev.StepCompleted, ev.StepFailed, ev.StepTimedOut, ev.StepCancelled, ev.StepOverridden)
 
 
 def collect_due(event: ev.Event, before: st.RunState, after: st.RunState, due: Due) -> None:

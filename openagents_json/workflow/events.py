@@ -65,12 +65,30 @@ class RunReopened:
     """A closed run goes on.
 
     The steps in `forgotten` are done again, those in `resumed` hold some of them and go on; all other results are kept.
+    With a `definition`, the run goes on by that one, which is `version` of its workflow.
     """
 
     forgotten: Sequence[str]
     resumed: Sequence[str] = ()
     inputs: Mapping[str, Json] | None = None
     step: str = ""
+    reason: str = ""
+    definition: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunForked:
+    """The events before are those of another run, `source`, up to its version `at`; from here on this run goes its way.
+
+    What somebody was doing for the other run then is `forgotten` and done anew; the rest is as in RunReopened.
+    """
+
+    source: str
+    at: int
+    forgotten: Sequence[str]
+    resumed: Sequence[str] = ()
+    inputs: Mapping[str, Json] | None = None
     reason: str = ""
 
 
@@ -221,6 +239,16 @@ class StepCancelled:
 
 
 @dataclass(frozen=True, slots=True)
+class StepOverridden:
+    """Somebody said how a step ended: completed, with an output, or skipped."""
+
+    step: str
+    status: str
+    output: Json = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class CompensationScheduled:
     """What undoes a completed step may be claimed, as step `compensation`; its inputs are resolved."""
 
@@ -326,6 +354,8 @@ Event = (
     | RunAdmitted
     | RunFailing
     | RunReopened
+    | RunForked
+    | StepOverridden
     | StepOutcomeIgnored
 )
 

@@ -108,7 +108,7 @@ def _mode(state: RunState, event: ev.Event) -> RunState:
             return state
 
 
-def _reopen(state: RunState, event: ev.RunReopened) -> RunState:
+def _reopen(state: RunState, event: ev.RunReopened | ev.RunForked) -> RunState:
     steps, past = state.steps, state.past
     for path in event.forgotten:
         known = steps.get(path)
@@ -122,6 +122,8 @@ def _reopen(state: RunState, event: ev.RunReopened) -> RunState:
         group = steps[path].group
         if group is not None:
             steps = steps.set(path, steps[path]._replace(group=_recounted(steps, path, group)))
+    if isinstance(event, ev.RunReopened) and event.definition:
+        state = state._replace(definition=event.definition, version=event.version)
     return state._replace(
         status=RUNNING,
         inputs=state.inputs if event.inputs is None else event.inputs,
@@ -175,7 +177,7 @@ def _counted(steps: Any, step_id: str, step: StepState, is_open: bool, was_open:
     group: Group = container.group
     if index >= group.opened:
         group = group._replace(opened=index + 1)
-    elif index in group.missing and is_open:
+    elif index in group.missing:
         group = group._replace(missing=tuple(i for i in group.missing if i != index))
     group = group._replace(active=group.active + is_open - was_open)
     if step.status == COMPLETED or (step.status == FAILED and step.then != "fail"):
@@ -289,6 +291,25 @@ def _skip(state: RunState, event: ev.StepSkipped) -> RunState:
     return _put(state, event.step, StepState(SKIPPED, {}, reason=event.reason))
 
 
+def _override(state: RunState, event: ev.StepOverridden) -> RunState:
+    step = state.steps.get(event.step)
+    if step is not None and step.status not in OPEN_STEP:
+        return state
+    known = step or StepState(SCHEDULED, {}, attempt=state.past.get(event.step, (0, 0, ()))[0])
+    status = SKIPPED if event.status == SKIPPED and not is_item(event.step) else COMPLETED
+    sequence = state.sequence + 1
+    ended = known._replace(
+        status=status,
+        output=event.output,
+        error=None,
+        then="continue",
+        sequence=sequence,
+        timer=0,
+        reason=event.reason or "by hand",
+    )
+    return _put(state, event.step, ended, sequence=sequence)
+
+
 def _cancel(state: RunState, event: ev.StepCancelled) -> RunState:
     step = state.steps.get(event.step)
     if step is not None and step.status not in OPEN_STEP:
@@ -365,6 +386,8 @@ _FOLDS: dict[type[ev.Event], Callable[[RunState, Any], RunState]] = {
     ev.StepReleased: _release,
     ev.StepRetryScheduled: _wait,
     ev.StepSkipped: _skip,
+    ev.StepOverridden: _override,
+    ev.RunForked: _reopen,
     ev.StepCancelled: _cancel,
     ev.TimerSet: _set_timer,
     ev.TimerFired: _fire_timer,

@@ -18,13 +18,13 @@ from openagents_json.workflow.paths import (
     within,
 )
 from openagents_json.workflow.routes import order_of
-from openagents_json.workflow.turn import Turn
+from openagents_json.workflow.turn import Turn, inner_steps, withdraw
 
 
 def reopen(turn: Turn, command: cmd.ReopenRun) -> None:
     """Say which steps are forgotten and which of those that hold others go on.
 
-    Raises Rejected when the run is open, or there is nothing to do again.
+    Raises Rejected when the run is open, there is nothing to do again, or a result does not fit the plan.
     """
     state = turn.state
     if not state.closed:
@@ -36,12 +36,73 @@ def reopen(turn: Turn, command: cmd.ReopenRun) -> None:
         found.again(command.step)
     else:
         found.undone()
-        if not found.forgotten and state.status == st.COMPLETED:
+        if not found.forgotten and state.status == st.COMPLETED and not command.migrate:
             raise cmd.Rejected("completed", "the run completed: name the step to begin with again", state.status)
     found.unwinding()
-    forget, go_on = turn.in_order(found.forgotten), turn.in_order(found.reactivated - found.forgotten)
+    plan = turn.plan
+    definition, version = (plan.hash, plan.version) if command.migrate else ("", "")
+    if command.migrate:
+        _check_fit(turn, found.forgotten)
     inputs = None if command.inputs is None else {**state.inputs, **command.inputs}
-    turn.emit(ev.RunReopened(tuple(forget), tuple(go_on), inputs, command.step, command.reason))
+    turn.emit(ev.RunReopened(*found.lists(), inputs, command.step, command.reason, definition, version))
+
+
+def override(turn: Turn, command: cmd.OverrideStep) -> None:
+    """Say how a step ended; in a closed run, whatever else failed is done again.
+
+    Raises Rejected when the run has no such step, or it has ended already in a run that is open.
+    """
+    state, path = turn.state, command.step
+    if path not in state.steps or _is_unwinding(path):
+        raise cmd.Rejected("unknown_step", _unknown(state, path), state.status)
+    if state.closed:
+        found = _Found(turn)
+        found.again(path)
+        found.undone()
+        found.unwinding()
+        turn.emit(ev.RunReopened(*found.lists(), None, path, command.reason))
+    elif path not in state.open_steps:
+        raise cmd.Rejected("resolved", f"step {path} is {state.steps[path].status} already", state.status)
+    elif state.status in (st.FAILING, st.CANCELLING):
+        raise cmd.Rejected(state.status, f"the run is {state.status}: its steps are being undone", state.status)
+    else:
+        withdraw(turn, inner_steps(turn, path), f"{path} is {command.status} by hand")
+    turn.emit(ev.StepOverridden(path, command.status, command.output, command.reason))
+
+
+def fork(turn: Turn, command: cmd.ForkRun) -> None:
+    """Forget what somebody else was doing for the run that this one leaves.
+
+    Raises Rejected when that run had ended by then.
+    """
+    state = turn.state
+    if state.closed:
+        what = f"the run had ended ({state.status}) at version {command.at}: fork it at an earlier one"
+        raise cmd.Rejected("closed", what, state.status)
+    holds = {path for path in state.open_steps if state.steps[path].kind in st.GROUPS | {st.BLOCK}}
+    forgotten = {path for path in state.steps if _is_unwinding(path)} | (set(state.open_steps) - holds)
+    inputs = None if command.inputs is None else {**state.inputs, **command.inputs}
+    lists = turn.in_order(forgotten), turn.in_order(holds - forgotten)
+    turn.emit(ev.RunForked(command.source, command.at, *lists, inputs, command.reason))
+
+
+def _check_fit(turn: Turn, forgotten: set[str]) -> None:
+    """Refuse a plan in which results that are kept have no place."""
+    plan, wrong = turn.plan, []
+    for path, step in turn.state.steps.items():
+        if path in forgotten:
+            continue
+        try:
+            spec = plan.of(path)
+        except KeyError:
+            wrong.append(f"{path} is not in it")
+            continue
+        holds = {st.FOREACH: spec.foreach is not None, st.LOOP: spec.loop is not None, st.BLOCK: spec.block is not None}
+        if step.kind in holds and not holds[step.kind]:
+            wrong.append(f"{path} is no {step.kind} in it")
+    if wrong:
+        what = f"the run has results that have no place in version {plan.version}: {', '.join(sorted(wrong)[:10])}"
+        raise cmd.Rejected("does_not_fit", what, turn.state.status)
 
 
 def _is_unwinding(path: str) -> bool:
@@ -150,6 +211,11 @@ class _Found:
         if path in steps:
             self.forgotten.add(path)
         self.forgotten |= {other for other in steps if within(other, path) or other.startswith(path + COMPENSATE)}
+
+    def lists(self) -> tuple[list[str], list[str]]:
+        """Give what is forgotten and what goes on, in document order."""
+        in_order = self._turn.in_order
+        return in_order(self.forgotten), in_order(self.reactivated - self.forgotten)
 
     def unwinding(self) -> None:
         """Forget how the run ended; what was undone and is not done again is undone no more."""

@@ -31,13 +31,15 @@ def passage(edge: Edge, frame: str, state: st.RunState, scope: Scope) -> Passage
     """Tell what an edge says.
 
     A completed source lets pass where the edge's condition holds, a failed one where its handler says continue, or
-    goto for a goto edge. A skipped source closes its edges, with one exception: the array order of a sequential
-    document goes on behind a step whose own condition was false. Raises ExpressionFailed.
+    goto for a goto edge. A skipped source closes its edges, but for one that somebody skipped by hand, and but for the
+    array order of a sequential document behind a step whose own condition was false. Raises ExpressionFailed.
     """
     source = state.steps.get(inside(frame, edge.source))
     if source is None or source.status in st.OPEN_STEP:
         return Passage.OPEN
     match source.status:
+        case st.SKIPPED if source.then == "continue":
+            return Passage.ALIVE if edge_alive(edge, scope) else Passage.DEAD
         case st.SKIPPED:
             passes = edge.order and source.reason == "condition"
             return Passage.ALIVE if passes else Passage.DEAD

@@ -30,6 +30,8 @@ _FACTS = (
     ev.RunPaused,
     ev.RunResumed,
     ev.RunReopened,
+    ev.RunForked,
+    ev.StepOverridden,
     ev.RunCancelRequested,
     ev.StepStarted,
     ev.StepCompleted,

@@ -1,0 +1,99 @@
+"""A new run with the past of another one: its events up to a version are copied, in one commit with what comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from eventstore import codec
+from eventstore.event import Recorded
+from eventstore.run_model import Code
+from executor.build import Built, Signature, assemble, decide_encoded
+from executor.handle import Handled, Handler, RunExists
+from executor.journal import Encoded, decode_all
+from executor.sessions import RunNotFound, Session
+from openagents_json.workflow import commands as cmd
+from openagents_json.workflow import events as ev
+from openagents_json.workflow.changes import Changes, changes
+from openagents_json.workflow.decide import Decision
+from openagents_json.workflow.evolve import evolve, evolve_all
+from openagents_json.workflow.plan import Plan
+from openagents_json.workflow.state import RunState, initial
+from openagents_json.workflow.types import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """Which run is left at which version, by what new one; the same commit id begins it only once."""
+
+    source: str
+    at: int
+    run: str
+    inputs: Mapping[str, Json] | None = None
+    reason: str = ""
+    commit_id: str = ""
+
+
+class NoSuchVersion(LookupError):
+    """A run has no event of that number."""
+
+    def __init__(self, run: str, at: int, last: int) -> None:
+        self.run, self.at, self.last = run, at, last
+        super().__init__(f"run {run} has events 1 to {last}, and no event {at}")
+
+
+def fork(handler: Handler, wanted: Fork, *, actor: str) -> Handled:
+    """Begin the new run; its id must be of the partition of the source, where their payloads lie.
+
+    Raises RunNotFound, NoSuchVersion, Rejected and RunExists.
+    """
+    recorded = handler.store.read([(wanted.source, 0)])[0]
+    if not recorded:
+        raise RunNotFound(wanted.source)
+    if not 1 <= wanted.at <= len(recorded):
+        raise NoSuchVersion(wanted.source, wanted.at, len(recorded))
+    past = recorded[: wanted.at]
+    happened = [_renamed(event, wanted.run) for event in decode_all(past, handler.sessions.fetch)]
+    state = evolve_all(initial(), happened)
+    plan = handler.definitions.plan(state.definition)
+    built = _built(handler, wanted, plan, state, past, actor)
+    reply = handler.send([built], [handler.definitions.store_call(plan)])[0]
+    if reply.code is Code.EXISTS:
+        raise RunExists(wanted.run)
+    if reply.code is Code.DUPLICATE:
+        return Handled(handler.sessions.load(wanted.run), changed=False, time_ms=reply.time_ms)
+    fresh = Session(wanted.run, 0, "", initial(), plan)
+    return Handled(handler.remember(fresh, built, reply), changed=True, time_ms=reply.time_ms)
+
+
+def _renamed(event: ev.Event, run: str) -> ev.Event:
+    """Give an event as one of the new run, which nobody waits for."""
+    return replace(event, run=run, parent=None) if isinstance(event, ev.RunStarted) else event
+
+
+def _built(handler: Handler, wanted: Fork, plan: Plan, state: RunState, past: Sequence[Recorded], actor: str) -> Built:
+    copied = Session(wanted.run, 0, "", state, plan)
+    command = cmd.ForkRun(wanted.source, wanted.at, wanted.inputs, wanted.reason)
+    made, encoded = decide_encoded(copied, command, handler.limits, handler.child_id)
+    lines = [_line(item, wanted.run) for item in past]
+    whole = Encoded((*lines, *encoded.events), encoded.blobs)
+    signature = Signature("new", wanted.commit_id or handler.commit_id(), actor, wanted.source)
+    built = assemble(copied, made, whole, (), signature, settle=True, moved=_moved(plan, state, made, len(past)))
+    options = {**built.commit.options, "wf": plan.id, "def": plan.hash}
+    return replace(built, commit=replace(built.commit, options=options))
+
+
+def _line(item: Recorded, run: str) -> tuple[str, bytes]:
+    data = {**item.data, "run": run} if item.type == "RunStarted" else item.data
+    if item.type == "RunStarted":
+        data.pop("parent", None)
+    return item.type, codec.encode(data)
+
+
+def _moved(plan: Plan, state: RunState, made: Decision, copied: int) -> Changes:
+    """Derive the index changes: nothing of the new run is in any index yet, and nothing of the past is under way."""
+    left = evolve(state, made.events[0])
+    moved = changes(plan, left, made.events[1:], made.state)
+    opened = tuple(replace(step, index=step.index + copied + 1) for step in moved.opened)
+    limit = (("R", "", plan.timeout_ms, 0),) if plan.timeout_ms and not made.state.closed else ()
+    return moved._replace(status=made.state.status, opened=opened, timers=(*moved.timers, *limit))

@@ -1,0 +1,130 @@
+"""Runs again: forks, steps that are skipped or completed by hand, states of the past, and what differs between runs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+from eventstore import codec
+from eventstore.event import Recorded
+from executor.forking import Fork, NoSuchVersion, fork
+from executor.journal import decode_all
+from executor.sessions import RunNotFound, Session
+from openagents_json.engine.views import RunInfo, run_info
+from openagents_json.engine.wiring import Core
+from openagents_json.workflow import commands as cmd
+from openagents_json.workflow import events as ev
+from openagents_json.workflow import state as st
+from openagents_json.workflow.compare import Comparison, compare
+from openagents_json.workflow.evolve import evolve_all
+from openagents_json.workflow.parameters import check_inputs
+from openagents_json.workflow.plan import Plan
+from openagents_json.workflow.types import Json
+
+
+class Replays:
+    """What can be done with the past of runs."""
+
+    def __init__(self, core: Core, actor: str) -> None:
+        self.core, self._actor = core, actor
+
+    # -- going on ----------------------------------------------------------------------------------------
+
+    def skip(self, run: str, step: str, reason: str = "") -> None:
+        """Let a run go on as if a step had been skipped, with null for its result; a closed run is opened again.
+
+        Raises RunNotFound and Rejected.
+        """
+        self.core.handler.handle(run, cmd.OverrideStep(step, st.SKIPPED, None, reason), actor=self._actor)
+
+    def complete(self, run: str, step: str, output: Json = None, reason: str = "") -> None:
+        """Let a run go on as if a step had returned `output`; a closed run is opened again.
+
+        Raises RunNotFound, PayloadOverLimit and Rejected.
+        """
+        command = cmd.OverrideStep(step, st.COMPLETED, codec.normalise(output), reason)
+        self.core.handler.handle(run, command, actor=self._actor)
+
+    def retry(
+        self, run: str, step: str, inputs: Mapping[str, Json] | None, reason: str, plan: Plan | None = None
+    ) -> None:
+        """Let a closed run go on, from what failed or from a step, perhaps by another version of its workflow.
+
+        Raises RunNotFound, InvalidInputs and Rejected.
+        """
+        session = self.core.sessions.load(run)
+        goes_by = plan or session.plan
+        if goes_by.id != session.plan.id:
+            what = f"the run is one of workflow {session.plan.id}, not of {goes_by.id}"
+            raise cmd.Rejected("another_workflow", what, session.state.status)
+        if inputs is not None or plan is not None:
+            check_inputs(goes_by, {**session.state.inputs, **(inputs or {})})
+        given = None if inputs is None else codec.normalise(inputs)
+        command = cmd.ReopenRun(step, given, reason, migrate=plan is not None)
+        self.core.handler.handle(run, command, actor=self._actor, plan=plan)
+
+    def fork(
+        self,
+        run: str,
+        at: int,
+        *,
+        inputs: Mapping[str, Json] | None = None,
+        reason: str = "",
+        idempotency_key: str | None = None,
+    ) -> str:
+        """Begin a new run with the same past up to an event, and give its id; steps under way then begin anew in it.
+
+        `inputs` replace some of those of the run. Raises RunNotFound, NoSuchVersion, InvalidInputs and Rejected.
+        """
+        session = self.core.sessions.load(run)
+        if inputs is not None:
+            check_inputs(session.plan, {**session.state.inputs, **inputs})
+            inputs = codec.normalise(inputs)
+        seed = idempotency_key if idempotency_key is not None else self.core.handler.commit_id()
+        digest = hashlib.sha256(f"{run}\0{at}\0{seed}".encode("utf-8", "surrogatepass")).hexdigest()
+        new = f"{self.core.store.keys.partition_of(run)}-{digest[:26]}"
+        wanted = Fork(run, at, new, inputs, reason, f"f{digest[34:50]}")
+        return fork(self.core.handler, wanted, actor=self._actor).session.run
+
+    # -- looking back ------------------------------------------------------------------------------------
+
+    def state_at(self, run: str, *, version: int | None = None, time_ms: int | None = None) -> RunInfo:
+        """Give a run as it was after an event, or at a time.
+
+        Raises RunNotFound and NoSuchVersion.
+        """
+        recorded = self.recorded(run)
+        if version is not None and not 1 <= version <= len(recorded):
+            raise NoSuchVersion(run, version, len(recorded))
+        last = len(recorded) if version is None else version
+        past = [item for item in recorded[:last] if time_ms is None or item.time_ms <= time_ms]
+        if not past:
+            raise NoSuchVersion(run, 0, len(recorded))
+        return run_info(self.folded(run, past))
+
+    def diff(self, one: str, other: str) -> Comparison:
+        """Compare two runs.
+
+        Raises RunNotFound.
+        """
+        mine, theirs = self._events(one), self._events(other)
+        return compare(mine, theirs, (evolve_all(st.initial(), mine), evolve_all(st.initial(), theirs)))
+
+    def recorded(self, run: str) -> Sequence[Recorded]:
+        """Give the stored events of a run.
+
+        Raises RunNotFound.
+        """
+        recorded = self.core.store.read([(run, 0)])[0]
+        if not recorded:
+            raise RunNotFound(run)
+        return recorded
+
+    def _events(self, run: str) -> list[ev.Event]:
+        return decode_all(self.recorded(run), self.core.sessions.fetch)
+
+    def folded(self, run: str, recorded: Sequence[Recorded]) -> Session:
+        """Fold events of a run, from the first on."""
+        state = evolve_all(st.initial(), decode_all(recorded, self.core.sessions.fetch))
+        plan = self.core.definitions.plan(state.definition)
+        return Session(run, recorded[-1].version, recorded[-1].commit, state, plan)
