@@ -13,11 +13,10 @@ from executor.handle import Handled, Handler, RunExists
 from executor.journal import Encoded, decode_all
 from executor.sessions import RunNotFound, Session
 from openagents_json.workflow import commands as cmd
-from openagents_json.workflow import events as ev
-from openagents_json.workflow.changes import Changes, changes
-from openagents_json.workflow.decide import Decision
-from openagents_json.workflow.evolve import evolve, evolve_all
+from openagents_json.workflow.changes import forked
+from openagents_json.workflow.evolve import evolve_all
 from openagents_json.workflow.plan import Plan
+from openagents_json.workflow.reopen import taken_over
 from openagents_json.workflow.state import RunState, initial
 from openagents_json.workflow.types import Json
 
@@ -53,8 +52,7 @@ def fork(handler: Handler, wanted: Fork, *, actor: str) -> Handled:
     if not 1 <= wanted.at <= len(recorded):
         raise NoSuchVersion(wanted.source, wanted.at, len(recorded))
     past = recorded[: wanted.at]
-    happened = [_renamed(event, wanted.run) for event in decode_all(past, handler.sessions.fetch)]
-    state = evolve_all(initial(), happened)
+    state = evolve_all(initial(), taken_over(decode_all(past, handler.sessions.fetch), wanted.run))
     plan = handler.definitions.plan(state.definition)
     built = _built(handler, wanted, plan, state, past, actor)
     reply = handler.send([built], [handler.definitions.store_call(plan)])[0]
@@ -66,19 +64,15 @@ def fork(handler: Handler, wanted: Fork, *, actor: str) -> Handled:
     return Handled(handler.remember(fresh, built, reply), changed=True, time_ms=reply.time_ms)
 
 
-def _renamed(event: ev.Event, run: str) -> ev.Event:
-    """Give an event as one of the new run, which nobody waits for."""
-    return replace(event, run=run, parent=None) if isinstance(event, ev.RunStarted) else event
-
-
 def _built(handler: Handler, wanted: Fork, plan: Plan, state: RunState, past: Sequence[Recorded], actor: str) -> Built:
     copied = Session(wanted.run, 0, "", state, plan)
     command = cmd.ForkRun(wanted.source, wanted.at, wanted.inputs, wanted.reason)
     made, encoded = decide_encoded(copied, command, handler.limits, handler.child_id)
     lines = [_line(item, wanted.run) for item in past]
     whole = Encoded((*lines, *encoded.events), encoded.blobs)
+    moved = forked(plan, state, made.events, made.state, len(past))
     signature = Signature("new", wanted.commit_id or handler.commit_id(), actor, wanted.source)
-    built = assemble(copied, made, whole, (), signature, settle=True, moved=_moved(plan, state, made, len(past)))
+    built = assemble(copied, made, whole, (), signature, settle=True, moved=moved)
     options = {**built.commit.options, "wf": plan.id, "def": plan.hash}
     return replace(built, commit=replace(built.commit, options=options))
 
@@ -88,12 +82,3 @@ def _line(item: Recorded, run: str) -> tuple[str, bytes]:
     if item.type == "RunStarted":
         data.pop("parent", None)
     return item.type, codec.encode(data)
-
-
-def _moved(plan: Plan, state: RunState, made: Decision, copied: int) -> Changes:
-    """Derive the index changes: nothing of the new run is in any index yet, and nothing of the past is under way."""
-    left = evolve(state, made.events[0])
-    moved = changes(plan, left, made.events[1:], made.state)
-    opened = tuple(replace(step, index=step.index + copied + 1) for step in moved.opened)
-    limit = (("R", "", plan.timeout_ms, 0),) if plan.timeout_ms and not made.state.closed else ()
-    return moved._replace(status=made.state.status, opened=opened, timers=(*moved.timers, *limit))

@@ -13,12 +13,13 @@ from openagents_json.testing.mocks import Call, Cast, context_of
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow import events as ev
 from openagents_json.workflow import state as st
-from openagents_json.workflow.changes import Changes, changes
+from openagents_json.workflow.changes import Changes, changes, forked
 from openagents_json.workflow.decide import decision
 from openagents_json.workflow.errors import InvalidInputs
-from openagents_json.workflow.evolve import evolve
+from openagents_json.workflow.evolve import evolve, evolve_all
 from openagents_json.workflow.parameters import check_inputs
 from openagents_json.workflow.plan import Plan
+from openagents_json.workflow.reopen import taken_over
 from openagents_json.workflow.types import Json
 
 STEPS_AT_MOST = 200_000
@@ -62,6 +63,20 @@ class World:
         life = self.lives[run] = Life(run, plan)
         self.give(life, cmd.StartRun(run, check_inputs(plan, inputs), **more))
         return life
+
+    def fork(self, life: Life, at: int, run: str) -> Life:
+        """Begin a run with the past of another one up to an event.
+
+        Raises Rejected.
+        """
+        past = taken_over([event for _, event in life.events[:at]], run)
+        new = Life(run, life.plan, evolve_all(st.initial(), past), [(self.now_ms, event) for event in past])
+        made = decision(new.plan, new.state, cmd.ForkRun(life.id, at))
+        moved = forked(new.plan, new.state, made.events, made.state, at)
+        new.events += [(self.now_ms, event) for event in made.events]
+        new.state = self.lives.setdefault(run, new).state = made.state
+        self._index(new, moved)
+        return new
 
     def give(self, life: Life, command: cmd.Command) -> list[ev.Event]:
         """Decide on a command and apply what happens.

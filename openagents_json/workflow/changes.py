@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 from openagents_json.workflow import events as ev
 from openagents_json.workflow import state as st
 from openagents_json.workflow.due import RUN_EVENTS, STEP_EVENTS, Due, collect_due, run_due
+from openagents_json.workflow.evolve import evolve
 from openagents_json.workflow.plan import Plan
 
 
@@ -92,6 +93,17 @@ def changes(
         timers=tuple((kind, step, delay, at) for (kind, step), (delay, at) in due.timers.items()),
         untimers=tuple(key for key in due.untimers if key not in due.timers),
     )
+
+
+def forked(plan: Plan, state: st.RunState, happened: Sequence[ev.Event], after: st.RunState, copied: int) -> Changes:
+    """Derive the index changes of a fork, RunForked being the first event behind the `copied` ones.
+
+    Nothing of the new run is in any index yet, and nothing of its past is under way.
+    """
+    moved = changes(plan, evolve(state, happened[0]), happened[1:], after)
+    opened = tuple(replace(step, index=step.index + copied + 1) for step in moved.opened)
+    limit = (("R", "", plan.timeout_ms, 0),) if plan.timeout_ms and not after.closed else ()
+    return moved._replace(status=after.status, opened=opened, timers=(*moved.timers, *limit))
 
 
 def _claimable(state: st.RunState) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow import events as ev
@@ -59,6 +60,11 @@ def override(turn: Turn, command: cmd.OverrideStep) -> None:
         found = _Found(turn)
         found.again(path)
         found.undone()
+        above = [other for other in found.forgotten if within(path, other)]
+        if above:
+            whole = min(above, key=len)
+            what = f"step {path} is a part of {whole}, which has to be done again: complete that, or retry"
+            raise cmd.Rejected("part_of_undone", what, state.status)
         found.unwinding()
         turn.emit(ev.RunReopened(*found.lists(), None, path, command.reason))
     elif path not in state.open_steps:
@@ -84,6 +90,11 @@ def fork(turn: Turn, command: cmd.ForkRun) -> None:
     inputs = None if command.inputs is None else {**state.inputs, **command.inputs}
     lists = turn.in_order(forgotten), turn.in_order(holds - forgotten)
     turn.emit(ev.RunForked(command.source, command.at, *lists, inputs, command.reason))
+
+
+def taken_over(past: Iterable[ev.Event], run: str) -> list[ev.Event]:
+    """Give the events of a run as the past of another one, for which nobody waits."""
+    return [replace(event, run=run, parent=None) if isinstance(event, ev.RunStarted) else event for event in past]
 
 
 def _check_fit(turn: Turn, forgotten: set[str]) -> None:
@@ -112,9 +123,14 @@ def _is_unwinding(path: str) -> bool:
 def _is_undone(state: st.RunState, path: str, step: st.StepState) -> bool:
     """Tell whether a step has no result that counts: it failed, was withdrawn, or was compensated."""
     if step.status == st.CANCELLED or (step.status == st.FAILED and step.then == "fail" and not step.group):
-        return step.kind != st.BLOCK or not any(within(other, path) for other in state.steps)
+        return True
     undo = state.steps.get(compensation_of(path))
     return undo is not None and undo.status == st.COMPLETED
+
+
+def _holds_some(state: st.RunState, path: str, step: st.StepState) -> bool:
+    holds = step.kind in st.GROUPS or step.kind == st.BLOCK
+    return holds and step.status != st.COMPLETED and any(within(other, path) for other in state.steps)
 
 
 def _above_is_settled(state: st.RunState, path: str) -> bool:
@@ -164,7 +180,11 @@ class _Found:
         state = self._turn.state
         own = {path: step for path, step in state.steps.items() if not _is_unwinding(path)}
         for path, step in own.items():
-            if _is_undone(state, path, step) and not _above_is_settled(state, path):
+            if not _is_undone(state, path, step) or _above_is_settled(state, path):
+                continue
+            if _holds_some(state, path, step):  # what is done inside of it is kept
+                self._go_on(path)
+            else:
                 self.again(path)
         for path, step in own.items():  # groups that failed though nothing inside did
             failed = step.status == st.FAILED and step.then == "fail" and path not in self.reactivated

@@ -94,15 +94,14 @@ def documents(draw: s.DrawFn) -> dict[str, Any]:
     return document
 
 
-def act(world: World, life: Life, data: s.DataObject) -> None:
+def act(world: World, life: Life, data: s.DataObject) -> None:  # noqa: C901 - one case for each thing
     """Do one thing that workers, relays or people could do now."""
     state = life.state
     started = sorted(path for path in state.open_steps if state.steps[path].status == st.STARTED)
     choices = ["advance", "pause", "resume", "signal", "time", "time"] + ["cancel"] * (data.draw(s.integers(0, 9)) == 0)
     open_run = state.status in (st.RUNNING, st.FAILING, st.CANCELLING)
-    choices += (
-        ["claim"] * 3 * bool(life.claimable and open_run) + ["outcome"] * 4 * bool(started) + ["lose"] * bool(started)
-    )
+    choices += ["claim"] * 3 * bool(life.claimable and open_run) + ["outcome"] * 4 * bool(started)
+    choices += ["lose"] * bool(started) + ["override"] * bool(state.open_steps)
     with suppress(cmd.Rejected):
         match data.draw(s.sampled_from(choices)):
             case "claim":
@@ -120,11 +119,19 @@ def act(world: World, life: Life, data: s.DataObject) -> None:
                 world.give(life, cmd.CancelRun("enough", compensate=data.draw(s.booleans())))
             case "signal":
                 world.give(life, cmd.SendSignal("go", 1, None, f"signal-{len(life.events)}"))
+            case "override":
+                override(world, life, data)
             case "time":
                 world._look(world.now_ms + data.draw(s.sampled_from([0, 1000, 60_000])))
             case _:
                 if state.status != st.QUEUED:
                     assert world.give(life, cmd.Advance()) == []
+
+
+def override(world: World, life: Life, data: s.DataObject) -> None:
+    """Say how an open step ended."""
+    path = data.draw(s.sampled_from(sorted(life.state.open_steps)))
+    world.give(life, cmd.OverrideStep(path, data.draw(s.sampled_from(["skipped", "completed"])), 1))
 
 
 def finish(world: World, life: Life, data: s.DataObject, paths: list[str]) -> None:
@@ -149,21 +156,24 @@ def finish(world: World, life: Life, data: s.DataObject, paths: list[str]) -> No
     world.give(life, cmd.Advance())
 
 
-def let_it_end(world: World, life: Life) -> None:
+def let_it_end(world: World, *lives: Life) -> None:
     """Let everything that is left succeed."""
     for _ in range(60):
-        if life.state.closed:
+        left = [life for life in lives if not life.state.closed]
+        if not left:
             return
-        with suppress(cmd.Rejected):
-            world.give(life, cmd.ResumeRun())
-        for path in sorted(life.state.open_steps):
-            step = life.state.steps.get(path)
-            if step is not None and step.status == st.STARTED:
-                world.give(life, cmd.RecordOutcomes((cmd.Completed(path, step.attempt, 1),)))
-        with suppress(cmd.Rejected):
-            world.give(life, cmd.SendSignal("go", 1, None, f"signal-{len(life.events)}"))
+        for life in left:
+            with suppress(cmd.Rejected):
+                world.give(life, cmd.ResumeRun())
+            for path in sorted(life.state.open_steps):
+                step = life.state.steps.get(path)
+                if step is not None and step.status == st.STARTED:
+                    world.give(life, cmd.RecordOutcomes((cmd.Completed(path, step.attempt, 1),)))
+            with suppress(cmd.Rejected):
+                world.give(life, cmd.SendSignal("go", 1, None, f"signal-{len(life.events)}"))
         world.go_on(world.now_ms + 3600_000)
-    raise AssertionError(f"nothing will wake this run: {life.state.status} {dict(life.state.open_steps)} {world.due}")
+    stuck = [(life.id, life.state.status, dict(life.state.open_steps)) for life in lives if not life.state.closed]
+    raise AssertionError(f"nothing will wake these runs: {stuck} {world.due}")
 
 
 def check(world: World, life: Life) -> None:
@@ -220,8 +230,9 @@ def test_a_run_that_goes_on_keeps_what_it_does_not_do_again(document: dict[str, 
     let_it_end(world, life)
     before, known = life.state, sorted(path for path in life.state.steps if "~" not in path)
     step = data.draw(s.sampled_from(["", *known]))
+    by_hand = data.draw(s.sampled_from([None, None, "skipped", "completed"])) if step else None
     with suppress(cmd.Rejected):
-        world.give(life, cmd.ReopenRun(step))
+        world.give(life, cmd.OverrideStep(step, by_hand) if by_hand else cmd.ReopenRun(step))
         again = next(e for _, e in reversed(life.events) if isinstance(e, ev.RunReopened))
         for path, kept in before.steps.items():
             if path not in again.forgotten and path not in again.resumed:
@@ -241,3 +252,24 @@ def test_an_undisturbed_run_replays_without_a_divergence(document: dict[str, Any
     let_it_end(world, life)
     history = [{"type": ev.type_name(e), "data": ev.to_data(e)} for _, e in life.events]
     assert replay(document, history) is None
+
+
+@settings(max_examples=150, deadline=None)
+@given(documents(), s.data())
+def test_a_fork_at_any_event_keeps_that_past_and_comes_to_an_end(document: dict[str, Any], data: s.DataObject) -> None:
+    world = World(Cast({"c": 1, "undo": None}, Registry()), {"child": plan_of(CHILD)}, 0)
+    life = world.start("0-r", plan_of(document), {})
+    for _ in range(data.draw(s.integers(0, 30))):
+        if not life.state.closed:
+            act(world, life, data)
+    at = data.draw(s.integers(1, len(life.events)))
+    with suppress(cmd.Rejected):
+        new = world.fork(life, at, "0-new")
+        assert [e for _, e in new.events[1:at]] == [e for _, e in life.events[1:at]]
+        kept = {path: step for path, step in new.state.steps.items() if step.status == st.COMPLETED}
+        let_it_end(world, life, new)
+        assert not new.state.open_steps
+        assert {path: new.state.steps[path].output for path in kept} == {p: step.output for p, step in kept.items()}
+        stored = [ev.from_data(ev.type_name(e), ev.to_data(e)) for _, e in new.events]
+        assert evolve_all(st.initial(), stored) == new.state
+    let_it_end(world, life)
