@@ -26,6 +26,7 @@ check: setup
 bench: setup
 	@$(RUN)/python benchmarks/run.py
 	@$(RUN)/python benchmarks/language.py
+	@$(RUN)/python benchmarks/views.py
 
 clean:
 	rm -rf $(VENV) .openagents dist build benchmarks/out

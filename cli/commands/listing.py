@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from cli.options import Target, target_options
-from cli.render import print_json, show, status, table, when
+from cli.render import show, status, table, when
 from cli.times import Duration, Time, lasting
 from openagents_json.engine import RunFilter, RunRow
 
@@ -72,10 +72,7 @@ def list_runs(target: Target, chosen: RunFilter, as_of: int | None, limit: int, 
             page = engine.views.runs(chosen, limit=limit, after=after)
         else:
             page = engine.views.as_of(as_of, chosen, limit=limit, after=after)
-    if target.as_json:
-        print_json({"runs": page.items, "next": page.next})
-        return
-    show(None, table(_HEADER, (_cells(row) for row in page.items)), as_json=False)
+    show(page.items, table(_HEADER, (_cells(row) for row in page.items)), as_json=target.as_json)
     if page.next:
         click.echo(f"there are more: --after {page.next}", err=True)
 

@@ -188,3 +188,78 @@ def test_schedules_are_kept_and_mistakes_are_told(folder: Path) -> None:
     assert json.loads(call(folder, "schedules", "show", "nightly")[1])["paused"] is True
     assert call(folder, "schedules", "delete", "nightly")[0] == 0
     assert call(folder, "schedules", "show", "nightly")[0] == 1
+
+
+def test_runs_are_listed_by_what_they_are_and_page_by_page(folder: Path) -> None:
+    for _ in range(3):
+        run(folder, "fails.json")
+    code, out, err = call(folder, "runs", "list", "--status", "failed", "--workflow", "fails", "--limit", "2", "--json")
+    first = json.loads(out)
+    assert (code, len(first)) == (0, 2)
+    assert {row["status"] for row in first} == {"failed"}
+    after = err.split("--after ")[1].strip()
+    rest = json.loads(call(folder, "runs", "list", "--status", "failed", "--after", after, "--json")[1])
+    assert rest
+    assert not {row["id"] for row in first} & {row["id"] for row in rest}
+    assert int(call(folder, "runs", "list", "--status", "failed", "--count")[1]) == len(first) + len(rest)
+    assert json.loads(call(folder, "runs", "list", "--started-before", "1h", "--json")[1]) == []
+    assert json.loads(call(folder, "runs", "list", "--as-of", "1h", "--json")[1]) == []
+    assert first[0]["id"] in call(folder, "runs", "list", "--fingerprint", first[0]["fingerprint"])[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("runs", "list", "--started-after", "yesterday"), "'yesterday' is no time; write 2026-11-23T08:00"),
+        (("runs", "list", "--took-over", "long"), "'long' is no duration"),
+        (("runs", "list", "--label", "x"), "'x' must be NAME=VALUE"),
+        (("runs", "list", "--after", "x"), "does not continue a page"),
+        (("runs", "list", "--count", "--took-over", "1s"), "only facets and times can be counted"),
+        (("runs", "fork", "0-none", "--at", "1"), "there is no run '0-none'"),
+        (("runs", "state", "0-none"), "there is no run '0-none'"),
+        (("runs", "state", "0-none", "--at", "never"), "is no time"),
+        (("runs", "diff", "0-none", "0-other"), "there is no run '0-none'"),
+        (("runs", "explain", "0-none"), "there is no run '0-none'"),
+        (("runs", "skip", "0-none", "a"), "there is no run '0-none'"),
+        (("projections", "verify", "runz"), "there is no projection 'runz'"),
+    ],
+)
+def test_what_cannot_be_looked_at_is_said_in_one_line(folder: Path, arguments: tuple[str, ...], said: str) -> None:
+    code, out, err = call(folder, *arguments)
+    assert code in (1, 2)
+    assert out == ""
+    assert said in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_a_failed_run_is_explained_and_goes_on_by_hand(folder: Path) -> None:
+    good = json.loads(run(folder, "good.json", "-i", "n=1")[1])["id"]
+    failed = json.loads(run(folder, "fails.json")[1])["id"]
+    assert "step a failed" in call(folder, "runs", "explain", failed)[1]
+    assert json.loads(call(folder, "runs", "explain", failed, "--json")[1])["step"] == "a"
+    assert call(folder, "runs", "diff", good, good)[:2] == (0, "nothing differs\n")
+    code, out, _ = call(folder, "runs", "diff", good, failed)
+    assert (code, "status: completed | failed" in out) == (1, True)
+    then = json.loads(call(folder, "runs", "state", failed, "--at", "1")[1])
+    assert (then["status"], then["steps"]) == ("running", [])
+    assert call(folder, "runs", "complete", failed, "a", "--output", "7", "--reason", "known")[1].endswith(
+        "completed\n"
+    )
+    forked = json.loads(call(folder, "runs", "fork", good, "--at", "1", "--set", "n=5", "--json")[1])["id"]
+    assert json.loads(call(folder, "runs", "show", forked)[1])["inputs"] == {"n": 5}
+    assert call(folder, "runs", "skip", forked, "a")[1] == f"{forked} completed\n"
+    assert call(folder, "runs", "rerun", good, "a")[1] == f"{good} running\n"
+    assert call(folder, "runs", "retry", failed, "--workflow", str(folder / "good.json"))[2].startswith("openagents: ")
+
+
+def test_the_views_are_shown_and_checked(folder: Path) -> None:
+    run(folder, "good.json", "-i", "n=5")
+    assert "quick" in call(folder, "components")[1]
+    assert call(folder, "steps", "--json")[0] == 0
+    assert json.loads(call(folder, "workers", "--json")[1])
+    assert json.loads(call(folder, "runs", "failures", "--json")[1])[0]["workflow"] == "fails"
+    assert [x["lag"] for x in json.loads(call(folder, "projections", "list", "--json")[1])] == [0, 0, 0]
+    for name in ("runs", "steps", "workers"):
+        assert call(folder, "projections", "verify", name)[:2] == (0, f"{name}: as the log has it\n")
+    assert json.loads(call(folder, "projections", "rebuild", "steps", "--json")[1])["in_use"]
+    assert json.loads(call(folder, "projections", "show", "workers")[1])["documents"]

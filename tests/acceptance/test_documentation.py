@@ -113,8 +113,9 @@ def test_the_commands_of_a_page_work(page: Path, tmp_path: Path, server: Server)
         if re.match("openagents runs (pause|resume|cancel) ", line):
             made = run("openagents run workflow.json --input name=x --workers 0 --detach", tmp_path)
             ids.append(json.loads(made.stdout)["id"])
+        line, _, code = line.partition(" # exit code ")
         done = run(line.replace("RUN", ids[-1] if ids else ""), tmp_path)
-        allowed = (0, 1) if " runs resume " in line else (0,)
+        allowed = (int(code),) if code else ((0, 1) if " runs resume " in line else (0,))
         assert done.returncode in allowed, (line, done.stdout, done.stderr)
         assert "Traceback" not in done.stderr
         if line.startswith("openagents run ") and "@" not in line:
