@@ -6,11 +6,12 @@ import json
 
 import click
 
+from cli.commands.history import history
 from cli.commands.listing import failures, list_runs
 from cli.commands.replaying import COMMANDS
 from cli.commands.run import parse_payload, progress
 from cli.options import Target, target_options
-from cli.render import console, history_table, print_json, print_line, show
+from cli.render import console, print_json, print_line
 from openagents_json.engine.diagnosis import diagnose
 
 
@@ -19,7 +20,7 @@ def runs() -> None:
     """List, show, follow and steer runs."""
 
 
-for command in (list_runs, failures, *COMMANDS):
+for command in (list_runs, failures, history, *COMMANDS):
     runs.add_command(command)
 
 
@@ -30,17 +31,6 @@ def show_run(target: Target, run: str) -> None:
     """Show a run with its steps, as JSON."""
     with target.engine() as engine:
         print_json(engine.state(run))
-
-
-@runs.command()
-@click.argument("run")
-@click.option("--after", type=int, default=0, help="Only events after this version.")
-@target_options
-def history(target: Target, run: str, after: int) -> None:
-    """Show the events of a run."""
-    with target.engine() as engine:
-        events = engine.history(run, after=after)
-    show(events, history_table(events), as_json=target.as_json)
 
 
 @runs.command()

@@ -263,3 +263,19 @@ def test_the_views_are_shown_and_checked(folder: Path) -> None:
         assert call(folder, "projections", "verify", name)[:2] == (0, f"{name}: as the log has it\n")
     assert json.loads(call(folder, "projections", "rebuild", "steps", "--json")[1])["in_use"]
     assert json.loads(call(folder, "projections", "show", "workers")[1])["documents"]
+
+
+def test_a_history_is_filtered_and_given_to_other_systems(folder: Path) -> None:
+    made = json.loads(run(folder, "good.json", "-i", "n=5")[1])["id"]
+    whole = json.loads(call(folder, "runs", "history", made, "--json")[1])
+    assert len(call(folder, "runs", "history", made, "--format", "jsonl")[1].splitlines()) == len(whole)
+    steps = json.loads(call(folder, "runs", "history", made, "--step", "a", "--type", "StepStarted", "--json")[1])
+    assert [(e["type"], e["step"]) for e in steps] == [("StepStarted", "a")]
+    assert json.loads(call(folder, "runs", "history", made, "--until", "1h", "--json")[1]) == []
+    by = json.loads(call(folder, "runs", "history", made, "--by", "cli", "--since", "1h", "--json")[1])
+    assert {e["actor"].split(":")[0] for e in by} == {"cli"}
+    clouds = [json.loads(x) for x in call(folder, "runs", "history", made, "--format", "cloudevents")[1].splitlines()]
+    assert [x["id"] for x in clouds] == [f"{made}/{e['version']}" for e in whole]
+    trace = json.loads(call(folder, "runs", "history", made, "--format", "otel")[1])
+    names = [span["name"] for span in trace["resourceSpans"][0]["scopeSpans"][0]["spans"]]
+    assert names == ["workflow good", "step a"]
