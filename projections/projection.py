@@ -10,7 +10,7 @@ from typing import Any, Final
 from eventstore.event import Json, Recorded
 from projections.errors import InvalidProjection
 
-_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
 EVERY: Final = "*"
 """The facet that every document of a view has."""
@@ -60,7 +60,7 @@ class Projection:
     index: Callable[[Any], Index] | None = None
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
+        if not NAME.fullmatch(self.name):
             raise InvalidProjection(
                 f"projection name {self.name!r} must be a letter and up to 62 letters (a-z), digits, - and _"
             )

