@@ -10,6 +10,7 @@
 <prefix>:{<p>}:gate:<kind>:<key>, line:<kind>:<key>          see lua/gate.lua
 <prefix>:{<p>}:schedule:<name>, view:schedules               see lua/schedule.lua
 <prefix>:{<p>}:emit:<run>    stream  what components show while they run; expires
+<prefix>:{<p>}:snap:<run>    string  a folded state, zlib of [format, version, commit, state]; a cache, expires
 <prefix>:store               hash    layout, partitions, run_id of the server last seen
 <prefix>:def:<hash>          string  immutable definitions
 """
@@ -102,6 +103,10 @@ class Keyspace:
     def output(self, run: str) -> bytes:
         """Name the side stream of what the components of a run emit."""
         return self._key(self.partition_of(run), f"emit:{run}")
+
+    def snapshot(self, run: str) -> bytes:
+        """Name the snapshot of a run's state."""
+        return self._key(self.partition_of(run), f"snap:{run}")
 
     def definition(self, digest: str) -> bytes:
         """Name a definition."""

@@ -190,6 +190,20 @@ class RunStore:
         replies = self.call(calls) if calls else []
         return [self._parse(run, entries) for (run, _), entries in zip(wanted, replies, strict=True)]
 
+    def begin_reading(self, runs: Sequence[str], most: int) -> list[tuple[bytes | None, tuple[Recorded, ...]]]:
+        """Read the snapshots and the first events of several runs, at most so many of each."""
+        calls: list[Call] = []
+        for run in runs:
+            calls.append(PlainCall((b"GET", self.keys.snapshot(run))))
+            calls.append(PlainCall((b"XRANGE", self.keys.stream(run), b"-", b"+", b"COUNT", most)))
+        replies = self.call(calls) if calls else []
+        found = zip(runs, replies[::2], replies[1::2], strict=True)
+        return [(snapshot, self._parse(run, entries)) for run, snapshot, entries in found]
+
+    def put_snapshot(self, run: str, snapshot: bytes, seconds: int) -> None:
+        """Keep a snapshot for a while."""
+        self.call([PlainCall((b"SET", self.keys.snapshot(run), snapshot, b"EX", seconds))])
+
     def heads(self, runs: Sequence[str]) -> list[RunHead | None]:
         """Read the heads of several runs; None where there is no such run."""
         calls = [PlainCall((b"HGETALL", self.keys.head(run))) for run in runs]

@@ -6,11 +6,14 @@ from, so a stale one costs a round trip and nothing else.
 
 from __future__ import annotations
 
+import logging
 import threading
+import zlib
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from eventstore import codec
 from eventstore.event import Recorded
 from eventstore.run_store import RunStore
 from executor.definitions import Definitions
@@ -18,7 +21,15 @@ from executor.journal import decode_all
 from openagents_json.workflow import events as ev
 from openagents_json.workflow.evolve import evolve_all
 from openagents_json.workflow.plan import Plan
+from openagents_json.workflow.snapshot import FORMAT, dump, load
 from openagents_json.workflow.state import RunState, initial
+
+log = logging.getLogger(__name__)
+
+LONG = 1000
+"""A run of so many events has a snapshot, and is worth remembering after its end."""
+
+KEEP_SECONDS = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +78,9 @@ class Sessions:
             return self._known.get(run)
 
     def put(self, session: Session) -> None:
-        """Remember a session, unless a newer one is known; closed runs are forgotten."""
+        """Remember a session, unless a newer one is known; closed runs are forgotten, but for long ones."""
         with self._lock:
-            if session.state.closed:
+            if session.state.closed and session.version < LONG:
                 self._known.pop(session.run, None)
                 return
             known = self._known.get(session.run)
@@ -96,9 +107,45 @@ class Sessions:
 
         Raises RunNotFound and BrokenHistory.
         """
-        cached = [self.get(run) for run in runs]
-        tails = self._store.read([(run, s.version - 1 if s else 0) for run, s in zip(runs, cached, strict=True)])
-        return [self.extend(run, session, tail) for run, session, tail in zip(runs, cached, tails, strict=True)]
+        cached = {run: session for run in runs if (session := self.get(run)) is not None}
+        found = {}
+        if cached:
+            tails = self._store.read([(run, session.version - 1) for run, session in cached.items()])
+            found = {run: self.extend(run, cached[run], tail) for run, tail in zip(cached, tails, strict=True)}
+        fresh = [run for run in runs if run not in cached]
+        for run, (snapshot, first) in zip(fresh, self._store.begin_reading(fresh, LONG), strict=True):
+            found[run] = self._read(run, snapshot, first)
+        return [found[run] for run in runs]
+
+    def _read(self, run: str, snapshot: bytes | None, first: Sequence[Recorded]) -> Session:
+        """Fold a run from its beginning, or from a snapshot when it is long."""
+        if len(first) < LONG:
+            return self.extend(run, None, first)
+        session = self._thawed(run, snapshot) if snapshot is not None else None
+        if session is None:
+            session = self.extend(run, None, first)
+        after = session.version
+        session = self.extend(run, session, self._store.read([(run, after - 1)])[0])
+        if session.version - (after if snapshot is not None else 0) >= LONG:
+            self._freeze(session)
+        return session
+
+    def _thawed(self, run: str, snapshot: bytes) -> Session | None:
+        """Give the session of a snapshot, None when it is of another shape; whether it holds, `extend` finds out."""
+        try:
+            form, version, commit, data = codec.decode(zlib.decompress(snapshot))
+            state = load(data) if form == FORMAT else None
+        except (zlib.error, ValueError, TypeError) as error:
+            log.warning("run %s: its snapshot cannot be read, its log is folded instead: %s", run, error)
+            return None
+        if state is None:
+            return None
+        return Session(run, version, commit, state, self._definitions.plan(state.definition))
+
+    def _freeze(self, session: Session) -> None:
+        """Keep the state of a long run beside its log, so that the next one to load it need not fold it all."""
+        data = codec.encode([FORMAT, session.version, session.commit, dump(session.state)])
+        self._store.put_snapshot(session.run, zlib.compress(data, 1), KEEP_SECONDS)
 
     def follow(self, session: Session, version: int, missed: Sequence[Recorded]) -> Session:
         """Give the session after a commit that met other history: what was missed, or else all, is read.

@@ -123,7 +123,8 @@ def _escalate(turn: Turn, path: str, step: st.StepState) -> None:
         return
     frame = frame_of(path)
     if frame:
-        fail_group(turn, frame, {**error, "at": error.get("at", path), "retryable": False})
+        if turn.state.steps[frame].status in st.OPEN_STEP:  # or another step inside of it has failed it already
+            fail_group(turn, frame, {**error, "at": error.get("at", path), "retryable": False})
     else:
         end_failed(turn, error, path)
 

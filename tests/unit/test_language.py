@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from openagents_json.testing import Play, Stuck, outcomes, play
+from openagents_json.workflow import events as ev
 from openagents_json.workflow.commands import Rejected
 from openagents_json.workflow.validation import validate
 
@@ -349,3 +350,12 @@ def test_a_decision_of_very_many_events_goes_on_in_the_next_commit() -> None:
     done = play(doc(step)).assert_completed()
     assert done.step("l").group is not None
     assert done.step("l").group.opened == 30_000
+
+
+def test_several_steps_of_a_block_that_fail_while_the_run_is_paused_fail_the_block_once() -> None:
+    inner = [{"id": name, "wait_for": {"signal": "go", "timeout": 30}} for name in ("one", "two")]
+    box = {"id": "box", "steps": inner, "execution": "graph", "on_error": [{"then": "continue", "output": 1}]}
+    run = Play({"id": "w", "steps": [box], "output": {"r": "{{box.output}}"}})
+    run.pause().advance(60).resume().finish().assert_completed({"r": 1})
+    failed = [event.step for event in run.events if isinstance(event, ev.StepFailed | ev.StepTimedOut)]
+    assert sorted(failed) == ["box", "box.one", "box.two"]
