@@ -27,6 +27,7 @@ bench: setup
 	@$(RUN)/python benchmarks/run.py
 	@$(RUN)/python benchmarks/language.py
 	@$(RUN)/python benchmarks/views.py
+	@$(RUN)/python benchmarks/loading.py
 
 clean:
 	rm -rf $(VENV) .openagents dist build benchmarks/out
