@@ -43,6 +43,28 @@ def retry(target: Target, run: str, step: str, pairs: tuple[str, ...], workflow:
 
 @click.command()
 @click.argument("run")
+@set_option
+@click.option("--workflow", metavar="FILE|NAME@VERSION", help="Go on by another version of the workflow.")
+@click.option("--explain", "wait", is_flag=True, help="Wait for its end, and say why each step ran or did not.")
+@reason_option
+@target_options
+def replay(target: Target, run: str, pairs: tuple[str, ...], workflow: str | None, wait: bool, reason: str) -> None:
+    """Do a closed run again; results stand where component, definition and inputs of a step have not changed."""
+    with target.engine() as engine:
+        plan = None if workflow is None else engine.plan(workflow)
+        engine.replay.replay(run, inputs=_edited(engine, run, pairs), reason=reason, plan=plan)
+        status = engine.wait(run).status if wait else engine.state(run).status
+        found = engine.replay.replayed(run) if wait else None
+    if found is not None and target.as_json:
+        print_json({"id": run, "status": status, "replayed": found})
+        return
+    _tell(target, run, status)
+    for line in found.lines() if found is not None else ():
+        click.echo(line)
+
+
+@click.command()
+@click.argument("run")
 @click.argument("step")
 @set_option
 @reason_option
@@ -138,7 +160,7 @@ def explain(target: Target, run: str) -> None:
             click.echo(line)
 
 
-COMMANDS = (retry, rerun, skip, complete, fork, state, diff, explain)
+COMMANDS = (retry, rerun, replay, skip, complete, fork, state, diff, explain)
 
 
 def _lines(found: Comparison) -> Iterable[str]:

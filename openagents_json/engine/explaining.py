@@ -10,6 +10,7 @@ from executor.journal import decode_all
 from executor.sessions import Session
 from openagents_json.engine.reads import Reads
 from openagents_json.engine.replays import Replays
+from openagents_json.engine.reuse import Replayed
 from openagents_json.workflow import events as ev
 from openagents_json.workflow import state as st
 from openagents_json.workflow.compare import Comparison, changes_of
@@ -59,6 +60,7 @@ class Explanation:
     waits: Mapping[str, str] = field(default_factory=dict)
     reference: str = ""
     comparison: Comparison | None = None
+    replayed: Replayed | None = None
 
     def lines(self) -> Iterator[str]:
         """Say it for people."""
@@ -74,6 +76,8 @@ class Explanation:
             yield f"  attempt {attempt.number} at {attempt.worker} {attempt.end}{lasted}{error}"
         for path, what in self.waits.items():
             yield f"step {path} {what}"
+        if self.replayed is not None:
+            yield from self.replayed.lines()
         if self.comparison is not None:
             yield f"the nearest run that completed is {self.reference}"
             yield from _differences(self.comparison)
@@ -116,6 +120,7 @@ def explain(run: str, replays: Replays, reads: Reads) -> Explanation:
         {path: _waits(step) for path in sorted(state.open_steps) if not _holds(step := state.steps[path])},
         reference,
         replays.diff(run, reference) if reference else None,
+        replays.replayed(run),
     )
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from eventstore import codec
 from eventstore.event import Recorded
 from executor.forking import Fork, NoSuchVersion, fork
 from executor.journal import decode_all
 from executor.sessions import RunNotFound, Session
+from openagents_json.engine.reuse import Replayed, last_replay, replayed
 from openagents_json.engine.views import RunInfo, run_info
 from openagents_json.engine.wiring import Core
 from openagents_json.workflow import commands as cmd
@@ -19,6 +21,7 @@ from openagents_json.workflow.compare import Comparison, compare
 from openagents_json.workflow.evolve import evolve_all
 from openagents_json.workflow.parameters import check_inputs
 from openagents_json.workflow.plan import Plan
+from openagents_json.workflow.reuse import changed_steps
 from openagents_json.workflow.types import Json
 
 
@@ -52,16 +55,37 @@ class Replays:
 
         Raises RunNotFound, InvalidInputs and Rejected.
         """
+        self._reopen(run, cmd.ReopenRun(step, inputs, reason), plan)
+
+    def _reopen(self, run: str, command: cmd.ReopenRun, plan: Plan | None) -> None:
         session = self.core.sessions.load(run)
         goes_by = plan or session.plan
         if goes_by.id != session.plan.id:
             what = f"the run is one of workflow {session.plan.id}, not of {goes_by.id}"
             raise cmd.Rejected("another_workflow", what, session.state.status)
-        if inputs is not None or plan is not None:
-            check_inputs(goes_by, {**session.state.inputs, **(inputs or {})})
-        given = None if inputs is None else codec.normalise(inputs)
-        command = cmd.ReopenRun(step, given, reason, migrate=plan is not None)
+        if command.inputs is not None or plan is not None:
+            check_inputs(goes_by, {**session.state.inputs, **(command.inputs or {})})
+        command = replace(
+            command,
+            inputs=None if command.inputs is None else codec.normalise(command.inputs),
+            migrate=plan is not None,
+            changed=changed_steps(session.plan, goes_by) if command.replay else frozenset(),
+        )
         self.core.handler.handle(run, command, actor=self._actor, plan=plan)
+
+    def replay(
+        self,
+        run: str,
+        *,
+        inputs: Mapping[str, Json] | None = None,
+        reason: str = "",
+        plan: Plan | None = None,
+    ) -> None:
+        """Do a closed run again, but for what has not changed: results stand where component, definition and inputs do.
+
+        Raises RunNotFound, InvalidInputs and Rejected.
+        """
+        self._reopen(run, cmd.ReopenRun("", inputs, reason, replay=True), plan)
 
     def fork(
         self,
@@ -109,6 +133,15 @@ class Replays:
         """
         mine, theirs = self._events(one), self._events(other)
         return compare(mine, theirs, (evolve_all(st.initial(), mine), evolve_all(st.initial(), theirs)))
+
+    def replayed(self, run: str) -> Replayed | None:
+        """Tell what the last replay of a run did again, why, and what it saved; None when there was none.
+
+        Raises RunNotFound.
+        """
+        recorded = self.recorded(run)
+        happened = decode_all(recorded, self.core.sessions.fetch)
+        return replayed(recorded, happened, evolve_all(st.initial(), happened[: last_replay(happened)]))
 
     def recorded(self, run: str) -> Sequence[Recorded]:
         """Give the stored events of a run.

@@ -19,6 +19,7 @@ from openagents_json.workflow.bind import bind
 from openagents_json.workflow.catalog import ComponentSpec
 from openagents_json.workflow.compile import compile_plan
 from openagents_json.workflow.plan import Plan
+from openagents_json.workflow.reuse import changed_steps
 from openagents_json.workflow.times import moment_of
 from openagents_json.workflow.types import Json
 
@@ -61,7 +62,7 @@ class Play:
         registry = Registry()
         for thing in (builtin, *real):
             registry.add(thing)
-        catalog = _Anything(registry)
+        self._catalog = catalog = _Anything(registry)
         plans = {plan.id: plan for plan in (plan_of(source, catalog) for source in workflows)}
         self.world = World(Cast(components or {}, registry), plans, moment_of(now))
         self._life = self.world.start("0-test", plan_of(document, catalog), inputs or {}, labels=labels)
@@ -131,6 +132,18 @@ class Play:
         Raises Rejected.
         """
         return self._give(cmd.ReopenRun(step, inputs))
+
+    def run_again(self, document: Source | None = None, *, inputs: Mapping[str, Json] | None = None) -> Play:
+        """Do the closed run again, perhaps by another document: results stand where nothing has changed.
+
+        Raises Rejected.
+        """
+        before = self._life.plan
+        if document is not None:
+            self._life.plan = plan_of(document, self._catalog)
+        changed = changed_steps(before, self._life.plan)
+        migrate = document is not None
+        return self._give(cmd.ReopenRun("", inputs, migrate=migrate, replay=True, changed=changed))
 
     def skip(self, step: str, *, reason: str = "") -> Play:
         """Let the run go on as if a step had been skipped.

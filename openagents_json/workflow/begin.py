@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from openagents_json.workflow import events as ev
 from openagents_json.workflow import state as st
 from openagents_json.workflow.evaluate import step_inputs, terminate_output, value_of
 from openagents_json.workflow.paths import inside
-from openagents_json.workflow.plan import Gate, StepPlan, Timer
+from openagents_json.workflow.plan import Gate, StepPlan, Timer, canonical
 from openagents_json.workflow.templates import render
 from openagents_json.workflow.times import InvalidTime, delay_of, moment_of
 from openagents_json.workflow.turn import Turn, complete, refuse, terminal, withdraw
 from openagents_json.workflow.types import Json, type_name
 from openagents_json.workflow.unwind import end_failed
+
+REUSED = frozenset({"", "sleep", "wait", "workflow"})
+"""Kinds of steps whose results can be used again."""
 
 MAX_ITEMS = 10_000
 MAX_DEPTH = 16
@@ -45,7 +49,8 @@ def begin_instance(turn: Turn, path: str) -> None:
     match plan.kind:
         case "component":
             inputs = step_inputs(plan, turn.view.at(path))
-            turn.emit(ev.StepScheduled(path, inputs, "", gates_of(turn, plan.gates, path)))
+            if not reused(turn, path, inputs):
+                turn.emit(ev.StepScheduled(path, inputs, "", gates_of(turn, plan.gates, path)))
         case "terminate":
             _terminate(turn, path, plan)
         case "sleep":
@@ -63,6 +68,16 @@ def begin_instance(turn: Turn, path: str) -> None:
             _limit(turn, path, plan)
             turn.reach.extend(inside(path, name) for name in (plan.block.order if plan.block else ()))
             turn.check[path] = None
+
+
+def reused(turn: Turn, path: str, inputs: Mapping[str, Json]) -> bool:
+    """Let the result of a step stand that is done again with the same inputs; False when there is none."""
+    known = turn.state.memo.get(path)
+    if known is None or canonical(known.inputs) != canonical(inputs):
+        return False
+    turn.emit(ev.StepResultReused(path))
+    turn.settle.append(path)
+    return True
 
 
 def gates_of(turn: Turn, gates: tuple[Gate, ...], path: str) -> tuple[Json, ...]:
@@ -124,6 +139,8 @@ def _sleep(turn: Turn, path: str, plan: StepPlan) -> None:
     except InvalidTime as error:
         refuse(turn, path, terminal("InvalidTime", f"step {path}: {error}"))
         return
+    if reused(turn, path, shown):
+        return
     turn.emit(ev.StepScheduled(path, shown, "sleep"))
     if event.delay_ms or event.at_ms:
         turn.emit(event)
@@ -165,6 +182,8 @@ def _wait(turn: Turn, path: str, plan: StepPlan) -> None:
             shown |= {"timeout": more["seconds"]}
     except InvalidTime as error:
         refuse(turn, path, terminal("InvalidTime", f"step {path}: {error}"))
+        return
+    if reused(turn, path, shown):
         return
     turn.emit(ev.StepScheduled(path, shown, "wait"))
     if take_signal(turn, path):
@@ -208,6 +227,8 @@ def _child(turn: Turn, path: str, plan: StepPlan) -> None:
     if turn.state.depth >= MAX_DEPTH:
         message = f"step {path}: there are {MAX_DEPTH} runs above this one already; does a workflow call itself?"
         refuse(turn, path, terminal("DepthLimit", message))
+        return
+    if reused(turn, path, inputs):
         return
     turn.emit(ev.StepScheduled(path, inputs, "workflow"))
     start_child(turn, path)

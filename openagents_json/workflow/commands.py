@@ -170,13 +170,16 @@ class RefuseRun:
 class ReopenRun:
     """Let a closed run go on: from what failed, or from a step; `inputs` replace some of those of the run.
 
-    `migrate` says that the plan it is decided with is another one than the run had.
+    `migrate` says that the plan it is decided with is another one than the run had. With `replay`, all of it is done
+    again, but for steps whose inputs turn out the same and that are not in `changed` (static paths).
     """
 
     step: str = ""
     inputs: Mapping[str, Json] | None = None
     reason: str = ""
     migrate: bool = False
+    replay: bool = False
+    changed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

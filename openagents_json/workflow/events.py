@@ -65,7 +65,8 @@ class RunReopened:
     """A closed run goes on.
 
     The steps in `forgotten` are done again, those in `resumed` hold some of them and go on; all other results are kept.
-    With a `definition`, the run goes on by that one, which is `version` of its workflow.
+    With a `definition`, the run goes on by that one, which is `version` of its workflow. The results of the steps in
+    `kept` are used again where their inputs turn out the same; those in `changed` have another definition or component.
     """
 
     forgotten: Sequence[str]
@@ -75,6 +76,8 @@ class RunReopened:
     reason: str = ""
     definition: str = ""
     version: str = ""
+    kept: Sequence[str] = ()
+    changed: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +242,13 @@ class StepCancelled:
 
 
 @dataclass(frozen=True, slots=True)
+class StepResultReused:
+    """A step that is done again has the inputs that it had: its result stands, and nobody runs it."""
+
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
 class StepOverridden:
     """Somebody said how a step ended: completed, with an output, or skipped."""
 
@@ -356,6 +366,7 @@ Event = (
     | RunReopened
     | RunForked
     | StepOverridden
+    | StepResultReused
     | StepOutcomeIgnored
 )
 

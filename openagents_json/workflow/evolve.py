@@ -81,11 +81,11 @@ def _close(state: RunState, event: ev.RunCompleted | ev.RunFailed | ev.RunCancel
         return state
     match event:
         case ev.RunCompleted(output) if state.status in (RUNNING, PAUSED):
-            return state._replace(status=COMPLETED, output=output, signals=())
+            return state._replace(status=COMPLETED, output=output, signals=(), memo=Map())
         case ev.RunFailed(error, step):
-            return state._replace(status=FAILED, error=error, failed_step=step, signals=())
+            return state._replace(status=FAILED, error=error, failed_step=step, signals=(), memo=Map())
         case ev.RunCancelled(reason) if state.status == CANCELLING:
-            return state._replace(status=CANCELLED, reason=reason, signals=())
+            return state._replace(status=CANCELLED, reason=reason, signals=(), memo=Map())
         case _:
             return state
 
@@ -110,6 +110,8 @@ def _mode(state: RunState, event: ev.Event) -> RunState:
 
 def _reopen(state: RunState, event: ev.RunReopened | ev.RunForked) -> RunState:
     steps, past = state.steps, state.past
+    kept = event.kept if isinstance(event, ev.RunReopened) else ()
+    memo = Map({path: steps[path] for path in kept if path in steps})
     for path in event.forgotten:
         known = steps.get(path)
         if known is not None:
@@ -130,6 +132,7 @@ def _reopen(state: RunState, event: ev.RunReopened | ev.RunForked) -> RunState:
         steps=steps,
         open_steps=Map({path: True for path, step in steps.items() if step.status in OPEN_STEP}),
         past=past,
+        memo=memo,
         output=None,
         error=None,
         failed_step=None,
@@ -291,6 +294,14 @@ def _skip(state: RunState, event: ev.StepSkipped) -> RunState:
     return _put(state, event.step, StepState(SKIPPED, {}, reason=event.reason))
 
 
+def _reuse(state: RunState, event: ev.StepResultReused) -> RunState:
+    known = state.memo.get(event.step)
+    if known is None or event.step in state.steps:
+        return state
+    sequence = state.sequence + 1
+    return _put(state, event.step, known._replace(sequence=sequence), sequence=sequence)
+
+
 def _override(state: RunState, event: ev.StepOverridden) -> RunState:
     step = state.steps.get(event.step)
     if step is not None and step.status not in OPEN_STEP:
@@ -387,6 +398,7 @@ _FOLDS: dict[type[ev.Event], Callable[[RunState, Any], RunState]] = {
     ev.StepRetryScheduled: _wait,
     ev.StepSkipped: _skip,
     ev.StepOverridden: _override,
+    ev.StepResultReused: _reuse,
     ev.RunForked: _reopen,
     ev.StepCancelled: _cancel,
     ev.TimerSet: _set_timer,

@@ -8,6 +8,7 @@ from dataclasses import replace
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow import events as ev
 from openagents_json.workflow import state as st
+from openagents_json.workflow.begin import REUSED
 from openagents_json.workflow.paths import (
     COMPENSATE,
     ON_FAILURE,
@@ -16,6 +17,7 @@ from openagents_json.workflow.paths import (
     frame_of,
     inside,
     is_item,
+    static,
     within,
 )
 from openagents_json.workflow.routes import order_of
@@ -31,7 +33,9 @@ def reopen(turn: Turn, command: cmd.ReopenRun) -> None:
     if not state.closed:
         raise cmd.Rejected("open", f"the run is {state.status}: it has not ended", state.status)
     found = _Found(turn)
-    if command.step:
+    if command.replay:
+        found.forgotten |= set(state.steps)
+    elif command.step:
         if command.step not in state.steps:
             raise cmd.Rejected("unknown_step", _unknown(state, command.step), state.status)
         found.again(command.step)
@@ -45,7 +49,20 @@ def reopen(turn: Turn, command: cmd.ReopenRun) -> None:
     if command.migrate:
         _check_fit(turn, found.forgotten)
     inputs = None if command.inputs is None else {**state.inputs, **command.inputs}
-    turn.emit(ev.RunReopened(*found.lists(), inputs, command.step, command.reason, definition, version))
+    kept, changed = _reusable(turn, command) if command.replay else ([], [])
+    lists = found.lists()
+    turn.emit(ev.RunReopened(*lists, inputs, command.step, command.reason, definition, version, kept, changed))
+
+
+def _reusable(turn: Turn, command: cmd.ReopenRun) -> tuple[list[str], list[str]]:
+    """Give the steps whose results may stand if their inputs stay the same, and those that are not the same steps."""
+    kept: list[str] = []
+    changed: list[str] = []
+    for path, step in turn.state.steps.items():
+        leaf = step.kind in REUSED and not _is_unwinding(path)
+        if leaf and step.status == st.COMPLETED and not _is_undone(turn.state, path, step):
+            (changed if static(path) in command.changed else kept).append(path)
+    return turn.in_order(kept), turn.in_order(changed)
 
 
 def override(turn: Turn, command: cmd.OverrideStep) -> None:

@@ -14,7 +14,7 @@ from openagents_json.workflow.types import Json
 
 _DEFAULTS: Final = StepState("", {})._asdict()
 _PLACES: Final = {name: place for place, name in enumerate(StepState._fields)}
-_MAPS: Final = frozenset({"steps", "open_steps", "heard", "past"})
+_MAPS: Final = frozenset({"steps", "open_steps", "heard", "past", "memo"})
 
 FORMAT: Final = hashlib.sha256(
     repr((1, RunState._fields, StepState._fields, Group._fields, Signal.__slots__)).encode()
@@ -30,6 +30,7 @@ def dump(state: RunState) -> Json:
     data["heard"] = sorted(state.heard)
     data["past"] = dict(state.past)
     data["steps"] = {path: _step(step) for path, step in state.steps.items()}
+    data["memo"] = {path: _step(step) for path, step in state.memo.items()}
     data["open"] = sorted(state.open_steps)
     return data
 
@@ -67,6 +68,7 @@ def _load(known: dict[str, Any]) -> RunState:
         **{
             **known,
             "steps": Map(steps),
+            "memo": Map({path: _loaded(flat) for path, flat in known["memo"].items()}),
             "open_steps": Map(dict.fromkeys(opened, True)),
             "heard": Map(dict.fromkeys(known["heard"], True)),
             "past": Map({path: (a, b, tuple(c)) for path, (a, b, c) in known["past"].items()}),

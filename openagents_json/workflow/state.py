@@ -114,7 +114,8 @@ class RunState(NamedTuple):
     """One run; the keys of `open_steps` are the steps that are scheduled and not resolved, in no stable order.
 
     `signals` are those that nobody has taken yet, oldest first; `heard` the ids of all that came; `queue` are the gates
-    of the run, as those of a step; `past` are attempts, children and gates of forgotten steps.
+    of the run, as those of a step; `past` are attempts, children and gates of forgotten steps, `memo` those of them
+    whose results stand if they are done again with the same inputs.
     """
 
     status: str = NEW
@@ -138,6 +139,7 @@ class RunState(NamedTuple):
     heard: Map[str, bool] = Map()
     queue: tuple[Json, ...] = ()
     past: Map[str, tuple[int, int, tuple[Json, ...]]] = Map()
+    memo: Map[str, StepState] = Map()
 
     @property
     def closed(self) -> bool:

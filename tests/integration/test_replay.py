@@ -12,6 +12,7 @@ from executor.sessions import RunNotFound
 from openagents_json import tool
 from openagents_json.engine import Engine, RunFilter
 from openagents_json.workflow.commands import Rejected
+from openagents_json.workflow.errors import InvalidInputs
 from tests.conftest import Server, wait_for
 
 Open = Callable[..., Engine]
@@ -63,8 +64,9 @@ def opened(server: Server) -> Iterator[Open]:
         return engines[-1]
 
     yield begin
-    assert engines[0].doctor() == []
-    assert [drift for name in ("runs", "steps", "workers") for drift in engines[0].views.verify(name)] == []
+    look = begin(workers=0)
+    assert look.doctor() == []
+    assert [drift for name in ("runs", "steps", "workers") for drift in look.views.verify(name)] == []
     for engine in engines:
         engine.close()
 
@@ -189,6 +191,43 @@ def test_a_step_that_a_worker_runs_is_completed_by_hand_and_its_own_outcome_is_r
     gate.append(True)
     wait_for(lambda: not engine._worker.runtime.keeper.jobs())  # type: ignore[union-attr]
     assert engine.state(run).output == {"r": "by hand"}
+
+
+def test_a_run_is_done_again_and_only_what_has_changed_runs(opened: Open) -> None:
+    engine = opened()
+    run = engine.run(document(), {"x": 3}, timeout=20).id
+    assert engine.replay.replayed(run) is None
+    calls.clear()
+    engine.replay.replay(run, reason="look again")
+    assert engine.wait(run, timeout=20).output == {"result": 30}
+    assert calls == []
+    found = engine.replay.replayed(run)
+    assert found is not None
+    assert [(step.step, step.reused) for step in found.steps] == [("first", True), ("second", True), ("third", True)]
+    mended = document(version="1.1.0")
+    mended["steps"][1]["component"] = "note"
+    engine.replay.replay(run, plan=engine.plan(mended))
+    assert engine.wait(run, timeout=20).output == {"result": 3}
+    assert [name for name, _ in calls] == ["note", "third"]
+    found = engine.explain(run).replayed
+    assert found is not None
+    assert {step.step: step.why for step in found.steps if not step.reused} == {
+        "second": "its definition or its component has changed",
+        "third": "its inputs have changed: x",
+    }
+    assert found.saved_ms >= 0
+    with pytest.raises(InvalidInputs):
+        engine.replay.replay(run, inputs={"x": "no number"})
+
+
+def test_a_replay_goes_on_where_a_killed_engine_left_it(opened: Open) -> None:
+    engine = opened()
+    run = engine.run(document(), {"x": 3}, timeout=20).id
+    idle = opened(workers=0)
+    engine.close(grace_seconds=0)
+    idle.replay.replay(run, inputs={"x": 4})
+    assert idle.state(run).status == "running"
+    assert opened().wait(run, timeout=20).output == {"result": 40}
 
 
 def test_a_run_is_shown_as_it_was(opened: Open) -> None:

@@ -273,3 +273,28 @@ def test_a_fork_at_any_event_keeps_that_past_and_comes_to_an_end(document: dict[
         stored = [ev.from_data(ev.type_name(e), ev.to_data(e)) for _, e in new.events]
         assert evolve_all(st.initial(), stored) == new.state
     let_it_end(world, life)
+
+
+@settings(max_examples=100, deadline=None)
+@given(documents(), s.data())
+def test_a_run_that_is_done_again_unchanged_comes_to_the_same_and_runs_nothing_that_completed(
+    document: dict[str, Any], data: s.DataObject
+) -> None:
+    world = World(Cast({"c": 1, "undo": None}, Registry()), {"child": plan_of(CHILD)}, 0)
+    life = world.start("0-r", plan_of(document), {})
+    for _ in range(data.draw(s.integers(0, 20))):
+        if not life.state.closed:
+            act(world, life, data)
+    let_it_end(world, life)
+    before, at = life.state, len(life.events)
+    world.give(life, cmd.ReopenRun("", replay=True))
+    [again] = [event for _, event in life.events[at:] if isinstance(event, ev.RunReopened)]
+    let_it_end(world, life)
+    later = [event for _, event in life.events[at:]]
+    begun = {event.step for event in later if isinstance(event, ev.StepScheduled) and not event.kind}
+    assert not begun & set(again.kept), "a result that could stand was not used"
+    for path in again.kept:
+        if path in life.state.steps and life.state.steps[path].status == st.COMPLETED:
+            assert life.state.steps[path].output == before.steps[path].output
+    stored = [ev.from_data(ev.type_name(e), ev.to_data(e)) for _, e in life.events]
+    assert evolve_all(st.initial(), stored) == life.state
