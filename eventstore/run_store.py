@@ -190,6 +190,11 @@ class RunStore:
         replies = self.call(calls) if calls else []
         return [self._parse(run, entries) for (run, _), entries in zip(wanted, replies, strict=True)]
 
+    def first(self, run: str) -> Recorded:
+        """Read the first event of a run that has one."""
+        reply = self.call([PlainCall((b"XRANGE", self.keys.stream(run), b"1-0", b"1-0"))])[0]
+        return self._parse(run, reply)[0]
+
     def begin_reading(self, runs: Sequence[str], most: int) -> list[tuple[bytes | None, tuple[Recorded, ...]]]:
         """Read the snapshots and the first events of several runs, at most so many of each."""
         calls: list[Call] = []

@@ -78,7 +78,9 @@ def _built(handler: Handler, wanted: Fork, plan: Plan, state: RunState, past: Se
 
 
 def _line(item: Recorded, run: str) -> tuple[str, bytes]:
-    data = {**item.data, "run": run} if item.type == "RunStarted" else item.data
+    """Give a stored event as one of the new run, marked: it happened once, so statistics count it once."""
+    data = {**item.data, "copied": True}
     if item.type == "RunStarted":
+        data["run"] = run
         data.pop("parent", None)
     return item.type, codec.encode(data)

@@ -16,6 +16,8 @@ ComponentOf = Callable[[str, str], str]
 _TYPES: Final = frozenset(
     {
         "RunStarted",
+        "RunReopened",
+        "RunForked",
         "RunCompleted",
         "RunFailed",
         "RunCancelled",
@@ -30,6 +32,7 @@ _TYPES: Final = frozenset(
         "StepReleased",
         "StepRetryScheduled",
         "StepCancelled",
+        "StepOverridden",
     }
 )
 _ENDS: Final = {
@@ -42,18 +45,24 @@ _ENDS: Final = {
 _OVER: Final = frozenset({"RunCompleted", "RunFailed", "RunCancelled"})
 
 
-def steps_projection(component_of: ComponentOf) -> Projection:
-    """Make the projection of steps; `component_of` must depend on its arguments alone.
+BeginOf = Callable[[str], Mapping[str, Any]]
+"""Run -> the data of its first event."""
+
+
+def steps_projection(component_of: ComponentOf, begin_of: BeginOf) -> Projection:
+    """Make the projection of steps; what it is given must depend on its arguments alone.
 
     A document holds the open steps of a run: what they wait for, since when, and the attempt and worker.
     """
 
     def apply(run: dict[str, Any] | None, event: Recorded) -> dict[str, Any] | Counted | None:
-        if event.type == "RunStarted":
-            return {"workflow": event.data["workflow"], "definition": event.data["definition"], "steps": {}}
+        if event.type in ("RunStarted", "RunReopened"):
+            begin = event.data if event.type == "RunStarted" else begin_of(event.stream)
+            definition = event.data.get("definition") or (run or begin)["definition"]
+            return {"workflow": begin["workflow"], "definition": definition, "steps": {}}
         if run is None or event.type in _OVER:
             return None
-        counts = counted(run, event) if event.type in _ENDS else None
+        counts = counted(run, event) if event.type in _ENDS and not event.data.get("copied") else None
         _step(run["steps"], event)
         return Counted(run, counts) if counts else run
 
@@ -74,6 +83,10 @@ def steps_projection(component_of: ComponentOf) -> Projection:
 
 def _step(steps: dict[str, Any], event: Recorded) -> None:
     data: Mapping[str, Any] = event.data
+    if event.type == "RunForked":
+        for path in data["forgotten"]:
+            steps.pop(path, None)
+        return
     name = str(data["compensation" if event.type == "CompensationScheduled" else "step"])
     known = steps.get(name, {})
     match event.type:

@@ -24,6 +24,8 @@ _PROCESS: Final = re.compile(r"(?!relay:)(.+:\d+:[0-9a-z]{5})(?:/\d+)?")
 
 
 def _key(event: Recorded) -> str | None:
+    if event.data.get("copied"):  # by a fork: it has been counted
+        return None
     match = _PROCESS.fullmatch(str(event.data.get("worker") or event.actor))
     return match[1] if match else None
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+from eventstore.run_store import RunStore
 from executor.definitions import Definitions
 from openagents_json.components.loader import resolve
 from projections.errors import InvalidProjection
@@ -13,7 +14,7 @@ from projections.steps import steps_projection
 from projections.workers import WORKERS
 
 
-def built_in(definitions: Definitions) -> list[Projection]:
+def built_in(definitions: Definitions, store: RunStore) -> list[Projection]:
     """Give the projections that every store has."""
 
     def component_of(definition: str, step: str) -> str:
@@ -22,7 +23,11 @@ def built_in(definitions: Definitions) -> list[Projection]:
         except KeyError:  # such as what a document does on failure in an older version
             return ""
 
-    return [RUNS, steps_projection(component_of), WORKERS]
+    def begin_of(run: str) -> Mapping[str, Any]:
+        begin: Mapping[str, Any] = store.first(run).data
+        return begin
+
+    return [RUNS, steps_projection(component_of, begin_of), WORKERS]
 
 
 def in_modules(paths: Sequence[str]) -> list[Projection]:

@@ -85,7 +85,7 @@ def build_core(
     handler = Handler(store, sessions, definitions, ringer, commit_ids(), limits or Limits())
     directory = Directory(store)
     workflows = Workflows(directory, definitions)
-    chosen = together(built_in(definitions), projections)
+    chosen = together(built_in(definitions, store), projections)
     views = Views(_runner(store, chosen, clock), RedisViewStore(store))
     return Core(
         connection=connection,

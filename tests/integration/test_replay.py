@@ -230,6 +230,29 @@ def test_a_replay_goes_on_where_a_killed_engine_left_it(opened: Open) -> None:
     assert opened().wait(run, timeout=20).output == {"result": 40}
 
 
+def test_what_a_fork_has_copied_is_not_counted_again_and_steps_of_opened_runs_are_listed(opened: Open) -> None:
+    engine = opened()
+    run = engine.run(document(), {"x": 3}, timeout=20).id
+    engine.wait(engine.replay.fork(run, event(engine, run, "StepScheduled", "third")), timeout=20)
+    known = {x.component: x.completed for x in engine.views.components()}
+    assert known == {"note": 3, "picky": 1}
+    [worker] = engine.views.workers()
+    assert worker.counts["completed"] == 4
+    waits = engine.start(waiting(), {"x": 1})
+    wait_for(lambda: [step.step for step in engine.views.steps()] == ["ok"])
+    engine.cancel(waits)
+    engine.wait(waits, timeout=20)
+    assert list(engine.views.steps()) == []
+    engine.retry(waits)
+    wait_for(lambda: [(step.step, step.workflow) for step in engine.views.steps()] == [("ok", "waiting")])
+    forked = engine.replay.fork(waits, event(engine, waits, "StepScheduled", "ok"))
+    wait_for(lambda: {step.run for step in engine.views.steps()} == {waits, forked})
+    for one in (waits, forked):
+        engine.signal(one, "go")
+        engine.wait(one, timeout=20)
+    assert list(engine.views.steps()) == []
+
+
 def test_a_run_is_shown_as_it_was(opened: Open) -> None:
     engine = opened()
     run = engine.run(document(), {"x": 3}, timeout=20).id
