@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import ModuleType
+from typing import Any
 
 from eventstore.run_store import RunStore
 from executor.definitions import Definitions
@@ -38,13 +40,7 @@ def in_modules(paths: Sequence[str]) -> list[Projection]:
     found: dict[int, Projection] = {}
     for path in paths:
         thing = resolve(path)
-        members = (
-            [thing]
-            if isinstance(thing, Projection)
-            else list(vars(thing).values())
-            if hasattr(thing, "__dict__")
-            else []
-        )
+        members = vars(thing).values() if isinstance(thing, ModuleType) else [thing]
         found.update({id(member): member for member in members if isinstance(member, Projection)})
     return list(found.values())
 
@@ -56,7 +52,7 @@ def together(built: Iterable[Projection], own: Iterable[Projection]) -> list[Pro
     """
     known: dict[str, Projection] = {}
     for projection in [*built, *own]:
-        if projection.name in known:
+        if known.get(projection.name, projection) is not projection:
             raise InvalidProjection(f"two projections are called {projection.name!r}; give one of them another name")
         known[projection.name] = projection
     return list(known.values())
