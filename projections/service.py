@@ -14,6 +14,9 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 0.5
 """How often somebody looks whether the views are behind."""
 
+QUIET_LOOKS = 2
+"""How often in a row there must have been no steps to run before the views are brought up to date at leisure."""
+
 PARTITIONS = 4
 """How many partitions are folded at a time, one while there are steps to run."""
 
@@ -50,9 +53,10 @@ class ProjectionService:
             self._thread.join()
 
     def _loop(self) -> None:
-        latest = self._steady_ms()
+        latest, quiet = self._steady_ms(), 0
         while not self._stop.wait(LOOK_SECONDS):
-            if self._busy() and self._steady_ms() < latest + 1000 * BUSY_SECONDS:
+            quiet = 0 if self._busy() else quiet + 1
+            if quiet < QUIET_LOOKS and self._steady_ms() < latest + 1000 * BUSY_SECONDS:
                 continue
             try:
                 self._pass()

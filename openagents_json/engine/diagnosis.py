@@ -59,4 +59,16 @@ def diagnose(engine: Engine, settings: Settings) -> Diagnosis:
         for name, info in workers.items()
         if info["version"] != here
     )
+    findings += tuple(_still(engine))
     return Diagnosis(here, describe(core.connection, now_ms=now), findings, tuple(engine.doctor()), workers)
+
+
+def _still(engine: Engine) -> Iterator[Finding]:
+    """Give the projections that stand still."""
+    for status in engine.views.views.status():
+        for partition, trouble in status.trouble.items():
+            what = (
+                f"projection {status.name} stands still in partition {partition}, before event {trouble['version']} "
+                f"({trouble['type']}) of {trouble['run']}: {trouble['error']}"
+            )
+            yield Finding("error", "projection", what, "correct it; workers with the correction go on by themselves")

@@ -22,7 +22,8 @@ from eventstore.run_store import RunStore
 from eventstore.view_store import RedisViewStore
 from eventstore.views import Batch
 from openagents_json import tool
-from openagents_json.engine import Engine, RunFilter
+from openagents_json.engine import Engine, RunFilter, Settings
+from openagents_json.engine.diagnosis import diagnose
 from openagents_json.workflow.state import CLOSED_RUN
 from projections import Projection, projection
 from projections.errors import InvalidQuery, UnknownProjection
@@ -273,6 +274,12 @@ def test_a_projection_that_raises_stops_alone_and_says_where(opened: Open, caplo
     [trouble] = store.troubles("picky.1.1", [0])
     assert (trouble["run"], trouble["version"], trouble["type"]) == (runs[2], 1, "RunStarted")
     assert {row.key for row in store.documents("picky.1.1", 0)} == set(runs[:2])
+    told = diagnose(opened(workers=0, partitions=1, projections=[picky]), Settings())
+    assert not told.healthy
+    assert any(
+        f"projection picky stands still in partition 0, before event 1 (RunStarted) of {runs[2]}" in line
+        for line in told.lines()
+    )
     broken.clear()
     runner.catch_up([0])
     assert store.troubles("picky.1.1", [0]) == [trouble]
