@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,16 @@ class Target:
     components: tuple[str, ...]
     as_json: bool
 
+    @property
+    def actor(self) -> str:
+        """Name who is at the keyboard, for the history; `OPENAGENTS_ACTOR` may say it better."""
+        if self.settings.actor:
+            return self.settings.actor
+        try:
+            return f"cli:{getpass.getuser()}"
+        except (KeyError, OSError):  # a user without a name
+            return "cli"
+
     def engine(self, *, workers: int = 0, projections: bool = False) -> Engine:
         """Open the engine: on the server of `--url`, or on the embedded one in the data directory.
 
@@ -44,7 +55,7 @@ class Target:
                 prefix=settings.prefix,
                 durability=settings.durability,
                 lease_ms=settings.lease_ms,
-                actor="cli",
+                actor=self.actor,
                 limits=limits,
                 projections=own,
             )
@@ -54,7 +65,7 @@ class Target:
             workers=workers,
             durability=settings.durability,
             lease_ms=settings.lease_ms,
-            actor="cli",
+            actor=self.actor,
             limits=limits,
             projections=own,
         )

@@ -93,7 +93,7 @@ def resume(target: Target, run: str, reason: str) -> None:
 @click.option("--payload", help="JSON, or else text.")
 @click.option("--payload-file", metavar="FILE", help="A file with the payload as JSON.")
 @click.option("--key", help="The key that the waiting step names.")
-@click.option("--by", default="", help="Who sends it.  [default: cli]")
+@click.option("--by", default="", help="Who sends it.  [default: you]")
 @click.option("--reason", default="", help="Why; it is kept in the history.")
 @click.option("--idempotency-key", help="With the same key, the signal counts only once.")
 @target_options

@@ -130,7 +130,7 @@ def backfill(target: Target, name: str, start: str, end: str) -> None:
         raise click.UsageError(str(error)) from error
     with target.engine() as engine:
         try:
-            runs = engine.schedules.backfill(name, first, last, actor="cli")
+            runs = engine.schedules.backfill(name, first, last, actor=target.actor)
         except InvalidSchedule as error:
             raise click.UsageError(str(error)) from error
     if target.as_json:

@@ -20,6 +20,7 @@ class Settings(BaseModel):
     durability: str = Field(default="everysec", pattern="^(memory|everysec|always)$")
     data: str = ".openagents"
     components: str = ""
+    actor: str = Field(default="", max_length=200)
     queues: str = "agent,tool,asset"
     concurrency: int = Field(default=4, ge=1, le=1000)
     lease_ms: int = Field(default=10_000, ge=300, le=3_600_000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import shlex
 import subprocess
@@ -274,6 +275,7 @@ def test_a_history_is_filtered_and_given_to_other_systems(folder: Path) -> None:
     assert json.loads(call(folder, "runs", "history", made, "--until", "1h", "--json")[1]) == []
     by = json.loads(call(folder, "runs", "history", made, "--by", "cli", "--since", "1h", "--json")[1])
     assert {e["actor"].split(":")[0] for e in by} == {"cli"}
+    assert {e["actor"].split(":")[1] for e in by} == {getpass.getuser()}
     clouds = [json.loads(x) for x in call(folder, "runs", "history", made, "--format", "cloudevents")[1].splitlines()]
     assert [x["id"] for x in clouds] == [f"{made}/{e['version']}" for e in whole]
     trace = json.loads(call(folder, "runs", "history", made, "--format", "otel")[1])
