@@ -6,122 +6,43 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
+from openagents_json.workflow.run_events import (
+    RunAdmitted as RunAdmitted,
+)
+from openagents_json.workflow.run_events import (
+    RunCancelled as RunCancelled,
+)
+from openagents_json.workflow.run_events import (
+    RunCancelRequested as RunCancelRequested,
+)
+from openagents_json.workflow.run_events import (
+    RunCompleted as RunCompleted,
+)
+from openagents_json.workflow.run_events import (
+    RunFailed as RunFailed,
+)
+from openagents_json.workflow.run_events import (
+    RunFailing as RunFailing,
+)
+from openagents_json.workflow.run_events import (
+    RunForked as RunForked,
+)
+from openagents_json.workflow.run_events import (
+    RunPaused as RunPaused,
+)
+from openagents_json.workflow.run_events import (
+    RunQueued as RunQueued,
+)
+from openagents_json.workflow.run_events import (
+    RunReopened as RunReopened,
+)
+from openagents_json.workflow.run_events import (
+    RunResumed as RunResumed,
+)
+from openagents_json.workflow.run_events import (
+    RunStarted as RunStarted,
+)
 from openagents_json.workflow.types import Json
-
-
-@dataclass(frozen=True, slots=True)
-class RunStarted:
-    """A run began, pinned to one definition."""
-
-    run: str
-    workflow: str
-    version: str
-    definition: str
-    inputs: Mapping[str, Json]
-    labels: Mapping[str, str] | None = None
-    parent: Mapping[str, Json] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RunQueued:
-    """The run waits for its turn: `gates` are [kind, key, limit, policy] each; `delay_ms` is waited for first."""
-
-    gates: Sequence[Json] = ()
-    delay_ms: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class RunAdmitted:
-    """A queued run begins."""
-
-    fences: Mapping[str, int] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RunCompleted:
-    """Every step is resolved; `output` is the result."""
-
-    output: Json = None
-
-
-@dataclass(frozen=True, slots=True)
-class RunFailed:
-    """The run ended without a result; `step` is where, when a step was the cause."""
-
-    error: Mapping[str, Json]
-    step: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RunFailing:
-    """The run will end as failed, after compensations and what the document does on failure."""
-
-    error: Mapping[str, Json]
-    step: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RunReopened:
-    """A closed run goes on.
-
-    The steps in `forgotten` are done again, those in `resumed` hold some of them and go on; all other results are kept.
-    With a `definition`, the run goes on by that one, which is `version` of its workflow. The results of the steps in
-    `kept` are used again where their inputs turn out the same; those in `changed` have another definition or component.
-    """
-
-    forgotten: Sequence[str]
-    resumed: Sequence[str] = ()
-    inputs: Mapping[str, Json] | None = None
-    step: str = ""
-    reason: str = ""
-    definition: str = ""
-    version: str = ""
-    kept: Sequence[str] = ()
-    changed: Sequence[str] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class RunForked:
-    """The events before are those of another run, `source`, up to its version `at`; from here on this run goes its way.
-
-    What somebody was doing for the other run then is `forgotten` and done anew; the rest is as in RunReopened.
-    """
-
-    source: str
-    at: int
-    forgotten: Sequence[str]
-    resumed: Sequence[str] = ()
-    inputs: Mapping[str, Json] | None = None
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class RunPaused:
-    """No further step is scheduled or started; those under way finish."""
-
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class RunResumed:
-    """A paused run goes on."""
-
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class RunCancelRequested:
-    """Somebody wants the run to end; steps under way get a grace period, completed ones are compensated if asked."""
-
-    reason: str = ""
-    compensate: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class RunCancelled:
-    """The run ended because it was asked to."""
-
-    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,10 +13,7 @@ from eventstore.connection import Connection
 from eventstore.event import Recorded
 from eventstore.keys import Keyspace
 from eventstore.log_reader import LogReader
-from eventstore.redis_store import RedisStreamStore
-from eventstore.run_store import RunStore
 from eventstore.view_store import RedisViewStore
-from eventstore.views import Batch
 from openagents_json import tool
 from openagents_json.engine import Engine, RunFilter, Settings
 from openagents_json.engine.diagnosis import diagnose
@@ -301,111 +294,3 @@ def test_a_document_that_is_no_json_stops_its_projection_at_that_event(opened: O
     [trouble] = store.troubles("odd.1.1", [0])
     assert trouble["run"] == runs[1]
     assert [row.key for row in store.documents("odd.1.1", 0)] == [runs[0]]
-
-
-def _count(before: Any, event: Recorded) -> Any:
-    return {"n": (before or {"n": 0})["n"] + 1, "sum": (before or {"sum": 0})["sum"] + event.version}
-
-
-EVERY = Projection("every", _count, key=lambda event: event.type)
-
-
-def test_many_runners_at_once_put_each_event_in_once(server: Server) -> None:
-    keys = Keyspace(server.prefix(), 2)
-    with Engine.connect(server.url, prefix=keys.prefix, partitions=2, components=[double], workers=2) as engine:
-        store = RedisViewStore(engine.core.store)
-        runners = [Runner(LogReader(engine.core.store), store, [EVERY], 2, lambda: 0.0, batch=7) for _ in range(4)]
-        done = threading.Event()
-
-        def work(runner: Runner) -> None:
-            while not done.is_set():
-                runner.advance([0, 1])
-
-        threads = [threading.Thread(target=work, args=(runner,)) for runner in runners]
-        for thread in threads:
-            thread.start()
-        for run in engine.start_many([(SINGLE, {})] * 60):
-            engine.wait(run, timeout=30)
-        done.set()
-        for thread in threads:
-            thread.join()
-        runners[0].catch_up([0, 1])
-        counted: dict[str, int] = {}
-        for partition in range(2):
-            for row in store.documents("every.1.1", partition):
-                counted[row.key] = counted.get(row.key, 0) + row.document["n"]
-        wanted: dict[str, int] = {}
-        for event in engine.events.read_all():
-            wanted[event.type] = wanted.get(event.type, 0) + 1
-        assert counted == wanted
-
-
-_PROJECT = """
-import sys
-from eventstore.connection import connect
-from eventstore.keys import Keyspace
-from eventstore.log_reader import LogReader
-from eventstore.redis_store import RedisStreamStore
-from eventstore.run_store import RunStore
-from eventstore.view_store import RedisViewStore
-from eventstore.views import Batch
-from projections.runner import Runner
-from tests.integration.test_views import EVERY
-url, prefix = sys.argv[1:]
-connection, keys = connect(url), Keyspace(prefix, 2)
-store = RunStore(connection, keys)
-runner = Runner(LogReader(store), RedisViewStore(store), [EVERY], 2, lambda: 0.0, batch=3)
-print("ready", flush=True)
-while True:
-    runner.advance([0, 1])
-"""
-
-
-def test_a_process_killed_while_it_projects_leaves_each_event_in_once(server: Server) -> None:
-    keys = Keyspace(server.prefix(), 2)
-    store = RunStore(server.connect(), keys)
-    views, log = RedisViewStore(store), RedisStreamStore(server.connect(), keys)
-    with Engine.connect(server.url, prefix=keys.prefix, partitions=2, components=[double], workers=2) as engine:
-        for run in engine.start_many([(SINGLE, {})] * 150):
-            engine.wait(run, timeout=30)
-    kills = 0
-    while kills < 6:
-        process = subprocess.Popen(
-            [sys.executable, "-c", _PROJECT, server.url, keys.prefix],
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.getcwd()},
-        )
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n"
-        before = views.checkpoints(["every.1.1"], [0, 1])
-        wait_for(lambda before=before: views.checkpoints(["every.1.1"], [0, 1]) != before or _all_in(views))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
-        kills += 1
-    runner = Runner(LogReader(store), views, [EVERY], 2, lambda: 0.0)
-    runner.catch_up([0, 1])
-    counted = sum(row.document["n"] for p in (0, 1) for row in views.documents("every.1.1", p))
-    summed = sum(row.document["sum"] for p in (0, 1) for row in views.documents("every.1.1", p))
-    events = log.read_all()
-    assert (counted, summed) == (len(events), sum(event.version for event in events))
-
-
-def _all_in(views: RedisViewStore) -> bool:
-    return all(head == at for head, [at] in views.checkpoints(["every.1.1"], [0, 1]))
-
-
-def test_a_view_and_its_checkpoint_are_changed_together_or_not_at_all(server: Server) -> None:
-    with Engine.connect(server.url, prefix=server.prefix(), partitions=1, components=[double]) as engine:
-        engine.start_many([(WAITING, {})] * 5)
-        views = RedisViewStore(engine.core.store)
-        runner = Runner(LogReader(engine.core.store), views, [EVERY], 1, lambda: 0.0)
-        runner.catch_up([0])
-        connection, keys = _raw(engine)
-        before = {name: connection.command(b"DUMP", name) for name in connection.client.scan_iter(f"{keys.prefix}:*")}
-        [loaded] = views.load([("every.1.1", 0, [])])
-        for batch in (Batch(loaded.checkpoint - 1, loaded.checkpoint), Batch(loaded.checkpoint, loaded.checkpoint + 9)):
-            batch.counts["x"] = 1
-            assert views.save([("every.1.1", 0, batch)]) == [False]
-        after = {name: connection.command(b"DUMP", name) for name in connection.client.scan_iter(f"{keys.prefix}:*")}
-        assert after == before

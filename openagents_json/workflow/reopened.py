@@ -1,0 +1,57 @@
+"""What a run is after it has been opened again: the fold of RunReopened and RunForked."""
+
+from __future__ import annotations
+
+from immutables import Map
+
+from openagents_json.workflow import events as ev
+from openagents_json.workflow.state import ACTIVE, COMPLETED, FAILED, OPEN_STEP, RUNNING, Group, RunState, StepState
+
+
+def reopened(state: RunState, event: ev.RunReopened | ev.RunForked) -> RunState:
+    steps, past = state.steps, state.past
+    kept = event.kept if isinstance(event, ev.RunReopened) else ()
+    memo = Map({path: steps[path] for path in kept if path in steps})
+    for path in event.forgotten:
+        known = steps.get(path)
+        if known is not None:
+            steps, past = steps.delete(path), past.set(path, (known.attempt, known.children, known.waits))
+    held = [path for path in event.resumed if path in steps]
+    for path in held:
+        again = steps[path]._replace(status=ACTIVE, error=None, output=None, outputs=None, then="fail")
+        steps = steps.set(path, again)
+    for path in held:
+        group = steps[path].group
+        if group is not None:
+            steps = steps.set(path, steps[path]._replace(group=_recounted(steps, path, group)))
+    if isinstance(event, ev.RunReopened) and event.definition:
+        state = state._replace(definition=event.definition, version=event.version)
+    return state._replace(
+        status=RUNNING,
+        inputs=state.inputs if event.inputs is None else event.inputs,
+        steps=steps,
+        open_steps=Map({path: True for path, step in steps.items() if step.status in OPEN_STEP}),
+        past=past,
+        memo=memo,
+        output=None,
+        error=None,
+        failed_step=None,
+        reason="",
+    )
+
+
+def _recounted(steps: Map[str, StepState], path: str, group: Group) -> Group:
+    """Count the items of a step anew; items of a loop that are gone are behind those that are left."""
+    items = {i: found for i in range(group.opened) if (found := steps.get(f"{path}[{i}]")) is not None}
+    opened = group.opened if group.total >= 0 else max(items, default=-1) + 1
+    failed = [i for i, x in items.items() if x.status == FAILED and x.then == "fail"]
+    done = sum(x.status == COMPLETED or (x.status == FAILED and x.then != "fail") for x in items.values())
+    return Group(
+        total=group.total,
+        opened=opened,
+        active=sum(x.status in OPEN_STEP for x in items.values()),
+        completed=done,
+        failed=len(failed),
+        first_failed=min(failed, default=-1),
+        missing=tuple(i for i in range(opened) if i not in items),
+    )
