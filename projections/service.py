@@ -20,7 +20,7 @@ QUIET_LOOKS = 2
 PARTITIONS = 4
 """How many partitions are folded at a time, one while there are steps to run."""
 
-BUSY_SECONDS = 5.0
+BUSY_SECONDS = 15.0
 """How long they may stay behind while this process has steps to run; whoever asks brings them up to date itself."""
 
 
