@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from eventstore import codec
 from eventstore.errors import NotJson
@@ -25,6 +26,8 @@ def keyed(projection: Projection, view: str, events: Iterable[Recorded]) -> tupl
             continue
         try:
             key = key_of(event)
+            if key is not None and not isinstance(key, str):
+                raise TypeError(f"the key must be a text or None, not {key!r}")
         except Exception as error:  # whatever a user's function raises stops that projection alone
             failure = ProjectionFailed(view, event, error)
             failure.__cause__ = error
@@ -53,6 +56,7 @@ class _Work:
     loaded: Loaded
     batch: Batch
     facets: dict[str, frozenset[str]] = field(default_factory=dict)
+    after: dict[str, frozenset[str]] = field(default_factory=dict)
     touched: dict[str, Recorded] = field(default_factory=dict)
 
     def apply(self, key: str, event: Recorded) -> None:
@@ -62,15 +66,16 @@ class _Work:
         before = copy.deepcopy(projection.initial) if row is None else row.document
         try:
             if key not in self.touched and row is not None and projection.index is not None:
-                self.facets[key] = _facets(projection, row.document)  # the function may change what it is given
+                self.facets[key] = _facets(_index(projection, row.document))  # what is given may be changed
             document = projection.apply(before, event)
             counted = document if isinstance(document, Counted) else None
             if counted is not None:
                 document = counted.document
-            index = projection.index(document) if projection.index and document is not None else None
+                _check(counted)
+            index = _index(projection, document)
         except Exception as error:  # whatever a user's function raises stops that projection alone
             raise ProjectionFailed(self.view, event, error) from error
-        self.touched[key] = event
+        self.touched[key], self.after[key] = event, _facets(index)
         if document is None:
             self._remove(key, row)
         else:
@@ -121,8 +126,7 @@ class _Work:
                     raise ProjectionFailed(self.view, event, error) from error
             if projection.index is None:
                 continue
-            before = self.facets.get(key, frozenset())
-            after = _facets(projection, new.document) if new else frozenset()
+            before, after = self.facets.get(key, frozenset()), self.after[key]
             if old and new and old.ordinal != new.ordinal:  # removed, and there again
                 batch.members.update({(facet, old.ordinal): False for facet in before})
                 before = frozenset()
@@ -132,6 +136,32 @@ class _Work:
                 batch.members.update({(facet, place.ordinal): True for facet in after - before})
 
 
-def _facets(projection: Projection, document: Json) -> frozenset[str]:
+def _check(counted: Counted) -> None:
+    """Refuse what could not be stored, while the event that led to it is known.
+
+    Raises TypeError and NotJson.
+    """
+    for name, delta in counted.counts.items():
+        if type(delta) is not int:
+            raise TypeError(f"the count of {name!r} must be a whole number, not {delta!r}")
+    codec.encode([dict(counted.counts), dict(counted.values), dict(counted.firsts)])
+
+
+def _index(projection: Projection, document: Json) -> Index | None:
+    """Give how a document is found, None where it is not.
+
+    Raises TypeError when the projection says something else.
+    """
+    if projection.index is None or document is None:
+        return None
+    index: Any = projection.index(document)
+    if not isinstance(index, Index) or type(index.order) is not int:
+        raise TypeError(f"the index must be an Index with a whole number for its order, not {index!r}")
+    if not all(isinstance(facet, str) for facet in index.facets):
+        raise TypeError(f"facets must be texts, not {index.facets!r}")
+    return index
+
+
+def _facets(index: Index | None) -> frozenset[str]:
     """Give what a document is found by; all of them by one facet, so that those that are no more are not counted."""
-    return frozenset() if projection.index is None else projection.index(document).facets | {EVERY}
+    return frozenset() if index is None else frozenset(index.facets) | {EVERY}

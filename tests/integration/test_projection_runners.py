@@ -9,6 +9,8 @@ import sys
 import threading
 from typing import Any
 
+import pytest
+
 from eventstore.event import Recorded
 from eventstore.keys import Keyspace
 from eventstore.log_reader import LogReader
@@ -17,7 +19,7 @@ from eventstore.run_store import RunStore
 from eventstore.view_store import RedisViewStore
 from eventstore.views import Batch
 from openagents_json.engine import Engine
-from projections import Projection
+from projections import Counted, Index, Projection
 from projections.runner import Runner
 from tests.conftest import Server, wait_for
 from tests.integration.test_views import SINGLE, WAITING, _raw, double
@@ -129,3 +131,31 @@ def test_a_view_and_its_checkpoint_are_changed_together_or_not_at_all(server: Se
             assert views.save([("every.1.1", 0, batch)]) == [False]
         after = {name: connection.command(b"DUMP", name) for name in connection.client.scan_iter(f"{keys.prefix}:*")}
         assert after == before
+
+
+def _odd(apply: Any = lambda _document, _event: {}, **more: Any) -> Projection:
+    return Projection("odd", apply, **more)
+
+
+WRONG = {
+    "a key that is no text": _odd(key=lambda event: 3),
+    "a count that is no number": _odd(lambda _document, _event: Counted({}, {"x": "many"})),  # type: ignore[dict-item]
+    "a value that is no JSON": _odd(lambda _document, _event: Counted({}, {}, {"x": {1}})),
+    "an order that is no number": _odd(index=lambda _document: Index("first")),  # type: ignore[arg-type]
+    "no index": _odd(index=lambda _document: None),
+    "facets that are no texts": _odd(index=lambda _document: Index(1, frozenset({3}))),  # type: ignore[arg-type]
+    "a document that is no JSON": _odd(lambda _document, _event: {"x": {1}}),
+}
+
+
+@pytest.mark.parametrize("odd", WRONG.values(), ids=WRONG)
+def test_whatever_a_projection_does_wrong_stops_it_alone(server: Server, odd: Projection) -> None:
+    with Engine.connect(server.url, prefix=server.prefix(), partitions=1, components=[double]) as engine:
+        engine.start_many([(WAITING, {})] * 3)
+        views = RedisViewStore(engine.core.store)
+        Runner(LogReader(engine.core.store), views, [odd, EVERY], 1, lambda: 0.0).catch_up([0])
+        [(head, [stands, goes])] = views.checkpoints(["odd.1.1", "every.1.1"], [0])
+        assert (stands, goes) == (0, head)
+        [trouble] = views.troubles("odd.1.1", [0])
+        assert trouble["position"] == 1
+        assert views.troubles("every.1.1", [0]) == [None]
