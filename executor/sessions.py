@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 LONG = 1000
 """A run of so many events has a snapshot, and is worth remembering after its end."""
 
+ENDED = 16
+"""How many long runs are remembered after their end."""
+
 KEEP_SECONDS = 86_400
 
 
@@ -89,6 +92,14 @@ class Sessions:
                 self._known.move_to_end(session.run)
                 if len(self._known) > self._capacity:
                     self._known.popitem(last=False)
+            if session.state.closed:
+                self._forget_ended()
+
+    def _forget_ended(self) -> None:
+        """Keep but a few of the long runs that have ended: they are large, and somebody may never ask again."""
+        ended = [run for run, session in self._known.items() if session.state.closed]
+        for run in ended[:-ENDED]:
+            del self._known[run]
 
     def drop(self, run: str) -> None:
         """Forget a run: the log has gone back behind what was folded."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from eventstore import codec
-from executor.sessions import LONG
+from executor.sessions import ENDED, LONG
 from openagents_json import tool
 from openagents_json.engine import Engine
 from tests.conftest import Server
@@ -95,3 +96,13 @@ def test_a_snapshot_that_does_not_hold_is_not_used(opened: Open, damage: str) ->
     raw = put if isinstance(put, bytes) else zlib.compress(codec.encode(put))
     engine.core.connection.command(b"SET", engine.core.store.keys.snapshot(run), raw)
     assert loaded(opened(), run) == whole
+
+
+def test_but_a_few_of_the_long_runs_that_have_ended_are_remembered(opened: Open) -> None:
+    engine = opened(workers=2)
+    short = {"id": "short", "steps": [STEP], "output": {"n": "{{each.output}}"}}
+    sessions = opened().core.sessions
+    base = sessions.load(engine.run(short, {"xs": ITEMS}, timeout=60).id)
+    for number in range(ENDED + 5):
+        sessions.put(dataclasses.replace(base, run=f"0-{number}"))
+    assert [sessions.get(f"0-{number}") is not None for number in (0, 4, 5, ENDED + 4)] == [False, False, True, True]
