@@ -29,7 +29,7 @@ from openagents_json.engine.errors import ConcurrencyLimitReached, WaitTimeout
 from openagents_json.engine.explaining import Explanation, explain
 from openagents_json.engine.reads import Reads
 from openagents_json.engine.replays import Replays
-from openagents_json.engine.views import HistoryEvent, Result, RunInfo, history_event, result_of, run_info
+from openagents_json.engine.views import HistoryEvent, Result, RunInfo, Shown, history_event, result_of
 from openagents_json.engine.wiring import Core, build_worker, run_identity
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow.bind import bind
@@ -57,6 +57,7 @@ class Engine:
         self._on_close = list(on_close)
         self._worker: Worker | None = None
         self._plans: dict[bytes, Plan] = {}
+        self._shown = Shown()
 
     @classmethod
     def embedded(
@@ -206,7 +207,7 @@ class Engine:
 
         Raises RunNotFound.
         """
-        return run_info(self.core.sessions.load(run))
+        return self._shown.of(self.core.sessions.load(run))
 
     def history(self, run: str, *, after: int = 0) -> list[HistoryEvent]:
         """Give the events of a run, oldest first.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from eventstore.event import Recorded
-from executor.sessions import Session
+from executor.sessions import LONG, Session
 from openagents_json.workflow.turn import order_key
 from openagents_json.workflow.types import Json
 
@@ -111,6 +111,26 @@ def run_info(session: Session) -> RunInfo:
         {name: state.steps[name].child for name in names if state.steps[name].child},
         state.labels or {},
     )
+
+
+class Shown:
+    """Runs as they were shown last: of a long one, nothing is made anew until it has moved on; safe for threads."""
+
+    def __init__(self, capacity: int = 16) -> None:
+        self._capacity = capacity
+        self._known: dict[str, tuple[Session, RunInfo]] = {}
+
+    def of(self, session: Session) -> RunInfo:
+        """Give a run with its steps."""
+        known = self._known.get(session.run)
+        if known is not None and known[0] is session:
+            return known[1]
+        info = run_info(session)
+        if session.version >= LONG:
+            while len(self._known) >= self._capacity:
+                self._known.pop(next(iter(self._known), ""), None)
+            self._known[session.run] = (session, info)
+        return info
 
 
 def history_event(item: Recorded) -> HistoryEvent:
