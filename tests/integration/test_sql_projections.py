@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -11,9 +14,12 @@ import pytest
 import sqlalchemy as sa
 
 from eventstore.event import Event, Recorded
+from eventstore.keys import Keyspace
 from eventstore.memory import MemoryStreamStore
+from eventstore.redis_store import RedisStreamStore
 from projections.errors import InvalidProjection
 from projections.sql import SqlProjection, SqlRunner, sql_projection
+from tests.conftest import Server, wait_for
 
 METADATA = sa.MetaData()
 COUNTS = sa.Table(
@@ -146,3 +152,42 @@ def test_tables_that_are_ahead_of_a_log_that_lost_its_tail_are_told_of(database:
 def test_names_are_checked() -> None:
     with pytest.raises(InvalidProjection, match="must be a letter"):
         SqlProjection("No Name", count)
+
+
+_PROJECT = """
+import sys
+import sqlalchemy as sa
+from eventstore.connection import connect
+from eventstore.keys import Keyspace
+from eventstore.redis_store import RedisStreamStore
+from projections.sql import SqlProjection, SqlRunner
+from tests.integration.test_sql_projections import count
+url, prefix, database = sys.argv[1:]
+log = RedisStreamStore(connect(url), Keyspace(prefix, 2))
+runner = SqlRunner(log, sa.create_engine(database), [SqlProjection("counts", count)], 2, lambda: 0.0, batch=2)
+print("ready", flush=True)
+while True:
+    runner.advance()
+"""
+
+
+def test_a_process_killed_while_it_writes_leaves_each_event_in_once(server: Server, database: sa.Engine) -> None:
+    keys = Keyspace(server.prefix(), 2)
+    log = RedisStreamStore(server.connect(), keys)
+    for number in range(100):
+        for stream in range(4):
+            log.append(f"{stream % 2}-s{stream}", [Event("Happened", {"number": number})])
+    url = database.url.render_as_string(hide_password=False)
+    for _ in range(5):
+        before = sum(counted(database).values())
+        command = [sys.executable, "-c", _PROJECT, server.url, keys.prefix, url]
+        environment = {**os.environ, "PYTHONPATH": os.getcwd()}
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        wait_for(lambda before=before: sum(counted(database).values()) > before or before == 400)
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    SqlRunner(log, database, [SqlProjection("counts", count)], 2, lambda: 0.0).catch_up()
+    assert counted(database) == {f"{stream % 2}-s{stream}": 100 for stream in range(4)}
