@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from eventstore import codec
 from eventstore.emissions import Emitted
@@ -15,7 +14,6 @@ from eventstore.redis_store import RedisStreamStore
 from executor.clock import ulid
 from executor.handle import Start
 from executor.invariants import Violation, confirmed
-from executor.journal import Limits
 from executor.runtime import WorkSettings
 from executor.schedules import Timetable
 from executor.sessions import RunNotFound
@@ -37,7 +35,6 @@ from openagents_json.workflow.parameters import check_inputs
 from openagents_json.workflow.plan import Plan
 from openagents_json.workflow.types import Json
 from openagents_json.workflow.validation import Report, validate
-from projections.projection import Projection
 from projections.runs import RunFilter
 
 CLOSED = frozenset({"completed", "failed", "cancelled"})
@@ -59,73 +56,8 @@ class Engine:
         self._plans: dict[bytes, Plan] = {}
         self._shown = Shown()
 
-    @classmethod
-    def embedded(
-        cls,
-        path: str | Path,
-        *,
-        components: Iterable[Any] | Registry | None = None,
-        workers: int = 2,
-        durability: str = "everysec",
-        partitions: int = 8,
-        actor: str = "program",
-        lease_ms: int = 10_000,
-        limits: Limits | None = None,
-        projections: Iterable[Projection] = (),
-    ) -> Engine:
-        """Open the store in a directory, with a server of its own; `workers` threads run the components.
-
-        Without `components`, those that the program has declared run. Close it, or use it as a context manager.
-
-        Raises eventstore.errors.EventStoreError.
-        """
-        return opening.embedded(
-            cls,
-            Path(path),
-            components=components,
-            workers=workers,
-            durability=durability,
-            partitions=partitions,
-            actor=actor,
-            lease_ms=lease_ms,
-            limits=limits,
-            projections=projections,
-        )
-
-    @classmethod
-    def connect(
-        cls,
-        url: str,
-        *,
-        broker: str | None = None,
-        components: Iterable[Any] | Registry | None = None,
-        workers: int = 0,
-        prefix: str = "oa",
-        partitions: int | None = None,
-        durability: str = "everysec",
-        actor: str = "program",
-        lease_ms: int = 10_000,
-        limits: Limits | None = None,
-        projections: Iterable[Projection] = (),
-    ) -> Engine:
-        """Open a store on a server; with `workers`, threads of this program run the given components too.
-
-        Raises eventstore.errors.EventStoreError.
-        """
-        return opening.connect(
-            cls,
-            url,
-            broker=broker,
-            components=components,
-            workers=workers,
-            prefix=prefix,
-            partitions=partitions,
-            durability=durability,
-            actor=actor,
-            lease_ms=lease_ms,
-            limits=limits,
-            projections=projections,
-        )
+    embedded = classmethod(opening.embedded)  # their options are described there
+    connect = classmethod(opening.connect)
 
     # -- runs --------------------------------------------------------------------------------------------
 

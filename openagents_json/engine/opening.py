@@ -28,27 +28,30 @@ DEFAULT_PARTITIONS = 64
 
 def embedded(
     cls: type[Engine],
-    path: Path,
+    path: str | Path,
     *,
-    components: Iterable[Any] | Registry | None,
-    workers: int,
-    durability: str,
-    partitions: int,
-    actor: str,
-    lease_ms: int,
-    limits: Limits | None,
-    projections: Iterable[Projection],
+    components: Iterable[Any] | Registry | None = None,
+    workers: int = 2,
+    durability: str = "everysec",
+    partitions: int = 8,
+    actor: str = "program",
+    lease_ms: int = 10_000,
+    limits: Limits | None = None,
+    projections: Iterable[Projection] = (),
 ) -> Engine:
-    """Open the embedded server of a directory, or adopt the one that runs there, and connect to it."""
-    server = EmbeddedServer.open(path, durability=durability)
+    """Open the store in a directory, with a server of its own; `workers` threads run the components.
+
+    Without `components`, those that the program has declared run. Close it, or use it as a context manager.
+
+    Raises eventstore.errors.EventStoreError.
+    """
+    server = EmbeddedServer.open(Path(path), durability=durability)
     try:
         return connect(
             cls,
             server.url,
-            broker=None,
             components=components,
             workers=workers,
-            prefix="oa",
             partitions=partitions,
             durability=durability,
             actor=actor,
@@ -66,19 +69,22 @@ def connect(
     cls: type[Engine],
     url: str,
     *,
-    broker: str | None,
-    components: Iterable[Any] | Registry | None,
-    workers: int,
-    prefix: str,
-    partitions: int | None,
-    durability: str,
-    actor: str,
-    lease_ms: int,
-    limits: Limits | None,
-    projections: Iterable[Projection],
+    broker: str | None = None,
+    components: Iterable[Any] | Registry | None = None,
+    workers: int = 0,
+    prefix: str = "oa",
+    partitions: int | None = None,
+    durability: str = "everysec",
+    actor: str = "program",
+    lease_ms: int = 10_000,
+    limits: Limits | None = None,
+    projections: Iterable[Projection] = (),
     on_close: Callable[[], None] | None = None,
 ) -> Engine:
-    """Connect, look the server over, and put the engine together."""
+    """Open a store on a server; with `workers`, threads of this program run the given components too.
+
+    Raises eventstore.errors.EventStoreError.
+    """
     connection = connect_store(url)
     try:
         clock = SystemClock()
