@@ -11,8 +11,10 @@
 <prefix>:{<p>}:schedule:<name>, view:schedules               see lua/schedule.lua
 <prefix>:{<p>}:emit:<run>    stream  what components show while they run; expires
 <prefix>:{<p>}:snap:<run>    string  a folded state, zlib of [format, version, commit, state]; a cache, expires
+<prefix>:{<p>}:ledger:<part>         what proves the log, see lua/seal.lua
 <prefix>:store               hash    layout, partitions, run_id of the server last seen
 <prefix>:def:<hash>          string  immutable definitions
+<prefix>:audit               hash    the ledger's id, and its public keys
 """
 
 from __future__ import annotations
@@ -107,6 +109,18 @@ class Keyspace:
     def snapshot(self, run: str) -> bytes:
         """Name the snapshot of a run's state."""
         return self._key(self.partition_of(run), f"snap:{run}")
+
+    def ledger(self, partition: int, part: str) -> bytes:
+        """Name a part of the ledger of a partition."""
+        return self._key(partition, f"ledger:{part}")
+
+    def stream_prefix(self, partition: int) -> bytes:
+        """Give what the names of all streams of a partition begin with."""
+        return self._key(partition, "run:")
+
+    def audit(self) -> bytes:
+        """Name the record of the ledger."""
+        return f"{self.prefix}:audit".encode()
 
     def definition(self, digest: str) -> bytes:
         """Name a definition."""

@@ -165,6 +165,8 @@ def _options(
         options["st"] = moved.status
     if moved.cancel is not None:
         options["can"] = str(int(moved.cancel))
+    if moved.hold is not None:
+        options["hold"] = str(int(moved.hold))
     if moved.opened:
         options["open"] = [
             [

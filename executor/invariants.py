@@ -14,6 +14,9 @@ from eventstore.event import Recorded
 from eventstore.inspect import Inspector, PartitionView
 from eventstore.run_model import RunHead
 
+AFTERWARDS = frozenset({"RunRedacted", "RunHeld", "RunHoldReleased"})
+"""What may be noted about a run after its end."""
+
 CLOSED = frozenset({"completed", "failed", "cancelled"})
 CLOSING = frozenset({"RunCompleted", "RunFailed", "RunCancelled"})
 OUTCOMES = frozenset({"StepCompleted", "StepFailed", "StepTimedOut", "StepLeaseLost", "StepReleased"})
@@ -158,7 +161,8 @@ def _closing(run: str, head: RunHead, history: Sequence[Recorded], view: Partiti
     closings = [item.version for item in history if item.type in CLOSING and item.version > again]
     if (head.status in CLOSED) != bool(closings):
         findings.add(4, run, f"the head says {head.status}, the log has {len(closings)} closing events")
-    if closings and (len(closings) > 1 or closings[0] != len(history)):
+    course = max((item.version for item in history if item.type not in AFTERWARDS), default=0)
+    if closings and (len(closings) > 1 or closings[0] != course):
         findings.add(4, run, f"closing events at versions {closings} of {len(history)}")
     if head.status in CLOSED:
         left = sorted(m for m in view.due if m[2:].partition("|")[0] == run and m[0] not in MESSAGES)

@@ -35,8 +35,16 @@ _STATUS: Final = {
     "RunCancelled": "cancelled",
     "RunReopened": "running",
     "RunForked": "running",
+    "RunRedacted": "",
+    "RunHeld": "",
+    "RunHoldReleased": "",
 }
+"""What an event makes of a run's status; some leave it as it is."""
+
 _CLOSING: Final = frozenset({"RunCompleted", "RunFailed", "RunCancelled"})
+
+ERASED: Final = "erased"
+"""What stands where a message was."""
 
 
 def _apply(row: dict[str, Any] | None, event: Recorded) -> dict[str, Any] | Counted | None:
@@ -54,7 +62,7 @@ def _apply(row: dict[str, Any] | None, event: Recorded) -> dict[str, Any] | Coun
                 row[name] = data[name]
     if row is None:  # its beginning is archived, or not ours
         return None
-    row = {**row, "status": _STATUS[event.type], "events": event.version, "changed_ms": event.time_ms}
+    row = {**row, "status": _STATUS[event.type] or row["status"], "events": event.version, "changed_ms": event.time_ms}
     if event.type in _CLOSING:
         row |= {"ended_ms": event.time_ms, **_failure(row, event)}
     elif event.type == "RunForked":
@@ -64,7 +72,24 @@ def _apply(row: dict[str, Any] | None, event: Recorded) -> dict[str, Any] | Coun
         row["reopened"] = row.get("reopened", 0) + 1
         for name in ("ended_ms", "error", "step", "fingerprint"):
             row.pop(name, None)
-    return _counted(row, event) if event.type == "RunFailed" else row
+    finish = _FINISH.get(event.type)
+    return row if finish is None else finish(row, event)
+
+
+def _held(row: dict[str, Any], event: Recorded) -> dict[str, Any]:
+    row["held"] = event.type == "RunHeld"
+    return row
+
+
+def _redacted(row: dict[str, Any], event: Recorded) -> Counted:
+    """Forget what is erased in the log, also where failures are counted; their classes stay."""
+    row["redacted"] = True
+    if "error" in row:
+        row["error"] = {**row["error"], "message": ERASED}
+    if event.data.get("labels"):
+        row.pop("labels", None)
+    seen = [{"run": event.stream, "workflow": row["workflow"], **known} for known in event.data.get("failures") or ()]
+    return Counted(row, values={f"{known.pop('fingerprint')}/last": {**known, "message": ERASED} for known in seen})
 
 
 def _failure(row: Mapping[str, Any], event: Recorded) -> dict[str, Json]:
@@ -72,7 +97,8 @@ def _failure(row: Mapping[str, Any], event: Recorded) -> dict[str, Json]:
         return {}
     error, step = event.data.get("error") or {}, event.data.get("step")
     short = {"type": str(error.get("type") or "unknown"), "message": str(error.get("message") or "")[:200]}
-    return {"error": short, "step": step, "fingerprint": fingerprint(str(row["workflow"]), step, error)}
+    known = event.data.get("fingerprint")  # an erased failure keeps its class
+    return {"error": short, "step": step, "fingerprint": known or fingerprint(str(row["workflow"]), step, error)}
 
 
 def _index(row: Mapping[str, Any]) -> Index:
@@ -84,8 +110,7 @@ def _index(row: Mapping[str, Any]) -> Index:
         facets.add(f"source={row['source']['run']}")
     if "fingerprint" in row:
         facets |= {f"fingerprint={row['fingerprint']}", f"error={row['error']['type']}"}
-    if row.get("reopened"):
-        facets.add("reopened=yes")
+    facets |= {f"{name}=yes" for name in ("reopened", "held", "redacted") if row.get(name)}
     if "ended_ms" in row:
         hour, length = row["ended_ms"] // HOUR_MS, _length(row["ended_ms"] - row["started_ms"])
         facets |= {f"ended.{name}={hour // size}" for size, name in _HOURS}
@@ -93,13 +118,20 @@ def _index(row: Mapping[str, Any]) -> Index:
     return Index(row["started_ms"], frozenset(facets))
 
 
-def _counted(row: Mapping[str, Any], event: Recorded) -> Counted:
+def _counted(row: dict[str, Any], event: Recorded) -> Counted:
     """Count a failure by its fingerprint, with what the first and the last of them said."""
     name = row["fingerprint"]
     seen = {"run": event.stream, "at_ms": event.time_ms}
     what = {"workflow": row["workflow"], "step": row["step"], **row["error"]}
     return Counted(row, {f"{name}/count": 1}, {f"{name}/last": seen | what}, {f"{name}/first": seen})
 
+
+_FINISH: Final[Mapping[str, Callable[[dict[str, Any], Recorded], dict[str, Any] | Counted]]] = {
+    "RunFailed": _counted,
+    "RunHeld": _held,
+    "RunHoldReleased": _held,
+    "RunRedacted": _redacted,
+}
 
 RUNS: Final = Projection("runs", _apply, types=frozenset(_STATUS), index=_index)
 
@@ -122,6 +154,8 @@ class RunFilter:
     parent: tuple[str, ...] = ()
     source: tuple[str, ...] = ()
     reopened: bool = False
+    held: bool = False
+    redacted: bool = False
     started_from: int | None = None
     started_to: int | None = None
     ended_from: int | None = None
@@ -136,7 +170,7 @@ class RunFilter:
             for name in ("status", "workflow", "version", "fingerprint", "error", "parent", "source")
         ]
         groups += [(f"label.{name}={value}",) for name, value in self.labels.items()]
-        groups += [("reopened=yes",)] if self.reopened else []
+        groups += [(f"{name}=yes",) for name in ("reopened", "held", "redacted") if getattr(self, name)]
         groups += [_ended(self.ended_from, self.ended_to), _took(self.took_from, self.took_to)]
         return Query(
             tuple(group for group in groups if group),

@@ -22,6 +22,8 @@ _FILTERS = [
     click.option("--parent", multiple=True, help="Only runs that a step of this run started."),
     click.option("--forked-from", "source", multiple=True, help="Only forks of this run."),
     click.option("--reopened", is_flag=True, help="Only runs that were opened again."),
+    click.option("--held", is_flag=True, help="Only runs that are held."),
+    click.option("--redacted", is_flag=True, help="Only runs of which something was erased."),
     click.option("--started-after", "started_from", type=Time()),
     click.option("--started-before", "started_to", type=Time()),
     click.option("--ended-after", "ended_from", type=Time()),

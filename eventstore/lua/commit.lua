@@ -2,7 +2,7 @@
 -- KEYS 1 meta 2 log 3 run:<run> 4 head:<run> 5 due
 -- ARGV 1 options (JSON) 2 commit id 3 actor 4 cause 5 run 6.. pairs: event type, event data
 -- Options: mode new|cas|fact, v and lc (what the caller folded), nf (leading events that are facts),
---   facts {{step, fence, final 0|1}..}, guard {step, fence} (its lease must have run out), st, can, def, wf,
+--   facts {{step, fence, final 0|1}..}, guard {step, fence} (its lease must have run out), st, can, hold, def, wf,
 --   f (last fence of attempts begun without a claim),
 --   open {{step, queue, prio, stc, delay, sts, total, event index, attempts so far}..}, reopen {{step, delay, sts, stc}..},
 --   shut {step..}, park/unpark {step..}, timers {{member, delay, time or 0}..}, untimers {member..}, settle,
@@ -194,7 +194,7 @@ if not facts_only then
     end
   end
   for _, t in ipairs(o.timers or {}) do due_add(t[3] > 0 and t[3] or NOW + t[2], t[1]) end
-  for _, name in ipairs({ 'st', 'can', 'def', 'wf' }) do
+  for _, name in ipairs({ 'st', 'can', 'hold', 'def', 'wf' }) do
     if o[name] then
       set[#set + 1] = name
       set[#set + 1] = o[name]

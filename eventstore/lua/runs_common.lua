@@ -5,7 +5,7 @@
 --   B meta          hash    n: events of the partition so far
 --   B log           stream  one entry a commit, id <n>-<ms>: r run, f first version, l last version
 --   B run:<run>     stream  the truth, id <version>-0: t d m n c a y
---   B head:<run>    hash    v version, lc last commit id, st status, can cancel asked, def definition, wf workflow,
+--   B head:<run>    hash    v version, lc last commit id, st status, can cancel asked, hold 1 while held, def definition, wf workflow,
 --                           f last fence, s:<step> record of an open step
 --   B ready:<queue> zset    <run>|<step>, score = ms - 60000 * priority: what may be claimed now
 --   B due           zset    ms: l|run|step lease, r|run|step retry, q|run|step schedule-to-start, T|run|step total,

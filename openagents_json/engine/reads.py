@@ -39,6 +39,8 @@ class RunRow:
     fingerprint: str | None
     reopened: int
     source: Mapping[str, Json] | None = None
+    held: bool = False
+    redacted: bool = False
 
     @property
     def took_ms(self) -> int | None:
@@ -263,4 +265,6 @@ def _row(run: str, row: Mapping[str, Any]) -> RunRow:
         row.get("fingerprint"),
         row.get("reopened", 0),
         row.get("source"),
+        row.get("held", False),
+        row.get("redacted", False),
     )

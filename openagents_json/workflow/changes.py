@@ -58,6 +58,7 @@ class Changes(NamedTuple):
     unpark: tuple[str, ...] = ()
     timers: tuple[tuple[str, str, int, int], ...] = ()
     untimers: tuple[tuple[str, str], ...] = ()
+    hold: bool | None = None
 
 
 @dataclass(slots=True)
@@ -92,6 +93,7 @@ def changes(
         unpark=_claimable(before) if ev.RunResumed in names and not after.closed else (),
         timers=tuple((kind, step, delay, at) for (kind, step), (delay, at) in due.timers.items()),
         untimers=tuple(key for key in due.untimers if key not in due.timers),
+        hold=after.held if after.held != before.held else None,
     )
 
 

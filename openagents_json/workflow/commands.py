@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from openagents_json.workflow.types import Json
@@ -203,6 +203,25 @@ class ForkRun:
 
 
 @dataclass(frozen=True, slots=True)
+class RedactRun:
+    """Keep on record that payloads of a closed run are no more; the fields are those of RunRedacted."""
+
+    how: str
+    erased: Sequence[Json] = ()
+    failures: Sequence[Json] = ()
+    labels: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRun:
+    """Hold a run, so that nothing of it is erased, archived or deleted; or release it."""
+
+    on: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class NoteIgnored:
     """Keep on record that a late outcome was refused."""
 
@@ -230,6 +249,8 @@ Command = (
     | ReopenRun
     | OverrideStep
     | ForkRun
+    | RedactRun
+    | HoldRun
     | NoteIgnored
 )
 

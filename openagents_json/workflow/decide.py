@@ -15,6 +15,7 @@ from openagents_json.workflow.errors import ExpressionFailed
 from openagents_json.workflow.flow import advance, follow, run
 from openagents_json.workflow.paths import COMPENSATE
 from openagents_json.workflow.plan import Plan
+from openagents_json.workflow.records import hold, redact, refuse_erased
 from openagents_json.workflow.reopen import fork, override, reopen
 from openagents_json.workflow.signals import check_signal
 from openagents_json.workflow.turn import ChildId, Turn, complete, expression_error, fail, fail_group, terminal
@@ -264,12 +265,14 @@ def _admit(turn: Turn, command: cmd.Admit) -> None:
 
 
 def _reopen(turn: Turn, command: cmd.ReopenRun) -> None:
+    refuse_erased(turn.state)
     reopen(turn, command)
     advance(turn)
 
 
 def _override(turn: Turn, command: cmd.OverrideStep) -> None:
     was_closed = turn.state.closed
+    refuse_erased(turn.state)
     override(turn, command)
     if was_closed:
         advance(turn)
@@ -352,5 +355,7 @@ _DECIDE: dict[type[cmd.Command], Callable[[Turn, Any], None]] = {
     cmd.ReopenRun: _reopen,
     cmd.OverrideStep: _override,
     cmd.ForkRun: _fork,
+    cmd.RedactRun: redact,
+    cmd.HoldRun: hold,
     cmd.NoteIgnored: _note,
 }

@@ -28,10 +28,19 @@ from openagents_json.workflow.run_events import (
     RunForked as RunForked,
 )
 from openagents_json.workflow.run_events import (
+    RunHeld as RunHeld,
+)
+from openagents_json.workflow.run_events import (
+    RunHoldReleased as RunHoldReleased,
+)
+from openagents_json.workflow.run_events import (
     RunPaused as RunPaused,
 )
 from openagents_json.workflow.run_events import (
     RunQueued as RunQueued,
+)
+from openagents_json.workflow.run_events import (
+    RunRedacted as RunRedacted,
 )
 from openagents_json.workflow.run_events import (
     RunReopened as RunReopened,
@@ -289,6 +298,9 @@ Event = (
     | StepOverridden
     | StepResultReused
     | StepOutcomeIgnored
+    | RunRedacted
+    | RunHeld
+    | RunHoldReleased
 )
 
 CLOSING = (RunCompleted, RunFailed, RunCancelled)

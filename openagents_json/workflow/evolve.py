@@ -55,7 +55,7 @@ def evolve(state: RunState, event: ev.Event) -> RunState:
     """Apply one event; an event that does not belong here returns the same object."""
     if state.status == NEW:
         return _start(state, event) if isinstance(event, ev.RunStarted) else state
-    if state.closed:
+    if state.closed and type(event) not in _ANY_TIME:
         return reopened(state, event) if isinstance(event, ev.RunReopened) else state
     fold: Callable[[RunState, Any], RunState] | None = _FOLDS.get(type(event))
     return state if fold is None else fold(state, event)
@@ -107,6 +107,15 @@ def _mode(state: RunState, event: ev.Event) -> RunState:
             return state._replace(status=RUNNING)
         case _:
             return state
+
+
+def _redact(state: RunState, event: ev.RunRedacted) -> RunState:
+    return state._replace(erased=True, labels=None if event.labels else state.labels) if state.closed else state
+
+
+def _hold(state: RunState, event: ev.RunHeld | ev.RunHoldReleased) -> RunState:
+    held = isinstance(event, ev.RunHeld)
+    return state if state.held == held else state._replace(held=held)
 
 
 # -- steps -----------------------------------------------------------------------------------------------
@@ -360,4 +369,10 @@ _FOLDS: dict[type[ev.Event], Callable[[RunState, Any], RunState]] = {
     ev.ChildStarted: _start_child,
     ev.ChildClosed: _close_child,
     ev.StepOutcomeIgnored: _note,
+    ev.RunRedacted: _redact,
+    ev.RunHeld: _hold,
+    ev.RunHoldReleased: _hold,
 }
+
+_ANY_TIME = frozenset({ev.RunRedacted, ev.RunHeld, ev.RunHoldReleased})
+"""What may come after the end of a run without opening it again."""

@@ -121,3 +121,32 @@ class RunCancelled:
     """The run ended because it was asked to."""
 
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRedacted:
+    """What the closed run worked with is no more: payloads were erased, or the key that reads them was destroyed.
+
+    `erased` are [version, SHA-256 of the data that stands there now, commitment to what the ledger had sealed, or ""]
+    each; `failures` name the failures whose messages are gone, with what lists show of them.
+    """
+
+    how: str
+    erased: Sequence[Json] = ()
+    failures: Sequence[Json] = ()
+    labels: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunHeld:
+    """Nothing of the run may be erased, archived or deleted until the hold is released."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunHoldReleased:
+    """The run is held no more."""
+
+    reason: str = ""

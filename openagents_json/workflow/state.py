@@ -140,6 +140,8 @@ class RunState(NamedTuple):
     queue: tuple[Json, ...] = ()
     past: Map[str, tuple[int, int, tuple[Json, ...]]] = Map()
     memo: Map[str, StepState] = Map()
+    erased: bool = False
+    held: bool = False
 
     @property
     def closed(self) -> bool:
