@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import click
 from pydantic import ValidationError
 
+from cli.commands.audit import audit
 from cli.commands.inspect import doctor, runs
 from cli.commands.listing import components, steps, workers
 from cli.commands.projections import projections
@@ -71,6 +72,7 @@ for command in (
     components,
     workers,
     projections,
+    audit,
     doctor,
 ):
     cli.add_command(command)

@@ -58,6 +58,7 @@ class Target:
                 actor=self.actor,
                 limits=limits,
                 projections=own,
+                audit_key=settings.audit_key or None,
             )
         return Engine.embedded(
             settings.data,
@@ -68,6 +69,7 @@ class Target:
             actor=self.actor,
             limits=limits,
             projections=own,
+            audit_key=settings.audit_key or None,
         )
 
 

@@ -114,10 +114,6 @@ class Keyspace:
         """Name a part of the ledger of a partition."""
         return self._key(partition, f"ledger:{part}")
 
-    def stream_prefix(self, partition: int) -> bytes:
-        """Give what the names of all streams of a partition begin with."""
-        return self._key(partition, "run:")
-
     def audit(self) -> bytes:
         """Name the record of the ledger."""
         return f"{self.prefix}:audit".encode()

@@ -44,12 +44,16 @@ class LogEntry:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """How far the ledger of a partition has come; `chain` and `previous` are hexadecimal, empty at the beginning."""
+    """How far the ledger of a partition has come; `epoch` is the open one, and `first` its first position.
+
+    `chain` and `previous` are hexadecimal, empty at the beginning.
+    """
 
     head: int
     checkpoint: int
     erasures: int
     epoch: int
+    first: int
     chain: str
     previous: str
 
@@ -96,6 +100,12 @@ class LedgerStore:
         reply = self._store.call([PlainCall((b"HSETNX", name, b"id", ledger)), PlainCall((b"HGET", name, b"id"))])
         return str(reply[1].decode())
 
+    def keep_statement(self, statement: bytes, signature: bytes) -> None:
+        """Keep what was signed last of all partitions together."""
+        self._store.call(
+            [PlainCall((b"HSET", self._keys.audit(), b"statement", statement, b"statement_signature", signature))]
+        )
+
     def add_key(self, key_id: str, public: bytes) -> None:
         """Enter a public key."""
         self._store.call([PlainCall((b"HSET", self._keys.audit(), f"key:{key_id}", public))])
@@ -108,13 +118,16 @@ class LedgerStore:
         for p in partitions:
             calls.append(PlainCall((b"HMGET", self._keys.meta(p), b"n", b"erasures")))
             calls.append(PlainCall((b"HGET", self._keys.checkpoints(p), b"ledger")))
-            calls.append(PlainCall((b"HMGET", self._keys.ledger(p, "state"), b"epoch", b"chain", b"previous")))
+            calls.append(
+                PlainCall((b"HMGET", self._keys.ledger(p, "state"), b"epoch", b"first", b"chain", b"previous"))
+            )
         replies = iter(self._store.call(calls) if calls else [])
         out = []
         for _ in partitions:
-            (n, erasures), at, (epoch, chain, previous) = next(replies), next(replies), next(replies)
+            (n, erasures), at, (epoch, first, chain, previous) = next(replies), next(replies), next(replies)
             texts = ((chain or b"").decode(), (previous or b"").decode())
-            out.append(Place(int(n or 0), int(at or 0), int(erasures or 0), int(epoch or 1), *texts))
+            numbers = int(n or 0), int(at or 0), int(erasures or 0), int(epoch or 1), int(first or 1)
+            out.append(Place(*numbers, *texts))
         return out
 
     def read(self, places: Sequence[tuple[int, int]], limit: int) -> list[tuple[int, list[Stored]]]:
@@ -168,10 +181,14 @@ class LedgerStore:
                 return
             start = b"(" + page[-1][0]
 
-    def streams(self, partition: int) -> list[str]:
-        """Give the names of all streams of a partition; walks the whole keyspace."""
-        prefix = self._keys.stream_prefix(partition)
-        return sorted(_text(name.removeprefix(prefix)) for name in self._store.scan(_escaped(prefix) + b"*"))
+    def streams(self) -> dict[int, list[str]]:
+        """Give the names of all streams by partition; walks the whole keyspace."""
+        found: dict[int, list[str]] = {}
+        prefix, middle = f"{self._keys.prefix}:{{", "}:run:"
+        for raw in self._store.scan(f"{self._keys.prefix}:{{*}}:run:*".encode()):
+            place, _, name = _text(raw).partition(middle)
+            found.setdefault(int(place.removeprefix(prefix)), []).append(name)
+        return {partition: sorted(names) for partition, names in found.items()}
 
     def events(self, streams: Iterable[str]) -> Iterator[tuple[str, list[Stored]]]:
         """Read streams whole, as they are stored."""
@@ -227,8 +244,3 @@ def _text(raw: bytes) -> str:
 def _texts(reply: Any) -> dict[str, bytes]:
     pairs = reply.items() if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
     return {_text(name): value for name, value in pairs}
-
-
-def _escaped(pattern: bytes) -> bytes:
-    """Give a key as a pattern that stands for itself."""
-    return b"".join(b"\\" + bytes([c]) if c in b"*?[]\\" else bytes([c]) for c in pattern)

@@ -52,6 +52,7 @@ def fork(handler: Handler, wanted: Fork, *, actor: str) -> Handled:
     if not 1 <= wanted.at <= len(recorded):
         raise NoSuchVersion(wanted.source, wanted.at, len(recorded))
     past = recorded[: wanted.at]
+    refuse_erased_past(recorded)
     state = evolve_all(initial(), taken_over(decode_all(past, handler.sessions.fetch), wanted.run))
     plan = handler.definitions.plan(state.definition)
     built = _built(handler, wanted, plan, state, past, actor)
@@ -62,6 +63,16 @@ def fork(handler: Handler, wanted: Fork, *, actor: str) -> Handled:
         return Handled(handler.sessions.load(wanted.run), changed=False, time_ms=reply.time_ms)
     fresh = Session(wanted.run, 0, "", initial(), plan)
     return Handled(handler.remember(fresh, built, reply), changed=True, time_ms=reply.time_ms)
+
+
+def refuse_erased_past(recorded: Sequence[Recorded]) -> None:
+    """Refuse to go on from events whose payloads are no more, which their fold alone does not show.
+
+    Raises Rejected.
+    """
+    if any(item.type == "RunRedacted" for item in recorded):
+        what = "payloads of the run are erased: what a fork would go on with is not there; start a new run"
+        raise cmd.Rejected("erased", what, "")
 
 
 def _built(handler: Handler, wanted: Fork, plan: Plan, state: RunState, past: Sequence[Recorded], actor: str) -> Built:

@@ -17,7 +17,7 @@ from eventstore.event import Recorded
 from eventstore.run_model import Blob
 from openagents_json.workflow import events as ev
 
-_PAYLOADS = {
+PAYLOADS = {
     "RunStarted": ("inputs",),
     "StepScheduled": ("inputs",),
     "CompensationScheduled": ("inputs",),
@@ -73,7 +73,7 @@ def encode(happened: Sequence[ev.Event], limits: Limits) -> Encoded:
     for event in happened:
         kind, data = ev.type_name(event), ev.to_data(event)
         raw = codec.encode(data)
-        if len(raw) > limits.inline and kind in _PAYLOADS:
+        if len(raw) > limits.inline and kind in PAYLOADS:
             raw = codec.encode(_outline(kind, data, limits, blobs))
         out.append((kind, raw))
     return Encoded(tuple(out), tuple(blobs.values()))
@@ -82,7 +82,7 @@ def encode(happened: Sequence[ev.Event], limits: Limits) -> Encoded:
 def _outline(kind: str, data: dict[str, Any], limits: Limits, blobs: dict[str, Blob]) -> dict[str, Any]:
     refs: list[list[Any]] = []
     slim = dict(data)
-    for name in _PAYLOADS[kind]:
+    for name in PAYLOADS[kind]:
         value = slim.get(name)
         if name in _BY_MEMBER and isinstance(value, Mapping):
             slim[name] = {key: _move((name, key), member, data, limits, blobs, refs) for key, member in value.items()}

@@ -181,6 +181,8 @@ class Sessions:
             tail = [item for item in tail if item.version > session.version]
             if not tail:
                 return session
+            if any(item.type == "RunRedacted" for item in tail):  # what was folded before is not on the log any more
+                return self.extend(run, None, self._store.read([(run, 0)])[0])
         elif not tail:
             raise RunNotFound(run)
         version = session.version if session else 0

@@ -1,7 +1,8 @@
 #!lua
 -- seal: what the ledger says of some events, with its checkpoint, in one atomic step.
 -- KEYS 1 meta 2 checkpoints ; everything of the ledger lies under L = "<prefix>:{<p>}:ledger:", in the same slot:
---   L state       hash   chain: hash of all events so far, epoch: number of the open epoch, previous: of the last record
+--   L state       hash   chain: hash of all events so far, epoch: number of the open epoch, first: its first position,
+--                        previous: hash of the last record
 --   L leaves:<e>  string 32 bytes for each event of an epoch
 --   L salts:<e>   string 16 bytes for each event of an epoch, zero where the payload was erased
 --   L epochs      hash   epoch -> its record, as it was signed
@@ -11,6 +12,7 @@
 --   8 record that closes the epoch, or '' 9 its signature 10 hash of the record
 -- Replies {1, checkpoint} done; {0, checkpoint} another was faster, or a payload was erased meanwhile; {-2, n} the log
 --   ends before it
+local function int(x) return string.format('%.0f', x) end
 local L = string.sub(KEYS[1], 1, -5) .. 'ledger:'
 
 -- 1. Guards.
@@ -30,7 +32,8 @@ redis.call('HSET', L .. 'state', 'chain', ARGV[5], 'epoch', epoch)
 if ARGV[8] ~= '' then
   redis.call('HSET', L .. 'epochs', epoch, ARGV[8])
   redis.call('HSET', L .. 'signatures', epoch, ARGV[9])
-  redis.call('HSET', L .. 'state', 'epoch', string.format('%.0f', tonumber(epoch) + 1), 'previous', ARGV[10])
+  redis.call('HSET', L .. 'state', 'epoch', int(tonumber(epoch) + 1), 'first', int(tonumber(ARGV[2]) + 1),
+    'previous', ARGV[10])
 end
 redis.call('HSET', KEYS[2], 'ledger', ARGV[2])
 return { 1, tonumber(ARGV[2]) }

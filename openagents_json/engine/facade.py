@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -21,11 +21,13 @@ from executor.worker import Worker
 from executor.workflows import Workflows
 from openagents_json.components.registry import Registry
 from openagents_json.engine import opening
+from openagents_json.engine.auditing import Audits
 from openagents_json.engine.catalog import StoreCatalog
 from openagents_json.engine.documents import Document, is_reference, load_document
 from openagents_json.engine.errors import ConcurrencyLimitReached, WaitTimeout
 from openagents_json.engine.explaining import Explanation, explain
 from openagents_json.engine.reads import Reads
+from openagents_json.engine.redacting import Chosen, Redacted, redact
 from openagents_json.engine.replays import Replays
 from openagents_json.engine.views import HistoryEvent, Result, RunInfo, Shown, history_event, result_of
 from openagents_json.engine.wiring import Core, build_worker, run_identity
@@ -230,6 +232,16 @@ class Engine:
         except StoreUnavailable:
             return self.core.emissions.read(run, after)
 
+    def redact(
+        self, run: str, reason: str = "", *, steps: Iterable[str] = (), events: Iterable[int] = (), labels: bool = False
+    ) -> Redacted:
+        """Erase for good what a closed run worked with, or some steps or events of it; its course stays on record.
+
+        Raises RunNotFound and Rejected.
+        """
+        chosen = Chosen(frozenset(events), frozenset(steps), labels)
+        return redact(self.core, run, actor=self.actor, reason=reason, chosen=chosen)
+
     def pause(self, run: str, reason: str = "") -> None:
         """Start nothing more of a run; steps under way finish.
 
@@ -283,6 +295,11 @@ class Engine:
     def views(self) -> Reads:
         """Give the views of the store: runs by any combination, steps, workers, components, failures."""
         return self.core.reads
+
+    @property
+    def audit(self) -> Audits:
+        """Give what proves the log: sealing, checking, receipts."""
+        return Audits(self.core)
 
     @property
     def schedules(self) -> Timetable:

@@ -17,6 +17,7 @@ from executor.runtime import WorkSettings
 from openagents_json.components.decorators import declared
 from openagents_json.components.loader import load
 from openagents_json.components.registry import Registry
+from openagents_json.engine.auditing import read_signer
 from openagents_json.engine.wiring import build_core
 from projections.projection import Projection
 
@@ -38,6 +39,7 @@ def embedded(
     lease_ms: int = 10_000,
     limits: Limits | None = None,
     projections: Iterable[Projection] = (),
+    audit_key: str | Path | None = None,
 ) -> Engine:
     """Open the store in a directory, with a server of its own; `workers` threads run the components.
 
@@ -58,6 +60,7 @@ def embedded(
             lease_ms=lease_ms,
             limits=limits,
             projections=projections,
+            audit_key=audit_key,
             on_close=server.close,
         )
     except BaseException:
@@ -79,12 +82,15 @@ def connect(
     lease_ms: int = 10_000,
     limits: Limits | None = None,
     projections: Iterable[Projection] = (),
+    audit_key: str | Path | None = None,
     on_close: Callable[[], None] | None = None,
 ) -> Engine:
     """Open a store on a server; with `workers`, threads of this program run the given components too.
 
-    Raises eventstore.errors.EventStoreError.
+    `audit_key` is the file of the ledger's private key: workers that have it seal the log. Raises
+    eventstore.errors.EventStoreError and KeyUnusable.
     """
+    signer = None if not audit_key else read_signer(audit_key)
     connection = connect_store(url)
     try:
         clock = SystemClock()
@@ -92,7 +98,15 @@ def connect(
             connection, prefix, partitions, durability, now_ms=clock.now_ms, default_partitions=DEFAULT_PARTITIONS
         )
         doorbell: Doorbell = CeleryDoorbell(make_app(broker)) if broker else NoDoorbell()
-        core = build_core(connection, keyspace, doorbell=doorbell, clock=clock, limits=limits, projections=projections)
+        core = build_core(
+            connection,
+            keyspace,
+            doorbell=doorbell,
+            clock=clock,
+            limits=limits,
+            projections=projections,
+            signer=signer,
+        )
         registry = registry_of(components)
         closers = [connection.close] if on_close is None else [on_close, connection.close]
         engine = cls(core, registry, url=url, actor=actor, on_close=closers)

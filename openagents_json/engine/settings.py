@@ -26,6 +26,7 @@ class Settings(BaseModel):
     lease_ms: int = Field(default=10_000, ge=300, le=3_600_000)
     async_limit: int = Field(default=1000, ge=1, le=100_000)
     grace_seconds: float = Field(default=10.0, ge=0, le=86_400)
+    audit_key: str = ""
     payload_limit: int = Field(default=8 * 1024 * 1024, ge=1024)
 
 

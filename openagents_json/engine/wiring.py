@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -14,6 +15,7 @@ from eventstore.directory import Directory
 from eventstore.emissions import Emissions
 from eventstore.gates import Gates
 from eventstore.keys import Keyspace
+from eventstore.ledger_store import LedgerStore
 from eventstore.log_reader import LogReader
 from eventstore.preflight import rewrite_after_restart
 from eventstore.run_store import RunStore
@@ -35,12 +37,15 @@ from executor.schedules import Timetable
 from executor.sessions import Sessions
 from executor.step import Execution
 from executor.watchdog import Watchdog
-from executor.worker import Worker
+from executor.worker import Service, Worker
 from executor.workflows import Workflows
 from openagents_json.components.registry import Registry
 from openagents_json.engine.projecting import built_in, together
 from openagents_json.engine.reads import Reads
 from openagents_json.engine.settings import secret
+from projections.ledger.sealer import Sealer
+from projections.ledger.service import SealingService
+from projections.ledger.signing import Signer
 from projections.projection import Projection
 from projections.reader import Views
 from projections.runner import Runner
@@ -65,6 +70,8 @@ class Core:
     emissions: Emissions
     projections: list[Projection]
     reads: Reads
+    ledger: LedgerStore
+    signer: Signer | None = None
 
 
 def build_core(
@@ -75,6 +82,7 @@ def build_core(
     clock: Clock | None = None,
     limits: Limits | None = None,
     projections: Iterable[Projection] = (),
+    signer: Signer | None = None,
 ) -> Core:
     """Put together what a client needs."""
     clock = clock or SystemClock()
@@ -102,6 +110,8 @@ def build_core(
         emissions=Emissions(connection, store),
         projections=chosen,
         reads=Reads(views, store, directory, clock),
+        ledger=LedgerStore(store),
+        signer=signer,
     )
 
 
@@ -140,8 +150,24 @@ def build_worker(core: Core, registry: Registry, settings: WorkSettings, *, name
         lambda: bool(keeper.jobs()),
         core.clock.steady_ms,
     )
+    sealing = _sealing(core, lambda: owned(core.store.keys.partitions, worker, members.alive()))
+    services: list[Service] = [members, views, *sealing]
     execution = Execution(registry, keeper, core.clock, secret, core.emissions.emit)
-    return Worker(runtime, execution, relay, (members, views), registry)
+    return Worker(runtime, execution, relay, services, registry)
+
+
+def build_sealer(core: Core, signer: Signer) -> Sealer:
+    """Put together what seals the log of a store."""
+    return Sealer(
+        core.ledger, signer, now_ms=core.clock.now_ms, random=os.urandom, new_id=lambda: ulid(core.clock.now_ms())
+    )
+
+
+def _sealing(core: Core, partitions: Callable[[], Sequence[int]]) -> list[SealingService]:
+    signer = core.signer
+    if signer is None:
+        return []
+    return [SealingService(lambda: build_sealer(core, signer), partitions, core.clock.steady_ms)]
 
 
 def all_queues(queues: Sequence[str]) -> tuple[str, ...]:

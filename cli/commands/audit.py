@@ -1,0 +1,159 @@
+"""The audit ledger: keys, sealing, checking, receipts, exports."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+import click
+
+from cli.options import Target, target_options
+from cli.render import print_json, print_line
+from openagents_json.engine.auditing import read_keys, read_signer, read_witness, verify_file
+from projections.ledger.findings import Audit
+from projections.ledger.signing import new_signer, public_pem
+
+key_option = click.option(
+    "--key", "keys", multiple=True, metavar="FILE", help="A public key that you trust.  [default: those of the ledger]"
+)
+witness_option = click.option(
+    "--witness", metavar="FILE", help="What `audit witness` printed before: it has to be there still."
+)
+
+
+@click.group()
+def audit() -> None:
+    """Prove what the log says: seal and sign it, check it, give receipts."""
+
+
+@audit.command()
+@click.option("--output", "-o", default="audit.key", show_default=True, metavar="FILE", help="The private key.")
+def keygen(output: str) -> None:
+    """Make a pair of keys: FILE, which only those who seal may read, and FILE.pub, for everybody."""
+    made = new_signer()
+    private, public = Path(output), Path(f"{output}.pub")
+    if private.exists() or public.exists():
+        raise click.ClickException(f"{private} or {public} is there already; name another file with --output")
+    with os.fdopen(os.open(private, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+        out.write(made.private_pem())
+    public.write_bytes(public_pem(made.public))
+    click.echo(f"key {made.id}: {private} signs, {public} verifies")
+
+
+@audit.command()
+@click.option("--private-key", metavar="FILE", help="The key that signs.  [default: OPENAGENTS_AUDIT_KEY]")
+@target_options
+def seal(target: Target, private_key: str | None) -> None:
+    """Seal and sign all that is in the log by now; workers with OPENAGENTS_AUDIT_KEY do so by themselves."""
+    signer = read_signer(private_key) if private_key else None
+    with target.engine() as engine:
+        done = engine.audit.seal(signer)
+    said = f"{done.events} events sealed, {done.epochs} epochs signed"
+    print_json(done) if target.as_json else click.echo(said)
+
+
+@audit.command()
+@target_options
+def status(target: Target) -> None:
+    """Tell how the ledger stands."""
+    with target.engine() as engine:
+        found = engine.audit.status()
+    if target.as_json:
+        print_json(found)
+        return
+    click.echo(f"ledger {found.ledger}, keys {', '.join(found.keys)}")
+    click.echo(f"{found.sealed} events sealed in {found.epochs} signed epochs, {found.open} of them not signed yet")
+    click.echo(f"{found.waiting} events not sealed yet")
+
+
+@audit.command()
+@click.argument("file", required=False)
+@click.option("--run", "run_id", metavar="RUN", help="Only this run.")
+@key_option
+@witness_option
+@target_options
+def verify(target: Target, file: str | None, run_id: str | None, keys: tuple[str, ...], witness: str | None) -> int:
+    """Check the store, one run, or a FILE: an export or a receipt, for which no store is needed.
+
+    Exit code: 0 when all is as it was sealed, 1 when something is not, or nothing could be verified.
+    """
+    if file and run_id:
+        raise click.UsageError("a file is checked as a whole: leave --run out")
+    trusted, seen = read_keys(keys), read_witness(witness) if witness else ()
+    if file:
+        return _tell(target, verify_file(file, trusted, seen))
+    with target.engine() as engine:
+        if run_id:
+            return _tell(target, engine.audit.verify_run(run_id, trusted))
+        return _tell(target, engine.audit.verify(trusted, seen))
+
+
+def _tell(target: Target, found: Audit) -> int:
+    if target.as_json:
+        print_json(found)
+    else:
+        for line in found.lines():
+            click.echo(line)
+    nothing = not found.verified and bool(found.chained or found.unsealed)
+    if nothing and not target.as_json:
+        click.echo("nothing is signed yet: `openagents audit seal` signs it", err=True)
+    return 1 if nothing or not found.intact else 0
+
+
+@audit.command()
+@click.argument("run")
+@click.argument("event", type=click.IntRange(1))
+@click.option("--output", "-o", metavar="FILE", help="Where it goes.  [default: stdout]")
+@click.option("--without-payload", is_flag=True, help="Prove that it happened, without what it carried.")
+@target_options
+def receipt(target: Target, run: str, event: int, output: str | None, without_payload: bool) -> None:
+    """Give a proof that EVENT of RUN was sealed as it is; a third party checks it with the public key alone."""
+    with target.engine() as engine:
+        made = engine.audit.receipt(run, event, with_payload=not without_payload)
+    if output is None:
+        click.echo(made.decode())
+    else:
+        Path(output).write_bytes(made + b"\n")
+        click.echo(f"{output}: event {event} of {run}", err=True)
+
+
+@audit.command()
+@click.option("--output", "-o", required=True, metavar="FILE", help="Where it goes; - is stdout.")
+@target_options
+def export(target: Target, output: str) -> None:
+    """Write log and ledger as one file, for an auditor without access to the store."""
+    with target.engine() as engine:
+        if output == "-":
+            engine.audit.export(_whole_stdout())
+            return
+        fresh = Path(f"{output}.part")
+        try:
+            with fresh.open("wb") as out:
+                engine.audit.export(out)
+            fresh.replace(output)
+        finally:
+            fresh.unlink(missing_ok=True)
+    click.echo(f"{output}: {Path(output).stat().st_size} bytes", err=True)
+
+
+def _whole_stdout() -> IO[bytes]:
+    return sys.stdout.buffer
+
+
+@audit.command("witness")
+@target_options
+def show_witness(target: Target) -> None:
+    """Print the newest signed records, a line each, to keep where nobody of the store can write.
+
+    With them, `audit verify --witness` finds out even if the whole ledger was made anew with the private key.
+    """
+    with target.engine() as engine:
+        _lines(engine.audit.witness())
+
+
+def _lines(records: Sequence[object]) -> None:
+    for record in records:
+        print_line(record)

@@ -1,0 +1,255 @@
+"""The audit of a store: sealing its log, checking it, and proving to others what it says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from eventstore.ledger_store import Stored
+from executor.forking import NoSuchVersion
+from executor.sessions import RunNotFound
+from openagents_json.engine.wiring import Core, build_sealer
+from projections.errors import EvidenceUnreadable, KeyUnusable, LedgerError
+from projections.ledger.evidence import named_keys, read_partition, whole
+from projections.ledger.export import open_export, write_export
+from projections.ledger.findings import Audit, Finding, together
+from projections.ledger.proofs import RECEIPT_FORMAT, Proof, check_proof, check_receipt, prove, receipt
+from projections.ledger.records import decode_record, digest
+from projections.ledger.sealer import Sealed
+from projections.ledger.signing import Signer, key_id, load_public, load_signer, signed
+from projections.ledger.verify import check_partition, check_whole, missed
+
+Keys = Mapping[str, bytes]
+"""Public keys that somebody trusts, by name."""
+
+
+class NoLedger(LedgerError):
+    """The store has no ledger, so there is nothing to check."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the store has no ledger yet: make a key with `openagents audit keygen`, then `openagents audit seal`, "
+            "or start workers with OPENAGENTS_AUDIT_KEY"
+        )
+
+
+def read_signer(path: str | Path) -> Signer:
+    """Read the private key of a ledger from its file.
+
+    Raises KeyUnusable.
+    """
+    try:
+        return load_signer(Path(path).read_bytes(), str(path))
+    except OSError as error:
+        raise KeyUnusable(str(path), str(error.strerror)) from error
+
+
+def read_keys(paths: Sequence[str | Path]) -> Keys | None:
+    """Read public keys from their files; None when there are none.
+
+    Raises KeyUnusable.
+    """
+    found = {}
+    for path in paths:
+        try:
+            public = load_public(Path(path).read_bytes(), str(path))
+        except OSError as error:
+            raise KeyUnusable(str(path), str(error.strerror)) from error
+        found[key_id(public)] = public
+    return found or None
+
+
+@dataclass(frozen=True, slots=True)
+class Witnessed:
+    """A signed record that somebody outside has seen: the ledger has to have it for ever."""
+
+    record: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerStatus:
+    """How the ledger stands: `waiting` events are not sealed yet, `open` are sealed and not signed yet."""
+
+    ledger: str
+    keys: tuple[str, ...]
+    epochs: int
+    sealed: int
+    open: int
+    waiting: int
+
+
+class Audits:
+    """What can be done with the ledger of a store."""
+
+    def __init__(self, core: Core) -> None:
+        self._core, self._store = core, core.ledger
+
+    def seal(self, signer: Signer | None = None) -> Sealed:
+        """Seal and sign all that is in the log by now, with the engine's own key unless another is given.
+
+        Raises KeyUnusable.
+        """
+        chosen = signer or self._core.signer
+        if chosen is None:
+            raise KeyUnusable("of the ledger", "none is given; name its file, or set OPENAGENTS_AUDIT_KEY")
+        return build_sealer(self._core, chosen).seal()
+
+    def status(self) -> LedgerStatus:
+        """Tell how the ledger stands.
+
+        Raises NoLedger.
+        """
+        places = self._store.places(range(self._store.partitions))
+        said = self._whole()
+        sealed = sum(place.checkpoint for place in places)
+        signed_to = sum(place.first - 1 for place in places)
+        waiting = sum(place.head - place.checkpoint for place in places)
+        epochs = sum(place.epoch - 1 for place in places)
+        return LedgerStatus(said.ledger, tuple(sorted(said.keys)), epochs, sealed, sealed - signed_to, waiting)
+
+    def _whole(self) -> Any:
+        said = whole(self._store)
+        if not said.ledger:
+            raise NoLedger
+        return said
+
+    def verify(self, keys: Keys | None = None, witness: Sequence[Witnessed] = ()) -> Audit:
+        """Check the whole store against its ledger; without keys, against those that the ledger names itself.
+
+        Raises NoLedger.
+        """
+        said, streams = self._whole(), self._store.streams()
+        trusted = said.keys if keys is None else keys
+        audits, epochs = [], {}
+        for partition in range(said.partitions):
+            found = read_partition(self._store, partition, streams.get(partition, []))
+            audits.append(check_partition(found, said.ledger, trusted))
+            epochs[partition] = found.epochs
+        beside = [*check_whole(said, trusted, epochs), *_witnessed(witness, trusted, epochs)]
+        return together(audits, beside, named=keys is None)
+
+    def verify_run(self, run: str, keys: Keys | None = None) -> Audit:
+        """Check one run; what was removed from its end is found by checking the whole store only.
+
+        Raises NoLedger and RunNotFound.
+        """
+        said, events = self._whole(), self.stored(run)
+        trusted = said.keys if keys is None else keys
+        audit = check_proof(run, self._store.partition_of(run), events, prove(self._store, run, events), trusted)
+        return together([audit], [], named=keys is None)
+
+    def proof(self, run: str) -> Proof | None:
+        """Prove what can be proved of a run; None when the store has no ledger, or none of the run is signed.
+
+        Raises RunNotFound.
+        """
+        events = self.stored(run)
+        if not whole(self._store).ledger:
+            return None
+        proof = prove(self._store, run, events)
+        return proof if proof.events else None
+
+    def receipt(self, run: str, version: int, *, with_payload: bool = True) -> bytes:
+        """Give a proof that an event was sealed as it is, to be checked with nothing but the public key.
+
+        Raises NoLedger, RunNotFound, NoSuchVersion and NotSealed.
+        """
+        self._whole()
+        events = self.stored(run)
+        if not 1 <= version <= len(events):
+            raise NoSuchVersion(run, version, len(events))
+        return receipt(self._store, run, events[version - 1], with_payload=with_payload)
+
+    def export(self, file: IO[bytes]) -> None:
+        """Write the ledger and the log as one file that can be checked without the store.
+
+        Raises NoLedger.
+        """
+        self._whole()
+        write_export(self._store, file)
+
+    def witness(self) -> list[dict[str, Any]]:
+        """Give the newest signed record of each partition, for somebody outside to keep.
+
+        Raises NoLedger.
+        """
+        self._whole()
+        newest = [epochs[-1] for p in range(self._store.partitions) if (epochs := self._store.epochs(p))]
+        return [{"record": epoch.record.decode(), "signature": epoch.signature.hex()} for epoch in newest]
+
+    def keys(self) -> Keys:
+        """Give the public keys that the ledger names."""
+        return named_keys(self._store)
+
+    def stored(self, run: str) -> list[Stored]:
+        """Give the events of a run as they are stored.
+
+        Raises RunNotFound.
+        """
+        [(_, events)] = self._store.events([run])
+        if not events:
+            raise RunNotFound(run)
+        return events
+
+
+def _witnessed(witness: Sequence[Witnessed], keys: Keys, epochs: Mapping[int, Sequence[Any]]) -> list[Finding]:
+    """Check that what somebody outside has seen is still there."""
+    found: list[Finding] = []
+    for seen in witness:
+        record = decode_record(seen.record)
+        if record is None or record.key not in keys or not signed(keys[record.key], seen.record, seen.signature):
+            found.append(Finding(0, 0, "signature", "", 0, "the witness is not signed by a key that is trusted"))
+        else:
+            found += missed(record.partition, record.epoch, digest(seen.record), epochs.get(record.partition, ()))
+    return found
+
+
+def read_witness(path: str | Path) -> list[Witnessed]:
+    """Read what `openagents audit witness` printed.
+
+    Raises EvidenceUnreadable.
+    """
+    try:
+        lines = [json.loads(line) for line in Path(path).read_text().splitlines() if line.strip()]
+        return [Witnessed(item["record"].encode(), bytes.fromhex(item["signature"])) for item in lines]
+    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise EvidenceUnreadable(str(path), f"it is no witness ({error})") from error
+
+
+def verify_file(path: str | Path, keys: Keys | None = None, witness: Sequence[Witnessed] = ()) -> Audit:
+    """Check an export or a receipt, without any store.
+
+    Raises EvidenceUnreadable.
+    """
+    place = Path(path)
+    try:
+        with place.open("rb") as file:
+            begin = file.read(2)
+    except OSError as error:
+        raise EvidenceUnreadable(str(path), str(error.strerror)) from error
+    if begin == b"PK":
+        return _verify_export(place, keys, witness)
+    try:
+        data = json.loads(place.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise EvidenceUnreadable(str(path), f"it is neither a receipt nor an export ({error})") from error
+    if not isinstance(data, dict) or data.get("format") != RECEIPT_FORMAT:
+        raise EvidenceUnreadable(str(path), f"it is no receipt of the format {RECEIPT_FORMAT}")
+    return check_receipt(data, keys, str(path))
+
+
+def _verify_export(path: Path, keys: Keys | None, witness: Sequence[Witnessed]) -> Audit:
+    with open_export(path) as export:
+        said = export.whole
+        trusted = said.keys if keys is None else keys
+        audits, epochs = [], {}
+        for partition in range(said.partitions):
+            found = export.partition(partition)
+            audits.append(check_partition(found, said.ledger, trusted))
+            epochs[partition] = found.epochs
+    beside = [*check_whole(said, trusted, epochs), *_witnessed(witness, trusted, epochs)]
+    return together(audits, beside, named=keys is None)

@@ -1,0 +1,84 @@
+"""What a check of the ledger looks at: of one partition, everything that the store or an export holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from eventstore.ledger_store import LEAF_BYTES, SALT_BYTES, Epoch, LedgerStore, LogEntry, Stored
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """A partition as it is found: `checkpoint` is how far it is sealed, `leaves` and `salts` are by epoch."""
+
+    partition: int
+    head: int
+    checkpoint: int
+    open_epoch: int
+    open_first: int
+    epochs: Sequence[Epoch]
+    leaves: Mapping[int, bytes]
+    salts: Mapping[int, bytes]
+    erased: Mapping[int, bytes]
+    log: Sequence[LogEntry]
+    events: Sequence[Stored]
+    blob: Callable[[str], bytes | None]
+    """Gives a payload that is stored beside the log, by its SHA-256; None when it is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A ledger: `keys` are those that it names itself, `statement` and its signature what was signed last of it all."""
+
+    ledger: str
+    partitions: int
+    keys: Mapping[str, bytes] = field(default_factory=dict)
+    statement: bytes = b""
+    statement_signature: bytes = b""
+
+
+def whole(store: LedgerStore) -> Whole:
+    """Read what there is of the ledger as a whole."""
+    known = store.identity()
+    said = known.get("statement", b""), known.get("statement_signature", b"")
+    return Whole(known.get("id", b"").decode(), store.partitions, named_keys(store), *said)
+
+
+def named_keys(store: LedgerStore) -> dict[str, bytes]:
+    """Give the public keys that the ledger names, by id."""
+    known = store.identity()
+    return {name.removeprefix("key:"): public for name, public in known.items() if name.startswith("key:")}
+
+
+def read_partition(store: LedgerStore, partition: int, streams: Sequence[str]) -> Partition:
+    """Read a partition whole; `streams` are the names of its streams.
+
+    What is written meanwhile is behind the checkpoint that is read first, so it is not looked at as sealed.
+    """
+    [place] = store.places([partition])
+    epochs = [epoch for epoch in store.epochs(partition) if epoch.number < place.epoch]
+    numbers = [*(epoch.number for epoch in epochs), place.epoch]
+    leaves = {e: store.leaves(partition, e) for e in numbers}
+    salts = {e: store.salts(partition, e) for e in numbers}
+    room = place.checkpoint - place.first + 1
+    leaves[place.epoch] = leaves[place.epoch][: room * LEAF_BYTES]
+    salts[place.epoch] = salts[place.epoch][: room * SALT_BYTES]
+    erased = store.erased(partition)
+    log = list(store.log(partition))
+    events = [event for _, found in store.events(streams) for event in found]
+    [after] = store.places([partition])
+    return Partition(
+        partition,
+        after.head,
+        place.checkpoint,
+        place.epoch,
+        place.first,
+        epochs,
+        leaves,
+        salts,
+        {**erased, **store.erased(partition)},
+        log,
+        events,
+        lambda sha: store.blob(partition, sha),
+    )

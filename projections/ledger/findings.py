@@ -1,0 +1,81 @@
+"""What a check of the ledger comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+CHANGED: Final = "changed"
+REMOVED: Final = "removed"
+INSERTED: Final = "inserted"
+MOVED: Final = "moved"
+ERASED: Final = "erased without a record"
+LEDGER: Final = "ledger"
+SIGNATURE: Final = "signature"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Finding:
+    """Something that is not as it was sealed: what kind, where, and what was seen; n, run and version where known."""
+
+    partition: int
+    n: int
+    kind: str
+    run: str
+    version: int
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """How a check ended: `verified` events are as they were sealed and signed, and count `erased` payloads.
+
+    `chained` are in epochs that are not signed yet, `unsealed` not in the ledger yet, `archived` no more in the store.
+    `named` tells that the keys were those that the ledger itself names.
+    """
+
+    findings: tuple[Finding, ...] = ()
+    verified: int = 0
+    erased: int = 0
+    chained: int = 0
+    unsealed: int = 0
+    archived: int = 0
+    epochs: int = 0
+    named: bool = False
+
+    @property
+    def intact(self) -> bool:
+        """Tell whether nothing was found."""
+        return not self.findings
+
+    def lines(self) -> Iterator[str]:
+        """Say it for people."""
+        for found in self.findings:
+            place = f"partition {found.partition}" + (f", position {found.n}" if found.n else "")
+            run = f", event {found.version} of {found.run}" if found.run else ""
+            yield f"{found.kind}: {place}{run}: {found.what}"
+        more = [
+            f"{count} {what}"
+            for count, what in (
+                (self.erased, "of them with erased payloads"),
+                (self.chained, "chained, not signed yet"),
+                (self.unsealed, "not sealed yet"),
+                (self.archived, "archived"),
+            )
+            if count
+        ]
+        said = "intact" if self.intact else f"{len(self.findings)} findings"
+        yield f"{said}: {self.verified} events in {self.epochs} signed epochs verified{''.join(f', {x}' for x in more)}"
+        if self.named:
+            yield "the keys are those that the ledger names itself; name one that you hold with --key"
+
+
+def together(audits: list[Audit], findings: list[Finding], *, named: bool) -> Audit:
+    """Add up the checks of partitions, with what was found beside them."""
+    everything = sorted([*findings, *(found for audit in audits for found in audit.findings)])
+    counts = {
+        name: sum(getattr(audit, name) for audit in audits)
+        for name in ("verified", "erased", "chained", "unsealed", "archived", "epochs")
+    }
+    return Audit(tuple(everything), **counts, named=named)

@@ -1,0 +1,73 @@
+"""Merkle trees over hashes of leaves, as in RFC 6962 (Certificate Transparency), section 2.1."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Final
+
+HASH_BYTES: Final = 32
+
+
+def leaf_hash(data: bytes) -> bytes:
+    """Give the hash of what a leaf stands for."""
+    return hashlib.sha256(b"\0" + data).digest()
+
+
+def _node(left: bytes, right: bytes) -> bytes:
+    return hashlib.sha256(b"\1" + left + right).digest()
+
+
+def root(leaves: Sequence[bytes]) -> bytes:
+    """Give the root of a tree; that of no leaves is the hash of nothing."""
+    if not leaves:
+        return hashlib.sha256(b"").digest()
+    return _levels(leaves)[-1][0]
+
+
+def _levels(leaves: Sequence[bytes]) -> list[list[bytes]]:
+    """Give the tree from the leaves up; what has no neighbour goes up as it is, which is the tree of the RFC."""
+    levels = [list(leaves)]
+    while len(levels[-1]) > 1:
+        below = levels[-1]
+        above = [_node(below[i], below[i + 1]) for i in range(0, len(below) - 1, 2)]
+        levels.append(above + below[len(above) * 2 :])
+    return levels
+
+
+def paths(leaves: Sequence[bytes], places: Sequence[int]) -> list[list[bytes]]:
+    """Give, for leaves at some places, the neighbours that lead up to the root."""
+    levels = _levels(leaves) if leaves else []
+    out = []
+    for place in places:
+        path, at = [], place
+        for level in levels[:-1]:
+            neighbour = at ^ 1
+            if neighbour < len(level):
+                path.append(level[neighbour])
+            at //= 2
+        out.append(path)
+    return out
+
+
+def root_of_path(leaf: bytes, place: int, size: int, path: Sequence[bytes]) -> bytes | None:
+    """Give the root that a leaf at a place of a tree of some size leads to; None when the path does not fit."""
+    if not 0 <= place < size:
+        return None
+    found, left, at, last = leaf, list(path), place, size - 1
+    while last > 0:
+        if at % 2 == 1:
+            if not left:
+                return None
+            found = _node(left.pop(0), found)
+        elif at < last:
+            if not left:
+                return None
+            found = _node(found, left.pop(0))
+        at, last = at // 2, last // 2
+    return None if left else found
+
+
+def split(joined: bytes) -> list[bytes]:
+    """Give hashes that are stored one behind the other; bytes behind the last whole one are left out."""
+    return [joined[i : i + HASH_BYTES] for i in range(0, len(joined) - HASH_BYTES + 1, HASH_BYTES)]

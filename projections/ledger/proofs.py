@@ -1,0 +1,272 @@
+"""Proofs of inclusion: that events were sealed as they are, shown with nothing but a public key.
+
+A proof of several events holds each signed record once; a receipt is the proof of one event, with the event.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from eventstore.ledger_store import SALT_BYTES, Epoch, LedgerStore, Stored
+from projections.errors import EvidenceUnreadable, NotSealed
+from projections.ledger.evidence import named_keys
+from projections.ledger.findings import CHANGED, ERASED, INSERTED, REMOVED, SIGNATURE, Audit, Finding
+from projections.ledger.merkle import paths, root_of_path, split
+from projections.ledger.records import EpochRecord, commitment, decode_record, leaf
+from projections.ledger.redactions import Erasures
+from projections.ledger.signing import signed
+
+PROOF_FORMAT: Final = "openagents-proof/1"
+RECEIPT_FORMAT: Final = "openagents-receipt/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Inclusion:
+    """Where an event stands in the ledger: `salt` opens the commitment to its payload, empty once that is erased."""
+
+    n: int
+    record: int
+    path: tuple[bytes, ...]
+    salt: bytes
+    committed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Signed records, the public keys that the ledger names for them, and where events stand, by version of the run."""
+
+    records: tuple[tuple[bytes, bytes], ...]
+    keys: Mapping[str, bytes]
+    events: Mapping[int, Inclusion]
+
+
+def prove(store: LedgerStore, run: str, events: Sequence[Stored]) -> Proof:
+    """Prove what can be proved of events of a run: those of closed epochs."""
+    partition = store.partition_of(run)
+    epochs = store.epochs(partition)
+    spans = [(record, epoch) for epoch in epochs if (record := decode_record(epoch.record)) is not None]
+    erased = store.erased(partition)
+    records: list[tuple[bytes, bytes]] = []
+    included: dict[int, Inclusion] = {}
+    for record, epoch in spans:
+        wanted = [event for event in events if record.first <= event.n <= record.last]
+        if wanted:
+            included.update(_included(store, record, epoch, wanted, erased, len(records)))
+            records.append((epoch.record, epoch.signature))
+    names = {record.key for record, _ in spans}
+    keys = {name: key for name, key in named_keys(store).items() if name in names}
+    return Proof(tuple(records), keys, included)
+
+
+def _included(
+    store: LedgerStore,
+    record: EpochRecord,
+    epoch: Epoch,
+    wanted: Sequence[Stored],
+    erased: Mapping[int, bytes],
+    place: int,
+) -> dict[int, Inclusion]:
+    leaves, salts = split(store.leaves(record.partition, epoch.number)), store.salts(record.partition, epoch.number)
+    found = {}
+    for event, path in zip(wanted, paths(leaves, [event.n - record.first for event in wanted]), strict=True):
+        at = (event.n - record.first) * SALT_BYTES
+        salt = salts[at : at + SALT_BYTES]
+        gone = event.n in erased or not any(salt)
+        committed = erased.get(event.n, b"") if gone else commitment(salt, event)
+        found[event.version] = Inclusion(event.n, place, tuple(path), b"" if gone else salt, committed)
+    return found
+
+
+def check_proof(run: str, partition: int, events: Sequence[Stored], proof: Proof, keys: Mapping[str, bytes]) -> Audit:
+    """Check events of a run, from the first on, against a proof; `keys` are the public keys that are trusted."""
+    findings: list[Finding] = []
+    records = _records(proof, keys, partition, findings)
+    erasures, counts = Erasures.of(events), {"verified": 0, "erased": 0, "unsealed": 0}
+
+    def note(kind: str, what: str, version: int) -> None:
+        place = proof.events.get(version)
+        findings.append(Finding(partition, place.n if place else 0, kind, run, version, what))
+
+    for event in events:
+        place = proof.events.get(event.version)
+        if place is None:
+            counts["unsealed"] += 1
+            continue
+        record = records.get(place.record)
+        if record is None:
+            continue
+        committed = commitment(place.salt, event) if place.salt else place.committed
+        if not _leads_up(leaf(partition, event, committed, n=place.n), place, record):
+            note(CHANGED, f"{event.type} is not what was sealed", event.version)
+            continue
+        counts["verified"] += 1
+        if not place.salt:
+            counts["erased"] += 1
+            if not erasures.cover(event, committed):
+                note(
+                    ERASED,
+                    f"{event.type} is marked as erased, and no record of the run says that it was",
+                    event.version,
+                )
+    _order(events, proof, note)
+    verified, erased, unsealed = counts["verified"], counts["erased"], counts["unsealed"]
+    return Audit(tuple(sorted(findings)), verified, erased, unsealed=unsealed, epochs=len(records))
+
+
+def _records(
+    proof: Proof, keys: Mapping[str, bytes], partition: int, findings: list[Finding]
+) -> dict[int, EpochRecord]:
+    found = {}
+    for place, (raw, signature) in enumerate(proof.records):
+        record = decode_record(raw)
+        if record is None or record.partition != partition:
+            findings.append(Finding(partition, 0, SIGNATURE, "", 0, "a record in the proof is none of this partition"))
+        elif record.key not in keys:
+            what = f"epoch {record.epoch} is signed by key {record.key}, which is not one of those that are trusted"
+            findings.append(Finding(partition, 0, SIGNATURE, "", 0, what))
+        elif not signed(keys[record.key], raw, signature):
+            what = f"the record of epoch {record.epoch} is not as key {record.key} signed it"
+            findings.append(Finding(partition, 0, SIGNATURE, "", 0, what))
+        else:
+            found[place] = record
+    return found
+
+
+def _leads_up(found: bytes, place: Inclusion, record: EpochRecord) -> bool:
+    reached = root_of_path(found, place.n - record.first, record.size, place.path)
+    return reached is not None and reached.hex() == record.root
+
+
+def _order(events: Sequence[Stored], proof: Proof, note: Any) -> None:
+    """Versions have to be all there, and what is not sealed can only stand behind what is."""
+    versions = [event.version for event in events]
+    for version in sorted(set(range(1, max([*versions, *proof.events], default=0) + 1)) - set(versions)):
+        note(REMOVED, "an event of the run is missing", version)
+    last = max((place.n for place in proof.events.values()), default=0)
+    for event in events:
+        if event.version not in proof.events and event.n <= last:
+            note(INSERTED, f"{event.type} was never sealed here", event.version)
+
+
+# -- as JSON ---------------------------------------------------------------------------------------------
+
+
+def proof_data(proof: Proof) -> dict[str, Any]:
+    """Give a proof as JSON."""
+    return {
+        "format": PROOF_FORMAT,
+        "records": [[raw.decode("utf-8", "surrogatepass"), signature.hex()] for raw, signature in proof.records],
+        "keys": {name: key.hex() for name, key in proof.keys.items()},
+        "events": {
+            str(version): {
+                "position": x.n,
+                "record": x.record,
+                "path": [step.hex() for step in x.path],
+                "salt": x.salt.hex(),
+                "commitment": x.committed.hex(),
+            }
+            for version, x in proof.events.items()
+        },
+    }
+
+
+def read_proof(data: Any, where: str) -> Proof:
+    """Read a proof back.
+
+    Raises EvidenceUnreadable.
+    """
+    try:
+        if data["format"] != PROOF_FORMAT:
+            raise ValueError(f"its format is {data['format']!r}, not {PROOF_FORMAT!r}")
+        return Proof(
+            tuple((str(raw).encode("utf-8", "surrogatepass"), bytes.fromhex(sign)) for raw, sign in data["records"]),
+            {str(name): bytes.fromhex(key) for name, key in data["keys"].items()},
+            {int(version): _inclusion(x) for version, x in data["events"].items()},
+        )
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise EvidenceUnreadable(where, f"the proof in it is damaged ({type(error).__name__}: {error})") from error
+
+
+def _inclusion(data: Any) -> Inclusion:
+    n, record = data["position"], data["record"]
+    if type(n) is not int or type(record) is not int:
+        raise TypeError("position and record must be whole numbers")
+    hashes = tuple(bytes.fromhex(step) for step in data["path"])
+    return Inclusion(n, record, hashes, bytes.fromhex(data["salt"]), bytes.fromhex(data["commitment"]))
+
+
+def stored_data(event: Stored) -> dict[str, Any]:
+    """Give an event as it is stored as JSON; data and metadata are texts, byte for byte."""
+    return {
+        "stream": event.stream,
+        "version": event.version,
+        "position": event.n,
+        "time_ms": event.time_ms,
+        "commit": event.commit,
+        "actor": event.actor,
+        "cause": event.cause,
+        "type": event.type,
+        "data": event.data.decode("utf-8", "surrogatepass"),
+        "metadata": event.metadata.decode("utf-8", "surrogatepass"),
+    }
+
+
+_TEXTS: Final = ("stream", "commit", "actor", "cause", "type", "data", "metadata")
+
+
+def read_stored(data: Any) -> Stored:
+    """Read an event back.
+
+    Raises KeyError, TypeError and ValueError.
+    """
+    version, n, time_ms = numbers = [data[name] for name in ("version", "position", "time_ms")]
+    stream, commit, actor, cause, kind, *payload = texts = [data[name] for name in _TEXTS]
+    if any(type(x) is not int for x in numbers) or any(type(x) is not str for x in texts):
+        raise TypeError("an event has numbers and texts only")
+    raw, metadata = (text.encode("utf-8", "surrogatepass") for text in payload)
+    return Stored(stream, version, n, time_ms, commit, actor, cause, kind, raw, metadata)
+
+
+def receipt(store: LedgerStore, run: str, event: Stored, *, with_payload: bool = True) -> bytes:
+    """Give a receipt: the event, and what a third party needs to see that it was sealed so, as JSON.
+
+    Without the payload it proves the rest, and that there is a payload that can be shown later. Raises NotSealed.
+    """
+    proof = prove(store, run, [event])
+    if event.version not in proof.events:
+        raise NotSealed(run, event.version)
+    shown, proved = stored_data(event), proof_data(proof)
+    if not with_payload:
+        shown |= {"data": None, "metadata": None}
+        proved["events"][str(event.version)]["salt"] = ""
+    said = {"format": RECEIPT_FORMAT, "partition": store.partition_of(run), "event": shown, "proof": proved}
+    return json.dumps(said, ensure_ascii=True, sort_keys=True, indent=1).encode()
+
+
+def check_receipt(data: Any, keys: Mapping[str, bytes] | None, where: str) -> Audit:
+    """Check a receipt; without `keys`, against those that it names itself.
+
+    Raises EvidenceUnreadable.
+    """
+    try:
+        shown, partition = dict(data["event"]), data["partition"]
+        bare = shown.get("data") is None
+        event = read_stored({**shown, "data": "", "metadata": ""} if bare else shown)
+        proof = read_proof(data["proof"], where)
+        place = proof.events[event.version]
+    except (KeyError, TypeError, ValueError) as error:
+        raise EvidenceUnreadable(where, f"it is no receipt ({type(error).__name__}: {error})") from error
+    if not bare and not place.salt:  # erased since: what was sealed cannot be shown any more
+        bare = True
+    findings: list[Finding] = []
+    records = _records(proof, proof.keys if keys is None else keys, partition, findings)
+    record = records.get(place.record)
+    committed = place.committed if bare else commitment(place.salt, event)
+    if record is not None and not _leads_up(leaf(partition, event, committed, n=place.n), place, record):
+        what = f"{event.type} is not what was sealed"
+        findings.append(Finding(partition, place.n, CHANGED, event.stream, event.version, what))
+    count = int(record is not None and not findings)
+    return Audit(tuple(findings), verified=count, erased=count * bare, epochs=len(records), named=keys is None)

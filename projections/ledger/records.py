@@ -1,0 +1,142 @@
+"""What the ledger says, as bytes: commitments to payloads, leaves, the chain, and the signed records of epochs.
+
+    commitment = SHA-256(salt | length of data, 8 bytes | data | metadata)
+    leaf       = SHA-256(0x00 | canonical JSON of ["openagents-event/1", partition, position, stream, version,
+                 time in ms, commit, actor, cause, type, hexadecimal commitment])
+    chain      = SHA-256(0x02 | chain before | leaf), 32 zero bytes before the first
+    record     = canonical JSON of an epoch: its range of positions, the root of its Merkle tree (RFC 6962), the
+                 chain after it, and the SHA-256 of the record before; signed with Ed25519
+
+A payload can be erased: the commitment, which is kept, says nothing about it without its salt. A position where nothing
+stood when it was sealed has a leaf of zero bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from eventstore import codec
+from eventstore.ledger_store import LEAF_BYTES, SALT_BYTES, Stored
+from projections.ledger.merkle import leaf_hash
+
+EVENT_FORMAT: Final = "openagents-event/1"
+EPOCH_FORMAT: Final = "openagents-epoch/1"
+STATEMENT_FORMAT: Final = "openagents-statement/1"
+ABSENT: Final = bytes(LEAF_BYTES)
+NO_SALT: Final = bytes(SALT_BYTES)
+
+
+def commitment(salt: bytes, event: Stored) -> bytes:
+    """Give the commitment to what an event carries."""
+    return hashlib.sha256(salt + len(event.data).to_bytes(8, "big") + event.data + event.metadata).digest()
+
+
+def leaf(partition: int, event: Stored, committed: bytes, *, n: int | None = None, version: int | None = None) -> bytes:
+    """Give the leaf of an event, or the one that it would have at another position or as another version."""
+    place = event.n if n is None else n
+    said = [EVENT_FORMAT, partition, place, event.stream, event.version if version is None else version, event.time_ms]
+    who = [event.commit, event.actor, event.cause, event.type, committed.hex()]
+    return leaf_hash(codec.encode([*said, *who]))
+
+
+def chained(chain: bytes, leaves: Iterable[bytes]) -> bytes:
+    """Give the chain after some leaves."""
+    for item in leaves:
+        chain = hashlib.sha256(b"\2" + chain + item).digest()
+    return chain
+
+
+@dataclass(frozen=True, slots=True)
+class EpochRecord:
+    """What is signed of an epoch; hashes are hexadecimal, `previous` is empty for the first epoch."""
+
+    ledger: str
+    partition: int
+    epoch: int
+    first: int
+    last: int
+    root: str
+    chain: str
+    previous: str
+    time_ms: int
+    key: str
+
+    @property
+    def size(self) -> int:
+        """Give the number of positions of the epoch."""
+        return self.last - self.first + 1
+
+
+_FIELDS: Final = {
+    "ledger": str,
+    "partition": int,
+    "epoch": int,
+    "first": int,
+    "last": int,
+    "root": str,
+    "chain": str,
+    "previous": str,
+    "time_ms": int,
+    "key": str,
+}
+
+
+def encode_record(record: EpochRecord) -> bytes:
+    """Give the bytes that are signed."""
+    return codec.encode({"format": EPOCH_FORMAT, **{name: getattr(record, name) for name in _FIELDS}})
+
+
+def decode_record(raw: bytes) -> EpochRecord | None:
+    """Read a record back; None when it is none."""
+    data = _object(raw)
+    if data.get("format") != EPOCH_FORMAT or any(type(data.get(name)) is not kind for name, kind in _FIELDS.items()):
+        return None
+    record = EpochRecord(**{name: data[name] for name in _FIELDS})
+    return record if encode_record(record) == raw and record.size > 0 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What is signed of all partitions together: for each, its last closed epoch and the SHA-256 of its record."""
+
+    ledger: str
+    time_ms: int
+    key: str
+    heads: Mapping[int, tuple[int, str]]
+
+
+def encode_statement(said: Statement) -> bytes:
+    """Give the bytes that are signed."""
+    heads = {str(partition): list(head) for partition, head in said.heads.items()}
+    return codec.encode(
+        {"format": STATEMENT_FORMAT, "ledger": said.ledger, "time_ms": said.time_ms, "key": said.key, "heads": heads}
+    )
+
+
+def decode_statement(raw: bytes) -> Statement | None:
+    """Read a statement back; None when it is none."""
+    data = _object(raw)
+    if data.get("format") != STATEMENT_FORMAT:
+        return None
+    try:
+        heads = {int(partition): (int(epoch), str(record)) for partition, (epoch, record) in data["heads"].items()}
+        said = Statement(str(data["ledger"]), int(data["time_ms"]), str(data["key"]), heads)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+    return said if encode_statement(said) == raw else None
+
+
+def _object(raw: bytes) -> dict[str, Any]:
+    try:
+        data = codec.decode(raw)
+    except (ValueError, RecursionError):
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def digest(raw: bytes) -> str:
+    """Give the SHA-256 of bytes, hexadecimal."""
+    return hashlib.sha256(raw).hexdigest()

@@ -1,0 +1,64 @@
+"""What runs and archives say of events that are no longer what they were, or no longer there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from eventstore import codec
+from eventstore.ledger_store import Stored
+from projections.ledger.records import digest
+
+
+@dataclass(frozen=True, slots=True)
+class Erasures:
+    """What records of erasing name: (run, version) -> [(SHA-256 of what stands there, commitment to what stood)]."""
+
+    known: Mapping[tuple[str, int], list[tuple[str, str]]]
+
+    @classmethod
+    def of(cls, events: Iterable[Stored]) -> Erasures:
+        """Read the records among events."""
+        known: dict[tuple[str, int], list[tuple[str, str]]] = {}
+        for event in events:
+            if event.type != "RunRedacted":
+                continue
+            for item in _data(event).get("erased") or ():
+                if isinstance(item, list) and len(item) == 3 and type(item[0]) is int:
+                    known.setdefault((event.stream, item[0]), []).append((str(item[1]), str(item[2])))
+        return cls(known)
+
+    def cover(self, event: Stored, committed: bytes) -> bool:
+        """Tell whether a record names an event as it stands, and what stood there."""
+        named = self.known.get((event.stream, event.version), [])
+        stands = digest(event.data)
+        return any(now == stands for now, _ in named[-1:]) and any(was == committed.hex() for _, was in named)
+
+
+def archived_positions(events: Iterable[Stored]) -> set[int]:
+    """Give the positions of a partition that archives say they have taken."""
+    found: set[int] = set()
+    for event in events:
+        if event.type in ("RunArchived", "RunDeleted") and event.stream.endswith("-archive"):
+            for item in _data(event).get("positions") or ():
+                if isinstance(item, list) and len(item) == 2 and all(type(x) is int for x in item):
+                    found.update(range(item[0], item[1] + 1))
+    return found
+
+
+def payloads(event: Stored) -> list[str]:
+    """Give the SHA-256 of the payloads of an event that are stored beside the log."""
+    if b'"blobs"' not in event.data:
+        return []
+    listed = _data(event).get("blobs")
+    items = listed if isinstance(listed, list) else []
+    return [item[1] for item in items if isinstance(item, list) and len(item) > 1 and isinstance(item[1], str)]
+
+
+def _data(event: Stored) -> dict[str, Any]:
+    try:
+        data = codec.decode(event.data)
+    except (ValueError, RecursionError):
+        return {}
+    return data if isinstance(data, dict) else {}

@@ -1,0 +1,66 @@
+"""A thread of a worker process that has the ledger's key: it seals what comes in."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from eventstore.errors import EventStoreError
+from projections.errors import LedgerError
+from projections.ledger.sealer import Sealer
+
+log = logging.getLogger(__name__)
+
+SEAL_SECONDS: Final = 1.0
+"""How often what has come into the log is sealed."""
+
+CLOSE_SECONDS: Final = 60.0
+"""How often epochs are closed that are not full: as long may an event wait for its signature."""
+
+
+class SealingService:
+    """Seals the partitions of this process; `sealer` is made when the thread begins, and again when it fails."""
+
+    def __init__(
+        self,
+        sealer: Callable[[], Sealer],
+        partitions: Callable[[], Sequence[int]],
+        steady_ms: Callable[[], float],
+        *,
+        close_seconds: float = CLOSE_SECONDS,
+    ) -> None:
+        self._make, self._partitions, self._steady_ms = sealer, partitions, steady_ms
+        self._close_ms = close_seconds * 1000
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread = threading.Thread(target=self._loop, name="openagents-ledger", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; what is not sealed yet will be, by whoever comes next."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _loop(self) -> None:
+        sealer: Sealer | None = None
+        closed = self._steady_ms()
+        while not self._stop.wait(SEAL_SECONDS):
+            close = self._steady_ms() >= closed + self._close_ms
+            try:
+                sealer = sealer or self._make()
+                sealer.seal(self._partitions(), close=close)
+            except (EventStoreError, LedgerError) as error:
+                log.warning("the log could not be sealed: %s", error)
+                sealer = None
+                continue
+            except Exception:  # the ledger may fall behind; the runs of this process must not
+                log.exception("the ledger met a defect of the engine")
+                continue
+            if close:
+                closed = self._steady_ms()
