@@ -237,10 +237,12 @@ class Engine:
     ) -> Redacted:
         """Erase for good what a closed run worked with, or some steps or events of it; its course stays on record.
 
-        Raises RunNotFound and Rejected.
+        Raises RunNotFound, Rejected and ViewBehind.
         """
         chosen = Chosen(frozenset(events), frozenset(steps), labels)
-        return redact(self.core, run, actor=self.actor, reason=reason, chosen=chosen)
+        done = redact(self.core, run, actor=self.actor, reason=reason, chosen=chosen)
+        self.views.views.current("runs")  # what lists show of it is erased with it
+        return done
 
     def pause(self, run: str, reason: str = "") -> None:
         """Start nothing more of a run; steps under way finish.
