@@ -15,6 +15,7 @@ from executor.journal import Limits
 from executor.runtime import WorkSettings
 from executor.worker import Worker
 from openagents_json.components.loader import load
+from openagents_json.engine.auditing import read_signer
 from openagents_json.engine.projecting import in_modules
 from openagents_json.engine.settings import Settings
 from openagents_json.engine.wiring import build_core, build_worker
@@ -30,10 +31,11 @@ def run_worker(
 ) -> int:
     """Run a worker process until it is told to stop; gives its exit code. `tell` gets a line about what it serves.
 
-    Raises EventStoreError when the store is not usable, and ComponentError when a component cannot be loaded.
+    Raises EventStoreError when the store is not usable, ComponentError when a component cannot be loaded, and
+    KeyUnusable when the ledger's key cannot be read.
     """
     registry = load(components, working_directory=Path.cwd())
-    own = in_modules(components)
+    own, signer = in_modules(components), read_signer(settings.audit_key) if settings.audit_key else None
     queues = tuple(sorted({*settings.queues.split(","), *(spec.queue for spec in registry.specs())} - {""}))
     broker = settings.broker or settings.url
     app = make_app(broker, queues)
@@ -46,7 +48,13 @@ def run_worker(
         connection, keyspace = _opened(settings, clock)
         limits = Limits(payload=settings.payload_limit)
         core = build_core(
-            connection, keyspace, doorbell=CeleryDoorbell(app), clock=clock, limits=limits, projections=own
+            connection,
+            keyspace,
+            doorbell=CeleryDoorbell(app),
+            clock=clock,
+            limits=limits,
+            projections=own,
+            signer=signer,
         )
         work = WorkSettings(
             queues=queues,
