@@ -58,7 +58,7 @@ def read_partition(store: LedgerStore, partition: int, streams: Sequence[str]) -
     """
     [place] = store.places([partition])
     epochs = [epoch for epoch in store.epochs(partition) if epoch.number < place.epoch]
-    numbers = [*(epoch.number for epoch in epochs), place.epoch]
+    numbers = range(1, min(place.epoch, place.head + 1) + 1)  # an epoch has a position at least
     leaves = {e: store.leaves(partition, e) for e in numbers}
     salts = {e: store.salts(partition, e) for e in numbers}
     room = place.checkpoint - place.first + 1

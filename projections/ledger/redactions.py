@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import bisect
+import itertools
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,15 +38,22 @@ class Erasures:
         return any(now == stands for now, _ in named[-1:]) and any(was == committed.hex() for _, was in named)
 
 
-def archived_positions(events: Iterable[Stored]) -> set[int]:
-    """Give the positions of a partition that archives say they have taken."""
-    found: set[int] = set()
+def archived_positions(events: Iterable[Stored]) -> Callable[[int], bool]:
+    """Tell of positions of a partition whether archives say that they have taken them."""
+    found: list[tuple[int, int]] = []
     for event in events:
         if event.type in ("RunArchived", "RunDeleted") and event.stream.endswith("-archive"):
             for item in _data(event).get("positions") or ():
                 if isinstance(item, list) and len(item) == 2 and all(type(x) is int for x in item):
-                    found.update(range(item[0], item[1] + 1))
-    return found
+                    found.append((item[0], item[1]))
+    found.sort()
+    ends = list(itertools.accumulate((last for _, last in found), max))
+
+    def taken(n: int) -> bool:
+        place = bisect.bisect_right(found, (n, 2**64)) - 1
+        return place >= 0 and ends[place] >= n
+
+    return taken
 
 
 def payloads(event: Stored) -> list[str]:

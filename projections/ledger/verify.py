@@ -6,6 +6,7 @@ the events against the leaves. What does not fit is told apart by trying where e
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -36,6 +37,7 @@ from projections.ledger.records import (
 from projections.ledger.redactions import Erasures, archived_positions, payloads
 from projections.ledger.signing import signed
 
+LARGEST_COMMIT = 1_000_000
 TRIED = 200
 """Among how many events that do not fit it is tried which of them changed places."""
 
@@ -104,47 +106,48 @@ class _Work:
         """
         last, previous, chain, valid = 0, "", ABSENT, 0
         known = {epoch.number: epoch for epoch in self.found.epochs}
-        for number in range(1, max([*known, self.found.open_epoch - 1], default=0) + 1):
+        for number in self._numbers(known):
             epoch = known.get(number)
-            record = None if epoch is None else self._record(epoch)
-            if epoch is None:
-                self.note(LEDGER, f"the record of epoch {number} is missing")
-            if epoch is None or record is None:
+            record = self._record(number, epoch)
+            if record is None:  # nothing that it says is to be believed, also not how long it is
                 leaves = self._leaves(number, last + 1, None)
                 self.doubtful.update(range(last + 1, last + 1 + len(leaves)))
                 last, chain = last + len(leaves), chained(chain, leaves)
-                continue
-            if record.first != last + 1 or record.previous != previous:
-                self.note(LEDGER, f"the record of epoch {number} does not follow the one before it")
-            holds = self._is_signed(epoch, record)
-            chain = self._tree(record, self._leaves(number, record.first, record.size), chain)
-            last, previous, valid = record.last, digest(epoch.record), valid + holds
-            self.doubtful.update(() if holds else range(record.first, record.last + 1))
+            else:
+                if record.first != last + 1 or record.previous != previous:
+                    self.note(LEDGER, f"the record of epoch {number} does not follow the one before it")
+                chain = self._tree(record, self._leaves(number, record.first, record.size), chain)
+                last, valid = record.last, valid + 1
+            previous = "" if epoch is None else digest(epoch.record)
         self.counts["epochs"] = valid
         self._leaves(self.found.open_epoch, last + 1, self.found.checkpoint - last)
         return last
 
-    def _record(self, epoch: Epoch) -> EpochRecord | None:
-        """Read a record; None when it is not one of this epoch."""
-        record = decode_record(epoch.record)
-        if record is None:
-            self.note(LEDGER, f"the record of epoch {epoch.number} cannot be read")
-        elif (record.ledger, record.partition, record.epoch) != (self.ledger, self.found.partition, epoch.number):
-            other = f"epoch {record.epoch} of partition {record.partition} of ledger {record.ledger}"
-            self.note(LEDGER, f"the record of epoch {epoch.number} is that of {other}")
-        else:
-            return record
-        return None
+    def _numbers(self, known: Mapping[int, Epoch]) -> list[int]:
+        """Give the closed epochs of which there is anything, and note those of which there is nothing."""
+        there = sorted({*known, *(number for number in self.found.leaves if 0 < number < self.found.open_epoch)})
+        for before, number in itertools.pairwise([0, *there, self.found.open_epoch]):
+            if number > before + 1:
+                self.note(LEDGER, f"nothing is there of epochs {before + 1} to {number - 1}")
+        return there
 
-    def _is_signed(self, epoch: Epoch, record: EpochRecord) -> bool:
-        where = f"the record of epoch {epoch.number}"
-        if record.key not in self.keys:
+    def _record(self, number: int, epoch: Epoch | None) -> EpochRecord | None:
+        """Read a record; None when it is not the one of this epoch as it was signed."""
+        where, record = f"the record of epoch {number}", None if epoch is None else decode_record(epoch.record)
+        if epoch is None:
+            self.note(LEDGER, f"{where} is missing")
+        elif record is None:
+            self.note(LEDGER, f"{where} cannot be read")
+        elif record.key not in self.keys:
             self.note(SIGNATURE, f"{where} is signed by key {record.key}, which is not one of those that are trusted")
         elif not signed(self.keys[record.key], epoch.record, epoch.signature):
             self.note(SIGNATURE, f"{where} is not as key {record.key} signed it")
+        elif (record.ledger, record.partition, record.epoch) != (self.ledger, self.found.partition, number):
+            other = f"epoch {record.epoch} of partition {record.partition} of ledger {record.ledger}"
+            self.note(LEDGER, f"{where} is that of {other}")
         else:
-            return True
-        return False
+            return record
+        return None
 
     def _leaves(self, epoch: int, first: int, wanted: int | None) -> list[bytes]:
         """Give the leaves of an epoch; `wanted` is how many there have to be, where that is known."""
@@ -185,9 +188,10 @@ class _Work:
                 unsealed[event.n] = event
             else:
                 odd.append(event)
-        gone = archived_positions([*fitting.values(), *unsealed.values()])
+        archived = archived_positions([*fitting.values(), *unsealed.values()])
         missing = {n for n, item in self.leaves.items() if n not in fitting and item != ABSENT}
-        self.counts["archived"] = len(missing & gone)
+        gone = {n for n in missing if archived(n)}
+        self.counts["archived"] = len(gone)
         self._explain(odd, missing - gone)
         self._log(fitting)
         self.counts["verified"] = sum(n <= signed_to and n not in self.doubtful for n in fitting)
@@ -281,7 +285,9 @@ class _Work:
 
 
 def _positions(entry: LogEntry) -> range:
-    return range(entry.n - (entry.last - entry.first), entry.n + 1) if entry.last - entry.first < entry.n else range(0)
+    """Give the positions that a log entry names; one that names more than a commit can have names none."""
+    size = entry.last - entry.first + 1
+    return range(entry.n - size + 1, entry.n + 1) if 0 < size <= min(entry.n, LARGEST_COMMIT) else range(0)
 
 
 def _place(entry: LogEntry | None, n: int) -> tuple[str, int]:

@@ -1,0 +1,167 @@
+"""Whatever is done to sealed events, one thing or several, a check finds it; and what was not touched verifies."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as some
+
+from eventstore import codec
+from eventstore.ledger_store import Epoch, LogEntry, Stored
+from projections.ledger.evidence import Partition
+from projections.ledger.merkle import root
+from projections.ledger.records import (
+    ABSENT,
+    EpochRecord,
+    Statement,
+    chained,
+    commitment,
+    decode_record,
+    decode_statement,
+    digest,
+    encode_record,
+    encode_statement,
+    leaf,
+)
+from projections.ledger.signing import new_signer
+from projections.ledger.verify import check_partition
+
+SIGNER = new_signer()
+KEYS = {SIGNER.id: SIGNER.public}
+RUNS = ("0-a", "0-b", "0-c")
+EPOCH = 7
+
+
+def events() -> list[Stored]:
+    """Give the events of three runs that took turns."""
+    out, versions = [], dict.fromkeys(RUNS, 0)
+    for n in range(1, 25):
+        run = RUNS[n % 3]
+        versions[run] += 1
+        data = codec.encode({"step": "s", "n": n % 4})
+        out.append(Stored(run, versions[run], n, 1000 + n // 2, f"c{n}", "ada", "", "StepStarted", data))
+    return out
+
+
+def evidence(stored: Sequence[Stored]) -> Partition:
+    """Seal events in epochs, the last one open."""
+    epochs, leaves, salts, chain, previous = [], dict[int, bytes](), dict[int, bytes](), ABSENT, ""
+    for number, first in enumerate(range(1, len(stored) + 1, EPOCH), 1):
+        some_ = stored[first - 1 : first - 1 + EPOCH]
+        mine = [hashlib.sha256(str(event.n).encode()).digest()[:16] for event in some_]
+        made = [leaf(0, event, commitment(salt, event)) for event, salt in zip(some_, mine, strict=True)]
+        leaves[number], salts[number], chain = b"".join(made), b"".join(mine), chained(chain, made)
+        if len(some_) == EPOCH:
+            last = first + EPOCH - 1
+            record = encode_record(
+                EpochRecord("l", 0, number, first, last, root(made).hex(), chain.hex(), previous, 9, SIGNER.id)
+            )
+            epochs.append(Epoch(number, record, SIGNER.sign(record)))
+            previous = digest(record)
+    log = [LogEntry(event.n, event.time_ms, event.stream, event.version, event.version) for event in stored]
+    open_first = len(epochs) * EPOCH + 1
+    head = len(stored)
+    return Partition(
+        0, head, head, len(epochs) + 1, open_first, epochs, leaves, salts, {}, log, list(stored), lambda _: None
+    )
+
+
+WHOLE = evidence(events())
+
+DEEDS = some.one_of(
+    some.tuples(
+        some.just("change"), some.integers(0, 23), some.sampled_from(["data", "actor", "cause", "time_ms", "type"])
+    ),
+    some.tuples(some.just("remove"), some.integers(0, 23), some.just("")),
+    some.tuples(some.just("copy"), some.integers(0, 23), some.sampled_from(RUNS)),
+    some.tuples(some.just("swap"), some.integers(0, 23), some.integers(0, 23)),
+)
+
+
+def done(found: list[Stored], deed: tuple[str, int, Any]) -> list[Stored]:
+    """Do something to events."""
+    kind, place, how = deed
+    place = min(place, len(found) - 1)
+    event = found[place]
+    match kind:
+        case "change":
+            value: Any = {"time_ms": event.time_ms + 1, "data": event.data + b" "}.get(how, "other")
+            return [*found[:place], replace(event, **{how: value}), *found[place + 1 :]]
+        case "remove":
+            return [*found[:place], *found[place + 1 :]]
+        case "copy":
+            return [*found, replace(event, stream=how, version=99 + place)]
+        case _:
+            other = found[min(how, len(found) - 1)]
+            swapped = {
+                event: replace(other, stream=event.stream, version=event.version),
+                other: replace(event, stream=other.stream, version=other.version),
+            }
+            return [swapped.get(x, x) for x in found]
+
+
+def test_what_was_not_touched_verifies() -> None:
+    audit = check_partition(WHOLE, "l", KEYS)
+    assert audit.intact
+    assert (audit.verified, audit.chained, audit.epochs) == (21, 3, 3)
+
+
+@given(some.lists(DEEDS, min_size=1, max_size=4))
+def test_whatever_is_done_to_sealed_events_is_found(deeds: list[tuple[str, int, Any]]) -> None:
+    found = list(WHOLE.events)
+    for deed in deeds:
+        found = done(found, deed)
+    audit = check_partition(replace(WHOLE, events=found), "l", KEYS)
+    assert audit.intact == (sorted(found, key=repr) == sorted(WHOLE.events, key=repr))
+
+
+@given(DEEDS)
+def test_a_single_deed_is_named_where_it_was_done(deed: tuple[str, int, Any]) -> None:
+    found = done(list(WHOLE.events), deed)
+    before, after = set(WHOLE.events), set(found)
+    audit = check_partition(replace(WHOLE, events=found), "l", KEYS)
+    assert {(f.run, f.version) for f in audit.findings} == {(x.stream, x.version) for x in before ^ after}
+
+
+@given(some.integers(1, 4), some.integers(0, 200), some.binary(min_size=1, max_size=40))
+def test_the_ledgers_own_bytes_cannot_be_changed_unseen(epoch: int, place: int, put: bytes) -> None:
+    joined = WHOLE.leaves[epoch]
+    place %= len(joined)
+    changed = (joined[:place] + put + joined[place + len(put) :])[: len(joined)]
+    audit = check_partition(replace(WHOLE, leaves={**WHOLE.leaves, epoch: changed}), "l", KEYS)
+    assert audit.intact == (changed == joined)
+
+
+@given(some.sampled_from([0, 1, 2]), some.integers(0, 300), some.integers(0, 255))
+def test_a_record_is_taken_as_it_was_signed_or_not_at_all(number: int, place: int, value: int) -> None:
+    epoch = WHOLE.epochs[number]
+    raw = bytearray(epoch.record)
+    raw[place % len(raw)] = value
+    epochs = [replace(x, record=bytes(raw)) if x is epoch else x for x in WHOLE.epochs]
+    audit = check_partition(replace(WHOLE, epochs=epochs), "l", KEYS)
+    assert audit.intact == (bytes(raw) == epoch.record)
+
+
+@given(some.sets(some.sampled_from([0, 1, 2]), min_size=1), some.booleans())
+def test_epochs_that_are_left_out_or_change_places_are_missed(numbers: set[int], swap: bool) -> None:
+    epochs = [epoch for i, epoch in enumerate(WHOLE.epochs) if i not in numbers]
+    if swap:
+        first, second, *rest = WHOLE.epochs
+        epochs = [replace(second, number=first.number), replace(first, number=second.number), *rest]
+    assert not check_partition(replace(WHOLE, epochs=epochs), "l", KEYS).intact
+
+
+@given(some.binary(max_size=200))
+def test_what_is_no_record_is_none(raw: bytes) -> None:
+    assert decode_record(raw) is None
+    assert decode_statement(raw) is None
+
+
+@given(some.dictionaries(some.integers(0, 60), some.tuples(some.integers(1, 9), some.text(max_size=5)), max_size=5))
+def test_a_statement_comes_back_as_it_was(heads: dict[int, tuple[int, str]]) -> None:
+    said = Statement("l", 5, "k", heads)
+    assert decode_statement(encode_statement(said)) == said
