@@ -30,6 +30,9 @@ if ARGV[6] ~= '' then
 end
 redis.call('HSET', L .. 'state', 'chain', ARGV[5], 'epoch', epoch)
 if ARGV[8] ~= '' then
+  for _, part in ipairs({ 'leaves:', 'salts:' }) do -- without the room that the server keeps for more
+    redis.call('SET', L .. part .. epoch, redis.call('GET', L .. part .. epoch))
+  end
   redis.call('HSET', L .. 'epochs', epoch, ARGV[8])
   redis.call('HSET', L .. 'signatures', epoch, ARGV[9])
   redis.call('HSET', L .. 'state', 'epoch', int(tonumber(epoch) + 1), 'first', int(tonumber(ARGV[2]) + 1),
