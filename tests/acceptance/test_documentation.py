@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from tests.acceptance.processes import COMMAND, ROOT
 from tests.conftest import Server, wait_for
 
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+DEMO = ".openagents/demo"
 BLOCK = re.compile(r"^```(\w+)(?: file=(\S+))?\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -71,6 +73,23 @@ def prepare(page: Path, folder: Path) -> None:
         (folder / "workflow.json").write_text(json.dumps({"id": "w", "steps": [step], "output": "{{say.output}}"}))
 
 
+@pytest.fixture(scope="session")
+def demo() -> Path:
+    """Run the demo; gives its store."""
+    command = [sys.executable, str(ROOT / "examples" / "document_processing" / "demo.py")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    return ROOT / DEMO
+
+
+def follow_the_demo(store: Path, folder: Path) -> list[str]:
+    """Give a reader who has run `make demo` a copy of their own; gives the runs of it."""
+    shutil.copytree(store, folder / DEMO)
+    (folder / "examples").symlink_to(ROOT / "examples")
+    listed = run(f"openagents runs list --data {DEMO} --json", folder)
+    return [row["id"] for row in json.loads(listed.stdout)]
+
+
 def commands(page: Path) -> list[str]:
     lines = [line for block in blocks(page) if block.kind == "shell" for line in block.text.splitlines()]
     return [line for line in lines if line.startswith("openagents ")]
@@ -105,9 +124,11 @@ def until_stopped(arguments: list[str], folder: Path) -> subprocess.CompletedPro
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.stem)
-def test_the_commands_of_a_page_work(page: Path, tmp_path: Path, server: Server) -> None:
+def test_the_commands_of_a_page_work(
+    page: Path, tmp_path: Path, server: Server, request: pytest.FixtureRequest
+) -> None:
     prepare(page, tmp_path)
-    ids: list[str] = []
+    ids = follow_the_demo(request.getfixturevalue("demo"), tmp_path) if DEMO in page.read_text() else []
     for line in commands(page):
         line = line.replace("redis://localhost:6379", f"{server.url} --prefix {page.stem}-{server.kind}")
         if re.match("openagents runs (pause|resume|cancel) ", line):
