@@ -69,7 +69,10 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class Seal:
-    """What is written at once: leaves and salts of the events up to `to`, and the record if that closes the epoch."""
+    """What is written at once: leaves and salts of the events up to `to`, and the record if that closes the epoch.
+
+    `last` is the last event that was read: if it is not there any more, what was read is not either.
+    """
 
     to: int
     chain: str
@@ -77,6 +80,7 @@ class Seal:
     salts: bytes
     closed: Epoch | None = None
     closed_hash: str = ""
+    last: Stored | None = None
 
 
 class LedgerStore:
@@ -142,7 +146,11 @@ class LedgerStore:
         record, signature = (closed.record, closed.signature) if closed else (b"", b"")
         names = [self._keys.meta(partition), self._keys.checkpoints(partition)]
         args = [place.checkpoint, made.to, place.erasures, place.epoch, made.chain, made.leaves, made.salts]
-        reply = self._store.call([ScriptCall(self._seal, names, [*args, record, signature, made.closed_hash])])[0]
+        last = (
+            (b"", 0, b"") if made.last is None else (_raw(made.last.stream), made.last.version, _raw(made.last.commit))
+        )
+        args += [record, signature, made.closed_hash, *last]
+        reply = self._store.call([ScriptCall(self._seal, names, args)])[0]
         return bool(reply[0] == 1)
 
     # -- reading back --------------------------------------------------------------------------------------
@@ -239,6 +247,10 @@ def _log_entry(identity: bytes, fields: Sequence[bytes]) -> LogEntry:
 
 def _text(raw: bytes) -> str:
     return raw.decode("utf-8", "surrogatepass")
+
+
+def _raw(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
 
 
 def _texts(reply: Any) -> dict[str, bytes]:

@@ -9,9 +9,10 @@
 --   L signatures  hash   epoch -> signature
 --   L erased      hash   position -> commitment to a payload that is no more
 -- ARGV 1 checkpoint it was made from 2 checkpoint after it 3 erasures seen 4 open epoch 5 chain 6 leaves 7 salts
---   8 record that closes the epoch, or '' 9 its signature 10 hash of the record
+--   8 record that closes the epoch, or '' 9 its signature 10 hash of the record 11 stream of the last event that was
+--   read, '' when there was none 12 its version 13 its commit
 -- Replies {1, checkpoint} done; {0, checkpoint} another was faster, or a payload was erased meanwhile; {-2, n} the log
---   ends before it
+--   ends before it, or has lost what was read and has other events there now
 local function int(x) return string.format('%.0f', x) end
 local L = string.sub(KEYS[1], 1, -5) .. 'ledger:'
 
@@ -22,6 +23,14 @@ local epoch = redis.call('HGET', L .. 'state', 'epoch') or '1'
 if at ~= ARGV[1] or (m[2] or '0') ~= ARGV[3] or epoch ~= ARGV[4] then return { 0, tonumber(at) } end
 local n = tonumber(m[1] or '0')
 if tonumber(ARGV[2]) > n then return { -2, n } end
+if ARGV[11] ~= '' then
+  local e = redis.call('XRANGE', string.sub(KEYS[1], 1, -5) .. 'run:' .. ARGV[11], ARGV[12] .. '-0', ARGV[12] .. '-0')[1]
+  local commit
+  for i = 1, e and #e[2] or 0, 2 do
+    if e[2][i] == 'c' then commit = e[2][i + 1] end
+  end
+  if commit ~= ARGV[13] then return { -2, n } end
+end
 
 -- 2. Writes.
 if ARGV[6] ~= '' then

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from eventstore.ledger_store import SALT_BYTES, Epoch, LedgerStore, Place, Seal, Stored
@@ -111,7 +111,7 @@ class Sealer:
             salts.append(salt)
             leaves.append(ABSENT if event is None else leaf(partition, event, commitment(salt, event)))
         chain = chained(bytes.fromhex(place.chain) if place.chain else ABSENT, leaves)
-        made = Seal(to, chain.hex(), b"".join(leaves), b"".join(salts))
+        made = Seal(to, chain.hex(), b"".join(leaves), b"".join(salts), last=found[-1] if found else None)
         full = to - place.first + 1 >= EPOCH_SIZE
         if to < place.first or not (close or full):
             return made
@@ -134,7 +134,7 @@ class Sealer:
             )
         )
         epoch = Epoch(place.epoch, record, self._signer.sign(record))
-        return Seal(made.to, made.chain, made.leaves, made.salts, epoch, digest(record))
+        return replace(made, closed=epoch, closed_hash=digest(record))
 
     def _state(self) -> None:
         """Sign what the last records of all partitions are: what is taken away from the end is missed."""

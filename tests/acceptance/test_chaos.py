@@ -6,6 +6,7 @@ import random
 import subprocess
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from openagents_json.components.loader import load
 from openagents_json.engine import Engine
 from tests.acceptance.processes import COMPONENTS, worker
 from tests.conftest import Server, wait_for
+from tests.integration.ledgers import key_file
 
 DOCUMENT: dict[str, Any] = {
     "id": "chaos",
@@ -73,16 +75,26 @@ def check_all(engine: Engine, runs: list[str], expected: dict[str, int]) -> None
         assert engine.wait(run).output == {"n": expected[run]}
     assert engine.doctor() == []
     assert [drift for name in ("runs", "steps", "workers") for drift in engine.views.verify(name)] == []
+    engine.audit.seal()
+    audit = engine.audit.verify()
+    assert audit.intact, list(audit.lines())
+    assert audit.verified == sum(place.head for place in engine.core.ledger.places(range(8)))
 
 
 @pytest.mark.slow
 def test_workers_server_and_broker_die_at_random_and_every_run_completes(
-    private_server: Server, broker: Server
+    private_server: Server, broker: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("OPENAGENTS_AUDIT_KEY", str(key_file(tmp_path)))
     chance, prefix = random.Random(7), private_server.prefix()
     registry = load([str(COMPONENTS)])
     with Engine.connect(
-        private_server.url, broker=broker.url, components=registry, prefix=prefix, partitions=8
+        private_server.url,
+        broker=broker.url,
+        components=registry,
+        prefix=prefix,
+        partitions=8,
+        audit_key=tmp_path / "audit.key",
     ) as engine:
         fleet = Fleet(private_server, broker, prefix)
         expected: dict[str, int] = {}

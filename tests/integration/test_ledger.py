@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from eventstore import codec
+from eventstore.event import Event
+from eventstore.ledger_store import Seal
 from openagents_json.engine import Engine
 from openagents_json.engine.auditing import NoLedger, Witnessed, verify_file
 from projections.errors import EvidenceUnreadable, NotSealed
@@ -214,9 +215,7 @@ def test_epochs_taken_from_the_end_are_missed(engine: Engine, key: Path, server:
 
 
 def test_epochs_are_full_at_their_size_and_chained(engine: Engine, key: Path) -> None:
-    events = [codec.decode(b'{"k":1}')] * 100
-    from eventstore.event import Event
-
+    events = [{"k": 1}] * 100
     for i in range(2 * EPOCH_SIZE // 100 + 1):
         engine.events.append("1-facts", [Event("Noted", {"i": i, **item}) for item in events])
     done = engine.audit.seal(signer(key))
@@ -389,3 +388,24 @@ def test_a_damaged_file_is_told_from_a_false_one(engine: Engine, key: Path, tmp_
         verify_file(path)
     with pytest.raises(EvidenceUnreadable):
         verify_file(tmp_path / "nowhere")
+
+
+def test_what_was_read_before_the_log_lost_its_tail_is_not_sealed(engine: Engine, key: Path, server: Server) -> None:
+    """Between reading and sealing, the server comes back without some events, and others take their positions."""
+    [run, *_] = sealed(engine, key)
+    partition, store = engine.core.store.keys.partition_of(run), engine.core.ledger
+    engine.events.append(f"{partition}-facts", [Event("Lost", {})], commit_id="lost")
+    [place] = store.places([partition])
+    [(to, found)] = store.read([(partition, place.checkpoint)], 10)
+    redis, keys = Hand(server, engine).redis, engine.core.store.keys
+    *kept, _lost = redis.execute_command(b"XRANGE", keys.log(partition), "-", "+")
+    redis.execute_command(b"DEL", keys.log(partition))
+    for identity, fields in kept:
+        redis.execute_command(b"XADD", keys.log(partition), identity, *fields)
+    redis.execute_command(b"DEL", keys.stream(f"{partition}-facts"), keys.head(f"{partition}-facts"))
+    redis.execute_command(b"HINCRBY", keys.meta(partition), "n", -1)
+    engine.events.append(f"{partition}-facts", [Event("Found", {})], commit_id="found")
+    stale = Seal(to, "00" * 32, b"\1" * 32, b"\2" * 16, last=found[-1])
+    assert not store.seal(partition, place, stale)
+    engine.audit.seal(signer(key))
+    assert engine.audit.verify().intact

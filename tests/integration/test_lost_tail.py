@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from openagents_json.engine import Engine
 from openagents_json.engine.views import Result
 from tests.acceptance.processes import COMPONENTS
 from tests.conftest import Server, wait_for
+from tests.integration.ledgers import key_file
 
 DOCUMENT: dict[str, Any] = {
     "id": "tail",
@@ -67,11 +69,16 @@ class Clients:
 
 
 @pytest.mark.parametrize("seed", [1])
-def test_after_every_cut_the_runs_are_one_consistent_history(private_server: Server, seed: int) -> None:
+def test_after_every_cut_the_runs_are_one_consistent_history(private_server: Server, seed: int, tmp_path: Path) -> None:
     chance, pause = random.Random(seed), threading.Event()
     private_server.connect()
     with Engine.connect(
-        private_server.url, components=load([str(COMPONENTS)]), workers=2, partitions=4, lease_ms=1000
+        private_server.url,
+        components=load([str(COMPONENTS)]),
+        workers=2,
+        partitions=4,
+        lease_ms=1000,
+        audit_key=key_file(tmp_path),
     ) as engine:
         for _ in range(2):
             clients = Clients(engine, 25)
@@ -87,3 +94,6 @@ def test_after_every_cut_the_runs_are_one_consistent_history(private_server: Ser
             assert {n: result.status for n, result in clients.results.items()} == dict.fromkeys(range(25), "completed")
             assert {n: result.output for n, result in clients.results.items()} == {n: n + 3 for n in range(25)}
         assert engine.doctor() == []
+        engine.audit.seal()
+        audit = engine.audit.verify()
+        assert audit.intact, list(audit.lines())
