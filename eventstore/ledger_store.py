@@ -138,7 +138,7 @@ class LedgerStore:
         """Read the events behind (partition, position) as they are stored, and say how far each was read."""
         calls = [ScriptCall(self._read, [self._keys.meta(p), self._keys.log(p)], [after, limit]) for p, after in places]
         replies = self._store.call(calls) if calls else []
-        return [(int(to), [_stored(flat[i : i + 10]) for i in range(0, len(flat), 10)]) for to, *flat in replies]
+        return [(int(to), [_stored(flat[i : i + 10]) for i in range(0, len(flat), 10)]) for to, _, *flat in replies]
 
     def seal(self, partition: int, place: Place, made: Seal) -> bool:
         """Write what was made of a place; False when another was faster, or a payload was erased meanwhile."""

@@ -9,6 +9,7 @@ from eventstore.codec import decode
 from eventstore.event import Position, Recorded
 from eventstore.run_store import RunStore
 from eventstore.scripts import Script, ScriptCall, load_text
+from eventstore.store import Place
 
 _WIDTH = 10
 
@@ -25,12 +26,13 @@ class LogReader:
     ) -> list[tuple[int, list[Recorded]]]:
         """Give, for each (partition, position), how far it was read and the events of some types, None for all.
 
-        At most `limit` positions are gone through in each partition.
+        At most `limit` positions are gone through in each partition. How far is a `Place`, by which a lost tail shows.
         """
         keys, wanted = self._store.keys, () if types is None else sorted(types)
         calls = [ScriptCall(self._script, [keys.meta(p), keys.log(p)], [after, limit, *wanted]) for p, after in places]
         replies = self._store.call(calls) if calls else []
-        return [(int(to), _events(p, flat)) for (p, _), (to, *flat) in zip(places, replies, strict=True)]
+        found = zip(places, replies, strict=True)
+        return [(Place(to, int(ms) if ms else None), _events(p, flat)) for (p, _), (to, ms, *flat) in found]
 
 
 def _events(partition: int, flat: Sequence[Any]) -> list[Recorded]:

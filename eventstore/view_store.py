@@ -10,6 +10,7 @@ from eventstore import codec
 from eventstore.event import Json
 from eventstore.run_store import RunStore
 from eventstore.scripts import Call, PlainCall, Script, ScriptCall, load_text
+from eventstore.store import Place
 from eventstore.views import CHUNK, Batch, Loaded, Row, facet_name
 
 _PAGE: Final = 1000
@@ -195,7 +196,8 @@ def _bits(raw: bytes | None) -> int:
 
 
 def _arguments(view: str, batch: Batch) -> list[Any]:
-    args: list[Any] = [view, batch.after, batch.to, batch.next_ordinal, batch.top_order, len(batch.rows)]
+    known = batch.to.time_ms if isinstance(batch.to, Place) and batch.to.time_ms is not None else b""
+    args: list[Any] = [view, batch.after, int(batch.to), known, batch.next_ordinal, batch.top_order, len(batch.rows)]
     for key, row in batch.rows.items():
         args += (_bytes(key), codec.encode([row.ordinal, row.order, row.document]))
     args += [len(batch.removed), *(_bytes(key) for key in batch.removed), len(batch.counts)]

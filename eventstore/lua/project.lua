@@ -7,10 +7,12 @@
 --   V next        hash   o: the next ordinal, m: the highest order so far
 --   V trouble     string why the view stands still, while it does
 --   V f:<facet>:<c>      string the ordinals c*65536.. with a facet: 's' and up to 256 numbers of two bytes, or 'b' and bits
--- ARGV 1 view 2 checkpoint it was made from 3 checkpoint after it 4 next ordinal 5 highest order, then sections, each
+-- ARGV 1 view 2 checkpoint it was made from 3 checkpoint after it 4 ms of the commit there, '' when it does not matter
+--   5 next ordinal 6 highest order, then sections, each
 --   with its length first: documents (key, value), keys to remove, counts (name, delta), values (name, JSON), first
 --   values (name, JSON), ids (ordinal, key), ids to remove (ordinal), members (facet, ordinal, 1|0)
--- Replies {1, checkpoint} done; {0, checkpoint} another has moved it; {-2, n} the log ends before it
+-- Replies {1, checkpoint} done; {0, checkpoint} another has moved it; {-2, n} the log ends before it, or has lost what was
+--   read and has other events there now
 local B = string.sub(KEYS[1], 1, -5)
 local V = B .. 'view:' .. ARGV[1] .. ':'
 local CONSUMER = 'view:' .. ARGV[1]
@@ -22,9 +24,13 @@ local at = redis.call('HGET', KEYS[2], CONSUMER) or '0'
 if at ~= ARGV[2] then return { 0, tonumber(at) } end
 local n = tonumber(redis.call('HGET', KEYS[1], 'n') or '0')
 if tonumber(ARGV[3]) > n then return { -2, n } end
+if ARGV[4] ~= '' then
+  local e = redis.call('XRANGE', B .. 'log', ARGV[3] .. '-0', '+', 'COUNT', 1)[1]
+  if not e or string.match(e[1], '-(%d+)$') ~= ARGV[4] then return { -2, n } end
+end
 
 -- 2. Writes.
-local place = 6
+local place = 7
 local function section(width, each)
   local count = tonumber(ARGV[place])
   local first = place + 1
@@ -75,7 +81,7 @@ section(3, function(i)
   local key = V .. 'f:' .. ARGV[i] .. ':' .. int(math.floor(ordinal / CHUNK))
   if ARGV[i + 2] == '1' then add(key, ordinal % CHUNK) else remove(key, ordinal % CHUNK) end
 end)
-if ARGV[4] ~= '0' then redis.call('HSET', V .. 'next', 'o', ARGV[4], 'm', ARGV[5]) end
+if ARGV[5] ~= '0' then redis.call('HSET', V .. 'next', 'o', ARGV[5], 'm', ARGV[6]) end
 redis.call('HSET', KEYS[2], CONSUMER, ARGV[3])
 redis.call('DEL', V .. 'trouble')
 return { 1, tonumber(ARGV[3]) }

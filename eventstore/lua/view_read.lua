@@ -1,14 +1,14 @@
 #!lua
 -- view_read: the events of a partition behind a position, as projections want them: those of some types, in one reply.
 -- KEYS 1 meta 2 log ; ARGV 1 position 2 how many positions to go at most 3.. types (none: all)
--- Replies {position come to, then ten of each event: stream, version, position, ms, actor, type, data, commit, cause,
+-- Replies {position come to, ms of the commit that it lies in or '', then ten of each event: stream, version, position, ms, actor, type, data, commit, cause,
 --   metadata ('' for none)}
 local B = string.sub(KEYS[1], 1, -5)
 local function int(x) return string.format('%.0f', x) end
 local after, most = tonumber(ARGV[1]), tonumber(ARGV[2])
 local wanted, all = {}, #ARGV < 3
 for i = 3, #ARGV do wanted[ARGV[i]] = true end
-local out, at = { after }, after
+local out, at = { after, '' }, after
 for _, entry in ipairs(redis.call('XRANGE', KEYS[2], int(after + 1) .. '-0', '+', 'COUNT', most)) do
   if at - after >= most then break end
   local n = tonumber(string.match(entry[1], '^(%d+)'))
@@ -25,6 +25,7 @@ for _, entry in ipairs(redis.call('XRANGE', KEYS[2], int(after + 1) .. '-0', '+'
     end
   end
   at = n - (last - stop)
+  out[2] = string.match(entry[1], '-(%d+)$')
 end
 out[1] = at
 return out

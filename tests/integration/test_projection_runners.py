@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pytest
 
-from eventstore.event import Recorded
+from eventstore.event import Event, Recorded
 from eventstore.keys import Keyspace
 from eventstore.log_reader import LogReader
 from eventstore.redis_store import RedisStreamStore
@@ -20,6 +22,7 @@ from eventstore.view_store import RedisViewStore
 from eventstore.views import Batch
 from openagents_json.engine import Engine
 from projections import Counted, Index, Projection
+from projections.reader import Views
 from projections.runner import Runner
 from tests.conftest import Server, wait_for
 from tests.integration.test_views import SINGLE, WAITING, _raw, double
@@ -159,3 +162,47 @@ def test_whatever_a_projection_does_wrong_stops_it_alone(server: Server, odd: Pr
         [trouble] = views.troubles("odd.1.1", [0])
         assert trouble["position"] == 1
         assert views.troubles("every.1.1", [0]) == [None]
+
+
+class Forgetful:
+    """A log that loses its tail, and goes on with other events, just after it was read."""
+
+    def __init__(self, log: LogReader, lose: Callable[[], None]) -> None:
+        self._log, self._lose, self.times = log, lose, 0
+
+    def read(
+        self, places: Sequence[tuple[int, int]], limit: int, types: Iterable[str] | None = None
+    ) -> list[tuple[int, list[Recorded]]]:
+        found = self._log.read(places, limit, types)
+        self.times += 1
+        if self.times == 1:
+            self._lose()
+        return found
+
+
+def test_what_was_read_before_the_log_lost_its_tail_does_not_come_into_a_view(server: Server) -> None:
+    prefix = server.prefix()
+    with Engine.connect(server.url, prefix=prefix, partitions=1) as engine:
+        engine.events.append("0-facts", [Event("Noted", {"x": 1})], commit_id="kept")
+        engine.events.append("0-lost", [Event("Noted", {"x": 100})], commit_id="lost")
+        store = engine.core.store
+        redis, keys = server.connect().client, store.keys
+
+        def lose() -> None:
+            *kept, _ = redis.execute_command(b"XRANGE", keys.log(0), "-", "+")
+            redis.execute_command(b"DEL", keys.log(0), keys.stream("0-lost"), keys.head("0-lost"))
+            for identity, fields in kept:
+                redis.execute_command(b"XADD", keys.log(0), identity, *fields)
+            redis.execute_command(b"HINCRBY", keys.meta(0), "n", -1)
+            wait_for(lambda: redis.time() > begun)
+            engine.events.append("0-facts", [Event("Noted", {"x": 1})], commit_id="other")
+
+        begun = (redis.time()[0], redis.time()[1] + 2000)
+        total = Projection("total", lambda document, event: (document or 0) + event.data["x"], key=lambda _: "all")
+        log = Forgetful(LogReader(store), lose)
+        runner = Runner(log, RedisViewStore(store), [total], 1, time.monotonic)
+        runner.catch_up([0])
+        assert log.times > 1
+        views = Views(runner, RedisViewStore(store))
+        assert views.get("total", "all") == [2]
+        assert views.verify("total") == []
