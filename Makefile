@@ -28,6 +28,7 @@ bench: setup
 	@$(RUN)/python benchmarks/language.py
 	@$(RUN)/python benchmarks/views.py
 	@$(RUN)/python benchmarks/loading.py
+	@$(RUN)/python benchmarks/ledger.py
 
 clean:
 	rm -rf $(VENV) .openagents dist build benchmarks/out

@@ -35,7 +35,7 @@ class Row:
 
 @dataclass(slots=True)
 class Batch:
-    """What the events after position `after` up to `to` change in a view; where that is a `Place`, as long as it is there.
+    """What the events after position `after` up to `to` change in a view; where that is a `Place`, while it is there.
 
     `fresh` and `gone` are ordinals that have a document now, or none any more; `members` says of (facet, ordinal)
     whether it is in the index.
