@@ -42,6 +42,11 @@ def of_stream(event: Recorded) -> str:
     return event.stream
 
 
+def counted_before(event: Recorded) -> bool:
+    """Tell whether an event was counted where it happened: it is in a fork's past, or of a run that was restored."""
+    return bool(event.metadata.get("restored")) or (isinstance(event.data, Mapping) and bool(event.data.get("copied")))
+
+
 @dataclass(frozen=True, slots=True)
 class Projection:
     """A read model: documents by key, each a fold of the events with that key, in the order of their partition.

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from eventstore.event import Json, Recorded
 from projections.fingerprint import fingerprint
-from projections.projection import Counted, Index, Projection
+from projections.projection import Counted, Index, Projection, counted_before
 from projections.search import Query
 
 HOUR_MS: Final = 3_600_000
@@ -35,6 +35,7 @@ _STATUS: Final = {
     "RunCancelled": "cancelled",
     "RunReopened": "running",
     "RunForked": "running",
+    "RunImported": "",
     "RunRedacted": "",
     "RunHeld": "",
     "RunHoldReleased": "",
@@ -76,6 +77,13 @@ def _apply(row: dict[str, Any] | None, event: Recorded) -> dict[str, Any] | Coun
     return row if finish is None else finish(row, event)
 
 
+def _imported(row: dict[str, Any], event: Recorded) -> dict[str, Any]:
+    row["imported"] = event.data["source"]
+    if event.data.get("paused") and row["status"] == "running":
+        row["status"] = "paused"
+    return row
+
+
 def _held(row: dict[str, Any], event: Recorded) -> dict[str, Any]:
     row["held"] = event.type == "RunHeld"
     return row
@@ -110,7 +118,7 @@ def _index(row: Mapping[str, Any]) -> Index:
         facets.add(f"source={row['source']['run']}")
     if "fingerprint" in row:
         facets |= {f"fingerprint={row['fingerprint']}", f"error={row['error']['type']}"}
-    facets |= {f"{name}=yes" for name in ("reopened", "held", "redacted") if row.get(name)}
+    facets |= {f"{name}=yes" for name in ("reopened", "held", "redacted", "imported") if row.get(name)}
     if "ended_ms" in row:
         hour, length = row["ended_ms"] // HOUR_MS, _length(row["ended_ms"] - row["started_ms"])
         facets |= {f"ended.{name}={hour // size}" for size, name in _HOURS}
@@ -120,6 +128,8 @@ def _index(row: Mapping[str, Any]) -> Index:
 
 def _counted(row: dict[str, Any], event: Recorded) -> Counted:
     """Count a failure by its fingerprint, with what the first and the last of them said."""
+    if counted_before(event):
+        return Counted(row)
     name = row["fingerprint"]
     seen = {"run": event.stream, "at_ms": event.time_ms}
     what = {"workflow": row["workflow"], "step": row["step"], **row["error"]}
@@ -128,6 +138,7 @@ def _counted(row: dict[str, Any], event: Recorded) -> Counted:
 
 _FINISH: Final[Mapping[str, Callable[[dict[str, Any], Recorded], dict[str, Any] | Counted]]] = {
     "RunFailed": _counted,
+    "RunImported": _imported,
     "RunHeld": _held,
     "RunHoldReleased": _held,
     "RunRedacted": _redacted,

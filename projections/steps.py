@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from eventstore.event import Json, Recorded
-from projections.projection import Counted, Projection
+from projections.projection import Counted, Projection, counted_before
 from projections.quantiles import bucket, quantile
 
 ComponentOf = Callable[[str, str], str]
@@ -18,6 +18,7 @@ _TYPES: Final = frozenset(
         "RunStarted",
         "RunReopened",
         "RunForked",
+        "RunImported",
         "RunCompleted",
         "RunFailed",
         "RunCancelled",
@@ -62,7 +63,7 @@ def steps_projection(component_of: ComponentOf, begin_of: BeginOf) -> Projection
             return {"workflow": begin["workflow"], "definition": definition, "steps": {}}
         if run is None or event.type in _OVER:
             return None
-        counts = counted(run, event) if event.type in _ENDS and not event.data.get("copied") else None
+        counts = counted(run, event) if event.type in _ENDS and not counted_before(event) else None
         _step(run["steps"], event)
         return Counted(run, counts) if counts else run
 
@@ -83,9 +84,8 @@ def steps_projection(component_of: ComponentOf, begin_of: BeginOf) -> Projection
 
 def _step(steps: dict[str, Any], event: Recorded) -> None:
     data: Mapping[str, Any] = event.data
-    if event.type == "RunForked":
-        for path in data["forgotten"]:
-            steps.pop(path, None)
+    if event.type in ("RunForked", "RunImported"):
+        _elsewhere(steps, event)
         return
     name = str(data["compensation" if event.type == "CompensationScheduled" else "step"])
     known = steps.get(name, {})
@@ -108,6 +108,15 @@ def _step(steps: dict[str, Any], event: Recorded) -> None:
             steps[name] = {**known, "status": "retrying", "since_ms": event.time_ms}
         case _:
             steps.pop(name, None)
+
+
+def _elsewhere(steps: dict[str, Any], event: Recorded) -> None:
+    """Say what becomes of steps that were under way in another run, or in another store."""
+    for path in event.data.get("forgotten") or ():
+        steps.pop(path, None)
+    for place, status in (("lost", "scheduled"), ("gated", "gated")):
+        for path in event.data.get(place) or ():
+            steps[path] = {**steps.get(path, {}), "status": status, "since_ms": event.time_ms}
 
 
 @dataclass(frozen=True, slots=True)

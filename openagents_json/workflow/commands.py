@@ -222,6 +222,16 @@ class HoldRun:
 
 
 @dataclass(frozen=True, slots=True)
+class ImportRun:
+    """Go on with the run whose events have been folded so far, in another store than `source`, where they come from."""
+
+    source: str
+    at: int
+    paused: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class NoteIgnored:
     """Keep on record that a late outcome was refused."""
 
@@ -251,6 +261,7 @@ Command = (
     | ForkRun
     | RedactRun
     | HoldRun
+    | ImportRun
     | NoteIgnored
 )
 

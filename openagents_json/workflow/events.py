@@ -34,6 +34,9 @@ from openagents_json.workflow.run_events import (
     RunHoldReleased as RunHoldReleased,
 )
 from openagents_json.workflow.run_events import (
+    RunImported as RunImported,
+)
+from openagents_json.workflow.run_events import (
     RunPaused as RunPaused,
 )
 from openagents_json.workflow.run_events import (
@@ -295,6 +298,7 @@ Event = (
     | RunFailing
     | RunReopened
     | RunForked
+    | RunImported
     | StepOverridden
     | StepResultReused
     | StepOutcomeIgnored
