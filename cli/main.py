@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from cli.commands.audit import audit
 from cli.commands.inspect import doctor, runs
+from cli.commands.keeping import retention
 from cli.commands.listing import components, steps, workers
 from cli.commands.projections import projections
 from cli.commands.run import run, validate
@@ -17,10 +18,13 @@ from cli.commands.schedules import schedules
 from cli.commands.work import dev, worker
 from cli.commands.workflows import workflows
 from eventstore.errors import EventStoreError
+from executor.forking import NoSuchVersion
 from executor.journal import PayloadOverLimit
 from executor.sessions import BrokenHistory, RunNotFound
 from openagents_json.components.errors import ComponentError
 from openagents_json.engine import ConcurrencyLimitReached, DocumentUnreadable
+from openagents_json.engine.archiving import NotArchived
+from openagents_json.engine.capsules import AnotherHistory, CapsuleUnreadable, HistoryUnfit
 from openagents_json.workflow.commands import Rejected
 from openagents_json.workflow.errors import WorkflowError
 from openagents_json.workflow.events import UnknownEvent
@@ -35,6 +39,11 @@ EXPECTED = (
     ProjectionError,
     ConcurrencyLimitReached,
     DocumentUnreadable,
+    CapsuleUnreadable,
+    AnotherHistory,
+    HistoryUnfit,
+    NoSuchVersion,
+    NotArchived,
     Rejected,
     UnknownEvent,
     WorkflowError,
@@ -73,6 +82,7 @@ for command in (
     workers,
     projections,
     audit,
+    retention,
     doctor,
 ):
     cli.add_command(command)

@@ -48,9 +48,9 @@ class Adoption:
 
     def put(self, run: str, definitions: Mapping[str, bytes], blobs: Mapping[str, bytes]) -> None:
         """Store what the history refers to, unless it is there; this goes before the history itself."""
-        keys, partition = self._store.keys, self._store.keys.partition_of(run)
+        keys = self._store.keys
         calls = [PlainCall((b"SET", keys.definition(name), raw, b"NX")) for name, raw in definitions.items()]
-        calls += [PlainCall((b"SET", keys.blob(partition, sha), raw, b"NX")) for sha, raw in blobs.items()]
+        calls += self._store.payload_calls(run, blobs)
         for part in _parts(calls, lambda call: len(call.args[2])):
             self._store.call(part)
 

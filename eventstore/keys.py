@@ -7,6 +7,7 @@
 <prefix>:{<p>}:head:<stream> hash    v version, lc last commit id; runs have more, see lua/runs_common.lua
 <prefix>:{<p>}:checkpoints   hash    consumer -> n
 <prefix>:{<p>}:due, ready:<queue>, view:<name>, blob:<sha>   see lua/runs_common.lua
+<prefix>:{<p>}:refs:<sha>    set     runs that refer to a blob
 <prefix>:{<p>}:gate:<kind>:<key>, line:<kind>:<key>          see lua/gate.lua
 <prefix>:{<p>}:schedule:<name>, view:schedules               see lua/schedule.lua
 <prefix>:{<p>}:emit:<run>    stream  what components show while they run; expires
@@ -90,6 +91,10 @@ class Keyspace:
     def blob(self, partition: int, sha: str) -> bytes:
         """Name a payload that is stored beside the log."""
         return self._key(partition, f"blob:{sha}")
+
+    def references(self, partition: int, sha: str) -> bytes:
+        """Name the set of runs that refer to a payload that is stored beside the log."""
+        return self._key(partition, f"refs:{sha}")
 
     def gate(self, partition: int, name: str) -> bytes:
         """Name the state of a lock, rate or debounce."""

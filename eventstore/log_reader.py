@@ -7,8 +7,9 @@ from typing import Any
 
 from eventstore.codec import decode
 from eventstore.event import Position, Recorded
+from eventstore.freeing import archive_stream
 from eventstore.run_store import RunStore
-from eventstore.scripts import Script, ScriptCall, load_text
+from eventstore.scripts import PlainCall, Script, ScriptCall, load_text
 from eventstore.store import Place
 
 _WIDTH = 10
@@ -33,6 +34,12 @@ class LogReader:
         replies = self._store.call(calls) if calls else []
         found = zip(places, replies, strict=True)
         return [(Place(to, int(ms) if ms else None), _events(p, flat)) for (p, _), (to, ms, *flat) in found]
+
+    def left(self, partitions: Sequence[int]) -> list[int]:
+        """Give those of some partitions that runs have left."""
+        calls = [PlainCall((b"EXISTS", self._store.keys.head(archive_stream(p)))) for p in partitions]
+        replies = self._store.call(calls) if calls else []
+        return [p for p, there in zip(partitions, replies, strict=True) if there]
 
 
 def _events(partition: int, flat: Sequence[Any]) -> list[Recorded]:

@@ -50,7 +50,8 @@ class Commit:
 
     `mode` is new, cas (guarded by version and last commit) or fact (guarded by the fences in `facts`, which are
     (step, fence, final) triples; the first `fact_events` events are theirs), or adopt (to a run that is not there yet,
-    behind a history of its own that ends with version and last commit). `options` are the index changes.
+    behind a history of its own that ends with version and last commit). `options` are the index changes,
+    `refers` payloads beside the log that are there already.
     """
 
     run: str
@@ -66,6 +67,7 @@ class Commit:
     guard: tuple[str, str] | None = None
     claim: ClaimWish | None = None
     blobs: tuple[Blob, ...] = ()
+    refers: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
 
 

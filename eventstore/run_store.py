@@ -87,9 +87,8 @@ class RunStore:
         """Carry out commits and claims in one pipeline: finishing, fetching and ringing are one round trip."""
         calls: list[Call] = list(before)
         for commit in commits:
-            if commit.blobs:
-                partition = self.keys.partition_of(commit.run)
-                calls += [PlainCall((b"SET", self.keys.blob(partition, b.sha), b.data)) for b in commit.blobs]
+            if commit.blobs or commit.refers:
+                calls += self.payload_calls(commit.run, {b.sha: b.data for b in commit.blobs}, commit.refers)
             calls.append(self.commit_call(commit))
         first = len(calls)
         calls += [self.claim_call(claim, worker, lease_ms) for claim in claims]
@@ -105,6 +104,15 @@ class RunStore:
             [self.claimed(claim, replies[first + i]) for i, claim in enumerate(claims)],
             replies[first + len(claims) :],
         )
+
+    def payload_calls(self, run: str, payloads: Mapping[str, bytes], refers: Iterable[str] = ()) -> list[PlainCall]:
+        """Build the calls that go before a commit with payloads beside the log: who refers to them, then they.
+
+        A commit that fails after all leaves a reference too many, never one too few. `refers` are those that are there.
+        """
+        keys, partition = self.keys, self.keys.partition_of(run)
+        calls = [PlainCall((b"SADD", keys.references(partition, sha), run)) for sha in (*payloads, *refers)]
+        return calls + [PlainCall((b"SET", keys.blob(partition, sha), raw)) for sha, raw in payloads.items()]
 
     def commit_call(self, commit: Commit) -> ScriptCall:
         """Build the script call of a commit, for a pipeline of the caller's."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from eventstore import codec
 from eventstore.event import Recorded
@@ -85,7 +86,13 @@ def _built(handler: Handler, wanted: Fork, plan: Plan, state: RunState, past: Se
     signature = Signature("new", wanted.commit_id or handler.commit_id(), actor, wanted.source)
     built = assemble(copied, made, whole, (), signature, settle=True, moved=moved)
     options = {**built.commit.options, "wf": plan.id, "def": plan.hash}
-    return replace(built, commit=replace(built.commit, options=options))
+    refers = tuple(dict.fromkeys(sha for item in past for _, sha, _ in _payloads(item)))
+    return replace(built, commit=replace(built.commit, options=options, refers=refers))
+
+
+def _payloads(item: Recorded) -> Sequence[Any]:
+    """Give what an event refers to beside the log; the fork refers to it too."""
+    return item.data.get("blobs") or () if isinstance(item.data, Mapping) else ()
 
 
 def _line(item: Recorded, run: str) -> tuple[str, bytes]:

@@ -99,12 +99,12 @@ def _versions(run: str, head: RunHead, history: Sequence[Recorded], findings: _F
 
 def _log(view: PartitionView, histories: Mapping[str, Sequence[Recorded]], findings: _Findings) -> None:
     covered: dict[str, int] = {}
-    n = view.first_n
+    n, gone = view.first_n, _left(histories)
     for entry in view.log:
-        n += entry.last - entry.first + 1
-        if entry.n != n:
-            findings.add(2, entry.stream, f"log entry {entry.n} should be {n}")
-            n = entry.n
+        before = entry.n - (entry.last - entry.first + 1)
+        if before < n or not all(place in gone for place in range(n + 1, before + 1)):
+            findings.add(2, entry.stream, f"log entry {entry.n} should be {n + entry.last - entry.first + 1}")
+        n = entry.n
         if entry.first != covered.get(entry.stream, 0) + 1:
             findings.add(2, entry.stream, f"log covers version {entry.first} after {covered.get(entry.stream, 0)}")
         covered[entry.stream] = entry.last
@@ -113,6 +113,18 @@ def _log(view: PartitionView, histories: Mapping[str, Sequence[Recorded]], findi
     for run, history in histories.items():
         if covered.get(run, 0) != len(history):
             findings.add(2, run, f"the log covers {covered.get(run, 0)} of {len(history)} events")
+
+
+def _left(histories: Mapping[str, Sequence[Recorded]]) -> set[int]:
+    """Give the positions that archived and deleted runs have left empty."""
+    return {
+        place
+        for run, history in histories.items()
+        if run.endswith("-archive")
+        for item in history
+        for first, last in item.data.get("positions") or ()
+        for place in range(first, last + 1)
+    }
 
 
 def _attempts(run: str, history: Sequence[Recorded], findings: _Findings) -> None:

@@ -55,7 +55,10 @@ class RunNotFound(LookupError):
 
     def __init__(self, run: str) -> None:
         self.run = run
-        super().__init__(f"there is no run {run!r} in this store; `openagents runs list` shows those that there are")
+        super().__init__(
+            f"there is no run {run!r} in this store; `openagents runs list` shows those that there are, one that is "
+            "archived comes back with `openagents runs restore`"
+        )
 
 
 class BrokenHistory(Exception):

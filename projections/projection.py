@@ -52,8 +52,8 @@ class Projection:
     """A read model: documents by key, each a fold of the events with that key, in the order of their partition.
 
     `initial` is what a document begins as. `types` are the event types that matter, None for all. `index` says how
-    documents are found, None for those that are not searched. Another `version` is built anew from the log, beside the
-    one that is there.
+    documents are found, None for those that are not searched. Documents of one that `sums` go on counting runs that
+    have left the store. Another `version` is built anew from the log, beside the one that is there.
     """
 
     name: str
@@ -63,6 +63,7 @@ class Projection:
     initial: Json = None
     types: frozenset[str] | None = None
     index: Callable[[Any], Index] | None = None
+    sums: bool = False
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):

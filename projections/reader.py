@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from eventstore.event import Json
@@ -45,8 +45,11 @@ class Status:
 class Views:
     """The views of a store, for readers; safe for threads."""
 
-    def __init__(self, runner: Runner, store: ViewStore) -> None:
-        self._runner, self._store = runner, store
+    def __init__(
+        self, runner: Runner, store: ViewStore, left: Callable[[Sequence[int]], list[int]] = lambda _: []
+    ) -> None:
+        """Read views; `left` gives those of some partitions that runs have left."""
+        self._runner, self._store, self._left = runner, store, left
         self._lock = threading.Lock()
 
     def names(self) -> list[str]:
@@ -174,4 +177,8 @@ class Views:
         projection = self.projection(name)
         view = self.current(name, stale=True)
         with self._lock:
-            return verify(self._store, projection, view, self._runner)
+            return verify(self._store, projection, view, self._runner, self.left())
+
+    def left(self) -> list[int]:
+        """Give the partitions that runs have left, archived or deleted: sums of views count those runs too."""
+        return self._left(range(self._runner.partitions))

@@ -39,6 +39,8 @@ _STATUS: Final = {
     "RunRedacted": "",
     "RunHeld": "",
     "RunHoldReleased": "",
+    "RunArchived": "",
+    "RunDeleted": "",
 }
 """What an event makes of a run's status; some leave it as it is."""
 
@@ -48,7 +50,17 @@ ERASED: Final = "erased"
 """What stands where a message was."""
 
 
+LEFT: Final = frozenset({"RunArchived", "RunDeleted"})
+"""What the archive stream of a partition says of runs that have left it."""
+
+
+def _key(event: Recorded) -> str:
+    return str(event.data["run"]) if event.type in LEFT else event.stream
+
+
 def _apply(row: dict[str, Any] | None, event: Recorded) -> dict[str, Any] | Counted | None:
+    if event.type in LEFT:  # what was counted of it stays
+        return None
     data: Mapping[str, Any] = event.data if isinstance(event.data, Mapping) else {}
     if event.type == "RunStarted" and "definition" in data:
         row = {
@@ -144,7 +156,29 @@ _FINISH: Final[Mapping[str, Callable[[dict[str, Any], Recorded], dict[str, Any] 
     "RunRedacted": _redacted,
 }
 
-RUNS: Final = Projection("runs", _apply, types=frozenset(_STATUS), index=_index)
+RUNS: Final = Projection("runs", _apply, key=_key, types=frozenset(_STATUS), index=_index)
+
+
+def _archived(_: dict[str, Any] | None, event: Recorded) -> dict[str, Any] | None:
+    data: Mapping[str, Any] = event.data
+    if event.type != "RunArchived":
+        return None
+    place = {name: data[name] for name in ("url", "sha256", "bytes", "events")}
+    return {**data["row"], **place, "archived_ms": event.time_ms, "archived_by": event.actor}
+
+
+def _archive_index(row: Mapping[str, Any]) -> Index:
+    return Index(row["archived_ms"], _index(row).facets)
+
+
+ARCHIVE: Final = Projection(
+    "archive",
+    _archived,
+    key=lambda event: str(event.data["run"]),
+    types=frozenset({"RunArchived", "RunDeleted", "RunRestored"}),
+    index=_archive_index,
+)
+"""Runs that are archived: their last rows, found in the same ways, and where they are."""
 
 
 def _length(took_ms: int) -> int:

@@ -36,7 +36,7 @@ def _apply(worker: dict[str, Any] | None, event: Recorded) -> dict[str, Any]:
     return {**known, name: known.get(name, 0) + 1, "last_ms": event.time_ms}
 
 
-WORKERS: Final = Projection("workers", _apply, key=_key, types=frozenset(_COUNTS))
+WORKERS: Final = Projection("workers", _apply, key=_key, types=frozenset(_COUNTS), sums=True)
 
 
 def merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import click
 
 from cli.commands.erasing import redact
 from cli.commands.history import history
+from cli.commands.keeping import COMMANDS as KEEPING
 from cli.commands.listing import failures, list_runs
 from cli.commands.replaying import COMMANDS
 from cli.commands.run import parse_payload, progress
@@ -21,7 +22,7 @@ def runs() -> None:
     """List, show, follow and steer runs."""
 
 
-for command in (list_runs, failures, history, *COMMANDS, redact):
+for command in (list_runs, failures, history, *COMMANDS, *KEEPING, redact):
     runs.add_command(command)
 
 

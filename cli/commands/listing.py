@@ -62,10 +62,16 @@ def _label(text: str) -> tuple[str, str]:
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
 @click.option("--after", default="", metavar="CURSOR", help="Behind the page that ended with this.")
 @click.option("--count", "only_count", is_flag=True, help="Only how many there are.")
+@click.option("--archived", is_flag=True, help="Those that are in the archive.")
 @target_options
 @filter_options
-def list_runs(target: Target, chosen: RunFilter, as_of: int | None, limit: int, after: str, only_count: bool) -> None:
+def list_runs(
+    target: Target, chosen: RunFilter, as_of: int | None, limit: int, after: str, only_count: bool, archived: bool
+) -> None:
     """List runs, newest first. A time is 2026-11-23T08:00 (UTC), or how long ago: 90s, 15m, 2h, 7d."""
+    if archived:
+        _list_archived(target, chosen, limit, after)
+        return
     with target.engine() as engine:
         if only_count:
             click.echo(engine.views.count(chosen))
@@ -75,6 +81,15 @@ def list_runs(target: Target, chosen: RunFilter, as_of: int | None, limit: int, 
         else:
             page = engine.views.as_of(as_of, chosen, limit=limit, after=after)
     show(page.items, table(_HEADER, (_cells(row) for row in page.items)), as_json=target.as_json)
+    if page.next:
+        click.echo(f"there are more: --after {page.next}", err=True)
+
+
+def _list_archived(target: Target, chosen: RunFilter, limit: int, after: str) -> None:
+    with target.engine() as engine:
+        page = engine.views.archived(chosen, limit=limit, after=after)
+    rows = ((*_cells(item.run)[:6], when(item.archived_ms), item.url) for item in page.items)
+    show(page.items, table((*_HEADER[:6], "archived (UTC)", "file"), rows), as_json=target.as_json)
     if page.next:
         click.echo(f"there are more: --after {page.next}", err=True)
 

@@ -13,6 +13,10 @@ for _, entry in ipairs(redis.call('XRANGE', KEYS[2], int(after + 1) .. '-0', '+'
   if at - after >= most then break end
   local n = tonumber(string.match(entry[1], '^(%d+)'))
   local stream, first, last = entry[2][2], tonumber(entry[2][4]), tonumber(entry[2][6])
+  if n - (last - first) > after + most then -- runs have left the log between here and there
+    at, out[2] = after + most, ''
+    break
+  end
   first = math.max(first, last - (n - after) + 1)
   local stop = math.min(last, last - (n - after - most))
   for _, e in ipairs(redis.call('XRANGE', B .. 'run:' .. stream, int(first) .. '-0', int(stop) .. '-0')) do

@@ -21,6 +21,7 @@ from executor.worker import Worker
 from executor.workflows import Workflows
 from openagents_json.components.registry import Registry
 from openagents_json.engine import opening
+from openagents_json.engine.archiving import Archive
 from openagents_json.engine.auditing import Audits
 from openagents_json.engine.catalog import StoreCatalog
 from openagents_json.engine.documents import Document, is_reference, load_document
@@ -302,6 +303,11 @@ class Engine:
     def audit(self) -> Audits:
         """Give what proves the log: sealing, checking, receipts."""
         return Audits(self.core)
+
+    @property
+    def archive(self) -> Archive:
+        """Give what lets closed runs leave the store, and brings them back."""
+        return Archive(self.core, self.actor)
 
     @property
     def schedules(self) -> Timetable:

@@ -11,7 +11,7 @@ from executor.definitions import Definitions
 from openagents_json.components.loader import resolve
 from projections.errors import InvalidProjection
 from projections.projection import Projection
-from projections.runs import RUNS
+from projections.runs import ARCHIVE, RUNS
 from projections.steps import steps_projection
 from projections.workers import WORKERS
 
@@ -29,7 +29,7 @@ def built_in(definitions: Definitions, store: RunStore) -> list[Projection]:
         begin: Mapping[str, Any] = store.first(run).data
         return begin
 
-    return [RUNS, steps_projection(component_of, begin_of), WORKERS]
+    return [RUNS, steps_projection(component_of, begin_of), WORKERS, ARCHIVE]
 
 
 def in_modules(paths: Sequence[str]) -> list[Projection]:

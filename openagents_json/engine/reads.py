@@ -57,6 +57,26 @@ class RunPage:
 
 
 @dataclass(frozen=True, slots=True)
+class ArchivedRun:
+    """An archived run: its row as it was, and where it is; `bytes` is the size of its file."""
+
+    run: RunRow
+    url: str
+    sha256: str
+    bytes: int
+    archived_ms: int
+    archived_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivePage:
+    """Some archived runs; `next` continues behind them, empty when these are the last."""
+
+    items: tuple[ArchivedRun, ...]
+    next: str
+
+
+@dataclass(frozen=True, slots=True)
 class OpenStep:
     """A step under way: what it waits for since when."""
 
@@ -112,6 +132,16 @@ class Reads:
         """
         page = self.views.search("runs", (chosen or RunFilter()).query(limit=limit, after=after), stale=stale)
         return RunPage(tuple(_row(item.key, item.document) for item in page.items), page.next)
+
+    def archived(self, chosen: RunFilter | None = None, *, limit: int = 50, after: str = "") -> ArchivePage:
+        """Give a page of archived runs, those that were archived last first.
+
+        Raises ViewBehind and InvalidQuery.
+        """
+        wanted = chosen or RunFilter()
+        facets = replace(wanted, started_from=None, started_to=None).query(limit=limit, after=after)
+        page = self.views.search("archive", replace(facets, where=wanted.matches))
+        return ArchivePage(tuple(_archived(item.key, item.document) for item in page.items), page.next)
 
     def count(self, chosen: RunFilter | None = None, *, stale: bool = False) -> int:
         """Count runs.
@@ -247,6 +277,11 @@ class Reads:
             last["run"],
             last["at_ms"],
         )
+
+
+def _archived(run: str, row: Mapping[str, Any]) -> ArchivedRun:
+    place = row["url"], row["sha256"], row["bytes"]
+    return ArchivedRun(_row(run, row), *place, row["archived_ms"], row["archived_by"])
 
 
 def _row(run: str, row: Mapping[str, Any]) -> RunRow:

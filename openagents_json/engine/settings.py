@@ -27,6 +27,7 @@ class Settings(BaseModel):
     async_limit: int = Field(default=1000, ge=1, le=100_000)
     grace_seconds: float = Field(default=10.0, ge=0, le=86_400)
     audit_key: str = ""
+    archive: str = ""
     payload_limit: int = Field(default=8 * 1024 * 1024, ge=1024)
 
 

@@ -94,7 +94,7 @@ def build_core(
     directory = Directory(store)
     workflows = Workflows(directory, definitions)
     chosen = together(built_in(definitions, store), projections)
-    views = Views(_runner(store, chosen, clock), RedisViewStore(store))
+    views = Views(_runner(store, chosen, clock), RedisViewStore(store), LogReader(store).left)
     return Core(
         connection=connection,
         store=store,

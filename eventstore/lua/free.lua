@@ -1,0 +1,49 @@
+-- free: a closed run leaves the store, and one event says where it went, in one atomic step. Keyspace: runs_common.lua.
+-- KEYS 1 meta 2 log 3 run:<run> 4 head:<run> 5 due 6 checkpoints 7 run:<p>-archive 8 head:<p>-archive
+-- ARGV 1 options (JSON): v and lc (what the caller read), n (position of its last event), without {consumer..}: those that
+--   need not have read it, blobs {sha..}, messages {due member..} that it may still have to send, wipe {key part..}
+--   2 run 3 name of the stream that notes it 4 commit id 5 actor 6 event type 7 event data 8.. ids of its log entries
+-- Replies {1, n, ms} done; {-1, v} moved on; {-4} no such run; {-5} not closed; {-7, member} has a message to send;
+--   {-9} held; {-11, consumer, its checkpoint} not read by everybody; {-12, id} the log has another entry there
+local o = cjson.decode(ARGV[1])
+local RUN, NOTED, CID = ARGV[2], ARGV[3], ARGV[4]
+local h = redis.call('HMGET', KEYS[4], 'v', 'lc', 'st', 'hold')
+local CLOSED = { completed = true, failed = true, cancelled = true }
+
+-- 1. Guards.
+if not h[1] then return { -4 } end
+if tonumber(h[1]) ~= o.v or h[2] ~= o.lc then return { -1, tonumber(h[1]) } end
+if not CLOSED[h[3]] then return { -5 } end
+if h[4] == '1' then return { -9 } end
+for _, member in ipairs(o.messages or {}) do
+  if redis.call('ZSCORE', KEYS[5], member) then return { -7, member } end
+end
+local without = {}
+for _, consumer in ipairs(o.without or {}) do without[consumer] = true end
+local read = redis.call('HGETALL', KEYS[6])
+for i = 1, #read, 2 do
+  if tonumber(read[i + 1]) < o.n and not without[read[i]] then return { -11, read[i], tonumber(read[i + 1]) } end
+end
+for i = 8, #ARGV do
+  local e = redis.call('XRANGE', KEYS[2], ARGV[i], ARGV[i])[1]
+  if not e or e[2][2] ~= RUN then return { -12, ARGV[i] } end
+end
+
+-- 2. It is gone.
+for i = 8, #ARGV, 500 do redis.call('XDEL', KEYS[2], unpack(ARGV, i, math.min(i + 499, #ARGV))) end
+redis.call('UNLINK', KEYS[3], KEYS[4], B .. 'snap:' .. RUN, B .. 'emit:' .. RUN)
+for _, part in ipairs(o.wipe or {}) do redis.call('UNLINK', B .. part) end
+for _, sha in ipairs(o.blobs or {}) do
+  local refs = B .. 'refs:' .. sha
+  if redis.call('SREM', refs, RUN) == 1 and redis.call('EXISTS', refs) == 0 then redis.call('UNLINK', B .. 'blob:' .. sha) end
+end
+
+-- 3. The note.
+local v = tonumber(redis.call('HGET', KEYS[8], 'v') or '0') + 1
+local n = tonumber(redis.call('HGET', KEYS[1], 'n') or '0') + 1
+redis.call('XADD', KEYS[7], int(v) .. '-0', 't', ARGV[6], 'd', ARGV[7], 'm', int(NOW), 'n', int(n), 'c', CID, 'a', ARGV[5],
+  'y', '')
+redis.call('XADD', KEYS[2], int(n) .. '-' .. int(NOW), 'r', NOTED, 'f', int(v), 'l', int(v))
+redis.call('HSET', KEYS[1], 'n', int(n))
+redis.call('HSET', KEYS[8], 'v', int(v), 'lc', CID)
+return { 1, n, NOW }

@@ -1,0 +1,65 @@
+"""Files of the archive, on a disk or in an object store: whatever fsspec knows."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from typing import Any
+
+import fsspec
+
+
+class ArchiveUnreachable(OSError):
+    """A place of the archive cannot be written or read."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        self.url, self.reason = url, reason
+        super().__init__(f"the archive at {url} cannot be reached: {reason}")
+
+
+def write(url: str, raw: bytes) -> None:
+    """Write a file under a name of its own first, so that there is never half of one.
+
+    Raises ArchiveUnreachable.
+    """
+    files, path = _open(url)
+    fresh = f"{path}.{uuid.uuid5(uuid.NAMESPACE_URL, url).hex[:8]}.part"
+    try:
+        files.makedirs(files._parent(path), exist_ok=True)
+        files.pipe_file(fresh, raw)
+        files.mv(fresh, path)
+    except Exception as error:  # each file system has errors of its own
+        raise ArchiveUnreachable(url, f"{type(error).__name__}: {error}") from error
+
+
+def read(url: str) -> bytes:
+    """Read a file.
+
+    Raises ArchiveUnreachable.
+    """
+    files, path = _open(url)
+    try:
+        files.invalidate_cache()
+        raw: bytes = files.cat_file(path)
+    except FileNotFoundError as error:
+        raise ArchiveUnreachable(url, "there is no such file") from error
+    except Exception as error:  # each file system has errors of its own
+        raise ArchiveUnreachable(url, f"{type(error).__name__}: {error}") from error
+    return raw
+
+
+def remove(url: str) -> None:
+    """Remove a file that nobody needs; one that cannot be removed does no harm."""
+    files, path = _open(url)
+    with contextlib.suppress(Exception):  # each file system has errors of its own
+        files.rm_file(path)
+
+
+def _open(url: str) -> tuple[Any, str]:
+    try:
+        files, path = fsspec.core.url_to_fs(url)
+    except ImportError as error:
+        raise ArchiveUnreachable(url, f"{error}; install the driver of this kind of place") from error
+    except ValueError as error:
+        raise ArchiveUnreachable(url, str(error)) from error
+    return files, path
