@@ -30,7 +30,9 @@ class LogReader:
         At most `limit` positions are gone through in each partition. How far is a `Place`, by which a lost tail shows.
         """
         keys, wanted = self._store.keys, () if types is None else sorted(types)
-        calls = [ScriptCall(self._script, [keys.meta(p), keys.log(p)], [after, limit, *wanted]) for p, after in places]
+        calls = [
+            ScriptCall(self._script, [keys.meta(p), keys.log(p)], [int(after), limit, *wanted]) for p, after in places
+        ]
         replies = self._store.call(calls) if calls else []
         found = zip(places, replies, strict=True)
         return [(Place(to, int(ms) if ms else None), _events(p, flat)) for (p, _), (to, ms, *flat) in found]

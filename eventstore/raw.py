@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from eventstore.codec import decode
 from eventstore.event import Position, Recorded
+from eventstore.ledger_store import Stored
 from eventstore.run_store import RunStore
 from eventstore.scripts import PlainCall
 
@@ -27,6 +28,11 @@ class RawEvent:
     type: str
     data: bytes
     metadata: bytes = b""
+
+    def stored(self, run: str) -> Stored:
+        """Give the event as the ledger looks at it."""
+        who = self.commit, self.actor, self.cause
+        return Stored(run, self.version, self.n, self.time_ms, *who, self.type, self.data, self.metadata)
 
     def recorded(self, run: str, partition: int) -> Recorded:
         """Give the event with its data read.

@@ -126,20 +126,23 @@ class Archive:
 
     def _left(self, session: Session, capsule: Capsule, how: Departure) -> Gone | None:
         """Write the capsule and free the run; None when it has moved on meanwhile."""
-        run = capsule.run
-        raw = write(capsule)
-        url = _url(how.to, session, raw, capsule) if how.to else ""
+        run, raw = capsule.run, write(capsule)
+        row = next(iter(self._core.reads.views.get("runs", run)), None)
+        if row is None:  # somebody else was faster
+            return None
+        commit = self._core.handler.commit_id()
+        url = _url(how.to, session, capsule, commit) if how.to else ""
         if url:
             self._keep(run, url, raw)
         commits = {(event.commit, event.time_ms) for event in capsule.events}
         before = self._freer.memory(run, capsule.blobs, len(commits))
-        note = self._note(run, capsule, how, {"url": url, "sha256": _sha(raw), "bytes": len(raw)} if url else {})
+        note = self._note(capsule, how, row, {"url": url, "sha256": _sha(raw), "bytes": len(raw)} if url else {})
         leaving = Leaving(
             run,
             capsule.events,
             list(capsule.blobs),
             note,
-            self._core.handler.commit_id(),
+            commit,
             self._actor,
             how.without,
             _messages(run, capsule),
@@ -162,9 +165,9 @@ class Archive:
         if there != raw or unpack(there).run != run:
             raise archive_files.ArchiveUnreachable(url, "what is read there is not what was written")
 
-    def _note(self, run: str, capsule: Capsule, how: Departure, place: Mapping[str, Any]) -> tuple[str, bytes]:
+    def _note(self, capsule: Capsule, how: Departure, row: Any, place: Mapping[str, Any]) -> tuple[str, bytes]:
         data: dict[str, Any] = {
-            "run": run,
+            "run": capsule.run,
             "workflow": capsule.manifest["workflow"],
             "events": len(capsule.events),
             "positions": positions(capsule.events),
@@ -172,7 +175,6 @@ class Archive:
             **place,
         }
         if place:
-            [row] = self._core.reads.views.get("runs", run, stale=True)
             if row.get("error"):  # what it said is in the archive, where it can be erased with the file
                 row = {**row, "error": {**row["error"], "message": ""}}
             data["row"] = row
@@ -187,7 +189,10 @@ class Archive:
         """
         known: Any = next(iter(self._core.reads.views.get("archive", run)), None)
         if known is None and not url:
-            raise NotArchived(run)
+            [here] = self._core.store.statuses([run])
+            if not here:
+                raise NotArchived(run)
+            return here
         where = url or str(known["url"])
         raw = archive_files.read(where)
         if known is not None and _sha(raw) != known["sha256"]:
@@ -217,11 +222,11 @@ def _sha(raw: bytes) -> str:
     return hashlib.sha256(raw).hexdigest()
 
 
-def _url(base: str, session: Session, raw: bytes, capsule: Capsule) -> str:
-    """Name the file of a run, by its content too: two who archive the same run at once have a file each."""
+def _url(base: str, session: Session, capsule: Capsule, commit: str) -> str:
+    """Name the file of a run; two who archive it at once have a file each, and who is too late removes theirs."""
     begun = datetime.fromtimestamp(capsule.events[0].time_ms / 1000, UTC)
     workflow = session.state.workflow
-    return f"{base.rstrip('/')}/{workflow}/{begun:%Y/%m}/{capsule.run}-{_sha(raw)[:12]}.oac"
+    return f"{base.rstrip('/')}/{workflow}/{begun:%Y/%m}/{capsule.run}-{commit}.oac"
 
 
 def _messages(run: str, capsule: Capsule) -> Sequence[str]:
