@@ -29,6 +29,7 @@ bench: setup
 	@$(RUN)/python benchmarks/views.py
 	@$(RUN)/python benchmarks/loading.py
 	@$(RUN)/python benchmarks/ledger.py
+	@$(RUN)/python benchmarks/archive.py
 
 clean:
 	rm -rf $(VENV) .openagents dist build benchmarks/out

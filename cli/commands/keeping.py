@@ -75,12 +75,12 @@ def sizes(gone: Gone) -> str:
 
 @click.command()
 @click.argument("run")
-@click.option("--from", "url", default="", metavar="URL", help="Its file, if the store does not know where it is.")
+@click.option("--from", "place", default="", metavar="URL", help="Its file, if the store does not know where it is.")
 @target_options
-def restore(target: Target, run: str, url: str) -> None:
+def restore(target: Target, run: str, place: str) -> None:
     """Bring a run back from the archive; it can be shown, retried and forked as before."""
     with target.engine() as engine:
-        status = engine.archive.restore(run, url=url)
+        status = engine.archive.restore(run, url=place)
     print_json({"id": run, "status": status}) if target.as_json else click.echo(f"{run} {status}")
 
 
