@@ -19,7 +19,7 @@ from eventstore.errors import EventStoreError
 from executor.journal import PayloadOverLimit
 from executor.sessions import BrokenHistory, RunNotFound
 from openagents_json.components.errors import ComponentError
-from openagents_json.engine import ConcurrencyLimitReached, DocumentUnreadable
+from openagents_json.engine import ConcurrencyLimitReached, DocumentUnreadable, HealError
 from openagents_json.workflow.commands import Rejected
 from openagents_json.workflow.errors import WorkflowError
 from openagents_json.workflow.events import UnknownEvent
@@ -34,6 +34,7 @@ EXPECTED = (
     ProjectionError,
     ConcurrencyLimitReached,
     DocumentUnreadable,
+    HealError,
     Rejected,
     UnknownEvent,
     WorkflowError,

@@ -6,6 +6,7 @@ import json
 
 import click
 
+from cli.commands.healing import heal
 from cli.commands.history import history
 from cli.commands.listing import failures, list_runs
 from cli.commands.replaying import COMMANDS
@@ -20,7 +21,7 @@ def runs() -> None:
     """List, show, follow and steer runs."""
 
 
-for command in (list_runs, failures, history, *COMMANDS):
+for command in (list_runs, failures, history, heal, *COMMANDS):
     runs.add_command(command)
 
 

@@ -128,7 +128,7 @@ def _with_steps(found: Verdict, life: Life, world: Rehearsal) -> Verdict:
 def divergence(before: st.RunState, after: st.RunState, plan: Plan) -> tuple[str, str]:
     """Give the first step that completed on record and has another result now, and what became of it; "" for none."""
     done = [path for path, step in before.steps.items() if _counts(before, path, step)]
-    for path in sorted(done, key=lambda path: (_place(plan, path), path)):
+    for path in sorted(done, key=lambda path: order_key(plan, path)):
         known, now = before.steps[path], after.steps.get(path)
         if now is None:
             return path, f"step {path} completed on record, and has no place under the fix"
@@ -148,14 +148,6 @@ def _counts(state: st.RunState, path: str, step: st.StepState) -> bool:
         return False
     undo = state.steps.get(compensation_of(path))
     return undo is None or undo.status != st.COMPLETED
-
-
-def _place(plan: Plan, path: str) -> tuple[int, ...]:
-    try:
-        key = order_key(plan, path)
-    except KeyError:  # the fix has no such step
-        return (-1,)
-    return tuple(key) if isinstance(key, tuple) else (int(key),)
 
 
 def _short(value: Json) -> str:
