@@ -1,14 +1,11 @@
-"""Components whose mistakes are mended when a file says so, for tests of healing."""
+"""A component with a mistake that is mended when a file says so, and some with effects, for tests of healing."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 from openagents_json import Context, tool
-
-MENDED = Path(os.environ.get("MENDED", "/nowhere"))
 
 
 @tool("price", effect="pure")
@@ -17,16 +14,17 @@ def price(x: int) -> int:
 
 
 @tool("book")
-def book(context: Context, cents: int, notes: str) -> str:
-    """Note that it ran, with a mistake that is mended when a file is there."""
-    if cents % 200 and not MENDED.exists():
+def book(cents: int, folder: str) -> str:
+    """Book, but for odd prices before the mistake is mended; some can never be."""
+    mended = (Path(folder) / "mended").exists()
+    if cents < 0 or (cents % 200 and not mended):
         raise ValueError(f"{cents} cents cannot be booked")
     return f"booked {cents}"
 
 
 @tool("note", effect="at_most_once")
-def note(context: Context, text: Any, notes: str) -> str:
+def note(context: Context, text: Any, folder: str) -> str:
     """Have an effect."""
-    with Path(notes).open("a") as file:
+    with (Path(folder) / "notes").open("a") as file:
         file.write(f"{context.run_id}\n")
     return f"noted {text}"
