@@ -271,6 +271,38 @@ def test_two_that_go_on_with_the_same_heal_open_each_run_once(
     assert (kinds.count("RunHealed"), kinds.count("RunHealSkipped"), kinds.count("WaveClosed")) == (12, 0, 2)
 
 
+def test_one_that_dies_between_opening_a_run_and_saying_so_does_not_open_it_again(
+    engine: Engine, fail: Failed, tmp_path: Path
+) -> None:
+    [run] = fail(document(), 1)
+    mend(tmp_path)
+    report = tried(engine)
+    (tmp_path / "mended").unlink()
+    engine.heal._healed(report, run)  # and nothing of it comes to the report
+    assert engine.wait(run, timeout=30).status == "failed"
+    mend(tmp_path)
+    done = engine.heal.go_on(report.id)
+    assert (set(done.healed), done.ended["failed"]) == ({run}, 1)
+    assert [e.type for e in engine.history(run)].count("RunReopened") == 1
+
+
+def test_a_backtest_that_died_goes_on_where_it_was(engine: Engine, fail: Failed, tmp_path: Path) -> None:
+    runs = fail(document(), *range(1, 60, 2))
+    mend(tmp_path)
+    begun = engine.heal.begin(HealWish(ORDERS))
+
+    def die(_: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        engine.heal.backtest(begun.id, [MENDED], tell=die)
+    assert 0 < len(engine.heal.report(begun.id).verdicts) < len(runs)
+    fail(document(), -1)  # comes too late for this heal
+    assert engine.heal.backtest(begun.id, [MENDED]).counts["fixed"] == len(runs)
+    kinds = [item.type for item in engine.events.read(begun.id)]
+    assert (kinds.count("RunBacktested"), kinds.count("BacktestClosed")) == (len(runs), 1)
+
+
 def test_a_wave_without_workers_says_so_and_can_be_gone_on_with(server: Server, tmp_path: Path) -> None:
     prefix, registry = server.prefix(), load([MENDED])
     with Engine.connect(server.url, prefix=prefix, components=registry, workers=1, partitions=2) as begun:
