@@ -22,7 +22,7 @@ from executor.forking import NoSuchVersion
 from executor.journal import PayloadOverLimit
 from executor.sessions import BrokenHistory, RunNotFound
 from openagents_json.components.errors import ComponentError
-from openagents_json.engine import ConcurrencyLimitReached, DocumentUnreadable
+from openagents_json.engine import ConcurrencyLimitReached, DocumentUnreadable, HealError
 from openagents_json.engine.archiving import NotArchived
 from openagents_json.engine.capsules import AnotherHistory, CapsuleUnreadable, HistoryUnfit
 from openagents_json.workflow.commands import Rejected
@@ -44,6 +44,7 @@ EXPECTED = (
     HistoryUnfit,
     NoSuchVersion,
     NotArchived,
+    HealError,
     Rejected,
     UnknownEvent,
     WorkflowError,

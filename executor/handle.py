@@ -27,7 +27,14 @@ from openagents_json.workflow.types import Json
 TRIES = 200
 
 
-def _by(session: Session, plan: Plan | None) -> Session:
+def _by(session: Session, plan: Plan | None, version: int | None = None) -> Session:
+    """Give a session with another plan, if it is at the version that is wanted.
+
+    Raises Rejected.
+    """
+    if version is not None and session.version != version:
+        what = f"the run has moved on to version {session.version}, and this was decided on version {version}"
+        raise cmd.Rejected("moved_on", what, session.state.status)
     return session if plan is None else replace(session, plan=plan)
 
 
@@ -139,8 +146,9 @@ class Handler:
         settle: bool = False,
         drop: Sequence[str] = (),
         plan: Plan | None = None,
+        version: int | None = None,
     ) -> Handled:
-        """Carry out a command on a run.
+        """Carry out a command on a run, at no other `version` than the one that is given.
 
         `plan` is another one that the run goes by from then on. `guard` names a step and the fence that must have
         expired; `settle` tells that the decision covers all that the state implies; `drop` are due members that are
@@ -163,7 +171,7 @@ class Handler:
         fresh = False
         for _ in range(TRIES):
             try:
-                built = make(_by(session, plan), command, commit_id)
+                built = make(_by(session, plan, version), command, commit_id)
             except cmd.Rejected:
                 if fresh:
                     raise

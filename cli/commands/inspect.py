@@ -7,6 +7,7 @@ import json
 import click
 
 from cli.commands.erasing import redact
+from cli.commands.healing import heal
 from cli.commands.history import history
 from cli.commands.keeping import COMMANDS as KEEPING
 from cli.commands.listing import failures, list_runs
@@ -22,7 +23,7 @@ def runs() -> None:
     """List, show, follow and steer runs."""
 
 
-for command in (list_runs, failures, history, *COMMANDS, *KEEPING, redact):
+for command in (list_runs, failures, history, heal, *COMMANDS, *KEEPING, redact):
     runs.add_command(command)
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -14,8 +13,7 @@ from cli.render import print_json
 from cli.times import Time
 from openagents_json.engine import Engine
 from openagents_json.workflow.compare import Change, Comparison
-
-_NAME = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
+from openagents_json.workflow.edits import CannotEdit, edited
 
 reason_option = click.option("--reason", default="", help="Why; it is kept in the history.")
 set_option = click.option(
@@ -199,26 +197,10 @@ def _edited(engine: Engine, run: str, pairs: Iterable[str]) -> dict[str, Any] | 
     wanted = parse_inputs(tuple(pairs), None)
     if not wanted:
         return None
-    known = dict(engine.state(run).inputs)
-    changed: dict[str, Any] = {}
-    for path, value in wanted.items():
-        names = [name or int(index) for name, index in _NAME.findall(path)]
-        if not names or not isinstance(names[0], str):
-            raise click.BadParameter(f"{path!r} is no path; write NAME, NAME.part or NAME[0]", param_hint="--set")
-        root = names[0]
-        changed[root] = _with(changed.get(root, known.get(root)), names[1:], value, path)
-    return changed
-
-
-def _with(value: Any, names: list[Any], new: Any, path: str) -> Any:
-    if not names:
-        return new
-    name, rest = names[0], names[1:]
-    if isinstance(name, int) and isinstance(value, list) and name < len(value):
-        return [_with(item, rest, new, path) if i == name else item for i, item in enumerate(value)]
-    if isinstance(name, str) and isinstance(value, Mapping):
-        return {**value, name: _with(value.get(name), rest, new, path)}
-    raise click.BadParameter(f"the input has nothing at {path!r} that could be changed", param_hint="--set")
+    try:
+        return edited(engine.state(run).inputs, wanted)
+    except CannotEdit as error:
+        raise click.BadParameter(error.reason, param_hint="--set") from error
 
 
 def _tell(target: Target, run: str, status: str) -> None:

@@ -6,9 +6,12 @@ guard()
 
 from executor.journal import Limits  # noqa: E402 - the guard comes first
 from executor.schedule_times import Schedule  # noqa: E402
+from openagents_json.engine.backtest import Fix  # noqa: E402
 from openagents_json.engine.documents import DocumentUnreadable  # noqa: E402
-from openagents_json.engine.errors import ConcurrencyLimitReached, WaitTimeout  # noqa: E402
+from openagents_json.engine.errors import ConcurrencyLimitReached, HealError, WaitTimeout  # noqa: E402
 from openagents_json.engine.facade import Engine  # noqa: E402
+from openagents_json.engine.heal_report import HealReport  # noqa: E402
+from openagents_json.engine.healing import HealWish  # noqa: E402
 from openagents_json.engine.reads import RunPage, RunRow  # noqa: E402
 from openagents_json.engine.settings import Settings, from_environment  # noqa: E402
 from openagents_json.engine.views import HistoryEvent, Result, RunInfo, StepInfo  # noqa: E402
@@ -18,6 +21,10 @@ __all__ = [
     "ConcurrencyLimitReached",
     "DocumentUnreadable",
     "Engine",
+    "Fix",
+    "HealError",
+    "HealReport",
+    "HealWish",
     "HistoryEvent",
     "Limits",
     "Result",

@@ -17,3 +17,30 @@ class ConcurrencyLimitReached(RuntimeError):
     def __init__(self, run: str, reason: str) -> None:
         self.run, self.reason = run, reason
         super().__init__(f"run {run} is rejected: {reason}")
+
+
+class HealError(RuntimeError):
+    """A heal cannot begin or go on."""
+
+
+class InvalidHeal(HealError):
+    """What was asked of a heal makes no sense."""
+
+
+class HealNotFound(HealError):
+    """There is no report of a heal under a name."""
+
+    def __init__(self, heal: str) -> None:
+        self.heal = heal
+        super().__init__(f"there is no heal {heal!r} in this store; `openagents runs heal --dry-run` prints its id")
+
+
+class WaveUnfinished(HealError):
+    """Runs of a wave have not ended in time; carries `heal`, `wave` and the runs that are `open`."""
+
+    def __init__(self, heal: str, wave: int, open_runs: tuple[str, ...], seconds: float) -> None:
+        self.heal, self.wave, self.open = heal, wave, open_runs
+        super().__init__(
+            f"{len(open_runs)} runs of wave {wave} have not ended within {seconds:g} s ({open_runs[0]} is one): are "
+            f"there workers? `openagents runs heal --resume {heal}` goes on"
+        )

@@ -45,7 +45,8 @@ class Attempt:
 class Explanation:
     """Why a run is as it is: where it failed, with what inputs and attempts, or what it waits for.
 
-    `reference` is the nearest run of the same workflow that completed, empty when there is none.
+    `reference` is the nearest run of the same workflow that completed, empty when there is none. `reopened` says when
+    and why it was opened again last, empty when it was not.
     """
 
     run: str
@@ -61,6 +62,7 @@ class Explanation:
     reference: str = ""
     comparison: Comparison | None = None
     replayed: Replayed | None = None
+    reopened: str = ""
 
     def lines(self) -> Iterator[str]:
         """Say it for people."""
@@ -76,6 +78,8 @@ class Explanation:
             yield f"  attempt {attempt.number} at {attempt.worker} {attempt.end}{lasted}{error}"
         for path, what in self.waits.items():
             yield f"step {path} {what}"
+        if self.reopened:
+            yield self.reopened
         if self.replayed is not None:
             yield from self.replayed.lines()
         if self.comparison is not None:
@@ -121,7 +125,16 @@ def explain(run: str, replays: Replays, reads: Reads) -> Explanation:
         reference,
         replays.diff(run, reference) if reference else None,
         replays.replayed(run),
+        _reopened(recorded),
     )
+
+
+def _reopened(recorded: Sequence[Recorded]) -> str:
+    for item in reversed(recorded):
+        if item.type == "RunReopened":
+            why = item.data.get("reason") or "no reason was given"
+            return f"opened again at event {item.version} by {item.actor}: {why}"
+    return ""
 
 
 def _nearest(session: Session, replays: Replays, reads: Reads) -> str:

@@ -27,6 +27,7 @@ from openagents_json.engine.catalog import StoreCatalog
 from openagents_json.engine.documents import Document, is_reference, load_document
 from openagents_json.engine.errors import ConcurrencyLimitReached, WaitTimeout
 from openagents_json.engine.explaining import Explanation, explain
+from openagents_json.engine.healing import Healing
 from openagents_json.engine.reads import Reads
 from openagents_json.engine.redacting import Chosen, Redacted, redact
 from openagents_json.engine.replays import Replays
@@ -198,6 +199,11 @@ class Engine:
     def replay(self) -> Replays:
         """Give what can be done with the past of runs: fork, skip, complete, look back, compare."""
         return Replays(self.core, self.actor)
+
+    @property
+    def heal(self) -> Healing:
+        """Give what heals classes of failed runs, proven by a backtest first."""
+        return Healing(self)
 
     def explain(self, run: str) -> Explanation:
         """Say why a run is as it is: where it failed or waits, and how it differs from the nearest that completed.

@@ -59,19 +59,7 @@ class Replays:
 
     def _reopen(self, run: str, command: cmd.ReopenRun, plan: Plan | None) -> None:
         session = self.core.sessions.load(run)
-        goes_by = plan or session.plan
-        if goes_by.id != session.plan.id:
-            what = f"the run is one of workflow {session.plan.id}, not of {goes_by.id}"
-            raise cmd.Rejected("another_workflow", what, session.state.status)
-        if command.inputs is not None or plan is not None:
-            check_inputs(goes_by, {**session.state.inputs, **(command.inputs or {})})
-        command = replace(
-            command,
-            inputs=None if command.inputs is None else codec.normalise(command.inputs),
-            migrate=plan is not None,
-            changed=changed_steps(session.plan, goes_by) if command.replay else frozenset(),
-        )
-        self.core.handler.handle(run, command, actor=self._actor, plan=plan)
+        self.core.handler.handle(run, reopening(session, command, plan), actor=self._actor, plan=plan)
 
     def replay(
         self,
@@ -161,3 +149,22 @@ class Replays:
         state = evolve_all(st.initial(), decode_all(recorded, self.core.sessions.fetch))
         plan = self.core.definitions.plan(state.definition)
         return Session(run, recorded[-1].version, recorded[-1].commit, state, plan)
+
+
+def reopening(session: Session, command: cmd.ReopenRun, plan: Plan | None) -> cmd.ReopenRun:
+    """Give the command that opens a run again, perhaps by another plan, with what that changes.
+
+    Raises InvalidInputs, and Rejected when the plan is one of another workflow.
+    """
+    goes_by = plan or session.plan
+    if goes_by.id != session.plan.id:
+        what = f"the run is one of workflow {session.plan.id}, not of {goes_by.id}"
+        raise cmd.Rejected("another_workflow", what, session.state.status)
+    if command.inputs is not None or plan is not None:
+        check_inputs(goes_by, {**session.state.inputs, **(command.inputs or {})})
+    return replace(
+        command,
+        inputs=None if command.inputs is None else codec.normalise(command.inputs),
+        migrate=plan is not None,
+        changed=changed_steps(session.plan, goes_by) if command.replay else frozenset(),
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -45,3 +46,13 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
 def secret(name: str) -> str | None:
     """Give a secret: the variable `OPENAGENTS_SECRET_<NAME>` of this process."""
     return os.environ.get(f"OPENAGENTS_SECRET_{name}")
+
+
+_TELLING = re.compile(r"OPENAGENTS_|.*(SECRET|TOKEN|PASSW|PASSPHRASE|CREDENTIAL|KEY|AUTH|COOKIE|DSN|URL|URI)", re.I)
+"""Names of variables that say how this process works, or that may hold a secret."""
+
+
+def sandbox_environment(environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Give what components may see of the environment in a backtest: no settings and no secrets."""
+    source = os.environ if environment is None else environment
+    return {name: value for name, value in source.items() if not _TELLING.match(name)}

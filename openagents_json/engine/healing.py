@@ -1,0 +1,247 @@
+"""Healing a class of failed runs: a backtest first, then, in waves, the runs for which it proved the fix.
+
+All of it is on record in a stream of its own, the report, and goes on from there after a crash: each step of it is
+either on the report, or seen in the history of the run that it was for. Several processes may go on with the same one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from eventstore.errors import WrongExpectedVersion
+from eventstore.event import Event
+from executor.clock import ulid
+from executor.journal import PayloadOverLimit
+from executor.sessions import RunNotFound
+from openagents_json.components.sandbox import Sandbox
+from openagents_json.engine import heal_report as hr
+from openagents_json.engine.backtest import UNPROVEN, Fix, Verdict, backtest, command_of
+from openagents_json.engine.errors import HealNotFound, InvalidHeal, WaitTimeout, WaveUnfinished
+from openagents_json.engine.heal_report import HealReport, fold, next_of, parse_stop, parse_waves
+from openagents_json.engine.settings import sandbox_environment
+from openagents_json.workflow import commands as cmd
+from openagents_json.workflow.edits import CannotEdit
+from openagents_json.workflow.errors import InvalidInputs
+from projections.runs import RunFilter
+
+if TYPE_CHECKING:
+    from openagents_json.engine.facade import Engine
+
+BATCH = 20
+"""How many backtests are appended to the report at once."""
+
+_PAGE = 200
+
+Tell = Callable[[str], None]
+
+
+def _quiet(_: str) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class HealWish:
+    """Which failed runs, at most `limit` of them, are healed by what, in which `waves`, and when that stops."""
+
+    chosen: RunFilter
+    fix: Fix = field(default_factory=Fix)
+    waves: str = "1,10%,100%"
+    stop_after_failures: str = "1"
+    limit: int = 1000
+    reason: str = ""
+
+
+class Healing:
+    """Heals classes of failed runs."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine, self._core = engine, engine.core
+
+    def begin(self, wish: HealWish) -> HealReport:
+        """Begin a report.
+
+        Raises InvalidHeal.
+        """
+        if wish.chosen == RunFilter():
+            raise InvalidHeal("say which failed runs are to be healed: all of them are hardly one class")
+        waves, stop, plan = parse_waves(wish.waves), parse_stop(wish.stop_after_failures), wish.fix.plan
+        if plan is not None:  # whoever goes on needs it, wherever that is
+            self._core.store.call([self._core.definitions.store_call(plan)])
+        data = {
+            "where": {name: value for name, value in asdict(wish.chosen).items() if value not in (None, (), {}, False)},
+            "fix": {
+                "definition": plan.hash if plan else "",
+                "workflow": plan.id if plan else "",
+                "version": plan.version if plan else "",
+                "inputs": dict(wish.fix.edits),
+            },
+            "mocks": dict(wish.fix.mocks),
+            "waves": waves,
+            "stop": stop,
+            "limit": wish.limit,
+            "reason": wish.reason,
+        }
+        return self._append(HealReport(f"heal-{ulid(self._core.clock.now_ms())}"), [Event("HealStarted", data)])
+
+    def report(self, heal: str) -> HealReport:
+        """Read a report.
+
+        Raises HealNotFound.
+        """
+        found = fold(HealReport(heal), self._engine.events.read(heal)) if heal.startswith("heal-") else None
+        if found is None or not found.version:
+            raise HealNotFound(heal)
+        return found
+
+    # -- the backtest ------------------------------------------------------------------------------------
+
+    def backtest(
+        self, heal: str, components: Sequence[str], *, limit_ms: int = 30_000, tell: Tell = _quiet
+    ) -> HealReport:
+        """Find out for each run what the fix would make of it, with nothing written but the report.
+
+        `components` are the modules that the sandbox loads, `limit_ms` is how long a step may take in it. Raises
+        HealNotFound and ViewBehind.
+        """
+        report = self.report(heal)
+        if report.tested:
+            return report
+        if "order" not in report.wish:
+            runs, more = self._selected(report)
+            report = self._append(report, [Event("RunsSelected", {"runs": runs, "more": more})])
+        fix = self._fix(report)
+        with Sandbox(components, sandbox_environment(), Path.cwd()) as sandbox:
+            while batch := [run for run in report.wish["order"] if run not in report.verdicts][:BATCH]:
+                found = [self._tested(run, fix, sandbox, limit_ms) for run in batch]
+                report = self._append(report, [Event("RunBacktested", asdict(verdict)) for verdict in found])
+                tell(f"{len(report.verdicts)} of {len(report.wish['order'])} runs tested")
+        while not report.tested:
+            report = self._append(report, [Event("BacktestClosed", {"counts": report.counts})])
+        return report
+
+    def _selected(self, report: HealReport) -> tuple[list[str], bool]:
+        where: Mapping[str, Any] = report.wish["where"]
+        given: dict[str, Any] = {name: tuple(x) if isinstance(x, list) else x for name, x in where.items()}
+        chosen, limit = RunFilter(**{**given, "status": ("failed",)}), report.wish["limit"]
+        runs = list(_first(self._found(chosen), limit + 1))
+        return runs[:limit], len(runs) > limit
+
+    def _found(self, chosen: RunFilter) -> Iterator[str]:
+        after = ""
+        while True:
+            page = self._engine.views.runs(chosen, limit=_PAGE, after=after)
+            yield from (row.id for row in page.items)
+            if not page.next:
+                return
+            after = page.next
+
+    def _tested(self, run: str, fix: Fix, sandbox: Sandbox, limit_ms: int) -> Verdict:
+        try:
+            session = self._core.sessions.load(run)
+        except RunNotFound as error:
+            return Verdict(run, 0, UNPROVEN, str(error))
+        return backtest(session, fix, sandbox, now_ms=self._core.clock.now_ms(), limit_ms=limit_ms)
+
+    def _fix(self, report: HealReport) -> Fix:
+        wish = report.wish["fix"]
+        plan = self._core.definitions.plan(wish["definition"]) if wish["definition"] else None
+        return Fix(plan, wish["inputs"], report.wish["mocks"])
+
+    # -- the waves ---------------------------------------------------------------------------------------
+
+    def go_on(self, heal: str, *, wave_seconds: float = 600.0, force: bool = False, tell: Tell = _quiet) -> HealReport:
+        """Heal in waves until all is done or the stop condition holds; one that has stopped goes on with `force`.
+
+        Raises HealNotFound, WaveUnfinished when runs do not end within `wave_seconds`, and InvalidHeal when the
+        backtest is not complete.
+        """
+        report = self.report(heal)
+        if report.stopped and force:
+            report = self._append(report, [Event("HealResumed", {})])
+        while True:
+            kind, runs = next_of(report)
+            match kind:
+                case hr.BACKTEST:
+                    raise InvalidHeal(f"the backtest of {heal} is not complete; go on with that first")
+                case hr.BEGIN_WAVE:
+                    data = {"number": len(report.waves) + 1, "runs": runs}
+                    report = self._append(report, [Event("WaveStarted", data)])
+                    tell(f"wave {data['number']}: {len(runs)} runs")
+                case hr.HEAL:
+                    report = self._append(report, [self._healed(report, runs[0])])
+                case hr.AWAIT:
+                    report = self._append(report, [self._awaited(report, runs, wave_seconds)])
+                case hr.STOP:
+                    why = f"{report.ended['failed']} of {len(report.healed)} healed runs have failed again"
+                    report = self._append(report, [Event("HealStopped", {"why": why})])
+                case hr.CLOSE:
+                    data = {**report.ended, "skipped": len(report.skipped), "left": len(report.left)}
+                    report = self._append(report, [Event("HealClosed", {"counts": data})])
+                case _:
+                    return report
+
+    def _healed(self, report: HealReport, run: str) -> Event:
+        """Open a run again, once, if it is as it was when it was tested; gives what to say of it."""
+        verdict, fix = report.verdicts[run], self._fix(report)
+        reason = ": ".join(text for text in (f"healed by {report.id}", report.wish["reason"]) if text)
+        try:
+            command = command_of(self._core.sessions.load(run), fix, reason)
+            self._core.handler.handle(
+                run, command, actor=self._engine.actor, cause=report.id, plan=fix.plan, version=verdict.version
+            )
+        except (cmd.Rejected, InvalidInputs, CannotEdit, PayloadOverLimit, RunNotFound) as error:
+            if self._reopened(report, run) is None:
+                return Event("RunHealSkipped", {"run": run, "why": str(error)})
+        return Event("RunHealed", {"run": run, "version": self._reopened(report, run) or verdict.version + 1})
+
+    def _reopened(self, report: HealReport, run: str) -> int | None:
+        """Give the version at which this heal opened a run again, None if it did not."""
+        later = self._core.store.read([(run, report.verdicts[run].version)])[0]
+        return next((x.version for x in later if x.type == "RunReopened" and x.cause == report.id), None)
+
+    def _awaited(self, report: HealReport, runs: Sequence[str], seconds: float) -> Event:
+        """Wait until the runs of a wave have ended, and count how they did.
+
+        Raises WaveUnfinished.
+        """
+        clock = self._core.clock
+        ends = clock.steady_ms() + seconds * 1000
+        counts = {"completed": 0, "failed": 0, "cancelled": 0}
+        waits = []
+        for run in runs:
+            left = max(0.001, (ends - clock.steady_ms()) / 1000)
+            try:
+                counts[self._engine.wait(run, timeout=left).status] += 1
+            except WaitTimeout:
+                waits.append(run)
+        if waits:
+            raise WaveUnfinished(report.id, report.waves[-1].number, tuple(waits), seconds)
+        return Event("WaveClosed", {"number": report.waves[-1].number, **counts})
+
+    # -- the report --------------------------------------------------------------------------------------
+
+    def _append(self, report: HealReport, events: Sequence[Event]) -> HealReport:
+        """Append to a report, unless somebody else was faster, and give it as it is then."""
+        store, commit = self._engine.events, self._core.handler.commit_id()
+        with suppress(WrongExpectedVersion):  # what it has come to by now is decided on anew
+            store.append(
+                report.id, events, expected=report.version, commit_id=commit, actor=self._engine.actor, cause=report.id
+            )
+        return fold(report, store.read(report.id, after=report.version))
+
+
+def _first(items: Iterator[str], count: int) -> Iterator[str]:
+    for _, item in zip(range(count), items, strict=False):
+        yield item
+
+
+def as_json(report: HealReport) -> dict[str, Any]:
+    """Give a report as JSON."""
+    shown: Mapping[str, Any] = {f.name: getattr(report, f.name) for f in fields(report) if f.name != "verdicts"}
+    wish = {name: value for name, value in report.wish.items() if name != "order"}
+    runs = [asdict(report.verdicts[run]) for run in report.wish.get("order", ()) if run in report.verdicts]
+    return {**shown, "wish": wish, "status": report.status, "counts": report.counts, "runs": runs, "well": report.well}

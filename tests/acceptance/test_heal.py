@@ -1,0 +1,151 @@
+"""`openagents runs heal` through real processes, and under kill -9."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from openagents_json.components.loader import load
+from openagents_json.engine import Engine
+from tests.acceptance.processes import COMMAND, COMPONENTS, ROOT, openagents, worker
+from tests.conftest import Server, wait_for
+
+MENDED = COMPONENTS.with_name("mended.py")
+
+
+def document(book: str = "book", version: str = "1.0.0") -> dict[str, Any]:
+    given = {"cents": "{{price.output}}", "folder": "{{input.folder}}"}
+    return {
+        "id": "order",
+        "version": version,
+        "inputs": {"x": {"type": "integer", "required": True}, "folder": {"type": "string", "required": True}},
+        "steps": [
+            {"id": "price", "component": "price", "inputs": {"x": "{{input.x}}"}},
+            {"id": "book", "component": book, "inputs": given if book == "book" else {"ms": 5}},
+            {"id": "note", "component": "note", "inputs": {"text": "{{book.output}}", "folder": "{{input.folder}}"}},
+        ],
+        "output": "{{note.output}}",
+    }
+
+
+@pytest.fixture
+def store(server: Server) -> Iterator[tuple[Engine, tuple[str, ...]]]:
+    """Two workers on a store of their own, and what tells a command of it."""
+    prefix, registry = server.prefix(), load([str(COMPONENTS), str(MENDED)])
+    with Engine.connect(server.url, broker=server.url, components=registry, prefix=prefix, partitions=4) as engine:
+        workers = [worker(server, prefix, more=("-c", str(MENDED))) for _ in range(2)]
+        yield engine, ("--url", server.url, "--prefix", prefix, "-c", str(MENDED), "-c", str(COMPONENTS))
+        for process in workers:
+            process.kill()
+            process.wait()
+        assert engine.doctor() == []
+
+
+def failed(engine: Engine, folder: Path, count: int) -> list[str]:
+    wanted = [(document(), {"x": 2 * number + 1, "folder": str(folder)}) for number in range(count)]
+    runs = engine.start_many(wanted)
+    assert {engine.wait(run, timeout=60).status for run in runs} == {"failed"}
+    return runs
+
+
+def reopenings(engine: Engine, run: str) -> list[str]:
+    return [event.cause for event in engine.history(run) if event.type == "RunReopened"]
+
+
+def test_a_class_of_failures_is_healed_by_mended_components_and_another_version(
+    store: tuple[Engine, tuple[str, ...]], tmp_path: Path
+) -> None:
+    engine, there = store
+    runs = failed(engine, tmp_path, 6)
+    name = engine.views.runs().items[0].fingerprint
+    file = tmp_path / "mended.json"
+    file.write_text(json.dumps(document("slow", "1.0.1")))
+    command = ("runs", "heal", *there, "--where", f"fingerprint={name}", "--where", "started_after=1h")
+    command = (*command, "--workflow", str(file), "--mock", 'note="noted"', "--reason", "a slow one")
+    dry = openagents(*command, "--dry-run")
+    assert (dry.returncode, "6 fixed, 0 still failing" in dry.stdout) == (0, True), dry
+    assert all(run in dry.stdout for run in runs)
+    assert [reopenings(engine, run) for run in runs] == [[]] * 6
+    heal = dry.stdout.split("--resume ")[1].split()[0]
+    done = openagents("runs", "heal", *there, "--resume", heal, "--json")
+    assert done.returncode == 0, done
+    report = json.loads(done.stdout)
+    assert (report["status"], report["well"], report["counts"]["fixed"]) == ("closed", True, 6)
+    assert [engine.wait(run, timeout=30).output for run in runs] == ["noted 5"] * 6
+    assert [reopenings(engine, run) for run in runs] == [[heal]] * 6
+    shown = openagents("runs", "explain", *there, runs[0])
+    assert f"healed by {heal}: a slow one" in shown.stdout
+    told = openagents("runs", "history", *there, heal, "--format", "jsonl")
+    kinds = [json.loads(line)["type"] for line in told.stdout.splitlines()]
+    assert (kinds[0], kinds[-1], kinds.count("RunHealed")) == ("HealStarted", "HealClosed", 6)
+    assert sorted((tmp_path / "notes").read_text().split()) == sorted(runs)
+
+
+def test_failures_to_heal_are_told_by_the_exit_code_and_a_word(
+    store: tuple[Engine, tuple[str, ...]], tmp_path: Path
+) -> None:
+    engine, there = store
+    failed(engine, tmp_path, 2)
+    command = ("runs", "heal", *there, "--where", "workflow=order")
+    still = openagents(*command)
+    assert (still.returncode, "0 fixed, 2 still failing" in still.stdout) == (1, True), still
+    for more, said in (
+        ((), "say which failed runs"),
+        (("--where", "status=failed"), "'status' is none of workflow"),
+        (("--where", "started_after=soon"), "is no time"),
+        (("--where", "workflow=order", "--waves", "many"), "neither a count"),
+        (("--resume", "heal-none"), "there is no heal"),
+    ):
+        done = openagents("runs", "heal", *there, *more)
+        assert done.returncode != 0
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("point", ["RunBacktested", "WaveStarted", "RunHealed", "WaveClosed", "second wave"])
+def test_a_heal_that_is_killed_anywhere_opens_each_run_once_when_it_is_resumed(
+    store: tuple[Engine, tuple[str, ...]], tmp_path: Path, point: str
+) -> None:
+    engine, there = store
+    runs = failed(engine, tmp_path, 45)
+    (tmp_path / "mended").touch()
+    heals: set[str] = set()
+
+    def kinds() -> list[str]:
+        log = engine.events.read_all()
+        heals.update(item.stream for item in log if item.type == "HealStarted")
+        return [item.type for item in log if item.stream in heals]
+
+    def reached() -> bool:
+        seen = kinds()
+        if point == "second wave":
+            return seen.count("WaveStarted") >= 2 and seen.count("RunHealed") >= 4
+        return point in seen
+
+    command = ["runs", "heal", *there, "--where", "workflow=order", "--mock", "note=1", "--waves", "1,50%,100%"]
+    process = subprocess.Popen([*COMMAND, *command], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for(lambda: reached() or process.poll() is not None)
+    process.kill()
+    killed = process.wait() != 0
+    [heal] = heals
+    assert killed or "HealClosed" in kinds()
+    both = [
+        subprocess.Popen(
+            [*COMMAND, "runs", "heal", *there, "--resume", heal, "--json"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    said = [json.loads(other.communicate(timeout=120)[0]) for other in both]
+    assert [other.returncode for other in both] == [0, 0]
+    assert said[0] == said[1]
+    assert (said[0]["counts"]["fixed"], said[0]["skipped"]) == (45, {})
+    assert [reopenings(engine, run) for run in runs] == [[heal]] * 45
+    assert {engine.wait(run, timeout=30).status for run in runs} == {"completed"}
+    assert sorted((tmp_path / "notes").read_text().split()) == sorted(runs)
+    assert (kinds().count("RunHealed"), kinds().count("HealClosed")) == (45, 1)
