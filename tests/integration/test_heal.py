@@ -42,7 +42,8 @@ def noting() -> dict[str, Any]:
 
 
 @pytest.fixture
-def engine(server: Server) -> Iterator[Engine]:
+def engine(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    monkeypatch.chdir(tmp_path)  # where components that run for real leave what they write
     registry = load([MENDED, TEMPTATIONS])
     with Engine.connect(server.url, prefix=server.prefix(), components=registry, workers=2, partitions=4) as opened:
         yield opened
