@@ -83,7 +83,10 @@ def heal(target: Target, resume: str | None, dry_run: bool, **given: Any) -> int
 
 def _waves(engine: Engine, target: Target, report: HealReport, given: dict[str, Any]) -> HealReport:
     workers = given["workers"] if given["workers"] is not None else (0 if target.settings.url else 2)
-    if workers and target.components and report.counts["fixed"]:
+    undone = report.counts["fixed"] and report.status != "closed"
+    if undone and not target.settings.url and not (workers and target.components):
+        raise click.UsageError(f"nobody would do the work of {report.id}: give the components with -c, and --workers")
+    if undone and workers and target.components:
         queues, lease_ms = queues_of(engine.registry), target.settings.lease_ms
         engine.work(WorkSettings(queues=queues, concurrency=workers, lease_ms=lease_ms))
     seconds = given["wave_timeout"] / 1000
@@ -95,10 +98,17 @@ def _wish(engine: Engine, given: dict[str, Any]) -> HealWish:
     if not given["where"]:
         raise click.UsageError(f"say which failed runs with --where NAME=VALUE ({_NAMES})")
     workflow = given["workflow"]
-    mocks = parse_inputs(given["mocks"], given["mocks_file"])
+    mocks = _mocks(given["mocks"], given["mocks_file"])
     fix = Fix(None if workflow is None else engine.plan(workflow), parse_inputs(given["pairs"], None), mocks)
     chosen = chosen_by(given["where"], int(datetime.now(UTC).timestamp() * 1000))  # noqa: TID251 - the edge
     return HealWish(chosen, fix, given["waves"], given["stop"], given["limit"], given["reason"])
+
+
+def _mocks(pairs: tuple[str, ...], file: str | None) -> dict[str, Any]:
+    wrong = [pair for pair in pairs if "=" not in pair]
+    if wrong:
+        raise click.BadParameter(f"{wrong[0]!r} is not STEP=JSON", param_hint="--mock")
+    return parse_inputs(pairs, file)
 
 
 def chosen_by(pairs: Iterable[str], now_ms: int) -> RunFilter:

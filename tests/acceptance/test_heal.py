@@ -99,12 +99,28 @@ def test_failures_to_heal_are_told_by_the_exit_code_and_a_word(
         (("--where", "status=failed"), "'status' is none of workflow"),
         (("--where", "started_after=soon"), "is no time"),
         (("--where", "workflow=order", "--waves", "many"), "neither a count"),
+        (("--where", "workflow=order", "--mock", "note"), "'note' is not STEP=JSON"),
         (("--resume", "heal-none"), "there is no heal"),
     ):
         done = openagents("runs", "heal", *there, *more)
         assert done.returncode != 0
         assert said in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_the_embedded_store_is_healed_by_threads_of_the_command(tmp_path: Path) -> None:
+    (tmp_path / "order.json").write_text(json.dumps(document()))
+    there = ("--data", str(tmp_path / "data"))
+    given = ("-c", str(MENDED), "--input", "x=1", "--input", f"folder={tmp_path}")
+    assert openagents("run", *there, str(tmp_path / "order.json"), *given).returncode == 1
+    (tmp_path / "mended").touch()
+    heal = ("runs", "heal", *there, "--json")
+    dry = openagents(*heal, "--where", "workflow=order", "-c", str(MENDED), "--mock", "note=1", "--dry-run")
+    name = json.loads(dry.stdout)["id"]
+    alone = openagents(*heal, "--resume", name)
+    assert (alone.returncode, "give the components with -c" in alone.stderr) == (2, True)
+    done = openagents(*heal, "--resume", name, "-c", str(MENDED))
+    assert (done.returncode, json.loads(done.stdout)["well"]) == (0, True)
 
 
 @pytest.mark.slow
