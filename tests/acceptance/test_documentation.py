@@ -84,7 +84,7 @@ def demo() -> Path:
 
 def follow_the_demo(store: Path, folder: Path) -> list[str]:
     """Give a reader who has run `make demo` a copy of their own; gives the runs of it."""
-    shutil.copytree(store, folder / DEMO)
+    shutil.copytree(store, folder / DEMO, ignore=shutil.ignore_patterns("*.sock"))
     (folder / "examples").symlink_to(ROOT / "examples")
     listed = run(f"openagents runs list --data {DEMO} --json", folder)
     return [row["id"] for row in json.loads(listed.stdout)]
