@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,7 +21,6 @@ from openagents_json.engine.capsule_file import Capsule, CapsuleUnreadable, unpa
 from openagents_json.engine.capsules import adopt, take
 from openagents_json.engine.wiring import Core
 from openagents_json.workflow import commands as cmd
-from projections.ledger.proofs import proof_data
 
 TRIES: Final = 5
 RESTORED: Final = {"restored": True}
@@ -99,7 +97,7 @@ class Archive:
         for _ in range(TRIES):
             session = self._core.sessions.load(run)
             self._check(session)
-            capsule = take(self._core, run, actor=self._actor, proofs=self._proofs(run))
+            capsule = take(self._core, run, actor=self._actor, proofs=Audits(self._core).proof_bytes(run))
             if capsule.events[-1].version != session.version:
                 continue
             gone = self._left(session, capsule, how)
@@ -119,10 +117,6 @@ class Archive:
         still = [run for run, status in statuses if status and status not in CLOSED]
         if still:
             raise CannotLeave(session.run, f"run {still[0]}, which belongs to it, has not ended")
-
-    def _proofs(self, run: str) -> bytes | None:
-        proof = Audits(self._core).proof(run)
-        return None if proof is None else json.dumps(proof_data(proof), sort_keys=True).encode()
 
     def _left(self, session: Session, capsule: Capsule, how: Departure) -> Gone | None:
         """Write the capsule and free the run; None when it has moved on meanwhile."""

@@ -11,12 +11,22 @@ from typing import IO, Any
 from eventstore.ledger_store import Stored
 from executor.forking import NoSuchVersion
 from executor.sessions import RunNotFound
+from openagents_json.engine.capsule_file import is_capsule, unpack
 from openagents_json.engine.wiring import Core, build_sealer
 from projections.errors import EvidenceUnreadable, KeyUnusable, LedgerError
 from projections.ledger.evidence import named_keys, read_partition, whole
 from projections.ledger.export import open_export, write_export
 from projections.ledger.findings import Audit, Finding, together
-from projections.ledger.proofs import RECEIPT_FORMAT, Proof, check_proof, check_receipt, prove, receipt
+from projections.ledger.proofs import (
+    RECEIPT_FORMAT,
+    Proof,
+    check_proof,
+    check_receipt,
+    proof_data,
+    prove,
+    read_proof,
+    receipt,
+)
 from projections.ledger.records import decode_record, digest
 from projections.ledger.sealer import Sealed
 from projections.ledger.signing import Signer, key_id, load_public, load_signer, signed
@@ -153,6 +163,14 @@ class Audits:
         proof = prove(self._store, run, events)
         return proof if proof.events else None
 
+    def proof_bytes(self, run: str) -> bytes | None:
+        """Give that proof as it goes into a capsule.
+
+        Raises RunNotFound.
+        """
+        proof = self.proof(run)
+        return None if proof is None else json.dumps(proof_data(proof), sort_keys=True).encode()
+
     def receipt(self, run: str, version: int, *, with_payload: bool = True) -> bytes:
         """Give a proof that an event was sealed as it is, to be checked with nothing but the public key.
 
@@ -221,9 +239,9 @@ def read_witness(path: str | Path) -> list[Witnessed]:
 
 
 def verify_file(path: str | Path, keys: Keys | None = None, witness: Sequence[Witnessed] = ()) -> Audit:
-    """Check an export or a receipt, without any store.
+    """Check an export, a receipt or a capsule, without any store.
 
-    Raises EvidenceUnreadable.
+    Raises EvidenceUnreadable and CapsuleUnreadable.
     """
     place = Path(path)
     try:
@@ -232,7 +250,7 @@ def verify_file(path: str | Path, keys: Keys | None = None, witness: Sequence[Wi
     except OSError as error:
         raise EvidenceUnreadable(str(path), str(error.strerror)) from error
     if begin == b"PK":
-        return _verify_export(place, keys, witness)
+        return _verify_capsule(place, keys) if is_capsule(place) else _verify_export(place, keys, witness)
     try:
         data = json.loads(place.read_bytes())
     except (ValueError, RecursionError) as error:
@@ -240,6 +258,22 @@ def verify_file(path: str | Path, keys: Keys | None = None, witness: Sequence[Wi
     if not isinstance(data, dict) or data.get("format") != RECEIPT_FORMAT:
         raise EvidenceUnreadable(str(path), f"it is no receipt of the format {RECEIPT_FORMAT}")
     return check_receipt(data, keys, str(path))
+
+
+def _verify_capsule(path: Path, keys: Keys | None) -> Audit:
+    capsule = unpack(path.read_bytes())
+    if capsule.proofs is None:
+        raise EvidenceUnreadable(
+            str(path), "the run was not sealed when the capsule was made, so there is no proof in it"
+        )
+    try:
+        proof = read_proof(json.loads(capsule.proofs), str(path))
+        partition = int(str(capsule.manifest["partition"]))
+    except (KeyError, ValueError, RecursionError) as error:
+        raise EvidenceUnreadable(str(path), f"its proofs cannot be read ({error})") from error
+    events = [event.stored(capsule.run) for event in capsule.events]
+    audit = check_proof(capsule.run, partition, events, proof, proof.keys if keys is None else keys)
+    return together([audit], [], named=keys is None)
 
 
 def _verify_export(path: Path, keys: Keys | None, witness: Sequence[Witnessed]) -> Audit:

@@ -15,6 +15,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from eventstore import codec
@@ -142,6 +143,15 @@ def _text(name: str, raw: bytes) -> dict[str, str]:
         return {name: raw.decode("utf-8", "surrogatepass")}
     except UnicodeDecodeError:
         return {f"{name}_base64": base64.b64encode(raw).decode()}
+
+
+def is_capsule(path: Path) -> bool:
+    """Tell whether a zip file claims to be a capsule."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return MANIFEST in archive.namelist()
+    except _DAMAGE:
+        return False
 
 
 # -- reading ---------------------------------------------------------------------------------------------
