@@ -9,6 +9,7 @@ import click
 from pydantic import ValidationError
 
 from cli.commands.inspect import doctor, runs
+from cli.commands.keys import keys
 from cli.commands.listing import components, steps, workers
 from cli.commands.projections import projections
 from cli.commands.run import run, validate
@@ -71,6 +72,7 @@ for command in (
     components,
     workers,
     projections,
+    keys,
     doctor,
 ):
     cli.add_command(command)

@@ -58,6 +58,7 @@ class Target:
                 actor=self.actor,
                 limits=limits,
                 projections=own,
+                encryption_keys=settings.master_keys,
             )
         return Engine.embedded(
             settings.data,
@@ -68,6 +69,7 @@ class Target:
             actor=self.actor,
             limits=limits,
             projections=own,
+            encryption_keys=settings.master_keys,
         )
 
 

@@ -11,6 +11,7 @@ from executor.batch import Batch
 from executor.build import Built, build
 from executor.handle import Handler
 from executor.jobs import Finished, Job, job_of
+from executor.sealing import SealError
 from executor.sessions import BrokenHistory, RunNotFound, Session
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow import events as ev
@@ -76,7 +77,7 @@ class Recorder:
         try:
             if cached is None or not all(_applies(cached, x) for x in items):
                 cached = handler.sessions.load(run)
-        except (RunNotFound, BrokenHistory, UnknownEvent):
+        except (RunNotFound, BrokenHistory, UnknownEvent, SealError):
             out.refused += items
             return None
         session = cached

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from executor.journal import decode_all
 from openagents_json.engine.documents import Document
 from openagents_json.workflow.verify import first_difference
 
@@ -49,7 +48,7 @@ def check_version(engine: Engine, workflow: Document, *, limit: int = 1000) -> V
     histories = engine.core.store.read([(run.id, 0) for run in found])
     differing = []
     for run, history in zip(found, histories, strict=True):
-        difference = first_difference(plan, decode_all(history, engine.core.sessions.fetch))
+        difference = first_difference(plan, engine.core.sessions.payloads.decode(history))
         if difference is not None:
             differing.append(Differing(run.id, run.status, difference.version, difference.reason))
     live = sum(1 for run in found if run.status not in ("completed", "failed", "cancelled"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,10 +38,12 @@ def embedded(
     lease_ms: int = 10_000,
     limits: Limits | None = None,
     projections: Iterable[Projection] = (),
+    encryption_keys: Sequence[str] = (),
 ) -> Engine:
     """Open the store in a directory, with a server of its own; `workers` threads run the components.
 
-    Without `components`, those that the program has declared run. Close it, or use it as a context manager.
+    Without `components`, those that the program has declared run. Close it, or use it as a context manager. With
+    `encryption_keys`, base64 of 32 bytes each, the payloads of runs that are started here are encrypted.
 
     Raises eventstore.errors.EventStoreError.
     """
@@ -58,6 +60,7 @@ def embedded(
             lease_ms=lease_ms,
             limits=limits,
             projections=projections,
+            encryption_keys=encryption_keys,
             on_close=server.close,
         )
     except BaseException:
@@ -79,9 +82,12 @@ def connect(
     lease_ms: int = 10_000,
     limits: Limits | None = None,
     projections: Iterable[Projection] = (),
+    encryption_keys: Sequence[str] = (),
     on_close: Callable[[], None] | None = None,
 ) -> Engine:
     """Open a store on a server; with `workers`, threads of this program run the given components too.
+
+    With `encryption_keys`, base64 of 32 bytes each, the payloads of runs that are started here are encrypted.
 
     Raises eventstore.errors.EventStoreError.
     """
@@ -92,7 +98,15 @@ def connect(
             connection, prefix, partitions, durability, now_ms=clock.now_ms, default_partitions=DEFAULT_PARTITIONS
         )
         doorbell: Doorbell = CeleryDoorbell(make_app(broker)) if broker else NoDoorbell()
-        core = build_core(connection, keyspace, doorbell=doorbell, clock=clock, limits=limits, projections=projections)
+        core = build_core(
+            connection,
+            keyspace,
+            doorbell=doorbell,
+            clock=clock,
+            limits=limits,
+            projections=projections,
+            encryption_keys=encryption_keys,
+        )
         registry = registry_of(components)
         closers = [connection.close] if on_close is None else [on_close, connection.close]
         engine = cls(core, registry, url=url, actor=actor, on_close=closers)

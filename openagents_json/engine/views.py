@@ -44,7 +44,8 @@ class StepInfo:
 class RunInfo:
     """A run as it is now; lists leave the steps out.
 
-    `parent` is the run and the step that started it, `children` the runs that its steps started, by step.
+    `parent` is the run and the step that started it, `children` the runs that its steps started, by step. Of
+    one that is `erased`, payloads are null.
     """
 
     id: str
@@ -60,6 +61,7 @@ class RunInfo:
     parent: Mapping[str, Json] | None = None
     children: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    erased: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,7 @@ def run_info(session: Session) -> RunInfo:
         state.parent,
         {name: state.steps[name].child for name in names if state.steps[name].child},
         state.labels or {},
+        state.erased,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +14,7 @@ from eventstore.connection import Connection
 from eventstore.directory import Directory
 from eventstore.emissions import Emissions
 from eventstore.gates import Gates
+from eventstore.key_store import KeyStore
 from eventstore.keys import Keyspace
 from eventstore.log_reader import LogReader
 from eventstore.preflight import rewrite_after_restart
@@ -26,12 +28,15 @@ from executor.gates import Gatekeeper
 from executor.handle import Handler
 from executor.journal import Limits
 from executor.keeper import Keeper
+from executor.keyring import Keyring
 from executor.members import Members
 from executor.pace import Pace
+from executor.payloads import Payloads
 from executor.relay import Across, Relay, owned
 from executor.ringing import Doorbell, NoDoorbell, Ringer
 from executor.runtime import Runtime, WorkSettings
 from executor.schedules import Timetable
+from executor.sealing import Masters
 from executor.sessions import Sessions
 from executor.step import Execution
 from executor.watchdog import Watchdog
@@ -54,6 +59,7 @@ class Core:
     connection: Connection
     store: RunStore
     sessions: Sessions
+    keyring: Keyring
     definitions: Definitions
     handler: Handler
     ringer: Ringer
@@ -75,12 +81,18 @@ def build_core(
     clock: Clock | None = None,
     limits: Limits | None = None,
     projections: Iterable[Projection] = (),
+    encryption_keys: Sequence[str] = (),
 ) -> Core:
-    """Put together what a client needs."""
+    """Put together what a client needs.
+
+    Raises InvalidKey.
+    """
     clock = clock or SystemClock()
-    store = RunStore(connection, keyspace)
+    masters = Masters(encryption_keys, secrets.token_bytes)
+    store = RunStore(connection, keyspace, master_keys=masters.ids)
     definitions = Definitions(store)
-    sessions = Sessions(store, definitions)
+    keyring = Keyring(KeyStore(store), masters)
+    sessions = Sessions(store, definitions, Payloads(store, keyring))
     ringer = Ringer(Bell(connection, keyspace), doorbell or NoDoorbell())
     handler = Handler(store, sessions, definitions, ringer, commit_ids(), limits or Limits())
     directory = Directory(store)
@@ -91,6 +103,7 @@ def build_core(
         connection=connection,
         store=store,
         sessions=sessions,
+        keyring=keyring,
         definitions=definitions,
         handler=handler,
         ringer=ringer,
@@ -114,9 +127,9 @@ def build_worker(core: Core, registry: Registry, settings: WorkSettings, *, name
     worker = worker_id(name)
     look_after = partial(rewrite_after_restart, core.connection, core.store.keys)
     names, here = sorted(registry.names()), version("openagents-json")
-    members = Members(core.directory, core.clock, worker, settings, names, look_after, here)
+    members = Members(core.directory, core.clock, worker, settings, names, look_after, here, core.keyring.ids)
     across = Across(Children(core.handler, core.workflows), core.gatekeeper, core.timetable)
-    relay = Relay(core.store, core.handler, core.clock, worker, all_queues(settings.queues), members.alive, across)
+    relay = Relay(core.store, core.handler, core.clock, worker, all_queues(settings.queues), members.able, across)
     core.handler.expect = relay.expect
     keeper = Keeper(core.store, core.clock, settings.lease_ms)
     runtime = Runtime(

@@ -46,7 +46,13 @@ def run_worker(
         connection, keyspace = _opened(settings, clock)
         limits = Limits(payload=settings.payload_limit)
         core = build_core(
-            connection, keyspace, doorbell=CeleryDoorbell(app), clock=clock, limits=limits, projections=own
+            connection,
+            keyspace,
+            doorbell=CeleryDoorbell(app),
+            clock=clock,
+            limits=limits,
+            projections=own,
+            encryption_keys=settings.master_keys,
         )
         work = WorkSettings(
             queues=queues,

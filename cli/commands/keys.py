@@ -1,0 +1,45 @@
+"""Master keys of encrypted runs: make one, and wrap the keys of all runs with another one."""
+
+from __future__ import annotations
+
+import secrets
+
+import click
+
+from cli.options import Target, target_options
+from cli.render import print_json
+from executor.sealing import key_id, make_key, parse_key
+
+
+@click.group()
+def keys() -> None:
+    """Make and rotate the master keys that encrypted runs need."""
+
+
+@keys.command()
+@target_options
+def generate(target: Target) -> None:
+    """Print a new master key; put it first in OPENAGENTS_ENCRYPTION_KEYS, wherever runs are started or worked on."""
+    key = make_key(secrets.token_bytes)
+    if target.as_json:
+        print_json({"key": key, "id": key_id(parse_key(key, "the key"))})
+    else:
+        click.echo(key)
+
+
+@keys.command()
+@target_options
+def rotate(target: Target) -> int:
+    """Wrap the keys of all runs with the first master key, after which the others are not needed any more.
+
+    May be stopped and repeated. Exit code: 0 when no key needs another master key, 1 otherwise.
+    """
+    with target.engine() as engine:
+        done = engine.core.keyring.rotate()
+    if target.as_json:
+        print_json(done)
+    else:
+        click.echo(f"{done.rewrapped} run keys are wrapped anew, {done.already} were already")
+        for run, wrapper in done.unreadable.items():
+            click.echo(f"run {run}: its key {f'is wrapped by {wrapper}' if wrapper else 'cannot be read'}", err=True)
+    return 1 if done.unreadable else 0

@@ -1,0 +1,30 @@
+"""Shredding: a run is closed for good by destroying the key that reads its payloads; the log itself stays as it is."""
+
+from __future__ import annotations
+
+from executor.handle import Handler
+from executor.journal import is_sealed
+from executor.payloads import SHREDDED
+from openagents_json.workflow import commands as cmd
+
+WIPED = ("key", "snap", "emit")
+"""What of a run goes with its key: the key itself, the snapshot, and what its components showed."""
+
+
+def shred(handler: Handler, run: str, reason: str, *, actor: str) -> bool:
+    """Destroy the key of a closed run, in the commit that says so; False when that has happened already.
+
+    Raises RunNotFound, SealError, and Rejected when the run is open, held, or was never encrypted.
+    """
+    session = handler.sessions.load(run)
+    if session.seal is None:
+        if is_sealed(handler.store.first(run)):
+            return False
+        what = (
+            "the run is not encrypted, so it has no key to destroy; `openagents runs redact` erases payloads in place"
+        )
+        raise cmd.Rejected("not_encrypted", what, session.state.status)
+    command = cmd.RedactRun(SHREDDED, reason=reason)
+    handled = handler.handle(run, command, actor=actor, wipe=WIPED, commit_id=f"shred-{run}")
+    handler.sessions.keyring.forget(run)
+    return handled.changed
