@@ -141,17 +141,18 @@ class Handler:
         plan: Plan | None = None,
         wipe: Sequence[str] = (),
         commit_id: str = "",
+        session: Session | None = None,
     ) -> Handled:
         """Carry out a command on a run.
 
         `plan` is another one that the run goes by from then on. `guard` names a step and the fence that must have
         expired; `settle` tells that the decision covers all that the state implies; `drop` are due members that are
         settled with it, whatever is decided; `wipe` are kinds of keys of the run that are deleted with it. A fixed
-        `commit_id` makes the command repeatable.
+        `commit_id` makes the command count once from the `session` on, which is what the caller knows of the run.
 
         Raises RunNotFound, Rejected and TooContended.
         """
-        session = self.sessions.get(run) or self.sessions.load(run)
+        session = session or self.sessions.get(run) or self.sessions.load(run)
         commit_id = commit_id or self.commit_id()
         make = partial(
             build,

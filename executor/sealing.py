@@ -55,7 +55,7 @@ class DamagedPayload(SealError):
         self.run, self.place = run, place
         super().__init__(
             f"run {run}: {place} cannot be decrypted: it was changed, moved, or encrypted with another key; "
-            "`openagents doctor` and a backup of the store tell more"
+            "restore it from a backup of the store"
         )
 
 

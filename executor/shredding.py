@@ -25,6 +25,7 @@ def shred(handler: Handler, run: str, reason: str, *, actor: str) -> bool:
         )
         raise cmd.Rejected("not_encrypted", what, session.state.status)
     command = cmd.RedactRun(SHREDDED, reason=reason)
-    handled = handler.handle(run, command, actor=actor, wipe=WIPED, commit_id=f"shred-{run}")
+    once = f"shred-{run}"
+    handled = handler.handle(run, command, actor=actor, wipe=WIPED, commit_id=once, session=session)
     handler.sessions.keyring.forget(run)
     return handled.changed
