@@ -6,6 +6,7 @@ guard()
 
 from executor.journal import Limits  # noqa: E402 - the guard comes first
 from executor.schedule_times import Schedule  # noqa: E402
+from executor.sealing import RunSealed  # noqa: E402
 from openagents_json.engine.documents import DocumentUnreadable  # noqa: E402
 from openagents_json.engine.errors import ConcurrencyLimitReached, WaitTimeout  # noqa: E402
 from openagents_json.engine.facade import Engine  # noqa: E402
@@ -25,6 +26,7 @@ __all__ = [
     "RunInfo",
     "RunPage",
     "RunRow",
+    "RunSealed",
     "Schedule",
     "Settings",
     "StepInfo",
