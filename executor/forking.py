@@ -46,7 +46,7 @@ class NoSuchVersion(LookupError):
 def fork(handler: Handler, wanted: Fork, *, actor: str) -> Handled:
     """Begin the new run; its id must be of the partition of the source, where their payloads lie.
 
-    Raises RunNotFound, NoSuchVersion, Rejected, RunExists and SealError.
+    Raises RunNotFound, NoSuchVersion, Rejected, RunExists and EncryptionError.
     """
     recorded = handler.store.read([(wanted.source, 0)])[0]
     if not recorded:
@@ -59,8 +59,8 @@ def fork(handler: Handler, wanted: Fork, *, actor: str) -> Handled:
     state = evolve_all(initial(), taken_over(happened, wanted.run))
     if any(item.type == "RunRedacted" or "erased" in item.data for item in recorded):
         refuse_erased(state._replace(erased=True))
-    plan, seal = handler.definitions.plan(state.definition), handler.sessions.keyring.fresh(wanted.run)
-    fresh = Session(wanted.run, 0, "", initial(), plan, seal)
+    plan, key = handler.definitions.plan(state.definition), handler.sessions.keyring.fresh(wanted.run)
+    fresh = Session(wanted.run, 0, "", initial(), plan, key)
     lines = _copied(past, data, fresh, handler.limits)
     built = _built(handler, wanted, replace(fresh, state=state), lines, actor)
     reply = handler.send([built], [handler.definitions.store_call(plan)])[0]
@@ -82,11 +82,11 @@ def _built(handler: Handler, wanted: Fork, copied: Session, lines: Encoded, acto
 
 def _copied(past: Sequence[Recorded], data: Sequence[Mapping[str, Any]], fresh: Session, limits: Limits) -> Encoded:
     """Give stored events as those of the new run, under its own key if it has one."""
-    if fresh.seal is None:  # their payloads are shared, where they lie beside the log
+    if fresh.key is None:  # their payloads are shared, where they lie beside the log
         return Encoded(tuple((item.type, codec.encode(_line(item.type, item.data, fresh.run))) for item in past), ())
     blobs: dict[str, Blob] = {}
     lines = [
-        (item.type, encode_data(item.type, _line(item.type, one, fresh.run), limits, blobs, fresh.seal))
+        (item.type, encode_data(item.type, _line(item.type, one, fresh.run), limits, blobs, fresh.key))
         for item, one in zip(past, data, strict=True)
     ]
     return Encoded(tuple(lines), tuple(blobs.values()))

@@ -210,12 +210,12 @@ class Handler:
         if reply.version == session.version:
             return session
         state = evolve_all(built.decision.state, started)
-        after = Session(session.run, reply.version, built.commit.commit_id, state, session.plan, session.seal)
+        after = Session(session.run, reply.version, built.commit.commit_id, state, session.plan, session.key)
         if any(isinstance(event, ev.RunRedacted) for event in built.decision.events):  # it holds what is no more
             self.sessions.drop(session.run)
             return after
         if not session.version:
-            self.sessions.keyring.keep(session.seal)
+            self.sessions.keyring.keep(session.key)
         self.sessions.put(after)
         return after
 
@@ -223,8 +223,8 @@ class Handler:
 def begun(built: Built, session: Session) -> Built:
     """Give the commit of a new run with what its head says of it, and with its key."""
     options = {"wf": session.plan.id, "def": session.plan.hash}
-    if session.seal is not None:
-        options["key"] = session.seal.wrapped
+    if session.key is not None:
+        options["key"] = session.key.wrapped
     return with_options(built, **options)
 
 

@@ -21,7 +21,7 @@ from typing import Any
 from eventstore import codec
 from eventstore.event import Recorded
 from eventstore.run_model import Blob
-from executor.sealing import DamagedPayload, RunSealed, Seal
+from executor.encryption import DamagedPayload, RunKey, RunSealed
 from openagents_json.workflow import events as ev
 
 _PAYLOADS = {
@@ -71,8 +71,8 @@ class Encoded:
     blobs: tuple[Blob, ...]
 
 
-def encode(happened: Sequence[ev.Event], limits: Limits, seal: Seal | None = None) -> Encoded:
-    """Encode events; with a seal, their payloads are encrypted.
+def encode(happened: Sequence[ev.Event], limits: Limits, key: RunKey | None = None) -> Encoded:
+    """Encode events; with a key, their payloads are encrypted.
 
     Raises PayloadOverLimit and NotJson.
     """
@@ -80,19 +80,19 @@ def encode(happened: Sequence[ev.Event], limits: Limits, seal: Seal | None = Non
     out = []
     for event in happened:
         kind = ev.type_name(event)
-        out.append((kind, encode_data(kind, ev.to_data(event), limits, blobs, seal)))
+        out.append((kind, encode_data(kind, ev.to_data(event), limits, blobs, key)))
     return Encoded(tuple(out), tuple(blobs.values()))
 
 
 def encode_data(
-    kind: str, data: Mapping[str, Any], limits: Limits, blobs: dict[str, Blob], seal: Seal | None = None
+    kind: str, data: Mapping[str, Any], limits: Limits, blobs: dict[str, Blob], key: RunKey | None = None
 ) -> bytes:
     """Encode the data of one event; what belongs beside the log is added to `blobs`.
 
     Raises PayloadOverLimit and NotJson.
     """
-    if kind in _PAYLOADS and seal is not None:
-        return codec.encode(_Outline(kind, data, limits, blobs, seal).drawn())
+    if kind in _PAYLOADS and key is not None:
+        return codec.encode(_Outline(kind, data, limits, blobs, key).drawn())
     raw = codec.encode(data)
     if len(raw) > limits.inline and kind in _PAYLOADS:
         raw = codec.encode(_Outline(kind, data, limits, blobs, None).drawn())
@@ -107,7 +107,7 @@ class _Outline:
     data: Mapping[str, Any]
     limits: Limits
     blobs: dict[str, Blob]
-    seal: Seal | None
+    key: RunKey | None
     refs: list[Any] = field(default_factory=list)
     sealed: list[Any] = field(default_factory=list)
 
@@ -121,7 +121,7 @@ class _Outline:
                 slim[name] = self._moved((name,), value)
         if self.refs:
             slim["blobs"] = self.refs
-        if self.sealed or (self.seal is not None and self.kind == "RunStarted"):
+        if self.sealed or (self.key is not None and self.kind == "RunStarted"):
             slim["sealed"] = self.sealed
         return slim
 
@@ -129,9 +129,9 @@ class _Outline:
         raw = codec.encode(value)
         if len(raw) > self.limits.payload:
             raise PayloadOverLimit(self.data.get("step"), ".".join(path), len(raw), self.limits.payload)
-        secret = self.seal is not None and path[0] not in _READABLE
-        if self.seal is not None and secret:
-            raw = self.seal.close(raw, *_place(self.kind, self.data, path))
+        secret = self.key is not None and path[0] not in _READABLE
+        if self.key is not None and secret:
+            raw = self.key.encrypt(raw, *_place(self.kind, self.data, path))
         if len(raw) <= self.limits.inline:
             if not secret:
                 return value
@@ -153,43 +153,43 @@ def _place(kind: str, data: Mapping[str, Any], path: Sequence[str]) -> tuple[str
 Fetch = Callable[[Sequence[tuple[str, str]]], list[bytes]]
 """Gives the bytes of blobs, each named by run and hash."""
 
-Seals = Mapping[str, Seal | None]
-"""The seals of encrypted runs; None for one whose key was destroyed: its payloads are read as null."""
+RunKeys = Mapping[str, RunKey | None]
+"""The keys of encrypted runs; None for one whose key was destroyed: its payloads are read as null."""
 
 
-def decode_all(recorded: Sequence[Recorded], fetch: Fetch, seals: Seals | None = None) -> list[ev.Event]:
+def decode_all(recorded: Sequence[Recorded], fetch: Fetch, keys: RunKeys | None = None) -> list[ev.Event]:
     """Read stored events back, with their blobs.
 
-    Raises UnknownEvent, RunSealed for encrypted events of a run without a seal, DamagedPayload and whatever `fetch`
+    Raises UnknownEvent, RunSealed for encrypted events of a run without a key, DamagedPayload and whatever `fetch`
     raises.
     """
-    return [ev.from_data(item.type, data) for item, data in zip(recorded, filled(recorded, fetch, seals), strict=True)]
+    return [ev.from_data(item.type, data) for item, data in zip(recorded, filled(recorded, fetch, keys), strict=True)]
 
 
-def filled(recorded: Sequence[Recorded], fetch: Fetch, seals: Seals | None = None) -> list[Mapping[str, Any]]:
+def filled(recorded: Sequence[Recorded], fetch: Fetch, keys: RunKeys | None = None) -> list[Mapping[str, Any]]:
     """Give the data of stored events with all payloads in their places.
 
     Raises as `decode_all`, but for UnknownEvent.
     """
-    wanted = [(item.stream, sha) for item in recorded for _, sha, _ in _references(item, seals)]
+    wanted = [(item.stream, sha) for item in recorded for _, sha, _ in _references(item, keys)]
     found = dict(zip(wanted, fetch(wanted), strict=True)) if wanted else {}
-    return [_inline(item, found, seals) for item in recorded]
+    return [_inline(item, found, keys) for item in recorded]
 
 
-def shown(item: Recorded, seals: Seals) -> Recorded:
+def shown(item: Recorded, keys: RunKeys) -> Recorded:
     """Give an event with its payloads but for the large ones, which stay references; what is no more is named.
 
     Raises RunSealed and DamagedPayload.
     """
     if not is_sealed(item):
         return item
-    if seals.get(item.stream) is None and item.stream in seals:
+    if keys.get(item.stream) is None and item.stream in keys:
         left = {name: value for name, value in item.data.items() if name not in ("sealed", "blobs")}
         paths = [path for path, _ in item.data["sealed"]]
         return replace(item, data={**left, "erased": paths} if paths else left)
     inline = {name: value for name, value in item.data.items() if name != "blobs"}
     inline["sealed"] = [pair for pair in item.data["sealed"] if pair[1]]
-    opened = dict(_inline(replace(item, data=inline), {}, seals))
+    opened = dict(_inline(replace(item, data=inline), {}, keys))
     if "blobs" in item.data:
         opened["blobs"] = item.data["blobs"]
     return replace(item, data=opened)
@@ -200,39 +200,39 @@ def is_sealed(item: Recorded) -> bool:
     return isinstance(item.data, dict) and "sealed" in item.data
 
 
-def _references(item: Recorded, seals: Seals | None) -> list[Any]:
+def _references(item: Recorded, keys: RunKeys | None) -> list[Any]:
     """Give the references of an event to blobs that can be read."""
     data = item.data
     if not isinstance(data, dict) or "blobs" not in data:
         return []
     refs: list[Any] = data["blobs"]
-    if "sealed" not in data or _seal_of(item, seals) is not None:
+    if "sealed" not in data or _key_of(item, keys) is not None:
         return refs
     closed = [path for path, _ in data["sealed"]]
     return [ref for ref in refs if ref[0] not in closed]
 
 
-def _seal_of(item: Recorded, seals: Seals | None) -> Seal | None:
-    if seals is None or item.stream not in seals:
+def _key_of(item: Recorded, keys: RunKeys | None) -> RunKey | None:
+    if keys is None or item.stream not in keys:
         raise RunSealed(item.stream, "")
-    return seals[item.stream]
+    return keys[item.stream]
 
 
-def _inline(item: Recorded, found: Mapping[tuple[str, str], bytes], seals: Seals | None) -> Mapping[str, Any]:
+def _inline(item: Recorded, found: Mapping[tuple[str, str], bytes], keys: RunKeys | None) -> Mapping[str, Any]:
     data: dict[str, Any] = item.data
     if "blobs" not in data and "sealed" not in data:
         return data
     full: dict[str, Any] = {key: dict(value) if key in _BY_MEMBER and value else value for key, value in data.items()}
-    blobs = {tuple(path): found[(item.stream, sha)] for path, sha, _ in _references(item, seals)}
+    blobs = {tuple(path): found[(item.stream, sha)] for path, sha, _ in _references(item, keys)}
     full.pop("blobs", None)
     sealed = {tuple(path): text for path, text in full.pop("sealed", ())}
-    seal = _seal_of(item, seals) if is_sealed(item) else None
+    key = _key_of(item, keys) if is_sealed(item) else None
     for path in {**blobs, **sealed}:
         raw = blobs[path] if path in blobs else _bytes(item, sealed[path])
         if path in sealed:
-            if seal is None:
+            if key is None:
                 continue
-            raw = seal.open(raw, *_place(item.type, data, path))
+            raw = key.decrypt(raw, *_place(item.type, data, path))
         _put(item, full, path, codec.decode(raw))
     return full
 

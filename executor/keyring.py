@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from eventstore.key_store import KeyStore
-from executor.sealing import KEY_BYTES, VARIABLE, InvalidKey, Masters, RunSealed, Seal, SealError, wrapped_by
+from executor.encryption import KEY_BYTES, VARIABLE, EncryptionError, InvalidKey, Masters, RunKey, RunSealed, wrapped_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Keyring:
 
     def __init__(self, store: KeyStore, masters: Masters, *, capacity: int = 4096) -> None:
         self._store, self._masters, self._capacity = store, masters, capacity
-        self._known: OrderedDict[str, Seal] = OrderedDict()
+        self._known: OrderedDict[str, RunKey] = OrderedDict()
         self._lock = threading.Lock()
 
     @property
@@ -33,17 +33,17 @@ class Keyring:
         """Give the ids of the master keys; empty when runs are not encrypted here."""
         return self._masters.ids
 
-    def fresh(self, run: str) -> Seal | None:
+    def fresh(self, run: str) -> RunKey | None:
         """Make the key of a run that is about to begin; None when runs are not encrypted here."""
         return self._masters.fresh(run) if self.ids else None
 
-    def keep(self, seal: Seal | None) -> None:
+    def keep(self, key: RunKey | None) -> None:
         """Remember a key."""
-        if seal is None:
+        if key is None:
             return
         with self._lock:
-            self._known[seal.run] = seal
-            self._known.move_to_end(seal.run)
+            self._known[key.run] = key
+            self._known.move_to_end(key.run)
             if len(self._known) > self._capacity:
                 self._known.popitem(last=False)
 
@@ -52,27 +52,27 @@ class Keyring:
         with self._lock:
             self._known.pop(run, None)
 
-    def known(self, run: str) -> Seal | None:
+    def known(self, run: str) -> RunKey | None:
         """Give a key that is remembered."""
         with self._lock:
             return self._known.get(run)
 
-    def unwrapped(self, run: str, record: bytes | None) -> Seal | None:
+    def unwrapped(self, run: str, record: bytes | None) -> RunKey | None:
         """Give the key of a record that was read, None for none.
 
-        Raises SealError.
+        Raises EncryptionError.
         """
         if record is None:
             self.forget(run)
             return None
-        seal = self._masters.unwrap(run, record)
-        self.keep(seal)
-        return seal
+        key = self._masters.unwrap(run, record)
+        self.keep(key)
+        return key
 
-    def read(self, runs: Sequence[str]) -> dict[str, Seal | None]:
+    def read(self, runs: Sequence[str]) -> dict[str, RunKey | None]:
         """Read the keys of runs from the store, in one round trip; None where there is none.
 
-        Raises SealError.
+        Raises EncryptionError.
         """
         return {run: self.unwrapped(run, record) for run, record in zip(runs, self._store.get(runs), strict=True)}
 
@@ -84,16 +84,16 @@ class Keyring:
         for run, record in zip(wanted, self._store.get(wanted), strict=True):
             try:
                 self.unwrapped(run, record)
-            except SealError:
+            except EncryptionError:
                 continue
 
     def export_key(self, run: str) -> bytes | None:
         """Give the data key of a run, for whoever is to read a copy of it; None when it is not encrypted.
 
-        Raises SealError.
+        Raises EncryptionError.
         """
-        seal = self.read([run])[run]
-        return None if seal is None else seal.key
+        key = self.read([run])[run]
+        return None if key is None else key.secret
 
     def adopt_key(self, run: str, key: bytes) -> None:
         """Keep the data key of a run that comes from elsewhere, wrapped by the first master key.
@@ -104,8 +104,8 @@ class Keyring:
             raise InvalidKey(f"the key of run {run}", "cannot be kept without a master key")
         if len(key) != KEY_BYTES:
             raise InvalidKey(f"the key of run {run}", f"has {len(key)} bytes instead of {KEY_BYTES}")
-        found = self._masters.unwrap(run, self._store.add(run, self._masters.seal(run, key).wrapped))
-        if found.key != key:
+        found = self._masters.unwrap(run, self._store.add(run, self._masters.adopted(run, key).wrapped))
+        if found.secret != key:
             raise InvalidKey(f"the key of run {run}", "is not the one that the store has")
         self.keep(found)
 
@@ -128,10 +128,10 @@ class Keyring:
                     already += 1
                     continue
                 try:
-                    wrapped = self._masters.wrap(run, self._masters.unwrap(run, record).key)
+                    wrapped = self._masters.wrap(run, self._masters.unwrap(run, record).secret)
                     rewrapped += self._store.swap(run, record, wrapped)
                 except RunSealed as error:
                     unreadable[run] = error.key_id
-                except SealError:
+                except EncryptionError:
                     unreadable[run] = ""
         return Rotation(rewrapped, already, unreadable)

@@ -7,9 +7,9 @@ from typing import Any
 
 from eventstore.event import Recorded
 from eventstore.run_store import RunStore
-from executor.journal import Seals, decode_all, filled, is_sealed, shown
+from executor.encryption import DamagedPayload, KeyMissing, RunKey, RunSealed
+from executor.journal import RunKeys, decode_all, filled, is_sealed, shown
 from executor.keyring import Keyring
-from executor.sealing import DamagedPayload, KeyMissing, RunSealed, Seal
 from openagents_json.workflow import events as ev
 
 SHREDDED = "shredded"
@@ -29,16 +29,16 @@ class Payloads:
     def decode(self, recorded: Sequence[Recorded]) -> list[ev.Event]:
         """Read stored events back, of any runs; what is remembered of keys is not relied on.
 
-        Raises UnknownEvent, SealError and EventStoreError.
+        Raises UnknownEvent, EncryptionError and EventStoreError.
         """
-        return decode_all(recorded, self.fetch, self._seals(recorded))
+        return decode_all(recorded, self.fetch, self._keys_of(recorded))
 
     def filled(self, recorded: Sequence[Recorded]) -> list[Mapping[str, Any]]:
         """Give the data of stored events with all payloads in their places.
 
-        Raises SealError and EventStoreError.
+        Raises EncryptionError and EventStoreError.
         """
-        return filled(recorded, self.fetch, self._seals(recorded))
+        return filled(recorded, self.fetch, self._keys_of(recorded))
 
     def shown(self, recorded: Sequence[Recorded]) -> list[Recorded]:
         """Give stored events for people: opened as far as this process has the keys, large payloads by reference.
@@ -46,28 +46,28 @@ class Payloads:
         Where it has none, they are as they are stored; where they were shredded, their paths are listed under `erased`.
         """
         try:
-            seals = self._seals(recorded)
+            keys = self._keys_of(recorded)
         except (RunSealed, KeyMissing):
             return list(recorded)
-        return [shown(item, seals) for item in recorded]
+        return [shown(item, keys) for item in recorded]
 
-    def opened(self, run: str, tail: Sequence[Recorded], seal: Seal | None) -> tuple[list[ev.Event], Seal | None]:
-        """Read events of one run back with the seal that is known, or the one that the keyring knows; gives it too.
+    def opened(self, run: str, tail: Sequence[Recorded], key: RunKey | None) -> tuple[list[ev.Event], RunKey | None]:
+        """Read events of one run back with the key that is known, or the one that the keyring knows; gives it too.
 
-        Raises UnknownEvent, SealError and EventStoreError.
+        Raises UnknownEvent, EncryptionError and EventStoreError.
         """
         if not any(is_sealed(item) for item in tail):
-            return decode_all(tail, self.fetch), seal
-        known = seal or self.keyring.known(run)
+            return decode_all(tail, self.fetch), key
+        known = key or self.keyring.known(run)
         if known is not None and not is_shredded(tail):
             try:
                 return decode_all(tail, self.fetch, {run: known}), known
             except DamagedPayload:  # a run that was begun again after its beginning was lost has another key
                 self.keyring.forget(run)
-        seals = self._seals(tail)
-        return decode_all(tail, self.fetch, seals), seals[run]
+        keys = self._keys_of(tail)
+        return decode_all(tail, self.fetch, keys), keys[run]
 
-    def _seals(self, recorded: Sequence[Recorded]) -> Seals:
+    def _keys_of(self, recorded: Sequence[Recorded]) -> RunKeys:
         sealed = dict.fromkeys(item.stream for item in recorded if is_sealed(item))
         if not sealed:
             return {}
@@ -75,7 +75,7 @@ class Payloads:
         for run in gone:
             self.keyring.forget(run)
         found = self.keyring.read([run for run in sealed if run not in gone])
-        lost = [run for run, seal in found.items() if seal is None]
+        lost = [run for run, key in found.items() if key is None]
         for run, history in zip(lost, self._store.read([(run, 0) for run in lost]), strict=True):
             if not is_shredded(history):
                 raise KeyMissing(run)

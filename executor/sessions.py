@@ -17,8 +17,8 @@ from eventstore import codec
 from eventstore.event import Recorded
 from eventstore.run_store import RunStore
 from executor.definitions import Definitions
+from executor.encryption import DamagedPayload, RunKey
 from executor.payloads import Payloads
-from executor.sealing import DamagedPayload, Seal
 from openagents_json.workflow import events as ev
 from openagents_json.workflow.evolve import evolve_all
 from openagents_json.workflow.plan import Plan
@@ -40,18 +40,18 @@ _SNAPSHOT = "snapshot"
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A folded run: `version` and `commit` say where the fold ended; `seal` is there when it is encrypted."""
+    """A folded run: `version` and `commit` say where the fold ended; `key` is there when it is encrypted."""
 
     run: str
     version: int
     commit: str
     state: RunState
     plan: Plan
-    seal: Seal | None = field(default=None, compare=False)
+    key: RunKey | None = field(default=None, compare=False)
 
     def folded(self, happened: Iterable[ev.Event], version: int, commit: str) -> Session:
         """Give the session after more events."""
-        return Session(self.run, version, commit, evolve_all(self.state, happened), self.plan, self.seal)
+        return Session(self.run, version, commit, evolve_all(self.state, happened), self.plan, self.key)
 
 
 class RunNotFound(LookupError):
@@ -131,15 +131,15 @@ class Sessions:
         fresh = [run for run in runs if run not in cached]
         begun = self._store.begin_reading(fresh, LONG, keys=bool(self.keyring.ids))
         for run, (record, snapshot, first) in zip(fresh, begun, strict=True):
-            seal = self.keyring.unwrapped(run, record) if record is not None else None
-            found[run] = self._read(run, snapshot, first, seal)
+            key = self.keyring.unwrapped(run, record) if record is not None else None
+            found[run] = self._read(run, snapshot, first, key)
         return [found[run] for run in runs]
 
-    def _read(self, run: str, snapshot: bytes | None, first: Sequence[Recorded], seal: Seal | None) -> Session:
+    def _read(self, run: str, snapshot: bytes | None, first: Sequence[Recorded], key: RunKey | None) -> Session:
         """Fold a run from its beginning, or from a snapshot when it is long."""
         if len(first) < LONG:
             return self.extend(run, None, first)
-        session = self._thawed(run, snapshot, seal) if snapshot is not None else None
+        session = self._thawed(run, snapshot, key) if snapshot is not None else None
         if session is None:
             session = self.extend(run, None, first)
         after = session.version
@@ -148,10 +148,10 @@ class Sessions:
             self._freeze(session)
         return session
 
-    def _thawed(self, run: str, snapshot: bytes, seal: Seal | None) -> Session | None:
+    def _thawed(self, run: str, snapshot: bytes, key: RunKey | None) -> Session | None:
         """Give the session of a snapshot, None when it is of another shape; whether it holds, `extend` finds out."""
         try:
-            snapshot = snapshot if seal is None else seal.open(snapshot, _SNAPSHOT)
+            snapshot = snapshot if key is None else key.decrypt(snapshot, _SNAPSHOT)
             form, version, commit, data = codec.decode(zlib.decompress(snapshot))
             state = load(data) if form == FORMAT else None
         except (DamagedPayload, zlib.error, ValueError, TypeError) as error:
@@ -159,14 +159,14 @@ class Sessions:
             return None
         if state is None:
             return None
-        return Session(run, version, commit, state, self._definitions.plan(state.definition), seal)
+        return Session(run, version, commit, state, self._definitions.plan(state.definition), key)
 
     def _freeze(self, session: Session) -> None:
         """Keep the state of a long run beside its log, so that the next one to load it need not fold it all."""
         data = codec.encode([FORMAT, session.version, session.commit, dump(session.state)])
         snapshot = zlib.compress(data, 1)
-        if session.seal is not None:
-            snapshot = session.seal.close(snapshot, _SNAPSHOT)
+        if session.key is not None:
+            snapshot = session.key.encrypt(snapshot, _SNAPSHOT)
         self._store.put_snapshot(session.run, snapshot, KEEP_SECONDS)
 
     def follow(self, session: Session, version: int, missed: Sequence[Recorded]) -> Session:
@@ -184,7 +184,7 @@ class Sessions:
 
         A tail that holds the event where the session ended shows whether that is still the same history; if it is not,
         or nothing is left, the log has lost its tail, and the run is read again; so it is when payloads were erased
-        that the session still holds. Raises RunNotFound, BrokenHistory and SealError.
+        that the session still holds. Raises RunNotFound, BrokenHistory and EncryptionError.
         """
         if session is not None:
             if not tail or any(_is_other(x, session) for x in tail):
@@ -200,9 +200,9 @@ class Sessions:
             version += 1
             if item.version != version:
                 raise BrokenHistory(run, version, item.version)
-        happened, seal = self.payloads.opened(run, tail, session.seal if session else None)
+        happened, key = self.payloads.opened(run, tail, session.key if session else None)
         if session is None:
-            session = self._first(run, happened, seal)
+            session = self._first(run, happened, key)
         session = self._as_pinned(session.folded(happened, version, tail[-1].commit))
         self.put(session)
         return session
@@ -214,11 +214,11 @@ class Sessions:
         plan = self._definitions.plan(session.state.definition)
         return replace(session, plan=plan)
 
-    def _first(self, run: str, happened: Sequence[ev.Event], seal: Seal | None) -> Session:
+    def _first(self, run: str, happened: Sequence[ev.Event], key: RunKey | None) -> Session:
         begin = happened[0]
         if not isinstance(begin, ev.RunStarted):
             raise BrokenHistory(run, 1, 1)
-        return Session(run, 0, "", initial(), self._definitions.plan(begin.definition), seal)
+        return Session(run, 0, "", initial(), self._definitions.plan(begin.definition), key)
 
 
 def _is_other(item: Recorded, session: Session) -> bool:

@@ -14,10 +14,10 @@ WIPED = ("key", "snap", "emit")
 def shred(handler: Handler, run: str, reason: str, *, actor: str) -> bool:
     """Destroy the key of a closed run, in the commit that says so; False when that has happened already.
 
-    Raises RunNotFound, SealError, and Rejected when the run is open, held, or was never encrypted.
+    Raises RunNotFound, EncryptionError, and Rejected when the run is open, held, or was never encrypted.
     """
     session = handler.sessions.load(run)
-    if session.seal is None:
+    if session.key is None:
         if is_sealed(handler.store.first(run)):
             return False
         what = (

@@ -8,7 +8,7 @@ import click
 
 from cli.options import Target, target_options
 from cli.render import print_json
-from executor.sealing import key_id, make_key, parse_key
+from executor.encryption import key_id, make_key, parse_key
 
 
 @click.group()
@@ -17,11 +17,11 @@ def keys() -> None:
 
 
 @keys.command()
-@target_options
-def generate(target: Target) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def generate(as_json: bool) -> None:
     """Print a new master key; put it first in OPENAGENTS_ENCRYPTION_KEYS, wherever runs are started or worked on."""
     key = make_key(secrets.token_bytes)
-    if target.as_json:
+    if as_json:
         print_json({"key": key, "id": key_id(parse_key(key, "the key"))})
     else:
         click.echo(key)

@@ -4,9 +4,9 @@ from openagents_json.engine.siblings import guard
 
 guard()
 
+from executor.encryption import RunSealed  # noqa: E402
 from executor.journal import Limits  # noqa: E402 - the guard comes first
 from executor.schedule_times import Schedule  # noqa: E402
-from executor.sealing import RunSealed  # noqa: E402
 from openagents_json.engine.documents import DocumentUnreadable  # noqa: E402
 from openagents_json.engine.errors import ConcurrencyLimitReached, WaitTimeout  # noqa: E402
 from openagents_json.engine.facade import Engine  # noqa: E402

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from eventstore.event import Recorded
-from executor.sealing import SealError
+from executor.encryption import EncryptionError
 from executor.sessions import Session
 from openagents_json.engine.reads import Reads
 from openagents_json.engine.replays import Replays
@@ -132,7 +132,7 @@ def _nearest(session: Session, replays: Replays, reads: Reads) -> str:
     histories = replays.core.store.read([(row.id, 0) for row in rows])
     try:
         firsts = replays.core.sessions.payloads.decode([recorded[0] for recorded in histories])
-    except SealError:  # one of them is not for this process to read
+    except EncryptionError:  # one of them is not for this process to read
         return ""
     for row, begun in zip(rows, firsts, strict=True):
         inputs = begun.inputs if isinstance(begun, ev.RunStarted) else {}

@@ -249,8 +249,8 @@ class Engine:
     def shred(self, run: str, reason: str = "") -> bool:
         """Destroy the key of a closed encrypted run, so that nobody can read its payloads any more; its log stays.
 
-        False when that has happened already. Raises RunNotFound, SealError, and Rejected when the run is open, held, or
-        was never encrypted.
+        False when that has happened already. Raises RunNotFound, EncryptionError, and Rejected when the run is open,
+        held, or was never encrypted.
         """
         return shred(self.core.handler, run, reason, actor=self.actor)
 

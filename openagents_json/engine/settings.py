@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from executor.sealing import parse_key
+from executor.encryption import parse_key
 
 
 class Settings(BaseModel):

@@ -24,6 +24,7 @@ from eventstore.view_store import RedisViewStore
 from executor.children import Children
 from executor.clock import Clock, SystemClock, commit_ids, ulid, worker_id
 from executor.definitions import Definitions
+from executor.encryption import Masters
 from executor.gates import Gatekeeper
 from executor.handle import Handler
 from executor.journal import Limits
@@ -36,7 +37,6 @@ from executor.relay import Across, Relay, owned
 from executor.ringing import Doorbell, NoDoorbell, Ringer
 from executor.runtime import Runtime, WorkSettings
 from executor.schedules import Timetable
-from executor.sealing import Masters
 from executor.sessions import Sessions
 from executor.step import Execution
 from executor.watchdog import Watchdog

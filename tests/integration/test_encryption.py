@@ -1,155 +1,37 @@
-"""Encrypted runs on real servers: no payload is anywhere to be read, keys are rotated, lost, shared and shredded."""
+"""Encrypted runs on real servers: no payload is anywhere to be read, keys are missing, rotated and taken along."""
 
 from __future__ import annotations
 
-import secrets
 import threading
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from eventstore.connection import Connection
-from executor.forking import Fork, fork
-from executor.handle import RunExists
-from executor.sealing import InvalidKey, KeyMissing, RunSealed, key_id, make_key, parse_key
+from executor.encryption import InvalidKey, KeyMissing, RunSealed, key_id, parse_key
 from executor.sessions import LONG
-from openagents_json import Context, Registry, RetryableError
 from openagents_json.engine import Engine
-from openagents_json.workflow import commands as cmd
-from openagents_json.workflow.commands import Rejected
 from tests.conftest import Server, wait_for
-
-MARK = "zq-MARKER-qz"
-OLD, NEW = make_key(secrets.token_bytes), make_key(secrets.token_bytes)
-Open = Callable[..., Engine]
-calls: list[Any] = []
-
-
-def echo(x: Any = None) -> Any:
-    calls.append(x)
-    return {"got": x}
-
-
-def flaky(context: Context, x: Any) -> Any:
-    if context.attempt == 1:
-        raise RetryableError("not yet")
-    return x
-
-
-def breaks(x: Any) -> Any:
-    if x != "mended":
-        raise ValueError("it broke")
-    return x
-
-
-async def later(x: Any) -> Any:
-    return [x, x]
-
-
-def registry() -> Registry:
-    found = Registry()
-    for function in (echo, flaky, breaks, later):
-        found.tool(function.__name__, effect="idempotent")(function)
-    return found
+from tests.integration.encrypted import (
+    MANY,
+    MARK,
+    NEW,
+    OLD,
+    SIMPLE,
+    UNDONE,
+    Open,
+    batched,
+    has_key,
+    loaded,
+    opening,
+    places_of,
+    registry,
+)
 
 
 @pytest.fixture
 def opened(server: Server) -> Iterator[Open]:
-    prefix, engines = server.prefix(), list[Engine]()
-    calls.clear()
-
-    def begin(*keys: str, **options: Any) -> Engine:
-        defaults = {"components": registry(), "workers": 2, "partitions": 4, "lease_ms": 3000}
-        options = {**defaults, **options, "encryption_keys": keys}
-        engines.append(Engine.connect(server.url, prefix=prefix, **options))
-        return engines[-1]
-
-    yield begin
-    look = begin(workers=0)
-    assert look.doctor() == []
-    assert [drift for name in ("runs", "steps", "workers") for drift in look.views.verify(name)] == []
-    for engine in engines:
-        engine.close()
-
-
-def everything(connection: Connection, prefix: str) -> Iterator[tuple[str, bytes]]:
-    """Give all that the server holds under a prefix, snapshots unpacked as far as that can be done."""
-    read = {
-        b"string": (b"GET",),
-        b"hash": (b"HGETALL",),
-        b"stream": (b"XRANGE", b"-", b"+"),
-        b"zset": (b"ZRANGE", 0, -1),
-    }
-    for name in connection.client.scan_iter(match=f"{prefix}:*"):
-        kind = connection.command(b"TYPE", name)
-        command, *rest = read[kind.encode() if isinstance(kind, str) else kind]
-        for raw in flat([name, connection.command(command, name, *rest)]):
-            yield name.decode(), raw
-            if b":snap:" in name:
-                try:
-                    yield name.decode(), zlib.decompress(raw)
-                except zlib.error:
-                    continue
-
-
-def flat(value: Any) -> Iterator[bytes]:
-    if isinstance(value, bytes):
-        yield value
-    elif isinstance(value, dict):
-        yield from flat([*value, *value.values()])
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from flat(item)
-
-
-def places_of(engine: Engine, mark: str = MARK) -> set[str]:
-    keys, connection = engine.core.store.keys, engine.core.connection
-    return {name for name, raw in everything(connection, keys.prefix) if mark.encode() in raw}
-
-
-def has_key(engine: Engine, run: str) -> bool:
-    return engine.core.connection.command(b"GET", engine.core.store.keys.key(run)) is not None
-
-
-SIMPLE = {
-    "id": "simple",
-    "inputs": {"x": {"type": "any", "required": True}},
-    "steps": [{"id": "a", "component": "echo", "inputs": {"x": "{{input.x}}"}}],
-    "output": "{{a.output.got}}",
-}
-MANY = {
-    "id": "many",
-    "steps": [
-        {"id": "each", "component": "echo", "foreach": "{{input.xs}}", "inputs": {"x": "{{item}}"}},
-        {"id": "again", "component": "flaky", "inputs": {"x": "{{input.xs}}"}, "retry": {"delay_seconds": 0.01}},
-        {"id": "async", "component": "later", "inputs": {"x": "{{again.output}}"}},
-        {"id": "ok", "wait_for": {"signal": "go"}},
-        {"id": "kid", "workflow": "simple", "inputs": {"x": "{{ok.output}}"}},
-        {
-            "id": "set",
-            "component": "echo",
-            "inputs": {"x": "{{kid.output}}"},
-            "outputs": {"mine": "{{output.got}}", "workflow.total": "{{output.got}}"},
-        },
-    ],
-    "outputs": {"total": {"type": "any"}, "both": {"type": "any", "source": "async.output"}},
-}
-UNDO = {"component": "echo", "inputs": {"x": "{{input.x}}"}}
-UNDONE = {
-    "id": "undone",
-    "steps": [
-        {"id": "a", "component": "echo", "inputs": {"x": "{{input.x}}"}, "compensate": UNDO},
-        {"id": "b", "component": "breaks", "inputs": {"x": "{{a.output.got}}"}},
-    ],
-    "output": "{{b.output}}",
-}
-
-
-def batched(mode: str) -> dict[str, Any]:
-    steps = [{"id": f"s{i}", "component": "echo", "inputs": {"x": "{{input.x}}"}} for i in range(4)]
-    return {"id": f"batched-{mode}", "persistence": mode, "steps": steps, "output": "{{s3.output.got}}"}
+    yield from opening(server)
 
 
 def test_no_payload_of_any_kind_of_run_is_anywhere_on_the_server(opened: Open) -> None:
@@ -216,11 +98,6 @@ def test_a_snapshot_is_encrypted_and_used(opened: Open) -> None:
     assert engine.state(run).output is None
     assert other.state(run).output is None
     assert places_of(engine) == set()
-
-
-def loaded(engine: Engine, run: str) -> tuple[int, str, Any]:
-    session = engine.core.sessions.load(run)
-    return session.version, session.commit, session.state
 
 
 # -- keys --------------------------------------------------------------------------------------------------
@@ -373,155 +250,6 @@ def test_a_key_can_be_taken_along(opened: Open) -> None:
         opened(workers=0).core.keyring.adopt_key(run, key)
     plain = opened().run(SIMPLE, {"x": 1}, timeout=20).id
     assert engine.core.keyring.export_key(plain) is None
-
-
-# -- forks -------------------------------------------------------------------------------------------------
-
-
-def test_a_fork_has_a_key_of_its_own(opened: Open) -> None:
-    engine = opened(OLD)
-    large = [MARK] * 5000
-    run = engine.run(SIMPLE, {"x": large}, timeout=20).id
-    new = engine.replay.fork(run, 2, idempotency_key="k")
-    assert engine.replay.fork(run, 2, idempotency_key="k") == new
-    assert engine.wait(new, timeout=20).output == large
-    assert engine.core.keyring.export_key(new) != engine.core.keyring.export_key(run)
-    assert places_of(engine) == set()
-    assert engine.shred(run)
-    fresh = opened(OLD, workers=0)
-    assert fresh.state(run).inputs == {"x": None}
-    assert fresh.state(new).output == large
-    with pytest.raises(Rejected, match="erased"):
-        fork(fresh.core.handler, Fork(run, 2, f"{run[:2]}other"), actor="t")
-    with pytest.raises(RunExists):
-        fork(fresh.core.handler, Fork(new, 2, new), actor="t")
-
-
-def test_a_fork_of_a_plain_run_is_encrypted_where_there_are_keys(opened: Open) -> None:
-    run = opened().run(SIMPLE, {"x": [MARK] * 5000}, timeout=20).id
-    engine = opened(OLD)
-    before = places_of(engine)
-    new = engine.replay.fork(run, 2)
-    assert engine.wait(new, timeout=20).ok
-    assert places_of(engine) == before
-    assert has_key(engine, new)
-    with pytest.raises(Rejected, match="openagents runs redact"):
-        engine.shred(run)
-
-
-# -- shredding ---------------------------------------------------------------------------------------------
-
-
-def test_what_is_shredded_is_null_for_everybody_and_the_rest_of_the_history_stays(opened: Open) -> None:
-    engine, other = opened(OLD), opened(OLD, workers=0)
-    run = engine.run(UNDONE, {"x": MARK}, timeout=20).id
-    good = engine.run(UNDONE, {"x": "mended"}, timeout=20).id
-    before = [(e.version, e.type, e.step, e.actor, e.commit) for e in engine.history(run)]
-    assert other.state(run).inputs == {"x": MARK}
-    stored = engine.core.connection.command(b"XRANGE", engine.core.store.keys.stream(run), b"-", b"+")
-    assert engine.shred(run, "the customer asked for it")
-    assert not engine.shred(run)
-    assert not other.shred(run)
-    after = engine.core.connection.command(b"XRANGE", engine.core.store.keys.stream(run), b"-", b"+")
-    assert after[: len(stored)] == stored  # what was proved stays as it was
-    for look in (engine, other, opened(OLD, workers=0), opened(workers=0)):
-        shown = look.state(run)
-        assert (shown.erased, shown.inputs, shown.status) == (True, {"x": None}, "failed")
-        assert shown.error is not None
-        assert MARK not in repr([shown, look.history(run), look.explain(run) if look.core.keyring.ids else ""])
-        assert MARK not in repr([look.replay.state_at(run, version=4), look.replay.shown(run)])
-        history = look.history(run)
-        assert [(e.version, e.type, e.step, e.actor, e.commit) for e in history][:-1] == before
-        assert (history[-1].type, history[-1].data["reason"]) == ("RunRedacted", "the customer asked for it")
-        assert history[0].data["erased"] == [["inputs", "x"]]
-        assert look.history(run, after=1)[0].data["erased"] == [["inputs", "x"]]
-    assert not engine.replay.diff(run, good).same
-    assert [row.redacted for row in engine.views.runs().items] == [False, True]
-    refused: list[Callable[[], object]] = [
-        lambda: engine.retry(run),
-        lambda: engine.retry(run, inputs={"x": 1}),
-        lambda: engine.replay.replay(run),
-        lambda: engine.replay.skip(run, "b"),
-        lambda: engine.replay.fork(run, 1),
-        lambda: engine.replay.fork(run, 1, inputs={"x": 1}),
-    ]
-    for again in refused:
-        with pytest.raises(Rejected, match="erased"):
-            again()
-
-
-def test_every_kind_of_run_can_be_looked_at_when_it_is_shredded(opened: Open) -> None:
-    engine = opened(OLD)
-    engine.publish(SIMPLE)
-    many = engine.start(MANY, {"xs": [MARK, {MARK: MARK}]})
-    wait_for(lambda: any(step.id == "ok" for step in engine.state(many).steps))
-    engine.signal(many, "go", [MARK] * 5000)
-    runs = [
-        many,
-        *(engine.run(batched(mode), {"x": [MARK] * 5000}, timeout=20).id for mode in ("checkpoint", "outcome")),
-    ]
-    assert engine.wait(many, timeout=20).ok
-    kid = engine.state(many).children["kid"]
-    engine.replay.replay(many)
-    assert engine.wait(many, timeout=20).ok
-    for run in runs:
-        last = len(engine.history(run))
-        assert engine.shred(run)
-        for look in (engine, opened(workers=0)):
-            assert MARK not in repr([look.replay.state_at(run, version=at) for at in range(1, last + 2)])
-            assert look.replay.replayed(run) is None or run == many
-    assert engine.state(kid).inputs["x"]  # a child run is a run of its own
-    assert engine.shred(kid)
-    assert engine.replay.diff(*runs[1:]).status == ("completed", "completed")
-
-
-def test_only_closed_runs_that_are_not_held_are_shredded(opened: Open) -> None:
-    engine = opened(OLD)
-    waiting = engine.start({"id": "w", "steps": [{"id": "ok", "wait_for": "go"}]})
-    with pytest.raises(Rejected, match="the run is running"):
-        engine.shred(waiting)
-    engine.cancel(waiting)
-    assert engine.wait(waiting, timeout=20).status == "cancelled"
-    run = engine.run(SIMPLE, {"x": MARK}, timeout=20).id
-    engine.core.handler.handle(run, cmd.HoldRun(True, "a case"), actor="t")
-    with pytest.raises(Rejected, match="the run is held"):
-        engine.shred(run)
-    assert engine.state(run).inputs == {"x": MARK}
-    engine.core.handler.handle(run, cmd.HoldRun(False), actor="t")
-    assert engine.shred(run)
-    engine.core.handler.handle(run, cmd.HoldRun(True, "late"), actor="t")
-    assert engine.state(run).inputs == {"x": None}
-    assert engine.shred(waiting)
-
-
-def test_two_who_shred_at_once_leave_one_record(opened: Open) -> None:
-    engines = [opened(OLD), opened(OLD, workers=0), opened(OLD, workers=0)]
-    for _ in range(5):
-        run = engines[0].run(SIMPLE, {"x": MARK}, timeout=20).id
-        threads = [threading.Thread(target=engine.shred, args=(run,)) for engine in engines]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert [e.type for e in engines[0].history(run)].count("RunRedacted") == 1
-        assert not has_key(engines[0], run)
-
-
-def test_what_components_showed_goes_with_the_key(opened: Open) -> None:
-    engine = opened(OLD)
-    found = registry()
-
-    def tells(context: Context) -> int:
-        context.emit(MARK)
-        return 1
-
-    found.tool("tells")(tells)
-    telling = opened(OLD, components=found)
-    run = telling.run({"id": "t", "steps": [{"id": "a", "component": "tells"}]}, timeout=20).id
-    keys = engine.core.store.keys
-    assert places_of(engine) == {keys.output(run).decode()}  # the one place that is documented to be readable
-    assert engine.shred(run)
-    assert places_of(engine) == set()
 
 
 # -- costs -------------------------------------------------------------------------------------------------

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as s
 
 from eventstore.event import Position, Recorded
+from executor.encryption import DamagedPayload, InvalidKey, Masters, RunKey, RunSealed, key_id, make_key, parse_key
 from executor.journal import Encoded, Limits, PayloadOverLimit, decode_all, encode, is_sealed
-from executor.sealing import DamagedPayload, InvalidKey, Masters, RunSealed, Seal, key_id, make_key, parse_key
 from openagents_json.workflow import events as ev
 
 LIMITS = Limits(inline=100, payload=10_000)
@@ -41,7 +41,7 @@ EVENTS = s.one_of(
 )
 
 
-def seal(run: str = "1-r") -> Seal:
+def run_key(run: str = "1-r") -> RunKey:
     return Masters([make_key(secrets.token_bytes)], secrets.token_bytes).fresh(run)
 
 
@@ -63,7 +63,7 @@ def fetcher(encoded: Encoded) -> Any:
 
 @given(s.lists(EVENTS, max_size=4))
 def test_what_is_encrypted_is_decrypted_the_same(happened: list[ev.Event]) -> None:
-    key = seal()
+    key = run_key()
     encoded = encode(happened, LIMITS, key)
     back = decode_all(stored(encoded), fetcher(encoded), {"1-r": key})
     assert repr(back) == repr(decode_all(stored(plain := encode(happened, LIMITS)), fetcher(plain)))
@@ -73,7 +73,7 @@ def test_what_is_encrypted_is_decrypted_the_same(happened: list[ev.Event]) -> No
 @pytest.mark.parametrize("size", [0, 1, 68, 69, 70, 71, 72, 100, 101, 5000])
 def test_no_size_lets_a_payload_through(size: int) -> None:
     text = "MARK" * (size // 4) + "MARK"[: size % 4]
-    key, event = seal(), ev.StepCompleted("a", 1, [text, "MARKER"], None, {"total": "MARKER"})
+    key, event = run_key(), ev.StepCompleted("a", 1, [text, "MARKER"], None, {"total": "MARKER"})
     encoded = encode([event], LIMITS, key)
     assert b"MARK" not in encoded.events[0][1] + b"".join(blob.data for blob in encoded.blobs)
     assert decode_all(stored(encoded), fetcher(encoded), {"1-r": key}) == [event]
@@ -82,18 +82,18 @@ def test_no_size_lets_a_payload_through(size: int) -> None:
 
 def test_the_limit_is_that_of_the_payload_itself() -> None:
     fits = ev.RunCompleted("x" * (LIMITS.payload - 2))
-    assert encode([fits], LIMITS, seal()).blobs
+    assert encode([fits], LIMITS, run_key()).blobs
     with pytest.raises(PayloadOverLimit, match="output has 10001 bytes"):
-        encode([ev.RunCompleted("x" * (LIMITS.payload - 1))], LIMITS, seal())
+        encode([ev.RunCompleted("x" * (LIMITS.payload - 1))], LIMITS, run_key())
 
 
 EVENT = ev.StepScheduled("a", {"x": "secret", "y": "other", "z": "large" * 50})
 
 
 def test_another_key_reads_nothing() -> None:
-    encoded = encode([EVENT], LIMITS, seal())
+    encoded = encode([EVENT], LIMITS, run_key())
     with pytest.raises(DamagedPayload, match="run 1-r: StepScheduled a inputs z cannot be decrypted"):
-        decode_all(stored(encoded), fetcher(encoded), {"1-r": seal()})
+        decode_all(stored(encoded), fetcher(encoded), {"1-r": run_key()})
     with pytest.raises(RunSealed, match="set OPENAGENTS_ENCRYPTION_KEYS"):
         decode_all(stored(encoded), fetcher(encoded))
 
@@ -124,7 +124,7 @@ def moved(item: Recorded, how: str) -> Recorded:
     "how", ["members swapped", "another step", "another type", "a bit flipped", "cut", "not base64", "nowhere"]
 )
 def test_a_ciphertext_that_was_moved_or_changed_is_refused(how: str) -> None:
-    key = seal()
+    key = run_key()
     encoded = encode([EVENT], LIMITS, key)
     [item] = stored(encoded)
     with pytest.raises(DamagedPayload, match=r"cannot be decrypted: it was changed, moved, or"):
@@ -132,7 +132,7 @@ def test_a_ciphertext_that_was_moved_or_changed_is_refused(how: str) -> None:
 
 
 def test_a_ciphertext_of_one_run_reads_in_no_other_even_under_the_same_key() -> None:
-    key = seal()
+    key = run_key()
     encoded = encode([EVENT], LIMITS, key)
     with pytest.raises(DamagedPayload, match="run 1-s"):
         decode_all(stored(encoded, "1-s"), fetcher(encoded), {"1-s": replace(key, run="1-s")})
@@ -141,7 +141,7 @@ def test_a_ciphertext_of_one_run_reads_in_no_other_even_under_the_same_key() -> 
 @given(s.lists(EVENTS, max_size=3))
 @settings(max_examples=30)
 def test_without_its_key_a_run_is_read_with_null_for_its_payloads(happened: list[ev.Event]) -> None:
-    encoded = encode(happened, LIMITS, seal())
+    encoded = encode(happened, LIMITS, run_key())
     back = decode_all(stored(encoded), lambda wanted: [pytest.fail("nothing to fetch") for _ in wanted], {"1-r": None})
     assert [type(event) for event in back] == [type(event) for event in happened]
     for event, was in zip(back, happened, strict=True):
@@ -156,7 +156,7 @@ def test_a_run_key_is_unwrapped_by_the_master_key_that_wrapped_it() -> None:
     made = Masters([old], secrets.token_bytes).fresh("1-r")
     record = made.wrapped.encode()
     assert record.split(b".")[:2] == [b"1", key_id(parse_key(old, "")).encode()]
-    assert Masters([new, old], secrets.token_bytes).unwrap("1-r", record).key == made.key
+    assert Masters([new, old], secrets.token_bytes).unwrap("1-r", record).secret == made.secret
     with pytest.raises(RunSealed, match=f"encrypted with key {key_id(parse_key(old, ''))}"):
         Masters([new], secrets.token_bytes).unwrap("1-r", record)
     with pytest.raises(DamagedPayload, match="run 1-s: its key"):  # the key of one run is not that of another
@@ -171,6 +171,6 @@ def test_what_is_no_key_is_refused_without_showing_it(text: str) -> None:
 
 
 def test_no_key_is_shown_by_accident() -> None:
-    key = seal()
-    assert key.key.hex() not in repr(key)
-    assert repr(key.key) not in repr(key)
+    key = run_key()
+    assert key.secret.hex() not in repr(key)
+    assert repr(key.secret) not in repr(key)

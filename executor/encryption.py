@@ -25,11 +25,11 @@ Random = Callable[[int], bytes]
 """Gives so many random bytes, fit for keys."""
 
 
-class SealError(EventStoreError):
+class EncryptionError(EventStoreError):
     """Payloads of a run cannot be read here."""
 
 
-class RunSealed(SealError):
+class RunSealed(EncryptionError):
     """A run is encrypted, and this process does not have the master key; carries `run` and `key_id`."""
 
     def __init__(self, run: str, key_id: str) -> None:
@@ -38,7 +38,7 @@ class RunSealed(SealError):
         super().__init__(f"run {run} is encrypted {named}, which this process does not have; set {VARIABLE}")
 
 
-class KeyMissing(SealError):
+class KeyMissing(EncryptionError):
     """A run is encrypted, its key is not in the store, and nothing says that it was shredded."""
 
     def __init__(self, run: str) -> None:
@@ -48,7 +48,7 @@ class KeyMissing(SealError):
         )
 
 
-class DamagedPayload(SealError):
+class DamagedPayload(EncryptionError):
     """What is stored was not encrypted with this key, or not for this place, or was changed since."""
 
     def __init__(self, run: str, place: str) -> None:
@@ -68,25 +68,25 @@ class InvalidKey(EventStoreError, ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Seal:
+class RunKey:
     """The data key of a run; `wrapped` is what the store is to keep of a new one."""
 
     run: str
-    key: bytes = field(repr=False)
+    secret: bytes = field(repr=False)
     random: Random = field(repr=False, compare=False)
     wrapped: str = ""
 
-    def close(self, plain: bytes, *place: str) -> bytes:
+    def encrypt(self, plain: bytes, *place: str) -> bytes:
         """Encrypt what belongs to a place of the run: nonce and ciphertext."""
-        return _encrypt(self.key, plain, [self.run, *place], self.random)
+        return _encrypt(self.secret, plain, [self.run, *place], self.random)
 
-    def open(self, raw: bytes, *place: str) -> bytes:
+    def decrypt(self, raw: bytes, *place: str) -> bytes:
         """Decrypt what was encrypted for a place of the run.
 
         Raises DamagedPayload.
         """
         try:
-            return _decrypt(self.key, raw, [self.run, *place])
+            return _decrypt(self.secret, raw, [self.run, *place])
         except InvalidTag as error:
             raise DamagedPayload(self.run, " ".join(x for x in place if x)) from error
 
@@ -108,17 +108,17 @@ class Masters:
         """Give the ids of the keys, the one that wraps first; empty when there is none."""
         return tuple(self._keys)
 
-    def fresh(self, run: str) -> Seal:
+    def fresh(self, run: str) -> RunKey:
         """Make the data key of a new run."""
         key = self._random(KEY_BYTES)
-        return Seal(run, key, self._random, self.wrap(run, key))
+        return RunKey(run, key, self._random, self.wrap(run, key))
 
     def wrap(self, run: str, key: bytes) -> str:
         """Give what the store keeps of a data key: format, id of the master key, base64 of nonce and ciphertext."""
         raw = _encrypt(self._keys[self.first], key, ["key", run], self._random)
         return f"{_FORMAT}.{self.first}.{base64.b64encode(raw).decode()}"
 
-    def unwrap(self, run: str, record: bytes) -> Seal:
+    def unwrap(self, run: str, record: bytes) -> RunKey:
         """Read a data key back.
 
         Raises RunSealed when none of the master keys wrapped it, and DamagedPayload.
@@ -133,11 +133,11 @@ class Masters:
             key = _decrypt(self._keys[wrapper], base64.b64decode(text, validate=True), ["key", run])
         except (InvalidTag, binascii.Error) as error:
             raise DamagedPayload(run, "its key") from error
-        return Seal(run, key, self._random)
+        return RunKey(run, key, self._random)
 
-    def seal(self, run: str, key: bytes) -> Seal:
-        """Give the seal of a data key that came from elsewhere."""
-        return Seal(run, key, self._random, self.wrap(run, key))
+    def adopted(self, run: str, key: bytes) -> RunKey:
+        """Give the key of a run that came from elsewhere."""
+        return RunKey(run, key, self._random, self.wrap(run, key))
 
 
 def wrapped_by(record: bytes) -> str:
