@@ -126,7 +126,8 @@ class Replays:
         past = [item for item in recorded[:last] if time_ms is None or item.time_ms <= time_ms]
         if not past:
             raise NoSuchVersion(run, 0, len(recorded))
-        return run_info(self.folded(run, past))
+        erased = any(item.type == "RunRedacted" for item in recorded)
+        return replace(run_info(self.folded(run, past)), erased=erased)
 
     def diff(self, one: str, other: str) -> Comparison:
         """Compare two runs.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from executor.children import Children
 from executor.forking import Fork, fork
 from executor.handle import RunExists
 from openagents_json import Context
@@ -90,6 +91,7 @@ def test_what_is_shredded_is_null_for_everybody_and_the_rest_of_the_history_stay
         assert shown.error is not None
         assert MARK not in repr([shown, look.history(run), look.explain(run) if look.core.keyring.ids else ""])
         assert MARK not in repr([look.replay.state_at(run, version=4), look.replay.shown(run)])
+        assert look.replay.state_at(run, version=4).erased
         history = look.history(run)
         assert [(e.version, e.type, e.step, e.actor, e.commit) for e in history][:-1] == before
         assert (history[-1].type, history[-1].data["reason"]) == ("RunRedacted", "the customer asked for it")
@@ -154,6 +156,22 @@ def test_only_closed_runs_that_are_not_held_are_shredded(opened: Open) -> None:
     engine.core.handler.handle(run, cmd.HoldRun(True, "late"), actor="t")
     assert engine.state(run).inputs == {"x": None}
     assert engine.shred(waiting)
+
+
+def test_a_result_that_a_parent_waits_for_is_not_shredded(opened: Open) -> None:
+    idle = opened(OLD, workers=0)
+    idle.publish({"id": "child", "steps": [{"id": "s", "wait_for": "go"}], "output": "{{s.output}}"})
+    parent = {"id": "parent", "steps": [{"id": "kid", "workflow": "child"}], "output": "{{kid.output}}"}
+    run = idle.start(parent)
+    child = idle.state(run).children["kid"]
+    Children(idle.core.handler, idle.core.workflows).look_after(run, "kid", actor="t")
+    idle.signal(child, "go", MARK)
+    assert idle.wait(child, timeout=20).output == MARK
+    with pytest.raises(Rejected, match=f"step kid of run {run} waits for the result"):
+        idle.shred(child)
+    assert opened(OLD).wait(run, timeout=20).output == MARK
+    assert idle.shred(child)
+    assert (idle.state(run).output, idle.state(child).output) == (MARK, None)
 
 
 def test_two_who_shred_at_once_leave_one_record(opened: Open) -> None:
