@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from cli.commands.audit import audit
 from cli.commands.inspect import doctor, runs
 from cli.commands.keeping import retention
+from cli.commands.keys import keys
 from cli.commands.listing import components, steps, workers
 from cli.commands.projections import projections
 from cli.commands.run import run, validate
@@ -84,6 +85,7 @@ for command in (
     projections,
     audit,
     retention,
+    keys,
     doctor,
 ):
     cli.add_command(command)

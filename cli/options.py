@@ -59,6 +59,7 @@ class Target:
                 limits=limits,
                 projections=own,
                 audit_key=settings.audit_key or None,
+                encryption_keys=settings.master_keys,
             )
         return Engine.embedded(
             settings.data,
@@ -70,6 +71,7 @@ class Target:
             limits=limits,
             projections=own,
             audit_key=settings.audit_key or None,
+            encryption_keys=settings.master_keys,
         )
 
 

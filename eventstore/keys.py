@@ -13,6 +13,7 @@
 <prefix>:{<p>}:emit:<run>    stream  what components show while they run; expires
 <prefix>:{<p>}:stage:<run>:<token>  stream  a history that is about to be taken over, see lua/adopt.lua; expires
 <prefix>:{<p>}:snap:<run>    string  a folded state, zlib of [format, version, commit, state]; a cache, expires
+<prefix>:{<p>}:key:<run>     string  the data key of an encrypted run, wrapped: <format>.<master key id>.<base64>
 <prefix>:{<p>}:ledger:<part>         what proves the log, see lua/seal.lua
 <prefix>:store               hash    layout, partitions, run_id of the server last seen
 <prefix>:def:<hash>          string  immutable definitions
@@ -115,6 +116,10 @@ class Keyspace:
     def snapshot(self, run: str) -> bytes:
         """Name the snapshot of a run's state."""
         return self._key(self.partition_of(run), f"snap:{run}")
+
+    def key(self, run: str) -> bytes:
+        """Name the wrapped data key of an encrypted run."""
+        return self._key(self.partition_of(run), f"key:{run}")
 
     def ledger(self, partition: int, part: str) -> bytes:
         """Name a part of the ledger of a partition."""

@@ -49,13 +49,15 @@ class Exchanged:
 class RunStore:
     """Commits, claims, leases and due members of runs; every call is one round trip unless it says otherwise."""
 
-    def __init__(self, connection: Connection, keyspace: Keyspace, *, whole_history: int = 24) -> None:
+    def __init__(
+        self, connection: Connection, keyspace: Keyspace, *, whole_history: int = 24, master_keys: Sequence[str] = ()
+    ) -> None:
         self.keys = keyspace
         self._connection = connection
         self._scripts = Scripts(connection)
         self._commit, self._claim = _script("commit"), _script("claim")
         self._beat, self._due = _script("beat"), _script("due")
-        self._whole = whole_history
+        self._whole, self._master_keys = whole_history, " ".join(master_keys)
 
     def call(self, calls: Sequence[Call]) -> list[Any]:
         """Send calls in one pipeline and give their replies; the first one that failed is raised.
@@ -144,7 +146,7 @@ class RunStore:
         """Build the script call of a claim."""
         keys, partition = self.keys, claim.partition
         names = [keys.meta(partition), keys.log(partition), keys.due(partition), keys.ready(partition, claim.queue)]
-        return ScriptCall(self._claim, names, [claim.at_most, worker, lease_ms, self._whole])
+        return ScriptCall(self._claim, names, [claim.at_most, worker, lease_ms, self._whole, self._master_keys])
 
     def claimed(self, claim: ClaimRequest, reply: list[Any]) -> ClaimReply:
         """Read the reply of a claim."""
@@ -208,15 +210,22 @@ class RunStore:
         reply = self.call([PlainCall((b"XRANGE", self.keys.stream(run), f"{version}-0", f"{version}-0"))])[0]
         return self._parse(run, reply)[0] if reply else None
 
-    def begin_reading(self, runs: Sequence[str], most: int) -> list[tuple[bytes | None, tuple[Recorded, ...]]]:
-        """Read the snapshots and the first events of several runs, at most so many of each."""
+    def begin_reading(
+        self, runs: Sequence[str], most: int, *, keys: bool = False
+    ) -> list[tuple[bytes | None, bytes | None, tuple[Recorded, ...]]]:
+        """Read the snapshots and the first events of several runs, at most so many of each.
+
+        With `keys`, their wrapped keys are read too, before the events: one that is shredded meanwhile is there, or the
+        events say that it is not.
+        """
         calls: list[Call] = []
         for run in runs:
+            if keys:
+                calls.append(PlainCall((b"GET", self.keys.key(run))))
             calls.append(PlainCall((b"GET", self.keys.snapshot(run))))
             calls.append(PlainCall((b"XRANGE", self.keys.stream(run), b"-", b"+", b"COUNT", most)))
-        replies = self.call(calls) if calls else []
-        found = zip(runs, replies[::2], replies[1::2], strict=True)
-        return [(snapshot, self._parse(run, entries)) for run, snapshot, entries in found]
+        replies = iter(self.call(calls) if calls else [])
+        return [(next(replies) if keys else None, next(replies), self._parse(run, next(replies))) for run in runs]
 
     def put_snapshot(self, run: str, snapshot: bytes, seconds: int) -> None:
         """Keep a snapshot for a while."""

@@ -77,7 +77,7 @@ def decide_encoded(session: Session, command: cmd.Command, limits: Limits, child
     while True:
         made = decision(session.plan, session.state, command, refused, child)
         try:
-            return made, encode(made.events, limits)
+            return made, encode(made.events, limits, session.key)
         except PayloadOverLimit as error:
             command = _refuse(command, error, refused)
 

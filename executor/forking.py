@@ -8,17 +8,18 @@ from typing import Any
 
 from eventstore import codec
 from eventstore.event import Recorded
-from eventstore.run_model import Code
+from eventstore.run_model import Blob, Code
 from executor.build import Built, Signature, assemble, decide_encoded
-from executor.handle import Handled, Handler, RunExists
-from executor.journal import Encoded, decode_all
+from executor.handle import Handled, Handler, RunExists, begun
+from executor.journal import Encoded, Limits, encode_data
 from executor.sessions import RunNotFound, Session
 from openagents_json.workflow import commands as cmd
+from openagents_json.workflow import events as ev
 from openagents_json.workflow.changes import forked
 from openagents_json.workflow.evolve import evolve_all
-from openagents_json.workflow.plan import Plan
+from openagents_json.workflow.records import refuse_erased
 from openagents_json.workflow.reopen import taken_over
-from openagents_json.workflow.state import RunState, initial
+from openagents_json.workflow.state import initial
 from openagents_json.workflow.types import Json
 
 
@@ -45,7 +46,7 @@ class NoSuchVersion(LookupError):
 def fork(handler: Handler, wanted: Fork, *, actor: str) -> Handled:
     """Begin the new run; its id must be of the partition of the source, where their payloads lie.
 
-    Raises RunNotFound, NoSuchVersion, Rejected and RunExists.
+    Raises RunNotFound, NoSuchVersion, Rejected, RunExists and EncryptionError.
     """
     recorded = handler.store.read([(wanted.source, 0)])[0]
     if not recorded:
@@ -53,52 +54,59 @@ def fork(handler: Handler, wanted: Fork, *, actor: str) -> Handled:
     if not 1 <= wanted.at <= len(recorded):
         raise NoSuchVersion(wanted.source, wanted.at, len(recorded))
     past = recorded[: wanted.at]
-    refuse_erased_past(recorded)
-    state = evolve_all(initial(), taken_over(decode_all(past, handler.sessions.fetch), wanted.run))
-    plan = handler.definitions.plan(state.definition)
-    built = _built(handler, wanted, plan, state, past, actor)
+    data = handler.sessions.payloads.filled(past)
+    happened = [ev.from_data(item.type, one) for item, one in zip(past, data, strict=True)]
+    state = evolve_all(initial(), taken_over(happened, wanted.run))
+    if any(item.type == "RunRedacted" or "erased" in item.data for item in recorded):
+        refuse_erased(state._replace(erased=True))
+    plan, key = handler.definitions.plan(state.definition), handler.sessions.keyring.fresh(wanted.run)
+    fresh = Session(wanted.run, 0, "", initial(), plan, key)
+    lines = _copied(past, data, fresh, handler.limits)
+    built = _built(handler, wanted, replace(fresh, state=state), lines, actor)
     reply = handler.send([built], [handler.definitions.store_call(plan)])[0]
     if reply.code is Code.EXISTS:
         raise RunExists(wanted.run)
     if reply.code is Code.DUPLICATE:
         return Handled(handler.sessions.load(wanted.run), changed=False, time_ms=reply.time_ms)
-    fresh = Session(wanted.run, 0, "", initial(), plan)
     return Handled(handler.remember(fresh, built, reply), changed=True, time_ms=reply.time_ms)
 
 
-def refuse_erased_past(recorded: Sequence[Recorded]) -> None:
-    """Refuse to go on from events whose payloads are no more, which their fold alone does not show.
-
-    Raises Rejected.
-    """
-    if any(item.type == "RunRedacted" for item in recorded):
-        what = "payloads of the run are erased: what a fork would go on with is not there; start a new run"
-        raise cmd.Rejected("erased", what, "")
-
-
-def _built(handler: Handler, wanted: Fork, plan: Plan, state: RunState, past: Sequence[Recorded], actor: str) -> Built:
-    copied = Session(wanted.run, 0, "", state, plan)
+def _built(handler: Handler, wanted: Fork, copied: Session, lines: _Lines, actor: str) -> Built:
     command = cmd.ForkRun(wanted.source, wanted.at, wanted.inputs, wanted.reason)
     made, encoded = decide_encoded(copied, command, handler.limits, handler.child_id)
-    lines = [_line(item, wanted.run) for item in past]
-    whole = Encoded((*lines, *encoded.events), encoded.blobs)
-    moved = forked(plan, state, made.events, made.state, len(past))
+    both = Encoded((*lines.encoded.events, *encoded.events), (*lines.encoded.blobs, *encoded.blobs))
+    moved = forked(copied.plan, copied.state, made.events, made.state, wanted.at)
     signature = Signature("new", wanted.commit_id or handler.commit_id(), actor, wanted.source)
-    built = assemble(copied, made, whole, (), signature, settle=True, moved=moved)
-    options = {**built.commit.options, "wf": plan.id, "def": plan.hash}
-    refers = tuple(dict.fromkeys(sha for item in past for _, sha, _ in _payloads(item)))
-    return replace(built, commit=replace(built.commit, options=options, refers=refers))
+    built = begun(assemble(copied, made, both, (), signature, settle=True, moved=moved), copied)
+    return replace(built, commit=replace(built.commit, refers=lines.refers))
 
 
-def _payloads(item: Recorded) -> Sequence[Any]:
-    """Give what an event refers to beside the log; the fork refers to it too."""
-    return item.data.get("blobs") or () if isinstance(item.data, Mapping) else ()
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """Events of the source as those of the new run, and the payloads beside the log that both refer to."""
+
+    encoded: Encoded
+    refers: tuple[str, ...] = ()
 
 
-def _line(item: Recorded, run: str) -> tuple[str, bytes]:
+def _copied(past: Sequence[Recorded], data: Sequence[Mapping[str, Any]], fresh: Session, limits: Limits) -> _Lines:
+    """Give stored events as those of the new run, under its own key if it has one."""
+    if fresh.key is None:  # their payloads are shared, where they lie beside the log
+        shared = dict.fromkeys(sha for item in past for _, sha, _ in item.data.get("blobs") or ())
+        lines = tuple((item.type, codec.encode(_line(item.type, item.data, fresh.run))) for item in past)
+        return _Lines(Encoded(lines, ()), tuple(shared))
+    blobs: dict[str, Blob] = {}
+    made = [
+        (item.type, encode_data(item.type, _line(item.type, one, fresh.run), limits, blobs, fresh.key))
+        for item, one in zip(past, data, strict=True)
+    ]
+    return _Lines(Encoded(tuple(made), tuple(blobs.values())))
+
+
+def _line(kind: str, data: Mapping[str, Any], run: str) -> dict[str, Any]:
     """Give a stored event as one of the new run, marked: it happened once, so statistics count it once."""
-    data = {**item.data, "copied": True}
-    if item.type == "RunStarted":
-        data["run"] = run
-        data.pop("parent", None)
-    return item.type, codec.encode(data)
+    line = {**data, "copied": True}
+    if kind == "RunStarted":
+        line["run"] = run
+        line.pop("parent", None)
+    return line

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from eventstore.gates import Gates
 from eventstore.scripts import PlainCall
+from executor.encryption import EncryptionError
 from executor.handle import Handler
 from executor.sessions import BrokenHistory, RunNotFound, Session
 from openagents_json.workflow import commands as cmd
@@ -100,7 +101,7 @@ class Gatekeeper:
     def _cancel(self, run: str, actor: str) -> None:
         try:
             self._handler.handle(run, cmd.CancelRun("a newer run takes its place"), actor=actor)
-        except (RunNotFound, cmd.Rejected) as error:
+        except (RunNotFound, EncryptionError, cmd.Rejected) as error:
             log.info("run %s: %s", run, error)
 
     def _gone(self, members: Iterable[str]) -> list[str]:
@@ -111,7 +112,7 @@ class Gatekeeper:
         rest = [member.partition("|") for member in names if member not in gone]
         try:
             sessions = self._handler.sessions.load_all([run for run, _, _ in rest])
-        except (RunNotFound, BrokenHistory, UnknownEvent):  # the next look will tell
+        except (RunNotFound, BrokenHistory, UnknownEvent, EncryptionError):  # the next look will tell
             return gone
         left = zip(rest, sessions, strict=True)
         return gone + [f"{run}|{step}" for (run, _, step), session in left if not _holds(session, step)]
@@ -146,7 +147,7 @@ class Gatekeeper:
                 self.let_in(other, step, actor=actor)
             except RunNotFound:
                 self._gates.leave(name, follower)
-            except (BrokenHistory, UnknownEvent, cmd.Rejected) as error:
+            except (BrokenHistory, UnknownEvent, EncryptionError, cmd.Rejected) as error:
                 log.error("run %s: step %s cannot be let in: %s", other, step, error)
 
     def arrive(self, session: Session, *, actor: str) -> Mapping[str, Json] | None:
@@ -165,7 +166,7 @@ class Gatekeeper:
         try:
             if self._handler.sessions.load(run).state.status == st.QUEUED:
                 self._handler.handle(run, cmd.CancelRun("a newer start took its place"), actor=actor)
-        except (RunNotFound, cmd.Rejected) as error:
+        except (RunNotFound, EncryptionError, cmd.Rejected) as error:
             log.info("run %s: %s", run, error)
 
 

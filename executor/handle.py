@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from eventstore.errors import EventStoreError
 from eventstore.run_model import Code, Committed
@@ -112,7 +113,7 @@ class Handler:
 
         Raises PayloadOverLimit, and RunExists when another commit has taken the id.
         """
-        fresh = [Session(s.run, 0, "", initial(), s.plan) for s in starts]
+        fresh = [Session(s.run, 0, "", initial(), s.plan, self.sessions.keyring.fresh(s.run)) for s in starts]
         builts = [self._first(session, s, actor) for session, s in zip(fresh, starts, strict=True)]
         plans = {s.plan.hash: s.plan for s in starts}.values()
         replies = self.send(builts, before=[self.definitions.store_call(plan) for plan in plans])
@@ -132,8 +133,7 @@ class Handler:
         built = build(session, command, commit_id, actor=actor, limits=self.limits, child=self.child_id)
         if built is None:
             raise RunExists(start.run)
-        options = {**built.commit.options, "wf": start.plan.id, "def": start.plan.hash}
-        return replace(built, commit=replace(built.commit, options=options))
+        return begun(built, session)
 
     def handle(
         self,
@@ -147,17 +147,21 @@ class Handler:
         drop: Sequence[str] = (),
         plan: Plan | None = None,
         version: int | None = None,
+        wipe: Sequence[str] = (),
+        commit_id: str = "",
+        session: Session | None = None,
     ) -> Handled:
         """Carry out a command on a run, at no other `version` than the one that is given.
 
         `plan` is another one that the run goes by from then on. `guard` names a step and the fence that must have
         expired; `settle` tells that the decision covers all that the state implies; `drop` are due members that are
-        settled with it, whatever is decided.
+        settled with it, whatever is decided; `wipe` are kinds of keys of the run that are deleted with it. A fixed
+        `commit_id` makes the command count once from the `session` on, which is what the caller knows of the run.
 
         Raises RunNotFound, Rejected and TooContended.
         """
-        session = self.sessions.get(run) or self.sessions.load(run)
-        commit_id = self.commit_id()
+        session = session or self.sessions.get(run) or self.sessions.load(run)
+        commit_id = commit_id or self.commit_id()
         make = partial(
             build,
             actor=actor,
@@ -181,6 +185,8 @@ class Handler:
                     return Handled(session, changed=False)
                 session, fresh = self.sessions.load(run), True
                 continue
+            if wipe:
+                built = with_options(built, wipe=list(wipe))
             reply = self.send([built], [self.definitions.store_call(plan)] if plan else ())[0]
             if reply.code is Code.DONE:
                 return Handled(
@@ -212,6 +218,24 @@ class Handler:
         if reply.version == session.version:
             return session
         state = evolve_all(built.decision.state, started)
-        after = Session(session.run, reply.version, built.commit.commit_id, state, session.plan)
+        after = Session(session.run, reply.version, built.commit.commit_id, state, session.plan, session.key)
+        if any(isinstance(event, ev.RunRedacted) for event in built.decision.events):  # it holds what is no more
+            self.sessions.drop(session.run)
+            return after
+        if not session.version:
+            self.sessions.keyring.keep(session.key)
         self.sessions.put(after)
         return after
+
+
+def begun(built: Built, session: Session) -> Built:
+    """Give the commit of a new run with what its head says of it, and with its key."""
+    options = {"wf": session.plan.id, "def": session.plan.hash}
+    if session.key is not None:
+        options["key"] = session.key.wrapped
+    return with_options(built, **options)
+
+
+def with_options(built: Built, **options: Any) -> Built:
+    """Give a commit with more options."""
+    return replace(built, commit=replace(built.commit, options={**built.commit.options, **options}))

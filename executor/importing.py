@@ -14,7 +14,7 @@ from eventstore.run_model import Code, Commit
 from executor.build import Built, Signature, assemble, decide_encoded
 from executor.handle import Handler
 from executor.invariants import AFTERWARDS
-from executor.journal import Fetch, decode_all
+from executor.journal import Fetch, decode_all, is_sealed
 from executor.sessions import Session
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow.compile import compile_plan
@@ -190,9 +190,11 @@ def _open(handler: Handler, arriving: Arriving, alone: Commit, actor: str) -> _O
     last = arriving.history[-1]
     try:
         recorded = _recorded(handler, arriving)
-        happened = decode_all(recorded, _fetch(arriving))
+        keys = handler.sessions.keyring.read([arriving.run]) if any(map(is_sealed, recorded)) else {}
+        happened = decode_all(recorded, _fetch(arriving), keys)
         state = evolve_all(initial(), happened)
-        session = Session(arriving.run, last.version, last.commit, state, _plan(arriving, state.definition))
+        plan = _plan(arriving, state.definition)
+        session = Session(arriving.run, last.version, last.commit, state, plan, keys.get(arriving.run))
         command = cmd.ImportRun(arriving.source, last.version, arriving.paused, arriving.reason)
         made, encoded = decide_encoded(session, command, handler.limits, handler.child_id)
         past = [Happened(x.version, x.time_ms, event) for x, event in zip(recorded, happened, strict=True)]

@@ -8,6 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from eventstore.run_model import Claimed, Lease
+from executor.encryption import EncryptionError
+from executor.journal import is_sealed
 from executor.sessions import BrokenHistory, RunNotFound, Session, Sessions
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow.events import UnknownEvent
@@ -84,6 +86,7 @@ def jobs_of(sessions: Sessions, claimed: Sequence[Claimed]) -> list[Job]:
     A run that cannot be read is left alone: its leases run out, and the others go on.
     """
     missing: dict[str, None] = {}
+    sessions.keyring.prepare([claim.lease.run for claim in claimed if claim.events and is_sealed(claim.events[0])])
     for claim in claimed:
         run, events = claim.lease.run, claim.events
         known = sessions.get(run)
@@ -91,12 +94,12 @@ def jobs_of(sessions: Sessions, claimed: Sequence[Claimed]) -> list[Job]:
             continue
         start = known.version + 1 if known else 1
         if events and events[0].version <= start <= events[-1].version and events[-1].version >= claim.version:
-            with suppress(BrokenHistory, UnknownEvent):
+            with suppress(BrokenHistory, UnknownEvent, EncryptionError):
                 sessions.extend(run, known, events)
         else:
             missing[run] = None
     if missing:
-        with suppress(RunNotFound, BrokenHistory, UnknownEvent):  # told below, each by itself
+        with suppress(RunNotFound, BrokenHistory, UnknownEvent, EncryptionError):  # told below, each by itself
             sessions.load_all(list(missing))
     return [job for claim in claimed if (job := _claimed_job(sessions, claim)) is not None]
 
@@ -108,7 +111,7 @@ def _claimed_job(sessions: Sessions, claim: Claimed) -> Job | None:
         if job is None:  # what was known of the run is not its history any more
             sessions.drop(run)
             job = job_of(sessions.load(run), claim.lease)
-    except (RunNotFound, BrokenHistory, UnknownEvent) as error:
+    except (RunNotFound, BrokenHistory, UnknownEvent, EncryptionError) as error:
         log.error("run %s: step %s was claimed and cannot be run here: %s", run, claim.lease.step, error)
         return None
     return job

@@ -3,18 +3,25 @@
 A payload over `inline_bytes` becomes a blob, named by the hash of its bytes; the event then lists under `blobs` the
 path, hash and size of each, with null in its place. What a user's payload contains can therefore never be mistaken
 for a reference.
+
+In an encrypted run, each payload is ciphertext: the event has null in its place too, and lists under `sealed` the path
+and base64 of nonce and ciphertext, or "" where that is a blob. Errors stay readable, as failures are grouped by them.
+The first event of such a run has `sealed` in any case.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from eventstore import codec
 from eventstore.event import Recorded
 from eventstore.run_model import Blob
+from executor.encryption import DamagedPayload, RunKey, RunSealed
 from openagents_json.workflow import events as ev
 
 PAYLOADS = {
@@ -33,6 +40,7 @@ PAYLOADS = {
     "RunFailed": ("error",),
 }
 _BY_MEMBER = frozenset({"inputs", "outputs", "sets"})
+_READABLE = frozenset({"error"})
 
 
 class PayloadOverLimit(Exception):
@@ -63,77 +71,184 @@ class Encoded:
     blobs: tuple[Blob, ...]
 
 
-def encode(happened: Sequence[ev.Event], limits: Limits) -> Encoded:
-    """Encode events.
+def encode(happened: Sequence[ev.Event], limits: Limits, key: RunKey | None = None) -> Encoded:
+    """Encode events; with a key, their payloads are encrypted.
 
     Raises PayloadOverLimit and NotJson.
     """
     blobs: dict[str, Blob] = {}
     out = []
     for event in happened:
-        kind, data = ev.type_name(event), ev.to_data(event)
-        raw = codec.encode(data)
-        if len(raw) > limits.inline and kind in PAYLOADS:
-            raw = codec.encode(_outline(kind, data, limits, blobs))
-        out.append((kind, raw))
+        kind = ev.type_name(event)
+        out.append((kind, encode_data(kind, ev.to_data(event), limits, blobs, key)))
     return Encoded(tuple(out), tuple(blobs.values()))
 
 
-def _outline(kind: str, data: dict[str, Any], limits: Limits, blobs: dict[str, Blob]) -> dict[str, Any]:
-    refs: list[list[Any]] = []
-    slim = dict(data)
-    for name in PAYLOADS[kind]:
-        value = slim.get(name)
-        if name in _BY_MEMBER and isinstance(value, Mapping):
-            slim[name] = {key: _move((name, key), member, data, limits, blobs, refs) for key, member in value.items()}
-        elif value is not None:
-            slim[name] = _move((name,), value, data, limits, blobs, refs)
-    if refs:
-        slim["blobs"] = refs
-    return slim
+def encode_data(
+    kind: str, data: Mapping[str, Any], limits: Limits, blobs: dict[str, Blob], key: RunKey | None = None
+) -> bytes:
+    """Encode the data of one event; what belongs beside the log is added to `blobs`.
+
+    Raises PayloadOverLimit and NotJson.
+    """
+    if kind in PAYLOADS and key is not None:
+        return codec.encode(_Outline(kind, data, limits, blobs, key).drawn())
+    raw = codec.encode(data)
+    if len(raw) > limits.inline and kind in PAYLOADS:
+        raw = codec.encode(_Outline(kind, data, limits, blobs, None).drawn())
+    return raw
 
 
-def _move(
-    path: tuple[str, ...], value: Any, data: Mapping[str, Any], limits: Limits, blobs: dict[str, Blob], refs: list[Any]
-) -> Any:
-    raw = codec.encode(value)
-    if len(raw) > limits.payload:
-        raise PayloadOverLimit(data.get("step"), ".".join(path), len(raw), limits.payload)
-    if len(raw) <= limits.inline:
-        return value
-    sha = hashlib.sha256(raw).hexdigest()
-    blobs[sha] = Blob(sha, raw)
-    refs.append([list(path), sha, len(raw)])
-    return None
+@dataclass(slots=True)
+class _Outline:
+    """An event whose payloads are moved out of it."""
+
+    kind: str
+    data: Mapping[str, Any]
+    limits: Limits
+    blobs: dict[str, Blob]
+    key: RunKey | None
+    refs: list[Any] = field(default_factory=list)
+    sealed: list[Any] = field(default_factory=list)
+
+    def drawn(self) -> dict[str, Any]:
+        slim = dict(self.data)
+        for name in PAYLOADS[self.kind]:
+            value = slim.get(name)
+            if name in _BY_MEMBER and isinstance(value, Mapping):
+                slim[name] = {key: self._moved((name, key), member) for key, member in value.items()}
+            elif value is not None:
+                slim[name] = self._moved((name,), value)
+        if self.refs:
+            slim["blobs"] = self.refs
+        if self.sealed or (self.key is not None and self.kind == "RunStarted"):
+            slim["sealed"] = self.sealed
+        return slim
+
+    def _moved(self, path: tuple[str, ...], value: Any) -> Any:
+        raw = codec.encode(value)
+        if len(raw) > self.limits.payload:
+            raise PayloadOverLimit(self.data.get("step"), ".".join(path), len(raw), self.limits.payload)
+        secret = self.key is not None and path[0] not in _READABLE
+        if self.key is not None and secret:
+            raw = self.key.encrypt(raw, *_place(self.kind, self.data, path))
+        if len(raw) <= self.limits.inline:
+            if not secret:
+                return value
+            self.sealed.append([list(path), base64.b64encode(raw).decode()])
+            return None
+        sha = hashlib.sha256(raw).hexdigest()
+        self.blobs[sha] = Blob(sha, raw)
+        self.refs.append([list(path), sha, len(raw)])
+        if secret:
+            self.sealed.append([list(path), ""])
+        return None
+
+
+def _place(kind: str, data: Mapping[str, Any], path: Sequence[str]) -> tuple[str, ...]:
+    """Name the place of a payload, so that its ciphertext reads nowhere else."""
+    return (kind, str(data.get("step", "")), *path)
 
 
 Fetch = Callable[[Sequence[tuple[str, str]]], list[bytes]]
 """Gives the bytes of blobs, each named by run and hash."""
 
+RunKeys = Mapping[str, RunKey | None]
+"""The keys of encrypted runs; None for one whose key was destroyed: its payloads are read as null."""
 
-def decode_all(recorded: Sequence[Recorded], fetch: Fetch) -> list[ev.Event]:
+
+def decode_all(recorded: Sequence[Recorded], fetch: Fetch, keys: RunKeys | None = None) -> list[ev.Event]:
     """Read stored events back, with their blobs.
 
-    Raises UnknownEvent and whatever `fetch` raises.
+    Raises UnknownEvent, RunSealed for encrypted events of a run without a key, DamagedPayload and whatever `fetch`
+    raises.
     """
-    wanted = [
-        (item.stream, sha)
-        for item in recorded
-        if isinstance(item.data, dict) and "blobs" in item.data
-        for _, sha, _ in item.data["blobs"]
-    ]
+    return [ev.from_data(item.type, data) for item, data in zip(recorded, filled(recorded, fetch, keys), strict=True)]
+
+
+def filled(recorded: Sequence[Recorded], fetch: Fetch, keys: RunKeys | None = None) -> list[Mapping[str, Any]]:
+    """Give the data of stored events with all payloads in their places.
+
+    Raises as `decode_all`, but for UnknownEvent.
+    """
+    wanted = [(item.stream, sha) for item in recorded for _, sha, _ in _references(item, keys)]
     found = dict(zip(wanted, fetch(wanted), strict=True)) if wanted else {}
-    return [ev.from_data(item.type, _inline(item, found)) for item in recorded]
+    return [_inline(item, found, keys) for item in recorded]
 
 
-def _inline(item: Recorded, found: Mapping[tuple[str, str], bytes]) -> Mapping[str, Any]:
+def shown(item: Recorded, keys: RunKeys) -> Recorded:
+    """Give an event with its payloads but for the large ones, which stay references; what is no more is named.
+
+    Raises RunSealed and DamagedPayload.
+    """
+    if not is_sealed(item):
+        return item
+    if keys.get(item.stream) is None and item.stream in keys:
+        left = {name: value for name, value in item.data.items() if name not in ("sealed", "blobs")}
+        paths = [path for path, _ in item.data["sealed"]]
+        return replace(item, data={**left, "erased": paths} if paths else left)
+    inline = {name: value for name, value in item.data.items() if name != "blobs"}
+    inline["sealed"] = [pair for pair in item.data["sealed"] if pair[1]]
+    opened = dict(_inline(replace(item, data=inline), {}, keys))
+    if "blobs" in item.data:
+        opened["blobs"] = item.data["blobs"]
+    return replace(item, data=opened)
+
+
+def is_sealed(item: Recorded) -> bool:
+    """Tell whether an event has encrypted payloads, or begins a run that has."""
+    return isinstance(item.data, dict) and "sealed" in item.data
+
+
+def _references(item: Recorded, keys: RunKeys | None) -> list[Any]:
+    """Give the references of an event to blobs that can be read."""
+    data = item.data
+    if not isinstance(data, dict) or "blobs" not in data:
+        return []
+    refs: list[Any] = data["blobs"]
+    if "sealed" not in data or _key_of(item, keys) is not None:
+        return refs
+    closed = [path for path, _ in data["sealed"]]
+    return [ref for ref in refs if ref[0] not in closed]
+
+
+def _key_of(item: Recorded, keys: RunKeys | None) -> RunKey | None:
+    if keys is None or item.stream not in keys:
+        raise RunSealed(item.stream, "")
+    return keys[item.stream]
+
+
+def _inline(item: Recorded, found: Mapping[tuple[str, str], bytes], keys: RunKeys | None) -> Mapping[str, Any]:
     data: dict[str, Any] = item.data
-    if "blobs" not in data:
+    if "blobs" not in data and "sealed" not in data:
         return data
-    whole: dict[str, Any] = {key: dict(value) if key in _BY_MEMBER and value else value for key, value in data.items()}
-    for path, sha, _ in whole.pop("blobs"):
-        holder: Any = whole
+    full: dict[str, Any] = {key: dict(value) if key in _BY_MEMBER and value else value for key, value in data.items()}
+    blobs = {tuple(path): found[(item.stream, sha)] for path, sha, _ in _references(item, keys)}
+    full.pop("blobs", None)
+    sealed = {tuple(path): text for path, text in full.pop("sealed", ())}
+    key = _key_of(item, keys) if is_sealed(item) else None
+    for path in {**blobs, **sealed}:
+        raw = blobs[path] if path in blobs else _bytes(item, sealed[path])
+        if path in sealed:
+            if key is None:
+                continue
+            raw = key.decrypt(raw, *_place(item.type, data, path))
+        _put(item, full, path, codec.decode(raw))
+    return full
+
+
+def _put(item: Recorded, full: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    holder: Any = full
+    try:
         for key in path[:-1]:
             holder = holder[key]
-        holder[path[-1]] = codec.decode(found[(item.stream, sha)])
-    return whole
+        holder[path[-1]] = value
+    except (IndexError, KeyError, TypeError) as error:
+        raise DamagedPayload(item.stream, f"{item.type} {'.'.join(path)}") from error
+
+
+def _bytes(item: Recorded, text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise DamagedPayload(item.stream, item.type) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from eventstore.directory import Directory
@@ -31,6 +31,7 @@ class Members:
         components: Sequence[str],
         look_after: Callable[[], None],
         version: str,
+        keys: Sequence[str] = (),
     ) -> None:
         self._directory, self._clock, self._worker, self._look_after = directory, clock, worker, look_after
         self._info: dict[str, Any] = {
@@ -38,15 +39,22 @@ class Members:
             "concurrency": settings.concurrency,
             "components": len(components),
             "version": version,
+            "keys": list(keys),
             "started_ms": clock.now_ms(),
         }
+        self._keys = frozenset(keys)
         self._alive: tuple[str, ...] = (worker,)
+        self._able: tuple[str, ...] = (worker,)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     def alive(self) -> Sequence[str]:
         """Give the processes that were alive at the last beat."""
         return self._alive
+
+    def able(self) -> Sequence[str]:
+        """Give those who can act on any run, having the most keys of encrypted ones; () when this process cannot."""
+        return self._able
 
     def start(self) -> None:
         """Begin; the first beat is over when this returns."""
@@ -68,7 +76,11 @@ class Members:
         """Say that this process is alive, look who else is, and look after the server."""
         now = self._clock.now_ms()
         self._directory.beat(self._worker, self._info, now)
-        self._alive = tuple(sorted(self._directory.workers(now)))
+        workers = self._directory.workers(now)
+        self._alive = tuple(sorted(workers))
+        self._able = _able(
+            self._worker, self._keys, {name: frozenset(x.get("keys", ())) for name, x in workers.items()}
+        )
         self._look_after()
 
     def _loop(self) -> None:
@@ -80,3 +92,10 @@ class Members:
             except EventStoreError as error:
                 log.warning("the directory of workers could not be reached: %s", error)
                 pause = AGAIN_SECONDS
+
+
+def _able(me: str, mine: frozenset[str], others: Mapping[str, frozenset[str]]) -> tuple[str, ...]:
+    everyone = {**others, me: mine}
+    most = max(len(keys) for keys in everyone.values())
+    chosen = tuple(sorted(name for name, keys in everyone.items() if len(keys) == most))
+    return chosen if me in chosen else ()

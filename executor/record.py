@@ -9,6 +9,7 @@ from eventstore.event import Recorded
 from eventstore.run_model import ClaimReply, ClaimRequest, ClaimWish, Code, Committed, Lease
 from executor.batch import Batch
 from executor.build import Built, build
+from executor.encryption import EncryptionError
 from executor.handle import Handler
 from executor.jobs import Finished, Job, job_of
 from executor.sessions import BrokenHistory, RunNotFound, Session
@@ -76,7 +77,7 @@ class Recorder:
         try:
             if cached is None or not all(_applies(cached, x) for x in items):
                 cached = handler.sessions.load(run)
-        except (RunNotFound, BrokenHistory, UnknownEvent):
+        except (RunNotFound, BrokenHistory, UnknownEvent, EncryptionError):
             out.refused += items
             return None
         session = cached

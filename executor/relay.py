@@ -144,7 +144,8 @@ class Relay:
         return {*reply.moved, *(queue for queue, count, age in reply.ready if count and age > STALE_MS)}
 
     def _mine(self) -> list[int]:
-        return owned(self._store.keys.partitions, self._worker, self._members())
+        members = self._members()
+        return owned(self._store.keys.partitions, self._worker, members) if members else []
 
     def _act(self, member: DueMember) -> None:
         try:

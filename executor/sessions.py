@@ -11,13 +11,14 @@ import threading
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from eventstore import codec
 from eventstore.event import Recorded
 from eventstore.run_store import RunStore
 from executor.definitions import Definitions
-from executor.journal import decode_all
+from executor.encryption import DamagedPayload, RunKey
+from executor.payloads import Payloads
 from openagents_json.workflow import events as ev
 from openagents_json.workflow.evolve import evolve_all
 from openagents_json.workflow.plan import Plan
@@ -34,20 +35,23 @@ ENDED = 16
 
 KEEP_SECONDS = 86_400
 
+_SNAPSHOT = "snapshot"
+
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A folded run: `version` and `commit` say where the fold ended."""
+    """A folded run: `version` and `commit` say where the fold ended; `key` is there when it is encrypted."""
 
     run: str
     version: int
     commit: str
     state: RunState
     plan: Plan
+    key: RunKey | None = field(default=None, compare=False)
 
     def folded(self, happened: Iterable[ev.Event], version: int, commit: str) -> Session:
         """Give the session after more events."""
-        return Session(self.run, version, commit, evolve_all(self.state, happened), self.plan)
+        return Session(self.run, version, commit, evolve_all(self.state, happened), self.plan, self.key)
 
 
 class RunNotFound(LookupError):
@@ -72,8 +76,9 @@ class BrokenHistory(Exception):
 class Sessions:
     """A bounded cache of sessions, safe for threads."""
 
-    def __init__(self, store: RunStore, definitions: Definitions, *, capacity: int = 4096) -> None:
-        self._store, self._definitions = store, definitions
+    def __init__(self, store: RunStore, definitions: Definitions, payloads: Payloads, *, capacity: int = 4096) -> None:
+        self._store, self._definitions, self.payloads = store, definitions, payloads
+        self.keyring = payloads.keyring
         self._capacity = capacity
         self._known: OrderedDict[str, Session] = OrderedDict()
         self._lock = threading.Lock()
@@ -127,15 +132,17 @@ class Sessions:
             tails = self._store.read([(run, session.version - 1) for run, session in cached.items()])
             found = {run: self.extend(run, cached[run], tail) for run, tail in zip(cached, tails, strict=True)}
         fresh = [run for run in runs if run not in cached]
-        for run, (snapshot, first) in zip(fresh, self._store.begin_reading(fresh, LONG), strict=True):
-            found[run] = self._read(run, snapshot, first)
+        begun = self._store.begin_reading(fresh, LONG, keys=bool(self.keyring.ids))
+        for run, (record, snapshot, first) in zip(fresh, begun, strict=True):
+            key = self.keyring.unwrapped(run, record) if record is not None else None
+            found[run] = self._read(run, snapshot, first, key)
         return [found[run] for run in runs]
 
-    def _read(self, run: str, snapshot: bytes | None, first: Sequence[Recorded]) -> Session:
+    def _read(self, run: str, snapshot: bytes | None, first: Sequence[Recorded], key: RunKey | None) -> Session:
         """Fold a run from its beginning, or from a snapshot when it is long."""
         if len(first) < LONG:
             return self.extend(run, None, first)
-        session = self._thawed(run, snapshot) if snapshot is not None else None
+        session = self._thawed(run, snapshot, key) if snapshot is not None else None
         if session is None:
             session = self.extend(run, None, first)
         after = session.version
@@ -144,22 +151,26 @@ class Sessions:
             self._freeze(session)
         return session
 
-    def _thawed(self, run: str, snapshot: bytes) -> Session | None:
+    def _thawed(self, run: str, snapshot: bytes, key: RunKey | None) -> Session | None:
         """Give the session of a snapshot, None when it is of another shape; whether it holds, `extend` finds out."""
         try:
+            snapshot = snapshot if key is None else key.decrypt(snapshot, _SNAPSHOT)
             form, version, commit, data = codec.decode(zlib.decompress(snapshot))
             state = load(data) if form == FORMAT else None
-        except (zlib.error, ValueError, TypeError) as error:
+        except (DamagedPayload, zlib.error, ValueError, TypeError) as error:
             log.warning("run %s: its snapshot cannot be read, its log is folded instead: %s", run, error)
             return None
         if state is None:
             return None
-        return Session(run, version, commit, state, self._definitions.plan(state.definition))
+        return Session(run, version, commit, state, self._definitions.plan(state.definition), key)
 
     def _freeze(self, session: Session) -> None:
         """Keep the state of a long run beside its log, so that the next one to load it need not fold it all."""
         data = codec.encode([FORMAT, session.version, session.commit, dump(session.state)])
-        self._store.put_snapshot(session.run, zlib.compress(data, 1), KEEP_SECONDS)
+        snapshot = zlib.compress(data, 1)
+        if session.key is not None:
+            snapshot = session.key.encrypt(snapshot, _SNAPSHOT)
+        self._store.put_snapshot(session.run, snapshot, KEEP_SECONDS)
 
     def follow(self, session: Session, version: int, missed: Sequence[Recorded]) -> Session:
         """Give the session after a commit that met other history: what was missed, or else all, is read.
@@ -175,10 +186,11 @@ class Sessions:
         """Fold stored events onto a session, or onto nothing, and remember the result.
 
         A tail that holds the event where the session ended shows whether that is still the same history; if it is not,
-        or nothing is left, the log has lost its tail, and the run is read again. Raises RunNotFound and BrokenHistory.
+        or nothing is left, the log has lost its tail, and the run is read again; so it is when payloads were erased
+        that the session still holds. Raises RunNotFound, BrokenHistory and EncryptionError.
         """
         if session is not None:
-            if not tail or any(x.version == session.version and x.commit != session.commit for x in tail):
+            if not tail or any(_is_other(x, session) for x in tail):
                 self.drop(run)
                 return self.extend(run, None, self._store.read([(run, 0)])[0])
             tail = [item for item in tail if item.version > session.version]
@@ -193,26 +205,28 @@ class Sessions:
             version += 1
             if item.version != version:
                 raise BrokenHistory(run, version, item.version)
-        happened = decode_all(tail, self.fetch)
+        happened, key = self.payloads.opened(run, tail, session.key if session else None)
         if session is None:
-            session = self._first(run, happened)
+            session = self._first(run, happened, key)
         session = self._as_pinned(session.folded(happened, version, tail[-1].commit))
         self.put(session)
         return session
-
-    def fetch(self, wanted: Sequence[tuple[str, str]]) -> list[bytes]:
-        """Read blobs, each named by run and hash."""
-        return self._store.blobs([(self._store.keys.partition_of(run), sha) for run, sha in wanted])
 
     def _as_pinned(self, session: Session) -> Session:
         """Give the session with the plan that its run goes by, which changes when it is opened again with another."""
         if session.plan.hash == session.state.definition:
             return session
         plan = self._definitions.plan(session.state.definition)
-        return Session(session.run, session.version, session.commit, session.state, plan)
+        return replace(session, plan=plan)
 
-    def _first(self, run: str, happened: Sequence[ev.Event]) -> Session:
+    def _first(self, run: str, happened: Sequence[ev.Event], key: RunKey | None) -> Session:
         begin = happened[0]
         if not isinstance(begin, ev.RunStarted):
             raise BrokenHistory(run, 1, 1)
-        return Session(run, 0, "", initial(), self._definitions.plan(begin.definition))
+        return Session(run, 0, "", initial(), self._definitions.plan(begin.definition), key)
+
+
+def _is_other(item: Recorded, session: Session) -> bool:
+    """Tell whether an event shows that a session is not what its log says."""
+    erased = item.type == "RunRedacted" and item.version > session.version
+    return erased or (item.version == session.version and item.commit != session.commit)

@@ -42,7 +42,7 @@ def history(
     `cloudevents` prints a CloudEvent on each line, `otel` the run as a trace in OTLP's JSON (of all its events).
     """
     with target.engine() as engine:
-        recorded, source = engine.replay.recorded(run), f"openagents:{target.settings.prefix}"
+        recorded, source = engine.replay.shown(run), f"openagents:{target.settings.prefix}"
     chosen = [
         item
         for item in recorded

@@ -92,6 +92,20 @@ def resume(target: Target, run: str, reason: str) -> None:
 
 @runs.command()
 @click.argument("run")
+@click.option("--reason", default="", help="Why; it is kept in the history.")
+@target_options
+def shred(target: Target, run: str, reason: str) -> None:
+    """Destroy the key of a closed encrypted run: nobody can read its payloads any more, and its log stays as it is."""
+    with target.engine() as engine:
+        changed = engine.shred(run, reason)
+    if target.as_json:
+        print_json({"id": run, "shredded": True, "changed": changed})
+    else:
+        click.echo(f"{run} {'is' if changed else 'was already'} shredded")
+
+
+@runs.command()
+@click.argument("run")
 @click.argument("name")
 @click.option("--payload", help="JSON, or else text.")
 @click.option("--payload-file", metavar="FILE", help="A file with the payload as JSON.")

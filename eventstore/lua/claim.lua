@@ -1,9 +1,14 @@
 -- claim: take up to k ready steps of one queue; each claim is a commit of its own. Keyspace: runs_common.lua.
 -- KEYS 1 meta 2 log 3 due 4 ready:<queue>
 -- ARGV 1 k 2 worker 3 lease ms 4 longest history that is sent whole
+--   5 ids of the master keys that the worker has; a step of a run whose key none of them wraps waits a second instead
 -- Replies {left in ready, ms, {run, step, fence, attempt, deadline, version, commit, scheduled version, events}..}
 local k, worker, lease_ms, whole = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local out, sent = {}, {}
+local function readable(run)
+  local record = redis.call('GET', B .. 'key:' .. run)
+  return not record or string.find(ARGV[5], string.match(record, '^%w+%.(%x+)%.') or '?', 1, true)
+end
 local scan = redis.call('ZRANGE', KEYS[4], 0, 2 * k + 8)
 local n = tonumber(redis.call('HGET', KEYS[1], 'n') or '0')
 for _, key in ipairs(scan) do
@@ -15,7 +20,9 @@ for _, key in ipairs(scan) do
   redis.call('ZREM', KEYS[4], key)
   if OPEN[h[1]] and h[4] then
     local r = parse(h[4])
-    if r.fence == '' then
+    if r.fence == '' and not readable(run) then
+      due_add(NOW + 1000, 'r|' .. key)
+    elseif r.fence == '' then
       local fence = next_fence(h[3])
       lease(r, fence, worker, lease_ms)
       unq(r, key)

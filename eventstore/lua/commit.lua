@@ -7,7 +7,8 @@
 --   open {{step, queue, prio, stc, delay, sts, total, event index, attempts so far}..}, reopen {{step, delay, sts, stc}..},
 --   seat {{step, queue, prio, stc, attempts so far, scheduled version, flags, ready 0|1}..} (records as they are),
 --   shut {step..}, park/unpark {step..}, timers {{member, delay, time or 0}..}, untimers {member..}, settle,
---   claim {worker, lease ms, at most, queue}
+--   claim {worker, lease ms, at most, queue}, key (the wrapped data key of a new run: it comes with the run's first
+--   events or not at all), wipe {kind..} (keys <kind>:<run> that are no more from here on)
 -- Replies {code, version, n, ms, ...}: 1 done {claims}; 2 duplicate {missed}; 3 facts done, decision dropped {missed};
 --   -1 conflict {missed}; -2 ahead; -3 fenced {steps}; -4 unknown run; -6 exists; -8 lease held; -10 diverged; -12 not staged
 local o = cjson.decode(ARGV[1])
@@ -208,6 +209,8 @@ if not facts_only then
       if r.fence == '' then ready_add(r.queue, r.prio, key) end
     end
   end
+  if o.key then redis.call('SET', B .. 'key:' .. RUN, o.key) end
+  for _, kind in ipairs(o.wipe or {}) do redis.call('DEL', B .. kind .. ':' .. RUN) end
   for _, t in ipairs(o.timers or {}) do due_add(t[3] > 0 and t[3] or NOW + t[2], t[1]) end
   for _, name in ipairs({ 'st', 'can', 'hold', 'def', 'wf' }) do
     if o[name] then

@@ -7,6 +7,7 @@
 --   B run:<run>     stream  the truth, id <version>-0: t d m n c a y
 --   B head:<run>    hash    v version, lc last commit id, st status, can cancel asked, hold 1 while held, def definition, wf workflow,
 --                           f last fence, s:<step> record of an open step
+--   B key:<run>     string  the wrapped data key of an encrypted run: <format>.<master key id>.<base64>
 --   B ready:<queue> zset    <run>|<step>, score = ms - 60000 * priority: what may be claimed now
 --   B due           zset    ms: l|run|step lease, r|run|step retry, q|run|step schedule-to-start, T|run|step total,
 --                           R|run run limit, k|run cancel grace, w|run a decision is missing,

@@ -4,6 +4,7 @@ from openagents_json.engine.siblings import guard
 
 guard()
 
+from executor.encryption import RunSealed  # noqa: E402
 from executor.journal import Limits  # noqa: E402 - the guard comes first
 from executor.schedule_times import Schedule  # noqa: E402
 from openagents_json.engine.backtest import Fix  # noqa: E402
@@ -32,6 +33,7 @@ __all__ = [
     "RunInfo",
     "RunPage",
     "RunRow",
+    "RunSealed",
     "Schedule",
     "Settings",
     "StepInfo",

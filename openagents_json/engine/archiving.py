@@ -200,7 +200,7 @@ class Archive:
             stream = archive_stream(self._core.store.keys.partition_of(run))
             event = Event("RunRestored", {"run": run, "url": where})
             log.append(stream, [event], commit_id=f"{known['sha256'][:24]}-{known['archived_ms']}", actor=self._actor)
-        return self._core.sessions.load(run).state.status
+        return self._core.store.statuses([run])[0]
 
     def memory(self, run: str) -> int:
         """Give about how many bytes a run takes in the server.

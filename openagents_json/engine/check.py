@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from executor.journal import decode_all
+from eventstore.event import Recorded
 from openagents_json.engine.documents import Document
 from openagents_json.workflow.verify import first_difference
 
@@ -40,7 +41,7 @@ class VersionCheck:
 
 
 def check_version(engine: Engine, workflow: Document, *, limit: int = 1000) -> VersionCheck:
-    """Replay the latest runs of a workflow against a document of the same id.
+    """Replay the latest runs of a workflow against a document of the same id, but for those that were erased.
 
     Raises InvalidDefinition.
     """
@@ -48,9 +49,15 @@ def check_version(engine: Engine, workflow: Document, *, limit: int = 1000) -> V
     found = engine.runs(limit=limit, workflow=plan.id)
     histories = engine.core.store.read([(run.id, 0) for run in found])
     differing = []
-    for run, history in zip(found, histories, strict=True):
-        difference = first_difference(plan, decode_all(history, engine.core.sessions.fetch))
+    whole = [pair for pair in zip(found, histories, strict=True) if not _is_erased(pair[1])]
+    for run, history in whole:
+        difference = first_difference(plan, engine.core.sessions.payloads.decode(history))
         if difference is not None:
             differing.append(Differing(run.id, run.status, difference.version, difference.reason))
-    live = sum(1 for run in found if run.status not in ("completed", "failed", "cancelled"))
-    return VersionCheck(plan.id, len(found), live, tuple(differing))
+    live = sum(1 for run, _ in whole if run.status not in ("completed", "failed", "cancelled"))
+    return VersionCheck(plan.id, len(whole), live, tuple(differing))
+
+
+def _is_erased(history: Sequence[Recorded]) -> bool:
+    """Tell whether payloads of a run are no more, so that nobody can say what it would do with them."""
+    return any(item.type == "RunRedacted" for item in history)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -59,8 +59,19 @@ def diagnose(engine: Engine, settings: Settings) -> Diagnosis:
         for name, info in workers.items()
         if info["version"] != here
     )
+    findings += tuple(_without_keys(workers))
     findings += tuple(_still(engine))
     return Diagnosis(here, describe(core.connection, now_ms=now), findings, tuple(engine.doctor()), workers)
+
+
+def _without_keys(workers: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
+    """Give the workers that lack keys of encrypted runs."""
+    known = {name: frozenset(info.get("keys", ())) for name, info in workers.items()}
+    everything = frozenset().union(*known.values())
+    for name, keys in known.items():
+        if keys != everything:
+            what = f"worker {name} lacks the encryption keys {', '.join(sorted(everything - keys))}, which others have"
+            yield Finding("warning", "keys", what, "set OPENAGENTS_ENCRYPTION_KEYS for it; it leaves such runs alone")
 
 
 def _still(engine: Engine) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from eventstore.event import Recorded
-from executor.journal import decode_all
+from executor.encryption import EncryptionError
 from executor.sessions import Session
 from openagents_json.engine.reads import Reads
 from openagents_json.engine.replays import Replays
@@ -140,10 +140,14 @@ def _reopened(recorded: Sequence[Recorded]) -> str:
 def _nearest(session: Session, replays: Replays, reads: Reads) -> str:
     """Find the completed run of the workflow whose inputs differ least, of the same version if there is one."""
     chosen = RunFilter(status=(st.COMPLETED,), workflow=(session.state.workflow,))
-    rows = [row for row in reads.runs(chosen, limit=LOOKED_AT).items if row.id != session.run]
+    rows = [row for row in reads.runs(chosen, limit=LOOKED_AT).items if row.id != session.run and not row.redacted]
     best: tuple[tuple[int, int], str] | None = None
-    for row, recorded in zip(rows, replays.core.store.read([(row.id, 0) for row in rows]), strict=True):
-        begun = decode_all(recorded[:1], replays.core.sessions.fetch)[0]
+    histories = replays.core.store.read([(row.id, 0) for row in rows])
+    try:
+        firsts = replays.core.sessions.payloads.decode([recorded[0] for recorded in histories])
+    except EncryptionError:  # one of them is not for this process to read
+        return ""
+    for row, begun in zip(rows, firsts, strict=True):
         inputs = begun.inputs if isinstance(begun, ev.RunStarted) else {}
         differing = sum(1 for _ in changes_of(session.state.inputs, inputs))
         rank = (int(row.version != session.state.version), differing)

@@ -17,6 +17,7 @@ from executor.invariants import Violation, confirmed
 from executor.runtime import WorkSettings
 from executor.schedules import Timetable
 from executor.sessions import RunNotFound
+from executor.shredding import shred
 from executor.worker import Worker
 from executor.workflows import Workflows
 from openagents_json.components.registry import Registry
@@ -148,12 +149,13 @@ class Engine:
     def history(self, run: str, *, after: int = 0) -> list[HistoryEvent]:
         """Give the events of a run, oldest first.
 
-        Raises RunNotFound.
+        Large payloads stand in it by reference, those of an encrypted run as far as this process has the keys. Raises
+        RunNotFound.
         """
         recorded = self.core.store.read([(run, after)])[0]
         if not recorded and not after:
             raise RunNotFound(run)
-        return [history_event(item) for item in recorded]
+        return [history_event(item) for item in self.core.sessions.payloads.shown(recorded)]
 
     def watch(self, run: str, *, after: int = 0, block_ms: int = 1000) -> list[HistoryEvent]:
         """Give the events of a run after a version, waiting up to `block_ms` for the first."""
@@ -162,7 +164,7 @@ class Engine:
             recorded = store.wait(run, after, block_ms)
         except StoreUnavailable:
             recorded = store.read([(run, after)])[0]
-        return [history_event(item) for item in recorded]
+        return [history_event(item) for item in self.core.sessions.payloads.shown(recorded)]
 
     def runs(self, *, limit: int = 50, status: str | None = None, workflow: str | None = None) -> list[RunInfo]:
         """List runs, newest first; `views.runs` searches by more."""
@@ -264,6 +266,14 @@ class Engine:
         Raises RunNotFound and Rejected.
         """
         self.core.handler.handle(run, cmd.ResumeRun(reason), actor=self.actor)
+
+    def shred(self, run: str, reason: str = "") -> bool:
+        """Destroy the key of a closed encrypted run, so that nobody can read its payloads any more; its log stays.
+
+        False when that has happened already. Raises RunNotFound, EncryptionError, and Rejected when the run is open,
+        held, or was never encrypted.
+        """
+        return shred(self.core.handler, run, reason, actor=self.actor)
 
     # -- documents ---------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,10 +40,12 @@ def embedded(
     limits: Limits | None = None,
     projections: Iterable[Projection] = (),
     audit_key: str | Path | None = None,
+    encryption_keys: Sequence[str] = (),
 ) -> Engine:
     """Open the store in a directory, with a server of its own; `workers` threads run the components.
 
-    Without `components`, those that the program has declared run. Close it, or use it as a context manager.
+    Without `components`, those that the program has declared run. Close it, or use it as a context manager. With
+    `encryption_keys`, base64 of 32 bytes each, the payloads of runs that are started here are encrypted.
 
     Raises eventstore.errors.EventStoreError.
     """
@@ -61,6 +63,7 @@ def embedded(
             limits=limits,
             projections=projections,
             audit_key=audit_key,
+            encryption_keys=encryption_keys,
             on_close=server.close,
         )
     except BaseException:
@@ -83,12 +86,15 @@ def connect(
     limits: Limits | None = None,
     projections: Iterable[Projection] = (),
     audit_key: str | Path | None = None,
+    encryption_keys: Sequence[str] = (),
     on_close: Callable[[], None] | None = None,
 ) -> Engine:
     """Open a store on a server; with `workers`, threads of this program run the given components too.
 
-    `audit_key` is the file of the ledger's private key: workers that have it seal the log. Raises
-    eventstore.errors.EventStoreError and KeyUnusable.
+    `audit_key` is the file of the ledger's private key: workers that have it seal the log. With `encryption_keys`,
+    base64 of 32 bytes each, the payloads of runs that are started here are encrypted.
+
+    Raises eventstore.errors.EventStoreError and KeyUnusable.
     """
     signer = None if not audit_key else read_signer(audit_key)
     connection = connect_store(url)
@@ -106,6 +112,7 @@ def connect(
             limits=limits,
             projections=projections,
             signer=signer,
+            encryption_keys=encryption_keys,
         )
         registry = registry_of(components)
         closers = [connection.close] if on_close is None else [on_close, connection.close]

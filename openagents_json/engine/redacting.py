@@ -12,6 +12,7 @@ from eventstore.ledger_store import SALT_BYTES, LedgerStore, Stored
 from executor.handle import TooContended
 from executor.journal import PAYLOADS
 from executor.sessions import RunNotFound, Session
+from executor.shredding import refuse_awaited
 from openagents_json.engine.wiring import Core
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow import events as ev
@@ -66,6 +67,7 @@ def redact(core: Core, run: str, *, actor: str, reason: str = "", chosen: Chosen
     eraser, events, beside = Eraser(core.store), 0, 0
     for _ in range(TRIES):
         session = core.sessions.load(run)
+        refuse_awaited(core.handler, session)
         stored = next(iter(core.ledger.events([run])))[1]
         if not stored or stored[-1].version != session.version:
             continue
@@ -128,8 +130,9 @@ def stub(kind: str, data: Mapping[str, Any], workflow: str, *, labels: bool = Fa
             out[name] = {} if name in _EMPTY else (_error(out[name]) if name == "error" else None)
             gone.add(name)
     for name in ("blobs", "sealed"):
-        if out.pop(name, None):
-            gone |= {str(entry[0][0]) for entry in data[name]}
+        gone |= {str(entry[0][0]) for entry in out.pop(name, None) or ()}
+    if kind == "RunStarted" and "sealed" in data:  # it says that the run has a key
+        out["sealed"] = []
     if out.get("gates"):
         out["gates"] = [[gate[0], ERASED, *gate[2:]] for gate in out["gates"]]
     for name, empty in (("fences", {}), ("key", None), ("labels", None)):

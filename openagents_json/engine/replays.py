@@ -9,7 +9,6 @@ from dataclasses import replace
 from eventstore import codec
 from eventstore.event import Recorded
 from executor.forking import Fork, NoSuchVersion, fork
-from executor.journal import decode_all
 from executor.sessions import RunNotFound, Session
 from openagents_json.engine.reuse import Replayed, last_replay, replayed
 from openagents_json.engine.views import RunInfo, run_info
@@ -21,6 +20,7 @@ from openagents_json.workflow.compare import Comparison, compare
 from openagents_json.workflow.evolve import evolve_all
 from openagents_json.workflow.parameters import check_inputs
 from openagents_json.workflow.plan import Plan
+from openagents_json.workflow.records import refuse_erased
 from openagents_json.workflow.reuse import changed_steps
 from openagents_json.workflow.types import Json
 
@@ -59,6 +59,7 @@ class Replays:
 
     def _reopen(self, run: str, command: cmd.ReopenRun, plan: Plan | None) -> None:
         session = self.core.sessions.load(run)
+        refuse_erased(session.state)
         self.core.handler.handle(run, reopening(session, command, plan), actor=self._actor, plan=plan)
 
     def replay(
@@ -89,6 +90,7 @@ class Replays:
         `inputs` replace some of those of the run. Raises RunNotFound, NoSuchVersion, InvalidInputs and Rejected.
         """
         session = self.core.sessions.load(run)
+        refuse_erased(session.state)
         if inputs is not None:
             check_inputs(session.plan, {**session.state.inputs, **inputs})
             inputs = codec.normalise(inputs)
@@ -112,7 +114,8 @@ class Replays:
         past = [item for item in recorded[:last] if time_ms is None or item.time_ms <= time_ms]
         if not past:
             raise NoSuchVersion(run, 0, len(recorded))
-        return run_info(self.folded(run, past))
+        erased = any(item.type == "RunRedacted" for item in recorded)
+        return replace(run_info(self.folded(run, past)), erased=erased)
 
     def diff(self, one: str, other: str) -> Comparison:
         """Compare two runs.
@@ -128,7 +131,7 @@ class Replays:
         Raises RunNotFound.
         """
         recorded = self.recorded(run)
-        happened = decode_all(recorded, self.core.sessions.fetch)
+        happened = self.core.sessions.payloads.decode(recorded)
         return replayed(recorded, happened, evolve_all(st.initial(), happened[: last_replay(happened)]))
 
     def recorded(self, run: str) -> Sequence[Recorded]:
@@ -141,12 +144,19 @@ class Replays:
             raise RunNotFound(run)
         return recorded
 
+    def shown(self, run: str) -> Sequence[Recorded]:
+        """Give the stored events of a run for people: payloads opened as far as this process has the keys.
+
+        Raises RunNotFound.
+        """
+        return self.core.sessions.payloads.shown(self.recorded(run))
+
     def _events(self, run: str) -> list[ev.Event]:
-        return decode_all(self.recorded(run), self.core.sessions.fetch)
+        return self.core.sessions.payloads.decode(self.recorded(run))
 
     def folded(self, run: str, recorded: Sequence[Recorded]) -> Session:
         """Fold events of a run, from the first on."""
-        state = evolve_all(st.initial(), decode_all(recorded, self.core.sessions.fetch))
+        state = evolve_all(st.initial(), self.core.sessions.payloads.decode(recorded))
         plan = self.core.definitions.plan(state.definition)
         return Session(run, recorded[-1].version, recorded[-1].commit, state, plan)
 

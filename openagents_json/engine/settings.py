@@ -6,13 +6,15 @@ import os
 import re
 from collections.abc import Mapping
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from executor.encryption import parse_key
 
 
 class Settings(BaseModel):
     """What the engine can be told by `OPENAGENTS_<NAME>` variables."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     url: str = ""
     broker: str = ""
@@ -30,6 +32,23 @@ class Settings(BaseModel):
     audit_key: str = ""
     archive: str = ""
     payload_limit: int = Field(default=8 * 1024 * 1024, ge=1024)
+    encryption_keys: str = Field(default="", repr=False)
+
+    @field_validator("encryption_keys")
+    @classmethod
+    def _are_keys(cls, text: str) -> str:
+        for place, key in enumerate(_keys(text), 1):
+            parse_key(key, f"key {place}")
+        return text
+
+    @property
+    def master_keys(self) -> tuple[str, ...]:
+        """Give the master keys, the one that wraps first."""
+        return _keys(self.encryption_keys)
+
+
+def _keys(text: str) -> tuple[str, ...]:
+    return tuple(key for part in text.split(",") if (key := part.strip()))
 
 
 def from_environment(environment: Mapping[str, str] | None = None) -> Settings:

@@ -44,8 +44,8 @@ class StepInfo:
 class RunInfo:
     """A run as it is now; lists leave the steps out.
 
-    `parent` is the run and the step that started it, `children` the runs that its steps started, by step; nothing of a
-    `held` run may be erased, and payloads of an `erased` one are no more.
+    `parent` is the run and the step that started it, `children` the runs that its steps started, by step. Nothing of
+    one that is `held` may be erased; of one that is `erased`, payloads are null.
     """
 
     id: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +15,7 @@ from eventstore.connection import Connection
 from eventstore.directory import Directory
 from eventstore.emissions import Emissions
 from eventstore.gates import Gates
+from eventstore.key_store import KeyStore
 from eventstore.keys import Keyspace
 from eventstore.ledger_store import LedgerStore
 from eventstore.log_reader import LogReader
@@ -24,12 +26,15 @@ from eventstore.view_store import RedisViewStore
 from executor.children import Children
 from executor.clock import Clock, SystemClock, commit_ids, ulid, worker_id
 from executor.definitions import Definitions
+from executor.encryption import Masters
 from executor.gates import Gatekeeper
 from executor.handle import Handler
 from executor.journal import Limits
 from executor.keeper import Keeper
+from executor.keyring import Keyring
 from executor.members import Members
 from executor.pace import Pace
+from executor.payloads import Payloads
 from executor.relay import Across, Relay, owned
 from executor.ringing import Doorbell, NoDoorbell, Ringer
 from executor.runtime import Runtime, WorkSettings
@@ -59,6 +64,7 @@ class Core:
     connection: Connection
     store: RunStore
     sessions: Sessions
+    keyring: Keyring
     definitions: Definitions
     handler: Handler
     ringer: Ringer
@@ -83,12 +89,18 @@ def build_core(
     limits: Limits | None = None,
     projections: Iterable[Projection] = (),
     signer: Signer | None = None,
+    encryption_keys: Sequence[str] = (),
 ) -> Core:
-    """Put together what a client needs."""
+    """Put together what a client needs.
+
+    Raises InvalidKey.
+    """
     clock = clock or SystemClock()
-    store = RunStore(connection, keyspace)
+    masters = Masters(encryption_keys, secrets.token_bytes)
+    store = RunStore(connection, keyspace, master_keys=masters.ids)
     definitions = Definitions(store)
-    sessions = Sessions(store, definitions)
+    keyring = Keyring(KeyStore(store), masters)
+    sessions = Sessions(store, definitions, Payloads(store, keyring))
     ringer = Ringer(Bell(connection, keyspace), doorbell or NoDoorbell())
     handler = Handler(store, sessions, definitions, ringer, commit_ids(), limits or Limits())
     directory = Directory(store)
@@ -99,6 +111,7 @@ def build_core(
         connection=connection,
         store=store,
         sessions=sessions,
+        keyring=keyring,
         definitions=definitions,
         handler=handler,
         ringer=ringer,
@@ -124,9 +137,9 @@ def build_worker(core: Core, registry: Registry, settings: WorkSettings, *, name
     worker = worker_id(name)
     look_after = partial(rewrite_after_restart, core.connection, core.store.keys)
     names, here = sorted(registry.names()), version("openagents-json")
-    members = Members(core.directory, core.clock, worker, settings, names, look_after, here)
+    members = Members(core.directory, core.clock, worker, settings, names, look_after, here, core.keyring.ids)
     across = Across(Children(core.handler, core.workflows), core.gatekeeper, core.timetable)
-    relay = Relay(core.store, core.handler, core.clock, worker, all_queues(settings.queues), members.alive, across)
+    relay = Relay(core.store, core.handler, core.clock, worker, all_queues(settings.queues), members.able, across)
     core.handler.expect = relay.expect
     keeper = Keeper(core.store, core.clock, settings.lease_ms)
     runtime = Runtime(

@@ -55,6 +55,7 @@ def run_worker(
             limits=limits,
             projections=own,
             signer=signer,
+            encryption_keys=settings.master_keys,
         )
         work = WorkSettings(
             queues=queues,

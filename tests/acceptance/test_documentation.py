@@ -92,7 +92,14 @@ def follow_the_demo(store: Path, folder: Path) -> list[str]:
 
 def commands(page: Path) -> list[str]:
     lines = [line for block in blocks(page) if block.kind == "shell" for line in block.text.splitlines()]
-    return [line for line in lines if line.startswith("openagents ")]
+    return [line for line in lines if line.startswith(("openagents ", "export "))]
+
+
+def export(line: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set a variable as a shell would: with the output of a command of ours, or what was there, for a part of it."""
+    name, _, value = shlex.split(line)[1].partition("=")
+    value = re.sub(r"\$\((openagents [^)]+)\)", lambda found: run(found[1], folder).stdout.strip(), value)
+    monkeypatch.setenv(name, re.sub(r"\$(\w+)", lambda found: os.environ[found[1]], value))
 
 
 def run(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -125,11 +132,14 @@ def until_stopped(arguments: list[str], folder: Path) -> subprocess.CompletedPro
 
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.stem)
 def test_the_commands_of_a_page_work(
-    page: Path, tmp_path: Path, server: Server, request: pytest.FixtureRequest
+    page: Path, tmp_path: Path, server: Server, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepare(page, tmp_path)
     ids = follow_the_demo(request.getfixturevalue("demo"), tmp_path) if DEMO in page.read_text() else []
     for line in commands(page):
+        if line.startswith("export "):
+            export(line, tmp_path, monkeypatch)
+            continue
         line = line.replace("redis://localhost:6379", f"{server.url} --prefix {page.stem}-{server.kind}")
         if re.match("openagents runs (pause|resume|cancel) ", line):
             made = run("openagents run workflow.json --input name=x --workers 0 --detach", tmp_path)

@@ -1,0 +1,76 @@
+"""Master keys of encrypted runs: make one, and wrap the keys of all runs with another one."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+
+import click
+
+from cli.options import Target, target_options
+from cli.render import print_json
+from executor.encryption import key_id, make_key, parse_key
+
+
+@click.group()
+def keys() -> None:
+    """Make and rotate the master keys that encrypted runs need."""
+
+
+@keys.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def generate(as_json: bool) -> None:
+    """Print a new master key; put it first in OPENAGENTS_ENCRYPTION_KEYS, wherever runs are started or worked on."""
+    key = make_key(secrets.token_bytes)
+    if as_json:
+        print_json({"key": key, "id": key_id(parse_key(key, "the key"))})
+    else:
+        click.echo(key)
+
+
+@keys.command()
+@target_options
+def rotate(target: Target) -> int:
+    """Wrap the keys of all runs with the first master key, after which the others are not needed any more.
+
+    May be stopped and repeated. Exit code: 0 when no key needs another master key, 1 otherwise.
+    """
+    with target.engine() as engine:
+        done = engine.core.keyring.rotate()
+    if target.as_json:
+        print_json(done)
+    else:
+        click.echo(f"{done.rewrapped} run keys are wrapped anew, {done.already} were already")
+        for run, wrapper in done.unreadable.items():
+            click.echo(f"run {run}: its key {f'is wrapped by {wrapper}' if wrapper else 'cannot be read'}", err=True)
+    return 1 if done.unreadable else 0
+
+
+@keys.command("show")
+@click.argument("run")
+@target_options
+def show_key(target: Target, run: str) -> int:
+    """Print the key of a run, for whoever is to read a capsule of it; whoever has it can read all payloads of the run.
+
+    Exit code: 1 when the run is not encrypted.
+    """
+    with target.engine() as engine:
+        engine.state(run)
+        secret = engine.core.keyring.export_key(run)
+    if secret is None:
+        click.echo(f"run {run} is not encrypted", err=True)
+        return 1
+    text = base64.b64encode(secret).decode()
+    print_json({"id": run, "key": text}) if target.as_json else click.echo(text)
+    return 0
+
+
+@keys.command()
+@click.argument("run")
+@click.argument("key")
+@target_options
+def adopt(target: Target, run: str, key: str) -> None:
+    """Keep the key of a run that comes from another store, before its capsule is imported."""
+    with target.engine() as engine:
+        engine.core.keyring.adopt_key(run, parse_key(key, f"the key of run {run}"))
+    print_json({"id": run}) if target.as_json else click.echo(f"the key of run {run} is kept")

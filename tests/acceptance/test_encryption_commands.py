@@ -1,0 +1,118 @@
+"""Encrypted runs as a user has them: keys in the environment, workers with and without, rotation, shredding."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.processes import COMPONENTS, openagents, worker
+from tests.conftest import Server, wait_for
+
+VARIABLE = "OPENAGENTS_ENCRYPTION_KEYS"
+MARK = 987_654_321
+DOCUMENT = {
+    "id": "sealed",
+    "steps": [
+        {"id": "a", "component": "quick", "inputs": {"n": "{{input.n}}"}},
+        {"id": "ok", "wait_for": "go"},
+        {"id": "b", "component": "quick", "inputs": {"n": "{{a.output}}"}},
+    ],
+    "output": {"b": "{{b.output}}", "ok": "{{ok.output}}"},
+}
+
+
+def call(*arguments: str, code: int = 0) -> str:
+    done = openagents(*arguments)
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False), (arguments, done.stdout, done.stderr)
+    return done.stderr if code else done.stdout
+
+
+@pytest.fixture
+def where(server: Server, tmp_path: Path) -> tuple[str, ...]:
+    (tmp_path / "sealed.json").write_text(json.dumps(DOCUMENT))
+    return ("--url", server.url, "--prefix", server.prefix())
+
+
+def test_runs_are_encrypted_worked_on_rotated_and_shredded(
+    server: Server, where: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    old, made = call("keys", "generate").strip(), json.loads(call("keys", "generate", "--json"))
+    blind = worker(server, where[-1])
+    monkeypatch.setenv(VARIABLE, old)
+    seeing = worker(server, where[-1])
+    try:
+        run = completed(str(tmp_path / "sealed.json"), where)
+        shown = json.loads(call("runs", "show", run, *where))
+        assert shown["output"] == {"b": MARK + 2, "ok": {"n": MARK}}
+        assert [step["attempt"] for step in shown["steps"] if step["id"] != "ok"] == [1, 1]
+        assert str(MARK) in call("runs", "history", run, "--json", *where)
+        monkeypatch.delenv(VARIABLE)
+        closed_to_others(run, where)
+        monkeypatch.setenv(VARIABLE, f"{made['key']},{old}")
+        assert json.loads(call("keys", "rotate", "--json", *where))["rewrapped"] == 1
+        assert call("keys", "rotate", *where) == "0 run keys are wrapped anew, 1 were already\n"
+        monkeypatch.setenv(VARIABLE, old)
+        assert f"encrypted with key {made['id']}" in call("runs", "show", run, *where, code=1)
+        call("keys", "rotate", *where, code=1)
+        monkeypatch.setenv(VARIABLE, made["key"])
+        assert json.loads(call("runs", "show", run, *where))["output"] == shown["output"]
+        shredded(run, where)
+        assert "lacks the encryption keys" in call("doctor", *where)
+    finally:
+        for process in (blind, seeing):
+            process.terminate()
+        assert [process.wait(30) for process in (blind, seeing)] == [0, 0]
+
+
+def completed(file: str, where: tuple[str, ...]) -> str:
+    started = call("run", file, "-c", str(COMPONENTS), "-i", f"n={MARK}", "--workers", "0", "--detach", *where)
+    run = str(json.loads(started)["id"])
+    waits = '"ok"'
+    wait_for(lambda: waits in call("runs", "state", run, *where))
+    call("runs", "signal", run, "go", "--payload", json.dumps({"n": MARK}), *where)
+    wait_for(lambda: json.loads(call("runs", "show", run, *where))["status"] == "completed")
+    return run
+
+
+def closed_to_others(run: str, where: tuple[str, ...]) -> None:
+    said = call("runs", "show", run, *where, code=1)
+    assert f"run {run} is encrypted with key" in said
+    assert said.rstrip().endswith(f"set {VARIABLE}")
+    assert str(MARK) not in call("runs", "history", run, "--json", *where)
+    assert run in call("runs", "list", *where)
+
+
+def shredded(run: str, where: tuple[str, ...]) -> None:
+    assert call("runs", "shred", run, "--reason", "asked for", *where) == f"{run} is shredded\n"
+    again = json.loads(call("runs", "shred", run, "--json", *where))
+    assert again == {"id": run, "shredded": True, "changed": False}
+    for command in (("show",), ("history", "--json"), ("state", "--at", "3"), ("explain",), ("diff", run)):
+        assert str(MARK) not in call("runs", command[0], run, *command[1:], *where)
+    gone = json.loads(call("runs", "show", run, *where))
+    assert (gone["erased"], gone["inputs"], gone["output"]) == (True, {"n": None}, None)
+    assert "erased" in call("runs", "retry", run, "--from", "a", *where, code=1)
+    assert run in call("runs", "list", "--redacted", *where)
+
+
+def test_a_run_that_was_not_encrypted_cannot_be_shredded(
+    where: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    file = str(tmp_path / "sealed.json")
+    run = json.loads(call("run", file, "-c", str(COMPONENTS), "-i", "n=1", "--workers", "0", "--detach", *where))["id"]
+    call("runs", "cancel", run, *where)
+    assert "openagents runs redact" in call("runs", "shred", run, *where, code=1)
+    assert f"set {VARIABLE}" in call("keys", "rotate", *where, code=1)
+
+
+def test_a_wrong_key_is_told_without_showing_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for wrong in ("nonsense", "c2hvcnQ="):
+        monkeypatch.setenv(VARIABLE, wrong)
+        said = call("runs", "list", code=2)
+        assert len(call("keys", "generate").strip()) == 44  # this way out is open
+        assert "setting encryption_keys" in said
+        assert "openagents keys generate" in said
+        assert wrong not in said
