@@ -70,6 +70,7 @@ def everything(connection: Connection, prefix: str) -> Iterator[tuple[str, bytes
         b"hash": (b"HGETALL",),
         b"stream": (b"XRANGE", b"-", b"+"),
         b"zset": (b"ZRANGE", 0, -1),
+        b"set": (b"SMEMBERS",),
     }
     for name in connection.client.scan_iter(match=f"{prefix}:*"):
         kind = connection.command(b"TYPE", name)
