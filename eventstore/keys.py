@@ -10,6 +10,7 @@
 <prefix>:{<p>}:gate:<kind>:<key>, line:<kind>:<key>          see lua/gate.lua
 <prefix>:{<p>}:schedule:<name>, view:schedules               see lua/schedule.lua
 <prefix>:{<p>}:emit:<run>    stream  what components show while they run; expires
+<prefix>:{<p>}:stage:<run>:<token>  stream  a history that is about to be taken over, see lua/adopt.lua; expires
 <prefix>:{<p>}:snap:<run>    string  a folded state, zlib of [format, version, commit, state]; a cache, expires
 <prefix>:store               hash    layout, partitions, run_id of the server last seen
 <prefix>:def:<hash>          string  immutable definitions
@@ -107,6 +108,10 @@ class Keyspace:
     def snapshot(self, run: str) -> bytes:
         """Name the snapshot of a run's state."""
         return self._key(self.partition_of(run), f"snap:{run}")
+
+    def stage(self, run: str, token: str) -> bytes:
+        """Name where the history of a run is put that is about to be taken over."""
+        return self._key(self.partition_of(run), f"stage:{run}:{token}")
 
     def definition(self, digest: str) -> bytes:
         """Name a definition."""

@@ -23,6 +23,7 @@ class Code(IntEnum):
     EXISTS = -6
     HELD = -8
     DIVERGED = -10
+    UNSTAGED = -12
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,8 @@ class Commit:
     """One atomic step of a run.
 
     `mode` is new, cas (guarded by version and last commit) or fact (guarded by the fences in `facts`, which are
-    (step, fence, final) triples; the first `fact_events` events are theirs). `options` are the index changes.
+    (step, fence, final) triples; the first `fact_events` events are theirs), or adopt (to a run that is not there yet,
+    behind a history of its own that ends with version and last commit). `options` are the index changes.
     """
 
     run: str

@@ -195,6 +195,11 @@ class RunStore:
         reply = self.call([PlainCall((b"XRANGE", self.keys.stream(run), b"1-0", b"1-0"))])[0]
         return self._parse(run, reply)[0]
 
+    def read_one(self, run: str, version: int) -> Recorded | None:
+        """Read one event of a run, None when there is none of that version."""
+        reply = self.call([PlainCall((b"XRANGE", self.keys.stream(run), f"{version}-0", f"{version}-0"))])[0]
+        return self._parse(run, reply)[0] if reply else None
+
     def begin_reading(self, runs: Sequence[str], most: int) -> list[tuple[bytes | None, tuple[Recorded, ...]]]:
         """Read the snapshots and the first events of several runs, at most so many of each."""
         calls: list[Call] = []

@@ -151,6 +151,8 @@ def _opens(session: Session, moved: Changes) -> dict[str, int]:
         if not reopened.delay_ms:
             queue = session.plan.of(reopened.step).queue
             opens[queue] = opens.get(queue, 0) + 1
+    for seat in moved.seats:
+        opens[seat.queue] = opens.get(seat.queue, 0) + seat.ready
     for step in moved.unpark:
         queue = session.plan.of(step).queue
         opens[queue] = opens.get(queue, 0) + 1
@@ -182,6 +184,11 @@ def _options(
         ]
     if moved.reopened:
         options["reopen"] = [[r.step, r.delay_ms, r.schedule_to_start_ms, r.start_to_close_ms] for r in moved.reopened]
+    if moved.seats:
+        options["seat"] = [
+            [s.step, s.queue, s.priority, s.start_to_close_ms, s.attempt, s.version, s.flags, int(s.ready)]
+            for s in moved.seats
+        ]
     shut = [step for step in moved.shut if step not in final]
     for name, steps in (("shut", shut), ("park", moved.park), ("unpark", moved.unpark)):
         if steps:

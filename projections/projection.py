@@ -42,6 +42,11 @@ def of_stream(event: Recorded) -> str:
     return event.stream
 
 
+def counted_before(event: Recorded) -> bool:
+    """Tell whether statistics have an event already: a fork has copied it, or an archive has given it back."""
+    return bool(event.data.get("copied")) or event.metadata.get("restored") is True
+
+
 @dataclass(frozen=True, slots=True)
 class Projection:
     """A read model: documents by key, each a fold of the events with that key, in the order of their partition.

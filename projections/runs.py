@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from eventstore.event import Json, Recorded
 from projections.fingerprint import fingerprint
-from projections.projection import Counted, Index, Projection
+from projections.projection import Counted, Index, Projection, counted_before
 from projections.search import Query
 
 HOUR_MS: Final = 3_600_000
@@ -35,6 +35,7 @@ _STATUS: Final = {
     "RunCancelled": "cancelled",
     "RunReopened": "running",
     "RunForked": "running",
+    "RunImported": "",
 }
 _CLOSING: Final = frozenset({"RunCompleted", "RunFailed", "RunCancelled"})
 
@@ -54,7 +55,12 @@ def _apply(row: dict[str, Any] | None, event: Recorded) -> dict[str, Any] | Coun
                 row[name] = data[name]
     if row is None:  # its beginning is archived, or not ours
         return None
-    row = {**row, "status": _STATUS[event.type], "events": event.version, "changed_ms": event.time_ms}
+    row = {
+        **row,
+        "status": _STATUS[event.type] or _status(row, data),
+        "events": event.version,
+        "changed_ms": event.time_ms,
+    }
     if event.type in _CLOSING:
         row |= {"ended_ms": event.time_ms, **_failure(row, event)}
     elif event.type == "RunForked":
@@ -64,7 +70,14 @@ def _apply(row: dict[str, Any] | None, event: Recorded) -> dict[str, Any] | Coun
         row["reopened"] = row.get("reopened", 0) + 1
         for name in ("ended_ms", "error", "step", "fingerprint"):
             row.pop(name, None)
-    return _counted(row, event) if event.type == "RunFailed" else row
+    elif event.type == "RunImported":
+        row["imported"] = {"source": data["source"], "at": data["at"]}
+    return _counted(row, event) if event.type == "RunFailed" and not counted_before(event) else row
+
+
+def _status(row: Mapping[str, Any], data: Mapping[str, Any]) -> str:
+    """Give the status of a run that came from another store: as it was there, or paused."""
+    return "paused" if data.get("paused") and row["status"] == "running" else str(row["status"])
 
 
 def _failure(row: Mapping[str, Any], event: Recorded) -> dict[str, Json]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from eventstore.event import Json, Recorded
-from projections.projection import Counted, Projection
+from projections.projection import Counted, Projection, counted_before
 from projections.quantiles import bucket, quantile
 
 ComponentOf = Callable[[str, str], str]
@@ -18,6 +18,7 @@ _TYPES: Final = frozenset(
         "RunStarted",
         "RunReopened",
         "RunForked",
+        "RunImported",
         "RunCompleted",
         "RunFailed",
         "RunCancelled",
@@ -62,7 +63,7 @@ def steps_projection(component_of: ComponentOf, begin_of: BeginOf) -> Projection
             return {"workflow": begin["workflow"], "definition": definition, "steps": {}}
         if run is None or event.type in _OVER:
             return None
-        counts = counted(run, event) if event.type in _ENDS and not event.data.get("copied") else None
+        counts = counted(run, event) if event.type in _ENDS and not counted_before(event) else None
         _step(run["steps"], event)
         return Counted(run, counts) if counts else run
 
@@ -86,6 +87,14 @@ def _step(steps: dict[str, Any], event: Recorded) -> None:
     if event.type == "RunForked":
         for path in data["forgotten"]:
             steps.pop(path, None)
+        return
+    if event.type == "RunImported":
+        for path in data.get("lost", ()):
+            if path in steps:
+                steps[path] = {**steps[path], "status": "scheduled", "since_ms": event.time_ms}
+        for path in data.get("gated", ()):
+            if path in steps:
+                steps[path] = {**steps[path], "status": "gated", "since_ms": event.time_ms}
         return
     name = str(data["compensation" if event.type == "CompensationScheduled" else "step"])
     known = steps.get(name, {})

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from eventstore.event import Recorded
-from projections.projection import Projection
+from projections.projection import Projection, counted_before
 
 _COUNTS: Final = {
     "StepStarted": "started",
@@ -24,7 +24,7 @@ _PROCESS: Final = re.compile(r"(?!relay:)(.+:\d+:[0-9a-z]{5})(?:/\d+)?")
 
 
 def _key(event: Recorded) -> str | None:
-    if event.data.get("copied"):  # by a fork: it has been counted
+    if counted_before(event):
         return None
     match = _PROCESS.fullmatch(str(event.data.get("worker") or event.actor))
     return match[1] if match else None

@@ -1,14 +1,15 @@
 -- commit: one atomic step of a run. Keyspace: runs_common.lua.
 -- KEYS 1 meta 2 log 3 run:<run> 4 head:<run> 5 due
 -- ARGV 1 options (JSON) 2 commit id 3 actor 4 cause 5 run 6.. pairs: event type, event data
--- Options: mode new|cas|fact, v and lc (what the caller folded), nf (leading events that are facts),
+-- Options: mode new|cas|fact|adopt (adopt.lua), v and lc (what the caller folded), nf (leading events that are facts),
 --   facts {{step, fence, final 0|1}..}, guard {step, fence} (its lease must have run out), st, can, def, wf,
 --   f (last fence of attempts begun without a claim),
 --   open {{step, queue, prio, stc, delay, sts, total, event index, attempts so far}..}, reopen {{step, delay, sts, stc}..},
+--   seat {{step, queue, prio, stc, attempts so far, scheduled version, flags, ready 0|1}..} (records as they are),
 --   shut {step..}, park/unpark {step..}, timers {{member, delay, time or 0}..}, untimers {member..}, settle,
 --   claim {worker, lease ms, at most, queue}
 -- Replies {code, version, n, ms, ...}: 1 done {claims}; 2 duplicate {missed}; 3 facts done, decision dropped {missed};
---   -1 conflict {missed}; -2 ahead; -3 fenced {steps}; -4 unknown run; -6 exists; -8 lease held; -10 diverged
+--   -1 conflict {missed}; -2 ahead; -3 fenced {steps}; -4 unknown run; -6 exists; -8 lease held; -10 diverged; -12 not staged
 local o = cjson.decode(ARGV[1])
 local CID, ACTOR, CAUSE, RUN = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local HEAD, STREAM, DUE = KEYS[4], KEYS[3], KEYS[5]
@@ -54,6 +55,9 @@ if o.mode == 'new' then
     if applied(1) then return refuse(2, missed()) end
     return refuse(-6)
   end
+elseif o.mode == 'adopt' then
+  if v > 0 then return refuse(exp <= v and holds(STREAM, exp, o.lc) and 2 or -6) end
+  if not staged(KEYS[6], exp) then return refuse(-12) end
 elseif v == 0 then
   return refuse(-4)
 elseif o.mode == 'cas' then
@@ -90,8 +94,13 @@ end
 -- 2. Events. The explicit id is the second lock: were head and log ever apart, this first write would fail.
 local total = (#ARGV - 5) / 2
 if facts_only then total = o.nf end
-local v0 = v
 local n = tonumber(redis.call('HGET', KEYS[1], 'n') or '0')
+if o.mode == 'adopt' then
+  n, v = take_over(KEYS[6], KEYS[2], STREAM, RUN, n), exp
+  redis.call('HSET', KEYS[1], 'n', int(n))
+  redis.call('HSET', HEAD, 'v', int(v), 'lc', o.lc)
+end
+local v0 = v
 local function append(kind, data)
   v = v + 1
   n = n + 1
@@ -181,6 +190,12 @@ if not facts_only then
     end
     set[#set + 1] = 's:' .. s[1]
     set[#set + 1] = pack(r)
+  end
+  for _, s in ipairs(o.seat or {}) do
+    set[#set + 1] = 's:' .. s[1]
+    set[#set + 1] = pack({ queue = s[2], prio = int(s[3]), attempt = int(s[5]), sv = int(s[6]), stc = int(s[4]),
+      flags = s[7], fence = '', worker = '', expiry = '0', deadline = '0' })
+    if s[8] == 1 then ready_add(s[2], s[3], RUN .. '|' .. s[1]) end
   end
   if #claims > 0 or o.f then
     set[#set + 1] = 'f'

@@ -41,12 +41,27 @@ class Reopened:
     start_to_close_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """The record of a step that was opened elsewhere, at `version`, and has had `attempt` attempts."""
+
+    step: str
+    queue: str
+    priority: int
+    start_to_close_ms: int
+    attempt: int
+    version: int
+    flags: str
+    ready: bool
+
+
 class Changes(NamedTuple):
     """Index changes of one commit.
 
     Timers are (kind, step, delay in ms, time in ms since 1970 or 0): R run limit, k cancel grace, w decision missing,
     t timer of a step, n a step that nothing but a signal wakes, c child run to look after, x child run to cancel,
-    g gates to pass, u locks to give back, p parent to tell. `untimers` are (kind, step), with the timer's number for t.
+    g gates to pass, u locks to give back, p parent to tell; and r, q and T of steps that have `seats`. `untimers` are
+    (kind, step), with the timer's number for t.
     """
 
     status: str | None = None
@@ -58,6 +73,7 @@ class Changes(NamedTuple):
     unpark: tuple[str, ...] = ()
     timers: tuple[tuple[str, str, int, int], ...] = ()
     untimers: tuple[tuple[str, str], ...] = ()
+    seats: tuple[Seat, ...] = ()
 
 
 @dataclass(slots=True)

@@ -203,6 +203,16 @@ class ForkRun:
 
 
 @dataclass(frozen=True, slots=True)
+class ImportRun:
+    """Go on with the run whose events have been folded so far, in another store than `source`, where they come from."""
+
+    source: str
+    at: int
+    paused: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class NoteIgnored:
     """Keep on record that a late outcome was refused."""
 
@@ -230,6 +240,7 @@ Command = (
     | ReopenRun
     | OverrideStep
     | ForkRun
+    | ImportRun
     | NoteIgnored
 )
 

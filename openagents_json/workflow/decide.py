@@ -13,6 +13,7 @@ from openagents_json.workflow import state as st
 from openagents_json.workflow.begin import gates_of, start_child, take_signal, timer_won
 from openagents_json.workflow.errors import ExpressionFailed
 from openagents_json.workflow.flow import advance, follow, run
+from openagents_json.workflow.moving import import_run, unknown_outcome
 from openagents_json.workflow.paths import COMPENSATE
 from openagents_json.workflow.plan import Plan
 from openagents_json.workflow.reopen import fork, override, reopen
@@ -158,8 +159,7 @@ def _lose_lease(turn: Turn, command: cmd.LoseLease) -> None:
     plan = turn.plan.of(command.step)
     turn.emit(ev.StepLeaseLost(command.step, step.attempt, step.worker))
     if plan.effect == "at_most_once":
-        message = f"step {command.step}: worker {step.worker} went silent, and the step may not be started twice"
-        fail(turn, command.step, step.attempt, {"type": "UnknownOutcome", "message": message, "retryable": False})
+        unknown_outcome(turn, command.step, f"worker {step.worker} went silent")
     elif step.lost + 1 > plan.lost_limit:
         message = f"step {command.step}: {step.lost + 1} workers went silent while they ran it, the last {step.worker}"
         fail(turn, command.step, step.attempt, {"type": "WorkerLost", "message": message, "retryable": False})
@@ -282,6 +282,11 @@ def _fork(turn: Turn, command: cmd.ForkRun) -> None:
     advance(turn)
 
 
+def _import(turn: Turn, command: cmd.ImportRun) -> None:
+    import_run(turn, command)
+    _advance(turn, cmd.Advance())
+
+
 def _refuse_run(turn: Turn, command: cmd.RefuseRun) -> None:
     if turn.state.status == st.QUEUED:
         turn.emit(ev.RunFailed(command.error))
@@ -352,5 +357,6 @@ _DECIDE: dict[type[cmd.Command], Callable[[Turn, Any], None]] = {
     cmd.ReopenRun: _reopen,
     cmd.OverrideStep: _override,
     cmd.ForkRun: _fork,
+    cmd.ImportRun: _import,
     cmd.NoteIgnored: _note,
 }

@@ -28,6 +28,9 @@ from openagents_json.workflow.run_events import (
     RunForked as RunForked,
 )
 from openagents_json.workflow.run_events import (
+    RunImported as RunImported,
+)
+from openagents_json.workflow.run_events import (
     RunPaused as RunPaused,
 )
 from openagents_json.workflow.run_events import (
@@ -286,6 +289,7 @@ Event = (
     | RunFailing
     | RunReopened
     | RunForked
+    | RunImported
     | StepOverridden
     | StepResultReused
     | StepOutcomeIgnored

@@ -13,7 +13,7 @@ from immutables import Map
 
 from openagents_json.workflow import events as ev
 from openagents_json.workflow.paths import container_of, is_item
-from openagents_json.workflow.reopened import reopened
+from openagents_json.workflow.reopened import imported, reopened
 from openagents_json.workflow.state import (
     ACTIVE,
     CANCELLED,
@@ -352,6 +352,7 @@ _FOLDS: dict[type[ev.Event], Callable[[RunState, Any], RunState]] = {
     ev.StepOverridden: _override,
     ev.StepResultReused: _reuse,
     ev.RunForked: reopened,
+    ev.RunImported: imported,
     ev.StepCancelled: _cancel,
     ev.TimerSet: _set_timer,
     ev.TimerFired: _fire_timer,

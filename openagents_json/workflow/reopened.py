@@ -1,11 +1,24 @@
-"""What a run is after it has been opened again: the fold of RunReopened and RunForked."""
+"""What a run is once it has been opened again, or elsewhere: the fold of RunReopened, RunForked and RunImported."""
 
 from __future__ import annotations
 
 from immutables import Map
 
 from openagents_json.workflow import events as ev
-from openagents_json.workflow.state import ACTIVE, COMPLETED, FAILED, OPEN_STEP, RUNNING, Group, RunState, StepState
+from openagents_json.workflow.state import (
+    ACTIVE,
+    COMPLETED,
+    FAILED,
+    GATED,
+    OPEN_STEP,
+    PAUSED,
+    RUNNING,
+    SCHEDULED,
+    STARTED,
+    Group,
+    RunState,
+    StepState,
+)
 
 
 def reopened(state: RunState, event: ev.RunReopened | ev.RunForked) -> RunState:
@@ -38,6 +51,21 @@ def reopened(state: RunState, event: ev.RunReopened | ev.RunForked) -> RunState:
         failed_step=None,
         reason="",
     )
+
+
+def imported(state: RunState, event: ev.RunImported) -> RunState:
+    steps = state.steps
+    for path in event.lost:
+        known = steps.get(path)
+        if known is not None and known.status == STARTED:
+            steps = steps.set(path, known._replace(status=SCHEDULED))
+    for path in event.gated:
+        known = steps.get(path)
+        if known is not None and path in state.open_steps:
+            steps = steps.set(path, known._replace(status=GATED, gates=None))
+    if event.paused and state.status == RUNNING:
+        return state._replace(steps=steps, status=PAUSED, reason=event.reason)
+    return state._replace(steps=steps)
 
 
 def _recounted(steps: Map[str, StepState], path: str, group: Group) -> Group:

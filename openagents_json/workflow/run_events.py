@@ -95,6 +95,22 @@ class RunForked:
 
 
 @dataclass(frozen=True, slots=True)
+class RunImported:
+    """The events before, up to version `at`, were written in another store, `source`; the run goes on in this one.
+
+    The steps in `lost` were under way there and are done again; those in `gated` held locks there and ask for them
+    anew. With `paused`, the run goes on only when it is resumed.
+    """
+
+    source: str
+    at: int
+    lost: Sequence[str] = ()
+    gated: Sequence[str] = ()
+    paused: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RunPaused:
     """No further step is scheduled or started; those under way finish."""
 

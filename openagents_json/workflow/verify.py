@@ -31,6 +31,7 @@ _FACTS = (
     ev.RunResumed,
     ev.RunReopened,
     ev.RunForked,
+    ev.RunImported,
     ev.StepOverridden,
     ev.RunCancelRequested,
     ev.StepStarted,

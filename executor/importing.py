@@ -1,0 +1,249 @@
+"""A run comes into this store with its whole history, under its own id: to be kept, or to go on here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from eventstore import codec
+from eventstore.adoption import Adoption, marked
+from eventstore.event import Json, Recorded
+from eventstore.raw import RawEvent
+from eventstore.run_model import Code, Commit
+from executor.build import Built, Signature, assemble, decide_encoded
+from executor.handle import Handler
+from executor.journal import Fetch, decode_all
+from executor.sessions import Session
+from openagents_json.workflow import commands as cmd
+from openagents_json.workflow.compile import compile_plan
+from openagents_json.workflow.evolve import evolve_all
+from openagents_json.workflow.moving import Happened, imported
+from openagents_json.workflow.plan import Plan
+from openagents_json.workflow.state import initial
+
+CLOSING: Final = {"RunCompleted": "completed", "RunFailed": "failed", "RunCancelled": "cancelled"}
+
+
+@dataclass(frozen=True, slots=True)
+class Arriving:
+    """A history with what it refers to, each by its hash; `source` says where it comes from.
+
+    `mark` is more metadata for each event. An open run waits with `paused` until somebody resumes it.
+    """
+
+    run: str
+    history: Sequence[RawEvent]
+    definitions: Mapping[str, bytes]
+    blobs: Mapping[str, bytes]
+    source: str
+    reason: str = ""
+    paused: bool = False
+    mark: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """What became of it: `changed` is false for a run that was here already, with this history."""
+
+    run: str
+    status: str
+    changed: bool
+
+
+class AnotherHistory(LookupError):
+    """The store has a run of this id that has gone another way."""
+
+    def __init__(self, run: str, version: int) -> None:
+        self.run, self.version = run, version
+        super().__init__(
+            f"run {run} is in this store already, with another history than the {version} events that come in; "
+            "nothing was changed"
+        )
+
+
+class HistoryUnfit(ValueError):
+    """A history cannot be that of a run."""
+
+    def __init__(self, run: str, why: str) -> None:
+        self.run, self.why = run, why
+        super().__init__(f"the history of run {run} cannot be taken in: {why}")
+
+
+def closed(history: Sequence[RawEvent]) -> bool:
+    """Tell whether a history ends with the end of its run."""
+    return bool(history) and history[-1].type in CLOSING
+
+
+def take_in(handler: Handler, arriving: Arriving, *, actor: str) -> Arrived:
+    """Bring a run into the store; what was closed stays as it is, what was open goes on.
+
+    Raises AnotherHistory, HistoryUnfit, UnknownEvent, and Rejected for an open run that cannot be moved.
+    """
+    run, last = arriving.run, arriving.history[-1]
+    [head] = handler.store.heads([run])
+    if head is not None and head.version:
+        return _there(handler, arriving, head.status)
+    built = _closed(handler, arriving, actor)
+    opens: Mapping[str, int] = {}
+    if not closed(arriving.history):
+        whole = _open(handler, arriving, built, actor)
+        built, opens = whole.commit, whole.opens
+    adoption = Adoption(handler.store)
+    adoption.put(run, arriving.definitions, arriving.blobs)
+    queues, rings = handler.ringer.calls([(handler.store.keys.partition_of(run), opens)])
+    history = marked(arriving.history, arriving.mark) if arriving.mark else arriving.history
+    taken = adoption.take(built, history, rings)
+    handler.ringer.answer(queues, taken.after)
+    if taken.commit.code is Code.EXISTS:
+        raise AnotherHistory(run, last.version)
+    handler.sessions.drop(run)
+    return Arrived(run, str(built.options["st"]), changed=taken.commit.code is Code.DONE)
+
+
+def _there(handler: Handler, arriving: Arriving, status: str) -> Arrived:
+    last = arriving.history[-1]
+    found = handler.store.read_one(arriving.run, last.version)
+    if found is None or found.commit != last.commit:
+        raise AnotherHistory(arriving.run, last.version)
+    return Arrived(arriving.run, status, changed=False)
+
+
+def _closed(handler: Handler, arriving: Arriving, actor: str) -> Commit:
+    """Build the commit that takes over the history and adds nothing to it."""
+    last = arriving.history[-1]
+    facts = _Facts(arriving)
+    options: dict[str, Any] = {"st": CLOSING.get(last.type, ""), "wf": facts.workflow, "def": facts.definition}
+    options |= {"can": str(int(facts.cancel)), "f": str(facts.fence)}
+    return Commit(
+        run=arriving.run,
+        mode="adopt",
+        commit_id=handler.commit_id(),
+        events=(),
+        version=last.version,
+        last_commit=last.commit,
+        actor=actor,
+        cause=last.commit,
+        options=options,
+    )
+
+
+class _Facts:
+    """What the head of a run says beside its status, without a fold of its history."""
+
+    def __init__(self, arriving: Arriving) -> None:
+        self.workflow = self.definition = ""
+        self.cancel, self.fence = False, 0
+        self._run = arriving.run
+        for event in arriving.history:
+            if event.type in _LOOKED_AT:
+                self._note(event)
+        if arriving.history[0].type != "RunStarted" or not self.definition:
+            raise HistoryUnfit(arriving.run, "its first event is not RunStarted")
+        if self.definition not in arriving.definitions:
+            raise HistoryUnfit(arriving.run, f"definition {self.definition}, by which it goes, does not come with it")
+
+    def _note(self, event: RawEvent) -> None:
+        if event.type == "RunCancelRequested":
+            self.cancel = True
+            return
+        data = self._data(event)
+        if event.type == "StepStarted":
+            fence = str(data.get("fence", ""))
+            self.fence = max(self.fence, int(fence) if fence.isdecimal() and len(fence) < 17 else 0)
+            return
+        self.cancel = False
+        self.definition = str(data.get("definition") or self.definition)
+        if event.type == "RunStarted":
+            self.workflow = str(data.get("workflow", ""))
+            if data.get("run") != self._run:
+                raise HistoryUnfit(self._run, f"it is that of run {data.get('run')}")
+
+    def _data(self, event: RawEvent) -> Mapping[str, Any]:
+        try:
+            data = codec.decode(event.data)
+        except (ValueError, RecursionError) as error:
+            raise HistoryUnfit(self._run, f"event {event.version} is no JSON: {error}") from error
+        if not isinstance(data, dict):
+            raise HistoryUnfit(self._run, f"event {event.version} holds no names")
+        return data
+
+
+_LOOKED_AT: Final = frozenset({"RunStarted", "RunReopened", "RunCancelRequested", "StepStarted"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    commit: Commit
+    opens: Mapping[str, int]
+
+
+def _open(handler: Handler, arriving: Arriving, alone: Commit, actor: str) -> _Open:
+    """Build the commit that takes over the history of an open run and lets it go on."""
+    last = arriving.history[-1]
+    try:
+        recorded = _recorded(handler, arriving)
+        happened = decode_all(recorded, _fetch(arriving))
+        state = evolve_all(initial(), happened)
+        session = Session(arriving.run, last.version, last.commit, state, _plan(arriving, state.definition))
+        command = cmd.ImportRun(arriving.source, last.version, arriving.paused, arriving.reason)
+        made, encoded = decide_encoded(session, command, handler.limits, handler.child_id)
+        past = [Happened(x.version, x.time_ms, event) for x, event in zip(recorded, happened, strict=True)]
+        fresh = [Happened(last.version + i, 0, event) for i, event in enumerate(made.events, 1)]
+        moved = imported(session.plan, made.state, [*past, *fresh])
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError) as error:
+        if isinstance(error, HistoryUnfit):
+            raise
+        raise HistoryUnfit(arriving.run, f"its events do not fit together: {type(error).__name__} {error}") from error
+    signature = Signature("adopt", alone.commit_id, actor, last.commit)
+    built: Built = assemble(session, made, encoded, (), signature, settle=False, moved=moved)
+    options = {**alone.options, **built.commit.options}
+    return _Open(replace(built.commit, options=options), built.opens)
+
+
+def _recorded(handler: Handler, arriving: Arriving) -> list[Recorded]:
+    partition = handler.store.keys.partition_of(arriving.run)
+    return [event.recorded(arriving.run, partition) for event in arriving.history]
+
+
+def _fetch(arriving: Arriving) -> Fetch:
+    def fetch(wanted: Sequence[tuple[str, str]]) -> list[bytes]:
+        lacking = [sha for _, sha in wanted if sha not in arriving.blobs]
+        if lacking:
+            raise HistoryUnfit(arriving.run, f"payload {lacking[0]}, to which it refers, does not come with it")
+        return [arriving.blobs[sha] for _, sha in wanted]
+
+    return fetch
+
+
+def _plan(arriving: Arriving, digest: str) -> Plan:
+    if digest not in arriving.definitions:
+        raise HistoryUnfit(arriving.run, f"definition {digest}, by which it goes, does not come with it")
+    definition: Json = codec.decode(arriving.definitions[digest])
+    return compile_plan(definition)
+
+
+def referred(history: Iterable[RawEvent]) -> tuple[list[str], list[str], list[str]]:
+    """Give what a history refers to, as far as its events can be read: definitions, payloads, child runs."""
+    definitions: dict[str, None] = {}
+    blobs: dict[str, None] = {}
+    children: dict[str, None] = {}
+    for event in history:
+        begins = event.type in ("RunStarted", "RunReopened")
+        if not begins and event.type != "ChildStarted" and b'"blobs"' not in event.data:
+            continue
+        try:
+            data = codec.decode(event.data)
+        except (ValueError, RecursionError):
+            continue
+        if not isinstance(data, dict):
+            continue
+        if begins and data.get("definition"):
+            definitions[str(data["definition"])] = None
+        if event.type == "ChildStarted":
+            children[str(data.get("child"))] = None
+        refs = data.get("blobs")
+        for ref in refs if isinstance(refs, list) else ():
+            if isinstance(ref, list) and len(ref) > 1:
+                blobs[str(ref[1])] = None
+    return list(definitions), list(blobs), list(children)
