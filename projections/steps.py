@@ -89,12 +89,7 @@ def _step(steps: dict[str, Any], event: Recorded) -> None:
             steps.pop(path, None)
         return
     if event.type == "RunImported":
-        for path in data.get("lost", ()):
-            if path in steps:
-                steps[path] = {**steps[path], "status": "scheduled", "since_ms": event.time_ms}
-        for path in data.get("gated", ()):
-            if path in steps:
-                steps[path] = {**steps[path], "status": "gated", "since_ms": event.time_ms}
+        _begin_anew(steps, data, event.time_ms)
         return
     name = str(data["compensation" if event.type == "CompensationScheduled" else "step"])
     known = steps.get(name, {})
@@ -117,6 +112,14 @@ def _step(steps: dict[str, Any], event: Recorded) -> None:
             steps[name] = {**known, "status": "retrying", "since_ms": event.time_ms}
         case _:
             steps.pop(name, None)
+
+
+def _begin_anew(steps: dict[str, Any], data: Mapping[str, Any], now_ms: int) -> None:
+    """Note what was under way in another store, or held locks there."""
+    for name, status in (("lost", "scheduled"), ("gated", "gated")):
+        for path in data.get(name, ()):
+            if path in steps:
+                steps[path] = {**steps[path], "status": status, "since_ms": now_ms}
 
 
 @dataclass(frozen=True, slots=True)
