@@ -8,6 +8,7 @@ import click
 
 from cli.commands.history import history
 from cli.commands.listing import failures, list_runs
+from cli.commands.opening import COMMANDS as CAPSULES
 from cli.commands.replaying import COMMANDS
 from cli.commands.run import parse_payload, progress
 from cli.options import Target, target_options
@@ -20,7 +21,7 @@ def runs() -> None:
     """List, show, follow and steer runs."""
 
 
-for command in (list_runs, failures, history, *COMMANDS):
+for command in (list_runs, failures, history, *COMMANDS, *CAPSULES):
     runs.add_command(command)
 
 

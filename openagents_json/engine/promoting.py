@@ -25,6 +25,7 @@ from openagents_json.workflow import state as st
 
 SETTLE_MS: Final = 60_000
 LOOK_S: Final = 0.1
+TRIES: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +130,21 @@ def leave(move: Move) -> None:
     Raises NotMoved.
     """
     core = move.source.core
-    session = core.sessions.load(move.run)
-    if session.state.closed:
-        return
-    if session.state.status != st.PAUSED or _under_way(session):
-        raise NotMoved(move.run, "somebody resumed it meanwhile; promote it again")
+    for _ in range(TRIES):
+        session = core.sessions.load(move.run)
+        if session.state.closed:
+            return
+        if session.state.status != st.PAUSED or _under_way(session):
+            raise NotMoved(move.run, "somebody resumed it meanwhile; promote it again")
+        if _ended(move, session):
+            return
+    raise NotMoved(move.run, f"something happened to it {TRIES} times meanwhile; promote it again")
+
+
+def _ended(move: Move, session: Session) -> bool:
+    """End the run here as it was seen; False when something has happened to it since."""
     command = cmd.CancelRun(move.gone, force=True, compensate=False)
-    handler = core.handler
+    handler = move.source.core.handler
     built = build(
         session,
         command,
@@ -144,9 +153,7 @@ def leave(move: Move) -> None:
         limits=handler.limits,
         child=handler.child_id,
     )
-    if built is not None and handler.send([built])[0].code not in (Code.DONE, Code.DUPLICATE):
-        raise NotMoved(move.run, "something happened to it meanwhile; promote it again")
-    core.sessions.drop(move.run)
+    return built is not None and handler.send([built])[0].code in (Code.DONE, Code.DUPLICATE)
 
 
 def arrive(move: Move) -> None:
