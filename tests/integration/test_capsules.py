@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from eventstore import codec
-from eventstore.raw import RawEvent, ends_of_commits, read_raw
+from eventstore.raw import ends_of_commits, read_raw
 from executor.importing import AnotherHistory, HistoryUnfit
 from openagents_json import Context, tool
 from openagents_json.engine import Engine
@@ -336,36 +335,6 @@ def test_a_history_that_is_none_is_refused(stores: Callable[..., Engine]) -> Non
         with pytest.raises(HistoryUnfit, match=said):
             adopt(there.core, found, actor="tester")
     assert there.runs() == []
-
-
-def long(run: str, definition: str, count: int) -> tuple[RawEvent, ...]:
-    """Make a long history cheaply: a loop that somebody signals to again and again."""
-
-    def event(version: int, kind: str, data: dict[str, Any]) -> RawEvent:
-        raw = codec.encode(data)
-        return RawEvent(version, version, 1_700_000_000_000 + version, f"c{version}", "tester", "", kind, raw)
-
-    begin = {"run": run, "workflow": "w", "version": "1.0.0", "definition": definition, "inputs": {}}
-    first = [event(1, "RunStarted", begin), event(2, "StepScheduled", {"step": "go", "inputs": {}, "kind": "wait"})]
-    signals = [event(v, "SignalReceived", {"signal": f"s{v}", "name": "other"}) for v in range(3, count + 1)]
-    return (*first, *signals)
-
-
-def test_a_hundred_thousand_events_come_in_at_once_and_in_seconds(stores: Callable[..., Engine]) -> None:
-    here, there = stores(), stores()
-    run = here.start(steps({"id": "go", "wait_for": {"signal": "go"}}) | {"id": "w"})
-    capsule = take(here.core, run, actor="tester")
-    here.cancel(run)
-    count = 100_000
-    events = long(run, next(iter(capsule.definitions)), count)
-    closing = RawEvent(count + 1, count + 1, 1_700_000_999_999, "end", "tester", "", "RunCancelled", b"{}")
-    ended = replace(capsule, events=(*events, closing), manifest={**capsule.manifest, "events": count + 1})
-    again = unpack(write(ended))
-    begun = time.monotonic()
-    assert adopt(there.core, again, actor="tester").changed
-    assert time.monotonic() - begun < 15
-    assert there.core.store.heads([run])[0].version == count + 1  # type: ignore[union-attr]
-    assert len(read_raw(there.core.store, run)) == count + 1
 
 
 def test_a_history_that_is_sent_twice_is_taken_in_once(stores: Callable[..., Engine]) -> None:
