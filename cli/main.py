@@ -20,12 +20,13 @@ from cli.commands.work import dev, worker
 from cli.commands.workflows import workflows
 from eventstore.errors import EventStoreError
 from executor.forking import NoSuchVersion
+from executor.importing import AnotherHistory, HistoryUnfit
 from executor.journal import PayloadOverLimit
 from executor.sessions import BrokenHistory, RunNotFound
 from openagents_json.components.errors import ComponentError
 from openagents_json.engine import ConcurrencyLimitReached, DocumentUnreadable, HealError
 from openagents_json.engine.archiving import NotArchived
-from openagents_json.engine.capsules import AnotherHistory, CapsuleUnreadable, HistoryUnfit
+from openagents_json.engine.capsule_file import CapsuleUnreadable
 from openagents_json.workflow.commands import Rejected
 from openagents_json.workflow.errors import WorkflowError
 from openagents_json.workflow.events import UnknownEvent
@@ -34,6 +35,10 @@ from projections.errors import ProjectionError
 EXPECTED = (
     EventStoreError,
     PayloadOverLimit,
+    CapsuleUnreadable,
+    HistoryUnfit,
+    AnotherHistory,
+    NoSuchVersion,
     BrokenHistory,
     RunNotFound,
     ComponentError,

@@ -103,6 +103,16 @@ def take_in(handler: Handler, arriving: Arriving, *, actor: str) -> Arrived:
     return Arrived(run, str(built.options["st"]), changed=taken.commit.code is Code.DONE)
 
 
+def probe(handler: Handler, arriving: Arriving) -> None:
+    """Find out whether a run could come in, and change nothing.
+
+    Raises HistoryUnfit, UnknownEvent, and Rejected for an open run that cannot be moved.
+    """
+    alone = _closed(handler, arriving, "")
+    if not ended(arriving.history):
+        _open(handler, arriving, alone, "")
+
+
 def _there(handler: Handler, arriving: Arriving, status: str) -> Arrived:
     last = arriving.history[-1]
     found = handler.store.read_one(arriving.run, last.version)

@@ -90,7 +90,7 @@ def _apply(row: dict[str, Any] | None, event: Recorded) -> dict[str, Any] | Coun
 
 
 def _imported(row: dict[str, Any], event: Recorded) -> dict[str, Any]:
-    row["imported"] = event.data["source"]
+    row["imported"] = {"source": event.data["source"], "at": event.data["at"]}
     if event.data.get("paused") and row["status"] == "running":
         row["status"] = "paused"
     return row

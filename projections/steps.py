@@ -116,7 +116,8 @@ def _elsewhere(steps: dict[str, Any], event: Recorded) -> None:
         steps.pop(path, None)
     for place, status in (("lost", "scheduled"), ("gated", "gated")):
         for path in event.data.get(place) or ():
-            steps[path] = {**steps.get(path, {}), "status": status, "since_ms": event.time_ms}
+            if path in steps:
+                steps[path] = {**steps[path], "status": status, "since_ms": event.time_ms}
 
 
 @dataclass(frozen=True, slots=True)

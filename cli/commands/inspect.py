@@ -11,6 +11,7 @@ from cli.commands.healing import heal
 from cli.commands.history import history
 from cli.commands.keeping import COMMANDS as KEEPING
 from cli.commands.listing import failures, list_runs
+from cli.commands.opening import COMMANDS as CAPSULES
 from cli.commands.replaying import COMMANDS
 from cli.commands.run import parse_payload, progress
 from cli.options import Target, target_options
@@ -23,7 +24,7 @@ def runs() -> None:
     """List, show, follow and steer runs."""
 
 
-for command in (list_runs, failures, history, heal, *COMMANDS, *KEEPING, redact):
+for command in (list_runs, failures, history, heal, *COMMANDS, *KEEPING, *CAPSULES, redact):
     runs.add_command(command)
 
 

@@ -1,0 +1,106 @@
+"""Runs in files: export, import, open; and promote, which moves one to another store."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+from cli.commands.replaying import reason_option
+from cli.options import Target, target_options
+from cli.render import print_json
+from openagents_json.components.registry import Registry
+from openagents_json.engine import Engine, Limits
+from openagents_json.engine.capsules import adopt, pack, unpack
+from openagents_json.engine.promoting import Move, promote
+
+
+@click.command("export")
+@click.argument("run")
+@click.option("-o", "--output", required=True, metavar="FILE", help="Where to; - is the standard output.")
+@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@target_options
+def export_run(target: Target, run: str, output: str, force: bool) -> None:
+    """Write a run to a file, with definitions and payloads; `runs open` and `runs import` read it."""
+    with target.engine() as engine:
+        raw = pack(engine.core, run, actor=target.actor)
+    if output == "-":
+        sys.stdout.buffer.write(raw)
+        return
+    path = Path(output)
+    if path.exists() and not force:
+        raise click.ClickException(f"{path} is there already; --force replaces it")
+    _write(path, raw)
+    capsule = unpack(raw)
+    if target.as_json:
+        print_json({**capsule.manifest, "file": str(path), "bytes": len(raw)})
+    else:
+        click.echo(f"{run} {len(capsule.events)} events, {len(raw)} bytes in {path}")
+
+
+def _write(path: Path, raw: bytes) -> None:
+    """Write a file so that there is the old one or the new one, and never a part of it."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(raw)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--paused", is_flag=True, help="Let a run that is open wait until it is resumed.")
+@reason_option
+@target_options
+def import_run(target: Target, file: Path, paused: bool, reason: str) -> None:
+    """Bring a run from a file into this store; one that was open goes on here, from where it was."""
+    capsule = unpack(file.read_bytes())
+    with target.engine() as engine:
+        done = adopt(engine.core, capsule, actor=target.actor, reason=reason, paused=paused)
+    if target.as_json:
+        print_json({"id": done.run, "status": done.status, "changed": done.changed})
+    else:
+        click.echo(f"{done.run} {done.status}{'' if done.changed else ' (it was here already)'}")
+
+
+@click.command("promote")
+@click.argument("run")
+@click.option("--to", required=True, metavar="URL", help="The server where the run goes on.")
+@click.option("--to-prefix", default="oa", show_default=True, help="The prefix of the store's keys there.")
+@click.option("--to-broker", metavar="URL", help="The Celery broker there.  [default: the store's server]")
+@click.option(
+    "--wait", "wait_s", type=float, default=60.0, show_default=True, help="Seconds for steps under way to end."
+)
+@target_options
+def promote_run(target: Target, run: str, to: str, to_prefix: str, to_broker: str | None, wait_s: float) -> None:
+    """Move an open run to another store, where it goes on; it ends here as cancelled.
+
+    A promotion that was cut off halfway is finished by doing it again.
+    """
+    limits = Limits(payload=target.settings.payload_limit)
+    with (
+        target.engine() as source,
+        Engine.connect(
+            to,
+            broker=to_broker or to,
+            components=Registry(),
+            prefix=to_prefix,
+            durability=target.settings.durability,
+            actor=target.actor,
+            limits=limits,
+        ) as there,
+    ):
+        done = promote(Move(source, there, run, int(wait_s * 1000)))
+    if target.as_json:
+        print_json({"id": done.run, "status": done.status, "place": done.place})
+    else:
+        click.echo(f"{done.run} {done.status} at {done.place}")
