@@ -24,9 +24,12 @@ from openagents_json.engine.promoting import Move, promote
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 @target_options
 def export_run(target: Target, run: str, output: str, force: bool) -> None:
-    """Write a run to a file, with definitions and payloads; `runs open` and `runs import` read it."""
+    """Write a run to a file, with definitions, payloads and what the ledger proves of it.
+
+    `runs open` and `runs import` read it, and `audit verify` checks it.
+    """
     with target.engine() as engine:
-        raw = pack(engine.core, run, actor=target.actor)
+        raw = pack(engine.core, run, actor=target.actor, proofs=engine.audit.proof_bytes(run))
     if output == "-":
         sys.stdout.buffer.write(raw)
         return

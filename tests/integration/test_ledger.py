@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import threading
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +13,9 @@ import pytest
 from eventstore.event import Event
 from eventstore.ledger_store import Seal
 from openagents_json.engine import Engine
-from openagents_json.engine.auditing import NoLedger, Witnessed, verify_file
-from projections.errors import EvidenceUnreadable, NotSealed
+from openagents_json.engine.auditing import NoLedger, Witnessed
+from projections.errors import NotSealed
 from projections.ledger.findings import Audit
-from projections.ledger.proofs import check_proof, proof_data, read_proof
 from projections.ledger.sealer import EPOCH_SIZE
 from projections.ledger.signing import new_signer
 from tests.conftest import Server, wait_for
@@ -260,134 +257,6 @@ def test_workers_with_the_key_seal_by_themselves(server: Server, tmp_path: Path)
         engine.run(DOCUMENT, {"text": "a"}, timeout=20)
         wait_for(lambda: bool(engine.core.ledger.identity()) and engine.audit.status().waiting == 0, 20)
         assert engine.audit.verify().chained > 0  # signed within a minute, or when somebody asks
-
-
-# -- receipts and exports --------------------------------------------------------------------------------
-
-
-def test_a_receipt_proves_an_event_and_nothing_else(engine: Engine, key: Path, tmp_path: Path) -> None:
-    [run, *_] = sealed(engine, key)
-    mine = signer(key)
-    keys = {mine.id: mine.public}
-    made = json.loads(engine.audit.receipt(run, 4))
-    path = tmp_path / "receipt.json"
-    path.write_text(json.dumps(made))
-    assert verify_file(path, keys).verified == 1
-    for name, value in (
-        ("data", "{}"),
-        ("actor", "x"),
-        ("type", "X"),
-        ("version", 5),
-        ("stream", "0-x"),
-        ("time_ms", 1),
-    ):
-        path.write_text(json.dumps({**made, "event": {**made["event"], name: value}}))
-        if name == "version":
-            with pytest.raises(EvidenceUnreadable):
-                verify_file(path, keys)
-        else:
-            assert [found.kind for found in verify_file(path, keys).findings] == ["changed"]
-    bare = json.loads(engine.audit.receipt(run, 4, with_payload=False))
-    assert bare["event"]["data"] is None
-    path.write_text(json.dumps(bare))
-    assert verify_file(path, keys).verified == 1
-    other = new_signer()
-    assert not verify_file(path, {other.id: other.public}).intact
-
-
-def test_the_proof_of_a_run_survives_as_json_and_covers_its_events(engine: Engine, key: Path) -> None:
-    [run, *_] = sealed(engine, key)
-    proof = engine.audit.proof(run)
-    assert proof is not None
-    again = read_proof(json.loads(json.dumps(proof_data(proof))), "here")
-    events, partition = engine.audit.stored(run), engine.core.store.keys.partition_of(run)
-    assert check_proof(run, partition, events, again, proof.keys).verified == len(events)
-    gone = check_proof(run, partition, [*events[:3], *events[4:]], again, proof.keys)
-    assert [(found.kind, found.version) for found in gone.findings] == [("removed", 4)]
-
-
-def export(engine: Engine, path: Path) -> Path:
-    made = io.BytesIO()
-    engine.audit.export(made)
-    path.write_bytes(made.getvalue())
-    return path
-
-
-def edited(path: Path, name: str, change: Callable[[bytes], bytes]) -> Path:
-    """Write a copy of an export in which a member is another one."""
-    out = path.with_name("edited.zip")
-    with zipfile.ZipFile(path) as old, zipfile.ZipFile(out, "w") as new:
-        for member in old.namelist():
-            raw = old.read(member)
-            new.writestr(member, change(raw) if member.endswith(name) else raw)
-    return out
-
-
-def lines(change: Callable[[list[Any]], Any]) -> Callable[[bytes], bytes]:
-    """Make a change of a list of JSON lines; one without lines stays as it is."""
-
-    def apply(raw: bytes) -> bytes:
-        items = [json.loads(line) for line in raw.splitlines()]
-        if len(items) > 5:
-            change(items)
-        return b"".join(json.dumps(item).encode() + b"\n" for item in items)
-
-    return apply
-
-
-def swapped(items: list[Any]) -> None:
-    for name in items[1].keys() - {"version"}:
-        items[1][name], items[4][name] = items[4][name], items[1][name]
-
-
-EDITS: dict[str, tuple[Callable[[list[Any]], Any], str]] = {
-    "changed": (lambda items: items[2].update(data='{"forged":true}'), "changed"),
-    "removed": (lambda items: items.pop(3), "removed"),
-    "inserted": (lambda items: items.append({**items[1], "version": 77}), "inserted"),
-    "reordered": (swapped, "moved"),
-}
-
-
-@pytest.mark.parametrize("edit", EDITS)
-def test_an_export_verifies_alone_and_shows_what_was_done_to_it(
-    engine: Engine, key: Path, tmp_path: Path, edit: str
-) -> None:
-    sealed(engine, key)
-    mine = signer(key)
-    keys = {mine.id: mine.public}
-    path = export(engine, tmp_path / "ledger.zip")
-    assert verify_file(path, keys) == engine.audit.verify(keys)
-    change, kind = EDITS[edit]
-    audit = verify_file(edited(path, "events.jsonl", lines(change)), keys)
-    assert {found.kind for found in audit.findings} == {kind}
-    assert all(found.run and found.version for found in audit.findings)
-
-
-def test_an_export_without_its_last_epoch_is_found_out(engine: Engine, key: Path, tmp_path: Path) -> None:
-    sealed(engine, key)
-    path = export(engine, tmp_path / "ledger.zip")
-
-    def cut(raw: bytes) -> bytes:
-        data = json.loads(raw)
-        return json.dumps({**data, "epochs": [], "open_epoch": 1, "open_first": 1, "checkpoint": 0}).encode()
-
-    audit = verify_file(edited(path, "partition.json", cut))
-    assert any("known to have been signed" in found.what for found in audit.findings)
-
-
-def test_a_damaged_file_is_told_from_a_false_one(engine: Engine, key: Path, tmp_path: Path) -> None:
-    sealed(engine, key)
-    path = export(engine, tmp_path / "ledger.zip")
-    raw = path.read_bytes()
-    for cut in (10, len(raw) // 2, len(raw) - 10):
-        path.write_bytes(raw[:cut])
-        with pytest.raises(EvidenceUnreadable):
-            verify_file(path)
-    path.write_text("{}")
-    with pytest.raises(EvidenceUnreadable):
-        verify_file(path)
-    with pytest.raises(EvidenceUnreadable):
-        verify_file(tmp_path / "nowhere")
 
 
 def test_what_was_read_before_the_log_lost_its_tail_is_not_sealed(engine: Engine, key: Path, server: Server) -> None:
