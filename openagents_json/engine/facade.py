@@ -8,6 +8,7 @@ from typing import Self
 
 from eventstore import codec
 from eventstore.emissions import Emitted
+from eventstore.erasing import Eraser
 from eventstore.errors import StoreUnavailable
 from eventstore.inspect import Inspector
 from eventstore.redis_store import RedisStreamStore
@@ -273,7 +274,10 @@ class Engine:
         False when that has happened already. Raises RunNotFound, EncryptionError, and Rejected when the run is open,
         held, or was never encrypted.
         """
-        return shred(self.core.handler, run, reason, actor=self.actor)
+        done = shred(self.core.handler, run, reason, actor=self.actor)
+        if done:  # the append-only file holds the key until it is written anew
+            Eraser(self.core.store).rewrite()
+        return done
 
     # -- documents ---------------------------------------------------------------------------------------
 
