@@ -32,7 +32,7 @@ class Leaving:
     """A run as it was read, with the event that says where it went.
 
     `without` are consumers that need not have read it, `messages` the due members that it may still have, `wipe` parts
-    of key names that go with it.
+    of key names that go with it; `keep` its id, so that no other run gets it.
     """
 
     run: str
@@ -44,6 +44,7 @@ class Leaving:
     without: Sequence[str] = ()
     messages: Sequence[str] = ()
     wipe: Sequence[str] = ()
+    keep: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class Freer:
             "blobs": list(leaving.blobs),
             "messages": list(leaving.messages),
             "wipe": list(leaving.wipe),
+            "keep": leaving.keep,
         }
         names = [keys.meta(partition), keys.log(partition), keys.stream(run), keys.head(run), keys.due(partition)]
         names += [keys.checkpoints(partition), keys.stream(noted), keys.head(noted)]

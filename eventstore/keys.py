@@ -8,6 +8,7 @@
 <prefix>:{<p>}:checkpoints   hash    consumer -> n
 <prefix>:{<p>}:due, ready:<queue>, view:<name>, blob:<sha>   see lua/runs_common.lua
 <prefix>:{<p>}:refs:<sha>    set     runs that refer to a blob
+<prefix>:{<p>}:gone          hash    archived runs, whose ids nobody else gets -> last position
 <prefix>:{<p>}:gate:<kind>:<key>, line:<kind>:<key>          see lua/gate.lua
 <prefix>:{<p>}:schedule:<name>, view:schedules               see lua/schedule.lua
 <prefix>:{<p>}:emit:<run>    stream  what components show while they run; expires

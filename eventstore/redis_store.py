@@ -25,6 +25,7 @@ from eventstore.store import Cursor
 from eventstore.version import ANY, Expect, Expected
 
 PAGE = 500
+TRIES = 10
 _WORDS = {Expect.ANY: "any", Expect.NO_STREAM: "none", Expect.STREAM_EXISTS: "exists"}
 
 
@@ -141,7 +142,28 @@ class RedisStreamStore:
         return list(range(count)) if partition is None else [check_partition(partition, count)]
 
     def _logs(self, partitions: Sequence[int], after: Mapping[int, int], count: int) -> list[list[Recorded]]:
-        """Read some events of each partition: the log says which, the streams hold them."""
+        """Read some events of each partition: the log says which, the streams hold them.
+
+        A run that leaves between these two looks would look like the end of the log, so both are taken again.
+        """
+        for _ in range(TRIES):
+            ranges = self._ranges(partitions, after, count)
+            reads = [
+                PlainCall((b"XRANGE", self.keys.stream(stream), f"{first}-0", f"{last}-0"))
+                for _, stream, first, last in ranges
+            ]
+            found = self._call(reads) if reads else []
+            if all(len(x) == last - first + 1 for (*_, first, last), x in zip(ranges, found, strict=True)):
+                break
+        out: list[list[Recorded]] = [[] for _ in partitions]
+        for (index, stream, _, _), entries in zip(ranges, found, strict=True):
+            out[index] += [parse_entry(stream, partitions[index], entry) for entry in entries]
+        return out
+
+    def _ranges(
+        self, partitions: Sequence[int], after: Mapping[int, int], count: int
+    ) -> list[tuple[int, str, int, int]]:
+        """Give what the log says is next: place of the partition, stream, first and last version."""
         places = [after.get(p, 0) for p in partitions]
         calls: list[Call] = [
             PlainCall((b"XRANGE", self.keys.log(p), f"{max(1, place)}-0", b"+", b"COUNT", count + 1))
@@ -156,14 +178,7 @@ class RedisStreamStore:
             if entries and not _same_event(place, entries[0]):
                 raise LogTruncated(p, place, int(replies[len(partitions) + index]))
             ranges += [(index, *span) for span in _spans(entries, first, count)]
-        reads = [
-            PlainCall((b"XRANGE", self.keys.stream(stream), f"{first_}-0", f"{last}-0"))
-            for _, stream, first_, last in ranges
-        ]
-        out: list[list[Recorded]] = [[] for _ in partitions]
-        for (index, stream, _, _), found in zip(ranges, self._call(reads) if reads else (), strict=True):
-            out[index] += [parse_entry(stream, partitions[index], entry) for entry in found]
-        return out
+        return ranges
 
     def tail(
         self, *, after: Cursor, partition: int | None = None, block_ms: int = 1000, limit: int = 1000

@@ -66,7 +66,10 @@ class RunExists(EventStoreError):
 
     def __init__(self, run: str) -> None:
         self.run = run
-        super().__init__(f"run {run} exists already; leave the id out, or use an idempotency key to get that run")
+        super().__init__(
+            f"run {run} exists already, here or in the archive (`openagents runs restore` brings it back); "
+            "leave the id out, or use another idempotency key"
+        )
 
 
 @dataclass(frozen=True, slots=True)

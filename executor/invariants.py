@@ -99,7 +99,7 @@ def _versions(run: str, head: RunHead, history: Sequence[Recorded], findings: _F
 
 def _log(view: PartitionView, histories: Mapping[str, Sequence[Recorded]], findings: _Findings) -> None:
     covered: dict[str, int] = {}
-    n, gone = view.first_n, _left(histories)
+    n, gone = 0, _left(histories)
     for entry in view.log:
         before = entry.n - (entry.last - entry.first + 1)
         if before < n or not all(place in gone for place in range(n + 1, before + 1)):

@@ -56,6 +56,7 @@ if o.mode == 'new' then
     if applied(1) then return refuse(2, missed()) end
     return refuse(-6)
   end
+  if redis.call('HEXISTS', B .. 'gone', RUN) == 1 then return refuse(-6) end
 elseif o.mode == 'adopt' then
   if v > 0 then return refuse(exp <= v and holds(STREAM, exp, o.lc) and 2 or -6) end
   if not staged(KEYS[6], exp) then return refuse(-12) end
@@ -98,6 +99,7 @@ if facts_only then total = o.nf end
 local n = tonumber(redis.call('HGET', KEYS[1], 'n') or '0')
 if o.mode == 'adopt' then
   n, v = take_over(KEYS[6], KEYS[2], STREAM, RUN, n), exp
+  redis.call('HDEL', B .. 'gone', RUN)
   redis.call('HSET', KEYS[1], 'n', int(n))
   redis.call('HSET', HEAD, 'v', int(v), 'lc', o.lc)
 end

@@ -1,7 +1,7 @@
 -- free: a closed run leaves the store, and one event says where it went, in one atomic step. Keyspace: runs_common.lua.
 -- KEYS 1 meta 2 log 3 run:<run> 4 head:<run> 5 due 6 checkpoints 7 run:<p>-archive 8 head:<p>-archive
 -- ARGV 1 options (JSON): v and lc (what the caller read), n (position of its last event), without {consumer..}: those that
---   need not have read it, blobs {sha..}, messages {due member..} that it may still have to send, wipe {key part..}
+--   need not have read it, blobs {sha..}, messages {due member..} that it may still have to send, wipe {key part..}, keep its id
 --   2 run 3 name of the stream that notes it 4 commit id 5 actor 6 event type 7 event data 8.. ids of its log entries
 -- Replies {1, n, ms} done; {-1, v} moved on; {-4} no such run; {-5} not closed; {-7, member} has a message to send;
 --   {-9} held; {-11, consumer, its checkpoint} not read by everybody; {-12, id} the log has another entry there
@@ -38,7 +38,8 @@ for _, sha in ipairs(o.blobs or {}) do
   if redis.call('SREM', refs, RUN) == 1 and redis.call('EXISTS', refs) == 0 then redis.call('UNLINK', B .. 'blob:' .. sha) end
 end
 
--- 3. The note.
+-- 3. The note. What may come back keeps its id: nobody begins another run by it.
+if o.keep then redis.call('HSET', B .. 'gone', RUN, o.n) end
 local v = tonumber(redis.call('HGET', KEYS[8], 'v') or '0') + 1
 local n = tonumber(redis.call('HGET', KEYS[1], 'n') or '0') + 1
 redis.call('XADD', KEYS[7], int(v) .. '-0', 't', ARGV[6], 'd', ARGV[7], 'm', int(NOW), 'n', int(n), 'c', CID, 'a', ARGV[5],

@@ -141,6 +141,7 @@ class Archive:
             how.without,
             _messages(run, capsule),
             () if url else (f"key:{run}",),
+            keep=bool(url),
         )
         answer = self._freer.free(leaving)
         self._core.sessions.drop(run)

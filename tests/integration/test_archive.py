@@ -15,6 +15,7 @@ from hypothesis import strategies as some
 from eventstore.event import Checkpoint, Event, Position, Recorded
 from eventstore.log_reader import LogReader
 from eventstore.store import next_cursor
+from executor.handle import RunExists
 from executor.sessions import RunNotFound
 from openagents_json.engine import Engine, RunFilter
 from openagents_json.engine.archive_files import ArchiveUnreachable, read, write
@@ -166,6 +167,19 @@ def test_a_run_whose_family_has_not_ended_stays(opened: Open, tmp_path: Path) ->
     engine.wait(run, timeout=20)
     for each in (child, run):
         engine.archive.leave(each, Departure(str(tmp_path)))
+
+
+def test_the_key_of_an_archived_run_begins_no_other_one(opened: Open, tmp_path: Path) -> None:
+    engine = opened()
+    run = engine.run(DOCUMENT, {"text": "a"}, idempotency_key="k", timeout=20).id
+    engine.archive.leave(run, Departure(str(tmp_path)))
+    with pytest.raises(RunExists, match="archive"):
+        engine.start(DOCUMENT, {"text": "a"}, idempotency_key="k")
+    engine.archive.restore(run)
+    assert engine.start(DOCUMENT, {"text": "a"}, idempotency_key="k") == run
+    engine.archive.leave(run, Departure(""))
+    again = engine.run(DOCUMENT, {"text": "b"}, idempotency_key="k", timeout=20)
+    assert (again.id, again.output) == (run, {"text": "B!"})  # one that is deleted has never been
 
 
 def test_two_who_archive_at_once_leave_one_good_copy(opened: Open, tmp_path: Path) -> None:
