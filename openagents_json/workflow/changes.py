@@ -174,7 +174,7 @@ def _open(
 ) -> None:
     """Note a step that may be claimed: again, if the store has a record of it, or for the first time."""
     known = before.steps.get(step)
-    if known is not None and step in before.open_steps and (known.attempt or known.status != st.GATED):
+    if known is not None and step in before.open_steps and (known.status != st.GATED or st.begun(before, step)):
         draft.reopened[step] = _reopened(plan, step, delay_ms)
     else:
         draft.opened[step] = _opened(plan, step, index, delay_ms, after.steps[step].attempt)

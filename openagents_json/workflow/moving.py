@@ -161,7 +161,7 @@ class _Draft:
             self.due["n", path] = (0, NEVER_MS)
         if step.status == st.GATED:
             self.due["g", path] = self.times.again.get(path, (0, 0))
-        if not step.kind and (step.attempt or step.status != st.GATED):
+        if not step.kind and (step.status != st.GATED or st.begun(self.state, path)):
             self._seat(path, step)
 
     def _seat(self, path: str, step: st.StepState) -> None:

@@ -159,6 +159,11 @@ def initial() -> RunState:
     return RunState()
 
 
+def begun(state: RunState, path: str) -> bool:
+    """Tell whether a step has had an attempt since it was scheduled; attempts go on counting when it is done again."""
+    return state.steps[path].attempt > state.past.get(path, (0, 0, ()))[0]
+
+
 def gather(state: RunState, path: str) -> Json:
     """Give the results of a step's items in the order of the input, as an object when the input is one."""
     step = state.steps[path]

@@ -95,6 +95,21 @@ def test_a_fork_has_the_same_past_and_goes_its_own_way(opened: Open) -> None:
     assert engine.state(run.id).status == "completed"
 
 
+def test_steps_behind_gates_are_done_again(opened: Open) -> None:
+    engine = opened()
+    gates: dict[str, Any] = {"mutex": "k", "rate_limit": {"key": "r", "limit": 100, "per_seconds": 1}}
+    gated = document(steps=[{**step, **gates} for step in document()["steps"]])
+    run = engine.run(gated, {"x": -1}, timeout=20).id
+    engine.retry(run, inputs={"x": 2})
+    assert engine.wait(run, timeout=20).output == {"result": 20}
+    engine.retry(run, step="first")
+    assert engine.wait(run, timeout=20).output == {"result": 20}
+    fork = engine.replay.fork(run, event(engine, run, "StepStarted", "second"))
+    assert engine.wait(fork, timeout=20).status == "failed"  # its past has the first inputs
+    engine.replay.replay(fork, inputs={"x": 3})
+    assert engine.wait(fork, timeout=20).output == {"result": 30}
+
+
 def test_every_event_of_a_run_can_be_the_last_one_of_a_forks_past(opened: Open) -> None:
     engine = opened()
     run = engine.run(document(), {"x": 3}, timeout=20)
