@@ -12,15 +12,17 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from openagents_json.workflow.schema import KNOWN_KEYS, SCHEMA
 from tests.acceptance.processes import COMMAND, ROOT
-from tests.conftest import Server, wait_for
+from tests.conftest import KINDS, Server, wait_for
 
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 DEMO = ".openagents/demo"
+SERVER = "redis://localhost:6379"
 BLOCK = re.compile(r"^```(\w+)(?: file=(\S+))?\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -130,7 +132,14 @@ def until_stopped(arguments: list[str], folder: Path) -> subprocess.CompletedPro
     return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.stem)
+def followed() -> list[Any]:
+    """Give the pages with commands; those that use a server of their reader's with each kind of it."""
+    pages = [page for page in PAGES if commands(page)]
+    kinds = [(page, kind) for page in pages for kind in (KINDS if SERVER in page.read_text() else KINDS[:1])]
+    return [pytest.param(page, kind, id=f"{page.stem}-{kind}") for page, kind in kinds]
+
+
+@pytest.mark.parametrize(("page", "server"), followed(), indirect=["server"])
 def test_the_commands_of_a_page_work(
     page: Path, tmp_path: Path, server: Server, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,7 +149,7 @@ def test_the_commands_of_a_page_work(
         if line.startswith("export "):
             export(line, tmp_path, monkeypatch)
             continue
-        line = line.replace("redis://localhost:6379", f"{server.url} --prefix {page.stem}-{server.kind}")
+        line = line.replace(SERVER, f"{server.url} --prefix {page.stem}-{server.kind}")
         if re.match("openagents runs (pause|resume|cancel) ", line):
             made = run("openagents run workflow.json --input name=x --workers 0 --detach", tmp_path)
             ids.append(json.loads(made.stdout)["id"])
