@@ -169,6 +169,16 @@ def test_a_run_whose_family_has_not_ended_stays(opened: Open, tmp_path: Path) ->
         engine.archive.leave(each, Departure(str(tmp_path)))
 
 
+def test_an_object_store_is_a_place_like_others(opened: Open) -> None:
+    engine = opened()
+    [run] = ran(engine, "a")
+    gone = engine.archive.leave(run, Departure("memory://bucket/runs/"))
+    assert gone.url.startswith("memory://bucket/runs/shouting/")
+    assert engine.archive.restore(run) == "completed"
+    with pytest.raises(ArchiveUnreachable, match="s3fs"):
+        engine.archive.leave(run, Departure("s3://bucket/runs"))
+
+
 def test_the_key_of_an_archived_run_begins_no_other_one(opened: Open, tmp_path: Path) -> None:
     engine = opened()
     run = engine.run(DOCUMENT, {"text": "a"}, idempotency_key="k", timeout=20).id
