@@ -48,6 +48,9 @@ _FACTS = (
 )
 """Events that come from outside: workers, people and time. What follows from them is decided."""
 
+_NOTED = (ev.RunHeld, ev.RunHoldReleased, ev.RunRedacted)
+"""Events that say something about the run and change nothing of its course."""
+
 _FORCED = (ev.StepCancelled, ev.RunFailing, ev.RunFailed, ev.RunCancelled, ev.CompensationScheduled)
 """Events that may follow from a command that left no event of its own, such as a limit of the run."""
 
@@ -56,7 +59,8 @@ def first_difference(plan: Plan, recorded: Sequence[ev.Event]) -> Difference | N
     """Give the first decision on record that this plan would not make, None when it would make all of them."""
     state, expected = st.initial(), list[ev.Event]()
     child = _children(recorded)
-    for version, event in enumerate(recorded, 1):
+    course = [(version, event) for version, event in enumerate(recorded, 1) if not isinstance(event, _NOTED)]
+    for place, (version, event) in enumerate(course, 1):
         path = getattr(event, "step", None)
         if isinstance(path, str) and path and not isinstance(event, _FORCED) and not _known(plan, path):
             return Difference(version, event, None, f"there is no step {path!r} any more")
@@ -71,14 +75,13 @@ def first_difference(plan: Plan, recorded: Sequence[ev.Event]) -> Difference | N
         if after is state:
             return Difference(version, event, None, f"{ev.type_name(event)} does not fit the state of the run")
         state = after
-        if not expected and not state.closed and not _more_facts(recorded, version, event):
+        if not expected and not state.closed and not _more_facts(event, course[place][1] if place < len(course) else None):
             expected = _decided(plan, state, child)
     return None
 
 
-def _more_facts(recorded: Sequence[ev.Event], version: int, event: ev.Event) -> bool:
+def _more_facts(event: ev.Event, following: ev.Event | None) -> bool:
     """Tell whether the next event is a fact too: several are recorded before the decision on all of them."""
-    following = recorded[version] if version < len(recorded) else None
     if isinstance(event, ev.RunStarted):
         return isinstance(following, ev.RunQueued)
     if isinstance(event, _FORCED):
