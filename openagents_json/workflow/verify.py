@@ -75,7 +75,8 @@ def first_difference(plan: Plan, recorded: Sequence[ev.Event]) -> Difference | N
         if after is state:
             return Difference(version, event, None, f"{ev.type_name(event)} does not fit the state of the run")
         state = after
-        if not expected and not state.closed and not _more_facts(event, course[place][1] if place < len(course) else None):
+        following = course[place][1] if place < len(course) else None
+        if not expected and not state.closed and not _more_facts(event, following):
             expected = _decided(plan, state, child)
     return None
 
