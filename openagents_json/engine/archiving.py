@@ -19,7 +19,7 @@ from openagents_json.engine import archive_files
 from openagents_json.engine.auditing import Audits
 from openagents_json.engine.capsule_file import Capsule, CapsuleUnreadable, unpack, write
 from openagents_json.engine.capsules import adopt, take
-from openagents_json.engine.wiring import Core
+from openagents_json.engine.wiring import Core, build_sealer
 from openagents_json.workflow import commands as cmd
 
 TRIES: Final = 5
@@ -92,8 +92,7 @@ class Archive:
 
         Raises RunNotFound, CannotLeave and ArchiveUnreachable.
         """
-        for name in self._core.reads.views.names():
-            self._core.reads.views.current(name)
+        self._catch_up(run)
         for _ in range(TRIES):
             session = self._core.sessions.load(run)
             self._check(session)
@@ -104,6 +103,14 @@ class Archive:
             if gone is not None:
                 return gone
         raise CannotLeave(run, "others change it all the time")
+
+    def _catch_up(self, run: str) -> None:
+        """Let those consumers read the run that this process can bring up to date."""
+        for name in self._core.reads.views.names():
+            self._core.reads.views.current(name)
+        if self._core.signer is not None:
+            sealer = build_sealer(self._core, self._core.signer)
+            sealer.seal([self._core.store.keys.partition_of(run)], close=False)
 
     def _check(self, session: Session) -> None:
         state = session.state
@@ -248,7 +255,8 @@ def _refusal(run: str, answer: Answer) -> Exception:
         case Freed.SENDING:
             return CannotLeave(run, f"it has something to tell another run ({answer.detail}); start a worker")
         case Freed.UNREAD:
-            why = f"consumer {consumer} has not read it yet; bring it up to date, or leave it out with --without"
+            how = "`openagents audit seal` does it" if consumer == "ledger" else "bring it up to date"
+            why = f"consumer {consumer} has not read it yet; {how}, or leave it out with --without"
             return CannotLeave(run, why)
         case Freed.OPEN:
             return CannotLeave(run, "it was opened again")

@@ -22,7 +22,7 @@ from projections.ledger.records import commitment, decode_record, digest
 from projections.ledger.redactions import payloads
 from projections.runs import ERASED
 
-AT_ONCE: Final = 2000
+AT_ONCE: Final = 10_000
 """Events that one record names; a longer run is erased in several steps, each complete in itself."""
 
 TRIES: Final = 50

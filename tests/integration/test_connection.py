@@ -21,8 +21,11 @@ from eventstore.preflight import check, require
 from eventstore.redis_store import RedisStreamStore
 from openagents_json.components.loader import load
 from openagents_json.engine import Engine
+from openagents_json.engine.archiving import Departure
+from openagents_json.engine.capsules import adopt, pack, unpack
 from tests.acceptance.processes import COMPONENTS
 from tests.conftest import Server, wait_for
+from tests.integration.ledgers import key_file, signer
 
 CERTIFICATE = Path(__file__).with_name("tls") / "certificate.pem"
 """Of 127.0.0.1, signed by itself, good until 2126."""
@@ -125,7 +128,7 @@ def serve(raw: socket.socket, context: ssl.SSLContext, port: int) -> None:
         return
 
 
-def test_a_cluster_runs_workflows_with_every_script_in_one_slot(start) -> None:  # type: ignore[no-untyped-def]
+def test_a_cluster_runs_workflows_with_every_script_in_one_slot(start, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     port = start("--cluster-enabled", "yes", "--cluster-port", str(free_port()), "--appendonly", "yes")
     plain = f"redis://127.0.0.1:{port}"
     wait_for(lambda: answers(plain))
@@ -148,6 +151,27 @@ def test_a_cluster_runs_workflows_with_every_script_in_one_slot(start) -> None: 
         runs = engine.start_many([(document, {})] * 12)
         assert [engine.wait(run, timeout=30).status for run in runs] == ["completed"] * 12
         assert engine.doctor() == []
+        looks_back(engine, runs, tmp_path)
+
+
+def looks_back(engine: Engine, runs: list[str], folder: Path) -> None:
+    """Seal, fork, erase, archive, restore and take in runs."""
+    key = signer(key_file(folder))
+    engine.audit.seal(key)
+    fork = engine.replay.fork(runs[0], 2)
+    assert engine.wait(fork, timeout=30).ok
+    engine.redact(runs[1])
+    engine.audit.seal(key)
+    capsule = unpack(pack(engine.core, runs[2], actor="test"))
+    for run in runs[1:4]:
+        engine.archive.leave(run, Departure(str(folder / "archive")))
+    assert engine.archive.restore(runs[3]) == "completed"
+    engine.archive.leave(runs[3], Departure(""))
+    assert adopt(engine.core, capsule, actor="test").status == "completed"
+    assert len(engine.views.runs().items) == 11
+    assert engine.audit.verify().intact
+    assert engine.doctor() == []
+    assert [drift for name in engine.views.views.names() for drift in engine.views.verify(name)] == []
 
 
 def test_sentinel_leads_to_the_primary(start, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
