@@ -166,6 +166,7 @@ def looks_back(engine: Engine, runs: list[str], folder: Path) -> None:
     for run in runs[1:4]:
         engine.archive.leave(run, Departure(str(folder / "archive")))
     assert engine.archive.restore(runs[3]) == "completed"
+    engine.audit.seal(key)
     engine.archive.leave(runs[3], Departure(""))
     assert adopt(engine.core, capsule, actor="test").status == "completed"
     assert len(engine.views.runs().items) == 11
