@@ -5,27 +5,33 @@ A proof of several events holds each signed record once; a receipt is the proof 
 
 from __future__ import annotations
 
+import bisect
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from eventstore.ledger_store import SALT_BYTES, Epoch, LedgerStore, Stored
 from projections.errors import EvidenceUnreadable, NotSealed
 from projections.ledger.evidence import named_keys
 from projections.ledger.findings import CHANGED, ERASED, INSERTED, REMOVED, SIGNATURE, Audit, Finding
-from projections.ledger.merkle import paths, root_of_path, split
+from projections.ledger.merkle import paths, root, root_of_path, split
 from projections.ledger.records import EpochRecord, commitment, decode_record, leaf
 from projections.ledger.redactions import Erasures
 from projections.ledger.signing import signed
 
 PROOF_FORMAT: Final = "openagents-proof/1"
 RECEIPT_FORMAT: Final = "openagents-receipt/1"
+PATH_HASHES: Final = 10
+"""How many hashes a path has in a full epoch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inclusion:
-    """Where an event stands in the ledger: `salt` opens the commitment to its payload, empty once that is erased."""
+    """Where an event stands in the ledger: `salt` opens the commitment to its payload, empty once that is erased.
+
+    `path` leads up to the root of its epoch; it is empty where the proof has all leaves of the epoch.
+    """
 
     n: int
     record: int
@@ -36,29 +42,40 @@ class Inclusion:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """Signed records, the public keys that the ledger names for them, and where events stand, by version of the run."""
+    """Signed records, the public keys that the ledger names for them, and where events stand, by version of the run.
+
+    `leaves` are all those of an epoch, by place of its record, where that is shorter than a path for each event.
+    """
 
     records: tuple[tuple[bytes, bytes], ...]
     keys: Mapping[str, bytes]
     events: Mapping[int, Inclusion]
+    leaves: Mapping[int, bytes] = field(default_factory=dict)
 
 
-def prove(store: LedgerStore, run: str, events: Sequence[Stored]) -> Proof:
+def prove(store: LedgerStore, run: str, events: Sequence[Stored], *, paths_only: bool = False) -> Proof:
     """Prove what can be proved of events of a run: those of closed epochs."""
     partition = store.partition_of(run)
     epochs = store.epochs(partition)
     spans = [(record, epoch) for epoch in epochs if (record := decode_record(epoch.record)) is not None]
-    erased = store.erased(partition)
+    erased, rising = store.erased(partition), sorted(events, key=lambda event: event.n)
     records: list[tuple[bytes, bytes]] = []
     included: dict[int, Inclusion] = {}
+    whole: dict[int, bytes] = {}
     for record, epoch in spans:
-        wanted = [event for event in events if record.first <= event.n <= record.last]
+        first, end = (bisect.bisect_left(rising, n, key=lambda x: x.n) for n in (record.first, record.last + 1))
+        wanted = rising[first:end]
         if wanted:
-            included.update(_included(store, record, epoch, wanted, erased, len(records)))
+            joined = store.leaves(partition, epoch.number)
+            if not paths_only and len(wanted) * PATH_HASHES >= record.size:
+                whole[len(records)], leaves = joined, []
+            else:
+                leaves = split(joined)
+            included.update(_included(store, record, epoch, wanted, erased, len(records), leaves))
             records.append((epoch.record, epoch.signature))
     names = {record.key for record, _ in spans}
     keys = {name: key for name, key in named_keys(store).items() if name in names}
-    return Proof(tuple(records), keys, included)
+    return Proof(tuple(records), keys, included, whole)
 
 
 def _included(
@@ -68,9 +85,9 @@ def _included(
     wanted: Sequence[Stored],
     erased: Mapping[int, bytes],
     place: int,
+    leaves: Sequence[bytes],
 ) -> dict[int, Inclusion]:
-    leaves, salts = split(store.leaves(record.partition, epoch.number)), store.salts(record.partition, epoch.number)
-    found = {}
+    salts, found = store.salts(record.partition, epoch.number), {}
     for event, path in zip(wanted, paths(leaves, [event.n - record.first for event in wanted]), strict=True):
         at = (event.n - record.first) * SALT_BYTES
         salt = salts[at : at + SALT_BYTES]
@@ -84,6 +101,7 @@ def check_proof(run: str, partition: int, events: Sequence[Stored], proof: Proof
     """Check events of a run, from the first on, against a proof; `keys` are the public keys that are trusted."""
     findings: list[Finding] = []
     records = _records(proof, keys, partition, findings)
+    trees = _trees(proof, records)
     erasures, counts = Erasures.of(events), {"verified": 0, "erased": 0, "unsealed": 0}
 
     def note(kind: str, what: str, version: int) -> None:
@@ -99,7 +117,7 @@ def check_proof(run: str, partition: int, events: Sequence[Stored], proof: Proof
         if record is None:
             continue
         committed = commitment(place.salt, event) if place.salt else place.committed
-        if not _leads_up(leaf(partition, event, committed, n=place.n), place, record):
+        if not _leads_up(leaf(partition, event, committed, n=place.n), place, record, trees):
             note(CHANGED, f"{event.type} is not what was sealed", event.version)
             continue
         counts["verified"] += 1
@@ -135,7 +153,18 @@ def _records(
     return found
 
 
-def _leads_up(found: bytes, place: Inclusion, record: EpochRecord) -> bool:
+def _trees(proof: Proof, records: Mapping[int, EpochRecord]) -> dict[int, list[bytes]]:
+    """Give the leaves of epochs that the proof has whole, if they are those that were signed."""
+    found = {place: split(joined) for place, joined in proof.leaves.items() if place in records}
+    return {place: leaves for place, leaves in found.items() if root(leaves).hex() == records[place].root}
+
+
+def _leads_up(
+    found: bytes, place: Inclusion, record: EpochRecord, trees: Mapping[int, Sequence[bytes]] | None = None
+) -> bool:
+    if trees and place.record in trees:
+        leaves, at = trees[place.record], place.n - record.first
+        return 0 <= at < len(leaves) and leaves[at] == found
     reached = root_of_path(found, place.n - record.first, record.size, place.path)
     return reached is not None and reached.hex() == record.root
 
@@ -160,13 +189,14 @@ def proof_data(proof: Proof) -> dict[str, Any]:
         "format": PROOF_FORMAT,
         "records": [[raw.decode("utf-8", "surrogatepass"), signature.hex()] for raw, signature in proof.records],
         "keys": {name: key.hex() for name, key in proof.keys.items()},
+        "leaves": {str(place): joined.hex() for place, joined in proof.leaves.items()},
         "events": {
             str(version): {
                 "position": x.n,
                 "record": x.record,
                 "path": [step.hex() for step in x.path],
                 "salt": x.salt.hex(),
-                "commitment": x.committed.hex(),
+                "commitment": "" if x.salt else x.committed.hex(),
             }
             for version, x in proof.events.items()
         },
@@ -185,6 +215,7 @@ def read_proof(data: Any, where: str) -> Proof:
             tuple((str(raw).encode("utf-8", "surrogatepass"), bytes.fromhex(sign)) for raw, sign in data["records"]),
             {str(name): bytes.fromhex(key) for name, key in data["keys"].items()},
             {int(version): _inclusion(x) for version, x in data["events"].items()},
+            {int(place): bytes.fromhex(joined) for place, joined in data.get("leaves", {}).items()},
         )
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise EvidenceUnreadable(where, f"the proof in it is damaged ({type(error).__name__}: {error})") from error
@@ -235,13 +266,14 @@ def receipt(store: LedgerStore, run: str, event: Stored, *, with_payload: bool =
 
     Without the payload it proves the rest, and that there is a payload that can be shown later. Raises NotSealed.
     """
-    proof = prove(store, run, [event])
+    proof = prove(store, run, [event], paths_only=True)
     if event.version not in proof.events:
         raise NotSealed(run, event.version)
     shown, proved = stored_data(event), proof_data(proof)
     if not with_payload:
         shown |= {"data": None, "metadata": None}
-        proved["events"][str(event.version)]["salt"] = ""
+        hidden = proof.events[event.version].committed.hex()
+        proved["events"][str(event.version)] |= {"salt": "", "commitment": hidden}
     said = {"format": RECEIPT_FORMAT, "partition": store.partition_of(run), "event": shown, "proof": proved}
     return json.dumps(said, ensure_ascii=True, sort_keys=True, indent=1).encode()
 
