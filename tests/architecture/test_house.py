@@ -98,6 +98,8 @@ def test_drivers_stay_in_their_rooms() -> None:
     assert len(importers("celery")) <= 3
     assert all(path.startswith("eventstore/") for path in importers("redis"))
     assert all(path.startswith("cli/") for path in importers("click") | importers("rich"))
+    assert importers("cryptography") == {"executor/encryption.py", "projections/ledger/signing.py"}
+    assert importers("fsspec") == {"openagents_json/engine/archive_files.py"}
 
 
 def test_the_wheel_holds_the_five_packages_and_their_data(tmp_path: Path) -> None:
