@@ -1,4 +1,4 @@
-"""Reading several partitions as one: by time, but never out of order or with a hole within a partition."""
+"""Reading several partitions as one: by time, but never out of order within a partition."""
 
 from __future__ import annotations
 

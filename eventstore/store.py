@@ -1,8 +1,9 @@
 """The port: what a store of streams can do; `eventstore.testing` says it in tests.
 
 A stream is a named sequence of events with versions 1, 2, 3, ... It lies in one partition; each event of a partition
-has a position n = 1, 2, 3, ... Positions have no gaps and become visible in order: who has seen n has seen, or can
-read, all before it. A store with one partition has one global order.
+has a position n = 1, 2, 3, ... Positions are given out without gaps and become visible in order: who has seen n has
+seen, or can read, all before it that is still there; what was archived or deleted leaves holes. A store with one
+partition has one global order.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class StreamStore(Protocol):
     def read_all(
         self, *, after: Cursor | None = None, limit: int | None = None, partition: int | None = None
     ) -> list[Recorded]:
-        """Read the log of a partition, or of the whole store by time; never with a hole within a partition.
+        """Read the log of a partition, or of the whole store by time; never without an event that is there.
 
         Raises LogTruncated when a partition ends before the cursor, and InvalidRequest when there is no such partition.
         """

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from eventstore import codec
-from eventstore.errors import EventStoreError
+from eventstore.errors import EventStoreError, StoreRefused
 from eventstore.event import Event
 from eventstore.freeing import Answer, Freed, Freer, Leaving, archive_stream, positions
 from eventstore.redis_store import RedisStreamStore
@@ -105,9 +106,10 @@ class Archive:
         raise CannotLeave(run, "others change it all the time")
 
     def _catch_up(self, run: str) -> None:
-        """Let those consumers read the run that this process can bring up to date."""
-        for name in self._core.reads.views.names():
-            self._core.reads.views.current(name)
+        """Let those consumers read the run that this process can bring up to date, if there is memory for it."""
+        with suppress(StoreRefused):
+            for name in self._core.reads.views.names():
+                self._core.reads.views.current(name)
         if self._core.signer is not None:
             sealer = build_sealer(self._core, self._core.signer)
             sealer.seal([self._core.store.keys.partition_of(run)], close=False)
@@ -128,7 +130,7 @@ class Archive:
     def _left(self, session: Session, capsule: Capsule, how: Departure) -> Gone | None:
         """Write the capsule and free the run; None when it has moved on meanwhile."""
         run, raw = capsule.run, write(capsule)
-        row = next(iter(self._core.reads.views.get("runs", run)), None)
+        row = next(iter(self._core.reads.views.get("runs", run, stale=True)), None)
         if row is None:  # somebody else was faster
             return None
         commit = self._core.handler.commit_id()

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
+from eventstore.errors import StoreRefused
 from eventstore.event import Checkpoint, Event, Position, Recorded
 from eventstore.log_reader import LogReader
 from eventstore.store import next_cursor
@@ -21,7 +22,6 @@ from openagents_json.engine import Engine, RunFilter
 from openagents_json.engine.archive_files import ArchiveUnreachable, read, write
 from openagents_json.engine.archiving import CannotLeave, Departure, NotArchived
 from openagents_json.engine.capsule_file import CapsuleUnreadable, unpack
-from openagents_json.engine.retention import PolicyUnreadable, apply, read_policy
 from projections.ledger.proofs import check_proof, read_proof
 from tests.conftest import Server, wait_for
 from tests.integration.ledgers import DOCUMENT, Hand, key_file, shout, signer
@@ -167,6 +167,24 @@ def test_a_run_whose_family_has_not_ended_stays(opened: Open, tmp_path: Path) ->
     engine.wait(run, timeout=20)
     for each in (child, run):
         engine.archive.leave(each, Departure(str(tmp_path)))
+
+
+def test_runs_leave_when_memory_is_full(private_server: Server, tmp_path: Path) -> None:
+    admin = private_server.connect().client
+    with Engine.connect(private_server.url, components=[shout], workers=2, partitions=2) as engine:
+        runs = ran(engine, *(f"{i}" * 40_000 for i in range(6)))
+        for name in engine.views.views.names():
+            engine.views.views.current(name)
+    with Engine.connect(private_server.url) as engine:
+        admin.config_set("maxmemory", admin.info("memory")["used_memory"] - 20_000)
+        with pytest.raises(StoreRefused, match="archive and delete old runs"):
+            engine.start(DOCUMENT, {"text": "z"})
+        for run in runs:
+            engine.archive.leave(run, Departure(str(tmp_path)))
+        assert engine.start(DOCUMENT, {"text": "z"})
+        assert {item.run.id for item in engine.views.archived().items} == set(runs)
+        admin.config_set("maxmemory", 0)
+        assert engine.doctor() == []
 
 
 def test_an_object_store_is_a_place_like_others(opened: Open) -> None:
@@ -326,65 +344,3 @@ def test_a_view_that_is_built_anew_has_what_the_store_still_holds(opened: Open, 
     assert [item.run.id for item in engine.views.archived().items] == [run]
     assert engine.views.components()[0].completed == 2  # what it holds, and not what it once held
     assert engine.views.views.left() != []
-
-
-# -- retention -------------------------------------------------------------------------------------------
-
-
-def policy(tmp_path: Path, *rules: dict[str, Any], **more: Any) -> Any:
-    path = tmp_path / "policy.json"
-    path.write_text(json.dumps({"rules": rules, **more}))
-    return read_policy(path)
-
-
-def test_the_first_rule_that_fits_decides(opened: Open, tmp_path: Path) -> None:
-    engine = opened()
-    kept, gone = ran(engine, "a", tenant="vip")[0], ran(engine, "b", "c")
-    failed, held = ran(engine, "fail", "d")
-    engine.archive.hold(held)
-    rules = policy(
-        tmp_path,
-        {"name": "vip", "labels": {"tenant": "vip"}, "then": "keep"},
-        {"name": "failures", "status": "failed", "older_than": "0s", "then": "delete"},
-        {"name": "young", "workflow": "shouting", "older_than": "1d", "then": "delete"},
-        {"name": "rest", "then": "archive"},
-        to=str(tmp_path / "archive"),
-    )
-    now = engine.core.clock.now_ms() + 1000
-    dry = apply(rules, engine.archive, engine.views, now, dry_run=True)
-    assert [(x.rule, x.fits, x.held, len(x.gone)) for x in dry] == [
-        ("vip", 1, 0, 0),
-        ("failures", 1, 0, 0),
-        ("young", 0, 0, 0),
-        ("rest", 3, 1, 0),
-    ]
-    done = apply(rules, engine.archive, engine.views, now)
-    assert [{x.run for x in item.gone} for item in done] == [set(), {failed}, set(), set(gone)]
-    assert all(item.before > 3 * item.left for item in done if item.gone)
-    assert {row.id for row in engine.views.runs().items} == {kept, held}
-    again = apply(rules, engine.archive, engine.views, now)
-    assert [len(item.gone) for item in again] == [0, 0, 0, 0]
-    with pytest.raises(NotArchived):
-        engine.archive.restore(failed)
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        "",
-        "[]",
-        "{}",
-        '{"rules": []}',
-        '{"rules": [{"name": "x", "then": "burn"}]}',
-        '{"rules": [{"name": "x", "then": "archive"}]}',
-        '{"rules": [{"name": "x", "then": "delete", "older_than": "soon"}]}',
-        '{"rules": [{"name": "x", "then": "delete", "colour": "red"}]}',
-        '{"rules": [{"name": "x", "then": "delete", "to": "/tmp"}]}',
-        "[" * 100_000,
-    ],
-)
-def test_a_wrong_policy_is_refused_with_the_reason(tmp_path: Path, wrong: str) -> None:
-    path = tmp_path / "policy.json"
-    path.write_text(wrong)
-    with pytest.raises(PolicyUnreadable):
-        read_policy(path)
