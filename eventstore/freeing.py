@@ -31,7 +31,8 @@ class Freed(IntEnum):
 class Leaving:
     """A run as it was read, with the event that says where it went.
 
-    `without` are consumers that need not have read it, `messages` the due members that it may still have, `wipe` parts
+    `without` are consumers that need not have read it, `required` those that must have even if they have read nothing
+    yet, `messages` the due members that it may still have, `wipe` parts
     of key names that go with it; `keep` its id, so that no other run gets it.
     """
 
@@ -45,6 +46,7 @@ class Leaving:
     messages: Sequence[str] = ()
     wipe: Sequence[str] = ()
     keep: bool = False
+    required: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ class Freer:
             "lc": last.commit,
             "n": last.n,
             "without": list(leaving.without),
+            "required": list(leaving.required),
             "blobs": list(leaving.blobs),
             "messages": list(leaving.messages),
             "wipe": list(leaving.wipe),

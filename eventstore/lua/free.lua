@@ -1,7 +1,7 @@
 -- free: a closed run leaves the store, and one event says where it went, in one atomic step. Keyspace: runs_common.lua.
 -- KEYS 1 meta 2 log 3 run:<run> 4 head:<run> 5 due 6 checkpoints 7 run:<p>-archive 8 head:<p>-archive
 -- ARGV 1 options (JSON): v and lc (what the caller read), n (position of its last event), without {consumer..}: those that
---   need not have read it, blobs {sha..}, messages {due member..} that it may still have to send, wipe {key part..}, keep its id
+--   need not have read it, required {consumer..}: those that must have, blobs {sha..}, messages {due member..} that it may still have to send, wipe {key part..}, keep its id
 --   2 run 3 name of the stream that notes it 4 commit id 5 actor 6 event type 7 event data 8.. ids of its log entries
 -- Replies {1, n, ms} done; {-1, v} moved on; {-4} no such run; {-5} not closed; {-7, member} has a message to send;
 --   {-9} held; {-11, consumer, its checkpoint} not read by everybody; {-12, id} the log has another entry there
@@ -20,6 +20,9 @@ for _, member in ipairs(o.messages or {}) do
 end
 local without = {}
 for _, consumer in ipairs(o.without or {}) do without[consumer] = true end
+for _, consumer in ipairs(o.required or {}) do
+  if redis.call('HEXISTS', KEYS[6], consumer) == 0 and not without[consumer] then return { -11, consumer, 0 } end
+end
 local read = redis.call('HGETALL', KEYS[6])
 for i = 1, #read, 2 do
   if tonumber(read[i + 1]) < o.n and not without[read[i]] then return { -11, read[i], tonumber(read[i + 1]) } end

@@ -14,6 +14,7 @@ from eventstore.errors import EventStoreError, StoreRefused
 from eventstore.event import Event
 from eventstore.freeing import Answer, Freed, Freer, Leaving, archive_stream, positions
 from eventstore.redis_store import RedisStreamStore
+from eventstore.view_store import RedisViewStore
 from executor.invariants import CLOSED
 from executor.sessions import RunNotFound, Session
 from openagents_json.engine import archive_files
@@ -114,6 +115,12 @@ class Archive:
             sealer = build_sealer(self._core, self._core.signer)
             sealer.seal([self._core.store.keys.partition_of(run)], close=False)
 
+    def _consumers(self) -> list[str]:
+        """Give the consumers that the store knows of, whoever runs them; one may not have read anything yet."""
+        views = RedisViewStore(self._core.store).generations()
+        found = [f"view:{name.removesuffix('/next')}.{generation}" for name, generation in views.items()]
+        return [*found, "ledger"] if self._core.ledger.identity() else found
+
     def _check(self, session: Session) -> None:
         state = session.state
         if not state.closed:
@@ -151,6 +158,7 @@ class Archive:
             _messages(run, capsule),
             () if url else (f"key:{run}",),
             keep=bool(url),
+            required=self._consumers(),
         )
         answer = self._freer.free(leaving)
         self._core.sessions.drop(run)

@@ -23,6 +23,7 @@ from openagents_json.engine.archive_files import ArchiveUnreachable, read, write
 from openagents_json.engine.archiving import CannotLeave, Departure, NotArchived
 from openagents_json.engine.capsule_file import CapsuleUnreadable, unpack
 from projections.ledger.proofs import check_proof, read_proof
+from projections.projection import Projection
 from tests.conftest import Server, wait_for
 from tests.integration.ledgers import DOCUMENT, Hand, key_file, shout, signer
 
@@ -146,6 +147,19 @@ def test_what_somebody_still_needs_stays(opened: Open, tmp_path: Path) -> None:
     assert engine.archive.leave(open_run, Departure(str(tmp_path), without=("slow-reader",))).left
     with pytest.raises(RunNotFound):
         engine.archive.leave(open_run, to)
+
+
+def test_a_projection_that_has_read_nothing_yet_gets_to_read_what_leaves(opened: Open, tmp_path: Path) -> None:
+    engine = opened()
+    [run] = ran(engine, "a")
+    counts = Projection("counts", lambda document, _: (document or 0) + 1, key=lambda event: event.type)
+    other = opened(workers=0, projections=[counts])
+    other.views.views.rebuild("counts")
+    with pytest.raises(CannotLeave, match="counts"):
+        engine.archive.leave(run, Departure(str(tmp_path)))
+    other.views.views.finish_rebuild("counts")
+    engine.archive.leave(run, Departure(str(tmp_path)))
+    assert other.views.views.get("counts", "RunCompleted") == [1]
 
 
 def test_a_run_whose_family_has_not_ended_stays(opened: Open, tmp_path: Path) -> None:
