@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ from hypothesis import strategies as some
 
 from eventstore.event import Checkpoint, Event, Position, Recorded
 from eventstore.log_reader import LogReader
+from eventstore.run_store import RunStore
+from eventstore.scripts import Call
 from eventstore.store import next_cursor
 from executor.handle import RunExists
 from executor.sessions import RunNotFound
 from openagents_json.engine import Engine, RunFilter
 from openagents_json.engine.archive_files import ArchiveUnreachable, read, write
-from openagents_json.engine.archiving import CannotLeave, Departure, NotArchived
+from openagents_json.engine.archiving import Archive, CannotLeave, Departure, NotArchived
 from openagents_json.engine.capsule_file import CapsuleUnreadable, unpack
 from openagents_json.engine.retention import PolicyUnreadable, apply, read_policy
 from projections.ledger.proofs import check_proof, read_proof
@@ -213,6 +216,30 @@ def test_two_who_archive_at_once_leave_one_good_copy(opened: Open, tmp_path: Pat
     assert sorted(said) == sorted(runs)
     for run in runs:
         assert engine.archive.restore(run) == "completed"
+
+
+class Resending:
+    """A store whose connection loses each reply, so that whatever it is told is sent again."""
+
+    def __init__(self, store: RunStore) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def call(self, calls: Sequence[Call]) -> list[Any]:
+        self._store.call(calls)
+        return self._store.call(calls)
+
+
+def test_a_lost_reply_does_not_cost_the_file(opened: Open, tmp_path: Path) -> None:
+    engine = opened()
+    [run] = ran(engine, "a")
+    core: Any = replace(engine.core, store=Resending(engine.core.store))
+    gone = Archive(core, "me").leave(run, Departure(str(tmp_path)))
+    assert read(gone.url)
+    assert [item.run.id for item in engine.views.archived().items] == [run]
+    assert engine.archive.restore(run) == "completed"
 
 
 def test_a_damaged_file_is_refused_and_nothing_changes(opened: Open, tmp_path: Path) -> None:
