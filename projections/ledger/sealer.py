@@ -62,6 +62,8 @@ class Sealer:
         Raises KeyUnusable when the ledger knows another public key of the same name.
         """
         self._check_key()
+        if not self._store.identity().get("statement"):
+            self._state()  # before there is an epoch, so that an epoch without a statement is a finding
         wanted = list(range(self._store.partitions) if partitions is None else partitions)
         events = epochs = left = 0
         for start in range(0, len(wanted), PARTITIONS_AT_ONCE):

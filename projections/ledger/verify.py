@@ -34,7 +34,7 @@ from projections.ledger.records import (
     digest,
     leaf,
 )
-from projections.ledger.redactions import Erasures, archived_positions, payloads
+from projections.ledger.redactions import Erasures, amiss, archived_positions
 from projections.ledger.signing import signed
 
 LARGEST_COMMIT = 1_000_000
@@ -53,7 +53,8 @@ def check_partition(found: Partition, ledger: str, keys: Mapping[str, bytes]) ->
 def check_whole(said: Whole, keys: Mapping[str, bytes], epochs: Mapping[int, Sequence[Epoch]]) -> list[Finding]:
     """Check what was signed last of all partitions: epochs that were taken from the end are missed."""
     if not said.statement:
-        return []
+        what = "epochs are signed, and the statement about all partitions, which is signed with them, is gone"
+        return [Finding(0, 0, LEDGER, "", 0, what)] if any(epochs.values()) else []
     statement = decode_statement(said.statement)
     if statement is None or statement.ledger != said.ledger:
         return [
@@ -223,11 +224,8 @@ class _Work:
 
     def _payloads(self, event: Stored) -> None:
         """An event names payloads beside the log by their hashes."""
-        for sha in payloads(event):
-            raw = self.found.blob(sha)
-            if raw is None or digest(raw) != sha:
-                kind, what = (REMOVED, "is gone") if raw is None else (CHANGED, "is not what was sealed")
-                self.note(kind, f"payload {sha} of {event.type} {what}", event.n, event.stream, event.version)
+        for kind, what in amiss(event, self.found.blob):
+            self.note(kind, what, event.n, event.stream, event.version)
 
     def _explain(self, odd: Sequence[Stored], missing: set[int]) -> None:
         entries = {n: entry for entry in self.found.log for n in _positions(entry)}

@@ -276,7 +276,7 @@ def test_archived_runs_stay_proved(opened: Open, tmp_path: Path) -> None:
     proof = read_proof(json.loads(capsule.proofs), "here")
     partition = engine.core.store.keys.partition_of(run)
     stored = [event.stored(run) for event in capsule.events]
-    assert check_proof(run, partition, stored, proof, {key.id: key.public}).verified == 8
+    assert check_proof(run, partition, stored, proof, {key.id: key.public}, capsule.blobs.get).verified == 8
     assert engine.archive.restore(run) == "completed"
 
 

@@ -162,6 +162,7 @@ def test_a_payload_beside_the_log_is_covered(engine: Engine, key: Path, server: 
     audit = engine.audit.verify()
     assert {found.kind for found in audit.findings} == {"changed"}
     assert {found.run for found in audit.findings} == {run}
+    assert {found.kind for found in engine.audit.verify_run(run).findings} == {"changed"}
     hand.redis.execute_command(b"DEL", names[0])
     assert {found.kind for found in engine.audit.verify().findings} == {"removed"}
 
@@ -187,6 +188,13 @@ def test_the_ledger_itself_cannot_be_changed_unseen(engine: Engine, key: Path, s
     assert "signature" in {found.kind for found in engine.audit.verify().findings}
     redis.execute_command(b"HDEL", ledger_key(engine, "epochs"), "1")
     assert any("epoch 1 is missing" in found.what for found in engine.audit.verify().findings)
+
+
+def test_a_statement_that_is_gone_is_missed(engine: Engine, key: Path, server: Server) -> None:
+    sealed(engine, key)
+    redis = Hand(server, engine).redis
+    redis.execute_command(b"HDEL", engine.core.store.keys.audit(), "statement")
+    assert [found.kind for found in engine.audit.verify().findings] == ["ledger"]
 
 
 def test_epochs_taken_from_the_end_are_missed(engine: Engine, key: Path, server: Server) -> None:
