@@ -246,7 +246,8 @@ def read_stored(data: Any) -> Stored:
 def receipt(store: LedgerStore, run: str, event: Stored, *, with_payload: bool = True) -> bytes:
     """Give a receipt: the event, and what a third party needs to see that it was sealed so, as JSON.
 
-    Without the payload, or when that is erased, it proves the rest, and that there is or was a payload. Raises NotSealed.
+    Without the payload, or once that is erased, it proves the rest, and that there is or was a payload.
+    Raises NotSealed.
     """
     proof = prove(store, run, [event])
     if event.version not in proof.events:
