@@ -5,6 +5,7 @@ A proof of several events holds each signed record once; a receipt is the proof 
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -212,7 +213,7 @@ def _inclusion(data: Any) -> Inclusion:
 
 
 def stored_data(event: Stored) -> dict[str, Any]:
-    """Give an event as it is stored as JSON; data and metadata are texts, byte for byte."""
+    """Give an event as it is stored as JSON; data and metadata are texts where they can be."""
     return {
         "stream": event.stream,
         "version": event.version,
@@ -222,12 +223,28 @@ def stored_data(event: Stored) -> dict[str, Any]:
         "actor": event.actor,
         "cause": event.cause,
         "type": event.type,
-        "data": event.data.decode("utf-8", "surrogatepass"),
-        "metadata": event.metadata.decode("utf-8", "surrogatepass"),
+        **_as_text("data", event.data),
+        **_as_text("metadata", event.metadata),
     }
 
 
-_TEXTS: Final = ("stream", "commit", "actor", "cause", "type", "data", "metadata")
+def _as_text(name: str, raw: bytes) -> dict[str, str]:
+    """Give bytes as a text; what is none, because somebody changed it, in base64."""
+    try:
+        return {name: raw.decode("utf-8", "surrogatepass")}
+    except UnicodeDecodeError:
+        return {f"{name}_base64": base64.b64encode(raw).decode()}
+
+
+def _as_bytes(data: Any, name: str) -> bytes:
+    if f"{name}_base64" in data:
+        return base64.b64decode(data[f"{name}_base64"], validate=True)
+    if type(data[name]) is not str:
+        raise TypeError(f"{name} must be a text")
+    return bytes(data[name].encode("utf-8", "surrogatepass"))
+
+
+_TEXTS: Final = ("stream", "commit", "actor", "cause", "type")
 
 
 def read_stored(data: Any) -> Stored:
@@ -236,10 +253,10 @@ def read_stored(data: Any) -> Stored:
     Raises KeyError, TypeError and ValueError.
     """
     version, n, time_ms = numbers = [data[name] for name in ("version", "position", "time_ms")]
-    stream, commit, actor, cause, kind, *payload = texts = [data[name] for name in _TEXTS]
+    stream, commit, actor, cause, kind = texts = [data[name] for name in _TEXTS]
     if any(type(x) is not int for x in numbers) or any(type(x) is not str for x in texts):
         raise TypeError("an event has numbers and texts only")
-    raw, metadata = (text.encode("utf-8", "surrogatepass") for text in payload)
+    raw, metadata = _as_bytes(data, "data"), _as_bytes(data, "metadata")
     return Stored(stream, version, n, time_ms, commit, actor, cause, kind, raw, metadata)
 
 

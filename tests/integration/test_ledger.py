@@ -13,7 +13,7 @@ import pytest
 from eventstore.event import Event
 from eventstore.ledger_store import Seal
 from openagents_json.engine import Engine
-from openagents_json.engine.auditing import NoLedger, Witnessed
+from openagents_json.engine.auditing import NoLedger, Witnessed, verify_file
 from projections.errors import NotSealed
 from projections.ledger.findings import Audit
 from projections.ledger.sealer import EPOCH_SIZE
@@ -125,6 +125,21 @@ def test_what_is_done_to_sealed_events_is_found_and_named(engine: Engine, key: P
     here = engine.audit.verify_run(runs[1])
     assert here.intact
     assert here.verified == len(engine.history(runs[1]))
+
+
+@pytest.mark.parametrize("put", [b"\xff" + b"9" * 5000, b"\xed\xa0\x80"])
+@pytest.mark.parametrize("name", ["d", "t", "x", "n"])
+def test_bytes_that_are_no_text_are_named_and_exported(
+    engine: Engine, key: Path, server: Server, tmp_path: Path, name: str, put: bytes
+) -> None:
+    [run, *_] = sealed(engine, key)
+    Hand(server, engine).change(run, 2, **{name: put})
+    found = engine.audit.verify()
+    assert {(x.run, x.version) for x in found.findings if x.kind != "removed"} == {(run, 2)}
+    assert "\n".join(found.lines()).encode()
+    with (tmp_path / "ledger.zip").open("wb") as file:
+        engine.audit.export(file)
+    assert verify_file(tmp_path / "ledger.zip") == found
 
 
 def test_events_that_change_places_between_runs_are_found(engine: Engine, key: Path, server: Server) -> None:
