@@ -15,6 +15,7 @@ from eventstore.ledger_store import Seal
 from openagents_json.engine import Engine
 from openagents_json.engine.auditing import NoLedger, Witnessed, verify_file
 from projections.errors import NotSealed
+from projections.ledger import sealer
 from projections.ledger.findings import Audit
 from projections.ledger.sealer import EPOCH_SIZE
 from projections.ledger.signing import new_signer
@@ -246,6 +247,21 @@ def test_epochs_are_full_at_their_size_and_chained(engine: Engine, key: Path) ->
     assert audit.intact
     assert audit.verified == done.events
     assert engine.audit.seal(signer(key)).epochs == 0  # nothing has come since
+
+
+def test_a_pass_seals_all_there_is_however_long_it_takes(
+    engine: Engine, key: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sealer, "TRIES", 2)
+    [run] = sealed(engine, key, "a")
+    partition, redis = engine.core.store.keys.partition_of(run), Hand(server, engine).redis
+    redis.execute_command(b"HSET", engine.core.store.keys.meta(partition), b"n", 5000)
+    redis.execute_command(b"XADD", engine.core.store.keys.log(partition), "5000-1", "r", "x", "f", "1", "l", "1")
+    engine.audit.seal(signer(key))
+    assert engine.audit.status().waiting == 0
+    redis.execute_command(b"HSET", engine.core.store.keys.meta(partition), b"n", 5007)
+    engine.audit.seal(signer(key))  # the log ends before: nobody can go on
+    assert engine.audit.status().waiting == 7
 
 
 def test_many_may_seal_while_runs_go_on(engine: Engine, key: Path) -> None:
