@@ -206,7 +206,7 @@ class Archive:
         if known is not None:
             log = RedisStreamStore(self._core.connection, self._core.store.keys)
             stream = archive_stream(self._core.store.keys.partition_of(run))
-            event = Event("RunRestored", {"run": run, "url": where})
+            event = Event("RunRestored", {"run": run, "url": known["url"]})
             log.append(stream, [event], commit_id=f"{known['sha256'][:24]}-{known['archived_ms']}", actor=self._actor)
         return self._core.store.statuses([run])[0]
 

@@ -14,7 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from eventstore.event import Checkpoint, Event, Position, Recorded
+from eventstore.freeing import archive_stream
 from eventstore.log_reader import LogReader
+from eventstore.redis_store import RedisStreamStore
 from eventstore.run_store import RunStore
 from eventstore.scripts import Call
 from eventstore.store import next_cursor
@@ -216,6 +218,25 @@ def test_two_who_archive_at_once_leave_one_good_copy(opened: Open, tmp_path: Pat
     assert sorted(said) == sorted(runs)
     for run in runs:
         assert engine.archive.restore(run) == "completed"
+
+
+def test_who_restores_late_does_not_hide_what_was_archived_again(opened: Open, tmp_path: Path) -> None:
+    engine = opened()
+    [run] = ran(engine, "a")
+    first = engine.archive.leave(run, Departure(str(tmp_path)))
+    engine.archive.restore(run)
+    engine.archive.leave(run, Departure(str(tmp_path)))
+    store, keys = engine.core.store, engine.core.store.keys
+    log = RedisStreamStore(engine.core.connection, keys)
+    late = Event("RunRestored", {"run": run, "url": first.url})  # of somebody who was stopped before saying so
+    log.append(archive_stream(keys.partition_of(run)), [late], commit_id="late", actor="me")
+    assert [item.run.id for item in engine.views.archived().items] == [run]
+    elsewhere = tmp_path / "copy.oac"
+    [found] = engine.views.archived().items
+    elsewhere.write_bytes(read(found.url))
+    assert engine.archive.restore(run, url=str(elsewhere)) == "completed"
+    assert engine.views.archived().items == ()
+    assert store.statuses([run]) == ["completed"]
 
 
 class Resending:
