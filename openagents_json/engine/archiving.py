@@ -145,7 +145,7 @@ class Archive:
             note,
             commit,
             self._actor,
-            how.without,
+            [*how.without, *(f"view:{name}" for name in self._core.reads.views.replaced())],
             _messages(run, capsule),
             () if url else (f"key:{run}",),
             keep=bool(url),

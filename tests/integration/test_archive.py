@@ -28,6 +28,7 @@ from openagents_json.engine.archiving import Archive, CannotLeave, Departure, No
 from openagents_json.engine.capsule_file import CapsuleUnreadable, unpack
 from openagents_json.engine.retention import PolicyUnreadable, apply, read_policy
 from projections.ledger.proofs import check_proof, read_proof
+from projections.runner import Target
 from tests.conftest import Server, wait_for
 from tests.integration.ledgers import DOCUMENT, Hand, key_file, shout, signer
 
@@ -237,6 +238,20 @@ def test_who_restores_late_does_not_hide_what_was_archived_again(opened: Open, t
     assert engine.archive.restore(run, url=str(elsewhere)) == "completed"
     assert engine.views.archived().items == ()
     assert store.statuses([run]) == ["completed"]
+
+
+def test_a_reader_of_a_view_that_was_replaced_keeps_no_run_here(opened: Open, tmp_path: Path) -> None:
+    engine = opened()
+    before = ran(engine, *"ahijk")
+    views = engine.views.views
+    old = Target(views.projection("runs"), views.current("runs"))
+    views.rebuild("runs")
+    assert views.finish_rebuild("runs")
+    runner = opened(workers=0).views.views._runner
+    runner.catch_up(range(2), [old])  # it began before, and goes on
+    assert views.current("runs") != old.view
+    for run in [*before, *ran(engine, *"bcdefg")]:
+        assert engine.archive.leave(run, Departure(str(tmp_path))).run == run
 
 
 class Resending:
