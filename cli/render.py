@@ -33,12 +33,17 @@ def plain(value: Any) -> Any:
 
 def print_json(value: Any) -> None:
     """Print JSON, indented when a person reads it."""
-    click.echo(json.dumps(plain(value), ensure_ascii=False, indent=2, sort_keys=True))
+    click.echo(_printable(json.dumps(plain(value), ensure_ascii=False, indent=2, sort_keys=True)))
 
 
 def print_line(value: Any) -> None:
     """Print JSON on one line."""
-    click.echo(json.dumps(plain(value), ensure_ascii=False, sort_keys=True))
+    click.echo(_printable(json.dumps(plain(value), ensure_ascii=False, sort_keys=True)))
+
+
+def _printable(text: str) -> str:
+    """Escape halves of characters, as JSON does: a terminal takes none."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def when(time_ms: int) -> str:

@@ -170,13 +170,13 @@ class LedgerStore:
         """Give the closed epochs of a partition, oldest first."""
         names = [self._keys.ledger(partition, part) for part in ("epochs", "signatures")]
         records, signatures = (_texts(x) for x in self._store.call([PlainCall((b"HGETALL", n)) for n in names]))
-        numbers = sorted(int(x) for x in records if x.isdigit())
+        numbers = sorted(map(int, filter(_plain, records)))
         return [Epoch(e, records[str(e)], signatures.get(str(e), b"")) for e in numbers]
 
     def erased(self, partition: int) -> dict[int, bytes]:
         """Give the commitments to payloads that are no more, by position."""
         reply = _texts(self._store.call([PlainCall((b"HGETALL", self._keys.ledger(partition, "erased")))])[0])
-        return {int(n): commitment for n, commitment in reply.items()}
+        return {int(n): commitment for n, commitment in reply.items() if _plain(n)}
 
     def log(self, partition: int) -> Iterator[LogEntry]:
         """Read the log of a partition, page by page."""
@@ -195,7 +195,8 @@ class LedgerStore:
         prefix, middle = f"{self._keys.prefix}:{{", "}:run:"
         for raw in self._store.scan(f"{self._keys.prefix}:{{*}}:run:*".encode()):
             place, _, name = _text(raw).partition(middle)
-            found.setdefault(int(place.removeprefix(prefix)), []).append(name)
+            if _plain(place.removeprefix(prefix)):
+                found.setdefault(int(place.removeprefix(prefix)), []).append(name)
         return {partition: sorted(names) for partition, names in found.items()}
 
     def events(self, streams: Iterable[str]) -> Iterator[tuple[str, list[Stored]]]:
@@ -230,7 +231,12 @@ def stored_entry(stream: str, entry: tuple[bytes, Sequence[bytes]]) -> Stored:
 
 
 def _number(raw: bytes) -> int:
-    return int(raw) if raw.isdigit() else -1
+    return int(raw) if raw.isdigit() and len(raw) < 20 else -1
+
+
+def _plain(name: str) -> bool:
+    """Tell whether a name is a number, written as this engine does."""
+    return name.isascii() and name.isdecimal() and len(name) < 20 and str(int(name)) == name
 
 
 def _stored(f: Sequence[Any]) -> Stored:
@@ -246,7 +252,11 @@ def _log_entry(identity: bytes, fields: Sequence[bytes]) -> LogEntry:
 
 
 def _text(raw: bytes) -> str:
-    return raw.decode("utf-8", "surrogatepass")
+    """Read a text; what is none was not written by this engine, and still has to be named by who checks it."""
+    try:
+        return raw.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return "\ufffd" + raw.decode("utf-8", "backslashreplace")
 
 
 def _raw(text: str) -> bytes:

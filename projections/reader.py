@@ -179,6 +179,11 @@ class Views:
         with self._lock:
             return verify(self._store, projection, view, self._runner, self.left())
 
+    def replaced(self) -> list[str]:
+        """Give the views that others were built to replace: nobody waits for them, whoever still writes to them."""
+        known = self._store.generations()
+        return [f"{name}.{i}" for name, used in known.items() if "/" not in name for i in range(1, used)]
+
     def left(self) -> list[int]:
         """Give the partitions that runs have left, archived or deleted: sums of views count those runs too."""
         return self._left(range(self._runner.partitions))

@@ -159,8 +159,10 @@ _FINISH: Final[Mapping[str, Callable[[dict[str, Any], Recorded], dict[str, Any] 
 RUNS: Final = Projection("runs", _apply, key=_key, types=frozenset(_STATUS), index=_index)
 
 
-def _archived(_: dict[str, Any] | None, event: Recorded) -> dict[str, Any] | None:
+def _archived(row: dict[str, Any] | None, event: Recorded) -> dict[str, Any] | None:
     data: Mapping[str, Any] = event.data
+    if event.type == "RunRestored" and row is not None and data["url"] != row["url"]:
+        return row  # said late: it has been archived again since
     if event.type != "RunArchived":
         return None
     place = {name: data[name] for name in ("url", "sha256", "bytes", "events")}

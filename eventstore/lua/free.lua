@@ -3,15 +3,27 @@
 -- ARGV 1 options (JSON): v and lc (what the caller read), n (position of its last event), without {consumer..}: those that
 --   need not have read it, required {consumer..}: those that must have, blobs {sha..}, messages {due member..} that it may still have to send, wipe {key part..}, keep its id
 --   2 run 3 name of the stream that notes it 4 commit id 5 actor 6 event type 7 event data 8.. ids of its log entries
--- Replies {1, n, ms} done; {-1, v} moved on; {-4} no such run; {-5} not closed; {-7, member} has a message to send;
+-- Replies {1, n, ms} done, now or before; {-1, v} moved on; {-4} no such run; {-5} not closed; {-7, member} has a message to send;
 --   {-9} held; {-11, consumer, its checkpoint} not read by everybody; {-12, id} the log has another entry there
 local o = cjson.decode(ARGV[1])
 local RUN, NOTED, CID = ARGV[2], ARGV[3], ARGV[4]
 local h = redis.call('HMGET', KEYS[4], 'v', 'lc', 'st', 'hold')
 local CLOSED = { completed = true, failed = true, cancelled = true }
 
--- 1. Guards.
-if not h[1] then return { -4 } end
+-- 1. Guards. Whoever lost the reply sends again at once: what it did is looked for among the notes of the last minutes.
+local function noted()
+  local top = '+'
+  while true do
+    local es = redis.call('XREVRANGE', KEYS[7], top, '-', 'COUNT', 200)
+    for _, e in ipairs(es) do
+      if e[2][10] == CID then return { 1, tonumber(e[2][8]), tonumber(e[2][6]) } end
+      if tonumber(e[2][6]) < NOW - 600000 then return end
+    end
+    if #es < 200 then return end
+    top = '(' .. es[#es][1]
+  end
+end
+if not h[1] then return noted() or { -4 } end
 if tonumber(h[1]) ~= o.v or h[2] ~= o.lc then return { -1, tonumber(h[1]) } end
 if not CLOSED[h[3]] then return { -5 } end
 if h[4] == '1' then return { -9 } end

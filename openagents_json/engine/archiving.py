@@ -154,7 +154,7 @@ class Archive:
             note,
             commit,
             self._actor,
-            how.without,
+            [*how.without, *(f"view:{name}" for name in self._core.reads.views.replaced())],
             _messages(run, capsule),
             () if url else (f"key:{run}",),
             keep=bool(url),
@@ -216,7 +216,7 @@ class Archive:
         if known is not None:
             log = RedisStreamStore(self._core.connection, self._core.store.keys)
             stream = archive_stream(self._core.store.keys.partition_of(run))
-            event = Event("RunRestored", {"run": run, "url": where})
+            event = Event("RunRestored", {"run": run, "url": known["url"]})
             log.append(stream, [event], commit_id=f"{known['sha256'][:24]}-{known['archived_ms']}", actor=self._actor)
         return self._core.store.statuses([run])[0]
 

@@ -149,7 +149,8 @@ class Audits:
         """
         said, events = self._whole(), self.stored(run)
         trusted = said.keys if keys is None else keys
-        audit = check_proof(run, self._store.partition_of(run), events, prove(self._store, run, events), trusted)
+        partition, proof = self._store.partition_of(run), prove(self._store, run, events)
+        audit = check_proof(run, partition, events, proof, trusted, lambda sha: self._store.blob(partition, sha))
         return together([audit], [], named=keys is None)
 
     def proof(self, run: str) -> Proof | None:
@@ -272,7 +273,8 @@ def _verify_capsule(path: Path, keys: Keys | None) -> Audit:
     except (KeyError, ValueError, RecursionError) as error:
         raise EvidenceUnreadable(str(path), f"its proofs cannot be read ({error})") from error
     events = [event.stored(capsule.run) for event in capsule.events]
-    audit = check_proof(capsule.run, partition, events, proof, proof.keys if keys is None else keys)
+    trusted = proof.keys if keys is None else keys
+    audit = check_proof(capsule.run, partition, events, proof, trusted, capsule.blobs.get)
     return together([audit], [], named=keys is None)
 
 

@@ -191,6 +191,9 @@ def _read(raw: bytes) -> Capsule:
         if hashlib.sha256(data).hexdigest() != name:
             raise CapsuleUnreadable(f"definition {name} of run {run} is another one")
     blobs = {name[6:]: data for name, data in members.items() if name.startswith("blobs/")}
+    for name, data in blobs.items():
+        if hashlib.sha256(data).hexdigest() != name:
+            raise CapsuleUnreadable(f"payload {name} of run {run} is another one")
     return Capsule(manifest, events, definitions, blobs, _json(members[COMPONENTS], COMPONENTS), members.get(PROOFS))
 
 

@@ -54,7 +54,8 @@ class Audit:
         for found in self.findings:
             place = f"partition {found.partition}" + (f", position {found.n}" if found.n else "")
             run = f", event {found.version} of {found.run}" if found.run else ""
-            yield f"{found.kind}: {place}{run}: {found.what}"
+            line = f"{found.kind}: {place}{run}: {found.what}"
+            yield line.encode("utf-8", "backslashreplace").decode()  # names may be no text that can be printed
         more = [
             f"{count} {what}"
             for count, what in (

@@ -5,9 +5,10 @@ A proof of several events holds each signed record once; a receipt is the proof 
 
 from __future__ import annotations
 
+import base64
 import bisect
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from projections.ledger.evidence import named_keys
 from projections.ledger.findings import CHANGED, ERASED, INSERTED, REMOVED, SIGNATURE, Audit, Finding
 from projections.ledger.merkle import paths, root, root_of_path, split
 from projections.ledger.records import EpochRecord, commitment, decode_record, leaf
-from projections.ledger.redactions import Erasures
+from projections.ledger.redactions import Erasures, amiss
 from projections.ledger.signing import signed
 
 PROOF_FORMAT: Final = "openagents-proof/1"
@@ -97,8 +98,18 @@ def _included(
     return found
 
 
-def check_proof(run: str, partition: int, events: Sequence[Stored], proof: Proof, keys: Mapping[str, bytes]) -> Audit:
-    """Check events of a run, from the first on, against a proof; `keys` are the public keys that are trusted."""
+def check_proof(
+    run: str,
+    partition: int,
+    events: Sequence[Stored],
+    proof: Proof,
+    keys: Mapping[str, bytes],
+    blob: Callable[[str], bytes | None],
+) -> Audit:
+    """Check events of a run, from the first on, against a proof; `keys` are the public keys that are trusted.
+
+    `blob` gives a payload that is stored beside the events, by its SHA-256.
+    """
     findings: list[Finding] = []
     records = _records(proof, keys, partition, findings)
     trees = _trees(proof, records)
@@ -117,10 +128,12 @@ def check_proof(run: str, partition: int, events: Sequence[Stored], proof: Proof
         if record is None:
             continue
         committed = commitment(place.salt, event) if place.salt else place.committed
-        if not _leads_up(leaf(partition, event, committed, n=place.n), place, record, trees):
+        if event.n != place.n or not _leads_up(leaf(partition, event, committed), place, record, trees):
             note(CHANGED, f"{event.type} is not what was sealed", event.version)
             continue
         counts["verified"] += 1
+        for kind, what in amiss(event, blob):
+            note(kind, what, event.version)
         if not place.salt:
             counts["erased"] += 1
             if not erasures.cover(event, committed):
@@ -175,8 +188,9 @@ def _order(events: Sequence[Stored], proof: Proof, note: Any) -> None:
     for version in sorted(set(range(1, max([*versions, *proof.events], default=0) + 1)) - set(versions)):
         note(REMOVED, "an event of the run is missing", version)
     last = max((place.n for place in proof.events.values()), default=0)
+    newest = max(proof.events, default=0)
     for event in events:
-        if event.version not in proof.events and event.n <= last:
+        if event.version not in proof.events and (event.version < newest or event.n <= last):
             note(INSERTED, f"{event.type} was never sealed here", event.version)
 
 
@@ -230,7 +244,7 @@ def _inclusion(data: Any) -> Inclusion:
 
 
 def stored_data(event: Stored) -> dict[str, Any]:
-    """Give an event as it is stored as JSON; data and metadata are texts, byte for byte."""
+    """Give an event as it is stored as JSON; data and metadata are texts where they can be."""
     return {
         "stream": event.stream,
         "version": event.version,
@@ -240,12 +254,28 @@ def stored_data(event: Stored) -> dict[str, Any]:
         "actor": event.actor,
         "cause": event.cause,
         "type": event.type,
-        "data": event.data.decode("utf-8", "surrogatepass"),
-        "metadata": event.metadata.decode("utf-8", "surrogatepass"),
+        **_as_text("data", event.data),
+        **_as_text("metadata", event.metadata),
     }
 
 
-_TEXTS: Final = ("stream", "commit", "actor", "cause", "type", "data", "metadata")
+def _as_text(name: str, raw: bytes) -> dict[str, str]:
+    """Give bytes as a text; what is none, because somebody changed it, in base64."""
+    try:
+        return {name: raw.decode("utf-8", "surrogatepass")}
+    except UnicodeDecodeError:
+        return {f"{name}_base64": base64.b64encode(raw).decode()}
+
+
+def _as_bytes(data: Any, name: str) -> bytes:
+    if f"{name}_base64" in data:
+        return base64.b64decode(data[f"{name}_base64"], validate=True)
+    if type(data[name]) is not str:
+        raise TypeError(f"{name} must be a text")
+    return bytes(data[name].encode("utf-8", "surrogatepass"))
+
+
+_TEXTS: Final = ("stream", "commit", "actor", "cause", "type")
 
 
 def read_stored(data: Any) -> Stored:
@@ -254,23 +284,26 @@ def read_stored(data: Any) -> Stored:
     Raises KeyError, TypeError and ValueError.
     """
     version, n, time_ms = numbers = [data[name] for name in ("version", "position", "time_ms")]
-    stream, commit, actor, cause, kind, *payload = texts = [data[name] for name in _TEXTS]
+    stream, commit, actor, cause, kind = texts = [data[name] for name in _TEXTS]
     if any(type(x) is not int for x in numbers) or any(type(x) is not str for x in texts):
         raise TypeError("an event has numbers and texts only")
-    raw, metadata = (text.encode("utf-8", "surrogatepass") for text in payload)
+    raw, metadata = _as_bytes(data, "data"), _as_bytes(data, "metadata")
     return Stored(stream, version, n, time_ms, commit, actor, cause, kind, raw, metadata)
 
 
 def receipt(store: LedgerStore, run: str, event: Stored, *, with_payload: bool = True) -> bytes:
     """Give a receipt: the event, and what a third party needs to see that it was sealed so, as JSON.
 
-    Without the payload it proves the rest, and that there is a payload that can be shown later. Raises NotSealed.
+    Without the payload, or once that is erased, it proves the rest, and that there is or was a payload.
+    Raises NotSealed.
     """
     proof = prove(store, run, [event], paths_only=True)
     if event.version not in proof.events:
         raise NotSealed(run, event.version)
     shown, proved = stored_data(event), proof_data(proof)
-    if not with_payload:
+    if (
+        not with_payload or not proof.events[event.version].salt
+    ):  # what stands in the place of an erased one is no proof
         shown |= {"data": None, "metadata": None}
         hidden = proof.events[event.version].committed.hex()
         proved["events"][str(event.version)] |= {"salt": "", "commitment": hidden}
@@ -285,19 +318,17 @@ def check_receipt(data: Any, keys: Mapping[str, bytes] | None, where: str) -> Au
     """
     try:
         shown, partition = dict(data["event"]), data["partition"]
-        bare = shown.get("data") is None
+        bare = shown.get("data") is None and shown.get("metadata") is None
         event = read_stored({**shown, "data": "", "metadata": ""} if bare else shown)
         proof = read_proof(data["proof"], where)
         place = proof.events[event.version]
     except (KeyError, TypeError, ValueError) as error:
         raise EvidenceUnreadable(where, f"it is no receipt ({type(error).__name__}: {error})") from error
-    if not bare and not place.salt:  # erased since: what was sealed cannot be shown any more
-        bare = True
     findings: list[Finding] = []
     records = _records(proof, proof.keys if keys is None else keys, partition, findings)
     record = records.get(place.record)
     committed = place.committed if bare else commitment(place.salt, event)
-    if record is not None and not _leads_up(leaf(partition, event, committed, n=place.n), place, record):
+    if record is not None and (event.n != place.n or not _leads_up(leaf(partition, event, committed), place, record)):
         what = f"{event.type} is not what was sealed"
         findings.append(Finding(partition, place.n, CHANGED, event.stream, event.version, what))
     count = int(record is not None and not findings)

@@ -14,6 +14,7 @@ stood when it was sealed has a leaf of zero bytes.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -84,6 +85,9 @@ _FIELDS: Final = {
 }
 
 
+_HASH: Final = re.compile(r"[0-9a-f]{64}")
+
+
 def encode_record(record: EpochRecord) -> bytes:
     """Give the bytes that are signed."""
     return codec.encode({"format": EPOCH_FORMAT, **{name: getattr(record, name) for name in _FIELDS}})
@@ -95,6 +99,8 @@ def decode_record(raw: bytes) -> EpochRecord | None:
     if data.get("format") != EPOCH_FORMAT or any(type(data.get(name)) is not kind for name, kind in _FIELDS.items()):
         return None
     record = EpochRecord(**{name: data[name] for name in _FIELDS})
+    if not (_HASH.fullmatch(record.root) and _HASH.fullmatch(record.chain)):
+        return None
     return record if encode_record(record) == raw and record.size > 0 else None
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import bisect
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from eventstore import codec
 from eventstore.ledger_store import Stored
+from projections.ledger.findings import CHANGED, REMOVED
 from projections.ledger.records import digest
 
 
@@ -63,6 +64,15 @@ def payloads(event: Stored) -> list[str]:
     listed = _data(event).get("blobs")
     items = listed if isinstance(listed, list) else []
     return [item[1] for item in items if isinstance(item, list) and len(item) > 1 and isinstance(item[1], str)]
+
+
+def amiss(event: Stored, blob: Callable[[str], bytes | None]) -> Iterator[tuple[str, str]]:
+    """Give what is wrong with the payloads of an event that are stored beside the log: kind of finding, and what."""
+    for sha in payloads(event):
+        raw = blob(sha)
+        if raw is None or digest(raw) != sha:
+            kind, what = (REMOVED, "is gone") if raw is None else (CHANGED, "is not what was sealed")
+            yield kind, f"payload {sha} of {event.type} {what}"
 
 
 def _data(event: Stored) -> dict[str, Any]:

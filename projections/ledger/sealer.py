@@ -29,6 +29,7 @@ EPOCH_SIZE: Final = 1024
 BATCH: Final = 512
 PARTITIONS_AT_ONCE: Final = 8
 TRIES: Final = 1000
+"""After how many rounds that came no further a pass gives up: others were faster, or the log has lost its tail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,8 @@ class Sealer:
         Raises KeyUnusable when the ledger knows another public key of the same name.
         """
         self._check_key()
+        if not self._store.identity().get("statement"):
+            self._state()  # before there is an epoch, so that an epoch without a statement is a finding
         wanted = list(range(self._store.partitions) if partitions is None else partitions)
         events = epochs = left = 0
         for start in range(0, len(wanted), PARTITIONS_AT_ONCE):
@@ -80,14 +83,17 @@ class Sealer:
 
     def _seal(self, goals: dict[int, int], *, close: bool) -> Sealed:
         events = epochs = 0
-        for _ in range(TRIES):
+        tries = TRIES
+        while True:
             places = dict(zip(goals, self._store.places(list(goals)), strict=True))
             todo = {p: x for p, x in places.items() if x.checkpoint < goals[p] or (close and x.first <= x.checkpoint)}
-            if not todo:
-                return Sealed(events, epochs)
+            if not todo or not tries:
+                break
+            tries -= 1
             for partition, place, to, found in self._read(todo):
                 made = self._made(partition, place, to, found, close=close and to >= goals[partition])
                 if self._store.seal(partition, place, made):
+                    tries = TRIES if made.closed or made.to > place.checkpoint else tries
                     events += len(found)
                     epochs += made.closed is not None
         left = sum(max(0, goals[p] - x.checkpoint) for p, x in places.items())

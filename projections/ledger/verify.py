@@ -6,9 +6,11 @@ the events against the leaves. What does not fit is told apart by trying where e
 
 from __future__ import annotations
 
+import bisect
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from eventstore.ledger_store import SALT_BYTES, Epoch, LogEntry, Stored
 from projections.ledger.evidence import Partition, Whole
@@ -34,12 +36,15 @@ from projections.ledger.records import (
     digest,
     leaf,
 )
-from projections.ledger.redactions import Erasures, archived_positions, payloads
+from projections.ledger.redactions import Erasures, amiss, archived_positions
 from projections.ledger.signing import signed
 
-LARGEST_COMMIT = 1_000_000
-TRIED = 200
+LARGEST_COMMIT: Final = 1_000_000
+TRIED: Final = 200
 """Among how many events that do not fit it is tried which of them changed places."""
+
+MOST_TRIES: Final = 8_000_000
+"""And how often at most, so that what was made to take long does not."""
 
 
 def check_partition(found: Partition, ledger: str, keys: Mapping[str, bytes]) -> Audit:
@@ -53,7 +58,8 @@ def check_partition(found: Partition, ledger: str, keys: Mapping[str, bytes]) ->
 def check_whole(said: Whole, keys: Mapping[str, bytes], epochs: Mapping[int, Sequence[Epoch]]) -> list[Finding]:
     """Check what was signed last of all partitions: epochs that were taken from the end are missed."""
     if not said.statement:
-        return []
+        what = "epochs are signed, and the statement about all partitions, which is signed with them, is gone"
+        return [Finding(0, 0, LEDGER, "", 0, what)] if any(epochs.values()) else []
     statement = decode_statement(said.statement)
     if statement is None or statement.ledger != said.ledger:
         return [
@@ -166,7 +172,7 @@ class _Work:
         """Check the leaves of an epoch against its record; gives the chain after it."""
         if root(leaves).hex() != record.root:
             self.note(LEDGER, f"the leaves of epoch {record.epoch} are not those that were signed")
-            self.doubtful.update(range(record.first, record.last + 1))
+            self.doubtful.update(range(record.first, record.first + len(leaves)))  # not to where it claims to end
         elif chained(chain, leaves).hex() != record.chain:
             self.note(LEDGER, f"the chain of epoch {record.epoch} does not follow from the one before it")
         return bytes.fromhex(record.chain)
@@ -223,18 +229,16 @@ class _Work:
 
     def _payloads(self, event: Stored) -> None:
         """An event names payloads beside the log by their hashes."""
-        for sha in payloads(event):
-            raw = self.found.blob(sha)
-            if raw is None or digest(raw) != sha:
-                kind, what = (REMOVED, "is gone") if raw is None else (CHANGED, "is not what was sealed")
-                self.note(kind, f"payload {sha} of {event.type} {what}", event.n, event.stream, event.version)
+        for kind, what in amiss(event, self.found.blob):
+            self.note(kind, what, event.n, event.stream, event.version)
 
     def _explain(self, odd: Sequence[Stored], missing: set[int]) -> None:
-        entries = {n: entry for entry in self.found.log for n in _positions(entry)}
+        place_of = _places(_entries(self.found.log))
         versions = sorted({event.version for event in odd})
         left = set(missing)
+        few = len(odd) <= TRIED and len(odd) * len(left) * len(versions) <= MOST_TRIES
         for event in odd:
-            place = self._other_place(event, left, versions) if len(odd) <= TRIED else None
+            place = self._other_place(event, left, versions) if few else None
             if place is not None:
                 left.discard(place[0])
                 what = f"{event.type} was sealed at position {place[0]} as event {place[1]}"
@@ -249,7 +253,7 @@ class _Work:
             else:
                 self.note(INSERTED, f"{event.type} was never sealed here", event.n, event.stream, event.version)
         for n in sorted(left):
-            run, version = _place(entries.get(n), n)
+            run, version = place_of(n) or ("", 0)
             self.note(REMOVED, "an event that was sealed here is gone", n, run, version)
 
     def _other_place(self, event: Stored, missing: set[int], versions: Sequence[int]) -> tuple[int, int] | None:
@@ -261,10 +265,14 @@ class _Work:
 
     def _log(self, fitting: Mapping[int, Stored]) -> None:
         """The log of the partition says where events stand; it has to say so of those that were sealed."""
-        said = {n: _place(entry, n) for entry in self.found.log for n in _positions(entry)}
+        entries = _entries(self.found.log)
+        place_of = _places(entries)
+        for before, entry in itertools.pairwise(entries):
+            if entry.n - _size(entry) < before.n:
+                self.note(LEDGER, "the log has another entry here as well", entry.n, entry.stream, entry.last)
         for n, event in fitting.items():
-            if said.get(n) != (event.stream, event.version):
-                there = said.get(n)
+            there = place_of(n)
+            if there != (event.stream, event.version):
                 what = (
                     "the log does not name it" if there is None else f"the log has event {there[1]} of {there[0]} here"
                 )
@@ -284,12 +292,23 @@ class _Work:
         )
 
 
-def _positions(entry: LogEntry) -> range:
-    """Give the positions that a log entry names; one that names more than a commit can have names none."""
-    size = entry.last - entry.first + 1
-    return range(entry.n - size + 1, entry.n + 1) if 0 < size <= min(entry.n, LARGEST_COMMIT) else range(0)
+def _size(entry: LogEntry) -> int:
+    return entry.last - entry.first + 1
 
 
-def _place(entry: LogEntry | None, n: int) -> tuple[str, int]:
-    """Give the run and the version that the log has at a position."""
-    return ("", 0) if entry is None else (entry.stream, entry.last - (entry.n - n))
+def _entries(log: Sequence[LogEntry]) -> list[LogEntry]:
+    """Give the entries of a log in order; one that names more than a commit can have is none."""
+    return sorted((x for x in log if 0 < _size(x) <= min(x.n, LARGEST_COMMIT)), key=lambda entry: entry.n)
+
+
+def _places(entries: Sequence[LogEntry]) -> Callable[[int], tuple[str, int] | None]:
+    """Tell the run and the version that the log has at a position, however many an entry claims."""
+    ends = [entry.n for entry in entries]
+
+    def place_of(n: int) -> tuple[str, int] | None:
+        at = bisect.bisect_left(ends, n)
+        if at == len(ends) or n <= ends[at] - _size(entries[at]):
+            return None
+        return entries[at].stream, entries[at].last - (ends[at] - n)
+
+    return place_of

@@ -13,8 +13,9 @@ import pytest
 from eventstore.event import Event
 from eventstore.ledger_store import Seal
 from openagents_json.engine import Engine
-from openagents_json.engine.auditing import NoLedger, Witnessed
+from openagents_json.engine.auditing import NoLedger, Witnessed, verify_file
 from projections.errors import NotSealed
+from projections.ledger import sealer
 from projections.ledger.findings import Audit
 from projections.ledger.sealer import EPOCH_SIZE
 from projections.ledger.signing import new_signer
@@ -127,6 +128,21 @@ def test_what_is_done_to_sealed_events_is_found_and_named(engine: Engine, key: P
     assert here.verified == len(engine.history(runs[1]))
 
 
+@pytest.mark.parametrize("put", [b"\xff" + b"9" * 5000, b"\xed\xa0\x80"])
+@pytest.mark.parametrize("name", ["d", "t", "x", "n"])
+def test_bytes_that_are_no_text_are_named_and_exported(
+    engine: Engine, key: Path, server: Server, tmp_path: Path, name: str, put: bytes
+) -> None:
+    [run, *_] = sealed(engine, key)
+    Hand(server, engine).change(run, 2, **{name: put})
+    found = engine.audit.verify()
+    assert {(x.run, x.version) for x in found.findings if x.kind != "removed"} == {(run, 2)}
+    assert "\n".join(found.lines()).encode()
+    with (tmp_path / "ledger.zip").open("wb") as file:
+        engine.audit.export(file)
+    assert verify_file(tmp_path / "ledger.zip") == found
+
+
 def test_events_that_change_places_between_runs_are_found(engine: Engine, key: Path, server: Server) -> None:
     sealed(engine, key, *[f"t{i}" for i in range(6)])
     runs = [row.id for row in engine.views.runs().items if row.id.startswith("0-")][:2]
@@ -162,6 +178,7 @@ def test_a_payload_beside_the_log_is_covered(engine: Engine, key: Path, server: 
     audit = engine.audit.verify()
     assert {found.kind for found in audit.findings} == {"changed"}
     assert {found.run for found in audit.findings} == {run}
+    assert {found.kind for found in engine.audit.verify_run(run).findings} == {"changed"}
     hand.redis.execute_command(b"DEL", names[0])
     assert {found.kind for found in engine.audit.verify().findings} == {"removed"}
 
@@ -187,6 +204,13 @@ def test_the_ledger_itself_cannot_be_changed_unseen(engine: Engine, key: Path, s
     assert "signature" in {found.kind for found in engine.audit.verify().findings}
     redis.execute_command(b"HDEL", ledger_key(engine, "epochs"), "1")
     assert any("epoch 1 is missing" in found.what for found in engine.audit.verify().findings)
+
+
+def test_a_statement_that_is_gone_is_missed(engine: Engine, key: Path, server: Server) -> None:
+    sealed(engine, key)
+    redis = Hand(server, engine).redis
+    redis.execute_command(b"HDEL", engine.core.store.keys.audit(), "statement")
+    assert [found.kind for found in engine.audit.verify().findings] == ["ledger"]
 
 
 def test_epochs_taken_from_the_end_are_missed(engine: Engine, key: Path, server: Server) -> None:
@@ -223,6 +247,21 @@ def test_epochs_are_full_at_their_size_and_chained(engine: Engine, key: Path) ->
     assert audit.intact
     assert audit.verified == done.events
     assert engine.audit.seal(signer(key)).epochs == 0  # nothing has come since
+
+
+def test_a_pass_seals_all_there_is_however_long_it_takes(
+    engine: Engine, key: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sealer, "TRIES", 2)
+    [run] = sealed(engine, key, "a")
+    partition, redis = engine.core.store.keys.partition_of(run), Hand(server, engine).redis
+    redis.execute_command(b"HSET", engine.core.store.keys.meta(partition), b"n", 5000)
+    redis.execute_command(b"XADD", engine.core.store.keys.log(partition), "5000-1", "r", "x", "f", "1", "l", "1")
+    engine.audit.seal(signer(key))
+    assert engine.audit.status().waiting == 0
+    redis.execute_command(b"HSET", engine.core.store.keys.meta(partition), b"n", 5007)
+    engine.audit.seal(signer(key))  # the log ends before: nobody can go on
+    assert engine.audit.status().waiting == 7
 
 
 def test_many_may_seal_while_runs_go_on(engine: Engine, key: Path) -> None:

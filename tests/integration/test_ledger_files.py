@@ -14,7 +14,7 @@ import pytest
 
 from openagents_json.engine import Engine
 from openagents_json.engine.auditing import verify_file
-from openagents_json.engine.capsule_file import unpack, write
+from openagents_json.engine.capsule_file import Capsule, CapsuleUnreadable, unpack, write
 from openagents_json.engine.capsules import pack
 from projections.errors import EvidenceUnreadable
 from projections.ledger.proofs import check_proof, proof_data, read_proof
@@ -80,8 +80,8 @@ def test_the_proof_of_a_run_survives_as_json_and_covers_its_events(engine: Engin
     assert proof is not None
     again = read_proof(json.loads(json.dumps(proof_data(proof))), "here")
     events, partition = engine.audit.stored(run), engine.core.store.keys.partition_of(run)
-    assert check_proof(run, partition, events, again, proof.keys).verified == len(events)
-    gone = check_proof(run, partition, [*events[:3], *events[4:]], again, proof.keys)
+    assert check_proof(run, partition, events, again, proof.keys, lambda _: None).verified == len(events)
+    gone = check_proof(run, partition, [*events[:3], *events[4:]], again, proof.keys, lambda _: None)
     assert [(found.kind, found.version) for found in gone.findings] == [("removed", 4)]
 
 
@@ -183,3 +183,56 @@ def test_a_capsule_carries_its_proofs(engine: Engine, key: Path, tmp_path: Path)
     path.write_bytes(pack(engine.core, run, actor="me"))
     with pytest.raises(EvidenceUnreadable, match="no proof"):
         verify_file(path)
+
+
+def capsule_of(engine: Engine, run: str) -> Capsule:
+    return unpack(pack(engine.core, run, actor="me", proofs=engine.audit.proof_bytes(run)))
+
+
+def test_the_payloads_of_a_capsule_are_those_that_were_sealed(engine: Engine, key: Path, tmp_path: Path) -> None:
+    [run] = sealed(engine, key, "x" * 40_000)
+    path, capsule = tmp_path / "run.oac", capsule_of(engine, run)
+    path.write_bytes(write(capsule))
+    assert verify_file(path).intact
+    [sha, *_] = capsule.blobs
+    path.write_bytes(write(replace(capsule, blobs={**capsule.blobs, sha: b'"forged"'})))
+    with pytest.raises(CapsuleUnreadable, match=f"payload {sha} of run {run} is another one"):
+        verify_file(path)
+    path.write_bytes(write(replace(capsule, blobs={name: x for name, x in capsule.blobs.items() if name != sha})))
+    assert {found.kind for found in verify_file(path).findings} == {"removed"}
+
+
+def test_an_event_of_a_capsule_cannot_lose_its_proof_and_be_another(engine: Engine, key: Path, tmp_path: Path) -> None:
+    [run, *_] = sealed(engine, key)
+    path, capsule = tmp_path / "run.oac", capsule_of(engine, run)
+    proofs = json.loads(capsule.proofs or b"")
+    del proofs["events"]["2"]
+    forged = replace(capsule.events[1], data=b'{"inputs":{"text":"z"},"step":"one"}', n=10**9)
+    events = (capsule.events[0], forged, *capsule.events[2:])
+    path.write_bytes(write(replace(capsule, events=events, proofs=json.dumps(proofs).encode())))
+    assert [(found.kind, found.version) for found in verify_file(path).findings] == [("inserted", 2)]
+
+
+def test_a_receipt_shows_no_payload_that_it_does_not_prove(engine: Engine, key: Path, tmp_path: Path) -> None:
+    [run, *_] = sealed(engine, key)
+    path, made = tmp_path / "receipt.json", json.loads(engine.audit.receipt(run, 4))
+    made["proof"]["events"]["4"]["salt"] = ""
+    made["event"]["data"] = '{"forged":true}'
+    path.write_text(json.dumps(made))
+    assert [found.kind for found in verify_file(path).findings] == ["changed"]
+    engine.redact(run, "asked for")
+    erased = json.loads(engine.audit.receipt(run, 4))
+    assert erased["event"]["data"] is None
+    path.write_text(json.dumps(erased))
+    assert verify_file(path).intact
+
+
+def test_an_export_cannot_lose_what_was_said_of_it_as_a_whole(engine: Engine, key: Path, tmp_path: Path) -> None:
+    sealed(engine, key, *"abcdef")
+    path = export(engine, tmp_path / "ledger.zip")
+
+    def silent(raw: bytes) -> bytes:
+        return json.dumps({**json.loads(raw), "statement": "", "statement_signature": "", "partitions": 1}).encode()
+
+    audit = verify_file(edited(path, "ledger.json", silent))
+    assert [found.kind for found in audit.findings] == ["ledger"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -153,6 +154,26 @@ def test_epochs_that_are_left_out_or_change_places_are_missed(numbers: set[int],
         first, second, *rest = WHOLE.epochs
         epochs = [replace(second, number=first.number), replace(first, number=second.number), *rest]
     assert not check_partition(replace(WHOLE, epochs=epochs), "l", KEYS).intact
+
+
+def test_what_others_claim_bounds_no_check() -> None:
+    """Whoever made a file may have signed it with a key of its own: its numbers are as large as its maker likes."""
+    for text in ("0" * 64, "no hash"):
+        huge = encode_record(EpochRecord("l", 0, 1, 1, 10**15, text, text, "", 9, SIGNER.id))
+        forged = [Epoch(1, huge, SIGNER.sign(huge)), *WHOLE.epochs[1:]]
+        assert "ledger" in {found.kind for found in check_partition(replace(WHOLE, epochs=forged), "l", KEYS).findings}
+    log = [*WHOLE.log, *(LogEntry(10**6, 1, "0-a", 1, 10**6) for _ in range(10**5))]
+    assert check_partition(replace(WHOLE, log=log), "l", KEYS).verified == 21
+
+
+def test_looking_for_what_changed_places_has_an_end() -> None:
+    """A run was taken away and many events were changed: trying each of them at each place would take for ever."""
+    there = [Stored(f"0-{n % 2}", n // 2 + 1, n, 1, f"c{n}", "", "", "T", b"{}") for n in range(1, 20_001)]
+    whole = replace(evidence(there), epochs=[], open_epoch=10**6)
+    kept = [replace(x, data=b"[]") for x in there if x.stream == "0-1"][:150]
+    found = check_partition(replace(whole, events=kept), "l", KEYS).findings
+    kinds = Counter(x.kind for x in found)
+    assert (kinds["changed"], kinds["removed"]) == (150, 19_850)
 
 
 @given(some.binary(max_size=200))
