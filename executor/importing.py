@@ -12,9 +12,10 @@ from eventstore.event import Json, Recorded
 from eventstore.raw import RawEvent
 from eventstore.run_model import Code, Commit
 from executor.build import Built, Signature, assemble, decide_encoded
+from executor.encryption import KeyMissing
 from executor.handle import Handler
 from executor.invariants import AFTERWARDS
-from executor.journal import Fetch, decode_all, is_sealed
+from executor.journal import Fetch, RunKeys, decode_all, is_sealed
 from executor.sessions import Session
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow.compile import compile_plan
@@ -80,7 +81,8 @@ def ended(history: Sequence[RawEvent]) -> str:
 def take_in(handler: Handler, arriving: Arriving, *, actor: str) -> Arrived:
     """Bring a run into the store; what was closed stays as it is, what was open goes on.
 
-    Raises AnotherHistory, HistoryUnfit, UnknownEvent, and Rejected for an open run that cannot be moved.
+    Raises AnotherHistory, HistoryUnfit, UnknownEvent, and Rejected or EncryptionError for an open run that cannot be
+    moved.
     """
     run, last = arriving.run, arriving.history[-1]
     [head] = handler.store.heads([run])
@@ -106,7 +108,7 @@ def take_in(handler: Handler, arriving: Arriving, *, actor: str) -> Arrived:
 def probe(handler: Handler, arriving: Arriving) -> None:
     """Find out whether a run could come in, and change nothing.
 
-    Raises HistoryUnfit, UnknownEvent, and Rejected for an open run that cannot be moved.
+    Raises HistoryUnfit, UnknownEvent, and Rejected or EncryptionError for an open run that cannot be moved.
     """
     alone = _closed(handler, arriving, "")
     if not ended(arriving.history):
@@ -200,7 +202,7 @@ def _open(handler: Handler, arriving: Arriving, alone: Commit, actor: str) -> _O
     last = arriving.history[-1]
     try:
         recorded = _recorded(handler, arriving)
-        keys = handler.sessions.keyring.read([arriving.run]) if any(map(is_sealed, recorded)) else {}
+        keys = _keys(handler, recorded)
         happened = decode_all(recorded, _fetch(arriving), keys)
         state = evolve_all(initial(), happened)
         plan = _plan(arriving, state.definition)
@@ -218,6 +220,20 @@ def _open(handler: Handler, arriving: Arriving, alone: Commit, actor: str) -> _O
     built: Built = assemble(session, made, encoded, (), signature, settle=False, moved=moved)
     options = {**alone.options, **built.commit.options}
     return _Open(replace(built.commit, options=options), built.opens)
+
+
+def _keys(handler: Handler, recorded: Sequence[Recorded]) -> RunKeys:
+    """Give the key of an encrypted run, which has to be here already: without it, the run would go on with nothing.
+
+    Raises EncryptionError.
+    """
+    if not any(map(is_sealed, recorded)):
+        return {}
+    run = recorded[0].stream
+    keys = handler.sessions.keyring.read([run])
+    if keys[run] is None:
+        raise KeyMissing(run)
+    return keys
 
 
 def _recorded(handler: Handler, arriving: Arriving) -> list[Recorded]:

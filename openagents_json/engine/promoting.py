@@ -96,7 +96,7 @@ def check(move: Move) -> None:
         raise NotMoved(move.run, f"{why}{_elsewhere(session)}")
     if there.heads([move.run])[0] is not None:
         raise NotMoved(move.run, f"there is a run of this id at {move.place}, and this one has not ended here")
-    probe(move.source.core.handler, _arriving(move))
+    probe(move.target.core.handler, _arriving(move))
 
 
 def pause(move: Move) -> None:

@@ -116,3 +116,21 @@ def test_a_wrong_key_is_told_without_showing_it(monkeypatch: pytest.MonkeyPatch)
         assert "setting encryption_keys" in said
         assert "openagents keys generate" in said
         assert wrong not in said
+
+
+def test_an_encrypted_run_is_promoted_once_its_key_is_there(
+    server: Server, where: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, call("keys", "generate").strip())
+    there = ("--url", server.url, "--prefix", server.prefix())
+    document = {"id": "waits", "steps": [{"id": "ok", "wait_for": "go"}], "output": "{{ok.output}}"}
+    (tmp_path / "waits.json").write_text(json.dumps(document))
+    started = call("run", str(tmp_path / "waits.json"), "--workers", "0", "--detach", *where)
+    run = str(json.loads(started)["id"])
+    promote = ("runs", "promote", run, "--to", server.url, "--to-prefix", there[-1])
+    assert f"openagents keys adopt {run}" in call(*promote, *where, code=1)
+    assert json.loads(call("runs", "show", run, *where))["status"] == "running"
+    call("keys", "adopt", run, call("keys", "show", run, *where).strip(), *there)
+    call(*promote, *where)
+    call("runs", "signal", run, "go", "--payload", "7", *there)
+    assert json.loads(call("runs", "show", run, *there))["output"] == 7
