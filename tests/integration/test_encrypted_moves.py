@@ -11,6 +11,7 @@ from executor.encryption import EncryptionError, KeyMissing
 from openagents_json.engine import Engine
 from openagents_json.engine.capsules import Capsule, adopt, pack, unpack
 from openagents_json.engine.promoting import Move, promote
+from openagents_json.engine.stepping import Steps
 from openagents_json.workflow.commands import Rejected
 from tests.conftest import Server, wait_for
 from tests.integration.encrypted import MARK, NEW, OLD, SIMPLE, UNDONE, places_of, registry
@@ -93,6 +94,21 @@ def test_a_closed_encrypted_run_is_read_as_soon_as_its_key_is_there(stores: Stor
             engine.state(run)
     take_key(run, here, there)
     assert there.state(run).output == MARK
+
+
+def test_a_shredded_run_is_stepped_through_without_its_payloads(stores: Stores) -> None:
+    here, there = stores(OLD), stores(NEW)
+    run = here.run(SIMPLE, {"x": MARK}, timeout=20).id
+    here.shred(run)
+    steps = Steps(packed(here, run))
+    assert steps.shown(len(steps)).status == "completed"
+    assert steps.shown(len(steps)).output is None
+    adopt(there.core, packed(here, run), actor="test")
+    assert there.state(run).output is None
+    with pytest.raises(Rejected):
+        there.retry(run, step="a")
+    with pytest.raises(Rejected):
+        there.replay.fork(run, 2)
 
 
 def test_a_run_is_redacted_in_part_taken_along_and_shredded(stores: Stores) -> None:
