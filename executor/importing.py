@@ -11,6 +11,7 @@ from eventstore.adoption import Adoption, marked
 from eventstore.event import Json, Recorded
 from eventstore.raw import RawEvent
 from eventstore.run_model import Code, Commit
+from eventstore.scripts import PlainCall
 from executor.build import Built, Signature, assemble, decide_encoded
 from executor.encryption import KeyMissing
 from executor.handle import Handler
@@ -31,7 +32,8 @@ CLOSING: Final = {"RunCompleted": "completed", "RunFailed": "failed", "RunCancel
 class Arriving:
     """A history with what it refers to, each by its hash; `source` says where it comes from.
 
-    `mark` is more metadata for each event. An open run waits with `paused` until somebody resumes it.
+    `mark` is more metadata for each event. An open run waits with `paused` until somebody resumes it. `back` tells that
+    it comes back from the archive of this store, where a run has its id until then.
     """
 
     run: str
@@ -42,6 +44,7 @@ class Arriving:
     reason: str = ""
     paused: bool = False
     mark: Mapping[str, Json] = field(default_factory=dict)
+    back: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,7 @@ def take_in(handler: Handler, arriving: Arriving, *, actor: str) -> Arrived:
     [head] = handler.store.heads([run])
     if head is not None and head.version:
         return _there(handler, arriving, head.status)
+    _refuse_archived(handler, arriving)
     built = _closed(handler, arriving, actor)
     opens: Mapping[str, int] = {}
     if not ended(arriving.history):
@@ -100,6 +104,7 @@ def take_in(handler: Handler, arriving: Arriving, *, actor: str) -> Arrived:
     taken = adoption.take(built, history, rings)
     handler.ringer.answer(queues, taken.after)
     if taken.commit.code is Code.EXISTS:
+        _refuse_archived(handler, arriving)  # meanwhile
         raise AnotherHistory(run, last.version)
     handler.sessions.drop(run)
     return Arrived(run, str(built.options["st"]), changed=taken.commit.code is Code.DONE)
@@ -110,9 +115,22 @@ def probe(handler: Handler, arriving: Arriving) -> None:
 
     Raises HistoryUnfit, UnknownEvent, and Rejected or EncryptionError for an open run that cannot be moved.
     """
+    _refuse_archived(handler, arriving)
     alone = _closed(handler, arriving, "")
     if not ended(arriving.history):
         _open(handler, arriving, alone, "")
+
+
+def _refuse_archived(handler: Handler, arriving: Arriving) -> None:
+    """Refuse a run that is in the archive: what comes in may be older, and would go on where that has ended.
+
+    Raises Rejected.
+    """
+    keys, run = handler.store.keys, arriving.run
+    name = keys.gone(keys.partition_of(run))
+    if not arriving.back and handler.store.call([PlainCall((b"HEXISTS", name, run))])[0]:
+        what = f"run {run} is in the archive of this store; `openagents runs restore {run}` brings it back"
+        raise cmd.Rejected("archived", what, "")
 
 
 def _there(handler: Handler, arriving: Arriving, status: str) -> Arrived:
@@ -129,6 +147,7 @@ def _closed(handler: Handler, arriving: Arriving, actor: str) -> Commit:
     facts = _Facts(arriving)
     options: dict[str, Any] = {"st": ended(arriving.history), "wf": facts.workflow, "def": facts.definition}
     options |= {"can": str(int(facts.cancel)), "f": str(facts.fence), "hold": str(int(facts.held))}
+    options["back"] = str(int(arriving.back))
     return Commit(
         run=arriving.run,
         mode="adopt",

@@ -175,7 +175,7 @@ def verify(move: Move) -> None:
     sent = _before_leaving(move).events
     found = read_raw(move.target.core.store, move.run)[: len(sent)]
     for mine, theirs in zip(sent, found, strict=False):
-        if mine != replace(theirs, n=mine.n):
+        if mine != replace(theirs, n=mine.n, metadata=mine.metadata):  # that says whether it was in an archive there
             raise NotMoved(move.run, f"event {mine.version} is another one at {move.place}; it is ended here")
     if len(found) != len(sent):
         why = f"only {len(found)} of {len(sent)} events are at {move.place}; it is ended here: promote it again"

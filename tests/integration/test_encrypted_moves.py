@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from executor.encryption import EncryptionError, KeyMissing
 from openagents_json.engine import Engine
+from openagents_json.engine.archiving import Departure
 from openagents_json.engine.capsules import Capsule, adopt, pack, unpack
 from openagents_json.engine.promoting import Move, promote
 from openagents_json.engine.stepping import Steps
@@ -126,3 +128,20 @@ def test_a_run_is_redacted_in_part_taken_along_and_shredded(stores: Stores) -> N
     assert here.state(run).inputs == {}
     here.shred(run)
     assert here.state(run).inputs == {}
+
+
+def test_an_older_copy_of_an_archived_run_does_not_come_in_and_go_on_again(stores: Stores, tmp_path: Path) -> None:
+    here, there = stores(), stores(partitions=6)
+    run = waiting(here)
+    promote(Move(here, there, run))
+    older = packed(there, run)
+    there.signal(run, "go")
+    assert there.wait(run, timeout=20).status == "completed"
+    there.archive.leave(run, Departure(str(tmp_path)))
+    for again in (lambda: promote(Move(here, there, run)), lambda: adopt(there.core, older, actor="test")):
+        with pytest.raises(Rejected, match="runs restore"):
+            again()
+    assert there.core.store.heads([run]) == [None]
+    assert there.archive.restore(run) == "completed"
+    assert promote(Move(here, there, run)).status == "completed"
+    assert not adopt(there.core, older, actor="test").changed
