@@ -118,6 +118,10 @@ class Keyspace:
         """Name the snapshot of a run's state."""
         return self._key(self.partition_of(run), f"snap:{run}")
 
+    def gone(self, partition: int) -> bytes:
+        """Name the archived runs of a partition."""
+        return self._key(partition, "gone")
+
     def key(self, run: str) -> bytes:
         """Name the wrapped data key of an encrypted run."""
         return self._key(self.partition_of(run), f"key:{run}")

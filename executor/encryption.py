@@ -44,7 +44,9 @@ class KeyMissing(EncryptionError):
     def __init__(self, run: str) -> None:
         self.run = run
         super().__init__(
-            f"run {run} is encrypted and its key is not in the store; restore it from a backup of the store"
+            f"run {run} is encrypted and its key is not in the store; restore it from a backup of the store, or, for a "
+            f"run from elsewhere, take it along: `openagents keys show {run}` there, `openagents keys adopt {run} KEY` "
+            "here"
         )
 
 

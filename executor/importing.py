@@ -11,10 +11,12 @@ from eventstore.adoption import Adoption, marked
 from eventstore.event import Json, Recorded
 from eventstore.raw import RawEvent
 from eventstore.run_model import Code, Commit
+from eventstore.scripts import PlainCall
 from executor.build import Built, Signature, assemble, decide_encoded
+from executor.encryption import KeyMissing
 from executor.handle import Handler
 from executor.invariants import AFTERWARDS
-from executor.journal import Fetch, decode_all, is_sealed
+from executor.journal import Fetch, RunKeys, decode_all, is_sealed
 from executor.sessions import Session
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow.compile import compile_plan
@@ -30,7 +32,8 @@ CLOSING: Final = {"RunCompleted": "completed", "RunFailed": "failed", "RunCancel
 class Arriving:
     """A history with what it refers to, each by its hash; `source` says where it comes from.
 
-    `mark` is more metadata for each event. An open run waits with `paused` until somebody resumes it.
+    `mark` is more metadata for each event. An open run waits with `paused` until somebody resumes it. `back` tells that
+    it comes back from the archive of this store, where a run has its id until then.
     """
 
     run: str
@@ -41,6 +44,7 @@ class Arriving:
     reason: str = ""
     paused: bool = False
     mark: Mapping[str, Json] = field(default_factory=dict)
+    back: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +84,14 @@ def ended(history: Sequence[RawEvent]) -> str:
 def take_in(handler: Handler, arriving: Arriving, *, actor: str) -> Arrived:
     """Bring a run into the store; what was closed stays as it is, what was open goes on.
 
-    Raises AnotherHistory, HistoryUnfit, UnknownEvent, and Rejected for an open run that cannot be moved.
+    Raises AnotherHistory, HistoryUnfit, UnknownEvent, and Rejected or EncryptionError for an open run that cannot be
+    moved.
     """
     run, last = arriving.run, arriving.history[-1]
     [head] = handler.store.heads([run])
     if head is not None and head.version:
         return _there(handler, arriving, head.status)
+    _refuse_archived(handler, arriving)
     built = _closed(handler, arriving, actor)
     opens: Mapping[str, int] = {}
     if not ended(arriving.history):
@@ -98,6 +104,7 @@ def take_in(handler: Handler, arriving: Arriving, *, actor: str) -> Arrived:
     taken = adoption.take(built, history, rings)
     handler.ringer.answer(queues, taken.after)
     if taken.commit.code is Code.EXISTS:
+        _refuse_archived(handler, arriving)  # meanwhile
         raise AnotherHistory(run, last.version)
     handler.sessions.drop(run)
     return Arrived(run, str(built.options["st"]), changed=taken.commit.code is Code.DONE)
@@ -106,11 +113,24 @@ def take_in(handler: Handler, arriving: Arriving, *, actor: str) -> Arrived:
 def probe(handler: Handler, arriving: Arriving) -> None:
     """Find out whether a run could come in, and change nothing.
 
-    Raises HistoryUnfit, UnknownEvent, and Rejected for an open run that cannot be moved.
+    Raises HistoryUnfit, UnknownEvent, and Rejected or EncryptionError for an open run that cannot be moved.
     """
+    _refuse_archived(handler, arriving)
     alone = _closed(handler, arriving, "")
     if not ended(arriving.history):
         _open(handler, arriving, alone, "")
+
+
+def _refuse_archived(handler: Handler, arriving: Arriving) -> None:
+    """Refuse a run that is in the archive: what comes in may be older, and would go on where that has ended.
+
+    Raises Rejected.
+    """
+    keys, run = handler.store.keys, arriving.run
+    name = keys.gone(keys.partition_of(run))
+    if not arriving.back and handler.store.call([PlainCall((b"HEXISTS", name, run))])[0]:
+        what = f"run {run} is in the archive of this store; `openagents runs restore {run}` brings it back"
+        raise cmd.Rejected("archived", what, "")
 
 
 def _there(handler: Handler, arriving: Arriving, status: str) -> Arrived:
@@ -127,6 +147,7 @@ def _closed(handler: Handler, arriving: Arriving, actor: str) -> Commit:
     facts = _Facts(arriving)
     options: dict[str, Any] = {"st": ended(arriving.history), "wf": facts.workflow, "def": facts.definition}
     options |= {"can": str(int(facts.cancel)), "f": str(facts.fence), "hold": str(int(facts.held))}
+    options["back"] = str(int(arriving.back))
     return Commit(
         run=arriving.run,
         mode="adopt",
@@ -200,7 +221,7 @@ def _open(handler: Handler, arriving: Arriving, alone: Commit, actor: str) -> _O
     last = arriving.history[-1]
     try:
         recorded = _recorded(handler, arriving)
-        keys = handler.sessions.keyring.read([arriving.run]) if any(map(is_sealed, recorded)) else {}
+        keys = _keys(handler, recorded)
         happened = decode_all(recorded, _fetch(arriving), keys)
         state = evolve_all(initial(), happened)
         plan = _plan(arriving, state.definition)
@@ -218,6 +239,20 @@ def _open(handler: Handler, arriving: Arriving, alone: Commit, actor: str) -> _O
     built: Built = assemble(session, made, encoded, (), signature, settle=False, moved=moved)
     options = {**alone.options, **built.commit.options}
     return _Open(replace(built.commit, options=options), built.opens)
+
+
+def _keys(handler: Handler, recorded: Sequence[Recorded]) -> RunKeys:
+    """Give the key of an encrypted run, which has to be here already: without it, the run would go on with nothing.
+
+    Raises EncryptionError.
+    """
+    if not any(map(is_sealed, recorded)):
+        return {}
+    run = recorded[0].stream
+    keys = handler.sessions.keyring.read([run])
+    if keys[run] is None:
+        raise KeyMissing(run)
+    return keys
 
 
 def _recorded(handler: Handler, arriving: Arriving) -> list[Recorded]:

@@ -100,6 +100,7 @@ def promote_run(target: Target, run: str, to: str, to_prefix: str, to_broker: st
             durability=target.settings.durability,
             actor=target.actor,
             limits=limits,
+            encryption_keys=target.settings.master_keys,
         ) as there,
     ):
         done = promote(Move(source, there, run, int(wait_s * 1000)))

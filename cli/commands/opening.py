@@ -15,6 +15,7 @@ from cli.commands.capsules import export_run, import_run, promote_run
 from cli.options import Target, target_options
 from cli.render import details, plain, print_json, when
 from eventstore.errors import EventStoreError
+from executor.encryption import RunKey
 from executor.forking import NoSuchVersion
 from executor.sessions import RunNotFound
 from openagents_json.engine import Engine
@@ -41,13 +42,13 @@ def open_run(target: Target, file: Path, at: int | None, go_on: bool) -> None:
     It is kept in a store of its own, in .openagents-open/RUN or --data.
     """
     capsule = unpack(file.read_bytes())
-    steps = Steps(capsule)
+    local = _local(target, capsule.run)
+    steps = Steps(capsule, lambda run: _key(local, run))
     here = at or len(steps)
     steps.event(here)
     if target.as_json:
         print_json(steps.shown(here))
         return
-    local = _local(target, capsule.run)
     with local.engine() as engine:
         kept = _keep(engine, capsule, steps, go_on)
         session = _Session(local, steps, here, kept)
@@ -67,6 +68,19 @@ def _local(target: Target, run: str) -> Target:
     given = context.get_parameter_source("data") is ParameterSource.COMMANDLINE
     data = target.settings.data if given else str(Path(".openagents-open") / run)
     return replace(target, settings=target.settings.model_copy(update={"url": "", "data": data}))
+
+
+def _key(local: Target, run: str) -> RunKey:
+    """Give the key of an encrypted run, which somebody has put into the local store.
+
+    Raises EncryptionError, and click.ClickException when nobody has.
+    """
+    with local.engine() as engine:
+        key = engine.core.keyring.read([run])[run]
+    if key is None:
+        keep = f"`openagents keys adopt {run} KEY --data {local.settings.data}` keeps it here"
+        raise click.ClickException(f"run {run} is encrypted: `openagents keys show {run}` gives its key there, {keep}")
+    return key
 
 
 def _keep(engine: Engine, capsule: Capsule, steps: Steps, go_on: bool) -> int:

@@ -59,6 +59,7 @@ if o.mode == 'new' then
   if redis.call('HEXISTS', B .. 'gone', RUN) == 1 then return refuse(-6) end
 elseif o.mode == 'adopt' then
   if v > 0 then return refuse(exp <= v and holds(STREAM, exp, o.lc) and 2 or -6) end
+  if o.back ~= '1' and redis.call('HEXISTS', B .. 'gone', RUN) == 1 then return refuse(-6) end
   if not staged(KEYS[6], exp) then return refuse(-12) end
 elseif v == 0 then
   return refuse(-4)

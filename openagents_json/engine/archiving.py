@@ -212,7 +212,7 @@ class Archive:
         capsule = unpack(raw)
         if capsule.run != run:
             raise CapsuleUnreadable(f"{where} is run {capsule.run}")
-        adopt(self._core, capsule, actor=self._actor, mark=RESTORED if known is not None else None)
+        adopt(self._core, capsule, actor=self._actor, mark=RESTORED if known is not None else None, back=True)
         if known is not None:
             log = RedisStreamStore(self._core.connection, self._core.store.keys)
             stream = archive_stream(self._core.store.keys.partition_of(run))

@@ -78,12 +78,14 @@ def adopt(
     reason: str = "",
     mark: Mapping[str, Json] | None = None,
     paused: bool = False,
+    back: bool = False,
 ) -> Adopted:
     """Bring the run of a capsule into a store, under its own id; a second time changes nothing.
 
     A run that had ended is as it was. One that was open goes on here, or waits, `paused`, until it is resumed: what was
     under way there is done again here, and timers keep their times. `mark` is more metadata for each event that comes
-    with it. Raises AnotherHistory, HistoryUnfit, UnknownEvent and Rejected.
+    with it; `back` tells that it comes back from the archive of this store. Raises AnotherHistory, HistoryUnfit,
+    UnknownEvent, EncryptionError and Rejected.
     """
     arriving = Arriving(
         capsule.run,
@@ -94,6 +96,7 @@ def adopt(
         reason,
         paused,
         mark or {},
+        back,
     )
     return take_in(core.handler, arriving, actor=actor)
 

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 from eventstore.errors import WrongExpectedVersion
 from eventstore.event import Event
 from executor.clock import ulid
+from executor.definitions import DefinitionMissing
+from executor.encryption import EncryptionError, RunSealed
 from executor.journal import PayloadOverLimit
-from executor.sessions import RunNotFound
+from executor.sessions import BrokenHistory, RunNotFound
 from openagents_json.components.sandbox import Sandbox
 from openagents_json.engine import heal_report as hr
 from openagents_json.engine.backtest import UNPROVEN, Fix, Verdict, backtest, command_of
@@ -26,6 +28,7 @@ from openagents_json.engine.settings import sandbox_environment
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow.edits import CannotEdit
 from openagents_json.workflow.errors import InvalidInputs
+from openagents_json.workflow.events import UnknownEvent
 from projections.runs import RunFilter
 
 if TYPE_CHECKING:
@@ -35,6 +38,9 @@ BATCH = 20
 """How many backtests are appended to the report at once."""
 
 _PAGE = 200
+
+UNREADABLE = (RunNotFound, BrokenHistory, DefinitionMissing, EncryptionError, UnknownEvent)
+"""Why a run cannot be looked at here: it is left alone, and the others are healed."""
 
 Tell = Callable[[str], None]
 
@@ -142,7 +148,7 @@ class Healing:
     def _tested(self, run: str, fix: Fix, sandbox: Sandbox, limit_ms: int) -> Verdict:
         try:
             session = self._core.sessions.load(run)
-        except RunNotFound as error:
+        except UNREADABLE as error:
             return Verdict(run, 0, UNPROVEN, str(error))
         return backtest(session, fix, sandbox, now_ms=self._core.clock.now_ms(), limit_ms=limit_ms)
 
@@ -156,8 +162,8 @@ class Healing:
     def go_on(self, heal: str, *, wave_seconds: float = 600.0, force: bool = False, tell: Tell = _quiet) -> HealReport:
         """Heal in waves until all is done or the stop condition holds; one that has stopped goes on with `force`.
 
-        Raises HealNotFound, WaveUnfinished when runs do not end within `wave_seconds`, and InvalidHeal when the
-        backtest is not complete.
+        Raises HealNotFound, WaveUnfinished when runs do not end within `wave_seconds`, RunSealed for a run whose key is
+        not here, and InvalidHeal when the backtest is not complete.
         """
         report = self.report(heal)
         if report.stopped and force:
@@ -185,7 +191,10 @@ class Healing:
                     return report
 
     def _healed(self, report: HealReport, run: str) -> Event:
-        """Open a run again, once, if it is as it was when it was tested; gives what to say of it."""
+        """Open a run again, once, if it is as it was when it was tested; gives what to say of it.
+
+        Raises RunSealed.
+        """
         verdict, fix = report.verdicts[run], self._fix(report)
         reason = ": ".join(text for text in (f"healed by {report.id}", report.wish["reason"]) if text)
         try:
@@ -193,7 +202,9 @@ class Healing:
             self._core.handler.handle(
                 run, command, actor=self._engine.actor, cause=report.id, plan=fix.plan, version=verdict.version
             )
-        except (cmd.Rejected, InvalidInputs, CannotEdit, PayloadOverLimit, RunNotFound) as error:
+        except RunSealed:  # somebody who has the key goes on
+            raise
+        except (cmd.Rejected, InvalidInputs, CannotEdit, PayloadOverLimit, *UNREADABLE) as error:
             if self._reopened(report, run) is None:
                 return Event("RunHealSkipped", {"run": run, "why": str(error)})
         return Event("RunHealed", {"run": run, "version": self._reopened(report, run) or verdict.version + 1})
@@ -218,9 +229,16 @@ class Healing:
                 counts[self._engine.wait(run, timeout=left).status] += 1
             except WaitTimeout:
                 waits.append(run)
+            except RunNotFound:
+                counts[self._left_as(run)] += 1
         if waits:
             raise WaveUnfinished(report.id, report.waves[-1].number, tuple(waits), seconds)
         return Event("WaveClosed", {"number": report.waves[-1].number, **counts})
+
+    def _left_as(self, run: str) -> str:
+        """Give how a run ended that has left the store; nobody knows whether one that was deleted completed."""
+        archived: Any = next(iter(self._engine.views.views.get("archive", run)), None)
+        return str(archived["status"]) if archived else "cancelled"
 
     # -- the report --------------------------------------------------------------------------------------
 

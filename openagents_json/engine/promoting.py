@@ -96,7 +96,7 @@ def check(move: Move) -> None:
         raise NotMoved(move.run, f"{why}{_elsewhere(session)}")
     if there.heads([move.run])[0] is not None:
         raise NotMoved(move.run, f"there is a run of this id at {move.place}, and this one has not ended here")
-    probe(move.source.core.handler, _arriving(move))
+    probe(move.target.core.handler, _arriving(move))
 
 
 def pause(move: Move) -> None:
@@ -175,7 +175,7 @@ def verify(move: Move) -> None:
     sent = _before_leaving(move).events
     found = read_raw(move.target.core.store, move.run)[: len(sent)]
     for mine, theirs in zip(sent, found, strict=False):
-        if mine != replace(theirs, n=mine.n):
+        if mine != replace(theirs, n=mine.n, metadata=mine.metadata):  # that says whether it was in an archive there
             raise NotMoved(move.run, f"event {mine.version} is another one at {move.place}; it is ended here")
     if len(found) != len(sent):
         why = f"only {len(found)} of {len(sent)} events are at {move.place}; it is ended here: promote it again"

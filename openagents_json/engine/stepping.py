@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from eventstore import codec
 from eventstore.raw import ends_of_commits
+from executor.encryption import RunKey, RunSealed
 from executor.forking import NoSuchVersion
-from executor.journal import decode_all
+from executor.journal import decode_all, is_sealed, shown
+from executor.payloads import is_shredded
 from executor.sessions import Session
 from openagents_json.engine.capsule_file import Capsule, CapsuleUnreadable
 from openagents_json.engine.views import HistoryEvent, RunInfo, history_event, run_info
@@ -18,16 +20,32 @@ from openagents_json.workflow.compile import compile_plan
 from openagents_json.workflow.evolve import evolve
 from openagents_json.workflow.plan import Plan
 
+KeyOf = Callable[[str], RunKey]
+
+
+def _no_key(run: str) -> RunKey:
+    raise RunSealed(run, "")
+
 
 class Steps:
     """The events of a capsule, and the run as it was after each of them; states are folded when they are asked for."""
 
-    def __init__(self, capsule: Capsule) -> None:
+    def __init__(self, capsule: Capsule, key_of: KeyOf = _no_key) -> None:
+        """Read the events; `key_of` gives the key of an encrypted run, and is asked for none that was shredded.
+
+        Raises CapsuleUnreadable, EncryptionError and whatever `key_of` raises.
+        """
         self.run = capsule.run
         self._capsule = capsule
         try:
             recorded = [event.recorded(capsule.run, 0) for event in capsule.events]
-            self._happened: Sequence[ev.Event] = decode_all(recorded, self._blobs)
+            sealed, shredded = any(map(is_sealed, recorded)), is_shredded(recorded)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise CapsuleUnreadable(f"its events cannot be shown: {error}") from error
+        keys = {self.run: None if shredded else key_of(self.run)} if sealed else {}
+        try:
+            self._happened: Sequence[ev.Event] = decode_all(recorded, self._blobs, keys)
+            recorded = [shown(item, keys) for item in recorded]
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise CapsuleUnreadable(f"its events cannot be shown: {error}") from error
         self.events: Sequence[HistoryEvent] = [history_event(item) for item in recorded]

@@ -116,3 +116,40 @@ def test_a_wrong_key_is_told_without_showing_it(monkeypatch: pytest.MonkeyPatch)
         assert "setting encryption_keys" in said
         assert "openagents keys generate" in said
         assert wrong not in said
+
+
+def test_an_encrypted_run_is_promoted_once_its_key_is_there(
+    server: Server, where: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, call("keys", "generate").strip())
+    there = ("--url", server.url, "--prefix", server.prefix())
+    document = {"id": "waits", "steps": [{"id": "ok", "wait_for": "go"}], "output": "{{ok.output}}"}
+    (tmp_path / "waits.json").write_text(json.dumps(document))
+    started = call("run", str(tmp_path / "waits.json"), "--workers", "0", "--detach", *where)
+    run = str(json.loads(started)["id"])
+    promote = ("runs", "promote", run, "--to", server.url, "--to-prefix", there[-1])
+    assert f"openagents keys adopt {run}" in call(*promote, *where, code=1)
+    assert json.loads(call("runs", "show", run, *where))["status"] == "running"
+    call("keys", "adopt", run, call("keys", "show", run, *where).strip(), *there)
+    call(*promote, *where)
+    call("runs", "signal", run, "go", "--payload", "7", *there)
+    assert json.loads(call("runs", "show", run, *there))["output"] == 7
+
+
+def test_a_capsule_of_an_encrypted_run_is_opened_with_its_key(
+    where: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, call("keys", "generate").strip())
+    document = {"id": "odd", "inputs": {"n": {"type": "any"}}, "steps": [{"id": "ok", "wait_for": "go"}]}
+    (tmp_path / "odd.json").write_text(json.dumps(document))
+    run = json.loads(call("run", str(tmp_path / "odd.json"), "-i", f"n={MARK}", "--workers", "0", "--detach", *where))[
+        "id"
+    ]
+    capsule, data = str(tmp_path / "run.oac"), ("--data", str(tmp_path / "local"))
+    call("runs", "export", run, "-o", capsule, *where)
+    key = call("keys", "show", run, *where).strip()
+    monkeypatch.setenv(VARIABLE, call("keys", "generate").strip())
+    assert f"keys adopt {run} KEY --data {data[1]}" in call("runs", "open", capsule, *data, code=1)
+    call("keys", "adopt", run, key, *data)
+    assert json.loads(call("runs", "open", capsule, "--json", *data))["inputs"] == {"n": MARK}
+    assert "RunStarted" in call("runs", "open", capsule, "--at", "1", *data)
