@@ -162,7 +162,7 @@ def looks_back(engine: Engine, runs: list[str], folder: Path) -> None:
     assert engine.wait(fork, timeout=30).ok
     engine.redact(runs[1])
     engine.audit.seal(key)
-    capsule = unpack(pack(engine.core, runs[2], actor="test"))
+    capsule = unpack(pack(engine.core, runs[3], actor="test"))
     for run in runs[1:4]:
         engine.archive.leave(run, Departure(str(folder / "archive")))
     assert engine.archive.restore(runs[3]) == "completed"
