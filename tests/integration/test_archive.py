@@ -27,6 +27,7 @@ from openagents_json.engine import Engine, RunFilter
 from openagents_json.engine.archive_files import ArchiveUnreachable, read, write
 from openagents_json.engine.archiving import Archive, CannotLeave, Departure, NotArchived
 from openagents_json.engine.capsule_file import CapsuleUnreadable, unpack
+from openagents_json.engine.capsules import HistoryUnfit, adopt, take
 from projections.ledger.proofs import check_proof, read_proof
 from projections.projection import Projection
 from projections.runner import Target
@@ -284,6 +285,19 @@ def test_a_reader_of_a_view_that_was_replaced_keeps_no_run_here(opened: Open, tm
     assert views.current("runs") != old.view
     for run in [*before, *ran(engine, *"bcdefg")]:
         assert engine.archive.leave(run, Departure(str(tmp_path))).run == run
+
+
+def test_no_capsule_passes_for_the_notes_of_the_archive(opened: Open) -> None:
+    engine = opened()
+    [run] = ran(engine, "a")
+    capsule = take(engine.core, run, actor="me")
+    name = archive_stream(0)
+    first = capsule.events[0]
+    forged = replace(first, data=first.data.replace(run.encode(), name.encode()))
+    notes = [replace(x, type="RunDeleted", data=b'{"positions":[[1,1000000]],"run":"0-x"}') for x in capsule.events[1:2]]
+    manifest = {**capsule.manifest, "run": name}
+    with pytest.raises(HistoryUnfit):
+        adopt(engine.core, replace(capsule, manifest=manifest, events=(forged, *notes, *capsule.events[2:])), actor="me")
 
 
 class Resending:
