@@ -14,7 +14,7 @@ from executor.sessions import RunNotFound
 from openagents_json.engine.capsule_file import is_capsule, unpack
 from openagents_json.engine.wiring import Core, build_sealer
 from projections.errors import EvidenceUnreadable, KeyUnusable, LedgerError
-from projections.ledger.evidence import named_keys, read_partition, whole
+from projections.ledger.evidence import named_keys, read_partitions, whole
 from projections.ledger.export import open_export, write_export
 from projections.ledger.findings import Audit, Finding, together
 from projections.ledger.proofs import (
@@ -132,13 +132,12 @@ class Audits:
 
         Raises NoLedger.
         """
-        said, streams = self._whole(), self._store.streams()
+        said = self._whole()
         trusted = said.keys if keys is None else keys
         audits, epochs = [], {}
-        for partition in range(said.partitions):
-            found = read_partition(self._store, partition, streams.get(partition, []))
+        for found in read_partitions(self._store):
             audits.append(check_partition(found, said.ledger, trusted))
-            epochs[partition] = found.epochs
+            epochs[found.partition] = found.epochs
         beside = [*check_whole(said, trusted, epochs), *_witnessed(witness, trusted, epochs)]
         return together(audits, beside, named=keys is None)
 

@@ -294,10 +294,14 @@ def test_no_capsule_passes_for_the_notes_of_the_archive(opened: Open) -> None:
     name = archive_stream(0)
     first = capsule.events[0]
     forged = replace(first, data=first.data.replace(run.encode(), name.encode()))
-    notes = [replace(x, type="RunDeleted", data=b'{"positions":[[1,1000000]],"run":"0-x"}') for x in capsule.events[1:2]]
+    notes = [
+        replace(x, type="RunDeleted", data=b'{"positions":[[1,1000000]],"run":"0-x"}') for x in capsule.events[1:2]
+    ]
     manifest = {**capsule.manifest, "run": name}
     with pytest.raises(HistoryUnfit):
-        adopt(engine.core, replace(capsule, manifest=manifest, events=(forged, *notes, *capsule.events[2:])), actor="me")
+        adopt(
+            engine.core, replace(capsule, manifest=manifest, events=(forged, *notes, *capsule.events[2:])), actor="me"
+        )
 
 
 class Resending:

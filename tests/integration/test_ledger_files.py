@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from eventstore.ledger_store import LedgerStore
 from openagents_json.engine import Engine
-from openagents_json.engine.auditing import verify_file
+from openagents_json.engine.archiving import Departure
+from openagents_json.engine.auditing import Audits, verify_file
 from openagents_json.engine.capsule_file import Capsule, CapsuleUnreadable, unpack, write
 from openagents_json.engine.capsules import pack
 from projections.errors import EvidenceUnreadable
@@ -140,6 +142,37 @@ def test_an_export_verifies_alone_and_shows_what_was_done_to_it(
     audit = verify_file(edited(path, "events.jsonl", lines(change)), keys)
     assert {found.kind for found in audit.findings} == {kind}
     assert all(found.run and found.version for found in audit.findings)
+
+
+class Meanwhile:
+    """A ledger's store in which much happens after somebody has looked which streams there are."""
+
+    def __init__(self, store: LedgerStore, happens: Callable[[], object]) -> None:
+        self._store, self._happens = store, happens
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def streams(self) -> dict[int, list[str]]:
+        found = self._store.streams()
+        self._happens()
+        return found
+
+
+def test_a_store_at_work_verifies_and_exports(engine: Engine, key: Path, tmp_path: Path) -> None:
+    old = sealed(engine, key, *"abcd")
+
+    def happens() -> None:
+        sealed(engine, key, *"efgh")
+        engine.archive.leave(old.pop(), Departure(str(tmp_path)))
+        sealed(engine, key, *"ijkl")
+
+    core: Any = replace(engine.core, ledger=Meanwhile(engine.core.ledger, happens))
+    assert Audits(core).verify().findings == ()
+    path = tmp_path / "ledger.zip"
+    with path.open("wb") as file:
+        Audits(core).export(file)
+    assert verify_file(path).findings == ()
 
 
 def test_an_export_without_its_last_epoch_is_found_out(engine: Engine, key: Path, tmp_path: Path) -> None:
