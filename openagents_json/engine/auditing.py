@@ -234,7 +234,7 @@ def read_witness(path: str | Path) -> list[Witnessed]:
     try:
         lines = [json.loads(line) for line in Path(path).read_text().splitlines() if line.strip()]
         return [Witnessed(item["record"].encode(), bytes.fromhex(item["signature"])) for item in lines]
-    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+    except (OSError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise EvidenceUnreadable(str(path), f"it is no witness ({error})") from error
 
 
@@ -249,8 +249,12 @@ def verify_file(path: str | Path, keys: Keys | None = None, witness: Sequence[Wi
             begin = file.read(2)
     except OSError as error:
         raise EvidenceUnreadable(str(path), str(error.strerror)) from error
+    if begin == b"PK" and not is_capsule(place):
+        return _verify_export(place, keys, witness)
+    if witness:
+        raise EvidenceUnreadable(str(path), "a witness tells of whole stores and exports, and this is neither")
     if begin == b"PK":
-        return _verify_capsule(place, keys) if is_capsule(place) else _verify_export(place, keys, witness)
+        return _verify_capsule(place, keys)
     try:
         data = json.loads(place.read_bytes())
     except (ValueError, RecursionError) as error:

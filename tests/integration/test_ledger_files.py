@@ -15,7 +15,7 @@ import pytest
 from eventstore.ledger_store import LedgerStore
 from openagents_json.engine import Engine
 from openagents_json.engine.archiving import Departure
-from openagents_json.engine.auditing import Audits, verify_file
+from openagents_json.engine.auditing import Audits, read_witness, verify_file
 from openagents_json.engine.capsule_file import Capsule, CapsuleUnreadable, unpack, write
 from openagents_json.engine.capsules import pack
 from projections.errors import EvidenceUnreadable
@@ -220,6 +220,21 @@ def test_a_capsule_carries_its_proofs(engine: Engine, key: Path, tmp_path: Path)
 
 def capsule_of(engine: Engine, run: str) -> Capsule:
     return unpack(pack(engine.core, run, actor="me", proofs=engine.audit.proof_bytes(run)))
+
+
+def test_a_witness_that_cannot_be_heard_is_refused(engine: Engine, key: Path, tmp_path: Path) -> None:
+    [run] = sealed(engine, key, "a")
+    (tmp_path / "run.oac").write_bytes(write(capsule_of(engine, run)))
+    (tmp_path / "receipt.json").write_bytes(engine.audit.receipt(run, 1))
+    (tmp_path / "witness").write_text("\n".join(json.dumps(x) for x in engine.audit.witness()))
+    seen = read_witness(tmp_path / "witness")
+    assert verify_file(export(engine, tmp_path / "ledger.zip"), witness=seen).intact
+    for name in ("run.oac", "receipt.json"):
+        with pytest.raises(EvidenceUnreadable, match="a witness tells of whole stores"):
+            verify_file(tmp_path / name, witness=seen)
+    (tmp_path / "witness").write_text("[" * 200_000)
+    with pytest.raises(EvidenceUnreadable):
+        read_witness(tmp_path / "witness")
 
 
 def test_the_payloads_of_a_capsule_are_those_that_were_sealed(engine: Engine, key: Path, tmp_path: Path) -> None:
