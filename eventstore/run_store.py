@@ -57,6 +57,7 @@ class RunStore:
         self._scripts = Scripts(connection)
         self._commit, self._claim = _script("commit"), _script("claim")
         self._beat, self._due = _script("beat"), _script("due")
+        self._snapshot = Script("snapshot", load_text("snapshot.lua"))
         self._whole, self._master_keys = whole_history, " ".join(master_keys)
 
     def call(self, calls: Sequence[Call]) -> list[Any]:
@@ -227,9 +228,10 @@ class RunStore:
         replies = iter(self.call(calls) if calls else [])
         return [(next(replies) if keys else None, next(replies), self._parse(run, next(replies))) for run in runs]
 
-    def put_snapshot(self, run: str, snapshot: bytes, seconds: int) -> None:
-        """Keep a snapshot for a while."""
-        self.call([PlainCall((b"SET", self.keys.snapshot(run), snapshot, b"EX", seconds))])
+    def put_snapshot(self, run: str, commit: str, snapshot: bytes, seconds: int) -> None:
+        """Keep a snapshot up to a commit for a while; one of a closed run that has moved on since is not kept."""
+        names = [self.keys.head(run), self.keys.snapshot(run)]
+        self.call([ScriptCall(self._snapshot, names, [commit, snapshot, seconds])])
 
     def heads(self, runs: Sequence[str]) -> list[RunHead | None]:
         """Read the heads of several runs; None where there is no such run."""

@@ -143,6 +143,8 @@ def _there(handler: Handler, arriving: Arriving, status: str) -> Arrived:
 
 def _closed(handler: Handler, arriving: Arriving, actor: str) -> Commit:
     """Build the commit that takes over the history and adds nothing to it."""
+    if arriving.run.endswith("-archive"):
+        raise HistoryUnfit(arriving.run, "the store itself notes under such a name which runs have left it")
     last = arriving.history[-1]
     facts = _Facts(arriving)
     options: dict[str, Any] = {"st": ended(arriving.history), "wf": facts.workflow, "def": facts.definition}

@@ -170,7 +170,7 @@ class Sessions:
         snapshot = zlib.compress(data, 1)
         if session.key is not None:
             snapshot = session.key.encrypt(snapshot, _SNAPSHOT)
-        self._store.put_snapshot(session.run, snapshot, KEEP_SECONDS)
+        self._store.put_snapshot(session.run, session.commit, snapshot, KEEP_SECONDS)
 
     def follow(self, session: Session, version: int, missed: Sequence[Recorded]) -> Session:
         """Give the session after a commit that met other history: what was missed, or else all, is read.

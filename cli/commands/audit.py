@@ -97,10 +97,9 @@ def _tell(target: Target, found: Audit) -> int:
     else:
         for line in found.lines():
             click.echo(line)
-    nothing = not found.verified and bool(found.chained or found.unsealed)
-    if nothing and not target.as_json:
+    if not found.verified and not target.as_json:
         click.echo("nothing is signed yet: `openagents audit seal` signs it", err=True)
-    return 1 if nothing or not found.intact else 0
+    return 0 if found.verified and found.intact else 1
 
 
 @audit.command()

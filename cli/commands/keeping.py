@@ -60,12 +60,15 @@ def archive(target: Target, runs: tuple[str, ...], to: str | None, without: tupl
     place = to or target.settings.archive
     if not place:
         raise click.UsageError("say where to with --to, or set OPENAGENTS_ARCHIVE")
-    with target.engine() as engine:
-        gone = [engine.archive.leave(run, Departure(place, reason, without)) for run in runs]
-    if target.as_json:
-        print_json(gone)
-    for item in () if target.as_json else gone:
-        click.echo(f"{item.run} is in {item.url}: {sizes(item)}")
+    gone: list[Gone] = []
+    try:
+        with target.engine() as engine:
+            gone.extend(engine.archive.leave(run, Departure(place, reason, without)) for run in runs)
+    finally:  # what has left has left, whatever the next one met
+        if target.as_json:
+            print_json(gone)
+        for item in () if target.as_json else gone:
+            click.echo(f"{item.run} is in {item.url}: {sizes(item)}")
 
 
 def sizes(gone: Gone) -> str:

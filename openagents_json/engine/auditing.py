@@ -14,7 +14,7 @@ from executor.sessions import RunNotFound
 from openagents_json.engine.capsule_file import is_capsule, unpack
 from openagents_json.engine.wiring import Core, build_sealer
 from projections.errors import EvidenceUnreadable, KeyUnusable, LedgerError
-from projections.ledger.evidence import named_keys, read_partition, whole
+from projections.ledger.evidence import named_keys, read_partitions, whole
 from projections.ledger.export import open_export, write_export
 from projections.ledger.findings import Audit, Finding, together
 from projections.ledger.proofs import (
@@ -132,13 +132,12 @@ class Audits:
 
         Raises NoLedger.
         """
-        said, streams = self._whole(), self._store.streams()
+        said = self._whole()
         trusted = said.keys if keys is None else keys
         audits, epochs = [], {}
-        for partition in range(said.partitions):
-            found = read_partition(self._store, partition, streams.get(partition, []))
+        for found in read_partitions(self._store):
             audits.append(check_partition(found, said.ledger, trusted))
-            epochs[partition] = found.epochs
+            epochs[found.partition] = found.epochs
         beside = [*check_whole(said, trusted, epochs), *_witnessed(witness, trusted, epochs)]
         return together(audits, beside, named=keys is None)
 
@@ -235,7 +234,7 @@ def read_witness(path: str | Path) -> list[Witnessed]:
     try:
         lines = [json.loads(line) for line in Path(path).read_text().splitlines() if line.strip()]
         return [Witnessed(item["record"].encode(), bytes.fromhex(item["signature"])) for item in lines]
-    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+    except (OSError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise EvidenceUnreadable(str(path), f"it is no witness ({error})") from error
 
 
@@ -250,8 +249,12 @@ def verify_file(path: str | Path, keys: Keys | None = None, witness: Sequence[Wi
             begin = file.read(2)
     except OSError as error:
         raise EvidenceUnreadable(str(path), str(error.strerror)) from error
+    if begin == b"PK" and not is_capsule(place):
+        return _verify_export(place, keys, witness)
+    if witness:
+        raise EvidenceUnreadable(str(path), "a witness tells of whole stores and exports, and this is neither")
     if begin == b"PK":
-        return _verify_capsule(place, keys) if is_capsule(place) else _verify_export(place, keys, witness)
+        return _verify_capsule(place, keys)
     try:
         data = json.loads(place.read_bytes())
     except (ValueError, RecursionError) as error:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from eventstore.ledger_store import LEAF_BYTES, SALT_BYTES, Epoch, LedgerStore, LogEntry, Stored
+from eventstore.freeing import archive_stream
+from eventstore.ledger_store import LEAF_BYTES, SALT_BYTES, Epoch, LedgerStore, LogEntry, Place, Stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +52,20 @@ def named_keys(store: LedgerStore) -> dict[str, bytes]:
     return {name.removeprefix("key:"): public for name, public in known.items() if name.startswith("key:")}
 
 
-def read_partition(store: LedgerStore, partition: int, streams: Sequence[str]) -> Partition:
-    """Read a partition whole; `streams` are the names of its streams.
+def read_partitions(store: LedgerStore) -> Iterator[Partition]:
+    """Read all partitions whole, one after the other.
 
-    What is written meanwhile is behind the checkpoint that is read first, so it is not looked at as sealed.
+    How far they are sealed is read before which streams there are: what comes, and what is sealed, after that is not
+    looked at as sealed. What leaves meanwhile is named in the stream of the archive, which is read last.
     """
-    [place] = store.places([partition])
+    places, streams = store.places(range(store.partitions)), store.streams()
+    for partition, place in enumerate(places):
+        notes = archive_stream(partition)
+        names = [name for name in streams.get(partition, []) if name != notes]
+        yield _read_partition(store, partition, place, [*names, notes])
+
+
+def _read_partition(store: LedgerStore, partition: int, place: Place, streams: Sequence[str]) -> Partition:
     epochs = [epoch for epoch in store.epochs(partition) if epoch.number < place.epoch]
     numbers = range(1, min(place.epoch, place.head + 1) + 1)  # an epoch has a position at least
     leaves = {e: store.leaves(partition, e) for e in numbers}

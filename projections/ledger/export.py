@@ -12,7 +12,7 @@ from typing import IO, Any, Final, TypeVar
 
 from eventstore.ledger_store import Epoch, LedgerStore, LogEntry
 from projections.errors import EvidenceUnreadable
-from projections.ledger.evidence import Partition, Whole, read_partition, whole
+from projections.ledger.evidence import Partition, Whole, read_partitions, whole
 from projections.ledger.proofs import read_stored, stored_data
 from projections.ledger.redactions import payloads
 
@@ -36,12 +36,10 @@ _DAMAGE: Final = (
 
 def write_export(store: LedgerStore, file: IO[bytes]) -> Whole:
     """Write the whole ledger to a file, one partition after the other."""
-    said = whole(store)
-    streams = store.streams()
+    said = whole(store)  # what was signed last, not after what is read: that has to be there
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for partition in range(said.partitions):
-            _write_partition(archive, read_partition(store, partition, streams.get(partition, [])))
-        said = whole(store)  # what was signed last, not before what was read
+        for found in read_partitions(store):
+            _write_partition(archive, found)
         archive.writestr(MANIFEST, _line(_whole_data(said)))
     return said
 

@@ -56,6 +56,17 @@ def test_runs_are_held_archived_found_restored(server: Server, where: list[str],
         assert openagents(*check, *where).returncode == 0
 
 
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_what_has_left_is_said_though_the_next_cannot(
+    server: Server, where: list[str], tmp_path: Path, form: list[str]
+) -> None:
+    [run] = runs(server, where, "a")
+    done = openagents("runs", "archive", run, "0-nobody", "--to", str(tmp_path), *form, *where)
+    assert done.returncode == 1
+    assert "there is no run '0-nobody'" in done.stderr
+    assert run in done.stdout
+
+
 def test_a_policy_is_applied_though_it_is_killed_in_the_middle(
     server: Server, where: list[str], tmp_path: Path
 ) -> None:

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -151,3 +152,11 @@ def test_wrong_keys_and_files_are_told_in_one_line(where: list[str], key: Path, 
         assert done.returncode == 1, arguments
         assert len(done.stderr.splitlines()) == 1, done.stderr
         assert done.stderr.startswith("openagents: ")
+
+
+def test_a_file_with_nothing_in_it_proves_nothing(tmp_path: Path) -> None:
+    said = {"format": "openagents-ledger/1", "ledger": "l", "partitions": 0, "keys": {}}
+    path = tmp_path / "ledger.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("ledger.json", json.dumps({**said, "statement": "", "statement_signature": ""}))
+    assert openagents("audit", "verify", str(path)).returncode == 1

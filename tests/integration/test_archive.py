@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from eventstore.errors import StoreRefused
-from eventstore.event import Checkpoint, Event, Position
-from eventstore.freeing import archive_stream
-from eventstore.redis_store import RedisStreamStore
-from eventstore.run_store import RunStore
-from eventstore.scripts import Call
+from eventstore.event import Checkpoint, Position
 from executor.handle import RunExists
 from executor.sessions import RunNotFound
 from openagents_json.engine import Engine, RunFilter
 from openagents_json.engine.archive_files import ArchiveUnreachable, read, write
-from openagents_json.engine.archiving import Archive, CannotLeave, Departure, NotArchived
+from openagents_json.engine.archiving import CannotLeave, Departure, NotArchived
 from openagents_json.engine.capsule_file import CapsuleUnreadable, unpack
 from projections.ledger.proofs import check_proof, read_proof
 from projections.projection import Projection
-from projections.runner import Target
 from tests.conftest import Server, wait_for
 from tests.integration.ledgers import DOCUMENT, Hand, key_file, shout, signer
 
@@ -247,63 +241,6 @@ def test_two_who_archive_at_once_leave_one_good_copy(opened: Open, tmp_path: Pat
     assert sorted(said) == sorted(runs)
     for run in runs:
         assert engine.archive.restore(run) == "completed"
-
-
-def test_who_restores_late_does_not_hide_what_was_archived_again(opened: Open, tmp_path: Path) -> None:
-    engine = opened()
-    [run] = ran(engine, "a")
-    first = engine.archive.leave(run, Departure(str(tmp_path)))
-    engine.archive.restore(run)
-    engine.archive.leave(run, Departure(str(tmp_path)))
-    store, keys = engine.core.store, engine.core.store.keys
-    log = RedisStreamStore(engine.core.connection, keys)
-    late = Event("RunRestored", {"run": run, "url": first.url})  # of somebody who was stopped before saying so
-    log.append(archive_stream(keys.partition_of(run)), [late], commit_id="late", actor="me")
-    assert [item.run.id for item in engine.views.archived().items] == [run]
-    elsewhere = tmp_path / "copy.oac"
-    [found] = engine.views.archived().items
-    elsewhere.write_bytes(read(found.url))
-    assert engine.archive.restore(run, url=str(elsewhere)) == "completed"
-    assert engine.views.archived().items == ()
-    assert store.statuses([run]) == ["completed"]
-
-
-def test_a_reader_of_a_view_that_was_replaced_keeps_no_run_here(opened: Open, tmp_path: Path) -> None:
-    engine = opened()
-    before = ran(engine, *"ahijk")
-    views = engine.views.views
-    old = Target(views.projection("runs"), views.current("runs"))
-    views.rebuild("runs")
-    assert views.finish_rebuild("runs")
-    runner = opened(workers=0).views.views._runner
-    runner.catch_up(range(2), [old])  # it began before, and goes on
-    assert views.current("runs") != old.view
-    for run in [*before, *ran(engine, *"bcdefg")]:
-        assert engine.archive.leave(run, Departure(str(tmp_path))).run == run
-
-
-class Resending:
-    """A store whose connection loses each reply, so that whatever it is told is sent again."""
-
-    def __init__(self, store: RunStore) -> None:
-        self._store = store
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
-
-    def call(self, calls: Sequence[Call]) -> list[Any]:
-        self._store.call(calls)
-        return self._store.call(calls)
-
-
-def test_a_lost_reply_does_not_cost_the_file(opened: Open, tmp_path: Path) -> None:
-    engine = opened()
-    [run] = ran(engine, "a")
-    core: Any = replace(engine.core, store=Resending(engine.core.store))
-    gone = Archive(core, "me").leave(run, Departure(str(tmp_path)))
-    assert read(gone.url)
-    assert [item.run.id for item in engine.views.archived().items] == [run]
-    assert engine.archive.restore(run) == "completed"
 
 
 def test_a_damaged_file_is_refused_and_nothing_changes(opened: Open, tmp_path: Path) -> None:

@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from eventstore.ledger_store import LedgerStore
 from openagents_json.engine import Engine
-from openagents_json.engine.auditing import verify_file
+from openagents_json.engine.archiving import Departure
+from openagents_json.engine.auditing import Audits, read_witness, verify_file
 from openagents_json.engine.capsule_file import Capsule, CapsuleUnreadable, unpack, write
 from openagents_json.engine.capsules import pack
 from projections.errors import EvidenceUnreadable
@@ -142,6 +144,37 @@ def test_an_export_verifies_alone_and_shows_what_was_done_to_it(
     assert all(found.run and found.version for found in audit.findings)
 
 
+class Meanwhile:
+    """A ledger's store in which much happens after somebody has looked which streams there are."""
+
+    def __init__(self, store: LedgerStore, happens: Callable[[], object]) -> None:
+        self._store, self._happens = store, happens
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def streams(self) -> dict[int, list[str]]:
+        found = self._store.streams()
+        self._happens()
+        return found
+
+
+def test_a_store_at_work_verifies_and_exports(engine: Engine, key: Path, tmp_path: Path) -> None:
+    old = sealed(engine, key, *"abcd")
+
+    def happens() -> None:
+        sealed(engine, key, *"efgh")
+        engine.archive.leave(old.pop(), Departure(str(tmp_path)))
+        sealed(engine, key, *"ijkl")
+
+    core: Any = replace(engine.core, ledger=Meanwhile(engine.core.ledger, happens))
+    assert Audits(core).verify().findings == ()
+    path = tmp_path / "ledger.zip"
+    with path.open("wb") as file:
+        Audits(core).export(file)
+    assert verify_file(path).findings == ()
+
+
 def test_an_export_without_its_last_epoch_is_found_out(engine: Engine, key: Path, tmp_path: Path) -> None:
     sealed(engine, key)
     path = export(engine, tmp_path / "ledger.zip")
@@ -187,6 +220,21 @@ def test_a_capsule_carries_its_proofs(engine: Engine, key: Path, tmp_path: Path)
 
 def capsule_of(engine: Engine, run: str) -> Capsule:
     return unpack(pack(engine.core, run, actor="me", proofs=engine.audit.proof_bytes(run)))
+
+
+def test_a_witness_that_cannot_be_heard_is_refused(engine: Engine, key: Path, tmp_path: Path) -> None:
+    [run] = sealed(engine, key, "a")
+    (tmp_path / "run.oac").write_bytes(write(capsule_of(engine, run)))
+    (tmp_path / "receipt.json").write_bytes(engine.audit.receipt(run, 1))
+    (tmp_path / "witness").write_text("\n".join(json.dumps(x) for x in engine.audit.witness()))
+    seen = read_witness(tmp_path / "witness")
+    assert verify_file(export(engine, tmp_path / "ledger.zip"), witness=seen).intact
+    for name in ("run.oac", "receipt.json"):
+        with pytest.raises(EvidenceUnreadable, match="a witness tells of whole stores"):
+            verify_file(tmp_path / name, witness=seen)
+    (tmp_path / "witness").write_text("[" * 200_000)
+    with pytest.raises(EvidenceUnreadable):
+        read_witness(tmp_path / "witness")
 
 
 def test_the_payloads_of_a_capsule_are_those_that_were_sealed(engine: Engine, key: Path, tmp_path: Path) -> None:

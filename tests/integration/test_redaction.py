@@ -86,6 +86,18 @@ def test_what_a_run_worked_with_is_gone_from_the_server(opened: Open, server: Se
     assert engine.redact(run).events == 0  # a second time there is nothing left
 
 
+def test_who_is_slow_brings_nothing_back_that_is_erased(opened: Open, server: Server) -> None:
+    engine, other = opened(), opened(workers=0)
+    run = engine.run(DOCUMENT, {"text": MARK}, timeout=20).id
+    session = other.core.sessions.load(run)
+    other.core.sessions._freeze(session)
+    snapshot = engine.core.store.keys.snapshot(run)
+    assert Hand(server, engine).redis.execute_command(b"EXISTS", snapshot)
+    engine.redact(run)
+    other.core.sessions._freeze(session)  # it had read the run before, and keeps what it read
+    assert not Hand(server, engine).redis.execute_command(b"EXISTS", snapshot)
+
+
 def test_the_ledger_proves_it_before_and_after(opened: Open, server: Server, key: Signer) -> None:
     engine = opened()
     run, other = (engine.run(DOCUMENT, {"text": text}, timeout=20).id for text in (MARK, "b"))

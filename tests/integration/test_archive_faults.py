@@ -1,0 +1,120 @@
+"""Runs that leave and come back while replies are lost, others are late, and files are forged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eventstore.event import Event
+from eventstore.freeing import archive_stream
+from eventstore.redis_store import RedisStreamStore
+from eventstore.run_store import RunStore
+from eventstore.scripts import Call
+from openagents_json.engine import Engine
+from openagents_json.engine.archive_files import read
+from openagents_json.engine.archiving import Archive, Departure
+from openagents_json.engine.capsules import HistoryUnfit, adopt, take
+from projections.runner import Target
+from tests.conftest import Server
+from tests.integration.ledgers import DOCUMENT, shout
+
+Open = Callable[..., Engine]
+
+
+@pytest.fixture
+def opened(server: Server) -> Iterator[Open]:
+    prefix, engines = server.prefix(), list[Engine]()
+
+    def begin(**options: Any) -> Engine:
+        defaults = {"components": [shout], "workers": 2, "partitions": 2}
+        engines.append(Engine.connect(server.url, prefix=prefix, **{**defaults, **options}))
+        return engines[-1]
+
+    yield begin
+    look = begin(workers=0)
+    assert look.doctor() == []
+    assert [drift for name in look.views.views.names() for drift in look.views.verify(name)] == []
+    for engine in engines:
+        engine.close()
+
+
+def ran(engine: Engine, *texts: str, **labels: str) -> list[str]:
+    return [engine.run(DOCUMENT, {"text": text}, timeout=20, labels=labels).id for text in texts]
+
+
+class Resending:
+    """A store whose connection loses each reply, so that whatever it is told is sent again."""
+
+    def __init__(self, store: RunStore) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def call(self, calls: Sequence[Call]) -> list[Any]:
+        self._store.call(calls)
+        return self._store.call(calls)
+
+
+def test_a_lost_reply_does_not_cost_the_file(opened: Open, tmp_path: Path) -> None:
+    engine = opened()
+    [run] = ran(engine, "a")
+    core: Any = replace(engine.core, store=Resending(engine.core.store))
+    gone = Archive(core, "me").leave(run, Departure(str(tmp_path)))
+    assert read(gone.url)
+    assert [item.run.id for item in engine.views.archived().items] == [run]
+    assert engine.archive.restore(run) == "completed"
+
+
+def test_who_restores_late_does_not_hide_what_was_archived_again(opened: Open, tmp_path: Path) -> None:
+    engine = opened()
+    [run] = ran(engine, "a")
+    first = engine.archive.leave(run, Departure(str(tmp_path)))
+    engine.archive.restore(run)
+    engine.archive.leave(run, Departure(str(tmp_path)))
+    store, keys = engine.core.store, engine.core.store.keys
+    log = RedisStreamStore(engine.core.connection, keys)
+    late = Event("RunRestored", {"run": run, "url": first.url})  # of somebody who was stopped before saying so
+    log.append(archive_stream(keys.partition_of(run)), [late], commit_id="late", actor="me")
+    assert [item.run.id for item in engine.views.archived().items] == [run]
+    elsewhere = tmp_path / "copy.oac"
+    [found] = engine.views.archived().items
+    elsewhere.write_bytes(read(found.url))
+    assert engine.archive.restore(run, url=str(elsewhere)) == "completed"
+    assert engine.views.archived().items == ()
+    assert store.statuses([run]) == ["completed"]
+
+
+def test_a_reader_of_a_view_that_was_replaced_keeps_no_run_here(opened: Open, tmp_path: Path) -> None:
+    engine = opened()
+    before = ran(engine, *"ahijk")
+    views = engine.views.views
+    old = Target(views.projection("runs"), views.current("runs"))
+    views.rebuild("runs")
+    assert views.finish_rebuild("runs")
+    runner = opened(workers=0).views.views._runner
+    runner.catch_up(range(2), [old])  # it began before, and goes on
+    assert views.current("runs") != old.view
+    for run in [*before, *ran(engine, *"bcdefg")]:
+        assert engine.archive.leave(run, Departure(str(tmp_path))).run == run
+
+
+def test_no_capsule_passes_for_the_notes_of_the_archive(opened: Open) -> None:
+    engine = opened()
+    [run] = ran(engine, "a")
+    capsule = take(engine.core, run, actor="me")
+    name = archive_stream(0)
+    first = capsule.events[0]
+    forged = replace(first, data=first.data.replace(run.encode(), name.encode()))
+    notes = [
+        replace(x, type="RunDeleted", data=b'{"positions":[[1,1000000]],"run":"0-x"}') for x in capsule.events[1:2]
+    ]
+    manifest = {**capsule.manifest, "run": name}
+    with pytest.raises(HistoryUnfit):
+        adopt(
+            engine.core, replace(capsule, manifest=manifest, events=(forged, *notes, *capsule.events[2:])), actor="me"
+        )
