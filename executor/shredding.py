@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from eventstore.event import Recorded
 from eventstore.scripts import PlainCall
 from executor.handle import Handler
+from executor.importing import is_archived
 from executor.journal import is_sealed
 from executor.payloads import SHREDDED, is_shredded
 from executor.sessions import RunNotFound, Session
@@ -40,10 +44,14 @@ def shred(handler: Handler, run: str, reason: str, *, actor: str) -> bool:
 def adopt_key(handler: Handler, run: str, key: bytes) -> None:
     """Keep the key of a run that comes from elsewhere, unless it was destroyed here.
 
-    Raises Rejected, InvalidKey and EncryptionError.
+    One that was kept before by mistake makes way: it opens nothing. Raises Rejected, InvalidKey for one that does not
+    open the run, and EncryptionError.
     """
-    _refuse_shredded(handler, run)
-    handler.sessions.keyring.adopt_key(run, key)
+    keyring = handler.sessions.keyring
+    recorded = _refuse_shredded(handler, run)
+    if any(map(is_sealed, recorded)):
+        keyring.check_key(run, key, recorded, handler.sessions.payloads.fetch)
+    keyring.adopt_key(run, key, replace=not is_archived(handler, run))
     try:
         _refuse_shredded(handler, run)
     except cmd.Rejected:  # somebody did it just now
@@ -51,10 +59,16 @@ def adopt_key(handler: Handler, run: str, key: bytes) -> None:
         raise
 
 
-def _refuse_shredded(handler: Handler, run: str) -> None:
-    if is_shredded(handler.store.read([(run, 0)])[0]):
+def _refuse_shredded(handler: Handler, run: str) -> Sequence[Recorded]:
+    """Give the history of a run whose key was not destroyed.
+
+    Raises Rejected.
+    """
+    recorded = handler.store.read([(run, 0)])[0]
+    if is_shredded(recorded):
         what = f"the key of run {run} was destroyed here, as `openagents runs history {run}` shows"
         raise cmd.Rejected("shredded", f"{what}: it is not kept again", "")
+    return recorded
 
 
 def _wipe_key(handler: Handler, run: str) -> None:
