@@ -21,8 +21,6 @@ from openagents_json.engine import Engine, RunFilter
 from openagents_json.engine.archive_files import ArchiveUnreachable, read, write
 from openagents_json.engine.archiving import CannotLeave, Departure, NotArchived
 from openagents_json.engine.capsule_file import CapsuleUnreadable, unpack
-from openagents_json.engine.explaining import explain
-from openagents_json.engine.reads import Reads, RunPage
 from openagents_json.engine.retention import PolicyUnreadable, apply, read_policy
 from projections.ledger.proofs import check_proof, read_proof
 from tests.conftest import Server, wait_for
@@ -169,26 +167,6 @@ def test_a_run_whose_family_has_not_ended_stays(opened: Open, tmp_path: Path) ->
     engine.wait(run, timeout=20)
     for each in (child, run):
         engine.archive.leave(each, Departure(str(tmp_path)))
-
-
-def test_a_run_is_explained_while_those_beside_it_leave(opened: Open, tmp_path: Path) -> None:
-    engine = opened()
-    failed, near = ran(engine, "fail", "d")
-
-    class Leaving(Reads):
-        """Views of which what they show leaves the store at once."""
-
-        def runs(self, *chosen: Any, **options: Any) -> RunPage:
-            page = super().runs(*chosen, **options)
-            for row in page.items:
-                engine.archive.leave(row.id, Departure(str(tmp_path / "archive")))
-            return page
-
-    views = engine.views
-    reads = Leaving(views.views, engine.core.store, engine.core.directory, engine.core.clock)
-    said = explain(failed, engine.replay, reads)
-    assert (said.status, said.reference) == ("failed", "")
-    assert engine.archive.restore(near) == "completed"
 
 
 def test_an_object_store_is_a_place_like_others(opened: Open) -> None:

@@ -1,4 +1,4 @@
-"""Encrypted runs that leave a store and come into another one, with their keys and without."""
+"""Runs that leave a store while others look at them, or come into another one with their keys and without."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from executor.shredding import adopt_key
 from openagents_json.engine import Engine
 from openagents_json.engine.archiving import Departure
 from openagents_json.engine.capsules import Capsule, adopt, pack, unpack
+from openagents_json.engine.explaining import explain
 from openagents_json.engine.promoting import Move, promote
+from openagents_json.engine.reads import Reads, RunPage
 from openagents_json.engine.stepping import Steps
 from openagents_json.workflow.commands import Rejected
 from tests.conftest import Server, wait_for
@@ -171,3 +173,24 @@ def test_a_wrong_key_that_was_kept_makes_way_for_the_right_one(stores: Stores) -
     with pytest.raises(InvalidKey, match="does not open the run"):
         adopt_key(there.core.handler, run, bytes(32))
     assert there.state(run).inputs == {"x": MARK}
+
+
+def test_a_run_is_explained_while_those_beside_it_leave(stores: Stores, tmp_path: Path) -> None:
+    engine = stores()
+    failed = engine.start(UNDONE, {"x": 1})
+    near = engine.start(UNDONE, {"x": "mended"})
+    assert [engine.wait(run, timeout=20).status for run in (failed, near)] == ["failed", "completed"]
+
+    class Leaving(Reads):
+        """Views of which what they show leaves the store at once."""
+
+        def runs(self, *chosen: Any, **options: Any) -> RunPage:
+            page = super().runs(*chosen, **options)
+            for row in page.items:
+                engine.archive.leave(row.id, Departure(str(tmp_path / "archive")))
+            return page
+
+    reads = Leaving(engine.views.views, engine.core.store, engine.core.directory, engine.core.clock)
+    said = explain(failed, engine.replay, reads)
+    assert (said.status, said.reference) == ("failed", "")
+    assert engine.archive.restore(near) == "completed"
