@@ -121,14 +121,19 @@ def probe(handler: Handler, arriving: Arriving) -> None:
         _open(handler, arriving, alone, "")
 
 
+def is_archived(handler: Handler, run: str) -> bool:
+    """Tell whether a run is in the archive of this store."""
+    keys = handler.store.keys
+    return bool(handler.store.call([PlainCall((b"HEXISTS", keys.gone(keys.partition_of(run)), run))])[0])
+
+
 def _refuse_archived(handler: Handler, arriving: Arriving) -> None:
     """Refuse a run that is in the archive: what comes in may be older, and would go on where that has ended.
 
     Raises Rejected.
     """
-    keys, run = handler.store.keys, arriving.run
-    name = keys.gone(keys.partition_of(run))
-    if not arriving.back and handler.store.call([PlainCall((b"HEXISTS", name, run))])[0]:
+    run = arriving.run
+    if not arriving.back and is_archived(handler, run):
         what = f"run {run} is in the archive of this store; `openagents runs restore {run}` brings it back"
         raise cmd.Rejected("archived", what, "")
 

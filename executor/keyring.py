@@ -7,8 +7,20 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from eventstore.event import Recorded
 from eventstore.key_store import KeyStore
-from executor.encryption import KEY_BYTES, VARIABLE, EncryptionError, InvalidKey, Masters, RunKey, RunSealed, wrapped_by
+from executor.encryption import (
+    KEY_BYTES,
+    VARIABLE,
+    DamagedPayload,
+    EncryptionError,
+    InvalidKey,
+    Masters,
+    RunKey,
+    RunSealed,
+    wrapped_by,
+)
+from executor.journal import Fetch, filled
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +107,30 @@ class Keyring:
         key = self.read([run])[run]
         return None if key is None else key.secret
 
-    def adopt_key(self, run: str, key: bytes) -> None:
+    def check_key(self, run: str, key: bytes, recorded: Sequence[Recorded], fetch: Fetch) -> None:
+        """Find out whether a key opens the payloads of a run.
+
+        Raises InvalidKey.
+        """
+        try:
+            filled(recorded, fetch, {run: self._masters.held(run, key)})
+        except DamagedPayload as error:
+            raise InvalidKey(f"the key of run {run}", "is another one: it does not open the run") from error
+
+    def adopt_key(self, run: str, key: bytes, *, replace: bool = False) -> None:
         """Keep the data key of a run that comes from elsewhere, wrapped by the first master key.
 
-        Raises InvalidKey when there is another one, or no master key.
+        Raises InvalidKey when there is another one that is not to be replaced, or no master key.
         """
         if not self.ids:
             raise InvalidKey(f"the key of run {run}", "cannot be kept without a master key")
         if len(key) != KEY_BYTES:
             raise InvalidKey(f"the key of run {run}", f"has {len(key)} bytes instead of {KEY_BYTES}")
-        found = self._masters.unwrap(run, self._store.add(run, self._masters.adopted(run, key).wrapped))
+        wrapped = self._masters.adopted(run, key).wrapped
+        record = self._store.add(run, wrapped)
+        if replace and record != wrapped.encode() and self._store.swap(run, record, wrapped):
+            record = wrapped.encode()
+        found = self._masters.unwrap(run, record)
         if found.secret != key:
             raise InvalidKey(f"the key of run {run}", "is not the one that the store has")
         self.keep(found)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from eventstore.event import Recorded
+from eventstore.scripts import PlainCall
 from executor.handle import Handler
+from executor.importing import is_archived
 from executor.journal import is_sealed
-from executor.payloads import SHREDDED
+from executor.payloads import SHREDDED, is_shredded
 from executor.sessions import RunNotFound, Session
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow import state as st
@@ -22,6 +27,7 @@ def shred(handler: Handler, run: str, reason: str, *, actor: str) -> bool:
     session = handler.sessions.load(run)
     if session.key is None:
         if is_sealed(handler.store.first(run)):
+            _wipe_key(handler, run)
             return False
         what = (
             "the run is not encrypted, so it has no key to destroy; `openagents runs redact` erases payloads in place"
@@ -33,6 +39,42 @@ def shred(handler: Handler, run: str, reason: str, *, actor: str) -> bool:
     handled = handler.handle(run, command, actor=actor, wipe=WIPED, commit_id=once, session=session)
     handler.sessions.keyring.forget(run)
     return handled.changed
+
+
+def adopt_key(handler: Handler, run: str, key: bytes) -> None:
+    """Keep the key of a run that comes from elsewhere, unless it was destroyed here.
+
+    One that was kept before by mistake makes way: it opens nothing. Raises Rejected, InvalidKey for one that does not
+    open the run, and EncryptionError.
+    """
+    keyring = handler.sessions.keyring
+    recorded = _refuse_shredded(handler, run)
+    if any(map(is_sealed, recorded)):
+        keyring.check_key(run, key, recorded, handler.sessions.payloads.fetch)
+    keyring.adopt_key(run, key, replace=not is_archived(handler, run))
+    try:
+        _refuse_shredded(handler, run)
+    except cmd.Rejected:  # somebody did it just now
+        _wipe_key(handler, run)
+        raise
+
+
+def _refuse_shredded(handler: Handler, run: str) -> Sequence[Recorded]:
+    """Give the history of a run whose key was not destroyed.
+
+    Raises Rejected.
+    """
+    recorded = handler.store.read([(run, 0)])[0]
+    if is_shredded(recorded):
+        what = f"the key of run {run} was destroyed here, as `openagents runs history {run}` shows"
+        raise cmd.Rejected("shredded", f"{what}: it is not kept again", "")
+    return recorded
+
+
+def _wipe_key(handler: Handler, run: str) -> None:
+    """Destroy the key of a shredded run, should it have come back: it may have been here before its history was."""
+    handler.store.call([PlainCall((b"DEL", handler.store.keys.key(run)))])
+    handler.sessions.keyring.forget(run)
 
 
 def refuse_awaited(handler: Handler, session: Session) -> None:

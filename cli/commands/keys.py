@@ -10,6 +10,7 @@ import click
 from cli.options import Target, target_options
 from cli.render import print_json
 from executor.encryption import key_id, make_key, parse_key
+from executor.shredding import adopt_key
 
 
 @click.group()
@@ -72,5 +73,5 @@ def show_key(target: Target, run: str) -> int:
 def adopt(target: Target, run: str, key: str) -> None:
     """Keep the key of a run that comes from another store, before its capsule is imported."""
     with target.engine() as engine:
-        engine.core.keyring.adopt_key(run, parse_key(key, f"the key of run {run}"))
+        adopt_key(engine.core.handler, run, parse_key(key, f"the key of run {run}"))
     print_json({"id": run}) if target.as_json else click.echo(f"the key of run {run} is kept")

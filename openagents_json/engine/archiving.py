@@ -162,6 +162,7 @@ class Archive:
         )
         answer = self._freer.free(leaving)
         self._core.sessions.drop(run)
+        self._core.keyring.forget(run)
         if answer.code is not Freed.DONE:
             if url:
                 archive_files.remove(url)

@@ -143,11 +143,12 @@ def _nearest(session: Session, replays: Replays, reads: Reads) -> str:
     rows = [row for row in reads.runs(chosen, limit=LOOKED_AT).items if row.id != session.run and not row.redacted]
     best: tuple[tuple[int, int], str] | None = None
     histories = replays.core.store.read([(row.id, 0) for row in rows])
+    found = [(row, recorded[0]) for row, recorded in zip(rows, histories, strict=True) if recorded]  # or has left
     try:
-        firsts = replays.core.sessions.payloads.decode([recorded[0] for recorded in histories])
+        firsts = replays.core.sessions.payloads.decode([first for _, first in found])
     except EncryptionError:  # one of them is not for this process to read
         return ""
-    for row, begun in zip(rows, firsts, strict=True):
+    for (row, _), begun in zip(found, firsts, strict=True):
         inputs = begun.inputs if isinstance(begun, ev.RunStarted) else {}
         differing = sum(1 for _ in changes_of(session.state.inputs, inputs))
         rank = (int(row.version != session.state.version), differing)

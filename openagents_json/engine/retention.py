@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from executor.encryption import EncryptionError
 from openagents_json.engine.archiving import Archive, CannotLeave, Departure, Gone
 from openagents_json.engine.reads import Reads, RunRow
 from projections.errors import ProjectionError
@@ -166,7 +167,7 @@ def _leave(done: Applied, archive: Archive, run: str, how: Departure) -> None:
         done.gone.append(archive.leave(run, how))
     except CannotLeave as error:
         done.stayed[run] = error.why
-    except LookupError as error:  # somebody else was faster
+    except (LookupError, EncryptionError) as error:  # somebody else was faster, or has the key
         done.stayed[run] = str(error)
 
 

@@ -1,4 +1,4 @@
-"""Encrypted runs that leave a store and come into another one, with their keys and without."""
+"""Runs that leave a store while others look at them, or come into another one with their keys and without."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 
-from executor.encryption import EncryptionError, KeyMissing
+from executor.encryption import DamagedPayload, EncryptionError, InvalidKey, KeyMissing
+from executor.shredding import adopt_key
 from openagents_json.engine import Engine
 from openagents_json.engine.archiving import Departure
 from openagents_json.engine.capsules import Capsule, adopt, pack, unpack
+from openagents_json.engine.explaining import explain
 from openagents_json.engine.promoting import Move, promote
+from openagents_json.engine.reads import Reads, RunPage
 from openagents_json.engine.stepping import Steps
 from openagents_json.workflow.commands import Rejected
 from tests.conftest import Server, wait_for
@@ -145,3 +148,49 @@ def test_an_older_copy_of_an_archived_run_does_not_come_in_and_go_on_again(store
     assert there.archive.restore(run) == "completed"
     assert promote(Move(here, there, run)).status == "completed"
     assert not adopt(there.core, older, actor="test").changed
+
+
+def test_the_key_of_an_archived_run_is_not_replaced(stores: Stores, tmp_path: Path) -> None:
+    here = stores(OLD)
+    run = here.run(SIMPLE, {"x": MARK}, timeout=20).id
+    here.archive.leave(run, Departure(str(tmp_path)))
+    with pytest.raises(InvalidKey):
+        adopt_key(here.core.handler, run, bytes(32))
+    assert here.archive.restore(run) == "completed"
+    assert here.state(run).output == MARK
+
+
+def test_a_wrong_key_that_was_kept_makes_way_for_the_right_one(stores: Stores) -> None:
+    here, there = stores(OLD), stores(NEW)
+    run = waiting(here)
+    key = here.core.keyring.export_key(run)
+    assert key is not None
+    adopt_key(there.core.handler, run, bytes(32))
+    with pytest.raises(DamagedPayload):
+        adopt(there.core, packed(here, run), actor="test")
+    adopt_key(there.core.handler, run, key)
+    assert adopt(there.core, packed(here, run), actor="test").changed
+    with pytest.raises(InvalidKey, match="does not open the run"):
+        adopt_key(there.core.handler, run, bytes(32))
+    assert there.state(run).inputs == {"x": MARK}
+
+
+def test_a_run_is_explained_while_those_beside_it_leave(stores: Stores, tmp_path: Path) -> None:
+    engine = stores()
+    failed = engine.start(UNDONE, {"x": 1})
+    near = engine.start(UNDONE, {"x": "mended"})
+    assert [engine.wait(run, timeout=20).status for run in (failed, near)] == ["failed", "completed"]
+
+    class Leaving(Reads):
+        """Views of which what they show leaves the store at once."""
+
+        def runs(self, *chosen: Any, **options: Any) -> RunPage:
+            page = super().runs(*chosen, **options)
+            for row in page.items:
+                engine.archive.leave(row.id, Departure(str(tmp_path / "archive")))
+            return page
+
+    reads = Leaving(engine.views.views, engine.core.store, engine.core.directory, engine.core.clock)
+    said = explain(failed, engine.replay, reads)
+    assert (said.status, said.reference) == ("failed", "")
+    assert engine.archive.restore(near) == "completed"

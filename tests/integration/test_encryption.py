@@ -11,6 +11,7 @@ import pytest
 from executor.encryption import InvalidKey, KeyMissing, RunSealed, key_id, parse_key
 from executor.sessions import LONG
 from openagents_json.engine import Engine
+from openagents_json.engine.retention import Policy, Rule, apply
 from tests.conftest import Server, wait_for
 from tests.integration.encrypted import (
     MANY,
@@ -250,6 +251,20 @@ def test_a_key_can_be_taken_along(opened: Open) -> None:
         opened(workers=0).core.keyring.adopt_key(run, key)
     plain = opened().run(SIMPLE, {"x": 1}, timeout=20).id
     assert engine.core.keyring.export_key(plain) is None
+
+
+def test_who_lacks_a_key_lets_the_other_runs_leave(opened: Open) -> None:
+    engine, blind = opened(OLD), opened(workers=0)
+    sealed = engine.run(SIMPLE, {"x": MARK}, timeout=20).id
+    plain = blind.start(SIMPLE, {"x": 1})
+    assert engine.wait(plain, timeout=20).status == "completed"
+    rules = Policy(rules=(Rule(name="all", then="delete"),))
+    [done] = apply(rules, blind.archive, blind.views, blind.core.clock.now_ms() + 1000)
+    assert [gone.run for gone in done.gone] == [plain]
+    assert "OPENAGENTS_ENCRYPTION_KEYS" in done.stayed[sealed]
+    [done] = apply(rules, engine.archive, engine.views, engine.core.clock.now_ms() + 1000)
+    assert [gone.run for gone in done.gone] == [sealed]
+    assert (engine.core.keyring.known(sealed), has_key(engine, sealed)) == (None, False)
 
 
 # -- costs -------------------------------------------------------------------------------------------------

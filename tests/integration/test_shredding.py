@@ -10,6 +10,7 @@ import pytest
 from executor.children import Children
 from executor.forking import Fork, fork
 from executor.handle import RunExists
+from executor.shredding import adopt_key
 from openagents_json import Context
 from openagents_json.engine.check import check_version
 from openagents_json.workflow import commands as cmd
@@ -202,3 +203,18 @@ def test_what_components_showed_goes_with_the_key(opened: Open) -> None:
     assert places_of(engine) == {keys.output(run).decode()}  # the one place that is documented to be readable
     assert engine.shred(run)
     assert places_of(engine) == set()
+
+
+def test_a_key_that_was_destroyed_does_not_come_back(opened: Open) -> None:
+    engine = opened(OLD)
+    run = engine.run(SIMPLE, {"x": MARK}, timeout=20).id
+    key = engine.core.keyring.export_key(run)
+    assert key is not None
+    adopt_key(engine.core.handler, run, key)
+    engine.shred(run)
+    with pytest.raises(Rejected, match="was destroyed here"):
+        adopt_key(engine.core.handler, run, key)
+    assert not has_key(engine, run)
+    engine.core.keyring.adopt_key(run, key)  # as somebody may who was under way with it
+    assert not engine.shred(run)
+    assert not has_key(engine, run)
