@@ -24,6 +24,7 @@ class Code(IntEnum):
     HELD = -8
     DIVERGED = -10
     UNSTAGED = -12
+    PAYLOAD_GONE = -14
 
 
 @dataclass(frozen=True, slots=True)

@@ -288,6 +288,8 @@ def _options(commit: Commit) -> str:
     if commit.mode == "fact":
         options["facts"] = [[step, fence, int(final)] for step, fence, final in commit.facts]
         options["nf"] = commit.fact_events
+    if commit.refers:
+        options["refers"] = list(commit.refers)
     if commit.guard:
         options["guard"] = commit.guard
     if commit.claim:

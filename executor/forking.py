@@ -10,7 +10,7 @@ from eventstore import codec
 from eventstore.event import Recorded
 from eventstore.run_model import Blob, Code
 from executor.build import Built, Signature, assemble, decide_encoded
-from executor.handle import Handled, Handler, RunExists, begun
+from executor.handle import Handled, Handler, RunExists, TooContended, begun
 from executor.journal import Encoded, Limits, encode_data
 from executor.sessions import RunNotFound, Session
 from openagents_json.workflow import commands as cmd
@@ -21,6 +21,8 @@ from openagents_json.workflow.records import refuse_erased
 from openagents_json.workflow.reopen import taken_over
 from openagents_json.workflow.state import initial
 from openagents_json.workflow.types import Json
+
+TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,18 @@ class NoSuchVersion(LookupError):
 def fork(handler: Handler, wanted: Fork, *, actor: str) -> Handled:
     """Begin the new run; its id must be of the partition of the source, where their payloads lie.
 
-    Raises RunNotFound, NoSuchVersion, Rejected, RunExists and EncryptionError.
+    A source that leaves the store or is erased meanwhile is looked at again. Raises RunNotFound, NoSuchVersion,
+    Rejected, RunExists, BlobMissing and EncryptionError.
     """
+    for _ in range(TRIES):
+        begun_run = _forked(handler, wanted, actor)
+        if begun_run is not None:
+            return begun_run
+    raise TooContended(wanted.source)
+
+
+def _forked(handler: Handler, wanted: Fork, actor: str) -> Handled | None:
+    """Begin the new run; None when payloads of the source went away between reading and writing."""
     recorded = handler.store.read([(wanted.source, 0)])[0]
     if not recorded:
         raise RunNotFound(wanted.source)
@@ -64,6 +76,8 @@ def fork(handler: Handler, wanted: Fork, *, actor: str) -> Handled:
     lines = _copied(past, data, fresh, handler.limits)
     built = _built(handler, wanted, replace(fresh, state=state), lines, actor)
     reply = handler.send([built], [handler.definitions.store_call(plan)])[0]
+    if reply.code is Code.PAYLOAD_GONE:
+        return None
     if reply.code is Code.EXISTS:
         raise RunExists(wanted.run)
     if reply.code is Code.DUPLICATE:

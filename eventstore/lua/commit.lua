@@ -10,7 +10,8 @@
 --   claim {worker, lease ms, at most, queue}, key (the wrapped data key of a new run: it comes with the run's first
 --   events or not at all), wipe {kind..} (keys <kind>:<run> that are no more from here on)
 -- Replies {code, version, n, ms, ...}: 1 done {claims}; 2 duplicate {missed}; 3 facts done, decision dropped {missed};
---   -1 conflict {missed}; -2 ahead; -3 fenced {steps}; -4 unknown run; -6 exists; -8 lease held; -10 diverged; -12 not staged
+--   -1 conflict {missed}; -2 ahead; -3 fenced {steps}; -4 unknown run; -6 exists; -8 lease held; -10 diverged; -12 not staged;
+--   -14 a payload that it refers to is gone
 local o = cjson.decode(ARGV[1])
 local CID, ACTOR, CAUSE, RUN = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local HEAD, STREAM, DUE = KEYS[4], KEYS[3], KEYS[5]
@@ -57,6 +58,9 @@ if o.mode == 'new' then
     return refuse(-6)
   end
   if redis.call('HEXISTS', B .. 'gone', RUN) == 1 then return refuse(-6) end
+  for _, sha in ipairs(o.refers or {}) do
+    if redis.call('EXISTS', B .. 'blob:' .. sha) == 0 then return refuse(-14) end
+  end
 elseif o.mode == 'adopt' then
   if v > 0 then return refuse(exp <= v and holds(STREAM, exp, o.lc) and 2 or -6) end
   if o.back ~= '1' and redis.call('HEXISTS', B .. 'gone', RUN) == 1 then return refuse(-6) end

@@ -14,10 +14,12 @@ from eventstore.freeing import archive_stream
 from eventstore.redis_store import RedisStreamStore
 from eventstore.run_store import RunStore
 from eventstore.scripts import Call
+from executor.sessions import RunNotFound
 from openagents_json.engine import Engine
 from openagents_json.engine.archive_files import read
 from openagents_json.engine.archiving import Archive, Departure
 from openagents_json.engine.capsules import HistoryUnfit, adopt, take
+from openagents_json.workflow.commands import Rejected
 from projections.runner import Target
 from tests.conftest import Server
 from tests.integration.ledgers import DOCUMENT, shout
@@ -118,3 +120,26 @@ def test_no_capsule_passes_for_the_notes_of_the_archive(opened: Open) -> None:
         adopt(
             engine.core, replace(capsule, manifest=manifest, events=(forged, *notes, *capsule.events[2:])), actor="me"
         )
+
+
+@pytest.mark.parametrize("deed", ["archive", "redact"])
+def test_a_fork_does_not_begin_without_the_payloads_of_its_past(opened: Open, tmp_path: Path, deed: str) -> None:
+    """Between reading the source and beginning the fork, the source leaves, or what it worked with is erased."""
+    engine, other = opened(), opened(workers=0)
+    run = engine.run(DOCUMENT, {"text": "x" * 50_000}, timeout=20).id
+    at = next(e.version for e in engine.history(run) if e.type == "StepCompleted")
+    store, done = engine.core.store, list[str]()
+    exchange = store.exchange
+
+    def late(*commits: Any, **more: Any) -> Any:
+        if not done:
+            gone = other.redact(run) if deed == "redact" else other.archive.leave(run, Departure(str(tmp_path)))
+            done.append(gone.run)
+        return exchange(*commits, **more)
+
+    store.exchange = late  # type: ignore[method-assign]
+    with pytest.raises((RunNotFound, Rejected)):
+        engine.replay.fork(run, at)
+    store.exchange = exchange  # type: ignore[method-assign]
+    assert done == [run]
+    assert [row.id for row in engine.views.runs().items] == ([] if deed == "archive" else [run])
