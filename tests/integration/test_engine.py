@@ -274,7 +274,7 @@ def test_closing_gives_work_back_and_starts_nothing_twice_that_may_not_be(
 ) -> None:
     first = opened(lease_ms=60_000 if component != "once" else 1000)
     run = first.start(
-        steps({"id": "a", "component": component, "inputs": {"seconds": 6 if component == "once" else 3}})
+        steps({"id": "a", "component": component, "inputs": {"seconds": 15 if component == "once" else 3}})
     )
     wait_for(lambda: begun(first, run))
     first.close(grace_seconds=0)
