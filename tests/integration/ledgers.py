@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,30 @@ DOCUMENT: dict[str, Any] = {
     ],
     "output": {"text": "{{two.output}}"},
 }
+
+Open = Callable[..., Engine]
+
+
+def opening(server: Server) -> Iterator[Open]:
+    """Give a way to open engines on one store, whose log and views have to be whole at the end."""
+    prefix, engines = server.prefix(), list[Engine]()
+
+    def begin(**options: Any) -> Engine:
+        defaults = {"components": [shout], "workers": 2, "partitions": 2}
+        engines.append(Engine.connect(server.url, prefix=prefix, **{**defaults, **options}))
+        return engines[-1]
+
+    yield begin
+    look = begin(workers=0)
+    assert look.doctor() == []
+    assert [drift for name in look.views.views.names() for drift in look.views.verify(name)] == []
+    for engine in engines:
+        engine.close()
+
+
+def ran(engine: Engine, *texts: str, **labels: str) -> list[str]:
+    """Run the document to its end with each text."""
+    return [engine.run(DOCUMENT, {"text": text}, timeout=20, labels=labels).id for text in texts]
 
 
 def key_file(folder: Path) -> Path:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,30 +20,12 @@ from openagents_json.engine.capsule_file import CapsuleUnreadable, unpack
 from projections.ledger.proofs import check_proof, read_proof
 from projections.projection import Projection
 from tests.conftest import Server, wait_for
-from tests.integration.ledgers import DOCUMENT, Hand, key_file, shout, signer
-
-Open = Callable[..., Engine]
+from tests.integration.ledgers import DOCUMENT, Hand, Open, key_file, opening, ran, shout, signer
 
 
 @pytest.fixture
 def opened(server: Server) -> Iterator[Open]:
-    prefix, engines = server.prefix(), list[Engine]()
-
-    def begin(**options: Any) -> Engine:
-        defaults = {"components": [shout], "workers": 2, "partitions": 2}
-        engines.append(Engine.connect(server.url, prefix=prefix, **{**defaults, **options}))
-        return engines[-1]
-
-    yield begin
-    look = begin(workers=0)
-    assert look.doctor() == []
-    assert [drift for name in look.views.views.names() for drift in look.views.verify(name)] == []
-    for engine in engines:
-        engine.close()
-
-
-def ran(engine: Engine, *texts: str, **labels: str) -> list[str]:
-    return [engine.run(DOCUMENT, {"text": text}, timeout=20, labels=labels).id for text in texts]
+    yield from opening(server)
 
 
 def test_an_archived_run_is_found_and_comes_back_as_it_was(opened: Open, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,37 +15,18 @@ from eventstore.redis_store import RedisStreamStore
 from eventstore.run_store import RunStore
 from eventstore.scripts import Call
 from executor.sessions import RunNotFound
-from openagents_json.engine import Engine
 from openagents_json.engine.archive_files import read
 from openagents_json.engine.archiving import Archive, Departure
 from openagents_json.engine.capsules import HistoryUnfit, adopt, take
 from openagents_json.workflow.commands import Rejected
 from projections.runner import Target
 from tests.conftest import Server
-from tests.integration.ledgers import DOCUMENT, shout
-
-Open = Callable[..., Engine]
+from tests.integration.ledgers import DOCUMENT, Open, opening, ran
 
 
 @pytest.fixture
 def opened(server: Server) -> Iterator[Open]:
-    prefix, engines = server.prefix(), list[Engine]()
-
-    def begin(**options: Any) -> Engine:
-        defaults = {"components": [shout], "workers": 2, "partitions": 2}
-        engines.append(Engine.connect(server.url, prefix=prefix, **{**defaults, **options}))
-        return engines[-1]
-
-    yield begin
-    look = begin(workers=0)
-    assert look.doctor() == []
-    assert [drift for name in look.views.views.names() for drift in look.views.verify(name)] == []
-    for engine in engines:
-        engine.close()
-
-
-def ran(engine: Engine, *texts: str, **labels: str) -> list[str]:
-    return [engine.run(DOCUMENT, {"text": text}, timeout=20, labels=labels).id for text in texts]
+    yield from opening(server)
 
 
 class Resending:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
@@ -13,10 +15,12 @@ from eventstore.store import next_cursor
 from openagents_json.engine import Engine
 from openagents_json.engine.archiving import Departure
 from tests.conftest import Server
-from tests.integration.ledgers import Hand, shout
-from tests.integration.test_archive import Open, opened, ran
+from tests.integration.ledgers import Hand, Open, opening, ran, shout
 
-__all__ = ["opened"]
+
+@pytest.fixture
+def opened(server: Server) -> Iterator[Open]:
+    yield from opening(server)
 
 
 DEEDS = some.lists(some.tuples(some.sampled_from(["run", "note", "leave"]), some.integers(0, 30)), max_size=25)

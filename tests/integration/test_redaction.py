@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,27 +18,14 @@ from openagents_json.workflow.commands import HoldRun, Rejected
 from projections.ledger.signing import Signer
 from tests.acceptance.trials import COMPONENTS, trials
 from tests.conftest import Server
-from tests.integration.ledgers import DOCUMENT, Hand, key_file, shout, signer
+from tests.integration.ledgers import DOCUMENT, Hand, Open, key_file, opening, signer
 
 MARK = "Zaphod-Beeblebrox-42"
-Open = Callable[..., Engine]
 
 
 @pytest.fixture
 def opened(server: Server) -> Iterator[Open]:
-    prefix, engines = server.prefix(), list[Engine]()
-
-    def begin(**options: Any) -> Engine:
-        defaults = {"components": [shout], "workers": 2, "partitions": 2}
-        engines.append(Engine.connect(server.url, prefix=prefix, **{**defaults, **options}))
-        return engines[-1]
-
-    yield begin
-    look = begin(workers=0)
-    assert look.doctor() == []
-    assert [drift for name in ("runs", "steps", "workers") for drift in look.views.verify(name)] == []
-    for engine in engines:
-        engine.close()
+    yield from opening(server)
 
 
 @pytest.fixture

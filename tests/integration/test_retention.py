@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,13 @@ import pytest
 
 from openagents_json.engine.archiving import NotArchived
 from openagents_json.engine.retention import PolicyUnreadable, apply, read_policy
-from tests.integration.test_archive import Open, opened, ran
+from tests.conftest import Server
+from tests.integration.ledgers import Open, opening, ran
 
-__all__ = ["opened"]
+
+@pytest.fixture
+def opened(server: Server) -> Iterator[Open]:
+    yield from opening(server)
 
 
 def policy(tmp_path: Path, *rules: dict[str, Any], **more: Any) -> Any:
