@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -81,7 +82,17 @@ def demo() -> Path:
     command = [sys.executable, str(ROOT / "examples" / "document_processing" / "demo.py")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
+    wait_for(lambda: server_has_gone(ROOT / DEMO), 60)
     return ROOT / DEMO
+
+
+def server_has_gone(store: Path) -> bool:
+    """Tell whether the embedded server of a directory has ended: nothing in there changes any more."""
+    if (store / "server.json").exists():
+        return False
+    with (store / "users.lock").open("a+") as users:
+        fcntl.flock(users, fcntl.LOCK_SH)  # the server's supervisor keeps all others out until it ends
+    return True
 
 
 def follow_the_demo(store: Path, folder: Path) -> list[str]:
