@@ -145,7 +145,13 @@ class Engine:
 
         Raises RunNotFound.
         """
-        return self._shown.of(self.core.sessions.load(run))
+        return self._shown.of(self.core.sessions.load(run), self._began)
+
+    def _began(self, run: str) -> int:
+        first = self.core.store.read_one(run, 1)
+        if first is None:  # it has left the store meanwhile
+            raise RunNotFound(run)
+        return first.time_ms
 
     def history(self, run: str, *, after: int = 0) -> list[HistoryEvent]:
         """Give the events of a run, oldest first.

@@ -115,7 +115,7 @@ class Replays:
         if not past:
             raise NoSuchVersion(run, 0, len(recorded))
         erased = any(item.type == "RunRedacted" for item in recorded)
-        return replace(run_info(self.folded(run, past)), erased=erased)
+        return replace(run_info(self.folded(run, past), past[0].time_ms), erased=erased)
 
     def diff(self, one: str, other: str) -> Comparison:
         """Compare two runs.

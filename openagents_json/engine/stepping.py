@@ -86,7 +86,8 @@ class Steps:
         Raises NoSuchVersion and CapsuleUnreadable.
         """
         state, event = self.state(version), self.event(version)
-        return run_info(Session(self.run, version, event.commit, state, self._plan(state.definition)))
+        session = Session(self.run, version, event.commit, state, self._plan(state.definition))
+        return run_info(session, self.events[0].time_ms)
 
     def _plan(self, digest: str) -> Plan:
         if digest not in self._plans:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,8 +90,8 @@ def result_of(session: Session) -> Result:
     return Result(session.run, state.status, state.output, error)
 
 
-def run_info(session: Session) -> RunInfo:
-    """Give a run with its steps, those that have begun, in document order."""
+def run_info(session: Session, started_ms: int) -> RunInfo:
+    """Give a run with its steps, those that have begun, in document order; the state does not know when it began."""
     state = session.state
     names = sorted(state.steps, key=lambda path: order_key(session.plan, path))
     steps = tuple(
@@ -104,7 +104,7 @@ def run_info(session: Session) -> RunInfo:
         state.workflow,
         state.status,
         session.version,
-        0,
+        started_ms,
         state.inputs,
         state.output,
         state.error,
@@ -125,12 +125,12 @@ class Shown:
         self._capacity = capacity
         self._known: dict[str, tuple[Session, RunInfo]] = {}
 
-    def of(self, session: Session) -> RunInfo:
-        """Give a run with its steps."""
+    def of(self, session: Session, began: Callable[[str], int]) -> RunInfo:
+        """Give a run with its steps; `began` finds out when a run did, in ms since 1970."""
         known = self._known.get(session.run)
         if known is not None and known[0] is session:
             return known[1]
-        info = run_info(session)
+        info = run_info(session, began(session.run))
         if session.version >= LONG:
             while len(self._known) >= self._capacity:
                 self._known.pop(next(iter(self._known), ""), None)
