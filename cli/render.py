@@ -11,11 +11,18 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from openagents_json.engine import HistoryEvent
 
-WHOLE = frozenset({"run", "last run", "fingerprint", "status"})
-"""Columns that are never cut: people copy from them."""
+WHOLE = frozenset({"run", "event", "last run", "fingerprint", "status"})
+"""Columns that are never cut, and no times are: people copy from them."""
+
+FOLDED = frozenset({"details", "why", "stands still"})
+"""Columns that take several lines where there is no room for one; others are cut."""
+
+UNBOUNDED = 100_000
+"""Columns of what is no terminal: lines for other programs are not cut or folded."""
 
 COLOURS = {"completed": "green", "failed": "red", "cancelled": "yellow", "running": "cyan", "paused": "magenta"}
 
@@ -51,30 +58,48 @@ def when(time_ms: int) -> str:
     return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
 
 
-def status(text: str) -> str:
+def second(time_ms: int) -> str:
+    """Give a time as lists show it, in UTC."""
+    return when(time_ms)[:-4]
+
+
+def status(name: str) -> Text:
     """Give a status in its colour."""
-    return f"[{COLOURS[text]}]{text}[/]" if text in COLOURS else text
+    return text(name, COLOURS.get(name, ""))
 
 
-def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> Table:
+def text(value: str, style: str = "") -> Text:
+    """Give what a user or a component wrote: nothing in it is markup, and nothing moves the cursor of a terminal."""
+    return Text("".join(c if c.isprintable() else repr(c)[1:-1] for c in value), style)
+
+
+def table(header: Iterable[str], rows: Iterable[Iterable[str | Text]]) -> Table:
     """Give a table of texts."""
-    made = Table()
-    for name in header:
-        made.add_column(name, no_wrap=name in WHOLE)
+    names, made = tuple(header), Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in names:
+        made.add_column(_cell(name, name), no_wrap=name in WHOLE or name.endswith("(UTC)"), overflow="fold")
     for row in rows:
-        made.add_row(*row)
+        made.add_row(*(_cell(name, cell) for name, cell in zip(names, row, strict=True)))
+    return made
+
+
+def _cell(column: str, value: str | Text) -> Text:
+    made = text(value) if isinstance(value, str) else value
+    if column not in FOLDED:
+        made.no_wrap, made.overflow = True, "ellipsis"
     return made
 
 
 def history_table(events: Iterable[HistoryEvent]) -> Table:
     """Give a table of events."""
-    table = Table("#", "time (UTC)", "event", "step", "attempt", "by", "details")
-    for event in events:
-        attempt = "" if event.attempt is None else str(event.attempt)
-        table.add_row(
-            str(event.version), when(event.time_ms), event.type, event.step or "", attempt, event.actor, details(event)
-        )
-    return table
+    header = ("#", "time (UTC)", "event", "step", "attempt", "by", "details")
+    return table(header, map(_history_row, events))
+
+
+def _history_row(event: HistoryEvent) -> tuple[str, ...]:
+    attempt = "" if event.attempt is None else str(event.attempt)
+    known = (str(event.version), when(event.time_ms), event.type, event.step or "", attempt)
+    return (*known, event.actor, details(event))
 
 
 def details(event: HistoryEvent, width: int = 60) -> str:
@@ -84,13 +109,16 @@ def details(event: HistoryEvent, width: int = 60) -> str:
     error = rest.get("error")
     if isinstance(error, Mapping):
         rest["error"] = f"{error.get('type')}: {error.get('message')}"
-    text = json.dumps(rest, ensure_ascii=False, sort_keys=True) if rest else ""
-    return text if len(text) <= width else text[: width - 1] + "…"
+    said = json.dumps(rest, ensure_ascii=False, sort_keys=True) if rest else ""
+    return said if len(said) <= width else said[: width - 1] + "…"
 
 
 def console(*, error: bool = False) -> Console:
-    """Give a terminal to draw on."""
-    return Console(stderr=error, highlight=False)
+    """Give a terminal to draw on; a pipe or a file has lines of any length."""
+    made = Console(stderr=error, highlight=False)
+    if not made.is_terminal:
+        made.width = UNBOUNDED
+    return made
 
 
 def show(value: Any, table: Table | None, *, as_json: bool) -> None:

@@ -9,13 +9,17 @@ from typing import Any, Final
 import click
 
 _UNITS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+LONGEST_MS: Final = 100 * 366 * 86_400_000
+"""A hundred years; nobody means more."""
+
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 
 
 def duration_ms(text: str) -> int | None:
     """Give a duration such as 90s, 15m, 2h or 7d in ms, None when it is none."""
     match = _DURATION.fullmatch(text.strip())
-    return int(float(match[1]) * _UNITS[match[2]]) if match else None
+    found = float(match[1]) * _UNITS[match[2]] if match else LONGEST_MS
+    return int(found) if found < LONGEST_MS else None
 
 
 def time_ms(text: str, now_ms: int) -> int | None:

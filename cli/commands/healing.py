@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import click
-from rich.markup import escape
 
 from cli.commands.replaying import reason_option, set_option
 from cli.commands.run import parse_inputs
@@ -139,9 +138,7 @@ def chosen_by(pairs: Iterable[str], now_ms: int) -> RunFilter:
 
 def _show(report: HealReport) -> None:
     verdicts = [report.verdicts[run] for run in report.wish["order"] if run in report.verdicts]
-    rows = (
-        (x.run, x.verdict, escape(", ".join(x.again)), str(len(x.reused)), escape(x.reason[:300])) for x in verdicts
-    )
+    rows = ((x.run, x.verdict, ", ".join(x.again), str(len(x.reused)), x.reason[:300]) for x in verdicts)
     if verdicts:
         console().print(table(("run", "verdict", "done again", "reused", "why"), rows))
     counts = ", ".join(f"{count} {name}" for name, count in report.counts.items())

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import click
+from rich.text import Text
 
 from cli.options import Target, target_options
-from cli.render import show, status, table, when
+from cli.render import second, show, status, table
 from cli.times import Duration, Time, lasting
 from openagents_json.engine import RunFilter, RunRow
 
@@ -88,7 +89,7 @@ def list_runs(
 def _list_archived(target: Target, chosen: RunFilter, limit: int, after: str) -> None:
     with target.engine() as engine:
         page = engine.views.archived(chosen, limit=limit, after=after)
-    rows = ((*_cells(item.run)[:6], when(item.archived_ms), item.url) for item in page.items)
+    rows = ((*_cells(item.run)[:6], second(item.archived_ms), item.url) for item in page.items)
     show(page.items, table((*_HEADER[:6], "archived (UTC)", "file"), rows), as_json=target.as_json)
     if page.next:
         click.echo(f"there are more: --after {page.next}", err=True)
@@ -97,10 +98,10 @@ def _list_archived(target: Target, chosen: RunFilter, limit: int, after: str) ->
 _HEADER = ("run", "workflow", "version", "status", "started (UTC)", "took", "error")
 
 
-def _cells(row: RunRow) -> tuple[str, ...]:
+def _cells(row: RunRow) -> tuple[str | Text, ...]:
     error = f"{row.error['type']}: {row.error['message']}" if row.error else ""
     short = error if len(error) <= 60 else error[:59] + "…"
-    return (row.id, row.workflow, row.version, status(row.status), when(row.started_ms), lasting(row.took_ms), short)
+    return (row.id, row.workflow, row.version, status(row.status), second(row.started_ms), lasting(row.took_ms), short)
 
 
 @click.command()
@@ -109,7 +110,7 @@ def failures(target: Target) -> None:
     """List the classes of failures, the latest first: those of a class share workflow, step and message."""
     with target.engine() as engine:
         found = engine.views.failures()
-    header = ("fingerprint", "workflow", "step", "error", "ever", "now", "first (UTC)", "last (UTC)", "last run")
+    header = ("fingerprint", "workflow", "step", "error", "ever", "now", "last (UTC)", "last run")
     rows = (
         (
             item.fingerprint,
@@ -118,8 +119,7 @@ def failures(target: Target) -> None:
             f"{item.type}: {item.message}"[:60],
             str(item.count),
             str(item.now),
-            when(item.first_ms),
-            when(item.last_ms),
+            second(item.last_ms),
             item.last_run,
         )
         for item in found
@@ -136,7 +136,7 @@ def steps(target: Target, wanted: str, worker: str, limit: int) -> None:
     """List the steps under way in all runs, those that have been so for longest first."""
     with target.engine() as engine:
         found = sorted(engine.views.steps(status=wanted, worker=worker), key=lambda x: x.since_ms)[:limit]
-    rows = ((x.run, x.workflow, x.step, x.status, when(x.since_ms), str(x.attempt or ""), x.worker) for x in found)
+    rows = ((x.run, x.workflow, x.step, x.status, second(x.since_ms), str(x.attempt or ""), x.worker) for x in found)
     header = ("run", "workflow", "step", "status", "since (UTC)", "attempt", "worker")
     show(found, table(header, rows), as_json=target.as_json)
 
@@ -179,4 +179,4 @@ def workers(target: Target) -> None:
 
 
 def _last(time_ms: int) -> str:
-    return when(time_ms) if time_ms else ""
+    return second(time_ms) if time_ms else ""

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.text import Text
 
 from cli.options import Target, target_options
-from cli.render import console, print_json, status
+from cli.render import console, print_json, status, text
 from openagents_json.engine import Engine, HistoryEvent, Result
 from openagents_json.workflow.validation import Report
 
@@ -103,7 +104,7 @@ def _follow(engine: Engine, run_id: str, timeout: float | None, *, quiet: bool) 
             return engine.wait(run_id, timeout=0.001)
 
 
-def progress(event: HistoryEvent) -> str:
+def progress(event: HistoryEvent) -> Text:
     """Give one line of progress."""
     step = f" {event.step}" if event.step else ""
     attempt = f" (attempt {event.attempt})" if event.attempt and event.attempt > 1 else ""
@@ -111,7 +112,7 @@ def progress(event: HistoryEvent) -> str:
     why = f": {error['type']}: {error['message']}" if isinstance(error, dict) else ""
     name = event.type.removeprefix("Step").removeprefix("Run").lower()
     kind = "run" if event.type.startswith("Run") else "step"
-    return f"[dim]{event.version:>4}[/] {kind}{step} {status(name)}{attempt}{why}".replace("\\", "")
+    return Text.assemble((f"{event.version:>4}", "dim"), text(f" {kind}{step} "), status(name), text(f"{attempt}{why}"))
 
 
 @click.command()

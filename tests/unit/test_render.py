@@ -5,8 +5,14 @@ from __future__ import annotations
 import json
 
 import pytest
+from rich.console import Console
 
-from cli.render import print_json, print_line
+from cli.commands.run import progress
+from cli.render import console, history_table, print_json, print_line, table
+from openagents_json.engine import HistoryEvent
+
+HOSTILE = "cannot read [/etc/x] [red]or[/] [1, 2] \\d\x1b[2J\n"
+SHOWN = "cannot read [/etc/x] [red]or[/] [1, 2] \\d\\x1b[2J\\n"
 
 
 def test_halves_of_characters_are_printed_so_that_they_come_back(capfd: pytest.CaptureFixture[str]) -> None:
@@ -14,3 +20,29 @@ def test_halves_of_characters_are_printed_so_that_they_come_back(capfd: pytest.C
     for show in (print_json, print_line):
         show(value)
         assert json.loads(capfd.readouterr().out) == value
+
+
+def failed(message: str) -> HistoryEvent:
+    data = {"error": {"type": "OSError", "message": message}}
+    return HistoryEvent(1, 0, "StepFailed", "a", 1, "w", "w", "", "c", data)
+
+
+def test_what_components_say_is_shown_as_it_is_and_is_no_markup(capfd: pytest.CaptureFixture[str]) -> None:
+    console().print(table(["why"], [[HOSTILE]]))
+    assert SHOWN in capfd.readouterr().out
+    console().print(progress(failed(HOSTILE)))
+    assert capfd.readouterr().out == f"   1 step a failed: OSError: {SHOWN}\n"
+    console().print(history_table([failed("[/b]\x1b")]))
+    assert "[/b]\\u001b" in capfd.readouterr().out
+
+
+def test_a_row_for_another_program_is_one_line_of_any_length(capfd: pytest.CaptureFixture[str]) -> None:
+    console().print(table(["run", "error"], [["r" * 30, "word " * 100]]))
+    assert f"{'r' * 30}  {'word ' * 100}".rstrip() in [line.rstrip() for line in capfd.readouterr().out.splitlines()]
+
+
+def test_an_id_is_whole_on_a_narrow_terminal() -> None:
+    narrow = Console(width=60, record=True, force_terminal=True)
+    with narrow.capture() as shown:
+        narrow.print(table(["run", "error"], [["r" * 30, "word " * 100]]))
+    assert "r" * 30 in shown.get()
