@@ -14,6 +14,16 @@ from openagents_json.workflow.types import Json
 from openagents_json.workflow.validation import validate
 
 
+def _read(path: Path) -> Mapping[str, Json]:
+    try:
+        document = json.loads(path.read_bytes())
+    except RecursionError:
+        raise ValueError(f"{path} is nested too deeply") from None
+    if not isinstance(document, dict):
+        raise ValueError(f"{path} holds no JSON object")
+    return document
+
+
 @dataclass(frozen=True, slots=True)
 class Workflow:
     """A workflow document; it is not checked before `validate` or a start."""
@@ -26,7 +36,7 @@ class Workflow:
 
         Raises OSError and ValueError.
         """
-        return cls(source if isinstance(source, Mapping) else json.loads(Path(source).read_bytes()))
+        return cls(source if isinstance(source, Mapping) else _read(Path(source)))
 
     @property
     def id(self) -> str:

@@ -44,6 +44,9 @@ _STATUS: Final = {
 }
 """What an event makes of a run's status; some leave it as it is."""
 
+STATUSES: Final = tuple(sorted({name for name in _STATUS.values() if name}))
+"""What the status of a run can be."""
+
 _CLOSING: Final = frozenset({"RunCompleted", "RunFailed", "RunCancelled"})
 
 ERASED: Final = "erased"

@@ -210,5 +210,5 @@ def _parse(cursor: str) -> tuple[int, int, int]:
     try:
         order, partition, ordinal = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         return int(order), int(partition), int(ordinal)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise InvalidQuery(f"{cursor!r} does not continue a page; pass on the `next` of the page before") from error

@@ -98,7 +98,7 @@ def _wish(engine: Engine, given: dict[str, Any]) -> HealWish:
         raise click.UsageError(f"say which failed runs with --where NAME=VALUE ({_NAMES})")
     workflow = given["workflow"]
     mocks = _mocks(given["mocks"], given["mocks_file"])
-    fix = Fix(None if workflow is None else engine.plan(workflow), parse_inputs(given["pairs"], None), mocks)
+    fix = Fix(None if workflow is None else engine.plan(workflow), parse_inputs(given["pairs"], None, "--set"), mocks)
     chosen = chosen_by(given["where"], int(datetime.now(UTC).timestamp() * 1000))  # noqa: TID251 - the edge
     return HealWish(chosen, fix, given["waves"], given["stop"], given["limit"], given["reason"])
 
@@ -107,7 +107,7 @@ def _mocks(pairs: tuple[str, ...], file: str | None) -> dict[str, Any]:
     wrong = [pair for pair in pairs if "=" not in pair]
     if wrong:
         raise click.BadParameter(f"{wrong[0]!r} is not STEP=JSON", param_hint="--mock")
-    return parse_inputs(pairs, file)
+    return parse_inputs(pairs, file, "--mock")
 
 
 def chosen_by(pairs: Iterable[str], now_ms: int) -> RunFilter:

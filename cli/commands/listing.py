@@ -11,10 +11,12 @@ from rich.text import Text
 from cli.options import Target, target_options
 from cli.render import second, show, status, table
 from cli.times import Duration, Time, lasting
-from openagents_json.engine import RunFilter, RunRow
+from openagents_json.engine import STATUSES, RunFilter, RunRow
+
+_STATUS = click.Choice(STATUSES)
 
 _FILTERS = [
-    click.option("--status", multiple=True, help="Only runs of this status; several mean any of them."),
+    click.option("--status", multiple=True, type=_STATUS, help="Only runs of this status; several mean any of them."),
     click.option("--workflow", multiple=True, help="Only runs of this workflow."),
     click.option("--workflow-version", "version", multiple=True, help="Only runs of this version."),
     click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="Only runs with this label."),

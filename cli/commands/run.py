@@ -17,12 +17,23 @@ from openagents_json.workflow.validation import Report
 EXIT = {"completed": 0, "failed": 1, "cancelled": 3}
 
 
-def parse_inputs(pairs: tuple[str, ...], file: str | None) -> dict[str, Any]:
-    """Read inputs: those of a file first, then `name=value` pairs; a value that is JSON is taken as JSON."""
+def read_json(text: str | bytes) -> Any:
+    """Read JSON that somebody has written.
+
+    Raises ValueError.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def parse_inputs(pairs: tuple[str, ...], file: str | None, option: str = "--input") -> dict[str, Any]:
+    """Read inputs: those of a file first, then the `name=value` of an option; a value that is JSON is taken as JSON."""
     inputs: dict[str, Any] = {}
     if file is not None:
         try:
-            loaded = json.loads(Path(file).read_bytes())
+            loaded = read_json(Path(file).read_bytes())
         except OSError as error:
             raise click.BadParameter(f"{file}: {error.strerror}", param_hint="--input-file") from error
         except ValueError as error:
@@ -33,9 +44,9 @@ def parse_inputs(pairs: tuple[str, ...], file: str | None) -> dict[str, Any]:
     for pair in pairs:
         name, found, value = pair.partition("=")
         if not found or not name:
-            raise click.BadParameter(f"{pair!r} is not name=value", param_hint="--input")
+            raise click.BadParameter(f"{pair!r} is not name=value", param_hint=option)
         try:
-            inputs[name] = json.loads(value)
+            inputs[name] = read_json(value)
         except ValueError:
             inputs[name] = value
     return inputs
@@ -45,11 +56,11 @@ def parse_payload(text: str | None, file: str | None) -> Any:
     """Read a payload: JSON from a file, JSON, or else text."""
     if file is not None:
         try:
-            return json.loads(Path(file).read_bytes())
+            return read_json(Path(file).read_bytes())
         except (OSError, ValueError) as error:
             raise click.BadParameter(f"{file}: {error}", param_hint="--payload-file") from error
     try:
-        return None if text is None else json.loads(text)
+        return None if text is None else read_json(text)
     except ValueError:
         return text
 

@@ -16,9 +16,10 @@ from openagents_json.engine.healing import HealWish  # noqa: E402
 from openagents_json.engine.reads import RunPage, RunRow  # noqa: E402
 from openagents_json.engine.settings import Settings, from_environment  # noqa: E402
 from openagents_json.engine.views import HistoryEvent, Result, RunInfo, StepInfo  # noqa: E402
-from projections.runs import RunFilter  # noqa: E402
+from projections.runs import STATUSES, RunFilter  # noqa: E402
 
 __all__ = [
+    "STATUSES",
     "ConcurrencyLimitReached",
     "DocumentUnreadable",
     "Engine",

@@ -29,6 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (base / "fails.json").write_text(json.dumps({"id": "fails", "steps": [{"id": "a", "component": "fail"}]}))
     (base / "unknown.json").write_text(json.dumps({"id": "u", "steps": [{"id": "a", "component": "quik"}]}))
     (base / "broken.json").write_text('{"id": "x",\n "steps": [}')
+    (base / "deep.json").write_text("[" * 100_000 + "]" * 100_000)
     return base
 
 
@@ -223,10 +224,14 @@ def test_runs_are_listed_by_what_they_are_and_page_by_page(folder: Path) -> None
         (("runs", "explain", "0-none"), "there is no run '0-none'"),
         (("runs", "skip", "0-none", "a"), "there is no run '0-none'"),
         (("projections", "verify", "runz"), "there is no projection 'runz'"),
+        (("runs", "list", "--status", "filed"), "'filed' is not one of"),
+        (("runs", "list", "--started-after", f"{'9' * 400}d"), "is no time"),
+        (("runs", "retry", "0-none", "--set", "=1"), "Invalid value for --set: '=1' is not name=value"),
+        (("run", "good.json", "--input-file", "deep.json"), "deep.json is not JSON: it is nested too deeply"),
     ],
 )
 def test_what_cannot_be_looked_at_is_said_in_one_line(folder: Path, arguments: tuple[str, ...], said: str) -> None:
-    code, out, err = call(folder, *arguments)
+    code, out, err = call(folder, *(str(folder / x) if x.endswith(".json") else x for x in arguments))
     assert code in (1, 2)
     assert out == ""
     assert said in err
