@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from eventstore.event import Recorded
+from eventstore.grouping import PAGE, groups
 from eventstore.run_model import RunHead
 from eventstore.run_store import RunStore
 from eventstore.scripts import PlainCall
@@ -25,45 +26,45 @@ class LogEntry:
 
 @dataclass(frozen=True, slots=True)
 class PartitionView:
-    """Everything of a partition but the events; `first_n` is the position before its first log entry."""
+    """Everything of a partition but its events and its log."""
 
     partition: int
     n: int
-    first_n: int
-    log: tuple[LogEntry, ...]
     due: Mapping[str, float]
     ready: Mapping[str, frozenset[str]]
     heads: Mapping[str, RunHead]
 
-    @property
-    def runs(self) -> tuple[str, ...]:
-        """Give the runs that have a head or a log entry."""
-        return tuple(sorted({*self.heads, *(entry.stream for entry in self.log)}))
-
 
 class Inspector:
-    """Reads partitions whole."""
+    """Reads partitions, about a page of the log or of events at a time."""
 
     def __init__(self, store: RunStore) -> None:
         self._store = store
         self._queues: set[str] = set()
 
-    def partition(self, partition: int) -> PartitionView:
-        """Read a partition: counter, log, due members, ready sets and heads."""
+    def log(self, partition: int) -> Iterator[LogEntry]:
+        """Read the log of a partition."""
+        start = b"-"
+        while True:
+            call = PlainCall((b"XRANGE", self._store.keys.log(partition), start, b"+", b"COUNT", PAGE))
+            [page] = self._store.call([call])
+            yield from (_entry(entry) for entry in page)
+            if len(page) < PAGE:
+                return
+            start = b"(" + page[-1][0]
+
+    def partition(self, partition: int, runs: Iterable[str]) -> PartitionView:
+        """Read the counter, due members and ready sets of a partition, and the heads of some runs of it."""
         keys, call = self._store.keys, self._store.call
-        counter, entries, due = call(
+        counter, due = call(
             [
                 PlainCall((b"HGET", keys.meta(partition), b"n")),
-                PlainCall((b"XRANGE", keys.log(partition), b"-", b"+")),
                 PlainCall((b"ZRANGE", keys.due(partition), 0, -1, b"WITHSCORES")),
             ]
         )
-        log = tuple(_entry(entry) for entry in entries)
-        runs = sorted({entry.stream for entry in log})
-        heads = {head.run: head for head in self._store.heads(runs) if head is not None}
-        first = log[0].n - (log[0].last - log[0].first + 1) if log else int(counter or 0)
+        heads = {head.run: head for head in self._store.heads(sorted(runs)) if head is not None}
         ready = self._ready(partition, heads.values())
-        return PartitionView(partition, int(counter or 0), first, log, _scores(due), ready, heads)
+        return PartitionView(partition, int(counter or 0), _scores(due), ready, heads)
 
     def _ready(self, partition: int, heads: Iterable[RunHead]) -> dict[str, frozenset[str]]:
         keys = self._store.keys
@@ -78,14 +79,11 @@ class Inspector:
         names = self._store.scan(prefix + b":{*}:ready:*")
         self._queues = {name.split(b":ready:", 1)[1].decode() for name in names}
 
-    def histories(self, runs: Iterable[str]) -> dict[str, tuple[Recorded, ...]]:
-        """Read the events of runs."""
-        wanted = list(runs)
-        out: dict[str, tuple[Recorded, ...]] = {}
-        for start in range(0, len(wanted), 200):
-            chunk = wanted[start : start + 200]
-            out.update(zip(chunk, self._store.read([(run, 0) for run in chunk]), strict=True))
-        return out
+    def histories(self, runs: Iterable[str]) -> Iterator[tuple[str, tuple[Recorded, ...]]]:
+        """Read runs with their events; of several runs at once only if they have few."""
+        for group in groups(self._store, runs):
+            names = [run for run, _ in group]
+            yield from zip(names, self._store.read([(run, 0) for run in names]), strict=True)
 
 
 def _entry(entry: Any) -> LogEntry:

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from eventstore.grouping import PAGE, groups
 from eventstore.run_store import RunStore
 from eventstore.scripts import Call, PlainCall, Script, ScriptCall, load_text
 
 LEAF_BYTES: Final = 32
 SALT_BYTES: Final = 16
-_PAGE: Final = 500
 _RUNS_AT_ONCE: Final = 100
 
 
@@ -182,10 +182,10 @@ class LedgerStore:
         """Read the log of a partition, page by page."""
         start = b"-"
         while True:
-            call = PlainCall((b"XRANGE", self._keys.log(partition), start, b"+", b"COUNT", _PAGE))
+            call = PlainCall((b"XRANGE", self._keys.log(partition), start, b"+", b"COUNT", PAGE))
             page = self._store.call([call])[0]
             yield from (_log_entry(identity, fields) for identity, fields in page)
-            if len(page) < _PAGE:
+            if len(page) < PAGE:
                 return
             start = b"(" + page[-1][0]
 
@@ -207,6 +207,29 @@ class LedgerStore:
             calls = [PlainCall((b"XRANGE", self._keys.stream(name), b"-", b"+")) for name in some]
             for name, entries in zip(some, self._store.call(calls), strict=True):
                 yield name, [stored_entry(name, entry) for entry in entries]
+
+    def each_event(self, streams: Iterable[str], page: int = PAGE) -> Iterator[Stored]:
+        """Read the events of streams as they are stored, one stream after the other, about a page at a time."""
+        for group in groups(self._store, streams, page):
+            asked = [min(length + 1, page) for _, length in group]  # one more tells whether more has come
+            calls = [
+                PlainCall((b"XRANGE", self._keys.stream(name), b"-", b"+", b"COUNT", most))
+                for (name, _), most in zip(group, asked, strict=True)
+            ]
+            for (name, _), most, entries in zip(group, asked, self._store.call(calls), strict=True):
+                yield from (stored_entry(name, entry) for entry in entries)
+                if len(entries) == most:
+                    yield from self._rest(name, entries[-1][0], page)
+
+    def _rest(self, stream: str, after: bytes, page: int) -> Iterator[Stored]:
+        """Read what is behind an entry of a stream, page by page."""
+        while True:
+            call = PlainCall((b"XRANGE", self._keys.stream(stream), b"(" + after, b"+", b"COUNT", page))
+            [entries] = self._store.call([call])
+            yield from (stored_entry(stream, entry) for entry in entries)
+            if len(entries) < page:
+                return
+            after = entries[-1][0]
 
     def blob(self, partition: int, sha: str) -> bytes | None:
         """Read a payload that is stored beside the log."""

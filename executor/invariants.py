@@ -7,12 +7,13 @@ written to, a finding counts only when a second look confirms it: `confirmed` do
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from eventstore.event import Recorded
-from eventstore.inspect import Inspector, PartitionView
+from eventstore.inspect import Inspector, LogEntry, PartitionView
 from eventstore.run_model import RunHead
+from eventstore.spans import joined, within
 
 AFTERWARDS = frozenset({"RunRedacted", "RunHeld", "RunHoldReleased"})
 """What may be noted about a run after its end."""
@@ -50,28 +51,47 @@ class _Findings:
         self.items.append(Violation(number, self.partition, run, what))
 
 
+@dataclass(slots=True)
+class _Covered:
+    """What a log says: up to which version of each stream, where it ends, and which entries stand behind a gap."""
+
+    versions: dict[str, int] = field(default_factory=dict)
+    n: int = 0
+    gaps: list[tuple[int, LogEntry]] = field(default_factory=list)
+
+
 def check(inspector: Inspector, partitions: Iterable[int]) -> list[Violation]:
-    """Check every run of some partitions."""
+    """Check every run of some partitions; in memory are a few runs at a time, and of the others only their heads."""
     found: list[Violation] = []
     inspector.find_queues()
     for partition in partitions:
         findings = _Findings(partition)
-        view = inspector.partition(partition)
-        histories = inspector.histories(view.runs)
-        _log(view, histories, findings)
-        for run, history in histories.items():
-            head = view.heads.get(run)
-            if head is None:
-                findings.add(1, run, "the run has events but no head")
-                continue
-            _versions(run, head, history, findings)
-            if not head.status:  # a stream of somebody else's, not a run
-                continue
-            _attempts(run, history, findings)
-            _closing(run, head, history, view, findings)
-            _places(run, head, view, findings)
+        covered = _log(inspector.log(partition), findings)
+        view = inspector.partition(partition, covered.versions)
+        if view.n != covered.n:
+            findings.add(2, "", f"the counter says {view.n}, the log ends at {covered.n}")
+        left: list[tuple[int, int]] = []
+        for run, history in inspector.histories(sorted(covered.versions)):
+            if run.endswith("-archive"):
+                left += _left(history)
+            _run(run, history, covered, view, findings)
+        _gaps(covered, left, findings)
         found += findings.items
     return found
+
+
+def _run(run: str, history: Sequence[Recorded], covered: _Covered, view: PartitionView, findings: _Findings) -> None:
+    if covered.versions[run] != len(history):
+        findings.add(2, run, f"the log covers {covered.versions[run]} of {len(history)} events")
+    head = view.heads.get(run)
+    if head is None:
+        findings.add(1, run, "the run has events but no head")
+        return
+    _versions(run, head, history, findings)
+    if head.status:  # else it is a stream of somebody else's, not a run
+        _attempts(run, history, findings)
+        _closing(run, head, history, view, findings)
+        _places(run, head, view, findings)
 
 
 def confirmed(inspector: Inspector, partitions: Sequence[int]) -> list[Violation]:
@@ -97,34 +117,33 @@ def _versions(run: str, head: RunHead, history: Sequence[Recorded], findings: _F
             findings.add(6, run, f"commit {commit} is there {count} times")
 
 
-def _log(view: PartitionView, histories: Mapping[str, Sequence[Recorded]], findings: _Findings) -> None:
-    covered: dict[str, int] = {}
-    n, gone = 0, _left(histories)
-    for entry in view.log:
+def _log(log: Iterable[LogEntry], findings: _Findings) -> _Covered:
+    covered = _Covered()
+    versions, n = covered.versions, 0
+    for entry in log:
         before = entry.n - (entry.last - entry.first + 1)
-        if before < n or not all(place in gone for place in range(n + 1, before + 1)):
-            findings.add(2, entry.stream, f"log entry {entry.n} should be {n + entry.last - entry.first + 1}")
+        if before != n:
+            covered.gaps.append((n, entry))
         n = entry.n
-        if entry.first != covered.get(entry.stream, 0) + 1:
-            findings.add(2, entry.stream, f"log covers version {entry.first} after {covered.get(entry.stream, 0)}")
-        covered[entry.stream] = entry.last
-    if view.n != n:
-        findings.add(2, "", f"the counter says {view.n}, the log ends at {n}")
-    for run, history in histories.items():
-        if covered.get(run, 0) != len(history):
-            findings.add(2, run, f"the log covers {covered.get(run, 0)} of {len(history)} events")
+        if entry.first != versions.get(entry.stream, 0) + 1:
+            findings.add(2, entry.stream, f"log covers version {entry.first} after {versions.get(entry.stream, 0)}")
+        versions[entry.stream] = entry.last
+    covered.n = n
+    return covered
 
 
-def _left(histories: Mapping[str, Sequence[Recorded]]) -> set[int]:
-    """Give the positions that archived and deleted runs have left empty."""
-    return {
-        place
-        for run, history in histories.items()
-        if run.endswith("-archive")
-        for item in history
-        for first, last in item.data.get("positions") or ()
-        for place in range(first, last + 1)
-    }
+def _gaps(covered: _Covered, left: Sequence[tuple[int, int]], findings: _Findings) -> None:
+    """Positions may be empty where archived and deleted runs have left them so."""
+    spans = joined(left)
+    for n, entry in covered.gaps:
+        size = entry.last - entry.first + 1
+        if entry.n - size < n or not within(spans, n + 1, entry.n - size):
+            findings.add(2, entry.stream, f"log entry {entry.n} should be {n + size}")
+
+
+def _left(history: Sequence[Recorded]) -> list[tuple[int, int]]:
+    """Give the positions that archived and deleted runs have left empty, from the first to the last of each piece."""
+    return [(first, last) for item in history for first, last in item.data.get("positions") or ()]
 
 
 def _attempts(run: str, history: Sequence[Recorded], findings: _Findings) -> None:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import uuid
-from typing import Any
+from typing import Any, Final
 
 import fsspec
+
+MOST_BYTES: Final = 3 * 1024**3
+"""A file has at most so many bytes: more than a capsule that can be unpacked."""
+
+_PIECE: Final = 1024**2
 
 
 class ArchiveUnreachable(OSError):
@@ -32,20 +38,25 @@ def write(url: str, raw: bytes) -> None:
         raise ArchiveUnreachable(url, f"{type(error).__name__}: {error}") from error
 
 
-def read(url: str) -> bytes:
-    """Read a file.
+def read(url: str, *, limit: int = MOST_BYTES) -> bytes:
+    """Read a file of at most `limit` bytes, also where something is unpacked on the way, as from `zip://`.
 
     Raises ArchiveUnreachable.
     """
     files, path = _open(url)
+    out = io.BytesIO()
     try:
         files.invalidate_cache()
-        raw: bytes = files.cat_file(path)
+        with files.open(path, "rb") as file:
+            while piece := file.read(min(_PIECE, limit + 1 - out.tell())):
+                out.write(piece)
     except FileNotFoundError as error:
         raise ArchiveUnreachable(url, "there is no such file") from error
     except Exception as error:  # each file system has errors of its own
         raise ArchiveUnreachable(url, f"{type(error).__name__}: {error}") from error
-    return raw
+    if out.tell() > limit:
+        raise ArchiveUnreachable(url, f"it has more than {limit} bytes, which is the most that is read")
+    return out.getvalue()
 
 
 def remove(url: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from eventstore.ledger_store import Stored
+from eventstore.unzipping import MOST_BYTES
 from executor.forking import NoSuchVersion
 from executor.sessions import RunNotFound
 from openagents_json.engine.capsule_file import is_capsule, unpack
@@ -238,8 +239,10 @@ def read_witness(path: str | Path) -> list[Witnessed]:
         raise EvidenceUnreadable(str(path), f"it is no witness ({error})") from error
 
 
-def verify_file(path: str | Path, keys: Keys | None = None, witness: Sequence[Witnessed] = ()) -> Audit:
-    """Check an export, a receipt or a capsule, without any store.
+def verify_file(
+    path: str | Path, keys: Keys | None = None, witness: Sequence[Witnessed] = (), *, limit: int = MOST_BYTES
+) -> Audit:
+    """Check an export, a receipt or a capsule, without any store; no more than `limit` bytes are held of it unpacked.
 
     Raises EvidenceUnreadable and CapsuleUnreadable.
     """
@@ -250,11 +253,11 @@ def verify_file(path: str | Path, keys: Keys | None = None, witness: Sequence[Wi
     except OSError as error:
         raise EvidenceUnreadable(str(path), str(error.strerror)) from error
     if begin == b"PK" and not is_capsule(place):
-        return _verify_export(place, keys, witness)
+        return _verify_export(place, keys, witness, limit)
     if witness:
         raise EvidenceUnreadable(str(path), "a witness tells of whole stores and exports, and this is neither")
     if begin == b"PK":
-        return _verify_capsule(place, keys)
+        return _verify_capsule(place, keys, limit)
     try:
         data = json.loads(place.read_bytes())
     except (ValueError, RecursionError) as error:
@@ -264,8 +267,8 @@ def verify_file(path: str | Path, keys: Keys | None = None, witness: Sequence[Wi
     return check_receipt(data, keys, str(path))
 
 
-def _verify_capsule(path: Path, keys: Keys | None) -> Audit:
-    capsule = unpack(path.read_bytes())
+def _verify_capsule(path: Path, keys: Keys | None, limit: int) -> Audit:
+    capsule = unpack(path.read_bytes(), limit=limit)
     if capsule.proofs is None:
         raise EvidenceUnreadable(
             str(path), "the run was not sealed when the capsule was made, so there is no proof in it"
@@ -281,8 +284,8 @@ def _verify_capsule(path: Path, keys: Keys | None) -> Audit:
     return together([audit], [], named=keys is None)
 
 
-def _verify_export(path: Path, keys: Keys | None, witness: Sequence[Witnessed]) -> Audit:
-    with open_export(path) as export:
+def _verify_export(path: Path, keys: Keys | None, witness: Sequence[Witnessed], limit: int) -> Audit:
+    with open_export(path, limit) as export:
         said = export.whole
         trusted = said.keys if keys is None else keys
         audits, epochs = [], {}

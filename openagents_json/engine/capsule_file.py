@@ -21,13 +21,13 @@ from typing import Any, Final, TypeVar
 from eventstore import codec
 from eventstore.event import Json
 from eventstore.raw import RawEvent
+from eventstore.unzipping import MOST_BYTES, TooLarge, Unpacking
 
 FORMAT: Final = "openagents-capsule/1"
 MANIFEST: Final = "manifest.json"
 EVENTS: Final = "events.jsonl"
 COMPONENTS: Final = "components.json"
 PROOFS: Final = "proofs.json"
-MOST_BYTES: Final = 2 * 1024**3
 MOST_MEMBERS: Final = 200_000
 RATIO: Final = 200
 """A large member that would shrink by more is stored as it is, so a smaller one that grows by more is no capsule's."""
@@ -157,25 +157,28 @@ def is_capsule(path: Path) -> bool:
 # -- reading ---------------------------------------------------------------------------------------------
 
 
-def unpack(raw: bytes) -> Capsule:
-    """Read a capsule, and check every hash in it.
+def unpack(raw: bytes, *, limit: int = MOST_BYTES) -> Capsule:
+    """Read a capsule, of which no more than `limit` bytes are unpacked, and check every hash in it.
 
     Raises CapsuleUnreadable.
     """
     try:
-        return _read(raw)
+        return _read(raw, limit)
     except CapsuleUnreadable:
         raise
+    except TooLarge as error:
+        raise CapsuleUnreadable(str(error)) from error
     except _DAMAGE as error:
         raise CapsuleUnreadable(f"{type(error).__name__}: {error}") from error
 
 
-def _read(raw: bytes) -> Capsule:
+def _read(raw: bytes, limit: int) -> Capsule:
     if not raw.startswith(b"PK"):
         raise CapsuleUnreadable("it is no zip file")
     with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-        _check_sizes(archive.infolist())
-        members = {info.filename: archive.read(info) for info in archive.infolist()}
+        _check_sizes(archive.infolist(), limit)
+        unpacking = Unpacking(archive, limit)
+        members = {name: unpacking.read(name) for name in archive.namelist()}
     if MANIFEST not in members:
         raise CapsuleUnreadable("it has no manifest.json")
     manifest = _manifest(members.pop(MANIFEST))
@@ -197,7 +200,7 @@ def _read(raw: bytes) -> Capsule:
     return Capsule(manifest, events, definitions, blobs, _json(members[COMPONENTS], COMPONENTS), members.get(PROOFS))
 
 
-def _check_sizes(found: Iterable[zipfile.ZipInfo]) -> None:
+def _check_sizes(found: Iterable[zipfile.ZipInfo], limit: int) -> None:
     """Refuse, before anything is unpacked, what has no place in a capsule or would fill the memory."""
     names: set[str] = set()
     total = 0
@@ -213,8 +216,10 @@ def _check_sizes(found: Iterable[zipfile.ZipInfo]) -> None:
             raise CapsuleUnreadable(f"{name} would grow from {info.compress_size} to {info.file_size} bytes")
         names.add(name)
         total += info.file_size
-        if total > MOST_BYTES or len(names) > MOST_MEMBERS:
-            raise CapsuleUnreadable(f"it holds more than {MOST_BYTES} bytes or {MOST_MEMBERS} members")
+        if total > limit or len(names) > MOST_MEMBERS:
+            raise CapsuleUnreadable(
+                f"it holds more than {limit} bytes or {MOST_MEMBERS} members, the most that is read"
+            )
 
 
 def _manifest(raw: bytes) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from eventstore.event import Recorded
+from eventstore.inspect import Inspector
+from executor.invariants import CLOSED
 from openagents_json.engine.documents import Document
 from openagents_json.workflow.verify import first_difference
 
@@ -47,15 +49,16 @@ def check_version(engine: Engine, workflow: Document, *, limit: int = 1000) -> V
     """
     plan = engine.plan(workflow)
     found = engine.runs(limit=limit, workflow=plan.id)
-    histories = engine.core.store.read([(run.id, 0) for run in found])
-    differing = []
-    whole = [pair for pair in zip(found, histories, strict=True) if not _is_erased(pair[1])]
-    for run, history in whole:
+    known = {run.id: run for run in found}
+    differing, looked_at, live = [], 0, 0
+    for run, history in Inspector(engine.core.store).histories(known):  # a few at a time: they may be long
+        if _is_erased(history):
+            continue
+        looked_at, live = looked_at + 1, live + (known[run].status not in CLOSED)
         difference = first_difference(plan, engine.core.sessions.payloads.decode(history))
         if difference is not None:
-            differing.append(Differing(run.id, run.status, difference.version, difference.reason))
-    live = sum(1 for run, _ in whole if run.status not in ("completed", "failed", "cancelled"))
-    return VersionCheck(plan.id, len(whole), live, tuple(differing))
+            differing.append(Differing(run, known[run].status, difference.version, difference.reason))
+    return VersionCheck(plan.id, looked_at, live, tuple(differing))
 
 
 def _is_erased(history: Sequence[Recorded]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from eventstore.freeing import archive_stream
@@ -11,7 +11,10 @@ from eventstore.ledger_store import LEAF_BYTES, SALT_BYTES, Epoch, LedgerStore, 
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """A partition as it is found: `checkpoint` is how far it is sealed, `leaves` and `salts` are by epoch."""
+    """A partition as it is found: `checkpoint` is how far it is sealed, `leaves` and `salts` are by epoch.
+
+    `log` and `events` may be read only once, the log first, since they are read from where they are while one looks.
+    """
 
     partition: int
     head: int
@@ -22,10 +25,17 @@ class Partition:
     leaves: Mapping[int, bytes]
     salts: Mapping[int, bytes]
     erased: Mapping[int, bytes]
-    log: Sequence[LogEntry]
-    events: Sequence[Stored]
+    log: Iterable[LogEntry]
+    events: Iterable[Stored]
     blob: Callable[[str], bytes | None]
     """Gives a payload that is stored beside the log, by its SHA-256; None when it is not there."""
+
+    later: Callable[[], tuple[int, Mapping[int, bytes]]] | None = None
+    """Gives `head` and `erased` as they are by now, where they can change while the events are read."""
+
+    def now(self) -> tuple[int, Mapping[int, bytes]]:
+        """Give head and erased payloads, after events were read that go beyond those that were known."""
+        return (self.head, self.erased) if self.later is None else self.later()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +63,7 @@ def named_keys(store: LedgerStore) -> dict[str, bytes]:
 
 
 def read_partitions(store: LedgerStore) -> Iterator[Partition]:
-    """Read all partitions whole, one after the other.
+    """Read all partitions, one after the other, their logs and events while one looks at them.
 
     How far they are sealed is read before which streams there are: what comes, and what is sealed, after that is not
     looked at as sealed. What leaves meanwhile is named in the stream of the archive, which is read last.
@@ -74,20 +84,23 @@ def _read_partition(store: LedgerStore, partition: int, place: Place, streams: S
     leaves[place.epoch] = leaves[place.epoch][: room * LEAF_BYTES]
     salts[place.epoch] = salts[place.epoch][: room * SALT_BYTES]
     erased = store.erased(partition)
-    log = list(store.log(partition))
-    events = [event for _, found in store.events(streams) for event in found]
-    [after] = store.places([partition])
+
+    def later() -> tuple[int, Mapping[int, bytes]]:
+        [after] = store.places([partition])
+        return after.head, {**erased, **store.erased(partition)}
+
     return Partition(
         partition,
-        after.head,
+        place.head,
         place.checkpoint,
         place.epoch,
         place.first,
         epochs,
         leaves,
         salts,
-        {**erased, **store.erased(partition)},
-        log,
-        events,
+        erased,
+        store.log(partition),
+        store.each_event(streams),
         lambda sha: store.blob(partition, sha),
+        later,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any, Final, TypeVar
 
 from eventstore.ledger_store import Epoch, LedgerStore, LogEntry
+from eventstore.unzipping import MOST_BYTES, TooLarge, Unpacking
 from projections.errors import EvidenceUnreadable
 from projections.ledger.evidence import Partition, Whole, read_partitions, whole
 from projections.ledger.proofs import read_stored, stored_data
@@ -18,19 +20,25 @@ from projections.ledger.redactions import payloads
 
 EXPORT_FORMAT: Final = "openagents-ledger/1"
 MANIFEST: Final = "ledger.json"
+EVENTS_TIMES: Final = 8
+"""Events are not held, so of them so many times more are unpacked."""
+
 T = TypeVar("T")
 _DAMAGE: Final = (
     zipfile.BadZipFile,
     zlib.error,
+    struct.error,
+    ArithmeticError,
+    AttributeError,
     EOFError,
+    LookupError,
+    MemoryError,
     NotImplementedError,
-    RuntimeError,
     OSError,
-    KeyError,
+    RecursionError,
+    RuntimeError,
     TypeError,
     ValueError,
-    AttributeError,
-    RecursionError,
 )
 
 
@@ -57,28 +65,34 @@ def _whole_data(said: Whole) -> dict[str, Any]:
 
 def _write_partition(archive: zipfile.ZipFile, found: Partition) -> None:
     name = str(found.partition)
-    data = {
-        "head": found.head,
-        "checkpoint": found.checkpoint,
-        "open_epoch": found.open_epoch,
-        "open_first": found.open_first,
-        "epochs": [[e.number, e.record.decode("utf-8", "surrogatepass"), e.signature.hex()] for e in found.epochs],
-        "erased": {str(n): committed.hex() for n, committed in found.erased.items()},
-    }
-    archive.writestr(f"{name}/partition.json", _line(data))
     for kind, by_epoch in (("leaves", found.leaves), ("salts", found.salts)):
         for epoch, joined in by_epoch.items():
             archive.writestr(f"{name}/{kind}/{epoch}", joined)
     with archive.open(f"{name}/log.jsonl", "w", force_zip64=True) as out:
         for entry in found.log:
             out.write(_line([entry.n, entry.time_ms, entry.stream, entry.first, entry.last]))
+    named: dict[str, None] = {}
     with archive.open(f"{name}/events.jsonl", "w", force_zip64=True) as out:
         for event in found.events:
             out.write(_line(stored_data(event)))
-    for sha in dict.fromkeys(sha for event in found.events for sha in payloads(event)):
+            named.update(dict.fromkeys(payloads(event)))
+    for sha in named:
         raw = found.blob(sha)
         if raw is not None:
             archive.writestr(f"{name}/blobs/{sha}", raw)
+    archive.writestr(f"{name}/partition.json", _line(_partition_data(found)))  # last: events may have been erased
+
+
+def _partition_data(found: Partition) -> dict[str, Any]:
+    head, erased = found.now()
+    return {
+        "head": head,
+        "checkpoint": found.checkpoint,
+        "open_epoch": found.open_epoch,
+        "open_first": found.open_first,
+        "epochs": [[e.number, e.record.decode("utf-8", "surrogatepass"), e.signature.hex()] for e in found.epochs],
+        "erased": {str(n): committed.hex() for n, committed in erased.items()},
+    }
 
 
 def _line(value: Any) -> bytes:
@@ -88,25 +102,35 @@ def _line(value: Any) -> bytes:
 class Export:
     """An export that is open for reading."""
 
-    def __init__(self, archive: zipfile.ZipFile, where: str) -> None:
-        self._archive, self._where = archive, where
+    def __init__(self, archive: zipfile.ZipFile, where: str, limit: int = MOST_BYTES) -> None:
+        self._archive, self._where, self._limit = archive, where, limit
         self.whole = self._guarded(self._whole)
 
     def partition(self, partition: int) -> Partition:
-        """Read a partition.
+        """Read a partition; its log and its events while one goes through them.
 
-        Raises EvidenceUnreadable.
+        Raises EvidenceUnreadable, also while one goes through them.
         """
         return self._guarded(lambda: self._partition(partition))
 
     def _guarded(self, read: Callable[[], T]) -> T:
-        try:
+        with self._guard():
             return read()
+
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
+        try:
+            yield
+        except TooLarge as error:
+            raise EvidenceUnreadable(self._where, str(error)) from error
         except _DAMAGE as error:
             raise EvidenceUnreadable(self._where, f"it is damaged ({type(error).__name__}: {error})") from error
 
+    def _unpacking(self, times: int = 1) -> Unpacking:
+        return Unpacking(self._archive, self._limit * times)
+
     def _whole(self) -> Whole:
-        data = json.loads(self._archive.read(MANIFEST))
+        data = json.loads(self._unpacking().read(MANIFEST))
         if data["format"] != EXPORT_FORMAT:
             raise ValueError(f"its format is {data['format']!r}, not {EXPORT_FORMAT!r}")
         keys = {str(name): bytes.fromhex(key) for name, key in data["keys"].items()}
@@ -114,7 +138,8 @@ class Export:
         return Whole(str(data["ledger"]), int(data["partitions"]), keys, *statement)
 
     def _partition(self, partition: int) -> Partition:
-        data = json.loads(self._archive.read(f"{partition}/partition.json"))
+        held = self._unpacking()
+        data = json.loads(held.read(f"{partition}/partition.json"))
         epochs = [
             Epoch(int(n), str(raw).encode("utf-8", "surrogatepass"), bytes.fromhex(s)) for n, raw, s in data["epochs"]
         ]
@@ -123,37 +148,36 @@ class Export:
             partition,
             *numbers,
             epochs,
-            self._by_epoch(partition, "leaves"),
-            self._by_epoch(partition, "salts"),
+            self._by_epoch(held, partition, "leaves"),
+            self._by_epoch(held, partition, "salts"),
             {int(n): bytes.fromhex(committed) for n, committed in data["erased"].items()},
-            [LogEntry(int(n), int(ms), str(r), int(f), int(t)) for n, ms, r, f, t in self._lines(partition, "log")],
-            [read_stored(item) for item in self._lines(partition, "events")],
+            self._lines(held, partition, "log", lambda x: LogEntry(int(x[0]), int(x[1]), str(x[2]), *map(int, x[3:]))),
+            self._lines(self._unpacking(EVENTS_TIMES), partition, "events", read_stored),
             lambda sha: self._blob(f"{partition}/blobs/{sha}"),
         )
 
     def _blob(self, name: str) -> bytes | None:
-        return self._guarded(lambda: self._archive.read(name) if name in self._archive.namelist() else None)
+        return self._guarded(lambda: self._unpacking().read(name) if name in self._archive.NameToInfo else None)
 
-    def _by_epoch(self, partition: int, kind: str) -> Mapping[int, bytes]:
+    def _by_epoch(self, held: Unpacking, partition: int, kind: str) -> Mapping[int, bytes]:
         prefix = f"{partition}/{kind}/"
         names = [name for name in self._archive.namelist() if name.startswith(prefix)]
-        return {int(name.removeprefix(prefix)): self._archive.read(name) for name in names}
+        return {int(name.removeprefix(prefix)): held.read(name) for name in names}
 
-    def _lines(self, partition: int, kind: str) -> Iterator[Any]:
-        with self._archive.open(f"{partition}/{kind}.jsonl") as lines:
-            for line in lines:
-                yield json.loads(line)
+    def _lines(self, unpacking: Unpacking, partition: int, kind: str, read: Callable[[Any], T]) -> Iterator[T]:
+        with self._guard():
+            yield from (read(json.loads(line)) for line in unpacking.lines(f"{partition}/{kind}.jsonl"))
 
 
 @contextmanager
-def open_export(path: Path) -> Iterator[Export]:
-    """Open an export.
+def open_export(path: Path, limit: int = MOST_BYTES) -> Iterator[Export]:
+    """Open an export; of a partition no more than `limit` bytes are unpacked beside its events, which are not held.
 
     Raises EvidenceUnreadable.
     """
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+    except _DAMAGE as error:
         raise EvidenceUnreadable(str(path), f"it is no export ({error})") from error
     with archive:
-        yield Export(archive, str(path))
+        yield Export(archive, str(path), limit)

@@ -17,7 +17,7 @@ from projections.errors import EvidenceUnreadable, NotSealed
 from projections.ledger.evidence import named_keys
 from projections.ledger.findings import CHANGED, ERASED, INSERTED, REMOVED, SIGNATURE, Audit, Finding
 from projections.ledger.merkle import paths, root, root_of_path, split
-from projections.ledger.records import EpochRecord, commitment, decode_record, leaf
+from projections.ledger.records import EpochRecord, commitment, decode_record, digest, leaf
 from projections.ledger.redactions import Erasures, amiss
 from projections.ledger.signing import signed
 
@@ -136,7 +136,7 @@ def check_proof(
             note(kind, what, event.version)
         if not place.salt:
             counts["erased"] += 1
-            if not erasures.cover(event, committed):
+            if not erasures.cover(event.stream, event.version, digest(event.data), committed):
                 note(
                     ERASED,
                     f"{event.type} is marked as erased, and no record of the run says that it was",

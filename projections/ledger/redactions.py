@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import bisect
-import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from eventstore import codec
 from eventstore.ledger_store import Stored
+from eventstore.spans import Span
 from projections.ledger.findings import CHANGED, REMOVED
 from projections.ledger.records import digest
 
@@ -18,43 +17,38 @@ from projections.ledger.records import digest
 class Erasures:
     """What records of erasing name: (run, version) -> [(SHA-256 of what stands there, commitment to what stood)]."""
 
-    known: Mapping[tuple[str, int], list[tuple[str, str]]]
+    known: dict[tuple[str, int], list[tuple[str, str]]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, events: Iterable[Stored]) -> Erasures:
         """Read the records among events."""
-        known: dict[tuple[str, int], list[tuple[str, str]]] = {}
+        found = cls()
         for event in events:
-            if event.type != "RunRedacted":
-                continue
+            found.read(event)
+        return found
+
+    def read(self, event: Stored) -> None:
+        """Read an event, if it is a record."""
+        if event.type == "RunRedacted":
             for item in _data(event).get("erased") or ():
                 if isinstance(item, list) and len(item) == 3 and type(item[0]) is int:
-                    known.setdefault((event.stream, item[0]), []).append((str(item[1]), str(item[2])))
-        return cls(known)
+                    self.known.setdefault((event.stream, item[0]), []).append((str(item[1]), str(item[2])))
 
-    def cover(self, event: Stored, committed: bytes) -> bool:
-        """Tell whether a record names an event as it stands, and what stood there."""
-        named = self.known.get((event.stream, event.version), [])
-        stands = digest(event.data)
+    def cover(self, run: str, version: int, stands: str, committed: bytes) -> bool:
+        """Tell whether a record names an event with the SHA-256 of what stands there, and what stood there."""
+        named = self.known.get((run, version), [])
         return any(now == stands for now, _ in named[-1:]) and any(was == committed.hex() for _, was in named)
 
 
-def archived_positions(events: Iterable[Stored]) -> Callable[[int], bool]:
-    """Tell of positions of a partition whether archives say that they have taken them."""
-    found: list[tuple[int, int]] = []
-    for event in events:
-        if event.type in ("RunArchived", "RunDeleted") and event.stream.endswith("-archive"):
-            for item in _data(event).get("positions") or ():
-                if isinstance(item, list) and len(item) == 2 and all(type(x) is int for x in item):
-                    found.append((item[0], item[1]))
-    found.sort()
-    ends = list(itertools.accumulate((last for _, last in found), max))
-
-    def taken(n: int) -> bool:
-        place = bisect.bisect_right(found, (n, 2**64)) - 1
-        return place >= 0 and ends[place] >= n
-
-    return taken
+def archived_spans(event: Stored) -> list[Span]:
+    """Give the positions that an event says to be taken into an archive, from the first to the last of each piece."""
+    if event.type not in ("RunArchived", "RunDeleted") or not event.stream.endswith("-archive"):
+        return []
+    return [
+        (item[0], item[1])
+        for item in _data(event).get("positions") or ()
+        if isinstance(item, list) and len(item) == 2 and all(type(x) is int for x in item)
+    ]
 
 
 def payloads(event: Stored) -> list[str]:

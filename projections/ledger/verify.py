@@ -6,45 +6,23 @@ the events against the leaves. What does not fit is told apart by trying where e
 
 from __future__ import annotations
 
-import bisect
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from eventstore.ledger_store import SALT_BYTES, Epoch, LogEntry, Stored
+from eventstore.ledger_store import LEAF_BYTES, SALT_BYTES, Epoch
+from eventstore.spans import Span
 from projections.ledger.evidence import Partition, Whole
-from projections.ledger.findings import (
-    CHANGED,
-    ERASED,
-    INSERTED,
-    LEDGER,
-    MOVED,
-    REMOVED,
-    SIGNATURE,
-    Audit,
-    Finding,
-)
+from projections.ledger.findings import LEDGER, SIGNATURE, Audit, Finding
+from projections.ledger.fitting import Fitting
+from projections.ledger.leaves import Leaves
 from projections.ledger.merkle import root, split
-from projections.ledger.records import (
-    ABSENT,
-    EpochRecord,
-    chained,
-    commitment,
-    decode_record,
-    decode_statement,
-    digest,
-    leaf,
-)
-from projections.ledger.redactions import Erasures, amiss, archived_positions
+from projections.ledger.records import ABSENT, EpochRecord, chained, decode_record, decode_statement, digest
 from projections.ledger.signing import signed
 
-LARGEST_COMMIT: Final = 1_000_000
-TRIED: Final = 200
-"""Among how many events that do not fit it is tried which of them changed places."""
-
-MOST_TRIES: Final = 8_000_000
-"""And how often at most, so that what was made to take long does not."""
+PAGE: Final = 1000
+"""How many events are looked at together."""
 
 
 def check_partition(found: Partition, ledger: str, keys: Mapping[str, bytes]) -> Audit:
@@ -95,9 +73,8 @@ class _Work:
     ledger: str
     keys: Mapping[str, bytes]
     findings: list[Finding] = field(default_factory=list)
-    leaves: dict[int, bytes] = field(default_factory=dict)
-    salts: dict[int, bytes] = field(default_factory=dict)
-    doubtful: set[int] = field(default_factory=set)
+    leaves: Leaves = field(default_factory=Leaves)
+    doubtful: list[Span] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
 
     def note(self, kind: str, what: str, n: int = 0, run: str = "", version: int = 0) -> None:
@@ -117,7 +94,7 @@ class _Work:
             record = self._record(number, epoch)
             if record is None:  # nothing that it says is to be believed, also not how long it is
                 leaves = self._leaves(number, last + 1, None)
-                self.doubtful.update(range(last + 1, last + 1 + len(leaves)))
+                self.doubtful.append((last + 1, last + len(leaves)))
                 last, chain = last + len(leaves), chained(chain, leaves)
             else:
                 if record.first != last + 1 or record.previous != previous:
@@ -157,12 +134,10 @@ class _Work:
 
     def _leaves(self, epoch: int, first: int, wanted: int | None) -> list[bytes]:
         """Give the leaves of an epoch; `wanted` is how many there have to be, where that is known."""
-        leaves = split(self.found.leaves.get(epoch, b""))
-        joined = self.found.salts.get(epoch, b"")
+        raw, joined = self.found.leaves.get(epoch, b""), self.found.salts.get(epoch, b"")
+        leaves = split(raw)
         size = len(leaves) if wanted is None else max(0, wanted)
-        for i, item in enumerate(leaves[:size]):
-            self.leaves[first + i] = item
-            self.salts[first + i] = joined[i * SALT_BYTES : (i + 1) * SALT_BYTES]
+        self.leaves.add(first, raw[: min(size, len(leaves)) * LEAF_BYTES], joined)
         if len(leaves) != size or len(joined) != size * SALT_BYTES:
             there = f"{len(leaves)} leaves and {len(joined) // SALT_BYTES} salts"
             self.note(LEDGER, f"epoch {epoch} has {size} positions, {there}")
@@ -172,111 +147,19 @@ class _Work:
         """Check the leaves of an epoch against its record; gives the chain after it."""
         if root(leaves).hex() != record.root:
             self.note(LEDGER, f"the leaves of epoch {record.epoch} are not those that were signed")
-            self.doubtful.update(range(record.first, record.first + len(leaves)))  # not to where it claims to end
+            self.doubtful.append((record.first, record.first + len(leaves) - 1))  # not to where it claims to end
         elif chained(chain, leaves).hex() != record.chain:
             self.note(LEDGER, f"the chain of epoch {record.epoch} does not follow from the one before it")
         return bytes.fromhex(record.chain)
 
-    # -- events ------------------------------------------------------------------------------------------
-
     def events(self, signed_to: int) -> None:
         """Check the events against the leaves, and name what does not fit."""
-        erasures = Erasures.of(self.found.events)
-        fitting: dict[int, Stored] = {}
-        odd: list[Stored] = []
-        unsealed: dict[int, Stored] = {}
-        for event in self.found.events:
-            if self._fits(event) and event.n not in fitting:
-                fitting[event.n] = event
-                self._erased(event, erasures)
-                self._payloads(event)
-            elif self.found.checkpoint < event.n <= self.found.head and event.n not in unsealed:
-                unsealed[event.n] = event
-            else:
-                odd.append(event)
-        archived = archived_positions([*fitting.values(), *unsealed.values()])
-        missing = {n for n, item in self.leaves.items() if n not in fitting and item != ABSENT}
-        gone = {n for n in missing if archived(n)}
-        self.counts["archived"] = len(gone)
-        self._explain(odd, missing - gone)
-        self._log(fitting)
-        self.counts["verified"] = sum(n <= signed_to and n not in self.doubtful for n in fitting)
-        self.counts["chained"] = sum(n > signed_to for n in fitting)
-        self.counts["unsealed"] = len(unsealed)
-
-    def _commitments(self, event: Stored, n: int) -> list[bytes]:
-        """Give what was committed to at a position, if this event stood there: its payload, or an erased one."""
-        found = [commitment(self.salts[n], event)] if any(self.salts.get(n, b"")) else []
-        return found + ([self.found.erased[n]] if n in self.found.erased else [])
-
-    def _fits(self, event: Stored, n: int | None = None, version: int | None = None) -> bool:
-        place = event.n if n is None else n
-        wanted = self.leaves.get(place)
-        return wanted is not None and any(
-            leaf(self.found.partition, event, committed, n=place, version=version) == wanted
-            for committed in self._commitments(event, place)
-        )
-
-    def _erased(self, event: Stored, erasures: Erasures) -> None:
-        """An event whose payload is erased has to be named by a record of its run, with what stands there now."""
-        salt = self.salts[event.n]
-        if any(salt) and leaf(self.found.partition, event, commitment(salt, event)) == self.leaves[event.n]:
-            return
-        self.counts["erased"] = self.counts.get("erased", 0) + 1
-        if not erasures.cover(event, self.found.erased[event.n]):
-            what = f"{event.type} is marked as erased, and no record of the run says that it was"
-            self.note(ERASED, what, event.n, event.stream, event.version)
-
-    def _payloads(self, event: Stored) -> None:
-        """An event names payloads beside the log by their hashes."""
-        for kind, what in amiss(event, self.found.blob):
-            self.note(kind, what, event.n, event.stream, event.version)
-
-    def _explain(self, odd: Sequence[Stored], missing: set[int]) -> None:
-        place_of = _places(_entries(self.found.log))
-        versions = sorted({event.version for event in odd})
-        left = set(missing)
-        few = len(odd) <= TRIED and len(odd) * len(left) * len(versions) <= MOST_TRIES
-        for event in odd:
-            place = self._other_place(event, left, versions) if few else None
-            if place is not None:
-                left.discard(place[0])
-                what = f"{event.type} was sealed at position {place[0]} as event {place[1]}"
-                self.note(MOVED, what, event.n, event.stream, event.version)
-        moved = {(found.run, found.version) for found in self.findings if found.kind == MOVED}
-        for event in odd:
-            if (event.stream, event.version) in moved:
-                continue
-            if event.n in left:
-                left.discard(event.n)
-                self.note(CHANGED, f"{event.type} is not what was sealed", event.n, event.stream, event.version)
-            else:
-                self.note(INSERTED, f"{event.type} was never sealed here", event.n, event.stream, event.version)
-        for n in sorted(left):
-            run, version = place_of(n) or ("", 0)
-            self.note(REMOVED, "an event that was sealed here is gone", n, run, version)
-
-    def _other_place(self, event: Stored, missing: set[int], versions: Sequence[int]) -> tuple[int, int] | None:
-        for n in sorted(missing):
-            for version in versions:
-                if (n, version) != (event.n, event.version) and self._fits(event, n, version):
-                    return n, version
-        return None
-
-    def _log(self, fitting: Mapping[int, Stored]) -> None:
-        """The log of the partition says where events stand; it has to say so of those that were sealed."""
-        entries = _entries(self.found.log)
-        place_of = _places(entries)
-        for before, entry in itertools.pairwise(entries):
-            if entry.n - _size(entry) < before.n:
-                self.note(LEDGER, "the log has another entry here as well", entry.n, entry.stream, entry.last)
-        for n, event in fitting.items():
-            there = place_of(n)
-            if there != (event.stream, event.version):
-                what = (
-                    "the log does not name it" if there is None else f"the log has event {there[1]} of {there[0]} here"
-                )
-                self.note(LEDGER, what, n, event.stream, event.version)
+        fitting = Fitting(self.found, self.leaves, signed_to, self.doubtful, self.note)
+        events = iter(self.found.events)
+        while page := list(itertools.islice(events, PAGE)):
+            fitting.read(page)
+        fitting.end()
+        self.counts |= fitting.counts
 
     def audit(self) -> Audit:
         """Give what was found."""
@@ -290,25 +173,3 @@ class _Work:
             archived=count("archived", 0),
             epochs=count("epochs", 0),
         )
-
-
-def _size(entry: LogEntry) -> int:
-    return entry.last - entry.first + 1
-
-
-def _entries(log: Sequence[LogEntry]) -> list[LogEntry]:
-    """Give the entries of a log in order; one that names more than a commit can have is none."""
-    return sorted((x for x in log if 0 < _size(x) <= min(x.n, LARGEST_COMMIT)), key=lambda entry: entry.n)
-
-
-def _places(entries: Sequence[LogEntry]) -> Callable[[int], tuple[str, int] | None]:
-    """Tell the run and the version that the log has at a position, however many an entry claims."""
-    ends = [entry.n for entry in entries]
-
-    def place_of(n: int) -> tuple[str, int] | None:
-        at = bisect.bisect_left(ends, n)
-        if at == len(ends) or n <= ends[at] - _size(entries[at]):
-            return None
-        return entries[at].stream, entries[at].last - (ends[at] - n)
-
-    return place_of

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
+from weakref import WeakSet
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
 from eventstore import codec
 from eventstore.ledger_store import Epoch, LogEntry, Stored
+from eventstore.spans import joined, within
 from projections.ledger.evidence import Partition
+from projections.ledger.fitting import TRIED
+from projections.ledger.leaves import Leaves
 from projections.ledger.merkle import root
 from projections.ledger.records import (
     ABSENT,
@@ -29,7 +34,7 @@ from projections.ledger.records import (
     leaf,
 )
 from projections.ledger.signing import new_signer
-from projections.ledger.verify import check_partition
+from projections.ledger.verify import PAGE, check_partition
 
 SIGNER = new_signer()
 KEYS = {SIGNER.id: SIGNER.public}
@@ -174,6 +179,64 @@ def test_looking_for_what_changed_places_has_an_end() -> None:
     found = check_partition(replace(whole, events=kept), "l", KEYS).findings
     kinds = Counter(x.kind for x in found)
     assert (kinds["changed"], kinds["removed"]) == (150, 19_850)
+
+
+class Seen(Stored):
+    """An event of which it can be told whether somebody still holds it."""
+
+
+@pytest.mark.parametrize("changed", [0, 5_000])
+def test_a_check_holds_few_events_at_a_time(changed: int) -> None:
+    """Also of those that do not fit it holds no payloads, unless they are few."""
+    stored = [Stored(f"0-{n % 9}", n // 9 + 1, n, 1, f"c{n}", "", "", "T", b"{}") for n in range(1, 10_001)]
+    whole, there, most = evidence(stored), WeakSet[Seen](), 0
+
+    def events() -> Iterator[Stored]:
+        nonlocal most
+        for x in stored:
+            data = b"[]" if x.n <= changed else x.data
+            event = Seen(x.stream, x.version, x.n, 1, x.commit, "", "", x.type, data)
+            there.add(event)
+            most = max(most, sum(bool(y.data) for y in there) if x.n % 100 == 0 else 0)
+            yield event
+
+    audit = check_partition(replace(whole, events=events()), "l", KEYS)
+    assert (audit.verified + audit.chained, len(audit.findings)) == (10_000 - changed, changed)
+    assert 0 < most <= 2 * PAGE + TRIED  # a page, while the next one is read
+
+
+def test_what_has_come_since_one_looked_is_asked_for_once() -> None:
+    """Later events, and payloads that are erased meanwhile, are told from those that somebody put there."""
+    asked: list[int] = []
+
+    def later() -> tuple[int, dict[int, bytes]]:
+        asked.append(1)
+        return 26, {}
+
+    more = [Stored("0-a", 100 + n, n, 1, f"c{n}", "", "", "T", b"{}") for n in (25, 26, 27)]
+    audit = check_partition(replace(WHOLE, events=[*WHOLE.events, *more], later=later), "l", KEYS)
+    assert (audit.unsealed, len(asked)) == (2, 1)
+    assert [(found.kind, found.n) for found in audit.findings] == [("inserted", 27)]
+
+
+@given(some.lists(some.tuples(some.integers(-5, 30), some.integers(0, 9)), max_size=6))
+def test_leaves_that_are_entered_twice_are_the_later_ones(entered: list[tuple[int, int]]) -> None:
+    leaves, wanted = Leaves(), dict[int, bytes]()
+    for number, (first, count) in enumerate(entered, 1):
+        raw = b"".join(bytes([number, i]) * 16 for i in range(count))
+        leaves.add(first, raw, raw[: len(raw) // 2])
+        wanted |= {first + i: raw[i * 32 : i * 32 + 32] for i in range(count)}
+    assert {n: leaf_ for n in range(-9, 50) if (leaf_ := leaves.leaf(n)) is not None} == wanted
+    assert list(leaves.missing()) == sorted(wanted)
+    assert [leaves.take(n) for n in (*wanted, *wanted)] == [True] * len(wanted) + [False] * len(wanted)
+
+
+@given(some.lists(some.tuples(some.integers(-5, 30), some.integers(-5, 30)), max_size=8))
+def test_spans_have_the_positions_that_are_in_one_of_them(spans: list[tuple[int, int]]) -> None:
+    known = {n for first, last in spans for n in range(first, last + 1)}
+    for first in range(-6, 32):
+        for last in range(first, 32):
+            assert within(joined(spans), first, last) == (set(range(first, last + 1)) <= known)
 
 
 @given(some.binary(max_size=200))
