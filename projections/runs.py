@@ -226,6 +226,7 @@ class RunFilter:
             where=self._where(),
             limit=limit,
             after=after,
+            order_of=_started,
         )
 
     def _where(self) -> Callable[[Mapping[str, Any]], bool] | None:
@@ -247,6 +248,10 @@ class RunFilter:
         starts = _within(row["started_ms"], self.started_from, self.started_to)
         groups = (group for group in query.facets if not group[0].startswith(("ended.", "took.")))
         return starts and self.fits(row) and all(facets & set(group) for group in groups)
+
+
+def _started(row: Mapping[str, Any]) -> int:
+    return int(row["started_ms"])
 
 
 def _within(value: int, low: int | None, high: int | None) -> bool:
