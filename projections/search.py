@@ -36,6 +36,10 @@ class Query:
     after: str = ""
     order_of: Callable[[Any], int] | None = None
 
+    def __post_init__(self) -> None:
+        if self.limit < 1:
+            raise InvalidQuery(f"a page has room for 1 or more, not {self.limit}")
+
     @property
     def minds_late(self) -> bool:
         """Tell whether documents that came in late have to be looked at."""
@@ -65,7 +69,10 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some documents; `next` continues behind them, empty when these are the last."""
+    """Some documents; `next` continues behind them, empty when these are the last.
+
+    When a view was built anew between two pages, and others had left it, those of the last order come once more.
+    """
 
     items: tuple[Found, ...]
     next: str
@@ -170,8 +177,8 @@ def _bounds(partition: int, query: Query, behind: tuple[int, int, int] | None) -
         bounds["since"] = max(0, query.since)
     if query.until is not None:
         bounds["until"] = max(0, query.until)
-    if behind is not None and partition != behind[1]:  # of the same order, lower partitions come later
-        bounds["behind"] = behind[0] + (partition < behind[1])
+    if behind is not None:  # of the same order, lower partitions come later; its own may have been numbered anew
+        bounds["behind"] = behind[0] + (partition <= behind[1])
     return bounds
 
 
@@ -240,5 +247,6 @@ def _parse(cursor: str) -> tuple[int, int, int]:
     try:
         order, partition, ordinal = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         return int(order), int(partition), int(ordinal)
-    except (ValueError, TypeError) as error:
-        raise InvalidQuery(f"{cursor!r} does not continue a page; pass on the `next` of the page before") from error
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        said = f"{cursor[:80]!r} does not continue a page; pass on the `next` of the page before"
+        raise InvalidQuery(said) from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import click
@@ -11,9 +11,12 @@ from cli.options import Target, target_options
 from cli.render import show, status, table, when
 from cli.times import Duration, Time, lasting
 from openagents_json.engine import RunFilter, RunRow
+from projections.runs import STATUSES
 
 _FILTERS = [
-    click.option("--status", multiple=True, help="Only runs of this status; several mean any of them."),
+    click.option(
+        "--status", type=click.Choice(STATUSES), multiple=True, help="Only runs of this status, or any of several."
+    ),
     click.option("--workflow", multiple=True, help="Only runs of this workflow."),
     click.option("--workflow-version", "version", multiple=True, help="Only runs of this version."),
     click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="Only runs with this label."),
@@ -38,7 +41,7 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     def with_filter(**values: Any) -> Any:
         given = {name: values.pop(name) for name in RunFilter.__dataclass_fields__}
-        given["labels"] = dict(_label(text) for text in given["labels"])
+        given["labels"] = _labels(given["labels"])
         return command(chosen=RunFilter(**given), **values)
 
     with_filter.__name__, with_filter.__doc__ = command.__name__, command.__doc__
@@ -50,11 +53,15 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-def _label(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise click.BadParameter(f"{text!r} must be NAME=VALUE", param_hint="--label")
-    return name, value
+def _labels(texts: Iterable[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{text!r} must be NAME=VALUE", param_hint="--label")
+        if found.setdefault(name, value) != value:
+            raise click.BadParameter(f"{name!r} cannot be both {found[name]!r} and {value!r}", param_hint="--label")
+    return found
 
 
 @click.command("list")
@@ -69,6 +76,8 @@ def list_runs(
     target: Target, chosen: RunFilter, as_of: int | None, limit: int, after: str, only_count: bool, archived: bool
 ) -> None:
     """List runs, newest first. A time is 2026-11-23T08:00 (UTC), or how long ago: 90s, 15m, 2h, 7d."""
+    if (as_of is not None) + only_count + archived > 1:
+        raise click.UsageError("--as-of, --count and --archived do not go together")
     if archived:
         _list_archived(target, chosen, limit, after)
         return
