@@ -71,7 +71,7 @@ class _Work:
             counted = document if isinstance(document, Counted) else None
             if counted is not None:
                 document = counted.document
-                _check(counted)
+                _check(counted, batch)
             index = _index(projection, document)
         except Exception as error:  # whatever a user's function raises stops that projection alone
             raise ProjectionFailed(self.view, event, error) from error
@@ -137,7 +137,7 @@ class _Work:
                 batch.members.update({(facet, place.ordinal): True for facet in after - before})
 
 
-def _check(counted: Counted) -> None:
+def _check(counted: Counted, batch: Batch) -> None:
     """Refuse what could not be stored, while the event that led to it is known.
 
     Raises TypeError and NotJson.
@@ -145,6 +145,10 @@ def _check(counted: Counted) -> None:
     for name, delta in counted.counts.items():
         if type(delta) is not int:
             raise TypeError(f"the count of {name!r} must be a whole number, not {delta!r}")
+    said = batch.values.keys() | batch.firsts.keys() | counted.values.keys() | counted.firsts.keys()
+    both = (batch.counts.keys() | counted.counts.keys()) & said
+    if both:
+        raise TypeError(f"{min(both)!r} cannot be a count and a value")
     codec.encode([dict(counted.counts), dict(counted.values), dict(counted.firsts)])
 
 
