@@ -136,7 +136,7 @@ class SqlRunner:
         except ProjectionFailed as error:
             before = [event for event in events if event.position.n < error.event.position.n]
             done = self._fold(projection, partition, position, before) if before else 0
-            self._stop(projection, partition, str(error))
+            self._stop(projection, partition, str(error), before=error.event.position.n)
             return done
 
     def _fold(self, projection: SqlProjection, partition: int, position: int, events: Sequence[Recorded]) -> int:
@@ -180,7 +180,8 @@ class SqlRunner:
             pass
         return 0, 0
 
-    def _stop(self, projection: SqlProjection, partition: int, what: str) -> None:
+    def _stop(self, projection: SqlProjection, partition: int, what: str, before: int | None = None) -> None:
+        """Say why tables stand still, unless another process has brought them beyond that."""
         log.error("%s", what)
         self._stopped[projection.id, partition] = self._steady_ms() + AGAIN_MS
         values: dict[str, Any] = {"trouble": what}
@@ -189,5 +190,6 @@ class SqlRunner:
             connection.execute(
                 sa.update(table)
                 .where(table.c.projection == projection.id, table.c.log_partition == partition)
+                .where(sa.true() if before is None else table.c.position < before)
                 .values(**values)
             )

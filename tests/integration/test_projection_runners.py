@@ -223,6 +223,31 @@ def test_what_a_process_that_died_in_a_switch_left_goes_with_the_next(server: Se
             assert connection.command(b"PTTL", name) != -1
 
 
+def test_a_rebuild_that_raises_is_told_of(server: Server) -> None:
+    broken = threading.Event()
+
+    def picky(_document: Any, event: Recorded) -> int:
+        if broken.is_set():
+            raise KeyError("no such thing")
+        return event.version
+
+    with Engine.connect(server.url, prefix=server.prefix(), partitions=1) as engine:
+        [run] = engine.start_many([(WAITING, {})])
+        store, clock = RedisViewStore(engine.core.store), [0.0]
+        fine = Projection("fine", picky)
+        views = Views(Runner(LogReader(engine.core.store), store, [fine], 1, lambda: clock[0]), store)
+        assert len(views.get("fine", run)) == 1
+        broken.set()
+        views.rebuild("fine")
+        assert not views.finish_rebuild("fine")
+        [status] = views.status()
+        assert (status.generation, status.trouble[0]["run"]) == (1, run)
+        broken.clear()
+        clock[0] += 20_000
+        assert views.finish_rebuild("fine")
+        assert views.status()[0].trouble == {}
+
+
 class Forgetful:
     """A log that loses its tail, and goes on with other events, just after it was read."""
 

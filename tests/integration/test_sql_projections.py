@@ -140,6 +140,19 @@ def test_what_raises_leaves_no_trace_and_stops_alone(database: sa.Engine) -> Non
     assert work.trouble() == {}
 
 
+def test_what_another_process_has_got_over_is_no_trouble(database: sa.Engine) -> None:
+    store = filled()
+
+    def late(connection: sa.Connection, event: Recorded) -> None:
+        connection.rollback()  # so that the other one does not have to wait
+        runner(store, database, SqlProjection("counts", count)).catch_up()
+        raise ValueError("not this one")
+
+    runner(store, database, SqlProjection("counts", late), 500).advance([0])
+    assert counted(database) == EVERYTHING
+    assert runner(store, database, SqlProjection("counts", count)).trouble() == {}
+
+
 def test_tables_that_are_ahead_of_a_log_that_lost_its_tail_are_told_of(database: sa.Engine) -> None:
     runner(filled(), database, SqlProjection("counts", count)).catch_up()
     shorter = runner(filled(events=5), database, SqlProjection("counts", count))
