@@ -142,8 +142,17 @@ class SqlRunner:
     def _fold(self, projection: SqlProjection, partition: int, position: int, events: Sequence[Recorded]) -> int:
         """Change rows and checkpoint in one transaction; gives 0 when another process was faster.
 
-        The checkpoint is changed first: that locks its row, or all of an SQLite database, until the end.
+        The checkpoint is changed first: that locks its row, or all of an SQLite database, until the end. Where a
+        constraint is broken that is checked at the end, half of the events are folded, down to the one that breaks it.
         """
+        try:
+            return self._commit(projection, partition, position, events)
+        except sa.exc.IntegrityError as error:
+            if len(events) > 1:
+                return self._fold(projection, partition, position, events[: len(events) // 2])
+            raise ProjectionFailed(projection.id, events[0], error) from error
+
+    def _commit(self, projection: SqlProjection, partition: int, position: int, events: Sequence[Recorded]) -> int:
         last, table = events[-1], self._table
         claim = (
             sa.update(table)
