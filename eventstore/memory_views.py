@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from eventstore import codec
 from eventstore.event import Json
-from eventstore.views import CHUNK, Batch, Loaded, Row, facet_name
+from eventstore.views import CHUNK, MOST, Batch, Loaded, Row, facet_name
 
 
 @dataclass(slots=True)
@@ -46,13 +46,17 @@ class MemoryViewStore:
             out.append(Loaded(found.checkpoint, found.next_ordinal, found.top_order, rows))
         return out
 
-    def save(self, changes: Sequence[tuple[str, int, Batch]]) -> list[bool]:
+    def save(self, changes: Sequence[tuple[str, int, Batch]]) -> list[bool | None]:
         """Store what folds came to."""
         return [self._save(self._view(view, partition), batch) for view, partition, batch in changes]
 
-    def _save(self, view: _View, batch: Batch) -> bool:
+    def _save(self, view: _View, batch: Batch) -> bool | None:
         if view.checkpoint != batch.after:
             return False
+        for name, delta in batch.counts.items():
+            known = view.tally.get(name, 0)
+            if type(known) is not int or abs(known + delta) > MOST:
+                return None
         view.rows.update({k: codec.encode([r.ordinal, r.order, r.document]) for k, r in batch.rows.items()})
         for key in batch.removed:
             del view.rows[key]

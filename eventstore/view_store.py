@@ -51,13 +51,13 @@ class RedisViewStore:
             out.append(Loaded(int(at or 0), int(ordinal or 0), int(order or 0), rows))
         return out
 
-    def save(self, changes: Sequence[tuple[str, int, Batch]]) -> list[bool]:
-        """Store what folds came to, each with its checkpoint in one atomic step."""
+    def save(self, changes: Sequence[tuple[str, int, Batch]]) -> list[bool | None]:
+        """Store what folds came to, each with its checkpoint in one atomic step; None where a count cannot be added."""
         calls = [
             ScriptCall(self._project, [self._keys.meta(p), self._keys.checkpoints(p)], _arguments(view, batch))
             for view, p, batch in changes
         ]
-        return [reply[0] == 1 for reply in (self._store.call(calls) if calls else [])]
+        return [None if reply[0] == -3 else reply[0] == 1 for reply in (self._store.call(calls) if calls else [])]
 
     def facets(self, view: str, wanted: Sequence[tuple[int, int, Sequence[str]]]) -> list[list[int]]:
         """Read sets of an index as integers."""
@@ -152,11 +152,16 @@ class RedisViewStore:
         return bool(self._store.call([call])[0])
 
     def drop(self, view: str, *, after_ms: int = 0) -> None:
-        """Remove a view from all partitions, now or later; walks the whole keyspace."""
+        """Remove a view from all partitions, now or later; walks the whole keyspace.
+
+        Its checkpoints stay until it has gone: who reads it meanwhile would fold all of the log into it once more.
+        """
         pattern = f"{self._keys.prefix}:{{*}}:view:{view}:*"
         end = (b"PEXPIRE", after_ms) if after_ms else (b"UNLINK",)
         calls: list[Call] = [PlainCall((end[0], name, *end[1:])) for name in self._store.scan(pattern.encode())]
-        calls += [PlainCall((b"HDEL", self._keys.checkpoints(p), f"view:{view}")) for p in range(self._keys.partitions)]
+        if not after_ms:
+            checkpoints = map(self._keys.checkpoints, range(self._keys.partitions))
+            calls += [PlainCall((b"HDEL", name, f"view:{view}")) for name in checkpoints]
         self._store.call(calls)
 
     def _name(self, view: str, partition: int, part: str) -> bytes:

@@ -16,6 +16,9 @@ from eventstore.event import Json
 CHUNK: Final = 65536
 """How many ordinals share a set of an index."""
 
+MOST: Final = 2**53
+"""How far a count may go, up or down."""
+
 _PLAIN: Final = re.compile(r"[\x21-\x39\x3b-\x7e]{1,64}")
 
 
@@ -83,8 +86,11 @@ class ViewStore(Protocol):
         """Read what folds begin with: (view, partition, keys) each."""
         ...
 
-    def save(self, changes: Sequence[tuple[str, int, Batch]]) -> list[bool]:
-        """Store what folds came to, each with its checkpoint in one atomic step; False where another was faster."""
+    def save(self, changes: Sequence[tuple[str, int, Batch]]) -> list[bool | None]:
+        """Store what folds came to, each with its checkpoint in one atomic step; False where another was faster.
+
+        None where a count cannot be added: what is there is no whole number, or it would be larger than `MOST`.
+        """
         ...
 
     def facets(self, view: str, wanted: Sequence[tuple[int, int, Sequence[str]]]) -> list[list[int]]:

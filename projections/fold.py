@@ -12,7 +12,7 @@ from eventstore.errors import NotJson
 from eventstore.event import Json, Recorded
 from eventstore.views import Batch, Loaded, Row
 from projections.errors import ProjectionFailed
-from projections.projection import EVERY, Counted, Index, Projection
+from projections.projection import EVERY, LATE, Counted, Index, Projection
 
 Keyed = tuple[str, Recorded]
 """An event with the key of the document that it changes."""
@@ -66,20 +66,21 @@ class _Work:
         before = copy.deepcopy(projection.initial) if row is None else row.document
         try:
             if key not in self.touched and row is not None and projection.index is not None:
-                self.facets[key] = _facets(_index(projection, row.document))  # what is given may be changed
+                self.facets[key] = facets_of(_index(projection, row.document), row)  # what is given may be changed
             document = projection.apply(before, event)
             counted = document if isinstance(document, Counted) else None
             if counted is not None:
                 document = counted.document
-                _check(counted)
+                _check(counted, batch)
             index = _index(projection, document)
         except Exception as error:  # whatever a user's function raises stops that projection alone
             raise ProjectionFailed(self.view, event, error) from error
-        self.touched[key], self.after[key] = event, _facets(index)
+        self.touched[key] = event
         if document is None:
             self._remove(key, row)
         else:
             self._put(key, row, document, index)
+        self.after[key] = facets_of(index, batch.rows.get(key))
         if counted is not None:
             self._count(counted)
 
@@ -136,7 +137,7 @@ class _Work:
                 batch.members.update({(facet, place.ordinal): True for facet in after - before})
 
 
-def _check(counted: Counted) -> None:
+def _check(counted: Counted, batch: Batch) -> None:
     """Refuse what could not be stored, while the event that led to it is known.
 
     Raises TypeError and NotJson.
@@ -144,6 +145,10 @@ def _check(counted: Counted) -> None:
     for name, delta in counted.counts.items():
         if type(delta) is not int:
             raise TypeError(f"the count of {name!r} must be a whole number, not {delta!r}")
+    said = batch.values.keys() | batch.firsts.keys() | counted.values.keys() | counted.firsts.keys()
+    both = (batch.counts.keys() | counted.counts.keys()) & said
+    if both:
+        raise TypeError(f"{min(both)!r} cannot be a count and a value")
     codec.encode([dict(counted.counts), dict(counted.values), dict(counted.firsts)])
 
 
@@ -162,6 +167,8 @@ def _index(projection: Projection, document: Json) -> Index | None:
     return index
 
 
-def _facets(index: Index | None) -> frozenset[str]:
+def facets_of(index: Index | None, row: Row | None) -> frozenset[str]:
     """Give what a document is found by; all of them by one facet, so that those that are no more are not counted."""
-    return frozenset() if index is None else frozenset(index.facets) | {EVERY}
+    if index is None or row is None:
+        return frozenset()
+    return index.facets | ({EVERY, LATE} if index.order < row.order else {EVERY})

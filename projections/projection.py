@@ -15,6 +15,9 @@ NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 EVERY: Final = "*"
 """The facet that every document of a view has."""
 
+LATE: Final = "*late"
+"""The facet of documents that stand behind their own order: others of a higher one had come before them."""
+
 Apply = Callable[[Any, Recorded], Any]
 """(document so far, event) -> document, or Counted; None removes it. It must depend on its arguments alone."""
 

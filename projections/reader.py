@@ -31,7 +31,7 @@ class ViewBehind(ProjectionError):
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How a projection stands: `lag` is in events, `trouble` says by partition why it stands still."""
+    """How a projection stands: `lag` is in events, `trouble` says by partition why it, or the new one, stands still."""
 
     name: str
     version: int
@@ -128,7 +128,7 @@ class Views:
             used, following = known.get(projection.id, 1), known.get(f"{projection.id}/next")
             views = [projection.view(used), projection.view(following or used)]
             places = self._store.checkpoints(views, everywhere)
-            troubles = self._store.troubles(views[0], everywhere)
+            used_by, built = (self._store.troubles(view, everywhere) for view in views)
             status = Status(
                 projection.name,
                 projection.version,
@@ -136,7 +136,7 @@ class Views:
                 sum(head - at[0] for head, at in places),
                 following,
                 sum(head - at[1] for head, at in places) if following else 0,
-                {p: what for p, what in zip(everywhere, troubles, strict=True) if what is not None},
+                {p: used_by[p] or built[p] for p in everywhere if used_by[p] or built[p]},
             )
             out.append(status)
         return out

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from eventstore.event import Recorded
-from eventstore.views import Batch, ViewStore
+from eventstore.views import MOST, Batch, ViewStore
 from projections.errors import ProjectionFailed
 from projections.fold import Keyed, fold, keyed
 from projections.projection import Projection
@@ -54,6 +54,11 @@ class _Task:
     pairs: Sequence[Keyed]
     to: int
     failure: ProjectionFailed | None
+
+    @property
+    def ahead(self) -> bool:
+        """Tell whether there is anything to store."""
+        return self.to > self.checkpoint
 
     @property
     def keys(self) -> list[str]:
@@ -154,29 +159,44 @@ class Runner:
         ]
 
     def _carry_out(self, tasks: Sequence[_Task]) -> int:
-        changes: list[tuple[str, int, Batch]] = []
-        failures: list[ProjectionFailed] = []
-        todo = list(tasks)
+        total, todo = 0, list(tasks)
         while todo:
-            again = []
-            wanted = [(task.target.view, task.partition, task.keys) for task in todo]
-            for task, loaded in zip(todo, self._store.load(wanted), strict=True):
-                if loaded.checkpoint != task.checkpoint:  # another process is at work here
-                    continue
-                try:
-                    batch = fold(task.target.projection, task.target.view, loaded, task.pairs, task.to)
-                except ProjectionFailed as raised:
-                    again.append(task.before(raised))
-                    continue
-                if task.failure:
-                    failures.append(task.failure)
-                if task.to > task.checkpoint:
-                    changes.append((task.target.view, task.partition, batch))
-            todo = again
-        saved = self._store.save(changes)
-        for failure in failures:
-            self._stop(failure)
-        return sum(batch.to - batch.after for (_, _, batch), done in zip(changes, saved, strict=True) if done)
+            folded, todo = self._folded(todo)
+            changes = [(task.target.view, task.partition, batch) for task, batch in folded if task.ahead]
+            saved = iter(self._store.save(changes))
+            for task, batch in folded:
+                done = next(saved) if task.ahead else True
+                if done is None:
+                    todo += self._narrowed(task)
+                elif done:
+                    total += batch.to - batch.after
+                    if task.failure:
+                        self._stop(task.failure)
+        return total
+
+    def _folded(self, tasks: Sequence[_Task]) -> tuple[list[tuple[_Task, Batch]], list[_Task]]:
+        """Fold, but where another process is at work; gives those to be done again, up to an event that raises, too."""
+        folded, again = list[tuple[_Task, Batch]](), list[_Task]()
+        wanted = [(task.target.view, task.partition, task.keys) for task in tasks]
+        for task, loaded in zip(tasks, self._store.load(wanted), strict=True):
+            if loaded.checkpoint != task.checkpoint:
+                continue
+            try:
+                batch = fold(task.target.projection, task.target.view, loaded, task.pairs, task.to)
+            except ProjectionFailed as raised:
+                again.append(task.before(raised))
+            else:
+                folded.append((task, batch))
+        return folded, again
+
+    def _narrowed(self, task: _Task) -> list[_Task]:
+        """Look for the event of which a count cannot be added: give half of the events, or stop at the last one."""
+        pairs = task.pairs[: len(task.pairs) // 2]
+        if pairs:
+            return [_Task(task.target, task.partition, task.checkpoint, pairs, pairs[-1][1].position.n, None)]
+        error = ValueError(f"it adds to a count that is no whole number, or is beyond {MOST} then")
+        failure = ProjectionFailed(task.target.view, task.pairs[0][1], error)
+        return [task.before(failure)]
 
     def _stop(self, error: ProjectionFailed) -> None:
         """Let one view stand still in one partition, and say so."""
@@ -206,4 +226,6 @@ class Runner:
                 if self._store.switch_generation(projection.id, following):
                     done.append(new)
                 self._store.drop(old, after_ms=KEEP_MS)
+                if used > 1:  # readers, or a process that died here, may have left something of it
+                    self._store.drop(projection.view(used - 1), after_ms=KEEP_MS)
         return done

@@ -124,9 +124,14 @@ def _failure(row: Mapping[str, Any], event: Recorded) -> dict[str, Json]:
     return {"error": short, "step": step, "fingerprint": known or fingerprint(str(row["workflow"]), step, error)}
 
 
+def _labelled(name: str, value: str) -> str:
+    """Give the facet of a label: its first "=" is where the name ends."""
+    return f"label.{str(name).replace('%', '%25').replace('=', '%3D')}={value}"
+
+
 def _index(row: Mapping[str, Any]) -> Index:
     facets = {f"status={row['status']}", f"workflow={row['workflow']}", f"version={row['version']}"}
-    facets |= {f"label.{name}={value}" for name, value in (row.get("labels") or {}).items()}
+    facets |= {_labelled(name, value) for name, value in (row.get("labels") or {}).items()}
     if "parent" in row:
         facets.add(f"parent={row['parent'].get('run')}")
     if "source" in row:
@@ -219,7 +224,7 @@ class RunFilter:
             tuple(f"{name}={value}" for value in getattr(self, name))
             for name in ("status", "workflow", "version", "fingerprint", "error", "parent", "source")
         ]
-        groups += [(f"label.{name}={value}",) for name, value in self.labels.items()]
+        groups += [(_labelled(name, value),) for name, value in self.labels.items()]
         groups += [(f"{name}=yes",) for name in ("reopened", "held", "redacted") if getattr(self, name)]
         groups += [_ended(self.ended_from, self.ended_to), _took(self.took_from, self.took_to)]
         return Query(
@@ -229,6 +234,7 @@ class RunFilter:
             where=self._where(),
             limit=limit,
             after=after,
+            order_of=_started,
         )
 
     def _where(self) -> Callable[[Mapping[str, Any]], bool] | None:
@@ -250,6 +256,10 @@ class RunFilter:
         starts = _within(row["started_ms"], self.started_from, self.started_to)
         groups = (group for group in query.facets if not group[0].startswith(("ended.", "took.")))
         return starts and self.fits(row) and all(facets & set(group) for group in groups)
+
+
+def _started(row: Mapping[str, Any]) -> int:
+    return int(row["started_ms"])
 
 
 def _within(value: int, low: int | None, high: int | None) -> bool:

@@ -7,20 +7,24 @@ import heapq
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from eventstore.event import Json
 from eventstore.views import CHUNK, Row, ViewStore
 from projections.bits import between, falling
 from projections.errors import InvalidQuery
-from projections.projection import EVERY
+from projections.projection import EVERY, LATE
+
+_MOST: Final = 500
+"""How many documents are read at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
     """What is wanted: one of each group in `facets`, none of `without`, an order from `since` on and below `until`.
 
-    `where` looks at the documents that are left. `after` is the `next` of the page before.
+    `where` looks at the documents that are left. `after` is the `next` of the page before. Documents that came in late
+    stand behind their own order; with `order_of`, which gives that, they are found by it all the same.
     """
 
     facets: tuple[tuple[str, ...], ...] = ()
@@ -30,6 +34,16 @@ class Query:
     where: Callable[[Any], bool] | None = None
     limit: int = 50
     after: str = ""
+    order_of: Callable[[Any], int] | None = None
+
+    def __post_init__(self) -> None:
+        if self.limit < 1:
+            raise InvalidQuery(f"a page has room for 1 or more, not {self.limit}")
+
+    @property
+    def minds_late(self) -> bool:
+        """Tell whether documents that came in late have to be looked at."""
+        return self.order_of is not None and not (self.since is self.until is None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +69,10 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some documents; `next` continues behind them, empty when these are the last."""
+    """Some documents; `next` continues behind them, empty when these are the last.
+
+    When a view was built anew between two pages, and others had left it, those of the last order come once more.
+    """
 
     items: tuple[Found, ...]
     next: str
@@ -96,19 +113,27 @@ def count(store: ViewStore, view: str, partitions: int, query: Query) -> int:
     scans = _scans(store, view, partitions, query)
     places = [(scan.partition, chunk, scan) for scan in scans for chunk in scan.chunks()]
     found = store.facets(view, [(partition, chunk, _names(query)) for partition, chunk, _ in places])
-    return sum(
-        (_matching(query, bits) & between(scan.low, scan.high, chunk)).bit_count()
-        for (_, chunk, scan), bits in zip(places, found, strict=True)
-    )
+    total, unsure = 0, list[tuple[int, list[int]]]()
+    for (partition, chunk, scan), bits in zip(places, found, strict=True):
+        fits = scan.among(chunk, query, bits)
+        late = bits[-1] & fits if query.minds_late else 0
+        total += (fits & ~late).bit_count()
+        ordinals = list(falling(late, chunk))
+        unsure += [(partition, ordinals[i : i + _MOST]) for i in range(0, len(ordinals), _MOST)]
+    for some in unsure:
+        [rows] = store.rows(view, [some])
+        total += sum(_fits(query, row) for row in rows)
+    return total
 
 
 @dataclass(slots=True)
 class _Scan:
-    """One partition on its way down: ordinals from `high` - 1 to `low`."""
+    """One partition on its way down: ordinals from `high` - 1 to `low`, from `cut` on those that came in late."""
 
     partition: int
     low: int
     high: int
+    cut: int
     chunk: int = 0
     ordinals: Iterator[int] = field(default_factory=lambda: iter(()))
     buffer: list[Found] = field(default_factory=list)
@@ -120,6 +145,13 @@ class _Scan:
             return range(0)
         return range((self.high - 1) // CHUNK, self.low // CHUNK - 1, -1)
 
+    def among(self, chunk: int, query: Query, bits: Sequence[int]) -> int:
+        """Give the ordinals of a chunk that come into question; `bits` are the sets of the facets in `_names`."""
+        places = between(self.low, min(self.high, self.cut), chunk)
+        if query.minds_late:
+            places |= between(self.low, self.high, chunk) & bits[-1]
+        return places & _matching(query, bits)
+
 
 def _scans(store: ViewStore, view: str, partitions: int, query: Query) -> list[_Scan]:
     """Find out between which ordinals each partition is searched; only what the query asks for is looked up."""
@@ -129,10 +161,10 @@ def _scans(store: ViewStore, view: str, partitions: int, query: Query) -> list[_
     scans = []
     for (partition, bounds), (*places, top) in zip(wanted, found, strict=True):
         at = dict(zip(bounds, places, strict=True))
-        high = min(at.get("until", top), at.get("behind", top))
+        cut, high = at.get("until", top), at.get("behind", top)
         if behind is not None and partition == behind[1]:
             high = min(high, behind[2])
-        scan = _Scan(partition, at.get("since", 0), high)
+        scan = _Scan(partition, at.get("since", 0), high if query.minds_late else min(high, cut), cut)
         scan.chunk = (scan.high - 1) // CHUNK + 1
         scans.append(scan)
     return scans
@@ -145,13 +177,14 @@ def _bounds(partition: int, query: Query, behind: tuple[int, int, int] | None) -
         bounds["since"] = max(0, query.since)
     if query.until is not None:
         bounds["until"] = max(0, query.until)
-    if behind is not None and partition != behind[1]:  # of the same order, lower partitions come later
-        bounds["behind"] = behind[0] + (partition < behind[1])
+    if behind is not None:  # of the same order, lower partitions come later; its own may have been numbered anew
+        bounds["behind"] = behind[0] + (partition <= behind[1])
     return bounds
 
 
 def _names(query: Query) -> list[str]:
-    return [facet for group in _groups(query) for facet in group] + list(query.without)
+    late = [LATE] if query.minds_late else []
+    return [facet for group in _groups(query) for facet in group] + list(query.without) + late
 
 
 def _groups(query: Query) -> tuple[tuple[str, ...], ...]:
@@ -166,14 +199,14 @@ def _matching(query: Query, bits: Sequence[int]) -> int:
         for part in bits[place : place + len(group)]:
             either |= part
         found, place = found & either, place + len(group)
-    for part in bits[place:]:
+    for part in bits[place : place + len(query.without)]:
         found &= ~part
     return found
 
 
 def _fill(store: ViewStore, view: str, query: Query, scans: Sequence[_Scan], wanted: int) -> None:
     """Give each scan some documents, or find out that it has come to its end."""
-    todo = list(scans)
+    todo, wanted = list(scans), min(_MOST, wanted)
     while todo:
         batches = [(scan, [n for _, n in zip(range(wanted), scan.ordinals, strict=False)]) for scan in todo]
         asked = [(scan.partition, ordinals) for scan, ordinals in batches if ordinals]
@@ -184,7 +217,7 @@ def _fill(store: ViewStore, view: str, query: Query, scans: Sequence[_Scan], wan
                 scan.buffer += [Found(x.key, x.document, x.order, scan.partition, x.ordinal) for x in fits]
         _descend(store, view, query, [scan for scan, ordinals in batches if len(ordinals) < wanted])
         todo = [scan for scan in todo if not scan.buffer and not scan.ended]
-        wanted = min(500, wanted * 2)
+        wanted = min(_MOST, wanted * 2)
 
 
 def _descend(store: ViewStore, view: str, query: Query, scans: Sequence[_Scan]) -> None:
@@ -199,10 +232,14 @@ def _descend(store: ViewStore, view: str, query: Query, scans: Sequence[_Scan]) 
     names = _names(query)
     found = store.facets(view, [(scan.partition, scan.chunk, names) for scan in going]) if going else []
     for scan, bits in zip(going, found, strict=True):
-        scan.ordinals = falling(between(scan.low, scan.high, scan.chunk) & _matching(query, bits), scan.chunk)
+        scan.ordinals = falling(scan.among(scan.chunk, query, bits), scan.chunk)
 
 
 def _fits(query: Query, row: Row) -> bool:
+    if query.order_of is not None:
+        order = query.order_of(row.document)
+        if (query.since is not None and order < query.since) or (query.until is not None and order >= query.until):
+            return False
     return query.where is None or query.where(row.document)
 
 
@@ -210,5 +247,6 @@ def _parse(cursor: str) -> tuple[int, int, int]:
     try:
         order, partition, ordinal = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         return int(order), int(partition), int(ordinal)
-    except (ValueError, TypeError, RecursionError) as error:
-        raise InvalidQuery(f"{cursor!r} does not continue a page; pass on the `next` of the page before") from error
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        said = f"{cursor[:80]!r} does not continue a page; pass on the `next` of the page before"
+        raise InvalidQuery(said) from error

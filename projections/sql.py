@@ -136,14 +136,23 @@ class SqlRunner:
         except ProjectionFailed as error:
             before = [event for event in events if event.position.n < error.event.position.n]
             done = self._fold(projection, partition, position, before) if before else 0
-            self._stop(projection, partition, str(error))
+            self._stop(projection, partition, str(error), before=error.event.position.n)
             return done
 
     def _fold(self, projection: SqlProjection, partition: int, position: int, events: Sequence[Recorded]) -> int:
         """Change rows and checkpoint in one transaction; gives 0 when another process was faster.
 
-        The checkpoint is changed first: that locks its row, or all of an SQLite database, until the end.
+        The checkpoint is changed first: that locks its row, or all of an SQLite database, until the end. Where a
+        constraint is broken that is checked at the end, half of the events are folded, down to the one that breaks it.
         """
+        try:
+            return self._commit(projection, partition, position, events)
+        except sa.exc.IntegrityError as error:
+            if len(events) > 1:
+                return self._fold(projection, partition, position, events[: len(events) // 2])
+            raise ProjectionFailed(projection.id, events[0], error) from error
+
+    def _commit(self, projection: SqlProjection, partition: int, position: int, events: Sequence[Recorded]) -> int:
         last, table = events[-1], self._table
         claim = (
             sa.update(table)
@@ -180,7 +189,8 @@ class SqlRunner:
             pass
         return 0, 0
 
-    def _stop(self, projection: SqlProjection, partition: int, what: str) -> None:
+    def _stop(self, projection: SqlProjection, partition: int, what: str, before: int | None = None) -> None:
+        """Say why tables stand still, unless another process has brought them beyond that."""
         log.error("%s", what)
         self._stopped[projection.id, partition] = self._steady_ms() + AGAIN_MS
         values: dict[str, Any] = {"trouble": what}
@@ -189,5 +199,6 @@ class SqlRunner:
             connection.execute(
                 sa.update(table)
                 .where(table.c.projection == projection.id, table.c.log_partition == partition)
+                .where(sa.true() if before is None else table.c.position < before)
                 .values(**values)
             )

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from eventstore.memory_views import MemoryViewStore
 from eventstore.views import CHUNK, ViewStore, facet_name
 from projections.errors import ProjectionError
-from projections.projection import EVERY, Projection
+from projections.fold import facets_of
+from projections.projection import Projection
 from projections.runner import Runner, Target
 
 TRIES = 50
@@ -133,7 +134,7 @@ def _own_index(
         if projection.index is None:
             break
         chunk, place = divmod(row.ordinal, CHUNK)
-        for facet in (EVERY, *projection.index(row.document).facets):
+        for facet in facets_of(projection.index(row.document), row):
             name = (facet_name(facet), chunk)
             wanted[name] = wanted.get(name, 0) | 1 << (CHUNK - 1 - place)
     names |= {(partition, facet, chunk) for facet, chunk in wanted}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import click
@@ -41,7 +41,7 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     def with_filter(**values: Any) -> Any:
         given = {name: values.pop(name) for name in RunFilter.__dataclass_fields__}
-        given["labels"] = dict(_label(text) for text in given["labels"])
+        given["labels"] = _labels(given["labels"])
         return command(chosen=RunFilter(**given), **values)
 
     with_filter.__name__, with_filter.__doc__ = command.__name__, command.__doc__
@@ -53,11 +53,15 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-def _label(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise click.BadParameter(f"{text!r} must be NAME=VALUE", param_hint="--label")
-    return name, value
+def _labels(texts: Iterable[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{text!r} must be NAME=VALUE", param_hint="--label")
+        if found.setdefault(name, value) != value:
+            raise click.BadParameter(f"{name!r} cannot be both {found[name]!r} and {value!r}", param_hint="--label")
+    return found
 
 
 @click.command("list")
@@ -72,6 +76,8 @@ def list_runs(
     target: Target, chosen: RunFilter, as_of: int | None, limit: int, after: str, only_count: bool, archived: bool
 ) -> None:
     """List runs, newest first. A time is 2026-11-23T08:00 (UTC), or how long ago: 90s, 15m, 2h, 7d."""
+    if (as_of is not None) + only_count + archived > 1:
+        raise click.UsageError("--as-of, --count and --archived do not go together")
     if archived:
         _list_archived(target, chosen, limit, after)
         return

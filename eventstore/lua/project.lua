@@ -12,11 +12,11 @@
 --   with its length first: documents (key, value), keys to remove, counts (name, delta), values (name, JSON), first
 --   values (name, JSON), ids (ordinal, key), ids to remove (ordinal), members (facet, ordinal, 1|0)
 -- Replies {1, checkpoint} done; {0, checkpoint} another has moved it; {-2, n} the log ends before it, or has lost what was
---   read and has other events there now
+--   read and has other events there now; {-3, name} a count that cannot be added to, or would not fit a whole number
 local B = string.sub(KEYS[1], 1, -5)
 local V = B .. 'view:' .. ARGV[1] .. ':'
 local CONSUMER = 'view:' .. ARGV[1]
-local SMALL, CHUNK = 256, 65536
+local SMALL, CHUNK, MOST = 256, 65536, 2 ^ 53
 local function int(x) return string.format('%.0f', x) end
 
 -- 1. Guards.
@@ -27,6 +27,14 @@ if tonumber(ARGV[3]) > n then return { -2, n } end
 if ARGV[4] ~= '' then
   local e = redis.call('XRANGE', B .. 'log', ARGV[3] .. '-0', '+', 'COUNT', 1)[1]
   if not e or string.match(e[1], '-(%d+)$') ~= ARGV[4] then return { -2, n } end
+end
+local counts = 8 + 2 * tonumber(ARGV[7])
+counts = counts + 1 + tonumber(ARGV[counts])
+for i = counts + 1, counts + 2 * tonumber(ARGV[counts]), 2 do
+  local known = redis.call('HGET', V .. 'tally', ARGV[i]) or '0'
+  if not string.match(known, '^-?%d+$') or math.abs(tonumber(known) + tonumber(ARGV[i + 1])) > MOST then
+    return { -3, ARGV[i] }
+  end
 end
 
 -- 2. Writes.

@@ -166,7 +166,7 @@ class Reads:
             started_to=until,
         )
         out: list[RunRow] = []
-        query = lasting.query(limit=_AS_OF_PAGE, after=after)
+        query = replace(lasting.query(limit=limit, after=after), limit=_AS_OF_PAGE)
         while True:
             page = self.views.search("runs", query, stale=bool(out))
             rows = self._back_then({item.key: item.document for item in page.items}, time_ms)

@@ -42,13 +42,15 @@ def replay(
 
     `history` has type and data of each event, as `openagents runs history --json` prints them. With `components` or
     `real`, the recorded calls of these components (of those in `rerun`, or of all that are given) are made again with
-    the recorded inputs, and their results compared.
+    the recorded inputs, and their results compared. Raises ValueError when it is not a history from its beginning on.
     """
     registry = Registry()
     for thing in (builtin, *real):
         registry.add(thing)
     plan = plan_of(document, _Anything(registry))
     recorded = [ev.from_data(str(item["type"]), item["data"]) for item in history]
+    if not recorded or not isinstance(recorded[0], ev.RunStarted):
+        raise ValueError("a history begins with RunStarted; `openagents runs history RUN --json` prints all of it")
     found = first_difference(plan, recorded)
     if found is not None:
         return _divergence(found)

@@ -28,6 +28,22 @@ def opened(server: Server) -> Iterator[Open]:
     yield from opening(server)
 
 
+def test_a_run_that_came_back_is_found_by_the_time_it_began(opened: Open, tmp_path: Path) -> None:
+    engine = opened()
+    old, *_ = ran(engine, "a", "b", "c", "d", "e")
+    engine.archive.leave(old, Departure(str(tmp_path), "old"))
+    engine.archive.restore(old)
+    began = {row.id: row.started_ms for row in engine.views.runs().items}
+    for low in began.values():
+        for high in began.values():
+            chosen = RunFilter(started_from=low, started_to=high)
+            wanted = {run for run, at in began.items() if low <= at < high}
+            assert {row.id for row in engine.views.runs(chosen).items} == wanted
+            assert engine.views.count(chosen) == len(wanted)
+        assert {row.id for row in engine.views.as_of(low).items} == {run for run, at in began.items() if at <= low}
+    assert engine.views.verify("runs") == []
+
+
 def test_an_archived_run_is_found_and_comes_back_as_it_was(opened: Open, tmp_path: Path) -> None:
     engine, to = opened(), str(tmp_path)
     run, failed, other = ran(engine, "a", "fail", "b", tenant="x")

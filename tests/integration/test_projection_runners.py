@@ -23,7 +23,7 @@ from eventstore.views import Batch
 from openagents_json.engine import Engine
 from projections import Counted, Index, Projection
 from projections.reader import Views
-from projections.runner import Runner
+from projections.runner import Runner, Target
 from tests.conftest import Server, wait_for
 from tests.integration.test_views import SINGLE, WAITING, _raw, double
 
@@ -162,6 +162,90 @@ def test_whatever_a_projection_does_wrong_stops_it_alone(server: Server, odd: Pr
         [trouble] = views.troubles("odd.1.1", [0])
         assert trouble["position"] == 1
         assert views.troubles("every.1.1", [0]) == [None]
+
+
+def _mixed(_document: Any, event: Recorded) -> Counted:
+    started = event.type == "RunStarted"
+    return Counted({}, {} if started else {"x": 1}, {"x": "a text"} if started else {})
+
+
+UNCOUNTABLE = {
+    "a number beyond all": (_odd(lambda _document, _event: Counted({}, {"x": 2**63})), 0),
+    "a sum beyond all": (_odd(lambda _document, _event: Counted({}, {"x": 2**51})), 4),
+    "a value that is a count too": (_odd(_mixed), 1),
+}
+
+
+@pytest.mark.parametrize("batch", [1, 3, 500])
+@pytest.mark.parametrize(("odd", "place"), UNCOUNTABLE.values(), ids=UNCOUNTABLE)
+def test_a_count_that_cannot_be_added_stops_its_projection_alone(
+    server: Server, odd: Projection, place: int, batch: int
+) -> None:
+    with Engine.connect(server.url, prefix=server.prefix(), partitions=1) as engine:
+        engine.start_many([(WAITING, {})] * 3)
+        views = RedisViewStore(engine.core.store)
+        runner = Runner(LogReader(engine.core.store), views, [odd, EVERY], 1, lambda: 0.0, batch=batch)
+        runner.catch_up([0])
+        [(head, [stands, goes])] = views.checkpoints(["odd.1.1", "every.1.1"], [0])
+        assert (stands, goes) == (place, head)
+        [trouble] = views.troubles("odd.1.1", [0])
+        assert trouble["position"] == place + 1
+        assert Views(runner, views).verify("odd") == []
+
+
+def test_who_reads_a_view_while_it_is_replaced_gets_the_right_answer(server: Server) -> None:
+    with Engine.connect(server.url, prefix=server.prefix(), partitions=1) as engine:
+        engine.start_many([(WAITING, {})] * 5)
+        store = RedisViewStore(engine.core.store)
+        slow, other = (Runner(LogReader(engine.core.store), store, [EVERY], 1, lambda: 0.0) for _ in range(2))
+        reader, builder = Views(slow, store), Views(other, store)
+        before = reader.get("every", "RunStarted")
+        [view] = [target.view for target in slow.targets()]
+        builder.rebuild("every")
+        assert builder.finish_rebuild("every")
+        slow.catch_up([0], [Target(EVERY, view)])
+        assert [row.document for row in store.documents(view, 0) if row.key == "RunStarted"] == before
+        assert reader.get("every", "RunStarted") == before
+
+
+def test_what_a_process_that_died_in_a_switch_left_goes_with_the_next(server: Server) -> None:
+    with Engine.connect(server.url, prefix=server.prefix(), partitions=1) as engine:
+        engine.start_many([(WAITING, {})] * 5)
+        store = RedisViewStore(engine.core.store)
+        views = Views(Runner(LogReader(engine.core.store), store, [EVERY], 1, lambda: 0.0), store)
+        views.get("every", "RunStarted")
+        views.rebuild("every")
+        assert store.switch_generation("every.1", 2)
+        views.rebuild("every")
+        assert views.finish_rebuild("every")
+        connection, keys = _raw(engine)
+        for name in (keys.view(0, "every.1.1:docs"), keys.view(0, "every.1.2:docs")):
+            assert connection.command(b"PTTL", name) != -1
+
+
+def test_a_rebuild_that_raises_is_told_of(server: Server) -> None:
+    broken = threading.Event()
+
+    def picky(_document: Any, event: Recorded) -> int:
+        if broken.is_set():
+            raise KeyError("no such thing")
+        return event.version
+
+    with Engine.connect(server.url, prefix=server.prefix(), partitions=1) as engine:
+        [run] = engine.start_many([(WAITING, {})])
+        store, clock = RedisViewStore(engine.core.store), [0.0]
+        fine = Projection("fine", picky)
+        views = Views(Runner(LogReader(engine.core.store), store, [fine], 1, lambda: clock[0]), store)
+        assert len(views.get("fine", run)) == 1
+        broken.set()
+        views.rebuild("fine")
+        assert not views.finish_rebuild("fine")
+        [status] = views.status()
+        assert (status.generation, status.trouble[0]["run"]) == (1, run)
+        broken.clear()
+        clock[0] += 20_000
+        assert views.finish_rebuild("fine")
+        assert views.status()[0].trouble == {}
 
 
 class Forgetful:

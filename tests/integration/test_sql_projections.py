@@ -140,6 +140,52 @@ def test_what_raises_leaves_no_trace_and_stops_alone(database: sa.Engine) -> Non
     assert work.trouble() == {}
 
 
+def test_a_constraint_that_is_checked_at_the_end_stops_its_projection_alone(database: sa.Engine) -> None:
+    metadata = sa.MetaData()
+    parents = sa.Table("parents", metadata, sa.Column("id", sa.Integer, primary_key=True))
+    children = sa.Table(
+        "kids",
+        metadata,
+        sa.Column("stream", sa.String(50), primary_key=True),
+        sa.Column("parent", sa.ForeignKey(parents.c.id, deferrable=True, initially="DEFERRED")),
+    )
+    metadata.drop_all(database)
+    metadata.create_all(database)
+
+    def write(connection: sa.Connection, event: Recorded) -> None:
+        count(connection, event)
+        if event.stream == "1-s3" and event.data["number"] == 11:
+            connection.execute(sa.insert(children).values(stream=event.stream, parent=7))
+
+    if database.dialect.name == "sqlite":
+        sa.event.listen(database, "connect", lambda plain, _: plain.execute("PRAGMA foreign_keys = ON"))
+        database.dispose()
+    store = filled()
+    both = [SqlProjection("strict", write), SqlProjection("sound", lambda connection, event: None)]
+    work = SqlRunner(store, database, both, 2, lambda: 0.0, batch=50)
+    work.catch_up()
+    found = counted(database)
+    assert (found["1-s3"], found["0-s0"]) == (11, 20)
+    [((name, partition), what)] = work.trouble().items()
+    assert (name, partition) == ("strict.1", 1)
+    assert "event 12 (Happened) of 1-s3: IntegrityError" in what
+    assert SqlRunner(store, database, both[1:], 2, lambda: 0.0).advance() == 0
+    metadata.drop_all(database)
+
+
+def test_what_another_process_has_got_over_is_no_trouble(database: sa.Engine) -> None:
+    store = filled()
+
+    def late(connection: sa.Connection, event: Recorded) -> None:
+        connection.rollback()  # so that the other one does not have to wait
+        runner(store, database, SqlProjection("counts", count)).catch_up()
+        raise ValueError("not this one")
+
+    runner(store, database, SqlProjection("counts", late), 500).advance([0])
+    assert counted(database) == EVERYTHING
+    assert runner(store, database, SqlProjection("counts", count)).trouble() == {}
+
+
 def test_tables_that_are_ahead_of_a_log_that_lost_its_tail_are_told_of(database: sa.Engine) -> None:
     runner(filled(), database, SqlProjection("counts", count)).catch_up()
     shorter = runner(filled(events=5), database, SqlProjection("counts", count))

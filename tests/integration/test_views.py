@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from eventstore.log_reader import LogReader
 from eventstore.view_store import RedisViewStore
 from openagents_json import tool
 from openagents_json.engine import Engine, RunFilter, Settings
+from openagents_json.engine.archiving import Departure
 from openagents_json.engine.diagnosis import diagnose
 from openagents_json.workflow.state import CLOSED_RUN
 from projections import Projection, projection
@@ -102,8 +105,58 @@ def test_pages_follow_each_other_while_runs_are_added(opened: Open) -> None:
             break
         after = page.next
     assert sorted(seen) == sorted(runs)
-    with pytest.raises(InvalidQuery, match="does not continue a page"):
-        engine.views.runs(after="nonsense")
+
+
+def _cursor(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+@pytest.mark.parametrize("after", ["nonsense", "ü", *map(_cursor, ("[1]", "[1e400,0,0]", "[NaN,0,0]", "[" * 100_000))])
+def test_what_continues_no_page_is_refused(opened: Open, after: str) -> None:
+    engine = opened(workers=0)
+    for ask in (lambda: engine.views.runs(after=after), lambda: engine.views.as_of(10**14, after=after)):
+        with pytest.raises(InvalidQuery, match="does not continue a page"):
+            ask()
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_page_has_room_for_one_at_least(opened: Open, limit: int) -> None:
+    engine = opened(workers=0)
+    engine.start_many([(WAITING, {})] * 3)
+    for ask in (lambda: engine.views.runs(limit=limit), lambda: engine.views.as_of(10**14, limit=limit)):
+        with pytest.raises(InvalidQuery, match=f"not {limit}"):
+            ask()
+
+
+def test_labels_are_found_whatever_they_are_called(opened: Open) -> None:
+    odd = ["", "a", "a=b", "a%3Db", "ü", "a:b", "a/b\n", "*", "x" * 3000]
+    engine = opened(workers=0)
+    made = {
+        engine.start(WAITING, labels={name: value}): (name, value) for name in odd for value in (*odd, "b=a", "=", "c")
+    }
+    for name, value in made.values():
+        chosen = RunFilter(labels={name: value})
+        [found], [then] = engine.views.runs(chosen).items, engine.views.as_of(10**14, chosen).items
+        assert made[found.id] == made[then.id] == (name, value)
+        assert engine.views.count(chosen) == 1
+
+
+def test_pages_follow_each_other_across_a_rebuild_that_numbers_runs_anew(opened: Open, tmp_path: Path) -> None:
+    engine = opened(partitions=1)
+    gone = [engine.run(SINGLE, timeout=20).id for _ in range(4)]
+    runs = list[str]()
+    for _ in range(8):  # those of the millisecond where a page ends come twice
+        runs.append(engine.start(WAITING))
+        began = engine.history(runs[-1])[0].time_ms
+        wait_for(lambda began=began: engine.core.clock.now_ms() > began)
+    for run in gone:
+        engine.archive.leave(run, Departure(str(tmp_path), "old"))
+    first = engine.views.runs(limit=4)
+    engine.views.views.rebuild("runs")
+    assert engine.views.views.finish_rebuild("runs")
+    again, *second = engine.views.runs(after=first.next).items
+    assert again.id == first.items[-1].id
+    assert [row.id for row in (*first.items, *second)] == runs[::-1]
 
 
 def test_children_are_found_by_their_parent(opened: Open) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -90,8 +91,9 @@ def looked_through(store: ViewStore, query: Query) -> list[tuple[str, int]]:
     for partition in range(PARTITIONS):
         for row in store.documents(VIEW, partition):
             facets = _index(row.document).facets
-            since = query.since is None or row.order >= query.since
-            until = query.until is None or row.order < query.until
+            order = row.order if query.order_of is None else query.order_of(row.document)
+            since = query.since is None or order >= query.since
+            until = query.until is None or order < query.until
             fits = all(facets & set(group) for group in query.facets) and not facets & set(query.without)
             if since and until and fits and (query.where is None or query.where(row.document)):
                 found.append(((row.order, partition, row.ordinal), row.key))
@@ -102,8 +104,7 @@ def paged(store: ViewStore, query: Query) -> list[tuple[str, int]]:
     """Answer a query page by page."""
     found, after = [], ""
     while True:
-        asked = Query(query.facets, query.without, query.since, query.until, query.where, query.limit, after)
-        page = search(store, VIEW, PARTITIONS, asked)
+        page = search(store, VIEW, PARTITIONS, replace(query, after=after))
         assert len(page.items) <= query.limit
         found += [(item.key, item.order) for item in page.items]
         after = page.next
@@ -120,6 +121,7 @@ queries = some.builds(
     until=some.none() | some.integers(990, 1100),
     where=some.sampled_from([None, lambda document: document["seen"] % 2 == 0]),
     limit=some.integers(1, 7),
+    order_of=some.sampled_from([None, lambda document: document["at"]]),
 )
 
 

@@ -26,3 +26,9 @@ def test_a_divergence_is_named_by_its_own_number() -> None:
     assert plain is not None
     assert noted is not None
     assert noted.version == plain.version + 1
+
+
+@pytest.mark.parametrize("history", [[], HISTORY[1:]])
+def test_what_is_no_history_from_its_beginning_on_proves_nothing(history: list[dict[str, Any]]) -> None:
+    with pytest.raises(ValueError, match="a history begins with RunStarted"):
+        replay(DOCUMENT, history)
