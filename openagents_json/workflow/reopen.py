@@ -149,6 +149,12 @@ def _is_undone(state: st.RunState, path: str, step: st.StepState) -> bool:
     return undo is not None and undo.status == st.COMPLETED
 
 
+def _has_just_ended_it(state: st.RunState, path: str) -> bool:
+    """Tell whether a step that ends the run was the last to complete, or has made it fail."""
+    step = state.steps[path]
+    return step.status == st.COMPLETED and (step.sequence == state.sequence or path == state.failed_step)
+
+
 def _holds_some(state: st.RunState, path: str, step: st.StepState) -> bool:
     holds = step.kind in st.GROUPS or step.kind == st.BLOCK
     return holds and step.status != st.COMPLETED and any(within(other, path) for other in state.steps)
@@ -248,9 +254,7 @@ class _Found:
                 continue
             if path in state.open_steps and step.kind in st.GROUPS | {st.BLOCK}:
                 self.reactivated.add(path)
-            elif path in state.open_steps:
-                self.forgotten.add(path)
-            elif plan.of(path).kind == "terminate" and (step.sequence == state.sequence or path == state.failed_step):
+            elif path in state.open_steps or (plan.of(path).kind == "terminate" and _has_just_ended_it(state, path)):
                 self.forgotten.add(path)
         self.unwinding()
 
