@@ -24,7 +24,7 @@ def parse_inputs(pairs: tuple[str, ...], file: str | None) -> dict[str, Any]:
             loaded = json.loads(Path(file).read_bytes())
         except OSError as error:
             raise click.BadParameter(f"{file}: {error.strerror}", param_hint="--input-file") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise click.BadParameter(f"{file} is not JSON: {error}", param_hint="--input-file") from error
         if not isinstance(loaded, dict):
             raise click.BadParameter(f"{file} must hold a JSON object", param_hint="--input-file")
@@ -33,11 +33,18 @@ def parse_inputs(pairs: tuple[str, ...], file: str | None) -> dict[str, Any]:
         name, found, value = pair.partition("=")
         if not found or not name:
             raise click.BadParameter(f"{pair!r} is not name=value", param_hint="--input")
-        try:
-            inputs[name] = json.loads(value)
-        except ValueError:
-            inputs[name] = value
+        inputs[name] = _value(value)
     return inputs
+
+
+def _value(text: str) -> Any:
+    """Read JSON, or else text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+    except RecursionError as error:
+        raise click.BadParameter("a value is nested too deeply") from error
 
 
 def parse_payload(text: str | None, file: str | None) -> Any:
@@ -45,12 +52,9 @@ def parse_payload(text: str | None, file: str | None) -> Any:
     if file is not None:
         try:
             return json.loads(Path(file).read_bytes())
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise click.BadParameter(f"{file}: {error}", param_hint="--payload-file") from error
-    try:
-        return None if text is None else json.loads(text)
-    except ValueError:
-        return text
+    return None if text is None else _value(text)
 
 
 @click.command()
