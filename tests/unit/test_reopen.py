@@ -245,3 +245,9 @@ def test_the_place_at_which_a_child_failed_is_none_of_its_parent() -> None:
     run = play(parent, components={"a": NO}, workflows=[child]).assert_failed("ValueError")
     assert run.error is not None
     assert run.error["at"] == "k.kid"
+
+
+def test_what_undoes_a_step_goes_on_counting_its_attempts_when_it_is_done_again() -> None:
+    steps = [{**call("a"), "compensate": "undo"}, {**call("b"), "depends_on": ["a"]}]
+    run = play(doc(*steps), components={"a": 1, "b": NO, "undo": None}).retry().finish().assert_failed()
+    assert [call.attempt for call in run.calls("undo")] == [1, 2]
