@@ -204,7 +204,15 @@ def _complete(state: RunState, event: ev.StepCompleted) -> RunState:
         return state
     output = gather(state, event.step) if step.kind == FOREACH else event.output
     sequence = state.sequence + 1
-    done = step._replace(status=COMPLETED, output=output, outputs=event.outputs, error=None, sequence=sequence, timer=0)
+    done = step._replace(
+        status=COMPLETED,
+        output=output,
+        outputs=event.outputs,
+        error=None,
+        sequence=sequence,
+        timer=0,
+        sets=event.sets or None,
+    )
     sets = {**state.sets, **event.sets} if event.sets else state.sets
     return _put(state, event.step, done, sets=sets, sequence=sequence)
 
@@ -264,7 +272,8 @@ def _reuse(state: RunState, event: ev.StepResultReused) -> RunState:
     if known is None or event.step in state.steps:
         return state
     sequence = state.sequence + 1
-    return _put(state, event.step, known._replace(sequence=sequence), sequence=sequence)
+    sets = {**state.sets, **known.sets} if known.sets else state.sets
+    return _put(state, event.step, known._replace(sequence=sequence), sets=sets, sequence=sequence)
 
 
 def _override(state: RunState, event: ev.StepOverridden) -> RunState:

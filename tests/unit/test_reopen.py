@@ -251,3 +251,19 @@ def test_what_undoes_a_step_goes_on_counting_its_attempts_when_it_is_done_again(
     steps = [{**call("a"), "compensate": "undo"}, {**call("b"), "depends_on": ["a"]}]
     run = play(doc(*steps), components={"a": 1, "b": NO, "undo": None}).retry().finish().assert_failed()
     assert [call.attempt for call in run.calls("undo")] == [1, 2]
+
+
+def test_what_a_forgotten_step_has_set_is_forgotten_and_what_others_have_set_is_kept() -> None:
+    sets = {"outputs": {"v": "workflow.v"}}
+    steps = [
+        {**call("a"), **sets, "condition": "{{input.x > 0}}"},
+        {"id": "b", "component": "b", "outputs": {"w": "workflow.w"}},
+    ]
+    document = doc(*steps, execution="graph", output={"v": "{{workflow.v}}", "w": "{{workflow.w}}"})
+    run = play(document, {"x": 1}, components={"a": {"v": 5}, "b": {"w": 6}}).assert_completed({"v": 5, "w": 6})
+    run.run_again().finish().assert_completed({"v": 5, "w": 6})
+    run.retry("b").finish().assert_completed({"v": 5, "w": 6})
+    run.retry("a", inputs={"x": 0}).finish()
+    assert run.step("a").status == "skipped"
+    assert dict(run.state.sets) == {"w": 6}
+    assert made(run) == ["a", "b", "b"]
