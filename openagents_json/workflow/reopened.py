@@ -29,7 +29,9 @@ def reopened(state: RunState, event: ev.RunReopened | ev.RunForked) -> RunState:
     for path in event.forgotten:
         known = steps.get(path)
         if known is not None:
-            steps, past = steps.delete(path), past.set(path, (known.attempt, known.children, known.waits))
+            attempt, children, waits = past.get(path, (0, 0, ()))  # what was skipped since has neither
+            counted = (max(attempt, known.attempt), max(children, known.children), known.waits or waits)
+            steps, past = steps.delete(path), past.set(path, counted)
     held = [path for path in event.resumed if path in steps]
     for path in held:
         again = steps[path]._replace(status=ACTIVE, error=None, output=None, outputs=None, then="fail", sets=None)

@@ -267,3 +267,18 @@ def test_what_a_forgotten_step_has_set_is_forgotten_and_what_others_have_set_is_
     assert run.step("a").status == "skipped"
     assert dict(run.state.sets) == {"w": 6}
     assert made(run) == ["a", "b", "b"]
+
+
+def test_a_child_that_is_begun_anew_after_it_was_skipped_is_another_run() -> None:
+    child = {"id": "child", "steps": [call("a")]}
+    run = play(doc({"id": "kid", "workflow": "child"}), components={"a": outcomes(1, 2)}, workflows=[child])
+    run.assert_completed({"kid": {"a": 1}}).skip("kid").finish().assert_completed({"kid": None})
+    run.retry("kid").finish().assert_completed({"kid": {"a": 2}})
+    assert len(run.runs) == 3
+
+
+def test_attempts_go_on_counting_when_a_step_was_skipped_in_between() -> None:
+    step = {**call("a"), "condition": "{{input.x > 0}}"}
+    run = play(doc(step), {"x": 1}, components={"a": 1})
+    run.retry("a", inputs={"x": 0}).finish().retry("a", inputs={"x": 1}).finish().assert_completed({"a": 1})
+    assert [call.attempt for call in run.calls("a")] == [1, 2]
