@@ -42,7 +42,8 @@ class NoSuchVersion(LookupError):
 
     def __init__(self, run: str, at: int, last: int) -> None:
         self.run, self.at, self.last = run, at, last
-        super().__init__(f"run {run} has events 1 to {last}, and no event {at}")
+        which = f"no event {at}" if at else "none as early as that"
+        super().__init__(f"run {run} has events 1 to {last}, and {which}")
 
 
 def fork(handler: Handler, wanted: Fork, *, actor: str) -> Handled:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -122,7 +123,7 @@ def fork(target: Target, run: str, at: int, pairs: tuple[str, ...], reason: str,
 @target_options
 def state(target: Target, run: str, at: str | None) -> None:
     """Print a run with its steps as it is, or as it was, as JSON."""
-    version = int(at) if at and at.isdigit() else None
+    version = int(at) if at and re.fullmatch("[0-9]{1,18}", at) else None
     time_ms = Time().convert(at, None, None) if at and version is None else None
     with target.engine() as engine:
         print_json(engine.replay.state_at(run, version=version, time_ms=time_ms))

@@ -45,11 +45,18 @@ def parse_inputs(pairs: tuple[str, ...], file: str | None, option: str = "--inpu
         name, found, value = pair.partition("=")
         if not found or not name:
             raise click.BadParameter(f"{pair!r} is not name=value", param_hint=option)
-        try:
-            inputs[name] = read_json(value)
-        except ValueError:
-            inputs[name] = value
+        inputs[name] = _value(value)
     return inputs
+
+
+def _value(text: str) -> Any:
+    """Read JSON, or else text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+    except RecursionError as error:
+        raise click.BadParameter("a value is nested too deeply") from error
 
 
 def parse_payload(text: str | None, file: str | None) -> Any:
@@ -59,10 +66,7 @@ def parse_payload(text: str | None, file: str | None) -> Any:
             return read_json(Path(file).read_bytes())
         except (OSError, ValueError) as error:
             raise click.BadParameter(f"{file}: {error}", param_hint="--payload-file") from error
-    try:
-        return None if text is None else read_json(text)
-    except ValueError:
-        return text
+    return None if text is None else _value(text)
 
 
 @click.command()

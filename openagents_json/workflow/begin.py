@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from openagents_json.workflow import events as ev
 from openagents_json.workflow import state as st
 from openagents_json.workflow.evaluate import step_inputs, terminate_output, value_of
-from openagents_json.workflow.paths import inside
+from openagents_json.workflow.paths import inside, is_item
 from openagents_json.workflow.plan import Gate, StepPlan, Timer, canonical
 from openagents_json.workflow.templates import render
 from openagents_json.workflow.times import InvalidTime, delay_of, moment_of
@@ -126,6 +126,17 @@ def _terminate(turn: Turn, path: str, plan: StepPlan) -> None:
         return
     withdraw(turn, turn.state.open_steps, "the run was ended by a terminate step")
     turn.emit(ev.RunCompleted(output))
+
+
+def limit_again(turn: Turn, paths: Iterable[str]) -> None:
+    """Let the time limits of steps that hold others begin anew, where they go on."""
+    for path in paths:
+        plan, step = turn.plan.of(path), turn.state.steps[path]
+        if step.kind == st.FOREACH:
+            if plan.timeouts.total_ms:
+                turn.emit(ev.TimerSet(path, step.timers + 1, plan.timeouts.total_ms))
+        elif plan.loop is None or not is_item(path):
+            _limit(turn, path, plan)
 
 
 # -- time ------------------------------------------------------------------------------------------------

@@ -249,6 +249,7 @@ def _close_child(turn: Turn, command: cmd.CloseChild) -> None:
         fail(turn, path, 0, terminal("ChildCancelled", message, child=command.child))
     else:
         error = {"type": "ChildFailed", "message": "it failed", **(command.error or {}), "child": command.child}
+        error.pop("at", None)  # a step of the child, not of this run
         fail(turn, path, 0, error)
     _after_facts(turn, [path])
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from openagents_json.workflow.errors import WorkflowError
 from openagents_json.workflow.types import Json
 
-_NAME = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
+_NAME = re.compile(r"([^.\[\]]+)|\[(\d{1,9})\]")
+_PATH = re.compile(r"[^.\[\]]+(\.[^.\[\]]+|\[\d{1,9}\])*")
 
 
 class CannotEdit(WorkflowError):
@@ -26,10 +27,10 @@ def edited(known: Mapping[str, Json], wanted: Mapping[str, Json]) -> dict[str, J
     """
     changed: dict[str, Json] = {}
     for path, value in wanted.items():
-        names = [name or int(index) for name, index in _NAME.findall(path)]
-        if not names or not isinstance(names[0], str):
+        if _PATH.fullmatch(path) is None:
             raise CannotEdit(path, f"{path!r} is no path; write NAME, NAME.part or NAME[0]")
-        root = names[0]
+        names = [name or int(index) for name, index in _NAME.findall(path)]
+        root = str(names[0])
         changed[root] = _with(changed.get(root, known.get(root)), names[1:], value, path)
     return changed or None
 

@@ -12,7 +12,7 @@ from typing import Any
 from immutables import Map
 
 from openagents_json.workflow import events as ev
-from openagents_json.workflow.paths import container_of, is_item
+from openagents_json.workflow.paths import COMPENSATE, container_of, is_item
 from openagents_json.workflow.reopened import imported, reopened
 from openagents_json.workflow.state import (
     ACTIVE,
@@ -170,7 +170,8 @@ def _schedule(state: RunState, event: ev.StepScheduled) -> RunState:
 def _schedule_compensation(state: RunState, event: ev.CompensationScheduled) -> RunState:
     if event.compensation in state.steps or state.status not in (FAILING, CANCELLING):
         return state
-    return _put(state, event.compensation, StepState(SCHEDULED, event.inputs))
+    attempt = state.past.get(event.compensation, (0, 0, ()))[0]
+    return _put(state, event.compensation, StepState(SCHEDULED, event.inputs, attempt=attempt))
 
 
 def _admit(state: RunState, event: ev.StepAdmitted) -> RunState:
@@ -183,7 +184,10 @@ def _admit(state: RunState, event: ev.StepAdmitted) -> RunState:
 
 def _begin(state: RunState, event: ev.StepStarted) -> RunState:
     step = state.steps.get(event.step)
-    if step is None or step.status not in CLAIMABLE or step.kind or event.attempt <= step.attempt:
+    if step is None or step.status not in CLAIMABLE or step.kind:
+        return state
+    anew = event.step.endswith(COMPENSATE) and not step.worker  # older histories count these from 1 each time
+    if event.attempt <= step.attempt and not anew:
         return state
     begun = step._replace(status=STARTED, attempt=event.attempt, fence=event.fence, worker=event.worker, retry_ms=None)
     return _put(state, event.step, begun)
@@ -200,7 +204,15 @@ def _complete(state: RunState, event: ev.StepCompleted) -> RunState:
         return state
     output = gather(state, event.step) if step.kind == FOREACH else event.output
     sequence = state.sequence + 1
-    done = step._replace(status=COMPLETED, output=output, outputs=event.outputs, error=None, sequence=sequence, timer=0)
+    done = step._replace(
+        status=COMPLETED,
+        output=output,
+        outputs=event.outputs,
+        error=None,
+        sequence=sequence,
+        timer=0,
+        sets=event.sets or None,
+    )
     sets = {**state.sets, **event.sets} if event.sets else state.sets
     return _put(state, event.step, done, sets=sets, sequence=sequence)
 
@@ -260,7 +272,8 @@ def _reuse(state: RunState, event: ev.StepResultReused) -> RunState:
     if known is None or event.step in state.steps:
         return state
     sequence = state.sequence + 1
-    return _put(state, event.step, known._replace(sequence=sequence), sequence=sequence)
+    sets = {**state.sets, **known.sets} if known.sets else state.sets
+    return _put(state, event.step, known._replace(sequence=sequence), sets=sets, sequence=sequence)
 
 
 def _override(state: RunState, event: ev.StepOverridden) -> RunState:

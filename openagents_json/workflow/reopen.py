@@ -8,7 +8,7 @@ from dataclasses import replace
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow import events as ev
 from openagents_json.workflow import state as st
-from openagents_json.workflow.begin import REUSED
+from openagents_json.workflow.begin import REUSED, limit_again
 from openagents_json.workflow.paths import (
     COMPENSATE,
     ON_FAILURE,
@@ -20,7 +20,7 @@ from openagents_json.workflow.paths import (
     static,
     within,
 )
-from openagents_json.workflow.routes import order_of
+from openagents_json.workflow.routes import order_of, withdrawable
 from openagents_json.workflow.turn import Turn, inner_steps, withdraw
 
 
@@ -52,6 +52,7 @@ def reopen(turn: Turn, command: cmd.ReopenRun) -> None:
     kept, changed = _reusable(turn, command) if command.replay else ([], [])
     lists = found.lists()
     turn.emit(ev.RunReopened(*lists, inputs, command.step, command.reason, definition, version, kept, changed))
+    limit_again(turn, lists[1])
 
 
 def _reusable(turn: Turn, command: cmd.ReopenRun) -> tuple[list[str], list[str]]:
@@ -83,7 +84,9 @@ def override(turn: Turn, command: cmd.OverrideStep) -> None:
             what = f"step {path} is a part of {whole}, which has to be done again: complete that, or retry"
             raise cmd.Rejected("part_of_undone", what, state.status)
         found.unwinding()
-        turn.emit(ev.RunReopened(*found.lists(), None, path, command.reason))
+        lists = found.lists()
+        turn.emit(ev.RunReopened(*lists, None, path, command.reason))
+        limit_again(turn, lists[1])
     elif path not in state.open_steps:
         raise cmd.Rejected("resolved", f"step {path} is {state.steps[path].status} already", state.status)
     elif state.status in (st.FAILING, st.CANCELLING):
@@ -102,11 +105,12 @@ def fork(turn: Turn, command: cmd.ForkRun) -> None:
     if state.closed:
         what = f"the run had ended ({state.status}) at version {command.at}: fork it at an earlier one"
         raise cmd.Rejected("closed", what, state.status)
-    holds = {path for path in state.open_steps if state.steps[path].kind in st.GROUPS | {st.BLOCK}}
-    forgotten = {path for path in state.steps if _is_unwinding(path)} | (set(state.open_steps) - holds)
+    found = _Found(turn)
+    found.open()
     inputs = None if command.inputs is None else {**state.inputs, **command.inputs}
-    lists = turn.in_order(forgotten), turn.in_order(holds - forgotten)
+    lists = found.lists()
     turn.emit(ev.RunForked(command.source, command.at, *lists, inputs, command.reason))
+    limit_again(turn, lists[1])
 
 
 def taken_over(past: Iterable[ev.Event], run: str) -> list[ev.Event]:
@@ -143,6 +147,12 @@ def _is_undone(state: st.RunState, path: str, step: st.StepState) -> bool:
         return True
     undo = state.steps.get(compensation_of(path))
     return undo is not None and undo.status == st.COMPLETED
+
+
+def _has_just_ended_it(state: st.RunState, path: str) -> bool:
+    """Tell whether a step that ends the run was the last to complete, or has made it fail."""
+    step = state.steps[path]
+    return step.status == st.COMPLETED and (step.sequence == state.sequence or path == state.failed_step)
 
 
 def _holds_some(state: st.RunState, path: str, step: st.StepState) -> bool:
@@ -196,19 +206,57 @@ class _Found:
         """Forget what failed, was withdrawn or was undone, and whose results are still wanted."""
         state = self._turn.state
         own = {path: step for path, step in state.steps.items() if not _is_unwinding(path)}
-        for path, step in own.items():
-            if not _is_undone(state, path, step) or _above_is_settled(state, path):
-                continue
-            if _holds_some(state, path, step):  # what is done inside of it is kept
-                self._go_on(path)
-            else:
-                self.again(path)
+        undone = {path for path, step in own.items() if _is_undone(state, path, step)}
+        self._undone(undone)
         for path, step in own.items():  # groups that failed though nothing inside did
             failed = step.status == st.FAILED and step.then == "fail" and path not in self.reactivated
             if failed and not _above_is_settled(state, path):
                 self.again(path)
         if state.failed_step in own and state.failed_step not in self.reactivated:
             self.again(str(state.failed_step))
+
+    def _undone(self, paths: set[str]) -> None:
+        """Forget steps whose results are still wanted; what a join has no need of is, once the join is done again."""
+        state, before = self._turn.state, -1
+        while before != len(self.forgotten):
+            before, needless = len(self.forgotten), self._needless()
+            for path in paths:
+                if _above_is_settled(state, path) or any(path == x or within(path, x) for x in needless):
+                    continue
+                if _holds_some(state, path, state.steps[path]):  # what is done inside of it is kept
+                    self._go_on(path)
+                else:
+                    self.again(path)
+
+    def _needless(self) -> set[str]:
+        """Give the steps that were withdrawn by a join which had what it wanted, and which stays as it is."""
+        turn, found = self._turn, set[str]()
+        if not any(plan.cancel_rest for plan in turn.plan.steps.values()):
+            return found
+        for path, step in turn.state.steps.items():
+            if _is_unwinding(path) or is_item(path) or path in self.forgotten:
+                continue
+            plan, frame = turn.plan.of(path), frame_of(path)
+            if plan.cancel_rest and (step.status != st.SKIPPED or step.then == "continue"):
+                names = withdrawable(turn.plan, plan, frame, turn.state, frozenset({st.CANCELLED}))
+                found.update(inside(frame, name) for name in names)
+        return found
+
+    def open(self) -> None:
+        """Forget what somebody was doing, and what was just decided: that a run or a part of it ends."""
+        state, plan = self._turn.state, self._turn.plan
+        if state.status == st.CANCELLING:
+            self.undone()
+        cancelled = {path for path, step in state.steps.items() if step.status == st.CANCELLED}
+        self._undone({path for path in cancelled if not _is_unwinding(path)})
+        for path, step in state.steps.items():
+            if _is_unwinding(path):
+                continue
+            if path in state.open_steps and step.kind in st.GROUPS | {st.BLOCK}:
+                self.reactivated.add(path)
+            elif path in state.open_steps or (plan.of(path).kind == "terminate" and _has_just_ended_it(state, path)):
+                self.forgotten.add(path)
+        self.unwinding()
 
     def _go_on(self, path: str) -> None:
         """Let a step that holds others go on, and do again what is behind it."""

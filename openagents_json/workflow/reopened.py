@@ -19,6 +19,7 @@ from openagents_json.workflow.state import (
     RunState,
     StepState,
 )
+from openagents_json.workflow.types import Json
 
 
 def reopened(state: RunState, event: ev.RunReopened | ev.RunForked) -> RunState:
@@ -28,10 +29,12 @@ def reopened(state: RunState, event: ev.RunReopened | ev.RunForked) -> RunState:
     for path in event.forgotten:
         known = steps.get(path)
         if known is not None:
-            steps, past = steps.delete(path), past.set(path, (known.attempt, known.children, known.waits))
+            attempt, children, waits = past.get(path, (0, 0, ()))  # what was skipped since has neither
+            counted = (max(attempt, known.attempt), max(children, known.children), known.waits or waits)
+            steps, past = steps.delete(path), past.set(path, counted)
     held = [path for path in event.resumed if path in steps]
     for path in held:
-        again = steps[path]._replace(status=ACTIVE, error=None, output=None, outputs=None, then="fail")
+        again = steps[path]._replace(status=ACTIVE, error=None, output=None, outputs=None, then="fail", sets=None)
         steps = steps.set(path, again)
     for path in held:
         group = steps[path].group
@@ -46,11 +49,20 @@ def reopened(state: RunState, event: ev.RunReopened | ev.RunForked) -> RunState:
         open_steps=Map({path: True for path, step in steps.items() if step.status in OPEN_STEP}),
         past=past,
         memo=memo,
+        sets=_sets(steps),
         output=None,
         error=None,
         failed_step=None,
         reason="",
     )
+
+
+def _sets(steps: Map[str, StepState]) -> dict[str, Json]:
+    """Give the outputs of the workflow that are set by steps whose results are kept, the latest of each name."""
+    found: dict[str, Json] = {}
+    for step in sorted((step for step in steps.values() if step.sets), key=lambda step: step.sequence):
+        found |= step.sets or {}
+    return found
 
 
 def imported(state: RunState, event: ev.RunImported) -> RunState:

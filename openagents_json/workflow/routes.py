@@ -73,8 +73,13 @@ def readiness(step: StepPlan, frame: str, state: st.RunState, scope: Scope) -> R
     return Readiness.WAIT if waiting else Readiness.DEAD
 
 
-def withdrawable(plan: Plan, joined: StepPlan, frame: str, state: st.RunState) -> list[str]:
-    """Give the steps of a frame, by id, that only led to a join which has what it wants, in document order."""
+def withdrawable(
+    plan: Plan, joined: StepPlan, frame: str, state: st.RunState, statuses: frozenset[str] = st.OPEN_STEP
+) -> list[str]:
+    """Give the steps of a frame, by id, that only led to a join which has what it wants, in document order.
+
+    They are those that have not begun or have one of the `statuses`.
+    """
     order = order_of(plan, frame)
     gone: set[str] = set()
     grown = True
@@ -82,7 +87,7 @@ def withdrawable(plan: Plan, joined: StepPlan, frame: str, state: st.RunState) -
         grown = False
         for name in reversed(order):
             known = state.steps.get(inside(frame, name))
-            if name in gone or name == joined.id or (known is not None and known.status not in st.OPEN_STEP):
+            if name in gone or name == joined.id or (known is not None and known.status not in statuses):
                 continue
             targets = plan.of(inside(frame, name)).targets
             if targets and all(target == joined.id or target in gone for target in targets):

@@ -67,7 +67,8 @@ class StepState(NamedTuple):
     `kind` is empty for steps that workers run; `sequence` tells the order in which steps completed; `unbegun` are those
     of the released attempts that nobody had begun to run; `timer` is the number of the timer that it waits for, and
     `timers` how many it has had; `child` is the run that it waits for, and `children` how many it has started;
-    `waits` are the gates before it, [kind, key, limit, period in ms, policy] each, and `gates` the fences of its locks.
+    `waits` are the gates before it, [kind, key, limit, period in ms, policy] each, and `gates` the fences of its locks;
+    `sets` are the outputs of the workflow that it has set.
     """
 
     status: str
@@ -95,6 +96,7 @@ class StepState(NamedTuple):
     children: int = 0
     waits: tuple[Json, ...] = ()
     gates: Mapping[str, int] | None = None
+    sets: Mapping[str, Json] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,10 @@ _FORCED = (ev.StepCancelled, ev.RunFailing, ev.RunFailed, ev.RunCancelled, ev.Co
 """Events that may follow from a command that left no event of its own, such as a limit of the run."""
 
 
+_GOING_ON = (ev.RunReopened, ev.RunForked, ev.TimerSet)
+"""Events behind which the time limits of steps that hold others begin anew."""
+
+
 def first_difference(plan: Plan, recorded: Sequence[ev.Event]) -> Difference | None:
     """Give the first decision on record that this plan would not make, None when it would make all of them."""
     state, expected = st.initial(), list[ev.Event]()
@@ -66,7 +70,7 @@ def first_difference(plan: Plan, recorded: Sequence[ev.Event]) -> Difference | N
             return Difference(version, event, None, f"there is no step {path!r} any more")
         if expected and _same(expected[0], event):
             expected.pop(0)
-        elif isinstance(event, _FACTS) or (isinstance(event, _FORCED) and not expected):
+        elif isinstance(event, _FACTS) or (isinstance(event, (*_FORCED, ev.TimerSet)) and not expected):
             expected = []
         else:
             now = expected[0] if expected else None
@@ -85,6 +89,8 @@ def _more_facts(event: ev.Event, following: ev.Event | None) -> bool:
     """Tell whether the next event is a fact too: several are recorded before the decision on all of them."""
     if isinstance(event, ev.RunStarted):
         return isinstance(following, ev.RunQueued)
+    if isinstance(event, _GOING_ON):
+        return isinstance(following, (*_FACTS, ev.TimerSet))
     if isinstance(event, _FORCED):
         return isinstance(following, (*_FACTS, *_FORCED))
     return isinstance(event, _FACTS) and isinstance(following, _FACTS)

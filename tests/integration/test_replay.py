@@ -125,6 +125,20 @@ def test_every_event_of_a_run_can_be_the_last_one_of_a_forks_past(opened: Open) 
         engine.replay.fork("0-none", 1)
 
 
+def test_a_fork_of_a_run_that_was_being_undone_undoes_it_anew(opened: Open) -> None:
+    engine = opened()
+    steps = document()["steps"]
+    steps[0]["compensate"] = {"component": "note", "inputs": {"name": "undo"}}
+    run = engine.run(document(steps=steps), {"x": -1}, timeout=20)
+    engine.retry(run.id)
+    assert engine.wait(run.id, timeout=20).status == "failed"
+    last = len(engine.history(run.id))
+    new = [engine.replay.fork(run.id, last - back) for back in range(1, 6)]
+    assert {engine.wait(fork, timeout=20).status for fork in new} == {"failed"}
+    undone = [e.data["attempt"] for e in engine.history(run.id) if e.type == "StepStarted" and "~" in str(e.step)]
+    assert undone == [1, 2]
+
+
 def test_a_fork_of_a_run_under_way_waits_for_its_own_signal(opened: Open) -> None:
     engine = opened()
     run = engine.start(waiting(), {"x": 1})

@@ -199,6 +199,12 @@ def check(world: World, life: Life) -> None:
     assert all(static(path) in life.plan.steps for path in state.steps)
 
 
+def check_attempts(life: Life) -> None:
+    """No attempt is made twice, however often a step is done again: its number tells outcomes apart."""
+    begun = [(event.step, event.attempt) for _, event in life.events if isinstance(event, ev.StepStarted)]
+    assert len(set(begun)) == len(begun)
+
+
 @settings(max_examples=250, deadline=None)
 @given(documents(), s.data())
 def test_every_run_closes_and_every_prefix_folds_to_what_was_held(document: dict[str, Any], data: s.DataObject) -> None:
@@ -240,6 +246,7 @@ def test_a_run_that_goes_on_keeps_what_it_does_not_do_again(document: dict[str, 
         let_it_end(world, life)
         assert life.state.closed
         assert not life.state.open_steps
+        check_attempts(life)
         stored = [ev.from_data(ev.type_name(e), ev.to_data(e)) for _, e in life.events]
         assert evolve_all(st.initial(), stored) == life.state
 
@@ -269,6 +276,7 @@ def test_a_fork_at_any_event_keeps_that_past_and_comes_to_an_end(document: dict[
         kept = {path: step for path, step in new.state.steps.items() if step.status == st.COMPLETED}
         let_it_end(world, life, new)
         assert not new.state.open_steps
+        check_attempts(new)
         assert {path: new.state.steps[path].output for path in kept} == {p: step.output for p, step in kept.items()}
         stored = [ev.from_data(ev.type_name(e), ev.to_data(e)) for _, e in new.events]
         assert evolve_all(st.initial(), stored) == new.state

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import enum
+import gc
+import sys
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -34,6 +37,17 @@ ANY_JSON = s.recursive(
     lambda inner: s.lists(inner, max_size=3) | s.dictionaries(s.text(max_size=3), inner, max_size=3),
     max_leaves=6,
 )
+
+
+@pytest.fixture(autouse=True)
+def _nothing_stays_declared() -> Iterator[None]:
+    """Forget what a test declares: an engine that is given no components has all that the program has declared."""
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        if name.startswith("openagents_components_"):
+            del sys.modules[name]
+    gc.collect()
 
 
 def context(token: CancelToken | None = None) -> Context:

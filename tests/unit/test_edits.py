@@ -1,0 +1,32 @@
+"""Inputs are edited by path, and by nothing that only looks like one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+import pytest
+
+from cli.commands.run import parse_inputs, parse_payload
+from openagents_json.workflow.edits import CannotEdit, edited
+
+KNOWN: dict[str, Any] = {"x": 1, "deep": {"a": [1, {"b": 2}]}}
+
+
+def test_a_part_of_an_input_is_edited_and_the_rest_is_kept() -> None:
+    assert edited(KNOWN, {"deep.a[1].b": 7, "x": 2}) == {"deep": {"a": [1, {"b": 7}]}, "x": 2}
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", "x[", "x]", "x..", "..x", "x.", "deep.", "deep..a", "deep.a[x]", "[0]", "deep.a[9999999999]", "deep.[0]"],
+)
+def test_what_is_no_path_changes_nothing(path: str) -> None:
+    with pytest.raises(CannotEdit, match="is no path"):
+        edited(KNOWN, {path: 4})
+
+
+def test_a_value_that_is_nested_without_end_is_refused_in_a_line() -> None:
+    for read in (lambda text: parse_inputs((f"x={text}",), None), lambda text: parse_payload(text, None)):
+        with pytest.raises(click.BadParameter, match="too deeply"):
+            read("[" * 100_000)
