@@ -132,12 +132,8 @@ class Gatekeeper:
         Raises RunNotFound.
         """
         state = self._handler.sessions.load(run).state
-        known = state.steps.get(step)
-        forgotten = state.past.get(step, (0, 0, ()))[2]
-        waits = (known.waits if known else forgotten) if step else state.queue
-        if not (known is not None and known.status in st.OPEN_STEP):
-            for name in _locks(waits):
-                self._release(name, f"{run}|{step}", actor)
+        for name in _left(state, step):
+            self._release(name, f"{run}|{step}", actor)
         self._handler.handle(run, cmd.Advance(), actor=actor, drop=[_member("u", run, step)])
 
     def _release(self, name: str, member: str, actor: str) -> None:
@@ -174,6 +170,16 @@ def _holds(session: Session, step: str) -> bool:
     """Tell whether a step, or a run (""), can hold a lock or stand in its line."""
     known = session.state.steps.get(step)
     return not session.state.closed if not step else known is not None and known.status in st.OPEN_STEP
+
+
+def _left(state: st.RunState, step: str) -> list[str]:
+    """Give the locks that a step or a run ("") has no use for any more, also those from before it was begun anew."""
+    if not step:
+        return _locks(state.queue)
+    known, before = state.steps.get(step), _locks(state.past.get(step, (0, 0, ()))[2])
+    own = _locks(known.waits) if known is not None else []
+    in_use = known is not None and known.status in st.OPEN_STEP
+    return [name for name in before if name not in own] + ([] if in_use else own)
 
 
 def _locks(waits: Iterable[Sequence[Json]]) -> list[str]:

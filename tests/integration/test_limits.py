@@ -183,3 +183,20 @@ def test_of_many_starts_the_last_one_begins(engines: list[Engine]) -> None:
     assert [engines[0].wait(run, timeout=20).status for run in runs[:-1]] == ["cancelled"] * 4
     begun = [e for e in engines[0].history(runs[-1]) if e.type in ("RunQueued", "RunAdmitted")]
     assert begun[1].time_ms - begun[0].time_ms >= 400
+
+
+@pytest.mark.parametrize("way", ["retry", "skip", "again"])
+def test_a_lock_that_was_not_given_back_yet_is_when_its_step_goes_another_way(server: Server, way: str) -> None:
+    with Engine.connect(server.url, prefix=server.prefix(), components=Room().registry(), workers=0) as engine:
+        gatekeeper = engine.core.gatekeeper
+        run = engine.start(gated(mutex="{{input.k}}"), {"k": "one"})
+        assert gatekeeper.let_in(run, "a", actor="test")
+        engine.cancel(run, force=True)
+        engine.retry(run, inputs={"k": "two"} if way == "retry" else None)
+        if way == "again":
+            assert gatekeeper.let_in(run, "a", actor="test")
+        elif way == "skip":
+            engine.replay.skip(run, "a")
+        gatekeeper.give_back(run, "a", actor="test")
+        taken, _ = gatekeeper._gates.take("mutex:one", "0-other|a", 1)
+        assert bool(taken) == (way != "again")  # there it holds the same lock again
