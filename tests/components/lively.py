@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from pathlib import Path
 
 from openagents_json import Context, tool
 
@@ -24,8 +25,10 @@ def stubborn(seconds: float = 1) -> str:
 
 
 @tool("once", effect="at_most_once")
-def once(seconds: float = 1) -> str:
-    """Do what may not be done twice."""
+def once(seconds: float = 1, marker: str = "") -> str:
+    """Do what may not be done twice; a file says that it has begun."""
+    if marker:
+        Path(marker).touch()
     threading.Event().wait(seconds)
     return "done"
 
