@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import json
-import zipfile
 from typing import Any
 
 import pytest
@@ -16,6 +14,7 @@ from hypothesis import strategies as hs
 from eventstore import codec
 from eventstore.raw import RawEvent
 from openagents_json.engine.capsule_file import Capsule, CapsuleUnreadable, unpack, write
+from tests.property.ledger_double import contents, zipped
 
 TEXT = hs.text(hs.characters(), max_size=20)  # lone surrogates among them
 DATA = hs.binary(max_size=60) | TEXT.map(lambda text: codec.encode({"x": text, "y": "\ud83d\ude00"}))
@@ -104,19 +103,6 @@ def test_events_that_lie_are_refused_or_harmless(name: str, value: Any) -> None:
     lines[3] = codec.encode({**json.loads(lines[3]), name: value})
     with contextlib.suppress(CapsuleUnreadable):
         assert len(unpack(resealed({**members, "events.jsonl": b"\n".join(lines)})).events) == 29
-
-
-def contents(raw: bytes) -> dict[str, bytes]:
-    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
-
-
-def zipped(members: dict[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, raw in members.items():
-            archive.writestr(name, raw)
-    return out.getvalue()
 
 
 def resealed(members: dict[str, bytes]) -> bytes:
