@@ -11,6 +11,7 @@ from eventstore.directory import Directory
 from eventstore.errors import EventStoreError
 from executor.clock import Clock
 from executor.runtime import WorkSettings
+from executor.zones import ZONES_VERSION
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ class Members:
             "concurrency": settings.concurrency,
             "components": len(components),
             "version": version,
+            "zones": ZONES_VERSION,
             "keys": list(keys),
             "started_ms": clock.now_ms(),
         }

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from cronsim import CronSim, CronSimError
-
+from executor import cron_times
+from executor.zones import UnknownZone, zone
 from openagents_json.workflow.types import Json
 
 OVERLAPS: Final = ("skip", "queue", "replace", "allow")
@@ -66,16 +65,16 @@ def check(schedule: Schedule) -> None:
         raise InvalidSchedule(f"overlap {schedule.overlap!r} is none of {', '.join(OVERLAPS)}")
     if schedule.catchup_seconds < 0 or schedule.jitter_seconds < 0:
         raise InvalidSchedule("the catch-up limit and the jitter are numbers of seconds from 0")
-    _zone(schedule.timezone)
-    if schedule.cron:
-        next(_cron(schedule, 0), None)
+    _check_clock(schedule)
 
 
-def _zone(name: str) -> ZoneInfo:
+def _check_clock(schedule: Schedule) -> None:
     try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise InvalidSchedule(f"there is no time zone {name!r}; write it as Europe/Paris") from error
+        zone(schedule.timezone)
+        if schedule.cron:
+            cron_times.parse(schedule.cron)
+    except (UnknownZone, cron_times.InvalidCron) as error:
+        raise InvalidSchedule(str(error)) from error
 
 
 def firings(schedule: Schedule, after_ms: int, anchor_ms: int) -> Iterator[int]:
@@ -94,14 +93,11 @@ def firings(schedule: Schedule, after_ms: int, anchor_ms: int) -> Iterator[int]:
 
 
 def _cron(schedule: Schedule, after_ms: int) -> Iterator[int]:
-    start = datetime.fromtimestamp(after_ms / 1000, UTC).astimezone(_zone(schedule.timezone))
     try:
-        for moment in CronSim(schedule.cron, start):
-            at = round(moment.astimezone(UTC).timestamp() * 1000)
-            if at > after_ms:
-                yield at
-    except CronSimError as error:
-        raise InvalidSchedule(f"cron expression {schedule.cron!r}: {error}") from error
+        cron, where = cron_times.parse(schedule.cron), zone(schedule.timezone)
+    except (UnknownZone, cron_times.InvalidCron) as error:
+        raise InvalidSchedule(str(error)) from error
+    return (at * 1000 for at in cron_times.moments(cron, where, after_ms // 1000))
 
 
 def next_firing(schedule: Schedule, after_ms: int, anchor_ms: int) -> int | None:

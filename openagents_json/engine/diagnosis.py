@@ -9,15 +9,17 @@ from typing import Any
 
 from eventstore.preflight import Finding, ServerFacts, check, describe
 from executor.invariants import Violation
+from executor.zones import ZONES_VERSION
 from openagents_json.engine.facade import Engine
 from openagents_json.engine.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """The state of a store and of those who work on it."""
+    """The state of a store and of those who work on it; `zones` is the release of the time zones here."""
 
     version: str
+    zones: str
     server: ServerFacts
     findings: tuple[Finding, ...]
     violations: tuple[Violation, ...]
@@ -30,7 +32,7 @@ class Diagnosis:
 
     def lines(self) -> Iterator[str]:
         """Give the diagnosis as text."""
-        yield f"openagents-json {self.version}"
+        yield f"openagents-json {self.version}, time zones {self.zones}"
         server = self.server
         promise = f"appendfsync {server.appendfsync}" if server.appendonly else "no AOF"
         yield (
@@ -59,9 +61,20 @@ def diagnose(engine: Engine, settings: Settings) -> Diagnosis:
         for name, info in workers.items()
         if info["version"] != here
     )
+    findings += tuple(_other_zones(workers))
     findings += tuple(_without_keys(workers))
     findings += tuple(_still(engine))
-    return Diagnosis(here, describe(core.connection, now_ms=now), findings, tuple(engine.doctor()), workers)
+    server = describe(core.connection, now_ms=now)
+    return Diagnosis(here, ZONES_VERSION, server, findings, tuple(engine.doctor()), workers)
+
+
+def _other_zones(workers: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
+    """Give the workers that may fire schedules at other times than this process would."""
+    for name, info in workers.items():
+        zones = info.get("zones", "")
+        if zones and zones != ZONES_VERSION:
+            what = f"worker {name} has time zones {zones}, not {ZONES_VERSION}: schedules may fire at other times there"
+            yield Finding("warning", "zones", what, "install the same release of the package tzdata for all")
 
 
 def _without_keys(workers: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:

@@ -12,8 +12,11 @@ from eventstore.schedule_store import ScheduleStore
 from executor.schedule_times import InvalidSchedule, Schedule, firings, next_firing, start_of
 from executor.schedules import ScheduleExists, ScheduleNotFound, Timetable
 from executor.workflows import UnknownWorkflow
+from executor.zones import ZONES_VERSION
 from openagents_json import Registry
 from openagents_json.engine import Engine
+from openagents_json.engine.diagnosis import diagnose
+from openagents_json.engine.settings import Settings
 from openagents_json.workflow.errors import InvalidInputs
 from openagents_json.workflow.times import moment_of
 from tests.conftest import Server, wait_for
@@ -200,3 +203,18 @@ def test_the_relay_fires_what_is_due(server: Server) -> None:
             wait_for(lambda: sum(run.status == "completed" for run in engine.runs()) >= 2, 20)
         times = fired(engine)
         assert len(set(times)) == len(times)
+
+
+def test_doctor_names_the_release_of_the_zones_and_warns_of_workers_with_another(server: Server) -> None:
+    registry = Registry()
+    registry.tool("now")(lambda: 1)
+    with Engine.connect(server.url, prefix=server.prefix(), components=registry, workers=1, partitions=1) as engine:
+        told = diagnose(engine, Settings())
+        assert next(iter(told.lines())).endswith(f"time zones {ZONES_VERSION}")
+        assert [finding for finding in told.findings if finding.code == "zones"] == []
+        directory, now = engine.core.directory, engine.core.clock.now_ms()
+        [info] = directory.workers(now).values()
+        directory.beat("elsewhere", {**info, "zones": "2019a"}, now)
+        told = diagnose(engine, Settings())
+        assert any("worker elsewhere has time zones 2019a" in line for line in told.lines())
+        assert [finding.level for finding in told.findings if finding.code == "zones"] == ["warning"]
