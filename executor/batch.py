@@ -92,7 +92,13 @@ class Batch:
         lease = Lease(self.base.run, path, str(self._fence + 1), step.attempt + 1, 0)
         job = self._job
         return replace(
-            job, lease=lease, step=self.base.plan.of(path), inputs=step.inputs, execution=step.attempt + 1, fences={}
+            job,
+            lease=lease,
+            step=self.base.plan.of(path),
+            inputs=step.inputs,
+            execution=step.attempt + 1,
+            fences={},
+            secrets=step.secrets,
         )
 
     def add(self, job: Job, outcome: cmd.Outcome, worker: str) -> bool:

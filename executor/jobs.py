@@ -29,7 +29,10 @@ ONCE = "at_most_once"
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A claimed attempt: its lease, its step in the plan, its inputs, and which execution of the step it is, from 1."""
+    """A claimed attempt: its lease, its step in the plan, its inputs, and which execution of the step it is, from 1.
+
+    `secrets` say where its inputs hold secrets, as in StepScheduled.
+    """
 
     lease: Lease
     step: StepPlan
@@ -38,6 +41,7 @@ class Job:
     execution: int
     fences: Mapping[str, int] = field(default_factory=dict)
     persistence: Persistence = STEP_BY_STEP
+    secrets: Sequence[Json] | None = None
 
     @property
     def alone(self) -> bool:
@@ -77,6 +81,7 @@ def job_of(session: Session, lease: Lease) -> Job | None:
         lease.attempt - step.unbegun,
         step.gates or {},
         session.plan.persistence,
+        step.secrets,
     )
 
 

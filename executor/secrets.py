@@ -1,62 +1,65 @@
-"""Secrets of a step: put in when it runs, and taken out of what it leaves on the log."""
+"""Secrets of a step: put in when it runs, at the places that its document names."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 from openagents_json.workflow.lookup import secret_marker
+from openagents_json.workflow.secret_places import shown_path
 from openagents_json.workflow.types import Json
 
 Secrets = Callable[[str], str | None]
 """Gives the value of a secret by its name, None when there is none."""
 
-SHORTEST: Final = 4
-"""A shorter value is not looked for in outputs: it would be found everywhere."""
-
 
 class SecretMissing(Exception):
-    """The worker has no secret of a name."""
+    """The worker has no secret of a name, or the inputs have no place for it."""
 
-    def __init__(self, step: str, name: str) -> None:
-        self.step, self.name = step, name
-        super().__init__(f"step {step}: there is no secret {name!r}; set OPENAGENTS_SECRET_{name} for the workers")
+    def __init__(self, name: str, reason: str = "") -> None:
+        self.name = name
+        super().__init__(reason or f"there is no secret {name!r}; set OPENAGENTS_SECRET_{name} for the workers")
 
 
-def put_in(
-    step: str, inputs: Mapping[str, Json], wanted: Mapping[str, tuple[str, ...]], secrets: Secrets
-) -> tuple[dict[str, Json], list[str]]:
-    """Give the inputs with their secrets, and the values that were put in.
+def put_in(inputs: Mapping[str, Json], places: Sequence[Any], secrets: Secrets) -> tuple[dict[str, Json], list[str]]:
+    """Give the inputs with their secrets, and the values that were put in; `places` are [path, offset, name] each.
 
     Raises SecretMissing.
     """
     known: dict[str, str] = {}
-    for name in dict.fromkeys(name for names in wanted.values() for name in names):
-        value = secrets(name)
-        if value is None:
-            raise SecretMissing(step, name)
-        known[name] = value
-    filled = dict(inputs)
-    for key, names in wanted.items():
-        if key in filled:
-            filled[key] = replaced(filled[key], {secret_marker(name): known[name] for name in names})
+    for _, _, name in places:
+        if name not in known:
+            known[name] = _known(name, secrets)
+    filled: dict[str, Json] = dict(inputs)
+    # From behind: what is put in must not move the places that are still to come.
+    for place in sorted(places, key=lambda place: -int(place[1])):
+        filled = _with(filled, place[0], partial(_put, place=place, value=known[place[2]]))
     return filled, list(known.values())
 
 
-def take_out(value: Any, values: list[str]) -> Any:
-    """Give a JSON value without the secrets that were put in."""
-    found = sorted((x for x in values if len(x) >= SHORTEST), key=len, reverse=True)
-    return replaced(value, dict.fromkeys(found, "***")) if found else value
-
-
-def replaced(value: Any, texts: Mapping[str, str]) -> Any:
-    """Replace texts in all texts of a JSON value, names of members included."""
-    if isinstance(value, str):
-        for old, new in texts.items():
-            value = value.replace(old, new)
-        return value
-    if isinstance(value, Mapping):
-        return {replaced(key, texts): replaced(item, texts) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [replaced(item, texts) for item in value]
+def _known(name: str, secrets: Secrets) -> str:
+    value = secrets(name)
+    if value is None:
+        raise SecretMissing(name)
     return value
+
+
+def _with(value: Any, path: Sequence[Any], change: Callable[[Any], Any]) -> Any:
+    """Give a value with what stands at a path changed; the value itself stays as it is."""
+    if not path:
+        return change(value)
+    key, rest = path[0], path[1:]
+    if isinstance(value, Mapping) and key in value:
+        return {**value, key: _with(value[key], rest, change)}
+    if isinstance(value, list | tuple) and isinstance(key, int) and key < len(value):
+        return [_with(item, rest, change) if i == key else item for i, item in enumerate(value)]
+    return change(None)
+
+
+def _put(text: Any, place: Sequence[Any], value: str) -> str:
+    path, offset, name = place
+    marker = secret_marker(name)
+    if not isinstance(text, str) or not text.startswith(marker, offset):
+        raise SecretMissing(name, f"input {shown_path(path)} on the log has no place for the secret {name!r}")
+    return text[:offset] + value + text[offset + len(marker) :]

@@ -12,11 +12,13 @@ from eventstore.errors import NotJson
 from executor.clock import Clock
 from executor.jobs import ONCE, Job
 from executor.keeper import Held, Keeper
-from executor.secrets import SecretMissing, Secrets, put_in, take_out
+from executor.masking import NO_MASK, Mask, mask_of
+from executor.secrets import SecretMissing, Secrets, put_in
 from openagents_json.components.context import CancelToken, Context
 from openagents_json.components.errors import ComponentExit, UnknownComponent, describe_error
 from openagents_json.components.registry import Component, Registry
 from openagents_json.workflow import commands as cmd
+from openagents_json.workflow.secret_places import SecretsUnclear, places_before
 
 STOPPING = "the worker stops"
 """The reason that components see when their worker is told to end."""
@@ -37,41 +39,50 @@ class Execution:
         if not job.step.secrets:
             return self._run(job)
         try:
-            inputs, values = put_in(job.lease.step, job.inputs, job.step.secrets, self.secrets)
-        except SecretMissing as error:
-            return _missing(job, error)
-        return _without(self._run(replace(job, inputs=inputs)), values)
+            filled, mask = self._with_secrets(job)
+        except (SecretMissing, SecretsUnclear) as error:
+            return _no_secrets(job, error)
+        return _masked(self._run(filled, mask), mask)
 
     async def run_async(self, job: Job) -> cmd.Outcome:
         """Run an asynchronous component on the calling event loop, for no longer than its start-to-close limit."""
         if not job.step.secrets:
             return await self._run_async(job)
         try:
-            inputs, values = put_in(job.lease.step, job.inputs, job.step.secrets, self.secrets)
-        except SecretMissing as error:
-            return _missing(job, error)
-        return _without(await self._run_async(replace(job, inputs=inputs)), values)
+            filled, mask = self._with_secrets(job)
+        except (SecretMissing, SecretsUnclear) as error:
+            return _no_secrets(job, error)
+        return _masked(await self._run_async(filled, mask), mask)
 
-    def _run(self, job: Job) -> cmd.Outcome:
+    def _with_secrets(self, job: Job) -> tuple[Job, Mask]:
+        """Give a job whose inputs hold their secrets, and what takes those out of all that it leaves.
+
+        Raises SecretMissing and SecretsUnclear.
+        """
+        places = places_before(job.step.secrets, job.inputs) if job.secrets is None else job.secrets
+        inputs, values = put_in(job.inputs, places, self.secrets)
+        return replace(job, inputs=inputs), mask_of(values)
+
+    def _run(self, job: Job, mask: Mask = NO_MASK) -> cmd.Outcome:
         try:
             component = self.registry.resolve(job.component)
         except UnknownComponent:
             return _unknown(job)
         if component.spec.is_async:  # it was not when the run was bound
-            return asyncio.run(self._run_async(job))
-        context, token = self._context(job)
+            return asyncio.run(self._run_async(job, mask))
+        context, token = self._context(job, mask)
         try:
             output = component.invoke(job.inputs, context)
         except BaseException as error:
-            return _cancelled(job, token) if token.cancelled else _failed(job, error)
+            return _cancelled(job, token) if token.cancelled else _failed(job, error, mask)
         return self._returned(job, output)
 
-    async def _run_async(self, job: Job) -> cmd.Outcome:
+    async def _run_async(self, job: Job, mask: Mask = NO_MASK) -> cmd.Outcome:
         try:
             component = self.registry.resolve(job.component)
         except UnknownComponent:
             return _unknown(job)
-        context, token = self._context(job)
+        context, token = self._context(job, mask)
         limit = self._left_ms(job)
         task = asyncio.ensure_future(_called(component, job, context))
         token.on_cancel(_canceller(asyncio.get_running_loop(), task))
@@ -80,9 +91,9 @@ class Execution:
         except TimeoutError as error:
             if limit is not None and self._left_ms(job) == 0:
                 return self._expired(job)
-            return _failed(job, error)
+            return _failed(job, error, mask)
         except BaseException as error:
-            return _cancelled(job, token) if token.cancelled else _failed(job, error)
+            return _cancelled(job, token) if token.cancelled else _failed(job, error, mask)
         return self._returned(job, output)
 
     def _returned(self, job: Job, output: Any) -> cmd.Outcome:
@@ -108,7 +119,7 @@ class Execution:
         gone = self.clock.steady_ms() - held.since if held else 0.0
         return max(0, round(limit - gone))
 
-    def _context(self, job: Job) -> tuple[Context, CancelToken]:
+    def _context(self, job: Job, mask: Mask) -> tuple[Context, CancelToken]:
         held: Held | None = self.keeper.held(job.lease)
         token = held.token if held else CancelToken()
         lease, left = job.lease, self._left_ms(job)
@@ -122,8 +133,9 @@ class Execution:
             token=token,
             now_ms=self.clock.now_ms,
             on_heartbeat=lambda _details: self.keeper.heartbeat(lease),
-            on_emit=lambda value: self.emit(lease.run, lease.step, lease.attempt, value),
+            on_emit=lambda value: self.emit(lease.run, lease.step, lease.attempt, mask.value(codec.normalise(value))),
             fences=job.fences,
+            mask=None if mask is NO_MASK else mask.text,
         )
         return context, token
 
@@ -145,24 +157,24 @@ def _canceller(loop: asyncio.AbstractEventLoop, task: asyncio.Future[Any]) -> Ca
     return cancel
 
 
-def _missing(job: Job, error: SecretMissing) -> cmd.Outcome:
-    described = {"type": "SecretMissing", "message": str(error), "retryable": False}
+def _no_secrets(job: Job, error: Exception) -> cmd.Outcome:
+    described = {"type": type(error).__name__, "message": f"step {job.lease.step}: {error}", "retryable": False}
     return cmd.Failed(job.lease.step, job.lease.attempt, described)
 
 
-def _without(outcome: cmd.Outcome, values: list[str]) -> cmd.Outcome:
+def _masked(outcome: cmd.Outcome, mask: Mask) -> cmd.Outcome:
     """Give an outcome without the secrets that its step was given."""
     match outcome:
         case cmd.Completed(step, attempt, output):
-            return cmd.Completed(step, attempt, take_out(output, values))
+            return cmd.Completed(step, attempt, mask.value(output))
         case cmd.Failed(step, attempt, error):
-            return cmd.Failed(step, attempt, take_out(error, values))
+            return cmd.Failed(step, attempt, mask.value(error))
         case _:
             return outcome
 
 
-def _failed(job: Job, error: BaseException) -> cmd.Outcome:
-    return cmd.Failed(job.lease.step, job.lease.attempt, describe_error(error))
+def _failed(job: Job, error: BaseException, mask: Mask) -> cmd.Outcome:
+    return cmd.Failed(job.lease.step, job.lease.attempt, describe_error(error, mask.message))
 
 
 def _cancelled(job: Job, token: CancelToken) -> cmd.Outcome:

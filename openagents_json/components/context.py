@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -57,6 +59,36 @@ class CancelToken:
         return self._event.wait(seconds)
 
 
+class _MaskedLogger(logging.LoggerAdapter[logging.Logger]):
+    """A logger whose lines, tracebacks included, do not hold the secrets of a step."""
+
+    def __init__(self, logger: logging.Logger, extra: Mapping[str, object], mask: Callable[[str], str]) -> None:
+        super().__init__(logger, extra)
+        self._mask = mask
+
+    def log(self, level: int, msg: object, *args: Any, **kwargs: Any) -> None:
+        """Write a line; it is put together here, as whoever writes it later does not know the secrets."""
+        if not self.isEnabledFor(level):
+            return
+        try:
+            text = logging.LogRecord("", level, "", 0, msg, args, None).getMessage()
+        except Exception:  # as the logging package does: a line that cannot be put together breaks nobody
+            text = f"{msg} {args}"
+        trace = _traceback(kwargs.pop("exc_info", None))
+        kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1
+        super().log(level, "%s", self._mask(text + trace), **kwargs)
+
+
+def _traceback(wanted: Any) -> str:
+    """Give the traceback that a line was asked to show, empty when it was not."""
+    if not wanted:
+        return ""
+    if isinstance(wanted, BaseException):
+        wanted = (type(wanted), wanted, wanted.__traceback__)
+    kind, error, trace = wanted if isinstance(wanted, tuple) else sys.exc_info()
+    return "" if error is None else "\n" + "".join(traceback.format_exception(kind, error, trace)).rstrip()
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """Injected into components that have a parameter annotated `Context`, or named `context`.
@@ -64,6 +96,7 @@ class Context:
     `idempotency_key` is equal for all attempts of a step: pass it on to systems that should act once. `attempt` counts
     from 1, without the claims that a worker gave back before it began; the history counts those too. `fences` are those
     of the step's locks, by key: a system that keeps the highest it has seen can refuse a holder that is too late.
+    `mask` takes the step's secrets out of a text; None when it has none.
     """
 
     run_id: str
@@ -77,12 +110,14 @@ class Context:
     on_heartbeat: Callable[[Any], None]
     on_emit: Callable[[Any], None] = field(default=lambda _value: None)
     fences: Mapping[str, int] = field(default_factory=dict)
+    mask: Callable[[str], str] | None = None
 
     @property
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:
         """Give a logger whose records carry the run and the step."""
         extra = {"run_id": self.run_id, "step_id": self.step_id, "attempt": self.attempt}
-        return logging.LoggerAdapter(logging.getLogger("openagents.component"), extra)
+        logger = logging.getLogger("openagents.component")
+        return logging.LoggerAdapter(logger, extra) if self.mask is None else _MaskedLogger(logger, extra, self.mask)
 
     @property
     def cancelled(self) -> bool:

@@ -14,7 +14,7 @@ ComponentError
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 MAX_MESSAGE: Final = 2000
@@ -82,17 +82,20 @@ class CancelledByEngine(ComponentError):
     """The attempt should stop: its run is being cancelled, or its lease is lost."""
 
 
-def describe_error(error: BaseException) -> dict[str, Any]:
-    """Give an exception as data: type, message, whether another attempt may help, and where it happened."""
+def describe_error(error: BaseException, mask: Callable[[str], str] = str) -> dict[str, Any]:
+    """Give an exception as data: type, message, whether another attempt may help, and where it happened.
+
+    `mask` takes secrets out of texts; it sees them whole, as a part of a secret would not be found.
+    """
     described: dict[str, Any] = {
         "type": type(error).__name__,
-        "message": _text(error),
+        "message": mask(_text(error))[:MAX_MESSAGE],
         "retryable": bool(getattr(error, "retryable", True)),
     }
     after = getattr(error, "retry_after_ms", 0)
     if isinstance(after, int) and after > 0:
         described["retry_after_ms"] = after
-    trace = _trace(error)
+    trace = mask(_trace(error))[-MAX_TRACEBACK:]
     if trace:
         described["traceback"] = trace
     return described
@@ -103,7 +106,7 @@ def _text(error: BaseException) -> str:
         text = str(error)
     except Exception:
         text = "(the error's message cannot be shown)"
-    return text.encode("utf-8", "replace").decode()[:MAX_MESSAGE]
+    return text.encode("utf-8", "replace").decode()
 
 
 def _trace(error: BaseException) -> str:
@@ -114,4 +117,4 @@ def _trace(error: BaseException) -> str:
         lines = [f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in own[1:]]
     except Exception:
         return ""
-    return "\n".join(lines)[-MAX_TRACEBACK:]
+    return "\n".join(lines)

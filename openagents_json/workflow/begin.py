@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from openagents_json.workflow import events as ev
 from openagents_json.workflow import state as st
-from openagents_json.workflow.evaluate import step_inputs, terminate_output, value_of
+from openagents_json.workflow.evaluate import step_inputs, step_secrets, terminate_output, value_of
 from openagents_json.workflow.paths import inside, is_item
 from openagents_json.workflow.plan import Gate, StepPlan, Timer, canonical
 from openagents_json.workflow.templates import render
@@ -48,9 +48,10 @@ def begin_instance(turn: Turn, path: str) -> None:
         return
     match plan.kind:
         case "component":
-            inputs = step_inputs(plan, turn.view.at(path))
-            if not reused(turn, path, inputs):
-                turn.emit(ev.StepScheduled(path, inputs, "", gates_of(turn, plan.gates, path)))
+            view = turn.view.at(path)
+            inputs, secrets = step_inputs(plan, view), step_secrets(plan, view)
+            if not reused(turn, path, inputs, secrets):
+                turn.emit(ev.StepScheduled(path, inputs, "", gates_of(turn, plan.gates, path), secrets))
         case "terminate":
             _terminate(turn, path, plan)
         case "sleep":
@@ -70,11 +71,13 @@ def begin_instance(turn: Turn, path: str) -> None:
             turn.check[path] = None
 
 
-def reused(turn: Turn, path: str, inputs: Mapping[str, Json]) -> bool:
+def reused(turn: Turn, path: str, inputs: Mapping[str, Json], secrets: Sequence[Json] | None = None) -> bool:
     """Let the result of a step stand that is done again with the same inputs; False when there is none."""
     known = turn.state.memo.get(path)
     if known is None or canonical(known.inputs) != canonical(inputs):
         return False
+    if known.secrets is not None and canonical(known.secrets) != canonical(secrets):
+        return False  # the same text, but another part of it is the secret
     turn.emit(ev.StepResultReused(path))
     turn.settle.append(path)
     return True

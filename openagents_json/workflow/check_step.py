@@ -98,7 +98,7 @@ def _check_part(part: Part, names: Names, found: Collector, step_id: str | None)
 
 def _check_secret(part: Part, names: Names, found: Collector, step_id: str | None) -> None:
     if SECRETS not in names.local or not SECRET.match(part.source):
-        message = f"{part.source!r}: a secret can be used in the inputs of a step only, as {{{{secrets.NAME}}}}"
+        message = f"{part.source!r}: a secret can be used in the inputs of a component only, as {{{{secrets.NAME}}}}"
         found.error("misplaced_secret", part.pointer, message, found=part.source, step_id=step_id)
 
 
@@ -139,8 +139,10 @@ class StepCheck:
     def run(self) -> list[Part]:
         """Give the expressions that make edges; problems are collected."""
         step = self.step
+        # Only what a worker hands to a component is filled in; elsewhere a secret would be the text of its reference.
+        here = local(self.inner, SECRETS) if "component" in step else self.inner
         for key, value in _object(step.get("inputs")).items():
-            self._value(value, local(self.inner, SECRETS), f"inputs/{escape(str(key))}")
+            self._value(value, here, f"inputs/{escape(str(key))}")
         repeated = "foreach" in step
         self._condition(step.get("condition"), self.inner if repeated else self.names, "condition")
         if repeated:

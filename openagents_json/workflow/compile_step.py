@@ -24,13 +24,13 @@ from openagents_json.workflow.plan import (
     Wait,
 )
 from openagents_json.workflow.retry import RetryPolicy
+from openagents_json.workflow.secret_places import SecretText, secret_texts
 from openagents_json.workflow.templates import (
     SECRETS,
     Names,
     Template,
     compile_condition,
     compile_value,
-    secrets_of,
 )
 from openagents_json.workflow.types import Json
 
@@ -97,7 +97,7 @@ def compile_step(
         outputs=maker.outputs(),
         condition=condition,
         terminate=maker.terminate(),
-        secrets={name: found for name, template in inputs.items() if (found := secrets_of(template))},
+        secrets=maker.secrets(),
         foreach=maker.foreach(condition),
         block=block,
         loop=maker.loop(),
@@ -152,6 +152,11 @@ class _Maker:
         here = local(self.inner_, SECRETS)
         given = self.step.get("inputs") or {}
         return {name: self._value(value, here, f"{self.pointer}/inputs/{name}") for name, value in given.items()}
+
+    def secrets(self) -> tuple[SecretText, ...]:
+        if SECRETS in self.inner_.local:  # an item of a foreach has the name: then it is data
+            return ()
+        return tuple(secret_texts(self.step.get("inputs") or {}, local(self.inner_, SECRETS), ()))
 
     def condition(self) -> Template | None:
         names = self.inner_ if "foreach" in self.step else self.names

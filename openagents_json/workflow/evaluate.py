@@ -10,6 +10,7 @@ from openagents_json.workflow.lookup import Lookup
 from openagents_json.workflow.paths import inside
 from openagents_json.workflow.plan import Edge, ErrorHandler, Plan, StepPlan
 from openagents_json.workflow.scope import Scope
+from openagents_json.workflow.secret_places import places_of
 from openagents_json.workflow.templates import Template
 from openagents_json.workflow.types import Json
 
@@ -66,6 +67,20 @@ def step_inputs(step: StepPlan, scope: Scope, local: Mapping[str, Json] | None =
         if edge.input is not None and _arrives(edge, scope):
             inputs[edge.input] = _transformed(edge, scope)
     return inputs
+
+
+def step_secrets(step: StepPlan, scope: Scope, local: Mapping[str, Json] | None = None) -> list[Json] | None:
+    """Say where a step's inputs hold secrets, [path, offset, name] each; None when the document names none.
+
+    An input that a connection carries in is data: it holds none, whatever the document says of that input.
+    Raises ExpressionFailed.
+    """
+    if not step.secrets:
+        return None
+    lookup = Lookup(scope, local)
+    carried = {edge.input for edge in step.incoming if edge.input is not None and _arrives(edge, scope)}
+    own = [text for text in step.secrets if text.path[0] not in carried]
+    return [place for text in own for place in places_of(text, lookup)]
 
 
 def _arrives(edge: Edge, scope: Scope) -> bool:

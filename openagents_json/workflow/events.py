@@ -62,13 +62,15 @@ class StepScheduled:
     """A step begins; its inputs are resolved.
 
     Without a `kind` it may be claimed by a worker, if there are no `gates`, [kind, key, limit, period in ms] each;
-    otherwise the engine itself carries it out: foreach, loop, block, sleep, wait, workflow.
+    otherwise the engine itself carries it out: foreach, loop, block, sleep, wait, workflow. `secrets` says where in the
+    inputs secrets are put in, [path, offset, name] each; None when the document names none.
     """
 
     step: str
     inputs: Mapping[str, Json]
     kind: str = ""
     gates: Sequence[Json] = ()
+    secrets: Sequence[Json] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,11 +195,12 @@ class StepOverridden:
 
 @dataclass(frozen=True, slots=True)
 class CompensationScheduled:
-    """What undoes a completed step may be claimed, as step `compensation`; its inputs are resolved."""
+    """What undoes a completed step may be claimed, as step `compensation`; its inputs are as in StepScheduled."""
 
     step: str
     compensation: str
     inputs: Mapping[str, Json]
+    secrets: Sequence[Json] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,7 +162,14 @@ def _schedule(state: RunState, event: ev.StepScheduled) -> RunState:
         group = Group(len(items) if event.kind == FOREACH and isinstance(items, list | dict) else -1)
     attempt, children, _ = state.past.get(event.step, (0, 0, ()))
     made = StepState(
-        status, event.inputs, event.kind, attempt, group=group, children=children, waits=tuple(event.gates)
+        status,
+        event.inputs,
+        event.kind,
+        attempt,
+        group=group,
+        children=children,
+        waits=tuple(event.gates),
+        secrets=event.secrets,
     )
     return _put(state, event.step, made)
 
@@ -171,7 +178,8 @@ def _schedule_compensation(state: RunState, event: ev.CompensationScheduled) -> 
     if event.compensation in state.steps or state.status not in (FAILING, CANCELLING):
         return state
     attempt = state.past.get(event.compensation, (0, 0, ()))[0]
-    return _put(state, event.compensation, StepState(SCHEDULED, event.inputs, attempt=attempt))
+    made = StepState(SCHEDULED, event.inputs, attempt=attempt, secrets=event.secrets)
+    return _put(state, event.compensation, made)
 
 
 def _admit(state: RunState, event: ev.StepAdmitted) -> RunState:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from openagents_json.workflow.paths import static
 from openagents_json.workflow.retry import RetryPolicy
+from openagents_json.workflow.secret_places import SecretText
 from openagents_json.workflow.templates import Template
 from openagents_json.workflow.types import Json
 
@@ -143,7 +144,7 @@ class StepPlan:
     """One step, compiled; `join` is "all" or the number of alive edges that it waits for.
 
     `path` is its place among nested steps, `incoming` and `targets` name steps of the same block.
-    `secrets` names the secrets that an input refers to; the worker puts them in.
+    `secrets` are the texts of its inputs that name secrets; the worker puts them in.
     """
 
     id: str
@@ -165,7 +166,7 @@ class StepPlan:
     outputs: Mapping[str, Template | str] = field(default_factory=dict)
     condition: Template | None = None
     terminate: tuple[str, Template | None] | None = None
-    secrets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    secrets: tuple[SecretText, ...] = ()
     foreach: Foreach | None = None
     block: Block | None = None
     loop: Loop | None = None

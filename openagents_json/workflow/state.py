@@ -5,7 +5,7 @@ The states are named tuples: a fold copies them for each event, which takes a fi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -68,7 +68,7 @@ class StepState(NamedTuple):
     of the released attempts that nobody had begun to run; `timer` is the number of the timer that it waits for, and
     `timers` how many it has had; `child` is the run that it waits for, and `children` how many it has started;
     `waits` are the gates before it, [kind, key, limit, period in ms, policy] each, and `gates` the fences of its locks;
-    `sets` are the outputs of the workflow that it has set.
+    `sets` are the outputs of the workflow that it has set; `secrets` say where its inputs hold secrets.
     """
 
     status: str
@@ -97,6 +97,7 @@ class StepState(NamedTuple):
     waits: tuple[Json, ...] = ()
     gates: Mapping[str, int] | None = None
     sets: Mapping[str, Json] | None = None
+    secrets: Sequence[Json] | None = None
 
 
 @dataclass(frozen=True, slots=True)

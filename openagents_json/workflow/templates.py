@@ -74,11 +74,6 @@ class Template:
     evaluate: Callable[[Lookup], Json]
 
 
-def secrets_of(template: Template) -> tuple[str, ...]:
-    """Give the names of the secrets that a template refers to."""
-    return tuple(dict.fromkeys(path[1] for part in template.parts for path in part.paths if path[0] == SECRETS))
-
-
 def compile_value(value: Json, names: Names, pointer: str) -> Template:
     """Compile a JSON value whose strings may be templates.
 

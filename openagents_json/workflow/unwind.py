@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from openagents_json.workflow import events as ev
 from openagents_json.workflow import state as st
 from openagents_json.workflow.errors import ExpressionFailed
-from openagents_json.workflow.evaluate import step_inputs
+from openagents_json.workflow.evaluate import step_inputs, step_secrets
 from openagents_json.workflow.paths import COMPENSATE, ON_FAILURE, compensation_of, inside, static, within
 from openagents_json.workflow.turn import RUN, Turn, expression_error, fail, withdraw
 from openagents_json.workflow.types import Json
@@ -96,13 +96,15 @@ def _compensate(turn: Turn, path: str) -> None:
     name, step = compensation_of(path), turn.state.steps[path]
     local = {"result": step.output, "output": step.output, "error": turn.state.error}
     inputs: Mapping[str, Json] = {}
+    secrets: Sequence[Json] | None = None
     failure: Mapping[str, Json] | None = turn.refused.get(name)
     try:
         if failure is None:
-            inputs = step_inputs(turn.plan.of(name), turn.view.within(path), local)
+            plan, view = turn.plan.of(name), turn.view.within(path)
+            inputs, secrets = step_inputs(plan, view, local), step_secrets(plan, view, local)
     except ExpressionFailed as error:
         failure = expression_error(error)
-    turn.emit(ev.CompensationScheduled(path, name, inputs))
+    turn.emit(ev.CompensationScheduled(path, name, inputs, secrets))
     if failure is not None:
         fail(turn, name, 0, failure)
         turn.check[UNWIND] = None
