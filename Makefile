@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
 
-.PHONY: help setup demo test check bench clean
+.PHONY: help setup demo test test-fast check bench clean
 
 help:
 	@echo "make demo   set up, then run the document-processing example with two workers, one of them killed"
-	@echo "make test   set up, then run all tests"
+	@echo "make test   set up, then run all tests, side by side"
+	@echo "make test-fast  set up, then run what needs no worker processes: unit, property, contract, architecture, golden"
 	@echo "make check  set up, then lint, types, import contracts"
 	@echo "make bench  set up, then the benchmarks, beside Celery canvas"
 
@@ -17,8 +18,14 @@ setup:
 demo: setup
 	@$(RUN)/python examples/document_processing/demo.py
 
+# Tests wait for processes and leases more than they compute: more workers than cores, each with servers of its own.
+SIDE_BY_SIDE := --numprocesses 6 --dist loadgroup --no-loadscope-reorder
+
 test: setup
-	@$(RUN)/python -m pytest
+	@$(RUN)/python -m pytest $(SIDE_BY_SIDE)
+
+test-fast: setup
+	@$(RUN)/python -m pytest $(SIDE_BY_SIDE) tests/unit tests/property tests/contract tests/architecture tests/golden
 
 check: setup
 	@scripts/check

@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -88,7 +89,9 @@ def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
     raise AssertionError(f"not so after {seconds} s: {condition}")
 
 
-def _serve(kind: str) -> Iterator[Server]:
+@contextmanager
+def serving(kind: str) -> Iterator[Server]:
+    """A server that ends, with its data, when the block ends."""
     directory = Path(tempfile.mkdtemp(prefix="oa-"))
     server = Server(kind, directory)
     server.start()
@@ -99,16 +102,54 @@ def _serve(kind: str) -> Iterator[Server]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
+class SharedServers:
+    """One server of each kind for all tests of a process, started when the first test asks for it."""
+
+    def __init__(self, ends: ExitStack) -> None:
+        self._ends = ends
+        self._started: dict[str, Server] = {}
+
+    def of(self, kind: str) -> Server:
+        if kind not in self._started:
+            self._started[kind] = self._ends.enter_context(serving(kind))
+        return self._started[kind]
+
+
+@pytest.fixture(scope="session")
+def shared_servers() -> Iterator[SharedServers]:
+    """The servers of this process: with pytest-xdist each worker has its own, so prefixes never meet."""
+    with ExitStack() as ends:
+        yield SharedServers(ends)
+
+
 @pytest.fixture(scope="session", params=KINDS)
-def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+def server(request: pytest.FixtureRequest, shared_servers: SharedServers) -> Server:
     """A server that all tests share, each under its own prefix."""
-    yield from _serve(request.param)
+    return shared_servers.of(request.param)
 
 
 @pytest.fixture(params=KINDS)
 def private_server(request: pytest.FixtureRequest) -> Iterator[Server]:
     """A server that one test may kill."""
-    yield from _serve(request.param)
+    with serving(request.param) as started:
+        yield started
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Begin with what takes longest, so that no worker is left alone with it at the end."""
+    for item in items:
+        if item.get_closest_marker("one_worker"):
+            kind = item.callspec.params.get("server", "") if hasattr(item, "callspec") else ""
+            item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}-{kind}"))
+    yield
+    items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    if item.get_closest_marker("slow"):
+        return 0
+    return {"acceptance": 1, "integration": 2}.get(item.path.parent.name, 3)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

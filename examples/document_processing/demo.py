@@ -18,7 +18,7 @@ from openagents_json.engine import Engine, HistoryEvent
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-DATA = ROOT / ".openagents" / "demo"
+DATA = Path(sys.argv[1]) if sys.argv[1:] else ROOT / ".openagents" / "demo"
 COPIES = 4
 console = Console(width=110, highlight=False)
 

@@ -14,7 +14,7 @@ import pytest
 from openagents_json.components.loader import load
 from openagents_json.engine import Engine
 from tests.acceptance.processes import COMPONENTS, worker
-from tests.conftest import Server, wait_for
+from tests.conftest import Server, serving, wait_for
 from tests.integration.ledgers import key_file
 
 DOCUMENT: dict[str, Any] = {
@@ -62,9 +62,8 @@ class Fleet:
 
 @pytest.fixture
 def broker() -> Iterator[Server]:
-    from tests.conftest import _serve
-
-    yield from _serve("valkey")
+    with serving("valkey") as started:
+        yield started
 
 
 def check_all(engine: Engine, runs: list[str], expected: dict[str, int]) -> None:

@@ -14,7 +14,7 @@ from openagents_json.components.loader import load
 from openagents_json.engine import Engine
 from tests.acceptance.processes import COMPONENTS, worker
 from tests.acceptance.test_chaos import Fleet
-from tests.conftest import Server, _serve, wait_for
+from tests.conftest import Server, serving, wait_for
 
 CHILD: dict[str, Any] = {
     "id": "kid",
@@ -73,7 +73,8 @@ BATCHED: dict[str, Any] = {
 
 @pytest.fixture
 def broker() -> Iterator[Server]:
-    yield from _serve("valkey")
+    with serving("valkey") as started:
+        yield started
 
 
 def strike(round_: int, fleet: Fleet, chance: random.Random, store: Server, broker: Server) -> None:

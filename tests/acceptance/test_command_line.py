@@ -13,6 +13,7 @@ import pytest
 
 from tests.acceptance.processes import COMMAND, COMPONENTS, ROOT, openagents
 
+pytestmark = pytest.mark.one_worker
 GOOD: dict[str, Any] = {
     "id": "good",
     "inputs": {"n": {"type": "integer", "required": True}},

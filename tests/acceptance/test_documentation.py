@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
@@ -18,6 +17,7 @@ from typing import Any
 import pytest
 
 from openagents_json.workflow.schema import KNOWN_KEYS, SCHEMA
+from tests.acceptance.demo import needs_the_demo
 from tests.acceptance.processes import COMMAND, ROOT
 from tests.conftest import KINDS, Server, wait_for
 
@@ -76,25 +76,6 @@ def prepare(page: Path, folder: Path) -> None:
         (folder / "workflow.json").write_text(json.dumps({"id": "w", "steps": [step], "output": "{{say.output}}"}))
 
 
-@pytest.fixture(scope="session")
-def demo() -> Path:
-    """Run the demo; gives its store."""
-    command = [sys.executable, str(ROOT / "examples" / "document_processing" / "demo.py")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr
-    wait_for(lambda: server_has_gone(ROOT / DEMO), 60)
-    return ROOT / DEMO
-
-
-def server_has_gone(store: Path) -> bool:
-    """Tell whether the embedded server of a directory has ended: nothing in there changes any more."""
-    if (store / "server.json").exists():
-        return False
-    with (store / "users.lock").open("a+") as users:
-        fcntl.flock(users, fcntl.LOCK_SH)  # the server's supervisor keeps all others out until it ends
-    return True
-
-
 def follow_the_demo(store: Path, folder: Path) -> list[str]:
     """Give a reader who has run `make demo` a copy of their own; gives the runs of it."""
     shutil.copytree(store, folder / DEMO, ignore=shutil.ignore_patterns("*.sock"))
@@ -147,7 +128,10 @@ def followed() -> list[Any]:
     """Give the pages with commands; those that use a server of their reader's with each kind of it."""
     pages = [page for page in PAGES if commands(page)]
     kinds = [(page, kind) for page in pages for kind in (KINDS if SERVER in page.read_text() else KINDS[:1])]
-    return [pytest.param(page, kind, id=f"{page.stem}-{kind}") for page, kind in kinds]
+    return [
+        pytest.param(page, kind, id=f"{page.stem}-{kind}", marks=needs_the_demo if DEMO in page.read_text() else ())
+        for page, kind in kinds
+    ]
 
 
 @pytest.mark.parametrize(("page", "server"), followed(), indirect=["server"])
@@ -155,7 +139,7 @@ def test_the_commands_of_a_page_work(
     page: Path, tmp_path: Path, server: Server, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepare(page, tmp_path)
-    ids = follow_the_demo(request.getfixturevalue("demo"), tmp_path) if DEMO in page.read_text() else []
+    ids = follow_the_demo(request.getfixturevalue("demo").store, tmp_path) if DEMO in page.read_text() else []
     for line in commands(page):
         if line.startswith("export "):
             export(line, tmp_path, monkeypatch)

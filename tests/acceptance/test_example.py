@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from openagents_json.components.loader import load
 from openagents_json.engine import Engine
+from tests.acceptance.demo import Demo, needs_the_demo
 from tests.acceptance.processes import ROOT
 
 EXAMPLE = ROOT / "examples" / "document_processing"
@@ -44,11 +43,8 @@ def test_a_document_that_is_not_there_fails_its_run_with_the_reason(tmp_path: Pa
     assert "nowhere.pdf" in str(result.error["message"])
 
 
-def test_the_demo_completes_every_run_though_a_worker_is_killed() -> None:
-    done = subprocess.run(
-        [sys.executable, str(EXAMPLE / "demo.py")], cwd=ROOT, capture_output=True, text=True, timeout=240
-    )
-    assert done.returncode == 0, done.stderr
-    assert "was killed with SIGKILL" in done.stdout
-    assert "was taken over from worker-1 by worker-2" in done.stdout
-    assert "{'completed': 24}; invariants broken: 0" in done.stdout
+@needs_the_demo
+def test_the_demo_completes_every_run_though_a_worker_is_killed(demo: Demo) -> None:
+    assert "was killed with SIGKILL" in demo.printed
+    assert "was taken over from worker-1 by worker-2" in demo.printed
+    assert "{'completed': 24}; invariants broken: 0" in demo.printed

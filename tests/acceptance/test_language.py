@@ -15,6 +15,7 @@ from tests.acceptance.processes import worker
 from tests.acceptance.trials import COMPONENTS, PATTERNS, ROOT, Trial, trials
 from tests.conftest import Server, wait_for
 
+pytestmark = pytest.mark.one_worker
 TRIALS = trials()
 LISTED = {1, 2, 3, 4, 5, 6, 7, 9, 11, 12, 13, 14, 16, 19, 20, 21, 22, 24, 25, 26, 27, 29, 30, 32, 34, 35, 37, 39, 43}
 

@@ -24,6 +24,8 @@ from openagents_json.engine.check import check_version
 from tests.conftest import Server
 from tests.integration.ledgers import DOCUMENT, key_file, ran, shout, signer
 
+pytestmark = pytest.mark.one_worker
+
 
 class Counting(RunStore):
     """A store that notes the most stream entries that came back from one call."""

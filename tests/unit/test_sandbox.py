@@ -16,6 +16,7 @@ from openagents_json.components.sandbox import Answer, Sandbox, SandboxCall
 from openagents_json.engine.settings import sandbox_environment
 from tests.acceptance.processes import COMPONENTS, ROOT
 
+pytestmark = pytest.mark.one_worker
 TEMPTATIONS = str(COMPONENTS.with_name("temptations.py"))
 Call = Callable[..., Answer]
 

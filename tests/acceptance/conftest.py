@@ -1,0 +1,5 @@
+"""Fixtures of several modules."""
+
+from tests.acceptance.demo import demo
+
+__all__ = ["demo"]
