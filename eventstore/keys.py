@@ -7,6 +7,7 @@
 <prefix>:{<p>}:head:<stream> hash    v version, lc last commit id; runs have more, see lua/runs_common.lua
 <prefix>:{<p>}:checkpoints   hash    consumer -> n
 <prefix>:{<p>}:due, ready:<queue>, view:<name>, blob:<sha>   see lua/runs_common.lua
+<prefix>:{<p>}:claim:<id>    string  what a claim took, for whoever lost the reply; expires, see lua/claim.lua
 <prefix>:{<p>}:refs:<sha>    set     runs that refer to a blob
 <prefix>:{<p>}:gone          hash    archived runs, whose ids nobody else gets -> last position
 <prefix>:{<p>}:gate:<kind>:<key>, line:<kind>:<key>          see lua/gate.lua
@@ -85,6 +86,10 @@ class Keyspace:
     def ready(self, partition: int, queue: str) -> bytes:
         """Name the ready set of a queue in a partition."""
         return self._key(partition, f"ready:{queue}")
+
+    def claim(self, partition: int, claim_id: str) -> bytes:
+        """Name what a claim took."""
+        return self._key(partition, f"claim:{claim_id}")
 
     def view(self, partition: int, name: str) -> bytes:
         """Name a view of a partition."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from eventstore.event import Recorded
 
@@ -45,6 +45,14 @@ class ClaimWish:
     queue: str
 
 
+class Guard(NamedTuple):
+    """A lease that must have run out; `unbegun` tells that its holder must not have begun the step."""
+
+    step: str
+    fence: str
+    unbegun: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Commit:
     """One atomic step of a run.
@@ -65,7 +73,7 @@ class Commit:
     cause: str = ""
     facts: tuple[tuple[str, str, bool], ...] = ()
     fact_events: int = 0
-    guard: tuple[str, str] | None = None
+    guard: Guard | None = None
     claim: ClaimWish | None = None
     blobs: tuple[Blob, ...] = ()
     refers: tuple[str, ...] = ()
@@ -109,11 +117,12 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class ClaimRequest:
-    """Take up to `at_most` steps of a queue in a partition."""
+    """Take up to `at_most` steps of a queue in a partition; sent again under its `id`, it takes the same ones."""
 
     partition: int
     queue: str
     at_most: int
+    id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +140,7 @@ class DueMember:
     """Something whose time has come.
 
     `kind` is l (lease lost), o (start-to-close over), q (schedule-to-start over), T (total over), R (run limit over),
-    k (cancel grace over) or w (a decision is missing).
+    k (cancel grace over) or w (a decision is missing). `begun` tells whether its worker may have begun the step.
     """
 
     kind: str
@@ -139,6 +148,7 @@ class DueMember:
     step: str
     fence: str
     member: str
+    begun: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,7 +146,13 @@ class RunStore:
     def claim_call(self, claim: ClaimRequest, worker: str, lease_ms: int) -> ScriptCall:
         """Build the script call of a claim."""
         keys, partition = self.keys, claim.partition
-        names = [keys.meta(partition), keys.log(partition), keys.due(partition), keys.ready(partition, claim.queue)]
+        names = [
+            keys.meta(partition),
+            keys.log(partition),
+            keys.due(partition),
+            keys.ready(partition, claim.queue),
+            keys.claim(partition, claim.id),
+        ]
         return ScriptCall(self._claim, names, [claim.at_most, worker, lease_ms, self._whole, self._master_keys])
 
     def claimed(self, claim: ClaimRequest, reply: list[Any]) -> ClaimReply:
@@ -165,14 +171,17 @@ class RunStore:
 
     # -- leases and time ---------------------------------------------------------------------------------
 
-    def beat(self, leases: Sequence[Lease], lease_ms: int) -> list[int]:
-        """Extend leases; for each of them 1 held, 2 held and the run is asked to cancel, 0 lost."""
+    def beat(self, leases: Sequence[Lease], lease_ms: int, *, begin: bool = False) -> list[int]:
+        """Extend leases; for each of them 1 held, 2 held and the run is asked to cancel, 0 lost.
+
+        With `begin`, the store knows from then on that their steps may have begun.
+        """
         by_partition: dict[int, list[int]] = {}
         for index, lease in enumerate(leases):
             by_partition.setdefault(self.keys.partition_of(lease.run), []).append(index)
         calls: list[Call] = []
         for partition, members in by_partition.items():
-            args: list[Any] = [lease_ms]
+            args: list[Any] = [lease_ms, "begin" if begin else ""]
             for index in members:
                 args += (leases[index].run, leases[index].step, leases[index].fence)
             calls.append(ScriptCall(self._beat, [self.keys.meta(partition), self.keys.due(partition)], args))
@@ -291,7 +300,7 @@ def _options(commit: Commit) -> str:
     if commit.refers:
         options["refers"] = list(commit.refers)
     if commit.guard:
-        options["guard"] = commit.guard
+        options["guard"] = [commit.guard.step, commit.guard.fence, int(commit.guard.unbegun)]
     if commit.claim:
         wish = commit.claim
         options["claim"] = [wish.worker, wish.lease_ms, wish.at_most, wish.queue]
@@ -301,10 +310,10 @@ def _options(commit: Commit) -> str:
 def _due_reply(partition: int, queues: Sequence[str], reply: list[Any]) -> DueReply:
     now, next_ms, members, report, moved = reply
     found = []
-    for member_, kind, fence in members:
+    for member_, kind, fence, unbegun in members:
         member = member_.decode()
         run, _, step = member[2:].partition("|")
-        found.append(DueMember(kind.decode(), run, step, fence.decode(), member))
+        found.append(DueMember(kind.decode(), run, step, fence.decode(), member, not unbegun))
     ready = tuple((queue, count, age) for queue, (count, age) in zip(queues, report, strict=True))
     return DueReply(partition, now, next_ms, tuple(found), ready, frozenset(queue.decode() for queue in moved))
 
@@ -333,6 +342,7 @@ def _head(run: str, fields: Mapping[bytes, bytes]) -> RunHead | None:
 
 def _record(value: str) -> StepRecord:
     queue, priority, attempt, scheduled, _, flags, fence, worker, expiry, deadline = value.split("|")
+    name = worker.removeprefix("?")  # before those who may not have begun
     return StepRecord(
-        queue, int(priority), int(attempt), int(scheduled), flags, fence, worker, int(expiry), int(deadline)
+        queue, int(priority), int(attempt), int(scheduled), flags, fence, name, int(expiry), int(deadline)
     )

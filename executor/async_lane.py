@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from eventstore.errors import EventStoreError
 from eventstore.run_model import ClaimRequest, Lease
-from executor.jobs import Finished, Job, jobs_of
+from executor.jobs import Finished, Job, jobs_of, unbegun
 from executor.record import Wish
 from executor.runtime import Runtime
 from executor.step import STOPPING, Execution
@@ -113,7 +113,7 @@ class AsyncLane:
     def _claim_in(self, partitions: Sequence[int], room: int) -> list[int]:
         taken = partitions[:room]
         each = min(200, max(1, room // len(taken)))
-        wanted = [ClaimRequest(p, self._queue, each) for p in taken]
+        wanted = [ClaimRequest(p, self._queue, each, self._runtime.handler.commit_id()) for p in taken]
         lease_ms = self._runtime.settings.lease_ms
         replies = self._runtime.store.exchange([], wanted, worker=self._name, lease_ms=lease_ms).claims
         self._submit(jobs_of(self._runtime.sessions, [c for reply in replies for c in reply.claimed]))
@@ -127,7 +127,11 @@ class AsyncLane:
             self._jobs[job.lease] = job
         with self._room:
             self._running += len(jobs)
-        self._loop.call_soon_threadsafe(self._spawn, list(jobs))
+        may_begin = self._runtime.keeper.begin(jobs)
+        for job, may in zip(jobs, may_begin, strict=True):
+            if not may:
+                self._finished.put(Finished(job, unbegun(job)))
+        self._loop.call_soon_threadsafe(self._spawn, [job for job, may in zip(jobs, may_begin, strict=True) if may])
 
     def _spawn(self, jobs: Sequence[Job]) -> None:
         for job in jobs:

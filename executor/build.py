@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from eventstore.run_model import ClaimWish, Commit, Lease
+from eventstore.run_model import ClaimWish, Commit, Guard, Lease
 from executor.journal import Encoded, Limits, PayloadOverLimit, encode
 from executor.sessions import Session
 from openagents_json.workflow import commands as cmd
@@ -24,7 +24,7 @@ class Signature:
     commit_id: str
     actor: str
     cause: str
-    guard: tuple[str, str] | None = None
+    guard: Guard | None = None
     claim: ClaimWish | None = None
 
 
@@ -46,7 +46,7 @@ def build(
     actor: str,
     cause: str = "",
     leases: Sequence[Lease] = (),
-    guard: tuple[str, str] | None = None,
+    guard: Guard | None = None,
     wish: ClaimWish | None = None,
     limits: Limits,
     settle: bool = False,

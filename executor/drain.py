@@ -10,12 +10,14 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
+from eventstore.errors import EventStoreError
 from eventstore.run_model import ClaimReply, ClaimRequest
 from executor.batch import Batch
 from executor.clock import Clock
-from executor.jobs import REPEATABLE, Finished, Job, jobs_of
+from executor.jobs import REPEATABLE, Finished, Job, jobs_of, unbegun
 from executor.pace import Pace
 from executor.record import Flushed, Recorder, Wish
 from executor.runtime import Runtime
@@ -130,7 +132,9 @@ class Drain:
 
     def _run_one(self, job: Job) -> cmd.Outcome:
         if self._pace.expected_ms(job.component) > LONG_MS:
-            self._runtime.ringer.busy(self._settings.queue, self._name)
+            self._busy()
+        if not self._runtime.keeper.begin([job])[0]:
+            return unbegun(job)
         begun = self._clock.steady_ms()
         outcome = self._execute(job)
         self._pace.ran(job.component, self._clock.steady_ms() - begun)
@@ -220,12 +224,7 @@ class Drain:
             partitions = self._claims[: max(1, room // 2)]
             del self._claims[: len(partitions)]
             each = max(1, -(-room // len(partitions)))
-            wanted = [ClaimRequest(p, settings.queue, each) for p in partitions]
-            self._claimed(
-                self._runtime.store.exchange(
-                    [], wanted, worker=self._name, lease_ms=self._runtime.settings.lease_ms
-                ).claims
-            )
+            self._claim(partitions, each)
         if self._jobs and self._claims:
             self._give_back_hints()
         return bool(self._jobs)
@@ -236,12 +235,13 @@ class Drain:
         found = self._claims or self._runtime.ringer.bell.take(settings.queue, self._name, AWAKE_MS, 1)
         if found:
             self._claims = list(found[1:])
-            wanted = [ClaimRequest(found[0], settings.queue, 1)]
-            self._claimed(
-                self._runtime.store.exchange(
-                    [], wanted, worker=self._name, lease_ms=self._runtime.settings.lease_ms
-                ).claims
-            )
+            self._claim(found[:1], 1)
+
+    def _claim(self, partitions: Sequence[int], each: int) -> None:
+        runtime = self._runtime
+        wanted = [ClaimRequest(p, self._settings.queue, each, runtime.handler.commit_id()) for p in partitions]
+        lease_ms = runtime.settings.lease_ms
+        self._claimed(runtime.store.exchange([], wanted, worker=self._name, lease_ms=lease_ms).claims)
 
     def _claimed(self, replies: Sequence[ClaimReply]) -> None:
         more = [reply.partition for reply in replies if reply.left]
@@ -287,7 +287,7 @@ class Drain:
             done, self._done = self._done, []
             jobs, self._jobs = list(self._jobs), deque()
         self._record_and_release(done, jobs, "the worker is busy")
-        self._runtime.ringer.busy(self._settings.queue, self._name)
+        self._busy()
 
     def _record_and_release(self, done: Sequence[Finished], jobs: Sequence[Job], reason: str) -> None:
         given = [Finished(job, cmd.Released(job.lease.step, job.lease.attempt, reason)) for job in jobs]
@@ -297,6 +297,11 @@ class Drain:
             for item in everything:
                 self._runtime.keeper.drop(item.job.lease)
             self._runtime.ignored(flushed.refused)
+
+    def _busy(self) -> None:
+        """Say that this drain is out of reach; a store that is away must not keep a claimed step from being run."""
+        with suppress(EventStoreError):
+            self._runtime.ringer.busy(self._settings.queue, self._name)
 
     def _close(self) -> None:
         with self._lock:

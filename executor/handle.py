@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from eventstore.errors import EventStoreError
-from eventstore.run_model import Code, Committed
+from eventstore.run_model import Code, Committed, Guard
 from eventstore.run_store import RunStore
 from eventstore.scripts import Call
 from executor.build import Built, build
@@ -145,7 +145,7 @@ class Handler:
         *,
         actor: str,
         cause: str = "",
-        guard: tuple[str, str] | None = None,
+        guard: Guard | None = None,
         settle: bool = False,
         drop: Sequence[str] = (),
         plan: Plan | None = None,
@@ -156,10 +156,10 @@ class Handler:
     ) -> Handled:
         """Carry out a command on a run, at no other `version` than the one that is given.
 
-        `plan` is another one that the run goes by from then on. `guard` names a step and the fence that must have
-        expired; `settle` tells that the decision covers all that the state implies; `drop` are due members that are
-        settled with it, whatever is decided; `wipe` are kinds of keys of the run that are deleted with it. A fixed
-        `commit_id` makes the command count once from the `session` on, which is what the caller knows of the run.
+        `plan` is another one that the run goes by from then on. `guard` names a lease that must have run out; `settle`
+        tells that the decision covers all that the state implies; `drop` are due members that are settled with it,
+        whatever is decided; `wipe` are kinds of keys of the run that are deleted with it. A fixed `commit_id` makes the
+        command count once from the `session` on, which is what the caller knows of the run.
 
         Raises RunNotFound, Rejected and TooContended.
         """

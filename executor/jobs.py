@@ -14,6 +14,7 @@ from executor.sessions import BrokenHistory, RunNotFound, Session, Sessions
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow.events import UnknownEvent
 from openagents_json.workflow.plan import Persistence, StepPlan
+from openagents_json.workflow.state import NOT_HELD
 from openagents_json.workflow.types import Json
 
 log = logging.getLogger(__name__)
@@ -65,6 +66,11 @@ class Finished:
 
     job: Job
     outcome: cmd.Outcome
+
+
+def unbegun(job: Job) -> cmd.Outcome:
+    """Give the outcome of a step that this process has claimed and may not begin: its lease is lost, or in doubt."""
+    return cmd.Released(job.lease.step, job.lease.attempt, NOT_HELD)
 
 
 def job_of(session: Session, lease: Lease) -> Job | None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from eventstore.errors import EventStoreError
 from eventstore.run_model import Lease
 from eventstore.run_store import RunStore
 from executor.clock import Clock
-from executor.jobs import Job
+from executor.jobs import ONCE, Job
 from openagents_json.components.context import CancelToken
 
 log = logging.getLogger(__name__)
@@ -86,6 +86,21 @@ class Keeper:
     def held(self, lease: Lease) -> Held | None:
         """Give what is known about a lease; None when it is not held any more."""
         return self._held.get(lease)
+
+    def begin(self, jobs: Sequence[Job]) -> list[bool]:
+        """Ask whether steps that are held may begin; those that may not be started twice are noted as begun first.
+
+        Without that note, nobody could tell a claim whose reply was lost from a step that has done half of its work.
+        """
+        once = [job.lease for job in jobs if job.step.effect == ONCE]
+        if not once:
+            return [True] * len(jobs)
+        try:
+            held = dict(zip(once, self._store.beat(once, self._lease_ms, begin=True), strict=True))
+        except EventStoreError as error:
+            log.warning("%d steps that may not be started twice are given back unbegun: %s", len(once), error)
+            held = dict.fromkeys(once, 0)
+        return [bool(held.get(job.lease, 1)) for job in jobs]
 
     def heartbeat(self, lease: Lease) -> None:
         """Note that the component of a lease reported itself alive."""

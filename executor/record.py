@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from eventstore.event import Recorded
-from eventstore.run_model import ClaimReply, ClaimRequest, ClaimWish, Code, Committed, Lease
+from eventstore.run_model import ClaimReply, ClaimRequest, ClaimWish, Code, Commit, Committed, Lease
 from executor.batch import Batch
 from executor.build import Built, build
 from executor.encryption import EncryptionError
@@ -15,6 +14,7 @@ from executor.jobs import Finished, Job, job_of
 from executor.sessions import BrokenHistory, RunNotFound, Session
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow import events as ev
+from openagents_json.workflow import state as st
 from openagents_json.workflow.events import UnknownEvent
 
 
@@ -122,7 +122,7 @@ class Recorder:
                 self._carried_out(part, reply, out)
             case Code.DUPLICATE:
                 after = handler.sessions.follow(session, reply.version, reply.events)
-                out.jobs += self._mine(after, reply.events)
+                out.jobs += self._mine(after, part.built.commit)
             case Code.FACTS_ONLY:
                 self._decide_again(session, reply)
             case Code.FENCED:
@@ -154,16 +154,21 @@ class Recorder:
             if delay:
                 self._on_wait(session.run, delay)
 
-    def _mine(self, session: Session, recorded: Sequence[Recorded]) -> list[Job]:
-        """Find the claims of a commit whose reply was lost: they are in the history under this worker's name."""
+    def _mine(self, session: Session, commit: Commit) -> list[Job]:
+        """Find the claims of a commit whose reply was lost: they are in the history, as part of that commit.
+
+        The reply need not hold all that followed on it, and what this worker has claimed otherwise is at work already.
+        """
+        if commit.claim is None:
+            return []
         jobs = []
-        for item in recorded:
-            data = item.data
-            if item.type == "StepStarted" and isinstance(data, dict) and data.get("worker") == self._worker:
-                lease = Lease(session.run, str(data["step"]), str(data["fence"]), int(str(data["attempt"])), 0)
-                job = job_of(session, lease)
-                if job is not None:
-                    jobs.append(job)
+        for item in self._handler.store.read([(commit.run, commit.version)])[0]:
+            if item.commit != commit.commit_id or item.type != "StepStarted":
+                continue
+            lease = Lease(session.run, item.data["step"], item.data["fence"], item.data["attempt"], 0)
+            job = job_of(session, lease)
+            if job is not None and session.state.steps[lease.step].status == st.STARTED:  # a batch has ended its own
+                jobs.append(job)
         return jobs
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from eventstore.errors import EventStoreError
-from eventstore.run_model import DueMember, DueReply
+from eventstore.run_model import DueMember, DueReply, Guard
 from eventstore.run_store import RunStore
 from executor.children import Children
 from executor.clock import Clock
@@ -159,11 +159,12 @@ class Relay:
         handle, actor = self._handler.handle, f"relay:{self._worker}"
         match member.kind:
             case "l":
-                command: cmd.Command = cmd.LoseLease(member.step, member.fence)
-                return handle(member.run, command, actor=actor, guard=(member.step, member.fence))
+                command: cmd.Command = cmd.LoseLease(member.step, member.fence, member.begun)
+                guard = Guard(member.step, member.fence, unbegun=not member.begun)
+                return handle(member.run, command, actor=actor, guard=guard)
             case "o":
                 command = cmd.TimeOutStep(member.step, "start_to_close", member.fence)
-                return handle(member.run, command, actor=actor, guard=(member.step, member.fence))
+                return handle(member.run, command, actor=actor, guard=Guard(member.step, member.fence))
             case "q":
                 return handle(member.run, cmd.TimeOutStep(member.step, "schedule_to_start"), actor=actor)
             case "T":

@@ -2,7 +2,8 @@
 -- KEYS 1 meta 2 log 3 run:<run> 4 head:<run> 5 due
 -- ARGV 1 options (JSON) 2 commit id 3 actor 4 cause 5 run 6.. pairs: event type, event data
 -- Options: mode new|cas|fact|adopt (adopt.lua), v and lc (what the caller folded), nf (leading events that are facts),
---   facts {{step, fence, final 0|1}..}, guard {step, fence} (its lease must have run out), st, can, hold, def, wf,
+--   facts {{step, fence, final 0|1}..}, guard {step, fence, 1 when it has not begun} (its
+--   lease must have run out, and what it says must be so), st, can, hold, def, wf,
 --   f (last fence of attempts begun without a claim),
 --   open {{step, queue, prio, stc, delay, sts, total, event index, attempts so far}..}, reopen {{step, delay, sts, stc}..},
 --   seat {{step, queue, prio, stc, attempts so far, scheduled version, flags, ready 0|1}..} (records as they are),
@@ -79,6 +80,7 @@ elseif o.mode == 'cas' then
     if not s then return refuse(-8) end
     local r = parse(s)
     if r.fence ~= o.guard[2] or (r.fence ~= '' and tonumber(r.expiry) > NOW) then return refuse(-8) end
+    if o.guard[3] == 1 and not unbegun(r) then return refuse(-8) end
   end
 else
   local lost = {}

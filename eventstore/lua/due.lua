@@ -3,7 +3,7 @@
 -- only the commit that makes a member unnecessary removes it, so a relay that dies loses nothing.
 -- KEYS 1 meta 2 due
 -- ARGV 1 at most 2 push ms 3.. queues to report on
--- Replies {ms, ms to the next member or -1, {member, kind, fence}.., {ready, age ms of the oldest or -1}.. per queue,
+-- Replies {ms, ms to the next member or -1, {member, kind, fence, 1 when its worker has not begun it}.., {ready, age ms of the oldest or -1}.. per queue,
 --   queues to which a retry moved}
 local items = redis.call('ZRANGE', KEYS[2], '-inf', int(NOW), 'BYSCORE', 'LIMIT', 0, ARGV[1])
 local RECORDED = { l = true, r = true, q = true, T = true } -- members of steps that have a record in the head
@@ -28,13 +28,13 @@ for _, m in ipairs(items) do
     else
       local why = kind
       if kind == 'l' and tonumber(r.deadline) > 0 and NOW >= tonumber(r.deadline) then why = 'o' end
-      out[#out + 1] = { m, why, r.fence }
+      out[#out + 1] = { m, why, r.fence, unbegun(r) and 1 or 0 }
       due_add(NOW + tonumber(ARGV[2]), m)
     end
   elseif redis.call('EXISTS', B .. (kind == 's' and 'schedule:' or 'head:') .. (cut and string.sub(key, 1, cut - 1) or key)) == 0 then
     redis.call('ZREM', KEYS[2], m)
   else
-    out[#out + 1] = { m, kind, '' }
+    out[#out + 1] = { m, kind, '', 0 }
     due_add(NOW + tonumber(ARGV[2]) * (kind == 'c' and 2 or 1), m)
   end
 end

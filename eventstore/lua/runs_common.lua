@@ -8,13 +8,16 @@
 --   B head:<run>    hash    v version, lc last commit id, st status, can cancel asked, hold 1 while held, def definition, wf workflow,
 --                           f last fence, s:<step> record of an open step
 --   B key:<run>     string  the wrapped data key of an encrypted run: <format>.<master key id>.<base64>
+--   B claim:<id>    string  what a claim took, as it was answered; expires with the leases
 --   B ready:<queue> zset    <run>|<step>, score = ms - 60000 * priority: what may be claimed now
 --   B due           zset    ms: l|run|step lease, r|run|step retry, q|run|step schedule-to-start, T|run|step total,
 --                           R|run run limit, k|run cancel grace, w|run a decision is missing,
 --                           t|run|step|n timer, n|run|step only a signal wakes it, c|run|step child run to look after, x|run|child to cancel,
 --                           g|run[|step] gates to pass, u|run[|step] locks to give back, p|run parent to tell
 -- A step's record: queue|priority|attempt|scheduled version|start-to-close ms|flags|fence|worker|expiry ms|deadline ms
--- flags: q and T tell that such a member is in due. An empty fence means: nobody holds the step.
+-- flags: q and T tell that such a member is in due. An empty fence means: nobody holds the step. A worker with '?' before
+-- its name has claimed the step and will say so (beat.lua) before it begins one that may not be started twice: until then,
+-- such a step has not begun. Scripts of older versions write the name alone, and may have begun.
 local B = string.sub(KEYS[1], 1, -5)
 local T = redis.call('TIME')
 local NOW = T[1] * 1000 + math.floor(T[2] / 1000)
@@ -40,9 +43,17 @@ local function next_fence(last)
   if us <= f then us = f + 1 end
   return us
 end
+local function unbegun(r) return string.sub(r.worker, 1, 1) == '?' end
+-- Extend a lease, though never over the end of its attempt.
+local function extend(r, key, lease_ms)
+  local expiry = NOW + lease_ms
+  if tonumber(r.deadline) > 0 and tonumber(r.deadline) < expiry then expiry = tonumber(r.deadline) end
+  r.expiry = int(expiry)
+  due_add(expiry, 'l|' .. key)
+end
 local function lease(r, fence, worker, lease_ms)
   r.attempt = int(tonumber(r.attempt) + 1)
-  r.fence, r.worker = int(fence), worker
+  r.fence, r.worker = int(fence), '?' .. worker
   local expiry = NOW + lease_ms
   r.deadline = '0'
   if tonumber(r.stc) > 0 then
@@ -51,9 +62,9 @@ local function lease(r, fence, worker, lease_ms)
   end
   r.expiry = int(expiry)
 end
-local function started(step, r)
+local function started(step, r) -- of a record that has just been leased
   return '{"attempt":' .. r.attempt .. ',"fence":"' .. r.fence .. '","step":' .. cjson.encode(step) ..
-    ',"worker":' .. cjson.encode(r.worker) .. '}'
+    ',"worker":' .. cjson.encode(string.sub(r.worker, 2)) .. '}'
 end
 local function unq(r, key)
   if string.find(r.flags, 'q', 1, true) then

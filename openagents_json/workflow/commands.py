@@ -76,10 +76,11 @@ class Advance:
 
 @dataclass(frozen=True, slots=True)
 class LoseLease:
-    """The lease of an attempt ran out by the server's clock."""
+    """The lease of an attempt ran out by the server's clock; `begun` tells whether its worker may have begun."""
 
     step: str
     fence: str
+    begun: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,6 +158,10 @@ def _lose_lease(turn: Turn, command: cmd.LoseLease) -> None:
     if step is None or step.status != st.STARTED or step.fence != command.fence:
         return
     plan = turn.plan.of(command.step)
+    if plan.effect == "at_most_once" and not command.begun:
+        turn.emit(ev.StepReleased(command.step, step.attempt, st.NEVER_BEGUN))
+        _after_facts(turn, [command.step])
+        return
     turn.emit(ev.StepLeaseLost(command.step, step.attempt, step.worker))
     if plan.effect == "at_most_once":
         unknown_outcome(turn, command.step, f"worker {step.worker} went silent")

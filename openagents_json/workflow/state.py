@@ -28,7 +28,9 @@ CANCELLED: Final = "cancelled"
 OPEN_STEP: Final = frozenset({SCHEDULED, STARTED, RETRYING, WAITING, ACTIVE, GATED})
 CLAIMABLE: Final = frozenset({SCHEDULED, WAITING})
 
-UNBEGUN: Final = frozenset({"unknown component", "the worker is busy", "the drain ends"})
+NEVER_BEGUN: Final = "its worker went silent before it began"
+NOT_HELD: Final = "its worker could not say that it begins"
+UNBEGUN: Final = frozenset({"unknown component", "the worker is busy", "the drain ends", NEVER_BEGUN, NOT_HELD})
 """Why an attempt is given back that was not begun; one whose worker stops may have been."""
 
 NEW: Final = "new"

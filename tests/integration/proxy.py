@@ -13,7 +13,7 @@ class LossyProxy:
     """Passes bytes on between clients and a server's unix socket; breaks connections when a reply comes."""
 
     def __init__(self, target: Path, socket_path: Path, *, chance: float, seed: int = 1) -> None:
-        self._target, self._chance, self._random = target, chance, random.Random(seed)
+        self._target, self.chance, self._random = target, chance, random.Random(seed)
         self.url = f"unix://{socket_path}"
         self.lost = 0
         self._listener = socket.socket(socket.AF_UNIX)
@@ -47,7 +47,7 @@ class LossyProxy:
                         data = source.recv(1 << 16)
                         if not data:
                             return
-                        if source is server and self._random.random() < self._chance:
+                        if source is server and self._random.random() < self.chance:
                             self.lost += 1
                             return
                         other[source].sendall(data)

@@ -51,7 +51,7 @@ def act(run: Simulation, data: s.DataObject) -> None:
             run.fail(data.draw(s.sampled_from(started)))
         case "lose":
             step = data.draw(s.sampled_from(started))
-            run.give(cmd.LoseLease(step, run.state.steps[step].fence))
+            run.give(cmd.LoseLease(step, run.state.steps[step].fence, data.draw(s.booleans())))
         case "release":
             step = data.draw(s.sampled_from(started))
             run.give(cmd.RecordOutcomes((cmd.Released(step, run.state.steps[step].attempt, ""),)))

@@ -189,6 +189,17 @@ def test_at_most_once_is_never_started_twice() -> None:
     assert run.state.error["type"] == "UnknownOutcome"
 
 
+def test_at_most_once_is_claimed_again_by_others_when_it_has_never_begun() -> None:
+    run = Simulation(plan_of(steps({"id": "a", "effect": "at_most_once"})))
+    run.start()
+    for _ in range(40):  # a worker that begins nothing counts against no limit of the step
+        run.give(cmd.LoseLease("a", run.claim("a").fence, begun=False))
+    step = run.state.steps["a"]
+    assert (run.claimable, step.attempt - step.unbegun) == ({"a": None}, 0)
+    run.complete("a")
+    assert run.state.status == st.COMPLETED
+
+
 def test_commands_on_a_closed_run_are_refused_with_the_reason() -> None:
     run = Simulation(plan_of(steps({"id": "a"})))
     run.start()
