@@ -12,7 +12,7 @@ from eventstore.event import Json
 from eventstore.raw import RawEvent
 from eventstore.run_model import Code, Commit, Committed
 from eventstore.run_store import RunStore
-from eventstore.scripts import Call, PlainCall, Script, ScriptCall, load_text
+from eventstore.scripts import Call, PlainCall, Script, ScriptCall, load_text, refused_when_full
 
 Item = TypeVar("Item")
 
@@ -44,12 +44,15 @@ class Adoption:
     def __init__(self, store: RunStore) -> None:
         self._store = store
         self._stage = Script("stage", load_text("stage.lua"))
-        self._adopt = Script("adopt", "".join(map(load_text, ("runs_common.lua", "adopt.lua", "commit.lua"))))
+        text = "".join(map(load_text, ("runs_common.lua", "adopt.lua", "commit.lua")))
+        self._adopt = Script("adopt", refused_when_full(text))
 
     def put(self, run: str, definitions: Mapping[str, bytes], blobs: Mapping[str, bytes]) -> None:
         """Store what the history refers to, unless it is there; this goes before the history itself."""
         keys = self._store.keys
-        calls = [PlainCall((b"SET", keys.definition(name), raw, b"NX")) for name, raw in definitions.items()]
+        calls: list[Call] = [
+            PlainCall((b"SET", keys.definition(name), raw, b"NX")) for name, raw in definitions.items()
+        ]
         calls += self._store.payload_calls(run, blobs)
         for part in _parts(calls, lambda call: len(call.args[2])):
             self._store.call(part)

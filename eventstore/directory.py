@@ -8,7 +8,7 @@ from typing import Any
 from eventstore import codec
 from eventstore.keys import Keyspace
 from eventstore.run_store import RunStore
-from eventstore.scripts import PlainCall
+from eventstore.scripts import PlainCall, essential
 
 
 class Directory:
@@ -25,7 +25,7 @@ class Directory:
     def beat(self, worker: str, info: Mapping[str, Any], now_ms: int) -> None:
         """Say that a process is alive; `info` is what `openagents doctor` shows of it."""
         data = codec.encode({**info, "seen_ms": now_ms})
-        self._store.call([PlainCall((b"HSET", self._workers, worker, data))])
+        self._store.call([essential(b"HSET", self._workers, worker, data)])
 
     def forget(self, worker: str) -> None:
         """Say that a process has ended."""
@@ -70,11 +70,9 @@ class Directory:
 
     def publish(self, specs: Mapping[str, Any]) -> None:
         """Publish component specs, by "name@version"; later ones replace earlier ones."""
-        if specs:
-            flat: list[Any] = []
-            for name, spec in specs.items():
-                flat += (name, codec.encode(spec))
-            self._store.call([PlainCall((b"HSET", self._specs, *flat))])
+        calls = [essential(b"HSET", self._specs, name, codec.encode(spec)) for name, spec in specs.items()]
+        if calls:
+            self._store.call(calls)
 
     def specs(self) -> dict[str, Any]:
         """Give the published component specs, by "name@version"."""

@@ -12,7 +12,7 @@ from eventstore import codec
 from eventstore.connection import Connection
 from eventstore.errors import EventStoreError
 from eventstore.run_store import RunStore
-from eventstore.scripts import Call, PlainCall
+from eventstore.scripts import Call, PlainCall, essential
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class Emissions:
     def _calls(self, batch: Sequence[tuple[str, str, int, bytes]]) -> list[Call]:
         names = {run: self._store.keys.output(run) for run, _, _, _ in batch}
         calls: list[Call] = [
-            PlainCall((b"XADD", names[run], b"MAXLEN", b"~", AT_MOST, b"*", b"s", step, b"a", attempt, b"d", data))
+            essential(b"XADD", names[run], b"MAXLEN", b"~", AT_MOST, b"*", b"s", step, b"a", attempt, b"d", data)
             for run, step, attempt, data in batch
         ]
         return [*calls, *(PlainCall((b"PEXPIRE", name, KEEP_MS)) for name in names.values())]

@@ -62,8 +62,7 @@ class Freer:
 
     def __init__(self, store: RunStore) -> None:
         self._store = store
-        text = load_text("runs_common.lua") + load_text("free.lua")
-        self._free = Script("free", text.replace("#!lua\n", "#!lua flags=allow-oom\n", 1))  # it gives memory back
+        self._free = Script("free", load_text("runs_common.lua") + load_text("free.lua"))
 
     def free(self, leaving: Leaving) -> Answer:
         """Let a run leave, unless something still needs it."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from eventstore.grouping import PAGE, groups
 from eventstore.run_store import RunStore
-from eventstore.scripts import Call, PlainCall, Script, ScriptCall, load_text
+from eventstore.scripts import Call, PlainCall, Script, ScriptCall, essential, load_text
 
 LEAF_BYTES: Final = 32
 SALT_BYTES: Final = 16
@@ -101,18 +101,17 @@ class LedgerStore:
     def begin(self, ledger: str) -> str:
         """Begin a ledger unless there is one, and give the id of the one that there is."""
         name = self._keys.audit()
-        reply = self._store.call([PlainCall((b"HSETNX", name, b"id", ledger)), PlainCall((b"HGET", name, b"id"))])
+        reply = self._store.call([essential(b"HSETNX", name, b"id", ledger), PlainCall((b"HGET", name, b"id"))])
         return str(reply[1].decode())
 
     def keep_statement(self, statement: bytes, signature: bytes) -> None:
         """Keep what was signed last of all partitions together."""
-        self._store.call(
-            [PlainCall((b"HSET", self._keys.audit(), b"statement", statement, b"statement_signature", signature))]
-        )
+        said = (b"statement", statement, b"statement_signature", signature)
+        self._store.call([essential(b"HSET", self._keys.audit(), *said)])
 
     def add_key(self, key_id: str, public: bytes) -> None:
         """Enter a public key."""
-        self._store.call([PlainCall((b"HSET", self._keys.audit(), f"key:{key_id}", public))])
+        self._store.call([essential(b"HSET", self._keys.audit(), f"key:{key_id}", public)])
 
     # -- sealing -------------------------------------------------------------------------------------------
 

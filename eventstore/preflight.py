@@ -9,6 +9,10 @@ from typing import Any, Final
 from eventstore.connection import Connection
 from eventstore.errors import EventStoreError, StoreRefused
 from eventstore.keys import LAYOUT, Keyspace
+from eventstore.scripts import Scripts, essential
+
+NEARLY_FULL: Final = 0.85
+"""The part of maxmemory from which on a warning is given."""
 
 LEVELS: Final = {"memory": 0, "everysec": 1, "always": 2}
 
@@ -158,6 +162,7 @@ def _check_health(info: Mapping[str, str]) -> list[Finding]:
     found = []
     if info.get("aof_last_write_status", "ok") != "ok":
         found.append(Finding("error", "aof_failed", "the server could not write its AOF", "look at its disk and log"))
+    found += _check_memory(info)
     if info.get("rdb_last_bgsave_status", "ok") != "ok":
         remedy = "look at its disk and log; it may refuse writes (stop-writes-on-bgsave-error)"
         found.append(Finding("warning", "bgsave_failed", "the server could not write its last snapshot", remedy))
@@ -165,6 +170,16 @@ def _check_health(info: Mapping[str, str]) -> list[Finding]:
         remedy = "check with `openagents doctor` what is missing; restore from a backup"
         found.append(Finding("warning", "evicted", f"the server has evicted {info['evicted_keys']} keys", remedy))
     return found
+
+
+def _check_memory(info: Mapping[str, str]) -> list[Finding]:
+    """Warn before a server is full; one that is full can be read and freed, so that is no error."""
+    used, limit = int(info.get("used_memory", "0") or 0), int(info.get("maxmemory", "0") or 0)
+    if not limit or used < NEARLY_FULL * limit:
+        return []
+    what = f"the server uses {used / 2**20:.1f} MB of its maxmemory, {limit / 2**20:.1f} MB; "
+    what += "it refuses new runs" if used >= limit else "beyond it, new runs are refused"
+    return [Finding("warning", "memory", what, "raise maxmemory, or archive and delete old runs")]
 
 
 def _server_ms(connection: Connection) -> int:
@@ -183,9 +198,11 @@ def _record(connection: Connection, keyspace: Keyspace) -> dict[str, str]:
 def _adopt(connection: Connection, prefix: str, partitions: int | None, default: int) -> Keyspace:
     """Create the store's record, or take the partition count from it: it is fixed for the life of a store."""
     wanted = Keyspace(prefix, partitions or default)
-    connection.command(b"HSETNX", wanted.store(), b"partitions", str(wanted.partitions))
-    connection.command(b"HSETNX", wanted.store(), b"layout", LAYOUT)
     record = _record(connection, wanted)
+    if "partitions" not in record or "layout" not in record:  # a server at its memory limit refuses to write even that
+        connection.command(b"HSETNX", wanted.store(), b"partitions", str(wanted.partitions))
+        connection.command(b"HSETNX", wanted.store(), b"layout", LAYOUT)
+        record = _record(connection, wanted)
     if record.get("layout") != LAYOUT:
         raise StoreRefused(
             f"the store {prefix!r} has layout {record.get('layout')}, this version writes {LAYOUT}", _LAYOUT
@@ -216,4 +233,4 @@ def rewrite_after_restart(connection: Connection, keyspace: Keyspace) -> None:
     except EventStoreError as error:
         if "already in progress" not in str(error) and "can't" not in str(error).lower():
             return
-    connection.command(b"HSET", keyspace.store(), b"run_id", run_id)
+    Scripts(connection).run(essential(b"HSET", keyspace.store(), b"run_id", run_id))

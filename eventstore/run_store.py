@@ -28,7 +28,7 @@ from eventstore.run_model import (
     RunHead,
     StepRecord,
 )
-from eventstore.scripts import Call, PlainCall, Script, ScriptCall, Scripts, load_text
+from eventstore.scripts import Call, PlainCall, Script, ScriptCall, Scripts, essential, load_text, refused_when_full
 
 _ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 
@@ -56,6 +56,9 @@ class RunStore:
         self._connection = connection
         self._scripts = Scripts(connection)
         self._commit, self._claim = _script("commit"), _script("claim")
+        # A server at its memory limit refuses what begins a run, and carries out all other commits: runs that have
+        # begun can end, and be archived.
+        self._begin = Script("begin", refused_when_full(self._commit.text))
         self._beat, self._due = _script("beat"), _script("due")
         self._snapshot = Script("snapshot", load_text("snapshot.lua"))
         self._whole, self._master_keys = whole_history, " ".join(master_keys)
@@ -89,33 +92,37 @@ class RunStore:
     ) -> Exchanged:
         """Carry out commits and claims in one pipeline: finishing, fetching and ringing are one round trip."""
         calls: list[Call] = list(before)
+        places = []
         for commit in commits:
             if commit.blobs or commit.refers:
-                calls += self.payload_calls(commit.run, {b.sha: b.data for b in commit.blobs}, commit.refers)
+                payloads = {b.sha: b.data for b in commit.blobs}
+                calls += self.payload_calls(commit.run, payloads, commit.refers, begun=commit.mode != "new")
+            places.append(len(calls))
             calls.append(self.commit_call(commit))
         first = len(calls)
         calls += [self.claim_call(claim, worker, lease_ms) for claim in claims]
         calls += after
         replies = self.call(calls)
-        scripts = [
-            r
-            for call, r in zip(calls[len(before) : first], replies[len(before) : first], strict=True)
-            if isinstance(call, ScriptCall)
-        ]
         return Exchanged(
-            [self.committed(commit, reply) for commit, reply in zip(commits, scripts, strict=True)],
+            [self.committed(commit, replies[place]) for commit, place in zip(commits, places, strict=True)],
             [self.claimed(claim, replies[first + i]) for i, claim in enumerate(claims)],
             replies[first + len(claims) :],
         )
 
-    def payload_calls(self, run: str, payloads: Mapping[str, bytes], refers: Iterable[str] = ()) -> list[PlainCall]:
+    def payload_calls(
+        self, run: str, payloads: Mapping[str, bytes], refers: Iterable[str] = (), *, begun: bool = False
+    ) -> list[Call]:
         """Build the calls that go before a commit with payloads beside the log: who refers to them, then they.
 
         A commit that fails after all leaves a reference too many, never one too few. `refers` are those that are there.
+        Those of a run that has `begun` are kept by a server at its memory limit too.
         """
         keys, partition = self.keys, self.keys.partition_of(run)
-        calls = [PlainCall((b"SADD", keys.references(partition, sha), run)) for sha in (*payloads, *refers)]
-        return calls + [PlainCall((b"SET", keys.blob(partition, sha), raw)) for sha, raw in payloads.items()]
+        writes: list[tuple[bytes, bytes, str | bytes]] = [
+            (b"SADD", keys.references(partition, sha), run) for sha in (*payloads, *refers)
+        ]
+        writes += [(b"SET", keys.blob(partition, sha), raw) for sha, raw in payloads.items()]
+        return [essential(*write) if begun else PlainCall(write) for write in writes]
 
     def commit_call(self, commit: Commit) -> ScriptCall:
         """Build the script call of a commit, for a pipeline of the caller's."""
@@ -130,7 +137,7 @@ class RunStore:
             keys.head(commit.run),
             keys.due(partition),
         ]
-        return ScriptCall(self._commit, names, args)
+        return ScriptCall(self._begin if commit.mode == "new" else self._commit, names, args)
 
     def committed(self, commit: Commit, reply: list[Any]) -> Committed:
         """Read the reply of a commit."""

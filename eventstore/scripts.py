@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -47,6 +48,24 @@ class PlainCall:
 
 
 Call = ScriptCall | PlainCall
+
+
+@functools.cache
+def _essential() -> Script:
+    return Script("essential", load_text("essential.lua"))
+
+
+def essential(command: bytes, key: bytes, *args: Any) -> ScriptCall:
+    """Return the call of a command that writes one key, also in a server that is at its memory limit.
+
+    Servers at the limit refuse plain commands; work that has begun has to end all the same, so that memory comes free.
+    """
+    return ScriptCall(_essential(), [key], [command, *args])
+
+
+def refused_when_full(text: str) -> str:
+    """Return the text of a script that a server at its memory limit refuses before it begins."""
+    return text.replace("#!lua flags=allow-oom\n", "#!lua\n", 1)
 
 
 class Scripts:

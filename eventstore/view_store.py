@@ -9,7 +9,7 @@ from typing import Any, Final
 from eventstore import codec
 from eventstore.event import Json
 from eventstore.run_store import RunStore
-from eventstore.scripts import Call, PlainCall, Script, ScriptCall, load_text
+from eventstore.scripts import Call, PlainCall, Script, ScriptCall, essential, load_text
 from eventstore.store import Place
 from eventstore.views import CHUNK, Batch, Loaded, Row, facet_name
 
@@ -125,7 +125,7 @@ class RedisViewStore:
     def trouble(self, view: str, partition: int, what: Json) -> None:
         """Note why a view stands still in a partition; None when it goes on."""
         name = self._name(view, partition, "trouble")
-        self._store.call([PlainCall((b"DEL", name) if what is None else (b"SET", name, codec.encode(what)))])
+        self._store.call([PlainCall((b"DEL", name)) if what is None else essential(b"SET", name, codec.encode(what))])
 
     def troubles(self, view: str, partitions: Sequence[int]) -> list[Json]:
         """Read why a view stands still, None where it does not."""
@@ -140,8 +140,8 @@ class RedisViewStore:
 
     def begin_generation(self, name: str, generation: int) -> int:
         """Enter a generation unless there is one; gives the one that is there."""
-        calls = [
-            PlainCall((b"HSETNX", self._generations, name, generation)),
+        calls: list[Call] = [
+            essential(b"HSETNX", self._generations, name, generation),
             PlainCall((b"HGET", self._generations, name)),
         ]
         return int(self._store.call(calls)[1])

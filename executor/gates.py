@@ -11,7 +11,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 
 from eventstore.gates import Gates
-from eventstore.scripts import PlainCall
+from eventstore.scripts import PlainCall, essential
 from executor.encryption import EncryptionError
 from executor.handle import Handler
 from executor.sessions import BrokenHistory, RunNotFound, Session
@@ -123,7 +123,7 @@ class Gatekeeper:
         now_s, now_us = store.call([PlainCall((b"TIME",))])[0]
         at = int(now_s) * 1000 + int(now_us) // 1000 + wait_ms
         due = store.keys.due(store.keys.partition_of(run))
-        store.call([PlainCall((b"ZADD", due, b"XX", at, _member("g", run, step)))])
+        store.call([essential(b"ZADD", due, b"XX", at, _member("g", run, step))])
         self._handler.expect(run, wait_ms)
 
     def give_back(self, run: str, step: str, *, actor: str) -> None:

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- bell: who is awake for a queue, and which partitions have work for it. All of it is hints: losing it costs time only.
 -- KEYS 1 <prefix>:{q:<queue>}:bell     zset  partitions with work, score = since when (ms)
 --      2 <prefix>:{q:<queue>}:awake    zset  drains that will look at the bell soon, score = until when (ms)

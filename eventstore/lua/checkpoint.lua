@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- checkpoint: store how far a consumer has come; it only rises.
 -- KEYS 1 checkpoints (hash: consumer -> n) ; ARGV 1 consumer 2 n
 -- Replies {1, n} stored; {-5, current} not rising

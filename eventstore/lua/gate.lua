@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- gate: locks, lines and rates by key; each call is one atomic step in the key's own partition.
 -- KEYS 1 meta of the partition 2 gate:<kind>:<key> (hash) 3 line:<kind>:<key> (zset, waiting members by arrival)
 -- hash: f last fence, c holders, h:<member> fence|since; tat and m:<member> of a rate; d latest of a debounce

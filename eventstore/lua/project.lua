@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- project: what a projection made of some events, with its checkpoint, in one atomic step.
 -- KEYS 1 meta 2 checkpoints ; everything of a view lies under V = "<prefix>:{<p>}:view:<view>:", in the same slot:
 --   V docs        hash   key -> [ordinal, order, document]; ordinal -1: the view has no index

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- rekey: put another wrapping of a run's data key in the place of the one that was read; a key that was shredded or
 -- replaced meanwhile stays as it is.
 -- KEYS 1 key:<run>

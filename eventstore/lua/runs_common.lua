@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- Shared by the scripts of the run store; put before each of them.
 --
 -- Keyspace, all with one hash tag, so in one slot. B is the common part, "<prefix>:{<p>}:".

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- schedule: one schedule, changed only by who has seen its last revision.
 -- KEYS 1 meta of the partition 2 schedule:<name> (hash: rev, spec, state) 3 due 4 view:schedules (set)
 -- ARGV 1 operation 2 name 3 expected revision ('' any, '0' none yet) 4 spec 5 state 6 time of the next look in ms, -1 never

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- seal: what the ledger says of some events, with its checkpoint, in one atomic step.
 -- KEYS 1 meta 2 checkpoints ; everything of the ledger lies under L = "<prefix>:{<p>}:ledger:", in the same slot:
 --   L state       hash   chain: hash of all events so far, epoch: number of the open epoch, first: its first position,

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- snapshot: keep a folded state for a while, unless its run has ended and is no longer what was folded: what was erased since
 --   would be in it.
 -- KEYS 1 head:<run> 2 snap:<run>

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=no-writes
 -- view_read: the events of a partition behind a position, as projections want them: those of some types, in one reply.
 -- KEYS 1 meta 2 log ; ARGV 1 position 2 how many positions to go at most 3.. types (none: all)
 -- Replies {position come to, ms of the commit that it lies in or '', then ten of each event: stream, version, position, ms, actor, type, data, commit, cause,

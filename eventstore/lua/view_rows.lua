@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=no-writes
 -- view_rows: the documents at some ordinals. Layout: project.lua.
 -- KEYS 1 meta ; ARGV 1 view 2.. ordinals
 -- Replies key and value of each, two empty strings where there is none any more

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=no-writes
 -- view_seek: where in the order of a view a time stands. Layout: project.lua.
 -- KEYS 1 meta ; ARGV 1 view 2.. orders
 -- Replies the first ordinal whose order is at least that, for each, the next ordinal where there is none; then that

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- view_switch: readers use the generation that was being built from now on.
 -- KEYS 1 views (hash: projection -> generation in use, projection/next -> generation being built)
 -- ARGV 1 projection 2 generation ; replies 1 done, 0 it is not the one being built any more
