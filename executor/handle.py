@@ -179,8 +179,9 @@ class Handler:
         for _ in range(TRIES):
             try:
                 built = make(_by(session, plan, version), command, commit_id)
-            except cmd.Rejected:
+            except cmd.Rejected as error:
                 if fresh:
+                    self._rejected(session, error, actor)
                     raise
                 built = None
             if built is None:
@@ -202,6 +203,11 @@ class Handler:
                 return Handled(session, changed=False)
             session, fresh = self.sessions.follow(session, reply.version, reply.events), True
         raise TooContended(run)
+
+    def _rejected(self, session: Session, error: cmd.Rejected, actor: str) -> None:
+        """Store first for what a command is refused: a decision that the log implies and that nobody has made."""
+        if error.status != session.state.status:
+            self.handle(session.run, cmd.Advance(), actor=actor)
 
     def send(self, builts: Sequence[Built], before: Sequence[Call] = ()) -> list[Committed]:
         """Send commits and the hints about what they open, in one round trip."""

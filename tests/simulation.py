@@ -33,6 +33,7 @@ class Simulation:
     history: list[ev.Event] = field(default_factory=list)
     claimable: dict[str, None] = field(default_factory=dict)
     fence: int = 0
+    overtaken: bool = False
 
     def give(self, command: cmd.Command) -> list[ev.Event]:
         """Decide on a command and apply what happens; each event has to change the state."""
@@ -50,6 +51,7 @@ class Simulation:
     def give_facts(self, command: cmd.Command) -> None:
         """Store the facts of a command without its decision: what a worker leaves that others overtook."""
         made = decision(self.plan, self.state, command)
+        self.overtaken = True
         for event in made.events[: made.facts]:
             self.state = evolve(self.state, event)
             self.history.append(event)

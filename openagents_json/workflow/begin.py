@@ -12,9 +12,9 @@ from openagents_json.workflow.paths import inside, is_item
 from openagents_json.workflow.plan import Gate, StepPlan, Timer, canonical
 from openagents_json.workflow.templates import render
 from openagents_json.workflow.times import InvalidTime, delay_of, moment_of
-from openagents_json.workflow.turn import Turn, complete, refuse, terminal, withdraw
+from openagents_json.workflow.turn import Turn, complete, refuse, terminal
 from openagents_json.workflow.types import Json, type_name
-from openagents_json.workflow.unwind import end_failed
+from openagents_json.workflow.unwind import end_completed, end_failed
 
 REUSED = frozenset({"", "sleep", "wait", "workflow"})
 """Kinds of steps whose results can be used again."""
@@ -127,8 +127,7 @@ def _terminate(turn: Turn, path: str, plan: StepPlan) -> None:
         message = output if isinstance(output, str) else f"step {path} ended the run as failed"
         end_failed(turn, terminal("Terminated", message, output=output), path)
         return
-    withdraw(turn, turn.state.open_steps, "the run was ended by a terminate step")
-    turn.emit(ev.RunCompleted(output))
+    end_completed(turn, lambda: output)
 
 
 def limit_again(turn: Turn, paths: Iterable[str]) -> None:

@@ -12,7 +12,7 @@ from openagents_json.workflow import events as ev
 from openagents_json.workflow import state as st
 from openagents_json.workflow.begin import gates_of, start_child, take_signal, timer_won
 from openagents_json.workflow.errors import ExpressionFailed
-from openagents_json.workflow.flow import advance, follow, run
+from openagents_json.workflow.flow import advance, catch_up, follow, run
 from openagents_json.workflow.moving import import_run, unknown_outcome
 from openagents_json.workflow.paths import COMPENSATE
 from openagents_json.workflow.plan import Plan
@@ -67,6 +67,8 @@ def decision(
     if state.status == st.NEW and not isinstance(command, cmd.StartRun):
         raise cmd.Rejected("not_started", "the run has no events yet", state.status)
     turn = Turn(plan, state, refused or {}, child)
+    if type(command) not in _BY_THEMSELVES:
+        catch_up(turn)
     _DECIDE[type(command)](turn, command)
     return Decision(tuple(turn.events), turn.state, turn.facts, turn.open_after_facts, turn.unfinished)
 
@@ -277,6 +279,8 @@ def _reopen(turn: Turn, command: cmd.ReopenRun) -> None:
 
 def _override(turn: Turn, command: cmd.OverrideStep) -> None:
     was_closed = turn.state.closed
+    if was_closed and turn.events:  # it ends with what nobody had decided on: that is stored before it opens again
+        _refuse_closed(turn, "override in it now")
     refuse_erased(turn.state)
     override(turn, command)
     if was_closed:
@@ -346,6 +350,12 @@ def _refuse_closed(turn: Turn, what: str) -> None:
         status = turn.state.status
         raise cmd.Rejected("closed", f"the run is {status}: there is nothing to {what}", status)
 
+
+_BY_THEMSELVES = frozenset(
+    {cmd.StartRun, cmd.RecordOutcomes, cmd.Advance, cmd.ReopenRun, cmd.ForkRun, cmd.ImportRun}
+    | {cmd.RedactRun, cmd.HoldRun, cmd.NoteIgnored}
+)
+"""Commands that decide on everything there is anyway, or on nothing."""
 
 _DECIDE: dict[type[cmd.Command], Callable[[Turn, Any], None]] = {
     cmd.StartRun: _start,

@@ -12,7 +12,8 @@ from typing import Any
 from immutables import Map
 
 from openagents_json.workflow import events as ev
-from openagents_json.workflow.paths import COMPENSATE, container_of, is_item
+from openagents_json.workflow.paths import COMPENSATE, is_item
+from openagents_json.workflow.put import put, told
 from openagents_json.workflow.reopened import imported, reopened
 from openagents_json.workflow.state import (
     ACTIVE,
@@ -58,7 +59,12 @@ def evolve(state: RunState, event: ev.Event) -> RunState:
     if state.closed and type(event) not in _ANY_TIME:
         return reopened(state, event) if isinstance(event, ev.RunReopened) else state
     fold: Callable[[RunState, Any], RunState] | None = _FOLDS.get(type(event))
-    return state if fold is None else fold(state, event)
+    if fold is None:
+        return state
+    after = fold(state, event)
+    if after.pending and after is not state and type(event) in _DECIDED:
+        return after._replace(pending=())
+    return after
 
 
 # -- the run ---------------------------------------------------------------------------------------------
@@ -82,11 +88,11 @@ def _close(state: RunState, event: ev.RunCompleted | ev.RunFailed | ev.RunCancel
         return state
     match event:
         case ev.RunCompleted(output) if state.status in (RUNNING, PAUSED):
-            return state._replace(status=COMPLETED, output=output, signals=(), memo=Map())
+            return state._replace(status=COMPLETED, output=output, **_OVER)
         case ev.RunFailed(error, step):
-            return state._replace(status=FAILED, error=error, failed_step=step, signals=(), memo=Map())
+            return state._replace(status=FAILED, error=error, failed_step=step, **_OVER)
         case ev.RunCancelled(reason) if state.status == CANCELLING:
-            return state._replace(status=CANCELLED, reason=reason, signals=(), memo=Map())
+            return state._replace(status=CANCELLED, reason=reason, **_OVER)
         case _:
             return state
 
@@ -98,9 +104,9 @@ def _mode(state: RunState, event: ev.Event) -> RunState:
         case ev.RunResumed() if state.status == PAUSED:
             return state._replace(status=RUNNING, reason="")
         case ev.RunCancelRequested(reason, compensate) if state.status not in (CANCELLING, FAILING):
-            return state._replace(status=CANCELLING, reason=reason, compensate=compensate)
+            return state._replace(status=CANCELLING, reason=reason, compensate=compensate, unsettled=Map())
         case ev.RunFailing(error, step) if state.status in (RUNNING, PAUSED, QUEUED) and not state.open_steps:
-            return state._replace(status=FAILING, error=error, failed_step=step)
+            return state._replace(status=FAILING, error=error, failed_step=step, unsettled=Map())
         case ev.RunQueued(gates) if state.status == RUNNING and not state.steps:
             return state._replace(status=QUEUED, queue=tuple(gates))
         case ev.RunAdmitted() if state.status == QUEUED:
@@ -119,37 +125,6 @@ def _hold(state: RunState, event: ev.RunHeld | ev.RunHoldReleased) -> RunState:
 
 
 # -- steps -----------------------------------------------------------------------------------------------
-
-
-def _put(state: RunState, step_id: str, step: StepState, **more: Any) -> RunState:
-    steps = state.steps.set(step_id, step)
-    is_open, was_open = step.status in OPEN_STEP, step_id in state.open_steps
-    if is_item(step_id):
-        steps = _counted(steps, step_id, step, is_open, was_open)
-    if is_open == was_open:
-        return state._replace(steps=steps, **more)
-    members = state.open_steps.set(step_id, True) if is_open else state.open_steps.delete(step_id)
-    return state._replace(steps=steps, open_steps=members, **more)
-
-
-def _counted(steps: Any, step_id: str, step: StepState, is_open: bool, was_open: bool) -> Any:
-    """Keep the counts of the container of an item; a failure that a handler took counts as completed."""
-    name, index = container_of(step_id)
-    container = steps.get(name)
-    if container is None or container.group is None:
-        return steps
-    group: Group = container.group
-    if index >= group.opened:
-        group = group._replace(opened=index + 1)
-    elif index in group.missing:
-        group = group._replace(missing=tuple(i for i in group.missing if i != index))
-    group = group._replace(active=group.active + is_open - was_open)
-    if step.status == COMPLETED or (step.status == FAILED and step.then != "fail"):
-        group = group._replace(completed=group.completed + 1)
-    elif step.status == FAILED:
-        first = group.first_failed if group.first_failed >= 0 else index
-        group = group._replace(failed=group.failed + 1, first_failed=first)
-    return steps.set(name, container._replace(group=group))
 
 
 def _schedule(state: RunState, event: ev.StepScheduled) -> RunState:
@@ -171,7 +146,7 @@ def _schedule(state: RunState, event: ev.StepScheduled) -> RunState:
         waits=tuple(event.gates),
         secrets=event.secrets,
     )
-    return _put(state, event.step, made)
+    return put(state, event.step, made)
 
 
 def _schedule_compensation(state: RunState, event: ev.CompensationScheduled) -> RunState:
@@ -179,7 +154,7 @@ def _schedule_compensation(state: RunState, event: ev.CompensationScheduled) -> 
         return state
     attempt = state.past.get(event.compensation, (0, 0, ()))[0]
     made = StepState(SCHEDULED, event.inputs, attempt=attempt, secrets=event.secrets)
-    return _put(state, event.compensation, made)
+    return put(state, event.compensation, made)
 
 
 def _admit(state: RunState, event: ev.StepAdmitted) -> RunState:
@@ -187,7 +162,7 @@ def _admit(state: RunState, event: ev.StepAdmitted) -> RunState:
     if step is None or step.status != GATED:
         return state
     held = {**(step.gates or {}), **(event.fences or {})}
-    return _put(state, event.step, step._replace(status=SCHEDULED, gates=held or None))
+    return put(state, event.step, step._replace(status=SCHEDULED, gates=held or None))
 
 
 def _begin(state: RunState, event: ev.StepStarted) -> RunState:
@@ -198,7 +173,7 @@ def _begin(state: RunState, event: ev.StepStarted) -> RunState:
     if event.attempt <= step.attempt and not anew:
         return state
     begun = step._replace(status=STARTED, attempt=event.attempt, fence=event.fence, worker=event.worker, retry_ms=None)
-    return _put(state, event.step, begun)
+    return put(state, event.step, begun)
 
 
 def _complete(state: RunState, event: ev.StepCompleted) -> RunState:
@@ -222,34 +197,37 @@ def _complete(state: RunState, event: ev.StepCompleted) -> RunState:
         sets=event.sets or None,
     )
     sets = {**state.sets, **event.sets} if event.sets else state.sets
-    return _put(state, event.step, done, sets=sets, sequence=sequence)
+    pending = told(state, event.step, sequence) if event.attempt else state.pending
+    return put(state, event.step, done, sets=sets, sequence=sequence, pending=pending)
 
 
 def _fail(state: RunState, event: ev.StepFailed | ev.StepTimedOut) -> RunState:
     step = state.steps.get(event.step)
     if step is None or step.status not in OPEN_STEP or step.attempt != event.attempt:
         return state
-    return _put(
-        state,
-        event.step,
-        step._replace(
-            status=FAILED if event.retry_ms is None else RETRYING,
-            failures=step.failures + 1,
-            retry_ms=event.retry_ms,
-            error=event.error,
-            then=event.then,
-            goto=event.goto,
-            output=event.output,
-            timer=0,
-        ),
+    failed = step._replace(
+        status=RETRYING,
+        failures=step.failures + 1,
+        retry_ms=event.retry_ms,
+        error=event.error,
+        then=event.then,
+        goto=event.goto,
+        output=event.output,
+        timer=0,
     )
+    if event.retry_ms is not None:
+        return put(state, event.step, failed)
+    sequence = state.sequence + 1  # of several failures, the first one counts
+    pending = told(state, event.step, sequence) if event.attempt else state.pending
+    ended = failed._replace(status=FAILED, sequence=sequence)
+    return put(state, event.step, ended, sequence=sequence, pending=pending)
 
 
 def _lose(state: RunState, event: ev.StepLeaseLost) -> RunState:
     step = state.steps.get(event.step)
     if step is None or step.status != STARTED or step.attempt != event.attempt:
         return state
-    return _put(state, event.step, step._replace(status=SCHEDULED, lost=step.lost + 1))
+    return put(state, event.step, step._replace(status=SCHEDULED, lost=step.lost + 1))
 
 
 def _release(state: RunState, event: ev.StepReleased) -> RunState:
@@ -259,20 +237,20 @@ def _release(state: RunState, event: ev.StepReleased) -> RunState:
     # Like a failure, it is a fact that may be stored without its decision; StepRetryScheduled makes it claimable.
     unbegun = step.unbegun + (event.reason in UNBEGUN)
     again = step._replace(status=RETRYING, released=step.released + 1, unbegun=unbegun, retry_ms=event.delay_ms)
-    return _put(state, event.step, again)
+    return put(state, event.step, again)
 
 
 def _wait(state: RunState, event: ev.StepRetryScheduled) -> RunState:
     step = state.steps.get(event.step)
     if step is None or step.status != RETRYING:
         return state
-    return _put(state, event.step, step._replace(status=GATED if event.gated else WAITING))
+    return put(state, event.step, step._replace(status=GATED if event.gated else WAITING))
 
 
 def _skip(state: RunState, event: ev.StepSkipped) -> RunState:
     if event.step in state.steps:
         return state
-    return _put(state, event.step, StepState(SKIPPED, {}, reason=event.reason))
+    return put(state, event.step, StepState(SKIPPED, {}, reason=event.reason))
 
 
 def _reuse(state: RunState, event: ev.StepResultReused) -> RunState:
@@ -281,7 +259,7 @@ def _reuse(state: RunState, event: ev.StepResultReused) -> RunState:
         return state
     sequence = state.sequence + 1
     sets = {**state.sets, **known.sets} if known.sets else state.sets
-    return _put(state, event.step, known._replace(sequence=sequence), sets=sets, sequence=sequence)
+    return put(state, event.step, known._replace(sequence=sequence), sets=sets, sequence=sequence)
 
 
 def _override(state: RunState, event: ev.StepOverridden) -> RunState:
@@ -300,7 +278,7 @@ def _override(state: RunState, event: ev.StepOverridden) -> RunState:
         timer=0,
         reason=event.reason or "by hand",
     )
-    return _put(state, event.step, ended, sequence=sequence)
+    return put(state, event.step, ended, sequence=sequence)
 
 
 def _cancel(state: RunState, event: ev.StepCancelled) -> RunState:
@@ -309,7 +287,7 @@ def _cancel(state: RunState, event: ev.StepCancelled) -> RunState:
         return state
     known = step or StepState(CANCELLED, {})
     output = gather(state, event.step) if known.kind == FOREACH else None  # what there is of it can still be used
-    return _put(state, event.step, known._replace(status=CANCELLED, timer=0, output=output))
+    return put(state, event.step, known._replace(status=CANCELLED, timer=0, output=output))
 
 
 def _note(state: RunState, event: ev.StepOutcomeIgnored) -> RunState:  # kept for the history only
@@ -323,14 +301,14 @@ def _set_timer(state: RunState, event: ev.TimerSet) -> RunState:
     step = state.steps.get(event.step)
     if step is None or step.status not in (ACTIVE, WAITING) or event.timer != step.timers + 1:
         return state
-    return _put(state, event.step, step._replace(timer=event.timer, timers=event.timer))
+    return put(state, event.step, step._replace(timer=event.timer, timers=event.timer))
 
 
 def _fire_timer(state: RunState, event: ev.TimerFired) -> RunState:
     step = state.steps.get(event.step)
     if step is None or not event.timer or step.timer != event.timer:
         return state
-    return _put(state, event.step, step._replace(timer=0))
+    return put(state, event.step, step._replace(timer=0))
 
 
 def _hear(state: RunState, event: ev.SignalReceived) -> RunState:
@@ -350,7 +328,7 @@ def _start_child(state: RunState, event: ev.ChildStarted) -> RunState:
     if step is None or step.status not in (ACTIVE, WAITING) or (step.child and step.status == ACTIVE):
         return state
     begun = step._replace(status=ACTIVE, child=event.child, children=step.children + 1, retry_ms=None)
-    return _put(state, event.step, begun)
+    return put(state, event.step, begun)
 
 
 def _close_child(state: RunState, event: ev.ChildClosed) -> RunState:
@@ -395,6 +373,24 @@ _FOLDS: dict[type[ev.Event], Callable[[RunState, Any], RunState]] = {
     ev.RunHeld: _hold,
     ev.RunHoldReleased: _hold,
 }
+
+_OVER: dict[str, Any] = {"signals": (), "memo": Map(), "unsettled": Map(), "pending": ()}
+"""What a run that has ended has no use for."""
+
+_DECIDED = frozenset(
+    {
+        ev.StepScheduled,
+        ev.CompensationScheduled,
+        ev.StepRetryScheduled,
+        ev.StepSkipped,
+        ev.StepCancelled,
+        ev.StepOverridden,
+        ev.ChildStarted,
+        ev.RunFailing,
+        ev.RunCancelRequested,
+    }
+)
+"""Events that only a decision brings about: whatever came before them has been decided on."""
 
 _ANY_TIME = frozenset({ev.RunRedacted, ev.RunHeld, ev.RunHoldReleased})
 """What may come after the end of a run without opening it again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 
 from openagents_json.workflow import events as ev
@@ -9,10 +10,10 @@ from openagents_json.workflow import state as st
 from openagents_json.workflow.begin import begin, start_child, take_signal
 from openagents_json.workflow.errors import ExpressionFailed
 from openagents_json.workflow.evaluate import run_output, step_condition
-from openagents_json.workflow.groups import check_group, close_block
+from openagents_json.workflow.groups import check_group, close_block, failed_at, has_failed
 from openagents_json.workflow.paths import COMPENSATE, ON_FAILURE, frame_of, inside, is_item
 from openagents_json.workflow.plan import StepPlan
-from openagents_json.workflow.routes import Readiness, order_of, readiness, withdrawable
+from openagents_json.workflow.routes import NOTHING, Readiness, order_of, readiness, withdrawable
 from openagents_json.workflow.turn import RUN, Turn, expression_error, fail_group, inner_steps, refuse, withdraw
 from openagents_json.workflow.types import Json
 from openagents_json.workflow.unwind import UNWIND, end_completed, end_failed, unwind
@@ -22,14 +23,79 @@ MOST_EVENTS = 25_000
 
 
 def follow(turn: Turn, steps: Iterable[str]) -> None:
-    """Decide what the outcomes of steps lead to, and all that follows; ends the run when nothing is left."""
-    turn.settle.extend(steps)
-    turn.check[RUN] = None
+    """Decide what the outcomes of steps lead to, and all that follows; ends the run when nothing is left.
+
+    The outcomes are those and what is on the log before them that nobody has decided on: a commit that others overtook
+    leaves its facts there, and who made it may have died since.
+    """
+    state = turn.state
+    told = [path for path, _ in state.pending]
+    again = turn.in_order(state.unsettled) if state.unsettled else ()
+    found = dict.fromkeys([*told, *again, *steps])
+    if settle_failures(turn, told):
+        turn.settle.extend(path for path in found if path in state.steps)
+        while turn.settle:
+            _settle(turn, turn.settle.popleft())
+        if len(turn.reach) > 1:
+            turn.reach = deque(dict.fromkeys(turn.reach))  # many lead to the same join
+        turn.check[RUN] = None
     run(turn)
+
+
+def catch_up(turn: Turn) -> None:
+    """Decide on what is on the log and nobody has decided on, before anything else happens to the run."""
+    state = turn.state
+    if state.status in (st.FAILING, st.CANCELLING) and not state.open_steps:
+        turn.check[UNWIND] = None
+        run(turn)
+    elif (state.unsettled or state.pending) and state.status in (st.RUNNING, st.FAILING):
+        follow(turn, ())
+
+
+def settle_failures(turn: Turn, containers: Iterable[str]) -> bool:
+    """Act on what has failed for good, in the order of the log, with the outcomes that came before each.
+
+    `containers` are those whose items are looked at. False when the run goes another way from here.
+    """
+    failures = _failures(turn, containers)
+    if not failures:
+        return True
+    status, pending, last = turn.state.status, turn.state.pending, turn.state.sequence
+    for place, path in failures:
+        turn.hidden = range(place, last + 1)
+        turn.settle.extend(name for name, sequence in pending if sequence < place and name in turn.state.steps)
+        run(turn)
+        turn.hidden = NOTHING
+        if turn.state.status == status:
+            turn.settle.append(path)
+            while turn.settle:
+                _settle(turn, turn.settle.popleft())
+        if turn.state.status != status:
+            return False
+    return True
+
+
+def _failures(turn: Turn, containers: Iterable[str]) -> list[tuple[int, str]]:
+    """Give what has failed for good and still has an effect, with the place of each among the outcomes, in order."""
+    steps, found = turn.state.steps, list[tuple[int, str]]()
+    for path in turn.state.unsettled:
+        if steps[path].status == st.FAILED:
+            found.append((steps[path].sequence, path))
+    for path in containers:
+        known = steps.get(path)
+        if known is not None and known.kind in st.GROUPS and known.status == st.ACTIVE and has_failed(turn, path):
+            found.append((failed_at(turn, path), path))
+    return sorted(found)
 
 
 def advance(turn: Turn) -> None:
     """Decide everything that the state implies: unsettled outcomes, and each step not yet decided about."""
+    if not settle_failures(turn, turn.in_order(turn.state.open_steps)):
+        run(turn)
+        return
+    for path, _ in turn.state.pending:  # in the order of the log, where it is known
+        if path in turn.state.steps:
+            _settle(turn, path)
     for path in turn.in_order(turn.state.open_steps):
         _advance_step(turn, path)
     if turn.state.status in (st.FAILING, st.CANCELLING):
@@ -56,11 +122,8 @@ def _advance_step(turn: Turn, path: str) -> None:
 def _advance_frame(turn: Turn, frame: str) -> None:
     for name in order_of(turn.plan, frame):
         path = inside(frame, name)
-        known = turn.state.steps.get(path)
-        if known is None:
+        if path not in turn.state.steps:
             turn.reach.append(path)
-        elif known.status == st.FAILED and known.then == "fail":
-            turn.settle.append(path)
     turn.check[frame] = None
 
 
@@ -92,6 +155,8 @@ def _settle(turn: Turn, path: str) -> None:
         _escalate(turn, path, step)
     elif step.status not in st.OPEN_STEP:
         _passed(turn, path)
+    elif step.kind in st.GROUPS:
+        _look_at_items(turn, path)
 
 
 def _passed(turn: Turn, path: str) -> None:
@@ -119,14 +184,23 @@ def _escalate(turn: Turn, path: str, step: st.StepState) -> None:
     """Hand a failure that nobody handled to what holds the step."""
     error = {**(step.error or {})}
     if is_item(path):
-        turn.check[path[: path.rindex("[")]] = None
+        _look_at_items(turn, path[: path.rindex("[")])
         return
     frame = frame_of(path)
     if frame:
         if turn.state.steps[frame].status in st.OPEN_STEP:  # or another step inside of it has failed it already
             fail_group(turn, frame, {**error, "at": error.get("at", path), "retryable": False})
-    else:
+    elif turn.state.status == st.RUNNING:
         end_failed(turn, error, path)
+
+
+def _look_at_items(turn: Turn, container: str) -> None:
+    """Fail a foreach or a loop at once when too much of it has failed; else it goes on when its turn comes."""
+    known = turn.state.steps.get(container)
+    if known is not None and known.status == st.ACTIVE and has_failed(turn, container):
+        check_group(turn, container)
+    else:
+        turn.check[container] = None
 
 
 def _check(turn: Turn, name: str) -> None:
@@ -155,7 +229,7 @@ def _reach(turn: Turn, path: str) -> None:
         return
     plan, frame, view = turn.plan.of(path), frame_of(path), turn.view.at(path)
     try:
-        ready = readiness(plan, frame, turn.state, view)
+        ready = readiness(plan, frame, turn.state, view, turn.hidden)
         if ready is Readiness.WAIT:
             return
         if ready is Readiness.DEAD or not (_per_item(plan) or step_condition(plan, view)):

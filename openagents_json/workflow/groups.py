@@ -36,12 +36,36 @@ def check_group(turn: Turn, path: str) -> None:
         fail_group(turn, path, expression_error(error))
 
 
+def has_failed(turn: Turn, path: str) -> bool:
+    """Tell whether so much of a foreach or a loop has failed that it fails itself."""
+    plan, group = turn.plan.of(path), turn.state.steps[path].group
+    if group is None:
+        return False
+    if plan.foreach is not None:
+        return group.failed > _tolerated(plan.foreach, group.total)
+    last = turn.state.steps.get(item(path, group.opened - 1))
+    return last is not None and last.status == st.FAILED
+
+
+def failed_at(turn: Turn, path: str) -> int:
+    """Give the place among all outcomes of that one with which a foreach or a loop failed."""
+    plan, step = turn.plan.of(path), turn.state.steps[path]
+    count, spare = (step.group.opened, step.group.total) if step.group else (0, 0)
+    items = (known for i in range(count) if (known := turn.state.steps.get(item(path, i))) is not None)
+    failures = sorted(known.sequence for known in items if known.status == st.FAILED and known.then == "fail")
+    tolerated = _tolerated(plan.foreach, spare) if plan.foreach is not None else 0
+    return failures[tolerated] if tolerated < len(failures) else step.sequence
+
+
 def close_block(turn: Turn, path: str) -> None:
     """Complete a block when each of its steps is resolved."""
     plan, steps = turn.plan.of(path), turn.state.steps
     for name in plan.block.order if plan.block else ():
         known = steps.get(inside(path, name))
-        if known is None or known.status in st.OPEN_STEP:
+        if known is None or known.status in st.OPEN_STEP or known.sequence in turn.hidden:
+            return
+        if known.status == st.FAILED and known.then == "fail":
+            fail_group(turn, path, {**(known.error or {}), "at": inside(path, name), "retryable": False})
             return
     try:
         output = block_output(turn.plan, plan, turn.view.within(path))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from immutables import Map
 
 from openagents_json.workflow import events as ev
+from openagents_json.workflow.put import asks
 from openagents_json.workflow.state import (
     ACTIVE,
     COMPLETED,
@@ -47,6 +48,8 @@ def reopened(state: RunState, event: ev.RunReopened | ev.RunForked) -> RunState:
         inputs=state.inputs if event.inputs is None else event.inputs,
         steps=steps,
         open_steps=Map({path: True for path, step in steps.items() if step.status in OPEN_STEP}),
+        unsettled=Map({path: True for path, step in steps.items() if asks(steps, path, step)}),
+        pending=(),
         past=past,
         memo=memo,
         sets=_sets(steps),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import Final
 
 from openagents_json.workflow import state as st
 from openagents_json.workflow.evaluate import edge_alive
 from openagents_json.workflow.paths import inside
 from openagents_json.workflow.plan import Edge, Plan, StepPlan
 from openagents_json.workflow.scope import Scope
+
+NOTHING: Final = range(0)
 
 
 class Readiness(Enum):
@@ -27,17 +30,20 @@ class Passage(Enum):
     DEAD = "dead"
 
 
-def passage(edge: Edge, frame: str, state: st.RunState, scope: Scope) -> Passage:
+def passage(edge: Edge, frame: str, state: st.RunState, scope: Scope, hidden: range = NOTHING) -> Passage:
     """Tell what an edge says.
 
     A completed source lets pass where the edge's condition holds, a failed one where its handler says continue, or
     goto for a goto edge. A skipped source closes its edges, but for one that somebody skipped by hand, and but for the
-    array order of a sequential document behind a step whose own condition was false. Raises ExpressionFailed.
+    array order of a sequential document behind a step whose own condition was false. What is `hidden`, by its place
+    among the outcomes, has not happened yet. Raises ExpressionFailed.
     """
     source = state.steps.get(inside(frame, edge.source))
-    if source is None or source.status in st.OPEN_STEP:
+    if source is None or source.status in st.OPEN_STEP or source.sequence in hidden:
         return Passage.OPEN
     match source.status:
+        case st.FAILED if source.then == "fail":  # whatever holds the step fails with it: nothing goes on from here
+            return Passage.OPEN
         case st.SKIPPED if source.then == "continue":
             return Passage.ALIVE if edge_alive(edge, scope) else Passage.DEAD
         case st.SKIPPED:
@@ -53,7 +59,7 @@ def passage(edge: Edge, frame: str, state: st.RunState, scope: Scope) -> Passage
             return Passage.DEAD
 
 
-def readiness(step: StepPlan, frame: str, state: st.RunState, scope: Scope) -> Readiness:
+def readiness(step: StepPlan, frame: str, state: st.RunState, scope: Scope, hidden: range = NOTHING) -> Readiness:
     """Tell whether a step of a frame may begin: each edge resolved and one alive, or as many alive as its join wants.
 
     Raises ExpressionFailed.
@@ -62,7 +68,7 @@ def readiness(step: StepPlan, frame: str, state: st.RunState, scope: Scope) -> R
         return Readiness.READY
     alive = waiting = 0
     for edge in step.incoming:
-        found = passage(edge, frame, state, scope)
+        found = passage(edge, frame, state, scope, hidden)
         if found is Passage.OPEN and step.join == "all":
             return Readiness.WAIT
         alive += found is Passage.ALIVE

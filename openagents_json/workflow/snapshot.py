@@ -14,7 +14,7 @@ from openagents_json.workflow.types import Json
 
 _DEFAULTS: Final = StepState("", {})._asdict()
 _PLACES: Final = {name: place for place, name in enumerate(StepState._fields)}
-_MAPS: Final = frozenset({"steps", "open_steps", "heard", "past", "memo"})
+_MAPS: Final = frozenset({"steps", "open_steps", "heard", "past", "memo", "unsettled"})
 
 FORMAT: Final = hashlib.sha256(
     repr((1, RunState._fields, StepState._fields, Group._fields, Signal.__slots__)).encode()
@@ -32,6 +32,7 @@ def dump(state: RunState) -> Json:
     data["steps"] = {path: _step(step) for path, step in state.steps.items()}
     data["memo"] = {path: _step(step) for path, step in state.memo.items()}
     data["open"] = sorted(state.open_steps)
+    data["unsettled"] = sorted(state.unsettled)
     return data
 
 
@@ -63,6 +64,7 @@ def _load(known: dict[str, Any]) -> RunState:
     opened = known.pop("open")
     known["signals"] = tuple(Signal(*values) for values in known["signals"])
     known["queue"] = tuple(known["queue"])
+    known["pending"] = tuple((path, sequence) for path, sequence in known["pending"])
     known["sets"] = known["sets"] or Map()
     return RunState(
         **{
@@ -70,6 +72,7 @@ def _load(known: dict[str, Any]) -> RunState:
             "steps": Map(steps),
             "memo": Map({path: _loaded(flat) for path, flat in known["memo"].items()}),
             "open_steps": Map(dict.fromkeys(opened, True)),
+            "unsettled": Map(dict.fromkeys(known["unsettled"], True)),
             "heard": Map(dict.fromkeys(known["heard"], True)),
             "past": Map({path: (a, b, tuple(c)) for path, (a, b, c) in known["past"].items()}),
         }

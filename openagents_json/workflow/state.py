@@ -66,11 +66,11 @@ class Group(NamedTuple):
 class StepState(NamedTuple):
     """One step: attempts are counted at the claim, `failures` and `lost` and `released` by their events.
 
-    `kind` is empty for steps that workers run; `sequence` tells the order in which steps completed; `unbegun` are those
-    of the released attempts that nobody had begun to run; `timer` is the number of the timer that it waits for, and
-    `timers` how many it has had; `child` is the run that it waits for, and `children` how many it has started;
-    `waits` are the gates before it, [kind, key, limit, period in ms, policy] each, and `gates` the fences of its locks;
-    `sets` are the outputs of the workflow that it has set; `secrets` say where its inputs hold secrets.
+    `kind` is empty for steps that workers run; `sequence` tells the order in which steps completed or failed for good;
+    `unbegun` are those of the released attempts that nobody had begun to run; `timer` is the number of the timer that
+    it waits for, and `timers` how many it has had; `child` is the run that it waits for, and `children` how many it has
+    started; `waits` are the gates before it, [kind, key, limit, period in ms, policy] each, and `gates` the fences of
+    its locks; `sets` are the outputs of the workflow that it has set; `secrets` say where its inputs hold secrets.
     """
 
     status: str
@@ -120,7 +120,9 @@ class RunState(NamedTuple):
 
     `signals` are those that nobody has taken yet, oldest first; `heard` the ids of all that came; `queue` are the gates
     of the run, as those of a step; `past` are attempts, children and gates of forgotten steps, `memo` those of them
-    whose results stand if they are done again with the same inputs.
+    whose results stand if they are done again with the same inputs; `unsettled` are steps to be tried again and
+    failures that nobody has decided on, `pending` the latest outcomes behind which no decision shows, each with its
+    sequence.
     """
 
     status: str = NEW
@@ -145,6 +147,8 @@ class RunState(NamedTuple):
     queue: tuple[Json, ...] = ()
     past: Map[str, tuple[int, int, tuple[Json, ...]]] = Map()
     memo: Map[str, StepState] = Map()
+    unsettled: Map[str, bool] = Map()
+    pending: tuple[tuple[str, int], ...] = ()
     erased: bool = False
     held: bool = False
 

@@ -31,7 +31,8 @@ class Turn:
     """Collects events while it folds them; lives for one call of `decide`.
 
     What is left to decide: steps whose outcome has to be acted on (`settle`), steps that may be ready (`reach`), and
-    frames and containers to look at (`check`).
+    frames and containers to look at (`check`). While it decides on what came before a failure that is on the log
+    already, that failure and what came after it are `hidden`, by their places among the outcomes.
     """
 
     __slots__ = (
@@ -39,6 +40,7 @@ class Turn:
         "child_id",
         "events",
         "facts",
+        "hidden",
         "open_after_facts",
         "plan",
         "reach",
@@ -61,6 +63,7 @@ class Turn:
         self.reach: deque[str] = deque()
         self.check: dict[str, None] = {}
         self.unfinished = False
+        self.hidden = range(0)
 
     def emit(self, event: ev.Event) -> None:
         """Add an event; the state moves with it."""

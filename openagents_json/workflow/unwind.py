@@ -17,7 +17,11 @@ UNWIND = "~"
 
 
 def end_completed(turn: Turn, output: Callable[[], Json]) -> None:
-    """Close a run whose steps are all resolved."""
+    """Close a run that has nothing left to do; one with a step that failed for good fails, whoever asks for it."""
+    lost = _lost(turn) or (turn.state.failed_step if turn.state.status == st.FAILING else "")
+    if lost:
+        end_failed(turn, turn.state.steps[lost].error or {}, lost)
+        return
     if RUN in turn.refused:
         end_failed(turn, turn.refused[RUN], None)
         return
@@ -26,14 +30,28 @@ def end_completed(turn: Turn, output: Callable[[], Json]) -> None:
     except ExpressionFailed as error:
         end_failed(turn, expression_error(error), None)
         return
+    withdraw(turn, turn.state.open_steps, "the run was ended by a terminate step")
     turn.emit(ev.RunCompleted(result))
+
+
+def _lost(turn: Turn) -> str:
+    """Give the step of the run that was the first to fail for good, empty when none did."""
+    steps = turn.state.steps
+    found = [
+        (known.sequence, name)
+        for name in turn.plan.order
+        if (known := steps.get(name)) is not None and known.status == st.FAILED and known.then == "fail"
+    ]
+    return min(found)[1] if found else ""
 
 
 def end_failed(turn: Turn, error: Mapping[str, Json], step: str | None) -> None:
     """End the run as failed; what is still open is withdrawn, what is to be undone is undone first."""
     withdraw(turn, turn.state.open_steps, "the run failed")
     turn.forget()
-    if ON_FAILURE in turn.plan.steps or _undoable(turn):
+    if turn.state.status == st.FAILING:  # something that it does on failure ends it
+        turn.check[UNWIND] = None
+    elif ON_FAILURE in turn.plan.steps or _undoable(turn):
         turn.emit(ev.RunFailing(error, step))
         turn.check[UNWIND] = None
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from hypothesis import given, settings
@@ -58,23 +59,32 @@ def act(run: Simulation, data: s.DataObject) -> None:
         case "overtaken":
             overtaken(run, data, started)
         case "pause":
-            run.give(cmd.PauseRun())
+            with suppress(cmd.Rejected):  # it may have failed, and nobody has decided on that
+                run.give(cmd.PauseRun())
         case "resume":
-            run.give(cmd.ResumeRun())
+            with suppress(cmd.Rejected):
+                run.give(cmd.ResumeRun())
         case _:
-            assert run.give(cmd.Advance()) == []
+            decided = run.give(cmd.Advance())
+            assert run.overtaken or decided == []
+            run.overtaken = False
 
 
 def overtaken(run: Simulation, data: s.DataObject, started: list[str]) -> None:
-    """Store outcomes as facts only, then decide on what they left."""
+    """Store outcomes as facts only, and decide on what they left at once, or leave that to whoever comes next."""
     outcomes: list[cmd.Outcome] = []
     for step in data.draw(s.lists(s.sampled_from(started), min_size=1, unique=True)):
         attempt = run.state.steps[step].attempt
         error = {"type": "Boom", "message": "it failed", "retryable": True}
-        kinds = [cmd.Completed(step, attempt, 1), cmd.Failed(step, attempt, error), cmd.Released(step, attempt, "")]
+        kinds: list[cmd.Outcome] = [
+            cmd.Completed(step, attempt, 1),
+            cmd.Failed(step, attempt, error),
+            cmd.Released(step, attempt, ""),
+        ]
         outcomes.append(data.draw(s.sampled_from(kinds)))
     run.give_facts(cmd.RecordOutcomes(tuple(outcomes)))
-    run.give(cmd.Advance())
+    if data.draw(s.booleans()):
+        run.give(cmd.Advance())
 
 
 def finish(run: Simulation) -> None:
@@ -82,6 +92,8 @@ def finish(run: Simulation) -> None:
     if run.state.status == st.PAUSED:
         run.give(cmd.ResumeRun())
     for _ in range(100):
+        if not run.state.closed:
+            run.give(cmd.Advance())
         if run.state.closed:
             return
         started = sorted(name for name in run.state.open_steps if run.state.steps[name].status == st.STARTED)
@@ -134,6 +146,8 @@ def test_a_cancelled_run_ends_whatever_it_was_doing(document: dict[str, Any], da
     for _ in range(data.draw(s.integers(0, 10))):
         if not run.state.closed:
             act(run, data)
+    if not run.state.closed:
+        run.give(cmd.Advance())
     if not run.state.closed:
         run.give(cmd.CancelRun("enough"))
         run.give(cmd.CancelRun(force=True))
