@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from eventstore import codec
 from eventstore.keys import Keyspace
 from eventstore.run_store import RunStore
-from eventstore.scripts import PlainCall, essential
+from eventstore.scripts import PlainCall, Script, ScriptCall, essential, load_text
+
+ALIVE_MS: Final = 15_000
+"""How long a process may be silent and count as alive."""
+
+FORGOTTEN_MS: Final = 3_600_000
 
 
 class Directory:
@@ -16,29 +21,39 @@ class Directory:
 
     def __init__(self, store: RunStore) -> None:
         self._store = store
+        self._members = Script("members", load_text("members.lua"))
         keys: Keyspace = store.keys
         self._workers = f"{keys.prefix}:workers".encode()
         self._specs = f"{keys.prefix}:registry:components".encode()
         self._workflows = f"{keys.prefix}:registry:workflows".encode()
         self._aliases = f"{keys.prefix}:registry:aliases".encode()
 
-    def beat(self, worker: str, info: Mapping[str, Any], now_ms: int) -> None:
-        """Say that a process is alive; `info` is what `openagents doctor` shows of it."""
-        data = codec.encode({**info, "seen_ms": now_ms})
-        self._store.call([essential(b"HSET", self._workers, worker, data)])
+    def beat(self, worker: str, info: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """Say that a process is alive, and give all that are; `info` is what `openagents doctor` shows of it."""
+        told = {key: value for key, value in info.items() if key != "seen_ms"}  # the server says that
+        return self._alive(self._call(worker, codec.encode(told)))
 
     def forget(self, worker: str) -> None:
         """Say that a process has ended."""
         self._store.call([PlainCall((b"HDEL", self._workers, worker))])
 
-    def workers(self, now_ms: int, max_age_ms: int = 15_000) -> dict[str, dict[str, Any]]:
+    def workers(self) -> dict[str, dict[str, Any]]:
         """Give the processes that are alive, with their info."""
-        reply = self._store.call([PlainCall((b"HGETALL", self._workers))])[0]
-        everyone = {name.decode(): codec.decode(data) for name, data in _pairs(reply).items()}
-        dead = [name for name, info in everyone.items() if now_ms - info["seen_ms"] > 3_600_000]
+        return self._alive(self._call("", b""))
+
+    def _call(self, worker: str, info: bytes) -> list[Any]:
+        reply: list[Any] = self._store.call([ScriptCall(self._members, [self._workers], [worker, info])])[0]
+        return reply
+
+    def _alive(self, reply: list[Any]) -> dict[str, dict[str, Any]]:
+        """Read who is alive by the server's clock, before or behind which older versions may have written theirs."""
+        now, *flat = reply
+        everyone = {name.decode(): codec.decode(data) for name, data in _pairs(flat).items()}
+        silent = {name: abs(now - info["seen_ms"]) for name, info in everyone.items()}
+        dead = [name for name, silent_ms in silent.items() if silent_ms > FORGOTTEN_MS]
         if dead:
             self._store.call([PlainCall((b"HDEL", self._workers, *dead))])
-        return {name: info for name, info in everyone.items() if now_ms - info["seen_ms"] <= max_age_ms}
+        return {name: info for name, info in everyone.items() if silent[name] <= ALIVE_MS}
 
     def add_workflow(self, name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
         """Publish a workflow as "id@version", once; gives the entry that is there."""

@@ -209,6 +209,11 @@ class RunStore:
         replies = self.call(calls) if calls else []
         return [_due_reply(p, queues, reply) for p, reply in zip(partitions, replies, strict=True)]
 
+    def now_ms(self) -> int:
+        """Give the server's time, the only one that is compared with what the store holds."""
+        seconds, micros = self.call([PlainCall((b"TIME",))])[0]
+        return int(seconds) * 1000 + int(micros) // 1000
+
     # -- reads -------------------------------------------------------------------------------------------
 
     def read(self, wanted: Sequence[tuple[str, int]]) -> list[tuple[Recorded, ...]]:

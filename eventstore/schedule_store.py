@@ -54,8 +54,7 @@ class ScheduleStore:
 
     def now_ms(self) -> int:
         """Give the server's time."""
-        seconds, micros = self._store.call([PlainCall((b"TIME",))])[0]
-        return int(seconds) * 1000 + int(micros) // 1000
+        return self._store.now_ms()
 
     def _key(self, name: str) -> bytes:
         return self._store.keys.schedule(name)

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 
 from eventstore.gates import Gates
-from eventstore.scripts import PlainCall, essential
+from eventstore.scripts import essential
 from executor.encryption import EncryptionError
 from executor.handle import Handler
 from executor.sessions import BrokenHistory, RunNotFound, Session
@@ -120,8 +120,7 @@ class Gatekeeper:
     def _again(self, run: str, step: str, wait_ms: int) -> None:
         """Ask again when the token is there; only if the member is still there, as it goes with the step."""
         store = self._handler.store
-        now_s, now_us = store.call([PlainCall((b"TIME",))])[0]
-        at = int(now_s) * 1000 + int(now_us) // 1000 + wait_ms
+        at = store.now_ms() + wait_ms
         due = store.keys.due(store.keys.partition_of(run))
         store.call([essential(b"ZADD", due, b"XX", at, _member("g", run, step))])
         self._handler.expect(run, wait_ms)

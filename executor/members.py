@@ -9,7 +9,6 @@ from typing import Any
 
 from eventstore.directory import Directory
 from eventstore.errors import EventStoreError
-from executor.clock import Clock
 from executor.runtime import WorkSettings
 from executor.zones import ZONES_VERSION
 
@@ -26,7 +25,6 @@ class Members:
     def __init__(
         self,
         directory: Directory,
-        clock: Clock,
         worker: str,
         settings: WorkSettings,
         components: Sequence[str],
@@ -34,7 +32,7 @@ class Members:
         version: str,
         keys: Sequence[str] = (),
     ) -> None:
-        self._directory, self._clock, self._worker, self._look_after = directory, clock, worker, look_after
+        self._directory, self._worker, self._look_after = directory, worker, look_after
         self._info: dict[str, Any] = {
             "queues": list(settings.queues),
             "concurrency": settings.concurrency,
@@ -42,7 +40,6 @@ class Members:
             "version": version,
             "zones": ZONES_VERSION,
             "keys": list(keys),
-            "started_ms": clock.now_ms(),
         }
         self._keys = frozenset(keys)
         self._alive: tuple[str, ...] = (worker,)
@@ -76,9 +73,7 @@ class Members:
 
     def beat(self) -> None:
         """Say that this process is alive, look who else is, and look after the server."""
-        now = self._clock.now_ms()
-        self._directory.beat(self._worker, self._info, now)
-        workers = self._directory.workers(now)
+        workers = self._directory.beat(self._worker, self._info)
         self._alive = tuple(sorted(workers))
         self._able = _able(
             self._worker, self._keys, {name: frozenset(x.get("keys", ())) for name, x in workers.items()}

@@ -118,7 +118,7 @@ def apply_policy(target: Target, policy: str, dry_run: bool, without: tuple[str,
     """
     rules = read_policy(Path(policy), target.settings.archive)
     with target.engine() as engine:
-        now = engine.core.clock.now_ms()
+        now = engine.core.store.now_ms()
         done = apply(rules, engine.archive, engine.views, now, reason=reason, without=without, dry_run=dry_run)
     rows = (
         (x.rule, x.then, str(x.fits), str(len(x.gone)), str(x.held), str(len(x.stayed)), str(x.before), str(x.archived))

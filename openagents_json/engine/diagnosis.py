@@ -55,7 +55,7 @@ def diagnose(engine: Engine, settings: Settings) -> Diagnosis:
     core = engine.core
     now = core.clock.now_ms
     findings = tuple(check(core.connection, core.store.keys, settings.durability, now_ms=now))
-    here, workers = version("openagents-json"), core.directory.workers(now())
+    here, workers = version("openagents-json"), core.directory.workers()
     findings += tuple(
         Finding("warning", "version", f"worker {name} runs version {info['version']}, not {here}", "update it")
         for name, info in workers.items()

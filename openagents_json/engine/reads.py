@@ -9,7 +9,6 @@ from typing import Any, Final
 from eventstore.directory import Directory
 from eventstore.event import Json
 from eventstore.run_store import RunStore
-from executor.clock import Clock
 from projections.projection import Counted
 from projections.reader import Views
 from projections.runs import RUNS, RunFilter
@@ -120,8 +119,8 @@ class WorkerRow:
 class Reads:
     """Questions to the views of a store; answers are as new as the log, unless a `stale` one will do."""
 
-    def __init__(self, views: Views, store: RunStore, directory: Directory, clock: Clock) -> None:
-        self.views, self._store, self._directory, self._clock = views, store, directory, clock
+    def __init__(self, views: Views, store: RunStore, directory: Directory) -> None:
+        self.views, self._store, self._directory = views, store, directory
 
     def runs(
         self, chosen: RunFilter | None = None, *, limit: int = 50, after: str = "", stale: bool = False
@@ -229,7 +228,7 @@ class Reads:
         for row in self.views.documents("workers", stale=stale):
             known = found.get(row.key)
             found[row.key] = merged(known, row.document) if known else row.document
-        alive = self._directory.workers(self._clock.now_ms())
+        alive = self._directory.workers()
         out = []
         for name in found.keys() | alive.keys():
             counts = dict(found.get(name, {}))

@@ -122,7 +122,7 @@ def build_core(
         timetable=Timetable(handler, workflows, ScheduleStore(store)),
         emissions=Emissions(connection, store),
         projections=chosen,
-        reads=Reads(views, store, directory, clock),
+        reads=Reads(views, store, directory),
         ledger=LedgerStore(store),
         signer=signer,
     )
@@ -137,7 +137,7 @@ def build_worker(core: Core, registry: Registry, settings: WorkSettings, *, name
     worker = worker_id(name)
     look_after = partial(rewrite_after_restart, core.connection, core.store.keys)
     names, here = sorted(registry.names()), version("openagents-json")
-    members = Members(core.directory, core.clock, worker, settings, names, look_after, here, core.keyring.ids)
+    members = Members(core.directory, worker, settings, names, look_after, here, core.keyring.ids)
     across = Across(Children(core.handler, core.workflows), core.gatekeeper, core.timetable)
     relay = Relay(core.store, core.handler, core.clock, worker, all_queues(settings.queues), members.able, across)
     core.handler.expect = relay.expect

@@ -212,9 +212,9 @@ def test_doctor_names_the_release_of_the_zones_and_warns_of_workers_with_another
         told = diagnose(engine, Settings())
         assert next(iter(told.lines())).endswith(f"time zones {ZONES_VERSION}")
         assert [finding for finding in told.findings if finding.code == "zones"] == []
-        directory, now = engine.core.directory, engine.core.clock.now_ms()
-        [info] = directory.workers(now).values()
-        directory.beat("elsewhere", {**info, "zones": "2019a"}, now)
+        directory = engine.core.directory
+        [info] = directory.workers().values()
+        directory.beat("elsewhere", {**info, "zones": "2019a"})
         told = diagnose(engine, Settings())
         assert any("worker elsewhere has time zones 2019a" in line for line in told.lines())
         assert [finding.level for finding in told.findings if finding.code == "zones"] == ["warning"]
