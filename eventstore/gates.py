@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from eventstore.run_store import RunStore
 from eventstore.scripts import Script, ScriptCall, load_text
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What a rate says: to wait so long, 0 for a token that was taken.
+
+    `early` are others who may come earlier than they were told, `overdue` is the first in line if it has not come.
+    """
+
+    wait_ms: int
+    early: tuple[str, ...] = ()
+    overdue: str = ""
 
 
 class Gates:
@@ -30,18 +43,21 @@ class Gates:
         """Give a place back, or leave the line; gives those who may have room now."""
         return tuple(_text(x) for x in self._call(name, "leave", member))
 
-    def rate(self, name: str, member: str, limit: int, period_ms: int) -> int:
-        """Take a token from a bucket of `limit` that fills in a period; gives the ms to wait for it, 0 for none."""
+    def rate(self, name: str, member: str, limit: int, period_ms: int) -> Token:
+        """Take a token from a bucket of `limit` that fills in a period, or a place in the line for one."""
         taken, *rest = self._call(name, "rate", member, limit, period_ms)
-        return 0 if taken else max(1, int(rest[0]))
+        if taken:
+            return Token(0, early=tuple(_text(x) for x in rest))
+        return Token(max(1, int(rest[0])), overdue=_text(rest[1]))
 
-    def newest(self, name: str, member: str) -> str:
-        """Take the place of whoever came before; gives that member, or nothing."""
-        return _text(self._call(name, "newest", member)[0])
+    def drop(self, name: str, member: str, limit: int, period_ms: int) -> tuple[str, ...]:
+        """Leave the line for a token; gives those who may come earlier than they were told."""
+        return tuple(_text(x) for x in self._call(name, "drop", member, limit, period_ms))
 
-    def still_newest(self, name: str, member: str) -> bool:
-        """Tell whether no newer member took the place; this ends the matter."""
-        return bool(self._call(name, "still", member)[0])
+    def newest(self, name: str, member: str, started_ms: int, period_ms: int) -> tuple[bool, str]:
+        """Take the place of whoever came before; tells whether it is the newest, and whose place it took, if any."""
+        newest, before = self._call(name, "newest", member, started_ms, period_ms)
+        return bool(newest), _text(before)
 
     def _call(self, name: str, *args: Any) -> Sequence[Any]:
         keys = self._store.keys

@@ -109,6 +109,36 @@ class RunStore:
             replies[first + len(claims) :],
         )
 
+    def begin(
+        self, commits: Sequence[Commit], *, before: Sequence[Call] = (), after: Sequence[Call] = ()
+    ) -> tuple[list[Committed | EventStoreError], list[Any]]:
+        """Carry out the commits of new runs in one pipeline; one that failed has its error, the others have begun.
+
+        Gives the replies to the calls that came `after` too, an error in place of those that failed. Raises
+        StoreUnavailable when nobody knows what was carried out; the same commits can be sent again.
+        """
+        calls: list[Call] = list(before)
+        needs: list[range] = []
+        for commit in commits:
+            first = len(calls)
+            if commit.blobs or commit.refers:
+                calls += self.payload_calls(commit.run, {b.sha: b.data for b in commit.blobs}, commit.refers)
+            needs.append(range(first, len(calls)))
+            calls.append(self.commit_call(commit))
+        last = len(calls)
+        replies = retrying(lambda: self._scripts.run_many([*calls, *after]))
+        begun: list[Committed | EventStoreError] = []
+        for commit, need in zip(commits, needs, strict=True):
+            reply = replies[need.stop]
+            if isinstance(reply, EventStoreError):
+                begun.append(reply)
+                continue
+            # There may have been no room for what it needs, and then some for itself: it has begun, so it gets that.
+            refused = [calls[i] for i in (*range(len(before)), *need) if isinstance(replies[i], Exception)]
+            self.call([essential(*call.args) if isinstance(call, PlainCall) else call for call in refused])
+            begun.append(self.committed(commit, reply))
+        return begun, replies[last:]
+
     def payload_calls(
         self, run: str, payloads: Mapping[str, bytes], refers: Iterable[str] = (), *, begun: bool = False
     ) -> list[Call]:
@@ -264,6 +294,11 @@ class RunStore:
         """Read the statuses of several runs; empty where there is no such run."""
         calls = [PlainCall((b"HGET", self.keys.head(run), b"st")) for run in runs]
         return [(reply or b"").decode() for reply in (self.call(calls) if calls else [])]
+
+    def is_gone(self, run: str) -> bool:
+        """Tell whether a run is in the archive, which keeps its id for it."""
+        partition = self.keys.partition_of(run)
+        return bool(self.call([PlainCall((b"HEXISTS", self.keys.gone(partition), run))])[0])
 
     def blobs(self, wanted: Sequence[tuple[int, str]]) -> list[bytes]:
         """Read payloads that are stored beside the log.

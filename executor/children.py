@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from executor.handle import Handler, RunExists, Start
 from executor.journal import PayloadOverLimit
 from executor.sessions import RunNotFound, Session
+from executor.starting import ConcurrencyLimitReached, starter_of
 from executor.workflows import UnknownWorkflow, Workflows
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow import state as st
@@ -31,7 +32,7 @@ class Children:
     """Looks after child runs; safe for threads."""
 
     def __init__(self, handler: Handler, workflows: Workflows) -> None:
-        self._handler, self._workflows = handler, workflows
+        self._handler, self._starter, self._workflows = handler, starter_of(handler), workflows
 
     def look_after(self, run: str, step: str, *, actor: str) -> None:
         """Make the child run of a step what its parent wants it to be.
@@ -78,7 +79,7 @@ class Children:
         try:
             plan = self._plan(session, step, child)
             start = Start(child, plan, {}, _commit(child), None, _parent(session, step), UNWANTED)
-            handled = self._handler.start([start], actor=actor)[0]
+            handled = self._starter.start(start, actor=actor)
         except (UnknownWorkflow, RunExists) as error:
             log.info("run %s: %s", child, error)
             return
@@ -110,7 +111,9 @@ class Children:
             plan = self._plan(session, step, known.child)
             inputs = check_inputs(plan, known.inputs)
             start = Start(known.child, plan, inputs, _commit(known.child), None, _parent(session, step))
-            self._handler.start([start], actor=actor)
+            self._starter.start(start, actor=actor)
+        except ConcurrencyLimitReached as error:  # it is there and has failed, which its parent hears from itself
+            log.info("%s", error)
         except (InvalidInputs, UnknownWorkflow, PayloadOverLimit, RunExists) as error:
             described: Mapping[str, Json] = {
                 "type": type(error).__name__,

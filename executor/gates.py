@@ -8,7 +8,7 @@ only a store that lost its tail can have, is put out by the next one in line.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from eventstore.gates import Gates
 from eventstore.scripts import essential
@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 LOCKS = frozenset({"mutex", "concurrency"})
 CLOSED = frozenset({"completed", "failed", "cancelled"})
+
+NEWER_START = "a newer start took its place"
 
 
 class Gatekeeper:
@@ -61,15 +63,9 @@ class Gatekeeper:
         kind, key, limit, per_ms, policy = gate
         known, name, member = session.state.steps.get(step), f"{kind}:{key}", f"{session.run}|{step}"
         if kind == "debounce":
-            if self._gates.still_newest(name, member):
-                return None
-            self._handler.handle(session.run, cmd.CancelRun("a newer start took its place"), actor=actor)
-            return True
+            return None if self._newest(session, name, per_ms, actor) else True
         if kind == "rate":
-            wait_ms = self._gates.rate(name, f"{member}#{known.attempt if known else 0}", limit, per_ms)
-            if wait_ms:
-                self._again(session.run, step, wait_ms)
-            return False if wait_ms else None
+            return self._token(session.run, step, name, _turn(step, known), limit, per_ms)
         if known is not None and key in (known.gates or {}):
             return None
         priority = session.plan.of(step).priority if step else 0
@@ -78,6 +74,41 @@ class Gatekeeper:
             return self._refused(session, name, key, limit, policy, others, actor)
         fences[key] = fence
         return None
+
+    def _token(self, run: str, step: str, name: str, turn: str, limit: int, per_ms: int) -> bool | None:
+        """Take a token of a rate, None when that was possible; whoever may come earlier because of it is told."""
+        token = self._gates.rate(name, f"{run}|{turn}", limit, per_ms)
+        if token.overdue and self._is_not_coming(token.overdue):
+            log.warning("%s stands in the line of %s, and is not there any more", token.overdue, name)
+            self._leave_line(name, token.overdue, limit, per_ms)
+            token = self._gates.rate(name, f"{run}|{turn}", limit, per_ms)
+        self._tell(token.early)
+        if token.wait_ms:
+            self._again(run, step, token.wait_ms)
+            return False
+        return None
+
+    def _leave_line(self, name: str, member: str, limit: int, per_ms: int) -> None:
+        self._tell(self._gates.drop(name, member, limit, per_ms))
+
+    def _tell(self, early: Iterable[str]) -> None:
+        """Have those who may come earlier than they were told ask again now."""
+        for member in early:
+            run, _, turn = member.partition("|")
+            self._again(run, turn.rpartition("#")[0], 0)
+
+    def _is_not_coming(self, member: str) -> bool:
+        """Tell whether a member of a line has no use for a token any more."""
+        run, _, turn = member.partition("|")
+        try:
+            state = self._handler.sessions.load(run).state
+        except RunNotFound:
+            return True
+        except (BrokenHistory, UnknownEvent, EncryptionError):
+            return False
+        step = turn.rpartition("#")[0]
+        known = state.steps.get(step)
+        return known is None or known.status != st.GATED or _turn(step, known) != turn
 
     def _refused(
         self, session: Session, name: str, key: str, limit: int, policy: str, others: Sequence[str], actor: str
@@ -133,6 +164,8 @@ class Gatekeeper:
         state = self._handler.sessions.load(run).state
         for name in _left(state, step):
             self._release(name, f"{run}|{step}", actor)
+        for turn, (kind, key, limit, per_ms, *_) in _lines_left(state, step):
+            self._leave_line(f"{kind}:{key}", f"{run}|{turn}", limit, per_ms)
         self._handler.handle(run, cmd.Advance(), actor=actor, drop=[_member("u", run, step)])
 
     def _release(self, name: str, member: str, actor: str) -> None:
@@ -145,22 +178,32 @@ class Gatekeeper:
             except (BrokenHistory, UnknownEvent, EncryptionError, cmd.Rejected) as error:
                 log.error("run %s: step %s cannot be let in: %s", other, step, error)
 
-    def arrive(self, session: Session, *, actor: str) -> Mapping[str, Json] | None:
-        """Bring a run that was just started to its gates; gives the error of one that is refused."""
-        for kind, key, *_ in session.state.queue:
+    def arrive(self, session: Session, *, actor: str) -> None:
+        """Bring a run that was just started to its gates."""
+        for kind, key, _, per_ms, *_ in session.state.queue:
             if kind == "debounce":
-                before = self._gates.newest(f"{kind}:{key}", f"{session.run}|")
-                if before and before != f"{session.run}|":
-                    self._supersede(before.partition("|")[0], actor)
+                self._newest(session, f"{kind}:{key}", per_ms, actor)
         if not any(gate[0] == "debounce" for gate in session.state.queue):
             self.let_in(session.run, "", actor=actor)
-        return self._handler.sessions.load(session.run).state.error
+
+    def _newest(self, session: Session, name: str, per_ms: int, actor: str) -> bool:
+        """Take the place of the run that was started before, unless a newer one has it; tells whether it is the newest.
+
+        The times of their starts decide, not who comes first: a starter may have died before it came here.
+        """
+        started_ms = self._handler.store.first(session.run).time_ms
+        newest, before = self._gates.newest(name, f"{session.run}|", started_ms, per_ms)
+        if not newest:
+            self._handler.handle(session.run, cmd.CancelRun(NEWER_START), actor=actor)
+        elif before:
+            self._supersede(before.partition("|")[0], actor)
+        return newest
 
     def _supersede(self, run: str, actor: str) -> None:
         """Cancel a run that waits for its start; one that has begun goes on."""
         try:
             if self._handler.sessions.load(run).state.status == st.QUEUED:
-                self._handler.handle(run, cmd.CancelRun("a newer start took its place"), actor=actor)
+                self._handler.handle(run, cmd.CancelRun(NEWER_START), actor=actor)
         except (RunNotFound, EncryptionError, cmd.Rejected) as error:
             log.info("run %s: %s", run, error)
 
@@ -179,6 +222,21 @@ def _left(state: st.RunState, step: str) -> list[str]:
     own = _locks(known.waits) if known is not None else []
     in_use = known is not None and known.status in st.OPEN_STEP
     return [name for name in before if name not in own] + ([] if in_use else own)
+
+
+def _lines_left(state: st.RunState, step: str) -> list[tuple[str, Sequence[Json]]]:
+    """Give the lines for tokens in which a step may still stand without a use for them: its turn, and the gate."""
+    known, (attempt, _, before) = state.steps.get(step), state.past.get(step, (0, 0, ()))
+    left = [(f"{step}#{attempt}", gate) for gate in before if gate[0] == "rate"]
+    if known is None:
+        return left
+    left += [(_turn(step, known), gate) for gate in known.waits if gate[0] == "rate"]
+    return [(turn, gate) for turn, gate in left if known.status != st.GATED or turn != _turn(step, known)]
+
+
+def _turn(step: str, known: st.StepState | None) -> str:
+    """Name a step in the line for a token, one for each attempt."""
+    return f"{step}#{known.attempt if known else 0}"
 
 
 def _locks(waits: Iterable[Sequence[Json]]) -> list[str]:

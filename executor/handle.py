@@ -14,11 +14,13 @@ from eventstore.run_store import RunStore
 from eventstore.scripts import Call
 from executor.build import Built, build
 from executor.definitions import Definitions
+from executor.encryption import EncryptionError
 from executor.journal import Limits
 from executor.ringing import Ringer
-from executor.sessions import Session, Sessions
+from executor.sessions import BrokenHistory, RunNotFound, Session, Sessions
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow import events as ev
+from openagents_json.workflow.events import UnknownEvent
 from openagents_json.workflow.evolve import evolve_all
 from openagents_json.workflow.plan import Plan
 from openagents_json.workflow.state import initial
@@ -26,6 +28,9 @@ from openagents_json.workflow.turn import ChildId
 from openagents_json.workflow.types import Json
 
 TRIES = 200
+
+UNREADABLE = (RunNotFound, BrokenHistory, UnknownEvent, EncryptionError)
+"""What may come of looking at a run that is there."""
 
 
 def _by(session: Session, plan: Plan | None, version: int | None = None) -> Session:
@@ -111,24 +116,33 @@ class Handler:
         self.expect: Callable[[str, int], None] = _nobody
         self.child_id = child_ids(store.keys.partitions)
 
-    def start(self, starts: Sequence[Start], *, actor: str) -> list[Handled]:
+    def start_each(self, starts: Sequence[Start], *, actor: str) -> list[Handled | Exception]:
         """Start runs in one round trip; one that the same commit id started before is answered unchanged.
 
-        Raises PayloadOverLimit, and RunExists when another commit has taken the id.
+        One that has not begun has its error, RunExists when another commit has taken the id; the others have begun.
+        Raises PayloadOverLimit, and then none has.
         """
         fresh = [Session(s.run, 0, "", initial(), s.plan, self.sessions.keyring.fresh(s.run)) for s in starts]
         builts = [self._first(session, s, actor) for session, s in zip(fresh, starts, strict=True)]
         plans = {s.plan.hash: s.plan for s in starts}.values()
-        replies = self.send(builts, before=[self.definitions.store_call(plan) for plan in plans])
-        handled = []
-        for session, built, reply in zip(fresh, builts, replies, strict=True):
-            if reply.code is Code.EXISTS:
-                raise RunExists(session.run)
-            if reply.code is Code.DUPLICATE:
-                handled.append(Handled(self.sessions.load(session.run), changed=False, time_ms=reply.time_ms))
-            else:
-                handled.append(Handled(self.remember(session, built, reply), changed=True, time_ms=reply.time_ms))
-        return handled
+        partition = self.store.keys.partition_of
+        queues, rings = self.ringer.calls([(partition(b.commit.run), b.opens) for b in builts])
+        before = [self.definitions.store_call(plan) for plan in plans]
+        replies, rung = self.store.begin([b.commit for b in builts], before=before, after=rings)
+        self.ringer.answer(queues, rung)
+        return [self._begun(*of) for of in zip(fresh, builts, replies, strict=True)]
+
+    def _begun(self, session: Session, built: Built, reply: Committed | EventStoreError) -> Handled | Exception:
+        if isinstance(reply, EventStoreError):
+            return reply
+        if reply.code is Code.EXISTS:
+            return RunExists(session.run)
+        if reply.code is Code.DUPLICATE:
+            try:
+                return Handled(self.sessions.load(session.run), changed=False, time_ms=reply.time_ms)
+            except UNREADABLE as error:
+                return error
+        return Handled(self.remember(session, built, reply), changed=True, time_ms=reply.time_ms)
 
     def _first(self, session: Session, start: Start, actor: str) -> Built:
         command = cmd.StartRun(start.run, start.inputs, start.labels, start.parent, start.cancelled)

@@ -111,9 +111,11 @@ class Recorder:
             self._digest(part, reply, wish, out)
 
     def _left(self, built: Built, wish: Wish) -> dict[str, int]:
+        """Count what is left to others; the commit claims some of the steps that are new, none that begin again."""
         if not wish.at_most or wish.queue not in built.opens:
             return built.opens
-        return {**built.opens, wish.queue: built.opens[wish.queue] - wish.at_most}
+        new = sum(1 for opened in built.changes.opened if opened.queue == wish.queue and not opened.delay_ms)
+        return {**built.opens, wish.queue: built.opens[wish.queue] - min(new, wish.at_most)}
 
     def _digest(self, part: _Part, reply: Committed, wish: Wish, out: Flushed) -> None:
         handler, session = self._handler, part.session

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import Any, Final
 
 from eventstore.errors import EventStoreError
 from eventstore.schedule_store import ScheduleStore, StoredSchedule
-from executor.handle import Handler, Start
+from executor.handle import UNREADABLE, Handler, RunExists, Start
 from executor.journal import PayloadOverLimit
 from executor.schedule_times import (
     InvalidSchedule,
@@ -27,7 +27,7 @@ from executor.schedule_times import (
     next_firing,
     start_of,
 )
-from executor.sessions import RunNotFound
+from executor.starting import ConcurrencyLimitReached, Started, raise_if_none, starter_of
 from executor.workflows import UnknownWorkflow, Workflows
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow.errors import InvalidInputs
@@ -37,11 +37,23 @@ from openagents_json.workflow.types import Json
 log = logging.getLogger(__name__)
 
 CLOSED: Final = frozenset({"completed", "failed", "cancelled"})
+HAS_ITS_RUN: Final = (RunExists, *UNREADABLE)
+"""What starting tells of a firing whose run is there: in the archive, from another store, sealed."""
+
 QUEUE_AT_MOST: Final = 1000
 """How many firings may wait for their turn; later ones are skipped."""
 
-LOOK_AGAIN_MS: Final = 1000
-"""How soon a schedule with waiting firings looks whether the run before them has ended."""
+SLICE: Final = 20
+"""How many firings are acted on in one go: who makes up for many must not hold up what else is due."""
+
+LOOK_AGAIN_MS: Final = (20, 1000)
+"""How soon, and how late, a schedule with waiting firings looks whether the run before them has ended."""
+
+REFUSED_MS: Final = 60_000
+"""How soon a schedule is looked at again whose times cannot be told here, as its zone is not known."""
+
+CHUNK: Final = 100
+"""How many runs a backfill starts in one round trip."""
 
 
 class ScheduleNotFound(EventStoreError):
@@ -62,7 +74,10 @@ class ScheduleExists(EventStoreError):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a schedule has come: the next nominal time, the last run, firings that wait, what became of others."""
+    """How far a schedule has come: the next nominal time, the last run, firings that wait, what became of others.
+
+    `last_ms` is the nominal time of the last run, `since_ms` when it was started.
+    """
 
     anchor_ms: int
     next_ms: int | None
@@ -73,6 +88,7 @@ class Progress:
     skipped: int = 0
     missed: int = 0
     error: str = ""
+    since_ms: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Give it as JSON."""
@@ -90,6 +106,7 @@ class Timetable:
 
     def __init__(self, handler: Handler, workflows: Workflows, schedules: ScheduleStore) -> None:
         self._handler, self._workflows, self._schedules = handler, workflows, schedules
+        self._starter = starter_of(handler)
 
     # -- keeping -----------------------------------------------------------------------------------------
 
@@ -140,17 +157,30 @@ class Timetable:
             if self._put(replace(schedule, paused=paused), again, stored.revision):
                 return
 
-    def backfill(self, name: str, from_ms: int, to_ms: int, *, actor: str, at_most: int = 1000) -> list[str]:
+    def backfill(self, name: str, from_ms: int, to_ms: int, *, actor: str, at_most: int = 1000) -> list[Started]:
         """Start the runs of past firings, from a time and before another; those that were started are left alone.
 
-        Raises ScheduleNotFound and InvalidSchedule.
+        Gives their ids; one that has not begun says why in its `error`. Raises ScheduleNotFound, InvalidSchedule, and
+        the first of the errors when none of them has begun.
         """
         stored = self._stored(name)
         schedule, progress = from_json(stored.spec), progress_of(stored.state)
         times = list(takewhile(lambda at: at < to_ms, _first(schedule, from_ms, progress.anchor_ms, at_most + 1)))
         if len(times) > at_most:
             raise InvalidSchedule(f"that would be more than {at_most} runs; backfill a shorter time")
-        return [self._start(schedule, at, actor) for at in times]
+        starts = [self._start_of(schedule, at) for at in times]
+        results: list[Started] = []
+        for first in range(0, len(starts), CHUNK):
+            results += self._started_each(starts[first : first + CHUNK], _actor(schedule, actor))
+        raise_if_none(results)
+        return results
+
+    def _started_each(self, starts: Sequence[Start], actor: str) -> list[Started]:
+        try:
+            results = self._starter.start_each(starts, actor=actor)
+        except EventStoreError as error:  # others may have begun before these
+            return [Started(start.run, error) for start in starts]
+        return [Started(run) if isinstance(run.error, HAS_ITS_RUN) else run for run in results]
 
     def _stored(self, name: str) -> StoredSchedule:
         stored = self._schedules.get(name)
@@ -158,12 +188,19 @@ class Timetable:
             raise ScheduleNotFound(name)
         return stored
 
-    def _put(self, schedule: Schedule, progress: Progress, revision: str) -> bool:
-        at = None if schedule.paused or progress.next_ms is None else start_of(schedule, progress.next_ms)
+    def _put(self, schedule: Schedule, progress: Progress, revision: str, at: int | None = None) -> bool:
+        """Note how far a schedule has come, and when it is looked at next, if not when it fires."""
+        if at is None and not schedule.paused and progress.next_ms is not None:
+            at = start_of(schedule, progress.next_ms)
         if progress.waiting and not schedule.paused:
-            soon = self._schedules.now_ms() + LOOK_AGAIN_MS
+            soon = self._look_again(progress)
             at = soon if at is None else min(at, soon)
         return self._schedules.put(schedule.name, revision, schedule.to_json(), progress.to_json(), at)
+
+    def _look_again(self, progress: Progress) -> int:
+        """Give when to look whether the last run has ended: soon for a short one, so that a queue of them drains."""
+        now, (soonest, latest) = self._schedules.now_ms(), LOOK_AGAIN_MS
+        return now + max(soonest, min(latest, (now - progress.since_ms) // 10))
 
     # -- firing ------------------------------------------------------------------------------------------
 
@@ -176,28 +213,46 @@ class Timetable:
         if schedule.paused:
             self._put(schedule, progress, stored.revision)
             return
-        now = self._schedules.now_ms()
         try:
-            for at in progress.waiting:
-                if self._open(progress.last_run):
-                    break
-                progress = replace(progress, waiting=progress.waiting[1:])
-                progress = self._started(schedule, progress, at, actor)
-            progress = self._due(schedule, progress, now, actor)
-        except (InvalidInputs, UnknownWorkflow, PayloadOverLimit, InvalidSchedule) as error:
-            log.error("schedule %s cannot start a run: %s", name, error)
-            progress = replace(
-                progress, next_ms=next_firing(schedule, now, progress.anchor_ms), error=str(error), waiting=()
-            )
-        self._put(schedule, progress, stored.revision)
+            self._fire_slice(schedule, progress, stored.revision, actor)
+        except InvalidSchedule as error:  # a worker with other time zones may know when it fires
+            log.error("schedule %s cannot be told the time: %s", name, error)
+            again = self._schedules.now_ms() + REFUSED_MS
+            self._put(schedule, replace(progress, error=str(error)), stored.revision, again)
 
-    def _due(self, schedule: Schedule, progress: Progress, now: int, actor: str) -> Progress:
-        progress = self._without_missed(schedule, progress, now)
+    def _fire_slice(self, schedule: Schedule, progress: Progress, revision: str, actor: str) -> None:
+        now, fired = self._schedules.now_ms(), progress
+        try:
+            for after in islice(self._firing(schedule, progress, now, actor), SLICE):
+                fired = after
+        except (InvalidInputs, UnknownWorkflow, PayloadOverLimit) as error:
+            log.error("schedule %s cannot start a run: %s", schedule.name, error)
+            following = next_firing(schedule, now, progress.anchor_ms)
+            fired = replace(fired, next_ms=following, error=str(error), waiting=())
+        if self._put(schedule, fired, revision):
+            self._expect(schedule, fired, now)
+
+    def _expect(self, schedule: Schedule, progress: Progress, now: int) -> None:
+        """Have this process look again in time, whose relay does not know yet what was just noted."""
+        if progress.waiting:
+            self._handler.expect(schedule.name, self._look_again(progress) - now)
+        elif progress.next_ms is not None:
+            self._handler.expect(schedule.name, max(0, start_of(schedule, progress.next_ms) - now))
+
+    def _firing(self, schedule: Schedule, progress: Progress, now: int, actor: str) -> Iterator[Progress]:
+        """Act on what is due, one firing after the other, and give how far that is."""
+        while progress.waiting and not self._open(progress.last_run):
+            at, *rest = progress.waiting
+            progress = self._started(schedule, replace(progress, waiting=tuple(rest)), at, now, actor)
+            yield progress
+        known, progress = progress, self._without_missed(schedule, progress, now)
+        if progress != known:
+            yield progress
         while progress.next_ms is not None and start_of(schedule, progress.next_ms) <= now:
             at = progress.next_ms
-            progress = self._fire(schedule, progress, at, actor)
+            progress = self._fire(schedule, progress, at, now, actor)
             progress = replace(progress, next_ms=next_firing(schedule, at, progress.anchor_ms))
-        return progress
+            yield progress
 
     def _without_missed(self, schedule: Schedule, progress: Progress, now: int) -> Progress:
         """Leave out the firings that are too late to be made up for."""
@@ -209,30 +264,35 @@ class Timetable:
         following = next_firing(schedule, oldest - 1, progress.anchor_ms)
         return replace(progress, next_ms=following, missed=progress.missed + missed)
 
-    def _fire(self, schedule: Schedule, progress: Progress, at: int, actor: str) -> Progress:
+    def _fire(self, schedule: Schedule, progress: Progress, at: int, now: int, actor: str) -> Progress:
         if self._exists(schedule, at) or schedule.overlap == "allow" or not self._open(progress.last_run):
             if not progress.waiting:
-                return self._started(schedule, progress, at, actor)
+                return self._started(schedule, progress, at, now, actor)
         elif schedule.overlap == "skip":
             return replace(progress, skipped=progress.skipped + 1)
         elif schedule.overlap == "replace":
             self._cancel(progress.last_run, actor)
-            return self._started(schedule, progress, at, actor)
+            return self._started(schedule, progress, at, now, actor)
         if len(progress.waiting) >= QUEUE_AT_MOST:
             return replace(progress, skipped=progress.skipped + 1)
         return replace(progress, waiting=(*progress.waiting, at))
 
-    def _started(self, schedule: Schedule, progress: Progress, at: int, actor: str) -> Progress:
-        run = self._start(schedule, at, actor)
-        return replace(progress, last_run=run, last_ms=at, started=progress.started + 1, error="")
+    def _started(self, schedule: Schedule, progress: Progress, at: int, now: int, actor: str) -> Progress:
+        start = self._start_of(schedule, at)
+        try:
+            self._starter.start(start, actor=_actor(schedule, actor))
+        except HAS_ITS_RUN as error:
+            log.info("schedule %s: %s", schedule.name, error)
+        except ConcurrencyLimitReached as error:  # its run is on record as refused
+            log.info("schedule %s: %s", schedule.name, error)
+        return replace(progress, last_run=start.run, last_ms=at, since_ms=now, started=progress.started + 1, error="")
 
-    def _start(self, schedule: Schedule, at: int, actor: str) -> str:
+    def _start_of(self, schedule: Schedule, at: int) -> Start:
         run, commit = self._identity(schedule, at)
         plan = self._workflows.resolve(schedule.workflow, run)
         inputs = check_inputs(plan, self._inputs(schedule, at))
         labels = {**(schedule.labels or {}), "schedule": schedule.name, "scheduled_for": iso(at)}
-        self._handler.start([Start(run, plan, inputs, commit, labels)], actor=f"schedule:{schedule.name} ({actor})")
-        return run
+        return Start(run, plan, inputs, commit, labels)
 
     def _inputs(self, schedule: Schedule, at: int) -> dict[str, Json]:
         """Give the inputs of a firing; the text {{scheduled_time}} stands for its nominal time."""
@@ -245,7 +305,9 @@ class Timetable:
         return f"{int(digest[:8], 16) % partitions}-{digest[8:34]}", f"s{digest[34:50]}"
 
     def _exists(self, schedule: Schedule, at: int) -> bool:
-        return bool(self._handler.store.statuses([self._identity(schedule, at)[0]])[0])
+        """Tell whether a firing has its run, here or in the archive."""
+        run, store = self._identity(schedule, at)[0], self._handler.store
+        return bool(store.statuses([run])[0]) or store.is_gone(run)
 
     def _open(self, run: str) -> bool:
         return bool(run) and self._handler.store.statuses([run])[0] not in (*CLOSED, "")
@@ -253,15 +315,19 @@ class Timetable:
     def _cancel(self, run: str, actor: str) -> None:
         try:
             self._handler.handle(run, cmd.CancelRun("a newer firing takes its place"), actor=actor)
-        except (RunNotFound, cmd.Rejected) as error:
+        except (*UNREADABLE, cmd.Rejected) as error:
             log.info("run %s: %s", run, error)
+
+
+def _actor(schedule: Schedule, actor: str) -> str:
+    return f"schedule:{schedule.name} ({actor})"
 
 
 def _first(schedule: Schedule, from_ms: int, anchor_ms: int, count: int) -> Any:
     """Give the first firings from a time on."""
-    anchor = min(anchor_ms, from_ms) if schedule.every_seconds else anchor_ms
-    if schedule.every_seconds:  # counted back from the anchor, so that times are the same before and after it
+    anchor = anchor_ms
+    if schedule.every_seconds and from_ms <= anchor_ms:  # counted back, so that times are the same before and after it
         step = round(schedule.every_seconds * 1000)
-        anchor = anchor_ms - ((anchor_ms - from_ms) // step + 2) * step if from_ms < anchor_ms else anchor_ms
+        anchor = anchor_ms - ((anchor_ms - from_ms) // step + 2) * step
     source = firings(schedule, from_ms - 1, anchor)
     return (at for _, at in zip(range(count), source, strict=False))

@@ -51,6 +51,7 @@ class RetryModel(_Model):
     delay_seconds: Seconds = 5
     backoff_multiplier: Annotated[Number, Field(ge=1)] = 1
     max_delay_seconds: Seconds = 0
+    max_retry_after_seconds: Seconds = 86_400
     jitter: bool | Annotated[Number, Field(ge=0, le=1)] = 0
     retry_on: list[str] = []
     no_retry_on: list[str] = []

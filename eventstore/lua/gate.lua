@@ -1,13 +1,17 @@
 #!lua flags=allow-oom
 -- gate: locks, lines and rates by key; each call is one atomic step in the key's own partition.
 -- KEYS 1 meta of the partition 2 gate:<kind>:<key> (hash) 3 line:<kind>:<key> (zset, waiting members by arrival)
--- hash: f last fence, c holders, h:<member> fence|since; tat and m:<member> of a rate; d latest of a debounce
+-- hash: f last fence, c holders, h:<member> fence|since; of a rate tat (when its bucket is full again) and w:<member> (when
+--   a waiting member was told to come back; m:<member> is a slot that an older version reserved); of a debounce d, its
+--   latest member, and at, when that one was started
 -- ARGV 1 operation 2 member, then
 --   take   3 limit 4 priority    replies {1, fence} or {0, the oldest holders.., the first in line}
 --   leave                        replies the members that may come in now
---   rate   3 limit 4 period ms   replies {1} or {0, ms to wait}: a token bucket (GCRA), its slot reserved for the member
---   newest                       replies {previous member or ''}: this one takes its place
---   still                        replies {1} if no newer one took its place, which ends the matter, or {0}
+--   rate   3 limit 4 period ms   a token bucket (GCRA) with a line: replies {1, members that may come earlier than they
+--                                were told..} or {0, ms to wait, the first in line if it should have come long ago, or ''}
+--   drop   3 limit 4 period ms   out of the line of a rate; replies the members that may come earlier than they were told
+--   newest 3 started ms 4 period ms
+--                                replies {1, the member whose place it takes or ''}, or {0, ''} if a newer one has it
 local op, member = ARGV[1], ARGV[2]
 local H, LINE = KEYS[2], KEYS[3]
 local T = redis.call('TIME')
@@ -50,28 +54,56 @@ elseif op == 'leave' then
     redis.call('PERSIST', H)
   end
   return free
-elseif op == 'rate' then
+elseif op == 'rate' or op == 'drop' then
   local limit, period = tonumber(ARGV[3]), tonumber(ARGV[4]) * 1000
-  local slot = tonumber(redis.call('HGET', H, 'm:' .. member) or '-1')
-  if slot < 0 then
-    local gap = period / limit
-    local tat = math.max(tonumber(redis.call('HGET', H, 'tat') or '0'), US)
-    slot = math.max(US, tat - period + gap)
-    redis.call('HSET', H, 'tat', int(tat + gap), 'm:' .. member, int(slot))
-    redis.call('PEXPIRE', H, math.ceil((tat + gap - US) / 1000) + 3600000)
+  local gap = period / limit
+  local tat = math.max(tonumber(redis.call('HGET', H, 'tat') or '0'), US)
+  local function slot_of(rank) return math.max(US, tat - period + (rank + 1) * gap) end
+  -- Who waits was told a time by the line as it was then; when others leave it, that time is too late.
+  local function early()
+    local out = {}
+    for i, other in ipairs(redis.call('ZRANGE', LINE, 0, 4)) do
+      local told = tonumber(redis.call('HGET', H, 'w:' .. other) or '0')
+      if told > slot_of(i - 1) + 20000 then out[#out + 1] = other end
+    end
+    return out
   end
-  if slot <= US then
+  if op == 'drop' then
+    redis.call('ZREM', LINE, member)
+    redis.call('HDEL', H, 'w:' .. member, 'm:' .. member)
+    return early()
+  end
+  local reserved = tonumber(redis.call('HGET', H, 'm:' .. member) or '-1')
+  if reserved > US then return { 0, math.ceil((reserved - US) / 1000), '' } end
+  if reserved >= 0 then
     redis.call('HDEL', H, 'm:' .. member)
     return { 1 }
   end
-  return { 0, math.ceil((slot - US) / 1000) }
-elseif op == 'newest' then
-  local before = redis.call('HGET', H, 'd') or ''
-  redis.call('HSET', H, 'd', member)
-  redis.call('PEXPIRE', H, 86400000 * 30)
-  return { before }
-else -- still
-  local latest = redis.call('HGET', H, 'd')
-  if latest == member then redis.call('HDEL', H, 'd') end
-  return { (not latest or latest == member) and 1 or 0 }
+  redis.call('ZADD', LINE, 'NX', int(US), member)
+  local rank = redis.call('ZRANK', LINE, member)
+  local slot = slot_of(rank)
+  local keep = math.ceil((tat + redis.call('ZCARD', LINE) * gap - US) / 1000) + 3600000
+  if slot <= US then
+    tat = tat + gap
+    redis.call('ZREM', LINE, member)
+    redis.call('HDEL', H, 'w:' .. member)
+    redis.call('HSET', H, 'tat', int(tat))
+    redis.call('PEXPIRE', H, keep)
+    local out = early()
+    table.insert(out, 1, 1)
+    return out
+  end
+  redis.call('HSET', H, 'w:' .. member, int(slot))
+  redis.call('PEXPIRE', H, keep)
+  redis.call('PEXPIRE', LINE, keep)
+  local first = rank > 0 and redis.call('ZRANGE', LINE, 0, 0)[1] or ''
+  if first ~= '' and tonumber(redis.call('HGET', H, 'w:' .. first) or '0') > US - 2000000 then first = '' end
+  return { 0, math.ceil((slot - US) / 1000), first }
+else -- newest
+  local latest, at = redis.call('HGET', H, 'd'), tonumber(redis.call('HGET', H, 'at') or '0')
+  if latest == member then return { 1, '' } end
+  if latest and at > tonumber(ARGV[3]) then return { 0, '' } end
+  redis.call('HSET', H, 'd', member, 'at', ARGV[3])
+  redis.call('PEXPIRE', H, int(tonumber(ARGV[4]) + 86400000))
+  return { 1, latest or '' }
 end

@@ -13,11 +13,13 @@ ComponentError
 
 from __future__ import annotations
 
+import math
 import traceback
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 MAX_MESSAGE: Final = 2000
+YEAR_SECONDS: Final = 366 * 24 * 3600.0
 MAX_TRACEBACK: Final = 4000
 
 
@@ -63,11 +65,23 @@ class NonRetryableError(ComponentError):
 
 
 class RetryableError(ComponentError):
-    """Raise it in a component to be tried again, not before `retry_after` seconds."""
+    """Raise it in a component to be tried again, not before `retry_after` seconds.
 
-    def __init__(self, message: str = "", *, retry_after: float = 0.0) -> None:
-        self.retry_after_ms = round(retry_after * 1000)
+    They may be text, as HTTP has them. How many at most is for the document to say (`max_retry_after_seconds`).
+    """
+
+    def __init__(self, message: str = "", *, retry_after: float | str = 0.0) -> None:
+        self.retry_after_ms = _whole_ms(retry_after)
         super().__init__(message)
+
+
+def _whole_ms(seconds: float | str) -> int:
+    """Give seconds as whole ms, 0 for what is no number of them; what is longer than a year is a year."""
+    try:
+        asked = float(seconds)
+    except (TypeError, ValueError, OverflowError):
+        return 0
+    return 0 if math.isnan(asked) else round(min(max(asked, 0.0), YEAR_SECONDS) * 1000)
 
 
 class ComponentExit(ComponentError):

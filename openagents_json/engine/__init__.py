@@ -7,6 +7,7 @@ guard()
 from executor.encryption import RunSealed  # noqa: E402
 from executor.journal import Limits  # noqa: E402 - the guard comes first
 from executor.schedule_times import Schedule  # noqa: E402
+from executor.starting import Started  # noqa: E402
 from openagents_json.engine.backtest import Fix  # noqa: E402
 from openagents_json.engine.documents import DocumentUnreadable  # noqa: E402
 from openagents_json.engine.errors import ConcurrencyLimitReached, HealError, WaitTimeout  # noqa: E402
@@ -37,6 +38,7 @@ __all__ = [
     "RunSealed",
     "Schedule",
     "Settings",
+    "Started",
     "StepInfo",
     "WaitTimeout",
     "from_environment",

@@ -19,6 +19,7 @@ from executor.runtime import WorkSettings
 from executor.schedules import Timetable
 from executor.sessions import RunNotFound
 from executor.shredding import shred
+from executor.starting import Started
 from executor.worker import Worker
 from executor.workflows import Workflows
 from openagents_json.components.registry import Registry
@@ -27,7 +28,7 @@ from openagents_json.engine.archiving import Archive
 from openagents_json.engine.auditing import Audits
 from openagents_json.engine.catalog import StoreCatalog
 from openagents_json.engine.documents import Document, is_reference, load_document
-from openagents_json.engine.errors import ConcurrencyLimitReached, WaitTimeout
+from openagents_json.engine.errors import WaitTimeout
 from openagents_json.engine.explaining import Explanation, explain
 from openagents_json.engine.healing import Healing
 from openagents_json.engine.reads import Reads
@@ -80,7 +81,8 @@ class Engine:
         `workflow` is a document, its file, or the reference of a published workflow: `id`, `id@range`, `id@alias`.
         Raises InvalidDefinition, InvalidInputs, PayloadOverLimit, ConcurrencyLimitReached and EventStoreError.
         """
-        return self.start_many([(workflow, inputs or {})], keys=[idempotency_key], labels=labels)[0]
+        start = self._start_of(workflow, inputs or {}, idempotency_key, labels)
+        return self.core.starter.start(start, actor=self.actor).session.run
 
     def start_many(
         self,
@@ -88,22 +90,22 @@ class Engine:
         *,
         keys: Sequence[str | None] | None = None,
         labels: Mapping[str, str] | None = None,
-    ) -> list[str]:
-        """Start several runs in one round trip.
+    ) -> list[Started]:
+        """Start several runs in one round trip and give their ids; one that has not begun says why in its `error`.
 
-        Raises as `start` does, and then none of them has begun.
+        Raises as `start` does, and then none of them has begun; only after StoreUnavailable nobody knows, and the same
+        `keys` again tell.
         """
-        starts = []
-        for (workflow, inputs), key in zip(wanted, keys or [None] * len(wanted), strict=True):
-            plan = self.plan(workflow, seed=key or ulid(self.core.clock.now_ms()))
-            run, commit = run_identity(plan.id, key, self.core)
-            starts.append(Start(run, plan, codec.normalise(check_inputs(plan, inputs)), commit, labels))
-        for handled in self.core.handler.start(starts, actor=self.actor):
-            if handled.session.state.queue and handled.changed:
-                refused = self.core.gatekeeper.arrive(handled.session, actor=self.actor)
-                if refused is not None:
-                    raise ConcurrencyLimitReached(handled.session.run, str(refused.get("message")))
-        return [start.run for start in starts]
+        each = zip(wanted, keys or [None] * len(wanted), strict=True)
+        starts = [self._start_of(workflow, inputs, key, labels) for (workflow, inputs), key in each]
+        return self.core.starter.start_many(starts, actor=self.actor)
+
+    def _start_of(
+        self, workflow: Document, inputs: Mapping[str, Json], key: str | None, labels: Mapping[str, str] | None
+    ) -> Start:
+        plan = self.plan(workflow, seed=key or ulid(self.core.clock.now_ms()))
+        run, commit = run_identity(plan.id, key, self.core)
+        return Start(run, plan, codec.normalise(check_inputs(plan, inputs)), commit, labels)
 
     def run(
         self,

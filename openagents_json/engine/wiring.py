@@ -40,6 +40,7 @@ from executor.ringing import Doorbell, NoDoorbell, Ringer
 from executor.runtime import Runtime, WorkSettings
 from executor.schedules import Timetable
 from executor.sessions import Sessions
+from executor.starting import Starter, starter_of
 from executor.step import Execution
 from executor.watchdog import Watchdog
 from executor.worker import Service, Worker
@@ -72,6 +73,7 @@ class Core:
     clock: Clock
     workflows: Workflows
     gatekeeper: Gatekeeper
+    starter: Starter
     timetable: Timetable
     emissions: Emissions
     projections: list[Projection]
@@ -119,6 +121,7 @@ def build_core(
         clock=clock,
         workflows=workflows,
         gatekeeper=Gatekeeper(handler, Gates(store)),
+        starter=starter_of(handler),
         timetable=Timetable(handler, workflows, ScheduleStore(store)),
         emissions=Emissions(connection, store),
         projections=chosen,

@@ -23,7 +23,7 @@ from openagents_json.workflow.plan import (
     Timer,
     Wait,
 )
-from openagents_json.workflow.retry import RetryPolicy
+from openagents_json.workflow.retry import DAY_MS, RetryPolicy
 from openagents_json.workflow.secret_places import SecretText, secret_texts
 from openagents_json.workflow.templates import (
     SECRETS,
@@ -308,7 +308,7 @@ def _retry(value: Json) -> RetryPolicy:
     if value is None:
         return RetryPolicy()
     jitter = value.get("jitter", 0)
-    longest = value.get("max_delay_seconds")
+    longest, asked = value.get("max_delay_seconds"), value.get("max_retry_after_seconds")
     return RetryPolicy(
         max_retries=int(value.get("max_attempts", 3)),
         delay_ms=ms(value.get("delay_seconds", 5)),
@@ -317,6 +317,7 @@ def _retry(value: Json) -> RetryPolicy:
         jitter=0.1 if jitter is True else float(jitter),
         retry_on=tuple(value.get("retry_on", ())),
         no_retry_on=tuple(value.get("no_retry_on", ())),
+        max_retry_after_ms=DAY_MS if asked is None else ms(asked),
     )
 
 

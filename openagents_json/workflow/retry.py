@@ -10,11 +10,15 @@ MAX_DELAY_MS: Final = 366 * 24 * 3600 * 1000
 """No wait is longer than a year, whatever the multiplier."""
 
 
+DAY_MS: Final = 24 * 3600 * 1000
+
+
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """How a step is retried; `max_retries` counts retries, so executions are one more.
 
-    `jitter` is a fraction: 0.1, or true, varies a delay by up to ten percent either way. Error types are class names.
+    A component may ask for a longer wait, up to `max_retry_after_ms`. `jitter` is a fraction: 0.1, or true, varies a
+    delay by up to ten percent either way. Error types are class names.
     """
 
     max_retries: int = 0
@@ -24,6 +28,14 @@ class RetryPolicy:
     jitter: float | bool = 0.0
     retry_on: tuple[str, ...] = ()
     no_retry_on: tuple[str, ...] = ()
+    max_retry_after_ms: int = DAY_MS
+
+
+def asked_delay(policy: RetryPolicy, delay_ms: int, asked_ms: object) -> int:
+    """Give the wait after an error that asks for one of its own: no less than that, within what the policy allows."""
+    if not isinstance(asked_ms, int) or isinstance(asked_ms, bool):
+        return delay_ms
+    return max(delay_ms, min(asked_ms, policy.max_retry_after_ms, MAX_DELAY_MS))
 
 
 def next_delay(policy: RetryPolicy, failures: int, error_type: str, seed: str) -> int | None:

@@ -97,6 +97,7 @@ _RETRY: Final[dict[str, Any]] = {
         "delay_seconds": _SECONDS,
         "backoff_multiplier": {"type": "number", "minimum": 1},
         "max_delay_seconds": _SECONDS,
+        "max_retry_after_seconds": _SECONDS,
         "jitter": {"anyOf": [{"type": "boolean"}, {"type": "number", "minimum": 0, "maximum": 1}]},
         "retry_on": _TEXTS,
         "no_retry_on": _TEXTS,

@@ -12,7 +12,7 @@ from openagents_json.workflow.evaluate import error_output, step_outputs
 from openagents_json.workflow.evolve import evolve
 from openagents_json.workflow.paths import COMPENSATE, frames_of, static, within
 from openagents_json.workflow.plan import ErrorHandler, Plan, StepPlan
-from openagents_json.workflow.retry import next_delay
+from openagents_json.workflow.retry import asked_delay, next_delay
 from openagents_json.workflow.types import Json
 from openagents_json.workflow.view import RunView
 
@@ -141,8 +141,7 @@ def _retry_ms(turn: Turn, plan: StepPlan, step: str, error: Mapping[str, Json]) 
     delay = next_delay(plan.retry, known.failures + 1, str(error.get("type")), f"{turn.state.run}/{step}")
     if delay is None:
         return None
-    after = error.get("retry_after_ms")
-    return max(delay, after) if isinstance(after, int) else delay
+    return asked_delay(plan.retry, delay, error.get("retry_after_ms"))
 
 
 def _handled(turn: Turn, plan: StepPlan, step: str, error: Mapping[str, Json]) -> tuple[str, str | None, Json]:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from eventstore.errors import StoreRefused
+from eventstore.scripts import PlainCall
+from executor.handle import RunExists
+from executor.schedule_times import Schedule
+from executor.sessions import Session
 from openagents_json import Context, Registry
 from openagents_json.engine import ConcurrencyLimitReached, Engine
 from tests.conftest import Server, wait_for
@@ -200,3 +206,191 @@ def test_a_lock_that_was_not_given_back_yet_is_when_its_step_goes_another_way(se
         gatekeeper.give_back(run, "a", actor="test")
         taken, _ = gatekeeper._gates.take("mutex:one", "0-other|a", 1)
         assert bool(taken) == (way != "again")  # there it holds the same lock again
+
+
+def test_a_run_that_was_let_in_and_failed_by_itself_was_started(server: Server) -> None:
+    registry = Registry()
+
+    @registry.tool("fail")
+    def fail() -> None:
+        raise RuntimeError("by itself")
+
+    document = {
+        "id": "fails",
+        "concurrency": {"key": "one", "limit": 100, "on_limit": "reject"},
+        "steps": [{"id": "s", "component": "fail"}],
+    }
+    with Engine.connect(server.url, prefix=server.prefix(), components=registry, workers=2, partitions=1) as engine:
+        gatekeeper = engine.core.gatekeeper
+        let_in = gatekeeper.arrive
+
+        def slow(session: Session, *, actor: str) -> Any:
+            """Bring a run to its gates, and answer when it has ended."""
+            let_in(session, actor=actor)
+            engine.wait(session.run, timeout=20)
+            return engine.core.sessions.load(session.run).state.error
+
+        engine.core.starter._gatekeeper.arrive = gatekeeper.arrive = slow  # type: ignore[method-assign]
+        result = engine.wait(engine.start(document), timeout=20)
+        assert (result.error or {})["type"] == "RuntimeError"
+
+
+def test_a_refusal_names_its_run_and_the_same_key_is_refused_again(engines: list[Engine]) -> None:
+    engine = engines[0]
+    for _ in range(2):
+        engine.start(limited("reject"), {"k": "a"})
+    refused = []
+    for client in engines:
+        with pytest.raises(ConcurrencyLimitReached) as told:
+            client.start(limited("reject"), {"k": "a"}, idempotency_key="mine")
+        refused.append(told.value.run)
+    assert refused[0] == refused[1]
+    result = engine.wait(refused[0], timeout=5)
+    assert (result.status, (result.error or {})["type"]) == ("failed", "ConcurrencyLimit")
+
+
+def test_a_start_whose_starter_died_is_brought_to_its_gates_by_the_next_one(engines: list[Engine]) -> None:
+    idle = engines[0]
+    idle.start_many([(limited("reject"), {"k": "a"})] * 2)
+    start = idle._start_of(limited("reject"), {"k": "a"}, "mine", None)
+    [handled] = idle.core.handler.start_each([start], actor="dies")
+    assert not isinstance(handled, Exception)
+    with pytest.raises(ConcurrencyLimitReached, match=start.run):
+        idle.start(limited("reject"), {"k": "a"}, idempotency_key="mine")
+
+
+def test_of_many_starts_each_has_a_result(engines: list[Engine]) -> None:
+    runs = engines[0].start_many([(limited("reject"), {"k": key}) for key in ("a", "a", "a", "b")])
+    assert [run.ok for run in runs] == [True, True, False, True]
+    assert isinstance(runs[2].error, ConcurrencyLimitReached)
+    assert runs[2].error.run == runs[2]
+    assert [engines[0].state(run).status for run in runs] == ["running", "running", "failed", "running"]
+    with pytest.raises(ConcurrencyLimitReached):
+        engines[0].start_many([(limited("reject"), {"k": "a"})])
+    for run in runs:
+        if run.ok:
+            engines[0].cancel(run)
+
+
+def test_many_starts_that_fill_the_memory_half_way_say_which_have_begun(private_server: Server) -> None:
+    document = {"id": "waits", "steps": [{"id": "s", "wait_for": "go"}]}
+    prefix = private_server.prefix()
+    with Engine.connect(private_server.url, prefix=prefix, components=Registry(), workers=0, partitions=1) as engine:
+        engine.start(document)
+        command = engine.core.connection.command
+        info = command(b"INFO", b"memory").decode()
+        used = int(info.split("used_memory:")[1].split()[0])
+        command(b"CONFIG", b"SET", b"maxmemory", str(used + 8_000_000))
+        runs = engine.start_many([(document, {"text": "x" * 30_000})] * 400)
+        with pytest.raises(StoreRefused):
+            engine.start_many([(document, {"text": "x" * 30_000})] * 400)
+        command(b"CONFIG", b"SET", b"maxmemory", b"0")
+        begun = {run.id for run in engine.runs(limit=1000)}
+        assert {run.ok for run in runs} == {True, False}
+        assert all(isinstance(run.error, StoreRefused) for run in runs if not run.ok)
+        assert {str(run) for run in runs if run.ok} == begun & set(runs)
+        assert engine.doctor() == []
+
+
+def test_an_id_that_is_taken_is_told_beside_those_that_have_begun(engines: list[Engine]) -> None:
+    engine, document = engines[0], {"id": "waits", "steps": [{"id": "s", "wait_for": "go"}]}
+    start = engine._start_of(document, {}, "taken", None)
+    engine.core.handler.start_each([replace(start, commit_id="another")], actor="test")
+    runs = engine.start_many([(document, {})] * 3, keys=[None, "taken", None])
+    assert [run.ok for run in runs] == [True, False, True]
+    assert isinstance(runs[1].error, RunExists)
+
+
+def test_what_is_cancelled_leaves_the_line_of_a_rate(engines: list[Engine]) -> None:
+    limit = {"rate_limit": {"key": "slow", "limit": 1, "per_seconds": 1}}
+    runs = [engines[0].start(gated(**limit)) for _ in range(200)]
+    assert engines[0].wait(runs[0], timeout=20).ok
+    for run in runs[1:-1]:
+        engines[0].cancel(run)
+    late = engines[0].start(gated(**limit))
+    assert engines[0].wait(runs[-1], timeout=25).ok  # it was told to come back in more than three minutes
+    assert engines[0].wait(late, timeout=25).ok
+    wait_for(lambda: engines[0].doctor() == [])
+
+
+def test_who_does_not_come_for_a_token_is_put_out_of_the_line(server: Server, room: Room) -> None:
+    with Engine.connect(
+        server.url, prefix=server.prefix(), components=room.registry(), workers=1, partitions=1
+    ) as engine:
+        gates = engine.core.gatekeeper._gates
+        assert gates.rate("rate:lost", "0-never|a#0", 1, 100).wait_ms == 0
+        assert gates.rate("rate:lost", "0-never|a#1", 1, 100).wait_ms
+        run = engine.start(gated(rate_limit={"key": "lost", "limit": 1, "per_seconds": 0.1}))
+        assert engine.wait(run, timeout=20).ok
+
+
+def test_a_token_that_an_older_version_reserved_is_kept(engines: list[Engine]) -> None:
+    gates, store = engines[0].core.gatekeeper._gates, engines[0].core.store
+    key = store.keys.gate(store.keys.partition_of("rate:old"), "rate:old")
+    store.call([PlainCall((b"HSET", key, b"m:0-r|a#0", b"1", b"m:0-s|a#0", b"9000000000000000"))])
+    assert gates.rate("rate:old", "0-r|a#0", 1, 1000).wait_ms == 0
+    assert gates.rate("rate:old", "0-s|a#0", 1, 1000).wait_ms > 1000
+    gates.drop("rate:old", "0-s|a#0", 1, 1000)
+    assert gates.rate("rate:old", "0-t|a#0", 1, 1000).wait_ms == 0
+
+
+DEBOUNCED = {
+    "id": "settle",
+    "debounce": {"key": "all", "seconds": 0.4},
+    "steps": [{"id": "a", "component": "now"}],
+}
+
+
+def test_debounce_holds_whoever_starts_the_run(engines: list[Engine]) -> None:
+    engine = engines[0]
+    engine.publish(DEBOUNCED)
+    engine.schedules.create(Schedule("often", "settle", every_seconds=3600, overlap="allow"))
+    hour = 3_600_000
+    anchor = engine.schedules.get("often")[1].anchor_ms
+    fired = engine.schedules.backfill("often", anchor - 3 * hour + 1, anchor, actor="test")
+    parent = engine.start(
+        {"id": "parent", "steps": [{"id": "kid", "workflow": "settle", "on_error": [{"then": "continue"}]}]}
+    )
+    wait_for(lambda: bool(engine.state(parent).children))
+    child = engine.state(parent).children["kid"]
+    wait_for(lambda: any(run.id == child for run in engine.runs()))
+    last = engine.start(DEBOUNCED)
+    ends = [engine.wait(run, timeout=20).status for run in (*fired, child, last)]
+    assert ends == ["cancelled", "cancelled", "cancelled", "completed"]
+    assert engine.wait(parent, timeout=20).status == "completed"
+
+
+def test_the_newest_start_begins_also_when_its_starter_died_before_it_said_so(engines: list[Engine]) -> None:
+    engine = engines[0]
+    first = engine.start(DEBOUNCED)
+    start = engine._start_of(DEBOUNCED, {}, None, None)
+    [handled] = engine.core.handler.start_each([start], actor="dies")
+    assert not isinstance(handled, Exception)
+    assert engine.wait(first, timeout=20).ok  # nobody knew of the newer one when its time came
+    assert engine.wait(start.run, timeout=20).ok
+    late = [engine._start_of(DEBOUNCED, {}, None, None) for _ in range(2)]
+    for one in late:
+        [handled] = engine.core.handler.start_each([one], actor="dies")
+        assert not isinstance(handled, Exception)
+        begun = handled.time_ms
+        wait_for(lambda begun=begun: engine.schedules._schedules.now_ms() > begun)
+    engine.core.gatekeeper.arrive(engine.core.sessions.load(late[1].run), actor="test")
+    assert [engine.wait(one.run, timeout=20).status for one in late] == ["cancelled", "completed"]
+
+
+def test_a_step_that_is_retried_at_once_needs_nobody_to_find_it(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("executor.relay.STALE_MS", 10**9)  # the relay rings for no step that was overlooked
+    registry, tries = Registry(), [0]
+
+    @registry.tool("flaky")
+    def flaky() -> int:
+        tries[0] += 1
+        if tries[0] < 4:
+            raise ValueError("again")
+        return tries[0]
+
+    step = {"id": "a", "component": "flaky", "retry": {"max_attempts": 5, "delay_seconds": 0}}
+    with Engine.connect(server.url, prefix=server.prefix(), components=registry, workers=1, partitions=1) as engine:
+        assert engine.run({"id": "w", "steps": [step]}, timeout=20).ok

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from eventstore.errors import StoreUnavailable
 from eventstore.schedule_store import ScheduleStore
+from eventstore.scripts import PlainCall
 from executor.schedule_times import InvalidSchedule, Schedule, firings, next_firing, start_of
-from executor.schedules import ScheduleExists, ScheduleNotFound, Timetable
+from executor.schedules import SLICE, ScheduleExists, ScheduleNotFound, Timetable
 from executor.workflows import UnknownWorkflow
 from executor.zones import ZONES_VERSION
 from openagents_json import Registry
-from openagents_json.engine import Engine
+from openagents_json.engine import ConcurrencyLimitReached, Engine
+from openagents_json.engine.archiving import Departure
 from openagents_json.engine.diagnosis import diagnose
 from openagents_json.engine.settings import Settings
 from openagents_json.workflow.errors import InvalidInputs
@@ -218,3 +222,103 @@ def test_doctor_names_the_release_of_the_zones_and_warns_of_workers_with_another
         told = diagnose(engine, Settings())
         assert any("worker elsewhere has time zones 2019a" in line for line in told.lines())
         assert [finding.level for finding in told.findings if finding.code == "zones"] == ["warning"]
+
+
+@pytest.mark.parametrize("what", ["archived", "deleted", "redacted", "taken"])
+def test_a_schedule_goes_on_whatever_became_of_the_run_of_a_firing(
+    engine: Engine, clock: Clock, table: Timetable, tmp_path: Path, what: str
+) -> None:
+    table.create(schedule())
+    clock.now += 60_000
+    clock.broken = True
+    if what != "taken":
+        with pytest.raises(StoreUnavailable):
+            table.fire("nightly", actor="test")  # its run is there, and no note of it
+        run = engine.runs()[0].id
+        engine.signal(run, "go")
+    match what:
+        case "archived":
+            engine.archive.leave(run, Departure(str(tmp_path)))
+        case "deleted":
+            engine.archive.leave(run, Departure(""))
+        case "redacted":
+            engine.redact(run)
+        case _:
+            start = table._start_of(schedule(), clock.now)
+            engine.core.handler.start_each([replace(start, commit_id="another")], actor="test")
+    clock.broken = False
+    table.fire("nightly", actor="test")
+    clock.now += 60_000
+    table.fire("nightly", actor="test")
+    progress = table.get("nightly")[1]
+    assert (progress.started, progress.last_ms, progress.error) == (2, clock.now, "")
+    before = clock.now - 120_000
+    runs = table.backfill("nightly", before, clock.now + 1, actor="test")
+    assert len(runs) == 3
+    assert all(run.ok for run in runs)
+
+
+def test_what_was_missed_is_made_up_for_in_slices(engine: Engine, clock: Clock, table: Timetable) -> None:
+    table.create(schedule())
+    clock.now += 50 * 60_000
+    table.fire("nightly", actor="test")
+    assert table.get("nightly")[1].started == SLICE
+    store = engine.core.store
+    [members] = [store.call([PlainCall((b"ZSCORE", store.keys.due(store.keys.partition_of("nightly")), b"s|nightly"))])]
+    assert float(members[0]) <= clock.now  # the relay comes back for the rest
+    for _ in range(2):
+        table.fire("nightly", actor="test")
+    assert table.get("nightly")[1].started == 50
+    assert len(set(fired(engine))) == 50
+
+
+def test_a_queue_of_short_runs_catches_up(server: Server) -> None:
+    registry, prefix = Registry(), server.prefix()
+    registry.tool("now")(lambda: 1)
+    with Engine.connect(server.url, prefix=prefix, components=registry, workers=1, partitions=2) as engine:
+        engine.publish({"id": "tick", "steps": [{"id": "s", "component": "now"}]})
+        engine.schedules.create(Schedule("busy", "tick", every_seconds=1, overlap="queue", paused=True))
+        stored = engine.schedules._stored("busy")
+        late = {
+            **stored.state,
+            "next_ms": stored.state["anchor_ms"] - 60_000,
+            "anchor_ms": stored.state["anchor_ms"] - 90_000,
+        }
+        now = engine.schedules._schedules.now_ms()
+        engine.schedules._schedules.put("busy", stored.revision, {**stored.spec, "paused": False}, late, now)
+        wait_for(lambda: engine.schedules.get("busy")[1].started >= 60)
+        wait_for(lambda: len(engine.schedules.get("busy")[1].waiting) <= 1)
+
+
+def test_a_schedule_whose_zone_is_not_known_here_says_so_and_is_looked_at_again(
+    engine: Engine, clock: Clock, table: Timetable
+) -> None:
+    table.create(schedule(every_seconds=0, cron="* * * * *", timezone="Europe/Paris"))
+    stored = table._stored("nightly")
+    clock.put("nightly", stored.revision, {**stored.spec, "timezone": "Europe/New_Paris"}, stored.state, clock.now)
+    clock.now += 60_000
+    table.fire("nightly", actor="test")
+    progress = table.get("nightly")[1]
+    assert "Europe/New_Paris" in progress.error
+    assert progress.next_ms == clock.now
+    stored = table._stored("nightly")
+    clock.put("nightly", stored.revision, {**stored.spec, "timezone": "Europe/Paris"}, stored.state, clock.now)
+    table.fire("nightly", actor="test")
+    progress = table.get("nightly")[1]
+    assert (progress.started, progress.error) == (1, "")
+
+
+def test_a_backfill_says_of_each_firing_what_became_of_it(engine: Engine, clock: Clock, table: Timetable) -> None:
+    engine.publish(
+        {
+            "id": "one",
+            "concurrency": {"limit": 2, "on_limit": "reject"},
+            "steps": [{"id": "s", "wait_for": "go"}],
+        }
+    )
+    table.create(schedule(workflow="one"))
+    runs = table.backfill("nightly", clock.now, clock.now + 4 * 60_000, actor="test")
+    assert [run.ok for run in runs] == [True, True, False, False]
+    assert isinstance(runs[2].error, ConcurrencyLimitReached)
+    with pytest.raises(ConcurrencyLimitReached):
+        table.backfill("nightly", clock.now + 4 * 60_000, clock.now + 6 * 60_000, actor="test")

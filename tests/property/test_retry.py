@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as s
 from tenacity import RetryCallState, Retrying, wait_exponential
 
-from openagents_json.workflow.retry import MAX_DELAY_MS, RetryPolicy, next_delay
+from openagents_json.components.errors import RetryableError, describe_error
+from openagents_json.workflow.compile import compile_plan
+from openagents_json.workflow.retry import DAY_MS, MAX_DELAY_MS, RetryPolicy, asked_delay, next_delay
 
 POLICIES = s.builds(
     RetryPolicy,
@@ -17,6 +21,7 @@ POLICIES = s.builds(
     jitter=s.booleans() | s.floats(0, 1),
     retry_on=s.lists(s.sampled_from(["A", "B"])).map(tuple),
     no_retry_on=s.lists(s.sampled_from(["B", "C"])).map(tuple),
+    max_retry_after_ms=s.just(DAY_MS) | s.integers(0, 10**12),
 )
 
 
@@ -41,3 +46,30 @@ def test_without_jitter_it_is_the_wait_of_tenacity(delay_ms: int, factor: float,
     found = next_delay(policy, failures, "E", "")
     assert found is not None
     assert abs(found - expected) <= 1
+
+
+@given(POLICIES, s.integers(0, MAX_DELAY_MS), s.integers() | s.none() | s.text() | s.booleans())
+def test_what_an_error_asks_for_is_bounded(policy: RetryPolicy, delay_ms: int, asked: object) -> None:
+    found = asked_delay(policy, delay_ms, asked)
+    assert delay_ms <= found <= max(delay_ms, min(policy.max_retry_after_ms, MAX_DELAY_MS))
+    if type(asked) is int and delay_ms <= asked <= min(policy.max_retry_after_ms, MAX_DELAY_MS):
+        assert found == asked
+
+
+def test_a_document_says_how_long_an_error_may_ask_for() -> None:
+    def wait(**more: object) -> int:
+        step = {"id": "a", "component": "c", "retry": {"delay_seconds": 1, **more}}
+        plan = compile_plan({"document": {"id": "w", "steps": [step]}, "bindings": {"a": {}}})
+        return asked_delay(plan.of("a").retry, 1000, 10**15)
+
+    assert wait() == DAY_MS
+    assert wait(max_retry_after_seconds=30) == 30_000
+    assert wait(max_retry_after_seconds=0) == 1000
+
+
+def test_seconds_to_wait_may_come_from_anywhere() -> None:
+    nothing: list[Any] = [float("nan"), -1, "soon", "", None]
+    most: list[Any] = [float("inf"), 10**300, "1e300"]
+    assert [describe_error(RetryableError(retry_after=x)).get("retry_after_ms") for x in nothing] == [None] * 5
+    assert {describe_error(RetryableError(retry_after=x))["retry_after_ms"] for x in most} == {MAX_DELAY_MS}
+    assert describe_error(RetryableError(retry_after="1.5"))["retry_after_ms"] == 1500
