@@ -21,7 +21,7 @@ from cli.commands.workflows import workflows
 from eventstore.errors import EventStoreError
 from executor.forking import NoSuchVersion
 from executor.importing import AnotherHistory, HistoryUnfit
-from executor.journal import PayloadOverLimit
+from executor.journal import PayloadRefused
 from executor.sessions import BrokenHistory, RunNotFound
 from openagents_json.components.errors import ComponentError
 from openagents_json.engine import ConcurrencyLimitReached, DocumentUnreadable, HealError
@@ -34,7 +34,7 @@ from projections.errors import ProjectionError
 
 EXPECTED = (
     EventStoreError,
-    PayloadOverLimit,
+    PayloadRefused,
     CapsuleUnreadable,
     HistoryUnfit,
     AnotherHistory,

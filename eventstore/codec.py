@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from eventstore.errors import NotJson
@@ -11,7 +11,22 @@ from eventstore.event import Json, Position, Recorded
 
 _encoder: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 _raw_decode: Final = json.JSONDecoder().raw_decode
-_SCALARS: Final = frozenset({str, int, bool, type(None)})
+_SCALARS: Final = frozenset({str, bool, type(None)})
+
+MAX_DEPTH: Final = 256
+"""How deep a value from outside may be nested: whoever reads it needs so much of its stack, wherever it stands then."""
+
+MAX_WRAPPED: Final = MAX_DEPTH + 64
+"""How deep what is written may be nested, with all that events and documents put around values."""
+
+MAX_DIGITS: Final = 4300
+"""How long a whole number may be: Python reads no longer one (`sys.set_int_max_str_digits`)."""
+
+MAX_MEMBERS: Final = 5_000_000
+"""How many members a value may have: small ones that hold each other many times over are large when written."""
+
+_SURELY_SHORT: Final = 14_284
+"""So many bits have no more than MAX_DIGITS digits."""
 
 
 def encode(value: Json) -> bytes:
@@ -22,11 +37,13 @@ def encode(value: Json) -> bytes:
     try:
         text = _encoder.encode(value)
     except (TypeError, ValueError) as error:
-        _check_keys(value)  # also refuses what contains itself
+        _check(value)  # also refuses what contains itself
         path, reason = _blame(value, "")
         raise NotJson(path, reason or str(error)) from error
     except RecursionError as error:
-        raise NotJson("", "it is nested too deeply") from error
+        raise NotJson("", _TOO_DEEP) from error
+    if text.count("[") + text.count("{") > MAX_WRAPPED:  # else it cannot be nested deeper
+        _check_depth(value)
     return text.encode("utf-8", "surrogatepass")
 
 
@@ -42,21 +59,33 @@ def decode(raw: bytes) -> Json:
 def normalise(value: Json) -> Json:
     """Give a value as a replay would give it: tuples as lists, plain types throughout.
 
-    Raises NotJson with the path.
+    Raises NotJson with the path, whatever the value does when it is read.
     """
     if type(value) in _SCALARS:
         return value
-    _check_keys(value)
-    return decode(encode(value))
+    try:
+        _check(value)
+        return decode(encode(value))
+    except NotJson:
+        raise
+    except RecursionError as error:
+        raise NotJson("", _TOO_DEEP) from error
+    except Exception as error:  # of a container with a mind of its own
+        raise NotJson("", f"reading it raised {type(error).__name__}") from error
 
 
-def _check_keys(value: Any) -> None:
-    """Refuse names that are no texts, which the encoder would turn into texts."""
+_TOO_DEEP: Final = f"it is nested too deeply (more than {MAX_DEPTH} levels)"
+
+
+def _check(value: Any) -> None:
+    """Refuse names that are no texts, which the encoder would turn into texts, and what is too deep, long or large."""
     todo: list[tuple[Any, str, int]] = [(value, "", 0)]
+    members = 0
     while todo:
         item, path, depth = todo.pop()
-        if depth > 500:
-            raise NotJson(path[:200], "it is nested too deeply")
+        if depth > MAX_DEPTH:
+            raise NotJson(f"{path[:60]}…", _TOO_DEEP)
+        before = len(todo)
         if isinstance(item, Mapping):
             for key, member in item.items():
                 if not isinstance(key, str):
@@ -64,6 +93,29 @@ def _check_keys(value: Any) -> None:
                 todo.append((member, f"{path}.{key}" if path else key, depth + 1))
         elif isinstance(item, list | tuple):
             todo += [(member, f"{path}[{i}]", depth + 1) for i, member in enumerate(item)]
+        elif isinstance(item, int) and _is_too_long(item):
+            raise NotJson(path[:200], f"the number has more than {MAX_DIGITS} digits")
+        members += len(todo) - before
+        if members > MAX_MEMBERS:
+            raise NotJson("", f"it has more than {MAX_MEMBERS} members")
+
+
+def _is_too_long(number: int) -> bool:
+    return number.bit_length() > _SURELY_SHORT and abs(number) >= 10**MAX_DIGITS
+
+
+def _check_depth(value: Any) -> None:
+    """Refuse what is nested too deeply, level by level: values with many members are common, deep ones are not."""
+    level: list[Any] = [value]
+    for _ in range(MAX_WRAPPED + 1):
+        level = [member for item in level for member in _members(item) if isinstance(member, dict | list | tuple)]
+        if not level:
+            return
+    raise NotJson("", _TOO_DEEP)
+
+
+def _members(item: Any) -> Iterable[Any]:
+    return item.values() if isinstance(item, dict) else item
 
 
 def _blame(value: Any, path: str) -> tuple[str, str]:

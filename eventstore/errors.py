@@ -8,6 +8,7 @@ EventStoreError
 +-- LogTruncated             the log has lost its tail behind a reader
 +-- PayloadTooLarge          an event is larger than the store takes
 +-- NotJson                  a value is not JSON
++-- BlobMissing              a payload that an event refers to is not there
 +-- InvalidRequest           an argument makes no sense
 """
 
@@ -80,6 +81,14 @@ class NotJson(EventStoreError):
     def __init__(self, path: str, reason: str) -> None:
         self.path, self.reason = path, reason
         super().__init__(f"{path or 'the value'}: {reason}")
+
+
+class BlobMissing(EventStoreError):
+    """A payload that an event refers to is not in the store."""
+
+    def __init__(self, partition: int, sha: str) -> None:
+        self.partition, self.sha = partition, sha
+        super().__init__(f"payload {sha} of partition {partition} is missing; restore it from a backup of the store")
 
 
 class InvalidRequest(EventStoreError, ValueError):

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from eventstore.codec import parse_entry
 from eventstore.connection import Connection, retrying
-from eventstore.errors import EventStoreError
+from eventstore.errors import BlobMissing, EventStoreError
 from eventstore.event import Recorded
 from eventstore.keys import Keyspace
 from eventstore.run_model import (
@@ -91,14 +91,10 @@ class RunStore:
         after: Sequence[Call] = (),
     ) -> Exchanged:
         """Carry out commits and claims in one pipeline: finishing, fetching and ringing are one round trip."""
-        calls: list[Call] = list(before)
-        places = []
+        calls, places = list(before), []
         for commit in commits:
-            if commit.blobs or commit.refers:
-                payloads = {b.sha: b.data for b in commit.blobs}
-                calls += self.payload_calls(commit.run, payloads, commit.refers, begun=commit.mode != "new")
-            places.append(len(calls))
-            calls.append(self.commit_call(commit))
+            calls += self._calls_of(commit)
+            places.append(len(calls) - 1)
         first = len(calls)
         calls += [self.claim_call(claim, worker, lease_ms) for claim in claims]
         calls += after
@@ -109,35 +105,39 @@ class RunStore:
             replies[first + len(claims) :],
         )
 
-    def begin(
+    def offer(
         self, commits: Sequence[Commit], *, before: Sequence[Call] = (), after: Sequence[Call] = ()
     ) -> tuple[list[Committed | EventStoreError], list[Any]]:
-        """Carry out the commits of new runs in one pipeline; one that failed has its error, the others have begun.
+        """Carry out commits in one pipeline, each with an answer or an error of its own: none hinders another.
 
-        Gives the replies to the calls that came `after` too, an error in place of those that failed. Raises
-        StoreUnavailable when nobody knows what was carried out; the same commits can be sent again.
+        Gives the replies to the calls `after` too, errors among them. Raises StoreUnavailable when nobody knows what
+        was carried out; the same commits can be sent again.
         """
         calls: list[Call] = list(before)
         needs: list[range] = []
         for commit in commits:
-            first = len(calls)
-            if commit.blobs or commit.refers:
-                calls += self.payload_calls(commit.run, {b.sha: b.data for b in commit.blobs}, commit.refers)
-            needs.append(range(first, len(calls)))
-            calls.append(self.commit_call(commit))
+            own = self._calls_of(commit)
+            needs.append(range(len(calls), len(calls) + len(own) - 1))
+            calls += own
         last = len(calls)
         replies = retrying(lambda: self._scripts.run_many([*calls, *after]))
-        begun: list[Committed | EventStoreError] = []
+        answers: list[Committed | EventStoreError] = []
         for commit, need in zip(commits, needs, strict=True):
             reply = replies[need.stop]
             if isinstance(reply, EventStoreError):
-                begun.append(reply)
+                answers.append(reply)
                 continue
-            # There may have been no room for what it needs, and then some for itself: it has begun, so it gets that.
+            # There may have been no room for what it needs, and then some for itself: it is there, so it gets that.
             refused = [calls[i] for i in (*range(len(before)), *need) if isinstance(replies[i], Exception)]
             self.call([essential(*call.args) if isinstance(call, PlainCall) else call for call in refused])
-            begun.append(self.committed(commit, reply))
-        return begun, replies[last:]
+            answers.append(self.committed(commit, reply))
+        return answers, replies[last:]
+
+    def _calls_of(self, commit: Commit) -> list[Call]:
+        """Build the calls of a commit: what stands beside the log first, the commit itself last."""
+        payloads = {b.sha: b.data for b in commit.blobs}
+        before = self.payload_calls(commit.run, payloads, commit.refers, begun=commit.mode != "new")
+        return [*before, self.commit_call(commit)]
 
     def payload_calls(
         self, run: str, payloads: Mapping[str, bytes], refers: Iterable[str] = (), *, begun: bool = False
@@ -209,9 +209,10 @@ class RunStore:
     # -- leases and time ---------------------------------------------------------------------------------
 
     def beat(self, leases: Sequence[Lease], lease_ms: int, *, begin: bool = False) -> list[int]:
-        """Extend leases; for each of them 1 held, 2 held and the run is asked to cancel, 0 lost.
+        """Extend leases; for each of them 1 held, 2 held and the run is asked to cancel, 0 lost, -1 nobody knows.
 
-        With `begin`, the store knows from then on that their steps may have begun.
+        With `begin`, the store knows from then on that their steps may have begun. Raises EventStoreError when nobody
+        knows of any of them.
         """
         by_partition: dict[int, list[int]] = {}
         for index, lease in enumerate(leases):
@@ -222,10 +223,15 @@ class RunStore:
             for index in members:
                 args += (leases[index].run, leases[index].step, leases[index].fence)
             calls.append(ScriptCall(self._beat, [self.keys.meta(partition), self.keys.due(partition)], args))
-        out = [0] * len(leases)
-        for members, reply in zip(by_partition.values(), self.call(calls) if calls else (), strict=True):
-            for index, held in zip(members, reply, strict=True):
-                out[index] = held
+        out = [-1] * len(leases)
+        replies = retrying(lambda: self._scripts.run_many(calls)) if calls else []
+        errors = [reply for reply in replies if isinstance(reply, EventStoreError)]
+        if errors and len(errors) == len(calls):
+            raise errors[0]
+        for members, reply in zip(by_partition.values(), replies, strict=True):
+            if not isinstance(reply, EventStoreError):
+                for index, held in zip(members, reply, strict=True):
+                    out[index] = held
         return out
 
     def due(
@@ -292,8 +298,8 @@ class RunStore:
 
     def statuses(self, runs: Sequence[str]) -> list[str]:
         """Read the statuses of several runs; empty where there is no such run."""
-        calls = [PlainCall((b"HGET", self.keys.head(run), b"st")) for run in runs]
-        return [(reply or b"").decode() for reply in (self.call(calls) if calls else [])]
+        replies = self.call([PlainCall((b"HGET", self.keys.head(run), b"st")) for run in runs]) if runs else []
+        return [(reply or b"").decode() for reply in replies]
 
     def is_gone(self, run: str) -> bool:
         """Tell whether a run is in the archive, which keeps its id for it."""
@@ -326,14 +332,6 @@ class RunStore:
             return ()
         entries = next(iter(reply.values())) if isinstance(reply, dict) else reply[0][1]
         return self._parse(run, entries)
-
-
-class BlobMissing(EventStoreError):
-    """A payload that an event refers to is not in the store."""
-
-    def __init__(self, partition: int, sha: str) -> None:
-        self.partition, self.sha = partition, sha
-        super().__init__(f"payload {sha} of partition {partition} is missing; restore it from a backup of the store")
 
 
 def _options(commit: Commit) -> str:

@@ -14,9 +14,10 @@ from collections.abc import Sequence
 
 from eventstore.errors import EventStoreError
 from eventstore.run_model import ClaimRequest, Lease
-from executor.jobs import Finished, Job, jobs_of, unbegun
+from executor.jobs import Finished, Job, unbegun
 from executor.record import Wish
 from executor.runtime import Runtime
+from executor.shared_loop import SharedLoop
 from executor.step import STOPPING, Execution
 from openagents_json.components.errors import describe_error
 from openagents_json.workflow import commands as cmd
@@ -38,7 +39,7 @@ class AsyncLane:
         self._stop = threading.Event()
         self._room = threading.Condition()
         self._running = 0
-        self._loop = asyncio.new_event_loop()
+        self._loop = SharedLoop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._jobs: dict[Lease, Job] = {}
         self._threads = [
@@ -72,13 +73,17 @@ class AsyncLane:
             self._room.wait_for(lambda: self._running == 0, grace_seconds)
         self._finished.put(None)
         self._threads[2].join()
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._loop.end)
         self._threads[0].join()
-        self._loop.close()
+        self._loop.dispose()
 
     def _run_loop(self) -> None:
         asyncio.set_event_loop(self._loop)
-        self._loop.run_forever()
+        while not self._loop.ended:
+            try:
+                self._loop.run_forever()
+            except BaseException:  # a task of a component's own wanted to end the process; the others go on
+                log.exception("the event loop of %s goes on: something on it wanted to end the process", self._queue)
 
     # -- claiming ----------------------------------------------------------------------------------------
 
@@ -116,7 +121,7 @@ class AsyncLane:
         wanted = [ClaimRequest(p, self._queue, each, self._runtime.handler.commit_id()) for p in taken]
         lease_ms = self._runtime.settings.lease_ms
         replies = self._runtime.store.exchange([], wanted, worker=self._name, lease_ms=lease_ms).claims
-        self._submit(jobs_of(self._runtime.sessions, [c for reply in replies for c in reply.claimed]))
+        self._submit(self._runtime.jobs([c for reply in replies for c in reply.claimed]))
         return [reply.partition for reply in replies if reply.left] + list(partitions[room:])
 
     # -- running -----------------------------------------------------------------------------------------
@@ -142,7 +147,7 @@ class AsyncLane:
     async def _one(self, job: Job) -> None:
         try:
             outcome = await self._execution.run_async(job)
-        except Exception as error:  # a defect of ours; the lease must not be held for ever
+        except BaseException as error:  # whatever it is: without an outcome, the lease would be held for ever
             log.exception("run %s: step %s met a defect of the engine", job.lease.run, job.lease.step)
             outcome = cmd.Failed(job.lease.step, job.lease.attempt, describe_error(error))
         self._finished.put(Finished(job, outcome))
@@ -156,8 +161,6 @@ class AsyncLane:
                 return
             try:
                 self._record(batch)
-            except EventStoreError as error:
-                log.error("%d outcomes could not be recorded; their leases will run out: %s", len(batch), error)
             except Exception:  # a defect met in one run must not end the work on all others
                 log.exception("%d outcomes met a defect of the engine; their leases will run out", len(batch))
             for item in batch:
@@ -183,6 +186,6 @@ class AsyncLane:
 
     def _record(self, batch: Sequence[Finished]) -> None:
         at_most = 0 if self._stop.is_set() else max(1, (self._limit - self._running) // max(1, len(batch)))
-        flushed = self._runtime.record(self._recorder, batch, Wish(self._queue, min(at_most, 64)))
-        self._runtime.ignored(flushed.refused)
+        flushed = self._recorder.record(batch, Wish(self._queue, min(at_most, 64)))
         self._submit(flushed.jobs)
+        self._runtime.ignored(flushed.refused)

@@ -14,9 +14,10 @@ from dataclasses import replace
 from eventstore.run_model import Blob, ClaimWish, Lease
 from executor.build import Built, Signature, assemble, decide_encoded
 from executor.handle import Handler
-from executor.jobs import REPEATABLE, Job
+from executor.jobs import REPEATABLE, Finished, Job
 from executor.journal import Encoded, encode
 from executor.sessions import Session
+from executor.unfit import unfit
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow import events as ev
 from openagents_json.workflow import state as st
@@ -115,6 +116,15 @@ class Batch:
         self._steps += 1
         self._due = self._due or job.step.persist
         return not self._due
+
+    def add_safely(self, job: Job, outcome: cmd.Outcome, worker: str) -> bool:
+        """Take in the outcome of a step, as `add`; one that does not let itself be recorded fails its step."""
+        before = (self._events[:], self._encoded[:], self._blobs[:], self._session, self._fence, self._steps, self._due)
+        try:
+            return self.add(job, outcome, worker)
+        except Exception as error:  # what it left half done is taken back
+            self._events, self._encoded, self._blobs, self._session, self._fence, self._steps, self._due = before
+            return self.add(job, unfit(Finished(job, outcome), error).outcome, worker)
 
     def built(self, commit_id: str, worker: str, claim: ClaimWish | None) -> Built:
         """Build the commit of all of it."""

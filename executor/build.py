@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from eventstore.run_model import ClaimWish, Commit, Guard, Lease
-from executor.journal import Encoded, Limits, PayloadOverLimit, encode
+from executor.journal import Encoded, Limits, PayloadRefused, encode
 from executor.sessions import Session
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow.changes import Changes, changes
@@ -55,8 +55,8 @@ def build(
 ) -> Built | None:
     """Decide on a session and build the commit; None when nothing happens.
 
-    `drop` are due members that are settled with this, whatever is decided; `child` names child runs. Payloads over the
-    limit become failures of their step. Raises Rejected.
+    `drop` are due members that are settled with this, whatever is decided; `child` names child runs. Payloads that
+    the store does not take become failures of their step. Raises Rejected.
     """
     made, encoded = decide_encoded(session, command, limits, child)
     if not made.events and not settle and not drop:
@@ -69,7 +69,7 @@ def build(
 
 
 def decide_encoded(session: Session, command: cmd.Command, limits: Limits, child: ChildId) -> tuple[Decision, Encoded]:
-    """Decide on a session and encode what happens; payloads over the limit become failures of their step.
+    """Decide on a session and encode what happens; payloads that the store does not take become failures of their step.
 
     Raises Rejected.
     """
@@ -78,7 +78,7 @@ def decide_encoded(session: Session, command: cmd.Command, limits: Limits, child
         made = decision(session.plan, session.state, command, refused, child)
         try:
             return made, encode(made.events, limits, session.key)
-        except PayloadOverLimit as error:
+        except PayloadRefused as error:
             command = _refuse(command, error, refused)
 
 
@@ -126,8 +126,8 @@ def assemble(
     return Built(commit, made, moved, _opens(session, moved))
 
 
-def _refuse(command: cmd.Command, error: PayloadOverLimit, refused: dict[str, dict[str, Json]]) -> cmd.Command:
-    described: dict[str, Json] = {"type": "PayloadTooLarge", "message": str(error), "retryable": False}
+def _refuse(command: cmd.Command, error: PayloadRefused, refused: dict[str, dict[str, Json]]) -> cmd.Command:
+    described: dict[str, Json] = {"type": error.kind, "message": str(error), "retryable": False}
     key = error.step or RUN
     if isinstance(command, cmd.StartRun) and (error.step is None or key in refused):
         raise error

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Mapping
 
 from executor.handle import Handler, RunExists, Start
-from executor.journal import PayloadOverLimit
+from executor.journal import PayloadRefused
 from executor.sessions import RunNotFound, Session
 from executor.starting import ConcurrencyLimitReached, starter_of
 from executor.workflows import UnknownWorkflow, Workflows
@@ -114,7 +114,7 @@ class Children:
             self._starter.start(start, actor=actor)
         except ConcurrencyLimitReached as error:  # it is there and has failed, which its parent hears from itself
             log.info("%s", error)
-        except (InvalidInputs, UnknownWorkflow, PayloadOverLimit, RunExists) as error:
+        except (InvalidInputs, UnknownWorkflow, PayloadRefused, RunExists) as error:
             described: Mapping[str, Json] = {
                 "type": type(error).__name__,
                 "message": f"step {step}: {error}",

@@ -7,6 +7,7 @@ with it to the watchdog, which records what is finished and gives back what has 
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -14,14 +15,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from eventstore.errors import EventStoreError
-from eventstore.run_model import ClaimReply, ClaimRequest
+from eventstore.run_model import ClaimReply, ClaimRequest, Lease
 from executor.batch import Batch
 from executor.clock import Clock
-from executor.jobs import REPEATABLE, Finished, Job, jobs_of, unbegun
+from executor.jobs import REPEATABLE, Finished, Job, unbegun
 from executor.pace import Pace
 from executor.record import Flushed, Recorder, Wish
 from executor.runtime import Runtime
+from executor.sessions import Session
+from openagents_json.components.errors import describe_error
 from openagents_json.workflow import commands as cmd
+
+log = logging.getLogger(__name__)
 
 LONG_MS = 25.0
 """A step that runs this long lets go of what waits with it."""
@@ -63,6 +68,7 @@ class Drain:
         self._first_done = 0.0
         self._running_since = 0.0
         self._claims: list[int] = []
+        self._taken: dict[Lease, None] = {}
         self._stop = threading.Event()
 
     def run(self, stop: threading.Event) -> int:
@@ -71,6 +77,9 @@ class Drain:
         self._stop = stop
         try:
             return self._run(stop, self._clock.steady_ms() + settings.budget_ms)
+        except Exception:
+            self._settle("the drain is interrupted")
+            raise
         finally:
             self._abandon()
 
@@ -136,7 +145,11 @@ class Drain:
         if not self._runtime.keeper.begin([job])[0]:
             return unbegun(job)
         begun = self._clock.steady_ms()
-        outcome = self._execute(job)
+        try:
+            outcome = self._execute(job)
+        except Exception as error:  # a defect of the engine: it fails the step that met it, and no other
+            log.exception("run %s: step %s met a defect of the engine", job.lease.run, job.lease.step)
+            outcome = cmd.Failed(job.lease.step, job.lease.attempt, describe_error(error))
         self._pace.ran(job.component, self._clock.steady_ms() - begun)
         return outcome
 
@@ -145,23 +158,28 @@ class Drain:
         runtime = self._runtime
         outcome, session = self._run_one(job), runtime.sessions.get(job.lease.run)
         first = Finished(job, outcome)
-        batch = (
-            None if session is None else Batch.begin(session, job, outcome, runtime.handler, self._clock.steady_ms())
-        )
+        batch = None if session is None else self._begin(session, first)
         if batch is None:
             self._finish(first)
             return 1
         count = 1
         while (following := self._following(batch, job)) is not None:
-            if not batch.add(following, self._run_one(following), self._name):
+            if not batch.add_safely(following, self._run_one(following), self._name):
                 break
             count += 1
         with self._lock:
             self._running_since = 0.0
         wish = Wish(self._settings.queue, 0 if self._stop.is_set() else 1)
-        flushed = runtime.patiently(lambda: self._recorder.record_batch(batch, first, wish))
-        self._take_in(flushed, [first])
+        self._take_in(self._recorder.record_batch(batch, first, wish), [first])
         return count
+
+    def _begin(self, session: Session, first: Finished) -> Batch | None:
+        """Begin a batch; None when the outcome goes to the log by itself, which also says what is wrong with it."""
+        try:
+            return Batch.begin(session, first.job, first.outcome, self._runtime.handler, self._clock.steady_ms())
+        except Exception as error:
+            log.warning("run %s: an outcome begins no batch: %s", session.run, error)
+            return None
 
     def _following(self, batch: Batch, job: Job) -> Job | None:
         """Give the next step of a batch, None when it has to go to the log."""
@@ -183,11 +201,8 @@ class Drain:
             done, self._done = self._done, []
         if not done:
             return bool(self._jobs)
-        self._take_in(self._record(done, self._wish(done, keep)), done)
+        self._take_in(self._recorder.record(done, self._wish(done, keep)), done)
         return bool(self._jobs)
-
-    def _record(self, done: Sequence[Finished], wish: Wish | None = None) -> Flushed:
-        return self._runtime.record(self._recorder, done, wish)
 
     def _wish(self, done: Sequence[Finished], keep: bool) -> Wish:
         room = self._room()
@@ -201,16 +216,22 @@ class Drain:
         return self._pace.batch(self._settings.batch) - len(self._jobs)
 
     def _take_in(self, flushed: Flushed, done: Sequence[Finished]) -> None:
-        for item in done:
-            self._runtime.keeper.drop(item.job.lease)
-        self._runtime.ignored(flushed.refused)
         self._accept(flushed.jobs)
+        self._let_go_of(done)
+        self._runtime.ignored(flushed.refused)
 
     def _accept(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
+            self._taken[job.lease] = None
             self._runtime.keeper.hold(job)
         with self._lock:
             self._jobs.extend(jobs)
+
+    def _let_go_of(self, done: Sequence[Finished]) -> None:
+        """Extend no more what is recorded, given back or given up."""
+        for item in done:
+            self._runtime.keeper.drop(item.job.lease)
+            self._taken.pop(item.job.lease, None)
 
     # -- fetching ----------------------------------------------------------------------------------------
 
@@ -246,7 +267,7 @@ class Drain:
     def _claimed(self, replies: Sequence[ClaimReply]) -> None:
         more = [reply.partition for reply in replies if reply.left]
         claimed = [c for reply in replies for c in reply.claimed]
-        self._accept(jobs_of(self._runtime.sessions, claimed))
+        self._accept(self._runtime.jobs(claimed))
         self._claims += more
 
     def _give_back_hints(self) -> None:
@@ -268,12 +289,12 @@ class Drain:
         return True
 
     def _abandon(self) -> None:
-        """Forget the leases of a drain that an error ended: nobody works on them, so they must run out."""
+        """Extend no lease any more that this drain took, however it ends: nobody works on it, so it must run out."""
         with self._lock:
-            left = [*(item.job for item in self._done), *self._jobs]
             self._done, self._jobs = [], deque()
-        for job in left:
-            self._runtime.keeper.drop(job.lease)
+        for lease in list(self._taken):
+            self._runtime.keeper.drop(lease)
+        self._taken.clear()
 
     # -- letting go --------------------------------------------------------------------------------------
 
@@ -292,11 +313,20 @@ class Drain:
     def _record_and_release(self, done: Sequence[Finished], jobs: Sequence[Job], reason: str) -> None:
         given = [Finished(job, cmd.Released(job.lease.step, job.lease.attempt, reason)) for job in jobs]
         everything = [*done, *given]
-        if everything:
-            flushed = self._record(everything)
-            for item in everything:
-                self._runtime.keeper.drop(item.job.lease)
-            self._runtime.ignored(flushed.refused)
+        if not everything:
+            return
+        try:
+            flushed = self._recorder.record(everything)
+        finally:
+            self._let_go_of(everything)
+        self._runtime.ignored(flushed.refused)
+
+    def _settle(self, reason: str) -> None:
+        """Record what is finished, and give back what was not begun."""
+        with self._lock:
+            done, self._done = self._done, []
+            jobs, self._jobs = list(self._jobs), deque()
+        self._record_and_release(done, jobs, reason)
 
     def _busy(self) -> None:
         """Say that this drain is out of reach; a store that is away must not keep a claimed step from being run."""
@@ -304,10 +334,7 @@ class Drain:
             self._runtime.ringer.busy(self._settings.queue, self._name)
 
     def _close(self) -> None:
-        with self._lock:
-            done, self._done = self._done, []
-            jobs, self._jobs = list(self._jobs), deque()
-        self._record_and_release(done, jobs, "the drain ends")
+        self._settle("the drain ends")
         left = self._claims + self._runtime.ringer.bell.leave(self._settings.queue, self._name)
         self._claims = []
         if left:

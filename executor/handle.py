@@ -128,7 +128,7 @@ class Handler:
         partition = self.store.keys.partition_of
         queues, rings = self.ringer.calls([(partition(b.commit.run), b.opens) for b in builts])
         before = [self.definitions.store_call(plan) for plan in plans]
-        replies, rung = self.store.begin([b.commit for b in builts], before=before, after=rings)
+        replies, rung = self.store.offer([b.commit for b in builts], before=before, after=rings)
         self.ringer.answer(queues, rung)
         return [self._begun(*of) for of in zip(fresh, builts, replies, strict=True)]
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from eventstore.errors import EventStoreError
 from eventstore.run_model import Claimed, Lease
 from executor.encryption import EncryptionError
 from executor.journal import is_sealed
+from executor.patience import passes
 from executor.sessions import BrokenHistory, RunNotFound, Session, Sessions
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow.events import UnknownEvent
@@ -94,7 +96,7 @@ def job_of(session: Session, lease: Lease) -> Job | None:
 def jobs_of(sessions: Sessions, claimed: Sequence[Claimed]) -> list[Job]:
     """Give the jobs of claims; histories that did not come with them are read in one more round trip.
 
-    A run that cannot be read is left alone: its leases run out, and the others go on.
+    A run that cannot be read is left alone: its leases run out, and the others go on. Raises StoreUnavailable.
     """
     missing: dict[str, None] = {}
     sessions.keyring.prepare([claim.lease.run for claim in claimed if claim.events and is_sealed(claim.events[0])])
@@ -105,14 +107,26 @@ def jobs_of(sessions: Sessions, claimed: Sequence[Claimed]) -> list[Job]:
             continue
         start = known.version + 1 if known else 1
         if events and events[0].version <= start <= events[-1].version and events[-1].version >= claim.version:
-            with suppress(BrokenHistory, UnknownEvent, EncryptionError):
+            with _each_by_itself():
                 sessions.extend(run, known, events)
         else:
             missing[run] = None
     if missing:
-        with suppress(RunNotFound, BrokenHistory, UnknownEvent, EncryptionError):  # told below, each by itself
+        with _each_by_itself():
             sessions.load_all(list(missing))
     return [job for claim in claimed if (job := _claimed_job(sessions, claim)) is not None]
+
+
+@contextmanager
+def _each_by_itself() -> Iterator[None]:
+    """Leave what cannot be read of a run to when each is told by itself; a store that is away is another matter."""
+    try:
+        yield
+    except EventStoreError as error:
+        if passes(error):
+            raise
+    except Exception as error:
+        log.debug("a history could not be read with others: %s", error)
 
 
 def _claimed_job(sessions: Sessions, claim: Claimed) -> Job | None:
@@ -124,5 +138,13 @@ def _claimed_job(sessions: Sessions, claim: Claimed) -> Job | None:
             job = job_of(sessions.load(run), claim.lease)
     except (RunNotFound, BrokenHistory, UnknownEvent, EncryptionError) as error:
         log.error("run %s: step %s was claimed and cannot be run here: %s", run, claim.lease.step, error)
+        return None
+    except EventStoreError as error:
+        if passes(error):
+            raise
+        log.error("run %s: step %s was claimed and cannot be run here: %s", run, claim.lease.step, error)
+        return None
+    except Exception:  # what is wrong with one run is not the fault of those that were claimed with it
+        log.exception("run %s: step %s was claimed and met a defect of the engine", run, claim.lease.step)
         return None
     return job

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from eventstore import codec
+from eventstore.errors import NotJson
 from eventstore.event import Recorded
 from eventstore.run_model import Blob
 from executor.encryption import DamagedPayload, RunKey, RunSealed
@@ -43,8 +44,28 @@ _BY_MEMBER = frozenset({"inputs", "outputs", "sets"})
 _READABLE = frozenset({"error"})
 
 
-class PayloadOverLimit(Exception):
+class PayloadRefused(Exception):
+    """A payload cannot be stored; carries `step` (None for the run) and `kind`, the type of its error."""
+
+    step: str | None
+    kind: str
+
+
+class PayloadUnfit(PayloadRefused):
+    """A payload cannot be written as JSON, or not be read again; carries `reason`."""
+
+    kind = "PayloadNotJson"
+
+    def __init__(self, step: str | None, what: str, reason: str) -> None:
+        self.step, self.reason = step, reason
+        where = f"step {step}" if step else "the run"
+        super().__init__(f"{where}: {what} cannot be written: {reason}; make it smaller or flatter")
+
+
+class PayloadOverLimit(PayloadRefused):
     """A payload is larger than the store takes; carries `step` (None for the run), `field`, `size` and `limit`."""
+
+    kind = "PayloadTooLarge"
 
     def __init__(self, step: str | None, field: str, size: int, limit: int) -> None:
         self.step, self.field, self.size, self.limit = step, field, size, limit
@@ -74,13 +95,16 @@ class Encoded:
 def encode(happened: Sequence[ev.Event], limits: Limits, key: RunKey | None = None) -> Encoded:
     """Encode events; with a key, their payloads are encrypted.
 
-    Raises PayloadOverLimit and NotJson.
+    Raises PayloadOverLimit and PayloadUnfit.
     """
     blobs: dict[str, Blob] = {}
     out = []
     for event in happened:
-        kind = ev.type_name(event)
-        out.append((kind, encode_data(kind, ev.to_data(event), limits, blobs, key)))
+        kind, data = ev.type_name(event), ev.to_data(event)
+        try:
+            out.append((kind, encode_data(kind, data, limits, blobs, key)))
+        except NotJson as error:
+            raise PayloadUnfit(data.get("step"), kind, str(error)) from error
     return Encoded(tuple(out), tuple(blobs.values()))
 
 

@@ -75,9 +75,10 @@ class Keeper:
             self._thread.join()
 
     def hold(self, job: Job) -> None:
-        """Take a lease into the beat."""
-        now = self._clock.steady_ms()
-        self._held[job.lease] = Held(job, CancelToken(), now, now, now)
+        """Take a lease into the beat, if it is not there."""
+        if job.lease not in self._held:
+            now = self._clock.steady_ms()
+            self._held[job.lease] = Held(job, CancelToken(), now, now, now)
 
     def drop(self, lease: Lease) -> None:
         """Forget a lease: its outcome is recorded, or it is given back."""
@@ -100,7 +101,7 @@ class Keeper:
         except EventStoreError as error:
             log.warning("%d steps that may not be started twice are given back unbegun: %s", len(once), error)
             held = dict.fromkeys(once, 0)
-        return [bool(held.get(job.lease, 1)) for job in jobs]
+        return [held.get(job.lease, 1) > 0 for job in jobs]
 
     def heartbeat(self, lease: Lease) -> None:
         """Note that the component of a lease reported itself alive."""
@@ -131,13 +132,25 @@ class Keeper:
         try:
             answers = self._store.beat([h.job.lease for h in due], self._lease_ms)
             for held, answer in zip(due, answers, strict=True):
+                if answer < 0:  # one partition is out of reach: the others are extended all the same
+                    continue
                 held.extended = now
                 held.over = answer == 0
                 if answer != 1:
                     self._tell(held, "the run is being cancelled" if answer else "the lease was lost")
         finally:  # what does not need the store is not put off when the store is away
             for held in everything:
-                self._look_after(held, now)
+                self._looked_after(held, now)
+
+    def _looked_after(self, held: Held, now: float) -> None:
+        """Look after one step, whatever befalls that must not keep the others from it."""
+        lease = held.job.lease
+        try:
+            self._look_after(held, now)
+        except EventStoreError as error:
+            log.warning("run %s: what befell step %s could not be recorded: %s", lease.run, lease.step, error)
+        except Exception:
+            log.exception("run %s: looking after step %s met a defect of the engine", lease.run, lease.step)
 
     def _look_after(self, held: Held, now: float) -> None:
         limit = held.job.step.timeouts.heartbeat_ms

@@ -1,55 +1,85 @@
-"""Outcomes onto the log: each with the decision that it leads to and the claim of what comes next."""
+"""Outcomes onto the log: each with the decision that it leads to and the claim of what comes next.
+
+What goes wrong with one outcome is that outcome's own affair: whatever raises while it is decided, written or stored
+fails its step, and all others are recorded. What goes wrong with the store is waited for, with the same commits, so
+that one whose reply was lost is found on the log again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from eventstore.run_model import ClaimReply, ClaimRequest, ClaimWish, Code, Commit, Committed, Lease
+from eventstore.errors import EventStoreError
+from eventstore.run_model import ClaimWish, Code, Commit, Committed, Lease
 from executor.batch import Batch
 from executor.build import Built, build
 from executor.encryption import EncryptionError
 from executor.handle import Handler
 from executor.jobs import Finished, Job, job_of
+from executor.patience import Patience, passes
 from executor.sessions import BrokenHistory, RunNotFound, Session
+from executor.unfit import unfit
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow import events as ev
 from openagents_json.workflow import state as st
 from openagents_json.workflow.events import UnknownEvent
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a drain would take along: up to `at_most` new steps of `queue` for each commit, and claims elsewhere."""
+    """What a drain would take along: up to `at_most` new steps of `queue` for each commit."""
 
     queue: str = ""
     at_most: int = 0
-    claims: tuple[ClaimRequest, ...] = ()
 
 
 @dataclass(slots=True)
 class Flushed:
-    """What came back from a flush: jobs to go on with, claims made, outcomes that were refused, waits that began."""
+    """What came back: jobs to go on with, outcomes that came too late, and those that nothing could be done with."""
 
     jobs: list[Job] = field(default_factory=list)
-    claims: list[ClaimReply] = field(default_factory=list)
     refused: list[Finished] = field(default_factory=list)
-    soonest_ms: int | None = None
-    lost: list[Lease] = field(default_factory=list)
+    given_up: list[Finished] = field(default_factory=list)
+
+    def add(self, more: Flushed) -> None:
+        """Add what came back from another try."""
+        self.jobs += more.jobs
+        self.refused += more.refused
+        self.given_up += more.given_up
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
+    """The commit of one run; without a `batch`, it can be built anew from other outcomes."""
+
     session: Session
     finished: tuple[Finished, ...]
     built: Built
+    is_batch: bool = False
 
 
 class Recorder:
     """Records what a worker found out; safe for threads as long as each job is finished once."""
 
-    def __init__(self, handler: Handler, worker: str, lease_ms: int, on_wait: Callable[[str, int], None]) -> None:
-        self._handler, self._worker, self._lease_ms, self._on_wait = handler, worker, lease_ms, on_wait
+    def __init__(
+        self,
+        handler: Handler,
+        worker: str,
+        lease_ms: int,
+        on_wait: Callable[[str, int], None],
+        hold: Callable[[Job], None],
+        patience: Patience,
+    ) -> None:
+        self._handler = handler
+        self._worker = worker
+        self._lease_ms = lease_ms
+        self._on_wait = on_wait
+        self._hold = hold
+        self._patience = patience
 
     def record(self, finished: Sequence[Finished], wish: Wish | None = None) -> Flushed:
         """Record outcomes in one round trip, two or more for the runs that others have changed meanwhile."""
@@ -58,57 +88,119 @@ class Recorder:
         by_run: dict[str, list[Finished]] = {}
         for item in finished:
             by_run.setdefault(item.job.lease.run, []).append(item)
-        parts = [p for run, items in by_run.items() if (p := self._part(run, items, wish, out)) is not None]
-        if parts or wish.claims:
-            self._send(parts, wish, out)
+        parts = [part for run, items in by_run.items() if (part := self._part(run, items, wish, out)) is not None]
+        self._send(parts, wish, out)
         return out
 
     def record_batch(self, batch: Batch, finished: Finished, wish: Wish) -> Flushed:
         """Record what a worker did on its own, in one commit that is guarded by the lease it began with."""
         out = Flushed()
-        claim = ClaimWish(self._worker, self._lease_ms, wish.at_most, wish.queue) if wish.at_most else None
-        built = batch.built(self._handler.commit_id(), self._worker, claim)
-        self._send([_Part(batch.base, (finished,), built)], wish, out)
+        built = batch.built(self._handler.commit_id(), self._worker, self._claim(wish))
+        self._send([_Part(batch.base, (finished,), built, is_batch=True)], wish, out)
         return out
 
+    def _claim(self, wish: Wish) -> ClaimWish | None:
+        return ClaimWish(self._worker, self._lease_ms, wish.at_most, wish.queue) if wish.at_most else None
+
+    # -- building ----------------------------------------------------------------------------------------
+
     def _part(self, run: str, items: Sequence[Finished], wish: Wish, out: Flushed) -> _Part | None:
-        handler = self._handler
-        cached = handler.sessions.get(run)
-        try:
-            if cached is None or not all(_applies(cached, x) for x in items):
-                cached = handler.sessions.load(run)
-        except (RunNotFound, BrokenHistory, UnknownEvent, EncryptionError):
-            out.refused += items
-            return None
-        session = cached
+        """Build the commit of a run; None when there is none, and then `out` says what became of its outcomes."""
+        while True:
+            try:
+                session = self._session(run, items)
+                break
+            except (RunNotFound, BrokenHistory, UnknownEvent, EncryptionError):
+                out.refused += items
+                return None
+            except EventStoreError as error:
+                if passes(error) and self._patience.lasts():
+                    continue
+                self._give_up(items, error, out)
+                return None
+            except Exception as error:  # a history that cannot be folded here
+                self._give_up(items, error, out)
+                return None
         known = [x for x in items if _applies(session, x)]
         out.refused += [x for x in items if x not in known and not _recorded(session, x)]
-        if not known:
+        return self._built(session, known, wish, out) if known else None
+
+    def _session(self, run: str, items: Sequence[Finished]) -> Session:
+        cached = self._handler.sessions.get(run)
+        if cached is None or not all(_applies(cached, x) for x in items):
+            return self._handler.sessions.load(run)
+        return cached
+
+    def _built(self, session: Session, items: Sequence[Finished], wish: Wish, out: Flushed) -> _Part | None:
+        """Build the commit of outcomes, or else of the failures that stand for those which do not let themselves."""
+        try:
+            return self._commit_of(session, items, wish)
+        except Exception as error:
+            log.warning("run %s: an outcome does not let itself be recorded", session.run, exc_info=error)
+            told = self._told_apart(session, items, error)
+        try:
+            return self._commit_of(session, told, wish)
+        except Exception as error:
+            self._give_up(items, error, out)
             return None
-        claim = ClaimWish(self._worker, self._lease_ms, wish.at_most, wish.queue) if wish.at_most else None
+
+    def _commit_of(self, session: Session, items: Sequence[Finished], wish: Wish) -> _Part | None:
+        handler = self._handler
         built = build(
             session,
-            cmd.RecordOutcomes(tuple(x.outcome for x in known)),
+            cmd.RecordOutcomes(tuple(x.outcome for x in items)),
             handler.commit_id(),
             actor=self._worker,
-            leases=[x.job.lease for x in known],
-            wish=claim,
+            leases=[x.job.lease for x in items],
+            wish=self._claim(wish),
             limits=handler.limits,
             child=handler.child_id,
         )
-        return _Part(session, tuple(known), built) if built else None
+        return _Part(session, tuple(items), built) if built else None
+
+    def _told_apart(self, session: Session, items: Sequence[Finished], error: Exception) -> list[Finished]:
+        """Give the outcomes with failures in the place of those that raise by themselves, of all if none does."""
+        told = [self._or_unfit(session, item) for item in items]
+        return told if told != list(items) else [unfit(item, error) for item in items]
+
+    def _or_unfit(self, session: Session, item: Finished) -> Finished:
+        try:
+            self._commit_of(session, [item], Wish())
+        except Exception as error:
+            return unfit(item, error)
+        return item
+
+    # -- sending -----------------------------------------------------------------------------------------
 
     def _send(self, parts: Sequence[_Part], wish: Wish, out: Flushed) -> None:
+        left, size = list(parts), len(parts)
+        while left:
+            replies = [reply for i in range(0, len(left), size) for reply in self._offered(left[i : i + size], wish)]
+            size = max(1, size // 2)  # should one of them be why nothing is heard, it is alone in the end
+            again: list[tuple[_Part, EventStoreError]] = []
+            for part, reply in zip(left, replies, strict=True):
+                if isinstance(reply, Committed):
+                    self._digested(part, reply, wish, out)
+                elif passes(reply):
+                    again.append((part, reply))
+                else:
+                    self._refused(part, reply, wish, out)
+            if again and not self._patience.lasts():
+                for part, error in again:
+                    self._give_up(part.finished, error, out)
+                return
+            left = [part for part, _ in again]
+
+    def _offered(self, parts: Sequence[_Part], wish: Wish) -> list[Committed | EventStoreError]:
         handler = self._handler
         partition = handler.store.keys.partition_of
         queues, rings = handler.ringer.calls([(partition(p.session.run), self._left(p.built, wish)) for p in parts])
-        done = handler.store.exchange(
-            [p.built.commit for p in parts], wish.claims, worker=self._worker, lease_ms=self._lease_ms, after=rings
-        )
-        handler.ringer.answer(queues, done.after)
-        out.claims += done.claims
-        for part, reply in zip(parts, done.commits, strict=True):
-            self._digest(part, reply, wish, out)
+        try:
+            replies, rung = handler.store.offer([p.built.commit for p in parts], after=rings)
+        except EventStoreError as error:
+            return [error] * len(parts)
+        handler.ringer.answer(queues, rung)
+        return replies
 
     def _left(self, built: Built, wish: Wish) -> dict[str, int]:
         """Count what is left to others; the commit claims some of the steps that are new, none that begin again."""
@@ -117,6 +209,43 @@ class Recorder:
         new = sum(1 for opened in built.changes.opened if opened.queue == wish.queue and not opened.delay_ms)
         return {**built.opens, wish.queue: built.opens[wish.queue] - min(new, wish.at_most)}
 
+    def _refused(self, part: _Part, error: EventStoreError, wish: Wish, out: Flushed) -> None:
+        """Record failures in the place of what the store refuses, whatever state it is in; give up what they are."""
+        self._handler.sessions.drop(part.session.run)
+        if part.is_batch:  # what came after the first outcome was never begun as far as the log knows
+            out.add(self.record(part.finished, wish))
+            return
+        told = [unfit(item, error) for item in part.finished]
+        if told == list(part.finished):
+            self._give_up(part.finished, error, out)
+        else:
+            out.add(self.record(told, wish))
+
+    def _give_up(self, items: Iterable[Finished], error: Exception, out: Flushed) -> None:
+        for item in items:
+            lease, kind = item.job.lease, type(item.outcome).__name__
+            log.error(
+                "run %s: %s of step %s, attempt %d, could not be recorded; its lease will run out: %s: %s",
+                *(lease.run, kind, lease.step, lease.attempt, type(error).__name__, error),
+            )
+            out.given_up.append(item)
+
+    # -- answers -----------------------------------------------------------------------------------------
+
+    def _digested(self, part: _Part, reply: Committed, wish: Wish, out: Flushed) -> None:
+        """Take an answer in; what has been committed is on the log, whatever goes wrong here."""
+        while True:
+            try:
+                self._digest(part, reply, wish, out)
+            except EventStoreError as error:
+                if passes(error) and self._patience.lasts():
+                    continue
+                log.warning("run %s goes on elsewhere: %s", part.session.run, error)
+            except Exception:  # a defect met in one run must not end the work on all others
+                log.exception("run %s met a defect of the engine", part.session.run)
+                self._handler.sessions.drop(part.session.run)
+            return
+
     def _digest(self, part: _Part, reply: Committed, wish: Wish, out: Flushed) -> None:
         handler, session = self._handler, part.session
         match reply.code:
@@ -124,7 +253,7 @@ class Recorder:
                 self._carried_out(part, reply, out)
             case Code.DUPLICATE:
                 after = handler.sessions.follow(session, reply.version, reply.events)
-                out.jobs += self._mine(after, part.built.commit)
+                self._take(self._mine(after, part.built.commit), out)
             case Code.FACTS_ONLY:
                 self._decide_again(session, reply)
             case Code.FENCED:
@@ -133,7 +262,7 @@ class Recorder:
                 handler.sessions.drop(session.run)
                 again = [x for x in part.finished if x.job.lease.step not in lost]
                 if again:
-                    _merge(out, self.record(again, Wish(wish.queue, wish.at_most)))
+                    out.add(self.record(again, wish))
             case _:  # the log has gone back behind these claims: the steps will be claimed again
                 handler.sessions.drop(session.run)
                 out.refused += part.finished
@@ -141,10 +270,16 @@ class Recorder:
     def _carried_out(self, part: _Part, reply: Committed, out: Flushed) -> None:
         started = [ev.StepStarted(x.step, x.attempt, x.fence, self._worker) for x in reply.leases]
         after = self._handler.remember(part.session, part.built, reply, started)
-        out.jobs += [job for x in reply.leases if (job := job_of(after, x)) is not None]
+        self._take([job for x in reply.leases if (job := job_of(after, x)) is not None], out)
         for reopened in part.built.changes.reopened:
             if reopened.delay_ms:
                 self._on_wait(after.run, reopened.delay_ms)
+
+    def _take(self, jobs: Sequence[Job], out: Flushed) -> None:
+        """Take claims along; their leases are extended from here on, as the rest of the flush may be waited for."""
+        for job in jobs:
+            self._hold(job)
+        out.jobs += jobs
 
     def _decide_again(self, session: Session, reply: Committed) -> None:
         """The facts are on the log, but others were there first: decide on what they left."""
@@ -185,8 +320,3 @@ def _recorded(session: Session, item: Finished) -> bool:
     if step is None or step.fence != item.job.lease.fence:
         return False
     return step.status == "completed" if isinstance(item.outcome, cmd.Completed) else step.failures > 0
-
-
-def _merge(out: Flushed, more: Flushed) -> None:
-    out.jobs += more.jobs
-    out.refused += more.refused

@@ -154,6 +154,8 @@ class Relay:
             return
         except (BrokenHistory, UnknownEvent, EventStoreError) as error:
             log.error("run %s: %s could not be acted on: %s", member.run, member.member, error)
+        except Exception:  # a defect met in one run must not keep what is due from all others
+            log.exception("run %s: acting on %s met a defect of the engine", member.run, member.member)
 
     def _decide(self, member: DueMember) -> Handled | None:
         handle, actor = self._handler.handle, f"relay:{self._worker}"

@@ -9,18 +9,19 @@ from dataclasses import dataclass, field
 
 from eventstore.directory import Directory
 from eventstore.errors import EventStoreError
+from eventstore.run_model import Claimed
 from eventstore.run_store import RunStore
 from executor.clock import Clock
 from executor.handle import Handler
-from executor.jobs import Finished
+from executor.jobs import Finished, Job, jobs_of
 from executor.keeper import Keeper
 from executor.pace import Pace
-from executor.record import Flushed, Recorder, Wish
+from executor.patience import Patience, impatience
+from executor.record import Recorder
 from executor.ringing import Ringer
-from executor.sessions import BrokenHistory, RunNotFound, Sessions
+from executor.sessions import Sessions
 from executor.watchdog import Watchdog
 from openagents_json.workflow import commands as cmd
-from openagents_json.workflow.events import UnknownEvent
 
 log = logging.getLogger(__name__)
 
@@ -54,29 +55,26 @@ class Runtime:
     clock: Clock
     settings: WorkSettings
     on_wait: Callable[[str, int], None]
-    pause: threading.Event = field(default_factory=threading.Event)
+    closing: threading.Event = field(default_factory=threading.Event)
+    """Set when this process ends: from then on nobody waits for a store that is away."""
 
-    def recorder(self, name: str) -> Recorder:
+    def recorder(self, name: str, *, patient: bool = True) -> Recorder:
         """Give a recorder for one drain; its name tells its claims from those of other drains."""
-        return Recorder(self.handler, name, self.settings.lease_ms, self.on_wait)
+        patience = Patience(self.closing) if patient else impatience()
+        return Recorder(self.handler, name, self.settings.lease_ms, self.on_wait, self.keeper.hold, patience)
 
-    def record(self, recorder: Recorder, done: Sequence[Finished], wish: Wish | None = None) -> Flushed:
-        """Record, with patience: a result must not be lost to a store that is away for a while.
+    def jobs(self, claimed: Sequence[Claimed]) -> list[Job]:
+        """Give the jobs of claims, for which their histories may have to be read; that is tried as long as they last.
 
-        When the store stays away longer than the leases last, the steps run again elsewhere; then the error is raised.
+        Raises EventStoreError; then the claims run out.
         """
-        return self.patiently(lambda: recorder.record(done, wish))
-
-    def patiently(self, record: Callable[[], Flushed]) -> Flushed:
-        """Record, and try again while the store is away."""
-        ends = self.clock.steady_ms() + 3 * self.settings.lease_ms
+        patience, ends = Patience(self.closing), self.clock.steady_ms() + self.settings.lease_ms
         while True:
             try:
-                return record()
+                return jobs_of(self.sessions, claimed)
             except EventStoreError:
-                if self.clock.steady_ms() > ends:
+                if self.clock.steady_ms() > ends or not patience.lasts():
                     raise
-                self.pause.wait(0.2)
 
     def ignored(self, refused: Sequence[Finished]) -> None:
         """Keep on record that outcomes came too late; that this may fail harms nobody."""
@@ -88,5 +86,5 @@ class Runtime:
             note = cmd.NoteIgnored(lease.step, lease.attempt, self.worker, kind)
             try:
                 self.handler.handle(lease.run, note, actor=self.worker)
-            except (RunNotFound, BrokenHistory, UnknownEvent, cmd.Rejected, EventStoreError):
-                continue
+            except Exception as error:
+                log.info("run %s: that could not be noted: %s", lease.run, error)

@@ -16,7 +16,7 @@ from typing import Any, Final
 from eventstore.errors import EventStoreError
 from eventstore.schedule_store import ScheduleStore, StoredSchedule
 from executor.handle import UNREADABLE, Handler, RunExists, Start
-from executor.journal import PayloadOverLimit
+from executor.journal import PayloadRefused
 from executor.schedule_times import (
     InvalidSchedule,
     Schedule,
@@ -225,7 +225,7 @@ class Timetable:
         try:
             for after in islice(self._firing(schedule, progress, now, actor), SLICE):
                 fired = after
-        except (InvalidInputs, UnknownWorkflow, PayloadOverLimit) as error:
+        except (InvalidInputs, UnknownWorkflow, PayloadRefused) as error:
             log.error("schedule %s cannot start a run: %s", schedule.name, error)
             following = next_firing(schedule, now, progress.anchor_ms)
             fired = replace(fired, next_ms=following, error=str(error), waiting=())

@@ -146,7 +146,9 @@ async def _called(component: Component, job: Job, context: Context) -> Any:
         if component.spec.is_async:
             return await component.invoke(job.inputs, context)
         return await asyncio.to_thread(component.invoke, job.inputs, context)  # it was not sync when the run was bound
-    except (SystemExit, KeyboardInterrupt) as error:
+    except (Exception, asyncio.CancelledError):
+        raise
+    except BaseException as error:
         raise ComponentExit(job.component, error) from error
 
 

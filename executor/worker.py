@@ -50,6 +50,7 @@ class Worker:
         self.runtime, self._execution, self._relay, self._services = runtime, execution, relay, services
         self._components = components
         self.stopping = threading.Event()
+        self._pause = threading.Event()
         self._numbers = itertools.count(1)
         self._lanes: list[AsyncLane] = []
         self._threads: list[threading.Thread] = []
@@ -81,7 +82,7 @@ class Worker:
     def _silent(self, job: Job, limit_ms: int) -> None:
         """Record that a component gave no heartbeat; the keeper calls this while the component may still run."""
         outcome = cmd.Expired(job.lease.step, job.lease.attempt, "heartbeat", limit_ms)
-        self.runtime.recorder(self._next()).record([Finished(job, outcome)])
+        self.runtime.recorder(self._next(), patient=False).record([Finished(job, outcome)])
 
     def _stuck(self, job: Job) -> None:
         lease = job.lease
@@ -136,20 +137,18 @@ class Worker:
         self._until_idle(STOP_SECONDS)
         left = keeper.jobs()
         self._give_back([job for job in left if job.step.effect != ONCE])
+        self.runtime.closing.set()
         return len(left)
 
     def _until_idle(self, seconds: float) -> None:
         clock = self.runtime.clock
         ends = clock.steady_ms() + seconds * 1000
         while self.runtime.keeper.jobs() and clock.steady_ms() < ends:
-            self.runtime.pause.wait(0.02)
+            self._pause.wait(0.02)
 
     def _give_back(self, jobs: Sequence[Job]) -> None:
         released = [Finished(job, cmd.Released(job.lease.step, job.lease.attempt, STOPPING)) for job in jobs]
-        try:
-            self.runtime.recorder(self._next()).record(released)
-        except EventStoreError as error:
-            log.warning("%d steps could not be given back; their leases will run out: %s", len(jobs), error)
+        self.runtime.recorder(self._next(), patient=False).record(released)
         for job in jobs:
             self.runtime.keeper.drop(job.lease)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import enum
 import inspect
+import itertools
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from openagents_json.workflow.types import Json
 
 _PLAIN: Final = {str: "string", int: "integer", float: "number", bool: "boolean", dict: "object", list: "array"}
 _EXACT: Final = (str, int, bool)
+_SPENT: Final = object()
 
 
 class Signature:
@@ -133,20 +135,31 @@ def _type_of(value: Any) -> str:
     return "null" if value is None else _PLAIN.get(type(value), type(value).__name__)
 
 
+MAX_DEPTH: Final = 300
+MAX_CONTAINERS: Final = 1_000_000
+"""What is nested deeper, or has more objects and arrays in it, is left as it is: the codec refuses it."""
+
+
 def plain(value: Any) -> Any:
     """Give models, dataclasses, enums and times as JSON types; the rest is left to the codec."""
+    return _plain(value, 0, itertools.repeat(None, MAX_CONTAINERS))
+
+
+def _plain(value: Any, depth: int, budget: Iterator[None]) -> Any:
     if value is None or (isinstance(value, str | int | float | bool) and not isinstance(value, enum.Enum)):
+        return value
+    if depth > MAX_DEPTH or next(budget, _SPENT) is _SPENT:
         return value
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {x.name: _plain(getattr(value, x.name), depth + 1, budget) for x in dataclasses.fields(value)}
     if isinstance(value, enum.Enum):
-        return plain(value.value)
+        return _plain(value.value, depth + 1, budget)
     if isinstance(value, datetime | date):
         return value.isoformat()
     if isinstance(value, Mapping):
-        return {key: plain(item) for key, item in value.items()}
+        return {key: _plain(item, depth + 1, budget) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [_plain(item, depth + 1, budget) for item in value]
     return value

@@ -21,6 +21,9 @@ from typing import Any, Final
 MAX_MESSAGE: Final = 2000
 YEAR_SECONDS: Final = 366 * 24 * 3600.0
 MAX_TRACEBACK: Final = 4000
+MAX_FRAMES: Final = 100
+LONGEST_MS: Final = 2**53 - 1
+"""The longest time that the scripts of the store can compute with."""
 
 
 class ComponentError(Exception):
@@ -89,7 +92,7 @@ class ComponentExit(ComponentError):
 
     def __init__(self, component: str, error: BaseException) -> None:
         self.component, self.error = component, error
-        super().__init__(f"component {component} raised {type(error).__name__}: {error}")
+        super().__init__(f"component {component} raised {type(error).__name__}: {_text(error)}")
 
 
 class CancelledByEngine(ComponentError):
@@ -99,26 +102,36 @@ class CancelledByEngine(ComponentError):
 def describe_error(error: BaseException, mask: Callable[[str], str] = str) -> dict[str, Any]:
     """Give an exception as data: type, message, whether another attempt may help, and where it happened.
 
-    `mask` takes secrets out of texts; it sees them whole, as a part of a secret would not be found.
+    It never raises, whatever the exception does when it is asked. `mask` takes secrets out of texts; it sees them
+    whole, as a part of a secret would not be found.
     """
     described: dict[str, Any] = {
         "type": type(error).__name__,
         "message": mask(_text(error))[:MAX_MESSAGE],
-        "retryable": bool(getattr(error, "retryable", True)),
+        "retryable": bool(_asked(error, "retryable", True)),
     }
-    after = getattr(error, "retry_after_ms", 0)
+    after = _asked(error, "retry_after_ms", 0)
     if isinstance(after, int) and after > 0:
-        described["retry_after_ms"] = after
+        described["retry_after_ms"] = min(int(after), LONGEST_MS)
     trace = mask(_trace(error))[-MAX_TRACEBACK:]
     if trace:
         described["traceback"] = trace
     return described
 
 
+def _asked(error: BaseException, name: str, default: object) -> Any:
+    try:
+        value = getattr(error, name, default)
+        bool(value)
+    except BaseException:  # properties of a stranger's exception may even want to end the process
+        return default
+    return value
+
+
 def _text(error: BaseException) -> str:
     try:
         text = str(error)
-    except Exception:
+    except BaseException:
         text = "(the error's message cannot be shown)"
     return text.encode("utf-8", "replace").decode()
 
@@ -126,9 +139,9 @@ def _text(error: BaseException) -> str:
 def _trace(error: BaseException) -> str:
     """Give the frames of the component, without those of the engine and without the message."""
     try:
-        frames = traceback.extract_tb(error.__traceback__)
+        frames = traceback.extract_tb(error.__traceback__, limit=-MAX_FRAMES)
         own = [frame for frame in frames if "openagents_json/components" not in frame.filename.replace("\\", "/")]
         lines = [f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in own[1:]]
-    except Exception:
+    except BaseException:
         return ""
-    return "\n".join(lines)
+    return "\n".join(lines).encode("utf-8", "replace").decode()

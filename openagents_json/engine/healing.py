@@ -17,7 +17,7 @@ from eventstore.event import Event
 from executor.clock import ulid
 from executor.definitions import DefinitionMissing
 from executor.encryption import EncryptionError, RunSealed
-from executor.journal import PayloadOverLimit
+from executor.journal import PayloadRefused
 from executor.sessions import BrokenHistory, RunNotFound
 from openagents_json.components.sandbox import Sandbox
 from openagents_json.engine import heal_report as hr
@@ -204,7 +204,7 @@ class Healing:
             )
         except RunSealed:  # somebody who has the key goes on
             raise
-        except (cmd.Rejected, InvalidInputs, CannotEdit, PayloadOverLimit, *UNREADABLE) as error:
+        except (cmd.Rejected, InvalidInputs, CannotEdit, PayloadRefused, *UNREADABLE) as error:
             if self._reopened(report, run) is None:
                 return Event("RunHealSkipped", {"run": run, "why": str(error)})
         return Event("RunHealed", {"run": run, "version": self._reopened(report, run) or verdict.version + 1})

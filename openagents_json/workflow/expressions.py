@@ -23,6 +23,8 @@ from openagents_json.workflow.types import Json
 MAX_SOURCE: Final = 4096
 MAX_SIZE: Final = 1_000_000
 MAX_DEPTH: Final = 40
+MAX_BITS: Final = 14_000
+"""A larger number could not be written: Python writes and reads no more than 4300 digits."""
 
 FILTERS: Final = frozenset(
     {
@@ -230,13 +232,13 @@ def _compile(source: str) -> tuple[Callable[[dict[str, Json], str], Json], tuple
         tree = nodes.Output([Parser(environment, source, state="variable").parse_expression()])
         names, paths = _references(tree)
     except _COMPILE_ERRORS as error:
-        raise ExpressionError(source, _reason(error)) from error
+        raise ExpressionError(source, reason_of(error)) from error
 
     def run(values: dict[str, Json], pointer: str) -> Json:
         try:
             return to_json(compiled(values), 0)
         except Exception as error:
-            raise ExpressionFailed(source, _reason(error), pointer) from error
+            raise ExpressionFailed(source, reason_of(error), pointer) from error
 
     return run, names, paths
 
@@ -266,7 +268,8 @@ def _check_nesting(source: str) -> None:
             raise ExpressionError(source, f"it is nested deeper than {MAX_DEPTH}")
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
+    """Say in one line why an expression cannot be compiled or evaluated."""
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
     return (str(error) or type(error).__name__).split("\n")[0][:300]
@@ -308,9 +311,7 @@ def to_json(value: Any, depth: int) -> Json:
     if isinstance(value, Null):
         return None
     if value is None or isinstance(value, bool | int | str):
-        if isinstance(value, str) and len(value) > 8 * MAX_SIZE:
-            raise _Bound("a text would be too long")
-        return str(value) if isinstance(value, str) and type(value) is not str else value
+        return _bounded(value)
     if isinstance(value, float):
         if value != value or value in (float("inf"), float("-inf")):
             raise _Bound("the result is not a finite number")
@@ -324,6 +325,16 @@ def to_json(value: Any, depth: int) -> Json:
     if isinstance(value, str | bytes) or callable(value):
         raise _Bound(f"the result is not JSON but {type(value).__name__}")
     return [to_json(item, depth + 1) for item in value]
+
+
+def _bounded(value: str | int | None) -> Json:
+    if isinstance(value, str):
+        if len(value) > 8 * MAX_SIZE:
+            raise _Bound("a text would be too long")
+        return value if type(value) is str else str(value)
+    if value is not None and value.bit_length() > MAX_BITS:
+        raise _Bound("a number would be too large")
+    return value
 
 
 IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from openagents_json.workflow.errors import ExpressionError, ExpressionFailed
-from openagents_json.workflow.expressions import IDENTIFIER, Expression, Path
+from openagents_json.workflow.expressions import IDENTIFIER, Expression, Path, reason_of
 from openagents_json.workflow.lookup import Lookup, find_path
 from openagents_json.workflow.types import Json
 
@@ -81,7 +81,21 @@ def compile_value(value: Json, names: Names, pointer: str) -> Template:
     """
     parts: list[Part] = []
     evaluate = _value(value, names, pointer, parts)
-    return Template(tuple(parts), evaluate)
+    return Template(tuple(parts), _total(evaluate, parts, pointer) if parts else evaluate)
+
+
+def _total(evaluate: Callable[[Lookup], Json], parts: list[Part], pointer: str) -> Callable[[Lookup], Json]:
+    """Let an evaluation fail in one way only, as a run has to end whatever a value does when it is put into a text."""
+
+    def run(lookup: Lookup) -> Json:
+        try:
+            return evaluate(lookup)
+        except ExpressionFailed:
+            raise
+        except Exception as error:
+            raise ExpressionFailed(parts[0].source, reason_of(error), parts[0].pointer or pointer) from error
+
+    return run
 
 
 def _value(value: Json, names: Names, pointer: str, parts: list[Part]) -> Callable[[Lookup], Json]:
@@ -123,7 +137,7 @@ def compile_condition(source: str, names: Names, pointer: str) -> Template:
         return compile_value(source, names, pointer)
     parts: list[Part] = []
     evaluate = compile_expression(source, names, pointer, parts)
-    return Template(tuple(parts), evaluate)
+    return Template(tuple(parts), _total(evaluate, parts, pointer))
 
 
 def _as_path(text: str, names: Names) -> tuple[str | int, ...] | None:
