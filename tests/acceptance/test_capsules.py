@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 
 from openagents_json.engine import Engine
-from tests.acceptance.processes import COMMAND, ROOT, openagents, worker
+from tests.acceptance.processes import ROOT, openagents, openagents_bytes, worker
 from tests.conftest import Server
 
 COMPONENTS = """
@@ -62,11 +61,10 @@ def failed(folder: Path) -> tuple[str, Path]:
 
 
 def opened(folder: Path, capsule: Path, lines: str, *more: str) -> str:
-    arguments = [*COMMAND, "runs", "open", str(capsule), "-c", str(folder / "parts.py"), *more]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OPENAGENTS_URL": "redis://nowhere.invalid:1"}
-    done = subprocess.run(
-        arguments, input=lines, capture_output=True, text=True, timeout=90, cwd=folder, env=environment
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPENAGENTS_URL", "redis://nowhere.invalid:1")
+        arguments = ("runs", "open", str(capsule), "-c", str(folder / "parts.py"), *more)
+        done = openagents(*arguments, folder=folder, given=lines.encode())
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 
@@ -104,9 +102,7 @@ def test_files_are_not_overwritten_and_damaged_ones_are_refused(tmp_path: Path) 
     again = openagents("runs", "export", run, "-o", str(capsule), "--data", data)
     assert (again.returncode, "--force replaces it" in again.stderr) == (1, True)
     assert openagents("runs", "export", run, "-o", str(capsule), "--data", data, "--force").returncode == 0
-    piped = subprocess.run(
-        [*COMMAND, "runs", "export", run, "-o", "-", "--data", data], capture_output=True, timeout=60, cwd=ROOT
-    )
+    piped = openagents_bytes("runs", "export", run, "-o", "-", "--data", data)
     assert piped.stdout[:2] == b"PK"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["data", "parts.py", "run.oac", "workflow.json"]
     capsule.write_bytes(raw[: len(raw) // 2])

@@ -18,7 +18,7 @@ import pytest
 
 from openagents_json.workflow.schema import KNOWN_KEYS, SCHEMA
 from tests.acceptance.demo import needs_the_demo
-from tests.acceptance.processes import COMMAND, ROOT
+from tests.acceptance.processes import COMMAND, ROOT, openagents
 from tests.conftest import KINDS, Server, wait_for
 
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
@@ -100,9 +100,7 @@ def run(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
     arguments = shlex.split(line)[1:]
     if arguments[0] in ("dev", "worker"):
         return until_stopped(arguments, folder)
-    return subprocess.run(
-        [*COMMAND, *arguments], cwd=folder, env=environment(), capture_output=True, text=True, timeout=60
-    )
+    return openagents(*arguments, folder=folder)
 
 
 def until_stopped(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
@@ -111,10 +109,9 @@ def until_stopped(arguments: list[str], folder: Path) -> subprocess.CompletedPro
         [*COMMAND, *arguments], cwd=folder, env=environment(), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     where = [x for o in ("--url", "--prefix") if o in arguments for x in (o, arguments[arguments.index(o) + 1])]
-    look = [*COMMAND, "doctor", *where, "--json"]
 
     def there() -> bool:
-        found = subprocess.run(look, cwd=folder, env=environment(), capture_output=True, text=True, timeout=60)
+        found = openagents("doctor", *where, "--json", folder=folder)
         assert process.poll() is None, process.communicate()
         return bool(json.loads(found.stdout)["workers"])
 
