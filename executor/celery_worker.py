@@ -9,12 +9,13 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import signal
 import threading
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from celery import Celery, signals
+from celery import Celery, bootsteps, signals
 from celery.exceptions import SecurityWarning
 
 from eventstore.errors import EventStoreError
@@ -105,6 +106,7 @@ def run(
     host = _Host(make, pool, grace_seconds)
     app.task(host.drain, name=TASK, ignore_result=True)
     keep = _connect(host)
+    _keep_signals_for_celery(app)
     worker = app.Worker(
         pool=pool,
         concurrency=concurrency,
@@ -121,6 +123,23 @@ def run(
     host.end()
     del keep
     return 0 if host.asked else int(worker.exitcode or 0)  # Celery calls an end by Ctrl-C a failure
+
+
+def _keep_signals_for_celery(app: Celery) -> None:
+    """Keep a signal that comes before Celery listens, in `worker.start`, and give it again then.
+
+    Steps may be claimed before that: without a handler, the process would end and leave them to their leases.
+    """
+    told: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _: told.append(number))
+
+    class Listening(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has no types
+        def start(self, _: object) -> None:
+            if told:
+                os.kill(os.getpid(), told[0])
+
+    app.steps["worker"].add(Listening)
 
 
 def _collect_less() -> None:

@@ -81,6 +81,20 @@ def gone(pid: int) -> bool:
     return False
 
 
+@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_told_to_stop_as_soon_as_it_is_there_ends_in_good_order(
+    begin: tuple[Engine, Begin], told: signal.Signals
+) -> None:
+    engine, start = begin
+    run = engine.start(one("stubborn", inputs={"seconds": 0.5}))
+    process = start("--name", "first", lease_ms=600_000)
+    wait_for(lambda: any(found.alive for found in engine.views.workers()), 60)
+    process.send_signal(told)
+    assert process.wait(60) == 0
+    start("--name", "second", lease_ms=600_000)
+    assert engine.wait(run, timeout=60).ok
+
+
 @pytest.mark.parametrize("pool", ["threads", "prefork"])
 def test_a_worker_told_to_stop_gives_a_long_step_to_another_at_once(begin: tuple[Engine, Begin], pool: str) -> None:
     engine, start = begin
