@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +9,18 @@ from typing import Any
 
 from openagents_json.workflow.catalog import Catalog
 from openagents_json.workflow.problems import Report
+from openagents_json.workflow.source import NotADocument, parse
 from openagents_json.workflow.types import Json
 from openagents_json.workflow.validation import validate
 
 
 def _read(path: Path) -> Mapping[str, Json]:
     try:
-        document = json.loads(path.read_bytes())
-    except RecursionError:
-        raise ValueError(f"{path} is nested too deeply") from None
+        document, _, doubled = parse(path.read_bytes())
+    except NotADocument as error:
+        raise ValueError(f"{path}, line {error.line}: {error.reason}") from error
+    if doubled:
+        raise ValueError(f"{path}: the name {doubled[0]!r} stands twice in one object")
     if not isinstance(document, dict):
         raise ValueError(f"{path} holds no JSON object")
     return document

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,11 @@ from openagents_json.engine import Engine, HistoryEvent, Result
 from openagents_json.workflow.validation import Report
 
 EXIT = {"completed": 0, "failed": 1, "cancelled": 3}
+
+
+def document_of(file: str | Path) -> str | bytes | Path:
+    """Give a document as the engine takes it; `-` is standard input."""
+    return sys.stdin.buffer.read() if str(file) == "-" else file
 
 
 def read_json(text: str | bytes) -> Any:
@@ -88,13 +94,13 @@ def run(
     timeout: float | None,
     workers: int,
 ) -> int:
-    """Run a workflow, from its file or a published one; progress on stderr, the result as JSON on stdout.
+    """Run a workflow, from its file (- is standard input) or a published one; progress on stderr, the result on stdout.
 
     Exit code: 0 completed, 1 failed, 3 cancelled.
     """
     inputs = parse_inputs(pairs, input_file)
     with target.engine(workers=workers) as engine:
-        run_id = engine.start(file, inputs, idempotency_key=key)
+        run_id = engine.start(document_of(file), inputs, idempotency_key=key)
         if detach:
             print_json({"id": run_id})
             return 0
@@ -135,7 +141,7 @@ def progress(event: HistoryEvent) -> Text:
 @click.option("--connect/--no-connect", default=False, help="Ask the store which components its workers have.")
 @target_options
 def validate(target: Target, files: tuple[str, ...], connect: bool) -> int:
-    """Find every problem of workflow documents.
+    """Find every problem of workflow documents; - is standard input.
 
     Exit code: 0 when all are valid, 1 otherwise.
     """
@@ -155,9 +161,9 @@ def _report(target: Target, file: str, connect: bool) -> Report:
 
     if connect:
         with target.engine() as engine:
-            return engine.validate(Path(file))
+            return engine.validate(document_of(Path(file)))
     catalog = load(target.components, working_directory=Path.cwd()) if target.components else None
-    return find_problems(load_document(Path(file)).content, catalog)
+    return find_problems(load_document(document_of(Path(file))).content, catalog)
 
 
 def _print_report(file: str, report: Report) -> None:

@@ -1,4 +1,4 @@
-"""Documents as callers hand them over: a mapping, a `Workflow`, or the path of a JSON file."""
+"""Documents as callers hand them over: a mapping, a `Workflow`, JSON text, or the path of a JSON file."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from eventstore import codec
 from eventstore.errors import NotJson
 from openagents_json.workflow.nested import all_steps
+from openagents_json.workflow.source import NotADocument, parse
 from openagents_json.workflow.types import Json
 
 
@@ -24,7 +25,8 @@ class HasDocument(Protocol):
         ...
 
 
-Document = Mapping[str, Json] | HasDocument | str | Path
+Document = Mapping[str, Json] | HasDocument | str | bytes | Path
+"""A text that begins with `{` is a document itself; any other is a path, or the reference of a published document."""
 
 
 class DocumentUnreadable(ValueError):
@@ -53,30 +55,49 @@ def is_reference(text: str) -> bool:
 
 
 def load_document(document: Document) -> Loaded:
-    """Get at a document's content.
+    """Get at a document's content; the same document has the same content however it is handed over.
 
     Raises DocumentUnreadable; whether the content is a workflow is for validation to say.
     """
+    if isinstance(document, bytes) or (isinstance(document, str) and _is_text(document)):
+        return _from_text(document)
     if isinstance(document, str | Path):
-        return _from_file(Path(document))
+        return _from_text(_read(Path(document)))
     content: Any = document if isinstance(document, Mapping) else document.document
     try:
+        # A copy: runs are pinned to the document as it is now, whatever the caller does with the mapping later.
+        content = codec.normalise(_with_plain_objects(content))
         raw = codec.encode(content)
-    except NotJson:
+    except (NotJson, RecursionError):
         raw = repr(content).encode("utf-8", "replace")
     return Loaded(content, hashlib.sha256(raw).digest(), _components(content))
 
 
-def _from_file(path: Path) -> Loaded:
+def _is_text(text: str) -> bool:
+    return text.lstrip("\ufeff \t\r\n").startswith("{")
+
+
+def _read(path: Path) -> bytes:
     try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise DocumentUnreadable(str(path), error.strerror or str(error)) from error
+        return path.read_bytes()
+    except (OSError, ValueError) as error:  # a path with a null byte is a ValueError
+        raise DocumentUnreadable(str(path), getattr(error, "strerror", None) or str(error)) from error
+
+
+def _from_text(text: str | bytes) -> Loaded:
     try:
-        parsed = codec.decode(raw)
-    except (ValueError, RecursionError):
+        parsed, _, _ = parse(text)  # as validation does, which says what is wrong with it
+    except NotADocument:
         parsed = None
-    return Loaded(raw, hashlib.sha256(raw).digest(), _components(parsed))
+    raw = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+    return Loaded(text, hashlib.sha256(raw).digest(), _components(parsed))
+
+
+def _with_plain_objects(value: Any) -> Any:
+    """Give a value whose objects are dictionaries, whatever kind of mapping they were."""
+    if isinstance(value, Mapping):
+        return {key: _with_plain_objects(item) for key, item in value.items()}
+    return [_with_plain_objects(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _components(content: Any) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from openagents_json.workflow.catalog import Catalog
+from openagents_json.workflow.check_edges import check_edges
 from openagents_json.workflow.check_step import StepCheck, check_component, check_kind, compiled
 from openagents_json.workflow.compile import compile_plan
 from openagents_json.workflow.graph import find_cycle, is_sequential, split_end, ways
@@ -193,6 +194,7 @@ def _check_keys(document: Mapping[str, Any], names: Names, found: Collector) -> 
 def _check_cycles(block: Mapping[str, Any], references: References, pointer: str, found: Collector) -> None:
     order = [step["id"] for _, step in steps_in(block)]
     edges = ways(block, references, pointer)
+    check_edges(block, edges, pointer, found)
     cycle = find_cycle(order, edges)
     if cycle is not None:
         message = f"the steps {' -> '.join(cycle)} wait for each other"

@@ -7,7 +7,7 @@ filters, tests and pure string methods, and whatever multiplies (`*`, `**`, padd
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, ItemsView, Iterable, KeysView, Mapping, ValuesView
 from functools import lru_cache
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from jinja2.runtime import Context, StrictUndefined, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from openagents_json.workflow.errors import ExpressionError, ExpressionFailed
-from openagents_json.workflow.types import Json
+from openagents_json.workflow.types import Json, type_name
 
 MAX_SOURCE: Final = 4096
 MAX_SIZE: Final = 1_000_000
@@ -93,6 +93,10 @@ _STRING_ONLY: Final = METHODS - {"get", "keys", "values", "items"}
 _MAPPING_ONLY: Final = frozenset({"get", "keys", "values", "items"})
 
 
+_SHOWN: Final = 12
+"""How many of the names that are there a message says."""
+
+
 class _Bound(Exception):
     """A result would be too large."""
 
@@ -121,11 +125,23 @@ class _Sandbox(ImmutableSandboxedEnvironment, NativeEnvironment):
             try:
                 return obj[argument]
             except (IndexError, TypeError, ValueError):
-                return self.undefined(f"there is no element {argument!r}")
+                return self.undefined(missing(obj, argument))
         methods = _MAPPING_ONLY if isinstance(obj, Mapping) else _STRING_ONLY if isinstance(obj, str) else ()
         if isinstance(argument, str) and argument in methods:
             return getattr(obj, argument)
-        return self.undefined(_missing(obj, argument))
+        return self.undefined(missing(obj, argument))
+
+    def call(self, context: Context, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """Call one of the listed methods; a method of what is null is null, and views of an object are arrays."""
+        if isinstance(obj, Null):
+            return obj
+        if isinstance(obj, Undefined):
+            methods = f"methods of strings are {_shown(_STRING_ONLY)}, of objects {_shown(_MAPPING_ONLY)}"
+            raise _Bound(f"{obj._undefined_hint or 'there is no such method'}; {methods}")
+        if not self.is_safe_callable(obj):
+            raise _Bound(f"{type_name(obj)} is no method")
+        result = super().call(context, obj, *args, **kwargs)
+        return list(result) if isinstance(result, KeysView | ValuesView | ItemsView) else result
 
     def is_safe_callable(self, obj: Any) -> bool:
         """Tell whether a call is one of the listed methods."""
@@ -133,11 +149,21 @@ class _Sandbox(ImmutableSandboxedEnvironment, NativeEnvironment):
         return isinstance(owner, str | Mapping) and getattr(obj, "__name__", "") in METHODS
 
 
-def _missing(obj: Any, argument: Any) -> str:
-    if isinstance(obj, Mapping):
-        names = ", ".join(sorted(str(key) for key in obj)[:8]) or "none"
-        return f"there is no {argument!r} (there are: {names})"
-    return f"{type(obj).__name__} has no {argument!r}"
+def missing(value: Any, key: Any) -> str:
+    """Say that a value has nothing under a key, and what it has."""
+    if isinstance(value, Mapping):
+        names = [str(name) for name in (sorted(value, key=str) if isinstance(value, dict) else value)]
+        shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+        return f"there is no {key!r} (there are: {shown or 'none'})"
+    if isinstance(value, list | tuple | str) and isinstance(key, int):
+        return f"there is no element {key} (there are: {len(value)})"
+    if key in (_STRING_ONLY if isinstance(value, str) else ()):
+        return f"{key} is a method of strings: write {key}()"
+    return f"{type_name(value)} has no {key!r}"
+
+
+def _shown(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))
 
 
 def _bound_operands(operator: str, left: Any, right: Any) -> None:
@@ -166,17 +192,29 @@ def _replace(value: Any, old: Any, new: Any, count: int | None = None) -> str:
     return text.replace(old, new, -1 if count is None else count)
 
 
+def _default(value: Any, default_value: Any = "", boolean: bool = False) -> Any:
+    """Fill in for what is missing: a member that is not there, and the result of a step that has none."""
+    if isinstance(value, Undefined | Null) or (boolean and not value):
+        return default_value
+    return value
+
+
 @lru_cache(maxsize=1)
 def _environment() -> _Sandbox:
     environment = _Sandbox(undefined=StrictUndefined, autoescape=False, cache_size=0)
     environment.filters = {name: f for name, f in environment.filters.items() if name in FILTERS}
-    environment.filters["replace"] = _replace
+    environment.filters |= {"replace": _replace, "default": _default, "d": _default}
     environment.tests = {
         name: t for name, t in environment.tests.items() if name not in ("callable", "sameas", "filter", "test")
     }
     environment.tests["none"] = lambda value: value is None or isinstance(value, Null)
     environment.globals = {}
     return environment
+
+
+def names_of_tests() -> frozenset[str]:
+    """Give the names of the tests that expressions have."""
+    return frozenset(_environment().tests)
 
 
 class Null:

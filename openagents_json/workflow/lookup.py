@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from openagents_json.workflow.expressions import NULL, Null
+from openagents_json.workflow.expressions import NULL, Null, missing
 from openagents_json.workflow.scope import Scope, StepView
-from openagents_json.workflow.types import Json, type_name
+from openagents_json.workflow.types import Json
 
 _FACTS: Final = frozenset({"output", "outputs", "success", "status", "error", "attempts"})
 
@@ -29,7 +29,9 @@ class StepNames(Mapping[str, Any]):
         return self._result(view, key)
 
     def _result(self, view: StepView, key: str) -> Any:
-        if view.status == "skipped" or (view.status == "cancelled" and view.output is None):
+        # One rule for all forms: a step without a result is null, and so is whatever is looked up in it; what a handler
+        # gave in the place of a result is one.
+        if view.status != "completed" and view.output is None and view.outputs is None:
             return NULL
         if key == "output":
             return view.output
@@ -40,13 +42,11 @@ class StepNames(Mapping[str, Any]):
             return members[key]
         if view.outputs is not None and isinstance(view.output, Mapping) and key in view.output:
             return view.output[key]
-        if view.status == "failed":
-            return NULL
         raise KeyError(key)
 
     def __iter__(self) -> Iterator[str]:
         members = self._view.outputs if self._view.outputs is not None else self._view.output
-        return iter([*_FACTS, *(members if isinstance(members, Mapping) else ())])
+        return iter(dict.fromkeys([*(sorted(members) if isinstance(members, Mapping) else ()), *sorted(_FACTS)]))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -130,22 +130,15 @@ def find_path(lookup: Lookup, path: tuple[str | int, ...]) -> Json:
         try:
             value = value[key]
         except (KeyError, IndexError, TypeError):
-            raise LookupError(_missing(value, key)) from None
+            raise LookupError(missing(value, key)) from None
     if isinstance(value, Null):
         return None
     return _plain(value)
 
 
 def _plain(value: Any) -> Json:
+    if isinstance(value, Null):
+        return None
     if isinstance(value, StepNames):
         return {key: _plain(value[key]) for key in sorted(set(value))}
     return value
-
-
-def _missing(value: Any, key: str | int) -> str:
-    if isinstance(value, Mapping):
-        names = ", ".join(sorted(str(name) for name in value)[:8]) or "none"
-        return f"there is no {key!r} (there are: {names})"
-    if isinstance(value, list | str) and isinstance(key, int):
-        return f"there is no element {key} in {len(value)}"
-    return f"{type_name(value)} has no {key!r}"
