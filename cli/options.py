@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from openagents_json.components.loader import load
-from openagents_json.components.registry import Registry
-from openagents_json.engine import Engine, Limits, Settings, from_environment
-from openagents_json.engine.projecting import in_modules
+if TYPE_CHECKING:
+    from openagents_json.engine import Engine, Settings
+    from openagents_json.engine.reads import Reads
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -36,11 +36,29 @@ class Target:
         except (KeyError, OSError):  # a user without a name
             return "cli"
 
+    def views(self) -> AbstractContextManager[Reads]:
+        """Open the views of the store alone, for lists: most of the engine stays out of it."""
+        from openagents_json.engine.opening import viewing
+
+        settings = self.settings
+        return viewing(
+            settings.url,
+            data=settings.data,
+            prefix=settings.prefix,
+            durability=settings.durability,
+            encryption_keys=settings.master_keys,
+        )
+
     def engine(self, *, workers: int = 0, projections: bool = False) -> Engine:
         """Open the engine: on the server of `--url`, or on the embedded one in the data directory.
 
         With `projections`, those in the modules of `--components` are known to it.
         """
+        from openagents_json.components.loader import load
+        from openagents_json.components.registry import Registry
+        from openagents_json.engine import Engine, Limits
+        from openagents_json.engine.projecting import in_modules
+
         settings = self.settings
         wanted = self.components or workers
         limits = Limits(payload=settings.payload_limit)
@@ -91,6 +109,8 @@ def target_options(command: Command) -> Command:
     """Add the shared options; the command gets them as one `target`."""
 
     def with_target(**values: Any) -> Any:
+        from openagents_json.engine import Settings, from_environment
+
         names = ("url", "data", "broker", "prefix", "durability", "lease_ms")
         given = {name: values.pop(name) for name in names}
         settings = from_environment()

@@ -6,14 +6,16 @@ import dataclasses
 import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from openagents_json.engine import HistoryEvent
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from openagents_json.engine import HistoryEvent
 
 WHOLE = frozenset({"run", "event", "last run", "fingerprint", "status"})
 """Columns that are never cut, and no times are: people copy from them."""
@@ -70,11 +72,15 @@ def status(name: str) -> Text:
 
 def text(value: str, style: str = "") -> Text:
     """Give what a user or a component wrote: nothing in it is markup, and nothing moves the cursor of a terminal."""
+    from rich.text import Text
+
     return Text("".join(c if c.isprintable() else repr(c)[1:-1] for c in value), style)
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[str | Text]]) -> Table:
     """Give a table of texts."""
+    from rich.table import Table
+
     names, made = tuple(header), Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in names:
         made.add_column(_cell(name, name), no_wrap=name in WHOLE or name.endswith("(UTC)"), overflow="fold")
@@ -115,15 +121,17 @@ def details(event: HistoryEvent, width: int = 60) -> str:
 
 def console(*, error: bool = False) -> Console:
     """Give a terminal to draw on; a pipe or a file has lines of any length."""
+    from rich.console import Console
+
     made = Console(stderr=error, highlight=False)
     if not made.is_terminal:
         made.width = UNBOUNDED
     return made
 
 
-def show(value: Any, table: Table | None, *, as_json: bool) -> None:
-    """Print a value as JSON or as a table."""
-    if as_json or table is None:
+def show(value: Any, header: Iterable[str], rows: Iterable[Iterable[str | Text]], *, as_json: bool) -> None:
+    """Print a value as JSON, or as a table of rows."""
+    if as_json:
         print_json(value)
     else:
-        console().print(table)
+        console().print(table(header, rows))

@@ -74,3 +74,8 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'eventstore' has no attribute {name!r}")
     return getattr(import_module(f"eventstore.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """Name the words, imported or not."""
+    return sorted(__all__)

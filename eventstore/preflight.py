@@ -30,20 +30,20 @@ class Finding:
 def require(
     connection: Connection,
     prefix: str,
-    partitions: int | None,
+    partitions: int,
     durability: str,
     *,
     now_ms: Callable[[], int],
-    default_partitions: int,
 ) -> Keyspace:
     """Check the server, create or adopt the store, repair what an unclean stop left, and give the keyspace.
 
-    Raises StoreRefused with the reason and the remedy.
+    `partitions` is for a store that is created; one that is there keeps its own number for life. Raises
+    StoreRefused with the reason and the remedy.
     """
     errors = [f for f in check_server(connection, durability, now_ms=now_ms) if f.level == "error"]
     if errors:
         raise StoreRefused(errors[0].what, errors[0].remedy)
-    keyspace = _adopt(connection, prefix, partitions, default_partitions)
+    keyspace = _adopt(connection, prefix, partitions)
     rewrite_after_restart(connection, keyspace)
     return keyspace
 
@@ -195,9 +195,9 @@ def _record(connection: Connection, keyspace: Keyspace) -> dict[str, str]:
     return {key.decode(): value.decode() for key, value in pairs}
 
 
-def _adopt(connection: Connection, prefix: str, partitions: int | None, default: int) -> Keyspace:
+def _adopt(connection: Connection, prefix: str, partitions: int) -> Keyspace:
     """Create the store's record, or take the partition count from it: it is fixed for the life of a store."""
-    wanted = Keyspace(prefix, partitions or default)
+    wanted = Keyspace(prefix, partitions)
     record = _record(connection, wanted)
     if "partitions" not in record or "layout" not in record:  # a server at its memory limit refuses to write even that
         connection.command(b"HSETNX", wanted.store(), b"partitions", str(wanted.partitions))
@@ -207,13 +207,7 @@ def _adopt(connection: Connection, prefix: str, partitions: int | None, default:
         raise StoreRefused(
             f"the store {prefix!r} has layout {record.get('layout')}, this version writes {LAYOUT}", _LAYOUT
         )
-    stored = int(record["partitions"])
-    if partitions is not None and stored != partitions:
-        raise StoreRefused(
-            f"the store {prefix!r} has {stored} partitions, not {partitions}",
-            "leave the number out, or use another prefix; it cannot be changed",
-        )
-    return Keyspace(prefix, stored)
+    return Keyspace(prefix, int(record["partitions"]))
 
 
 def rewrite_after_restart(connection: Connection, keyspace: Keyspace) -> None:

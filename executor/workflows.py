@@ -8,8 +8,6 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from semantic_version import NpmSpec, Version
-
 from eventstore.directory import Directory
 from eventstore.errors import EventStoreError
 from executor.definitions import Definitions
@@ -104,6 +102,8 @@ def choose(wanted: str, versions: Iterable[str], alias: Mapping[str, Any] | None
         canary = alias.get("canary")
         version = str(canary["version"]) if canary and _percent(seed) < canary["percent"] else str(alias["version"])
         return version if version in known else None
+    from semantic_version import NpmSpec, Version  # imported where versions are compared
+
     parsed = sorted((Version(text), text) for text in known)
     if not wanted:
         released = [text for version, text in parsed if not version.prerelease] or [text for _, text in parsed]

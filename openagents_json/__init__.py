@@ -60,3 +60,8 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'openagents_json' has no attribute {name!r}")
     return getattr(import_module(f"openagents_json.{_HOMES.get(name, 'components.errors')}"), name)
+
+
+def __dir__() -> list[str]:
+    """Name the words, imported or not."""
+    return sorted(__all__)

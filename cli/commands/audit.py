@@ -6,15 +6,15 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import click
 
 from cli.options import Target, target_options
 from cli.render import print_json, print_line
-from openagents_json.engine.auditing import read_keys, read_signer, read_witness, verify_file
-from projections.ledger.findings import Audit
-from projections.ledger.signing import new_signer, public_pem
+
+if TYPE_CHECKING:
+    from projections.ledger.findings import Audit
 
 key_option = click.option(
     "--key", "keys", multiple=True, metavar="FILE", help="A public key that you trust.  [default: those of the ledger]"
@@ -33,6 +33,8 @@ def audit() -> None:
 @click.option("--output", "-o", default="audit.key", show_default=True, metavar="FILE", help="The private key.")
 def keygen(output: str) -> None:
     """Make a pair of keys: FILE, which only those who seal may read, and FILE.pub, for everybody."""
+    from projections.ledger.signing import new_signer, public_pem
+
     made = new_signer()
     private, public = Path(output), Path(f"{output}.pub")
     if private.exists() or public.exists():
@@ -48,6 +50,8 @@ def keygen(output: str) -> None:
 @target_options
 def seal(target: Target, private_key: str | None) -> None:
     """Seal and sign all that is in the log by now; workers with OPENAGENTS_AUDIT_KEY do so by themselves."""
+    from openagents_json.engine.auditing import read_signer
+
     signer = read_signer(private_key) if private_key else None
     with target.engine() as engine:
         done = engine.audit.seal(signer)
@@ -80,6 +84,8 @@ def verify(target: Target, file: str | None, run_id: str | None, keys: tuple[str
 
     Exit code: 0 when all is as it was sealed, 1 when something is not, or nothing could be verified.
     """
+    from openagents_json.engine.auditing import read_keys, read_witness, verify_file
+
     if file and run_id:
         raise click.UsageError("a file is checked as a whole: leave --run out")
     trusted, seen = read_keys(keys), read_witness(witness) if witness else ()

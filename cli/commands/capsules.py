@@ -12,10 +12,6 @@ import click
 from cli.commands.replaying import reason_option
 from cli.options import Target, target_options
 from cli.render import print_json
-from openagents_json.components.registry import Registry
-from openagents_json.engine import Engine, Limits
-from openagents_json.engine.capsules import adopt, pack, unpack
-from openagents_json.engine.promoting import Move, promote
 
 
 @click.command("export")
@@ -28,6 +24,8 @@ def export_run(target: Target, run: str, output: str, force: bool) -> None:
 
     `runs open` and `runs import` read it, and `audit verify` checks it.
     """
+    from openagents_json.engine.capsules import pack, unpack
+
     with target.engine() as engine:
         raw = pack(engine.core, run, actor=target.actor, proofs=engine.audit.proof_bytes(run))
     if output == "-":
@@ -66,6 +64,8 @@ def _write(path: Path, raw: bytes) -> None:
 @target_options
 def import_run(target: Target, file: Path, paused: bool, reason: str) -> None:
     """Bring a run from a file into this store; one that was open goes on here, from where it was."""
+    from openagents_json.engine.capsules import adopt, unpack
+
     capsule = unpack(file.read_bytes())
     with target.engine() as engine:
         done = adopt(engine.core, capsule, actor=target.actor, reason=reason, paused=paused)
@@ -89,6 +89,10 @@ def promote_run(target: Target, run: str, to: str, to_prefix: str, to_broker: st
 
     A promotion that was cut off halfway is finished by doing it again.
     """
+    from openagents_json.components.registry import Registry
+    from openagents_json.engine import Engine, Limits
+    from openagents_json.engine.promoting import Move, promote
+
     limits = Limits(payload=target.settings.payload_limit)
     with (
         target.engine() as source,

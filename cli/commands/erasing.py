@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from cli.commands.replaying import reason_option
 from cli.options import Target, target_options
 from cli.render import print_json
-from openagents_json.engine import Engine, RunFilter
+
+if TYPE_CHECKING:
+    from openagents_json.engine import Engine
 
 
 @click.command()
@@ -41,5 +45,7 @@ def redact(
 
 def _copies(engine: Engine, run: str) -> list[str]:
     """Give the runs that were given something of a run: its forks, and those that its steps started."""
+    from openagents_json.engine import RunFilter
+
     chosen = (RunFilter(source=(run,)), RunFilter(parent=(run,)))
     return [row.id for filter_ in chosen for row in engine.views.runs(filter_, limit=100).items]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,10 +13,9 @@ from cli.commands.run import parse_inputs
 from cli.options import Target, target_options
 from cli.render import console, print_json, table
 from cli.times import Duration, time_ms
-from executor.runtime import WorkSettings
-from openagents_json.engine import Engine, Fix, HealReport, HealWish, RunFilter
-from openagents_json.engine.healing import as_json
-from openagents_json.engine.opening import queues_of
+
+if TYPE_CHECKING:
+    from openagents_json.engine import Engine, HealReport, HealWish, RunFilter
 
 _MANY = ("workflow", "version", "fingerprint", "error", "parent", "source")
 _TIMES = {
@@ -62,6 +61,8 @@ def heal(target: Target, resume: str | None, dry_run: bool, **given: Any) -> int
     are pure or idempotent; all else comes from the log. Exit code: 0 when all proven runs are healed and have
     completed, or the dry run is done; 1 otherwise.
     """
+    from openagents_json.engine.healing import as_json
+
     with target.engine() as engine:
         report = engine.heal.report(resume) if resume else engine.heal.begin(_wish(engine, given))
         if not report.tested:
@@ -81,6 +82,9 @@ def heal(target: Target, resume: str | None, dry_run: bool, **given: Any) -> int
 
 
 def _waves(engine: Engine, target: Target, report: HealReport, given: dict[str, Any]) -> HealReport:
+    from executor.runtime import WorkSettings
+    from openagents_json.engine.opening import queues_of
+
     workers = given["workers"] if given["workers"] is not None else (0 if target.settings.url else 2)
     undone = report.counts["fixed"] and report.status != "closed"
     if undone and not target.settings.url and not (workers and target.components):
@@ -94,6 +98,8 @@ def _waves(engine: Engine, target: Target, report: HealReport, given: dict[str, 
 
 
 def _wish(engine: Engine, given: dict[str, Any]) -> HealWish:
+    from openagents_json.engine import Fix, HealWish
+
     if not given["where"]:
         raise click.UsageError(f"say which failed runs with --where NAME=VALUE ({_NAMES})")
     workflow = given["workflow"]
@@ -115,6 +121,8 @@ def chosen_by(pairs: Iterable[str], now_ms: int) -> RunFilter:
 
     Raises click.BadParameter.
     """
+    from openagents_json.engine import RunFilter
+
     many: dict[str, tuple[str, ...]] = {}
     times: dict[str, int] = {}
     labels: dict[str, str] = {}

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from cli.options import Target, target_options
 from cli.render import console, history_table, print_json, print_line
 from cli.times import Time
-from eventstore.event import Recorded
-from openagents_json.engine.exports import cloud_event, spans
-from openagents_json.engine.views import history_event
+
+if TYPE_CHECKING:
+    from eventstore.event import Recorded
 
 FORMATS = ("table", "json", "jsonl", "cloudevents", "otel")
 
@@ -61,6 +62,9 @@ def _step(item: Recorded) -> str | None:
 
 
 def _print(recorded: Sequence[Recorded], chosen: Sequence[Recorded], form: str, source: str) -> None:
+    from openagents_json.engine.exports import cloud_event, spans
+    from openagents_json.engine.views import history_event
+
     match form:
         case "otel":
             print_json(spans(recorded))

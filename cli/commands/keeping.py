@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cli.commands.replaying import reason_option
 from cli.options import Target, target_options
-from cli.render import print_json, show, table
-from openagents_json.engine.archiving import Departure, Gone
-from openagents_json.engine.retention import apply, read_policy
+from cli.render import print_json, show
+
+if TYPE_CHECKING:
+    from openagents_json.engine.archiving import Gone
 
 without_option = click.option(
     "--without", multiple=True, metavar="CONSUMER", help="A consumer of the log that need not have read the runs."
@@ -57,6 +59,8 @@ def _tell(target: Target, runs: tuple[str, ...], what: str) -> None:
 @target_options
 def archive(target: Target, runs: tuple[str, ...], to: str | None, without: tuple[str, ...], reason: str) -> None:
     """Move closed runs into the archive: each is written, read back and compared before its memory is freed."""
+    from openagents_json.engine.archiving import Departure
+
     place = to or target.settings.archive
     if not place:
         raise click.UsageError("say where to with --to, or set OPENAGENTS_ARCHIVE")
@@ -97,9 +101,6 @@ def memory(target: Target, run: str) -> None:
     print_json({"id": run, "bytes": taken}) if target.as_json else click.echo(f"{run} {taken} bytes")
 
 
-COMMANDS = (hold, release, archive, restore, memory)
-
-
 @click.group()
 def retention() -> None:
     """Keep runs as long as a policy says."""
@@ -116,6 +117,8 @@ def apply_policy(target: Target, policy: str, dry_run: bool, without: tuple[str,
 
     Exit code: 1 when something should have left and could not.
     """
+    from openagents_json.engine.retention import apply, read_policy
+
     rules = read_policy(Path(policy), target.settings.archive)
     with target.engine() as engine:
         now = engine.core.store.now_ms()
@@ -125,7 +128,7 @@ def apply_policy(target: Target, policy: str, dry_run: bool, without: tuple[str,
         for x in done
     )
     header = ("rule", "then", "runs", "left", "held", "stayed", "bytes freed", "bytes archived")
-    show(done, table(header, rows), as_json=target.as_json)
+    show(done, header, rows, as_json=target.as_json)
     for item in done:
         for run, why in item.stayed.items():
             click.echo(f"{run} stays: {why}", err=True)

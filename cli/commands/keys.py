@@ -9,8 +9,6 @@ import click
 
 from cli.options import Target, target_options
 from cli.render import print_json
-from executor.encryption import key_id, make_key, parse_key
-from executor.shredding import adopt_key
 
 
 @click.group()
@@ -22,6 +20,8 @@ def keys() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def generate(as_json: bool) -> None:
     """Print a new master key; put it first in OPENAGENTS_ENCRYPTION_KEYS, wherever runs are started or worked on."""
+    from executor.encryption import key_id, make_key, parse_key
+
     key = make_key(secrets.token_bytes)
     if as_json:
         print_json({"key": key, "id": key_id(parse_key(key, "the key"))})
@@ -72,6 +72,9 @@ def show_key(target: Target, run: str) -> int:
 @target_options
 def adopt(target: Target, run: str, key: str) -> None:
     """Keep the key of a run that comes from another store, before its capsule is imported."""
+    from executor.encryption import parse_key
+    from executor.shredding import adopt_key
+
     with target.engine() as engine:
         adopt_key(engine.core.handler, run, parse_key(key, f"the key of run {run}"))
     print_json({"id": run}) if target.as_json else click.echo(f"the key of run {run} is kept")

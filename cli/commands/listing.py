@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.text import Text
 
 from cli.options import Target, target_options
-from cli.render import second, show, status, table
+from cli.render import second, show, status
 from cli.times import Duration, Time, lasting
-from openagents_json.engine import STATUSES, RunFilter, RunRow
+from projections.runs import STATUSES, RunFilter
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from openagents_json.engine import RunRow
 
 _STATUS = click.Choice(STATUSES)
 
@@ -81,24 +85,24 @@ def list_runs(
     if archived:
         _list_archived(target, chosen, limit, after)
         return
-    with target.engine() as engine:
+    with target.views() as views:
         if only_count:
-            click.echo(engine.views.count(chosen))
+            click.echo(views.count(chosen))
             return
         if as_of is None:
-            page = engine.views.runs(chosen, limit=limit, after=after)
+            page = views.runs(chosen, limit=limit, after=after)
         else:
-            page = engine.views.as_of(as_of, chosen, limit=limit, after=after)
-    show(page.items, table(_HEADER, (_cells(row) for row in page.items)), as_json=target.as_json)
+            page = views.as_of(as_of, chosen, limit=limit, after=after)
+    show(page.items, _HEADER, (_cells(row) for row in page.items), as_json=target.as_json)
     if page.next:
         click.echo(f"there are more: --after {page.next}", err=True)
 
 
 def _list_archived(target: Target, chosen: RunFilter, limit: int, after: str) -> None:
-    with target.engine() as engine:
-        page = engine.views.archived(chosen, limit=limit, after=after)
+    with target.views() as views:
+        page = views.archived(chosen, limit=limit, after=after)
     rows = ((*_cells(item.run)[:6], second(item.archived_ms), item.url) for item in page.items)
-    show(page.items, table((*_HEADER[:6], "archived (UTC)", "file"), rows), as_json=target.as_json)
+    show(page.items, (*_HEADER[:6], "archived (UTC)", "file"), rows, as_json=target.as_json)
     if page.next:
         click.echo(f"there are more: --after {page.next}", err=True)
 
@@ -116,8 +120,8 @@ def _cells(row: RunRow) -> tuple[str | Text, ...]:
 @target_options
 def failures(target: Target) -> None:
     """List the classes of failures, the latest first: those of a class share workflow, step and message."""
-    with target.engine() as engine:
-        found = engine.views.failures()
+    with target.views() as views:
+        found = views.failures()
     header = ("fingerprint", "workflow", "step", "error", "ever", "now", "last (UTC)", "last run")
     rows = (
         (
@@ -132,7 +136,7 @@ def failures(target: Target) -> None:
         )
         for item in found
     )
-    show(found, table(header, rows), as_json=target.as_json)
+    show(found, header, rows, as_json=target.as_json)
 
 
 @click.command()
@@ -142,19 +146,19 @@ def failures(target: Target) -> None:
 @target_options
 def steps(target: Target, wanted: str, worker: str, limit: int) -> None:
     """List the steps under way in all runs, those that have been so for longest first."""
-    with target.engine() as engine:
-        found = sorted(engine.views.steps(status=wanted, worker=worker), key=lambda x: x.since_ms)[:limit]
+    with target.views() as views:
+        found = sorted(views.steps(status=wanted, worker=worker), key=lambda x: x.since_ms)[:limit]
     rows = ((x.run, x.workflow, x.step, x.status, second(x.since_ms), str(x.attempt or ""), x.worker) for x in found)
     header = ("run", "workflow", "step", "status", "since (UTC)", "attempt", "worker")
-    show(found, table(header, rows), as_json=target.as_json)
+    show(found, header, rows, as_json=target.as_json)
 
 
 @click.command()
 @target_options
 def components(target: Target) -> None:
     """List the components that have run, with counts of attempts and latencies."""
-    with target.engine() as engine:
-        found = engine.views.components()
+    with target.views() as views:
+        found = views.components()
     rows = (
         (
             x.component,
@@ -169,21 +173,21 @@ def components(target: Target) -> None:
         for x in found
     )
     header = ("component", "completed", "failed", "lost", "error rate", "p50", "p95", "p99")
-    show(found, table(header, rows), as_json=target.as_json)
+    show(found, header, rows, as_json=target.as_json)
 
 
 @click.command()
 @target_options
 def workers(target: Target) -> None:
     """List the worker processes on record, the latest first."""
-    with target.engine() as engine:
-        found = engine.views.workers()
+    with target.views() as views:
+        found = views.workers()
     names = ("started", "completed", "failed", "lost", "ignored")
     rows = (
         (x.worker, "alive" if x.alive else "", *(str(x.counts.get(name, 0)) for name in names), _last(x.last_ms))
         for x in found
     )
-    show(found, table(("worker", "", *names, "last (UTC)"), rows), as_json=target.as_json)
+    show(found, ("worker", "", *names, "last (UTC)"), rows, as_json=target.as_json)
 
 
 def _last(time_ms: int) -> str:

@@ -7,27 +7,22 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
 
-from cli.commands.capsules import export_run, import_run, promote_run
+from cli.failures import expected
 from cli.options import Target, target_options
 from cli.render import details, plain, print_json, when
-from eventstore.errors import EventStoreError
-from executor.encryption import RunKey
-from executor.forking import NoSuchVersion
-from executor.sessions import RunNotFound
-from openagents_json.engine import Engine
-from openagents_json.engine.capsules import Capsule, adopt, unpack
-from openagents_json.engine.stepping import Steps
-from openagents_json.workflow.commands import Rejected
-from openagents_json.workflow.compare import changes_of
-from openagents_json.workflow.errors import WorkflowError
-from openagents_json.workflow.events import UnknownEvent
+
+if TYPE_CHECKING:
+    from executor.encryption import RunKey
+    from openagents_json.engine import Engine
+    from openagents_json.engine.capsules import Capsule
+    from openagents_json.engine.stepping import Steps
 
 HELP = "n next, b back, g N go to, s state, d difference, e events, retry [STEP], fork [N], q quit"
-REFUSALS = (EventStoreError, NoSuchVersion, Rejected, RunNotFound, UnknownEvent, WorkflowError, ValueError)
 CLOSED = ("completed", "failed", "cancelled")
 
 
@@ -41,6 +36,9 @@ def open_run(target: Target, file: Path, at: int | None, go_on: bool) -> None:
 
     It is kept in a store of its own, in .openagents-open/RUN or --data.
     """
+    from openagents_json.engine.capsules import unpack
+    from openagents_json.engine.stepping import Steps
+
     capsule = unpack(file.read_bytes())
     local = _local(target, capsule.run)
     steps = Steps(capsule, lambda run: _key(local, run))
@@ -85,6 +83,9 @@ def _key(local: Target, run: str) -> RunKey:
 
 def _keep(engine: Engine, capsule: Capsule, steps: Steps, go_on: bool) -> int:
     """Bring the run into the local store without letting it run, and give how much of it; 0 when that cannot be."""
+    from openagents_json.engine.capsules import adopt
+    from openagents_json.workflow.commands import Rejected
+
     upto = len(steps) if go_on else steps.resting()
     if not upto:
         return 0
@@ -132,9 +133,10 @@ class _Session:
         if act is None:
             click.echo(HELP)
             return True
+        refusals: tuple[type[Exception], ...] = (*expected(), ValueError)
         try:
             act(rest.strip())
-        except REFUSALS as error:
+        except refusals as error:
             click.echo(f"openagents: {error}")
         return True
 
@@ -190,6 +192,8 @@ class _Session:
         print_json(self.steps.shown(self.here))
 
     def _diff(self, _: str) -> None:
+        from openagents_json.workflow.compare import changes_of
+
         before = plain(self.steps.shown(self.here - 1)) if self.here > 1 else {}
         for change in changes_of(_by_step(before), _by_step(plain(self.steps.shown(self.here)))):
             was = "nothing" if change.missing == "one" else json.dumps(change.one)
@@ -255,6 +259,3 @@ def _number(text: str) -> int:
     if not text.isdecimal():
         raise ValueError(f"{text!r} is no number of an event")
     return int(text)
-
-
-COMMANDS = (export_run, import_run, promote_run, open_run)

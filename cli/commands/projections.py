@@ -7,7 +7,7 @@ from collections import Counter
 import click
 
 from cli.options import Target, target_options
-from cli.render import print_json, show, table
+from cli.render import print_json, show
 
 
 @click.group()
@@ -33,7 +33,7 @@ def list_projections(target: Target) -> int:
         for x in found
     )
     header = ("projection", "version", "generation", "events behind", "rebuilding", "stands still")
-    show(found, table(header, rows), as_json=target.as_json)
+    show(found, header, rows, as_json=target.as_json)
     return 1 if any(x.trouble for x in found) else 0
 
 

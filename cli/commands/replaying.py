@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,9 +12,10 @@ from cli.commands.run import parse_inputs, parse_payload
 from cli.options import Target, target_options
 from cli.render import print_json
 from cli.times import Time
-from openagents_json.engine import Engine
-from openagents_json.workflow.compare import Change, Comparison
-from openagents_json.workflow.edits import CannotEdit, edited
+
+if TYPE_CHECKING:
+    from openagents_json.engine import Engine
+    from openagents_json.workflow.compare import Change, Comparison
 
 reason_option = click.option("--reason", default="", help="Why; it is kept in the history.")
 set_option = click.option(
@@ -159,9 +160,6 @@ def explain(target: Target, run: str) -> None:
             click.echo(line)
 
 
-COMMANDS = (retry, rerun, replay, skip, complete, fork, state, diff, explain)
-
-
 def _lines(found: Comparison) -> Iterable[str]:
     if found.same:
         yield "nothing differs"
@@ -198,6 +196,8 @@ def _edited(engine: Engine, run: str, pairs: Iterable[str]) -> dict[str, Any] | 
     wanted = parse_inputs(tuple(pairs), None, "--set")
     if not wanted:
         return None
+    from openagents_json.workflow.edits import CannotEdit, edited
+
     try:
         return edited(engine.state(run).inputs, wanted)
     except CannotEdit as error:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.text import Text
 
 from cli.options import Target, target_options
 from cli.render import console, print_json, status, text
-from openagents_json.engine import Engine, HistoryEvent, Result
-from openagents_json.workflow.validation import Report
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from openagents_json.engine import Engine, HistoryEvent, Result
+    from openagents_json.workflow.validation import Report
 
 EXIT = {"completed": 0, "failed": 1, "cancelled": 3}
 
@@ -127,6 +130,8 @@ def _follow(engine: Engine, run_id: str, timeout: float | None, *, quiet: bool) 
 
 def progress(event: HistoryEvent) -> Text:
     """Give one line of progress."""
+    from rich.text import Text
+
     step = f" {event.step}" if event.step else ""
     attempt = f" (attempt {event.attempt})" if event.attempt and event.attempt > 1 else ""
     error = event.data.get("error")

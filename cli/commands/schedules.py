@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli.commands.run import parse_inputs
 from cli.options import Target, target_options
-from cli.render import print_json, show, table
+from cli.render import print_json, show
 from executor.schedule_times import OVERLAPS, InvalidSchedule, Schedule, iso
-from executor.schedules import Progress
-from openagents_json.engine.documents import is_reference
-from openagents_json.workflow.times import InvalidTime, moment_of
+
+if TYPE_CHECKING:
+    from executor.schedules import Progress
 
 
 @click.group()
@@ -53,6 +53,8 @@ def create(
     **timing: Any,
 ) -> None:
     """Create a schedule; a file is published first. The input value {{scheduled_time}} stands for the firing's time."""
+    from openagents_json.engine.documents import is_reference
+
     inputs = parse_inputs(pairs, input_file)
     with target.engine() as engine:
         reference = workflow if is_reference(workflow) else engine.publish(workflow)
@@ -72,7 +74,7 @@ def list_schedules(target: Target) -> None:
         found = engine.schedules.every()
     rows = [[s.name, s.workflow, s.cron or f"every {s.every_seconds:g} s", *_state(s, p)] for s, p in found]
     header = ["schedule", "workflow", "when", "state", "next", "started", "skipped", "missed"]
-    show([_shown(s, p) for s, p in found], table(header, rows), as_json=target.as_json)
+    show([_shown(s, p) for s, p in found], header, rows, as_json=target.as_json)
 
 
 @schedules.command("show")
@@ -124,6 +126,8 @@ def delete(target: Target, name: str) -> None:
 @target_options
 def backfill(target: Target, name: str, start: str, end: str) -> None:
     """Start the runs of past firings; those that were started are left alone."""
+    from openagents_json.workflow.times import InvalidTime, moment_of
+
     try:
         first, last = moment_of(start), moment_of(end)
     except InvalidTime as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from cli.options import Target, target_options
-from openagents_json.engine.workers import run_worker
 
 
 def say(line: str) -> None:
@@ -24,6 +23,8 @@ def worker(
     target: Target, queues: str | None, concurrency: int, pool: str, grace_seconds: float | None, name: str
 ) -> int:
     """Run a worker until it is told to stop."""
+    from openagents_json.engine.workers import run_worker
+
     given = {"queues": queues, "concurrency": concurrency, "grace_seconds": grace_seconds}
     changes = {option: value for option, value in given.items() if value is not None}
     settings = target.settings.model_copy(update=changes)
@@ -40,6 +41,8 @@ def worker(
 @target_options
 def dev(target: Target, concurrency: int) -> int:
     """Run an embedded server with a worker and a relay until Ctrl-C."""
+    from openagents_json.engine.workers import run_worker
+
     with target.engine() as engine:
         click.echo(f"store and broker: {engine.url}", err=True)
         click.echo("start a run from another terminal: openagents run FILE", err=True)

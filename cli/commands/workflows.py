@@ -5,8 +5,7 @@ from __future__ import annotations
 import click
 
 from cli.options import Target, target_options
-from cli.render import print_json, show, table
-from openagents_json.engine.check import check_version
+from cli.render import print_json, show
 
 
 @click.group()
@@ -43,7 +42,7 @@ def list_workflows(target: Target) -> None:
         ]
         rows.append({"id": id_, "version": version, "aliases": sorted(named), "definition": entry["definition"]})
     shown = [[r["id"], r["version"], ", ".join(r["aliases"]), str(r["definition"])[:12]] for r in rows]
-    show(rows, table(["workflow", "version", "aliases", "definition"], shown), as_json=target.as_json)
+    show(rows, ["workflow", "version", "aliases", "definition"], shown, as_json=target.as_json)
 
 
 def _means(alias: dict[str, object], version: str) -> bool:
@@ -85,6 +84,8 @@ def check(target: Target, file: str, limit: int) -> int:
 
     Exit code: 0 when every run fits, 1 when one would take another way.
     """
+    from openagents_json.engine.check import check_version
+
     with target.engine() as engine:
         found = check_version(engine, file, limit=limit)
     if target.as_json:

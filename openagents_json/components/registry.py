@@ -7,9 +7,7 @@ import inspect
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
-
-from semantic_version import NpmSpec, Version
+from typing import TYPE_CHECKING, Any
 
 from openagents_json.components.binding import Signature, plain
 from openagents_json.components.context import Context
@@ -18,6 +16,9 @@ from openagents_json.components.errors import InvalidDeclaration, UnknownCompone
 from openagents_json.components.pool import InstancePool
 from openagents_json.workflow.catalog import ComponentSpec, to_json
 from openagents_json.workflow.types import Json
+
+if TYPE_CHECKING:
+    from semantic_version import Version
 
 KINDS = {"capability": "agent", "agent": "agent", "tool": "tool", "asset": "asset"}
 
@@ -186,6 +187,8 @@ class Registry:
             released = [spec for version, spec in parsed if not version.prerelease]
             return (released or [spec for _, spec in parsed])[-1]
         try:
+            from semantic_version import NpmSpec
+
             span = NpmSpec(wanted)
         except ValueError:
             return None
@@ -267,12 +270,14 @@ def _check(spec: ComponentSpec) -> None:
             f"component {spec.name}: queue {spec.queue!r} must be one word without | {{ }} and commas"
         )
     try:
-        Version(spec.version)
+        _version(spec.version)
     except ValueError as error:
         raise InvalidDeclaration(f"component {spec.name}: {spec.version!r} is not a semantic version") from error
 
 
 def _version(text: str) -> Version:
+    from semantic_version import Version  # imported where versions are compared
+
     return Version(text)
 
 

@@ -7,8 +7,6 @@ import io
 import uuid
 from typing import Any, Final
 
-import fsspec
-
 MOST_BYTES: Final = 3 * 1024**3
 """A file has at most so many bytes: more than a capsule that can be unpacked."""
 
@@ -67,6 +65,8 @@ def remove(url: str) -> None:
 
 
 def _open(url: str) -> tuple[Any, str]:
+    import fsspec  # imported for who uses an archive
+
     try:
         files, path = fsspec.core.url_to_fs(url)
     except ImportError as error:

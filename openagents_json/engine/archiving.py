@@ -21,7 +21,8 @@ from openagents_json.engine import archive_files
 from openagents_json.engine.auditing import Audits
 from openagents_json.engine.capsule_file import Capsule, CapsuleUnreadable, unpack, write
 from openagents_json.engine.capsules import adopt, take
-from openagents_json.engine.wiring import Core, build_sealer
+from openagents_json.engine.sealing import build_sealer
+from openagents_json.engine.wiring import Core
 from openagents_json.workflow import commands as cmd
 
 TRIES: Final = 5

@@ -13,7 +13,8 @@ from eventstore.unzipping import MOST_BYTES
 from executor.forking import NoSuchVersion
 from executor.sessions import RunNotFound
 from openagents_json.engine.capsule_file import is_capsule, unpack
-from openagents_json.engine.wiring import Core, build_sealer
+from openagents_json.engine.sealing import build_sealer
+from openagents_json.engine.wiring import Core
 from projections.errors import EvidenceUnreadable, KeyUnusable, LedgerError
 from projections.ledger.evidence import named_keys, read_partitions, whole
 from projections.ledger.export import open_export, write_export

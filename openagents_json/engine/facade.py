@@ -3,46 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from eventstore import codec
 from eventstore.emissions import Emitted
-from eventstore.erasing import Eraser
 from eventstore.errors import StoreUnavailable
-from eventstore.inspect import Inspector
-from eventstore.redis_store import RedisStreamStore
 from executor.clock import ulid
-from executor.handle import Start
-from executor.invariants import Violation, confirmed
-from executor.runtime import WorkSettings
-from executor.schedules import Timetable
-from executor.sessions import RunNotFound
-from executor.shredding import shred
-from executor.starting import Started
-from executor.worker import Worker
-from executor.workflows import Workflows
-from openagents_json.components.registry import Registry
 from openagents_json.engine import opening
-from openagents_json.engine.archiving import Archive
-from openagents_json.engine.auditing import Audits
-from openagents_json.engine.catalog import StoreCatalog
 from openagents_json.engine.documents import Document, is_reference, load_document
 from openagents_json.engine.errors import WaitTimeout
-from openagents_json.engine.explaining import Explanation, explain
-from openagents_json.engine.healing import Healing
-from openagents_json.engine.reads import Reads
-from openagents_json.engine.redacting import Chosen, Redacted, redact
-from openagents_json.engine.replays import Replays
-from openagents_json.engine.views import HistoryEvent, Result, RunInfo, Shown, history_event, result_of
-from openagents_json.engine.wiring import Core, build_worker, run_identity
+from openagents_json.engine.wiring import Core, run_identity
 from openagents_json.workflow import commands as cmd
-from openagents_json.workflow.bind import bind
-from openagents_json.workflow.parameters import check_inputs
-from openagents_json.workflow.plan import Plan
 from openagents_json.workflow.types import Json
-from openagents_json.workflow.validation import Report, validate
 from projections.runs import RunFilter
+
+if TYPE_CHECKING:  # what only some callers need is imported where it is used: it takes its time
+    from eventstore.redis_store import RedisStreamStore
+    from executor.handle import Start
+    from executor.invariants import Violation
+    from executor.runtime import WorkSettings
+    from executor.schedules import Timetable
+    from executor.starting import Started
+    from executor.worker import Worker
+    from executor.workflows import Workflows
+    from openagents_json.components.registry import Registry
+    from openagents_json.engine.archiving import Archive
+    from openagents_json.engine.auditing import Audits
+    from openagents_json.engine.catalog import StoreCatalog
+    from openagents_json.engine.explaining import Explanation
+    from openagents_json.engine.healing import Healing
+    from openagents_json.engine.reads import Reads
+    from openagents_json.engine.redacting import Redacted
+    from openagents_json.engine.replays import Replays
+    from openagents_json.engine.views import HistoryEvent, Result, RunInfo, Shown
+    from openagents_json.workflow.plan import Plan
+    from openagents_json.workflow.validation import Report
 
 CLOSED = frozenset({"completed", "failed", "cancelled"})
 
@@ -57,11 +54,21 @@ class Engine:
         self, core: Core, registry: Registry, *, url: str, actor: str, on_close: Sequence[Callable[[], None]] = ()
     ) -> None:
         self.core, self.registry, self.url, self.actor = core, registry, url, actor
-        self._catalog = StoreCatalog(core.directory, registry, core.workflows)
         self._on_close = list(on_close)
         self._worker: Worker | None = None
         self._plans: dict[bytes, Plan] = {}
-        self._shown = Shown()
+
+    @cached_property
+    def _catalog(self) -> StoreCatalog:
+        from openagents_json.engine.catalog import StoreCatalog
+
+        return StoreCatalog(self.core.directory, self.registry, self.core.workflows)
+
+    @cached_property
+    def _shown(self) -> Shown:
+        from openagents_json.engine.views import Shown
+
+        return Shown()
 
     embedded = classmethod(opening.embedded)  # their options are described there
     connect = classmethod(opening.connect)
@@ -103,6 +110,9 @@ class Engine:
     def _start_of(
         self, workflow: Document, inputs: Mapping[str, Json], key: str | None, labels: Mapping[str, str] | None
     ) -> Start:
+        from executor.handle import Start
+        from openagents_json.workflow.parameters import check_inputs
+
         plan = self.plan(workflow, seed=key or ulid(self.core.clock.now_ms()))
         run, commit = run_identity(plan.id, key, self.core)
         return Start(run, plan, codec.normalise(check_inputs(plan, inputs)), commit, labels)
@@ -128,6 +138,8 @@ class Engine:
 
         Raises RunNotFound and WaitTimeout.
         """
+        from openagents_json.engine.views import result_of
+
         clock, store = self.core.clock, self.core.store
         ends = None if timeout is None else clock.steady_ms() + timeout * 1000
         session = self.core.sessions.load(run)
@@ -150,6 +162,8 @@ class Engine:
         return self._shown.of(self.core.sessions.load(run), self._began)
 
     def _began(self, run: str) -> int:
+        from executor.sessions import RunNotFound
+
         first = self.core.store.read_one(run, 1)
         if first is None:  # it has left the store meanwhile
             raise RunNotFound(run)
@@ -161,6 +175,9 @@ class Engine:
         Large payloads stand in it by reference, those of an encrypted run as far as this process has the keys. Raises
         RunNotFound.
         """
+        from executor.sessions import RunNotFound
+        from openagents_json.engine.views import history_event
+
         recorded = self.core.store.read([(run, after)])[0]
         if not recorded and not after:
             raise RunNotFound(run)
@@ -168,6 +185,8 @@ class Engine:
 
     def watch(self, run: str, *, after: int = 0, block_ms: int = 1000) -> list[HistoryEvent]:
         """Give the events of a run after a version, waiting up to `block_ms` for the first."""
+        from openagents_json.engine.views import history_event
+
         store = self.core.store
         try:
             recorded = store.wait(run, after, block_ms)
@@ -177,6 +196,8 @@ class Engine:
 
     def runs(self, *, limit: int = 50, status: str | None = None, workflow: str | None = None) -> list[RunInfo]:
         """List runs, newest first; `views.runs` searches by more."""
+        from openagents_json.engine.views import RunInfo
+
         chosen = RunFilter(status=(status,) if status else (), workflow=(workflow,) if workflow else ())
         rows = self.views.runs(chosen, limit=limit).items
         return [
@@ -209,11 +230,15 @@ class Engine:
     @property
     def replay(self) -> Replays:
         """Give what can be done with the past of runs: fork, skip, complete, look back, compare."""
+        from openagents_json.engine.replays import Replays
+
         return Replays(self.core, self.actor)
 
     @property
     def heal(self) -> Healing:
         """Give what heals classes of failed runs, proven by a backtest first."""
+        from openagents_json.engine.healing import Healing
+
         return Healing(self)
 
     def explain(self, run: str) -> Explanation:
@@ -221,6 +246,8 @@ class Engine:
 
         Raises RunNotFound and ViewBehind.
         """
+        from openagents_json.engine.explaining import explain
+
         return explain(run, self.replay, self.views)
 
     def signal(
@@ -257,6 +284,8 @@ class Engine:
 
         Raises RunNotFound, Rejected and ViewBehind.
         """
+        from openagents_json.engine.redacting import Chosen, redact
+
         chosen = Chosen(frozenset(events), frozenset(steps), labels)
         done = redact(self.core, run, actor=self.actor, reason=reason, chosen=chosen)
         self.views.views.current("runs")  # what lists show of it is erased with it
@@ -282,6 +311,9 @@ class Engine:
         False when that has happened already. Raises RunNotFound, EncryptionError, and Rejected when the run is open,
         held, or was never encrypted.
         """
+        from eventstore.erasing import Eraser
+        from executor.shredding import shred
+
         done = shred(self.core.handler, run, reason, actor=self.actor)
         if done:  # the append-only file holds the key until it is written anew
             Eraser(self.core.store).rewrite()
@@ -297,6 +329,8 @@ class Engine:
         """
         if isinstance(workflow, str) and is_reference(workflow):
             return self.core.workflows.resolve(workflow, seed)
+        from openagents_json.workflow.bind import bind
+
         loaded = load_document(workflow)
         plan = self._plans.get(loaded.digest)
         if plan is None:
@@ -308,6 +342,8 @@ class Engine:
 
     def validate(self, workflow: Document) -> Report:
         """Find every problem of a document."""
+        from openagents_json.workflow.validation import validate
+
         loaded = load_document(workflow)
         return validate(loaded.content, self._catalog.fresh(loaded.components))
 
@@ -330,11 +366,15 @@ class Engine:
     @property
     def audit(self) -> Audits:
         """Give what proves the log: sealing, checking, receipts."""
+        from openagents_json.engine.auditing import Audits
+
         return Audits(self.core)
 
     @property
     def archive(self) -> Archive:
         """Give what lets closed runs leave the store, and brings them back."""
+        from openagents_json.engine.archiving import Archive
+
         return Archive(self.core, self.actor)
 
     @property
@@ -349,6 +389,9 @@ class Engine:
 
     def doctor(self) -> list[Violation]:
         """Check the invariants of the whole store."""
+        from eventstore.inspect import Inspector
+        from executor.invariants import confirmed
+
         return confirmed(Inspector(self.core.store), range(self.core.store.keys.partitions))
 
     # -- life --------------------------------------------------------------------------------------------
@@ -356,10 +399,14 @@ class Engine:
     @property
     def events(self) -> RedisStreamStore:
         """Give the log of the whole store, to read, tail and project."""
+        from eventstore.redis_store import RedisStreamStore
+
         return RedisStreamStore(self.core.connection, self.core.store.keys)
 
     def work(self, settings: WorkSettings) -> Worker:
         """Begin to run steps on threads of this program."""
+        from openagents_json.engine.working import build_worker
+
         self._worker = build_worker(self.core, self.registry, settings, name=self.actor)
         self._worker.start()
         self._worker.run_threads()

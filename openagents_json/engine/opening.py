@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from eventstore.connection import Connection
 from eventstore.connection import connect as connect_store
 from eventstore.preflight import require
-from eventstore.server import EmbeddedServer
-from executor.celery_app import CeleryDoorbell, make_app
 from executor.clock import SystemClock
-from executor.journal import Limits
-from executor.ringing import Doorbell, NoDoorbell
-from executor.runtime import WorkSettings
-from openagents_json.components.decorators import declared
-from openagents_json.components.loader import load
-from openagents_json.components.registry import Registry
-from openagents_json.engine.auditing import read_signer
-from openagents_json.engine.wiring import build_core
+from openagents_json.engine.wiring import Core, build_core
 from projections.projection import Projection
 
 if TYPE_CHECKING:
+    from eventstore.server import EmbeddedServer
+    from executor.journal import Limits
+    from executor.ringing import Doorbell
+    from openagents_json.components.registry import Registry
     from openagents_json.engine.facade import Engine
+    from openagents_json.engine.reads import Reads
+    from projections.ledger.signing import Signer
 
-DEFAULT_PARTITIONS = 64
+OF_A_SERVER, EMBEDDED = 64, 8
+"""How many partitions a new store gets: many workers share the one, one machine the other."""
 
 
 def embedded(
@@ -34,7 +34,7 @@ def embedded(
     components: Iterable[Any] | Registry | None = None,
     workers: int = 2,
     durability: str = "everysec",
-    partitions: int = 8,
+    partitions: int = EMBEDDED,
     actor: str = "program",
     lease_ms: int = 10_000,
     limits: Limits | None = None,
@@ -44,12 +44,13 @@ def embedded(
 ) -> Engine:
     """Open the store in a directory, with a server of its own; `workers` threads run the components.
 
-    Without `components`, those that the program has declared run. Close it, or use it as a context manager. With
+    Without `components`, those that the program has declared run. A store that is there already keeps its number of
+    partitions. Close it, or use it as a context manager. With
     `encryption_keys`, base64 of 32 bytes each, the payloads of runs that are started here are encrypted.
 
     Raises eventstore.errors.EventStoreError.
     """
-    server = EmbeddedServer.open(Path(path), durability=durability)
+    server = _server(path, durability)
     try:
         return connect(
             cls,
@@ -79,7 +80,7 @@ def connect(
     components: Iterable[Any] | Registry | None = None,
     workers: int = 0,
     prefix: str = "oa",
-    partitions: int | None = None,
+    partitions: int = OF_A_SERVER,
     durability: str = "everysec",
     actor: str = "program",
     lease_ms: int = 10_000,
@@ -96,19 +97,13 @@ def connect(
 
     Raises eventstore.errors.EventStoreError and KeyUnusable.
     """
-    signer = None if not audit_key else read_signer(audit_key)
+    signer = _signer(audit_key) if audit_key else None
     connection = connect_store(url)
     try:
-        clock = SystemClock()
-        keyspace = require(
-            connection, prefix, partitions, durability, now_ms=clock.now_ms, default_partitions=DEFAULT_PARTITIONS
-        )
-        doorbell: Doorbell = CeleryDoorbell(make_app(broker)) if broker else NoDoorbell()
-        core = build_core(
+        core = _core(
             connection,
-            keyspace,
-            doorbell=doorbell,
-            clock=clock,
+            (prefix, partitions, durability),
+            doorbell=_doorbell(broker) if broker else None,
             limits=limits,
             projections=projections,
             signer=signer,
@@ -118,6 +113,8 @@ def connect(
         closers = [connection.close] if on_close is None else [on_close, connection.close]
         engine = cls(core, registry, url=url, actor=actor, on_close=closers)
         if workers and any(True for _ in registry.names()):
+            from executor.runtime import WorkSettings
+
             engine.work(WorkSettings(queues=queues_of(registry), concurrency=workers, lease_ms=lease_ms))
     except BaseException:
         connection.close()
@@ -125,11 +122,65 @@ def connect(
     return engine
 
 
+def _core(connection: Connection, place: tuple[str, int, str], **given: Any) -> Core:
+    """Look the server over, create or adopt the store, and put together what a client of it needs."""
+    clock = SystemClock()
+    keyspace = require(connection, *place, now_ms=clock.now_ms)
+    return build_core(connection, keyspace, clock=clock, **given)
+
+
+@contextmanager
+def viewing(
+    url: str, *, data: str | Path = "", prefix: str = "oa", durability: str = "everysec", **given: Any
+) -> Iterator[Reads]:
+    """Open the views of a store, at a URL or in a directory, and nothing else: they need no components and no plans.
+
+    `given` is what `connect` takes for encryption keys and projections. Raises eventstore.errors.EventStoreError.
+    """
+    with ExitStack() as closing:
+        partitions = OF_A_SERVER if url else EMBEDDED
+        if not url:
+            server = _server(data, durability)
+            closing.callback(server.close)
+            url = server.url
+        connection = connect_store(url)
+        closing.callback(connection.close)
+        yield _core(connection, (prefix, partitions, durability), **given).reads
+
+
+def _server(path: str | Path, durability: str) -> EmbeddedServer:
+    from eventstore.server import EmbeddedServer
+
+    return EmbeddedServer.open(Path(path), durability=durability)
+
+
+def _signer(path: str | Path) -> Signer:
+    from openagents_json.engine.auditing import read_signer
+
+    return read_signer(path)
+
+
+def _doorbell(broker: str) -> Doorbell:
+    """Give what rings over a broker; Celery is imported by workers, and by whoever has to wake one."""
+    from executor.ringing import DoorbellOnDemand
+
+    def make() -> Doorbell:
+        from executor.celery_app import CeleryDoorbell, make_app
+
+        return CeleryDoorbell(make_app(broker))
+
+    return DoorbellOnDemand(make)
+
+
 def registry_of(components: Iterable[Any] | Registry | None) -> Registry:
     """Give the registry of a program's components beside the announced ones; a registry is taken as it is.
 
     None stands for all that the program has declared.
     """
+    from openagents_json.components.decorators import declared
+    from openagents_json.components.loader import load
+    from openagents_json.components.registry import Registry
+
     if isinstance(components, Registry):
         return components
     registry = load(())

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eventstore.run_store import RunStore
-from executor.definitions import Definitions
-from openagents_json.components.loader import resolve
 from projections.errors import InvalidProjection
 from projections.projection import Projection
 from projections.runs import ARCHIVE, RUNS
 from projections.steps import steps_projection
 from projections.workers import WORKERS
 
+if TYPE_CHECKING:
+    from openagents_json.workflow.plan import Plan
 
-def built_in(definitions: Definitions, store: RunStore) -> list[Projection]:
+
+def built_in(plan_of: Callable[[str], Plan], store: RunStore) -> list[Projection]:
     """Give the projections that every store has."""
 
     def component_of(definition: str, step: str) -> str:
         try:
-            return definitions.plan(definition).of(step).component or ""
+            return plan_of(definition).of(step).component or ""
         except KeyError:  # such as what a document does on failure in an older version
             return ""
 
@@ -37,6 +38,8 @@ def in_modules(paths: Sequence[str]) -> list[Projection]:
 
     Raises CannotLoad.
     """
+    from openagents_json.components.loader import resolve
+
     found: dict[int, Projection] = {}
     for path in paths:
         thing = resolve(path)

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from executor.encryption import parse_key
-
 
 class Settings(BaseModel):
     """What the engine can be told by `OPENAGENTS_<NAME>` variables."""
@@ -37,6 +35,8 @@ class Settings(BaseModel):
     @field_validator("encryption_keys")
     @classmethod
     def _are_keys(cls, text: str) -> str:
+        from executor.encryption import parse_key
+
         for place, key in enumerate(_keys(text), 1):
             parse_key(key, f"key {place}")
         return text

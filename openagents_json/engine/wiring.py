@@ -1,85 +1,133 @@
-"""The composition root: the only place that knows how the parts fit together."""
+"""The composition root: how the parts of a client fit together; those of a worker, see `working`."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import secrets
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from importlib.metadata import version
+from typing import TYPE_CHECKING
 
-from eventstore.bell import Bell
 from eventstore.connection import Connection
 from eventstore.directory import Directory
 from eventstore.emissions import Emissions
-from eventstore.gates import Gates
-from eventstore.key_store import KeyStore
 from eventstore.keys import Keyspace
 from eventstore.ledger_store import LedgerStore
 from eventstore.log_reader import LogReader
-from eventstore.preflight import rewrite_after_restart
 from eventstore.run_store import RunStore
-from eventstore.schedule_store import ScheduleStore
 from eventstore.view_store import RedisViewStore
-from executor.children import Children
-from executor.clock import Clock, SystemClock, commit_ids, ulid, worker_id
-from executor.definitions import Definitions
+from executor.clock import Clock, SystemClock, ulid
 from executor.encryption import Masters
-from executor.gates import Gatekeeper
-from executor.handle import Handler
-from executor.journal import Limits
-from executor.keeper import Keeper
-from executor.keyring import Keyring
-from executor.members import Members
-from executor.pace import Pace
-from executor.payloads import Payloads
-from executor.relay import Across, Relay, owned
-from executor.ringing import Doorbell, NoDoorbell, Ringer
-from executor.runtime import Runtime, WorkSettings
-from executor.schedules import Timetable
-from executor.sessions import Sessions
-from executor.starting import Starter, starter_of
-from executor.step import Execution
-from executor.watchdog import Watchdog
-from executor.worker import Service, Worker
-from executor.workflows import Workflows
-from openagents_json.components.registry import Registry
 from openagents_json.engine.projecting import built_in, together
 from openagents_json.engine.reads import Reads
-from openagents_json.engine.settings import secret
-from projections.ledger.sealer import Sealer
-from projections.ledger.service import SealingService
-from projections.ledger.signing import Signer
 from projections.projection import Projection
 from projections.reader import Views
 from projections.runner import Runner
-from projections.service import ProjectionService
+
+if TYPE_CHECKING:
+    from executor.definitions import Definitions
+    from executor.gates import Gatekeeper
+    from executor.handle import Handler
+    from executor.journal import Limits
+    from executor.keyring import Keyring
+    from executor.ringing import Doorbell, Ringer
+    from executor.schedules import Timetable
+    from executor.sessions import Sessions
+    from executor.starting import Starter
+    from executor.workflows import Workflows
+    from openagents_json.engine.deciding import Deciding
+    from projections.ledger.signing import Signer
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a program says about how runs are decided; None stands for the defaults."""
+
+    connection: Connection
+    masters: Masters
+    doorbell: Doorbell | None = None
+    limits: Limits | None = None
+
+
+class Late:
+    """Parts that are built, and imported, when one of them is asked for first; safe for threads."""
+
+    def __init__(self, build: Callable[[], Deciding]) -> None:
+        self._build = build
+        self._built: Deciding | None = None
+        self._lock = threading.Lock()
+
+    def get(self) -> Deciding:
+        """Give the parts."""
+        with self._lock:  # two of them would have two caches, and a relay that listens at only one
+            if self._built is None:
+                self._built = self._build()
+            return self._built
 
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """What a client of a store needs: no threads, no components."""
+    """What a client of a store needs: no threads, no components.
+
+    Who only reads views needs nothing of what folds and decides, which is `late` for that reason.
+    """
 
     connection: Connection
     store: RunStore
-    sessions: Sessions
-    keyring: Keyring
-    definitions: Definitions
-    handler: Handler
-    ringer: Ringer
+    late: Late
     directory: Directory
     clock: Clock
-    workflows: Workflows
-    gatekeeper: Gatekeeper
-    starter: Starter
-    timetable: Timetable
     emissions: Emissions
     projections: list[Projection]
     reads: Reads
     ledger: LedgerStore
     signer: Signer | None = None
+
+    @property
+    def sessions(self) -> Sessions:
+        """Give the folded runs."""
+        return self.late.get().sessions
+
+    @property
+    def keyring(self) -> Keyring:
+        """Give the keys of encrypted runs."""
+        return self.late.get().keyring
+
+    @property
+    def definitions(self) -> Definitions:
+        """Give the definitions with their plans."""
+        return self.late.get().definitions
+
+    @property
+    def handler(self) -> Handler:
+        """Give what decides and commits."""
+        return self.late.get().handler
+
+    @property
+    def ringer(self) -> Ringer:
+        """Give what wakes workers."""
+        return self.late.get().ringer
+
+    @property
+    def workflows(self) -> Workflows:
+        """Give the published workflows."""
+        return self.late.get().workflows
+
+    @property
+    def gatekeeper(self) -> Gatekeeper:
+        """Give what limits how much runs at a time."""
+        return self.late.get().gatekeeper
+
+    @property
+    def starter(self) -> Starter:
+        """Give what starts runs."""
+        return self.late.get().starter
+
+    @property
+    def timetable(self) -> Timetable:
+        """Give the schedules."""
+        return self.late.get().timetable
 
 
 def build_core(
@@ -100,29 +148,16 @@ def build_core(
     clock = clock or SystemClock()
     masters = Masters(encryption_keys, secrets.token_bytes)
     store = RunStore(connection, keyspace, master_keys=masters.ids)
-    definitions = Definitions(store)
-    keyring = Keyring(KeyStore(store), masters)
-    sessions = Sessions(store, definitions, Payloads(store, keyring))
-    ringer = Ringer(Bell(connection, keyspace), doorbell or NoDoorbell())
-    handler = Handler(store, sessions, definitions, ringer, commit_ids(), limits or Limits())
     directory = Directory(store)
-    workflows = Workflows(directory, definitions)
-    chosen = together(built_in(definitions, store), projections)
-    views = Views(_runner(store, chosen, clock), RedisViewStore(store), LogReader(store).left)
+    late = _late(store, directory, Given(connection, masters, doorbell, limits))
+    chosen = together(built_in(lambda digest: late.get().definitions.plan(digest), store), projections)
+    views = Views(runner_of(store, chosen, clock), RedisViewStore(store), LogReader(store).left)
     return Core(
         connection=connection,
         store=store,
-        sessions=sessions,
-        keyring=keyring,
-        definitions=definitions,
-        handler=handler,
-        ringer=ringer,
+        late=late,
         directory=directory,
         clock=clock,
-        workflows=workflows,
-        gatekeeper=Gatekeeper(handler, Gates(store)),
-        starter=starter_of(handler),
-        timetable=Timetable(handler, workflows, ScheduleStore(store)),
         emissions=Emissions(connection, store),
         projections=chosen,
         reads=Reads(views, store, directory),
@@ -131,64 +166,18 @@ def build_core(
     )
 
 
-def _runner(store: RunStore, projections: Sequence[Projection], clock: Clock) -> Runner:
+def _late(store: RunStore, directory: Directory, given: Given) -> Late:
+    def build() -> Deciding:
+        from openagents_json.engine.deciding import build_deciding
+
+        return build_deciding(store, directory, given)
+
+    return Late(build)
+
+
+def runner_of(store: RunStore, projections: Sequence[Projection], clock: Clock) -> Runner:
+    """Give what brings projections up to the log."""
     return Runner(LogReader(store), RedisViewStore(store), projections, store.keys.partitions, clock.steady_ms)
-
-
-def build_worker(core: Core, registry: Registry, settings: WorkSettings, *, name: str = "") -> Worker:
-    """Put together a worker process on a core."""
-    worker = worker_id(name)
-    look_after = partial(rewrite_after_restart, core.connection, core.store.keys)
-    names, here = sorted(registry.names()), version("openagents-json")
-    members = Members(core.directory, worker, settings, names, look_after, here, core.keyring.ids)
-    across = Across(Children(core.handler, core.workflows), core.gatekeeper, core.timetable)
-    relay = Relay(core.store, core.handler, core.clock, worker, all_queues(settings.queues), members.able, across)
-    core.handler.expect = relay.expect
-    keeper = Keeper(core.store, core.clock, settings.lease_ms)
-    runtime = Runtime(
-        worker=worker,
-        store=core.store,
-        sessions=core.sessions,
-        handler=core.handler,
-        ringer=core.ringer,
-        directory=core.directory,
-        keeper=keeper,
-        watchdog=Watchdog(),
-        pace=Pace(),
-        clock=core.clock,
-        settings=settings,
-        on_wait=relay.expect,
-    )
-    runner = _runner(core.store, core.projections, core.clock)
-    views = ProjectionService(
-        runner,
-        lambda: owned(core.store.keys.partitions, worker, members.alive()),
-        lambda: bool(keeper.jobs()),
-        core.clock.steady_ms,
-    )
-    sealing = _sealing(core, lambda: owned(core.store.keys.partitions, worker, members.alive()))
-    services: list[Service] = [members, views, *sealing]
-    execution = Execution(registry, keeper, core.clock, secret, core.emissions.emit)
-    return Worker(runtime, execution, relay, services, registry)
-
-
-def build_sealer(core: Core, signer: Signer) -> Sealer:
-    """Put together what seals the log of a store."""
-    return Sealer(
-        core.ledger, signer, now_ms=core.clock.now_ms, random=os.urandom, new_id=lambda: ulid(core.clock.now_ms())
-    )
-
-
-def _sealing(core: Core, partitions: Callable[[], Sequence[int]]) -> list[SealingService]:
-    signer = core.signer
-    if signer is None:
-        return []
-    return [SealingService(lambda: build_sealer(core, signer), partitions, core.clock.steady_ms)]
-
-
-def all_queues(queues: Sequence[str]) -> tuple[str, ...]:
-    """Give the ready queues of worker types: each has one for `def` and one for `async def` components."""
-    return tuple(name for queue in queues for name in (queue, f"{queue}.async"))
 
 
 def run_identity(workflow: str, key: str | None, core: Core) -> tuple[str, str]:

@@ -18,7 +18,8 @@ from openagents_json.components.loader import load
 from openagents_json.engine.auditing import read_signer
 from openagents_json.engine.projecting import in_modules
 from openagents_json.engine.settings import Settings
-from openagents_json.engine.wiring import build_core, build_worker
+from openagents_json.engine.wiring import build_core
+from openagents_json.engine.working import build_worker
 
 
 def run_worker(
@@ -73,14 +74,7 @@ def _opened(settings: Settings, clock: Clock) -> tuple[Connection, Keyspace]:
     """Connect and look the server over."""
     connection = connect(settings.url)
     try:
-        keyspace = require(
-            connection,
-            settings.prefix,
-            None,
-            settings.durability,
-            now_ms=clock.now_ms,
-            default_partitions=settings.partitions,
-        )
+        keyspace = require(connection, settings.prefix, settings.partitions, settings.durability, now_ms=clock.now_ms)
     except BaseException:
         connection.close()
         raise

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
-
 from openagents_json.workflow.catalog import Catalog, ComponentSpec
 from openagents_json.workflow.errors import ExpressionError
 from openagents_json.workflow.graph import goto_target, split_end
@@ -211,29 +208,38 @@ class StepCheck:
             *((b, f"wait_for/any/{i}") for i, b in enumerate(_array(wait.get("any")))),
         ]:
             schema = _object(branch).get("schema")
-            if schema is not None:
-                try:
-                    Draft202012Validator.check_schema(schema)
-                    _check_references(schema)
-                except (SchemaError, RecursionError) as error:
-                    reason = getattr(error, "message", str(error))[:200]
-                    place = f"{self.pointer}/{at}/schema"
-                    self.found.error("invalid_schema", place, f"it is not a JSON Schema: {reason}", step_id=self.name)
+            reason = _why_no_schema(schema) if schema is not None else ""
+            if reason:
+                place = f"{self.pointer}/{at}/schema"
+                self.found.error("invalid_schema", place, f"it is not a JSON Schema: {reason}", step_id=self.name)
         timers = [b for b in _array(wait.get("any")) if isinstance(b, Mapping) and "signal" not in b]
         if len(timers) > 1:
             message = "wait_for/any takes one timer: the earliest wins anyway"
             self.found.error("too_many_timers", f"{self.pointer}/wait_for/any", message, step_id=self.name)
 
 
+def _why_no_schema(schema: Any) -> str:
+    """Give why something cannot be used as a JSON Schema, empty when it can."""
+    from jsonschema import Draft202012Validator  # imported for documents that have a schema: it takes its time
+    from jsonschema.exceptions import SchemaError
+
+    try:
+        Draft202012Validator.check_schema(schema)
+        _check_references(schema)
+    except (SchemaError, ValueError, RecursionError) as error:
+        return str(getattr(error, "message", error))[:200] or type(error).__name__
+    return ""
+
+
 def _check_references(schema: Any) -> None:
     """Refuse references to what lies outside of a schema: nothing is fetched.
 
-    Raises SchemaError.
+    Raises ValueError.
     """
     if isinstance(schema, Mapping):
         reference = schema.get("$ref", "#")
         if isinstance(reference, str) and not reference.startswith("#"):
-            raise SchemaError(f"{reference!r} lies outside of it")
+            raise ValueError(f"{reference!r} lies outside of it")
     for inner in schema.values() if isinstance(schema, Mapping) else _array(schema):
         _check_references(inner)
 

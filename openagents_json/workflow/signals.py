@@ -7,10 +7,6 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from referencing import Registry
-from referencing.exceptions import Unresolvable
-
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow import state as st
 from openagents_json.workflow.errors import ExpressionFailed
@@ -64,6 +60,10 @@ def _problem(schema: Any, payload: Any) -> str:
     """Give why a payload does not fit, empty when it does."""
     if schema is None:
         return ""
+    from jsonschema import Draft202012Validator  # imported for documents that have a schema: it takes its time
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
+
     errors: Iterable[Any] = Draft202012Validator(schema, registry=Registry()).iter_errors(payload)
     try:
         first = next(iter(errors), None)

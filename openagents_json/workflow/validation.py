@@ -5,10 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Any, Final
-
-from jsonschema import Draft202012Validator, ValidationError
-from jsonschema.validators import extend
+from typing import TYPE_CHECKING, Any, Final
 
 from openagents_json.workflow.catalog import Catalog
 from openagents_json.workflow.checks import check_meaning
@@ -19,6 +16,9 @@ from openagents_json.workflow.schema import KNOWN_KEYS, SCHEMA
 from openagents_json.workflow.source import NotADocument, parse
 from openagents_json.workflow.templates import escape
 from openagents_json.workflow.types import type_name
+
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
 
 __all__ = ["Problem", "Report", "validate"]
 
@@ -80,12 +80,17 @@ def _is_scalar(value: Any) -> bool:
 
 @lru_cache(maxsize=1)
 def _validator() -> Any:
+    from jsonschema import Draft202012Validator  # imported when the first document is validated: it takes its time
+    from jsonschema.validators import extend
+
     strict: Any = extend
     return strict(Draft202012Validator, {"pattern": _pattern})(SCHEMA)
 
 
 def _pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterator[ValidationError]:
     """Match as JSON Schema means it: `$` is the end of the text, in Python also the place before a last line feed."""
+    from jsonschema import ValidationError
+
     if isinstance(instance, str) and not re.search(re.sub(r"\$\Z", r"\\Z", pattern), instance):
         yield ValidationError(f"{instance!r} does not match {pattern!r}")
 

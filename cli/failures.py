@@ -1,0 +1,64 @@
+"""How the command fails: one line on stderr that says what to do, never a traceback."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+import click
+
+
+def expected() -> tuple[type[Exception], ...]:
+    """Give the errors that say for themselves what happened; looked up only when something went wrong."""
+    from eventstore.errors import EventStoreError
+    from executor.forking import NoSuchVersion
+    from executor.importing import AnotherHistory, HistoryUnfit
+    from executor.journal import PayloadRefused
+    from executor.sessions import BrokenHistory, RunNotFound
+    from openagents_json.components.errors import ComponentError
+    from openagents_json.engine import ConcurrencyLimitReached, DocumentUnreadable, HealError
+    from openagents_json.engine.archiving import NotArchived
+    from openagents_json.engine.capsule_file import CapsuleUnreadable
+    from openagents_json.workflow.commands import Rejected
+    from openagents_json.workflow.errors import WorkflowError
+    from openagents_json.workflow.events import UnknownEvent
+    from projections.errors import ProjectionError
+
+    return (
+        EventStoreError,
+        PayloadRefused,
+        RunNotFound,
+        BrokenHistory,
+        Rejected,
+        UnknownEvent,
+        WorkflowError,
+        ComponentError,
+        ProjectionError,
+        ConcurrencyLimitReached,
+        DocumentUnreadable,
+        CapsuleUnreadable,
+        AnotherHistory,
+        HistoryUnfit,
+        NoSuchVersion,
+        NotArchived,
+        HealError,
+        OSError,
+    )
+
+
+def tell(error: Exception) -> NoReturn:
+    """Say what an error means and end; one that nobody expected is raised again."""
+    from pydantic import ValidationError
+
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        fail(f"setting {'.'.join(str(x) for x in first['loc'])}: {first['msg']}", 2)
+    if isinstance(error, expected()):
+        fail(str(error), 1)
+    raise error
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """Say what went wrong and end."""
+    click.echo(f"openagents: {message}", err=True)
+    sys.exit(code)
