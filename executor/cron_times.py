@@ -16,9 +16,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from cronsim import CronSim, CronSimError
+if TYPE_CHECKING:
+    from cronsim import CronSim
 
 EPOCH: Final = datetime(1970, 1, 1)
 DAY_SECONDS: Final = 24 * 3600
@@ -60,6 +61,8 @@ def parse(expression: str) -> Cron:
 
     Raises InvalidCron.
     """
+    from cronsim import CronSim, CronSimError  # imported for schedules that have a cron expression
+
     try:
         fields = CronSim(expression, EPOCH)
     except CronSimError as error:
