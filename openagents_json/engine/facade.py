@@ -12,6 +12,7 @@ from eventstore.emissions import Emitted
 from eventstore.errors import StoreUnavailable
 from executor.clock import ulid
 from openagents_json.engine import opening
+from openagents_json.engine.beside import Beside
 from openagents_json.engine.documents import Document, is_reference, load_document
 from openagents_json.engine.errors import WaitTimeout
 from openagents_json.engine.wiring import Core, run_identity
@@ -20,23 +21,15 @@ from openagents_json.workflow.types import Json
 from projections.runs import RunFilter
 
 if TYPE_CHECKING:  # what only some callers need is imported where it is used: it takes its time
-    from eventstore.redis_store import RedisStreamStore
     from executor.handle import Start
-    from executor.invariants import Violation
     from executor.runtime import WorkSettings
-    from executor.schedules import Timetable
     from executor.starting import Started
     from executor.worker import Worker
-    from executor.workflows import Workflows
     from openagents_json.components.registry import Registry
-    from openagents_json.engine.archiving import Archive
-    from openagents_json.engine.auditing import Audits
     from openagents_json.engine.catalog import StoreCatalog
     from openagents_json.engine.explaining import Explanation
     from openagents_json.engine.healing import Healing
-    from openagents_json.engine.reads import Reads
     from openagents_json.engine.redacting import Redacted
-    from openagents_json.engine.replays import Replays
     from openagents_json.engine.views import HistoryEvent, Result, RunInfo, Shown
     from openagents_json.workflow.plan import Plan
     from openagents_json.workflow.validation import Report
@@ -44,7 +37,7 @@ if TYPE_CHECKING:  # what only some callers need is imported where it is used: i
 CLOSED = frozenset({"completed", "failed", "cancelled"})
 
 
-class Engine:
+class Engine(Beside):
     """A store of runs, and, when it has components, the threads that work on them.
 
     Open one with `Engine.embedded` or `Engine.connect` and use it as a context manager.
@@ -228,13 +221,6 @@ class Engine:
         self.replay.retry(run, step, inputs, reason, None if workflow is None else self.plan(workflow))
 
     @property
-    def replay(self) -> Replays:
-        """Give what can be done with the past of runs: fork, skip, complete, look back, compare."""
-        from openagents_json.engine.replays import Replays
-
-        return Replays(self.core, self.actor)
-
-    @property
     def heal(self) -> Healing:
         """Give what heals classes of failed runs, proven by a backtest first."""
         from openagents_json.engine.healing import Healing
@@ -358,50 +344,7 @@ class Engine:
             self.core.workflows.point(plan.id, alias, plan.version)
         return name
 
-    @property
-    def views(self) -> Reads:
-        """Give the views of the store: runs by any combination, steps, workers, components, failures."""
-        return self.core.reads
-
-    @property
-    def audit(self) -> Audits:
-        """Give what proves the log: sealing, checking, receipts."""
-        from openagents_json.engine.auditing import Audits
-
-        return Audits(self.core)
-
-    @property
-    def archive(self) -> Archive:
-        """Give what lets closed runs leave the store, and brings them back."""
-        from openagents_json.engine.archiving import Archive
-
-        return Archive(self.core, self.actor)
-
-    @property
-    def schedules(self) -> Timetable:
-        """Give the schedules of the store."""
-        return self.core.timetable
-
-    @property
-    def workflows(self) -> Workflows:
-        """Give the published workflows of the store."""
-        return self.core.workflows
-
-    def doctor(self) -> list[Violation]:
-        """Check the invariants of the whole store."""
-        from eventstore.inspect import Inspector
-        from executor.invariants import confirmed
-
-        return confirmed(Inspector(self.core.store), range(self.core.store.keys.partitions))
-
     # -- life --------------------------------------------------------------------------------------------
-
-    @property
-    def events(self) -> RedisStreamStore:
-        """Give the log of the whole store, to read, tail and project."""
-        from eventstore.redis_store import RedisStreamStore
-
-        return RedisStreamStore(self.core.connection, self.core.store.keys)
 
     def work(self, settings: WorkSettings) -> Worker:
         """Begin to run steps on threads of this program."""
