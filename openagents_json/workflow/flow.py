@@ -93,9 +93,11 @@ def advance(turn: Turn) -> None:
     if not settle_failures(turn, turn.in_order(turn.state.open_steps)):
         run(turn)
         return
-    for path, _ in turn.state.pending:  # in the order of the log, where it is known
-        if path in turn.state.steps:
-            _settle(turn, path)
+    status = turn.state.status
+    turn.settle.extend(path for path, _ in turn.state.pending if path in turn.state.steps)
+    run(turn)  # in the order of the log, where it is known
+    if turn.state.status != status:
+        return
     for path in turn.in_order(turn.state.open_steps):
         _advance_step(turn, path)
     if turn.state.status in (st.FAILING, st.CANCELLING):
