@@ -54,12 +54,15 @@ class Flushed:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """The commit of one run; without a `batch`, it can be built anew from other outcomes."""
+    """The commit of one run; without a `batch`, it can be built anew from other outcomes.
+
+    A batch is stored as a whole or not at all: behind what others have written meanwhile.
+    """
 
     session: Session
     finished: tuple[Finished, ...]
     built: Built
-    is_batch: bool = False
+    batch: Batch | None = None
 
 
 class Recorder:
@@ -95,9 +98,11 @@ class Recorder:
     def record_batch(self, batch: Batch, finished: Finished, wish: Wish) -> Flushed:
         """Record what a worker did on its own, in one commit that is guarded by the lease it began with."""
         out = Flushed()
-        built = batch.built(self._handler.commit_id(), self._worker, self._claim(wish))
-        self._send([_Part(batch.base, (finished,), built, is_batch=True)], wish, out)
+        self._send([self._of_batch(batch, finished, wish)], wish, out)
         return out
+
+    def _of_batch(self, batch: Batch, finished: Finished, wish: Wish) -> _Part:
+        return _Part(batch.base, (finished,), batch.built(self._worker, self._claim(wish)), batch)
 
     def _claim(self, wish: Wish) -> ClaimWish | None:
         return ClaimWish(self._worker, self._lease_ms, wish.at_most, wish.queue) if wish.at_most else None
@@ -178,8 +183,11 @@ class Recorder:
             replies = [reply for i in range(0, len(left), size) for reply in self._offered(left[i : i + size], wish)]
             size = max(1, size // 2)  # should one of them be why nothing is heard, it is alone in the end
             again: list[tuple[_Part, EventStoreError]] = []
+            behind: list[_Part] = []
             for part, reply in zip(left, replies, strict=True):
-                if isinstance(reply, Committed):
+                if isinstance(reply, Committed) and reply.code is Code.CONFLICT and part.batch is not None:
+                    behind += self._behind(part, part.batch, reply, wish, out)
+                elif isinstance(reply, Committed):
                     self._digested(part, reply, wish, out)
                 elif passes(reply):
                     again.append((part, reply))
@@ -189,7 +197,7 @@ class Recorder:
                 for part, error in again:
                     self._give_up(part.finished, error, out)
                 return
-            left = [part for part, _ in again]
+            left = [*behind, *(part for part, _ in again)]
 
     def _offered(self, parts: Sequence[_Part], wish: Wish) -> list[Committed | EventStoreError]:
         handler = self._handler
@@ -209,10 +217,26 @@ class Recorder:
         new = sum(1 for opened in built.changes.opened if opened.queue == wish.queue and not opened.delay_ms)
         return {**built.opens, wish.queue: built.opens[wish.queue] - min(new, wish.at_most)}
 
+    def _behind(self, part: _Part, batch: Batch, reply: Committed, wish: Wish, out: Flushed) -> list[_Part]:
+        """Put a batch behind what others have written meanwhile; nothing comes of it when its lease is lost.
+
+        Each try that fails is one of theirs that did not, so this ends; the lease is held until then.
+        """
+        session, [first] = part.session, part.finished
+        try:
+            again = batch.onto(self._handler.sessions.follow(session, reply.version, reply.events), self._worker)
+            if again is not None:
+                return [self._of_batch(again, first, wish)]
+            out.refused.append(first)
+        except Exception as error:  # by itself, its outcome can be waited for, or fails its step
+            log.warning("run %s: a batch cannot go on behind what others wrote: %s", session.run, error)
+            out.add(self.record([first], wish))
+        return []
+
     def _refused(self, part: _Part, error: EventStoreError, wish: Wish, out: Flushed) -> None:
         """Record failures in the place of what the store refuses, whatever state it is in; give up what they are."""
         self._handler.sessions.drop(part.session.run)
-        if part.is_batch:  # what came after the first outcome was never begun as far as the log knows
+        if part.batch is not None:  # what came after the first outcome was never begun as far as the log knows
             out.add(self.record(part.finished, wish))
             return
         told = [unfit(item, error) for item in part.finished]

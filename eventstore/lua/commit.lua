@@ -2,6 +2,7 @@
 -- KEYS 1 meta 2 log 3 run:<run> 4 head:<run> 5 due
 -- ARGV 1 options (JSON) 2 commit id 3 actor 4 cause 5 run 6.. pairs: event type, event data
 -- Options: mode new|cas|fact|adopt (adopt.lua), v and lc (what the caller folded), nf (leading events that are facts),
+--   whole (nothing, rather than the facts alone),
 --   facts {{step, fence, final 0|1}..}, guard {step, fence, 1 when it has not begun} (its
 --   lease must have run out, and what it says must be so), st, can, hold, def, wf,
 --   f (last fence of attempts begun without a claim),
@@ -93,7 +94,10 @@ else
     if exp < v and applied(exp + 1) then return refuse(2, missed()) end
     return refuse(-3, lost)
   end
-  if exp ~= v or o.lc ~= h[2] then facts_only = true end
+  if exp ~= v or o.lc ~= h[2] then
+    if o.whole then return refuse(-1, missed()) end
+    facts_only = true
+  end
 end
 
 for _, s in ipairs(o.reopen or {}) do -- a record that is missing would fail below, after writes

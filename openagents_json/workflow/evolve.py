@@ -173,7 +173,8 @@ def _begin(state: RunState, event: ev.StepStarted) -> RunState:
     if event.attempt <= step.attempt and not anew:
         return state
     begun = step._replace(status=STARTED, attempt=event.attempt, fence=event.fence, worker=event.worker, retry_ms=None)
-    return put(state, event.step, begun)
+    last = int(event.fence) if event.fence.isdecimal() else 0
+    return put(state, event.step, begun, fence=max(state.fence, last))
 
 
 def _complete(state: RunState, event: ev.StepCompleted) -> RunState:

@@ -122,7 +122,7 @@ class RunState(NamedTuple):
     of the run, as those of a step; `past` are attempts, children and gates of forgotten steps, `memo` those of them
     whose results stand if they are done again with the same inputs; `unsettled` are steps to be tried again and
     failures that nobody has decided on, `pending` the latest outcomes behind which no decision shows, each with its
-    sequence.
+    sequence; `fence` is the last that a claim was given.
     """
 
     status: str = NEW
@@ -149,6 +149,7 @@ class RunState(NamedTuple):
     memo: Map[str, StepState] = Map()
     unsettled: Map[str, bool] = Map()
     pending: tuple[tuple[str, int], ...] = ()
+    fence: int = 0
     erased: bool = False
     held: bool = False
 
