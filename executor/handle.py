@@ -193,9 +193,9 @@ class Handler:
         for _ in range(TRIES):
             try:
                 built = make(_by(session, plan, version), command, commit_id)
-            except cmd.Rejected as error:
+            except cmd.Rejected:
                 if fresh:
-                    self._rejected(session, error, actor)
+                    self._decide(session, actor)
                     raise
                 built = None
             if built is None:
@@ -218,9 +218,9 @@ class Handler:
             session, fresh = self.sessions.follow(session, reply.version, reply.events), True
         raise TooContended(run)
 
-    def _rejected(self, session: Session, error: cmd.Rejected, actor: str) -> None:
-        """Store first for what a command is refused: a decision that the log implies and that nobody has made."""
-        if error.status != session.state.status:
+    def _decide(self, session: Session, actor: str) -> None:
+        """Store what the log implies and nobody has decided on: perhaps it is that for which a command is refused."""
+        if session.state.unsettled or session.state.pending:
             self.handle(session.run, cmd.Advance(), actor=actor)
 
     def send(self, builts: Sequence[Built], before: Sequence[Call] = ()) -> list[Committed]:

@@ -126,8 +126,8 @@ class Course:
         """Decide on a command and apply what happens, or of that only the facts, as a commit that was overtaken."""
         try:
             made = decision(self.plan, self.state, command)
-        except cmd.Rejected as error:
-            if error.status != self.state.status:  # for what the log implies, which is stored first
+        except cmd.Rejected:
+            if self.state.unsettled or self.state.pending:  # perhaps for what those lead to, which is stored first
                 self.give(cmd.Advance())
             return
         for event in made.events[: made.facts] if facts_only else made.events:

@@ -187,3 +187,38 @@ def test_at_most_once_is_not_started_again_when_its_worker_dies(server: Server) 
         assert result.error is not None
         assert result.error["type"] == "UnknownOutcome"
         assert notes.read_text().split() == ["1"]
+
+
+def test_of_a_killed_worker_only_what_no_checkpoint_had_stored_runs_again(server: Server) -> None:
+    prefix = server.prefix()
+    inner: list[dict[str, Any]] = [
+        {"id": f"s{i}", "component": "noted", "inputs": {"n": f"{{{{item * 10 + {i}}}}}", "notes": "{{input.notes}}"}}
+        for i in range(4)
+    ]
+    inner[2]["inputs"]["ms"] = "{{ input.ms if item == 5 else 0 }}"
+    each = {"id": "each", "foreach": "{{input.items}}", "steps": inner}
+    document = {"id": "kill", "persistence": "checkpoint", "steps": [each]}
+    with Engine.connect(server.url, broker=server.url, components=load([str(COMPONENTS)]), prefix=prefix) as engine:
+        notes = server.directory / f"notes-{prefix}"
+        run = engine.start(document, {"notes": str(notes), "ms": 2000, "items": list(range(1, 11))})
+        first = worker(server, prefix, more=("--name", "one", "--lease-ms", "2000"))
+        try:
+            wait_for(lambda: notes.exists() and "52" in notes.read_text().split())
+        finally:
+            first.kill()
+            first.wait()
+        stored = {e.step for e in engine.history(run) if e.type == "StepCompleted"}
+        begun = notes.read_text().split()
+        second = worker(server, prefix, more=("--name", "two"))
+        try:
+            assert engine.wait(run, timeout=60).ok
+        finally:
+            second.terminate()
+            second.wait()
+        assert engine.doctor() == []
+    done = notes.read_text().split()
+    twice = {f"each[{int(n) // 10 - 1}].s{int(n) % 10}" for n in done if done.count(n) > 1}
+    assert len(begun) == len(set(begun))
+    assert "each[4].s0" in twice
+    assert not twice & stored
+    assert set(done) == {f"{i}{j}" for i in range(1, 11) for j in range(4)}
