@@ -12,6 +12,7 @@ from eventstore.directory import Directory
 from eventstore.errors import EventStoreError
 from executor.definitions import Definitions
 from openagents_json.workflow.plan import Plan, canonical
+from openagents_json.workflow.versions import highest
 
 
 class UnknownWorkflow(EventStoreError):
@@ -102,18 +103,7 @@ def choose(wanted: str, versions: Iterable[str], alias: Mapping[str, Any] | None
         canary = alias.get("canary")
         version = str(canary["version"]) if canary and _percent(seed) < canary["percent"] else str(alias["version"])
         return version if version in known else None
-    from semantic_version import NpmSpec, Version  # imported where versions are compared
-
-    parsed = sorted((Version(text), text) for text in known)
-    if not wanted:
-        released = [text for version, text in parsed if not version.prerelease] or [text for _, text in parsed]
-        return released[-1] if released else None
-    try:
-        spec = NpmSpec(wanted)
-    except ValueError:
-        return None
-    fits = [text for version, text in parsed if version in spec or text == wanted]
-    return fits[-1] if fits else None
+    return wanted if wanted in known else highest(wanted, known)
 
 
 def _percent(seed: str) -> float:

@@ -7,7 +7,7 @@ import inspect
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from openagents_json.components.binding import Signature, plain
 from openagents_json.components.context import Context
@@ -16,9 +16,7 @@ from openagents_json.components.errors import InvalidDeclaration, UnknownCompone
 from openagents_json.components.pool import InstancePool
 from openagents_json.workflow.catalog import ComponentSpec, to_json
 from openagents_json.workflow.types import Json
-
-if TYPE_CHECKING:
-    from semantic_version import Version
+from openagents_json.workflow.versions import highest, is_version
 
 KINDS = {"capability": "agent", "agent": "agent", "tool": "tool", "asset": "asset"}
 
@@ -182,18 +180,8 @@ class Registry:
         versions = self._versions.get(name)
         if not versions:
             return None
-        parsed = sorted(((_version(text), spec) for text, spec in versions.items()), key=lambda x: x[0])
-        if not wanted:
-            released = [spec for version, spec in parsed if not version.prerelease]
-            return (released or [spec for _, spec in parsed])[-1]
-        try:
-            from semantic_version import NpmSpec
-
-            span = NpmSpec(wanted)
-        except ValueError:
-            return None
-        fits = [spec for version, spec in parsed if version in span]
-        return fits[-1] if fits else None
+        chosen = highest(wanted, versions)
+        return None if chosen is None else versions[chosen]
 
     def resolve(self, reference: str) -> Component:
         """Give the component of a reference.
@@ -269,16 +257,8 @@ def _check(spec: ComponentSpec) -> None:
         raise InvalidDeclaration(
             f"component {spec.name}: queue {spec.queue!r} must be one word without | {{ }} and commas"
         )
-    try:
-        _version(spec.version)
-    except ValueError as error:
-        raise InvalidDeclaration(f"component {spec.name}: {spec.version!r} is not a semantic version") from error
-
-
-def _version(text: str) -> Version:
-    from semantic_version import Version  # imported where versions are compared
-
-    return Version(text)
+    if not is_version(spec.version):
+        raise InvalidDeclaration(f"component {spec.name}: {spec.version!r} is not a semantic version, such as 1.4.2")
 
 
 def _plain_metadata(metadata: Mapping[str, Any]) -> dict[str, Json]:

@@ -19,8 +19,11 @@ _ENDS: Final = {
     "StepCancelled": "cancelled",
     "StepOverridden": "overridden",
 }
+_AFTERWARDS: Final = frozenset({"RunHeld", "RunHoldReleased", "RunRedacted", "StepOutcomeIgnored", "ChildClosed"})
+"""What may follow the end of a run and changes nothing of it."""
+
 _OK, _ERROR, _UNSET = 1, 2, 0
-_INTERNAL, _CONSUMER = 1, 5
+_INTERNAL, _CLIENT, _CONSUMER = 1, 3, 5
 
 
 def cloud_event(item: Recorded, source: str) -> dict[str, Json]:
@@ -51,13 +54,13 @@ def _iso(time_ms: int) -> str:
 
 
 def spans(history: Sequence[Recorded], service: str = "openagents") -> dict[str, Json]:
-    """Give a run as a trace in OTLP's JSON: one span for the run, one for each attempt of a step.
+    """Give a run as a trace in OTLP's JSON: one span for the run, one for each attempt of a step and each child run.
 
     Ids are computed from run, step and attempt, so a history always gives the same trace. A run that another one
-    started has a link to that one.
+    started has a link to the span of that one which waits for it.
     """
     run = history[0].stream
-    attempts = list(_attempts(history))
+    attempts = [*_attempts(history), *_children(history)]
     resource = {"attributes": _attributes({"service.name": service})}
     scope = {"scope": {"name": "openagents_json"}, "spans": [_run_span(run, history), *attempts]}
     return {"resourceSpans": [{"resource": resource, "scopeSpans": [scope]}]}
@@ -65,8 +68,7 @@ def spans(history: Sequence[Recorded], service: str = "openagents") -> dict[str,
 
 def _run_span(run: str, history: Sequence[Recorded]) -> dict[str, Json]:
     begin: Mapping[str, Any] = next((item.data for item in history if item.type == "RunStarted"), {})
-    last = history[-1]
-    closed = last.type in _CLOSING
+    last = _end(history)
     span = _span(run, "", f"workflow {begin.get('workflow', '')}", _INTERNAL, history[0].time_ms, last.time_ms)
     span["attributes"] = _attributes(
         {
@@ -78,13 +80,51 @@ def _run_span(run: str, history: Sequence[Recorded]) -> dict[str, Json]:
             **{f"openagents.label.{name}": value for name, value in (begin.get("labels") or {}).items()},
         }
     )
-    span["status"] = _status(last.type == "RunFailed", closed, last.data)
+    span["status"] = _status(last.type == "RunFailed", last.type == "RunCompleted", last.data)
     span["events"] = [_span_event(item) for item in history if not item.type.startswith("StepStarted")]
     parent = begin.get("parent")
     if parent:
-        span["links"] = [
-            {"traceId": _hex(str(parent["run"]), 32), "spanId": _hex(f"{parent['run']}//{parent['step']}", 16)}
-        ]
+        span["links"] = [{"traceId": _hex(str(parent["run"]), 32), "spanId": _span_of_child(run)}]
+    return span
+
+
+def _end(history: Sequence[Recorded]) -> Recorded:
+    """Give the event with which a run ended, which others may follow that change nothing of it; else its last event."""
+    for item in reversed(history):
+        if item.type in _CLOSING:
+            return item
+        if item.type not in _AFTERWARDS:
+            break
+    return history[-1]
+
+
+def _span_of_child(child: str) -> str:
+    """Give the id of the span in which a run waits for a child; the child knows it without asking."""
+    return _hex(f"{child}/parent", 16)
+
+
+def _children(history: Iterable[Recorded]) -> Iterable[dict[str, Json]]:
+    started: dict[str, Recorded] = {}
+    latest = 0
+    for item in history:
+        latest = item.time_ms
+        if item.type == "ChildStarted":
+            started[str(item.data["child"])] = item
+        elif item.type == "ChildClosed" and str(item.data.get("child")) in started:
+            start = started.pop(str(item.data["child"]))
+            yield _child(start, item.time_ms, str(item.data.get("status")))
+    for start in started.values():
+        yield _child(start, latest, "under way")
+
+
+def _child(start: Recorded, end_ms: int, status: str) -> dict[str, Json]:
+    run, data = start.stream, start.data
+    span = _span(run, "", f"step {data['step']}", _CLIENT, start.time_ms, end_ms)
+    span |= {"spanId": _span_of_child(str(data["child"])), "parentSpanId": _hex(f"{run}/", 16)}
+    found = {"openagents.run": run, "openagents.step": data["step"], "openagents.child": data["child"]}
+    span["attributes"] = _attributes({**found, "openagents.end": status})
+    error = {"error": {"type": "ChildFailed", "message": f"run {data['child']} failed"}}
+    span["status"] = _status(status == "failed", status == "completed", error)
     return span
 
 
@@ -116,7 +156,9 @@ def _attempt(start: Recorded, end_ms: int, end: Recorded | None) -> dict[str, Js
         }
     )
     failed = end is not None and end.type in ("StepFailed", "StepTimedOut", "StepLeaseLost")
-    span["status"] = _status(failed, end is not None, end.data if end else {})
+    lost = {"error": {"type": "LeaseLost", "message": f"worker {data['worker']} went silent"}}
+    details = lost if end is not None and end.type == "StepLeaseLost" else end.data if end else {}
+    span["status"] = _status(failed, end is not None and end.type == "StepCompleted", details)
     return span
 
 
@@ -138,9 +180,10 @@ def _span_event(item: Recorded) -> dict[str, Json]:
     return {"name": item.type, "timeUnixNano": str(item.time_ms * 1_000_000), "attributes": _attributes(found)}
 
 
-def _status(failed: bool, ended: bool, data: Any) -> dict[str, Json]:
+def _status(failed: bool, completed: bool, data: Any) -> dict[str, Json]:
+    """Give a status: what was cancelled, given back or is under way has neither succeeded nor failed."""
     if not failed:
-        return {"code": _OK if ended else _UNSET}
+        return {"code": _OK if completed else _UNSET}
     error = (data or {}).get("error") or {}
     return {"code": _ERROR, "message": f"{error.get('type', '')}: {error.get('message', '')}"}
 

@@ -22,6 +22,7 @@ from openagents_json.workflow.templates import (
     escape,
 )
 from openagents_json.workflow.times import InvalidTime, moment_of
+from openagents_json.workflow.versions import RANGES, is_range
 
 KINDS = ("component", "workflow", "wait_for", "sleep", "loop", "steps", "terminate")
 NOT_RETRIED = ("loop", "steps", "sleep", "wait_for", "terminate")
@@ -286,7 +287,11 @@ def check_component(
         return
     spec = catalog.find(reference)
     if spec is None:
-        base = reference.partition("@")[0]
+        base, _, wanted = reference.partition("@")
+        if wanted and not is_range(wanted):
+            message = f"{wanted!r} is no range of versions"
+            found.error("invalid_range", f"{pointer}/component", message, found=wanted, suggestion=RANGES, step_id=name)
+            return
         versions = catalog.find(base)
         hint = f"version {versions.version} is there" if versions else nearest(base, catalog.names())
         code = "version_incompatible" if versions else "unknown_component"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,8 +17,11 @@ from openagents_json.workflow.parameters import check_value
 from openagents_json.workflow.paths import COMPENSATE
 from openagents_json.workflow.problems import Collector, nearest
 from openagents_json.workflow.templates import Names, escape
+from openagents_json.workflow.versions import RANGES, is_range
 
 RESERVED = frozenset({"input", "inputs", "steps", "workflow", "item", "index", "secrets", "result", "value", "error"})
+
+_ALIAS = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]*")
 
 References = dict[str, list[tuple[str, str]]]
 """The steps that each step of a block refers to, with the place."""
@@ -120,12 +124,16 @@ def _check_workflow(
     look_up = getattr(catalog, "find_workflow", None)
     if look_up is None or not isinstance(reference, str) or reference.partition("@")[0] == document.get("id"):
         return
+    at = f"{pointer}/workflow"
     if look_up(reference) is None:
-        base = reference.partition("@")[0]
+        base, _, wanted = reference.partition("@")
+        if wanted and not is_range(wanted) and not _ALIAS.fullmatch(wanted):
+            message = f"{wanted!r} is neither a range of versions nor an alias"
+            found.error("invalid_range", at, message, found=wanted, suggestion=RANGES, step_id=step["id"])
+            return
         known = catalog.workflow_names() if hasattr(catalog, "workflow_names") else ()
         hint = "another version is there" if look_up(base) else nearest(base, known)
         message = f"there is no workflow {reference!r}; add it with `openagents workflows add FILE`"
-        at = f"{pointer}/workflow"
         found.error("unknown_workflow", at, message, found=reference, suggestion=hint, step_id=step["id"])
 
 

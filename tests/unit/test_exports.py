@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
+
+import pytest
 
 from eventstore.event import Position, Recorded
 from openagents_json.engine.exports import cloud_event, spans
@@ -52,3 +55,46 @@ def test_a_trace_has_a_span_for_the_run_and_one_for_each_attempt() -> None:
     assert spans(recorded(HISTORY)) == spans(recorded(HISTORY))
     closed = [*HISTORY, ("RunFailed", {"error": {"type": "Boom", "message": "no"}, "step": "b"}, "w2")]
     assert spans(recorded(closed))["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["status"]["message"] == "Boom: no"
+
+
+def traced(events: list[Any], run: str = "0-r") -> list[dict[str, Any]]:
+    history = [replace(item, stream=run) for item in recorded(events)]
+    found: list[dict[str, Any]] = spans(history)["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    return found
+
+
+def test_the_link_of_a_child_leads_to_the_span_that_waits_for_it() -> None:
+    begun = {"workflow": "w", "version": "1.0.0"}
+    children = [("ChildStarted", {"step": "c", "child": f"0-c{i}", "workflow": "v"}, "w1") for i in range(3)]
+    closed = [
+        ("ChildClosed", {"step": "c", "child": f"0-c{i}", "status": s}, "w1")
+        for i, s in enumerate(["failed", "completed"])
+    ]
+    parent = traced([("RunStarted", begun, "cli"), *children, *closed], "1-p")
+    assert [(span["name"], span["status"]["code"]) for span in parent[1:]] == [
+        ("step c", 2),
+        ("step c", 1),
+        ("step c", 0),
+    ]
+    for i in range(3):
+        [child, *_] = traced([("RunStarted", {**begun, "parent": {"run": "1-p", "step": "c"}}, "w1")], f"0-c{i}")
+        [link] = child["links"]
+        assert (link["traceId"], link["spanId"]) == (parent[0]["traceId"], parent[1:][[0, 1, 2][i]]["spanId"])
+
+
+@pytest.mark.parametrize(
+    ("ends", "run", "attempt"),
+    [
+        ([("StepCompleted", {}), ("RunCompleted", {})], 1, 1),
+        ([("StepCancelled", {"reason": "x"}), ("RunCancelled", {})], 0, 0),
+        ([("StepReleased", {})], 0, 0),
+        ([("StepOverridden", {"status": "completed"}), ("RunCompleted", {})], 1, 0),
+        ([("StepLeaseLost", {"worker": "w1"})], 0, 2),
+        ([("StepTimedOut", {"error": {}}), ("RunFailed", {"error": {}}), ("RunHeld", {})], 2, 2),
+        ([("StepCompleted", {}), ("RunCompleted", {}), ("RunReopened", {"forgotten": []})], 0, 1),
+    ],
+)
+def test_only_what_completed_is_ok_and_only_what_failed_is_an_error(ends: list[Any], run: int, attempt: int) -> None:
+    begun = [HISTORY[0], ("StepStarted", {"step": "a", "attempt": 1, "worker": "w1", "fence": "1"}, "w1")]
+    found = traced([*begun, *((kind, {"step": "a", "attempt": 1, **data}, "w1") for kind, data in ends)])
+    assert [span["status"]["code"] for span in found] == [run, attempt]

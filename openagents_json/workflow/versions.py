@@ -1,0 +1,76 @@
+"""Semantic versions and ranges of them: npm's rule, held against a table of npm's own results."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import cmp_to_key
+from typing import Final
+
+_VERSION: Final = re.compile(
+    r"(?:0|[1-9]\d*)\.(?:0|[1-9]\d*)\.(?:0|[1-9]\d*)"
+    r"(?:-(?:0|[1-9]\d*|\d*[A-Za-z-][0-9A-Za-z-]*)(?:\.(?:0|[1-9]\d*|\d*[A-Za-z-][0-9A-Za-z-]*))*)?"
+    r"(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?",
+    re.ASCII,
+)
+_NUMBER_BEHIND_ANY: Final = re.compile(r"(?<![\w.+-])(?:\d+\.)?[xX*]\.\d")
+_LONGEST: Final = 256
+_LARGEST: Final = 2**53 - 1
+
+RANGES: Final = "write for example 1.4.2, ^1.4, ~1.4.2, 1.x, '>=1.4 <2' or '^1 || ^2'"
+"""What ranges look like, for messages."""
+
+
+def is_version(text: str) -> bool:
+    """Tell whether a text is a semantic version, and nothing else stands around it."""
+    return len(text) <= _LONGEST and _VERSION.fullmatch(text) is not None and not _too_large(text)
+
+
+def is_range(text: str) -> bool:
+    """Tell whether a text is a range of versions."""
+    if len(text) > _LONGEST or _NUMBER_BEHIND_ANY.search(text) or _too_large(text):  # npm knows no 1.x.3
+        return False
+    import nodesemver  # imported where ranges are looked at
+
+    try:
+        return nodesemver.valid_range(text, loose=False) is not None
+    except ValueError:
+        return False
+
+
+def _too_large(text: str) -> bool:
+    """Tell whether a number of a version is one that not all programs hold exactly."""
+    return any(int(number) > _LARGEST for number in re.findall(r"(?<![\w-])\d{16,}(?![\w-])", text, re.ASCII))
+
+
+def highest(wanted: str, versions: Iterable[str]) -> str | None:
+    """Give the highest version that a range allows, None when none does.
+
+    A prerelease is allowed only by a range that names a prerelease of the same version. Without a range, it is the
+    highest release, or the highest prerelease when there is no release.
+    """
+    known = in_order(versions)
+    if wanted in known:
+        return wanted
+    if not wanted:
+        released = [text for text in known if "-" not in text.partition("+")[0]]
+        return next(reversed(released or known), None)
+    if not is_range(wanted):
+        return None
+    import nodesemver
+
+    fits = [text for text in known if nodesemver.satisfies(text, wanted, loose=False)]
+    return fits[-1] if fits else None
+
+
+def in_order(versions: Iterable[str]) -> list[str]:
+    """Give the versions among some texts, lowest first."""
+    known = sorted(text for text in versions if is_version(text))
+    return sorted(known, key=cmp_to_key(_compare))
+
+
+def _compare(one: str, other: str) -> int:
+    import nodesemver  # imported where versions are compared
+
+    order: int = nodesemver.compare(one, other, loose=False)
+    return order
