@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
+from redis.exceptions import AskError, MovedError, TryAgainError
 from redis.retry import Retry
 
 _OURS: Final = "BZPOPMIN,CONFIG GET,GET,HDEL,HGET,HGETALL,HSET,HSETNX,SET,XRANGE,XREAD,XREVRANGE,ZRANGE"
@@ -43,4 +44,17 @@ def raw_cluster(hosts: Sequence[tuple[str, int]], options: dict[str, Any]) -> An
 def _raw(node: Any) -> Any:
     for name in _OURS.split(","):
         node.response_callbacks.pop(name, None)
+    parse = node.parse_response
+
+    def parse_response(connection: Any, command_name: Any, **options: Any) -> Any:
+        try:
+            return parse(connection, command_name, **options)
+        except AskError as error:
+            if command_name != "EVALSHA" or isinstance(error, MovedError):
+                raise
+            # A script may look at keys that it cannot declare. A node that is about to take a slot over would let it
+            # take those for missing that have not arrived yet; so scripts wait until the slot has its new owner.
+            raise TryAgainError("the slot is being moved") from error
+
+    node.parse_response = parse_response
     return node

@@ -12,8 +12,9 @@ from typing import Any, Final
 
 from eventstore.codec import parse_entry
 from eventstore.connection import Connection, retrying
-from eventstore.errors import BlobMissing, EventStoreError
+from eventstore.errors import BlobMissing, EventStoreError, StoreUnavailable
 from eventstore.event import Recorded
+from eventstore.heads import read_head
 from eventstore.keys import Keyspace
 from eventstore.run_model import (
     Claimed,
@@ -26,7 +27,6 @@ from eventstore.run_model import (
     DueReply,
     Lease,
     RunHead,
-    StepRecord,
 )
 from eventstore.scripts import Call, PlainCall, Script, ScriptCall, Scripts, essential, load_text, refused_when_full
 
@@ -66,11 +66,19 @@ class RunStore:
     def call(self, calls: Sequence[Call]) -> list[Any]:
         """Send calls in one pipeline and give their replies; the first one that failed is raised.
 
-        The pipeline is sent again after a lost connection: every call here is safe to repeat.
+        The pipeline is sent again after a lost connection, or when a server says that it cannot answer now: every call
+        here is safe to repeat.
         """
-        replies = retrying(lambda: self._scripts.run_many(calls))
+        replies = retrying(lambda: self._answers(calls))
         for reply in replies:
             if isinstance(reply, Exception):
+                raise reply
+        return replies
+
+    def _answers(self, calls: Sequence[Call]) -> list[Any]:
+        replies = self._scripts.run_many(calls)
+        for reply in replies:
+            if isinstance(reply, StoreUnavailable):
                 raise reply
         return replies
 
@@ -237,13 +245,20 @@ class RunStore:
     def due(
         self, partitions: Sequence[int], queues: Sequence[str], *, at_most: int = 200, push_ms: int = 5000
     ) -> list[DueReply]:
-        """Take what is due; members are pushed forward by `push_ms`, never removed here."""
+        """Take what is due; members are pushed forward by `push_ms`, never removed here.
+
+        Partitions that cannot answer now, because their slot is being moved, are left out while others can.
+        """
         calls = [
             ScriptCall(self._due, [self.keys.meta(p), self.keys.due(p)], [at_most, push_ms, *queues])
             for p in partitions
         ]
-        replies = self.call(calls) if calls else []
-        return [_due_reply(p, queues, reply) for p, reply in zip(partitions, replies, strict=True)]
+        replies = retrying(lambda: self._scripts.run_many(calls)) if calls else []
+        errors = [reply for reply in replies if isinstance(reply, Exception)]
+        if errors and (len(errors) == len(replies) or not all(isinstance(e, StoreUnavailable) for e in errors)):
+            raise errors[0]
+        answers = [(p, reply) for p, reply in zip(partitions, replies, strict=True) if reply not in errors]
+        return [_due_reply(p, queues, reply) for p, reply in answers]
 
     def now_ms(self) -> int:
         """Give the server's time, the only one that is compared with what the store holds."""
@@ -294,7 +309,7 @@ class RunStore:
         """Read the heads of several runs; None where there is no such run."""
         calls = [PlainCall((b"HGETALL", self.keys.head(run))) for run in runs]
         replies = self.call(calls) if calls else []
-        return [_head(run, _pairs(reply)) for run, reply in zip(runs, replies, strict=True)]
+        return [read_head(run, reply) for run, reply in zip(runs, replies, strict=True)]
 
     def statuses(self, runs: Sequence[str]) -> list[str]:
         """Read the statuses of several runs; empty where there is no such run."""
@@ -361,33 +376,3 @@ def _due_reply(partition: int, queues: Sequence[str], reply: list[Any]) -> DueRe
         found.append(DueMember(kind.decode(), run, step, fence.decode(), member, not unbegun))
     ready = tuple((queue, count, age) for queue, (count, age) in zip(queues, report, strict=True))
     return DueReply(partition, now, next_ms, tuple(found), ready, frozenset(queue.decode() for queue in moved))
-
-
-def _pairs(reply: Any) -> dict[bytes, bytes]:
-    if isinstance(reply, dict):
-        return reply
-    return dict(zip(reply[::2], reply[1::2], strict=True))
-
-
-def _head(run: str, fields: Mapping[bytes, bytes]) -> RunHead | None:
-    if not fields:
-        return None
-    text = {key.decode(): value.decode() for key, value in fields.items()}
-    return RunHead(
-        run=run,
-        version=int(text.get("v", "0")),
-        last_commit=text.get("lc", ""),
-        status=text.get("st", ""),
-        definition=text.get("def", ""),
-        workflow=text.get("wf", ""),
-        cancel=text.get("can") == "1",
-        steps={key[2:]: _record(value) for key, value in text.items() if key.startswith("s:")},
-    )
-
-
-def _record(value: str) -> StepRecord:
-    queue, priority, attempt, scheduled, _, flags, fence, worker, expiry, deadline = value.split("|")
-    name = worker.removeprefix("?")  # before those who may not have begun
-    return StepRecord(
-        queue, int(priority), int(attempt), int(scheduled), flags, fence, name, int(expiry), int(deadline)
-    )

@@ -3,10 +3,15 @@
 -- KEYS 1 meta 2 due
 -- ARGV 1 lease ms 2 begin | '' 3.. triples: run, step, fence
 -- Replies {1 held | 2 held, and the run is asked to cancel | 0 lost ..}, in the order asked
-local out = {}
+local out, heads = {}, {}
+
+-- 1. All heads are read before the first lease is extended.
+for i = 3, #ARGV, 3 do heads[i] = redis.call('HMGET', B .. 'head:' .. ARGV[i], 'can', 's:' .. ARGV[i + 1]) end
+
+-- 2. Writes.
 for i = 3, #ARGV, 3 do
   local run, step, fence = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  local h = redis.call('HMGET', B .. 'head:' .. run, 'can', 's:' .. step)
+  local h = heads[i]
   local r = h[2] and parse(h[2])
   if not r or r.fence ~= fence then
     out[#out + 1] = 0
@@ -17,4 +22,5 @@ for i = 3, #ARGV, 3 do
     out[#out + 1] = h[1] == '1' and not string.find(step, '~', 1, true) and 2 or 1 -- what undoes goes on
   end
 end
+write_changes()
 return out

@@ -10,9 +10,12 @@ local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local function int(x) return string.format('%.0f', x) end
 local op = ARGV[1]
-local function should_ring()
+local function should_ring(without)
   if redis.call('ZCARD', KEYS[1]) == 0 then return 0 end
-  if redis.call('ZCOUNT', KEYS[2], int(now), '+inf') > 0 then return 0 end
+  local awake = redis.call('ZCOUNT', KEYS[2], int(now), '+inf')
+  local own = without and redis.call('ZSCORE', KEYS[2], without)
+  if own and tonumber(own) >= now then awake = awake - 1 end
+  if awake > 0 then return 0 end
   local count = tonumber(redis.call('GET', KEYS[4]) or '0')
   if not redis.call('SET', KEYS[3], '1', 'NX', 'PX', int(math.min(60000, 1000 * 2 ^ math.min(count, 6)))) then return 0 end
   redis.call('SET', KEYS[4], int(count + 1), 'EX', 3600)
@@ -28,14 +31,15 @@ if op == 'ring' then
   return should_ring()
 elseif op == 'pass' or op == 'busy' then
   for i = 3, #ARGV do redis.call('ZADD', KEYS[1], 'NX', int(now), ARGV[i]) end
-  redis.call('ZREM', KEYS[2], ARGV[2])
-  return should_ring()
+  local ring = should_ring(ARGV[2])
+  redis.call('ZREM', KEYS[2], ARGV[2]) -- last: a set that is emptied is gone, and is not to be named again
+  return ring
 elseif op == 'leave' then
   local out = pop(64)
   if #out == 0 then redis.call('ZREM', KEYS[2], ARGV[2]) end
   return out
 end
 if op == 'woke' then redis.call('DEL', KEYS[3], KEYS[4]) end
-redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', '(' .. int(now))
 redis.call('ZADD', KEYS[2], int(now + tonumber(ARGV[3])), ARGV[2])
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', '(' .. int(now))
 return pop(tonumber(ARGV[4]))

@@ -11,55 +11,72 @@ local function readable(run)
   local record = redis.call('GET', B .. 'key:' .. run)
   return not record or string.find(ARGV[5], string.match(record, '^%w+%.(%x+)%.') or '?', 1, true)
 end
-local function take(key)
+-- Tell what is to be done with a ready step. A head that does not fit its history would refuse the event below, after
+-- writes: such a run waits until `openagents doctor --repair` has mended it.
+local function judge(key)
   local cut = string.find(key, '|', 1, true)
   local run, step = string.sub(key, 1, cut - 1), string.sub(key, cut + 1)
-  local HEAD, STREAM = B .. 'head:' .. run, B .. 'run:' .. run
-  local h = redis.call('HMGET', HEAD, 'st', 'v', 'f', 's:' .. step)
-  redis.call('ZREM', KEYS[4], key)
-  local r = OPEN[h[1]] and h[4] and parse(h[4])
-  if not r or r.fence ~= '' then return end
-  if not readable(run) then
-    due_add(NOW + 1000, 'r|' .. key)
-    return
+  local h = redis.call('HMGET', B .. 'head:' .. run, 'st', 's:' .. step, 'v')
+  local f = { key = key, run = run, step = step, what = 'drop' }
+  if OPEN[h[1]] and h[2] and parse(h[2]).fence == '' then
+    local sound = redis.call('XLEN', B .. 'run:' .. run) == tonumber(h[3])
+    f.what = readable(run) and sound and 'take' or 'wait'
   end
-  local fence = next_fence(h[3])
+  return f
+end
+local function take(f)
+  local HEAD, STREAM = B .. 'head:' .. f.run, B .. 'run:' .. f.run
+  local h = redis.call('HMGET', HEAD, 'v', 'f', 's:' .. f.step) -- another step of this run may just have been taken
+  local r = parse(h[3])
+  local fence = next_fence(h[2])
   lease(r, fence, worker, lease_ms)
-  unq(r, key)
-  local v = tonumber(h[2]) + 1
+  unq(r, f.key)
+  local v = tonumber(h[1]) + 1
   n = n + 1
   local cid = 'k' .. r.fence
-  redis.call('XADD', STREAM, int(v) .. '-0', 't', 'StepStarted', 'd', started(step, r), 'm', int(NOW), 'n', int(n),
+  redis.call('XADD', STREAM, int(v) .. '-0', 't', 'StepStarted', 'd', started(f.step, r), 'm', int(NOW), 'n', int(n),
     'c', cid, 'a', worker, 'y', '')
-  redis.call('XADD', KEYS[2], int(n) .. '-' .. int(NOW), 'r', run, 'f', int(v), 'l', int(v))
+  redis.call('XADD', KEYS[2], int(n) .. '-' .. int(NOW), 'r', f.run, 'f', int(v), 'l', int(v))
   redis.call('HSET', KEYS[1], 'n', int(n))
-  redis.call('HSET', HEAD, 'v', int(v), 'lc', cid, 'f', r.fence, 's:' .. step, pack(r))
-  due_add(r.expiry, 'l|' .. key)
-  out[#out + 1] = { run, step, r.fence, tonumber(r.attempt), r.deadline, v, cid, tonumber(r.sv) }
+  redis.call('HSET', HEAD, 'v', int(v), 'lc', cid, 'f', r.fence, 's:' .. f.step, pack(r))
+  due_add(r.expiry, 'l|' .. f.key)
+  out[#out + 1] = { f.run, f.step, r.fence, tonumber(r.attempt), r.deadline, v, cid, tonumber(r.sv) }
 end
-local function give_again(claims)
-  for _, c in ipairs(claims) do
-    local HEAD = B .. 'head:' .. c[1]
-    local s = redis.call('HGET', HEAD, 's:' .. c[2])
-    local r = s and parse(s)
-    if r and r.fence == c[3] then -- else its lease has run out meanwhile
-      extend(r, c[1] .. '|' .. c[2], lease_ms)
-      redis.call('HSET', HEAD, 's:' .. c[2], pack(r))
-      out[#out + 1] = c
-    end
+
+-- 1. What is there: all that is touched below, and is not among KEYS, is read before the first write.
+local given = redis.call('GET', KEYS[5])
+local claims, found, takers = given and cjson.decode(given) or {}, {}, 0
+local records = {}
+for i, c in ipairs(claims) do
+  records[i] = redis.call('HGET', B .. 'head:' .. c[1], 's:' .. c[2])
+  look(B .. 'run:' .. c[1])
+end
+if not given then
+  for _, key in ipairs(redis.call('ZRANGE', KEYS[4], 0, 2 * k + 8)) do
+    if takers >= k then break end
+    found[#found + 1] = judge(key)
+    if found[#found].what == 'take' then takers = takers + 1 end
   end
 end
 
-local given = redis.call('GET', KEYS[5])
-if given then
-  give_again(cjson.decode(given))
-else
-  for _, key in ipairs(redis.call('ZRANGE', KEYS[4], 0, 2 * k + 8)) do
-    if #out >= k then break end
-    take(key)
+local left = redis.call('ZCARD', KEYS[4]) - #found
+
+-- 2. Writes.
+for i, c in ipairs(claims) do
+  local r = records[i] and parse(records[i])
+  if r and r.fence == c[3] then -- else its lease has run out meanwhile
+    extend(r, c[1] .. '|' .. c[2], lease_ms)
+    redis.call('HSET', B .. 'head:' .. c[1], 's:' .. c[2], pack(r))
+    out[#out + 1] = c
   end
-  if #out > 0 then redis.call('SET', KEYS[5], cjson.encode(out), 'PX', int(lease_ms)) end
 end
+for _, f in ipairs(found) do
+  change(KEYS[4], f.key, false)
+  if f.what == 'wait' then due_add(NOW + 1000, 'r|' .. f.key) end
+  if f.what == 'take' then take(f) end
+end
+write_changes()
+if not given and #out > 0 then redis.call('SET', KEYS[5], cjson.encode(out), 'PX', int(lease_ms)) end
 for _, c in ipairs(out) do -- histories last, so that each holds every claim of this call
   local STREAM = B .. 'run:' .. c[1]
   if not sent[c[1]] and redis.call('XLEN', STREAM) <= whole then
@@ -72,5 +89,5 @@ for _, c in ipairs(out) do -- histories last, so that each holds every claim of 
   end
 end
 table.insert(out, 1, NOW)
-table.insert(out, 1, redis.call('ZCARD', KEYS[4]))
+table.insert(out, 1, left)
 return out

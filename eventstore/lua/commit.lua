@@ -104,6 +104,25 @@ for _, s in ipairs(o.reopen or {}) do -- a record that is missing would fail bel
   if redis.call('HEXISTS', HEAD, 's:' .. s[1]) == 0 then return refuse(-10) end
 end
 
+-- The keys that are not among KEYS are looked at before the first write.
+if o.mode == 'adopt' then look(B .. 'gone') end
+if not facts_only then
+  local queues = {}
+  for _, s in ipairs(o.open or {}) do queues[s[2]] = true end
+  for _, s in ipairs(o.seat or {}) do queues[s[2]] = true end
+  local function of_record(step)
+    local s = redis.call('HGET', HEAD, 's:' .. step)
+    if s then queues[parse(s).queue] = true end
+  end
+  for _, s in ipairs(o.reopen or {}) do of_record(s[1]) end
+  for _, steps in ipairs({ o.shut or {}, o.park or {}, o.unpark or {} }) do
+    for _, step in ipairs(steps) do of_record(step) end
+  end
+  look_at_queues(queues)
+  if o.key then look(B .. 'key:' .. RUN) end
+  for _, kind in ipairs(o.wipe or {}) do look(B .. kind .. ':' .. RUN) end
+end
+
 -- 2. Events. The explicit id is the second lock: were head and log ever apart, this first write would fail.
 local total = (#ARGV - 5) / 2
 if facts_only then total = o.nf end
@@ -123,15 +142,14 @@ end
 for i = 1, total do append(ARGV[4 + 2 * i], ARGV[5 + 2 * i]) end
 local set = {}
 local gone = {}
-local drop = {}
 
 -- 3. The indexes that follow from the events.
 for _, f in ipairs(o.facts or {}) do
   local r, key = f[4], RUN .. '|' .. f[1]
-  drop[#drop + 1] = 'l|' .. key
+  due_drop('l|' .. key)
   if f[3] == 1 then
     gone[#gone + 1] = 's:' .. f[1]
-    if string.find(r.flags, 'T', 1, true) then drop[#drop + 1] = 'T|' .. key end
+    if string.find(r.flags, 'T', 1, true) then due_drop('T|' .. key) end
   else
     r.fence, r.worker, r.expiry, r.deadline = '', '', '0', '0'
     redis.call('HSET', HEAD, 's:' .. f[1], pack(r))
@@ -146,23 +164,22 @@ else
     if s then
       local r, key = parse(s), RUN .. '|' .. step
       gone[#gone + 1] = 's:' .. step
-      drop[#drop + 1] = 'l|' .. key
-      if string.find(r.flags, 'q', 1, true) then drop[#drop + 1] = 'q|' .. key end
-      if string.find(r.flags, 'T', 1, true) then drop[#drop + 1] = 'T|' .. key end
+      due_drop('l|' .. key)
+      if string.find(r.flags, 'q', 1, true) then due_drop('q|' .. key) end
+      if string.find(r.flags, 'T', 1, true) then due_drop('T|' .. key) end
       if r.fence == '' then
-        redis.call('ZREM', B .. 'ready:' .. r.queue, key)
-        drop[#drop + 1] = 'r|' .. key
+        ready_drop(r.queue, key)
+        due_drop('r|' .. key)
       end
     end
   end
   for _, s in ipairs(o.park or {}) do
     local rec = redis.call('HGET', HEAD, 's:' .. s)
-    if rec then redis.call('ZREM', B .. 'ready:' .. parse(rec).queue, RUN .. '|' .. s) end
+    if rec then ready_drop(parse(rec).queue, RUN .. '|' .. s) end
   end
-  if o.untimers then for _, m in ipairs(o.untimers) do drop[#drop + 1] = m end end
-  if o.settle then drop[#drop + 1] = 'w|' .. RUN end
+  if o.untimers then for _, m in ipairs(o.untimers) do due_drop(m) end end
+  if o.settle then due_drop('w|' .. RUN) end
 end
-for i = 1, #drop, 500 do redis.call('ZREM', DUE, unpack(drop, i, math.min(i + 499, #drop))) end
 for i = 1, #gone, 500 do redis.call('HDEL', HEAD, unpack(gone, i, math.min(i + 499, #gone))) end
 if not facts_only then
   local fence = math.max(tonumber(h[4] or '0'), tonumber(o.f or '0'))
@@ -170,7 +187,7 @@ if not facts_only then
     local key = RUN .. '|' .. s[1]
     local r = parse(redis.call('HGET', HEAD, 's:' .. s[1]))
     r.fence, r.worker, r.expiry, r.deadline, r.stc = '', '', '0', '0', int(s[4])
-    redis.call('ZREM', DUE, 'l|' .. key)
+    due_drop('l|' .. key)
     if s[3] > 0 then
       due_add(NOW + s[2] + s[3], 'q|' .. key)
       if not string.find(r.flags, 'q', 1, true) then r.flags = r.flags .. 'q' end
@@ -217,7 +234,7 @@ if not facts_only then
   end
   for _, s in ipairs(o.unpark or {}) do
     local key, rec = RUN .. '|' .. s, redis.call('HGET', HEAD, 's:' .. s)
-    if rec and not redis.call('ZSCORE', DUE, 'r|' .. key) then
+    if rec and not due_has('r|' .. key) then
       local r = parse(rec)
       if r.fence == '' then ready_add(r.queue, r.prio, key) end
     end
@@ -232,6 +249,8 @@ if not facts_only then
     end
   end
 end
+
+write_changes()
 
 -- 4. One log entry and the head.
 if v > v0 then

@@ -8,17 +8,33 @@
 local items = redis.call('ZRANGE', KEYS[2], '-inf', int(NOW), 'BYSCORE', 'LIMIT', 0, ARGV[1])
 local RECORDED = { l = true, r = true, q = true, T = true } -- members of steps that have a record in the head
 local out, report, moved = {}, {}, {}
-for _, m in ipairs(items) do
+local heads, there, queues = {}, {}, {}
+
+-- 1. What is there: all heads, schedules and queues are looked at before the first write.
+for i, m in ipairs(items) do
   local kind, key = string.sub(m, 1, 1), string.sub(m, 3)
   local cut = string.find(key, '|', 1, true)
+  local owner = cut and string.sub(key, 1, cut - 1) or key
   if cut and RECORDED[kind] then
-    local run, step = string.sub(key, 1, cut - 1), string.sub(key, cut + 1)
-    local h = redis.call('HMGET', B .. 'head:' .. run, 'st', 's:' .. step)
+    heads[i] = redis.call('HMGET', B .. 'head:' .. owner, 'st', 's:' .. string.sub(key, cut + 1))
+    if kind == 'r' and heads[i][2] then queues[parse(heads[i][2]).queue] = true end
+  else
+    there[i] = redis.call('EXISTS', B .. (kind == 's' and 'schedule:' or 'head:') .. owner) == 1
+  end
+end
+for i = 3, #ARGV do queues[ARGV[i]] = true end
+look_at_queues(queues)
+
+-- 2. Writes.
+for i, m in ipairs(items) do
+  local kind, key = string.sub(m, 1, 1), string.sub(m, 3)
+  if heads[i] then
+    local h = heads[i]
     local r = h[2] and parse(h[2])
     if not r or (kind == 'l' and r.fence == '') or (kind == 'r' and r.fence ~= '') then
-      redis.call('ZREM', KEYS[2], m)
+      due_drop(m)
     elseif kind == 'r' then
-      redis.call('ZREM', KEYS[2], m)
+      due_drop(m)
       if OPEN[h[1]] then
         ready_add(r.queue, r.prio, key)
         moved[#moved + 1] = r.queue
@@ -31,17 +47,26 @@ for _, m in ipairs(items) do
       out[#out + 1] = { m, why, r.fence, unbegun(r) and 1 or 0 }
       due_add(NOW + tonumber(ARGV[2]), m)
     end
-  elseif redis.call('EXISTS', B .. (kind == 's' and 'schedule:' or 'head:') .. (cut and string.sub(key, 1, cut - 1) or key)) == 0 then
-    redis.call('ZREM', KEYS[2], m)
+  elseif not there[i] then
+    due_drop(m)
   else
     out[#out + 1] = { m, kind, '', 0 }
     due_add(NOW + tonumber(ARGV[2]) * (kind == 'c' and 2 or 1), m)
   end
 end
-for i = 3, #ARGV do
-  local q = B .. 'ready:' .. ARGV[i]
-  local first = redis.call('ZRANGE', q, 0, 0, 'WITHSCORES')
-  report[#report + 1] = { redis.call('ZCARD', q), first[2] and NOW - tonumber(first[2]) or -1 }
-end
-local next_due = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')
-return { NOW, next_due[2] and math.max(0, tonumber(next_due[2]) - NOW) or -1, out, report, moved }
+local next_due
+write_changes(function() -- the sets are read before something leaves them
+  for i = 3, #ARGV do
+    local q = B .. 'ready:' .. ARGV[i]
+    local first = redis.call('ZRANGE', q, 0, 0, 'WITHSCORES')
+    report[#report + 1] = { redis.call('ZCARD', q), first[2] and NOW - tonumber(first[2]) or -1 }
+  end
+  local first = redis.call('ZRANGE', KEYS[2], 0, #items, 'WITHSCORES')
+  for i = 1, #first, 2 do
+    if due_has(first[i]) then
+      next_due = tonumber(first[i + 1])
+      break
+    end
+  end
+end)
+return { NOW, next_due and math.max(0, next_due - NOW) or -1, out, report, moved }

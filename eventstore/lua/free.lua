@@ -10,6 +10,15 @@ local RUN, NOTED, CID = ARGV[2], ARGV[3], ARGV[4]
 local h = redis.call('HMGET', KEYS[4], 'v', 'lc', 'st', 'hold')
 local CLOSED = { completed = true, failed = true, cancelled = true }
 
+local function let_go(sha) -- a payload beside the log goes with the last run that refers to it
+  local refs = B .. 'refs:' .. sha
+  if redis.call('SISMEMBER', refs, RUN) == 1 and redis.call('SCARD', refs) == 1 then
+    redis.call('UNLINK', refs, B .. 'blob:' .. sha)
+  else
+    redis.call('SREM', refs, RUN)
+  end
+end
+
 -- 1. Guards. Whoever lost the reply sends again at once: what it did is looked for among the notes of the last minutes.
 local function noted()
   local top = '+'
@@ -44,13 +53,17 @@ for i = 8, #ARGV do
   if not e or e[2][2] ~= RUN then return { -12, ARGV[i] } end
 end
 
+-- The keys that are not among KEYS are looked at before the first write.
+look(B .. 'snap:' .. RUN, B .. 'emit:' .. RUN, B .. 'gone')
+for _, part in ipairs(o.wipe or {}) do look(B .. part) end
+for _, sha in ipairs(o.blobs or {}) do look(B .. 'refs:' .. sha, B .. 'blob:' .. sha) end
+
 -- 2. It is gone.
 for i = 8, #ARGV, 500 do redis.call('XDEL', KEYS[2], unpack(ARGV, i, math.min(i + 499, #ARGV))) end
 redis.call('UNLINK', KEYS[3], KEYS[4], B .. 'snap:' .. RUN, B .. 'emit:' .. RUN)
 for _, part in ipairs(o.wipe or {}) do redis.call('UNLINK', B .. part) end
 for _, sha in ipairs(o.blobs or {}) do
-  local refs = B .. 'refs:' .. sha
-  if redis.call('SREM', refs, RUN) == 1 and redis.call('EXISTS', refs) == 0 then redis.call('UNLINK', B .. 'blob:' .. sha) end
+  let_go(sha)
 end
 
 -- 3. The note. What may come back keeps its id: nobody begins another run by it.

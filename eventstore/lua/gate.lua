@@ -18,6 +18,15 @@ local T = redis.call('TIME')
 local NOW = T[1] * 1000 + math.floor(T[2] / 1000)
 local US = T[1] * 1000000 + T[2]
 local function int(x) return string.format('%.0f', x) end
+-- Who waits but this member. A set is read before something leaves it: one that is emptied is gone, and naming a key that
+-- is gone is an error while the slot is moved.
+local function waiting(most)
+  local out = {}
+  for _, other in ipairs(redis.call('ZRANGE', LINE, 0, most)) do
+    if other ~= member and #out < most then out[#out + 1] = other end
+  end
+  return out
+end
 if op == 'take' then
   local held = redis.call('HGET', H, 'h:' .. member)
   if held then return { 1, string.match(held, '^(%d+)|') } end
@@ -45,14 +54,14 @@ if op == 'take' then
   if rank > 0 then out[#out + 1] = redis.call('ZRANGE', LINE, 0, 0)[1] end
   return out
 elseif op == 'leave' then
-  redis.call('ZREM', LINE, member)
+  local free = waiting(5)
   if redis.call('HDEL', H, 'h:' .. member) == 1 then redis.call('HINCRBY', H, 'c', -1) end
-  local free = redis.call('ZRANGE', LINE, 0, 4)
   if #free == 0 and (redis.call('HGET', H, 'c') or '0') == '0' then
     redis.call('PEXPIRE', H, 86400000) -- the last fence is kept for a day: fences only rise
   else
     redis.call('PERSIST', H)
   end
+  redis.call('ZREM', LINE, member)
   return free
 elseif op == 'rate' or op == 'drop' then
   local limit, period = tonumber(ARGV[3]), tonumber(ARGV[4]) * 1000
@@ -62,16 +71,17 @@ elseif op == 'rate' or op == 'drop' then
   -- Who waits was told a time by the line as it was then; when others leave it, that time is too late.
   local function early()
     local out = {}
-    for i, other in ipairs(redis.call('ZRANGE', LINE, 0, 4)) do
+    for i, other in ipairs(waiting(5)) do
       local told = tonumber(redis.call('HGET', H, 'w:' .. other) or '0')
       if told > slot_of(i - 1) + 20000 then out[#out + 1] = other end
     end
     return out
   end
   if op == 'drop' then
+    local out = early()
     redis.call('ZREM', LINE, member)
     redis.call('HDEL', H, 'w:' .. member, 'm:' .. member)
-    return early()
+    return out
   end
   local reserved = tonumber(redis.call('HGET', H, 'm:' .. member) or '-1')
   if reserved > US then return { 0, math.ceil((reserved - US) / 1000), '' } end
@@ -85,11 +95,11 @@ elseif op == 'rate' or op == 'drop' then
   local keep = math.ceil((tat + redis.call('ZCARD', LINE) * gap - US) / 1000) + 3600000
   if slot <= US then
     tat = tat + gap
-    redis.call('ZREM', LINE, member)
-    redis.call('HDEL', H, 'w:' .. member)
+    local out = early()
     redis.call('HSET', H, 'tat', int(tat))
     redis.call('PEXPIRE', H, keep)
-    local out = early()
+    redis.call('HDEL', H, 'w:' .. member)
+    redis.call('ZREM', LINE, member)
     table.insert(out, 1, 1)
     return out
   end

@@ -37,7 +37,7 @@ for i = counts + 1, counts + 2 * tonumber(ARGV[counts]), 2 do
   end
 end
 
--- 2. Writes.
+-- 2. Writes. Before the first, each key is looked at that will be touched: an error in the middle would undo nothing.
 local place = 7
 local function section(width, each)
   local count = tonumber(ARGV[place])
@@ -61,6 +61,7 @@ local function add(key, ordinal)
     redis.call('SET', key, 's' .. struct.pack('>H', ordinal))
   end
 end
+local emptied = {}
 local function remove(key, ordinal)
   local kind = redis.call('GETRANGE', key, 0, 0)
   if kind == 'b' then
@@ -71,24 +72,50 @@ local function remove(key, ordinal)
       local one = string.sub(sparse, i, i + 1)
       if one ~= gone then left[#left + 1] = one end
     end
-    if #left > 1 then redis.call('SET', key, table.concat(left)) else redis.call('DEL', key) end
+    redis.call('SET', key, table.concat(left))
+    emptied[key] = #left == 1 or nil
   end
 end
 local function ids(ordinal) return V .. 'ids:' .. int(math.floor(tonumber(ordinal) / 128)) end
+local function facet(i) return V .. 'f:' .. ARGV[i] .. ':' .. int(math.floor(tonumber(ARGV[i + 1]) / CHUNK)) end
+local touched, known = { V .. 'docs', V .. 'tally', V .. 'next', V .. 'trouble' }, {}
+local function note(key)
+  if not known[key] then
+    known[key] = true
+    touched[#touched + 1] = key
+  end
+end
+for _, width in ipairs({ 2, 1, 2, 2, 2 }) do section(width, function() end) end
+section(2, function(i) note(ids(ARGV[i])) end)
+section(1, function(i) note(ids(ARGV[i])) end)
+section(3, function(i) note(facet(i)) end)
+for i = 1, #touched, 500 do redis.call('EXISTS', unpack(touched, i, math.min(i + 499, #touched))) end
+place = 7
 section(2, function(i) redis.call('HSET', V .. 'docs', ARGV[i], ARGV[i + 1]) end)
-section(1, function(i) redis.call('HDEL', V .. 'docs', ARGV[i]) end)
+local gone = {}
+local function leaves(key, field)
+  gone[key] = gone[key] or {}
+  table.insert(gone[key], field)
+end
+section(1, function(i) leaves(V .. 'docs', ARGV[i]) end)
 section(2, function(i)
-  if redis.call('HINCRBY', V .. 'tally', ARGV[i], ARGV[i + 1]) == 0 then redis.call('HDEL', V .. 'tally', ARGV[i]) end
+  if redis.call('HINCRBY', V .. 'tally', ARGV[i], ARGV[i + 1]) == 0 then leaves(V .. 'tally', ARGV[i]) end
 end)
 section(2, function(i) redis.call('HSET', V .. 'tally', ARGV[i], ARGV[i + 1]) end)
 section(2, function(i) redis.call('HSETNX', V .. 'tally', ARGV[i], ARGV[i + 1]) end)
 section(2, function(i) redis.call('HSET', ids(ARGV[i]), ARGV[i], ARGV[i + 1]) end)
-section(1, function(i) redis.call('HDEL', ids(ARGV[i]), ARGV[i]) end)
+section(1, function(i) leaves(ids(ARGV[i]), ARGV[i]) end)
 section(3, function(i)
-  local ordinal = tonumber(ARGV[i + 1])
-  local key = V .. 'f:' .. ARGV[i] .. ':' .. int(math.floor(ordinal / CHUNK))
-  if ARGV[i + 2] == '1' then add(key, ordinal % CHUNK) else remove(key, ordinal % CHUNK) end
+  local ordinal = tonumber(ARGV[i + 1]) % CHUNK
+  if ARGV[i + 2] == '1' then add(facet(i), ordinal) else remove(facet(i), ordinal) end
 end)
+-- What is emptied is gone, and is not named again.
+for key, fields in pairs(gone) do
+  for i = 1, #fields, 500 do redis.call('HDEL', key, unpack(fields, i, math.min(i + 499, #fields))) end
+end
+for key in pairs(emptied) do
+  if redis.call('STRLEN', key) == 1 then redis.call('DEL', key) end
+end
 if ARGV[5] ~= '0' then redis.call('HSET', V .. 'next', 'o', ARGV[5], 'm', ARGV[6]) end
 redis.call('HSET', KEYS[2], CONSUMER, ARGV[3])
 redis.call('DEL', V .. 'trouble')

@@ -13,6 +13,15 @@ local L = B .. 'ledger:'
 local h = redis.call('HMGET', HEAD, 'v', 'lc', 'st', 'hold')
 local CLOSED = { completed = true, failed = true, cancelled = true }
 
+local function let_go(sha) -- a payload beside the log goes with the last run that refers to it
+  local refs = B .. 'refs:' .. sha
+  if redis.call('SISMEMBER', refs, RUN) == 1 and redis.call('SCARD', refs) == 1 then
+    redis.call('UNLINK', refs, B .. 'blob:' .. sha)
+  else
+    redis.call('SREM', refs, RUN)
+  end
+end
+
 -- 1. Guards.
 if not h[1] then return { -4 } end
 local v = tonumber(h[1])
@@ -22,11 +31,17 @@ if not CLOSED[h[3]] then return { -5 } end
 if h[4] == '1' then return { -9 } end
 if (redis.call('HGET', KEYS[5], 'ledger') or '0') ~= o.ledger then return { -11 } end
 
+local fresh = B .. 'erasing:' .. RUN .. ':' .. CID
+-- The keys that are not among KEYS are looked at before the first write.
+look(fresh, L .. 'erased', B .. 'snap:' .. RUN, B .. 'emit:' .. RUN)
+for i = 8, #ARGV, 6 do
+  if ARGV[i + 3] ~= '' then look(L .. 'salts:' .. ARGV[i + 3]) end
+end
+for _, sha in ipairs(o.blobs or {}) do look(B .. 'refs:' .. sha, B .. 'blob:' .. sha) end
+
 -- 2. The stream, written anew.
 local erased = {}
 for i = 8, #ARGV, 6 do erased[ARGV[i] .. '-0'] = ARGV[i + 1] end
-local fresh = B .. 'erasing:' .. RUN
-redis.call('UNLINK', fresh)
 local from = '-'
 while true do
   local entries = redis.call('XRANGE', STREAM, from, '+', 'COUNT', 500)
@@ -55,9 +70,7 @@ redis.call('HINCRBY', KEYS[1], 'erasures', 1)
 
 -- 4. Payloads beside the log that no other run refers to, and what is only a cache.
 for _, sha in ipairs(o.blobs or {}) do
-  local refs = B .. 'refs:' .. sha
-  redis.call('SREM', refs, RUN)
-  if redis.call('EXISTS', refs) == 0 then redis.call('UNLINK', B .. 'blob:' .. sha) end
+  let_go(sha)
 end
 redis.call('UNLINK', B .. 'snap:' .. RUN, B .. 'emit:' .. RUN)
 

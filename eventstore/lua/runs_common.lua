@@ -23,6 +23,12 @@ local T = redis.call('TIME')
 local NOW = T[1] * 1000 + math.floor(T[2] / 1000)
 local US = T[1] * 1000000 + T[2]
 local function int(x) return string.format('%.0f', x) end -- tostring keeps 14 digits only
+-- An error in the middle of a script undoes nothing. While a slot of a cluster is moved key by key, the first call that
+-- names a key which is not here (any more) is one: so each key that is not among KEYS is looked at before the first write.
+local function look(...) redis.call('EXISTS', ...) end
+local function look_at_queues(queues)
+  for queue in pairs(queues) do look(B .. 'ready:' .. queue) end
+end
 local OPEN = { running = true, failing = true, cancelling = true } -- steps may be claimed
 local RECORD = '^([^|]*)|([^|]*)|(%d+)|(%d+)|(%d+)|([^|]*)|([^|]*)|([^|]*)|(%d+)|(%d+)$'
 local function parse(s)
@@ -33,10 +39,47 @@ end
 local function pack(r)
   return table.concat({ r.queue, r.prio, r.attempt, r.sv, r.stc, r.flags, r.fence, r.worker, r.expiry, r.deadline }, '|')
 end
-local function ready_add(queue, prio, member)
-  redis.call('ZADD', B .. 'ready:' .. queue, int(NOW - 60000 * tonumber(prio)), member)
+-- What goes into ready and due and what leaves them is written at the end, what comes in first: a set that is emptied
+-- is gone, and naming it again would be an error as above.
+local changes = {}
+local function change(key, member, score)
+  changes[key] = changes[key] or {}
+  changes[key][member] = score
 end
-local function due_add(at, member) redis.call('ZADD', B .. 'due', int(at), member) end
+local function ready_add(queue, prio, member)
+  change(B .. 'ready:' .. queue, member, int(NOW - 60000 * tonumber(prio)))
+end
+local function ready_drop(queue, member) change(B .. 'ready:' .. queue, member, false) end
+local function due_add(at, member) change(B .. 'due', member, int(at)) end
+local function due_drop(member) change(B .. 'due', member, false) end
+local function due_has(member)
+  local score = changes[B .. 'due'] and changes[B .. 'due'][member]
+  if score == nil then score = redis.call('ZSCORE', B .. 'due', member) end
+  return score
+end
+local function in_parts(command, key, args)
+  for i = 1, #args, 500 do redis.call(command, key, unpack(args, i, math.min(i + 499, #args))) end
+end
+local function write_changes(between)
+  for key, members in pairs(changes) do
+    local put = {}
+    for member, score in pairs(members) do
+      if score then
+        put[#put + 1] = score
+        put[#put + 1] = member
+      end
+    end
+    in_parts('ZADD', key, put)
+  end
+  if between then between() end
+  for key, members in pairs(changes) do
+    local gone = {}
+    for member, score in pairs(members) do
+      if not score then gone[#gone + 1] = member end
+    end
+    in_parts('ZREM', key, gone)
+  end
+end
 -- A fence is a time, never a counter: after a lost tail a counter would be given out twice.
 local function next_fence(last)
   local us, f = US, tonumber(last or '0') or 0
@@ -68,7 +111,7 @@ local function started(step, r) -- of a record that has just been leased
 end
 local function unq(r, key)
   if string.find(r.flags, 'q', 1, true) then
-    redis.call('ZREM', B .. 'due', 'q|' .. key)
+    due_drop('q|' .. key)
     r.flags = string.gsub(r.flags, 'q', '')
   end
 end

@@ -32,6 +32,9 @@ if ARGV[11] ~= '' then
   if commit ~= ARGV[13] then return { -2, n } end
 end
 
+-- The keys that are not among KEYS are looked at before the first write: an error in the middle would undo nothing.
+redis.call('EXISTS', L .. 'leaves:' .. epoch, L .. 'salts:' .. epoch, L .. 'epochs', L .. 'signatures')
+
 -- 2. Writes.
 if ARGV[6] ~= '' then
   redis.call('APPEND', L .. 'leaves:' .. epoch, ARGV[6])
