@@ -130,6 +130,7 @@ class Batch:
             execution=step.attempt + 1,
             fences={},
             secrets=step.secrets,
+            idempotency_key=self._session.state.idempotency_key(path),
         )
 
     def _next_fence(self) -> str:

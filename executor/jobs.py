@@ -34,7 +34,7 @@ ONCE = "at_most_once"
 class Job:
     """A claimed attempt: its lease, its step in the plan, its inputs, and which execution of the step it is, from 1.
 
-    `secrets` say where its inputs hold secrets, as in StepScheduled.
+    `secrets` say where its inputs hold secrets, as in StepScheduled; `idempotency_key` is equal for all its attempts.
     """
 
     lease: Lease
@@ -45,6 +45,7 @@ class Job:
     fences: Mapping[str, int] = field(default_factory=dict)
     persistence: Persistence = STEP_BY_STEP
     secrets: Sequence[Json] | None = None
+    idempotency_key: str = ""
 
     @property
     def alone(self) -> bool:
@@ -55,11 +56,6 @@ class Job:
     def component(self) -> str:
         """Give the component reference as the document wrote it."""
         return self.step.component or ""
-
-    @property
-    def idempotency_key(self) -> str:
-        """Give the key that is equal for all attempts of this step."""
-        return f"{self.lease.run}/{self.lease.step}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +86,7 @@ def job_of(session: Session, lease: Lease) -> Job | None:
         step.gates or {},
         session.plan.persistence,
         step.secrets,
+        session.state.idempotency_key(lease.step),
     )
 
 

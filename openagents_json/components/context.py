@@ -93,9 +93,10 @@ def _traceback(wanted: Any) -> str:
 class Context:
     """Injected into components that have a parameter annotated `Context`, or named `context`.
 
-    `idempotency_key` is equal for all attempts of a step: pass it on to systems that should act once. `attempt` counts
-    from 1, without the claims that a worker gave back before it began; the history counts those too. `fences` are those
-    of the step's locks, by key: a system that keeps the highest it has seen can refuse a holder that is too late.
+    `idempotency_key` is equal for all attempts of a step, until it has completed and is done again by hand: pass it on
+    to systems that should act once. `attempt` counts from 1, without the claims that a worker gave back before it
+    began; the history counts those too. `fences` are those of the step's locks, by key: a system that keeps the highest
+    it has seen can refuse a holder that is too late.
     `mask` takes the step's secrets out of a text; None when it has none.
     """
 

@@ -37,6 +37,7 @@ class SandboxCall:
     attempt: int
     now_ms: int
     limit_ms: int
+    idempotency_key: str
 
 
 @dataclass(frozen=True, slots=True)

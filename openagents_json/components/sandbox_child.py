@@ -102,7 +102,7 @@ def _context(call: Mapping[str, Any]) -> Context:
         step_id=call["step"],
         workflow_id=call["workflow"],
         attempt=call["attempt"],
-        idempotency_key=f"{call['run']}/{call['step']}",
+        idempotency_key=call["idempotency_key"],
         deadline_ms=now_ms + call["limit_ms"],
         token=CancelToken(),
         now_ms=lambda: now_ms,

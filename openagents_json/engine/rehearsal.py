@@ -125,7 +125,8 @@ class Rehearsal(World):
         self, life: Life, plan: StepPlan, step: str, inputs: Mapping[str, Json], attempt: int, limit: int
     ) -> SandboxCall:
         component, workflow = plan.component or "", life.state.workflow
-        return SandboxCall(component, dict(inputs), life.id, step, workflow, attempt, self.now_ms, limit)
+        key = life.state.idempotency_key(step)
+        return SandboxCall(component, dict(inputs), life.id, step, workflow, attempt, self.now_ms, limit, key)
 
 
 def done_again(life: Life) -> list[str]:

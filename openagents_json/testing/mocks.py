@@ -25,6 +25,7 @@ class Call:
     attempt: int
     inputs: Mapping[str, Json]
     run: str
+    idempotency_key: str = ""
 
 
 class NoMock(ComponentError):
@@ -119,7 +120,7 @@ def context_of(call: Call, workflow: str, now_ms: Callable[[], int], emit: Calla
         step_id=call.step,
         workflow_id=workflow,
         attempt=call.attempt,
-        idempotency_key=f"{call.run}/{call.step}",
+        idempotency_key=call.idempotency_key or f"{call.run}/{call.step}",
         deadline_ms=None,
         token=CancelToken(),
         now_ms=now_ms,

@@ -161,7 +161,8 @@ class World:
         """Run one step."""
         begun = self.claim(life, step)
         plan = life.plan.of(step)
-        call = Call(plan.component or "", step, begun.attempt, begun.inputs, life.id)
+        key = life.state.idempotency_key(step)
+        call = Call(plan.component or "", step, begun.attempt, begun.inputs, life.id, key)
         context = context_of(
             call, life.state.workflow, lambda: self.now_ms, lambda x: self.emitted.append((life.id, step, x))
         )

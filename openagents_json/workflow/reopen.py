@@ -51,8 +51,19 @@ def reopen(turn: Turn, command: cmd.ReopenRun) -> None:
     inputs = None if command.inputs is None else {**state.inputs, **command.inputs}
     kept, changed = _reusable(turn, command) if command.replay else ([], [])
     lists = found.lists()
-    turn.emit(ev.RunReopened(*lists, inputs, command.step, command.reason, definition, version, kept, changed))
+    happened = ev.RunReopened(*lists, inputs, command.step, command.reason, definition, version, kept, changed)
+    turn.emit(replace(happened, anew=_completed(turn, lists[0])))
     limit_again(turn, lists[1])
+
+
+def _completed(turn: Turn, forgotten: Iterable[str]) -> list[str]:
+    """Give the steps of components that had completed.
+
+    Done again, they must not be taken for what was done before, and may have been undone since. A step that failed may
+    have had its effect all the same: done again by hand, it is still the same to the systems that it calls.
+    """
+    steps = turn.state.steps
+    return [path for path in forgotten if steps[path].status == st.COMPLETED and not steps[path].kind]
 
 
 def _reusable(turn: Turn, command: cmd.ReopenRun) -> tuple[list[str], list[str]]:
@@ -85,7 +96,7 @@ def override(turn: Turn, command: cmd.OverrideStep) -> None:
             raise cmd.Rejected("part_of_undone", what, state.status)
         found.unwinding()
         lists = found.lists()
-        turn.emit(ev.RunReopened(*lists, None, path, command.reason))
+        turn.emit(ev.RunReopened(*lists, None, path, command.reason, anew=_completed(turn, lists[0])))
         limit_again(turn, lists[1])
     elif path not in state.open_steps:
         raise cmd.Rejected("resolved", f"step {path} is {state.steps[path].status} already", state.status)

@@ -27,6 +27,9 @@ def reopened(state: RunState, event: ev.RunReopened | ev.RunForked) -> RunState:
     steps, past = state.steps, state.past
     kept = event.kept if isinstance(event, ev.RunReopened) else ()
     memo = Map({path: steps[path] for path in kept if path in steps})
+    lives = state.lives
+    for path in event.anew if isinstance(event, ev.RunReopened) else ():
+        lives = lives.set(path, lives.get(path, 1) + 1)
     for path in event.forgotten:
         known = steps.get(path)
         if known is not None:
@@ -52,6 +55,7 @@ def reopened(state: RunState, event: ev.RunReopened | ev.RunForked) -> RunState:
         pending=(),
         past=past,
         memo=memo,
+        lives=lives,
         sets=_sets(steps),
         output=None,
         error=None,

@@ -66,6 +66,7 @@ class RunReopened:
     The steps in `forgotten` are done again, those in `resumed` hold some of them and go on; all other results are kept.
     With a `definition`, the run goes on by that one, which is `version` of its workflow. The results of the steps in
     `kept` are used again where their inputs turn out the same; those in `changed` have another definition or component.
+    The steps in `anew` had completed: what they do from here on is another life, with an idempotency key of its own.
     """
 
     forgotten: Sequence[str]
@@ -77,6 +78,7 @@ class RunReopened:
     version: str = ""
     kept: Sequence[str] = ()
     changed: Sequence[str] = ()
+    anew: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from openagents_json.workflow.types import Json
 
 _DEFAULTS: Final = StepState("", {})._asdict()
 _PLACES: Final = {name: place for place, name in enumerate(StepState._fields)}
-_MAPS: Final = frozenset({"steps", "open_steps", "heard", "past", "memo", "unsettled"})
+_MAPS: Final = frozenset({"steps", "open_steps", "heard", "past", "memo", "unsettled", "lives"})
 
 FORMAT: Final = hashlib.sha256(
     repr((1, RunState._fields, StepState._fields, Group._fields, Signal.__slots__)).encode()
@@ -29,6 +29,7 @@ def dump(state: RunState) -> Json:
     data["sets"] = dict(state.sets)
     data["heard"] = sorted(state.heard)
     data["past"] = dict(state.past)
+    data["lives"] = dict(state.lives)
     data["steps"] = {path: _step(step) for path, step in state.steps.items()}
     data["memo"] = {path: _step(step) for path, step in state.memo.items()}
     data["open"] = sorted(state.open_steps)
@@ -74,6 +75,7 @@ def _load(known: dict[str, Any]) -> RunState:
             "open_steps": Map(dict.fromkeys(opened, True)),
             "unsettled": Map(dict.fromkeys(known["unsettled"], True)),
             "heard": Map(dict.fromkeys(known["heard"], True)),
+            "lives": Map(known["lives"]),
             "past": Map({path: (a, b, tuple(c)) for path, (a, b, c) in known["past"].items()}),
         }
     )

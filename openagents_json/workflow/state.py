@@ -120,7 +120,8 @@ class RunState(NamedTuple):
 
     `signals` are those that nobody has taken yet, oldest first; `heard` the ids of all that came; `queue` are the gates
     of the run, as those of a step; `past` are attempts, children and gates of forgotten steps, `memo` those of them
-    whose results stand if they are done again with the same inputs; `unsettled` are steps to be tried again and
+    whose results stand if they are done again with the same inputs, `lives` how often those that had completed were
+    begun anew, from 2; `unsettled` are steps to be tried again and
     failures that nobody has decided on, `pending` the latest outcomes behind which no decision shows, each with its
     sequence; `fence` is the last that a claim was given.
     """
@@ -147,11 +148,17 @@ class RunState(NamedTuple):
     queue: tuple[Json, ...] = ()
     past: Map[str, tuple[int, int, tuple[Json, ...]]] = Map()
     memo: Map[str, StepState] = Map()
+    lives: Map[str, int] = Map()
     unsettled: Map[str, bool] = Map()
     pending: tuple[tuple[str, int], ...] = ()
     fence: int = 0
     erased: bool = False
     held: bool = False
+
+    def idempotency_key(self, path: str) -> str:
+        """Give the key that is equal for all attempts of a step, until it has completed and is done again."""
+        life = self.lives.get(path, 1)
+        return f"{self.run}/{path}" + (f"#{life}" if life > 1 else "")
 
     @property
     def closed(self) -> bool:

@@ -23,7 +23,7 @@ Call = Callable[..., Answer]
 
 def caller(sandbox: Sandbox) -> Call:
     def call(component: str, limit_ms: int = 20_000, **inputs: Any) -> Answer:
-        return sandbox.call(SandboxCall(component, inputs, "0-run", "step", "w", 2, 1_000, limit_ms))
+        return sandbox.call(SandboxCall(component, inputs, "0-run", "step", "w", 2, 1_000, limit_ms, "0-run/step"))
 
     return call
 
