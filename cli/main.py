@@ -1,31 +1,26 @@
-"""The command; the exit code says how it ended."""
+"""The program `openagents`: it answers Ctrl-C from its first moment on, so it imports next to nothing before that."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
 
-import click
-
-from cli.failures import fail, tell
-from cli.root import cli
-
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; the exit code says how it ended."""
     try:
-        code = cli.main(args=arguments, prog_name="openagents", standalone_mode=False)
-    except click.exceptions.Abort:
-        fail("interrupted", 130)
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except click.ClickException as error:
-        where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "openagents"
-        fail(f"{error.format_message().rstrip('.')}; see `{where} --help`", error.exit_code)
+        from cli.command import carry_out
+
+        _take_any_character()
+        code = carry_out(arguments)
     except KeyboardInterrupt:
-        fail("interrupted", 130)
-    except Exception as error:
-        tell(error)
-    else:
-        sys.exit(code if isinstance(code, int) else 0)
+        print("openagents: interrupted", file=sys.stderr)  # noqa: T201 - click may not be there yet
+        code = 130
+    sys.exit(code)
+
+
+def _take_any_character() -> None:
+    """Escape what a terminal has no character for: a name in another script is no reason for a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure") and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -108,15 +109,20 @@ def _history_row(event: HistoryEvent) -> tuple[str, ...]:
     return (*known, event.actor, details(event))
 
 
+def short(value: str, width: int) -> str:
+    """Cut a text for people; what another program reads is never cut."""
+    return value if len(value) <= width or not sys.stdout.isatty() else value[: width - 1] + "…"
+
+
 def details(event: HistoryEvent, width: int = 60) -> str:
-    """Give what an event says, short."""
+    """Give what an event says, short in a terminal."""
     hidden = ("step", "attempt", "worker", "fence")
     rest = {key: value for key, value in event.data.items() if key not in hidden}
     error = rest.get("error")
     if isinstance(error, Mapping):
         rest["error"] = f"{error.get('type')}: {error.get('message')}"
     said = json.dumps(rest, ensure_ascii=False, sort_keys=True) if rest else ""
-    return said if len(said) <= width else said[: width - 1] + "…"
+    return short(said, width)
 
 
 def console(*, error: bool = False) -> Console:

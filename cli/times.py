@@ -23,8 +23,8 @@ def duration_ms(text: str) -> int | None:
 
 
 def time_ms(text: str, now_ms: int) -> int | None:
-    """Give a time, ISO 8601 (UTC unless it says otherwise) or how long ago, in ms since 1970; None when it is none."""
-    ago = duration_ms(text)
+    """Give a time, ISO 8601 (UTC unless it says otherwise) or how long ago (2h, 2h ago), in ms since 1970, or None."""
+    ago = duration_ms(text.strip().removesuffix(" ago"))
     if ago is not None:
         return now_ms - ago
     try:

@@ -81,7 +81,12 @@ def import_run(target: Target, file: Path, paused: bool, reason: str) -> None:
 @click.option("--to-prefix", default="oa", show_default=True, help="The prefix of the store's keys there.")
 @click.option("--to-broker", metavar="URL", help="The Celery broker there.  [default: the store's server]")
 @click.option(
-    "--wait", "wait_s", type=float, default=60.0, show_default=True, help="Seconds for steps under way to end."
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(0),
+    default=60.0,
+    show_default=True,
+    help="Seconds for steps under way to end.",
 )
 @target_options
 def promote_run(target: Target, run: str, to: str, to_prefix: str, to_broker: str | None, wait_s: float) -> None:

@@ -11,7 +11,7 @@ import click
 from cli.commands.replaying import reason_option, set_option
 from cli.commands.run import parse_inputs
 from cli.options import Target, target_options
-from cli.render import console, print_json, table
+from cli.render import console, print_json, short, table
 from cli.times import Duration, time_ms
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def chosen_by(pairs: Iterable[str], now_ms: int) -> RunFilter:
 
 def _show(report: HealReport) -> None:
     verdicts = [report.verdicts[run] for run in report.wish["order"] if run in report.verdicts]
-    rows = ((x.run, x.verdict, ", ".join(x.again), str(len(x.reused)), x.reason[:300]) for x in verdicts)
+    rows = ((x.run, x.verdict, ", ".join(x.again), str(len(x.reused)), short(x.reason, 300)) for x in verdicts)
     if verdicts:
         console().print(table(("run", "verdict", "done again", "reused", "why"), rows))
     counts = ", ".join(f"{count} {name}" for name, count in report.counts.items())

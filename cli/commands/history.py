@@ -19,7 +19,7 @@ FORMATS = ("table", "json", "jsonl", "cloudevents", "otel")
 
 @click.command()
 @click.argument("run")
-@click.option("--after", type=int, default=0, help="Only events after this version.")
+@click.option("--after", type=click.IntRange(0), default=0, help="Only events after this version.")
 @click.option("--type", "types", multiple=True, help="Only events of this type; several mean any of them.")
 @click.option("--step", "steps", multiple=True, help="Only events of this step.")
 @click.option("--by", "actors", multiple=True, help="Only events that this actor led to, or whose name begins so.")

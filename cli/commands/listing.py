@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.options import Target, target_options
-from cli.render import second, show, status
+from cli.render import second, short, show, status
 from cli.times import Duration, Time, lasting
 from projections.runs import STATUSES, RunFilter
 
@@ -112,8 +112,15 @@ _HEADER = ("run", "workflow", "version", "status", "started (UTC)", "took", "err
 
 def _cells(row: RunRow) -> tuple[str | Text, ...]:
     error = f"{row.error['type']}: {row.error['message']}" if row.error else ""
-    short = error if len(error) <= 60 else error[:59] + "…"
-    return (row.id, row.workflow, row.version, status(row.status), second(row.started_ms), lasting(row.took_ms), short)
+    return (
+        row.id,
+        row.workflow,
+        row.version,
+        status(row.status),
+        second(row.started_ms),
+        lasting(row.took_ms),
+        short(error, 60),
+    )
 
 
 @click.command()
@@ -128,7 +135,7 @@ def failures(target: Target) -> None:
             item.fingerprint,
             item.workflow,
             item.step or "",
-            f"{item.type}: {item.message}"[:60],
+            short(f"{item.type}: {item.message}", 60),
             str(item.count),
             str(item.now),
             second(item.last_ms),

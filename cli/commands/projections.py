@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
 import click
 
 from cli.options import Target, target_options
-from cli.render import print_json, show
+from cli.render import print_json, short, show
 
 
 @click.group()
@@ -28,13 +30,17 @@ def list_projections(target: Target) -> int:
             str(x.generation),
             str(x.lag),
             "" if x.rebuilding is None else f"generation {x.rebuilding}, {x.rebuild_lag} to go",
-            "; ".join(f"partition {p}, {t['type']} of {t['run']}: {t['error']}" for p, t in x.trouble.items())[:200],
+            short(_troubles(x.trouble), 200),
         )
         for x in found
     )
     header = ("projection", "version", "generation", "events behind", "rebuilding", "stands still")
     show(found, header, rows, as_json=target.as_json)
     return 1 if any(x.trouble for x in found) else 0
+
+
+def _troubles(trouble: Mapping[int, Mapping[str, Any]]) -> str:
+    return "; ".join(f"partition {p}, {t['type']} of {t['run']}: {t['error']}" for p, t in trouble.items())
 
 
 @projections.command()

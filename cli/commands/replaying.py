@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.commands.run import parse_inputs, parse_payload
+from cli.following import EXIT, follow
 from cli.options import Target, target_options
 from cli.render import print_json
 from cli.times import Time
@@ -48,19 +49,23 @@ def retry(target: Target, run: str, step: str, pairs: tuple[str, ...], workflow:
 @click.option("--explain", "wait", is_flag=True, help="Wait for its end, and say why each step ran or did not.")
 @reason_option
 @target_options
-def replay(target: Target, run: str, pairs: tuple[str, ...], workflow: str | None, wait: bool, reason: str) -> None:
-    """Do a closed run again; results stand where component, definition and inputs of a step have not changed."""
+def replay(target: Target, run: str, pairs: tuple[str, ...], workflow: str | None, wait: bool, reason: str) -> int:
+    """Do a closed run again; results stand where component, definition and inputs of a step have not changed.
+
+    Exit code with --explain: 0 completed, 1 failed, 3 cancelled.
+    """
     with target.engine() as engine:
         plan = None if workflow is None else engine.plan(workflow)
         engine.replay.replay(run, inputs=_edited(engine, run, pairs), reason=reason, plan=plan)
-        status = engine.wait(run).status if wait else engine.state(run).status
+        status = follow(engine, run).status if wait else engine.state(run).status
         found = engine.replay.replayed(run) if wait else None
     if found is not None and target.as_json:
         print_json({"id": run, "status": status, "replayed": found})
-        return
-    _tell(target, run, status)
-    for line in found.lines() if found is not None else ():
-        click.echo(line)
+    else:
+        _tell(target, run, status)
+        for line in found.lines() if found is not None else ():
+            click.echo(line)
+    return EXIT.get(status, 1) if wait else 0
 
 
 @click.command()

@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.following import EXIT, follow
 from cli.options import Target, target_options
 from cli.render import console, print_json, status, text
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from openagents_json.engine import Engine, HistoryEvent, Result
+    from openagents_json.engine import HistoryEvent
     from openagents_json.workflow.validation import Report
-
-EXIT = {"completed": 0, "failed": 1, "cancelled": 3}
 
 
 def document_of(file: str | Path) -> str | bytes | Path:
@@ -84,8 +83,14 @@ def parse_payload(text: str | None, file: str | None) -> Any:
 @click.option("--input-file", metavar="FILE", help="A JSON object with inputs.")
 @click.option("--key", help="Idempotency key: the same key gives the same run.")
 @click.option("--detach", is_flag=True, help="Print the run's id and do not wait.")
-@click.option("--timeout", type=float, help="Seconds to wait; the run goes on after that.")
-@click.option("--workers", type=int, default=4, show_default=True, help="Threads that run the given components.")
+@click.option("--timeout", type=click.FloatRange(0), help="Seconds to wait; the run goes on after that.")
+@click.option(
+    "--workers",
+    type=click.IntRange(0, 1000),
+    default=4,
+    show_default=True,
+    help="Threads that run the given components.",
+)
 @target_options
 def run(
     target: Target,
@@ -107,25 +112,11 @@ def run(
         if detach:
             print_json({"id": run_id})
             return 0
-        result = _follow(engine, run_id, timeout, quiet=target.as_json)
+        terminal = console(error=True)
+        show = (lambda _: None) if target.as_json else lambda event: terminal.print(progress(event))
+        result = follow(engine, run_id, show, timeout=timeout)
     print_json({"id": result.id, "status": result.status, "output": result.output, "error": result.error})
     return EXIT.get(result.status, 1)
-
-
-def _follow(engine: Engine, run_id: str, timeout: float | None, *, quiet: bool) -> Result:
-    """Show progress until the run has ended."""
-    clock = engine.core.clock
-    ends = None if timeout is None else clock.steady_ms() + timeout * 1000
-    terminal, after = console(error=True), 0
-    while True:
-        for event in engine.watch(run_id, after=after, block_ms=500):
-            after = event.version
-            if not quiet:
-                terminal.print(progress(event))
-            if event.type in ("RunCompleted", "RunFailed", "RunCancelled"):
-                return engine.wait(run_id)
-        if ends is not None and clock.steady_ms() >= ends:
-            return engine.wait(run_id, timeout=0.001)
 
 
 def progress(event: HistoryEvent) -> Text:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
 
 from cli.commands.run import progress
+from cli.following import EXIT, follow
 from cli.options import Target, target_options
 from cli.render import console, print_json, print_line
+
+if TYPE_CHECKING:
+    from eventstore.emissions import Emitted
 
 
 @click.command("show")
@@ -23,20 +28,15 @@ def show_run(target: Target, run: str) -> None:
 @click.command()
 @click.argument("run")
 @target_options
-def watch(target: Target, run: str) -> None:
-    """Follow a run until it ends; with --json, a line of JSON for each event."""
-    terminal, after = console(), 0
+def watch(target: Target, run: str) -> int:
+    """Follow a run until it ends; with --json, a line of JSON for each event.
+
+    Exit code: 0 completed, 1 failed, 3 cancelled.
+    """
+    terminal = console()
     with target.engine() as engine:
-        engine.state(run)
-        while True:
-            for event in engine.watch(run, after=after, block_ms=1000):
-                after = event.version
-                if target.as_json:
-                    print_line(event)
-                else:
-                    terminal.print(progress(event))
-                if event.type in ("RunCompleted", "RunFailed", "RunCancelled"):
-                    return
+        show = print_line if target.as_json else lambda event: terminal.print(progress(event))
+        return EXIT.get(follow(engine, run, show).status, 1)
 
 
 @click.command()
@@ -45,18 +45,41 @@ def watch(target: Target, run: str) -> None:
 def output(target: Target, run: str) -> None:
     """Follow what the components of a run show while they run, such as progress or tokens, until it ends.
 
-    With --json, a line of JSON for each; otherwise texts are printed one after the other.
+    With --json, a line of JSON for each; otherwise texts of a step are printed one after the other, and all else on
+    lines of their own.
     """
-    after = "0-0"
+    after, paper = "0-0", _Paper()
     with target.engine() as engine:
         closed = False
         while not closed:
-            closed = engine.state(run).status in ("completed", "failed", "cancelled")
+            closed = engine.state(run).status in EXIT
             for item in engine.emitted(run, after=after, block_ms=0 if closed else 500):
                 after = item.id
-                if target.as_json:
-                    print_line(item)
-                else:
-                    click.echo(item.value if isinstance(item.value, str) else json.dumps(item.value), nl=False)
-        if not target.as_json:
+                print_line(item) if target.as_json else paper.write(item)
+    paper.end()
+
+
+@dataclass(slots=True)
+class _Paper:
+    """Writes what components show: texts of an attempt flow on, and all else stands on a line of its own."""
+
+    writer: tuple[str, int] | None = None
+    """Whose text the line is that has not ended yet."""
+
+    def write(self, item: Emitted) -> None:
+        """Write one of them."""
+        writer = (item.step, item.attempt)
+        if not isinstance(item.value, str):
+            self.end()
+            print_line(item.value)
+            return
+        if self.writer != writer:
+            self.end()
+        click.echo(item.value, nl=False)
+        self.writer = None if item.value.endswith("\n") else writer
+
+    def end(self) -> None:
+        """End the line, if there is one."""
+        if self.writer is not None:
             click.echo()
+        self.writer = None

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Final
 
 from eventstore.preflight import Finding, ServerFacts, check, describe
 from executor.invariants import Violation
 from executor.zones import ZONES_VERSION
-from openagents_json.engine.facade import Engine
+from openagents_json.engine.facade import CLOSED, Engine
 from openagents_json.engine.settings import Settings
+from projections.runs import STATUSES, RunFilter
+
+GOES_ON: Final = tuple(name for name in STATUSES if name not in (*CLOSED, "paused"))
+"""The statuses of runs that need a worker to go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,7 @@ def diagnose(engine: Engine, settings: Settings) -> Diagnosis:
     findings += tuple(_other_zones(workers))
     findings += tuple(_without_keys(workers))
     findings += tuple(_still(engine))
+    findings += tuple(_without_workers(engine, workers))
     server = describe(core.connection, now_ms=now)
     return Diagnosis(here, ZONES_VERSION, server, findings, tuple(engine.doctor()), workers)
 
@@ -85,6 +90,15 @@ def _without_keys(workers: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]
         if keys != everything:
             what = f"worker {name} lacks the encryption keys {', '.join(sorted(everything - keys))}, which others have"
             yield Finding("warning", "keys", what, "set OPENAGENTS_ENCRYPTION_KEYS for it; it leaves such runs alone")
+
+
+def _without_workers(engine: Engine, workers: Mapping[str, Any]) -> Iterator[Finding]:
+    """Say that nobody is there to do the work that there is."""
+    open_runs = 0 if workers else engine.views.count(RunFilter(status=GOES_ON))
+    if open_runs:
+        runs = "1 run is" if open_runs == 1 else f"{open_runs} runs are"
+        what = f"{runs} open and no worker is alive: no step begins, no timer fires"
+        yield Finding("error", "workers", what, "start one with `openagents worker -c MODULE`")
 
 
 def _still(engine: Engine) -> Iterator[Finding]:

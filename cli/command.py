@@ -1,0 +1,29 @@
+"""The command line from its arguments to its exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from cli.failures import fail, tell
+from cli.root import cli
+
+
+def carry_out(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and give its exit code."""
+    try:
+        code = cli.main(args=arguments, prog_name="openagents", standalone_mode=False)
+    except click.exceptions.Abort:
+        fail("interrupted", 130)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "openagents"
+        fail(f"{error.format_message().rstrip('.')}; see `{where} --help`", error.exit_code)
+    except Exception as error:
+        tell(error)
+    else:
+        return code if isinstance(code, int) else 0

@@ -1,0 +1,52 @@
+"""Follow a run until it has ended, and say so when nobody is there to do its work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+import click
+
+if TYPE_CHECKING:
+    from openagents_json.engine import Engine, HistoryEvent, Result
+
+EXIT: Final = {"completed": 0, "failed": 1, "cancelled": 3}
+"""What commands that wait for a run say of its end."""
+
+BLOCK_MS: Final = 500
+
+
+def follow(
+    engine: Engine, run: str, show: Callable[[HistoryEvent], None] = lambda _: None, *, timeout: float | None = None
+) -> Result:
+    """Show the events of a run until it has ended, and give how.
+
+    An end in its history is none when the run was opened again after it: what the run is now decides. Raises
+    RunNotFound, and WaitTimeout after `timeout` seconds.
+    """
+    from openagents_json.engine import WaitTimeout
+    from openagents_json.engine.facade import CLOSED
+
+    clock = engine.core.clock
+    ends = None if timeout is None else clock.steady_ms() + timeout * 1000
+    after, asked = 0, False
+    info = engine.state(run)
+    while not (info.status in CLOSED and after >= info.version):
+        left = BLOCK_MS if ends is None else min(BLOCK_MS, int(ends - clock.steady_ms()))
+        if left <= 0:
+            raise WaitTimeout(run, timeout or 0, info.status)
+        events = engine.watch(run, after=after, block_ms=left)
+        for event in events:
+            show(event)
+            after = event.version
+        if not events and not asked:
+            asked = True
+            _tell_if_nobody_works(engine, run)
+        info = engine.state(run)
+    return engine.wait(run)
+
+
+def _tell_if_nobody_works(engine: Engine, run: str) -> None:
+    if not engine.core.directory.workers():
+        what = f"run {run} waits: no worker is alive in this store"
+        click.echo(f"openagents: {what}; start one with `openagents worker -c MODULE`", err=True)
