@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from openagents_json.workflow.catalog import Catalog, ComponentSpec
@@ -77,7 +77,7 @@ def compiled(
 
 
 def _check_part(part: Part, names: Names, found: Collector, step_id: str | None) -> None:
-    for path in part.paths:
+    for path in _longest(part.paths):
         root = path[0]
         if root == SECRETS and root not in names.steps:
             _check_secret(part, names, found, step_id)
@@ -92,6 +92,14 @@ def _check_part(part: Part, names: Names, found: Collector, step_id: str | None)
             message = f"there is no step, input or value named {root!r}"
             code = "missing_referenced_step" if len(path) > 1 else "unknown_reference"
             _missing(code, part, message, root, names.steps | ROOTS | names.local, found, step_id)
+
+
+def _longest(paths: Iterable[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
+    """Leave out what another path goes on from: `a` and `a.b` of `{{a.b}}` are one reference, and one problem."""
+    known = tuple(dict.fromkeys(paths))
+    for path in known:
+        if not any(len(other) > len(path) and other[: len(path)] == path for other in known):
+            yield path
 
 
 def _check_secret(part: Part, names: Names, found: Collector, step_id: str | None) -> None:

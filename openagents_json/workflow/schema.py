@@ -286,14 +286,15 @@ SCHEMA: Final[dict[str, Any]] = {
                 _WORDS,
                 {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/step"}},
                 {"type": "object", "required": ["steps"], "properties": _BLOCK},
-                {"type": "object", "required": ["component"], "properties": {"component": _WORDS}},
-                {"type": "object", "required": ["workflow"], "properties": {"workflow": _WORDS}},
+                {"$ref": "#/$defs/work", "required": ["component"]},
+                {"$ref": "#/$defs/work", "required": ["workflow"]},
             ]
         },
         "execution": {"enum": ["sequential", "graph"]},
     },
     "$defs": {
-        "step": _STEP,
+        "work": {key: value for key, value in _STEP.items() if key != "required"},
+        "step": {"$ref": "#/$defs/work", "required": _STEP["required"]},
         "connection": _CONNECTION,
         "retry": _RETRY,
         "sleep": {

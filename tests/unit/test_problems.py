@@ -1,0 +1,35 @@
+"""The problems of a document: each is told once, whatever the document is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from openagents_json.workflow.validation import validate
+
+STEP = {"id": "a", "component": "quick"}
+
+
+@pytest.mark.parametrize(
+    ("value", "codes"),
+    [
+        ("{{nam}}", ["unknown_reference"]),
+        ("{{nope.x}}", ["missing_referenced_step"]),
+        ("{{nope.x.y}} and {{nope.x}}", ["missing_referenced_step"] * 2),
+        ("{{nope.x or other}}", ["missing_referenced_step", "unknown_reference"]),
+    ],
+)
+def test_a_reference_to_nothing_is_one_problem(value: str, codes: list[str]) -> None:
+    found = validate({"id": "w", "steps": [{**STEP, "inputs": {"v": value}}]})
+    assert sorted(problem.code for problem in found.problems) == codes
+    assert set(Counter((problem.pointer, problem.message) for problem in found.problems).values()) == {1}
+
+
+@pytest.mark.parametrize("wrong", [{"inputs": "{{"}, {"inputs": ["x"]}, {"retry": "often"}, {"timeout": []}])
+@pytest.mark.parametrize("kind", ["component", "workflow"])
+def test_what_a_document_does_on_failure_is_looked_at_like_a_step(kind: str, wrong: dict[str, Any]) -> None:
+    document = {"id": "w", "steps": [STEP], "on_failure": {kind: "quick", **wrong}}
+    assert not validate(document).valid
+    assert validate({**document, "on_failure": {kind: "quick"}}).valid
