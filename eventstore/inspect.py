@@ -41,6 +41,7 @@ class Inspector:
     def __init__(self, store: RunStore) -> None:
         self._store = store
         self._queues: set[str] = set()
+        self._streams: dict[int, set[str]] = {}
 
     def log(self, partition: int) -> Iterator[LogEntry]:
         """Read the log of a partition."""
@@ -78,6 +79,18 @@ class Inspector:
         prefix = self._store.keys.prefix.encode()
         names = self._store.scan(prefix + b":{*}:ready:*")
         self._queues = {name.split(b":ready:", 1)[1].decode() for name in names}
+
+    def find_streams(self) -> None:
+        """Look which streams have events; one scan of the keys, so not for every partition."""
+        prefix = self._store.keys.prefix.encode()
+        self._streams = {}
+        for name in self._store.scan(prefix + b":{*}:run:*"):
+            partition, _, stream = name.removeprefix(prefix + b":{").partition(b"}:run:")
+            self._streams.setdefault(int(partition), set()).add(stream.decode("utf-8", "surrogatepass"))
+
+    def streams(self, partition: int) -> frozenset[str]:
+        """Give the streams that had events in a partition when they were looked for."""
+        return frozenset(self._streams.get(partition, ()))
 
     def histories(self, runs: Iterable[str]) -> Iterator[tuple[str, tuple[Recorded, ...]]]:
         """Read runs with their events; of several runs at once only if they have few."""

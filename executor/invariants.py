@@ -64,6 +64,7 @@ def check(inspector: Inspector, partitions: Iterable[int]) -> list[Violation]:
     """Check every run of some partitions; in memory are a few runs at a time, and of the others only their heads."""
     found: list[Violation] = []
     inspector.find_queues()
+    inspector.find_streams()
     for partition in partitions:
         findings = _Findings(partition)
         covered = _log(inspector.log(partition), findings)
@@ -76,6 +77,8 @@ def check(inspector: Inspector, partitions: Iterable[int]) -> list[Violation]:
                 left += _left(history)
             _run(run, history, covered, view, findings)
         _gaps(covered, left, findings)
+        for run in sorted(inspector.streams(partition) - covered.versions.keys()):
+            findings.add(2, run, "the run has events, and the log does not know of it")
         found += findings.items
     return found
 

@@ -9,8 +9,9 @@ from cli.render import print_json
 
 
 @click.command()
+@click.option("--repair", is_flag=True, help="Mend runs that do not fit their log, from the log.")
 @target_options
-def doctor(target: Target) -> int:
+def doctor(target: Target, repair: bool) -> int:
     """Check the server, the workers, the clocks, and that every run can go on.
 
     Exit code: 0 when all is well, 1 when something needs attention.
@@ -18,6 +19,8 @@ def doctor(target: Target) -> int:
     from openagents_json.engine.diagnosis import diagnose
 
     with target.engine() as engine:
+        for mended in engine.repair() if repair else ():
+            click.echo(f"{'mended' if mended.done else 'left'}: {mended.run}: {mended.what}", err=True)
         found = diagnose(engine, target.settings)
     if target.as_json:
         print_json(found)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from eventstore.redis_store import RedisStreamStore
     from executor.invariants import Violation
+    from executor.mending import Mended
     from executor.schedules import Timetable
     from executor.workflows import Workflows
     from openagents_json.engine.archiving import Archive
@@ -67,6 +68,13 @@ class Beside:
         from executor.invariants import confirmed
 
         return confirmed(Inspector(self.core.store), range(self.core.store.keys.partitions))
+
+    def repair(self) -> list[Mended]:
+        """Mend the runs whose head or indexes do not fit their log, from the log."""
+        from eventstore.inspect import Inspector
+        from executor.mending import mend
+
+        return mend(self.core.handler, Inspector(self.core.store), self.doctor())
 
     @property
     def events(self) -> RedisStreamStore:

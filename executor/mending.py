@@ -1,0 +1,132 @@
+"""Runs whose head or indexes do not fit their log, mended from the log, which is the truth.
+
+A script writes the events of a commit first, its log entry after them, and the head last. What is left of one that was
+cut off (half a transaction that a server has read back, or a slot that was moved away) is one of two things: events
+that no log entry names, which nobody was told of, and which go; or a head that is behind its log, and is written anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from eventstore.event import Recorded
+from eventstore.inspect import Inspector, PartitionView
+from eventstore.mending import Mender, Mending, SeatRecord
+from executor.handle import Handler
+from executor.invariants import CLOSED, Violation
+from openagents_json.workflow import events as ev
+from openagents_json.workflow import state as st
+from openagents_json.workflow.evolve import evolve_all
+from openagents_json.workflow.moving import Happened, imported
+from openagents_json.workflow.state import RunState, initial
+
+MENDED = frozenset({1, 2, 4, 5})
+"""The numbers of the invariants that say how a run and its indexes fit its log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """What became of a run that was found broken; `done` is False where that is for a human to decide."""
+
+    run: str
+    done: bool
+    what: str
+
+
+def mend(handler: Handler, inspector: Inspector, violations: Iterable[Violation]) -> list[Mended]:
+    """Mend the runs of violations, as far as their log says how; what the log itself contradicts stays as it is."""
+    by_partition: dict[int, set[str]] = {}
+    for violation in violations:
+        if violation.run and violation.number in MENDED:
+            by_partition.setdefault(violation.partition, set()).add(violation.run)
+    mended = []
+    for partition, runs in sorted(by_partition.items()):
+        covered, seen = {}, "-"
+        for entry in inspector.log(partition):
+            covered[entry.stream], seen = entry.last, f"{entry.n}-{entry.time_ms}"
+        view = inspector.partition(partition, runs)
+        for run in sorted(runs):
+            mended.append(_mend(handler, run, covered.get(run, 0), seen, view))
+    return mended
+
+
+def _mend(handler: Handler, run: str, version: int, seen: str, view: PartitionView) -> Mended:
+    history = handler.store.read([(run, 0)])[0]
+    versions = [item.version for item in history]
+    if version > len(history) or versions != list(range(1, len(history) + 1)):
+        return Mended(run, False, "events are missing that its log names; restore it from an archive or a backup")
+    head, past = view.heads.get(run), history[:version]
+    was = head.version if head else 0
+    if was > version or len({item.commit for item in history[version:]}) > 1:
+        return Mended(run, False, "the log ends before it, by more than one commit; restore the log from a backup")
+    mending = Mending(run, version, past[-1].commit if past else "", len(history), was, seen)
+    mending = replace(
+        mending,
+        forget=sorted(member for member in view.due if member[2:].partition("|")[0] == run),
+        leave=[(q, key) for q, keys in view.ready.items() for key in sorted(keys) if key.partition("|")[0] == run],
+    )
+    if past and past[0].type == "RunStarted":
+        mending = _with_indexes(handler, mending, past)
+    if not Mender(handler.store).mend(mending):
+        return Mended(run, False, "it changed meanwhile; ask again")
+    handler.sessions.drop(run)
+    cut = len(history) - version
+    if not version:
+        return Mended(run, True, f"it had not begun: {cut} events that no commit names were removed")
+    return Mended(run, True, f"it stands at version {version}, as its log says; {cut} events behind that were removed")
+
+
+def _with_indexes(handler: Handler, mending: Mending, past: Sequence[Recorded]) -> Mending:
+    happened = handler.sessions.payloads.decode(past)
+    state = evolve_all(initial(), happened)
+    plan = handler.definitions.plan(state.definition)
+    moved = imported(
+        plan, state, [Happened(x.version, x.time_ms, event) for x, event in zip(past, happened, strict=True)]
+    )
+    timers = [(_member(kind, mending.run, step), delay, at) for kind, step, delay, at in moved.timers]
+    records = []
+    for seat in moved.seats:
+        step = state.steps[seat.step]
+        held = step.status == st.STARTED
+        records.append(
+            SeatRecord(
+                seat.step,
+                seat.queue,
+                seat.priority,
+                seat.attempt,
+                seat.version,
+                seat.start_to_close_ms,
+                seat.flags,
+                step.fence if held else "",
+                step.worker if held else "",
+                seat.ready,
+            )
+        )
+    return replace(
+        mending,
+        fields=_fields(state, happened),
+        records=records,
+        timers=[*timers, *_messages(mending.run, state)],
+    )
+
+
+def _fields(state: RunState, happened: Sequence[ev.Event]) -> list[str]:
+    begun = next(event for event in happened if isinstance(event, ev.RunStarted))
+    fence = max((int(event.fence) for event in happened if isinstance(event, ev.StepStarted)), default=0)
+    fields = ["st", state.status, "can", str(int(state.status == st.CANCELLING)), "def", state.definition]
+    fields += ["wf", begun.workflow]
+    fields += ["f", str(fence)] if fence else []
+    return [*fields, "hold", "1"] if state.held else fields
+
+
+def _messages(run: str, state: RunState) -> list[tuple[str, int, int]]:
+    """Give what somebody has to look at again: sent once too often, these change nothing."""
+    found = [(f"c|{run}|{path}", 0, 0) for path in state.open_steps if state.steps[path].child]
+    if state.status not in CLOSED:
+        return [*found, (f"w|{run}", 0, 0)]
+    return [(f"p|{run}", 0, 0)] if state.parent else []
+
+
+def _member(kind: str, run: str, step: str) -> str:
+    return f"{kind}|{run}|{step}" if step else f"{kind}|{run}"

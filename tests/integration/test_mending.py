@@ -1,0 +1,144 @@
+"""Runs that half a commit was left of, and how `doctor --repair` mends them from the log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from cli.main import cli
+from openagents_json import tool
+from openagents_json.engine import Engine
+from tests.conftest import Server, wait_for
+
+DOCUMENT: dict[str, Any] = {
+    "id": "w",
+    "execution": "graph",
+    "steps": [
+        {"id": "a", "component": "one", "retry": {"max_attempts": 3, "delay_seconds": 0.01}},
+        {"id": "b", "component": "one", "depends_on": ["a"]},
+    ],
+    "output": "{{b.output}}",
+}
+STARTED = b'{"attempt":1,"fence":"5","step":"a","worker":"w"}'
+
+
+@tool("one")
+def one() -> int:
+    return 1
+
+
+def opened(server: Server, prefix: str, workers: int = 0) -> Engine:
+    return Engine.connect(server.url, prefix=prefix, components=[one], workers=workers, partitions=1)
+
+
+def event(kind: str, data: bytes, commit: str) -> list[Any]:
+    return ["t", kind, "d", data, "m", 1, "n", 1, "c", commit, "a", "w", "y", ""]
+
+
+def half_a_claim(engine: Engine, run: str) -> None:
+    """Leave the event of a claim, and nothing else of it."""
+    keys = engine.core.store.keys
+    version = engine.core.store.heads([run])[0].version + 1  # type: ignore[union-attr]
+    engine.core.connection.command(b"XADD", keys.stream(run), f"{version}-0", *event("StepStarted", STARTED, "k5"))
+    engine.core.connection.command(b"ZREM", keys.ready(0, "tool"), f"{run}|a")
+
+
+def old_head(engine: Engine, run: str) -> None:
+    """Leave all of a commit but its head."""
+    keys = engine.core.store.keys
+    engine.core.connection.command(b"HSET", keys.head(run), b"v", 1, b"lc", b"before")
+    engine.core.connection.command(b"HDEL", keys.head(run), b"s:a", b"f")
+
+
+def no_head(engine: Engine, run: str) -> None:
+    engine.core.connection.command(b"DEL", engine.core.store.keys.head(run))
+
+
+def no_place(engine: Engine, run: str) -> None:
+    """Leave a step neither to be claimed nor waiting for anything."""
+    engine.core.connection.command(b"ZREM", engine.core.store.keys.ready(0, "tool"), f"{run}|a")
+
+
+@pytest.mark.parametrize("damage", [half_a_claim, old_head, no_head, no_place])
+def test_a_run_that_does_not_fit_its_log_is_mended_and_goes_on(server: Server, damage: Any) -> None:
+    prefix = server.prefix()
+    with opened(server, prefix) as engine:
+        run, other = engine.start(DOCUMENT), engine.start(DOCUMENT)
+        damage(engine, run)
+        assert {violation.run for violation in engine.doctor()} == {run}
+        mended = engine.repair()
+        assert [(item.run, item.done) for item in mended] == [(run, True)]
+        assert engine.doctor() == []
+    with opened(server, prefix, workers=1) as engine:
+        assert [engine.wait(x, timeout=30).output for x in (run, other)] == [1, 1]
+        assert engine.doctor() == []
+
+
+@pytest.mark.parametrize("damage", [old_head, no_head])
+def test_a_run_that_has_ended_is_mended_too(server: Server, damage: Any) -> None:
+    with opened(server, server.prefix(), workers=1) as engine:
+        run = engine.run(DOCUMENT, timeout=30).id
+        before = engine.core.store.heads([run])
+        damage(engine, run)
+        assert [item.done for item in engine.repair()] == [True]
+        assert engine.core.store.heads([run]) == before
+        assert engine.doctor() == []
+
+
+def test_a_start_that_was_cut_off_is_removed_and_its_key_begins_anew(server: Server) -> None:
+    prefix = server.prefix()
+    with opened(server, prefix, workers=1) as engine:
+        run = engine.start(DOCUMENT, idempotency_key="k")
+        engine.wait(run, timeout=30)
+        first = engine.core.connection.command(b"XRANGE", engine.core.store.keys.stream(run), b"1-0", b"1-0")[0][1]
+        keys = engine.core.store.keys
+        cut = f"0-{'x' * 26}"
+        engine.core.connection.command(b"XADD", keys.stream(cut), b"1-0", *first)
+        where = ("--url", server.url, "--prefix", prefix)
+        told = CliRunner().invoke(cli, ["doctor", *where])
+        assert cut in told.output
+        mended = CliRunner().invoke(cli, ["doctor", "--repair", *where])
+        assert "had not begun" in mended.output
+        assert "all is well" in mended.output
+        assert engine.core.connection.command(b"EXISTS", keys.stream(cut)) == 0
+        assert engine.wait(run).ok
+
+
+def test_what_the_log_itself_contradicts_is_left_as_it_is(server: Server) -> None:
+    with opened(server, server.prefix(), workers=1) as engine:
+        run = engine.run(DOCUMENT, timeout=30).id
+        keys = engine.core.store.keys
+        engine.core.connection.command(b"DEL", keys.log(0))
+        events = engine.core.connection.command(b"XLEN", keys.stream(run))
+        assert [(item.run, item.done) for item in engine.repair()] == [(run, False)]
+        assert engine.core.connection.command(b"XLEN", keys.stream(run)) == events
+
+
+def test_half_a_transaction_that_a_server_has_read_back_is_mended(private_server: Server) -> None:
+    """Redis 7.0 leaves a transaction open where it cuts a torn one off, and does half of it at its next start."""
+    with opened(private_server, "oa") as engine:
+        client = private_server.connect().client
+        wait_for(lambda: not client.info("persistence")["aof_rewrite_in_progress"])
+        engine.start(DOCUMENT, idempotency_key="first")
+        engine.start(DOCUMENT, idempotency_key="second")
+    private_server.kill()
+    log = max((private_server.directory / "appendonlydir").glob("*.incr.aof"), key=lambda path: path.stat().st_mtime)
+    with log.open("r+b") as file:
+        whole = file.read()
+        second = whole.rindex(b"StepScheduled")
+        file.truncate(second + 200)  # after the events of the second run, before its log entry
+    for _ in range(2):
+        private_server.start()
+        client = private_server.connect().client
+        client.pipeline(transaction=True).set("a", 1).set("b", 2).execute()
+        private_server.kill()
+    private_server.start()
+    with opened(private_server, "oa", workers=1) as engine:
+        broken = {violation.run for violation in engine.doctor() if violation.run}
+        assert [item.done for item in engine.repair()] == [True] * len(broken)
+        assert engine.doctor() == []
+        for key in ("first", "second"):
+            assert engine.run(DOCUMENT, idempotency_key=key, timeout=30).ok
+        assert private_server.kind == "valkey" or broken
