@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from eventstore.connection import Connection
+from eventstore.errors import EventStoreError
 from eventstore.keys import Keyspace
-from eventstore.scripts import Script, ScriptCall, Scripts, load_text
+from eventstore.scripts import PlainCall, Script, ScriptCall, Scripts, load_text
 
 
 class Bell:
@@ -54,6 +55,14 @@ class Bell:
     def leave(self, queue: str, drain: str) -> list[int]:
         """End a drain, unless there is work after all: then those partitions are its."""
         return [int(p) for p in self._run(ScriptCall(self._script, self._keys(queue), ["leave", drain]))]
+
+    def waiting(self, queues: Sequence[str]) -> dict[str, int]:
+        """Give in how many partitions queues have work that no drain has taken; one round trip for all of them."""
+        replies = self._scripts.run_many([PlainCall((b"ZCARD", self._keys(queue)[0])) for queue in queues])
+        for reply in replies:
+            if isinstance(reply, EventStoreError):
+                raise reply
+        return {queue: int(reply) for queue, reply in zip(queues, replies, strict=True)}
 
     def listen(self, queue: str, block_ms: int) -> int | None:
         """Block until a partition has work, at most `block_ms`; uses a connection of its own."""

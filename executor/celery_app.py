@@ -84,4 +84,7 @@ class CeleryDoorbell:
         try:
             self._app.send_task(TASK, args=[queue], queue=celery_queue(name), retry=False, ignore_result=True)
         except (OperationalError, OSError) as error:
-            log.warning("no doorbell for %s could be sent, the relay will ring again: %s", queue, error)
+            log.warning("no doorbell for %s could be sent, workers look by themselves: %s", queue, error)
+
+    def close(self) -> None:
+        """Do nothing: what is sent is sent."""

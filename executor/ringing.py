@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from eventstore.bell import Bell
 from eventstore.scripts import ScriptCall
+
+log = logging.getLogger(__name__)
+
+CLOSE_SECONDS = 2.0
+"""How long the end of a program waits for doorbells that are being sent."""
 
 
 class Doorbell(Protocol):
@@ -17,6 +24,10 @@ class Doorbell(Protocol):
         """Send one doorbell."""
         ...
 
+    def close(self) -> None:
+        """Wait a little for what is being sent."""
+        ...
+
 
 class NoDoorbell:
     """For programs whose own threads never sleep for long: hints in the store are enough."""
@@ -24,21 +35,63 @@ class NoDoorbell:
     def ring(self, queue: str) -> None:
         """Do nothing."""
 
+    def close(self) -> None:
+        """Do nothing."""
 
-class DoorbellOnDemand:
-    """A doorbell that is made when it is rung first: most who have one never ring it; safe for threads."""
+
+class BackgroundDoorbell:
+    """Rings on a thread of its own, so that a broker that hangs or is away keeps nobody waiting.
+
+    What waits to be rung is a set of queues: it cannot grow, and ringing twice for one is no use. What rings is made
+    there when it is rung first, as most who have one never ring it; a forked child has its own of both.
+    """
 
     def __init__(self, make: Callable[[], Doorbell]) -> None:
         self._make = make
-        self._made: Doorbell | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self._pid = os.getpid()
+        self._wanted: dict[str, None] = {}
+        self._wake = threading.Event()
+        self._idle = threading.Event()
+        self._idle.set()
         self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
 
     def ring(self, queue: str) -> None:
-        """Send one doorbell."""
+        """Have a doorbell sent soon; this never waits and never raises."""
+        if self._pid != os.getpid():
+            self._begin()
         with self._lock:
-            if self._made is None:
-                self._made = self._make()
-        self._made.ring(queue)
+            self._wanted[queue] = None
+            self._idle.clear()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._loop, name="openagents-doorbell", daemon=True)
+                self._thread.start()
+        self._wake.set()
+
+    def close(self, seconds: float = CLOSE_SECONDS) -> None:
+        """Wait a little for what is being sent: a program that only starts runs may end at once."""
+        if self._pid == os.getpid():
+            self._idle.wait(seconds)
+
+    def _loop(self) -> None:
+        doorbell: Doorbell | None = None
+        while True:
+            self._wake.wait()
+            with self._lock:
+                queues, self._wanted = list(self._wanted), {}
+                self._wake.clear()
+            for queue in queues:
+                try:
+                    doorbell = doorbell or self._make()
+                    doorbell.ring(queue)
+                except Exception as error:  # brokers and their clients fail in many ways, and none of them matters
+                    log.warning("no doorbell for %s could be sent, workers look by themselves: %s", queue, error)
+            with self._lock:
+                if not self._wanted:
+                    self._idle.set()
 
 
 class Ringer:

@@ -51,6 +51,7 @@ class Worker:
         self._components = components
         self.stopping = threading.Event()
         self._pause = threading.Event()
+        self._hurry = threading.Event()
         self._numbers = itertools.count(1)
         self._lanes: list[AsyncLane] = []
         self._threads: list[threading.Thread] = []
@@ -131,7 +132,7 @@ class Worker:
         self.stopping.set()
         for lane in self._lanes:
             lane.close()
-        self._until_idle(grace_seconds)
+        self._until_idle(grace_seconds, hurries=True)
         keeper = self.runtime.keeper
         keeper.tell(keeper.jobs(), STOPPING)
         self._until_idle(STOP_SECONDS)
@@ -140,10 +141,14 @@ class Worker:
         self.runtime.closing.set()
         return len(left)
 
-    def _until_idle(self, seconds: float) -> None:
+    def hurry(self) -> None:
+        """Give what runs no more time to finish by itself."""
+        self._hurry.set()
+
+    def _until_idle(self, seconds: float, *, hurries: bool = False) -> None:
         clock = self.runtime.clock
         ends = clock.steady_ms() + seconds * 1000
-        while self.runtime.keeper.jobs() and clock.steady_ms() < ends:
+        while self.runtime.keeper.jobs() and clock.steady_ms() < ends and not (hurries and self._hurry.is_set()):
             self._pause.wait(0.02)
 
     def _give_back(self, jobs: Sequence[Job]) -> None:
@@ -178,6 +183,7 @@ class Worker:
             self._relay.stop()
             for service in reversed(self._services):
                 service.stop()
+        self.runtime.ringer.doorbell.close()
         self.runtime.watchdog.stop()
         self.runtime.keeper.stop()
         self._components.close()

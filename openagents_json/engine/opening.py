@@ -98,19 +98,20 @@ def connect(
     Raises eventstore.errors.EventStoreError and KeyUnusable.
     """
     signer = _signer(audit_key) if audit_key else None
+    doorbell = _doorbell(broker) if broker else None
     connection = connect_store(url)
     try:
         core = _core(
             connection,
             (prefix, partitions, durability),
-            doorbell=_doorbell(broker) if broker else None,
+            doorbell=doorbell,
             limits=limits,
             projections=projections,
             signer=signer,
             encryption_keys=encryption_keys,
         )
         registry = registry_of(components)
-        closers = [connection.close] if on_close is None else [on_close, connection.close]
+        closers = [*([on_close] if on_close else []), connection.close, *([doorbell.close] if doorbell else [])]
         engine = cls(core, registry, url=url, actor=actor, on_close=closers)
         if workers and any(True for _ in registry.names()):
             from executor.runtime import WorkSettings
@@ -162,14 +163,14 @@ def _signer(path: str | Path) -> Signer:
 
 def _doorbell(broker: str) -> Doorbell:
     """Give what rings over a broker; Celery is imported by workers, and by whoever has to wake one."""
-    from executor.ringing import DoorbellOnDemand
+    from executor.ringing import BackgroundDoorbell
 
     def make() -> Doorbell:
         from executor.celery_app import CeleryDoorbell, make_app
 
         return CeleryDoorbell(make_app(broker))
 
-    return DoorbellOnDemand(make)
+    return BackgroundDoorbell(make)
 
 
 def registry_of(components: Iterable[Any] | Registry | None) -> Registry:

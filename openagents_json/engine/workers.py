@@ -12,6 +12,7 @@ from executor.celery_app import CeleryDoorbell, make_app
 from executor.celery_worker import run
 from executor.clock import Clock, SystemClock
 from executor.journal import Limits
+from executor.ringing import BackgroundDoorbell
 from executor.runtime import WorkSettings
 from executor.worker import Worker
 from openagents_json.components.loader import load
@@ -51,7 +52,7 @@ def run_worker(
         core = build_core(
             connection,
             keyspace,
-            doorbell=CeleryDoorbell(app),
+            doorbell=BackgroundDoorbell(lambda: CeleryDoorbell(app)),
             clock=clock,
             limits=limits,
             projections=own,

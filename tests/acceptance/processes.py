@@ -91,10 +91,13 @@ def worker(
     broker: Server | None = None,
     components: Path = COMPONENTS,
     more: tuple[str, ...] = (),
+    broker_url: str = "",
 ) -> subprocess.Popen[str]:
     """Start a worker process."""
-    arguments = ["worker", "--url", store.url, "--broker", (broker or store).url, "--prefix", prefix]
+    arguments = ["worker", "--url", store.url, "--broker", broker_url or (broker or store).url, "--prefix", prefix]
     arguments += ["-c", str(components), "--concurrency", "2", "--lease-ms", "1500", *more]
     log = (store.directory / "worker.log").open("a")
     with log:
-        return subprocess.Popen([*COMMAND, *arguments], stdout=log, stderr=log, text=True, cwd=ROOT)
+        return subprocess.Popen(
+            [*COMMAND, *arguments], stdout=log, stderr=log, text=True, cwd=ROOT, start_new_session=True
+        )

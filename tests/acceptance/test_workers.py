@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -108,3 +109,44 @@ def test_a_worker_told_to_stop_gives_a_long_step_to_another_at_once(begin: tuple
     started = [str(event.worker).partition(":")[0] for event in engine.history(run) if event.type == "StepStarted"]
     assert started == ["first", "second"]
     assert "StepLeaseLost" not in [event.type for event in engine.history(run)]
+
+
+def kinds(engine: Engine, run: str) -> list[str]:
+    return [event.type for event in engine.history(run)]
+
+
+@pytest.mark.parametrize("pool", ["threads", "prefork"])
+@pytest.mark.parametrize("signals", [["SIGTERM"], ["SIGQUIT"], ["SIGINT", "SIGINT"]], ids="+".join)
+def test_whatever_signal_all_processes_of_a_worker_get_a_step_is_given_back(
+    begin: tuple[Engine, Begin], pool: str, signals: list[str]
+) -> None:
+    """A service manager and a terminal send their signals to every process of the group."""
+    engine, start = begin
+    grace = "60" if len(signals) > 1 else "0.5"
+    first = start("--pool", pool, "--grace-seconds", grace, "--name", "first", lease_ms=600_000)
+    run = engine.start(one("stubborn", inputs={"seconds": 8}))
+    wait_for(lambda: "StepStarted" in kinds(engine, run), 60)
+    start("--name", "second", lease_ms=600_000)
+    for name in signals:
+        os.killpg(first.pid, getattr(signal, name))
+        if name != signals[-1]:
+            threading.Event().wait(0.5)  # two that are sent at once are one
+    assert engine.wait(run, timeout=60).ok
+    assert first.wait(60) == 0
+    assert {"StepFailed", "StepLeaseLost"}.isdisjoint(kinds(engine, run))
+    assert "StepReleased" in kinds(engine, run)
+
+
+@pytest.mark.parametrize("pool", ["threads", "prefork"])
+@pytest.mark.parametrize("name", ["SIGQUIT", "SIGINT", "SIGTERM"])
+def test_what_ends_within_the_grace_is_recorded_by_the_worker_that_ran_it(
+    begin: tuple[Engine, Begin], pool: str, name: str, server: Server
+) -> None:
+    engine, start = begin
+    first = start("--pool", pool, "--grace-seconds", "60", lease_ms=600_000)
+    run = engine.start(one("stubborn", inputs={"seconds": 1.5}))
+    wait_for(lambda: "StepStarted" in kinds(engine, run), 60)
+    os.killpg(first.pid, getattr(signal, name))
+    assert first.wait(60) == 0
+    assert engine.state(run).status == "completed"
+    assert kinds(engine, run).count("StepStarted") == 1
