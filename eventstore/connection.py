@@ -5,8 +5,8 @@ The driver's own retries are off: only commit ids make it safe to send a write t
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
@@ -19,6 +19,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_e
 
 from eventstore.cluster import named, raw_cluster
 from eventstore.errors import InvalidRequest, StoreUnavailable, translate
+from eventstore.forking import ForkSafeLock
 
 Result = TypeVar("Result")
 
@@ -27,14 +28,39 @@ FORMS: Final = "redis://, rediss://, unix://, redis+sentinel:// or redis+cluster
 MAX_BLOCK_MS: Final = 5000
 
 
-@dataclass(frozen=True, slots=True)
 class Connection:
-    """A client for short commands, one for blocking ones, and where they go, without the password."""
+    """A client for short commands, one for blocking ones, and where they go, without the password.
 
-    client: Any
-    blocking: Any
-    where: str
-    is_cluster: bool = False
+    A forked child gets clients of its own: those of its parent would mix up the replies of both.
+    """
+
+    def __init__(self, make: Callable[[], tuple[Any, Any]], where: str, *, is_cluster: bool = False) -> None:
+        self.where = where
+        self.is_cluster = is_cluster
+        self._make = make
+        self._pid = os.getpid()
+        self._lock = ForkSafeLock()
+        self._clients = make()
+        self._inherited: list[Any] = []
+
+    @property
+    def client(self) -> Any:
+        """Give the client for short commands."""
+        return self._here()[0]
+
+    @property
+    def blocking(self) -> Any:
+        """Give the client for commands that block."""
+        return self._here()[1]
+
+    def _here(self) -> tuple[Any, Any]:
+        if self._pid != os.getpid():
+            with self._lock:
+                if self._pid != os.getpid():
+                    self._inherited.append(self._clients)  # kept: cleaning them up needs locks that nobody gives back
+                    self._clients = self._make()
+                    self._pid = os.getpid()
+        return self._clients
 
     def blocking_call(self, *args: Any) -> Any:
         """Send a command that blocks, at most MAX_BLOCK_MS; None when it ran out of time.
@@ -57,9 +83,10 @@ class Connection:
             raise translate(error, self.where) from error
 
     def close(self) -> None:
-        """Close both clients."""
-        self.client.close()
-        self.blocking.close()
+        """Close both clients, if they are this process's."""
+        if self._pid == os.getpid():
+            for client in self._clients:
+                client.close()
 
 
 def retrying(call: Callable[[], Result], seconds: float = 10.0) -> Result:
@@ -91,11 +118,11 @@ def connect(url: str, *, max_connections: int = 64, timeout_ms: int = 5000) -> C
     long = _options(max_connections, MAX_BLOCK_MS / 1000 + 5)
     try:
         if parts.scheme.endswith("+cluster"):
-            made = Connection(_cluster(parts, short), _cluster(parts, long), where, is_cluster=True)
+            made = Connection(lambda: (_cluster(parts, short), _cluster(parts, long)), where, is_cluster=True)
         elif parts.scheme.endswith("+sentinel"):
-            made = Connection(_sentinel(parts, short), _sentinel(parts, long), where)
+            made = Connection(lambda: (_sentinel(parts, short), _sentinel(parts, long)), where)
         else:
-            made = Connection(_single(url, short), _single(url, long), where)
+            made = Connection(lambda: (_single(url, short), _single(url, long)), where)
         made.client.ping()
     except DRIVER_ERRORS as error:
         raise translate(error, where) from error

@@ -11,6 +11,7 @@ from typing import Any, Final
 from eventstore import codec
 from eventstore.connection import Connection
 from eventstore.errors import EventStoreError
+from eventstore.forking import ForkSafeLock
 from eventstore.run_store import RunStore
 from eventstore.scripts import Call, PlainCall, essential
 
@@ -42,7 +43,7 @@ class Emissions:
     def __init__(self, connection: Connection, store: RunStore) -> None:
         self._connection, self._store = connection, store
         self._pending: list[tuple[str, str, int, bytes]] = []
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         self._thread: threading.Thread | None = None
         self._pause = threading.Event()
 

@@ -72,7 +72,12 @@ class Scripts:
     """Sends calls to a server; a script that the server has forgotten was not run, so it is loaded and sent again."""
 
     def __init__(self, connection: Connection) -> None:
-        self._client, self._where, self._is_cluster = connection.client, connection.where, connection.is_cluster
+        self._connection = connection
+        self._where, self._is_cluster = connection.where, connection.is_cluster
+
+    @property
+    def _client(self) -> Any:
+        return self._connection.client
 
     def run(self, call: Call) -> Any:
         """Send one call and give its reply.

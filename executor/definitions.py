@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 
 from eventstore import codec
 from eventstore.errors import EventStoreError
+from eventstore.forking import ForkSafeLock
 from eventstore.run_store import RunStore
 from eventstore.scripts import PlainCall
 from openagents_json.workflow.compile import compile_plan
@@ -60,7 +60,7 @@ class _Plans:
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._plans: OrderedDict[str, Plan] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
 
     def peek(self, digest: str) -> Plan | None:
         """Give a plan if it is there."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from eventstore.event import Recorded
+from eventstore.forking import ForkSafeLock
 from eventstore.key_store import KeyStore
 from executor.encryption import (
     KEY_BYTES,
@@ -38,7 +38,7 @@ class Keyring:
     def __init__(self, store: KeyStore, masters: Masters, *, capacity: int = 4096) -> None:
         self._store, self._masters, self._capacity = store, masters, capacity
         self._known: OrderedDict[str, RunKey] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
 
     @property
     def ids(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -70,6 +71,7 @@ class Relay:
         self._soon: dict[int, float] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._pid = os.getpid()
 
     def start(self) -> None:
         """Begin."""
@@ -84,8 +86,8 @@ class Relay:
             self._thread.join()
 
     def expect(self, run: str, delay_ms: int) -> None:
-        """Hear that something will be due soon, so as to be there in time."""
-        if delay_ms < TICK_MS:
+        """Hear that something will be due soon, so as to be there in time; a forked child has nobody who would be."""
+        if delay_ms < TICK_MS and self._pid == os.getpid():
             with self._lock:
                 partition, at = self._store.keys.partition_of(run), self._clock.steady_ms() + delay_ms + 1
                 self._soon[partition] = min(at, self._soon.get(partition, at))

@@ -7,7 +7,6 @@ from, so a stale one costs a round trip and nothing else.
 from __future__ import annotations
 
 import logging
-import threading
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from eventstore import codec
 from eventstore.event import Recorded
+from eventstore.forking import ForkSafeLock
 from eventstore.run_store import RunStore
 from executor.definitions import Definitions
 from executor.encryption import DamagedPayload, RunKey
@@ -81,7 +81,7 @@ class Sessions:
         self.keyring = payloads.keyring
         self._capacity = capacity
         self._known: OrderedDict[str, Session] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
 
     def get(self, run: str) -> Session | None:
         """Give what is cached."""

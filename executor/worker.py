@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import threading
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -49,6 +50,7 @@ class Worker:
     ) -> None:
         self.runtime, self._execution, self._relay, self._services = runtime, execution, relay, services
         self._components = components
+        self._pid = os.getpid()
         self.stopping = threading.Event()
         self._pause = threading.Event()
         self._hurry = threading.Event()
@@ -169,7 +171,9 @@ class Worker:
                 log.warning("%s could not be left: %s", queue, error)
 
     def stop(self, grace_seconds: float = 10.0) -> None:
-        """End: wind down, and leave."""
+        """End: wind down, and leave; threads and leases are those of the process that began, not of its children."""
+        if self._pid != os.getpid():
+            return
         self.wind_down(grace_seconds)
         ends = (
             self.runtime.clock.steady_ms() + 200

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from eventstore.event import Json
+from eventstore.forking import ForkSafeLock
 from eventstore.views import Row, ViewStore
 from projections.errors import ProjectionError, UnknownProjection
 from projections.projection import Projection
@@ -50,7 +50,7 @@ class Views:
     ) -> None:
         """Read views; `left` gives those of some partitions that runs have left."""
         self._runner, self._store, self._left = runner, store, left
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
 
     def names(self) -> list[str]:
         """Give the names of the projections."""

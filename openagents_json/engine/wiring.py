@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 from eventstore.connection import Connection
 from eventstore.directory import Directory
 from eventstore.emissions import Emissions
+from eventstore.forking import ForkSafeLock
 from eventstore.keys import Keyspace
 from eventstore.ledger_store import LedgerStore
 from eventstore.log_reader import LogReader
@@ -56,7 +56,7 @@ class Late:
     def __init__(self, build: Callable[[], Deciding]) -> None:
         self._build = build
         self._built: Deciding | None = None
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
 
     def get(self) -> Deciding:
         """Give the parts."""
