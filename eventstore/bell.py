@@ -66,7 +66,7 @@ class Bell:
 
     def listen(self, queue: str, block_ms: int) -> int | None:
         """Block until a partition has work, at most `block_ms`; uses a connection of its own."""
-        reply = self._connection.blocking_call(b"BZPOPMIN", self._keys(queue)[0], block_ms / 1000)
+        reply = self._connection.listening_call(b"BZPOPMIN", self._keys(queue)[0], block_ms / 1000)
         return int(reply[1]) if reply else None
 
     def _run(self, call: ScriptCall) -> Any:

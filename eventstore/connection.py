@@ -27,14 +27,22 @@ DRIVER_ERRORS: Final = (RedisError, RedisClusterException, OSError)
 FORMS: Final = "redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://"
 MAX_BLOCK_MS: Final = 5000
 
+MOST_WAITING: Final = 512
+"""So many threads of a process may wait at a time; those after them are told after a while, and look by themselves."""
+
+MOST_DRAINS: Final = 1024
+
 
 class Connection:
-    """A client for short commands, one for blocking ones, and where they go, without the password.
+    """Clients for short commands, for those that wait and for drains that listen, and where they go.
+
+    They are apart, so that a program whose many threads wait for runs leaves its own drains, which bring those runs to
+    their ends, and the heartbeats of their steps the connections that they need.
 
     A forked child gets clients of its own: those of its parent would mix up the replies of both.
     """
 
-    def __init__(self, make: Callable[[], tuple[Any, Any]], where: str, *, is_cluster: bool = False) -> None:
+    def __init__(self, make: Callable[[], tuple[Any, ...]], where: str, *, is_cluster: bool = False) -> None:
         self.where = where
         self.is_cluster = is_cluster
         self._make = make
@@ -48,12 +56,7 @@ class Connection:
         """Give the client for short commands."""
         return self._here()[0]
 
-    @property
-    def blocking(self) -> Any:
-        """Give the client for commands that block."""
-        return self._here()[1]
-
-    def _here(self) -> tuple[Any, Any]:
+    def _here(self) -> tuple[Any, ...]:
         if self._pid != os.getpid():
             with self._lock:
                 if self._pid != os.getpid():
@@ -63,27 +66,34 @@ class Connection:
         return self._clients
 
     def blocking_call(self, *args: Any) -> Any:
-        """Send a command that blocks, at most MAX_BLOCK_MS; None when it ran out of time.
+        """Send a command that waits, at most MAX_BLOCK_MS; None when it ran out of time.
 
         Raises EventStoreError.
         """
-        try:
-            return self.blocking.execute_command(*(named(args) if self.is_cluster else args))
-        except DRIVER_ERRORS as error:
-            raise translate(error, self.where) from error
+        return self._sent(self._here()[1], args)
+
+    def listening_call(self, *args: Any) -> Any:
+        """Send a command by which a drain waits for work, as `blocking_call`.
+
+        Raises EventStoreError.
+        """
+        return self._sent(self._here()[2], args)
 
     def command(self, *args: Any) -> Any:
         """Send one command; the caller knows that it may be sent twice.
 
         Raises EventStoreError.
         """
+        return self._sent(self.client, args)
+
+    def _sent(self, client: Any, args: tuple[Any, ...]) -> Any:
         try:
-            return self.client.execute_command(*(named(args) if self.is_cluster else args))
+            return client.execute_command(*(named(args) if self.is_cluster else args))
         except DRIVER_ERRORS as error:
             raise translate(error, self.where) from error
 
     def close(self) -> None:
-        """Close both clients, if they are this process's."""
+        """Close the clients, if they are this process's."""
         if self._pid == os.getpid():
             for client in self._clients:
                 client.close()
@@ -114,15 +124,19 @@ def connect(url: str, *, max_connections: int = 64, timeout_ms: int = 5000) -> C
     """
     parts = _split(url)
     where = _without_password(parts)
-    short = _options(max_connections, timeout_ms / 1000)
-    long = _options(max_connections, MAX_BLOCK_MS / 1000 + 5)
+    long = MAX_BLOCK_MS / 1000 + 5
+    kinds = (
+        _options(max_connections, timeout_ms / 1000),
+        _options(MOST_WAITING, long),
+        _options(MOST_DRAINS, long),
+    )
     try:
         if parts.scheme.endswith("+cluster"):
-            made = Connection(lambda: (_cluster(parts, short), _cluster(parts, long)), where, is_cluster=True)
+            made = Connection(lambda: tuple(_cluster(parts, kind) for kind in kinds), where, is_cluster=True)
         elif parts.scheme.endswith("+sentinel"):
-            made = Connection(lambda: (_sentinel(parts, short), _sentinel(parts, long)), where)
+            made = Connection(lambda: tuple(_sentinel(parts, kind) for kind in kinds), where)
         else:
-            made = Connection(lambda: (_single(url, short), _single(url, long)), where)
+            made = Connection(lambda: tuple(_single(url, kind) for kind in kinds), where)
         made.client.ping()
     except DRIVER_ERRORS as error:
         raise translate(error, where) from error

@@ -212,3 +212,21 @@ def test_what_ends_while_the_store_is_away_is_recorded_or_refused_when_it_is_bac
         assert [engine.wait(run, timeout=60).status for run in runs] == ["completed"] * len(runs)
         wait_for(lambda: keeper.jobs() == [])
         assert engine.doctor() == []
+
+
+# -- many threads ------------------------------------------------------------------------------------------
+
+
+def test_many_threads_that_wait_leave_the_drains_of_their_program_their_connections(engine: Engine) -> None:
+    waited = engine.start(steps({"id": "a", "wait_for": "go"}, {"id": "b", "component": "quick", "depends_on": ["a"]}))
+    statuses: list[str] = []
+    threads = [
+        threading.Thread(target=lambda: statuses.append(engine.wait(waited, timeout=60).status)) for _ in range(150)
+    ]
+    for thread in threads:
+        thread.start()
+    assert [engine.run(INNOCENT, timeout=5).status for _ in range(10)] == ["completed"] * 10
+    engine.signal(waited, "go")
+    for thread in threads:
+        thread.join()
+    assert statuses == ["completed"] * 150
