@@ -7,6 +7,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -140,12 +141,13 @@ def test_whatever_signal_all_processes_of_a_worker_get_a_step_is_given_back(
 @pytest.mark.parametrize("pool", ["threads", "prefork"])
 @pytest.mark.parametrize("name", ["SIGQUIT", "SIGINT", "SIGTERM"])
 def test_what_ends_within_the_grace_is_recorded_by_the_worker_that_ran_it(
-    begin: tuple[Engine, Begin], pool: str, name: str, server: Server
+    begin: tuple[Engine, Begin], pool: str, name: str, tmp_path: Path
 ) -> None:
     engine, start = begin
+    notes = tmp_path / "notes"
     first = start("--pool", pool, "--grace-seconds", "60", lease_ms=600_000)
-    run = engine.start(one("stubborn", inputs={"seconds": 1.5}))
-    wait_for(lambda: "StepStarted" in kinds(engine, run), 60)
+    run = engine.start(one("noted", inputs={"ms": 1500, "notes": str(notes)}))
+    wait_for(notes.exists, 60)
     os.killpg(first.pid, getattr(signal, name))
     assert first.wait(60) == 0
     assert engine.state(run).status == "completed"
