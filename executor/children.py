@@ -19,6 +19,7 @@ from openagents_json.workflow import commands as cmd
 from openagents_json.workflow import state as st
 from openagents_json.workflow.errors import InvalidInputs
 from openagents_json.workflow.parameters import check_inputs
+from openagents_json.workflow.places import parent_of_child
 from openagents_json.workflow.plan import Plan
 from openagents_json.workflow.types import Json
 
@@ -153,4 +154,5 @@ def _commit(child: str) -> str:
 
 
 def _parent(session: Session, step: str) -> dict[str, Json]:
-    return {"run": session.run, "step": step, "depth": session.state.depth + 1}
+    spec = session.plan.of(step).child
+    return parent_of_child(session.state, step, detached=spec is not None and spec.detached)

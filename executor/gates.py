@@ -125,9 +125,27 @@ class Gatekeeper:
             error = {"type": "ConcurrencyLimit", "message": message, "retryable": True, "key": key, "limit": limit}
             self._handler.handle(session.run, cmd.RefuseRun(error), actor=actor)
             return True
-        if policy == "cancel_oldest" and others:
-            self._cancel(others[0].partition("|")[0], actor)
+        if policy == "cancel_oldest":
+            self._cancel_oldest(session, others, actor)
         return False
+
+    def _cancel_oldest(self, session: Session, others: Sequence[str], actor: str) -> None:
+        """Cancel the oldest run that stands before this one, but none above it: who started it would be cancelled."""
+        above = self._above(session)
+        runs = [run for member in others if (run := member.partition("|")[0]) not in above]
+        if runs:
+            self._cancel(runs[0], actor)
+
+    def _above(self, session: Session) -> set[str]:
+        """Give the runs above a run, as far as they are there."""
+        above: set[str] = set()
+        while session.state.parent is not None:
+            above.add(str(session.state.parent["run"]))
+            try:
+                session = self._handler.sessions.load(str(session.state.parent["run"]))
+            except (RunNotFound, BrokenHistory, UnknownEvent, EncryptionError):
+                break
+        return above
 
     def _cancel(self, run: str, actor: str) -> None:
         try:

@@ -18,6 +18,7 @@ from openagents_json.workflow.decide import decision
 from openagents_json.workflow.errors import InvalidInputs
 from openagents_json.workflow.evolve import evolve, evolve_all
 from openagents_json.workflow.parameters import check_inputs
+from openagents_json.workflow.places import parent_of_child
 from openagents_json.workflow.plan import Plan
 from openagents_json.workflow.reopen import taken_over
 from openagents_json.workflow.types import Json
@@ -233,7 +234,7 @@ class World:
         reference = life.plan.of(step).child
         name = reference.workflow.partition("@")[0] if reference else ""
         plan = life.plan if name == life.plan.id else self.workflows.get(name)
-        parent = {"run": life.id, "step": step, "depth": life.state.depth + 1}
+        parent = parent_of_child(life.state, step, detached=reference is not None and reference.detached)
         error: dict[str, Json] = {"type": "UnknownWorkflow", "message": f"the test has no workflow {name!r}"}
         if plan is not None:
             try:
@@ -268,13 +269,23 @@ class World:
                     message = f"{limit} runs with the key {key!r} are under way, the most that the workflow allows"
                     self.give(life, cmd.RefuseRun({"type": "ConcurrencyLimit", "message": message}))
                 elif policy == "cancel_oldest":
-                    self.give(self.lives[holders[0].partition("|")[0]], cmd.CancelRun("a newer run takes its place"))
+                    self._cancel_oldest(life, holders)
                 return
             if member not in holders:
                 holders.append(member)
             self._fence += 1
             fences[key] = self._fence
         self.give(life, cmd.Admit(step, fences))
+
+    def _cancel_oldest(self, life: Life, holders: list[str]) -> None:
+        """Cancel the oldest run that holds a place, but no run above the one that wants it."""
+        above, parent = set[str](), life.state.parent
+        while parent is not None:
+            above.add(str(parent["run"]))
+            parent = self.lives[str(parent["run"])].state.parent
+        runs = [run for holder in holders if (run := holder.partition("|")[0]) not in above]
+        if runs:
+            self.give(self.lives[runs[0]], cmd.CancelRun("a newer run takes its place"))
 
     def _supersede(self, life: Life, key: str) -> None:
         """Cancel the runs of the same key that wait for theirs; the newest is the one that begins."""

@@ -15,6 +15,7 @@ from openagents_json.workflow.errors import ExpressionFailed
 from openagents_json.workflow.flow import advance, catch_up, follow, run
 from openagents_json.workflow.moving import import_run, unknown_outcome
 from openagents_json.workflow.paths import COMPENSATE
+from openagents_json.workflow.places import still_needed
 from openagents_json.workflow.plan import Plan
 from openagents_json.workflow.records import hold, redact, refuse_erased
 from openagents_json.workflow.reopen import fork, override, reopen
@@ -89,10 +90,13 @@ def _start(turn: Turn, command: cmd.StartRun) -> None:
         advance(turn)
         return
     try:
-        gates = gates_of(turn, plan.gates, "")
+        gates = still_needed(gates_of(turn, plan.gates, ""), command.parent)
     except ExpressionFailed as error:
         end_failed(turn, expression_error(error), None)
         run(turn)
+        return
+    if not gates:
+        advance(turn)
         return
     turn.emit(ev.RunQueued(gates, max(gate.per_ms for gate in plan.gates)))
 

@@ -359,3 +359,27 @@ def test_several_steps_of_a_block_that_fail_while_the_run_is_paused_fail_the_blo
     run.pause().advance(60).resume().finish().assert_completed({"r": 1})
     failed = [event.step for event in run.events if isinstance(event, ev.StepFailed | ev.StepTimedOut)]
     assert sorted(failed) == ["box", "box.one", "box.two"]
+
+
+def test_a_workflow_that_calls_itself_without_end_is_warned_of() -> None:
+    call = {"id": "again", "workflow": "w"}
+    assert _warned({"id": "w", "steps": [call]}) == ["endless_call"]
+    assert _warned({"id": "w", "steps": [{**call, "workflow": "w@^1"}]}) == ["endless_call"]
+    assert _warned({"id": "w", "inputs": {"n": {}}, "steps": [{**call, "condition": "{{input.n > 0}}"}]}) == []
+    assert _warned({"id": "w", "steps": [{**call, "workflow": "other"}]}) == []
+    assert _warned({"id": "w", "steps": [{**call, "detached": True}]}) == []
+
+
+def test_a_workflow_whose_detached_calls_of_itself_are_all_refused_is_warned_of() -> None:
+    call = {"id": "again", "workflow": "w", "detached": True}
+    reject = {"limit": 1, "on_limit": "reject"}
+    assert _warned({"id": "w", "steps": [call], "concurrency": reject}) == ["refused_by_itself"]
+    assert _warned({"id": "w", "steps": [call], "concurrency": {**reject, "limit": 2}}) == []
+    keyed = {**reject, "key": "{{input.k}}"}
+    assert _warned({"id": "w", "steps": [call], "concurrency": keyed, "inputs": {"k": {}}}) == []
+
+
+def _warned(document: dict[str, Any]) -> list[str]:
+    report = validate(document)
+    assert report.valid, report.errors
+    return [problem.code for problem in report.problems]
