@@ -69,7 +69,7 @@ def decision(
         raise cmd.Rejected("not_started", "the run has no events yet", state.status)
     turn = Turn(plan, state, refused or {}, child)
     if type(command) not in _BY_THEMSELVES:
-        catch_up(turn)
+        _catch_up(turn)
     _DECIDE[type(command)](turn, command)
     return Decision(tuple(turn.events), turn.state, turn.facts, turn.open_after_facts, turn.unfinished)
 
@@ -150,6 +150,15 @@ def _after_facts(turn: Turn, steps: Iterable[str]) -> None:
         follow(turn, steps)
     elif turn.state.status == st.CANCELLING:
         _finish_cancel(turn, steps)
+
+
+def _catch_up(turn: Turn) -> None:
+    """Decide on what is on the log and nobody has decided on, before anything else happens to the run."""
+    state = turn.state
+    if state.status == st.CANCELLING and (state.pending or state.unsettled or not state.open_steps):
+        _finish_cancel(turn, [*(path for path, _ in state.pending), *turn.in_order(state.unsettled)])
+    elif state.status == st.FAILING or (state.status == st.RUNNING and (state.pending or state.unsettled)):
+        catch_up(turn)
 
 
 def _advance(turn: Turn, _: cmd.Advance) -> None:

@@ -43,13 +43,12 @@ def follow(turn: Turn, steps: Iterable[str]) -> None:
 
 
 def catch_up(turn: Turn) -> None:
-    """Decide on what is on the log and nobody has decided on, before anything else happens to the run."""
-    state = turn.state
-    if state.status in (st.FAILING, st.CANCELLING) and not state.open_steps:
+    """Decide on what others have left undecided, and all that follows."""
+    if turn.state.open_steps or turn.state.status == st.RUNNING:
+        follow(turn, ())
+    else:
         turn.check[UNWIND] = None
         run(turn)
-    elif (state.unsettled or state.pending) and state.status in (st.RUNNING, st.FAILING):
-        follow(turn, ())
 
 
 def settle_failures(turn: Turn, containers: Iterable[str]) -> bool:
