@@ -19,10 +19,11 @@ class Bell:
         self._scripts = Scripts(connection)
         self._script = Script("bell", load_text("bell.lua"))
         self._prefix = keyspace.prefix
+        self._seen: dict[tuple[str, int], bytes] = {}
 
     def _keys(self, queue: str) -> list[bytes]:
         tag = f"{self._prefix}:{{q:{queue}}}:"
-        return [(tag + name).encode() for name in ("bell", "awake", "rung", "unanswered")]
+        return [(tag + name).encode() for name in ("bell", "awake", "rung", "unanswered", "aside")]
 
     def ring_call(self, queue: str, partitions: Sequence[int]) -> ScriptCall:
         """Build the call that says: these partitions have work; it replies 1 when a doorbell should be sent."""
@@ -34,15 +35,28 @@ class Bell:
 
     def woke(self, queue: str, drain: str, ttl_ms: int, at_most: int) -> list[int]:
         """Register a drain that a doorbell started and take partitions to look at."""
-        return [
-            int(p) for p in self._run(ScriptCall(self._script, self._keys(queue), ["woke", drain, ttl_ms, at_most]))
-        ]
+        return self._taken(queue, ["woke", drain, ttl_ms, at_most])
 
     def take(self, queue: str, drain: str, ttl_ms: int, at_most: int) -> list[int]:
         """Stay registered for `ttl_ms` and take partitions to look at."""
-        return [
-            int(p) for p in self._run(ScriptCall(self._script, self._keys(queue), ["take", drain, ttl_ms, at_most]))
-        ]
+        return self._taken(queue, ["take", drain, ttl_ms, at_most])
+
+    def _taken(self, queue: str, args: list[Any]) -> list[int]:
+        """Give the partitions taken, and those where something was set aside since this process last looked there."""
+        found: dict[int, None] = {}
+        for item in self._run(ScriptCall(self._script, self._keys(queue), args)):
+            number, _, since = item.partition(b"@")
+            partition = int(number)
+            if since and self._seen.get((queue, partition)) == since:
+                continue
+            if since:
+                self._seen[queue, partition] = since
+            found[partition] = None
+        return list(found)
+
+    def aside(self, queue: str, partitions: Sequence[int]) -> bool:
+        """Say that partitions have steps which those who looked cannot run; True when a doorbell should be sent."""
+        return bool(self._run(ScriptCall(self._script, self._keys(queue), ["aside", *partitions])))
 
     def hand_over(self, queue: str, drain: str, partitions: Sequence[int]) -> bool:
         """Say that partitions have work which the drain leaves to others; True as for `ring`."""

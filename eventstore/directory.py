@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from eventstore import codec
@@ -63,6 +63,18 @@ class Directory:
         ]
         found: dict[str, Any] = codec.decode(self._store.call(calls)[1])
         return found
+
+    def put_components(self, having: str, names: Sequence[str]) -> None:
+        """Say which components a hash stands for; that is forgotten a day after it was last said."""
+        self._store.call([essential(b"SET", self._components(having), codec.encode(list(names)), b"EX", 86_400)])
+
+    def component_sets(self, hashes: Sequence[str]) -> dict[str, list[str]]:
+        """Give the components that hashes stand for, "name@version", as far as that is known."""
+        replies = self._store.call([PlainCall((b"GET", self._components(having))) for having in hashes])
+        return {x: codec.decode(reply) for x, reply in zip(hashes, replies, strict=True) if reply is not None}
+
+    def _components(self, having: str) -> bytes:
+        return f"{self._store.keys.prefix}:components:{having}".encode()
 
     def workflows(self) -> dict[str, dict[str, Any]]:
         """Give the published workflows, by "id@version"."""

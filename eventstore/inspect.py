@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -26,13 +27,21 @@ class LogEntry:
 
 @dataclass(frozen=True, slots=True)
 class PartitionView:
-    """Everything of a partition but its events and its log."""
+    """Everything of a partition but its events and its log.
+
+    `ready` are the steps that wait for workers by queue, `sets` the same by the names of the sets that they are in.
+    """
 
     partition: int
     n: int
     due: Mapping[str, float]
     ready: Mapping[str, frozenset[str]]
     heads: Mapping[str, RunHead]
+    sets: Mapping[str, frozenset[str]]
+
+
+LOOKED_AT = 200
+"""How many steps of a queue are looked at to say what they wait for."""
 
 
 class Inspector:
@@ -64,21 +73,48 @@ class Inspector:
             ]
         )
         heads = {head.run: head for head in self._store.heads(sorted(runs)) if head is not None}
-        ready = self._ready(partition, heads.values())
-        return PartitionView(partition, int(counter or 0), _scores(due), ready, heads)
+        sets = self._sets(partition, heads.values())
+        ready: dict[str, frozenset[str]] = {}
+        for name, members in sets.items():
+            queue = name.partition("|")[0]
+            ready[queue] = ready.get(queue, frozenset()) | members
+        return PartitionView(partition, int(counter or 0), _scores(due), ready, heads, sets)
 
-    def _ready(self, partition: int, heads: Iterable[RunHead]) -> dict[str, frozenset[str]]:
-        keys = self._store.keys
+    def _sets(self, partition: int, heads: Iterable[RunHead]) -> dict[str, frozenset[str]]:
+        """Read what waits for workers: the sets of the queues, and those of steps that were set aside."""
+        keys, call = self._store.keys, self._store.call
         queues = sorted(self._queues | {record.queue for head in heads for record in head.steps.values()})
-        names = [keys.ready(partition, queue) for queue in queues]
-        replies = self._store.call([PlainCall((b"ZRANGE", name, 0, -1)) for name in names]) if names else []
-        return {queue: frozenset(key.decode() for key in reply) for queue, reply in zip(queues, replies, strict=True)}
+        if not queues:
+            return {}
+        aside = call([PlainCall((b"SMEMBERS", keys.aside(partition, queue))) for queue in queues])
+        names = [*queues, *(f"{q}|{x.decode()}" for q, found in zip(queues, aside, strict=True) for x in found)]
+        replies = call([PlainCall((b"ZRANGE", keys.ready(partition, name), 0, -1)) for name in names])
+        return {x: frozenset(key.decode() for key in reply) for x, reply in zip(names, replies, strict=True)}
 
     def find_queues(self) -> None:
         """Look which queues there are; one scan of the keys, so not for every partition."""
         prefix = self._store.keys.prefix.encode()
         names = self._store.scan(prefix + b":{*}:ready:*")
-        self._queues = {name.split(b":ready:", 1)[1].decode() for name in names}
+        self._queues = {name.split(b":ready:", 1)[1].split(b"|", 1)[0].decode() for name in names}
+
+    def waiting(self) -> Counter[tuple[str, str]]:
+        """Count the steps that wait for workers, by queue and component; of long queues, only the oldest are looked at.
+
+        The component is empty where an older version opened the step.
+        """
+        call, found = self._store.call, Counter[tuple[str, str]]()
+        names = self._store.scan(self._store.keys.prefix.encode() + b":{*}:ready:*")
+        for name in names:
+            common, _, rest = name.partition(b"ready:")
+            queue, apart, component = rest.decode().partition("|")
+            if apart:
+                found[queue, component] += call([PlainCall((b"ZCARD", name))])[0]
+                continue
+            members = [key.partition(b"|") for key in call([PlainCall((b"ZRANGE", name, 0, LOOKED_AT))])[0]]
+            heads = [PlainCall((b"HGET", common + b"head:" + run, b"c:" + step)) for run, _, step in members]
+            for said in call(heads) if heads else ():
+                found[queue, (said or b"").decode()] += 1
+        return found
 
     def find_streams(self) -> None:
         """Look which streams have events; one scan of the keys, so not for every partition."""

@@ -7,6 +7,7 @@
 <prefix>:{<p>}:head:<stream> hash    v version, lc last commit id; runs have more, see lua/runs_common.lua
 <prefix>:{<p>}:checkpoints   hash    consumer -> n
 <prefix>:{<p>}:due, ready:<queue>, view:<name>, blob:<sha>   see lua/runs_common.lua
+<prefix>:{<p>}:ready:<queue>|<component>, aside:<queue>, has:<hash>   what waits for which workers, see there
 <prefix>:{<p>}:claim:<id>    string  what a claim took, for whoever lost the reply; expires, see lua/claim.lua
 <prefix>:{<p>}:refs:<sha>    set     runs that refer to a blob
 <prefix>:{<p>}:gone          hash    archived runs, whose ids nobody else gets -> last position
@@ -90,6 +91,14 @@ class Keyspace:
     def claim(self, partition: int, claim_id: str) -> bytes:
         """Name what a claim took."""
         return self._key(partition, f"claim:{claim_id}")
+
+    def aside(self, partition: int, queue: str) -> bytes:
+        """Name the set of components for which steps of a queue were set aside."""
+        return self._key(partition, f"aside:{queue}")
+
+    def has(self, partition: int, having: str) -> bytes:
+        """Name what workers with the components of a hash can run."""
+        return self._key(partition, f"has:{having}")
 
     def view(self, partition: int, name: str) -> bytes:
         """Name a view of a partition."""

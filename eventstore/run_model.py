@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, NamedTuple
@@ -37,12 +37,13 @@ class Blob:
 
 @dataclass(frozen=True, slots=True)
 class ClaimWish:
-    """A worker that would run newly scheduled steps of the same run at once."""
+    """A worker that would run newly scheduled steps of the same run at once, those whose component it `can` run."""
 
     worker: str
     lease_ms: int
     at_most: int
     queue: str
+    can: Callable[[str], bool]
 
 
 class Guard(NamedTuple):
@@ -117,22 +118,32 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class ClaimRequest:
-    """Take up to `at_most` steps of a queue in a partition; sent again under its `id`, it takes the same ones."""
+    """Take up to `at_most` steps of a queue in a partition; sent again under its `id`, it takes the same ones.
+
+    `having` is the hash of the components of whoever asks: no step is taken that calls another one.
+    """
 
     partition: int
     queue: str
     at_most: int
     id: str
+    having: str
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimReply:
-    """What was taken, and how much is left."""
+    """What was taken, and how much is left that the worker can run.
+
+    `unknown` are components of which the store does not know whether the worker can run them: once it is told
+    (`RunStore.tell`), their steps are taken or left to others. `aside` counts steps that were found to be for others.
+    """
 
     partition: int
     left: int
     time_ms: int
     claimed: tuple[Claimed, ...]
+    unknown: tuple[str, ...] = ()
+    aside: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,17 +163,24 @@ class DueMember:
 
 
 @dataclass(frozen=True, slots=True)
-class DueReply:
-    """What is due in a partition; `next_ms` is -1 when nothing waits.
+class ReadyQueue:
+    """What waits for workers: how many steps, the age of the oldest in ms, and the steps set aside by component."""
 
-    `ready` is (queue, count, age of the oldest in ms); `moved` are the queues that got a step back from a wait.
-    """
+    queue: str
+    count: int
+    age_ms: int
+    aside: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class DueReply:
+    """What is due in a partition; `next_ms` is -1 when nothing waits, `moved` are queues that got a step back."""
 
     partition: int
     time_ms: int
     next_ms: int
     members: tuple[DueMember, ...]
-    ready: tuple[tuple[str, int, int], ...]
+    ready: tuple[ReadyQueue, ...]
     moved: frozenset[str]
 
 

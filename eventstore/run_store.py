@@ -26,9 +26,13 @@ from eventstore.run_model import (
     DueMember,
     DueReply,
     Lease,
+    ReadyQueue,
     RunHead,
 )
 from eventstore.scripts import Call, PlainCall, Script, ScriptCall, Scripts, essential, load_text, refused_when_full
+
+HAS_SECONDS: Final = 86_400
+"""How long the store remembers what workers with certain components can run; asked after that, they tell again."""
 
 _ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 
@@ -197,18 +201,25 @@ class RunStore:
             keys.due(partition),
             keys.ready(partition, claim.queue),
             keys.claim(partition, claim.id),
+            keys.has(partition, claim.having),
         ]
         return ScriptCall(self._claim, names, [claim.at_most, worker, lease_ms, self._whole, self._master_keys])
 
     def claimed(self, claim: ClaimRequest, reply: list[Any]) -> ClaimReply:
         """Read the reply of a claim."""
-        left, now, *items = reply
+        left, now, unknown, aside, *items = reply
         taken = []
         for run_, step, fence, attempt, deadline, version, commit, scheduled, entries in items:
             run = run_.decode()
             lease = Lease(run, step.decode(), fence.decode(), attempt, int(deadline))
             taken.append(Claimed(lease, version, commit.decode(), scheduled, self._parse(run, entries)))
-        return ClaimReply(claim.partition, left, now, tuple(taken))
+        return ClaimReply(claim.partition, left, now, tuple(taken), tuple(c.decode() for c in unknown), aside)
+
+    def tell(self, partition: int, having: str, able: Mapping[str, bool]) -> None:
+        """Say which components, as documents name them, workers can run that have the components of a hash."""
+        name = self.keys.has(partition, having)
+        pairs = [x for component, can in able.items() for x in (component, int(can))]
+        self.call([essential(b"HSET", name, *pairs), PlainCall((b"EXPIRE", name, HAS_SECONDS))])
 
     def _parse(self, run: str, entries: Iterable[Any]) -> tuple[Recorded, ...]:
         partition = self.keys.partition_of(run)
@@ -363,7 +374,8 @@ def _options(commit: Commit) -> str:
         options["guard"] = [commit.guard.step, commit.guard.fence, int(commit.guard.unbegun)]
     if commit.claim:
         wish = commit.claim
-        options["claim"] = [wish.worker, wish.lease_ms, wish.at_most, wish.queue]
+        lacks = sorted({step[9] for step in options.get("open", ()) if not wish.can(step[9])})
+        options["claim"] = [wish.worker, wish.lease_ms, wish.at_most, wish.queue, lacks]
     return _ENCODER.encode(options)
 
 
@@ -374,5 +386,8 @@ def _due_reply(partition: int, queues: Sequence[str], reply: list[Any]) -> DueRe
         member = member_.decode()
         run, _, step = member[2:].partition("|")
         found.append(DueMember(kind.decode(), run, step, fence.decode(), member, not unbegun))
-    ready = tuple((queue, count, age) for queue, (count, age) in zip(queues, report, strict=True))
+    ready = tuple(
+        ReadyQueue(queue, count, age, {component.decode(): n for component, n in aside if n})
+        for queue, (count, age, aside) in zip(queues, report, strict=True)
+    )
     return DueReply(partition, now, next_ms, tuple(found), ready, frozenset(queue.decode() for queue in moved))

@@ -118,11 +118,12 @@ class AsyncLane:
     def _claim_in(self, partitions: Sequence[int], room: int) -> list[int]:
         taken = partitions[:room]
         each = min(200, max(1, room // len(taken)))
-        wanted = [ClaimRequest(p, self._queue, each, self._runtime.handler.commit_id()) for p in taken]
-        lease_ms = self._runtime.settings.lease_ms
-        replies = self._runtime.store.exchange([], wanted, worker=self._name, lease_ms=lease_ms).claims
-        self._submit(self._runtime.jobs([c for reply in replies for c in reply.claimed]))
-        return [reply.partition for reply in replies if reply.left] + list(partitions[room:])
+        runtime, having = self._runtime, self._runtime.abilities.having
+        wanted = [ClaimRequest(p, self._queue, each, runtime.handler.commit_id(), having) for p in taken]
+        replies = runtime.store.exchange([], wanted, worker=self._name, lease_ms=runtime.settings.lease_ms).claims
+        self._submit(runtime.jobs([c for reply in replies for c in reply.claimed]))
+        runtime.leave_to_others(self._queue, replies)
+        return [reply.partition for reply in replies if reply.left or reply.unknown] + list(partitions[room:])
 
     # -- running -----------------------------------------------------------------------------------------
 

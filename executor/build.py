@@ -181,14 +181,17 @@ def _options(
                 o.total_ms,
                 o.index,
                 o.attempt,
+                o.component,
             ]
             for o in moved.opened
         ]
     if moved.reopened:
-        options["reopen"] = [[r.step, r.delay_ms, r.schedule_to_start_ms, r.start_to_close_ms] for r in moved.reopened]
+        options["reopen"] = [
+            [r.step, r.delay_ms, r.schedule_to_start_ms, r.start_to_close_ms, r.component] for r in moved.reopened
+        ]
     if moved.seats:
         options["seat"] = [
-            [s.step, s.queue, s.priority, s.start_to_close_ms, s.attempt, s.version, s.flags, int(s.ready)]
+            [s.step, s.queue, s.priority, s.start_to_close_ms, s.attempt, s.version, s.flags, int(s.ready), s.component]
             for s in moved.seats
         ]
     shut = [step for step in moved.shut if step not in final]

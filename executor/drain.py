@@ -186,7 +186,8 @@ class Drain:
         held = self._runtime.keeper.held(job.lease)
         if self._stop.is_set() or held is None or held.over or held.token.cancelled:
             return None
-        return batch.following(self._settings.queue, self._clock.steady_ms())
+        following = batch.following(self._settings.queue, self._clock.steady_ms())
+        return following if following is not None and self._runtime.abilities.can(following.component) else None
 
     def _finish(self, item: Finished) -> None:
         with self._lock:
@@ -260,15 +261,17 @@ class Drain:
 
     def _claim(self, partitions: Sequence[int], each: int) -> None:
         runtime = self._runtime
-        wanted = [ClaimRequest(p, self._settings.queue, each, runtime.handler.commit_id()) for p in partitions]
+        queue, having = self._settings.queue, runtime.abilities.having
+        wanted = [ClaimRequest(p, queue, each, runtime.handler.commit_id(), having) for p in partitions]
         lease_ms = runtime.settings.lease_ms
         self._claimed(runtime.store.exchange([], wanted, worker=self._name, lease_ms=lease_ms).claims)
 
     def _claimed(self, replies: Sequence[ClaimReply]) -> None:
-        more = [reply.partition for reply in replies if reply.left]
+        more = [reply.partition for reply in replies if reply.left or reply.unknown]
         claimed = [c for reply in replies for c in reply.claimed]
         self._accept(self._runtime.jobs(claimed))
         self._claims += more
+        self._runtime.leave_to_others(self._settings.queue, replies)
 
     def _give_back_hints(self) -> None:
         """More work than this drain can take: tell the others, one of whom may have to be woken."""

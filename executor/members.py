@@ -9,12 +9,16 @@ from typing import Any
 
 from eventstore.directory import Directory
 from eventstore.errors import EventStoreError
+from executor.abilities import Fleet, Runnable, all_queues
 from executor.runtime import WorkSettings
 from executor.zones import ZONES_VERSION
 
 log = logging.getLogger(__name__)
 
 BEAT_SECONDS = 3.0
+SAY_AGAIN = 1000
+"""After how many beats it is said again which components this process has: the store forgets it in a day."""
+
 AGAIN_SECONDS = 0.2
 """How soon a beat that failed is tried again: a server that comes back has to be looked after at once."""
 
@@ -27,7 +31,7 @@ class Members:
         directory: Directory,
         worker: str,
         settings: WorkSettings,
-        components: Sequence[str],
+        components: Runnable,
         look_after: Callable[[], None],
         version: str,
         keys: Sequence[str] = (),
@@ -36,11 +40,15 @@ class Members:
         self._info: dict[str, Any] = {
             "queues": list(settings.queues),
             "concurrency": settings.concurrency,
-            "components": len(components),
+            "components": len(components.runnable()),
             "version": version,
             "zones": ZONES_VERSION,
             "keys": list(keys),
         }
+        self._components = components
+        self._announced = ""
+        self._beats = 0
+        self.fleet = Fleet(directory)
         self._keys = frozenset(keys)
         self._alive: tuple[str, ...] = (worker,)
         self._able: tuple[str, ...] = (worker,)
@@ -54,6 +62,10 @@ class Members:
     def able(self) -> Sequence[str]:
         """Give those who can act on any run, having the most keys of encrypted ones; () when this process cannot."""
         return self._able
+
+    def queues(self) -> Sequence[str]:
+        """Give the ready queues that somebody serves: whoever owns a partition looks after all of them."""
+        return all_queues(sorted({*self._info["queues"], *self.fleet.queues}))
 
     def start(self) -> None:
         """Begin; the first beat is over when this returns."""
@@ -73,7 +85,13 @@ class Members:
 
     def beat(self) -> None:
         """Say that this process is alive, look who else is, and look after the server."""
-        workers = self._directory.beat(self._worker, self._info)
+        having = self._components.fingerprint
+        if self._announced != having or self._beats % SAY_AGAIN == 0:
+            self._directory.put_components(having, self._components.runnable())
+            self._announced = having
+        self._beats += 1
+        workers = self._directory.beat(self._worker, {**self._info, "having": having})
+        self.fleet.see(workers)
         self._alive = tuple(sorted(workers))
         self._able = _able(
             self._worker, self._keys, {name: frozenset(x.get("keys", ())) for name, x in workers.items()}

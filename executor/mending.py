@@ -64,7 +64,7 @@ def _mend(handler: Handler, run: str, version: int, seen: str, view: PartitionVi
     mending = replace(
         mending,
         forget=sorted(member for member in view.due if member[2:].partition("|")[0] == run),
-        leave=[(q, key) for q, keys in view.ready.items() for key in sorted(keys) if key.partition("|")[0] == run],
+        leave=[(q, key) for q, keys in view.sets.items() for key in sorted(keys) if key.partition("|")[0] == run],
     )
     if past and past[0].type == "RunStarted":
         mending = _with_indexes(handler, mending, past)
@@ -103,9 +103,10 @@ def _with_indexes(handler: Handler, mending: Mending, past: Sequence[Recorded]) 
                 seat.ready,
             )
         )
+    components = [x for seat in moved.seats if seat.component for x in (f"c:{seat.step}", seat.component)]
     return replace(
         mending,
-        fields=_fields(state, happened),
+        fields=[*_fields(state, happened), *components],
         records=records,
         timers=[*timers, *_messages(mending.run, state)],
     )

@@ -74,6 +74,7 @@ class Recorder:
         worker: str,
         lease_ms: int,
         on_wait: Callable[[str, int], None],
+        can: Callable[[str], bool],
         hold: Callable[[Job], None],
         patience: Patience,
     ) -> None:
@@ -81,6 +82,7 @@ class Recorder:
         self._worker = worker
         self._lease_ms = lease_ms
         self._on_wait = on_wait
+        self._can = can
         self._hold = hold
         self._patience = patience
 
@@ -105,7 +107,7 @@ class Recorder:
         return _Part(batch.base, (finished,), batch.built(self._worker, self._claim(wish)), batch)
 
     def _claim(self, wish: Wish) -> ClaimWish | None:
-        return ClaimWish(self._worker, self._lease_ms, wish.at_most, wish.queue) if wish.at_most else None
+        return ClaimWish(self._worker, self._lease_ms, wish.at_most, wish.queue, self._can) if wish.at_most else None
 
     # -- building ----------------------------------------------------------------------------------------
 
@@ -211,11 +213,11 @@ class Recorder:
         return replies
 
     def _left(self, built: Built, wish: Wish) -> dict[str, int]:
-        """Count what is left to others; the commit claims some of the steps that are new, none that begin again."""
+        """Count what is left to others; the commit claims new steps that this worker can run, none that begin again."""
         if not wish.at_most or wish.queue not in built.opens:
             return built.opens
-        new = sum(1 for opened in built.changes.opened if opened.queue == wish.queue and not opened.delay_ms)
-        return {**built.opens, wish.queue: built.opens[wish.queue] - min(new, wish.at_most)}
+        new = [x for x in built.changes.opened if x.queue == wish.queue and not x.delay_ms and self._can(x.component)]
+        return {**built.opens, wish.queue: built.opens[wish.queue] - min(len(new), wish.at_most)}
 
     def _behind(self, part: _Part, batch: Batch, reply: Committed, wish: Wish, out: Flushed) -> list[_Part]:
         """Put a batch behind what others have written meanwhile; nothing comes of it when its lease is lost.

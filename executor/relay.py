@@ -10,7 +10,7 @@ import hashlib
 import logging
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from eventstore.errors import EventStoreError
@@ -20,6 +20,7 @@ from executor.children import Children
 from executor.clock import Clock
 from executor.gates import Gatekeeper
 from executor.handle import Handled, Handler
+from executor.members import Members
 from executor.schedules import Timetable
 from executor.sessions import BrokenHistory, RunNotFound
 from openagents_json.workflow import commands as cmd
@@ -60,13 +61,13 @@ class Relay:
         handler: Handler,
         clock: Clock,
         worker: str,
-        queues: Sequence[str],
-        members: Callable[[], Sequence[str]],
+        members: Members,
         across: Across,
     ) -> None:
         self._store, self._handler, self._clock, self._worker = store, handler, clock, worker
         self._children, self._gatekeeper, self._timetable = across.children, across.gatekeeper, across.timetable
-        self._queues, self._members = queues, members
+        self._members = members
+        self._nobody: set[tuple[str, str]] = set()
         self._stop, self._poke = threading.Event(), threading.Event()
         self._soon: dict[int, float] = {}
         self._lock = threading.Lock()
@@ -131,7 +132,10 @@ class Relay:
         """Act on what is due now; gives the ms until the next member, at most a tick."""
         soonest = float(TICK_MS)
         ready: dict[str, list[int]] = {}
-        for reply in self._store.due(partitions, self._queues):
+        aside: dict[str, list[int]] = {}
+        for reply in self._store.due(partitions, self._members.queues()):
+            for queue in self._set_aside(reply):
+                aside.setdefault(queue, []).append(reply.partition)
             for queue in self._waiting(reply):
                 ready.setdefault(queue, []).append(reply.partition)
             for member in reply.members:
@@ -140,13 +144,31 @@ class Relay:
                 soonest = min(soonest, reply.next_ms)
         for queue, where in ready.items():
             self._handler.ringer.announce(queue, where)
+        for queue, where in aside.items():
+            self._handler.ringer.for_others(queue, where)
         return soonest
 
     def _waiting(self, reply: DueReply) -> set[str]:
-        return {*reply.moved, *(queue for queue, count, age in reply.ready if count and age > STALE_MS)}
+        return {*reply.moved, *(ready.queue for ready in reply.ready if ready.count and ready.age_ms > STALE_MS)}
+
+    def _set_aside(self, reply: DueReply) -> set[str]:
+        """Give the queues with steps set aside that somebody alive can run; tell of those that nobody can."""
+        found = set()
+        for queue, component, steps in [(x.queue, c, n) for x in reply.ready for c, n in x.aside.items()]:
+            if self._members.fleet.can(queue, component):
+                found.add(queue)
+                self._nobody.discard((queue, component))
+            elif (queue, component) not in self._nobody:
+                self._nobody.add((queue, component))
+                log.warning(
+                    "steps wait for the component %s in queue %s, %d of them in partition %d: no live worker has it; "
+                    "start one with it (openagents worker -c MODULE)",
+                    *(component, queue, steps, reply.partition),
+                )
+        return found
 
     def _mine(self) -> list[int]:
-        members = self._members()
+        members = self._members.able()
         return owned(self._store.keys.partitions, self._worker, members) if members else []
 
     def _act(self, member: DueMember) -> None:

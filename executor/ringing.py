@@ -121,6 +121,11 @@ class Ringer:
         if self.bell.ring(queue, partitions):
             self.doorbell.ring(queue)
 
+    def for_others(self, queue: str, partitions: Sequence[int]) -> None:
+        """Say that partitions have steps which need other components than those who looked have."""
+        if self.bell.aside(queue, partitions):
+            self.doorbell.ring(queue)
+
     def hand_over(self, queue: str, drain: str, partitions: Sequence[int]) -> None:
         """Say that a drain leaves the work of partitions to others."""
         if self.bell.hand_over(queue, drain, partitions):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from eventstore.directory import Directory
 from eventstore.errors import EventStoreError
-from eventstore.run_model import Claimed
+from eventstore.run_model import Claimed, ClaimReply
 from eventstore.run_store import RunStore
+from executor.abilities import Abilities
 from executor.clock import Clock
 from executor.handle import Handler
 from executor.jobs import Finished, Job, jobs_of
@@ -54,6 +56,7 @@ class Runtime:
     pace: Pace
     clock: Clock
     settings: WorkSettings
+    abilities: Abilities
     on_wait: Callable[[str, int], None]
     closing: threading.Event = field(default_factory=threading.Event)
     """Set when this process ends: from then on nobody waits for a store that is away."""
@@ -61,7 +64,8 @@ class Runtime:
     def recorder(self, name: str, *, patient: bool = True) -> Recorder:
         """Give a recorder for one drain; its name tells its claims from those of other drains."""
         patience = Patience(self.closing) if patient else impatience()
-        return Recorder(self.handler, name, self.settings.lease_ms, self.on_wait, self.keeper.hold, patience)
+        lease_ms, can, hold = self.settings.lease_ms, self.abilities.can, self.keeper.hold
+        return Recorder(self.handler, name, lease_ms, self.on_wait, can, hold, patience)
 
     def jobs(self, claimed: Sequence[Claimed]) -> list[Job]:
         """Give the jobs of claims, for which their histories may have to be read; that is tried as long as they last.
@@ -75,6 +79,17 @@ class Runtime:
             except EventStoreError:
                 if self.clock.steady_ms() > ends or not patience.lasts():
                     raise
+
+    def leave_to_others(self, queue: str, replies: Sequence[ClaimReply]) -> None:
+        """Say what this process can run where a claim asked, and tell others of what it has set aside.
+
+        What cannot be said for now is asked again by the next claim, and the relay looks after what was set aside.
+        """
+        aside = [reply.partition for reply in replies if reply.aside]
+        with suppress(EventStoreError):
+            self.abilities.answer(replies)
+            if aside:
+                self.ringer.for_others(queue, aside)
 
     def ignored(self, refused: Sequence[Finished]) -> None:
         """Keep on record that outcomes came too late; that this may fail harms nobody."""

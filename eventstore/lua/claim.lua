@@ -1,9 +1,11 @@
 -- claim: take up to k ready steps of one queue; each claim is a commit of its own. Keyspace: runs_common.lua.
--- KEYS 1 meta 2 log 3 due 4 ready:<queue> 5 claim:<id>
+-- KEYS 1 meta 2 log 3 due 4 ready:<queue> 5 claim:<id> 6 has:<hash of the worker's components>
 -- ARGV 1 k 2 worker 3 lease ms 4 longest history that is sent whole
 --   5 ids of the master keys that the worker has; a step of a run whose key none of them wraps waits a second instead
+-- Whoever works takes what it has the component for. A step that it cannot run is set aside at once, so that nobody who
+-- cannot run it looks at it twice; of a component as this document names it (with a range, say) the worker is asked once.
 -- Asked again with its id, a claim gives what it gave: whoever lost the reply has begun nothing of it.
--- Replies {left in ready, ms, {run, step, fence, attempt, deadline, version, commit, scheduled version, events}..}
+-- Replies {left for this worker, ms, {component to tell of..}, set aside now, {run, step, fence, attempt, deadline, version, commit, scheduled version, events}..}
 local k, worker, lease_ms, whole = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local out, sent = {}, {}
 local n = tonumber(redis.call('HGET', KEYS[1], 'n') or '0')
@@ -11,16 +13,34 @@ local function readable(run)
   local record = redis.call('GET', B .. 'key:' .. run)
   return not record or string.find(ARGV[5], string.match(record, '^%w+%.(%x+)%.') or '?', 1, true)
 end
+local QUEUE, READY = string.sub(KEYS[4], #B + 7), KEYS[4]
+local ASIDE = B .. 'aside:' .. QUEUE
+local told, unknown = {}, {}
+-- Tell whether the worker can run a component: '1', '0', or '' where it has to be asked.
+local function able(component)
+  if not component then return '1' end -- steps of older versions do not say
+  if not told[component] then
+    told[component] = redis.call('HGET', KEYS[6], component) or ''
+    if told[component] == '' then unknown[#unknown + 1] = component end
+    if told[component] == '0' then look(READY .. '|' .. component) end
+  end
+  return told[component]
+end
 -- Tell what is to be done with a ready step. A head that does not fit its history would refuse the event below, after
 -- writes: such a run waits until `openagents doctor --repair` has mended it.
-local function judge(key)
+local function judge(key, set, score)
   local cut = string.find(key, '|', 1, true)
   local run, step = string.sub(key, 1, cut - 1), string.sub(key, cut + 1)
-  local h = redis.call('HMGET', B .. 'head:' .. run, 'st', 's:' .. step, 'v')
-  local f = { key = key, run = run, step = step, what = 'drop' }
+  local h = redis.call('HMGET', B .. 'head:' .. run, 'st', 's:' .. step, 'v', 'c:' .. step)
+  local f = { key = key, set = set, score = score, run = run, step = step, component = h[4], what = 'drop' }
   if OPEN[h[1]] and h[2] and parse(h[2]).fence == '' then
-    local sound = redis.call('XLEN', B .. 'run:' .. run) == tonumber(h[3])
-    f.what = readable(run) and sound and 'take' or 'wait'
+    local can = able(h[4])
+    if can == '1' then
+      local sound = redis.call('XLEN', B .. 'run:' .. run) == tonumber(h[3])
+      f.what = readable(run) and sound and 'take' or 'wait'
+    else
+      f.what = can == '0' and 'aside' or 'leave'
+    end
   end
   return f
 end
@@ -45,21 +65,44 @@ end
 
 -- 1. What is there: all that is touched below, and is not among KEYS, is read before the first write.
 local given = redis.call('GET', KEYS[5])
-local claims, found, takers = given and cjson.decode(given) or {}, {}, 0
+local claims, found, takers, left = given and cjson.decode(given) or {}, {}, 0, 0
 local records = {}
 for i, c in ipairs(claims) do
   records[i] = redis.call('HGET', B .. 'head:' .. c[1], 's:' .. c[2])
   look(B .. 'run:' .. c[1])
 end
-if not given then
-  for _, key in ipairs(redis.call('ZRANGE', KEYS[4], 0, 2 * k + 8)) do
-    if takers >= k then break end
-    found[#found + 1] = judge(key)
-    if found[#found].what == 'take' then takers = takers + 1 end
+-- Beside the queue itself, the sets that others have set aside and this worker can run; a few at a time, as there may be
+-- many. Those that are empty by now are forgotten.
+local sets, empty = { READY }, {}
+for _, component in ipairs(redis.call('SRANDMEMBER', ASIDE, 32)) do
+  local set = READY .. '|' .. component
+  if able(component) == '1' then
+    if redis.call('EXISTS', set) == 1 then sets[#sets + 1] = set else empty[#empty + 1] = component end
   end
 end
-
-local left = redis.call('ZCARD', KEYS[4]) - #found
+local function page(from, size)
+  local steps = {}
+  for _, set in ipairs(sets) do
+    local some = redis.call('ZRANGE', set, from, from + size - 1, 'WITHSCORES')
+    for i = 1, #some, 2 do steps[#steps + 1] = { some[i], set, some[i + 1] } end
+  end
+  if #sets > 1 then table.sort(steps, function(one, other) return tonumber(one[3]) < tonumber(other[3]) end) end
+  return steps
+end
+local size = 2 * k + 9
+for from = 0, given and -1 or 19 * size, size do -- on, where all that stood in front is for others; to an end, as they may be many
+  local before = takers
+  local others = 0
+  for _, s in ipairs(page(from, size)) do
+    if takers >= k then break end
+    local f = judge(unpack(s))
+    found[#found + 1] = f
+    if f.what == 'take' then takers = takers + 1 end
+    if f.what == 'aside' then others = others + 1 end
+  end
+  if takers > before or others == 0 then break end
+end
+for _, set in ipairs(sets) do left = left + redis.call('ZCARD', set) end
 
 -- 2. Writes.
 for i, c in ipairs(claims) do
@@ -70,12 +113,22 @@ for i, c in ipairs(claims) do
     out[#out + 1] = c
   end
 end
+local aside = {}
 for _, f in ipairs(found) do
-  change(KEYS[4], f.key, false)
+  if f.what ~= 'leave' then
+    left = left - 1
+    change(f.set, f.key, false)
+  end
   if f.what == 'wait' then due_add(NOW + 1000, 'r|' .. f.key) end
   if f.what == 'take' then take(f) end
+  if f.what == 'aside' then
+    change(READY .. '|' .. f.component, f.key, f.score)
+    aside[#aside + 1] = f.component
+  end
 end
+if #aside > 0 then redis.call('SADD', ASIDE, unpack(aside)) end
 write_changes()
+if #empty > 0 then redis.call('SREM', ASIDE, unpack(empty)) end
 if not given and #out > 0 then redis.call('SET', KEYS[5], cjson.encode(out), 'PX', int(lease_ms)) end
 for _, c in ipairs(out) do -- histories last, so that each holds every claim of this call
   local STREAM = B .. 'run:' .. c[1]
@@ -88,6 +141,5 @@ for _, c in ipairs(out) do -- histories last, so that each holds every claim of 
     c[9] = {}
   end
 end
-table.insert(out, 1, NOW)
-table.insert(out, 1, left)
+for _, part in ipairs({ #aside, unknown, NOW, left }) do table.insert(out, 1, part) end
 return out

@@ -6,10 +6,11 @@
 --   facts {{step, fence, final 0|1}..}, guard {step, fence, 1 when it has not begun} (its
 --   lease must have run out, and what it says must be so), st, can, hold, def, wf,
 --   f (last fence of attempts begun without a claim),
---   open {{step, queue, prio, stc, delay, sts, total, event index, attempts so far}..}, reopen {{step, delay, sts, stc}..},
---   seat {{step, queue, prio, stc, attempts so far, scheduled version, flags, ready 0|1}..} (records as they are),
+--   open {{step, queue, prio, stc, delay, sts, total, event index, attempts so far, component}..},
+--   reopen {{step, delay, sts, stc, component}..},
+--   seat {{step, queue, prio, stc, attempts so far, scheduled version, flags, ready 0|1, component}..} (records as they are),
 --   shut {step..}, park/unpark {step..}, timers {{member, delay, time or 0}..}, untimers {member..}, settle,
---   claim {worker, lease ms, at most, queue}, key (the wrapped data key of a new run: it comes with the run's first
+--   claim {worker, lease ms, at most, queue, {component that it lacks..}}, key (the wrapped data key of a new run: it comes with the run's first
 --   events or not at all), wipe {kind..} (keys <kind>:<run> that are no more from here on)
 -- Replies {code, version, n, ms, ...}: 1 done {claims}; 2 duplicate {missed}; 3 facts done, decision dropped {missed};
 --   -1 conflict {missed}; -2 ahead; -3 fenced {steps}; -4 unknown run; -6 exists; -8 lease held; -10 diverged; -12 not staged;
@@ -111,8 +112,10 @@ if not facts_only then
   for _, s in ipairs(o.open or {}) do queues[s[2]] = true end
   for _, s in ipairs(o.seat or {}) do queues[s[2]] = true end
   local function of_record(step)
-    local s = redis.call('HGET', HEAD, 's:' .. step)
-    if s then queues[parse(s).queue] = true end
+    local s = redis.call('HMGET', HEAD, 's:' .. step, 'c:' .. step)
+    local queue = s[1] and parse(s[1]).queue
+    if queue then queues[queue] = true end
+    if queue and s[2] then queues[queue .. '|' .. s[2]] = true end
   end
   for _, s in ipairs(o.reopen or {}) do of_record(s[1]) end
   for _, steps in ipairs({ o.shut or {}, o.park or {}, o.unpark or {} }) do
@@ -149,6 +152,7 @@ for _, f in ipairs(o.facts or {}) do
   due_drop('l|' .. key)
   if f[3] == 1 then
     gone[#gone + 1] = 's:' .. f[1]
+    gone[#gone + 1] = 'c:' .. f[1]
     if string.find(r.flags, 'T', 1, true) then due_drop('T|' .. key) end
   else
     r.fence, r.worker, r.expiry, r.deadline = '', '', '0', '0'
@@ -160,22 +164,23 @@ if facts_only then
   due_add(NOW + 300, 'w|' .. RUN)
 else
   for _, step in ipairs(o.shut or {}) do
-    local s = redis.call('HGET', HEAD, 's:' .. step)
-    if s then
-      local r, key = parse(s), RUN .. '|' .. step
+    local s = redis.call('HMGET', HEAD, 's:' .. step, 'c:' .. step)
+    if s[1] then
+      local r, key = parse(s[1]), RUN .. '|' .. step
       gone[#gone + 1] = 's:' .. step
+      gone[#gone + 1] = 'c:' .. step
       due_drop('l|' .. key)
       if string.find(r.flags, 'q', 1, true) then due_drop('q|' .. key) end
       if string.find(r.flags, 'T', 1, true) then due_drop('T|' .. key) end
       if r.fence == '' then
-        ready_drop(r.queue, key)
+        ready_drop(r.queue, key, s[2])
         due_drop('r|' .. key)
       end
     end
   end
   for _, s in ipairs(o.park or {}) do
-    local rec = redis.call('HGET', HEAD, 's:' .. s)
-    if rec then ready_drop(parse(rec).queue, RUN .. '|' .. s) end
+    local rec = redis.call('HMGET', HEAD, 's:' .. s, 'c:' .. s)
+    if rec[1] then ready_drop(parse(rec[1]).queue, RUN .. '|' .. s, rec[2]) end
   end
   if o.untimers then for _, m in ipairs(o.untimers) do due_drop(m) end end
   if o.settle then due_drop('w|' .. RUN) end
@@ -183,6 +188,14 @@ end
 for i = 1, #gone, 500 do redis.call('HDEL', HEAD, unpack(gone, i, math.min(i + 499, #gone))) end
 if not facts_only then
   local fence = math.max(tonumber(h[4] or '0'), tonumber(o.f or '0'))
+  local lacks = {}
+  for _, component in ipairs(o.claim and o.claim[5] or {}) do lacks[component] = true end
+  local function calls(step, component)
+    if component and component ~= '' then
+      set[#set + 1] = 'c:' .. step
+      set[#set + 1] = component
+    end
+  end
   for _, s in ipairs(o.reopen or {}) do
     local key = RUN .. '|' .. s[1]
     local r = parse(redis.call('HGET', HEAD, 's:' .. s[1]))
@@ -194,6 +207,7 @@ if not facts_only then
     end
     if s[2] > 0 then due_add(NOW + s[2], 'r|' .. key) else ready_add(r.queue, r.prio, key) end
     redis.call('HSET', HEAD, 's:' .. s[1], pack(r))
+    calls(s[1], s[5])
   end
   for _, s in ipairs(o.open or {}) do
     local key = RUN .. '|' .. s[1]
@@ -206,7 +220,7 @@ if not facts_only then
     local c = o.claim
     if s[5] > 0 then
       due_add(NOW + s[5], 'r|' .. key)
-    elseif c and c[4] == s[2] and #claims < c[3] then
+    elseif c and c[4] == s[2] and #claims < c[3] and not lacks[s[10]] then
       fence = next_fence(fence)
       lease(r, fence, c[1], c[2])
       due_add(r.expiry, 'l|' .. key)
@@ -221,11 +235,13 @@ if not facts_only then
     end
     set[#set + 1] = 's:' .. s[1]
     set[#set + 1] = pack(r)
+    calls(s[1], s[10])
   end
   for _, s in ipairs(o.seat or {}) do
     set[#set + 1] = 's:' .. s[1]
     set[#set + 1] = pack({ queue = s[2], prio = int(s[3]), attempt = int(s[5]), sv = int(s[6]), stc = int(s[4]),
       flags = s[7], fence = '', worker = '', expiry = '0', deadline = '0' })
+    calls(s[1], s[9])
     if s[8] == 1 then ready_add(s[2], s[3], RUN .. '|' .. s[1]) end
   end
   if #claims > 0 or o.f then

@@ -3,8 +3,8 @@
 -- only the commit that makes a member unnecessary removes it, so a relay that dies loses nothing.
 -- KEYS 1 meta 2 due
 -- ARGV 1 at most 2 push ms 3.. queues to report on
--- Replies {ms, ms to the next member or -1, {member, kind, fence, 1 when its worker has not begun it}.., {ready, age ms of the oldest or -1}.. per queue,
---   queues to which a retry moved}
+-- Replies {ms, ms to the next member or -1, {member, kind, fence, 1 when its worker has not begun it}..,
+--   {ready, age ms of the oldest or -1, {component, steps set aside for it}..}.. per queue, queues to which a retry moved}
 local items = redis.call('ZRANGE', KEYS[2], '-inf', int(NOW), 'BYSCORE', 'LIMIT', 0, ARGV[1])
 local RECORDED = { l = true, r = true, q = true, T = true } -- members of steps that have a record in the head
 local out, report, moved = {}, {}, {}
@@ -24,6 +24,13 @@ for i, m in ipairs(items) do
 end
 for i = 3, #ARGV do queues[ARGV[i]] = true end
 look_at_queues(queues)
+local aside = {}
+for i = 3, #ARGV do
+  aside[i] = {}
+  for _, component in ipairs(redis.call('SRANDMEMBER', B .. 'aside:' .. ARGV[i], 64)) do
+    table.insert(aside[i], { component, redis.call('ZCARD', B .. 'ready:' .. ARGV[i] .. '|' .. component) })
+  end
+end
 
 -- 2. Writes.
 for i, m in ipairs(items) do
@@ -59,7 +66,7 @@ write_changes(function() -- the sets are read before something leaves them
   for i = 3, #ARGV do
     local q = B .. 'ready:' .. ARGV[i]
     local first = redis.call('ZRANGE', q, 0, 0, 'WITHSCORES')
-    report[#report + 1] = { redis.call('ZCARD', q), first[2] and NOW - tonumber(first[2]) or -1 }
+    report[#report + 1] = { redis.call('ZCARD', q), first[2] and NOW - tonumber(first[2]) or -1, aside[i] }
   end
   local first = redis.call('ZRANGE', KEYS[2], 0, #items, 'WITHSCORES')
   for i = 1, #first, 2 do

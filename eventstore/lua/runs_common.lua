@@ -6,10 +6,13 @@
 --   B log           stream  one entry a commit, id <n>-<ms>: r run, f first version, l last version
 --   B run:<run>     stream  the truth, id <version>-0: t d m n c a y
 --   B head:<run>    hash    v version, lc last commit id, st status, can cancel asked, hold 1 while held, def definition, wf workflow,
---                           f last fence, s:<step> record of an open step
+--                           f last fence, s:<step> record of an open step, c:<step> the component that it calls
 --   B key:<run>     string  the wrapped data key of an encrypted run: <format>.<master key id>.<base64>
 --   B claim:<id>    string  what a claim took, as it was answered; expires with the leases
 --   B ready:<queue> zset    <run>|<step>, score = ms - 60000 * priority: what may be claimed now
+--   B ready:<queue>|<component> zset  the same, of steps that somebody met who cannot run them: only who can looks there
+--   B aside:<queue> set     the components of which there are such
+--   B has:<hash>    hash    component as documents name it -> 1 or 0: whether workers with these components can run it; expires
 --   B due           zset    ms: l|run|step lease, r|run|step retry, q|run|step schedule-to-start, T|run|step total,
 --                           R|run run limit, k|run cancel grace, w|run a decision is missing,
 --                           t|run|step|n timer, n|run|step only a signal wakes it, c|run|step child run to look after, x|run|child to cancel,
@@ -49,7 +52,11 @@ end
 local function ready_add(queue, prio, member)
   change(B .. 'ready:' .. queue, member, int(NOW - 60000 * tonumber(prio)))
 end
-local function ready_drop(queue, member) change(B .. 'ready:' .. queue, member, false) end
+-- A step that waits for a worker is in one of two sets; where its component is not known, it can be in the first one only.
+local function ready_drop(queue, member, component)
+  change(B .. 'ready:' .. queue, member, false)
+  if component then change(B .. 'ready:' .. queue .. '|' .. component, member, false) end
+end
 local function due_add(at, member) change(B .. 'due', member, int(at)) end
 local function due_drop(member) change(B .. 'due', member, false) end
 local function due_has(member)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import inspect
 import types
 from collections.abc import Callable, Mapping
@@ -58,6 +59,7 @@ class Registry:
         self._components: dict[tuple[str, str], Component] = {}
         self._versions: dict[str, dict[str, ComponentSpec]] = {}
         self._found: dict[str, ComponentSpec | None] = {}
+        self._fingerprint = ""
 
     # -- adding ------------------------------------------------------------------------------------------
 
@@ -82,6 +84,7 @@ class Registry:
         """Add a component that others can run."""
         self._versions.setdefault(spec.name, {})[spec.version] = spec
         self._found.clear()
+        self._fingerprint = ""
 
     def agent(self, name: Any = None, **options: Any) -> Any:
         """Declare a class and add it in one go."""
@@ -194,6 +197,24 @@ class Registry:
             near = difflib.get_close_matches(reference.partition("@")[0], list(self._versions), 1)
             raise UnknownComponent(reference, near)
         return component
+
+    def can_run(self, reference: str) -> bool:
+        """Tell whether a reference leads to a component of this process."""
+        spec = self.find(reference)
+        return spec is not None and (spec.name, spec.version) in self._components
+
+    def runnable(self) -> list[str]:
+        """Give the components of this process, as "name@version"."""
+        return sorted(f"{name}@{version}" for name, version in list(self._components))
+
+    @property
+    def fingerprint(self) -> str:
+        """Give a hash of the components: equal in processes that can run the same."""
+        if not self._fingerprint:
+            known = sorted(f"{spec.name}@{spec.version}" for spec in self.specs())  # a newer one may hide one of ours
+            text = "\n".join([*self.runnable(), "", *known])
+            self._fingerprint = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        return self._fingerprint
 
     def names(self) -> list[str]:
         """Give the names of all components."""

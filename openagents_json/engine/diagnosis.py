@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Final
 
+from eventstore.inspect import Inspector
 from eventstore.preflight import Finding, ServerFacts, check, describe
+from executor.abilities import Fleet
 from executor.invariants import Violation
 from executor.zones import ZONES_VERSION
 from openagents_json.engine.facade import CLOSED, Engine
@@ -69,6 +71,7 @@ def diagnose(engine: Engine, settings: Settings) -> Diagnosis:
     findings += tuple(_without_keys(workers))
     findings += tuple(_still(engine))
     findings += tuple(_without_workers(engine, workers))
+    findings += tuple(_nobody(engine, workers))
     server = describe(core.connection, now_ms=now)
     return Diagnosis(here, ZONES_VERSION, server, findings, tuple(engine.doctor()), workers)
 
@@ -99,6 +102,20 @@ def _without_workers(engine: Engine, workers: Mapping[str, Any]) -> Iterator[Fin
         runs = "1 run is" if open_runs == 1 else f"{open_runs} runs are"
         what = f"{runs} open and no worker is alive: no step begins, no timer fires"
         yield Finding("error", "workers", what, "start one with `openagents worker -c MODULE`")
+
+
+def _nobody(engine: Engine, workers: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
+    """Give what steps wait for and no live worker has."""
+    fleet = Fleet(engine.core.directory)
+    fleet.see(workers)
+    for (queue, component), steps in sorted(Inspector(engine.core.store).waiting().items()):
+        if not steps or fleet.can(queue, component):
+            continue
+        many = "1 step waits" if steps == 1 else f"{steps} steps wait"
+        what = f"{many} for the component {component}, which no live worker has, in queue {queue}"
+        if not component:
+            what = f"{many} in queue {queue}, which no live worker serves"
+        yield Finding("error", "component", what, "start a worker with it (openagents worker -c MODULE)")
 
 
 def _still(engine: Engine) -> Iterator[Finding]:

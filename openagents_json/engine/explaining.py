@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from eventstore.directory import Directory
 from eventstore.event import Recorded
+from executor.abilities import Fleet
 from executor.encryption import EncryptionError
 from executor.sessions import Session
 from openagents_json.engine.reads import Reads
@@ -121,7 +123,7 @@ def explain(run: str, replays: Replays, reads: Reads) -> Explanation:
         state.error,
         known.inputs if known else None,
         tuple(_attempts(recorded, at)) if at else (),
-        {path: _waits(step) for path in sorted(state.open_steps) if not _holds(step := state.steps[path])},
+        _waiting(session, replays.core.directory),
         reference,
         replays.diff(run, reference) if reference else None,
         replays.replayed(run),
@@ -155,6 +157,20 @@ def _nearest(session: Session, replays: Replays, reads: Reads) -> str:
         if best is None or rank < best[0]:
             best = (rank, row.id)
     return best[1] if best else ""
+
+
+def _waiting(session: Session, directory: Directory) -> dict[str, str]:
+    state, fleet = session.state, Fleet(directory)
+    fleet.see(directory.workers())
+    found = {}
+    for path in sorted(state.open_steps):
+        step, plan = state.steps[path], session.plan.of(path)
+        if _holds(step):
+            continue
+        found[path] = _waits(step)
+        if step.status == st.SCHEDULED and not step.kind and not fleet.can(plan.queue, plan.component or ""):
+            found[path] = f"waits for the component {plan.component}, which no live worker has, in queue {plan.queue}"
+    return found
 
 
 def _holds(step: st.StepState) -> bool:

@@ -7,6 +7,7 @@ from functools import partial
 from importlib.metadata import version
 
 from eventstore.preflight import rewrite_after_restart
+from executor.abilities import Abilities
 from executor.children import Children
 from executor.clock import worker_id
 from executor.keeper import Keeper
@@ -29,10 +30,10 @@ def build_worker(core: Core, registry: Registry, settings: WorkSettings, *, name
     """Put together a worker process on a core."""
     worker = worker_id(name)
     look_after = partial(rewrite_after_restart, core.connection, core.store.keys)
-    names, here = sorted(registry.names()), version("openagents-json")
-    members = Members(core.directory, worker, settings, names, look_after, here, core.keyring.ids)
+    here, abilities = version("openagents-json"), Abilities(core.store, registry)
+    members = Members(core.directory, worker, settings, registry, look_after, here, core.keyring.ids)
     across = Across(Children(core.handler, core.workflows), core.gatekeeper, core.timetable)
-    relay = Relay(core.store, core.handler, core.clock, worker, all_queues(settings.queues), members.able, across)
+    relay = Relay(core.store, core.handler, core.clock, worker, members, across)
     core.handler.expect = relay.expect
     keeper = Keeper(core.store, core.clock, settings.lease_ms)
     runtime = Runtime(
@@ -47,6 +48,7 @@ def build_worker(core: Core, registry: Registry, settings: WorkSettings, *, name
         pace=Pace(),
         clock=core.clock,
         settings=settings,
+        abilities=abilities,
         on_wait=relay.expect,
     )
     runner = runner_of(core.store, core.projections, core.clock)
@@ -67,8 +69,3 @@ def _sealing(core: Core, partitions: Callable[[], Sequence[int]]) -> list[Sealin
     if signer is None:
         return []
     return [SealingService(lambda: build_sealer(core, signer), partitions, core.clock.steady_ms)]
-
-
-def all_queues(queues: Sequence[str]) -> tuple[str, ...]:
-    """Give the ready queues of worker types: each has one for `def` and one for `async def` components."""
-    return tuple(name for queue in queues for name in (queue, f"{queue}.async"))

@@ -29,6 +29,7 @@ class Opened:
     index: int
     delay_ms: int = 0
     attempt: int = 0
+    component: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class Reopened:
     delay_ms: int
     schedule_to_start_ms: int
     start_to_close_ms: int
+    component: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Seat:
     version: int
     flags: str
     ready: bool
+    component: str = ""
 
 
 class Changes(NamedTuple):
@@ -193,9 +196,11 @@ def _opened(plan: Plan, step: str, index: int, delay_ms: int, attempt: int) -> O
         index,
         delay_ms,
         attempt,
+        spec.component or "",
     )
 
 
 def _reopened(plan: Plan, step: str, delay_ms: int) -> Reopened:
-    limits = plan.of(step).timeouts
-    return Reopened(step, delay_ms, limits.schedule_to_start_ms, limits.start_to_close_ms)
+    spec = plan.of(step)
+    limits = spec.timeouts
+    return Reopened(step, delay_ms, limits.schedule_to_start_ms, limits.start_to_close_ms, spec.component or "")

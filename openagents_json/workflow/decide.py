@@ -128,16 +128,7 @@ def _fact(turn: Turn, outcome: cmd.Outcome) -> None:
 
 
 def _release(turn: Turn, step: str, attempt: int, reason: str) -> None:
-    if reason == "unknown component" and turn.state.steps[step].released >= MAX_RELEASES:
-        component = turn.plan.of(step).component
-        message = f"step {step}: no worker that took it knows the component {component!r}; load it in the workers"
-        fail(turn, step, attempt, {"type": "UnknownComponent", "message": message, "retryable": False})
-    else:
-        turn.emit(ev.StepReleased(step, attempt, reason, 1000 if reason == "unknown component" else 0))
-
-
-MAX_RELEASES = 30
-"""How often a step is given back for an unknown component before it fails."""
+    turn.emit(ev.StepReleased(step, attempt, reason, 1000 if reason == "unknown component" else 0))
 
 
 def _timeout_error(step: str, kind: str, limit_ms: int) -> dict[str, Any]:

@@ -178,7 +178,8 @@ class _Draft:
             self.due["r", path] = self.times.again.get(path, (0, 0))
         version = self.times.scheduled.get(path, 1)
         close = limits.start_to_close_ms
-        self.seats.append(Seat(path, spec.queue, spec.priority, close, step.attempt, version, flags, ready))
+        component = spec.component or ""
+        self.seats.append(Seat(path, spec.queue, spec.priority, close, step.attempt, version, flags, ready, component))
 
 
 _CLAIMED = frozenset({st.RUNNING, st.FAILING, st.CANCELLING})

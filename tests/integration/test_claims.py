@@ -79,7 +79,7 @@ def test_a_lost_reply_ends_no_step_that_never_began(
     runs = engine.start_many([(document, {})] * 40)
     results = [engine.wait(run, timeout=60) for run in runs]
     proxy.chance = 0
-    assert proxy.lost > 5
+    assert proxy.lost
     assert {(result.status, str(result.error)) for result in results} == {("completed", "None")}
     assert set(calls.counted.values()) == {1}
     assert len(calls.counted) == 120
@@ -97,7 +97,9 @@ def test_cut_clients_end_no_step_that_never_began(opened: Open, calls: Calls, se
 
 def claim(engine: Engine, claim_id: str, *, lease_ms: int = 60_000, at_most: int = 2) -> list[Claimed]:
     """Claim as a worker does that is never heard of again."""
-    wanted = [ClaimRequest(p, "tool", at_most, claim_id) for p in range(2)]
+    for partition in range(2):
+        engine.core.store.tell(partition, "ghost", {"pay": True})
+    wanted = [ClaimRequest(p, "tool", at_most, claim_id, "ghost") for p in range(2)]
     replies = engine.core.store.exchange([], wanted, worker="ghost/1", lease_ms=lease_ms).claims
     return [claimed for reply in replies for claimed in reply.claimed]
 

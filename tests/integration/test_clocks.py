@@ -23,7 +23,9 @@ def test_a_dead_worker_whose_clock_ran_ahead_keeps_nothing(server: Server) -> No
     with Engine.connect(server.url, prefix=prefix, components=registry, partitions=PARTITIONS) as engine:
         store = engine.core.store
         runs = engine.start_many([({"id": "w", "steps": [{"id": "a", "component": "quick"}]}, {})] * 32)
-        wanted = [ClaimRequest(p, "tool", 50, f"claim-{p}") for p in range(PARTITIONS)]
+        for partition in range(PARTITIONS):
+            store.tell(partition, "dead", {"quick": True})
+        wanted = [ClaimRequest(p, "tool", 50, f"claim-{p}", "dead") for p in range(PARTITIONS)]
         claims = store.exchange([], wanted, worker="dead:1:aaaaa/1", lease_ms=50).claims
         assert sum(len(reply.claimed) for reply in claims) == 32
         entry = f'{{"queues":["tool"],"seen_ms":{store.now_ms() + HOUR * 1000}}}'  # as older versions wrote it
