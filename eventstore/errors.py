@@ -108,7 +108,7 @@ def translate(error: BaseException, where: str = "") -> EventStoreError:
         return StoreUnavailable(where, "it is a replica")
     if text.startswith(("MISCONF", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "LOADING", "BUSY")):
         return StoreUnavailable(where, text)
-    if "attempted to access a non local key" in text:  # no script has written anything then
+    if "attempted to access a non local key" in text.lower():  # no script has written anything then
         return StoreUnavailable(where, "the slot is being moved")
     if name in _UNREACHABLE or isinstance(error, OSError):
         return StoreUnavailable(where, text)
