@@ -28,6 +28,9 @@ from eventstore.errors import EventStoreError
 from eventstore.preflight import LEVELS
 
 START_SECONDS: Final = 30.0
+_HOME: Final = str(Path(__file__).resolve().parents[1])
+"""Where this package lies: the supervisor finds it there first, whatever the program has beside itself."""
+
 SOCKET_PATH_MAX: Final = 100
 MAX_RESTARTS: Final = 1000
 """How often a server that dies is started again; one that never answered is not."""
@@ -176,7 +179,7 @@ def _start(path: Path, durability: str, unix_socket: bool) -> dict[str, Any]:
         stderr=log,
         start_new_session=True,
         cwd="/",
-        env={"PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "PATH": "/usr/bin:/bin"},
+        env={"PYTHONPATH": os.pathsep.join(p for p in (_HOME, *sys.path) if p), "PATH": "/usr/bin:/bin"},
     )
     log.close()
     record = {"url": url, "supervisor": supervisor.pid}

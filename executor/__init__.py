@@ -1,1 +1,12 @@
 """Runs steps: claims and leases, draining and dispatch, the relay of due work, Celery."""
+
+from __future__ import annotations
+
+import sys
+
+
+def __getattr__(name: str) -> object:
+    """Tell whoever took this for a module of their own."""
+    what = f"module 'executor' has no attribute {name!r}"
+    why = "it is a package of openagents-json; a module of your own needs another name"
+    raise AttributeError(f"{what}: {why}", name=name, obj=sys.modules[__name__])

@@ -8,6 +8,11 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from openagents_json.rooms import ROOMS as _ROOMS
+from openagents_json.rooms import settle as _settle
+
+_settle(_ROOMS)
+
 if TYPE_CHECKING:
     from openagents_json.authoring import Workflow
     from openagents_json.components.context import Context

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from openagents_json.components.errors import CannotLoad, ComponentError
 from openagents_json.components.registry import Registry
+from openagents_json.rooms import in_the_way
 
 GROUP: Final = "openagents_json.components"
 
@@ -43,7 +44,7 @@ def _add(registry: Registry, path: str, get: Any) -> None:
     except ComponentError as error:
         raise CannotLoad(path, str(error)) from error
     except Exception as error:  # an author's module may raise anything when it is imported
-        raise CannotLoad(path, f"{type(error).__name__}: {error}") from error
+        raise CannotLoad(path, f"{type(error).__name__}: {error}{in_the_way(error)}") from error
 
 
 def resolve(path: str) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from openagents_json.engine.siblings import guard
+from openagents_json.rooms import guard
 
 guard()
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from cli.main import cli
+from cli.root import cli
 from openagents_json import Registry, Workflow
 from openagents_json.engine import DocumentUnreadable, Engine
 from openagents_json.workflow.errors import InvalidDefinition

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from cli.main import cli
+from cli.root import cli
 from eventstore.errors import StoreRefused
 from openagents_json import Context, tool
 from openagents_json.engine import Engine

@@ -1,0 +1,79 @@
+"""The rooms: packages beside this one, with names that a program may have for modules of its own (ADR 0001 says why).
+
+Whoever imports one of the names gets ours, whatever stands first on `sys.path`, so that a file beside a program cannot
+break the engine; a module of the program that has been imported before is told apart by `guard`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+
+ROOMS = ("eventstore", "projections", "executor")
+COMMAND = "cli"
+"""The room of the command line: taken in its process only, because programs like to have a `cli.py`."""
+
+HOME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+"""Where this package lies, and the rooms beside it."""
+
+
+class Beside:
+    """Finds rooms beside this package."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = frozenset(names)
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Find a room; everything else is left to others."""
+        del target
+        return PathFinder.find_spec(name, [HOME]) if path is None and name in self.names else None
+
+
+def settle(names: Sequence[str]) -> None:
+    """Let rooms be found beside this package from now on."""
+    taken = {name for finder in sys.meta_path if isinstance(finder, Beside) for name in finder.names}
+    if not taken.issuperset(names):
+        sys.meta_path.insert(0, Beside(names))
+
+
+def guard(names: Sequence[str] = ROOMS) -> None:
+    """Check that nobody has imported something else by the name of a room.
+
+    Raises ImportError that names the module in the way.
+    """
+    for name in names:
+        known = sys.modules.get(name)
+        if known is None:
+            continue
+        ours = os.path.join(HOME, name, "__init__.py")
+        found = getattr(known, "__file__", None)
+        if found is None or not os.path.exists(found) or not os.path.samefile(found, ours):
+            where = found or ", ".join(getattr(known, "__path__", ["nowhere"]))
+            raise ImportError(
+                f"{name!r} is {where} here, but openagents-json has a package of that name in {HOME}: "
+                "give yours another name",
+                name=name,
+            )
+
+
+def own_of(name: str) -> str | None:
+    """Give the file by which a program has a module with the name of a room, None when it has none."""
+    elsewhere = [place for place in sys.path if os.path.abspath(place or ".") != HOME]
+    spec = PathFinder.find_spec(name, elsewhere)
+    return spec.origin if spec is not None else None
+
+
+def in_the_way(error: BaseException) -> str:
+    """Say when an error comes from a module that has the name of a room, empty when it does not."""
+    name = ""
+    if isinstance(error, ImportError):
+        name = (error.name or "").partition(".")[0]
+    elif isinstance(error, AttributeError) and isinstance(error.obj, ModuleType):
+        name = error.obj.__name__
+    own = own_of(name) if name in (*ROOMS, COMMAND) else None
+    return f"; {name!r} is a package of openagents-json, so {own} needs another name" if own else ""
