@@ -14,7 +14,7 @@ from eventstore.scripts import Script, ScriptCall, load_text
 class Token:
     """What a rate says: to wait so long, 0 for a token that was taken.
 
-    `early` are others who may come earlier than they were told, `overdue` is the first in line if it has not come.
+    `early` are others who may come earlier than they were told, `overdue` is the first in line if it does not come.
     """
 
     wait_ms: int

@@ -256,9 +256,10 @@ class RunStore:
     def due(
         self, partitions: Sequence[int], queues: Sequence[str], *, at_most: int = 200, push_ms: int = 5000
     ) -> list[DueReply]:
-        """Take what is due; members are pushed forward by `push_ms`, never removed here.
+        """Take what is due, up to so many members of a partition; they are pushed forward by `push_ms`, not removed.
 
-        Partitions that cannot answer now, because their slot is being moved, are left out while others can.
+        When there is more, what is taken is fair to what became due last and to other runs. Partitions that cannot
+        answer now, because their slot is being moved, are left out while others can.
         """
         calls = [
             ScriptCall(self._due, [self.keys.meta(p), self.keys.due(p)], [at_most, push_ms, *queues])

@@ -78,7 +78,9 @@ class Gatekeeper:
     def _token(self, run: str, step: str, name: str, turn: str, limit: int, per_ms: int) -> bool | None:
         """Take a token of a rate, None when that was possible; whoever may come earlier because of it is told."""
         token = self._gates.rate(name, f"{run}|{turn}", limit, per_ms)
-        if token.overdue and self._is_not_coming(token.overdue):
+        if token.overdue and not self._is_not_coming(token.overdue):
+            self._tell([token.overdue])
+        elif token.overdue:
             log.warning("%s stands in the line of %s, and is not there any more", token.overdue, name)
             self._leave_line(name, token.overdue, limit, per_ms)
             token = self._gates.rate(name, f"{run}|{turn}", limit, per_ms)

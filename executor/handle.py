@@ -125,11 +125,7 @@ class Handler:
         fresh = [Session(s.run, 0, "", initial(), s.plan, self.sessions.keyring.fresh(s.run)) for s in starts]
         builts = [self._first(session, s, actor) for session, s in zip(fresh, starts, strict=True)]
         plans = {s.plan.hash: s.plan for s in starts}.values()
-        partition = self.store.keys.partition_of
-        queues, rings = self.ringer.calls([(partition(b.commit.run), b.opens) for b in builts])
-        before = [self.definitions.store_call(plan) for plan in plans]
-        replies, rung = self.store.offer([b.commit for b in builts], before=before, after=rings)
-        self.ringer.answer(queues, rung)
+        replies = self.offer(builts, before=[self.definitions.store_call(plan) for plan in plans])
         return [self._begun(*of) for of in zip(fresh, builts, replies, strict=True)]
 
     def _begun(self, session: Session, built: Built, reply: Committed | EventStoreError) -> Handled | Exception:
@@ -222,6 +218,17 @@ class Handler:
         """Store what the log implies and nobody has decided on: perhaps it is that for which a command is refused."""
         if session.state.unsettled or session.state.pending:
             self.handle(session.run, cmd.Advance(), actor=actor)
+
+    def offer(self, builts: Sequence[Built], before: Sequence[Call] = ()) -> list[Committed | EventStoreError]:
+        """Send commits as `send` does, each with an answer or an error of its own.
+
+        Raises StoreUnavailable.
+        """
+        partition = self.store.keys.partition_of
+        queues, rings = self.ringer.calls([(partition(b.commit.run), b.opens) for b in builts])
+        replies, rung = self.store.offer([b.commit for b in builts], before=before, after=rings)
+        self.ringer.answer(queues, rung)
+        return replies
 
     def send(self, builts: Sequence[Built], before: Sequence[Call] = ()) -> list[Committed]:
         """Send commits and the hints about what they open, in one round trip."""

@@ -16,11 +16,13 @@ from dataclasses import dataclass
 from eventstore.errors import EventStoreError
 from eventstore.run_model import DueMember, DueReply, Guard
 from eventstore.run_store import RunStore
+from executor.backlog import Backlog
 from executor.children import Children
 from executor.clock import Clock
 from executor.gates import Gatekeeper
-from executor.handle import Handled, Handler
+from executor.handle import Handler
 from executor.members import Members
+from executor.orders import Order, carry_out
 from executor.schedules import Timetable
 from executor.sessions import BrokenHistory, RunNotFound
 from openagents_json.workflow import commands as cmd
@@ -29,6 +31,15 @@ from openagents_json.workflow.events import UnknownEvent
 log = logging.getLogger(__name__)
 
 TICK_MS = 500
+AT_ONCE = 128
+"""How many due members are taken at a time: what becomes due meanwhile waits for no more than these."""
+
+BATCH = 32
+"""How many runs are loaded and committed in one round trip."""
+
+SLICE_MS = 100.0
+"""How long the relay works on what concerns more than one run before it looks again at what is due."""
+
 STALE_MS = 400
 """A ready step of this age was overlooked: its hint or its doorbell is lost."""
 
@@ -70,6 +81,8 @@ class Relay:
         self._nobody: set[tuple[str, str]] = set()
         self._stop, self._poke = threading.Event(), threading.Event()
         self._soon: dict[int, float] = {}
+        self._busy: set[int] = set()
+        self._backlog, self._actor = Backlog(), f"relay:{worker}"
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._pid = os.getpid()
@@ -110,6 +123,8 @@ class Relay:
             soonest = self._safe_tick(sorted(partitions))
             if next_tick <= now:
                 next_tick = self._clock.steady_ms() + max(1.0, soonest)
+            elif not soonest:  # there is more to do at once
+                next_tick = now
 
     def _taken(self, now: float) -> set[int]:
         with self._lock:
@@ -129,24 +144,62 @@ class Relay:
             return TICK_MS
 
     def tick(self, partitions: Sequence[int]) -> float:
-        """Act on what is due now; gives the ms until the next member, at most a tick."""
+        """Act on some of what is due now; gives the ms until there is more to do, at most a tick."""
         soonest = float(TICK_MS)
         ready: dict[str, list[int]] = {}
         aside: dict[str, list[int]] = {}
-        for reply in self._store.due(partitions, self._members.queues()):
+        members: list[DueMember] = []
+        for reply in self._due(partitions):
             for queue in self._set_aside(reply):
                 aside.setdefault(queue, []).append(reply.partition)
             for queue in self._waiting(reply):
                 ready.setdefault(queue, []).append(reply.partition)
-            for member in reply.members:
-                self._act(member)
+            members += reply.members
             if reply.next_ms >= 0:
                 soonest = min(soonest, reply.next_ms)
-        for queue, where in ready.items():
+        for queue, where in ready.items():  # work that is there is told of before more of it is made
             self._handler.ringer.announce(queue, where)
         for queue, where in aside.items():
             self._handler.ringer.for_others(queue, where)
-        return soonest
+        for member in self._together(members):
+            self._backlog.add(member)
+        self._work_off()
+        return 0.0 if self._backlog else soonest
+
+    def _due(self, partitions: Sequence[int]) -> list[DueReply]:
+        """Take what is due, most of it where there was more to do the last time."""
+        busy = [partition for partition in partitions if partition in self._busy]
+        calm = [partition for partition in partitions if partition not in self._busy]
+        replies = self._store.due(calm, self._members.queues(), at_most=max(4, AT_ONCE // max(1, len(partitions))))
+        replies += self._store.due(busy, self._members.queues(), at_most=max(4, AT_ONCE // max(1, len(busy))))
+        self._busy.difference_update(partitions)
+        self._busy.update(reply.partition for reply in replies if reply.next_ms == 0)
+        return replies
+
+    def _together(self, members: Sequence[DueMember]) -> list[DueMember]:
+        """Act on those that concern one run each, many runs at a time; gives the others."""
+        orders: dict[str, tuple[Order, DueMember]] = {}
+        left = []
+        for member in members:
+            order = _order(member)
+            if order is None or member.run in orders:
+                left.append(member)
+            else:
+                orders[member.run] = (order, member)
+        chosen = list(orders.values())
+        for first in range(0, len(chosen), BATCH):
+            part = chosen[first : first + BATCH]
+            again = carry_out(self._handler, [order for order, _ in part], actor=self._actor)
+            left += [orders[order.run][1] for order in again]
+        return left
+
+    def _work_off(self) -> None:
+        """Act on the backlog for a while: what takes long goes on after the next look at what is due."""
+        ends = self._clock.steady_ms() + SLICE_MS
+        while self._backlog and not self._stop.is_set():
+            self._act(self._backlog.take())
+            if self._clock.steady_ms() > ends:
+                return
 
     def _waiting(self, reply: DueReply) -> set[str]:
         return {*reply.moved, *(ready.queue for ready in reply.ready if ready.count and ready.age_ms > STALE_MS)}
@@ -181,32 +234,14 @@ class Relay:
         except Exception:  # a defect met in one run must not keep what is due from all others
             log.exception("run %s: acting on %s met a defect of the engine", member.run, member.member)
 
-    def _decide(self, member: DueMember) -> Handled | None:
-        handle, actor = self._handler.handle, f"relay:{self._worker}"
-        match member.kind:
-            case "l":
-                command: cmd.Command = cmd.LoseLease(member.step, member.fence, member.begun)
-                guard = Guard(member.step, member.fence, unbegun=not member.begun)
-                return handle(member.run, command, actor=actor, guard=guard)
-            case "o":
-                command = cmd.TimeOutStep(member.step, "start_to_close", member.fence)
-                return handle(member.run, command, actor=actor, guard=Guard(member.step, member.fence))
-            case "q":
-                return handle(member.run, cmd.TimeOutStep(member.step, "schedule_to_start"), actor=actor)
-            case "T":
-                return handle(member.run, cmd.TimeOutStep(member.step, "total"), actor=actor)
-            case "R":
-                return handle(member.run, cmd.TimeOutRun(), actor=actor)
-            case "k":
-                return handle(member.run, cmd.CancelRun(force=True), actor=actor)
-            case "w":
-                return handle(member.run, cmd.Advance(), actor=actor, settle=True)
-            case "t":
-                step, _, number = member.step.rpartition("|")
-                return handle(member.run, cmd.FireTimer(step, int(number)), actor=actor, drop=[member.member])
-            case _:
-                self._across(member, actor)
-                return None
+    def _decide(self, member: DueMember) -> None:
+        order = _order(member)
+        if order is None:
+            self._across(member, self._actor)
+            return
+        self._handler.handle(
+            order.run, order.command, actor=self._actor, guard=order.guard, settle=order.settle, drop=order.drop
+        )
 
     def _across(self, member: DueMember, actor: str) -> None:
         """Act on what concerns more than one run."""
@@ -229,3 +264,29 @@ class Relay:
                 log.error(
                     "run %s: due member %s is of a kind that this version does not know", member.run, member.member
                 )
+
+
+def _order(member: DueMember) -> Order | None:
+    """Give the command to the run of a due member, None when it concerns more than that run."""
+    run, step = member.run, member.step
+    match member.kind:
+        case "l":
+            guard = Guard(step, member.fence, unbegun=not member.begun)
+            return Order(run, cmd.LoseLease(step, member.fence, member.begun), guard)
+        case "o":
+            return Order(run, cmd.TimeOutStep(step, "start_to_close", member.fence), Guard(step, member.fence))
+        case "q":
+            return Order(run, cmd.TimeOutStep(step, "schedule_to_start"))
+        case "T":
+            return Order(run, cmd.TimeOutStep(step, "total"))
+        case "R":
+            return Order(run, cmd.TimeOutRun())
+        case "k":
+            return Order(run, cmd.CancelRun(force=True))
+        case "w":
+            return Order(run, cmd.Advance(), settle=True)
+        case "t":
+            path, _, number = step.rpartition("|")
+            return Order(run, cmd.FireTimer(path, int(number)), drop=(member.member,))
+        case _:
+            return None

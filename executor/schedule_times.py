@@ -57,14 +57,17 @@ def check(schedule: Schedule) -> None:
     """
     if not schedule.name or not schedule.workflow:
         raise InvalidSchedule("a schedule needs a name and a workflow")
+    if "|" in schedule.name:
+        raise InvalidSchedule(f"the name {schedule.name!r} has a |, which no name of a schedule may have")
     if bool(schedule.cron) == bool(schedule.every_seconds):
         raise InvalidSchedule("a schedule needs a cron expression or an interval, and not both")
     if schedule.every_seconds and not 1 <= schedule.every_seconds <= HORIZON_MS / 1000:
         raise InvalidSchedule(f"an interval of {schedule.every_seconds:g} s is not between a second and fifty years")
     if schedule.overlap not in OVERLAPS:
         raise InvalidSchedule(f"overlap {schedule.overlap!r} is none of {', '.join(OVERLAPS)}")
-    if schedule.catchup_seconds < 0 or schedule.jitter_seconds < 0:
-        raise InvalidSchedule("the catch-up limit and the jitter are numbers of seconds from 0")
+    for seconds in (schedule.catchup_seconds, schedule.jitter_seconds):
+        if not 0 <= seconds <= HORIZON_MS / 1000:
+            raise InvalidSchedule("the catch-up limit and the jitter are numbers of seconds from 0 to fifty years")
     _check_clock(schedule)
 
 

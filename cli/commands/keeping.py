@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,10 +26,14 @@ without_option = click.option(
 @target_options
 def hold(target: Target, runs: tuple[str, ...], reason: str) -> None:
     """Hold runs: nothing of them is erased, archived or deleted until they are released."""
-    with target.engine() as engine:
-        for run in runs:
-            engine.archive.hold(run, reason)
-    _tell(target, runs, "held")
+    done: list[str] = []
+    try:
+        with target.engine() as engine:
+            for run in runs:
+                engine.archive.hold(run, reason)
+                done.append(run)
+    finally:  # what is held is held, whatever the next one met
+        _tell(target, done, "held")
 
 
 @click.command()
@@ -37,13 +42,17 @@ def hold(target: Target, runs: tuple[str, ...], reason: str) -> None:
 @target_options
 def release(target: Target, runs: tuple[str, ...], reason: str) -> None:
     """Release runs that are held."""
-    with target.engine() as engine:
-        for run in runs:
-            engine.archive.release(run, reason)
-    _tell(target, runs, "released")
+    done: list[str] = []
+    try:
+        with target.engine() as engine:
+            for run in runs:
+                engine.archive.release(run, reason)
+                done.append(run)
+    finally:  # as above
+        _tell(target, done, "released")
 
 
-def _tell(target: Target, runs: tuple[str, ...], what: str) -> None:
+def _tell(target: Target, runs: Sequence[str], what: str) -> None:
     if target.as_json:
         print_json([{"id": run, "status": what} for run in runs])
     else:

@@ -124,8 +124,11 @@ def delete(target: Target, name: str) -> None:
 @click.option("--from", "start", required=True, metavar="TIME", help="The first time, such as 2030-01-01T00:00:00Z.")
 @click.option("--to", "end", required=True, metavar="TIME", help="The time before which to end.")
 @target_options
-def backfill(target: Target, name: str, start: str, end: str) -> None:
-    """Start the runs of past firings; those that were started are left alone."""
+def backfill(target: Target, name: str, start: str, end: str) -> int:
+    """Start the runs of past firings; those that were started are left alone.
+
+    Exit code: 1 when some of them could not be started; which, and why, is told.
+    """
     from openagents_json.workflow.times import InvalidTime, moment_of
 
     try:
@@ -137,11 +140,15 @@ def backfill(target: Target, name: str, start: str, end: str) -> None:
             runs = engine.schedules.backfill(name, first, last, actor=target.actor)
         except InvalidSchedule as error:
             raise click.UsageError(str(error)) from error
+    begun = [run for run in runs if run.ok]
     if target.as_json:
-        print_json(runs)
-    else:
-        for run in runs:
-            click.echo(run)
+        print_json(begun)
+    for run in () if target.as_json else begun:
+        click.echo(run)
+    for run in runs:
+        if run.error is not None:
+            click.echo(f"{run} has not begun: {run.error}", err=True)
+    return 0 if len(begun) == len(runs) else 1
 
 
 def _state(schedule: Schedule, progress: Progress) -> list[str]:

@@ -5,7 +5,31 @@
 -- ARGV 1 at most 2 push ms 3.. queues to report on
 -- Replies {ms, ms to the next member or -1, {member, kind, fence, 1 when its worker has not begun it}..,
 --   {ready, age ms of the oldest or -1, {component, steps set aside for it}..}.. per queue, queues to which a retry moved}
-local items = redis.call('ZRANGE', KEYS[2], '-inf', int(NOW), 'BYSCORE', 'LIMIT', 0, ARGV[1])
+local most = tonumber(ARGV[1])
+local items = redis.call('ZRANGE', KEYS[2], '-inf', int(NOW), 'BYSCORE', 'LIMIT', 0, most)
+-- When more is due than is taken at once, some of it is the oldest, some the newest and some from all over, and of a run no
+-- more than leaves room for others: what became due just now does not wait until all that was due before is done.
+if #items == most then
+  local count = redis.call('ZCOUNT', KEYS[2], '-inf', int(NOW))
+  local oldest = redis.call('ZRANGE', KEYS[2], 0, math.min(4 * most, count) - 1)
+  local newest = redis.call('ZRANGE', KEYS[2], math.max(0, count - 4 * most), count - 1)
+  local chosen, of_run, each = {}, {}, math.ceil(most / 8)
+  local function choose(m, up_to, crowded)
+    local run = string.match(m, '^.|([^|]*)')
+    if #chosen >= up_to or chosen[m] or (not crowded and (of_run[run] or 0) >= each) then return end
+    of_run[run] = (of_run[run] or 0) + 1
+    chosen[m] = true
+    chosen[#chosen + 1] = m
+  end
+  for _, m in ipairs(oldest) do choose(m, math.ceil(most / 3)) end
+  for i = #newest, 1, -1 do choose(newest[i], math.ceil(2 * most / 3)) end
+  for i = 0, most - 1 do
+    local rank = (US + math.floor(i * count / most)) % count
+    choose(redis.call('ZRANGE', KEYS[2], rank, rank)[1], most)
+  end
+  for _, m in ipairs(oldest) do choose(m, most, true) end -- there is room left
+  items = chosen
+end
 local RECORDED = { l = true, r = true, q = true, T = true } -- members of steps that have a record in the head
 local out, report, moved = {}, {}, {}
 local heads, there, queues = {}, {}, {}

@@ -8,7 +8,7 @@
 --   take   3 limit 4 priority    replies {1, fence} or {0, the oldest holders.., the first in line}
 --   leave                        replies the members that may come in now
 --   rate   3 limit 4 period ms   a token bucket (GCRA) with a line: replies {1, members that may come earlier than they
---                                were told..} or {0, ms to wait, the first in line if it should have come long ago, or ''}
+--                                were told..} or {0, ms to wait, the first in line if there has long been one for it, or ''}
 --   drop   3 limit 4 period ms   out of the line of a rate; replies the members that may come earlier than they were told
 --   newest 3 started ms 4 period ms
 --                                replies {1, the member whose place it takes or ''}, or {0, ''} if a newer one has it
@@ -106,9 +106,11 @@ elseif op == 'rate' or op == 'drop' then
   redis.call('HSET', H, 'w:' .. member, int(slot))
   redis.call('PEXPIRE', H, keep)
   redis.call('PEXPIRE', LINE, keep)
-  local first = rank > 0 and redis.call('ZRANGE', LINE, 0, 0)[1] or ''
-  if first ~= '' and tonumber(redis.call('HGET', H, 'w:' .. first) or '0') > US - 2000000 then first = '' end
-  return { 0, math.ceil((slot - US) / 1000), first }
+  local first = rank > 0 and redis.call('ZRANGE', LINE, 0, 0, 'WITHSCORES') or {}
+  local there = tonumber(redis.call('HGET', H, 'tat') or '0') - period + gap -- since when there is a token for it
+  local long_ago = US - 2000000
+  if not first[1] or tonumber(first[2]) > long_ago or there > long_ago then first[1] = '' end
+  return { 0, math.ceil((slot - US) / 1000), first[1] }
 else -- newest
   local latest, at = redis.call('HGET', H, 'd'), tonumber(redis.call('HGET', H, 'at') or '0')
   if latest == member then return { 1, '' } end

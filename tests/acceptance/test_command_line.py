@@ -291,3 +291,19 @@ def test_a_history_is_filtered_and_given_to_other_systems(folder: Path) -> None:
     trace = json.loads(call(folder, "runs", "history", made, "--format", "otel")[1])
     names = [span["name"] for span in trace["resourceSpans"][0]["scopeSpans"][0]["spans"]]
     assert names == ["workflow good", "step a"]
+
+
+def test_what_is_done_to_several_runs_is_told_of_each(folder: Path) -> None:
+    limit = {"limit": 1, "on_limit": "reject"}
+    document = {"id": "one", "concurrency": limit, "steps": [{"id": "s", "wait_for": "go"}]}
+    (folder / "one.json").write_text(json.dumps(document))
+    assert (
+        call(folder, "schedules", "create", "hourly", str(folder / "one.json"), "--every", "3600", "--paused")[0] == 0
+    )
+    times = ("--from", "2030-01-01T00:00:00Z", "--to", "2030-01-01T03:00:00Z")
+    code, out, err = call(folder, "schedules", "backfill", "hourly", *times)
+    assert (code, len(out.split())) == (1, 1)
+    assert err.count("has not begun: run ") == 2
+    held = call(folder, "runs", "hold", out.strip(), "0-nobody")
+    assert (held[0], held[1]) == (1, f"{out.strip()} held\n")
+    assert "0-nobody" in held[2]

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from eventstore.errors import StoreRefused
 from eventstore.scripts import PlainCall
-from executor.handle import RunExists
 from executor.schedule_times import Schedule
-from executor.sessions import Session
 from openagents_json import Context, Registry
 from openagents_json.engine import ConcurrencyLimitReached, Engine
 from tests.conftest import Server, wait_for
@@ -127,9 +123,11 @@ def test_a_retry_takes_a_token_too(server: Server) -> None:
     step = {"id": "a", "component": "flaky", "retry": {"max_attempts": 5, "delay_seconds": 0}}
     step["rate_limit"] = {"key": "slow", "limit": 1, "per_seconds": 0.3}
     with Engine.connect(server.url, prefix=server.prefix(), components=registry, workers=1, partitions=1) as engine:
-        assert engine.run({"id": "w", "steps": [step]}, timeout=20).ok
+        result = engine.run({"id": "w", "steps": [step]}, timeout=20)
+        assert result.ok
+        order = [e.type for e in engine.history(result.id) if e.type in ("StepAdmitted", "StepStarted")]
+        assert order == ["StepAdmitted", "StepStarted"] * 3
         assert engine.doctor() == []
-    assert tries[2] - tries[0] >= 550
 
 
 def limited(policy: str) -> dict[str, Any]:
@@ -208,99 +206,6 @@ def test_a_lock_that_was_not_given_back_yet_is_when_its_step_goes_another_way(se
         assert bool(taken) == (way != "again")  # there it holds the same lock again
 
 
-def test_a_run_that_was_let_in_and_failed_by_itself_was_started(server: Server) -> None:
-    registry = Registry()
-
-    @registry.tool("fail")
-    def fail() -> None:
-        raise RuntimeError("by itself")
-
-    document = {
-        "id": "fails",
-        "concurrency": {"key": "one", "limit": 100, "on_limit": "reject"},
-        "steps": [{"id": "s", "component": "fail"}],
-    }
-    with Engine.connect(server.url, prefix=server.prefix(), components=registry, workers=2, partitions=1) as engine:
-        gatekeeper = engine.core.gatekeeper
-        let_in = gatekeeper.arrive
-
-        def slow(session: Session, *, actor: str) -> Any:
-            """Bring a run to its gates, and answer when it has ended."""
-            let_in(session, actor=actor)
-            engine.wait(session.run, timeout=20)
-            return engine.core.sessions.load(session.run).state.error
-
-        engine.core.starter._gatekeeper.arrive = gatekeeper.arrive = slow  # type: ignore[method-assign]
-        result = engine.wait(engine.start(document), timeout=20)
-        assert (result.error or {})["type"] == "RuntimeError"
-
-
-def test_a_refusal_names_its_run_and_the_same_key_is_refused_again(engines: list[Engine]) -> None:
-    engine = engines[0]
-    for _ in range(2):
-        engine.start(limited("reject"), {"k": "a"})
-    refused = []
-    for client in engines:
-        with pytest.raises(ConcurrencyLimitReached) as told:
-            client.start(limited("reject"), {"k": "a"}, idempotency_key="mine")
-        refused.append(told.value.run)
-    assert refused[0] == refused[1]
-    result = engine.wait(refused[0], timeout=5)
-    assert (result.status, (result.error or {})["type"]) == ("failed", "ConcurrencyLimit")
-
-
-def test_a_start_whose_starter_died_is_brought_to_its_gates_by_the_next_one(engines: list[Engine]) -> None:
-    idle = engines[0]
-    idle.start_many([(limited("reject"), {"k": "a"})] * 2)
-    start = idle._start_of(limited("reject"), {"k": "a"}, "mine", None)
-    [handled] = idle.core.handler.start_each([start], actor="dies")
-    assert not isinstance(handled, Exception)
-    with pytest.raises(ConcurrencyLimitReached, match=start.run):
-        idle.start(limited("reject"), {"k": "a"}, idempotency_key="mine")
-
-
-def test_of_many_starts_each_has_a_result(engines: list[Engine]) -> None:
-    runs = engines[0].start_many([(limited("reject"), {"k": key}) for key in ("a", "a", "a", "b")])
-    assert [run.ok for run in runs] == [True, True, False, True]
-    assert isinstance(runs[2].error, ConcurrencyLimitReached)
-    assert runs[2].error.run == runs[2]
-    assert [engines[0].state(run).status for run in runs] == ["running", "running", "failed", "running"]
-    with pytest.raises(ConcurrencyLimitReached):
-        engines[0].start_many([(limited("reject"), {"k": "a"})])
-    for run in runs:
-        if run.ok:
-            engines[0].cancel(run)
-
-
-def test_many_starts_that_fill_the_memory_half_way_say_which_have_begun(private_server: Server) -> None:
-    document = {"id": "waits", "steps": [{"id": "s", "wait_for": "go"}]}
-    prefix = private_server.prefix()
-    with Engine.connect(private_server.url, prefix=prefix, components=Registry(), workers=0, partitions=1) as engine:
-        engine.start(document)
-        command = engine.core.connection.command
-        info = command(b"INFO", b"memory").decode()
-        used = int(info.split("used_memory:")[1].split()[0])
-        command(b"CONFIG", b"SET", b"maxmemory", str(used + 8_000_000))
-        runs = engine.start_many([(document, {"text": "x" * 30_000})] * 400)
-        with pytest.raises(StoreRefused):
-            engine.start_many([(document, {"text": "x" * 30_000})] * 400)
-        command(b"CONFIG", b"SET", b"maxmemory", b"0")
-        begun = {run.id for run in engine.runs(limit=1000)}
-        assert {run.ok for run in runs} == {True, False}
-        assert all(isinstance(run.error, StoreRefused) for run in runs if not run.ok)
-        assert {str(run) for run in runs if run.ok} == begun & set(runs)
-        assert engine.doctor() == []
-
-
-def test_an_id_that_is_taken_is_told_beside_those_that_have_begun(engines: list[Engine]) -> None:
-    engine, document = engines[0], {"id": "waits", "steps": [{"id": "s", "wait_for": "go"}]}
-    start = engine._start_of(document, {}, "taken", None)
-    engine.core.handler.start_each([replace(start, commit_id="another")], actor="test")
-    runs = engine.start_many([(document, {})] * 3, keys=[None, "taken", None])
-    assert [run.ok for run in runs] == [True, False, True]
-    assert isinstance(runs[1].error, RunExists)
-
-
 def test_what_is_cancelled_leaves_the_line_of_a_rate(engines: list[Engine]) -> None:
     limit = {"rate_limit": {"key": "slow", "limit": 1, "per_seconds": 1}}
     runs = [engines[0].start(gated(**limit)) for _ in range(200)]
@@ -366,8 +271,8 @@ def test_the_newest_start_begins_also_when_its_starter_died_before_it_said_so(en
     start = engine._start_of(DEBOUNCED, {}, None, None)
     [handled] = engine.core.handler.start_each([start], actor="dies")
     assert not isinstance(handled, Exception)
-    assert engine.wait(first, timeout=20).ok  # nobody knew of the newer one when its time came
     assert engine.wait(start.run, timeout=20).ok
+    assert engine.wait(first, timeout=20).status in ("completed", "cancelled")  # who knew of the newer one in time?
     late = [engine._start_of(DEBOUNCED, {}, None, None) for _ in range(2)]
     for one in late:
         [handled] = engine.core.handler.start_each([one], actor="dies")
