@@ -131,6 +131,7 @@ def connect(url: str, *, max_connections: int = 64, timeout_ms: int = 5000) -> C
         _options(MOST_DRAINS, long),
     )
     try:
+        _check_database(parts)
         if parts.scheme.endswith("+cluster"):
             made = Connection(lambda: tuple(_cluster(parts, kind) for kind in kinds), where, is_cluster=True)
         elif parts.scheme.endswith("+sentinel"):
@@ -156,16 +157,42 @@ def _options(max_connections: int, timeout: float) -> dict[str, Any]:
     }
 
 
-def _split(url: str) -> SplitResult:
+def readable(url: str, forms: str) -> SplitResult:
+    """Split a URL; the message for one that cannot be read holds nothing of it, because that may be the password.
+
+    Raises InvalidRequest.
+    """
     try:
         parts = urlsplit(url)
         _ = parts.port if "," not in parts.netloc else None
-    except ValueError as error:
-        raise InvalidRequest(f"the URL cannot be read: {error}; it must begin with {FORMS}") from error
+        if "@" not in parts.path:
+            return parts
+    except ValueError:
+        pass
+    raise InvalidRequest(
+        "the URL cannot be read: its host or port is none, or its password has characters that have to be written as "
+        f"%XX there (/ as %2F, @ as %40, # as %23); it must begin with {forms}"
+    ) from None
+
+
+def _split(url: str) -> SplitResult:
+    parts = readable(url, FORMS)
     known = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
     if parts.scheme not in known:
         raise InvalidRequest(f"the URL begins with {parts.scheme or 'nothing'}://; it must begin with {FORMS}")
     return parts
+
+
+def _check_database(parts: SplitResult) -> None:
+    """Refuse what names no database: the driver would use number 0 instead, and say nothing.
+
+    Raises ValueError.
+    """
+    place = parts.path.strip("/")
+    if parts.scheme.endswith("+cluster") and (place or options_of(parts).get("db")) not in (None, "", "0"):
+        raise ValueError("a Redis Cluster has one database, number 0; leave the other one out, and use another prefix")
+    if parts.scheme in ("redis", "rediss") and place and not place.isdecimal():
+        raise ValueError(f"{place!r} is no number of a database")
 
 
 def _without_password(parts: SplitResult) -> str:
@@ -179,7 +206,8 @@ def _single(url: str, options: dict[str, Any]) -> Any:
     return redis.Redis(connection_pool=pool)
 
 
-def _hosts(parts: SplitResult, port: int) -> list[tuple[str, int]]:
+def hosts_of(parts: SplitResult, port: int) -> list[tuple[str, int]]:
+    """Return the hosts and ports of a URL, of which there may be several."""
     hosts = []
     for host in parts.netloc.rpartition("@")[2].split(","):
         name, _, number = host.rpartition(":")
@@ -187,25 +215,27 @@ def _hosts(parts: SplitResult, port: int) -> list[tuple[str, int]]:
     return hosts
 
 
-def _credentials(parts: SplitResult) -> dict[str, Any]:
+def credentials_of(parts: SplitResult) -> dict[str, Any]:
+    """Return user and password of a URL, where it has them."""
     login = parts.netloc.rpartition("@")[0]
     user, _, password = login.partition(":")
     found = {"username": unquote(user) or None, "password": unquote(password) or None} if login else {}
     return {key: value for key, value in found.items() if value is not None}
 
 
-def _query(parts: SplitResult) -> dict[str, str]:
+def options_of(parts: SplitResult) -> dict[str, str]:
+    """Return what stands behind the question mark of a URL."""
     return {key: values[-1] for key, values in parse_qs(parts.query).items()}
 
 
 def _sentinel(parts: SplitResult, options: dict[str, Any]) -> Any:
-    query, name = _query(parts), parts.path.strip("/")
+    query, name = options_of(parts), parts.path.strip("/")
     if not name:
         raise ValueError("the name of the master is missing: redis+sentinel://host:port/name")
     ask: dict[str, Any] = {"socket_timeout": 2.0, "socket_connect_timeout": 2.0}
     ask |= {k: query[f"sentinel_{k}"] for k in ("username", "password") if f"sentinel_{k}" in query}
     secure: dict[str, Any] = {"ssl": True} if parts.scheme.startswith("rediss") else {}
-    sentinel: Any = _untyped(Sentinel)(_hosts(parts, 26379), sentinel_kwargs=ask, **secure)
+    sentinel: Any = _untyped(Sentinel)(hosts_of(parts, 26379), sentinel_kwargs=ask, **secure)
     plain = {k: v for k, v in options.items() if k != "max_connections"}
     return sentinel.master_for(
         name,
@@ -214,7 +244,7 @@ def _sentinel(parts: SplitResult, options: dict[str, Any]) -> Any:
         db=int(query.get("db", 0)),
         max_connections=options["max_connections"],
         socket_keepalive=True,
-        **_credentials(parts),
+        **credentials_of(parts),
         **secure,
         **plain,
     )
@@ -228,4 +258,4 @@ def _untyped(maker: Any) -> Any:
 def _cluster(parts: SplitResult, options: dict[str, Any]) -> Any:
     secure: dict[str, Any] = {"ssl": True} if parts.scheme.startswith("rediss") else {}
     plain = {k: v for k, v in options.items() if k not in ("retry_on_timeout", "retry")}
-    return raw_cluster(_hosts(parts, 6379), {**_credentials(parts), **secure, **plain})
+    return raw_cluster(hosts_of(parts, 6379), {**credentials_of(parts), **secure, **plain})

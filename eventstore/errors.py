@@ -106,7 +106,9 @@ def translate(error: BaseException, where: str = "") -> EventStoreError:
         return StoreRefused("the server is out of memory", "raise maxmemory, or archive and delete old runs")
     if name == "ReadOnlyError":
         return StoreUnavailable(where, "it is a replica")
-    if text.startswith(("MISCONF", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "LOADING", "BUSY")):
+    if text.startswith(
+        ("MISCONF", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "LOADING", "BUSY", "UNBLOCKED", "MASTERDOWN")
+    ):
         return StoreUnavailable(where, text)
     if "attempted to access a non local key" in text.lower():  # no script has written anything then
         return StoreUnavailable(where, "the slot is being moved")

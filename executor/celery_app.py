@@ -14,14 +14,11 @@ from celery import Celery
 from kombu import Queue
 from kombu.exceptions import OperationalError
 
+from executor.broker import broker_of
+
 log = logging.getLogger(__name__)
 
 TASK = "openagents.drain"
-
-
-def broker_url(url: str) -> str:
-    """Give the form of a URL that kombu knows: a unix socket is `redis+socket://` there."""
-    return f"redis+socket://{url.removeprefix('unix://')}" if url.startswith("unix://") else url
 
 
 def celery_queue(queue: str) -> str:
@@ -31,7 +28,8 @@ def celery_queue(queue: str) -> str:
 
 def make_app(broker: str, queues: Sequence[str] = ("agent", "tool", "asset")) -> Celery:
     """Make the app; nothing is connected yet."""
-    app = Celery("openagents", broker=broker_url(broker), set_as_current=False)
+    found = broker_of(broker)
+    app = Celery("openagents", broker=found.url, set_as_current=False)
     app.conf.update(
         result_backend=None,  # the log has the results
         task_ignore_result=True,
@@ -51,13 +49,14 @@ def make_app(broker: str, queues: Sequence[str] = ("agent", "tool", "asset")) ->
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,  # never give up: the broker may be away for hours
         broker_channel_error_retry=True,  # or a READONLY or OOM answer ends the worker
-        broker_transport_options=_transport(broker),
+        broker_transport_options=_transport(broker) | dict(found.options),
+        broker_use_ssl=None if found.use_ssl is None else dict(found.use_ssl),
     )
     return app
 
 
 def _transport(broker: str) -> dict[str, Any]:
-    if not broker.startswith(("redis", "unix", "sentinel")):
+    if not broker.startswith(("redis", "unix")):
         return {}
     options: dict[str, Any] = {
         "visibility_timeout": 600,

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from eventstore import codec
+from eventstore.connection import retrying
 from eventstore.emissions import Emitted
 from eventstore.errors import StoreUnavailable
 from executor.clock import ulid
@@ -23,6 +24,7 @@ from projections.runs import RunFilter
 if TYPE_CHECKING:  # what only some callers need is imported where it is used: it takes its time
     from executor.handle import Start
     from executor.runtime import WorkSettings
+    from executor.sessions import Session
     from executor.starting import Started
     from executor.worker import Worker
     from openagents_json.components.registry import Registry
@@ -35,6 +37,9 @@ if TYPE_CHECKING:  # what only some callers need is imported where it is used: i
     from openagents_json.workflow.validation import Report
 
 CLOSED = frozenset({"completed", "failed", "cancelled"})
+
+AWAY_SECONDS = 60.0
+"""How long somebody who waits without a limit waits for a server that is away."""
 
 
 class Engine(Beside):
@@ -144,8 +149,13 @@ class Engine(Beside):
                 tail = store.wait(run, session.version, left)
             except StoreUnavailable:  # reading again is patient, and shows whether this is still the same history
                 tail = ()
-            session = self.core.sessions.extend(run, session, tail) if tail else self.core.sessions.load(run)
+            session = self.core.sessions.extend(run, session, tail) if tail else self._reload(run, ends)
         return result_of(session)
+
+    def _reload(self, run: str, ends: float | None) -> Session:
+        """Read a run; a server that is away, as in a failover, is waited for as long as the caller would wait."""
+        seconds = AWAY_SECONDS if ends is None else (ends - self.core.clock.steady_ms()) / 1000
+        return retrying(lambda: self.core.sessions.load(run), max(0.0, seconds))
 
     def state(self, run: str) -> RunInfo:
         """Give a run as it is now.

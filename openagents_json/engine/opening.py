@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from eventstore.connection import Connection
 from eventstore.connection import connect as connect_store
 from eventstore.preflight import require
+from executor.broker import ringing_broker
 from executor.clock import SystemClock
 from openagents_json.engine.wiring import Core, build_core
 from projections.projection import Projection
@@ -98,7 +99,8 @@ def connect(
     Raises eventstore.errors.EventStoreError and KeyUnusable.
     """
     signer = _signer(audit_key) if audit_key else None
-    doorbell = _doorbell(broker) if broker else None
+    ringing = ringing_broker(broker or "", url)  # one that cannot be used is refused before anything begins
+    doorbell = _doorbell(ringing) if ringing else None
     connection = connect_store(url)
     try:
         core = _core(

@@ -19,6 +19,7 @@ from eventstore.event import Event
 from eventstore.keys import Keyspace
 from eventstore.preflight import check, require
 from eventstore.redis_store import RedisStreamStore
+from executor.celery_app import CeleryDoorbell, make_app
 from openagents_json.components.loader import load
 from openagents_json.engine import Engine
 from openagents_json.engine.archiving import Departure
@@ -81,12 +82,13 @@ def works(url: str) -> bool:
 
 def test_tls_with_an_acl_user(start, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     acl = tmp_path / "users.acl"
-    acl.write_text("user default off\nuser engine on >s3:cr@t ~oa* ~c* +@all -@dangerous +info +config|get\n")
+    acl.write_text("user default off\nuser engine on >s3:cr@t ~* +@all -@dangerous +info +config|get\n")
     plain = start("--aclfile", str(acl))
     port = tls_before(plain)
     good = f"rediss://engine:s3%3Acr%40t@127.0.0.1:{port}/0?ssl_ca_certs={CERTIFICATE}"
     wait_for(lambda: answers(good))
     assert works(good)
+    assert rung(good.replace("s3%3A", "s3%3a"), good)
     for wrong in (good.replace("s3", "no"), good.replace("engine", "nobody"), good.replace("engine:s3%3Acr%40t@", "")):
         with pytest.raises(StoreRefused, match="user"):
             connect(wrong)
@@ -187,11 +189,51 @@ def test_sentinel_leads_to_the_primary(start, tmp_path: Path) -> None:  # type: 
         url = f"redis+sentinel://127.0.0.1:{free_port()},127.0.0.1:{port}/main?db=2"
         wait_for(lambda: answers(url))
         assert works(url)
+        assert rung(url, f"redis://127.0.0.1:{primary}/2")
         with pytest.raises(EventStoreError, match="nobody"):
             connect(url.replace("/main", "/nobody"))
     finally:
         sentinel.kill()
         sentinel.wait()
+
+
+def rung(broker: str, server: str) -> bool:
+    """Ring over a broker and see whether the message lies in the server."""
+    app = make_app(broker)
+    try:
+        CeleryDoorbell(app).ring("tool")
+        connection = connect(server)
+        try:
+            return any(b"tool" in name for name in connection.client.scan_iter(match=b"*openagents*"))
+        finally:
+            connection.close()
+    finally:
+        app.close()
+
+
+def test_a_unix_socket_with_a_database_is_a_broker_too(server: Server) -> None:
+    assert rung(f"{server.url}?db=3", f"{server.url}?db=3")
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("redis+cluster://u:secret@h:1", "name another one with --broker"),
+        ("sentinel://:secret@h:1/0", r"redis\+sentinel://host:port/name"),
+        ("redis+sentinel://:secret@h:1", "name of the master"),
+        ("http://u:secret@h", "Celery cannot use"),
+        ("redis://u:secret@h/name", "no number of a database"),
+        ("redis://u:secret@h:port", "cannot be read"),
+        ("redis://u:1/secret@h", "cannot be read"),
+        ("amqp://u:secret/more@h", "cannot be read"),
+        ("secret", "begins with nothing"),
+    ],
+)
+def test_a_broker_that_celery_cannot_use_is_refused_before_anything_begins(url: str, says: str) -> None:
+    for use in (make_app, lambda broker: Engine.connect("redis://127.0.0.1:1", broker=broker)):
+        with pytest.raises(InvalidRequest, match=says) as error:
+            use(url)
+        assert "secret" not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -202,16 +244,23 @@ def test_sentinel_leads_to_the_primary(start, tmp_path: Path) -> None:  # type: 
         ("redis://h:notaport", "cannot"),
         ("redis+sentinel://h:1", "name of the master"),
         ("redis://[::1", "cannot be read"),
+        ("redis+cluster://:secret@127.0.0.1:1/2", "one database, number 0.*another prefix"),
+        ("redis+cluster://127.0.0.1:1?db=2", "one database, number 0"),
+        ("rediss://127.0.0.1:1/two", "no number of a database"),
+        ("redis://:secret/@h", "cannot be read"),
+        ("redis://:1/secret@h", "cannot be read"),
     ],
 )
 def test_a_url_that_makes_no_sense_is_refused_without_its_password(url: str, says: str) -> None:
-    with pytest.raises(InvalidRequest, match=says):
+    with pytest.raises(InvalidRequest, match=says) as error:
         connect(url)
+    assert "secret" not in str(error.value)
 
 
 @pytest.mark.parametrize("scheme", ["redis", "rediss", "redis+cluster", "redis+sentinel", "unix"])
 def test_a_server_that_is_not_there_is_told_without_the_password(scheme: str) -> None:
-    url = f"{scheme}://user:secret@127.0.0.1:1/name" if scheme != "unix" else "unix:///nowhere/s.sock"
+    place = "name" if scheme == "redis+sentinel" else "0"
+    url = f"{scheme}://user:secret@127.0.0.1:1/{place}" if scheme != "unix" else "unix:///nowhere/s.sock"
     with pytest.raises(StoreUnavailable) as error:
         connect(url)
     assert "secret" not in str(error.value)
