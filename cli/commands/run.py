@@ -16,13 +16,24 @@ from cli.render import console, print_json, status, text
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from openagents_json.engine import HistoryEvent
-    from openagents_json.workflow.validation import Report
+    from openagents_json.engine import Engine, HistoryEvent
+    from openagents_json.workflow.validation import Problem, Report
 
 
 def document_of(file: str | Path) -> str | bytes | Path:
     """Give a document as the engine takes it; `-` is standard input."""
     return sys.stdin.buffer.read() if str(file) == "-" else file
+
+
+def show_warnings(engine: Engine, name: str, document: str | bytes | Path) -> None:
+    """Say on stderr what may not be meant so in a document; errors are told by whoever takes it."""
+    from openagents_json.engine.documents import is_reference
+
+    if isinstance(document, str) and is_reference(document):
+        return
+    for problem in engine.validate(document).problems:
+        if problem.severity == "warning":
+            click.echo(f"{name}:{_problem(problem)}", err=True)
 
 
 def read_json(text: str | bytes) -> Any:
@@ -108,7 +119,9 @@ def run(
     """
     inputs = parse_inputs(pairs, input_file)
     with target.engine(workers=workers) as engine:
-        run_id = engine.start(document_of(file), inputs, idempotency_key=key)
+        document = document_of(file)
+        show_warnings(engine, file, document)
+        run_id = engine.start(document, inputs, idempotency_key=key)
         if detach:
             print_json({"id": run_id})
             return 0
@@ -165,6 +178,10 @@ def _report(target: Target, file: str, connect: bool) -> Report:
 def _print_report(file: str, report: Report) -> None:
     click.echo(f"{file}: {'valid' if report.valid else 'not valid'}")
     for problem in report.problems:
-        place = f"{problem.line}:{problem.column}" if problem.line else problem.pointer or "/"
-        hint = f" ({problem.suggestion})" if problem.suggestion else ""
-        click.echo(f"  {place}: {problem.severity} {problem.code}: {problem.message}{hint}")
+        click.echo(f"  {_problem(problem)}")
+
+
+def _problem(problem: Problem) -> str:
+    place = f"{problem.line}:{problem.column}" if problem.line else problem.pointer or "/"
+    hint = f" ({problem.suggestion})" if problem.suggestion else ""
+    return f"{place}: {problem.severity} {problem.code}: {problem.message}{hint}"

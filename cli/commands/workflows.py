@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
+from cli.commands.run import show_warnings
 from cli.options import Target, target_options
 from cli.render import print_json, show
 
@@ -20,6 +23,8 @@ def workflows() -> None:
 def add(target: Target, files: tuple[str, ...], alias: str | None) -> None:
     """Publish documents under their id and version, for runs, schedules and other workflows to call by name."""
     with target.engine() as engine:
+        for file in files:
+            show_warnings(engine, file, Path(file))
         names = [engine.publish(file, alias=alias) for file in files]
     if target.as_json:
         print_json(names)

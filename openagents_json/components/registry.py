@@ -8,11 +8,21 @@ import inspect
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 from openagents_json.components.binding import Signature, plain
 from openagents_json.components.context import Context
-from openagents_json.components.decorators import Declaration, agent, asset, capability, declaration_of, tool
+from openagents_json.components.decorators import (
+    AgentOptions,
+    CapabilityOptions,
+    Declaration,
+    Options,
+    agent,
+    asset,
+    capability,
+    declaration_of,
+    tool,
+)
 from openagents_json.components.errors import InvalidDeclaration, UnknownComponent
 from openagents_json.components.pool import InstancePool
 from openagents_json.workflow.catalog import ComponentSpec, to_json
@@ -86,21 +96,23 @@ class Registry:
         self._found.clear()
         self._fingerprint = ""
 
-    def agent(self, name: Any = None, **options: Any) -> Any:
+    def agent(self, name: Any = None, **options: Unpack[AgentOptions]) -> Any:
         """Declare a class and add it in one go."""
-        return self._adding(agent, name, options)
+        return self._adding(agent, name, dict(options))
 
-    def capability(self, name: Any = None, **options: Any) -> Any:
+    def capability(self, name: Any = None, **options: Unpack[CapabilityOptions]) -> Any:
         """Declare a capability; one outside its class is added at once."""
-        return self._adding(capability, name, options) if options.get("agent_name") else capability(name, **options)
+        if options.get("agent_name"):
+            return self._adding(capability, name, dict(options))
+        return capability(name, **options)
 
-    def tool(self, name: Any = None, **options: Any) -> Any:
+    def tool(self, name: Any = None, **options: Unpack[Options]) -> Any:
         """Declare a function and add it in one go."""
-        return self._adding(tool, name, options)
+        return self._adding(tool, name, dict(options))
 
-    def asset(self, name: Any = None, **options: Any) -> Any:
+    def asset(self, name: Any = None, **options: Unpack[Options]) -> Any:
         """Declare an asset and add it in one go."""
-        return self._adding(asset, name, options)
+        return self._adding(asset, name, dict(options))
 
     def _adding(self, decorator: Any, name: Any, options: dict[str, Any]) -> Any:
         if callable(name):

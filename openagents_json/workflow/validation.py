@@ -8,11 +8,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from openagents_json.workflow.catalog import Catalog
+from openagents_json.workflow.check_keys import check_keys
 from openagents_json.workflow.checks import check_meaning
-from openagents_json.workflow.nested import all_steps, block_of
-from openagents_json.workflow.paths import COMPENSATE
-from openagents_json.workflow.problems import Collector, Problem, Report, nearest
-from openagents_json.workflow.schema import KNOWN_KEYS, SCHEMA
+from openagents_json.workflow.problems import Collector, Problem, Report
+from openagents_json.workflow.schema import SCHEMA
 from openagents_json.workflow.source import NotADocument, parse
 from openagents_json.workflow.templates import escape
 from openagents_json.workflow.types import type_name
@@ -44,7 +43,7 @@ def validate(document: Any, catalog: Catalog | None = None) -> Report:
         return found.report(None, text)
     _check_structure(document, found)
     if isinstance(document, Mapping):
-        _check_keys(document, found)
+        check_keys(document, found)
         if _usable(document):
             check_meaning(document, catalog, found)
     return found.report(document, text)
@@ -132,33 +131,6 @@ def _tuples_to_lists(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_tuples_to_lists(item) for item in value]
     return value
-
-
-def _check_keys(document: Mapping[str, Any], found: Collector) -> None:
-    _unknown(document, "document", "", found)
-    _check_connection_keys(document, "", found)
-    for place in all_steps(document):
-        undo = place.path.endswith(COMPENSATE)
-        if not undo:
-            _unknown(place.step, "step", place.pointer, found)
-            held = block_of(place.step)
-            if held is not None:
-                _check_connection_keys(held[0], place.pointer + held[1], found)
-
-
-def _check_connection_keys(block: Mapping[str, Any], pointer: str, found: Collector) -> None:
-    connections = block.get("connections")
-    for index, connection in enumerate(connections if isinstance(connections, list | tuple) else ()):
-        if isinstance(connection, Mapping):
-            _unknown(connection, "connection", f"{pointer}/connections/{index}", found)
-
-
-def _unknown(value: Mapping[str, Any], kind: str, pointer: str, found: Collector) -> None:
-    for key in value:
-        if key not in KNOWN_KEYS[kind]:
-            message = f"{key!r} means nothing in a {kind}; it is kept and ignored"
-            suggestion = nearest(key, KNOWN_KEYS[kind])
-            found.warn("unknown_key", f"{pointer}/{escape(key)}", message, found=key, suggestion=suggestion)
 
 
 def _usable(document: Mapping[str, Any]) -> bool:

@@ -100,3 +100,17 @@ def test_standard_input(tmp_path: Path) -> None:
         assert (validated.exit_code, validated.output) == (0, "-: valid\n")
         done = CliRunner().invoke(cli, ["run", "-", *at], input=text, standalone_mode=False)
         assert '"output": 7' in done.output
+
+
+def test_run_shows_warnings_of_a_document_and_refuses_what_is_misspelt(tmp_path: Path) -> None:
+    step = {"id": "a", "terminate": {"output": 7}, "on_eror": []}
+    path, at = tmp_path / "w.json", ["--data", str(tmp_path / "store")]
+    path.write_text(json.dumps({"id": "w", "steps": [step]}, indent=1))
+    done = CliRunner().invoke(cli, ["run", str(path), *at], standalone_mode=False)
+    assert f"{path}:9:15: warning unknown_key: 'on_eror' means nothing in a step" in done.stderr
+    assert "did you mean 'on_error'?" in done.stderr
+    assert json.loads(done.stdout)["output"] == 7
+    path.write_text(json.dumps({"id": "w", "steps": [{**step, "retry": {"max_atempts": 1}}]}))
+    refused = CliRunner().invoke(cli, ["run", str(path), *at], standalone_mode=False)
+    assert isinstance(refused.exception, InvalidDefinition)
+    assert "did you mean 'max_attempts'?" in str(refused.exception)

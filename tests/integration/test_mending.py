@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from cli.main import cli
+from cli.root import cli
 from openagents_json import tool
 from openagents_json.engine import Engine
 from tests.conftest import Server, wait_for
