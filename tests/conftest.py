@@ -57,7 +57,7 @@ class Server:
             *self.options,
         ]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_for(self._answers, 20)
+        wait_for(self._answers)
 
     def _answers(self) -> bool:
         try:
@@ -84,8 +84,8 @@ class Server:
         self.kill()
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
-    """Wait until something is so; a test that waits in vain fails here."""
+def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
+    """Wait until something is so; a test that waits in vain fails here, so the bound may be generous."""
     pause, ends = threading.Event(), time.monotonic() + seconds
     while time.monotonic() < ends:
         if condition():

@@ -14,7 +14,8 @@ from types import ModuleType
 from click.testing import CliRunner
 
 from cli.main import main
-from tests.conftest import Server
+from openagents_json.engine import Engine
+from tests.conftest import Server, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPONENTS = ROOT / "tests" / "components" / "chaos.py"
@@ -101,3 +102,9 @@ def worker(
         return subprocess.Popen(
             [*COMMAND, *arguments], stdout=log, stderr=log, text=True, cwd=ROOT, start_new_session=True
         )
+
+
+def wait_until_working(engine: Engine, *processes: subprocess.Popen[str]) -> None:
+    """Wait until workers can take steps, and end in good order when they are told to."""
+    wanted = {str(process.pid) for process in processes}
+    wait_for(lambda: wanted <= {row.worker.split(":")[1] for row in engine.views.workers() if row.alive})

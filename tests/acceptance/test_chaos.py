@@ -132,7 +132,7 @@ def test_a_worker_that_dies_is_replaced_by_another_and_the_history_says_so(serve
                 assert engine.wait(run, timeout=60).ok
             finally:
                 second.terminate()
-                assert second.wait(30) == 0
+                assert second.wait(120) == 0
         finally:
             first.kill()
         started = [e.worker or "" for e in engine.history(run) if e.type == "StepStarted"]

@@ -12,7 +12,7 @@ import pytest
 
 from openagents_json.components.loader import load
 from openagents_json.engine import Engine
-from tests.acceptance.processes import COMPONENTS, worker
+from tests.acceptance.processes import COMPONENTS, wait_until_working, worker
 from tests.acceptance.test_chaos import Fleet
 from tests.conftest import Server, serving, wait_for
 
@@ -180,10 +180,11 @@ def test_at_most_once_is_not_started_again_when_its_worker_dies(server: Server) 
         first.wait()
         second = worker(server, prefix)
         try:
-            result = engine.wait(run, timeout=30)
+            result = engine.wait(run, timeout=120)
+            wait_until_working(engine, second)
         finally:
             second.terminate()
-            assert second.wait(30) == 0
+            assert second.wait(120) == 0
         assert result.error is not None
         assert result.error["type"] == "UnknownOutcome"
         assert notes.read_text().split() == ["1"]

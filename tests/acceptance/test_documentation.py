@@ -57,7 +57,7 @@ def programs() -> list[tuple[str, str, str | None]]:
 @pytest.mark.parametrize(("program", "said"), [p[1:] for p in programs()], ids=[p[0] for p in programs()])
 def test_a_program_runs_and_prints_what_is_said(program: str, said: str | None, tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment(), capture_output=True, text=True
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (said or "completed {'text': 'Hello, Ada!'}\n")
@@ -115,9 +115,9 @@ def until_stopped(arguments: list[str], folder: Path) -> subprocess.CompletedPro
         assert process.poll() is None, process.communicate()
         return bool(json.loads(found.stdout)["workers"])
 
-    wait_for(there, 60)
+    wait_for(there)
     process.send_signal(signal.SIGINT if arguments[0] == "dev" else signal.SIGTERM)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=120)
     return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
 

@@ -65,7 +65,7 @@ def test_runs_are_encrypted_worked_on_rotated_and_shredded(
     finally:
         for process in (blind, seeing):
             process.terminate()
-        assert [process.wait(30) for process in (blind, seeing)] == [0, 0]
+        assert [process.wait(120) for process in (blind, seeing)] == [0, 0]
 
 
 def completed(file: str, where: tuple[str, ...]) -> str:

@@ -11,7 +11,7 @@ import pytest
 from openagents_json.components.loader import load
 from openagents_json.engine import Engine
 from openagents_json.testing import Play, replay
-from tests.acceptance.processes import worker
+from tests.acceptance.processes import wait_until_working, worker
 from tests.acceptance.trials import COMPONENTS, PATTERNS, ROOT, Trial, trials
 from tests.conftest import Server, wait_for
 
@@ -27,11 +27,12 @@ def engine(server: Server) -> Iterator[Engine]:
         opened.core.directory.publish(opened.registry.published())
         workers = [worker(server, prefix, components=COMPONENTS) for _ in range(2)]
         try:
+            wait_until_working(opened, *workers)
             yield opened
         finally:
             for process in workers:
                 process.terminate()
-            assert [process.wait(30) for process in workers] == [0, 0]
+            assert [process.wait(120) for process in workers] == [0, 0]
 
 
 @pytest.mark.parametrize("trial", TRIALS, ids=lambda trial: trial.name)
@@ -61,7 +62,7 @@ def test_an_example_does_what_it_says_with_celery_workers(trial: Trial, engine: 
 
 
 def test_the_store_is_in_order_after_all_examples(engine: Engine) -> None:
-    wait_for(lambda: not [run for run in engine.runs(limit=500) if run.status == "running"], 60)
+    wait_for(lambda: not [run for run in engine.runs(limit=500) if run.status == "running"])
     assert engine.doctor() == []
 
 

@@ -10,7 +10,7 @@ import pytest
 from eventstore.connection import Connection
 from openagents_json.components.loader import load
 from openagents_json.engine import Engine
-from tests.acceptance.processes import COMPONENTS, worker
+from tests.acceptance.processes import COMPONENTS, wait_until_working, worker
 from tests.conftest import Server, wait_for
 
 STEPS = 300
@@ -61,6 +61,7 @@ def test_celery_messages_follow_the_wake_ups_and_not_the_steps(private_server: S
     ) as engine:
         workers = [worker(private_server, prefix) for _ in range(2)]
         try:
+            wait_until_working(engine, *workers)
             assert engine.run(sequence(3), timeout=60).ok
             before = stat(admin, "commandstats", "cmdstat_lpush")
             runs = engine.start_many([(sequence(5), {})] * 200)
@@ -69,5 +70,5 @@ def test_celery_messages_follow_the_wake_ups_and_not_the_steps(private_server: S
         finally:
             for process in workers:
                 process.terminate()
-            assert [process.wait(30) for process in workers] == [0, 0]
+            assert [process.wait(120) for process in workers] == [0, 0]
     assert messages <= 20  # for 1,000 steps
