@@ -81,7 +81,7 @@ class Gatekeeper:
         if token.overdue and not self._is_not_coming(token.overdue):
             self._tell([token.overdue])
         elif token.overdue:
-            log.warning("%s stands in the line of %s, and is not there any more", token.overdue, name)
+            log.info("%s stands in the line of %s, and has no use for a token any more", token.overdue, name)
             self._leave_line(name, token.overdue, limit, per_ms)
             token = self._gates.rate(name, f"{run}|{turn}", limit, per_ms)
         self._tell(token.early)
@@ -117,7 +117,7 @@ class Gatekeeper:
     ) -> bool:
         gone = self._gone(others)
         for member in gone:
-            log.warning("%s is held by %s, which is not there any more", name, member)
+            log.info("%s is held by %s, which has no use for it any more", name, member)
             self._release(name, member, actor)
         if gone:
             return False

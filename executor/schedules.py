@@ -265,7 +265,7 @@ class Timetable:
         return replace(progress, next_ms=following, missed=progress.missed + missed)
 
     def _fire(self, schedule: Schedule, progress: Progress, at: int, now: int, actor: str) -> Progress:
-        if self._exists(schedule, at) or schedule.overlap == "allow" or not self._open(progress.last_run):
+        if schedule.overlap == "allow" or self._exists(schedule, at) or not self._open(progress.last_run):
             if not progress.waiting:
                 return self._started(schedule, progress, at, now, actor)
         elif schedule.overlap == "skip":
