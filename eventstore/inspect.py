@@ -38,6 +38,7 @@ class PartitionView:
     ready: Mapping[str, frozenset[str]]
     heads: Mapping[str, RunHead]
     sets: Mapping[str, frozenset[str]]
+    now_ms: int
 
 
 LOOKED_AT = 200
@@ -72,13 +73,14 @@ class Inspector:
                 PlainCall((b"ZRANGE", keys.due(partition), 0, -1, b"WITHSCORES")),
             ]
         )
+        now = self._store.now_ms()  # before the heads: a lease that has run out by then had run out when it was read
         heads = {head.run: head for head in self._store.heads(sorted(runs)) if head is not None}
         sets = self._sets(partition, heads.values())
         ready: dict[str, frozenset[str]] = {}
         for name, members in sets.items():
             queue = name.partition("|")[0]
             ready[queue] = ready.get(queue, frozenset()) | members
-        return PartitionView(partition, int(counter or 0), _scores(due), ready, heads, sets)
+        return PartitionView(partition, int(counter or 0), _scores(due), ready, heads, sets, now)
 
     def _sets(self, partition: int, heads: Iterable[RunHead]) -> dict[str, frozenset[str]]:
         """Read what waits for workers: the sets of the queues, and those of steps that were set aside."""

@@ -11,6 +11,7 @@ import logging
 import queue
 import threading
 from collections.abc import Sequence
+from functools import partial
 
 from eventstore.errors import EventStoreError
 from eventstore.run_model import ClaimRequest, Lease
@@ -143,7 +144,14 @@ class AsyncLane:
         for job in jobs:
             task = self._loop.create_task(self._one(job))
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(partial(self._ended, job))
+
+    def _ended(self, job: Job, task: asyncio.Task[None]) -> None:
+        """Give an outcome to a step that was cancelled before it began, as a component may do to all tasks it finds."""
+        self._tasks.discard(task)
+        if task.cancelled():
+            error = describe_error(asyncio.CancelledError("its task was cancelled before it began"))
+            self._finished.put(Finished(job, cmd.Failed(job.lease.step, job.lease.attempt, error)))
 
     async def _one(self, job: Job) -> None:
         try:

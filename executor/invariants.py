@@ -28,6 +28,9 @@ MESSAGES = frozenset("cpux")
 WAKES = frozenset("wktngcR")
 """Due members that wake a run, or stand for something from outside that will."""
 
+OVERDUE_MS = 30_000
+"""How long a lease may have run out before it is strange that no relay has moved its step back."""
+
 BETWEEN = frozenset({"total", "schedule_to_start"})
 """Limits that may end a step between two attempts."""
 
@@ -219,6 +222,11 @@ def _places(run: str, head: RunHead, view: PartitionView, findings: _Findings) -
         awake = awake or bool(places)
         if bool(record.fence) != leased:
             findings.add(5, run, f"step {step}: the record and the lease in due differ")
+        if record.fence and record.expiry_ms < view.now_ms - OVERDUE_MS:
+            what = (
+                f"step {step}: nobody works on it: the lease of {record.worker} ran out, and no relay has acted on it"
+            )
+            findings.add(5, run, what)
         if len(places) > 1 or (not places and not missing and head.status in ("running", "failing")):
             findings.add(5, run, f"step {step} is in {places or 'no place'}")
     if not awake:

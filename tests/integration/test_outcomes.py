@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from eventstore.errors import NotJson
+from eventstore.run_model import ClaimRequest
 from executor.runtime import WorkSettings
 from openagents_json import tool
 from openagents_json.components.loader import load
@@ -230,3 +231,20 @@ def test_many_threads_that_wait_leave_the_drains_of_their_program_their_connecti
     for thread in threads:
         thread.join()
     assert statuses == ["completed"] * 150
+
+
+# -- what nobody works on ----------------------------------------------------------------------------------
+
+
+def test_the_doctor_finds_a_lease_that_ran_out_and_that_nobody_acts_on(server: Server) -> None:
+    with Engine.connect(server.url, prefix=server.prefix(), components=load([str(COMPONENTS)]), partitions=1) as engine:
+        run = engine.start(steps({"id": "a", "component": "quick"}))
+        wanted = [ClaimRequest(0, "tool", 1, "c1")]
+        engine.core.store.exchange([], wanted, worker="gone:1/2", lease_ms=60_000)
+        assert engine.doctor() == []
+        head = engine.core.store.keys.head(run)
+        record = engine.core.connection.command(b"HGET", head, "s:a").decode().split("|")
+        record[8] = str(int(record[8]) - 100_000)
+        engine.core.connection.command(b"HSET", head, "s:a", "|".join(record))
+        assert [(found.number, found.run) for found in engine.doctor()] == [(5, run)]
+        assert "nobody works on it: the lease of gone:1/2 ran out" in engine.doctor()[0].what
