@@ -239,7 +239,8 @@ def test_many_threads_that_wait_leave_the_drains_of_their_program_their_connecti
 def test_the_doctor_finds_a_lease_that_ran_out_and_that_nobody_acts_on(server: Server) -> None:
     with Engine.connect(server.url, prefix=server.prefix(), components=load([str(COMPONENTS)]), partitions=1) as engine:
         run = engine.start(steps({"id": "a", "component": "quick"}))
-        wanted = [ClaimRequest(0, "tool", 1, "c1")]
+        engine.core.store.tell(0, "gone", {"quick": True})
+        wanted = [ClaimRequest(0, "tool", 1, "c1", "gone")]
         engine.core.store.exchange([], wanted, worker="gone:1/2", lease_ms=60_000)
         assert engine.doctor() == []
         head = engine.core.store.keys.head(run)
