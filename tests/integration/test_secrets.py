@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import logging
+from secrets import token_bytes
 from typing import Any
 
 import pytest
 
+from executor.encryption import make_key
 from openagents_json import Context, Registry
 from openagents_json.engine import Engine
 from tests.conftest import Server, wait_for
@@ -93,3 +95,33 @@ def test_data_never_gets_a_secret(engine: Engine) -> None:
     run = engine.wait(engine.start(document, {"x": "{{secrets.OTHER}}{{secrets.KEY}}"}))
     given = base64.b16encode(b"{{secrets.OTHER}}{{secrets.KEY}}").decode()
     assert run.output[1] == f"{given}***{given}"
+
+
+@pytest.mark.parametrize("persistence", ["step", "checkpoint", "outcome"])
+@pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "encrypted"])
+def test_places_are_kept_in_every_way_of_writing_them(
+    server: Server, monkeypatch: pytest.MonkeyPatch, persistence: str, encrypted: bool
+) -> None:
+    """Steps of a batch, items, large inputs, encrypted inputs, and a run that is opened again."""
+    monkeypatch.setenv("OPENAGENTS_SECRET_KEY", SECRET)
+    data = "{{secrets.KEY}}" * 3000  # so large that it lies beside the log
+    step = {"component": "echo", "inputs": {"auth": "{{secrets.KEY}}", "data": "{{input.x}}{{secrets.KEY}}"}}
+    document = {
+        "id": "w",
+        "persistence": persistence,
+        "steps": [
+            {"id": "a", **step},
+            {"id": "b", "foreach": [1, 2], **step},
+            {"id": "c", **step},
+        ],
+        "output": ["{{a.output[0]}}", "{{b.output[1][0]}}", "{{c.output[0]}}"],
+    }
+    keys = (make_key(token_bytes),) if encrypted else ()
+    with Engine.connect(
+        server.url, prefix=server.prefix(), components=components(), workers=1, partitions=1, encryption_keys=keys
+    ) as engine:
+        run = engine.run(document, {"x": data}, timeout=30)
+        assert run.output == [f"{data}***"] * 3
+        engine.retry(run.id, step="a")
+        assert engine.wait(run.id, timeout=30).output == [f"{data}***"] * 3
+        assert engine.doctor() == []
