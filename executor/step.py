@@ -133,7 +133,7 @@ class Execution:
             token=token,
             now_ms=self.clock.now_ms,
             on_heartbeat=lambda _details: self.keeper.heartbeat(lease),
-            on_emit=lambda value: self.emit(lease.run, lease.step, lease.attempt, mask.value(codec.normalise(value))),
+            on_emit=lambda value: self.emit(lease.run, lease.step, lease.attempt, _shown(value, mask)),
             fences=job.fences,
             mask=None if mask is NO_MASK else mask.text,
         )
@@ -173,6 +173,11 @@ def _masked(outcome: cmd.Outcome, mask: Mask) -> cmd.Outcome:
             return cmd.Failed(step, attempt, mask.value(error))
         case _:
             return outcome
+
+
+def _shown(value: Any, mask: Mask) -> Any:
+    """Give what a component emits without the secrets of its step."""
+    return value if mask is NO_MASK else mask.value(codec.normalise(value))
 
 
 def _failed(job: Job, error: BaseException, mask: Mask) -> cmd.Outcome:

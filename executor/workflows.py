@@ -12,7 +12,9 @@ from eventstore.directory import Directory
 from eventstore.errors import EventStoreError
 from executor.definitions import Definitions
 from openagents_json.workflow.plan import Plan, canonical
-from openagents_json.workflow.versions import highest
+from openagents_json.workflow.versions import RANGES, highest, is_range
+
+_ALIAS: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]*")
 
 
 class UnknownWorkflow(EventStoreError):
@@ -22,6 +24,9 @@ class UnknownWorkflow(EventStoreError):
         self.reference = reference
         near = difflib.get_close_matches(reference, sorted(known), 1)
         hint = f"did you mean {near[0]!r}?" if near else "add it with `openagents workflows add FILE`"
+        wanted = reference.partition("@")[2]
+        if wanted and not is_range(wanted) and not _ALIAS.fullmatch(wanted):
+            hint = f"{wanted!r} is no range of versions: {RANGES}"
         super().__init__(f"there is no workflow {reference!r} in this store; {hint}")
 
 
@@ -37,9 +42,6 @@ class VersionExists(EventStoreError):
 
 class InvalidAlias(EventStoreError):
     """An alias cannot be."""
-
-
-_ALIAS: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]*")
 
 
 class Workflows:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from openagents_json.workflow.errors import ExpressionFailed
+from openagents_json.workflow.expressions import NULL
 from openagents_json.workflow.lookup import Lookup
 from openagents_json.workflow.paths import inside
 from openagents_json.workflow.plan import Edge, ErrorHandler, Plan, StepPlan
@@ -88,10 +89,11 @@ def _arrives(edge: Edge, scope: Scope) -> bool:
     return view is not None and view.status in ("completed", "failed") and edge_alive(edge, scope)
 
 
-def _carried(edge: Edge, scope: Scope) -> dict[str, Json]:
+def _carried(edge: Edge, scope: Scope) -> dict[str, Any]:
     view = scope.step(edge.source)
-    output = None if view is None else view.output
-    return {"value": _named(edge, view.outputs if view else None, output), "source": output}
+    if view is None or view.has_no_result:
+        return {"value": NULL, "source": NULL}
+    return {"value": _named(edge, view.outputs, view.output), "source": view.output}
 
 
 def _named(edge: Edge, outputs: Mapping[str, Json] | None, output: Json) -> Json:
@@ -106,7 +108,7 @@ def _named(edge: Edge, outputs: Mapping[str, Json] | None, output: Json) -> Json
 def _transformed(edge: Edge, scope: Scope) -> Json:
     carried = _carried(edge, scope)
     if edge.transform is None:
-        return carried["value"]
+        return None if carried["value"] is NULL else carried["value"]
     return edge.transform.evaluate(Lookup(scope, carried))
 
 

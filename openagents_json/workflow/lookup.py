@@ -31,7 +31,7 @@ class StepNames(Mapping[str, Any]):
     def _result(self, view: StepView, key: str) -> Any:
         # One rule for all forms: a step without a result is null, and so is whatever is looked up in it; what a handler
         # gave in the place of a result is one.
-        if view.status != "completed" and view.output is None and view.outputs is None:
+        if view.has_no_result:
             return NULL
         if key == "output":
             return view.output

@@ -70,6 +70,15 @@ def test_what_a_handler_gives_stands_in_the_place_of_the_result(form: str, outco
     assert "there is no 'v' (there are: w" in seen(form, handled({"w": 1}), outcome, {"w": 1})
 
 
+@pytest.mark.parametrize("transform", ["{{value.v}}", "{{source.v.w}}", "{{value}}", "{{a.output.v}}", None])
+def test_what_a_connection_carries_follows_the_same_rule(transform: str | None) -> None:
+    connection = {"source": "a.output", "target": "b.k", **({"transform": transform} if transform else {})}
+    run = Simulation(plan_of(steps({"id": "a", **handled()}, {"id": "b"}, connections=[connection])))
+    run.start()
+    run.fail("a")
+    assert run.state.steps["b"].inputs == {"k": None}
+
+
 def test_a_whole_step_without_a_result_is_seen_too() -> None:
     whole = seen("{{a}}", {"condition": "{{false}}"}, "skip")
     assert whole == {

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from executor.workflows import choose
+from executor.workflows import UnknownWorkflow, choose
 from openagents_json import Registry
 from openagents_json.components.errors import InvalidDeclaration
 from openagents_json.workflow.validation import validate
@@ -95,3 +95,8 @@ def test_published_versions_that_are_none_are_found_by_their_name_only() -> None
     assert choose("1.0.0-a..b", ["1.0.0-a..b", "1.0.0"]) == "1.0.0-a..b"
     assert choose("", ["1.0.0-a..b"]) is None
     assert choose("*", ["1.0.0-a..b", "1.0.0"]) == "1.0.0"
+
+
+def test_a_workflow_of_no_range_is_told_what_ranges_look_like() -> None:
+    assert "'=>1' is no range of versions: write for example" in str(UnknownWorkflow("w@=>1"))
+    assert "no range" not in str(UnknownWorkflow("w@stable"))
