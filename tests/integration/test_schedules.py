@@ -289,7 +289,7 @@ def test_a_queue_of_short_runs_catches_up(server: Server) -> None:
         }
         now = engine.schedules._schedules.now_ms()
         engine.schedules._schedules.put("busy", stored.revision, {**stored.spec, "paused": False}, late, now)
-        wait_for(lambda: engine.schedules.get("busy")[1].started >= 60)
+        wait_for(lambda: engine.schedules.get("busy")[1].started >= 60, 60)
         wait_for(lambda: len(engine.schedules.get("busy")[1].waiting) <= 1)
 
 
