@@ -62,8 +62,11 @@ def _completed(turn: Turn, forgotten: Iterable[str]) -> list[str]:
     Done again, they must not be taken for what was done before, and may have been undone since. A step that failed may
     have had its effect all the same: done again by hand, it is still the same to the systems that it calls.
     """
-    steps = turn.state.steps
-    return [path for path in forgotten if steps[path].status == st.COMPLETED and not steps[path].kind]
+    steps, plan = turn.state.steps, turn.plan
+    found = [path for path in forgotten if steps[path].status == st.COMPLETED and not steps[path].kind]
+    if plan.persistence.mode == "outcome" and turn.state.status == st.COMPLETED:  # the log does not say which they were
+        found += [path for path, step in plan.steps.items() if step.kind == "component" and path not in steps]
+    return found
 
 
 def _reusable(turn: Turn, command: cmd.ReopenRun) -> tuple[list[str], list[str]]:

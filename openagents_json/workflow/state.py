@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from immutables import Map
 
-from openagents_json.workflow.paths import item
+from openagents_json.workflow.paths import item, static
 from openagents_json.workflow.types import Json
 
 SCHEDULED: Final = "scheduled"
@@ -157,7 +157,7 @@ class RunState(NamedTuple):
 
     def idempotency_key(self, path: str) -> str:
         """Give the key that is equal for all attempts of a step, until it has completed and is done again."""
-        life = self.lives.get(path, 1)
+        life: int = self.lives.get(path, self.lives.get(static(path), 1))
         return f"{self.run}/{path}" + (f"#{life}" if life > 1 else "")
 
     @property

@@ -68,3 +68,23 @@ def test_one_key_for_each_life_of_a_step(server: Server) -> None:
         assert engine.wait(run.id, timeout=30).output == ["charge 3", f"{run.id}/ship#2"]
         assert list(provider.answers) == [f"{run.id}/charge", f"{run.id}/charge#2", f"{run.id}/charge#3"]
         assert engine.doctor() == []
+
+
+def test_what_the_log_says_nothing_of_is_another_life_too(server: Server) -> None:
+    provider = Provider()
+    provider.broken = False
+    ship = {"component": "ship", "depends_on": ["charge"]}
+    document = {
+        "id": "quick",
+        "persistence": "outcome",
+        "steps": [{"id": "charge", "component": "ship"}, {"id": "b", **ship}, {"id": "c", **ship, "foreach": [1, 2]}],
+        "output": ["{{charge.output}}", "{{b.output}}", "{{c.output}}"],
+    }
+    with Engine.connect(
+        server.url, prefix=server.prefix(), components=provider.components(), workers=1, partitions=1
+    ) as engine:
+        run = engine.run(document, timeout=30)
+        assert run.output == [f"{run.id}/charge", f"{run.id}/b", [f"{run.id}/c[0]", f"{run.id}/c[1]"]]
+        engine.retry(run.id, step="charge")
+        again = engine.wait(run.id, timeout=30).output
+        assert again == [f"{run.id}/charge#2", f"{run.id}/b#2", [f"{run.id}/c[0]#2", f"{run.id}/c[1]#2"]]
