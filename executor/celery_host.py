@@ -57,6 +57,7 @@ class Host:
     pid: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
     main: int = field(default_factory=os.getpid)
+    hangs_up: bool = field(default_factory=lambda: signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN)
     begun: bool = False
     early: bool = False
     asked: bool = False
@@ -79,6 +80,10 @@ class Host:
         """Hear signals instead of Celery, which ends in other ways by some; early ones are acted on at the begin."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
             signal.signal(number, self._on_signal)
+        if self.hangs_up:  # Celery would begin anew, and leave what runs to its leases
+            signal.signal(signal.SIGHUP, self._on_signal)
+        else:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def begin_main(self) -> None:
         """Begin, once Celery has forked its children."""

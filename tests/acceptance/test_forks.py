@@ -43,7 +43,7 @@ def forked(what):
 with Engine.embedded(sys.argv[1], workers=2, components=[held, quick]) as engine:
     run = engine.start(one("held"))
     assert begun.wait(60)
-    assert engine.run(one("quick"), timeout=60).ok  # what a thread imports while another forks stays locked in the child
+    assert engine.run(one("quick"), timeout=60).ok  # a module that is imported at the fork stays locked in the child
     stop = threading.Event()
 
     def use():

@@ -117,7 +117,7 @@ def kinds(engine: Engine, run: str) -> list[str]:
 
 
 @pytest.mark.parametrize("pool", ["threads", "prefork"])
-@pytest.mark.parametrize("signals", [["SIGTERM"], ["SIGQUIT"], ["SIGINT", "SIGINT"]], ids="+".join)
+@pytest.mark.parametrize("signals", [["SIGTERM"], ["SIGQUIT"], ["SIGHUP"], ["SIGINT", "SIGINT"]], ids="+".join)
 def test_whatever_signal_all_processes_of_a_worker_get_a_step_is_given_back(
     begin: tuple[Engine, Begin], pool: str, signals: list[str]
 ) -> None:
