@@ -49,10 +49,11 @@ class Target:
             encryption_keys=settings.master_keys,
         )
 
-    def engine(self, *, workers: int = 0, projections: bool = False) -> Engine:
+    def engine(self, *, workers: int = 0, projections: bool = False, create: bool = False) -> Engine:
         """Open the engine: on the server of `--url`, or on the embedded one in the data directory.
 
-        With `projections`, those in the modules of `--components` are known to it.
+        With `projections`, those in the modules of `--components` are known to it. Only what puts something into a
+        store is to `create` one: who looks into one that is not there is mistaken about the place.
         """
         from openagents_json.components.loader import load
         from openagents_json.components.registry import Registry
@@ -78,6 +79,7 @@ class Target:
                 projections=own,
                 audit_key=settings.audit_key or None,
                 encryption_keys=settings.master_keys,
+                create=create,
             )
         return Engine.embedded(
             settings.data,
@@ -90,6 +92,7 @@ class Target:
             projections=own,
             audit_key=settings.audit_key or None,
             encryption_keys=settings.master_keys,
+            create=create,
         )
 
 

@@ -34,18 +34,27 @@ def require(
     durability: str,
     *,
     now_ms: Callable[[], int],
+    create: bool = True,
 ) -> Keyspace:
     """Check the server, create or adopt the store, repair what an unclean stop left, and give the keyspace.
 
-    `partitions` is for a store that is created; one that is there keeps its own number for life. Raises
-    StoreRefused with the reason and the remedy.
+    `partitions` is for a store that is created; one that is there keeps its own number for life. Without
+    `create`, one that is not there is missed. Raises StoreRefused with the reason and the remedy, and NoStore.
     """
     errors = [f for f in check_server(connection, durability, now_ms=now_ms) if f.level == "error"]
     if errors:
         raise StoreRefused(errors[0].what, errors[0].remedy)
-    keyspace = _adopt(connection, prefix, partitions)
+    keyspace = _adopt(connection, prefix, partitions, create=create)
     rewrite_after_restart(connection, keyspace)
     return keyspace
+
+
+class NoStore(StoreRefused):
+    """Somebody wants to look into a store that is not there."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        super().__init__(f"there is no store {where}", "`openagents run` or a worker makes one, or name another")
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,10 +204,12 @@ def _record(connection: Connection, keyspace: Keyspace) -> dict[str, str]:
     return {key.decode(): value.decode() for key, value in pairs}
 
 
-def _adopt(connection: Connection, prefix: str, partitions: int) -> Keyspace:
+def _adopt(connection: Connection, prefix: str, partitions: int, *, create: bool) -> Keyspace:
     """Create the store's record, or take the partition count from it: it is fixed for the life of a store."""
     wanted = Keyspace(prefix, partitions)
     record = _record(connection, wanted)
+    if not record and not create:
+        raise NoStore(f"with prefix {prefix!r} at {connection.where}")
     if "partitions" not in record or "layout" not in record:  # a server at its memory limit refuses to write even that
         connection.command(b"HSETNX", wanted.store(), b"partitions", str(wanted.partitions))
         connection.command(b"HSETNX", wanted.store(), b"layout", LAYOUT)

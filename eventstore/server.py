@@ -25,7 +25,7 @@ from redis.exceptions import BusyLoadingError, RedisError
 
 from eventstore.embedded_log import durability_lines, has_log, level_of, with_level
 from eventstore.errors import EventStoreError
-from eventstore.preflight import LEVELS
+from eventstore.preflight import LEVELS, NoStore
 
 START_SECONDS: Final = 30.0
 _HOME: Final = str(Path(__file__).resolve().parents[1])
@@ -53,13 +53,18 @@ class EmbeddedServer:
     _share: IO[Any] | None
 
     @classmethod
-    def open(cls, directory: str | Path, *, durability: str = "everysec", unix_socket: bool = True) -> EmbeddedServer:
+    def open(
+        cls, directory: str | Path, *, durability: str = "everysec", unix_socket: bool = True, create: bool = True
+    ) -> EmbeddedServer:
         """Start the server of a directory, or adopt the one that runs there.
 
         It runs with the strongest durability that somebody who uses it has asked for, after a restart too. A log that
-        lies in the directory is read whatever is asked for. Raises ServerNotStarted.
+        lies in the directory is read whatever is asked for. Raises ServerNotStarted, and without `create` NoStore
+        where none ever ran.
         """
         path = Path(directory).absolute()
+        if not create and not (path / "server.conf").exists():
+            raise NoStore(f"in {path}")
         share = _share(path)
         try:
             with _exclusively(path):

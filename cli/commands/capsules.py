@@ -67,7 +67,7 @@ def import_run(target: Target, file: Path, paused: bool, reason: str) -> None:
     from openagents_json.engine.capsules import adopt, unpack
 
     capsule = unpack(file.read_bytes())
-    with target.engine() as engine:
+    with target.engine(create=True) as engine:
         done = adopt(engine.core, capsule, actor=target.actor, reason=reason, paused=paused)
     if target.as_json:
         print_json({"id": done.run, "status": done.status, "changed": done.changed})

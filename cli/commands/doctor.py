@@ -14,14 +14,21 @@ from cli.render import print_json
 def doctor(target: Target, repair: bool) -> int:
     """Check the server, the workers, the clocks, and that every run can go on.
 
-    Exit code: 0 when all is well, 1 when something needs attention.
+    A server that has no store yet is looked over all the same. Exit code: 0 when all is well, 1 when something needs
+    attention.
     """
-    from openagents_json.engine.diagnosis import diagnose
+    from eventstore.preflight import NoStore
+    from openagents_json.engine.diagnosis import diagnose, diagnose_server
 
-    with target.engine() as engine:
-        for mended in engine.repair() if repair else ():
-            click.echo(f"{'mended' if mended.done else 'left'}: {mended.run}: {mended.what}", err=True)
-        found = diagnose(engine, target.settings)
+    try:
+        with target.engine() as engine:
+            for mended in engine.repair() if repair else ():
+                click.echo(f"{'mended' if mended.done else 'left'}: {mended.run}: {mended.what}", err=True)
+            found = diagnose(engine, target.settings)
+    except NoStore as missing:
+        if not target.settings.url:
+            raise
+        found = diagnose_server(target.settings, missing)
     if target.as_json:
         print_json(found)
     else:

@@ -95,7 +95,7 @@ def sizes(gone: Gone) -> str:
 @target_options
 def restore(target: Target, run: str, place: str) -> None:
     """Bring a run back from the archive; it can be shown, retried and forked as before."""
-    with target.engine() as engine:
+    with target.engine(create=True) as engine:
         status = engine.archive.restore(run, url=place)
     print_json({"id": run, "status": status}) if target.as_json else click.echo(f"{run} {status}")
 

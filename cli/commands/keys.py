@@ -75,6 +75,6 @@ def adopt(target: Target, run: str, key: str) -> None:
     from executor.encryption import parse_key
     from executor.shredding import adopt_key
 
-    with target.engine() as engine:
+    with target.engine(create=True) as engine:
         adopt_key(engine.core.handler, run, parse_key(key, f"the key of run {run}"))
     print_json({"id": run}) if target.as_json else click.echo(f"the key of run {run} is kept")

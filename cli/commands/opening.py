@@ -47,7 +47,7 @@ def open_run(target: Target, file: Path, at: int | None, go_on: bool) -> None:
     if target.as_json:
         print_json(steps.shown(here))
         return
-    with local.engine() as engine:
+    with local.engine(create=True) as engine:
         kept = _keep(engine, capsule, steps, go_on)
         session = _Session(local, steps, here, kept)
         if go_on:
@@ -73,7 +73,7 @@ def _key(local: Target, run: str) -> RunKey:
 
     Raises EncryptionError, and click.ClickException when nobody has.
     """
-    with local.engine() as engine:
+    with local.engine(create=True) as engine:
         key = engine.core.keyring.read([run])[run]
     if key is None:
         keep = f"`openagents keys adopt {run} KEY --data {local.settings.data}` keeps it here"
@@ -223,7 +223,7 @@ class _Session:
         """Begin something with local components, and say how it ended."""
         if not self.kept:
             raise ValueError("this run is not in the local store, so it can only be looked at")
-        with self.target.engine(workers=2) as engine:
+        with self.target.engine(workers=2, create=True) as engine:
             lacking = sorted(self.steps.components() - set(engine.registry.names()))
             if lacking:
                 raise ValueError(f"there is no component {', '.join(lacking)} here; give their module with -c")

@@ -118,7 +118,7 @@ def run(
     Exit code: 0 completed, 1 failed, 3 cancelled.
     """
     inputs = parse_inputs(pairs, input_file)
-    with target.engine(workers=workers) as engine:
+    with target.engine(workers=workers, create=True) as engine:
         document = document_of(file)
         show_warnings(engine, file, document)
         run_id = engine.start(document, inputs, idempotency_key=key)

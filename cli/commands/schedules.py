@@ -56,7 +56,7 @@ def create(
     from openagents_json.engine.documents import is_reference
 
     inputs = parse_inputs(pairs, input_file)
-    with target.engine() as engine:
+    with target.engine(create=True) as engine:
         reference = workflow if is_reference(workflow) else engine.publish(workflow)
         schedule = Schedule(name, reference, inputs=inputs, **timing)
         try:

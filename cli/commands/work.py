@@ -30,7 +30,7 @@ def worker(
     settings = target.settings.model_copy(update=changes)
     if settings.url:
         return run_worker(settings, target.components, pool=pool, name=name, tell=say)
-    with target.engine() as engine:
+    with target.engine(create=True) as engine:
         return run_worker(
             settings.model_copy(update={"url": engine.url}), target.components, pool=pool, name=name, tell=say
         )
@@ -43,7 +43,7 @@ def dev(target: Target, concurrency: int) -> int:
     """Run an embedded server with a worker and a relay until Ctrl-C."""
     from openagents_json.engine.workers import run_worker
 
-    with target.engine() as engine:
+    with target.engine(create=True) as engine:
         click.echo(f"store and broker: {engine.url}", err=True)
         click.echo("start a run from another terminal: openagents run FILE", err=True)
         settings = target.settings.model_copy(update={"url": engine.url, "concurrency": concurrency})

@@ -22,7 +22,7 @@ def workflows() -> None:
 @target_options
 def add(target: Target, files: tuple[str, ...], alias: str | None) -> None:
     """Publish documents under their id and version, for runs, schedules and other workflows to call by name."""
-    with target.engine() as engine:
+    with target.engine(create=True) as engine:
         for file in files:
             show_warnings(engine, file, Path(file))
         names = [engine.publish(file, alias=alias) for file in files]

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Final
 
+from eventstore.connection import connect
 from eventstore.inspect import Inspector
-from eventstore.preflight import Finding, ServerFacts, check, describe
+from eventstore.preflight import Finding, NoStore, ServerFacts, check, check_server, describe
 from executor.abilities import Fleet
+from executor.clock import SystemClock
 from executor.invariants import Violation
 from executor.zones import ZONES_VERSION
 from openagents_json.engine.facade import CLOSED, Engine
@@ -74,6 +76,18 @@ def diagnose(engine: Engine, settings: Settings) -> Diagnosis:
     findings += tuple(_nobody(engine, workers))
     server = describe(core.connection, now_ms=now)
     return Diagnosis(here, ZONES_VERSION, server, findings, tuple(engine.doctor()), workers)
+
+
+def diagnose_server(settings: Settings, missing: NoStore) -> Diagnosis:
+    """Look at a server that has no store yet."""
+    clock, connection = SystemClock(), connect(settings.url)
+    try:
+        server = describe(connection, now_ms=clock.now_ms)
+        found = check_server(connection, settings.durability, now_ms=clock.now_ms)
+    finally:
+        connection.close()
+    found.append(Finding("warning", "store", missing.reason, missing.remedy))
+    return Diagnosis(version("openagents-json"), ZONES_VERSION, server, tuple(found), (), {})
 
 
 def _other_zones(workers: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:

@@ -42,16 +42,17 @@ def embedded(
     projections: Iterable[Projection] = (),
     audit_key: str | Path | None = None,
     encryption_keys: Sequence[str] = (),
+    create: bool = True,
 ) -> Engine:
     """Open the store in a directory, with a server of its own; `workers` threads run the components.
 
     Without `components`, those that the program has declared run. A store that is there already keeps its number of
-    partitions. Close it, or use it as a context manager. With
+    partitions; without `create`, it has to be there. Close it, or use it as a context manager. With
     `encryption_keys`, base64 of 32 bytes each, the payloads of runs that are started here are encrypted.
 
     Raises eventstore.errors.EventStoreError.
     """
-    server = _server(path, durability)
+    server = _server(path, durability, create=create)
     try:
         return connect(
             cls,
@@ -67,6 +68,7 @@ def embedded(
             audit_key=audit_key,
             encryption_keys=encryption_keys,
             on_close=server.close,
+            create=create,
         )
     except BaseException:
         server.close()
@@ -90,6 +92,7 @@ def connect(
     audit_key: str | Path | None = None,
     encryption_keys: Sequence[str] = (),
     on_close: Callable[[], None] | None = None,
+    create: bool = True,
 ) -> Engine:
     """Open a store on a server; with `workers`, threads of this program run the given components too.
 
@@ -106,6 +109,7 @@ def connect(
         core = _core(
             connection,
             (prefix, partitions, durability),
+            create=create,
             doorbell=doorbell,
             limits=limits,
             projections=projections,
@@ -125,10 +129,10 @@ def connect(
     return engine
 
 
-def _core(connection: Connection, place: tuple[str, int, str], **given: Any) -> Core:
+def _core(connection: Connection, place: tuple[str, int, str], *, create: bool, **given: Any) -> Core:
     """Look the server over, create or adopt the store, and put together what a client of it needs."""
     clock = SystemClock()
-    keyspace = require(connection, *place, now_ms=clock.now_ms)
+    keyspace = require(connection, *place, now_ms=clock.now_ms, create=create)
     return build_core(connection, keyspace, clock=clock, **given)
 
 
@@ -143,18 +147,18 @@ def viewing(
     with ExitStack() as closing:
         partitions = OF_A_SERVER if url else EMBEDDED
         if not url:
-            server = _server(data, durability)
+            server = _server(data, durability, create=False)
             closing.callback(server.close)
             url = server.url
         connection = connect_store(url)
         closing.callback(connection.close)
-        yield _core(connection, (prefix, partitions, durability), **given).reads
+        yield _core(connection, (prefix, partitions, durability), create=False, **given).reads
 
 
-def _server(path: str | Path, durability: str) -> EmbeddedServer:
+def _server(path: str | Path, durability: str, *, create: bool) -> EmbeddedServer:
     from eventstore.server import EmbeddedServer
 
-    return EmbeddedServer.open(Path(path), durability=durability)
+    return EmbeddedServer.open(Path(path), durability=durability, create=create)
 
 
 def _signer(path: str | Path) -> Signer:

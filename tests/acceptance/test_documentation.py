@@ -89,6 +89,16 @@ def commands(page: Path) -> list[str]:
     return [line for line in lines if line.startswith(("openagents ", "export "))]
 
 
+def begin(page: Path, folder: Path) -> None:
+    """Do what a reader has done who comes to the commands of a page: its programs have run, or else a workflow has."""
+    stores = {path for line in commands(page) for path in re.findall(r"--data (\S+)", line)} - {DEMO}
+    for block in blocks(page) if stores else ():
+        if block.kind == "python" and not block.file and any(f'"{store}"' in block.text for store in stores):
+            subprocess.run([sys.executable, "-c", block.text], cwd=folder, env=environment(), check=True, timeout=60)
+    if DEMO not in page.read_text():
+        run("openagents run workflow.json --input name=x --workers 0 --detach", folder)
+
+
 def export(line: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Set a variable as a shell would: with the output of a command of ours, or what was there, for a part of it."""
     name, _, value = shlex.split(line)[1].partition("=")
@@ -113,7 +123,7 @@ def until_stopped(arguments: list[str], folder: Path) -> subprocess.CompletedPro
     def there() -> bool:
         found = openagents("doctor", *where, "--json", folder=folder)
         assert process.poll() is None, process.communicate()
-        return bool(json.loads(found.stdout)["workers"])
+        return bool(found.stdout and json.loads(found.stdout)["workers"])
 
     wait_for(there)
     process.send_signal(signal.SIGINT if arguments[0] == "dev" else signal.SIGTERM)
@@ -137,6 +147,7 @@ def test_the_commands_of_a_page_work(
 ) -> None:
     prepare(page, tmp_path)
     ids = follow_the_demo(request.getfixturevalue("demo").store, tmp_path) if DEMO in page.read_text() else []
+    begin(page, tmp_path)
     for line in commands(page):
         if line.startswith("export "):
             export(line, tmp_path, monkeypatch)

