@@ -103,11 +103,10 @@ def test_workers_whose_broker_never_answers_find_their_work(server: Server, mute
         assert engine.doctor() == []
 
 
-@pytest.mark.parametrize("pool", ["threads", "prefork"])
-def test_workers_whose_broker_ends_go_on(server: Server, broker: Server, pool: str) -> None:
+def test_workers_whose_broker_ends_go_on(server: Server, broker: Server) -> None:
     prefix, registry = server.prefix(), load([str(COMPONENTS)])
     with Engine.connect(server.url, broker=broker.url, components=registry, prefix=prefix, partitions=2) as engine:
-        process = worker(server, prefix, broker=broker, more=("--pool", pool))
+        process = worker(server, prefix, broker=broker)
         try:
             assert engine.run(DOCUMENT, timeout=60).ok
             broker.kill()

@@ -116,17 +116,27 @@ def kinds(engine: Engine, run: str) -> list[str]:
     return [event.type for event in engine.history(run)]
 
 
-@pytest.mark.parametrize("pool", ["threads", "prefork"])
-@pytest.mark.parametrize("signals", [["SIGTERM"], ["SIGQUIT"], ["SIGHUP"], ["SIGINT", "SIGINT"]], ids="+".join)
+@pytest.mark.parametrize(
+    ("pool", "signals"),
+    [
+        ("prefork", ["SIGTERM"]),
+        ("prefork", ["SIGQUIT"]),
+        ("prefork", ["SIGHUP"]),
+        ("prefork", ["SIGINT", "SIGINT"]),
+        ("threads", ["SIGQUIT"]),
+        ("threads", ["SIGINT", "SIGINT"]),
+    ],
+    ids=str,
+)
 def test_whatever_signal_all_processes_of_a_worker_get_a_step_is_given_back(
-    begin: tuple[Engine, Begin], pool: str, signals: list[str]
+    begin: tuple[Engine, Begin], pool: str, signals: list[str], tmp_path: Path
 ) -> None:
     """A service manager and a terminal send their signals to every process of the group."""
     engine, start = begin
-    grace = "60" if len(signals) > 1 else "0.5"
+    marker, grace = tmp_path / "marker", "60" if len(signals) > 1 else "0.2"
     first = start("--pool", pool, "--grace-seconds", grace, "--name", "first", lease_ms=600_000)
-    run = engine.start(one("stubborn", inputs={"seconds": 8}))
-    wait_for(lambda: "StepStarted" in kinds(engine, run), 60)
+    run = engine.start(one("hangs_once", inputs={"marker": str(marker)}))
+    wait_for(marker.exists, 60)
     start("--name", "second", lease_ms=600_000)
     for number, name in enumerate(signals):
         if number:
@@ -138,15 +148,14 @@ def test_whatever_signal_all_processes_of_a_worker_get_a_step_is_given_back(
     assert "StepReleased" in kinds(engine, run)
 
 
-@pytest.mark.parametrize("pool", ["threads", "prefork"])
-@pytest.mark.parametrize("name", ["SIGQUIT", "SIGINT", "SIGTERM"])
+@pytest.mark.parametrize(("pool", "name"), [("threads", "SIGQUIT"), ("prefork", "SIGTERM"), ("prefork", "SIGINT")])
 def test_what_ends_within_the_grace_is_recorded_by_the_worker_that_ran_it(
     begin: tuple[Engine, Begin], pool: str, name: str, tmp_path: Path
 ) -> None:
     engine, start = begin
     notes = tmp_path / "notes"
     first = start("--pool", pool, "--grace-seconds", "60", lease_ms=600_000)
-    run = engine.start(one("noted", inputs={"ms": 1500, "notes": str(notes)}))
+    run = engine.start(one("noted", inputs={"ms": 800, "notes": str(notes)}))
     wait_for(notes.exists, 60)
     os.killpg(first.pid, getattr(signal, name))
     assert first.wait(60) == 0

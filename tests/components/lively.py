@@ -24,6 +24,15 @@ def stubborn(seconds: float = 1) -> str:
     return "done"
 
 
+@tool("hangs_once", effect="idempotent")
+def hangs_once(marker: str) -> str:
+    """Wait for long, whatever one is told; done again, there is nothing to wait for."""
+    if not Path(marker).exists():
+        Path(marker).touch()
+        threading.Event().wait(60)
+    return "done"
+
+
 @tool("once", effect="at_most_once")
 def once(seconds: float = 1, marker: str = "") -> str:
     """Do what may not be done twice; a file says that it has begun."""
