@@ -11,7 +11,7 @@ import logging
 from collections.abc import Iterable, Sequence
 
 from eventstore.gates import Gates
-from eventstore.scripts import essential
+from eventstore.scripts import PlainCall, essential
 from executor.encryption import EncryptionError
 from executor.handle import Handler
 from executor.sessions import BrokenHistory, RunNotFound, Session
@@ -77,18 +77,18 @@ class Gatekeeper:
 
     def _token(self, run: str, step: str, name: str, turn: str, limit: int, per_ms: int) -> bool | None:
         """Take a token of a rate, None when that was possible; whoever may come earlier because of it is told."""
-        token = self._gates.rate(name, f"{run}|{turn}", limit, per_ms)
-        if token.overdue and not self._is_not_coming(token.overdue):
-            self._tell([token.overdue])
-        elif token.overdue:
+        member = f"{run}|{turn}"
+        token = self._gates.rate(name, member, limit, per_ms)
+        while token.overdue and self._is_not_coming(token.overdue):
             log.info("%s stands in the line of %s, and has no use for a token any more", token.overdue, name)
             self._leave_line(name, token.overdue, limit, per_ms)
-            token = self._gates.rate(name, f"{run}|{turn}", limit, per_ms)
-        self._tell(token.early)
-        if token.wait_ms:
-            self._again(run, step, token.wait_ms)
-            return False
-        return None
+            token = self._gates.rate(name, member, limit, per_ms)
+        self._tell([*token.early, token.overdue] if token.overdue else token.early)
+        if not token.wait_ms:
+            return None
+        if not self._again(run, step, token.wait_ms):  # the step was withdrawn, perhaps before it came into the line
+            self._leave_line(name, member, limit, per_ms)
+        return False
 
     def _leave_line(self, name: str, member: str, limit: int, per_ms: int) -> None:
         self._tell(self._gates.drop(name, member, limit, per_ms))
@@ -168,13 +168,15 @@ class Gatekeeper:
         left = zip(rest, sessions, strict=True)
         return gone + [f"{run}|{step}" for (run, _, step), session in left if not _holds(session, step)]
 
-    def _again(self, run: str, step: str, wait_ms: int) -> None:
-        """Ask again when the token is there; only if the member is still there, as it goes with the step."""
+    def _again(self, run: str, step: str, wait_ms: int) -> bool:
+        """Ask again when the token is there; False when the member is not there any more, as it goes with the step."""
         store = self._handler.store
         at = store.now_ms() + wait_ms
         due = store.keys.due(store.keys.partition_of(run))
-        store.call([essential(b"ZADD", due, b"XX", at, _member("g", run, step))])
+        member = _member("g", run, step)
+        _, score = store.call([essential(b"ZADD", due, b"XX", at, member), PlainCall((b"ZSCORE", due, member))])
         self._handler.expect(run, wait_ms)
+        return score is not None
 
     def give_back(self, run: str, step: str, *, actor: str) -> None:
         """Give back what a step or a run held, and let in who comes next.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from eventstore.scripts import PlainCall
 from executor.schedule_times import Schedule
 from openagents_json import Context, Registry
 from openagents_json.engine import ConcurrencyLimitReached, Engine
+from openagents_json.workflow.commands import Rejected
 from tests.conftest import Server, wait_for
 
 
@@ -211,11 +213,26 @@ def test_what_is_cancelled_leaves_the_line_of_a_rate(engines: list[Engine]) -> N
     runs = [engines[0].start(gated(**limit)) for _ in range(200)]
     assert engines[0].wait(runs[0], timeout=20).ok
     for run in runs[1:-1]:
-        engines[0].cancel(run)
+        with suppress(Rejected):  # its turn has come meanwhile
+            engines[0].cancel(run)
     late = engines[0].start(gated(**limit))
     assert engines[0].wait(runs[-1], timeout=25).ok  # it was told to come back in more than three minutes
     assert engines[0].wait(late, timeout=25).ok
     wait_for(lambda: engines[0].doctor() == [])
+
+
+def test_a_step_that_comes_into_the_line_after_it_was_withdrawn_leaves_it(server: Server, room: Room) -> None:
+    with Engine.connect(server.url, prefix=server.prefix(), components=room.registry(), workers=0) as engine:
+        gatekeeper, limit = engine.core.gatekeeper, {"key": "late", "limit": 1, "per_seconds": 60}
+        assert gatekeeper.let_in(engine.start(gated(rate_limit=limit)), "a", actor="test")
+        run = engine.start(gated(rate_limit=limit))
+        before = engine.core.sessions.load(run)
+        engine.cancel(run, force=True)
+        gatekeeper.give_back(run, "a", actor="test")
+        assert gatekeeper._pass(before, "a", before.state.steps["a"].waits[0], {}, "test") is False
+        store = engine.core.store
+        line = store.keys.line(store.keys.partition_of("rate:late"), "rate:late")
+        assert store.call([PlainCall((b"ZCARD", line))]) == [0]
 
 
 def test_who_does_not_come_for_a_token_is_put_out_of_the_line(server: Server, room: Room) -> None:

@@ -114,7 +114,8 @@ def test_a_run_that_cannot_be_read_does_not_hold_up_the_others(engine: Engine, r
     engine.core.connection.command(b"XADD", keys.stream(runs[7]), b"99-0", b"t", b"Odd", b"d", b"no JSON")
     for run in runs:
         engine.core.sessions.drop(run)
-    relay.tick([0])
+    while relay.tick([0]) == 0:  # the rest of a slice
+        pass
     assert statuses(engine, runs) == {"completed": 19, "running": 1}
 
 
