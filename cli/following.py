@@ -47,6 +47,11 @@ def follow(
 
 
 def _tell_if_nobody_works(engine: Engine, run: str) -> None:
+    from openagents_json.engine.explaining import lacking
+
     if not engine.core.directory.workers():
         what = f"run {run} waits: no worker is alive in this store"
         click.echo(f"openagents: {what}; start one with `openagents worker -c MODULE`", err=True)
+        return
+    for step, why in lacking(engine.core, run).items():
+        click.echo(f"openagents: step {step} {why}; start one with `openagents worker -c MODULE`", err=True)

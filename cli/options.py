@@ -49,28 +49,33 @@ class Target:
             encryption_keys=settings.master_keys,
         )
 
-    def engine(self, *, workers: int = 0, projections: bool = False, create: bool = False) -> Engine:
+    def engine(
+        self, *, workers: int = 0, projections: bool = False, create: bool = False, alone: bool = False
+    ) -> Engine:
         """Open the engine: on the server of `--url`, or on the embedded one in the data directory.
 
+        Threads work if there are components of `--components`, or if the store is this command's `alone`.
         With `projections`, those in the modules of `--components` are known to it. Only what puts something into a
         store is to `create` one: who looks into one that is not there is mistaken about the place.
         """
         from openagents_json.components.loader import load
         from openagents_json.components.registry import Registry
         from openagents_json.engine import Engine, Limits
+        from openagents_json.engine.opening import STORE
         from openagents_json.engine.projecting import in_modules
 
         settings = self.settings
         wanted = self.components or workers
+        workers = workers if self.components or alone else 0
         limits = Limits(payload=settings.payload_limit)
         registry = load(self.components, working_directory=Path.cwd()) if wanted else Registry()
         own = in_modules(self.components) if wanted or projections else []
         if settings.url:
             return Engine.connect(
                 settings.url,
-                broker=settings.broker or settings.url,
+                broker=settings.broker or STORE,
                 components=registry,
-                workers=workers if self.components else 0,
+                workers=workers,
                 prefix=settings.prefix,
                 durability=settings.durability,
                 lease_ms=settings.lease_ms,

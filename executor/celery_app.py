@@ -21,12 +21,12 @@ log = logging.getLogger(__name__)
 TASK = "openagents.drain"
 
 
-def celery_queue(queue: str) -> str:
-    """Name the Celery queue of a worker type; it must not meet those of another application on the same broker."""
-    return f"openagents.{queue}"
+def celery_queue(prefix: str, queue: str) -> str:
+    """Name the Celery queue of a worker type in a store: workers of another store would swallow its doorbells."""
+    return f"openagents.{prefix}.{queue}"
 
 
-def make_app(broker: str, queues: Sequence[str] = ("agent", "tool", "asset")) -> Celery:
+def make_app(broker: str, prefix: str, queues: Sequence[str] = ("agent", "tool", "asset")) -> Celery:
     """Make the app; nothing is connected yet."""
     found = broker_of(broker)
     app = Celery("openagents", broker=found.url, set_as_current=False)
@@ -42,8 +42,8 @@ def make_app(broker: str, queues: Sequence[str] = ("agent", "tool", "asset")) ->
         task_serializer="json",
         accept_content=["json"],
         task_create_missing_queues=True,
-        task_queues=[Queue(celery_queue(queue)) for queue in queues],
-        task_default_queue=celery_queue(queues[0]),
+        task_queues=[Queue(celery_queue(prefix, queue)) for queue in queues],
+        task_default_queue=celery_queue(prefix, queues[0]),
         worker_prefetch_multiplier=1,
         worker_hijack_root_logger=False,
         broker_connection_retry_on_startup=True,
@@ -74,16 +74,17 @@ def _transport(broker: str) -> dict[str, Any]:
 class CeleryDoorbell:
     """Rings by a Celery message; a broker that is away is the relay's business, not the caller's."""
 
-    def __init__(self, app: Celery) -> None:
-        self._app = app
+    def __init__(self, app: Celery, prefix: str) -> None:
+        self._app, self._prefix = app, prefix
 
     def ring(self, queue: str) -> None:
         """Send one doorbell to the workers of a queue."""
-        name = queue.removesuffix(".async")
+        name = celery_queue(self._prefix, queue.removesuffix(".async"))
         try:
-            self._app.send_task(TASK, args=[queue], queue=celery_queue(name), retry=False, ignore_result=True)
+            self._app.send_task(TASK, args=[queue], queue=name, retry=False, ignore_result=True)
         except (OperationalError, OSError) as error:
             log.warning("no doorbell for %s could be sent, workers look by themselves: %s", queue, error)
 
     def close(self) -> None:
-        """Do nothing: what is sent is sent."""
+        """Close the connections to the broker."""
+        self._app.close()

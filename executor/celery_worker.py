@@ -15,7 +15,7 @@ from celery import Celery, bootsteps, signals
 from celery.exceptions import SecurityWarning
 from celery.worker import state
 
-from executor.celery_app import TASK, celery_queue
+from executor.celery_app import TASK
 from executor.celery_host import Host
 from executor.worker import Worker
 
@@ -33,7 +33,7 @@ def run(
     worker = app.Worker(
         pool=pool,
         concurrency=concurrency,
-        queues=[celery_queue(queue) for queue in queues],
+        queues=list(queues),
         loglevel="WARNING",
         optimization="fair",
         without_gossip=True,

@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 from eventstore.bell import Bell
@@ -57,6 +58,7 @@ class BackgroundDoorbell:
         self._idle = threading.Event()
         self._idle.set()
         self._lock = threading.Lock()
+        self._over = False
         self._thread: threading.Thread | None = None
 
     def ring(self, queue: str) -> None:
@@ -72,14 +74,18 @@ class BackgroundDoorbell:
         self._wake.set()
 
     def close(self, seconds: float = CLOSE_SECONDS) -> None:
-        """Wait a little for what is being sent: a program that only starts runs may end at once."""
+        """Wait a little for what is being sent, as a program that only starts runs may end at once; then end."""
         if self._pid == os.getpid():
             self._idle.wait(seconds)
+            self._over = True
+            self._wake.set()
 
     def _loop(self) -> None:
         doorbell: Doorbell | None = None
         while True:
             self._wake.wait()
+            if self._over:
+                break
             with self._lock:
                 queues, self._wanted = list(self._wanted), {}
                 self._wake.clear()
@@ -92,6 +98,9 @@ class BackgroundDoorbell:
             with self._lock:
                 if not self._wanted:
                     self._idle.set()
+        if doorbell is not None:
+            with suppress(Exception):
+                doorbell.close()
 
 
 class Ringer:

@@ -223,7 +223,7 @@ class _Session:
         """Begin something with local components, and say how it ended."""
         if not self.kept:
             raise ValueError("this run is not in the local store, so it can only be looked at")
-        with self.target.engine(workers=2, create=True) as engine:
+        with self.target.engine(workers=2, alone=True, create=True) as engine:
             lacking = sorted(self.steps.components() - set(engine.registry.names()))
             if lacking:
                 raise ValueError(f"there is no component {', '.join(lacking)} here; give their module with -c")

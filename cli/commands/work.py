@@ -13,7 +13,7 @@ def say(line: str) -> None:
 
 
 @click.command()
-@click.option("--queues", help="Worker types to serve, with commas.  [default: those of the components]")
+@click.option("--queues", help="Worker types to serve, with commas, and no others.  [default: all]")
 @click.option("--concurrency", type=click.IntRange(1, 1000), default=4, show_default=True)
 @click.option("--pool", type=click.Choice(["threads", "prefork", "solo"]), default="threads", show_default=True)
 @click.option("--grace-seconds", type=click.FloatRange(0, 86_400), help="Time for steps to end in.  [default: 10]")

@@ -13,6 +13,7 @@ from executor.sessions import Session
 from openagents_json.engine.reads import Reads
 from openagents_json.engine.replays import Replays
 from openagents_json.engine.reuse import Replayed
+from openagents_json.engine.wiring import Core
 from openagents_json.workflow import events as ev
 from openagents_json.workflow import state as st
 from openagents_json.workflow.compare import Comparison, changes_of
@@ -160,14 +161,25 @@ def _nearest(session: Session, replays: Replays, reads: Reads) -> str:
 
 
 def _waiting(session: Session, directory: Directory) -> dict[str, str]:
+    steps = session.state.steps
+    waits = {path: _waits(steps[path]) for path in sorted(session.state.open_steps) if not _holds(steps[path])}
+    return waits | _lacking(session, directory)
+
+
+def lacking(core: Core, run: str) -> dict[str, str]:
+    """Give the steps of a run that wait for what no live worker has, and what that is.
+
+    Raises RunNotFound.
+    """
+    return _lacking(core.sessions.load(run), core.directory)
+
+
+def _lacking(session: Session, directory: Directory) -> dict[str, str]:
     state, fleet = session.state, Fleet(directory)
     fleet.see(directory.workers())
     found = {}
     for path in sorted(state.open_steps):
         step, plan = state.steps[path], session.plan.of(path)
-        if _holds(step):
-            continue
-        found[path] = _waits(step)
         if step.status == st.SCHEDULED and not step.kind and not fleet.can(plan.queue, plan.component or ""):
             found[path] = f"waits for the component {plan.component}, which no live worker has, in queue {plan.queue}"
     return found

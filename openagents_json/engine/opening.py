@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from eventstore.connection import Connection
 from eventstore.connection import connect as connect_store
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from openagents_json.engine.facade import Engine
     from openagents_json.engine.reads import Reads
     from projections.ledger.signing import Signer
+
+STORE: Final = "store"
+"""The broker that is the store's own server."""
 
 OF_A_SERVER, EMBEDDED = 64, 8
 """How many partitions a new store gets: many workers share the one, one machine the other."""
@@ -79,7 +82,7 @@ def connect(
     cls: type[Engine],
     url: str,
     *,
-    broker: str | None = None,
+    broker: str | None = STORE,
     components: Iterable[Any] | Registry | None = None,
     workers: int = 0,
     prefix: str = "oa",
@@ -96,14 +99,17 @@ def connect(
 ) -> Engine:
     """Open a store on a server; with `workers`, threads of this program run the given components too.
 
+    Worker processes that sleep are woken through a `broker`: the store's own server, unless another URL is given; with
+    None or "", nobody is woken, and they find the work some seconds later by themselves.
     `audit_key` is the file of the ledger's private key: workers that have it seal the log. With `encryption_keys`,
     base64 of 32 bytes each, the payloads of runs that are started here are encrypted.
 
     Raises eventstore.errors.EventStoreError and KeyUnusable.
     """
     signer = _signer(audit_key) if audit_key else None
-    ringing = ringing_broker(broker or "", url)  # one that cannot be used is refused before anything begins
-    doorbell = _doorbell(ringing) if ringing else None
+    wanted = url if broker == STORE else broker
+    ringing = ringing_broker(wanted or "", url)  # one that cannot be used is refused before anything begins
+    doorbell = _doorbell(ringing, prefix) if ringing else None
     connection = connect_store(url)
     try:
         core = _core(
@@ -167,14 +173,14 @@ def _signer(path: str | Path) -> Signer:
     return read_signer(path)
 
 
-def _doorbell(broker: str) -> Doorbell:
+def _doorbell(broker: str, prefix: str) -> Doorbell:
     """Give what rings over a broker; Celery is imported by workers, and by whoever has to wake one."""
     from executor.ringing import BackgroundDoorbell
 
     def make() -> Doorbell:
         from executor.celery_app import CeleryDoorbell, make_app
 
-        return CeleryDoorbell(make_app(broker))
+        return CeleryDoorbell(make_app(broker, prefix), prefix)
 
     return BackgroundDoorbell(make)
 

@@ -22,7 +22,7 @@ class Settings(BaseModel):
     data: str = ".openagents"
     components: str = ""
     actor: str = Field(default="", max_length=200)
-    queues: str = "agent,tool,asset"
+    queues: str = ""
     concurrency: int = Field(default=4, ge=1, le=1000)
     lease_ms: int = Field(default=10_000, ge=300, le=3_600_000)
     async_limit: int = Field(default=1000, ge=1, le=100_000)

@@ -8,7 +8,7 @@ from pathlib import Path
 from eventstore.connection import Connection, connect
 from eventstore.keys import Keyspace
 from eventstore.preflight import require
-from executor.celery_app import CeleryDoorbell, make_app
+from executor.celery_app import CeleryDoorbell, celery_queue, make_app
 from executor.celery_worker import run
 from executor.clock import Clock, SystemClock
 from executor.journal import Limits
@@ -16,6 +16,7 @@ from executor.ringing import BackgroundDoorbell
 from executor.runtime import WorkSettings
 from executor.worker import Worker
 from openagents_json.components.loader import load
+from openagents_json.components.registry import Registry
 from openagents_json.engine.auditing import read_signer
 from openagents_json.engine.projecting import in_modules
 from openagents_json.engine.settings import Settings
@@ -38,9 +39,9 @@ def run_worker(
     """
     registry = load(components, working_directory=Path.cwd())
     own, signer = in_modules(components), read_signer(settings.audit_key) if settings.audit_key else None
-    queues = tuple(sorted({*settings.queues.split(","), *(spec.queue for spec in registry.specs())} - {""}))
+    queues = _served(settings.queues, registry)
     broker = settings.broker or settings.url
-    app = make_app(broker, queues)
+    app = make_app(broker, settings.prefix, queues)
     clock = SystemClock()
     probe, _ = _opened(settings, clock)
     probe.close()
@@ -52,7 +53,7 @@ def run_worker(
         core = build_core(
             connection,
             keyspace,
-            doorbell=BackgroundDoorbell(lambda: CeleryDoorbell(app)),
+            doorbell=BackgroundDoorbell(lambda: CeleryDoorbell(app, settings.prefix)),
             clock=clock,
             limits=limits,
             projections=own,
@@ -64,11 +65,19 @@ def run_worker(
             concurrency=settings.concurrency,
             lease_ms=settings.lease_ms,
             async_limit=settings.async_limit,
+            wakeable=True,
         )
         return build_worker(core, registry, work, name=name)
 
     grace = settings.grace_seconds
-    return run(app, make, queues, concurrency=settings.concurrency, pool=pool, grace_seconds=grace)
+    names = [celery_queue(settings.prefix, queue) for queue in queues]
+    return run(app, make, names, concurrency=settings.concurrency, pool=pool, grace_seconds=grace)
+
+
+def _served(named: str, registry: Registry) -> tuple[str, ...]:
+    """Give the worker types to serve: those that are named and no others, or else all that there are."""
+    chosen = {name for part in named.split(",") if (name := part.strip())}
+    return tuple(sorted(chosen or {"agent", "tool", "asset", *(spec.queue for spec in registry.specs())}))
 
 
 def _opened(settings: Settings, clock: Clock) -> tuple[Connection, Keyspace]:
