@@ -23,7 +23,7 @@ class Bell:
 
     def _keys(self, queue: str) -> list[bytes]:
         tag = f"{self._prefix}:{{q:{queue}}}:"
-        return [(tag + name).encode() for name in ("bell", "awake", "rung", "unanswered", "aside", "hosts")]
+        return [(tag + name).encode() for name in ("bell", "awake", "rung", "unanswered", "aside")]
 
     def ring_call(self, queue: str, partitions: Sequence[int]) -> ScriptCall:
         """Build the call that says: these partitions have work; it replies 1 when a doorbell should be sent."""
@@ -53,10 +53,6 @@ class Bell:
                 self._seen[queue, partition] = since
             found[partition] = None
         return list(found)
-
-    def can_be_woken(self, queues: Sequence[str]) -> None:
-        """Say that there is a process which doorbells wake, for a while: where there is none, nobody sends any."""
-        self._scripts.run_many([ScriptCall(self._script, self._keys(queue), ["host"]) for queue in queues])
 
     def aside(self, queue: str, partitions: Sequence[int]) -> bool:
         """Say that partitions have steps which those who looked cannot run; True when a doorbell should be sent."""

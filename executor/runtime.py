@@ -30,10 +30,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class WorkSettings:
-    """How a process works: `lease_ms` is how long it may be silent, `concurrency` how many steps run at a time.
-
-    `wakeable` tells that doorbells start its drains: without such a process, none are sent.
-    """
+    """How a process works: `lease_ms` is how long it may be silent, `concurrency` how many steps run at a time."""
 
     queues: tuple[str, ...] = ("agent", "tool", "asset")
     concurrency: int = 4
@@ -42,7 +39,6 @@ class WorkSettings:
     batch: int = 32
     budget_ms: int = 10_000
     linger_ms: int = 1_000
-    wakeable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,8 @@
 --      3 <prefix>:{q:<queue>}:rung     string, expires: a doorbell is on its way
 --      4 <prefix>:{q:<queue>}:unanswered string, doorbells since a drain last woke: the pause between them doubles
 --      5 <prefix>:{q:<queue>}:aside    zset  partitions with steps that were set aside for others, score = since when (ms)
---      6 <prefix>:{q:<queue>}:hosts    string, expires: there is a process that doorbells wake
 -- ARGV 1 ring partition.. | pass drain partition.. | take drain ttl_ms at_most | leave drain | busy drain | woke drain ttl_ms at_most
---   | aside partition.. | host
+--   | aside partition..
 -- ring, pass (ring and be busy) and busy reply 1 when the caller should send a doorbell; take, woke and leave reply the
 -- partitions taken, the first two also those with something set aside, as <partition>@<since when>: whoever pops a hint may
 -- not be able to run what it is about, so these stay for all to see. aside: those who are awake are not counted on.
@@ -16,8 +15,8 @@ local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local function int(x) return string.format('%.0f', x) end
 local op = ARGV[1]
 local function ring_now()
-  if redis.call('EXISTS', KEYS[6]) == 0 then return 0 end -- the messages would stay in the broker for ever
   local count = tonumber(redis.call('GET', KEYS[4]) or '0')
+  if count >= 12 then return 0 end -- nobody is there to hear it, and the messages would fill the broker; an hour later again
   if not redis.call('SET', KEYS[3], '1', 'NX', 'PX', int(math.min(60000, 1000 * 2 ^ math.min(count, 6)))) then return 0 end
   redis.call('SET', KEYS[4], int(count + 1), 'EX', 3600)
   return 1
@@ -52,9 +51,6 @@ elseif op == 'aside' then
   local ring = ring_now()
   redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', int(now - 2000)) -- said again, they are new, and everybody looks again
   return ring
-elseif op == 'host' then
-  redis.call('SET', KEYS[6], '1', 'PX', 60000)
-  return 0
 elseif op == 'leave' then
   local out = pop(64)
   if #out == 0 then redis.call('ZREM', KEYS[2], ARGV[2]) end

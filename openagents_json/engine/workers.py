@@ -65,7 +65,6 @@ def run_worker(
             concurrency=settings.concurrency,
             lease_ms=settings.lease_ms,
             async_limit=settings.async_limit,
-            wakeable=True,
         )
         return build_worker(core, registry, work, name=name)
 

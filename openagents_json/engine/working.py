@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.metadata import version
 
 from eventstore.preflight import rewrite_after_restart
-from executor.abilities import Abilities, all_queues
+from executor.abilities import Abilities
 from executor.children import Children
 from executor.clock import worker_id
 from executor.keeper import Keeper
@@ -28,12 +29,7 @@ from projections.service import ProjectionService
 def build_worker(core: Core, registry: Registry, settings: WorkSettings, *, name: str = "") -> Worker:
     """Put together a worker process on a core."""
     worker = worker_id(name)
-
-    def look_after() -> None:
-        rewrite_after_restart(core.connection, core.store.keys)
-        if settings.wakeable:
-            core.ringer.bell.can_be_woken(all_queues(settings.queues))
-
+    look_after = partial(rewrite_after_restart, core.connection, core.store.keys)
     here, abilities = version("openagents-json"), Abilities(core.store, registry)
     members = Members(core.directory, worker, settings, registry, look_after, here, core.keyring.ids)
     across = Across(Children(core.handler, core.workflows), core.gatekeeper, core.timetable)

@@ -140,13 +140,5 @@ def test_an_engine_rings_through_its_own_server_unless_it_is_told_otherwise(
     with Engine.connect(
         server.url, prefix=prefix, components=load([str(COMPONENTS)]), partitions=2, **options
     ) as engine:
-        engine.core.ringer.bell.can_be_woken(["tool"])
         engine.start({"id": "w", "steps": [{"id": "a", "component": "quick"}]})
     assert bells(server, prefix) == heard
-
-
-def test_nobody_rings_where_nobody_would_hear_it(server: Server) -> None:
-    prefix = server.prefix()
-    with Engine.connect(server.url, prefix=prefix, components=load([str(COMPONENTS)]), partitions=2) as engine:
-        engine.start({"id": "w", "steps": [{"id": "a", "component": "quick"}]})
-    assert bells(server, prefix) == 0
