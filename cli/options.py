@@ -66,39 +66,22 @@ class Target:
 
         settings = self.settings
         wanted = self.components or workers
-        workers = workers if self.components or alone else 0
-        limits = Limits(payload=settings.payload_limit)
-        registry = load(self.components, working_directory=Path.cwd()) if wanted else Registry()
-        own = in_modules(self.components) if wanted or projections else []
+        shared: dict[str, Any] = {
+            "components": load(self.components, working_directory=Path.cwd()) if wanted else Registry(),
+            "workers": workers if self.components or alone else 0,
+            "durability": settings.durability,
+            "lease_ms": settings.lease_ms,
+            "actor": self.actor,
+            "limits": Limits(payload=settings.payload_limit),
+            "projections": in_modules(self.components) if wanted or projections else [],
+            "audit_key": settings.audit_key or None,
+            "encryption_keys": settings.master_keys,
+            "create": create,
+        }
         if settings.url:
-            return Engine.connect(
-                settings.url,
-                broker=settings.broker or STORE,
-                components=registry,
-                workers=workers,
-                prefix=settings.prefix,
-                durability=settings.durability,
-                lease_ms=settings.lease_ms,
-                actor=self.actor,
-                limits=limits,
-                projections=own,
-                audit_key=settings.audit_key or None,
-                encryption_keys=settings.master_keys,
-                create=create,
-            )
-        return Engine.embedded(
-            settings.data,
-            components=registry,
-            workers=workers,
-            durability=settings.durability,
-            lease_ms=settings.lease_ms,
-            actor=self.actor,
-            limits=limits,
-            projections=own,
-            audit_key=settings.audit_key or None,
-            encryption_keys=settings.master_keys,
-            create=create,
-        )
+            broker = settings.broker or STORE
+            return Engine.connect(settings.url, broker=broker, prefix=settings.prefix, **shared)
+        return Engine.embedded(settings.data, **shared)
 
 
 _OPTIONS = [
