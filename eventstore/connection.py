@@ -15,10 +15,10 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException, RedisError
 from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential, wait_random
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential, wait_random
 
 from eventstore.cluster import named, raw_cluster
-from eventstore.errors import InvalidRequest, StoreUnavailable, translate
+from eventstore.errors import InvalidRequest, StoreReadOnly, StoreUnavailable, translate
 from eventstore.forking import ForkSafeLock
 
 Result = TypeVar("Result")
@@ -102,13 +102,15 @@ class Connection:
 def retrying(call: Callable[[], Result], seconds: float = 10.0) -> Result:
     """Try again while the server is away, at most some seconds; for calls that may be carried out twice.
 
-    Raises the last StoreUnavailable.
+    A server that cannot write to its disk will not be able to in some seconds. Raises the last StoreUnavailable.
     """
     try:
         return call()
+    except StoreReadOnly:
+        raise
     except StoreUnavailable:
         patient = Retrying(
-            retry=retry_if_exception_type(StoreUnavailable),
+            retry=retry_if_exception(lambda e: isinstance(e, StoreUnavailable) and not isinstance(e, StoreReadOnly)),
             wait=wait_exponential(multiplier=0.02, max=0.5) + wait_random(0, 0.05),
             stop=stop_after_delay(seconds),
             reraise=True,
@@ -138,7 +140,7 @@ def connect(url: str, *, max_connections: int = 64, timeout_ms: int = 5000) -> C
             made = Connection(lambda: tuple(_sentinel(parts, kind) for kind in kinds), where)
         else:
             made = Connection(lambda: tuple(_single(url, kind) for kind in kinds), where)
-        made.client.ping()
+        _greet(made)
     except DRIVER_ERRORS as error:
         raise translate(error, where) from error
     except ValueError as error:
@@ -181,6 +183,15 @@ def _split(url: str) -> SplitResult:
     if parts.scheme not in known:
         raise InvalidRequest(f"the URL begins with {parts.scheme or 'nothing'}://; it must begin with {FORMS}")
     return parts
+
+
+def _greet(connection: Connection) -> None:
+    """Find out whether a server answers; one whose disk is full refuses even PING, and can be read all the same."""
+    try:
+        connection.client.ping()
+    except RedisError as error:
+        if not str(error).startswith("MISCONF"):
+            raise
 
 
 def _check_database(parts: SplitResult) -> None:

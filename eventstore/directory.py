@@ -22,6 +22,8 @@ class Directory:
     def __init__(self, store: RunStore) -> None:
         self._store = store
         self._members = Script("members", load_text("members.lua"))
+        # A server whose disk is full carries out no script that might write.
+        self._looking = Script("members", self._members.text.replace("allow-oom", "no-writes", 1))
         keys: Keyspace = store.keys
         self._workers = f"{keys.prefix}:workers".encode()
         self._specs = f"{keys.prefix}:registry:components".encode()
@@ -42,7 +44,8 @@ class Directory:
         return self._alive(self._call("", b""))
 
     def _call(self, worker: str, info: bytes) -> list[Any]:
-        reply: list[Any] = self._store.call([ScriptCall(self._members, [self._workers], [worker, info])])[0]
+        script = self._members if worker else self._looking
+        reply: list[Any] = self._store.call([ScriptCall(script, [self._workers], [worker, info])])[0]
         return reply
 
     def _alive(self, reply: list[Any]) -> dict[str, dict[str, Any]]:

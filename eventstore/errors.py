@@ -2,6 +2,7 @@
 
 EventStoreError
 +-- StoreUnavailable         the server cannot be reached, or did not answer in time
+|   +-- StoreReadOnly        it cannot write to its disk; what it has can be read
 +-- StoreRefused             the server answers, but is not fit or does not let us in
 +-- WrongExpectedVersion     an append expected another version
 +-- CheckpointNotRising      a checkpoint would go back or stand still
@@ -27,6 +28,14 @@ class StoreUnavailable(EventStoreError):
         super().__init__(
             f"the store at {where} does not answer: {reason}; check that it runs and that the URL is right"
         )
+
+
+class StoreReadOnly(StoreUnavailable):
+    """The server cannot write to its disk, and so refuses to write at all; what it has can be read."""
+
+    def __init__(self, where: str, reason: str) -> None:
+        EventStoreError.__init__(self, f"the store at {where} refuses to write: {reason}; look at its disk and log")
+        self.where, self.reason = where, reason
 
 
 class StoreRefused(EventStoreError):
@@ -106,9 +115,9 @@ def translate(error: BaseException, where: str = "") -> EventStoreError:
         return StoreRefused("the server is out of memory", "raise maxmemory, or archive and delete old runs")
     if name == "ReadOnlyError":
         return StoreUnavailable(where, "it is a replica")
-    if text.startswith(
-        ("MISCONF", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "LOADING", "BUSY", "UNBLOCKED", "MASTERDOWN")
-    ):
+    if text.startswith("MISCONF"):
+        return StoreReadOnly(where, text)
+    if text.startswith(("NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "LOADING", "BUSY", "UNBLOCKED", "MASTERDOWN")):
         return StoreUnavailable(where, text)
     if "attempted to access a non local key" in text.lower():  # no script has written anything then
         return StoreUnavailable(where, "the slot is being moved")

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from eventstore.connection import Connection
 from eventstore.errors import EventStoreError, StoreRefused
 from eventstore.keys import LAYOUT, Keyspace
-from eventstore.scripts import Scripts, essential
+from eventstore.restart import info_of, rewrite_after_restart
 
 NEARLY_FULL: Final = 0.85
 """The part of maxmemory from which on a warning is given."""
+
+READABLE: Final = frozenset({"aof_failed"})
+"""Errors with which a server refuses to write by itself; what it has can be read."""
+
+NEEDED_BYTES: Final = 64 * 2**20
+"""What has to be free on a server's disk beside the room for an AOF that is written anew."""
 
 LEVELS: Final = {"memory": 0, "everysec": 1, "always": 2}
 
@@ -41,7 +49,8 @@ def require(
     `partitions` is for a store that is created; one that is there keeps its own number for life. Without
     `create`, one that is not there is missed. Raises StoreRefused with the reason and the remedy, and NoStore.
     """
-    errors = [f for f in check_server(connection, durability, now_ms=now_ms) if f.level == "error"]
+    found = check_server(connection, durability, now_ms=now_ms)
+    errors = [finding for finding in found if finding.level == "error" and finding.code not in READABLE]
     if errors:
         raise StoreRefused(errors[0].what, errors[0].remedy)
     keyspace = _adopt(connection, prefix, partitions, create=create)
@@ -115,6 +124,7 @@ def check_server(connection: Connection, durability: str, *, now_ms: Callable[[]
         found.append(Finding("error", "eviction", f"the server may evict keys ({policy})", remedy))
     found += _check_durability(connection, info, durability)
     found += _check_health(info)
+    found += _check_disk(connection, info)
     skew = _server_ms(connection) - now_ms()
     if abs(skew) > 2000:
         remedy = "synchronise the clocks; timers follow the server's"
@@ -124,14 +134,7 @@ def check_server(connection: Connection, durability: str, *, now_ms: Callable[[]
 
 def _info(connection: Connection) -> dict[str, str]:
     """Read INFO of the server, of one primary in a cluster."""
-    raw = connection.client.info() if connection.is_cluster else connection.command(b"INFO")
-    if isinstance(raw, bytes):
-        lines = (line.partition(":") for line in raw.decode("utf-8", "replace").splitlines() if ":" in line)
-        return {key: value.strip() for key, _, value in lines}
-    found: Mapping[str, Any] = raw
-    if found and all(isinstance(value, Mapping) for value in found.values()):
-        found = next(iter(found.values()))
-    return {str(key): str(value) for key, value in found.items()}
+    return info_of(connection.client.info() if connection.is_cluster else connection.command(b"INFO"))
 
 
 def _check_version(info: Mapping[str, str]) -> list[Finding]:
@@ -170,7 +173,12 @@ def _check_durability(connection: Connection, info: Mapping[str, str], durabilit
 def _check_health(info: Mapping[str, str]) -> list[Finding]:
     found = []
     if info.get("aof_last_write_status", "ok") != "ok":
-        found.append(Finding("error", "aof_failed", "the server could not write its AOF", "look at its disk and log"))
+        remedy = "free disk space, then BGREWRITEAOF; see `A full disk` in the guide to workers"
+        what = "the server could not write its AOF, and refuses to write"
+        found.append(Finding("error", "aof_failed", what, remedy))
+    if info.get("aof_last_bgrewrite_status", "ok") != "ok":
+        remedy = "free disk space, then BGREWRITEAOF"
+        found.append(Finding("warning", "rewrite_failed", "the server could not write its AOF anew", remedy))
     found += _check_memory(info)
     if info.get("rdb_last_bgsave_status", "ok") != "ok":
         remedy = "look at its disk and log; it may refuse writes (stop-writes-on-bgsave-error)"
@@ -189,6 +197,26 @@ def _check_memory(info: Mapping[str, str]) -> list[Finding]:
     what = f"the server uses {used / 2**20:.1f} MB of its maxmemory, {limit / 2**20:.1f} MB; "
     what += "it refuses new runs" if used >= limit else "beyond it, new runs are refused"
     return [Finding("warning", "memory", what, "raise maxmemory, or archive and delete old runs")]
+
+
+def _check_disk(connection: Connection, info: Mapping[str, str]) -> list[Finding]:
+    """Warn when there is too little room for an AOF that is written anew; only a disk of this machine can be seen."""
+    if info.get("aof_enabled", "0") != "1" or not _is_here(connection.where):
+        return []
+    try:
+        free = shutil.disk_usage(_setting(connection, "dir") or "").free
+    except OSError:
+        return []
+    needed = int(info.get("used_memory", "0") or 0) + NEEDED_BYTES
+    if free >= needed:
+        return []
+    room = f"{free / 2**20:.0f} MB are free on the server's disk"
+    what = f"{room}, and it needs {needed / 2**20:.0f} MB to write its AOF anew"
+    return [Finding("warning", "disk", what, "free disk space, or archive and delete old runs")]
+
+
+def _is_here(where: str) -> bool:
+    return where.startswith("unix://") or re.match(r"\w+://(127\.|localhost\b|\[::1\])", where) is not None
 
 
 def _server_ms(connection: Connection) -> int:
@@ -219,23 +247,3 @@ def _adopt(connection: Connection, prefix: str, partitions: int, *, create: bool
             f"the store {prefix!r} has layout {record.get('layout')}, this version writes {LAYOUT}", _LAYOUT
         )
     return Keyspace(prefix, int(record["partitions"]))
-
-
-def rewrite_after_restart(connection: Connection, keyspace: Keyspace) -> None:
-    """Rewrite the AOF once after each restart of the server, before the next crash can come.
-
-    Redis 7.0 leaves an open MULTI behind when it truncates a torn transaction, and would replay half of it at the
-    restart after that (fixed in Valkey 9.1.2; see valkey-io/valkey#4342). Raises StoreUnavailable.
-    """
-    if connection.is_cluster:
-        return
-    info = _info(connection)
-    run_id = info.get("run_id", "")
-    if info.get("aof_enabled", "0") != "1" or _record(connection, keyspace).get("run_id") == run_id:
-        return
-    try:
-        connection.command(b"BGREWRITEAOF")
-    except EventStoreError as error:
-        if "already in progress" not in str(error) and "can't" not in str(error).lower():
-            return
-    Scripts(connection).run(essential(b"HSET", keyspace.store(), b"run_id", run_id))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from eventstore.errors import StoreReadOnly
 from eventstore.event import Json
 from eventstore.forking import ForkSafeLock
 from eventstore.views import Row, ViewStore
@@ -13,6 +15,8 @@ from projections.projection import Projection
 from projections.runner import Runner, Target
 from projections.search import Page, Query, count, search
 from projections.verify import Drift, verify
+
+log = logging.getLogger(__name__)
 
 PATIENCE_MS = 10_000
 """How long a reader helps a view along that is behind."""
@@ -68,18 +72,33 @@ class Views:
     def current(self, name: str, *, stale: bool = False) -> str:
         """Give the view in use, after whatever is in the log by now has come into it, unless `stale` will do.
 
+        A server that cannot write to its disk is read as it is, with a note in the program's log.
+
         Raises UnknownProjection and ViewBehind.
         """
         projection = self.projection(name)
-        used = self._store.generations().get(projection.id) or self._store.begin_generation(projection.id, 1)
+        used = self._used(projection)
         view = projection.view(used)
-        if not stale:
-            with self._lock:
-                partitions = range(self._runner.partitions)
-                left = self._runner.catch_up(partitions, [Target(projection, view)], within_ms=PATIENCE_MS)
-            if left:
-                raise ViewBehind(name, left)
+        if not stale and (left := self._behind(Target(projection, view))):
+            raise ViewBehind(name, left)
         return view
+
+    def _used(self, projection: Projection) -> int:
+        """Give the generation of a view that readers use; the first one begins when somebody reads it."""
+        known = self._store.generations().get(projection.id)
+        try:
+            return known or self._store.begin_generation(projection.id, 1)
+        except StoreReadOnly:
+            return 1
+
+    def _behind(self, target: Target) -> int:
+        """Bring a view up to date, and give how many events could not be folded in time."""
+        try:
+            with self._lock:
+                return self._runner.catch_up(range(self._runner.partitions), [target], within_ms=PATIENCE_MS)
+        except StoreReadOnly as error:
+            log.warning("the view %s may be behind the log: %s", target.view, error)
+            return 0
 
     def search(self, name: str, query: Query, *, stale: bool = False) -> Page:
         """Give a page of a view's documents.
@@ -147,7 +166,7 @@ class Views:
         Raises UnknownProjection.
         """
         projection = self.projection(name)
-        used = self._store.generations().get(projection.id) or self._store.begin_generation(projection.id, 1)
+        used = self._used(projection)
         return self._store.begin_generation(f"{projection.id}/next", used + 1)
 
     def finish_rebuild(self, name: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import version
 
-from eventstore.preflight import rewrite_after_restart
+from eventstore.restart import rewrite_after_restart
 from executor.abilities import Abilities
 from executor.children import Children
 from executor.clock import worker_id

@@ -1,0 +1,98 @@
+"""What a server that stopped uncleanly has left at the end of its AOF, and when it may write the AOF anew.
+
+Redis leaves a transaction open where it cuts a torn one off, and carries half of it out at the start after that,
+together with what came behind it (seen with 7.0; Valkey cuts before the transaction since 9.1.2, see
+valkey-io/valkey#4342). An AOF that is written anew is whole. But a server whose disk is full must not be asked for one:
+its log may be left with a hole then, with which it does not start again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from eventstore.connection import DRIVER_ERRORS, Connection
+from eventstore.errors import EventStoreError, translate
+from eventstore.keys import Keyspace
+from eventstore.scripts import Scripts, essential
+
+MENDED: Final = (9, 1, 2)
+"""The first Valkey that cuts before a torn transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Primary:
+    """A server that holds data: where its run id is recorded, what it says of itself, and how it is asked."""
+
+    field: str
+    info: Mapping[str, str]
+    ask: Callable[[str], Any]
+
+
+def rewrite_after_restart(connection: Connection, keyspace: Keyspace) -> None:
+    """Have each server write its AOF anew once after each restart, before the next crash can come.
+
+    Only where its version needs it, and where its disk takes what it writes; else it is looked at again later. Raises
+    StoreUnavailable.
+    """
+    store = keyspace.store()
+    for primary in _primaries(connection):
+        info = primary.info
+        run_id = info.get("run_id", "")
+        if info.get("aof_enabled", "0") != "1":
+            continue
+        if (connection.command(b"HGET", store, primary.field) or b"").decode() == run_id:
+            continue
+        if needs_rewrite(info) and not (writes_well(info) and _rewritten(primary)):
+            continue
+        if info.get("aof_last_write_status", "ok") == "ok":  # else it refuses what is written
+            Scripts(connection).run(essential(b"HSET", store, primary.field, run_id))
+
+
+def needs_rewrite(info: Mapping[str, str]) -> bool:
+    """Tell whether a server may have left a transaction open, by its version, and has written no AOF since."""
+    version = tuple(int(part) for part in re.findall(r"\d+", info.get("valkey_version", ""))[:3])
+    done = info.get("aof_rewrites", "0") != "0" and info.get("aof_last_bgrewrite_status") == "ok"
+    return version < MENDED and not done
+
+
+def writes_well(info: Mapping[str, str]) -> bool:
+    """Tell whether the last writes of a server to its disk went well."""
+    return all(info.get(name, "ok") == "ok" for name in ("aof_last_write_status", "aof_last_bgrewrite_status"))
+
+
+def _rewritten(primary: Primary) -> bool:
+    try:
+        primary.ask("BGREWRITEAOF")
+    except (EventStoreError, *DRIVER_ERRORS) as error:
+        return "already in progress" in str(error) or "can't" in str(error).lower()
+    return True
+
+
+def _primaries(connection: Connection) -> Iterator[Primary]:
+    if not connection.is_cluster:
+        yield Primary("run_id", info_of(connection.command(b"INFO")), lambda name: connection.command(name.encode()))
+        return
+    client = connection.client
+    try:
+        for node in client.get_primaries():
+
+            def ask(name: str, node: Any = node) -> Any:
+                return client.execute_command(name, target_nodes=node)
+
+            yield Primary(f"run_id:{node.name}", info_of(ask("INFO")), ask)
+    except DRIVER_ERRORS as error:
+        raise translate(error, connection.where) from error
+
+
+def info_of(raw: Any) -> dict[str, str]:
+    """Read an answer to INFO, of one node where several have answered."""
+    if isinstance(raw, bytes):
+        lines = (line.partition(":") for line in raw.decode("utf-8", "replace").splitlines() if ":" in line)
+        return {key: value.strip() for key, _, value in lines}
+    found: Mapping[str, Any] = raw
+    if found and all(isinstance(value, Mapping) for value in found.values()):
+        found = next(iter(found.values()))
+    return {str(key): str(value) for key, value in found.items()}
