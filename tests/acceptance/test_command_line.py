@@ -31,6 +31,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (base / "unknown.json").write_text(json.dumps({"id": "u", "steps": [{"id": "a", "component": "quik"}]}))
     (base / "broken.json").write_text('{"id": "x",\n "steps": [}')
     (base / "deep.json").write_text("[" * 100_000 + "]" * 100_000)
+    run(base, "good.json", "-i", "n=1")  # a command that reads makes no store, and tests come in any order
+    run(base, "fails.json")
     return base
 
 

@@ -65,7 +65,7 @@ def test_what_is_written_is_read_back_byte_for_byte(capsule: Capsule) -> None:
 RAW = write(sample())
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=1000, deadline=None)
 @given(hs.lists(hs.tuples(hs.integers(0, len(RAW) - 1), hs.integers(0, 255)), max_size=4), hs.integers(0, len(RAW)))
 def test_damage_is_called_by_its_name_or_does_none(changes: list[tuple[int, int]], cut: int) -> None:
     damaged = bytearray(RAW)

@@ -24,7 +24,7 @@ STORE = Kept(WHOLE, SIGNER)
 EXPORT, CAPSULE = export_of(STORE), capsule_of(STORE, "0-a")
 FILES = {"export": EXPORT, "capsule": CAPSULE}
 UNREADABLE = (EvidenceUnreadable, CapsuleUnreadable)
-MANY = settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+MANY = settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 Deed = tuple[str, int, int, bytes]
 DEEDS = hs.lists(
