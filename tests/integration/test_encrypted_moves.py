@@ -190,7 +190,7 @@ def test_a_run_is_explained_while_those_beside_it_leave(stores: Stores, tmp_path
                 engine.archive.leave(row.id, Departure(str(tmp_path / "archive")))
             return page
 
-    reads = Leaving(engine.views.views, engine.core.store, engine.core.directory, engine.core.clock)
+    reads = Leaving(engine.views.views, engine.core.store, engine.core.directory)
     said = explain(failed, engine.replay, reads)
     assert (said.status, said.reference) == ("failed", "")
     assert engine.archive.restore(near) == "completed"
