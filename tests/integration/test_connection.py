@@ -199,9 +199,9 @@ def test_sentinel_leads_to_the_primary(start, tmp_path: Path) -> None:  # type: 
 
 def rung(broker: str, server: str) -> bool:
     """Ring over a broker and see whether the message lies in the server."""
-    app = make_app(broker)
+    app = make_app(broker, "oa")
     try:
-        CeleryDoorbell(app).ring("tool")
+        CeleryDoorbell(app, "oa").ring("tool")
         connection = connect(server)
         try:
             return any(b"tool" in name for name in connection.client.scan_iter(match=b"*openagents*"))
@@ -230,7 +230,10 @@ def test_a_unix_socket_with_a_database_is_a_broker_too(server: Server) -> None:
     ],
 )
 def test_a_broker_that_celery_cannot_use_is_refused_before_anything_begins(url: str, says: str) -> None:
-    for use in (make_app, lambda broker: Engine.connect("redis://127.0.0.1:1", broker=broker)):
+    for use in (
+        lambda broker: make_app(broker, "oa"),
+        lambda broker: Engine.connect("redis://127.0.0.1:1", broker=broker),
+    ):
         with pytest.raises(InvalidRequest, match=says) as error:
             use(url)
         assert "secret" not in str(error.value)
