@@ -70,7 +70,8 @@ class NonRetryableError(ComponentError):
 class RetryableError(ComponentError):
     """Raise it in a component to be tried again, not before `retry_after` seconds.
 
-    They may be text, as HTTP has them. How many at most is for the document to say (`max_retry_after_seconds`).
+    They may be text, as HTTP has them. How often, and how many seconds at most, is for the document to say (`retry`,
+    `max_retry_after_seconds`): a step without `retry` fails at the first failure, whatever its component raises.
     """
 
     def __init__(self, message: str = "", *, retry_after: float | str = 0.0) -> None:

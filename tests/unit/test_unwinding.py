@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from openagents_json import NonRetryableError
+from openagents_json import NonRetryableError, RetryableError
 from openagents_json.testing import Play, play
 
 
@@ -86,3 +86,12 @@ def test_a_time_limit_of_a_block_withdraws_what_is_inside() -> None:
     block = {"id": "b", "timeout": 60, "steps": [{"id": "s", "sleep": 600}]}
     done = play(doc(block)).assert_failed("TimeoutError")
     assert done.statuses() == {"b": "failed", "b.s": "cancelled"}
+
+
+@pytest.mark.parametrize(("step", "calls"), [({}, 1), ({"retry": {"max_attempts": 2, "delay_seconds": 0}}, 3)])
+def test_it_is_for_the_document_to_say_whether_a_retryable_error_is_tried_again(
+    step: dict[str, Any], calls: int
+) -> None:
+    done = play(doc({"id": "a", "component": "c", **step}), components={"c": RetryableError("no answer")})
+    done.assert_failed("RetryableError")
+    assert len(done.calls("c")) == calls
