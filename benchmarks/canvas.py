@@ -13,12 +13,12 @@ app = Celery("canvas", broker=os.environ.get("CANVAS_BROKER", ""), backend=os.en
 app.conf.update(worker_prefetch_multiplier=4, task_serializer="json", result_expires=600)
 
 
-@app.task
+@app.task  # type: ignore[untyped-decorator]
 def noop(*_: Any) -> None:
     """Do nothing."""
 
 
-@app.task
+@app.task  # type: ignore[untyped-decorator]
 def join(_: Any) -> int:
     """Give a value."""
     return 1

@@ -28,7 +28,7 @@ def append(url: str, count: int = 2000) -> dict[str, float]:
     for _ in range(count // 50):
         pipe = client.pipeline(transaction=False)
         for _ in range(50):
-            pipe.execute_command("EVALSHA", sha, 3, *keys, data)
+            pipe.evalsha(sha, 3, *keys, data)
         pipe.execute()
     piped = count / (time.perf_counter() - begun)
     client.delete(*keys)

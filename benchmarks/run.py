@@ -21,7 +21,7 @@ import redis
 import workloads
 
 from eventstore.server import EmbeddedServer
-from executor.celery_app import broker_url
+from executor.broker import broker_of
 from openagents_json.components.loader import load
 from openagents_json.engine import Engine
 
@@ -109,7 +109,7 @@ def patiently(command: list[str], environment: dict[str, str]) -> str:
 
 def canvas_row(url: str, level: str) -> Row:
     """Run the workloads as Celery canvas, in a process of its own, on two worker processes."""
-    environment = {"CANVAS_BROKER": broker_url(url)}
+    environment = {"CANVAS_BROKER": broker_of(url).url}
     options = ["-P", "threads", "-c", "2", "--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "ERROR"]
     workers = [[str(BIN / "celery"), "-A", "canvas", "worker", *options, "-n", f"c{i}@x"] for i in (1, 2)]
     code = "import json, canvas; print(json.dumps({k: getattr(canvas, k.lower())() for k in ('W1', 'W2', 'W3', 'W4')}))"
