@@ -134,7 +134,7 @@ class Execution:
             now_ms=self.clock.now_ms,
             on_heartbeat=lambda _details: self.keeper.heartbeat(lease),
             on_emit=lambda value: self.emit(lease.run, lease.step, lease.attempt, _shown(value, mask)),
-            fences=job.fences,
+            fences=dict(job.fences),
             mask=None if mask is NO_MASK else mask.text,
         )
         return context, token

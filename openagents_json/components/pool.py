@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
+from openagents_json.components.copies import own_copy
+
 
 class InstancePool:
     """Idle instances of one class; a `shared` class has one instance for all calls."""
@@ -62,7 +64,7 @@ class InstancePool:
         self._discard(instance)
 
     def _make(self) -> Any:
-        instance = self._cls(self._config) if _takes_config(self._cls) else self._cls()
+        instance = self._cls(own_copy(self._config)) if _takes_config(self._cls) else self._cls()
         _finish(getattr(instance, "initialize", None))
         return instance
 

@@ -12,6 +12,7 @@ from typing import Any, Unpack
 
 from openagents_json.components.binding import Signature, plain
 from openagents_json.components.context import Context
+from openagents_json.components.copies import own_copy
 from openagents_json.components.decorators import (
     AgentOptions,
     CapabilityOptions,
@@ -44,9 +45,10 @@ class Component:
     def invoke(self, inputs: Mapping[str, Json], context: Context) -> Any:
         """Check the inputs and run; for an `async def` component the result is a coroutine.
 
-        Raises InvalidComponentInput, and whatever the component raises.
+        The component gets copies: what it does to them is not seen by its run. Raises InvalidComponentInput, and
+        whatever the component raises.
         """
-        arguments = self.signature.bind(inputs)
+        arguments = self.signature.bind(own_copy(inputs))
         if self.signature.context is not None:
             arguments[self.signature.context] = context
         if self.spec.is_async:

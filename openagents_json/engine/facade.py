@@ -113,7 +113,9 @@ class Engine(Beside):
 
         plan = self.plan(workflow, seed=key or ulid(self.core.clock.now_ms()))
         run, commit = run_identity(plan.id, key, self.core)
-        return Start(run, plan, codec.normalise(check_inputs(plan, inputs)), commit, labels)
+        return Start(
+            run, plan, codec.normalise(check_inputs(plan, inputs)), commit, None if labels is None else dict(labels)
+        )
 
     def run(
         self,

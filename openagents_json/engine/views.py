@@ -8,6 +8,7 @@ from typing import Any
 
 from eventstore.event import Recorded
 from executor.sessions import LONG, Session
+from openagents_json.components.copies import own_copy
 from openagents_json.workflow.turn import order_key
 from openagents_json.workflow.types import Json
 
@@ -87,7 +88,7 @@ def result_of(session: Session) -> Result:
     error = state.error
     if error is not None and state.failed_step is not None:
         error = {**error, "step": state.failed_step}
-    return Result(session.run, state.status, state.output, error)
+    return Result(session.run, state.status, own_copy(state.output), own_copy(error))
 
 
 def run_info(session: Session, started_ms: int) -> RunInfo:
@@ -95,7 +96,15 @@ def run_info(session: Session, started_ms: int) -> RunInfo:
     state = session.state
     names = sorted(state.steps, key=lambda path: order_key(session.plan, path))
     steps = tuple(
-        StepInfo(name, step.status, step.attempt, step.worker, step.inputs, step.output, step.error)
+        StepInfo(
+            name,
+            step.status,
+            step.attempt,
+            step.worker,
+            own_copy(step.inputs),
+            own_copy(step.output),
+            own_copy(step.error),
+        )
         for name in names
         if (step := state.steps.get(name)) is not None
     )
@@ -105,14 +114,14 @@ def run_info(session: Session, started_ms: int) -> RunInfo:
         state.status,
         session.version,
         started_ms,
-        state.inputs,
-        state.output,
-        state.error,
+        own_copy(state.inputs),
+        own_copy(state.output),
+        own_copy(state.error),
         state.reason,
         steps,
-        state.parent,
+        own_copy(state.parent),
         {name: state.steps[name].child for name in names if state.steps[name].child},
-        state.labels or {},
+        dict(state.labels or {}),
         state.held,
         state.erased,
     )

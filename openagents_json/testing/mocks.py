@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from openagents_json.components.binding import plain
 from openagents_json.components.context import CancelToken, Context
+from openagents_json.components.copies import own_copy
 from openagents_json.components.errors import ComponentError, UnknownComponent, describe_error
 from openagents_json.components.registry import Registry
 from openagents_json.workflow import commands as cmd
@@ -66,7 +67,7 @@ class Cast:
 
     def perform(self, call: Call, context: Context) -> cmd.Outcome:
         """Run one attempt of a step."""
-        self.calls.append(call)
+        self.calls.append(replace(call, inputs=own_copy(call.inputs)))
         try:
             output = self._output(call, context)
         except Exception as error:
@@ -100,7 +101,7 @@ async def _awaited(made: Any) -> Any:
 
 
 def _arguments(function: Callable[..., Any], inputs: Mapping[str, Json], context: Context) -> dict[str, Any]:
-    given = dict(inputs)
+    given: dict[str, Any] = own_copy(inputs)
     if "context" in _parameters(function) and "context" not in given:
         given["context"] = context
     return given

@@ -9,6 +9,7 @@ from typing import Any
 
 from openagents_json.authoring import Workflow
 from openagents_json.components import builtin
+from openagents_json.components.copies import own_copy
 from openagents_json.components.registry import Registry
 from openagents_json.testing.mocks import Call, Cast
 from openagents_json.testing.world import Life, Stuck, World
@@ -174,12 +175,13 @@ class Play:
     @property
     def output(self) -> Json:
         """Give the run's output."""
-        return self._life.state.output
+        return own_copy(self._life.state.output)
 
     @property
     def error(self) -> Mapping[str, Json] | None:
         """Give the run's error."""
-        return self._life.state.error
+        error: Mapping[str, Json] | None = own_copy(self._life.state.error)
+        return error
 
     @property
     def state(self) -> st.RunState:
@@ -199,7 +201,9 @@ class Play:
     @property
     def history(self) -> list[dict[str, Any]]:
         """Give the events as `openagents runs history --json` does: type, time_ms and data."""
-        return [{"type": ev.type_name(e), "time_ms": at, "data": ev.to_data(e)} for at, e in self._life.events]
+        return [
+            {"type": ev.type_name(e), "time_ms": at, "data": own_copy(ev.to_data(e))} for at, e in self._life.events
+        ]
 
     @property
     def runs(self) -> dict[str, Life]:

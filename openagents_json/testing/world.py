@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from openagents_json.components.binding import plain
+from openagents_json.components.copies import own_copy
 from openagents_json.testing.mocks import Call, Cast, context_of
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow import events as ev
@@ -62,7 +64,7 @@ class World:
         Raises InvalidInputs.
         """
         life = self.lives[run] = Life(run, plan)
-        self.give(life, cmd.StartRun(run, check_inputs(plan, inputs), **more))
+        self.give(life, cmd.StartRun(run, own_copy(check_inputs(plan, inputs)), **more))
         return life
 
     def fork(self, life: Life, at: int, run: str) -> Life:
@@ -165,7 +167,7 @@ class World:
         key = life.state.idempotency_key(step)
         call = Call(plan.component or "", step, begun.attempt, begun.inputs, life.id, key)
         context = context_of(
-            call, life.state.workflow, lambda: self.now_ms, lambda x: self.emitted.append((life.id, step, x))
+            call, life.state.workflow, lambda: self.now_ms, lambda x: self.emitted.append((life.id, step, plain(x)))
         )
         self.give(life, cmd.RecordOutcomes((self.cast.perform(call, context),)))
 

@@ -1,0 +1,75 @@
+"""What a component does to its inputs stays with it, on real workers that share one folded run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from openagents_json import Context, Registry
+from openagents_json.engine import Engine
+from tests.conftest import Server
+
+SECRET = "sk-live-424242"
+
+
+def vandals() -> Registry:
+    """Components that put the secret they are given into all that they are given."""
+    found = Registry()
+
+    def use(auth: str, data: list, options: dict, context: Context) -> Any:  # type: ignore[type-arg]
+        given = [list(data[0]), dict(options["deep"])]
+        data[0].append(auth)
+        data.append(auth)
+        options["deep"]["auth"] = auth
+        options["auth"] = auth
+        for key in list(context.fences):
+            context.fences[key] = 0  # type: ignore[index]
+        return given
+
+    async def use_async(auth: str, data: list, options: dict, context: Context) -> Any:  # type: ignore[type-arg]
+        return use(auth, data, options, context)
+
+    found.tool("use")(use)
+    found.tool("use_async")(use_async)
+    return found
+
+
+@pytest.mark.parametrize("persistence", ["step", "outcome"])
+@pytest.mark.parametrize("component", ["use", "use_async"])
+def test_a_changed_input_changes_no_sibling_no_state_and_no_log(
+    server: Server, monkeypatch: pytest.MonkeyPatch, component: str, persistence: str
+) -> None:
+    monkeypatch.setenv("OPENAGENTS_SECRET_KEY", SECRET)
+    step = {
+        "component": component,
+        "inputs": {"auth": "{{secrets.KEY}}", "data": "{{input.data}}", "options": {"deep": "{{input.deep}}"}},
+    }
+    document = {
+        "id": "w",
+        "persistence": persistence,
+        "steps": [
+            {"id": "a", **step, "mutex": "one"},
+            {"id": "each", "foreach": "{{input.data}}", **step},
+            {"id": "b", **step},
+            {"id": "wait", "wait_for": "go"},
+            {"id": "c", **step},
+        ],
+        "output": ["{{a.output}}", "{{each.output}}", "{{b.output}}", "{{c.output}}", "{{input}}"],
+    }
+    inputs = {"data": [[1], [2]], "deep": {"k": "v"}}
+    with Engine.connect(server.url, prefix=server.prefix(), components=vandals(), workers=1, partitions=1) as engine:
+        run = engine.start(document, inputs)
+        seen = [[1], {"k": "v"}]
+        # What a program does to what it is shown stays with it, too.
+        shown = engine.state(run)
+        shown.inputs["data"].append("changed")
+        shown.inputs["deep"]["changed"] = True  # type: ignore[index]
+        engine.signal(run, "go")
+        assert engine.wait(run, timeout=60).output == [seen, [seen, seen], seen, seen, inputs]
+        assert SECRET not in repr(engine.history(run))
+        assert engine.state(run) == engine.replay.state_at(run)
+        engine.retry(run, step="a")
+        engine.signal(run, "go")
+        assert engine.wait(run, timeout=60).output == [seen, [seen, seen], seen, seen, inputs]
+        assert SECRET not in repr((engine.history(run), engine.state(run)))
