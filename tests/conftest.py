@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -155,6 +156,13 @@ def _rank(item: pytest.Item) -> int:
     if item.get_closest_marker("slow"):
         return 0
     return {"acceptance": 1, "integration": 2}.get(item.path.parent.name, 3)
+
+
+def pytest_configure() -> None:
+    """Give the processes that tests begin the signals of a terminal: in the background a shell has them ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
