@@ -10,6 +10,7 @@ from eventstore import codec
 from eventstore.event import Recorded
 from eventstore.run_model import Blob, Code
 from executor.build import Built, Signature, assemble, decide_encoded
+from executor.conflicts import fork_conflict
 from executor.handle import Handled, Handler, RunExists, TooContended, begun
 from executor.journal import Encoded, Limits, encode_data
 from executor.sessions import RunNotFound, Session
@@ -50,7 +51,7 @@ def fork(handler: Handler, wanted: Fork, *, actor: str) -> Handled:
     """Begin the new run; its id must be of the partition of the source, where their payloads lie.
 
     A source that leaves the store or is erased meanwhile is looked at again. Raises RunNotFound, NoSuchVersion,
-    Rejected, RunExists, BlobMissing and EncryptionError.
+    Rejected, RunExists, KeyConflict, BlobMissing and EncryptionError.
     """
     for _ in range(TRIES):
         begun_run = _forked(handler, wanted, actor)
@@ -82,8 +83,26 @@ def _forked(handler: Handler, wanted: Fork, actor: str) -> Handled | None:
     if reply.code is Code.EXISTS:
         raise RunExists(wanted.run)
     if reply.code is Code.DUPLICATE:
-        return Handled(handler.sessions.load(wanted.run), changed=False, time_ms=reply.time_ms)
+        found = handler.sessions.load(wanted.run)
+        _refuse_another(handler, wanted, state.inputs, found, actor)
+        return Handled(found, changed=False, time_ms=reply.time_ms)
     return Handled(handler.remember(fresh, built, reply), changed=True, time_ms=reply.time_ms)
+
+
+def _refuse_another(handler: Handler, wanted: Fork, inputs: Mapping[str, Json], found: Session, actor: str) -> None:
+    """Refuse a fork that is another one than what its commit id began; `inputs` are those of the source.
+
+    Raises KeyConflict.
+    """
+    begun_by = handler.store.read_one(wanted.run, wanted.at + 1)
+    if begun_by is None or begun_by.type != "RunForked" or found.state.erased:
+        return
+    [event] = handler.sessions.payloads.decode([begun_by])
+    used = event.inputs if isinstance(event, ev.RunForked) else None
+    asked = {**inputs, **(wanted.inputs or {})}
+    another = fork_conflict(wanted.run, asked, actor, inputs if used is None else used, begun_by.actor)
+    if another is not None:
+        raise another
 
 
 def _built(handler: Handler, wanted: Fork, copied: Session, lines: _Lines, actor: str) -> Built:

@@ -13,6 +13,7 @@ from eventstore.run_model import Code, Committed, Guard
 from eventstore.run_store import RunStore
 from eventstore.scripts import Call
 from executor.build import Built, build
+from executor.conflicts import Begun, KeyConflict, Request, conflict
 from executor.definitions import Definitions
 from executor.encryption import EncryptionError
 from executor.journal import Limits
@@ -79,7 +80,10 @@ class RunExists(EventStoreError):
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A run to begin; a fixed commit id makes the start repeatable."""
+    """A run to begin; a fixed commit id makes the start repeatable.
+
+    `request` is what its caller asked for under an idempotency key; without one, whoever starts it again means it.
+    """
 
     run: str
     plan: Plan
@@ -88,6 +92,7 @@ class Start:
     labels: Mapping[str, str] | None = None
     parent: Mapping[str, Json] | None = None
     cancelled: str = ""
+    request: Request | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,26 +124,42 @@ class Handler:
     def start_each(self, starts: Sequence[Start], *, actor: str) -> list[Handled | Exception]:
         """Start runs in one round trip; one that the same commit id started before is answered unchanged.
 
-        One that has not begun has its error, RunExists when another commit has taken the id; the others have begun.
+        One that has not begun has its error, RunExists when another commit has taken the id, and KeyConflict when its
+        key has begun another request; the others have begun.
         Raises PayloadOverLimit, and then none has.
         """
         fresh = [Session(s.run, 0, "", initial(), s.plan, self.sessions.keyring.fresh(s.run)) for s in starts]
         builts = [self._first(session, s, actor) for session, s in zip(fresh, starts, strict=True)]
         plans = {s.plan.hash: s.plan for s in starts}.values()
         replies = self.offer(builts, before=[self.definitions.store_call(plan) for plan in plans])
-        return [self._begun(*of) for of in zip(fresh, builts, replies, strict=True)]
+        return [self._begun(*of) for of in zip(starts, fresh, builts, replies, strict=True)]
 
-    def _begun(self, session: Session, built: Built, reply: Committed | EventStoreError) -> Handled | Exception:
+    def _begun(
+        self, start: Start, session: Session, built: Built, reply: Committed | EventStoreError
+    ) -> Handled | Exception:
         if isinstance(reply, EventStoreError):
             return reply
         if reply.code is Code.EXISTS:
             return RunExists(session.run)
         if reply.code is Code.DUPLICATE:
             try:
-                return Handled(self.sessions.load(session.run), changed=False, time_ms=reply.time_ms)
-            except UNREADABLE as error:
+                found = Handled(self.sessions.load(session.run), changed=False, time_ms=reply.time_ms)
+                return self._conflict(start, found.session) or found
+            except (*UNREADABLE, EventStoreError) as error:
                 return error
         return Handled(self.remember(session, built, reply), changed=True, time_ms=reply.time_ms)
+
+    def _conflict(self, start: Start, session: Session) -> KeyConflict | None:
+        """Return why a run that is there was begun by another request than the one that met it."""
+        if start.request is None:
+            return None
+        first = self.store.first(session.run)
+        [started] = self.sessions.payloads.decode([first])
+        if not isinstance(started, ev.RunStarted):
+            return None
+        inputs = None if session.state.erased else started.inputs
+        plan = self.definitions.plan(started.definition)
+        return conflict(start.request, start.plan, Begun(session.run, plan, inputs, first.actor))
 
     def _first(self, session: Session, start: Start, actor: str) -> Built:
         command = cmd.StartRun(start.run, start.inputs, start.labels, start.parent, start.cancelled)

@@ -13,6 +13,7 @@ from openagents_json.rooms import guard
 guard()
 
 if TYPE_CHECKING:
+    from executor.conflicts import KeyConflict
     from executor.encryption import RunSealed
     from executor.journal import Limits
     from executor.schedule_times import Schedule
@@ -38,6 +39,7 @@ __all__ = [
     "HealReport",
     "HealWish",
     "HistoryEvent",
+    "KeyConflict",
     "Limits",
     "Result",
     "RunFilter",
@@ -63,6 +65,7 @@ _HOMES = {
     "HealReport": "openagents_json.engine.heal_report",
     "HealWish": "openagents_json.engine.healing",
     "HistoryEvent": "openagents_json.engine.views",
+    "KeyConflict": "executor.conflicts",
     "Limits": "executor.journal",
     "Result": "openagents_json.engine.views",
     "RunFilter": "projections.runs",

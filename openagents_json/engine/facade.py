@@ -81,10 +81,11 @@ class Engine(Beside):
         idempotency_key: str | None = None,
         labels: Mapping[str, str] | None = None,
     ) -> str:
-        """Start a run and give its id; the same idempotency key gives the same run, whoever asks.
+        """Start a run and give its id; the same request with the same idempotency key gives the same run.
 
         `workflow` is a document, its file, or the reference of a published workflow: `id`, `id@range`, `id@alias`.
-        Raises InvalidDefinition, InvalidInputs, PayloadOverLimit, ConcurrencyLimitReached and EventStoreError.
+        Raises InvalidDefinition, InvalidInputs, PayloadOverLimit, ConcurrencyLimitReached, EventStoreError, and
+        KeyConflict when the key stands for another request.
         """
         start = self._start_of(workflow, inputs or {}, idempotency_key, labels)
         return self.core.starter.start(start, actor=self.actor).session.run
@@ -108,13 +109,20 @@ class Engine(Beside):
     def _start_of(
         self, workflow: Document, inputs: Mapping[str, Json], key: str | None, labels: Mapping[str, str] | None
     ) -> Start:
+        from executor.conflicts import Request
         from executor.handle import Start
         from openagents_json.workflow.parameters import check_inputs
 
         plan = self.plan(workflow, seed=key or ulid(self.core.clock.now_ms()))
         run, commit = run_identity(plan.id, key, self.core)
+        reference = workflow if isinstance(workflow, str) and is_reference(workflow) else ""
         return Start(
-            run, plan, codec.normalise(check_inputs(plan, inputs)), commit, None if labels is None else dict(labels)
+            run,
+            plan,
+            codec.normalise(check_inputs(plan, inputs)),
+            commit,
+            None if labels is None else dict(labels),
+            request=None if key is None else Request(inputs, reference, self.actor),
         )
 
     def run(
@@ -261,12 +269,17 @@ class Engine(Beside):
     ) -> None:
         """Send a signal to a run, which keeps it until a step takes it; with the same idempotency key only once.
 
-        Raises RunNotFound, PayloadOverLimit and Rejected.
+        `by` says for whom it is sent; who sends it stands beside that in the history. Raises RunNotFound,
+        PayloadOverLimit, Rejected, and KeyConflict when the idempotency key has sent another signal.
         """
         now = self.core.clock.now_ms()
         known = idempotency_key or ulid(now)
         command = cmd.SendSignal(name, codec.normalise(payload), key, known, by or self.actor, reason, now)
-        self.core.handler.handle(run, command, actor=by or self.actor)
+        handled = self.core.handler.handle(run, command, actor=self.actor)
+        if idempotency_key is not None and not handled.changed and not handled.session.state.erased:
+            from executor.conflicts import refuse_other_signal
+
+            refuse_other_signal(self.core.store, self.core.sessions.payloads, run, command, self.actor)
 
     def emitted(self, run: str, *, after: str = "0-0", block_ms: int = 0) -> list[Emitted]:
         """Give what the components of a run showed while they ran, after an entry; it is kept for an hour."""

@@ -87,7 +87,8 @@ class Replays:
     ) -> str:
         """Begin a new run with the same past up to an event, and give its id; steps under way then begin anew in it.
 
-        `inputs` replace some of those of the run. Raises RunNotFound, NoSuchVersion, InvalidInputs and Rejected.
+        `inputs` replace some of those of the run. Raises RunNotFound, NoSuchVersion, InvalidInputs, Rejected, and
+        KeyConflict when the idempotency key has begun a fork with other inputs, or for another caller.
         """
         session = self.core.sessions.load(run)
         refuse_erased(session.state)

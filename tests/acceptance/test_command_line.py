@@ -63,6 +63,9 @@ def test_run_tells_a_failure_by_its_exit_code(folder: Path) -> None:
 def test_the_same_key_gives_the_same_run(folder: Path) -> None:
     first, second = (json.loads(run(folder, "good.json", "-i", "n=1", "--key", "k")[1]) for _ in range(2))
     assert first == second
+    code, out, err = run(folder, "good.json", "-i", "n=2", "--key", "k")
+    assert (code, out) == (1, "")
+    assert f"the idempotency key belongs to the start of run {first['id']} with other inputs ('n')" in err
 
 
 def test_runs_are_listed_shown_and_their_history_told(folder: Path) -> None:
