@@ -47,7 +47,8 @@ class ParameterModel(_Model):
 class RetryModel(_Model):
     """How often and when a failed step is tried again."""
 
-    max_attempts: Annotated[Whole, Field(ge=0, le=1_000_000)] = 3
+    max_retries: Annotated[Whole, Field(ge=0, le=1_000_000)] = 3
+    max_attempts: Annotated[Whole, Field(ge=0, le=1_000_000, deprecated="say max_retries")] = 3
     delay_seconds: Seconds = 5
     backoff_multiplier: Annotated[Number, Field(ge=1)] = 1
     max_delay_seconds: Seconds = 0

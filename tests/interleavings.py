@@ -72,7 +72,7 @@ class Documents:
         if self.one_in(5):
             step["on_error"] = [{"then": "continue", "output": 1}]
         if self.one_in(4):
-            step["compensate"] = {"component": "undo", "retry": {"max_attempts": 1, "delay_seconds": 0}}
+            step["compensate"] = {"component": "undo", "retry": {"max_retries": 1, "delay_seconds": 0}}
         if kind in ("loop", "block", "child") and self.one_in(3):
             step["timeout"] = 100
         return step
@@ -84,14 +84,14 @@ class Documents:
             case "wait":
                 return {"wait_for": {"signal": "go", "timeout": 30}}
             case "child":
-                return {"workflow": "child", "retry": {"max_attempts": self.random.randint(0, 1), "delay_seconds": 0}}
+                return {"workflow": "child", "retry": {"max_retries": self.random.randint(0, 1), "delay_seconds": 0}}
             case "loop":
                 loop = {"max_iterations": self.random.randint(1, 3), "while": "{{index < 2}}"}
                 return {"loop": {**loop, **self.block(depth - 1, 2)}}
             case "block":
                 return self.block(depth - 1, 3)
             case _:
-                step = {"component": "c", "retry": {"max_attempts": self.random.randint(0, 1), "delay_seconds": 0}}
+                step = {"component": "c", "retry": {"max_retries": self.random.randint(0, 1), "delay_seconds": 0}}
                 return {**step, "mutex": "k"} if self.one_in(6) else step
 
     def foreach(self) -> dict[str, Any]:

@@ -51,6 +51,8 @@ def _object(value: Mapping[str, Any], schema: Schema, pointer: str, name: str, f
         _unknown(value, name, pointer, found)
     elif properties and others is None:
         _misspelt(value, name, pointer, sorted(properties), found)
+    if name == "retry" and "max_attempts" in value:
+        _old_word(value, pointer, found)
     for key, member in value.items():
         if isinstance(key, str):
             _walk(member, properties.get(key, others), f"{pointer}/{escape(key)}", name if key == "any" else key, found)
@@ -79,6 +81,17 @@ def _call() -> Schema:
     """Give what a component call may have that stands for a step: whatever goes with a component."""
     properties = SCHEMA["$defs"]["work"]["properties"]
     return {"type": "object", "properties": {key: item for key, item in properties.items() if key != "steps"}}
+
+
+def _old_word(retry: Mapping[str, Any], pointer: str, found: Collector) -> None:
+    """Comment on `max_attempts`, which has always counted retries: documents that say it go on as they did."""
+    at, hint = f"{pointer}/max_attempts", "say max_retries"
+    if "max_retries" in retry:
+        message = "max_retries and max_attempts are two words for the same: how often a step is tried again"
+        found.error("conflicting_keys", at, message, found="max_attempts", suggestion=hint)
+    else:
+        message = "max_attempts counts retries: there is one execution more; max_retries is the word for that"
+        found.warn("deprecated_key", at, message, found="max_attempts", suggestion=hint)
 
 
 def _misspelt(value: Mapping[str, Any], name: str, pointer: str, known: Sequence[str], found: Collector) -> None:

@@ -310,7 +310,7 @@ def _retry(value: Json) -> RetryPolicy:
     jitter = value.get("jitter", 0)
     longest, asked = value.get("max_delay_seconds"), value.get("max_retry_after_seconds")
     return RetryPolicy(
-        max_retries=int(value.get("max_attempts", 3)),
+        max_retries=int(value.get("max_retries", value.get("max_attempts", 3))),
         delay_ms=ms(value.get("delay_seconds", 5)),
         multiplier=float(value.get("backoff_multiplier", 1.0)),
         max_delay_ms=None if longest is None else ms(longest),

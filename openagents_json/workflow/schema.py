@@ -93,7 +93,8 @@ _PARAMETER: Final[dict[str, Any]] = {
 _RETRY: Final[dict[str, Any]] = {
     "type": "object",
     "properties": {
-        "max_attempts": {"type": "integer", "minimum": 0, "maximum": 1_000_000},
+        "max_retries": {"type": "integer", "minimum": 0, "maximum": 1_000_000},
+        "max_attempts": {"type": "integer", "minimum": 0, "maximum": 1_000_000, "deprecated": True},
         "delay_seconds": _SECONDS,
         "backoff_multiplier": {"type": "number", "minimum": 1},
         "max_delay_seconds": _SECONDS,

@@ -25,7 +25,7 @@ DOCUMENT: dict[str, Any] = {
             "id": "left",
             "component": "flaky",
             "depends_on": ["first"],
-            "retry": {"max_attempts": 9, "delay_seconds": 0.05},
+            "retry": {"max_retries": 9, "delay_seconds": 0.05},
         },
         {"id": "middle", "component": "slow", "depends_on": ["first"], "inputs": {"ms": 30}},
         {"id": "right", "component": "waits", "depends_on": ["first"]},

@@ -49,7 +49,7 @@ EVERYTHING: dict[str, Any] = {
         {
             "id": "booked",
             "component": "flaky",
-            "retry": {"max_attempts": 9, "delay_seconds": 0.02},
+            "retry": {"max_retries": 9, "delay_seconds": 0.02},
             "rate_limit": {"key": "book", "limit": 500},
             "compensate": {"component": "quick", "inputs": {"n": "{{input.n}}"}},
         },

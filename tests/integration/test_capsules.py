@@ -226,7 +226,7 @@ def test_a_step_under_way_is_done_again_with_the_same_idempotency_key(stores: Ca
 def test_every_point_of_a_run_can_be_the_one_where_it_moves(stores: Callable[..., Engine]) -> None:
     here = stores()
     each = {"id": "each", "foreach": [1, 2], "component": "note", "inputs": {"x": "{{item}}"}}
-    flaky = {"id": "f", "component": "flaky", "retry": {"max_attempts": 2, "delay_seconds": 0.05}}
+    flaky = {"id": "f", "component": "flaky", "retry": {"max_retries": 2, "delay_seconds": 0.05}}
     document = steps(each, {"id": "nap", "sleep": 0.05}, flaky)
     run = here.run(document, timeout=20).id
     whole = take(here.core, run, actor="tester")
@@ -254,7 +254,7 @@ def test_an_open_run_waits_when_it_is_asked_to_and_a_paused_one_stays_paused(sto
 
 def test_a_step_waits_for_its_next_attempt_where_it_is_now(stores: Callable[..., Engine]) -> None:
     here, there = stores(), stores()
-    retry = {"max_attempts": 3, "delay_seconds": 1}
+    retry = {"max_retries": 3, "delay_seconds": 1}
     run = here.start(steps({"id": "p", "component": "picky", "inputs": {"x": -1}, "retry": retry}))
     wait_for(lambda: any(e.type == "StepRetryScheduled" for e in here.history(run)))
     capsule, _ = moved(here, run)

@@ -41,7 +41,7 @@ def test_a_wrong_clock_makes_nothing_early_or_late(server: Server, ahead_s: int)
     prefix, registry = server.prefix(), load([str(COMPONENTS)])
     steps: list[dict[str, Any]] = [
         {"id": "sleep", "sleep": 0.05},
-        {"id": "flaky", "component": "flaky", "retry": {"max_attempts": 2, "delay_seconds": 0.05}},
+        {"id": "flaky", "component": "flaky", "retry": {"max_retries": 2, "delay_seconds": 0.05}},
         {"id": "rated", "component": "quick", "rate_limit": {"limit": 1, "per_seconds": 0.1}},
         {"id": "locked", "component": "quick", "mutex": "m", "timeouts": {"schedule_to_start": 30}},
         {"id": "async", "component": "waits", "timeout": 30},

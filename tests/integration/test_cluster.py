@@ -22,7 +22,7 @@ DOCUMENT: dict[str, Any] = {
     "id": "moved",
     "execution": "graph",
     "steps": [
-        {"id": "a", "component": "unsteady", "retry": {"max_attempts": 8, "delay_seconds": 0.01}},
+        {"id": "a", "component": "unsteady", "retry": {"max_retries": 8, "delay_seconds": 0.01}},
         {"id": "b", "component": "plain"},
         {"id": "c", "component": "plain", "depends_on": ["a", "b"]},
     ],

@@ -17,7 +17,7 @@ DOCUMENT: dict[str, Any] = {
     "execution": "graph",
     "steps": [
         {"id": "a", "component": "quick"},
-        {"id": "b", "component": "flaky", "depends_on": ["a"], "retry": {"max_attempts": 5, "delay_seconds": 0.01}},
+        {"id": "b", "component": "flaky", "depends_on": ["a"], "retry": {"max_retries": 5, "delay_seconds": 0.01}},
         {"id": "c", "component": "waits", "depends_on": ["a"], "inputs": {"ms": 5}},
         {"id": "d", "component": "slow", "depends_on": ["a"], "inputs": {"ms": 10}},
         {"id": "e", "component": "fail", "depends_on": ["b", "c", "d"], "on_error": [{"then": "continue"}]},

@@ -144,7 +144,7 @@ def test_a_cluster_runs_workflows_with_every_script_in_one_slot(start, tmp_path:
         "id": "w",
         "execution": "graph",
         "steps": [
-            {"id": "a", "component": "flaky", "retry": {"max_attempts": 3, "delay_seconds": 0.05}},
+            {"id": "a", "component": "flaky", "retry": {"max_retries": 3, "delay_seconds": 0.05}},
             {"id": "b", "component": "waits"},
             {"id": "c", "component": "quick", "depends_on": ["a", "b"]},
         ],

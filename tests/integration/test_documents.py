@@ -110,7 +110,7 @@ def test_run_shows_warnings_of_a_document_and_refuses_what_is_misspelt(tmp_path:
     assert f"{path}:9:15: warning unknown_key: 'on_eror' means nothing in a step" in done.stderr
     assert "did you mean 'on_error'?" in done.stderr
     assert json.loads(done.stdout)["output"] == 7
-    path.write_text(json.dumps({"id": "w", "steps": [{**step, "retry": {"max_atempts": 1}}]}))
+    path.write_text(json.dumps({"id": "w", "steps": [{**step, "retry": {"max_retrys": 1}}]}))
     refused = CliRunner().invoke(cli, ["run", str(path), *at], standalone_mode=False)
     assert isinstance(refused.exception, InvalidDefinition)
-    assert "did you mean 'max_attempts'?" in str(refused.exception)
+    assert "did you mean 'max_retries'?" in str(refused.exception)

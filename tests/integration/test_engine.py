@@ -60,7 +60,7 @@ def begun(engine: Engine, run: str) -> bool:
 def test_an_attempt_ends_at_its_start_to_close_limit_and_is_retried(opened: Open, component: str) -> None:
     engine = opened()
     step = {"id": "a", "component": component, "inputs": {"seconds": 0.8}, "timeout": 0.2}
-    result = engine.run(steps({**step, "retry": {"max_attempts": 1, "delay_seconds": 0}}), timeout=20)
+    result = engine.run(steps({**step, "retry": {"max_retries": 1, "delay_seconds": 0}}), timeout=20)
     assert (result.status, result.error and result.error["type"]) == ("failed", "TimeoutError")
     assert types(engine, result.id).count("StepTimedOut") == 2
 
@@ -80,7 +80,7 @@ def test_a_step_that_no_worker_takes_ends_at_its_schedule_to_start_limit(opened:
 
 def test_all_attempts_together_end_at_the_total_limit(opened: Open) -> None:
     engine = opened()
-    retry = {"max_attempts": 100, "delay_seconds": 0.1}
+    retry = {"max_retries": 100, "delay_seconds": 0.1}
     step = {"id": "a", "component": "fail", "retry": retry, "timeouts": {"total": 0.6}}
     result = engine.run(steps(step), timeout=20)
     assert (result.status, result.error and result.error["kind"]) == ("failed", "total")

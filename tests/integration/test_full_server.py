@@ -23,7 +23,7 @@ DOCUMENT: dict[str, Any] = {
     "steps": [
         {"id": "a", "component": "held"},
         {"id": "b", "component": "large", "depends_on": ["a"]},
-        {"id": "c", "component": "large", "depends_on": ["b"], "retry": {"max_attempts": 3, "delay_seconds": 0.01}},
+        {"id": "c", "component": "large", "depends_on": ["b"], "retry": {"max_retries": 3, "delay_seconds": 0.01}},
     ],
     "output": "{{c.output.text}}",
 }

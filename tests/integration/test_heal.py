@@ -214,7 +214,7 @@ def test_waits_and_other_runs_need_mocks_and_sleeps_do_not(engine: Engine, fail:
 
 
 def test_retries_run_as_they_would_and_a_hang_is_a_time_out(engine: Engine, fail: Failed, tmp_path: Path) -> None:
-    flaky = {"id": "slow", "component": "hangs", "timeout": 0.2, "retry": {"max_attempts": 1, "delay_seconds": 60}}
+    flaky = {"id": "slow", "component": "hangs", "timeout": 0.2, "retry": {"max_retries": 1, "delay_seconds": 60}}
     fail(document(flaky), 1)
     mend(tmp_path)
     verdict, reason = only(tried(engine))

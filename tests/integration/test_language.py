@@ -224,7 +224,7 @@ def test_a_failure_in_a_batch_is_retried_and_counted(server: Server) -> None:
         return context.attempt
 
     found.tool("flaky")(flaky)
-    retry = {"max_attempts": 5, "delay_seconds": 0.05}
+    retry = {"max_retries": 5, "delay_seconds": 0.05}
     steps = [
         {"id": "a", "component": "add", "inputs": {"a": 1}},
         {"id": "b", "component": "flaky", "retry": retry},

@@ -123,7 +123,7 @@ def test_a_retry_takes_a_token_too(server: Server) -> None:
         return len(tries)
 
     registry.tool("flaky")(flaky)
-    step = {"id": "a", "component": "flaky", "retry": {"max_attempts": 5, "delay_seconds": 0}}
+    step = {"id": "a", "component": "flaky", "retry": {"max_retries": 5, "delay_seconds": 0}}
     step["rate_limit"] = {"key": "slow", "limit": 1, "per_seconds": 0.3}
     with Engine.connect(server.url, prefix=server.prefix(), components=registry, workers=1, partitions=1) as engine:
         result = engine.run({"id": "w", "steps": [step]}, timeout=20)
@@ -314,6 +314,6 @@ def test_a_step_that_is_retried_at_once_needs_nobody_to_find_it(
             raise ValueError("again")
         return tries[0]
 
-    step = {"id": "a", "component": "flaky", "retry": {"max_attempts": 5, "delay_seconds": 0}}
+    step = {"id": "a", "component": "flaky", "retry": {"max_retries": 5, "delay_seconds": 0}}
     with Engine.connect(server.url, prefix=server.prefix(), components=registry, workers=1, partitions=1) as engine:
         assert engine.run({"id": "w", "steps": [step]}, timeout=20).ok

@@ -45,7 +45,7 @@ DOCUMENT: dict[str, Any] = {
         {
             "id": "charge",
             "component": "charge",
-            "retry": {"max_attempts": 1, "delay_seconds": 0},
+            "retry": {"max_retries": 1, "delay_seconds": 0},
             "compensate": {"component": "refund", "inputs": {"number": "{{result}}"}},
         },
         {"id": "ship", "component": "ship"},

@@ -21,7 +21,7 @@ DOCUMENT: dict[str, Any] = {
     "execution": "graph",
     "steps": [
         {"id": "a", "component": "quick", "inputs": {"n": "{{input.n}}"}},
-        {"id": "b", "component": "flaky", "depends_on": ["a"], "retry": {"max_attempts": 5, "delay_seconds": 0.05}},
+        {"id": "b", "component": "flaky", "depends_on": ["a"], "retry": {"max_retries": 5, "delay_seconds": 0.05}},
         {"id": "c", "component": "slow", "depends_on": ["a"], "inputs": {"ms": 15}},
         {"id": "d", "component": "quick", "depends_on": ["b", "c"], "inputs": {"n": "{{a.output}}"}},
         {"id": "e", "component": "quick", "inputs": {"n": "{{d.output}}"}},

@@ -16,7 +16,7 @@ DOCUMENT: dict[str, Any] = {
     "id": "w",
     "execution": "graph",
     "steps": [
-        {"id": "a", "component": "one", "retry": {"max_attempts": 3, "delay_seconds": 0.01}},
+        {"id": "a", "component": "one", "retry": {"max_retries": 3, "delay_seconds": 0.01}},
         {"id": "b", "component": "one", "depends_on": ["a"]},
     ],
     "output": "{{b.output}}",

@@ -136,7 +136,7 @@ def everything(engine: Engine, folder: Path) -> None:
         "execution": "graph",
         "concurrency": {"key": "one", "limit": 1},
         "steps": [
-            {"id": "a", "component": "fails_once", "retry": {"max_attempts": 3, "delay_seconds": 0.01}},
+            {"id": "a", "component": "fails_once", "retry": {"max_retries": 3, "delay_seconds": 0.01}},
             {"id": "b", "component": "big", "depends_on": ["a"]},
             {"id": "c", "foreach": "{{[1, 2, 3]}}", "component": "big", "depends_on": ["b"]},
         ],

@@ -28,7 +28,7 @@ def documents(draw: s.DrawFn) -> dict[str, Any]:
             if draw(s.booleans()):
                 step["condition"] = f"{{{{ s{sources[0]}.output == 1 }}}}"
         if draw(s.booleans()):
-            step["retry"] = {"max_attempts": draw(s.integers(0, 2)), "delay_seconds": draw(s.sampled_from([0, 1]))}
+            step["retry"] = {"max_retries": draw(s.integers(0, 2)), "delay_seconds": draw(s.sampled_from([0, 1]))}
         handlers = [[], [{"then": "continue", "output": 1}]]
         if i + 1 < count:
             handlers.append([{"then": {"goto": f"s{draw(s.integers(i + 1, count - 1))}"}}])

@@ -64,7 +64,7 @@ GOOD: dict[str, Any] = {
     "version": "1.0.0",
     "inputs": {"x": {"type": "string", "default": "y", "pattern": "y", "enum": ["y"]}},
     "steps": [
-        {"id": "a", "component": "c", "inputs": {"k": "{{input.x}}"}, "timeout": 1, "retry": {"max_attempts": 1}},
+        {"id": "a", "component": "c", "inputs": {"k": "{{input.x}}"}, "timeout": 1, "retry": {"max_retries": 1}},
         {"id": "b", "component": "c", "depends_on": ["a"], "condition": "{{a.output}}", "join": {"n": 1}},
         {
             "id": "each",

@@ -71,7 +71,7 @@ class Documents:
                 return self.block(depth - 1)
             case _:
                 retry = {
-                    "max_attempts": self.draw(s.integers(0, 1)),
+                    "max_retries": self.draw(s.integers(0, 1)),
                     "delay_seconds": self.draw(s.sampled_from([0, 1])),
                 }
                 more = {"mutex": "k"} if self.draw(s.integers(0, 4)) == 0 else {}

@@ -65,7 +65,7 @@ def test_a_dead_path_is_skipped_through_to_the_join() -> None:
 
 
 def test_a_failure_is_retried_with_growing_waits_and_then_fails_the_run() -> None:
-    retry = {"max_attempts": 2, "delay_seconds": 1, "backoff_multiplier": 3}
+    retry = {"max_retries": 2, "delay_seconds": 1, "backoff_multiplier": 3}
     run = Simulation(plan_of(steps({"id": "a", "retry": retry})))
     run.start()
     waits = [[e.delay_ms for e in run.fail("a") if hasattr(e, "delay_ms")] for _ in range(3)]
@@ -74,7 +74,7 @@ def test_a_failure_is_retried_with_growing_waits_and_then_fails_the_run() -> Non
 
 
 def test_an_error_that_is_not_retryable_is_not_retried() -> None:
-    run = Simulation(plan_of(steps({"id": "a", "retry": {"max_attempts": 5}})))
+    run = Simulation(plan_of(steps({"id": "a", "retry": {"max_retries": 5}})))
     run.start()
     run.fail("a", retryable=False)
     assert run.state.status == st.FAILED
@@ -85,7 +85,7 @@ def test_an_error_that_is_not_retryable_is_not_retried() -> None:
     [({"retry_on": ["A"]}, "A", True), ({"retry_on": ["A"]}, "B", False), ({"no_retry_on": ["A"]}, "A", False)],
 )
 def test_error_types_choose_what_is_retried(policy: dict[str, object], kind: str, retried: bool) -> None:
-    run = Simulation(plan_of(steps({"id": "a", "retry": {"max_attempts": 1, **policy}})))
+    run = Simulation(plan_of(steps({"id": "a", "retry": {"max_retries": 1, **policy}})))
     run.start()
     run.fail("a", kind)
     assert (run.state.status == st.RUNNING) is retried
@@ -182,7 +182,7 @@ def test_a_lost_worker_costs_an_attempt_but_no_retry_up_to_the_limit() -> None:
 
 
 def test_at_most_once_is_never_started_twice() -> None:
-    run = Simulation(plan_of(steps({"id": "a", "effect": "at_most_once", "retry": {"max_attempts": 9}})))
+    run = Simulation(plan_of(steps({"id": "a", "effect": "at_most_once", "retry": {"max_retries": 9}})))
     run.start()
     run.give(cmd.LoseLease("a", run.claim("a").fence))
     assert run.state.error is not None
@@ -258,7 +258,7 @@ def test_the_run_limit_closes_the_run() -> None:
 
 
 def test_a_component_counts_executions_and_the_history_counts_claims() -> None:
-    run = Simulation(plan_of(steps({"id": "a", "retry": {"max_attempts": 3, "delay_seconds": 0}})))
+    run = Simulation(plan_of(steps({"id": "a", "retry": {"max_retries": 3, "delay_seconds": 0}})))
     run.start()
     for reason in ("the worker is busy", "the worker stops", "the drain ends"):
         attempt = run.claim("a").attempt

@@ -58,7 +58,7 @@ def test_foreach_runs_no_more_at_a_time_than_it_may() -> None:
 
 
 def test_an_item_is_retried_by_itself() -> None:
-    step = each(retry={"max_attempts": 1, "delay_seconds": 1})
+    step = each(retry={"max_retries": 1, "delay_seconds": 1})
     done = play(doc(step), {"xs": [1, 2]}, components={"c": outcomes(5, ValueError("once"), 6)})
     done.assert_completed({"each": [5, 6]})
     assert [call.attempt for call in done.calls("c")] == [1, 1, 2]
@@ -290,7 +290,7 @@ def test_a_child_that_fails_fails_its_step_with_its_error() -> None:
 
 
 def test_a_child_is_tried_again_in_a_run_of_its_own() -> None:
-    step = parent(retry={"max_attempts": 1, "delay_seconds": 30})
+    step = parent(retry={"max_retries": 1, "delay_seconds": 30})
     done = play(step, {"n": 4}, components={"c": outcomes(ValueError("no"), 9)}, workflows=[CHILD])
     done.assert_completed({"kid": {"r": 9}})
     assert len(done.runs) == 3

@@ -136,7 +136,7 @@ def test_whoever_decides_next_decides_on_the_failure_first(other: str) -> None:
 
 
 def test_a_step_to_be_tried_again_and_one_that_completed_are_decided_on_by_the_next_outcome() -> None:
-    retry = {"max_attempts": 1, "delay_seconds": 0}
+    retry = {"max_retries": 1, "delay_seconds": 0}
     run = begun({"id": "again", "retry": retry}, {"id": "a"}, {"id": "b", "depends_on": ["a"]}, {"id": "c"})
     leave(run, ("again", False), ("a", True))
     assert sorted(names(run.complete("c"))) == ["StepCompleted", "StepRetryScheduled", "StepScheduled"]
@@ -157,7 +157,7 @@ def test_a_block_that_was_done_before_the_failure_is_completed_and_so_undone() -
 
 
 def test_the_failure_of_a_compensation_and_of_a_step_on_failure_is_told_with_the_error() -> None:
-    undo = {"component": "undo", "retry": {"max_attempts": 0}}
+    undo = {"component": "undo", "retry": {"max_retries": 0}}
     on_failure = {"steps": [{"id": "x", "component": "c"}, {"id": "y", "component": "c"}], "execution": "graph"}
     run = begun({"id": "a", "compensate": undo}, {"id": "b"}, on_failure=on_failure)
     run.complete("a")

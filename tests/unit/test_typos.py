@@ -26,7 +26,7 @@ def kind(**step: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("document", "pointer", "meant"),
     [
-        (doc({"retry": {"max_atempts": 3}}), "retry/max_atempts", "max_attempts"),
+        (doc({"retry": {"max_atempts": 3}}), "retry/max_atempts", "max_retries"),
         (doc({"timeouts": {"start_to_closed": 3}}), "timeouts/start_to_closed", "start_to_close"),
         (doc({"rate_limit": {"limit": 3, "per_second": 1}}), "rate_limit/per_second", "per_seconds"),
         (doc({"mutex": {"key": "x", "limits": 1}}), "mutex/limits", "limit"),
@@ -108,7 +108,7 @@ def test_what_anybody_may_add_stays_allowed() -> None:
         "inputs": {"anything": {"goes": 1}},
         "metadata": {"mine": {"retry": {"x": 1}}},
         "state": {"isolation": "step", "mine": 1},
-        "retry": {"max_attempts": 1, "description": "why", "x-mine": 1, "$comment": "as JSON Schema has it"},
+        "retry": {"max_retries": 1, "description": "why", "x-mine": 1, "$comment": "as JSON Schema has it"},
         "on_failure_note": "an unknown key of a step",
     }
     more = {"state_dependencies": {"persistence": "none", "mine": 1}, "metadata": {"custom": {"x": 1}}, "extra": 1}
@@ -156,3 +156,13 @@ def test_what_is_ones_own_goes_under_metadata() -> None:
     spec = found.find("robot.wave")
     assert spec is not None
     assert (spec.effect, spec.tags, spec.metadata["team"], spec.metadata["cost"]) == ("pure", ("metal",), "a", 3)
+
+
+def test_the_old_word_for_retries_is_commented_on_and_both_words_are_an_error() -> None:
+    old = validate(doc({"retry": {"max_attempts": 2}}))
+    assert [(p.code, p.severity, p.pointer) for p in old.problems] == [
+        ("deprecated_key", "warning", "/steps/0/retry/max_attempts")
+    ]
+    assert validate(doc({"retry": {"max_retries": 2}})).problems == ()
+    both = validate(doc({"retry": {"max_retries": 2, "max_attempts": 2}}))
+    assert [p.code for p in both.errors] == ["conflicting_keys"]
