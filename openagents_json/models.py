@@ -48,7 +48,7 @@ class RetryModel(_Model):
     """How often and when a failed step is tried again."""
 
     max_retries: Annotated[Whole, Field(ge=0, le=1_000_000)] = 3
-    max_attempts: Annotated[Whole, Field(ge=0, le=1_000_000, deprecated="say max_retries")] = 3
+    max_attempts: Annotated[Whole, Field(ge=0, le=1_000_000, deprecated="it counts retries: say max_retries")] = 3
     delay_seconds: Seconds = 5
     backoff_multiplier: Annotated[Number, Field(ge=1)] = 1
     max_delay_seconds: Seconds = 0
@@ -56,6 +56,13 @@ class RetryModel(_Model):
     jitter: bool | Annotated[Number, Field(ge=0, le=1)] = 0
     retry_on: list[str] = []
     no_retry_on: list[str] = []
+
+    @model_validator(mode="after")
+    def _read_the_old_word(self) -> Self:
+        """Give the number under the new word, too; the document keeps the word that it was written with."""
+        if "max_attempts" in self.model_fields_set and "max_retries" not in self.model_fields_set:
+            self.__dict__["max_retries"] = self.__dict__["max_attempts"]
+        return self
 
 
 class TimeoutsModel(_Model):

@@ -51,7 +51,7 @@ def _object(value: Mapping[str, Any], schema: Schema, pointer: str, name: str, f
         _unknown(value, name, pointer, found)
     elif properties and others is None:
         _misspelt(value, name, pointer, sorted(properties), found)
-    if name == "retry" and "max_attempts" in value:
+    if "max_attempts" in value and "max_attempts" in properties:
         _old_word(value, pointer, found)
     for key, member in value.items():
         if isinstance(key, str):

@@ -9,7 +9,10 @@ import pytest
 
 from openagents_json import Registry, agent, asset, capability, tool
 from openagents_json.components.errors import InvalidDeclaration
+from openagents_json.models import WorkflowDocument
+from openagents_json.workflow.plan import RetryPolicy
 from openagents_json.workflow.validation import validate
+from tests.simulation import plan_of
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 STEP = {"id": "a", "component": "c"}
@@ -26,7 +29,7 @@ def kind(**step: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("document", "pointer", "meant"),
     [
-        (doc({"retry": {"max_atempts": 3}}), "retry/max_atempts", "max_retries"),
+        (doc({"retry": {"max_retrys": 3}}), "retry/max_retrys", "max_retries"),
         (doc({"timeouts": {"start_to_closed": 3}}), "timeouts/start_to_closed", "start_to_close"),
         (doc({"rate_limit": {"limit": 3, "per_second": 1}}), "rate_limit/per_second", "per_seconds"),
         (doc({"mutex": {"key": "x", "limits": 1}}), "mutex/limits", "limit"),
@@ -163,6 +166,28 @@ def test_the_old_word_for_retries_is_commented_on_and_both_words_are_an_error() 
     assert [(p.code, p.severity, p.pointer) for p in old.problems] == [
         ("deprecated_key", "warning", "/steps/0/retry/max_attempts")
     ]
+    undo = validate(doc({"compensate": {"component": "c", "retry": {"max_attempts": 2}}}))
+    assert [(p.code, p.pointer) for p in undo.problems] == [
+        ("deprecated_key", "/steps/0/compensate/retry/max_attempts")
+    ]
     assert validate(doc({"retry": {"max_retries": 2}})).problems == ()
+    assert validate(doc({"inputs": {"retry": {"max_attempts": 2}}})).problems == ()
     both = validate(doc({"retry": {"max_retries": 2, "max_attempts": 2}}))
     assert [p.code for p in both.errors] == ["conflicting_keys"]
+
+
+def test_both_words_for_retries_mean_the_same_and_old_documents_keep_their_name() -> None:
+    old, new = (plan_of(doc({"retry": {word: 2, "delay_seconds": 0}})) for word in ("max_attempts", "max_retries"))
+    assert old.steps["a"].retry == new.steps["a"].retry
+    assert (old.steps["a"].retry or RetryPolicy()).max_retries == 2
+    assert old.hash == "33d9e958f67ae6d2f1a0ec0b8a6402c9659f9bd6cdfee683f05c18d340ddce4d"  # as 0.2.0 stored it
+
+
+def test_programs_may_write_both_words_and_get_the_number_under_the_new_one() -> None:
+    for word in ("max_attempts", "max_retries"):
+        document = doc({"retry": {word: 2}})
+        model = WorkflowDocument.model_validate(document)
+        assert model.document == document
+        assert model.steps[0].retry.max_retries == 2
+    with pytest.warns(DeprecationWarning, match="say max_retries"):
+        assert model.steps[0].retry.max_attempts == 3
