@@ -94,7 +94,9 @@ def _check(value: Any) -> None:
         elif isinstance(item, list | tuple):
             todo += [(member, f"{path}[{i}]", depth + 1) for i, member in enumerate(item)]
         elif isinstance(item, int) and _is_too_long(item):
-            raise NotJson(path[:200], f"the number has more than {MAX_DIGITS} digits")
+            raise NotJson(
+                path if len(path) <= 200 else f"{path[:200]}…", f"the number has more than {MAX_DIGITS} digits"
+            )
         members += len(todo) - before
         if members > MAX_MEMBERS:
             raise NotJson("", f"it has more than {MAX_MEMBERS} members")

@@ -170,7 +170,9 @@ def _masked(outcome: cmd.Outcome, mask: Mask) -> cmd.Outcome:
         case cmd.Completed(step, attempt, output):
             return cmd.Completed(step, attempt, mask.value(output))
         case cmd.Failed(step, attempt, error):
-            return cmd.Failed(step, attempt, mask.value(error))
+            masked = mask.value(error)
+            # A message of the engine's own may name a member by a path that was cut inside of a secret.
+            return cmd.Failed(step, attempt, {**masked, "message": mask.message(masked["message"])})
         case _:
             return outcome
 

@@ -9,6 +9,7 @@ from typing import Any
 from openagents_json.workflow.catalog import Catalog
 from openagents_json.workflow.check_calls import check_calls
 from openagents_json.workflow.check_edges import check_edges
+from openagents_json.workflow.check_secrets import check_secrets
 from openagents_json.workflow.check_step import StepCheck, check_component, check_kind, compiled
 from openagents_json.workflow.compile import compile_plan
 from openagents_json.workflow.graph import find_cycle, is_sequential, split_end, ways
@@ -41,6 +42,7 @@ def check_meaning(document: Mapping[str, Any], catalog: Catalog | None, found: C
     _check_results(document, names, found)
     _check_keys(document, names, found)
     _check_defaults(document, found)
+    check_secrets(document, places, found)
     check_calls(document, places, found)
     if catalog is not None:
         _check_catalog(document, catalog, blocks, places, found)

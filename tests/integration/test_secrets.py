@@ -17,6 +17,17 @@ from tests.conftest import Server, wait_for
 SECRET = 'sk-"quoted"/live+4242'
 
 
+def deep(auth: str) -> Any:
+    value: Any = 1
+    for _ in range(300):
+        value = {"x" * 40 + auth: value}
+    return value
+
+
+def long(auth: str) -> Any:
+    return {"x" * 180 + auth: 10**5000}
+
+
 def components() -> Registry:
     found = Registry()
 
@@ -42,7 +53,7 @@ def components() -> Registry:
     def echo(auth: str, data: str) -> list[str]:
         return ["other" if "other" in data else data, base64.b16encode(auth.encode()).decode()]
 
-    for function in (use, fail, use_async, fail_async, echo):
+    for function in (use, fail, use_async, fail_async, echo, deep, long):
         found.tool(function.__name__)(function)
     return found
 
@@ -84,6 +95,14 @@ def test_messages_of_errors_are_masked_before_they_are_cut(engine: Engine, compo
     run = engine.wait(engine.start(calling(component)))
     assert run.error is not None
     assert run.error["message"] == "x" * 1990 + "Bearer ***"
+    assert "sk-" not in repr(engine.history(run.id))
+
+
+@pytest.mark.parametrize("component", ["deep", "long"])
+def test_a_path_that_is_cut_inside_of_a_secret_shows_none_of_it(engine: Engine, component: str) -> None:
+    run = engine.wait(engine.start(calling(component)))
+    assert (run.error or {})["type"] == "InvalidComponentOutput"
+    assert "xBearer ***" in (run.error or {})["message"]
     assert "sk-" not in repr(engine.history(run.id))
 
 

@@ -169,7 +169,19 @@ BLOCK = {"steps": [{"id": "b", "component": "c"}]}
             "steps": [{"id": "a", "inputs": {"k": "{{secrets.TOKEN}}"}, "loop": {"max_iterations": 2, **BLOCK}}],
         },
         {"id": "w", "steps": [{"id": "a", "inputs": {"k": "{{secrets.TOKEN}}"}, "sleep": 1}]},
+        {"id": "w", "steps": [{"id": "a", "workflow": "o", "foreach": [1], "inputs": {"k": ["${secrets.TOKEN}"]}}]},
+        steps({"id": "a", "inputs": {"k": [{"{{secrets.TOKEN}}": 1}]}}),
+        steps({"id": "a", "inputs": {"Bearer ${secrets.TOKEN}": 1}}),
+        steps({"id": "a", "compensate": {"component": "c", "inputs": {"k": {"{{ secrets.TOKEN }}": 1}}}}),
+        steps({"id": "a"}, inputs={"k": {"default": "Bearer {{secrets.TOKEN}}"}}),
+        steps({"id": "a"}, inputs={"k": {"default": [{"{{secrets.TOKEN}}": 1}]}}),
     ],
 )
 def test_a_secret_where_it_cannot_work_is_refused(document: dict[str, Any]) -> None:
     assert [problem.code for problem in validate(document).errors] == ["misplaced_secret"]
+
+
+def test_what_only_looks_like_a_secret_is_data() -> None:
+    names = {"secrets.TOKEN": 1, "\\{{secrets.TOKEN}}": 1, "{{x}}": 1}
+    document = steps({"id": "a", "inputs": {"k": names}}, inputs={"k": {"default": ["secrets.TOKEN", names]}})
+    assert validate(document).errors == ()
