@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from openagents_json.components.loader import load
 from openagents_json.engine import Engine
+from openagents_json.engine.check import check_version
 from openagents_json.testing import Play, replay
 from tests.acceptance.processes import wait_until_working, worker
 from tests.acceptance.trials import COMPONENTS, PATTERNS, ROOT, Trial, trials
@@ -59,6 +61,7 @@ def test_an_example_does_what_it_says_with_celery_workers(trial: Trial, engine: 
         assert [step for step in done if step != "~on_failure"] == trial.expected["order"]
     if "emitted" in trial.expected:
         wait_for(lambda: "".join(x.value for x in engine.emitted(run)) == trial.expected["emitted"])
+    assert check_version(engine, trial.document).differing == ()
 
 
 def test_the_store_is_in_order_after_all_examples(engine: Engine) -> None:
@@ -80,7 +83,7 @@ def test_an_example_does_the_same_in_memory_and_replays(trial: Trial) -> None:
     begun.finish()
     if trial.name not in DEPENDS_ON_SPEED:
         trial.check(begun.status, begun.output, begun.error)
-    assert replay(trial.document, begun.history) is None
+    assert replay(trial.document, json.loads(json.dumps(begun.history))) is None
 
 
 DEPENDS_ON_SPEED = {
