@@ -23,9 +23,11 @@ from typing import IO, Any, Final
 import redis
 from redis.exceptions import BusyLoadingError, RedisError
 
+from eventstore.data_directory import ServerNotStarted, alone_in, exclusively, share_in
 from eventstore.embedded_log import durability_lines, has_log, level_of, with_level
-from eventstore.errors import EventStoreError
-from eventstore.preflight import LEVELS, NoStore
+from eventstore.file_locks import LOCK_SECONDS, say_holder
+from eventstore.preflight import LEVELS
+from eventstore.private_files import OTHERS, open_private
 
 START_SECONDS: Final = 30.0
 _HOME: Final = str(Path(__file__).resolve().parents[1])
@@ -34,14 +36,6 @@ _HOME: Final = str(Path(__file__).resolve().parents[1])
 SOCKET_PATH_MAX: Final = 100
 MAX_RESTARTS: Final = 1000
 """How often a server that dies is started again; one that never answered is not."""
-
-
-class ServerNotStarted(EventStoreError):
-    """The embedded server could not be started."""
-
-    def __init__(self, directory: Path, reason: str) -> None:
-        self.directory, self.reason = directory, reason
-        super().__init__(f"the embedded server in {directory} did not start: {reason}")
 
 
 @dataclass(slots=True)
@@ -54,21 +48,26 @@ class EmbeddedServer:
 
     @classmethod
     def open(
-        cls, directory: str | Path, *, durability: str = "everysec", unix_socket: bool = True, create: bool = True
+        cls,
+        directory: str | Path,
+        *,
+        durability: str = "everysec",
+        unix_socket: bool = True,
+        create: bool = True,
+        lock_seconds: float = LOCK_SECONDS,
     ) -> EmbeddedServer:
         """Start the server of a directory, or adopt the one that runs there.
 
         It runs with the strongest durability that somebody who uses it has asked for, after a restart too. A log that
-        lies in the directory is read whatever is asked for. Raises ServerNotStarted, and without `create` NoStore
+        lies in the directory is read whatever is asked for. A directory that is a link or somebody else's is refused,
+        and one that others may look into is closed to them. Raises ServerNotStarted, and without `create` NoStore
         where none ever ran.
         """
         path = Path(directory).absolute()
-        if not create and not (path / "server.conf").exists():
-            raise NoStore(f"in {path}")
-        share = _share(path)
+        share = share_in(path, create, lock_seconds)
         try:
-            with _exclusively(path):
-                alone = _alone(share)
+            with exclusively(path, lock_seconds):
+                alone = alone_in(share, lock_seconds)
                 record = _running(path)
                 if record is None:
                     record = _start(path, durability, unix_socket)
@@ -89,44 +88,6 @@ class EmbeddedServer:
         share, self._share = self._share, None
         if share is not None:
             share.close()
-
-
-def _share(path: Path) -> IO[Any]:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        share = (path / "users.lock").open("a+")
-    except OSError as error:
-        raise ServerNotStarted(path, f"{error.strerror}; choose a directory that can be written") from error
-    fcntl.flock(share, fcntl.LOCK_SH)
-    return share
-
-
-def _alone(share: IO[Any]) -> bool:
-    """Tell whether nobody else uses the directory.
-
-    The system may give up a shared lock for an exclusive one that it does not get. The supervisor may stop the server
-    then, so this comes before it is asked whether there is one.
-    """
-    try:
-        fcntl.flock(share, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    finally:
-        fcntl.flock(share, fcntl.LOCK_SH)
-    return True
-
-
-class _exclusively:  # noqa: N801 - reads as a word in a with statement
-    """Hold the lock under which servers are started and adopted."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = (path / "start.lock").open("a+")
-
-    def __enter__(self) -> None:
-        fcntl.flock(self._file, fcntl.LOCK_EX)
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
 
 
 def _client(url: str) -> Any:
@@ -176,7 +137,7 @@ def _answers(url: str, path: Path, *, alive: Any) -> bool:
 def _start(path: Path, durability: str, unix_socket: bool) -> dict[str, Any]:
     config, url = _configuration(path, durability, unix_socket)
     _write_configuration(path, config)
-    log = (path / "server.log").open("ab")
+    log = open_private(path / "server.log", "ab")
     supervisor = subprocess.Popen(
         [sys.executable, "-m", "eventstore.server", str(path)],
         stdin=subprocess.DEVNULL,
@@ -190,8 +151,8 @@ def _start(path: Path, durability: str, unix_socket: bool) -> dict[str, Any]:
     record = {"url": url, "supervisor": supervisor.pid}
     if not _answers(url, path, alive=lambda: supervisor.poll() is None):
         raise ServerNotStarted(path, _last_lines(path / "server.log"))
-    (path / "server.json").touch(mode=0o600)
-    (path / "server.json").write_text(json.dumps(record))
+    with open_private(path / "server.json", "w") as file:
+        file.write(json.dumps(record))
     # The supervisor outlives this object on purpose; a reaper keeps it from becoming a zombie.
     threading.Thread(target=supervisor.wait, name="openagents-server-reaper", daemon=True).start()
     return record
@@ -237,8 +198,7 @@ def _write_configuration(path: Path, config: str) -> None:
     """Put a configuration in the place of another in one step: a kill leaves the one or the other."""
     fresh = path / "server.conf.new"
     fresh.unlink(missing_ok=True)
-    fresh.touch(mode=0o600)
-    with fresh.open("w") as file:
+    with open_private(fresh, "w") as file:
         file.write(config)
         file.flush()
         os.fsync(file.fileno())
@@ -303,7 +263,8 @@ def _apply(client: Any, path: Path, durability: str, pause: threading.Event) -> 
 def supervise(path: Path) -> int:
     """Run the server of a directory until nobody uses the directory any more; one that dies is started again."""
     pause = threading.Event()
-    with (path / "users.lock").open("a+") as users:
+    os.umask(OTHERS)  # the server makes files of its own
+    with open_private(path / "users.lock", "a+") as users:
         server, restarts = _spawn(path), 0
         while True:
             if server.poll() is not None:
@@ -316,6 +277,7 @@ def supervise(path: Path) -> int:
             except BlockingIOError:
                 continue
             # Nobody is left, and nobody can come before the server has gone: they wait for this lock.
+            say_holder(users)
             (path / "server.json").unlink(missing_ok=True)
             server.terminate()
             return server.wait()

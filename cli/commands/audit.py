@@ -41,7 +41,8 @@ def keygen(output: str) -> None:
         raise click.ClickException(f"{private} or {public} is there already; name another file with --output")
     with os.fdopen(os.open(private, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
         out.write(made.private_pem())
-    public.write_bytes(public_pem(made.public))
+    with public.open("xb") as out:  # never through a link that lies there
+        out.write(public_pem(made.public))
     click.echo(f"key {made.id}: {private} signs, {public} verifies")
 
 
@@ -116,12 +117,15 @@ def _tell(target: Target, found: Audit) -> int:
 @target_options
 def receipt(target: Target, run: str, event: int, output: str | None, without_payload: bool) -> None:
     """Give a proof that EVENT of RUN was sealed as it is; a third party checks it with the public key alone."""
+    from eventstore.private_files import replacing
+
     with target.engine() as engine:
         made = engine.audit.receipt(run, event, with_payload=not without_payload)
     if output is None:
         click.echo(made.decode())
     else:
-        Path(output).write_bytes(made + b"\n")
+        with replacing(Path(output)) as out:
+            out.write(made + b"\n")
         click.echo(f"{output}: event {event} of {run}", err=True)
 
 
@@ -130,17 +134,14 @@ def receipt(target: Target, run: str, event: int, output: str | None, without_pa
 @target_options
 def export(target: Target, output: str) -> None:
     """Write log and ledger as one file, for an auditor without access to the store."""
+    from eventstore.private_files import replacing
+
     with target.engine() as engine:
         if output == "-":
             engine.audit.export(_whole_stdout())
             return
-        fresh = Path(f"{output}.part")
-        try:
-            with fresh.open("wb") as out:
-                engine.audit.export(out)
-            fresh.replace(output)
-        finally:
-            fresh.unlink(missing_ok=True)
+        with replacing(Path(output)) as out:
+            engine.audit.export(out)
     click.echo(f"{output}: {Path(output).stat().st_size} bytes", err=True)
 
 

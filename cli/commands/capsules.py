@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
 from pathlib import Path
 
 import click
@@ -24,6 +22,7 @@ def export_run(target: Target, run: str, output: str, force: bool) -> None:
 
     `runs open` and `runs import` read it, and `audit verify` checks it.
     """
+    from eventstore.private_files import replacing
     from openagents_json.engine.capsules import pack, unpack
 
     with target.engine() as engine:
@@ -34,27 +33,13 @@ def export_run(target: Target, run: str, output: str, force: bool) -> None:
     path = Path(output)
     if path.exists() and not force:
         raise click.ClickException(f"{path} is there already; --force replaces it")
-    _write(path, raw)
+    with replacing(path) as file:
+        file.write(raw)
     capsule = unpack(raw)
     if target.as_json:
         print_json({**capsule.manifest, "file": str(path), "bytes": len(raw)})
     else:
         click.echo(f"{run} {len(capsule.events)} events, {len(raw)} bytes in {path}")
-
-
-def _write(path: Path, raw: bytes) -> None:
-    """Write a file so that there is the old one or the new one, and never a part of it."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(raw)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 @click.command("import")

@@ -1,0 +1,179 @@
+"""Files and directories that nobody but their owner may read: whose they are is checked before anything is done there.
+
+A directory is tightened first and looked into then: once it is closed to others, what was seen in it stays as it was.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any, Final
+
+PRIVATE_DIRECTORY: Final = 0o700
+PRIVATE_FILE: Final = 0o600
+OTHERS: Final = 0o077
+"""The umask of whatever makes private files, and the bits that those may not have."""
+
+_OPEN_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_DEVICES: Final = ("/dev/", "/proc/")
+
+
+class NotPrivate(OSError):
+    """A directory or a file cannot be trusted: it is a link, or belongs to somebody else."""
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory that is private, and those above it that are missing.
+
+    Raises OSError.
+    """
+    for missing in [*reversed([x for x in path.parents if not os.path.lexists(x)]), path]:
+        with suppress(FileExistsError):  # somebody else may make it at the same time: whose it is, is looked at next
+            missing.mkdir(PRIVATE_DIRECTORY)
+
+
+@contextmanager
+def own_directory(path: Path) -> Iterator[int]:
+    """Open a directory that is this user's, and close it to all others.
+
+    Raises NotPrivate for a link and for a directory of somebody else, and FileNotFoundError.
+    """
+    seen = path.lstat()  # by its name first, as somebody else's may not be ours to open
+    _check(path, seen)
+    try:
+        handle = os.open(path, _OPEN_DIRECTORY)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR) and path.is_symlink():
+            raise _link(path) from None
+        raise
+    try:
+        found = os.fstat(handle)
+        _check(path, found)
+        if found.st_mode & stat.S_ISVTX:
+            raise NotPrivate(f"{path} is shared by many users; choose a directory below it, as {path / 'openagents'}")
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def close_to_others(handle: int) -> None:
+    """Take from others what they may do in an open directory of ours; not every file system has modes."""
+    if os.fstat(handle).st_mode & OTHERS:
+        with suppress(OSError):
+            os.fchmod(handle, PRIVATE_DIRECTORY)
+
+
+def tighten(path: Path, handle: int, names: Iterable[str]) -> None:
+    """Check and tighten files in a directory that is closed to others; what is not there is left out.
+
+    Raises NotPrivate for links and for files of somebody else.
+    """
+    for name in names:
+        try:
+            found = os.stat(name, dir_fd=handle, follow_symlinks=False)
+        except FileNotFoundError:
+            continue
+        _check(path / name, found)
+        if found.st_mode & OTHERS:
+            with suppress(OSError):
+                os.chmod(name, stat.S_IMODE(found.st_mode) & ~OTHERS, dir_fd=handle)
+
+
+def open_private(path: Path, mode: str) -> IO[Any]:
+    """Open a file of ours, made private when it is new; a link is never followed, and a pipe never waited for.
+
+    Raises NotPrivate.
+    """
+
+    def opener(name: str, flags: int) -> int:
+        handle = os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, PRIVATE_FILE)
+        try:
+            _check_file(path, handle)
+        except BaseException:
+            os.close(handle)
+            raise
+        return handle
+
+    try:
+        return open(path, mode, opener=opener)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise _link(path) from None
+        raise
+
+
+def _check_file(path: Path, handle: int) -> None:
+    found = os.fstat(handle)
+    _check(path, found)
+    if not stat.S_ISREG(found.st_mode):
+        raise NotPrivate(f"{path} is no ordinary file; remove it")
+    if found.st_mode & OTHERS:
+        with suppress(OSError):
+            os.fchmod(handle, PRIVATE_FILE)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Write a private file: afterwards there is the old one or the whole new one, and never a part of it.
+
+    What is no file, as a pipe or a terminal, is written to as it is. Raises OSError.
+    """
+    if _is_device(path):
+        with path.open("wb") as device:
+            yield device
+        return
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:200]}.")  # 0600, whatever the umask is
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _is_device(path: Path) -> bool:
+    try:
+        kind = path.stat().st_mode
+    except OSError:
+        return False
+    if str(path.absolute()).startswith(_DEVICES):
+        return True
+    return not (stat.S_ISREG(kind) or stat.S_ISDIR(kind))
+
+
+def _check(path: Path, found: os.stat_result) -> None:
+    if stat.S_ISLNK(found.st_mode):
+        raise _link(path)
+    if found.st_uid != os.geteuid():
+        raise NotPrivate(
+            f"{path} belongs to {_user(found.st_uid)}, and this is {_user(os.geteuid())}: whoever owns it can change "
+            "what is read there; run this as that user, give it to yourself with chown, or choose a directory of yours"
+        )
+
+
+def _link(path: Path) -> NotPrivate:
+    return NotPrivate(f"{path} is a symbolic link; name what it leads to ({_target(path)}), or remove it")
+
+
+def _target(path: Path) -> str:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return "unknown"
+
+
+def _user(uid: int) -> str:
+    import pwd
+
+    try:
+        return f"user {pwd.getpwuid(uid).pw_name}"
+    except KeyError:  # as in containers
+        return f"user number {uid}"
