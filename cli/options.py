@@ -60,7 +60,7 @@ class Target:
         """
         from openagents_json.components.loader import load
         from openagents_json.components.registry import Registry
-        from openagents_json.engine import Engine, Limits
+        from openagents_json.engine import Engine
         from openagents_json.engine.opening import STORE
         from openagents_json.engine.projecting import in_modules
 
@@ -72,7 +72,7 @@ class Target:
             "durability": settings.durability,
             "lease_ms": settings.lease_ms,
             "actor": self.actor,
-            "limits": Limits(payload=settings.payload_limit),
+            "limits": settings.limits,
             "projections": in_modules(self.components) if wanted or projections else [],
             "audit_key": settings.audit_key or None,
             "encryption_keys": settings.master_keys,

@@ -88,7 +88,8 @@ class Batch:
 
     def _take(self, job: Job, outcome: cmd.Outcome) -> Decision:
         session, handler = self._session, self._handler
-        made, encoded = decide_encoded(session, cmd.RecordOutcomes((outcome,)), handler.limits, handler.child_id)
+        command, ahead = cmd.RecordOutcomes((outcome,)), len(self._events)
+        made, encoded = decide_encoded(session, command, handler.limits, handler.child_id, ahead=ahead)
         self._done.append((job, outcome))
         self._events += made.events
         self._encoded += encoded.events

@@ -68,14 +68,17 @@ def build(
     )
 
 
-def decide_encoded(session: Session, command: cmd.Command, limits: Limits, child: ChildId) -> tuple[Decision, Encoded]:
+def decide_encoded(
+    session: Session, command: cmd.Command, limits: Limits, child: ChildId, *, ahead: int = 0
+) -> tuple[Decision, Encoded]:
     """Decide on a session and encode what happens; payloads that the store does not take become failures of their step.
 
-    Raises Rejected.
+    `ahead` counts the events of the run that the version of the session does not. Raises Rejected.
     """
+    version = session.version + ahead
     refused: dict[str, dict[str, Json]] = {}
     while True:
-        made = decision(session.plan, session.state, command, refused, child)
+        made = decision(session.plan, session.state, command, refused, child, limits.bounds, version)
         try:
             return made, encode(made.events, limits, session.key)
         except PayloadRefused as error:

@@ -107,7 +107,7 @@ def _refuse_another(handler: Handler, wanted: Fork, inputs: Mapping[str, Json], 
 
 def _built(handler: Handler, wanted: Fork, copied: Session, lines: _Lines, actor: str) -> Built:
     command = cmd.ForkRun(wanted.source, wanted.at, wanted.inputs, wanted.reason)
-    made, encoded = decide_encoded(copied, command, handler.limits, handler.child_id)
+    made, encoded = decide_encoded(copied, command, handler.limits, handler.child_id, ahead=wanted.at)
     both = Encoded((*lines.encoded.events, *encoded.events), (*lines.encoded.blobs, *encoded.blobs))
     moved = forked(copied.plan, copied.state, made.events, made.state, wanted.at)
     signature = Signature("new", wanted.commit_id or handler.commit_id(), actor, wanted.source)

@@ -13,7 +13,8 @@ from eventstore.run_model import Code, Committed, Guard
 from eventstore.run_store import RunStore
 from eventstore.scripts import Call
 from executor.build import Built, build
-from executor.conflicts import Begun, KeyConflict, Request, conflict
+from executor.conflicts import Begun, KeyConflict, conflict
+from executor.conflicts import Request as Request
 from executor.definitions import Definitions
 from executor.encryption import EncryptionError
 from executor.journal import Limits

@@ -24,6 +24,7 @@ from eventstore.event import Recorded
 from eventstore.run_model import Blob
 from executor.encryption import DamagedPayload, RunKey, RunSealed
 from openagents_json.workflow import events as ev
+from openagents_json.workflow.bounds import DEFAULT, Bounds
 
 PAYLOADS = {
     "RunStarted": ("inputs",),
@@ -78,10 +79,15 @@ class PayloadOverLimit(PayloadRefused):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Sizes in bytes: payloads above `inline` become blobs, above `payload` are refused."""
+    """Sizes in bytes: payloads above `inline` become blobs, above `payload` are refused.
+
+    `bounds` are how large a run may grow, `starts` how many runs one request may start.
+    """
 
     inline: int = 32 * 1024
     payload: int = 8 * 1024 * 1024
+    bounds: Bounds = DEFAULT
+    starts: int = 10_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,14 +160,15 @@ class Timetable:
     def backfill(self, name: str, from_ms: int, to_ms: int, *, actor: str, at_most: int = 1000) -> list[Started]:
         """Start the runs of past firings, from a time and before another; those that were started are left alone.
 
-        Gives their ids; one that has not begun says why in its `error`. Raises ScheduleNotFound, InvalidSchedule, and
-        the first of the errors when none of them has begun.
+        Gives their ids; one that has not begun says why in its `error`. Raises ScheduleNotFound, InvalidSchedule,
+        TooManyStarts, and the first of the errors when none of them has begun.
         """
         stored = self._stored(name)
         schedule, progress = from_json(stored.spec), progress_of(stored.state)
         times = list(takewhile(lambda at: at < to_ms, _first(schedule, from_ms, progress.anchor_ms, at_most + 1)))
         if len(times) > at_most:
             raise InvalidSchedule(f"that would be more than {at_most} runs; backfill a shorter time")
+        self._starter.allow(len(times))
         starts = [self._start_of(schedule, at) for at in times]
         results: list[Started] = []
         for first in range(0, len(starts), CHUNK):

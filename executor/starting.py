@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 
-from eventstore.errors import EventStoreError
+from eventstore.errors import EventStoreError, InvalidRequest
 from eventstore.gates import Gates
 from executor.gates import Gatekeeper
 from executor.handle import UNREADABLE, Handled, Handler, Start
@@ -33,6 +33,17 @@ class ConcurrencyLimitReached(RuntimeError):
     def __init__(self, run: str, reason: str) -> None:
         self.run, self.reason = run, reason
         super().__init__(f"run {run} is rejected: {reason}")
+
+
+class TooManyStarts(InvalidRequest):
+    """One request would start more runs than it may."""
+
+    def __init__(self, count: int, most: int) -> None:
+        self.count, self.most = count, most
+        super().__init__(
+            f"one request may start {most:,} runs, not {count:,}; nothing was started: send them in several, or raise "
+            "OPENAGENTS_MAX_STARTS"
+        )
 
 
 class Started(str):
@@ -76,7 +87,7 @@ class Starter:
     def start_many(self, starts: Sequence[Start], *, actor: str) -> list[Started]:
         """Start runs in one round trip, and say of each what became of it.
 
-        Raises PayloadOverLimit, and the first of the errors when none of them has begun.
+        Raises PayloadOverLimit, TooManyStarts, and the first of the errors when none of them has begun.
         """
         results = self.start_each(starts, actor=actor)
         raise_if_none(results)
@@ -85,8 +96,9 @@ class Starter:
     def start_each(self, starts: Sequence[Start], *, actor: str) -> list[Started]:
         """Start runs in one round trip, and say of each what became of it, also when none has begun.
 
-        Raises PayloadOverLimit, and StoreUnavailable when nobody knows what has begun.
+        Raises PayloadOverLimit, TooManyStarts, and StoreUnavailable when nobody knows what has begun.
         """
+        self.allow(len(starts))
         results = []
         for start, handled in zip(starts, self._handler.start_each(starts, actor=actor), strict=True):
             if isinstance(handled, Exception):
@@ -94,6 +106,14 @@ class Starter:
             else:
                 results.append(Started(start.run, self._arrive(handled, actor)))
         return results
+
+    def allow(self, count: int) -> None:
+        """Refuse a request that would start too many runs, before it has started any.
+
+        Raises TooManyStarts.
+        """
+        if count > self._handler.limits.starts:
+            raise TooManyStarts(count, self._handler.limits.starts)
 
     def _arrive(self, handled: Handled, actor: str) -> ConcurrencyLimitReached | None:
         """Bring a new run to its gates, or one whose starter died before that; says whether it was refused."""

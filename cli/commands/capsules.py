@@ -80,10 +80,9 @@ def promote_run(target: Target, run: str, to: str, to_prefix: str, to_broker: st
     A promotion that was cut off halfway is finished by doing it again.
     """
     from openagents_json.components.registry import Registry
-    from openagents_json.engine import Engine, Limits
+    from openagents_json.engine import Engine
     from openagents_json.engine.promoting import Move, promote
 
-    limits = Limits(payload=target.settings.payload_limit)
     with (
         target.engine() as source,
         Engine.connect(
@@ -93,7 +92,7 @@ def promote_run(target: Target, run: str, to: str, to_prefix: str, to_broker: st
             prefix=to_prefix,
             durability=target.settings.durability,
             actor=target.actor,
-            limits=limits,
+            limits=target.settings.limits,
             encryption_keys=target.settings.master_keys,
         ) as there,
     ):

@@ -99,9 +99,10 @@ class Engine(Beside):
     ) -> list[Started]:
         """Start several runs in one round trip and give their ids; one that has not begun says why in its `error`.
 
-        Raises as `start` does, and then none of them has begun; only after StoreUnavailable nobody knows, and the same
-        `keys` again tell.
+        Raises as `start` does, and TooManyStarts; then none of them has begun, but after StoreUnavailable nobody knows:
+        the same `keys` again tell.
         """
+        self.core.starter.allow(len(wanted))
         each = zip(wanted, keys or [None] * len(wanted), strict=True)
         starts = [self._start_of(workflow, inputs, key, labels) for (workflow, inputs), key in each]
         return self.core.starter.start_many(starts, actor=self.actor)
@@ -109,8 +110,7 @@ class Engine(Beside):
     def _start_of(
         self, workflow: Document, inputs: Mapping[str, Json], key: str | None, labels: Mapping[str, str] | None
     ) -> Start:
-        from executor.conflicts import Request
-        from executor.handle import Start
+        from executor.handle import Request, Start
         from openagents_json.workflow.parameters import check_inputs
 
         plan = self.plan(workflow, seed=key or ulid(self.core.clock.now_ms()))

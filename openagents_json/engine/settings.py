@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+if TYPE_CHECKING:
+    from executor.journal import Limits
 
 
 class Settings(BaseModel):
@@ -30,6 +34,10 @@ class Settings(BaseModel):
     audit_key: str = ""
     archive: str = ""
     payload_limit: int = Field(default=8 * 1024 * 1024, ge=1024)
+    max_events: int = Field(default=1_000_000, ge=100)
+    max_children: int = Field(default=100_000, ge=0)
+    max_items: int = Field(default=250_000, ge=1)
+    max_starts: int = Field(default=10_000, ge=1)
     encryption_keys: str = Field(default="", repr=False)
 
     @field_validator("encryption_keys")
@@ -40,6 +48,15 @@ class Settings(BaseModel):
         for place, key in enumerate(_keys(text), 1):
             parse_key(key, f"key {place}")
         return text
+
+    @property
+    def limits(self) -> Limits:
+        """Give how large payloads, runs and requests may be."""
+        from executor.journal import Limits
+        from openagents_json.workflow.bounds import Bounds
+
+        bounds = Bounds(self.max_events, self.max_children, self.max_items)
+        return Limits(payload=self.payload_limit, bounds=bounds, starts=self.max_starts)
 
     @property
     def master_keys(self) -> tuple[str, ...]:

@@ -11,7 +11,6 @@ from eventstore.preflight import require
 from executor.celery_app import CeleryDoorbell, celery_queue, make_app
 from executor.celery_worker import run
 from executor.clock import Clock, SystemClock
-from executor.journal import Limits
 from executor.ringing import BackgroundDoorbell
 from executor.runtime import WorkSettings
 from executor.worker import Worker
@@ -49,13 +48,12 @@ def run_worker(
 
     def make() -> Worker:
         connection, keyspace = _opened(settings, clock)
-        limits = Limits(payload=settings.payload_limit)
         core = build_core(
             connection,
             keyspace,
             doorbell=BackgroundDoorbell(lambda: CeleryDoorbell(app, settings.prefix)),
             clock=clock,
-            limits=limits,
+            limits=settings.limits,
             projections=own,
             signer=signer,
             encryption_keys=settings.master_keys,

@@ -74,7 +74,7 @@ class World:
         """
         past = taken_over([event for _, event in life.events[:at]], run)
         new = Life(run, life.plan, evolve_all(st.initial(), past), [(self.now_ms, event) for event in past])
-        made = decision(new.plan, new.state, cmd.ForkRun(life.id, at))
+        made = decision(new.plan, new.state, cmd.ForkRun(life.id, at), version=at)
         moved = forked(new.plan, new.state, made.events, made.state, at)
         new.events += [(self.now_ms, event) for event in made.events]
         new.state = self.lives.setdefault(run, new).state = made.state
@@ -86,7 +86,7 @@ class World:
 
         Raises Rejected.
         """
-        made = decision(life.plan, life.state, command)
+        made = decision(life.plan, life.state, command, version=len(life.events))
         moved = changes(life.plan, life.state, made.events, made.state)
         for event in made.events:
             stored = ev.from_data(ev.type_name(event), ev.to_data(event))

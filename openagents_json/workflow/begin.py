@@ -7,6 +7,7 @@ from typing import Any
 
 from openagents_json.workflow import events as ev
 from openagents_json.workflow import state as st
+from openagents_json.workflow.bounds import CHILD_LIMIT, ITEM_LIMIT, child_limit, nested_items
 from openagents_json.workflow.evaluate import step_inputs, step_secrets, terminate_output, value_of
 from openagents_json.workflow.paths import inside, is_item
 from openagents_json.workflow.plan import Gate, StepPlan, Timer, canonical
@@ -105,6 +106,12 @@ def _begin_foreach(turn: Turn, path: str) -> None:
     elif len(items) > MAX_ITEMS:
         message = f"step {path}: foreach over {len(items)} items, more than {MAX_ITEMS}; split them into several runs"
         refuse(turn, path, terminal("InvalidForeach", message))
+    elif (together := nested_items(turn.state, path, len(items))) > turn.bounds.items:
+        message = (
+            f"step {path}: {together:,} items with those of the foreach around it, more than {turn.bounds.items:,}; "
+            "hand parts of them to child runs, or raise OPENAGENTS_MAX_ITEMS"
+        )
+        refuse(turn, path, terminal(ITEM_LIMIT, message))
     else:
         turn.emit(ev.StepScheduled(path, {"items": items}, st.FOREACH))
         if plan.timeouts.total_ms:
@@ -242,6 +249,9 @@ def _child(turn: Turn, path: str, plan: StepPlan) -> None:
         refuse(turn, path, terminal("DepthLimit", message))
         return
     if reused(turn, path, inputs):
+        return
+    if turn.state.children >= turn.bounds.children:
+        refuse(turn, path, terminal(CHILD_LIMIT, f"step {path}: {child_limit(turn.bounds)}"))
         return
     turn.emit(ev.StepScheduled(path, inputs, "workflow"))
     start_child(turn, path)

@@ -11,8 +11,10 @@ from openagents_json.workflow import commands as cmd
 from openagents_json.workflow import events as ev
 from openagents_json.workflow import state as st
 from openagents_json.workflow.begin import gates_of, start_child, take_signal, timer_won
+from openagents_json.workflow.bounds import DEFAULT, Bounds
 from openagents_json.workflow.errors import ExpressionFailed
 from openagents_json.workflow.flow import advance, catch_up, follow, run
+from openagents_json.workflow.longest import end_at_limit, refuse_beyond
 from openagents_json.workflow.moving import import_run, unknown_outcome
 from openagents_json.workflow.paths import COMPENSATE
 from openagents_json.workflow.places import still_needed
@@ -59,18 +61,24 @@ def decision(
     command: cmd.Command,
     refused: Mapping[str, Mapping[str, Json]] | None = None,
     child: ChildId = child_id,
+    bounds: Bounds = DEFAULT,
+    version: int = 0,
 ) -> Decision:
     """Say what happens and what it leads to.
 
     `refused` are errors by step ("" is the run's output) for payloads that the store would not take; `child` gives the
-    id of a child run from what makes it unique. Raises Rejected when the command does not fit the state.
+    id of a child run from what makes it unique; `version` is how many events the run has, which `bounds` limit. Raises
+    Rejected when the command does not fit the state.
     """
     if state.status == st.NEW and not isinstance(command, cmd.StartRun):
         raise cmd.Rejected("not_started", "the run has no events yet", state.status)
-    turn = Turn(plan, state, refused or {}, child)
+    turn = Turn(plan, state, refused or {}, child, bounds)
+    refuse_beyond(turn, command, version)
     if type(command) not in _BY_THEMSELVES:
         _catch_up(turn)
     _DECIDE[type(command)](turn, command)
+    if version + len(turn.events) >= bounds.events and not turn.state.closed:
+        end_at_limit(turn, version)
     return Decision(tuple(turn.events), turn.state, turn.facts, turn.open_after_facts, turn.unfinished)
 
 

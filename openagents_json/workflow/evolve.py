@@ -329,7 +329,7 @@ def _start_child(state: RunState, event: ev.ChildStarted) -> RunState:
     if step is None or step.status not in (ACTIVE, WAITING) or (step.child and step.status == ACTIVE):
         return state
     begun = step._replace(status=ACTIVE, child=event.child, children=step.children + 1, retry_ms=None)
-    return put(state, event.step, begun)
+    return put(state, event.step, begun, children=state.children + 1)
 
 
 def _close_child(state: RunState, event: ev.ChildClosed) -> RunState:

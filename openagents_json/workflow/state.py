@@ -123,7 +123,7 @@ class RunState(NamedTuple):
     whose results stand if they are done again with the same inputs, `lives` how often those that had completed were
     begun anew, from 2; `unsettled` are steps to be tried again and
     failures that nobody has decided on, `pending` the latest outcomes behind which no decision shows, each with its
-    sequence; `fence` is the last that a claim was given.
+    sequence; `fence` is the last that a claim was given; `children` counts the runs that were started.
     """
 
     status: str = NEW
@@ -154,6 +154,7 @@ class RunState(NamedTuple):
     fence: int = 0
     erased: bool = False
     held: bool = False
+    children: int = 0
 
     def idempotency_key(self, path: str) -> str:
         """Give the key that is equal for all attempts of a step, until it has completed and is done again."""

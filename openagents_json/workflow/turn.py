@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from openagents_json.workflow import events as ev
 from openagents_json.workflow import state as st
+from openagents_json.workflow.bounds import DEFAULT, Bounds, child_limit
 from openagents_json.workflow.errors import ExpressionFailed
 from openagents_json.workflow.evaluate import error_output, step_outputs
 from openagents_json.workflow.evolve import evolve
@@ -36,6 +37,7 @@ class Turn:
     """
 
     __slots__ = (
+        "bounds",
         "check",
         "child_id",
         "events",
@@ -52,9 +54,15 @@ class Turn:
     )
 
     def __init__(
-        self, plan: Plan, state: st.RunState, refused: Mapping[str, Mapping[str, Json]], child_id: ChildId
+        self,
+        plan: Plan,
+        state: st.RunState,
+        refused: Mapping[str, Mapping[str, Json]],
+        child_id: ChildId,
+        bounds: Bounds = DEFAULT,
     ) -> None:
         self.plan, self.state, self.refused, self.child_id = plan, state, refused, child_id
+        self.bounds = bounds
         self.events: list[ev.Event] = []
         self.facts = 0
         self.open_after_facts: Mapping[str, bool] = {}
@@ -127,6 +135,9 @@ def fail(turn: Turn, step: str, attempt: int, error: Mapping[str, Json], timed_o
     """Record a failed attempt, with the wait before the next one or the way the document handles the last."""
     plan = turn.plan.of(step)
     retry_ms = None if timed_out in UNRETRIED_LIMITS else _retry_ms(turn, plan, step, error)
+    if retry_ms is not None and plan.kind == "workflow" and turn.state.children >= turn.bounds.children:
+        error = {**error, "message": f"{error.get('message')}; it is not tried again: {child_limit(turn.bounds)}"}
+        retry_ms = None
     then, goto, output = ("fail", None, None) if retry_ms is not None else _handled(turn, plan, step, error)
     if timed_out:
         turn.emit(ev.StepTimedOut(step, attempt, timed_out, error, retry_ms, then, goto, output))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow import events as ev
 from openagents_json.workflow import state as st
+from openagents_json.workflow.bounds import LIMITS
 from openagents_json.workflow.decide import decision
 from openagents_json.workflow.evolve import evolve
 from openagents_json.workflow.plan import Plan, canonical
@@ -66,13 +67,14 @@ def first_difference(plan: Plan, recorded: Sequence[ev.Event]) -> Difference | N
     state, expected = st.initial(), list[ev.Event]()
     child = _children(recorded)
     course = [(version, event) for version, event in enumerate(recorded, 1) if not isinstance(event, _NOTED)]
+    limited = _limited([event for _, event in course])
     for place, (version, event) in enumerate(course, 1):
         path = getattr(event, "step", None)
         if isinstance(path, str) and path and not isinstance(event, _FORCED) and not _known(plan, path):
             return Difference(version, event, None, f"there is no step {path!r} any more")
         if expected and _same(expected[0], event):
             expected.pop(0)
-        elif isinstance(event, _FACTS) or (isinstance(event, (*_FORCED, ev.TimerSet)) and not expected):
+        elif place - 1 in limited or _comes_from_outside(event, expected):
             expected = []
         elif isinstance(event, ev.CLOSING) and plan.persistence.mode == "outcome":
             expected = []  # the steps before the end are not on record: nothing tells whether they led to it
@@ -98,6 +100,27 @@ def _more_facts(event: ev.Event, following: ev.Event | None) -> bool:
     if isinstance(event, _FORCED):
         return isinstance(following, (*_FACTS, *_FORCED))
     return isinstance(event, _FACTS) and isinstance(following, _FACTS)
+
+
+def _comes_from_outside(event: ev.Event, expected: Sequence[ev.Event]) -> bool:
+    return isinstance(event, _FACTS) or (isinstance(event, (*_FORCED, ev.TimerSet)) and not expected)
+
+
+def _limited(course: Sequence[ev.Event]) -> set[int]:
+    """Give the places of what happened because a bound was reached, which is a setting of whoever decided."""
+    found = set()
+    for place, event in enumerate(course):
+        error = getattr(event, "error", None)
+        if not isinstance(error, Mapping) or error.get("type") not in LIMITS:
+            continue
+        first = place
+        before = ev.StepScheduled if isinstance(event, ev.StepFailed) else ev.StepCancelled
+        while first and isinstance(course[first - 1], before):
+            first -= 1
+            if before is ev.StepScheduled:
+                break
+        found |= set(range(first, place + 1))
+    return found
 
 
 def _decided(plan: Plan, state: st.RunState, child: dict[str, str]) -> list[ev.Event]:
