@@ -15,7 +15,7 @@ from cli.render import console, print_json, short, table
 from cli.times import Duration, time_ms
 
 if TYPE_CHECKING:
-    from openagents_json.engine import Engine, HealReport, HealWish, RunFilter
+    from openagents_json.engine import Engine, HealReport, HealWish, RunFilter, SandboxWish
 
 _MANY = ("workflow", "version", "fingerprint", "error", "parent", "source")
 _TIMES = {
@@ -33,6 +33,14 @@ _OPTIONS = [
     click.option("--mock", "mocks", multiple=True, metavar="STEP=JSON", help="What a step returns in the backtest."),
     click.option("--mocks", "mocks_file", metavar="FILE", help="A JSON object of such results, by step."),
     click.option("--step-timeout", type=Duration(), default="30s", help="How long a step may take in the sandbox."),
+    click.option(
+        "--sandbox",
+        type=click.Choice(["best", "strict"]),
+        default="best",
+        show_default=True,
+        help="strict: no backtest where the kernel does not keep components in; best: what there is, and it is said.",
+    ),
+    click.option("--sandbox-env", "variables", multiple=True, metavar="NAME", help="A variable for components in it."),
     click.option("--dry-run", is_flag=True, help="Only the backtest; --resume heals by it."),
     click.option("--resume", metavar="HEAL", help="Go on with a heal: after a dry run, a crash, or a stop."),
     click.option("--force", is_flag=True, help="Go on with one that its stop condition has stopped."),
@@ -57,17 +65,19 @@ def heal(target: Target, resume: str | None, dry_run: bool, **given: Any) -> int
     """Heal a class of failed runs: those that a backtest on their recorded histories proves to complete.
 
     The fix is a version of the workflow (--workflow), other inputs (--set), or just what the components (-c) do now.
-    In the backtest, steps that failed or have changed run in a sandbox without network, processes and files, if they
-    are pure or idempotent; all else comes from the log. Exit code: 0 when all proven runs are healed and have
-    completed, or the dry run is done; 1 otherwise.
+    In the backtest, steps that failed or have changed run in a sandbox, if they are pure or idempotent: in this folder,
+    which they may read, without network, other processes, changes of files, and secrets. All else comes from the log.
+    Exit code: 0 when all proven runs are healed and have completed, or the dry run is done; 1 otherwise.
     """
     from openagents_json.engine.healing import as_json
 
     with target.engine() as engine:
         report = engine.heal.report(resume) if resume else engine.heal.begin(_wish(engine, given))
-        if not report.tested:
-            tell = _tell if not target.as_json else _quiet
-            report = engine.heal.backtest(report.id, target.components, limit_ms=given["step_timeout"], tell=tell)
+        tell, limit_ms = _tell if not target.as_json else _quiet, given["step_timeout"]
+        kept = _kept(target, given)
+        report = engine.heal.backtest(
+            report.id, target.components, limit_ms=limit_ms, tell=tell, sandbox=kept, tell_sandbox=tell
+        )
         if not target.as_json:
             _show(report)
         if not dry_run:
@@ -107,6 +117,14 @@ def _wish(engine: Engine, given: dict[str, Any]) -> HealWish:
     fix = Fix(None if workflow is None else engine.plan(workflow), parse_inputs(given["pairs"], None, "--set"), mocks)
     chosen = chosen_by(given["where"], int(datetime.now(UTC).timestamp() * 1000))  # noqa: TID251 - the edge
     return HealWish(chosen, fix, given["waves"], given["stop"], given["limit"], given["reason"])
+
+
+def _kept(target: Target, given: dict[str, Any]) -> SandboxWish:
+    from openagents_json.engine import SandboxWish
+    from openagents_json.engine.settings import own_secrets
+
+    secrets = tuple(own_secrets(target.settings))
+    return SandboxWish(given["sandbox"] == "strict", given["variables"], secrets)
 
 
 def _mocks(pairs: tuple[str, ...], file: str | None) -> dict[str, Any]:
@@ -150,6 +168,8 @@ def _show(report: HealReport) -> None:
     if verdicts:
         console().print(table(("run", "verdict", "done again", "reused", "why"), rows))
     counts = ", ".join(f"{count} {name}" for name, count in report.counts.items())
+    if report.sandbox is not None:
+        click.echo(report.sandbox.text())
     more = f" (there are more runs than the {len(verdicts)} of --limit)" if report.more else ""
     click.echo(f"{report.id}: {counts}{more}")
 

@@ -1,11 +1,13 @@
 """A process beside this one that runs components and keeps them from having any effect but their result.
 
 It is a guard against accidents, such as a step that was declared idempotent and sends a message after all; it is none
-against malice. What is refused: the network, other processes, and changes of files outside of a folder of its own.
+against malice. What is refused: the network, other processes, changes of files outside of a folder of its own, and the
+reading of secrets. The kernel refuses it as far as it can, and `bounds` says how far that is.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -18,9 +20,14 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from eventstore import codec
+from openagents_json.components.sandbox_bounds import Bounds
+from openagents_json.components.sandbox_secrets import known_places
 from openagents_json.workflow.types import Json
 
 LOADING_MS: Final = 60_000
+PROGRAM: Final = (sys.executable, "-P", "-m", "openagents_json.components.sandbox_child")
+"""What a sandbox runs: without the folder that it begins in among the modules that are looked through first."""
+
 MEMORY: Final = 4 << 30
 """How much address space the process may take, in bytes."""
 
@@ -56,23 +63,39 @@ class Answer:
 class Sandbox:
     """Runs components in a process of their own, begun with the first call, and anew when it has died or hung.
 
-    `components` are references as the loader takes them, relative to `directory`; `environment` is all that the process
-    gets to see of this one's. Use it as a context manager, from one thread at a time.
+    `components` are references as the loader takes them, relative to `directory`, the program's folder, in which the
+    process begins; `environment` is all that it gets to see of this one's, and `secrets` are files and folders that it
+    may not read, beside those that are called like secrets. Use it as a context manager, from one thread at a time.
     """
 
     def __init__(
-        self, components: Sequence[str], environment: Mapping[str, str], directory: Path, *, memory: int = MEMORY
+        self,
+        components: Sequence[str],
+        environment: Mapping[str, str],
+        directory: Path,
+        *,
+        secrets: Sequence[Path] = (),
+        memory: int = MEMORY,
+        program: Sequence[str] = PROGRAM,
     ) -> None:
         self._components = [str(directory / path) if path.endswith(".py") else path for path in components]
-        self._environment, self._directory, self._memory = environment, directory, memory
+        self._environment, self._directory, self._memory = environment, directory.resolve(), memory
+        self._secrets, self._program = known_places([self._directory / path for path in secrets]), program
+        self._bounds: Bounds | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._broken = ""
+        self._loaded = False
+
+    def bounds(self) -> Bounds:
+        """Say what keeps components in on this machine; none of them has been loaded by then."""
+        self._begin()
+        return self._bounds or Bounds(leaves=("anything: it did not begin",))
 
     def call(self, wanted: SandboxCall) -> Answer:
         """Run a component."""
-        if self._process is None and not self._broken:
-            self._begin()
+        self._begin()
+        self._load()
         if self._broken:
             return Answer(refused=self._broken)
         said, late = self._asked(asdict(wanted), wanted.limit_ms)
@@ -87,36 +110,50 @@ class Sandbox:
         )
 
     def _begin(self) -> None:
+        if self._process is not None or self._broken:
+            return
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="openagents-sandbox-")
-        home = self._folder.name
-        here = str(self._directory)
-        path = [here if entry == "" else entry for entry in sys.path]
-        environment = {
-            **self._environment,
-            "HOME": home,
-            "TMPDIR": home,
-            "XDG_CACHE_HOME": home,
-            "PYTHONPATH": ":".join(dict.fromkeys(path)),
-            "PYTHONDONTWRITEBYTECODE": "1",
-        }
+        folder = os.path.realpath(self._folder.name)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "openagents_json.components.sandbox_child"],
-            cwd=home,
-            env=environment,
+            self._program,
+            cwd=self._directory,
+            env=self._surroundings(folder),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        begin = {"components": self._components, "directory": here, "memory": self._memory}
-        said, late = self._asked(begin, LOADING_MS)
+        begin = {"components": self._components, "folder": folder, "secrets": self._secrets, "memory": self._memory}
+        said, _ = self._asked(begin, LOADING_MS)
+        if said is None:
+            self._broken = f"the sandbox does not begin (exit code {self._end()})"
+        else:
+            self._bounds = Bounds(tuple(said["used"]), tuple(said["leaves"]))
+
+    def _surroundings(self, folder: str) -> dict[str, str]:
+        path = [str(self._directory) if entry == "" else os.path.abspath(entry) for entry in sys.path]
+        return {
+            **self._environment,
+            "HOME": folder,
+            "TMPDIR": folder,
+            "XDG_CACHE_HOME": folder,
+            "PYTHONPATH": os.pathsep.join(dict.fromkeys(path)),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+
+    def _load(self) -> None:
+        """Load the components, unless that is done."""
+        if self._loaded or self._broken:
+            return
+        said, late = self._asked({}, LOADING_MS)
         if said is None:
             why = "take too long to load" if late else "end the process when they are loaded"
             self._broken = f"in the sandbox, the components {why}"
         elif "error" in said:
             why = (said.get("refused") or [f"{said['error']['type']}: {said['error']['message']}"])[0]
             self._broken = f"in the sandbox, the components cannot be loaded: {why}"
+        self._loaded = not self._broken
         if self._broken:
             self._end()
 
@@ -145,6 +182,7 @@ class Sandbox:
 
     def _end(self) -> int:
         process, self._process = self._process, None
+        self._loaded = False
         if process is None:
             return 0
         for pipe in (process.stdin, process.stdout):

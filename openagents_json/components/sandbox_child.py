@@ -10,6 +10,7 @@ import resource
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,23 +20,30 @@ from openagents_json.components.context import CancelToken, Context
 from openagents_json.components.errors import UnknownComponent, describe_error
 from openagents_json.components.loader import load
 from openagents_json.components.registry import Registry
-from openagents_json.components.sandbox_guard import arm, give_up_the_network
+from openagents_json.components.sandbox_bounds import Room, confine
+from openagents_json.components.sandbox_guard import arm
+from openagents_json.components.sandbox_kernel import Kernel, ThisKernel
+from openagents_json.components.sandbox_secrets import Secrets, secret_files
 
 SAFE = frozenset({None, "pure", "idempotent"})
 
 
-def main() -> None:
+def main(kernel: Kernel | None = None) -> None:
     """Serve calls until the other side goes away."""
     lines, answer = _channel()
-    give_up_the_network()
     begin = codec.decode(lines.readline().rstrip(b"\n"))
     resource.setrlimit(resource.RLIMIT_AS, (begin["memory"], begin["memory"]))
     refused: list[str] = []
-    arm(Path.cwd(), refused.append)
+    folder, secrets = Path(begin["folder"]), Secrets(tuple(begin["secrets"]))
+    hidden, complete = secret_files(Path.cwd(), secrets.places)
+    answer(asdict(confine(kernel or ThisKernel(), Room(folder, hidden, complete))))  # before there are threads
+    arm(folder, secrets, refused.append)
+    if not lines.readline():  # the bounds were not to the liking of the other side
+        return
     wanted: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(lines, wanted), daemon=True).start()
     try:
-        registry = load(begin["components"], working_directory=Path(begin["directory"]))
+        registry = load(begin["components"], working_directory=Path.cwd())
     except BaseException as error:
         answer({"error": describe_error(error), "refused": refused})
         return

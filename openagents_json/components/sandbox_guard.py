@@ -1,13 +1,14 @@
 """What a sandboxed component may not do, and the audit hook that refuses it.
 
 It guards against accidents, not against malice: code in C can do what Python does not tell of, and whoever wants to get
-around the hook can. Where the system lets a process give up its network, code in C has none either.
+around the hook can. What the kernel does about that is in `sandbox_kernel`; the hook is what tells of a refusal, so it
+refuses all that the kernel does.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from openagents_json.components.errors import ComponentError
+from openagents_json.components.sandbox_secrets import Secrets
 
 _NETWORK: Final = {
     "socket.connect",
@@ -58,11 +60,13 @@ _PATHS: Final[Mapping[str, Sequence[tuple[int, int]]]] = {
 }
 """Events that change files: where among their arguments the paths are, and the folders that these are relative to."""
 
+_TAKES: Final = frozenset({"os.link", "os.rename"})
+"""Events that give a file another name, by which it could be read."""
+
 _WRITES: Final = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC
 _HARMLESS: Final = frozenset({os.devnull, ":memory:"})
-
-CLONE_NEWUSER: Final = 0x10000000
-CLONE_NEWNET: Final = 0x40000000
+_READ_ONLY: Final = re.compile(r"file:[^?]*\?(.*&)?(mode=ro|immutable=1)(&|$)")
+"""A database that is opened for reading: a URI of SQLite's."""
 
 
 class SandboxRefused(ComponentError):
@@ -75,18 +79,31 @@ class SandboxRefused(ComponentError):
         super().__init__(f"the sandbox does not allow {what}")
 
 
-def refusal(event: str, args: Sequence[Any], directory: str) -> str:
+def refusal(event: str, args: Sequence[Any], directory: str, secrets: Secrets) -> str:
     """Say what an audit event wants that is not allowed, "" when it is; files may be changed below `directory`."""
     if event in _NEVER:
         return f"{event}{_shown(args)}"
     if event == "open":
-        writes = isinstance(args[2], int) and args[2] & _WRITES
-        return f"writing {args[0]!r}" if writes and not _inside(args[0], -1, directory) else ""
+        return _opening(args[0], args[2], directory, secrets)
+    if event in _TAKES and _holds(secrets, args[0]):
+        return f"reading {args[0]!r}, where secrets are"
+    if event == "sqlite3.connect" and _READ_ONLY.match(os.fsdecode(args[0])):
+        return ""
     for place, folder in _PATHS.get(event, ()):
         base = args[folder] if 0 <= folder < len(args) else -1
         if not _inside(args[place], base, directory):
             return f"{event} of {args[place]!r}"
     return ""
+
+
+def _opening(path: Any, flags: Any, directory: str, secrets: Secrets) -> str:
+    if isinstance(flags, int) and flags & _WRITES:
+        return "" if _inside(path, -1, directory) else f"writing {path!r}"
+    return f"reading {path!r}, where secrets are" if _holds(secrets, path) else ""
+
+
+def _holds(secrets: Secrets, path: Any) -> bool:
+    return not isinstance(path, int) and secrets.hold(os.fsdecode(path))
 
 
 def _shown(args: Sequence[Any]) -> str:
@@ -106,15 +123,15 @@ def _inside(path: Any, folder: Any, directory: str) -> bool:
     return full == directory or full.startswith(directory + os.sep)
 
 
-def arm(directory: Path, note: Callable[[str], None]) -> None:
-    """Refuse from now on, in this process, whatever may have an effect outside of a folder; there is no way back.
+def arm(directory: Path, secrets: Secrets, note: Callable[[str], None]) -> None:
+    """Refuse from now on, in this process, what may have an effect outside of a folder, or reads secrets; for ever.
 
     `note` is told of each refusal, which the component may not let anybody see.
     """
     home = os.path.realpath(directory)
 
     def refuse(event: str, args: tuple[Any, ...]) -> None:
-        what = refusal(event, args, home)
+        what = refusal(event, args, home, secrets)
         if what:
             note(what)
             raise SandboxRefused(what)
@@ -128,21 +145,3 @@ def arm(directory: Path, note: Callable[[str], None]) -> None:
 
         setattr(_posixsubprocess, "fork_exec", no_process)  # noqa: B010 - multiprocessing calls it without an event
     sys.addaudithook(refuse)
-
-
-def give_up_the_network() -> bool:
-    """Leave the network behind, where the system lets this process; tells whether it did. Call it before any thread."""
-    uid, gid = os.getuid(), os.getgid()
-    try:
-        unshare = ctypes.CDLL(None, use_errno=True).unshare
-    except (AttributeError, OSError):
-        return False
-    if unshare(CLONE_NEWNET) == 0:
-        return True
-    if unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0:
-        return False
-    with suppress(OSError):  # so that the process is still who it was
-        Path("/proc/self/setgroups").write_text("deny")
-        Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
-        Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
-    return True

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from executor.starting import Started
     from openagents_json.engine.backtest import Fix
     from openagents_json.engine.documents import DocumentUnreadable
-    from openagents_json.engine.errors import ConcurrencyLimitReached, HealError, WaitTimeout
+    from openagents_json.engine.errors import ConcurrencyLimitReached, HealError, SandboxTooWeak, WaitTimeout
     from openagents_json.engine.facade import Engine
     from openagents_json.engine.heal_report import HealReport
-    from openagents_json.engine.healing import HealWish
+    from openagents_json.engine.healing import HealWish, SandboxWish
     from openagents_json.engine.reads import RunPage, RunRow
     from openagents_json.engine.settings import Settings, from_environment
     from openagents_json.engine.views import HistoryEvent, Result, RunInfo, StepInfo
@@ -47,6 +47,8 @@ __all__ = [
     "RunPage",
     "RunRow",
     "RunSealed",
+    "SandboxTooWeak",
+    "SandboxWish",
     "Schedule",
     "Settings",
     "Started",
@@ -74,6 +76,8 @@ _HOMES = {
     "RunRow": "openagents_json.engine.reads",
     "RunSealed": "executor.encryption",
     "Schedule": "executor.schedule_times",
+    "SandboxTooWeak": "openagents_json.engine.errors",
+    "SandboxWish": "openagents_json.engine.healing",
     "Settings": "openagents_json.engine.settings",
     "Started": "executor.starting",
     "StepInfo": "openagents_json.engine.views",

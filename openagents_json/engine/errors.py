@@ -21,6 +21,17 @@ class InvalidHeal(HealError):
     """What was asked of a heal makes no sense."""
 
 
+class SandboxTooWeak(HealError):
+    """The sandbox of a backtest had to be strict, and this machine leaves components something (`leaves`)."""
+
+    def __init__(self, heal: str, leaves: tuple[str, ...], said: str) -> None:
+        self.heal, self.leaves = heal, leaves
+        super().__init__(
+            f"--sandbox strict refuses this one: {said}; `openagents runs heal --resume {heal}` goes on without it, "
+            f"or with it where the kernel has more"
+        )
+
+
 class HealNotFound(HealError):
     """There is no report of a heal under a name."""
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 from immutables import Map
 
 from eventstore.event import Recorded
+from openagents_json.components.sandbox_bounds import Bounds
 from openagents_json.engine.backtest import FIXED, VERDICTS, Verdict
 from openagents_json.engine.errors import InvalidHeal
 from openagents_json.workflow.types import Json
@@ -44,8 +45,9 @@ class Wave:
 class HealReport:
     """A heal as far as it has come.
 
-    `wish` is what was asked for. `healed` gives by run the version of its RunReopened, `skipped` why one was left
-    alone. `forgiven` are failures that somebody has seen and gone on in spite of.
+    `wish` is what was asked for, `sandbox` what kept components in while it was tested. `healed` gives by run the
+    version of its RunReopened, `skipped` why one was left alone. `forgiven` are failures that somebody has seen and
+    gone on in spite of.
     """
 
     id: str
@@ -60,6 +62,7 @@ class HealReport:
     stopped: str = ""
     closed: bool = False
     forgiven: int = 0
+    sandbox: Bounds | None = None
 
     @property
     def counts(self) -> dict[str, int]:
@@ -119,6 +122,9 @@ def _evolved(report: HealReport, kind: str, data: Mapping[str, Any]) -> HealRepo
         case "RunBacktested":
             known = {one.name: data[one.name] for one in fields(Verdict) if one.name in data}
             return replace(report, verdicts=report.verdicts.set(data["run"], Verdict(**known)))
+        case "SandboxBegun":
+            bounds = Bounds(tuple(data["used"]), tuple(data["leaves"]))
+            return replace(report, sandbox=bounds if report.sandbox is None else report.sandbox.and_(bounds))
         case "BacktestClosed":
             return replace(report, tested=True)
         case "RunHealed":

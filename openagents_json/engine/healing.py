@@ -19,12 +19,13 @@ from executor.definitions import DefinitionMissing
 from executor.encryption import EncryptionError, RunSealed
 from executor.journal import PayloadRefused
 from executor.sessions import BrokenHistory, RunNotFound
-from openagents_json.components.sandbox import Sandbox
+from openagents_json.components.sandbox import PROGRAM, Sandbox
+from openagents_json.components.sandbox_bounds import Bounds
 from openagents_json.engine import heal_report as hr
 from openagents_json.engine.backtest import UNPROVEN, Fix, Verdict, backtest, command_of
-from openagents_json.engine.errors import HealNotFound, InvalidHeal, WaitTimeout, WaveUnfinished
+from openagents_json.engine.errors import HealNotFound, InvalidHeal, SandboxTooWeak, WaitTimeout, WaveUnfinished
 from openagents_json.engine.heal_report import HealReport, fold, next_of, parse_stop, parse_waves
-from openagents_json.engine.settings import sandbox_environment
+from openagents_json.engine.settings import own_secrets, sandbox_environment
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow.edits import CannotEdit
 from openagents_json.workflow.errors import InvalidInputs
@@ -59,6 +60,21 @@ class HealWish:
     stop_after_failures: str = "1"
     limit: int = 1000
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxWish:
+    """How components are kept in while a fix is tested.
+
+    `strict`: the kernel refuses all of it, or nothing runs. `variables` are names of the environment that they see
+    beside the harmless ones, `secrets` files and folders that they may not read beside the usual ones. `program` is
+    what the sandbox runs.
+    """
+
+    strict: bool = False
+    variables: tuple[str, ...] = ()
+    secrets: tuple[Path, ...] = ()
+    program: tuple[str, ...] = PROGRAM
 
 
 class Healing:
@@ -106,27 +122,46 @@ class Healing:
     # -- the backtest ------------------------------------------------------------------------------------
 
     def backtest(
-        self, heal: str, components: Sequence[str], *, limit_ms: int = 30_000, tell: Tell = _quiet
+        self,
+        heal: str,
+        components: Sequence[str],
+        *,
+        limit_ms: int = 30_000,
+        tell: Tell = _quiet,
+        sandbox: SandboxWish = SandboxWish(),
+        tell_sandbox: Tell = _quiet,
     ) -> HealReport:
         """Find out for each run what the fix would make of it, with nothing written but the report.
 
-        `components` are the modules that the sandbox loads, `limit_ms` is how long a step may take in it. Raises
-        HealNotFound and ViewBehind.
+        `components` are the modules that the sandbox loads, `limit_ms` is how long a step may take in it;
+        `tell_sandbox` is told what keeps them in before any of them runs. Raises HealNotFound, SandboxTooWeak and
+        ViewBehind.
         """
         report = self.report(heal)
         if report.tested:
+            _require(report, sandbox)
             return report
         if "order" not in report.wish:
             runs, more = self._selected(report)
             report = self._append(report, [Event("RunsSelected", {"runs": runs, "more": more})])
         fix = self._fix(report)
-        with Sandbox(components, sandbox_environment(), Path.cwd()) as sandbox:
+        environment, secrets = sandbox_environment(names=sandbox.variables), [*own_secrets(), *sandbox.secrets]
+        with Sandbox(components, environment, Path.cwd(), secrets=secrets, program=sandbox.program) as opened:
+            report = self._in_bounds(report, opened.bounds(), tell_sandbox)
+            _require(report, sandbox)
             while batch := [run for run in report.wish["order"] if run not in report.verdicts][:BATCH]:
-                found = [self._tested(run, fix, sandbox, limit_ms) for run in batch]
+                found = [self._tested(run, fix, opened, limit_ms) for run in batch]
                 report = self._append(report, [Event("RunBacktested", asdict(verdict)) for verdict in found])
                 tell(f"{len(report.verdicts)} of {len(report.wish['order'])} runs tested")
         while not report.tested:
             report = self._append(report, [Event("BacktestClosed", {"counts": report.counts})])
+        return report
+
+    def _in_bounds(self, report: HealReport, bounds: Bounds, tell: Tell) -> HealReport:
+        """Put on record what keeps components in, before any of them runs."""
+        tell(bounds.text())
+        while report.sandbox is None or report.sandbox.and_(bounds) != report.sandbox:
+            report = self._append(report, [Event("SandboxBegun", asdict(bounds))])
         return report
 
     def _selected(self, report: HealReport) -> tuple[list[str], bool]:
@@ -250,6 +285,16 @@ class Healing:
                 report.id, events, expected=report.version, commit_id=commit, actor=self._engine.actor, cause=report.id
             )
         return fold(report, store.read(report.id, after=report.version))
+
+
+def _require(report: HealReport, wish: SandboxWish) -> None:
+    """Refuse a backtest whose sandbox is, or was, not what it had to be.
+
+    Raises SandboxTooWeak.
+    """
+    bounds = report.sandbox or Bounds(leaves=("anything: its backtest did not say what it kept from components",))
+    if wish.strict and bounds.leaves:
+        raise SandboxTooWeak(report.id, bounds.leaves, bounds.text())
 
 
 def _first(items: Iterator[str], count: int) -> Iterator[str]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -84,11 +85,30 @@ def secret(name: str) -> str | None:
     return os.environ.get(f"OPENAGENTS_SECRET_{name}")
 
 
-_TELLING = re.compile(r"OPENAGENTS_|.*(SECRET|TOKEN|PASSW|PASSPHRASE|CREDENTIAL|KEY|AUTH|COOKIE|DSN|URL|URI)", re.I)
-"""Names of variables that say how this process works, or that may hold a secret."""
+_FOR_COMPONENTS: Final = (
+    "PATH",
+    "LANG",
+    "LANGUAGE",
+    "LC_*",
+    "TZ",
+    "LD_LIBRARY_PATH",
+    "VIRTUAL_ENV",
+    "PYTHONHASHSEED",
+    "PYTHONUTF8",
+    "PYTHONIOENCODING",
+    "*_NUM_THREADS",
+)
+"""Variables that say how programs run and what language they speak; any other may hold a secret."""
 
 
-def sandbox_environment(environment: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Give what components may see of the environment in a backtest: no settings and no secrets."""
+def own_secrets(settings: Settings | None = None) -> list[Path]:
+    """Give the places where our own secrets are: the data directory, and the file of the ledger's private key."""
+    known = settings or from_environment()
+    return [Path(known.data), *([Path(known.audit_key)] if known.audit_key else [])]
+
+
+def sandbox_environment(environment: Mapping[str, str] | None = None, names: Iterable[str] = ()) -> dict[str, str]:
+    """Give what components see of the environment in a backtest: what is known to be harmless, and `names`."""
     source = os.environ if environment is None else environment
-    return {name: value for name, value in source.items() if not _TELLING.match(name)}
+    wanted = (*_FOR_COMPONENTS, *names)
+    return {name: value for name, value in source.items() if any(fnmatchcase(name, one) for one in wanted)}

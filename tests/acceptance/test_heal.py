@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,74 @@ def test_the_embedded_store_is_healed_by_threads_of_the_command(tmp_path: Path) 
     assert (alone.returncode, "give the components with -c" in alone.stderr) == (2, True)
     done = openagents(*heal, "--resume", name, "-c", str(MENDED))
     assert (done.returncode, json.loads(done.stdout)["well"]) == (0, True)
+
+
+READER = """
+from pathlib import Path
+from openagents_json import tool
+
+@tool("reader")
+def reader(file: str) -> str:
+    return Path(file).read_text()
+"""
+BARE = [sys.executable, str(Path(__file__).with_name("bare.py")), *COMMAND[1:]]
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    """A program's folder, with runs that failed for the want of files, which are there by now."""
+    steps = [{"id": "read", "component": "reader", "inputs": {"file": "{{input.file}}"}}]
+    inputs = {"file": {"type": "string", "required": True}}
+    (tmp_path / "read.json").write_text(json.dumps({"id": "read", "inputs": inputs, "steps": steps}))
+    (tmp_path / "reader.py").write_text(READER)
+    for name in ("prices.csv", ".env"):
+        run = ("run", "read.json", "-c", "reader.py", "--input", f"file={name}")
+        assert openagents(*run, folder=tmp_path).returncode == 1
+    for name in ("prices.csv", ".env"):
+        (tmp_path / name).write_text("a,1")
+    return tmp_path
+
+
+HEAL = ("runs", "heal", "-c", "reader.py", "--where", "workflow=read", "--dry-run")
+
+
+def test_the_backtest_reads_what_is_beside_the_program_and_no_secrets(program: Path) -> None:
+    report = json.loads(openagents(*HEAL, "--json", folder=program).stdout)
+    assert (report["counts"]["fixed"], report["counts"]["unproven"]) == (1, 1)
+    [why] = [run["reason"] for run in report["runs"] if run["verdict"] == "unproven"]
+    assert why.startswith("step read: the sandbox does not allow reading '.env', where secrets are; --mock 'read=JSON'")
+
+
+def test_what_the_kernel_does_not_keep_components_from_is_said_first_and_can_be_refused(program: Path) -> None:
+    def heal(*more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*BARE, *more], cwd=program, capture_output=True, text=True)
+
+    said = "nothing on this machine keeps code in C from the network; other programs and processes; changing files; "
+    refused = heal(*HEAL, "--sandbox", "strict")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert f"--sandbox strict refuses this one: sandbox: components in Python are kept in; {said}" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    name = refused.stderr.split("--resume ")[1].split("`")[0]
+    kinds = [
+        json.loads(line)["type"] for line in heal("runs", "history", name, "--format", "jsonl").stdout.splitlines()
+    ]
+    assert kinds == ["HealStarted", "RunsSelected", "SandboxBegun"]
+    done = heal(*HEAL[:4], "--resume", name, "--dry-run")
+    assert (done.returncode, said in done.stdout, "1 fixed" in done.stdout) == (0, True, True), done
+    assert done.stderr.index(said) < done.stderr.index("2 of 2 runs tested")
+    late = openagents(*HEAL[:4], "--resume", name, "--dry-run", "--sandbox", "strict", folder=program)
+    assert (late.returncode, said in late.stderr) == (1, True)  # what it was tested in does not change any more
+
+
+def test_what_the_environment_has_for_components_is_given_by_name(
+    program: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (program / "reader.py").write_text(READER.replace("Path(file).read_text()", "__import__('os').environ['RATES']"))
+    monkeypatch.setenv("RATES", "1.1")
+    report = json.loads(openagents(*HEAL, "--json", folder=program).stdout)
+    assert report["counts"]["still failing"] == 2
+    report = json.loads(openagents(*HEAL, "--json", "--sandbox-env", "RATES", folder=program).stdout)
+    assert report["counts"]["fixed"] == 2
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import threading
 import urllib.request
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,9 @@ def fine(context: Context, x: Any = None) -> dict[str, Any]:
     print("a component may print what it likes")
     with tempfile.NamedTemporaryFile("w") as file:
         file.write("scratch")
-    Path("here").write_text("also")
-    Path("here").rename("there")
+    here = Path(tempfile.gettempdir(), "here")
+    here.write_text("also")
+    here.rename(here.with_name("there"))
     shutil.rmtree(tempfile.mkdtemp())
     return {"x": x, "key": context.idempotency_key, "attempt": context.attempt, "pid": os.getpid()}
 
@@ -87,13 +89,60 @@ def writes(how: str, path: str) -> None:
         case "tree":
             shutil.rmtree(Path(path).parent)
         case "rename":
-            Path("mine").touch()
-            os.rename("mine", path)
+            mine = Path(tempfile.gettempdir(), "mine")
+            mine.touch()
+            mine.rename(path)
         case "link":
-            os.symlink(Path(path).parent, "out")
-            (Path("out") / "new").touch()
+            out = Path(tempfile.mkdtemp(), "out")
+            out.symlink_to(Path(path).parent)
+            (out / "new").touch()
+        case "relative":
+            Path("new").touch()
         case _:
             sqlite3.connect(path).execute("create table t (x)")
+
+
+@tool("reads")
+def reads(path: str, link: bool = False) -> str:
+    if link:
+        other = Path(tempfile.mkdtemp(), "harmless")
+        other.symlink_to(path)
+        path = str(other)
+    return Path(path).read_text()
+
+
+@tool("hides_secrets")
+def hides_secrets(path: str) -> str:
+    """Try to read a secret, and go on as if nothing had been."""
+    with suppress(Exception):
+        return Path(path).read_text()
+    return "a guess"
+
+
+@tool("counts")
+def counts(path: str) -> int:
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        return int(database.execute("select count(*) from t").fetchone()[0])
+
+
+@tool("works_in_c")
+def works_in_c(folder: str) -> dict[str, bool]:
+    """Try without Python's knowledge what it would refuse; tells what worked."""
+    libc, made = ctypes.CDLL(None), tempfile.gettempdir().encode()
+    kept, secret, found = f"{folder}/kept".encode(), f"{folder}/.env".encode(), ctypes.create_string_buffer(100)
+    write, create = os.O_WRONLY, os.O_WRONLY | os.O_CREAT
+
+    def runs() -> bool:
+        return bool(libc.system(f"touch {folder}/ran".encode()) == 0)
+
+    return {
+        "changing files": libc.open(f"{folder}/new".encode(), create, 0o600) >= 0 or libc.open(kept, write) >= 0,
+        "removing files": libc.rename(kept, kept + b"2") == 0,
+        "changing modes and times of files": libc.chmod(kept, 0o640) == 0,
+        "other programs and processes": runs() or libc.kill(os.getppid(), 0) == 0,
+        "reading secrets": libc.read(libc.open(secret, os.O_RDONLY), found, 100) > 0,
+        "its own files": libc.open(made + b"/new", create, 0o600) >= 0,
+    }
 
 
 @tool("looks")
