@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from eventstore.event import Recorded
 from eventstore.grouping import PAGE, groups
+from eventstore.heads import read_head
+from eventstore.paging import courses
 from eventstore.run_model import RunHead
 from eventstore.run_store import RunStore
-from eventstore.scripts import PlainCall
+from eventstore.scripts import PlainCall, Script, ScriptCall, load_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,34 +27,75 @@ class LogEntry:
     first: int
     last: int
 
+    @property
+    def id(self) -> str:
+        """Give the id that it has in the log."""
+        return f"{self.n}-{self.time_ms}"
+
 
 @dataclass(frozen=True, slots=True)
-class PartitionView:
-    """Everything of a partition but its events and its log.
+class RunView:
+    """A run from outside: its head, what its stream, the log and the indexes say of it.
 
-    `ready` are the steps that wait for workers by queue, `sets` the same by the names of the sets that they are in.
+    `events` is how many there are, `last` the version of the last one, `kind` and `commit` are of that one. `logged` is
+    up to where the log covers them, 0 where it does not know of the run. `due` are its due members, `ready` its steps
+    that wait for workers, each with the set that it is in.
     """
 
-    partition: int
-    n: int
-    due: Mapping[str, float]
-    ready: Mapping[str, frozenset[str]]
-    heads: Mapping[str, RunHead]
-    sets: Mapping[str, frozenset[str]]
+    run: str
+    head: RunHead | None
+    events: int
+    last: int
+    kind: str
+    commit: str
+    logged: int
+    due: frozenset[str]
+    ready: frozenset[tuple[str, str]]
     now_ms: int
 
 
-LOOKED_AT = 200
+@dataclass(slots=True)
+class Indexes:
+    """The due members and the ready steps of a partition, by run: asked for each run, they are read only once."""
+
+    due: dict[str, set[str]] = field(default_factory=dict)
+    ready: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
+
+    def add_due(self, member: str) -> None:
+        """Add a due member."""
+        self.due.setdefault(member[2:].partition("|")[0], set()).add(member)
+
+    def add_ready(self, name: str, key: str) -> None:
+        """Add a step of a ready set."""
+        self.ready.setdefault(key.partition("|")[0], set()).add((name, key))
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What has been read of the log of a partition: the last entry of each stream, and of all."""
+
+    entries: Mapping[str, LogEntry]
+    last: LogEntry | None = None
+
+
+MEMBERS: Final = 10_000
+"""How many members of an index are asked for at a time."""
+
+RUNS: Final = 250
+"""How many runs are looked at in a round trip: none of them keeps a server busy for long."""
+
+LOOKED_AT: Final = 200
 """How many steps of a queue are looked at to say what they wait for."""
 
 
 class Inspector:
-    """Reads partitions, about a page of the log or of events at a time."""
+    """Reads partitions, about a page of the log, of the runs or of events at a time."""
 
     def __init__(self, store: RunStore) -> None:
         self._store = store
         self._queues: set[str] = set()
         self._streams: dict[int, set[str]] = {}
+        self._survey = Script("survey", load_text("survey.lua"))
 
     def log(self, partition: int) -> Iterator[LogEntry]:
         """Read the log of a partition."""
@@ -64,40 +108,76 @@ class Inspector:
                 return
             start = b"(" + page[-1][0]
 
-    def partition(self, partition: int, runs: Iterable[str]) -> PartitionView:
-        """Read the counter, due members and ready sets of a partition, and the heads of some runs of it."""
-        keys, call = self._store.keys, self._store.call
-        counter, due = call(
-            [
-                PlainCall((b"HGET", keys.meta(partition), b"n")),
-                PlainCall((b"ZRANGE", keys.due(partition), 0, -1, b"WITHSCORES")),
-            ]
-        )
-        now = self._store.now_ms()  # before the heads: a lease that has run out by then had run out when it was read
-        heads = {head.run: head for head in self._store.heads(sorted(runs)) if head is not None}
-        sets = self._sets(partition, heads.values())
-        ready: dict[str, frozenset[str]] = {}
-        for name, members in sets.items():
-            queue = name.partition("|")[0]
-            ready[queue] = ready.get(queue, frozenset()) | members
-        return PartitionView(partition, int(counter or 0), _scores(due), ready, heads, sets, now)
+    def counter(self, partition: int) -> int:
+        """Read how many events a partition has had."""
+        [counter] = self._store.call([PlainCall((b"HGET", self._store.keys.meta(partition), b"n"))])
+        return int(counter or 0)
 
-    def _sets(self, partition: int, heads: Iterable[RunHead]) -> dict[str, frozenset[str]]:
-        """Read what waits for workers: the sets of the queues, and those of steps that were set aside."""
-        keys, call = self._store.keys, self._store.call
-        queues = sorted(self._queues | {record.queue for head in heads for record in head.steps.values()})
-        if not queues:
-            return {}
-        aside = call([PlainCall((b"SMEMBERS", keys.aside(partition, queue))) for queue in queues])
-        names = [*queues, *(f"{q}|{x.decode()}" for q, found in zip(queues, aside, strict=True) for x in found)]
-        replies = call([PlainCall((b"ZRANGE", keys.ready(partition, name), 0, -1)) for name in names])
-        return {x: frozenset(key.decode() for key in reply) for x, reply in zip(names, replies, strict=True)}
+    def indexes(self, partition: int) -> Indexes:
+        """Read the due members and the ready steps of a partition; not at one moment with anything else."""
+        keys, found = self._store.keys, Indexes()
+        for member in self._members(keys.due(partition)):
+            found.add_due(member)
+        queues = sorted(self._queues)
+        aside = self._store.call([PlainCall((b"SMEMBERS", keys.aside(partition, queue))) for queue in queues])
+        for name in [*queues, *(f"{q}|{x.decode()}" for q, apart in zip(queues, aside, strict=True) for x in apart)]:
+            for key in self._members(keys.ready(partition, name)):
+                found.add_ready(name, key)
+        return found
 
-    def find_queues(self) -> None:
-        """Look which queues there are; one scan of the keys, so not for every partition."""
+    def _members(self, name: bytes) -> Iterator[str]:
+        for start in itertools.count(0, MEMBERS):
+            [page] = self._store.call([PlainCall((b"ZRANGE", name, start, start + MEMBERS - 1))])
+            yield from (member.decode() for member in page)
+            if len(page) < MEMBERS:
+                return
+
+    def views(self, partition: int, known: Known, indexes: Indexes, streams: Sequence[str]) -> Iterator[RunView]:
+        """Look at runs, many in a round trip; the indexes and the log were read before, so a run may have moved on."""
+        for start in range(0, len(streams), RUNS):
+            some = streams[start : start + RUNS]
+            now, found, *_ = self._surveyed(partition, known, some, whole=False)
+            for run, reply in zip(some, found, strict=True):
+                entry = known.entries.get(run)
+                yield _view(run, reply, indexes, entry.last if entry else 0, now)
+
+    def moment(self, partition: int, known: Known, streams: Sequence[str]) -> Iterator[RunView]:
+        """Look at runs with all that the store says of them at one moment; this walks the indexes, so for few runs."""
+        for start in range(0, len(streams), RUNS):
+            some = streams[start : start + RUNS]
+            now, found, due, ready, logged = self._surveyed(partition, known, some, whole=True)
+            indexes = Indexes()
+            for member in due:
+                indexes.add_due(member.decode())
+            for name, key in ready:
+                indexes.add_ready(name.decode(), key.decode())
+            last = {run: known.entries[run].last for run, reply in zip(some, found, strict=True) if reply[5]}
+            last |= {_text(run): int(version) for run, version in logged}
+            yield from (
+                _view(run, reply, indexes, last.get(run, 0), now) for run, reply in zip(some, found, strict=True)
+            )
+
+    def _surveyed(self, partition: int, known: Known, runs: Sequence[str], *, whole: bool) -> Any:
+        keys, queues = self._store.keys, sorted(self._queues)
+        args: list[Any] = [int(whole), known.last.id if known.last else "-", len(queues), *queues]
+        for run in runs:
+            entry = known.entries.get(run)
+            args += (run.encode("utf-8", "surrogatepass"), entry.id if entry else "")
+        return self._store.call(
+            [ScriptCall(self._survey, [keys.meta(partition), keys.log(partition), keys.due(partition)], args)]
+        )[0]
+
+    def find(self) -> None:
+        """Look which queues there are, and which streams have events; one scan of the keys for all partitions."""
         prefix = self._store.keys.prefix.encode()
-        names = self._store.scan(prefix + b":{*}:ready:*")
-        self._queues = {name.split(b":ready:", 1)[1].split(b"|", 1)[0].decode() for name in names}
+        self._queues, self._streams = set(), {}
+        for name in self._store.scan(prefix + b":{*}:r*"):
+            partition, _, rest = name.removeprefix(prefix + b":{").partition(b"}:")
+            kind, _, said = rest.partition(b":")
+            if kind == b"run":
+                self._streams.setdefault(int(partition), set()).add(_text(said))
+            elif kind == b"ready":
+                self._queues.add(said.split(b"|", 1)[0].decode())
 
     def waiting(self) -> Counter[tuple[str, str]]:
         """Count the steps that wait for workers, by queue and component; of long queues, only the oldest are looked at.
@@ -118,14 +198,6 @@ class Inspector:
                 found[queue, (said or b"").decode()] += 1
         return found
 
-    def find_streams(self) -> None:
-        """Look which streams have events; one scan of the keys, so not for every partition."""
-        prefix = self._store.keys.prefix.encode()
-        self._streams = {}
-        for name in self._store.scan(prefix + b":{*}:run:*"):
-            partition, _, stream = name.removeprefix(prefix + b":{").partition(b"}:run:")
-            self._streams.setdefault(int(partition), set()).add(stream.decode("utf-8", "surrogatepass"))
-
     def streams(self, partition: int) -> frozenset[str]:
         """Give the streams that had events in a partition when they were looked for."""
         return frozenset(self._streams.get(partition, ()))
@@ -136,16 +208,52 @@ class Inspector:
             names = [run for run, _ in group]
             yield from zip(names, self._store.read([(run, 0) for run in names]), strict=True)
 
+    def courses(self, views: Iterable[RunView]) -> Iterator[tuple[RunView, Iterator[Recorded]]]:
+        """Give runs with their events up to where they were when they were looked at, about a page at a time."""
+        for group in _together(views):
+            runs = [view.run for view in group]
+            for view, course in zip(group, courses(self._store, runs), strict=True):
+                yield view, _upto(course, view.last)
+
+
+def _together(views: Iterable[RunView]) -> Iterator[list[RunView]]:
+    """Put runs together that have fewer events than a page has."""
+    group: list[RunView] = []
+    for view in views:
+        if group and sum(x.events + 1 for x in group) + view.events > PAGE:
+            yield group
+            group = []
+        group.append(view)
+    if group:
+        yield group
+
+
+def _upto(events: Iterable[Recorded], last: int) -> Iterator[Recorded]:
+    return itertools.takewhile(lambda item: item.version <= last, events)
+
+
+def _view(run: str, reply: Any, indexes: Indexes, logged: int, now_ms: int) -> RunView:
+    fields, events, last, kind, commit, _ = reply
+    return RunView(
+        run,
+        read_head(run, fields),
+        events,
+        int(last.partition(b"-")[0] or 0),
+        _text(kind),
+        _text(commit),
+        logged,
+        frozenset(indexes.due.get(run, ())),
+        frozenset(indexes.ready.get(run, ())),
+        now_ms,
+    )
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogatepass")
+
 
 def _entry(entry: Any) -> LogEntry:
     identity, raw = entry
     n, _, time_ms = identity.partition(b"-")
     fields: dict[bytes, bytes] = dict(zip(raw[::2], raw[1::2], strict=True))
-    return LogEntry(
-        int(n), int(time_ms), fields[b"r"].decode("utf-8", "surrogatepass"), int(fields[b"f"]), int(fields[b"l"])
-    )
-
-
-def _scores(reply: Any) -> dict[str, float]:
-    flat = [x for item in reply for x in item] if reply and isinstance(reply[0], list) else reply
-    return {flat[i].decode(): float(flat[i + 1]) for i in range(0, len(flat), 2)}
+    return LogEntry(int(n), int(time_ms), _text(fields[b"r"]), int(fields[b"f"]), int(fields[b"l"]))

@@ -13,9 +13,9 @@ from eventstore.raw import RawEvent
 from eventstore.run_model import Code, Commit
 from eventstore.scripts import PlainCall
 from executor.build import Built, Signature, assemble, decide_encoded
+from executor.courses import AFTERWARDS
 from executor.encryption import KeyMissing
 from executor.handle import Handler
-from executor.invariants import AFTERWARDS
 from executor.journal import Fetch, RunKeys, decode_all, is_sealed
 from executor.sessions import Session
 from openagents_json.workflow import commands as cmd

@@ -1,26 +1,19 @@
 """What must hold of a store at any moment: one function that tests, chaos runs and `openagents doctor` share.
 
-The numbers are those of the design's list of invariants. Reads are not atomic over keys, so on a store that is being
-written to, a finding counts only when a second look confirms it: `confirmed` does that.
+The numbers are those of the design's list of invariants. A look at a whole store cannot be one moment, so on one that
+is written to, a finding counts only when it is still there in a look that is: `confirmed` does that.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from eventstore.event import Recorded
-from eventstore.inspect import Inspector, LogEntry, PartitionView
+from eventstore.inspect import Inspector, Known, LogEntry, RunView
 from eventstore.run_model import RunHead
 from eventstore.spans import joined, within
-
-AFTERWARDS = frozenset({"RunRedacted", "RunHeld", "RunHoldReleased"})
-"""What may be noted about a run after its end."""
-
-CLOSED = frozenset({"completed", "failed", "cancelled"})
-CLOSING = frozenset({"RunCompleted", "RunFailed", "RunCancelled"})
-OUTCOMES = frozenset({"StepCompleted", "StepFailed", "StepTimedOut", "StepLeaseLost", "StepReleased"})
+from executor.courses import CLOSED, CLOSING, Course
 
 MESSAGES = frozenset("cpux")
 """Due members of messages to other runs and keys, which a closed run may still have to send."""
@@ -30,9 +23,6 @@ WAKES = frozenset("wktngcR")
 
 OVERDUE_MS = 30_000
 """How long a lease may have run out before it is strange that no relay has moved its step back."""
-
-BETWEEN = frozenset({"total", "schedule_to_start"})
-"""Limits that may end a step between two attempts."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -56,85 +46,136 @@ class _Findings:
 
 @dataclass(slots=True)
 class _Covered:
-    """What a log says: up to which version of each stream, where it ends, and which entries stand behind a gap."""
+    """What a log says: the last entry of each stream, where it ends, and which entries stand behind a gap."""
 
-    versions: dict[str, int] = field(default_factory=dict)
-    n: int = 0
+    entries: dict[str, LogEntry] = field(default_factory=dict)
+    last: LogEntry | None = None
     gaps: list[tuple[int, LogEntry]] = field(default_factory=list)
 
+    @property
+    def known(self) -> Known:
+        return Known(self.entries, self.last)
 
-def check(inspector: Inspector, partitions: Iterable[int]) -> list[Violation]:
-    """Check every run of some partitions; in memory are a few runs at a time, and of the others only their heads."""
+
+def check(inspector: Inspector, partitions: Iterable[int], *, deep: bool = False) -> list[Violation]:
+    """Look once at every run of some partitions.
+
+    Events are read only of runs that do not look right from outside: where head, stream and log do not agree on the
+    last event, or its type on whether the run has ended. With `deep`, those of all runs are. On a store that is written
+    to, runs move on between the reads of one look: `confirmed` looks at what was found again.
+    """
     found: list[Violation] = []
-    inspector.find_queues()
-    inspector.find_streams()
+    inspector.find()
     for partition in partitions:
-        findings = _Findings(partition)
-        covered = _log(inspector.log(partition), findings)
-        view = inspector.partition(partition, covered.versions)
-        if view.n != covered.n:
-            findings.add(2, "", f"the counter says {view.n}, the log ends at {covered.n}")
-        left: list[tuple[int, int]] = []
-        for run, history in inspector.histories(sorted(covered.versions)):
-            if run.endswith("-archive"):
-                left += _left(history)
-            _run(run, history, covered, view, findings)
-        _gaps(covered, left, findings)
-        for run in sorted(inspector.streams(partition) - covered.versions.keys()):
-            findings.add(2, run, "the run has events, and the log does not know of it")
+        covered, findings = _logged(inspector, partition)
+        indexes = inspector.indexes(partition)
+        streams = sorted(covered.entries.keys() | inspector.streams(partition))
+        _look(inspector, inspector.views(partition, covered.known, indexes, streams), findings, deep=deep)
         found += findings.items
     return found
 
 
-def _run(run: str, history: Sequence[Recorded], covered: _Covered, view: PartitionView, findings: _Findings) -> None:
-    if covered.versions[run] != len(history):
-        findings.add(2, run, f"the log covers {covered.versions[run]} of {len(history)} events")
-    head = view.heads.get(run)
+def confirmed(inspector: Inspector, partitions: Iterable[int], *, deep: bool = False) -> list[Violation]:
+    """Look, and keep of what was found what is still so when each run is looked at with all its keys at one moment."""
+    first = set(check(inspector, partitions, deep=deep))
+    found: list[Violation] = []
+    for partition in sorted({violation.partition for violation in first}):
+        covered, findings = _logged(inspector, partition)
+        runs = sorted({x.run for x in first if x.partition == partition and x.run})
+        _look(inspector, inspector.moment(partition, covered.known, runs), findings, deep=True)
+        found += (violation for violation in findings.items if violation in first)
+    return sorted(set(found))
+
+
+def _logged(inspector: Inspector, partition: int) -> tuple[_Covered, _Findings]:
+    """Read the log of a partition, and check it by itself."""
+    findings = _Findings(partition)
+    covered = _log(inspector.log(partition), findings)
+    n, end = inspector.counter(partition), covered.last.n if covered.last else 0
+    if n != end:
+        findings.add(2, "", f"the counter says {n}, the log ends at {end}")
+    if covered.gaps:
+        noted = [run for run in covered.entries if run.endswith("-archive")]
+        _gaps(covered, [span for _, history in inspector.histories(noted) for span in _left(history)], findings)
+    return covered, findings
+
+
+def _look(inspector: Inspector, views: Iterable[RunView], findings: _Findings, *, deep: bool) -> None:
+    if not deep:
+        views = _odd(views, findings)
+    for view, events in inspector.courses(views):
+        steps = view.head is not None and bool(view.head.status)
+        _run(view, Course.of(view.run, events, steps=steps), findings)
+
+
+def _odd(views: Iterable[RunView], findings: _Findings) -> Iterator[RunView]:
+    """Check runs from outside, and give those of which that is not enough."""
+    for view in views:
+        if not _fits(view):
+            yield view
+        elif view.head is not None and view.head.status:
+            _left_over(view, view.head, findings)
+            _places(view, view.head, findings)
+
+
+def _fits(view: RunView) -> bool:
+    """Tell whether all that can be seen of the events of a run from outside says the same."""
+    head = view.head
+    if head is None:
+        return not view.events and not view.logged  # it has left since
+    closed = head.status in CLOSED
+    return (
+        head.version == view.events == view.last == view.logged
+        and head.last_commit == view.commit
+        and (closed == (view.kind in CLOSING) or not head.status)
+    )
+
+
+def _run(view: RunView, course: Course, findings: _Findings) -> None:
+    run, head = view.run, view.head
+    if course.events != view.events or (not view.events and not view.logged):
+        return  # it has left the store while it was read
+    if not view.logged:
+        findings.add(2, run, "the run has events, and the log does not know of it")
+        return
+    if view.logged != course.events:
+        findings.add(2, run, f"the log covers {view.logged} of {course.events} events")
     if head is None:
         findings.add(1, run, "the run has events but no head")
         return
-    _versions(run, head, history, findings)
+    _versions(run, head, course, findings)
     if head.status:  # else it is a stream of somebody else's, not a run
-        _attempts(run, history, findings)
-        _closing(run, head, history, view, findings)
-        _places(run, head, view, findings)
+        for number, what in course.faults():
+            findings.add(number, run, what)
+        _closing(view, head, course, findings)
+        _left_over(view, head, findings)
+        _places(view, head, findings)
 
 
-def confirmed(inspector: Inspector, partitions: Sequence[int]) -> list[Violation]:
-    """Check twice and keep what was seen both times: a live store moves between two reads."""
-    first = set(check(inspector, partitions))
-    return sorted(first & set(check(inspector, sorted({v.partition for v in first})))) if first else []
-
-
-def _versions(run: str, head: RunHead, history: Sequence[Recorded], findings: _Findings) -> None:
-    versions = [item.version for item in history]
-    if versions != list(range(1, len(versions) + 1)):
-        findings.add(1, run, f"versions are not 1..{len(versions)}: {versions[:20]}")
-    if head.version != len(versions):
-        findings.add(1, run, f"the head says version {head.version}, the log has {len(versions)} events")
-    if history and head.last_commit != history[-1].commit:
-        findings.add(1, run, f"the head says commit {head.last_commit}, the log ends with {history[-1].commit}")
-    commits: list[str] = []
-    for item in history:
-        if not commits or commits[-1] != item.commit:
-            commits.append(item.commit)
-    for commit, count in Counter(commits).items():
-        if count > 1:
-            findings.add(6, run, f"commit {commit} is there {count} times")
+def _versions(run: str, head: RunHead, course: Course, findings: _Findings) -> None:
+    if course.misplaced:
+        findings.add(1, run, f"versions are not 1..{course.events}: {course.misplaced[:20]}")
+    if head.version != course.events:
+        findings.add(1, run, f"the head says version {head.version}, the log has {course.events} events")
+    if course.events and head.last_commit != course.commit:
+        findings.add(1, run, f"the head says commit {head.last_commit}, the log ends with {course.commit}")
+    for commit in course.again:
+        findings.add(6, run, f"commit {commit} is there again behind another one")
 
 
 def _log(log: Iterable[LogEntry], findings: _Findings) -> _Covered:
     covered = _Covered()
-    versions, n = covered.versions, 0
+    entries, n = covered.entries, 0
     for entry in log:
         before = entry.n - (entry.last - entry.first + 1)
         if before != n:
             covered.gaps.append((n, entry))
         n = entry.n
-        if entry.first != versions.get(entry.stream, 0) + 1:
-            findings.add(2, entry.stream, f"log covers version {entry.first} after {versions.get(entry.stream, 0)}")
-        versions[entry.stream] = entry.last
-    covered.n = n
+        known = entries.get(entry.stream)
+        last = known.last if known else 0
+        if entry.first != last + 1:
+            findings.add(2, entry.stream, f"log covers version {entry.first} after {last}")
+        entries[entry.stream] = covered.last = entry
     return covered
 
 
@@ -152,73 +193,34 @@ def _left(history: Sequence[Recorded]) -> list[tuple[int, int]]:
     return [(first, last) for item in history for first, last in item.data.get("positions") or ()]
 
 
-def _attempts(run: str, history: Sequence[Recorded], findings: _Findings) -> None:
-    scheduled: set[str] = set()
-    started: set[tuple[str, int]] = set()
-    ended: Counter[tuple[str, int]] = Counter()
-    fence = 0
-    for item in history:
-        data = item.data if isinstance(item.data, dict) else {}
-        step, attempt = str(data.get("step")), int(data.get("attempt", 0))
-        if item.type in ("StepScheduled", "CompensationScheduled"):
-            scheduled.add(step if item.type == "StepScheduled" else str(data.get("compensation")))
-        elif item.type == "StepStarted":
-            fence = _start(run, (step, attempt), int(data["fence"]), scheduled, started, fence, findings)
-        elif item.type in OUTCOMES and attempt and not (ended[step, attempt] and data.get("kind") in BETWEEN):
-            ended[step, attempt] += item.type != "StepLeaseLost"
-            if (step, attempt) not in started:
-                findings.add(3, run, f"attempt {attempt} of step {step} ended without a start")
-    for (step, attempt), count in ended.items():
-        if count > 1:
-            findings.add(3, run, f"attempt {attempt} of step {step} has {count} outcomes")
-
-
-def _start(
-    run: str,
-    attempt: tuple[str, int],
-    fence: int,
-    scheduled: set[str],
-    started: set[tuple[str, int]],
-    last: int,
-    findings: _Findings,
-) -> int:
-    step, number = attempt
-    if step not in scheduled:
-        findings.add(3, run, f"step {step} was started without a schedule")
-    if attempt in started:
-        findings.add(3, run, f"attempt {number} of step {step} was claimed twice")
-    if fence <= last:
-        findings.add(7, run, f"the fence of step {step}, attempt {number} did not rise")
-    started.add(attempt)
-    return fence
-
-
-def _closing(run: str, head: RunHead, history: Sequence[Recorded], view: PartitionView, findings: _Findings) -> None:
-    again = max((item.version for item in history if item.type == "RunReopened"), default=0)
-    closings = [item.version for item in history if item.type in CLOSING and item.version > again]
+def _closing(view: RunView, head: RunHead, course: Course, findings: _Findings) -> None:
+    closings = course.closings
     if (head.status in CLOSED) != bool(closings):
-        findings.add(4, run, f"the head says {head.status}, the log has {len(closings)} closing events")
-    course = max((item.version for item in history if item.type not in AFTERWARDS), default=0)
-    if closings and (len(closings) > 1 or closings[0] != course):
-        findings.add(4, run, f"closing events at versions {closings} of {len(history)}")
+        findings.add(4, view.run, f"the head says {head.status}, the log has {len(closings)} closing events")
+    if closings and (len(closings) > 1 or closings[0] != course.end):
+        findings.add(4, view.run, f"closing events at versions {closings} of {course.events}")
+
+
+def _left_over(view: RunView, head: RunHead, findings: _Findings) -> None:
     if head.status in CLOSED:
-        left = sorted(m for m in view.due if m[2:].partition("|")[0] == run and m[0] not in MESSAGES)
-        left += sorted(key for members in view.ready.values() for key in members if key.partition("|")[0] == run)
+        left = sorted(member for member in view.due if member[0] not in MESSAGES)
+        left += sorted(key for _, key in view.ready)
         if left or head.steps:
-            findings.add(4, run, f"closed, but these are left: {left[:5]} {sorted(head.steps)[:5]}")
+            findings.add(4, view.run, f"closed, but these are left: {left[:5]} {sorted(head.steps)[:5]}")
 
 
-def _places(run: str, head: RunHead, view: PartitionView, findings: _Findings) -> None:
+def _places(view: RunView, head: RunHead, findings: _Findings) -> None:
     if head.status in CLOSED:
         return
-    missing = f"w|{run}" in view.due
-    own = {m for m in view.due if m[0] in WAKES and m[2:].partition("|")[0] == run}
-    awake = bool(own - {f"R|{run}"}) or head.status == "paused"
+    run, due = view.run, view.due
+    missing = f"w|{run}" in due
+    awake = any(member[0] in WAKES and member != f"R|{run}" for member in due) or head.status == "paused"
+    waiting = {(name.partition("|")[0], key) for name, key in view.ready}
     for step, record in head.steps.items():
         key = f"{run}|{step}"
-        ready = key in view.ready.get(record.queue, frozenset())
-        leased, waits = f"l|{key}" in view.due, f"r|{key}" in view.due or f"g|{key}" in view.due
-        places = [name for name, there in (("ready", ready), ("lease", leased), ("wait", waits)) if there]
+        leased, waits = f"l|{key}" in due, f"r|{key}" in due or f"g|{key}" in due
+        named = (("ready", (record.queue, key) in waiting), ("lease", leased), ("wait", waits))
+        places = [name for name, there in named if there]
         awake = awake or bool(places)
         if bool(record.fence) != leased:
             findings.add(5, run, f"step {step}: the record and the lease in due differ")

@@ -11,10 +11,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from eventstore.event import Recorded
-from eventstore.inspect import Inspector, PartitionView
+from eventstore.inspect import Inspector, Known, RunView
 from eventstore.mending import Mender, Mending, SeatRecord
+from executor.courses import CLOSED
 from executor.handle import Handler
-from executor.invariants import CLOSED, Violation
+from executor.invariants import Violation
 from openagents_json.workflow import events as ev
 from openagents_json.workflow import state as st
 from openagents_json.workflow.evolve import evolve_all
@@ -40,32 +41,34 @@ def mend(handler: Handler, inspector: Inspector, violations: Iterable[Violation]
     for violation in violations:
         if violation.run and violation.number in MENDED:
             by_partition.setdefault(violation.partition, set()).add(violation.run)
-    mended = []
-    for partition, runs in sorted(by_partition.items()):
-        covered, seen = {}, "-"
-        for entry in inspector.log(partition):
-            covered[entry.stream], seen = entry.last, f"{entry.n}-{entry.time_ms}"
-        view = inspector.partition(partition, runs)
-        for run in sorted(runs):
-            mended.append(_mend(handler, run, covered.get(run, 0), seen, view))
-    return mended
+    return [
+        _mend(handler, view, known.last.id if known.last else "-")
+        for partition, runs in sorted(by_partition.items())
+        for known in [_known(inspector, partition)]
+        for view in inspector.moment(partition, known, sorted(runs))
+    ]
 
 
-def _mend(handler: Handler, run: str, version: int, seen: str, view: PartitionView) -> Mended:
+def _known(inspector: Inspector, partition: int) -> Known:
+    entries = {}
+    last = None
+    for last in inspector.log(partition):
+        entries[last.stream] = last
+    return Known(entries, last)
+
+
+def _mend(handler: Handler, view: RunView, seen: str) -> Mended:
+    run, version = view.run, view.logged
     history = handler.store.read([(run, 0)])[0]
     versions = [item.version for item in history]
     if version > len(history) or versions != list(range(1, len(history) + 1)):
         return Mended(run, False, "events are missing that its log names; restore it from an archive or a backup")
-    head, past = view.heads.get(run), history[:version]
+    head, past = view.head, history[:version]
     was = head.version if head else 0
     if was > version or len({item.commit for item in history[version:]}) > 1:
         return Mended(run, False, "the log ends before it, by more than one commit; restore the log from a backup")
     mending = Mending(run, version, past[-1].commit if past else "", len(history), was, seen)
-    mending = replace(
-        mending,
-        forget=sorted(member for member in view.due if member[2:].partition("|")[0] == run),
-        leave=[(q, key) for q, keys in view.sets.items() for key in sorted(keys) if key.partition("|")[0] == run],
-    )
+    mending = replace(mending, forget=sorted(view.due), leave=sorted(view.ready))
     if past and past[0].type == "RunStarted":
         mending = _with_indexes(handler, mending, past)
     if not Mender(handler.store).mend(mending):

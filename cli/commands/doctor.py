@@ -10,8 +10,9 @@ from cli.render import print_json
 
 @click.command()
 @click.option("--repair", is_flag=True, help="Mend runs that do not fit their log, from the log.")
+@click.option("--deep", is_flag=True, help="Read each event of each run, also where a run looks right from outside.")
 @target_options
-def doctor(target: Target, repair: bool) -> int:
+def doctor(target: Target, repair: bool, deep: bool) -> int:
     """Check the server, the workers, the clocks, and that every run can go on.
 
     A server that has no store yet is looked over all the same. Exit code: 0 when all is well, 1 when something needs
@@ -24,7 +25,7 @@ def doctor(target: Target, repair: bool) -> int:
         with target.engine() as engine:
             for mended in engine.repair() if repair else ():
                 click.echo(f"{'mended' if mended.done else 'left'}: {mended.run}: {mended.what}", err=True)
-            found = diagnose(engine, target.settings)
+            found = diagnose(engine, target.settings, deep=deep)
     except NoStore as missing:
         if not target.settings.url:
             raise

@@ -15,7 +15,7 @@ from eventstore.event import Event
 from eventstore.freeing import Answer, Freed, Freer, Leaving, archive_stream, positions
 from eventstore.redis_store import RedisStreamStore
 from eventstore.view_store import RedisViewStore
-from executor.invariants import CLOSED
+from executor.courses import CLOSED
 from executor.sessions import RunNotFound, Session
 from openagents_json.engine import archive_files
 from openagents_json.engine.auditing import Audits

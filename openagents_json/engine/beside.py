@@ -62,19 +62,21 @@ class Beside:
         """Give the published workflows of the store."""
         return self.core.workflows
 
-    def doctor(self) -> list[Violation]:
-        """Check the invariants of the whole store."""
+    def doctor(self, *, deep: bool = False) -> list[Violation]:
+        """Check the invariants of the whole store: each run from outside, with `deep` each of its events too."""
         from eventstore.inspect import Inspector
         from executor.invariants import confirmed
 
-        return confirmed(Inspector(self.core.store), range(self.core.store.keys.partitions))
+        return confirmed(Inspector(self.core.store), range(self.core.store.keys.partitions), deep=deep)
 
     def repair(self) -> list[Mended]:
         """Mend the runs whose head or indexes do not fit their log, from the log."""
         from eventstore.inspect import Inspector
+        from executor.invariants import confirmed
         from executor.mending import mend
 
-        return mend(self.core.handler, Inspector(self.core.store), self.doctor())
+        inspector = Inspector(self.core.store)
+        return mend(self.core.handler, inspector, confirmed(inspector, range(self.core.store.keys.partitions)))
 
     @property
     def events(self) -> RedisStreamStore:

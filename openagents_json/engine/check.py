@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from eventstore.event import Recorded
 from eventstore.inspect import Inspector
-from executor.invariants import CLOSED
+from executor.courses import CLOSED
 from openagents_json.engine.documents import Document
 from openagents_json.workflow.verify import first_difference
 

@@ -58,7 +58,7 @@ class Diagnosis:
         yield "all is well" if self.healthy else "something needs attention, see above"
 
 
-def diagnose(engine: Engine, settings: Settings) -> Diagnosis:
+def diagnose(engine: Engine, settings: Settings, *, deep: bool = False) -> Diagnosis:
     """Look at everything: preflight, invariants with the next wake-up rule, workers, versions, clocks."""
     core = engine.core
     now = core.clock.now_ms
@@ -75,7 +75,7 @@ def diagnose(engine: Engine, settings: Settings) -> Diagnosis:
     findings += tuple(_without_workers(engine, workers))
     findings += tuple(_nobody(engine, workers))
     server = describe(core.connection, now_ms=now)
-    return Diagnosis(here, ZONES_VERSION, server, findings, tuple(engine.doctor()), workers)
+    return Diagnosis(here, ZONES_VERSION, server, findings, tuple(engine.doctor(deep=deep)), workers)
 
 
 def diagnose_server(settings: Settings, missing: NoStore) -> Diagnosis:

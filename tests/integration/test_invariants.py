@@ -69,6 +69,7 @@ def test_damage_is_found_and_named(engine: Engine, server: Server, damage: str) 
     assert (done.status, waits.status) == ("completed", "running")
     number, do = DAMAGES[damage]
     do(server.connect(), engine.core.store.keys, done.id, waits.id)
-    found = engine.doctor()
-    assert number in {violation.number for violation in found}
-    assert all(violation.what for violation in found)
+    for deep in (False, True):
+        found = engine.doctor(deep=deep)
+        assert number in {violation.number for violation in found}
+        assert all(violation.what for violation in found)

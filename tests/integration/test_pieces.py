@@ -65,9 +65,9 @@ EVENTS = SHORT * 20 + LONG * 3000
 
 
 def test_the_doctor_reads_runs_together_only_if_they_are_short(engine: Engine, store: Counting) -> None:
-    assert check(Inspector(store), [0]) == []
+    assert check(Inspector(store), [0], deep=True) == []
     assert store.entries >= EVENTS
-    assert store.most == 3000  # the longest run, which is read whole
+    assert store.most <= PAGE
 
 
 def test_the_doctor_reads_the_log_in_pieces(server: Server) -> None:
@@ -75,7 +75,7 @@ def test_the_doctor_reads_the_log_in_pieces(server: Server) -> None:
         for i in range(PAGE * 2 + 10):
             engine.events.append(f"0-{i % 50}", [Event("Noted", {})])
         store = Counting(engine.core.connection, engine.core.store.keys)
-        assert check(Inspector(store), [0]) == []
+        assert check(Inspector(store), [0], deep=True) == []
         assert store.entries == 2 * (PAGE * 2 + 10)
         assert store.most <= PAGE
 
