@@ -78,6 +78,15 @@ class Known:
     last: LogEntry | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """A lock by name, "<kind>:<key>", before which somebody waits; members are "run|step", without a step for runs."""
+
+    name: str
+    holders: tuple[str, ...]
+    line: tuple[str, ...]
+
+
 MEMBERS: Final = 10_000
 """How many members of an index are asked for at a time."""
 
@@ -197,6 +206,16 @@ class Inspector:
             for said in call(heads) if heads else ():
                 found[queue, (said or b"").decode()] += 1
         return found
+
+    def places(self) -> Iterator[Lock]:
+        """Give the limits of concurrency before which somebody waits, each as it is at one moment."""
+        call, prefix = self._store.call, self._store.keys.prefix.encode()
+        for line in sorted(self._store.scan(prefix + b":{*}:line:concurrency:*")):
+            common, _, name = line.partition(b":line:")
+            asked = [PlainCall((b"HKEYS", common + b":gate:" + name)), PlainCall((b"ZRANGE", line, 0, -1))]
+            gate, waiting = call(asked)
+            holders = sorted(_text(member[2:]) for member in gate if member.startswith(b"h:"))
+            yield Lock(_text(name), tuple(holders), tuple(map(_text, waiting)))
 
     def streams(self, partition: int) -> frozenset[str]:
         """Give the streams that had events in a partition when they were looked for."""

@@ -14,6 +14,7 @@ from executor.abilities import Fleet
 from executor.clock import SystemClock
 from executor.invariants import Violation
 from executor.zones import ZONES_VERSION
+from openagents_json.engine.circles import stuck_runs
 from openagents_json.engine.facade import CLOSED, Engine
 from openagents_json.engine.settings import Settings
 from projections.runs import STATUSES, RunFilter
@@ -74,6 +75,7 @@ def diagnose(engine: Engine, settings: Settings, *, deep: bool = False) -> Diagn
     findings += tuple(_still(engine))
     findings += tuple(_without_workers(engine, workers))
     findings += tuple(_nobody(engine, workers))
+    findings += tuple(stuck_runs(engine))
     server = describe(core.connection, now_ms=now)
     return Diagnosis(here, ZONES_VERSION, server, findings, tuple(engine.doctor(deep=deep)), workers)
 

@@ -10,7 +10,9 @@ import pytest
 
 from executor.sessions import RunNotFound
 from openagents_json import Registry
-from openagents_json.engine import Engine
+from openagents_json.engine import Engine, Settings
+from openagents_json.engine.circles import stuck_runs
+from openagents_json.engine.diagnosis import diagnose
 from tests.conftest import Server, wait_for
 
 
@@ -121,3 +123,29 @@ def test_the_child_of_a_parent_that_is_opened_again_begins_though_the_place_is_t
     wait_for(lambda: doors.inside == 2)
     doors.open.set()
     assert engine.wait(run, timeout=20).ok
+
+
+def crossing(name: str, other: str) -> dict[str, Any]:
+    """A workflow that calls another one when it is told to, with a place in its hand."""
+    asked = {"condition": "{{input.top}}"}
+    steps = [{"id": "go", "wait_for": "go", **asked}, {"id": "call", "workflow": other, "depends_on": ["go"], **asked}]
+    return limited(name, "queue", *steps, key=name) | {"inputs": {"top": {"type": "boolean", "default": False}}}
+
+
+def test_runs_that_wait_for_each_other_are_named_by_the_doctor_until_one_is_cancelled(engine: Engine) -> None:
+    engine.publish(limited("b", "queue", {"id": "nothing", "sleep": 0}) | {"version": "0.1.0"})
+    engine.publish(crossing("a", "b@*"))
+    engine.publish(crossing("b", "a"))
+    runs = [engine.start(name, {"top": True}) for name in ("a", "b")]
+    wait_for(lambda: all("go" in engine.core.sessions.load(run).state.open_steps for run in runs))
+    assert list(stuck_runs(engine)) == []
+    for run in runs:
+        engine.signal(run, "go")
+    wait_for(lambda: list(stuck_runs(engine)) != [])
+    [found] = [each for each in diagnose(engine, Settings()).findings if each.code == "circle"]
+    assert (found.level, all(run in found.what for run in runs)) == ("error", True)
+    cancelled = found.remedy.partition("openagents runs cancel ")[2].partition(")")[0]
+    [other] = [run for run in runs if run != cancelled]
+    engine.cancel(cancelled)
+    assert engine.wait(other, timeout=20).ok
+    assert list(stuck_runs(engine)) == []
