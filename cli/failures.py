@@ -47,18 +47,23 @@ def expected() -> tuple[type[Exception], ...]:
 
 
 def tell(error: Exception) -> NoReturn:
-    """Say what an error means and end; one that nobody expected is raised again."""
+    """Say what an error means and end; one that nobody expected is a defect, and shown with where it happened."""
     from pydantic import ValidationError
+
+    from eventstore.passwords import traceback_of
 
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         fail(f"setting {'.'.join(str(x) for x in first['loc'])}: {first['msg']}", 2)
     if isinstance(error, expected()):
         fail(str(error), 1)
-    raise error
+    click.echo(traceback_of(error), err=True, nl=False)
+    fail("this is a defect of openagents-json; please report it with the lines above", 1)
 
 
 def fail(message: str, code: int) -> NoReturn:
     """Say what went wrong and end."""
-    click.echo(f"openagents: {message}", err=True)
+    from eventstore.passwords import masked
+
+    click.echo(f"openagents: {masked(message)}", err=True)
     sys.exit(code)

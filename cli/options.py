@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from cli.urls import Url
+
 if TYPE_CHECKING:
     from openagents_json.engine import Engine, Settings
     from openagents_json.engine.reads import Reads
@@ -85,9 +87,9 @@ class Target:
 
 
 _OPTIONS = [
-    click.option("--url", help="Server of the store; without it, the embedded server in the data directory."),
+    click.option("--url", type=Url(), help="Server of the store; without it, the embedded one in the data directory."),
     click.option("--data", help="Data directory of the embedded server.  [default: .openagents]"),
-    click.option("--broker", help="Celery broker for doorbells.  [default: the store's server]"),
+    click.option("--broker", type=Url(), help="Celery broker for doorbells.  [default: the store's server]"),
     click.option("--prefix", help="Prefix of the store's keys.  [default: oa]"),
     click.option("--durability", type=click.Choice(["memory", "everysec", "always"]), help="What an answer promises."),
     click.option("--lease-ms", type=int, help="How long a worker may be silent.  [default: 10000]"),

@@ -20,6 +20,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_expone
 from eventstore.cluster import named, raw_cluster
 from eventstore.errors import InvalidRequest, StoreReadOnly, StoreUnavailable, translate
 from eventstore.forking import ForkSafeLock
+from eventstore.passwords import masked
 
 Result = TypeVar("Result")
 
@@ -142,10 +143,15 @@ def connect(url: str, *, max_connections: int = 64, timeout_ms: int = 5000) -> C
             made = Connection(lambda: tuple(_single(url, kind) for kind in kinds), where)
         _greet(made)
     except DRIVER_ERRORS as error:
-        raise translate(error, where) from error
+        raise translate(error, where) from _unless_telling(error)
     except ValueError as error:
-        raise InvalidRequest(f"the URL {where} cannot be used: {error}") from error
+        raise InvalidRequest(f"the URL {where} cannot be used: {masked(str(error), url)}") from None
     return made
+
+
+def _unless_telling(error: BaseException) -> BaseException | None:
+    """Give an error as the cause of another, unless it would show a password in a traceback."""
+    return error if masked(str(error)) == str(error) else None
 
 
 def _options(max_connections: int, timeout: float) -> dict[str, Any]:
@@ -191,6 +197,8 @@ def _greet(connection: Connection) -> None:
         connection.client.ping()
     except RedisError as error:
         if not str(error).startswith("MISCONF"):
+            if not connection.is_cluster:
+                connection.client.connection_pool.disconnect()  # closing a client leaves its pool as it is
             raise
 
 

@@ -15,6 +15,8 @@ EventStoreError
 
 from __future__ import annotations
 
+from eventstore.passwords import masked
+
 
 class EventStoreError(Exception):
     """Something is wrong with the store, or with what it was asked."""
@@ -106,7 +108,7 @@ class InvalidRequest(EventStoreError, ValueError):
 
 def translate(error: BaseException, where: str = "") -> EventStoreError:
     """Give the driver's error as one of ours, with what to do."""
-    name, text = type(error).__name__, str(error).strip() or type(error).__name__
+    name, text = type(error).__name__, masked(str(error).strip()) or type(error).__name__
     if isinstance(error, EventStoreError):
         return error
     if name in ("AuthenticationError", "AuthenticationWrongNumberOfArgsError", "NoPermissionError"):

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -42,7 +42,7 @@ MAX_RESTARTS: Final = 1000
 class EmbeddedServer:
     """A running server and this process's share in it."""
 
-    url: str
+    url: str = field(repr=False)  # it may hold a password
     directory: Path
     _share: IO[Any] | None
 

@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, quote
 
 from eventstore.connection import credentials_of, hosts_of, options_of, readable
 from eventstore.errors import InvalidRequest
+from eventstore.passwords import masked
 
 OURS: Final = "redis://, rediss://, unix://, redis+sentinel:// or amqp://"
 
@@ -48,7 +49,8 @@ def broker_of(url: str) -> Broker:
     except ValueError as error:
         if isinstance(error, InvalidRequest):
             raise
-        raise InvalidRequest(f"the URL of the broker cannot be read: {error}; it begins with {OURS}") from error
+        why = masked(str(error), url)
+        raise InvalidRequest(f"the URL of the broker cannot be read: {why}; it begins with {OURS}") from None
     return _other(parts, url)
 
 

@@ -14,6 +14,7 @@ from celery import Celery
 from kombu import Queue
 from kombu.exceptions import OperationalError
 
+from eventstore.passwords import masked
 from executor.broker import broker_of
 
 log = logging.getLogger(__name__)
@@ -83,7 +84,7 @@ class CeleryDoorbell:
         try:
             self._app.send_task(TASK, args=[queue], queue=name, retry=False, ignore_result=True)
         except (OperationalError, OSError) as error:
-            log.warning("no doorbell for %s could be sent, workers look by themselves: %s", queue, error)
+            log.warning("no doorbell for %s could be sent, workers look by themselves: %s", queue, masked(str(error)))
 
     def close(self) -> None:
         """Close the connections to the broker."""

@@ -15,6 +15,7 @@ from celery import Celery, bootsteps, signals
 from celery.exceptions import SecurityWarning
 from celery.worker import state
 
+from eventstore.passwords import mask_log_records
 from executor.celery_app import TASK
 from executor.celery_host import Host
 from executor.worker import Worker
@@ -24,6 +25,7 @@ def run(
     app: Celery, make: Callable[[], Worker], queues: Sequence[str], *, concurrency: int, pool: str, grace_seconds: float
 ) -> int:
     """Run until told to stop, then for `grace_seconds` at most; gives the exit code."""
+    mask_log_records()
     warnings.simplefilter("ignore", SecurityWarning)  # about root and pickle, which is not accepted here
     host = Host(make, _stop_celery, pool, concurrency, grace_seconds)
     app.task(host.drain, name=TASK, ignore_result=True)

@@ -42,8 +42,8 @@ class KeyMissing(EncryptionError):
         self.run = run
         super().__init__(
             f"run {run} is encrypted and its key is not in the store; restore it from a backup of the store, or, for a "
-            f"run from elsewhere, take it along: `openagents keys show {run}` there, `openagents keys adopt {run} KEY` "
-            "here"
+            f"run from elsewhere, take it along: `openagents keys show {run} > FILE` there, "
+            f"`openagents keys adopt {run} < FILE` here"
         )
 
 

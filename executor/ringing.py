@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from eventstore.bell import Bell
+from eventstore.passwords import masked
 from eventstore.scripts import ScriptCall
 
 log = logging.getLogger(__name__)
@@ -94,7 +95,9 @@ class BackgroundDoorbell:
                     doorbell = doorbell or self._make()
                     doorbell.ring(queue)
                 except Exception as error:  # brokers and their clients fail in many ways, and none of them matters
-                    log.warning("no doorbell for %s could be sent, workers look by themselves: %s", queue, error)
+                    log.warning(
+                        "no doorbell for %s could be sent, workers look by themselves: %s", queue, masked(str(error))
+                    )
             with self._lock:
                 if not self._wanted:
                     self._idle.set()

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from eventstore.event import Recorded
+from eventstore.passwords import masked
 
 
 class ProjectionError(Exception):
@@ -46,7 +47,8 @@ class ProjectionFailed(ProjectionError):
         place = f"partition {event.position.partition}, position {event.position.n}"
         super().__init__(
             f"projection {view} stands still at {place}: event {event.version} ({event.type}) of {event.stream}: "
-            f"{type(error).__name__}: {error}; correct the projection, workers with the correction go on by themselves"
+            f"{type(error).__name__}: {masked(str(error))}; correct the projection, workers with the correction go on "
+            "by themselves"
         )
 
 

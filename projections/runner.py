@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from eventstore.event import Recorded
+from eventstore.passwords import masked
 from eventstore.views import MOST, Batch, ViewStore
 from projections.errors import ProjectionFailed
 from projections.fold import Keyed, fold, keyed
@@ -208,7 +209,7 @@ class Runner:
             "run": event.stream,
             "version": event.version,
             "type": event.type,
-            "error": f"{type(error.error).__name__}: {error.error}",
+            "error": masked(f"{type(error.error).__name__}: {error.error}"),
         }
         self._store.trouble(error.view, event.position.partition, what)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from eventstore.event import Json, Recorded
+from eventstore.passwords import masked
 from projections.fingerprint import fingerprint
 from projections.projection import Counted, Index, Projection, counted_before
 from projections.search import Query
@@ -169,7 +170,7 @@ RUNS: Final = Projection("runs", _apply, key=_key, types=frozenset(_STATUS), ind
 
 def _archived(row: dict[str, Any] | None, event: Recorded) -> dict[str, Any] | None:
     data: Mapping[str, Any] = event.data
-    if event.type == "RunRestored" and row is not None and data["url"] != row["url"]:
+    if event.type == "RunRestored" and row is not None and masked(data["url"]) != masked(row["url"]):
         return row  # said late: it has been archived again since
     if event.type != "RunArchived":
         return None

@@ -10,6 +10,7 @@ import click
 from cli.commands.replaying import reason_option
 from cli.options import Target, target_options
 from cli.render import print_json
+from cli.urls import Url, lasting
 
 
 @click.command("export")
@@ -62,9 +63,9 @@ def import_run(target: Target, file: Path, paused: bool, reason: str) -> None:
 
 @click.command("promote")
 @click.argument("run")
-@click.option("--to", required=True, metavar="URL", help="The server where the run goes on.")
+@click.option("--to", type=Url(), required=True, metavar="URL", help="The server where the run goes on.")
 @click.option("--to-prefix", default="oa", show_default=True, help="The prefix of the store's keys there.")
-@click.option("--to-broker", metavar="URL", help="The Celery broker there.  [default: the store's server]")
+@click.option("--to-broker", type=Url(), metavar="URL", help="The Celery broker there.  [default: the store's server]")
 @click.option(
     "--wait",
     "wait_s",
@@ -83,6 +84,7 @@ def promote_run(target: Target, run: str, to: str, to_prefix: str, to_broker: st
     from openagents_json.engine import Engine
     from openagents_json.engine.promoting import Move, promote
 
+    lasting(to)
     with (
         target.engine() as source,
         Engine.connect(

@@ -11,6 +11,7 @@ import click
 from cli.commands.replaying import reason_option
 from cli.options import Target, target_options
 from cli.render import print_json, show
+from cli.urls import Url, lasting
 
 if TYPE_CHECKING:
     from openagents_json.engine.archiving import Gone
@@ -62,7 +63,9 @@ def _tell(target: Target, runs: Sequence[str], what: str) -> None:
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True)
-@click.option("--to", metavar="URL", help="A folder, or any place that fsspec knows.  [default: OPENAGENTS_ARCHIVE]")
+@click.option(
+    "--to", type=Url(), metavar="URL", help="A folder, or any place that fsspec knows.  [default: OPENAGENTS_ARCHIVE]"
+)
 @without_option
 @reason_option
 @target_options
@@ -70,7 +73,7 @@ def archive(target: Target, runs: tuple[str, ...], to: str | None, without: tupl
     """Move closed runs into the archive: each is written, read back and compared before its memory is freed."""
     from openagents_json.engine.archiving import Departure
 
-    place = to or target.settings.archive
+    place = lasting(to or target.settings.archive)
     if not place:
         raise click.UsageError("say where to with --to, or set OPENAGENTS_ARCHIVE")
     gone: list[Gone] = []
@@ -91,12 +94,14 @@ def sizes(gone: Gone) -> str:
 
 @click.command()
 @click.argument("run")
-@click.option("--from", "place", default="", metavar="URL", help="Its file, if the store does not know where it is.")
+@click.option(
+    "--from", "place", type=Url(), default="", metavar="URL", help="Its file, if the store does not know where it is."
+)
 @target_options
 def restore(target: Target, run: str, place: str) -> None:
     """Bring a run back from the archive; it can be shown, retried and forked as before."""
     with target.engine(create=True) as engine:
-        status = engine.archive.restore(run, url=place)
+        status = engine.archive.restore(run, url=place, archive=target.settings.archive)
     print_json({"id": run, "status": status}) if target.as_json else click.echo(f"{run} {status}")
 
 
@@ -129,6 +134,8 @@ def apply_policy(target: Target, policy: str, dry_run: bool, without: tuple[str,
     from openagents_json.engine.retention import apply, read_policy
 
     rules = read_policy(Path(policy), target.settings.archive)
+    for place in (rules.to, *(rule.to for rule in rules.rules)):
+        lasting(place)
     with target.engine() as engine:
         now = engine.core.store.now_ms()
         done = apply(rules, engine.archive, engine.views, now, reason=reason, without=without, dry_run=dry_run)

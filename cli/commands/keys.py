@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import secrets
+import sys
+from pathlib import Path
 
 import click
 
@@ -68,13 +70,34 @@ def show_key(target: Target, run: str) -> int:
 
 @keys.command()
 @click.argument("run")
-@click.argument("key")
+@click.argument("key", required=False, metavar="")
+@click.option("--key-file", metavar="FILE", default="-", help="Where the key is.  [default: the standard input]")
 @target_options
-def adopt(target: Target, run: str, key: str) -> None:
-    """Keep the key of a run that comes from another store, before its capsule is imported."""
+def adopt(target: Target, run: str, key: str | None, key_file: str) -> None:
+    """Keep the key of a run that comes from another store, before its capsule is imported.
+
+    `openagents keys show` prints it there.
+    """
     from executor.encryption import parse_key
     from executor.shredding import adopt_key
 
+    if key is not None:
+        raise click.UsageError(
+            "other users of this machine can see what is an argument, so a key is none: write it to the standard input "
+            "or name its file with --key-file"
+        )
+    secret = parse_key(_read_key(key_file, run), f"the key of run {run}")
     with target.engine(create=True) as engine:
-        adopt_key(engine.core.handler, run, parse_key(key, f"the key of run {run}"))
+        adopt_key(engine.core.handler, run, secret)
     print_json({"id": run}) if target.as_json else click.echo(f"the key of run {run} is kept")
+
+
+def _read_key(name: str, run: str) -> str:
+    if name != "-":
+        try:
+            return Path(name).read_text("utf-8")
+        except UnicodeError:
+            raise click.UsageError(f"{name} is no text file with a key") from None
+    if sys.stdin.isatty():
+        return str(click.prompt(f"The key of run {run}", hide_input=True, err=True))
+    return sys.stdin.read()

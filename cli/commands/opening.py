@@ -76,7 +76,7 @@ def _key(local: Target, run: str) -> RunKey:
     with local.engine(create=True) as engine:
         key = engine.core.keyring.read([run])[run]
     if key is None:
-        keep = f"`openagents keys adopt {run} KEY --data {local.settings.data}` keeps it here"
+        keep = f"`openagents keys adopt {run} --data {local.settings.data} < FILE` keeps it here"
         raise click.ClickException(f"run {run} is encrypted: `openagents keys show {run}` gives its key there, {keep}")
     return key
 

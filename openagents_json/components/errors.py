@@ -18,6 +18,8 @@ import traceback
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from eventstore.passwords import masked
+
 MAX_MESSAGE: Final = 2000
 YEAR_SECONDS: Final = 366 * 24 * 3600.0
 MAX_TRACEBACK: Final = 4000
@@ -108,7 +110,7 @@ def describe_error(error: BaseException, mask: Callable[[str], str] = str) -> di
     """
     described: dict[str, Any] = {
         "type": type(error).__name__,
-        "message": mask(_text(error))[:MAX_MESSAGE],
+        "message": masked(mask(_text(error)))[:MAX_MESSAGE],
         "retryable": bool(_asked(error, "retryable", True)),
     }
     after = _asked(error, "retry_after_ms", 0)

@@ -8,6 +8,7 @@ import uuid
 from pathlib import Path
 from typing import Any, Final
 
+from eventstore.passwords import masked
 from eventstore.private_files import make_directory, replacing
 
 MOST_BYTES: Final = 3 * 1024**3
@@ -17,11 +18,11 @@ _PIECE: Final = 1024**2
 
 
 class ArchiveUnreachable(OSError):
-    """A place of the archive cannot be written or read."""
+    """A place of the archive cannot be written or read; what a driver says may hold its password, so it is masked."""
 
     def __init__(self, url: str, reason: str) -> None:
-        self.url, self.reason = url, reason
-        super().__init__(f"the archive at {url} cannot be reached: {reason}")
+        self.url, self.reason = masked(url), masked(reason, url)
+        super().__init__(f"the archive at {self.url} cannot be reached: {self.reason}")
 
 
 def write(url: str, raw: bytes) -> None:
@@ -38,7 +39,7 @@ def write(url: str, raw: bytes) -> None:
         files.pipe_file(fresh, raw)
         files.mv(fresh, path)
     except Exception as error:  # each file system has errors of its own
-        raise ArchiveUnreachable(url, f"{type(error).__name__}: {error}") from error
+        raise ArchiveUnreachable(url, f"{type(error).__name__}: {error}") from None
 
 
 def _is_local(files: Any) -> bool:
@@ -52,7 +53,7 @@ def _write_here(url: str, path: Path, raw: bytes) -> None:
         with replacing(path) as file:
             file.write(raw)
     except OSError as error:
-        raise ArchiveUnreachable(url, f"{type(error).__name__}: {error}") from error
+        raise ArchiveUnreachable(url, f"{type(error).__name__}: {error}") from None
 
 
 def read(url: str, *, limit: int = MOST_BYTES) -> bytes:
@@ -67,10 +68,10 @@ def read(url: str, *, limit: int = MOST_BYTES) -> bytes:
         with files.open(path, "rb") as file:
             while piece := file.read(min(_PIECE, limit + 1 - out.tell())):
                 out.write(piece)
-    except FileNotFoundError as error:
-        raise ArchiveUnreachable(url, "there is no such file") from error
+    except FileNotFoundError:
+        raise ArchiveUnreachable(url, "there is no such file") from None
     except Exception as error:  # each file system has errors of its own
-        raise ArchiveUnreachable(url, f"{type(error).__name__}: {error}") from error
+        raise ArchiveUnreachable(url, f"{type(error).__name__}: {error}") from None
     if out.tell() > limit:
         raise ArchiveUnreachable(url, f"it has more than {limit} bytes, which is the most that is read")
     return out.getvalue()
@@ -89,7 +90,12 @@ def _open(url: str) -> tuple[Any, str]:
     try:
         files, path = fsspec.core.url_to_fs(url)
     except ImportError as error:
-        raise ArchiveUnreachable(url, f"{error}; install the driver of this kind of place") from error
+        raise ArchiveUnreachable(url, f"{error}; install the driver of this kind of place") from None
     except ValueError as error:
-        raise ArchiveUnreachable(url, str(error)) from error
+        raise ArchiveUnreachable(url, str(error)) from None
     return files, path
+
+
+def goes_away(url: str) -> bool:
+    """Tell whether what is written there ends with this process: wherever fsspec's `memory` is one of the layers."""
+    return any(part.partition(":")[0] == "memory" for part in url.split("::"))

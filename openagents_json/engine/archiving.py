@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from eventstore import codec
 from eventstore.errors import EventStoreError, StoreRefused
 from eventstore.event import Event
 from eventstore.freeing import Answer, Freed, Freer, Leaving, archive_stream, positions
+from eventstore.passwords import STARS, filled_in, masked
 from eventstore.redis_store import RedisStreamStore
 from eventstore.view_store import RedisViewStore
 from executor.courses import CLOSED
@@ -60,7 +61,7 @@ class Gone:
 class Departure:
     """How runs leave: to where ("" deletes them), why, and which consumers of the log need not have read them."""
 
-    to: str
+    to: str = field(repr=False)
     reason: str = ""
     without: tuple[str, ...] = ()
 
@@ -147,7 +148,9 @@ class Archive:
             self._keep(run, url, raw)
         commits = {(event.commit, event.time_ms) for event in capsule.events}
         before = self._freer.memory(run, capsule.blobs, len(commits))
-        note = self._note(capsule, how, row, {"url": url, "sha256": _sha(raw), "bytes": len(raw)} if url else {})
+        note = self._note(
+            capsule, how, row, {"url": masked(url), "sha256": _sha(raw), "bytes": len(raw)} if url else {}
+        )
         leaving = Leaving(
             run,
             capsule.events,
@@ -170,7 +173,7 @@ class Archive:
             if answer.code is Freed.MOVED:
                 return None
             raise _refusal(run, answer)
-        return Gone(run, url, before, len(raw) if url else 0, len(note[1]))
+        return Gone(run, masked(url), before, len(raw) if url else 0, len(note[1]))
 
     def _keep(self, run: str, url: str, raw: bytes) -> None:
         """Write a file, and read it back: what cannot be read is no archive."""
@@ -196,10 +199,11 @@ class Archive:
 
     # -- coming back -------------------------------------------------------------------------------------
 
-    def restore(self, run: str, *, url: str = "") -> str:
+    def restore(self, run: str, *, url: str = "", archive: str = "") -> str:
         """Bring a run back from the archive, or from a file elsewhere, and give its status.
 
-        A second time changes nothing. Raises NotArchived, ArchiveUnreachable and CapsuleUnreadable.
+        The store does not record passwords: `archive` is the URL of the archive with them. A second time changes
+        nothing. Raises NotArchived, ArchiveUnreachable and CapsuleUnreadable.
         """
         known: Any = next(iter(self._core.reads.views.get("archive", run)), None)
         if known is None and not url:
@@ -207,18 +211,21 @@ class Archive:
             if not here:
                 raise NotArchived(run)
             return here
-        where = url or str(known["url"])
+        where = url or filled_in(str(known["url"]), archive)
+        if "://" in where and STARS in where:
+            why = "the store records no passwords; give its URL with --from, or set OPENAGENTS_ARCHIVE"
+            raise archive_files.ArchiveUnreachable(where, why)
         raw = archive_files.read(where)
         if known is not None and _sha(raw) != known["sha256"]:
-            raise CapsuleUnreadable(f"{where} is not the file that was archived")
+            raise CapsuleUnreadable(f"{masked(where)} is not the file that was archived")
         capsule = unpack(raw)
         if capsule.run != run:
-            raise CapsuleUnreadable(f"{where} is run {capsule.run}")
+            raise CapsuleUnreadable(f"{masked(where)} is run {capsule.run}")
         adopt(self._core, capsule, actor=self._actor, mark=RESTORED if known is not None else None, back=True)
         if known is not None:
             log = RedisStreamStore(self._core.connection, self._core.store.keys)
             stream = archive_stream(self._core.store.keys.partition_of(run))
-            event = Event("RunRestored", {"run": run, "url": known["url"]})
+            event = Event("RunRestored", {"run": run, "url": masked(str(known["url"]))})
             log.append(stream, [event], commit_id=f"{known['sha256'][:24]}-{known['archived_ms']}", actor=self._actor)
         return self._core.store.statuses([run])[0]
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from eventstore.directory import Directory
 from eventstore.event import Json
+from eventstore.passwords import masked
 from eventstore.run_store import RunStore
 from projections.projection import Counted
 from projections.reader import Views
@@ -279,7 +280,7 @@ class Reads:
 
 
 def _archived(run: str, row: Mapping[str, Any]) -> ArchivedRun:
-    place = row["url"], row["sha256"], row["bytes"]
+    place = masked(row["url"]), row["sha256"], row["bytes"]
     return ArchivedRun(_row(run, row), *place, row["archived_ms"], row["archived_by"])
 
 

@@ -19,8 +19,8 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
-    url: str = ""
-    broker: str = ""
+    url: str = Field(default="", repr=False)
+    broker: str = Field(default="", repr=False)
     prefix: str = "oa"
     partitions: int = Field(default=64, ge=1, le=4096)
     durability: str = Field(default="everysec", pattern="^(memory|everysec|always)$")
@@ -33,7 +33,7 @@ class Settings(BaseModel):
     async_limit: int = Field(default=1000, ge=1, le=100_000)
     grace_seconds: float = Field(default=10.0, ge=0, le=86_400)
     audit_key: str = ""
-    archive: str = ""
+    archive: str = Field(default="", repr=False)
     payload_limit: int = Field(default=8 * 1024 * 1024, ge=1024)
     max_events: int = Field(default=1_000_000, ge=100)
     max_children: int = Field(default=100_000, ge=0)

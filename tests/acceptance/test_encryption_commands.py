@@ -131,7 +131,11 @@ def test_an_encrypted_run_is_promoted_once_its_key_is_there(
     promote = ("runs", "promote", run, "--to", server.url, "--to-prefix", there[-1])
     assert f"openagents keys adopt {run}" in call(*promote, *where, code=1)
     assert json.loads(call("runs", "show", run, *where))["status"] == "running"
-    call("keys", "adopt", run, call("keys", "show", run, *where).strip(), *there)
+    key = call("keys", "show", run, *where)
+    refused = call("keys", "adopt", run, key.strip(), *there, code=2)
+    assert ("--key-file" in refused, key.strip() in refused) == (True, False)
+    adopted = openagents("keys", "adopt", run, *there, given=key.encode())
+    assert (adopted.returncode, adopted.stdout) == (0, f"the key of run {run} is kept\n")
     call(*promote, *where)
     call("runs", "signal", run, "go", "--payload", "7", *there)
     assert json.loads(call("runs", "show", run, *there))["output"] == 7
@@ -150,7 +154,8 @@ def test_a_capsule_of_an_encrypted_run_is_opened_with_its_key(
     call("runs", "export", run, "-o", capsule, *where)
     key = call("keys", "show", run, *where).strip()
     monkeypatch.setenv(VARIABLE, call("keys", "generate").strip())
-    assert f"keys adopt {run} KEY --data {data[1]}" in call("runs", "open", capsule, *data, code=1)
-    call("keys", "adopt", run, key, *data)
+    assert f"keys adopt {run} --data {data[1]} < FILE" in call("runs", "open", capsule, *data, code=1)
+    (tmp_path / "run.key").write_text(f"{key}\n")
+    call("keys", "adopt", run, "--key-file", str(tmp_path / "run.key"), *data)
     assert json.loads(call("runs", "open", capsule, "--json", *data))["inputs"] == {"n": MARK}
     assert "RunStarted" in call("runs", "open", capsule, "--at", "1", *data)

@@ -1,0 +1,55 @@
+"""URLs as arguments; from a file where they hold a password, as others on the machine can see what an argument is."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+class Url(click.ParamType[str]):
+    """A URL, or @FILE for one that stands in a file; @- is the standard input."""
+
+    name = "url"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Read the URL; one that holds a password is taken from an argument still, with a warning."""
+        from eventstore.passwords import has_password
+
+        text = str(value)
+        if text.startswith("@"):
+            return self._in_file(text[1:], param, ctx)
+        if has_password(text):
+            option = param.opts[0] if param is not None else "the URL"
+            click.echo(
+                f"openagents: all users of this machine can see the password in {option}: write {option} @FILE and "
+                "keep the URL in a file, or set the variable for it; a later version refuses this",
+                err=True,
+            )
+        return text
+
+    def _in_file(self, name: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            text = sys.stdin.readline() if name == "-" else Path(name).read_text("utf-8")
+        except (OSError, UnicodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is no text"
+            self.fail(f"the file {name} with the URL cannot be read: {why}", param, ctx)
+        if not text.strip():
+            self.fail(f"the file {name} holds no URL", param, ctx)
+        return text.strip()
+
+
+def lasting(place: str) -> str:
+    """Give a place for runs, if what is written there outlives this command.
+
+    Raises click.UsageError.
+    """
+    from openagents_json.engine.archive_files import goes_away
+
+    if goes_away(place):
+        raise click.UsageError(
+            "what is in memory:// ends with this command, and the runs with it: name a folder or a server"
+        )
+    return place
