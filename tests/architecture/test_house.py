@@ -8,11 +8,14 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("eventstore", "projections", "executor", "cli", "openagents_json")
@@ -120,6 +123,23 @@ def test_the_wheel_holds_the_five_packages_and_their_data(tmp_path: Path) -> Non
     assert tops == set(ROOMS)
     assert {"eventstore/lua/commit.lua", "eventstore/lua/append.lua", "openagents_json/py.typed"} <= set(names)
     assert not [name for name in names if "/tests/" in name]
+
+
+def test_everything_that_is_installed_is_locked_by_the_hashes_of_its_files() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    lock = (ROOT / "requirements.lock").read_text().replace("\\\n", " ").splitlines()
+    locked = {}
+    for line in lock:
+        if not line.startswith("#"):
+            requirement, *hashes = re.split(r"\s+--hash=sha256:", line.strip())
+            assert hashes, f"{requirement} has no hash: scripts/lock"
+            found = Requirement(requirement)
+            locked[canonicalize_name(found.name)] = next(iter(found.specifier)).version
+    groups = project["dependency-groups"].values()
+    for text in [*project["project"]["dependencies"], *(text for group in groups for text in group)]:
+        wanted = Requirement(text)
+        version = locked.get(canonicalize_name(wanted.name), "none")
+        assert version in wanted.specifier, f"{wanted} is locked at {version}: scripts/lock"
 
 
 def test_the_project_speaks_of_itself_alone() -> None:
