@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Iterable, Mapping
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -43,15 +44,32 @@ def plain(value: Any) -> Any:
 
 def print_json(value: Any) -> None:
     """Print JSON, indented when a person reads it."""
-    click.echo(_printable(json.dumps(plain(value), ensure_ascii=False, indent=2, sort_keys=True)))
+    click.echo(printable(json.dumps(plain(value), ensure_ascii=False, indent=2, sort_keys=True)))
 
 
 def print_line(value: Any) -> None:
     """Print JSON on one line."""
-    click.echo(_printable(json.dumps(plain(value), ensure_ascii=False, sort_keys=True)))
+    click.echo(printable(json.dumps(plain(value), ensure_ascii=False, sort_keys=True)))
 
 
-def _printable(text: str) -> str:
+def print_lines(values: Iterable[Any]) -> None:
+    """Print JSON, one value on each line, all at once."""
+    lines = [json.dumps(plain(value), ensure_ascii=False, sort_keys=True) for value in values]
+    if lines:
+        click.echo(printable("\n".join(lines)))
+
+
+def print_array(pages: Iterable[Sequence[Any]]) -> None:
+    """Print an array as `print_json` does, page by page."""
+    begin = "["
+    for page in filter(None, pages):
+        items = [json.dumps(plain(value), ensure_ascii=False, indent=2, sort_keys=True) for value in page]
+        click.echo(printable(begin + ",".join(f"\n{textwrap.indent(item, '  ')}" for item in items)), nl=False)
+        begin = ","
+    click.echo("[]" if begin == "[" else "\n]")
+
+
+def printable(text: str) -> str:
     """Escape halves of characters, as JSON does: a terminal takes none."""
     return text.encode("utf-8", "backslashreplace").decode()
 
@@ -95,18 +113,6 @@ def _cell(column: str, value: str | Text) -> Text:
     if column not in FOLDED:
         made.no_wrap, made.overflow = True, "ellipsis"
     return made
-
-
-def history_table(events: Iterable[HistoryEvent]) -> Table:
-    """Give a table of events."""
-    header = ("#", "time (UTC)", "event", "step", "attempt", "by", "details")
-    return table(header, map(_history_row, events))
-
-
-def _history_row(event: HistoryEvent) -> tuple[str, ...]:
-    attempt = "" if event.attempt is None else str(event.attempt)
-    known = (str(event.version), when(event.time_ms), event.type, event.step or "", attempt)
-    return (*known, event.actor, details(event))
 
 
 def short(value: str, width: int) -> str:

@@ -12,7 +12,6 @@ from eventstore.scripts import Call, PlainCall, Script, ScriptCall, essential, l
 
 LEAF_BYTES: Final = 32
 SALT_BYTES: Final = 16
-_RUNS_AT_ONCE: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,15 +196,6 @@ class LedgerStore:
             if _plain(place.removeprefix(prefix)):
                 found.setdefault(int(place.removeprefix(prefix)), []).append(name)
         return {partition: sorted(names) for partition, names in found.items()}
-
-    def events(self, streams: Iterable[str]) -> Iterator[tuple[str, list[Stored]]]:
-        """Read streams whole, as they are stored."""
-        names = list(streams)
-        for start in range(0, len(names), _RUNS_AT_ONCE):
-            some = names[start : start + _RUNS_AT_ONCE]
-            calls = [PlainCall((b"XRANGE", self._keys.stream(name), b"-", b"+")) for name in some]
-            for name, entries in zip(some, self._store.call(calls), strict=True):
-                yield name, [stored_entry(name, entry) for entry in entries]
 
     def each_event(self, streams: Iterable[str], page: int = PAGE) -> Iterator[Stored]:
         """Read the events of streams as they are stored, one stream after the other, about a page at a time."""

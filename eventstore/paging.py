@@ -23,6 +23,24 @@ def pages(store: RunStore, run: str, after: int = 0, size: int = PAGE) -> Iterat
         after = page[-1].version
 
 
+def backwards(store: RunStore, run: str, size: int = PAGE) -> Iterator[list[Recorded]]:
+    """Read the events of a run from its end, page by page, each newest first."""
+    top = b"+"
+    while True:
+        call = PlainCall((b"XREVRANGE", store.keys.stream(run), top, b"-", b"COUNT", size))
+        page = _parsed(store, run, store.call([call])[0])
+        if page:
+            yield page
+        if len(page) < size:
+            return
+        top = b"(%d-0" % page[-1].version
+
+
+def is_there(store: RunStore, run: str) -> bool:
+    """Tell whether a run has events."""
+    return bool(store.call([PlainCall((b"EXISTS", store.keys.stream(run)))])[0])
+
+
 def courses(store: RunStore, runs: Sequence[str], size: int = PAGE) -> list[Iterator[Recorded]]:
     """Read several runs: the first page of each in one round trip, the others when they are asked for."""
     replies = store.call([_call(store, run, 0, size) for run in runs]) if runs else []

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from eventstore.event import Recorded
+from eventstore.paging import backwards
 from eventstore.run_store import RunStore
 from executor.encryption import DamagedPayload, KeyMissing, RunKey, RunSealed
 from executor.journal import RunKeys, decode_all, filled, is_sealed, shown
@@ -51,6 +52,19 @@ class Payloads:
             return list(recorded)
         return [shown(item, keys) for item in recorded]
 
+    def shown_pages(self, pages: Iterable[Sequence[Recorded]]) -> Iterator[list[Recorded]]:
+        """Give the pages of one history as `shown` does; the key of the run is looked for once."""
+        keys: RunKeys | None = None
+        for page in pages:
+            if keys is None and any(map(is_sealed, page)):
+                try:
+                    keys = self._keys_of(page)
+                except (RunSealed, KeyMissing):
+                    yield list(page)
+                    yield from map(list, pages)
+                    return
+            yield [shown(item, keys or {}) for item in page]
+
     def opened(self, run: str, tail: Sequence[Recorded], key: RunKey | None) -> tuple[list[ev.Event], RunKey | None]:
         """Read events of one run back with the key that is known, or the one that the keyring knows; gives it too.
 
@@ -76,8 +90,8 @@ class Payloads:
             self.keyring.forget(run)
         found = self.keyring.read([run for run in sealed if run not in gone])
         lost = [run for run, key in found.items() if key is None]
-        for run, history in zip(lost, self._store.read([(run, 0) for run in lost]), strict=True):
-            if not is_shredded(history):
+        for run in lost:  # shredded after its end, so that is found from there
+            if not any(map(is_shredded, backwards(self._store, run))):
                 raise KeyMissing(run)
         return found | dict.fromkeys(gone)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
+from cli.histories import print_history
 from cli.options import Target, target_options
-from cli.render import console, history_table, print_json, print_line
+from cli.render import print_array, print_json, print_lines
 from cli.times import Time
 
 if TYPE_CHECKING:
@@ -40,41 +41,51 @@ def history(
 ) -> None:
     """Show the events of a run: what happened, when, by whom, and which commit led to it.
 
-    `cloudevents` prints a CloudEvent on each line, `otel` the run as a trace in OTLP's JSON (of all its events).
+    `cloudevents` prints a CloudEvent on each line. They are read and printed a thousand at a time, however many there
+    are, but for `otel`: that is the run as one trace in OTLP's JSON, of all its events, so they are all held in memory.
     """
     with target.engine() as engine:
-        recorded, source = engine.replay.shown(run), f"openagents:{target.settings.prefix}"
-    chosen = [
-        item
-        for item in recorded
-        if item.version > after
-        and (not types or item.type in types)
-        and (not steps or _step(item) in steps)
-        and (not actors or item.actor.startswith(actors))
-        and (since is None or item.time_ms >= since)
-        and (until is None or item.time_ms < until)
-    ]
-    _print(recorded, chosen, form or ("json" if target.as_json else "table"), source)
+        form = form or ("json" if target.as_json else "table")
+        if form == "otel":
+            _print_trace(item for page in engine.replay.shown(run) for item in page)
+            return
+        chosen = (
+            [
+                item
+                for item in page
+                if (not types or item.type in types)
+                and (not steps or _step(item) in steps)
+                and (not actors or item.actor.startswith(actors))
+                and (since is None or item.time_ms >= since)
+                and (until is None or item.time_ms < until)
+            ]
+            for page in engine.replay.shown(run, after=after)
+        )
+        _print(chosen, form, f"openagents:{target.settings.prefix}")
 
 
 def _step(item: Recorded) -> str | None:
     return item.data.get("step") if isinstance(item.data, dict) else None
 
 
-def _print(recorded: Sequence[Recorded], chosen: Sequence[Recorded], form: str, source: str) -> None:
-    from openagents_json.engine.exports import cloud_event, spans
+def _print_trace(recorded: Iterable[Recorded]) -> None:
+    from openagents_json.engine.exports import spans
+
+    print_json(spans(list(recorded)))
+
+
+def _print(chosen: Iterable[Sequence[Recorded]], form: str, source: str) -> None:
+    from openagents_json.engine.exports import cloud_event
     from openagents_json.engine.views import history_event
 
     match form:
-        case "otel":
-            print_json(spans(recorded))
         case "cloudevents":
-            for item in chosen:
-                print_line(cloud_event(item, source))
+            for page in chosen:
+                print_lines(cloud_event(item, source) for item in page)
         case "jsonl":
-            for item in chosen:
-                print_line(history_event(item))
+            for page in chosen:
+                print_lines(map(history_event, page))
         case "json":
-            print_json([history_event(item) for item in chosen])
+            print_array([history_event(item) for item in page] for page in chosen)
         case _:
-            console().print(history_table([history_event(item) for item in chosen]))
+            print_history([history_event(item) for item in page] for page in chosen)

@@ -210,7 +210,7 @@ class Audits:
 
         Raises RunNotFound.
         """
-        [(_, events)] = self._store.events([run])
+        events = list(self._store.each_event([run]))
         if not events:
             raise RunNotFound(run)
         return events

@@ -188,23 +188,20 @@ class Engine(Beside):
         Large payloads stand in it by reference, those of an encrypted run as far as this process has the keys. Raises
         RunNotFound.
         """
-        from executor.sessions import RunNotFound
         from openagents_json.engine.views import history_event
 
-        recorded = self.core.store.read([(run, after)])[0]
-        if not recorded and not after:
-            raise RunNotFound(run)
-        return [history_event(item) for item in self.core.sessions.payloads.shown(recorded)]
+        return [history_event(item) for page in self.replay.shown(run, after=after) for item in page]
 
     def watch(self, run: str, *, after: int = 0, block_ms: int = 1000) -> list[HistoryEvent]:
-        """Give the events of a run after a version, waiting up to `block_ms` for the first."""
+        """Give the next events of a run after a version, a page at most, waiting up to `block_ms` for the first."""
+        from eventstore.paging import pages
         from openagents_json.engine.views import history_event
 
         store = self.core.store
         try:
             recorded = store.wait(run, after, block_ms)
         except StoreUnavailable:
-            recorded = store.read([(run, after)])[0]
+            recorded = tuple(next(pages(store, run, after), ()))
         return [history_event(item) for item in self.core.sessions.payloads.shown(recorded)]
 
     def runs(self, *, limit: int = 50, status: str | None = None, workflow: str | None = None) -> list[RunInfo]:

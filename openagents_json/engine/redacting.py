@@ -68,7 +68,7 @@ def redact(core: Core, run: str, *, actor: str, reason: str = "", chosen: Chosen
     for _ in range(TRIES):
         session = core.sessions.load(run)
         refuse_awaited(core.handler, session)
-        stored = next(iter(core.ledger.events([run])))[1]
+        stored = list(core.ledger.each_event([run]))
         if not stored or stored[-1].version != session.version:
             continue
         made = _plan(core, session, stored, chosen or Chosen(), actor, reason)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from eventstore import codec
 from eventstore.event import Recorded
+from eventstore.grouping import PAGE
+from eventstore.paging import is_there, pages
 from executor.forking import Fork, NoSuchVersion, fork
 from executor.sessions import RunNotFound, Session
 from openagents_json.engine.reuse import Replayed, last_replay, replayed
@@ -140,17 +142,26 @@ class Replays:
 
         Raises RunNotFound.
         """
-        recorded = self.core.store.read([(run, 0)])[0]
-        if not recorded:
-            raise RunNotFound(run)
-        return recorded
+        return [item for page in self.pages(run) for item in page]
 
-    def shown(self, run: str) -> Sequence[Recorded]:
-        """Give the stored events of a run for people: payloads opened as far as this process has the keys.
+    def pages(self, run: str, *, after: int = 0) -> Iterator[Sequence[Recorded]]:
+        """Give the stored events of a run behind a version, page by page.
+
+        Raises RunNotFound, also for a run that leaves the store meanwhile.
+        """
+        store, read = self.core.store, 0
+        for page in pages(store, run, after):
+            read += len(page)
+            yield page
+        if not 0 < read < PAGE and not is_there(store, run):
+            raise RunNotFound(run)
+
+    def shown(self, run: str, *, after: int = 0) -> Iterator[Sequence[Recorded]]:
+        """Give the same pages for people: payloads opened as far as this process has the keys.
 
         Raises RunNotFound.
         """
-        return self.core.sessions.payloads.shown(self.recorded(run))
+        return self.core.sessions.payloads.shown_pages(self.pages(run, after=after))
 
     def _events(self, run: str) -> list[ev.Event]:
         return self.core.sessions.payloads.decode(self.recorded(run))

@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 
 from cli.commands.run import progress
-from cli.render import console, history_table, print_json, print_line, table
+from cli.histories import history_table, print_history
+from cli.render import console, print_json, print_line, table
 from openagents_json.engine import HistoryEvent
 
 HOSTILE = "cannot read [/etc/x] [red]or[/] [1, 2] \\d\x1b[2J\n"
@@ -34,6 +35,22 @@ def test_what_components_say_is_shown_as_it_is_and_is_no_markup(capfd: pytest.Ca
     assert capfd.readouterr().out == f"   1 step a failed: OSError: {SHOWN}\n"
     console().print(history_table([failed("[/b]\x1b")]))
     assert "[/b]\\u001b" in capfd.readouterr().out
+
+
+def noted(version: int, step: str) -> HistoryEvent:
+    return HistoryEvent(version, 0, "StepScheduled", step, None, None, "cli:somebody", "", "c", {"step": step})
+
+
+def test_columns_of_a_terminal_stand_where_they_stood_on_the_page_before(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "dumb")
+    print_history([[], [noted(8, "a")], [], [noted(9, "b" * 100), noted(10, "c")]])
+    header, *rows = capfd.readouterr().out.splitlines()
+    assert (header.split()[0], [row.split()[0] for row in rows]) == ("#", ["8", "9", "10"])
+    assert {row.index("cli:som…") for row in rows} == {header.index("by")}
+    assert "bbb…" in rows[1]
 
 
 def test_a_row_for_another_program_is_one_line_of_any_length(capfd: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,92 @@
+"""The events of a run as a table, page by page: however many there are, no more than two pages are held."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from cli.render import console, details, printable, table, text, when
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from openagents_json.engine import HistoryEvent
+
+HEADER: Final = ("#", "time (UTC)", "event", "step", "attempt", "by", "details")
+SHARED: Final = ("step", "by")
+"""Columns that take a fixed share of a terminal's width where a table comes in pages."""
+
+OTHERS: Final = 72
+"""About what the other columns take of it, with a beginning of the details."""
+
+NUMBERS: Final = 6
+"""How wide the numbers of events become."""
+
+GAP: Final = 2
+
+
+def history_table(events: Iterable[HistoryEvent]) -> Table:
+    """Give a table of events."""
+    return table(HEADER, map(_row, events))
+
+
+def print_history(pages: Iterable[Sequence[HistoryEvent]]) -> None:
+    """Print events as a table."""
+    terminal = console()
+    filled = (page for page in pages if page)
+    if not terminal.is_terminal:
+        _write(filled)
+        return
+    first = next(filled, ())
+    second = next(filled, None)
+    if second is None:
+        terminal.print(history_table(first))
+    else:
+        _draw(terminal, first, itertools.chain((second,), filled))
+
+
+def _draw(terminal: Console, first: Sequence[HistoryEvent], others: Iterable[Sequence[HistoryEvent]]) -> None:
+    """Draw several pages for people, in columns as wide as the first one needs them."""
+    share = max(8, (terminal.width - OTHERS) // 4)
+    made, widths = history_table(first), _widest(map(_row, first), [0] * len(HEADER))
+    for page in itertools.chain((None,), others):
+        if page is not None:
+            made = history_table(page)
+            made.show_header = False
+        for name, width, column in zip(HEADER, widths, made.columns, strict=True):
+            if name in SHARED:
+                column.min_width = column.max_width = min(share, max(width, len(name)))
+            elif name != HEADER[-1]:
+                column.min_width = max(width, len(name), NUMBERS if name == HEADER[0] else 0)
+        terminal.print(made)
+
+
+def _write(pages: Iterator[Sequence[HistoryEvent]]) -> None:
+    """Write pages for other programs: no cell is cut, so columns grow where one does not fit."""
+    from rich.cells import set_cell_size
+
+    widths, header = [0] * len(HEADER), [HEADER]
+    for page in itertools.chain((next(pages, ()),), pages):
+        rows = [*header, *(tuple(text(cell).plain for cell in _row(event)) for event in page)]
+        widths, header = _widest(rows, widths), []
+        lines = (
+            "".join(set_cell_size(cell, width + GAP) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in rows
+        )
+        click.echo(printable("\n".join(lines)))
+
+
+def _widest(rows: Iterable[Sequence[str]], widths: Sequence[int]) -> list[int]:
+    from rich.cells import cell_len
+
+    return [max(width, *map(cell_len, column)) for width, column in zip(widths, zip(*rows, strict=True), strict=True)]
+
+
+def _row(event: HistoryEvent) -> tuple[str, ...]:
+    attempt = "" if event.attempt is None else str(event.attempt)
+    known = (str(event.version), when(event.time_ms), event.type, event.step or "", attempt)
+    return (*known, event.actor, details(event))
