@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from eventstore.errors import EventStoreError
 from eventstore.run_store import RunStore
-from eventstore.scripts import PlainCall, Script, ScriptCall, load_text
+from eventstore.scripts import Script, ScriptCall, load_text
 
 
 class Erased(IntEnum):
@@ -74,11 +73,3 @@ class Eraser:
         names = [keys.meta(partition), keys.log(partition), keys.stream(wanted.run), keys.head(wanted.run)]
         names.append(keys.checkpoints(partition))
         return Erased(self._store.call([ScriptCall(self._script, names, args)])[0][0])
-
-    def rewrite(self) -> bool:
-        """Have the server write its append-only file anew; False when it may not be asked, as with some services."""
-        try:
-            self._store.call([PlainCall((b"BGREWRITEAOF",))])
-        except EventStoreError as error:
-            return "in progress" in str(error) or "scheduled" in str(error)
-        return True

@@ -201,7 +201,7 @@ def _check_memory(info: Mapping[str, str]) -> list[Finding]:
 
 def _check_disk(connection: Connection, info: Mapping[str, str]) -> list[Finding]:
     """Warn when there is too little room for an AOF that is written anew; only a disk of this machine can be seen."""
-    if info.get("aof_enabled", "0") != "1" or not _is_here(connection.where):
+    if info.get("aof_enabled", "0") != "1" or not is_here(connection.where):
         return []
     try:
         free = shutil.disk_usage(_setting(connection, "dir") or "").free
@@ -215,7 +215,8 @@ def _check_disk(connection: Connection, info: Mapping[str, str]) -> list[Finding
     return [Finding("warning", "disk", what, "free disk space, or archive and delete old runs")]
 
 
-def _is_here(where: str) -> bool:
+def is_here(where: str) -> bool:
+    """Tell whether a server runs on this machine, as far as its URL says."""
     return where.startswith("unix://") or re.match(r"\w+://(127\.|localhost\b|\[::1\])", where) is not None
 
 

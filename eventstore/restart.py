@@ -28,7 +28,7 @@ class Primary:
 
     field: str
     info: Mapping[str, str]
-    ask: Callable[[str], Any]
+    ask: Callable[..., Any]
 
 
 def rewrite_after_restart(connection: Connection, keyspace: Keyspace) -> None:
@@ -38,7 +38,7 @@ def rewrite_after_restart(connection: Connection, keyspace: Keyspace) -> None:
     StoreUnavailable.
     """
     store = keyspace.store()
-    for primary in _primaries(connection):
+    for primary in primaries(connection):
         info = primary.info
         run_id = info.get("run_id", "")
         if info.get("aof_enabled", "0") != "1":
@@ -71,16 +71,24 @@ def _rewritten(primary: Primary) -> bool:
     return True
 
 
-def _primaries(connection: Connection) -> Iterator[Primary]:
+def primaries(connection: Connection) -> Iterator[Primary]:
+    """Give the servers that hold data.
+
+    Raises EventStoreError.
+    """
     if not connection.is_cluster:
-        yield Primary("run_id", info_of(connection.command(b"INFO")), lambda name: connection.command(name.encode()))
+
+        def ask_it(name: str, *args: str) -> Any:
+            return connection.command(*(word.encode() for word in (*name.split(), *args)))
+
+        yield Primary("run_id", info_of(ask_it("INFO")), ask_it)
         return
     client = connection.client
     try:
         for node in client.get_primaries():
 
-            def ask(name: str, node: Any = node) -> Any:
-                return client.execute_command(name, target_nodes=node)
+            def ask(name: str, *args: str, node: Any = node) -> Any:
+                return client.execute_command(name, *args, target_nodes=node)
 
             yield Primary(f"run_id:{node.name}", info_of(ask("INFO")), ask)
     except DRIVER_ERRORS as error:

@@ -12,6 +12,36 @@ from cli.render import print_json
 
 if TYPE_CHECKING:
     from openagents_json.engine import Engine
+    from openagents_json.engine.redacting import Redacted
+    from openagents_json.engine.shredding import Shredded
+
+wait_option = click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(0),
+    default=10.0,
+    show_default=True,
+    help="Seconds for the server's append-only files to be written anew.",
+)
+
+
+def files_of(done: Redacted | Shredded) -> dict[str, str]:
+    """Give how it stands with the append-only files, for JSON."""
+    return {"log": done.log.value} | ({"log_why": done.why} if done.why else {})
+
+
+def tell_files(done: Redacted | Shredded) -> None:
+    """Say when append-only files may still hold what was erased, and what to do."""
+    from eventstore.rewriting import LogState
+
+    if done.log is LogState.PENDING:
+        click.echo(
+            f"not done yet: append-only files may still hold it ({done.why}); the same command again, with a longer "
+            "--wait, sees to that",
+            err=True,
+        )
+    elif done.log is LogState.REFUSED:
+        click.echo(f"not done: {done.why}; who runs the server has to have BGREWRITEAOF carried out", err=True)
 
 
 @click.command()
@@ -19,26 +49,25 @@ if TYPE_CHECKING:
 @click.option("--step", "steps", multiple=True, help="Only what belongs to this step; several are erased together.")
 @click.option("--event", "events", multiple=True, type=click.IntRange(1), help="Only this event, by its number.")
 @click.option("--labels", is_flag=True, help="The labels of the run as well.")
+@wait_option
 @reason_option
 @target_options
 def redact(
-    target: Target, run: str, steps: tuple[str, ...], events: tuple[int, ...], labels: bool, reason: str
+    target: Target, run: str, steps: tuple[str, ...], events: tuple[int, ...], labels: bool, wait_s: float, reason: str
 ) -> None:
     """Erase for good what a closed run worked with: inputs, outputs, signals and messages of errors.
 
     Who did what and when stays, and the ledger verifies as before. What is erased cannot be brought back.
     """
     with target.engine() as engine:
-        done = engine.redact(run, reason, steps=steps, events=events, labels=labels)
+        done = engine.redact(run, reason, steps=steps, events=events, labels=labels, wait_seconds=wait_s)
         others = _copies(engine, run)
     if target.as_json:
-        print_json(
-            {"id": run, "events": done.events, "payloads": done.payloads, "rewritten": done.rewritten, "copies": others}
-        )
+        gone = {"events": done.events, "payloads": done.payloads}
+        print_json({"id": run, **gone, "rewritten": done.rewritten, "copies": others, **files_of(done)})
         return
     click.echo(f"{run}: {done.events} events and {done.payloads} payloads beside the log are erased")
-    if done.events and not done.rewritten:
-        click.echo("the server's append-only file holds them until it is rewritten: have BGREWRITEAOF run", err=True)
+    tell_files(done)
     if others:
         click.echo(f"these may hold copies of it, redact them as well: {', '.join(others)}", err=True)
 

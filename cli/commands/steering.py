@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from cli.commands.erasing import files_of, tell_files, wait_option
 from cli.commands.run import parse_payload
 from cli.options import Target, target_options
 from cli.render import print_json
@@ -46,16 +47,18 @@ def resume(target: Target, run: str, reason: str) -> None:
 
 @click.command()
 @click.argument("run")
+@wait_option
 @click.option("--reason", default="", help="Why; it is kept in the history.")
 @target_options
-def shred(target: Target, run: str, reason: str) -> None:
+def shred(target: Target, run: str, wait_s: float, reason: str) -> None:
     """Destroy the key of a closed encrypted run: nobody can read its payloads any more, and its log stays as it is."""
     with target.engine() as engine:
-        changed = engine.shred(run, reason)
+        done = engine.shred(run, reason, wait_seconds=wait_s)
     if target.as_json:
-        print_json({"id": run, "shredded": True, "changed": changed})
+        print_json({"id": run, "shredded": True, "changed": done.changed, **files_of(done)})
     else:
-        click.echo(f"{run} {'is' if changed else 'was already'} shredded")
+        click.echo(f"{run} {'is' if done else 'was already'} shredded")
+        tell_files(done)
 
 
 @click.command()

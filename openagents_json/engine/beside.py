@@ -1,11 +1,12 @@
-"""What an engine gives beside runs: their past, the views, the audit, the archive, schedules, published workflows.
+"""What an engine gives beside runs: their past, the views, the audit, the archive, erasure, schedules, workflows.
 
 Each is imported when it is asked for, because most programs need none of them.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from eventstore.redis_store import RedisStreamStore
@@ -16,8 +17,13 @@ if TYPE_CHECKING:
     from openagents_json.engine.archiving import Archive
     from openagents_json.engine.auditing import Audits
     from openagents_json.engine.reads import Reads
+    from openagents_json.engine.redacting import Redacted
     from openagents_json.engine.replays import Replays
+    from openagents_json.engine.shredding import Shredded
     from openagents_json.engine.wiring import Core
+
+FILES_SECONDS: Final = 10.0
+"""How long who erases waits for the files of the server to be without it."""
 
 
 class Beside:
@@ -51,6 +57,38 @@ class Beside:
         from openagents_json.engine.archiving import Archive
 
         return Archive(self.core, self.actor)
+
+    def redact(
+        self,
+        run: str,
+        reason: str = "",
+        *,
+        steps: Iterable[str] = (),
+        events: Iterable[int] = (),
+        labels: bool = False,
+        wait_seconds: float = FILES_SECONDS,
+    ) -> Redacted:
+        """Erase for good what a closed run worked with, or some steps or events of it; its course stays on record.
+
+        What it gives tells whether the server's files still hold it. Raises RunNotFound, Rejected and ViewBehind.
+        """
+        from openagents_json.engine.redacting import Chosen, redact
+        from openagents_json.engine.shredding import rewritten
+
+        chosen = Chosen(frozenset(events), frozenset(steps), labels)
+        done = redact(self.core, run, actor=self.actor, reason=reason, chosen=chosen)
+        self.views.views.current("runs")  # what lists show of it is erased with it, before files are written anew
+        return done.with_files(rewritten(self.core, wait_seconds))
+
+    def shred(self, run: str, reason: str = "", *, wait_seconds: float = FILES_SECONDS) -> Shredded:
+        """Destroy the key of a closed encrypted run, so that nobody can read its payloads any more; its log stays.
+
+        What it gives is false when that has happened already, and tells whether the server's files still hold the key.
+        Raises RunNotFound, EncryptionError, and Rejected when the run is open, held, or was never encrypted.
+        """
+        from openagents_json.engine.shredding import shred_run
+
+        return shred_run(self.core, run, reason, self.actor, wait_seconds)
 
     @property
     def schedules(self) -> Timetable:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -31,7 +31,6 @@ if TYPE_CHECKING:  # what only some callers need is imported where it is used: i
     from openagents_json.engine.catalog import StoreCatalog
     from openagents_json.engine.explaining import Explanation
     from openagents_json.engine.healing import Healing
-    from openagents_json.engine.redacting import Redacted
     from openagents_json.engine.views import HistoryEvent, Result, RunInfo, Shown
     from openagents_json.workflow.plan import Plan
     from openagents_json.workflow.validation import Report
@@ -285,20 +284,6 @@ class Engine(Beside):
         except StoreUnavailable:
             return self.core.emissions.read(run, after)
 
-    def redact(
-        self, run: str, reason: str = "", *, steps: Iterable[str] = (), events: Iterable[int] = (), labels: bool = False
-    ) -> Redacted:
-        """Erase for good what a closed run worked with, or some steps or events of it; its course stays on record.
-
-        Raises RunNotFound, Rejected and ViewBehind.
-        """
-        from openagents_json.engine.redacting import Chosen, redact
-
-        chosen = Chosen(frozenset(events), frozenset(steps), labels)
-        done = redact(self.core, run, actor=self.actor, reason=reason, chosen=chosen)
-        self.views.views.current("runs")  # what lists show of it is erased with it
-        return done
-
     def pause(self, run: str, reason: str = "") -> None:
         """Start nothing more of a run; steps under way finish.
 
@@ -312,20 +297,6 @@ class Engine(Beside):
         Raises RunNotFound and Rejected.
         """
         self.core.handler.handle(run, cmd.ResumeRun(reason), actor=self.actor)
-
-    def shred(self, run: str, reason: str = "") -> bool:
-        """Destroy the key of a closed encrypted run, so that nobody can read its payloads any more; its log stays.
-
-        False when that has happened already. Raises RunNotFound, EncryptionError, and Rejected when the run is open,
-        held, or was never encrypted.
-        """
-        from eventstore.erasing import Eraser
-        from executor.shredding import shred
-
-        done = shred(self.core.handler, run, reason, actor=self.actor)
-        if done:  # the append-only file holds the key until it is written anew
-            Eraser(self.core.store).rewrite()
-        return done
 
     # -- documents ---------------------------------------------------------------------------------------
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from eventstore import codec
 from eventstore.erasing import Erased, Eraser, Erasure, Redaction
 from eventstore.ledger_store import SALT_BYTES, LedgerStore, Stored
+from eventstore.rewriting import LogsRewritten, LogState
 from executor.handle import TooContended
 from executor.journal import PAYLOADS
 from executor.sessions import RunNotFound, Session
@@ -49,13 +50,23 @@ class Chosen:
 class Redacted:
     """What was erased: how many events, and how many payloads beside the log.
 
-    `rewritten` tells that the server was asked to write its append-only file anew, which held them until then.
+    `log` tells whether append-only files may still hold them, and `why`.
     """
 
     run: str
     events: int
     payloads: int
-    rewritten: bool
+    log: LogState = LogState.PENDING
+    why: str = ""
+
+    def with_files(self, files: LogsRewritten) -> Redacted:
+        """Give it with how it stands with the append-only files."""
+        return replace(self, log=files.state, why=files.why)
+
+    @property
+    def rewritten(self) -> bool:
+        """Tell that no append-only file holds them any more."""
+        return self.log is LogState.DONE
 
 
 def redact(core: Core, run: str, *, actor: str, reason: str = "", chosen: Chosen | None = None) -> Redacted:
@@ -73,7 +84,7 @@ def redact(core: Core, run: str, *, actor: str, reason: str = "", chosen: Chosen
             continue
         made = _plan(core, session, stored, chosen or Chosen(), actor, reason)
         if made is None:
-            return Redacted(run, events, beside, bool(events) and eraser.rewrite())
+            return Redacted(run, events, beside)
         done = eraser.erase(made)
         core.sessions.drop(run)
         if done is Erased.UNKNOWN:

@@ -89,7 +89,7 @@ def closed_to_others(run: str, where: tuple[str, ...]) -> None:
 def shredded(run: str, where: tuple[str, ...]) -> None:
     assert call("runs", "shred", run, "--reason", "asked for", *where) == f"{run} is shredded\n"
     again = json.loads(call("runs", "shred", run, "--json", *where))
-    assert again == {"id": run, "shredded": True, "changed": False}
+    assert again == {"id": run, "shredded": True, "changed": False, "log": "done"}
     for command in (("show",), ("history", "--json"), ("state", "--at", "3"), ("explain",), ("diff", run)):
         assert str(MARK) not in call("runs", command[0], run, *command[1:], *where)
     gone = json.loads(call("runs", "show", run, *where))
