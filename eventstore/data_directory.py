@@ -9,9 +9,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Final
 
+from eventstore.connection import Connection
 from eventstore.errors import EventStoreError
 from eventstore.file_locks import acquire, held
-from eventstore.preflight import NoStore
+from eventstore.preflight import NoStore, setting
 from eventstore.private_files import OTHERS, close_to_others, make_directory, open_private, own_directory, tighten
 
 _LOG_DIRECTORY: Final = "appendonlydir"
@@ -20,6 +21,17 @@ _FILES: Final = (
     *("appendonly.aof", "dump.rdb"),
 )
 """What lies in a data directory, beside the log."""
+
+
+def parts(path: Path) -> list[Path]:
+    """Give the places of all that a server has in a directory, whether it is there or not."""
+    return [path / name for name in (_LOG_DIRECTORY, *_FILES)]
+
+
+def directory_of(connection: Connection) -> Path | None:
+    """Give the data directory of the embedded server that a connection leads to; None where it is another server."""
+    found = None if connection.is_cluster else setting(connection, "dir")
+    return Path(found) if found and (Path(found) / "server.json").is_file() else None
 
 
 class ServerNotStarted(EventStoreError):

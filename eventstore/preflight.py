@@ -90,7 +90,7 @@ def describe(connection: Connection, *, now_ms: Callable[[], int]) -> ServerFact
         name=name,
         version=info.get(f"{name}_version", info.get("redis_version", "unknown")),
         appendonly=info.get("aof_enabled", "0") == "1",
-        appendfsync=(None if connection.is_cluster else _setting(connection, "appendfsync")) or "unknown",
+        appendfsync=(None if connection.is_cluster else setting(connection, "appendfsync")) or "unknown",
         memory_bytes=int(info.get("used_memory", "0")),
         skew_ms=skew,
     )
@@ -145,7 +145,7 @@ def _check_version(info: Mapping[str, str]) -> list[Finding]:
     return [Finding("error", "version", f"the server is version {version}", "use Redis 7.0 or newer, or Valkey")]
 
 
-def _setting(connection: Connection, name: str) -> str | None:
+def setting(connection: Connection, name: str) -> str | None:
     """Read a setting; None where the server does not let us."""
     try:
         reply = connection.command(b"CONFIG", b"GET", name)
@@ -161,7 +161,7 @@ def _check_durability(connection: Connection, info: Mapping[str, str], durabilit
     if info.get("aof_enabled", "0") != "1":
         remedy = "set appendonly yes, or ask for durability memory"
         return [Finding("error", "no_aof", f"durability {durability} was asked for and the server has no AOF", remedy)]
-    fsync = None if connection.is_cluster else _setting(connection, "appendfsync")
+    fsync = None if connection.is_cluster else setting(connection, "appendfsync")
     if fsync is not None and LEVELS.get({"no": "memory"}.get(fsync, fsync), 0) < LEVELS[durability]:
         remedy = f"set appendfsync {durability}, or ask for a weaker durability"
         return [
@@ -204,7 +204,7 @@ def _check_disk(connection: Connection, info: Mapping[str, str]) -> list[Finding
     if info.get("aof_enabled", "0") != "1" or not is_here(connection.where):
         return []
     try:
-        free = shutil.disk_usage(_setting(connection, "dir") or "").free
+        free = shutil.disk_usage(setting(connection, "dir") or "").free
     except OSError:
         return []
     needed = int(info.get("used_memory", "0") or 0) + NEEDED_BYTES

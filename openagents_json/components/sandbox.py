@@ -129,7 +129,16 @@ class Sandbox:
         if said is None:
             self._broken = f"the sandbox does not begin (exit code {self._end()})"
         else:
-            self._bounds = Bounds(tuple(said["used"]), tuple(said["leaves"]))
+            self._take(Bounds(tuple(said["used"]), tuple(said["leaves"])))
+
+    def _take(self, bounds: Bounds) -> None:
+        """Take the bounds of a process, which may not be wider than was said before: namespaces, say, can run out."""
+        more = [each for each in bounds.leaves if self._bounds is not None and each not in self._bounds.leaves]
+        if more:
+            self._end()
+            self._broken = f"the sandbox had to begin again, and does not keep components from {more[0]} any more"
+        else:
+            self._bounds = bounds
 
     def _surroundings(self, folder: str) -> dict[str, str]:
         path = [str(self._directory) if entry == "" else os.path.abspath(entry) for entry in sys.path]

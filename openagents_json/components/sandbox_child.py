@@ -48,8 +48,10 @@ def main(kernel: Kernel | None = None) -> None:
         answer({"error": describe_error(error), "refused": refused})
         return
     answer({})
+    program = Path.cwd()
     while True:
         refused.clear()
+        os.chdir(program)  # wherever the one before has gone
         answer(_called(registry, codec.decode(wanted.get()), refused))
 
 

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from eventstore.data_directory import directory_of, parts
 from eventstore.errors import WrongExpectedVersion
 from eventstore.event import Event
 from executor.clock import ulid
@@ -145,8 +146,9 @@ class Healing:
             runs, more = self._selected(report)
             report = self._append(report, [Event("RunsSelected", {"runs": runs, "more": more})])
         fix = self._fix(report)
-        environment, secrets = sandbox_environment(names=sandbox.variables), [*own_secrets(), *sandbox.secrets]
-        with Sandbox(components, environment, Path.cwd(), secrets=secrets, program=sandbox.program) as opened:
+        environment, folder = sandbox_environment(names=sandbox.variables), Path.cwd()
+        secrets = self._secrets(sandbox, folder)
+        with Sandbox(components, environment, folder, secrets=secrets, program=sandbox.program) as opened:
             report = self._in_bounds(report, opened.bounds(), tell_sandbox)
             _require(report, sandbox)
             while batch := [run for run in report.wish["order"] if run not in report.verdicts][:BATCH]:
@@ -155,7 +157,14 @@ class Healing:
                 tell(f"{len(report.verdicts)} of {len(report.wish['order'])} runs tested")
         while not report.tested:
             report = self._append(report, [Event("BacktestClosed", {"counts": report.counts})])
+        _require(report, sandbox)  # others may have tested some of the runs, in a sandbox of theirs
         return report
+
+    def _secrets(self, wish: SandboxWish, folder: Path) -> list[Path]:
+        """Give the places of our own secrets; where the program lies in a data directory, all that is the server's."""
+        own = [directory_of(self._core.connection), *own_secrets(), *wish.secrets]
+        places = dict.fromkeys((folder / path).resolve() for path in own if path is not None)
+        return [part for place in places for part in (parts(place) if folder.is_relative_to(place) else (place,))]
 
     def _in_bounds(self, report: HealReport, bounds: Bounds, tell: Tell) -> HealReport:
         """Put on record what keeps components in, before any of them runs."""

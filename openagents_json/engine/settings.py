@@ -103,8 +103,11 @@ _FOR_COMPONENTS: Final = (
 
 def own_secrets(settings: Settings | None = None) -> list[Path]:
     """Give the places where our own secrets are: the data directory, and the file of the ledger's private key."""
-    known = settings or from_environment()
-    return [Path(known.data), *([Path(known.audit_key)] if known.audit_key else [])]
+    if settings is None:  # others of them may be wrong, which is nobody's concern here
+        data, key = os.environ.get("OPENAGENTS_DATA", ""), os.environ.get("OPENAGENTS_AUDIT_KEY", "")
+    else:
+        data, key = settings.data, settings.audit_key
+    return [Path(data or Settings.model_fields["data"].default), *([Path(key)] if key else [])]
 
 
 def sandbox_environment(environment: Mapping[str, str] | None = None, names: Iterable[str] = ()) -> dict[str, str]:

@@ -160,6 +160,18 @@ def test_the_backtest_reads_what_is_beside_the_program_and_no_secrets(program: P
     assert why.startswith("step read: the sandbox does not allow reading '.env', where secrets are; --mock 'read=JSON'")
 
 
+def test_the_store_is_a_secret_wherever_it_lies_and_the_program_beside_it_is_not(program: Path) -> None:
+    inputs = ("--input", "file=gone.conf")
+    there = ("--data", ".", "-c", "reader.py")
+    program.chmod(0o700)
+    assert openagents("run", "read.json", *there, *inputs, folder=program).returncode == 1
+    again = ("runs", "heal", *there, "--where", "workflow=read", "--dry-run", "--json")
+    found = openagents(*again, "--set", "file=prices.csv", folder=program)
+    assert json.loads(found.stdout)["counts"]["fixed"] == 1, found
+    [found] = json.loads(openagents(*again, "--set", "file=server.conf", folder=program).stdout)["runs"]
+    assert "the sandbox does not allow reading 'server.conf', where secrets are" in found["reason"]
+
+
 def test_what_the_kernel_does_not_keep_components_from_is_said_first_and_can_be_refused(program: Path) -> None:
     def heal(*more: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([*BARE, *more], cwd=program, capture_output=True, text=True)

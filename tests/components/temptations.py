@@ -102,6 +102,11 @@ def writes(how: str, path: str) -> None:
             sqlite3.connect(path).execute("create table t (x)")
 
 
+@tool("goes")
+def goes(path: str) -> None:
+    os.chdir(path)
+
+
 @tool("reads")
 def reads(path: str, link: bool = False) -> str:
     if link:

@@ -335,3 +335,12 @@ def test_what_makes_no_sense_is_refused(engine: Engine) -> None:
         engine.heal.go_on(begun.id)
     nothing = engine.heal.backtest(begun.id, [])
     assert engine.heal.go_on(nothing.id).well
+
+
+def test_the_directory_of_an_embedded_store_is_a_secret_wherever_it_is(tmp_path: Path) -> None:
+    read = {"id": "read", "component": "reads", "inputs": {"path": "{{input.path}}"}}
+    document = {"id": "order", "inputs": {"path": {"type": "string"}}, "steps": [read]}
+    with Engine.embedded(tmp_path / "store", components=load([TEMPTATIONS]), workers=1, partitions=1) as engine:
+        assert not engine.run(document, {"path": "nowhere"}, timeout=20).ok
+        verdict, reason = only(tried(engine, edits={"path": str(tmp_path / "store" / "server.conf")}))
+    assert (verdict, "where secrets are" in reason) == ("unproven", True)

@@ -144,6 +144,7 @@ def test_it_begins_in_the_folder_of_the_program_and_reads_what_is_there(tmp_path
     before = sorted(tmp_path.iterdir())
     with Sandbox(["mine.py", TEMPTATIONS], sandbox_environment(dict(os.environ)), tmp_path) as sandbox:
         call = caller(sandbox)
+        assert call("goes", path="/") == Answer()
         assert call("mine") == Answer(["a,1", 3])
         assert call("counts", path="stock.db") == Answer(0)
         assert call("writes", how="relative", path="").refused.startswith("the sandbox does not allow")
@@ -247,6 +248,29 @@ def test_it_survives_components_that_end_or_hang_their_process(call: Call) -> No
     assert (call("exits").error or {})["type"] == "SystemExit"
     assert call("eats").refused == "the sandbox does not allow so much memory"
     assert call("awaits", x=1).output == 2
+
+
+LESS = """
+import sys
+from pathlib import Path
+from openagents_json.components import sandbox_child
+from tests.unit.test_sandbox import Has
+before = Path(sys.argv[1])
+kernel = Has() if not before.exists() else Has(seccomp=False)
+before.touch()
+sandbox_child.main(kernel)
+"""
+
+
+def test_a_sandbox_that_begins_again_in_wider_bounds_runs_nothing(tmp_path: Path) -> None:
+    program = [sys.executable, "-c", LESS, str(tmp_path / "before")]
+    with opened(tmp_path, program=program) as sandbox:
+        call = caller(sandbox)
+        assert sandbox.bounds() == Bounds(MEANS)
+        assert call("leaves", code=3).refused == "it ended its process (exit code 3)"
+        assert call("awaits", x=1).refused.startswith(
+            "the sandbox had to begin again, and does not keep components from"
+        )
 
 
 def test_errors_come_back_and_what_is_not_safe_to_repeat_is_not_run(call: Call) -> None:
