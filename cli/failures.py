@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
-import click
+from cli.terminal import say, say_lines
 
 
 def expected() -> tuple[type[Exception], ...]:
@@ -57,7 +57,7 @@ def tell(error: Exception) -> NoReturn:
         fail(f"setting {'.'.join(str(x) for x in first['loc'])}: {first['msg']}", 2)
     if isinstance(error, expected()):
         fail(str(error), 1)
-    click.echo(traceback_of(error), err=True, nl=False)
+    say_lines(traceback_of(error).rstrip("\n"), err=True)
     fail("this is a defect of openagents-json; please report it with the lines above", 1)
 
 
@@ -65,5 +65,5 @@ def fail(message: str, code: int) -> NoReturn:
     """Say what went wrong and end."""
     from eventstore.passwords import masked
 
-    click.echo(f"openagents: {masked(message)}", err=True)
+    say(f"openagents: {masked(message)}", err=True)
     sys.exit(code)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-import click
+from cli.terminal import say
 
 if TYPE_CHECKING:
     from openagents_json.engine import Engine, HistoryEvent, Result
@@ -51,7 +51,7 @@ def _tell_if_nobody_works(engine: Engine, run: str) -> None:
 
     if not engine.core.directory.workers():
         what = f"run {run} waits: no worker is alive in this store"
-        click.echo(f"openagents: {what}; start one with `openagents worker -c MODULE`", err=True)
+        say(f"openagents: {what}; start one with `openagents worker -c MODULE`", err=True)
         return
     for step, why in lacking(engine.core, run).items():
-        click.echo(f"openagents: step {step} {why}; start one with `openagents worker -c MODULE`", err=True)
+        say(f"openagents: step {step} {why}; start one with `openagents worker -c MODULE`", err=True)

@@ -6,9 +6,8 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
-import click
-
-from cli.render import console, details, printable, table, text, when
+from cli.render import console, details, table, text, when
+from cli.terminal import say_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -77,7 +76,7 @@ def _write(pages: Iterator[Sequence[HistoryEvent]]) -> None:
             "".join(set_cell_size(cell, width + GAP) for cell, width in zip(row, widths, strict=True)).rstrip()
             for row in rows
         )
-        click.echo(printable("\n".join(lines)))
+        say_lines("\n".join(lines))
 
 
 def _widest(rows: Iterable[Sequence[str]], widths: Sequence[int]) -> list[int]:

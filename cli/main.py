@@ -10,8 +10,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; the exit code says how it ended."""
     try:
         from cli.command import carry_out
+        from cli.terminal import guard
 
         _take_any_character()
+        guard()
         code = carry_out(arguments)
     except KeyboardInterrupt:
         print("openagents: interrupted", file=sys.stderr)  # noqa: T201 - click may not be there yet

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import click
+from cli import terminal
+from cli.terminal import line, say_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,19 +45,19 @@ def plain(value: Any) -> Any:
 
 def print_json(value: Any) -> None:
     """Print JSON, indented when a person reads it."""
-    click.echo(printable(json.dumps(plain(value), ensure_ascii=False, indent=2, sort_keys=True)))
+    say_json(json.dumps(plain(value), ensure_ascii=False, indent=2, sort_keys=True))
 
 
 def print_line(value: Any) -> None:
     """Print JSON on one line."""
-    click.echo(printable(json.dumps(plain(value), ensure_ascii=False, sort_keys=True)))
+    say_json(json.dumps(plain(value), ensure_ascii=False, sort_keys=True))
 
 
 def print_lines(values: Iterable[Any]) -> None:
     """Print JSON, one value on each line, all at once."""
     lines = [json.dumps(plain(value), ensure_ascii=False, sort_keys=True) for value in values]
     if lines:
-        click.echo(printable("\n".join(lines)))
+        say_json("\n".join(lines))
 
 
 def print_array(pages: Iterable[Sequence[Any]]) -> None:
@@ -64,14 +65,9 @@ def print_array(pages: Iterable[Sequence[Any]]) -> None:
     begin = "["
     for page in filter(None, pages):
         items = [json.dumps(plain(value), ensure_ascii=False, indent=2, sort_keys=True) for value in page]
-        click.echo(printable(begin + ",".join(f"\n{textwrap.indent(item, '  ')}" for item in items)), nl=False)
+        say_json(begin + ",".join(f"\n{textwrap.indent(item, '  ')}" for item in items), nl=False)
         begin = ","
-    click.echo("[]" if begin == "[" else "\n]")
-
-
-def printable(text: str) -> str:
-    """Escape halves of characters, as JSON does: a terminal takes none."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    say_json("[]" if begin == "[" else "\n]")
 
 
 def when(time_ms: int) -> str:
@@ -93,7 +89,7 @@ def text(value: str, style: str = "") -> Text:
     """Give what a user or a component wrote: nothing in it is markup, and nothing moves the cursor of a terminal."""
     from rich.text import Text
 
-    return Text("".join(c if c.isprintable() else repr(c)[1:-1] for c in value), style)
+    return Text(line(value), style)
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[str | Text]]) -> Table:
@@ -133,9 +129,7 @@ def details(event: HistoryEvent, width: int = 60) -> str:
 
 def console(*, error: bool = False) -> Console:
     """Give a terminal to draw on; a pipe or a file has lines of any length."""
-    from rich.console import Console
-
-    made = Console(stderr=error, highlight=False)
+    made = terminal.console(error=error)
     if not made.is_terminal:
         made.width = UNBOUNDED
     return made

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from cli.lazy import LazyGroup
+from cli.terminal import give
 
 COMMANDS = {
     "run": "cli.commands.run:run",
@@ -40,4 +41,4 @@ def completion(shell: str) -> None:
     kind = get_completion_class(shell)
     if kind is None:
         raise click.ClickException(f"no completion for {shell}")
-    click.echo(kind(cli, {}, "openagents", "_OPENAGENTS_COMPLETE").source())
+    give(kind(cli, {}, "openagents", "_OPENAGENTS_COMPLETE").source())

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from cli.terminal import say
+
 
 class Url(click.ParamType[str]):
     """A URL, or @FILE for one that stands in a file; @- is the standard input."""
@@ -23,7 +25,7 @@ class Url(click.ParamType[str]):
             return self._in_file(text[1:], param, ctx)
         if has_password(text):
             option = param.opts[0] if param is not None else "the URL"
-            click.echo(
+            say(
                 f"openagents: all users of this machine can see the password in {option}: write {option} @FILE and "
                 "keep the URL in a file, or set the variable for it; a later version refuses this",
                 err=True,

@@ -12,6 +12,7 @@ import click
 
 from cli.options import Target, target_options
 from cli.render import print_json, print_line
+from cli.terminal import give, refuse_bytes, say
 
 if TYPE_CHECKING:
     from projections.ledger.findings import Audit
@@ -43,7 +44,7 @@ def keygen(output: str) -> None:
         out.write(made.private_pem())
     with public.open("xb") as out:  # never through a link that lies there
         out.write(public_pem(made.public))
-    click.echo(f"key {made.id}: {private} signs, {public} verifies")
+    say(f"key {made.id}: {private} signs, {public} verifies")
 
 
 @audit.command()
@@ -57,7 +58,7 @@ def seal(target: Target, private_key: str | None) -> None:
     with target.engine() as engine:
         done = engine.audit.seal(signer)
     said = f"{done.events} events sealed, {done.epochs} epochs signed"
-    print_json(done) if target.as_json else click.echo(said)
+    print_json(done) if target.as_json else say(said)
 
 
 @audit.command()
@@ -69,9 +70,9 @@ def status(target: Target) -> None:
     if target.as_json:
         print_json(found)
         return
-    click.echo(f"ledger {found.ledger}, keys {', '.join(found.keys)}")
-    click.echo(f"{found.sealed} events sealed in {found.epochs} signed epochs, {found.open} of them not signed yet")
-    click.echo(f"{found.waiting} events not sealed yet")
+    say(f"ledger {found.ledger}, keys {', '.join(found.keys)}")
+    say(f"{found.sealed} events sealed in {found.epochs} signed epochs, {found.open} of them not signed yet")
+    say(f"{found.waiting} events not sealed yet")
 
 
 @audit.command()
@@ -103,9 +104,9 @@ def _tell(target: Target, found: Audit) -> int:
         print_json(found)
     else:
         for line in found.lines():
-            click.echo(line)
+            say(line)
     if not found.verified and not target.as_json:
-        click.echo("nothing is signed yet: `openagents audit seal` signs it", err=True)
+        say("nothing is signed yet: `openagents audit seal` signs it", err=True)
     return 0 if found.verified and found.intact else 1
 
 
@@ -122,11 +123,11 @@ def receipt(target: Target, run: str, event: int, output: str | None, without_pa
     with target.engine() as engine:
         made = engine.audit.receipt(run, event, with_payload=not without_payload)
     if output is None:
-        click.echo(made.decode())
+        give(made.decode())
     else:
         with replacing(Path(output)) as out:
             out.write(made + b"\n")
-        click.echo(f"{output}: event {event} of {run}", err=True)
+        say(f"{output}: event {event} of {run}", err=True)
 
 
 @audit.command()
@@ -138,11 +139,12 @@ def export(target: Target, output: str) -> None:
 
     with target.engine() as engine:
         if output == "-":
+            refuse_bytes("an export")
             engine.audit.export(_whole_stdout())
             return
         with replacing(Path(output)) as out:
             engine.audit.export(out)
-    click.echo(f"{output}: {Path(output).stat().st_size} bytes", err=True)
+    say(f"{output}: {Path(output).stat().st_size} bytes", err=True)
 
 
 def _whole_stdout() -> IO[bytes]:

@@ -10,6 +10,7 @@ import click
 from cli.commands.replaying import reason_option
 from cli.options import Target, target_options
 from cli.render import print_json
+from cli.terminal import refuse_bytes, say
 from cli.urls import Url, lasting
 
 
@@ -29,6 +30,7 @@ def export_run(target: Target, run: str, output: str, force: bool) -> None:
     with target.engine() as engine:
         raw = pack(engine.core, run, actor=target.actor, proofs=engine.audit.proof_bytes(run))
     if output == "-":
+        refuse_bytes("a capsule")
         sys.stdout.buffer.write(raw)
         return
     path = Path(output)
@@ -40,7 +42,7 @@ def export_run(target: Target, run: str, output: str, force: bool) -> None:
     if target.as_json:
         print_json({**capsule.manifest, "file": str(path), "bytes": len(raw)})
     else:
-        click.echo(f"{run} {len(capsule.events)} events, {len(raw)} bytes in {path}")
+        say(f"{run} {len(capsule.events)} events, {len(raw)} bytes in {path}")
 
 
 @click.command("import")
@@ -58,7 +60,7 @@ def import_run(target: Target, file: Path, paused: bool, reason: str) -> None:
     if target.as_json:
         print_json({"id": done.run, "status": done.status, "changed": done.changed})
     else:
-        click.echo(f"{done.run} {done.status}{'' if done.changed else ' (it was here already)'}")
+        say(f"{done.run} {done.status}{'' if done.changed else ' (it was here already)'}")
 
 
 @click.command("promote")
@@ -102,4 +104,4 @@ def promote_run(target: Target, run: str, to: str, to_prefix: str, to_broker: st
     if target.as_json:
         print_json({"id": done.run, "status": done.status, "place": done.place})
     else:
-        click.echo(f"{done.run} {done.status} at {done.place}")
+        say(f"{done.run} {done.status} at {done.place}")

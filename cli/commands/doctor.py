@@ -6,6 +6,7 @@ import click
 
 from cli.options import Target, target_options
 from cli.render import print_json
+from cli.terminal import say
 
 
 @click.command()
@@ -24,7 +25,7 @@ def doctor(target: Target, repair: bool, deep: bool) -> int:
     try:
         with target.engine() as engine:
             for mended in engine.repair() if repair else ():
-                click.echo(f"{'mended' if mended.done else 'left'}: {mended.run}: {mended.what}", err=True)
+                say(f"{'mended' if mended.done else 'left'}: {mended.run}: {mended.what}", err=True)
             found = diagnose(engine, target.settings, deep=deep)
     except NoStore as missing:
         if not target.settings.url:
@@ -34,5 +35,5 @@ def doctor(target: Target, repair: bool, deep: bool) -> int:
         print_json(found)
     else:
         for line in found.lines():
-            click.echo(line)
+            say(line)
     return 0 if found.healthy else 1

@@ -9,6 +9,7 @@ import click
 from cli.commands.replaying import reason_option
 from cli.options import Target, target_options
 from cli.render import print_json
+from cli.terminal import say
 
 if TYPE_CHECKING:
     from openagents_json.engine import Engine
@@ -35,13 +36,13 @@ def tell_files(done: Redacted | Shredded) -> None:
     from eventstore.rewriting import LogState
 
     if done.log is LogState.PENDING:
-        click.echo(
+        say(
             f"not done yet: append-only files may still hold it ({done.why}); the same command again, with a longer "
             "--wait, sees to that",
             err=True,
         )
     elif done.log is LogState.REFUSED:
-        click.echo(f"not done: {done.why}; who runs the server has to have BGREWRITEAOF carried out", err=True)
+        say(f"not done: {done.why}; who runs the server has to have BGREWRITEAOF carried out", err=True)
 
 
 @click.command()
@@ -66,10 +67,10 @@ def redact(
         gone = {"events": done.events, "payloads": done.payloads}
         print_json({"id": run, **gone, "rewritten": done.rewritten, "copies": others, **files_of(done)})
         return
-    click.echo(f"{run}: {done.events} events and {done.payloads} payloads beside the log are erased")
+    say(f"{run}: {done.events} events and {done.payloads} payloads beside the log are erased")
     tell_files(done)
     if others:
-        click.echo(f"these may hold copies of it, redact them as well: {', '.join(others)}", err=True)
+        say(f"these may hold copies of it, redact them as well: {', '.join(others)}", err=True)
 
 
 def _copies(engine: Engine, run: str) -> list[str]:

@@ -12,6 +12,7 @@ from cli.commands.replaying import reason_option, set_option
 from cli.commands.run import parse_inputs
 from cli.options import Target, target_options
 from cli.render import console, print_json, short, table
+from cli.terminal import say, say_lines
 from cli.times import Duration, time_ms
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def heal(target: Target, resume: str | None, dry_run: bool, **given: Any) -> int
     if target.as_json:
         print_json(as_json(report))
     elif dry_run:
-        click.echo(f"openagents runs heal --resume {report.id} heals what is fixed")
+        say(f"openagents runs heal --resume {report.id} heals what is fixed")
     else:
         _say_end(report)
     return 0 if dry_run or report.well else 1
@@ -169,24 +170,24 @@ def _show(report: HealReport) -> None:
         console().print(table(("run", "verdict", "done again", "reused", "why"), rows))
     counts = ", ".join(f"{count} {name}" for name, count in report.counts.items())
     if report.sandbox is not None:
-        click.echo(report.sandbox.text())
+        say_lines(report.sandbox.text())
     more = f" (there are more runs than the {len(verdicts)} of --limit)" if report.more else ""
-    click.echo(f"{report.id}: {counts}{more}")
+    say(f"{report.id}: {counts}{more}")
 
 
 def _say_end(report: HealReport) -> None:
     ended = ", ".join(f"{count} {name}" for name, count in report.ended.items())
-    click.echo(f"{report.id} is {report.status}: {len(report.healed)} healed ({ended}), {len(report.skipped)} skipped")
+    say(f"{report.id} is {report.status}: {len(report.healed)} healed ({ended}), {len(report.skipped)} skipped")
     for run, why in sorted(report.skipped.items()):
-        click.echo(f"  {run} is left alone: {why}")
+        say(f"  {run} is left alone: {why}")
     if report.left and report.closed:
-        click.echo(f"  {len(report.left)} are left: they are in no wave of {','.join(report.wish['waves'])}")
+        say(f"  {len(report.left)} are left: they are in no wave of {','.join(report.wish['waves'])}")
     if report.stopped:
-        click.echo(f"  it stopped: {report.stopped}; look at them, then --resume {report.id} --force goes on")
+        say(f"  it stopped: {report.stopped}; look at them, then --resume {report.id} --force goes on")
 
 
 def _tell(text: str) -> None:
-    click.echo(text, err=True)
+    say(text, err=True)
 
 
 def _quiet(_: str) -> None:

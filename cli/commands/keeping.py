@@ -11,6 +11,7 @@ import click
 from cli.commands.replaying import reason_option
 from cli.options import Target, target_options
 from cli.render import print_json, show
+from cli.terminal import say
 from cli.urls import Url, lasting
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def _tell(target: Target, runs: Sequence[str], what: str) -> None:
         print_json([{"id": run, "status": what} for run in runs])
     else:
         for run in runs:
-            click.echo(f"{run} {what}")
+            say(f"{run} {what}")
 
 
 @click.command()
@@ -84,7 +85,7 @@ def archive(target: Target, runs: tuple[str, ...], to: str | None, without: tupl
         if target.as_json:
             print_json(gone)
         for item in () if target.as_json else gone:
-            click.echo(f"{item.run} is in {item.url}: {sizes(item)}")
+            say(f"{item.run} is in {item.url}: {sizes(item)}")
 
 
 def sizes(gone: Gone) -> str:
@@ -102,7 +103,7 @@ def restore(target: Target, run: str, place: str) -> None:
     """Bring a run back from the archive; it can be shown, retried and forked as before."""
     with target.engine(create=True) as engine:
         status = engine.archive.restore(run, url=place, archive=target.settings.archive)
-    print_json({"id": run, "status": status}) if target.as_json else click.echo(f"{run} {status}")
+    print_json({"id": run, "status": status}) if target.as_json else say(f"{run} {status}")
 
 
 @click.command()
@@ -112,7 +113,7 @@ def memory(target: Target, run: str) -> None:
     """Print how many bytes a run takes in the server: its events, its payloads, its part of the log."""
     with target.engine() as engine:
         taken = engine.archive.memory(run)
-    print_json({"id": run, "bytes": taken}) if target.as_json else click.echo(f"{run} {taken} bytes")
+    print_json({"id": run, "bytes": taken}) if target.as_json else say(f"{run} {taken} bytes")
 
 
 @click.group()
@@ -147,5 +148,5 @@ def apply_policy(target: Target, policy: str, dry_run: bool, without: tuple[str,
     show(done, header, rows, as_json=target.as_json)
     for item in done:
         for run, why in item.stayed.items():
-            click.echo(f"{run} stays: {why}", err=True)
+            say(f"{run} stays: {why}", err=True)
     return 1 if any(x.stayed for x in done) else 0

@@ -11,6 +11,7 @@ import click
 
 from cli.options import Target, target_options
 from cli.render import print_json
+from cli.terminal import say
 
 
 @click.group()
@@ -28,7 +29,7 @@ def generate(as_json: bool) -> None:
     if as_json:
         print_json({"key": key, "id": key_id(parse_key(key, "the key"))})
     else:
-        click.echo(key)
+        say(key)
 
 
 @keys.command()
@@ -43,9 +44,9 @@ def rotate(target: Target) -> int:
     if target.as_json:
         print_json(done)
     else:
-        click.echo(f"{done.rewrapped} run keys are wrapped anew, {done.already} were already")
+        say(f"{done.rewrapped} run keys are wrapped anew, {done.already} were already")
         for run, wrapper in done.unreadable.items():
-            click.echo(f"run {run}: its key {f'is wrapped by {wrapper}' if wrapper else 'cannot be read'}", err=True)
+            say(f"run {run}: its key {f'is wrapped by {wrapper}' if wrapper else 'cannot be read'}", err=True)
     return 1 if done.unreadable else 0
 
 
@@ -61,10 +62,10 @@ def show_key(target: Target, run: str) -> int:
         engine.state(run)
         secret = engine.core.keyring.export_key(run)
     if secret is None:
-        click.echo(f"run {run} is not encrypted", err=True)
+        say(f"run {run} is not encrypted", err=True)
         return 1
     text = base64.b64encode(secret).decode()
-    print_json({"id": run, "key": text}) if target.as_json else click.echo(text)
+    print_json({"id": run, "key": text}) if target.as_json else say(text)
     return 0
 
 
@@ -89,7 +90,7 @@ def adopt(target: Target, run: str, key: str | None, key_file: str) -> None:
     secret = parse_key(_read_key(key_file, run), f"the key of run {run}")
     with target.engine(create=True) as engine:
         adopt_key(engine.core.handler, run, secret)
-    print_json({"id": run}) if target.as_json else click.echo(f"the key of run {run} is kept")
+    print_json({"id": run}) if target.as_json else say(f"the key of run {run} is kept")
 
 
 def _read_key(name: str, run: str) -> str:

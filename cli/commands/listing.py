@@ -9,6 +9,7 @@ import click
 
 from cli.options import Target, target_options
 from cli.render import second, short, show, status
+from cli.terminal import say
 from cli.times import Duration, Time, lasting
 from projections.runs import STATUSES, RunFilter
 
@@ -87,7 +88,7 @@ def list_runs(
         return
     with target.views() as views:
         if only_count:
-            click.echo(views.count(chosen))
+            say(views.count(chosen))
             return
         if as_of is None:
             page = views.runs(chosen, limit=limit, after=after)
@@ -95,7 +96,7 @@ def list_runs(
             page = views.as_of(as_of, chosen, limit=limit, after=after)
     show(page.items, _HEADER, (_cells(row) for row in page.items), as_json=target.as_json)
     if page.next:
-        click.echo(f"there are more: --after {page.next}", err=True)
+        say(f"there are more: --after {page.next}", err=True)
 
 
 def _list_archived(target: Target, chosen: RunFilter, limit: int, after: str) -> None:
@@ -104,7 +105,7 @@ def _list_archived(target: Target, chosen: RunFilter, limit: int, after: str) ->
     rows = ((*_cells(item.run)[:6], second(item.archived_ms), item.url) for item in page.items)
     show(page.items, (*_HEADER[:6], "archived (UTC)", "file"), rows, as_json=target.as_json)
     if page.next:
-        click.echo(f"there are more: --after {page.next}", err=True)
+        say(f"there are more: --after {page.next}", err=True)
 
 
 _HEADER = ("run", "workflow", "version", "status", "started (UTC)", "took", "error")

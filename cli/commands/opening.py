@@ -15,6 +15,7 @@ from click.core import ParameterSource
 from cli.failures import expected
 from cli.options import Target, target_options
 from cli.render import details, plain, print_json, when
+from cli.terminal import give, say
 
 if TYPE_CHECKING:
     from executor.encryption import RunKey
@@ -93,7 +94,7 @@ def _keep(engine: Engine, capsule: Capsule, steps: Steps, go_on: bool) -> int:
     try:
         adopt(engine.core, part, actor=engine.actor, reason="opened from a file", paused=not go_on)
     except Rejected as error:
-        click.echo(f"it can be looked at, but not retried or forked: {error}")
+        say(f"it can be looked at, but not retried or forked: {error}")
         return 0
     return upto
 
@@ -102,7 +103,7 @@ def _lines() -> Iterator[str]:
     asking = sys.stdin.isatty()
     while True:
         if asking:
-            click.echo(f"({HELP})\n> ", nl=False)
+            give(f"({HELP})\n> ", nl=False)
         line = sys.stdin.readline()
         if not line:
             return
@@ -131,13 +132,13 @@ class _Session:
             return False
         act = self._known().get(name)
         if act is None:
-            click.echo(HELP)
+            say(HELP)
             return True
         refusals: tuple[type[Exception], ...] = (*expected(), ValueError)
         try:
             act(rest.strip())
         except refusals as error:
-            click.echo(f"openagents: {error}")
+            say(f"openagents: {error}")
         return True
 
     def _known(self) -> Mapping[str, Callable[[str], None]]:
@@ -158,7 +159,7 @@ class _Session:
 
     def show(self) -> None:
         """Print the event that it stands at."""
-        click.echo(self._line(self.here))
+        say(self._line(self.here))
 
     def _line(self, version: int) -> str:
         event = self.steps.event(version)
@@ -175,13 +176,13 @@ class _Session:
 
     def _next(self, _: str) -> None:
         if self.here == len(self.steps):
-            click.echo("this is the last event")
+            say("this is the last event")
         else:
             self._move(self.here + 1)
 
     def _back(self, _: str) -> None:
         if self.here == 1:
-            click.echo("this is the first event")
+            say("this is the first event")
         else:
             self._move(self.here - 1)
 
@@ -198,11 +199,11 @@ class _Session:
         for change in changes_of(_by_step(before), _by_step(plain(self.steps.shown(self.here)))):
             was = "nothing" if change.missing == "one" else json.dumps(change.one)
             now = "nothing" if change.missing == "other" else json.dumps(change.other)
-            click.echo(f"{change.path}: {was} -> {now}")
+            say(f"{change.path}: {was} -> {now}")
 
     def _events(self, _: str) -> None:
         for version in range(1, len(self.steps) + 1):
-            click.echo(f"{'>' if version == self.here else ' '} {self._line(version)}")
+            say(f"{'>' if version == self.here else ' '} {self._line(version)}")
 
     # -- doing --------------------------------------------------------------------------------------------
 
@@ -230,7 +231,7 @@ class _Session:
             new = begin(engine, run)
             while (info := engine.state(new)).status not in CLOSED:
                 if _waits(engine, new):
-                    click.echo(
+                    say(
                         f"{what} {new} waits for a signal: openagents runs signal {new} NAME --data "
                         f"{self.target.settings.data}"
                     )
@@ -238,7 +239,7 @@ class _Session:
                 engine.watch(new, after=info.version, block_ms=500)
         error = info.error or {}
         end = json.dumps(info.output) if info.status == "completed" else f"{error.get('type')}: {error.get('message')}"
-        click.echo(f"{what} {new} {info.status}: {end}")
+        say(f"{what} {new} {info.status}: {end}")
 
 
 def _waits(engine: Engine, run: str) -> bool:

@@ -10,6 +10,7 @@ import click
 
 from cli.options import Target, target_options
 from cli.render import print_json, short, show
+from cli.terminal import say
 
 
 @click.group()
@@ -54,7 +55,7 @@ def rebuild(target: Target, name: str, wait: bool) -> int:
         generation = views.rebuild(name)
         done = views.finish_rebuild(name) if wait else False
     said = f"{name}: generation {generation} is {'in use' if done else 'being built'}"
-    print_json({"projection": name, "generation": generation, "in_use": done}) if target.as_json else click.echo(said)
+    print_json({"projection": name, "generation": generation, "in_use": done}) if target.as_json else say(said)
     return 0 if done or not wait else 1
 
 
@@ -69,13 +70,11 @@ def verify(target: Target, name: str) -> int:
         print_json(found)
     else:
         for drift in found:
-            click.echo(f"partition {drift.partition}: {drift.what}: the view has {drift.view}, the log {drift.log}")
-        click.echo(f"{name}: {len(found)} differences; build it anew" if found else f"{name}: as the log has it")
+            say(f"partition {drift.partition}: {drift.what}: the view has {drift.view}, the log {drift.log}")
+        say(f"{name}: {len(found)} differences; build it anew" if found else f"{name}: as the log has it")
         if left:
             where = ", ".join(map(str, left))
-            click.echo(
-                f"sums of partitions {where} count archived and deleted runs too, and are not compared", err=True
-            )
+            say(f"sums of partitions {where} count archived and deleted runs too, and are not compared", err=True)
     return 1 if found else 0
 
 

@@ -12,6 +12,7 @@ from cli.commands.run import parse_inputs, parse_payload
 from cli.following import EXIT, follow
 from cli.options import Target, target_options
 from cli.render import print_json
+from cli.terminal import say
 from cli.times import Time
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def replay(target: Target, run: str, pairs: tuple[str, ...], workflow: str | Non
     else:
         _tell(target, run, status)
         for line in found.lines() if found is not None else ():
-            click.echo(line)
+            say(line)
     return EXIT.get(status, 1) if wait else 0
 
 
@@ -147,7 +148,7 @@ def diff(target: Target, one: str, other: str) -> int:
         print_json(found)
     else:
         for line in _lines(found):
-            click.echo(line)
+            say(line)
     return 0 if found.same else 1
 
 
@@ -162,7 +163,7 @@ def explain(target: Target, run: str) -> None:
         print_json(found)
     else:
         for line in found.lines():
-            click.echo(line)
+            say(line)
 
 
 def _lines(found: Comparison) -> Iterable[str]:
@@ -213,4 +214,4 @@ def _tell(target: Target, run: str, status: str) -> None:
     if target.as_json:
         print_json({"id": run, "status": status})
     else:
-        click.echo(f"{run} {status}")
+        say(f"{run} {status}")

@@ -12,6 +12,7 @@ import click
 from cli.following import EXIT, follow
 from cli.options import Target, target_options
 from cli.render import console, print_json, status, text
+from cli.terminal import say
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -33,7 +34,7 @@ def show_warnings(engine: Engine, name: str, document: str | bytes | Path) -> No
         return
     for problem in engine.validate(document).problems:
         if problem.severity == "warning":
-            click.echo(f"{name}:{_problem(problem)}", err=True)
+            say(f"{name}:{_problem(problem)}", err=True)
 
 
 def read_json(text: str | bytes) -> Any:
@@ -176,9 +177,9 @@ def _report(target: Target, file: str, connect: bool) -> Report:
 
 
 def _print_report(file: str, report: Report) -> None:
-    click.echo(f"{file}: {'valid' if report.valid else 'not valid'}")
+    say(f"{file}: {'valid' if report.valid else 'not valid'}")
     for problem in report.problems:
-        click.echo(f"  {_problem(problem)}")
+        say(f"  {_problem(problem)}")
 
 
 def _problem(problem: Problem) -> str:

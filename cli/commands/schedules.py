@@ -10,6 +10,7 @@ import click
 from cli.commands.run import parse_inputs
 from cli.options import Target, target_options
 from cli.render import print_json, show
+from cli.terminal import say
 from executor.schedule_times import OVERLAPS, InvalidSchedule, Schedule, iso
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def delete(target: Target, name: str) -> None:
     if target.as_json:
         print_json({"name": name, "deleted": True})
     else:
-        click.echo(f"{name} deleted")
+        say(f"{name} deleted")
 
 
 @schedules.command()
@@ -144,10 +145,10 @@ def backfill(target: Target, name: str, start: str, end: str) -> int:
     if target.as_json:
         print_json(begun)
     for run in () if target.as_json else begun:
-        click.echo(run)
+        say(run)
     for run in runs:
         if run.error is not None:
-            click.echo(f"{run} has not begun: {run.error}", err=True)
+            say(f"{run} has not begun: {run.error}", err=True)
     return 0 if len(begun) == len(runs) else 1
 
 
@@ -166,4 +167,4 @@ def _tell(target: Target, schedule: Schedule, progress: Progress) -> None:
         print_json(_shown(schedule, progress))
     else:
         state, upcoming, *_ = _state(schedule, progress)
-        click.echo(f"{schedule.name} {state}" + (f", next at {upcoming}" if upcoming else ""))
+        say(f"{schedule.name} {state}" + (f", next at {upcoming}" if upcoming else ""))

@@ -8,6 +8,7 @@ from cli.commands.erasing import files_of, tell_files, wait_option
 from cli.commands.run import parse_payload
 from cli.options import Target, target_options
 from cli.render import print_json
+from cli.terminal import say
 
 
 @click.command()
@@ -57,7 +58,7 @@ def shred(target: Target, run: str, wait_s: float, reason: str) -> None:
     if target.as_json:
         print_json({"id": run, "shredded": True, "changed": done.changed, **files_of(done)})
     else:
-        click.echo(f"{run} {'is' if done else 'was already'} shredded")
+        say(f"{run} {'is' if done else 'was already'} shredded")
         tell_files(done)
 
 
@@ -93,4 +94,4 @@ def _tell(target: Target, run: str, status: str) -> None:
     if target.as_json:
         print_json({"id": run, "status": status})
     else:
-        click.echo(f"{run} {status}")
+        say(f"{run} {status}")

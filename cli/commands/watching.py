@@ -11,6 +11,7 @@ from cli.commands.run import progress
 from cli.following import EXIT, follow
 from cli.options import Target, target_options
 from cli.render import console, print_json, print_line
+from cli.terminal import give, say
 
 if TYPE_CHECKING:
     from eventstore.emissions import Emitted
@@ -75,11 +76,11 @@ class _Paper:
             return
         if self.writer != writer:
             self.end()
-        click.echo(item.value, nl=False)
+        give(item.value, nl=False)
         self.writer = None if item.value.endswith("\n") else writer
 
     def end(self) -> None:
         """End the line, if there is one."""
         if self.writer is not None:
-            click.echo()
+            say()
         self.writer = None

@@ -5,11 +5,12 @@ from __future__ import annotations
 import click
 
 from cli.options import Target, target_options
+from cli.terminal import say
 
 
-def say(line: str) -> None:
+def tell(line: str) -> None:
     """Print a line beside the results."""
-    click.echo(line, err=True)
+    say(line, err=True)
 
 
 @click.command()
@@ -29,10 +30,10 @@ def worker(
     changes = {option: value for option, value in given.items() if value is not None}
     settings = target.settings.model_copy(update=changes)
     if settings.url:
-        return run_worker(settings, target.components, pool=pool, name=name, tell=say)
+        return run_worker(settings, target.components, pool=pool, name=name, tell=tell)
     with target.engine(create=True) as engine:
         return run_worker(
-            settings.model_copy(update={"url": engine.url}), target.components, pool=pool, name=name, tell=say
+            settings.model_copy(update={"url": engine.url}), target.components, pool=pool, name=name, tell=tell
         )
 
 
@@ -44,7 +45,7 @@ def dev(target: Target, concurrency: int) -> int:
     from openagents_json.engine.workers import run_worker
 
     with target.engine(create=True) as engine:
-        click.echo(f"store and broker: {engine.core.connection.where}", err=True)
-        click.echo("start a run from another terminal: openagents run FILE", err=True)
+        say(f"store and broker: {engine.core.connection.where}", err=True)
+        say("start a run from another terminal: openagents run FILE", err=True)
         settings = target.settings.model_copy(update={"url": engine.url, "concurrency": concurrency})
-        return run_worker(settings, target.components, name="dev", tell=say)
+        return run_worker(settings, target.components, name="dev", tell=tell)

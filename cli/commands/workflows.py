@@ -9,6 +9,7 @@ import click
 from cli.commands.run import show_warnings
 from cli.options import Target, target_options
 from cli.render import print_json, show
+from cli.terminal import say
 
 
 @click.group()
@@ -30,7 +31,7 @@ def add(target: Target, files: tuple[str, ...], alias: str | None) -> None:
         print_json(names)
     else:
         for name in names:
-            click.echo(f"{name} published")
+            say(f"{name} published")
 
 
 @workflows.command("list")
@@ -77,7 +78,7 @@ def alias(target: Target, name: str, version: str, canary: str | None) -> None:
     if target.as_json:
         print_json({"alias": name, "version": version, "canary": other, "percent": percent})
     else:
-        click.echo(f"{name} is {version}" + (f", and {other} for {percent:g} % of starts" if other else ""))
+        say(f"{name} is {version}" + (f", and {other} for {percent:g} % of starts" if other else ""))
 
 
 @workflows.command()
@@ -97,5 +98,5 @@ def check(target: Target, file: str, limit: int) -> int:
         print_json(found)
     else:
         for line in found.lines():
-            click.echo(line)
+            say(line)
     return 0 if not found.differing else 1

@@ -155,3 +155,14 @@ def test_the_project_speaks_of_itself_alone() -> None:
         ):
             found.append(name)
     assert found == []
+
+
+def test_all_that_the_program_prints_goes_through_one_module() -> None:
+    prints = re.compile(r"click\.(echo|secho|style)|(?<![.\w])print\(|sys\.(stdout|stderr)\.write|Console\(")
+    allowed = {"terminal.py", "drawing.py", "main.py"}
+    found = [
+        str(path)
+        for path in (ROOT / "cli").rglob("*.py")
+        if path.name not in allowed and prints.search(path.read_text())
+    ]
+    assert found == []

@@ -1,0 +1,20 @@
+"""Drawing with colours: the escapes of the drawing reach the terminal, those of data do not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console
+from rich.segment import Segment
+
+from cli.terminal import lines
+
+
+class Careful(Console):
+    """A console that escapes whatever cannot be printed in the texts that it draws."""
+
+    def render(self, renderable: Any, options: Any = None) -> Iterable[Segment]:
+        """Give the pieces of a drawing."""
+        for piece in super().render(renderable, options):
+            yield piece if piece.control else Segment(lines(piece.text), piece.style)

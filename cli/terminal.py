@@ -1,0 +1,134 @@
+"""All that this program prints goes through here: no data moves a cursor, hides a line or turns text around.
+
+Control characters (C0, DEL, C1), those of bidirectional text and others that cannot be seen are shown as escapes: in
+lines for people always, in JSON as JSON has them, so that the value is the same. Data as such, such as what components
+show, is left alone in a pipe or a file and escaped on a terminal.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_HARMLESS: Final = frozenset("\u00a0\u200c\u200d")
+"""What cannot be printed and belongs to words and pictures: a space that does not break, joiners."""
+
+_PERHAPS: Final = re.compile(r"[^\x20-\x7e]")
+_PERHAPS_IN_LINES: Final = re.compile(r"[^\x20-\x7e\n\t]")
+
+
+def line(text: str) -> str:
+    """Return a text as one line: what cannot be printed is escaped, ends of lines too."""
+    return text if text.isprintable() else _PERHAPS.sub(_escaped, text)
+
+
+def lines(text: str) -> str:
+    """Return a text with its ends of lines and tabs; all else that cannot be printed is escaped."""
+    return _PERHAPS_IN_LINES.sub(_escaped, text)
+
+
+def json_text(text: str) -> str:
+    """Return JSON whose texts have no character that cannot be printed; it means the same."""
+    return _PERHAPS_IN_LINES.sub(_escaped_as_json, text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return _shown(found[0])
+
+
+def _escaped_as_json(found: re.Match[str]) -> str:
+    return _shown_in_json(found[0])
+
+
+@lru_cache(maxsize=4096)
+def _shown(character: str) -> str:
+    return character if character.isprintable() or character in _HARMLESS else repr(character)[1:-1]
+
+
+@lru_cache(maxsize=4096)
+def _shown_in_json(character: str) -> str:
+    if character.isprintable() or character in _HARMLESS:
+        return character
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
+
+
+def say(text: object = "", *, err: bool = False) -> None:
+    """Print a line for people."""
+    click.echo(line(str(text)), err=err)
+
+
+def say_lines(text: str, *, err: bool = False) -> None:
+    """Print lines that belong together, such as a traceback."""
+    click.echo(lines(text), err=err)
+
+
+def say_json(text: str, *, nl: bool = True) -> None:
+    """Print JSON, on one line or several."""
+    click.echo(json_text(text), nl=nl)
+
+
+def give(text: str, *, nl: bool = True) -> None:
+    """Print data: as it is, unless a person would look at it."""
+    click.echo(lines(text) if sys.stdout.isatty() else text, nl=nl, color=True)  # it would take colours out of data
+
+
+def refuse_bytes(what: str) -> None:
+    """Refuse to print what is no text on a terminal.
+
+    Raises click.UsageError.
+    """
+    if sys.stdout.isatty():
+        raise click.UsageError(f"{what} is no text: send it into a file, or name one")
+
+
+class Guarded:
+    """A terminal that escapes what was not written by this program on purpose: log lines, warnings, tracebacks."""
+
+    def __init__(self, stream: Any) -> None:
+        self.unguarded = stream
+
+    def write(self, text: str) -> int:
+        """Write a text."""
+        self.unguarded.write(lines(text))
+        return len(text)
+
+    def writelines(self, texts: list[str]) -> None:
+        """Write texts."""
+        for text in texts:
+            self.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.unguarded, name)
+
+
+def guard() -> None:
+    """Let nothing that is printed from now on move the cursor of a terminal, whoever prints it."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is not None and stream.isatty() and not isinstance(stream, Guarded):
+            setattr(sys, name, Guarded(stream))
+    logging.setLogRecordFactory(_Record)
+
+
+class _Record(logging.LogRecord):
+    """A message of a log, whose data was perhaps made up to look like something else: like the next message."""
+
+    def getMessage(self) -> str:  # noqa: N802 - as the logging package calls it
+        return lines(super().getMessage()).replace("\n", "\n  | ")
+
+
+def console(*, error: bool = False) -> Console:
+    """Return a terminal to draw on; only what the drawing itself needs goes to it unescaped."""
+    from cli.drawing import Careful
+
+    stream = sys.stderr if error else sys.stdout
+    return Careful(file=stream.unguarded if isinstance(stream, Guarded) else stream, highlight=False)
