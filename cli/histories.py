@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
-from cli.render import console, details, table, text, when
+from cli.render import console, details, table, text, when, who
 from cli.terminal import say_lines
 
 if TYPE_CHECKING:
@@ -88,4 +88,4 @@ def _widest(rows: Iterable[Sequence[str]], widths: Sequence[int]) -> list[int]:
 def _row(event: HistoryEvent) -> tuple[str, ...]:
     attempt = "" if event.attempt is None else str(event.attempt)
     known = (str(event.version), when(event.time_ms), event.type, event.step or "", attempt)
-    return (*known, event.actor, details(event))
+    return (*known, who(event), details(event))

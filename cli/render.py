@@ -111,6 +111,11 @@ def _cell(column: str, value: str | Text) -> Text:
     return made
 
 
+def who(event: HistoryEvent) -> str:
+    """Name the actor of an event; nobody here knows whether that is true of one that was written elsewhere."""
+    return f"{event.actor} (imported)" if event.imported else event.actor
+
+
 def short(value: str, width: int) -> str:
     """Cut a text for people; what another program reads is never cut."""
     return value if len(value) <= width or not sys.stdout.isatty() else value[: width - 1] + "…"

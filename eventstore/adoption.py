@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
@@ -86,17 +86,20 @@ class Adoption:
         return ScriptCall(self._adopt, [*call.keys, stage], call.args)
 
 
-def marked(history: Iterable[RawEvent], mark: Mapping[str, Json]) -> list[RawEvent]:
-    """Give events with more metadata.
+def marked(history: Iterable[RawEvent], mark: Mapping[str, Json], *, without: Collection[str] = ()) -> list[RawEvent]:
+    """Give events with more metadata, and without that of some names.
 
     Raises NotJson.
     """
-    alone = codec.encode(mark)
-    return [replace(event, metadata=_with(event.metadata, mark) if event.metadata else alone) for event in history]
+    alone = codec.encode(mark) if mark else b""
 
+    def metadata(event: RawEvent) -> bytes:
+        if not event.metadata:
+            return alone
+        kept = {name: value for name, value in codec.decode(event.metadata).items() if name not in without}
+        return codec.encode({**kept, **mark})
 
-def _with(metadata: bytes, mark: Mapping[str, Json]) -> bytes:
-    return codec.encode({**codec.decode(metadata), **mark})
+    return [replace(event, metadata=metadata(event)) for event in history]
 
 
 def _parts(items: Iterable[Item], size_of: Callable[[Item], int]) -> Iterator[list[Item]]:

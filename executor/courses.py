@@ -9,7 +9,7 @@ from typing import Any
 
 from eventstore.event import Recorded
 
-AFTERWARDS = frozenset({"RunRedacted", "RunHeld", "RunHoldReleased"})
+AFTERWARDS = frozenset({"RunRedacted", "RunHeld", "RunHoldReleased", "RunImported"})
 """What may be noted about a run after its end."""
 
 CLOSED = frozenset({"completed", "failed", "cancelled"})

@@ -13,6 +13,7 @@ from executor.build import Built, Signature, assemble, decide_encoded
 from executor.conflicts import fork_conflict
 from executor.handle import Handled, Handler, RunExists, TooContended, begun
 from executor.journal import Encoded, Limits, encode_data
+from executor.origins import origin
 from executor.sessions import RunNotFound, Session
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow import events as ev
@@ -127,20 +128,26 @@ def _copied(past: Sequence[Recorded], data: Sequence[Mapping[str, Any]], fresh: 
     """Give stored events as those of the new run, under its own key if it has one."""
     if fresh.key is None:  # their payloads are shared, where they lie beside the log
         shared = dict.fromkeys(sha for item in past for _, sha, _ in item.data.get("blobs") or ())
-        lines = tuple((item.type, codec.encode(_line(item.type, item.data, fresh.run))) for item in past)
+        lines = tuple((item.type, codec.encode(_line(item, item.data, fresh.run))) for item in past)
         return _Lines(Encoded(lines, ()), tuple(shared))
     blobs: dict[str, Blob] = {}
     made = [
-        (item.type, encode_data(item.type, _line(item.type, one, fresh.run), limits, blobs, fresh.key))
+        (item.type, encode_data(item.type, _line(item, one, fresh.run), limits, blobs, fresh.key))
         for item, one in zip(past, data, strict=True)
     ]
     return _Lines(Encoded(tuple(made), tuple(blobs.values())))
 
 
-def _line(kind: str, data: Mapping[str, Any], run: str) -> dict[str, Any]:
-    """Give a stored event as one of the new run, marked: it happened once, so statistics count it once."""
+def _line(item: Recorded, data: Mapping[str, Any], run: str) -> dict[str, Any]:
+    """Give a stored event as one of the new run, marked: it happened once, so statistics count it once.
+
+    One that was written in another store is marked so in the fork too, which may not reach as far as RunImported.
+    """
     line = {**data, "copied": True}
-    if kind == "RunStarted":
+    source = origin(item)
+    if source:
+        line["imported"] = source
+    if item.type == "RunStarted":
         line["run"] = run
         line.pop("parent", None)
     return line

@@ -16,12 +16,14 @@ from executor.build import Built, Signature, assemble, decide_encoded
 from executor.courses import AFTERWARDS
 from executor.encryption import KeyMissing
 from executor.handle import Handler
-from executor.journal import Fetch, RunKeys, decode_all, is_sealed
+from executor.import_checks import HistoryUnfit as HistoryUnfit
+from executor.import_checks import check_definitions, check_end, check_events, fitting
+from executor.journal import Fetch, RunKeys, decode_all, encode, is_sealed
 from executor.sessions import Session
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow.compile import compile_plan
 from openagents_json.workflow.evolve import evolve_all
-from openagents_json.workflow.moving import Happened, imported
+from openagents_json.workflow.moving import Happened, imported, noted
 from openagents_json.workflow.plan import Plan
 from openagents_json.workflow.state import initial
 
@@ -33,7 +35,8 @@ class Arriving:
     """A history with what it refers to, each by its hash; `source` says where it comes from.
 
     `mark` is more metadata for each event. An open run waits with `paused` until somebody resumes it. `back` tells that
-    it comes back from the archive of this store, where a run has its id until then.
+    it comes back from an archive, where a run has its id until then. `how` is import, promote or restore, and `sha256`
+    the hash of the file that it comes from; one that is `ours`, as the log of this store proves, is no import.
     """
 
     run: str
@@ -45,6 +48,14 @@ class Arriving:
     paused: bool = False
     mark: Mapping[str, Json] = field(default_factory=dict)
     back: bool = False
+    how: str = "import"
+    sha256: str = ""
+    ours: bool = False
+
+    def command(self) -> cmd.ImportRun:
+        """Give the command that takes it over."""
+        at = self.history[-1].version
+        return cmd.ImportRun(self.source, at, self.paused, self.reason, self.how, self.sha256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +78,6 @@ class AnotherHistory(LookupError):
         )
 
 
-class HistoryUnfit(ValueError):
-    """A history cannot be that of a run."""
-
-    def __init__(self, run: str, why: str) -> None:
-        self.run, self.why = run, why
-        super().__init__(f"the history of run {run} cannot be taken in: {why}")
-
-
 def ended(history: Sequence[RawEvent]) -> str:
     """Give the status of a run that had ended, "" of one that had not; what was noted after its end changes nothing."""
     course = next((event.type for event in reversed(history) if event.type not in AFTERWARDS), "")
@@ -84,8 +87,8 @@ def ended(history: Sequence[RawEvent]) -> str:
 def take_in(handler: Handler, arriving: Arriving, *, actor: str) -> Arrived:
     """Bring a run into the store; what was closed stays as it is, what was open goes on.
 
-    Raises AnotherHistory, HistoryUnfit, UnknownEvent, and Rejected or EncryptionError for an open run that cannot be
-    moved.
+    Each event is marked as written elsewhere, and RunImported says who brought them, when and from where.
+    Raises AnotherHistory, HistoryUnfit, and Rejected or EncryptionError for an open run that cannot be moved.
     """
     run, last = arriving.run, arriving.history[-1]
     [head] = handler.store.heads([run])
@@ -100,7 +103,7 @@ def take_in(handler: Handler, arriving: Arriving, *, actor: str) -> Arrived:
     adoption = Adoption(handler.store)
     adoption.put(run, arriving.definitions, arriving.blobs)
     queues, rings = handler.ringer.calls([(handler.store.keys.partition_of(run), opens)])
-    history = marked(arriving.history, arriving.mark) if arriving.mark else arriving.history
+    history = _marked(arriving)
     taken = adoption.take(built, history, rings)
     handler.ringer.answer(queues, taken.after)
     if taken.commit.code is Code.EXISTS:
@@ -113,7 +116,7 @@ def take_in(handler: Handler, arriving: Arriving, *, actor: str) -> Arrived:
 def probe(handler: Handler, arriving: Arriving) -> None:
     """Find out whether a run could come in, and change nothing.
 
-    Raises HistoryUnfit, UnknownEvent, and Rejected or EncryptionError for an open run that cannot be moved.
+    Raises HistoryUnfit, and Rejected or EncryptionError for an open run that cannot be moved.
     """
     _refuse_archived(handler, arriving)
     alone = _closed(handler, arriving, "")
@@ -138,8 +141,17 @@ def _refuse_archived(handler: Handler, arriving: Arriving) -> None:
         raise cmd.Rejected("archived", what, "")
 
 
+def _marked(arriving: Arriving) -> Sequence[RawEvent]:
+    """Mark each event for good: the ledger seals the mark with it. What another store has counted, this one has not."""
+    if arriving.ours:
+        return marked(arriving.history, arriving.mark)
+    return marked(arriving.history, {"imported": arriving.source, **arriving.mark}, without=("restored",))
+
+
 def _there(handler: Handler, arriving: Arriving, status: str) -> Arrived:
-    last = arriving.history[-1]
+    """Answer for a run that is here already; that it was taken to another store and back makes it no other run."""
+    course = [event for event in arriving.history if event.type != "RunImported"]
+    last = course[-1] if course and ended(arriving.history) else arriving.history[-1]
     found = handler.store.read_one(arriving.run, last.version)
     if found is None or found.commit != last.commit:
         raise AnotherHistory(arriving.run, last.version)
@@ -147,11 +159,12 @@ def _there(handler: Handler, arriving: Arriving, status: str) -> Arrived:
 
 
 def _closed(handler: Handler, arriving: Arriving, actor: str) -> Commit:
-    """Build the commit that takes over the history and adds nothing to it."""
+    """Build the commit that takes over the history, and adds to it where it comes from."""
     if arriving.run.endswith("-archive"):
         raise HistoryUnfit(arriving.run, "the store itself notes under such a name which runs have left it")
-    last = arriving.history[-1]
+    last, events = arriving.history[-1], encode([noted(arriving.command())], handler.limits).events
     facts = _Facts(arriving)
+    _check(handler, arriving)
     options: dict[str, Any] = {"st": ended(arriving.history), "wf": facts.workflow, "def": facts.definition}
     options |= {"can": str(int(facts.cancel)), "f": str(facts.fence), "hold": str(int(facts.held))}
     options["back"] = str(int(arriving.back))
@@ -159,13 +172,26 @@ def _closed(handler: Handler, arriving: Arriving, actor: str) -> Commit:
         run=arriving.run,
         mode="adopt",
         commit_id=handler.commit_id(),
-        events=(),
+        events=() if arriving.ours else events,
         version=last.version,
         last_commit=last.commit,
         actor=actor,
         cause=last.commit,
         options=options,
     )
+
+
+def _check(handler: Handler, arriving: Arriving) -> None:
+    """Refuse what could not be read later; what has left this store was read here before.
+
+    Raises HistoryUnfit.
+    """
+    if arriving.ours:
+        return
+    check_definitions(arriving.run, arriving.definitions)
+    recorded = check_events(arriving.run, arriving.history, handler.store.keys.partition_of(arriving.run))
+    if status := ended(arriving.history):
+        check_end(arriving.run, status, recorded, arriving.blobs)
 
 
 class _Facts:
@@ -225,23 +251,21 @@ class _Open:
 
 def _open(handler: Handler, arriving: Arriving, alone: Commit, actor: str) -> _Open:
     """Build the commit that takes over the history of an open run and lets it go on."""
+    return fitting(arriving.run, lambda: _going_on(handler, arriving, alone, actor))
+
+
+def _going_on(handler: Handler, arriving: Arriving, alone: Commit, actor: str) -> _Open:
     last = arriving.history[-1]
-    try:
-        recorded = _recorded(handler, arriving)
-        keys = _keys(handler, recorded)
-        happened = decode_all(recorded, _fetch(arriving), keys)
-        state = evolve_all(initial(), happened)
-        plan = _plan(arriving, state.definition)
-        session = Session(arriving.run, last.version, last.commit, state, plan, keys.get(arriving.run))
-        command = cmd.ImportRun(arriving.source, last.version, arriving.paused, arriving.reason)
-        made, encoded = decide_encoded(session, command, handler.limits, handler.child_id)
-        past = [Happened(x.version, x.time_ms, event) for x, event in zip(recorded, happened, strict=True)]
-        fresh = [Happened(last.version + i, 0, event) for i, event in enumerate(made.events, 1)]
-        moved = imported(session.plan, made.state, [*past, *fresh])
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError) as error:
-        if isinstance(error, HistoryUnfit):
-            raise
-        raise HistoryUnfit(arriving.run, f"its events do not fit together: {type(error).__name__} {error}") from error
+    recorded = _recorded(handler, arriving)
+    keys = _keys(handler, recorded)
+    happened = decode_all(recorded, _fetch(arriving), keys)
+    state = evolve_all(initial(), happened)
+    plan = _plan(arriving, state.definition)
+    session = Session(arriving.run, last.version, last.commit, state, plan, keys.get(arriving.run))
+    made, encoded = decide_encoded(session, arriving.command(), handler.limits, handler.child_id)
+    past = [Happened(x.version, x.time_ms, event) for x, event in zip(recorded, happened, strict=True)]
+    fresh = [Happened(last.version + i, 0, event) for i, event in enumerate(made.events, 1)]
+    moved = imported(session.plan, made.state, [*past, *fresh])
     signature = Signature("adopt", alone.commit_id, actor, last.commit)
     built: Built = assemble(session, made, encoded, (), signature, settle=False, moved=moved)
     options = {**alone.options, **built.commit.options}

@@ -74,9 +74,7 @@ def _apply(row: dict[str, Any] | None, event: Recorded) -> dict[str, Any] | Coun
             "started_ms": event.time_ms,
             "actor": event.actor,
         }
-        for name in ("labels", "parent"):
-            if data.get(name):
-                row[name] = data[name]
+        row |= _said(data)
     if row is None:  # its beginning is archived, or not ours
         return None
     row = {**row, "status": _STATUS[event.type] or row["status"], "events": event.version, "changed_ms": event.time_ms}
@@ -93,8 +91,20 @@ def _apply(row: dict[str, Any] | None, event: Recorded) -> dict[str, Any] | Coun
     return row if finish is None else finish(row, event)
 
 
+def _said(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what the first event says of a run beside what it is."""
+    said = {name: data[name] for name in ("labels", "parent") if data.get(name)}
+    if data.get("copied") and data.get("imported"):  # the fork may not reach as far as RunImported
+        said["imported"] = {"source": str(data["imported"]), "how": "fork"}
+    return said
+
+
 def _imported(row: dict[str, Any], event: Recorded) -> dict[str, Any]:
-    row["imported"] = {"source": event.data["source"], "at": event.data["at"]}
+    said: dict[str, Json] = {"source": event.data["source"], "at": event.data["at"]}
+    if event.data.get("how"):  # rows of what older versions have brought stay as they are
+        said |= {name: str(event.data.get(name) or "") for name in ("how", "sha256", "reason")}
+        said |= {"by": event.actor, "time_ms": event.time_ms}
+    row["imported"] = said
     if event.data.get("paused") and row["status"] == "running":
         row["status"] = "paused"
     return row
@@ -212,6 +222,7 @@ class RunFilter:
     reopened: bool = False
     held: bool = False
     redacted: bool = False
+    imported: bool = False
     started_from: int | None = None
     started_to: int | None = None
     ended_from: int | None = None
@@ -226,7 +237,8 @@ class RunFilter:
             for name in ("status", "workflow", "version", "fingerprint", "error", "parent", "source")
         ]
         groups += [(_labelled(name, value),) for name, value in self.labels.items()]
-        groups += [(f"{name}=yes",) for name in ("reopened", "held", "redacted") if getattr(self, name)]
+        flags = ("reopened", "held", "redacted", "imported")
+        groups += [(f"{name}=yes",) for name in flags if getattr(self, name)]
         groups += [_ended(self.ended_from, self.ended_to), _took(self.took_from, self.took_to)]
         return Query(
             tuple(group for group in groups if group),

@@ -76,7 +76,7 @@ def _print_trace(recorded: Iterable[Recorded]) -> None:
 
 def _print(chosen: Iterable[Sequence[Recorded]], form: str, source: str) -> None:
     from openagents_json.engine.exports import cloud_event
-    from openagents_json.engine.views import history_event
+    from openagents_json.engine.views import history_events
 
     match form:
         case "cloudevents":
@@ -84,8 +84,8 @@ def _print(chosen: Iterable[Sequence[Recorded]], form: str, source: str) -> None
                 print_lines(cloud_event(item, source) for item in page)
         case "jsonl":
             for page in chosen:
-                print_lines(map(history_event, page))
+                print_lines(history_events(page))
         case "json":
-            print_array([history_event(item) for item in page] for page in chosen)
+            print_array(map(history_events, chosen))
         case _:
-            print_history([history_event(item) for item in page] for page in chosen)
+            print_history(map(history_events, chosen))

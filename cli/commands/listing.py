@@ -32,6 +32,7 @@ _FILTERS = [
     click.option("--reopened", is_flag=True, help="Only runs that were opened again."),
     click.option("--held", is_flag=True, help="Only runs that are held."),
     click.option("--redacted", is_flag=True, help="Only runs of which something was erased."),
+    click.option("--imported", is_flag=True, help="Only runs that were written in another store at first."),
     click.option("--started-after", "started_from", type=Time()),
     click.option("--started-before", "started_to", type=Time()),
     click.option("--ended-after", "ended_from", type=Time()),
@@ -117,11 +118,17 @@ def _cells(row: RunRow) -> tuple[str | Text, ...]:
         row.id,
         row.workflow,
         row.version,
-        status(row.status),
+        _standing(row),
         second(row.started_ms),
         lasting(row.took_ms),
         short(error, 60),
     )
+
+
+def _standing(row: RunRow) -> Text:
+    """Give the status; of a run that was written elsewhere, nobody here knows whether it is true."""
+    made = status(row.status)
+    return made.append(" (imported)") if row.imported else made
 
 
 @click.command()

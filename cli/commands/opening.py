@@ -14,7 +14,7 @@ from click.core import ParameterSource
 
 from cli.failures import expected
 from cli.options import Target, target_options
-from cli.render import details, plain, print_json, when
+from cli.render import details, plain, print_json, when, who
 from cli.terminal import give, say
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ class _Session:
         attempt = f" attempt {event.attempt}" if event.attempt else ""
         more = details(event)
         place = f"{version}/{len(self.steps)}"
-        return f"{place} {when(event.time_ms)} {event.type}{step}{attempt} by {event.actor}{f' {more}' if more else ''}"
+        return f"{place} {when(event.time_ms)} {event.type}{step}{attempt} by {who(event)}{f' {more}' if more else ''}"
 
     def _move(self, to: int) -> None:
         self.steps.event(to)

@@ -221,7 +221,10 @@ class Archive:
         capsule = unpack(raw)
         if capsule.run != run:
             raise CapsuleUnreadable(f"{masked(where)} is run {capsule.run}")
-        adopt(self._core, capsule, actor=self._actor, mark=RESTORED if known is not None else None, back=True)
+        if known is None:  # from elsewhere: nothing here says that this is what the run was
+            adopt(self._core, capsule, actor=self._actor, how="restore")
+        else:
+            adopt(self._core, capsule, actor=self._actor, mark=RESTORED, how="return")
         if known is not None:
             log = RedisStreamStore(self._core.connection, self._core.store.keys)
             stream = archive_stream(self._core.store.keys.partition_of(run))

@@ -14,7 +14,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -70,7 +70,8 @@ class CapsuleUnreadable(ValueError):
 class Capsule:
     """A run in one value: its history as the store had it, and all that this refers to, by hash.
 
-    `manifest` says what it is and where it comes from, `components` is what its definitions are bound to.
+    `manifest` says what it is and where it comes from, `components` is what its definitions are bound to, and `sha256`
+    is the hash of the file that it was read from.
     """
 
     manifest: Mapping[str, Json]
@@ -79,6 +80,7 @@ class Capsule:
     blobs: Mapping[str, bytes]
     components: Json
     proofs: bytes | None = None
+    sha256: str = field(default="", compare=False)
 
     @property
     def run(self) -> str:
@@ -197,7 +199,8 @@ def _read(raw: bytes, limit: int) -> Capsule:
     for name, data in blobs.items():
         if hashlib.sha256(data).hexdigest() != name:
             raise CapsuleUnreadable(f"payload {name} of run {run} is another one")
-    return Capsule(manifest, events, definitions, blobs, _json(members[COMPONENTS], COMPONENTS), members.get(PROOFS))
+    components, sha256 = _json(members[COMPONENTS], COMPONENTS), hashlib.sha256(raw).hexdigest()
+    return Capsule(manifest, events, definitions, blobs, components, members.get(PROOFS), sha256)
 
 
 def _check_sizes(found: Iterable[zipfile.ZipInfo], limit: int) -> None:

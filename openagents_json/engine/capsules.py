@@ -10,7 +10,8 @@ from eventstore.event import Json
 from eventstore.raw import RawEvent, read_raw
 from eventstore.scripts import PlainCall
 from executor.definitions import DefinitionMissing
-from executor.importing import AnotherHistory, Arrived, Arriving, HistoryUnfit, ended, referred, take_in
+from executor.import_checks import HistoryUnfit
+from executor.importing import AnotherHistory, Arrived, Arriving, ended, referred, take_in
 from executor.sessions import BrokenHistory, RunNotFound
 from openagents_json.engine.capsule_file import Capsule, CapsuleUnreadable, unpack, write
 from openagents_json.engine.wiring import Core
@@ -78,14 +79,15 @@ def adopt(
     reason: str = "",
     mark: Mapping[str, Json] | None = None,
     paused: bool = False,
-    back: bool = False,
+    how: str = "import",
 ) -> Adopted:
     """Bring the run of a capsule into a store, under its own id; a second time changes nothing.
 
     A run that had ended is as it was. One that was open goes on here, or waits, `paused`, until it is resumed: what was
     under way there is done again here, and timers keep their times. `mark` is more metadata for each event that comes
-    with it; `back` tells that it comes back from the archive of this store. Raises AnotherHistory, HistoryUnfit,
-    UnknownEvent, EncryptionError and Rejected.
+    with it. `how` goes on record: import, promote or restore; `return` is a restore of what this store has archived,
+    with the hash that is on its log, so it is no import. Raises AnotherHistory, HistoryUnfit, EncryptionError and
+    Rejected.
     """
     arriving = Arriving(
         capsule.run,
@@ -96,7 +98,10 @@ def adopt(
         reason,
         paused,
         mark or {},
-        back,
+        back=how in ("restore", "return"),
+        how=how,
+        sha256=capsule.sha256,
+        ours=how == "return",
     )
     return take_in(core.handler, arriving, actor=actor)
 

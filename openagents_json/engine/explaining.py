@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from eventstore.directory import Directory
 from eventstore.event import Recorded
@@ -66,6 +67,7 @@ class Explanation:
     comparison: Comparison | None = None
     replayed: Replayed | None = None
     reopened: str = ""
+    imported: str = ""
 
     def lines(self) -> Iterator[str]:
         """Say it for people."""
@@ -83,6 +85,8 @@ class Explanation:
             yield f"step {path} {what}"
         if self.reopened:
             yield self.reopened
+        if self.imported:
+            yield self.imported
         if self.replayed is not None:
             yield from self.replayed.lines()
         if self.comparison is not None:
@@ -129,7 +133,22 @@ def explain(run: str, replays: Replays, reads: Reads) -> Explanation:
         replays.diff(run, reference) if reference else None,
         replays.replayed(run),
         _reopened(recorded),
+        _imported(recorded),
     )
+
+
+def _imported(recorded: Sequence[Recorded]) -> str:
+    for item in reversed(recorded):
+        if item.type == "RunImported":
+            data = item.data
+            how = f"events 1 to {data['at']} were written in another store, {data['source']}"
+            return f"{how}, and brought here at event {item.version} by {item.actor}{_file(data)}"
+    return ""
+
+
+def _file(data: Mapping[str, Any]) -> str:
+    file = f", from a file with SHA-256 {data['sha256']}" if data.get("sha256") else ""
+    return f"{file}: {data['reason']}" if data.get("reason") else file
 
 
 def _reopened(recorded: Sequence[Recorded]) -> str:

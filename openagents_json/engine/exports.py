@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from eventstore.event import Json, Recorded
+from executor.origins import origin, origins
 
 _CLOSING: Final = {"RunCompleted": "completed", "RunFailed": "failed", "RunCancelled": "cancelled"}
 _ENDS: Final = {
@@ -19,7 +20,9 @@ _ENDS: Final = {
     "StepCancelled": "cancelled",
     "StepOverridden": "overridden",
 }
-_AFTERWARDS: Final = frozenset({"RunHeld", "RunHoldReleased", "RunRedacted", "StepOutcomeIgnored", "ChildClosed"})
+_AFTERWARDS: Final = frozenset(
+    {"RunHeld", "RunHoldReleased", "RunRedacted", "RunImported", "StepOutcomeIgnored", "ChildClosed"}
+)
 """What may follow the end of a run and changes nothing of it."""
 
 _OK, _ERROR, _UNSET = 1, 2, 0
@@ -29,8 +32,8 @@ _INTERNAL, _CLIENT, _CONSUMER = 1, 3, 5
 def cloud_event(item: Recorded, source: str) -> dict[str, Json]:
     """Give a stored event as a CloudEvent 1.0 in JSON; `source` names the store."""
     data: Mapping[str, Any] = item.data if isinstance(item.data, Mapping) else {}
-    step = data.get("step")
-    return {
+    step, written = data.get("step"), origin(item)
+    event: dict[str, Json] = {
         "specversion": "1.0",
         "id": f"{item.stream}/{item.version}",
         "source": f"{source.rstrip('/')}/runs/{item.stream}",
@@ -46,6 +49,7 @@ def cloud_event(item: Recorded, source: str) -> dict[str, Json]:
         "logpartition": item.position.partition,
         "logposition": item.position.n,
     }
+    return event | ({"imported": written} if written else {})
 
 
 def _iso(time_ms: int) -> str:
@@ -77,11 +81,13 @@ def _run_span(run: str, history: Sequence[Recorded]) -> dict[str, Json]:
             "openagents.version": begin.get("version"),
             "openagents.status": _CLOSING.get(last.type, "open"),
             "openagents.actor": history[0].actor,
+            "openagents.imported": origins(history)[0] or None,
             **{f"openagents.label.{name}": value for name, value in (begin.get("labels") or {}).items()},
         }
     )
     span["status"] = _status(last.type == "RunFailed", last.type == "RunCompleted", last.data)
-    span["events"] = [_span_event(item) for item in history if not item.type.startswith("StepStarted")]
+    written = zip(history, origins(history), strict=True)
+    span["events"] = [_span_event(*event) for event in written if not event[0].type.startswith("StepStarted")]
     parent = begin.get("parent")
     if parent:
         span["links"] = [{"traceId": _hex(str(parent["run"]), 32), "spanId": _span_of_child(run)}]
@@ -173,8 +179,10 @@ def _span(run: str, part: str, name: str, kind: int, start_ms: int, end_ms: int)
     }
 
 
-def _span_event(item: Recorded) -> dict[str, Json]:
+def _span_event(item: Recorded, written: str) -> dict[str, Json]:
     found = {"openagents.version": item.version, "openagents.actor": item.actor}
+    if written:
+        found["openagents.imported"] = written
     if isinstance(item.data, Mapping) and item.data.get("step"):
         found["openagents.step"] = item.data["step"]
     return {"name": item.type, "timeUnixNano": str(item.time_ms * 1_000_000), "attributes": _attributes(found)}

@@ -187,21 +187,21 @@ class Engine(Beside):
         Large payloads stand in it by reference, those of an encrypted run as far as this process has the keys. Raises
         RunNotFound.
         """
-        from openagents_json.engine.views import history_event
+        from openagents_json.engine.views import history_events
 
-        return [history_event(item) for page in self.replay.shown(run, after=after) for item in page]
+        return [event for page in self.replay.shown(run, after=after) for event in history_events(page)]
 
     def watch(self, run: str, *, after: int = 0, block_ms: int = 1000) -> list[HistoryEvent]:
         """Give the next events of a run after a version, a page at most, waiting up to `block_ms` for the first."""
         from eventstore.paging import pages
-        from openagents_json.engine.views import history_event
+        from openagents_json.engine.views import history_events
 
         store = self.core.store
         try:
             recorded = store.wait(run, after, block_ms)
         except StoreUnavailable:
             recorded = tuple(next(pages(store, run, after), ()))
-        return [history_event(item) for item in self.core.sessions.payloads.shown(recorded)]
+        return history_events(self.core.sessions.payloads.shown(recorded))
 
     def runs(self, *, limit: int = 50, status: str | None = None, workflow: str | None = None) -> list[RunInfo]:
         """List runs, newest first; `views.runs` searches by more."""

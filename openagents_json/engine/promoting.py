@@ -164,7 +164,7 @@ def arrive(move: Move) -> None:
     session = move.source.core.sessions.load(move.run)
     if not _has_left(move, session):
         raise NotMoved(move.run, f"it has ended here ({session.state.status}) meanwhile{_elsewhere(session)}")
-    adopt(move.target.core, _before_leaving(move), actor=move.source.actor, reason=move.leaving)
+    adopt(move.target.core, _before_leaving(move), actor=move.source.actor, reason=move.leaving, how="promote")
 
 
 def verify(move: Move) -> None:

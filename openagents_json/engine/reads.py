@@ -23,7 +23,10 @@ _AS_OF_PAGE: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """A run as lists show it; times in ms since 1970, None where there is none yet."""
+    """A run as lists show it; times in ms since 1970, None where there is none yet.
+
+    Of one that was `imported`, this is from where, by whom, when, and the hash of the file.
+    """
 
     id: str
     workflow: str
@@ -41,6 +44,7 @@ class RunRow:
     source: Mapping[str, Json] | None = None
     held: bool = False
     redacted: bool = False
+    imported: Mapping[str, Json] | None = None
 
     @property
     def took_ms(self) -> int | None:
@@ -302,4 +306,5 @@ def _row(run: str, row: Mapping[str, Any]) -> RunRow:
         row.get("source"),
         row.get("held", False),
         row.get("redacted", False),
+        row.get("imported"),
     )

@@ -13,7 +13,7 @@ from executor.journal import decode_all, is_sealed, shown
 from executor.payloads import is_shredded
 from executor.sessions import Session
 from openagents_json.engine.capsule_file import Capsule, CapsuleUnreadable
-from openagents_json.engine.views import HistoryEvent, RunInfo, history_event, run_info
+from openagents_json.engine.views import HistoryEvent, RunInfo, history_events, run_info
 from openagents_json.workflow import events as ev
 from openagents_json.workflow import state as st
 from openagents_json.workflow.compile import compile_plan
@@ -48,7 +48,7 @@ class Steps:
             recorded = [shown(item, keys) for item in recorded]
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise CapsuleUnreadable(f"its events cannot be shown: {error}") from error
-        self.events: Sequence[HistoryEvent] = [history_event(item) for item in recorded]
+        self.events: Sequence[HistoryEvent] = history_events(recorded)
         self._states = [st.initial()]
         self._plans: dict[str, Plan] = {}
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from eventstore.event import Recorded
+from executor.origins import origin, origins
 from executor.sessions import LONG, Session
 from openagents_json.components.copies import own_copy
 from openagents_json.workflow.turn import order_key
@@ -46,7 +47,8 @@ class RunInfo:
     """A run as it is now; lists leave the steps out.
 
     `parent` is the run and the step that started it, `children` the runs that its steps started, by step. Nothing of
-    one that is `held` may be erased; of one that is `erased`, payloads are null.
+    one that is `held` may be erased; of one that is `erased`, payloads are null. The events up to version `imported`
+    were written in another store.
     """
 
     id: str
@@ -64,11 +66,15 @@ class RunInfo:
     labels: Mapping[str, str] = field(default_factory=dict)
     held: bool = False
     erased: bool = False
+    imported: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryEvent:
-    """One event of a run; step, attempt and worker are None where the event has none."""
+    """One event of a run; step, attempt and worker are None where the event has none.
+
+    One that was `imported` was written in another store, which is named: nothing here vouches for its actor and time.
+    """
 
     version: int
     time_ms: int
@@ -80,6 +86,7 @@ class HistoryEvent:
     cause: str
     commit: str
     data: Mapping[str, Any]
+    imported: str = ""
 
 
 def result_of(session: Session) -> Result:
@@ -124,6 +131,7 @@ def run_info(session: Session, started_ms: int) -> RunInfo:
         dict(state.labels or {}),
         state.held,
         state.erased,
+        state.imported,
     )
 
 
@@ -147,8 +155,13 @@ class Shown:
         return info
 
 
-def history_event(item: Recorded) -> HistoryEvent:
-    """Give a stored event as the history shows it."""
+def history_events(recorded: Sequence[Recorded]) -> list[HistoryEvent]:
+    """Give stored events of a run, up to its last one, as the history shows them."""
+    return [history_event(item, source) for item, source in zip(recorded, origins(recorded), strict=True)]
+
+
+def history_event(item: Recorded, source: str = "") -> HistoryEvent:
+    """Give a stored event as the history shows it; `source` is the store that it was written in, if another one."""
     data: Mapping[str, Any] = item.data if isinstance(item.data, dict) else {}
     return HistoryEvent(
         item.version,
@@ -161,4 +174,5 @@ def history_event(item: Recorded) -> HistoryEvent:
         item.cause,
         item.commit,
         data,
+        source or origin(item),
     )

@@ -224,12 +224,14 @@ class HoldRun:
 
 @dataclass(frozen=True, slots=True)
 class ImportRun:
-    """Go on with the run whose events have been folded so far, in another store than `source`, where they come from."""
+    """Take over the run whose events have been folded so far, from another store, `source`; an open one goes on."""
 
     source: str
     at: int
     paused: bool = False
     reason: str = ""
+    how: str = ""
+    sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -393,5 +393,5 @@ _DECIDED = frozenset(
 )
 """Events that only a decision brings about: whatever came before them has been decided on."""
 
-_ANY_TIME = frozenset({ev.RunRedacted, ev.RunHeld, ev.RunHoldReleased})
+_ANY_TIME = frozenset({ev.RunRedacted, ev.RunHeld, ev.RunHoldReleased, ev.RunImported})
 """What may come after the end of a run without opening it again."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow import events as ev
@@ -26,10 +26,16 @@ def import_run(turn: Turn, command: cmd.ImportRun) -> None:
     state = turn.state
     lost = turn.in_order(path for path in state.open_steps if state.steps[path].status == st.STARTED)
     gated = turn.in_order(path for path in state.open_steps if state.steps[path].gates)
-    turn.emit(ev.RunImported(command.source, command.at, lost, gated, command.paused, command.reason))
+    turn.emit(replace(noted(command), lost=lost, gated=gated, paused=command.paused))
     for path in lost:
         if turn.plan.of(path).effect == "at_most_once":
             unknown_outcome(turn, path, f"it was under way in {command.source} when the run was taken from there")
+
+
+def noted(command: cmd.ImportRun) -> ev.RunImported:
+    """Give the event that says where a run comes from; it is all that is added to one that had ended."""
+    where = command.source, command.at
+    return ev.RunImported(*where, reason=command.reason, how=command.how, sha256=command.sha256)
 
 
 def unknown_outcome(turn: Turn, path: str, why: str) -> None:

@@ -73,7 +73,7 @@ def _sets(steps: Map[str, StepState]) -> dict[str, Json]:
 
 
 def imported(state: RunState, event: ev.RunImported) -> RunState:
-    steps = state.steps
+    state, steps = state._replace(imported=event.at), state.steps
     for path in event.lost:
         known = steps.get(path)
         if known is not None and known.status == STARTED:

@@ -101,7 +101,8 @@ class RunImported:
     """The events before, up to version `at`, were written in another store, `source`; from here on it goes on here.
 
     The steps in `lost` were under way there and are done again; those in `gated` held locks there and ask for them
-    anew. With `paused`, the run goes on only when it is resumed.
+    anew. With `paused`, the run goes on only when it is resumed. Behind the end of a run, it says where the run comes
+    from and changes nothing. `how` is import, promote or restore, and `sha256` the hash of the file, "" for no file.
     """
 
     source: str
@@ -110,6 +111,8 @@ class RunImported:
     gated: Sequence[str] = ()
     paused: bool = False
     reason: str = ""
+    how: str = ""
+    sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,8 @@ class RunState(NamedTuple):
     whose results stand if they are done again with the same inputs, `lives` how often those that had completed were
     begun anew, from 2; `unsettled` are steps to be tried again and
     failures that nobody has decided on, `pending` the latest outcomes behind which no decision shows, each with its
-    sequence; `fence` is the last that a claim was given; `children` counts the runs that were started.
+    sequence; `fence` is the last that a claim was given; `children` counts the runs that were started; the events up to
+    version `imported` were written in another store.
     """
 
     status: str = NEW
@@ -155,6 +156,7 @@ class RunState(NamedTuple):
     erased: bool = False
     held: bool = False
     children: int = 0
+    imported: int = 0
 
     def idempotency_key(self, path: str) -> str:
         """Give the key that is equal for all attempts of a step, until it has completed and is done again."""

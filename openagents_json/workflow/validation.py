@@ -49,6 +49,14 @@ def validate(document: Any, catalog: Catalog | None = None) -> Report:
     return found.report(document, text)
 
 
+def structure(document: Any) -> Report:
+    """Find out whether a parsed document has the shape of a workflow; what it means is not looked at."""
+    found = Collector()
+    if _is_json(document, found):
+        _check_structure(document, found)
+    return found.report(document, None)
+
+
 def _is_json(document: Any, found: Collector) -> bool:
     """Refuse what is not JSON or too deep, without recursion."""
     todo: list[tuple[Any, str, int]] = [(document, "", 0)]

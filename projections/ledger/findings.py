@@ -32,6 +32,7 @@ class Audit:
     """How a check ended: `verified` events are as they were sealed and signed, and count `erased` payloads.
 
     `chained` are in epochs that are not signed yet, `unsealed` not in the ledger yet, `archived` no more in the store.
+    Of the `imported` ones, which another store has written, it is proved that they are as they came in, and not more.
     `named` tells that the keys were those that the ledger itself names.
     """
 
@@ -43,6 +44,7 @@ class Audit:
     archived: int = 0
     epochs: int = 0
     named: bool = False
+    imported: int = 0
 
     @property
     def intact(self) -> bool:
@@ -63,6 +65,7 @@ class Audit:
                 (self.chained, "chained, not signed yet"),
                 (self.unsealed, "not sealed yet"),
                 (self.archived, "archived"),
+                (self.imported, "imported, with actors and times that another store has given them"),
             )
             if count
         ]
@@ -77,6 +80,6 @@ def together(audits: list[Audit], findings: list[Finding], *, named: bool) -> Au
     everything = sorted([*findings, *(found for audit in audits for found in audit.findings)])
     counts = {
         name: sum(getattr(audit, name) for audit in audits)
-        for name in ("verified", "erased", "chained", "unsealed", "archived", "epochs")
+        for name in ("verified", "erased", "chained", "unsealed", "archived", "epochs", "imported")
     }
     return Audit(tuple(everything), **counts, named=named)

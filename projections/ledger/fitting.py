@@ -14,6 +14,7 @@ from eventstore.ledger_store import Stored
 from eventstore.spans import Span, joined, within
 from projections.ledger.evidence import Partition
 from projections.ledger.findings import CHANGED, ERASED, INSERTED, LEDGER, MOVED, REMOVED
+from projections.ledger.imports import written_in
 from projections.ledger.leaves import Leaves
 from projections.ledger.places import Places
 from projections.ledger.records import commitment, digest, leaf
@@ -47,7 +48,7 @@ class Fitting:
         self._odd: list[Stored] = []
         self._erasures = Erasures()
         self._marked: list[tuple[Stored, str, bytes]] = []
-        self.counts = {"verified": 0, "chained": 0, "erased": 0, "unsealed": 0, "archived": 0}
+        self.counts = {"verified": 0, "chained": 0, "erased": 0, "unsealed": 0, "archived": 0, "imported": 0}
 
     # -- page by page ------------------------------------------------------------------------------------
 
@@ -80,6 +81,7 @@ class Fitting:
             self.counts["verified"] += 1
         if not any(salt) or leaf(self._found.partition, event, commitment(salt, event)) != self._leaves.leaf(n):
             self._marked.append((_bare(event), digest(event.data), self._erased[n]))
+        self.counts["imported"] += bool(written_in(event))
         there = self._places.at(n)
         if there != (event.stream, event.version):
             named = "the log does not name it" if there is None else f"the log has event {there[1]} of {there[0]} here"

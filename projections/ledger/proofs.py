@@ -16,6 +16,7 @@ from eventstore.ledger_store import SALT_BYTES, Epoch, LedgerStore, Stored
 from projections.errors import EvidenceUnreadable, NotSealed
 from projections.ledger.evidence import named_keys
 from projections.ledger.findings import CHANGED, ERASED, INSERTED, REMOVED, SIGNATURE, Audit, Finding
+from projections.ledger.imports import written_in
 from projections.ledger.merkle import paths, root, root_of_path, split
 from projections.ledger.records import EpochRecord, commitment, decode_record, digest, leaf
 from projections.ledger.redactions import Erasures, amiss
@@ -113,7 +114,7 @@ def check_proof(
     findings: list[Finding] = []
     records = _records(proof, keys, partition, findings)
     trees = _trees(proof, records)
-    erasures, counts = Erasures.of(events), {"verified": 0, "erased": 0, "unsealed": 0}
+    erasures, counts = Erasures.of(events), {"verified": 0, "erased": 0, "unsealed": 0, "imported": 0}
 
     def note(kind: str, what: str, version: int) -> None:
         place = proof.events.get(version)
@@ -132,6 +133,7 @@ def check_proof(
             note(CHANGED, f"{event.type} is not what was sealed", event.version)
             continue
         counts["verified"] += 1
+        counts["imported"] += bool(written_in(event))
         for kind, what in amiss(event, blob):
             note(kind, what, event.version)
         if not place.salt:
@@ -143,8 +145,13 @@ def check_proof(
                     event.version,
                 )
     _order(events, proof, note)
-    verified, erased, unsealed = counts["verified"], counts["erased"], counts["unsealed"]
-    return Audit(tuple(sorted(findings)), verified, erased, unsealed=unsealed, epochs=len(records))
+    return _counted(findings, counts, len(records))
+
+
+def _counted(findings: Sequence[Finding], counts: Mapping[str, int], epochs: int) -> Audit:
+    unsealed, imported = counts["unsealed"], counts["imported"]
+    known = tuple(sorted(findings)), counts["verified"], counts["erased"]
+    return Audit(*known, unsealed=unsealed, epochs=epochs, imported=imported)
 
 
 def _records(
@@ -294,8 +301,8 @@ def read_stored(data: Any) -> Stored:
 def receipt(store: LedgerStore, run: str, event: Stored, *, with_payload: bool = True) -> bytes:
     """Give a receipt: the event, and what a third party needs to see that it was sealed so, as JSON.
 
-    Without the payload, or once that is erased, it proves the rest, and that there is or was a payload.
-    Raises NotSealed.
+    Without the payload, or once that is erased, it proves the rest, and that there is or was a payload. It says so
+    of an event that was written in another store. Raises NotSealed.
     """
     proof = prove(store, run, [event], paths_only=True)
     if event.version not in proof.events:
@@ -308,6 +315,8 @@ def receipt(store: LedgerStore, run: str, event: Stored, *, with_payload: bool =
         hidden = proof.events[event.version].committed.hex()
         proved["events"][str(event.version)] |= {"salt": "", "commitment": hidden}
     said = {"format": RECEIPT_FORMAT, "partition": store.partition_of(run), "event": shown, "proof": proved}
+    if written_in(event):
+        said["imported"] = written_in(event)
     return json.dumps(said, ensure_ascii=True, sort_keys=True, indent=1).encode()
 
 
@@ -332,4 +341,5 @@ def check_receipt(data: Any, keys: Mapping[str, bytes] | None, where: str) -> Au
         what = f"{event.type} is not what was sealed"
         findings.append(Finding(partition, place.n, CHANGED, event.stream, event.version, what))
     count = int(record is not None and not findings)
-    return Audit(tuple(findings), verified=count, erased=count * bare, epochs=len(records), named=keys is None)
+    imported = count * bool(written_in(event) or data.get("imported"))
+    return Audit(tuple(findings), count, count * bare, epochs=len(records), named=keys is None, imported=imported)

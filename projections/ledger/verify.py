@@ -172,4 +172,5 @@ class _Work:
             unsealed=count("unsealed", 0),
             archived=count("archived", 0),
             epochs=count("epochs", 0),
+            imported=count("imported", 0),
         )

@@ -120,6 +120,11 @@ def test_a_run_comes_into_a_cluster_and_goes_on_there(tmp_path: Path, server: Se
     done = openagents("runs", "import", str(capsule), "--reason", "from a laptop", *where, "--json")
     assert json.loads(done.stdout) == {"changed": True, "id": run, "status": "failed"}
     assert "it was here already" in openagents("runs", "import", str(capsule), *where).stdout
+    assert " (imported) " in openagents("runs", "list", "--imported", *where).stdout
+    told = openagents("runs", "history", run, "--format", "jsonl", *where).stdout.splitlines()
+    *theirs, mine = map(json.loads, told)
+    assert ({event["imported"] for event in theirs}, mine["type"], mine["imported"]) == ({"oa"}, "RunImported", "")
+    assert (mine["data"]["reason"], len(mine["data"]["sha256"])) == ("from a laptop", 64)
     process = worker(server, prefix, components=tmp_path / "parts.py")
     try:
         assert openagents("runs", "retry", run, "--set", "x=4", *where).returncode == 0

@@ -1,0 +1,114 @@
+"""Whether what comes from outside can be a run: its definitions, its events, and whether they fit together.
+
+What is taken in stays for good, and workers compile and fold it: what they would stumble over is refused here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+from eventstore import codec
+from eventstore.event import Recorded
+from eventstore.raw import RawEvent
+from executor.journal import decode_all, is_sealed
+from openagents_json.workflow import events as ev
+from openagents_json.workflow.compile import compile_plan
+from openagents_json.workflow.errors import WorkflowError
+from openagents_json.workflow.evolve import evolve_all
+from openagents_json.workflow.plan import definition_hash
+from openagents_json.workflow.state import initial
+from openagents_json.workflow.validation import structure
+
+ODD: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
+"""What code that trusts the shape of a value raises on one of another shape."""
+
+T = TypeVar("T")
+
+_NOTHING: Final = codec.encode(None)
+
+
+class HistoryUnfit(ValueError):
+    """A history cannot be that of a run."""
+
+    def __init__(self, run: str, why: str) -> None:
+        self.run, self.why = run, why
+        super().__init__(f"the history of run {run} cannot be taken in: {why}")
+
+
+def check_definitions(run: str, definitions: Mapping[str, bytes]) -> None:
+    """Refuse definitions that are not what they are named by, or that no worker could go by.
+
+    Their documents need not satisfy the rules of today: an older version has accepted them. Raises HistoryUnfit.
+    """
+    for name, raw in definitions.items():
+        if hashlib.sha256(raw).hexdigest() != name:
+            raise HistoryUnfit(run, f"definition {name} is another one")
+        try:
+            definition = codec.decode(raw)
+            if definition_hash(definition) != name:
+                raise HistoryUnfit(run, f"definition {name} is not in the form that its hash stands for")
+            _check_document(run, name, definition)
+            compile_plan(definition)
+        except (*ODD, WorkflowError) as error:
+            if isinstance(error, HistoryUnfit):
+                raise
+            raise HistoryUnfit(run, f"definition {name} is no workflow: {type(error).__name__} {error}") from error
+
+
+def _check_document(run: str, name: str, definition: Any) -> None:
+    report = structure(definition["document"])
+    if not report.valid:
+        first = report.problems[0]
+        raise HistoryUnfit(run, f"definition {name} is no workflow: {first.pointer or '/'}: {first.message}")
+
+
+def check_events(run: str, history: Sequence[RawEvent], partition: int) -> list[Recorded]:
+    """Read events, and refuse types and shapes that this version does not know; metadata have to be names and values.
+
+    Raises HistoryUnfit.
+    """
+    recorded = []
+    for event in history:
+        try:
+            found = event.recorded(run, partition)
+        except ODD as error:
+            raise HistoryUnfit(run, f"event {event.version} is no JSON: {error}") from error
+        if not isinstance(found.data, dict) or not isinstance(found.metadata, dict):
+            raise HistoryUnfit(run, f"event {event.version} holds no names")
+        try:
+            ev.from_data(found.type, found.data)
+        except ev.UnknownEvent as error:
+            raise HistoryUnfit(run, f"its events do not fit together: number {event.version}: {error}") from error
+        recorded.append(found)
+    return recorded
+
+
+def check_end(run: str, status: str, recorded: Sequence[Recorded], blobs: Mapping[str, bytes]) -> None:
+    """Refuse a history that closes with an end to which its events do not lead: the run would stand between both.
+
+    What is encrypted cannot be folded without its key, and need not be: nobody can go on with it. Raises HistoryUnfit.
+    """
+    if any(map(is_sealed, recorded)):
+        return
+
+    def fetch(wanted: Sequence[tuple[str, str]]) -> list[bytes]:
+        return [blobs.get(sha, _NOTHING) for _, sha in wanted]  # what was erased is not there any more
+
+    found = fitting(run, lambda: evolve_all(initial(), decode_all(recorded, fetch)).status)
+    if found != status:
+        raise HistoryUnfit(run, f"its events end with {status}, and lead to {found}")
+
+
+def fitting(run: str, fold: Callable[[], T]) -> T:
+    """Fold what others have written.
+
+    Raises HistoryUnfit where its events do not fit together.
+    """
+    try:
+        return fold()
+    except ODD as error:
+        if isinstance(error, HistoryUnfit):
+            raise
+        raise HistoryUnfit(run, f"its events do not fit together: {type(error).__name__} {error}") from error

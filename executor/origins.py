@@ -1,0 +1,29 @@
+"""In which store events were written that this one has taken in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from eventstore.event import Recorded
+
+
+def origin(item: Recorded) -> str:
+    """Name the store that an event was written in, "" for this one, by the mark that it got when it came in.
+
+    A fork has copied the mark with the event. Histories of older versions have none: `origins` finds out without.
+    """
+    marked = item.metadata.get("imported")
+    if not marked and isinstance(item.data, Mapping) and item.data.get("copied"):
+        marked = item.data.get("imported")
+    return str(marked or "")
+
+
+def origins(recorded: Sequence[Recorded]) -> list[str]:
+    """Name the store that each event was written in; it is told by the next RunImported behind it, too."""
+    found: list[str] = []
+    source = ""
+    for item in reversed(recorded):
+        found.append(origin(item) or source)
+        if item.type == "RunImported":
+            source = str(item.data.get("source", ""))
+    return found[::-1]
