@@ -6,21 +6,24 @@ The driver's own retries are off: only commit ids make it safe to send a write t
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 import redis
 from redis.backoff import NoBackoff
+from redis.connection import parse_url
 from redis.exceptions import RedisClusterException, RedisError
 from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential, wait_random
 
-from eventstore.cluster import named, raw_cluster
+from eventstore.cluster import Cluster
 from eventstore.errors import InvalidRequest, StoreReadOnly, StoreUnavailable, translate
 from eventstore.forking import ForkSafeLock
 from eventstore.passwords import masked
+from eventstore.slot_map import SlotMap
 
 Result = TypeVar("Result")
 
@@ -28,10 +31,22 @@ DRIVER_ERRORS: Final = (RedisError, RedisClusterException, OSError)
 FORMS: Final = "redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://"
 MAX_BLOCK_MS: Final = 5000
 
+FAILOVER_SECONDS: Final = 30.0
+"""So long a cluster may need to put a replica in the place of a primary: 15 s by default until it is missed."""
+
 MOST_WAITING: Final = 512
 """So many threads of a process may wait at a time; those after them are told after a while, and look by themselves."""
 
 MOST_DRAINS: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A server that holds data or stands by; one that is no part of a cluster has no name. `ask` sends it a command."""
+
+    name: str
+    is_primary: bool
+    ask: Callable[..., Any]
 
 
 class Connection:
@@ -71,27 +86,52 @@ class Connection:
 
         Raises EventStoreError.
         """
-        return self._sent(self._here()[1], args)
+        return self._sent(1, args)
 
     def listening_call(self, *args: Any) -> Any:
         """Send a command by which a drain waits for work, as `blocking_call`.
 
         Raises EventStoreError.
         """
-        return self._sent(self._here()[2], args)
+        return self._sent(2, args)
 
     def command(self, *args: Any) -> Any:
         """Send one command; the caller knows that it may be sent twice.
 
         Raises EventStoreError.
         """
-        return self._sent(self.client, args)
+        return self._sent(0, args)
 
-    def _sent(self, client: Any, args: tuple[Any, ...]) -> Any:
+    def _sent(self, which: int, args: tuple[Any, ...]) -> Any:
         try:
-            return client.execute_command(*(named(args) if self.is_cluster else args))
+            return self._here()[which].execute_command(*args)
         except DRIVER_ERRORS as error:
             raise translate(error, self.where) from error
+
+    def nodes(self) -> list[Node]:
+        """Return the servers behind this connection, to ask each of them; what `ask` raises is EventStoreError.
+
+        Raises StoreUnavailable.
+        """
+        if not self.is_cluster:
+            return [Node("", True, self.command)]
+        try:
+            cluster = self.client
+        except DRIVER_ERRORS as error:
+            raise translate(error, self.where) from error
+        slots = cluster.slots
+        slots.refresh()  # replicas come and go without anybody being sent elsewhere
+        found = [(node, True) for node in slots.primaries()] + [(node, False) for node in slots.replicas()]
+        return [Node(node.name, primary, self._asker(cluster, node)) for node, primary in found]
+
+    def _asker(self, cluster: Any, node: Any) -> Callable[..., Any]:
+        def ask(*args: Any) -> Any:
+            try:
+                return cluster.at(node, *args)
+            except DRIVER_ERRORS as error:
+                raise translate(error, f"{self.where}, node {node.name}") from error
+
+        return ask
 
     def close(self) -> None:
         """Close the clients, if they are this process's."""
@@ -122,7 +162,7 @@ def retrying(call: Callable[[], Result], seconds: float = 10.0) -> Result:
 def connect(url: str, *, max_connections: int = 64, timeout_ms: int = 5000) -> Connection:
     """Make the clients of a URL and try whether the server answers.
 
-    `redis+sentinel://[user:password@]host:port,host:port/name?db=0`, `redis+cluster://host:port`.
+    `redis+sentinel://[user:password@]host:port,host:port/name?db=0`, `redis+cluster://host:port,host:port`.
     Raises InvalidRequest, StoreUnavailable and StoreRefused.
     """
     parts = _split(url)
@@ -136,12 +176,15 @@ def connect(url: str, *, max_connections: int = 64, timeout_ms: int = 5000) -> C
     try:
         _check_database(parts)
         if parts.scheme.endswith("+cluster"):
-            made = Connection(lambda: tuple(_cluster(parts, kind) for kind in kinds), where, is_cluster=True)
-        elif parts.scheme.endswith("+sentinel"):
+            seeds = hosts_of(parts, 6379)
+            return Connection(lambda: _clusters(parts, seeds, kinds), where, is_cluster=True)
+        if parts.scheme.endswith("+sentinel"):
             made = Connection(lambda: tuple(_sentinel(parts, kind) for kind in kinds), where)
         else:
             made = Connection(lambda: tuple(_single(url, kind) for kind in kinds), where)
         _greet(made)
+    except RedisClusterException as error:  # no node could be asked; what the last one had against it says more
+        raise translate(error.__cause__ or error, where) from _unless_telling(error)
     except DRIVER_ERRORS as error:
         raise translate(error, where) from _unless_telling(error)
     except ValueError as error:
@@ -197,8 +240,7 @@ def _greet(connection: Connection) -> None:
         connection.client.ping()
     except RedisError as error:
         if not str(error).startswith("MISCONF"):
-            if not connection.is_cluster:
-                connection.client.connection_pool.disconnect()  # closing a client leaves its pool as it is
+            connection.client.connection_pool.disconnect()  # closing a client leaves its pool as it is
             raise
 
 
@@ -274,7 +316,10 @@ def _untyped(maker: Any) -> Any:
     return maker
 
 
-def _cluster(parts: SplitResult, options: dict[str, Any]) -> Any:
-    secure: dict[str, Any] = {"ssl": True} if parts.scheme.startswith("rediss") else {}
-    plain = {k: v for k, v in options.items() if k not in ("retry_on_timeout", "retry")}
-    return raw_cluster(hosts_of(parts, 6379), {**credentials_of(parts), **secure, **plain})
+def _clusters(parts: SplitResult, seeds: list[tuple[str, int]], kinds: Sequence[dict[str, Any]]) -> tuple[Cluster, ...]:
+    """Make clients of a cluster; what stands behind the question mark of a URL means what it means for one server."""
+    asked: dict[str, Any] = _untyped(parse_url)(f"{parts.scheme.partition('+')[0]}://?{parts.query}")
+    asked.pop("db", None)
+    common = {"timeout": 10, "socket_keepalive": True, **credentials_of(parts), **asked}
+    slots = SlotMap(seeds, {**kinds[0], **common})
+    return tuple(Cluster(slots, {**kind, **common}) for kind in kinds)

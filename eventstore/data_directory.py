@@ -30,7 +30,7 @@ def parts(path: Path) -> list[Path]:
 
 def directory_of(connection: Connection) -> Path | None:
     """Give the data directory of the embedded server that a connection leads to; None where it is another server."""
-    found = None if connection.is_cluster else setting(connection, "dir")
+    found = None if connection.is_cluster else setting(connection.nodes()[0], "dir")
     return Path(found) if found and (Path(found) / "server.json").is_file() else None
 
 

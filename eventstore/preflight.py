@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
-from eventstore.connection import Connection
-from eventstore.errors import EventStoreError, StoreRefused
+from eventstore.connection import Connection, Node
+from eventstore.errors import EventStoreError, StoreRefused, StoreUnavailable
 from eventstore.keys import LAYOUT, Keyspace
 from eventstore.restart import info_of, rewrite_after_restart
 
 NEARLY_FULL: Final = 0.85
 """The part of maxmemory from which on a warning is given."""
 
-READABLE: Final = frozenset({"aof_failed"})
-"""Errors with which a server refuses to write by itself; what it has can be read."""
+TOLERATED: Final = frozenset({"aof_failed", "away"})
+"""Errors with which a server refuses to write by itself; what it has, or the rest of a cluster has, can be read."""
 
 NEEDED_BYTES: Final = 64 * 2**20
 """What has to be free on a server's disk beside the room for an AOF that is written anew."""
@@ -50,7 +50,7 @@ def require(
     `create`, one that is not there is missed. Raises StoreRefused with the reason and the remedy, and NoStore.
     """
     found = check_server(connection, durability, now_ms=now_ms)
-    errors = [finding for finding in found if finding.level == "error" and finding.code not in READABLE]
+    errors = [finding for finding in found if finding.level == "error" and finding.code not in TOLERATED]
     if errors:
         raise StoreRefused(errors[0].what, errors[0].remedy)
     keyspace = _adopt(connection, prefix, partitions, create=create)
@@ -68,7 +68,10 @@ class NoStore(StoreRefused):
 
 @dataclass(frozen=True, slots=True)
 class ServerFacts:
-    """What a server says of itself; `skew_ms` is how far its clock is ahead of this one."""
+    """What a server says of itself; `skew_ms` is how far its clock is ahead of this one.
+
+    Of a cluster, what all its primaries have in common: the weakest promise, the worst clock, all memory.
+    """
 
     name: str
     version: str
@@ -83,17 +86,24 @@ def describe(connection: Connection, *, now_ms: Callable[[], int]) -> ServerFact
 
     Raises StoreUnavailable.
     """
-    info = _info(connection)
-    name = info.get("server_name", "redis")
-    skew = _server_ms(connection) - now_ms()
+    answers = _answers([node for node in connection.nodes() if node.is_primary])
+    infos = [info for _, info in answers if info is not None]
+    fsyncs = [setting(node, "appendfsync") or "unknown" for node, info in answers if info is not None]
+    skews = [_server_ms(node) - now_ms() for node, info in answers if info is not None]
+    name = infos[0].get("server_name", "redis")
+    versions = {info.get(f"{name}_version", info.get("redis_version", "unknown")) for info in infos}
     return ServerFacts(
         name=name,
-        version=info.get(f"{name}_version", info.get("redis_version", "unknown")),
-        appendonly=info.get("aof_enabled", "0") == "1",
-        appendfsync=(None if connection.is_cluster else setting(connection, "appendfsync")) or "unknown",
-        memory_bytes=int(info.get("used_memory", "0")),
-        skew_ms=skew,
+        version=", ".join(sorted(versions)),
+        appendonly=all(info.get("aof_enabled", "0") == "1" for info in infos),
+        appendfsync=min(fsyncs, key=_level),
+        memory_bytes=sum(int(info.get("used_memory", "0")) for info in infos),
+        skew_ms=max(skews, key=abs),
     )
+
+
+def _level(fsync: str) -> int:
+    return LEVELS.get({"no": "memory"}.get(fsync, fsync), -1)
 
 
 def check(connection: Connection, keyspace: Keyspace, durability: str, *, now_ms: Callable[[], int]) -> list[Finding]:
@@ -109,32 +119,67 @@ _LAYOUT: Final = "use the version of openagents-json that wrote it, or another p
 
 
 def check_server(connection: Connection, durability: str, *, now_ms: Callable[[], int]) -> list[Finding]:
-    """Check a server for what a log needs at a durability level.
+    """Check a server for what a log needs at a durability level; in a cluster, each of its nodes.
 
-    Raises StoreUnavailable.
+    What is wrong with a replica is a warning: it holds nothing alone, until it takes the place of its primary. Raises
+    StoreUnavailable.
     """
-    info = _info(connection)
     found: list[Finding] = []
-    found += _check_version(info)
-    if info.get("role", "master") != "master":
+    for node, info in _answers(connection.nodes()):
+        if info is None:
+            remedy = "start it again, or have a replica take its place; meanwhile its runs stand still"
+            own = [Finding("error", "away", "it does not answer", remedy)]
+        else:
+            own = _check_node(node, info, durability, connection.where)
+            own += _check_clock(_server_ms(node) - now_ms())
+        found += [_of(node, finding) for finding in own] if node.name else own
+    return found
+
+
+def _of(node: Node, finding: Finding) -> Finding:
+    """Name the node of a cluster in what is said of it."""
+    level = finding.level if node.is_primary else "warning"
+    kind = "node" if node.is_primary else "replica"
+    return replace(finding, level=level, what=f"{kind} {node.name}: {finding.what}")
+
+
+def _check_node(node: Node, info: Mapping[str, str], durability: str, where: str) -> list[Finding]:
+    found = _check_version(info)
+    if node.is_primary and info.get("role", "master") != "master":
         found.append(Finding("error", "replica", "the server is a replica", "connect to the primary"))
     policy = info.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
         remedy = "set maxmemory-policy noeviction: an evicted key is a lost run"
         found.append(Finding("error", "eviction", f"the server may evict keys ({policy})", remedy))
-    found += _check_durability(connection, info, durability)
+    found += _check_durability(node, info, durability)
     found += _check_health(info)
-    found += _check_disk(connection, info)
-    skew = _server_ms(connection) - now_ms()
-    if abs(skew) > 2000:
-        remedy = "synchronise the clocks; timers follow the server's"
-        found.append(Finding("warning", "clock", f"the server's clock is {skew} ms ahead of this one", remedy))
+    found += _check_disk(node, info, where)
     return found
 
 
-def _info(connection: Connection) -> dict[str, str]:
-    """Read INFO of the server, of one primary in a cluster."""
-    return info_of(connection.client.info() if connection.is_cluster else connection.command(b"INFO"))
+def _check_clock(skew: int) -> list[Finding]:
+    if abs(skew) <= 2000:
+        return []
+    remedy = "synchronise the clocks; timers follow the server's"
+    return [Finding("warning", "clock", f"the server's clock is {skew} ms ahead of this one", remedy)]
+
+
+def _answers(nodes: Sequence[Node]) -> list[tuple[Node, dict[str, str] | None]]:
+    """Ask servers what they say of themselves; None for a node of a cluster that does not answer.
+
+    Raises StoreUnavailable when none does.
+    """
+    answers: list[tuple[Node, dict[str, str] | None]] = []
+    away: StoreUnavailable | None = None
+    for node in nodes:
+        try:
+            answers.append((node, info_of(node.ask(b"INFO"))))
+        except StoreUnavailable as error:
+            away = error
+            answers.append((node, None))
+    if away is not None and all(info is None for _, info in answers):
+        raise away
+    return answers
 
 
 def _check_version(info: Mapping[str, str]) -> list[Finding]:
@@ -145,24 +190,24 @@ def _check_version(info: Mapping[str, str]) -> list[Finding]:
     return [Finding("error", "version", f"the server is version {version}", "use Redis 7.0 or newer, or Valkey")]
 
 
-def setting(connection: Connection, name: str) -> str | None:
+def setting(node: Node, name: str) -> str | None:
     """Read a setting; None where the server does not let us."""
     try:
-        reply = connection.command(b"CONFIG", b"GET", name)
+        reply = node.ask(b"CONFIG", b"GET", name)
     except EventStoreError:
         return None
     flat = list(reply) if isinstance(reply, list) else [x for pair in dict(reply).items() for x in pair]
     return flat[1].decode() if len(flat) > 1 else None
 
 
-def _check_durability(connection: Connection, info: Mapping[str, str], durability: str) -> list[Finding]:
+def _check_durability(node: Node, info: Mapping[str, str], durability: str) -> list[Finding]:
     if LEVELS[durability] == 0:
         return []
     if info.get("aof_enabled", "0") != "1":
         remedy = "set appendonly yes, or ask for durability memory"
         return [Finding("error", "no_aof", f"durability {durability} was asked for and the server has no AOF", remedy)]
-    fsync = None if connection.is_cluster else setting(connection, "appendfsync")
-    if fsync is not None and LEVELS.get({"no": "memory"}.get(fsync, fsync), 0) < LEVELS[durability]:
+    fsync = setting(node, "appendfsync")
+    if fsync is not None and max(0, _level(fsync)) < LEVELS[durability]:
         remedy = f"set appendfsync {durability}, or ask for a weaker durability"
         return [
             Finding("error", "weak_fsync", f"durability {durability} was asked for, appendfsync is {fsync}", remedy)
@@ -199,12 +244,12 @@ def _check_memory(info: Mapping[str, str]) -> list[Finding]:
     return [Finding("warning", "memory", what, "raise maxmemory, or archive and delete old runs")]
 
 
-def _check_disk(connection: Connection, info: Mapping[str, str]) -> list[Finding]:
+def _check_disk(node: Node, info: Mapping[str, str], where: str) -> list[Finding]:
     """Warn when there is too little room for an AOF that is written anew; only a disk of this machine can be seen."""
-    if info.get("aof_enabled", "0") != "1" or not is_here(connection.where):
+    if info.get("aof_enabled", "0") != "1" or not is_here(place_of(node, where)):
         return []
     try:
-        free = shutil.disk_usage(setting(connection, "dir") or "").free
+        free = shutil.disk_usage(setting(node, "dir") or "").free
     except OSError:
         return []
     needed = int(info.get("used_memory", "0") or 0) + NEEDED_BYTES
@@ -215,15 +260,18 @@ def _check_disk(connection: Connection, info: Mapping[str, str]) -> list[Finding
     return [Finding("warning", "disk", what, "free disk space, or archive and delete old runs")]
 
 
+def place_of(node: Node, where: str) -> str:
+    """Return the URL of a server, of which `where` is the store's."""
+    return f"redis://{node.name}" if node.name else where
+
+
 def is_here(where: str) -> bool:
     """Tell whether a server runs on this machine, as far as its URL says."""
     return where.startswith("unix://") or re.match(r"\w+://(127\.|localhost\b|\[::1\])", where) is not None
 
 
-def _server_ms(connection: Connection) -> int:
-    reply = connection.client.time() if connection.is_cluster else connection.command(b"TIME")
-    if isinstance(reply, dict):
-        reply = next(iter(reply.values()))
+def _server_ms(node: Node) -> int:
+    reply = node.ask(b"TIME")
     return int(reply[0]) * 1000 + int(reply[1]) // 1000
 
 

@@ -9,26 +9,16 @@ its log may be left with a hole then, with which it does not start again.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 
-from eventstore.connection import DRIVER_ERRORS, Connection
-from eventstore.errors import EventStoreError, translate
+from eventstore.connection import Connection, Node
+from eventstore.errors import EventStoreError
 from eventstore.keys import Keyspace
 from eventstore.scripts import Scripts, essential
 
 MENDED: Final = (9, 1, 2)
 """The first Valkey that cuts before a torn transaction."""
-
-
-@dataclass(frozen=True, slots=True)
-class Primary:
-    """A server that holds data: where its run id is recorded, what it says of itself, and how it is asked."""
-
-    field: str
-    info: Mapping[str, str]
-    ask: Callable[..., Any]
 
 
 def rewrite_after_restart(connection: Connection, keyspace: Keyspace) -> None:
@@ -38,17 +28,25 @@ def rewrite_after_restart(connection: Connection, keyspace: Keyspace) -> None:
     StoreUnavailable.
     """
     store = keyspace.store()
-    for primary in primaries(connection):
-        info = primary.info
+    for node in connection.nodes():
+        if not node.is_primary:
+            continue
+        try:
+            info = info_of(node.ask(b"INFO"))
+        except EventStoreError:
+            if not node.name:
+                raise
+            continue  # a node of a cluster that is away is looked at when it is back
+        field = f"run_id:{node.name}" if node.name else "run_id"
         run_id = info.get("run_id", "")
         if info.get("aof_enabled", "0") != "1":
             continue
-        if (connection.command(b"HGET", store, primary.field) or b"").decode() == run_id:
+        if (connection.command(b"HGET", store, field) or b"").decode() == run_id:
             continue
-        if needs_rewrite(info) and not (writes_well(info) and _rewritten(primary)):
+        if needs_rewrite(info) and not (writes_well(info) and _rewritten(node)):
             continue
         if info.get("aof_last_write_status", "ok") == "ok":  # else it refuses what is written
-            Scripts(connection).run(essential(b"HSET", store, primary.field, run_id))
+            Scripts(connection).run(essential(b"HSET", store, field, run_id))
 
 
 def needs_rewrite(info: Mapping[str, str]) -> bool:
@@ -63,44 +61,15 @@ def writes_well(info: Mapping[str, str]) -> bool:
     return all(info.get(name, "ok") == "ok" for name in ("aof_last_write_status", "aof_last_bgrewrite_status"))
 
 
-def _rewritten(primary: Primary) -> bool:
+def _rewritten(node: Node) -> bool:
     try:
-        primary.ask("BGREWRITEAOF")
-    except (EventStoreError, *DRIVER_ERRORS) as error:
+        node.ask(b"BGREWRITEAOF")
+    except EventStoreError as error:
         return "already in progress" in str(error) or "can't" in str(error).lower()
     return True
 
 
-def primaries(connection: Connection) -> Iterator[Primary]:
-    """Give the servers that hold data.
-
-    Raises EventStoreError.
-    """
-    if not connection.is_cluster:
-
-        def ask_it(name: str, *args: str) -> Any:
-            return connection.command(*(word.encode() for word in (*name.split(), *args)))
-
-        yield Primary("run_id", info_of(ask_it("INFO")), ask_it)
-        return
-    client = connection.client
-    try:
-        for node in client.get_primaries():
-
-            def ask(name: str, *args: str, node: Any = node) -> Any:
-                return client.execute_command(name, *args, target_nodes=node)
-
-            yield Primary(f"run_id:{node.name}", info_of(ask("INFO")), ask)
-    except DRIVER_ERRORS as error:
-        raise translate(error, connection.where) from error
-
-
-def info_of(raw: Any) -> dict[str, str]:
-    """Read an answer to INFO, of one node where several have answered."""
-    if isinstance(raw, bytes):
-        lines = (line.partition(":") for line in raw.decode("utf-8", "replace").splitlines() if ":" in line)
-        return {key: value.strip() for key, _, value in lines}
-    found: Mapping[str, Any] = raw
-    if found and all(isinstance(value, Mapping) for value in found.values()):
-        found = next(iter(found.values()))
-    return {str(key): str(value) for key, value in found.items()}
+def info_of(raw: bytes) -> dict[str, str]:
+    """Read an answer to INFO."""
+    lines = (line.partition(":") for line in raw.decode("utf-8", "replace").splitlines() if ":" in line)
+    return {key: value.strip() for key, _, value in lines}

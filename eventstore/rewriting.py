@@ -1,4 +1,6 @@
-"""Append-only files without what was erased: written anew after the erasure, to their ends, on all primaries.
+"""Append-only files without what was erased: written anew after the erasure, to their ends, on all servers.
+
+The replicas of a cluster have files of their own.
 
 A rewrite that is under way may have begun before the erasure, and no other can be asked for meanwhile. So a rewrite
 counts only when it began after this was asked, and "done" is said only when it has ended and the old files are gone.
@@ -7,16 +9,16 @@ counts only when it began after this was asked, and "done" is said only when it 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-from eventstore.connection import DRIVER_ERRORS, Connection
+from eventstore.connection import Connection, Node
 from eventstore.errors import EventStoreError, StoreRefused, StoreUnavailable
-from eventstore.preflight import is_here
-from eventstore.restart import Primary, info_of, primaries, writes_well
+from eventstore.preflight import is_here, place_of
+from eventstore.restart import info_of, writes_well
 
 _PAUSE_S: Final = 0.05
 
@@ -25,7 +27,7 @@ class LogState(StrEnum):
     """Whether append-only files may still hold what was erased."""
 
     DONE = "done"
-    """No primary has it any more."""
+    """No server has it any more."""
     PENDING = "pending"
     """It was asked for, or could not be asked for yet; ask again, with more time."""
     REFUSED = "refused"
@@ -41,10 +43,12 @@ class LogsRewritten:
 
 
 def rewrite_logs(connection: Connection, wait_ms: float, steady_ms: Callable[[], float]) -> LogsRewritten:
-    """Have all primaries write their append-only files anew, and wait for it, at most so long; always asks once."""
+    """Have all servers write their append-only files anew, and wait for it, at most so long; always asks once."""
     pause, ends = threading.Event(), steady_ms() + wait_ms
     try:
-        waiting = [_Rewrite(primary, is_here(connection.where)) for primary in primaries(connection)]
+        nodes = connection.nodes()
+        written = {node.name: _written(node) for node in nodes if node.is_primary and len(nodes) > 1}
+        waiting = [_Rewrite(node, is_here(place_of(node, connection.where)), written) for node in nodes]
     except EventStoreError as error:
         return LogsRewritten(LogState.PENDING, str(error))
     refused = ""
@@ -62,10 +66,14 @@ def rewrite_logs(connection: Connection, wait_ms: float, steady_ms: Callable[[],
 
 @dataclass(slots=True)
 class _Rewrite:
-    """The rewrite of one server: `begun` is how many had begun there when it was looked at first."""
+    """The rewrite of one server: `begun` is how many had begun there when it was looked at first.
 
-    primary: Primary
+    `written` is how far primaries had come after the erasure: a replica that is behind that has not erased it yet.
+    """
+
+    node: Node
     here: bool
+    written: Mapping[str, int]
     state: LogState = LogState.PENDING
     why: str = ""
     run_id: str = ""
@@ -75,13 +83,15 @@ class _Rewrite:
         """See how far it is, and ask for it where nothing stands in the way."""
         try:
             self.state, self.why = self._seen()
-        except (EventStoreError, *DRIVER_ERRORS) as error:
+        except EventStoreError as error:
             self.state, self.why = LogState.PENDING, f"a server does not answer: {error}"
 
     def _seen(self) -> tuple[LogState, str]:
-        info = info_of(self.primary.ask("INFO"))
+        info = info_of(self.node.ask(b"INFO"))
         if info.get("aof_enabled", "0") != "1":
             return LogState.DONE, ""
+        if info.get("role") == "slave" and not self._has_heard(info):
+            return LogState.PENDING, "a replica has not heard of the erasure yet"
         begun = int(info.get("aof_rewrites", 0))
         if info.get("run_id", "") != self.run_id:  # seen first, or started again: then it has read its old files
             self.run_id, self.begun = info.get("run_id", ""), begun
@@ -95,10 +105,14 @@ class _Rewrite:
         self.begun = begun  # a rewrite that did not come to its end is no reason to believe in an older one
         return self._asked()
 
+    def _has_heard(self, info: Mapping[str, str]) -> bool:
+        primary = f"{info.get('master_host', '')}:{info.get('master_port', '')}"
+        return int(info.get("slave_repl_offset", -1)) >= self.written.get(primary, 0)
+
     def _asked(self) -> tuple[LogState, str]:
         try:
-            self.primary.ask("BGREWRITEAOF")
-        except (EventStoreError, *DRIVER_ERRORS) as error:
+            self.node.ask(b"BGREWRITEAOF")
+        except EventStoreError as error:
             if "in progress" in str(error) or "scheduled" in str(error) or isinstance(error, StoreUnavailable):
                 return LogState.PENDING, "a server is still writing its append-only file anew"
             if isinstance(error, StoreRefused) or any(x in str(error).lower() for x in ("unknown command", "noperm")):
@@ -108,7 +122,9 @@ class _Rewrite:
 
     def _old_files(self) -> Iterator[str]:
         """Give the files that are no part of the log any more, if that can be seen; they go a while after a rewrite."""
-        settings = _pairs(self.primary.ask("CONFIG GET", "*append*")) | _pairs(self.primary.ask("CONFIG GET", "dir"))
+        settings = _pairs(self.node.ask(b"CONFIG", b"GET", b"*append*")) | _pairs(
+            self.node.ask(b"CONFIG", b"GET", b"dir")
+        )
         name = settings.get("appendfilename", "")
         folder = Path(settings.get("dir", "")) / settings.get("appenddirname", "")
         try:
@@ -120,9 +136,11 @@ class _Rewrite:
         yield from (x for x in found if x not in kept and not x.endswith(".manifest"))
 
 
+def _written(primary: Node) -> int:
+    return int(info_of(primary.ask(b"INFO", b"replication")).get("master_repl_offset", 0))
+
+
 def _pairs(raw: Any) -> dict[str, str]:
-    if isinstance(raw, dict) and len(raw) == 1 and isinstance(only := next(iter(raw.values())), list | dict):
-        raw = only  # the answer of one node
     pairs = raw.items() if isinstance(raw, dict) else zip(raw[::2], raw[1::2], strict=True)
     return {_text(name): _text(value) for name, value in pairs}
 

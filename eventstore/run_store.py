@@ -5,13 +5,12 @@ The layout is that of `RedisStreamStore`, so whatever is committed here can be r
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from eventstore.codec import parse_entry
-from eventstore.connection import Connection, retrying
+from eventstore.connection import FAILOVER_SECONDS, Connection, retrying
 from eventstore.errors import BlobMissing, EventStoreError, StoreUnavailable
 from eventstore.event import Recorded
 from eventstore.heads import read_head
@@ -23,18 +22,15 @@ from eventstore.run_model import (
     Code,
     Commit,
     Committed,
-    DueMember,
     DueReply,
     Lease,
-    ReadyQueue,
     RunHead,
 )
+from eventstore.run_wire import due_reply, options_of
 from eventstore.scripts import Call, PlainCall, Script, ScriptCall, Scripts, essential, load_text, refused_when_full
 
 HAS_SECONDS: Final = 86_400
 """How long the store remembers what workers with certain components can run; asked after that, they tell again."""
-
-_ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 
 
 def _script(name: str) -> Script:
@@ -43,10 +39,9 @@ def _script(name: str) -> Script:
 
 @dataclass(frozen=True, slots=True)
 class Exchanged:
-    """The replies of one pipeline: to its commits, to its claims, and to the calls that came after them."""
+    """The replies of one pipeline: to its commits, and to the calls that came after them."""
 
     commits: list[Committed]
-    claims: list[ClaimReply]
     after: list[Any]
 
 
@@ -93,28 +88,17 @@ class RunStore:
         return self.exchange([commit]).commits[0]
 
     def exchange(
-        self,
-        commits: Sequence[Commit],
-        claims: Sequence[ClaimRequest] = (),
-        *,
-        worker: str = "",
-        lease_ms: int = 0,
-        before: Sequence[Call] = (),
-        after: Sequence[Call] = (),
+        self, commits: Sequence[Commit], *, before: Sequence[Call] = (), after: Sequence[Call] = ()
     ) -> Exchanged:
-        """Carry out commits and claims in one pipeline: finishing, fetching and ringing are one round trip."""
-        calls, places = list(before), []
+        """Carry out commits in one pipeline: recording, storing what they refer to and ringing are one round trip."""
+        calls, places = self._ahead(before), []
         for commit in commits:
             calls += self._calls_of(commit)
             places.append(len(calls) - 1)
-        first = len(calls)
-        calls += [self.claim_call(claim, worker, lease_ms) for claim in claims]
-        calls += after
-        replies = self.call(calls)
+        replies = self.call([*calls, *after])
         return Exchanged(
             [self.committed(commit, replies[place]) for commit, place in zip(commits, places, strict=True)],
-            [self.claimed(claim, replies[first + i]) for i, claim in enumerate(claims)],
-            replies[first + len(claims) :],
+            replies[len(calls) :],
         )
 
     def offer(
@@ -125,7 +109,8 @@ class RunStore:
         Gives the replies to the calls `after` too, errors among them. Raises StoreUnavailable when nobody knows what
         was carried out; the same commits can be sent again.
         """
-        calls: list[Call] = list(before)
+        calls = self._ahead(before)
+        first = range(len(calls))
         needs: list[range] = []
         for commit in commits:
             own = self._calls_of(commit)
@@ -140,10 +125,38 @@ class RunStore:
                 answers.append(reply)
                 continue
             # There may have been no room for what it needs, and then some for itself: it is there, so it gets that.
-            refused = [calls[i] for i in (*range(len(before)), *need) if isinstance(replies[i], Exception)]
+            refused = [calls[i] for i in (*first, *need) if isinstance(replies[i], Exception)]
             self.call([essential(*call.args) if isinstance(call, PlainCall) else call for call in refused])
             answers.append(self.committed(commit, reply))
         return answers, replies[last:]
+
+    def _ahead(self, before: Sequence[Call]) -> list[Call]:
+        """Give what is sent together with commits of that which they rely on, most often all of it.
+
+        In a cluster it may lie on another node, which may be away while theirs is not; so it is sent ahead, and a node
+        that dies gets the time to be replaced.
+        """
+        if not (before and self._connection.is_cluster):
+            return list(before)
+        replies = retrying(lambda: self._answers(before), FAILOVER_SECONDS)
+        return [call for call, reply in zip(before, replies, strict=True) if isinstance(reply, Exception)]
+
+    def claim(self, claims: Sequence[ClaimRequest], *, worker: str, lease_ms: int) -> list[ClaimReply]:
+        """Carry out claims; partitions that cannot answer now are left out while others can."""
+        calls = [self.claim_call(claim, worker, lease_ms) for claim in claims]
+        replies = self._from_those_that_answer(calls)
+        return [self.claimed(claim, reply) for claim, reply in zip(claims, replies, strict=True) if reply is not None]
+
+    def _from_those_that_answer(self, calls: Sequence[Call]) -> list[Any]:
+        """Give the replies to calls of several partitions, None for those whose node is away or whose slot is moved.
+
+        Raises EventStoreError when none answers.
+        """
+        replies = retrying(lambda: self._scripts.run_many(calls)) if calls else []
+        errors = [reply for reply in replies if isinstance(reply, Exception)]
+        if errors and (len(errors) == len(replies) or not all(isinstance(e, StoreUnavailable) for e in errors)):
+            raise errors[0]
+        return [None if isinstance(reply, Exception) else reply for reply in replies]
 
     def _calls_of(self, commit: Commit) -> list[Call]:
         """Build the calls of a commit: what stands beside the log first, the commit itself last."""
@@ -169,7 +182,7 @@ class RunStore:
     def commit_call(self, commit: Commit) -> ScriptCall:
         """Build the script call of a commit, for a pipeline of the caller's."""
         keys, partition = self.keys, self.keys.partition_of(commit.run)
-        args: list[Any] = [_options(commit), commit.commit_id, commit.actor, commit.cause, commit.run]
+        args: list[Any] = [options_of(commit), commit.commit_id, commit.actor, commit.cause, commit.run]
         for kind, data in commit.events:
             args += (kind, data)
         names = [
@@ -265,12 +278,8 @@ class RunStore:
             ScriptCall(self._due, [self.keys.meta(p), self.keys.due(p)], [at_most, push_ms, *queues])
             for p in partitions
         ]
-        replies = retrying(lambda: self._scripts.run_many(calls)) if calls else []
-        errors = [reply for reply in replies if isinstance(reply, Exception)]
-        if errors and (len(errors) == len(replies) or not all(isinstance(e, StoreUnavailable) for e in errors)):
-            raise errors[0]
-        answers = [(p, reply) for p, reply in zip(partitions, replies, strict=True) if reply not in errors]
-        return [_due_reply(p, queues, reply) for p, reply in answers]
+        replies = zip(partitions, self._from_those_that_answer(calls), strict=True)
+        return [due_reply(p, queues, reply) for p, reply in replies if reply is not None]
 
     def now_ms(self) -> int:
         """Give the server's time, the only one that is compared with what the store holds."""
@@ -359,36 +368,3 @@ class RunStore:
             return ()
         entries = next(iter(reply.values())) if isinstance(reply, dict) else reply[0][1]
         return self._parse(run, entries)
-
-
-def _options(commit: Commit) -> str:
-    options = dict(commit.options)
-    options["mode"] = commit.mode
-    if commit.mode != "new":
-        options["v"], options["lc"] = commit.version, commit.last_commit
-    if commit.mode == "fact":
-        options["facts"] = [[step, fence, int(final)] for step, fence, final in commit.facts]
-        options["nf"] = commit.fact_events
-    if commit.refers:
-        options["refers"] = list(commit.refers)
-    if commit.guard:
-        options["guard"] = [commit.guard.step, commit.guard.fence, int(commit.guard.unbegun)]
-    if commit.claim:
-        wish = commit.claim
-        lacks = sorted({step[9] for step in options.get("open", ()) if not wish.can(step[9])})
-        options["claim"] = [wish.worker, wish.lease_ms, wish.at_most, wish.queue, lacks]
-    return _ENCODER.encode(options)
-
-
-def _due_reply(partition: int, queues: Sequence[str], reply: list[Any]) -> DueReply:
-    now, next_ms, members, report, moved = reply
-    found = []
-    for member_, kind, fence, unbegun in members:
-        member = member_.decode()
-        run, _, step = member[2:].partition("|")
-        found.append(DueMember(kind.decode(), run, step, fence.decode(), member, not unbegun))
-    ready = tuple(
-        ReadyQueue(queue, count, age, {component.decode(): n for component, n in aside if n})
-        for queue, (count, age, aside) in zip(queues, report, strict=True)
-    )
-    return DueReply(partition, now, next_ms, tuple(found), ready, frozenset(queue.decode() for queue in moved))

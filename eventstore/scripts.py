@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
+from redis.crc import key_slot
 from redis.exceptions import NoScriptError
 
-from eventstore.cluster import named
 from eventstore.connection import DRIVER_ERRORS, Connection
 from eventstore.errors import translate
 
@@ -97,36 +97,46 @@ class Scripts:
         replies = self._send(calls)
         missing = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if missing:
-            self._load({call.script.sha: call.script for i in missing if isinstance(call := calls[i], ScriptCall)})
+            self._load([call for i in missing if isinstance(call := calls[i], ScriptCall)])
             for i, reply in zip(missing, self._send([calls[i] for i in missing]), strict=True):
                 replies[i] = reply
         return [translate(r, self._where) if isinstance(r, DRIVER_ERRORS) else r for r in replies]
 
-    def _load(self, scripts: dict[str, Script]) -> None:
+    def _load(self, calls: Sequence[ScriptCall]) -> None:
+        """Load what is missing; a node that goes away meanwhile says so to the calls that are sent again."""
         try:
-            for script in scripts.values():
+            if self._is_cluster:
+                wanted = {(call.script.sha, key_slot(call.keys[0])): call for call in calls}.values()
+                loads = [("SCRIPT", "LOAD", call.script.text) for call in wanted]
+                self._client.send(loads, [call.keys[0] for call in wanted])
+                return
+            for script in {call.script.sha: call.script for call in calls}.values():
                 self._client.script_load(script.text)
         except DRIVER_ERRORS as error:
             raise translate(error, self._where) from error
 
     def _send(self, calls: Sequence[Call]) -> list[Any]:
+        commands = [self._command(call) for call in calls]
         try:
-            if len(calls) == 1:
-                return [self._one(calls[0])]
+            if self._is_cluster:
+                return list(self._client.send(commands))
+            if len(commands) == 1:
+                return [self._one(commands[0])]
             pipe = self._client.pipeline(transaction=False)
-            for call in calls:
-                pipe.execute_command(*self._command(call))
+            for command in commands:
+                pipe.execute_command(*command)
             return list(pipe.execute(raise_on_error=False))
         except DRIVER_ERRORS as error:
             raise translate(error, self._where) from error
 
-    def _one(self, call: Call) -> Any:
+    def _one(self, command: tuple[Any, ...]) -> Any:
         try:
-            return self._client.execute_command(*self._command(call))
+            return self._client.execute_command(*command)
         except NoScriptError as error:
             return error
 
-    def _command(self, call: Call) -> tuple[Any, ...]:
+    @staticmethod
+    def _command(call: Call) -> tuple[Any, ...]:
         if isinstance(call, ScriptCall):
             return ("EVALSHA", call.script.sha, len(call.keys), *call.keys, *call.args)
-        return named(call.args) if self._is_cluster else call.args
+        return call.args

@@ -121,7 +121,7 @@ class AsyncLane:
         each = min(200, max(1, room // len(taken)))
         runtime, having = self._runtime, self._runtime.abilities.having
         wanted = [ClaimRequest(p, self._queue, each, runtime.handler.commit_id(), having) for p in taken]
-        replies = runtime.store.exchange([], wanted, worker=self._name, lease_ms=runtime.settings.lease_ms).claims
+        replies = runtime.store.claim(wanted, worker=self._name, lease_ms=runtime.settings.lease_ms)
         self._submit(runtime.jobs([c for reply in replies for c in reply.claimed]))
         runtime.leave_to_others(self._queue, replies)
         return [reply.partition for reply in replies if reply.left or reply.unknown] + list(partitions[room:])

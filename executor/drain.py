@@ -264,7 +264,7 @@ class Drain:
         queue, having = self._settings.queue, runtime.abilities.having
         wanted = [ClaimRequest(p, queue, each, runtime.handler.commit_id(), having) for p in partitions]
         lease_ms = runtime.settings.lease_ms
-        self._claimed(runtime.store.exchange([], wanted, worker=self._name, lease_ms=lease_ms).claims)
+        self._claimed(runtime.store.claim(wanted, worker=self._name, lease_ms=lease_ms))
 
     def _claimed(self, replies: Sequence[ClaimReply]) -> None:
         more = [reply.partition for reply in replies if reply.left or reply.unknown]

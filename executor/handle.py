@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from eventstore.errors import EventStoreError
+from eventstore.connection import FAILOVER_SECONDS, retrying
+from eventstore.errors import EventStoreError, StoreUnavailable
 from eventstore.run_model import Code, Committed, Guard
 from eventstore.run_store import RunStore
 from eventstore.scripts import Call
@@ -132,8 +134,27 @@ class Handler:
         fresh = [Session(s.run, 0, "", initial(), s.plan, self.sessions.keyring.fresh(s.run)) for s in starts]
         builts = [self._first(session, s, actor) for session, s in zip(fresh, starts, strict=True)]
         plans = {s.plan.hash: s.plan for s in starts}.values()
-        replies = self.offer(builts, before=[self.definitions.store_call(plan) for plan in plans])
+        replies = self._offer_patiently(builts, [self.definitions.store_call(plan) for plan in plans])
         return [self._begun(*of) for of in zip(starts, fresh, builts, replies, strict=True)]
+
+    def _offer_patiently(self, builts: Sequence[Built], before: Sequence[Call]) -> list[Committed | EventStoreError]:
+        """Offer commits, and again those whose node of a cluster is away: its replica may take its place soon.
+
+        A server that is alone has been waited for already when it is said to be away.
+        """
+        answers = dict(enumerate(self.offer(builts, before)))
+
+        def again() -> None:
+            away = [i for i, answer in answers.items() if isinstance(answer, StoreUnavailable)]
+            if away:
+                answers.update(zip(away, self.offer([builts[i] for i in away], before), strict=True))
+            for answer in answers.values():
+                if isinstance(answer, StoreUnavailable):
+                    raise answer
+
+        with suppress(StoreUnavailable):  # then it is the answer
+            retrying(again, FAILOVER_SECONDS)
+        return list(answers.values())
 
     def _begun(
         self, start: Start, session: Session, built: Built, reply: Committed | EventStoreError

@@ -149,7 +149,7 @@ class Engine(Beside):
 
         clock, store = self.core.clock, self.core.store
         ends = None if timeout is None else clock.steady_ms() + timeout * 1000
-        session = self.core.sessions.load(run)
+        session = self._reload(run, ends)
         while not session.state.closed:
             left = 5000 if ends is None else int(min(5000, ends - clock.steady_ms()))
             if left <= 0:

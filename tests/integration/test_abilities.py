@@ -163,7 +163,7 @@ def test_a_queue_full_of_what_nobody_can_run_holds_up_nobody(opened: Open) -> No
     looks, found = 0, []
     while not found:
         wanted = [ClaimRequest(p, "tool", 1, f"{p}-{looks}", names.fingerprint) for p in range(2)]
-        replies = store.exchange([], wanted, worker="w:1:aaaaa/1", lease_ms=100).claims
+        replies = store.claim(wanted, worker="w:1:aaaaa/1", lease_ms=100)
         found, looks = [c.lease.run for reply in replies for c in reply.claimed], looks + 1
     assert found == [run]
     assert looks <= 4

@@ -100,7 +100,7 @@ def claim(engine: Engine, claim_id: str, *, lease_ms: int = 60_000, at_most: int
     for partition in range(2):
         engine.core.store.tell(partition, "ghost", {"pay": True})
     wanted = [ClaimRequest(p, "tool", at_most, claim_id, "ghost") for p in range(2)]
-    replies = engine.core.store.exchange([], wanted, worker="ghost/1", lease_ms=lease_ms).claims
+    replies = engine.core.store.claim(wanted, worker="ghost/1", lease_ms=lease_ms)
     return [claimed for reply in replies for claimed in reply.claimed]
 
 

@@ -156,6 +156,26 @@ def test_a_cluster_runs_workflows_with_every_script_in_one_slot(start, tmp_path:
         looks_back(engine, runs, tmp_path)
 
 
+def test_a_cluster_that_does_not_let_us_in_or_is_none_says_so(start) -> None:  # type: ignore[no-untyped-def]
+    port = start("--cluster-enabled", "yes", "--cluster-port", str(free_port()), "--requirepass", "s3:cr@t")
+    place = f"127.0.0.1:{port}"
+    wait_for(lambda: answers(f"redis://:s3%3Acr%40t@{place}"))
+    admin = connect(f"redis://:s3%3Acr%40t@{place}")
+    admin.command(b"CLUSTER", b"ADDSLOTSRANGE", 0, 16383)
+    wait_for(lambda: b"cluster_state:ok" in admin.command(b"CLUSTER", b"INFO"))
+    admin.close()
+    assert works(f"redis+cluster://:s3%3Acr%40t@127.0.0.1:{free_port()},{place}?socket_timeout=7")
+    for login in ("", ":wrong@"):
+        with pytest.raises(StoreRefused, match="check user, password"):
+            connect(f"redis+cluster://{login}{place}")
+    alone = start()
+    wait_for(lambda: answers(f"redis://127.0.0.1:{alone}"))
+    with pytest.raises(StoreUnavailable, match="Cluster mode is not enabled"):
+        connect(f"redis+cluster://127.0.0.1:{alone}")
+    with pytest.raises(StoreUnavailable, match=r"(?i)no such file|certificate"):
+        connect(f"rediss+cluster://127.0.0.1:{alone}?ssl_ca_certs=nowhere.pem")
+
+
 def looks_back(engine: Engine, runs: list[str], folder: Path) -> None:
     """Seal, fork, erase, archive, restore and take in runs."""
     key = signer(key_file(folder))

@@ -243,7 +243,7 @@ def test_the_doctor_finds_a_lease_that_ran_out_and_that_nobody_acts_on(server: S
         run = engine.start(steps({"id": "a", "component": "quick"}))
         engine.core.store.tell(0, "gone", {"quick": True})
         wanted = [ClaimRequest(0, "tool", 1, "c1", "gone")]
-        engine.core.store.exchange([], wanted, worker="gone:1/2", lease_ms=60_000)
+        engine.core.store.claim(wanted, worker="gone:1/2", lease_ms=60_000)
         assert engine.doctor() == []
         head = engine.core.store.keys.head(run)
         record = engine.core.connection.command(b"HGET", head, "s:a").decode().split("|")
