@@ -40,6 +40,7 @@ def make_app(broker: str, prefix: str, queues: Sequence[str] = ("agent", "tool",
         task_publish_retry=False,  # a doorbell that cannot be sent is sent again by the relay
         task_send_sent_event=False,
         worker_send_task_events=False,
+        worker_enable_remote_control=False,  # other applications on the broker could end all workers by one message
         task_serializer="json",
         accept_content=["json"],
         task_create_missing_queues=True,

@@ -116,8 +116,10 @@ class Host:
     # -- working -----------------------------------------------------------------------------------------
 
     def drain(self, queue: str) -> None:
-        """Drain a queue for which a bell was rung."""
-        if self.lookout is not None and not queue.endswith(".async"):  # those have a lane that is always awake
+        """Drain a queue for which a bell was rung, if it is one of this worker's."""
+        if queue.removesuffix(".async") not in self.here().runtime.settings.queues:
+            log.warning("a bell was rung for a queue that this worker does not serve: it is not drained")
+        elif self.lookout is not None and not queue.endswith(".async"):  # those have a lane that is always awake
             with self.lookout.heard(queue):
                 self._work(queue)
 

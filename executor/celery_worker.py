@@ -18,6 +18,7 @@ from celery.worker import state
 from eventstore.passwords import mask_log_records
 from executor.celery_app import TASK
 from executor.celery_host import Host
+from executor.celery_intake import CarefulAmqp, CarefulConsumer
 from executor.worker import Worker
 
 
@@ -27,6 +28,7 @@ def run(
     """Run until told to stop, then for `grace_seconds` at most; gives the exit code."""
     mask_log_records()
     warnings.simplefilter("ignore", SecurityWarning)  # about root and pickle, which is not accepted here
+    app.amqp_cls = CarefulAmqp
     host = Host(make, _stop_celery, pool, concurrency, grace_seconds)
     app.task(host.drain, name=TASK, ignore_result=True)
     app.steps["worker"].add(_after_the_pool(host))
@@ -37,6 +39,7 @@ def run(
         concurrency=concurrency,
         queues=list(queues),
         loglevel="WARNING",
+        consumer_cls=CarefulConsumer,
         optimization="fair",
         without_gossip=True,
         without_mingle=True,
