@@ -53,6 +53,7 @@ class RunStore:
     ) -> None:
         self.keys = keyspace
         self._connection = connection
+        self.is_cluster = connection.is_cluster
         self._scripts = Scripts(connection)
         self._commit, self._claim = _script("commit"), _script("claim")
         # A server at its memory limit refuses what begins a run, and carries out all other commits: runs that have

@@ -22,6 +22,7 @@ class SlotMap:
     def __init__(self, seeds: list[Address], options: dict[str, Any]) -> None:
         self._seeds = seeds
         self._away: set[str] = set()
+        self._closed = False
         untyped: Any = NodesManager
         self._map: Any = untyped(
             startup_nodes=[_node(seed) for seed in seeds],
@@ -74,7 +75,9 @@ class SlotMap:
             self.refresh()
 
     def refresh(self, failed: str = "") -> None:
-        """Ask any node that answers for the map; the old one stays when none does."""
+        """Ask any node that answers for the map; the old one stays when none does, and after the end."""
+        if self._closed:
+            return
         with suppress(RedisClusterException, RedisError, OSError):
             self._map.initialize(
                 additional_startup_nodes_info=list(self._seeds),
@@ -88,7 +91,8 @@ class SlotMap:
         self._seeds[:] = dict.fromkeys([*self._seeds, *found])
 
     def close(self) -> None:
-        """Close the connections by which the map was asked for."""
+        """Close the connections by which the map was asked for; whoever still waits for a reply asks no more."""
+        self._closed = True
         for node in [*self._map.nodes_cache.values(), *self._map.startup_nodes.values()]:
             if node.redis_connection is not None:
                 node.redis_connection.connection_pool.disconnect()

@@ -8,8 +8,9 @@ that one whose reply was lost is found on the log again.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from eventstore.errors import EventStoreError
 from eventstore.run_model import ClaimWish, Code, Commit, Committed, Lease
@@ -63,6 +64,10 @@ class _Part:
     finished: tuple[Finished, ...]
     built: Built
     batch: Batch | None = None
+
+
+def _unclaiming(part: _Part) -> _Part:
+    return replace(part, built=replace(part.built, commit=replace(part.built.commit, claim=None)))
 
 
 class Recorder:
@@ -179,7 +184,7 @@ class Recorder:
 
     # -- sending -----------------------------------------------------------------------------------------
 
-    def _send(self, parts: Sequence[_Part], wish: Wish, out: Flushed) -> None:
+    def _send(self, parts: Sequence[_Part], wish: Wish, out: Flushed, *, late: bool = False) -> None:
         left, size = list(parts), len(parts)
         while left:
             replies = [reply for i in range(0, len(left), size) for reply in self._offered(left[i : i + size], wish)]
@@ -199,7 +204,29 @@ class Recorder:
                 for part, error in again:
                     self._give_up(part.finished, error, out)
                 return
+            if again and not late and self._handler.store.is_cluster:
+                self._send_later([part for part, _ in again])
+                again = []
             left = [*behind, *(part for part, _ in again)]
+
+    def _send_later(self, parts: Sequence[_Part]) -> None:
+        """Wait for one node of a cluster on a thread of its own: there is work on the other nodes meanwhile."""
+        names = ", ".join(part.session.run for part in parts)
+        log.warning("outcomes wait until the nodes of their runs are back: %s", names)
+        threading.Thread(target=self._send_late, args=(parts,), name="openagents-late", daemon=True).start()
+
+    def _send_late(self, parts: Sequence[_Part]) -> None:
+        """Send the same commits until they are answered, without their claims: nobody here waits for new steps."""
+        out = Flushed()
+        try:
+            self._send([_unclaiming(part) for part in parts], Wish(), out, late=True)
+            # A commit whose reply was lost may have claimed all the same.
+            unbegun = [Finished(x, cmd.Released(x.lease.step, x.lease.attempt, "its node was away")) for x in out.jobs]
+            out.add(self.record(unbegun))
+        except Exception:  # their leases run out
+            log.exception("late outcomes met a defect of the engine")
+        for item in out.refused:
+            log.warning("run %s: the outcome of step %s came too late", item.job.lease.run, item.job.lease.step)
 
     def _offered(self, parts: Sequence[_Part], wish: Wish) -> list[Committed | EventStoreError]:
         handler = self._handler

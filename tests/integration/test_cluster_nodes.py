@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -216,6 +217,38 @@ def test_without_a_replica_the_runs_of_other_nodes_go_on_and_its_own_when_it_is_
         victim.start()
         runs += [engine.start(DOCUMENT, idempotency_key=key) for key in keys[True]]
         assert [engine.wait(run, timeout=60).status for run in runs] == ["completed"] * 39
+        assert engine.doctor() == []
+
+
+def test_outcomes_that_wait_for_their_node_keep_no_worker_from_the_others(members: Members) -> None:
+    victim, goes_on, begun = members.primaries[2], threading.Event(), threading.Semaphore(0)
+
+    @tool("held")
+    def held() -> int:
+        begun.release()
+        goes_on.wait(60)
+        return 1
+
+    document = {"id": "held", "steps": [{"id": "only", "component": "held"}]}
+    prefix = beside(members, victim)
+    components = [plain, held]
+    with Engine.connect(members.url(), prefix=prefix, components=components, workers=2, partitions=8) as engine:
+
+        def keys(workflow: str, there: bool) -> list[str]:
+            runs = {key: run_identity(workflow, key, engine.core)[0] for key in map(str, range(40))}
+            return [key for key, run in runs.items() if (owner_of(members, run) is victim) is there]
+
+        assert engine.run(DOCUMENT, timeout=60).ok
+        waiting = [engine.start(document, idempotency_key=key) for key in keys("held", True)[:2]]
+        for _ in waiting:
+            assert begun.acquire(timeout=60)
+        victim.kill()
+        goes_on.set()
+        runs = [engine.start(DOCUMENT, idempotency_key=key) for key in keys("routed", False)[:8]]
+        assert [engine.wait(run, timeout=30).status for run in runs] == ["completed"] * 8
+        victim.start()
+        assert [engine.wait(run, timeout=60).status for run in waiting] == ["completed"] * 2
+        assert not begun.acquire(blocking=False)  # what they had done was not done again
         assert engine.doctor() == []
 
 
