@@ -26,6 +26,10 @@ class KeyStore:
         reply = self._store.call([PlainCall((b"SET", name, record, b"NX")), PlainCall((b"GET", name))])
         return bytes(reply[1])
 
+    def remove(self, run: str) -> None:
+        """Destroy the wrapped key of a run."""
+        self._store.call([PlainCall((b"DEL", self._keys.key(run)))])
+
     def swap(self, run: str, old: bytes, new: str) -> bool:
         """Put another wrapping in the place of the one that was read; False when that is there no more."""
         return bool(self._store.call([ScriptCall(self._rekey, [self._keys.key(run)], [old, new])])[0])

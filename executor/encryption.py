@@ -15,6 +15,12 @@ from eventstore.errors import EventStoreError
 KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
 _FORMAT: Final = "1"
+OPEN_FORMAT: Final = "0"
+"""A key that lies open in the store, for reports where there is no master key; that of a run is never taken so."""
+
+REPORT: Final = "heal-"
+"""How the names of reports begin; no id of a run does."""
+
 _MAKE: Final = "`openagents keys generate` makes one"
 VARIABLE: Final = "OPENAGENTS_ENCRYPTION_KEYS"
 
@@ -124,6 +130,8 @@ class Masters:
         """
         form, _, rest = record.decode("ascii", "replace").partition(".")
         wrapper, _, text = rest.partition(".")
+        if form == OPEN_FORMAT and run.startswith(REPORT):
+            return RunKey(run, parse_key(text, f"the key of {run}"), self._random)
         if form != _FORMAT:
             raise DamagedPayload(run, "its key")
         if wrapper not in self._keys:

@@ -5,8 +5,9 @@ path, hash and size of each, with null in its place. What a user's payload conta
 for a reference.
 
 In an encrypted run, each payload is ciphertext: the event has null in its place too, and lists under `sealed` the path
-and base64 of nonce and ciphertext, or "" where that is a blob. Errors stay readable, as failures are grouped by them.
-The first event of such a run has `sealed` in any case.
+and base64 of nonce and ciphertext, or "" where that is a blob. Errors stay readable, as failures are grouped by them;
+but the output of a terminate step is a payload, and so are messages of the engine that may quote one. The first event
+of such a run has `sealed` in any case.
 """
 
 from __future__ import annotations
@@ -42,7 +43,24 @@ PAYLOADS = {
     "RunFailed": ("error",),
 }
 _BY_MEMBER = frozenset({"inputs", "outputs", "sets"})
-_READABLE = frozenset({"error"})
+_READABLE = ("error",)
+
+QUOTING = frozenset(
+    {
+        "ExpressionError",
+        "InvalidComponentInput",
+        "InvalidComponentOutput",
+        "InvalidInputs",
+        "InvalidTime",
+        "PayloadNotJson",
+        "Terminated",
+        "OutcomeNotRecorded",
+    }
+)
+"""Types of errors of the engine whose messages may quote what a run works with."""
+
+ENCRYPTED = "(encrypted)"
+"""What stands in the place of such a message."""
 
 
 class PayloadRefused(Exception):
@@ -145,6 +163,8 @@ class _Outline:
         slim = dict(self.data)
         for name in PAYLOADS[self.kind]:
             value = slim.get(name)
+            if name == "error" and self.key is not None and isinstance(value, Mapping):
+                value = self._unquoted(value)
             if name in _BY_MEMBER and isinstance(value, Mapping):
                 slim[name] = {key: self._moved((name, key), member) for key, member in value.items()}
             elif value is not None:
@@ -155,11 +175,21 @@ class _Outline:
             slim["sealed"] = self.sealed
         return slim
 
+    def _unquoted(self, error: Mapping[str, Any]) -> dict[str, Any]:
+        """Give an error without what it says of payloads."""
+        out = dict(error)
+        if out.get("output") is not None:
+            out["output"] = self._moved(("error", "output"), out["output"])
+        if quotes(out):
+            self._moved(("error", "message"), out["message"])
+            out["message"] = ENCRYPTED
+        return out
+
     def _moved(self, path: tuple[str, ...], value: Any) -> Any:
         raw = codec.encode(value)
         if len(raw) > self.limits.payload:
             raise PayloadOverLimit(self.data.get("step"), ".".join(path), len(raw), self.limits.payload)
-        secret = self.key is not None and path[0] not in _READABLE
+        secret = self.key is not None and path != _READABLE
         if self.key is not None and secret:
             raw = self.key.encrypt(raw, *_place(self.kind, self.data, path))
         if len(raw) <= self.limits.inline:
@@ -173,6 +203,11 @@ class _Outline:
         if secret:
             self.sealed.append([list(path), ""])
         return None
+
+
+def quotes(error: Mapping[str, Any]) -> bool:
+    """Tell whether the message of an error may quote what a run works with."""
+    return error.get("type") in QUOTING and isinstance(error.get("message"), str)
 
 
 def _place(kind: str, data: Mapping[str, Any], path: Sequence[str]) -> tuple[str, ...]:
@@ -252,12 +287,13 @@ def _inline(item: Recorded, found: Mapping[tuple[str, str], bytes], keys: RunKey
     data: dict[str, Any] = item.data
     if "blobs" not in data and "sealed" not in data:
         return data
-    full: dict[str, Any] = {key: dict(value) if key in _BY_MEMBER and value else value for key, value in data.items()}
+    copied = {*_BY_MEMBER, *_READABLE}
+    full: dict[str, Any] = {key: dict(value) if key in copied and value else value for key, value in data.items()}
     blobs = {tuple(path): found[(item.stream, sha)] for path, sha, _ in _references(item, keys)}
     full.pop("blobs", None)
     sealed = {tuple(path): text for path, text in full.pop("sealed", ())}
     key = _key_of(item, keys) if is_sealed(item) else None
-    for path in {**blobs, **sealed}:
+    for path in sorted({**blobs, **sealed}, key=len):  # what lies in something comes after it
         raw = blobs[path] if path in blobs else _bytes(item, sealed[path])
         if path in sealed:
             if key is None:

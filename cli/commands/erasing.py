@@ -58,11 +58,17 @@ def redact(
 ) -> None:
     """Erase for good what a closed run worked with: inputs, outputs, signals and messages of errors.
 
-    Who did what and when stays, and the ledger verifies as before. What is erased cannot be brought back.
+    Who did what and when stays, and the ledger verifies as before. What is erased cannot be brought back. RUN may be
+    the report of a heal, too: its values are erased.
     """
+    if run.startswith("heal-"):
+        if steps or events or labels:
+            raise click.UsageError("a report of a heal is erased as a whole")
+        redact_report(target, run, wait_s, reason)
+        return
     with target.engine() as engine:
         done = engine.redact(run, reason, steps=steps, events=events, labels=labels, wait_seconds=wait_s)
-        others = _copies(engine, run)
+        others = [*_copies(engine, run), *reports_of(engine, run)]
     if target.as_json:
         gone = {"events": done.events, "payloads": done.payloads}
         print_json({"id": run, **gone, "rewritten": done.rewritten, "copies": others, **files_of(done)})
@@ -73,9 +79,25 @@ def redact(
         say(f"these may hold copies of it, redact them as well: {', '.join(others)}", err=True)
 
 
+def redact_report(target: Target, heal: str, wait_s: float, reason: str) -> None:
+    """Erase the values of the report of a heal."""
+    with target.engine() as engine:
+        done = engine.heal.redact(heal, reason, wait_seconds=wait_s)
+    if target.as_json:
+        print_json({"id": heal, "changed": done.changed, **files_of(done)})
+    else:
+        click.echo(f"{heal}: its values {'are' if done else 'were already'} erased")
+        tell_files(done)
+
+
 def _copies(engine: Engine, run: str) -> list[str]:
     """Give the runs that were given something of a run: its forks, and those that its steps started."""
     from openagents_json.engine import RunFilter
 
     chosen = (RunFilter(source=(run,)), RunFilter(parent=(run,)))
     return [row.id for filter_ in chosen for row in engine.views.runs(filter_, limit=100).items]
+
+
+def reports_of(engine: Engine, run: str) -> list[str]:
+    """Give the heals that opened a run again: their reports have what it was given then."""
+    return list(dict.fromkeys(event.cause for event in engine.history(run) if event.cause.startswith("heal-")))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cli.commands.erasing import files_of, tell_files, wait_option
+from cli.commands.erasing import files_of, redact_report, reports_of, tell_files, wait_option
 from cli.commands.run import parse_payload
 from cli.options import Target, target_options
 from cli.render import print_json
@@ -53,13 +53,21 @@ def resume(target: Target, run: str, reason: str) -> None:
 @target_options
 def shred(target: Target, run: str, wait_s: float, reason: str) -> None:
     """Destroy the key of a closed encrypted run: nobody can read its payloads any more, and its log stays as it is."""
+    if run.startswith("heal-"):
+        redact_report(target, run, wait_s, reason)
+        return
     with target.engine() as engine:
         done = engine.shred(run, reason, wait_seconds=wait_s)
+        reports = reports_of(engine, run)
     if target.as_json:
         print_json({"id": run, "shredded": True, "changed": done.changed, **files_of(done)})
     else:
         say(f"{run} {'is' if done else 'was already'} shredded")
         tell_files(done)
+    if reports:
+        click.echo(
+            f"what it was given for a heal is on its report, redact that as well: {', '.join(reports)}", err=True
+        )
 
 
 @click.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from executor.journal import ENCRYPTED, quotes
 from executor.sessions import Session
 from openagents_json.components.sandbox import Sandbox
 from openagents_json.engine.rehearsal import Rehearsal, Unproven, done_again, reused
@@ -100,7 +101,8 @@ def _verdict(session: Session, life: Life, world: Rehearsal) -> Verdict:
         error, step = state.error or {}, state.failed_step
         kind, message = str(error.get("type") or "unknown"), str(error.get("message") or "")[:500]
         reason = f"step {step}: {kind}: {message}" if step else f"{kind}: {message}"
-        name = fingerprint(state.workflow, step, error)
+        stored = {**error, "message": ENCRYPTED} if session.key is not None and quotes(error) else error
+        name = fingerprint(state.workflow, step, stored)  # as failures on the log are told apart
         short = {"type": kind, "message": message}
         found = Verdict(session.run, session.version, FAILING, reason, step or "", short, name)
     else:

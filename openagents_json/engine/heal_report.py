@@ -47,7 +47,7 @@ class HealReport:
 
     `wish` is what was asked for, `sandbox` what kept components in while it was tested. `healed` gives by run the
     version of its RunReopened, `skipped` why one was left alone. `forgiven` are failures that somebody has seen and
-    gone on in spite of.
+    gone on in spite of. Its values are no more where it is `redacted`; `unread` are those whose key is not here.
     """
 
     id: str
@@ -63,6 +63,8 @@ class HealReport:
     closed: bool = False
     forgiven: int = 0
     sandbox: Bounds | None = None
+    redacted: bool = False
+    unread: bool = False
 
     @property
     def counts(self) -> dict[str, int]:
@@ -91,9 +93,11 @@ class HealReport:
 
     @property
     def status(self) -> str:
-        """Say how far it is: testing, tested, healing, stopped or closed."""
+        """Say how far it is: testing, tested, healing, stopped, redacted or closed."""
         if self.closed:
             return "closed"
+        if self.redacted:
+            return "redacted"
         if self.stopped:
             return "stopped"
         return "healing" if self.waves else ("tested" if self.tested else "testing")
@@ -109,14 +113,15 @@ def fold(report: HealReport, recorded: Iterable[Recorded]) -> HealReport:
     """Give the report after more of its events; those that are known already change nothing."""
     for item in recorded:
         if item.version == report.version + 1:
-            report = replace(_evolved(report, item.type, item.data), version=item.version)
+            unread = report.unread or "unread" in item.data
+            report = replace(_evolved(report, item.type, item.data), version=item.version, unread=unread)
     return report
 
 
 def _evolved(report: HealReport, kind: str, data: Mapping[str, Any]) -> HealReport:
     match kind:
         case "HealStarted":
-            return replace(report, wish=data)
+            return replace(report, wish={name: value for name, value in data.items() if name != "unread"})
         case "RunsSelected":
             return replace(report, wish={**report.wish, "order": data["runs"]}, more=data["more"])
         case "RunBacktested":
@@ -149,13 +154,15 @@ def _waved(report: HealReport, kind: str, data: Mapping[str, Any]) -> HealReport
             return replace(report, stopped="", forgiven=report.ended["failed"])
         case "HealClosed":
             return replace(report, closed=True)
+        case "HealRedacted":
+            return replace(report, redacted=True)
         case _:  # of a newer version
             return report
 
 
 def next_of(report: HealReport) -> tuple[str, tuple[str, ...]]:
     """Say what comes next, and for which runs."""
-    if report.closed or report.stopped:
+    if report.closed or report.stopped or report.redacted:
         return (CLOSED if report.closed else STOPPED), ()
     if not report.tested:
         return BACKTEST, ()

@@ -15,18 +15,22 @@ from typing import TYPE_CHECKING, Any
 from eventstore.data_directory import directory_of, parts
 from eventstore.errors import WrongExpectedVersion
 from eventstore.event import Event
+from eventstore.key_store import KeyStore
 from executor.clock import ulid
 from executor.definitions import DefinitionMissing
-from executor.encryption import EncryptionError, RunSealed
+from executor.encryption import REPORT, EncryptionError, RunSealed
 from executor.journal import PayloadRefused
 from executor.sessions import BrokenHistory, RunNotFound
 from openagents_json.components.sandbox import PROGRAM, Sandbox
 from openagents_json.components.sandbox_bounds import Bounds
 from openagents_json.engine import heal_report as hr
 from openagents_json.engine.backtest import UNPROVEN, Fix, Verdict, backtest, command_of
+from openagents_json.engine.beside import FILES_SECONDS
 from openagents_json.engine.errors import HealNotFound, InvalidHeal, SandboxTooWeak, WaitTimeout, WaveUnfinished
 from openagents_json.engine.heal_report import HealReport, fold, next_of, parse_stop, parse_waves
+from openagents_json.engine.heal_values import HIDDEN, HealValues
 from openagents_json.engine.settings import own_secrets, sandbox_environment
+from openagents_json.engine.shredding import Shredded, rewritten
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow.edits import CannotEdit
 from openagents_json.workflow.errors import InvalidInputs
@@ -83,6 +87,7 @@ class Healing:
 
     def __init__(self, engine: Engine) -> None:
         self._engine, self._core = engine, engine.core
+        self._values = HealValues(KeyStore(engine.core.store), engine.core.keyring)
 
     def begin(self, wish: HealWish) -> HealReport:
         """Begin a report.
@@ -108,17 +113,49 @@ class Healing:
             "limit": wish.limit,
             "reason": wish.reason,
         }
-        return self._append(HealReport(f"heal-{ulid(self._core.clock.now_ms())}"), [Event("HealStarted", data)])
+        heal = f"{REPORT}{ulid(self._core.clock.now_ms())}"
+        self._values.begin(heal)
+        return self._append(HealReport(heal), [Event("HealStarted", data)])
 
     def report(self, heal: str) -> HealReport:
         """Read a report.
 
         Raises HealNotFound.
         """
-        found = fold(HealReport(heal), self._engine.events.read(heal)) if heal.startswith("heal-") else None
+        found = self._read(HealReport(heal)) if heal.startswith(REPORT) else None
         if found is None or not found.version:
             raise HealNotFound(heal)
         return found
+
+    def _read(self, report: HealReport) -> HealReport:
+        """Give a report as it is by now."""
+        recorded = self._engine.events.read(report.id, after=report.version)
+        return fold(report, self._values.opened(report.id, recorded))
+
+    def redact(self, heal: str, reason: str = "", *, wait_seconds: float = FILES_SECONDS) -> Shredded:
+        """Erase the values of a report for good: what it was given, and why runs were not healed.
+
+        What it did stays on record; if it is not closed, nobody goes on with it. Raises HealNotFound, and InvalidHeal
+        for a report of an earlier version, whose values are on the log as they are.
+        """
+        report, changed = self.report(heal), False
+        if HIDDEN not in {name for item in self._engine.events.read(heal) for name in item.data} and _tells(report):
+            raise InvalidHeal(f"{heal} was begun by an earlier version: its values lie in the log, where they stay")
+        while not report.redacted:  # said first: whoever reads it from now on does not look for the key
+            report, changed = self._append(report, [Event("HealRedacted", {"reason": reason})]), True
+        self._values.destroy(heal)
+        files = rewritten(self._core, wait_seconds)
+        return Shredded(heal, changed, files.state, files.why)
+
+    def _require_values(self, report: HealReport) -> None:
+        """Refuse to go on with a report whose values cannot be read.
+
+        Raises RunSealed and InvalidHeal.
+        """
+        if report.closed or not (report.unread or report.redacted):
+            return
+        if report.redacted or self._values.key(report.id) is None:
+            raise InvalidHeal(f"the values of {report.id} were erased, so nobody can go on with it; begin another one")
 
     # -- the backtest ------------------------------------------------------------------------------------
 
@@ -142,6 +179,7 @@ class Healing:
         if report.tested:
             _require(report, sandbox)
             return report
+        self._require_values(report)
         if "order" not in report.wish:
             runs, more = self._selected(report)
             report = self._append(report, [Event("RunsSelected", {"runs": runs, "more": more})])
@@ -151,10 +189,11 @@ class Healing:
         with Sandbox(components, environment, folder, secrets=secrets, program=sandbox.program) as opened:
             report = self._in_bounds(report, opened.bounds(), tell_sandbox)
             _require(report, sandbox)
-            while batch := [run for run in report.wish["order"] if run not in report.verdicts][:BATCH]:
+            while batch := [] if report.redacted else _untested(report):
                 found = [self._tested(run, fix, opened, limit_ms) for run in batch]
                 report = self._append(report, [Event("RunBacktested", asdict(verdict)) for verdict in found])
                 tell(f"{len(report.verdicts)} of {len(report.wish['order'])} runs tested")
+        self._require_values(report)
         while not report.tested:
             report = self._append(report, [Event("BacktestClosed", {"counts": report.counts})])
         _require(report, sandbox)  # others may have tested some of the runs, in a sandbox of theirs
@@ -210,6 +249,7 @@ class Healing:
         not here, and InvalidHeal when the backtest is not complete.
         """
         report = self.report(heal)
+        self._require_values(report)
         if report.stopped and force:
             report = self._append(report, [Event("HealResumed", {})])
         while True:
@@ -290,10 +330,11 @@ class Healing:
         """Append to a report, unless somebody else was faster, and give it as it is then."""
         store, commit = self._engine.events, self._core.handler.commit_id()
         with suppress(WrongExpectedVersion):  # what it has come to by now is decided on anew
+            stored = self._values.sealed(report.id, events, redacted=report.redacted)
             store.append(
-                report.id, events, expected=report.version, commit_id=commit, actor=self._engine.actor, cause=report.id
+                report.id, stored, expected=report.version, commit_id=commit, actor=self._engine.actor, cause=report.id
             )
-        return fold(report, store.read(report.id, after=report.version))
+        return self._read(report)
 
 
 def _require(report: HealReport, wish: SandboxWish) -> None:
@@ -304,6 +345,17 @@ def _require(report: HealReport, wish: SandboxWish) -> None:
     bounds = report.sandbox or Bounds(leaves=("anything: its backtest did not say what it kept from components",))
     if wish.strict and bounds.leaves:
         raise SandboxTooWeak(report.id, bounds.leaves, bounds.text())
+
+
+def _untested(report: HealReport) -> list[str]:
+    """Give the runs that are tested next."""
+    return [run for run in report.wish["order"] if run not in report.verdicts][:BATCH]
+
+
+def _tells(report: HealReport) -> bool:
+    """Tell whether a report holds values."""
+    texts = any(x.reason or x.error for x in report.verdicts.values()) or report.skipped
+    return bool(report.wish["fix"]["inputs"] or report.wish["mocks"] or texts)
 
 
 def _first(items: Iterator[str], count: int) -> Iterator[str]:
