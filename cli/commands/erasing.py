@@ -86,7 +86,7 @@ def redact_report(target: Target, heal: str, wait_s: float, reason: str) -> None
     if target.as_json:
         print_json({"id": heal, "changed": done.changed, **files_of(done)})
     else:
-        click.echo(f"{heal}: its values {'are' if done else 'were already'} erased")
+        say(f"{heal}: its values {'are' if done else 'were already'} erased")
         tell_files(done)
 
 

@@ -65,9 +65,7 @@ def shred(target: Target, run: str, wait_s: float, reason: str) -> None:
         say(f"{run} {'is' if done else 'was already'} shredded")
         tell_files(done)
     if reports:
-        click.echo(
-            f"what it was given for a heal is on its report, redact that as well: {', '.join(reports)}", err=True
-        )
+        say(f"what it was given for a heal is on its report, redact that as well: {', '.join(reports)}", err=True)
 
 
 @click.command()
