@@ -20,6 +20,7 @@
 <prefix>:{<p>}:ledger:<part>         what proves the log, see lua/seal.lua
 <prefix>:store               hash    layout, partitions, run_id of the server last seen
 <prefix>:def:<hash>          string  immutable definitions
+<prefix>:asked:<hash>        string  "<run> <workflow>" that an idempotency key stands for; expires
 <prefix>:audit               hash    the ledger's id, and its public keys
 """
 
@@ -155,6 +156,10 @@ class Keyspace:
     def definition(self, digest: str) -> bytes:
         """Name a definition."""
         return f"{self.prefix}:def:{digest}".encode()
+
+    def asked(self, digest: str) -> bytes:
+        """Name what an idempotency key stands for, by the hash of the key."""
+        return f"{self.prefix}:asked:{digest}".encode()
 
     def store(self) -> bytes:
         """Name the record of the store itself."""

@@ -1,19 +1,23 @@
 """Idempotency keys: a key stands for one request, and what it began answers that request only.
 
-Nothing is kept for this beside the log: a request is compared with the first event of the run that the key has begun.
-So runs of any age can be told apart, and of an encrypted run nothing can be learned without its key.
+A request is compared with the first event of the run that the key has begun: so runs of any age can be told apart, and
+of an encrypted run nothing can be learned without its key. The ids of runs come from workflow and key, so another
+workflow would begin another run: which one a key stands for is kept beside the log for KEPT_SECONDS. That is written
+before the run begins, and by the first only, so it is right whoever dies in between.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from eventstore import codec
+from eventstore.connection import FAILOVER_SECONDS, retrying
 from eventstore.errors import EventStoreError
 from eventstore.run_store import RunStore
+from eventstore.scripts import PlainCall
 from executor.payloads import Payloads
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow import events as ev
@@ -25,6 +29,9 @@ from openagents_json.workflow.versions import highest, is_range
 
 UNNAMED: Final = frozenset({"", "program", "cli"})
 """Actors that nobody has named: they tell no caller from another."""
+
+KEPT_SECONDS: Final = 30 * 86_400
+"""How long it is known for which workflow a key was used; the same workflow's run is found as long as it is there."""
 
 _DIGITS: Final = 12
 """How many digits of a hash a message shows."""
@@ -48,8 +55,9 @@ class KeyConflict(EventStoreError):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What somebody asked for under an idempotency key: inputs as given, the reference if it was one, and who asked."""
+    """What somebody asked for under an idempotency `key`: inputs as given, the reference if it was one, who asked."""
 
+    key: str
     inputs: Mapping[str, Json]
     reference: str = ""
     caller: str = ""
@@ -63,6 +71,28 @@ class Begun:
     plan: Plan
     inputs: Mapping[str, Json] | None
     caller: str = ""
+
+
+def keys_of_others(store: RunStore, asked: Sequence[tuple[Request, str, Plan]]) -> list[KeyConflict | None]:
+    """Note which run each key stands for, and return why those of other workflows stand for another one.
+
+    Raises EventStoreError.
+    """
+    calls = []
+    for request, run, plan in asked:
+        digest = hashlib.sha256(request.key.encode("utf-8", "surrogatepass")).hexdigest()
+        value = f"{run} {plan.id}".encode("utf-8", "surrogatepass")
+        calls.append(PlainCall((b"SET", store.keys.asked(digest), value, b"NX", b"GET", b"EX", KEPT_SECONDS)))
+    replies = retrying(lambda: store.call(calls), FAILOVER_SECONDS) if calls else ()
+    return [_other(reply, plan) for reply, (_, _, plan) in zip(replies, asked, strict=True)]
+
+
+def _other(reply: bytes | None, plan: Plan) -> KeyConflict | None:
+    """Return the conflict with what a key stood for already; None when that is the same workflow, or nothing."""
+    run, _, workflow = (reply or b"").decode("utf-8", "surrogatepass").partition(" ")
+    if not workflow or workflow == plan.id:
+        return None
+    return KeyConflict(run, f"another workflow ({workflow}, not {plan.id})", plan.hash)
 
 
 def caller_of(actor: str) -> str:

@@ -15,7 +15,7 @@ from eventstore.run_model import Code, Committed, Guard
 from eventstore.run_store import RunStore
 from eventstore.scripts import Call
 from executor.build import Built, build
-from executor.conflicts import Begun, KeyConflict, conflict
+from executor.conflicts import Begun, KeyConflict, conflict, keys_of_others
 from executor.conflicts import Request as Request
 from executor.definitions import Definitions
 from executor.encryption import EncryptionError
@@ -133,9 +133,20 @@ class Handler:
         """
         fresh = [Session(s.run, 0, "", initial(), s.plan, self.sessions.keyring.fresh(s.run)) for s in starts]
         builts = [self._first(session, s, actor) for session, s in zip(fresh, starts, strict=True)]
-        plans = {s.plan.hash: s.plan for s in starts}.values()
-        replies = self._offer_patiently(builts, [self.definitions.store_call(plan) for plan in plans])
-        return [self._begun(*of) for of in zip(starts, fresh, builts, replies, strict=True)]
+        results: dict[int, Handled | Exception] = dict(self._of_other_workflows(starts))
+        places = [place for place in range(len(starts)) if place not in results]
+        plans = {starts[place].plan.hash: starts[place].plan for place in places}.values()
+        before = [self.definitions.store_call(plan) for plan in plans]
+        replies = self._offer_patiently([builts[place] for place in places], before) if places else ()
+        for place, reply in zip(places, replies, strict=True):
+            results[place] = self._begun(starts[place], fresh[place], builts[place], reply)
+        return [results[place] for place in range(len(starts))]
+
+    def _of_other_workflows(self, starts: Sequence[Start]) -> dict[int, KeyConflict]:
+        """Return the conflicts of those whose keys stand for runs of other workflows, by their places."""
+        keyed = [(place, s.request, s) for place, s in enumerate(starts) if s.request is not None]
+        found = keys_of_others(self.store, [(request, s.run, s.plan) for _, request, s in keyed])
+        return {place: error for (place, _, _), error in zip(keyed, found, strict=True) if error is not None}
 
     def _offer_patiently(self, builts: Sequence[Built], before: Sequence[Call]) -> list[Committed | EventStoreError]:
         """Offer commits, and again those whose node of a cluster is away: its replica may take its place soon.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from executor.encryption import RunSealed
     from executor.journal import Limits
     from executor.schedule_times import Schedule
-    from executor.starting import Started
+    from executor.starting import Started, TooManyStarts
     from openagents_json.engine.backtest import Fix
     from openagents_json.engine.documents import DocumentUnreadable
     from openagents_json.engine.errors import ConcurrencyLimitReached, HealError, SandboxTooWeak, WaitTimeout
@@ -27,12 +27,14 @@ if TYPE_CHECKING:
     from openagents_json.engine.reads import RunPage, RunRow
     from openagents_json.engine.settings import Settings, from_environment
     from openagents_json.engine.views import HistoryEvent, Result, RunInfo, StepInfo
+    from openagents_json.workflow.bounds import Bounds
     from projections.runs import STATUSES, RunFilter
 
 __all__ = [
     "STATUSES",
     "ConcurrencyLimitReached",
     "DocumentUnreadable",
+    "Bounds",
     "Engine",
     "Fix",
     "HealError",
@@ -53,12 +55,14 @@ __all__ = [
     "Settings",
     "Started",
     "StepInfo",
+    "TooManyStarts",
     "WaitTimeout",
     "from_environment",
 ]
 
 _HOMES = {
     "STATUSES": "projections.runs",
+    "Bounds": "openagents_json.workflow.bounds",
     "ConcurrencyLimitReached": "openagents_json.engine.errors",
     "DocumentUnreadable": "openagents_json.engine.documents",
     "Engine": "openagents_json.engine.facade",
@@ -80,6 +84,7 @@ _HOMES = {
     "SandboxWish": "openagents_json.engine.healing",
     "Settings": "openagents_json.engine.settings",
     "Started": "executor.starting",
+    "TooManyStarts": "executor.starting",
     "StepInfo": "openagents_json.engine.views",
     "WaitTimeout": "openagents_json.engine.errors",
     "from_environment": "openagents_json.engine.settings",

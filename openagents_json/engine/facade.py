@@ -121,7 +121,7 @@ class Engine(Beside):
             codec.normalise(check_inputs(plan, inputs)),
             commit,
             None if labels is None else dict(labels),
-            request=None if key is None else Request(inputs, reference, self.actor),
+            request=None if key is None else Request(key, inputs, reference, self.actor),
         )
 
     def run(

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from executor.conflicts import keys_of_others
 from executor.encryption import EncryptionError, make_key
 from openagents_json.engine import Engine, KeyConflict
 from tests.conftest import Server
@@ -128,7 +129,29 @@ def test_another_workflow_is_a_conflict_and_another_version_of_a_name_is_not(ope
         assert engine.start(reference, {"n": 1}, idempotency_key="k") == run
         refused(partial(engine.start, reference, {"n": 2}, idempotency_key="k"), run, "other inputs")
     refused(lambda: engine.start("w@1.1.0", {"n": 1}, idempotency_key="k"), run, "another workflow")
-    assert engine.start({**DOCUMENT, "id": "v"}, {"n": 1}, idempotency_key="k") != run  # a key belongs to an id
+
+
+def test_another_id_is_another_workflow_however_the_runs_lie(opened: Open) -> None:
+    engine, other = opened(), {**DOCUMENT, "id": "v"}
+    run = engine.start(DOCUMENT, {"n": 1}, idempotency_key="k")
+    for client in (engine, opened()):
+        refused(partial(client.start, other, {"n": 1}, idempotency_key="k"), run, "another workflow .w, not v")
+    runs = engine.start_many([(other, {"n": 1}), (DOCUMENT, {"n": 1}), (other, {"n": 1})], keys=["k", "k", None])
+    assert [started.ok for started in runs] == [False, True, True]
+    assert runs[1] == run
+    both = engine.start_many([(DOCUMENT, {"n": 1}), (other, {"n": 1})], keys=["new", "new"])
+    assert [started.ok for started in both] == [True, False]
+    assert len(engine.runs()) == 3
+    assert engine.doctor() == []
+
+
+def test_a_starter_that_died_before_its_run_began_leaves_the_key_to_its_workflow(opened: Open) -> None:
+    engine, other = opened(), {**DOCUMENT, "id": "v"}
+    start = engine._start_of(DOCUMENT, {"n": 1}, "k", None)
+    assert start.request is not None
+    assert keys_of_others(engine.core.store, [(start.request, start.run, start.plan)]) == [None]
+    refused(partial(engine.start, other, {"n": 1}, idempotency_key="k"), start.run, "another workflow")
+    assert engine.start(DOCUMENT, {"n": 1}, idempotency_key="k") == start.run
 
 
 def test_another_caller_by_name_is_a_conflict_that_tells_nothing(opened: Open) -> None:
