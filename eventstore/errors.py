@@ -10,6 +10,7 @@ EventStoreError
 +-- PayloadTooLarge          an event is larger than the store takes
 +-- NotJson                  a value is not JSON
 +-- BlobMissing              a payload that an event refers to is not there
++-- BlobChanged              a payload is not the one that an event refers to
 +-- InvalidRequest           an argument makes no sense
 """
 
@@ -100,6 +101,17 @@ class BlobMissing(EventStoreError):
     def __init__(self, partition: int, sha: str) -> None:
         self.partition, self.sha = partition, sha
         super().__init__(f"payload {sha} of partition {partition} is missing; restore it from a backup of the store")
+
+
+class BlobChanged(EventStoreError):
+    """A payload in the store is not the one that events refer to by its hash."""
+
+    def __init__(self, partition: int, sha: str) -> None:
+        self.partition, self.sha = partition, sha
+        super().__init__(
+            f"payload {sha} of partition {partition} is not what its hash says: somebody has changed it in the store; "
+            "restore it from a backup of the store, and what needs it goes on"
+        )
 
 
 class InvalidRequest(EventStoreError, ValueError):

@@ -5,13 +5,14 @@ The layout is that of `RedisStreamStore`, so whatever is committed here can be r
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from eventstore.codec import parse_entry
 from eventstore.connection import FAILOVER_SECONDS, Connection, retrying
-from eventstore.errors import BlobMissing, EventStoreError, StoreUnavailable
+from eventstore.errors import BlobChanged, BlobMissing, EventStoreError, StoreUnavailable
 from eventstore.event import Recorded
 from eventstore.heads import read_head
 from eventstore.keys import Keyspace
@@ -344,14 +345,16 @@ class RunStore:
         return bool(self.call([PlainCall((b"HEXISTS", self.keys.gone(partition), run))])[0])
 
     def blobs(self, wanted: Sequence[tuple[int, str]]) -> list[bytes]:
-        """Read payloads that are stored beside the log.
+        """Read payloads that are stored beside the log; each is looked at, as who can write there can replace it.
 
-        Raises BlobMissing.
+        Raises BlobMissing and BlobChanged.
         """
         replies = self.call([PlainCall((b"GET", self.keys.blob(p, sha))) for p, sha in wanted]) if wanted else []
         for (partition, sha), reply in zip(wanted, replies, strict=True):
             if reply is None:
                 raise BlobMissing(partition, sha)
+            if hashlib.sha256(reply).hexdigest() != sha:
+                raise BlobChanged(partition, sha)
         return replies
 
     def scan(self, pattern: bytes) -> list[bytes]:

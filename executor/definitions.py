@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 
 from eventstore import codec
@@ -20,6 +21,29 @@ class DefinitionMissing(EventStoreError):
     def __init__(self, digest: str) -> None:
         self.digest = digest
         super().__init__(f"definition {digest} is not in the store; restore it from a backup of the store")
+
+
+class DefinitionChanged(EventStoreError):
+    """What the store holds as a definition is not the one of that hash."""
+
+    def __init__(self, digest: str) -> None:
+        self.digest = digest
+        super().__init__(
+            f"definition {digest} in the store is not what its hash says: somebody has changed it; restore it from a "
+            "backup of the store, or delete it and start this version of the workflow again: its runs go on then"
+        )
+
+
+def checked(digest: str, raw: bytes | None) -> bytes:
+    """Give a stored definition that is what it is named by: who can write to the store can replace it.
+
+    Raises DefinitionMissing and DefinitionChanged.
+    """
+    if raw is None:
+        raise DefinitionMissing(digest)
+    if hashlib.sha256(raw).hexdigest() != digest:
+        raise DefinitionChanged(digest)
+    return raw
 
 
 class Definitions:
@@ -43,15 +67,13 @@ class Definitions:
     def plan(self, digest: str) -> Plan:
         """Give the plan of a stored definition.
 
-        Raises DefinitionMissing.
+        Raises DefinitionMissing and DefinitionChanged.
         """
         known = self._plans.peek(digest)
         if known is not None:
             return known
         raw = self._store.call([PlainCall((b"GET", self._store.keys.definition(digest)))])[0]
-        if raw is None:
-            raise DefinitionMissing(digest)
-        return self._plans.get(codec.decode(raw))
+        return self._plans.get(codec.decode(checked(digest, raw)))
 
 
 class _Plans:

@@ -113,6 +113,10 @@ class Masters:
         """Give the ids of the keys, the one that wraps first; empty when there is none."""
         return tuple(self._keys)
 
+    def secrets(self) -> list[bytes]:
+        """Give the keys themselves, for what else is derived from them."""
+        return list(self._keys.values())
+
     def fresh(self, run: str) -> RunKey:
         """Make the data key of a new run."""
         key = self._random(KEY_BYTES)

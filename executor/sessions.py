@@ -19,10 +19,11 @@ from eventstore.run_store import RunStore
 from executor.definitions import Definitions
 from executor.encryption import DamagedPayload, RunKey
 from executor.payloads import Payloads
+from executor.snapshots import SNAPSHOT, Seals, packed
 from openagents_json.workflow import events as ev
 from openagents_json.workflow.evolve import evolve_all
 from openagents_json.workflow.plan import Plan
-from openagents_json.workflow.snapshot import FORMAT, dump, load
+from openagents_json.workflow.snapshot import FORMAT, load
 from openagents_json.workflow.state import RunState, initial
 
 log = logging.getLogger(__name__)
@@ -34,8 +35,6 @@ ENDED = 16
 """How many long runs are remembered after their end."""
 
 KEEP_SECONDS = 86_400
-
-_SNAPSHOT = "snapshot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +75,11 @@ class BrokenHistory(Exception):
 class Sessions:
     """A bounded cache of sessions, safe for threads."""
 
-    def __init__(self, store: RunStore, definitions: Definitions, payloads: Payloads, *, capacity: int = 4096) -> None:
+    def __init__(
+        self, store: RunStore, definitions: Definitions, payloads: Payloads, seals: Seals, *, capacity: int = 4096
+    ) -> None:
         self._store, self._definitions, self.payloads = store, definitions, payloads
+        self._seals = seals
         self.keyring = payloads.keyring
         self._capacity = capacity
         self._known: OrderedDict[str, Session] = OrderedDict()
@@ -142,20 +144,29 @@ class Sessions:
         """Fold a run from its beginning, or from a snapshot when it is long."""
         if len(first) < LONG:
             return self.extend(run, None, first)
-        session = self._thawed(run, snapshot, key) if snapshot is not None else None
-        if session is None:
-            session = self.extend(run, None, first)
-        after = session.version
-        session = self.extend(run, session, self._store.read([(run, after - 1)])[0])
-        if session.version - (after if snapshot is not None else 0) >= LONG:
+        thawed = self._thawed(run, snapshot, key) if snapshot is not None else None
+        session = thawed or self.extend(run, None, first)
+        session = self.extend(run, session, self._store.read([(run, session.version - 1)])[0])
+        if self._is_due(snapshot, thawed, session):
             self._freeze(session)
         return session
 
+    def _is_due(self, snapshot: bytes | None, thawed: Session | None, session: Session) -> bool:
+        """Tell whether a snapshot is worth keeping: processes that do not believe each other leave theirs alone."""
+        if thawed is not None:
+            return session.version - thawed.version >= LONG
+        return snapshot is None or session.key is not None or self._seals.shared
+
     def _thawed(self, run: str, snapshot: bytes, key: RunKey | None) -> Session | None:
-        """Give the session of a snapshot, None when it is of another shape; whether it holds, `extend` finds out."""
+        """Give the session of a snapshot, None when it is not to be believed or of another shape.
+
+        Whether it holds, `extend` finds out.
+        """
         try:
-            snapshot = snapshot if key is None else key.decrypt(snapshot, _SNAPSHOT)
-            form, version, commit, data = codec.decode(zlib.decompress(snapshot))
+            plain = self._seals.opened(run, snapshot) if key is None else key.decrypt(snapshot, SNAPSHOT)
+            if plain is None:  # another process has kept it, or somebody has put it there
+                return None
+            form, version, commit, data = codec.decode(zlib.decompress(plain))
             state = load(data) if form == FORMAT else None
         except (DamagedPayload, zlib.error, ValueError, TypeError) as error:
             log.warning("run %s: its snapshot cannot be read, its log is folded instead: %s", run, error)
@@ -166,10 +177,8 @@ class Sessions:
 
     def _freeze(self, session: Session) -> None:
         """Keep the state of a long run beside its log, so that the next one to load it need not fold it all."""
-        data = codec.encode([FORMAT, session.version, session.commit, dump(session.state)])
-        snapshot = zlib.compress(data, 1)
-        if session.key is not None:
-            snapshot = session.key.encrypt(snapshot, _SNAPSHOT)
+        plain, key = packed(session.version, session.commit, session.state), session.key
+        snapshot = self._seals.sealed(session.run, plain) if key is None else key.encrypt(plain, SNAPSHOT)
         self._store.put_snapshot(session.run, session.commit, snapshot, KEEP_SECONDS)
 
     def follow(self, session: Session, version: int, missed: Sequence[Recorded]) -> Session:

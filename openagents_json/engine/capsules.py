@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from eventstore import codec
+from eventstore.errors import BlobChanged
 from eventstore.event import Json
 from eventstore.raw import RawEvent, read_raw
 from eventstore.scripts import PlainCall
-from executor.definitions import DefinitionMissing
+from executor.definitions import checked
 from executor.import_checks import HistoryUnfit
 from executor.importing import AnotherHistory, Arrived, Arriving, ended, referred, take_in
 from executor.sessions import BrokenHistory, RunNotFound
@@ -36,7 +38,8 @@ Adopted = Arrived
 def pack(core: Core, run: str, *, actor: str, proofs: bytes | None = None) -> bytes:
     """Give a run as the bytes of a capsule: a consistent prefix of its history, also while it goes on.
 
-    `proofs` are kept as they are. Raises RunNotFound, BrokenHistory and DefinitionMissing.
+    `proofs` are kept as they are. Raises RunNotFound, BrokenHistory, DefinitionMissing, DefinitionChanged and
+    BlobChanged.
     """
     return write(take(core, run, actor=actor, proofs=proofs))
 
@@ -45,7 +48,7 @@ def take(core: Core, run: str, *, actor: str, proofs: bytes | None = None, upto:
     """Give a run as a capsule, up to the end of its history or to an event of it.
 
     Child runs stay where they are, and are named; so are payloads that are not there any more. Raises RunNotFound,
-    BrokenHistory and DefinitionMissing.
+    BrokenHistory, DefinitionMissing, DefinitionChanged and BlobChanged.
     """
     history = read_raw(core.store, run)[:upto]
     if not history:
@@ -127,16 +130,16 @@ def _read(raw: bytes) -> Mapping[str, Any]:
 def _definitions(core: Core, names: Sequence[str]) -> dict[str, bytes]:
     keys = core.store.keys
     replies = core.store.call([PlainCall((b"GET", keys.definition(name))) for name in names]) if names else []
-    for name, raw in zip(names, replies, strict=True):
-        if raw is None:
-            raise DefinitionMissing(name)
-    return dict(zip(names, replies, strict=True))
+    return {name: checked(name, raw) for name, raw in zip(names, replies, strict=True)}
 
 
 def _blobs(core: Core, run: str, shas: Sequence[str]) -> tuple[dict[str, bytes], list[str]]:
     keys, partition = core.store.keys, core.store.keys.partition_of(run)
     replies = core.store.call([PlainCall((b"GET", keys.blob(partition, sha))) for sha in shas]) if shas else []
     found = {sha: raw for sha, raw in zip(shas, replies, strict=True) if raw is not None}
+    for sha, raw in found.items():
+        if hashlib.sha256(raw).hexdigest() != sha:
+            raise BlobChanged(partition, sha)
     return found, [sha for sha in shas if sha not in found]
 
 

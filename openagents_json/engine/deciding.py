@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 
 from eventstore.bell import Bell
@@ -12,6 +13,7 @@ from eventstore.run_store import RunStore
 from eventstore.schedule_store import ScheduleStore
 from executor.clock import commit_ids
 from executor.definitions import Definitions
+from executor.encryption import KEY_BYTES
 from executor.gates import Gatekeeper
 from executor.handle import Handler
 from executor.journal import Limits
@@ -20,6 +22,7 @@ from executor.payloads import Payloads
 from executor.ringing import NoDoorbell, Ringer
 from executor.schedules import Timetable
 from executor.sessions import Sessions
+from executor.snapshots import Seals
 from executor.starting import Starter, starter_of
 from executor.workflows import Workflows
 from openagents_json.engine.wiring import Given
@@ -44,7 +47,9 @@ def build_deciding(store: RunStore, directory: Directory, given: Given) -> Decid
     """Put together what folds, decides and commits."""
     definitions = Definitions(store)
     keyring = Keyring(KeyStore(store), given.masters)
-    sessions = Sessions(store, definitions, Payloads(store, keyring))
+    shared = given.masters.secrets()  # without any, no other process can know ours
+    seals = Seals(shared or [secrets.token_bytes(KEY_BYTES)], shared=bool(shared))
+    sessions = Sessions(store, definitions, Payloads(store, keyring), seals)
     ringer = Ringer(Bell(given.connection, store.keys), given.doorbell or NoDoorbell())
     handler = Handler(store, sessions, definitions, ringer, commit_ids(), given.limits or Limits())
     workflows = Workflows(directory, definitions)

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eventstore.data_directory import directory_of, parts
-from eventstore.errors import WrongExpectedVersion
+from eventstore.errors import BlobChanged, BlobMissing, WrongExpectedVersion
 from eventstore.event import Event
 from eventstore.key_store import KeyStore
 from executor.clock import ulid
-from executor.definitions import DefinitionMissing
+from executor.definitions import DefinitionChanged, DefinitionMissing
 from executor.encryption import REPORT, EncryptionError, RunSealed
 from executor.journal import PayloadRefused
 from executor.sessions import BrokenHistory, RunNotFound
@@ -45,7 +45,16 @@ BATCH = 20
 
 _PAGE = 200
 
-UNREADABLE = (RunNotFound, BrokenHistory, DefinitionMissing, EncryptionError, UnknownEvent)
+UNREADABLE = (
+    RunNotFound,
+    BrokenHistory,
+    DefinitionMissing,
+    DefinitionChanged,
+    BlobMissing,
+    BlobChanged,
+    EncryptionError,
+    UnknownEvent,
+)
 """Why a run cannot be looked at here: it is left alone, and the others are healed."""
 
 Tell = Callable[[str], None]

@@ -1,0 +1,243 @@
+"""Somebody who can write to the store changes what stands beside the log: it is not believed, and it is named."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from eventstore import codec
+from eventstore.errors import BlobChanged
+from executor.definitions import DefinitionChanged
+from executor.encryption import make_key
+from executor.sessions import LONG
+from openagents_json import Context, tool
+from openagents_json.engine import Engine
+from openagents_json.engine.archiving import Departure
+from openagents_json.engine.capsules import pack
+from tests.conftest import Server, wait_for
+
+Open = Callable[..., Engine]
+BIG = "x" * 40_000
+KEY = make_key(lambda size: bytes(range(size)))
+
+
+@tool("pay")
+def pay(to: str, what: str = "") -> str:
+    return f"{to} {len(what)}"
+
+
+@tool("look")
+def look(context: Context, x: int = 0) -> int:
+    return x
+
+
+STEPS: list[dict[str, Any]] = [
+    {"id": "go", "wait_for": {"signal": "go"}},
+    {"id": "pay", "component": "pay", "inputs": {"to": "alice", "what": "{{input.what}}"}},
+]
+DOCUMENT: dict[str, Any] = {
+    "id": "paying",
+    "inputs": {"what": {"type": "string"}},
+    "steps": STEPS,
+    "output": "{{pay.output}}",
+}
+
+
+@pytest.fixture
+def opened(server: Server) -> Iterator[Open]:
+    prefix, engines = server.prefix(), list[Engine]()
+
+    def begin(workers: int = 0, **options: Any) -> Engine:
+        defaults: dict[str, Any] = {"components": [pay, look], "partitions": 2, "lease_ms": 600}
+        engines.append(Engine.connect(server.url, prefix=prefix, workers=workers, **{**defaults, **options}))
+        return engines[-1]
+
+    yield begin
+    assert begin().doctor() == []
+    for engine in engines:
+        engine.close()
+
+
+def waiting(engine: Engine, what: str = "") -> str:
+    return engine.start(DOCUMENT, {"what": what})
+
+
+def swapped(engine: Engine, run: str, new: bytes | None = None) -> tuple[bytes, bytes]:
+    """Put another definition under the hash of a run's own; gives its key, and what stood there."""
+    store = engine.core.store
+    key = store.keys.definition(engine.core.sessions.load(run).state.definition)
+    [old] = store.call([_get(key)])
+    _set(engine, key, old.replace(b"alice", b"mallory") if new is None else new)
+    return key, old
+
+
+def _get(key: bytes) -> Any:
+    from eventstore.scripts import PlainCall
+
+    return PlainCall((b"GET", key))
+
+
+def _set(engine: Engine, key: bytes, raw: bytes) -> None:
+    engine.core.connection.command(b"SET", key, raw)
+
+
+@pytest.mark.parametrize("new", [None, b"garbage", b"{}"])
+def test_a_definition_that_was_swapped_is_not_carried_out(opened: Open, new: bytes | None) -> None:
+    engine = opened()
+    run = waiting(engine)
+    key, old = swapped(engine, run, new)
+    other = opened()
+    for ask in (
+        lambda: other.state(run),
+        lambda: other.signal(run, "go"),
+        lambda: pack(other.core, run, actor="me"),
+        lambda: other.replay.fork(run, 1),
+    ):
+        with pytest.raises(DefinitionChanged, match="not what its hash says"):
+            ask()
+    _set(engine, key, old)
+    assert other.state(run).status == "running"
+
+
+def test_a_worker_leaves_a_run_alone_until_what_was_changed_is_put_right(opened: Open) -> None:
+    """The step is claimed meanwhile, perhaps more than once: its run does not fail for it, and goes on afterwards."""
+    engine = opened()
+    run = waiting(engine, BIG)
+    key, old = swapped(engine, run)
+    engine.signal(run, "go")  # by one who knows the plan, and so schedules what is next
+    opened(workers=2)
+    wait_for(lambda: any(e.type == "StepStarted" for e in engine.history(run)))
+    wait_for(lambda: not _leased(engine, run))
+    assert [e.type for e in engine.history(run)][-1] == "StepStarted"
+    _set(engine, key, old)
+    assert engine.wait(run, timeout=60).output == f"alice {len(BIG)}"
+
+
+def _leased(engine: Engine, run: str) -> bool:
+    """Tell whether a worker holds a step whose lease has not run out."""
+    [head] = engine.core.store.heads([run])
+    now = engine.core.store.now_ms()
+    return head is not None and any(x.fence and x.expiry_ms > now for x in head.steps.values())
+
+
+def blob_key(engine: Engine, run: str) -> bytes:
+    keys = engine.core.store.keys
+    [sha] = [ref[1] for ref in engine.history(run)[0].data["blobs"]]
+    return keys.blob(keys.partition_of(run), sha)
+
+
+def test_a_payload_that_was_replaced_is_not_used(opened: Open, tmp_path: Any) -> None:
+    engine = opened()
+    run = waiting(engine, BIG)
+    key = blob_key(engine, run)
+    old = engine.core.connection.command(b"GET", key)
+    _set(engine, key, codec.encode("y" * 40_001))
+    other = opened()
+    for ask in (
+        lambda: other.state(run),
+        lambda: other.signal(run, "go"),
+        lambda: pack(other.core, run, actor="me"),
+    ):
+        with pytest.raises(BlobChanged, match="not what its hash says"):
+            ask()
+    engine.signal(run, "go")
+    opened(workers=2)
+    wait_for(lambda: any(e.type == "StepStarted" for e in engine.history(run)))
+    wait_for(lambda: not _leased(engine, run))
+    _set(engine, key, old)
+    assert engine.wait(run, timeout=60).output == f"alice {len(BIG)}"
+    _set(engine, key, b'"gone"')
+    with pytest.raises(BlobChanged):
+        engine.archive.leave(run, Departure(str(tmp_path)))
+    _set(engine, key, old)
+
+
+LONG_ONE: dict[str, Any] = {
+    "id": "long",
+    "steps": [
+        {"id": "each", "component": "look", "foreach": "{{input.xs}}", "inputs": {"x": "{{item}}"}},
+        {"id": "pay", "wait_for": {"signal": "go"}},
+        {"id": "end", "component": "pay", "inputs": {"to": "{{input.to}}"}},
+    ],
+    "output": "{{end.output}}",
+}
+
+
+def long_run(engine: Engine) -> str:
+    run = engine.start(LONG_ONE, {"xs": list(range(LONG // 3 + 20)), "to": "alice"})
+    while not any(step.id == "pay" for step in engine.state(run).steps):
+        engine.watch(run, after=engine.state(run).version, block_ms=200)
+    return run
+
+
+def forge(engine: Engine, run: str) -> bytes:
+    """Let the snapshot of a run say that it began with other inputs, and give what it was."""
+    key = engine.core.store.keys.snapshot(run)
+    raw: bytes = engine.core.connection.command(b"GET", key)
+    form, version, commit, data = codec.decode(zlib.decompress(raw))
+    wrong = codec.encode([form, version, commit, {**data, "inputs": {**data["inputs"], "to": "mallory"}}])
+    _set(engine, key, zlib.compress(wrong, 1) + raw[-32:])
+    return raw
+
+
+@pytest.mark.parametrize("keyed", [False, True])
+def test_a_snapshot_that_somebody_made_up_is_not_believed(opened: Open, keyed: bool) -> None:
+    plain = opened(workers=2)
+    run = long_run(plain)  # not encrypted, whoever reads it later
+    options: dict[str, Any] = {"encryption_keys": [KEY]} if keyed else {}
+    opened(**options).state(run)
+    forge(plain, run)
+    for _ in range(2):
+        assert opened(**options).state(run).inputs["to"] == "alice"
+    opened(**options).signal(run, "go")
+    assert plain.wait(run, timeout=60).output == "alice 0"
+
+
+FEW = 10
+"""More events than are read behind a snapshot, and fewer than without one."""
+
+
+def reads(engine: Engine, run: str) -> int:
+    """Count the events that are read to load a run, beside the first ones."""
+    read, counted = engine.core.store.read, list[int]()
+
+    def counting(wanted: Any) -> Any:
+        found = read(wanted)
+        counted.append(sum(map(len, found)))
+        return found
+
+    engine.core.store.read = counting  # type: ignore[method-assign]
+    engine.core.sessions.drop(run)
+    engine.core.sessions.load(run)
+    return sum(counted)
+
+
+def test_snapshots_are_of_use_to_those_who_share_a_key_and_to_the_process_itself(opened: Open) -> None:
+    run = long_run(opened(workers=2))
+    keyed, other, alone = opened(encryption_keys=[KEY]), opened(encryption_keys=[KEY]), opened()
+    assert reads(keyed, run) > FEW  # what the first process has kept is derived again, and kept anew
+    assert reads(other, run) < FEW
+    assert other.state(run) == keyed.state(run)
+    assert reads(alone, run) > FEW
+    keyed.core.connection.command(b"DEL", keyed.core.store.keys.snapshot(run))
+    alone.core.sessions.drop(run)
+    alone.core.sessions.load(run)
+    assert reads(alone, run) < FEW
+    assert json.dumps(alone.state(run).output) == "null"
+
+
+def test_a_snapshot_of_another_run_is_not_believed(opened: Open) -> None:
+    engine = opened(workers=2)
+    one, other = long_run(engine), long_run(engine)
+    reader = opened(encryption_keys=[KEY])
+    for run in (one, other):
+        engine.core.connection.command(b"DEL", engine.core.store.keys.snapshot(run))
+        reader.core.sessions.load(run)
+    raw = reader.core.connection.command(b"GET", reader.core.store.keys.snapshot(one))
+    _set(engine, engine.core.store.keys.snapshot(other), raw)
+    assert reads(opened(encryption_keys=[KEY]), other) > FEW
+    assert opened(encryption_keys=[KEY]).state(other).id == other
