@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from openagents_json.workflow.errors import ExpressionFailed
-from openagents_json.workflow.expressions import NULL
 from openagents_json.workflow.lookup import Lookup
+from openagents_json.workflow.null import NULL
 from openagents_json.workflow.paths import inside
 from openagents_json.workflow.plan import Edge, ErrorHandler, Plan, StepPlan
 from openagents_json.workflow.scope import Scope

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from openagents_json.workflow.expressions import NULL, Null, missing
+from openagents_json.workflow.budget import Budget
+from openagents_json.workflow.members import missing
+from openagents_json.workflow.null import NULL, Null
 from openagents_json.workflow.scope import Scope, StepView
 from openagents_json.workflow.types import Json
 
@@ -93,13 +95,17 @@ def secret_marker(name: str) -> str:
 
 
 class Lookup:
-    """Gives the values of root names; `local` are the names of the place, such as `value` in a transform."""
+    """Gives the values of root names; `local` are the names of the place, such as `value` in a transform.
 
-    __slots__ = ("_local", "_scope")
+    All that is evaluated with it, such as the inputs of a step, has one budget.
+    """
+
+    __slots__ = ("_local", "_scope", "budget")
 
     def __init__(self, scope: Scope, local: Mapping[str, Json] | None = None) -> None:
         around = scope.local
         self._scope, self._local = scope, {**around, **(local or {})} if around else local
+        self.budget = Budget()
 
     def root(self, name: str) -> Any:
         """Give the value of a root name."""

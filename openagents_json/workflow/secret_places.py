@@ -89,7 +89,7 @@ def places_of(text: SecretText, lookup: Lookup) -> Iterator[list[Json]]:
             yield [list(text.path), offset, piece.name]
             offset += len(secret_marker(piece.name))
         else:
-            offset += len(piece if isinstance(piece, str) else render(piece(lookup)))
+            offset += len(piece if isinstance(piece, str) else render(piece(lookup), lookup.budget))
 
 
 _MARKER: Final = re.compile(r"\{\{secrets\.([A-Za-z_][A-Za-z0-9_]*)\}\}")

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from openagents_json.workflow.budget import MAX_TEXT, Budget, OverBound, weigh
 from openagents_json.workflow.errors import ExpressionError, ExpressionFailed
 from openagents_json.workflow.expressions import IDENTIFIER, Expression, Path, reason_of
 from openagents_json.workflow.lookup import Lookup, find_path
@@ -173,7 +174,11 @@ def _hyphenated(keys: list[str | int], name: str, names: Names) -> bool:
 def _path_reader(text: str, path: tuple[str | int, ...], pointer: str) -> Callable[[Lookup], Json]:
     def read(lookup: Lookup) -> Json:
         try:
-            return find_path(lookup, path)
+            value = find_path(lookup, path)
+            lookup.budget.used(value)
+            return value
+        except OverBound as error:
+            raise ExpressionFailed(text, str(error), pointer) from None
         except LookupError as error:
             raise ExpressionFailed(text, str(error.args[0]), pointer) from None
 
@@ -185,9 +190,12 @@ def _full(text: str, names: Names, pointer: str) -> Part:
     expression = Expression(aliased)
     paths = tuple((aliases.get(path[0], path[0]), *path[1:]) for path in expression.paths)
 
+    def named(lookup: Lookup) -> Callable[[str], Json]:
+        return (lambda name: lookup.root(aliases.get(name, name))) if aliases else lookup.root
+
     def evaluate(lookup: Lookup) -> Json:
         try:
-            return expression.evaluate(lambda name: lookup.root(aliases.get(name, name)), pointer)
+            return expression.evaluate(named(lookup), pointer, lookup.budget)
         except ExpressionFailed as error:
             raise ExpressionFailed(text, error.reason, pointer) from None
         except LookupError as error:
@@ -244,7 +252,18 @@ def _text(text: str, names: Names, pointer: str, parts: list[Part]) -> Callable[
     made: list[str | Callable[[Lookup], Json]] = [
         piece if kind == "text" else compile_expression(piece, names, pointer, parts) for kind, piece in pieces
     ]
-    return lambda lookup: "".join(piece if isinstance(piece, str) else render(piece(lookup)) for piece in made)
+    return lambda lookup: _joined(made, lookup)
+
+
+def _joined(pieces: list[str | Callable[[Lookup], Json]], lookup: Lookup) -> str:
+    """Put a text together; its size counts against the budget while it grows."""
+    texts, size = [], 0
+    for piece in pieces:
+        text = piece if isinstance(piece, str) else render(piece(lookup), lookup.budget)
+        size += len(text)
+        lookup.budget.text(size if size > MAX_TEXT else len(text))
+        texts.append(text)
+    return "".join(texts)
 
 
 def _bare(text: str, names: Names) -> str:
@@ -308,10 +327,12 @@ def _end(text: str, start: int, closing: str) -> tuple[int, int]:
     raise ExpressionError(text, f"an expression begins but does not end with {closing}")
 
 
-def render(value: Json) -> str:
+def render(value: Json, budget: Budget | None = None) -> str:
     """Give a value as it stands in a text: null as nothing, text as it is, the rest as JSON."""
     if value is None:
         return ""
     if isinstance(value, str):
         return value
+    if budget is not None:
+        weigh(budget, value)
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))

@@ -1,0 +1,95 @@
+"""What one evaluation may cost: operations and sizes are counted, so that it ends alike wherever it is done again.
+
+Nothing here looks at a clock: a decision is derived again when runs are replayed, and has to be the same. An
+operation is a bounded amount of work (a node of the expression, an element, 64 characters), so counting bounds time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+MAX_OPERATIONS: Final = 2_000_000
+MAX_TEXT: Final = 8_000_000
+MAX_ITEMS: Final = 1_000_000
+MAX_BITS: Final = 14_000
+"""A larger number could not be written: Python writes and reads no more than 4300 digits."""
+
+_CHARACTERS: Final = 6
+"""Characters of an operation that copies or compares, as a power of two: 64."""
+
+
+class OverBound(Exception):
+    """An evaluation, or a value in it, would be too large."""
+
+
+class Budget:
+    """Counts the operations of an evaluation; lives for that one evaluation."""
+
+    __slots__ = ("_seen", "left", "most")
+
+    def __init__(self, operations: int = MAX_OPERATIONS) -> None:
+        self.left = self.most = operations
+        self._seen: set[int] | None = None
+
+    def spend(self, operations: int) -> None:
+        """Count operations before they are done.
+
+        Raises OverBound.
+        """
+        self.left -= operations
+        if self.left < 0:
+            raise OverBound(f"it needs more than {self.most:,} operations; do such work in a component")
+
+    def copy(self, characters: int) -> None:
+        """Count a pass over a text."""
+        self.spend(1 + (characters >> _CHARACTERS))
+
+    def text(self, characters: int) -> None:
+        """Count a text that is about to be made.
+
+        Raises OverBound.
+        """
+        if characters > MAX_TEXT:
+            raise OverBound(f"a text would be too long: more than {MAX_TEXT:,} characters")
+        self.copy(characters)
+
+    def items(self, count: int) -> None:
+        """Count an array that is about to be made.
+
+        Raises OverBound.
+        """
+        if count > MAX_ITEMS:
+            raise OverBound(f"an array would be too long: more than {MAX_ITEMS:,} elements")
+        self.spend(1 + (count >> 3))
+
+    def used(self, value: Any) -> None:
+        """Count a value that is handed on as it is: the first time is free, again it makes the result larger."""
+        if not isinstance(value, str | list | Mapping) or not value:
+            return
+        if self._seen is None:
+            self._seen = set()
+        if id(value) in self._seen:
+            weigh(self, value)
+        else:
+            self._seen.add(id(value))
+
+
+def weigh(budget: Budget, value: Any) -> int:
+    """Count all that is in a value, without recursion; gives the number of characters of its texts."""
+    characters, todo = 0, [value]
+    while todo:
+        item = todo.pop()
+        if isinstance(item, str):
+            characters += len(item)
+            budget.spend(len(item) >> _CHARACTERS)
+        elif isinstance(item, Mapping):
+            budget.spend(1 + len(item))
+            todo.extend(item.values())
+            keys = sum(len(key) for key in item if isinstance(key, str))
+            budget.copy(keys)
+            characters += keys
+        elif isinstance(item, list | tuple):
+            budget.spend(1 + len(item))
+            todo.extend(item)
+    return characters
