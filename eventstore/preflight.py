@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from eventstore.connection import Connection, Node
+from eventstore.connection import FAILOVER_SECONDS, Connection, Node, retrying
 from eventstore.errors import EventStoreError, StoreRefused, StoreUnavailable
 from eventstore.keys import LAYOUT, Keyspace
 from eventstore.restart import info_of, rewrite_after_restart
@@ -284,7 +284,8 @@ def _record(connection: Connection, keyspace: Keyspace) -> dict[str, str]:
 def _adopt(connection: Connection, prefix: str, partitions: int, *, create: bool) -> Keyspace:
     """Create the store's record, or take the partition count from it: it is fixed for the life of a store."""
     wanted = Keyspace(prefix, partitions)
-    record = _record(connection, wanted)
+    patience = FAILOVER_SECONDS if connection.is_cluster else 0  # a replica may be about to take the place of its node
+    record = retrying(lambda: _record(connection, wanted), patience)
     if not record and not create:
         raise NoStore(f"with prefix {prefix!r} at {connection.where}")
     if "partitions" not in record or "layout" not in record:  # a server at its memory limit refuses to write even that

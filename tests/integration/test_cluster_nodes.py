@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from eventstore.connection import connect
+from eventstore.connection import connect, retrying
 from eventstore.errors import StoreRefused, StoreUnavailable
 from eventstore.keys import Keyspace
 from eventstore.preflight import check_server, describe, require
@@ -211,7 +211,7 @@ def test_without_a_replica_the_runs_of_other_nodes_go_on_and_its_own_when_it_is_
             with pytest.raises(StoreUnavailable, match=str(victim.port)):
                 connection.command(b"HGET", Keyspace(prefix, 8).meta(partition), b"n")
             found = check_server(connection, "everysec", now_ms=engine.core.clock.now_ms)
-            assert [(item.code, victim.name in item.what) for item in found] == [("away", True)]
+            assert ("away", True) in [(item.code, victim.name in item.what) for item in found]
         finally:
             connection.close()
         victim.start()
@@ -270,7 +270,7 @@ def test_a_node_that_hangs_keeps_nobody_from_the_others(members: Members) -> Non
         finally:
             late.close()
         victim.thaw()
-        connection.command(b"SET", mine, b"1")
+        assert retrying(lambda: connection.command(b"SET", mine, b"1"))
     finally:
         connection.close()
 
