@@ -13,7 +13,7 @@ from eventstore.connection import Connection
 from eventstore.errors import EventStoreError
 from eventstore.forking import ForkSafeLock
 from eventstore.run_store import RunStore
-from eventstore.scripts import Call, PlainCall, essential
+from eventstore.scripts import Call, PlainCall, Script, ScriptCall, load_text
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,7 @@ class Emissions:
 
     def __init__(self, connection: Connection, store: RunStore) -> None:
         self._connection, self._store = connection, store
+        self._script = Script("emit", load_text("emit.lua"))
         self._pending: list[tuple[str, str, int, bytes]] = []
         self._lock = ForkSafeLock()
         self._thread: threading.Thread | None = None
@@ -76,12 +77,13 @@ class Emissions:
             self._pause.wait(EVERY_SECONDS)
 
     def _calls(self, batch: Sequence[tuple[str, str, int, bytes]]) -> list[Call]:
-        names = {run: self._store.keys.output(run) for run, _, _, _ in batch}
-        calls: list[Call] = [
-            essential(b"XADD", names[run], b"MAXLEN", b"~", AT_MOST, b"*", b"s", step, b"a", attempt, b"d", data)
-            for run, step, attempt, data in batch
+        keys, shown = self._store.keys, dict[str, list[Any]]()
+        for run, *entry in batch:
+            shown.setdefault(run, [AT_MOST, KEEP_MS]).extend(entry)
+        return [
+            ScriptCall(self._script, [keys.output(run), keys.head(run), keys.stream(run)], args)
+            for run, args in shown.items()
         ]
-        return [*calls, *(PlainCall((b"PEXPIRE", name, KEEP_MS)) for name in names.values())]
 
     def read(self, run: str, after: str = "0-0", block_ms: int = 0) -> list[Emitted]:
         """Give what was shown after an entry; waits up to `block_ms` for the first.

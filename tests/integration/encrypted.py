@@ -74,6 +74,8 @@ def everything(connection: Connection, prefix: str) -> Iterator[tuple[str, bytes
     }
     for name in connection.client.scan_iter(match=f"{prefix}:*"):
         kind = connection.command(b"TYPE", name)
+        if kind in (b"none", "none"):  # it has gone meanwhile
+            continue
         command, *rest = read[kind.encode() if isinstance(kind, str) else kind]
         for raw in flat([name, connection.command(command, name, *rest)]):
             yield name.decode(), raw

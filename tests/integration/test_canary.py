@@ -9,13 +9,14 @@ from typing import Any, Literal
 
 import pytest
 
+from eventstore.emissions import Emissions
 from executor.encryption import RunSealed, make_key
 from openagents_json import Context, Registry
 from openagents_json.engine import Engine, Fix, HealWish, RunFilter
 from openagents_json.engine.archiving import Departure
 from openagents_json.engine.capsules import pack
 from openagents_json.engine.errors import InvalidHeal
-from tests.conftest import Server
+from tests.conftest import Server, wait_for
 from tests.integration.encrypted import places_of
 from tests.integration.test_erased_files import logs
 
@@ -38,6 +39,10 @@ def tools() -> Registry:
             raise ConnectionError("the first time")
         return {"x": x}
 
+    @found.tool("later", effect="idempotent")
+    async def later(x: Any) -> Any:
+        return [x, x]
+
     @found.tool("breaks", effect="idempotent")
     def breaks(x: Any) -> Any:
         raise ValueError("it broke")
@@ -55,6 +60,7 @@ def tools() -> Registry:
 
 ECHO = {"component": "echo", "inputs": {"x": "{{input.x}}"}}
 FAILS = {"component": "breaks", "inputs": {"x": "{{input.x}}"}}
+PICKY = {"component": "picky", "inputs": {"color": "{{input.x}}"}}
 KID: dict[str, Any] = {
     "id": "kid",
     "inputs": {"x": {"type": "any"}, "n": {"type": "string", "pattern": "^[0-9]*$", "default": "1"}},
@@ -86,6 +92,8 @@ WELL = [
     ),
     one("ends-well", {"terminate": {"status": "success", "output": {"said": "{{input.x}}"}}}),
     one("in-batches", ECHO, ECHO, persistence="checkpoint", output="{{s1.output}}"),
+    one("goes-to", {**FAILS, "on_error": [{"then": {"goto": "s1"}}]}, ECHO),
+    one("async", {"component": "later", "inputs": {"x": "{{input.x}}"}}),
     one("goes-on", {**FAILS, "on_error": [{"then": "continue", "output": "{{input.x}}"}]}, ECHO),
 ]
 BADLY = [
@@ -104,6 +112,17 @@ BADLY = [
     one("item", {"component": "picky", "foreach": "{{input.xs}}", "inputs": {"color": "{{item}}"}}),
     one("bad-kid", {"workflow": "kid", "inputs": {"x": "{{input.x}}", "n": "{{input.x}}"}}),
     one("odd-kid", {"workflow": "odd", "inputs": {"x": "{{input.x}}"}}),
+    one("no-moment", {"sleep": {"until": "{{input.x}}"}}),
+    one("undo-fails", {**ECHO, "compensate": PICKY}, FAILS),
+    one("tell-fails", FAILS, on_failure=[{"id": "tell", **PICKY}]),
+    one("no-condition", {**ECHO, "condition": "{{input.o[input.x]}}"}),
+    one("no-outputs", {**ECHO, "outputs": {"mine": "{{input.o[input.x]}}"}}),
+    one("no-loop", {"loop": {"max_iterations": 2, "while": "{{input.o[input.x]}}", "steps": [{"id": "in", **ECHO}]}}),
+    one("no-way-on", {**FAILS, "on_error": [{"then": "continue", "output": "{{input.o[input.x]}}"}]}),
+    one("no-filter", {"component": "echo", "inputs": {"x": "{{input.x | int(default=none) + 1}}"}}),
+    one("no-method", {"component": "echo", "inputs": {"x": "{{input.x.index('zz')}}"}}),
+    one("no-key", ECHO, output="{{input.keyed[input.keyed]}}"),
+    one("in-block", {"foreach": "{{input.xs}}", "steps": [{"id": "inner", **PICKY, "inputs": {"color": "{{item}}"}}]}),
     one("late", {"component": "echo", "inputs": {"x": "{{input.x}}"}, "timeout": 5}, output="{{s0.output.none}}"),
 ]
 ODD: dict[str, Any] = {
@@ -157,7 +176,7 @@ def ran(engine: Engine) -> list[str]:
     fork = engine.replay.fork(broken, 2, inputs={**INPUTS, "x": f"{CANARY}-fork"})
     for run in (many[1], fork):
         engine.wait(run, timeout=60)
-    ending = [*WELL[1:2], *BADLY[-6:-4]]
+    ending = [*WELL[1:2], *BADLY[10:12]]
     large = [engine.run(document, {"x": x}, timeout=60).id for document in ending for x in (LONG, "".join(LONG))]
     return [*many, waits, *steered, fork, *large]
 
@@ -197,6 +216,18 @@ def test_who_has_the_key_reads_what_the_engine_says_and_others_read_what_kind_of
     engine.shred(run)
     with opening(private_server, workers=0) as other:
         assert other.state(run).error == {"type": "InvalidTime", "message": "(encrypted)", "retryable": False}
+
+
+def test_what_a_step_shows_after_its_run_was_erased_is_not_kept(engine: Engine) -> None:
+    shown, erased = [engine.run(BADLY[0], INPUTS, timeout=60).id for _ in range(2)]
+    engine.shred(erased)
+    engine.archive.hold(erased, "a note behind it")
+    emissions = Emissions(engine.core.connection, engine.core.store)
+    for run in (erased, shown):
+        emissions.emit(run, "s0", 1, {"late": CANARY})
+    wait_for(lambda: any(item.value == {"late": CANARY} for item in engine.emitted(shown)))
+    assert engine.emitted(erased) == []
+    engine.archive.release(erased)
 
 
 MOCK = f"{CANARY}-mock"
