@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from eventstore.event import Recorded
 from eventstore.run_store import RunStore
+from openagents_json.components.copies import own_copy
 from projections.errors import InvalidProjection
-from projections.projection import Projection
+from projections.projection import Projection, of_stream
 from projections.runs import ARCHIVE, RUNS
 from projections.steps import steps_projection
 from projections.workers import WORKERS
@@ -49,13 +52,28 @@ def in_modules(paths: Sequence[str]) -> list[Projection]:
 
 
 def together(built: Iterable[Projection], own: Iterable[Projection]) -> list[Projection]:
-    """Put projections together.
+    """Put projections together; those of the program get events of their own, so that what they do to them is theirs.
 
     Raises InvalidProjection when two have the same name.
     """
     known: dict[str, Projection] = {}
-    for projection in [*built, *own]:
+    theirs = list(own)
+    for projection in [*built, *theirs]:
         if known.get(projection.name, projection) is not projection:
             raise InvalidProjection(f"two projections are called {projection.name!r}; give one of them another name")
         known[projection.name] = projection
-    return list(known.values())
+    return [_apart(projection) if projection in theirs else projection for projection in known.values()]
+
+
+def _apart(projection: Projection) -> Projection:
+    """Give a projection whose functions see copies: the same events are folded by others, after it."""
+    apply, key = projection.apply, projection.key
+    return replace(
+        projection,
+        apply=lambda document, event: apply(document, _own(event)),
+        key=key if key is of_stream else lambda event: key(_own(event)),
+    )
+
+
+def _own(event: Recorded) -> Recorded:
+    return replace(event, data=own_copy(event.data), metadata=own_copy(event.metadata))

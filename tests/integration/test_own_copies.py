@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from eventstore.event import Recorded
 from openagents_json import Context, Registry
 from openagents_json.engine import Engine
+from projections.projection import projection
 from tests.conftest import Server
 
 SECRET = "sk-live-424242"
@@ -73,3 +75,34 @@ def test_a_changed_input_changes_no_sibling_no_state_and_no_log(
         engine.signal(run, "go")
         assert engine.wait(run, timeout=60).output == [seen, [seen, seen], seen, seen, inputs]
         assert SECRET not in repr((engine.history(run), engine.state(run)))
+
+
+def test_a_projection_that_changes_its_events_changes_no_other_view(server: Server) -> None:
+    def ruin(event: Recorded) -> None:
+        for name in list(event.data):
+            event.data[name] = "ruined"
+        event.data["extra"] = "ruined"
+
+    def key_of(event: Recorded) -> str:
+        ruin(event)
+        return event.stream
+
+    @projection("aaa", key=key_of)
+    def first(document: Any, event: Recorded) -> Any:
+        seen = dict(event.data)
+        ruin(event)
+        return [*(document or []), seen]
+
+    @projection("zzz")
+    def last(document: Any, event: Recorded) -> Any:
+        return [*(document or []), event.data]
+
+    prefix, options = server.prefix(), {"workers": 0, "partitions": 1}
+    with Engine.connect(server.url, prefix=prefix, projections=[first, last], **options) as engine:
+        run = engine.start({"id": "w", "steps": [{"id": "a", "wait_for": "go"}]}, {"x": [1]}, labels={"k": "v"})
+        [row] = engine.views.runs().items
+        assert (row.workflow, row.labels) == ("w", {"k": "v"})
+        for name in ("aaa", "zzz"):
+            [found] = engine.views.views.get(name, run)
+            assert "ruined" not in repr(found)
+        assert engine.views.verify("runs") == []
