@@ -11,6 +11,7 @@ EventStoreError
 +-- NotJson                  a value is not JSON
 +-- BlobMissing              a payload that an event refers to is not there
 +-- BlobChanged              a payload is not the one that an event refers to
++-- HeadUnreadable           the head of a run holds what no commit has written
 +-- InvalidRequest           an argument makes no sense
 """
 
@@ -111,6 +112,17 @@ class BlobChanged(EventStoreError):
         super().__init__(
             f"payload {sha} of partition {partition} is not what its hash says: somebody has changed it in the store; "
             "restore it from a backup of the store, and what needs it goes on"
+        )
+
+
+class HeadUnreadable(EventStoreError, ValueError):
+    """The head of a run holds what no commit has written."""
+
+    def __init__(self, run: str, reason: str) -> None:
+        self.run, self.reason = run, reason
+        super().__init__(
+            f"the head of run {run} cannot be read: {reason}; somebody has changed it in the store: restore it from a "
+            "backup of the store"
         )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from eventstore.errors import HeadUnreadable
 from eventstore.run_model import RunHead, StepRecord
 
 
@@ -14,11 +16,20 @@ def _pairs(reply: Any) -> dict[bytes, bytes]:
 
 
 def read_head(run: str, reply: Any) -> RunHead | None:
-    """Read the fields of a head; None where there is no such run."""
+    """Read the fields of a head; None where there is no such run.
+
+    Raises HeadUnreadable.
+    """
     fields = _pairs(reply)
     if not fields:
         return None
-    text = {key.decode(): value.decode() for key, value in fields.items()}
+    try:
+        return _head(run, {key.decode(): value.decode() for key, value in fields.items()})
+    except ValueError as error:
+        raise HeadUnreadable(run, str(error)) from error
+
+
+def _head(run: str, text: Mapping[str, str]) -> RunHead:
     return RunHead(
         run=run,
         version=int(text.get("v", "0")),

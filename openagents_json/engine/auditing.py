@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -12,6 +12,7 @@ from eventstore.ledger_store import Stored
 from eventstore.unzipping import MOST_BYTES
 from executor.forking import NoSuchVersion
 from executor.sessions import RunNotFound
+from executor.standing import Standings
 from openagents_json.engine.capsule_file import is_capsule, unpack
 from openagents_json.engine.sealing import build_sealer
 from openagents_json.engine.wiring import Core
@@ -132,15 +133,18 @@ class Audits:
     def verify(self, keys: Keys | None = None, witness: Sequence[Witnessed] = ()) -> Audit:
         """Check the whole store against its ledger; without keys, against those that the ledger names itself.
 
-        Raises NoLedger.
+        What decides beside the log what runs do is checked against it: definitions and heads. Raises NoLedger.
         """
         said = self._whole()
         trusted = said.keys if keys is None else keys
-        audits, epochs = [], {}
+        audits, epochs, odd = [], {}, list[Finding]()
         for found in read_partitions(self._store):
-            audits.append(check_partition(found, said.ledger, trusted))
+            standings = Standings(self._core.store)
+            watched = replace(found, events=standings.over(found.events))
+            audits.append(check_partition(watched, said.ledger, trusted))
             epochs[found.partition] = found.epochs
-        beside = [*check_whole(said, trusted, epochs), *_witnessed(witness, trusted, epochs)]
+            odd += _faults(found.partition, standings, audits[-1])
+        beside = [*odd, *check_whole(said, trusted, epochs), *_witnessed(witness, trusted, epochs)]
         return together(audits, beside, named=keys is None)
 
     def verify_run(self, run: str, keys: Keys | None = None) -> Audit:
@@ -151,8 +155,10 @@ class Audits:
         said, events = self._whole(), self.stored(run)
         trusted = said.keys if keys is None else keys
         partition, proof = self._store.partition_of(run), prove(self._store, run, events)
-        audit = check_proof(run, partition, events, proof, trusted, lambda sha: self._store.blob(partition, sha))
-        return together([audit], [], named=keys is None)
+        standings = Standings(self._core.store)
+        seen = list(standings.over(events))
+        audit = check_proof(run, partition, seen, proof, trusted, lambda sha: self._store.blob(partition, sha))
+        return together([audit], _faults(partition, standings, audit), named=keys is None)
 
     def proof(self, run: str) -> Proof | None:
         """Prove what can be proved of a run; None when the store has no ledger, or none of the run is signed.
@@ -214,6 +220,13 @@ class Audits:
         if not events:
             raise RunNotFound(run)
         return events
+
+
+def _faults(partition: int, standings: Standings, audit: Audit) -> list[Finding]:
+    """Give what heads and definitions say otherwise than events; a head says nothing new of doubtful events."""
+    doubtful = {found.run for found in audit.findings}
+    faults = [x for x in standings.faults() if x.kind != "head" or x.run not in doubtful]
+    return [Finding(partition, 0, fault.kind, fault.run, 0, fault.what) for fault in faults]
 
 
 def _witnessed(witness: Sequence[Witnessed], keys: Keys, epochs: Mapping[int, Sequence[Any]]) -> list[Finding]:

@@ -17,6 +17,7 @@ from executor.zones import ZONES_VERSION
 from openagents_json.engine.circles import stuck_runs
 from openagents_json.engine.facade import CLOSED, Engine
 from openagents_json.engine.settings import Settings
+from openagents_json.engine.tampering import changed_beside
 from projections.runs import STATUSES, RunFilter
 
 GOES_ON: Final = tuple(name for name in STATUSES if name not in (*CLOSED, "paused"))
@@ -76,6 +77,7 @@ def diagnose(engine: Engine, settings: Settings, *, deep: bool = False) -> Diagn
     findings += tuple(_without_workers(engine, workers))
     findings += tuple(_nobody(engine, workers))
     findings += tuple(stuck_runs(engine))
+    findings += tuple(changed_beside(core, deep=deep))
     server = describe(core.connection, now_ms=now)
     return Diagnosis(here, ZONES_VERSION, server, findings, tuple(engine.doctor(deep=deep)), workers)
 

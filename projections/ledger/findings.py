@@ -55,7 +55,8 @@ class Audit:
         """Say it for people."""
         for found in self.findings:
             place = f"partition {found.partition}" + (f", position {found.n}" if found.n else "")
-            run = f", event {found.version} of {found.run}" if found.run else ""
+            event = f"event {found.version} of {found.run}" if found.version else f"run {found.run}"
+            run = f", {event}" if found.run else ""
             line = f"{found.kind}: {place}{run}: {found.what}"
             yield line.encode("utf-8", "backslashreplace").decode()  # names may be no text that can be printed
         more = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from eventstore import codec
 from eventstore.errors import BlobChanged
+from eventstore.scripts import PlainCall
 from executor.definitions import DefinitionChanged
 from executor.encryption import make_key
 from executor.sessions import LONG
@@ -18,6 +20,8 @@ from openagents_json import Context, tool
 from openagents_json.engine import Engine
 from openagents_json.engine.archiving import Departure
 from openagents_json.engine.capsules import pack
+from openagents_json.engine.tampering import changed_beside
+from projections.ledger.signing import new_signer
 from tests.conftest import Server, wait_for
 
 Open = Callable[..., Engine]
@@ -76,8 +80,6 @@ def swapped(engine: Engine, run: str, new: bytes | None = None) -> tuple[bytes, 
 
 
 def _get(key: bytes) -> Any:
-    from eventstore.scripts import PlainCall
-
     return PlainCall((b"GET", key))
 
 
@@ -241,3 +243,99 @@ def test_a_snapshot_of_another_run_is_not_believed(opened: Open) -> None:
     _set(engine, engine.core.store.keys.snapshot(other), raw)
     assert reads(opened(encryption_keys=[KEY]), other) > FEW
     assert opened(encryption_keys=[KEY]).state(other).id == other
+
+
+def named(engine: Engine, run: str) -> set[tuple[str, str]]:
+    """Give what the audit of the store finds, which that of the run finds too."""
+    found = {(x.kind, x.run) for x in engine.audit.verify().findings}
+    assert {(x.kind, x.run) for x in engine.audit.verify_run(run).findings} == {x for x in found if x[1] == run}
+    return found
+
+
+def told(engine: Engine, *, deep: bool = True) -> list[tuple[str, str]]:
+    return [(x.level, x.code) for x in changed_beside(engine.core, deep=deep)]
+
+
+def ended(engine: Engine, signer: Any) -> str:
+    run = waiting(engine, BIG)
+    engine.signal(run, "go")
+    engine.wait(run, timeout=60)
+    engine.audit.seal(signer)
+    return run
+
+
+def test_an_audit_and_the_doctor_name_a_definition_that_was_swapped(opened: Open) -> None:
+    engine = opened(workers=2)
+    run = ended(engine, new_signer())
+    assert (named(engine, run), told(engine)) == (set(), [])
+    key, old = swapped(engine, run)
+    assert (named(engine, run), told(engine, deep=False)) == ({("definition", run)}, [("error", "definition")])
+    engine.core.connection.command(b"DEL", key)
+    assert named(engine, run) == {("definition", run)}
+    assert any("is gone" in x.what for x in engine.audit.verify().findings)
+    _set(engine, key, old)
+    assert (named(engine, run), told(engine)) == (set(), [])
+
+
+def test_an_audit_and_the_doctor_name_a_payload_that_was_replaced(opened: Open) -> None:
+    engine = opened(workers=2)
+    run = ended(engine, new_signer())
+    key = blob_key(engine, run)
+    old = engine.core.connection.command(b"GET", key)
+    _set(engine, key, b'"other"')
+    assert (named(engine, run), told(engine)) == ({("changed", run)}, [("error", "payload")])
+    _set(engine, key, old)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("st", "failed"), ("st", "running"), ("v", "3"), ("v", "300"), ("lc", "other"), ("def", "0" * 64), ("v", "many")],
+)
+def test_an_audit_and_the_doctor_name_a_head_that_was_changed(opened: Open, field: str, value: str) -> None:
+    engine = opened(workers=2)
+    run, other = ended(engine, new_signer()), waiting(engine)
+    key = engine.core.store.keys.head(run)
+    old = engine.core.connection.command(b"HGET", key, field)
+    engine.core.connection.command(b"HSET", key, field, value)
+    assert (named(engine, run), told(engine)) == ({("head", run)}, [("error", "head")])
+    engine.core.connection.command(b"HSET", key, field, old)
+    assert (named(engine, run), named(engine, other)) == (set(), set())
+    engine.core.connection.command(b"HSET", engine.core.store.keys.head(other), "st", "completed")
+    assert named(engine, other) == {("head", other)}
+    engine.core.connection.command(b"HSET", engine.core.store.keys.head(other), "st", "running")
+
+
+def test_the_doctor_names_a_snapshot_that_says_something_else(opened: Open) -> None:
+    engine = opened(workers=2)
+    run = long_run(engine)
+    opened(encryption_keys=[KEY]).state(run)
+    assert told(engine) == []
+    raw = forge(engine, run)
+    assert (told(engine), told(engine, deep=False)) == ([("warning", "snapshot")], [])
+    _set(engine, engine.core.store.keys.snapshot(run), raw)
+    assert told(engine) == []
+
+
+def test_what_moves_on_while_it_is_looked_at_is_no_fault(opened: Open) -> None:
+    """Runs that end, are opened again, forked and imported all the while."""
+    engine, signer = opened(workers=2), new_signer()
+    runs = [ended(engine, signer)]
+    over = threading.Event()
+
+    def busy() -> None:
+        while not over.is_set():
+            runs.append(engine.run(DOCUMENT | {"steps": STEPS[1:]}, {"what": ""}, timeout=60).id)
+            engine.retry(runs[0], step="pay")
+            engine.wait(runs[0], timeout=60)
+            engine.wait(engine.replay.fork(runs[-1], 2), timeout=60)
+
+    thread = threading.Thread(target=busy)
+    thread.start()
+    try:
+        for _ in range(5):
+            assert engine.audit.verify().findings == ()
+            assert told(engine) == []
+    finally:
+        over.set()
+        thread.join()
+    assert len(runs) > 1
