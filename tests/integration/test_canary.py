@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import Any, Literal
 import pytest
 
 from eventstore.emissions import Emissions
+from eventstore.event import Event
 from executor.encryption import RunSealed, make_key
 from openagents_json import Context, Registry
 from openagents_json.engine import Engine, Fix, HealWish, RunFilter
 from openagents_json.engine.archiving import Departure
 from openagents_json.engine.capsules import pack
 from openagents_json.engine.errors import InvalidHeal
+from tests.acceptance.processes import openagents
 from tests.conftest import Server, wait_for
 from tests.integration.encrypted import places_of
 from tests.integration.test_erased_files import logs
@@ -271,6 +274,17 @@ def test_the_report_of_a_heal_tells_its_values_until_it_is_redacted(
         assert engine.doctor() == []
 
 
+def test_a_report_of_an_earlier_version_is_gone_on_with_and_cannot_be_redacted(engine: Engine) -> None:
+    run = engine.run(BADLY[7], INPUTS, timeout=60).id
+    fix = {"definition": "", "workflow": "", "version": "", "inputs": {"x": "red"}}
+    wish = {"where": {"workflow": ["no-color"]}, "fix": fix, "mocks": {"s0": "red"}, "waves": ["100%"], "stop": "1"}
+    engine.events.append("heal-old", [Event("HealStarted", {**wish, "limit": 10, "reason": ""})])
+    assert engine.heal.backtest("heal-old", ()).counts["fixed"] == 1
+    assert set(engine.heal.go_on("heal-old").healed) == {run}
+    with pytest.raises(InvalidHeal, match="earlier version: its values lie in the log, where they stay"):
+        engine.heal.redact("heal-old")
+
+
 def test_who_has_not_the_key_of_a_report_does_not_go_on_with_it(engine: Engine, private_server: Server) -> None:
     run = engine.run(BADLY[7], INPUTS, timeout=60).id
     heal = healed(engine, dry=True)
@@ -280,3 +294,21 @@ def test_who_has_not_the_key_of_a_report_does_not_go_on_with_it(engine: Engine, 
             blind.heal.go_on(heal)
     engine.core.keyring.rotate()
     assert engine.heal.go_on(heal).healed.get(run)
+
+
+def test_commands_name_reports_and_redact_them(
+    engine: Engine, private_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = engine.run(BADLY[7], INPUTS, timeout=60).id
+    heal = healed(engine)
+    engine.wait(run, timeout=60)
+    monkeypatch.setenv("OPENAGENTS_ENCRYPTION_KEYS", KEY)
+    monkeypatch.setenv("OPENAGENTS_URL", private_server.url)
+    shredded = openagents("runs", "shred", run)
+    assert (shredded.stdout, f"redact that as well: {heal}" in shredded.stderr) == (f"{run} is shredded\n", True)
+    assert "erased as a whole" in openagents("runs", "redact", heal, "--step", "s0").stderr
+    redacted = json.loads(openagents("runs", "redact", heal, "--reason", "asked for", "--json").stdout)
+    assert redacted == {"id": heal, "changed": True, "log": "done"}
+    assert openagents("runs", "shred", heal).stdout == f"{heal}: its values were already erased\n"
+    assert CANARY not in openagents("runs", "history", heal, "--json").stdout
+    assert openagents("runs", "redact", "heal-none").returncode == 1

@@ -16,6 +16,7 @@ import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
+from cli.failures import tell
 from eventstore.connection import Connection
 from eventstore.event import Position, Recorded
 from eventstore.passwords import filled_in, mask_log_records, masked, traceback_of
@@ -221,3 +222,14 @@ def test_what_a_process_logs_has_no_password() -> None:
         logging.setLogRecordFactory(before)
     said = out.getvalue()
     assert (PASSWORD in said, "no redis://:***@h" in said, "a number 7" in said) == (False, True, True)
+
+
+def test_a_defect_is_shown_without_passwords(capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        raise RuntimeError(f"lost redis://:{PASSWORD}@h")
+    except RuntimeError as error:
+        with pytest.raises(SystemExit) as ended:
+            tell(error)
+    said = capsys.readouterr().err
+    assert (ended.value.code, PASSWORD in said) == (1, False)
+    assert all(text in said for text in ("redis://:***@h", "please report it"))

@@ -26,18 +26,22 @@ JSON = s.recursive(
     max_leaves=10,
 )
 MEMBERS = s.dictionaries(NAMES, JSON, max_size=3)
-ERROR = {"type": "Boom", "message": "no"}
+ERRORS = s.fixed_dictionaries(
+    {"type": s.sampled_from(["Boom", "ExpressionError", "Terminated"]), "message": s.text(max_size=300)},
+    optional={"output": JSON, "at": s.just("a"), "traceback": s.text(max_size=300)},
+)
 EVENTS = s.one_of(
     s.builds(ev.RunStarted, s.just("1-r"), s.just("w"), s.just("1.0.0"), s.just("d"), MEMBERS),
     s.builds(ev.StepScheduled, s.sampled_from(["a", "b[0]"]), MEMBERS),
     s.builds(ev.StepCompleted, s.just("a"), s.just(1), JSON, s.none() | MEMBERS, s.none() | MEMBERS),
-    s.builds(ev.StepFailed, s.just("a"), s.just(1), s.just(ERROR), output=JSON),
+    s.builds(ev.StepFailed, s.just("a"), s.just(1), ERRORS, output=JSON),
     s.builds(ev.CompensationScheduled, s.just("a"), s.just("a~"), MEMBERS),
     s.builds(ev.SignalReceived, s.just("s1"), s.just("go"), payload=JSON),
     s.builds(ev.RunReopened, s.just([]), inputs=s.none() | MEMBERS),
     s.builds(ev.StepOverridden, s.just("a"), s.just("completed"), JSON),
     s.builds(ev.RunCompleted, JSON),
-    s.builds(ev.RunFailed, s.just(ERROR)),
+    s.builds(ev.RunFailing, ERRORS),
+    s.builds(ev.RunFailed, ERRORS),
 )
 
 
@@ -77,6 +81,9 @@ def test_no_size_lets_a_payload_through(size: int) -> None:
     encoded = encode([event], LIMITS, key)
     assert b"MARK" not in encoded.events[0][1] + b"".join(blob.data for blob in encoded.blobs)
     assert decode_all(stored(encoded), fetcher(encoded), {"1-r": key}) == [event]
+    error = {"type": "Terminated", "message": text, "output": [text, "MARKER"]}
+    ended = encode([ev.RunFailed(error)], LIMITS, key)
+    assert b"MARK" not in ended.events[0][1] + b"".join(blob.data for blob in ended.blobs)
     assert bool(encoded.blobs) == (len(json.dumps(event.output, separators=(",", ":"))) + 28 > LIMITS.inline)
 
 
