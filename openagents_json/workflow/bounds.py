@@ -24,6 +24,8 @@ class Bounds:
 
 
 DEFAULT = Bounds()
+NONE = Bounds(2**63, 2**63, 2**63)
+"""For who asks what a document leads to, wherever it was decided: what a bound did is on record."""
 
 
 def event_limit(bounds: Bounds) -> str:

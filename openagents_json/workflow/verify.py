@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow import events as ev
 from openagents_json.workflow import state as st
-from openagents_json.workflow.bounds import LIMITS
+from openagents_json.workflow.bounds import LIMITS, NONE
 from openagents_json.workflow.decide import decision
 from openagents_json.workflow.evolve import evolve
 from openagents_json.workflow.plan import Plan, canonical
@@ -125,7 +125,7 @@ def _limited(course: Sequence[ev.Event]) -> set[int]:
 
 def _decided(plan: Plan, state: st.RunState, child: dict[str, str]) -> list[ev.Event]:
     try:
-        made = decision(plan, state, cmd.Advance(), None, lambda name: child.get(name, name))
+        made = decision(plan, state, cmd.Advance(), None, lambda name: child.get(name, name), NONE)
     except cmd.Rejected:
         return []
     return list(made.events)

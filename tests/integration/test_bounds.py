@@ -13,6 +13,7 @@ from executor.schedule_times import Schedule
 from executor.starting import TooManyStarts
 from openagents_json import Context, tool
 from openagents_json.engine import Engine, from_environment
+from openagents_json.workflow import begin
 from openagents_json.workflow.bounds import Bounds
 from openagents_json.workflow.commands import Rejected
 from openagents_json.workflow.verify import first_difference
@@ -219,3 +220,14 @@ def test_each_bound_has_a_setting_and_a_generous_default() -> None:
     names = ("EVENTS", "CHILDREN", "ITEMS", "STARTS")
     chosen = from_environment({f"OPENAGENTS_MAX_{name}": str(200 + i) for i, name in enumerate(names)}).limits
     assert (chosen.bounds, chosen.starts) == (Bounds(200, 201, 202), 203)
+
+
+def test_a_history_under_larger_bounds_than_the_default_ones_is_no_other_history(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = opened(items=12)
+    inner = {"id": "in", "foreach": [1, 2, 3, 4], "component": "echo", "inputs": {"n": "{{item}}"}}
+    run = engine.run({"id": "w", "steps": [{"id": "out", "foreach": [1, 2, 3], "steps": [inner]}]}, timeout=60)
+    assert run.ok
+    monkeypatch.setattr(begin, "nested_items", lambda *_: 2**40)  # more than any default allows
+    fits(engine, run.id)
