@@ -11,7 +11,7 @@ from typing import Any, Final
 from eventstore.event import Recorded
 from eventstore.grouping import PAGE, groups
 from eventstore.heads import read_head
-from eventstore.paging import courses
+from eventstore.paging import Unreadable, courses
 from eventstore.run_model import RunHead
 from eventstore.run_store import RunStore
 from eventstore.scripts import PlainCall, Script, ScriptCall, load_text
@@ -227,7 +227,7 @@ class Inspector:
             names = [run for run, _ in group]
             yield from zip(names, self._store.read([(run, 0) for run in names]), strict=True)
 
-    def courses(self, views: Iterable[RunView]) -> Iterator[tuple[RunView, Iterator[Recorded]]]:
+    def courses(self, views: Iterable[RunView]) -> Iterator[tuple[RunView, Iterator[Recorded | Unreadable]]]:
         """Give runs with their events up to where they were when they were looked at, about a page at a time."""
         for group in _together(views):
             runs = [view.run for view in group]
@@ -247,7 +247,7 @@ def _together(views: Iterable[RunView]) -> Iterator[list[RunView]]:
         yield group
 
 
-def _upto(events: Iterable[Recorded], last: int) -> Iterator[Recorded]:
+def _upto(events: Iterable[Recorded | Unreadable], last: int) -> Iterator[Recorded | Unreadable]:
     return itertools.takewhile(lambda item: item.version <= last, events)
 
 
@@ -268,11 +268,20 @@ def _view(run: str, reply: Any, indexes: Indexes, logged: int, now_ms: int) -> R
 
 
 def _text(raw: bytes) -> str:
-    return raw.decode("utf-8", "surrogatepass")
+    """Read a text; what is none was not written by this engine, and still has to be named."""
+    try:
+        return raw.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return "\ufffd" + raw.decode("utf-8", "backslashreplace")
+
+
+def _number(raw: bytes) -> int:
+    return int(raw) if raw.isdigit() and len(raw) < 20 else -1
 
 
 def _entry(entry: Any) -> LogEntry:
     identity, raw = entry
     n, _, time_ms = identity.partition(b"-")
-    fields: dict[bytes, bytes] = dict(zip(raw[::2], raw[1::2], strict=True))
-    return LogEntry(int(n), int(time_ms), _text(fields[b"r"]), int(fields[b"f"]), int(fields[b"l"]))
+    fields: dict[bytes, bytes] = dict(zip(raw[::2], raw[1::2], strict=False))
+    first, last = (_number(fields.get(name, b"")) for name in (b"f", b"l"))
+    return LogEntry(int(n), int(time_ms), _text(fields.get(b"r", b"")), first, last)

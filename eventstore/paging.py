@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from eventstore.codec import parse_entry
@@ -41,18 +42,40 @@ def is_there(store: RunStore, run: str) -> bool:
     return bool(store.call([PlainCall((b"EXISTS", store.keys.stream(run)))])[0])
 
 
-def courses(store: RunStore, runs: Sequence[str], size: int = PAGE) -> list[Iterator[Recorded]]:
-    """Read several runs: the first page of each in one round trip, the others when they are asked for."""
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An entry of a stream that this engine cannot have written."""
+
+    version: int
+    why: str
+
+
+def courses(store: RunStore, runs: Sequence[str], size: int = PAGE) -> list[Iterator[Recorded | Unreadable]]:
+    """Read several runs: the first page of each in one round trip, the others when they are asked for.
+
+    This is for checks, so what cannot be read is named and does not end it.
+    """
     replies = store.call([_call(store, run, 0, size) for run in runs]) if runs else []
-    firsts = (_parsed(store, run, reply) for run, reply in zip(runs, replies, strict=True))
-    return [_course(store, run, first, size) for run, first in zip(runs, firsts, strict=True)]
+    return [_course(store, run, first, size) for run, first in zip(runs, replies, strict=True)]
 
 
-def _course(store: RunStore, run: str, first: list[Recorded], size: int) -> Iterator[Recorded]:
-    yield from first
-    if len(first) == size:
-        for page in pages(store, run, first[-1].version, size):
-            yield from page
+def _course(store: RunStore, run: str, page: Any, size: int) -> Iterator[Recorded | Unreadable]:
+    while True:
+        yield from (_tried(store, run, entry) for entry in page)
+        if len(page) < size:
+            return
+        [page] = store.call([_call(store, run, _version(page[-1]), size)])
+
+
+def _tried(store: RunStore, run: str, entry: Any) -> Recorded | Unreadable:
+    try:
+        return parse_entry(run, store.keys.partition_of(run), entry)
+    except (ValueError, IndexError, RecursionError) as error:
+        return Unreadable(_version(entry), f"{type(error).__name__}: {error}")
+
+
+def _version(entry: Any) -> int:
+    return int(entry[0].partition(b"-")[0])
 
 
 def _call(store: RunStore, run: str, after: int, size: int) -> PlainCall:

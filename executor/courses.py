@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from eventstore.event import Recorded
+from eventstore.paging import Unreadable
 
 AFTERWARDS = frozenset({"RunRedacted", "RunHeld", "RunHoldReleased", "RunImported"})
 """What may be noted about a run after its end."""
@@ -24,14 +25,16 @@ BETWEEN = frozenset({"total", "schedule_to_start"})
 class Course:
     """What a run's events say: how many there are, which commit came last, which closed it, and what is wrong.
 
-    `misplaced` are versions at places that are not theirs, `again` commits that came a second time, `closings` the
-    versions of the events that closed the run since it was last opened, and `end` that of the last event of its course.
+    `unreadable` are the versions of events that nobody can read, with why; `misplaced` versions at places that are not
+    theirs, `again` commits that came a second time, `closings` the versions of the events that closed the run since it
+    was last opened, and `end` that of the last event of its course.
     """
 
     run: str
     events: int = 0
     commit: str = ""
     end: int = 0
+    unreadable: list[tuple[int, str]] = field(default_factory=list)
     misplaced: list[int] = field(default_factory=list)
     again: list[str] = field(default_factory=list)
     closings: list[int] = field(default_factory=list)
@@ -43,10 +46,14 @@ class Course:
     _wrong: list[tuple[int, str]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, run: str, events: Iterable[Recorded], *, steps: bool = True) -> Course:
+    def of(cls, run: str, events: Iterable[Recorded | Unreadable], *, steps: bool = True) -> Course:
         """Check events; those of other streams than runs without `steps`, because they may say anything."""
         course = cls(run)
         for item in events:
+            if isinstance(item, Unreadable):
+                course.events += 1
+                course.unreadable.append((item.version, item.why))
+                continue
             course._add(item)
             if steps:
                 course._attempt(item, item.data if isinstance(item.data, dict) else {})

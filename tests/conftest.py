@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, settings
 from eventstore.connection import Connection, connect
 from eventstore.errors import EventStoreError
 from eventstore.server_program import find_program
+from tests.stores import broken, remove, stores
 
 REDIS = shutil.which("redis-server")
 KINDS = ["valkey", "redis"] if REDIS else ["valkey"]
@@ -40,6 +41,7 @@ class Server:
     options: tuple[str, ...] = ("--appendonly", "yes", "--appendfsync", "everysec")
     process: subprocess.Popen[bytes] | None = None
     connections: list[Connection] = field(default_factory=list)
+    _look: Connection | None = None
 
     @property
     def url(self) -> str:
@@ -71,6 +73,13 @@ class Server:
         self.connections.append(connect(self.url))
         return self.connections[-1]
 
+    @property
+    def look(self) -> Connection:
+        """Give the connection by which the suite looks at what tests leave behind."""
+        if self._look is None:
+            self._look = self.connect()
+        return self._look
+
     def prefix(self) -> str:
         return f"t{next(_numbers)}"
 
@@ -81,6 +90,7 @@ class Server:
 
     def stop(self) -> None:
         for connection in self.connections:
+            connection.client.connection_pool.disconnect()  # closing a client leaves its pool as it is
             connection.close()
         self.kill()
 
@@ -115,6 +125,9 @@ class SharedServers:
         self._ends = ends
         self._started: dict[str, Server] = {}
 
+    def started(self) -> list[Server]:
+        return list(self._started.values())
+
     def of(self, kind: str) -> Server:
         if kind not in self._started:
             self._started[kind] = self._ends.enter_context(serving(kind))
@@ -139,6 +152,54 @@ def private_server(request: pytest.FixtureRequest) -> Iterator[Server]:
     """A server that one test may kill."""
     with serving(request.param) as started:
         yield started
+
+
+@pytest.fixture(autouse=True, scope="module")
+def stores_of_a_module(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Ask the doctor of each store that the fixtures of a module leave behind; see `stores_of_a_test`."""
+    shared = request.getfixturevalue("shared_servers") if _uses_servers(request.node) else None
+    before = {server.directory: stores(server.look) for server in shared.started()} if shared else {}
+    yield
+    for server in shared.started() if shared else ():
+        damages = any(_damages(item) for item in request.session.items if item.path == request.node.path)
+        _in_order(server, before.get(server.directory, frozenset()), damages=damages)
+
+
+@pytest.fixture(autouse=True)
+def stores_of_a_test(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Ask the doctor of each store that a test leaves behind on its server: it has to be in order, then it goes.
+
+    Tests that break one on purpose say so: @pytest.mark.damages_store("why").
+    """
+    used = [name for name in ("server", "private_server") if name in request.fixturenames]
+    servers: list[Server] = [request.getfixturevalue(name) for name in used]
+    before = [stores(server.look) for server in servers]
+    yield
+    for server, known in zip(servers, before, strict=True):
+        _in_order(server, known, damages=_damages(request.node))
+
+
+def _in_order(server: Server, before: frozenset[str], *, damages: bool) -> None:
+    if server.process is None or server.process.poll() is not None:
+        return
+    left = stores(server.look) - before
+    found = {} if damages else broken(server.look, left)
+    remove(server.look, left)
+    if found:
+        lines = [f"store {prefix}: {violation}" for prefix, items in found.items() for violation in items]
+        pytest.fail("\n".join(["the test leaves a store that is not in order:", *lines]), pytrace=False)
+
+
+def _uses_servers(module: pytest.Item | pytest.Collector) -> bool:
+    items = [item for item in module.session.items if item.path == module.path]
+    return any("server" in getattr(item, "fixturenames", ()) for item in items)
+
+
+def _damages(item: pytest.Item) -> bool:
+    mark = item.get_closest_marker("damages_store")
+    if mark is not None and not (mark.args and isinstance(mark.args[0], str) and mark.args[0]):
+        raise pytest.UsageError(f"{item.nodeid}: damages_store wants a reason: why does the test break a store?")
+    return mark is not None
 
 
 @pytest.hookimpl(wrapper=True)

@@ -97,6 +97,7 @@ def independent(receipt: Path, public: str, folder: Path) -> subprocess.Complete
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
 
 
+@pytest.mark.damages_store("an event of a run is taken away")
 def test_what_was_tampered_with_is_named_on_the_command_line(
     server: Server, where: list[str], key: Path, sealing: Process, tmp_path: Path
 ) -> None:

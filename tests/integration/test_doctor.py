@@ -146,6 +146,7 @@ def fence_that_falls(engine: Engine, run: str) -> None:
         client.xadd(name, fields, id=identity)
 
 
+@pytest.mark.damages_store("a fence falls in the middle of a history")
 @pytest.mark.parametrize("deep", [False, True])
 def test_what_is_wrong_inside_of_a_run_is_found_by_the_deep_look(server: Server, deep: bool) -> None:
     prefix = server.prefix()

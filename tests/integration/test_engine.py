@@ -232,6 +232,7 @@ def test_inputs_are_held_as_they_are_stored(opened: Open) -> None:
             engine.start(document, {"x": odd})
 
 
+@pytest.mark.damages_store("an event of a run is taken away")
 @pytest.mark.parametrize("component", ["quick", "waits"])
 def test_a_run_that_cannot_be_read_stops_nobody_else(server: Server, component: str) -> None:
     document, connection = steps({"id": "a", "component": component}), server.connect()

@@ -13,6 +13,7 @@ from openagents_json.components.loader import load
 from openagents_json.engine import Engine
 from tests.acceptance.processes import COMPONENTS
 from tests.conftest import Server
+from tests.stores import broken, stores
 
 TWO = {"id": "w", "execution": "graph", "steps": [{"id": n, "component": "quick"} for n in ("a", "b")]}
 
@@ -41,6 +42,8 @@ DAMAGES: dict[str, tuple[int, Damage]] = {
     "an event is gone": (1, lambda c, k, done, _: c.command(b"XDEL", k.stream(done), b"2-0")),
     "the head is ahead": (1, lambda c, k, done, _: c.command(b"HSET", k.head(done), b"v", b"99")),
     "the head has another commit": (1, lambda c, k, done, _: c.command(b"HSET", k.head(done), b"lc", b"other")),
+    "an event cannot be read": (1, lambda c, k, done, _: xadd(c, k, done, 99, "StepCompleted", "{")),
+    "a log entry cannot be read": (2, lambda c, k, *_: c.command(b"XADD", k.log(0), b"9999-1", b"x", b"y")),
     "the counter is wrong": (2, lambda c, k, *_: c.command(b"HSET", k.meta(0), b"n", b"99")),
     "a log entry is gone": (2, lambda c, k, *_: c.command(b"XTRIM", k.log(0), b"MAXLEN", b"2")),
     "an outcome came twice": (
@@ -63,6 +66,7 @@ DAMAGES: dict[str, tuple[int, Damage]] = {
 }
 
 
+@pytest.mark.damages_store("each kind of damage is done by hand, and left")
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damage_is_found_and_named(engine: Engine, server: Server, damage: str) -> None:
     done, waits = sorted(engine.runs(), key=lambda info: info.status)
@@ -73,3 +77,12 @@ def test_damage_is_found_and_named(engine: Engine, server: Server, damage: str) 
         found = engine.doctor(deep=deep)
         assert number in {violation.number for violation in found}
         assert all(violation.what for violation in found)
+
+
+@pytest.mark.damages_store("to see what is said of a test that leaves such a store")
+def test_the_suite_notices_a_store_that_is_not_in_order(engine: Engine, server: Server) -> None:
+    keys = engine.core.store.keys
+    assert keys.prefix in stores(server.look)
+    assert broken(server.look, [keys.prefix]) == {}
+    server.connect().command(b"DEL", keys.ready(0, "tool"))
+    assert {item.number for item in broken(server.look, [keys.prefix])[keys.prefix]} == {5}

@@ -113,6 +113,7 @@ DEEDS: dict[str, Deed] = {
 }
 
 
+@pytest.mark.damages_store("events are changed, moved and taken away by hand")
 @pytest.mark.parametrize("deed", DEEDS)
 def test_what_is_done_to_sealed_events_is_found_and_named(engine: Engine, key: Path, server: Server, deed: str) -> None:
     runs = sealed(engine, key)
@@ -128,6 +129,7 @@ def test_what_is_done_to_sealed_events_is_found_and_named(engine: Engine, key: P
     assert here.verified == len(engine.history(runs[1]))
 
 
+@pytest.mark.damages_store("events are overwritten by bytes that are no text")
 @pytest.mark.parametrize("put", [b"\xff" + b"9" * 5000, b"\xed\xa0\x80"])
 @pytest.mark.parametrize("name", ["d", "t", "x", "n"])
 def test_bytes_that_are_no_text_are_named_and_exported(
@@ -155,6 +157,7 @@ def test_events_that_change_places_between_runs_are_found(engine: Engine, key: P
     assert named(engine.audit.verify()) == {("changed", one, 2), ("changed", other, 2)}
 
 
+@pytest.mark.damages_store("a run is taken away with its log")
 def test_a_run_that_was_taken_away_with_its_log_is_missed(engine: Engine, key: Path, server: Server) -> None:
     runs = sealed(engine, key)
     hand = Hand(server, engine)
@@ -249,6 +252,7 @@ def test_epochs_are_full_at_their_size_and_chained(engine: Engine, key: Path) ->
     assert engine.audit.seal(signer(key)).epochs == 0  # nothing has come since
 
 
+@pytest.mark.damages_store("log entries are written by hand, without their events")
 def test_a_pass_seals_all_there_is_however_long_it_takes(
     engine: Engine, key: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

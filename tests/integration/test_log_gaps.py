@@ -72,6 +72,7 @@ def test_a_reader_that_stands_where_a_run_was_goes_on_behind_it(server: Server, 
         assert [x.stream for x in seen] == [second] * 8 + ["0-archive"]
 
 
+@pytest.mark.damages_store("log entries are taken away")
 def test_events_that_are_missing_without_a_note_are_found(server: Server, tmp_path: Path) -> None:
     with Engine.connect(server.url, prefix=server.prefix(), components=[shout], workers=1, partitions=1) as engine:
         _, run, _ = ran(engine, "a", "b", "c")

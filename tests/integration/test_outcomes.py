@@ -238,6 +238,7 @@ def test_many_threads_that_wait_leave_the_drains_of_their_program_their_connecti
 # -- what nobody works on ----------------------------------------------------------------------------------
 
 
+@pytest.mark.damages_store("a lease is made to have run out, and nobody is there")
 def test_the_doctor_finds_a_lease_that_ran_out_and_that_nobody_acts_on(server: Server) -> None:
     with Engine.connect(server.url, prefix=server.prefix(), components=load([str(COMPONENTS)]), partitions=1) as engine:
         run = engine.start(steps({"id": "a", "component": "quick"}))

@@ -108,6 +108,7 @@ def test_a_schedule_that_makes_up_for_much_does_not_hold_up_timers(engine: Engin
     assert schedules.get("busy")[1].started >= 100
 
 
+@pytest.mark.damages_store("an event of a run is taken away")
 def test_a_run_that_cannot_be_read_does_not_hold_up_the_others(engine: Engine, relay: Relay) -> None:
     runs = list(engine.start_many([(PAST, {})] * 20))
     keys = engine.core.store.keys
