@@ -17,10 +17,17 @@ from redis.connection import parse_url
 from redis.exceptions import RedisClusterException, RedisError
 from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential, wait_random
+from tenacity import (
+    Retrying,
+    retry_if_exception,
+    retry_if_exception_type,
+    stop_after_delay,
+    wait_exponential,
+    wait_random,
+)
 
 from eventstore.cluster import Cluster
-from eventstore.errors import InvalidRequest, StoreReadOnly, StoreUnavailable, translate
+from eventstore.errors import InvalidRequest, StoreBusy, StoreReadOnly, StoreUnavailable, translate
 from eventstore.forking import ForkSafeLock
 from eventstore.passwords import masked
 from eventstore.slot_map import SlotMap
@@ -103,8 +110,18 @@ class Connection:
         return self._sent(0, args)
 
     def _sent(self, which: int, args: tuple[Any, ...]) -> Any:
+        return when_free(lambda: self._told(lambda: self._here()[which].execute_command(*args)))
+
+    def scan(self, pattern: bytes) -> list[bytes]:
+        """Find keys; this walks the whole keyspace.
+
+        Raises EventStoreError.
+        """
+        return when_free(lambda: self._told(lambda: list(self.client.scan_iter(match=pattern, count=1000))))
+
+    def _told(self, ask: Callable[[], Result]) -> Result:
         try:
-            return self._here()[which].execute_command(*args)
+            return ask()
         except DRIVER_ERRORS as error:
             raise translate(error, self.where) from error
 
@@ -140,18 +157,37 @@ class Connection:
                 client.close()
 
 
-def retrying(call: Callable[[], Result], seconds: float = 10.0) -> Result:
-    """Try again while the server is away, at most some seconds; for calls that may be carried out twice.
+def when_free(call: Callable[[], Result], seconds: float = 10.0) -> Result:
+    """Try again while the server is busy with a script, at most some seconds; for any call, as it carries out none.
 
-    A server that cannot write to its disk will not be able to in some seconds. Raises the last StoreUnavailable.
+    Raises the last StoreBusy.
     """
     try:
         return call()
-    except StoreReadOnly:
+    except StoreBusy:
+        patient = Retrying(
+            retry=retry_if_exception_type(StoreBusy),
+            wait=wait_exponential(multiplier=0.02, max=0.5) + wait_random(0, 0.05),
+            stop=stop_after_delay(seconds),
+            reraise=True,
+        )
+        return patient(call)
+
+
+def retrying(call: Callable[[], Result], seconds: float = 10.0) -> Result:
+    """Try again while the server is away, at most some seconds; for calls that may be carried out twice.
+
+    A server that cannot write to its disk will not be able to in some seconds, and for one that is busy has been waited
+    already. Raises the last StoreUnavailable.
+    """
+    try:
+        return call()
+    except (StoreReadOnly, StoreBusy):
         raise
     except StoreUnavailable:
+        hopeless = (StoreReadOnly, StoreBusy)
         patient = Retrying(
-            retry=retry_if_exception(lambda e: isinstance(e, StoreUnavailable) and not isinstance(e, StoreReadOnly)),
+            retry=retry_if_exception(lambda e: isinstance(e, StoreUnavailable) and not isinstance(e, hopeless)),
             wait=wait_exponential(multiplier=0.02, max=0.5) + wait_random(0, 0.05),
             stop=stop_after_delay(seconds),
             reraise=True,
@@ -237,11 +273,20 @@ def _split(url: str) -> SplitResult:
 def _greet(connection: Connection) -> None:
     """Find out whether a server answers; one whose disk is full refuses even PING, and can be read all the same."""
     try:
-        connection.client.ping()
+        when_free(lambda: _ping(connection))
     except RedisError as error:
         if not str(error).startswith("MISCONF"):
             connection.client.connection_pool.disconnect()  # closing a client leaves its pool as it is
             raise
+
+
+def _ping(connection: Connection) -> None:
+    try:
+        connection.client.ping()
+    except RedisError as error:
+        if str(error).startswith("BUSY "):
+            raise StoreBusy(connection.where, str(error)) from error
+        raise
 
 
 def _check_database(parts: SplitResult) -> None:

@@ -2,6 +2,7 @@
 
 EventStoreError
 +-- StoreUnavailable         the server cannot be reached, or did not answer in time
+|   +-- StoreBusy            it runs one script and does nothing else; what was sent was not carried out
 |   +-- StoreReadOnly        it cannot write to its disk; what it has can be read
 +-- StoreRefused             the server answers, but is not fit or does not let us in
 +-- WrongExpectedVersion     an append expected another version
@@ -32,6 +33,14 @@ class StoreUnavailable(EventStoreError):
         super().__init__(
             f"the store at {where} does not answer: {reason}; check that it runs and that the URL is right"
         )
+
+
+class StoreBusy(StoreUnavailable):
+    """The server has run one script for so long that it refuses all else; nothing of what was sent was carried out."""
+
+    def __init__(self, where: str, reason: str) -> None:
+        EventStoreError.__init__(self, f"the store at {where} is busy with one script: {reason}; try again later")
+        self.where, self.reason = where, reason
 
 
 class StoreReadOnly(StoreUnavailable):
@@ -141,9 +150,11 @@ def translate(error: BaseException, where: str = "") -> EventStoreError:
         return StoreRefused("the server is out of memory", "raise maxmemory, or archive and delete old runs")
     if name == "ReadOnlyError":
         return StoreUnavailable(where, "it is a replica")
+    if text.startswith("BUSY "):
+        return StoreBusy(where, text)
     if text.startswith("MISCONF"):
         return StoreReadOnly(where, text)
-    if text.startswith(("NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "LOADING", "BUSY", "UNBLOCKED", "MASTERDOWN")):
+    if text.startswith(("NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "LOADING", "UNBLOCKED", "MASTERDOWN")):
         return StoreUnavailable(where, text)
     if "attempted to access a non local key" in text.lower():  # no script has written anything then
         return StoreUnavailable(where, "the slot is being moved")

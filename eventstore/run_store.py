@@ -359,7 +359,7 @@ class RunStore:
 
     def scan(self, pattern: bytes) -> list[bytes]:
         """Find keys; walks the whole keyspace, so for diagnosis only."""
-        return retrying(lambda: list(self._connection.client.scan_iter(match=pattern, count=1000)))
+        return retrying(lambda: self._connection.scan(pattern))
 
     def wait(self, run: str, after: int, block_ms: int) -> tuple[Recorded, ...]:
         """Block until the run has events after a version, at most `block_ms`; uses a connection of its own.

@@ -12,8 +12,8 @@ from typing import Any
 from redis.crc import key_slot
 from redis.exceptions import NoScriptError
 
-from eventstore.connection import DRIVER_ERRORS, Connection
-from eventstore.errors import translate
+from eventstore.connection import DRIVER_ERRORS, Connection, when_free
+from eventstore.errors import StoreBusy, translate
 
 
 def load_text(name: str) -> str:
@@ -92,8 +92,28 @@ class Scripts:
     def run_many(self, calls: Sequence[Call]) -> list[Any]:
         """Send calls in one pipeline and give their replies, errors among them.
 
+        Those that a server refused because it was busy with a script are sent again, as it has done nothing of them.
         Raises StoreUnavailable when the pipeline as a whole fails.
         """
+        replies: list[Any] = [None] * len(calls)
+        left = list(range(len(calls)))
+
+        def send() -> None:
+            for i, reply in zip(left, self._answers([calls[i] for i in left]), strict=True):
+                replies[i] = reply
+            left[:] = [i for i in left if isinstance(replies[i], StoreBusy)]
+            if left:
+                raise replies[left[0]]
+
+        try:
+            when_free(send)
+        except StoreBusy as error:
+            for i in left:
+                replies[i] = error
+        return replies
+
+    def _answers(self, calls: Sequence[Call]) -> list[Any]:
+        """Send calls, and scripts that the server does not know once more, with their texts."""
         replies = self._send(calls)
         missing = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if missing:
