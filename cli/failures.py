@@ -12,7 +12,7 @@ def expected() -> tuple[type[Exception], ...]:
     """Give the errors that say for themselves what happened; looked up only when something went wrong."""
     from eventstore.errors import EventStoreError
     from executor.forking import NoSuchVersion
-    from executor.importing import AnotherHistory, HistoryUnfit
+    from executor.importing import AnotherHistory, HistoryUnfit, InPart
     from executor.journal import PayloadRefused
     from executor.sessions import BrokenHistory, RunNotFound
     from openagents_json.components.errors import ComponentError
@@ -38,6 +38,7 @@ def expected() -> tuple[type[Exception], ...]:
         DocumentUnreadable,
         CapsuleUnreadable,
         AnotherHistory,
+        InPart,
         HistoryUnfit,
         NoSuchVersion,
         NotArchived,

@@ -39,6 +39,7 @@ def _head(run: str, text: Mapping[str, str]) -> RunHead:
         workflow=text.get("wf", ""),
         cancel=text.get("can") == "1",
         steps={key[2:]: _record(value) for key, value in text.items() if key.startswith("s:")},
+        adopting=text.get("adopting") == "1",
     )
 
 

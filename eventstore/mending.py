@@ -32,7 +32,7 @@ class Mending:
     """What a run is to be, and what was read of it.
 
     `version` and `commit` are where its log ends, `top` where its events do, `was` is the version of its head, `seen`
-    the last entry of the log that was read.
+    the last entry of the log that was read. `drop` are entries at the end of the log that go too, where nothing stays.
     """
 
     run: str
@@ -46,6 +46,7 @@ class Mending:
     timers: Sequence[tuple[str, int, int]] = ()
     forget: Sequence[str] = ()
     leave: Sequence[tuple[str, str]] = ()
+    drop: Sequence[str] = ()
 
 
 class Mender:
@@ -69,5 +70,5 @@ def _options(mending: Mending) -> dict[str, Any]:
     options |= {"top": mending.top, "was": mending.was, "seen": mending.seen}
     records = [[*astuple(seat)[:-1], int(seat.ready)] for seat in mending.records]
     lists = {"fields": mending.fields, "records": records, "timers": mending.timers}
-    lists |= {"forget": mending.forget, "leave": mending.leave}
+    lists |= {"forget": mending.forget, "leave": mending.leave, "drop": mending.drop}
     return options | {name: list(value) for name, value in lists.items() if value}

@@ -25,6 +25,7 @@ class Code(IntEnum):
     DIVERGED = -10
     UNSTAGED = -12
     PAYLOAD_GONE = -14
+    IN_PART = -16
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +187,10 @@ class DueReply:
 
 @dataclass(frozen=True, slots=True)
 class RunHead:
-    """The head of a run: status, versions and the records of its open steps."""
+    """The head of a run: status, versions and the records of its open steps.
+
+    `adopting` tells that it comes from elsewhere and is not there with all of its history.
+    """
 
     run: str
     version: int
@@ -196,6 +200,7 @@ class RunHead:
     workflow: str
     cancel: bool
     steps: Mapping[str, StepRecord]
+    adopting: bool = False
 
 
 @dataclass(frozen=True, slots=True)

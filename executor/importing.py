@@ -78,6 +78,17 @@ class AnotherHistory(LookupError):
         )
 
 
+class InPart(LookupError):
+    """The run came in before, and was cut off in the middle by a fault of its server."""
+
+    def __init__(self, run: str) -> None:
+        self.run = run
+        super().__init__(
+            f"run {run} came in only in part, because its server was cut off; `openagents doctor --repair` removes "
+            "what is there, then it can come in again"
+        )
+
+
 def ended(history: Sequence[RawEvent]) -> str:
     """Give the status of a run that had ended, "" of one that had not; what was noted after its end changes nothing."""
     course = next((event.type for event in reversed(history) if event.type not in AFTERWARDS), "")
@@ -88,10 +99,12 @@ def take_in(handler: Handler, arriving: Arriving, *, actor: str) -> Arrived:
     """Bring a run into the store; what was closed stays as it is, what was open goes on.
 
     Each event is marked as written elsewhere, and RunImported says who brought them, when and from where.
-    Raises AnotherHistory, HistoryUnfit, and Rejected or EncryptionError for an open run that cannot be moved.
+    Raises AnotherHistory, InPart, HistoryUnfit, and Rejected or EncryptionError for an open run that cannot be moved.
     """
     run, last = arriving.run, arriving.history[-1]
     [head] = handler.store.heads([run])
+    if head is not None and head.version and head.adopting:
+        raise InPart(run)
     if head is not None and head.version:
         return _there(handler, arriving, head.status)
     _refuse_archived(handler, arriving)
@@ -106,6 +119,8 @@ def take_in(handler: Handler, arriving: Arriving, *, actor: str) -> Arrived:
     history = _marked(arriving)
     taken = adoption.take(built, history, rings)
     handler.ringer.answer(queues, taken.after)
+    if taken.commit.code is Code.IN_PART:
+        raise InPart(run)
     if taken.commit.code is Code.EXISTS:
         _refuse_archived(handler, arriving)  # meanwhile
         raise AnotherHistory(run, last.version)

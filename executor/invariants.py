@@ -121,8 +121,8 @@ def _odd(views: Iterable[RunView], findings: _Findings) -> Iterator[RunView]:
 def _fits(view: RunView) -> bool:
     """Tell whether all that can be seen of the events of a run from outside says the same."""
     head = view.head
-    if head is None:
-        return not view.events and not view.logged  # it has left since
+    if head is None or head.adopting:
+        return head is None and not view.events and not view.logged  # it has left since
     closed = head.status in CLOSED
     return (
         head.version == view.events == view.last == view.logged
@@ -133,10 +133,13 @@ def _fits(view: RunView) -> bool:
 
 def _run(view: RunView, course: Course, findings: _Findings) -> None:
     run, head = view.run, view.head
-    if course.events != view.events or (not view.events and not view.logged):
+    if course.events != view.events or not (view.events or view.logged or head):
         return  # it has left the store while it was read
-    if not view.logged:
+    if not view.logged and not (head and head.adopting):
         findings.add(2, run, "the run has events, and the log does not know of it")
+        return
+    if head is not None and head.adopting:
+        findings.add(1, run, f"it came from elsewhere, and only in part: {course.events} events, then it was cut off")
         return
     if view.logged != course.events:
         findings.add(2, run, f"the log covers {view.logged} of {course.events} events")
@@ -153,6 +156,8 @@ def _run(view: RunView, course: Course, findings: _Findings) -> None:
 
 
 def _versions(run: str, head: RunHead, course: Course, findings: _Findings) -> None:
+    for version, why in course.unreadable[:5]:
+        findings.add(1, run, f"event {version} cannot be read ({why[:100]})")
     if course.misplaced:
         findings.add(1, run, f"versions are not 1..{course.events}: {course.misplaced[:20]}")
     if head.version != course.events:

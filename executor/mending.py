@@ -7,11 +7,11 @@ that no log entry names, which nobody was told of, and which go; or a head that 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from eventstore.event import Recorded
-from eventstore.inspect import Inspector, Known, RunView
+from eventstore.inspect import Inspector, Known, LogEntry, RunView
 from eventstore.mending import Mender, Mending, SeatRecord
 from executor.courses import CLOSED
 from executor.handle import Handler
@@ -42,24 +42,53 @@ def mend(handler: Handler, inspector: Inspector, violations: Iterable[Violation]
         if violation.run and violation.number in MENDED:
             by_partition.setdefault(violation.partition, set()).add(violation.run)
     return [
-        _mend(handler, view, known.last.id if known.last else "-")
-        for partition, runs in sorted(by_partition.items())
-        for known in [_known(inspector, partition)]
-        for view in inspector.moment(partition, known, sorted(runs))
+        item for partition, runs in sorted(by_partition.items()) for item in _part(handler, inspector, partition, runs)
     ]
 
 
-def _known(inspector: Inspector, partition: int) -> Known:
-    entries = {}
+def _part(handler: Handler, inspector: Inspector, partition: int, runs: set[str]) -> Iterator[Mended]:
+    entries: dict[str, list[LogEntry]] = {}
     last = None
     for last in inspector.log(partition):
-        entries[last.stream] = last
-    return Known(entries, last)
+        entries.setdefault(last.stream, []).append(last)
+    known, counter = Known({run: own[-1] for run, own in entries.items()}, last), inspector.counter(partition)
+    for view in inspector.moment(partition, known, sorted(runs)):
+        own, seen = entries.get(view.run, []), last.id if last else "-"
+        if _in_part(view, own, counter):
+            yield _remove(handler, view, own, seen)
+        else:
+            yield _mend(handler, view, seen)
+
+
+def _in_part(view: RunView, own: Sequence[LogEntry], counter: int) -> bool:
+    """Tell whether a run was cut off while it came in from elsewhere.
+
+    Older releases left no note of that: then it has no head, and more log entries than one behind the counter, which
+    was written after them.
+    """
+    if view.head is not None:
+        return view.head.adopting
+    return len(own) > 1 and own[0].n - (own[0].last - own[0].first) > counter
+
+
+def _remove(handler: Handler, view: RunView, own: Sequence[LogEntry], seen: str) -> Mended:
+    """Remove what has come in: nobody was told that it was here, and where it came from it still is."""
+    was = view.head.version if view.head else 0
+    mending = Mending(view.run, 0, "", view.last, was, seen, forget=sorted(view.due), leave=sorted(view.ready))
+    if not Mender(handler.store).mend(replace(mending, drop=[entry.id for entry in own])):
+        return Mended(view.run, False, "it came in only in part, and others have written behind it; ask again")
+    handler.sessions.drop(view.run)
+    return Mended(
+        view.run, True, f"it came in only in part: its {view.events} events were removed; let it come in again"
+    )
 
 
 def _mend(handler: Handler, view: RunView, seen: str) -> Mended:
     run, version = view.run, view.logged
-    history = handler.store.read([(run, 0)])[0]
+    try:
+        history = handler.store.read([(run, 0)])[0]
+    except (ValueError, IndexError, RecursionError):
+        return Mended(run, False, "some of its events cannot be read; restore it from an archive or a backup")
     versions = [item.version for item in history]
     if version > len(history) or versions != list(range(1, len(history) + 1)):
         return Mended(run, False, "events are missing that its log names; restore it from an archive or a backup")

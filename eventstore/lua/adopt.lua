@@ -12,6 +12,7 @@ local function staged(stage, version)
   return e[1] ~= nil and e[1][1] == int(version) .. '-0' and redis.call('XLEN', stage) == version
 end
 -- Types, data and times stay what they were; only the positions are new, as they count the events of this partition.
+-- The head says that the run comes in until it is there: what is cut off in the middle can be told from a run that lost its head.
 -- There is a log entry for each commit, with its time, because that is how readers know whether the log is the same.
 local function take_over(stage, log, stream, run, n)
   local from, first, before = '-', 1, nil

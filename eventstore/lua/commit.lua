@@ -14,7 +14,7 @@
 --   events or not at all), wipe {kind..} (keys <kind>:<run> that are no more from here on)
 -- Replies {code, version, n, ms, ...}: 1 done {claims}; 2 duplicate {missed}; 3 facts done, decision dropped {missed};
 --   -1 conflict {missed}; -2 ahead; -3 fenced {steps}; -4 unknown run; -6 exists; -8 lease held; -10 diverged; -12 not staged;
---   -14 a payload that it refers to is gone
+--   -14 a payload that it refers to is gone; -16 the run has come in only in part
 local o = cjson.decode(ARGV[1])
 local CID, ACTOR, CAUSE, RUN = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local HEAD, STREAM, DUE = KEYS[4], KEYS[3], KEYS[5]
@@ -65,6 +65,7 @@ if o.mode == 'new' then
     if redis.call('EXISTS', B .. 'blob:' .. sha) == 0 then return refuse(-14) end
   end
 elseif o.mode == 'adopt' then
+  if redis.call('HEXISTS', HEAD, 'adopting') == 1 and redis.call('EXISTS', STREAM) == 1 then return refuse(-16) end
   if v > 0 then return refuse(exp <= v and holds(STREAM, exp, o.lc) and 2 or -6) end
   if o.back ~= '1' and redis.call('HEXISTS', B .. 'gone', RUN) == 1 then return refuse(-6) end
   if not staged(KEYS[6], exp) then return refuse(-12) end
@@ -131,8 +132,8 @@ local total = (#ARGV - 5) / 2
 if facts_only then total = o.nf end
 local n = tonumber(redis.call('HGET', KEYS[1], 'n') or '0')
 if o.mode == 'adopt' then
+  redis.call('HSET', HEAD, 'adopting', '1')
   n, v = take_over(KEYS[6], KEYS[2], STREAM, RUN, n), exp
-  redis.call('HDEL', B .. 'gone', RUN)
   redis.call('HSET', KEYS[1], 'n', int(n))
   redis.call('HSET', HEAD, 'v', int(v), 'lc', o.lc)
 end
@@ -278,5 +279,9 @@ if v > v0 then
   set[#set + 1] = CID
 end
 for i = 1, #set, 500 do redis.call('HSET', HEAD, unpack(set, i, math.min(i + 499, #set))) end
+if o.mode == 'adopt' then
+  redis.call('HDEL', B .. 'gone', RUN)
+  redis.call('HDEL', HEAD, 'adopting')
+end
 if facts_only then return { 3, v, n, NOW, missed() } end
 return { 1, v, n, NOW, claims }

@@ -3,7 +3,7 @@
 -- ARGV 1 options (JSON): v and lc (where the log ends for this run: nothing of it when v is 0), top (last version of the
 --   stream, as it was read), was (version of the head, as it was read), seen (id of the last log entry that was read, '-' for none), fields {name, value..} of the head, records {{step,
 --   queue, prio, attempt, scheduled version, stc, flags, fence, worker, ready 0|1}..}, timers {{member, delay, time or 0}..},
---   forget {due member..}, leave {{queue, member}..}
+--   forget {due member..}, leave {{queue, member}..}, drop {id..} (where v is 0: entries of the run, which are the last of the log)
 --   2 run
 -- Events behind v were never acknowledged: no log entry names them, and a log entry comes after its events.
 -- Replies 1 done, 0 somebody has changed it meanwhile
@@ -23,6 +23,15 @@ while true do -- what was logged since is true of a run that goes on
   if #entries < 500 then break end
   from = '(' .. entries[#entries][1]
 end
+local before
+if o.drop then -- nobody has written behind them, so the log ends again where it ended before them
+  local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', #o.drop + 1)
+  for i, id in ipairs(o.drop) do
+    local e = last[#o.drop + 1 - i]
+    if not e or e[1] ~= id or e[2][2] ~= RUN then return 0 end
+  end
+  before = last[#o.drop + 1] and last[#o.drop + 1][1] or '0-1'
+end
 local logged = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
 local n = logged and tonumber(string.match(logged[1], '^(%d+)')) or 0
 n = math.max(n, tonumber(redis.call('HGET', KEYS[1], 'n') or '0'))
@@ -35,6 +44,13 @@ if redis.call('EXISTS', FRESH) == 1 then return 0 end
 -- 2. Writes.
 for _, member in ipairs(o.forget or {}) do due_drop(member) end
 for _, pair in ipairs(o.leave or {}) do ready_drop(pair[1], pair[2]) end
+if before then
+  n = tonumber(string.match(before, '^(%d+)'))
+  for i = 1, #o.drop, 500 do redis.call('XDEL', KEYS[2], unpack(o.drop, i, math.min(i + 499, #o.drop))) end
+  -- A stream does not go back behind an entry that was deleted, unless it is told that an earlier one was the last of those.
+  redis.call('XSETID', KEYS[2], o.drop[#o.drop], 'ENTRIESADDED', redis.call('XLEN', KEYS[2]), 'MAXDELETEDID', before)
+  redis.call('XSETID', KEYS[2], before)
+end
 redis.call('HSET', KEYS[1], 'n', int(n))
 redis.call('UNLINK', KEYS[6])
 if o.v == 0 then

@@ -6,6 +6,7 @@
 --   B log           stream  one entry a commit, id <n>-<ms>: r run, f first version, l last version
 --   B run:<run>     stream  the truth, id <version>-0: t d m n c a y
 --   B head:<run>    hash    v version, lc last commit id, st status, can cancel asked, hold 1 while held, def definition, wf workflow,
+--                           adopting 1 until a run that comes from elsewhere is there with all of its history,
 --                           f last fence, s:<step> record of an open step, c:<step> the component that it calls
 --   B key:<run>     string  the wrapped data key of an encrypted run: <format>.<master key id>.<base64>
 --   B claim:<id>    string  what a claim took, as it was answered; expires with the leases

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from cli.root import cli
+from eventstore import adoption
+from eventstore.errors import EventStoreError
+from eventstore.scripts import refused_when_full
+from executor.importing import InPart
 from openagents_json import tool
 from openagents_json.engine import Engine
+from openagents_json.engine.capsules import adopt, take
 from tests.conftest import Server, wait_for
 
 DOCUMENT: dict[str, Any] = {
@@ -106,6 +112,62 @@ def test_a_start_that_was_cut_off_is_removed_and_its_key_begins_anew(server: Ser
         assert engine.wait(run).ok
 
 
+CUTS = {
+    "after some events": (
+        "v, n, before = v + 1, n + 1, f",
+        "v, n, before = v + 1, n + 1, f\n      if v == 6 then error('cut') end",
+    ),
+    "before the counter": ("redis.call('DEL', stage)", "error('cut')"),
+    "before its head": ("  redis.call('HSET', HEAD, 'v', int(v), 'lc', o.lc)\n", "error('cut')\n"),
+    "before its end": (
+        "if o.mode == 'adopt' then\n  redis.call('HDEL'",
+        "error('cut')\nif o.mode == 'adopt' then\n  redis.call('HDEL'",
+    ),
+}
+
+
+@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize("noted", [True, False])
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_run_that_came_in_only_in_part_is_removed_and_can_come_in_again(
+    server: Server, monkeypatch: pytest.MonkeyPatch, cut: str, noted: bool, ended: bool
+) -> None:
+    """An error in the middle of a script leaves what it had written, as a server does that is cut off there."""
+    with opened(server, server.prefix(), workers=1) as source:
+        run = source.run(DOCUMENT, timeout=30).id
+        capsule = take(source.core, run, actor="tester")
+    if not ended:
+        capsule = replace(capsule, events=capsule.events[:-2])
+    with opened(server, server.prefix()) as engine:
+        other = engine.start(DOCUMENT)
+        connection, keys = engine.core.connection, engine.core.store.keys
+        before = connection.command(b"XRANGE", keys.log(0), b"-", b"+")
+        with monkeypatch.context() as patch:
+            patch.setattr(adoption, "refused_when_full", lambda text: refused_when_full(cut_off(text, cut)))
+            with pytest.raises(EventStoreError, match="cut"):
+                adopt(engine.core, capsule, actor="tester")
+        if not noted:  # by an older release
+            connection.command(b"HDEL", keys.head(run), b"adopting")
+        if noted or cut in ("after some events", "before the counter"):
+            assert {violation.run for violation in engine.doctor() if violation.run} == {run}
+            with pytest.raises((InPart, EventStoreError)):
+                adopt(engine.core, capsule, actor="tester")
+            assert [(item.run, item.done) for item in engine.repair()] == [(run, True)]
+            assert connection.command(b"XRANGE", keys.log(0), b"-", b"+") == before
+            assert adopt(engine.core, capsule, actor="tester").changed
+            assert engine.state(run).status == ("completed" if ended else "running")
+        engine.repair()
+        assert engine.doctor(deep=True) == []
+        assert {row.id for row in engine.runs()} == {run, other}
+
+
+def cut_off(text: str, cut: str) -> str:
+    old, new = CUTS[cut]
+    assert text.count(old) == 1
+    return text.replace(old, new)
+
+
+@pytest.mark.damages_store("the log of a partition is deleted, which nothing can mend")
 def test_what_the_log_itself_contradicts_is_left_as_it_is(server: Server) -> None:
     with opened(server, server.prefix(), workers=1) as engine:
         run = engine.run(DOCUMENT, timeout=30).id
