@@ -33,6 +33,7 @@ check: setup
 bench: setup
 	@$(RUN)/python benchmarks/run.py
 	@$(RUN)/python benchmarks/language.py
+	@$(RUN)/python benchmarks/validation.py
 	@$(RUN)/python benchmarks/views.py
 	@$(RUN)/python benchmarks/loading.py
 	@$(RUN)/python benchmarks/ledger.py

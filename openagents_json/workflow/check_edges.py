@@ -39,7 +39,8 @@ def _check_join(step: Mapping[str, Any], at: str, incoming: Sequence[Way], found
 def _check_references(step: Mapping[str, Any], incoming: Sequence[Way], found: Collector) -> None:
     """A reference is an edge: it is alive when its source completed, whatever the conditions of other edges say."""
     guarded = [way for way in incoming if way.kind == "goto" or (way.connection or {}).get("condition") is not None]
-    plain = [way for way in incoming if way not in guarded and way.kind != "reference"]
+    kept = {id(way) for way in guarded}
+    plain = [way for way in incoming if id(way) not in kept and way.kind != "reference"]
     if not guarded or plain or "condition" in step:
         return
     guard = guarded[0]

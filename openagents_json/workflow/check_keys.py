@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from openagents_json.workflow.problems import Collector, nearest
+from openagents_json.workflow.problems import Collector
 from openagents_json.workflow.schema import KNOWN_KEYS, SCHEMA
 from openagents_json.workflow.templates import escape
 
@@ -98,7 +98,7 @@ def _misspelt(value: Mapping[str, Any], name: str, pointer: str, known: Sequence
     for key in value:
         if key not in known and key not in _FOR_PEOPLE and not str(key).startswith("x-"):
             message = f"{key!r} means nothing in {name}; there are {', '.join(known)}"
-            at, hint = f"{pointer}/{escape(str(key))}", nearest(str(key), known)
+            at, hint = f"{pointer}/{escape(str(key))}", found.nearest(str(key), known)
             found.error("unknown_key", at, message, found=str(key), expected=list(known), suggestion=hint)
 
 
@@ -106,5 +106,5 @@ def _unknown(value: Mapping[str, Any], kind: str, pointer: str, found: Collector
     for key in value:
         if key not in KNOWN_KEYS[kind]:
             message = f"{key!r} means nothing in a {kind}; it is kept and ignored"
-            suggestion = nearest(key, KNOWN_KEYS[kind])
+            suggestion = found.nearest(key, KNOWN_KEYS[kind])
             found.warn("unknown_key", f"{pointer}/{escape(key)}", message, found=key, suggestion=suggestion)

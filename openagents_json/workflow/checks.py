@@ -10,14 +10,14 @@ from openagents_json.workflow.catalog import Catalog
 from openagents_json.workflow.check_calls import check_calls
 from openagents_json.workflow.check_edges import check_edges
 from openagents_json.workflow.check_secrets import check_secrets
-from openagents_json.workflow.check_step import StepCheck, check_component, check_kind, compiled
+from openagents_json.workflow.check_step import StepCheck, carried_in, check_component, check_kind, compiled
 from openagents_json.workflow.compile import compile_plan
 from openagents_json.workflow.graph import find_cycle, is_sequential, split_end, ways
 from openagents_json.workflow.names import FAILURE, inner_names, local, names_in, names_of
 from openagents_json.workflow.nested import Place, all_steps, block_of, failure_block, steps_in
 from openagents_json.workflow.parameters import check_value
 from openagents_json.workflow.paths import COMPENSATE
-from openagents_json.workflow.problems import Collector, nearest
+from openagents_json.workflow.problems import Collector
 from openagents_json.workflow.templates import Names, escape
 from openagents_json.workflow.versions import RANGES, is_range
 
@@ -58,8 +58,9 @@ def _check_catalog(
 ) -> None:
     """Look up the components and workflows that steps call."""
     for block, _, pointer in blocks.seen:
+        carried = carried_in(block)
         for index, step in steps_in(block):
-            check_component(step, f"{pointer}/steps/{index}", catalog, block, found)
+            check_component(step, f"{pointer}/steps/{index}", catalog, carried, found)
     for place in places:
         if place.path.endswith(COMPENSATE):
             check_component(place.step, place.pointer, catalog, {}, found)
@@ -68,7 +69,7 @@ def _check_catalog(
 
 
 def _errors(found: Collector) -> bool:
-    return any(p.severity == "error" for p in found.problems)
+    return bool(found.errors)
 
 
 def _check_ids(steps: list[tuple[str, Mapping[str, Any]]], found: Collector) -> None:
@@ -136,7 +137,7 @@ def _check_workflow(
             found.error("invalid_range", at, message, found=wanted, suggestion=RANGES, step_id=step["id"])
             return
         known = catalog.workflow_names() if hasattr(catalog, "workflow_names") else ()
-        hint = "another version is there" if look_up(base) else nearest(base, known)
+        hint = "another version is there" if look_up(base) else found.nearest(base, known)
         message = f"there is no workflow {reference!r}; add it with `openagents workflows add FILE`"
         found.error("unknown_workflow", at, message, found=reference, suggestion=hint, step_id=step["id"])
 
@@ -166,10 +167,10 @@ def _check_end(text: Any, end: str, pointer: str, names: Names, ids: frozenset[s
         found.error(f"invalid_{end}_format", pointer, message, found=text)
     elif step not in ids:
         message = f"there is no step {step!r}"
-        found.error(f"missing_{end}_step", pointer, message, found=step, suggestion=nearest(step, ids))
+        found.error(f"missing_{end}_step", pointer, message, found=step, suggestion=found.nearest(step, ids))
     elif end == "source" and name not in (None, "output") and step in names.outputs and name not in names.outputs[step]:
         message = f"step {step!r} declares no output {name!r}"
-        hint = nearest(str(name), names.outputs[step])
+        hint = found.nearest(str(name), names.outputs[step])
         found.error("missing_source_output", pointer, message, found=name, suggestion=hint)
 
 
@@ -184,7 +185,7 @@ def _check_results(document: Mapping[str, Any], names: Names, found: Collector) 
 
 def _check_defaults(document: Mapping[str, Any], found: Collector) -> None:
     inputs = document.get("inputs")
-    if [p for p in found.problems if p.pointer.startswith("/inputs/")]:
+    if any(p.pointer.startswith("/inputs/") for p in found.problems):
         return
     for name, spec in (inputs if isinstance(inputs, Mapping) else {}).items():
         if isinstance(spec, Mapping) and spec.get("default") is not None:

@@ -60,7 +60,7 @@ def _environment() -> Environment:
     return Environment(autoescape=False, cache_size=0)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16_384)
 def _compile(source: str) -> tuple[Evaluate, tuple[str, ...], tuple[Path, ...]]:
     if len(source) > MAX_SOURCE:
         raise ExpressionError(source, f"it is longer than {MAX_SOURCE} characters")

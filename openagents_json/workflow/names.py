@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import ChainMap
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 from openagents_json.workflow.nested import steps_in
@@ -25,10 +27,36 @@ def names_in(block: Mapping[str, Any], around: Names, *more: str) -> Names:
     """Give the names inside of a block: those around it, its steps, and some of the place."""
     steps = [step for _, step in steps_in(block)]
     outputs = {s["id"]: frozenset(s["outputs"]) for s in steps if isinstance(s.get("outputs"), Mapping)}
-    ids = around.steps | {step["id"] for step in steps}
+    ids = frozenset(step["id"] for step in steps)
     return replace(
-        around, steps=ids, outputs={**around.outputs, **outputs}, local=around.local | set(more), odd=odd_names(ids)
+        around,
+        steps=_with(ids, around.steps),
+        outputs=ChainMap(outputs, around.outputs) if outputs else around.outputs,  # type: ignore[arg-type]
+        local=around.local | set(more),
+        odd=_with(odd_names(ids), around.odd),
     )
+
+
+class _Layers(Set[str]):
+    """Names of a block and of those around it; copying them for each block would take time by the square."""
+
+    __slots__ = ("_around", "_own")
+
+    def __init__(self, own: frozenset[str], around: Set[str]) -> None:
+        self._own, self._around = own, around
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._own or name in self._around
+
+    def __iter__(self) -> Iterator[str]:
+        return chain(self._own, self._around)
+
+    def __len__(self) -> int:
+        return len(self._own) + len(self._around)
+
+
+def _with(own: frozenset[str], around: Set[str]) -> Set[str]:
+    return _Layers(own, around) if own and around else own or around
 
 
 def local(names: Names, *more: str) -> Names:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import heapq
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any, Final
 
 from openagents_json.workflow.source import locate
 from openagents_json.workflow.types import Json
 
 MOST: Final = 1000
+COMPARISONS: Final = 10_000
+"""How many names are compared for suggestions: enough for each problem that somebody reads."""
+LONGEST: Final = 256
+SHOWN: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,36 +55,56 @@ class Report:
 
 @dataclass(slots=True)
 class Collector:
-    """Takes problems while a document is looked through."""
+    """Takes problems while a document is looked through: so many of each severity as anybody reads, each once."""
 
-    problems: list[Problem] = field(default_factory=list)
+    errors: dict[tuple[str, str, str], Problem] = field(default_factory=dict)
+    warnings: dict[tuple[str, str, str], Problem] = field(default_factory=dict)
+    comparisons: int = COMPARISONS
+
+    @property
+    def problems(self) -> list[Problem]:
+        """Give what has been found, errors first."""
+        return [*self.errors.values(), *self.warnings.values()]
 
     def error(self, code: str, pointer: str, message: str, **more: Any) -> None:
         """Note what keeps the document from running."""
-        self.problems.append(Problem(code, "error", pointer, message, **more))
+        if len(self.errors) < MOST:
+            self.errors.setdefault((code, pointer, message), Problem(code, "error", pointer, message, **more))
 
     def warn(self, code: str, pointer: str, message: str, **more: Any) -> None:
         """Note what may not be meant so."""
-        self.problems.append(Problem(code, "warning", pointer, message, **more))
+        if len(self.warnings) < MOST:
+            self.warnings.setdefault((code, pointer, message), Problem(code, "warning", pointer, message, **more))
+
+    def nearest(self, name: str, known: Iterable[Any]) -> str:
+        """Suggest the nearest valid name, empty when none is near, or when many names have been compared already."""
+        if self.comparisons <= 0 or len(name) > LONGEST:
+            return ""
+        # A suggestion shares at least 6 of 10 characters: what differs more in length is none.
+        near = [text for item in islice(known, self.comparisons) if _may_be_near(name, text := str(item))]
+        self.comparisons -= 1 + len(near)
+        found = difflib.get_close_matches(name, near, 1, 0.6)
+        return f"did you mean {found[0]!r}?" if found else ""
+
+    def some_of(self, known: Iterable[str]) -> list[Json] | None:
+        """Give what could stand there, in order; None when that has been said often."""
+        return None if self.comparisons <= 0 else [*heapq.nsmallest(SHOWN, known)]
 
     def report(self, document: Any, text: str | None) -> Report:
         """Give the report, with lines and columns when there is a text."""
-        unique = list(dict.fromkeys((p.code, p.pointer, p.message) for p in self.problems))
-        by_key = {(p.code, p.pointer, p.message): p for p in reversed(self.problems)}
-        problems = sorted((by_key[key] for key in unique), key=lambda p: p.severity != "error")[:MOST]
+        problems = self.problems[:MOST]
         if text is not None:
-            problems = [_placed(problem, text) for problem in problems]
+            places = locate(text, [problem.pointer for problem in problems if problem.line is None])
+            problems = [_placed(problem, places) for problem in problems]
         return Report(tuple(problems), document)
 
 
-def _placed(problem: Problem, text: str) -> Problem:
+def _may_be_near(name: str, other: str) -> bool:
+    return len(other) <= LONGEST and 3 * abs(len(name) - len(other)) <= 2 * (len(name) + len(other))
+
+
+def _placed(problem: Problem, places: Mapping[str, tuple[int, int]]) -> Problem:
     if problem.line is not None:
         return problem
-    line, column = locate(text, problem.pointer)
+    line, column = places[problem.pointer]
     return replace(problem, line=line, column=column)
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Suggest the nearest valid name, empty when none is near."""
-    near = difflib.get_close_matches(name, [str(item) for item in known], 1, 0.6)
-    return f"did you mean {near[0]!r}?" if near else ""

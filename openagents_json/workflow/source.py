@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from openagents_json.workflow.templates import escape
 
-MAX_BYTES: Final = 16 * 1024 * 1024
+MAX_BYTES: Final = 4 * 1024 * 1024
 _SKIP: Final = re.compile(r"[ \t\n\r,:]*")
 _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL)
 _SCALAR: Final = re.compile(r"[^,\]\}\s]+")
 
 
@@ -28,15 +31,14 @@ def parse(text: str | bytes) -> tuple[Any, str, list[str]]:
     Raises NotADocument.
     """
     if len(text) > MAX_BYTES:
-        raise NotADocument(f"it is larger than {MAX_BYTES} bytes")
+        raise NotADocument(f"it is larger than {MAX_BYTES:,} bytes; give large data as inputs")
     decoded = _decode(text)
     doubled: list[str] = []
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(items)
         if len(found) < len(items):
-            names = [name for name, _ in items]
-            doubled.extend(sorted({name for name in names if names.count(name) > 1}))
+            doubled.extend(sorted(name for name, times in Counter(name for name, _ in items).items() if times > 1))
         return found
 
     def constant(name: str) -> Any:
@@ -64,62 +66,97 @@ def _decode(text: str | bytes) -> str:
         raise NotADocument(f"byte {error.start} is not UTF-8", line) from error
 
 
-def locate(text: str, pointer: str) -> tuple[int, int]:
-    """Give line and column of the value at a pointer, or of the nearest place around it that exists."""
-    position = _find(text, pointer.split("/")[1:])
-    line = text.count("\n", 0, position) + 1
-    return line, position - text.rfind("\n", 0, position)
+def locate(text: str, pointers: Iterable[str]) -> Mapping[str, tuple[int, int]]:
+    """Give line and column of the values at pointers, or of the nearest place around each that exists.
+
+    The text is gone through once, whatever the number of pointers is.
+    """
+    tree: dict[str, Any] = {}
+    for pointer in pointers:
+        node = tree
+        for key in pointer.split("/")[1:]:
+            node = node.setdefault(key, {})
+    places = _places(text, tree)
+    lines = _lines(text, set(places.values()))
+    return {pointer: lines[_nearest(pointer, places)] for pointer in pointers}
 
 
-def _find(text: str, keys: list[str]) -> int:
-    position = _skip(text, 0)
-    for key in keys:
-        found = _child(text, position, key)
-        if found is None:
-            break
-        position = found
-    return position
+def _nearest(pointer: str, places: Mapping[str, int]) -> int:
+    while pointer not in places:
+        pointer = pointer.rpartition("/")[0]
+    return places[pointer]
 
 
-def _child(text: str, position: int, key: str) -> int | None:
-    opening = text[position : position + 1]
-    if opening not in ("{", "["):
-        return None
-    position, index = _skip(text, position + 1), 0
-    while position < len(text) and text[position] not in "}]":
-        name = str(index)
-        if opening == "{":
-            match = _STRING.match(text, position)
-            if match is None:
-                return None
-            name, position = escape(json.loads(match[0], strict=False)), _skip(text, match.end())
-        if name == key:
-            return position
-        position, index = _skip(text, _after(text, position)), index + 1
-    return None
+def _lines(text: str, positions: Iterable[int]) -> dict[int, tuple[int, int]]:
+    found: dict[int, tuple[int, int]] = {}
+    line, counted = 1, 0
+    for position in sorted(positions):
+        line += text.count("\n", counted, position)
+        counted = position
+        found[position] = (line, position - text.rfind("\n", 0, position))
+    return found
+
+
+def _places(text: str, tree: Mapping[str, Any]) -> dict[str, int]:
+    """Find the positions of the values of a tree of keys; what is not in the tree is passed over."""
+    start = _skip(text, 0)
+    places = {"": start}
+    todo = [_Container(text, start, "", tree)] if tree else []
+    while todo:
+        container = todo[-1]
+        child = container.next()
+        if child is None:
+            todo.pop()
+            if todo:
+                todo[-1].position = _skip(text, container.position + 1)
+            continue
+        key, position = child
+        wanted = container.tree.get(key)
+        if wanted is None:
+            container.position = _skip(text, _after(text, position))
+            continue
+        pointer = f"{container.pointer}/{key}"
+        places.setdefault(pointer, position)
+        if wanted and text[position : position + 1] in ("{", "["):
+            todo.append(_Container(text, position, pointer, wanted))
+        else:
+            container.position = _skip(text, _after(text, position))
+    return places
+
+
+class _Container:
+    """An object or array in the text, gone through member by member."""
+
+    def __init__(self, text: str, start: int, pointer: str, tree: Mapping[str, Any]) -> None:
+        self.text, self.pointer, self.tree = text, pointer, tree
+        self.is_object, self.index = text[start : start + 1] == "{", 0
+        self.position = _skip(text, start + 1)
+
+    def next(self) -> tuple[str, int] | None:
+        """Give key and position of the next member, None at the end."""
+        text = self.text
+        if self.position >= len(text) or text[self.position] in "}]":
+            return None
+        if not self.is_object:
+            self.index += 1
+            return str(self.index - 1), self.position
+        match = _STRING.match(text, self.position)
+        if match is None:
+            return None
+        return escape(json.loads(match[0], strict=False)), _skip(text, match.end())
 
 
 def _after(text: str, position: int) -> int:
     """Give the place behind the value at a place."""
+    if text[position : position + 1] not in ("{", "["):
+        match = _STRING.match(text, position) or _SCALAR.match(text, position)
+        return match.end() if match else position + 1
     depth = 0
-    while position < len(text):
-        character = text[position]
-        if character == '"':
-            match = _STRING.match(text, position)
-            position = match.end() if match else len(text)
-        elif character in "{[":
-            depth, position = depth + 1, position + 1
-        elif character in "}]":
-            depth, position = depth - 1, position + 1
-        elif depth:
-            position += 1
-            continue
-        else:
-            match = _SCALAR.match(text, position)
-            position = match.end() if match else position + 1
+    for token in _TOKEN.finditer(text, position):
+        depth += (token[0] in "{[") - (token[0] in "}]")
         if depth <= 0:
-            return position
-    return position
+            return token.end()
+    return len(text)
 
 
 def _skip(text: str, position: int) -> int:

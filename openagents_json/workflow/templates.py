@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -37,11 +37,11 @@ class Names:
     `local` are those of the place (value, result, error), `odd` the step ids that are no identifiers, see `odd_names`.
     """
 
-    steps: frozenset[str]
+    steps: Set[str]
     inputs: frozenset[str] = frozenset()
     outputs: Mapping[str, frozenset[str]] = field(default_factory=dict)
     local: frozenset[str] = frozenset()
-    odd: frozenset[str] = frozenset()
+    odd: Set[str] = frozenset()
 
     def known(self, name: str) -> bool:
         """Tell whether a root name means something."""
@@ -232,7 +232,7 @@ def odd_names(steps: Iterable[str]) -> frozenset[str]:
     return frozenset(name for name in steps if not IDENTIFIER.match(name) or name in _KEYWORDS)
 
 
-def _longest(word: str, odd: frozenset[str]) -> str:
+def _longest(word: str, odd: Set[str]) -> str:
     while word:
         if word in odd:
             return word

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from openagents_json.workflow.catalog import Catalog
 from openagents_json.workflow.check_keys import check_keys
 from openagents_json.workflow.checks import check_meaning
 from openagents_json.workflow.problems import Collector, Problem, Report
 from openagents_json.workflow.schema import SCHEMA
+from openagents_json.workflow.sizes import check_size
 from openagents_json.workflow.source import NotADocument, parse
 from openagents_json.workflow.templates import escape
 from openagents_json.workflow.types import type_name
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from jsonschema import ValidationError
 
 __all__ = ["Problem", "Report", "validate"]
-
-MAX_DEPTH: Final = 100
-MAX_STEPS: Final = 20_000
 
 
 def validate(document: Any, catalog: Catalog | None = None) -> Report:
@@ -39,7 +37,7 @@ def validate(document: Any, catalog: Catalog | None = None) -> Report:
             return found.report(None, "")
         for name in doubled:
             found.error("duplicate_key", "", f"the name {name!r} stands twice in one object", found=name)
-    if not _is_json(document, found):
+    if not check_size(document, found):
         return found.report(None, text)
     _check_structure(document, found)
     if isinstance(document, Mapping):
@@ -52,37 +50,9 @@ def validate(document: Any, catalog: Catalog | None = None) -> Report:
 def structure(document: Any) -> Report:
     """Find out whether a parsed document has the shape of a workflow; what it means is not looked at."""
     found = Collector()
-    if _is_json(document, found):
+    if check_size(document, found, limited=False):
         _check_structure(document, found)
     return found.report(document, None)
-
-
-def _is_json(document: Any, found: Collector) -> bool:
-    """Refuse what is not JSON or too deep, without recursion."""
-    todo: list[tuple[Any, str, int]] = [(document, "", 0)]
-    while todo:
-        value, pointer, depth = todo.pop()
-        if depth > MAX_DEPTH:
-            found.error("too_deep", pointer[:200], f"it is nested deeper than {MAX_DEPTH}")
-            return False
-        if isinstance(value, Mapping):
-            for key, item in value.items():
-                if not isinstance(key, str):
-                    found.error("not_json", pointer, f"the name {key!r} is not a text", found=type_name(key))
-                    return False
-                todo.append((item, f"{pointer}/{escape(key)}", depth + 1))
-        elif isinstance(value, list | tuple):
-            todo += [(item, f"{pointer}/{i}", depth + 1) for i, item in enumerate(value)]
-        elif not _is_scalar(value):
-            found.error("not_json", pointer, f"{type(value)!s:.80} is not JSON", found=type_name(value))
-            return False
-    return True
-
-
-def _is_scalar(value: Any) -> bool:
-    if isinstance(value, float):
-        return value == value and abs(value) != float("inf")
-    return value is None or isinstance(value, str | int)
 
 
 @lru_cache(maxsize=1)
@@ -144,4 +114,4 @@ def _tuples_to_lists(value: Any) -> Any:
 def _usable(document: Mapping[str, Any]) -> bool:
     """Tell whether the parts that carry meaning are of the right shape to be looked at."""
     steps = document.get("steps")
-    return isinstance(steps, list | tuple) and 0 < len(steps) <= MAX_STEPS
+    return isinstance(steps, list | tuple) and len(steps) > 0
