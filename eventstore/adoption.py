@@ -53,9 +53,10 @@ class Adoption:
         calls: list[Call] = [
             PlainCall((b"SET", keys.definition(name), raw, b"NX")) for name, raw in definitions.items()
         ]
-        calls += self._store.payload_calls(run, blobs)
         for part in _parts(calls, lambda call: len(call.args[2])):
             self._store.call(part)
+        for several in _parts(blobs.items(), lambda blob: len(blob[1])):  # read one by one, and not held
+            self._store.call(self._store.payload_calls(run, dict(several)))
 
     def take(self, commit: Commit, history: Sequence[RawEvent], after: Sequence[Call] = ()) -> Taken:
         """Carry out a commit of mode adopt; answers as a commit does, EXISTS for a run with another history.

@@ -10,6 +10,9 @@ from typing import Final
 MOST_BYTES: Final = 2 * 1024**3
 """How much is unpacked of one file, unless told otherwise."""
 
+MOST_LINE: Final = 64 * 1024**2
+"""How long a line may be: an event with all that it carries itself."""
+
 _PIECE: Final = 1024**2
 
 
@@ -36,16 +39,23 @@ class Unpacking:
         Raises TooLarge, KeyError when there is none, and whatever zipfile and zlib raise on damage.
         """
         out = io.BytesIO()
-        for piece in self._pieces(name):
+        for piece in self.pieces(name):
             out.write(piece)
         return out.getvalue()
 
-    def lines(self, name: str) -> Iterator[bytes]:
-        """Unpack a member line by line, without their ends; all of them count as if they were held."""
+    def lines(self, name: str, most: int = MOST_LINE) -> Iterator[bytes]:
+        """Unpack a member line by line, without their ends; all of them count as if they were held.
+
+        A line has at most `most` bytes, and a piece more. Raises as `read` does.
+        """
         begun: list[bytes] = []
-        for piece in self._pieces(name):
+        size = 0
+        for piece in self.pieces(name):
             first, *rest = piece.split(b"\n")
             begun.append(first)
+            size = len(rest[-1]) if rest else size + len(first)
+            if size > most:
+                raise TooLarge(f"a line of {name}", most)
             if rest:
                 yield b"".join(begun)
                 yield from rest[:-1]
@@ -53,7 +63,11 @@ class Unpacking:
         if any(begun):
             yield b"".join(begun)
 
-    def _pieces(self, name: str) -> Iterator[bytes]:
+    def pieces(self, name: str) -> Iterator[bytes]:
+        """Unpack a member piece by piece; all of them count as if they were held.
+
+        Raises as `read` does.
+        """
         info = self._archive.getinfo(name)
         if info.file_size > self._left:
             raise TooLarge(name, self._limit)

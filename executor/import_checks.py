@@ -6,27 +6,26 @@ What is taken in stays for good, and workers compile and fold it: what they woul
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from eventstore import codec
 from eventstore.event import Recorded
 from eventstore.raw import RawEvent
-from executor.journal import decode_all, is_sealed
+from executor.journal import PAYLOADS, is_sealed
 from openagents_json.workflow import events as ev
 from openagents_json.workflow.compile import compile_plan
 from openagents_json.workflow.errors import WorkflowError
-from openagents_json.workflow.evolve import evolve_all
+from openagents_json.workflow.evolve import evolve
 from openagents_json.workflow.plan import definition_hash
-from openagents_json.workflow.state import initial
+from openagents_json.workflow.state import FOREACH, RunState, initial
 from openagents_json.workflow.validation import structure
 
 ODD: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
 """What code that trusts the shape of a value raises on one of another shape."""
 
 T = TypeVar("T")
-
-_NOTHING: Final = codec.encode(None)
 
 
 class HistoryUnfit(ValueError):
@@ -64,12 +63,11 @@ def _check_document(run: str, name: str, definition: Any) -> None:
         raise HistoryUnfit(run, f"definition {name} is no workflow: {first.pointer or '/'}: {first.message}")
 
 
-def check_events(run: str, history: Sequence[RawEvent], partition: int) -> list[Recorded]:
-    """Read events, and refuse types and shapes that this version does not know; metadata have to be names and values.
+def check_events(run: str, history: Iterable[RawEvent], partition: int) -> Iterator[Recorded]:
+    """Read events one by one, and refuse types and shapes that this version does not know.
 
     Raises HistoryUnfit.
     """
-    recorded = []
     for event in history:
         try:
             found = event.recorded(run, partition)
@@ -81,24 +79,45 @@ def check_events(run: str, history: Sequence[RawEvent], partition: int) -> list[
             ev.from_data(found.type, found.data)
         except ev.UnknownEvent as error:
             raise HistoryUnfit(run, f"its events do not fit together: number {event.version}: {error}") from error
-        recorded.append(found)
-    return recorded
+        yield found
 
 
-def check_end(run: str, status: str, recorded: Sequence[Recorded], blobs: Mapping[str, bytes]) -> None:
+def check_end(run: str, status: str, recorded: Iterable[Recorded], blobs: Mapping[str, bytes]) -> None:
     """Refuse a history that closes with an end to which its events do not lead: the run would stand between both.
 
-    What is encrypted cannot be folded without its key, and need not be: nobody can go on with it. Raises HistoryUnfit.
+    It is folded without what it worked with, so that little is held. What is encrypted cannot be folded without its
+    key, and need not be: nobody can go on with it. Raises HistoryUnfit.
     """
-    if any(map(is_sealed, recorded)):
-        return
+    state, sealed = initial(), False
+    for item in recorded:
+        sealed = sealed or is_sealed(item)
+        if not sealed:
+            state = fitting(run, partial(_after, state, item, blobs))
+    if not sealed and state.status != status:
+        raise HistoryUnfit(run, f"its events end with {status}, and lead to {state.status}")
 
-    def fetch(wanted: Sequence[tuple[str, str]]) -> list[bytes]:
-        return [blobs.get(sha, _NOTHING) for _, sha in wanted]  # what was erased is not there any more
 
-    found = fitting(run, lambda: evolve_all(initial(), decode_all(recorded, fetch)).status)
-    if found != status:
-        raise HistoryUnfit(run, f"its events end with {status}, and lead to {found}")
+def _after(state: RunState, item: Recorded, blobs: Mapping[str, bytes]) -> RunState:
+    return evolve(state, ev.from_data(item.type, _bare(item, blobs)))
+
+
+def _bare(item: Recorded, blobs: Mapping[str, bytes]) -> dict[str, Any]:
+    """Give the data of an event without its payloads, but for errors, and how many items a step goes through."""
+    names = PAYLOADS.get(item.type, ())
+    data = {name: value for name, value in item.data.items() if name not in names or name == "error"}
+    if "inputs" in names and item.data.get("inputs") is not None:
+        data["inputs"] = _items(item, blobs) if item.data.get("kind") == FOREACH else {}
+    return data
+
+
+def _items(item: Recorded, blobs: Mapping[str, bytes]) -> dict[str, Any]:
+    items = item.data["inputs"].get("items")
+    for path, sha, _ in item.data.get("blobs") or ():
+        if path == ["inputs", "items"]:
+            items = codec.decode(blobs[sha]) if sha in blobs else None  # it may have been erased
+    if isinstance(items, Mapping):
+        return {"items": dict.fromkeys(items)}
+    return {"items": [None] * len(items)} if isinstance(items, list) else {}
 
 
 def fitting(run: str, fold: Callable[[], T]) -> T:

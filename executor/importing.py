@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -207,6 +208,8 @@ def _check(handler: Handler, arriving: Arriving) -> None:
     recorded = check_events(arriving.run, arriving.history, handler.store.keys.partition_of(arriving.run))
     if status := ended(arriving.history):
         check_end(arriving.run, status, recorded, arriving.blobs)
+    else:  # it is folded as a whole, because it goes on
+        collections.deque(recorded, maxlen=0)
 
 
 class _Facts:

@@ -54,7 +54,7 @@ def import_run(target: Target, file: Path, paused: bool, reason: str) -> None:
     """Bring a run from a file into this store; one that was open goes on here, from where it was."""
     from openagents_json.engine.capsules import adopt, unpack
 
-    capsule = unpack(file.read_bytes())
+    capsule = unpack(file)
     with target.engine(create=True) as engine:
         done = adopt(engine.core, capsule, actor=target.actor, reason=reason, paused=paused)
     if target.as_json:

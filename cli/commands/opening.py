@@ -40,7 +40,7 @@ def open_run(target: Target, file: Path, at: int | None, go_on: bool) -> None:
     from openagents_json.engine.capsules import unpack
     from openagents_json.engine.stepping import Steps
 
-    capsule = unpack(file.read_bytes())
+    capsule = unpack(file)
     local = _local(target, capsule.run)
     steps = Steps(capsule, lambda run: _key(local, run))
     here = at or len(steps)

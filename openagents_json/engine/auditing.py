@@ -282,7 +282,7 @@ def verify_file(
 
 
 def _verify_capsule(path: Path, keys: Keys | None, limit: int) -> Audit:
-    capsule = unpack(path.read_bytes(), limit=limit)
+    capsule = unpack(path, limit=limit)
     if capsule.proofs is None:
         raise EvidenceUnreadable(
             str(path), "the run was not sealed when the capsule was made, so there is no proof in it"

@@ -13,7 +13,7 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -21,7 +21,7 @@ from typing import Any, Final, TypeVar
 from eventstore import codec
 from eventstore.event import Json
 from eventstore.raw import RawEvent
-from eventstore.unzipping import MOST_BYTES, TooLarge, Unpacking
+from eventstore.unzipping import MOST_BYTES, MOST_LINE, TooLarge, Unpacking
 
 FORMAT: Final = "openagents-capsule/1"
 MANIFEST: Final = "manifest.json"
@@ -159,13 +159,20 @@ def is_capsule(path: Path) -> bool:
 # -- reading ---------------------------------------------------------------------------------------------
 
 
-def unpack(raw: bytes, *, limit: int = MOST_BYTES) -> Capsule:
+def unpack(source: bytes | Path, *, limit: int = MOST_BYTES) -> Capsule:
     """Read a capsule, of which no more than `limit` bytes are unpacked, and check every hash in it.
 
-    Raises CapsuleUnreadable.
+    It is gone through piece by piece first; what is held then are its events and definitions. Payloads are read one by
+    one when they are asked for, so a file has to stay as it is until then. Raises CapsuleUnreadable.
     """
+    with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
+        begins = file.read(2) == b"PK"
+        file.seek(0)
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    if not begins:
+        raise CapsuleUnreadable("it is no zip file")
     try:
-        return _read(raw, limit)
+        return _read(io.BytesIO(source) if isinstance(source, bytes) else source, sha256, limit)
     except CapsuleUnreadable:
         raise
     except TooLarge as error:
@@ -174,33 +181,53 @@ def unpack(raw: bytes, *, limit: int = MOST_BYTES) -> Capsule:
         raise CapsuleUnreadable(f"{type(error).__name__}: {error}") from error
 
 
-def _read(raw: bytes, limit: int) -> Capsule:
-    if not raw.startswith(b"PK"):
-        raise CapsuleUnreadable("it is no zip file")
-    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-        _check_sizes(archive.infolist(), limit)
-        unpacking = Unpacking(archive, limit)
-        members = {name: unpacking.read(name) for name in archive.namelist()}
-    if MANIFEST not in members:
+def _read(source: io.BytesIO | Path, sha256: str, limit: int) -> Capsule:
+    archive = zipfile.ZipFile(source)
+    _check_sizes(archive.infolist(), limit)
+    names = archive.namelist()
+    if MANIFEST not in names:
         raise CapsuleUnreadable("it has no manifest.json")
-    manifest = _manifest(members.pop(MANIFEST))
-    _check_hashes(manifest.pop("sha256"), members)
-    run = manifest["run"]
+    held = Unpacking(archive, limit)
+    manifest = _manifest(held.read(MANIFEST))
+    hashes = manifest.pop("sha256")
+    _check_hashes(hashes, archive, limit)
     for name in (EVENTS, COMPONENTS):
-        if name not in members:
+        if name not in names:
             raise CapsuleUnreadable(f"it has no {name}")
-    events = tuple(_events(members.pop(EVENTS)))
+    _check_names(manifest["run"], hashes)
+    events = tuple(_events(held.lines(EVENTS, MOST_LINE)))
     _check_span(manifest, events)
-    definitions = {name[12:-5]: data for name, data in members.items() if name.startswith("definitions/")}
-    for name, data in definitions.items():
-        if hashlib.sha256(data).hexdigest() != name:
-            raise CapsuleUnreadable(f"definition {name} of run {run} is another one")
-    blobs = {name[6:]: data for name, data in members.items() if name.startswith("blobs/")}
-    for name, data in blobs.items():
-        if hashlib.sha256(data).hexdigest() != name:
-            raise CapsuleUnreadable(f"payload {name} of run {run} is another one")
-    components, sha256 = _json(members[COMPONENTS], COMPONENTS), hashlib.sha256(raw).hexdigest()
-    return Capsule(manifest, events, definitions, blobs, components, members.get(PROOFS), sha256)
+    definitions = {name[12:-5]: held.read(name) for name in names if name.startswith("definitions/")}
+    components = _json(held.read(COMPONENTS), COMPONENTS)
+    proofs = held.read(PROOFS) if PROOFS in names else None
+    return Capsule(manifest, events, definitions, Payloads(archive, limit), components, proofs, sha256)
+
+
+class Payloads(Mapping[str, bytes]):
+    """The payloads of a capsule by their SHA-256, read when they are asked for, and checked then as well."""
+
+    def __init__(self, archive: zipfile.ZipFile, limit: int) -> None:
+        self._archive, self._limit = archive, limit
+        self._names = {name[6:]: name for name in archive.namelist() if name.startswith("blobs/")}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __contains__(self, sha: object) -> bool:
+        return sha in self._names
+
+    def __getitem__(self, sha: str) -> bytes:
+        name = self._names[sha]
+        try:
+            raw = Unpacking(self._archive, self._limit).read(name)
+        except _DAMAGE as error:
+            raise CapsuleUnreadable(f"{name}: {type(error).__name__}: {error}") from error
+        if hashlib.sha256(raw).hexdigest() != sha:
+            raise CapsuleUnreadable(f"{name} was changed while it was read")
+        return raw
 
 
 def _check_sizes(found: Iterable[zipfile.ZipInfo], limit: int) -> None:
@@ -240,19 +267,37 @@ def _manifest(raw: bytes) -> dict[str, Any]:
     return found
 
 
-def _check_hashes(hashes: Mapping[str, Any], members: Mapping[str, bytes]) -> None:
-    if set(hashes) != set(members):
-        odd = sorted(set(hashes) ^ set(members))
+def _check_hashes(hashes: Mapping[str, Any], archive: zipfile.ZipFile, limit: int) -> None:
+    members = set(archive.namelist()) - {MANIFEST}
+    if set(hashes) != members:
+        odd = sorted(set(hashes) ^ members)
         raise CapsuleUnreadable(f"the manifest and the members differ: {', '.join(odd[:5])}")
-    for name, data in members.items():
-        if hashlib.sha256(data).hexdigest() != hashes[name]:
+    unpacking = Unpacking(archive, limit)
+    for name in archive.namelist():
+        if name != MANIFEST and _digest(unpacking, name) != hashes[name]:
             raise CapsuleUnreadable(f"{name} is not what the manifest says")
 
 
-def _events(raw: bytes) -> Iterable[RawEvent]:
+def _digest(unpacking: Unpacking, name: str) -> str:
+    found = hashlib.sha256()
+    for piece in unpacking.pieces(name):
+        found.update(piece)
+    return found.hexdigest()
+
+
+def _check_names(run: str, hashes: Mapping[str, Any]) -> None:
+    """Definitions and payloads are named by the hash that the manifest says, and that they have."""
+    for name, sha in hashes.items():
+        if name.startswith("definitions/") and sha != name[12:-5]:
+            raise CapsuleUnreadable(f"definition {name[12:-5]} of run {run} is another one")
+        if name.startswith("blobs/") and sha != name[6:]:
+            raise CapsuleUnreadable(f"payload {name[6:]} of run {run} is another one")
+
+
+def _events(lines: Iterable[bytes]) -> Iterable[RawEvent]:
     seen: set[str] = set()
     last = ""
-    for number, line in enumerate(raw.split(b"\n")[:-1], 1):
+    for number, line in enumerate(lines, 1):
         event = _event(line, f"event {number}")
         if event.version != number:
             raise CapsuleUnreadable(f"event {number} is missing (found {event.version})")
