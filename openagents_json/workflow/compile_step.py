@@ -31,6 +31,7 @@ from openagents_json.workflow.templates import (
     Template,
     compile_condition,
     compile_value,
+    literal,
 )
 from openagents_json.workflow.types import Json
 
@@ -259,9 +260,11 @@ class _Maker:
     def gates(self) -> tuple[Gate, ...]:
         found, mutex, rate = [], self.step.get("mutex"), self.step.get("rate_limit")
         if rate is not None:
-            key, at = rate.get("key", self.step.get("component", self.path)), f"{self.pointer}/rate_limit/key"
-            template = self._value(key, self.inner_, at)
-            found.append(Gate("rate", template, int(rate["limit"]), ms(rate.get("per_seconds", 1))))
+            if "key" in rate:
+                key = self._value(rate["key"], self.inner_, f"{self.pointer}/rate_limit/key")
+            else:
+                key = literal(self.step.get("component", self.path))
+            found.append(Gate("rate", key, int(rate["limit"]), ms(rate.get("per_seconds", 1))))
         if mutex is not None:
             spec = mutex if isinstance(mutex, Mapping) else {"key": mutex}
             template = self._value(spec["key"], self.inner_, f"{self.pointer}/mutex")

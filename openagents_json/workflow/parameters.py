@@ -9,11 +9,11 @@ from datetime import date, datetime
 from typing import Any, Final
 
 from openagents_json.workflow.errors import InvalidInputs
+from openagents_json.workflow.patterns import InvalidPattern, finds
 from openagents_json.workflow.plan import Plan
 from openagents_json.workflow.types import Json, type_name
 
 TYPES: Final = ("string", "number", "integer", "boolean", "object", "array", "any")
-MAX_PATTERN_TEXT: Final = 10_000
 
 
 def check_inputs(plan: Plan, inputs: Mapping[str, Json]) -> dict[str, Json]:
@@ -93,10 +93,11 @@ def _same(one: Json, other: Json) -> bool:
 def _check_text(spec: Mapping[str, Any], value: str) -> list[str]:
     pattern, form = spec.get("pattern"), spec.get("format")
     if isinstance(pattern, str):
-        if len(value) > MAX_PATTERN_TEXT:
-            return [f"is too long to be matched against a pattern (more than {MAX_PATTERN_TEXT} characters)"]
-        if not re.search(pattern, value):
-            return [f"does not match the pattern {pattern!r}"]
+        try:
+            if not finds(pattern, value):
+                return [f"does not match the pattern {pattern!r}"]
+        except InvalidPattern as error:  # of a definition that an older version took
+            return [f"cannot be matched against the pattern {pattern!r}: {error}"]
     check = _FORMATS.get(form) if isinstance(form, str) else None
     return [f"is not of format {form}"] if check is not None and not check(value) else []
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import re
-from collections.abc import Iterable
-from typing import Any
 
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow import state as st
 from openagents_json.workflow.errors import ExpressionFailed
 from openagents_json.workflow.evaluate import value_of
+from openagents_json.workflow.payload_schema import first_problem
 from openagents_json.workflow.plan import Plan, SignalWait
 from openagents_json.workflow.view import RunView
 
@@ -33,7 +31,7 @@ def check_signal(plan: Plan, state: st.RunState, command: cmd.SendSignal) -> Non
     if not fits:
         known = sorted({name for _, name in named if name is not None})
         raise cmd.Rejected("unknown_signal", _unknown(state, command.name, known), state.status)
-    problems = [_problem(wait.schema, command.payload) for wait in fits]
+    problems = [first_problem(wait.schema, command.payload) for wait in fits]
     if all(problems):
         raise cmd.Rejected("invalid_payload", f"signal {command.name!r}: {problems[0]}", state.status)
 
@@ -54,22 +52,3 @@ def _unknown(state: st.RunState, name: str, known: list[str]) -> str:
     hint = f"; did you mean {near[0]!r}?" if near else ""
     there = f"it waits for {', '.join(map(repr, known))}" if known else "it waits for no signals"
     return f"no step of workflow {state.workflow!r} waits for signal {name!r}: {there}{hint}"
-
-
-def _problem(schema: Any, payload: Any) -> str:
-    """Give why a payload does not fit, empty when it does."""
-    if schema is None:
-        return ""
-    from jsonschema import Draft202012Validator  # imported for documents that have a schema: it takes its time
-    from referencing import Registry
-    from referencing.exceptions import Unresolvable
-
-    errors: Iterable[Any] = Draft202012Validator(schema, registry=Registry()).iter_errors(payload)
-    try:
-        first = next(iter(errors), None)
-    except (Unresolvable, RecursionError, re.error) as error:
-        return f"its schema cannot be used: {type(error).__name__}: {error}"[:500]
-    if first is None:
-        return ""
-    place = "".join(f"/{key}" for key in first.absolute_path) or "the payload"
-    return f"{place}: {first.message}"[:500]

@@ -85,6 +85,11 @@ def compile_value(value: Json, names: Names, pointer: str) -> Template:
     return Template(tuple(parts), _total(evaluate, parts, pointer) if parts else evaluate)
 
 
+def literal(value: Json) -> Template:
+    """Return the template of a value that stands for itself, whatever is in it."""
+    return Template((), lambda _: value)
+
+
 def _total(evaluate: Callable[[Lookup], Json], parts: list[Part], pointer: str) -> Callable[[Lookup], Json]:
     """Let an evaluation fail in one way only, as a run has to end whatever a value does when it is put into a text."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from openagents_json.workflow.catalog import Catalog
 from openagents_json.workflow.check_keys import check_keys
 from openagents_json.workflow.checks import check_meaning
+from openagents_json.workflow.patterns import InvalidPattern, compile_pattern
 from openagents_json.workflow.problems import Collector, Problem, Report
 from openagents_json.workflow.schema import SCHEMA
 from openagents_json.workflow.sizes import check_size
@@ -85,8 +86,8 @@ def _check_structure(document: Any, found: Collector) -> None:
 def _check_pattern(spec: Mapping[str, Any], pointer: str, found: Collector) -> None:
     if isinstance(pattern := spec.get("pattern"), str):
         try:
-            re.compile(pattern)
-        except (re.error, RecursionError, OverflowError) as error:
+            compile_pattern(pattern)
+        except InvalidPattern as error:
             found.error("invalid_pattern", pointer, f"{pattern!r} is not a regular expression: {error}", found=pattern)
 
 
