@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from eventstore import codec
-from eventstore.connection import FAILOVER_SECONDS, retrying
-from eventstore.errors import EventStoreError
+from eventstore.errors import EventStoreError, StoreUnavailable
 from eventstore.run_store import RunStore
 from eventstore.scripts import PlainCall
 from executor.payloads import Payloads

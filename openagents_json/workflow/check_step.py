@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from openagents_json.workflow.catalog import Catalog, ComponentSpec
@@ -11,7 +11,7 @@ from openagents_json.workflow.graph import goto_target, split_end
 from openagents_json.workflow.names import COMPENSATION, inner_names, local
 from openagents_json.workflow.nested import compensation_step
 from openagents_json.workflow.payload_schema import why_no_schema
-from openagents_json.workflow.problems import Collector, nearest
+from openagents_json.workflow.problems import Collector
 from openagents_json.workflow.templates import (
     ROOTS,
     SECRET,
@@ -92,7 +92,7 @@ def _check_part(part: Part, names: Names, found: Collector, step_id: str | None)
         elif not names.known(root):
             message = f"there is no step, input or value named {root!r}"
             code = "missing_referenced_step" if len(path) > 1 else "unknown_reference"
-            _missing(code, part, message, root, names.steps | ROOTS | names.local, found, step_id)
+            _missing(code, part, message, root, (*names.steps, *ROOTS, *names.local), found, step_id)
 
 
 def _longest(paths: Iterable[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
@@ -128,8 +128,8 @@ def _missing(
         part.pointer,
         f"{message} (in {part.source!r})",
         found=name,
-        expected=sorted(known)[:50],
-        suggestion=nearest(name, known),
+        expected=found.some_of(known),
+        suggestion=found.nearest(name, known),
         step_id=step_id,
     )
 
@@ -170,7 +170,7 @@ class StepCheck:
             compiled(value, names, f"{self.pointer}/outputs/{escape(str(key))}", self.found, self.name)
         for index, source in enumerate(_array(step.get("depends_on"))):
             if isinstance(source, str) and source not in self.ids:
-                at, hint = f"{self.pointer}/depends_on/{index}", nearest(source, self.ids)
+                at, hint = f"{self.pointer}/depends_on/{index}", self.found.nearest(source, self.ids)
                 message = f"there is no step {source!r}" + (" beside this one" if source in self.names.steps else "")
                 self.found.error(
                     "missing_referenced_step", at, message, found=source, suggestion=hint, step_id=self.name
@@ -250,7 +250,7 @@ def _check_handler(handler: Any, pointer: str, check: StepCheck, found: Collecto
     then, target = handler.get("then"), goto_target(handler)
     if isinstance(target, str):
         if target not in check.ids:
-            hint = nearest(target, check.ids)
+            hint = found.nearest(target, check.ids)
             message = f"there is no step {target!r} to go to"
             found.error("missing_referenced_step", pointer, message, found=target, suggestion=hint, step_id=step_id)
         elif "foreach" in check.step:
@@ -262,9 +262,25 @@ def _check_handler(handler: Any, pointer: str, check: StepCheck, found: Collecto
         compiled(handler["output"], local(check.inner, "error"), f"{pointer}/output", found, step_id)
 
 
+Carried = Mapping[str, Sequence[tuple[str, int]]]
+"""The inputs that connections bring to each step of a block, with the numbers of the connections."""
+
+
+def carried_in(block: Mapping[str, Any]) -> Carried:
+    """Find what connections bring to each step of a block."""
+    found: dict[str, list[tuple[str, int]]] = {}
+    for index, connection in enumerate(_array(block.get("connections"))):
+        if isinstance(connection, Mapping) and isinstance(connection.get("target"), str):
+            target, name = split_end(connection["target"])
+            if name is not None:
+                found.setdefault(target, []).append((name, index))
+    return found
+
+
 def check_component(
-    step: Mapping[str, Any], pointer: str, catalog: Catalog, block: Mapping[str, Any], found: Collector
+    step: Mapping[str, Any], pointer: str, catalog: Catalog, carried: Carried, found: Collector
 ) -> None:
+    """Look the component of a step up, and what it is given; `carried` is what connections bring to each step."""
     reference, name = step.get("component"), step["id"]
     if not isinstance(reference, str) or not reference:
         return
@@ -276,35 +292,29 @@ def check_component(
             found.error("invalid_range", f"{pointer}/component", message, found=wanted, suggestion=RANGES, step_id=name)
             return
         versions = catalog.find(base)
-        hint = f"version {versions.version} is there" if versions else nearest(base, catalog.names())
+        hint = f"version {versions.version} is there" if versions else found.nearest(base, catalog.names())
         code = "version_incompatible" if versions else "unknown_component"
         message = f"there is no component {reference!r}"
         found.error(code, f"{pointer}/component", message, found=reference, suggestion=hint, step_id=name)
     elif spec.inputs is not None:
-        _check_arguments(step, spec, pointer, block, found)
+        _check_arguments(step, spec, pointer, carried.get(name, ()), found)
 
 
 def _check_arguments(
-    step: Mapping[str, Any], spec: ComponentSpec, pointer: str, block: Mapping[str, Any], found: Collector
+    step: Mapping[str, Any], spec: ComponentSpec, pointer: str, arriving: Iterable[tuple[str, int]], found: Collector
 ) -> None:
     given = step.get("inputs") if isinstance(step.get("inputs"), Mapping) else {}
     known = {parameter.name: parameter for parameter in spec.inputs or ()}
     carried = set()
-    for index, connection in enumerate(_array(block.get("connections"))):
-        target, name = (
-            split_end(connection["target"])
-            if isinstance(connection, Mapping) and isinstance(connection.get("target"), str)
-            else ("", None)
-        )
-        if target == step["id"] and name is not None:
-            carried.add(name)
-            if name not in known:
-                at, hint = f"/connections/{index}/target", nearest(name, known)
-                message = f"component {spec.name} has no input {name!r}"
-                found.error("missing_target_input", at, message, found=name, suggestion=hint, step_id=step["id"])
+    for name, index in arriving:
+        carried.add(name)
+        if name not in known:
+            at, hint = f"/connections/{index}/target", found.nearest(name, known)
+            message = f"component {spec.name} has no input {name!r}"
+            found.error("missing_target_input", at, message, found=name, suggestion=hint, step_id=step["id"])
     for name in given or ():
         if name not in known:
-            at, hint = f"{pointer}/inputs/{escape(name)}", nearest(name, known)
+            at, hint = f"{pointer}/inputs/{escape(name)}", found.nearest(name, known)
             message = f"component {spec.name} has no input {name!r}"
             found.error("unknown_component_input", at, message, found=name, suggestion=hint, step_id=step["id"])
     for name, parameter in known.items():
