@@ -16,6 +16,9 @@ MAX_EDGES: Final = 20_000
 MAX_VALUES: Final = 100_000
 MAX_EXPRESSIONS: Final = 10_000
 MAX_EXPRESSION_TEXT: Final = 250_000
+MAX_POINTER_TEXT: Final = 20_000_000
+"""Characters of the pointers to all values together: a long name stands in the pointer of each value below it."""
+
 MAX_INTEGER_BITS: Final = 14_000
 
 _ADVICE: Final = "split it into workflows that call each other, and give large data as inputs"
@@ -32,6 +35,7 @@ class Size:
     edges: int = 0
     expressions: int = 0
     expression_text: int = 0
+    pointer_text: int = 0
 
     def beyond(self) -> str:
         """Say which limit it is beyond, empty when it is within all."""
@@ -41,6 +45,7 @@ class Size:
             (self.edges, MAX_EDGES, "connections and dependencies"),
             (self.expressions, MAX_EXPRESSIONS, "expressions"),
             (self.expression_text, MAX_EXPRESSION_TEXT, "characters in expressions"),
+            (self.pointer_text, MAX_POINTER_TEXT, "characters in the pointers to its values, by long names"),
         ]
         return next((f"it has more than {most:,} {what}" for count, most, what in counted if count > most), "")
 
@@ -50,12 +55,14 @@ def check_size(document: Any, found: Collector, *, limited: bool = True) -> bool
 
     Definitions of runs that are there are not `limited`: they came from versions with other limits.
     """
-    size = Size()
+    size = Size(values=1)
     todo: list[tuple[Any, str, str, int]] = [(document, "", "", 0)]
     while todo:
         value, pointer, name, depth = todo.pop()
-        size.values += 1
         _count(value, name, size)
+        if isinstance(value, Mapping | list | tuple):  # counted before they are put on the list
+            size.pointer_text += len(pointer) * len(value)
+            size.values += len(value)
         if depth > MAX_DEPTH:
             found.error("too_deep", pointer[:200], f"it is nested deeper than {MAX_DEPTH}")
             return False

@@ -235,7 +235,7 @@ def test_outcomes_that_wait_for_their_node_keep_no_worker_from_the_others(member
     with Engine.connect(members.url(), prefix=prefix, components=components, workers=2, partitions=8) as engine:
 
         def keys(workflow: str, there: bool) -> list[str]:
-            runs = {key: run_identity(workflow, key, engine.core)[0] for key in map(str, range(40))}
+            runs = {key: run_identity(workflow, key, engine.core)[0] for key in (f"{workflow}-{n}" for n in range(40))}
             return [key for key, run in runs.items() if (owner_of(members, run) is victim) is there]
 
         assert engine.run(DOCUMENT, timeout=60).ok

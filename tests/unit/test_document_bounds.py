@@ -183,3 +183,10 @@ def test_the_first_problems_have_suggestions() -> None:
 def test_the_largest_documents_are_within_the_limits(form: str) -> None:
     """`benchmarks/validation.py` says how long they take."""
     assert all(problem.code != "too_large" for problem in validate(largest()[form]).problems)
+
+
+def test_long_names_over_many_values_are_counted_before_they_are_pointed_to() -> None:
+    report = validate({"id": "w", "inputs": {"n" * 3_000: [1] * 20_000}, "steps": [{"id": "a", "component": "c"}]})
+    [problem] = report.problems
+    assert problem.code == "too_large"
+    assert "by long names" in problem.message
