@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import shutil
 import signal
@@ -217,6 +218,14 @@ def _rank(item: pytest.Item) -> int:
     if item.get_closest_marker("slow"):
         return 0
     return {"acceptance": 1, "integration": 2}.get(item.path.parent.name, 3)
+
+
+@pytest.fixture(autouse=True)
+def log_records_as_before() -> Iterator[None]:
+    """Take back what a command that ran in this process set for its own: how messages of logs are made."""
+    before = logging.getLogRecordFactory()
+    yield
+    logging.setLogRecordFactory(before)
 
 
 def pytest_configure() -> None:
