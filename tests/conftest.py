@@ -222,10 +222,10 @@ def _rank(item: pytest.Item) -> int:
 
 @pytest.fixture(autouse=True)
 def log_records_as_before() -> Iterator[None]:
-    """Take back what a command that ran in this process set for its own: how messages of logs are made."""
-    before = logging.getLogRecordFactory()
+    """Take back what a command that ran in this process set for its own, in fixtures of modules too: how logs speak."""
+    logging.setLogRecordFactory(logging.LogRecord)
     yield
-    logging.setLogRecordFactory(before)
+    logging.setLogRecordFactory(logging.LogRecord)
 
 
 def pytest_configure() -> None:
