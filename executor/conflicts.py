@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from eventstore import codec
+from eventstore.connection import retrying
 from eventstore.errors import EventStoreError, StoreUnavailable
 from eventstore.run_store import RunStore
-from eventstore.scripts import PlainCall
+from eventstore.scripts import Call, PlainCall
 from executor.payloads import Payloads
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow import events as ev
@@ -76,7 +77,7 @@ def keys_of_others(store: RunStore, asked: Sequence[tuple[Request, str, Plan]]) 
     """Note which run each key stands for, and return why those of other workflows stand for another one.
 
     In a cluster, a key may lie on another node than its run. While that one is away, starts go on without this look: it
-    finds the mistakes of callers, and what makes a start happen once is the run's own id.
+    finds the mistakes of callers, and what makes a start happen once is the run's own id. Raises EventStoreError.
     """
     calls = []
     for request, run, plan in asked:
@@ -84,10 +85,17 @@ def keys_of_others(store: RunStore, asked: Sequence[tuple[Request, str, Plan]]) 
         value = f"{run} {plan.id}".encode("utf-8", "surrogatepass")
         calls.append(PlainCall((b"SET", store.keys.asked(digest), value, b"NX", b"GET", b"EX", KEPT_SECONDS)))
     try:
-        replies = store.call(calls) if calls else ()
+        replies = _noted(store, calls) if calls else ()
     except StoreUnavailable:
+        if not store.is_cluster:
+            raise
         return [None for _ in asked]
     return [_other(reply, plan) for reply, (_, _, plan) in zip(replies, asked, strict=True)]
+
+
+def _noted(store: RunStore, calls: Sequence[Call]) -> list[Any]:
+    """Send what notes keys, again while a server is away: who is told of its own run has noted it before."""
+    return store.call(calls) if store.is_cluster else retrying(lambda: store.call(calls))
 
 
 def _other(reply: bytes | None, plan: Plan) -> KeyConflict | None:
