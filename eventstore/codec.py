@@ -56,6 +56,15 @@ def decode(raw: bytes) -> Json:
     return value
 
 
+def members_of(raw: bytes) -> dict[str, Json]:
+    """Return the members of an object as stored, none for what is no object: who looks for damage has to go on."""
+    try:
+        data = decode(raw)
+    except (ValueError, RecursionError):
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
 def normalise(value: Json) -> Json:
     """Give a value as a replay would give it: tuples as lists, plain types throughout.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from eventstore import codec
 from eventstore.errors import HeadUnreadable
@@ -46,15 +46,7 @@ class Standing:
         self.closed = _ENDS.get(event.type, self.closed)
         if event.type in _OPENS:
             self.closed = ""
-            self.definition = str(_data(event).get("definition") or self.definition)
-
-
-def _data(event: Stored) -> dict[str, Any]:
-    try:
-        data = codec.decode(event.data)
-    except (ValueError, RecursionError):
-        return {}
-    return data if isinstance(data, dict) else {}
+            self.definition = str(codec.members_of(event.data).get("definition") or self.definition)
 
 
 class Standings:

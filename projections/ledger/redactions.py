@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from eventstore import codec
 from eventstore.ledger_store import Stored
@@ -30,7 +29,7 @@ class Erasures:
     def read(self, event: Stored) -> None:
         """Read an event, if it is a record."""
         if event.type == "RunRedacted":
-            for item in _data(event).get("erased") or ():
+            for item in codec.members_of(event.data).get("erased") or ():
                 if isinstance(item, list) and len(item) == 3 and type(item[0]) is int:
                     self.known.setdefault((event.stream, item[0]), []).append((str(item[1]), str(item[2])))
 
@@ -46,7 +45,7 @@ def archived_spans(event: Stored) -> list[Span]:
         return []
     return [
         (item[0], item[1])
-        for item in _data(event).get("positions") or ()
+        for item in codec.members_of(event.data).get("positions") or ()
         if isinstance(item, list) and len(item) == 2 and all(type(x) is int for x in item)
     ]
 
@@ -55,7 +54,7 @@ def payloads(event: Stored) -> list[str]:
     """Give the SHA-256 of the payloads of an event that are stored beside the log."""
     if b'"blobs"' not in event.data:
         return []
-    listed = _data(event).get("blobs")
+    listed = codec.members_of(event.data).get("blobs")
     items = listed if isinstance(listed, list) else []
     return [item[1] for item in items if isinstance(item, list) and len(item) > 1 and isinstance(item[1], str)]
 
@@ -67,11 +66,3 @@ def amiss(event: Stored, blob: Callable[[str], bytes | None]) -> Iterator[tuple[
         if raw is None or digest(raw) != sha:
             kind, what = (REMOVED, "is gone") if raw is None else (CHANGED, "is not what was sealed")
             yield kind, f"payload {sha} of {event.type} {what}"
-
-
-def _data(event: Stored) -> dict[str, Any]:
-    try:
-        data = codec.decode(event.data)
-    except (ValueError, RecursionError):
-        return {}
-    return data if isinstance(data, dict) else {}
