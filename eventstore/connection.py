@@ -6,6 +6,7 @@ The driver's own retries are off: only commit ids make it safe to send a write t
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -18,12 +19,12 @@ from redis.exceptions import RedisClusterException, RedisError
 from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool
 from tenacity import (
+    RetryCallState,
     Retrying,
     retry_if_exception,
     retry_if_exception_type,
     stop_after_delay,
     wait_exponential,
-    wait_random,
 )
 
 from eventstore.cluster import Cluster
@@ -157,6 +158,17 @@ class Connection:
                 client.close()
 
 
+_DICE: Final = random.SystemRandom()
+"""Not the generator that a program's own code shares: what it draws from that stays as it is seeded."""
+
+_GROWING: Final = wait_exponential(multiplier=0.02, max=0.5)
+
+
+def _pause(state: RetryCallState) -> float:
+    """Return how long to wait before the next try, in seconds; no two wait alike."""
+    return _GROWING(state) + _DICE.uniform(0, 0.05)
+
+
 def when_free(call: Callable[[], Result], seconds: float = 10.0) -> Result:
     """Try again while the server is busy with a script, at most some seconds; for any call, as it carries out none.
 
@@ -167,7 +179,7 @@ def when_free(call: Callable[[], Result], seconds: float = 10.0) -> Result:
     except StoreBusy:
         patient = Retrying(
             retry=retry_if_exception_type(StoreBusy),
-            wait=wait_exponential(multiplier=0.02, max=0.5) + wait_random(0, 0.05),
+            wait=_pause,
             stop=stop_after_delay(seconds),
             reraise=True,
         )
@@ -188,7 +200,7 @@ def retrying(call: Callable[[], Result], seconds: float = 10.0) -> Result:
         hopeless = (StoreReadOnly, StoreBusy)
         patient = Retrying(
             retry=retry_if_exception(lambda e: isinstance(e, StoreUnavailable) and not isinstance(e, hopeless)),
-            wait=wait_exponential(multiplier=0.02, max=0.5) + wait_random(0, 0.05),
+            wait=_pause,
             stop=stop_after_delay(seconds),
             reraise=True,
         )
