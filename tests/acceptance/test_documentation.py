@@ -77,9 +77,10 @@ def prepare(page: Path, folder: Path) -> None:
 
 
 def follow_the_demo(store: Path, folder: Path) -> list[str]:
-    """Give a reader who has run `make demo` a copy of their own; gives the runs of it."""
+    """Give a reader who has run `make demo` a copy of their own, when its killed worker is missed; gives the runs."""
     shutil.copytree(store, folder / DEMO, ignore=shutil.ignore_patterns("*.sock"))
     (folder / "examples").symlink_to(ROOT / "examples")
+    wait_for(lambda: not json.loads(run(f"openagents doctor --data {DEMO} --json", folder).stdout)["workers"], 60)
     listed = run(f"openagents runs list --data {DEMO} --json", folder)
     return [row["id"] for row in json.loads(listed.stdout)]
 

@@ -231,8 +231,8 @@ def test_outcomes_that_wait_for_their_node_keep_no_worker_from_the_others(member
 
     document = {"id": "held", "steps": [{"id": "only", "component": "held"}]}
     prefix = beside(members, victim)
-    components = [plain, held]
-    with Engine.connect(members.url(), prefix=prefix, components=components, workers=2, partitions=8) as engine:
+    options: dict[str, Any] = {"components": [plain, held], "workers": 2, "partitions": 8}
+    with Engine.connect(members.url(), prefix=prefix, lease_ms=60_000, **options) as engine:
 
         def keys(workflow: str, there: bool) -> list[str]:
             runs = {key: run_identity(workflow, key, engine.core)[0] for key in (f"{workflow}-{n}" for n in range(40))}
