@@ -29,13 +29,14 @@ def acquire(file: IO[Any], kind: int, seconds: float = LOCK_SECONDS) -> None:
 
     Raises LockHeld when nobody of ours says to hold it, and it is not given back for so many seconds.
     """
-    pause, tries = threading.Event(), max(1, int(seconds / _PAUSE))
+    pause, most = threading.Event(), max(1, int(seconds / _PAUSE))
+    tries = most
     while True:
         try:
             return fcntl.flock(file, kind | fcntl.LOCK_NB)
         except BlockingIOError:
-            if not _is_ours(_holder(file)):
-                tries -= 1
+            # One of ours says so a moment after it has the lock: only who never does is a stranger.
+            tries = most if _is_ours(_holder(file)) else tries - 1
         if not tries:
             raise LockHeld(
                 f"another program, maybe of another user, holds the lock {file.name} for more than {seconds:g} s; "

@@ -172,7 +172,7 @@ def test_a_lock_that_one_of_us_holds_is_waited_for_however_long_its_work_takes(t
     servers: list[EmbeddedServer] = []
 
     def begin() -> None:  # to start a server takes longer than a stranger is waited for here
-        servers.append(EmbeddedServer.open(tmp_path, lock_seconds=0.02))
+        servers.append(EmbeddedServer.open(tmp_path, lock_seconds=0.1))
 
     threads = [threading.Thread(target=begin) for _ in range(4)]
     for thread in threads:
