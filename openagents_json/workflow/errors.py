@@ -25,7 +25,10 @@ class InvalidDefinition(WorkflowError):
         self.report = report
         errors = [p for p in report.problems if p.severity == "error"]
         first = errors[0]
-        more = f" (and {len(errors) - 1} more; `openagents validate` shows all)" if len(errors) > 1 else ""
+        others = len(errors) - 1
+        if report.errors_left_out:
+            others += report.errors_left_out - 1  # `more_problems` stands for them, and is none itself
+        more = f" (and {others} more; `openagents validate` shows them)" if others else ""
         place = f"line {first.line}, column {first.column}" if first.line else first.pointer or "/"
         hint = f"; {first.suggestion}" if first.suggestion else ""
         super().__init__(f"the workflow is not valid: {place}: {first.code}: {first.message}{hint}{more}")

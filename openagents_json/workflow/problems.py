@@ -37,10 +37,15 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All problems of a document, errors first; `document` is the parsed document."""
+    """The problems of a document, errors first; `document` is the parsed document.
+
+    Where there are more than anybody reads, the last one, `more_problems`, says how many, and `errors_left_out` how
+    many of them are errors.
+    """
 
     problems: tuple[Problem, ...]
     document: Any = None
+    errors_left_out: int = 0
 
     @property
     def valid(self) -> bool:
@@ -60,6 +65,9 @@ class Collector:
     errors: dict[tuple[str, str, str], Problem] = field(default_factory=dict)
     warnings: dict[tuple[str, str, str], Problem] = field(default_factory=dict)
     comparisons: int = COMPARISONS
+    more_errors: set[int] = field(default_factory=set)
+    more_warnings: set[int] = field(default_factory=set)
+    """Hashes of what is counted only, so that each is counted once: texts are not held for it."""
 
     @property
     def problems(self) -> list[Problem]:
@@ -68,13 +76,11 @@ class Collector:
 
     def error(self, code: str, pointer: str, message: str, **more: Any) -> None:
         """Note what keeps the document from running."""
-        if len(self.errors) < MOST:
-            self.errors.setdefault((code, pointer, message), Problem(code, "error", pointer, message, **more))
+        _note(self.errors, self.more_errors, Problem(code, "error", pointer, message, **more))
 
     def warn(self, code: str, pointer: str, message: str, **more: Any) -> None:
         """Note what may not be meant so."""
-        if len(self.warnings) < MOST:
-            self.warnings.setdefault((code, pointer, message), Problem(code, "warning", pointer, message, **more))
+        _note(self.warnings, self.more_warnings, Problem(code, "warning", pointer, message, **more))
 
     def nearest(self, name: str, known: Iterable[Any]) -> str:
         """Suggest the nearest valid name, empty when none is near, or when many names have been compared already."""
@@ -92,11 +98,36 @@ class Collector:
 
     def report(self, document: Any, text: str | None) -> Report:
         """Give the report, with lines and columns when there is a text."""
+        errors = len(self.more_errors)
+        warnings = len(self.more_warnings) + max(0, len(self.errors) + len(self.warnings) - MOST)
         problems = self.problems[:MOST]
+        if errors or warnings:
+            problems.append(_more_problems(errors, warnings))
         if text is not None:
             places = locate(text, [problem.pointer for problem in problems if problem.line is None])
             problems = [_placed(problem, places) for problem in problems]
-        return Report(tuple(problems), document)
+        return Report(tuple(problems), document, errors)
+
+
+def _note(kept: dict[tuple[str, str, str], Problem], counted: set[int], problem: Problem) -> None:
+    """Keep a problem that is new while there is room, then count it only."""
+    key = (problem.code, problem.pointer, problem.message)
+    if key in kept:
+        return
+    if len(kept) < MOST:
+        kept[key] = problem
+    else:
+        counted.add(hash(key))
+
+
+def _more_problems(errors: int, warnings: int) -> Problem:
+    """Say how many problems are not shown; it is an error where errors are among them."""
+    severity = "error" if errors else "warning"
+    message = (
+        f"{errors + warnings:,} more problems are not shown (errors: {errors:,}, warnings: {warnings:,}); mend these "
+        "first, then validate again"
+    )
+    return Problem("more_problems", severity, "", message, found=errors + warnings)
 
 
 def _may_be_near(name: str, other: str) -> bool:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from openagents_json.workflow.problems import Collector
+from openagents_json.workflow.source import MAX_DEPTH, TOO_DEEP
 from openagents_json.workflow.templates import escape
 from openagents_json.workflow.types import type_name
 
-MAX_DEPTH: Final = 100
 MAX_STEPS: Final = 5_000
 MAX_EDGES: Final = 20_000
 MAX_VALUES: Final = 100_000
@@ -64,7 +64,7 @@ def check_size(document: Any, found: Collector, *, limited: bool = True) -> bool
             size.pointer_text += len(pointer) * len(value)
             size.values += len(value)
         if depth > MAX_DEPTH:
-            found.error("too_deep", pointer[:200], f"it is nested deeper than {MAX_DEPTH}")
+            found.error("too_deep", pointer[:200], TOO_DEEP)
             return False
         beyond = size.beyond() if limited else ""
         if beyond:

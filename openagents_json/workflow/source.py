@@ -11,6 +11,14 @@ from typing import Any, Final
 from openagents_json.workflow.templates import escape
 
 MAX_BYTES: Final = 4 * 1024 * 1024
+MAX_DEPTH: Final = 100
+TOO_DEEP: Final = (
+    f"it is nested deeper than {MAX_DEPTH}; make what lies deeper a workflow of its own that a `workflow` step calls, or "
+    "an input of the run"
+)
+_LONGEST_CHARACTER: Final = 4
+"""Bytes of a character in UTF-8, at most."""
+
 _SKIP: Final = re.compile(r"[ \t\n\r,:]*")
 _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL)
@@ -18,10 +26,13 @@ _SCALAR: Final = re.compile(r"[^,\]\}\s]+")
 
 
 class NotADocument(ValueError):
-    """A text is not JSON; carries `reason`, `line` and `column`."""
+    """A text is not JSON, or too much of it; carries the problem's `code`, the `reason`, `line` and `column`."""
 
-    def __init__(self, reason: str, line: int = 1, column: int = 1) -> None:
-        self.reason, self.line, self.column = reason, line, column
+    def __init__(self, reason: str, line: int = 1, column: int = 1, *, code: str = "invalid_json") -> None:
+        self.code = code
+        self.reason = reason
+        self.line = line
+        self.column = column
         super().__init__(reason)
 
 
@@ -30,8 +41,8 @@ def parse(text: str | bytes) -> tuple[Any, str, list[str]]:
 
     Raises NotADocument.
     """
-    if len(text) > MAX_BYTES:
-        raise NotADocument(f"it is larger than {MAX_BYTES:,} bytes; give large data as inputs")
+    if _is_too_large(text):
+        raise NotADocument(f"it is larger than {MAX_BYTES:,} bytes; give large data as inputs", code="too_large")
     decoded = _decode(text)
     doubled: list[str] = []
 
@@ -49,11 +60,23 @@ def parse(text: str | bytes) -> tuple[Any, str, list[str]]:
     except json.JSONDecodeError as error:
         raise NotADocument(error.msg, error.lineno, error.colno) from error
     except RecursionError as error:
-        raise NotADocument("it is nested too deeply") from error
+        raise NotADocument(TOO_DEEP, code="too_deep") from error
     except NotADocument:
         raise
     except ValueError as error:
         raise NotADocument(str(error).split(";")[0]) from error
+
+
+def _is_too_large(text: str | bytes) -> bool:
+    """Tell whether a text has more bytes in UTF-8 than it may have.
+
+    It is encoded only where its length does not tell: one that is far too large is not held a second time.
+    """
+    if len(text) > MAX_BYTES:
+        return True
+    if isinstance(text, bytes) or len(text) * _LONGEST_CHARACTER <= MAX_BYTES or text.isascii():
+        return False
+    return len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES
 
 
 def _decode(text: str | bytes) -> str:

@@ -34,7 +34,7 @@ def validate(document: Any, catalog: Catalog | None = None) -> Report:
         try:
             document, text, doubled = parse(document)
         except NotADocument as error:
-            found.error("invalid_json", "", error.reason, line=error.line, column=error.column)
+            found.error(error.code, "", error.reason, line=error.line, column=error.column)
             return found.report(None, "")
         for name in doubled:
             found.error("duplicate_key", "", f"the name {name!r} stands twice in one object", found=name)

@@ -14,7 +14,8 @@ from openagents_json.workflow import sizes
 from openagents_json.workflow.catalog import ComponentSpec, Parameter
 from openagents_json.workflow.expressions import _compile
 from openagents_json.workflow.problems import Report
-from openagents_json.workflow.source import MAX_BYTES
+from openagents_json.workflow.errors import InvalidDefinition
+from openagents_json.workflow.source import MAX_BYTES, MAX_DEPTH
 from openagents_json.workflow.validation import validate
 
 Make = Callable[[int], dict[str, Any]]
@@ -136,20 +137,65 @@ def test_what_is_too_large_is_one_problem_that_says_what_to_do(document: dict[st
     assert only(validate(document)) == (code, message)
 
 
-def test_a_text_that_is_too_large_is_not_read() -> None:
-    code, message = only(validate('{"id": "' + "x" * MAX_BYTES + '"}'))
-    assert code == "invalid_json"
-    assert f"{MAX_BYTES:,} bytes" in message
+@pytest.mark.parametrize("letter", ["x", "é", "\U0001f600"])
+@pytest.mark.parametrize("as_bytes", [True, False])
+def test_a_text_that_is_too_large_is_not_read_counted_in_bytes(letter: str, as_bytes: bool) -> None:
+    def text(size: int) -> str | bytes:
+        begin, end, width = '{"id": "', '"}', len(letter.encode())
+        letters = (size - len(begin) - len(end)) // width
+        made = begin + letter * letters + end
+        made += " " * (size - len(made.encode()))
+        return made.encode() if as_bytes else made
+
+    code, message = only(validate(text(MAX_BYTES + 1)))
+    assert code == "too_large"
+    assert f"{MAX_BYTES:,} bytes; give large data as inputs" in message
+    assert "too_large" not in {problem.code for problem in validate(text(MAX_BYTES)).problems}
+
+
+def test_a_text_with_half_of_a_character_is_counted_too() -> None:
+    assert only(validate("\ud83d" * (MAX_BYTES // 3 + 1)))[0] == "too_large"
 
 
 @pytest.mark.parametrize("opening", ["[", '{"a":'])
 def test_what_is_nested_without_end_is_one_problem(opening: str) -> None:
-    code, _ = only(validate(opening * 100_000))
-    assert code in ("invalid_json", "too_deep")
+    code, message = only(validate(opening * 100_000))
+    assert code == "too_deep"
+    assert "a workflow of its own" in message
     inner: Any = 1
-    for _ in range(sizes.MAX_DEPTH + 1):
+    for _ in range(MAX_DEPTH + 1):
         inner = [inner] if opening == "[" else {"a": inner}
-    assert only(validate(json.dumps(inner)))[0] == "too_deep"
+    assert only(validate(json.dumps(inner))) == (code, message)
+
+
+@pytest.mark.parametrize(
+    ("document", "severity", "left_out", "errors"),
+    [
+        (steps(1_500, timeout="x"), "error", 500, 500),
+        (steps(600, timeout="x", **{"componet": "c"}), "warning", 200, 0),
+        (steps(1_200, **{"componet": "c"}), "warning", 200, 0),
+        (steps(1_500, timeout="x", **{"componet": "c"}), "error", 2_000, 500),
+    ],
+)
+def test_a_report_says_how_many_problems_are_not_in_it(
+    document: dict[str, Any], severity: str, left_out: int, errors: int
+) -> None:
+    report = validate(json.dumps(document))
+    assert len(report.problems) == 1_001
+    last = report.problems[-1]
+    assert (last.code, last.severity, last.found, last.line) == ("more_problems", severity, left_out, 1)
+    assert f"{left_out:,} more problems are not shown (errors: {errors:,}" in last.message
+    assert report.valid == (not report.errors)
+
+
+def test_what_refuses_a_document_counts_all_of_its_errors() -> None:
+    report = validate(steps(1_500, timeout="x"))
+    assert "(and 1499 more;" in str(InvalidDefinition(report))
+
+
+def test_a_report_of_no_more_than_it_holds_says_nothing_of_more() -> None:
+    report = validate(steps(1_000, timeout="x"))
+    assert [problem.code for problem in report.problems] == ["schema_error.type"] * 1_000
 
 
 @pytest.mark.parametrize("number", ["1" * 5000, "-" + "9" * 5000, "1e400"])
