@@ -13,8 +13,8 @@ from openagents_json.workflow.templates import escape
 MAX_BYTES: Final = 4 * 1024 * 1024
 MAX_DEPTH: Final = 100
 TOO_DEEP: Final = (
-    f"it is nested deeper than {MAX_DEPTH}; make what lies deeper a workflow of its own that a `workflow` step calls, or "
-    "an input of the run"
+    f"it is nested deeper than {MAX_DEPTH}; make what lies deeper a workflow of its own that a `workflow` step calls, "
+    "or an input of the run"
 )
 _LONGEST_CHARACTER: Final = 4
 """Bytes of a character in UTF-8, at most."""

@@ -12,9 +12,9 @@ import pytest
 from benchmarks.validation import largest
 from openagents_json.workflow import sizes
 from openagents_json.workflow.catalog import ComponentSpec, Parameter
+from openagents_json.workflow.errors import InvalidDefinition
 from openagents_json.workflow.expressions import _compile
 from openagents_json.workflow.problems import Report
-from openagents_json.workflow.errors import InvalidDefinition
 from openagents_json.workflow.source import MAX_BYTES, MAX_DEPTH
 from openagents_json.workflow.validation import validate
 
