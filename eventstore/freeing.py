@@ -12,6 +12,7 @@ from typing import Any
 from eventstore.raw import RawEvent
 from eventstore.run_store import RunStore
 from eventstore.scripts import PlainCall, Script, ScriptCall, load_text
+from openagents_json.work_index import DueKey
 
 
 class Freed(IntEnum):
@@ -43,7 +44,7 @@ class Leaving:
     commit_id: str
     actor: str
     without: Sequence[str] = ()
-    messages: Sequence[str] = ()
+    messages: Sequence[DueKey] = ()
     wipe: Sequence[str] = ()
     keep: bool = False
     required: Sequence[str] = ()
@@ -76,7 +77,7 @@ class Freer:
             "without": list(leaving.without),
             "required": list(leaving.required),
             "blobs": list(leaving.blobs),
-            "messages": list(leaving.messages),
+            "messages": [message.key() for message in leaving.messages],
             "wipe": list(leaving.wipe),
             "keep": leaving.keep,
         }

@@ -9,6 +9,7 @@ from typing import Any
 
 from eventstore.run_store import RunStore
 from eventstore.scripts import Script, ScriptCall, load_text
+from openagents_json.work_index import DueKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Mending:
     seen: str
     fields: Sequence[str] = ()
     records: Sequence[SeatRecord] = ()
-    timers: Sequence[tuple[str, int, int]] = ()
+    timers: Sequence[tuple[DueKey, int, int]] = ()
     forget: Sequence[str] = ()
     leave: Sequence[tuple[str, str]] = ()
     drop: Sequence[str] = ()
@@ -69,6 +70,7 @@ def _options(mending: Mending) -> dict[str, Any]:
     options: dict[str, Any] = {"v": mending.version, "lc": mending.commit}
     options |= {"top": mending.top, "was": mending.was, "seen": mending.seen}
     records = [[*astuple(seat)[:-1], int(seat.ready)] for seat in mending.records]
-    lists = {"fields": mending.fields, "records": records, "timers": mending.timers}
+    timers = [(key.key(), delay, at) for key, delay, at in mending.timers]
+    lists: dict[str, Sequence[Any]] = {"fields": mending.fields, "records": records, "timers": timers}
     lists |= {"forget": mending.forget, "leave": mending.leave, "drop": mending.drop}
     return options | {name: list(value) for name, value in lists.items() if value}

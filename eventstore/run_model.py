@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from eventstore.event import Recorded
+from openagents_json.work_index import DueKey, DueKind, ReadyStep, RequeuedStep, RestoredStep, Timer
 
 
 class Code(IntEnum):
@@ -56,13 +57,40 @@ class Guard(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class IndexChanges:
+    """What a commit changes in the head of its run and in the indexes; what is None or empty stays as it is.
+
+    `closed` steps leave all indexes, `suspended` ones wait for no worker until they are `resumed`. `removed` are due
+    members that go; with `settled`, so does the one that says that a decision is missing.
+    """
+
+    status: str | None = None
+    cancel: bool | None = None
+    held: bool | None = None
+    ready: tuple[ReadyStep, ...] = ()
+    requeued: tuple[RequeuedStep, ...] = ()
+    restored: tuple[RestoredStep, ...] = ()
+    closed: tuple[str, ...] = ()
+    suspended: tuple[str, ...] = ()
+    resumed: tuple[str, ...] = ()
+    timers: tuple[Timer, ...] = ()
+    removed: tuple[DueKey, ...] = ()
+    settled: bool = False
+
+
+UNCHANGED = IndexChanges()
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
     """One atomic step of a run.
 
     `mode` is new, cas (guarded by version and last commit) or fact (guarded by the fences in `facts`, which are
     (step, fence, final) triples; the first `fact_events` events are theirs), or adopt (to a run that is not there yet,
-    behind a history of its own that ends with version and last commit). `options` are the index changes,
-    `refers` payloads beside the log that are there already.
+    behind a history of its own that ends with version and last commit; `back` tells that it was archived here before).
+    A fact that comes as a `whole` is stored with its decision or not at all. `refers` are payloads beside the log that
+    are there already, `last_fence` is that of attempts which were begun without a claim. `definition`, `workflow` and
+    `wrapped_key` are written into the head where they are given, `wipe` are kinds of keys of the run that go with it.
     """
 
     run: str
@@ -79,7 +107,14 @@ class Commit:
     claim: ClaimWish | None = None
     blobs: tuple[Blob, ...] = ()
     refers: tuple[str, ...] = ()
-    options: Mapping[str, Any] = field(default_factory=dict)
+    changes: IndexChanges = UNCHANGED
+    definition: str = ""
+    workflow: str = ""
+    wrapped_key: str = ""
+    last_fence: int | None = None
+    whole: bool = False
+    back: bool = False
+    wipe: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,16 +186,25 @@ class ClaimReply:
 class DueMember:
     """Something whose time has come.
 
-    `kind` is l (lease lost), o (start-to-close over), q (schedule-to-start over), T (total over), R (run limit over),
-    k (cancel grace over) or w (a decision is missing). `begun` tells whether its worker may have begun the step.
+    `kind` is that of its `key`, but for a lease whose attempt has no time left (START_TO_CLOSE); `member` is the name
+    as it is stored. `begun` tells whether the worker that holds the step may have begun it.
     """
 
-    kind: str
-    run: str
-    step: str
+    kind: DueKind
+    key: DueKey
     fence: str
     member: str
     begun: bool = True
+
+    @property
+    def run(self) -> str:
+        """Return the run that it belongs to."""
+        return self.key.run
+
+    @property
+    def step(self) -> str:
+        """Return the step that it belongs to, "" for the run itself."""
+        return self.key.subject
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""How commits are told to scripts, and what the replies of scripts mean."""
+"""How commits are told to scripts, and what the replies of scripts mean: the wire format is said here, and in lua/."""
 
 from __future__ import annotations
 
@@ -6,41 +6,94 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
-from eventstore.run_model import Commit, DueMember, DueReply, ReadyQueue
+from eventstore.run_model import Commit, DueMember, DueReply, IndexChanges, ReadyQueue
+from openagents_json.work_index import DueKey, DueKind, RestoredStep
 
 _ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 
 
 def options_of(commit: Commit) -> str:
-    """Give the options of a commit as its script reads them."""
-    options = dict(commit.options)
-    options["mode"] = commit.mode
+    """Return the options of a commit as its script reads them: lua/commit.lua names them all."""
+    options: dict[str, Any] = {"mode": commit.mode}
     if commit.mode != "new":
-        options["v"], options["lc"] = commit.version, commit.last_commit
+        options["v"] = commit.version
+        options["lc"] = commit.last_commit
     if commit.mode == "fact":
         options["facts"] = [[step, fence, int(final)] for step, fence, final in commit.facts]
         options["nf"] = commit.fact_events
-    if commit.refers:
-        options["refers"] = list(commit.refers)
+        if commit.whole:
+            options["whole"] = True
+    if commit.mode == "adopt":
+        options["back"] = _flag(commit.back)
     if commit.guard:
         options["guard"] = [commit.guard.step, commit.guard.fence, int(commit.guard.unbegun)]
     if commit.claim:
-        wish = commit.claim
-        lacks = sorted({step[9] for step in options.get("open", ()) if not wish.can(step[9])})
-        options["claim"] = [wish.worker, wish.lease_ms, wish.at_most, wish.queue, lacks]
+        claim = commit.claim
+        lacks = sorted({step.component for step in commit.changes.ready if not claim.can(step.component)})
+        options["claim"] = [claim.worker, claim.lease_ms, claim.at_most, claim.queue, lacks]
+    _add_head(options, commit)
+    _add_changes(options, commit.run, commit.changes)
     return _ENCODER.encode(options)
+
+
+def _add_head(options: dict[str, Any], commit: Commit) -> None:
+    if commit.definition:
+        options["def"] = commit.definition
+    if commit.workflow:
+        options["wf"] = commit.workflow
+    if commit.wrapped_key:
+        options["key"] = commit.wrapped_key
+    if commit.last_fence is not None:
+        options["f"] = str(commit.last_fence)
+    if commit.refers:
+        options["refers"] = commit.refers
+    if commit.wipe:
+        options["wipe"] = commit.wipe
+
+
+def _add_changes(options: dict[str, Any], run: str, changes: IndexChanges) -> None:
+    """Add index changes; the records of steps are tuples in the order of the script."""
+    if changes.status:
+        options["st"] = changes.status
+    if changes.cancel is not None:
+        options["can"] = _flag(changes.cancel)
+    if changes.held is not None:
+        options["hold"] = _flag(changes.held)
+    if changes.settled:
+        options["settle"] = True
+    lists = {
+        "open": changes.ready,
+        "reopen": changes.requeued,
+        "seat": [_restored(step) for step in changes.restored],
+        "shut": changes.closed,
+        "park": changes.suspended,
+        "unpark": changes.resumed,
+        "timers": [[DueKey(kind, run, subject).key(), delay, at] for kind, subject, delay, at in changes.timers],
+        "untimers": [key.key() for key in changes.removed],
+    }
+    for name, items in lists.items():
+        if items:
+            options[name] = items
+
+
+def _restored(step: RestoredStep) -> list[Any]:
+    *fields, ready, component = step
+    return [*fields, int(ready), component]
+
+
+def _flag(value: bool) -> str:
+    return "1" if value else "0"
 
 
 def due_reply(partition: int, queues: Sequence[str], reply: list[Any]) -> DueReply:
     """Read the reply of a look at what is due."""
     now, next_ms, members, report, moved = reply
-    found = []
-    for member_, kind, fence, unbegun in members:
-        member = member_.decode()
-        run, _, step = member[2:].partition("|")
-        found.append(DueMember(kind.decode(), run, step, fence.decode(), member, not unbegun))
+    due = []
+    for raw, kind, fence, unbegun in members:
+        member = raw.decode()
+        due.append(DueMember(DueKind(kind.decode()), DueKey.parse(member), fence.decode(), member, not unbegun))
     ready = tuple(
         ReadyQueue(queue, count, age, {component.decode(): n for component, n in aside if n})
         for queue, (count, age, aside) in zip(queues, report, strict=True)
     )
-    return DueReply(partition, now, next_ms, tuple(found), ready, frozenset(queue.decode() for queue in moved))
+    return DueReply(partition, now, next_ms, tuple(due), ready, frozenset(queue.decode() for queue in moved))

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from eventstore.run_model import DueMember
+from openagents_json.work_index import DueKind
 
 
 class Backlog:
     """Members by kind and by run; each kind has its turn, and in it each run."""
 
     def __init__(self) -> None:
-        self._kinds: OrderedDict[str, OrderedDict[str, dict[str, DueMember]]] = OrderedDict()
+        self._kinds: OrderedDict[DueKind, OrderedDict[str, dict[str, DueMember]]] = OrderedDict()
 
     def __bool__(self) -> bool:
         return bool(self._kinds)

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from eventstore.run_model import Blob, ClaimWish, Lease
 from executor.build import Built, Signature, assemble, decide_encoded
-from executor.handle import Handler, with_options
+from executor.handle import Handler
 from executor.jobs import REPEATABLE, Finished, Job
 from executor.journal import Encoded, encode
 from executor.sessions import Session
@@ -180,7 +180,7 @@ class Batch:
             settle=False,
             last_fence=last if len(self._done) > 1 else 0,
         )
-        return with_options(built, whole=True)
+        return replace(built, commit=replace(built.commit, whole=True))
 
     def _outcome(
         self, first: Decision, events: Sequence[ev.Event], encoded: Sequence[tuple[str, bytes]]

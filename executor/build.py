@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from eventstore.run_model import ClaimWish, Commit, Guard, Lease
+from eventstore.run_model import ClaimWish, Commit, Guard, IndexChanges, Lease
 from executor.journal import Encoded, Limits, PayloadRefused, encode
 from executor.sessions import Session
+from openagents_json.work_index import DueKey, DueKind, Timer
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow.changes import Changes, changes
 from openagents_json.workflow.decide import Decision, decision
@@ -51,7 +51,7 @@ def build(
     limits: Limits,
     settle: bool = False,
     child: ChildId,
-    drop: Sequence[str] = (),
+    drop: Sequence[DueKey] = (),
 ) -> Built | None:
     """Decide on a session and build the commit; None when nothing happens.
 
@@ -93,7 +93,7 @@ def assemble(
     signature: Signature,
     *,
     settle: bool,
-    drop: Sequence[str] = (),
+    drop: Sequence[DueKey] = (),
     last_fence: int = 0,
     moved: Changes | None = None,
 ) -> Built:
@@ -105,11 +105,7 @@ def assemble(
     if moved is None:
         moved = changes(session.plan, session.state, made.events, made.state)
     final = {x.step for x in leases if x.step not in made.open_after_facts}
-    options = _options(session, moved, final, settle, drop, unfinished=made.unfinished)
-    if made.state.definition != session.state.definition and session.version:
-        options["def"] = made.state.definition
-    if last_fence:
-        options["f"] = str(last_fence)
+    other_definition = session.version and made.state.definition != session.state.definition
     commit = Commit(
         run=session.run,
         mode=signature.mode,
@@ -124,7 +120,9 @@ def assemble(
         guard=signature.guard,
         claim=signature.claim,
         blobs=encoded.blobs,
-        options=options,
+        changes=_index_changes(session.run, moved, final, settle, drop, unfinished=made.unfinished),
+        definition=made.state.definition if other_definition else "",
+        last_fence=last_fence or None,
     )
     return Built(commit, made, moved, _opens(session, moved))
 
@@ -145,81 +143,36 @@ def _refuse(command: cmd.Command, error: PayloadRefused, refused: dict[str, dict
 
 
 def _opens(session: Session, moved: Changes) -> dict[str, int]:
+    """Count the steps that may be claimed from now on, by queue."""
+    queues = [step.queue for step in moved.ready if not step.delay_ms]
+    queues += [session.plan.of(step.step).queue for step in moved.requeued if not step.delay_ms]
+    queues += [step.queue for step in moved.restored if step.ready]
+    queues += [session.plan.of(step).queue for step in moved.resumed]
     opens: dict[str, int] = {}
-    for opened in moved.opened:
-        if opened.delay_ms:
-            continue
-        opens[opened.queue] = opens.get(opened.queue, 0) + 1
-    for reopened in moved.reopened:
-        if not reopened.delay_ms:
-            queue = session.plan.of(reopened.step).queue
-            opens[queue] = opens.get(queue, 0) + 1
-    for seat in moved.seats:
-        opens[seat.queue] = opens.get(seat.queue, 0) + seat.ready
-    for step in moved.unpark:
-        queue = session.plan.of(step).queue
+    for queue in queues:
         opens[queue] = opens.get(queue, 0) + 1
     return opens
 
 
-def _options(
-    session: Session, moved: Changes, final: set[str], settle: bool, drop: Sequence[str], *, unfinished: bool
-) -> dict[str, Any]:
-    options: dict[str, Any] = {}
-    if moved.status:
-        options["st"] = moved.status
-    if moved.cancel is not None:
-        options["can"] = str(int(moved.cancel))
-    if moved.hold is not None:
-        options["hold"] = str(int(moved.hold))
-    if moved.opened:
-        options["open"] = [
-            [
-                o.step,
-                o.queue,
-                o.priority,
-                o.start_to_close_ms,
-                o.delay_ms,
-                o.schedule_to_start_ms,
-                o.total_ms,
-                o.index,
-                o.attempt,
-                o.component,
-            ]
-            for o in moved.opened
-        ]
-    if moved.reopened:
-        options["reopen"] = [
-            [r.step, r.delay_ms, r.schedule_to_start_ms, r.start_to_close_ms, r.component] for r in moved.reopened
-        ]
-    if moved.seats:
-        options["seat"] = [
-            [s.step, s.queue, s.priority, s.start_to_close_ms, s.attempt, s.version, s.flags, int(s.ready), s.component]
-            for s in moved.seats
-        ]
-    shut = [step for step in moved.shut if step not in final]
-    for name, steps in (("shut", shut), ("park", moved.park), ("unpark", moved.unpark)):
-        if steps:
-            options[name] = list(steps)
-    if settle:
-        options["settle"] = True
-    return options | _due_options(session, moved, drop, unfinished=unfinished)
-
-
-def _due_options(session: Session, moved: Changes, drop: Sequence[str], *, unfinished: bool) -> dict[str, Any]:
-    options: dict[str, Any] = {}
-    if not (moved.timers or moved.untimers or drop or unfinished):
-        return options
-    timers = [[_member(kind, session.run, step), delay, at] for kind, step, delay, at in moved.timers]
-    untimers = [*drop, *(_member(kind, session.run, step) for kind, step in moved.untimers)]
+def _index_changes(
+    run: str, moved: Changes, final: set[str], settle: bool, drop: Sequence[DueKey], *, unfinished: bool
+) -> IndexChanges:
+    """Say what the core's changes are to the store; a step whose outcome is `final` leaves with its fact."""
+    timers = moved.timers
     if unfinished:
-        timers.append([_member("w", session.run, ""), 0, 0])
-    if timers:
-        options["timers"] = timers
-    if untimers:
-        options["untimers"] = untimers
-    return options
-
-
-def _member(kind: str, run: str, step: str) -> str:
-    return f"{kind}|{run}|{step}" if step else f"{kind}|{run}"
+        timers = (*timers, Timer(DueKind.DECISION, "", 0))
+    removed = tuple(DueKey(kind, run, subject) for kind, subject in moved.removed_timers)
+    return IndexChanges(
+        status=moved.status,
+        cancel=moved.cancel,
+        held=moved.held,
+        ready=moved.ready,
+        requeued=moved.requeued,
+        restored=moved.restored,
+        closed=tuple(step for step in moved.closed if step not in final),
+        suspended=moved.suspended,
+        resumed=moved.resumed,
+        timers=timers,
+        removed=(*drop, *removed),
+        settled=settle,
+    )

@@ -15,6 +15,7 @@ from executor.journal import PayloadRefused
 from executor.sessions import RunNotFound, Session
 from executor.starting import ConcurrencyLimitReached, starter_of
 from executor.workflows import UnknownWorkflow, Workflows
+from openagents_json.work_index import DueKey, DueKind
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow import state as st
 from openagents_json.workflow.errors import InvalidInputs
@@ -74,7 +75,7 @@ class Children:
         except RunNotFound:  # somebody may be about to start it: whoever comes second finds the id taken
             if step:
                 self._take_id(session, step, child, actor)
-        self._handler.handle(run, cmd.Advance(), actor=actor, drop=[f"x|{run}|{child}"])
+        self._handler.handle(run, cmd.Advance(), actor=actor, drop=[DueKey(DueKind.CANCEL_CHILD, run, child)])
 
     def _take_id(self, session: Session, step: str, child: str, actor: str) -> None:
         try:
@@ -92,7 +93,7 @@ class Children:
         session = self._handler.sessions.load(run)
         known = session.state.steps.get(step)
         if known is None or known.status not in st.OPEN_STEP:
-            self._handler.handle(run, cmd.Advance(), actor=actor, drop=[f"c|{run}|{step}"])
+            self._handler.handle(run, cmd.Advance(), actor=actor, drop=[DueKey(DueKind.CHILD, run, step)])
 
     def _follow_pause(self, session: Session, child: Session, actor: str) -> None:
         paused, status = session.state.status == st.PAUSED, child.state.status
@@ -145,7 +146,7 @@ class Children:
             self._handler.handle(str(parent.get("run")), closed, actor=actor, cause=session.commit)
         except (RunNotFound, cmd.Rejected) as error:
             log.info("run %s has nobody to tell: %s", run, error)
-        self._handler.handle(run, cmd.Advance(), actor=actor, drop=[f"p|{run}"])
+        self._handler.handle(run, cmd.Advance(), actor=actor, drop=[DueKey(DueKind.PARENT, run)])
 
 
 def _commit(child: str) -> str:

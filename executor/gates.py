@@ -15,6 +15,7 @@ from eventstore.scripts import PlainCall, essential
 from executor.encryption import EncryptionError
 from executor.handle import Handler
 from executor.sessions import BrokenHistory, RunNotFound, Session
+from openagents_json.work_index import DueKey, DueKind
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow import state as st
 from openagents_json.workflow.events import UnknownEvent
@@ -43,7 +44,7 @@ class Gatekeeper:
         known = session.state.steps.get(step)
         waits = session.state.status == st.QUEUED if not step else known is not None and known.status == st.GATED
         if not waits:
-            self._handler.handle(run, cmd.Advance(), actor=actor, drop=[_member("g", run, step)])
+            self._handler.handle(run, cmd.Advance(), actor=actor, drop=[DueKey(DueKind.GATES, run, step)])
             return True
         fences: dict[str, int] = {}
         for gate in known.waits if known else session.state.queue:
@@ -173,7 +174,7 @@ class Gatekeeper:
         store = self._handler.store
         at = store.now_ms() + wait_ms
         due = store.keys.due(store.keys.partition_of(run))
-        member = _member("g", run, step)
+        member = DueKey(DueKind.GATES, run, step).key()
         _, score = store.call([essential(b"ZADD", due, b"XX", at, member), PlainCall((b"ZSCORE", due, member))])
         self._handler.expect(run, wait_ms)
         return score is not None
@@ -188,7 +189,7 @@ class Gatekeeper:
             self._release(name, f"{run}|{step}", actor)
         for turn, (kind, key, limit, per_ms, *_) in _lines_left(state, step):
             self._leave_line(f"{kind}:{key}", f"{run}|{turn}", limit, per_ms)
-        self._handler.handle(run, cmd.Advance(), actor=actor, drop=[_member("u", run, step)])
+        self._handler.handle(run, cmd.Advance(), actor=actor, drop=[DueKey(DueKind.GIVE_BACK, run, step)])
 
     def _release(self, name: str, member: str, actor: str) -> None:
         for follower in self._gates.leave(name, member):
@@ -263,7 +264,3 @@ def _turn(step: str, known: st.StepState | None) -> str:
 
 def _locks(waits: Iterable[Sequence[Json]]) -> list[str]:
     return [f"{kind}:{key}" for kind, key, *_ in waits if kind in LOCKS]
-
-
-def _member(kind: str, run: str, step: str) -> str:
-    return f"{kind}|{run}|{step}" if step else f"{kind}|{run}"

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 from eventstore.connection import FAILOVER_SECONDS, retrying
 from eventstore.errors import EventStoreError, StoreUnavailable
@@ -22,6 +21,7 @@ from executor.encryption import EncryptionError
 from executor.journal import Limits
 from executor.ringing import Ringer
 from executor.sessions import BrokenHistory, RunNotFound, Session, Sessions
+from openagents_json.work_index import DueKey
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow import events as ev
 from openagents_json.workflow.events import UnknownEvent
@@ -211,7 +211,7 @@ class Handler:
         cause: str = "",
         guard: Guard | None = None,
         settle: bool = False,
-        drop: Sequence[str] = (),
+        drop: Sequence[DueKey] = (),
         plan: Plan | None = None,
         version: int | None = None,
         wipe: Sequence[str] = (),
@@ -254,7 +254,7 @@ class Handler:
                 session, fresh = self.sessions.load(run), True
                 continue
             if wipe:
-                built = with_options(built, wipe=list(wipe))
+                built = replace(built, commit=replace(built.commit, wipe=tuple(wipe)))
             reply = self.send([built], [self.definitions.store_call(plan)] if plan else ())[0]
             if reply.code is Code.DONE:
                 return Handled(
@@ -296,9 +296,9 @@ class Handler:
         self, session: Session, built: Built, reply: Committed, started: Sequence[ev.StepStarted] = ()
     ) -> Session:
         """Give the session after a commit that was carried out as it was built, with the claims it made."""
-        for _, _, delay, at in built.changes.timers:
-            if not at:
-                self.expect(session.run, delay)
+        for timer in built.changes.timers:
+            if not timer.at_ms:
+                self.expect(session.run, timer.delay_ms)
         if reply.version == session.version:
             return session
         state = evolve_all(built.decision.state, started)
@@ -314,12 +314,6 @@ class Handler:
 
 def begun(built: Built, session: Session) -> Built:
     """Give the commit of a new run with what its head says of it, and with its key."""
-    options = {"wf": session.plan.id, "def": session.plan.hash}
-    if session.key is not None:
-        options["key"] = session.key.wrapped
-    return with_options(built, **options)
-
-
-def with_options(built: Built, **options: Any) -> Built:
-    """Give a commit with more options."""
-    return replace(built, commit=replace(built.commit, options={**built.commit.options, **options}))
+    key = session.key.wrapped if session.key is not None else ""
+    plan = session.plan
+    return replace(built, commit=replace(built.commit, workflow=plan.id, definition=plan.hash, wrapped_key=key))

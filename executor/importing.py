@@ -11,7 +11,7 @@ from eventstore import codec
 from eventstore.adoption import Adoption, marked
 from eventstore.event import Json, Recorded
 from eventstore.raw import RawEvent
-from eventstore.run_model import Code, Commit
+from eventstore.run_model import Code, Commit, IndexChanges
 from eventstore.scripts import PlainCall
 from executor.build import Built, Signature, assemble, decide_encoded
 from executor.courses import AFTERWARDS
@@ -126,7 +126,7 @@ def take_in(handler: Handler, arriving: Arriving, *, actor: str) -> Arrived:
         _refuse_archived(handler, arriving)  # meanwhile
         raise AnotherHistory(run, last.version)
     handler.sessions.drop(run)
-    return Arrived(run, str(built.options["st"]), changed=taken.commit.code is Code.DONE)
+    return Arrived(run, built.changes.status or "", changed=taken.commit.code is Code.DONE)
 
 
 def probe(handler: Handler, arriving: Arriving) -> None:
@@ -181,9 +181,6 @@ def _closed(handler: Handler, arriving: Arriving, actor: str) -> Commit:
     last, events = arriving.history[-1], encode([noted(arriving.command())], handler.limits).events
     facts = _Facts(arriving)
     _check(handler, arriving)
-    options: dict[str, Any] = {"st": ended(arriving.history), "wf": facts.workflow, "def": facts.definition}
-    options |= {"can": str(int(facts.cancel)), "f": str(facts.fence), "hold": str(int(facts.held))}
-    options["back"] = str(int(arriving.back))
     return Commit(
         run=arriving.run,
         mode="adopt",
@@ -193,7 +190,11 @@ def _closed(handler: Handler, arriving: Arriving, actor: str) -> Commit:
         last_commit=last.commit,
         actor=actor,
         cause=last.commit,
-        options=options,
+        changes=IndexChanges(status=ended(arriving.history), cancel=facts.cancel, held=facts.held),
+        definition=facts.definition,
+        workflow=facts.workflow,
+        last_fence=facts.fence,
+        back=arriving.back,
     )
 
 
@@ -286,8 +287,18 @@ def _going_on(handler: Handler, arriving: Arriving, alone: Commit, actor: str) -
     moved = imported(session.plan, made.state, [*past, *fresh])
     signature = Signature("adopt", alone.commit_id, actor, last.commit)
     built: Built = assemble(session, made, encoded, (), signature, settle=False, moved=moved)
-    options = {**alone.options, **built.commit.options}
-    return _Open(replace(built.commit, options=options), built.opens)
+    changes = built.commit.changes
+    if changes.held is None:  # in the head, as it was in the other store
+        changes = replace(changes, held=alone.changes.held)
+    commit = replace(
+        built.commit,
+        changes=changes,
+        definition=built.commit.definition or alone.definition,
+        workflow=alone.workflow,
+        last_fence=alone.last_fence,
+        back=alone.back,
+    )
+    return _Open(commit, built.opens)
 
 
 def _keys(handler: Handler, recorded: Sequence[Recorded]) -> RunKeys:

@@ -14,11 +14,22 @@ from eventstore.inspect import Inspector, Known, LogEntry, RunView
 from eventstore.run_model import RunHead
 from eventstore.spans import joined, within
 from executor.courses import CLOSED, CLOSING, Course
+from openagents_json.work_index import DueKey, DueKind
 
-MESSAGES = frozenset("cpux")
+MESSAGES = frozenset({DueKind.CHILD, DueKind.PARENT, DueKind.GIVE_BACK, DueKind.CANCEL_CHILD})
 """Due members of messages to other runs and keys, which a closed run may still have to send."""
 
-WAKES = frozenset("wktngcR")
+WAKES = frozenset(
+    {
+        DueKind.DECISION,
+        DueKind.CANCEL_GRACE,
+        DueKind.TIMER,
+        DueKind.SIGNAL,
+        DueKind.GATES,
+        DueKind.CHILD,
+        DueKind.RUN_LIMIT,
+    }
+)
 """Due members that wake a run, or stand for something from outside that will."""
 
 OVERDUE_MS = 30_000
@@ -208,7 +219,7 @@ def _closing(view: RunView, head: RunHead, course: Course, findings: _Findings) 
 
 def _left_over(view: RunView, head: RunHead, findings: _Findings) -> None:
     if head.status in CLOSED:
-        left = sorted(member for member in view.due if member[0] not in MESSAGES)
+        left = sorted(member for member in view.due if DueKey.parse(member).kind not in MESSAGES)
         left += sorted(key for _, key in view.ready)
         if left or head.steps:
             findings.add(4, view.run, f"closed, but these are left: {left[:5]} {sorted(head.steps)[:5]}")
@@ -218,12 +229,14 @@ def _places(view: RunView, head: RunHead, findings: _Findings) -> None:
     if head.status in CLOSED:
         return
     run, due = view.run, view.due
-    missing = f"w|{run}" in due
-    awake = any(member[0] in WAKES and member != f"R|{run}" for member in due) or head.status == "paused"
+    missing = DueKey(DueKind.DECISION, run).key() in due
+    limit = DueKey(DueKind.RUN_LIMIT, run).key()
+    awake = any(DueKey.parse(member).kind in WAKES and member != limit for member in due) or head.status == "paused"
     waiting = {(name.partition("|")[0], key) for name, key in view.ready}
     for step, record in head.steps.items():
         key = f"{run}|{step}"
-        leased, waits = f"l|{key}" in due, f"r|{key}" in due or f"g|{key}" in due
+        leased = DueKey(DueKind.LEASE, run, step).key() in due
+        waits = any(DueKey(kind, run, step).key() in due for kind in (DueKind.RETRY, DueKind.GATES))
         named = (("ready", (record.queue, key) in waiting), ("lease", leased), ("wait", waits))
         places = [name for name, there in named if there]
         awake = awake or bool(places)

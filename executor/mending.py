@@ -16,6 +16,7 @@ from eventstore.mending import Mender, Mending, SeatRecord
 from executor.courses import CLOSED
 from executor.handle import Handler
 from executor.invariants import Violation
+from openagents_json.work_index import DueKey, DueKind
 from openagents_json.workflow import events as ev
 from openagents_json.workflow import state as st
 from openagents_json.workflow.evolve import evolve_all
@@ -116,9 +117,9 @@ def _with_indexes(handler: Handler, mending: Mending, past: Sequence[Recorded]) 
     moved = imported(
         plan, state, [Happened(x.version, x.time_ms, event) for x, event in zip(past, happened, strict=True)]
     )
-    timers = [(_member(kind, mending.run, step), delay, at) for kind, step, delay, at in moved.timers]
+    timers = [(DueKey(kind, mending.run, subject), delay, at) for kind, subject, delay, at in moved.timers]
     records = []
-    for seat in moved.seats:
+    for seat in moved.restored:
         step = state.steps[seat.step]
         held = step.status == st.STARTED
         records.append(
@@ -127,7 +128,7 @@ def _with_indexes(handler: Handler, mending: Mending, past: Sequence[Recorded]) 
                 seat.queue,
                 seat.priority,
                 seat.attempt,
-                seat.version,
+                seat.scheduled_version,
                 seat.start_to_close_ms,
                 seat.flags,
                 step.fence if held else "",
@@ -135,7 +136,7 @@ def _with_indexes(handler: Handler, mending: Mending, past: Sequence[Recorded]) 
                 seat.ready,
             )
         )
-    components = [x for seat in moved.seats if seat.component for x in (f"c:{seat.step}", seat.component)]
+    components = [x for seat in moved.restored if seat.component for x in (f"c:{seat.step}", seat.component)]
     return replace(
         mending,
         fields=[*_fields(state, happened), *components],
@@ -153,13 +154,10 @@ def _fields(state: RunState, happened: Sequence[ev.Event]) -> list[str]:
     return [*fields, "hold", "1"] if state.held else fields
 
 
-def _messages(run: str, state: RunState) -> list[tuple[str, int, int]]:
+def _messages(run: str, state: RunState) -> list[tuple[DueKey, int, int]]:
     """Give what somebody has to look at again: sent once too often, these change nothing."""
-    found = [(f"c|{run}|{path}", 0, 0) for path in state.open_steps if state.steps[path].child]
+    children = [path for path in state.open_steps if state.steps[path].child]
+    found = [(DueKey(DueKind.CHILD, run, path), 0, 0) for path in children]
     if state.status not in CLOSED:
-        return [*found, (f"w|{run}", 0, 0)]
-    return [(f"p|{run}", 0, 0)] if state.parent else []
-
-
-def _member(kind: str, run: str, step: str) -> str:
-    return f"{kind}|{run}|{step}" if step else f"{kind}|{run}"
+        return [*found, (DueKey(DueKind.DECISION, run), 0, 0)]
+    return [(DueKey(DueKind.PARENT, run), 0, 0)] if state.parent else []

@@ -10,6 +10,7 @@ from eventstore.run_model import Code, Committed, Guard
 from executor.build import Built, build
 from executor.handle import Handler
 from executor.sessions import Session
+from openagents_json.work_index import DueKey
 from openagents_json.workflow import commands as cmd
 
 
@@ -21,7 +22,7 @@ class Order:
     command: cmd.Command
     guard: Guard | None = None
     settle: bool = False
-    drop: tuple[str, ...] = ()
+    drop: tuple[DueKey, ...] = ()
 
 
 def carry_out(handler: Handler, orders: Sequence[Order], *, actor: str) -> list[Order]:

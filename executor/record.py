@@ -243,7 +243,7 @@ class Recorder:
         """Count what is left to others; the commit claims new steps that this worker can run, none that begin again."""
         if not wish.at_most or wish.queue not in built.opens:
             return built.opens
-        new = [x for x in built.changes.opened if x.queue == wish.queue and not x.delay_ms and self._can(x.component)]
+        new = [x for x in built.changes.ready if x.queue == wish.queue and not x.delay_ms and self._can(x.component)]
         return {**built.opens, wish.queue: built.opens[wish.queue] - min(len(new), wish.at_most)}
 
     def _behind(self, part: _Part, batch: Batch, reply: Committed, wish: Wish, out: Flushed) -> list[_Part]:
@@ -324,9 +324,9 @@ class Recorder:
         started = [ev.StepStarted(x.step, x.attempt, x.fence, self._worker) for x in reply.leases]
         after = self._handler.remember(part.session, part.built, reply, started)
         self._take([job for x in reply.leases if (job := job_of(after, x)) is not None], out)
-        for reopened in part.built.changes.reopened:
-            if reopened.delay_ms:
-                self._on_wait(after.run, reopened.delay_ms)
+        for requeued in part.built.changes.requeued:
+            if requeued.delay_ms:
+                self._on_wait(after.run, requeued.delay_ms)
 
     def _take(self, jobs: Sequence[Job], out: Flushed) -> None:
         """Take claims along; their leases are extended from here on, as the rest of the flush may be waited for."""

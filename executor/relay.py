@@ -25,6 +25,7 @@ from executor.members import Members
 from executor.orders import Order, carry_out
 from executor.schedules import Timetable
 from executor.sessions import BrokenHistory, RunNotFound
+from openagents_json.work_index import DueKind, timer_of
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow.events import UnknownEvent
 
@@ -246,19 +247,19 @@ class Relay:
     def _across(self, member: DueMember, actor: str) -> None:
         """Act on what concerns more than one run."""
         match member.kind:
-            case "c":
+            case DueKind.CHILD:
                 self._children.look_after(member.run, member.step, actor=actor)
-            case "x":
+            case DueKind.CANCEL_CHILD:
                 self._children.cancel(member.run, member.step, actor=actor)
-            case "p":
+            case DueKind.PARENT:
                 self._children.tell_parent(member.run, actor=actor)
-            case "g":
+            case DueKind.GATES:
                 self._gatekeeper.let_in(member.run, member.step, actor=actor)
-            case "u":
+            case DueKind.GIVE_BACK:
                 self._gatekeeper.give_back(member.run, member.step, actor=actor)
-            case "s":
+            case DueKind.SCHEDULE:
                 self._timetable.fire(member.run, actor=actor)
-            case "n":  # only a signal wakes it
+            case DueKind.SIGNAL:  # only a signal wakes it
                 pass
             case _:
                 log.error(
@@ -270,23 +271,23 @@ def _order(member: DueMember) -> Order | None:
     """Give the command to the run of a due member, None when it concerns more than that run."""
     run, step = member.run, member.step
     match member.kind:
-        case "l":
+        case DueKind.LEASE:
             guard = Guard(step, member.fence, unbegun=not member.begun)
             return Order(run, cmd.LoseLease(step, member.fence, member.begun), guard)
-        case "o":
+        case DueKind.START_TO_CLOSE:
             return Order(run, cmd.TimeOutStep(step, "start_to_close", member.fence), Guard(step, member.fence))
-        case "q":
+        case DueKind.SCHEDULE_TO_START:
             return Order(run, cmd.TimeOutStep(step, "schedule_to_start"))
-        case "T":
+        case DueKind.TOTAL:
             return Order(run, cmd.TimeOutStep(step, "total"))
-        case "R":
+        case DueKind.RUN_LIMIT:
             return Order(run, cmd.TimeOutRun())
-        case "k":
+        case DueKind.CANCEL_GRACE:
             return Order(run, cmd.CancelRun(force=True))
-        case "w":
+        case DueKind.DECISION:
             return Order(run, cmd.Advance(), settle=True)
-        case "t":
-            path, _, number = step.rpartition("|")
-            return Order(run, cmd.FireTimer(path, int(number)), drop=(member.member,))
+        case DueKind.TIMER:
+            path, number = timer_of(step)
+            return Order(run, cmd.FireTimer(path, number), drop=(member.key,))
         case _:
             return None

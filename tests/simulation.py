@@ -57,13 +57,13 @@ class Simulation:
             self.history.append(event)
 
     def _index(self, moved: Changes) -> None:
-        for step in (*moved.shut, *moved.park):
+        for step in (*moved.closed, *moved.suspended):
             self.claimable.pop(step, None)
-        for opened in moved.opened:
+        for opened in moved.ready:
             self.claimable[opened.step] = None
-        for reopened in moved.reopened:
+        for reopened in moved.requeued:
             self.claimable[reopened.step] = None
-        for step in moved.unpark:
+        for step in moved.resumed:
             self.claimable[step] = None
 
     def start(self, **inputs: Any) -> list[ev.Event]:

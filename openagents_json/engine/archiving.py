@@ -24,6 +24,7 @@ from openagents_json.engine.capsule_file import Capsule, CapsuleUnreadable, unpa
 from openagents_json.engine.capsules import adopt, take
 from openagents_json.engine.sealing import build_sealer
 from openagents_json.engine.wiring import Core
+from openagents_json.work_index import DueKey, DueKind
 from openagents_json.workflow import commands as cmd
 
 TRIES: Final = 5
@@ -253,17 +254,18 @@ def _url(base: str, session: Session, capsule: Capsule, commit: str) -> str:
     return f"{base.rstrip('/')}/{workflow}/{begun:%Y/%m}/{capsule.run}-{commit}.oac"
 
 
-def _messages(run: str, capsule: Capsule) -> Sequence[str]:
+def _messages(run: str, capsule: Capsule) -> Sequence[DueKey]:
     """Give the due members that a closed run may still have: messages to other runs, and locks to give back."""
-    found = {f"p|{run}": None, f"u|{run}": None, f"w|{run}": None}
+    found = dict.fromkeys(DueKey(kind, run) for kind in (DueKind.PARENT, DueKind.GIVE_BACK, DueKind.DECISION))
     for event in capsule.events:
         if event.type not in ("ChildStarted", "StepScheduled", "CompensationScheduled"):
             continue
         data = codec.decode(event.data)
         if event.type == "ChildStarted":
-            found |= {f"c|{run}|{data['step']}": None, f"x|{run}|{data['child']}": None}
+            found[DueKey(DueKind.CHILD, run, data["step"])] = None
+            found[DueKey(DueKind.CANCEL_CHILD, run, data["child"])] = None
         elif data.get("gates"):
-            found[f"u|{run}|{data['step']}"] = None
+            found[DueKey(DueKind.GIVE_BACK, run, data["step"])] = None
     return list(found)
 
 

@@ -101,30 +101,30 @@ class World:
         return list(made.events)
 
     def _index(self, life: Life, moved: Changes) -> None:
-        for step in moved.shut:
+        for step in moved.closed:
             life.claimable.pop(step, None)
             life.parked.pop(step, None)
             self.due.pop(("r", life.id, step), None)
-        for step in moved.park:
+        for step in moved.suspended:
             if life.claimable.pop(step, False) is None:
                 life.parked[step] = None
-        for opened in moved.opened:
+        for opened in moved.ready:
             if opened.delay_ms:
                 self.due["r", life.id, opened.step] = self.now_ms + opened.delay_ms
             else:
                 life.claimable[opened.step] = None
-        for again in moved.reopened:
+        for again in moved.requeued:
             if again.delay_ms:
                 self.due["r", life.id, again.step] = self.now_ms + again.delay_ms
             else:
                 life.claimable[again.step] = None
-        for step in moved.unpark:
+        for step in moved.resumed:
             if life.parked.pop(step, False) is None:
                 life.claimable[step] = None
         self._time(life, moved)
 
     def _time(self, life: Life, moved: Changes) -> None:
-        for kind, step in moved.untimers:
+        for kind, step in moved.removed_timers:
             self.due.pop((kind, life.id, step), None)
         for kind, step, delay, at in moved.timers:
             self.due[kind, life.id, step] = at or self.now_ms + delay

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from openagents_json.work_index import DueKind, ReadyStep, RequeuedStep, RestoredStep, Timer
 from openagents_json.workflow import events as ev
 from openagents_json.workflow import state as st
 from openagents_json.workflow.due import RUN_EVENTS, STEP_EVENTS, Due, collect_due, run_due
@@ -13,78 +14,30 @@ from openagents_json.workflow.evolve import evolve
 from openagents_json.workflow.plan import Plan
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A step that may be claimed, after a delay; `index` is the place of its StepScheduled among the events, from 1.
-
-    `attempt` counts the attempts that it has had: more than none where a worker made them before the step was stored.
-    """
-
-    step: str
-    queue: str
-    priority: int
-    start_to_close_ms: int
-    schedule_to_start_ms: int
-    total_ms: int
-    index: int
-    delay_ms: int = 0
-    attempt: int = 0
-    component: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Reopened:
-    """A step that may be claimed again after a delay."""
-
-    step: str
-    delay_ms: int
-    schedule_to_start_ms: int
-    start_to_close_ms: int
-    component: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Seat:
-    """The record of a step that was opened elsewhere, at `version`, with its attempts so far; `ready` to be claimed."""
-
-    step: str
-    queue: str
-    priority: int
-    start_to_close_ms: int
-    attempt: int
-    version: int
-    flags: str
-    ready: bool
-    component: str = ""
-
-
 class Changes(NamedTuple):
-    """Index changes of one commit.
+    """Index changes of one commit: what is None or empty stays as it is.
 
-    Timers are (kind, step, delay in ms, time in ms since 1970 or 0): R run limit, k cancel grace, w decision missing,
-    t timer of a step, n a step that nothing but a signal wakes, c child run to look after, x child run to cancel,
-    g gates to pass, u locks to give back, p parent to tell; and r, q and T of steps that have `seats`. `untimers` are
-    (kind, step), with the timer's number for t.
+    `closed` steps leave all indexes, `suspended` ones wait for no worker until they are `resumed`.
     """
 
     status: str | None = None
     cancel: bool | None = None
-    opened: tuple[Opened, ...] = ()
-    reopened: tuple[Reopened, ...] = ()
-    shut: tuple[str, ...] = ()
-    park: tuple[str, ...] = ()
-    unpark: tuple[str, ...] = ()
-    timers: tuple[tuple[str, str, int, int], ...] = ()
-    untimers: tuple[tuple[str, str], ...] = ()
-    hold: bool | None = None
-    seats: tuple[Seat, ...] = ()
+    ready: tuple[ReadyStep, ...] = ()
+    requeued: tuple[RequeuedStep, ...] = ()
+    closed: tuple[str, ...] = ()
+    suspended: tuple[str, ...] = ()
+    resumed: tuple[str, ...] = ()
+    timers: tuple[Timer, ...] = ()
+    removed_timers: tuple[tuple[DueKind, str], ...] = ()
+    held: bool | None = None
+    restored: tuple[RestoredStep, ...] = ()
 
 
 @dataclass(slots=True)
 class _Draft:
-    opened: dict[str, Opened] = field(default_factory=dict)
-    reopened: dict[str, Reopened] = field(default_factory=dict)
-    shut: dict[str, None] = field(default_factory=dict)
+    ready: dict[str, ReadyStep] = field(default_factory=dict)
+    requeued: dict[str, RequeuedStep] = field(default_factory=dict)
+    closed: dict[str, None] = field(default_factory=dict)
 
 
 def changes(
@@ -105,14 +58,14 @@ def changes(
     return Changes(
         status=after.status if after.status != before.status else None,
         cancel=True if ev.RunCancelRequested in names else (False if ev.RunReopened in names else None),
-        opened=tuple(draft.opened.values()),
-        reopened=tuple(draft.reopened.values()),
-        shut=tuple(draft.shut),
-        park=_claimable(before) if ev.RunPaused in names else (),
-        unpark=_claimable(before) if ev.RunResumed in names and not after.closed else (),
-        timers=tuple((kind, step, delay, at) for (kind, step), (delay, at) in due.timers.items()),
-        untimers=tuple(key for key in due.untimers if key not in due.timers),
-        hold=after.held if after.held != before.held else None,
+        ready=tuple(draft.ready.values()),
+        requeued=tuple(draft.requeued.values()),
+        closed=tuple(draft.closed),
+        suspended=_claimable(before) if ev.RunPaused in names else (),
+        resumed=_claimable(before) if ev.RunResumed in names and not after.closed else (),
+        timers=tuple(Timer(kind, step, delay, at) for (kind, step), (delay, at) in due.timers.items()),
+        removed_timers=tuple(key for key in due.removed if key not in due.timers),
+        held=after.held if after.held != before.held else None,
     )
 
 
@@ -122,9 +75,9 @@ def forked(plan: Plan, state: st.RunState, happened: Sequence[ev.Event], after: 
     Nothing of the new run is in any index yet, and nothing of its past is under way.
     """
     moved = changes(plan, evolve(state, happened[0]), happened[1:], after)
-    opened = tuple(replace(step, index=step.index + copied + 1) for step in moved.opened)
-    limit = (("R", "", plan.timeout_ms, 0),) if plan.timeout_ms and not after.closed else ()
-    return moved._replace(status=after.status, opened=opened, timers=(*moved.timers, *limit))
+    ready = tuple(step._replace(event_index=step.event_index + copied + 1) for step in moved.ready)
+    limit = (Timer(DueKind.RUN_LIMIT, "", plan.timeout_ms),) if plan.timeout_ms and not after.closed else ()
+    return moved._replace(status=after.status, ready=ready, timers=(*moved.timers, *limit))
 
 
 def _claimable(state: st.RunState) -> tuple[str, ...]:
@@ -148,13 +101,13 @@ def _retried(plan: Plan, event: Any, index: int, before: st.RunState, after: st.
 
 def _lost(plan: Plan, event: Any, _index: int, _before: st.RunState, after: st.RunState, draft: _Draft) -> None:
     if after.steps[event.step].status == st.SCHEDULED:
-        draft.reopened[event.step] = _reopened(plan, event.step, 0)
+        draft.requeued[event.step] = _requeued(plan, event.step, 0)
 
 
 def _ended(_plan: Plan, event: Any, _index: int, before: st.RunState, after: st.RunState, draft: _Draft) -> None:
     step = event.step
     if step in before.open_steps and step not in after.open_steps and not before.steps[step].kind:
-        draft.shut[step] = None
+        draft.closed[step] = None
 
 
 _COLLECT: Final[Mapping[type, Callable[..., None]]] = {
@@ -169,7 +122,7 @@ _COLLECT: Final[Mapping[type, Callable[..., None]]] = {
     ev.StepCancelled: _ended,
     ev.StepOverridden: _ended,
 }
-"""What events open and shut; a table, because a commit of every step comes by here."""
+"""What events open and close; a table, because a commit of every step comes by here."""
 
 
 def _open(
@@ -178,29 +131,29 @@ def _open(
     """Note a step that may be claimed: again, if the store has a record of it, or for the first time."""
     known = before.steps.get(step)
     if known is not None and step in before.open_steps and (known.status != st.GATED or st.begun(before, step)):
-        draft.reopened[step] = _reopened(plan, step, delay_ms)
+        draft.requeued[step] = _requeued(plan, step, delay_ms)
     else:
-        draft.opened[step] = _opened(plan, step, index, delay_ms, after.steps[step].attempt)
+        draft.ready[step] = _ready(plan, step, index, delay_ms, after.steps[step].attempt)
 
 
-def _opened(plan: Plan, step: str, index: int, delay_ms: int, attempt: int) -> Opened:
+def _ready(plan: Plan, step: str, index: int, delay_ms: int, attempt: int) -> ReadyStep:
     spec = plan.of(step)
     limits = spec.timeouts
-    return Opened(
-        step,
-        spec.queue,
-        spec.priority,
-        limits.start_to_close_ms,
-        limits.schedule_to_start_ms,
-        limits.total_ms,
-        index,
-        delay_ms,
-        attempt,
-        spec.component or "",
+    return ReadyStep(
+        step=step,
+        queue=spec.queue,
+        priority=spec.priority,
+        start_to_close_ms=limits.start_to_close_ms,
+        delay_ms=delay_ms,
+        schedule_to_start_ms=limits.schedule_to_start_ms,
+        total_ms=limits.total_ms,
+        event_index=index,
+        attempt=attempt,
+        component=spec.component or "",
     )
 
 
-def _reopened(plan: Plan, step: str, delay_ms: int) -> Reopened:
+def _requeued(plan: Plan, step: str, delay_ms: int) -> RequeuedStep:
     spec = plan.of(step)
     limits = spec.timeouts
-    return Reopened(step, delay_ms, limits.schedule_to_start_ms, limits.start_to_close_ms, spec.component or "")
+    return RequeuedStep(step, delay_ms, limits.schedule_to_start_ms, limits.start_to_close_ms, spec.component or "")

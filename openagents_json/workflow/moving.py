@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from openagents_json.work_index import NEVER_MS, DueKind, RestoredStep, Timer, timer_subject
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow import events as ev
 from openagents_json.workflow import state as st
-from openagents_json.workflow.changes import Changes, Seat
-from openagents_json.workflow.due import NEVER_MS
+from openagents_json.workflow.changes import Changes
 from openagents_json.workflow.plan import Plan
 from openagents_json.workflow.turn import Turn, fail
 
@@ -130,14 +130,15 @@ def imported(plan: Plan, state: st.RunState, happened: Sequence[Happened]) -> Ch
         times.note(item)
     cancel = state.status == st.CANCELLING
     if state.closed:
-        due = [("u", "", 0, 0)] if plan.gates else []
-        return Changes(state.status, cancel=False, timers=tuple(due), hold=state.held or None)
+        due = (Timer(DueKind.GIVE_BACK, "", 0),) if plan.gates else ()
+        return Changes(state.status, cancel=False, timers=due, held=state.held or None)
     draft = _Draft(plan, state, times)
     for path in sorted(state.open_steps):
         draft.step(path, state.steps[path])
     draft.run()
-    timers = tuple((kind, step, *when) for (kind, step), when in draft.due.items())
-    return Changes(state.status, cancel=cancel, timers=timers, seats=tuple(draft.seats), hold=state.held or None)
+    timers = tuple(Timer(kind, step, *when) for (kind, step), when in draft.due.items())
+    restored = tuple(draft.restored)
+    return Changes(state.status, cancel=cancel, timers=timers, restored=restored, held=state.held or None)
 
 
 @dataclass(slots=True)
@@ -145,47 +146,58 @@ class _Draft:
     plan: Plan
     state: st.RunState
     times: _Times
-    due: dict[tuple[str, str], When] = field(default_factory=dict)
-    seats: list[Seat] = field(default_factory=list)
+    due: dict[tuple[DueKind, str], When] = field(default_factory=dict)
+    restored: list[RestoredStep] = field(default_factory=list)
 
     def run(self) -> None:
         """Note what the run as a whole waits for."""
         if self.plan.timeout_ms:
-            self.due["R", ""] = _when(self.plan.timeout_ms, self.times.opened)
+            self.due[DueKind.RUN_LIMIT, ""] = _when(self.plan.timeout_ms, self.times.opened)
         if self.state.status == st.QUEUED:
-            self.due["g", ""] = self.times.queued
+            self.due[DueKind.GATES, ""] = self.times.queued
         if self.state.status == st.CANCELLING:
-            self.due["k", ""] = (GRACE_MS, 0)
+            self.due[DueKind.CANCEL_GRACE, ""] = (GRACE_MS, 0)
         for path in self.times.started:
-            self.due["c", path] = (0, 0)
+            self.due[DueKind.CHILD, path] = (0, 0)
 
     def step(self, path: str, step: st.StepState) -> None:
         """Note where a step is: to be claimed, or waiting for something."""
         if step.timer:
-            self.due["t", f"{path}|{step.timer}"] = self.times.timers.get((path, step.timer), (0, 0))
+            self.due[DueKind.TIMER, timer_subject(path, step.timer)] = self.times.timers.get((path, step.timer), (0, 0))
         elif step.kind == "wait":
-            self.due["n", path] = (0, NEVER_MS)
+            self.due[DueKind.SIGNAL, path] = (0, NEVER_MS)
         if step.status == st.GATED:
-            self.due["g", path] = self.times.again.get(path, (0, 0))
+            self.due[DueKind.GATES, path] = self.times.again.get(path, (0, 0))
         if not step.kind and (step.status != st.GATED or st.begun(self.state, path)):
-            self._seat(path, step)
+            self._restore(path, step)
 
-    def _seat(self, path: str, step: st.StepState) -> None:
+    def _restore(self, path: str, step: st.StepState) -> None:
         spec, limits = self.plan.of(path), self.plan.of(path).timeouts
         ready = step.status == st.SCHEDULED and self.state.status in _CLAIMED
         flags = ""
         if limits.total_ms:
             flags = "T"
-            self.due["T", path] = _when(limits.total_ms, self.times.since.get(path, 0))
+            self.due[DueKind.TOTAL, path] = _when(limits.total_ms, self.times.since.get(path, 0))
         if ready and limits.schedule_to_start_ms:
             flags += "q"
-            self.due["q", path] = (limits.schedule_to_start_ms, 0)
+            self.due[DueKind.SCHEDULE_TO_START, path] = (limits.schedule_to_start_ms, 0)
         if step.status == st.WAITING:
-            self.due["r", path] = self.times.again.get(path, (0, 0))
+            self.due[DueKind.RETRY, path] = self.times.again.get(path, (0, 0))
         version = self.times.scheduled.get(path, 1)
         close = limits.start_to_close_ms
-        component = spec.component or ""
-        self.seats.append(Seat(path, spec.queue, spec.priority, close, step.attempt, version, flags, ready, component))
+        self.restored.append(
+            RestoredStep(
+                step=path,
+                queue=spec.queue,
+                priority=spec.priority,
+                start_to_close_ms=close,
+                attempt=step.attempt,
+                scheduled_version=version,
+                flags=flags,
+                ready=ready,
+                component=spec.component or "",
+            )
+        )
 
 
 _CLAIMED = frozenset({st.RUNNING, st.FAILING, st.CANCELLING})
