@@ -56,6 +56,22 @@ def decode(raw: bytes) -> Json:
     return value
 
 
+def decode_foreign(raw: str | bytes) -> Any:
+    """Read JSON that others have made.
+
+    Raises ValueError, also for a name that stands twice in one object: who checks takes one of the two values, and who
+    is shown the file may see the other.
+    """
+    return json.loads(raw, object_pairs_hook=_once)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name stands twice in one object")
+    return found
+
+
 def members_of(raw: bytes) -> dict[str, Json]:
     """Return the members of an object as stored, none for what is no object: who looks for damage has to go on."""
     try:

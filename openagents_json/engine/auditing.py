@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
+from eventstore import codec
 from eventstore.ledger_store import Stored
 from eventstore.unzipping import MOST_BYTES
 from executor.forking import NoSuchVersion
@@ -273,7 +274,7 @@ def verify_file(
     if begin == b"PK":
         return _verify_capsule(place, keys, limit)
     try:
-        data = json.loads(place.read_bytes())
+        data = codec.decode_foreign(place.read_bytes())
     except (ValueError, RecursionError) as error:
         raise EvidenceUnreadable(str(path), f"it is neither a receipt nor an export ({error})") from error
     if not isinstance(data, dict) or data.get("format") != RECEIPT_FORMAT:
@@ -288,14 +289,14 @@ def _verify_capsule(path: Path, keys: Keys | None, limit: int) -> Audit:
             str(path), "the run was not sealed when the capsule was made, so there is no proof in it"
         )
     try:
-        proof = read_proof(json.loads(capsule.proofs), str(path))
+        proof = read_proof(codec.decode_foreign(capsule.proofs), str(path))
         partition = int(str(capsule.manifest["partition"]))
     except (KeyError, ValueError, RecursionError) as error:
         raise EvidenceUnreadable(str(path), f"its proofs cannot be read ({error})") from error
     events = [event.stored(capsule.run) for event in capsule.events]
     trusted = proof.keys if keys is None else keys
     audit = check_proof(capsule.run, partition, events, proof, trusted, capsule.blobs.get)
-    return together([audit], [], named=keys is None)
+    return together([audit], [], named=keys is None, file=True)
 
 
 def _verify_export(path: Path, keys: Keys | None, witness: Sequence[Witnessed], limit: int) -> Audit:
@@ -308,4 +309,4 @@ def _verify_export(path: Path, keys: Keys | None, witness: Sequence[Witnessed], 
             audits.append(check_partition(found, said.ledger, trusted))
             epochs[partition] = found.epochs
     beside = [*check_whole(said, trusted, epochs), *_witnessed(witness, trusted, epochs)]
-    return together(audits, beside, named=keys is None)
+    return together(audits, beside, named=keys is None, file=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-import json
 import re
 import struct
 import zipfile
@@ -323,6 +322,8 @@ def _event(line: bytes, where: str) -> RawEvent:
 
 
 def _bytes(found: Mapping[str, Any], name: str, where: str) -> bytes | None:
+    if name in found and f"{name}_base64" in found:
+        raise CapsuleUnreadable(f"{where} has {name} twice, as a text and in base64")
     if name in found:
         return _of(str, found, name, where).encode("utf-8", "surrogatepass")
     if f"{name}_base64" in found:
@@ -337,7 +338,7 @@ def _check_span(manifest: Mapping[str, Any], events: tuple[RawEvent, ...]) -> No
 
 def _json(raw: bytes, where: str) -> Any:
     try:
-        return json.loads(raw.decode("utf-8", "surrogatepass"))
+        return codec.decode_foreign(raw.decode("utf-8", "surrogatepass"))
     except (ValueError, RecursionError) as error:
         raise CapsuleUnreadable(f"{where} is no JSON: {error}") from error
 

@@ -118,7 +118,8 @@ def _plan(
     [place] = core.ledger.places([core.store.keys.partition_of(session.run)])
     found = _erasures(core.ledger, session.run, [x for x in stored if x.version in fresh], fresh, place.checkpoint)
     named = [[x.version, digest(x.data), x.committed.hex()] for x in found]
-    [event_] = decide(session.plan, session.state, cmd.RedactRun("erased", named, failures, labels, reason))
+    metadata = {str(x.version): digest(x.metadata) for x in stored if x.version in fresh and x.metadata}
+    [event_] = decide(session.plan, session.state, cmd.RedactRun("erased", named, failures, labels, reason, metadata))
     said = ev.type_name(event_), codec.encode(ev.to_data(event_))
     blobs = dict.fromkeys(sha for x in stored if x.version in fresh for sha in payloads(x))
     kept = {sha for x in stored if x.version not in fresh for sha in payloads(x)}

@@ -212,6 +212,7 @@ class RedactRun:
     failures: Sequence[Json] = ()
     labels: bool = False
     reason: str = ""
+    metadata: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ def redact(turn: Turn, command: cmd.RedactRun) -> None:
         raise cmd.Rejected("open", what, state.status)
     if state.held:
         raise cmd.Rejected("held", "the run is held: release it before anything of it is erased", state.status)
-    turn.emit(ev.RunRedacted(command.how, command.erased, command.failures, command.labels, command.reason))
+    said = command.how, command.erased, command.failures, command.labels, command.reason, command.metadata
+    turn.emit(ev.RunRedacted(*said))
 
 
 def hold(turn: Turn, command: cmd.HoldRun) -> None:

@@ -149,7 +149,8 @@ class RunRedacted:
     """What the closed run worked with is no more: payloads were erased, or the key that reads them was destroyed.
 
     `erased` are [version, SHA-256 of the data that stands there now, commitment to what the ledger had sealed, or ""]
-    each; `failures` name the failures whose messages are gone, with what lists show of them.
+    each; `metadata` has the SHA-256 of the metadata of those that have any, by version (None: the record is of a time
+    when it was not kept). `failures` name the failures whose messages are gone, with what lists show of them.
     """
 
     how: str
@@ -157,6 +158,7 @@ class RunRedacted:
     failures: Sequence[Json] = ()
     labels: bool = False
     reason: str = ""
+    metadata: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

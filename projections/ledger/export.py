@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final, TypeVar
 
+from eventstore import codec
 from eventstore.ledger_store import Epoch, LedgerStore, LogEntry
 from eventstore.unzipping import MOST_BYTES, TooLarge, Unpacking
 from projections.errors import EvidenceUnreadable
@@ -130,7 +131,7 @@ class Export:
         return Unpacking(self._archive, self._limit * times)
 
     def _whole(self) -> Whole:
-        data = json.loads(self._unpacking().read(MANIFEST))
+        data = codec.decode_foreign(self._unpacking().read(MANIFEST))
         if data["format"] != EXPORT_FORMAT:
             raise ValueError(f"its format is {data['format']!r}, not {EXPORT_FORMAT!r}")
         keys = {str(name): bytes.fromhex(key) for name, key in data["keys"].items()}
@@ -139,7 +140,7 @@ class Export:
 
     def _partition(self, partition: int) -> Partition:
         held = self._unpacking()
-        data = json.loads(held.read(f"{partition}/partition.json"))
+        data = codec.decode_foreign(held.read(f"{partition}/partition.json"))
         epochs = [
             Epoch(int(n), str(raw).encode("utf-8", "surrogatepass"), bytes.fromhex(s)) for n, raw, s in data["epochs"]
         ]
@@ -166,7 +167,7 @@ class Export:
 
     def _lines(self, unpacking: Unpacking, partition: int, kind: str, read: Callable[[Any], T]) -> Iterator[T]:
         with self._guard():
-            yield from (read(json.loads(line)) for line in unpacking.lines(f"{partition}/{kind}.jsonl"))
+            yield from (read(codec.decode_foreign(line)) for line in unpacking.lines(f"{partition}/{kind}.jsonl"))
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 CHANGED: Final = "changed"
@@ -34,6 +34,9 @@ class Audit:
     `chained` are in epochs that are not signed yet, `unsealed` not in the ledger yet, `archived` no more in the store.
     Of the `imported` ones, which another store has written, it is proved that they are as they came in, and not more.
     `named` tells that the keys were those that the ledger itself names.
+
+    Events that are `unproved` are erased or archived on the word of a record that is not signed yet. In a store that
+    is how it is until the next seal; in a `file`, whoever holds it may have written that record.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -45,11 +48,13 @@ class Audit:
     epochs: int = 0
     named: bool = False
     imported: int = 0
+    unproved: int = 0
+    file: bool = field(default=False, compare=False)
 
     @property
     def intact(self) -> bool:
-        """Tell whether nothing was found."""
-        return not self.findings
+        """Tell whether nothing was found, and nothing in a file hangs on what nobody has signed."""
+        return not self.findings and not (self.file and self.unproved)
 
     def lines(self) -> Iterator[str]:
         """Say it for people."""
@@ -66,21 +71,24 @@ class Audit:
                 (self.chained, "chained, not signed yet"),
                 (self.unsealed, "not sealed yet"),
                 (self.archived, "archived"),
+                (self.unproved, "erased or archived on the word of a record that is not signed yet"),
                 (self.imported, "imported, with actors and times that another store has given them"),
             )
             if count
         ]
-        said = "intact" if self.intact else f"{len(self.findings)} findings"
+        said = f"{len(self.findings)} findings" if self.findings else "intact" if self.intact else "not proved"
         yield f"{said}: {self.verified} events in {self.epochs} signed epochs verified{''.join(f', {x}' for x in more)}"
+        if self.file and self.unproved:
+            yield "whoever holds the file may have erased that: have the store sealed, and ask for a new file"
         if self.named:
             yield "the keys are those that the ledger names itself; name one that you hold with --key"
 
 
-def together(audits: list[Audit], findings: list[Finding], *, named: bool) -> Audit:
+def together(audits: list[Audit], findings: list[Finding], *, named: bool, file: bool = False) -> Audit:
     """Add up the checks of partitions, with what was found beside them."""
     everything = sorted([*findings, *(found for audit in audits for found in audit.findings)])
     counts = {
         name: sum(getattr(audit, name) for audit in audits)
-        for name in ("verified", "erased", "chained", "unsealed", "archived", "epochs", "imported")
+        for name in ("verified", "erased", "chained", "unsealed", "archived", "epochs", "imported", "unproved")
     }
-    return Audit(tuple(everything), **counts, named=named)
+    return Audit(tuple(everything), **counts, named=named, file=file)

@@ -17,8 +17,8 @@ from projections.ledger.findings import CHANGED, ERASED, INSERTED, LEDGER, MOVED
 from projections.ledger.imports import written_in
 from projections.ledger.leaves import Leaves
 from projections.ledger.places import Places
-from projections.ledger.records import commitment, digest, leaf
-from projections.ledger.redactions import Erasures, amiss, archived_spans
+from projections.ledger.records import commitment, leaf
+from projections.ledger.redactions import Erasures, Stands, amiss, archived_spans
 
 TRIED: Final = 200
 """Among how many events that do not fit it is tried which of them changed places."""
@@ -45,10 +45,14 @@ class Fitting:
             note(LEDGER, "the log has another entry here as well", n, run, version)
         self._unsealed: set[int] = set()
         self._archived: list[Span] = []
+        self._archived_signed: list[Span] = []
+        self._archived_lately: list[Span] = []
         self._odd: list[Stored] = []
         self._erasures = Erasures()
-        self._marked: list[tuple[Stored, str, bytes]] = []
-        self.counts = {"verified": 0, "chained": 0, "erased": 0, "unsealed": 0, "archived": 0, "imported": 0}
+        self._erasures_signed = Erasures()
+        self._marked: list[tuple[Stored, Stands, bytes]] = []
+        names = ("verified", "chained", "erased", "unsealed", "archived", "imported", "unproved")
+        self.counts = dict.fromkeys(names, 0)
 
     # -- page by page ------------------------------------------------------------------------------------
 
@@ -65,6 +69,7 @@ class Fitting:
                 self._fitting(event)
             elif self._found.checkpoint < event.n <= self._head and event.n not in self._unsealed:
                 self._archived += archived_spans(event)
+                self._archived_lately += archived_spans(event)
                 self._unsealed.add(event.n)
             else:
                 self._keep(event)
@@ -79,8 +84,10 @@ class Fitting:
             self.counts["chained"] += 1
         elif not within(self._doubtful, n, n):
             self.counts["verified"] += 1
+            self._erasures_signed.read(event)
+            self._archived_signed += archived_spans(event)
         if not any(salt) or leaf(self._found.partition, event, commitment(salt, event)) != self._leaves.leaf(n):
-            self._marked.append((_bare(event), digest(event.data), self._erased[n]))
+            self._marked.append((_bare(event), Stands.of(event), self._erased[n]))
         self.counts["imported"] += bool(written_in(event))
         there = self._places.at(n)
         if there != (event.stream, event.version):
@@ -99,28 +106,36 @@ class Fitting:
 
     def end(self) -> None:
         """Name what does not fit, and what is missing, after the last event."""
-        archived = joined(self._archived)
-        for event, stands, stood in self._marked:
-            covered = self._erasures.cover(event.stream, event.version, stands, stood)
-            self._check_erased(event, covered or within(archived, event.n, event.n))
+        lately = joined(self._archived_lately)
+        for marked in self._marked:
+            self._check_erased(*marked, lately)
+        archived, proved = joined(self._archived), joined(self._archived_signed)
         missing: set[int] = set()
         for n in self._leaves.missing():
             if within(archived, n, n):
                 self.counts["archived"] += 1
+                self.counts["unproved"] += not within(proved, n, n)
             else:
                 missing.add(n)
         self._explain(missing)
         self.counts["unsealed"] = len(self._unsealed)
 
-    def _check_erased(self, event: Stored, named: bool) -> None:
+    def _check_erased(self, event: Stored, stands: Stands, stood: bytes, lately: Sequence[Span]) -> None:
         """An event whose payload is erased has to be named by a record of its run, with what stands there now.
 
-        A run that went into the archive while its events were read may have taken the record along.
+        A run that went into the archive while its events were read may have taken the record along; of one that had
+        gone before, nothing is here. What nobody has signed proves nothing to who has only a file: anybody who holds
+        it can write such a record.
         """
+        run, version = event.stream, event.version
         self.counts["erased"] += 1
-        if not named:
-            what = f"{event.type} is marked as erased, and no record of the run says that it was"
-            self._note(ERASED, what, event.n, event.stream, event.version)
+        if self._erasures_signed.cover(run, version, stands, stood):
+            return
+        if self._erasures.cover(run, version, stands, stood) or within(lately, event.n, event.n):
+            self.counts["unproved"] += 1
+            return
+        what = f"{event.type} is marked as erased, and no record of the run says that it was"
+        self._note(ERASED, what, event.n, run, version)
 
     def _explain(self, left: set[int]) -> None:
         odd = self._odd

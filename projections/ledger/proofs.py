@@ -18,8 +18,8 @@ from projections.ledger.evidence import named_keys
 from projections.ledger.findings import CHANGED, ERASED, INSERTED, REMOVED, SIGNATURE, Audit, Finding
 from projections.ledger.imports import written_in
 from projections.ledger.merkle import paths, root, root_of_path, split
-from projections.ledger.records import EpochRecord, commitment, decode_record, digest, leaf
-from projections.ledger.redactions import Erasures, amiss
+from projections.ledger.records import EpochRecord, commitment, decode_record, leaf
+from projections.ledger.redactions import Erasures, Stands, amiss
 from projections.ledger.signing import signed
 
 PROOF_FORMAT: Final = "openagents-proof/1"
@@ -114,7 +114,9 @@ def check_proof(
     findings: list[Finding] = []
     records = _records(proof, keys, partition, findings)
     trees = _trees(proof, records)
-    erasures, counts = Erasures.of(events), {"verified": 0, "erased": 0, "unsealed": 0, "imported": 0}
+    erasures, signed_erasures = Erasures.of(events), Erasures()
+    counts = dict.fromkeys(("verified", "erased", "unsealed", "imported", "unproved"), 0)
+    marked: list[tuple[Stored, Inclusion]] = []
 
     def note(kind: str, what: str, version: int) -> None:
         place = proof.events.get(version)
@@ -133,25 +135,33 @@ def check_proof(
             note(CHANGED, f"{event.type} is not what was sealed", event.version)
             continue
         counts["verified"] += 1
+        signed_erasures.read(event)
         counts["imported"] += bool(written_in(event))
         for kind, what in amiss(event, blob):
             note(kind, what, event.version)
         if not place.salt:
-            counts["erased"] += 1
-            if not erasures.cover(event.stream, event.version, digest(event.data), committed):
-                note(
-                    ERASED,
-                    f"{event.type} is marked as erased, and no record of the run says that it was",
-                    event.version,
-                )
+            marked.append((event, place))
+    for event, place in marked:
+        named = event.stream, event.version, Stands.of(event), place.committed
+        if not erasures.cover(*named):
+            what = f"{event.type} is marked as erased, and no record of the run says that it was"
+            note(ERASED, what, event.version)
+        counts["unproved"] += erasures.cover(*named) and not signed_erasures.cover(*named)
+    counts["erased"] = len(marked)
     _order(events, proof, note)
     return _counted(findings, counts, len(records))
 
 
 def _counted(findings: Sequence[Finding], counts: Mapping[str, int], epochs: int) -> Audit:
-    unsealed, imported = counts["unsealed"], counts["imported"]
-    known = tuple(sorted(findings)), counts["verified"], counts["erased"]
-    return Audit(*known, unsealed=unsealed, epochs=epochs, imported=imported)
+    return Audit(
+        tuple(sorted(findings)),
+        verified=counts["verified"],
+        erased=counts["erased"],
+        unsealed=counts["unsealed"],
+        epochs=epochs,
+        imported=counts["imported"],
+        unproved=counts["unproved"],
+    )
 
 
 def _records(
@@ -275,6 +285,8 @@ def _as_text(name: str, raw: bytes) -> dict[str, str]:
 
 
 def _as_bytes(data: Any, name: str) -> bytes:
+    if name in data and f"{name}_base64" in data:
+        raise ValueError(f"{name} is there twice, as a text and in base64")  # one is proved, and the other is shown
     if f"{name}_base64" in data:
         return base64.b64decode(data[f"{name}_base64"], validate=True)
     if type(data[name]) is not str:
@@ -327,7 +339,7 @@ def check_receipt(data: Any, keys: Mapping[str, bytes] | None, where: str) -> Au
     """
     try:
         shown, partition = dict(data["event"]), data["partition"]
-        bare = shown.get("data") is None and shown.get("metadata") is None
+        bare = "data" in shown and shown["data"] is None and shown.get("metadata") is None
         event = read_stored({**shown, "data": "", "metadata": ""} if bare else shown)
         proof = read_proof(data["proof"], where)
         place = proof.events[event.version]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any, Final
 
 from eventstore import codec
 from eventstore.ledger_store import Stored
@@ -11,12 +12,40 @@ from eventstore.spans import Span
 from projections.ledger.findings import CHANGED, REMOVED
 from projections.ledger.records import digest
 
+EMPTY: Final = digest(b"")
+"""The SHA-256 of metadata that is not there."""
+
+
+def listed(data: Mapping[str, Any], name: str) -> list[Any]:
+    """Return a list of an event's data, empty for what is none: the event may be one that others have made up."""
+    found = data.get(name)
+    return found if isinstance(found, list) else []
+
+
+@dataclass(frozen=True, slots=True)
+class Stands:
+    """What stands in the place of what is erased: SHA-256 of data and of metadata, "" where a record is without it."""
+
+    data: str
+    metadata: str
+
+    @classmethod
+    def of(cls, event: Stored) -> Stands:
+        """Give what an event has now."""
+        return cls(digest(event.data), digest(event.metadata))
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    stands: Stands
+    stood: str
+
 
 @dataclass(frozen=True, slots=True)
 class Erasures:
-    """What records of erasing name: (run, version) -> [(SHA-256 of what stands there, commitment to what stood)]."""
+    """What records of erasing name, by run and version, oldest first."""
 
-    known: dict[tuple[str, int], list[tuple[str, str]]] = field(default_factory=dict)
+    known: dict[tuple[str, int], list[_Named]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, events: Iterable[Stored]) -> Erasures:
@@ -28,15 +57,26 @@ class Erasures:
 
     def read(self, event: Stored) -> None:
         """Read an event, if it is a record."""
-        if event.type == "RunRedacted":
-            for item in codec.members_of(event.data).get("erased") or ():
-                if isinstance(item, list) and len(item) == 3 and type(item[0]) is int:
-                    self.known.setdefault((event.stream, item[0]), []).append((str(item[1]), str(item[2])))
+        if event.type != "RunRedacted":
+            return
+        data = codec.members_of(event.data)
+        metadata = data.get("metadata")
+        for item in listed(data, "erased"):
+            if isinstance(item, list) and len(item) == 3 and type(item[0]) is int:
+                version, now, was = item
+                # A record of an earlier version says nothing of metadata; one that does names all that is not empty.
+                other = str(metadata.get(str(version), EMPTY)) if isinstance(metadata, dict) else ""
+                named = _Named(Stands(str(now), other), str(was))
+                self.known.setdefault((event.stream, version), []).append(named)
 
-    def cover(self, run: str, version: int, stands: str, committed: bytes) -> bool:
-        """Tell whether a record names an event with the SHA-256 of what stands there, and what stood there."""
+    def cover(self, run: str, version: int, stands: Stands, committed: bytes) -> bool:
+        """Tell whether the last record of an event names what stands there, and any of them what stood there."""
         named = self.known.get((run, version), [])
-        return any(now == stands for now, _ in named[-1:]) and any(was == committed.hex() for _, was in named)
+        if not named:
+            return False
+        last = named[-1].stands
+        fits = last.data == stands.data and last.metadata in ("", stands.metadata)
+        return fits and any(x.stood == committed.hex() for x in named)
 
 
 def archived_spans(event: Stored) -> list[Span]:
@@ -45,7 +85,7 @@ def archived_spans(event: Stored) -> list[Span]:
         return []
     return [
         (item[0], item[1])
-        for item in codec.members_of(event.data).get("positions") or ()
+        for item in listed(codec.members_of(event.data), "positions")
         if isinstance(item, list) and len(item) == 2 and all(type(x) is int for x in item)
     ]
 
@@ -54,8 +94,7 @@ def payloads(event: Stored) -> list[str]:
     """Give the SHA-256 of the payloads of an event that are stored beside the log."""
     if b'"blobs"' not in event.data:
         return []
-    listed = codec.members_of(event.data).get("blobs")
-    items = listed if isinstance(listed, list) else []
+    items = listed(codec.members_of(event.data), "blobs")
     return [item[1] for item in items if isinstance(item, list) and len(item) > 1 and isinstance(item[1], str)]
 
 

@@ -173,4 +173,5 @@ class _Work:
             archived=count("archived", 0),
             epochs=count("epochs", 0),
             imported=count("imported", 0),
+            unproved=count("unproved", 0),
         )

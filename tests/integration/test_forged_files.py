@@ -1,0 +1,216 @@
+"""What somebody who holds an export, a receipt or a capsule can write into it, with all that is in it to hand."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eventstore import codec
+from openagents_json.engine import Engine
+from openagents_json.engine.archiving import Departure
+from openagents_json.engine.auditing import verify_file
+from openagents_json.engine.capsule_file import unpack, write
+from openagents_json.engine.capsules import adopt, pack
+from projections.errors import EvidenceUnreadable
+from projections.ledger.findings import ERASED
+from projections.ledger.signing import Signer, new_signer
+from tests.conftest import Server
+from tests.integration.ledgers import DOCUMENT, Hand, shout
+
+FORGED = '{"forged":true}'
+NEXT = 10**6
+
+
+@pytest.fixture
+def engine(server: Server) -> Iterator[Engine]:
+    with Engine.connect(server.url, prefix=server.prefix(), components=[shout], workers=2, partitions=1) as opened:
+        yield opened
+
+
+@pytest.fixture
+def key() -> Signer:
+    return new_signer()
+
+
+class File:
+    """An export that is open on somebody's desk."""
+
+    def __init__(self, engine: Engine, path: Path) -> None:
+        self.path = path
+        with path.open("wb") as out:
+            engine.audit.export(out)
+        with zipfile.ZipFile(path) as archive:
+            self.members = {name: archive.read(name) for name in archive.namelist()}
+        self.partition = json.loads(self.members["0/partition.json"])
+        self.events = self._lines("events")
+        self.log = self._lines("log")
+
+    def _lines(self, kind: str) -> list[Any]:
+        return [json.loads(line) for line in self.members[f"0/{kind}.jsonl"].splitlines()]
+
+    def event(self, run: str, version: int) -> dict[str, Any]:
+        """Give an event."""
+        return next(x for x in self.events if (x["stream"], x["version"]) == (run, version))
+
+    def commitment(self, event: dict[str, Any]) -> str:
+        """Give the commitment to an event of the first epoch, whose salt is in the file."""
+        at = 16 * (event["position"] - 1)
+        salt, data = self.members["0/salts/1"][at : at + 16], event["data"].encode()
+        return hashlib.sha256(salt + len(data).to_bytes(8, "big") + data + event["metadata"].encode()).hexdigest()
+
+    def erase(self, event: dict[str, Any], data: str) -> list[Any]:
+        """Put other data in the place of an event's, as erasing does; gives how a record names it."""
+        committed, at = self.commitment(event), 16 * (event["position"] - 1)
+        self.partition["erased"][str(event["position"])] = committed
+        salts = self.members["0/salts/1"]
+        self.members["0/salts/1"] = salts[:at] + bytes(16) + salts[at + 16 :]
+        event["data"] = data
+        return [event["version"], hashlib.sha256(data.encode()).hexdigest(), committed]
+
+    def add(self, like: dict[str, Any], stream: str, version: int, kind: str, data: dict[str, Any]) -> None:
+        """Add an event at the end of the log."""
+        position = self.partition["head"] + 1
+        self.partition["head"] = position
+        made = {"stream": stream, "version": version, "position": position, "type": kind, "data": json.dumps(data)}
+        self.events.append({**like, **made, "commit": "c", "metadata": ""})
+        self.log.append([position, like["time_ms"], stream, version, version])
+
+    def save(self) -> Path:
+        """Write it."""
+        lines = {"events": self.events, "log": self.log}
+        for kind, items in lines.items():
+            self.members[f"0/{kind}.jsonl"] = b"".join(json.dumps(item).encode() + b"\n" for item in items)
+        self.members["0/partition.json"] = json.dumps(self.partition).encode()
+        made = io.BytesIO()
+        with zipfile.ZipFile(made, "w") as archive:
+            for name, raw in self.members.items():
+                archive.writestr(name, raw)
+        self.path.write_bytes(made.getvalue())
+        return self.path
+
+
+def ran(engine: Engine, key: Signer, text: str = "a") -> str:
+    """Run the document to its end and seal it."""
+    run = engine.run(DOCUMENT, {"text": text}, timeout=20).id
+    engine.audit.seal(key)
+    return run
+
+
+def test_who_holds_an_export_cannot_erase_what_is_in_it(engine: Engine, key: Signer, tmp_path: Path) -> None:
+    run = ran(engine, key)
+    file, keys = File(engine, tmp_path / "ledger.zip"), {key.id: key.public}
+    event, last = file.event(run, 2), len(engine.history(run))
+    named = file.erase(event, FORGED)
+    file.add(event, run, last + 1, "RunRedacted", {"how": "erased", "erased": [named]})
+    audit = verify_file(file.save(), keys)
+    assert (audit.intact, audit.unproved) == (False, 1)
+    assert next(audit.lines()).startswith("not proved: ")
+
+
+def test_who_holds_an_export_cannot_archive_what_is_in_it(engine: Engine, key: Signer, tmp_path: Path) -> None:
+    run = ran(engine, key)
+    file = File(engine, tmp_path / "ledger.zip")
+    event = file.event(run, 3)
+    file.events.remove(event)
+    file.add(event, "0-archive", 1, "RunDeleted", {"run": run, "positions": [[event["position"], event["position"]]]})
+    audit = verify_file(file.save(), {key.id: key.public})
+    assert (audit.intact, audit.archived, audit.unproved) == (False, 1, 1)
+
+
+def test_who_holds_a_capsule_cannot_erase_what_is_in_it(engine: Engine, key: Signer, tmp_path: Path) -> None:
+    run, path = ran(engine, key), tmp_path / "run.oac"
+    capsule = unpack(pack(engine.core, run, actor="me", proofs=engine.audit.proof_bytes(run)))
+    proofs = json.loads(capsule.proofs or b"")
+    first, second, *rest = capsule.events
+    salt = bytes.fromhex(proofs["events"]["2"]["salt"])
+    text = len(second.data).to_bytes(8, "big") + second.data + second.metadata
+    committed = hashlib.sha256(salt + text).hexdigest()
+    proofs["events"]["2"] |= {"salt": "", "commitment": committed}
+    said = codec.encode({"how": "erased", "erased": [[2, hashlib.sha256(FORGED.encode()).hexdigest(), committed]]})
+    record = replace(rest[-1], version=rest[-1].version + 1, n=NEXT, type="RunRedacted", data=said, commit="c")
+    events = (first, replace(second, data=FORGED.encode()), *rest, record)
+    manifest = {**capsule.manifest, "events": len(events)}
+    path.write_bytes(write(replace(capsule, manifest=manifest, events=events, proofs=json.dumps(proofs).encode())))
+    audit = verify_file(path, {key.id: key.public})
+    assert audit.findings == ()
+    assert (audit.intact, audit.erased, audit.unproved) == (False, 1, 1)
+
+
+def test_what_is_erased_and_signed_is_proved_by_a_file(engine: Engine, key: Signer, tmp_path: Path) -> None:
+    run, keys = ran(engine, key), {key.id: key.public}
+    engine.redact(run, "asked for")
+    store, file = engine.audit.verify(keys), verify_file(File(engine, tmp_path / "early.zip").path, keys)
+    assert store.unproved == file.unproved > 0
+    assert (store.intact, file.intact) == (True, False)  # who can write to the store can erase, on record
+    engine.audit.seal(key)
+    audit = verify_file(File(engine, tmp_path / "ledger.zip").path, keys)
+    assert (audit.intact, audit.unproved) == (True, 0)
+    (tmp_path / "run.oac").write_bytes(pack(engine.core, run, actor="me", proofs=engine.audit.proof_bytes(run)))
+    assert verify_file(tmp_path / "run.oac", keys).intact
+
+
+def test_an_archived_event_does_not_come_back_as_another(engine: Engine, key: Signer, tmp_path: Path) -> None:
+    run = ran(engine, key)
+    before = File(engine, tmp_path / "before.zip")
+    event = before.event(run, 2)
+    engine.archive.leave(run, Departure(str(tmp_path)))
+    engine.audit.seal(key)
+    file = File(engine, tmp_path / "ledger.zip")
+    assert verify_file(file.path, {key.id: key.public}).intact
+    file.partition["erased"][str(event["position"])] = before.commitment(event)
+    file.events.append({**event, "data": FORGED})
+    assert ERASED in {found.kind for found in verify_file(file.save()).findings}
+
+
+def test_an_event_that_is_erased_keeps_the_mark_of_where_it_was_written(
+    engine: Engine, server: Server, key: Signer
+) -> None:
+    run = engine.run(DOCUMENT, {"text": "a"}, timeout=20).id
+    raw = pack(engine.core, run, actor="me")
+    with Engine.connect(server.url, prefix=server.prefix(), components=[shout], partitions=1) as other:
+        adopt(other.core, unpack(raw), actor="me")
+        other.audit.seal(key)
+        other.redact(run, "asked for")
+        other.audit.seal(key)
+        assert (other.audit.verify().intact, other.audit.verify().imported > 1) == (True, True)
+        Hand(server, other).change(run, 2, x=b"{}")
+        assert {(found.kind, found.version) for found in other.audit.verify().findings} == {(ERASED, 2)}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace('"actor":', '"actor": "somebody", "actor":', 1),
+        lambda text: text.replace('"data":', f'"data_base64": "{base64.b64encode(b"{}").decode()}", "data":', 1),
+    ],
+    ids=["a name twice", "data twice"],
+)
+def test_a_receipt_does_not_show_another_value_than_it_proves(
+    engine: Engine, key: Signer, tmp_path: Path, change: Callable[[str], str]
+) -> None:
+    run, path = ran(engine, key), tmp_path / "receipt.json"
+    made = engine.audit.receipt(run, 2).decode()
+    path.write_text(change(made))
+    assert path.read_text() != made
+    with pytest.raises(EvidenceUnreadable, match="twice"):
+        verify_file(path, {key.id: key.public})
+
+
+def test_what_is_no_list_in_a_record_that_was_made_up_breaks_no_check(
+    engine: Engine, key: Signer, tmp_path: Path
+) -> None:
+    run = ran(engine, key)
+    file = File(engine, tmp_path / "ledger.zip")
+    event, last = file.event(run, 2), len(engine.history(run))
+    file.add(event, run, last + 1, "RunRedacted", {"how": "erased", "erased": 5})
+    file.add(event, "0-archive", 1, "RunDeleted", {"run": run, "positions": 5})
+    assert verify_file(file.save(), {key.id: key.public}).unsealed == 2
