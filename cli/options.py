@@ -82,16 +82,19 @@ class Target:
         }
         if settings.url:
             broker = settings.broker or STORE
+            shared |= {"replicas": settings.replicas, "replica_timeout_ms": settings.replica_timeout_ms}
             return Engine.connect(settings.url, broker=broker, prefix=settings.prefix, **shared)
         return Engine.embedded(settings.data, **shared)
 
+
+_LEVELS = ["memory", "everysec", "always", "replicated"]
 
 _OPTIONS = [
     click.option("--url", type=Url(), help="Server of the store; without it, the embedded one in the data directory."),
     click.option("--data", help="Data directory of the embedded server.  [default: .openagents]"),
     click.option("--broker", type=Url(), help="Celery broker for doorbells.  [default: the store's server]"),
     click.option("--prefix", help="Prefix of the store's keys.  [default: oa]"),
-    click.option("--durability", type=click.Choice(["memory", "everysec", "always"]), help="What an answer promises."),
+    click.option("--durability", type=click.Choice(_LEVELS), help="What an answer promises."),
     click.option("--lease-ms", type=int, help="How long a worker may be silent.  [default: 10000]"),
     click.option("--components", "-c", multiple=True, help="Module, module:object or .py file with components."),
     click.option("--json", "as_json", is_flag=True, help="Print JSON."),

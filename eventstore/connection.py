@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
-from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+from urllib.parse import SplitResult
 
 import redis
 from redis.backoff import NoBackoff
@@ -30,13 +30,15 @@ from tenacity import (
 from eventstore.cluster import Cluster
 from eventstore.errors import InvalidRequest, StoreBusy, StoreReadOnly, StoreUnavailable, translate
 from eventstore.forking import ForkSafeLock
+from eventstore.info import info_of
 from eventstore.passwords import masked
+from eventstore.replication import Quorum
 from eventstore.slot_map import SlotMap
+from eventstore.urls import check_database, credentials_of, hosts_of, options_of, split, without_password
 
 Result = TypeVar("Result")
 
 DRIVER_ERRORS: Final = (RedisError, RedisClusterException, OSError)
-FORMS: Final = "redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://"
 MAX_BLOCK_MS: Final = 5000
 
 FAILOVER_SECONDS: Final = 30.0
@@ -66,9 +68,17 @@ class Connection:
     A forked child gets clients of its own: those of its parent would mix up the replies of both.
     """
 
-    def __init__(self, make: Callable[[], tuple[Any, ...]], where: str, *, is_cluster: bool = False) -> None:
+    def __init__(
+        self,
+        make: Callable[[], tuple[Any, ...]],
+        where: str,
+        *,
+        is_cluster: bool = False,
+        quorum: Quorum | None = None,
+    ) -> None:
         self.where = where
         self.is_cluster = is_cluster
+        self.quorum = quorum
         self._make = make
         self._pid = os.getpid()
         self._lock = ForkSafeLock()
@@ -124,7 +134,29 @@ class Connection:
         try:
             return ask()
         except DRIVER_ERRORS as error:
-            raise translate(error, self.where) from error
+            found = translate(error, self.where)
+            if isinstance(found, StoreUnavailable):
+                self.doubt()
+            raise found from error
+
+    def doubt(self) -> None:
+        """Have the next commands ask Sentinel which server is the primary, and that one for its replicas."""
+        if self.quorum is not None:
+            self.quorum.doubted = True
+        for client in () if self.is_cluster else self._here():
+            if isinstance(client.connection_pool, SentinelConnectionPool):
+                client.connection_pool.disconnect(inuse_connections=False)
+
+    def wanted_replicas(self) -> int:
+        """Return how many replicas have to confirm what is written, none where that was not asked for.
+
+        Raises EventStoreError.
+        """
+        if self.quorum is None:
+            return 0
+        if self.quorum.doubted:
+            self.quorum.look(info_of(self.command(b"INFO")))
+        return self.quorum.count
 
     def nodes(self) -> list[Node]:
         """Return the servers behind this connection, to ask each of them; what `ask` raises is EventStoreError.
@@ -207,14 +239,15 @@ def retrying(call: Callable[[], Result], seconds: float = 10.0) -> Result:
         return patient(call)
 
 
-def connect(url: str, *, max_connections: int = 64, timeout_ms: int = 5000) -> Connection:
+def connect(url: str, *, max_connections: int = 64, timeout_ms: int = 5000, quorum: Quorum | None = None) -> Connection:
     """Make the clients of a URL and try whether the server answers.
 
     `redis+sentinel://[user:password@]host:port,host:port/name?db=0`, `redis+cluster://host:port,host:port`.
+    With a `quorum`, so many replicas confirm what is written before anything is said of it.
     Raises InvalidRequest, StoreUnavailable and StoreRefused.
     """
-    parts = _split(url)
-    where = _without_password(parts)
+    parts = split(url)
+    where = without_password(parts)
     long = MAX_BLOCK_MS / 1000 + 5
     kinds = (
         _options(max_connections, timeout_ms / 1000),
@@ -222,14 +255,14 @@ def connect(url: str, *, max_connections: int = 64, timeout_ms: int = 5000) -> C
         _options(MOST_DRAINS, long),
     )
     try:
-        _check_database(parts)
+        check_database(parts)
         if parts.scheme.endswith("+cluster"):
             seeds = hosts_of(parts, 6379)
-            return Connection(lambda: _clusters(parts, seeds, kinds), where, is_cluster=True)
+            return Connection(lambda: _clusters(parts, seeds, kinds), where, is_cluster=True, quorum=quorum)
         if parts.scheme.endswith("+sentinel"):
-            made = Connection(lambda: tuple(_sentinel(parts, kind) for kind in kinds), where)
+            made = Connection(lambda: tuple(_sentinel(parts, kind) for kind in kinds), where, quorum=quorum)
         else:
-            made = Connection(lambda: tuple(_single(url, kind) for kind in kinds), where)
+            made = Connection(lambda: tuple(_single(url, kind) for kind in kinds), where, quorum=quorum)
         _greet(made)
     except RedisClusterException as error:  # no node could be asked; what the last one had against it says more
         raise translate(error.__cause__ or error, where) from _unless_telling(error)
@@ -256,32 +289,6 @@ def _options(max_connections: int, timeout: float) -> dict[str, Any]:
     }
 
 
-def readable(url: str, forms: str) -> SplitResult:
-    """Split a URL; the message for one that cannot be read holds nothing of it, because that may be the password.
-
-    Raises InvalidRequest.
-    """
-    try:
-        parts = urlsplit(url)
-        _ = parts.port if "," not in parts.netloc else None
-        if "@" not in parts.path:
-            return parts
-    except ValueError:
-        pass
-    raise InvalidRequest(
-        "the URL cannot be read: its host or port is none, or its password has characters that have to be written as "
-        f"%XX there (/ as %2F, @ as %40, # as %23); it must begin with {forms}"
-    ) from None
-
-
-def _split(url: str) -> SplitResult:
-    parts = readable(url, FORMS)
-    known = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
-    if parts.scheme not in known:
-        raise InvalidRequest(f"the URL begins with {parts.scheme or 'nothing'}://; it must begin with {FORMS}")
-    return parts
-
-
 def _greet(connection: Connection) -> None:
     """Find out whether a server answers; one whose disk is full refuses even PING, and can be read all the same."""
     try:
@@ -301,49 +308,10 @@ def _ping(connection: Connection) -> None:
         raise
 
 
-def _check_database(parts: SplitResult) -> None:
-    """Refuse what names no database: the driver would use number 0 instead, and say nothing.
-
-    Raises ValueError.
-    """
-    place = parts.path.strip("/")
-    if parts.scheme.endswith("+cluster") and (place or options_of(parts).get("db")) not in (None, "", "0"):
-        raise ValueError("a Redis Cluster has one database, number 0; leave the other one out, and use another prefix")
-    if parts.scheme in ("redis", "rediss") and place and not place.isdecimal():
-        raise ValueError(f"{place!r} is no number of a database")
-
-
-def _without_password(parts: SplitResult) -> str:
-    hosts = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{hosts}{parts.path}"
-
-
 def _single(url: str, options: dict[str, Any]) -> Any:
     extra = {} if url.startswith("unix://") else {"socket_keepalive": True}
     pool = redis.BlockingConnectionPool.from_url(url, timeout=10, **options, **extra)
     return redis.Redis(connection_pool=pool)
-
-
-def hosts_of(parts: SplitResult, port: int) -> list[tuple[str, int]]:
-    """Return the hosts and ports of a URL, of which there may be several."""
-    hosts = []
-    for host in parts.netloc.rpartition("@")[2].split(","):
-        name, _, number = host.rpartition(":")
-        hosts.append((name, int(number)) if name and number.isdigit() else (host, port))
-    return hosts
-
-
-def credentials_of(parts: SplitResult) -> dict[str, Any]:
-    """Return user and password of a URL, where it has them."""
-    login = parts.netloc.rpartition("@")[0]
-    user, _, password = login.partition(":")
-    found = {"username": unquote(user) or None, "password": unquote(password) or None} if login else {}
-    return {key: value for key, value in found.items() if value is not None}
-
-
-def options_of(parts: SplitResult) -> dict[str, str]:
-    """Return what stands behind the question mark of a URL."""
-    return {key: values[-1] for key, values in parse_qs(parts.query).items()}
 
 
 def _sentinel(parts: SplitResult, options: dict[str, Any]) -> Any:

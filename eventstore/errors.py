@@ -4,6 +4,7 @@ EventStoreError
 +-- StoreUnavailable         the server cannot be reached, or did not answer in time
 |   +-- StoreBusy            it runs one script and does nothing else; what was sent was not carried out
 |   +-- StoreReadOnly        it cannot write to its disk; what it has can be read
+|   +-- NotReplicated        too few replicas have confirmed it
 +-- StoreRefused             the server answers, but is not fit or does not let us in
 +-- WrongExpectedVersion     an append expected another version
 +-- CheckpointNotRising      a checkpoint would go back or stand still
@@ -49,6 +50,20 @@ class StoreReadOnly(StoreUnavailable):
     def __init__(self, where: str, reason: str) -> None:
         EventStoreError.__init__(self, f"the store at {where} refuses to write: {reason}; look at its disk and log")
         self.where, self.reason = where, reason
+
+
+class NotReplicated(StoreUnavailable):
+    """Too few replicas have confirmed what was written: it may be lost, and sent again it counts once."""
+
+    def __init__(self, where: str, wanted: int, confirmed: int) -> None:
+        self.where, self.wanted, self.confirmed = where, wanted, confirmed
+        self.reason = f"{confirmed} of {wanted} replica(s) confirmed what was written"
+        EventStoreError.__init__(
+            self,
+            f"the store at {where} cannot promise that this outlives a failover: {self.reason}; check that its "
+            "replicas are connected and keep up (or ask for fewer, OPENAGENTS_REPLICAS), and ask again (with the same "
+            "idempotency key, nothing begins twice)",
+        )
 
 
 class StoreRefused(EventStoreError):

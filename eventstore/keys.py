@@ -21,6 +21,7 @@
 <prefix>:store               hash    layout, partitions, run_id of the server last seen
 <prefix>:def:<hash>          string  immutable definitions
 <prefix>:asked:<hash>        string  "<run> <workflow>" that an idempotency key stands for; expires
+<prefix>:confirmed           string  written before replicas are waited for, see replication.py
 <prefix>:audit               hash    the ledger's id, and its public keys
 """
 

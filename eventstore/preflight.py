@@ -9,9 +9,12 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from eventstore.connection import FAILOVER_SECONDS, Connection, Node, retrying
-from eventstore.errors import EventStoreError, StoreRefused, StoreUnavailable
+from eventstore.errors import EventStoreError, InvalidRequest, StoreRefused, StoreUnavailable
+from eventstore.info import info_of
 from eventstore.keys import LAYOUT, Keyspace
-from eventstore.restart import info_of, rewrite_after_restart
+from eventstore.replication import REPLICATED, Quorum, Replicas, online
+from eventstore.restart import rewrite_after_restart
+from eventstore.scripts import PlainCall, Scripts
 
 NEARLY_FULL: Final = 0.85
 """The part of maxmemory from which on a warning is given."""
@@ -22,7 +25,8 @@ TOLERATED: Final = frozenset({"aof_failed", "away"})
 NEEDED_BYTES: Final = 64 * 2**20
 """What has to be free on a server's disk beside the room for an AOF that is written anew."""
 
-LEVELS: Final = {"memory": 0, "everysec": 1, "always": 2}
+LEVELS: Final = {"memory": 0, "everysec": 1, REPLICATED: 1, "always": 2}
+"""What a level asks of the log of one server at least; what `replicated` promises beyond that is for its replicas."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +51,11 @@ def require(
     """Check the server, create or adopt the store, repair what an unclean stop left, and give the keyspace.
 
     `partitions` is for a store that is created; one that is there keeps its own number for life. Without
-    `create`, one that is not there is missed. Raises StoreRefused with the reason and the remedy, and NoStore.
+    `create`, one that is not there is missed. Raises StoreRefused with the reason and the remedy, NoStore and
+    InvalidRequest.
     """
+    if durability not in LEVELS:
+        raise InvalidRequest(f"there is no durability {durability!r}; it must be one of {', '.join(LEVELS)}")
     found = check_server(connection, durability, now_ms=now_ms)
     errors = [finding for finding in found if finding.level == "error" and finding.code not in TOLERATED]
     if errors:
@@ -125,12 +132,17 @@ def check_server(connection: Connection, durability: str, *, now_ms: Callable[[]
     StoreUnavailable.
     """
     found: list[Finding] = []
+    if durability == REPLICATED and connection.is_cluster:
+        remedy = "use a server with replicas behind Sentinel, or ask for durability always"
+        return [Finding("error", "replicas", "durability replicated is not there on Redis Cluster", remedy)]
     for node, info in _answers(connection.nodes()):
         if info is None:
             remedy = "start it again, or have a replica take its place; meanwhile its runs stand still"
             own = [Finding("error", "away", "it does not answer", remedy)]
         else:
             own = _check_node(node, info, durability, connection.where)
+            if durability == REPLICATED:
+                own += _check_replicas(node, info, connection.quorum or Quorum(Replicas()))
             own += _check_clock(_server_ms(node) - now_ms())
         found += [_of(node, finding) for finding in own] if node.name else own
     return found
@@ -208,11 +220,40 @@ def _check_durability(node: Node, info: Mapping[str, str], durability: str) -> l
         return [Finding("error", "no_aof", f"durability {durability} was asked for and the server has no AOF", remedy)]
     fsync = setting(node, "appendfsync")
     if fsync is not None and max(0, _level(fsync)) < LEVELS[durability]:
-        remedy = f"set appendfsync {durability}, or ask for a weaker durability"
+        enough = "everysec, better always" if durability == REPLICATED else durability
+        remedy = f"set appendfsync {enough}, or ask for a weaker durability"
         return [
             Finding("error", "weak_fsync", f"durability {durability} was asked for, appendfsync is {fsync}", remedy)
         ]
     return []
+
+
+def _check_replicas(node: Node, info: Mapping[str, str], quorum: Quorum) -> list[Finding]:
+    """Check that a server refuses to write without its replicas, and that whoever may be promoted is asked."""
+    least = _least_replicas(node, info)
+    quorum.look(info, least or 0)
+    wanted, found, there = quorum.asked.count or 1, [], online(info)
+    if least is not None and least < wanted:
+        what = f"durability replicated was asked for, and the server writes with fewer than {wanted} replica(s)"
+        remedy = f"set min-replicas-to-write {wanted} and min-replicas-max-lag 10, on its replicas too"
+        found.append(Finding("error", "min_replicas", what, remedy))
+    if there < quorum.count:
+        what = f"{there} replica(s) follow the server and {quorum.count} have to confirm: nothing can be written"
+        remedy = "start replicas, or ask for fewer (OPENAGENTS_REPLICAS, and min-replicas-to-write of the server)"
+        found.append(Finding("warning", "replicas", what, remedy))
+    if there > quorum.count:
+        what = f"{there} replicas follow the server, {quorum.count} have to confirm: another one may be promoted"
+        remedy = f"ask for all (OPENAGENTS_REPLICAS={there}), or set replica-priority 0 on those that shall not be"
+        found.append(Finding("warning", "replicas", what, remedy))
+    return found
+
+
+def _least_replicas(node: Node, info: Mapping[str, str]) -> int | None:
+    """Return how many replicas a server insists on before it writes; None when it does, and does not say on how many."""
+    least, lag = setting(node, "min-replicas-to-write"), setting(node, "min-replicas-max-lag")
+    if least is None or lag is None:  # where settings cannot be read, this tells that both are set
+        return None if "min_slaves_good_slaves" in info else 0
+    return int(least) if int(lag) > 0 else 0
 
 
 def _check_health(info: Mapping[str, str]) -> list[Finding]:
@@ -289,8 +330,11 @@ def _adopt(connection: Connection, prefix: str, partitions: int, *, create: bool
     if not record and not create:
         raise NoStore(f"with prefix {prefix!r} at {connection.where}")
     if "partitions" not in record or "layout" not in record:  # a server at its memory limit refuses to write even that
-        connection.command(b"HSETNX", wanted.store(), b"partitions", str(wanted.partitions))
-        connection.command(b"HSETNX", wanted.store(), b"layout", LAYOUT)
+        fields = ((b"partitions", str(wanted.partitions)), (b"layout", LAYOUT))
+        calls = [PlainCall((b"HSETNX", wanted.store(), *field)) for field in fields]
+        for reply in retrying(lambda: Scripts(connection).run_many(calls), patience or 10.0):
+            if isinstance(reply, Exception):
+                raise reply
         record = _record(connection, wanted)
     if record.get("layout") != LAYOUT:
         raise StoreRefused(

@@ -14,6 +14,7 @@ from typing import Final
 
 from eventstore.connection import Connection, Node
 from eventstore.errors import EventStoreError
+from eventstore.info import info_of
 from eventstore.keys import Keyspace
 from eventstore.scripts import Scripts, essential
 
@@ -67,9 +68,3 @@ def _rewritten(node: Node) -> bool:
     except EventStoreError as error:
         return "already in progress" in str(error) or "can't" in str(error).lower()
     return True
-
-
-def info_of(raw: bytes) -> dict[str, str]:
-    """Read an answer to INFO."""
-    lines = (line.partition(":") for line in raw.decode("utf-8", "replace").splitlines() if ":" in line)
-    return {key: value.strip() for key, _, value in lines}

@@ -64,13 +64,13 @@ class RunStore:
         self._snapshot = Script("snapshot", load_text("snapshot.lua"))
         self._whole, self._master_keys = whole_history, " ".join(master_keys)
 
-    def call(self, calls: Sequence[Call]) -> list[Any]:
+    def call(self, calls: Sequence[Call], seconds: float = 10.0) -> list[Any]:
         """Send calls in one pipeline and give their replies; the first one that failed is raised.
 
-        The pipeline is sent again after a lost connection, or when a server says that it cannot answer now: every call
-        here is safe to repeat.
+        The pipeline is sent again, for some seconds, after a lost connection, or when a server says that it cannot
+        answer now: every call here is safe to repeat.
         """
-        replies = retrying(lambda: self._answers(calls))
+        replies = retrying(lambda: self._answers(calls), seconds)
         for reply in replies:
             if isinstance(reply, Exception):
                 raise reply

@@ -10,10 +10,11 @@ from importlib.resources import files
 from typing import Any
 
 from redis.crc import key_slot
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ReadOnlyError
 
 from eventstore.connection import DRIVER_ERRORS, Connection, when_free
-from eventstore.errors import StoreBusy, translate
+from eventstore.errors import EventStoreError, NotReplicated, StoreBusy, StoreUnavailable, translate
+from eventstore.replication import check_confirmed, command_counts, confirming, script_counts
 
 
 def load_text(name: str) -> str:
@@ -50,6 +51,10 @@ class PlainCall:
 Call = ScriptCall | PlainCall
 
 
+def _counts(call: Call) -> bool:
+    return script_counts(call.script.name, call.args) if isinstance(call, ScriptCall) else command_counts(call.args)
+
+
 @functools.cache
 def _essential() -> Script:
     return Script("essential", load_text("essential.lua"))
@@ -66,6 +71,14 @@ def essential(command: bytes, key: bytes, *args: Any) -> ScriptCall:
 def refused_when_full(text: str) -> str:
     """Return the text of a script that a server at its memory limit refuses before it begins."""
     return text.replace("#!lua flags=allow-oom\n", "#!lua\n", 1)
+
+
+def _is_busy(reply: Any) -> bool:
+    return isinstance(reply, Exception) and str(reply).startswith("BUSY ")
+
+
+def _is_left_alone(reply: Any) -> bool:
+    return isinstance(reply, Exception) and str(reply).startswith("NOREPLICAS")
 
 
 class Scripts:
@@ -93,7 +106,8 @@ class Scripts:
         """Send calls in one pipeline and give their replies, errors among them.
 
         Those that a server refused because it was busy with a script are sent again, as it has done nothing of them.
-        Raises StoreUnavailable when the pipeline as a whole fails.
+        Where replicas are to confirm what is written, they have done so. Raises StoreUnavailable when the pipeline as a
+        whole fails, and NotReplicated.
         """
         replies: list[Any] = [None] * len(calls)
         left = list(range(len(calls)))
@@ -114,13 +128,43 @@ class Scripts:
 
     def _answers(self, calls: Sequence[Call]) -> list[Any]:
         """Send calls, and scripts that the server does not know once more, with their texts."""
-        replies = self._send(calls)
+        replies = self._confirmed(calls)
         missing = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if missing:
             self._load([call for i in missing if isinstance(call := calls[i], ScriptCall)])
-            for i, reply in zip(missing, self._send([calls[i] for i in missing]), strict=True):
+            for i, reply in zip(missing, self._confirmed([calls[i] for i in missing]), strict=True):
                 replies[i] = reply
         return [translate(r, self._where) if isinstance(r, DRIVER_ERRORS) else r for r in replies]
+
+    def _confirmed(self, calls: Sequence[Call]) -> list[Any]:
+        """Send calls in one pipeline, and behind what somebody relies on, what replicas are asked.
+
+        One pipeline is one connection, so one server: whatever it carried out is confirmed by its own replicas.
+        """
+        quorum, counting = self._connection.quorum, next((call for call in calls if _counts(call)), None)
+        if quorum is None or counting is None:
+            return self._looked_at(self._send(calls))
+        count = self._connection.wanted_replicas()
+        key = counting.keys[0] if isinstance(counting, ScriptCall) else counting.args[1]
+        asked = [PlainCall(command) for command in confirming(key, count, quorum.asked.timeout_ms)]
+        replies = self._send([*calls, *asked])
+        found, told = self._looked_at(replies[: len(calls)]), replies[len(calls) :]
+        if all(_is_busy(reply) for reply in found):
+            return found
+        try:
+            check_confirmed(told, count, self._where)
+        except StoreUnavailable as error:
+            self._connection.doubt()
+            if isinstance(error, StoreBusy):  # others were carried out, so the whole must not pass for refused
+                raise NotReplicated(self._where, count, 0) from error
+            raise
+        return found
+
+    def _looked_at(self, replies: list[Any]) -> list[Any]:
+        """Doubt a server that cannot write: others may have left it for a new primary."""
+        if any(isinstance(reply, ReadOnlyError) or _is_left_alone(reply) for reply in replies):
+            self._connection.doubt()
+        return replies
 
     def _load(self, calls: Sequence[ScriptCall]) -> None:
         """Load what is missing; a node that goes away meanwhile says so to the calls that are sent again."""
@@ -147,7 +191,14 @@ class Scripts:
                 pipe.execute_command(*command)
             return list(pipe.execute(raise_on_error=False))
         except DRIVER_ERRORS as error:
-            raise translate(error, self._where) from error
+            raise self._failed(error) from error
+
+    def _failed(self, error: Exception) -> EventStoreError:
+        """Return an error as one of ours; when the server is away, another one may be the primary by now."""
+        found = translate(error, self._where)
+        if isinstance(found, StoreUnavailable):
+            self._connection.doubt()
+        return found
 
     def _one(self, command: tuple[Any, ...]) -> Any:
         try:

@@ -25,9 +25,11 @@ from redis.exceptions import BusyLoadingError, RedisError
 
 from eventstore.data_directory import ServerNotStarted, alone_in, exclusively, share_in
 from eventstore.embedded_log import durability_lines, has_log, level_of, with_level
+from eventstore.errors import StoreRefused
 from eventstore.file_locks import LOCK_SECONDS, say_holder
 from eventstore.preflight import LEVELS
 from eventstore.private_files import OTHERS, open_private
+from eventstore.replication import REPLICATED
 from eventstore.server_program import NoServerProgram, find_program
 
 START_SECONDS: Final = 30.0
@@ -61,9 +63,12 @@ class EmbeddedServer:
 
         It runs with the strongest durability that somebody who uses it has asked for, after a restart too. A log that
         lies in the directory is read whatever is asked for. A directory that is a link or somebody else's is refused,
-        and one that others may look into is closed to them. Raises ServerNotStarted, and without `create` NoStore
-        where none ever ran.
+        and one that others may look into is closed to them. Raises ServerNotStarted, StoreRefused where replicas are
+        asked for, and without `create` NoStore where none ever ran.
         """
+        if durability == REPLICATED:
+            remedy = "ask for durability always, or name a server with replicas by its URL"
+            raise StoreRefused("an embedded server has no replicas", remedy)
         path = Path(directory).absolute()
         share = share_in(path, create, lock_seconds)
         try:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import SplitResult, quote
 
-from eventstore.connection import credentials_of, hosts_of, options_of, readable
+from eventstore.urls import credentials_of, hosts_of, options_of, readable
 from eventstore.errors import InvalidRequest
 from eventstore.passwords import masked
 

@@ -95,6 +95,8 @@ def promote_run(target: Target, run: str, to: str, to_prefix: str, to_broker: st
             components=Registry(),
             prefix=to_prefix,
             durability=target.settings.durability,
+            replicas=target.settings.replicas,
+            replica_timeout_ms=target.settings.replica_timeout_ms,
             actor=target.actor,
             limits=target.settings.limits,
             encryption_keys=target.settings.master_keys,

@@ -10,6 +10,7 @@ from typing import Any, Final
 from eventstore.connection import connect
 from eventstore.inspect import Inspector
 from eventstore.preflight import Finding, NoStore, ServerFacts, check, check_server, describe
+from eventstore.replication import quorum_of
 from executor.abilities import Fleet
 from executor.clock import SystemClock
 from executor.invariants import Violation
@@ -84,7 +85,8 @@ def diagnose(engine: Engine, settings: Settings, *, deep: bool = False) -> Diagn
 
 def diagnose_server(settings: Settings, missing: NoStore) -> Diagnosis:
     """Look at a server that has no store yet."""
-    clock, connection = SystemClock(), connect(settings.url)
+    quorum = quorum_of(settings.durability, settings.replicas, settings.replica_timeout_ms)
+    clock, connection = SystemClock(), connect(settings.url, quorum=quorum)
     try:
         server = describe(connection, now_ms=clock.now_ms)
         found = check_server(connection, settings.durability, now_ms=clock.now_ms)

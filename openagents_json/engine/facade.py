@@ -8,14 +8,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from eventstore import codec
-from eventstore.connection import retrying
 from eventstore.emissions import Emitted
 from eventstore.errors import StoreUnavailable
 from executor.clock import ulid
 from openagents_json.engine import opening
 from openagents_json.engine.beside import Beside
 from openagents_json.engine.documents import Document, is_reference, load_document
-from openagents_json.engine.errors import WaitTimeout
 from openagents_json.engine.wiring import Core, run_identity
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow.types import Json
@@ -24,7 +22,6 @@ from projections.runs import RunFilter
 if TYPE_CHECKING:  # what only some callers need is imported where it is used: it takes its time
     from executor.handle import Start
     from executor.runtime import WorkSettings
-    from executor.sessions import Session
     from executor.starting import Started
     from executor.worker import Worker
     from openagents_json.components.registry import Registry
@@ -36,9 +33,6 @@ if TYPE_CHECKING:  # what only some callers need is imported where it is used: i
     from openagents_json.workflow.validation import Report
 
 CLOSED = frozenset({"completed", "failed", "cancelled"})
-
-AWAY_SECONDS = 60.0
-"""How long somebody who waits without a limit waits for a server that is away."""
 
 
 class Engine(Beside):
@@ -143,28 +137,12 @@ class Engine(Beside):
     def wait(self, run: str, *, timeout: float | None = None) -> Result:
         """Wait until a run has ended, `timeout` in seconds.
 
-        Raises RunNotFound and WaitTimeout.
+        Raises RunNotFound, WaitTimeout and StoreUnavailable.
         """
         from openagents_json.engine.views import result_of
+        from openagents_json.engine.waiting import Waiting
 
-        clock, store = self.core.clock, self.core.store
-        ends = None if timeout is None else clock.steady_ms() + timeout * 1000
-        session = self._reload(run, ends)
-        while not session.state.closed:
-            left = 5000 if ends is None else int(min(5000, ends - clock.steady_ms()))
-            if left <= 0:
-                raise WaitTimeout(run, timeout or 0, session.state.status)
-            try:
-                tail = store.wait(run, session.version, left)
-            except StoreUnavailable:  # reading again is patient, and shows whether this is still the same history
-                tail = ()
-            session = self.core.sessions.extend(run, session, tail) if tail else self._reload(run, ends)
-        return result_of(session)
-
-    def _reload(self, run: str, ends: float | None) -> Session:
-        """Read a run; a server that is away, as in a failover, is waited for as long as the caller would wait."""
-        seconds = AWAY_SECONDS if ends is None else (ends - self.core.clock.steady_ms()) / 1000
-        return retrying(lambda: self.core.sessions.load(run), max(0.0, seconds))
+        return result_of(Waiting(self.core, run, timeout).ended())
 
     def state(self, run: str) -> RunInfo:
         """Give a run as it is now.

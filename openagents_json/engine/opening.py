@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from eventstore.connection import Connection
 from eventstore.connection import connect as connect_store
 from eventstore.preflight import require
+from eventstore.replication import quorum_of
 from executor.broker import ringing_broker
 from executor.clock import SystemClock
 from openagents_json.engine.wiring import Core, build_core
@@ -88,6 +89,8 @@ def connect(
     prefix: str = "oa",
     partitions: int = OF_A_SERVER,
     durability: str = "everysec",
+    replicas: int = 0,
+    replica_timeout_ms: int = 2000,
     actor: str = "program",
     lease_ms: int = 10_000,
     limits: Limits | None = None,
@@ -101,6 +104,8 @@ def connect(
 
     Worker processes that sleep are woken through a `broker`: the store's own server, unless another URL is given; with
     None or "", nobody is woken, and they find the work some seconds later by themselves.
+    At durability `replicated`, nothing is acknowledged and no step begins before so many `replicas` have confirmed it,
+    each time within `replica_timeout_ms`; 0 stands for all replicas that are connected.
     `audit_key` is the file of the ledger's private key: workers that have it seal the log. With `encryption_keys`,
     base64 of 32 bytes each, the payloads of runs that are started here are encrypted.
 
@@ -110,7 +115,7 @@ def connect(
     wanted = url if broker == STORE else broker
     ringing = ringing_broker(wanted or "", url)  # one that cannot be used is refused before anything begins
     doorbell = _doorbell(ringing, prefix) if ringing else None
-    connection = connect_store(url)
+    connection = connect_store(url, quorum=quorum_of(durability, replicas, replica_timeout_ms))
     try:
         core = _core(
             connection,

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from eventstore.replication import MOST_MS
+
 if TYPE_CHECKING:
     from executor.journal import Limits
 
@@ -23,7 +25,9 @@ class Settings(BaseModel):
     broker: str = Field(default="", repr=False)
     prefix: str = "oa"
     partitions: int = Field(default=64, ge=1, le=4096)
-    durability: str = Field(default="everysec", pattern="^(memory|everysec|always)$")
+    durability: str = Field(default="everysec", pattern="^(memory|everysec|always|replicated)$")
+    replicas: int = Field(default=0, ge=0, le=16)
+    replica_timeout_ms: int = Field(default=2000, ge=1, le=MOST_MS)
     data: str = ".openagents"
     components: str = ""
     actor: str = Field(default="", max_length=200)

@@ -8,6 +8,7 @@ from pathlib import Path
 from eventstore.connection import Connection, connect
 from eventstore.keys import Keyspace
 from eventstore.preflight import require
+from eventstore.replication import quorum_of
 from executor.celery_app import CeleryDoorbell, celery_queue, make_app
 from executor.celery_worker import run
 from executor.clock import Clock, SystemClock
@@ -79,7 +80,8 @@ def _served(named: str, registry: Registry) -> tuple[str, ...]:
 
 def _opened(settings: Settings, clock: Clock) -> tuple[Connection, Keyspace]:
     """Connect and look the server over."""
-    connection = connect(settings.url)
+    quorum = quorum_of(settings.durability, settings.replicas, settings.replica_timeout_ms)
+    connection = connect(settings.url, quorum=quorum)
     try:
         keyspace = require(connection, settings.prefix, settings.partitions, settings.durability, now_ms=clock.now_ms)
     except BaseException:

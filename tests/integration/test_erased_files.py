@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from eventstore.connection import Connection
-from eventstore.restart import info_of
+from eventstore.info import info_of
 from eventstore.rewriting import LogState, rewrite_logs
 from executor.encryption import make_key
 from openagents_json.engine import Engine

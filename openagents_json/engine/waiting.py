@@ -1,0 +1,69 @@
+"""Waiting for the end of a run: through failovers too, and for no end that a failover could take back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from eventstore.confirming import confirmed_version
+from eventstore.connection import retrying
+from eventstore.errors import StoreUnavailable
+from openagents_json.engine.errors import WaitTimeout
+from openagents_json.engine.wiring import Core
+
+if TYPE_CHECKING:
+    from executor.sessions import Session
+
+AWAY_MS = 60_000.0
+"""How long somebody who waits without a limit waits for a server that is away."""
+
+BLOCK_MS = 5000.0
+
+
+class Waiting:
+    """One caller that waits for one run, `timeout` in seconds."""
+
+    def __init__(self, core: Core, run: str, timeout: float | None) -> None:
+        self._core, self._run, self._timeout = core, run, timeout
+        self._ends = None if timeout is None else core.clock.steady_ms() + timeout * 1000
+
+    def ended(self) -> Session:
+        """Give the run when it has ended.
+
+        Raises RunNotFound, WaitTimeout and StoreUnavailable.
+        """
+        session = self._read()
+        while not session.state.closed or not self._stays(session):
+            session = self._read() if session.state.closed else self._next(session)
+        return session
+
+    def _next(self, session: Session) -> Session:
+        """Wait for what comes after a version; reading again is patient, and shows whether this is the same history."""
+        left = self._left(BLOCK_MS)
+        if left < 1:
+            raise WaitTimeout(self._run, self._timeout or 0, session.state.status)
+        try:
+            tail = self._core.store.wait(self._run, session.version, int(min(BLOCK_MS, left)))
+        except StoreUnavailable:
+            tail = ()
+        return self._core.sessions.extend(self._run, session, tail) if tail else self._read()
+
+    def _read(self) -> Session:
+        """Read the run; a server that is away, as in a failover, is waited for as long as the caller would wait."""
+        return retrying(self._read_once, self._left(AWAY_MS) / 1000)
+
+    def _read_once(self) -> Session:
+        if self._core.connection.quorum is not None:  # one that has lost its replicas would have nothing new for ever
+            self._version()
+        return self._core.sessions.load(self._run)
+
+    def _stays(self, session: Session) -> bool:
+        """Tell whether an end outlives a failover, as far as the engine is to promise that."""
+        if self._core.connection.quorum is None:
+            return True
+        return retrying(self._version, self._left(AWAY_MS) / 1000) == session.version
+
+    def _version(self) -> int:
+        return confirmed_version(self._core.connection, self._core.store, self._run, lambda: self._left(AWAY_MS))
+
+    def _left(self, otherwise: float) -> float:
+        return otherwise if self._ends is None else max(0.0, self._ends - self._core.clock.steady_ms())

