@@ -249,7 +249,7 @@ def _check_replicas(node: Node, info: Mapping[str, str], quorum: Quorum) -> list
 
 
 def _least_replicas(node: Node, info: Mapping[str, str]) -> int | None:
-    """Return how many replicas a server insists on before it writes; None when it does, and does not say on how many."""
+    """Return how many replicas a server insists on; None when it does, and does not say on how many."""
     least, lag = setting(node, "min-replicas-to-write"), setting(node, "min-replicas-max-lag")
     if least is None or lag is None:  # where settings cannot be read, this tells that both are set
         return None if "min_slaves_good_slaves" in info else 0

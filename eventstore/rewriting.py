@@ -17,8 +17,8 @@ from typing import Any, Final
 
 from eventstore.connection import Connection, Node
 from eventstore.errors import EventStoreError, StoreRefused, StoreUnavailable
-from eventstore.preflight import is_here, place_of
 from eventstore.info import info_of
+from eventstore.preflight import is_here, place_of
 from eventstore.restart import writes_well
 
 _PAUSE_S: Final = 0.05

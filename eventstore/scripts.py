@@ -131,7 +131,6 @@ class Scripts:
         replies = self._confirmed(calls)
         missing = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if missing:
-            self._load([call for i in missing if isinstance(call := calls[i], ScriptCall)])
             for i, reply in zip(missing, self._confirmed([calls[i] for i in missing]), strict=True):
                 replies[i] = reply
         return [translate(r, self._where) if isinstance(r, DRIVER_ERRORS) else r for r in replies]
@@ -143,12 +142,12 @@ class Scripts:
         """
         quorum, counting = self._connection.quorum, next((call for call in calls if _counts(call)), None)
         if quorum is None or counting is None:
-            return self._looked_at(self._send(calls))
+            return self._looked_at(calls, self._send(calls))
         count = self._connection.wanted_replicas()
         key = counting.keys[0] if isinstance(counting, ScriptCall) else counting.args[1]
         asked = [PlainCall(command) for command in confirming(key, count, quorum.asked.timeout_ms)]
         replies = self._send([*calls, *asked])
-        found, told = self._looked_at(replies[: len(calls)]), replies[len(calls) :]
+        found, told = self._looked_at(calls, replies[: len(calls)]), replies[len(calls) :]
         if all(_is_busy(reply) for reply in found):
             return found
         try:
@@ -160,8 +159,11 @@ class Scripts:
             raise
         return found
 
-    def _looked_at(self, replies: list[Any]) -> list[Any]:
-        """Doubt a server that cannot write: others may have left it for a new primary."""
+    def _looked_at(self, calls: Sequence[Call], replies: list[Any]) -> list[Any]:
+        """Load the scripts that the server had forgotten, and doubt one that cannot write: others may have left it."""
+        unknown = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        if unknown:
+            self._load([call for i in unknown if isinstance(call := calls[i], ScriptCall)])
         if any(isinstance(reply, ReadOnlyError) or _is_left_alone(reply) for reply in replies):
             self._connection.doubt()
         return replies

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import SplitResult, quote
 
-from eventstore.urls import credentials_of, hosts_of, options_of, readable
 from eventstore.errors import InvalidRequest
 from eventstore.passwords import masked
+from eventstore.urls import credentials_of, hosts_of, options_of, readable
 
 OURS: Final = "redis://, rediss://, unix://, redis+sentinel:// or amqp://"
 
