@@ -86,11 +86,18 @@ def normalise(value: Json) -> Json:
 
     Raises NotJson with the path, whatever the value does when it is read.
     """
-    if type(value) in _SCALARS:
-        return value
+    return value if type(value) in _SCALARS else settle(value)[0]
+
+
+def settle(value: Json) -> tuple[Json, bytes]:
+    """Return a value as a replay would give it, and its canonical JSON.
+
+    Raises NotJson with the path, whatever the value does when it is read.
+    """
     try:
         _check(value)
-        return decode(encode(value))
+        raw = encode(value)
+        return decode(raw), raw
     except NotJson:
         raise
     except RecursionError as error:

@@ -11,8 +11,8 @@ from eventstore.forking import ForkSafeLock
 from eventstore.run_store import RunStore
 from eventstore.scripts import PlainCall
 from openagents_json.workflow.compile import compile_plan
-from openagents_json.workflow.plan import Plan, definition_hash
-from openagents_json.workflow.types import Json
+from openagents_json.workflow.definition import Definition
+from openagents_json.workflow.plan import Plan
 
 
 class DefinitionMissing(EventStoreError):
@@ -53,8 +53,8 @@ class Definitions:
         self._store = store
         self._plans = _Plans(capacity)
 
-    def compile(self, definition: Json) -> Plan:
-        """Give the plan of a bound definition."""
+    def compile(self, definition: Definition) -> Plan:
+        """Return the plan of a bound definition."""
         return self._plans.get(definition)
 
     def store_call(self, plan: Plan) -> PlainCall:
@@ -62,7 +62,7 @@ class Definitions:
 
         It is sent with every start: a store that lost its tail may have lost the definition too.
         """
-        return PlainCall((b"SET", self._store.keys.definition(plan.hash), codec.encode(plan.definition), b"NX"))
+        return PlainCall((b"SET", self._store.keys.definition(plan.hash), plan.encoded, b"NX"))
 
     def plan(self, digest: str) -> Plan:
         """Give the plan of a stored definition.
@@ -73,7 +73,8 @@ class Definitions:
         if known is not None:
             return known
         raw = self._store.call([PlainCall((b"GET", self._store.keys.definition(digest)))])[0]
-        return self._plans.get(codec.decode(checked(digest, raw)))
+        raw = checked(digest, raw)
+        return self._plans.get(Definition(codec.decode(raw), raw, digest))
 
 
 class _Plans:
@@ -92,14 +93,13 @@ class _Plans:
                 self._plans.move_to_end(digest)
             return plan
 
-    def get(self, definition: Json) -> Plan:
-        """Give the plan of a definition, compiled when it is new."""
-        digest = definition_hash(definition)
-        plan = self.peek(digest)
+    def get(self, definition: Definition) -> Plan:
+        """Return the plan of a definition, compiled when it is new."""
+        plan = self.peek(definition.hash)
         if plan is None:
             plan = compile_plan(definition)
             with self._lock:
-                self._plans[digest] = plan
+                self._plans[definition.hash] = plan
                 if len(self._plans) > self._capacity:
                     self._plans.popitem(last=False)
         return plan

@@ -16,9 +16,10 @@ from eventstore.raw import RawEvent
 from executor.journal import PAYLOADS, is_sealed
 from openagents_json.workflow import events as ev
 from openagents_json.workflow.compile import compile_plan
+from openagents_json.workflow.definition import Definition
 from openagents_json.workflow.errors import WorkflowError
 from openagents_json.workflow.evolve import evolve
-from openagents_json.workflow.plan import definition_hash
+from openagents_json.workflow.plan import canonical
 from openagents_json.workflow.state import FOREACH, RunState, initial
 from openagents_json.workflow.validation import structure
 
@@ -45,10 +46,10 @@ def check_definitions(run: str, definitions: Mapping[str, bytes]) -> None:
         if hashlib.sha256(raw).hexdigest() != name:
             raise HistoryUnfit(run, f"definition {name} is another one")
         try:
-            definition = codec.decode(raw)
-            if definition_hash(definition) != name:
+            definition = Definition(codec.decode(raw), raw, name)
+            if canonical(definition.content) != raw:
                 raise HistoryUnfit(run, f"definition {name} is not in the form that its hash stands for")
-            _check_document(run, name, definition)
+            _check_document(run, name, definition.content)
             compile_plan(definition)
         except (*ODD, WorkflowError) as error:
             if isinstance(error, HistoryUnfit):

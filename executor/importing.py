@@ -23,6 +23,7 @@ from executor.journal import Fetch, RunKeys, decode_all, encode, is_sealed
 from executor.sessions import Session
 from openagents_json.workflow import commands as cmd
 from openagents_json.workflow.compile import compile_plan
+from openagents_json.workflow.definition import Definition
 from openagents_json.workflow.evolve import evolve_all
 from openagents_json.workflow.moving import Happened, imported, noted
 from openagents_json.workflow.plan import Plan
@@ -333,8 +334,8 @@ def _fetch(arriving: Arriving) -> Fetch:
 def _plan(arriving: Arriving, digest: str) -> Plan:
     if digest not in arriving.definitions:
         raise HistoryUnfit(arriving.run, f"definition {digest}, by which it goes, does not come with it")
-    definition: Json = codec.decode(arriving.definitions[digest])
-    return compile_plan(definition)
+    raw = arriving.definitions[digest]  # by its name, and in its form: see check_definitions
+    return compile_plan(Definition(codec.decode(raw), raw, digest))
 
 
 def referred(history: Iterable[RawEvent]) -> tuple[list[str], list[str], list[str]]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from eventstore import codec
 from eventstore.errors import NotJson
 from openagents_json.workflow.nested import all_steps
-from openagents_json.workflow.source import NotADocument, parse
+from openagents_json.workflow.source import Source, read_source
 from openagents_json.workflow.types import Json
 
 
@@ -39,11 +39,18 @@ class DocumentUnreadable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A document's content (parsed, or its text when it comes from a file), with a digest for caches."""
+    """A document's content (a value, or its text when it comes from a file), with a digest for caches.
+
+    `encoded` are the canonical bytes of a value.
+    """
 
     content: Any
     digest: bytes
-    components: tuple[str, ...]
+    encoded: bytes | None = None
+
+    def source(self) -> Source:
+        """Parse the content; whoever has the plan of this digest need not."""
+        return replace(read_source(self.content), encoded=self.encoded)
 
 
 def is_reference(text: str) -> bool:
@@ -66,11 +73,10 @@ def load_document(document: Document) -> Loaded:
     content: Any = document if isinstance(document, Mapping) else document.document
     try:
         # A copy: runs are pinned to the document as it is now, whatever the caller does with the mapping later.
-        content = codec.normalise(_with_plain_objects(content))
-        raw = codec.encode(content)
+        content, raw = codec.settle(_with_plain_objects(content))
     except (NotJson, RecursionError):
-        raw = repr(content).encode("utf-8", "replace")
-    return Loaded(content, hashlib.sha256(raw).digest(), _components(content))
+        return Loaded(content, hashlib.sha256(repr(content).encode("utf-8", "replace")).digest())
+    return Loaded(content, hashlib.sha256(raw).digest(), raw)
 
 
 def _is_text(text: str) -> bool:
@@ -85,12 +91,8 @@ def _read(path: Path) -> bytes:
 
 
 def _from_text(text: str | bytes) -> Loaded:
-    try:
-        parsed, _, _ = parse(text)  # as validation does, which says what is wrong with it
-    except NotADocument:
-        parsed = None
     raw = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
-    return Loaded(text, hashlib.sha256(raw).digest(), _components(parsed))
+    return Loaded(text, hashlib.sha256(raw).digest())
 
 
 def _with_plain_objects(value: Any) -> Any:
@@ -100,7 +102,8 @@ def _with_plain_objects(value: Any) -> Any:
     return [_with_plain_objects(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _components(content: Any) -> tuple[str, ...]:
+def components_of(content: Any) -> tuple[str, ...]:
+    """Return the components that a parsed document names, whatever it is."""
     if not isinstance(content, Mapping):
         return ()
     names = (place.step.get("component") for place in all_steps(content))

@@ -25,9 +25,9 @@ if TYPE_CHECKING:  # what only some callers need is imported where it is used: i
     from executor.starting import Started
     from executor.worker import Worker
     from openagents_json.components.registry import Registry
-    from openagents_json.engine.catalog import StoreCatalog
     from openagents_json.engine.explaining import Explanation
     from openagents_json.engine.healing import Healing
+    from openagents_json.engine.plans import Documents
     from openagents_json.engine.views import HistoryEvent, Result, RunInfo, Shown
     from openagents_json.workflow.plan import Plan
     from openagents_json.workflow.validation import Report
@@ -47,13 +47,14 @@ class Engine(Beside):
         self.core, self.registry, self.url, self.actor = core, registry, url, actor
         self._on_close = list(on_close)
         self._worker: Worker | None = None
-        self._plans: dict[bytes, Plan] = {}
 
     @cached_property
-    def _catalog(self) -> StoreCatalog:
+    def _documents(self) -> Documents:
         from openagents_json.engine.catalog import StoreCatalog
+        from openagents_json.engine.plans import Documents
 
-        return StoreCatalog(self.core.directory, self.registry, self.core.workflows)
+        catalog = StoreCatalog(self.core.directory, self.registry, self.core.workflows)
+        return Documents(catalog, self.core.definitions)
 
     @cached_property
     def _shown(self) -> Shown:
@@ -286,23 +287,11 @@ class Engine(Beside):
         """
         if isinstance(workflow, str) and is_reference(workflow):
             return self.core.workflows.resolve(workflow, seed)
-        from openagents_json.workflow.bind import bind
-
-        loaded = load_document(workflow)
-        plan = self._plans.get(loaded.digest)
-        if plan is None:
-            plan = self.core.definitions.compile(bind(loaded.content, self._catalog.fresh(loaded.components)))
-            if len(self._plans) >= 1024:
-                self._plans.clear()
-            self._plans[loaded.digest] = plan
-        return plan
+        return self._documents.plan(load_document(workflow))
 
     def validate(self, workflow: Document) -> Report:
         """Find every problem of a document."""
-        from openagents_json.workflow.validation import validate
-
-        loaded = load_document(workflow)
-        return validate(loaded.content, self._catalog.fresh(loaded.components))
+        return self._documents.check(load_document(workflow)).report
 
     def publish(self, workflow: Document, *, alias: str | None = None) -> str:
         """Publish a document under its id and version, for others to call by name; gives "id@version".

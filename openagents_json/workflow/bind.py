@@ -5,26 +5,33 @@ from __future__ import annotations
 from typing import Any
 
 from openagents_json.workflow.catalog import Catalog, ComponentSpec
+from openagents_json.workflow.definition import Definition, define
 from openagents_json.workflow.errors import InvalidDefinition
-from openagents_json.workflow.nested import all_steps
 from openagents_json.workflow.types import Json
-from openagents_json.workflow.validation import validate
+from openagents_json.workflow.validation import Checked, check
 
 
-def bind(document: Any, catalog: Catalog) -> Json:
+def bind(document: Any, catalog: Catalog) -> Definition:
     """Validate a document (parsed, or its text) and bind its component references.
 
     Raises InvalidDefinition with every problem.
     """
-    report = validate(document, catalog)
-    if not report.valid:
-        raise InvalidDefinition(report)
-    bindings = {}
-    for place in all_steps(report.document):
+    return bind_checked(check(document, catalog), catalog)
+
+
+def bind_checked(checked: Checked, catalog: Catalog) -> Definition:
+    """Bind the component references of a document that has been looked through.
+
+    Raises InvalidDefinition with every problem.
+    """
+    if not checked.report.valid:
+        raise InvalidDefinition(checked.report)
+    bindings: dict[str, Json] = {}
+    for place in checked.steps:
         spec = catalog.find(place.step["component"]) if "component" in place.step else None
         if spec is not None:
             bindings[place.path] = _binding(spec)
-    return {"document": report.document, "bindings": bindings}
+    return define(checked.report.document, bindings, checked.names, checked.encoded)
 
 
 def _binding(spec: ComponentSpec) -> dict[str, Json]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from openagents_json.workflow.catalog import Catalog
@@ -11,7 +12,6 @@ from openagents_json.workflow.check_calls import check_calls
 from openagents_json.workflow.check_edges import check_edges
 from openagents_json.workflow.check_secrets import check_secrets
 from openagents_json.workflow.check_step import StepCheck, carried_in, check_component, check_kind, compiled
-from openagents_json.workflow.compile import compile_plan
 from openagents_json.workflow.graph import find_cycle, is_sequential, split_end, ways
 from openagents_json.workflow.names import FAILURE, inner_names, local, names_in, names_of
 from openagents_json.workflow.nested import Place, all_steps, block_of, failure_block, steps_in
@@ -29,16 +29,24 @@ References = dict[str, list[tuple[str, str]]]
 """The steps that each step of a block refers to, with the place."""
 
 
-def check_meaning(document: Mapping[str, Any], catalog: Catalog | None, found: Collector) -> None:
-    """Look through a document whose `steps` are an array."""
-    places = list(all_steps(document))
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What looking through a document came to: its steps, and its names with the expressions that they compiled."""
+
+    steps: tuple[Place, ...]
+    names: Names
+
+
+def check_meaning(document: Mapping[str, Any], catalog: Catalog | None, found: Collector) -> Meaning:
+    """Look through a document whose `steps` are an array; what was found is kept for its plan."""
+    places = tuple(all_steps(document))
     _check_ids([(p.pointer, p.step) for p in places if not p.path.endswith(COMPENSATE)], found)
     names = names_of(document)
     blocks = _Blocks(found)
     blocks.check(document, names, "")
     failure = failure_block(document)
     if failure is not None:
-        blocks.check(failure[0], names_in(failure[0], names, *FAILURE), failure[1])
+        blocks.check(failure[0], names_in(failure[0], names, *FAILURE, at=failure[1]), failure[1])
     _check_results(document, names, found)
     _check_keys(document, names, found)
     _check_defaults(document, found)
@@ -49,8 +57,7 @@ def check_meaning(document: Mapping[str, Any], catalog: Catalog | None, found: C
     if not _errors(found):
         for block, references, pointer in blocks.seen:
             _check_cycles(block, references, pointer, found)
-    if not _errors(found):
-        compile_plan({"document": document, "bindings": {}})
+    return Meaning(places, names)
 
 
 def _check_catalog(
@@ -114,9 +121,10 @@ class _Blocks:
         parts = check.run()
         held, beyond = block_of(step), []
         if held is not None:
-            inside = names_in(held[0], names, *inner_names(step))
+            at = pointer + held[1]
+            inside = names_in(held[0], names, *inner_names(step), at=at)
             check.loop_conditions(inside)
-            beyond = self.check(held[0], inside, pointer + held[1])
+            beyond = self.check(held[0], inside, at)
         else:
             check.loop_conditions(check.inner)
         return [(s, p.pointer) for p in parts for s in p.steps if s in names.steps and s not in names.local] + beyond

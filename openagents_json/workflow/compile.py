@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from openagents_json.workflow.compile_step import Compiled, compile_step, gate, ms, optional
+from openagents_json.workflow.definition import Definition, defined
 from openagents_json.workflow.graph import Way, split_end, ways
 from openagents_json.workflow.names import COMPENSATION, FAILURE, inner_names, local, names_in, names_of
 from openagents_json.workflow.nested import block_of, compensation_step, failure_block
 from openagents_json.workflow.paths import COMPENSATE, ON_FAILURE, inside
 from openagents_json.workflow.persistence import persistence_of
-from openagents_json.workflow.plan import Block, Edge, Gate, Plan, StepPlan, definition_hash
+from openagents_json.workflow.plan import Block, Edge, Gate, Plan, StepPlan
 from openagents_json.workflow.retry import RetryPolicy
 from openagents_json.workflow.templates import Names, Template, compile_condition, compile_value
 from openagents_json.workflow.types import Json
@@ -21,23 +22,25 @@ UNDO_RETRY = RetryPolicy(max_retries=3, delay_ms=1000, multiplier=2.0)
 """How a compensation is retried that does not say it: it should not stay undone for a passing fault."""
 
 
-def compile_plan(definition: Json) -> Plan:
+def compile_plan(definition: Json | Definition) -> Plan:
     """Compile a bound definition, {"document": ..., "bindings": {step: ...}}, that validation has accepted.
 
     Raises ExpressionError.
     """
-    document = definition["document"]
-    names = names_of(document)
-    draft = _Draft(definition["bindings"])
+    if not isinstance(definition, Definition):
+        definition = defined(definition)
+    document = definition.content["document"]
+    names = definition.names or names_of(document)
+    draft = _Draft(definition.content["bindings"])
     order = draft.block(document, names, "", "").order
     failure = failure_block(document)
     if failure is not None:
-        held = names_in(failure[0], names, *FAILURE)
+        held = names_in(failure[0], names, *FAILURE, at=failure[1])
         steps = draft.block(failure[0], held, ON_FAILURE, failure[1])
         draft.steps[ON_FAILURE] = StepPlan(id=ON_FAILURE, path=ON_FAILURE, kind="block", block=steps)
     outputs = document.get("outputs") or {}
     return Plan(
-        hash=definition_hash(definition),
+        hash=definition.hash,
         id=document["id"],
         version=document.get("version", "1.0.0"),
         steps=draft.steps,
@@ -46,7 +49,8 @@ def compile_plan(definition: Json) -> Plan:
         output=compile_value(document["output"], names, "/output") if "output" in document else None,
         outputs={name: _source(spec, names, f"/outputs/{name}") for name, spec in outputs.items()},
         parameters=document.get("inputs") or {},
-        definition=definition,
+        definition=definition.content,
+        encoded=definition.encoded,
         places={path: number for number, path in enumerate(draft.steps)},
         homes=draft.homes,
         signals=tuple(signal for step in draft.steps.values() if step.wait for signal in step.wait.signals),
@@ -114,7 +118,7 @@ class _Draft:
         held = block_of(step)
         if held is not None:  # in its place in document order; edges come when its block is complete
             self.steps[path] = StepPlan(id=step["id"], path=path, kind="block")
-            inner = names_in(held[0], names, *inner_names(step))
+            inner = names_in(held[0], names, *inner_names(step), at=pointer + held[1])
             block = self.block(held[0], inner, path, pointer + held[1])
         else:
             inner, block = local(names, *inner_names(step)), None

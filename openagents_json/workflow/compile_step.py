@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from openagents_json.workflow.errors import ExpressionFailed
 from openagents_json.workflow.graph import goto_target
-from openagents_json.workflow.names import item_names, local, references_of
+from openagents_json.workflow.names import inner_names, item_names, local, references_of
 from openagents_json.workflow.plan import (
     Block,
     Child,
@@ -131,7 +131,9 @@ class _Maker:
     def __init__(
         self, step: Mapping[str, Any], path: str, names: Names, inner: Names, pointer: str, block: Block | None
     ) -> None:
-        self.step, self.path, self.names, self.inner_, self.pointer = step, path, names, inner, pointer
+        self.step, self.path, self.names, self.inside, self.pointer = step, path, names, inner, pointer
+        # What a step says of itself does not see the steps inside of it; validation has looked at it in the same way.
+        self.own = local(names, *inner_names(step))
         self.block = block.order if block else ()
         self.references: list[tuple[str, str]] = []
 
@@ -150,17 +152,17 @@ class _Maker:
         return template
 
     def inputs(self) -> dict[str, Template]:
-        here = local(self.inner_, SECRETS)
+        here = local(self.own, SECRETS)
         given = self.step.get("inputs") or {}
         return {name: self._value(value, here, f"{self.pointer}/inputs/{name}") for name, value in given.items()}
 
     def secrets(self) -> tuple[SecretText, ...]:
-        if SECRETS in self.inner_.local:  # an item of a foreach has the name: then it is data
+        if SECRETS in self.own.local:  # an item of a foreach has the name: then it is data
             return ()
-        return tuple(secret_texts(self.step.get("inputs") or {}, local(self.inner_, SECRETS), ()))
+        return tuple(secret_texts(self.step.get("inputs") or {}, local(self.own, SECRETS), ()))
 
     def condition(self) -> Template | None:
-        names = self.inner_ if "foreach" in self.step else self.names
+        names = self.own if "foreach" in self.step else self.names
         return self._optional(self.step.get("condition"), names, f"{self.pointer}/condition")
 
     def terminate(self) -> tuple[str, Template | None] | None:
@@ -168,7 +170,7 @@ class _Maker:
         if spec is None:
             return None
         status, output = (spec, None) if isinstance(spec, str) else (spec.get("status", "success"), spec.get("output"))
-        template = None if output is None else self._value(output, self.inner_, f"{self.pointer}/terminate/output")
+        template = None if output is None else self._value(output, self.own, f"{self.pointer}/terminate/output")
         return ("failed" if status in ("failure", "failed") else "completed"), template
 
     def handlers(self) -> tuple[ErrorHandler, ...]:
@@ -177,7 +179,7 @@ class _Maker:
             goto, output = goto_target(value), value.get("output")
             then = "goto" if goto else str(value.get("then", "fail"))
             at = f"{self.pointer}/on_error/{index}/output"
-            template = None if output is None else compile_value(output, local(self.inner_, "error"), at)
+            template = None if output is None else compile_value(output, local(self.own, "error"), at)
             found.append(ErrorHandler(tuple(value.get("errors") or ()), then, goto, template))
         return tuple(found)
 
@@ -211,10 +213,10 @@ class _Maker:
         if not isinstance(spec, Mapping):
             return None
         at = f"{self.pointer}/loop"
-        condition = self._optional(spec.get("while"), self.inner_, f"{at}/while")
+        condition = self._optional(spec.get("while"), self.inside, f"{at}/while")
         return Loop(
             condition,
-            self._optional(spec.get("until"), self.inner_, f"{at}/until"),
+            self._optional(spec.get("until"), self.inside, f"{at}/until"),
             int(spec["max_iterations"]),
             spec.get("at_limit") == "fail",
             condition is not None and any(s in self.block for part in condition.parts for s in part.steps),
@@ -236,7 +238,7 @@ class _Maker:
         if not isinstance(spec, Mapping):
             spec = {"signal": spec}
         timeout = spec.get("timeout", self.step.get("timeout"))
-        limit = None if not timeout else self._value(timeout, self.inner_, f"{at}/timeout")
+        limit = None if not timeout else self._value(timeout, self.inside, f"{at}/timeout")
         if "any" not in spec:
             return Wait((self._signal(spec, at),), timeout=limit)
         branches = [(b, f"{at}/any/{i}") for i, b in enumerate(spec["any"])]
@@ -246,14 +248,14 @@ class _Maker:
 
     def _branch_timer(self, branch: Mapping[str, Any], pointer: str) -> Timer:
         if "sleep" in branch:
-            return self.timer(branch["sleep"], self.inner_, f"{pointer}/sleep")
-        return self.timer(branch, self.inner_, pointer)
+            return self.timer(branch["sleep"], self.inside, f"{pointer}/sleep")
+        return self.timer(branch, self.inside, pointer)
 
     def _signal(self, spec: Mapping[str, Any], pointer: str) -> SignalWait:
         key = spec.get("key")
         return SignalWait(
-            self._value(spec["signal"], self.inner_, f"{pointer}/signal"),
-            None if key is None else self._value(key, self.inner_, f"{pointer}/key"),
+            self._value(spec["signal"], self.inside, f"{pointer}/signal"),
+            None if key is None else self._value(key, self.inside, f"{pointer}/key"),
             spec.get("schema"),
         )
 
@@ -261,13 +263,13 @@ class _Maker:
         found, mutex, rate = [], self.step.get("mutex"), self.step.get("rate_limit")
         if rate is not None:
             if "key" in rate:
-                key = self._value(rate["key"], self.inner_, f"{self.pointer}/rate_limit/key")
+                key = self._value(rate["key"], self.inside, f"{self.pointer}/rate_limit/key")
             else:
                 key = literal(self.step.get("component", self.path))
             found.append(Gate("rate", key, int(rate["limit"]), ms(rate.get("per_seconds", 1))))
         if mutex is not None:
             spec = mutex if isinstance(mutex, Mapping) else {"key": mutex}
-            template = self._value(spec["key"], self.inner_, f"{self.pointer}/mutex")
+            template = self._value(spec["key"], self.inside, f"{self.pointer}/mutex")
             found.append(Gate("mutex", template, int(spec.get("limit", 1))))
         return tuple(found)
 

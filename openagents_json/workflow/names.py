@@ -20,11 +20,11 @@ def names_of(document: Mapping[str, Any]) -> Names:
     """Give the names that a document declares."""
     declared = document.get("inputs")
     inputs = frozenset(str(k) for k in declared) if isinstance(declared, Mapping) else frozenset()
-    return names_in(document, Names(frozenset(), inputs))
+    return names_in(document, Names(frozenset(), inputs), at="")
 
 
-def names_in(block: Mapping[str, Any], around: Names, *more: str) -> Names:
-    """Give the names inside of a block: those around it, its steps, and some of the place."""
+def names_in(block: Mapping[str, Any], around: Names, *more: str, at: str) -> Names:
+    """Return the names inside of the block at a pointer: those around it, its steps, and some of the place."""
     steps = [step for _, step in steps_in(block)]
     outputs = {s["id"]: frozenset(s["outputs"]) for s in steps if isinstance(s.get("outputs"), Mapping)}
     ids = frozenset(step["id"] for step in steps)
@@ -34,6 +34,7 @@ def names_in(block: Mapping[str, Any], around: Names, *more: str) -> Names:
         outputs=ChainMap(outputs, around.outputs) if outputs else around.outputs,  # type: ignore[arg-type]
         local=around.local | set(more),
         odd=_with(odd_names(ids), around.odd),
+        block=at,
     )
 
 

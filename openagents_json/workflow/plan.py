@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -189,7 +188,7 @@ class Persistence:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A definition, compiled; `definition` is the JSON that it came from.
+    """A definition, compiled; `definition` is the JSON that it came from, `encoded` its canonical bytes.
 
     `steps` holds nested steps too, by static path; `order` are those of the run itself, `places` give all of them in
     document order, `homes` the static paths of step ids.
@@ -205,6 +204,7 @@ class Plan:
     outputs: Mapping[str, Template | None]
     parameters: Mapping[str, Json]
     definition: Json
+    encoded: bytes = b""
     places: Mapping[str, int] = field(default_factory=dict)
     homes: Mapping[str, str] = field(default_factory=dict)
     signals: tuple[SignalWait, ...] = ()
@@ -221,8 +221,3 @@ def canonical(value: Json) -> bytes:
     """Give a value as canonical JSON."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text.encode("utf-8", "surrogatepass")
-
-
-def definition_hash(definition: Json) -> str:
-    """Give the hash that names a definition."""
-    return hashlib.sha256(canonical(definition)).hexdigest()

@@ -58,9 +58,9 @@ def secret_texts(value: Json, names: Names, path: Path) -> Iterator[SecretText]:
     Raises ExpressionError.
     """
     if isinstance(value, str):
-        pieces = tuple(_piece(kind, piece, names) for kind, piece in split(value))
-        if any(isinstance(piece, SecretName) for piece in pieces):
-            yield SecretText(path, pieces)
+        pieces = list(split(value))
+        if any(kind == "expression" and SECRET.match(piece.strip()) for kind, piece in pieces):
+            yield SecretText(path, tuple(_piece(kind, piece, names) for kind, piece in pieces))
     elif isinstance(value, Mapping):
         for key, member in value.items():
             yield from secret_texts(member, names, (*path, str(key)))

@@ -6,6 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from openagents_json.workflow.templates import escape
@@ -34,6 +35,31 @@ class NotADocument(ValueError):
         self.line = line
         self.column = column
         super().__init__(reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A document as it was handed over: its value, the text that it was read from, and what is wrong with that.
+
+    `doubled` are the names that stand twice in an object; `encoded` is the value as canonical bytes, if that is known.
+    """
+
+    value: Any
+    text: str | None = None
+    doubled: tuple[str, ...] = ()
+    wrong: NotADocument | None = None
+    encoded: bytes | None = None
+
+
+def read_source(document: Any) -> Source:
+    """Parse a document that is a text; what is a value already stays as it is."""
+    if not isinstance(document, str | bytes):
+        return Source(document)
+    try:
+        value, text, doubled = parse(document)
+    except NotADocument as error:
+        return Source(None, "", wrong=error)
+    return Source(value, text, tuple(doubled))
 
 
 def parse(text: str | bytes) -> tuple[Any, str, list[str]]:

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from openagents_json.workflow.budget import MAX_TEXT, Budget, OverBound, weigh
@@ -31,10 +32,24 @@ _SEGMENT: Final = re.compile(r"\.([A-Za-z_][A-Za-z0-9_-]*)|\[(\d+)\]|\[\'([^\']*
 
 
 @dataclass(frozen=True, slots=True)
+class Form:
+    """An expression as compiled for the names of a place: what it refers to, and its evaluation by its pointer."""
+
+    paths: tuple[Path, ...]
+    at: Callable[[str], Callable[[Lookup], Json]]
+
+
+FormKey = tuple[str, str, frozenset[str]]
+"""An expression, its block, and those names of its place that occur in it: the same key, the same form."""
+
+
+@dataclass(frozen=True, slots=True)
 class Names:
     """What a document declares: names that templates may use.
 
     `local` are those of the place (value, result, error), `odd` the step ids that are no identifiers, see `odd_names`.
+    `block` is the pointer of the block that the place is in; with `local` it says all about the names of a place.
+    `forms` are the expressions of the document that have been compiled, shared by all its places.
     """
 
     steps: Set[str]
@@ -42,6 +57,8 @@ class Names:
     outputs: Mapping[str, frozenset[str]] = field(default_factory=dict)
     local: frozenset[str] = frozenset()
     odd: Set[str] = frozenset()
+    block: str = ""
+    forms: dict[FormKey, Form] = field(default_factory=dict, compare=False, repr=False)
 
     def known(self, name: str) -> bool:
         """Tell whether a root name means something."""
@@ -122,19 +139,33 @@ def escape(key: str) -> str:
 
 
 def compile_expression(source: str, names: Names, pointer: str, parts: list[Part]) -> Callable[[Lookup], Json]:
-    """Compile one expression and note it among the parts."""
+    """Compile one expression and note it among the parts; what validation has compiled is taken as it is.
+
+    Raises ExpressionError, its `pointer` set.
+    """
     text = source.strip()
-    path = _as_path(text, names)
-    if path is not None:
-        part = Part(text, pointer, (tuple(str(key) for key in path),), _path_reader(text, path, pointer))
-    else:
+    key = (text, names.block, frozenset(name for name in names.local if name in text))
+    form = names.forms.get(key)
+    if form is None:
         try:
-            part = _full(text, names, pointer)
+            form = names.forms[key] = compile_form(text, names)
         except ExpressionError as error:
             error.pointer = pointer  # type: ignore[attr-defined]
             raise
+    part = Part(text, pointer, form.paths, form.at(pointer))
     parts.append(part)
     return part.evaluate
+
+
+def compile_form(text: str, names: Names) -> Form:
+    """Compile an expression, wherever in the document it stands.
+
+    Raises ExpressionError.
+    """
+    path = _as_path(text, names)
+    if path is None:
+        return _full(text, names)
+    return Form((tuple(str(key) for key in path),), partial(_path_reader, text, path))
 
 
 def compile_condition(source: str, names: Names, pointer: str) -> Template:
@@ -190,7 +221,7 @@ def _path_reader(text: str, path: tuple[str | int, ...], pointer: str) -> Callab
     return read
 
 
-def _full(text: str, names: Names, pointer: str) -> Part:
+def _full(text: str, names: Names) -> Form:
     aliased, aliases = alias(text, names)
     expression = Expression(aliased)
     paths = tuple((aliases.get(path[0], path[0]), *path[1:]) for path in expression.paths)
@@ -198,15 +229,18 @@ def _full(text: str, names: Names, pointer: str) -> Part:
     def named(lookup: Lookup) -> Callable[[str], Json]:
         return (lambda name: lookup.root(aliases.get(name, name))) if aliases else lookup.root
 
-    def evaluate(lookup: Lookup) -> Json:
-        try:
-            return expression.evaluate(named(lookup), pointer, lookup.budget)
-        except ExpressionFailed as error:
-            raise ExpressionFailed(text, error.reason, pointer) from None
-        except LookupError as error:
-            raise ExpressionFailed(text, str(error.args[0]), pointer) from None
+    def at(pointer: str) -> Callable[[Lookup], Json]:
+        def evaluate(lookup: Lookup) -> Json:
+            try:
+                return expression.evaluate(named(lookup), pointer, lookup.budget)
+            except ExpressionFailed as error:
+                raise ExpressionFailed(text, error.reason, pointer) from None
+            except LookupError as error:
+                raise ExpressionFailed(text, str(error.args[0]), pointer) from None
 
-    return Part(text, pointer, paths, evaluate)
+        return evaluate
+
+    return Form(paths, at)
 
 
 def alias(text: str, names: Names) -> tuple[str, dict[str, str]]:

@@ -4,24 +4,39 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from openagents_json.workflow.catalog import Catalog
 from openagents_json.workflow.check_keys import check_keys
 from openagents_json.workflow.checks import check_meaning
+from openagents_json.workflow.nested import Place
 from openagents_json.workflow.patterns import InvalidPattern, compile_pattern
 from openagents_json.workflow.problems import Collector, Problem, Report
 from openagents_json.workflow.schema import SCHEMA
 from openagents_json.workflow.sizes import check_size
-from openagents_json.workflow.source import NotADocument, parse
-from openagents_json.workflow.templates import escape
+from openagents_json.workflow.source import Source, read_source
+from openagents_json.workflow.templates import Names, escape
 from openagents_json.workflow.types import type_name
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
 
-__all__ = ["Problem", "Report", "validate"]
+__all__ = ["Checked", "Problem", "Report", "check", "validate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A document that has been looked through, and what is needed of that to bind and to compile it.
+
+    `steps` are all its steps; `names` are its names with the expressions that have been compiled.
+    """
+
+    report: Report
+    steps: tuple[Place, ...] = ()
+    names: Names | None = None
+    encoded: bytes | None = None
 
 
 def validate(document: Any, catalog: Catalog | None = None) -> Report:
@@ -29,23 +44,31 @@ def validate(document: Any, catalog: Catalog | None = None) -> Report:
 
     Without a catalog, component references are not looked up.
     """
-    found, text = Collector(), None
-    if isinstance(document, str | bytes):
-        try:
-            document, text, doubled = parse(document)
-        except NotADocument as error:
-            found.error(error.code, "", error.reason, line=error.line, column=error.column)
-            return found.report(None, "")
-        for name in doubled:
-            found.error("duplicate_key", "", f"the name {name!r} stands twice in one object", found=name)
-    if not check_size(document, found):
-        return found.report(None, text)
-    _check_structure(document, found)
-    if isinstance(document, Mapping):
-        check_keys(document, found)
-        if _usable(document):
-            check_meaning(document, catalog, found)
-    return found.report(document, text)
+    return check(document, catalog).report
+
+
+def check(document: Any, catalog: Catalog | None = None) -> Checked:
+    """Look through a document (as JSON text, a parsed value, or a source) and keep what that came to."""
+    source = document if isinstance(document, Source) else read_source(document)
+    found, value = Collector(), source.value
+    if source.wrong is not None:
+        wrong = source.wrong
+        found.error(wrong.code, "", wrong.reason, line=wrong.line, column=wrong.column)
+        return Checked(found.report(None, ""))
+    for name in source.doubled:
+        found.error("duplicate_key", "", f"the name {name!r} stands twice in one object", found=name)
+    if not check_size(value, found):
+        return Checked(found.report(None, source.text))
+    _check_structure(value, found)
+    meaning = None
+    if isinstance(value, Mapping):
+        check_keys(value, found)
+        if _usable(value):
+            meaning = check_meaning(value, catalog, found)
+    report = found.report(value, source.text)
+    if meaning is None:
+        return Checked(report)
+    return Checked(report, meaning.steps, meaning.names, source.encoded)
 
 
 def structure(document: Any) -> Report:

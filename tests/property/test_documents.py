@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from hypothesis import assume, given, settings
@@ -14,15 +15,18 @@ from openagents_json.components.registry import Registry
 from openagents_json.models import WorkflowDocument
 from openagents_json.testing.mocks import Cast
 from openagents_json.testing.world import World
-from openagents_json.workflow.bind import bind
+from openagents_json.workflow.bind import bind, bind_checked
 from openagents_json.workflow.catalog import ComponentSpec
 from openagents_json.workflow.commands import Rejected, SendSignal
+from openagents_json.workflow.compile import compile_plan
 from openagents_json.workflow.errors import ExpressionError, ExpressionFailed, InvalidDefinition, InvalidInputs
 from openagents_json.workflow.expressions import Expression
 from openagents_json.workflow.parameters import check_inputs
+from openagents_json.workflow.plan import canonical
 from openagents_json.workflow.problems import Report
 from openagents_json.workflow.schema import SCHEMA
-from openagents_json.workflow.validation import validate
+from openagents_json.workflow.templates import Part
+from openagents_json.workflow.validation import check, validate
 from tests.simulation import plan_of
 
 ANY_JSON = s.recursive(
@@ -193,6 +197,33 @@ def test_a_damaged_document_is_refused_clearly_or_runs(document: Any) -> None:
         with suppress(Rejected):
             world.give(life, SendSignal(str(waits[0]["name"]), {}, waits[0]["key"], f"signal-{len(life.events)}"))
     assert life.state.closed or waits
+
+
+@settings(max_examples=400, deadline=None)
+@given(s.just(GOOD) | damaged())
+def test_a_plan_takes_the_expressions_that_validation_compiled_and_is_the_one_that_a_worker_compiles(
+    document: Any,
+) -> None:
+    found = check(document, AnyComponent())
+    if not found.report.valid:
+        return
+    assert found.names is not None
+    compiled = set(found.names.forms)
+    bound = bind_checked(found, AnyComponent())
+    here, elsewhere = compile_plan(bound), compile_plan(json.loads(bound.encoded))
+    assert set(found.names.forms) == compiled
+    assert (bound.encoded, bound.hash) == (canonical(bound.content), elsewhere.hash)
+    assert all_parts(here) == all_parts(elsewhere)
+
+
+def all_parts(value: Any) -> list[Any]:
+    """List the expressions of a plan, wherever they stand in it."""
+    if isinstance(value, Part):
+        return [(value.source, value.pointer, value.paths)]
+    if is_dataclass(value):
+        return [part for item in fields(value) for part in all_parts(getattr(value, item.name))]
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else ()
+    return [part for item in items for part in all_parts(item)]
 
 
 @settings(max_examples=300, deadline=None)
