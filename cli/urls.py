@@ -44,14 +44,14 @@ class Url(click.ParamType[str]):
 
 
 def lasting(place: str) -> str:
-    """Give a place for runs, if what is written there outlives this command.
+    """Return a place for runs, if what is written there outlives this command.
 
     Raises click.UsageError.
     """
-    from openagents_json.engine.archive_files import goes_away
+    from eventstore.errors import InvalidRequest
+    from openagents_json.engine import archive_files
 
-    if goes_away(place):
-        raise click.UsageError(
-            "what is in memory:// ends with this command, and the runs with it: name a folder or a server"
-        )
-    return place
+    try:
+        return archive_files.lasting(place)
+    except InvalidRequest as error:
+        raise click.UsageError(str(error)) from error

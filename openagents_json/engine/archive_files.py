@@ -8,6 +8,7 @@ import uuid
 from pathlib import Path
 from typing import Any, Final
 
+from eventstore.errors import InvalidRequest
 from eventstore.passwords import masked
 from eventstore.private_files import make_directory, replacing
 
@@ -96,6 +97,13 @@ def _open(url: str) -> tuple[Any, str]:
     return files, path
 
 
-def goes_away(url: str) -> bool:
-    """Tell whether what is written there ends with this process: wherever fsspec's `memory` is one of the layers."""
-    return any(part.partition(":")[0] == "memory" for part in url.split("::"))
+def lasting(url: str) -> str:
+    """Return a place of the archive, if what is written there outlives this process.
+
+    fsspec's `memory` does not, whatever lies around it. Raises InvalidRequest.
+    """
+    if any(layer.partition(":")[0] == "memory" for layer in url.split("::")):
+        raise InvalidRequest(
+            "what is in memory:// ends with this process, and the runs with it: name a folder or a server"
+        )
+    return url

@@ -66,6 +66,13 @@ class Departure:
     reason: str = ""
     without: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Refuse a place that ends with this process.
+
+        Raises InvalidRequest.
+        """
+        archive_files.lasting(self.to)
+
 
 class Archive:
     """Lets closed runs leave a store, and brings them back."""

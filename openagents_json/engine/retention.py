@@ -140,11 +140,12 @@ def apply(
 ) -> list[Applied]:
     """Apply the rules; safe to run again, or by two at once: what has left is not there any more.
 
-    Raises ViewBehind and ArchiveUnreachable.
+    Raises ViewBehind, ArchiveUnreachable, and InvalidRequest for a place that cannot keep runs, before one has left.
     """
     decided: set[str] = set()
     out = []
-    for rule in policy.rules:
+    departures = [_departure(policy, rule, reason, without) for rule in policy.rules]
+    for rule, departure in zip(policy.rules, departures, strict=True):
         done = Applied(rule.name, rule.then)
         for row in _rows(rule, reads, now_ms):
             if row.id in decided:
@@ -154,12 +155,16 @@ def apply(
             if row.held:
                 done.held += 1
             elif rule.then != "keep" and not dry_run:
-                to = (rule.to or policy.to) if rule.then == "archive" else ""
-                _leave(done, archive, row.id, Departure(to, reason or f"rule {rule.name}", tuple(without)))
+                _leave(done, archive, row.id, departure)
             if done.fits >= rule.limit:
                 break
         out.append(done)
     return out
+
+
+def _departure(policy: Policy, rule: Rule, reason: str, without: Sequence[str]) -> Departure:
+    place = (rule.to or policy.to) if rule.then == "archive" else ""
+    return Departure(place, reason or f"rule {rule.name}", tuple(without))
 
 
 def _leave(done: Applied, archive: Archive, run: str, how: Departure) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from eventstore.errors import StoreRefused
+from eventstore.errors import InvalidRequest, StoreRefused
 from eventstore.event import Checkpoint, Position
 from executor.handle import RunExists
 from executor.sessions import RunNotFound
@@ -17,6 +17,7 @@ from openagents_json.engine import Engine, RunFilter
 from openagents_json.engine.archive_files import ArchiveUnreachable, read, write
 from openagents_json.engine.archiving import CannotLeave, Departure, NotArchived
 from openagents_json.engine.capsule_file import CapsuleUnreadable, unpack
+from openagents_json.engine.retention import Policy, Rule, apply
 from projections.ledger.proofs import check_proof, read_proof
 from projections.projection import Projection
 from tests.conftest import Server, wait_for
@@ -195,14 +196,28 @@ def test_runs_leave_when_memory_is_full(private_server: Server, tmp_path: Path) 
         assert engine.doctor() == []
 
 
-def test_an_object_store_is_a_place_like_others(opened: Open) -> None:
+def test_a_url_is_a_place_like_others(opened: Open, tmp_path: Path) -> None:
     engine = opened()
     [run] = ran(engine, "a")
-    gone = engine.archive.leave(run, Departure("memory://bucket/runs/"))
-    assert gone.url.startswith("memory://bucket/runs/shouting/")
+    gone = engine.archive.leave(run, Departure(f"file://{tmp_path}/runs/"))
+    assert gone.url.startswith(f"file://{tmp_path}/runs/shouting/")
     assert engine.archive.restore(run) == "completed"
     with pytest.raises(ArchiveUnreachable, match="s3fs"):
         engine.archive.leave(run, Departure("s3://bucket/runs"))
+
+
+@pytest.mark.parametrize("place", ["memory://", "memory://bucket/runs", "simplecache::memory://x"])
+def test_a_place_that_ends_with_the_process_is_refused_before_anything_leaves(opened: Open, place: str) -> None:
+    engine = opened()
+    runs = ran(engine, "a", "b")
+    with pytest.raises(InvalidRequest, match="ends with this process.*name a folder or a server"):
+        engine.archive.leave(runs[0], Departure(place))
+    delete, archive = Rule(name="d", then="delete", limit=1), Rule(name="a", then="archive", to=place)
+    policy, now = Policy(rules=(delete, archive)), engine.core.store.now_ms()
+    for dry_run in (True, False):
+        with pytest.raises(InvalidRequest, match="ends with this process"):
+            apply(policy, engine.archive, engine.views, now, dry_run=dry_run)
+    assert {row.id for row in engine.views.runs().items} == set(runs)
 
 
 def test_the_key_of_an_archived_run_begins_no_other_one(opened: Open, tmp_path: Path) -> None:

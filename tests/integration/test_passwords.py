@@ -189,15 +189,15 @@ def test_an_archive_that_ends_with_the_command_is_refused(
     Engine.connect(server.url, broker=None, prefix=where[-1]).close()
     for place in ("memory://", "memory://bucket/runs", "simplecache::memory://x"):
         done = openagents("runs", "archive", "0-1", "--to", place, *where)
-        assert (done.returncode, "ends with this command" in done.stderr) == (2, True)
+        assert (done.returncode, "ends with this process" in done.stderr) == (2, True)
         (tmp_path / "policy.json").write_text(json.dumps({"rules": [{"name": "r", "then": "archive", "to": place}]}))
         done = openagents("retention", "apply", str(tmp_path / "policy.json"), *where)
-        assert (done.returncode, "ends with this command" in done.stderr) == (2, True)
+        assert (done.returncode, "ends with this process" in done.stderr) == (2, True)
         monkeypatch.setenv("OPENAGENTS_ARCHIVE", place)
         assert openagents("runs", "archive", "0-1", *where).returncode == 2
         monkeypatch.delenv("OPENAGENTS_ARCHIVE")
         done = openagents("runs", "promote", "0-1", "--to", place, *where)
-        assert (done.returncode, "ends with this command" in done.stderr) == (2, True)
+        assert (done.returncode, "ends with this process" in done.stderr) == (2, True)
 
 
 def test_an_error_of_a_component_says_no_password_of_a_url() -> None:
