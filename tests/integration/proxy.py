@@ -1,4 +1,4 @@
-"""A proxy before a server that loses replies: the command was carried out, and its sender will never hear of it."""
+"""Proxies before a server: one loses replies, so that nobody hears of what was carried out; one listens to them."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import random
 import select
 import socket
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 
-class LossyProxy:
-    """Passes bytes on between clients and a server's unix socket; breaks connections when a reply comes."""
+class Proxy:
+    """Passes bytes on between clients and a server's unix socket."""
 
-    def __init__(self, target: Path, socket_path: Path, *, chance: float, seed: int = 1) -> None:
-        self._target, self.chance, self._random = target, chance, random.Random(seed)
+    def __init__(self, target: Path, socket_path: Path) -> None:
+        self._target = target
         self.url = f"unix://{socket_path}"
-        self.lost = 0
+        self._clients: list[socket.socket] = []
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(socket_path))
         self._listener.listen(64)
@@ -25,8 +26,15 @@ class LossyProxy:
     def close(self) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        for client in self._clients:
+            with suppress(OSError):  # most of them are closed
+                client.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join(5)
+
+    def passes(self, reply: bytes) -> bool:
+        """Tell whether a reply is passed on; otherwise its connection breaks."""
+        return True
 
     def _accept(self) -> None:
         while True:
@@ -34,6 +42,7 @@ class LossyProxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
+            self._clients.append(client)
             self._threads.append(threading.Thread(target=self._serve, args=(client,), daemon=True))
             self._threads[-1].start()
 
@@ -47,9 +56,38 @@ class LossyProxy:
                         data = source.recv(1 << 16)
                         if not data:
                             return
-                        if source is server and self._random.random() < self.chance:
-                            self.lost += 1
+                        if source is server and not self.passes(data):
                             return
                         other[source].sendall(data)
                     except OSError:
                         return
+
+
+class LossyProxy(Proxy):
+    """Breaks connections when a reply comes."""
+
+    def __init__(self, target: Path, socket_path: Path, *, chance: float, seed: int = 1) -> None:
+        self.chance, self._random = chance, random.Random(seed)
+        self.lost = 0
+        super().__init__(target, socket_path)
+
+    def passes(self, reply: bytes) -> bool:
+        """Lose some of the replies."""
+        if self._random.random() < self.chance:
+            self.lost += 1
+            return False
+        return True
+
+
+class ListeningProxy(Proxy):
+    """Counts the replies that begin with something, each as a permit of `heard`."""
+
+    def __init__(self, target: Path, socket_path: Path, begins: bytes) -> None:
+        self._begins, self.heard = begins, threading.Semaphore(0)
+        super().__init__(target, socket_path)
+
+    def passes(self, reply: bytes) -> bool:
+        """Note what is wanted of the replies, and pass all of them on."""
+        if reply.startswith(self._begins):
+            self.heard.release()
+        return True

@@ -210,7 +210,7 @@ def test_a_url_is_a_place_like_others(opened: Open, tmp_path: Path) -> None:
 def test_a_place_that_ends_with_the_process_is_refused_before_anything_leaves(opened: Open, place: str) -> None:
     engine = opened()
     runs = ran(engine, "a", "b")
-    with pytest.raises(InvalidRequest, match="ends with this process.*name a folder or a server"):
+    with pytest.raises(InvalidRequest, match=r"ends with this process.*name a folder or a server"):
         engine.archive.leave(runs[0], Departure(place))
     delete, archive = Rule(name="d", then="delete", limit=1), Rule(name="a", then="archive", to=place)
     policy, now = Policy(rules=(delete, archive)), engine.core.store.now_ms()

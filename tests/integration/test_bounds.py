@@ -13,7 +13,6 @@ from executor.schedule_times import Schedule
 from executor.starting import TooManyStarts
 from openagents_json import Context, tool
 from openagents_json.engine import Engine, from_environment
-from openagents_json.workflow import begin
 from openagents_json.workflow.bounds import Bounds
 from openagents_json.workflow.commands import Rejected
 from openagents_json.workflow.verify import first_difference
@@ -222,12 +221,13 @@ def test_each_bound_has_a_setting_and_a_generous_default() -> None:
     assert (chosen.bounds, chosen.starts) == (Bounds(200, 201, 202), 203)
 
 
-def test_a_history_under_larger_bounds_than_the_default_ones_is_no_other_history(
-    opened: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    engine = opened(items=12)
-    inner = {"id": "in", "foreach": [1, 2, 3, 4], "component": "echo", "inputs": {"n": "{{item}}"}}
-    run = engine.run({"id": "w", "steps": [{"id": "out", "foreach": [1, 2, 3], "steps": [inner]}]}, timeout=60)
-    assert run.ok
-    monkeypatch.setattr(begin, "nested_items", lambda *_: 2**40)  # more than any default allows
-    fits(engine, run.id)
+def test_a_history_under_larger_bounds_than_the_default_ones_is_no_other_history(opened: Open) -> None:
+    inner = {"id": "in", "foreach": "{{input.inner}}", "component": "echo", "inputs": {"n": "{{item}}"}}
+    document = {"id": "w", "steps": [{"id": "out", "foreach": "{{input.outer}}", "steps": [inner]}]}
+    document["steps"][0]["max_concurrency"] = 1  # items are counted when the first of them begins
+    together = list(range(5000)), list(range(Bounds().items // 5000 + 1))
+    engine = opened(items=1_000_000, workers=0)
+    run = engine.start(document, dict(zip(("outer", "inner"), together, strict=True)))
+    assert "out[0].in[0]" in [step.id for step in engine.state(run).steps]
+    engine.cancel(run)
+    fits(engine, run)

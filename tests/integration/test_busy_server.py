@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from eventstore.event import Event
 from openagents_json import tool
 from openagents_json.engine import Engine
 from tests.conftest import Server, wait_for
+from tests.integration.proxy import ListeningProxy
 
 DOCUMENT = {"id": "w", "execution": "graph", "steps": [{"id": "a", "component": "one"}]}
 
@@ -52,22 +54,22 @@ class Busy:
 
 
 @pytest.fixture
-def engine(private_server: Server) -> Iterator[Engine]:
-    with Engine.connect(private_server.url, prefix="oa", components=[one], workers=0, partitions=2) as opened:
+def heard(private_server: Server, tmp_path: Path) -> Iterator[ListeningProxy]:
+    """Listen to what the server says to an engine of its being busy."""
+    proxy = ListeningProxy(private_server.directory / "s.sock", tmp_path / "p.sock", b"-BUSY ")
+    yield proxy
+    proxy.close()
+
+
+def connected(url: str) -> Engine:
+    return Engine.connect(url, prefix="oa", components=[one], workers=0, partitions=2)
+
+
+@pytest.fixture
+def engine(heard: ListeningProxy) -> Iterator[Engine]:
+    with connected(heard.url) as opened:
         opened.start(DOCUMENT)  # the server knows the scripts
         yield opened
-
-
-def noted(monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
-    """Give what counts how often somebody is told that the server is busy."""
-    refused, plain = threading.Semaphore(0), StoreBusy.__init__
-
-    def begin(error: StoreBusy, where: str, reason: str) -> None:
-        plain(error, where, reason)
-        refused.release()
-
-    monkeypatch.setattr(StoreBusy, "__init__", begin)
-    return refused
 
 
 ASKED: dict[str, Callable[[Engine], Any]] = {
@@ -82,16 +84,15 @@ ASKED: dict[str, Callable[[Engine], Any]] = {
 
 @pytest.mark.parametrize("what", ASKED)
 def test_what_a_busy_server_refuses_is_asked_again(
-    engine: Engine, private_server: Server, monkeypatch: pytest.MonkeyPatch, what: str
+    engine: Engine, private_server: Server, heard: ListeningProxy, what: str
 ) -> None:
-    before = len(engine.runs())
-    refused, told = noted(monkeypatch), []
+    before, told = len(engine.runs()), list[Any]()
     busy = Busy(private_server)
     asking = threading.Thread(target=lambda: told.append(ASKED[what](engine)))
     asking.start()
     try:
         for _ in range(3):
-            assert refused.acquire(timeout=60)
+            assert heard.heard.acquire(timeout=60)
         assert told == []
     finally:
         busy.release()
@@ -102,21 +103,21 @@ def test_what_a_busy_server_refuses_is_asked_again(
 
 
 def test_a_program_that_begins_while_the_server_is_busy_waits_for_it(
-    private_server: Server, monkeypatch: pytest.MonkeyPatch
+    private_server: Server, heard: ListeningProxy
 ) -> None:
-    with Engine.connect(private_server.url, prefix="oa", components=[one], workers=0, partitions=2) as engine:
+    with connected(private_server.url) as engine:
         engine.start(DOCUMENT)
-    refused, found = noted(monkeypatch), []
+    found = list[int]()
     busy = Busy(private_server)
 
     def begin() -> None:
-        with Engine.connect(private_server.url, prefix="oa", components=[one]) as engine:
+        with Engine.connect(heard.url, prefix="oa", components=[one]) as engine:
             found.append(len(engine.runs()))
 
     beginning = threading.Thread(target=begin)
     beginning.start()
     try:
-        assert refused.acquire(timeout=60)
+        assert heard.heard.acquire(timeout=60)
     finally:
         busy.release()
         beginning.join()

@@ -10,24 +10,20 @@ import shlex
 import signal
 import subprocess
 import tracemalloc
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import pytest
 
 from cli.command import carry_out
-from eventstore.errors import StoreUnavailable
-from eventstore.event import Event, Recorded
+from eventstore.event import Event
 from eventstore.grouping import PAGE
-from eventstore.ledger_store import LedgerStore
-from eventstore.run_store import RunStore
-from eventstore.scripts import Call
 from executor.sessions import RunNotFound
 from openagents_json.engine import Engine
 from openagents_json.engine.auditing import Audits
 from tests.acceptance.processes import COMMAND, ROOT
 from tests.conftest import Server
+from tests.integration.overheard import most_asked_for, overheard
 
 pytestmark = pytest.mark.one_worker
 
@@ -52,35 +48,16 @@ def long(server: Server) -> Iterator[Long]:
         yield Long(engine, ("--url", server.url, "--prefix", prefix))
 
 
-class Measured(RunStore):
-    """A store that notes the longest reply to a read."""
-
-    most = 0
-
-    def call(self, calls: Sequence[Call]) -> list[Any]:
-        replies = super().call(calls)
-        self.most = max([self.most, *(len(reply) for reply in replies if isinstance(reply, list))])
-        return replies
-
-    def wait(self, run: str, after: int, block_ms: int) -> tuple[Recorded, ...]:
-        raise StoreUnavailable("here", "it says so")
-
-
-@pytest.fixture
-def store(long: Long, monkeypatch: pytest.MonkeyPatch) -> Measured:
-    store = Measured(long.engine.core.connection, long.engine.core.store.keys)
-    monkeypatch.setattr(long.engine, "core", replace(long.engine.core, store=store, ledger=LedgerStore(store)))
-    return store
-
-
-def test_nobody_asks_the_store_for_more_of_a_run_than_a_page(long: Long, store: Measured) -> None:
+def test_nobody_asks_the_store_for_more_of_a_run_than_a_page(long: Long, server: Server) -> None:
     engine = long.engine
-    assert [event.version for event in engine.history(RUN)] == list(range(1, EVENTS + 1))
-    assert [event.version for event in engine.history(RUN, after=EVENTS - 3)] == list(range(EVENTS - 2, EVENTS + 1))
-    assert len(engine.replay.recorded(RUN)) == EVENTS
-    assert len(Audits(engine.core).stored(RUN)) == EVENTS
-    assert [event.version for event in engine.watch(RUN, after=7)] == list(range(8, 8 + PAGE))
-    assert store.most == PAGE
+    with overheard(server, engine.core.store.keys.stream(RUN)) as commands:
+        assert [event.version for event in engine.history(RUN)] == list(range(1, EVENTS + 1))
+        assert [event.version for event in engine.history(RUN, after=EVENTS - 3)] == list(range(EVENTS - 2, EVENTS + 1))
+        assert len(engine.replay.recorded(RUN)) == EVENTS
+        assert len(Audits(engine.core).stored(RUN)) == EVENTS
+        watched = engine.watch(RUN, after=7)
+        assert [event.version for event in watched] == list(range(8, 8 + len(watched)))
+    assert most_asked_for(commands) == PAGE
 
 
 def test_a_run_that_leaves_while_its_history_is_read_is_not_cut_short_in_silence(long: Long) -> None:
