@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from eventstore.server import EmbeddedServer
-from openagents_json.components.loader import load
+from eventstore.redis.embedded.server import EmbeddedServer
+from openagents_json.catalog.loader import load
 from openagents_json.engine import Engine
-from openagents_json.engine.archiving import Departure
+from openagents_json.engine.archive.archive import Departure
 
 RUNS = 2_000
 BACK = 300

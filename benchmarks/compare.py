@@ -22,8 +22,8 @@ sys.path.insert(0, "benchmarks")
 import shutil, tempfile
 from pathlib import Path
 import language, run
-from eventstore.server import EmbeddedServer
-from openagents_json.components.loader import load
+from eventstore.redis.embedded.server import EmbeddedServer
+from openagents_json.catalog.loader import load
 from openagents_json.engine import Engine
 
 level = sys.argv[1]

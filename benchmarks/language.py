@@ -12,8 +12,8 @@ from typing import Any
 
 from run import BIN, HERE, processes
 
-from eventstore.server import EmbeddedServer
-from openagents_json.components.loader import load
+from eventstore.redis.embedded.server import EmbeddedServer
+from openagents_json.catalog.loader import load
 from openagents_json.engine import Engine
 
 SIZES = (1_000, 2_500, 5_000, 10_000)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from eventstore.event import Event
-from eventstore.server import EmbeddedServer
+from eventstore.redis.embedded.server import EmbeddedServer
 from openagents_json.engine import Engine
 from projections.ledger.signing import new_signer
 

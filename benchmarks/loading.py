@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from eventstore.server import EmbeddedServer
-from openagents_json.components.loader import load
+from eventstore.redis.embedded.server import EmbeddedServer
+from openagents_json.catalog.loader import load
 from openagents_json.engine import Engine
 
 ITEMS = 8_350

@@ -20,9 +20,9 @@ import plot
 import redis
 import workloads
 
-from eventstore.server import EmbeddedServer
-from executor.broker import broker_of
-from openagents_json.components.loader import load
+from eventstore.redis.embedded.server import EmbeddedServer
+from executor.celery.broker import broker_of
+from openagents_json.catalog.loader import load
 from openagents_json.engine import Engine
 
 HERE = Path(__file__).parent

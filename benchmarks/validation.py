@@ -1,4 +1,4 @@
-"""How long the largest documents take to validate: one of each form, at the limits of workflow/sizes.py.
+"""How long the largest documents take to validate: one of each form, at the limits of workflow/language/sizes.py.
 
 python benchmarks/validation.py
 """
@@ -10,8 +10,8 @@ import sys
 import time
 from typing import Any
 
-from openagents_json.workflow.sizes import MAX_EDGES, MAX_EXPRESSIONS, MAX_STEPS, MAX_VALUES
-from openagents_json.workflow.validation import validate
+from openagents_json.workflow.language.sizes import MAX_EDGES, MAX_EXPRESSIONS, MAX_STEPS, MAX_VALUES
+from openagents_json.workflow.language.validate import validate
 
 SECONDS = 2.0
 

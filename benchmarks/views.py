@@ -11,13 +11,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from eventstore.connection import connect
 from eventstore.event import Position, Recorded
 from eventstore.keys import Keyspace
-from eventstore.run_store import RunStore
-from eventstore.scripts import PlainCall
-from eventstore.server import EmbeddedServer
-from eventstore.view_store import RedisViewStore
+from eventstore.redis.driver.connection import connect
+from eventstore.redis.driver.scripts import PlainCall
+from eventstore.redis.embedded.server import EmbeddedServer
+from eventstore.redis.runs import RunStore
+from eventstore.redis.views import RedisViewStore
 from projections.fold import fold, keyed
 from projections.runs import RUNS, RunFilter
 from projections.search import count, search

@@ -11,17 +11,17 @@ from cli.terminal import say, say_lines
 def expected() -> tuple[type[Exception], ...]:
     """Give the errors that say for themselves what happened; looked up only when something went wrong."""
     from eventstore.errors import EventStoreError
-    from executor.forking import NoSuchVersion
-    from executor.importing import AnotherHistory, HistoryUnfit, InPart
-    from executor.journal import PayloadRefused
-    from executor.sessions import BrokenHistory, RunNotFound
+    from executor.histories.forking import NoSuchVersion
+    from executor.histories.importing import AnotherHistory, HistoryUnfit, InPart
+    from executor.runs.codec import PayloadRefused
+    from executor.runs.repository import BrokenHistory, RunNotFound
     from openagents_json.components.errors import ComponentError
     from openagents_json.engine import ConcurrencyLimitReached, DocumentUnreadable, HealError
-    from openagents_json.engine.archiving import NotArchived
-    from openagents_json.engine.capsule_file import CapsuleUnreadable
-    from openagents_json.workflow.commands import Rejected
+    from openagents_json.engine.archive.archive import NotArchived
+    from openagents_json.engine.archive.capsule_file import CapsuleUnreadable
+    from openagents_json.workflow.core.commands import Rejected
+    from openagents_json.workflow.core.events import UnknownEvent
     from openagents_json.workflow.errors import WorkflowError
-    from openagents_json.workflow.events import UnknownEvent
     from projections.errors import ProjectionError
 
     return (

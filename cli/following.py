@@ -47,7 +47,7 @@ def follow(
 
 
 def _tell_if_nobody_works(engine: Engine, run: str) -> None:
-    from openagents_json.engine.explaining import lacking
+    from openagents_json.engine.inspection.explain import lacking
 
     if not engine.core.directory.workers():
         what = f"run {run} waits: no worker is alive in this store"

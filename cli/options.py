@@ -15,7 +15,7 @@ from cli.urls import Url
 
 if TYPE_CHECKING:
     from openagents_json.engine import Engine, Settings
-    from openagents_json.engine.reads import Reads
+    from openagents_json.engine.inspection.queries import Reads
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -40,7 +40,7 @@ class Target:
 
     def views(self) -> AbstractContextManager[Reads]:
         """Open the views of the store alone, for lists: most of the engine stays out of it."""
-        from openagents_json.engine.opening import viewing
+        from openagents_json.engine.open import viewing
 
         settings = self.settings
         return viewing(
@@ -60,11 +60,11 @@ class Target:
         With `projections`, those in the modules of `--components` are known to it. Only what puts something into a
         store is to `create` one: who looks into one that is not there is mistaken about the place.
         """
-        from openagents_json.components.loader import load
-        from openagents_json.components.registry import Registry
+        from openagents_json.catalog.loader import load
+        from openagents_json.catalog.registry import Registry
         from openagents_json.engine import Engine
-        from openagents_json.engine.opening import STORE
-        from openagents_json.engine.projecting import in_modules
+        from openagents_json.engine.open import STORE
+        from openagents_json.engine.projections import in_modules
 
         settings = self.settings
         wanted = self.components or workers

@@ -49,7 +49,7 @@ def lasting(place: str) -> str:
     Raises click.UsageError.
     """
     from eventstore.errors import InvalidRequest
-    from openagents_json.engine import archive_files
+    from openagents_json.engine.archive import files as archive_files
 
     try:
         return archive_files.lasting(place)

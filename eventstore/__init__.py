@@ -25,10 +25,10 @@ from eventstore.store import Cursor, StreamStore, next_cursor
 from eventstore.version import ANY, NO_STREAM, STREAM_EXISTS, Expected
 
 if TYPE_CHECKING:
-    from eventstore.connection import Connection, connect
-    from eventstore.memory import MemoryStreamStore
-    from eventstore.redis_store import RedisStreamStore
-    from eventstore.server import EmbeddedServer
+    from eventstore.memory.streams import MemoryStreamStore
+    from eventstore.redis.driver.connection import Connection, connect
+    from eventstore.redis.embedded.server import EmbeddedServer
+    from eventstore.redis.streams import RedisStreamStore
 
 __all__ = [
     "ANY",
@@ -61,11 +61,11 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Connection": "connection",
-    "EmbeddedServer": "server",
-    "MemoryStreamStore": "memory",
-    "RedisStreamStore": "redis_store",
-    "connect": "connection",
+    "Connection": "redis.driver.connection",
+    "EmbeddedServer": "redis.embedded.server",
+    "MemoryStreamStore": "memory.streams",
+    "RedisStreamStore": "redis.streams",
+    "connect": "redis.driver.connection",
 }
 
 

@@ -15,6 +15,7 @@ _settle(_ROOMS)
 
 if TYPE_CHECKING:
     from openagents_json.authoring import Workflow
+    from openagents_json.catalog.registry import Registry
     from openagents_json.components.context import Context
     from openagents_json.components.decorators import agent, asset, capability, tool
     from openagents_json.components.errors import (
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
         RetryableError,
         UnknownComponent,
     )
-    from openagents_json.components.registry import Registry
     from openagents_json.models import WorkflowDocument
 
 __all__ = [
@@ -50,7 +50,7 @@ _HOMES = {
     "Workflow": "authoring",
     "WorkflowDocument": "models",
     "Context": "components.context",
-    "Registry": "components.registry",
+    "Registry": "catalog.registry",
     "agent": "components.decorators",
     "asset": "components.decorators",
     "capability": "components.decorators",

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from openagents_json.workflow.catalog import Catalog
-from openagents_json.workflow.problems import Report
-from openagents_json.workflow.source import NotADocument, parse
+from openagents_json.workflow.component_spec import Catalog
+from openagents_json.workflow.language.parse import NotADocument, parse
+from openagents_json.workflow.language.problems import Report
+from openagents_json.workflow.language.validate import validate
 from openagents_json.workflow.types import Json
-from openagents_json.workflow.validation import validate
 
 
 def _read(path: Path) -> Mapping[str, Json]:

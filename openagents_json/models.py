@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
-from openagents_json.workflow.schema import ID, SEMVER
+from openagents_json.workflow.language.schema import ID, SEMVER
 
 
 def _whole(value: Any) -> Any:

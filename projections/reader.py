@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from eventstore.errors import StoreReadOnly
 from eventstore.event import Json
-from eventstore.forking import ForkSafeLock
+from eventstore.redis.driver.forking import ForkSafeLock
 from eventstore.views import Row, ViewStore
 from projections.errors import ProjectionError, UnknownProjection
 from projections.projection import Projection

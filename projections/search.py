@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from eventstore.event import Json
 from eventstore.views import CHUNK, Row, ViewStore
-from projections.bits import between, falling
+from projections.bitmaps import between, falling
 from projections.errors import InvalidQuery
 from projections.projection import EVERY, LATE
 

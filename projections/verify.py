@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from eventstore.memory_views import MemoryViewStore
+from eventstore.memory.views import MemoryViewStore
 from eventstore.views import CHUNK, ViewStore, facet_name
 from projections.errors import ProjectionError
 from projections.fold import facets_of

@@ -19,9 +19,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from eventstore.connection import Connection, connect
 from eventstore.errors import EventStoreError
-from eventstore.server_program import find_program
+from eventstore.redis.driver.connection import Connection, connect
+from eventstore.redis.embedded.server_program import find_program
 from tests.stores import broken, remove, stores
 
 REDIS = shutil.which("redis-server")

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from openagents_json.workflow import commands as cmd
-from openagents_json.workflow import events as ev
-from openagents_json.workflow import state as st
-from openagents_json.workflow.decide import decision
-from openagents_json.workflow.evolve import evolve
-from openagents_json.workflow.paths import is_item
-from openagents_json.workflow.plan import Plan
+from openagents_json.workflow.core import commands as cmd
+from openagents_json.workflow.core import events as ev
+from openagents_json.workflow.core import state as st
+from openagents_json.workflow.core.decide.decider import decision
+from openagents_json.workflow.core.evolve import evolve
+from openagents_json.workflow.core.paths import is_item
+from openagents_json.workflow.core.plan import Plan
 from tests.simulation import plan_of
 
 MOST_ACTIONS = 2000

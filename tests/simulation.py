@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from openagents_json.workflow import commands as cmd
-from openagents_json.workflow import events as ev
-from openagents_json.workflow import state as st
-from openagents_json.workflow.changes import Changes, changes
-from openagents_json.workflow.compile import compile_plan
-from openagents_json.workflow.decide import decision
-from openagents_json.workflow.evolve import evolve
-from openagents_json.workflow.plan import Plan
-from openagents_json.workflow.validation import validate
+from openagents_json.workflow.core import commands as cmd
+from openagents_json.workflow.core import events as ev
+from openagents_json.workflow.core import state as st
+from openagents_json.workflow.core.decide.decider import decision
+from openagents_json.workflow.core.evolve import evolve
+from openagents_json.workflow.core.indexes.changes import Changes, changes
+from openagents_json.workflow.core.plan import Plan
+from openagents_json.workflow.language.compile import compile_plan
+from openagents_json.workflow.language.validate import validate
 
 
 def plan_of(document: Mapping[str, Any]) -> Plan:

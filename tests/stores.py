@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from eventstore.connection import Connection
 from eventstore.errors import EventStoreError
-from eventstore.inspect import Inspector
 from eventstore.keys import Keyspace
-from eventstore.run_store import RunStore
-from executor.invariants import Violation, confirmed
+from eventstore.redis.driver.connection import Connection
+from eventstore.redis.runs import RunStore
+from eventstore.redis.upkeep.inspection import Inspector
+from executor.integrity.invariants import Violation, confirmed
 
 SUFFIX = b":store"
 

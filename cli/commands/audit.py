@@ -52,7 +52,7 @@ def keygen(output: str) -> None:
 @target_options
 def seal(target: Target, private_key: str | None) -> None:
     """Seal and sign all that is in the log by now; workers with OPENAGENTS_AUDIT_KEY do so by themselves."""
-    from openagents_json.engine.auditing import read_signer
+    from openagents_json.engine.audit import read_signer
 
     signer = read_signer(private_key) if private_key else None
     with target.engine() as engine:
@@ -86,7 +86,7 @@ def verify(target: Target, file: str | None, run_id: str | None, keys: tuple[str
 
     Exit code: 0 when all is as it was sealed, 1 when something is not, or nothing could be verified.
     """
-    from openagents_json.engine.auditing import read_keys, read_witness, verify_file
+    from openagents_json.engine.audit import read_keys, read_witness, verify_file
 
     if file and run_id:
         raise click.UsageError("a file is checked as a whole: leave --run out")

@@ -19,8 +19,8 @@ def doctor(target: Target, repair: bool, deep: bool) -> int:
     A server that has no store yet is looked over all the same. Exit code: 0 when all is well, 1 when something needs
     attention.
     """
-    from eventstore.preflight import NoStore
-    from openagents_json.engine.diagnosis import diagnose, diagnose_server
+    from eventstore.redis.driver.preflight import NoStore
+    from openagents_json.engine.diagnosis.doctor import diagnose, diagnose_server
 
     try:
         with target.engine() as engine:

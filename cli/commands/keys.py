@@ -80,7 +80,7 @@ def adopt(target: Target, run: str, key: str | None, key_file: str) -> None:
     `openagents keys show` prints it there.
     """
     from executor.encryption import parse_key
-    from executor.shredding import adopt_key
+    from executor.histories.shredding import adopt_key
 
     if key is not None:
         raise click.UsageError(

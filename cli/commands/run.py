@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from openagents_json.engine import Engine, HistoryEvent
-    from openagents_json.workflow.validation import Problem, Report
+    from openagents_json.workflow.language.validate import Problem, Report
 
 
 def document_of(file: str | Path) -> str | bytes | Path:
@@ -165,9 +165,9 @@ def validate(target: Target, files: tuple[str, ...], connect: bool) -> int:
 
 
 def _report(target: Target, file: str, connect: bool) -> Report:
-    from openagents_json.components.loader import load
+    from openagents_json.catalog.loader import load
     from openagents_json.engine.documents import load_document
-    from openagents_json.workflow.validation import validate as find_problems
+    from openagents_json.workflow.language.validate import validate as find_problems
 
     if connect:
         with target.engine() as engine:

@@ -11,10 +11,10 @@ from cli.commands.run import parse_inputs
 from cli.options import Target, target_options
 from cli.render import print_json, show
 from cli.terminal import say
-from executor.schedule_times import OVERLAPS, InvalidSchedule, Schedule, iso
+from executor.coordination.schedule_times import OVERLAPS, InvalidSchedule, Schedule, iso
 
 if TYPE_CHECKING:
-    from executor.schedules import Progress
+    from executor.coordination.schedules import Progress
 
 
 @click.group()

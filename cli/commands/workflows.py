@@ -90,7 +90,7 @@ def check(target: Target, file: str, limit: int) -> int:
 
     Exit code: 0 when every run fits, 1 when one would take another way.
     """
-    from openagents_json.engine.check import check_version
+    from openagents_json.engine.inspection.version_check import check_version
 
     with target.engine() as engine:
         found = check_version(engine, file, limit=limit)

@@ -17,7 +17,7 @@ from pydantic.errors import PydanticUserError
 
 from openagents_json.components.context import Context
 from openagents_json.components.errors import InvalidComponentInput
-from openagents_json.workflow.catalog import Parameter
+from openagents_json.workflow.component_spec import Parameter
 from openagents_json.workflow.types import Json
 
 _PLAIN: Final = {str: "string", int: "integer", float: "number", bool: "boolean", dict: "object", list: "array"}

@@ -13,21 +13,21 @@ from openagents_json.rooms import guard
 guard()
 
 if TYPE_CHECKING:
-    from executor.conflicts import KeyConflict
+    from executor.coordination.schedule_times import Schedule
+    from executor.coordination.starts import Started, TooManyStarts
     from executor.encryption import RunSealed
-    from executor.journal import Limits
-    from executor.schedule_times import Schedule
-    from executor.starting import Started, TooManyStarts
-    from openagents_json.engine.backtest import Fix
+    from executor.runs.codec import Limits
+    from executor.runs.idempotency import KeyConflict
     from openagents_json.engine.documents import DocumentUnreadable
     from openagents_json.engine.errors import ConcurrencyLimitReached, HealError, SandboxTooWeak, WaitTimeout
     from openagents_json.engine.facade import Engine
-    from openagents_json.engine.heal_report import HealReport
-    from openagents_json.engine.healing import HealWish, SandboxWish
-    from openagents_json.engine.reads import RunPage, RunRow
+    from openagents_json.engine.healing.backtest import Fix
+    from openagents_json.engine.healing.heal import HealWish, SandboxWish
+    from openagents_json.engine.healing.report import HealReport
+    from openagents_json.engine.inspection.queries import RunPage, RunRow
+    from openagents_json.engine.inspection.values import HistoryEvent, Result, RunInfo, StepInfo
     from openagents_json.engine.settings import Settings, from_environment
-    from openagents_json.engine.views import HistoryEvent, Result, RunInfo, StepInfo
-    from openagents_json.workflow.bounds import Bounds
+    from openagents_json.workflow.core.bounds import Bounds
     from projections.runs import STATUSES, RunFilter
 
 __all__ = [
@@ -62,30 +62,30 @@ __all__ = [
 
 _HOMES = {
     "STATUSES": "projections.runs",
-    "Bounds": "openagents_json.workflow.bounds",
+    "Bounds": "openagents_json.workflow.core.bounds",
     "ConcurrencyLimitReached": "openagents_json.engine.errors",
     "DocumentUnreadable": "openagents_json.engine.documents",
     "Engine": "openagents_json.engine.facade",
-    "Fix": "openagents_json.engine.backtest",
+    "Fix": "openagents_json.engine.healing.backtest",
     "HealError": "openagents_json.engine.errors",
-    "HealReport": "openagents_json.engine.heal_report",
-    "HealWish": "openagents_json.engine.healing",
-    "HistoryEvent": "openagents_json.engine.views",
-    "KeyConflict": "executor.conflicts",
-    "Limits": "executor.journal",
-    "Result": "openagents_json.engine.views",
+    "HealReport": "openagents_json.engine.healing.report",
+    "HealWish": "openagents_json.engine.healing.heal",
+    "HistoryEvent": "openagents_json.engine.inspection.values",
+    "KeyConflict": "executor.runs.idempotency",
+    "Limits": "executor.runs.codec",
+    "Result": "openagents_json.engine.inspection.values",
     "RunFilter": "projections.runs",
-    "RunInfo": "openagents_json.engine.views",
-    "RunPage": "openagents_json.engine.reads",
-    "RunRow": "openagents_json.engine.reads",
+    "RunInfo": "openagents_json.engine.inspection.values",
+    "RunPage": "openagents_json.engine.inspection.queries",
+    "RunRow": "openagents_json.engine.inspection.queries",
     "RunSealed": "executor.encryption",
-    "Schedule": "executor.schedule_times",
+    "Schedule": "executor.coordination.schedule_times",
     "SandboxTooWeak": "openagents_json.engine.errors",
-    "SandboxWish": "openagents_json.engine.healing",
+    "SandboxWish": "openagents_json.engine.healing.heal",
     "Settings": "openagents_json.engine.settings",
-    "Started": "executor.starting",
-    "TooManyStarts": "executor.starting",
-    "StepInfo": "openagents_json.engine.views",
+    "Started": "executor.coordination.starts",
+    "TooManyStarts": "executor.coordination.starts",
+    "StepInfo": "openagents_json.engine.inspection.values",
     "WaitTimeout": "openagents_json.engine.errors",
     "from_environment": "openagents_json.engine.settings",
 }

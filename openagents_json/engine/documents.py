@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 from eventstore import codec
 from eventstore.errors import NotJson
-from openagents_json.workflow.nested import all_steps
-from openagents_json.workflow.source import Source, read_source
+from openagents_json.workflow.language.nested_steps import all_steps
+from openagents_json.workflow.language.parse import Source, read_source
 from openagents_json.workflow.types import Json
 
 

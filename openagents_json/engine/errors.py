@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from executor.starting import ConcurrencyLimitReached as ConcurrencyLimitReached
+from executor.coordination.starts import ConcurrencyLimitReached as ConcurrencyLimitReached
 
 
 class WaitTimeout(TimeoutError):

@@ -8,29 +8,29 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from eventstore import codec
-from eventstore.emissions import Emitted
 from eventstore.errors import StoreUnavailable
+from eventstore.redis.emissions import Emitted
 from executor.clock import ulid
-from openagents_json.engine import opening
-from openagents_json.engine.beside import Beside
+from openagents_json.engine import open as opening
 from openagents_json.engine.documents import Document, is_reference, load_document
-from openagents_json.engine.wiring import Core, run_identity
-from openagents_json.workflow import commands as cmd
+from openagents_json.engine.services import Beside
+from openagents_json.engine.wiring.client import Core, run_identity
+from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.types import Json
 from projections.runs import RunFilter
 
 if TYPE_CHECKING:  # what only some callers need is imported where it is used: it takes its time
-    from executor.handle import Start
-    from executor.runtime import WorkSettings
-    from executor.starting import Started
-    from executor.worker import Worker
-    from openagents_json.components.registry import Registry
-    from openagents_json.engine.explaining import Explanation
-    from openagents_json.engine.healing import Healing
+    from executor.coordination.starts import Started
+    from executor.runs.handler import Start
+    from executor.worker.runtime import WorkSettings
+    from executor.worker.worker import Worker
+    from openagents_json.catalog.registry import Registry
+    from openagents_json.engine.healing.heal import Healing
+    from openagents_json.engine.inspection.explain import Explanation
+    from openagents_json.engine.inspection.values import HistoryEvent, Result, RunInfo, Shown
     from openagents_json.engine.plans import Documents
-    from openagents_json.engine.views import HistoryEvent, Result, RunInfo, Shown
-    from openagents_json.workflow.plan import Plan
-    from openagents_json.workflow.validation import Report
+    from openagents_json.workflow.core.plan import Plan
+    from openagents_json.workflow.language.validate import Report
 
 CLOSED = frozenset({"completed", "failed", "cancelled"})
 
@@ -50,7 +50,7 @@ class Engine(Beside):
 
     @cached_property
     def _documents(self) -> Documents:
-        from openagents_json.engine.catalog import StoreCatalog
+        from openagents_json.catalog.store_catalog import StoreCatalog
         from openagents_json.engine.plans import Documents
 
         catalog = StoreCatalog(self.core.directory, self.registry, self.core.workflows)
@@ -58,7 +58,7 @@ class Engine(Beside):
 
     @cached_property
     def _shown(self) -> Shown:
-        from openagents_json.engine.views import Shown
+        from openagents_json.engine.inspection.values import Shown
 
         return Shown()
 
@@ -104,8 +104,8 @@ class Engine(Beside):
     def _start_of(
         self, workflow: Document, inputs: Mapping[str, Json], key: str | None, labels: Mapping[str, str] | None
     ) -> Start:
-        from executor.handle import Request, Start
-        from openagents_json.workflow.parameters import check_inputs
+        from executor.runs.handler import Request, Start
+        from openagents_json.workflow.core.parameters import check_inputs
 
         plan = self.plan(workflow, seed=key or ulid(self.core.clock.now_ms()))
         run, commit = run_identity(plan.id, key, self.core)
@@ -140,7 +140,7 @@ class Engine(Beside):
 
         Raises RunNotFound, WaitTimeout and StoreUnavailable.
         """
-        from openagents_json.engine.views import result_of
+        from openagents_json.engine.inspection.values import result_of
         from openagents_json.engine.waiting import Waiting
 
         return result_of(Waiting(self.core, run, timeout).ended())
@@ -153,7 +153,7 @@ class Engine(Beside):
         return self._shown.of(self.core.sessions.load(run), self._began)
 
     def _began(self, run: str) -> int:
-        from executor.sessions import RunNotFound
+        from executor.runs.repository import RunNotFound
 
         first = self.core.store.read_one(run, 1)
         if first is None:  # it has left the store meanwhile
@@ -166,14 +166,14 @@ class Engine(Beside):
         Large payloads stand in it by reference, those of an encrypted run as far as this process has the keys. Raises
         RunNotFound.
         """
-        from openagents_json.engine.views import history_events
+        from openagents_json.engine.inspection.values import history_events
 
         return [event for page in self.replay.shown(run, after=after) for event in history_events(page)]
 
     def watch(self, run: str, *, after: int = 0, block_ms: int = 1000) -> list[HistoryEvent]:
         """Give the next events of a run after a version, a page at most, waiting up to `block_ms` for the first."""
-        from eventstore.paging import pages
-        from openagents_json.engine.views import history_events
+        from eventstore.redis.paging import pages
+        from openagents_json.engine.inspection.values import history_events
 
         store = self.core.store
         try:
@@ -184,7 +184,7 @@ class Engine(Beside):
 
     def runs(self, *, limit: int = 50, status: str | None = None, workflow: str | None = None) -> list[RunInfo]:
         """List runs, newest first; `views.runs` searches by more."""
-        from openagents_json.engine.views import RunInfo
+        from openagents_json.engine.inspection.values import RunInfo
 
         chosen = RunFilter(status=(status,) if status else (), workflow=(workflow,) if workflow else ())
         rows = self.views.runs(chosen, limit=limit).items
@@ -218,7 +218,7 @@ class Engine(Beside):
     @property
     def heal(self) -> Healing:
         """Give what heals classes of failed runs, proven by a backtest first."""
-        from openagents_json.engine.healing import Healing
+        from openagents_json.engine.healing.heal import Healing
 
         return Healing(self)
 
@@ -227,7 +227,7 @@ class Engine(Beside):
 
         Raises RunNotFound and ViewBehind.
         """
-        from openagents_json.engine.explaining import explain
+        from openagents_json.engine.inspection.explain import explain
 
         return explain(run, self.replay, self.views)
 
@@ -252,7 +252,7 @@ class Engine(Beside):
         command = cmd.SendSignal(name, codec.normalise(payload), key, known, by or self.actor, reason, now)
         handled = self.core.handler.handle(run, command, actor=self.actor)
         if idempotency_key is not None and not handled.changed and not handled.session.state.erased:
-            from executor.conflicts import refuse_other_signal
+            from executor.runs.idempotency import refuse_other_signal
 
             refuse_other_signal(self.core.store, self.core.sessions.payloads, run, command, self.actor)
 
@@ -308,7 +308,7 @@ class Engine(Beside):
 
     def work(self, settings: WorkSettings) -> Worker:
         """Begin to run steps on threads of this program."""
-        from openagents_json.engine.working import build_worker
+        from openagents_json.engine.wiring.worker import build_worker
 
         self._worker = build_worker(self.core, self.registry, settings, name=self.actor)
         self._worker.start()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from executor.definitions import Definitions
-from openagents_json.engine.catalog import StoreCatalog
+from openagents_json.catalog.definitions import Definitions
+from openagents_json.catalog.store_catalog import StoreCatalog
 from openagents_json.engine.documents import Loaded, components_of
-from openagents_json.workflow.bind import bind_checked
-from openagents_json.workflow.plan import Plan
-from openagents_json.workflow.validation import Checked, check
+from openagents_json.workflow.core.plan import Plan
+from openagents_json.workflow.language.bind import bind_checked
+from openagents_json.workflow.language.validate import Checked, check
 
 CAPACITY: Final = 1024
 

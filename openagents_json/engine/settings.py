@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from eventstore.replication import MOST_MS
+from eventstore.redis.driver.replication import MOST_MS
 
 if TYPE_CHECKING:
-    from executor.journal import Limits
+    from executor.runs.codec import Limits
 
 
 class Settings(BaseModel):
@@ -57,8 +57,8 @@ class Settings(BaseModel):
     @property
     def limits(self) -> Limits:
         """Give how large payloads, runs and requests may be."""
-        from executor.journal import Limits
-        from openagents_json.workflow.bounds import Bounds
+        from executor.runs.codec import Limits
+        from openagents_json.workflow.core.bounds import Bounds
 
         bounds = Bounds(self.max_events, self.max_children, self.max_items)
         return Limits(payload=self.payload_limit, bounds=bounds, starts=self.max_starts)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from eventstore.confirming import confirmed_version
-from eventstore.connection import retrying
 from eventstore.errors import StoreUnavailable
+from eventstore.redis.driver.confirming import confirmed_version
+from eventstore.redis.driver.connection import retrying
 from openagents_json.engine.errors import WaitTimeout
-from openagents_json.engine.wiring import Core
+from openagents_json.engine.wiring.client import Core
 
 if TYPE_CHECKING:
-    from executor.sessions import Session
+    from executor.runs.repository import Session
 
 AWAY_MS = 60_000.0
 """How long somebody who waits without a limit waits for a server that is away."""

@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from eventstore.connection import Connection, connect
 from eventstore.keys import Keyspace
-from eventstore.preflight import require
-from eventstore.replication import quorum_of
-from executor.celery_app import CeleryDoorbell, celery_queue, make_app
-from executor.celery_worker import run
+from eventstore.redis.driver.connection import Connection, connect
+from eventstore.redis.driver.preflight import require
+from eventstore.redis.driver.replication import quorum_of
+from executor.celery.app import CeleryDoorbell, celery_queue, make_app
+from executor.celery.worker import run
 from executor.clock import Clock, SystemClock
-from executor.ringing import BackgroundDoorbell
-from executor.runtime import WorkSettings
-from executor.worker import Worker
-from openagents_json.components.loader import load
-from openagents_json.components.registry import Registry
-from openagents_json.engine.auditing import read_signer
-from openagents_json.engine.projecting import in_modules
+from executor.wakeup import BackgroundDoorbell
+from executor.worker.runtime import WorkSettings
+from executor.worker.worker import Worker
+from openagents_json.catalog.loader import load
+from openagents_json.catalog.registry import Registry
+from openagents_json.engine.audit import read_signer
+from openagents_json.engine.projections import in_modules
 from openagents_json.engine.settings import Settings
-from openagents_json.engine.wiring import build_core
-from openagents_json.engine.working import build_worker
+from openagents_json.engine.wiring.client import build_core
+from openagents_json.engine.wiring.worker import build_worker
 
 
 def run_worker(

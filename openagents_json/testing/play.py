@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from openagents_json.authoring import Workflow
+from openagents_json.catalog.registry import Registry
 from openagents_json.components import builtin
 from openagents_json.components.copies import own_copy
-from openagents_json.components.registry import Registry
-from openagents_json.testing.mocks import Call, Cast
-from openagents_json.testing.world import Life, Stuck, World
-from openagents_json.workflow import commands as cmd
-from openagents_json.workflow import events as ev
-from openagents_json.workflow import state as st
-from openagents_json.workflow.bind import bind
-from openagents_json.workflow.catalog import ComponentSpec
-from openagents_json.workflow.compile import compile_plan
-from openagents_json.workflow.plan import Plan
-from openagents_json.workflow.reuse import changed_steps
+from openagents_json.simulation.stubs import Call, Cast
+from openagents_json.simulation.world import Life, Stuck, World
+from openagents_json.workflow.component_spec import ComponentSpec
+from openagents_json.workflow.core import commands as cmd
+from openagents_json.workflow.core import events as ev
+from openagents_json.workflow.core import state as st
+from openagents_json.workflow.core.plan import Plan
+from openagents_json.workflow.history.changed_steps import changed_steps
+from openagents_json.workflow.language.bind import bind
+from openagents_json.workflow.language.compile import compile_plan
 from openagents_json.workflow.times import moment_of
 from openagents_json.workflow.types import Json
 

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from openagents_json.catalog.registry import Registry
 from openagents_json.components import builtin
-from openagents_json.components.registry import Registry
-from openagents_json.testing.mocks import Call, Cast, context_of
+from openagents_json.simulation.stubs import Call, Cast, context_of
 from openagents_json.testing.play import Source, _Anything, plan_of
-from openagents_json.workflow import commands as cmd
-from openagents_json.workflow import events as ev
+from openagents_json.workflow.core import commands as cmd
+from openagents_json.workflow.core import events as ev
+from openagents_json.workflow.history.conformance import Difference, first_difference
 from openagents_json.workflow.types import Json
-from openagents_json.workflow.verify import Difference, first_difference
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from openagents_json.workflow.plan import canonical
-from openagents_json.workflow.templates import Names
+from openagents_json.workflow.core.plan import canonical
+from openagents_json.workflow.expressions.templates import Names
 from openagents_json.workflow.types import Json
 
 

@@ -3,7 +3,7 @@
 WorkflowError
 +-- InvalidDefinition   a document has problems
 +-- InvalidInputs       a run's inputs do not fit the document
-+-- CannotEdit          inputs have nothing at a path (workflow/edits.py)
++-- CannotEdit          inputs have nothing at a path (workflow/history/edits.py)
 +-- ExpressionError     an expression cannot be compiled
 +-- ExpressionFailed    an expression cannot be evaluated
 """

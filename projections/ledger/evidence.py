@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from eventstore.freeing import archive_stream
-from eventstore.ledger_store import LEAF_BYTES, SALT_BYTES, Epoch, LedgerStore, LogEntry, Place, Stored
+from eventstore.redis.ledger import LEAF_BYTES, SALT_BYTES, Epoch, LedgerStore, LogEntry, Place, Stored
+from eventstore.redis.upkeep.removal import archive_stream
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from eventstore import codec
-from eventstore.ledger_store import Stored
+from eventstore.redis.ledger import Stored
 
 
 def written_in(event: Stored) -> str:

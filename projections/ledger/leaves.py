@@ -6,7 +6,7 @@ import bisect
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from eventstore.ledger_store import LEAF_BYTES, SALT_BYTES
+from eventstore.redis.ledger import LEAF_BYTES, SALT_BYTES
 from projections.ledger.records import ABSENT
 
 

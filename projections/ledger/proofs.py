@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from eventstore.ledger_store import SALT_BYTES, Epoch, LedgerStore, Stored
+from eventstore.redis.ledger import SALT_BYTES, Epoch, LedgerStore, Stored
 from projections.errors import EvidenceUnreadable, NotSealed
 from projections.ledger.evidence import named_keys
 from projections.ledger.findings import CHANGED, ERASED, INSERTED, REMOVED, SIGNATURE, Audit, Finding

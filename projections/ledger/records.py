@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from eventstore import codec
-from eventstore.ledger_store import LEAF_BYTES, SALT_BYTES, Stored
+from eventstore.redis.ledger import LEAF_BYTES, SALT_BYTES, Stored
 from projections.ledger.merkle import leaf_hash
 
 EVENT_FORMAT: Final = "openagents-event/1"

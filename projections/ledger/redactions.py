@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from eventstore import codec
-from eventstore.ledger_store import Stored
-from eventstore.spans import Span
+from eventstore.intervals import Span
+from eventstore.redis.ledger import Stored
 from projections.ledger.findings import CHANGED, REMOVED
 from projections.ledger.records import digest
 

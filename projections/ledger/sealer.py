@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from eventstore.ledger_store import SALT_BYTES, Epoch, LedgerStore, Place, Seal, Stored
+from eventstore.redis.ledger import SALT_BYTES, Epoch, LedgerStore, Place, Seal, Stored
 from projections.errors import KeyUnusable
 from projections.ledger.merkle import root, split
 from projections.ledger.records import (

@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from eventstore.ledger_store import LEAF_BYTES, SALT_BYTES, Epoch
-from eventstore.spans import Span
+from eventstore.intervals import Span
+from eventstore.redis.ledger import LEAF_BYTES, SALT_BYTES, Epoch
 from projections.ledger.evidence import Partition, Whole
 from projections.ledger.findings import LEDGER, SIGNATURE, Audit, Finding
-from projections.ledger.fitting import Fitting
 from projections.ledger.leaves import Leaves
 from projections.ledger.merkle import root, split
+from projections.ledger.reconciliation import Fitting
 from projections.ledger.records import ABSENT, EpochRecord, chained, decode_record, decode_statement, digest
 from projections.ledger.signing import signed
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from executor.broker import broker_of
-from executor.celery_app import TASK, celery_queue
-from openagents_json.components.loader import load
+from executor.celery.app import TASK, celery_queue
+from executor.celery.broker import broker_of
+from openagents_json.catalog.loader import load
 from openagents_json.engine import Engine
 from tests.acceptance.processes import COMPONENTS, wait_until_working, worker
 from tests.conftest import Server, wait_for

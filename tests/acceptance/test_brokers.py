@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from eventstore.preflight import require
-from executor.ringing import BackgroundDoorbell
-from openagents_json.components.loader import load
+from eventstore.redis.driver.preflight import require
+from executor.wakeup import BackgroundDoorbell
+from openagents_json.catalog.loader import load
 from openagents_json.engine import Engine
-from openagents_json.engine.wiring import build_core
+from openagents_json.engine.wiring.client import build_core
 from tests.acceptance.processes import COMPONENTS, worker
 from tests.conftest import Server
 

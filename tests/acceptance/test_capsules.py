@@ -139,7 +139,7 @@ def test_a_run_comes_into_a_cluster_and_goes_on_there(tmp_path: Path, server: Se
 KILLED = """
 import os, signal, sys
 from openagents_json.engine import Engine
-from openagents_json.engine.promoting import STAGES, Move
+from openagents_json.engine.archive.promotion import STAGES, Move
 data, url, prefix, run, stop = sys.argv[1:]
 here = Engine.embedded(data, components=[], workers=0)
 with here, Engine.connect(url, prefix=prefix, components=[]) as there:

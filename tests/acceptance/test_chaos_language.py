@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from openagents_json.components.loader import load
+from openagents_json.catalog.loader import load
 from openagents_json.engine import Engine
 from tests.acceptance.processes import COMPONENTS, wait_until_working, worker
 from tests.acceptance.test_chaos import Fleet

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from openagents_json.workflow.schema import KNOWN_KEYS, SCHEMA
+from openagents_json.workflow.language.schema import KNOWN_KEYS, SCHEMA
 from tests.acceptance.demo import needs_the_demo
 from tests.acceptance.processes import COMMAND, ROOT, openagents
 from tests.conftest import KINDS, Server, wait_for

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from openagents_json.components.loader import load
+from openagents_json.catalog.loader import load
 from openagents_json.engine import Engine
 from tests.acceptance.demo import Demo, needs_the_demo
 from tests.acceptance.processes import ROOT

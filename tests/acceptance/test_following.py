@@ -135,7 +135,7 @@ main(sys.argv[2:])
 """
 
 
-@pytest.mark.parametrize("module", ["click", "cli.commands.listing", "pydantic", "redis", "rich.table"])
+@pytest.mark.parametrize("module", ["click", "cli.commands.runs.list", "pydantic", "redis", "rich.table"])
 def test_ctrl_c_is_answered_from_the_first_moment_on(module: str, tmp_path: Path) -> None:
     with Engine.embedded(tmp_path, components=[], workers=0):
         pass

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from openagents_json.components.loader import load
+from openagents_json.catalog.loader import load
 from openagents_json.engine import Engine
 from tests.acceptance.processes import COMMAND, COMPONENTS, ROOT, openagents, worker
 from tests.conftest import Server, wait_for

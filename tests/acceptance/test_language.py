@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from openagents_json.components.loader import load
+from openagents_json.catalog.loader import load
 from openagents_json.engine import Engine
-from openagents_json.engine.check import check_version
+from openagents_json.engine.inspection.version_check import check_version
 from openagents_json.testing import Play, replay
 from tests.acceptance.processes import wait_until_working, worker
 from tests.acceptance.trials import COMPONENTS, PATTERNS, ROOT, Trial, trials

@@ -20,7 +20,7 @@ import pytest
 
 from cli.main import main
 from cli.root import cli
-from openagents_json.components.loader import load
+from openagents_json.catalog.loader import load
 from openagents_json.engine import Engine
 from tests.acceptance.processes import openagents, openagents_bytes
 from tests.conftest import Server, wait_for

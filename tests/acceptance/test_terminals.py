@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from executor.celery_app import CeleryDoorbell, celery_queue, make_app
-from openagents_json.components.loader import load
+from executor.celery.app import CeleryDoorbell, celery_queue, make_app
+from openagents_json.catalog.loader import load
 from openagents_json.engine import Engine
 from tests.acceptance.processes import COMMAND, COMPONENTS, worker
 from tests.conftest import Server, wait_for

@@ -110,7 +110,7 @@ def test_drivers_stay_in_their_rooms() -> None:
     assert all(path.startswith("eventstore/") for path in importers("redis"))
     assert all(path.startswith("cli/") for path in importers("click") | importers("rich"))
     assert importers("cryptography") == {"executor/encryption.py", "projections/ledger/signing.py"}
-    assert importers("fsspec") == {"openagents_json/engine/archive_files.py"}
+    assert importers("fsspec") == {"openagents_json/engine/archive/files.py"}
 
 
 def test_the_wheel_holds_the_five_packages_and_their_data(tmp_path: Path) -> None:
@@ -121,7 +121,9 @@ def test_the_wheel_holds_the_five_packages_and_their_data(tmp_path: Path) -> Non
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names if not name.split("/")[0].endswith(".dist-info")}
     assert tops == set(ROOMS)
-    assert {"eventstore/lua/commit.lua", "eventstore/lua/append.lua", "openagents_json/py.typed"} <= set(names)
+    assert {"eventstore/redis/lua/commit.lua", "eventstore/redis/lua/append.lua", "openagents_json/py.typed"} <= set(
+        names
+    )
     assert not [name for name in names if "/tests/" in name]
 
 

@@ -22,8 +22,8 @@ LIBRARIES = ("jinja2", "jsonschema", "pydantic", "rich", "cronsim", "nodesemver"
 OURS = (
     "openagents_json.testing",
     "openagents_json.engine.facade",
-    "executor.worker",
-    "openagents_json.workflow.decide",
+    "executor.worker.worker",
+    "openagents_json.workflow.core.decide.decider",
 )
 
 # Runs each command line, and the first one alone, in a process that has imported nothing of ours, and says what it did.

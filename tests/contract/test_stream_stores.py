@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from eventstore.keys import Keyspace
-from eventstore.memory import MemoryStreamStore
-from eventstore.redis_store import RedisStreamStore
+from eventstore.memory.streams import MemoryStreamStore
+from eventstore.redis.streams import RedisStreamStore
 from eventstore.store import StreamStore
 from eventstore.testing import StreamStoreContract
 from tests.conftest import Server

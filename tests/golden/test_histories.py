@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from eventstore import codec
-from openagents_json.workflow import events as ev
-from openagents_json.workflow import state as st
-from openagents_json.workflow.evolve import evolve_all
+from openagents_json.workflow.core import events as ev
+from openagents_json.workflow.core import state as st
+from openagents_json.workflow.core.evolve import evolve_all
 
 HISTORIES = sorted(Path(__file__).parent.glob("*.json"))
 

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from eventstore.connection import Connection
+from eventstore.redis.driver.connection import Connection
 from executor.encryption import make_key
 from openagents_json import Context, Registry, RetryableError
 from openagents_json.engine import Engine

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from eventstore.connection import connect
 from eventstore.keys import Keyspace
+from eventstore.redis.driver.connection import connect
 from executor.clock import SystemClock
-from executor.runtime import WorkSettings
-from openagents_json.components.registry import Registry
+from executor.worker.runtime import WorkSettings
+from openagents_json.catalog.registry import Registry
 from openagents_json.engine import Engine
-from openagents_json.engine.wiring import build_core
+from openagents_json.engine.wiring.client import build_core
 
 PARTITIONS = 8
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from eventstore.redis.driver.scripts import PlainCall
 from eventstore.run_model import ClaimRequest
-from eventstore.scripts import PlainCall
-from openagents_json.components.registry import Registry
+from openagents_json.catalog.registry import Registry
 from openagents_json.engine import Engine, Settings
-from openagents_json.engine.diagnosis import diagnose
-from openagents_json.workflow.catalog import ComponentSpec
+from openagents_json.engine.diagnosis.doctor import diagnose
+from openagents_json.workflow.component_spec import ComponentSpec
 from tests.conftest import Server, wait_for
 
 Open = Callable[..., Engine]

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from eventstore import codec
-from eventstore.adoption import StageLost
-from eventstore.raw import RawEvent, read_raw
-from eventstore.scripts import ScriptCall
+from eventstore.redis.driver.scripts import ScriptCall
+from eventstore.redis.raw import RawEvent, read_raw
+from eventstore.redis.upkeep.adoption import StageLost
 from openagents_json.engine import Engine
-from openagents_json.engine.capsules import Capsule, adopt, take, unpack, write
+from openagents_json.engine.archive.capsules import Capsule, adopt, take, unpack, write
 from tests.conftest import Server
 
 WAITING = {"id": "w", "steps": [{"id": "go", "wait_for": {"signal": "go"}}], "output": "{{go.output}}"}

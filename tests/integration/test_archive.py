@@ -11,13 +11,13 @@ import pytest
 
 from eventstore.errors import InvalidRequest, StoreRefused
 from eventstore.event import Checkpoint, Position
-from executor.handle import RunExists
-from executor.sessions import RunNotFound
+from executor.runs.handler import RunExists
+from executor.runs.repository import RunNotFound
 from openagents_json.engine import Engine, RunFilter
-from openagents_json.engine.archive_files import ArchiveUnreachable, read, write
-from openagents_json.engine.archiving import CannotLeave, Departure, NotArchived
-from openagents_json.engine.capsule_file import CapsuleUnreadable, unpack
-from openagents_json.engine.retention import Policy, Rule, apply
+from openagents_json.engine.archive.archive import CannotLeave, Departure, NotArchived
+from openagents_json.engine.archive.capsule_file import CapsuleUnreadable, unpack
+from openagents_json.engine.archive.files import ArchiveUnreachable, read, write
+from openagents_json.engine.archive.retention import Policy, Rule, apply
 from projections.ledger.proofs import check_proof, read_proof
 from projections.projection import Projection
 from tests.conftest import Server, wait_for

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 
 from eventstore.event import Event
-from eventstore.freeing import archive_stream
-from eventstore.redis_store import RedisStreamStore
-from eventstore.run_store import RunStore
-from eventstore.scripts import Call
-from executor.sessions import RunNotFound
-from openagents_json.engine.archive_files import read
-from openagents_json.engine.archiving import Archive, Departure
-from openagents_json.engine.capsules import HistoryUnfit, adopt, take
-from openagents_json.workflow.commands import Rejected
+from eventstore.redis.driver.scripts import Call
+from eventstore.redis.runs import RunStore
+from eventstore.redis.streams import RedisStreamStore
+from eventstore.redis.upkeep.removal import archive_stream
+from executor.runs.repository import RunNotFound
+from openagents_json.engine.archive.archive import Archive, Departure
+from openagents_json.engine.archive.capsules import HistoryUnfit, adopt, take
+from openagents_json.engine.archive.files import read
+from openagents_json.workflow.core.commands import Rejected
 from projections.runner import Target
 from tests.conftest import Server
 from tests.integration.ledgers import DOCUMENT, Open, opening, ran

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from openagents_json.catalog.registry import Registry
 from openagents_json.components.context import Context
-from openagents_json.components.registry import Registry
 from openagents_json.engine import Engine
 from tests.conftest import Server, wait_for
 

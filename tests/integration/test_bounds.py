@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from executor.journal import Limits
-from executor.schedule_times import Schedule
-from executor.starting import TooManyStarts
+from executor.coordination.schedule_times import Schedule
+from executor.coordination.starts import TooManyStarts
+from executor.runs.codec import Limits
 from openagents_json import Context, tool
 from openagents_json.engine import Engine, from_environment
-from openagents_json.workflow.bounds import Bounds
-from openagents_json.workflow.commands import Rejected
-from openagents_json.workflow.verify import first_difference
+from openagents_json.workflow.core.bounds import Bounds
+from openagents_json.workflow.core.commands import Rejected
+from openagents_json.workflow.history.conformance import first_difference
 from tests.conftest import Server, wait_for
 
 Open = Callable[..., Engine]

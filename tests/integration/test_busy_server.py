@@ -11,9 +11,9 @@ import pytest
 from redis.exceptions import ConnectionError as Gone
 from redis.exceptions import ResponseError
 
-from eventstore.connection import when_free
 from eventstore.errors import StoreBusy, StoreUnavailable
 from eventstore.event import Event
+from eventstore.redis.driver.connection import when_free
 from openagents_json import tool
 from openagents_json.engine import Engine
 from tests.conftest import Server, wait_for

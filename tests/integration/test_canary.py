@@ -10,13 +10,13 @@ from typing import Any, Literal
 
 import pytest
 
-from eventstore.emissions import Emissions
 from eventstore.event import Event
+from eventstore.redis.emissions import Emissions
 from executor.encryption import RunSealed, make_key
 from openagents_json import Context, Registry
 from openagents_json.engine import Engine, Fix, HealWish, RunFilter
-from openagents_json.engine.archiving import Departure
-from openagents_json.engine.capsules import pack
+from openagents_json.engine.archive.archive import Departure
+from openagents_json.engine.archive.capsules import pack
 from openagents_json.engine.errors import InvalidHeal
 from tests.acceptance.processes import openagents
 from tests.conftest import Server, wait_for

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from eventstore.raw import RawEvent, ends_of_commits, read_raw
-from executor.importing import AnotherHistory, HistoryUnfit
+from eventstore.redis.raw import RawEvent, ends_of_commits, read_raw
+from executor.histories.importing import AnotherHistory, HistoryUnfit
 from openagents_json import Context, tool
 from openagents_json.engine import Engine
-from openagents_json.engine.capsules import Capsule, adopt, pack, take, unpack, write
-from openagents_json.workflow.commands import Rejected
+from openagents_json.engine.archive.capsules import Capsule, adopt, pack, take, unpack, write
+from openagents_json.workflow.core.commands import Rejected
 from tests.conftest import Server, wait_for
 
 calls: list[tuple[str, Any, str, int]] = []

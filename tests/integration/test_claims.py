@@ -12,7 +12,7 @@ import pytest
 
 from eventstore.run_model import Claimed, ClaimRequest
 from openagents_json import Context
-from openagents_json.components.registry import Registry
+from openagents_json.catalog.registry import Registry
 from openagents_json.engine import Engine
 from tests.conftest import Server, wait_for
 from tests.integration.proxy import LossyProxy

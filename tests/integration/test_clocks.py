@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from eventstore.redis.driver.scripts import PlainCall
 from eventstore.run_model import ClaimRequest
-from eventstore.scripts import PlainCall
-from executor.schedule_times import Schedule
-from openagents_json.components.loader import load
+from executor.coordination.schedule_times import Schedule
+from openagents_json.catalog.loader import load
 from openagents_json.engine import Engine
 from tests.acceptance.processes import COMPONENTS
 from tests.conftest import Server, wait_for

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import redis
 
-from eventstore.server_program import find_program
+from eventstore.redis.embedded.server_program import find_program
 from openagents_json import Context, tool
 from openagents_json.engine import Engine
 from tests.conftest import KINDS, REDIS, wait_for

@@ -10,19 +10,19 @@ from typing import Any
 
 import pytest
 
-from eventstore.connection import connect, retrying
 from eventstore.errors import StoreRefused, StoreUnavailable
 from eventstore.keys import Keyspace
-from eventstore.preflight import check_server, describe, require
-from eventstore.rewriting import LogState
-from eventstore.scripts import PlainCall
+from eventstore.redis.driver.connection import connect, retrying
+from eventstore.redis.driver.preflight import check_server, describe, require
+from eventstore.redis.driver.rewriting import LogState
+from eventstore.redis.driver.scripts import PlainCall
 from openagents_json import tool
 from openagents_json.engine import Engine
-from openagents_json.engine.archiving import Departure, NotArchived
-from openagents_json.engine.capsules import adopt, pack, unpack
-from openagents_json.engine.diagnosis import diagnose
+from openagents_json.engine.archive.archive import Departure, NotArchived
+from openagents_json.engine.archive.capsules import adopt, pack, unpack
+from openagents_json.engine.diagnosis.doctor import diagnose
 from openagents_json.engine.settings import Settings
-from openagents_json.engine.wiring import run_identity
+from openagents_json.engine.wiring.client import run_identity
 from tests.conftest import KINDS, wait_for
 from tests.integration.clusters import Member, Members, cluster_of
 from tests.integration.ledgers import key_file, signer

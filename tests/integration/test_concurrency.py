@@ -6,9 +6,9 @@ import random
 import threading
 from typing import Any
 
-from openagents_json.components.loader import load
+from openagents_json.catalog.loader import load
 from openagents_json.engine import Engine
-from openagents_json.workflow.commands import Rejected
+from openagents_json.workflow.core.commands import Rejected
 from tests.acceptance.processes import COMPONENTS
 from tests.conftest import Server
 

@@ -12,18 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from eventstore.connection import connect
 from eventstore.errors import EventStoreError, InvalidRequest, StoreRefused, StoreUnavailable
 from eventstore.event import Event
 from eventstore.keys import Keyspace
-from eventstore.preflight import check, require
-from eventstore.redis_store import RedisStreamStore
-from eventstore.server_program import find_program
-from executor.celery_app import CeleryDoorbell, make_app
-from openagents_json.components.loader import load
+from eventstore.redis.driver.connection import connect
+from eventstore.redis.driver.preflight import check, require
+from eventstore.redis.embedded.server_program import find_program
+from eventstore.redis.streams import RedisStreamStore
+from executor.celery.app import CeleryDoorbell, make_app
+from openagents_json.catalog.loader import load
 from openagents_json.engine import Engine
-from openagents_json.engine.archiving import Departure
-from openagents_json.engine.capsules import adopt, pack, unpack
+from openagents_json.engine.archive.archive import Departure
+from openagents_json.engine.archive.capsules import adopt, pack, unpack
 from tests.acceptance.processes import COMPONENTS
 from tests.conftest import Server, wait_for
 from tests.integration.ledgers import key_file, signer

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from eventstore.connection import Connection
-from openagents_json.components.loader import load
+from eventstore.redis.driver.connection import Connection
+from openagents_json.catalog.loader import load
 from openagents_json.engine import Engine
 from tests.acceptance.processes import COMPONENTS, wait_until_working, worker
 from tests.conftest import Server, wait_for

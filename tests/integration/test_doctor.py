@@ -12,13 +12,13 @@ import pytest
 from click.testing import CliRunner
 
 from cli.root import cli
-from eventstore.inspect import Inspector
-from eventstore.run_store import RunStore
-from eventstore.scripts import Call, PlainCall
-from executor.invariants import check, confirmed
+from eventstore.redis.driver.scripts import Call, PlainCall
+from eventstore.redis.runs import RunStore
+from eventstore.redis.upkeep.inspection import Inspector
+from executor.integrity.invariants import check, confirmed
 from openagents_json import tool
 from openagents_json.engine import Engine
-from openagents_json.engine.archiving import Departure
+from openagents_json.engine.archive.archive import Departure
 from tests.conftest import Server
 
 DOCUMENT = {"id": "w", "execution": "graph", "timeout": 3600, "steps": [{"id": "a", "component": "one"}]}

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from eventstore.connection import connect
-from eventstore.embedded_log import with_level
 from eventstore.errors import EventStoreError
 from eventstore.event import Event
 from eventstore.keys import Keyspace
-from eventstore.redis_store import RedisStreamStore
-from eventstore.server import EmbeddedServer, ServerNotStarted, _write_configuration
+from eventstore.redis.driver.connection import connect
+from eventstore.redis.embedded.durability import with_level
+from eventstore.redis.embedded.server import EmbeddedServer, ServerNotStarted, _write_configuration
+from eventstore.redis.streams import RedisStreamStore
 from tests.conftest import wait_for
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from executor.encryption import RunSealed
-from openagents_json.components.loader import load
+from openagents_json.catalog.loader import load
 from openagents_json.engine import Engine, Fix, HealReport, HealWish, RunFilter
-from openagents_json.engine.archiving import Departure
+from openagents_json.engine.archive.archive import Departure
 from openagents_json.engine.errors import WaveUnfinished
 from tests.conftest import Server
 from tests.integration.encrypted import MARK, OLD, places_of

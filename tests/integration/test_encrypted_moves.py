@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from executor.encryption import DamagedPayload, EncryptionError, InvalidKey, KeyMissing
-from executor.shredding import adopt_key
+from executor.histories.shredding import adopt_key
 from openagents_json.engine import Engine
-from openagents_json.engine.archiving import Departure
-from openagents_json.engine.capsules import Capsule, adopt, pack, unpack
-from openagents_json.engine.explaining import explain
-from openagents_json.engine.promoting import Move, promote
-from openagents_json.engine.reads import Reads, RunPage
-from openagents_json.engine.stepping import Steps
-from openagents_json.workflow.commands import Rejected
+from openagents_json.engine.archive.archive import Departure
+from openagents_json.engine.archive.capsules import Capsule, adopt, pack, unpack
+from openagents_json.engine.archive.promotion import Move, promote
+from openagents_json.engine.archive.stepping import Steps
+from openagents_json.engine.inspection.explain import explain
+from openagents_json.engine.inspection.queries import Reads, RunPage
+from openagents_json.workflow.core.commands import Rejected
 from tests.conftest import Server, wait_for
 from tests.integration.encrypted import MARK, NEW, OLD, SIMPLE, UNDONE, places_of, registry
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from executor.encryption import InvalidKey, KeyMissing, RunSealed, key_id, parse_key
-from executor.sessions import LONG
+from executor.runs.repository import LONG
 from openagents_json.engine import Engine
-from openagents_json.engine.retention import Policy, Rule, apply
+from openagents_json.engine.archive.retention import Policy, Rule, apply
 from tests.conftest import Server, wait_for
 from tests.integration.encrypted import (
     MANY,

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from eventstore.errors import NotJson
-from executor.journal import Limits, PayloadOverLimit
-from executor.sessions import RunNotFound
+from executor.runs.codec import Limits, PayloadOverLimit
+from executor.runs.repository import RunNotFound
 from openagents_json import tool
-from openagents_json.components.loader import load
-from openagents_json.components.registry import Registry
+from openagents_json.catalog.loader import load
+from openagents_json.catalog.registry import Registry
 from openagents_json.engine import Engine, WaitTimeout
-from openagents_json.workflow.commands import Rejected
-from openagents_json.workflow.events import UnknownEvent
+from openagents_json.workflow.core.commands import Rejected
+from openagents_json.workflow.core.events import UnknownEvent
 from tests.acceptance.processes import COMPONENTS
 from tests.conftest import Server, wait_for
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from eventstore.connection import Connection
-from eventstore.info import info_of
-from eventstore.rewriting import LogState, rewrite_logs
+from eventstore.redis.driver.connection import Connection
+from eventstore.redis.driver.rewriting import LogState, rewrite_logs
+from eventstore.redis.driver.server_info import info_of
 from executor.encryption import make_key
 from openagents_json.engine import Engine
 from tests.acceptance.processes import openagents
@@ -35,7 +35,7 @@ def key_of(engine: Engine, run: str) -> bytes:
 
 
 def _get(name: bytes) -> Any:
-    from eventstore.scripts import PlainCall
+    from eventstore.redis.driver.scripts import PlainCall
 
     return PlainCall((b"GET", name))
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from executor.sessions import RunNotFound
+from executor.runs.repository import RunNotFound
 from openagents_json import Registry
 from openagents_json.engine import Engine, Settings
-from openagents_json.engine.circles import stuck_runs
-from openagents_json.engine.diagnosis import diagnose
+from openagents_json.engine.diagnosis.deadlocks import stuck_runs
+from openagents_json.engine.diagnosis.doctor import diagnose
 from tests.conftest import Server, wait_for
 
 

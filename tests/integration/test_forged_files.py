@@ -16,10 +16,10 @@ import pytest
 
 from eventstore import codec
 from openagents_json.engine import Engine
-from openagents_json.engine.archiving import Departure
-from openagents_json.engine.auditing import verify_file
-from openagents_json.engine.capsule_file import unpack, write
-from openagents_json.engine.capsules import adopt, pack
+from openagents_json.engine.archive.archive import Departure
+from openagents_json.engine.archive.capsule_file import unpack, write
+from openagents_json.engine.archive.capsules import adopt, pack
+from openagents_json.engine.audit import verify_file
 from projections.errors import EvidenceUnreadable
 from projections.ledger.findings import ERASED
 from projections.ledger.signing import Signer, new_signer

@@ -13,10 +13,10 @@ import pytest
 from click.testing import CliRunner
 
 from cli.root import cli
-from eventstore.connection import connect
-from eventstore.preflight import check_server
-from eventstore.restart import needs_rewrite, rewrite_after_restart
-from eventstore.server_program import find_program
+from eventstore.redis.driver.connection import connect
+from eventstore.redis.driver.preflight import check_server
+from eventstore.redis.driver.restart import needs_rewrite, rewrite_after_restart
+from eventstore.redis.embedded.server_program import find_program
 from openagents_json import tool
 from openagents_json.engine import Engine
 from tests.conftest import KINDS, REDIS, Server, wait_for

@@ -13,7 +13,7 @@ from cli.root import cli
 from eventstore.errors import StoreRefused
 from openagents_json import Context, tool
 from openagents_json.engine import Engine
-from openagents_json.engine.archiving import Departure
+from openagents_json.engine.archive.archive import Departure
 from tests.conftest import Server, wait_for
 from tests.integration.ledgers import key_file, signer
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from executor.conflicts import keys_of_others
 from executor.encryption import EncryptionError, make_key
+from executor.runs.idempotency import keys_of_others
 from openagents_json.engine import Engine, KeyConflict
 from tests.conftest import Server
 

@@ -12,17 +12,17 @@ from typing import Any
 import pytest
 
 from eventstore.event import Recorded
-from executor.import_checks import HistoryUnfit
+from executor.histories.import_checks import HistoryUnfit
 from openagents_json.engine import Engine, RunFilter
-from openagents_json.engine.archiving import Departure
-from openagents_json.engine.auditing import verify_file
-from openagents_json.engine.capsules import Capsule, adopt, pack, take, unpack
-from openagents_json.engine.explaining import explain
-from openagents_json.engine.exports import cloud_event, spans
-from openagents_json.engine.promoting import Move, promote
-from openagents_json.engine.views import history_events
-from openagents_json.workflow.plan import canonical
-from openagents_json.workflow.verify import first_difference
+from openagents_json.engine.archive.archive import Departure
+from openagents_json.engine.archive.capsules import Capsule, adopt, pack, take, unpack
+from openagents_json.engine.archive.promotion import Move, promote
+from openagents_json.engine.audit import verify_file
+from openagents_json.engine.inspection.explain import explain
+from openagents_json.engine.inspection.formats import cloud_event, spans
+from openagents_json.engine.inspection.values import history_events
+from openagents_json.workflow.core.plan import canonical
+from openagents_json.workflow.history.conformance import first_difference
 from tests.conftest import Server
 from tests.integration.ledgers import DOCUMENT, Open, key_file, opening, ran, shout, signer
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from eventstore.connection import Connection
 from eventstore.keys import Keyspace
-from openagents_json.components.loader import load
+from eventstore.redis.driver.connection import Connection
+from openagents_json.catalog.loader import load
 from openagents_json.engine import Engine
 from tests.acceptance.processes import COMPONENTS
 from tests.conftest import Server

@@ -13,11 +13,11 @@ from typing import TypeVar
 
 import pytest
 
-from eventstore.unzipping import TooLarge, Unpacking
+from eventstore.zip_reader import TooLarge, Unpacking
 from openagents_json.engine import Engine
-from openagents_json.engine.auditing import verify_file
-from openagents_json.engine.capsule_file import Capsule, CapsuleUnreadable, Payloads, unpack, write
-from openagents_json.engine.capsules import adopt, take
+from openagents_json.engine.archive.capsule_file import Capsule, CapsuleUnreadable, Payloads, unpack, write
+from openagents_json.engine.archive.capsules import adopt, take
+from openagents_json.engine.audit import verify_file
 from projections.errors import EvidenceUnreadable
 from tests.conftest import Server
 from tests.integration.ledgers import Open, opening, ran

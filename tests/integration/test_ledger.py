@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from eventstore.event import Event
-from eventstore.ledger_store import Seal
+from eventstore.redis.ledger import Seal
 from openagents_json.engine import Engine
-from openagents_json.engine.auditing import NoLedger, Witnessed, verify_file
+from openagents_json.engine.audit import NoLedger, Witnessed, verify_file
 from projections.errors import NotSealed
 from projections.ledger import sealer
 from projections.ledger.findings import Audit

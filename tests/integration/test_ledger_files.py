@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from eventstore.ledger_store import LedgerStore
+from eventstore.redis.ledger import LedgerStore
 from openagents_json.engine import Engine
-from openagents_json.engine.archiving import Departure
-from openagents_json.engine.auditing import Audits, read_witness, verify_file
-from openagents_json.engine.capsule_file import Capsule, CapsuleUnreadable, unpack, write
-from openagents_json.engine.capsules import pack
+from openagents_json.engine.archive.archive import Departure
+from openagents_json.engine.archive.capsule_file import Capsule, CapsuleUnreadable, unpack, write
+from openagents_json.engine.archive.capsules import pack
+from openagents_json.engine.audit import Audits, read_witness, verify_file
 from projections.errors import EvidenceUnreadable
 from projections.ledger.proofs import check_proof, proof_data, read_proof
 from projections.ledger.signing import new_signer

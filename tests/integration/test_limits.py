@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from eventstore.scripts import PlainCall
-from executor.schedule_times import Schedule
+from eventstore.redis.driver.scripts import PlainCall
+from executor.coordination.schedule_times import Schedule
 from openagents_json import Context, Registry
 from openagents_json.engine import ConcurrencyLimitReached, Engine
-from openagents_json.workflow.commands import Rejected
+from openagents_json.workflow.core.commands import Rejected
 from tests.conftest import Server, wait_for
 
 
@@ -304,7 +304,7 @@ def test_the_newest_start_begins_also_when_its_starter_died_before_it_said_so(en
 def test_a_step_that_is_retried_at_once_needs_nobody_to_find_it(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("executor.relay.STALE_MS", 10**9)  # the relay rings for no step that was overlooked
+    monkeypatch.setattr("executor.worker.relay.STALE_MS", 10**9)  # the relay rings for no step that was overlooked
     registry, tries = Registry(), [0]
 
     @registry.tool("flaky")

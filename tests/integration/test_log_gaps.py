@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from eventstore.event import Event, Recorded
-from eventstore.log_reader import LogReader
+from eventstore.redis.projection_log import LogReader
 from eventstore.store import next_cursor
 from openagents_json.engine import Engine
-from openagents_json.engine.archiving import Departure
+from openagents_json.engine.archive.archive import Departure
 from tests.conftest import Server
 from tests.integration.ledgers import Hand, Open, opening, ran, shout
 

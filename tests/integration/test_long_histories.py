@@ -17,10 +17,10 @@ import pytest
 
 from cli.command import carry_out
 from eventstore.event import Event
-from eventstore.grouping import PAGE
-from executor.sessions import RunNotFound
+from eventstore.redis.grouping import PAGE
+from executor.runs.repository import RunNotFound
 from openagents_json.engine import Engine
-from openagents_json.engine.auditing import Audits
+from openagents_json.engine.audit import Audits
 from tests.acceptance.processes import COMMAND, ROOT
 from tests.conftest import Server
 from tests.integration.overheard import most_asked_for, overheard

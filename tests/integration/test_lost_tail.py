@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from openagents_json.components.loader import load
+from openagents_json.catalog.loader import load
 from openagents_json.engine import Engine
-from openagents_json.engine.views import Result
+from openagents_json.engine.inspection.values import Result
 from tests.acceptance.processes import COMPONENTS
 from tests.conftest import Server, wait_for
 from tests.integration.ledgers import key_file

@@ -9,13 +9,13 @@ import pytest
 from click.testing import CliRunner
 
 from cli.root import cli
-from eventstore import adoption
 from eventstore.errors import EventStoreError
-from eventstore.scripts import refused_when_full
-from executor.importing import InPart
+from eventstore.redis.driver.scripts import refused_when_full
+from eventstore.redis.upkeep import adoption
+from executor.histories.importing import InPart
 from openagents_json import tool
 from openagents_json.engine import Engine
-from openagents_json.engine.capsules import adopt, take
+from openagents_json.engine.archive.capsules import adopt, take
 from tests.conftest import Server, wait_for
 
 DOCUMENT: dict[str, Any] = {

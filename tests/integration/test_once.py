@@ -16,10 +16,10 @@ import pytest
 
 from openagents_json import Registry
 from openagents_json.engine import Engine
-from openagents_json.workflow.compile import compile_plan
-from openagents_json.workflow.source import parse
-from openagents_json.workflow.templates import compile_form
-from openagents_json.workflow.validation import check
+from openagents_json.workflow.expressions.templates import compile_form
+from openagents_json.workflow.language.compile import compile_plan
+from openagents_json.workflow.language.parse import parse
+from openagents_json.workflow.language.validate import check
 from tests.conftest import Server
 
 DOCUMENT: dict[str, Any] = {

@@ -12,9 +12,9 @@ import pytest
 
 from eventstore.errors import NotJson
 from eventstore.run_model import ClaimRequest
-from executor.runtime import WorkSettings
+from executor.worker.runtime import WorkSettings
 from openagents_json import tool
-from openagents_json.components.loader import load
+from openagents_json.catalog.loader import load
 from openagents_json.engine import Engine
 from tests.acceptance.processes import COMPONENTS
 from tests.components.hostile import ERRORS, VALUES, nested

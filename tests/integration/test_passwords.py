@@ -17,14 +17,14 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from cli.failures import tell
-from eventstore.connection import Connection
 from eventstore.event import Position, Recorded
 from eventstore.passwords import filled_in, mask_log_records, masked, traceback_of
-from eventstore.server import EmbeddedServer
+from eventstore.redis.driver.connection import Connection
+from eventstore.redis.embedded.server import EmbeddedServer
 from openagents_json.components.errors import describe_error
 from openagents_json.engine import Engine
-from openagents_json.engine.archive_files import ArchiveUnreachable
-from openagents_json.engine.archiving import Departure
+from openagents_json.engine.archive.archive import Departure
+from openagents_json.engine.archive.files import ArchiveUnreachable
 from openagents_json.engine.settings import from_environment
 from projections.runs import ARCHIVE
 from tests.acceptance.processes import COMMAND, openagents

@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 
 from eventstore.event import Event
-from eventstore.grouping import PAGE
-from eventstore.inspect import Inspector
-from eventstore.ledger_store import LedgerStore, Stored
-from eventstore.run_store import RunStore
-from eventstore.scripts import Call, PlainCall
-from executor.invariants import check
+from eventstore.redis.driver.scripts import Call, PlainCall
+from eventstore.redis.grouping import PAGE
+from eventstore.redis.ledger import LedgerStore, Stored
+from eventstore.redis.runs import RunStore
+from eventstore.redis.upkeep.inspection import Inspector
+from executor.integrity.invariants import check
 from openagents_json.engine import Engine
-from openagents_json.engine.archiving import Departure
-from openagents_json.engine.auditing import Audits
-from openagents_json.engine.check import check_version
+from openagents_json.engine.archive.archive import Departure
+from openagents_json.engine.audit import Audits
+from openagents_json.engine.inspection.version_check import check_version
 from tests.conftest import Server
 from tests.integration.ledgers import DOCUMENT, key_file, ran, shout, signer
 

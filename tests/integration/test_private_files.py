@@ -14,11 +14,11 @@ import pytest
 from click.testing import CliRunner
 
 from cli.root import cli
-from eventstore.preflight import NoStore
-from eventstore.server import EmbeddedServer, ServerNotStarted
+from eventstore.redis.driver.preflight import NoStore
+from eventstore.redis.embedded.server import EmbeddedServer, ServerNotStarted
 from openagents_json import tool
 from openagents_json.engine import Engine
-from openagents_json.engine.archive_files import read, write
+from openagents_json.engine.archive.files import read, write
 
 
 def modes(folder: Path) -> dict[str, int]:

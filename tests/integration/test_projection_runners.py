@@ -15,10 +15,10 @@ import pytest
 
 from eventstore.event import Event, Recorded
 from eventstore.keys import Keyspace
-from eventstore.log_reader import LogReader
-from eventstore.redis_store import RedisStreamStore
-from eventstore.run_store import RunStore
-from eventstore.view_store import RedisViewStore
+from eventstore.redis.projection_log import LogReader
+from eventstore.redis.runs import RunStore
+from eventstore.redis.streams import RedisStreamStore
+from eventstore.redis.views import RedisViewStore
 from eventstore.views import Batch
 from openagents_json.engine import Engine
 from projections import Counted, Index, Projection
@@ -67,12 +67,12 @@ def test_many_runners_at_once_put_each_event_in_once(server: Server) -> None:
 
 _PROJECT = """
 import sys
-from eventstore.connection import connect
+from eventstore.redis.driver.connection import connect
 from eventstore.keys import Keyspace
-from eventstore.log_reader import LogReader
-from eventstore.redis_store import RedisStreamStore
-from eventstore.run_store import RunStore
-from eventstore.view_store import RedisViewStore
+from eventstore.redis.projection_log import LogReader
+from eventstore.redis.streams import RedisStreamStore
+from eventstore.redis.runs import RunStore
+from eventstore.redis.views import RedisViewStore
 from eventstore.views import Batch
 from projections.runner import Runner
 from tests.integration.test_projection_runners import EVERY

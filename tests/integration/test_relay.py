@@ -7,15 +7,15 @@ from collections.abc import Iterator
 
 import pytest
 
+from eventstore.redis.driver.scripts import PlainCall
 from eventstore.run_model import DueMember
-from eventstore.scripts import PlainCall
-from executor.backlog import Backlog
-from executor.relay import AT_ONCE, Relay
-from executor.runtime import WorkSettings
-from executor.schedules import SLICE
+from executor.coordination.schedules import SLICE
+from executor.worker.backlog import Backlog
+from executor.worker.relay import AT_ONCE, Relay
+from executor.worker.runtime import WorkSettings
 from openagents_json import Registry
 from openagents_json.engine import Engine, Schedule
-from openagents_json.engine.working import build_worker
+from openagents_json.engine.wiring.worker import build_worker
 from tests.conftest import Server, wait_for
 
 PAST = {"id": "past", "steps": [{"id": "s", "sleep": {"until": 1}}]}

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from executor.forking import NoSuchVersion
-from executor.sessions import RunNotFound
+from executor.histories.forking import NoSuchVersion
+from executor.runs.repository import RunNotFound
 from openagents_json import tool
 from openagents_json.engine import Engine, RunFilter
-from openagents_json.workflow.commands import Rejected
+from openagents_json.workflow.core.commands import Rejected
 from openagents_json.workflow.errors import InvalidInputs
 from tests.conftest import Server, wait_for
 

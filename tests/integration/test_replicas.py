@@ -14,9 +14,9 @@ from eventstore import connect
 from eventstore.errors import EventStoreError, InvalidRequest, NotReplicated, StoreRefused, StoreUnavailable
 from eventstore.event import Event
 from eventstore.keys import Keyspace
-from eventstore.preflight import check, require
-from eventstore.redis_store import RedisStreamStore
-from eventstore.replication import quorum_of
+from eventstore.redis.driver.preflight import check, require
+from eventstore.redis.driver.replication import quorum_of
+from eventstore.redis.streams import RedisStreamStore
 from openagents_json import tool
 from openagents_json.engine import Engine
 from tests.conftest import KINDS, wait_for

@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 
 from eventstore.errors import StoreUnavailable
-from eventstore.schedule_store import ScheduleStore
-from eventstore.scripts import PlainCall
-from executor.schedule_times import InvalidSchedule, Schedule, firings, next_firing, start_of
-from executor.schedules import SLICE, ScheduleExists, ScheduleNotFound, Timetable
-from executor.workflows import UnknownWorkflow
-from executor.zones import ZONES_VERSION
+from eventstore.redis.coordination.schedules import ScheduleStore
+from eventstore.redis.driver.scripts import PlainCall
+from executor.coordination.schedule_times import InvalidSchedule, Schedule, firings, next_firing, start_of
+from executor.coordination.schedules import SLICE, ScheduleExists, ScheduleNotFound, Timetable
+from executor.coordination.zones import ZONES_VERSION
 from openagents_json import Registry
+from openagents_json.catalog.workflows import UnknownWorkflow
 from openagents_json.engine import ConcurrencyLimitReached, Engine
-from openagents_json.engine.archiving import Departure
-from openagents_json.engine.diagnosis import diagnose
+from openagents_json.engine.archive.archive import Departure
+from openagents_json.engine.diagnosis.doctor import diagnose
 from openagents_json.engine.settings import Settings
 from openagents_json.workflow.errors import InvalidInputs
 from openagents_json.workflow.times import moment_of

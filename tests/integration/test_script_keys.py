@@ -16,7 +16,7 @@ from typing import Any
 
 from openagents_json import Context, tool
 from openagents_json.engine import Engine
-from openagents_json.engine.archiving import Departure
+from openagents_json.engine.archive.archive import Departure
 from tests.conftest import Server
 from tests.integration.ledgers import key_file, signer
 
@@ -46,7 +46,7 @@ def keys_of(words: list[str]) -> list[str]:
     return words[1:3] if words[0] == "RENAME" else words[1:2]
 
 
-KNOWN = {item.name.removesuffix(".lua") for item in (files("eventstore") / "lua").iterdir()}
+KNOWN = {item.name.removesuffix(".lua") for item in (files("eventstore.redis") / "lua").iterdir()}
 
 SCRIPTS = {"adopt", "beat", "claim", "commit", "due", "essential", "free", "gate", "project", "redact", "seal", "stage"}
 """Those that touch keys which their callers do not know, and those that have to be sent with them."""

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from eventstore.server_program import OLDEST, find_program
+from eventstore.redis.embedded.server_program import OLDEST, find_program
 from tests.conftest import KINDS, REDIS
 
 ROOT = Path(__file__).parents[2]
-LOOK = "from eventstore.server_program import find_program; print(find_program())"
+LOOK = "from eventstore.redis.embedded.server_program import find_program; print(find_program())"
 OPEN = """
 import sys
-from eventstore.connection import connect
-from eventstore.server import EmbeddedServer
+from eventstore.redis.driver.connection import connect
+from eventstore.redis.embedded.server import EmbeddedServer
 server = EmbeddedServer.open(sys.argv[1])
 print(connect(server.url).client.info("server")["executable"])
 server.close()
@@ -58,7 +58,7 @@ def say(version: str) -> str:
 def looked(system: Path, code: str = LOOK, *arguments: str) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join((str(system / "packages"), str(ROOT)))
     # Systems put servers into folders that are looked through, too: this one is as if it had none there.
-    code = "import eventstore.server_program as it; it._ALSO = ()\n" + code
+    code = "import eventstore.redis.embedded.server_program as it; it._ALSO = ()\n" + code
     environment = {**os.environ, "PATH": str(system / "bin"), "PYTHONPATH": path}
     command = [sys.executable, "-c", code, *arguments]
     return subprocess.run(command, env=environment, capture_output=True, text=True, cwd=system)

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from executor.children import Children
-from executor.forking import Fork, fork
-from executor.handle import RunExists
-from executor.shredding import adopt_key
+from executor.coordination.children import Children
+from executor.histories.forking import Fork, fork
+from executor.histories.shredding import adopt_key
+from executor.runs.handler import RunExists
 from openagents_json import Context
-from openagents_json.engine.check import check_version
-from openagents_json.workflow import commands as cmd
-from openagents_json.workflow.commands import Rejected
+from openagents_json.engine.inspection.version_check import check_version
+from openagents_json.workflow.core import commands as cmd
+from openagents_json.workflow.core.commands import Rejected
 from tests.conftest import Server, wait_for
 from tests.integration.encrypted import (
     MANY,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from eventstore import codec
-from executor.sessions import ENDED, LONG
+from executor.runs.repository import ENDED, LONG
 from openagents_json import tool
 from openagents_json.engine import Engine
 from tests.conftest import Server

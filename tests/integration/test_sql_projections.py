@@ -15,8 +15,8 @@ import sqlalchemy as sa
 
 from eventstore.event import Event, Recorded
 from eventstore.keys import Keyspace
-from eventstore.memory import MemoryStreamStore
-from eventstore.redis_store import RedisStreamStore
+from eventstore.memory.streams import MemoryStreamStore
+from eventstore.redis.streams import RedisStreamStore
 from projections.errors import InvalidProjection
 from projections.sql import SqlProjection, SqlRunner, sql_projection
 from tests.conftest import Server, wait_for
@@ -203,9 +203,9 @@ def test_names_are_checked() -> None:
 _PROJECT = """
 import sys
 import sqlalchemy as sa
-from eventstore.connection import connect
+from eventstore.redis.driver.connection import connect
 from eventstore.keys import Keyspace
-from eventstore.redis_store import RedisStreamStore
+from eventstore.redis.streams import RedisStreamStore
 from projections.sql import SqlProjection, SqlRunner
 from tests.integration.test_sql_projections import count
 url, prefix, database = sys.argv[1:]

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from eventstore.errors import StoreRefused
-from executor.handle import RunExists
-from executor.sessions import Session
+from executor.runs.handler import RunExists
+from executor.runs.repository import Session
 from openagents_json import Registry
 from openagents_json.engine import ConcurrencyLimitReached, Engine
 from tests.conftest import Server

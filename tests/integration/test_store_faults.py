@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from eventstore.connection import Connection, connect
 from eventstore.errors import EventStoreError, LogTruncated, StoreRefused, StoreUnavailable, WrongExpectedVersion
 from eventstore.event import Event
 from eventstore.keys import Keyspace
-from eventstore.redis_store import RedisStreamStore
+from eventstore.redis.driver.connection import Connection, connect
+from eventstore.redis.streams import RedisStreamStore
 from eventstore.store import next_cursor
 from tests.conftest import Server
 from tests.integration.proxy import LossyProxy

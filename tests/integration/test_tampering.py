@@ -12,15 +12,15 @@ import pytest
 
 from eventstore import codec
 from eventstore.errors import BlobChanged
-from eventstore.scripts import PlainCall
-from executor.definitions import DefinitionChanged
+from eventstore.redis.driver.scripts import PlainCall
 from executor.encryption import make_key
-from executor.sessions import LONG
+from executor.runs.repository import LONG
 from openagents_json import Context, tool
+from openagents_json.catalog.definitions import DefinitionChanged
 from openagents_json.engine import Engine
-from openagents_json.engine.archiving import Departure
-from openagents_json.engine.capsules import pack
-from openagents_json.engine.tampering import changed_beside
+from openagents_json.engine.archive.archive import Departure
+from openagents_json.engine.archive.capsules import pack
+from openagents_json.engine.diagnosis.tampering import changed_beside
 from projections.ledger.signing import new_signer
 from tests.conftest import Server, wait_for
 

@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 
-from eventstore.connection import Connection
 from eventstore.event import Recorded
 from eventstore.keys import Keyspace
-from eventstore.log_reader import LogReader
-from eventstore.view_store import RedisViewStore
+from eventstore.redis.driver.connection import Connection
+from eventstore.redis.projection_log import LogReader
+from eventstore.redis.views import RedisViewStore
 from openagents_json import tool
 from openagents_json.engine import Engine, RunFilter, Settings
-from openagents_json.engine.archiving import Departure
-from openagents_json.engine.diagnosis import diagnose
-from openagents_json.workflow.state import CLOSED_RUN
+from openagents_json.engine.archive.archive import Departure
+from openagents_json.engine.diagnosis.doctor import diagnose
+from openagents_json.workflow.core.state import CLOSED_RUN
 from projections import Projection, projection
 from projections.errors import InvalidQuery, UnknownProjection
 from projections.runner import Runner

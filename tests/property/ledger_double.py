@@ -8,9 +8,9 @@ import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from eventstore.ledger_store import Epoch, LogEntry, Place, Stored
-from eventstore.raw import RawEvent
-from openagents_json.engine.capsule_file import Capsule, write
+from eventstore.redis.ledger import Epoch, LogEntry, Place, Stored
+from eventstore.redis.raw import RawEvent
+from openagents_json.engine.archive.capsule_file import Capsule, write
 from projections.ledger.evidence import Partition
 from projections.ledger.export import write_export
 from projections.ledger.proofs import proof_data, prove

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as hs
 
 from eventstore import codec
-from eventstore.raw import RawEvent
-from openagents_json.engine.capsule_file import Capsule, CapsuleUnreadable, unpack, write
+from eventstore.redis.raw import RawEvent
+from openagents_json.engine.archive.capsule_file import Capsule, CapsuleUnreadable, unpack, write
 from tests.property.ledger_double import contents, zipped
 
 TEXT = hs.text(hs.characters(), max_size=20)  # lone surrogates among them

@@ -11,22 +11,22 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as s
 from pydantic import ValidationError
 
-from openagents_json.components.registry import Registry
+from openagents_json.catalog.registry import Registry
 from openagents_json.models import WorkflowDocument
-from openagents_json.testing.mocks import Cast
-from openagents_json.testing.world import World
-from openagents_json.workflow.bind import bind, bind_checked
-from openagents_json.workflow.catalog import ComponentSpec
-from openagents_json.workflow.commands import Rejected, SendSignal
-from openagents_json.workflow.compile import compile_plan
+from openagents_json.simulation.stubs import Cast
+from openagents_json.simulation.world import World
+from openagents_json.workflow.component_spec import ComponentSpec
+from openagents_json.workflow.core.commands import Rejected, SendSignal
+from openagents_json.workflow.core.parameters import check_inputs
+from openagents_json.workflow.core.plan import canonical
 from openagents_json.workflow.errors import ExpressionError, ExpressionFailed, InvalidDefinition, InvalidInputs
-from openagents_json.workflow.expressions import Expression
-from openagents_json.workflow.parameters import check_inputs
-from openagents_json.workflow.plan import canonical
-from openagents_json.workflow.problems import Report
-from openagents_json.workflow.schema import SCHEMA
-from openagents_json.workflow.templates import Part
-from openagents_json.workflow.validation import check, validate
+from openagents_json.workflow.expressions.grammar import Expression
+from openagents_json.workflow.expressions.templates import Part
+from openagents_json.workflow.language.bind import bind, bind_checked
+from openagents_json.workflow.language.compile import compile_plan
+from openagents_json.workflow.language.problems import Report
+from openagents_json.workflow.language.schema import SCHEMA
+from openagents_json.workflow.language.validate import check, validate
 from tests.simulation import plan_of
 
 ANY_JSON = s.recursive(

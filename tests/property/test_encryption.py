@@ -15,8 +15,8 @@ from hypothesis import strategies as s
 
 from eventstore.event import Position, Recorded
 from executor.encryption import DamagedPayload, InvalidKey, Masters, RunKey, RunSealed, key_id, make_key, parse_key
-from executor.journal import Encoded, Limits, PayloadOverLimit, decode_all, encode, is_sealed
-from openagents_json.workflow import events as ev
+from executor.runs.codec import Encoded, Limits, PayloadOverLimit, decode_all, encode, is_sealed
+from openagents_json.workflow.core import events as ev
 
 LIMITS = Limits(inline=100, payload=10_000)
 NAMES = s.sampled_from(["sealed", "blobs", "erased", "inputs", ""]) | s.text(max_size=5)

@@ -13,12 +13,12 @@ from hypothesis import strategies as s
 from jinja2 import StrictUndefined
 from jinja2.nativetypes import NativeEnvironment
 
-from openagents_json.workflow.budget import MAX_ITEMS as MAX_SIZE
-from openagents_json.workflow.budget import MAX_TEXT
 from openagents_json.workflow.errors import ExpressionError, ExpressionFailed
-from openagents_json.workflow.expressions import Expression
-from openagents_json.workflow.filters import FILTERS
-from openagents_json.workflow.predicates import TESTS
+from openagents_json.workflow.expressions.budget import MAX_ITEMS as MAX_SIZE
+from openagents_json.workflow.expressions.budget import MAX_TEXT
+from openagents_json.workflow.expressions.filters import FILTERS
+from openagents_json.workflow.expressions.grammar import Expression
+from openagents_json.workflow.expressions.predicates import TESTS
 
 VALUES: Mapping[str, Any] = {
     "n": 7,

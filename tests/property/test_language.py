@@ -8,17 +8,17 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as s
 
-from openagents_json.components.registry import Registry
-from openagents_json.testing.mocks import Cast
+from openagents_json.catalog.registry import Registry
+from openagents_json.simulation.stubs import Cast
+from openagents_json.simulation.world import Life, World
 from openagents_json.testing.replay import replay
-from openagents_json.testing.world import Life, World
-from openagents_json.workflow import commands as cmd
-from openagents_json.workflow import events as ev
-from openagents_json.workflow import state as st
-from openagents_json.workflow.changes import changes
-from openagents_json.workflow.decide import decision
-from openagents_json.workflow.evolve import evolve_all
-from openagents_json.workflow.paths import static
+from openagents_json.workflow.core import commands as cmd
+from openagents_json.workflow.core import events as ev
+from openagents_json.workflow.core import state as st
+from openagents_json.workflow.core.decide.decider import decision
+from openagents_json.workflow.core.evolve import evolve_all
+from openagents_json.workflow.core.indexes.changes import changes
+from openagents_json.workflow.core.paths import static
 from tests.simulation import plan_of
 
 CHILD = {"id": "child", "steps": [{"id": "k", "component": "c"}, {"id": "n", "sleep": 5}]}

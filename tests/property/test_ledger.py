@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from eventstore import codec
-from eventstore.ledger_store import Epoch, LogEntry, Stored
-from eventstore.spans import joined, within
+from eventstore.intervals import joined, within
+from eventstore.redis.ledger import Epoch, LogEntry, Stored
 from projections.ledger.evidence import Partition
-from projections.ledger.fitting import TRIED
 from projections.ledger.leaves import Leaves
 from projections.ledger.merkle import root
+from projections.ledger.reconciliation import TRIED
 from projections.ledger.records import (
     ABSENT,
     EpochRecord,

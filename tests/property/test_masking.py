@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from executor.masking import NO_MASK, SHORTEST, Mask, mask_of
+from executor.attempts.masking import NO_MASK, SHORTEST, Mask, mask_of
 from openagents_json.components.errors import MAX_MESSAGE, describe_error
 
 VALUES = st.text(min_size=SHORTEST, max_size=60).filter(lambda text: text.strip() == text)

@@ -9,8 +9,8 @@ from hypothesis import strategies as s
 from tenacity import RetryCallState, Retrying, wait_exponential
 
 from openagents_json.components.errors import RetryableError, describe_error
-from openagents_json.workflow.compile import compile_plan
-from openagents_json.workflow.retry import DAY_MS, MAX_DELAY_MS, RetryPolicy, asked_delay, next_delay
+from openagents_json.workflow.core.retry import DAY_MS, MAX_DELAY_MS, RetryPolicy, asked_delay, next_delay
+from openagents_json.workflow.language.compile import compile_plan
 
 POLICIES = s.builds(
     RetryPolicy,

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from eventstore.event import Position, Recorded
-from eventstore.memory_views import MemoryViewStore
+from eventstore.memory.views import MemoryViewStore
 from projections.fold import fold, keyed
 from projections.projection import counted_before
 from projections.runs import HOUR_MS, RUNS, RunFilter

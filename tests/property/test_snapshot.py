@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as s
 
 from eventstore import codec
-from openagents_json.components.registry import Registry
-from openagents_json.testing.mocks import Cast
-from openagents_json.testing.world import World
-from openagents_json.workflow import state as st
-from openagents_json.workflow.evolve import evolve_all
-from openagents_json.workflow.snapshot import dump, load
+from openagents_json.catalog.registry import Registry
+from openagents_json.simulation.stubs import Cast
+from openagents_json.simulation.world import World
+from openagents_json.workflow.core import state as st
+from openagents_json.workflow.core.evolve import evolve_all
+from openagents_json.workflow.core.snapshot import dump, load
 from tests.property.test_language import CHILD, act, documents, let_it_end
 from tests.simulation import plan_of
 

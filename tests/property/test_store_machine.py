@@ -14,8 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from eventstore.errors import EventStoreError
 from eventstore.event import Checkpoint, Event, Position, Recorded
 from eventstore.keys import Keyspace
-from eventstore.memory import MemoryStreamStore
-from eventstore.redis_store import RedisStreamStore
+from eventstore.memory.streams import MemoryStreamStore
+from eventstore.redis.streams import RedisStreamStore
 from eventstore.store import StreamStore
 from eventstore.version import ANY, NO_STREAM, STREAM_EXISTS
 from tests.conftest import Server

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from eventstore.connection import Connection
 from eventstore.event import Position, Recorded
 from eventstore.keys import Keyspace
-from eventstore.memory_views import MemoryViewStore
-from eventstore.run_store import RunStore
-from eventstore.scripts import PlainCall
-from eventstore.view_store import RedisViewStore
+from eventstore.memory.views import MemoryViewStore
+from eventstore.redis.driver.connection import Connection
+from eventstore.redis.driver.scripts import PlainCall
+from eventstore.redis.runs import RunStore
+from eventstore.redis.views import RedisViewStore
 from eventstore.views import ViewStore
 from projections.fold import fold, keyed
 from projections.projection import Counted, Index, Projection

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from openagents_json.workflow.budget import MAX_OPERATIONS
+from openagents_json.workflow.core.parameters import check_inputs
 from openagents_json.workflow.errors import InvalidInputs
-from openagents_json.workflow.parameters import check_inputs
-from openagents_json.workflow.payload_schema import first_problem, why_no_schema
-from openagents_json.workflow.validation import validate
+from openagents_json.workflow.expressions.budget import MAX_OPERATIONS
+from openagents_json.workflow.expressions.payload_schema import first_problem, why_no_schema
+from openagents_json.workflow.language.validate import validate
 from tests.simulation import Simulation, plan_of, steps
 
 COSTLY = "{{input.xs | select('in', input.xs) | list | length}}"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from eventstore.inspect import Lock
-from openagents_json.engine.circles import circles
+from eventstore.redis.upkeep.inspection import Lock
+from openagents_json.engine.diagnosis.deadlocks import circles
 
 PARENTS = {"a1": "a", "b1": "b", "low": "a1"}
 

@@ -19,6 +19,7 @@ from pydantic import BaseModel
 
 from eventstore.codec import normalise
 from openagents_json import Context, NonRetryableError, Registry, RetryableError, agent, capability, tool
+from openagents_json.catalog.loader import load
 from openagents_json.components.binding import Signature, plain
 from openagents_json.components.context import CancelToken
 from openagents_json.components.errors import (
@@ -29,7 +30,6 @@ from openagents_json.components.errors import (
     UnknownComponent,
     describe_error,
 )
-from openagents_json.components.loader import load
 from openagents_json.components.pool import InstancePool
 
 ANY_JSON = s.recursive(

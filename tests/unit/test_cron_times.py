@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from executor.cron_times import InvalidCron, moments, parse
-from executor.schedule_times import InvalidSchedule, Schedule, check, firings, iso
-from executor.zones import UnknownZone, zone, zone_names
+from executor.coordination.cron_times import InvalidCron, moments, parse
+from executor.coordination.schedule_times import InvalidSchedule, Schedule, check, firings, iso
+from executor.coordination.zones import UnknownZone, zone, zone_names
 from openagents_json.workflow.times import moment_of
 
 DAY = 24 * 3600

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from eventstore.run_model import Lease
-from executor.jobs import job_of
-from executor.sessions import Session
-from openagents_json.workflow import commands as cmd
-from openagents_json.workflow import state as st
+from executor.attempts.jobs import job_of
+from executor.runs.repository import Session
+from openagents_json.workflow.core import commands as cmd
+from openagents_json.workflow.core import state as st
 from tests.simulation import Simulation, plan_of, steps
 
 

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from benchmarks.validation import largest
-from openagents_json.workflow import sizes
-from openagents_json.workflow.catalog import ComponentSpec, Parameter
+from openagents_json.workflow.component_spec import ComponentSpec, Parameter
 from openagents_json.workflow.errors import InvalidDefinition
-from openagents_json.workflow.expressions import _compile
-from openagents_json.workflow.problems import Report
-from openagents_json.workflow.source import MAX_BYTES, MAX_DEPTH
-from openagents_json.workflow.validation import validate
+from openagents_json.workflow.expressions.grammar import _compile
+from openagents_json.workflow.language import sizes
+from openagents_json.workflow.language.parse import MAX_BYTES, MAX_DEPTH
+from openagents_json.workflow.language.problems import Report
+from openagents_json.workflow.language.validate import validate
 
 Make = Callable[[int], dict[str, Any]]
 

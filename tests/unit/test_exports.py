@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from eventstore.event import Position, Recorded
-from openagents_json.engine.exports import cloud_event, spans
+from openagents_json.engine.inspection.formats import cloud_event, spans
 
 HISTORY = [
     (

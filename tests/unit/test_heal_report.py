@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventstore.event import Position, Recorded
-from openagents_json.engine import heal_report as hr
-from openagents_json.engine.backtest import VERDICTS
 from openagents_json.engine.errors import InvalidHeal
+from openagents_json.engine.healing import report as hr
+from openagents_json.engine.healing.backtest import VERDICTS
 
 counts = st.integers(1, 10**6).map(str)
 shares = st.one_of(st.integers(1, 100), st.floats(0.01, 100).map(lambda x: max(0.01, round(x, 2)))).map(

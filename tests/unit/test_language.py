@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from openagents_json.testing import Play, Stuck, outcomes, play
-from openagents_json.workflow import events as ev
-from openagents_json.workflow.commands import Rejected
-from openagents_json.workflow.validation import validate
+from openagents_json.workflow.core import events as ev
+from openagents_json.workflow.core.commands import Rejected
+from openagents_json.workflow.language.validate import validate
 
 
 def doc(*steps: dict[str, Any], **more: Any) -> dict[str, Any]:

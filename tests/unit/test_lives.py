@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from openagents_json.workflow import commands as cmd
-from openagents_json.workflow import events as ev
-from openagents_json.workflow.evolve import evolve_all
-from openagents_json.workflow.snapshot import dump, load
-from openagents_json.workflow.state import initial
+from openagents_json.workflow.core import commands as cmd
+from openagents_json.workflow.core import events as ev
+from openagents_json.workflow.core.evolve import evolve_all
+from openagents_json.workflow.core.snapshot import dump, load
+from openagents_json.workflow.core.state import initial
 from tests.simulation import Simulation, plan_of, steps
 
 PLAN = plan_of(steps({"id": "charge", "compensate": "refund"}, {"id": "ship"}, {"id": "thank"}))

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from openagents_json.workflow import commands as cmd
-from openagents_json.workflow import events as ev
-from openagents_json.workflow import state as st
-from openagents_json.workflow.decide import child_id
-from openagents_json.workflow.turn import Turn
-from openagents_json.workflow.unwind import end_completed
+from openagents_json.workflow.core import commands as cmd
+from openagents_json.workflow.core import events as ev
+from openagents_json.workflow.core import state as st
+from openagents_json.workflow.core.decide.decider import child_id
+from openagents_json.workflow.core.decide.decision import Turn
+from openagents_json.workflow.core.decide.unwind import end_completed
 from tests.simulation import Simulation, plan_of, steps
 
 BOOM: dict[str, Any] = {"type": "Boom", "message": "it failed", "retryable": True}

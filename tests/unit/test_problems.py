@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from openagents_json.workflow.validation import validate
+from openagents_json.workflow.language.validate import validate
 
 STEP = {"id": "a", "component": "quick"}
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from openagents_json.workflow.expressions import FILTERS, METHODS, TESTS
-from openagents_json.workflow.validation import validate
+from openagents_json.workflow.expressions.grammar import FILTERS, METHODS, TESTS
+from openagents_json.workflow.language.validate import validate
 from tests.simulation import Simulation, plan_of, steps
 
 REFERENCE = Path(__file__).parents[2] / "docs/reference/workflow.md"

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from eventstore.redis.run_wire import due_reply, options_of
 from eventstore.run_model import ClaimWish, Commit, Guard, IndexChanges
-from eventstore.run_wire import due_reply, options_of
 from openagents_json.work_index import (
     DueKey,
     DueKind,

@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
-from openagents_json.components.sandbox import Answer, Sandbox, SandboxCall
-from openagents_json.components.sandbox_bounds import MEANS, Bounds, Room, confine
-from openagents_json.components.sandbox_secrets import Secrets, secret_files
 from openagents_json.engine.settings import sandbox_environment
+from openagents_json.simulation.sandbox import Answer, Sandbox, SandboxCall
+from openagents_json.simulation.sandbox_bounds import MEANS, Bounds, Room, confine
+from openagents_json.simulation.sandbox_secrets import Secrets, secret_files
 from tests.acceptance.processes import COMPONENTS
 
 pytestmark = pytest.mark.one_worker
@@ -253,7 +253,7 @@ def test_it_survives_components_that_end_or_hang_their_process(call: Call) -> No
 LESS = """
 import sys
 from pathlib import Path
-from openagents_json.components import sandbox_child
+from openagents_json.simulation import sandbox_child
 from tests.unit.test_sandbox import Has
 before = Path(sys.argv[1])
 kernel = Has() if not before.exists() else Has(seccomp=False)

@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from executor.secrets import SecretMissing, put_in
-from openagents_json.workflow import commands as cmd
-from openagents_json.workflow import events as ev
-from openagents_json.workflow.evolve import evolve_all
-from openagents_json.workflow.plan import Plan
-from openagents_json.workflow.secret_places import SecretsUnclear, places_before
-from openagents_json.workflow.snapshot import dump, load
-from openagents_json.workflow.state import StepState, initial
-from openagents_json.workflow.validation import validate
-from openagents_json.workflow.verify import first_difference
+from executor.attempts.secrets import SecretMissing, put_in
+from openagents_json.workflow.core import commands as cmd
+from openagents_json.workflow.core import events as ev
+from openagents_json.workflow.core.evolve import evolve_all
+from openagents_json.workflow.core.plan import Plan
+from openagents_json.workflow.core.snapshot import dump, load
+from openagents_json.workflow.core.state import StepState, initial
+from openagents_json.workflow.expressions.secret_places import SecretsUnclear, places_before
+from openagents_json.workflow.history.conformance import first_difference
+from openagents_json.workflow.language.validate import validate
 from tests.simulation import Simulation, plan_of, steps
 
 VALUES = {"TOKEN": "abcd1234", "USER": "bob", "OTHER": "not-for-you"}

@@ -10,8 +10,8 @@ import pytest
 from openagents_json import Registry, agent, asset, capability, tool
 from openagents_json.components.errors import InvalidDeclaration
 from openagents_json.models import WorkflowDocument
-from openagents_json.workflow.plan import RetryPolicy
-from openagents_json.workflow.validation import validate
+from openagents_json.workflow.core.plan import RetryPolicy
+from openagents_json.workflow.language.validate import validate
 from tests.simulation import plan_of
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

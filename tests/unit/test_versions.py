@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from executor.workflows import UnknownWorkflow, choose
 from openagents_json import Registry
+from openagents_json.catalog.workflows import UnknownWorkflow, choose
 from openagents_json.components.errors import InvalidDeclaration
-from openagents_json.workflow.validation import validate
+from openagents_json.workflow.language.validate import validate
 from openagents_json.workflow.versions import highest, in_order, is_range, is_version
 from tests.simulation import steps
 

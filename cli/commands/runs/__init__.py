@@ -1,0 +1,1 @@
+"""The group `openagents runs`, one module for each thing that is done with runs."""

@@ -1,0 +1,109 @@
+"""Runs in files: export, import, open; and promote, which moves one to another store."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from cli.commands.runs.replay import reason_option
+from cli.options import Target, target_options
+from cli.render import print_json
+from cli.terminal import refuse_bytes, say
+from cli.urls import Url, lasting
+
+
+@click.command("export")
+@click.argument("run")
+@click.option("-o", "--output", required=True, metavar="FILE", help="Where to; - is the standard output.")
+@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@target_options
+def export_run(target: Target, run: str, output: str, force: bool) -> None:
+    """Write a run to a file, with definitions, payloads and what the ledger proves of it.
+
+    `runs open` and `runs import` read it, and `audit verify` checks it.
+    """
+    from eventstore.private_files import replacing
+    from openagents_json.engine.archive.capsules import pack, unpack
+
+    with target.engine() as engine:
+        raw = pack(engine.core, run, actor=target.actor, proofs=engine.audit.proof_bytes(run))
+    if output == "-":
+        refuse_bytes("a capsule")
+        sys.stdout.buffer.write(raw)
+        return
+    path = Path(output)
+    if path.exists() and not force:
+        raise click.ClickException(f"{path} is there already; --force replaces it")
+    with replacing(path) as file:
+        file.write(raw)
+    capsule = unpack(raw)
+    if target.as_json:
+        print_json({**capsule.manifest, "file": str(path), "bytes": len(raw)})
+    else:
+        say(f"{run} {len(capsule.events)} events, {len(raw)} bytes in {path}")
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--paused", is_flag=True, help="Let a run that is open wait until it is resumed.")
+@reason_option
+@target_options
+def import_run(target: Target, file: Path, paused: bool, reason: str) -> None:
+    """Bring a run from a file into this store; one that was open goes on here, from where it was."""
+    from openagents_json.engine.archive.capsules import adopt, unpack
+
+    capsule = unpack(file)
+    with target.engine(create=True) as engine:
+        done = adopt(engine.core, capsule, actor=target.actor, reason=reason, paused=paused)
+    if target.as_json:
+        print_json({"id": done.run, "status": done.status, "changed": done.changed})
+    else:
+        say(f"{done.run} {done.status}{'' if done.changed else ' (it was here already)'}")
+
+
+@click.command("promote")
+@click.argument("run")
+@click.option("--to", type=Url(), required=True, metavar="URL", help="The server where the run goes on.")
+@click.option("--to-prefix", default="oa", show_default=True, help="The prefix of the store's keys there.")
+@click.option("--to-broker", type=Url(), metavar="URL", help="The Celery broker there.  [default: the store's server]")
+@click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(0),
+    default=60.0,
+    show_default=True,
+    help="Seconds for steps under way to end.",
+)
+@target_options
+def promote_run(target: Target, run: str, to: str, to_prefix: str, to_broker: str | None, wait_s: float) -> None:
+    """Move an open run to another store, where it goes on; it ends here as cancelled.
+
+    A promotion that was cut off halfway is finished by doing it again.
+    """
+    from openagents_json.catalog.registry import Registry
+    from openagents_json.engine import Engine
+    from openagents_json.engine.archive.promotion import Move, promote
+
+    lasting(to)
+    with (
+        target.engine() as source,
+        Engine.connect(
+            to,
+            broker=to_broker or to,
+            components=Registry(),
+            prefix=to_prefix,
+            durability=target.settings.durability,
+            replicas=target.settings.replicas,
+            replica_timeout_ms=target.settings.replica_timeout_ms,
+            actor=target.actor,
+            limits=target.settings.limits,
+            encryption_keys=target.settings.master_keys,
+        ) as there,
+    ):
+        done = promote(Move(source, there, run, int(wait_s * 1000)))
+    if target.as_json:
+        print_json({"id": done.run, "status": done.status, "place": done.place})
+    else:
+        say(f"{done.run} {done.status} at {done.place}")

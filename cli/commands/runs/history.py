@@ -1,0 +1,91 @@
+"""The history of a run: as a table, as JSON, and for other systems."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.histories import print_history
+from cli.options import Target, target_options
+from cli.render import print_array, print_json, print_lines
+from cli.times import Time
+
+if TYPE_CHECKING:
+    from eventstore.event import Recorded
+
+FORMATS = ("table", "json", "jsonl", "cloudevents", "otel")
+
+
+@click.command()
+@click.argument("run")
+@click.option("--after", type=click.IntRange(0), default=0, help="Only events after this version.")
+@click.option("--type", "types", multiple=True, help="Only events of this type; several mean any of them.")
+@click.option("--step", "steps", multiple=True, help="Only events of this step.")
+@click.option("--by", "actors", multiple=True, help="Only events that this actor led to, or whose name begins so.")
+@click.option("--since", type=Time(), help="Only events from this time on.")
+@click.option("--until", type=Time(), help="Only events before this time.")
+@click.option("--format", "form", type=click.Choice(FORMATS), help="How to print.  [default: table]")
+@target_options
+def history(
+    target: Target,
+    run: str,
+    after: int,
+    types: tuple[str, ...],
+    steps: tuple[str, ...],
+    actors: tuple[str, ...],
+    since: int | None,
+    until: int | None,
+    form: str | None,
+) -> None:
+    """Show the events of a run: what happened, when, by whom, and which commit led to it.
+
+    `cloudevents` prints a CloudEvent on each line. They are read and printed a thousand at a time, however many there
+    are, but for `otel`: that is the run as one trace in OTLP's JSON, of all its events, so they are all held in memory.
+    """
+    with target.engine() as engine:
+        form = form or ("json" if target.as_json else "table")
+        if form == "otel":
+            _print_trace(item for page in engine.replay.shown(run) for item in page)
+            return
+        chosen = (
+            [
+                item
+                for item in page
+                if (not types or item.type in types)
+                and (not steps or _step(item) in steps)
+                and (not actors or item.actor.startswith(actors))
+                and (since is None or item.time_ms >= since)
+                and (until is None or item.time_ms < until)
+            ]
+            for page in engine.replay.shown(run, after=after)
+        )
+        _print(chosen, form, f"openagents:{target.settings.prefix}")
+
+
+def _step(item: Recorded) -> str | None:
+    return item.data.get("step") if isinstance(item.data, dict) else None
+
+
+def _print_trace(recorded: Iterable[Recorded]) -> None:
+    from openagents_json.engine.inspection.formats import spans
+
+    print_json(spans(list(recorded)))
+
+
+def _print(chosen: Iterable[Sequence[Recorded]], form: str, source: str) -> None:
+    from openagents_json.engine.inspection.formats import cloud_event
+    from openagents_json.engine.inspection.values import history_events
+
+    match form:
+        case "cloudevents":
+            for page in chosen:
+                print_lines(cloud_event(item, source) for item in page)
+        case "jsonl":
+            for page in chosen:
+                print_lines(history_events(page))
+        case "json":
+            print_array(map(history_events, chosen))
+        case _:
+            print_history(map(history_events, chosen))

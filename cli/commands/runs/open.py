@@ -1,0 +1,262 @@
+"""A run from a file, step by step, on this machine and nowhere else."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from click.core import ParameterSource
+
+from cli.failures import expected
+from cli.options import Target, target_options
+from cli.render import details, plain, print_json, when, who
+from cli.terminal import give, say
+
+if TYPE_CHECKING:
+    from executor.encryption import RunKey
+    from openagents_json.engine import Engine
+    from openagents_json.engine.archive.capsules import Capsule
+    from openagents_json.engine.archive.stepping import Steps
+
+HELP = "n next, b back, g N go to, s state, d difference, e events, retry [STEP], fork [N], q quit"
+CLOSED = ("completed", "failed", "cancelled")
+
+
+@click.command("open")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--at", type=click.IntRange(1), metavar="N", help="Begin at this event; with --json, print the run then.")
+@click.option("--go-on", is_flag=True, help="Let a run that is open go on here, with the components of -c.")
+@target_options
+def open_run(target: Target, file: Path, at: int | None, go_on: bool) -> None:
+    """Step through a run from a file, and retry or fork it with the components of -c; its origin never hears of it.
+
+    It is kept in a store of its own, in .openagents-open/RUN or --data.
+    """
+    from openagents_json.engine.archive.capsules import unpack
+    from openagents_json.engine.archive.stepping import Steps
+
+    capsule = unpack(file)
+    local = _local(target, capsule.run)
+    steps = Steps(capsule, lambda run: _key(local, run))
+    here = at or len(steps)
+    steps.event(here)
+    if target.as_json:
+        print_json(steps.shown(here))
+        return
+    with local.engine(create=True) as engine:
+        kept = _keep(engine, capsule, steps, go_on)
+        session = _Session(local, steps, here, kept)
+        if go_on:
+            session.work(capsule.run, "the run", _resumed)
+        session.show()
+        for line in _lines():
+            if not session.obey(line):
+                return
+
+
+def _local(target: Target, run: str) -> Target:
+    """Give the store on this machine, whatever the environment says about others."""
+    context = click.get_current_context()
+    if context.get_parameter_source("url") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("a run is opened in a store of its own, so --url has no place here; see `runs import`")
+    given = context.get_parameter_source("data") is ParameterSource.COMMANDLINE
+    data = target.settings.data if given else str(Path(".openagents-open") / run)
+    return replace(target, settings=target.settings.model_copy(update={"url": "", "data": data}))
+
+
+def _key(local: Target, run: str) -> RunKey:
+    """Give the key of an encrypted run, which somebody has put into the local store.
+
+    Raises EncryptionError, and click.ClickException when nobody has.
+    """
+    with local.engine(create=True) as engine:
+        key = engine.core.keyring.read([run])[run]
+    if key is None:
+        keep = f"`openagents keys adopt {run} --data {local.settings.data} < FILE` keeps it here"
+        raise click.ClickException(f"run {run} is encrypted: `openagents keys show {run}` gives its key there, {keep}")
+    return key
+
+
+def _keep(engine: Engine, capsule: Capsule, steps: Steps, go_on: bool) -> int:
+    """Bring the run into the local store without letting it run, and give how much of it; 0 when that cannot be."""
+    from openagents_json.engine.archive.capsules import adopt
+    from openagents_json.workflow.core.commands import Rejected
+
+    upto = len(steps) if go_on else steps.resting()
+    if not upto:
+        return 0
+    part = replace(capsule, events=capsule.events[:upto])
+    try:
+        adopt(engine.core, part, actor=engine.actor, reason="opened from a file", paused=not go_on)
+    except Rejected as error:
+        say(f"it can be looked at, but not retried or forked: {error}")
+        return 0
+    return upto
+
+
+def _lines() -> Iterator[str]:
+    asking = sys.stdin.isatty()
+    while True:
+        if asking:
+            give(f"({HELP})\n> ", nl=False)
+        line = sys.stdin.readline()
+        if not line:
+            return
+        yield line.strip()
+
+
+def _resumed(engine: Engine, run: str) -> str:
+    if engine.state(run).status == "paused":
+        engine.resume(run)
+    return run
+
+
+@dataclass(slots=True)
+class _Session:
+    """Where somebody is in a run; `kept` is how much of it is in the local store."""
+
+    target: Target
+    steps: Steps
+    here: int
+    kept: int
+
+    def obey(self, line: str) -> bool:
+        """Do what a line says; False at the end."""
+        name, _, rest = line.partition(" ")
+        if name in ("q", "quit", "exit"):
+            return False
+        act = self._known().get(name)
+        if act is None:
+            say(HELP)
+            return True
+        refusals: tuple[type[Exception], ...] = (*expected(), ValueError)
+        try:
+            act(rest.strip())
+        except refusals as error:
+            say(f"openagents: {error}")
+        return True
+
+    def _known(self) -> Mapping[str, Callable[[str], None]]:
+        acts: dict[str, Callable[[str], None]] = {
+            "": self._next,
+            "next": self._next,
+            "back": self._back,
+            "go": self._go,
+            "state": self._state,
+            "diff": self._diff,
+            "events": self._events,
+            "retry": self._retry,
+            "fork": self._fork,
+        }
+        return acts | {name[0]: act for name, act in acts.items() if name and name not in ("retry", "fork")}
+
+    # -- looking ------------------------------------------------------------------------------------------
+
+    def show(self) -> None:
+        """Print the event that it stands at."""
+        say(self._line(self.here))
+
+    def _line(self, version: int) -> str:
+        event = self.steps.event(version)
+        step = f" {event.step}" if event.step else ""
+        attempt = f" attempt {event.attempt}" if event.attempt else ""
+        more = details(event)
+        place = f"{version}/{len(self.steps)}"
+        return f"{place} {when(event.time_ms)} {event.type}{step}{attempt} by {who(event)}{f' {more}' if more else ''}"
+
+    def _move(self, to: int) -> None:
+        self.steps.event(to)
+        self.here = to
+        self.show()
+
+    def _next(self, _: str) -> None:
+        if self.here == len(self.steps):
+            say("this is the last event")
+        else:
+            self._move(self.here + 1)
+
+    def _back(self, _: str) -> None:
+        if self.here == 1:
+            say("this is the first event")
+        else:
+            self._move(self.here - 1)
+
+    def _go(self, rest: str) -> None:
+        self._move(_number(rest))
+
+    def _state(self, _: str) -> None:
+        print_json(self.steps.shown(self.here))
+
+    def _diff(self, _: str) -> None:
+        from openagents_json.workflow.history.diff import changes_of
+
+        before = plain(self.steps.shown(self.here - 1)) if self.here > 1 else {}
+        for change in changes_of(_by_step(before), _by_step(plain(self.steps.shown(self.here)))):
+            was = "nothing" if change.missing == "one" else json.dumps(change.one)
+            now = "nothing" if change.missing == "other" else json.dumps(change.other)
+            say(f"{change.path}: {was} -> {now}")
+
+    def _events(self, _: str) -> None:
+        for version in range(1, len(self.steps) + 1):
+            say(f"{'>' if version == self.here else ' '} {self._line(version)}")
+
+    # -- doing --------------------------------------------------------------------------------------------
+
+    def _retry(self, rest: str) -> None:
+        def begin(engine: Engine, run: str) -> str:
+            engine.retry(run, step=rest, reason="retried from a file")
+            return run
+
+        self.work(self.steps.run, "the run", begin)
+
+    def _fork(self, rest: str) -> None:
+        at = _number(rest) if rest else self.here
+        if self.kept < at:
+            raise ValueError(f"the local store has this run up to event {self.kept}; fork it at one of those")
+        self.work(self.steps.run, "the fork", lambda engine, run: engine.replay.fork(run, at, reason="from a file"))
+
+    def work(self, run: str, what: str, begin: Callable[[Engine, str], str]) -> None:
+        """Begin something with local components, and say how it ended."""
+        if not self.kept:
+            raise ValueError("this run is not in the local store, so it can only be looked at")
+        with self.target.engine(workers=2, alone=True, create=True) as engine:
+            lacking = sorted(self.steps.components() - set(engine.registry.names()))
+            if lacking:
+                raise ValueError(f"there is no component {', '.join(lacking)} here; give their module with -c")
+            new = begin(engine, run)
+            while (info := engine.state(new)).status not in CLOSED:
+                if _waits(engine, new):
+                    say(
+                        f"{what} {new} waits for a signal: openagents runs signal {new} NAME --data "
+                        f"{self.target.settings.data}"
+                    )
+                    return
+                engine.watch(new, after=info.version, block_ms=500)
+        error = info.error or {}
+        end = json.dumps(info.output) if info.status == "completed" else f"{error.get('type')}: {error.get('message')}"
+        say(f"{what} {new} {info.status}: {end}")
+
+
+def _waits(engine: Engine, run: str) -> bool:
+    """Tell whether nothing but a signal lets a run go on."""
+    state = engine.core.sessions.load(run).state
+    kinds = {state.steps[path].kind for path in state.open_steps}
+    return "wait" in kinds and kinds <= {"wait", "foreach", "loop", "block"}
+
+
+def _by_step(info: Mapping[str, object]) -> dict[str, object]:
+    """Give a run with its steps by name, without the number of its event."""
+    found = {name: value for name, value in info.items() if name not in ("steps", "version")}
+    steps = info.get("steps")
+    return found | {"steps": {step["id"]: step for step in steps} if isinstance(steps, list) else {}}
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal():
+        raise ValueError(f"{text!r} is no number of an event")
+    return int(text)

@@ -1,0 +1,86 @@
+"""Look at a run: as it is, as it goes on, and what its components show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.commands.run import progress
+from cli.following import EXIT, follow
+from cli.options import Target, target_options
+from cli.render import console, print_json, print_line
+from cli.terminal import give, say
+
+if TYPE_CHECKING:
+    from eventstore.redis.emissions import Emitted
+
+
+@click.command("show")
+@click.argument("run")
+@target_options
+def show_run(target: Target, run: str) -> None:
+    """Show a run with its steps, as JSON."""
+    with target.engine() as engine:
+        print_json(engine.state(run))
+
+
+@click.command()
+@click.argument("run")
+@target_options
+def watch(target: Target, run: str) -> int:
+    """Follow a run until it ends; with --json, a line of JSON for each event.
+
+    Exit code: 0 completed, 1 failed, 3 cancelled.
+    """
+    terminal = console()
+    with target.engine() as engine:
+        show = print_line if target.as_json else lambda event: terminal.print(progress(event))
+        return EXIT.get(follow(engine, run, show).status, 1)
+
+
+@click.command()
+@click.argument("run")
+@target_options
+def output(target: Target, run: str) -> None:
+    """Follow what the components of a run show while they run, such as progress or tokens, until it ends.
+
+    With --json, a line of JSON for each; otherwise texts of a step are printed one after the other, and all else on
+    lines of their own.
+    """
+    after, paper = "0-0", _Paper()
+    with target.engine() as engine:
+        closed = False
+        while not closed:
+            closed = engine.state(run).status in EXIT
+            for item in engine.emitted(run, after=after, block_ms=0 if closed else 500):
+                after = item.id
+                print_line(item) if target.as_json else paper.write(item)
+    paper.end()
+
+
+@dataclass(slots=True)
+class _Paper:
+    """Writes what components show: texts of an attempt flow on, and all else stands on a line of its own."""
+
+    writer: tuple[str, int] | None = None
+    """Whose text the line is that has not ended yet."""
+
+    def write(self, item: Emitted) -> None:
+        """Write one of them."""
+        writer = (item.step, item.attempt)
+        if not isinstance(item.value, str):
+            self.end()
+            print_line(item.value)
+            return
+        if self.writer != writer:
+            self.end()
+        give(item.value, nl=False)
+        self.writer = None if item.value.endswith("\n") else writer
+
+    def end(self) -> None:
+        """End the line, if there is one."""
+        if self.writer is not None:
+            say()
+        self.writer = None

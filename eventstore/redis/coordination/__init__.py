@@ -1,0 +1,1 @@
+"""What processes share beside the log: semaphores, wake-ups, members and schedules."""

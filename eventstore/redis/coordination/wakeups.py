@@ -1,0 +1,87 @@
+"""Who is awake for a queue, and where its work is: hints only, see lua/bell.lua."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from eventstore.errors import EventStoreError
+from eventstore.keys import Keyspace
+from eventstore.redis.driver.connection import Connection
+from eventstore.redis.driver.scripts import PlainCall, Script, ScriptCall, Scripts, load_text
+
+
+class Bell:
+    """The hints of one store; every call but `listen` is one short round trip."""
+
+    def __init__(self, connection: Connection, keyspace: Keyspace) -> None:
+        self._connection = connection
+        self._scripts = Scripts(connection)
+        self._script = Script("bell", load_text("bell.lua"))
+        self._prefix = keyspace.prefix
+        self._seen: dict[tuple[str, int], bytes] = {}
+
+    def _keys(self, queue: str) -> list[bytes]:
+        tag = f"{self._prefix}:{{q:{queue}}}:"
+        return [(tag + name).encode() for name in ("bell", "awake", "rung", "unanswered", "aside")]
+
+    def ring_call(self, queue: str, partitions: Sequence[int]) -> ScriptCall:
+        """Build the call that says: these partitions have work; it replies 1 when a doorbell should be sent."""
+        return ScriptCall(self._script, self._keys(queue), ["ring", *partitions])
+
+    def ring(self, queue: str, partitions: Sequence[int]) -> bool:
+        """Say that partitions have work; True when nobody is awake and the caller should send a doorbell."""
+        return bool(self._run(self.ring_call(queue, partitions)))
+
+    def woke(self, queue: str, drain: str, ttl_ms: int, at_most: int) -> list[int]:
+        """Register a drain that a doorbell started and take partitions to look at."""
+        return self._taken(queue, ["woke", drain, ttl_ms, at_most])
+
+    def take(self, queue: str, drain: str, ttl_ms: int, at_most: int) -> list[int]:
+        """Stay registered for `ttl_ms` and take partitions to look at."""
+        return self._taken(queue, ["take", drain, ttl_ms, at_most])
+
+    def _taken(self, queue: str, args: list[Any]) -> list[int]:
+        """Give the partitions taken, and those where something was set aside since this process last looked there."""
+        found: dict[int, None] = {}
+        for item in self._run(ScriptCall(self._script, self._keys(queue), args)):
+            number, _, since = item.partition(b"@")
+            partition = int(number)
+            if since and self._seen.get((queue, partition)) == since:
+                continue
+            if since:
+                self._seen[queue, partition] = since
+            found[partition] = None
+        return list(found)
+
+    def aside(self, queue: str, partitions: Sequence[int]) -> bool:
+        """Say that partitions have steps which those who looked cannot run; True when a doorbell should be sent."""
+        return bool(self._run(ScriptCall(self._script, self._keys(queue), ["aside", *partitions])))
+
+    def hand_over(self, queue: str, drain: str, partitions: Sequence[int]) -> bool:
+        """Say that partitions have work which the drain leaves to others; True as for `ring`."""
+        return bool(self._run(ScriptCall(self._script, self._keys(queue), ["pass", drain, *partitions])))
+
+    def busy(self, queue: str, drain: str) -> bool:
+        """Say that the drain will not look at the bell for a while; True when the caller should send a doorbell."""
+        return bool(self._run(ScriptCall(self._script, self._keys(queue), ["busy", drain])))
+
+    def leave(self, queue: str, drain: str) -> list[int]:
+        """End a drain, unless there is work after all: then those partitions are its."""
+        return [int(p) for p in self._run(ScriptCall(self._script, self._keys(queue), ["leave", drain]))]
+
+    def waiting(self, queues: Sequence[str]) -> dict[str, int]:
+        """Give in how many partitions queues have work that no drain has taken; one round trip for all of them."""
+        replies = self._scripts.run_many([PlainCall((b"ZCARD", self._keys(queue)[0])) for queue in queues])
+        for reply in replies:
+            if isinstance(reply, EventStoreError):
+                raise reply
+        return {queue: int(reply) for queue, reply in zip(queues, replies, strict=True)}
+
+    def listen(self, queue: str, block_ms: int) -> int | None:
+        """Block until a partition has work, at most `block_ms`; uses a connection of its own."""
+        reply = self._connection.listening_call(b"BZPOPMIN", self._keys(queue)[0], block_ms / 1000)
+        return int(reply[1]) if reply else None
+
+    def _run(self, call: ScriptCall) -> Any:
+        return self._scripts.run(call)

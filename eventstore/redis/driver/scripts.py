@@ -1,0 +1,215 @@
+"""Lua scripts and pipelines of them: one round trip, whatever the server has forgotten."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from redis.crc import key_slot
+from redis.exceptions import NoScriptError, ReadOnlyError
+
+from eventstore.errors import EventStoreError, NotReplicated, StoreBusy, StoreUnavailable, translate
+from eventstore.redis.driver.connection import DRIVER_ERRORS, Connection, when_free
+from eventstore.redis.driver.replication import check_confirmed, command_counts, confirming, script_counts
+
+
+def load_text(name: str) -> str:
+    """Read a script's text from the package."""
+    return (files("eventstore.redis") / "lua" / name).read_text("utf-8")
+
+
+class Script:
+    """A script with the hash that a server knows it by."""
+
+    __slots__ = ("name", "sha", "text")
+
+    def __init__(self, name: str, text: str) -> None:
+        self.name, self.text = name, text
+        self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptCall:
+    """A call of a script."""
+
+    script: Script
+    keys: Sequence[bytes]
+    args: Sequence[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class PlainCall:
+    """A command; its name is bytes, so that the driver leaves the reply as it is."""
+
+    args: tuple[Any, ...]
+
+
+Call = ScriptCall | PlainCall
+
+
+def _counts(call: Call) -> bool:
+    return script_counts(call.script.name, call.args) if isinstance(call, ScriptCall) else command_counts(call.args)
+
+
+@functools.cache
+def _essential() -> Script:
+    return Script("essential", load_text("essential.lua"))
+
+
+def essential(command: bytes, key: bytes, *args: Any) -> ScriptCall:
+    """Return the call of a command that writes one key, also in a server that is at its memory limit.
+
+    Servers at the limit refuse plain commands; work that has begun has to end all the same, so that memory comes free.
+    """
+    return ScriptCall(_essential(), [key], [command, *args])
+
+
+def refused_when_full(text: str) -> str:
+    """Return the text of a script that a server at its memory limit refuses before it begins."""
+    return text.replace("#!lua flags=allow-oom\n", "#!lua\n", 1)
+
+
+def _is_busy(reply: Any) -> bool:
+    return isinstance(reply, Exception) and str(reply).startswith("BUSY ")
+
+
+def _is_left_alone(reply: Any) -> bool:
+    return isinstance(reply, Exception) and str(reply).startswith("NOREPLICAS")
+
+
+class Scripts:
+    """Sends calls to a server; a script that the server has forgotten was not run, so it is loaded and sent again."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._where, self._is_cluster = connection.where, connection.is_cluster
+
+    @property
+    def _client(self) -> Any:
+        return self._connection.client
+
+    def run(self, call: Call) -> Any:
+        """Send one call and give its reply.
+
+        Raises EventStoreError.
+        """
+        reply = self.run_many([call])[0]
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    def run_many(self, calls: Sequence[Call]) -> list[Any]:
+        """Send calls in one pipeline and give their replies, errors among them.
+
+        Those that a server refused because it was busy with a script are sent again, as it has done nothing of them.
+        Where replicas are to confirm what is written, they have done so. Raises StoreUnavailable when the pipeline as a
+        whole fails, and NotReplicated.
+        """
+        replies: list[Any] = [None] * len(calls)
+        left = list(range(len(calls)))
+
+        def send() -> None:
+            for i, reply in zip(left, self._answers([calls[i] for i in left]), strict=True):
+                replies[i] = reply
+            left[:] = [i for i in left if isinstance(replies[i], StoreBusy)]
+            if left:
+                raise replies[left[0]]
+
+        try:
+            when_free(send)
+        except StoreBusy as error:
+            for i in left:
+                replies[i] = error
+        return replies
+
+    def _answers(self, calls: Sequence[Call]) -> list[Any]:
+        """Send calls, and scripts that the server does not know once more, with their texts."""
+        replies = self._confirmed(calls)
+        missing = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        if missing:
+            for i, reply in zip(missing, self._confirmed([calls[i] for i in missing]), strict=True):
+                replies[i] = reply
+        return [translate(r, self._where) if isinstance(r, DRIVER_ERRORS) else r for r in replies]
+
+    def _confirmed(self, calls: Sequence[Call]) -> list[Any]:
+        """Send calls in one pipeline, and behind what somebody relies on, what replicas are asked.
+
+        One pipeline is one connection, so one server: whatever it carried out is confirmed by its own replicas.
+        """
+        quorum, counting = self._connection.quorum, next((call for call in calls if _counts(call)), None)
+        if quorum is None or counting is None:
+            return self._looked_at(calls, self._send(calls))
+        count = self._connection.wanted_replicas()
+        key = counting.keys[0] if isinstance(counting, ScriptCall) else counting.args[1]
+        asked = [PlainCall(command) for command in confirming(key, count, quorum.asked.timeout_ms)]
+        replies = self._send([*calls, *asked])
+        found, told = self._looked_at(calls, replies[: len(calls)]), replies[len(calls) :]
+        if all(_is_busy(reply) for reply in found):
+            return found
+        try:
+            check_confirmed(told, count, self._where)
+        except StoreUnavailable as error:
+            self._connection.doubt()
+            if isinstance(error, StoreBusy):  # others were carried out, so the whole must not pass for refused
+                raise NotReplicated(self._where, count, 0) from error
+            raise
+        return found
+
+    def _looked_at(self, calls: Sequence[Call], replies: list[Any]) -> list[Any]:
+        """Load the scripts that the server had forgotten, and doubt one that cannot write: others may have left it."""
+        unknown = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        if unknown:
+            self._load([call for i in unknown if isinstance(call := calls[i], ScriptCall)])
+        if any(isinstance(reply, ReadOnlyError) or _is_left_alone(reply) for reply in replies):
+            self._connection.doubt()
+        return replies
+
+    def _load(self, calls: Sequence[ScriptCall]) -> None:
+        """Load what is missing; a node that goes away meanwhile says so to the calls that are sent again."""
+        try:
+            if self._is_cluster:
+                wanted = {(call.script.sha, key_slot(call.keys[0])): call for call in calls}.values()
+                loads = [("SCRIPT", "LOAD", call.script.text) for call in wanted]
+                self._client.send(loads, [call.keys[0] for call in wanted])
+                return
+            for script in {call.script.sha: call.script for call in calls}.values():
+                self._client.script_load(script.text)
+        except DRIVER_ERRORS as error:
+            raise translate(error, self._where) from error
+
+    def _send(self, calls: Sequence[Call]) -> list[Any]:
+        commands = [self._command(call) for call in calls]
+        try:
+            if self._is_cluster:
+                return list(self._client.send(commands))
+            if len(commands) == 1:
+                return [self._one(commands[0])]
+            pipe = self._client.pipeline(transaction=False)
+            for command in commands:
+                pipe.execute_command(*command)
+            return list(pipe.execute(raise_on_error=False))
+        except DRIVER_ERRORS as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: Exception) -> EventStoreError:
+        """Return an error as one of ours; when the server is away, another one may be the primary by now."""
+        found = translate(error, self._where)
+        if isinstance(found, StoreUnavailable):
+            self._connection.doubt()
+        return found
+
+    def _one(self, command: tuple[Any, ...]) -> Any:
+        try:
+            return self._client.execute_command(*command)
+        except NoScriptError as error:
+            return error
+
+    @staticmethod
+    def _command(call: Call) -> tuple[Any, ...]:
+        if isinstance(call, ScriptCall):
+            return ("EVALSHA", call.script.sha, len(call.keys), *call.keys, *call.args)
+        return call.args

@@ -1,0 +1,44 @@
+"""Where the wrapped data keys of encrypted runs are kept: one text for each run, beside its log."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from eventstore.redis.driver.scripts import PlainCall, Script, ScriptCall, load_text
+from eventstore.redis.runs import RunStore
+
+
+class KeyStore:
+    """Reads and writes wrapped keys; that of a new run is written by the commit that begins it."""
+
+    def __init__(self, store: RunStore) -> None:
+        self._store, self._keys = store, store.keys
+        self._rekey = Script("rekey", load_text("rekey.lua"))
+
+    def get(self, runs: Sequence[str]) -> list[bytes | None]:
+        """Read the wrapped keys of runs; None where there is none."""
+        return self._store.call([PlainCall((b"GET", self._keys.key(run))) for run in runs]) if runs else []
+
+    def add(self, run: str, record: str) -> bytes:
+        """Keep the wrapped key of a run that has none; gives what is there then."""
+        name = self._keys.key(run)
+        reply = self._store.call([PlainCall((b"SET", name, record, b"NX")), PlainCall((b"GET", name))])
+        return bytes(reply[1])
+
+    def remove(self, run: str) -> None:
+        """Destroy the wrapped key of a run."""
+        self._store.call([PlainCall((b"DEL", self._keys.key(run)))])
+
+    def swap(self, run: str, old: bytes, new: str) -> bool:
+        """Put another wrapping in the place of the one that was read; False when that is there no more."""
+        return bool(self._store.call([ScriptCall(self._rekey, [self._keys.key(run)], [old, new])])[0])
+
+    def runs(self) -> Iterator[str]:
+        """Give the runs that have keys; walks the whole keyspace."""
+        prefix = self._keys.prefix
+        wanted = re.compile(rf"{re.escape(prefix)}:\{{\d+\}}:key:(.+)", re.DOTALL)
+        for name in self._store.scan(f"{prefix}:{{*}}:key:*".encode()):
+            found = wanted.fullmatch(name.decode("utf-8", "surrogatepass"))
+            if found:
+                yield found[1]

@@ -1,0 +1,283 @@
+"""The store on Redis Streams: the adapter that everything real uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from eventstore.codec import parse_entry
+from eventstore.errors import CheckpointNotRising, EventStoreError, LogTruncated, WrongExpectedVersion
+from eventstore.event import Appended, Checkpoint, Event, Position, Recorded
+from eventstore.keys import Keyspace
+from eventstore.reading import bounded, merged
+from eventstore.redis.driver.connection import MAX_BLOCK_MS, Connection, retrying
+from eventstore.redis.driver.scripts import Call, PlainCall, Script, ScriptCall, Scripts, load_text
+from eventstore.requests import (
+    COMMIT_WINDOW,
+    MAX_EVENT_BYTES,
+    check_checkpoint,
+    check_cursor,
+    check_partition,
+    encoded,
+)
+from eventstore.store import Cursor
+from eventstore.version import ANY, Expect, Expected
+
+PAGE = 500
+TRIES = 10
+_WORDS = {Expect.ANY: "any", Expect.NO_STREAM: "none", Expect.STREAM_EXISTS: "exists"}
+
+
+class RedisStreamStore:
+    """Streams on a Redis or Valkey server; safe for threads, and for any number of processes."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        keyspace: Keyspace,
+        *,
+        new_commit_id: Callable[[], str] | None = None,
+        max_event_bytes: int = MAX_EVENT_BYTES,
+    ) -> None:
+        self.keys, self._connection, self._max_bytes = keyspace, connection, max_event_bytes
+        self._scripts = Scripts(connection)
+        self._append = Script("append", load_text("append.lua"))
+        self._checkpoint = Script("checkpoint", load_text("checkpoint.lua"))
+        self._new_commit_id = new_commit_id
+
+    def append(
+        self,
+        stream: str,
+        events: Sequence[Event],
+        *,
+        expected: Expected = ANY,
+        commit_id: str | None = None,
+        actor: str = "",
+        cause: str = "",
+        checkpoint: Checkpoint | None = None,
+    ) -> Appended:
+        """Append events, all or none; see StreamStore.
+
+        With a commit id, a lost reply is answered by sending again; without one it is raised as StoreUnavailable.
+        """
+        partition = self.partition_of(stream)
+        made = encoded(stream, events, self._max_bytes)
+        check_checkpoint(checkpoint, stream, partition)
+        cid = commit_id or (self._new_commit_id() if self._new_commit_id else "")
+        call = self._append_call(stream, partition, made, expected, (cid, actor, cause), checkpoint)
+        code, *rest = retrying(lambda: self._scripts.run(call)) if cid else self._scripts.run(call)
+        if code == -1:
+            raise WrongExpectedVersion(stream, expected, rest[0])
+        if code == -5 and checkpoint is not None:
+            raise CheckpointNotRising(checkpoint.consumer, partition, checkpoint.position.n, rest[0])
+        first, last, n = rest
+        return Appended(stream, first, last, Position(partition, n), duplicate=code == 2)
+
+    def _append_call(
+        self,
+        stream: str,
+        partition: int,
+        made: Sequence[tuple[str, bytes, bytes]],
+        expected: Expected,
+        who: tuple[str, str, str],
+        checkpoint: Checkpoint | None,
+    ) -> ScriptCall:
+        keys = self.keys
+        names = [keys.meta(partition), keys.log(partition), keys.stream(stream), keys.head(stream)]
+        names.append(keys.checkpoints(partition))
+        wanted = _WORDS[expected] if isinstance(expected, Expect) else str(expected)
+        args: list[Any] = [wanted, *(_bytes(text) for text in who), _bytes(stream)]
+        args += [_bytes(checkpoint.consumer), checkpoint.position.n] if checkpoint else [b"", 0]
+        args.append(COMMIT_WINDOW)
+        for kind, data, metadata in made:
+            args += (_bytes(kind), data, metadata)
+        return ScriptCall(self._append, names, args)
+
+    def read(
+        self,
+        stream: str,
+        *,
+        after: int = 0,
+        limit: int | None = None,
+        backward: bool = False,
+        before: int | None = None,
+    ) -> list[Recorded]:
+        """Read a stream; see StreamStore."""
+        first, last = max(0, after) + 1, before
+        if (limit is not None and limit <= 0) or (last is not None and last <= first):
+            return []
+        count = () if limit is None else (b"COUNT", limit)
+        key, partition = self.keys.stream(stream), self.partition_of(stream)
+        bottom, top = f"{first}-0", b"+" if last is None else f"({last}-0"
+        span = (b"XREVRANGE", key, top, bottom) if backward else (b"XRANGE", key, bottom, top)
+        entries = self._call([PlainCall((*span, *count))])[0]
+        return [parse_entry(stream, partition, entry) for entry in entries]
+
+    def read_all(
+        self, *, after: Cursor | None = None, limit: int | None = None, partition: int | None = None
+    ) -> list[Recorded]:
+        """Read the log; see StreamStore.
+
+        Raises LogTruncated when a partition has lost what the cursor says was read.
+        """
+        if limit is not None and limit <= 0:
+            return []
+        cursor = dict(after or {})
+        wanted = self._wanted(partition)
+        if limit is not None:
+            return bounded(merged(self._logs(wanted, cursor, limit)), limit)
+        found: dict[int, list[Recorded]] = {p: [] for p in wanted}
+        more = wanted
+        while more:  # page by page, up to where the log ended when the page was read
+            pages = dict(zip(more, self._logs(more, cursor, PAGE), strict=True))
+            for p, page in pages.items():
+                found[p] += page
+                cursor[p] = page[-1].position.n if page else cursor.get(p, 0)
+            more = [p for p, page in pages.items() if len(page) >= PAGE]
+        return merged(list(found.values()))
+
+    def _wanted(self, partition: int | None) -> list[int]:
+        count = self.keys.partitions
+        return list(range(count)) if partition is None else [check_partition(partition, count)]
+
+    def _logs(self, partitions: Sequence[int], after: Mapping[int, int], count: int) -> list[list[Recorded]]:
+        """Read some events of each partition: the log says which, the streams hold them.
+
+        A run that leaves between these two looks would look like the end of the log, so both are taken again.
+        """
+        for _ in range(TRIES):
+            ranges = self._ranges(partitions, after, count)
+            reads = [
+                PlainCall((b"XRANGE", self.keys.stream(stream), f"{first}-0", f"{last}-0"))
+                for _, stream, first, last in ranges
+            ]
+            found = self._call(reads) if reads else []
+            if all(len(x) == last - first + 1 for (*_, first, last), x in zip(ranges, found, strict=True)):
+                break
+        out: list[list[Recorded]] = [[] for _ in partitions]
+        for (index, stream, _, _), entries in zip(ranges, found, strict=True):
+            out[index] += [parse_entry(stream, partitions[index], entry) for entry in entries]
+        return out
+
+    def _ranges(
+        self, partitions: Sequence[int], after: Mapping[int, int], count: int
+    ) -> list[tuple[int, str, int, int]]:
+        """Give what the log says is next: place of the partition, stream, first and last version."""
+        places = [after.get(p, 0) for p in partitions]
+        calls: list[Call] = [
+            PlainCall((b"XRANGE", self.keys.log(p), f"{max(1, place)}-0", b"+", b"COUNT", count + 1))
+            for p, place in zip(partitions, places, strict=True)
+        ]
+        calls += [PlainCall((b"HGET", self.keys.meta(p), b"n")) for p in partitions]
+        replies = self._call(calls)
+        ranges: list[tuple[int, str, int, int]] = []
+        for index, (p, place) in enumerate(zip(partitions, places, strict=True)):
+            first = check_cursor(p, place, int(replies[len(partitions) + index] or 0)) + 1
+            entries = [_LogEntry.of(entry) for entry in replies[index]]
+            if entries and not _same_event(place, entries[0]):
+                raise LogTruncated(p, place, int(replies[len(partitions) + index]))
+            ranges += [(index, *span) for span in _spans(entries, first, count)]
+        return ranges
+
+    def tail(
+        self, *, after: Cursor, partition: int | None = None, block_ms: int = 1000, limit: int = 1000
+    ) -> list[Recorded]:
+        """Read on, waiting; see StreamStore."""
+        found = self.read_all(after=after, limit=limit, partition=partition)
+        if found or block_ms <= 0:
+            return found
+        wanted = self._wanted(partition)
+        if self._connection.is_cluster:  # a command cannot block on several slots
+            wanted, block_ms = wanted[:1], min(block_ms, 100 if len(wanted) > 1 else block_ms)
+        block = min(block_ms, MAX_BLOCK_MS)
+        names = [self.keys.log(p) for p in wanted]
+        last = [f"{max(0, after.get(p, 0))}-{2**64 - 1}" for p in wanted]
+        command = (b"XREAD", b"COUNT", 1, b"BLOCK", block, b"STREAMS", *names, *last)
+        retrying(lambda: self._connection.blocking_call(*command))
+        return self.read_all(after=after, limit=limit, partition=partition)
+
+    def stream_version(self, stream: str) -> int:
+        """Give the version of a stream, 0 when it does not exist."""
+        return int(self._call([PlainCall((b"HGET", self.keys.head(stream), b"v"))])[0] or 0)
+
+    def head(self, partition: int) -> int:
+        """Give the position of the newest event of a partition."""
+        name = self.keys.meta(check_partition(partition, self.keys.partitions))
+        return int(self._call([PlainCall((b"HGET", name, b"n"))])[0] or 0)
+
+    def partition_of(self, stream: str) -> int:
+        """Give the partition of a stream."""
+        return self.keys.partition_of(stream)
+
+    def checkpoint(self, consumer: str, partition: int) -> int:
+        """Give a consumer's checkpoint, 0 when it has none."""
+        name = self.keys.checkpoints(check_partition(partition, self.keys.partitions))
+        return int(self._call([PlainCall((b"HGET", name, _bytes(consumer)))])[0] or 0)
+
+    def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Store a checkpoint; see StreamStore."""
+        position = checkpoint.position
+        check_checkpoint(checkpoint, "", check_partition(position.partition, self.keys.partitions))
+        args = [_bytes(checkpoint.consumer), position.n]
+        code, current = self._scripts.run(
+            ScriptCall(self._checkpoint, [self.keys.checkpoints(position.partition)], args)
+        )
+        if code == -5:
+            raise CheckpointNotRising(checkpoint.consumer, position.partition, position.n, current)
+
+    def _call(self, calls: Sequence[Call]) -> list[Any]:
+        """Send reads in one pipeline; they are sent again when the server was away."""
+        replies = retrying(lambda: self._scripts.run_many(calls))
+        for reply in replies:
+            if isinstance(reply, EventStoreError):
+                raise reply
+        return replies
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+@dataclass(frozen=True, slots=True)
+class _LogEntry:
+    """A commit in the log: the position of its last event, its time, and its stream's versions."""
+
+    n: int
+    time_ms: int
+    stream: str
+    first: int
+    last: int
+
+    @classmethod
+    def of(cls, entry: Any) -> _LogEntry:
+        identity, fields = entry
+        n, _, time_ms = identity.partition(b"-")
+        stream = fields[1].decode("utf-8", "surrogatepass")
+        return cls(int(n), int(time_ms), stream, int(fields[3]), int(fields[5]))
+
+    def time_at(self, n: int) -> int | None:
+        """Give the time of position n, None when the commit that holds it is not this one."""
+        return self.time_ms if self.n - (self.last - self.first) <= n <= self.n else None
+
+
+def _same_event(place: int, entry: _LogEntry) -> bool:
+    """Tell whether a reader that came this far read what is there now, as far as both know their times."""
+    seen, there = getattr(place, "time_ms", None), entry.time_at(place)
+    return seen is None or there is None or seen == there
+
+
+def _spans(entries: Sequence[_LogEntry], first_n: int, count: int) -> list[tuple[str, int, int]]:
+    """Give the (stream, first version, last version) of log entries, cut to `count` events from position `first_n`."""
+    spans: list[tuple[str, int, int]] = []
+    left = count
+    for entry in entries:
+        if left <= 0:
+            break
+        if entry.n < first_n:
+            continue
+        first = max(entry.first, entry.last - (entry.n - first_n))
+        last = min(entry.last, first + left - 1)
+        spans.append((entry.stream, first, last))
+        left -= last - first + 1
+    return spans

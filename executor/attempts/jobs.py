@@ -1,0 +1,147 @@
+"""What a worker holds: claimed attempts with everything that their execution needs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from eventstore.errors import EventStoreError
+from eventstore.run_model import Claimed, Lease
+from executor.attempts.patience import passes
+from executor.encryption import EncryptionError
+from executor.runs.codec import is_sealed
+from executor.runs.repository import BrokenHistory, RunNotFound, Session, Sessions
+from openagents_json.workflow.core import commands as cmd
+from openagents_json.workflow.core.events import UnknownEvent
+from openagents_json.workflow.core.plan import Persistence, StepPlan
+from openagents_json.workflow.core.state import NOT_HELD
+from openagents_json.workflow.types import Json
+
+log = logging.getLogger(__name__)
+
+REPEATABLE = frozenset({"pure", "idempotent"})
+"""Effects of steps that may wait in a batch: one that is claimed and not begun costs nothing to give back."""
+
+STEP_BY_STEP = Persistence()
+
+ONCE = "at_most_once"
+"""The effect of steps that are never started twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A claimed attempt: its lease, its step in the plan, its inputs, and which execution of the step it is, from 1.
+
+    `secrets` say where its inputs hold secrets, as in StepScheduled; `idempotency_key` is equal for all its attempts.
+    """
+
+    lease: Lease
+    step: StepPlan
+    workflow: str
+    inputs: Mapping[str, Json]
+    execution: int
+    fences: Mapping[str, int] = field(default_factory=dict)
+    persistence: Persistence = STEP_BY_STEP
+    secrets: Sequence[Json] | None = None
+    idempotency_key: str = ""
+
+    @property
+    def alone(self) -> bool:
+        """Tell whether what the step leads to goes to the log with it, at once."""
+        return self.persistence.mode == "step"
+
+    @property
+    def component(self) -> str:
+        """Give the component reference as the document wrote it."""
+        return self.step.component or ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A job with its outcome, not yet on the log."""
+
+    job: Job
+    outcome: cmd.Outcome
+
+
+def unbegun(job: Job) -> cmd.Outcome:
+    """Give the outcome of a step that this process has claimed and may not begin: its lease is lost, or in doubt."""
+    return cmd.Released(job.lease.step, job.lease.attempt, NOT_HELD)
+
+
+def job_of(session: Session, lease: Lease) -> Job | None:
+    """Give the job of a lease; None when the run has moved on since."""
+    step = session.state.steps.get(lease.step)
+    if step is None or step.fence != lease.fence:
+        return None
+    plan = session.plan.of(lease.step)
+    return Job(
+        lease,
+        plan,
+        session.state.workflow,
+        step.inputs,
+        lease.attempt - step.unbegun,
+        step.gates or {},
+        session.plan.persistence,
+        step.secrets,
+        session.state.idempotency_key(lease.step),
+    )
+
+
+def jobs_of(sessions: Sessions, claimed: Sequence[Claimed]) -> list[Job]:
+    """Give the jobs of claims; histories that did not come with them are read in one more round trip.
+
+    A run that cannot be read is left alone: its leases run out, and the others go on. Raises StoreUnavailable.
+    """
+    missing: dict[str, None] = {}
+    sessions.keyring.prepare([claim.lease.run for claim in claimed if claim.events and is_sealed(claim.events[0])])
+    for claim in claimed:
+        run, events = claim.lease.run, claim.events
+        known = sessions.get(run)
+        if known is not None and known.version >= claim.version:
+            continue
+        start = known.version + 1 if known else 1
+        if events and events[0].version <= start <= events[-1].version and events[-1].version >= claim.version:
+            with _each_by_itself():
+                sessions.extend(run, known, events)
+        else:
+            missing[run] = None
+    if missing:
+        with _each_by_itself():
+            sessions.load_all(list(missing))
+    return [job for claim in claimed if (job := _claimed_job(sessions, claim)) is not None]
+
+
+@contextmanager
+def _each_by_itself() -> Iterator[None]:
+    """Leave what cannot be read of a run to when each is told by itself; a store that is away is another matter."""
+    try:
+        yield
+    except EventStoreError as error:
+        if passes(error):
+            raise
+    except Exception as error:
+        log.debug("a history could not be read with others: %s", error)
+
+
+def _claimed_job(sessions: Sessions, claim: Claimed) -> Job | None:
+    run = claim.lease.run
+    try:
+        job = job_of(sessions.get(run) or sessions.load(run), claim.lease)
+        if job is None:  # what was known of the run is not its history any more
+            sessions.drop(run)
+            job = job_of(sessions.load(run), claim.lease)
+    except (RunNotFound, BrokenHistory, UnknownEvent, EncryptionError) as error:
+        log.error("run %s: step %s was claimed and cannot be run here: %s", run, claim.lease.step, error)
+        return None
+    except EventStoreError as error:
+        if passes(error):
+            raise
+        log.error("run %s: step %s was claimed and cannot be run here: %s", run, claim.lease.step, error)
+        return None
+    except Exception:  # what is wrong with one run is not the fault of those that were claimed with it
+        log.exception("run %s: step %s was claimed and met a defect of the engine", run, claim.lease.step)
+        return None
+    return job

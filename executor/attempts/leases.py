@@ -1,0 +1,177 @@
+"""Leases of this process: one heartbeat for all of them, and the news that comes back with it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from eventstore.errors import EventStoreError
+from eventstore.redis.runs import RunStore
+from eventstore.run_model import Lease
+from executor.attempts.jobs import ONCE, Job
+from executor.clock import Clock
+from openagents_json.components.context import CancelToken
+
+log = logging.getLogger(__name__)
+
+
+STUCK_MS = 5000.0
+"""How long a component has to stop after it was told to."""
+
+
+@dataclass(slots=True)
+class Held:
+    """A held lease and the token that its component can see; times are steady ms.
+
+    `over` tells that the lease is not ours any more, `told` when the component was told to stop, 0 if it was not.
+    """
+
+    job: Job
+    token: CancelToken
+    since: float
+    extended: float
+    heartbeat: float
+    over: bool = False
+    told: float = 0.0
+    stuck: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """What to do about a component that gives no heartbeat (with its limit in ms), and about one that does not stop."""
+
+    silent: Callable[[Job, int], None]
+    stuck: Callable[[Job], None]
+
+
+class Keeper:
+    """Extends leases of steps that run long; a lease that is lost cancels its token.
+
+    Holding and dropping are plain dictionary operations, because they lie on the path of every step.
+    """
+
+    def __init__(self, store: RunStore, clock: Clock, lease_ms: int) -> None:
+        self._store, self._clock, self._lease_ms = store, clock, lease_ms
+        self._held: dict[Lease, Held] = {}
+        self._overdue: Overdue | None = None
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def when_overdue(self, overdue: Overdue) -> None:
+        """Say what happens to components that are overdue; without it they are only told to stop."""
+        self._overdue = overdue
+
+    def start(self) -> None:
+        """Begin to beat."""
+        self._thread = threading.Thread(target=self._loop, name="openagents-keeper", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the beat; leases run out by themselves."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def hold(self, job: Job) -> None:
+        """Take a lease into the beat, if it is not there."""
+        if job.lease not in self._held:
+            now = self._clock.steady_ms()
+            self._held[job.lease] = Held(job, CancelToken(), now, now, now)
+
+    def drop(self, lease: Lease) -> None:
+        """Forget a lease: its outcome is recorded, or it is given back."""
+        self._held.pop(lease, None)
+
+    def held(self, lease: Lease) -> Held | None:
+        """Give what is known about a lease; None when it is not held any more."""
+        return self._held.get(lease)
+
+    def begin(self, jobs: Sequence[Job]) -> list[bool]:
+        """Ask whether steps that are held may begin; those that may not be started twice are noted as begun first.
+
+        Without that note, nobody could tell a claim whose reply was lost from a step that has done half of its work.
+        """
+        once = [job.lease for job in jobs if job.step.effect == ONCE]
+        if not once:
+            return [True] * len(jobs)
+        try:
+            held = dict(zip(once, self._store.beat(once, self._lease_ms, begin=True), strict=True))
+        except EventStoreError as error:
+            log.warning("%d steps that may not be started twice are given back unbegun: %s", len(once), error)
+            held = dict.fromkeys(once, 0)
+        return [held.get(job.lease, 1) > 0 for job in jobs]
+
+    def heartbeat(self, lease: Lease) -> None:
+        """Note that the component of a lease reported itself alive."""
+        held = self._held.get(lease)
+        if held is not None:
+            held.heartbeat = self._clock.steady_ms()
+
+    def jobs(self) -> list[Job]:
+        """Give the jobs whose leases are held."""
+        return [held.job for held in list(self._held.values()) if not held.over]
+
+    def tell(self, jobs: Iterable[Job], reason: str) -> None:
+        """Tell the components of jobs to stop."""
+        for job in jobs:
+            held = self._held.get(job.lease)
+            if held is not None:
+                self._tell(held, reason)
+
+    def _tell(self, held: Held, reason: str) -> None:
+        held.told = held.told or self._clock.steady_ms()
+        held.token.cancel(reason)
+
+    def beat(self) -> None:
+        """Extend what is a third used up, and pass on what comes back; failures are left to the next beat."""
+        now = self._clock.steady_ms()
+        everything = list(self._held.values())
+        due = [held for held in everything if not held.over and now - held.extended >= self._lease_ms / 3]
+        try:
+            answers = self._store.beat([h.job.lease for h in due], self._lease_ms)
+            for held, answer in zip(due, answers, strict=True):
+                if answer < 0:  # one partition is out of reach: the others are extended all the same
+                    continue
+                held.extended = now
+                held.over = answer == 0
+                if answer != 1:
+                    self._tell(held, "the run is being cancelled" if answer else "the lease was lost")
+        finally:  # what does not need the store is not put off when the store is away
+            for held in everything:
+                self._looked_after(held, now)
+
+    def _looked_after(self, held: Held, now: float) -> None:
+        """Look after one step, whatever befalls that must not keep the others from it."""
+        lease = held.job.lease
+        try:
+            self._look_after(held, now)
+        except EventStoreError as error:
+            log.warning("run %s: what befell step %s could not be recorded: %s", lease.run, lease.step, error)
+        except Exception:
+            log.exception("run %s: looking after step %s met a defect of the engine", lease.run, lease.step)
+
+    def _look_after(self, held: Held, now: float) -> None:
+        limit = held.job.step.timeouts.heartbeat_ms
+        if limit and not held.over and now - held.heartbeat > limit:
+            held.over = True
+            try:
+                if self._overdue is not None:  # first: a component that is told may return at once
+                    self._overdue.silent(held.job, limit)
+            finally:
+                self._tell(held, f"no heartbeat for {limit} ms")
+        if held.told and not held.stuck and now - held.told > STUCK_MS:
+            held.stuck = True
+            if self._overdue is not None:
+                self._overdue.stuck(held.job)
+
+    def _loop(self) -> None:
+        while not self._stop.wait(min(self._lease_ms / 6, 1000) / 1000):
+            try:
+                if self._held:
+                    self.beat()
+            except EventStoreError as error:
+                log.warning("leases could not be extended: %s", error)
+            except Exception:  # without a heartbeat, all steps of this process would be lost
+                log.exception("the heartbeat met a defect of the engine")

@@ -1,0 +1,65 @@
+"""Secrets of a step: put in when it runs, at the places that its document names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from openagents_json.workflow.expressions.namespace import secret_marker
+from openagents_json.workflow.expressions.secret_places import shown_path
+from openagents_json.workflow.types import Json
+
+Secrets = Callable[[str], str | None]
+"""Gives the value of a secret by its name, None when there is none."""
+
+
+class SecretMissing(Exception):
+    """The worker has no secret of a name, or the inputs have no place for it."""
+
+    def __init__(self, name: str, reason: str = "") -> None:
+        self.name = name
+        super().__init__(reason or f"there is no secret {name!r}; set OPENAGENTS_SECRET_{name} for the workers")
+
+
+def put_in(inputs: Mapping[str, Json], places: Sequence[Any], secrets: Secrets) -> tuple[dict[str, Json], list[str]]:
+    """Give the inputs with their secrets, and the values that were put in; `places` are [path, offset, name] each.
+
+    Raises SecretMissing.
+    """
+    known: dict[str, str] = {}
+    for _, _, name in places:
+        if name not in known:
+            known[name] = _known(name, secrets)
+    filled: dict[str, Json] = dict(inputs)
+    # From behind: what is put in must not move the places that are still to come.
+    for place in sorted(places, key=lambda place: -int(place[1])):
+        filled = _with(filled, place[0], partial(_put, place=place, value=known[place[2]]))
+    return filled, list(known.values())
+
+
+def _known(name: str, secrets: Secrets) -> str:
+    value = secrets(name)
+    if value is None:
+        raise SecretMissing(name)
+    return value
+
+
+def _with(value: Any, path: Sequence[Any], change: Callable[[Any], Any]) -> Any:
+    """Give a value with what stands at a path changed; the value itself stays as it is."""
+    if not path:
+        return change(value)
+    key, rest = path[0], path[1:]
+    if isinstance(value, Mapping) and key in value:
+        return {**value, key: _with(value[key], rest, change)}
+    if isinstance(value, list | tuple) and isinstance(key, int) and key < len(value):
+        return [_with(item, rest, change) if i == key else item for i, item in enumerate(value)]
+    return change(None)
+
+
+def _put(text: Any, place: Sequence[Any], value: str) -> str:
+    path, offset, name = place
+    marker = secret_marker(name)
+    if not isinstance(text, str) or not text.startswith(marker, offset):
+        raise SecretMissing(name, f"input {shown_path(path)} on the log has no place for the secret {name!r}")
+    return text[:offset] + value + text[offset + len(marker) :]

@@ -1,0 +1,1 @@
+"""Celery: an app whose messages are doorbells, and workers hosted by it; nobody else imports `celery`."""

@@ -1,0 +1,92 @@
+"""The Celery side: an app without results, ETA or retries, whose one task drains; its messages are doorbells.
+
+Messages carry a queue's name and no truth: losing, doubling or delaying one costs time only. Each setting is explained
+where it is not Celery's default.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from celery import Celery
+from kombu import Queue
+from kombu.exceptions import OperationalError
+
+from eventstore.passwords import masked
+from executor.celery.broker import broker_of
+
+log = logging.getLogger(__name__)
+
+TASK = "openagents.drain"
+
+
+def celery_queue(prefix: str, queue: str) -> str:
+    """Name the Celery queue of a worker type in a store: workers of another store would swallow its doorbells."""
+    return f"openagents.{prefix}.{queue}"
+
+
+def make_app(broker: str, prefix: str, queues: Sequence[str] = ("agent", "tool", "asset")) -> Celery:
+    """Make the app; nothing is connected yet."""
+    found = broker_of(broker)
+    app = Celery("openagents", broker=found.url, set_as_current=False)
+    app.conf.update(
+        result_backend=None,  # the log has the results
+        task_ignore_result=True,
+        task_acks_late=False,  # recovery is by leases; a late ack only makes duplicates
+        task_reject_on_worker_lost=False,
+        task_default_delivery_mode=1,
+        task_publish_retry=False,  # a doorbell that cannot be sent is sent again by the relay
+        task_send_sent_event=False,
+        worker_send_task_events=False,
+        worker_enable_remote_control=False,  # other applications on the broker could end all workers by one message
+        task_serializer="json",
+        accept_content=["json"],
+        task_create_missing_queues=True,
+        task_queues=[Queue(celery_queue(prefix, queue)) for queue in queues],
+        task_default_queue=celery_queue(prefix, queues[0]),
+        worker_prefetch_multiplier=1,
+        worker_hijack_root_logger=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,  # never give up: the broker may be away for hours
+        broker_channel_error_retry=True,  # or a READONLY or OOM answer ends the worker
+        broker_transport_options=_transport(broker) | dict(found.options),
+        broker_use_ssl=None if found.use_ssl is None else dict(found.use_ssl),
+    )
+    return app
+
+
+def _transport(broker: str) -> dict[str, Any]:
+    if not broker.startswith(("redis", "unix")):
+        return {}
+    options: dict[str, Any] = {
+        "visibility_timeout": 600,
+        "unacked_restore_throttle": 1,
+        "socket_timeout": 15,
+        "socket_connect_timeout": 5,
+        "max_connections": 64,
+        "queue_order_strategy": "round_robin",
+    }
+    if not broker.startswith("unix"):
+        options |= {"socket_keepalive": True, "health_check_interval": 25}
+    return options
+
+
+class CeleryDoorbell:
+    """Rings by a Celery message; a broker that is away is the relay's business, not the caller's."""
+
+    def __init__(self, app: Celery, prefix: str) -> None:
+        self._app, self._prefix = app, prefix
+
+    def ring(self, queue: str) -> None:
+        """Send one doorbell to the workers of a queue."""
+        name = celery_queue(self._prefix, queue.removesuffix(".async"))
+        try:
+            self._app.send_task(TASK, args=[queue], queue=name, retry=False, ignore_result=True)
+        except (OperationalError, OSError) as error:
+            log.warning("no doorbell for %s could be sent, workers look by themselves: %s", queue, masked(str(error)))
+
+    def close(self) -> None:
+        """Close the connections to the broker."""
+        self._app.close()

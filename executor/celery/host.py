@@ -1,0 +1,194 @@
+"""What a process of a Celery worker is: its `Worker`, and how it begins and ends with Celery's processes.
+
+With prefork, nothing of ours runs before the children are forked, and a child forked later leaves alone what it
+inherits from the main process: threads of that may have held locks at the fork. Children do not hear signals: a
+component must not be what they interrupt. They hear from the main process, by pipes that close when it asks or ends.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from eventstore.errors import EventStoreError
+from executor.attempts.jobs import Job
+from executor.worker.polling import Lookout
+from executor.worker.worker import STOP_SECONDS, Worker
+
+log = logging.getLogger(__name__)
+
+PREFORK = "prefork"
+
+UNHEARD = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
+"""Signals that a terminal or a service manager sends to all processes, and that only the main one acts on."""
+
+CELERY_SECONDS = 5.0
+"""How long Celery has for its own end, after our steps are given back; a broker that hangs must not make it longer."""
+
+
+class Asked:
+    """A pipe that closes when the main process asks its children for something, and when it is no more."""
+
+    def __init__(self) -> None:
+        self.reader, self._writer = os.pipe()
+
+    def ask(self) -> None:
+        """Ask; once is enough."""
+        if self._writer >= 0:
+            os.close(self._writer)
+            self._writer = -1
+
+
+@dataclass(slots=True)
+class Host:
+    """The worker of this process: made on first use, and made anew in a child."""
+
+    make: Callable[[], Worker]
+    stop_celery: Callable[[], None]
+    pool: str
+    concurrency: int
+    grace_seconds: float
+    worker: Worker | None = None
+    pid: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    main: int = field(default_factory=os.getpid)
+    hangs_up: bool = field(default_factory=lambda: signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN)
+    begun: bool = False
+    early: bool = False
+    asked: bool = False
+    lookout: Lookout | None = None
+    ending: Asked = field(default_factory=Asked)
+    hurrying: Asked = field(default_factory=Asked)
+    inherited: list[Worker | None] = field(default_factory=list)
+
+    def here(self) -> Worker:
+        """Give the worker of this process."""
+        with self.lock:
+            if self.worker is None or self.pid != os.getpid():
+                self.inherited.append(self.worker)  # kept: what would clean it up needs locks that nobody gives back
+                self.worker, self.pid = self.make(), os.getpid()
+            return self.worker
+
+    # -- beginning ---------------------------------------------------------------------------------------
+
+    def listen(self) -> None:
+        """Hear signals instead of Celery, which ends in other ways by some; early ones are acted on at the begin."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+            signal.signal(number, self._on_signal)
+        if self.hangs_up:  # Celery would begin anew, and leave what runs to its leases
+            signal.signal(signal.SIGHUP, self._on_signal)
+        else:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def begin_main(self) -> None:
+        """Begin, once Celery has forked its children."""
+        self.listen()  # again: Celery has begun to listen by itself
+        worker = self.here()
+        worker.start(lanes=self.pool != PREFORK, relay=True)
+        if self.pool != PREFORK:
+            self._look_out(worker, self.concurrency)
+        self.begun = True
+        if self.early:
+            self._end_soon()
+
+    def begin_child(self) -> None:
+        """Begin in a child, with connections of its own."""
+        for number in UNHEARD:
+            signal.signal(number, signal.SIG_IGN)
+        self.lock = threading.Lock()  # the parent's may have been held at the fork
+        worker = self.here()
+        worker.kill_stuck = self._end_child
+        worker.start(lanes=True, relay=False)
+        self._look_out(worker, 1)
+        threading.Thread(target=self._follow_main, name="openagents-follow", daemon=True).start()
+
+    def _look_out(self, worker: Worker, places: int) -> None:
+        runtime = worker.runtime
+        bell, queues = runtime.ringer.bell, runtime.settings.queues
+        self.lookout = Lookout(bell.waiting, self._work, queues, places, runtime.clock, worker.stopping)
+        self.lookout.start()
+
+    # -- working -----------------------------------------------------------------------------------------
+
+    def drain(self, queue: str) -> None:
+        """Drain a queue for which a bell was rung, if it is one of this worker's."""
+        if queue.removesuffix(".async") not in self.here().runtime.settings.queues:
+            log.warning("a bell was rung for a queue that this worker does not serve: it is not drained")
+        elif self.lookout is not None and not queue.endswith(".async"):  # those have a lane that is always awake
+            with self.lookout.heard(queue):
+                self._work(queue)
+
+    def _work(self, queue: str) -> None:
+        try:
+            self.here().drain(queue)
+        except EventStoreError as error:  # the relay rings again when the store is back
+            log.warning("draining %s is interrupted: %s", queue, error)
+        except Exception:  # Celery would print the same at length, and more of it
+            log.exception("draining %s met a defect of the engine", queue)
+
+    # -- ending ------------------------------------------------------------------------------------------
+
+    def _on_signal(self, _number: int, _frame: object) -> None:
+        """Ask for the end; asked again, what runs gets no more time."""
+        if os.getpid() != self.main:
+            return
+        if not self.begun:
+            self.early = True
+        elif self.asked:
+            self.hurrying.ask()
+            if self.worker is not None:
+                self.worker.hurry()
+        else:
+            self._end_soon()
+
+    def _end_soon(self) -> None:
+        self.stop_celery()
+        self.ask_to_stop()
+
+    def ask_to_stop(self) -> None:
+        """Begin to end: this process, and its children."""
+        if not self.asked:
+            self.asked = True
+            self.ending.ask()
+            threading.Thread(target=self._end_main, name="openagents-wind-down", daemon=True).start()
+
+    def _end_main(self) -> None:
+        self._wind_down()
+        waits = CELERY_SECONDS + (self.grace_seconds + STOP_SECONDS if self.pool == PREFORK else 0)
+        threading.Event().wait(waits)
+        log.warning("Celery does not come to its end; this process ends without it")
+        self.end()
+        os._exit(0)
+
+    def _wind_down(self) -> None:
+        if self.worker is not None and self.worker.wind_down(self.grace_seconds):
+            log.warning("steps that did not stop are given back; this process ends without them")
+            os._exit(0)
+
+    def _follow_main(self) -> None:
+        self.ending.ask()  # this process's end of it: else it would never be closed for all
+        self.hurrying.ask()
+        select.select([self.ending.reader], [], [])
+        threading.Thread(target=self._hear_of_hurry, name="openagents-hurry", daemon=True).start()
+        self._wind_down()
+
+    def _hear_of_hurry(self) -> None:
+        select.select([self.hurrying.reader], [], [])
+        self.here().hurry()
+
+    def _end_child(self, job: Job) -> None:
+        """End this process: a component in it does not stop, and Celery will start another in its place."""
+        log.error("step %s of run %s does not stop: its process is ended", job.lease.step, job.lease.run)
+        self.here().wind_down(0)
+        os._exit(1)
+
+    def end(self) -> None:
+        """End in good order, when Celery has."""
+        if self.worker is not None and self.pid == os.getpid():
+            self.worker.stop()
+            self.worker = None

@@ -1,0 +1,1 @@
+"""What runs share: starts, children, concurrency limits and schedules."""

@@ -1,0 +1,159 @@
+"""Between parents and their child runs: two logs, perhaps in two partitions, and messages that may be lost or doubled.
+
+Nothing here is remembered but in the two logs. A parent's due member `c` has somebody look again and again whether its
+child is there, paused or cancelled as the parent wants it; a closed child's member `p` has somebody tell its parent,
+until the parent has taken it in. Both are ordinary guarded commits, so it does not matter how often they happen.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from executor.coordination.starts import ConcurrencyLimitReached, starter_of
+from executor.runs.codec import PayloadRefused
+from executor.runs.handler import Handler, RunExists, Start
+from executor.runs.repository import RunNotFound, Session
+from openagents_json.catalog.workflows import UnknownWorkflow, Workflows
+from openagents_json.work_index import DueKey, DueKind
+from openagents_json.workflow.core import commands as cmd
+from openagents_json.workflow.core import state as st
+from openagents_json.workflow.core.decide.concurrency_owner import parent_of_child
+from openagents_json.workflow.core.parameters import check_inputs
+from openagents_json.workflow.core.plan import Plan
+from openagents_json.workflow.errors import InvalidInputs
+from openagents_json.workflow.types import Json
+
+log = logging.getLogger(__name__)
+
+PARENT_PAUSED = "its parent is paused"
+UNWANTED = "its parent does not need it any more"
+
+
+class Children:
+    """Looks after child runs; safe for threads."""
+
+    def __init__(self, handler: Handler, workflows: Workflows) -> None:
+        self._handler, self._starter, self._workflows = handler, starter_of(handler), workflows
+
+    def look_after(self, run: str, step: str, *, actor: str) -> None:
+        """Make the child run of a step what its parent wants it to be.
+
+        Raises RunNotFound.
+        """
+        session = self._handler.sessions.load(run)
+        known = session.state.steps.get(step)
+        detached = known is not None and known.status == st.COMPLETED
+        if known is None or not (known.status == st.ACTIVE or detached):
+            self._settled(run, step, actor)
+            return
+        try:
+            child = self._handler.sessions.load(known.child)
+        except RunNotFound:
+            if session.state.status != st.PAUSED:  # looked at again when it goes on
+                self._start(session, step, known, actor)
+                if detached:
+                    self._settled(run, step, actor)
+            return
+        if detached:
+            self._settled(run, step, actor)
+        elif child.state.closed:
+            self.tell_parent(child.run, actor=actor)
+        else:
+            self._follow_pause(session, child, actor)
+
+    def cancel(self, run: str, child: str, *, actor: str) -> None:
+        """Cancel a child run that its parent does not need any more; one that is not there never will be.
+
+        Raises RunNotFound.
+        """
+        session = self._handler.sessions.load(run)
+        step = next((path for path, known in session.state.steps.items() if known.child == child), "")
+        try:
+            self._handler.sessions.load(child)
+            self._send(child, cmd.CancelRun(UNWANTED), actor)
+        except RunNotFound:  # somebody may be about to start it: whoever comes second finds the id taken
+            if step:
+                self._take_id(session, step, child, actor)
+        self._handler.handle(run, cmd.Advance(), actor=actor, drop=[DueKey(DueKind.CANCEL_CHILD, run, child)])
+
+    def _take_id(self, session: Session, step: str, child: str, actor: str) -> None:
+        try:
+            plan = self._plan(session, step, child)
+            start = Start(child, plan, {}, _commit(child), None, _parent(session, step), UNWANTED)
+            handled = self._starter.start(start, actor=actor)
+        except (UnknownWorkflow, RunExists) as error:
+            log.info("run %s: %s", child, error)
+            return
+        if not handled.session.state.closed:
+            self._send(child, cmd.CancelRun(UNWANTED), actor)
+
+    def _settled(self, run: str, step: str, actor: str) -> None:
+        """Look no more: in a commit, so that a child that was started meanwhile is not forgotten."""
+        session = self._handler.sessions.load(run)
+        known = session.state.steps.get(step)
+        if known is None or known.status not in st.OPEN_STEP:
+            self._handler.handle(run, cmd.Advance(), actor=actor, drop=[DueKey(DueKind.CHILD, run, step)])
+
+    def _follow_pause(self, session: Session, child: Session, actor: str) -> None:
+        paused, status = session.state.status == st.PAUSED, child.state.status
+        if paused and status == st.RUNNING:
+            self._send(child.run, cmd.PauseRun(PARENT_PAUSED), actor)
+        elif not paused and status == st.PAUSED and child.state.reason == PARENT_PAUSED:
+            self._send(child.run, cmd.ResumeRun("its parent goes on"), actor)
+
+    def _send(self, run: str, command: cmd.Command, actor: str) -> None:
+        try:
+            self._handler.handle(run, command, actor=actor)
+        except cmd.Rejected as error:
+            log.info("run %s: %s", run, error)
+
+    def _start(self, session: Session, step: str, known: st.StepState, actor: str) -> None:
+        try:
+            plan = self._plan(session, step, known.child)
+            inputs = check_inputs(plan, known.inputs)
+            start = Start(known.child, plan, inputs, _commit(known.child), None, _parent(session, step))
+            self._starter.start(start, actor=actor)
+        except ConcurrencyLimitReached as error:  # it is there and has failed, which its parent hears from itself
+            log.info("%s", error)
+        except (InvalidInputs, UnknownWorkflow, PayloadRefused, RunExists) as error:
+            described: Mapping[str, Json] = {
+                "type": type(error).__name__,
+                "message": f"step {step}: {error}",
+                "retryable": False,
+            }
+            command = cmd.CloseChild(step, known.child, st.FAILED, error=described)
+            self._handler.handle(session.run, command, actor=actor)
+
+    def _plan(self, session: Session, step: str, child: str) -> Plan:
+        spec = session.plan.of(step).child
+        reference = spec.workflow if spec else ""
+        if reference == session.plan.id:
+            return session.plan
+        return self._workflows.resolve(reference, child)
+
+    def tell_parent(self, run: str, *, actor: str) -> None:
+        """Tell the parent of a closed run how it ended.
+
+        Raises RunNotFound.
+        """
+        session = self._handler.sessions.load(run)
+        state, parent = session.state, session.state.parent or {}
+        if not state.closed:
+            return
+        closed = cmd.CloseChild(str(parent.get("step")), run, state.status, state.output, state.error)
+        try:
+            self._handler.handle(str(parent.get("run")), closed, actor=actor, cause=session.commit)
+        except (RunNotFound, cmd.Rejected) as error:
+            log.info("run %s has nobody to tell: %s", run, error)
+        self._handler.handle(run, cmd.Advance(), actor=actor, drop=[DueKey(DueKind.PARENT, run)])
+
+
+def _commit(child: str) -> str:
+    """Give the commit id of a child's start: whoever starts it, and however often, it begins once."""
+    return f"s{child.partition('-')[2][:16]}"
+
+
+def _parent(session: Session, step: str) -> dict[str, Json]:
+    spec = session.plan.of(step).child
+    return parent_of_child(session.state, step, detached=spec is not None and spec.detached)

@@ -1,0 +1,121 @@
+"""When a schedule fires: cron expressions and intervals, in a time zone, with a jitter that can be computed again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from executor.coordination import cron_times
+from executor.coordination.zones import UnknownZone, zone
+from openagents_json.workflow.types import Json
+
+OVERLAPS: Final = ("skip", "queue", "replace", "allow")
+HORIZON_MS: Final = 50 * 366 * 24 * 3600 * 1000
+
+
+class InvalidSchedule(ValueError):
+    """A schedule cannot be: its expression, zone, interval or policy is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """What somebody asked for: `cron` or `every_seconds`, in `timezone`, with what happens when runs overlap.
+
+    A firing that is late by more than `catchup_seconds` is not made up for. `jitter_seconds` spreads the starts.
+    """
+
+    name: str
+    workflow: str
+    cron: str = ""
+    every_seconds: float = 0.0
+    timezone: str = "UTC"
+    inputs: Mapping[str, Json] | None = None
+    overlap: str = "skip"
+    catchup_seconds: float = 3600.0
+    jitter_seconds: float = 0.0
+    labels: Mapping[str, str] | None = None
+    paused: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Give it as JSON."""
+        return asdict(self)
+
+
+def from_json(data: Mapping[str, Any]) -> Schedule:
+    """Read a schedule; fields of a newer version are dropped."""
+    known = {field.name for field in fields(Schedule)}
+    return Schedule(**{key: value for key, value in data.items() if key in known})
+
+
+def check(schedule: Schedule) -> None:
+    """Refuse a schedule that cannot be.
+
+    Raises InvalidSchedule.
+    """
+    if not schedule.name or not schedule.workflow:
+        raise InvalidSchedule("a schedule needs a name and a workflow")
+    if "|" in schedule.name:
+        raise InvalidSchedule(f"the name {schedule.name!r} has a |, which no name of a schedule may have")
+    if bool(schedule.cron) == bool(schedule.every_seconds):
+        raise InvalidSchedule("a schedule needs a cron expression or an interval, and not both")
+    if schedule.every_seconds and not 1 <= schedule.every_seconds <= HORIZON_MS / 1000:
+        raise InvalidSchedule(f"an interval of {schedule.every_seconds:g} s is not between a second and fifty years")
+    if schedule.overlap not in OVERLAPS:
+        raise InvalidSchedule(f"overlap {schedule.overlap!r} is none of {', '.join(OVERLAPS)}")
+    for seconds in (schedule.catchup_seconds, schedule.jitter_seconds):
+        if not 0 <= seconds <= HORIZON_MS / 1000:
+            raise InvalidSchedule("the catch-up limit and the jitter are numbers of seconds from 0 to fifty years")
+    _check_clock(schedule)
+
+
+def _check_clock(schedule: Schedule) -> None:
+    try:
+        zone(schedule.timezone)
+        if schedule.cron:
+            cron_times.parse(schedule.cron)
+    except (UnknownZone, cron_times.InvalidCron) as error:
+        raise InvalidSchedule(str(error)) from error
+
+
+def firings(schedule: Schedule, after_ms: int, anchor_ms: int) -> Iterator[int]:
+    """Give the nominal times after a time, in ms since 1970; intervals count from `anchor_ms`.
+
+    Raises InvalidSchedule.
+    """
+    if schedule.cron:
+        yield from _cron(schedule, after_ms)
+        return
+    step = round(schedule.every_seconds * 1000)
+    number = max(1, (after_ms - anchor_ms) // step + 1)
+    while True:
+        yield anchor_ms + number * step
+        number += 1
+
+
+def _cron(schedule: Schedule, after_ms: int) -> Iterator[int]:
+    try:
+        cron, where = cron_times.parse(schedule.cron), zone(schedule.timezone)
+    except (UnknownZone, cron_times.InvalidCron) as error:
+        raise InvalidSchedule(str(error)) from error
+    return (at * 1000 for at in cron_times.moments(cron, where, after_ms // 1000))
+
+
+def next_firing(schedule: Schedule, after_ms: int, anchor_ms: int) -> int | None:
+    """Give the next nominal time, None when there is none."""
+    return next(firings(schedule, after_ms, anchor_ms), None)
+
+
+def start_of(schedule: Schedule, nominal_ms: int) -> int:
+    """Give when a firing starts its run: its nominal time with the jitter, which name and time determine."""
+    if not schedule.jitter_seconds:
+        return nominal_ms
+    digest = hashlib.blake2b(f"{schedule.name}/{nominal_ms}".encode(), digest_size=8).digest()
+    return nominal_ms + round(int.from_bytes(digest, "big") / 2**64 * schedule.jitter_seconds * 1000)
+
+
+def iso(at_ms: int) -> str:
+    """Give a time as text."""
+    return (datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=at_ms)).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,149 @@
+"""Starts: the one way in which runs begin, whoever begins them: a program, a schedule, a parent.
+
+A start is over when its run is on the log. That the run is then brought to its gates at once is a courtesy: its due
+member `g` has the relay do it otherwise. So whatever happens there, the caller is told the id of the run, and why a run
+was refused is read from the run itself.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+
+from eventstore.errors import EventStoreError, InvalidRequest
+from eventstore.redis.coordination.semaphores import Gates
+from executor.coordination.concurrency import Gatekeeper
+from executor.runs.handler import UNREADABLE, Handled, Handler, Start
+from openagents_json.workflow.core import commands as cmd
+from openagents_json.workflow.core import state as st
+from openagents_json.workflow.types import Json
+
+log = logging.getLogger(__name__)
+
+LIMIT_ERROR = "ConcurrencyLimit"
+"""The type of the error of a run that was not let in."""
+
+
+class ConcurrencyLimitReached(RuntimeError):
+    """A run was not let in, because others of its key are under way and its workflow says to reject it then.
+
+    `run` is its id: it is on record as failed, and its history says why.
+    """
+
+    def __init__(self, run: str, reason: str) -> None:
+        self.run, self.reason = run, reason
+        super().__init__(f"run {run} is rejected: {reason}")
+
+
+class TooManyStarts(InvalidRequest):
+    """One request would start more runs than it may."""
+
+    def __init__(self, count: int, most: int) -> None:
+        self.count, self.most = count, most
+        super().__init__(
+            f"one request may start {most:,} runs, not {count:,}; nothing was started: send them in several, or raise "
+            "OPENAGENTS_MAX_STARTS"
+        )
+
+
+class Started(str):
+    """The id of a run that was started among others, with `error` when it has not begun."""
+
+    __slots__ = ("error",)
+
+    def __new__(cls, run: str, error: Exception | None = None) -> Started:
+        """Make the result of one start."""
+        made = super().__new__(cls, run)
+        made.error = error
+        return made
+
+    error: Exception | None
+
+    @property
+    def ok(self) -> bool:
+        """Tell whether the run has begun, or waits for its turn."""
+        return self.error is None
+
+
+class Starter:
+    """Starts runs and brings them to their gates; safe for threads."""
+
+    def __init__(self, handler: Handler, gatekeeper: Gatekeeper) -> None:
+        self._handler, self._gatekeeper = handler, gatekeeper
+
+    def start(self, start: Start, *, actor: str) -> Handled:
+        """Start a run; one that the same commit id started before is answered unchanged.
+
+        Raises PayloadOverLimit, RunExists, ConcurrencyLimitReached and EventStoreError.
+        """
+        handled = self._handler.start_each([start], actor=actor)[0]
+        if isinstance(handled, Exception):
+            raise handled
+        refused = self._arrive(handled, actor)
+        if refused is not None:
+            raise refused
+        return handled
+
+    def start_many(self, starts: Sequence[Start], *, actor: str) -> list[Started]:
+        """Start runs in one round trip, and say of each what became of it.
+
+        Raises PayloadOverLimit, TooManyStarts, and the first of the errors when none of them has begun.
+        """
+        results = self.start_each(starts, actor=actor)
+        raise_if_none(results)
+        return results
+
+    def start_each(self, starts: Sequence[Start], *, actor: str) -> list[Started]:
+        """Start runs in one round trip, and say of each what became of it, also when none has begun.
+
+        Raises PayloadOverLimit, TooManyStarts, and StoreUnavailable when nobody knows what has begun.
+        """
+        self.allow(len(starts))
+        results = []
+        for start, handled in zip(starts, self._handler.start_each(starts, actor=actor), strict=True):
+            if isinstance(handled, Exception):
+                results.append(Started(start.run, handled))
+            else:
+                results.append(Started(start.run, self._arrive(handled, actor)))
+        return results
+
+    def allow(self, count: int) -> None:
+        """Refuse a request that would start too many runs, before it has started any.
+
+        Raises TooManyStarts.
+        """
+        if count > self._handler.limits.starts:
+            raise TooManyStarts(count, self._handler.limits.starts)
+
+    def _arrive(self, handled: Handled, actor: str) -> ConcurrencyLimitReached | None:
+        """Bring a new run to its gates, or one whose starter died before that; says whether it was refused."""
+        session = handled.session
+        try:
+            if session.state.status == st.QUEUED:
+                self._gatekeeper.arrive(session, actor=actor)
+                session = self._handler.sessions.load(session.run)
+        except (*UNREADABLE, EventStoreError, cmd.Rejected) as error:
+            log.warning("run %s was started, the relay will let it in: %s", session.run, error)
+            return None
+        error_of = refusal(session.state)
+        return None if error_of is None else ConcurrencyLimitReached(session.run, str(error_of.get("message")))
+
+
+def starter_of(handler: Handler) -> Starter:
+    """Put together what starts runs."""
+    return Starter(handler, Gatekeeper(handler, Gates(handler.store)))
+
+
+def raise_if_none(results: Sequence[Started]) -> None:
+    """Raise the first error when nothing has begun: then there is nothing else to tell."""
+    first = results[0].error if results else None
+    if first is not None and not any(result.ok for result in results):
+        raise first
+
+
+def refusal(state: st.RunState) -> Mapping[str, Json] | None:
+    """Give the error of a run that was never let in, None of one that was, however it ended."""
+    if state.status != st.FAILED or not state.queue or state.steps:
+        return None
+    error = state.error or {}
+    return error if error.get("type") == LIMIT_ERROR else None

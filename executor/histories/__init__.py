@@ -1,0 +1,1 @@
+"""Runs whose past is given: forks, imports, and pasts that are destroyed."""

@@ -1,0 +1,134 @@
+"""Whether what comes from outside can be a run: its definitions, its events, and whether they fit together.
+
+What is taken in stays for good, and workers compile and fold it: what they would stumble over is refused here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from eventstore import codec
+from eventstore.event import Recorded
+from eventstore.redis.raw import RawEvent
+from executor.runs.codec import PAYLOADS, is_sealed
+from openagents_json.workflow.core import events as ev
+from openagents_json.workflow.core.evolve import evolve
+from openagents_json.workflow.core.plan import canonical
+from openagents_json.workflow.core.state import FOREACH, RunState, initial
+from openagents_json.workflow.definition import Definition
+from openagents_json.workflow.errors import WorkflowError
+from openagents_json.workflow.language.compile import compile_plan
+from openagents_json.workflow.language.validate import structure
+
+ODD: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
+"""What code that trusts the shape of a value raises on one of another shape."""
+
+T = TypeVar("T")
+
+
+class HistoryUnfit(ValueError):
+    """A history cannot be that of a run."""
+
+    def __init__(self, run: str, why: str) -> None:
+        self.run, self.why = run, why
+        super().__init__(f"the history of run {run} cannot be taken in: {why}")
+
+
+def check_definitions(run: str, definitions: Mapping[str, bytes]) -> None:
+    """Refuse definitions that are not what they are named by, or that no worker could go by.
+
+    Their documents need not satisfy the rules of today: an older version has accepted them. Raises HistoryUnfit.
+    """
+    for name, raw in definitions.items():
+        if hashlib.sha256(raw).hexdigest() != name:
+            raise HistoryUnfit(run, f"definition {name} is another one")
+        try:
+            definition = Definition(codec.decode(raw), raw, name)
+            if canonical(definition.content) != raw:
+                raise HistoryUnfit(run, f"definition {name} is not in the form that its hash stands for")
+            _check_document(run, name, definition.content)
+            compile_plan(definition)
+        except (*ODD, WorkflowError) as error:
+            if isinstance(error, HistoryUnfit):
+                raise
+            raise HistoryUnfit(run, f"definition {name} is no workflow: {type(error).__name__} {error}") from error
+
+
+def _check_document(run: str, name: str, definition: Any) -> None:
+    report = structure(definition["document"])
+    if not report.valid:
+        first = report.problems[0]
+        raise HistoryUnfit(run, f"definition {name} is no workflow: {first.pointer or '/'}: {first.message}")
+
+
+def check_events(run: str, history: Iterable[RawEvent], partition: int) -> Iterator[Recorded]:
+    """Read events one by one, and refuse types and shapes that this version does not know.
+
+    Raises HistoryUnfit.
+    """
+    for event in history:
+        try:
+            found = event.recorded(run, partition)
+        except ODD as error:
+            raise HistoryUnfit(run, f"event {event.version} is no JSON: {error}") from error
+        if not isinstance(found.data, dict) or not isinstance(found.metadata, dict):
+            raise HistoryUnfit(run, f"event {event.version} holds no names")
+        try:
+            ev.from_data(found.type, found.data)
+        except ev.UnknownEvent as error:
+            raise HistoryUnfit(run, f"its events do not fit together: number {event.version}: {error}") from error
+        yield found
+
+
+def check_end(run: str, status: str, recorded: Iterable[Recorded], blobs: Mapping[str, bytes]) -> None:
+    """Refuse a history that closes with an end to which its events do not lead: the run would stand between both.
+
+    It is folded without what it worked with, so that little is held. What is encrypted cannot be folded without its
+    key, and need not be: nobody can go on with it. Raises HistoryUnfit.
+    """
+    state, sealed = initial(), False
+    for item in recorded:
+        sealed = sealed or is_sealed(item)
+        if not sealed:
+            state = fitting(run, partial(_after, state, item, blobs))
+    if not sealed and state.status != status:
+        raise HistoryUnfit(run, f"its events end with {status}, and lead to {state.status}")
+
+
+def _after(state: RunState, item: Recorded, blobs: Mapping[str, bytes]) -> RunState:
+    return evolve(state, ev.from_data(item.type, _bare(item, blobs)))
+
+
+def _bare(item: Recorded, blobs: Mapping[str, bytes]) -> dict[str, Any]:
+    """Give the data of an event without its payloads, but for errors, and how many items a step goes through."""
+    names = PAYLOADS.get(item.type, ())
+    data = {name: value for name, value in item.data.items() if name not in names or name == "error"}
+    if "inputs" in names and item.data.get("inputs") is not None:
+        data["inputs"] = _items(item, blobs) if item.data.get("kind") == FOREACH else {}
+    return data
+
+
+def _items(item: Recorded, blobs: Mapping[str, bytes]) -> dict[str, Any]:
+    items = item.data["inputs"].get("items")
+    for path, sha, _ in item.data.get("blobs") or ():
+        if path == ["inputs", "items"]:
+            items = codec.decode(blobs[sha]) if sha in blobs else None  # it may have been erased
+    if isinstance(items, Mapping):
+        return {"items": dict.fromkeys(items)}
+    return {"items": [None] * len(items)} if isinstance(items, list) else {}
+
+
+def fitting(run: str, fold: Callable[[], T]) -> T:
+    """Fold what others have written.
+
+    Raises HistoryUnfit where its events do not fit together.
+    """
+    try:
+        return fold()
+    except ODD as error:
+        if isinstance(error, HistoryUnfit):
+            raise
+        raise HistoryUnfit(run, f"its events do not fit together: {type(error).__name__} {error}") from error

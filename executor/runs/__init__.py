@@ -1,0 +1,1 @@
+"""One run: loaded, decided, committed; its codec, its payloads and its keys."""

@@ -1,0 +1,73 @@
+"""Commands to many runs at once: loaded, decided and committed together, in as few round trips as for one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from eventstore.errors import StoreUnavailable
+from eventstore.run_model import Code, Committed, Guard
+from executor.runs.commit import Built, build
+from executor.runs.handler import Handler
+from executor.runs.repository import Session
+from openagents_json.work_index import DueKey
+from openagents_json.workflow.core import commands as cmd
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A command to a run, with what guards it and which due members it settles; `handle` knows what they mean."""
+
+    run: str
+    command: cmd.Command
+    guard: Guard | None = None
+    settle: bool = False
+    drop: tuple[DueKey, ...] = ()
+
+
+def carry_out(handler: Handler, orders: Sequence[Order], *, actor: str) -> list[Order]:
+    """Carry out commands to different runs together; gives those that have to be carried out one by one.
+
+    Those are the ones that others were faster with, or that do not fit what this process knows of their runs. Raises
+    StoreUnavailable.
+    """
+    sessions = _sessions(handler, orders)
+    made = [(order, session, _built(handler, order, session, actor)) for order, session in sessions]
+    going = [(order, session, built) for order, session, built in made if built is not None]
+    done: set[str] = set()
+    if going:
+        for (order, session, built), reply in zip(going, handler.offer([x for *_, x in going]), strict=True):
+            if isinstance(reply, Committed) and reply.code is Code.DONE:
+                handler.remember(session, built, reply)
+                done.add(order.run)
+    return [order for order in orders if order.run not in done]
+
+
+def _sessions(handler: Handler, orders: Sequence[Order]) -> list[tuple[Order, Session]]:
+    known = [(order, handler.sessions.get(order.run)) for order in orders]
+    fresh = [order for order, session in known if session is None]
+    try:
+        loaded = handler.sessions.load_all([order.run for order in fresh]) if fresh else []
+    except StoreUnavailable:
+        raise
+    except Exception:  # one of them cannot be read: each for itself tells which, and why
+        loaded = []
+    found = [(order, session) for order, session in known if session is not None]
+    return found + list(zip(fresh, loaded, strict=False))
+
+
+def _built(handler: Handler, order: Order, session: Session, actor: str) -> Built | None:
+    try:
+        return build(
+            session,
+            order.command,
+            handler.commit_id(),
+            actor=actor,
+            guard=order.guard,
+            limits=handler.limits,
+            settle=order.settle,
+            child=handler.child_id,
+            drop=order.drop,
+        )
+    except Exception:  # it is Rejected, perhaps as it was and not as it is, or worse: for itself it tells why
+        return None

@@ -1,0 +1,320 @@
+"""Between the core's events and the log's bytes: canonical JSON, and large payloads beside the log.
+
+A payload over `inline_bytes` becomes a blob, named by the hash of its bytes; the event then lists under `blobs` the
+path, hash and size of each, with null in its place. What a user's payload contains can therefore never be mistaken
+for a reference.
+
+In an encrypted run, each payload is ciphertext: the event has null in its place too, and lists under `sealed` the path
+and base64 of nonce and ciphertext, or "" where that is a blob. Errors stay readable, as failures are grouped by them;
+but the output of a terminate step is a payload, and so are messages of the engine that may quote one. The first event
+of such a run has `sealed` in any case.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from eventstore import codec
+from eventstore.errors import NotJson
+from eventstore.event import Recorded
+from eventstore.run_model import Blob
+from executor.encryption import DamagedPayload, RunKey, RunSealed
+from openagents_json.workflow.core import events as ev
+from openagents_json.workflow.core.bounds import DEFAULT, Bounds
+
+PAYLOADS = {
+    "RunStarted": ("inputs",),
+    "StepScheduled": ("inputs",),
+    "CompensationScheduled": ("inputs",),
+    "SignalReceived": ("payload",),
+    "RunFailing": ("error",),
+    "RunReopened": ("inputs",),
+    "RunForked": ("inputs",),
+    "StepOverridden": ("output",),
+    "StepCompleted": ("output", "outputs", "sets"),
+    "StepFailed": ("output", "error"),
+    "StepTimedOut": ("output",),
+    "RunCompleted": ("output",),
+    "RunFailed": ("error",),
+}
+_BY_MEMBER = frozenset({"inputs", "outputs", "sets"})
+_READABLE = ("error",)
+
+QUOTING = frozenset(
+    {
+        "ExpressionError",
+        "InvalidComponentInput",
+        "InvalidComponentOutput",
+        "InvalidInputs",
+        "InvalidTime",
+        "PayloadNotJson",
+        "Terminated",
+        "OutcomeNotRecorded",
+    }
+)
+"""Types of errors of the engine whose messages may quote what a run works with."""
+
+ENCRYPTED = "(encrypted)"
+"""What stands in the place of such a message."""
+
+
+class PayloadRefused(Exception):
+    """A payload cannot be stored; carries `step` (None for the run) and `kind`, the type of its error."""
+
+    step: str | None
+    kind: str
+
+
+class PayloadUnfit(PayloadRefused):
+    """A payload cannot be written as JSON, or not be read again; carries `reason`."""
+
+    kind = "PayloadNotJson"
+
+    def __init__(self, step: str | None, what: str, reason: str) -> None:
+        self.step, self.reason = step, reason
+        where = f"step {step}" if step else "the run"
+        super().__init__(f"{where}: {what} cannot be written: {reason}; make it smaller or flatter")
+
+
+class PayloadOverLimit(PayloadRefused):
+    """A payload is larger than the store takes; carries `step` (None for the run), `field`, `size` and `limit`."""
+
+    kind = "PayloadTooLarge"
+
+    def __init__(self, step: str | None, field: str, size: int, limit: int) -> None:
+        self.step, self.field, self.size, self.limit = step, field, size, limit
+        where = f"step {step}" if step else "the run"
+        super().__init__(
+            f"{where}: {field} has {size} bytes, more than the limit of {limit}; "
+            "store it elsewhere and pass a reference, or raise the limit in the settings"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes in bytes: payloads above `inline` become blobs, above `payload` are refused.
+
+    `bounds` are how large a run may grow, `starts` how many runs one request may start.
+    """
+
+    inline: int = 32 * 1024
+    payload: int = 8 * 1024 * 1024
+    bounds: Bounds = DEFAULT
+    starts: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Events ready for a commit, with the blobs that they refer to."""
+
+    events: tuple[tuple[str, bytes], ...]
+    blobs: tuple[Blob, ...]
+
+
+def encode(happened: Sequence[ev.Event], limits: Limits, key: RunKey | None = None) -> Encoded:
+    """Encode events; with a key, their payloads are encrypted.
+
+    Raises PayloadOverLimit and PayloadUnfit.
+    """
+    blobs: dict[str, Blob] = {}
+    out = []
+    for event in happened:
+        kind, data = ev.type_name(event), ev.to_data(event)
+        try:
+            out.append((kind, encode_data(kind, data, limits, blobs, key)))
+        except NotJson as error:
+            raise PayloadUnfit(data.get("step"), kind, str(error)) from error
+    return Encoded(tuple(out), tuple(blobs.values()))
+
+
+def encode_data(
+    kind: str, data: Mapping[str, Any], limits: Limits, blobs: dict[str, Blob], key: RunKey | None = None
+) -> bytes:
+    """Encode the data of one event; what belongs beside the log is added to `blobs`.
+
+    Raises PayloadOverLimit and NotJson.
+    """
+    if kind in PAYLOADS and key is not None:
+        return codec.encode(_Outline(kind, data, limits, blobs, key).drawn())
+    raw = codec.encode(data)
+    if len(raw) > limits.inline and kind in PAYLOADS:
+        raw = codec.encode(_Outline(kind, data, limits, blobs, None).drawn())
+    return raw
+
+
+@dataclass(slots=True)
+class _Outline:
+    """An event whose payloads are moved out of it."""
+
+    kind: str
+    data: Mapping[str, Any]
+    limits: Limits
+    blobs: dict[str, Blob]
+    key: RunKey | None
+    refs: list[Any] = field(default_factory=list)
+    sealed: list[Any] = field(default_factory=list)
+
+    def drawn(self) -> dict[str, Any]:
+        slim = dict(self.data)
+        for name in PAYLOADS[self.kind]:
+            value = slim.get(name)
+            if name == "error" and self.key is not None and isinstance(value, Mapping):
+                value = self._unquoted(value)
+            if name in _BY_MEMBER and isinstance(value, Mapping):
+                slim[name] = {key: self._moved((name, key), member) for key, member in value.items()}
+            elif value is not None:
+                slim[name] = self._moved((name,), value)
+        if self.refs:
+            slim["blobs"] = self.refs
+        if self.sealed or (self.key is not None and self.kind == "RunStarted"):
+            slim["sealed"] = self.sealed
+        return slim
+
+    def _unquoted(self, error: Mapping[str, Any]) -> dict[str, Any]:
+        """Give an error without what it says of payloads."""
+        out = dict(error)
+        if out.get("output") is not None:
+            out["output"] = self._moved(("error", "output"), out["output"])
+        if quotes(out):
+            self._moved(("error", "message"), out["message"])
+            out["message"] = ENCRYPTED
+        return out
+
+    def _moved(self, path: tuple[str, ...], value: Any) -> Any:
+        raw = codec.encode(value)
+        if len(raw) > self.limits.payload:
+            raise PayloadOverLimit(self.data.get("step"), ".".join(path), len(raw), self.limits.payload)
+        secret = self.key is not None and path != _READABLE
+        if self.key is not None and secret:
+            raw = self.key.encrypt(raw, *_place(self.kind, self.data, path))
+        if len(raw) <= self.limits.inline:
+            if not secret:
+                return value
+            self.sealed.append([list(path), base64.b64encode(raw).decode()])
+            return None
+        sha = hashlib.sha256(raw).hexdigest()
+        self.blobs[sha] = Blob(sha, raw)
+        self.refs.append([list(path), sha, len(raw)])
+        if secret:
+            self.sealed.append([list(path), ""])
+        return None
+
+
+def quotes(error: Mapping[str, Any]) -> bool:
+    """Tell whether the message of an error may quote what a run works with."""
+    return error.get("type") in QUOTING and isinstance(error.get("message"), str)
+
+
+def _place(kind: str, data: Mapping[str, Any], path: Sequence[str]) -> tuple[str, ...]:
+    """Name the place of a payload, so that its ciphertext reads nowhere else."""
+    return (kind, str(data.get("step", "")), *path)
+
+
+Fetch = Callable[[Sequence[tuple[str, str]]], list[bytes]]
+"""Gives the bytes of blobs, each named by run and hash."""
+
+RunKeys = Mapping[str, RunKey | None]
+"""The keys of encrypted runs; None for one whose key was destroyed: its payloads are read as null."""
+
+
+def decode_all(recorded: Sequence[Recorded], fetch: Fetch, keys: RunKeys | None = None) -> list[ev.Event]:
+    """Read stored events back, with their blobs.
+
+    Raises UnknownEvent, RunSealed for encrypted events of a run without a key, DamagedPayload and whatever `fetch`
+    raises.
+    """
+    return [ev.from_data(item.type, data) for item, data in zip(recorded, filled(recorded, fetch, keys), strict=True)]
+
+
+def filled(recorded: Sequence[Recorded], fetch: Fetch, keys: RunKeys | None = None) -> list[Mapping[str, Any]]:
+    """Give the data of stored events with all payloads in their places.
+
+    Raises as `decode_all`, but for UnknownEvent.
+    """
+    wanted = [(item.stream, sha) for item in recorded for _, sha, _ in _references(item, keys)]
+    found = dict(zip(wanted, fetch(wanted), strict=True)) if wanted else {}
+    return [_inline(item, found, keys) for item in recorded]
+
+
+def shown(item: Recorded, keys: RunKeys) -> Recorded:
+    """Give an event with its payloads but for the large ones, which stay references; what is no more is named.
+
+    Raises RunSealed and DamagedPayload.
+    """
+    if not is_sealed(item):
+        return item
+    if keys.get(item.stream) is None and item.stream in keys:
+        left = {name: value for name, value in item.data.items() if name not in ("sealed", "blobs")}
+        paths = [path for path, _ in item.data["sealed"]]
+        return replace(item, data={**left, "erased": paths} if paths else left)
+    inline = {name: value for name, value in item.data.items() if name != "blobs"}
+    inline["sealed"] = [pair for pair in item.data["sealed"] if pair[1]]
+    opened = dict(_inline(replace(item, data=inline), {}, keys))
+    if "blobs" in item.data:
+        opened["blobs"] = item.data["blobs"]
+    return replace(item, data=opened)
+
+
+def is_sealed(item: Recorded) -> bool:
+    """Tell whether an event has encrypted payloads, or begins a run that has."""
+    return isinstance(item.data, dict) and "sealed" in item.data
+
+
+def _references(item: Recorded, keys: RunKeys | None) -> list[Any]:
+    """Give the references of an event to blobs that can be read."""
+    data = item.data
+    if not isinstance(data, dict) or "blobs" not in data:
+        return []
+    refs: list[Any] = data["blobs"]
+    if "sealed" not in data or _key_of(item, keys) is not None:
+        return refs
+    closed = [path for path, _ in data["sealed"]]
+    return [ref for ref in refs if ref[0] not in closed]
+
+
+def _key_of(item: Recorded, keys: RunKeys | None) -> RunKey | None:
+    if keys is None or item.stream not in keys:
+        raise RunSealed(item.stream, "")
+    return keys[item.stream]
+
+
+def _inline(item: Recorded, found: Mapping[tuple[str, str], bytes], keys: RunKeys | None) -> Mapping[str, Any]:
+    data: dict[str, Any] = item.data
+    if "blobs" not in data and "sealed" not in data:
+        return data
+    copied = {*_BY_MEMBER, *_READABLE}
+    full: dict[str, Any] = {key: dict(value) if key in copied and value else value for key, value in data.items()}
+    blobs = {tuple(path): found[(item.stream, sha)] for path, sha, _ in _references(item, keys)}
+    full.pop("blobs", None)
+    sealed = {tuple(path): text for path, text in full.pop("sealed", ())}
+    key = _key_of(item, keys) if is_sealed(item) else None
+    for path in sorted({**blobs, **sealed}, key=len):  # what lies in something comes after it
+        raw = blobs[path] if path in blobs else _bytes(item, sealed[path])
+        if path in sealed:
+            if key is None:
+                continue
+            raw = key.decrypt(raw, *_place(item.type, data, path))
+        _put(item, full, path, codec.decode(raw))
+    return full
+
+
+def _put(item: Recorded, full: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    holder: Any = full
+    try:
+        for key in path[:-1]:
+            holder = holder[key]
+        holder[path[-1]] = value
+    except (IndexError, KeyError, TypeError) as error:
+        raise DamagedPayload(item.stream, f"{item.type} {'.'.join(path)}") from error
+
+
+def _bytes(item: Recorded, text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise DamagedPayload(item.stream, item.type) from error

@@ -1,0 +1,178 @@
+"""From a decision to the commit that carries it out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from eventstore.run_model import ClaimWish, Commit, Guard, IndexChanges, Lease
+from executor.runs.codec import Encoded, Limits, PayloadRefused, encode
+from executor.runs.repository import Session
+from openagents_json.work_index import DueKey, DueKind, Timer
+from openagents_json.workflow.core import commands as cmd
+from openagents_json.workflow.core.decide.decider import Decision, decision
+from openagents_json.workflow.core.decide.decision import RUN, ChildId
+from openagents_json.workflow.core.indexes.changes import Changes, changes
+from openagents_json.workflow.types import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Who makes a commit and what guards it."""
+
+    mode: str
+    commit_id: str
+    actor: str
+    cause: str
+    guard: Guard | None = None
+    claim: ClaimWish | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A commit with the decision behind it; `opens` counts claimable steps by queue."""
+
+    commit: Commit
+    decision: Decision
+    changes: Changes
+    opens: dict[str, int]
+
+
+def build(
+    session: Session,
+    command: cmd.Command,
+    commit_id: str,
+    *,
+    actor: str,
+    cause: str = "",
+    leases: Sequence[Lease] = (),
+    guard: Guard | None = None,
+    wish: ClaimWish | None = None,
+    limits: Limits,
+    settle: bool = False,
+    child: ChildId,
+    drop: Sequence[DueKey] = (),
+) -> Built | None:
+    """Decide on a session and build the commit; None when nothing happens.
+
+    `drop` are due members that are settled with this, whatever is decided; `child` names child runs. Payloads that
+    the store does not take become failures of their step. Raises Rejected.
+    """
+    made, encoded = decide_encoded(session, command, limits, child)
+    if not made.events and not settle and not drop:
+        return None
+    mode = "fact" if leases else ("new" if isinstance(command, cmd.StartRun) else "cas")
+    signature = Signature(mode, commit_id, actor, cause or session.commit, guard, wish)
+    return assemble(
+        session, made, encoded, leases, signature, settle=settle or isinstance(command, cmd.Advance), drop=drop
+    )
+
+
+def decide_encoded(
+    session: Session, command: cmd.Command, limits: Limits, child: ChildId, *, ahead: int = 0
+) -> tuple[Decision, Encoded]:
+    """Decide on a session and encode what happens; payloads that the store does not take become failures of their step.
+
+    `ahead` counts the events of the run that the version of the session does not. Raises Rejected.
+    """
+    version = session.version + ahead
+    refused: dict[str, dict[str, Json]] = {}
+    while True:
+        made = decision(session.plan, session.state, command, refused, child, limits.bounds, version)
+        try:
+            return made, encode(made.events, limits, session.key)
+        except PayloadRefused as error:
+            command = _refuse(command, error, refused)
+
+
+def assemble(
+    session: Session,
+    made: Decision,
+    encoded: Encoded,
+    leases: Sequence[Lease],
+    signature: Signature,
+    *,
+    settle: bool,
+    drop: Sequence[DueKey] = (),
+    last_fence: int = 0,
+    moved: Changes | None = None,
+) -> Built:
+    """Build the commit of a decision.
+
+    `last_fence` is that of the last attempt that the worker began without a claim, 0 for none. `moved` are the index
+    changes where they do not follow from the decision alone.
+    """
+    if moved is None:
+        moved = changes(session.plan, session.state, made.events, made.state)
+    final = {x.step for x in leases if x.step not in made.open_after_facts}
+    other_definition = session.version and made.state.definition != session.state.definition
+    commit = Commit(
+        run=session.run,
+        mode=signature.mode,
+        commit_id=signature.commit_id,
+        events=encoded.events,
+        version=session.version,
+        last_commit=session.commit,
+        actor=signature.actor,
+        cause=signature.cause,
+        facts=tuple((x.step, x.fence, x.step in final) for x in leases),
+        fact_events=made.facts,
+        guard=signature.guard,
+        claim=signature.claim,
+        blobs=encoded.blobs,
+        changes=_index_changes(session.run, moved, final, settle, drop, unfinished=made.unfinished),
+        definition=made.state.definition if other_definition else "",
+        last_fence=last_fence or None,
+    )
+    return Built(commit, made, moved, _opens(session, moved))
+
+
+def _refuse(command: cmd.Command, error: PayloadRefused, refused: dict[str, dict[str, Json]]) -> cmd.Command:
+    described: dict[str, Json] = {"type": error.kind, "message": str(error), "retryable": False}
+    key = error.step or RUN
+    if isinstance(command, cmd.StartRun) and (error.step is None or key in refused):
+        raise error
+    if isinstance(command, cmd.RecordOutcomes) and any(x.step == key for x in command.outcomes):
+        return cmd.RecordOutcomes(
+            tuple(cmd.Failed(x.step, x.attempt, described) if x.step == key else x for x in command.outcomes)
+        )
+    if key in refused:
+        raise error
+    refused[key] = described
+    return command
+
+
+def _opens(session: Session, moved: Changes) -> dict[str, int]:
+    """Count the steps that may be claimed from now on, by queue."""
+    queues = [step.queue for step in moved.ready if not step.delay_ms]
+    queues += [session.plan.of(step.step).queue for step in moved.requeued if not step.delay_ms]
+    queues += [step.queue for step in moved.restored if step.ready]
+    queues += [session.plan.of(step).queue for step in moved.resumed]
+    opens: dict[str, int] = {}
+    for queue in queues:
+        opens[queue] = opens.get(queue, 0) + 1
+    return opens
+
+
+def _index_changes(
+    run: str, moved: Changes, final: set[str], settle: bool, drop: Sequence[DueKey], *, unfinished: bool
+) -> IndexChanges:
+    """Say what the core's changes are to the store; a step whose outcome is `final` leaves with its fact."""
+    timers = moved.timers
+    if unfinished:
+        timers = (*timers, Timer(DueKind.DECISION, "", 0))
+    removed = tuple(DueKey(kind, run, subject) for kind, subject in moved.removed_timers)
+    return IndexChanges(
+        status=moved.status,
+        cancel=moved.cancel,
+        held=moved.held,
+        ready=moved.ready,
+        requeued=moved.requeued,
+        restored=moved.restored,
+        closed=tuple(step for step in moved.closed if step not in final),
+        suspended=moved.suspended,
+        resumed=moved.resumed,
+        timers=timers,
+        removed=(*drop, *removed),
+        settled=settle,
+    )

@@ -1,0 +1,319 @@
+"""Load, fold, decide, append: one command to one run, decided again as long as others were faster."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+
+from eventstore.errors import EventStoreError, StoreUnavailable
+from eventstore.redis.driver.connection import FAILOVER_SECONDS, retrying
+from eventstore.redis.driver.scripts import Call
+from eventstore.redis.runs import RunStore
+from eventstore.run_model import Code, Committed, Guard
+from executor.encryption import EncryptionError
+from executor.runs.codec import Limits
+from executor.runs.commit import Built, build
+from executor.runs.idempotency import Begun, KeyConflict, conflict, keys_of_others
+from executor.runs.idempotency import Request as Request
+from executor.runs.repository import BrokenHistory, RunNotFound, Session, Sessions
+from executor.wakeup import Ringer
+from openagents_json.catalog.definitions import Definitions
+from openagents_json.work_index import DueKey
+from openagents_json.workflow.core import commands as cmd
+from openagents_json.workflow.core import events as ev
+from openagents_json.workflow.core.decide.decision import ChildId
+from openagents_json.workflow.core.events import UnknownEvent
+from openagents_json.workflow.core.evolve import evolve_all
+from openagents_json.workflow.core.plan import Plan
+from openagents_json.workflow.core.state import initial
+from openagents_json.workflow.types import Json
+
+TRIES = 200
+
+UNREADABLE = (RunNotFound, BrokenHistory, UnknownEvent, EncryptionError)
+"""What may come of looking at a run that is there."""
+
+
+def _by(session: Session, plan: Plan | None, version: int | None = None) -> Session:
+    """Give a session with another plan, if it is at the version that is wanted.
+
+    Raises Rejected.
+    """
+    if version is not None and session.version != version:
+        what = f"the run has moved on to version {session.version}, and this was decided on version {version}"
+        raise cmd.Rejected("moved_on", what, session.state.status)
+    return session if plan is None else replace(session, plan=plan)
+
+
+def _nobody(_run: str, _delay_ms: int) -> None:
+    """Hear that something will be due soon: in a process without a relay, nobody does."""
+
+
+def child_ids(partitions: int) -> ChildId:
+    """Give the naming of child runs in a store: the same name gives the same id, in any partition."""
+
+    def child(name: str) -> str:
+        digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+        return f"{int(digest[:8], 16) % partitions}-{digest[8:34]}"
+
+    return child
+
+
+class TooContended(EventStoreError):
+    """A command lost every race for its run."""
+
+    def __init__(self, run: str) -> None:
+        self.run = run
+        super().__init__(f"run {run}: others changed it {TRIES} times in a row before this command; send it again")
+
+
+class RunExists(EventStoreError):
+    """Another commit has started a run with this id."""
+
+    def __init__(self, run: str) -> None:
+        self.run = run
+        super().__init__(
+            f"run {run} exists already, here or in the archive (`openagents runs restore` brings it back); "
+            "leave the id out, or use another idempotency key"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A run to begin; a fixed commit id makes the start repeatable.
+
+    `request` is what its caller asked for under an idempotency key; without one, whoever starts it again means it.
+    """
+
+    run: str
+    plan: Plan
+    inputs: Mapping[str, Json]
+    commit_id: str = ""
+    labels: Mapping[str, str] | None = None
+    parent: Mapping[str, Json] | None = None
+    cancelled: str = ""
+    request: Request | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """What a command came to: the session after it, and whether it changed anything."""
+
+    session: Session
+    changed: bool
+    time_ms: int = 0
+
+
+class Handler:
+    """Carries out commands on runs; safe for threads."""
+
+    def __init__(
+        self,
+        store: RunStore,
+        sessions: Sessions,
+        definitions: Definitions,
+        ringer: Ringer,
+        commit_id: Callable[[], str],
+        limits: Limits,
+    ) -> None:
+        self.store, self.sessions, self.definitions, self.ringer = store, sessions, definitions, ringer
+        self.commit_id, self.limits = commit_id, limits
+        self.expect: Callable[[str, int], None] = _nobody
+        self.child_id = child_ids(store.keys.partitions)
+
+    def start_each(self, starts: Sequence[Start], *, actor: str) -> list[Handled | Exception]:
+        """Start runs in one round trip; one that the same commit id started before is answered unchanged.
+
+        One that has not begun has its error, RunExists when another commit has taken the id, and KeyConflict when its
+        key has begun another request; the others have begun.
+        Raises PayloadOverLimit, and then none has.
+        """
+        fresh = [Session(s.run, 0, "", initial(), s.plan, self.sessions.keyring.fresh(s.run)) for s in starts]
+        builts = [self._first(session, s, actor) for session, s in zip(fresh, starts, strict=True)]
+        results: dict[int, Handled | Exception] = dict(self._of_other_workflows(starts))
+        places = [place for place in range(len(starts)) if place not in results]
+        plans = {starts[place].plan.hash: starts[place].plan for place in places}.values()
+        before = [self.definitions.store_call(plan) for plan in plans]
+        replies = self._offer_patiently([builts[place] for place in places], before) if places else ()
+        for place, reply in zip(places, replies, strict=True):
+            results[place] = self._begun(starts[place], fresh[place], builts[place], reply)
+        return [results[place] for place in range(len(starts))]
+
+    def _of_other_workflows(self, starts: Sequence[Start]) -> dict[int, KeyConflict]:
+        """Return the conflicts of those whose keys stand for runs of other workflows, by their places."""
+        keyed = [(place, s.request, s) for place, s in enumerate(starts) if s.request is not None]
+        found = keys_of_others(self.store, [(request, s.run, s.plan) for _, request, s in keyed])
+        return {place: error for (place, _, _), error in zip(keyed, found, strict=True) if error is not None}
+
+    def _offer_patiently(self, builts: Sequence[Built], before: Sequence[Call]) -> list[Committed | EventStoreError]:
+        """Offer commits, and again those whose node of a cluster is away: its replica may take its place soon.
+
+        A server that is alone has been waited for already when it is said to be away.
+        """
+        answers = dict(enumerate(self.offer(builts, before)))
+
+        def again() -> None:
+            away = [i for i, answer in answers.items() if isinstance(answer, StoreUnavailable)]
+            if away:
+                answers.update(zip(away, self.offer([builts[i] for i in away], before), strict=True))
+            for answer in answers.values():
+                if isinstance(answer, StoreUnavailable):
+                    raise answer
+
+        with suppress(StoreUnavailable):  # then it is the answer
+            retrying(again, FAILOVER_SECONDS)
+        return list(answers.values())
+
+    def _begun(
+        self, start: Start, session: Session, built: Built, reply: Committed | EventStoreError
+    ) -> Handled | Exception:
+        if isinstance(reply, EventStoreError):
+            return reply
+        if reply.code is Code.EXISTS:
+            return RunExists(session.run)
+        if reply.code is Code.DUPLICATE:
+            try:
+                found = Handled(self.sessions.load(session.run), changed=False, time_ms=reply.time_ms)
+                return self._conflict(start, found.session) or found
+            except (*UNREADABLE, EventStoreError) as error:
+                return error
+        return Handled(self.remember(session, built, reply), changed=True, time_ms=reply.time_ms)
+
+    def _conflict(self, start: Start, session: Session) -> KeyConflict | None:
+        """Return why a run that is there was begun by another request than the one that met it."""
+        if start.request is None:
+            return None
+        first = self.store.first(session.run)
+        [started] = self.sessions.payloads.decode([first])
+        if not isinstance(started, ev.RunStarted):
+            return None
+        inputs = None if session.state.erased else started.inputs
+        plan = self.definitions.plan(started.definition)
+        return conflict(start.request, start.plan, Begun(session.run, plan, inputs, first.actor))
+
+    def _first(self, session: Session, start: Start, actor: str) -> Built:
+        command = cmd.StartRun(start.run, start.inputs, start.labels, start.parent, start.cancelled)
+        commit_id = start.commit_id or self.commit_id()
+        built = build(session, command, commit_id, actor=actor, limits=self.limits, child=self.child_id)
+        if built is None:
+            raise RunExists(start.run)
+        return begun(built, session)
+
+    def handle(
+        self,
+        run: str,
+        command: cmd.Command,
+        *,
+        actor: str,
+        cause: str = "",
+        guard: Guard | None = None,
+        settle: bool = False,
+        drop: Sequence[DueKey] = (),
+        plan: Plan | None = None,
+        version: int | None = None,
+        wipe: Sequence[str] = (),
+        commit_id: str = "",
+        session: Session | None = None,
+    ) -> Handled:
+        """Carry out a command on a run, at no other `version` than the one that is given.
+
+        `plan` is another one that the run goes by from then on. `guard` names a lease that must have run out; `settle`
+        tells that the decision covers all that the state implies; `drop` are due members that are settled with it,
+        whatever is decided; `wipe` are kinds of keys of the run that are deleted with it. A fixed `commit_id` makes the
+        command count once from the `session` on, which is what the caller knows of the run.
+
+        Raises RunNotFound, Rejected and TooContended.
+        """
+        session = session or self.sessions.get(run) or self.sessions.load(run)
+        commit_id = commit_id or self.commit_id()
+        make = partial(
+            build,
+            actor=actor,
+            cause=cause,
+            guard=guard,
+            limits=self.limits,
+            settle=settle,
+            child=self.child_id,
+            drop=drop,
+        )
+        fresh = False
+        for _ in range(TRIES):
+            try:
+                built = make(_by(session, plan, version), command, commit_id)
+            except cmd.Rejected:
+                if fresh:
+                    self._decide(session, actor)
+                    raise
+                built = None
+            if built is None:
+                if fresh:
+                    return Handled(session, changed=False)
+                session, fresh = self.sessions.load(run), True
+                continue
+            if wipe:
+                built = replace(built, commit=replace(built.commit, wipe=tuple(wipe)))
+            reply = self.send([built], [self.definitions.store_call(plan)] if plan else ())[0]
+            if reply.code is Code.DONE:
+                return Handled(
+                    self.remember(_by(session, plan), built, reply), bool(built.decision.events), reply.time_ms
+                )
+            if reply.code is Code.DUPLICATE:
+                after = self.sessions.follow(session, reply.version, reply.events)
+                return Handled(after, changed=True, time_ms=reply.time_ms)
+            if reply.code is Code.HELD:
+                return Handled(session, changed=False)
+            session, fresh = self.sessions.follow(session, reply.version, reply.events), True
+        raise TooContended(run)
+
+    def _decide(self, session: Session, actor: str) -> None:
+        """Store what the log implies and nobody has decided on: perhaps it is that for which a command is refused."""
+        if session.state.unsettled or session.state.pending:
+            self.handle(session.run, cmd.Advance(), actor=actor)
+
+    def offer(self, builts: Sequence[Built], before: Sequence[Call] = ()) -> list[Committed | EventStoreError]:
+        """Send commits as `send` does, each with an answer or an error of its own.
+
+        Raises StoreUnavailable.
+        """
+        partition = self.store.keys.partition_of
+        queues, rings = self.ringer.calls([(partition(b.commit.run), b.opens) for b in builts])
+        replies, rung = self.store.offer([b.commit for b in builts], before=before, after=rings)
+        self.ringer.answer(queues, rung)
+        return replies
+
+    def send(self, builts: Sequence[Built], before: Sequence[Call] = ()) -> list[Committed]:
+        """Send commits and the hints about what they open, in one round trip."""
+        partition = self.store.keys.partition_of
+        queues, rings = self.ringer.calls([(partition(b.commit.run), b.opens) for b in builts])
+        done = self.store.exchange([b.commit for b in builts], before=before, after=rings)
+        self.ringer.answer(queues, done.after)
+        return done.commits
+
+    def remember(
+        self, session: Session, built: Built, reply: Committed, started: Sequence[ev.StepStarted] = ()
+    ) -> Session:
+        """Give the session after a commit that was carried out as it was built, with the claims it made."""
+        for timer in built.changes.timers:
+            if not timer.at_ms:
+                self.expect(session.run, timer.delay_ms)
+        if reply.version == session.version:
+            return session
+        state = evolve_all(built.decision.state, started)
+        after = Session(session.run, reply.version, built.commit.commit_id, state, session.plan, session.key)
+        if any(isinstance(event, ev.RunRedacted) for event in built.decision.events):  # it holds what is no more
+            self.sessions.drop(session.run)
+            return after
+        if not session.version:
+            self.sessions.keyring.keep(session.key)
+        self.sessions.put(after)
+        return after
+
+
+def begun(built: Built, session: Session) -> Built:
+    """Give the commit of a new run with what its head says of it, and with its key."""
+    key = session.key.wrapped if session.key is not None else ""
+    plan = session.plan
+    return replace(built, commit=replace(built.commit, workflow=plan.id, definition=plan.hash, wrapped_key=key))

@@ -1,0 +1,163 @@
+"""The data keys of encrypted runs: made with the run, kept wrapped by a master key, gone when they are shredded."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from eventstore.event import Recorded
+from eventstore.redis.driver.forking import ForkSafeLock
+from eventstore.redis.run_keys import KeyStore
+from executor.encryption import (
+    KEY_BYTES,
+    VARIABLE,
+    DamagedPayload,
+    EncryptionError,
+    InvalidKey,
+    Masters,
+    RunKey,
+    RunSealed,
+    wrapped_by,
+)
+from executor.runs.codec import Fetch, filled
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """What a rotation came to: run keys that were wrapped anew, that were already, and runs that could not be read."""
+
+    rewrapped: int
+    already: int
+    unreadable: Mapping[str, str]
+
+
+class Keyring:
+    """The keys that this process may use; safe for threads. What is remembered of runs is bounded."""
+
+    def __init__(self, store: KeyStore, masters: Masters, *, capacity: int = 4096) -> None:
+        self._store, self._masters, self._capacity = store, masters, capacity
+        self._known: OrderedDict[str, RunKey] = OrderedDict()
+        self._lock = ForkSafeLock()
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Give the ids of the master keys; empty when runs are not encrypted here."""
+        return self._masters.ids
+
+    def fresh(self, run: str) -> RunKey | None:
+        """Make the key of a run that is about to begin; None when runs are not encrypted here."""
+        return self._masters.fresh(run) if self.ids else None
+
+    def keep(self, key: RunKey | None) -> None:
+        """Remember a key."""
+        if key is None:
+            return
+        with self._lock:
+            self._known[key.run] = key
+            self._known.move_to_end(key.run)
+            if len(self._known) > self._capacity:
+                self._known.popitem(last=False)
+
+    def forget(self, run: str) -> None:
+        """Forget the key of a run: it is no more, or it is another one."""
+        with self._lock:
+            self._known.pop(run, None)
+
+    def known(self, run: str) -> RunKey | None:
+        """Give a key that is remembered."""
+        with self._lock:
+            return self._known.get(run)
+
+    def unwrapped(self, run: str, record: bytes | None) -> RunKey | None:
+        """Give the key of a record that was read, None for none.
+
+        Raises EncryptionError.
+        """
+        if record is None:
+            self.forget(run)
+            return None
+        key = self._masters.unwrap(run, record)
+        self.keep(key)
+        return key
+
+    def read(self, runs: Sequence[str]) -> dict[str, RunKey | None]:
+        """Read the keys of runs from the store, in one round trip; None where there is none.
+
+        Raises EncryptionError.
+        """
+        return {run: self.unwrapped(run, record) for run, record in zip(runs, self._store.get(runs), strict=True)}
+
+    def prepare(self, runs: Sequence[str]) -> None:
+        """Read the keys of runs that are not remembered; one that cannot be read is told when it is needed."""
+        if not self.ids:
+            return
+        wanted = [run for run in dict.fromkeys(runs) if self.known(run) is None]
+        for run, record in zip(wanted, self._store.get(wanted), strict=True):
+            try:
+                self.unwrapped(run, record)
+            except EncryptionError:
+                continue
+
+    def export_key(self, run: str) -> bytes | None:
+        """Give the data key of a run, for whoever is to read a copy of it; None when it is not encrypted.
+
+        Raises EncryptionError.
+        """
+        key = self.read([run])[run]
+        return None if key is None else key.secret
+
+    def check_key(self, run: str, key: bytes, recorded: Sequence[Recorded], fetch: Fetch) -> None:
+        """Find out whether a key opens the payloads of a run.
+
+        Raises InvalidKey.
+        """
+        try:
+            filled(recorded, fetch, {run: self._masters.held(run, key)})
+        except DamagedPayload as error:
+            raise InvalidKey(f"the key of run {run}", "is another one: it does not open the run") from error
+
+    def adopt_key(self, run: str, key: bytes, *, replace: bool = False) -> None:
+        """Keep the data key of a run that comes from elsewhere, wrapped by the first master key.
+
+        Raises InvalidKey when there is another one that is not to be replaced, or no master key.
+        """
+        if not self.ids:
+            raise InvalidKey(f"the key of run {run}", "cannot be kept without a master key")
+        if len(key) != KEY_BYTES:
+            raise InvalidKey(f"the key of run {run}", f"has {len(key)} bytes instead of {KEY_BYTES}")
+        wrapped = self._masters.adopted(run, key).wrapped
+        record = self._store.add(run, wrapped)
+        if replace and record != wrapped.encode() and self._store.swap(run, record, wrapped):
+            record = wrapped.encode()
+        found = self._masters.unwrap(run, record)
+        if found.secret != key:
+            raise InvalidKey(f"the key of run {run}", "is not the one that the store has")
+        self.keep(found)
+
+    def rotate(self) -> Rotation:
+        """Wrap every run key with the first master key; may be stopped and repeated at any time.
+
+        Raises InvalidKey when there is no master key.
+        """
+        if not self.ids:
+            raise InvalidKey("the master key", f"is missing: set {VARIABLE}, the new key first, then the old ones")
+        rewrapped = already = 0
+        unreadable: dict[str, str] = {}
+        runs = list(self._store.runs())
+        for start in range(0, len(runs), 200):
+            some = runs[start : start + 200]
+            for run, record in zip(some, self._store.get(some), strict=True):
+                if record is None:  # shredded meanwhile
+                    continue
+                if wrapped_by(record) == self._masters.first:
+                    already += 1
+                    continue
+                try:
+                    wrapped = self._masters.wrap(run, self._masters.unwrap(run, record).secret)
+                    rewrapped += self._store.swap(run, record, wrapped)
+                except RunSealed as error:
+                    unreadable[run] = error.key_id
+                except EncryptionError:
+                    unreadable[run] = ""
+        return Rotation(rewrapped, already, unreadable)

@@ -1,0 +1,101 @@
+"""Stored events with their payloads: blobs fetched, ciphertexts opened, and null for what was shredded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from eventstore.event import Recorded
+from eventstore.redis.paging import backwards
+from eventstore.redis.runs import RunStore
+from executor.encryption import DamagedPayload, KeyMissing, RunKey, RunSealed
+from executor.runs.codec import RunKeys, decode_all, filled, is_sealed, shown
+from executor.runs.keyring import Keyring
+from openagents_json.workflow.core import events as ev
+
+SHREDDED = "shredded"
+"""How RunRedacted says that the key of the run was destroyed."""
+
+
+class Payloads:
+    """Reads stored events back; safe for threads."""
+
+    def __init__(self, store: RunStore, keyring: Keyring) -> None:
+        self._store, self.keyring = store, keyring
+
+    def fetch(self, wanted: Sequence[tuple[str, str]]) -> list[bytes]:
+        """Read blobs, each named by run and hash."""
+        return self._store.blobs([(self._store.keys.partition_of(run), sha) for run, sha in wanted])
+
+    def decode(self, recorded: Sequence[Recorded]) -> list[ev.Event]:
+        """Read stored events back, of any runs; what is remembered of keys is not relied on.
+
+        Raises UnknownEvent, EncryptionError and EventStoreError.
+        """
+        return decode_all(recorded, self.fetch, self._keys_of(recorded))
+
+    def filled(self, recorded: Sequence[Recorded]) -> list[Mapping[str, Any]]:
+        """Give the data of stored events with all payloads in their places.
+
+        Raises EncryptionError and EventStoreError.
+        """
+        return filled(recorded, self.fetch, self._keys_of(recorded))
+
+    def shown(self, recorded: Sequence[Recorded]) -> list[Recorded]:
+        """Give stored events for people: opened as far as this process has the keys, large payloads by reference.
+
+        Where it has none, they are as they are stored; where they were shredded, their paths are listed under `erased`.
+        """
+        try:
+            keys = self._keys_of(recorded)
+        except (RunSealed, KeyMissing):
+            return list(recorded)
+        return [shown(item, keys) for item in recorded]
+
+    def shown_pages(self, pages: Iterable[Sequence[Recorded]]) -> Iterator[list[Recorded]]:
+        """Give the pages of one history as `shown` does; the key of the run is looked for once."""
+        keys: RunKeys | None = None
+        for page in pages:
+            if keys is None and any(map(is_sealed, page)):
+                try:
+                    keys = self._keys_of(page)
+                except (RunSealed, KeyMissing):
+                    yield list(page)
+                    yield from map(list, pages)
+                    return
+            yield [shown(item, keys or {}) for item in page]
+
+    def opened(self, run: str, tail: Sequence[Recorded], key: RunKey | None) -> tuple[list[ev.Event], RunKey | None]:
+        """Read events of one run back with the key that is known, or the one that the keyring knows; gives it too.
+
+        Raises UnknownEvent, EncryptionError and EventStoreError.
+        """
+        if not any(is_sealed(item) for item in tail):
+            return decode_all(tail, self.fetch), key
+        known = key or self.keyring.known(run)
+        if known is not None and not is_shredded(tail):
+            try:
+                return decode_all(tail, self.fetch, {run: known}), known
+            except DamagedPayload:  # a run that was begun again after its beginning was lost has another key
+                self.keyring.forget(run)
+        keys = self._keys_of(tail)
+        return decode_all(tail, self.fetch, keys), keys[run]
+
+    def _keys_of(self, recorded: Sequence[Recorded]) -> RunKeys:
+        sealed = dict.fromkeys(item.stream for item in recorded if is_sealed(item))
+        if not sealed:
+            return {}
+        gone = {item.stream for item in recorded if item.stream in sealed and is_shredded([item])}
+        for run in gone:
+            self.keyring.forget(run)
+        found = self.keyring.read([run for run in sealed if run not in gone])
+        lost = [run for run, key in found.items() if key is None]
+        for run in lost:  # shredded after its end, so that is found from there
+            if not any(map(is_shredded, backwards(self._store, run))):
+                raise KeyMissing(run)
+        return found | dict.fromkeys(gone)
+
+
+def is_shredded(recorded: Sequence[Recorded]) -> bool:
+    """Tell whether events say that the key of their run was destroyed."""
+    return any(item.type == "RunRedacted" and item.data.get("how") == SHREDDED for item in recorded)

@@ -1,0 +1,241 @@
+"""Runs as this process knows them: folded states, valid as long as the log still ends where they do.
+
+A session is a cache, never the truth: every commit is guarded by the version and the last commit that it was folded
+from, so a stale one costs a round trip and nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+import zlib
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from eventstore import codec
+from eventstore.event import Recorded
+from eventstore.redis.driver.forking import ForkSafeLock
+from eventstore.redis.runs import RunStore
+from executor.encryption import DamagedPayload, RunKey
+from executor.runs.payloads import Payloads
+from executor.runs.snapshots import SNAPSHOT, Seals, packed
+from openagents_json.catalog.definitions import Definitions
+from openagents_json.workflow.core import events as ev
+from openagents_json.workflow.core.evolve import evolve_all
+from openagents_json.workflow.core.plan import Plan
+from openagents_json.workflow.core.snapshot import FORMAT, load
+from openagents_json.workflow.core.state import RunState, initial
+
+log = logging.getLogger(__name__)
+
+LONG = 1000
+"""A run of so many events has a snapshot, and is worth remembering after its end."""
+
+ENDED = 16
+"""How many long runs are remembered after their end."""
+
+KEEP_SECONDS = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A folded run: `version` and `commit` say where the fold ended; `key` is there when it is encrypted."""
+
+    run: str
+    version: int
+    commit: str
+    state: RunState
+    plan: Plan
+    key: RunKey | None = field(default=None, compare=False)
+
+    def folded(self, happened: Iterable[ev.Event], version: int, commit: str) -> Session:
+        """Give the session after more events."""
+        return Session(self.run, version, commit, evolve_all(self.state, happened), self.plan, self.key)
+
+
+class RunNotFound(LookupError):
+    """There is no such run."""
+
+    def __init__(self, run: str) -> None:
+        self.run = run
+        super().__init__(
+            f"there is no run {run!r} in this store; `openagents runs list` shows those that there are, one that is "
+            "archived comes back with `openagents runs restore`"
+        )
+
+
+class BrokenHistory(Exception):
+    """The stored events of a run are not contiguous."""
+
+    def __init__(self, run: str, expected: int, found: int) -> None:
+        self.run, self.expected, self.found = run, expected, found
+        super().__init__(f"run {run}: event {expected} is missing (found {found}); `openagents doctor` tells more")
+
+
+class Sessions:
+    """A bounded cache of sessions, safe for threads."""
+
+    def __init__(
+        self, store: RunStore, definitions: Definitions, payloads: Payloads, seals: Seals, *, capacity: int = 4096
+    ) -> None:
+        self._store, self._definitions, self.payloads = store, definitions, payloads
+        self._seals = seals
+        self.keyring = payloads.keyring
+        self._capacity = capacity
+        self._known: OrderedDict[str, Session] = OrderedDict()
+        self._lock = ForkSafeLock()
+
+    def get(self, run: str) -> Session | None:
+        """Give what is cached."""
+        with self._lock:
+            return self._known.get(run)
+
+    def put(self, session: Session) -> None:
+        """Remember a session, unless a newer one is known; closed runs are forgotten, but for long ones."""
+        with self._lock:
+            if session.state.closed and session.version < LONG:
+                self._known.pop(session.run, None)
+                return
+            known = self._known.get(session.run)
+            if known is None or known.version <= session.version:
+                self._known[session.run] = session
+                self._known.move_to_end(session.run)
+                if len(self._known) > self._capacity:
+                    self._known.popitem(last=False)
+            if session.state.closed:
+                self._forget_ended()
+
+    def _forget_ended(self) -> None:
+        """Keep but a few of the long runs that have ended: they are large, and somebody may never ask again."""
+        ended = [run for run, session in self._known.items() if session.state.closed]
+        for run in ended[:-ENDED]:
+            del self._known[run]
+
+    def drop(self, run: str) -> None:
+        """Forget a run: the log has gone back behind what was folded."""
+        with self._lock:
+            self._known.pop(run, None)
+
+    def load(self, run: str) -> Session:
+        """Read and fold a run up to its present end.
+
+        Raises RunNotFound and BrokenHistory.
+        """
+        return self.load_all([run])[0]
+
+    def load_all(self, runs: Sequence[str]) -> list[Session]:
+        """Read and fold several runs, in one round trip where their definitions are known.
+
+        Raises RunNotFound and BrokenHistory.
+        """
+        cached = {run: session for run in runs if (session := self.get(run)) is not None}
+        found = {}
+        if cached:
+            tails = self._store.read([(run, session.version - 1) for run, session in cached.items()])
+            found = {run: self.extend(run, cached[run], tail) for run, tail in zip(cached, tails, strict=True)}
+        fresh = [run for run in runs if run not in cached]
+        begun = self._store.begin_reading(fresh, LONG, keys=bool(self.keyring.ids))
+        for run, (record, snapshot, first) in zip(fresh, begun, strict=True):
+            key = self.keyring.unwrapped(run, record) if record is not None else None
+            found[run] = self._read(run, snapshot, first, key)
+        return [found[run] for run in runs]
+
+    def _read(self, run: str, snapshot: bytes | None, first: Sequence[Recorded], key: RunKey | None) -> Session:
+        """Fold a run from its beginning, or from a snapshot when it is long."""
+        if len(first) < LONG:
+            return self.extend(run, None, first)
+        thawed = self._thawed(run, snapshot, key) if snapshot is not None else None
+        session = thawed or self.extend(run, None, first)
+        session = self.extend(run, session, self._store.read([(run, session.version - 1)])[0])
+        if self._is_due(snapshot, thawed, session):
+            self._freeze(session)
+        return session
+
+    def _is_due(self, snapshot: bytes | None, thawed: Session | None, session: Session) -> bool:
+        """Tell whether a snapshot is worth keeping: processes that do not believe each other leave theirs alone."""
+        if thawed is not None:
+            return session.version - thawed.version >= LONG
+        return snapshot is None or session.key is not None or self._seals.shared
+
+    def _thawed(self, run: str, snapshot: bytes, key: RunKey | None) -> Session | None:
+        """Give the session of a snapshot, None when it is not to be believed or of another shape.
+
+        Whether it holds, `extend` finds out.
+        """
+        try:
+            plain = self._seals.opened(run, snapshot) if key is None else key.decrypt(snapshot, SNAPSHOT)
+            if plain is None:  # another process has kept it, or somebody has put it there
+                return None
+            form, version, commit, data = codec.decode(zlib.decompress(plain))
+            state = load(data) if form == FORMAT else None
+        except (DamagedPayload, zlib.error, ValueError, TypeError) as error:
+            log.warning("run %s: its snapshot cannot be read, its log is folded instead: %s", run, error)
+            return None
+        if state is None:
+            return None
+        return Session(run, version, commit, state, self._definitions.plan(state.definition), key)
+
+    def _freeze(self, session: Session) -> None:
+        """Keep the state of a long run beside its log, so that the next one to load it need not fold it all."""
+        plain, key = packed(session.version, session.commit, session.state), session.key
+        snapshot = self._seals.sealed(session.run, plain) if key is None else key.encrypt(plain, SNAPSHOT)
+        self._store.put_snapshot(session.run, session.commit, snapshot, KEEP_SECONDS)
+
+    def follow(self, session: Session, version: int, missed: Sequence[Recorded]) -> Session:
+        """Give the session after a commit that met other history: what was missed, or else all, is read.
+
+        Raises RunNotFound and BrokenHistory.
+        """
+        if missed and len(missed) == version - session.version:
+            return self.extend(session.run, session, missed)
+        self.drop(session.run)
+        return self.load(session.run)
+
+    def extend(self, run: str, session: Session | None, tail: Sequence[Recorded]) -> Session:
+        """Fold stored events onto a session, or onto nothing, and remember the result.
+
+        A tail that holds the event where the session ended shows whether that is still the same history; if it is not,
+        or nothing is left, the log has lost its tail, and the run is read again; so it is when payloads were erased
+        that the session still holds. Raises RunNotFound, BrokenHistory and EncryptionError.
+        """
+        if session is not None:
+            if not tail or any(_is_other(x, session) for x in tail):
+                self.drop(run)
+                return self.extend(run, None, self._store.read([(run, 0)])[0])
+            tail = [item for item in tail if item.version > session.version]
+            if not tail:
+                return session
+            if any(item.type == "RunRedacted" for item in tail):  # what was folded before is not on the log any more
+                return self.extend(run, None, self._store.read([(run, 0)])[0])
+        elif not tail:
+            raise RunNotFound(run)
+        version = session.version if session else 0
+        for item in tail:
+            version += 1
+            if item.version != version:
+                raise BrokenHistory(run, version, item.version)
+        happened, key = self.payloads.opened(run, tail, session.key if session else None)
+        if session is None:
+            session = self._first(run, happened, key)
+        session = self._as_pinned(session.folded(happened, version, tail[-1].commit))
+        self.put(session)
+        return session
+
+    def _as_pinned(self, session: Session) -> Session:
+        """Give the session with the plan that its run goes by, which changes when it is opened again with another."""
+        if session.plan.hash == session.state.definition:
+            return session
+        plan = self._definitions.plan(session.state.definition)
+        return replace(session, plan=plan)
+
+    def _first(self, run: str, happened: Sequence[ev.Event], key: RunKey | None) -> Session:
+        begin = happened[0]
+        if not isinstance(begin, ev.RunStarted):
+            raise BrokenHistory(run, 1, 1)
+        return Session(run, 0, "", initial(), self._definitions.plan(begin.definition), key)
+
+
+def _is_other(item: Recorded, session: Session) -> bool:
+    """Tell whether an event shows that a session is not what its log says."""
+    erased = item.type == "RunRedacted" and item.version > session.version
+    return erased or (item.version == session.version and item.commit != session.commit)

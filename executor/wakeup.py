@@ -1,0 +1,149 @@
+"""Ringing: tell whoever is awake where work is, and wake somebody when nobody is."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Protocol
+
+from eventstore.passwords import masked
+from eventstore.redis.coordination.wakeups import Bell
+from eventstore.redis.driver.scripts import ScriptCall
+
+log = logging.getLogger(__name__)
+
+CLOSE_SECONDS = 2.0
+"""How long the end of a program waits for doorbells that are being sent."""
+
+
+class Doorbell(Protocol):
+    """Wakes a worker for a queue; may fail, be lost or come twice without harm."""
+
+    def ring(self, queue: str) -> None:
+        """Send one doorbell."""
+        ...
+
+    def close(self) -> None:
+        """Wait a little for what is being sent."""
+        ...
+
+
+class NoDoorbell:
+    """For programs whose own threads never sleep for long: hints in the store are enough."""
+
+    def ring(self, queue: str) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class BackgroundDoorbell:
+    """Rings on a thread of its own, so that a broker that hangs or is away keeps nobody waiting.
+
+    What waits to be rung is a set of queues: it cannot grow, and ringing twice for one is no use. What rings is made
+    there when it is rung first, as most who have one never ring it; a forked child has its own of both.
+    """
+
+    def __init__(self, make: Callable[[], Doorbell]) -> None:
+        self._make = make
+        self._begin()
+
+    def _begin(self) -> None:
+        self._pid = os.getpid()
+        self._wanted: dict[str, None] = {}
+        self._wake = threading.Event()
+        self._idle = threading.Event()
+        self._idle.set()
+        self._lock = threading.Lock()
+        self._over = False
+        self._thread: threading.Thread | None = None
+
+    def ring(self, queue: str) -> None:
+        """Have a doorbell sent soon; this never waits and never raises."""
+        if self._pid != os.getpid():
+            self._begin()
+        with self._lock:
+            self._wanted[queue] = None
+            self._idle.clear()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._loop, name="openagents-doorbell", daemon=True)
+                self._thread.start()
+        self._wake.set()
+
+    def close(self, seconds: float = CLOSE_SECONDS) -> None:
+        """Wait a little for what is being sent, as a program that only starts runs may end at once; then end."""
+        if self._pid == os.getpid():
+            self._idle.wait(seconds)
+            self._over = True
+            self._wake.set()
+
+    def _loop(self) -> None:
+        doorbell: Doorbell | None = None
+        while True:
+            self._wake.wait()
+            if self._over:
+                break
+            with self._lock:
+                queues, self._wanted = list(self._wanted), {}
+                self._wake.clear()
+            for queue in queues:
+                try:
+                    doorbell = doorbell or self._make()
+                    doorbell.ring(queue)
+                except Exception as error:  # brokers and their clients fail in many ways, and none of them matters
+                    log.warning(
+                        "no doorbell for %s could be sent, workers look by themselves: %s", queue, masked(str(error))
+                    )
+            with self._lock:
+                if not self._wanted:
+                    self._idle.set()
+        if doorbell is not None:
+            with suppress(Exception):
+                doorbell.close()
+
+
+class Ringer:
+    """Hints in the store first; a doorbell only when the store says that nobody is awake."""
+
+    def __init__(self, bell: Bell, doorbell: Doorbell) -> None:
+        self.bell, self.doorbell = bell, doorbell
+
+    def calls(self, opens: Iterable[tuple[int, Mapping[str, int]]]) -> tuple[list[str], list[ScriptCall]]:
+        """Build the calls that announce claimable steps, given as (partition, count by queue)."""
+        where: dict[str, list[int]] = {}
+        for partition, queues in opens:
+            for queue, count in queues.items():
+                if count > 0 and partition not in where.setdefault(queue, []):
+                    where[queue].append(partition)
+        queues_ = [queue for queue, partitions in where.items() if partitions]
+        return queues_, [self.bell.ring_call(queue, where[queue]) for queue in queues_]
+
+    def answer(self, queues: Sequence[str], replies: Sequence[Any]) -> None:
+        """Send the doorbells that the store asked for in its replies."""
+        for queue, reply in zip(queues, replies, strict=True):
+            if reply == 1:
+                self.doorbell.ring(queue)
+
+    def announce(self, queue: str, partitions: Sequence[int]) -> None:
+        """Say that partitions have work for a queue."""
+        if self.bell.ring(queue, partitions):
+            self.doorbell.ring(queue)
+
+    def for_others(self, queue: str, partitions: Sequence[int]) -> None:
+        """Say that partitions have steps which need other components than those who looked have."""
+        if self.bell.aside(queue, partitions):
+            self.doorbell.ring(queue)
+
+    def hand_over(self, queue: str, drain: str, partitions: Sequence[int]) -> None:
+        """Say that a drain leaves the work of partitions to others."""
+        if self.bell.hand_over(queue, drain, partitions):
+            self.doorbell.ring(queue)
+
+    def busy(self, queue: str, drain: str) -> None:
+        """Say that a drain is out of reach for a while."""
+        if self.bell.busy(queue, drain):
+            self.doorbell.ring(queue)

@@ -1,0 +1,1 @@
+"""A worker process: drains, lanes, relay, heartbeat, and its place among the others."""

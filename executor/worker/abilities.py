@@ -1,0 +1,105 @@
+"""What a process can run, and what the live ones can: nobody takes a step that it would have to give back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from eventstore.redis.coordination.members import Directory
+from eventstore.redis.runs import RunStore
+from eventstore.run_model import ClaimReply
+from openagents_json.catalog.registry import Registry
+from openagents_json.workflow.component_spec import ComponentSpec
+
+ASYNC = ".async"
+
+
+def all_queues(queues: Iterable[str]) -> tuple[str, ...]:
+    """Give the ready queues of worker types: each has one for `def` and one for `async def` components."""
+    return tuple(name for queue in queues for name in (queue, queue + ASYNC))
+
+
+class Runnable(Protocol):
+    """The components of a process."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Give a hash of what can be run: equal where the same components have the same versions."""
+        ...
+
+    def can_run(self, reference: str) -> bool:
+        """Tell whether a component, as documents name it, can be run here."""
+        ...
+
+    def runnable(self) -> list[str]:
+        """Give what can be run, as "name@version"."""
+        ...
+
+
+class Abilities:
+    """What this process can run, told to the store where a claim asks for it."""
+
+    def __init__(self, store: RunStore, components: Runnable) -> None:
+        self._store, self._components = store, components
+        self._introduced: set[tuple[int, str]] = set()
+
+    @property
+    def having(self) -> str:
+        """Give the hash that claims carry."""
+        return self._components.fingerprint
+
+    def can(self, reference: str) -> bool:
+        """Tell whether a component, as a document names it, can be run here."""
+        return not reference or self._components.can_run(reference)
+
+    def answer(self, replies: Sequence[ClaimReply]) -> None:
+        """Tell the store what it does not know yet about this process; with the first answer, all plain names."""
+        for reply in replies:
+            if not reply.unknown:
+                continue
+            here = (reply.partition, self.having)
+            names = reply.unknown
+            if here not in self._introduced:
+                names = (*names, *(name.partition("@")[0] for name in self._components.runnable()))
+            self._store.tell(*here, {name: self.can(name) for name in names})
+            self._introduced.add(here)
+
+
+class Fleet:
+    """What the live processes of a store can run, as they say themselves."""
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+        self._sets: dict[str, Registry] = {}
+        self._workers: Mapping[str, Mapping[str, Any]] = {}
+
+    def see(self, workers: Mapping[str, Mapping[str, Any]]) -> None:
+        """Take in who is alive, with what they say of themselves."""
+        hashes = {str(info["having"]) for info in workers.values() if info.get("having")}
+        new = sorted(hashes - self._sets.keys())
+        told = self._directory.component_sets(new) if new else {}
+        self._sets = {having: known for having, known in self._sets.items() if having in hashes}
+        self._sets |= {having: _catalog(names) for having, names in told.items()}
+        self._workers = workers
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """Give the worker types that are served."""
+        return tuple(sorted({queue for info in self._workers.values() for queue in info["queues"]}))
+
+    def can(self, queue: str, component: str) -> bool:
+        """Tell whether a live process serves a queue and has a component; one that does not say is believed to."""
+        kind = queue.removesuffix(ASYNC)
+        return any(kind in info["queues"] and self._has(info, component) for info in self._workers.values())
+
+    def _has(self, info: Mapping[str, Any], component: str) -> bool:
+        known = self._sets.get(str(info.get("having")))
+        return not component or known is None or known.find(component) is not None
+
+
+def _catalog(names: Iterable[str]) -> Registry:
+    found = Registry()
+    for name in names:
+        component, _, version = name.partition("@")
+        found.add_spec(ComponentSpec(component, version))
+    return found

@@ -1,0 +1,200 @@
+"""The lane of `async def` components: one event loop a process, steps claimed in bulk, no pool slot held.
+
+Three parties: the loop runs the components; the claimer thread fetches work while there is room; the recorder thread
+puts outcomes on the log, many a pipeline, and takes along what their runs schedule next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import threading
+from collections.abc import Sequence
+from functools import partial
+
+from eventstore.errors import EventStoreError
+from eventstore.run_model import ClaimRequest, Lease
+from executor.attempts.execution import STOPPING, Execution
+from executor.attempts.jobs import Finished, Job, unbegun
+from executor.attempts.recorder import Wish
+from executor.worker.runtime import Runtime
+from executor.worker.shared_loop import SharedLoop
+from openagents_json.components.errors import describe_error
+from openagents_json.workflow.core import commands as cmd
+
+log = logging.getLogger(__name__)
+
+LINGER_MS = 1000
+FLUSH_AT_MOST = 256
+
+
+class AsyncLane:
+    """Runs the asynchronous steps of one queue, at most `limit` at a time."""
+
+    def __init__(self, runtime: Runtime, execution: Execution, queue_name: str, name: str, limit: int) -> None:
+        self._runtime, self._execution, self._queue, self._name = runtime, execution, queue_name, name
+        self._limit = limit
+        self._recorder = runtime.recorder(name)
+        self._finished: queue.SimpleQueue[Finished | None] = queue.SimpleQueue()
+        self._stop = threading.Event()
+        self._room = threading.Condition()
+        self._running = 0
+        self._loop = SharedLoop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._jobs: dict[Lease, Job] = {}
+        self._threads = [
+            threading.Thread(target=self._run_loop, name=f"openagents-loop-{queue_name}", daemon=True),
+            threading.Thread(target=self._claim_loop, name=f"openagents-claim-{queue_name}", daemon=True),
+            threading.Thread(target=self._record_loop, name=f"openagents-record-{queue_name}", daemon=True),
+        ]
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Give the queue that it serves and its name there."""
+        return self._queue, self._name
+
+    def start(self) -> None:
+        """Begin."""
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        """Take nothing more."""
+        self._stop.set()
+        with self._room:
+            self._room.notify_all()
+
+    def stop(self, grace_seconds: float = 5.0) -> None:
+        """End: tell what runs to stop, and give it back."""
+        self.close()
+        self._threads[1].join(0.05)  # it may be listening, and will find the door closed
+        self._runtime.keeper.tell(list(self._jobs.values()), STOPPING)
+        with self._room:
+            self._room.wait_for(lambda: self._running == 0, grace_seconds)
+        self._finished.put(None)
+        self._threads[2].join()
+        self._loop.call_soon_threadsafe(self._loop.end)
+        self._threads[0].join()
+        self._loop.dispose()
+
+    def _run_loop(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        while not self._loop.ended:
+            try:
+                self._loop.run_forever()
+            except BaseException:  # a task of a component's own wanted to end the process; the others go on
+                log.exception("the event loop of %s goes on: something on it wanted to end the process", self._queue)
+
+    # -- claiming ----------------------------------------------------------------------------------------
+
+    def _claim_loop(self) -> None:
+        while not self._stop.is_set():
+            with self._room:
+                self._room.wait_for(lambda: self._running < self._limit or self._stop.is_set())
+            try:
+                self._claim_some()
+            except Exception as error:
+                if self._stop.is_set():
+                    return
+                if isinstance(error, EventStoreError):
+                    log.warning("no steps could be claimed for %s: %s", self._queue, error)
+                else:  # a defect met in one run must not end the work on all others
+                    log.exception("claiming for %s met a defect of the engine", self._queue)
+                self._stop.wait(1.0)
+
+    def _claim_some(self) -> None:
+        bell = self._runtime.ringer.bell
+        partitions = bell.take(self._queue, self._name, LINGER_MS + 200, 16)
+        if not partitions:
+            heard = bell.listen(self._queue, LINGER_MS)
+            partitions = [] if heard is None else [heard]
+        while partitions and not self._stop.is_set():
+            room = self._limit - self._running
+            if room <= 0:
+                self._runtime.ringer.hand_over(self._queue, self._name, partitions)
+                return
+            partitions = self._claim_in(partitions, room)
+
+    def _claim_in(self, partitions: Sequence[int], room: int) -> list[int]:
+        taken = partitions[:room]
+        each = min(200, max(1, room // len(taken)))
+        runtime, having = self._runtime, self._runtime.abilities.having
+        wanted = [ClaimRequest(p, self._queue, each, runtime.handler.commit_id(), having) for p in taken]
+        replies = runtime.store.claim(wanted, worker=self._name, lease_ms=runtime.settings.lease_ms)
+        self._submit(runtime.jobs([c for reply in replies for c in reply.claimed]))
+        runtime.leave_to_others(self._queue, replies)
+        return [reply.partition for reply in replies if reply.left or reply.unknown] + list(partitions[room:])
+
+    # -- running -----------------------------------------------------------------------------------------
+
+    def _submit(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            self._runtime.keeper.hold(job)
+            self._jobs[job.lease] = job
+        with self._room:
+            self._running += len(jobs)
+        may_begin = self._runtime.keeper.begin(jobs)
+        for job, may in zip(jobs, may_begin, strict=True):
+            if not may:
+                self._finished.put(Finished(job, unbegun(job)))
+        self._loop.call_soon_threadsafe(self._spawn, [job for job, may in zip(jobs, may_begin, strict=True) if may])
+
+    def _spawn(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            task = self._loop.create_task(self._one(job))
+            self._tasks.add(task)
+            task.add_done_callback(partial(self._ended, job))
+
+    def _ended(self, job: Job, task: asyncio.Task[None]) -> None:
+        """Give an outcome to a step that was cancelled before it began, as a component may do to all tasks it finds."""
+        self._tasks.discard(task)
+        if task.cancelled():
+            error = describe_error(asyncio.CancelledError("its task was cancelled before it began"))
+            self._finished.put(Finished(job, cmd.Failed(job.lease.step, job.lease.attempt, error)))
+
+    async def _one(self, job: Job) -> None:
+        try:
+            outcome = await self._execution.run_async(job)
+        except BaseException as error:  # whatever it is: without an outcome, the lease would be held for ever
+            log.exception("run %s: step %s met a defect of the engine", job.lease.run, job.lease.step)
+            outcome = cmd.Failed(job.lease.step, job.lease.attempt, describe_error(error))
+        self._finished.put(Finished(job, outcome))
+
+    # -- recording ---------------------------------------------------------------------------------------
+
+    def _record_loop(self) -> None:
+        while True:
+            batch = self._batch()
+            if not batch:
+                return
+            try:
+                self._record(batch)
+            except Exception:  # a defect met in one run must not end the work on all others
+                log.exception("%d outcomes met a defect of the engine; their leases will run out", len(batch))
+            for item in batch:
+                self._runtime.keeper.drop(item.job.lease)
+                self._jobs.pop(item.job.lease, None)
+            with self._room:
+                self._running -= len(batch)
+                self._room.notify_all()
+
+    def _batch(self) -> list[Finished]:
+        """Take what is finished, waiting for the first."""
+        batch = []
+        item = self._finished.get()
+        while item is not None:
+            batch.append(item)
+            if len(batch) >= FLUSH_AT_MOST:
+                break
+            try:
+                item = self._finished.get_nowait()
+            except queue.Empty:
+                break
+        return batch
+
+    def _record(self, batch: Sequence[Finished]) -> None:
+        at_most = 0 if self._stop.is_set() else max(1, (self._limit - self._running) // max(1, len(batch)))
+        flushed = self._recorder.record(batch, Wish(self._queue, min(at_most, 64)))
+        self._submit(flushed.jobs)
+        self._runtime.ignored(flushed.refused)

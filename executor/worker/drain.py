@@ -1,0 +1,344 @@
+"""Draining: what a doorbell starts. Claim ready steps, run them, record and fetch in one round trip, linger, end.
+
+Short steps are taken in batches, and their outcomes share a pipeline. A finished outcome never waits behind a step that
+is long or not safe to repeat: such steps are preceded by a flush, and a step that turns out long loses what waits
+with it to the watchdog, which records what is finished and gives back what has not begun.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from eventstore.errors import EventStoreError
+from eventstore.run_model import ClaimReply, ClaimRequest, Lease
+from executor.attempts.durations import Pace
+from executor.attempts.group_commit import Batch
+from executor.attempts.jobs import REPEATABLE, Finished, Job, unbegun
+from executor.attempts.recorder import Flushed, Recorder, Wish
+from executor.clock import Clock
+from executor.runs.repository import Session
+from executor.worker.runtime import Runtime
+from openagents_json.components.errors import describe_error
+from openagents_json.workflow.core import commands as cmd
+
+log = logging.getLogger(__name__)
+
+LONG_MS = 25.0
+"""A step that runs this long lets go of what waits with it."""
+
+FLUSH_MS = 4.0
+"""How long a finished outcome of a batch may wait for the others."""
+
+AWAKE_MS = 400
+"""How long a working drain counts as awake without having looked at the bell."""
+
+LOOK_MS = 50.0
+"""How often a drain that always has work looks at the bell."""
+
+
+@dataclass(frozen=True, slots=True)
+class DrainSettings:
+    """`budget_ms` 0 means until stopped; `linger_ms` is how long an idle drain waits before it ends."""
+
+    queue: str
+    budget_ms: int = 10_000
+    linger_ms: int = 1_000
+    batch: int = 32
+    forever: bool = False
+
+
+class Drain:
+    """One drain of one queue on the calling thread."""
+
+    def __init__(
+        self, runtime: Runtime, settings: DrainSettings, name: str, execute: Callable[[Job], cmd.Outcome]
+    ) -> None:
+        self._runtime, self._settings, self._name, self._execute = runtime, settings, name, execute
+        self._recorder: Recorder = runtime.recorder(name)
+        self._clock: Clock = runtime.clock
+        self._pace: Pace = runtime.pace
+        self._lock = threading.Lock()
+        self._jobs: deque[Job] = deque()
+        self._done: list[Finished] = []
+        self._first_done = 0.0
+        self._running_since = 0.0
+        self._claims: list[int] = []
+        self._taken: dict[Lease, None] = {}
+        self._stop = threading.Event()
+
+    def run(self, stop: threading.Event) -> int:
+        """Drain until there is nothing left, the budget is spent or `stop` is set; gives the number of steps run."""
+        settings = self._settings
+        self._stop = stop
+        try:
+            return self._run(stop, self._clock.steady_ms() + settings.budget_ms)
+        except Exception:
+            self._settle("the drain is interrupted")
+            raise
+        finally:
+            self._abandon()
+
+    def _run(self, stop: threading.Event, ends: float) -> int:
+        settings, bell = self._settings, self._runtime.ringer.bell
+        count = 0
+        self._claims = bell.woke(settings.queue, self._name, AWAKE_MS, 16)
+        with self._runtime.watchdog.watching(self):
+            while not stop.is_set():
+                count += self._work()
+                if stop.is_set() or (not settings.forever and self._clock.steady_ms() > ends):
+                    break
+                if self._jobs:
+                    self._look()
+                elif not self._fetch() and not self._idle():
+                    return count
+        self._close()
+        return count
+
+    # -- working -----------------------------------------------------------------------------------------
+
+    def _work(self) -> int:
+        """Run the jobs at hand, and those that recording them brings, until there are none or it is time to look up."""
+        count = 0
+        until = self._clock.steady_ms() + LOOK_MS
+        while True:
+            job = self._next()
+            if job is None:
+                if not self._flush():
+                    return count
+                if self._clock.steady_ms() > until:
+                    return count
+                continue
+            if job.alone:
+                self._finish(Finished(job, self._run_one(job)))
+                count += 1
+            else:
+                count += self._run_batch(job)
+
+    def _next(self) -> Job | None:
+        with self._lock:
+            if not self._jobs:
+                return None
+            job = self._jobs[0]
+            alone = self._alone(job)
+            if not (self._done and (alone or self._clock.steady_ms() - self._first_done > FLUSH_MS)):
+                return self._start()
+        self._flush(keep=True)
+        with self._lock:
+            return self._start() if self._jobs else None
+
+    def _start(self) -> Job:
+        job = self._jobs.popleft()
+        self._running_since = self._clock.steady_ms()
+        return job
+
+    def _alone(self, job: Job) -> bool:
+        return not job.alone or job.step.effect not in REPEATABLE or self._pace.expected_ms(job.component) > FLUSH_MS
+
+    def _run_one(self, job: Job) -> cmd.Outcome:
+        if self._pace.expected_ms(job.component) > LONG_MS:
+            self._busy()
+        if not self._runtime.keeper.begin([job])[0]:
+            return unbegun(job)
+        begun = self._clock.steady_ms()
+        try:
+            outcome = self._execute(job)
+        except Exception as error:  # a defect of the engine: it fails the step that met it, and no other
+            log.exception("run %s: step %s met a defect of the engine", job.lease.run, job.lease.step)
+            outcome = cmd.Failed(job.lease.step, job.lease.attempt, describe_error(error))
+        self._pace.ran(job.component, self._clock.steady_ms() - begun)
+        return outcome
+
+    def _run_batch(self, job: Job) -> int:
+        """Run a step, and those that it leads to as far as the document lets them wait; gives how many."""
+        runtime = self._runtime
+        outcome, session = self._run_one(job), runtime.sessions.get(job.lease.run)
+        first = Finished(job, outcome)
+        batch = None if session is None else self._begin(session, first)
+        if batch is None:
+            self._finish(first)
+            return 1
+        count = 1
+        while (following := self._following(batch, job)) is not None:
+            if not batch.add_safely(following, self._run_one(following), self._name):
+                break
+            count += 1
+        with self._lock:
+            self._running_since = 0.0
+        wish = Wish(self._settings.queue, 0 if self._stop.is_set() else 1)
+        self._take_in(self._recorder.record_batch(batch, first, wish), [first])
+        return count
+
+    def _begin(self, session: Session, first: Finished) -> Batch | None:
+        """Begin a batch; None when the outcome goes to the log by itself, which also says what is wrong with it."""
+        try:
+            return Batch.begin(session, first.job, first.outcome, self._runtime.handler, self._clock.steady_ms())
+        except Exception as error:
+            log.warning("run %s: an outcome begins no batch: %s", session.run, error)
+            return None
+
+    def _following(self, batch: Batch, job: Job) -> Job | None:
+        """Give the next step of a batch, None when it has to go to the log."""
+        held = self._runtime.keeper.held(job.lease)
+        if self._stop.is_set() or held is None or held.over or held.token.cancelled:
+            return None
+        following = batch.following(self._settings.queue, self._clock.steady_ms())
+        return following if following is not None and self._runtime.abilities.can(following.component) else None
+
+    def _finish(self, item: Finished) -> None:
+        with self._lock:
+            self._running_since = 0.0
+            if not self._done:
+                self._first_done = self._clock.steady_ms()
+            self._done.append(item)
+
+    def _flush(self, *, keep: bool = False) -> bool:
+        """Record what is finished; True when there are jobs to go on with."""
+        with self._lock:
+            done, self._done = self._done, []
+        if not done:
+            return bool(self._jobs)
+        self._take_in(self._recorder.record(done, self._wish(done, keep)), done)
+        return bool(self._jobs)
+
+    def _wish(self, done: Sequence[Finished], keep: bool) -> Wish:
+        room = self._room()
+        if keep or self._stop.is_set() or (room <= 0 and self._jobs):
+            return Wish(self._settings.queue, 0)
+        runs = len({x.job.lease.run for x in done})
+        each = max(1, room // max(1, runs))
+        return Wish(self._settings.queue, each)
+
+    def _room(self) -> int:
+        return self._pace.batch(self._settings.batch) - len(self._jobs)
+
+    def _take_in(self, flushed: Flushed, done: Sequence[Finished]) -> None:
+        self._accept(flushed.jobs)
+        self._let_go_of(done)
+        self._runtime.ignored(flushed.refused)
+
+    def _accept(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            self._taken[job.lease] = None
+            self._runtime.keeper.hold(job)
+        with self._lock:
+            self._jobs.extend(jobs)
+
+    def _let_go_of(self, done: Sequence[Finished]) -> None:
+        """Extend no more what is recorded, given back or given up."""
+        for item in done:
+            self._runtime.keeper.drop(item.job.lease)
+            self._taken.pop(item.job.lease, None)
+
+    # -- fetching ----------------------------------------------------------------------------------------
+
+    def _fetch(self) -> bool:
+        """Claim in the partitions that have work; True when there are jobs."""
+        settings = self._settings
+        if not self._claims:
+            self._claims = self._runtime.ringer.bell.take(settings.queue, self._name, AWAKE_MS, 16)
+        while self._claims and not self._jobs:
+            room = max(1, self._room())
+            partitions = self._claims[: max(1, room // 2)]
+            del self._claims[: len(partitions)]
+            each = max(1, -(-room // len(partitions)))
+            self._claim(partitions, each)
+        if self._jobs and self._claims:
+            self._give_back_hints()
+        return bool(self._jobs)
+
+    def _look(self) -> None:
+        """Take something new along although there is work: a long run must not starve the others."""
+        settings = self._settings
+        found = self._claims or self._runtime.ringer.bell.take(settings.queue, self._name, AWAKE_MS, 1)
+        if found:
+            self._claims = list(found[1:])
+            self._claim(found[:1], 1)
+
+    def _claim(self, partitions: Sequence[int], each: int) -> None:
+        runtime = self._runtime
+        queue, having = self._settings.queue, runtime.abilities.having
+        wanted = [ClaimRequest(p, queue, each, runtime.handler.commit_id(), having) for p in partitions]
+        lease_ms = runtime.settings.lease_ms
+        self._claimed(runtime.store.claim(wanted, worker=self._name, lease_ms=lease_ms))
+
+    def _claimed(self, replies: Sequence[ClaimReply]) -> None:
+        more = [reply.partition for reply in replies if reply.left or reply.unknown]
+        claimed = [c for reply in replies for c in reply.claimed]
+        self._accept(self._runtime.jobs(claimed))
+        self._claims += more
+        self._runtime.leave_to_others(self._settings.queue, replies)
+
+    def _give_back_hints(self) -> None:
+        """More work than this drain can take: tell the others, one of whom may have to be woken."""
+        partitions, self._claims = self._claims, []
+        self._runtime.ringer.hand_over(self._settings.queue, self._name, partitions)
+
+    def _idle(self) -> bool:
+        """Wait for work; False when the drain is over."""
+        settings, bell = self._settings, self._runtime.ringer.bell
+        self._claims = bell.take(settings.queue, self._name, settings.linger_ms + 200, 16)
+        if self._claims:
+            return True
+        partition = bell.listen(settings.queue, settings.linger_ms)
+        if partition is None and not settings.forever:
+            self._claims = bell.leave(settings.queue, self._name)
+            return bool(self._claims)
+        self._claims = [] if partition is None else [partition]
+        return True
+
+    def _abandon(self) -> None:
+        """Extend no lease any more that this drain took, however it ends: nobody works on it, so it must run out."""
+        with self._lock:
+            self._done, self._jobs = [], deque()
+        for lease in list(self._taken):
+            self._runtime.keeper.drop(lease)
+        self._taken.clear()
+
+    # -- letting go --------------------------------------------------------------------------------------
+
+    def let_go(self) -> None:
+        """Called by the watchdog: free what waits behind a step that runs long."""
+        with self._lock:
+            since = self._running_since
+            waits = bool(self._done or self._jobs)
+            if not since or self._clock.steady_ms() - since < LONG_MS or not waits:
+                return
+            done, self._done = self._done, []
+            jobs, self._jobs = list(self._jobs), deque()
+        self._record_and_release(done, jobs, "the worker is busy")
+        self._busy()
+
+    def _record_and_release(self, done: Sequence[Finished], jobs: Sequence[Job], reason: str) -> None:
+        given = [Finished(job, cmd.Released(job.lease.step, job.lease.attempt, reason)) for job in jobs]
+        everything = [*done, *given]
+        if not everything:
+            return
+        try:
+            flushed = self._recorder.record(everything)
+        finally:
+            self._let_go_of(everything)
+        self._runtime.ignored(flushed.refused)
+
+    def _settle(self, reason: str) -> None:
+        """Record what is finished, and give back what was not begun."""
+        with self._lock:
+            done, self._done = self._done, []
+            jobs, self._jobs = list(self._jobs), deque()
+        self._record_and_release(done, jobs, reason)
+
+    def _busy(self) -> None:
+        """Say that this drain is out of reach; a store that is away must not keep a claimed step from being run."""
+        with suppress(EventStoreError):
+            self._runtime.ringer.busy(self._settings.queue, self._name)
+
+    def _close(self) -> None:
+        self._settle("the drain ends")
+        left = self._claims + self._runtime.ringer.bell.leave(self._settings.queue, self._name)
+        self._claims = []
+        if left:
+            self._runtime.ringer.hand_over(self._settings.queue, self._name, left)

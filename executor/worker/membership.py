@@ -1,0 +1,116 @@
+"""This process among the others that work on a store."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from eventstore.errors import EventStoreError
+from eventstore.redis.coordination.members import Directory
+from executor.coordination.zones import ZONES_VERSION
+from executor.worker.abilities import Fleet, Runnable, all_queues
+from executor.worker.runtime import WorkSettings
+
+log = logging.getLogger(__name__)
+
+BEAT_SECONDS = 3.0
+SAY_AGAIN = 1000
+"""After how many beats it is said again which components this process has: the store forgets it in a day."""
+
+AGAIN_SECONDS = 0.2
+"""How soon a beat that failed is tried again: a server that comes back has to be looked after at once."""
+
+
+class Members:
+    """Says every few seconds that this process is alive, and remembers who else is."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        worker: str,
+        settings: WorkSettings,
+        components: Runnable,
+        look_after: Callable[[], None],
+        version: str,
+        keys: Sequence[str] = (),
+    ) -> None:
+        self._directory, self._worker, self._look_after = directory, worker, look_after
+        self._info: dict[str, Any] = {
+            "queues": list(settings.queues),
+            "concurrency": settings.concurrency,
+            "components": len(components.runnable()),
+            "version": version,
+            "zones": ZONES_VERSION,
+            "keys": list(keys),
+        }
+        self._components = components
+        self._announced = ""
+        self._beats = 0
+        self.fleet = Fleet(directory)
+        self._keys = frozenset(keys)
+        self._alive: tuple[str, ...] = (worker,)
+        self._able: tuple[str, ...] = (worker,)
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def alive(self) -> Sequence[str]:
+        """Give the processes that were alive at the last beat."""
+        return self._alive
+
+    def able(self) -> Sequence[str]:
+        """Give those who can act on any run, having the most keys of encrypted ones; () when this process cannot."""
+        return self._able
+
+    def queues(self) -> Sequence[str]:
+        """Give the ready queues that somebody serves: whoever owns a partition looks after all of them."""
+        return all_queues(sorted({*self._info["queues"], *self.fleet.queues}))
+
+    def start(self) -> None:
+        """Begin; the first beat is over when this returns."""
+        self.beat()
+        self._thread = threading.Thread(target=self._loop, name="openagents-members", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Leave."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+        try:
+            self._directory.forget(self._worker)
+        except EventStoreError as error:
+            log.warning("the directory of workers could not be told that %s ends: %s", self._worker, error)
+
+    def beat(self) -> None:
+        """Say that this process is alive, look who else is, and look after the server."""
+        having = self._components.fingerprint
+        if self._announced != having or self._beats % SAY_AGAIN == 0:
+            self._directory.put_components(having, self._components.runnable())
+            self._announced = having
+        self._beats += 1
+        workers = self._directory.beat(self._worker, {**self._info, "having": having})
+        self.fleet.see(workers)
+        self._alive = tuple(sorted(workers))
+        self._able = _able(
+            self._worker, self._keys, {name: frozenset(x.get("keys", ())) for name, x in workers.items()}
+        )
+        self._look_after()
+
+    def _loop(self) -> None:
+        pause = BEAT_SECONDS
+        while not self._stop.wait(pause):
+            try:
+                self.beat()
+                pause = BEAT_SECONDS
+            except EventStoreError as error:
+                log.warning("the directory of workers could not be reached: %s", error)
+                pause = AGAIN_SECONDS
+
+
+def _able(me: str, mine: frozenset[str], others: Mapping[str, frozenset[str]]) -> tuple[str, ...]:
+    everyone = {**others, me: mine}
+    most = max(len(keys) for keys in everyone.values())
+    chosen = tuple(sorted(name for name, keys in everyone.items() if len(keys) == most))
+    return chosen if me in chosen else ()

@@ -1,0 +1,105 @@
+"""What the parts of a worker process share: built once by the composition root, passed to all of them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from eventstore.errors import EventStoreError
+from eventstore.redis.coordination.members import Directory
+from eventstore.redis.runs import RunStore
+from eventstore.run_model import Claimed, ClaimReply
+from executor.attempts.durations import Pace
+from executor.attempts.jobs import Finished, Job, jobs_of
+from executor.attempts.leases import Keeper
+from executor.attempts.patience import Patience, impatience
+from executor.attempts.recorder import Recorder
+from executor.clock import Clock
+from executor.runs.handler import Handler
+from executor.runs.repository import Sessions
+from executor.wakeup import Ringer
+from executor.worker.abilities import Abilities
+from executor.worker.watchdog import Watchdog
+from openagents_json.workflow.core import commands as cmd
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkSettings:
+    """How a process works: `lease_ms` is how long it may be silent, `concurrency` how many steps run at a time."""
+
+    queues: tuple[str, ...] = ("agent", "tool", "asset")
+    concurrency: int = 4
+    lease_ms: int = 10_000
+    async_limit: int = 1000
+    batch: int = 32
+    budget_ms: int = 10_000
+    linger_ms: int = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """The shared parts of a worker process."""
+
+    worker: str
+    store: RunStore
+    sessions: Sessions
+    handler: Handler
+    ringer: Ringer
+    directory: Directory
+    keeper: Keeper
+    watchdog: Watchdog
+    pace: Pace
+    clock: Clock
+    settings: WorkSettings
+    abilities: Abilities
+    on_wait: Callable[[str, int], None]
+    closing: threading.Event = field(default_factory=threading.Event)
+    """Set when this process ends: from then on nobody waits for a store that is away."""
+
+    def recorder(self, name: str, *, patient: bool = True) -> Recorder:
+        """Give a recorder for one drain; its name tells its claims from those of other drains."""
+        patience = Patience(self.closing) if patient else impatience()
+        lease_ms, can, hold = self.settings.lease_ms, self.abilities.can, self.keeper.hold
+        return Recorder(self.handler, name, lease_ms, self.on_wait, can, hold, patience)
+
+    def jobs(self, claimed: Sequence[Claimed]) -> list[Job]:
+        """Give the jobs of claims, for which their histories may have to be read; that is tried as long as they last.
+
+        Raises EventStoreError; then the claims run out.
+        """
+        patience, ends = Patience(self.closing), self.clock.steady_ms() + self.settings.lease_ms
+        while True:
+            try:
+                return jobs_of(self.sessions, claimed)
+            except EventStoreError:
+                if self.clock.steady_ms() > ends or not patience.lasts():
+                    raise
+
+    def leave_to_others(self, queue: str, replies: Sequence[ClaimReply]) -> None:
+        """Say what this process can run where a claim asked, and tell others of what it has set aside.
+
+        What cannot be said for now is asked again by the next claim, and the relay looks after what was set aside.
+        """
+        aside = [reply.partition for reply in replies if reply.aside]
+        with suppress(EventStoreError):
+            self.abilities.answer(replies)
+            if aside:
+                self.ringer.for_others(queue, aside)
+
+    def ignored(self, refused: Sequence[Finished]) -> None:
+        """Keep on record that outcomes came too late; that this may fail harms nobody."""
+        for item in refused:
+            lease, kind = item.job.lease, type(item.outcome).__name__
+            if isinstance(item.outcome, cmd.Released):
+                continue
+            log.warning("run %s: %s of step %s, attempt %d, came too late", lease.run, kind, lease.step, lease.attempt)
+            note = cmd.NoteIgnored(lease.step, lease.attempt, self.worker, kind)
+            try:
+                self.handler.handle(lease.run, note, actor=self.worker)
+            except Exception as error:
+                log.info("run %s: that could not be noted: %s", lease.run, error)

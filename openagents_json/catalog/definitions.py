@@ -1,0 +1,105 @@
+"""Immutable definitions of workflows, by content hash: stored once, compiled once a process."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+
+from eventstore import codec
+from eventstore.errors import EventStoreError
+from eventstore.redis.driver.forking import ForkSafeLock
+from eventstore.redis.driver.scripts import PlainCall
+from eventstore.redis.runs import RunStore
+from openagents_json.workflow.core.plan import Plan
+from openagents_json.workflow.definition import Definition
+from openagents_json.workflow.language.compile import compile_plan
+
+
+class DefinitionMissing(EventStoreError):
+    """A run refers to a definition that the store does not hold."""
+
+    def __init__(self, digest: str) -> None:
+        self.digest = digest
+        super().__init__(f"definition {digest} is not in the store; restore it from a backup of the store")
+
+
+class DefinitionChanged(EventStoreError):
+    """What the store holds as a definition is not the one of that hash."""
+
+    def __init__(self, digest: str) -> None:
+        self.digest = digest
+        super().__init__(
+            f"definition {digest} in the store is not what its hash says: somebody has changed it; restore it from a "
+            "backup of the store, or delete it and start this version of the workflow again: its runs go on then"
+        )
+
+
+def checked(digest: str, raw: bytes | None) -> bytes:
+    """Give a stored definition that is what it is named by: who can write to the store can replace it.
+
+    Raises DefinitionMissing and DefinitionChanged.
+    """
+    if raw is None:
+        raise DefinitionMissing(digest)
+    if hashlib.sha256(raw).hexdigest() != digest:
+        raise DefinitionChanged(digest)
+    return raw
+
+
+class Definitions:
+    """The store's definitions with this process's compiled plans."""
+
+    def __init__(self, store: RunStore, *, capacity: int = 1024) -> None:
+        self._store = store
+        self._plans = _Plans(capacity)
+
+    def compile(self, definition: Definition) -> Plan:
+        """Return the plan of a bound definition."""
+        return self._plans.get(definition)
+
+    def store_call(self, plan: Plan) -> PlainCall:
+        """Build the call that stores a plan's definition; it goes before the commit that refers to it.
+
+        It is sent with every start: a store that lost its tail may have lost the definition too.
+        """
+        return PlainCall((b"SET", self._store.keys.definition(plan.hash), plan.encoded, b"NX"))
+
+    def plan(self, digest: str) -> Plan:
+        """Give the plan of a stored definition.
+
+        Raises DefinitionMissing and DefinitionChanged.
+        """
+        known = self._plans.peek(digest)
+        if known is not None:
+            return known
+        raw = self._store.call([PlainCall((b"GET", self._store.keys.definition(digest)))])[0]
+        raw = checked(digest, raw)
+        return self._plans.get(Definition(codec.decode(raw), raw, digest))
+
+
+class _Plans:
+    """Plans by hash, the least recently used forgotten first; safe for threads."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._plans: OrderedDict[str, Plan] = OrderedDict()
+        self._lock = ForkSafeLock()
+
+    def peek(self, digest: str) -> Plan | None:
+        """Give a plan if it is there."""
+        with self._lock:
+            plan = self._plans.get(digest)
+            if plan is not None:
+                self._plans.move_to_end(digest)
+            return plan
+
+    def get(self, definition: Definition) -> Plan:
+        """Return the plan of a definition, compiled when it is new."""
+        plan = self.peek(definition.hash)
+        if plan is None:
+            plan = compile_plan(definition)
+            with self._lock:
+                self._plans[definition.hash] = plan
+                if len(self._plans) > self._capacity:
+                    self._plans.popitem(last=False)
+        return plan

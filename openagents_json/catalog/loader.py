@@ -1,0 +1,85 @@
+"""Loading components: modules, objects in modules, files, and packages that announce themselves by entry points."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterable
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+from openagents_json.catalog.registry import Registry
+from openagents_json.components.errors import CannotLoad, ComponentError
+from openagents_json.rooms import in_the_way
+
+GROUP: Final = "openagents_json.components"
+
+
+def load(paths: Iterable[str], *, announced: bool = True, working_directory: Path | None = None) -> Registry:
+    """Load "package.module", "package.module:object" and "file.py", after the announced packages.
+
+    With `working_directory`, its modules can be imported too. Raises CannotLoad.
+    """
+    registry = Registry()
+    if working_directory is not None and str(working_directory) not in sys.path:
+        sys.path.append(str(working_directory))
+    if announced:
+        for point in entry_points(group=GROUP):
+            _add(registry, point.value, point.load)
+    for path in paths:
+        _add(registry, path, lambda path=path: resolve(path))
+    return registry
+
+
+def _add(registry: Registry, path: str, get: Any) -> None:
+    try:
+        thing = get()
+        registry.add(thing)
+    except CannotLoad:
+        raise
+    except ComponentError as error:
+        raise CannotLoad(path, str(error)) from error
+    except Exception as error:  # an author's module may raise anything when it is imported
+        raise CannotLoad(path, f"{type(error).__name__}: {error}{in_the_way(error)}") from error
+
+
+def resolve(path: str) -> Any:
+    """Give what "package.module", "package.module:object" or "file.py" names, imported once.
+
+    Raises CannotLoad, and whatever the module raises when it is imported.
+    """
+    if path.endswith(".py"):
+        return _file(Path(path))
+    module, _, name = path.partition(":")
+    if not module:
+        raise CannotLoad(path, "it names no module")
+    loaded = importlib.import_module(module)
+    if not name:
+        return loaded
+    if not hasattr(loaded, name):
+        raise CannotLoad(path, f"module {module} has no {name!r}")
+    return getattr(loaded, name)
+
+
+def _file(path: Path) -> ModuleType:
+    full = path.resolve()
+    if not full.is_file():
+        raise CannotLoad(str(path), "there is no such file")
+    name = f"openagents_components_{full.stem}_{hashlib.sha256(str(full).encode()).hexdigest()[:8]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, full)
+    if spec is None or spec.loader is None:
+        raise CannotLoad(str(path), "Python cannot load it")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module

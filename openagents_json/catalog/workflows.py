@@ -1,0 +1,114 @@
+"""Workflows by name: published versions, aliases such as `stable`, and a canary beside them."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from eventstore.errors import EventStoreError
+from eventstore.redis.coordination.members import Directory
+from openagents_json.catalog.definitions import Definitions
+from openagents_json.workflow.core.plan import Plan, canonical
+from openagents_json.workflow.versions import RANGES, highest, is_range
+
+_ALIAS: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]*")
+
+
+class UnknownWorkflow(EventStoreError):
+    """There is no published workflow under a reference."""
+
+    def __init__(self, reference: str, known: Iterable[str] = ()) -> None:
+        self.reference = reference
+        near = difflib.get_close_matches(reference, sorted(known), 1)
+        hint = f"did you mean {near[0]!r}?" if near else "add it with `openagents workflows add FILE`"
+        wanted = reference.partition("@")[2]
+        if wanted and not is_range(wanted) and not _ALIAS.fullmatch(wanted):
+            hint = f"{wanted!r} is no range of versions: {RANGES}"
+        super().__init__(f"there is no workflow {reference!r} in this store; {hint}")
+
+
+class VersionExists(EventStoreError):
+    """Another document has been published under the same id and version."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(
+            f"workflow {name} is published with another content, and versions never change; raise `version`"
+        )
+
+
+class InvalidAlias(EventStoreError):
+    """An alias cannot be."""
+
+
+class Workflows:
+    """The published workflows of a store."""
+
+    def __init__(self, directory: Directory, definitions: Definitions) -> None:
+        self.directory, self._definitions = directory, definitions
+
+    def add(self, plan: Plan, now_ms: int, store: Any) -> str:
+        """Publish a workflow and give its name, "id@version"; the same document again changes nothing.
+
+        Raises VersionExists.
+        """
+        name = f"{plan.id}@{plan.version}"
+        document = hashlib.sha256(canonical(plan.definition["document"])).hexdigest()
+        store.call([self._definitions.store_call(plan)])
+        found = self.directory.add_workflow(name, {"definition": plan.hash, "document": document, "added_ms": now_ms})
+        if found["document"] != document:
+            raise VersionExists(name)
+        return name
+
+    def resolve(self, reference: str, seed: str = "") -> Plan:
+        """Give the plan of `id`, `id@range` or `id@alias`; the highest version that fits.
+
+        `seed` decides who gets the canary of an alias: the same seed, the same answer. Raises UnknownWorkflow.
+        """
+        name, _, wanted = reference.partition("@")
+        published = self.directory.workflows()
+        versions = {key.partition("@")[2]: entry for key, entry in published.items() if key.partition("@")[0] == name}
+        chosen = choose(wanted, versions, self._alias(reference) if wanted else None, f"{reference}/{seed}")
+        if chosen is None:
+            raise UnknownWorkflow(reference, [*published, *{key.partition("@")[0] for key in published}])
+        return self._definitions.plan(str(versions[chosen]["definition"]))
+
+    def point(self, name: str, alias: str, version: str, *, canary: str | None = None, percent: float = 0.0) -> None:
+        """Let "id@alias" mean a version, and another for a percentage of starts.
+
+        Raises UnknownWorkflow and InvalidAlias.
+        """
+        if not _ALIAS.fullmatch(alias):
+            raise InvalidAlias(f"alias {alias!r} must be a word of letters, digits, - and _ that begins with a letter")
+        if canary is not None and not 0 <= percent <= 100:
+            raise InvalidAlias(f"{percent:g} is not a percentage")
+        known = self.directory.workflows()
+        for wanted in (version, canary):
+            if wanted is not None and f"{name}@{wanted}" not in known:
+                raise UnknownWorkflow(f"{name}@{wanted}", known)
+        entry: dict[str, Any] = {"version": version}
+        if canary is not None:
+            entry["canary"] = {"version": canary, "percent": percent}
+        self.directory.set_alias(f"{name}@{alias}", entry)
+
+    def _alias(self, reference: str) -> Mapping[str, Any] | None:
+        return self.directory.aliases().get(reference)
+
+
+def choose(wanted: str, versions: Iterable[str], alias: Mapping[str, Any] | None = None, seed: str = "") -> str | None:
+    """Choose among versions: what an alias says, or the highest that a range allows; None when none does."""
+    known = set(versions)
+    if alias is not None:
+        canary = alias.get("canary")
+        version = str(canary["version"]) if canary and _percent(seed) < canary["percent"] else str(alias["version"])
+        return version if version in known else None
+    return wanted if wanted in known else highest(wanted, known)
+
+
+def _percent(seed: str) -> float:
+    """Give a number from 0 to 100 that depends on the seed alone."""
+    digest = hashlib.blake2b(seed.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64 * 100

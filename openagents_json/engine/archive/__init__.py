@@ -1,0 +1,1 @@
+"""Runs that leave a store, come back, or lose what they worked with."""

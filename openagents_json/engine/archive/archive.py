@@ -1,0 +1,295 @@
+"""Closed runs into the archive and back: written, read back and compared before they leave the store."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from eventstore import codec
+from eventstore.errors import EventStoreError, StoreRefused
+from eventstore.event import Event
+from eventstore.passwords import STARS, filled_in, masked
+from eventstore.redis.streams import RedisStreamStore
+from eventstore.redis.upkeep.removal import Answer, Freed, Freer, Leaving, archive_stream, positions
+from eventstore.redis.views import RedisViewStore
+from executor.integrity.courses import CLOSED
+from executor.runs.repository import RunNotFound, Session
+from openagents_json.engine.archive import files as archive_files
+from openagents_json.engine.archive.capsule_file import Capsule, CapsuleUnreadable, unpack, write
+from openagents_json.engine.archive.capsules import adopt, take
+from openagents_json.engine.audit import Audits
+from openagents_json.engine.wiring.client import Core
+from openagents_json.engine.wiring.ledger import build_sealer
+from openagents_json.work_index import DueKey, DueKind
+from openagents_json.workflow.core import commands as cmd
+
+TRIES: Final = 5
+RESTORED: Final = {"restored": True}
+
+
+class CannotLeave(EventStoreError):
+    """A run cannot leave the store, because something still needs it."""
+
+    def __init__(self, run: str, why: str) -> None:
+        self.run, self.why = run, why
+        super().__init__(f"run {run} stays in the store: {why}")
+
+
+class NotArchived(LookupError):
+    """There is no archived run of this id."""
+
+    def __init__(self, run: str) -> None:
+        self.run = run
+        super().__init__(f"run {run} is not in the archive; `openagents runs list --archived` shows what is")
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A run that has left: where it is ("" for one that is deleted); bytes in memory before, in the file, and left."""
+
+    run: str
+    url: str
+    before: int
+    archived: int
+    left: int
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """How runs leave: to where ("" deletes them), why, and which consumers of the log need not have read them."""
+
+    to: str = field(repr=False)
+    reason: str = ""
+    without: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a place that ends with this process.
+
+        Raises InvalidRequest.
+        """
+        archive_files.lasting(self.to)
+
+
+class Archive:
+    """Lets closed runs leave a store, and brings them back."""
+
+    def __init__(self, core: Core, actor: str) -> None:
+        self._core, self._actor = core, actor
+        self._freer = Freer(core.store)
+
+    # -- holds -------------------------------------------------------------------------------------------
+
+    def hold(self, run: str, reason: str = "") -> None:
+        """Hold a run: nothing of it is erased, archived or deleted until it is released.
+
+        Raises RunNotFound.
+        """
+        self._core.handler.handle(run, cmd.HoldRun(True, reason), actor=self._actor)
+
+    def release(self, run: str, reason: str = "") -> None:
+        """Release a run.
+
+        Raises RunNotFound.
+        """
+        self._core.handler.handle(run, cmd.HoldRun(False, reason), actor=self._actor)
+
+    # -- leaving -----------------------------------------------------------------------------------------
+
+    def leave(self, run: str, how: Departure) -> Gone:
+        """Let a run leave: into the archive, where it is read back and compared first, or for good.
+
+        Raises RunNotFound, CannotLeave and ArchiveUnreachable.
+        """
+        self._catch_up(run)
+        for _ in range(TRIES):
+            session = self._core.sessions.load(run)
+            self._check(session)
+            capsule = take(self._core, run, actor=self._actor, proofs=Audits(self._core).proof_bytes(run))
+            if capsule.events[-1].version != session.version:
+                continue
+            gone = self._left(session, capsule, how)
+            if gone is not None:
+                return gone
+        raise CannotLeave(run, "others change it all the time")
+
+    def _catch_up(self, run: str) -> None:
+        """Let those consumers read the run that this process can bring up to date, if there is memory for it."""
+        with suppress(StoreRefused):
+            for name in self._core.reads.views.names():
+                self._core.reads.views.current(name)
+        if self._core.signer is not None:
+            sealer = build_sealer(self._core, self._core.signer)
+            sealer.seal([self._core.store.keys.partition_of(run)], close=False)
+
+    def _consumers(self) -> list[str]:
+        """Give the consumers that the store knows of, whoever runs them; one may not have read anything yet."""
+        views = RedisViewStore(self._core.store).generations()
+        found = [f"view:{name.removesuffix('/next')}.{generation}" for name, generation in views.items()]
+        return [*found, "ledger"] if self._core.ledger.identity() else found
+
+    def _check(self, session: Session) -> None:
+        state = session.state
+        if not state.closed:
+            raise CannotLeave(session.run, f"it is {state.status}: only closed runs leave")
+        if state.held:
+            raise CannotLeave(session.run, "it is held; `openagents runs release` ends that")
+        family = [str(state.parent["run"])] if state.parent else []
+        family += [step.child for step in state.steps.values() if step.child]
+        statuses = zip(family, self._core.store.statuses(family), strict=True)
+        still = [run for run, status in statuses if status and status not in CLOSED]
+        if still:
+            raise CannotLeave(session.run, f"run {still[0]}, which belongs to it, has not ended")
+
+    def _left(self, session: Session, capsule: Capsule, how: Departure) -> Gone | None:
+        """Write the capsule and free the run; None when it has moved on meanwhile."""
+        run, raw = capsule.run, write(capsule)
+        row = next(iter(self._core.reads.views.get("runs", run, stale=True)), None)
+        if row is None:  # somebody else was faster
+            return None
+        commit = self._core.handler.commit_id()
+        url = _url(how.to, session, capsule, commit) if how.to else ""
+        if url:
+            self._keep(run, url, raw)
+        commits = {(event.commit, event.time_ms) for event in capsule.events}
+        before = self._freer.memory(run, capsule.blobs, len(commits))
+        note = self._note(
+            capsule, how, row, {"url": masked(url), "sha256": _sha(raw), "bytes": len(raw)} if url else {}
+        )
+        leaving = Leaving(
+            run,
+            capsule.events,
+            list(capsule.blobs),
+            note,
+            commit,
+            self._actor,
+            [*how.without, *(f"view:{name}" for name in self._core.reads.views.replaced())],
+            _messages(run, capsule),
+            () if url else (f"key:{run}",),
+            keep=bool(url),
+            required=self._consumers(),
+        )
+        answer = self._freer.free(leaving)
+        self._core.sessions.drop(run)
+        self._core.keyring.forget(run)
+        if answer.code is not Freed.DONE:
+            if url:
+                archive_files.remove(url)
+            if answer.code is Freed.MOVED:
+                return None
+            raise _refusal(run, answer)
+        return Gone(run, masked(url), before, len(raw) if url else 0, len(note[1]))
+
+    def _keep(self, run: str, url: str, raw: bytes) -> None:
+        """Write a file, and read it back: what cannot be read is no archive."""
+        archive_files.write(url, raw)
+        there = archive_files.read(url)
+        if there != raw or unpack(there).run != run:
+            raise archive_files.ArchiveUnreachable(url, "what is read there is not what was written")
+
+    def _note(self, capsule: Capsule, how: Departure, row: Any, place: Mapping[str, Any]) -> tuple[str, bytes]:
+        data: dict[str, Any] = {
+            "run": capsule.run,
+            "workflow": capsule.manifest["workflow"],
+            "events": len(capsule.events),
+            "positions": positions(capsule.events),
+            "reason": how.reason,
+            **place,
+        }
+        if place:
+            if row.get("error"):  # what it said is in the archive, where it can be erased with the file
+                row = {**row, "error": {**row["error"], "message": ""}}
+            data["row"] = row
+        return "RunArchived" if place else "RunDeleted", codec.encode(data)
+
+    # -- coming back -------------------------------------------------------------------------------------
+
+    def restore(self, run: str, *, url: str = "", archive: str = "") -> str:
+        """Bring a run back from the archive, or from a file elsewhere, and give its status.
+
+        The store does not record passwords: `archive` is the URL of the archive with them. A second time changes
+        nothing. Raises NotArchived, ArchiveUnreachable and CapsuleUnreadable.
+        """
+        known: Any = next(iter(self._core.reads.views.get("archive", run)), None)
+        if known is None and not url:
+            [here] = self._core.store.statuses([run])
+            if not here:
+                raise NotArchived(run)
+            return here
+        where = url or filled_in(str(known["url"]), archive)
+        if "://" in where and STARS in where:
+            why = "the store records no passwords; give its URL with --from, or set OPENAGENTS_ARCHIVE"
+            raise archive_files.ArchiveUnreachable(where, why)
+        raw = archive_files.read(where)
+        if known is not None and _sha(raw) != known["sha256"]:
+            raise CapsuleUnreadable(f"{masked(where)} is not the file that was archived")
+        capsule = unpack(raw)
+        if capsule.run != run:
+            raise CapsuleUnreadable(f"{masked(where)} is run {capsule.run}")
+        if known is None:  # from elsewhere: nothing here says that this is what the run was
+            adopt(self._core, capsule, actor=self._actor, how="restore")
+        else:
+            adopt(self._core, capsule, actor=self._actor, mark=RESTORED, how="return")
+        if known is not None:
+            log = RedisStreamStore(self._core.connection, self._core.store.keys)
+            stream = archive_stream(self._core.store.keys.partition_of(run))
+            event = Event("RunRestored", {"run": run, "url": masked(str(known["url"]))})
+            log.append(stream, [event], commit_id=f"{known['sha256'][:24]}-{known['archived_ms']}", actor=self._actor)
+        return self._core.store.statuses([run])[0]
+
+    def memory(self, run: str) -> int:
+        """Give about how many bytes a run takes in the server.
+
+        Raises RunNotFound.
+        """
+        capsule = take(self._core, run, actor=self._actor)
+        commits = {(event.commit, event.time_ms) for event in capsule.events}
+        return self._freer.memory(run, capsule.blobs, len(commits))
+
+
+def _sha(raw: bytes) -> str:
+    return hashlib.sha256(raw).hexdigest()
+
+
+def _url(base: str, session: Session, capsule: Capsule, commit: str) -> str:
+    """Name the file of a run; two who archive it at once have a file each, and who is too late removes theirs."""
+    begun = datetime.fromtimestamp(capsule.events[0].time_ms / 1000, UTC)
+    workflow = session.state.workflow
+    return f"{base.rstrip('/')}/{workflow}/{begun:%Y/%m}/{capsule.run}-{commit}.oac"
+
+
+def _messages(run: str, capsule: Capsule) -> Sequence[DueKey]:
+    """Give the due members that a closed run may still have: messages to other runs, and locks to give back."""
+    found = dict.fromkeys(DueKey(kind, run) for kind in (DueKind.PARENT, DueKind.GIVE_BACK, DueKind.DECISION))
+    for event in capsule.events:
+        if event.type not in ("ChildStarted", "StepScheduled", "CompensationScheduled"):
+            continue
+        data = codec.decode(event.data)
+        if event.type == "ChildStarted":
+            found[DueKey(DueKind.CHILD, run, data["step"])] = None
+            found[DueKey(DueKind.CANCEL_CHILD, run, data["child"])] = None
+        elif data.get("gates"):
+            found[DueKey(DueKind.GIVE_BACK, run, data["step"])] = None
+    return list(found)
+
+
+def _refusal(run: str, answer: Answer) -> Exception:
+    consumer = answer.detail.partition(",")[0]
+    match answer.code:
+        case Freed.UNKNOWN:
+            return RunNotFound(run)
+        case Freed.HELD:
+            return CannotLeave(run, "it is held; `openagents runs release` ends that")
+        case Freed.SENDING:
+            return CannotLeave(run, f"it has something to tell another run ({answer.detail}); start a worker")
+        case Freed.UNREAD:
+            how = "`openagents audit seal` does it" if consumer == "ledger" else "bring it up to date"
+            why = f"consumer {consumer} has not read it yet; {how}, or leave it out with --without"
+            return CannotLeave(run, why)
+        case Freed.OPEN:
+            return CannotLeave(run, "it was opened again")
+        case _:
+            return CannotLeave(run, f"the log has another entry at {answer.detail}; `openagents doctor` says more")

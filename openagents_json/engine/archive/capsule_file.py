@@ -1,0 +1,350 @@
+"""The file of a capsule: a zip whose manifest names every other member with its hash; pure, from bytes to values.
+
+What is read was written by others: whatever is wrong with it, in whatever way, is CapsuleUnreadable.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import re
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from eventstore import codec
+from eventstore.event import Json
+from eventstore.redis.raw import RawEvent
+from eventstore.zip_reader import MOST_BYTES, MOST_LINE, TooLarge, Unpacking
+
+FORMAT: Final = "openagents-capsule/1"
+MANIFEST: Final = "manifest.json"
+EVENTS: Final = "events.jsonl"
+COMPONENTS: Final = "components.json"
+PROOFS: Final = "proofs.json"
+MOST_MEMBERS: Final = 200_000
+RATIO: Final = 200
+"""A large member that would shrink by more is stored as it is, so a smaller one that grows by more is no capsule's."""
+
+LARGE: Final = 1024**2
+MOST_MS: Final = 2**53
+
+_MEMBER: Final = re.compile(
+    r"manifest\.json|events\.jsonl|components\.json|proofs\.json|definitions/[0-9a-f]{64}\.json|blobs/[0-9a-f]{64}"
+)
+_RUN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_DAMAGE: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    NotImplementedError,
+    OSError,
+    RecursionError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+Kind = TypeVar("Kind")
+
+
+class CapsuleUnreadable(ValueError):
+    """A file is no capsule, or a damaged one; carries `what`."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        super().__init__(f"the capsule cannot be read: {what}; export the run again")
+
+
+@dataclass(frozen=True, slots=True)
+class Capsule:
+    """A run in one value: its history as the store had it, and all that this refers to, by hash.
+
+    `manifest` says what it is and where it comes from, `components` is what its definitions are bound to, and `sha256`
+    is the hash of the file that it was read from.
+    """
+
+    manifest: Mapping[str, Json]
+    events: tuple[RawEvent, ...]
+    definitions: Mapping[str, bytes]
+    blobs: Mapping[str, bytes]
+    components: Json
+    proofs: bytes | None = None
+    sha256: str = field(default="", compare=False)
+
+    @property
+    def run(self) -> str:
+        """Give the id of the run."""
+        return str(self.manifest["run"])
+
+    @property
+    def status(self) -> str:
+        """Give the status that the run had."""
+        return str(self.manifest["status"])
+
+    @property
+    def source(self) -> str:
+        """Name the store that it comes from."""
+        return str(self.manifest["store"])
+
+
+def write(capsule: Capsule) -> bytes:
+    """Give the bytes of a capsule; the same one always gives the same bytes."""
+    members = {EVENTS: _lines(capsule.events), COMPONENTS: codec.encode(capsule.components)}
+    members |= {f"definitions/{name}.json": raw for name, raw in capsule.definitions.items()}
+    members |= {f"blobs/{name}": raw for name, raw in capsule.blobs.items()}
+    if capsule.proofs is not None:
+        members[PROOFS] = capsule.proofs
+    hashes = {name: hashlib.sha256(raw).hexdigest() for name, raw in members.items()}
+    manifest = codec.encode({**capsule.manifest, "format": FORMAT, "sha256": hashes})
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, raw in [(MANIFEST, manifest), *sorted(members.items())]:
+            info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            info.create_system, info.external_attr = 3, 0o644 << 16
+            archive.writestr(info, raw, _method(raw), 6)
+    return out.getvalue()
+
+
+def _method(raw: bytes) -> int:
+    shrinks = len(raw) <= LARGE or len(raw) <= RATIO * len(zlib.compress(raw, 6))
+    return zipfile.ZIP_DEFLATED if shrinks else zipfile.ZIP_STORED
+
+
+def _lines(events: Iterable[RawEvent]) -> bytes:
+    return b"".join(codec.encode(_line(event)) + b"\n" for event in events)
+
+
+def _line(event: RawEvent) -> dict[str, Json]:
+    line: dict[str, Json] = {
+        "version": event.version,
+        "n": event.n,
+        "time_ms": event.time_ms,
+        "commit": event.commit,
+        "actor": event.actor,
+        "cause": event.cause,
+        "type": event.type,
+        **_text("data", event.data),
+    }
+    return line | (_text("metadata", event.metadata) if event.metadata else {})
+
+
+def _text(name: str, raw: bytes) -> dict[str, str]:
+    """Give bytes as a text where they are one, else in base64."""
+    try:
+        return {name: raw.decode("utf-8", "surrogatepass")}
+    except UnicodeDecodeError:
+        return {f"{name}_base64": base64.b64encode(raw).decode()}
+
+
+def is_capsule(path: Path) -> bool:
+    """Tell whether a zip file claims to be a capsule."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return MANIFEST in archive.namelist()
+    except _DAMAGE:
+        return False
+
+
+# -- reading ---------------------------------------------------------------------------------------------
+
+
+def unpack(source: bytes | Path, *, limit: int = MOST_BYTES) -> Capsule:
+    """Read a capsule, of which no more than `limit` bytes are unpacked, and check every hash in it.
+
+    It is gone through piece by piece first; what is held then are its events and definitions. Payloads are read one by
+    one when they are asked for, so a file has to stay as it is until then. Raises CapsuleUnreadable.
+    """
+    with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
+        begins = file.read(2) == b"PK"
+        file.seek(0)
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    if not begins:
+        raise CapsuleUnreadable("it is no zip file")
+    try:
+        return _read(io.BytesIO(source) if isinstance(source, bytes) else source, sha256, limit)
+    except CapsuleUnreadable:
+        raise
+    except TooLarge as error:
+        raise CapsuleUnreadable(str(error)) from error
+    except _DAMAGE as error:
+        raise CapsuleUnreadable(f"{type(error).__name__}: {error}") from error
+
+
+def _read(source: io.BytesIO | Path, sha256: str, limit: int) -> Capsule:
+    archive = zipfile.ZipFile(source)
+    _check_sizes(archive.infolist(), limit)
+    names = archive.namelist()
+    if MANIFEST not in names:
+        raise CapsuleUnreadable("it has no manifest.json")
+    held = Unpacking(archive, limit)
+    manifest = _manifest(held.read(MANIFEST))
+    hashes = manifest.pop("sha256")
+    _check_hashes(hashes, archive, limit)
+    for name in (EVENTS, COMPONENTS):
+        if name not in names:
+            raise CapsuleUnreadable(f"it has no {name}")
+    _check_names(manifest["run"], hashes)
+    events = tuple(_events(held.lines(EVENTS, MOST_LINE)))
+    _check_span(manifest, events)
+    definitions = {name[12:-5]: held.read(name) for name in names if name.startswith("definitions/")}
+    components = _json(held.read(COMPONENTS), COMPONENTS)
+    proofs = held.read(PROOFS) if PROOFS in names else None
+    return Capsule(manifest, events, definitions, Payloads(archive, limit), components, proofs, sha256)
+
+
+class Payloads(Mapping[str, bytes]):
+    """The payloads of a capsule by their SHA-256, read when they are asked for, and checked then as well."""
+
+    def __init__(self, archive: zipfile.ZipFile, limit: int) -> None:
+        self._archive, self._limit = archive, limit
+        self._names = {name[6:]: name for name in archive.namelist() if name.startswith("blobs/")}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __contains__(self, sha: object) -> bool:
+        return sha in self._names
+
+    def __getitem__(self, sha: str) -> bytes:
+        name = self._names[sha]
+        try:
+            raw = Unpacking(self._archive, self._limit).read(name)
+        except _DAMAGE as error:
+            raise CapsuleUnreadable(f"{name}: {type(error).__name__}: {error}") from error
+        if hashlib.sha256(raw).hexdigest() != sha:
+            raise CapsuleUnreadable(f"{name} was changed while it was read")
+        return raw
+
+
+def _check_sizes(found: Iterable[zipfile.ZipInfo], limit: int) -> None:
+    """Refuse, before anything is unpacked, what has no place in a capsule or would fill the memory."""
+    names: set[str] = set()
+    total = 0
+    for info in found:
+        name = info.filename
+        if not _MEMBER.fullmatch(name):
+            raise CapsuleUnreadable(f"it has a member {name[:80]!r}, which has no place in it")
+        if name in names:
+            raise CapsuleUnreadable(f"it has {name} twice")
+        if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise CapsuleUnreadable(f"{name} is packed in a way that capsules are not")
+        if info.file_size > LARGE and info.file_size > (RATIO + 50) * max(1, info.compress_size):
+            raise CapsuleUnreadable(f"{name} would grow from {info.compress_size} to {info.file_size} bytes")
+        names.add(name)
+        total += info.file_size
+        if total > limit or len(names) > MOST_MEMBERS:
+            raise CapsuleUnreadable(
+                f"it holds more than {limit} bytes or {MOST_MEMBERS} members, the most that is read"
+            )
+
+
+def _manifest(raw: bytes) -> dict[str, Any]:
+    found = _json(raw, MANIFEST)
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        kind = found.get("format") if isinstance(found, dict) else None
+        raise CapsuleUnreadable(f"its format is {kind!r}, not {FORMAT!r}: a newer version of the engine wrote it?")
+    for name in ("run", "workflow", "version", "status", "store", "exported_by"):
+        _of(str, found, name, MANIFEST)
+    for name in ("events", "exported_ms"):
+        _of(int, found, name, MANIFEST)
+    _of(dict, found, "sha256", MANIFEST)
+    if not _RUN.fullmatch(found["run"]):
+        raise CapsuleUnreadable(f"{found['run'][:80]!r} is no id of a run")
+    return found
+
+
+def _check_hashes(hashes: Mapping[str, Any], archive: zipfile.ZipFile, limit: int) -> None:
+    members = set(archive.namelist()) - {MANIFEST}
+    if set(hashes) != members:
+        odd = sorted(set(hashes) ^ members)
+        raise CapsuleUnreadable(f"the manifest and the members differ: {', '.join(odd[:5])}")
+    unpacking = Unpacking(archive, limit)
+    for name in archive.namelist():
+        if name != MANIFEST and _digest(unpacking, name) != hashes[name]:
+            raise CapsuleUnreadable(f"{name} is not what the manifest says")
+
+
+def _digest(unpacking: Unpacking, name: str) -> str:
+    found = hashlib.sha256()
+    for piece in unpacking.pieces(name):
+        found.update(piece)
+    return found.hexdigest()
+
+
+def _check_names(run: str, hashes: Mapping[str, Any]) -> None:
+    """Definitions and payloads are named by the hash that the manifest says, and that they have."""
+    for name, sha in hashes.items():
+        if name.startswith("definitions/") and sha != name[12:-5]:
+            raise CapsuleUnreadable(f"definition {name[12:-5]} of run {run} is another one")
+        if name.startswith("blobs/") and sha != name[6:]:
+            raise CapsuleUnreadable(f"payload {name[6:]} of run {run} is another one")
+
+
+def _events(lines: Iterable[bytes]) -> Iterable[RawEvent]:
+    seen: set[str] = set()
+    last = ""
+    for number, line in enumerate(lines, 1):
+        event = _event(line, f"event {number}")
+        if event.version != number:
+            raise CapsuleUnreadable(f"event {number} is missing (found {event.version})")
+        if event.commit != last and event.commit in seen:
+            raise CapsuleUnreadable(f"commit {event.commit[:80]!r} is there twice, again with event {number}")
+        last = event.commit
+        seen.add(last)
+        yield event
+
+
+def _event(line: bytes, where: str) -> RawEvent:
+    found = _json(line, where)
+    if not isinstance(found, dict):
+        raise CapsuleUnreadable(f"{where} is none")
+    version, n, time_ms = (_of(int, found, name, where) for name in ("version", "n", "time_ms"))
+    commit, actor, cause, kind = (_of(str, found, name, where) for name in ("commit", "actor", "cause", "type"))
+    if not (0 <= n < MOST_MS and 0 <= time_ms < MOST_MS) or not kind:
+        raise CapsuleUnreadable(f"{where} has a time, a position or a type that no event has")
+    data, metadata = _bytes(found, "data", where), _bytes(found, "metadata", where)
+    if data is None:
+        raise CapsuleUnreadable(f"{where} has no data")
+    return RawEvent(version, n, time_ms, commit, actor, cause, kind, data, metadata or b"")
+
+
+def _bytes(found: Mapping[str, Any], name: str, where: str) -> bytes | None:
+    if name in found and f"{name}_base64" in found:
+        raise CapsuleUnreadable(f"{where} has {name} twice, as a text and in base64")
+    if name in found:
+        return _of(str, found, name, where).encode("utf-8", "surrogatepass")
+    if f"{name}_base64" in found:
+        return base64.b64decode(_of(str, found, f"{name}_base64", where), validate=True)
+    return None
+
+
+def _check_span(manifest: Mapping[str, Any], events: tuple[RawEvent, ...]) -> None:
+    if not events or manifest["events"] != len(events):
+        raise CapsuleUnreadable(f"it should hold {manifest['events']} events, and holds {len(events)}")
+
+
+def _json(raw: bytes, where: str) -> Any:
+    try:
+        return codec.decode_foreign(raw.decode("utf-8", "surrogatepass"))
+    except (ValueError, RecursionError) as error:
+        raise CapsuleUnreadable(f"{where} is no JSON: {error}") from error
+
+
+def _of(kind: type[Kind], found: Mapping[str, Any], name: str, where: str) -> Kind:
+    value = found.get(name)
+    if type(value) is not kind:
+        raise CapsuleUnreadable(f"{where} has no {name}, or one of another kind")
+    return value

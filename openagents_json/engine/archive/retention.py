@@ -1,0 +1,195 @@
+"""How long runs are kept: rules by class, the first that fits decides."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from executor.encryption import EncryptionError
+from openagents_json.engine.archive.archive import Archive, CannotLeave, Departure, Gone
+from openagents_json.engine.inspection.queries import Reads, RunRow
+from projections.errors import ProjectionError
+from projections.runs import RunFilter
+
+_UNITS: Final = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+_AGE: Final = re.compile(r"(\d+)([smhdw])")
+_CLOSED: Final = ("completed", "failed", "cancelled")
+PAGE: Final = 200
+
+
+class PolicyUnreadable(ProjectionError, ValueError):
+    """A file is no policy of retention."""
+
+    def __init__(self, where: str, reason: str) -> None:
+        self.where, self.reason = where, reason
+        super().__init__(f"{where} is no policy: {reason}")
+
+
+class Rule(BaseModel):
+    """Which runs, by when they ended, and what becomes of them: archive (to an URL), delete, or keep."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1)
+    workflow: tuple[str, ...] = ()
+    labels: Mapping[str, str] = Field(default_factory=dict)
+    status: tuple[Literal["completed", "failed", "cancelled"], ...] = ()
+    error: tuple[str, ...] = ()
+    older_than: str = "0s"
+    then: Literal["archive", "delete", "keep"]
+    to: str = ""
+    limit: int = Field(default=1_000_000, ge=1)
+
+    @field_validator("workflow", "status", "error", mode="before")
+    @classmethod
+    def _several(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("older_than")
+    @classmethod
+    def _age(cls, value: str) -> str:
+        if not _AGE.fullmatch(value):
+            raise ValueError(f"{value!r} is no age; write 90s, 15m, 2h, 30d or 8w")
+        return value
+
+    @model_validator(mode="after")
+    def _whole(self) -> Rule:
+        if self.to and self.then != "archive":
+            raise ValueError(f"`to` says nothing for {self.then!r}")
+        return self
+
+    @property
+    def age_ms(self) -> int:
+        """Give for how long runs stay after their end."""
+        match = _AGE.fullmatch(self.older_than)
+        return int(match[1]) * _UNITS[match[2]] if match else 0
+
+
+class Policy(BaseModel):
+    """Rules in order; `to` is where they archive unless they say otherwise."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rules: tuple[Rule, ...] = Field(min_length=1)
+    to: str = ""
+
+
+def read_policy(path: Path, default_to: str = "") -> Policy:
+    """Read a policy.
+
+    Raises PolicyUnreadable.
+    """
+    try:
+        policy = Policy.model_validate(json.loads(path.read_bytes()))
+    except OSError as error:
+        raise PolicyUnreadable(str(path), str(error.strerror)) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise PolicyUnreadable(str(path), f"{'.'.join(str(x) for x in first['loc'])}: {first['msg']}") from error
+    except (ValueError, RecursionError) as error:
+        raise PolicyUnreadable(str(path), f"it is no JSON ({error})") from error
+    policy = policy.model_copy(update={"to": policy.to or default_to})
+    for rule in policy.rules:
+        if rule.then == "archive" and not (rule.to or policy.to):
+            raise PolicyUnreadable(str(path), f"rule {rule.name!r} archives, and nothing says where: give `to`")
+    return policy
+
+
+@dataclass(slots=True)
+class Applied:
+    """What a rule came to: how many runs it fits, what left, and what stayed, with the reason."""
+
+    rule: str
+    then: str
+    fits: int = 0
+    held: int = 0
+    gone: list[Gone] = field(default_factory=list)
+    stayed: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def before(self) -> int:
+        """Give the bytes of memory that the runs took."""
+        return sum(x.before for x in self.gone)
+
+    @property
+    def archived(self) -> int:
+        """Give the bytes of their files."""
+        return sum(x.archived for x in self.gone)
+
+    @property
+    def left(self) -> int:
+        """Give the bytes that notes of them take."""
+        return sum(x.left for x in self.gone)
+
+
+def apply(
+    policy: Policy,
+    archive: Archive,
+    reads: Reads,
+    now_ms: int,
+    *,
+    reason: str = "",
+    without: Sequence[str] = (),
+    dry_run: bool = False,
+) -> list[Applied]:
+    """Apply the rules; safe to run again, or by two at once: what has left is not there any more.
+
+    Raises ViewBehind, ArchiveUnreachable, and InvalidRequest for a place that cannot keep runs, before one has left.
+    """
+    decided: set[str] = set()
+    out = []
+    departures = [_departure(policy, rule, reason, without) for rule in policy.rules]
+    for rule, departure in zip(policy.rules, departures, strict=True):
+        done = Applied(rule.name, rule.then)
+        for row in _rows(rule, reads, now_ms):
+            if row.id in decided:
+                continue
+            decided.add(row.id)
+            done.fits += 1
+            if row.held:
+                done.held += 1
+            elif rule.then != "keep" and not dry_run:
+                _leave(done, archive, row.id, departure)
+            if done.fits >= rule.limit:
+                break
+        out.append(done)
+    return out
+
+
+def _departure(policy: Policy, rule: Rule, reason: str, without: Sequence[str]) -> Departure:
+    place = (rule.to or policy.to) if rule.then == "archive" else ""
+    return Departure(place, reason or f"rule {rule.name}", tuple(without))
+
+
+def _leave(done: Applied, archive: Archive, run: str, how: Departure) -> None:
+    try:
+        done.gone.append(archive.leave(run, how))
+    except CannotLeave as error:
+        done.stayed[run] = error.why
+    except (LookupError, EncryptionError) as error:  # somebody else was faster, or has the key
+        done.stayed[run] = str(error)
+
+
+def _rows(rule: Rule, reads: Reads, now_ms: int) -> Iterator[RunRow]:
+    """Give the closed runs of a class that ended long enough ago; pages are read before what is on them leaves."""
+    chosen = RunFilter(
+        status=rule.status or _CLOSED,
+        workflow=rule.workflow,
+        labels=rule.labels,
+        error=rule.error,
+        ended_from=0,
+        ended_to=now_ms - rule.age_ms,
+    )
+    after = ""
+    while True:
+        page = reads.runs(chosen, limit=PAGE, after=after)
+        yield from page.items
+        if not page.next:
+            return
+        after = page.next

@@ -1,0 +1,117 @@
+"""Going through a capsule event by event, forward and backward: in memory, with no store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from eventstore import codec
+from eventstore.redis.raw import ends_of_commits
+from executor.encryption import RunKey, RunSealed
+from executor.histories.forking import NoSuchVersion
+from executor.runs.codec import decode_all, is_sealed, shown
+from executor.runs.payloads import is_shredded
+from executor.runs.repository import Session
+from openagents_json.engine.archive.capsule_file import Capsule, CapsuleUnreadable
+from openagents_json.engine.inspection.values import HistoryEvent, RunInfo, history_events, run_info
+from openagents_json.workflow.core import events as ev
+from openagents_json.workflow.core import state as st
+from openagents_json.workflow.core.evolve import evolve
+from openagents_json.workflow.core.plan import Plan
+from openagents_json.workflow.language.compile import compile_plan
+
+KeyOf = Callable[[str], RunKey]
+
+
+def _no_key(run: str) -> RunKey:
+    raise RunSealed(run, "")
+
+
+class Steps:
+    """The events of a capsule, and the run as it was after each of them; states are folded when they are asked for."""
+
+    def __init__(self, capsule: Capsule, key_of: KeyOf = _no_key) -> None:
+        """Read the events; `key_of` gives the key of an encrypted run, and is asked for none that was shredded.
+
+        Raises CapsuleUnreadable, EncryptionError and whatever `key_of` raises.
+        """
+        self.run = capsule.run
+        self._capsule = capsule
+        try:
+            recorded = [event.recorded(capsule.run, 0) for event in capsule.events]
+            sealed, shredded = any(map(is_sealed, recorded)), is_shredded(recorded)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise CapsuleUnreadable(f"its events cannot be shown: {error}") from error
+        keys = {self.run: None if shredded else key_of(self.run)} if sealed else {}
+        try:
+            self._happened: Sequence[ev.Event] = decode_all(recorded, self._blobs, keys)
+            recorded = [shown(item, keys) for item in recorded]
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise CapsuleUnreadable(f"its events cannot be shown: {error}") from error
+        self.events: Sequence[HistoryEvent] = history_events(recorded)
+        self._states = [st.initial()]
+        self._plans: dict[str, Plan] = {}
+
+    def _blobs(self, wanted: Sequence[tuple[str, str]]) -> list[bytes]:
+        return [self._capsule.blobs.get(sha, _GONE) for _, sha in wanted]
+
+    def __len__(self) -> int:
+        return len(self.events)
+
+    def event(self, version: int) -> HistoryEvent:
+        """Give an event.
+
+        Raises NoSuchVersion.
+        """
+        if not 1 <= version <= len(self.events):
+            raise NoSuchVersion(self.run, version, len(self.events))
+        return self.events[version - 1]
+
+    def state(self, version: int) -> st.RunState:
+        """Give the state after an event.
+
+        Raises NoSuchVersion.
+        """
+        self.event(version)
+        while len(self._states) <= version:
+            try:
+                self._states.append(evolve(self._states[-1], self._happened[len(self._states) - 1]))
+            except (AttributeError, LookupError, TypeError, ValueError) as error:
+                raise CapsuleUnreadable(f"event {len(self._states)} does not fit: {error}") from error
+        return self._states[version]
+
+    def shown(self, version: int) -> RunInfo:
+        """Give the run as it was after an event.
+
+        Raises NoSuchVersion and CapsuleUnreadable.
+        """
+        state, event = self.state(version), self.event(version)
+        session = Session(self.run, version, event.commit, state, self._plan(state.definition))
+        return run_info(session, self.events[0].time_ms)
+
+    def _plan(self, digest: str) -> Plan:
+        if digest not in self._plans:
+            raw = self._capsule.definitions.get(digest)
+            if raw is None:
+                raise CapsuleUnreadable(f"definition {digest} is not in it")
+            self._plans[digest] = compile_plan(codec.decode(raw))
+        return self._plans[digest]
+
+    def components(self) -> frozenset[str]:
+        """Name the components that the run may call."""
+        specs: Sequence[Any] = self._capsule.components if isinstance(self._capsule.components, list) else ()
+        return frozenset(str(spec.get("component")) for spec in specs if isinstance(spec, Mapping))
+
+    def resting(self) -> int:
+        """Give the last version, at the end of a commit, at which the run could be kept still; 0 when there is none.
+
+        A run that is being undone, or that stands in a line, cannot be paused, but one that was running can.
+        """
+        for version in reversed(ends_of_commits(self._capsule.events)):
+            state = self.state(version)
+            if state.status in (st.RUNNING, st.PAUSED) or (state.closed and version == len(self)):
+                return version
+        return 0
+
+
+_GONE = codec.encode("(this payload is not in the capsule)")

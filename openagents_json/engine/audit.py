@@ -1,0 +1,312 @@
+"""The audit of a store: sealing its log, checking it, and proving to others what it says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Any
+
+from eventstore import codec
+from eventstore.redis.ledger import Stored
+from eventstore.zip_reader import MOST_BYTES
+from executor.histories.forking import NoSuchVersion
+from executor.integrity.derived_state import Standings
+from executor.runs.repository import RunNotFound
+from openagents_json.engine.archive.capsule_file import is_capsule, unpack
+from openagents_json.engine.wiring.client import Core
+from openagents_json.engine.wiring.ledger import build_sealer
+from projections.errors import EvidenceUnreadable, KeyUnusable, LedgerError
+from projections.ledger.evidence import named_keys, read_partitions, whole
+from projections.ledger.export import open_export, write_export
+from projections.ledger.findings import Audit, Finding, together
+from projections.ledger.proofs import (
+    RECEIPT_FORMAT,
+    Proof,
+    check_proof,
+    check_receipt,
+    proof_data,
+    prove,
+    read_proof,
+    receipt,
+)
+from projections.ledger.records import decode_record, digest
+from projections.ledger.sealer import Sealed
+from projections.ledger.signing import Signer, key_id, load_public, load_signer, signed
+from projections.ledger.verify import check_partition, check_whole, missed
+
+Keys = Mapping[str, bytes]
+"""Public keys that somebody trusts, by name."""
+
+
+class NoLedger(LedgerError):
+    """The store has no ledger, so there is nothing to check."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the store has no ledger yet: make a key with `openagents audit keygen`, then `openagents audit seal`, "
+            "or start workers with OPENAGENTS_AUDIT_KEY"
+        )
+
+
+def read_signer(path: str | Path) -> Signer:
+    """Read the private key of a ledger from its file.
+
+    Raises KeyUnusable.
+    """
+    try:
+        return load_signer(Path(path).read_bytes(), str(path))
+    except OSError as error:
+        raise KeyUnusable(str(path), str(error.strerror)) from error
+
+
+def read_keys(paths: Sequence[str | Path]) -> Keys | None:
+    """Read public keys from their files; None when there are none.
+
+    Raises KeyUnusable.
+    """
+    found = {}
+    for path in paths:
+        try:
+            public = load_public(Path(path).read_bytes(), str(path))
+        except OSError as error:
+            raise KeyUnusable(str(path), str(error.strerror)) from error
+        found[key_id(public)] = public
+    return found or None
+
+
+@dataclass(frozen=True, slots=True)
+class Witnessed:
+    """A signed record that somebody outside has seen: the ledger has to have it for ever."""
+
+    record: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerStatus:
+    """How the ledger stands: `waiting` events are not sealed yet, `open` are sealed and not signed yet."""
+
+    ledger: str
+    keys: tuple[str, ...]
+    epochs: int
+    sealed: int
+    open: int
+    waiting: int
+
+
+class Audits:
+    """What can be done with the ledger of a store."""
+
+    def __init__(self, core: Core) -> None:
+        self._core, self._store = core, core.ledger
+
+    def seal(self, signer: Signer | None = None) -> Sealed:
+        """Seal and sign all that is in the log by now, with the engine's own key unless another is given.
+
+        Raises KeyUnusable.
+        """
+        chosen = signer or self._core.signer
+        if chosen is None:
+            raise KeyUnusable("of the ledger", "none is given; name its file, or set OPENAGENTS_AUDIT_KEY")
+        return build_sealer(self._core, chosen).seal()
+
+    def status(self) -> LedgerStatus:
+        """Tell how the ledger stands.
+
+        Raises NoLedger.
+        """
+        places = self._store.places(range(self._store.partitions))
+        said = self._whole()
+        sealed = sum(place.checkpoint for place in places)
+        signed_to = sum(place.first - 1 for place in places)
+        waiting = sum(place.head - place.checkpoint for place in places)
+        epochs = sum(place.epoch - 1 for place in places)
+        return LedgerStatus(said.ledger, tuple(sorted(said.keys)), epochs, sealed, sealed - signed_to, waiting)
+
+    def _whole(self) -> Any:
+        said = whole(self._store)
+        if not said.ledger:
+            raise NoLedger
+        return said
+
+    def verify(self, keys: Keys | None = None, witness: Sequence[Witnessed] = ()) -> Audit:
+        """Check the whole store against its ledger; without keys, against those that the ledger names itself.
+
+        What decides beside the log what runs do is checked against it: definitions and heads. Raises NoLedger.
+        """
+        said = self._whole()
+        trusted = said.keys if keys is None else keys
+        audits, epochs, odd = [], {}, list[Finding]()
+        for found in read_partitions(self._store):
+            standings = Standings(self._core.store)
+            watched = replace(found, events=standings.over(found.events))
+            audits.append(check_partition(watched, said.ledger, trusted))
+            epochs[found.partition] = found.epochs
+            odd += _faults(found.partition, standings, audits[-1])
+        beside = [*odd, *check_whole(said, trusted, epochs), *_witnessed(witness, trusted, epochs)]
+        return together(audits, beside, named=keys is None)
+
+    def verify_run(self, run: str, keys: Keys | None = None) -> Audit:
+        """Check one run; what was removed from its end is found by checking the whole store only.
+
+        Raises NoLedger and RunNotFound.
+        """
+        said, events = self._whole(), self.stored(run)
+        trusted = said.keys if keys is None else keys
+        partition, proof = self._store.partition_of(run), prove(self._store, run, events)
+        standings = Standings(self._core.store)
+        seen = list(standings.over(events))
+        audit = check_proof(run, partition, seen, proof, trusted, lambda sha: self._store.blob(partition, sha))
+        return together([audit], _faults(partition, standings, audit), named=keys is None)
+
+    def proof(self, run: str) -> Proof | None:
+        """Prove what can be proved of a run; None when the store has no ledger, or none of the run is signed.
+
+        Raises RunNotFound.
+        """
+        events = self.stored(run)
+        if not whole(self._store).ledger:
+            return None
+        proof = prove(self._store, run, events)
+        return proof if proof.events else None
+
+    def proof_bytes(self, run: str) -> bytes | None:
+        """Give that proof as it goes into a capsule.
+
+        Raises RunNotFound.
+        """
+        proof = self.proof(run)
+        return None if proof is None else json.dumps(proof_data(proof), sort_keys=True).encode()
+
+    def receipt(self, run: str, version: int, *, with_payload: bool = True) -> bytes:
+        """Give a proof that an event was sealed as it is, to be checked with nothing but the public key.
+
+        Raises NoLedger, RunNotFound, NoSuchVersion and NotSealed.
+        """
+        self._whole()
+        events = self.stored(run)
+        if not 1 <= version <= len(events):
+            raise NoSuchVersion(run, version, len(events))
+        return receipt(self._store, run, events[version - 1], with_payload=with_payload)
+
+    def export(self, file: IO[bytes]) -> None:
+        """Write the ledger and the log as one file that can be checked without the store.
+
+        Raises NoLedger.
+        """
+        self._whole()
+        write_export(self._store, file)
+
+    def witness(self) -> list[dict[str, Any]]:
+        """Give the newest signed record of each partition, for somebody outside to keep.
+
+        Raises NoLedger.
+        """
+        self._whole()
+        newest = [epochs[-1] for p in range(self._store.partitions) if (epochs := self._store.epochs(p))]
+        return [{"record": epoch.record.decode(), "signature": epoch.signature.hex()} for epoch in newest]
+
+    def keys(self) -> Keys:
+        """Give the public keys that the ledger names."""
+        return named_keys(self._store)
+
+    def stored(self, run: str) -> list[Stored]:
+        """Give the events of a run as they are stored.
+
+        Raises RunNotFound.
+        """
+        events = list(self._store.each_event([run]))
+        if not events:
+            raise RunNotFound(run)
+        return events
+
+
+def _faults(partition: int, standings: Standings, audit: Audit) -> list[Finding]:
+    """Give what heads and definitions say otherwise than events; a head says nothing new of doubtful events."""
+    doubtful = {found.run for found in audit.findings}
+    faults = [x for x in standings.faults() if x.kind != "head" or x.run not in doubtful]
+    return [Finding(partition, 0, fault.kind, fault.run, 0, fault.what) for fault in faults]
+
+
+def _witnessed(witness: Sequence[Witnessed], keys: Keys, epochs: Mapping[int, Sequence[Any]]) -> list[Finding]:
+    """Check that what somebody outside has seen is still there."""
+    found: list[Finding] = []
+    for seen in witness:
+        record = decode_record(seen.record)
+        if record is None or record.key not in keys or not signed(keys[record.key], seen.record, seen.signature):
+            found.append(Finding(0, 0, "signature", "", 0, "the witness is not signed by a key that is trusted"))
+        else:
+            found += missed(record.partition, record.epoch, digest(seen.record), epochs.get(record.partition, ()))
+    return found
+
+
+def read_witness(path: str | Path) -> list[Witnessed]:
+    """Read what `openagents audit witness` printed.
+
+    Raises EvidenceUnreadable.
+    """
+    try:
+        lines = [json.loads(line) for line in Path(path).read_text().splitlines() if line.strip()]
+        return [Witnessed(item["record"].encode(), bytes.fromhex(item["signature"])) for item in lines]
+    except (OSError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise EvidenceUnreadable(str(path), f"it is no witness ({error})") from error
+
+
+def verify_file(
+    path: str | Path, keys: Keys | None = None, witness: Sequence[Witnessed] = (), *, limit: int = MOST_BYTES
+) -> Audit:
+    """Check an export, a receipt or a capsule, without any store; no more than `limit` bytes are held of it unpacked.
+
+    Raises EvidenceUnreadable and CapsuleUnreadable.
+    """
+    place = Path(path)
+    try:
+        with place.open("rb") as file:
+            begin = file.read(2)
+    except OSError as error:
+        raise EvidenceUnreadable(str(path), str(error.strerror)) from error
+    if begin == b"PK" and not is_capsule(place):
+        return _verify_export(place, keys, witness, limit)
+    if witness:
+        raise EvidenceUnreadable(str(path), "a witness tells of whole stores and exports, and this is neither")
+    if begin == b"PK":
+        return _verify_capsule(place, keys, limit)
+    try:
+        data = codec.decode_foreign(place.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise EvidenceUnreadable(str(path), f"it is neither a receipt nor an export ({error})") from error
+    if not isinstance(data, dict) or data.get("format") != RECEIPT_FORMAT:
+        raise EvidenceUnreadable(str(path), f"it is no receipt of the format {RECEIPT_FORMAT}")
+    return check_receipt(data, keys, str(path))
+
+
+def _verify_capsule(path: Path, keys: Keys | None, limit: int) -> Audit:
+    capsule = unpack(path, limit=limit)
+    if capsule.proofs is None:
+        raise EvidenceUnreadable(
+            str(path), "the run was not sealed when the capsule was made, so there is no proof in it"
+        )
+    try:
+        proof = read_proof(codec.decode_foreign(capsule.proofs), str(path))
+        partition = int(str(capsule.manifest["partition"]))
+    except (KeyError, ValueError, RecursionError) as error:
+        raise EvidenceUnreadable(str(path), f"its proofs cannot be read ({error})") from error
+    events = [event.stored(capsule.run) for event in capsule.events]
+    trusted = proof.keys if keys is None else keys
+    audit = check_proof(capsule.run, partition, events, proof, trusted, capsule.blobs.get)
+    return together([audit], [], named=keys is None, file=True)
+
+
+def _verify_export(path: Path, keys: Keys | None, witness: Sequence[Witnessed], limit: int) -> Audit:
+    with open_export(path, limit) as export:
+        said = export.whole
+        trusted = said.keys if keys is None else keys
+        audits, epochs = [], {}
+        for partition in range(said.partitions):
+            found = export.partition(partition)
+            audits.append(check_partition(found, said.ledger, trusted))
+            epochs[partition] = found.epochs
+    beside = [*check_whole(said, trusted, epochs), *_witnessed(witness, trusted, epochs)]
+    return together(audits, beside, named=keys is None, file=True)

@@ -1,0 +1,1 @@
+"""What `openagents doctor` looks for."""

@@ -1,0 +1,149 @@
+"""What `openagents doctor` finds out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any, Final
+
+from eventstore.redis.driver.connection import connect
+from eventstore.redis.driver.preflight import Finding, NoStore, ServerFacts, check, check_server, describe
+from eventstore.redis.driver.replication import quorum_of
+from eventstore.redis.upkeep.inspection import Inspector
+from executor.clock import SystemClock
+from executor.coordination.zones import ZONES_VERSION
+from executor.integrity.invariants import Violation
+from executor.worker.abilities import Fleet
+from openagents_json.engine.diagnosis.deadlocks import stuck_runs
+from openagents_json.engine.diagnosis.tampering import changed_beside
+from openagents_json.engine.facade import CLOSED, Engine
+from openagents_json.engine.settings import Settings
+from projections.runs import STATUSES, RunFilter
+
+GOES_ON: Final = tuple(name for name in STATUSES if name not in (*CLOSED, "paused"))
+"""The statuses of runs that need a worker to go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """The state of a store and of those who work on it; `zones` is the release of the time zones here."""
+
+    version: str
+    zones: str
+    server: ServerFacts
+    findings: tuple[Finding, ...]
+    violations: tuple[Violation, ...]
+    workers: dict[str, Any]
+
+    @property
+    def healthy(self) -> bool:
+        """Tell whether nothing needs attention."""
+        return not self.violations and all(finding.level != "error" for finding in self.findings)
+
+    def lines(self) -> Iterator[str]:
+        """Give the diagnosis as text."""
+        yield f"openagents-json {self.version}, time zones {self.zones}"
+        server = self.server
+        promise = f"appendfsync {server.appendfsync}" if server.appendonly else "no AOF"
+        yield (
+            f"server: {server.name} {server.version}, {promise}, {server.memory_bytes / 2**20:.1f} MB, "
+            f"its clock {server.skew_ms:+d} ms"
+        )
+        for finding in self.findings:
+            yield f"{finding.level}: {finding.what}; {finding.remedy}"
+        for violation in self.violations:
+            place = violation.run or f"partition {violation.partition}"
+            yield f"error: invariant {violation.number}: {place}: {violation.what}"
+        yield f"{len(self.workers)} worker process(es) alive"
+        for name, info in self.workers.items():
+            yield f"  {name}: queues {', '.join(info['queues'])}, concurrency {info['concurrency']}, {info['version']}"
+        yield "all is well" if self.healthy else "something needs attention, see above"
+
+
+def diagnose(engine: Engine, settings: Settings, *, deep: bool = False) -> Diagnosis:
+    """Look at everything: preflight, invariants with the next wake-up rule, workers, versions, clocks."""
+    core = engine.core
+    now = core.clock.now_ms
+    findings = tuple(check(core.connection, core.store.keys, settings.durability, now_ms=now))
+    here, workers = version("openagents-json"), core.directory.workers()
+    findings += tuple(
+        Finding("warning", "version", f"worker {name} runs version {info['version']}, not {here}", "update it")
+        for name, info in workers.items()
+        if info["version"] != here
+    )
+    findings += tuple(_other_zones(workers))
+    findings += tuple(_without_keys(workers))
+    findings += tuple(_still(engine))
+    findings += tuple(_without_workers(engine, workers))
+    findings += tuple(_nobody(engine, workers))
+    findings += tuple(stuck_runs(engine))
+    findings += tuple(changed_beside(core, deep=deep))
+    server = describe(core.connection, now_ms=now)
+    return Diagnosis(here, ZONES_VERSION, server, findings, tuple(engine.doctor(deep=deep)), workers)
+
+
+def diagnose_server(settings: Settings, missing: NoStore) -> Diagnosis:
+    """Look at a server that has no store yet."""
+    quorum = quorum_of(settings.durability, settings.replicas, settings.replica_timeout_ms)
+    clock, connection = SystemClock(), connect(settings.url, quorum=quorum)
+    try:
+        server = describe(connection, now_ms=clock.now_ms)
+        found = check_server(connection, settings.durability, now_ms=clock.now_ms)
+    finally:
+        connection.close()
+    found.append(Finding("warning", "store", missing.reason, missing.remedy))
+    return Diagnosis(version("openagents-json"), ZONES_VERSION, server, tuple(found), (), {})
+
+
+def _other_zones(workers: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
+    """Give the workers that may fire schedules at other times than this process would."""
+    for name, info in workers.items():
+        zones = info.get("zones", "")
+        if zones and zones != ZONES_VERSION:
+            what = f"worker {name} has time zones {zones}, not {ZONES_VERSION}: schedules may fire at other times there"
+            yield Finding("warning", "zones", what, "install the same release of the package tzdata for all")
+
+
+def _without_keys(workers: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
+    """Give the workers that lack keys of encrypted runs."""
+    known = {name: frozenset(info.get("keys", ())) for name, info in workers.items()}
+    everything = frozenset().union(*known.values())
+    for name, keys in known.items():
+        if keys != everything:
+            what = f"worker {name} lacks the encryption keys {', '.join(sorted(everything - keys))}, which others have"
+            yield Finding("warning", "keys", what, "set OPENAGENTS_ENCRYPTION_KEYS for it; it leaves such runs alone")
+
+
+def _without_workers(engine: Engine, workers: Mapping[str, Any]) -> Iterator[Finding]:
+    """Say that nobody is there to do the work that there is."""
+    open_runs = 0 if workers else engine.views.count(RunFilter(status=GOES_ON))
+    if open_runs:
+        runs = "1 run is" if open_runs == 1 else f"{open_runs} runs are"
+        what = f"{runs} open and no worker is alive: no step begins, no timer fires"
+        yield Finding("error", "workers", what, "start one with `openagents worker -c MODULE`")
+
+
+def _nobody(engine: Engine, workers: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
+    """Give what steps wait for and no live worker has."""
+    fleet = Fleet(engine.core.directory)
+    fleet.see(workers)
+    for (queue, component), steps in sorted(Inspector(engine.core.store).waiting().items()):
+        if not steps or fleet.can(queue, component):
+            continue
+        many = "1 step waits" if steps == 1 else f"{steps} steps wait"
+        what = f"{many} for the component {component}, which no live worker has, in queue {queue}"
+        if not component:
+            what = f"{many} in queue {queue}, which no live worker serves"
+        yield Finding("error", "component", what, "start a worker with it (openagents worker -c MODULE)")
+
+
+def _still(engine: Engine) -> Iterator[Finding]:
+    """Give the projections that stand still."""
+    for status in engine.views.views.status():
+        for partition, trouble in status.trouble.items():
+            what = (
+                f"projection {status.name} stands still in partition {partition}, before event {trouble['version']} "
+                f"({trouble['type']}) of {trouble['run']}: {trouble['error']}"
+            )
+            yield Finding("error", "projection", what, "correct it; workers with the correction go on by themselves")

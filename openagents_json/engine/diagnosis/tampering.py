@@ -1,0 +1,103 @@
+"""What `openagents doctor` finds of what somebody has changed in the store, beside the log."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from eventstore import codec
+from eventstore.errors import EventStoreError
+from eventstore.redis.driver.preflight import Finding
+from eventstore.redis.driver.scripts import PlainCall
+from executor.encryption import RunKey
+from executor.integrity.derived_state import Standings, definition_faults
+from executor.runs.repository import BrokenHistory, RunNotFound
+from executor.runs.snapshots import SNAPSHOT
+from openagents_json.engine.wiring.client import Core
+from openagents_json.workflow.core import events as ev
+from openagents_json.workflow.core.evolve import evolve_all
+from openagents_json.workflow.core.snapshot import FORMAT, dump
+from openagents_json.workflow.core.state import initial
+
+PAGE: Final = 200
+_BACK: Final = "restore it from a backup of the store; runs that need it wait for that"
+
+
+def changed_beside(core: Core, *, deep: bool = False) -> Iterator[Finding]:
+    """Check definitions against their hashes; with `deep`, heads, payloads and snapshots too, for which all is read."""
+    for names in _pages(_named(core, b"def:*")):
+        for _, what in definition_faults(core.store, names):
+            yield Finding("error", "definition", what, _BACK)
+    if deep:
+        yield from _heads(core)
+        yield from _payloads(core)
+        yield from _snapshots(core)
+
+
+def _named(core: Core, pattern: bytes) -> list[str]:
+    """Give the last part of the names of keys."""
+    found = core.store.scan(core.store.keys.prefix.encode("utf-8", "surrogatepass") + b":" + pattern)
+    return sorted({name.rpartition(b":")[2].decode("utf-8", "surrogatepass") for name in found})
+
+
+def _pages(names: Sequence[str], size: int = PAGE) -> Iterator[Sequence[str]]:
+    for start in range(0, len(names), size):
+        yield names[start : start + size]
+
+
+def _heads(core: Core) -> Iterator[Finding]:
+    for streams in core.ledger.streams().values():
+        standings = Standings(core.store)
+        for _ in standings.over(core.ledger.each_event(streams)):
+            pass
+        for fault in standings.faults():
+            if fault.kind == "head":
+                remedy = "`openagents doctor --repair` writes it anew where the log says how"
+                yield Finding("error", "head", f"run {fault.run}: {fault.what}", remedy)
+
+
+def _payloads(core: Core) -> Iterator[Finding]:
+    for partition in range(core.store.keys.partitions):
+        for names in _pages(_named(core, f"{{{partition}}}:blob:*".encode()), 20):
+            replies = core.store.call([PlainCall((b"GET", core.store.keys.blob(partition, sha))) for sha in names])
+            for sha, raw in zip(names, replies, strict=True):
+                if raw is not None and hashlib.sha256(raw).hexdigest() != sha:
+                    what = f"payload {sha} of partition {partition} is not what its hash says"
+                    yield Finding("error", "payload", what, _BACK)
+
+
+def _snapshots(core: Core) -> Iterator[Finding]:
+    """Name the snapshots that say something else than the log; nobody believes them who has not made them."""
+    for run in _named(core, b"*:snap:*"):
+        try:
+            what = _differs(core, run)
+        except (EventStoreError, RunNotFound, BrokenHistory, ev.UnknownEvent):  # what is wrong there is named elsewhere
+            continue
+        if what:
+            remedy = "it is not believed, and derived again; delete it, and find out who wrote it"
+            yield Finding("warning", "snapshot", f"run {run}: its snapshot {what}", remedy)
+
+
+def _differs(core: Core, run: str) -> str:
+    session = core.sessions.load(run)
+    raw = core.connection.command(b"GET", core.store.keys.snapshot(run))
+    if raw is None:
+        return ""
+    try:
+        form, version, commit, data = codec.decode(_plain(raw, session.key))
+    except (EventStoreError, zlib.error, ValueError, TypeError):
+        return "cannot be read"
+    if form != FORMAT:
+        return ""  # another version of the engine has kept it
+    recorded = core.store.read([(run, 0)])[0][: version if type(version) is int else 0]
+    if not recorded or recorded[-1].version != version or recorded[-1].commit != commit:
+        return "is of another history"
+    state: Any = dump(evolve_all(initial(), core.sessions.payloads.decode(recorded)))
+    return "" if codec.encode(state) == codec.encode(data) else "is not what the events come to"
+
+
+def _plain(raw: bytes, key: RunKey | None) -> bytes:
+    packed = raw if key is None else key.decrypt(raw, SNAPSHOT)
+    return zlib.decompressobj().decompress(packed)  # behind it is its seal

@@ -1,0 +1,1 @@
+"""A class of failed runs healed: a backtest, a report, and waves."""

@@ -1,0 +1,149 @@
+"""What would become of a failed run under a fix: found out on its recorded history, without any effect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from executor.runs.codec import ENCRYPTED, quotes
+from executor.runs.repository import Session
+from openagents_json.engine.inspection.replay import reopening
+from openagents_json.simulation.rehearsal import Rehearsal, Unproven, done_again, reused
+from openagents_json.simulation.sandbox import Sandbox
+from openagents_json.simulation.world import Life, Stuck
+from openagents_json.workflow.core import commands as cmd
+from openagents_json.workflow.core import state as st
+from openagents_json.workflow.core.decide.decision import order_key
+from openagents_json.workflow.core.decide.step_start import REUSED
+from openagents_json.workflow.core.paths import COMPENSATE, ON_FAILURE, compensation_of
+from openagents_json.workflow.core.plan import Plan, canonical
+from openagents_json.workflow.errors import InvalidInputs
+from openagents_json.workflow.history.edits import CannotEdit, edited
+from openagents_json.workflow.types import Json
+from projections.fingerprint import fingerprint
+
+FIXED, FAILING, DIVERGING, UNPROVEN = "fixed", "still failing", "would diverge", "unproven"
+VERDICTS = (FIXED, FAILING, DIVERGING, UNPROVEN)
+NAMED = 100
+"""How many steps a verdict names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """What is done another way: the `plan` that runs go by, values of inputs by path; `mocks` stand for steps.
+
+    A fix of the components alone has neither.
+    """
+
+    plan: Plan | None = None
+    edits: Mapping[str, Json] = field(default_factory=dict)
+    mocks: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a backtest found about a run, on its first `version` events.
+
+    `again` are the steps that were done again (those that were `mocked` among them), `reused` those whose results were
+    taken from the log, at most a hundred of each. `error` and `fingerprint` are those of a run that fails again.
+    """
+
+    run: str
+    version: int
+    verdict: str
+    reason: str = ""
+    step: str = ""
+    error: Mapping[str, Json] | None = None
+    fingerprint: str = ""
+    again: Sequence[str] = ()
+    reused: Sequence[str] = ()
+    mocked: Sequence[str] = ()
+
+
+def command_of(session: Session, fix: Fix, reason: str) -> cmd.ReopenRun:
+    """Give the command that applies a fix to a failed run.
+
+    Raises Rejected, InvalidInputs and CannotEdit.
+    """
+    if session.state.status != st.FAILED:
+        status = session.state.status
+        raise cmd.Rejected("not_failed", f"the run is {status} by now", status)
+    inputs = edited(session.state.inputs, fix.edits)
+    return reopening(session, cmd.ReopenRun("", inputs, reason, replay=True), fix.plan)
+
+
+def backtest(session: Session, fix: Fix, sandbox: Sandbox, *, now_ms: int, limit_ms: int) -> Verdict:
+    """Find out what would become of a run; nothing is written, and no step has an effect."""
+    life = Life(session.run, fix.plan or session.plan, session.state)
+    world = Rehearsal(sandbox, fix.mocks, now_ms, limit_ms)
+    try:
+        world.rehearse(life, command_of(session, fix, "backtest"))
+    except cmd.Rejected as error:
+        found = DIVERGING if error.code == "does_not_fit" else UNPROVEN
+        return Verdict(session.run, session.version, found, error.reason)
+    except (InvalidInputs, CannotEdit, Stuck) as error:
+        return Verdict(session.run, session.version, UNPROVEN, str(error))
+    except Unproven as error:
+        return _unproven(session, life, world, error)
+    return _verdict(session, life, world)
+
+
+def _unproven(session: Session, life: Life, world: Rehearsal, error: Unproven) -> Verdict:
+    reason = error.reason
+    if error.step:
+        reason = f"step {error.step}: {reason}; --mock '{error.step}=JSON' says what it returns"
+    return _with_steps(Verdict(session.run, session.version, UNPROVEN, reason, error.step), life, world)
+
+
+def _verdict(session: Session, life: Life, world: Rehearsal) -> Verdict:
+    state = life.state
+    if state.status != st.COMPLETED:
+        error, step = state.error or {}, state.failed_step
+        kind, message = str(error.get("type") or "unknown"), str(error.get("message") or "")[:500]
+        reason = f"step {step}: {kind}: {message}" if step else f"{kind}: {message}"
+        stored = {**error, "message": ENCRYPTED} if session.key is not None and quotes(error) else error
+        name = fingerprint(state.workflow, step, stored)  # as failures on the log are told apart
+        short = {"type": kind, "message": message}
+        found = Verdict(session.run, session.version, FAILING, reason, step or "", short, name)
+    else:
+        step, reason = divergence(session.state, state, life.plan)
+        found = Verdict(session.run, session.version, DIVERGING if reason else FIXED, reason, step)
+    return _with_steps(found, life, world)
+
+
+def _with_steps(found: Verdict, life: Life, world: Rehearsal) -> Verdict:
+    again, known, mocked = done_again(life), reused(life), list(world.mocked)
+    return Verdict(
+        found.run,
+        found.version,
+        found.verdict,
+        found.reason,
+        found.step,
+        found.error,
+        found.fingerprint,
+        again[:NAMED],
+        known[:NAMED],
+        mocked[:NAMED],
+    )
+
+
+def divergence(before: st.RunState, after: st.RunState, plan: Plan) -> tuple[str, str]:
+    """Give the first step that completed on record and has another result now, and what became of it; "" for none."""
+    done = [path for path, step in before.steps.items() if _counts(before, path, step)]
+    for path in sorted(done, key=lambda path: order_key(plan, path)):
+        known, now = before.steps[path], after.steps.get(path)
+        if now is None:
+            return path, f"step {path} completed on record, and has no place under the fix"
+        if now.status != st.COMPLETED:
+            return path, f"step {path} completed on record, and is {now.status} under the fix"
+        if canonical(now.output) != canonical(known.output):  # which ones is not said: a report cannot be erased
+            return path, f"step {path} returns something else under the fix than it did on record"
+    return "", ""
+
+
+def _counts(state: st.RunState, path: str, step: st.StepState) -> bool:
+    """Tell whether a step has a result of its own, which was not undone."""
+    if step.kind not in REUSED or step.status != st.COMPLETED or path.endswith(COMPENSATE) or ON_FAILURE in path:
+        return False
+    undo = state.steps.get(compensation_of(path))
+    return undo is None or undo.status != st.COMPLETED

@@ -1,0 +1,1 @@
+"""Looking at runs: queries, plain values, explanations, replays, exports to other systems."""

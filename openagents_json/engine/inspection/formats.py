@@ -1,0 +1,210 @@
+"""Histories for other systems: CloudEvents, and spans of OpenTelemetry."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from eventstore.event import Json, Recorded
+from executor.histories.origins import origin, origins
+
+_CLOSING: Final = {"RunCompleted": "completed", "RunFailed": "failed", "RunCancelled": "cancelled"}
+_ENDS: Final = {
+    "StepCompleted": "completed",
+    "StepFailed": "failed",
+    "StepTimedOut": "timed out",
+    "StepLeaseLost": "lost",
+    "StepReleased": "given back",
+    "StepCancelled": "cancelled",
+    "StepOverridden": "overridden",
+}
+_AFTERWARDS: Final = frozenset(
+    {"RunHeld", "RunHoldReleased", "RunRedacted", "RunImported", "StepOutcomeIgnored", "ChildClosed"}
+)
+"""What may follow the end of a run and changes nothing of it."""
+
+_OK, _ERROR, _UNSET = 1, 2, 0
+_INTERNAL, _CLIENT, _CONSUMER = 1, 3, 5
+
+
+def cloud_event(item: Recorded, source: str) -> dict[str, Json]:
+    """Give a stored event as a CloudEvent 1.0 in JSON; `source` names the store."""
+    data: Mapping[str, Any] = item.data if isinstance(item.data, Mapping) else {}
+    step, written = data.get("step"), origin(item)
+    event: dict[str, Json] = {
+        "specversion": "1.0",
+        "id": f"{item.stream}/{item.version}",
+        "source": f"{source.rstrip('/')}/runs/{item.stream}",
+        "type": f"openagents.{item.type}",
+        "subject": str(step) if step else item.stream,
+        "time": _iso(item.time_ms),
+        "datacontenttype": "application/json",
+        "data": item.data,
+        "actor": item.actor,
+        "cause": item.cause,
+        "commit": item.commit,
+        "runversion": item.version,
+        "logpartition": item.position.partition,
+        "logposition": item.position.n,
+    }
+    return event | ({"imported": written} if written else {})
+
+
+def _iso(time_ms: int) -> str:
+    moment = datetime.fromtimestamp(time_ms // 1000, UTC).replace(microsecond=time_ms % 1000 * 1000)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def spans(history: Sequence[Recorded], service: str = "openagents") -> dict[str, Json]:
+    """Give a run as a trace in OTLP's JSON: one span for the run, one for each attempt of a step and each child run.
+
+    Ids are computed from run, step and attempt, so a history always gives the same trace. A run that another one
+    started has a link to the span of that one which waits for it.
+    """
+    run = history[0].stream
+    attempts = [*_attempts(history), *_children(history)]
+    resource = {"attributes": _attributes({"service.name": service})}
+    scope = {"scope": {"name": "openagents_json"}, "spans": [_run_span(run, history), *attempts]}
+    return {"resourceSpans": [{"resource": resource, "scopeSpans": [scope]}]}
+
+
+def _run_span(run: str, history: Sequence[Recorded]) -> dict[str, Json]:
+    begin: Mapping[str, Any] = next((item.data for item in history if item.type == "RunStarted"), {})
+    last = _end(history)
+    span = _span(run, "", f"workflow {begin.get('workflow', '')}", _INTERNAL, history[0].time_ms, last.time_ms)
+    span["attributes"] = _attributes(
+        {
+            "openagents.run": run,
+            "openagents.workflow": begin.get("workflow"),
+            "openagents.version": begin.get("version"),
+            "openagents.status": _CLOSING.get(last.type, "open"),
+            "openagents.actor": history[0].actor,
+            "openagents.imported": origins(history)[0] or None,
+            **{f"openagents.label.{name}": value for name, value in (begin.get("labels") or {}).items()},
+        }
+    )
+    span["status"] = _status(last.type == "RunFailed", last.type == "RunCompleted", last.data)
+    written = zip(history, origins(history), strict=True)
+    span["events"] = [_span_event(*event) for event in written if not event[0].type.startswith("StepStarted")]
+    parent = begin.get("parent")
+    if parent:
+        span["links"] = [{"traceId": _hex(str(parent["run"]), 32), "spanId": _span_of_child(run)}]
+    return span
+
+
+def _end(history: Sequence[Recorded]) -> Recorded:
+    """Give the event with which a run ended, which others may follow that change nothing of it; else its last event."""
+    for item in reversed(history):
+        if item.type in _CLOSING:
+            return item
+        if item.type not in _AFTERWARDS:
+            break
+    return history[-1]
+
+
+def _span_of_child(child: str) -> str:
+    """Give the id of the span in which a run waits for a child; the child knows it without asking."""
+    return _hex(f"{child}/parent", 16)
+
+
+def _children(history: Iterable[Recorded]) -> Iterable[dict[str, Json]]:
+    started: dict[str, Recorded] = {}
+    latest = 0
+    for item in history:
+        latest = item.time_ms
+        if item.type == "ChildStarted":
+            started[str(item.data["child"])] = item
+        elif item.type == "ChildClosed" and str(item.data.get("child")) in started:
+            start = started.pop(str(item.data["child"]))
+            yield _child(start, item.time_ms, str(item.data.get("status")))
+    for start in started.values():
+        yield _child(start, latest, "under way")
+
+
+def _child(start: Recorded, end_ms: int, status: str) -> dict[str, Json]:
+    run, data = start.stream, start.data
+    span = _span(run, "", f"step {data['step']}", _CLIENT, start.time_ms, end_ms)
+    span |= {"spanId": _span_of_child(str(data["child"])), "parentSpanId": _hex(f"{run}/", 16)}
+    found = {"openagents.run": run, "openagents.step": data["step"], "openagents.child": data["child"]}
+    span["attributes"] = _attributes({**found, "openagents.end": status})
+    error = {"error": {"type": "ChildFailed", "message": f"run {data['child']} failed"}}
+    span["status"] = _status(status == "failed", status == "completed", error)
+    return span
+
+
+def _attempts(history: Iterable[Recorded]) -> Iterable[dict[str, Json]]:
+    begun: dict[str, Recorded] = {}
+    latest = 0
+    for item in history:
+        latest = item.time_ms
+        step = str((item.data or {}).get("step", "")) if isinstance(item.data, Mapping) else ""
+        if item.type == "StepStarted":
+            begun[step] = item
+        elif item.type in _ENDS and step in begun:
+            yield _attempt(begun.pop(step), item.time_ms, item)
+    for start in begun.values():
+        yield _attempt(start, latest, None)
+
+
+def _attempt(start: Recorded, end_ms: int, end: Recorded | None) -> dict[str, Json]:
+    data, run = start.data, start.stream
+    span = _span(run, f"{data['step']}/{data['attempt']}", f"step {data['step']}", _CONSUMER, start.time_ms, end_ms)
+    span["parentSpanId"] = _hex(f"{run}/", 16)
+    span["attributes"] = _attributes(
+        {
+            "openagents.run": run,
+            "openagents.step": data["step"],
+            "openagents.attempt": data["attempt"],
+            "openagents.worker": data["worker"],
+            "openagents.end": _ENDS[end.type] if end else "under way",
+        }
+    )
+    failed = end is not None and end.type in ("StepFailed", "StepTimedOut", "StepLeaseLost")
+    lost = {"error": {"type": "LeaseLost", "message": f"worker {data['worker']} went silent"}}
+    details = lost if end is not None and end.type == "StepLeaseLost" else end.data if end else {}
+    span["status"] = _status(failed, end is not None and end.type == "StepCompleted", details)
+    return span
+
+
+def _span(run: str, part: str, name: str, kind: int, start_ms: int, end_ms: int) -> dict[str, Json]:
+    return {
+        "traceId": _hex(run, 32),
+        "spanId": _hex(f"{run}/{part}", 16),
+        "name": name,
+        "kind": kind,
+        "startTimeUnixNano": str(start_ms * 1_000_000),
+        "endTimeUnixNano": str(end_ms * 1_000_000),
+    }
+
+
+def _span_event(item: Recorded, written: str) -> dict[str, Json]:
+    found = {"openagents.version": item.version, "openagents.actor": item.actor}
+    if written:
+        found["openagents.imported"] = written
+    if isinstance(item.data, Mapping) and item.data.get("step"):
+        found["openagents.step"] = item.data["step"]
+    return {"name": item.type, "timeUnixNano": str(item.time_ms * 1_000_000), "attributes": _attributes(found)}
+
+
+def _status(failed: bool, completed: bool, data: Any) -> dict[str, Json]:
+    """Give a status: what was cancelled, given back or is under way has neither succeeded nor failed."""
+    if not failed:
+        return {"code": _OK if completed else _UNSET}
+    error = (data or {}).get("error") or {}
+    return {"code": _ERROR, "message": f"{error.get('type', '')}: {error.get('message', '')}"}
+
+
+def _attributes(values: Mapping[str, Any]) -> list[Json]:
+    return [{"key": key, "value": _value(value)} for key, value in values.items() if value is not None]
+
+
+def _value(value: Any) -> dict[str, Json]:
+    if isinstance(value, bool):
+        return {"boolValue": value}
+    return {"intValue": str(value)} if isinstance(value, int) else {"stringValue": str(value)}
+
+
+def _hex(text: str, length: int) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:length]

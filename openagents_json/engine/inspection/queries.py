@@ -1,0 +1,310 @@
+"""What the views say: runs by any combination, steps under way, workers, components, and failures by class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from eventstore.event import Json
+from eventstore.passwords import masked
+from eventstore.redis.coordination.members import Directory
+from eventstore.redis.runs import RunStore
+from projections.projection import Counted
+from projections.reader import Views
+from projections.runs import RUNS, RunFilter
+from projections.search import Query
+from projections.steps import ComponentStatistics, component_statistics
+from projections.verify import Drift
+from projections.workers import merged
+
+_AS_OF_PAGE: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A run as lists show it; times in ms since 1970, None where there is none yet.
+
+    Of one that was `imported`, this is from where, by whom, when, and the hash of the file.
+    """
+
+    id: str
+    workflow: str
+    version: str
+    status: str
+    started_ms: int
+    ended_ms: int | None
+    events: int
+    labels: Mapping[str, str]
+    parent: Mapping[str, Json] | None
+    error: Mapping[str, Json] | None
+    step: str | None
+    fingerprint: str | None
+    reopened: int
+    source: Mapping[str, Json] | None = None
+    held: bool = False
+    redacted: bool = False
+    imported: Mapping[str, Json] | None = None
+
+    @property
+    def took_ms(self) -> int | None:
+        """Give how long the run took."""
+        return None if self.ended_ms is None else self.ended_ms - self.started_ms
+
+
+@dataclass(frozen=True, slots=True)
+class RunPage:
+    """Some runs, newest first; `next` continues behind them, empty when these are the last."""
+
+    items: tuple[RunRow, ...]
+    next: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedRun:
+    """An archived run: its row as it was, and where it is; `bytes` is the size of its file."""
+
+    run: RunRow
+    url: str
+    sha256: str
+    bytes: int
+    archived_ms: int
+    archived_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivePage:
+    """Some archived runs; `next` continues behind them, empty when these are the last."""
+
+    items: tuple[ArchivedRun, ...]
+    next: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenStep:
+    """A step under way: what it waits for since when."""
+
+    run: str
+    workflow: str
+    step: str
+    status: str
+    since_ms: int
+    attempt: int
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailureClass:
+    """Failures with the same fingerprint: how often ever, how many runs are failed so now, the first and the last."""
+
+    fingerprint: str
+    workflow: str
+    step: str | None
+    type: str
+    message: str
+    count: int
+    now: int
+    first_run: str
+    first_ms: int
+    last_run: str
+    last_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRow:
+    """A worker process: what it has done with attempts, and whether it is alive."""
+
+    worker: str
+    alive: bool
+    counts: Mapping[str, int] = field(default_factory=dict)
+    first_ms: int = 0
+    last_ms: int = 0
+
+
+class Reads:
+    """Questions to the views of a store; answers are as new as the log, unless a `stale` one will do."""
+
+    def __init__(self, views: Views, store: RunStore, directory: Directory) -> None:
+        self.views, self._store, self._directory = views, store, directory
+
+    def runs(
+        self, chosen: RunFilter | None = None, *, limit: int = 50, after: str = "", stale: bool = False
+    ) -> RunPage:
+        """Give a page of runs, newest first.
+
+        Raises ViewBehind and InvalidQuery.
+        """
+        page = self.views.search("runs", (chosen or RunFilter()).query(limit=limit, after=after), stale=stale)
+        return RunPage(tuple(_row(item.key, item.document) for item in page.items), page.next)
+
+    def archived(self, chosen: RunFilter | None = None, *, limit: int = 50, after: str = "") -> ArchivePage:
+        """Give a page of archived runs, those that were archived last first.
+
+        Raises ViewBehind and InvalidQuery.
+        """
+        wanted = chosen or RunFilter()
+        facets = replace(wanted, started_from=None, started_to=None).query(limit=limit, after=after)
+        page = self.views.search("archive", replace(facets, where=wanted.matches))
+        return ArchivePage(tuple(_archived(item.key, item.document) for item in page.items), page.next)
+
+    def count(self, chosen: RunFilter | None = None, *, stale: bool = False) -> int:
+        """Count runs.
+
+        Raises ViewBehind, and InvalidQuery where ends or durations are asked for.
+        """
+        return self.views.count("runs", (chosen or RunFilter()).query(), stale=stale)
+
+    def as_of(self, time_ms: int, chosen: RunFilter | None = None, *, limit: int = 50, after: str = "") -> RunPage:
+        """Give a page of runs as they were at a time: what has changed since is folded from its history.
+
+        Raises ViewBehind and InvalidQuery.
+        """
+        wanted = chosen or RunFilter()
+        until = min(time_ms + 1, wanted.started_to) if wanted.started_to is not None else time_ms + 1
+        lasting = RunFilter(
+            workflow=wanted.workflow,
+            labels=wanted.labels,
+            parent=wanted.parent,
+            source=wanted.source,
+            started_from=wanted.started_from,
+            started_to=until,
+        )
+        out: list[RunRow] = []
+        query = replace(lasting.query(limit=limit, after=after), limit=_AS_OF_PAGE)
+        while True:
+            page = self.views.search("runs", query, stale=bool(out))
+            rows = self._back_then({item.key: item.document for item in page.items}, time_ms)
+            for item in page.items:
+                row = rows.get(item.key)
+                if row is not None and wanted.matches(row):
+                    out.append(_row(item.key, row))
+                if len(out) == limit:
+                    more = item is not page.items[-1] or page.next
+                    return RunPage(tuple(out), item.cursor if more else "")
+            if not page.next:
+                return RunPage(tuple(out), "")
+            query = replace(query, after=page.next)
+
+    def _back_then(self, rows: Mapping[str, Any], time_ms: int) -> dict[str, Any]:
+        later = [run for run, row in rows.items() if row["changed_ms"] > time_ms]
+        found: dict[str, Any] = {run: row for run, row in rows.items() if row["changed_ms"] <= time_ms}
+        for run, history in zip(later, self._store.read([(run, 0) for run in later]), strict=True):
+            row = None
+            for event in history:
+                if event.time_ms <= time_ms and event.type in (RUNS.types or ()):
+                    row = RUNS.apply(row, event)
+                    row = row.document if isinstance(row, Counted) else row
+            if row is not None:
+                found[run] = row
+        return found
+
+    def steps(self, *, status: str = "", worker: str = "", stale: bool = False) -> Iterator[OpenStep]:
+        """Give the steps under way in all runs, in no order.
+
+        Raises ViewBehind.
+        """
+        for found in self.views.documents("steps", stale=stale):
+            for step, known in found.document["steps"].items():
+                by = str(known.get("worker", ""))
+                if (not status or known["status"] == status) and (not worker or by.startswith(worker)):
+                    yield OpenStep(
+                        found.key,
+                        found.document["workflow"],
+                        step,
+                        known["status"],
+                        known["since_ms"],
+                        known.get("attempt", 0),
+                        by,
+                    )
+
+    def components(self, *, stale: bool = False) -> list[ComponentStatistics]:
+        """Give what happened to the attempts of each component.
+
+        Raises ViewBehind.
+        """
+        return component_statistics(self.views.tallies("steps", stale=stale))
+
+    def workers(self, *, stale: bool = False) -> list[WorkerRow]:
+        """Give all worker processes on record, the latest first.
+
+        Raises ViewBehind.
+        """
+        found: dict[str, dict[str, Any]] = {}
+        for row in self.views.documents("workers", stale=stale):
+            known = found.get(row.key)
+            found[row.key] = merged(known, row.document) if known else row.document
+        alive = self._directory.workers()
+        out = []
+        for name in found.keys() | alive.keys():
+            counts = dict(found.get(name, {}))
+            first, last = counts.pop("first_ms", 0), counts.pop("last_ms", 0)
+            out.append(WorkerRow(name, name in alive, counts, first, last))
+        return sorted(out, key=lambda row: (row.last_ms, row.worker), reverse=True)
+
+    def failures(self, *, stale: bool = False) -> list[FailureClass]:
+        """Give the classes of failures, the latest first.
+
+        Raises ViewBehind.
+        """
+        classes: dict[str, dict[str, Any]] = {}
+        for tally in self.views.tallies("runs", stale=stale):
+            for name, value in tally.items():
+                fingerprint, _, what = name.partition("/")
+                known = classes.setdefault(fingerprint, {"count": 0})
+                if what == "count":
+                    known["count"] += value
+                elif what not in known or (value["at_ms"] > known[what]["at_ms"]) == (what == "last"):
+                    known[what] = value
+        out = [self._failure(fingerprint, known) for fingerprint, known in classes.items()]
+        return sorted(out, key=lambda item: (item.last_ms, item.fingerprint), reverse=True)
+
+    def verify(self, name: str) -> list[Drift]:
+        """Compare a view with a fold of the whole log; gives what differs.
+
+        Raises UnknownProjection.
+        """
+        return self.views.verify(name)
+
+    def _failure(self, fingerprint: str, known: Mapping[str, Any]) -> FailureClass:
+        first, last = known["first"], known["last"]
+        now = self.views.count("runs", Query(((f"fingerprint={fingerprint}",),)), stale=True)
+        return FailureClass(
+            fingerprint,
+            last["workflow"],
+            last["step"],
+            last["type"],
+            last["message"],
+            known["count"],
+            now,
+            first["run"],
+            first["at_ms"],
+            last["run"],
+            last["at_ms"],
+        )
+
+
+def _archived(run: str, row: Mapping[str, Any]) -> ArchivedRun:
+    place = masked(row["url"]), row["sha256"], row["bytes"]
+    return ArchivedRun(_row(run, row), *place, row["archived_ms"], row["archived_by"])
+
+
+def _row(run: str, row: Mapping[str, Any]) -> RunRow:
+    return RunRow(
+        run,
+        row["workflow"],
+        row["version"],
+        row["status"],
+        row["started_ms"],
+        row.get("ended_ms"),
+        row["events"],
+        row.get("labels") or {},
+        row.get("parent"),
+        row.get("error"),
+        row.get("step"),
+        row.get("fingerprint"),
+        row.get("reopened", 0),
+        row.get("source"),
+        row.get("held", False),
+        row.get("redacted", False),
+        row.get("imported"),
+    )

@@ -1,0 +1,124 @@
+"""What an engine gives beside runs: their past, the views, the audit, the archive, erasure, schedules, workflows.
+
+Each is imported when it is asked for, because most programs need none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from eventstore.redis.streams import RedisStreamStore
+    from executor.coordination.schedules import Timetable
+    from executor.integrity.invariants import Violation
+    from executor.integrity.mending import Mended
+    from openagents_json.catalog.workflows import Workflows
+    from openagents_json.engine.archive.archive import Archive
+    from openagents_json.engine.archive.redaction import Redacted
+    from openagents_json.engine.archive.shredding import Shredded
+    from openagents_json.engine.audit import Audits
+    from openagents_json.engine.inspection.queries import Reads
+    from openagents_json.engine.inspection.replay import Replays
+    from openagents_json.engine.wiring.client import Core
+
+FILES_SECONDS: Final = 10.0
+"""How long who erases waits for the files of the server to be without it."""
+
+
+class Beside:
+    """The doors of an engine to what is beside its runs."""
+
+    core: Core
+    actor: str
+
+    @property
+    def replay(self) -> Replays:
+        """Give what can be done with the past of runs: fork, skip, complete, look back, compare."""
+        from openagents_json.engine.inspection.replay import Replays
+
+        return Replays(self.core, self.actor)
+
+    @property
+    def views(self) -> Reads:
+        """Give the views of the store: runs by any combination, steps, workers, components, failures."""
+        return self.core.reads
+
+    @property
+    def audit(self) -> Audits:
+        """Give what proves the log: sealing, checking, receipts."""
+        from openagents_json.engine.audit import Audits
+
+        return Audits(self.core)
+
+    @property
+    def archive(self) -> Archive:
+        """Give what lets closed runs leave the store, and brings them back."""
+        from openagents_json.engine.archive.archive import Archive
+
+        return Archive(self.core, self.actor)
+
+    def redact(
+        self,
+        run: str,
+        reason: str = "",
+        *,
+        steps: Iterable[str] = (),
+        events: Iterable[int] = (),
+        labels: bool = False,
+        wait_seconds: float = FILES_SECONDS,
+    ) -> Redacted:
+        """Erase for good what a closed run worked with, or some steps or events of it; its course stays on record.
+
+        What it gives tells whether the server's files still hold it. Raises RunNotFound, Rejected and ViewBehind.
+        """
+        from openagents_json.engine.archive.redaction import Chosen, redact
+        from openagents_json.engine.archive.shredding import rewritten
+
+        chosen = Chosen(frozenset(events), frozenset(steps), labels)
+        done = redact(self.core, run, actor=self.actor, reason=reason, chosen=chosen)
+        self.views.views.current("runs")  # what lists show of it is erased with it, before files are written anew
+        return done.with_files(rewritten(self.core, wait_seconds))
+
+    def shred(self, run: str, reason: str = "", *, wait_seconds: float = FILES_SECONDS) -> Shredded:
+        """Destroy the key of a closed encrypted run, so that nobody can read its payloads any more; its log stays.
+
+        What it gives is false when that has happened already, and tells whether the server's files still hold the key.
+        Raises RunNotFound, EncryptionError, and Rejected when the run is open, held, or was never encrypted.
+        """
+        from openagents_json.engine.archive.shredding import shred_run
+
+        return shred_run(self.core, run, reason, self.actor, wait_seconds)
+
+    @property
+    def schedules(self) -> Timetable:
+        """Give the schedules of the store."""
+        return self.core.timetable
+
+    @property
+    def workflows(self) -> Workflows:
+        """Give the published workflows of the store."""
+        return self.core.workflows
+
+    def doctor(self, *, deep: bool = False) -> list[Violation]:
+        """Check the invariants of the whole store: each run from outside, with `deep` each of its events too."""
+        from eventstore.redis.upkeep.inspection import Inspector
+        from executor.integrity.invariants import confirmed
+
+        return confirmed(Inspector(self.core.store), range(self.core.store.keys.partitions), deep=deep)
+
+    def repair(self) -> list[Mended]:
+        """Mend the runs whose head or indexes do not fit their log, from the log."""
+        from eventstore.redis.upkeep.inspection import Inspector
+        from executor.integrity.invariants import confirmed
+        from executor.integrity.mending import mend
+
+        inspector = Inspector(self.core.store)
+        return mend(self.core.handler, inspector, confirmed(inspector, range(self.core.store.keys.partitions)))
+
+    @property
+    def events(self) -> RedisStreamStore:
+        """Give the log of the whole store, to read, tail and project."""
+        from eventstore.redis.streams import RedisStreamStore
+
+        return RedisStreamStore(self.core.connection, self.core.store.keys)

@@ -1,0 +1,190 @@
+"""The composition root: how the parts of a client fit together; those of a worker, see `working`."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from eventstore.keys import Keyspace
+from eventstore.redis.coordination.members import Directory
+from eventstore.redis.driver.connection import Connection
+from eventstore.redis.driver.forking import ForkSafeLock
+from eventstore.redis.emissions import Emissions
+from eventstore.redis.ledger import LedgerStore
+from eventstore.redis.projection_log import LogReader
+from eventstore.redis.runs import RunStore
+from eventstore.redis.views import RedisViewStore
+from executor.clock import Clock, SystemClock, ulid
+from executor.encryption import Masters
+from openagents_json.engine.inspection.queries import Reads
+from openagents_json.engine.projections import built_in, together
+from projections.projection import Projection
+from projections.reader import Views
+from projections.runner import Runner
+
+if TYPE_CHECKING:
+    from executor.coordination.concurrency import Gatekeeper
+    from executor.coordination.schedules import Timetable
+    from executor.coordination.starts import Starter
+    from executor.runs.codec import Limits
+    from executor.runs.handler import Handler
+    from executor.runs.keyring import Keyring
+    from executor.runs.repository import Sessions
+    from executor.wakeup import Doorbell, Ringer
+    from openagents_json.catalog.definitions import Definitions
+    from openagents_json.catalog.workflows import Workflows
+    from openagents_json.engine.wiring.runs import Deciding
+    from projections.ledger.signing import Signer
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a program says about how runs are decided; None stands for the defaults."""
+
+    connection: Connection
+    masters: Masters
+    doorbell: Doorbell | None = None
+    limits: Limits | None = None
+
+
+class Late:
+    """Parts that are built, and imported, when one of them is asked for first; safe for threads."""
+
+    def __init__(self, build: Callable[[], Deciding]) -> None:
+        self._build = build
+        self._built: Deciding | None = None
+        self._lock = ForkSafeLock()
+
+    def get(self) -> Deciding:
+        """Give the parts."""
+        with self._lock:  # two of them would have two caches, and a relay that listens at only one
+            if self._built is None:
+                self._built = self._build()
+            return self._built
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """What a client of a store needs: no threads, no components.
+
+    Who only reads views needs nothing of what folds and decides, which is `late` for that reason.
+    """
+
+    connection: Connection
+    store: RunStore
+    late: Late
+    directory: Directory
+    clock: Clock
+    emissions: Emissions
+    projections: list[Projection]
+    reads: Reads
+    ledger: LedgerStore
+    signer: Signer | None = None
+
+    @property
+    def sessions(self) -> Sessions:
+        """Give the folded runs."""
+        return self.late.get().sessions
+
+    @property
+    def keyring(self) -> Keyring:
+        """Give the keys of encrypted runs."""
+        return self.late.get().keyring
+
+    @property
+    def definitions(self) -> Definitions:
+        """Give the definitions with their plans."""
+        return self.late.get().definitions
+
+    @property
+    def handler(self) -> Handler:
+        """Give what decides and commits."""
+        return self.late.get().handler
+
+    @property
+    def ringer(self) -> Ringer:
+        """Give what wakes workers."""
+        return self.late.get().ringer
+
+    @property
+    def workflows(self) -> Workflows:
+        """Give the published workflows."""
+        return self.late.get().workflows
+
+    @property
+    def gatekeeper(self) -> Gatekeeper:
+        """Give what limits how much runs at a time."""
+        return self.late.get().gatekeeper
+
+    @property
+    def starter(self) -> Starter:
+        """Give what starts runs."""
+        return self.late.get().starter
+
+    @property
+    def timetable(self) -> Timetable:
+        """Give the schedules."""
+        return self.late.get().timetable
+
+
+def build_core(
+    connection: Connection,
+    keyspace: Keyspace,
+    *,
+    doorbell: Doorbell | None = None,
+    clock: Clock | None = None,
+    limits: Limits | None = None,
+    projections: Iterable[Projection] = (),
+    signer: Signer | None = None,
+    encryption_keys: Sequence[str] = (),
+) -> Core:
+    """Put together what a client needs.
+
+    Raises InvalidKey.
+    """
+    clock = clock or SystemClock()
+    masters = Masters(encryption_keys, secrets.token_bytes)
+    store = RunStore(connection, keyspace, master_keys=masters.ids)
+    directory = Directory(store)
+    late = _late(store, directory, Given(connection, masters, doorbell, limits))
+    chosen = together(built_in(lambda digest: late.get().definitions.plan(digest), store), projections)
+    views = Views(runner_of(store, chosen, clock), RedisViewStore(store), LogReader(store).left)
+    return Core(
+        connection=connection,
+        store=store,
+        late=late,
+        directory=directory,
+        clock=clock,
+        emissions=Emissions(connection, store),
+        projections=chosen,
+        reads=Reads(views, store, directory),
+        ledger=LedgerStore(store),
+        signer=signer,
+    )
+
+
+def _late(store: RunStore, directory: Directory, given: Given) -> Late:
+    def build() -> Deciding:
+        from openagents_json.engine.wiring.runs import build_deciding
+
+        return build_deciding(store, directory, given)
+
+    return Late(build)
+
+
+def runner_of(store: RunStore, projections: Sequence[Projection], clock: Clock) -> Runner:
+    """Give what brings projections up to the log."""
+    return Runner(LogReader(store), RedisViewStore(store), projections, store.keys.partitions, clock.steady_ms)
+
+
+def run_identity(workflow: str, key: str | None, core: Core) -> tuple[str, str]:
+    """Give the id of a new run and the commit that starts it; the same key gives the same ones."""
+    partitions = core.store.keys.partitions
+    if key is None:
+        fresh = ulid(core.clock.now_ms())
+        return f"{int(fresh[-4:], 36) % partitions}-{fresh}", ""
+    digest = hashlib.sha256(f"{workflow}\0{key}".encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{int(digest[:8], 16) % partitions}-{digest[8:34]}", f"s{digest[34:50]}"

@@ -1,0 +1,66 @@
+"""The composition root of what folds runs, decides and commits; it brings the whole language of documents along."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+
+from eventstore.redis.coordination.members import Directory
+from eventstore.redis.coordination.schedules import ScheduleStore
+from eventstore.redis.coordination.semaphores import Gates
+from eventstore.redis.coordination.wakeups import Bell
+from eventstore.redis.run_keys import KeyStore
+from eventstore.redis.runs import RunStore
+from executor.clock import commit_ids
+from executor.coordination.concurrency import Gatekeeper
+from executor.coordination.schedules import Timetable
+from executor.coordination.starts import Starter, starter_of
+from executor.encryption import KEY_BYTES
+from executor.runs.codec import Limits
+from executor.runs.handler import Handler
+from executor.runs.keyring import Keyring
+from executor.runs.payloads import Payloads
+from executor.runs.repository import Sessions
+from executor.runs.snapshots import Seals
+from executor.wakeup import NoDoorbell, Ringer
+from openagents_json.catalog.definitions import Definitions
+from openagents_json.catalog.workflows import Workflows
+from openagents_json.engine.wiring.client import Given
+
+
+@dataclass(frozen=True, slots=True)
+class Deciding:
+    """The parts that fold runs, decide and commit."""
+
+    sessions: Sessions
+    keyring: Keyring
+    definitions: Definitions
+    handler: Handler
+    ringer: Ringer
+    workflows: Workflows
+    gatekeeper: Gatekeeper
+    starter: Starter
+    timetable: Timetable
+
+
+def build_deciding(store: RunStore, directory: Directory, given: Given) -> Deciding:
+    """Put together what folds, decides and commits."""
+    definitions = Definitions(store)
+    keyring = Keyring(KeyStore(store), given.masters)
+    shared = given.masters.secrets()  # without any, no other process can know ours
+    seals = Seals(shared or [secrets.token_bytes(KEY_BYTES)], shared=bool(shared))
+    sessions = Sessions(store, definitions, Payloads(store, keyring), seals)
+    ringer = Ringer(Bell(given.connection, store.keys), given.doorbell or NoDoorbell())
+    handler = Handler(store, sessions, definitions, ringer, commit_ids(), given.limits or Limits())
+    workflows = Workflows(directory, definitions)
+    return Deciding(
+        sessions=sessions,
+        keyring=keyring,
+        definitions=definitions,
+        handler=handler,
+        ringer=ringer,
+        workflows=workflows,
+        gatekeeper=Gatekeeper(handler, Gates(store)),
+        starter=starter_of(handler),
+        timetable=Timetable(handler, workflows, ScheduleStore(store)),
+    )

@@ -1,0 +1,1 @@
+"""What may happen next: `decide(plan, state, command) -> events`, one module for each kind of question."""

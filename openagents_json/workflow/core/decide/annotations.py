@@ -1,0 +1,39 @@
+"""What is noted about a run beside its course: holds, and payloads that are no more."""
+
+from __future__ import annotations
+
+from openagents_json.workflow.core import commands as cmd
+from openagents_json.workflow.core import events as ev
+from openagents_json.workflow.core import state as st
+from openagents_json.workflow.core.decide.decision import Turn
+
+
+def redact(turn: Turn, command: cmd.RedactRun) -> None:
+    """Note that payloads are no more.
+
+    Raises Rejected when the run is open, or held.
+    """
+    state = turn.state
+    if not state.closed:
+        what = f"the run is {state.status}: its steps still need what would be erased; cancel it, or wait for its end"
+        raise cmd.Rejected("open", what, state.status)
+    if state.held:
+        raise cmd.Rejected("held", "the run is held: release it before anything of it is erased", state.status)
+    said = command.how, command.erased, command.failures, command.labels, command.reason, command.metadata
+    turn.emit(ev.RunRedacted(*said))
+
+
+def hold(turn: Turn, command: cmd.HoldRun) -> None:
+    """Hold the run or release it; what is so already stays so."""
+    if turn.state.held != command.on:
+        turn.emit(ev.RunHeld(command.reason) if command.on else ev.RunHoldReleased(command.reason))
+
+
+def refuse_erased(state: st.RunState) -> None:
+    """Refuse to go on with a run whose payloads are no more.
+
+    Raises Rejected.
+    """
+    if state.erased:
+        what = "payloads of the run are erased: what it would go on with is not there; start a new run"
+        raise cmd.Rejected("erased", what, state.status)

@@ -1,0 +1,198 @@
+"""One decision in the making: the events so far, the state that they lead to, and what is left to decide."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+
+from openagents_json.workflow.core import events as ev
+from openagents_json.workflow.core import state as st
+from openagents_json.workflow.core.bounds import DEFAULT, Bounds, child_limit
+from openagents_json.workflow.core.evaluate import error_output, step_outputs
+from openagents_json.workflow.core.evolve import evolve
+from openagents_json.workflow.core.paths import COMPENSATE, frames_of, static, within
+from openagents_json.workflow.core.plan import ErrorHandler, Plan, StepPlan
+from openagents_json.workflow.core.retry import asked_delay, next_delay
+from openagents_json.workflow.core.template_view import RunView
+from openagents_json.workflow.errors import ExpressionFailed
+from openagents_json.workflow.types import Json
+
+RUN = ""
+"""The key under which a refusal concerns the run's own output; the frame of a run."""
+
+NO_RETRY_EFFECTS = frozenset({"at_most_once", "irreversible"})
+RETRIED_KINDS = frozenset({"", "workflow"})
+UNRETRIED_LIMITS = frozenset({"schedule_to_start", "total"})
+
+ChildId = Callable[[str], str]
+"""Gives the id of a child run from what makes it unique."""
+
+
+class Turn:
+    """Collects events while it folds them; lives for one call of `decide`.
+
+    What is left to decide: steps whose outcome has to be acted on (`settle`), steps that may be ready (`reach`), and
+    frames and containers to look at (`check`). While it decides on what came before a failure that is on the log
+    already, that failure and what came after it are `hidden`, by their places among the outcomes.
+    """
+
+    __slots__ = (
+        "bounds",
+        "check",
+        "child_id",
+        "events",
+        "facts",
+        "hidden",
+        "open_after_facts",
+        "plan",
+        "reach",
+        "refused",
+        "settle",
+        "state",
+        "unfinished",
+        "view",
+    )
+
+    def __init__(
+        self,
+        plan: Plan,
+        state: st.RunState,
+        refused: Mapping[str, Mapping[str, Json]],
+        child_id: ChildId,
+        bounds: Bounds = DEFAULT,
+    ) -> None:
+        self.plan, self.state, self.refused, self.child_id = plan, state, refused, child_id
+        self.bounds = bounds
+        self.events: list[ev.Event] = []
+        self.facts = 0
+        self.open_after_facts: Mapping[str, bool] = {}
+        self.view = RunView(self)
+        self.settle: deque[str] = deque()
+        self.reach: deque[str] = deque()
+        self.check: dict[str, None] = {}
+        self.unfinished = False
+        self.hidden = range(0)
+
+    def emit(self, event: ev.Event) -> None:
+        """Add an event; the state moves with it."""
+        self.state = evolve(self.state, event)
+        self.events.append(event)
+
+    def in_order(self, steps: Iterable[str]) -> list[str]:
+        """Sort steps by document order: a decision must not depend on the order of a hash map."""
+        return sorted(steps, key=lambda path: order_key(self.plan, path))
+
+    def forget(self) -> None:
+        """Leave undone what was left to decide: the run takes another way."""
+        self.settle.clear()
+        self.reach.clear()
+        self.check.clear()
+
+
+def order_key(plan: Plan, path: str) -> tuple[tuple[int, tuple[int, ...]], ...]:
+    """Give the place of an instance: by document order, and by index within the same step."""
+    if "." not in path and "[" not in path:
+        return ((plan.places.get(path, -1), ()),)
+    found = []
+    for frame in frames_of(path)[1:]:
+        tail = frame.rpartition(".")[2].removesuffix(COMPENSATE)
+        indexes = tuple(int(x) for x in tail.replace("]", "").split("[")[1:])
+        found.append((plan.places.get(static(frame), -1), indexes))
+    return tuple(found)
+
+
+def complete(turn: Turn, step: str, attempt: int, output: Json, facts: Mapping[str, Json] | None = None) -> None:
+    """Record a returned attempt with its named outputs, `facts` among them; a wrong output template fails the step."""
+    plan = turn.plan.of(step)
+    try:
+        outputs, sets = step_outputs(plan, output, turn.view.at(step))
+    except ExpressionFailed as error:
+        fail(turn, step, attempt, expression_error(error))
+        return
+    if facts:
+        outputs = {**facts, **(outputs or {})}
+    kept = None if turn.state.steps[step].kind == st.FOREACH else output
+    turn.emit(ev.StepCompleted(step, attempt, kept, outputs, sets or None))
+
+
+def expression_error(error: ExpressionFailed) -> dict[str, Json]:
+    """Describe a template that failed, as a terminal error of its step."""
+    return {
+        "type": "ExpressionError",
+        "message": str(error),
+        "retryable": False,
+        "expression": error.expression,
+        "pointer": error.pointer,
+    }
+
+
+def terminal(error_type: str, message: str, **facts: Json) -> dict[str, Json]:
+    """Describe an error of the engine's own that is not tried again."""
+    return {"type": error_type, "message": message, "retryable": False, **facts}
+
+
+def fail(turn: Turn, step: str, attempt: int, error: Mapping[str, Json], timed_out: str = "") -> None:
+    """Record a failed attempt, with the wait before the next one or the way the document handles the last."""
+    plan = turn.plan.of(step)
+    retry_ms = None if timed_out in UNRETRIED_LIMITS else _retry_ms(turn, plan, step, error)
+    if retry_ms is not None and plan.kind == "workflow" and turn.state.children >= turn.bounds.children:
+        error = {**error, "message": f"{error.get('message')}; it is not tried again: {child_limit(turn.bounds)}"}
+        retry_ms = None
+    then, goto, output = ("fail", None, None) if retry_ms is not None else _handled(turn, plan, step, error)
+    if timed_out:
+        turn.emit(ev.StepTimedOut(step, attempt, timed_out, error, retry_ms, then, goto, output))
+    else:
+        turn.emit(ev.StepFailed(step, attempt, error, retry_ms, then, goto, output))
+
+
+def _retry_ms(turn: Turn, plan: StepPlan, step: str, error: Mapping[str, Json]) -> int | None:
+    known = turn.state.steps[step]
+    if error.get("retryable") is False or plan.effect in NO_RETRY_EFFECTS or known.kind not in RETRIED_KINDS:
+        return None
+    delay = next_delay(plan.retry, known.failures + 1, str(error.get("type")), f"{turn.state.run}/{step}")
+    if delay is None:
+        return None
+    return asked_delay(plan.retry, delay, error.get("retry_after_ms"))
+
+
+def _handled(turn: Turn, plan: StepPlan, step: str, error: Mapping[str, Json]) -> tuple[str, str | None, Json]:
+    handler = _handler_for(plan, str(error.get("type")))
+    if handler is None or handler.then == "fail":
+        return "fail", None, None
+    try:
+        return handler.then, handler.goto, error_output(handler, turn.view.at(step), error)
+    except ExpressionFailed:
+        return "fail", None, None
+
+
+def _handler_for(plan: StepPlan, error_type: str) -> ErrorHandler | None:
+    for handler in plan.on_error:
+        if not handler.errors or error_type in handler.errors or "*" in handler.errors:
+            return handler
+    return None
+
+
+def refuse(turn: Turn, path: str, error: Mapping[str, Json]) -> None:
+    """Fail a step that cannot begin."""
+    if path not in turn.state.steps:
+        turn.emit(ev.StepScheduled(path, {}))
+    fail(turn, path, turn.state.steps[path].attempt, error)
+    turn.settle.append(path)
+
+
+def fail_group(turn: Turn, path: str, error: Mapping[str, Json], timed_out: str = "") -> None:
+    """Fail a step that holds others; what is open inside is withdrawn."""
+    withdraw(turn, inner_steps(turn, path), f"{path} failed")
+    fail(turn, path, 0, error, timed_out)
+    turn.settle.append(path)
+
+
+def inner_steps(turn: Turn, path: str) -> list[str]:
+    """Give the open steps inside of a frame or container."""
+    return [step for step in turn.state.open_steps if within(step, path)]
+
+
+def withdraw(turn: Turn, steps: Iterable[str], reason: str) -> None:
+    """Cancel open steps, those inside of others first."""
+    for step in reversed(turn.in_order(steps)):
+        turn.emit(ev.StepCancelled(step, reason))

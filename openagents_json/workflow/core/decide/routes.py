@@ -1,0 +1,110 @@
+"""Which way a run can go: when a step may begin, and which steps nobody needs any more."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final
+
+from openagents_json.workflow.core import state as st
+from openagents_json.workflow.core.evaluate import edge_alive
+from openagents_json.workflow.core.paths import inside
+from openagents_json.workflow.core.plan import Edge, Plan, StepPlan
+from openagents_json.workflow.expressions.scope import Scope
+
+NOTHING: Final = range(0)
+
+
+class Readiness(Enum):
+    """Whether a step may begin: not yet, now, or never."""
+
+    WAIT = "wait"
+    READY = "ready"
+    DEAD = "dead"
+
+
+class Passage(Enum):
+    """What an edge says: nothing yet, go, or this way is closed."""
+
+    OPEN = "open"
+    ALIVE = "alive"
+    DEAD = "dead"
+
+
+def passage(edge: Edge, frame: str, state: st.RunState, scope: Scope, hidden: range = NOTHING) -> Passage:
+    """Tell what an edge says.
+
+    A completed source lets pass where the edge's condition holds, a failed one where its handler says continue, or
+    goto for a goto edge. A skipped source closes its edges, but for one that somebody skipped by hand, and but for the
+    array order of a sequential document behind a step whose own condition was false. What is `hidden`, by its place
+    among the outcomes, has not happened yet. Raises ExpressionFailed.
+    """
+    source = state.steps.get(inside(frame, edge.source))
+    if source is None or source.status in st.OPEN_STEP or source.sequence in hidden:
+        return Passage.OPEN
+    match source.status:
+        case st.FAILED if source.then == "fail":  # whatever holds the step fails with it: nothing goes on from here
+            return Passage.OPEN
+        case st.SKIPPED if source.then == "continue":
+            return Passage.ALIVE if edge_alive(edge, scope) else Passage.DEAD
+        case st.SKIPPED:
+            passes = edge.order and source.reason == "condition"
+            return Passage.ALIVE if passes else Passage.DEAD
+        case st.FAILED if edge.goto:
+            return Passage.ALIVE if source.then == "goto" and source.goto == edge.target else Passage.DEAD
+        case st.FAILED if source.then == "continue":
+            return Passage.ALIVE if edge_alive(edge, scope) else Passage.DEAD
+        case st.COMPLETED if not edge.goto:
+            return Passage.ALIVE if edge_alive(edge, scope) else Passage.DEAD
+        case _:
+            return Passage.DEAD
+
+
+def readiness(step: StepPlan, frame: str, state: st.RunState, scope: Scope, hidden: range = NOTHING) -> Readiness:
+    """Tell whether a step of a frame may begin: each edge resolved and one alive, or as many alive as its join wants.
+
+    Raises ExpressionFailed.
+    """
+    if not step.incoming:
+        return Readiness.READY
+    alive = waiting = 0
+    for edge in step.incoming:
+        found = passage(edge, frame, state, scope, hidden)
+        if found is Passage.OPEN and step.join == "all":
+            return Readiness.WAIT
+        alive += found is Passage.ALIVE
+        waiting += found is Passage.OPEN
+    wanted = step.join if isinstance(step.join, int) else 1
+    if alive >= wanted:
+        return Readiness.READY
+    return Readiness.WAIT if waiting else Readiness.DEAD
+
+
+def withdrawable(
+    plan: Plan, joined: StepPlan, frame: str, state: st.RunState, statuses: frozenset[str] = st.OPEN_STEP
+) -> list[str]:
+    """Give the steps of a frame, by id, that only led to a join which has what it wants, in document order.
+
+    They are those that have not begun or have one of the `statuses`.
+    """
+    order = order_of(plan, frame)
+    gone: set[str] = set()
+    grown = True
+    while grown:
+        grown = False
+        for name in reversed(order):
+            known = state.steps.get(inside(frame, name))
+            if name in gone or name == joined.id or (known is not None and known.status not in statuses):
+                continue
+            targets = plan.of(inside(frame, name)).targets
+            if targets and all(target == joined.id or target in gone for target in targets):
+                gone.add(name)
+                grown = True
+    return [name for name in order if name in gone]
+
+
+def order_of(plan: Plan, frame: str) -> tuple[str, ...]:
+    """Give the ids of the steps of a frame, in document order."""
+    if not frame:
+        return plan.order
+    block = plan.of(frame).block
+    return block.order if block else ()

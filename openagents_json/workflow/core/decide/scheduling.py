@@ -1,0 +1,275 @@
+"""What follows from what: outcomes are acted on, steps that are ready begin, groups go on, the run ends."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from openagents_json.workflow.core import events as ev
+from openagents_json.workflow.core import state as st
+from openagents_json.workflow.core.decide.decision import (
+    RUN,
+    Turn,
+    expression_error,
+    fail_group,
+    inner_steps,
+    refuse,
+    withdraw,
+)
+from openagents_json.workflow.core.decide.groups import check_group, close_block, failed_at, has_failed
+from openagents_json.workflow.core.decide.routes import NOTHING, Readiness, order_of, readiness, withdrawable
+from openagents_json.workflow.core.decide.step_start import begin, start_child, take_signal
+from openagents_json.workflow.core.decide.unwind import UNWIND, end_completed, end_failed, unwind
+from openagents_json.workflow.core.evaluate import run_output, step_condition
+from openagents_json.workflow.core.paths import COMPENSATE, ON_FAILURE, frame_of, inside, is_item
+from openagents_json.workflow.core.plan import StepPlan
+from openagents_json.workflow.errors import ExpressionFailed
+from openagents_json.workflow.types import Json
+
+MOST_EVENTS = 25_000
+"""A decision of more events is continued in the next commit."""
+
+
+def follow(turn: Turn, steps: Iterable[str]) -> None:
+    """Decide what the outcomes of steps lead to, and all that follows; ends the run when nothing is left.
+
+    The outcomes are those and what is on the log before them that nobody has decided on: a commit that others overtook
+    leaves its facts there, and who made it may have died since.
+    """
+    state = turn.state
+    told = [path for path, _ in state.pending]
+    again = turn.in_order(state.unsettled) if state.unsettled else ()
+    found = dict.fromkeys([*told, *again, *steps])
+    if settle_failures(turn, told):
+        turn.settle.extend(path for path in found if path in state.steps)
+        while turn.settle:
+            _settle(turn, turn.settle.popleft())
+        if len(turn.reach) > 1:
+            turn.reach = deque(dict.fromkeys(turn.reach))  # many lead to the same join
+        turn.check[RUN] = None
+    run(turn)
+
+
+def catch_up(turn: Turn) -> None:
+    """Decide on what others have left undecided, and all that follows."""
+    if turn.state.open_steps or turn.state.status == st.RUNNING:
+        follow(turn, ())
+    else:
+        turn.check[UNWIND] = None
+        run(turn)
+
+
+def settle_failures(turn: Turn, containers: Iterable[str]) -> bool:
+    """Act on what has failed for good, in the order of the log, with the outcomes that came before each.
+
+    `containers` are those whose items are looked at. False when the run goes another way from here.
+    """
+    failures = _failures(turn, containers)
+    if not failures:
+        return True
+    status, pending, last = turn.state.status, turn.state.pending, turn.state.sequence
+    for place, path in failures:
+        turn.hidden = range(place, last + 1)
+        turn.settle.extend(name for name, sequence in pending if sequence < place and name in turn.state.steps)
+        run(turn)
+        turn.hidden = NOTHING
+        if turn.state.status == status:
+            turn.settle.append(path)
+            while turn.settle:
+                _settle(turn, turn.settle.popleft())
+        if turn.state.status != status:
+            return False
+    return True
+
+
+def _failures(turn: Turn, containers: Iterable[str]) -> list[tuple[int, str]]:
+    """Give what has failed for good and still has an effect, with the place of each among the outcomes, in order."""
+    steps, found = turn.state.steps, list[tuple[int, str]]()
+    for path in turn.state.unsettled:
+        if steps[path].status == st.FAILED:
+            found.append((steps[path].sequence, path))
+    for path in containers:
+        known = steps.get(path)
+        if known is not None and known.kind in st.GROUPS and known.status == st.ACTIVE and has_failed(turn, path):
+            found.append((failed_at(turn, path), path))
+    return sorted(found)
+
+
+def advance(turn: Turn) -> None:
+    """Decide everything that the state implies: unsettled outcomes, and each step not yet decided about."""
+    if not settle_failures(turn, turn.in_order(turn.state.open_steps)):
+        run(turn)
+        return
+    status = turn.state.status
+    turn.settle.extend(path for path, _ in turn.state.pending if path in turn.state.steps)
+    run(turn)  # in the order of the log, where it is known
+    if turn.state.status != status:
+        return
+    for path in turn.in_order(turn.state.open_steps):
+        _advance_step(turn, path)
+    if turn.state.status in (st.FAILING, st.CANCELLING):
+        turn.check[UNWIND] = None
+    else:
+        _advance_frame(turn, RUN)
+    run(turn)
+
+
+def _advance_step(turn: Turn, path: str) -> None:
+    step = turn.state.steps[path]
+    if step.status == st.RETRYING:
+        turn.settle.append(path)
+    elif step.kind in st.GROUPS:
+        turn.check[path] = None
+    elif step.kind == st.BLOCK:
+        _advance_frame(turn, path)
+    elif step.kind == "workflow" and step.status == st.WAITING and not step.timer:
+        start_child(turn, path)
+    elif step.kind == "wait" and take_signal(turn, path):
+        turn.settle.append(path)
+
+
+def _advance_frame(turn: Turn, frame: str) -> None:
+    for name in order_of(turn.plan, frame):
+        path = inside(frame, name)
+        if path not in turn.state.steps:
+            turn.reach.append(path)
+    turn.check[frame] = None
+
+
+def run(turn: Turn) -> None:
+    """Decide until nothing is left to decide."""
+    while not turn.state.closed:
+        if len(turn.events) > MOST_EVENTS:
+            turn.unfinished = True
+            return
+        if turn.settle:
+            _settle(turn, turn.settle.popleft())
+        elif turn.reach:
+            _reach(turn, turn.reach.popleft())
+        elif turn.check:
+            _check(turn, next(iter(turn.check)))
+        else:
+            return
+
+
+def _settle(turn: Turn, path: str) -> None:
+    """Act on the outcome of one step."""
+    step = turn.state.steps[path]
+    if step.status == st.RETRYING:
+        _retry(turn, path, step)
+    elif path.endswith(COMPENSATE) or path == ON_FAILURE:
+        if step.status not in st.OPEN_STEP:
+            turn.check[UNWIND] = None
+    elif step.status == st.FAILED and step.then == "fail":
+        _escalate(turn, path, step)
+    elif step.status not in st.OPEN_STEP:
+        _passed(turn, path)
+    elif step.kind in st.GROUPS:
+        _look_at_items(turn, path)
+
+
+def _passed(turn: Turn, path: str) -> None:
+    """Go on behind a step that is resolved."""
+    if is_item(path):
+        turn.check[path[: path.rindex("[")]] = None
+        return
+    frame = frame_of(path)
+    turn.reach.extend(inside(frame, target) for target in turn.plan.of(path).targets)
+    turn.check[frame] = None
+
+
+def _retry(turn: Turn, path: str, step: st.StepState) -> None:
+    delay = step.retry_ms or 0
+    rated = not step.kind and any(gate[0] == "rate" for gate in step.waits)
+    turn.emit(ev.StepRetryScheduled(path, delay, rated))
+    if step.kind == "workflow":
+        if delay:
+            turn.emit(ev.TimerSet(path, step.timers + 1, delay))
+        else:
+            start_child(turn, path)
+
+
+def _escalate(turn: Turn, path: str, step: st.StepState) -> None:
+    """Hand a failure that nobody handled to what holds the step."""
+    error = {**(step.error or {})}
+    if is_item(path):
+        _look_at_items(turn, path[: path.rindex("[")])
+        return
+    frame = frame_of(path)
+    if frame:
+        if turn.state.steps[frame].status in st.OPEN_STEP:  # or another step inside of it has failed it already
+            fail_group(turn, frame, {**error, "at": error.get("at", path), "retryable": False})
+    elif turn.state.status == st.RUNNING:
+        end_failed(turn, error, path)
+
+
+def _look_at_items(turn: Turn, container: str) -> None:
+    """Fail a foreach or a loop at once when too much of it has failed; else it goes on when its turn comes."""
+    known = turn.state.steps.get(container)
+    if known is not None and known.status == st.ACTIVE and has_failed(turn, container):
+        check_group(turn, container)
+    else:
+        turn.check[container] = None
+
+
+def _check(turn: Turn, name: str) -> None:
+    del turn.check[name]
+    if name == UNWIND:
+        unwind(turn)
+    elif name == RUN:
+        _check_run(turn)
+    else:
+        known = turn.state.steps.get(name)
+        if known is not None and known.status == st.ACTIVE:
+            (check_group if known.kind in st.GROUPS else close_block)(turn, name)
+        elif not turn.state.open_steps:  # a straggler of a group that had enough was the last thing to wait for
+            turn.check[RUN] = None
+
+
+def _check_run(turn: Turn) -> None:
+    state = turn.state
+    if state.status == st.RUNNING and not state.open_steps and all(step in state.steps for step in turn.plan.order):
+        end_completed(turn, lambda: run_output(turn.plan, turn.view.closing()))
+
+
+def _reach(turn: Turn, path: str) -> None:
+    """Begin, skip or leave one undecided step."""
+    if path in turn.state.steps or not _frame_is_open(turn, frame_of(path)):
+        return
+    plan, frame, view = turn.plan.of(path), frame_of(path), turn.view.at(path)
+    try:
+        ready = readiness(plan, frame, turn.state, view, turn.hidden)
+        if ready is Readiness.WAIT:
+            return
+        if ready is Readiness.DEAD or not (_per_item(plan) or step_condition(plan, view)):
+            turn.emit(ev.StepSkipped(path, "unreachable" if ready is Readiness.DEAD else "condition"))
+            _passed(turn, path)
+            return
+        if plan.cancel_rest:
+            _cancel_rest(turn, plan, frame)
+        begin(turn, path)
+    except ExpressionFailed as error:
+        _refused(turn, path, expression_error(error))
+
+
+def _frame_is_open(turn: Turn, frame: str) -> bool:
+    """Tell whether a step may still begin in a frame: what was to be decided may have been withdrawn meanwhile."""
+    known = turn.state.steps.get(frame)
+    return not frame or (known is not None and known.status == st.ACTIVE)
+
+
+def _refused(turn: Turn, path: str, error: dict[str, Json]) -> None:
+    if turn.state.steps.get(path) is None or turn.state.steps[path].status in st.OPEN_STEP:
+        refuse(turn, path, error)
+
+
+def _per_item(plan: StepPlan) -> bool:
+    return plan.foreach is not None and plan.foreach.per_item_condition
+
+
+def _cancel_rest(turn: Turn, plan: StepPlan, frame: str) -> None:
+    for name in withdrawable(turn.plan, plan, frame, turn.state):
+        path = inside(frame, name)
+        withdraw(turn, inner_steps(turn, path), f"{plan.id} no longer needs it")
+        turn.emit(ev.StepCancelled(path, f"{plan.id} no longer needs it"))
+        turn.reach.extend(inside(frame, target) for target in turn.plan.of(path).targets)

@@ -1,0 +1,203 @@
+"""Going on in another store: what was under way in the first one is lost, what it held is asked for anew."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from openagents_json.work_index import NEVER_MS, DueKind, RestoredStep, Timer, timer_subject
+from openagents_json.workflow.core import commands as cmd
+from openagents_json.workflow.core import events as ev
+from openagents_json.workflow.core import state as st
+from openagents_json.workflow.core.decide.decision import Turn, fail
+from openagents_json.workflow.core.indexes.changes import Changes
+from openagents_json.workflow.core.plan import Plan
+
+LOCKS = frozenset({"mutex", "concurrency"})
+GRACE_MS = 10_000
+
+
+def import_run(turn: Turn, command: cmd.ImportRun) -> None:
+    """Let an open run go on here; a step under way that may not be started twice fails.
+
+    Raises Rejected when other runs, which stay where they are, wait for this one or are waited for.
+    """
+    _check(turn)
+    state = turn.state
+    lost = turn.in_order(path for path in state.open_steps if state.steps[path].status == st.STARTED)
+    gated = turn.in_order(path for path in state.open_steps if state.steps[path].gates)
+    turn.emit(replace(noted(command), lost=lost, gated=gated, paused=command.paused))
+    for path in lost:
+        if turn.plan.of(path).effect == "at_most_once":
+            unknown_outcome(turn, path, f"it was under way in {command.source} when the run was taken from there")
+
+
+def noted(command: cmd.ImportRun) -> ev.RunImported:
+    """Give the event that says where a run comes from; it is all that is added to one that had ended."""
+    where = command.source, command.at
+    return ev.RunImported(*where, reason=command.reason, how=command.how, sha256=command.sha256)
+
+
+def unknown_outcome(turn: Turn, path: str, why: str) -> None:
+    """Fail a step of which nobody knows what it has done."""
+    message = f"step {path}: {why}, and the step may not be started twice"
+    error = {"type": "UnknownOutcome", "message": message, "retryable": False}
+    fail(turn, path, turn.state.steps[path].attempt, error)
+
+
+def _check(turn: Turn) -> None:
+    state = turn.state
+    children = [path for path in turn.in_order(state.open_steps) if state.steps[path].child]
+    locks = [gate[1] for gate in state.queue if gate[0] in LOCKS]
+    if state.closed:
+        code, why = "closed", f"the run is {state.status}: there is nothing to go on with"
+    elif state.parent:
+        code = "has_parent"
+        why = f"run {state.parent['run']} waits for this one, and would never hear of it: move that one after its end"
+    elif children:
+        path = children[0]
+        code = "has_child"
+        why = f"step {path} waits for run {state.steps[path].child}, which stays where it is: move this one after that"
+    elif locks and state.status != st.QUEUED:
+        code = "holds_place"
+        why = f"the run holds a place under the limit of its workflow (key {locks[0]!r}): move it before or after that"
+    else:
+        return
+    raise cmd.Rejected(code, why, state.status)
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """An event with its version, and its time in ms, 0 for now."""
+
+    version: int
+    time_ms: int
+    event: ev.Event
+
+
+When = tuple[int, int]
+"""A delay in ms, and the time in ms since 1970 by which it is over, 0 for one that begins now."""
+
+
+@dataclass(slots=True)
+class _Times:
+    """What a history says of when things were to happen."""
+
+    scheduled: dict[str, int] = field(default_factory=dict)
+    since: dict[str, int] = field(default_factory=dict)
+    begun: set[str] = field(default_factory=set)
+    timers: dict[tuple[str, int], When] = field(default_factory=dict)
+    again: dict[str, When] = field(default_factory=dict)
+    opened: int = 0
+    queued: When = (0, 0)
+    started: dict[str, None] = field(default_factory=dict)
+
+    def note(self, item: Happened) -> None:
+        now = item.time_ms
+        match item.event:
+            case ev.RunStarted() | ev.RunReopened() | ev.RunForked():
+                self.opened = now
+            case ev.RunQueued(_, delay):
+                self.queued = _when(delay, now)
+            case ev.StepScheduled(step) | ev.CompensationScheduled(_, step):
+                self.scheduled[step], self.since[step] = item.version, now
+                self.begun.discard(step)
+            case ev.StepAdmitted(step) if step not in self.begun:
+                self.since[step] = now
+            case ev.StepStarted(step):
+                self.begun.add(step)
+            case ev.StepRetryScheduled(step, delay):
+                self.again[step] = _when(delay, now)
+            case ev.TimerSet(step, number, delay, at):
+                self.timers[step, number] = (0, at) if at else _when(delay, now)
+            case ev.ChildStarted(step) if not now:
+                self.started[step] = None
+            case _:
+                pass
+
+
+def _when(delay_ms: int, now_ms: int) -> When:
+    return (0, now_ms + delay_ms) if now_ms else (delay_ms, 0)
+
+
+def imported(plan: Plan, state: st.RunState, happened: Sequence[Happened]) -> Changes:
+    """Derive what the indexes must hold of a run of which they hold nothing: from its state and its whole history.
+
+    What waits for a time still waits for that time.
+    """
+    times = _Times()
+    for item in happened:
+        times.note(item)
+    cancel = state.status == st.CANCELLING
+    if state.closed:
+        due = (Timer(DueKind.GIVE_BACK, "", 0),) if plan.gates else ()
+        return Changes(state.status, cancel=False, timers=due, held=state.held or None)
+    draft = _Draft(plan, state, times)
+    for path in sorted(state.open_steps):
+        draft.step(path, state.steps[path])
+    draft.run()
+    timers = tuple(Timer(kind, step, *when) for (kind, step), when in draft.due.items())
+    restored = tuple(draft.restored)
+    return Changes(state.status, cancel=cancel, timers=timers, restored=restored, held=state.held or None)
+
+
+@dataclass(slots=True)
+class _Draft:
+    plan: Plan
+    state: st.RunState
+    times: _Times
+    due: dict[tuple[DueKind, str], When] = field(default_factory=dict)
+    restored: list[RestoredStep] = field(default_factory=list)
+
+    def run(self) -> None:
+        """Note what the run as a whole waits for."""
+        if self.plan.timeout_ms:
+            self.due[DueKind.RUN_LIMIT, ""] = _when(self.plan.timeout_ms, self.times.opened)
+        if self.state.status == st.QUEUED:
+            self.due[DueKind.GATES, ""] = self.times.queued
+        if self.state.status == st.CANCELLING:
+            self.due[DueKind.CANCEL_GRACE, ""] = (GRACE_MS, 0)
+        for path in self.times.started:
+            self.due[DueKind.CHILD, path] = (0, 0)
+
+    def step(self, path: str, step: st.StepState) -> None:
+        """Note where a step is: to be claimed, or waiting for something."""
+        if step.timer:
+            self.due[DueKind.TIMER, timer_subject(path, step.timer)] = self.times.timers.get((path, step.timer), (0, 0))
+        elif step.kind == "wait":
+            self.due[DueKind.SIGNAL, path] = (0, NEVER_MS)
+        if step.status == st.GATED:
+            self.due[DueKind.GATES, path] = self.times.again.get(path, (0, 0))
+        if not step.kind and (step.status != st.GATED or st.begun(self.state, path)):
+            self._restore(path, step)
+
+    def _restore(self, path: str, step: st.StepState) -> None:
+        spec, limits = self.plan.of(path), self.plan.of(path).timeouts
+        ready = step.status == st.SCHEDULED and self.state.status in _CLAIMED
+        flags = ""
+        if limits.total_ms:
+            flags = "T"
+            self.due[DueKind.TOTAL, path] = _when(limits.total_ms, self.times.since.get(path, 0))
+        if ready and limits.schedule_to_start_ms:
+            flags += "q"
+            self.due[DueKind.SCHEDULE_TO_START, path] = (limits.schedule_to_start_ms, 0)
+        if step.status == st.WAITING:
+            self.due[DueKind.RETRY, path] = self.times.again.get(path, (0, 0))
+        version = self.times.scheduled.get(path, 1)
+        close = limits.start_to_close_ms
+        self.restored.append(
+            RestoredStep(
+                step=path,
+                queue=spec.queue,
+                priority=spec.priority,
+                start_to_close_ms=close,
+                attempt=step.attempt,
+                scheduled_version=version,
+                flags=flags,
+                ready=ready,
+                component=spec.component or "",
+            )
+        )
+
+
+_CLAIMED = frozenset({st.RUNNING, st.FAILING, st.CANCELLING})

@@ -1,0 +1,397 @@
+"""`evolve(state, event) -> state`: total, and refuses nothing loudly.
+
+An event that cannot apply (a late outcome, a second start) leaves the state as it is, the very same object;
+so `evolve(s, e) is s` tells that `e` did not belong there, and `decide` never emits such an event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from immutables import Map
+
+from openagents_json.workflow.core import events as ev
+from openagents_json.workflow.core.evolve_reopened import imported, reopened
+from openagents_json.workflow.core.evolve_steps import put, told
+from openagents_json.workflow.core.paths import COMPENSATE, is_item
+from openagents_json.workflow.core.state import (
+    ACTIVE,
+    CANCELLED,
+    CANCELLING,
+    CLAIMABLE,
+    COMPLETED,
+    FAILED,
+    FAILING,
+    FOREACH,
+    GATED,
+    GROUPS,
+    NEW,
+    OPEN_STEP,
+    PAUSED,
+    QUEUED,
+    RETRYING,
+    RUNNING,
+    SCHEDULED,
+    SKIPPED,
+    STARTED,
+    UNBEGUN,
+    WAITING,
+    Group,
+    RunState,
+    Signal,
+    StepState,
+    gather,
+)
+
+
+def evolve_all(state: RunState, happened: Iterable[ev.Event]) -> RunState:
+    """Fold events, oldest first."""
+    for event in happened:
+        state = evolve(state, event)
+    return state
+
+
+def evolve(state: RunState, event: ev.Event) -> RunState:
+    """Apply one event; an event that does not belong here returns the same object."""
+    if state.status == NEW:
+        return _start(state, event) if isinstance(event, ev.RunStarted) else state
+    if state.closed and type(event) not in _ANY_TIME:
+        return reopened(state, event) if isinstance(event, ev.RunReopened) else state
+    fold: Callable[[RunState, Any], RunState] | None = _FOLDS.get(type(event))
+    if fold is None:
+        return state
+    after = fold(state, event)
+    if after.pending and after is not state and type(event) in _DECIDED:
+        return after._replace(pending=())
+    return after
+
+
+# -- the run ---------------------------------------------------------------------------------------------
+
+
+def _start(state: RunState, event: ev.RunStarted) -> RunState:
+    return state._replace(
+        status=RUNNING,
+        run=event.run,
+        workflow=event.workflow,
+        version=event.version,
+        definition=event.definition,
+        inputs=event.inputs,
+        labels=event.labels,
+        parent=event.parent,
+    )
+
+
+def _close(state: RunState, event: ev.RunCompleted | ev.RunFailed | ev.RunCancelled) -> RunState:
+    if state.open_steps:
+        return state
+    match event:
+        case ev.RunCompleted(output) if state.status in (RUNNING, PAUSED):
+            return state._replace(status=COMPLETED, output=output, **_OVER)
+        case ev.RunFailed(error, step):
+            return state._replace(status=FAILED, error=error, failed_step=step, **_OVER)
+        case ev.RunCancelled(reason) if state.status == CANCELLING:
+            return state._replace(status=CANCELLED, reason=reason, **_OVER)
+        case _:
+            return state
+
+
+def _mode(state: RunState, event: ev.Event) -> RunState:
+    match event:
+        case ev.RunPaused(reason) if state.status == RUNNING:
+            return state._replace(status=PAUSED, reason=reason)
+        case ev.RunResumed() if state.status == PAUSED:
+            return state._replace(status=RUNNING, reason="")
+        case ev.RunCancelRequested(reason, compensate) if state.status not in (CANCELLING, FAILING):
+            return state._replace(status=CANCELLING, reason=reason, compensate=compensate, unsettled=Map())
+        case ev.RunFailing(error, step) if state.status in (RUNNING, PAUSED, QUEUED) and not state.open_steps:
+            return state._replace(status=FAILING, error=error, failed_step=step, unsettled=Map())
+        case ev.RunQueued(gates) if state.status == RUNNING and not state.steps:
+            return state._replace(status=QUEUED, queue=tuple(gates))
+        case ev.RunAdmitted() if state.status == QUEUED:
+            return state._replace(status=RUNNING)
+        case _:
+            return state
+
+
+def _redact(state: RunState, event: ev.RunRedacted) -> RunState:
+    return state._replace(erased=True, labels=None if event.labels else state.labels) if state.closed else state
+
+
+def _hold(state: RunState, event: ev.RunHeld | ev.RunHoldReleased) -> RunState:
+    held = isinstance(event, ev.RunHeld)
+    return state if state.held == held else state._replace(held=held)
+
+
+# -- steps -----------------------------------------------------------------------------------------------
+
+
+def _schedule(state: RunState, event: ev.StepScheduled) -> RunState:
+    if event.step in state.steps:
+        return state
+    status = ACTIVE if event.kind else (GATED if event.gates else SCHEDULED)
+    group = None
+    if event.kind in GROUPS:
+        items = event.inputs.get("items")
+        group = Group(len(items) if event.kind == FOREACH and isinstance(items, list | dict) else -1)
+    attempt, children, _ = state.past.get(event.step, (0, 0, ()))
+    made = StepState(
+        status,
+        event.inputs,
+        event.kind,
+        attempt,
+        group=group,
+        children=children,
+        waits=tuple(event.gates),
+        secrets=event.secrets,
+    )
+    return put(state, event.step, made)
+
+
+def _schedule_compensation(state: RunState, event: ev.CompensationScheduled) -> RunState:
+    if event.compensation in state.steps or state.status not in (FAILING, CANCELLING):
+        return state
+    attempt = state.past.get(event.compensation, (0, 0, ()))[0]
+    made = StepState(SCHEDULED, event.inputs, attempt=attempt, secrets=event.secrets)
+    return put(state, event.compensation, made)
+
+
+def _admit(state: RunState, event: ev.StepAdmitted) -> RunState:
+    step = state.steps.get(event.step)
+    if step is None or step.status != GATED:
+        return state
+    held = {**(step.gates or {}), **(event.fences or {})}
+    return put(state, event.step, step._replace(status=SCHEDULED, gates=held or None))
+
+
+def _begin(state: RunState, event: ev.StepStarted) -> RunState:
+    step = state.steps.get(event.step)
+    if step is None or step.status not in CLAIMABLE or step.kind:
+        return state
+    anew = event.step.endswith(COMPENSATE) and not step.worker  # older histories count these from 1 each time
+    if event.attempt <= step.attempt and not anew:
+        return state
+    begun = step._replace(status=STARTED, attempt=event.attempt, fence=event.fence, worker=event.worker, retry_ms=None)
+    last = int(event.fence) if event.fence.isdecimal() else 0
+    return put(state, event.step, begun, fence=max(state.fence, last))
+
+
+def _complete(state: RunState, event: ev.StepCompleted) -> RunState:
+    step = state.steps.get(event.step)
+    if step is None or step.attempt != event.attempt:
+        return state
+    if event.attempt:
+        if step.status != STARTED:
+            return state
+    elif step.status not in (ACTIVE, SCHEDULED):  # attempt 0: a step that the engine itself carries out
+        return state
+    output = gather(state, event.step) if step.kind == FOREACH else event.output
+    sequence = state.sequence + 1
+    done = step._replace(
+        status=COMPLETED,
+        output=output,
+        outputs=event.outputs,
+        error=None,
+        sequence=sequence,
+        timer=0,
+        sets=event.sets or None,
+    )
+    sets = {**state.sets, **event.sets} if event.sets else state.sets
+    pending = told(state, event.step, sequence) if event.attempt else state.pending
+    return put(state, event.step, done, sets=sets, sequence=sequence, pending=pending)
+
+
+def _fail(state: RunState, event: ev.StepFailed | ev.StepTimedOut) -> RunState:
+    step = state.steps.get(event.step)
+    if step is None or step.status not in OPEN_STEP or step.attempt != event.attempt:
+        return state
+    failed = step._replace(
+        status=RETRYING,
+        failures=step.failures + 1,
+        retry_ms=event.retry_ms,
+        error=event.error,
+        then=event.then,
+        goto=event.goto,
+        output=event.output,
+        timer=0,
+    )
+    if event.retry_ms is not None:
+        return put(state, event.step, failed)
+    sequence = state.sequence + 1  # of several failures, the first one counts
+    pending = told(state, event.step, sequence) if event.attempt else state.pending
+    ended = failed._replace(status=FAILED, sequence=sequence)
+    return put(state, event.step, ended, sequence=sequence, pending=pending)
+
+
+def _lose(state: RunState, event: ev.StepLeaseLost) -> RunState:
+    step = state.steps.get(event.step)
+    if step is None or step.status != STARTED or step.attempt != event.attempt:
+        return state
+    return put(state, event.step, step._replace(status=SCHEDULED, lost=step.lost + 1))
+
+
+def _release(state: RunState, event: ev.StepReleased) -> RunState:
+    step = state.steps.get(event.step)
+    if step is None or step.status != STARTED or step.attempt != event.attempt:
+        return state
+    # Like a failure, it is a fact that may be stored without its decision; StepRetryScheduled makes it claimable.
+    unbegun = step.unbegun + (event.reason in UNBEGUN)
+    again = step._replace(status=RETRYING, released=step.released + 1, unbegun=unbegun, retry_ms=event.delay_ms)
+    return put(state, event.step, again)
+
+
+def _wait(state: RunState, event: ev.StepRetryScheduled) -> RunState:
+    step = state.steps.get(event.step)
+    if step is None or step.status != RETRYING:
+        return state
+    return put(state, event.step, step._replace(status=GATED if event.gated else WAITING))
+
+
+def _skip(state: RunState, event: ev.StepSkipped) -> RunState:
+    if event.step in state.steps:
+        return state
+    return put(state, event.step, StepState(SKIPPED, {}, reason=event.reason))
+
+
+def _reuse(state: RunState, event: ev.StepResultReused) -> RunState:
+    known = state.memo.get(event.step)
+    if known is None or event.step in state.steps:
+        return state
+    sequence = state.sequence + 1
+    sets = {**state.sets, **known.sets} if known.sets else state.sets
+    return put(state, event.step, known._replace(sequence=sequence), sets=sets, sequence=sequence)
+
+
+def _override(state: RunState, event: ev.StepOverridden) -> RunState:
+    step = state.steps.get(event.step)
+    if step is not None and step.status not in OPEN_STEP:
+        return state
+    known = step or StepState(SCHEDULED, {}, attempt=state.past.get(event.step, (0, 0, ()))[0])
+    status = SKIPPED if event.status == SKIPPED and not is_item(event.step) else COMPLETED
+    sequence = state.sequence + 1
+    ended = known._replace(
+        status=status,
+        output=event.output,
+        error=None,
+        then="continue",
+        sequence=sequence,
+        timer=0,
+        reason=event.reason or "by hand",
+    )
+    return put(state, event.step, ended, sequence=sequence)
+
+
+def _cancel(state: RunState, event: ev.StepCancelled) -> RunState:
+    step = state.steps.get(event.step)
+    if step is not None and step.status not in OPEN_STEP:
+        return state
+    known = step or StepState(CANCELLED, {})
+    output = gather(state, event.step) if known.kind == FOREACH else None  # what there is of it can still be used
+    return put(state, event.step, known._replace(status=CANCELLED, timer=0, output=output))
+
+
+def _note(state: RunState, event: ev.StepOutcomeIgnored) -> RunState:  # kept for the history only
+    return state._replace() if event.step in state.steps else state
+
+
+# -- timers, signals, children -----------------------------------------------------------------------------
+
+
+def _set_timer(state: RunState, event: ev.TimerSet) -> RunState:
+    step = state.steps.get(event.step)
+    if step is None or step.status not in (ACTIVE, WAITING) or event.timer != step.timers + 1:
+        return state
+    return put(state, event.step, step._replace(timer=event.timer, timers=event.timer))
+
+
+def _fire_timer(state: RunState, event: ev.TimerFired) -> RunState:
+    step = state.steps.get(event.step)
+    if step is None or not event.timer or step.timer != event.timer:
+        return state
+    return put(state, event.step, step._replace(timer=0))
+
+
+def _hear(state: RunState, event: ev.SignalReceived) -> RunState:
+    if event.signal in state.heard:
+        return state
+    signal = Signal(event.signal, event.name, event.key, event.payload, event.by, event.reason, event.at_ms)
+    return state._replace(signals=(*state.signals, signal), heard=state.heard.set(event.signal, True))
+
+
+def _take(state: RunState, event: ev.SignalTaken) -> RunState:
+    left = tuple(signal for signal in state.signals if signal.id != event.signal)
+    return state if len(left) == len(state.signals) else state._replace(signals=left)
+
+
+def _start_child(state: RunState, event: ev.ChildStarted) -> RunState:
+    step = state.steps.get(event.step)
+    if step is None or step.status not in (ACTIVE, WAITING) or (step.child and step.status == ACTIVE):
+        return state
+    begun = step._replace(status=ACTIVE, child=event.child, children=step.children + 1, retry_ms=None)
+    return put(state, event.step, begun, children=state.children + 1)
+
+
+def _close_child(state: RunState, event: ev.ChildClosed) -> RunState:
+    step = state.steps.get(event.step)
+    return state._replace() if step is not None and step.child == event.child else state
+
+
+_FOLDS: dict[type[ev.Event], Callable[[RunState, Any], RunState]] = {
+    ev.RunCompleted: _close,
+    ev.RunFailed: _close,
+    ev.RunCancelled: _close,
+    ev.RunPaused: _mode,
+    ev.RunResumed: _mode,
+    ev.RunCancelRequested: _mode,
+    ev.RunFailing: _mode,
+    ev.RunQueued: _mode,
+    ev.RunAdmitted: _mode,
+    ev.StepScheduled: _schedule,
+    ev.CompensationScheduled: _schedule_compensation,
+    ev.StepAdmitted: _admit,
+    ev.StepStarted: _begin,
+    ev.StepCompleted: _complete,
+    ev.StepFailed: _fail,
+    ev.StepTimedOut: _fail,
+    ev.StepLeaseLost: _lose,
+    ev.StepReleased: _release,
+    ev.StepRetryScheduled: _wait,
+    ev.StepSkipped: _skip,
+    ev.StepOverridden: _override,
+    ev.StepResultReused: _reuse,
+    ev.RunForked: reopened,
+    ev.RunImported: imported,
+    ev.StepCancelled: _cancel,
+    ev.TimerSet: _set_timer,
+    ev.TimerFired: _fire_timer,
+    ev.SignalReceived: _hear,
+    ev.SignalTaken: _take,
+    ev.ChildStarted: _start_child,
+    ev.ChildClosed: _close_child,
+    ev.StepOutcomeIgnored: _note,
+    ev.RunRedacted: _redact,
+    ev.RunHeld: _hold,
+    ev.RunHoldReleased: _hold,
+}
+
+_OVER: dict[str, Any] = {"signals": (), "memo": Map(), "unsettled": Map(), "pending": ()}
+"""What a run that has ended has no use for."""
+
+_DECIDED = frozenset(
+    {
+        ev.StepScheduled,
+        ev.CompensationScheduled,
+        ev.StepRetryScheduled,
+        ev.StepSkipped,
+        ev.StepCancelled,
+        ev.StepOverridden,
+        ev.ChildStarted,
+        ev.RunFailing,
+        ev.RunCancelRequested,
+    }
+)
+"""Events that only a decision brings about: whatever came before them has been decided on."""
+
+_ANY_TIME = frozenset({ev.RunRedacted, ev.RunHeld, ev.RunHoldReleased, ev.RunImported})
+"""What may come after the end of a run without opening it again."""

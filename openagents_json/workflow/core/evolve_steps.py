@@ -1,0 +1,93 @@
+"""How a step's new state enters that of its run, with all that the run keeps about its steps beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from immutables import Map
+
+from openagents_json.workflow.core.paths import COMPENSATE, ON_FAILURE, container_of, frame_of, is_item
+from openagents_json.workflow.core.state import (
+    COMPLETED,
+    FAILED,
+    OPEN_STEP,
+    RETRYING,
+    Group,
+    RunState,
+    StepState,
+)
+
+LATEST: Final = 8
+"""How many of the latest outcomes are kept in mind: one that is forgotten is acted on by `Advance`, which is due."""
+
+_ASKS: Final = frozenset({FAILED, RETRYING})
+
+
+def put(state: RunState, path: str, step: StepState, **more: Any) -> RunState:
+    """Give the run with a step as it is now."""
+    steps = state.steps.set(path, step)
+    is_open, was_open = step.status in OPEN_STEP, path in state.open_steps
+    if is_item(path):
+        steps = _counted(steps, path, step, is_open, was_open)
+    if state.unsettled or step.status in _ASKS:
+        more["unsettled"] = _unsettled(state, path, step)
+    if is_open == was_open:
+        return state._replace(steps=steps, **more)
+    members = state.open_steps.set(path, True) if is_open else state.open_steps.delete(path)
+    return state._replace(steps=steps, open_steps=members, **more)
+
+
+def told(state: RunState, path: str, sequence: int) -> tuple[tuple[str, int], ...]:
+    """Give the latest outcomes with one more; of items, it is their container that has to be looked at."""
+    name = container_of(path)[0] if is_item(path) else path
+    if not state.pending:
+        return ((name, sequence),)
+    others = [entry for entry in state.pending if entry[0] != name]
+    return (*others[1 - LATEST :], (name, sequence))
+
+
+def _counted(steps: Any, path: str, step: StepState, is_open: bool, was_open: bool) -> Any:
+    """Keep the counts of the container of an item; a failure that a handler took counts as completed."""
+    name, index = container_of(path)
+    container = steps.get(name)
+    if container is None or container.group is None:
+        return steps
+    group: Group = container.group
+    if index >= group.opened:
+        group = group._replace(opened=index + 1)
+    elif index in group.missing:
+        group = group._replace(missing=tuple(i for i in group.missing if i != index))
+    group = group._replace(active=group.active + is_open - was_open)
+    if step.status == COMPLETED or (step.status == FAILED and step.then != "fail"):
+        group = group._replace(completed=group.completed + 1)
+    elif step.status == FAILED:
+        first = group.first_failed if group.first_failed >= 0 else index
+        group = group._replace(failed=group.failed + 1, first_failed=first)
+    return steps.set(name, container._replace(group=group))
+
+
+def _unsettled(state: RunState, path: str, step: StepState) -> Map[str, bool]:
+    """Keep the steps that something has to follow for: those to be tried again, and failures of what still goes on.
+
+    What holds such a step fails with it. So as long as it is open, nobody has decided on the failure; that is how a
+    failure cannot be overlooked whose own decision was lost to others.
+    """
+    found = state.unsettled
+    if step.status not in OPEN_STEP:  # what was inside of it is settled
+        for other in found:
+            if frame_of(other) == path:
+                found = found.delete(other)
+    if asks(state.steps, path, step):
+        return found.set(path, True)
+    return found.delete(path) if path in found else found
+
+
+def asks(steps: Mapping[str, StepState], path: str, step: StepState) -> bool:
+    """Tell whether something has to follow for a step that nothing on the log shows yet."""
+    if step.status != FAILED:
+        return step.status == RETRYING
+    if step.then != "fail" or is_item(path) or path == ON_FAILURE or path.endswith(COMPENSATE):
+        return False
+    frame = frame_of(path)
+    return not frame or (frame in steps and steps[frame].status in OPEN_STEP)

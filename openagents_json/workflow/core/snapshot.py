@@ -1,0 +1,98 @@
+"""A run's state as JSON and back: a cache of a fold, thrown away whenever the shape of the state changes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import astuple
+from typing import Any, Final
+
+from immutables import Map
+
+from openagents_json.workflow.core.state import Group, RunState, Signal, StepState
+from openagents_json.workflow.types import Json
+
+_DEFAULTS: Final = StepState("", {})._asdict()
+_PLACES: Final = {name: place for place, name in enumerate(StepState._fields)}
+_MAPS: Final = frozenset({"steps", "open_steps", "heard", "past", "memo", "unsettled", "lives"})
+
+FORMAT: Final = hashlib.sha256(
+    repr((1, RunState._fields, StepState._fields, Group._fields, Signal.__slots__)).encode()
+).hexdigest()[:12]
+"""Names the shape of the state: a snapshot of another one is not read."""
+
+
+def dump(state: RunState) -> Json:
+    """Give the state of a run that has begun as JSON; of a step, what holds its default is left out."""
+    data: dict[str, Any] = {name: value for name, value in state._asdict().items() if name not in _MAPS}
+    data["signals"] = [astuple(signal) for signal in state.signals]
+    data["sets"] = dict(state.sets)
+    data["heard"] = sorted(state.heard)
+    data["past"] = dict(state.past)
+    data["lives"] = dict(state.lives)
+    data["steps"] = {path: _step(step) for path, step in state.steps.items()}
+    data["memo"] = {path: _step(step) for path, step in state.memo.items()}
+    data["open"] = sorted(state.open_steps)
+    data["unsettled"] = sorted(state.unsettled)
+    return data
+
+
+def _step(step: StepState) -> list[Any]:
+    out: list[Any] = [step.status, step.inputs]
+    for place, (value, default) in enumerate(zip(step, _DEFAULTS.values(), strict=True)):
+        if place > 1 and (value is not default and (value != default or type(value) is not type(default))):
+            out += (place, list(value) if isinstance(value, Group) else value)
+    return out
+
+
+class UnreadableSnapshot(ValueError):
+    """What is kept as a snapshot is none."""
+
+
+def load(data: Mapping[str, Any]) -> RunState:
+    """Read a state back.
+
+    Raises UnreadableSnapshot.
+    """
+    try:
+        return _load(dict(data))
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise UnreadableSnapshot(f"{type(error).__name__}: {error}") from error
+
+
+def _load(known: dict[str, Any]) -> RunState:
+    steps = {path: _loaded(flat) for path, flat in known.pop("steps").items()}
+    opened = known.pop("open")
+    known["signals"] = tuple(Signal(*values) for values in known["signals"])
+    known["queue"] = tuple(known["queue"])
+    known["pending"] = tuple((path, sequence) for path, sequence in known["pending"])
+    known["sets"] = known["sets"] or Map()
+    return RunState(
+        **{
+            **known,
+            "steps": Map(steps),
+            "memo": Map({path: _loaded(flat) for path, flat in known["memo"].items()}),
+            "open_steps": Map(dict.fromkeys(opened, True)),
+            "unsettled": Map(dict.fromkeys(known["unsettled"], True)),
+            "heard": Map(dict.fromkeys(known["heard"], True)),
+            "lives": Map(known["lives"]),
+            "past": Map({path: (a, b, tuple(c)) for path, (a, b, c) in known["past"].items()}),
+        }
+    )
+
+
+_GROUP: Final = _PLACES["group"]
+_WAITS: Final = _PLACES["waits"]
+_PLAIN: Final = tuple(_DEFAULTS.values())
+
+
+def _loaded(flat: list[Any]) -> StepState:
+    values = list(_PLAIN)
+    values[0], values[1] = flat[0], flat[1]
+    for i in range(2, len(flat), 2):
+        values[flat[i]] = flat[i + 1]
+    if values[_GROUP] is not None:
+        *counts, missing = values[_GROUP]
+        values[_GROUP] = Group._make([*counts, tuple(missing)])
+    values[_WAITS] = tuple(values[_WAITS])
+    return StepState._make(values)

@@ -1,0 +1,203 @@
+"""A run's state: a value folded from its events by `evolve.evolve`.
+
+The states are named tuples: a fold copies them for each event, which takes a fifth of the time of a frozen dataclass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from immutables import Map
+
+from openagents_json.workflow.core.paths import item, static
+from openagents_json.workflow.types import Json
+
+SCHEDULED: Final = "scheduled"
+STARTED: Final = "started"
+RETRYING: Final = "retrying"
+WAITING: Final = "waiting"
+ACTIVE: Final = "active"
+GATED: Final = "gated"
+COMPLETED: Final = "completed"
+FAILED: Final = "failed"
+SKIPPED: Final = "skipped"
+CANCELLED: Final = "cancelled"
+
+OPEN_STEP: Final = frozenset({SCHEDULED, STARTED, RETRYING, WAITING, ACTIVE, GATED})
+CLAIMABLE: Final = frozenset({SCHEDULED, WAITING})
+
+NEVER_BEGUN: Final = "its worker went silent before it began"
+NOT_HELD: Final = "its worker could not say that it begins"
+UNBEGUN: Final = frozenset({"unknown component", "the worker is busy", "the drain ends", NEVER_BEGUN, NOT_HELD})
+"""Why an attempt is given back that was not begun; one whose worker stops may have been."""
+
+NEW: Final = "new"
+QUEUED: Final = "queued"
+RUNNING: Final = "running"
+PAUSED: Final = "paused"
+FAILING: Final = "failing"
+CANCELLING: Final = "cancelling"
+CLOSED_RUN: Final = frozenset({COMPLETED, FAILED, CANCELLED})
+
+FOREACH: Final = "foreach"
+LOOP: Final = "loop"
+BLOCK: Final = "block"
+GROUPS: Final = frozenset({FOREACH, LOOP})
+"""Kinds of steps that hold numbered instances."""
+
+
+class Group(NamedTuple):
+    """The items or iterations of a step, counted: `opened` of them so far, `active` now; `total` -1 is unknown.
+
+    `missing` are items before `opened` that are done again.
+    """
+
+    total: int = -1
+    opened: int = 0
+    active: int = 0
+    completed: int = 0
+    failed: int = 0
+    first_failed: int = -1
+    missing: tuple[int, ...] = ()
+
+
+class StepState(NamedTuple):
+    """One step: attempts are counted at the claim, `failures` and `lost` and `released` by their events.
+
+    `kind` is empty for steps that workers run; `sequence` tells the order in which steps completed or failed for good;
+    `unbegun` are those of the released attempts that nobody had begun to run; `timer` is the number of the timer that
+    it waits for, and `timers` how many it has had; `child` is the run that it waits for, and `children` how many it has
+    started; `waits` are the gates before it, [kind, key, limit, period in ms, policy] each, and `gates` the fences of
+    its locks; `sets` are the outputs of the workflow that it has set; `secrets` say where its inputs hold secrets.
+    """
+
+    status: str
+    inputs: Mapping[str, Json]
+    kind: str = ""
+    attempt: int = 0
+    failures: int = 0
+    lost: int = 0
+    released: int = 0
+    unbegun: int = 0
+    fence: str = ""
+    worker: str = ""
+    retry_ms: int | None = None
+    output: Json = None
+    outputs: Mapping[str, Json] | None = None
+    error: Mapping[str, Json] | None = None
+    then: str = "fail"
+    goto: str | None = None
+    reason: str = ""
+    sequence: int = 0
+    group: Group | None = None
+    timer: int = 0
+    timers: int = 0
+    child: str = ""
+    children: int = 0
+    waits: tuple[Json, ...] = ()
+    gates: Mapping[str, int] | None = None
+    sets: Mapping[str, Json] | None = None
+    secrets: Sequence[Json] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """A signal that came and that no step has taken yet."""
+
+    id: str
+    name: str
+    key: str | None
+    payload: Json
+    by: str = ""
+    reason: str = ""
+    at_ms: int = 0
+
+
+class RunState(NamedTuple):
+    """One run; the keys of `open_steps` are the steps that are scheduled and not resolved, in no stable order.
+
+    `signals` are those that nobody has taken yet, oldest first; `heard` the ids of all that came; `queue` are the gates
+    of the run, as those of a step; `past` are attempts, children and gates of forgotten steps, `memo` those of them
+    whose results stand if they are done again with the same inputs, `lives` how often those that had completed were
+    begun anew, from 2; `unsettled` are steps to be tried again and
+    failures that nobody has decided on, `pending` the latest outcomes behind which no decision shows, each with its
+    sequence; `fence` is the last that a claim was given; `children` counts the runs that were started; the events up to
+    version `imported` were written in another store.
+    """
+
+    status: str = NEW
+    run: str = ""
+    workflow: str = ""
+    version: str = ""
+    definition: str = ""
+    inputs: Mapping[str, Json] = Map()
+    labels: Mapping[str, str] | None = None
+    parent: Mapping[str, Json] | None = None
+    steps: Map[str, StepState] = Map()
+    open_steps: Map[str, bool] = Map()
+    sets: Mapping[str, Json] = Map()
+    output: Json = None
+    error: Mapping[str, Json] | None = None
+    failed_step: str | None = None
+    reason: str = ""
+    compensate: bool = True
+    sequence: int = 0
+    signals: tuple[Signal, ...] = ()
+    heard: Map[str, bool] = Map()
+    queue: tuple[Json, ...] = ()
+    past: Map[str, tuple[int, int, tuple[Json, ...]]] = Map()
+    memo: Map[str, StepState] = Map()
+    lives: Map[str, int] = Map()
+    unsettled: Map[str, bool] = Map()
+    pending: tuple[tuple[str, int], ...] = ()
+    fence: int = 0
+    erased: bool = False
+    held: bool = False
+    children: int = 0
+    imported: int = 0
+
+    def idempotency_key(self, path: str) -> str:
+        """Give the key that is equal for all attempts of a step, until it has completed and is done again."""
+        life: int = self.lives.get(path, self.lives.get(static(path), 1))
+        return f"{self.run}/{path}" + (f"#{life}" if life > 1 else "")
+
+    @property
+    def closed(self) -> bool:
+        """Tell whether the run has ended."""
+        return self.status in CLOSED_RUN
+
+    @property
+    def depth(self) -> int:
+        """Give how many runs are above this one."""
+        return int(self.parent["depth"]) if self.parent else 0
+
+
+def initial() -> RunState:
+    """Give the state before the first event."""
+    return RunState()
+
+
+def begun(state: RunState, path: str) -> bool:
+    """Tell whether a step has had an attempt since it was scheduled; attempts go on counting when it is done again."""
+    return state.steps[path].attempt > state.past.get(path, (0, 0, ()))[0]
+
+
+def gather(state: RunState, path: str) -> Json:
+    """Give the results of a step's items in the order of the input, as an object when the input is one."""
+    step = state.steps[path]
+    count = step.group.opened if step.group else 0
+    found = [known.output if (known := state.steps.get(item(path, i))) else None for i in range(count)]
+    items = step.inputs.get("items")
+    return dict(zip(sorted(items), found, strict=False)) if isinstance(items, Mapping) else found
+
+
+def last_result(state: RunState, path: str) -> Json:
+    """Give the result of the last completed iteration of a loop, null before the first."""
+    step = state.steps.get(path)
+    for index in range(step.group.opened - 1 if step and step.group else -1, -1, -1):
+        known = state.steps.get(item(path, index))
+        if known is not None and known.status == COMPLETED:
+            return known.output
+    return None

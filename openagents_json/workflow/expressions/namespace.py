@@ -1,0 +1,150 @@
+"""How names get their values: run inputs, steps, the workflow, and the names of a place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from openagents_json.workflow.expressions.budget import Budget
+from openagents_json.workflow.expressions.members import missing
+from openagents_json.workflow.expressions.null import NULL, Null
+from openagents_json.workflow.expressions.scope import Scope, StepView
+from openagents_json.workflow.types import Json
+
+_FACTS: Final = frozenset({"output", "outputs", "success", "status", "error", "attempts"})
+
+
+class StepNames(Mapping[str, Any]):
+    """A step as templates see it: its facts, its named outputs, and else the members of its output."""
+
+    __slots__ = ("_view",)
+
+    def __init__(self, view: StepView) -> None:
+        self._view = view
+
+    def __getitem__(self, key: str) -> Any:
+        view = self._view
+        if key == "success":
+            return view.status == "completed"
+        if key in ("status", "attempts", "error"):
+            return getattr(view, key)
+        return self._result(view, key)
+
+    def _result(self, view: StepView, key: str) -> Any:
+        # One rule for all forms: a step without a result is null, and so is whatever is looked up in it; what a handler
+        # gave in the place of a result is one.
+        if view.has_no_result:
+            return NULL
+        if key == "output":
+            return view.output
+        members = view.outputs if view.outputs is not None else view.output
+        if key == "outputs":
+            return members if isinstance(members, Mapping) else {}
+        if isinstance(members, Mapping) and key in members:
+            return members[key]
+        if view.outputs is not None and isinstance(view.output, Mapping) and key in view.output:
+            return view.output[key]
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        members = self._view.outputs if self._view.outputs is not None else self._view.output
+        return iter(dict.fromkeys([*(sorted(members) if isinstance(members, Mapping) else ()), *sorted(_FACTS)]))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+class Steps(Mapping[str, Any]):
+    """All steps, by id."""
+
+    __slots__ = ("_scope",)
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    def __getitem__(self, key: str) -> Any:
+        view = self._scope.step(key)
+        return NULL if view is None else StepNames(view)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+class _Secrets(Mapping[str, str]):
+    """Secrets, which nobody knows here: each stands for itself as a template, for the worker to put in."""
+
+    def __getitem__(self, key: str) -> str:
+        return secret_marker(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+_SECRETS: Final = _Secrets()
+
+
+def secret_marker(name: str) -> str:
+    """Give the text that stands for a secret in a step's recorded inputs."""
+    return f"{{{{secrets.{name}}}}}"
+
+
+class Lookup:
+    """Gives the values of root names; `local` are the names of the place, such as `value` in a transform.
+
+    All that is evaluated with it, such as the inputs of a step, has one budget.
+    """
+
+    __slots__ = ("_local", "_scope", "budget")
+
+    def __init__(self, scope: Scope, local: Mapping[str, Json] | None = None) -> None:
+        around = scope.local
+        self._scope, self._local = scope, {**around, **(local or {})} if around else local
+        self.budget = Budget()
+
+    def root(self, name: str) -> Any:
+        """Give the value of a root name."""
+        if self._local is not None and name in self._local:
+            return self._local[name]
+        match name:
+            case "input" | "inputs":
+                return self._scope.inputs
+            case "workflow":
+                return self._scope.workflow
+            case "steps":
+                return Steps(self._scope)
+            case "secrets":
+                return _SECRETS
+        view = self._scope.step(name)
+        return NULL if view is None else StepNames(view)
+
+
+def find_path(lookup: Lookup, path: tuple[str | int, ...]) -> Json:
+    """Follow a path of keys and indexes.
+
+    Raises LookupError with the reason.
+    """
+    value = lookup.root(str(path[0]))
+    for key in path[1:]:
+        if isinstance(value, Null):
+            return None
+        try:
+            value = value[key]
+        except (KeyError, IndexError, TypeError):
+            raise LookupError(missing(value, key)) from None
+    if isinstance(value, Null):
+        return None
+    return _plain(value)
+
+
+def _plain(value: Any) -> Json:
+    if isinstance(value, Null):
+        return None
+    if isinstance(value, StepNames):
+        return {key: _plain(value[key]) for key in sorted(set(value))}
+    return value

@@ -1,0 +1,122 @@
+"""Where secrets stand in a step's inputs: only at places that the document names, and never where data says so.
+
+On the log, a text with a secret holds `{{secrets.NAME}}` in the secret's place, for people to read. What counts is the
+list beside the inputs: [path, offset, name] for each secret, the path as keys and indexes, the offset in code points.
+No data can get into that list, whatever it contains.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from openagents_json.workflow.expressions.namespace import Lookup, secret_marker
+from openagents_json.workflow.expressions.templates import SECRET, Names, compile_expression, render, split
+from openagents_json.workflow.types import Json
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SecretName:
+    """A piece of a text that is a secret."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SecretText:
+    """A text of a document that names secrets: its path in the inputs, and its pieces in order."""
+
+    path: Path
+    pieces: tuple[str | SecretName | Callable[[Lookup], Json], ...]
+
+    @property
+    def names(self) -> list[str]:
+        """Give the names of its secrets, in order."""
+        return [piece.name for piece in self.pieces if isinstance(piece, SecretName)]
+
+
+class SecretsUnclear(Exception):
+    """Inputs of an older version do not say which of their texts were meant as secrets; carries `path`."""
+
+    def __init__(self, path: Sequence[str | int]) -> None:
+        self.path = list(path)
+        super().__init__(f"input {shown_path(path)}: data in it looks like a secret; retry the step to resolve it anew")
+
+
+def shown_path(path: Sequence[str | int]) -> str:
+    """Give a path as people write it."""
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path).removeprefix(".")
+
+
+def secret_texts(value: Json, names: Names, path: Path) -> Iterator[SecretText]:
+    """Find the texts of a document's value that name secrets.
+
+    Raises ExpressionError.
+    """
+    if isinstance(value, str):
+        pieces = list(split(value))
+        if any(kind == "expression" and SECRET.match(piece.strip()) for kind, piece in pieces):
+            yield SecretText(path, tuple(_piece(kind, piece, names) for kind, piece in pieces))
+    elif isinstance(value, Mapping):
+        for key, member in value.items():
+            yield from secret_texts(member, names, (*path, str(key)))
+    elif isinstance(value, list | tuple):
+        for index, member in enumerate(value):
+            yield from secret_texts(member, names, (*path, index))
+
+
+def _piece(kind: str, piece: str, names: Names) -> str | SecretName | Callable[[Lookup], Json]:
+    if kind == "text":
+        return piece
+    source = piece.strip()
+    if SECRET.match(source):
+        return SecretName(source.partition(".")[2])
+    return compile_expression(piece, names, "", [])
+
+
+def places_of(text: SecretText, lookup: Lookup) -> Iterator[list[Json]]:
+    """Give the places of secrets in the value that a text has now.
+
+    Raises ExpressionFailed.
+    """
+    offset = 0
+    for piece in text.pieces:
+        if isinstance(piece, SecretName):
+            yield [list(text.path), offset, piece.name]
+            offset += len(secret_marker(piece.name))
+        else:
+            offset += len(piece if isinstance(piece, str) else render(piece(lookup), lookup.budget))
+
+
+_MARKER: Final = re.compile(r"\{\{secrets\.([A-Za-z_][A-Za-z0-9_]*)\}\}")
+
+
+def places_before(texts: Sequence[SecretText], inputs: Mapping[str, Json]) -> list[list[Json]]:
+    """Find the places of secrets in inputs that were recorded by a version which did not note them.
+
+    Raises SecretsUnclear where data contains the same text: it must not be given the secret.
+    """
+    found: list[list[Json]] = []
+    for text in texts:
+        recorded, wanted = at(inputs, text.path), text.names
+        if not isinstance(recorded, str):
+            continue
+        markers = [match for match in _MARKER.finditer(recorded) if match[1] in wanted]
+        if markers and [match[1] for match in markers] != wanted:
+            raise SecretsUnclear(text.path)
+        found += [[list(text.path), match.start(), match[1]] for match in markers]
+    return found
+
+
+def at(value: Any, path: Sequence[Any]) -> Any:
+    """Give what stands at a path, None when nothing does."""
+    for key in path:
+        try:
+            value = value[key]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return value

@@ -1,0 +1,1 @@
+"""Two plans, or two histories, beside each other."""

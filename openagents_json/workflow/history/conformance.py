@@ -1,0 +1,174 @@
+"""Whether a plan leads to a recorded history: each event either was a fact, or must be decided again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from openagents_json.workflow.core import commands as cmd
+from openagents_json.workflow.core import events as ev
+from openagents_json.workflow.core import state as st
+from openagents_json.workflow.core.bounds import LIMITS, NONE
+from openagents_json.workflow.core.decide.decider import decision
+from openagents_json.workflow.core.evolve import evolve
+from openagents_json.workflow.core.plan import Plan, canonical
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The first event that a plan would not lead to; `now` is what it would lead to instead."""
+
+    version: int
+    recorded: ev.Event | None
+    now: ev.Event | None
+    reason: str
+
+
+_FACTS = (
+    ev.RunStarted,
+    ev.RunQueued,
+    ev.RunAdmitted,
+    ev.RunPaused,
+    ev.RunResumed,
+    ev.RunReopened,
+    ev.RunForked,
+    ev.RunImported,
+    ev.StepOverridden,
+    ev.RunCancelRequested,
+    ev.StepStarted,
+    ev.StepCompleted,
+    ev.StepFailed,
+    ev.StepTimedOut,
+    ev.StepLeaseLost,
+    ev.StepReleased,
+    ev.StepAdmitted,
+    ev.TimerFired,
+    ev.SignalReceived,
+    ev.ChildClosed,
+    ev.StepOutcomeIgnored,
+)
+"""Events that come from outside: workers, people and time. What follows from them is decided."""
+
+_NOTED = (ev.RunHeld, ev.RunHoldReleased, ev.RunRedacted)
+"""Events that say something about the run and change nothing of its course."""
+
+_FORCED = (ev.StepCancelled, ev.RunFailing, ev.RunFailed, ev.RunCancelled, ev.CompensationScheduled)
+"""Events that may follow from a command that left no event of its own, such as a limit of the run."""
+
+
+_WITH_SECRETS = (ev.StepScheduled, ev.CompensationScheduled)
+
+_GOING_ON = (ev.RunReopened, ev.RunForked, ev.TimerSet)
+"""Events behind which the time limits of steps that hold others begin anew."""
+
+
+def first_difference(plan: Plan, recorded: Sequence[ev.Event]) -> Difference | None:
+    """Give the first decision on record that this plan would not make, None when it would make all of them."""
+    state, expected = st.initial(), list[ev.Event]()
+    child = _children(recorded)
+    course = [(version, event) for version, event in enumerate(recorded, 1) if not isinstance(event, _NOTED)]
+    limited = _limited([event for _, event in course])
+    for place, (version, event) in enumerate(course, 1):
+        path = getattr(event, "step", None)
+        if isinstance(path, str) and path and not isinstance(event, _FORCED) and not _known(plan, path):
+            return Difference(version, event, None, f"there is no step {path!r} any more")
+        if expected and _same(expected[0], event):
+            expected.pop(0)
+        elif place - 1 in limited or _comes_from_outside(event, expected):
+            expected = []
+        elif isinstance(event, ev.CLOSING) and plan.persistence.mode == "outcome":
+            expected = []  # the steps before the end are not on record: nothing tells whether they led to it
+        else:
+            now = expected[0] if expected else None
+            return Difference(version, event, now, _reason(event, now))
+        after = evolve(state, event)
+        if after is state:
+            return Difference(version, event, None, f"{ev.type_name(event)} does not fit the state of the run")
+        state = after
+        following = course[place][1] if place < len(course) else None
+        if not expected and not state.closed and not _more_facts(event, following):
+            expected = _decided(plan, state, child)
+    return None
+
+
+def _more_facts(event: ev.Event, following: ev.Event | None) -> bool:
+    """Tell whether the next event is a fact too: several are recorded before the decision on all of them."""
+    if isinstance(event, ev.RunStarted):
+        return isinstance(following, ev.RunQueued)
+    if isinstance(event, _GOING_ON):
+        return isinstance(following, (*_FACTS, ev.TimerSet))
+    if isinstance(event, _FORCED):
+        return isinstance(following, (*_FACTS, *_FORCED))
+    return isinstance(event, _FACTS) and isinstance(following, _FACTS)
+
+
+def _comes_from_outside(event: ev.Event, expected: Sequence[ev.Event]) -> bool:
+    return isinstance(event, _FACTS) or (isinstance(event, (*_FORCED, ev.TimerSet)) and not expected)
+
+
+def _limited(course: Sequence[ev.Event]) -> set[int]:
+    """Give the places of what happened because a bound was reached, which is a setting of whoever decided."""
+    found = set()
+    for place, event in enumerate(course):
+        error = getattr(event, "error", None)
+        if not isinstance(error, Mapping) or error.get("type") not in LIMITS:
+            continue
+        first = place
+        before = ev.StepScheduled if isinstance(event, ev.StepFailed) else ev.StepCancelled
+        while first and isinstance(course[first - 1], before):
+            first -= 1
+            if before is ev.StepScheduled:
+                break
+        found |= set(range(first, place + 1))
+    return found
+
+
+def _decided(plan: Plan, state: st.RunState, child: dict[str, str]) -> list[ev.Event]:
+    try:
+        made = decision(plan, state, cmd.Advance(), None, lambda name: child.get(name, name), NONE)
+    except cmd.Rejected:
+        return []
+    return list(made.events)
+
+
+def _children(recorded: Sequence[ev.Event]) -> dict[str, str]:
+    """Give the ids of child runs on record, which depend on the store, by what makes them unique."""
+    run = recorded[0].run if recorded and isinstance(recorded[0], ev.RunStarted) else ""
+    found: dict[str, str] = {}
+    numbers: dict[str, int] = {}
+    for event in recorded:
+        if isinstance(event, ev.ChildStarted):
+            numbers[event.step] = numbers.get(event.step, 0) + 1
+            found[f"{run}/{event.step}#{numbers[event.step]}"] = event.child
+    return found
+
+
+def _known(plan: Plan, path: str) -> bool:
+    try:
+        plan.of(path)
+    except KeyError:
+        return False
+    return True
+
+
+def _same(expected: ev.Event, event: ev.Event) -> bool:
+    if isinstance(event, _WITH_SECRETS) and event.secrets is None and type(expected) is type(event):
+        expected = replace(expected, secrets=None)  # an older version did not note where secrets stand
+    return type(expected) is type(event) and _stored(expected) == _stored(event)
+
+
+def _stored(event: ev.Event) -> dict[str, bytes]:
+    """Return the fields of an event as they are stored: on the log, a tuple is a list like any other."""
+    return {name: canonical(value) for name, value in ev.to_data(event).items()}
+
+
+def _reason(event: ev.Event, now: ev.Event | None) -> str:
+    old = f"{ev.type_name(event)} {getattr(event, 'step', '') or ''}".strip()
+    if now is None:
+        return f"{old} is on record, and nothing would happen now"
+    new = f"{ev.type_name(now)} {getattr(now, 'step', '') or ''}".strip()
+    if old == new:
+        before, after = _stored(event), _stored(now)
+        names = sorted(k for k in before.keys() | after.keys() if before.get(k) != after.get(k))
+        return f"{old} is on record with other {', '.join(names)}"
+    return f"{old} is on record, {new} would happen now"

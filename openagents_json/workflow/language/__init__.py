@@ -1,0 +1,1 @@
+"""The document: parsed, checked, bound and compiled to a plan."""

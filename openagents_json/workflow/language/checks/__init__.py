@@ -1,0 +1,1 @@
+"""What a document means, and whether it can: every problem, found in one pass."""

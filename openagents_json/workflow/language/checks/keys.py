@@ -1,0 +1,110 @@
+"""Keys that mean nothing: told as warnings where 0.1.4 let anything stand, as errors inside of what it never had.
+
+A misspelt key of a retry, a wait or a limit would be passed over in silence, and the run would not do what its document
+says. Only objects whose keys the schema lists are looked at; inputs, outputs, metadata and states are anybody's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from openagents_json.workflow.expressions.templates import escape
+from openagents_json.workflow.language.problems import Collector
+from openagents_json.workflow.language.schema import KNOWN_KEYS, SCHEMA
+
+_KINDS: Final = {"#/$defs/step": "step", "#/$defs/connection": "connection"}
+_OPEN: Final = frozenset({"state_dependencies"})
+"""Objects of 0.1.4 of which only a part means something here."""
+
+_FOR_PEOPLE: Final = frozenset({"description", "$comment"})
+"""What may stand in any object."""
+
+Schema = Mapping[str, Any]
+
+
+def check_keys(document: Mapping[str, Any], found: Collector) -> None:
+    """Look for keys that mean nothing, in a document of any shape."""
+    _unknown(document, "document", "", found)
+    for name, value in document.items():
+        schema = SCHEMA["properties"].get(name)
+        if schema is not None and name not in _OPEN:
+            _walk(value, schema, f"/{escape(name)}", name, found)
+
+
+def _walk(value: Any, schema: Any, pointer: str, name: str, found: Collector) -> None:
+    if not isinstance(schema, Mapping) or not isinstance(value, Mapping | list | tuple):
+        return
+    kind = _KINDS.get(str(schema.get("$ref")))
+    schema = _resolved(schema, value, name)
+    if isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            _walk(item, schema.get("items"), f"{pointer}/{index}", name, found)
+    elif isinstance(value, Mapping):
+        _object(value, schema, pointer, kind or name, found)
+
+
+def _object(value: Mapping[str, Any], schema: Schema, pointer: str, name: str, found: Collector) -> None:
+    properties: Schema = schema.get("properties") or {}
+    others = schema.get("additionalProperties")
+    if name in _KINDS.values():
+        _unknown(value, name, pointer, found)
+    elif properties and others is None:
+        _misspelt(value, name, pointer, sorted(properties), found)
+    if "max_attempts" in value and "max_attempts" in properties:
+        _old_word(value, pointer, found)
+    for key, member in value.items():
+        if isinstance(key, str):
+            _walk(member, properties.get(key, others), f"{pointer}/{escape(key)}", name if key == "any" else key, found)
+
+
+def _resolved(schema: Schema, value: Any, name: str) -> Schema:
+    """Give the schema that a value is meant to fit: what a reference leads to, the alternative whose keys it has."""
+    if name in ("compensate", "on_failure") and isinstance(value, Mapping) and "steps" not in value:
+        return _call()
+    if "$ref" in schema:
+        target: Schema = SCHEMA["$defs"][str(schema["$ref"]).rpartition("/")[2]]
+        return _resolved(target, value, "")
+    choices: Sequence[Schema] = schema.get("anyOf") or schema.get("oneOf") or ()
+    if not choices:
+        return schema
+    wanted = "array" if isinstance(value, list | tuple) else "object"
+    fits = [choice for item in choices if (choice := _resolved(item, value, "")).get("type") == wanted]
+    named = [choice for choice in fits if set(choice.get("required", ())) & set(value)] if wanted == "object" else fits
+    if named or len(fits) == 1:
+        return (named or fits)[0]
+    properties = {key: item for choice in fits for key, item in (choice.get("properties") or {}).items()}
+    return {"type": wanted, "properties": properties}
+
+
+def _call() -> Schema:
+    """Give what a component call may have that stands for a step: whatever goes with a component."""
+    properties = SCHEMA["$defs"]["work"]["properties"]
+    return {"type": "object", "properties": {key: item for key, item in properties.items() if key != "steps"}}
+
+
+def _old_word(retry: Mapping[str, Any], pointer: str, found: Collector) -> None:
+    """Comment on `max_attempts`, which has always counted retries: documents that say it go on as they did."""
+    at, hint = f"{pointer}/max_attempts", "say max_retries"
+    if "max_retries" in retry:
+        message = "max_retries and max_attempts are two words for the same: how often a step is tried again"
+        found.error("conflicting_keys", at, message, found="max_attempts", suggestion=hint)
+    else:
+        message = "max_attempts counts retries: there is one execution more; max_retries is the word for that"
+        found.warn("deprecated_key", at, message, found="max_attempts", suggestion=hint)
+
+
+def _misspelt(value: Mapping[str, Any], name: str, pointer: str, known: Sequence[str], found: Collector) -> None:
+    for key in value:
+        if key not in known and key not in _FOR_PEOPLE and not str(key).startswith("x-"):
+            message = f"{key!r} means nothing in {name}; there are {', '.join(known)}"
+            at, hint = f"{pointer}/{escape(str(key))}", found.nearest(str(key), known)
+            found.error("unknown_key", at, message, found=str(key), expected=list(known), suggestion=hint)
+
+
+def _unknown(value: Mapping[str, Any], kind: str, pointer: str, found: Collector) -> None:
+    for key in value:
+        if key not in KNOWN_KEYS[kind]:
+            message = f"{key!r} means nothing in a {kind}; it is kept and ignored"
+            suggestion = found.nearest(key, KNOWN_KEYS[kind])
+            found.warn("unknown_key", f"{pointer}/{escape(key)}", message, found=key, suggestion=suggestion)

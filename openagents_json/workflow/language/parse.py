@@ -1,0 +1,213 @@
+"""Documents as text: parsed strictly, and where in the text a JSON pointer is."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from openagents_json.workflow.expressions.templates import escape
+
+MAX_BYTES: Final = 4 * 1024 * 1024
+MAX_DEPTH: Final = 100
+TOO_DEEP: Final = (
+    f"it is nested deeper than {MAX_DEPTH}; make what lies deeper a workflow of its own that a `workflow` step calls, "
+    "or an input of the run"
+)
+_LONGEST_CHARACTER: Final = 4
+"""Bytes of a character in UTF-8, at most."""
+
+_SKIP: Final = re.compile(r"[ \t\n\r,:]*")
+_STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL)
+_SCALAR: Final = re.compile(r"[^,\]\}\s]+")
+
+
+class NotADocument(ValueError):
+    """A text is not JSON, or too much of it; carries the problem's `code`, the `reason`, `line` and `column`."""
+
+    def __init__(self, reason: str, line: int = 1, column: int = 1, *, code: str = "invalid_json") -> None:
+        self.code = code
+        self.reason = reason
+        self.line = line
+        self.column = column
+        super().__init__(reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A document as it was handed over: its value, the text that it was read from, and what is wrong with that.
+
+    `doubled` are the names that stand twice in an object; `encoded` is the value as canonical bytes, if that is known.
+    """
+
+    value: Any
+    text: str | None = None
+    doubled: tuple[str, ...] = ()
+    wrong: NotADocument | None = None
+    encoded: bytes | None = None
+
+
+def read_source(document: Any) -> Source:
+    """Parse a document that is a text; what is a value already stays as it is."""
+    if not isinstance(document, str | bytes):
+        return Source(document)
+    try:
+        value, text, doubled = parse(document)
+    except NotADocument as error:
+        return Source(None, "", wrong=error)
+    return Source(value, text, tuple(doubled))
+
+
+def parse(text: str | bytes) -> tuple[Any, str, list[str]]:
+    """Parse a text; gives the value, the decoded text, and the names that occur twice in an object.
+
+    Raises NotADocument.
+    """
+    if _is_too_large(text):
+        raise NotADocument(f"it is larger than {MAX_BYTES:,} bytes; give large data as inputs", code="too_large")
+    decoded = _decode(text)
+    doubled: list[str] = []
+
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(items)
+        if len(found) < len(items):
+            doubled.extend(sorted(name for name, times in Counter(name for name, _ in items).items() if times > 1))
+        return found
+
+    def constant(name: str) -> Any:
+        raise NotADocument(f"{name} is not JSON")
+
+    try:
+        return json.loads(decoded, object_pairs_hook=pairs, parse_constant=constant), decoded, doubled
+    except json.JSONDecodeError as error:
+        raise NotADocument(error.msg, error.lineno, error.colno) from error
+    except RecursionError as error:
+        raise NotADocument(TOO_DEEP, code="too_deep") from error
+    except NotADocument:
+        raise
+    except ValueError as error:
+        raise NotADocument(str(error).split(";")[0]) from error
+
+
+def _is_too_large(text: str | bytes) -> bool:
+    """Tell whether a text has more bytes in UTF-8 than it may have.
+
+    It is encoded only where its length does not tell: one that is far too large is not held a second time.
+    """
+    if len(text) > MAX_BYTES:
+        return True
+    if isinstance(text, bytes) or len(text) * _LONGEST_CHARACTER <= MAX_BYTES or text.isascii():
+        return False
+    return len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES
+
+
+def _decode(text: str | bytes) -> str:
+    if isinstance(text, str):
+        return text.removeprefix("\ufeff")
+    try:
+        return text.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = text[: error.start].count(b"\n") + 1
+        raise NotADocument(f"byte {error.start} is not UTF-8", line) from error
+
+
+def locate(text: str, pointers: Iterable[str]) -> Mapping[str, tuple[int, int]]:
+    """Give line and column of the values at pointers, or of the nearest place around each that exists.
+
+    The text is gone through once, whatever the number of pointers is.
+    """
+    tree: dict[str, Any] = {}
+    for pointer in pointers:
+        node = tree
+        for key in pointer.split("/")[1:]:
+            node = node.setdefault(key, {})
+    places = _places(text, tree)
+    lines = _lines(text, set(places.values()))
+    return {pointer: lines[_nearest(pointer, places)] for pointer in pointers}
+
+
+def _nearest(pointer: str, places: Mapping[str, int]) -> int:
+    while pointer not in places:
+        pointer = pointer.rpartition("/")[0]
+    return places[pointer]
+
+
+def _lines(text: str, positions: Iterable[int]) -> dict[int, tuple[int, int]]:
+    found: dict[int, tuple[int, int]] = {}
+    line, counted = 1, 0
+    for position in sorted(positions):
+        line += text.count("\n", counted, position)
+        counted = position
+        found[position] = (line, position - text.rfind("\n", 0, position))
+    return found
+
+
+def _places(text: str, tree: Mapping[str, Any]) -> dict[str, int]:
+    """Find the positions of the values of a tree of keys; what is not in the tree is passed over."""
+    start = _skip(text, 0)
+    places = {"": start}
+    todo = [_Container(text, start, "", tree)] if tree else []
+    while todo:
+        container = todo[-1]
+        child = container.next()
+        if child is None:
+            todo.pop()
+            if todo:
+                todo[-1].position = _skip(text, container.position + 1)
+            continue
+        key, position = child
+        wanted = container.tree.get(key)
+        if wanted is None:
+            container.position = _skip(text, _after(text, position))
+            continue
+        pointer = f"{container.pointer}/{key}"
+        places.setdefault(pointer, position)
+        if wanted and text[position : position + 1] in ("{", "["):
+            todo.append(_Container(text, position, pointer, wanted))
+        else:
+            container.position = _skip(text, _after(text, position))
+    return places
+
+
+class _Container:
+    """An object or array in the text, gone through member by member."""
+
+    def __init__(self, text: str, start: int, pointer: str, tree: Mapping[str, Any]) -> None:
+        self.text, self.pointer, self.tree = text, pointer, tree
+        self.is_object, self.index = text[start : start + 1] == "{", 0
+        self.position = _skip(text, start + 1)
+
+    def next(self) -> tuple[str, int] | None:
+        """Give key and position of the next member, None at the end."""
+        text = self.text
+        if self.position >= len(text) or text[self.position] in "}]":
+            return None
+        if not self.is_object:
+            self.index += 1
+            return str(self.index - 1), self.position
+        match = _STRING.match(text, self.position)
+        if match is None:
+            return None
+        return escape(json.loads(match[0], strict=False)), _skip(text, match.end())
+
+
+def _after(text: str, position: int) -> int:
+    """Give the place behind the value at a place."""
+    if text[position : position + 1] not in ("{", "["):
+        match = _STRING.match(text, position) or _SCALAR.match(text, position)
+        return match.end() if match else position + 1
+    depth = 0
+    for token in _TOKEN.finditer(text, position):
+        depth += (token[0] in "{[") - (token[0] in "}]")
+        if depth <= 0:
+            return token.end()
+    return len(text)
+
+
+def _skip(text: str, position: int) -> int:
+    match = _SKIP.match(text, position)
+    return match.end() if match else position

@@ -1,0 +1,115 @@
+"""How large a document may be: counted once, without recursion, before anything is looked at in full."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from openagents_json.workflow.expressions.templates import escape
+from openagents_json.workflow.language.parse import MAX_DEPTH, TOO_DEEP
+from openagents_json.workflow.language.problems import Collector
+from openagents_json.workflow.types import type_name
+
+MAX_STEPS: Final = 5_000
+MAX_EDGES: Final = 20_000
+MAX_VALUES: Final = 100_000
+MAX_EXPRESSIONS: Final = 10_000
+MAX_EXPRESSION_TEXT: Final = 250_000
+MAX_POINTER_TEXT: Final = 20_000_000
+"""Characters of the pointers to all values together: a long name stands in the pointer of each value below it."""
+
+MAX_INTEGER_BITS: Final = 14_000
+
+_ADVICE: Final = "split it into workflows that call each other, and give large data as inputs"
+_BARE: Final = frozenset({"condition", "while", "until", "transform"})
+"""Members that may be an expression without braces."""
+
+
+@dataclass(slots=True)
+class Size:
+    """What has been counted of a document."""
+
+    values: int = 0
+    steps: int = 0
+    edges: int = 0
+    expressions: int = 0
+    expression_text: int = 0
+    pointer_text: int = 0
+
+    def beyond(self) -> str:
+        """Say which limit it is beyond, empty when it is within all."""
+        counted = [
+            (self.values, MAX_VALUES, "values"),
+            (self.steps, MAX_STEPS, "steps"),
+            (self.edges, MAX_EDGES, "connections and dependencies"),
+            (self.expressions, MAX_EXPRESSIONS, "expressions"),
+            (self.expression_text, MAX_EXPRESSION_TEXT, "characters in expressions"),
+            (self.pointer_text, MAX_POINTER_TEXT, "characters in the pointers to its values, by long names"),
+        ]
+        return next((f"it has more than {most:,} {what}" for count, most, what in counted if count > most), "")
+
+
+def check_size(document: Any, found: Collector, *, limited: bool = True) -> bool:
+    """Refuse what is no JSON, too deep or too large: one problem, and nothing else is looked at.
+
+    Definitions of runs that are there are not `limited`: they came from versions with other limits.
+    """
+    size = Size(values=1)
+    todo: list[tuple[Any, str, str, int]] = [(document, "", "", 0)]
+    while todo:
+        value, pointer, name, depth = todo.pop()
+        _count(value, name, size)
+        if isinstance(value, Mapping | list | tuple):  # counted before they are put on the list
+            size.pointer_text += len(pointer) * len(value)
+            size.values += len(value)
+        if depth > MAX_DEPTH:
+            found.error("too_deep", pointer[:200], TOO_DEEP)
+            return False
+        beyond = size.beyond() if limited else ""
+        if beyond:
+            found.error("too_large", "", f"{beyond}; {_ADVICE}")
+            return False
+        if isinstance(value, Mapping):
+            wrong = next((key for key in value if not isinstance(key, str)), None)
+            if wrong is not None:
+                found.error("not_json", pointer, f"the name {wrong!r} is not a text", found=type_name(wrong))
+                return False
+            todo += [(item, f"{pointer}/{escape(key)}", key, depth + 1) for key, item in value.items()]
+        elif isinstance(value, list | tuple):
+            todo += [(item, f"{pointer}/{i}", "", depth + 1) for i, item in enumerate(value)]
+        elif not _is_scalar(value):
+            found.error("not_json", pointer, f"{type(value)!s:.80} is not JSON", found=type_name(value))
+            return False
+    return True
+
+
+def _count(value: Any, name: str, size: Size) -> None:
+    if isinstance(value, list | tuple):
+        if name == "steps":
+            size.steps += len(value)
+        elif name in ("connections", "depends_on", "on_error"):
+            size.edges += len(value)
+    elif isinstance(value, str) and value:
+        lengths = list(_expressions(value)) or ([len(value)] if name in _BARE else [])
+        size.expressions += len(lengths)
+        size.expression_text += sum(lengths)
+
+
+def _expressions(text: str) -> Iterator[int]:
+    """Give the lengths of what stands in braces."""
+    for opening, closing in (("{{", "}}"), ("${", "}")):
+        start = text.find(opening)
+        while start >= 0:
+            end = text.find(closing, start)
+            end = len(text) if end < 0 else end
+            yield end - start
+            start = text.find(opening, end)
+
+
+def _is_scalar(value: Any) -> bool:
+    if isinstance(value, float):
+        return value == value and abs(value) != float("inf")
+    if isinstance(value, int):
+        return value.bit_length() <= MAX_INTEGER_BITS  # a longer one could not be written again
+    return value is None or isinstance(value, str)
