@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
 
-.PHONY: help setup demo test test-fast check bench clean
+.PHONY: help setup demo test test-fast fuzz check bench clean
 
 help:
 	@echo "make demo   set up, then run the document-processing example with two workers, one of them killed"
 	@echo "make test   set up, then run all tests, side by side"
-	@echo "make test-fast  set up, then run what needs no worker processes: unit, property, contract, architecture, golden"
+	@echo "make test-fast  set up, then run what needs no worker processes: unit, property, contract, architecture, golden, fuzz"
+	@echo "make fuzz   set up, then try inputs that nobody would write, for SECONDS=60 in all; REPLAY=file tries one again"
 	@echo "make check  set up, then lint, types, import contracts"
 	@echo "make bench  set up, then the benchmarks, beside Celery canvas"
 
@@ -25,7 +26,13 @@ test: setup
 	@$(RUN)/python -m pytest $(SIDE_BY_SIDE)
 
 test-fast: setup
-	@$(RUN)/python -m pytest $(SIDE_BY_SIDE) tests/unit tests/property tests/contract tests/architecture tests/golden
+	@$(RUN)/python -m pytest $(SIDE_BY_SIDE) tests/unit tests/property tests/contract tests/architecture tests/golden tests/fuzz
+
+SECONDS ?= 60
+
+fuzz: setup
+	@$(RUN)/python -m tests.fuzz --seconds $(SECONDS) \
+	  $(if $(TARGET),--target $(TARGET)) $(if $(SEED),--seed $(SEED)) $(if $(REPLAY),--replay $(REPLAY))
 
 check: setup
 	@scripts/check

@@ -46,10 +46,14 @@ class Life:
 
 
 class World:
-    """Runs in memory; `now_ms` is the time in ms since 1970 and moves only when somebody moves it."""
+    """Runs in memory; `now_ms` is the time in ms since 1970 and moves only when somebody moves it.
 
-    def __init__(self, cast: Cast, workflows: Mapping[str, Plan], now_ms: int) -> None:
+    What takes more than `most` steps and timers at once is taken to have no end.
+    """
+
+    def __init__(self, cast: Cast, workflows: Mapping[str, Plan], now_ms: int, *, most: int = STEPS_AT_MOST) -> None:
         self.cast, self.workflows, self.now_ms = cast, workflows, now_ms
+        self._most = most
         self.lives: dict[str, Life] = {}
         self.due: dict[tuple[str, str, str], int] = {}
         self.emitted: list[tuple[str, str, Any]] = []
@@ -136,11 +140,11 @@ class World:
 
         Raises Stuck when there is no end to it.
         """
-        for _ in range(STEPS_AT_MOST):
+        for _ in range(self._most):
             if not (self._work() or self._look(until_ms)):
                 break
         else:
-            raise Stuck(f"there is no end to it: {STEPS_AT_MOST} steps and timers, and more to come")
+            raise Stuck(f"there is no end to it: {self._most} steps and timers, and more to come")
         if until_ms is not None:
             self.now_ms = max(self.now_ms, until_ms)
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 Json = Any
 """A JSON value: None, bool, int, float, str, a sequence of them, or a mapping from str to them."""
 
 JsonObject = Mapping[str, Json]
 JsonArray = Sequence[Json]
+
+_LONGEST: Final = 80
 
 
 def type_name(value: Json) -> str:
@@ -31,3 +34,19 @@ def type_name(value: Json) -> str:
             return "array"
         case _:
             return type(value).__name__
+
+
+def quoted(value: Json) -> str:
+    """Give a value for a message: in one way, whatever the order of its names, and not at length."""
+    is_text = isinstance(value, str)
+    text = repr(value) if is_text else json.dumps(value, ensure_ascii=False, sort_keys=True, default=repr)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+
+
+def in_order(value: Json) -> Json:
+    """Give a value with its names in order and lists for tuples: what is said of it then is the same in every form."""
+    if isinstance(value, Mapping):
+        return {key: in_order(item) for key, item in sorted(value.items(), key=lambda member: str(member[0]))}
+    if isinstance(value, list | tuple):
+        return [in_order(item) for item in value]
+    return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from typing import Any
 
@@ -33,3 +34,29 @@ def test_what_a_document_does_on_failure_is_looked_at_like_a_step(kind: str, wro
     document = {"id": "w", "steps": [STEP], "on_failure": {kind: "quick", **wrong}}
     assert not validate(document).valid
     assert validate({**document, "on_failure": {kind: "quick"}}).valid
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("steps", 0, "id"), {"b": 1, "a": 2}),
+        (("inputs", "x"), {"default": "y", "enum": [{"b": 1, "a": 2}]}),
+        (("steps", 0, "wait_for"), {"schema": {"required": {"b": 1, "a": 2}}}),
+    ],
+)
+def test_what_a_problem_quotes_does_not_depend_on_the_order_of_names(place: tuple[Any, ...], value: Any) -> None:
+    document: dict[str, Any] = {"id": "w", "inputs": {}, "steps": [{"id": "a", "component": "c"}]}
+    holder: Any = document
+    for key in place[:-1]:
+        holder = holder[key]
+    holder[place[-1]] = value
+    messages = {problem.message for problem in validate(json.dumps(document)).problems}
+    assert messages
+    in_order = json.dumps(document, sort_keys=True)
+    assert messages == {problem.message for problem in validate(in_order).problems}
+
+
+def test_very_many_choices_are_not_all_named() -> None:
+    document = {"id": "w", "steps": [STEP], "inputs": {"x": {"default": "no", "enum": [f"c{i}" for i in range(9_000)]}}}
+    [problem] = validate(document).problems
+    assert problem.message.endswith("'c19', 8980 others")

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final
 
 from openagents_json.workflow.core.plan import Plan
 from openagents_json.workflow.errors import InvalidInputs
 from openagents_json.workflow.expressions.patterns import InvalidPattern, finds
-from openagents_json.workflow.types import Json, type_name
+from openagents_json.workflow.types import Json, quoted, type_name
 
+SHOWN: Final = 20
 TYPES: Final = ("string", "number", "integer", "boolean", "object", "array", "any")
 
 
@@ -55,7 +56,7 @@ def check_value(spec: Mapping[str, Any], value: Json) -> list[str]:
         return [f"must be of type {kind}, not {type_name(value)}"]
     reasons = []
     if "enum" in spec and not any(_same(value, item) for item in spec["enum"]):
-        reasons.append(f"must be one of {', '.join(repr(item) for item in spec['enum'])}")
+        reasons.append(f"must be one of {_choices(spec['enum'])}")
     if isinstance(value, int | float) and not isinstance(value, bool):
         if "minimum" in spec and value < spec["minimum"]:
             reasons.append(f"must be at least {spec['minimum']}")
@@ -64,6 +65,12 @@ def check_value(spec: Mapping[str, Any], value: Json) -> list[str]:
     if isinstance(value, str):
         reasons += _check_text(spec, value)
     return reasons
+
+
+def _choices(values: Sequence[Json]) -> str:
+    """Name the values that a parameter takes, in one way however they were written, and no more than anybody reads."""
+    shown = [quoted(value) for value in values[:SHOWN]]
+    return ", ".join([*shown, f"{len(values) - SHOWN} others"] if len(values) > SHOWN else shown)
 
 
 def is_of_type(value: Json, kind: str) -> bool:

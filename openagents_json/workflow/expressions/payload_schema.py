@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from openagents_json.workflow.expressions.budget import Budget, OverBound, weigh
 from openagents_json.workflow.expressions.patterns import InvalidPattern, compile_pattern, finds
+from openagents_json.workflow.types import in_order
 
 Keyword = Callable[[Any, Any, Any, Any], Iterator[Any] | None]
 
@@ -25,7 +26,7 @@ def first_problem(schema: Any, payload: Any) -> str:
     from referencing.exceptions import Unresolvable
 
     try:
-        errors = _validator()(schema, registry=Registry()).iter_errors(payload)
+        errors = _validator()(in_order(schema), registry=Registry()).iter_errors(in_order(payload))
         first = next(iter(errors), None)
     except OverBound:
         return "checking it against its schema would be too much work"
@@ -43,6 +44,7 @@ def why_no_schema(schema: Any) -> str:
     from jsonschema.exceptions import SchemaError
 
     try:
+        schema = in_order(schema)
         Draft202012Validator.check_schema(schema)
         _check_inside(schema)
     except (SchemaError, ValueError, RecursionError) as error:

@@ -18,7 +18,7 @@ from openagents_json.workflow.language.parse import Source, read_source
 from openagents_json.workflow.language.problems import Collector, Problem, Report
 from openagents_json.workflow.language.schema import SCHEMA
 from openagents_json.workflow.language.sizes import check_size
-from openagents_json.workflow.types import type_name
+from openagents_json.workflow.types import in_order, type_name
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
@@ -97,7 +97,7 @@ def _pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterator[Validatio
 
 
 def _check_structure(document: Any, found: Collector) -> None:
-    plain = _tuples_to_lists(document)
+    plain = in_order(document)
     _collect(_validator().iter_errors(plain), found)
     if isinstance(plain, Mapping):
         for section in ("inputs", "outputs"):
@@ -125,14 +125,6 @@ def _collect(errors: Iterator[Any], found: Collector) -> None:
             found=type_name(error.instance),
             expected=error.validator_value if isinstance(error.validator_value, str | list | int | float) else None,
         )
-
-
-def _tuples_to_lists(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _tuples_to_lists(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_tuples_to_lists(item) for item in value]
-    return value
 
 
 def _usable(document: Mapping[str, Any]) -> bool:
