@@ -20,7 +20,7 @@ def expected() -> tuple[type[Exception], ...]:
     from openagents_json.engine.archive.archive import NotArchived
     from openagents_json.engine.archive.capsule_file import CapsuleUnreadable
     from openagents_json.workflow.core.commands import Rejected
-    from openagents_json.workflow.core.events import UnknownEvent
+    from openagents_json.workflow.core.event_types import UnknownEvent
     from openagents_json.workflow.errors import WorkflowError
     from projections.errors import ProjectionError
 

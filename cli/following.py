@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from cli.terminal import say
@@ -10,7 +10,7 @@ from cli.terminal import say
 if TYPE_CHECKING:
     from openagents_json.engine import Engine, HistoryEvent, Result
 
-EXIT: Final = {"completed": 0, "failed": 1, "cancelled": 3}
+EXIT: Final[Mapping[str, int]] = {"completed": 0, "failed": 1, "cancelled": 3}
 """What commands that wait for a run say of its end."""
 
 BLOCK_MS: Final = 500
@@ -25,13 +25,13 @@ def follow(
     RunNotFound, and WaitTimeout after `timeout` seconds.
     """
     from openagents_json.engine import WaitTimeout
-    from openagents_json.engine.facade import CLOSED
+    from openagents_json.workflow.statuses import CLOSED_RUN
 
     clock = engine.core.clock
     ends = None if timeout is None else clock.steady_ms() + timeout * 1000
     after, asked = 0, False
     info = engine.state(run)
-    while not (info.status in CLOSED and after >= info.version):
+    while not (info.status in CLOSED_RUN and after >= info.version):
         left = BLOCK_MS if ends is None else min(BLOCK_MS, int(ends - clock.steady_ms()))
         if left <= 0:
             raise WaitTimeout(run, timeout or 0, info.status)

@@ -9,6 +9,10 @@ from typing import Any, Final
 
 from eventstore.event import Json, Recorded
 from eventstore.passwords import masked
+from openagents_json.workflow.core import events as ev
+from openagents_json.workflow.core.event_traits import Subject, traits_of
+from openagents_json.workflow.core.event_types import CLOSED_AS, EVENT_TYPES
+from openagents_json.workflow.statuses import RunStatus
 from projections.fingerprint import fingerprint
 from projections.projection import Counted, Index, Projection, counted_before
 from projections.search import Query
@@ -23,39 +27,19 @@ _LENGTHS: Final = ((4, "o"), (1, "f"))
 _LONGEST: Final = 212
 _MOST_BLOCKS: Final = 300
 
-_STATUS: Final = {
-    "RunStarted": "running",
-    "RunQueued": "queued",
-    "RunAdmitted": "running",
-    "RunPaused": "paused",
-    "RunResumed": "running",
-    "RunCancelRequested": "cancelling",
-    "RunFailing": "failing",
-    "RunCompleted": "completed",
-    "RunFailed": "failed",
-    "RunCancelled": "cancelled",
-    "RunReopened": "running",
-    "RunForked": "running",
-    "RunImported": "",
-    "RunRedacted": "",
-    "RunHeld": "",
-    "RunHoldReleased": "",
-    "RunArchived": "",
-    "RunDeleted": "",
+LEFT: Final = frozenset({"RunArchived", "RunDeleted"})
+"""What the archive stream of a partition says of runs that have left it."""
+
+_STATUS: Final[Mapping[str, RunStatus | None]] = {
+    cls.__name__: traits_of(cls).status for cls in EVENT_TYPES if traits_of(cls).subject is Subject.RUN
 }
-"""What an event makes of a run's status; some leave it as it is."""
+"""What an event makes of a run's status, None where it leaves it as it is; all that is about a run is in its row."""
 
-STATUSES: Final = tuple(sorted({name for name in _STATUS.values() if name}))
+STATUSES: Final[tuple[str, ...]] = tuple(sorted({status for status in _STATUS.values() if status}))
 """What the status of a run can be."""
-
-_CLOSING: Final = frozenset({"RunCompleted", "RunFailed", "RunCancelled"})
 
 ERASED: Final = "erased"
 """What stands where a message was."""
-
-
-LEFT: Final = frozenset({"RunArchived", "RunDeleted"})
-"""What the archive stream of a partition says of runs that have left it."""
 
 
 def _key(event: Recorded) -> str:
@@ -66,7 +50,7 @@ def _apply(row: dict[str, Any] | None, event: Recorded) -> dict[str, Any] | Coun
     if event.type in LEFT:  # what was counted of it stays
         return None
     data: Mapping[str, Any] = event.data if isinstance(event.data, Mapping) else {}
-    if event.type == "RunStarted" and "definition" in data:
+    if event.type == ev.RunStarted.__name__ and "definition" in data:
         row = {
             "workflow": data["workflow"],
             "version": data["version"],
@@ -78,11 +62,11 @@ def _apply(row: dict[str, Any] | None, event: Recorded) -> dict[str, Any] | Coun
     if row is None:  # its beginning is archived, or not ours
         return None
     row = {**row, "status": _STATUS[event.type] or row["status"], "events": event.version, "changed_ms": event.time_ms}
-    if event.type in _CLOSING:
+    if event.type in CLOSED_AS:
         row |= {"ended_ms": event.time_ms, **_failure(row, event)}
-    elif event.type == "RunForked":
+    elif event.type == ev.RunForked.__name__:
         row["source"] = {"run": data["source"], "at": data["at"]}
-    elif event.type == "RunReopened":
+    elif event.type == ev.RunReopened.__name__:
         row["version"] = data.get("version") or row["version"]
         row["reopened"] = row.get("reopened", 0) + 1
         for name in ("ended_ms", "error", "step", "fingerprint"):
@@ -111,7 +95,7 @@ def _imported(row: dict[str, Any], event: Recorded) -> dict[str, Any]:
 
 
 def _held(row: dict[str, Any], event: Recorded) -> dict[str, Any]:
-    row["held"] = event.type == "RunHeld"
+    row["held"] = event.type == ev.RunHeld.__name__
     return row
 
 
@@ -127,7 +111,7 @@ def _redacted(row: dict[str, Any], event: Recorded) -> Counted:
 
 
 def _failure(row: Mapping[str, Any], event: Recorded) -> dict[str, Json]:
-    if event.type != "RunFailed":
+    if event.type != ev.RunFailed.__name__:
         return {}
     error, step = event.data.get("error") or {}, event.data.get("step")
     short = {"type": str(error.get("type") or "unknown"), "message": str(error.get("message") or "")[:200]}
@@ -168,14 +152,14 @@ def _counted(row: dict[str, Any], event: Recorded) -> Counted:
 
 
 _FINISH: Final[Mapping[str, Callable[[dict[str, Any], Recorded], dict[str, Any] | Counted]]] = {
-    "RunFailed": _counted,
-    "RunImported": _imported,
-    "RunHeld": _held,
-    "RunHoldReleased": _held,
-    "RunRedacted": _redacted,
+    ev.RunFailed.__name__: _counted,
+    ev.RunImported.__name__: _imported,
+    ev.RunHeld.__name__: _held,
+    ev.RunHoldReleased.__name__: _held,
+    ev.RunRedacted.__name__: _redacted,
 }
 
-RUNS: Final = Projection("runs", _apply, key=_key, types=frozenset(_STATUS), index=_index)
+RUNS: Final = Projection("runs", _apply, key=_key, types=LEFT | _STATUS.keys(), index=_index)
 
 
 def _archived(row: dict[str, Any] | None, event: Recorded) -> dict[str, Any] | None:

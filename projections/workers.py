@@ -7,17 +7,24 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from eventstore.event import Recorded
+from openagents_json.workflow.core.event_traits import Attempt
+from openagents_json.workflow.core.event_types import names_by_attempt
 from projections.projection import Projection, counted_before
 
-_COUNTS: Final = {
-    "StepStarted": "started",
-    "StepCompleted": "completed",
-    "StepFailed": "failed",
-    "StepTimedOut": "failed",
-    "StepLeaseLost": "lost",
-    "StepOutcomeIgnored": "ignored",
-}
-
+_COUNTS: Final = names_by_attempt(
+    {
+        Attempt.BEGUN: "started",
+        Attempt.COMPLETED: "completed",
+        Attempt.FAILED: "failed",
+        Attempt.TIMED_OUT: "failed",
+        Attempt.LOST: "lost",
+        Attempt.LATE: "ignored",
+        Attempt.GIVEN_BACK: None,
+        Attempt.CANCELLED: None,
+        Attempt.OVERRIDDEN: None,
+    }
+)
+"""The name of an event -> what it is counted as, by the view of workers."""
 
 _PROCESS: Final = re.compile(r"(?!relay:)(.+:\d+:[0-9a-z]{5})(?:/\d+)?")
 """The id of a process, with the number of one of its drains."""

@@ -16,6 +16,7 @@ from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.decide.decider import decision
+from openagents_json.workflow.core.event_types import from_data, to_data, type_name
 from openagents_json.workflow.core.evolve import evolve
 from openagents_json.workflow.core.paths import is_item
 from openagents_json.workflow.core.plan import Plan
@@ -131,7 +132,7 @@ class Course:
                 self.give(cmd.Advance())
             return
         for event in made.events[: made.facts] if facts_only else made.events:
-            after = evolve(self.state, ev.from_data(ev.type_name(event), ev.to_data(event)))
+            after = evolve(self.state, from_data(type_name(event), to_data(event)))
             assert after is not self.state, f"{event} does not apply to {self.state}"
             self.state = after
         assert facts_only or self.state == made.state

@@ -10,6 +10,7 @@ from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.decide.decider import decision
+from openagents_json.workflow.core.event_types import from_data, to_data, type_name
 from openagents_json.workflow.core.evolve import evolve
 from openagents_json.workflow.core.indexes.changes import Changes, changes
 from openagents_json.workflow.core.plan import Plan
@@ -40,7 +41,7 @@ class Simulation:
         made = decision(self.plan, self.state, command)
         moved = changes(self.plan, self.state, made.events, made.state)
         for event in made.events:
-            after = evolve(self.state, ev.from_data(ev.type_name(event), ev.to_data(event)))
+            after = evolve(self.state, from_data(type_name(event), to_data(event)))
             assert after is not self.state, f"{event} does not apply to {self.state}"
             self.state = after
             self.history.append(event)

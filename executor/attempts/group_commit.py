@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from eventstore.run_model import Blob, ClaimWish, Lease
 from executor.attempts.jobs import REPEATABLE, Finished, Job
@@ -25,10 +26,12 @@ from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.decide.decider import Decision
 from openagents_json.workflow.core.decide.decision import order_key
+from openagents_json.workflow.core.event_traits import Effect
+from openagents_json.workflow.core.event_types import CLOSING, types_with
 from openagents_json.workflow.core.evolve import evolve, evolve_all
 from openagents_json.workflow.core.plan import StepPlan
 
-WAITS = (ev.TimerSet, ev.ChildStarted, ev.RunFailing, ev.StepRetryScheduled)
+WAITS: Final = types_with(lambda traits: Effect.WAITS in traits.effects)
 """Events behind which something has to be waited for, so that the log has to know."""
 
 
@@ -99,7 +102,7 @@ class Batch:
         return made
 
     def _is_checkpoint(self, event: ev.Event) -> bool:
-        if isinstance(event, WAITS):
+        if type(event) in WAITS:
             return True
         if not isinstance(event, ev.StepScheduled):
             return False
@@ -188,7 +191,7 @@ class Batch:
         """Keep start and end only, if this is the end and nobody else has steps under way."""
         kept = [*events[: first.facts], events[-1]]
         state = evolve_all(self.base.state, kept)
-        if not isinstance(events[-1], ev.CLOSING) or not state.closed:
+        if type(events[-1]) not in CLOSING or not state.closed:
             return list(events), list(encoded), self._session.state
         return kept, [*encoded[: first.facts], encoded[-1]], state
 

@@ -14,7 +14,7 @@ from executor.encryption import EncryptionError
 from executor.runs.codec import is_sealed
 from executor.runs.repository import BrokenHistory, RunNotFound, Session, Sessions
 from openagents_json.workflow.core import commands as cmd
-from openagents_json.workflow.core.events import UnknownEvent
+from openagents_json.workflow.core.event_types import UnknownEvent
 from openagents_json.workflow.core.plan import Persistence, StepPlan
 from openagents_json.workflow.core.state import NOT_HELD
 from openagents_json.workflow.types import Json

@@ -25,7 +25,7 @@ from executor.runs.repository import BrokenHistory, RunNotFound, Session
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
-from openagents_json.workflow.core.events import UnknownEvent
+from openagents_json.workflow.core.event_types import UnknownEvent
 
 log = logging.getLogger(__name__)
 
@@ -353,7 +353,7 @@ class Recorder:
             return []
         jobs = []
         for item in self._handler.store.read([(commit.run, commit.version)])[0]:
-            if item.commit != commit.commit_id or item.type != "StepStarted":
+            if item.commit != commit.commit_id or item.type != ev.StepStarted.__name__:
                 continue
             lease = Lease(session.run, item.data["step"], item.data["fence"], item.data["attempt"], 0)
             job = job_of(session, lease)

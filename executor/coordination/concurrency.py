@@ -18,13 +18,13 @@ from executor.runs.repository import BrokenHistory, RunNotFound, Session
 from openagents_json.work_index import DueKey, DueKind
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import state as st
-from openagents_json.workflow.core.events import UnknownEvent
+from openagents_json.workflow.core.event_types import UnknownEvent
+from openagents_json.workflow.statuses import CLOSED_RUN
 from openagents_json.workflow.types import Json
 
 log = logging.getLogger(__name__)
 
 LOCKS = frozenset({"mutex", "concurrency"})
-CLOSED = frozenset({"completed", "failed", "cancelled"})
 
 NEWER_START = "a newer start took its place"
 
@@ -160,7 +160,7 @@ class Gatekeeper:
         """Give the members that are closed or not there."""
         names = list(members)
         statuses = self._handler.store.statuses([member.partition("|")[0] for member in names])
-        gone = [member for member, status in zip(names, statuses, strict=True) if status in CLOSED or not status]
+        gone = [member for member, status in zip(names, statuses, strict=True) if status in CLOSED_RUN or not status]
         rest = [member.partition("|") for member in names if member not in gone]
         try:
             sessions = self._handler.sessions.load_all([run for run, _, _ in rest])

@@ -32,11 +32,11 @@ from openagents_json.catalog.workflows import UnknownWorkflow, Workflows
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core.parameters import check_inputs
 from openagents_json.workflow.errors import InvalidInputs
+from openagents_json.workflow.statuses import CLOSED_RUN
 from openagents_json.workflow.types import Json
 
 log = logging.getLogger(__name__)
 
-CLOSED: Final = frozenset({"completed", "failed", "cancelled"})
 HAS_ITS_RUN: Final = (RunExists, *UNREADABLE)
 """What starting tells of a firing whose run is there: in the archive, from another store, sealed."""
 
@@ -311,7 +311,7 @@ class Timetable:
         return bool(store.statuses([run])[0]) or store.is_gone(run)
 
     def _open(self, run: str) -> bool:
-        return bool(run) and self._handler.store.statuses([run])[0] not in (*CLOSED, "")
+        return bool(run) and self._handler.store.statuses([run])[0] not in (*CLOSED_RUN, "")
 
     def _cancel(self, run: str, actor: str) -> None:
         try:

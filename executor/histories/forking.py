@@ -19,6 +19,7 @@ from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core.decide.annotations import refuse_erased
 from openagents_json.workflow.core.decide.reopen import taken_over
+from openagents_json.workflow.core.event_types import from_data
 from openagents_json.workflow.core.evolve import evolve_all
 from openagents_json.workflow.core.indexes.changes import forked
 from openagents_json.workflow.core.state import initial
@@ -70,9 +71,9 @@ def _forked(handler: Handler, wanted: Fork, actor: str) -> Handled | None:
         raise NoSuchVersion(wanted.source, wanted.at, len(recorded))
     past = recorded[: wanted.at]
     data = handler.sessions.payloads.filled(past)
-    happened = [ev.from_data(item.type, one) for item, one in zip(past, data, strict=True)]
+    happened = [from_data(item.type, one) for item, one in zip(past, data, strict=True)]
     state = evolve_all(initial(), taken_over(happened, wanted.run))
-    if any(item.type == "RunRedacted" or "erased" in item.data for item in recorded):
+    if any(item.type == ev.RunRedacted.__name__ or "erased" in item.data for item in recorded):
         refuse_erased(state._replace(erased=True))
     plan, key = handler.definitions.plan(state.definition), handler.sessions.keyring.fresh(wanted.run)
     fresh = Session(wanted.run, 0, "", initial(), plan, key)
@@ -96,7 +97,7 @@ def _refuse_another(handler: Handler, wanted: Fork, inputs: Mapping[str, Json], 
     Raises KeyConflict.
     """
     begun_by = handler.store.read_one(wanted.run, wanted.at + 1)
-    if begun_by is None or begun_by.type != "RunForked" or found.state.erased:
+    if begun_by is None or begun_by.type != ev.RunForked.__name__ or found.state.erased:
         return
     [event] = handler.sessions.payloads.decode([begun_by])
     used = event.inputs if isinstance(event, ev.RunForked) else None
@@ -147,7 +148,7 @@ def _line(item: Recorded, data: Mapping[str, Any], run: str) -> dict[str, Any]:
     source = origin(item)
     if source:
         line["imported"] = source
-    if item.type == "RunStarted":
+    if item.type == ev.RunStarted.__name__:
         line["run"] = run
         line.pop("parent", None)
     return line

@@ -13,8 +13,8 @@ from typing import Any, Final, TypeVar
 from eventstore import codec
 from eventstore.event import Recorded
 from eventstore.redis.raw import RawEvent
-from executor.runs.codec import PAYLOADS, is_sealed
-from openagents_json.workflow.core import events as ev
+from executor.runs.codec import is_sealed
+from openagents_json.workflow.core.event_types import PAYLOADS, UnknownEvent, from_data
 from openagents_json.workflow.core.evolve import evolve
 from openagents_json.workflow.core.plan import canonical
 from openagents_json.workflow.core.state import FOREACH, RunState, initial
@@ -77,8 +77,8 @@ def check_events(run: str, history: Iterable[RawEvent], partition: int) -> Itera
         if not isinstance(found.data, dict) or not isinstance(found.metadata, dict):
             raise HistoryUnfit(run, f"event {event.version} holds no names")
         try:
-            ev.from_data(found.type, found.data)
-        except ev.UnknownEvent as error:
+            from_data(found.type, found.data)
+        except UnknownEvent as error:
             raise HistoryUnfit(run, f"its events do not fit together: number {event.version}: {error}") from error
         yield found
 
@@ -99,7 +99,7 @@ def check_end(run: str, status: str, recorded: Iterable[Recorded], blobs: Mappin
 
 
 def _after(state: RunState, item: Recorded, blobs: Mapping[str, bytes]) -> RunState:
-    return evolve(state, ev.from_data(item.type, _bare(item, blobs)))
+    return evolve(state, from_data(item.type, _bare(item, blobs)))
 
 
 def _bare(item: Recorded, blobs: Mapping[str, bytes]) -> dict[str, Any]:

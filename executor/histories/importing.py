@@ -16,20 +16,26 @@ from eventstore.run_model import Code, Commit, IndexChanges
 from executor.encryption import KeyMissing
 from executor.histories.import_checks import HistoryUnfit as HistoryUnfit
 from executor.histories.import_checks import check_definitions, check_end, check_events, fitting
-from executor.integrity.courses import AFTERWARDS
 from executor.runs.codec import Fetch, RunKeys, decode_all, encode, is_sealed
 from executor.runs.commit import Built, Signature, assemble, decide_encoded
 from executor.runs.handler import Handler
 from executor.runs.repository import Session
 from openagents_json.workflow.core import commands as cmd
+from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core.decide.takeover import Happened, imported, noted
+from openagents_json.workflow.core.event_types import AFTERWARDS, CLOSED_AS, DEFINES
 from openagents_json.workflow.core.evolve import evolve_all
 from openagents_json.workflow.core.plan import Plan
 from openagents_json.workflow.core.state import initial
 from openagents_json.workflow.definition import Definition
 from openagents_json.workflow.language.compile import compile_plan
 
-CLOSING: Final = {"RunCompleted": "completed", "RunFailed": "failed", "RunCancelled": "cancelled"}
+STARTED: Final = ev.RunStarted.__name__
+IMPORTED: Final = ev.RunImported.__name__
+CANCEL_REQUESTED: Final = ev.RunCancelRequested.__name__
+CLAIMED: Final = ev.StepStarted.__name__
+CHILD_STARTED: Final = ev.ChildStarted.__name__
+HOLDS: Final[Mapping[str, bool]] = {ev.RunHeld.__name__: True, ev.RunHoldReleased.__name__: False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +100,7 @@ class InPart(LookupError):
 def ended(history: Sequence[RawEvent]) -> str:
     """Give the status of a run that had ended, "" of one that had not; what was noted after its end changes nothing."""
     course = next((event.type for event in reversed(history) if event.type not in AFTERWARDS), "")
-    return CLOSING.get(course, "")
+    return CLOSED_AS.get(course, "")
 
 
 def take_in(handler: Handler, arriving: Arriving, *, actor: str) -> Arrived:
@@ -167,7 +173,7 @@ def _marked(arriving: Arriving) -> Sequence[RawEvent]:
 
 def _there(handler: Handler, arriving: Arriving, status: str) -> Arrived:
     """Answer for a run that is here already; that it was taken to another store and back makes it no other run."""
-    course = [event for event in arriving.history if event.type != "RunImported"]
+    course = [event for event in arriving.history if event.type != IMPORTED]
     last = course[-1] if course and ended(arriving.history) else arriving.history[-1]
     found = handler.store.read_one(arriving.run, last.version)
     if found is None or found.commit != last.commit:
@@ -224,26 +230,26 @@ class _Facts:
         for event in arriving.history:
             if event.type in _LOOKED_AT:
                 self._note(event)
-        if arriving.history[0].type != "RunStarted" or not self.definition:
+        if arriving.history[0].type != STARTED or not self.definition:
             raise HistoryUnfit(arriving.run, "its first event is not RunStarted")
         if self.definition not in arriving.definitions:
             raise HistoryUnfit(arriving.run, f"definition {self.definition}, by which it goes, does not come with it")
 
     def _note(self, event: RawEvent) -> None:
-        if event.type == "RunCancelRequested":
+        if event.type == CANCEL_REQUESTED:
             self.cancel = True
             return
-        if event.type in ("RunHeld", "RunHoldReleased"):
-            self.held = event.type == "RunHeld"
+        if event.type in HOLDS:
+            self.held = HOLDS[event.type]
             return
         data = self._data(event)
-        if event.type == "StepStarted":
+        if event.type == CLAIMED:
             fence = str(data.get("fence", ""))
             self.fence = max(self.fence, int(fence) if fence.isdecimal() and len(fence) < 17 else 0)
             return
         self.cancel = False
         self.definition = str(data.get("definition") or self.definition)
-        if event.type == "RunStarted":
+        if event.type == STARTED:
             self.workflow = str(data.get("workflow", ""))
             if data.get("run") != self._run:
                 raise HistoryUnfit(self._run, f"it is that of run {data.get('run')}")
@@ -258,9 +264,7 @@ class _Facts:
         return data
 
 
-_LOOKED_AT: Final = frozenset(
-    {"RunStarted", "RunReopened", "RunCancelRequested", "StepStarted", "RunHeld", "RunHoldReleased"}
-)
+_LOOKED_AT: Final = DEFINES | {CANCEL_REQUESTED, CLAIMED, *HOLDS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,8 +348,8 @@ def referred(history: Iterable[RawEvent]) -> tuple[list[str], list[str], list[st
     blobs: dict[str, None] = {}
     children: dict[str, None] = {}
     for event in history:
-        begins = event.type in ("RunStarted", "RunReopened")
-        if not begins and event.type != "ChildStarted" and b'"blobs"' not in event.data:
+        begins = event.type in DEFINES
+        if not begins and event.type != CHILD_STARTED and b'"blobs"' not in event.data:
             continue
         try:
             data = codec.decode(event.data)
@@ -355,7 +359,7 @@ def referred(history: Iterable[RawEvent]) -> tuple[list[str], list[str], list[st
             continue
         if begins and data.get("definition"):
             definitions[str(data["definition"])] = None
-        if event.type == "ChildStarted":
+        if event.type == CHILD_STARTED:
             children[str(data.get("child"))] = None
         refs = data.get("blobs")
         for ref in refs if isinstance(refs, list) else ():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from eventstore.event import Recorded
+from openagents_json.workflow.core import events as ev
 
 
 def origin(item: Recorded) -> str:
@@ -24,6 +25,6 @@ def origins(recorded: Sequence[Recorded]) -> list[str]:
     source = ""
     for item in reversed(recorded):
         found.append(origin(item) or source)
-        if item.type == "RunImported":
+        if item.type == ev.RunImported.__name__:
             source = str(item.data.get("source", ""))
     return found[::-1]

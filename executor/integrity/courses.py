@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from eventstore.event import Recorded
 from eventstore.redis.paging import Unreadable
+from openagents_json.workflow.core import events as ev
+from openagents_json.workflow.core.event_types import AFTERWARDS, CLOSED_AS, OUTCOMES, SCHEDULES
 
-AFTERWARDS = frozenset({"RunRedacted", "RunHeld", "RunHoldReleased", "RunImported"})
-"""What may be noted about a run after its end."""
-
-CLOSED = frozenset({"completed", "failed", "cancelled"})
-CLOSING = frozenset({"RunCompleted", "RunFailed", "RunCancelled"})
-OUTCOMES = frozenset({"StepCompleted", "StepFailed", "StepTimedOut", "StepLeaseLost", "StepReleased"})
+REOPENED: Final = ev.RunReopened.__name__
+STARTED: Final = ev.StepStarted.__name__
+LEASE_LOST: Final = ev.StepLeaseLost.__name__
 
 BETWEEN = frozenset({"total", "schedule_to_start"})
 """Limits that may end a step between two attempts."""
@@ -78,23 +77,23 @@ class Course:
         self._close(item)
 
     def _close(self, item: Recorded) -> None:
-        if item.type == "RunReopened":
+        if item.type == REOPENED:
             self.closings.clear()
-        elif item.type in CLOSING:
+        elif item.type in CLOSED_AS:
             self.closings.append(item.version)
         if item.type not in AFTERWARDS:
             self.end = item.version
 
     def _attempt(self, item: Recorded, data: dict[str, Any]) -> None:
         step, attempt = str(data.get("step")), int(data.get("attempt", 0))
-        if item.type in ("StepScheduled", "CompensationScheduled"):
-            self._scheduled.add(step if item.type == "StepScheduled" else str(data.get("compensation")))
-        elif item.type == "StepStarted":
+        if item.type in SCHEDULES:
+            self._scheduled.add(str(data.get(SCHEDULES[item.type])))
+        elif item.type == STARTED:
             self._start(step, attempt, int(data["fence"]))
         elif item.type in OUTCOMES and attempt:
             if self._ended[step, attempt] and data.get("kind") in BETWEEN:
                 return
-            self._ended[step, attempt] += item.type != "StepLeaseLost"
+            self._ended[step, attempt] += item.type != LEASE_LOST
             if (step, attempt) not in self._started:
                 self._wrong.append((3, f"attempt {attempt} of step {step} ended without a start"))
 

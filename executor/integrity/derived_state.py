@@ -14,12 +14,13 @@ from eventstore.redis.ledger import Stored
 from eventstore.redis.raw import read_raw
 from eventstore.redis.runs import RunStore
 from eventstore.run_model import RunHead
-from executor.integrity.courses import CLOSED
+from openagents_json.workflow.core import events as ev
+from openagents_json.workflow.core.event_types import CLOSED_AS, OPENING
+from openagents_json.workflow.statuses import CLOSED_RUN
 
 PAGE: Final = 200
 TRIES: Final = 5
-_ENDS: Final = {"RunCompleted": "completed", "RunFailed": "failed", "RunCancelled": "cancelled"}
-_OPENS: Final = frozenset({"RunStarted", "RunReopened", "RunForked"})
+STARTED: Final = ev.RunStarted.__name__
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -43,8 +44,8 @@ class Standing:
     def note(self, event: Stored) -> None:
         """Take the next event in."""
         self.version, self.commit = event.version, event.commit
-        self.closed = _ENDS.get(event.type, self.closed)
-        if event.type in _OPENS:
+        self.closed = CLOSED_AS.get(event.type, self.closed)
+        if event.type in OPENING:
             self.closed = ""
             self.definition = str(codec.members_of(event.data).get("definition") or self.definition)
 
@@ -64,7 +65,7 @@ class Standings:
             yield event
 
     def _note(self, event: Stored) -> None:
-        if event.version == 1 and event.type == "RunStarted":
+        if event.version == 1 and event.type == STARTED:
             self._known[event.stream] = Standing()
         standing = self._known.get(event.stream)
         if standing is not None:  # else it is a stream of something else
@@ -128,7 +129,7 @@ def difference(head: RunHead, standing: Standing) -> str:
     for name, said, noted in pairs:
         if said != noted:
             return f"the head says {name} {said or 'none'}, the events say {noted or 'none'}"
-    closed = head.status if head.status in CLOSED else ""
+    closed = head.status if head.status in CLOSED_RUN else ""
     if closed != standing.closed:
         return f"the head says {head.status}, the events say {standing.closed or 'that it is open'}"
     return ""

@@ -13,8 +13,10 @@ from eventstore.event import Recorded
 from eventstore.intervals import joined, within
 from eventstore.redis.upkeep.inspection import Inspector, Known, LogEntry, RunView
 from eventstore.run_model import RunHead
-from executor.integrity.courses import CLOSED, CLOSING, Course
+from executor.integrity.courses import Course
 from openagents_json.work_index import DueKey, DueKind
+from openagents_json.workflow.core.event_types import CLOSED_AS
+from openagents_json.workflow.statuses import CLOSED_RUN
 
 MESSAGES = frozenset({DueKind.CHILD, DueKind.PARENT, DueKind.GIVE_BACK, DueKind.CANCEL_CHILD})
 """Due members of messages to other runs and keys, which a closed run may still have to send."""
@@ -134,11 +136,11 @@ def _fits(view: RunView) -> bool:
     head = view.head
     if head is None or head.adopting:
         return head is None and not view.events and not view.logged  # it has left since
-    closed = head.status in CLOSED
+    closed = head.status in CLOSED_RUN
     return (
         head.version == view.events == view.last == view.logged
         and head.last_commit == view.commit
-        and (closed == (view.kind in CLOSING) or not head.status)
+        and (closed == (view.kind in CLOSED_AS) or not head.status)
     )
 
 
@@ -211,14 +213,14 @@ def _left(history: Sequence[Recorded]) -> list[tuple[int, int]]:
 
 def _closing(view: RunView, head: RunHead, course: Course, findings: _Findings) -> None:
     closings = course.closings
-    if (head.status in CLOSED) != bool(closings):
+    if (head.status in CLOSED_RUN) != bool(closings):
         findings.add(4, view.run, f"the head says {head.status}, the log has {len(closings)} closing events")
     if closings and (len(closings) > 1 or closings[0] != course.end):
         findings.add(4, view.run, f"closing events at versions {closings} of {course.events}")
 
 
 def _left_over(view: RunView, head: RunHead, findings: _Findings) -> None:
-    if head.status in CLOSED:
+    if head.status in CLOSED_RUN:
         left = sorted(member for member in view.due if DueKey.parse(member).kind not in MESSAGES)
         left += sorted(key for _, key in view.ready)
         if left or head.steps:
@@ -226,7 +228,7 @@ def _left_over(view: RunView, head: RunHead, findings: _Findings) -> None:
 
 
 def _places(view: RunView, head: RunHead, findings: _Findings) -> None:
-    if head.status in CLOSED:
+    if head.status in CLOSED_RUN:
         return
     run, due = view.run, view.due
     missing = DueKey(DueKind.DECISION, run).key() in due

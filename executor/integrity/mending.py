@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from eventstore.event import Recorded
 from eventstore.redis.upkeep.inspection import Inspector, Known, LogEntry, RunView
 from eventstore.redis.upkeep.mending import Mender, Mending, SeatRecord
-from executor.integrity.courses import CLOSED
 from executor.integrity.invariants import Violation
 from executor.runs.handler import Handler
 from openagents_json.work_index import DueKey, DueKind
@@ -22,6 +21,7 @@ from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.decide.takeover import Happened, imported
 from openagents_json.workflow.core.evolve import evolve_all
 from openagents_json.workflow.core.state import RunState, initial
+from openagents_json.workflow.statuses import CLOSED_RUN
 
 MENDED = frozenset({1, 2, 4, 5})
 """The numbers of the invariants that say how a run and its indexes fit its log."""
@@ -99,7 +99,7 @@ def _mend(handler: Handler, view: RunView, seen: str) -> Mended:
         return Mended(run, False, "the log ends before it, by more than one commit; restore the log from a backup")
     mending = Mending(run, version, past[-1].commit if past else "", len(history), was, seen)
     mending = replace(mending, forget=sorted(view.due), leave=sorted(view.ready))
-    if past and past[0].type == "RunStarted":
+    if past and past[0].type == ev.RunStarted.__name__:
         mending = _with_indexes(handler, mending, past)
     if not Mender(handler.store).mend(mending):
         return Mended(run, False, "it changed meanwhile; ask again")
@@ -158,6 +158,6 @@ def _messages(run: str, state: RunState) -> list[tuple[DueKey, int, int]]:
     """Give what somebody has to look at again: sent once too often, these change nothing."""
     children = [path for path in state.open_steps if state.steps[path].child]
     found = [(DueKey(DueKind.CHILD, run, path), 0, 0) for path in children]
-    if state.status not in CLOSED:
+    if state.status not in CLOSED_RUN:
         return [*found, (DueKey(DueKind.DECISION, run), 0, 0)]
     return [(DueKey(DueKind.PARENT, run), 0, 0)] if state.parent else []

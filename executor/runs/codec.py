@@ -26,22 +26,8 @@ from eventstore.run_model import Blob
 from executor.encryption import DamagedPayload, RunKey, RunSealed
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core.bounds import DEFAULT, Bounds
+from openagents_json.workflow.core.event_types import PAYLOADS, from_data, to_data, type_name
 
-PAYLOADS = {
-    "RunStarted": ("inputs",),
-    "StepScheduled": ("inputs",),
-    "CompensationScheduled": ("inputs",),
-    "SignalReceived": ("payload",),
-    "RunFailing": ("error",),
-    "RunReopened": ("inputs",),
-    "RunForked": ("inputs",),
-    "StepOverridden": ("output",),
-    "StepCompleted": ("output", "outputs", "sets"),
-    "StepFailed": ("output", "error"),
-    "StepTimedOut": ("output",),
-    "RunCompleted": ("output",),
-    "RunFailed": ("error",),
-}
 _BY_MEMBER = frozenset({"inputs", "outputs", "sets"})
 _READABLE = ("error",)
 
@@ -124,7 +110,7 @@ def encode(happened: Sequence[ev.Event], limits: Limits, key: RunKey | None = No
     blobs: dict[str, Blob] = {}
     out = []
     for event in happened:
-        kind, data = ev.type_name(event), ev.to_data(event)
+        kind, data = type_name(event), to_data(event)
         try:
             out.append((kind, encode_data(kind, data, limits, blobs, key)))
         except NotJson as error:
@@ -171,7 +157,7 @@ class _Outline:
                 slim[name] = self._moved((name,), value)
         if self.refs:
             slim["blobs"] = self.refs
-        if self.sealed or (self.key is not None and self.kind == "RunStarted"):
+        if self.sealed or (self.key is not None and self.kind == ev.RunStarted.__name__):
             slim["sealed"] = self.sealed
         return slim
 
@@ -228,7 +214,7 @@ def decode_all(recorded: Sequence[Recorded], fetch: Fetch, keys: RunKeys | None 
     Raises UnknownEvent, RunSealed for encrypted events of a run without a key, DamagedPayload and whatever `fetch`
     raises.
     """
-    return [ev.from_data(item.type, data) for item, data in zip(recorded, filled(recorded, fetch, keys), strict=True)]
+    return [from_data(item.type, data) for item, data in zip(recorded, filled(recorded, fetch, keys), strict=True)]
 
 
 def filled(recorded: Sequence[Recorded], fetch: Fetch, keys: RunKeys | None = None) -> list[Mapping[str, Any]]:

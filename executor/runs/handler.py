@@ -25,7 +25,7 @@ from openagents_json.work_index import DueKey
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core.decide.decision import ChildId
-from openagents_json.workflow.core.events import UnknownEvent
+from openagents_json.workflow.core.event_types import UnknownEvent
 from openagents_json.workflow.core.evolve import evolve_all
 from openagents_json.workflow.core.plan import Plan
 from openagents_json.workflow.core.state import initial

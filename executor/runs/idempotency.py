@@ -163,7 +163,7 @@ def refuse_other_signal(store: RunStore, payloads: Payloads, run: str, asked: cm
 
     Raises KeyConflict.
     """
-    stored = [item for item in store.read([(run, 0)])[0] if item.type == "SignalReceived"]
+    stored = [item for item in store.read([(run, 0)])[0] if item.type == ev.SignalReceived.__name__]
     sent = [item for item in stored if item.data.get("signal") == asked.id]
     for item, event in zip(sent, payloads.decode(sent), strict=True):
         another = signal_conflict(run, asked, caller, event, item.actor)

@@ -98,4 +98,4 @@ class Payloads:
 
 def is_shredded(recorded: Sequence[Recorded]) -> bool:
     """Tell whether events say that the key of their run was destroyed."""
-    return any(item.type == "RunRedacted" and item.data.get("how") == SHREDDED for item in recorded)
+    return any(item.type == ev.RunRedacted.__name__ and item.data.get("how") == SHREDDED for item in recorded)

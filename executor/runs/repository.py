@@ -11,6 +11,7 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from eventstore import codec
 from eventstore.event import Recorded
@@ -27,6 +28,8 @@ from openagents_json.workflow.core.snapshot import FORMAT, load
 from openagents_json.workflow.core.state import RunState, initial
 
 log = logging.getLogger(__name__)
+
+REDACTED: Final = ev.RunRedacted.__name__
 
 LONG = 1000
 """A run of so many events has a snapshot, and is worth remembering after its end."""
@@ -205,7 +208,7 @@ class Sessions:
             tail = [item for item in tail if item.version > session.version]
             if not tail:
                 return session
-            if any(item.type == "RunRedacted" for item in tail):  # what was folded before is not on the log any more
+            if any(item.type == REDACTED for item in tail):  # what was folded before is not on the log any more
                 return self.extend(run, None, self._store.read([(run, 0)])[0])
         elif not tail:
             raise RunNotFound(run)
@@ -237,5 +240,5 @@ class Sessions:
 
 def _is_other(item: Recorded, session: Session) -> bool:
     """Tell whether an event shows that a session is not what its log says."""
-    erased = item.type == "RunRedacted" and item.version > session.version
+    erased = item.type == REDACTED and item.version > session.version
     return erased or (item.version == session.version and item.commit != session.commit)

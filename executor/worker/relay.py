@@ -27,7 +27,7 @@ from executor.worker.backlog import Backlog
 from executor.worker.membership import Members
 from openagents_json.work_index import DueKind, timer_of
 from openagents_json.workflow.core import commands as cmd
-from openagents_json.workflow.core.events import UnknownEvent
+from openagents_json.workflow.core.event_types import UnknownEvent
 
 log = logging.getLogger(__name__)
 

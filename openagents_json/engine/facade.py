@@ -32,8 +32,6 @@ if TYPE_CHECKING:  # what only some callers need is imported where it is used: i
     from openagents_json.workflow.core.plan import Plan
     from openagents_json.workflow.language.validate import Report
 
-CLOSED = frozenset({"completed", "failed", "cancelled"})
-
 
 class Engine(Beside):
     """A store of runs, and, when it has components, the threads that work on them.

@@ -18,6 +18,7 @@ from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.decide.concurrency_owner import parent_of_child
 from openagents_json.workflow.core.decide.decider import decision
 from openagents_json.workflow.core.decide.reopen import taken_over
+from openagents_json.workflow.core.event_types import from_data, to_data, type_name
 from openagents_json.workflow.core.evolve import evolve, evolve_all
 from openagents_json.workflow.core.indexes.changes import Changes, changes, forked
 from openagents_json.workflow.core.parameters import check_inputs
@@ -93,7 +94,7 @@ class World:
         made = decision(life.plan, life.state, command, version=len(life.events))
         moved = changes(life.plan, life.state, made.events, made.state)
         for event in made.events:
-            stored = ev.from_data(ev.type_name(event), ev.to_data(event))
+            stored = from_data(type_name(event), to_data(event))
             after = evolve(life.state, stored)
             if after is life.state:
                 raise AssertionError(f"{event} does not apply to {life.state}")

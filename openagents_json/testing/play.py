@@ -17,6 +17,7 @@ from openagents_json.workflow.component_spec import ComponentSpec
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
+from openagents_json.workflow.core.event_types import to_data, type_name
 from openagents_json.workflow.core.plan import Plan
 from openagents_json.workflow.history.changed_steps import changed_steps
 from openagents_json.workflow.language.bind import bind
@@ -201,9 +202,7 @@ class Play:
     @property
     def history(self) -> list[dict[str, Any]]:
         """Give the events as `openagents runs history --json` does: type, time_ms and data."""
-        return [
-            {"type": ev.type_name(e), "time_ms": at, "data": own_copy(ev.to_data(e))} for at, e in self._life.events
-        ]
+        return [{"type": type_name(e), "time_ms": at, "data": own_copy(to_data(e))} for at, e in self._life.events]
 
     @property
     def runs(self) -> dict[str, Life]:
@@ -227,7 +226,7 @@ class Play:
 
     def of_type(self, kind: str) -> list[ev.Event]:
         """Give the events of a type."""
-        return [event for event in self.events if ev.type_name(event) == kind]
+        return [event for event in self.events if type_name(event) == kind]
 
     def assert_completed(self, output: Any = ...) -> Play:
         """Check that the run completed, with an output if one is given."""

@@ -12,6 +12,7 @@ from openagents_json.simulation.stubs import Call, Cast, context_of
 from openagents_json.testing.play import Source, _Anything, plan_of
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
+from openagents_json.workflow.core.event_types import from_data, to_data, type_name
 from openagents_json.workflow.history.conformance import Difference, first_difference
 from openagents_json.workflow.types import Json
 
@@ -48,7 +49,7 @@ def replay(
     for thing in (builtin, *real):
         registry.add(thing)
     plan = plan_of(document, _Anything(registry))
-    recorded = [ev.from_data(str(item["type"]), item["data"]) for item in history]
+    recorded = [from_data(str(item["type"]), item["data"]) for item in history]
     if not recorded or not isinstance(recorded[0], ev.RunStarted):
         raise ValueError("a history begins with RunStarted; `openagents runs history RUN --json` prints all of it")
     found = first_difference(plan, recorded)
@@ -64,8 +65,8 @@ def replay(
 
 
 def _divergence(found: Difference) -> Divergence:
-    old = None if found.recorded is None else {"type": ev.type_name(found.recorded), "data": ev.to_data(found.recorded)}
-    new = None if found.now is None else {"type": ev.type_name(found.now), "data": ev.to_data(found.now)}
+    old = None if found.recorded is None else {"type": type_name(found.recorded), "data": to_data(found.recorded)}
+    new = None if found.now is None else {"type": type_name(found.now), "data": to_data(found.now)}
     return Divergence(found.version, old, new, found.reason)
 
 
@@ -86,6 +87,6 @@ def _calls(plan: Any, recorded: Sequence[ev.Event], cast: Cast, names: set[str])
                 if not isinstance(outcome, cmd.Completed) or outcome.output != event.output:
                     shown = outcome.output if isinstance(outcome, cmd.Completed) else getattr(outcome, "error", None)
                     reason = f"step {event.step}: {component} gave {event.output!r} and gives {shown!r} now"
-                    old = {"type": "StepCompleted", "data": ev.to_data(event)}
+                    old = {"type": type_name(event), "data": to_data(event)}
                     return Divergence(version, old, {"type": type(outcome).__name__, "data": {"output": shown}}, reason)
     return None

@@ -9,6 +9,7 @@ from typing import Any, Final
 from eventstore import codec
 from eventstore.intervals import Span
 from eventstore.redis.ledger import Stored
+from openagents_json.workflow.core import events as ev
 from projections.ledger.findings import CHANGED, REMOVED
 from projections.ledger.records import digest
 
@@ -57,7 +58,7 @@ class Erasures:
 
     def read(self, event: Stored) -> None:
         """Read an event, if it is a record."""
-        if event.type != "RunRedacted":
+        if event.type != ev.RunRedacted.__name__:
             return
         data = codec.members_of(event.data)
         metadata = data.get("metadata")

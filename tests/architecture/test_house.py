@@ -35,8 +35,29 @@ def modules() -> list[str]:
     return names
 
 
-def test_modules_have_at_most_400_lines() -> None:
-    long = {str(p.relative_to(ROOT)): n for p in sources(*FOLDERS) if (n := len(p.read_text().splitlines())) > 400}
+DECLARATIONS = (ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign, ast.ClassDef, ast.Pass)
+COMPUTED = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+
+def only_declares(body: list[ast.stmt]) -> bool:
+    """Tell whether a module says what things are and does nothing: classes without methods, constants, imports."""
+    for node in body:
+        documents = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        if not (documents or isinstance(node, DECLARATIONS)) or any(isinstance(x, COMPUTED) for x in ast.walk(node)):
+            return False
+        if isinstance(node, ast.ClassDef) and not only_declares(node.body):
+            return False
+    return True
+
+
+def test_modules_have_at_most_400_lines_but_for_those_that_only_declare() -> None:
+    """A list of declarations is read as a list, and torn in two it would be read less well."""
+    long = {}
+    for path in sources(*FOLDERS):
+        text = path.read_text()
+        count = len(text.splitlines())
+        if count > 400 and not only_declares(ast.parse(text).body):
+            long[str(path.relative_to(ROOT))] = count
     assert long == {}
 
 

@@ -11,6 +11,7 @@ import pytest
 from eventstore import codec
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
+from openagents_json.workflow.core.event_types import from_data, to_data, type_name
 from openagents_json.workflow.core.evolve import evolve_all
 
 HISTORIES = sorted(Path(__file__).parent.glob("*.json"))
@@ -25,9 +26,9 @@ def summary(state: st.RunState) -> dict[str, Any]:
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
 def test_a_stored_history_folds_to_what_it_was(path: Path) -> None:
     golden = json.loads(path.read_text())
-    happened = [ev.from_data(kind, data) for kind, data in golden["events"]]
+    happened = [from_data(kind, data) for kind, data in golden["events"]]
     assert summary(evolve_all(st.initial(), happened)) == golden["summary"]
-    written = [[ev.type_name(event), json.loads(codec.encode(ev.to_data(event)))] for event in happened]
+    written = [[type_name(event), json.loads(codec.encode(to_data(event)))] for event in happened]
     assert written == golden["events"]
 
 

@@ -16,7 +16,7 @@ from openagents_json.catalog.loader import load
 from openagents_json.catalog.registry import Registry
 from openagents_json.engine import Engine, WaitTimeout
 from openagents_json.workflow.core.commands import Rejected
-from openagents_json.workflow.core.events import UnknownEvent
+from openagents_json.workflow.core.event_types import UnknownEvent
 from tests.acceptance.processes import COMPONENTS
 from tests.conftest import Server, wait_for
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as s
 
 from openagents_json.workflow.core import commands as cmd
-from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
+from openagents_json.workflow.core.event_types import CLOSING, from_data, to_data, type_name
 from openagents_json.workflow.core.evolve import evolve, evolve_all
 from tests.simulation import Simulation, plan_of
 
@@ -115,9 +115,9 @@ def test_every_run_closes_and_every_prefix_folds_to_what_was_held(document: dict
     finish(run)
     assert run.state.closed
     for length, state in held.items():
-        stored = [ev.from_data(ev.type_name(e), ev.to_data(e)) for e in run.history[:length]]
+        stored = [from_data(type_name(e), to_data(e)) for e in run.history[:length]]
         assert evolve_all(st.initial(), stored) == state
-    closing = [e for e in run.history if isinstance(e, ev.CLOSING)]
+    closing = [e for e in run.history if type(e) in CLOSING]
     assert closing == [run.history[-1]]
 
 

@@ -16,6 +16,7 @@ from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.decide.decider import decision
+from openagents_json.workflow.core.event_types import CLOSING, from_data, to_data, type_name
 from openagents_json.workflow.core.evolve import evolve_all
 from openagents_json.workflow.core.indexes.changes import changes
 from openagents_json.workflow.core.paths import static
@@ -180,7 +181,7 @@ def check(world: World, life: Life) -> None:
     """What holds of every closed run."""
     state, happened = life.state, [event for _, event in life.events]
     assert not state.open_steps
-    assert [e for e in happened if isinstance(e, ev.CLOSING)] == [happened[-1]]
+    assert [e for e in happened if type(e) in CLOSING] == [happened[-1]]
     assert {kind for kind, run, _ in world.due if run == life.id} <= set("cpux")
     for path, step in state.steps.items():
         if step.group is not None:
@@ -219,7 +220,7 @@ def test_every_run_closes_and_every_prefix_folds_to_what_was_held(document: dict
     let_it_end(world, life)
     check(world, life)
     for length, state in held.items():
-        stored = [ev.from_data(ev.type_name(e), ev.to_data(e)) for _, e in life.events[:length]]
+        stored = [from_data(type_name(e), to_data(e)) for _, e in life.events[:length]]
         assert evolve_all(st.initial(), stored) == state
     world.go_on(world.now_ms + 3600_000)
     assert all(other.state.closed for other in world.lives.values())
@@ -247,7 +248,7 @@ def test_a_run_that_goes_on_keeps_what_it_does_not_do_again(document: dict[str, 
         assert life.state.closed
         assert not life.state.open_steps
         check_attempts(life)
-        stored = [ev.from_data(ev.type_name(e), ev.to_data(e)) for _, e in life.events]
+        stored = [from_data(type_name(e), to_data(e)) for _, e in life.events]
         assert evolve_all(st.initial(), stored) == life.state
 
 
@@ -257,7 +258,7 @@ def test_an_undisturbed_run_replays_without_a_divergence(document: dict[str, Any
     world = World(Cast({"c": 1, "undo": None}, Registry()), {"child": plan_of(CHILD)}, 0)
     life = world.start("0-r", plan_of(document), {})
     let_it_end(world, life)
-    history = [{"type": ev.type_name(e), "data": ev.to_data(e)} for _, e in life.events]
+    history = [{"type": type_name(e), "data": to_data(e)} for _, e in life.events]
     assert replay(document, history) is None
 
 
@@ -278,7 +279,7 @@ def test_a_fork_at_any_event_keeps_that_past_and_comes_to_an_end(document: dict[
         assert not new.state.open_steps
         check_attempts(new)
         assert {path: new.state.steps[path].output for path in kept} == {p: step.output for p, step in kept.items()}
-        stored = [ev.from_data(ev.type_name(e), ev.to_data(e)) for _, e in new.events]
+        stored = [from_data(type_name(e), to_data(e)) for _, e in new.events]
         assert evolve_all(st.initial(), stored) == new.state
     let_it_end(world, life)
 
@@ -304,5 +305,5 @@ def test_a_run_that_is_done_again_unchanged_comes_to_the_same_and_runs_nothing_t
     for path in again.kept:
         if path in life.state.steps and life.state.steps[path].status == st.COMPLETED:
             assert life.state.steps[path].output == before.steps[path].output
-    stored = [ev.from_data(ev.type_name(e), ev.to_data(e)) for _, e in life.events]
+    stored = [from_data(type_name(e), to_data(e)) for _, e in life.events]
     assert evolve_all(st.initial(), stored) == life.state

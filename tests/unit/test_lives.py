@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
+from openagents_json.workflow.core.event_types import to_data
 from openagents_json.workflow.core.evolve import evolve_all
 from openagents_json.workflow.core.snapshot import dump, load
 from openagents_json.workflow.core.state import initial
@@ -61,5 +62,5 @@ def test_a_run_that_an_older_version_opened_again_keeps_its_keys() -> None:
     run = undone()
     run.give(cmd.ReopenRun())
     history = [replace(event, anew=()) if isinstance(event, ev.RunReopened) else event for event in run.history]
-    assert all("anew" not in ev.to_data(event) for event in history)
+    assert all("anew" not in to_data(event) for event in history)
     assert evolve_all(initial(), history).idempotency_key("charge") == "0-r/charge"

@@ -10,6 +10,7 @@ import pytest
 from executor.attempts.secrets import SecretMissing, put_in
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
+from openagents_json.workflow.core.event_types import to_data
 from openagents_json.workflow.core.evolve import evolve_all
 from openagents_json.workflow.core.plan import Plan
 from openagents_json.workflow.core.snapshot import dump, load
@@ -112,7 +113,7 @@ def old(plan: Plan, **inputs: Any) -> StepState:
         replace(event, secrets=None) if isinstance(event, ev.StepScheduled) else event
         for event in begun(plan, **inputs).history
     ]
-    assert all("secrets" not in ev.to_data(event) for event in history)
+    assert all("secrets" not in to_data(event) for event in history)
     return evolve_all(initial(), history).steps["a"]
 
 

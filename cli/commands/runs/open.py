@@ -16,6 +16,7 @@ from cli.failures import expected
 from cli.options import Target, target_options
 from cli.render import details, plain, print_json, when, who
 from cli.terminal import give, say
+from openagents_json.workflow.statuses import CLOSED_RUN
 
 if TYPE_CHECKING:
     from executor.encryption import RunKey
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from openagents_json.engine.archive.stepping import Steps
 
 HELP = "n next, b back, g N go to, s state, d difference, e events, retry [STEP], fork [N], q quit"
-CLOSED = ("completed", "failed", "cancelled")
 
 
 @click.command("open")
@@ -229,7 +229,7 @@ class _Session:
             if lacking:
                 raise ValueError(f"there is no component {', '.join(lacking)} here; give their module with -c")
             new = begin(engine, run)
-            while (info := engine.state(new)).status not in CLOSED:
+            while (info := engine.state(new)).status not in CLOSED_RUN:
                 if _waits(engine, new):
                     say(
                         f"{what} {new} waits for a signal: openagents runs signal {new} NAME --data "

@@ -16,7 +16,6 @@ from eventstore.passwords import STARS, filled_in, masked
 from eventstore.redis.streams import RedisStreamStore
 from eventstore.redis.upkeep.removal import Answer, Freed, Freer, Leaving, archive_stream, positions
 from eventstore.redis.views import RedisViewStore
-from executor.integrity.courses import CLOSED
 from executor.runs.repository import RunNotFound, Session
 from openagents_json.engine.archive import files as archive_files
 from openagents_json.engine.archive.capsule_file import Capsule, CapsuleUnreadable, unpack, write
@@ -26,6 +25,9 @@ from openagents_json.engine.wiring.client import Core
 from openagents_json.engine.wiring.ledger import build_sealer
 from openagents_json.work_index import DueKey, DueKind
 from openagents_json.workflow.core import commands as cmd
+from openagents_json.workflow.core import events as ev
+from openagents_json.workflow.core.event_types import SCHEDULES
+from openagents_json.workflow.statuses import CLOSED_RUN
 
 TRIES: Final = 5
 RESTORED: Final = {"restored": True}
@@ -140,7 +142,7 @@ class Archive:
         family = [str(state.parent["run"])] if state.parent else []
         family += [step.child for step in state.steps.values() if step.child]
         statuses = zip(family, self._core.store.statuses(family), strict=True)
-        still = [run for run, status in statuses if status and status not in CLOSED]
+        still = [run for run, status in statuses if status and status not in CLOSED_RUN]
         if still:
             raise CannotLeave(session.run, f"run {still[0]}, which belongs to it, has not ended")
 
@@ -265,10 +267,10 @@ def _messages(run: str, capsule: Capsule) -> Sequence[DueKey]:
     """Give the due members that a closed run may still have: messages to other runs, and locks to give back."""
     found = dict.fromkeys(DueKey(kind, run) for kind in (DueKind.PARENT, DueKind.GIVE_BACK, DueKind.DECISION))
     for event in capsule.events:
-        if event.type not in ("ChildStarted", "StepScheduled", "CompensationScheduled"):
+        if event.type != ev.ChildStarted.__name__ and event.type not in SCHEDULES:
             continue
         data = codec.decode(event.data)
-        if event.type == "ChildStarted":
+        if event.type == ev.ChildStarted.__name__:
             found[DueKey(DueKind.CHILD, run, data["step"])] = None
             found[DueKey(DueKind.CANCEL_CHILD, run, data["child"])] = None
         elif data.get("gates"):

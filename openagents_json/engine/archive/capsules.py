@@ -17,6 +17,7 @@ from executor.runs.repository import BrokenHistory, RunNotFound
 from openagents_json.catalog.definitions import checked
 from openagents_json.engine.archive.capsule_file import Capsule, CapsuleUnreadable, unpack, write
 from openagents_json.engine.wiring.client import Core
+from openagents_json.workflow.core.event_types import DEFINES
 
 __all__ = [
     "AnotherHistory",
@@ -113,7 +114,7 @@ def _about(history: Sequence[RawEvent]) -> dict[str, str]:
     """Give workflow, version and status as far as the events can be read."""
     about = {"workflow": "", "version": "", "status": ended(history) or "open"}
     for event in history:
-        if event.type in ("RunStarted", "RunReopened"):
+        if event.type in DEFINES:
             data = _read(event.data)
             about |= {name: str(data[name]) for name in ("workflow", "version") if data.get(name)}
     return about

@@ -11,13 +11,13 @@ from eventstore.redis.driver.rewriting import LogsRewritten, LogState
 from eventstore.redis.ledger import SALT_BYTES, LedgerStore, Stored
 from eventstore.redis.upkeep.erasure import Erased, Eraser, Erasure, Redaction
 from executor.histories.shredding import refuse_awaited
-from executor.runs.codec import PAYLOADS
 from executor.runs.handler import TooContended
 from executor.runs.repository import RunNotFound, Session
 from openagents_json.engine.wiring.client import Core
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core.decide.decider import decide
+from openagents_json.workflow.core.event_types import PAYLOADS, to_data, type_name
 from projections.fingerprint import fingerprint
 from projections.ledger.records import commitment, decode_record, digest
 from projections.ledger.redactions import payloads
@@ -102,12 +102,12 @@ def _plan(
     failures: list[dict[str, Any]] = []
     for event in stored:
         data = codec.decode(event.data)
-        if event.type == "RunRedacted" or not chosen.fits(event, data):
+        if event.type == ev.RunRedacted.__name__ or not chosen.fits(event, data):
             continue
         changed = stub(event.type, data, session.state.workflow, labels=chosen.labels)
         if changed != data:
             fresh[event.version] = codec.encode(changed)
-            if event.type == "RunFailed":
+            if event.type == ev.RunFailed.__name__:
                 failures.append(_failure(event, changed))
         if len(fresh) >= AT_ONCE:
             break
@@ -120,7 +120,7 @@ def _plan(
     named = [[x.version, digest(x.data), x.committed.hex()] for x in found]
     metadata = {str(x.version): digest(x.metadata) for x in stored if x.version in fresh and x.metadata}
     [event_] = decide(session.plan, session.state, cmd.RedactRun("erased", named, failures, labels, reason, metadata))
-    said = ev.type_name(event_), codec.encode(ev.to_data(event_))
+    said = type_name(event_), codec.encode(to_data(event_))
     blobs = dict.fromkeys(sha for x in stored if x.version in fresh for sha in payloads(x))
     kept = {sha for x in stored if x.version not in fresh for sha in payloads(x)}
     gone = [sha for sha in blobs if sha not in kept]
@@ -143,15 +143,15 @@ def stub(kind: str, data: Mapping[str, Any], workflow: str, *, labels: bool = Fa
             gone.add(name)
     for name in ("blobs", "sealed"):
         gone |= {str(entry[0][0]) for entry in out.pop(name, None) or ()}
-    if kind == "RunStarted" and "sealed" in data:  # it says that the run has a key
+    if kind == ev.RunStarted.__name__ and "sealed" in data:  # it says that the run has a key
         out["sealed"] = []
     if out.get("gates"):
         out["gates"] = [[gate[0], ERASED, *gate[2:]] for gate in out["gates"]]
     for name, empty in (("fences", {}), ("key", None), ("labels", None)):
-        if out.get(name) and (name != "key" or kind == "SignalReceived") and (name != "labels" or labels):
+        if out.get(name) and (name != "key" or kind == ev.SignalReceived.__name__) and (name != "labels" or labels):
             out[name] = empty
             gone.add(name)
-    if kind == "RunFailed" and "fingerprint" not in data:
+    if kind == ev.RunFailed.__name__ and "fingerprint" not in data:
         out["fingerprint"] = fingerprint(workflow, data.get("step"), data.get("error"))
     if gone:
         out["erased"] = sorted(gone)

@@ -14,12 +14,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from executor.encryption import EncryptionError
 from openagents_json.engine.archive.archive import Archive, CannotLeave, Departure, Gone
 from openagents_json.engine.inspection.queries import Reads, RunRow
+from openagents_json.workflow.statuses import ENDS, ClosedStatus
 from projections.errors import ProjectionError
 from projections.runs import RunFilter
 
 _UNITS: Final = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _AGE: Final = re.compile(r"(\d+)([smhdw])")
-_CLOSED: Final = ("completed", "failed", "cancelled")
 PAGE: Final = 200
 
 
@@ -39,7 +39,7 @@ class Rule(BaseModel):
     name: str = Field(min_length=1)
     workflow: tuple[str, ...] = ()
     labels: Mapping[str, str] = Field(default_factory=dict)
-    status: tuple[Literal["completed", "failed", "cancelled"], ...] = ()
+    status: tuple[ClosedStatus, ...] = ()
     error: tuple[str, ...] = ()
     older_than: str = "0s"
     then: Literal["archive", "delete", "keep"]
@@ -179,7 +179,7 @@ def _leave(done: Applied, archive: Archive, run: str, how: Departure) -> None:
 def _rows(rule: Rule, reads: Reads, now_ms: int) -> Iterator[RunRow]:
     """Give the closed runs of a class that ended long enough ago; pages are read before what is on them leaves."""
     chosen = RunFilter(
-        status=rule.status or _CLOSED,
+        status=rule.status or ENDS,
         workflow=rule.workflow,
         labels=rule.labels,
         error=rule.error,

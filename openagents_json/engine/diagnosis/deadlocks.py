@@ -17,7 +17,7 @@ from eventstore.redis.upkeep.inspection import Inspector, Lock
 from executor.encryption import EncryptionError
 from executor.runs.repository import BrokenHistory, RunNotFound
 from openagents_json.workflow.core import state as st
-from openagents_json.workflow.core.events import UnknownEvent
+from openagents_json.workflow.core.event_types import UnknownEvent
 
 if TYPE_CHECKING:
     from openagents_json.engine.facade import Engine

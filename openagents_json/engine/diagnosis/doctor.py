@@ -17,11 +17,12 @@ from executor.integrity.invariants import Violation
 from executor.worker.abilities import Fleet
 from openagents_json.engine.diagnosis.deadlocks import stuck_runs
 from openagents_json.engine.diagnosis.tampering import changed_beside
-from openagents_json.engine.facade import CLOSED, Engine
+from openagents_json.engine.facade import Engine
 from openagents_json.engine.settings import Settings
+from openagents_json.workflow.statuses import CLOSED_RUN
 from projections.runs import STATUSES, RunFilter
 
-GOES_ON: Final = tuple(name for name in STATUSES if name not in (*CLOSED, "paused"))
+GOES_ON: Final = tuple(name for name in STATUSES if name not in (*CLOSED_RUN, "paused"))
 """The statuses of runs that need a worker to go on."""
 
 

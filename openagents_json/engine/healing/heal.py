@@ -32,9 +32,11 @@ from openagents_json.engine.settings import own_secrets, sandbox_environment
 from openagents_json.simulation.sandbox import PROGRAM, Sandbox
 from openagents_json.simulation.sandbox_bounds import Bounds
 from openagents_json.workflow.core import commands as cmd
-from openagents_json.workflow.core.events import UnknownEvent
+from openagents_json.workflow.core import events as ev
+from openagents_json.workflow.core.event_types import UnknownEvent
 from openagents_json.workflow.errors import InvalidInputs
 from openagents_json.workflow.history.edits import CannotEdit
+from openagents_json.workflow.statuses import ENDS
 from projections.runs import RunFilter
 
 if TYPE_CHECKING:
@@ -305,7 +307,7 @@ class Healing:
     def _reopened(self, report: HealReport, run: str) -> int | None:
         """Give the version at which this heal opened a run again, None if it did not."""
         later = self._core.store.read([(run, report.verdicts[run].version)])[0]
-        return next((x.version for x in later if x.type == "RunReopened" and x.cause == report.id), None)
+        return next((x.version for x in later if x.type == ev.RunReopened.__name__ and x.cause == report.id), None)
 
     def _awaited(self, report: HealReport, runs: Sequence[str], seconds: float) -> Event:
         """Wait until the runs of a wave have ended, and count how they did.
@@ -314,7 +316,7 @@ class Healing:
         """
         clock = self._core.clock
         ends = clock.steady_ms() + seconds * 1000
-        counts = {"completed": 0, "failed": 0, "cancelled": 0}
+        counts: dict[str, int] = dict.fromkeys(ENDS, 0)
         waits = []
         for run in runs:
             left = max(0.001, (ends - clock.steady_ms()) / 1000)

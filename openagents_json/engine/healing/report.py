@@ -14,6 +14,7 @@ from eventstore.event import Recorded
 from openagents_json.engine.errors import InvalidHeal
 from openagents_json.engine.healing.backtest import FIXED, VERDICTS, Verdict
 from openagents_json.simulation.sandbox_bounds import Bounds
+from openagents_json.workflow.statuses import ENDS
 from openagents_json.workflow.types import Json
 
 BACKTEST, BEGIN_WAVE, HEAL, AWAIT, STOP, CLOSE, STOPPED, CLOSED = (
@@ -82,8 +83,7 @@ class HealReport:
     @property
     def ended(self) -> dict[str, int]:
         """Count how the healed runs ended, in waves that are closed."""
-        names = ("completed", "failed", "cancelled")
-        return {name: sum(getattr(wave, name) for wave in self.waves) for name in names}
+        return {name: sum(getattr(wave, name) for wave in self.waves) for name in ENDS}
 
     @property
     def left(self) -> list[str]:

@@ -15,8 +15,10 @@ from openagents_json.engine.inspection.queries import Reads
 from openagents_json.engine.inspection.replay import Replays
 from openagents_json.engine.inspection.replay_savings import Replayed
 from openagents_json.engine.wiring.client import Core
+from openagents_json.workflow.core import event_traits
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
+from openagents_json.workflow.core.event_types import names_by_attempt
 from openagents_json.workflow.history.diff import Comparison, changes_of
 from openagents_json.workflow.types import Json
 from projections.runs import RunFilter
@@ -24,13 +26,19 @@ from projections.runs import RunFilter
 LOOKED_AT = 50
 """Among how many completed runs the one nearest to a run is looked for."""
 
-_ENDS = {
-    "StepCompleted": "completed",
-    "StepFailed": "failed",
-    "StepTimedOut": "timed out",
-    "StepLeaseLost": "was lost with its worker",
-    "StepReleased": "was given back",
-}
+_ENDS = names_by_attempt(
+    {
+        event_traits.Attempt.COMPLETED: "completed",
+        event_traits.Attempt.FAILED: "failed",
+        event_traits.Attempt.TIMED_OUT: "timed out",
+        event_traits.Attempt.LOST: "was lost with its worker",
+        event_traits.Attempt.GIVEN_BACK: "was given back",
+        event_traits.Attempt.BEGUN: None,
+        event_traits.Attempt.CANCELLED: None,
+        event_traits.Attempt.OVERRIDDEN: None,
+        event_traits.Attempt.LATE: None,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +147,7 @@ def explain(run: str, replays: Replays, reads: Reads) -> Explanation:
 
 def _imported(recorded: Sequence[Recorded]) -> str:
     for item in reversed(recorded):
-        if item.type == "RunImported":
+        if item.type == ev.RunImported.__name__:
             data = item.data
             how = f"events 1 to {data['at']} were written in another store, {data['source']}"
             return f"{how}, and brought here at event {item.version} by {item.actor}{_file(data)}"
@@ -153,7 +161,7 @@ def _file(data: Mapping[str, Any]) -> str:
 
 def _reopened(recorded: Sequence[Recorded]) -> str:
     for item in reversed(recorded):
-        if item.type == "RunReopened":
+        if item.type == ev.RunReopened.__name__:
             why = item.data.get("reason") or "no reason was given"
             return f"opened again at event {item.version} by {item.actor}: {why}"
     return ""
@@ -227,7 +235,7 @@ def _attempts(recorded: Sequence[Recorded], step: str) -> list[Attempt]:
     ended: dict[int, Recorded] = {}
     for item in recorded:
         data = item.data if isinstance(item.data, dict) else {}
-        if data.get("step") == step and item.type == "StepStarted":
+        if data.get("step") == step and item.type == ev.StepStarted.__name__:
             begun[data["attempt"]] = item
         elif data.get("step") == step and item.type in _ENDS and data.get("attempt"):
             ended.setdefault(data["attempt"], item)

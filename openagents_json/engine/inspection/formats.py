@@ -9,21 +9,26 @@ from typing import Any, Final
 
 from eventstore.event import Json, Recorded
 from executor.histories.origins import origin, origins
+from openagents_json.workflow.core import events as ev
+from openagents_json.workflow.core.event_traits import Attempt
+from openagents_json.workflow.core.event_types import AFTERWARDS, CLOSED_AS, names_by_attempt, names_with
 
-_CLOSING: Final = {"RunCompleted": "completed", "RunFailed": "failed", "RunCancelled": "cancelled"}
-_ENDS: Final = {
-    "StepCompleted": "completed",
-    "StepFailed": "failed",
-    "StepTimedOut": "timed out",
-    "StepLeaseLost": "lost",
-    "StepReleased": "given back",
-    "StepCancelled": "cancelled",
-    "StepOverridden": "overridden",
-}
-_AFTERWARDS: Final = frozenset(
-    {"RunHeld", "RunHoldReleased", "RunRedacted", "RunImported", "StepOutcomeIgnored", "ChildClosed"}
+_ENDS: Final = names_by_attempt(
+    {
+        Attempt.COMPLETED: "completed",
+        Attempt.FAILED: "failed",
+        Attempt.TIMED_OUT: "timed out",
+        Attempt.LOST: "lost",
+        Attempt.GIVEN_BACK: "given back",
+        Attempt.CANCELLED: "cancelled",
+        Attempt.OVERRIDDEN: "overridden",
+        Attempt.BEGUN: None,
+        Attempt.LATE: None,
+    }
 )
-"""What may follow the end of a run and changes nothing of it."""
+"""The name of an event that ends an attempt -> what its span says of that."""
+
+_FAILED: Final = names_with(lambda traits: traits.attempt in (Attempt.FAILED, Attempt.TIMED_OUT, Attempt.LOST))
 
 _OK, _ERROR, _UNSET = 1, 2, 0
 _INTERNAL, _CLIENT, _CONSUMER = 1, 3, 5
@@ -71,7 +76,7 @@ def spans(history: Sequence[Recorded], service: str = "openagents") -> dict[str,
 
 
 def _run_span(run: str, history: Sequence[Recorded]) -> dict[str, Json]:
-    begin: Mapping[str, Any] = next((item.data for item in history if item.type == "RunStarted"), {})
+    begin: Mapping[str, Any] = next((item.data for item in history if item.type == ev.RunStarted.__name__), {})
     last = _end(history)
     span = _span(run, "", f"workflow {begin.get('workflow', '')}", _INTERNAL, history[0].time_ms, last.time_ms)
     span["attributes"] = _attributes(
@@ -79,15 +84,15 @@ def _run_span(run: str, history: Sequence[Recorded]) -> dict[str, Json]:
             "openagents.run": run,
             "openagents.workflow": begin.get("workflow"),
             "openagents.version": begin.get("version"),
-            "openagents.status": _CLOSING.get(last.type, "open"),
+            "openagents.status": CLOSED_AS.get(last.type, "open"),
             "openagents.actor": history[0].actor,
             "openagents.imported": origins(history)[0] or None,
             **{f"openagents.label.{name}": value for name, value in (begin.get("labels") or {}).items()},
         }
     )
-    span["status"] = _status(last.type == "RunFailed", last.type == "RunCompleted", last.data)
+    span["status"] = _status(last.type == ev.RunFailed.__name__, last.type == ev.RunCompleted.__name__, last.data)
     written = zip(history, origins(history), strict=True)
-    span["events"] = [_span_event(*event) for event in written if not event[0].type.startswith("StepStarted")]
+    span["events"] = [_span_event(*event) for event in written if event[0].type != ev.StepStarted.__name__]
     parent = begin.get("parent")
     if parent:
         span["links"] = [{"traceId": _hex(str(parent["run"]), 32), "spanId": _span_of_child(run)}]
@@ -97,9 +102,9 @@ def _run_span(run: str, history: Sequence[Recorded]) -> dict[str, Json]:
 def _end(history: Sequence[Recorded]) -> Recorded:
     """Give the event with which a run ended, which others may follow that change nothing of it; else its last event."""
     for item in reversed(history):
-        if item.type in _CLOSING:
+        if item.type in CLOSED_AS:
             return item
-        if item.type not in _AFTERWARDS:
+        if item.type not in AFTERWARDS:
             break
     return history[-1]
 
@@ -114,9 +119,9 @@ def _children(history: Iterable[Recorded]) -> Iterable[dict[str, Json]]:
     latest = 0
     for item in history:
         latest = item.time_ms
-        if item.type == "ChildStarted":
+        if item.type == ev.ChildStarted.__name__:
             started[str(item.data["child"])] = item
-        elif item.type == "ChildClosed" and str(item.data.get("child")) in started:
+        elif item.type == ev.ChildClosed.__name__ and str(item.data.get("child")) in started:
             start = started.pop(str(item.data["child"]))
             yield _child(start, item.time_ms, str(item.data.get("status")))
     for start in started.values():
@@ -140,7 +145,7 @@ def _attempts(history: Iterable[Recorded]) -> Iterable[dict[str, Json]]:
     for item in history:
         latest = item.time_ms
         step = str((item.data or {}).get("step", "")) if isinstance(item.data, Mapping) else ""
-        if item.type == "StepStarted":
+        if item.type == ev.StepStarted.__name__:
             begun[step] = item
         elif item.type in _ENDS and step in begun:
             yield _attempt(begun.pop(step), item.time_ms, item)
@@ -161,10 +166,10 @@ def _attempt(start: Recorded, end_ms: int, end: Recorded | None) -> dict[str, Js
             "openagents.end": _ENDS[end.type] if end else "under way",
         }
     )
-    failed = end is not None and end.type in ("StepFailed", "StepTimedOut", "StepLeaseLost")
+    failed = end is not None and end.type in _FAILED
     lost = {"error": {"type": "LeaseLost", "message": f"worker {data['worker']} went silent"}}
-    details = lost if end is not None and end.type == "StepLeaseLost" else end.data if end else {}
-    span["status"] = _status(failed, end is not None and end.type == "StepCompleted", details)
+    details = lost if end is not None and end.type == ev.StepLeaseLost.__name__ else end.data if end else {}
+    span["status"] = _status(failed, end is not None and end.type == ev.StepCompleted.__name__, details)
     return span
 
 

@@ -117,7 +117,7 @@ class Replays:
         past = [item for item in recorded[:last] if time_ms is None or item.time_ms <= time_ms]
         if not past:
             raise NoSuchVersion(run, 0, len(recorded))
-        erased = any(item.type == "RunRedacted" for item in recorded)
+        erased = any(item.type == ev.RunRedacted.__name__ for item in recorded)
         return replace(run_info(self.folded(run, past), past[0].time_ms), erased=erased)
 
     def diff(self, one: str, other: str) -> Comparison:

@@ -9,6 +9,7 @@ from typing import Any
 from eventstore.event import Recorded
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
+from openagents_json.workflow.core.event_types import names_of
 from openagents_json.workflow.history.diff import changes_of
 
 
@@ -47,6 +48,10 @@ class Replayed:
         yield f"replayed at event {self.version}: {reused} results used again, {self.saved_ms} ms{tokens} saved"
         for step in self.steps:
             yield f"  step {step.step} {'is used again' if step.reused else 'is done again'}: {step.why}"
+
+
+_BEGINS = names_of((ev.StepStarted, ev.ChildStarted))
+"""With these somebody else has begun to do what a step asks for."""
 
 
 def replayed(recorded: Sequence[Recorded], happened: Sequence[ev.Event], before: st.RunState) -> Replayed | None:
@@ -99,9 +104,9 @@ def _durations(recorded: Sequence[Recorded]) -> Iterator[tuple[str, int]]:
     for item in recorded:
         data: Mapping[str, Any] = item.data if isinstance(item.data, Mapping) else {}
         step = str(data.get("step", ""))
-        if item.type in ("StepStarted", "ChildStarted"):
+        if item.type in _BEGINS:
             begun[step] = item.time_ms
-        elif item.type == "StepCompleted" and step in begun:
+        elif item.type == ev.StepCompleted.__name__ and step in begun:
             yield step, item.time_ms - begun[step]
 
 

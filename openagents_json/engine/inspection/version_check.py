@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from eventstore.event import Recorded
 from eventstore.redis.upkeep.inspection import Inspector
-from executor.integrity.courses import CLOSED
 from openagents_json.engine.documents import Document
+from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.history.conformance import first_difference
+from openagents_json.workflow.statuses import CLOSED_RUN
 
 if TYPE_CHECKING:
     from openagents_json.engine.facade import Engine
@@ -54,7 +55,7 @@ def check_version(engine: Engine, workflow: Document, *, limit: int = 1000) -> V
     for run, history in Inspector(engine.core.store).histories(known):  # a few at a time: they may be long
         if _is_erased(history):
             continue
-        looked_at, live = looked_at + 1, live + (known[run].status not in CLOSED)
+        looked_at, live = looked_at + 1, live + (known[run].status not in CLOSED_RUN)
         difference = first_difference(plan, engine.core.sessions.payloads.decode(history))
         if difference is not None:
             differing.append(Differing(run, known[run].status, difference.version, difference.reason))
@@ -63,4 +64,4 @@ def check_version(engine: Engine, workflow: Document, *, limit: int = 1000) -> V
 
 def _is_erased(history: Sequence[Recorded]) -> bool:
     """Tell whether payloads of a run are no more, so that nobody can say what it would do with them."""
-    return any(item.type == "RunRedacted" for item in history)
+    return any(item.type == ev.RunRedacted.__name__ for item in history)

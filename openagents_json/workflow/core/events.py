@@ -1,62 +1,214 @@
-"""What happened to a run: the closed union of events, past tense, and their JSON form."""
+"""What happened to a run: the closed union of events, past tense, each with all that there is to know about its type.
+
+`event_traits` says what the words above each class mean, `event_types` gives the types that have a trait and the JSON
+form of an event. A new event is declared here and put into `Event`; the tests then name what else has to know it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
-from openagents_json.workflow.core.run_events import (
-    RunAdmitted as RunAdmitted,
-)
-from openagents_json.workflow.core.run_events import (
-    RunCancelled as RunCancelled,
-)
-from openagents_json.workflow.core.run_events import (
-    RunCancelRequested as RunCancelRequested,
-)
-from openagents_json.workflow.core.run_events import (
-    RunCompleted as RunCompleted,
-)
-from openagents_json.workflow.core.run_events import (
-    RunFailed as RunFailed,
-)
-from openagents_json.workflow.core.run_events import (
-    RunFailing as RunFailing,
-)
-from openagents_json.workflow.core.run_events import (
-    RunForked as RunForked,
-)
-from openagents_json.workflow.core.run_events import (
-    RunHeld as RunHeld,
-)
-from openagents_json.workflow.core.run_events import (
-    RunHoldReleased as RunHoldReleased,
-)
-from openagents_json.workflow.core.run_events import (
-    RunImported as RunImported,
-)
-from openagents_json.workflow.core.run_events import (
-    RunPaused as RunPaused,
-)
-from openagents_json.workflow.core.run_events import (
-    RunQueued as RunQueued,
-)
-from openagents_json.workflow.core.run_events import (
-    RunRedacted as RunRedacted,
-)
-from openagents_json.workflow.core.run_events import (
-    RunReopened as RunReopened,
-)
-from openagents_json.workflow.core.run_events import (
-    RunResumed as RunResumed,
-)
-from openagents_json.workflow.core.run_events import (
-    RunStarted as RunStarted,
-)
+from openagents_json.workflow.core.event_traits import Attempt, Effect, Origin, Phase, run_event, step_event
 from openagents_json.workflow.types import Json
 
+# -- the run as a whole -------------------------------------------------------------------------------------
 
+
+@run_event(origin=Origin.FACT, phase=Phase.OPENS, status="running", effects=Effect.DUE, payloads=("inputs",))
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """A run began, pinned to one definition."""
+
+    run: str
+    workflow: str
+    version: str
+    definition: str
+    inputs: Mapping[str, Json]
+    labels: Mapping[str, str] | None = None
+    parent: Mapping[str, Json] | None = None
+
+
+@run_event(origin=Origin.FACT, phase=Phase.OPEN, status="queued", effects=Effect.DUE, payloads=())
+@dataclass(frozen=True, slots=True)
+class RunQueued:
+    """The run waits for its turn: `gates` are [kind, key, limit, policy] each; `delay_ms` is waited for first."""
+
+    gates: Sequence[Json] = ()
+    delay_ms: int = 0
+
+
+@run_event(origin=Origin.FACT, phase=Phase.OPEN, status="running", effects=Effect.DUE, payloads=())
+@dataclass(frozen=True, slots=True)
+class RunAdmitted:
+    """A queued run begins."""
+
+    fences: Mapping[str, int] | None = None
+
+
+@run_event(origin=Origin.DECISION, phase=Phase.CLOSES, status="completed", effects=Effect.DUE, payloads=("output",))
+@dataclass(frozen=True, slots=True)
+class RunCompleted:
+    """Every step is resolved; `output` is the result."""
+
+    output: Json = None
+
+
+@run_event(origin=Origin.FORCED, phase=Phase.CLOSES, status="failed", effects=Effect.DUE, payloads=("error",))
+@dataclass(frozen=True, slots=True)
+class RunFailed:
+    """The run ended without a result; `step` is where, when a step was the cause."""
+
+    error: Mapping[str, Json]
+    step: str | None = None
+
+
+@run_event(
+    origin=Origin.FORCED, phase=Phase.OPEN, status="failing", effects=Effect.SETTLES | Effect.WAITS, payloads=("error",)
+)
+@dataclass(frozen=True, slots=True)
+class RunFailing:
+    """The run will end as failed, after compensations and what the document does on failure."""
+
+    error: Mapping[str, Json]
+    step: str | None = None
+
+
+@run_event(origin=Origin.FACT, phase=Phase.OPENS, status="running", effects=Effect.DUE, payloads=("inputs",))
+@dataclass(frozen=True, slots=True)
+class RunReopened:
+    """A closed run goes on.
+
+    The steps in `forgotten` are done again, those in `resumed` hold some of them and go on; all other results are kept.
+    With a `definition`, the run goes on by that one, which is `version` of its workflow. The results of the steps in
+    `kept` are used again where their inputs turn out the same; those in `changed` have another definition or component.
+    The steps in `anew` had completed: what they do from here on is another life, with an idempotency key of its own.
+    """
+
+    forgotten: Sequence[str]
+    resumed: Sequence[str] = ()
+    inputs: Mapping[str, Json] | None = None
+    step: str = ""
+    reason: str = ""
+    definition: str = ""
+    version: str = ""
+    kept: Sequence[str] = ()
+    changed: Sequence[str] = ()
+    anew: Sequence[str] = ()
+
+
+@run_event(origin=Origin.FACT, phase=Phase.OPENS, status="running", effects=Effect.NOTHING, payloads=("inputs",))
+@dataclass(frozen=True, slots=True)
+class RunForked:
+    """The events before are those of another run, `source`, up to its version `at`; from here on this run goes its way.
+
+    What somebody was doing for the other run then is `forgotten` and done anew; the rest is as in RunReopened.
+    """
+
+    source: str
+    at: int
+    forgotten: Sequence[str]
+    resumed: Sequence[str] = ()
+    inputs: Mapping[str, Json] | None = None
+    reason: str = ""
+
+
+@run_event(origin=Origin.FACT, phase=Phase.ANY, status=None, effects=Effect.NOTHING, payloads=())
+@dataclass(frozen=True, slots=True)
+class RunImported:
+    """The events before, up to version `at`, were written in another store, `source`; from here on it goes on here.
+
+    The steps in `lost` were under way there and are done again; those in `gated` held locks there and ask for them
+    anew. With `paused`, the run goes on only when it is resumed. Behind the end of a run, it says where the run comes
+    from and changes nothing. `how` is import, promote or restore, and `sha256` the hash of the file, "" for no file.
+    """
+
+    source: str
+    at: int
+    lost: Sequence[str] = ()
+    gated: Sequence[str] = ()
+    paused: bool = False
+    reason: str = ""
+    how: str = ""
+    sha256: str = ""
+
+
+@run_event(origin=Origin.FACT, phase=Phase.OPEN, status="paused", effects=Effect.DUE, payloads=())
+@dataclass(frozen=True, slots=True)
+class RunPaused:
+    """No further step is scheduled or started; those under way finish."""
+
+    reason: str = ""
+
+
+@run_event(origin=Origin.FACT, phase=Phase.OPEN, status="running", effects=Effect.DUE, payloads=())
+@dataclass(frozen=True, slots=True)
+class RunResumed:
+    """A paused run goes on."""
+
+    reason: str = ""
+
+
+@run_event(origin=Origin.FACT, phase=Phase.OPEN, status="cancelling", effects=Effect.SETTLES | Effect.DUE, payloads=())
+@dataclass(frozen=True, slots=True)
+class RunCancelRequested:
+    """Somebody wants the run to end; steps under way get a grace period, completed ones are compensated if asked."""
+
+    reason: str = ""
+    compensate: bool = True
+
+
+@run_event(origin=Origin.FORCED, phase=Phase.CLOSES, status="cancelled", effects=Effect.DUE, payloads=())
+@dataclass(frozen=True, slots=True)
+class RunCancelled:
+    """The run ended because it was asked to."""
+
+    reason: str = ""
+
+
+@run_event(origin=Origin.NOTE, phase=Phase.ANY, status=None, effects=Effect.NOTHING, payloads=())
+@dataclass(frozen=True, slots=True)
+class RunRedacted:
+    """What the closed run worked with is no more: payloads were erased, or the key that reads them was destroyed.
+
+    `erased` are [version, SHA-256 of the data that stands there now, commitment to what the ledger had sealed, or ""]
+    each; `metadata` has the SHA-256 of the metadata of those that have any, by version (None: the record is of a time
+    when it was not kept). `failures` name the failures whose messages are gone, with what lists show of them.
+    """
+
+    how: str
+    erased: Sequence[Json] = ()
+    failures: Sequence[Json] = ()
+    labels: bool = False
+    reason: str = ""
+    metadata: Mapping[str, str] | None = None
+
+
+@run_event(origin=Origin.NOTE, phase=Phase.ANY, status=None, effects=Effect.NOTHING, payloads=())
+@dataclass(frozen=True, slots=True)
+class RunHeld:
+    """Nothing of the run may be erased, archived or deleted until the hold is released."""
+
+    reason: str = ""
+
+
+@run_event(origin=Origin.NOTE, phase=Phase.ANY, status=None, effects=Effect.NOTHING, payloads=())
+@dataclass(frozen=True, slots=True)
+class RunHoldReleased:
+    """The run is held no more."""
+
+    reason: str = ""
+
+
+# -- steps, and what they wait for ----------------------------------------------------------------------------
+
+
+@step_event(
+    origin=Origin.DECISION,
+    attempt=None,
+    effects=Effect.SCHEDULES | Effect.READIES | Effect.SETTLES | Effect.DUE,
+    payloads=("inputs",),
+)
 @dataclass(frozen=True, slots=True)
 class StepScheduled:
     """A step begins; its inputs are resolved.
@@ -73,6 +225,7 @@ class StepScheduled:
     secrets: Sequence[Json] | None = None
 
 
+@step_event(origin=Origin.FACT, attempt=None, effects=Effect.READIES | Effect.DUE, payloads=())
 @dataclass(frozen=True, slots=True)
 class StepAdmitted:
     """A step that waited at gates may be claimed; `fences` are those of its locks, by key."""
@@ -81,6 +234,7 @@ class StepAdmitted:
     fences: Mapping[str, int] | None = None
 
 
+@step_event(origin=Origin.FACT, attempt=Attempt.BEGUN, effects=Effect.NOTHING, payloads=())
 @dataclass(frozen=True, slots=True)
 class StepStarted:
     """A worker claimed an attempt; written by the claim itself."""
@@ -91,6 +245,7 @@ class StepStarted:
     worker: str
 
 
+@step_event(origin=Origin.FACT, attempt=Attempt.COMPLETED, effects=Effect.DUE, payloads=("output", "outputs", "sets"))
 @dataclass(frozen=True, slots=True)
 class StepCompleted:
     """An attempt returned; `sets` are the workflow outputs that it wrote."""
@@ -102,6 +257,7 @@ class StepCompleted:
     sets: Mapping[str, Json] | None = None
 
 
+@step_event(origin=Origin.FACT, attempt=Attempt.FAILED, effects=Effect.DUE, payloads=("output", "error"))
 @dataclass(frozen=True, slots=True)
 class StepFailed:
     """An attempt failed; `retry_ms` is the wait before the next one, None when this was the last.
@@ -118,6 +274,7 @@ class StepFailed:
     output: Json = None
 
 
+@step_event(origin=Origin.FACT, attempt=Attempt.TIMED_OUT, effects=Effect.DUE, payloads=("output",))
 @dataclass(frozen=True, slots=True)
 class StepTimedOut:
     """A time limit of the step ran out; `kind` names it; the rest is as in StepFailed."""
@@ -132,6 +289,7 @@ class StepTimedOut:
     output: Json = None
 
 
+@step_event(origin=Origin.FACT, attempt=Attempt.LOST, effects=Effect.READIES, payloads=())
 @dataclass(frozen=True, slots=True)
 class StepLeaseLost:
     """The worker of an attempt went silent; the step may be claimed again."""
@@ -141,6 +299,7 @@ class StepLeaseLost:
     worker: str
 
 
+@step_event(origin=Origin.FACT, attempt=Attempt.GIVEN_BACK, effects=Effect.NOTHING, payloads=())
 @dataclass(frozen=True, slots=True)
 class StepReleased:
     """A worker gave an attempt back unstarted; it does not count against any limit but its own."""
@@ -151,6 +310,12 @@ class StepReleased:
     delay_ms: int = 0
 
 
+@step_event(
+    origin=Origin.DECISION,
+    attempt=None,
+    effects=Effect.READIES | Effect.SETTLES | Effect.DUE | Effect.WAITS,
+    payloads=(),
+)
 @dataclass(frozen=True, slots=True)
 class StepRetryScheduled:
     """The next attempt may be claimed after `delay_ms`, once it has passed its rate limit if it is `gated`."""
@@ -160,6 +325,7 @@ class StepRetryScheduled:
     gated: bool = False
 
 
+@step_event(origin=Origin.DECISION, attempt=None, effects=Effect.SETTLES, payloads=())
 @dataclass(frozen=True, slots=True)
 class StepSkipped:
     """The step does not run: its condition was false, or no edge into it is alive."""
@@ -168,6 +334,7 @@ class StepSkipped:
     reason: str
 
 
+@step_event(origin=Origin.FORCED, attempt=Attempt.CANCELLED, effects=Effect.SETTLES | Effect.DUE, payloads=())
 @dataclass(frozen=True, slots=True)
 class StepCancelled:
     """The step was withdrawn before its outcome; a late outcome is refused."""
@@ -176,6 +343,7 @@ class StepCancelled:
     reason: str
 
 
+@step_event(origin=Origin.DECISION, attempt=None, effects=Effect.NOTHING, payloads=())
 @dataclass(frozen=True, slots=True)
 class StepResultReused:
     """A step that is done again has the inputs that it had: its result stands, and nobody runs it."""
@@ -183,6 +351,7 @@ class StepResultReused:
     step: str
 
 
+@step_event(origin=Origin.FACT, attempt=Attempt.OVERRIDDEN, effects=Effect.SETTLES | Effect.DUE, payloads=("output",))
 @dataclass(frozen=True, slots=True)
 class StepOverridden:
     """Somebody said how a step ended: completed, with an output, or skipped."""
@@ -193,6 +362,9 @@ class StepOverridden:
     reason: str = ""
 
 
+@step_event(
+    origin=Origin.FORCED, attempt=None, effects=Effect.SCHEDULES | Effect.READIES | Effect.SETTLES, payloads=("inputs",)
+)
 @dataclass(frozen=True, slots=True)
 class CompensationScheduled:
     """What undoes a completed step may be claimed, as step `compensation`; its inputs are as in StepScheduled."""
@@ -203,6 +375,7 @@ class CompensationScheduled:
     secrets: Sequence[Json] | None = None
 
 
+@step_event(origin=Origin.DECISION, attempt=None, effects=Effect.DUE | Effect.WAITS, payloads=())
 @dataclass(frozen=True, slots=True)
 class TimerSet:
     """A step waits until a time, `at_ms` by the server's clock, or for `delay_ms`; timers of a step count from 1."""
@@ -213,6 +386,7 @@ class TimerSet:
     at_ms: int = 0
 
 
+@step_event(origin=Origin.FACT, attempt=None, effects=Effect.DUE, payloads=())
 @dataclass(frozen=True, slots=True)
 class TimerFired:
     """The time of a timer has come."""
@@ -221,6 +395,7 @@ class TimerFired:
     timer: int
 
 
+@step_event(origin=Origin.FACT, attempt=None, effects=Effect.NOTHING, payloads=("payload",))
 @dataclass(frozen=True, slots=True)
 class SignalReceived:
     """Somebody sent a signal to the run; it is kept until a step takes it."""
@@ -234,6 +409,7 @@ class SignalReceived:
     at_ms: int = 0
 
 
+@step_event(origin=Origin.DECISION, attempt=None, effects=Effect.NOTHING, payloads=())
 @dataclass(frozen=True, slots=True)
 class SignalTaken:
     """A step that waits for it took a signal."""
@@ -242,6 +418,7 @@ class SignalTaken:
     signal: str
 
 
+@step_event(origin=Origin.DECISION, attempt=None, effects=Effect.SETTLES | Effect.DUE | Effect.WAITS, payloads=())
 @dataclass(frozen=True, slots=True)
 class ChildStarted:
     """A step handed its work to a run of another workflow, in a log of its own."""
@@ -251,6 +428,7 @@ class ChildStarted:
     workflow: str
 
 
+@step_event(origin=Origin.FACT, attempt=None, effects=Effect.DUE, payloads=())
 @dataclass(frozen=True, slots=True)
 class ChildClosed:
     """The child run of a step ended."""
@@ -260,6 +438,7 @@ class ChildClosed:
     status: str
 
 
+@step_event(origin=Origin.FACT, attempt=Attempt.LATE, effects=Effect.NOTHING, payloads=())
 @dataclass(frozen=True, slots=True)
 class StepOutcomeIgnored:
     """An outcome came after its attempt had lost the lease; kept for the record, never applied."""
@@ -309,49 +488,3 @@ Event = (
     | RunHeld
     | RunHoldReleased
 )
-
-CLOSING = (RunCompleted, RunFailed, RunCancelled)
-"""Event types that end a run."""
-
-_TYPES: dict[str, type[Event]] = {cls.__name__: cls for cls in Event.__args__}
-_FIELDS = {
-    name: tuple((f.name, f.default, f.default is not MISSING) for f in fields(cls)) for name, cls in _TYPES.items()
-}
-
-
-class UnknownEvent(ValueError):
-    """A stored event has a type or a shape that this version does not know."""
-
-    def __init__(self, event_type: str, reason: str) -> None:
-        self.event_type = event_type
-        super().__init__(f"event {event_type!r} cannot be read: {reason}; a newer version of the engine wrote it?")
-
-
-def type_name(event: Event) -> str:
-    """Give the stored name of an event's type."""
-    return type(event).__name__
-
-
-def to_data(event: Event) -> dict[str, Any]:
-    """Give the JSON object that is stored; fields that hold their default are left out."""
-    data = {}
-    for name, default, optional in _FIELDS[type(event).__name__]:
-        value = getattr(event, name)
-        if not (optional and value == default and type(value) is type(default)):
-            data[name] = value
-    return data
-
-
-def from_data(event_type: str, data: Mapping[str, Any]) -> Event:
-    """Read a stored event back; fields of a newer version are dropped.
-
-    Raises UnknownEvent.
-    """
-    known = _FIELDS.get(event_type)
-    if known is None:
-        raise UnknownEvent(event_type, "unknown type")
-    values = {name: data[name] for name, _, _ in known if name in data}
-    try:
-        return _TYPES[event_type](**values)
-    except TypeError as error:
-        raise UnknownEvent(event_type, str(error)) from error

@@ -6,12 +6,14 @@ so `evolve(s, e) is s` tells that `e` did not belong there, and `decide` never e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
 
 from immutables import Map
 
 from openagents_json.workflow.core import events as ev
+from openagents_json.workflow.core.event_traits import Effect, Phase
+from openagents_json.workflow.core.event_types import types_with
 from openagents_json.workflow.core.evolve_reopened import imported, reopened
 from openagents_json.workflow.core.evolve_steps import put, told
 from openagents_json.workflow.core.paths import COMPENSATE, is_item
@@ -43,6 +45,11 @@ from openagents_json.workflow.core.state import (
     StepState,
     gather,
 )
+from openagents_json.workflow.dispatch import entry
+from openagents_json.workflow.statuses import StepStatus
+
+Fold = Callable[[RunState, Any], RunState]
+"""(state, event) -> the state behind it, or the very same one when the event does not belong there."""
 
 
 def evolve_all(state: RunState, happened: Iterable[ev.Event]) -> RunState:
@@ -58,11 +65,8 @@ def evolve(state: RunState, event: ev.Event) -> RunState:
         return _start(state, event) if isinstance(event, ev.RunStarted) else state
     if state.closed and type(event) not in _ANY_TIME:
         return reopened(state, event) if isinstance(event, ev.RunReopened) else state
-    fold: Callable[[RunState, Any], RunState] | None = _FOLDS.get(type(event))
-    if fold is None:
-        return state
-    after = fold(state, event)
-    if after.pending and after is not state and type(event) in _DECIDED:
+    after = FOLDS[type(event)](state, event)
+    if after.pending and after is not state and type(event) in _SETTLING:
         return after._replace(pending=())
     return after
 
@@ -81,6 +85,10 @@ def _start(state: RunState, event: ev.RunStarted) -> RunState:
         labels=event.labels,
         parent=event.parent,
     )
+
+
+def _keep(state: RunState, _: ev.Event) -> RunState:
+    return state
 
 
 def _close(state: RunState, event: ev.RunCompleted | ev.RunFailed | ev.RunCancelled) -> RunState:
@@ -130,7 +138,7 @@ def _hold(state: RunState, event: ev.RunHeld | ev.RunHoldReleased) -> RunState:
 def _schedule(state: RunState, event: ev.StepScheduled) -> RunState:
     if event.step in state.steps:
         return state
-    status = ACTIVE if event.kind else (GATED if event.gates else SCHEDULED)
+    status: StepStatus = ACTIVE if event.kind else (GATED if event.gates else SCHEDULED)
     group = None
     if event.kind in GROUPS:
         items = event.inputs.get("items")
@@ -268,7 +276,7 @@ def _override(state: RunState, event: ev.StepOverridden) -> RunState:
     if step is not None and step.status not in OPEN_STEP:
         return state
     known = step or StepState(SCHEDULED, {}, attempt=state.past.get(event.step, (0, 0, ()))[0])
-    status = SKIPPED if event.status == SKIPPED and not is_item(event.step) else COMPLETED
+    status: StepStatus = SKIPPED if event.status == SKIPPED and not is_item(event.step) else COMPLETED
     sequence = state.sequence + 1
     ended = known._replace(
         status=status,
@@ -337,61 +345,55 @@ def _close_child(state: RunState, event: ev.ChildClosed) -> RunState:
     return state._replace() if step is not None and step.child == event.child else state
 
 
-_FOLDS: dict[type[ev.Event], Callable[[RunState, Any], RunState]] = {
-    ev.RunCompleted: _close,
-    ev.RunFailed: _close,
-    ev.RunCancelled: _close,
-    ev.RunPaused: _mode,
-    ev.RunResumed: _mode,
-    ev.RunCancelRequested: _mode,
-    ev.RunFailing: _mode,
-    ev.RunQueued: _mode,
-    ev.RunAdmitted: _mode,
-    ev.StepScheduled: _schedule,
-    ev.CompensationScheduled: _schedule_compensation,
-    ev.StepAdmitted: _admit,
-    ev.StepStarted: _begin,
-    ev.StepCompleted: _complete,
-    ev.StepFailed: _fail,
-    ev.StepTimedOut: _fail,
-    ev.StepLeaseLost: _lose,
-    ev.StepReleased: _release,
-    ev.StepRetryScheduled: _wait,
-    ev.StepSkipped: _skip,
-    ev.StepOverridden: _override,
-    ev.StepResultReused: _reuse,
-    ev.RunForked: reopened,
-    ev.RunImported: imported,
-    ev.StepCancelled: _cancel,
-    ev.TimerSet: _set_timer,
-    ev.TimerFired: _fire_timer,
-    ev.SignalReceived: _hear,
-    ev.SignalTaken: _take,
-    ev.ChildStarted: _start_child,
-    ev.ChildClosed: _close_child,
-    ev.StepOutcomeIgnored: _note,
-    ev.RunRedacted: _redact,
-    ev.RunHeld: _hold,
-    ev.RunHoldReleased: _hold,
-}
+FOLDS: Final[Mapping[type[ev.Event], Fold]] = dict(
+    (
+        entry(ev.RunStarted, _keep),  # of a run that has begun already
+        entry(ev.RunReopened, _keep),  # of a run that is open
+        entry(ev.RunCompleted, _close),
+        entry(ev.RunFailed, _close),
+        entry(ev.RunCancelled, _close),
+        entry(ev.RunPaused, _mode),
+        entry(ev.RunResumed, _mode),
+        entry(ev.RunCancelRequested, _mode),
+        entry(ev.RunFailing, _mode),
+        entry(ev.RunQueued, _mode),
+        entry(ev.RunAdmitted, _mode),
+        entry(ev.StepScheduled, _schedule),
+        entry(ev.CompensationScheduled, _schedule_compensation),
+        entry(ev.StepAdmitted, _admit),
+        entry(ev.StepStarted, _begin),
+        entry(ev.StepCompleted, _complete),
+        entry(ev.StepFailed, _fail),
+        entry(ev.StepTimedOut, _fail),
+        entry(ev.StepLeaseLost, _lose),
+        entry(ev.StepReleased, _release),
+        entry(ev.StepRetryScheduled, _wait),
+        entry(ev.StepSkipped, _skip),
+        entry(ev.StepOverridden, _override),
+        entry(ev.StepResultReused, _reuse),
+        entry(ev.RunForked, reopened),
+        entry(ev.RunImported, imported),
+        entry(ev.StepCancelled, _cancel),
+        entry(ev.TimerSet, _set_timer),
+        entry(ev.TimerFired, _fire_timer),
+        entry(ev.SignalReceived, _hear),
+        entry(ev.SignalTaken, _take),
+        entry(ev.ChildStarted, _start_child),
+        entry(ev.ChildClosed, _close_child),
+        entry(ev.StepOutcomeIgnored, _note),
+        entry(ev.RunRedacted, _redact),
+        entry(ev.RunHeld, _hold),
+        entry(ev.RunHoldReleased, _hold),
+    )
+)
+"""How each type of event is folded into an open run; a test holds it against the union.
+
+A table, not a `match` with `assert_never`: a match asks `isinstance` case by case, and took 0.27 us an event where the
+table takes 0.05; a fold of a typical event takes 1.5, and a long history is folded at the start of a worker.
+"""
 
 _OVER: dict[str, Any] = {"signals": (), "memo": Map(), "unsettled": Map(), "pending": ()}
 """What a run that has ended has no use for."""
 
-_DECIDED = frozenset(
-    {
-        ev.StepScheduled,
-        ev.CompensationScheduled,
-        ev.StepRetryScheduled,
-        ev.StepSkipped,
-        ev.StepCancelled,
-        ev.StepOverridden,
-        ev.ChildStarted,
-        ev.RunFailing,
-        ev.RunCancelRequested,
-    }
-)
-"""Events that only a decision brings about: whatever came before them has been decided on."""
-
-_ANY_TIME = frozenset({ev.RunRedacted, ev.RunHeld, ev.RunHoldReleased, ev.RunImported})
-"""What may come after the end of a run without opening it again."""
+_SETTLING: Final = types_with(lambda traits: Effect.SETTLES in traits.effects)
+_ANY_TIME: Final = types_with(lambda traits: traits.phase is Phase.ANY)

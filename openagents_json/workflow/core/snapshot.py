@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from immutables import Map
 
-from openagents_json.workflow.core.state import Group, RunState, Signal, StepState
+from openagents_json.workflow.core.state import SCHEDULED, Group, RunState, Signal, StepState
 from openagents_json.workflow.types import Json
 
-_DEFAULTS: Final = StepState("", {})._asdict()
+_DEFAULTS: Final = StepState(SCHEDULED, {})._asdict()
 _PLACES: Final = {name: place for place, name in enumerate(StepState._fields)}
 _MAPS: Final = frozenset({"steps", "open_steps", "heard", "past", "memo", "unsettled", "lives"})
 

@@ -12,6 +12,9 @@ from typing import Final, NamedTuple
 from immutables import Map
 
 from openagents_json.workflow.core.paths import item, static
+from openagents_json.workflow.statuses import CLOSED_RUN as CLOSED_RUN
+from openagents_json.workflow.statuses import OPEN_STEP as OPEN_STEP
+from openagents_json.workflow.statuses import RunStatus, StepStatus
 from openagents_json.workflow.types import Json
 
 SCHEDULED: Final = "scheduled"
@@ -25,7 +28,6 @@ FAILED: Final = "failed"
 SKIPPED: Final = "skipped"
 CANCELLED: Final = "cancelled"
 
-OPEN_STEP: Final = frozenset({SCHEDULED, STARTED, RETRYING, WAITING, ACTIVE, GATED})
 CLAIMABLE: Final = frozenset({SCHEDULED, WAITING})
 
 NEVER_BEGUN: Final = "its worker went silent before it began"
@@ -39,7 +41,6 @@ RUNNING: Final = "running"
 PAUSED: Final = "paused"
 FAILING: Final = "failing"
 CANCELLING: Final = "cancelling"
-CLOSED_RUN: Final = frozenset({COMPLETED, FAILED, CANCELLED})
 
 FOREACH: Final = "foreach"
 LOOP: Final = "loop"
@@ -73,7 +74,7 @@ class StepState(NamedTuple):
     its locks; `sets` are the outputs of the workflow that it has set; `secrets` say where its inputs hold secrets.
     """
 
-    status: str
+    status: StepStatus
     inputs: Mapping[str, Json]
     kind: str = ""
     attempt: int = 0
@@ -127,7 +128,7 @@ class RunState(NamedTuple):
     version `imported` were written in another store.
     """
 
-    status: str = NEW
+    status: RunStatus = NEW
     run: str = ""
     workflow: str = ""
     version: str = ""

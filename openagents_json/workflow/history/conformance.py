@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.bounds import LIMITS, NONE
 from openagents_json.workflow.core.decide.decider import decision
+from openagents_json.workflow.core.event_traits import Origin, Phase
+from openagents_json.workflow.core.event_types import CLOSING, to_data, type_name, types_with
 from openagents_json.workflow.core.evolve import evolve
 from openagents_json.workflow.core.plan import Plan, canonical
 
@@ -24,41 +27,16 @@ class Difference:
     reason: str
 
 
-_FACTS = (
-    ev.RunStarted,
-    ev.RunQueued,
-    ev.RunAdmitted,
-    ev.RunPaused,
-    ev.RunResumed,
-    ev.RunReopened,
-    ev.RunForked,
-    ev.RunImported,
-    ev.StepOverridden,
-    ev.RunCancelRequested,
-    ev.StepStarted,
-    ev.StepCompleted,
-    ev.StepFailed,
-    ev.StepTimedOut,
-    ev.StepLeaseLost,
-    ev.StepReleased,
-    ev.StepAdmitted,
-    ev.TimerFired,
-    ev.SignalReceived,
-    ev.ChildClosed,
-    ev.StepOutcomeIgnored,
-)
+_FACTS: Final = types_with(lambda traits: traits.origin is Origin.FACT)
 """Events that come from outside: workers, people and time. What follows from them is decided."""
 
-_NOTED = (ev.RunHeld, ev.RunHoldReleased, ev.RunRedacted)
+_NOTES: Final = types_with(lambda traits: traits.origin is Origin.NOTE)
 """Events that say something about the run and change nothing of its course."""
 
-_FORCED = (ev.StepCancelled, ev.RunFailing, ev.RunFailed, ev.RunCancelled, ev.CompensationScheduled)
+_FORCED: Final = types_with(lambda traits: traits.origin is Origin.FORCED)
 """Events that may follow from a command that left no event of its own, such as a limit of the run."""
 
-
-_WITH_SECRETS = (ev.StepScheduled, ev.CompensationScheduled)
-
-_GOING_ON = (ev.RunReopened, ev.RunForked, ev.TimerSet)
+_GOES_ON: Final = types_with(lambda traits: traits.phase is Phase.OPENS) - {ev.RunStarted} | {ev.TimerSet}
 """Events behind which the time limits of steps that hold others begin anew."""
 
 
@@ -66,24 +44,24 @@ def first_difference(plan: Plan, recorded: Sequence[ev.Event]) -> Difference | N
     """Give the first decision on record that this plan would not make, None when it would make all of them."""
     state, expected = st.initial(), list[ev.Event]()
     child = _children(recorded)
-    course = [(version, event) for version, event in enumerate(recorded, 1) if not isinstance(event, _NOTED)]
+    course = [(version, event) for version, event in enumerate(recorded, 1) if type(event) not in _NOTES]
     limited = _limited([event for _, event in course])
     for place, (version, event) in enumerate(course, 1):
         path = getattr(event, "step", None)
-        if isinstance(path, str) and path and not isinstance(event, _FORCED) and not _known(plan, path):
+        if isinstance(path, str) and path and type(event) not in _FORCED and not _known(plan, path):
             return Difference(version, event, None, f"there is no step {path!r} any more")
         if expected and _same(expected[0], event):
             expected.pop(0)
         elif place - 1 in limited or _comes_from_outside(event, expected):
             expected = []
-        elif isinstance(event, ev.CLOSING) and plan.persistence.mode == "outcome":
+        elif type(event) in CLOSING and plan.persistence.mode == "outcome":
             expected = []  # the steps before the end are not on record: nothing tells whether they led to it
         else:
             now = expected[0] if expected else None
             return Difference(version, event, now, _reason(event, now))
         after = evolve(state, event)
         if after is state:
-            return Difference(version, event, None, f"{ev.type_name(event)} does not fit the state of the run")
+            return Difference(version, event, None, f"{type_name(event)} does not fit the state of the run")
         state = after
         following = course[place][1] if place < len(course) else None
         if not expected and not state.closed and not _more_facts(event, following):
@@ -95,15 +73,17 @@ def _more_facts(event: ev.Event, following: ev.Event | None) -> bool:
     """Tell whether the next event is a fact too: several are recorded before the decision on all of them."""
     if isinstance(event, ev.RunStarted):
         return isinstance(following, ev.RunQueued)
-    if isinstance(event, _GOING_ON):
-        return isinstance(following, (*_FACTS, ev.TimerSet))
-    if isinstance(event, _FORCED):
-        return isinstance(following, (*_FACTS, *_FORCED))
-    return isinstance(event, _FACTS) and isinstance(following, _FACTS)
+    if type(event) in _GOES_ON:
+        return type(following) in _FACTS or isinstance(following, ev.TimerSet)
+    if type(event) in _FORCED:
+        return type(following) in _FACTS or type(following) in _FORCED
+    return type(event) in _FACTS and type(following) in _FACTS
 
 
 def _comes_from_outside(event: ev.Event, expected: Sequence[ev.Event]) -> bool:
-    return isinstance(event, _FACTS) or (isinstance(event, (*_FORCED, ev.TimerSet)) and not expected)
+    if type(event) in _FACTS:
+        return True
+    return not expected and (type(event) in _FORCED or isinstance(event, ev.TimerSet))
 
 
 def _limited(course: Sequence[ev.Event]) -> set[int]:
@@ -152,21 +132,25 @@ def _known(plan: Plan, path: str) -> bool:
 
 
 def _same(expected: ev.Event, event: ev.Event) -> bool:
-    if isinstance(event, _WITH_SECRETS) and event.secrets is None and type(expected) is type(event):
+    if (
+        isinstance(event, ev.StepScheduled | ev.CompensationScheduled)
+        and event.secrets is None
+        and type(expected) is type(event)
+    ):
         expected = replace(expected, secrets=None)  # an older version did not note where secrets stand
     return type(expected) is type(event) and _stored(expected) == _stored(event)
 
 
 def _stored(event: ev.Event) -> dict[str, bytes]:
     """Return the fields of an event as they are stored: on the log, a tuple is a list like any other."""
-    return {name: canonical(value) for name, value in ev.to_data(event).items()}
+    return {name: canonical(value) for name, value in to_data(event).items()}
 
 
 def _reason(event: ev.Event, now: ev.Event | None) -> str:
-    old = f"{ev.type_name(event)} {getattr(event, 'step', '') or ''}".strip()
+    old = f"{type_name(event)} {getattr(event, 'step', '') or ''}".strip()
     if now is None:
         return f"{old} is on record, and nothing would happen now"
-    new = f"{ev.type_name(now)} {getattr(now, 'step', '') or ''}".strip()
+    new = f"{type_name(now)} {getattr(now, 'step', '') or ''}".strip()
     if old == new:
         before, after = _stored(event), _stored(now)
         names = sorted(k for k in before.keys() | after.keys() if before.get(k) != after.get(k))

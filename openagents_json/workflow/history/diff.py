@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
+from openagents_json.workflow.core.event_traits import INCIDENTAL
+from openagents_json.workflow.core.event_types import to_data, type_name, types_with
 from openagents_json.workflow.types import Json
 
 _VOLATILE = frozenset({"run", "fence", "fences", "worker", "child", "signal", "at_ms", "parent", "labels"})
 """What differs from one run to the next by nature."""
 
-_MOST = 200
+_INCIDENTAL: Final = types_with(lambda traits: traits.attempt in INCIDENTAL)
+
+_MOST: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,18 +148,18 @@ def _lanes(happened: Sequence[ev.Event]) -> dict[str, _Lane]:
     """Split a history by step; attempts that were given back or lost are left out, as nothing came of them."""
     lanes: dict[str, _Lane] = {}
     for version, event in enumerate(happened, 1):
-        if not isinstance(event, ev.StepStarted | ev.StepReleased | ev.StepLeaseLost | ev.StepOutcomeIgnored):
+        if type(event) not in _INCIDENTAL:
             lanes.setdefault(str(getattr(event, "step", "") or ""), []).append((version, event))
     return lanes
 
 
 def _data(event: ev.Event) -> dict[str, Json]:
     left_out = _VOLATILE | ({"attempt", "definition", "version"} if not isinstance(event, ev.RunReopened) else set())
-    return {name: value for name, value in ev.to_data(event).items() if name not in left_out}
+    return {name: value for name, value in to_data(event).items() if name not in left_out}
 
 
 def _key(event: ev.Event) -> tuple[str, dict[str, Json]]:
-    return ev.type_name(event), _data(event)
+    return type_name(event), _data(event)
 
 
 def _divergence(name: str, here: tuple[int, ev.Event] | None, there: tuple[int, ev.Event] | None) -> Divergence:
@@ -163,7 +168,7 @@ def _divergence(name: str, here: tuple[int, ev.Event] | None, there: tuple[int, 
         name,
         here[0] if here else None,
         there[0] if there else None,
-        ev.type_name(here[1]) if here else "",
-        ev.type_name(there[1]) if there else "",
+        type_name(here[1]) if here else "",
+        type_name(there[1]) if there else "",
         _changes(_data(here[1]), _data(there[1])) if here and there and same else (),
     )

@@ -37,3 +37,12 @@ def refuse_erased(state: st.RunState) -> None:
     if state.erased:
         what = "payloads of the run are erased: what it would go on with is not there; start a new run"
         raise cmd.Rejected("erased", what, state.status)
+
+
+def refuse_closed(state: st.RunState, what: str) -> None:
+    """Refuse what only an open run can do.
+
+    Raises Rejected.
+    """
+    if state.closed:
+        raise cmd.Rejected("closed", f"the run is {state.status}: there is nothing to {what}", state.status)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, assert_never
+from typing import Any, Final, assert_never
 
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.bounds import DEFAULT, Bounds
-from openagents_json.workflow.core.decide.annotations import hold, redact, refuse_erased
+from openagents_json.workflow.core.decide.annotations import hold, redact, refuse_closed, refuse_erased
 from openagents_json.workflow.core.decide.concurrency_owner import still_needed
 from openagents_json.workflow.core.decide.decision import (
     ChildId,
@@ -21,6 +21,7 @@ from openagents_json.workflow.core.decide.decision import (
     fail,
     fail_group,
     terminal,
+    timeout_error,
 )
 from openagents_json.workflow.core.decide.length_limit import end_at_limit, refuse_beyond
 from openagents_json.workflow.core.decide.reopen import fork, override, reopen
@@ -31,8 +32,12 @@ from openagents_json.workflow.core.decide.takeover import import_run, unknown_ou
 from openagents_json.workflow.core.decide.unwind import cancel_open, end_failed
 from openagents_json.workflow.core.paths import COMPENSATE
 from openagents_json.workflow.core.plan import Plan
+from openagents_json.workflow.dispatch import entry
 from openagents_json.workflow.errors import ExpressionFailed
 from openagents_json.workflow.types import Json
+
+Decider = Callable[[Turn, Any], None]
+"""Emits what follows from a command, and decides what follows from that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +86,7 @@ def decision(
     refuse_beyond(turn, command, version)
     if type(command) not in _BY_THEMSELVES:
         _catch_up(turn)
-    _DECIDE[type(command)](turn, command)
+    DECIDERS[type(command)](turn, command)
     if version + len(turn.events) >= bounds.events and not turn.state.closed:
         end_at_limit(turn, version)
     return Decision(tuple(turn.events), turn.state, turn.facts, turn.open_after_facts, turn.unfinished)
@@ -133,7 +138,7 @@ def _fact(turn: Turn, outcome: cmd.Outcome) -> None:
         case cmd.Failed(step, attempt, error):
             fail(turn, step, attempt, error)
         case cmd.Expired(step, attempt, kind, limit_ms):
-            fail(turn, step, attempt, _timeout_error(step, kind, limit_ms), kind)
+            fail(turn, step, attempt, timeout_error(step, kind, limit_ms), kind)
         case cmd.Released(step, attempt, reason):
             _release(turn, step, attempt, reason)
         case _:
@@ -142,11 +147,6 @@ def _fact(turn: Turn, outcome: cmd.Outcome) -> None:
 
 def _release(turn: Turn, step: str, attempt: int, reason: str) -> None:
     turn.emit(ev.StepReleased(step, attempt, reason, 1000 if reason == "unknown component" else 0))
-
-
-def _timeout_error(step: str, kind: str, limit_ms: int) -> dict[str, Any]:
-    message = f"step {step}: {kind} limit of {limit_ms / 1000:g} s is over"
-    return {"type": "TimeoutError", "message": message, "kind": kind}
 
 
 def _after_facts(turn: Turn, steps: Iterable[str]) -> None:
@@ -204,7 +204,7 @@ def _time_out_step(turn: Turn, command: cmd.TimeOutStep) -> None:
             limit = limits.total_ms
         case _:
             return
-    fail(turn, command.step, step.attempt, _timeout_error(command.step, command.kind, limit), command.kind)
+    fail(turn, command.step, step.attempt, timeout_error(command.step, command.kind, limit), command.kind)
     _after_facts(turn, [command.step])
 
 
@@ -246,7 +246,7 @@ def _fire_timer(turn: Turn, command: cmd.FireTimer) -> None:
 def _send_signal(turn: Turn, command: cmd.SendSignal) -> None:
     if command.id and command.id in turn.state.heard:
         return
-    _refuse_closed(turn, "signal")
+    refuse_closed(turn.state, "signal")
     check_signal(turn.plan, turn.state, command)
     received = ev.SignalReceived(
         command.id, command.name, command.key, command.payload, command.by, command.reason, command.at_ms
@@ -297,7 +297,7 @@ def _reopen(turn: Turn, command: cmd.ReopenRun) -> None:
 def _override(turn: Turn, command: cmd.OverrideStep) -> None:
     was_closed = turn.state.closed
     if was_closed and turn.events:  # it ends with what nobody had decided on: that is stored before it opens again
-        _refuse_closed(turn, "override in it now")
+        refuse_closed(turn.state, "override in it now")
     refuse_erased(turn.state)
     override(turn, command)
     if was_closed:
@@ -322,7 +322,7 @@ def _refuse_run(turn: Turn, command: cmd.RefuseRun) -> None:
 
 
 def _pause(turn: Turn, command: cmd.PauseRun) -> None:
-    _refuse_closed(turn, "pause")
+    refuse_closed(turn.state, "pause")
     if turn.state.status in (st.CANCELLING, st.FAILING, st.QUEUED):
         status = turn.state.status
         raise cmd.Rejected(status, f"the run is {status} and cannot be paused", status)
@@ -331,7 +331,7 @@ def _pause(turn: Turn, command: cmd.PauseRun) -> None:
 
 
 def _resume(turn: Turn, command: cmd.ResumeRun) -> None:
-    _refuse_closed(turn, "resume")
+    refuse_closed(turn.state, "resume")
     if turn.state.status == st.PAUSED:
         turn.emit(ev.RunResumed(command.reason))
         advance(turn)
@@ -343,7 +343,7 @@ def _resume(turn: Turn, command: cmd.ResumeRun) -> None:
 def _cancel(turn: Turn, command: cmd.CancelRun) -> None:
     if turn.state.status == st.CANCELLED:
         return
-    _refuse_closed(turn, "cancel")
+    refuse_closed(turn.state, "cancel")
     if turn.state.status == st.FAILING:
         raise cmd.Rejected("failing", "the run is failing already: what it did is being undone", turn.state.status)
     if turn.state.status != st.CANCELLING:
@@ -362,38 +362,35 @@ def _note(turn: Turn, command: cmd.NoteIgnored) -> None:
         turn.emit(ev.StepOutcomeIgnored(command.step, command.attempt, command.worker, command.outcome))
 
 
-def _refuse_closed(turn: Turn, what: str) -> None:
-    if turn.state.closed:
-        status = turn.state.status
-        raise cmd.Rejected("closed", f"the run is {status}: there is nothing to {what}", status)
-
+DECIDERS: Final[Mapping[type[cmd.Command], Decider]] = dict(
+    (
+        entry(cmd.StartRun, _start),
+        entry(cmd.RecordOutcomes, _record),
+        entry(cmd.Advance, _advance),
+        entry(cmd.LoseLease, _lose_lease),
+        entry(cmd.TimeOutStep, _time_out_step),
+        entry(cmd.TimeOutRun, _time_out_run),
+        entry(cmd.PauseRun, _pause),
+        entry(cmd.ResumeRun, _resume),
+        entry(cmd.CancelRun, _cancel),
+        entry(cmd.FireTimer, _fire_timer),
+        entry(cmd.SendSignal, _send_signal),
+        entry(cmd.CloseChild, _close_child),
+        entry(cmd.Admit, _admit),
+        entry(cmd.RefuseRun, _refuse_run),
+        entry(cmd.ReopenRun, _reopen),
+        entry(cmd.OverrideStep, _override),
+        entry(cmd.ForkRun, _fork),
+        entry(cmd.RedactRun, redact),
+        entry(cmd.HoldRun, hold),
+        entry(cmd.ImportRun, _import),
+        entry(cmd.NoteIgnored, _note),
+    )
+)
+"""How each command is decided; a test holds it against the union."""
 
 _BY_THEMSELVES = frozenset(
     {cmd.StartRun, cmd.RecordOutcomes, cmd.Advance, cmd.ReopenRun, cmd.ForkRun, cmd.ImportRun}
     | {cmd.RedactRun, cmd.HoldRun, cmd.NoteIgnored}
 )
 """Commands that decide on everything there is anyway, or on nothing."""
-
-_DECIDE: dict[type[cmd.Command], Callable[[Turn, Any], None]] = {
-    cmd.StartRun: _start,
-    cmd.RecordOutcomes: _record,
-    cmd.Advance: _advance,
-    cmd.LoseLease: _lose_lease,
-    cmd.TimeOutStep: _time_out_step,
-    cmd.TimeOutRun: _time_out_run,
-    cmd.PauseRun: _pause,
-    cmd.ResumeRun: _resume,
-    cmd.CancelRun: _cancel,
-    cmd.FireTimer: _fire_timer,
-    cmd.SendSignal: _send_signal,
-    cmd.CloseChild: _close_child,
-    cmd.Admit: _admit,
-    cmd.RefuseRun: _refuse_run,
-    cmd.ReopenRun: _reopen,
-    cmd.OverrideStep: _override,
-    cmd.ForkRun: _fork,
-    cmd.RedactRun: redact,
-    cmd.HoldRun: hold,
-    cmd.ImportRun: _import,
-    cmd.NoteIgnored: _note,
-}

@@ -131,6 +131,12 @@ def terminal(error_type: str, message: str, **facts: Json) -> dict[str, Json]:
     return {"type": error_type, "message": message, "retryable": False, **facts}
 
 
+def timeout_error(step: str, kind: str, limit_ms: int) -> dict[str, Json]:
+    """Describe a limit of a step that ran out."""
+    message = f"step {step}: {kind} limit of {limit_ms / 1000:g} s is over"
+    return {"type": "TimeoutError", "message": message, "kind": kind}
+
+
 def fail(turn: Turn, step: str, attempt: int, error: Mapping[str, Json], timed_out: str = "") -> None:
     """Record a failed attempt, with the wait before the next one or the way the document handles the last."""
     plan = turn.plan.of(step)

@@ -12,6 +12,7 @@ from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.decide.decision import Turn, fail
 from openagents_json.workflow.core.indexes.changes import Changes
 from openagents_json.workflow.core.plan import Plan
+from openagents_json.workflow.statuses import CLAIMED_RUN
 
 LOCKS = frozenset({"mutex", "concurrency"})
 GRACE_MS = 10_000
@@ -173,7 +174,7 @@ class _Draft:
 
     def _restore(self, path: str, step: st.StepState) -> None:
         spec, limits = self.plan.of(path), self.plan.of(path).timeouts
-        ready = step.status == st.SCHEDULED and self.state.status in _CLAIMED
+        ready = step.status == st.SCHEDULED and self.state.status in CLAIMED_RUN
         flags = ""
         if limits.total_ms:
             flags = "T"
@@ -198,6 +199,3 @@ class _Draft:
                 component=spec.component or "",
             )
         )
-
-
-_CLAIMED = frozenset({st.RUNNING, st.FAILING, st.CANCELLING})

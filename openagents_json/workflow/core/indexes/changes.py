@@ -10,7 +10,7 @@ from openagents_json.work_index import DueKind, ReadyStep, RequeuedStep, Restore
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.evolve import evolve
-from openagents_json.workflow.core.indexes.timers import RUN_EVENTS, STEP_EVENTS, Due, collect_due, run_due
+from openagents_json.workflow.core.indexes.timers import RUN_EVENTS, Due, collect_due, run_due
 from openagents_json.workflow.core.plan import Plan
 
 
@@ -51,8 +51,7 @@ def changes(
         collect = _COLLECT.get(kind)
         if collect is not None:
             collect(plan, event, index, before, after, draft)
-        if kind in STEP_EVENTS:
-            collect_due(event, before, after, due)
+        collect_due(event, before, after, due)
     if not names.isdisjoint(RUN_EVENTS):
         run_due(plan, names, after, grace_ms, due)
     return Changes(

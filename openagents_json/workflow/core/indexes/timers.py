@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from openagents_json.work_index import NEVER_MS, DueKind, timer_subject
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
+from openagents_json.workflow.core.event_traits import Effect, Subject
+from openagents_json.workflow.core.event_types import CLOSING, types_with
 from openagents_json.workflow.core.plan import Plan
 
-RUN_EVENTS: Final = frozenset(
-    {ev.RunStarted, ev.RunQueued, ev.RunAdmitted, ev.RunPaused, ev.RunResumed, ev.RunCancelRequested, ev.RunReopened}
-    | set(ev.CLOSING)
-)
-STEP_EVENTS: Final = frozenset(
-    {
-        ev.TimerSet,
-        ev.TimerFired,
-        ev.StepScheduled,
-        ev.StepRetryScheduled,
-        ev.StepAdmitted,
-        ev.StepCompleted,
-        ev.StepFailed,
-        ev.StepTimedOut,
-        ev.StepCancelled,
-        ev.StepOverridden,
-        ev.ChildStarted,
-        ev.ChildClosed,
-    }
-)
-"""Events that may ask something of time."""
+RUN_EVENTS: Final = types_with(lambda traits: traits.subject is Subject.RUN and Effect.DUE in traits.effects)
+"""Events about the run as a whole that may ask something of time."""
+
+StepEnd = ev.StepCompleted | ev.StepFailed | ev.StepTimedOut | ev.StepCancelled | ev.StepOverridden
 
 
 @dataclass(slots=True)
@@ -50,49 +36,57 @@ class Due:
         self.removed[kind, subject] = None
 
 
-_ENDED: Final = (ev.StepCompleted, ev.StepFailed, ev.StepTimedOut, ev.StepCancelled, ev.StepOverridden)
-
-
 def collect_due(event: ev.Event, before: st.RunState, after: st.RunState, due: Due) -> None:
-    """Note what one event asks of time."""
-    if isinstance(event, ev.StepScheduled):
-        if (event.kind == "wait" or event.gates) and event.step in after.open_steps:
-            _waits(event.step, event.kind, after, due)
-    elif isinstance(event, _ENDED):
-        known, now = before.steps.get(event.step), after.steps[event.step]
-        if now.kind or now.waits or (known is not None and known.timer):
-            _step_ended(event, event.step, before, after, due)
-    else:
-        _simple(event, after, due)
+    """Note what one event asks of time, as far as it is about a step."""
+    collect = STEP_DUE.get(type(event))
+    if collect is not None:
+        collect(event, before, after, due)
 
 
-def _simple(event: ev.Event, after: st.RunState, due: Due) -> None:
-    match event:
-        case ev.TimerSet(step, timer, delay_ms, at_ms) if after.steps[step].timer == timer:
-            due.drop(DueKind.SIGNAL, step)
-            due.add(DueKind.TIMER, timer_subject(step, timer), delay_ms, at_ms)
-        case ev.TimerFired(step, timer):
-            due.drop(DueKind.TIMER, timer_subject(step, timer))
-        case ev.StepRetryScheduled(step, delay_ms, True) if step in after.open_steps:
-            due.add(DueKind.GATES, step, delay_ms)
-        case ev.StepAdmitted(step):
-            due.drop(DueKind.GATES, step)
-        case ev.ChildStarted(step):
-            due.add(DueKind.CHILD, step, 0)
-        case ev.ChildClosed(step):
-            due.drop(DueKind.CHILD, step)
-        case _:
-            pass
-
-
-def _waits(step: str, kind: str, after: st.RunState, due: Due) -> None:
-    if kind != "wait":
+def _scheduled(event: ev.StepScheduled, _: st.RunState, after: st.RunState, due: Due) -> None:
+    step = event.step
+    if not (event.kind == "wait" or event.gates) or step not in after.open_steps:
+        return
+    if event.kind != "wait":
         due.add(DueKind.GATES, step, 0)
     elif not after.steps[step].timer:
         due.add(DueKind.SIGNAL, step, 0, NEVER_MS)
 
 
-def _step_ended(event: ev.Event, step: str, before: st.RunState, after: st.RunState, due: Due) -> None:
+def _retried(event: ev.StepRetryScheduled, _: st.RunState, after: st.RunState, due: Due) -> None:
+    if event.gated and event.step in after.open_steps:
+        due.add(DueKind.GATES, event.step, event.delay_ms)
+
+
+def _admitted(event: ev.StepAdmitted, _: st.RunState, _after: st.RunState, due: Due) -> None:
+    due.drop(DueKind.GATES, event.step)
+
+
+def _timer_set(event: ev.TimerSet, _: st.RunState, after: st.RunState, due: Due) -> None:
+    if after.steps[event.step].timer == event.timer:
+        due.drop(DueKind.SIGNAL, event.step)
+        due.add(DueKind.TIMER, timer_subject(event.step, event.timer), event.delay_ms, event.at_ms)
+
+
+def _timer_fired(event: ev.TimerFired, _: st.RunState, _after: st.RunState, due: Due) -> None:
+    due.drop(DueKind.TIMER, timer_subject(event.step, event.timer))
+
+
+def _child_started(event: ev.ChildStarted, _: st.RunState, _after: st.RunState, due: Due) -> None:
+    due.add(DueKind.CHILD, event.step, 0)
+
+
+def _child_closed(event: ev.ChildClosed, _: st.RunState, _after: st.RunState, due: Due) -> None:
+    due.drop(DueKind.CHILD, event.step)
+
+
+def _ended(event: StepEnd, before: st.RunState, after: st.RunState, due: Due) -> None:
+    known, now = before.steps.get(event.step), after.steps[event.step]
+    if now.kind or now.waits or (known is not None and known.timer):
+        _step_ended(event, event.step, before, after, due)
+
+
+def _step_ended(event: StepEnd, step: str, before: st.RunState, after: st.RunState, due: Due) -> None:
     known, now = before.steps.get(step), after.steps[step]
     if known is not None and known.timer and now.timer != known.timer:
         due.drop(DueKind.TIMER, timer_subject(step, known.timer))
@@ -112,6 +106,23 @@ def _step_ended(event: ev.Event, step: str, before: st.RunState, after: st.RunSt
         due.add(DueKind.GIVE_BACK, step, 0)
 
 
+STEP_DUE: Final[Mapping[type[ev.Event], Callable[[Any, st.RunState, st.RunState, Due], None]]] = {
+    ev.StepScheduled: _scheduled,
+    ev.StepRetryScheduled: _retried,
+    ev.StepAdmitted: _admitted,
+    ev.StepCompleted: _ended,
+    ev.StepFailed: _ended,
+    ev.StepTimedOut: _ended,
+    ev.StepCancelled: _ended,
+    ev.StepOverridden: _ended,
+    ev.TimerSet: _timer_set,
+    ev.TimerFired: _timer_fired,
+    ev.ChildStarted: _child_started,
+    ev.ChildClosed: _child_closed,
+}
+"""What events about steps ask of time; a table, because a commit of every step comes by here."""
+
+
 def run_due(plan: Plan, names: set[type], after: st.RunState, grace_ms: int, due: Due) -> None:
     """Note what the change of the run's status asks of time."""
     if names & {ev.RunStarted, ev.RunReopened} and plan.timeout_ms and not after.closed:
@@ -126,7 +137,7 @@ def run_due(plan: Plan, names: set[type], after: st.RunState, grace_ms: int, due
         for step in after.open_steps:
             if after.steps[step].child:
                 due.add(DueKind.CHILD, step, 0)
-    if names & set(ev.CLOSING):
+    if names & CLOSING:
         _closed(plan, after, due)
 
 
