@@ -38,15 +38,16 @@ class Stands:
 
 @dataclass(frozen=True, slots=True)
 class _Named:
+    record: int
     stands: Stands
     stood: str
 
 
 @dataclass(frozen=True, slots=True)
 class Erasures:
-    """What records of erasing name, by run and version, oldest first."""
+    """What the last record of erasing says of an event, by run and version; a file may have records in any order."""
 
-    known: dict[tuple[str, int], list[_Named]] = field(default_factory=dict)
+    known: dict[tuple[str, int], _Named] = field(default_factory=dict)
 
     @classmethod
     def of(cls, events: Iterable[Stored]) -> Erasures:
@@ -67,17 +68,17 @@ class Erasures:
                 version, now, was = item
                 # A record of an earlier version says nothing of metadata; one that does names all that is not empty.
                 other = str(metadata.get(str(version), EMPTY)) if isinstance(metadata, dict) else ""
-                named = _Named(Stands(str(now), other), str(was))
-                self.known.setdefault((event.stream, version), []).append(named)
+                named = _Named(event.version, Stands(str(now), other), str(was))
+                before = self.known.get((event.stream, version))
+                if before is None or before.record < named.record:
+                    self.known[event.stream, version] = named
 
     def cover(self, run: str, version: int, stands: Stands, committed: bytes) -> bool:
-        """Tell whether the last record of an event names what stands there, and any of them what stood there."""
-        named = self.known.get((run, version), [])
-        if not named:
+        """Tell whether the last record of an event names what stands there, and what stood there."""
+        last = self.known.get((run, version))
+        if last is None or last.stood != committed.hex():
             return False
-        last = named[-1].stands
-        fits = last.data == stands.data and last.metadata in ("", stands.metadata)
-        return fits and any(x.stood == committed.hex() for x in named)
+        return last.stands.data == stands.data and last.stands.metadata in ("", stands.metadata)
 
 
 def archived_spans(event: Stored) -> list[Span]:

@@ -87,7 +87,7 @@ def follow_the_demo(store: Path, folder: Path) -> list[str]:
 
 def commands(page: Path) -> list[str]:
     lines = [line for block in blocks(page) if block.kind == "shell" for line in block.text.splitlines()]
-    return [line for line in lines if line.startswith(("openagents ", "export "))]
+    return [line for line in lines if line.startswith(("openagents ", "export ", "python examples/"))]
 
 
 def begin(page: Path, folder: Path) -> None:
@@ -109,6 +109,9 @@ def export(line: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
     arguments = shlex.split(line)[1:]
+    if line.startswith("python "):
+        program = [sys.executable, str(ROOT / arguments[0]), *arguments[1:]]
+        return subprocess.run(program, cwd=folder, capture_output=True, text=True)
     if arguments[0] in ("dev", "worker"):
         return until_stopped(arguments, folder)
     return openagents(*arguments, folder=folder)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import json
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,9 +21,9 @@ from projections.errors import EvidenceUnreadable
 from projections.ledger.findings import ERASED
 from projections.ledger.signing import Signer, new_signer
 from tests.conftest import Server
+from tests.integration.exports import FORGED, File
 from tests.integration.ledgers import DOCUMENT, Hand, shout
 
-FORGED = '{"forged":true}'
 NEXT = 10**6
 
 
@@ -39,63 +36,6 @@ def engine(server: Server) -> Iterator[Engine]:
 @pytest.fixture
 def key() -> Signer:
     return new_signer()
-
-
-class File:
-    """An export that is open on somebody's desk."""
-
-    def __init__(self, engine: Engine, path: Path) -> None:
-        self.path = path
-        with path.open("wb") as out:
-            engine.audit.export(out)
-        with zipfile.ZipFile(path) as archive:
-            self.members = {name: archive.read(name) for name in archive.namelist()}
-        self.partition = json.loads(self.members["0/partition.json"])
-        self.events = self._lines("events")
-        self.log = self._lines("log")
-
-    def _lines(self, kind: str) -> list[Any]:
-        return [json.loads(line) for line in self.members[f"0/{kind}.jsonl"].splitlines()]
-
-    def event(self, run: str, version: int) -> dict[str, Any]:
-        """Give an event."""
-        return next(x for x in self.events if (x["stream"], x["version"]) == (run, version))
-
-    def commitment(self, event: dict[str, Any]) -> str:
-        """Give the commitment to an event of the first epoch, whose salt is in the file."""
-        at = 16 * (event["position"] - 1)
-        salt, data = self.members["0/salts/1"][at : at + 16], event["data"].encode()
-        return hashlib.sha256(salt + len(data).to_bytes(8, "big") + data + event["metadata"].encode()).hexdigest()
-
-    def erase(self, event: dict[str, Any], data: str) -> list[Any]:
-        """Put other data in the place of an event's, as erasing does; gives how a record names it."""
-        committed, at = self.commitment(event), 16 * (event["position"] - 1)
-        self.partition["erased"][str(event["position"])] = committed
-        salts = self.members["0/salts/1"]
-        self.members["0/salts/1"] = salts[:at] + bytes(16) + salts[at + 16 :]
-        event["data"] = data
-        return [event["version"], hashlib.sha256(data.encode()).hexdigest(), committed]
-
-    def add(self, like: dict[str, Any], stream: str, version: int, kind: str, data: dict[str, Any]) -> None:
-        """Add an event at the end of the log."""
-        position = self.partition["head"] + 1
-        self.partition["head"] = position
-        made = {"stream": stream, "version": version, "position": position, "type": kind, "data": json.dumps(data)}
-        self.events.append({**like, **made, "commit": "c", "metadata": ""})
-        self.log.append([position, like["time_ms"], stream, version, version])
-
-    def save(self) -> Path:
-        """Write it."""
-        lines = {"events": self.events, "log": self.log}
-        for kind, items in lines.items():
-            self.members[f"0/{kind}.jsonl"] = b"".join(json.dumps(item).encode() + b"\n" for item in items)
-        self.members["0/partition.json"] = json.dumps(self.partition).encode()
-        made = io.BytesIO()
-        with zipfile.ZipFile(made, "w") as archive:
-            for name, raw in self.members.items():
-                archive.writestr(name, raw)
-        self.path.write_bytes(made.getvalue())
-        return self.path
 
 
 def ran(engine: Engine, key: Signer, text: str = "a") -> str:
