@@ -8,20 +8,17 @@ was refused is read from the run itself.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from eventstore.errors import EventStoreError, InvalidRequest
 from eventstore.redis.coordination.semaphores import Gates
 from executor.coordination.concurrency import Gatekeeper
 from executor.runs.handler import UNREADABLE, Handled, Handler, Start
+from executor.runs.refusals import refusal
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import state as st
-from openagents_json.workflow.types import Json
 
 log = logging.getLogger(__name__)
-
-LIMIT_ERROR = "ConcurrencyLimit"
-"""The type of the error of a run that was not let in."""
 
 
 class ConcurrencyLimitReached(RuntimeError):
@@ -139,11 +136,3 @@ def raise_if_none(results: Sequence[Started]) -> None:
     first = results[0].error if results else None
     if first is not None and not any(result.ok for result in results):
         raise first
-
-
-def refusal(state: st.RunState) -> Mapping[str, Json] | None:
-    """Give the error of a run that was never let in, None of one that was, however it ended."""
-    if state.status != st.FAILED or not state.queue or state.steps:
-        return None
-    error = state.error or {}
-    return error if error.get("type") == LIMIT_ERROR else None

@@ -16,8 +16,10 @@ from eventstore.run_model import Code, Committed, Guard
 from executor.encryption import EncryptionError
 from executor.runs.codec import Limits
 from executor.runs.commit import Built, build
-from executor.runs.idempotency import Begun, KeyConflict, conflict, keys_of_others
+from executor.runs.idempotency import Begun, KeyConflict, conflict, key_of_another
 from executor.runs.idempotency import Request as Request
+from executor.runs.key_notes import KeyNotes, Note
+from executor.runs.refusals import refusal
 from executor.runs.repository import BrokenHistory, RunNotFound, Session, Sessions
 from executor.wakeup import Ringer
 from openagents_json.catalog.definitions import Definitions
@@ -123,6 +125,7 @@ class Handler:
         self.commit_id, self.limits = commit_id, limits
         self.expect: Callable[[str, int], None] = _nobody
         self.child_id = child_ids(store.keys.partitions)
+        self._notes = KeyNotes(store, self._never_began)
 
     def start_each(self, starts: Sequence[Start], *, actor: str) -> list[Handled | Exception]:
         """Start runs in one round trip; one that the same commit id started before is answered unchanged.
@@ -133,20 +136,46 @@ class Handler:
         """
         fresh = [Session(s.run, 0, "", initial(), s.plan, self.sessions.keyring.fresh(s.run)) for s in starts]
         builts = [self._first(session, s, actor) for session, s in zip(fresh, starts, strict=True)]
-        results: dict[int, Handled | Exception] = dict(self._of_other_workflows(starts))
+        results: dict[int, Handled | Exception] = dict(self._without_their_keys(starts))
         places = [place for place in range(len(starts)) if place not in results]
         plans = {starts[place].plan.hash: starts[place].plan for place in places}.values()
         before = [self.definitions.store_call(plan) for plan in plans]
         replies = self._offer_patiently([builts[place] for place in places], before) if places else ()
+        self._give_back([starts[place] for place in places], replies)
         for place, reply in zip(places, replies, strict=True):
             results[place] = self._begun(starts[place], fresh[place], builts[place], reply)
         return [results[place] for place in range(len(starts))]
 
-    def _of_other_workflows(self, starts: Sequence[Start]) -> dict[int, KeyConflict]:
-        """Return the conflicts of those whose keys stand for runs of other workflows, by their places."""
-        keyed = [(place, s.request, s) for place, s in enumerate(starts) if s.request is not None]
-        found = keys_of_others(self.store, [(request, s.run, s.plan) for _, request, s in keyed])
-        return {place: error for (place, _, _), error in zip(keyed, found, strict=True) if error is not None}
+    def _without_their_keys(self, starts: Sequence[Start]) -> dict[int, EventStoreError]:
+        """Return why some may not begin, by their places: keys that stand for runs of others, or find no room."""
+        keyed = [(place, note) for place, start in enumerate(starts) if (note := _note(start)) is not None]
+        answers = self._notes.take([note for _, note in keyed])
+        refused: dict[int, EventStoreError] = {}
+        for (place, _), answer in zip(keyed, answers, strict=True):
+            if isinstance(answer, EventStoreError):
+                refused[place] = answer
+            elif answer is not None:
+                refused[place] = key_of_another(answer.run, answer.workflow, starts[place].plan)
+        return refused
+
+    def _give_back(self, starts: Sequence[Start], replies: Sequence[Committed | EventStoreError]) -> None:
+        """Give back the keys of starts that were refused; whether those were whose server is away, nobody knows."""
+        refused = [
+            note
+            for start, reply in zip(starts, replies, strict=True)
+            if isinstance(reply, EventStoreError)
+            and not isinstance(reply, StoreUnavailable)
+            and (note := _note(start)) is not None
+        ]
+        if refused:
+            self._notes.give_back(refused)
+
+    def _never_began(self, run: str) -> bool:
+        """Tell whether a run that is there was never let in."""
+        try:
+            return refusal(self.sessions.load(run).state) is not None
+        except UNREADABLE:
+            return False
 
     def _offer_patiently(self, builts: Sequence[Built], before: Sequence[Call]) -> list[Committed | EventStoreError]:
         """Offer commits, and again those whose node of a cluster is away: its replica may take its place soon.
@@ -310,6 +339,10 @@ class Handler:
             self.sessions.keyring.keep(session.key)
         self.sessions.put(after)
         return after
+
+
+def _note(start: Start) -> Note | None:
+    return None if start.request is None else Note(start.request.key, start.run, start.plan.id)
 
 
 def begun(built: Built, session: Session) -> Built:

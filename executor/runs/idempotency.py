@@ -1,22 +1,19 @@
 """Idempotency keys: a key stands for one request, and what it began answers that request only.
 
 A request is compared with the first event of the run that the key has begun: so runs of any age can be told apart, and
-of an encrypted run nothing can be learned without its key. The ids of runs come from workflow and key, so another
-workflow would begin another run: which one a key stands for is kept beside the log for KEPT_SECONDS. That is written
-before the run begins, and by the first only, so it is right whoever dies in between.
+of an encrypted run nothing can be learned without its key. For which workflow a key was used is noted beside the log
+(`key_notes`).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from eventstore import codec
-from eventstore.errors import EventStoreError, StoreUnavailable
-from eventstore.redis.driver.connection import retrying
-from eventstore.redis.driver.scripts import Call, PlainCall
+from eventstore.errors import EventStoreError
 from eventstore.redis.runs import RunStore
 from executor.runs.payloads import Payloads
 from openagents_json.workflow.core import commands as cmd
@@ -29,9 +26,6 @@ from openagents_json.workflow.versions import highest, is_range
 
 UNNAMED: Final = frozenset({"", "program", "cli"})
 """Actors that nobody has named: they tell no caller from another."""
-
-KEPT_SECONDS: Final = 30 * 86_400
-"""How long it is known for which workflow a key was used; the same workflow's run is found as long as it is there."""
 
 _DIGITS: Final = 12
 """How many digits of a hash a message shows."""
@@ -73,36 +67,8 @@ class Begun:
     caller: str = ""
 
 
-def keys_of_others(store: RunStore, asked: Sequence[tuple[Request, str, Plan]]) -> list[KeyConflict | None]:
-    """Note which run each key stands for, and return why those of other workflows stand for another one.
-
-    In a cluster, a key may lie on another node than its run. While that one is away, starts go on without this look: it
-    finds the mistakes of callers, and what makes a start happen once is the run's own id. Raises EventStoreError.
-    """
-    calls = []
-    for request, run, plan in asked:
-        digest = hashlib.sha256(request.key.encode("utf-8", "surrogatepass")).hexdigest()
-        value = f"{run} {plan.id}".encode("utf-8", "surrogatepass")
-        calls.append(PlainCall((b"SET", store.keys.asked(digest), value, b"NX", b"GET", b"EX", KEPT_SECONDS)))
-    try:
-        replies = _noted(store, calls) if calls else ()
-    except StoreUnavailable:
-        if not store.is_cluster:
-            raise
-        return [None for _ in asked]
-    return [_other(reply, plan) for reply, (_, _, plan) in zip(replies, asked, strict=True)]
-
-
-def _noted(store: RunStore, calls: Sequence[Call]) -> list[Any]:
-    """Send what notes keys, again while a server is away: who is told of its own run has noted it before."""
-    return store.call(calls) if store.is_cluster else retrying(lambda: store.call(calls))
-
-
-def _other(reply: bytes | None, plan: Plan) -> KeyConflict | None:
-    """Return the conflict with what a key stood for already; None when that is the same workflow, or nothing."""
-    run, _, workflow = (reply or b"").decode("utf-8", "surrogatepass").partition(" ")
-    if not workflow or workflow == plan.id:
-        return None
+def key_of_another(run: str, workflow: str, plan: Plan) -> KeyConflict:
+    """Return the conflict with what a key stands for when that is a run of another workflow."""
     return KeyConflict(run, f"another workflow ({workflow}, not {plan.id})", plan.hash)
 
 

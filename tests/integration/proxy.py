@@ -6,6 +6,7 @@ import random
 import select
 import socket
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -32,6 +33,9 @@ class Proxy:
         for thread in self._threads:
             thread.join(5)
 
+    def hears(self, request: bytes) -> None:
+        """Look at what is asked, before it is passed on."""
+
     def passes(self, reply: bytes) -> bool:
         """Tell whether a reply is passed on; otherwise its connection breaks."""
         return True
@@ -56,7 +60,9 @@ class Proxy:
                         data = source.recv(1 << 16)
                         if not data:
                             return
-                        if source is server and not self.passes(data):
+                        if source is client:
+                            self.hears(data)
+                        elif not self.passes(data):
                             return
                         other[source].sendall(data)
                     except OSError:
@@ -77,6 +83,22 @@ class LossyProxy(Proxy):
             self.lost += 1
             return False
         return True
+
+
+class StirringProxy(Proxy):
+    """Counts requests, and does something once before one that holds a `word` is passed on."""
+
+    def __init__(self, target: Path, socket_path: Path) -> None:
+        self.requests, self.word = 0, b""
+        self.deed: Callable[[], object] = int
+        super().__init__(target, socket_path)
+
+    def hears(self, request: bytes) -> None:
+        """Count it, and do what is to be done before it."""
+        self.requests += 1
+        if self.word and self.word in request:
+            self.word = b""
+            self.deed()
 
 
 class ListeningProxy(Proxy):

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from executor.encryption import EncryptionError, make_key
-from executor.runs.idempotency import keys_of_others
 from openagents_json.engine import Engine, KeyConflict
 from tests.conftest import Server
 
@@ -143,15 +142,6 @@ def test_another_id_is_another_workflow_however_the_runs_lie(opened: Open) -> No
     assert [started.ok for started in both] == [True, False]
     assert len(engine.runs()) == 3
     assert engine.doctor() == []
-
-
-def test_a_starter_that_died_before_its_run_began_leaves_the_key_to_its_workflow(opened: Open) -> None:
-    engine, other = opened(), {**DOCUMENT, "id": "v"}
-    start = engine._start_of(DOCUMENT, {"n": 1}, "k", None)
-    assert start.request is not None
-    assert keys_of_others(engine.core.store, [(start.request, start.run, start.plan)]) == [None]
-    refused(partial(engine.start, other, {"n": 1}, idempotency_key="k"), start.run, "another workflow")
-    assert engine.start(DOCUMENT, {"n": 1}, idempotency_key="k") == start.run
 
 
 def test_another_caller_by_name_is_a_conflict_that_tells_nothing(opened: Open) -> None:

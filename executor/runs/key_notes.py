@@ -1,0 +1,142 @@
+"""Which run an idempotency key stands for, noted beside the log before the run begins: for starts of other workflows.
+
+The ids of runs come from workflow and key, so another workflow would begin another run under the same key. A note is
+written by the first only. It counts while its run is there, or may be about to begin: one whose starter was refused, or
+died, gives way to others. So a start may die, or be late, between its note and its run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from eventstore.errors import EventStoreError, StoreUnavailable
+from eventstore.redis.driver.connection import retrying
+from eventstore.redis.driver.scripts import PlainCall, Script, ScriptCall, essential, load_text
+from eventstore.redis.runs import RunStore
+
+KEPT_MS: Final = 30 * 86_400_000
+"""How long it is known for which workflow a key was used; the same workflow's run is found as long as it is there."""
+
+BEGINS_MS: Final = 120_000
+"""After so long a start that has noted its key has begun its run, or will not: it waits for servers less than that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """That an idempotency key stands for a run, and of which workflow that is."""
+
+    key: str
+    run: str
+    workflow: str
+
+    def text(self) -> bytes:
+        """Give what is stored."""
+        return f"{self.run} {self.workflow}".encode("utf-8", "surrogatepass")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a key stood for already, and how long ago that was noted."""
+
+    text: bytes
+    run: str
+    workflow: str
+    age_ms: int
+
+
+class KeyNotes:
+    """Notes of idempotency keys; safe for threads. `never_began` tells of a run that is there that it was refused."""
+
+    def __init__(self, store: RunStore, never_began: Callable[[str], bool]) -> None:
+        self._store, self._never_began = store, never_began
+        self._script = Script("note", load_text("note.lua"))
+
+    def take(self, notes: Sequence[Note]) -> list[Standing | EventStoreError | None]:
+        """Note keys in one round trip; for each, the run of another workflow that it stands for, or why it is refused.
+
+        In a cluster, a key may lie on another node than its run. While that one is away, starts go on without this
+        look: it finds the mistakes of callers, and what makes a start happen once is the run's own id. Raises
+        StoreUnavailable.
+        """
+        if not notes:
+            return []
+        replies = self._written([self._call(note) for note in notes])
+        return [self._standing(note, reply) for note, reply in zip(notes, replies, strict=True)]
+
+    def give_back(self, notes: Sequence[Note]) -> None:
+        """Let notes give way to others from now on, as their starts were refused.
+
+        They are not removed: another start of the same workflow may have relied on one, and its run counts. What cannot
+        be given back now gives way after BEGINS_MS.
+        """
+        calls = [essential(b"PEXPIRE", self._name(note), KEPT_MS - BEGINS_MS) for note in notes]
+        with suppress(EventStoreError):
+            self._store.call(calls)
+
+    def _call(self, note: Note, instead_of: bytes = b"") -> ScriptCall:
+        return ScriptCall(self._script, [self._name(note)], [note.text(), KEPT_MS, instead_of])
+
+    def _name(self, note: Note) -> bytes:
+        return self._store.keys.asked(hashlib.sha256(note.key.encode("utf-8", "surrogatepass")).hexdigest())
+
+    def _written(self, calls: Sequence[ScriptCall]) -> list[Any]:
+        """Send what notes keys, again while a server is away, and give the replies, errors among them.
+
+        Who is told that a key stands for its own run has noted it before, so it does not matter how often it is sent.
+        """
+        replies: list[Any] = [None for _ in calls]
+
+        def write() -> None:
+            replies[:] = self._store.offer((), after=calls)[1]
+            for reply in replies:
+                if isinstance(reply, StoreUnavailable):
+                    raise reply
+
+        try:
+            retrying(write)
+        except StoreUnavailable:
+            if not self._store.is_cluster:
+                raise
+        return replies
+
+    def _standing(self, note: Note, reply: Any) -> Standing | EventStoreError | None:
+        """Return the run of another workflow that a key stands for, None when it stands for the one of the note."""
+        if isinstance(reply, StoreUnavailable):
+            return None
+        if isinstance(reply, EventStoreError):
+            return reply
+        other = _of_another(note, _read(reply))
+        if other is None or not self._is_void(other):
+            return other
+        # Only what was looked at gives way: somebody else may have been faster, and is about to begin.
+        [reply] = self._written([self._call(note, other.text)])
+        return self._standing(note, reply) if isinstance(reply, EventStoreError) else _of_another(note, _read(reply))
+
+    def _is_void(self, other: Standing) -> bool:
+        """Tell whether no run is behind a note, nor will be; not while nobody can tell."""
+        keys = self._store.keys
+        head = PlainCall((b"HGET", keys.head(other.run), b"st"))
+        gone = PlainCall((b"HEXISTS", keys.gone(keys.partition_of(other.run)), other.run))
+        try:
+            status, is_archived = self._store.call([head, gone])
+            if is_archived:
+                return False
+            return self._never_began(other.run) if status else other.age_ms >= BEGINS_MS
+        except EventStoreError:
+            return False
+
+
+def _of_another(note: Note, other: Standing | None) -> Standing | None:
+    return None if other is None or other.workflow == note.workflow else other
+
+
+def _read(reply: Any) -> Standing | None:
+    if reply is None:
+        return None
+    text, left_ms = reply
+    run, _, workflow = text.decode("utf-8", "surrogatepass").partition(" ")
+    return Standing(text, run, workflow, KEPT_MS - left_ms)
