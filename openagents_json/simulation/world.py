@@ -24,6 +24,7 @@ from openagents_json.workflow.core.indexes.changes import Changes, changes, fork
 from openagents_json.workflow.core.parameters import check_inputs
 from openagents_json.workflow.core.plan import Plan
 from openagents_json.workflow.errors import InvalidInputs
+from openagents_json.workflow.statuses import CLAIMED_RUN
 from openagents_json.workflow.types import Json
 
 STEPS_AT_MOST = 200_000
@@ -151,7 +152,7 @@ class World:
 
     def _work(self) -> bool:
         for life in self.lives.values():
-            if life.claimable and life.state.status in (st.RUNNING, st.FAILING, st.CANCELLING):
+            if life.claimable and life.state.status in CLAIMED_RUN:
                 self.perform(life, next(iter(life.claimable)))
                 return True
         return False

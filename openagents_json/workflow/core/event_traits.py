@@ -58,13 +58,18 @@ class Attempt(Enum):
 
     BEGUN = "begun"
     COMPLETED = "completed"
+
     FAILED = "failed"
+    """It counts against the retries of the step."""
+
     TIMED_OUT = "timed out"
+    """It counts against the retries of the step."""
+
     LOST = "lost"
-    """Its worker went silent."""
+    """Its worker went silent; it counts against the limit of lost workers, not against the retries."""
 
     GIVEN_BACK = "given back"
-    """Its worker has not begun it, or stopped it because the worker itself stops."""
+    """Its worker has not begun it, or stopped it because the worker itself stops; it counts against no limit."""
 
     CANCELLED = "cancelled"
     """Its step was withdrawn."""

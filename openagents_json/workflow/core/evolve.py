@@ -388,8 +388,8 @@ FOLDS: Final[Mapping[type[ev.Event], Fold]] = dict(
 )
 """How each type of event is folded into an open run; a test holds it against the union.
 
-A table, not a `match` with `assert_never`: a match asks `isinstance` case by case, and took 0.27 us an event where the
-table takes 0.05; a fold of a typical event takes 1.5, and a long history is folded at the start of a worker.
+A table, not a `match` with `assert_never`: a match asks for one class after the other, which took 0.8 us an event where
+the table takes 0.03, and all of a fold 3.4. Long histories are folded whenever a worker meets their run.
 """
 
 _OVER: dict[str, Any] = {"signals": (), "memo": Map(), "unsettled": Map(), "pending": ()}

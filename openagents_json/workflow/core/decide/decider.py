@@ -84,9 +84,11 @@ def decision(
         raise cmd.Rejected("not_started", "the run has no events yet", state.status)
     turn = Turn(plan, state, refused or {}, child, bounds)
     refuse_beyond(turn, command, version)
-    if type(command) not in _BY_THEMSELVES:
+    decider = BY_THEMSELVES.get(type(command))
+    if decider is None:
         _catch_up(turn)
-    DECIDERS[type(command)](turn, command)
+        decider = BEHIND_THE_REST[type(command)]
+    decider(turn, command)
     if version + len(turn.events) >= bounds.events and not turn.state.closed:
         end_at_limit(turn, version)
     return Decision(tuple(turn.events), turn.state, turn.facts, turn.open_after_facts, turn.unfinished)
@@ -362,11 +364,23 @@ def _note(turn: Turn, command: cmd.NoteIgnored) -> None:
         turn.emit(ev.StepOutcomeIgnored(command.step, command.attempt, command.worker, command.outcome))
 
 
-DECIDERS: Final[Mapping[type[cmd.Command], Decider]] = dict(
+BY_THEMSELVES: Final[Mapping[type[cmd.Command], Decider]] = dict(
     (
         entry(cmd.StartRun, _start),
         entry(cmd.RecordOutcomes, _record),
         entry(cmd.Advance, _advance),
+        entry(cmd.ReopenRun, _reopen),
+        entry(cmd.ForkRun, _fork),
+        entry(cmd.RedactRun, redact),
+        entry(cmd.HoldRun, hold),
+        entry(cmd.ImportRun, _import),
+        entry(cmd.NoteIgnored, _note),
+    )
+)
+"""How those commands are decided that decide on everything there is anyway, or on nothing."""
+
+BEHIND_THE_REST: Final[Mapping[type[cmd.Command], Decider]] = dict(
+    (
         entry(cmd.LoseLease, _lose_lease),
         entry(cmd.TimeOutStep, _time_out_step),
         entry(cmd.TimeOutRun, _time_out_run),
@@ -378,19 +392,7 @@ DECIDERS: Final[Mapping[type[cmd.Command], Decider]] = dict(
         entry(cmd.CloseChild, _close_child),
         entry(cmd.Admit, _admit),
         entry(cmd.RefuseRun, _refuse_run),
-        entry(cmd.ReopenRun, _reopen),
         entry(cmd.OverrideStep, _override),
-        entry(cmd.ForkRun, _fork),
-        entry(cmd.RedactRun, redact),
-        entry(cmd.HoldRun, hold),
-        entry(cmd.ImportRun, _import),
-        entry(cmd.NoteIgnored, _note),
     )
 )
-"""How each command is decided; a test holds it against the union."""
-
-_BY_THEMSELVES = frozenset(
-    {cmd.StartRun, cmd.RecordOutcomes, cmd.Advance, cmd.ReopenRun, cmd.ForkRun, cmd.ImportRun}
-    | {cmd.RedactRun, cmd.HoldRun, cmd.NoteIgnored}
-)
-"""Commands that decide on everything there is anyway, or on nothing."""
+"""How those are decided before which what is on the log, and nobody has decided on, is decided on."""
