@@ -171,7 +171,9 @@ def test_the_commands_of_a_page_work(
                 assert json.loads(done.stdout)["output"] == {"text": "It is 21.5 degrees in Oslo."}
 
 
-def test_the_published_schema_is_the_one_in_use() -> None:
+def test_the_published_schema_and_the_tables_of_the_reference_are_those_of_the_model() -> None:
+    done = subprocess.run([sys.executable, "scripts/schema", "--check"], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert json.loads((ROOT / "docs/reference/workflow.schema.json").read_text()) == SCHEMA
 
 

@@ -60,3 +60,23 @@ def test_very_many_choices_are_not_all_named() -> None:
     document = {"id": "w", "steps": [STEP], "inputs": {"x": {"default": "no", "enum": [f"c{i}" for i in range(9_000)]}}}
     [problem] = validate(document).problems
     assert problem.message.endswith("'c19', 8980 others")
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "pointer"),
+    [
+        ({"outputs": [1]}, "schema_error.type", "/steps/0/compensate"),
+        ({"priority": "high"}, "schema_error.type", "/steps/0/compensate"),
+        ({"condition": "{{ 1 + }}"}, "expression_error", "/steps/0/compensate/condition"),
+    ],
+)
+def test_options_of_a_compensation_that_a_step_cannot_have_are_problems(
+    more: dict[str, Any], code: str, pointer: str
+) -> None:
+    report = validate({"id": "w", "steps": [{**STEP, "compensate": {"component": "c", **more}}]})
+    assert [(problem.code, problem.pointer) for problem in report.errors] == [(code, pointer)]
+
+
+def test_options_of_a_compensation_that_a_step_can_have_are_none() -> None:
+    undo = {"component": "c", "timeouts": {"total": 5}, "effect": "pure", "condition": "{{result}}"}
+    assert validate({"id": "w", "steps": [{**STEP, "compensate": undo}]}).problems == ()

@@ -16,7 +16,7 @@ from openagents_json.workflow.language.checks.keys import check_keys
 from openagents_json.workflow.language.nested_steps import Place
 from openagents_json.workflow.language.parse import Source, read_source
 from openagents_json.workflow.language.problems import Collector, Problem, Report
-from openagents_json.workflow.language.schema import SCHEMA
+from openagents_json.workflow.language.schema import SCHEMA, without_notes
 from openagents_json.workflow.language.sizes import check_size
 from openagents_json.workflow.types import in_order, type_name
 
@@ -85,7 +85,7 @@ def _validator() -> Any:
     from jsonschema.validators import extend
 
     strict: Any = extend
-    return strict(Draft202012Validator, {"pattern": _pattern})(SCHEMA)
+    return strict(Draft202012Validator, {"pattern": _pattern})(without_notes(SCHEMA))
 
 
 def _pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterator[ValidationError]:

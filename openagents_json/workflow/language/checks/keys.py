@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from openagents_json.workflow.expressions.templates import escape
+from openagents_json.workflow.language.options import Renamed
 from openagents_json.workflow.language.problems import Collector
-from openagents_json.workflow.language.schema import KNOWN_KEYS, SCHEMA
+from openagents_json.workflow.language.schema import KNOWN_KEYS, RENAMED, SCHEMA
 
 _KINDS: Final = {"#/$defs/step": "step", "#/$defs/connection": "connection"}
 _OPEN: Final = frozenset({"state_dependencies"})
@@ -51,8 +52,8 @@ def _object(value: Mapping[str, Any], schema: Schema, pointer: str, name: str, f
         _unknown(value, name, pointer, found)
     elif properties and others is None:
         _misspelt(value, name, pointer, sorted(properties), found)
-    if "max_attempts" in value and "max_attempts" in properties:
-        _old_word(value, pointer, found)
+    for word in RENAMED.keys() & properties.keys():
+        _old_word(value, word, RENAMED[word], pointer, found)
     for key, member in value.items():
         if isinstance(key, str):
             _walk(member, properties.get(key, others), f"{pointer}/{escape(key)}", name if key == "any" else key, found)
@@ -83,15 +84,18 @@ def _call() -> Schema:
     return {"type": "object", "properties": {key: item for key, item in properties.items() if key != "steps"}}
 
 
-def _old_word(retry: Mapping[str, Any], pointer: str, found: Collector) -> None:
-    """Comment on `max_attempts`, which has always counted retries: documents that say it go on as they did."""
-    at, hint = f"{pointer}/max_attempts", "say max_retries"
-    if "max_retries" in retry:
-        message = "max_retries and max_attempts are two words for the same: how often a step is tried again"
-        found.error("conflicting_keys", at, message, found="max_attempts", suggestion=hint)
+def _old_word(value: Mapping[str, Any], word: str, renamed: Renamed, pointer: str, found: Collector) -> None:
+    """Comment on the word that an option had before: documents that say it go on as they did."""
+    old = renamed.old
+    if old not in value:
+        return
+    at, hint = f"{pointer}/{old}", f"say {word}"
+    if word in value:
+        message = f"{word} and {old} are two words for the same: {renamed.what}"
+        found.error("conflicting_keys", at, message, found=old, suggestion=hint)
     else:
-        message = "max_attempts counts retries: there is one execution more; max_retries is the word for that"
-        found.warn("deprecated_key", at, message, found="max_attempts", suggestion=hint)
+        message = f"{old} {renamed.why}; {word} is the word for that"
+        found.warn("deprecated_key", at, message, found=old, suggestion=hint)
 
 
 def _misspelt(value: Mapping[str, Any], name: str, pointer: str, known: Sequence[str], found: Collector) -> None:

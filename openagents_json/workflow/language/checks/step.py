@@ -18,13 +18,16 @@ from openagents_json.workflow.expressions.templates import (
     compile_value,
     escape,
 )
+from openagents_json.workflow.language.compile_step import compile_step
 from openagents_json.workflow.language.graph import goto_target, split_end
 from openagents_json.workflow.language.nested_steps import compensation_step
 from openagents_json.workflow.language.problems import Collector
 from openagents_json.workflow.language.scoping import COMPENSATION, inner_names, local
+from openagents_json.workflow.language.steps import Call
 from openagents_json.workflow.times import InvalidTime, moment_of
 from openagents_json.workflow.versions import RANGES, is_range
 
+_CALL = frozenset(Call.options) | {"id"}
 KINDS = ("component", "workflow", "wait_for", "sleep", "loop", "steps", "terminate")
 NOT_RETRIED = ("loop", "steps", "sleep", "wait_for", "terminate")
 NOT_REPEATED = ("loop", "terminate")
@@ -200,6 +203,21 @@ class StepCheck:
         names = local(self.inner, SECRETS, *COMPENSATION)
         for key, value in _object(undo.get("inputs") if undo else None).items():
             compiled(value, names, f"{self.pointer}/compensate/inputs/{escape(str(key))}", self.found, None)
+        if undo is not None and not undo.keys() <= _CALL:
+            self._unusual(undo, local(self.inner, *COMPENSATION))
+
+    def _unusual(self, undo: Mapping[str, Any], names: Names) -> None:
+        """Look at a compensation with options of a step that are not those of a call: whether it can be compiled."""
+        pointer = f"{self.pointer}/compensate"
+        try:
+            compile_step(undo, "", names, names, {}, pointer, None)
+        except ExpressionError as error:
+            place = getattr(error, "pointer", pointer)
+            self.found.error("expression_error", place, str(error), found=error.expression)
+        except (TypeError, ValueError, ArithmeticError, AttributeError, LookupError) as error:
+            unusual = ", ".join(sorted(undo.keys() - _CALL))
+            message = f"it is no step that could be run, because of one of {unusual}: {error}"
+            self.found.error("schema_error.type", pointer, message, found=unusual)
 
     def _times(self) -> None:
         sleep = self.step.get("sleep")
