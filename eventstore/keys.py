@@ -1,6 +1,7 @@
 """Every key name, built in one place; all keys of a partition share one hash tag, so they lie in one cluster slot.
 
-<prefix>:{<p>}:meta          hash    n: events of the partition
+<prefix>:{<p>}:meta          hash    n: events of the partition; e: how many losses were met, see lua/look_back.lua
+<prefix>:{<p>}:losses        list    what was lost although it had been acknowledged, see there; expires
 <prefix>:{<p>}:log           stream  one entry a commit, id <n>-<ms>: r stream, f first version, l last version
 <prefix>:{<p>}:run:<stream>  stream  events, id <version>-0: t type, d data, m ms, n position, c commit, a actor,
                                      y cause, and x metadata where there is some
@@ -73,6 +74,10 @@ class Keyspace:
     def due(self, partition: int) -> bytes:
         """Name the due set of a partition."""
         return self._key(partition, "due")
+
+    def losses(self, partition: int) -> bytes:
+        """Name the record of what a partition has lost."""
+        return self._key(partition, "losses")
 
     def checkpoints(self, partition: int) -> bytes:
         """Name the checkpoints of a partition."""

@@ -207,7 +207,7 @@ class RunStore:
 
     def committed(self, commit: Commit, reply: list[Any]) -> Committed:
         """Read the reply of a commit."""
-        code, version, position, time_ms, extra = reply
+        code, version, position, time_ms, extra = reply[:5]
         code = Code(code)
         if code is Code.DONE:
             leases = tuple(Lease(commit.run, s.decode(), f.decode(), a, int(d)) for s, f, a, d in extra)

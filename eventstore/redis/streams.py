@@ -71,7 +71,7 @@ class RedisStreamStore:
             raise WrongExpectedVersion(stream, expected, rest[0])
         if code == -5 and checkpoint is not None:
             raise CheckpointNotRising(checkpoint.consumer, partition, checkpoint.position.n, rest[0])
-        first, last, n = rest
+        first, last, n = rest[:3]
         return Appended(stream, first, last, Position(partition, n), duplicate=code == 2)
 
     def _append_call(

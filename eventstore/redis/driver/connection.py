@@ -29,6 +29,7 @@ from tenacity import (
 
 from eventstore.errors import InvalidRequest, StoreBusy, StoreReadOnly, StoreUnavailable, translate
 from eventstore.passwords import masked
+from eventstore.redis.driver.acknowledged import Acknowledged
 from eventstore.redis.driver.cluster import Cluster
 from eventstore.redis.driver.forking import ForkSafeLock
 from eventstore.redis.driver.replication import Quorum
@@ -75,8 +76,10 @@ class Connection:
         *,
         is_cluster: bool = False,
         quorum: Quorum | None = None,
+        acknowledged: Acknowledged | None = None,
     ) -> None:
         self.where = where
+        self.acknowledged = acknowledged or Acknowledged()
         self.is_cluster = is_cluster
         self.quorum = quorum
         self._make = make
@@ -141,6 +144,7 @@ class Connection:
 
     def doubt(self) -> None:
         """Have the next commands ask Sentinel which server is the primary, and that one for its replicas."""
+        self.acknowledged.suspect()  # and look whether what was acknowledged is there
         if self.quorum is not None:
             self.quorum.doubted = True
         for client in () if self.is_cluster else self._here():
@@ -247,10 +251,11 @@ def connect(url: str, *, max_connections: int = 64, timeout_ms: int = 5000, quor
     Raises InvalidRequest, StoreUnavailable and StoreRefused.
     """
     parts = split(url)
-    where = without_password(parts)
+    where, told = without_password(parts), Acknowledged()
+    known: dict[str, Any] = {"quorum": quorum, "acknowledged": told}
     long = MAX_BLOCK_MS / 1000 + 5
     kinds = (
-        _options(max_connections, timeout_ms / 1000),
+        {**_options(max_connections, timeout_ms / 1000), "redis_connect_func": told.connected},
         _options(MOST_WAITING, long),
         _options(MOST_DRAINS, long),
     )
@@ -258,11 +263,11 @@ def connect(url: str, *, max_connections: int = 64, timeout_ms: int = 5000, quor
         check_database(parts)
         if parts.scheme.endswith("+cluster"):
             seeds = hosts_of(parts, 6379)
-            return Connection(lambda: _clusters(parts, seeds, kinds), where, is_cluster=True, quorum=quorum)
+            return Connection(lambda: _clusters(parts, seeds, kinds), where, is_cluster=True, **known)
         if parts.scheme.endswith("+sentinel"):
-            made = Connection(lambda: tuple(_sentinel(parts, kind) for kind in kinds), where, quorum=quorum)
+            made = Connection(lambda: tuple(_sentinel(parts, kind) for kind in kinds), where, **known)
         else:
-            made = Connection(lambda: tuple(_single(url, kind) for kind in kinds), where, quorum=quorum)
+            made = Connection(lambda: tuple(_single(url, kind) for kind in kinds), where, **known)
         _greet(made)
     except RedisClusterException as error:  # no node could be asked; what the last one had against it says more
         raise translate(error.__cause__ or error, where) from _unless_telling(error)
@@ -346,5 +351,6 @@ def _clusters(parts: SplitResult, seeds: list[tuple[str, int]], kinds: Sequence[
     asked: dict[str, Any] = _untyped(parse_url)(f"{parts.scheme.partition('+')[0]}://?{parts.query}")
     asked.pop("db", None)
     common = {"timeout": 10, "socket_keepalive": True, **credentials_of(parts), **asked}
-    slots = SlotMap(seeds, {**kinds[0], **common})
+    plain = {name: value for name, value in kinds[0].items() if name != "redis_connect_func"}
+    slots = SlotMap(seeds, {**plain, **common})
     return tuple(Cluster(slots, {**kind, **common}) for kind in kinds)

@@ -96,7 +96,19 @@ def check_confirmed(replies: Sequence[Any], count: int, where: str) -> None:
 
 
 _TOLD_TO_NOBODY: Final = frozenset(
-    {"due", "snapshot", "view_read", "view_seek", "view_rows", "project", "bell", "members", "survey", "emit"}
+    {
+        "due",
+        "snapshot",
+        "view_read",
+        "view_seek",
+        "view_rows",
+        "project",
+        "bell",
+        "members",
+        "survey",
+        "emit",
+        "look_back",
+    }
 )
 """Scripts that read, or whose writes are hints, views and caches: nothing is acknowledged by them."""
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeGuard
 
 from redis.crc import key_slot
 from redis.exceptions import NoScriptError, ReadOnlyError
 
 from eventstore.errors import EventStoreError, NotReplicated, StoreBusy, StoreUnavailable, translate
+from eventstore.redis.driver.acknowledged import PLACES, Told, arguments, lost_of
 from eventstore.redis.driver.connection import DRIVER_ERRORS, Connection, when_free
 from eventstore.redis.driver.replication import check_confirmed, command_counts, confirming, script_counts
+
+log = logging.getLogger(__name__)
 
 
 def load_text(name: str) -> str:
@@ -60,6 +64,16 @@ def _essential() -> Script:
     return Script("essential", load_text("essential.lua"))
 
 
+@functools.cache
+def _look_back() -> Script:
+    return Script("look_back", load_text("look_back.lua"))
+
+
+def _of_partition(meta: bytes) -> list[bytes]:
+    base = meta.removesuffix(b"meta")
+    return [meta, base + b"log", base + b"losses"]
+
+
 def essential(command: bytes, key: bytes, *args: Any) -> ScriptCall:
     """Return the call of a command that writes one key, also in a server that is at its memory limit.
 
@@ -71,6 +85,10 @@ def essential(command: bytes, key: bytes, *args: Any) -> ScriptCall:
 def refused_when_full(text: str) -> str:
     """Return the text of a script that a server at its memory limit refuses before it begins."""
     return text.replace("#!lua flags=allow-oom\n", "#!lua\n", 1)
+
+
+def _is_told_of(call: Call) -> TypeGuard[ScriptCall]:
+    return isinstance(call, ScriptCall) and call.script.name in PLACES
 
 
 def _is_busy(reply: Any) -> bool:
@@ -109,6 +127,42 @@ class Scripts:
         Where replicas are to confirm what is written, they have done so. Raises StoreUnavailable when the pipeline as a
         whole fails, and NotReplicated.
         """
+        known = self._connection.acknowledged
+        before = [(i, call, known.newest(call.keys[0])) for i, call in enumerate(calls) if _is_told_of(call)]
+        replies = self._run_many(calls)
+        for i, call, newest in before:
+            known.note(call.script.name, call.keys[0], replies[i], newest)
+        if known.in_doubt:
+            self._look_back()
+        return replies
+
+    def _look_back(self) -> None:
+        """Look for what was acknowledged; what is gone is kept on record in the store. Another time, if that fails."""
+        known = self._connection.acknowledged
+        doubts = known.doubts()
+        calls = [ScriptCall(_look_back(), _of_partition(meta), arguments(told)) for meta, told in doubts.items()]
+        try:
+            replies = self._run_many(calls) if calls else []
+        except EventStoreError:
+            known.suspect()
+            return
+        gone: list[Told] = []
+        for (meta, told), reply in zip(doubts.items(), replies, strict=True):
+            if isinstance(reply, Exception):
+                known.suspect()
+                continue
+            lost = lost_of(told, reply[1:])
+            known.found(meta, reply[0], lost)
+            gone += lost
+        if gone:
+            back = max(one.time_ms for one in gone) - min(one.time_ms for one in gone)
+            log.warning(
+                "the store at %s has lost commits of at least %d ms that it had acknowledged; "
+                "`openagents doctor` says what is known of it",
+                *(self._where, back),
+            )
+
+    def _run_many(self, calls: Sequence[Call]) -> list[Any]:
         replies: list[Any] = [None] * len(calls)
         left = list(range(len(calls)))
 
@@ -127,10 +181,17 @@ class Scripts:
         return replies
 
     def _answers(self, calls: Sequence[Call]) -> list[Any]:
-        """Send calls, and scripts that the server does not know once more, with their texts."""
+        """Send calls, and scripts that the server does not know once more, with their texts.
+
+        What was read behind those that were not carried out is read again.
+        """
         replies = self._confirmed(calls)
         missing = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if missing:
+            later = range(missing[0] + 1, len(calls))
+            missing = sorted(
+                {*missing, *(i for i in later if isinstance(calls[i], PlainCall) and not _counts(calls[i]))}
+            )
             for i, reply in zip(missing, self._confirmed([calls[i] for i in missing]), strict=True):
                 replies[i] = reply
         return [translate(r, self._where) if isinstance(r, DRIVER_ERRORS) else r for r in replies]

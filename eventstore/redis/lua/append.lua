@@ -4,7 +4,7 @@
 -- ARGV 1 expected (any | none | exists | <version>) 2 commit id 3 actor 4 cause 5 stream
 --   6 consumer 7 checkpoint n (0: no checkpoint) 8 how many events back a commit id is looked for
 --   9.. triples: type, data, metadata ('' for none)
--- Replies {1, first version, last version, n} done; {2, first, last, n} done before; {-1, version} another version;
+-- Replies {1, first version, last version, n, ms, 1, epoch} done; {2, first, last, n} done before; {-1, version} another version;
 --   {-5, checkpoint} not rising
 local T = redis.call('TIME')
 local NOW = T[1] * 1000 + math.floor(T[2] / 1000)
@@ -53,7 +53,8 @@ end
 
 -- 2. Events; the explicit id is the second lock.
 local first = v + 1
-local n = tonumber(redis.call('HGET', KEYS[1], 'n') or '0')
+local meta = redis.call('HMGET', KEYS[1], 'n', 'e')
+local n, epoch = tonumber(meta[1] or '0'), tonumber(meta[2] or '0')
 for i = 9, #ARGV, 3 do
   v = v + 1
   n = n + 1
@@ -70,4 +71,4 @@ redis.call('XADD', KEYS[2], int(n) .. '-' .. int(NOW), 'r', STREAM, 'f', int(fir
 redis.call('HSET', KEYS[1], 'n', int(n))
 redis.call('HSET', KEYS[4], 'v', int(v), 'lc', CID)
 if CHECKPOINT > 0 then redis.call('HSET', KEYS[5], CONSUMER, int(CHECKPOINT)) end
-return { 1, first, v, n }
+return { 1, first, v, n, NOW, 1, epoch }

@@ -12,7 +12,8 @@
 --   shut {step..}, park/unpark {step..}, timers {{member, delay, time or 0}..}, untimers {member..}, settle,
 --   claim {worker, lease ms, at most, queue, {component that it lacks..}}, key (the wrapped data key of a new run: it comes with the run's first
 --   events or not at all), wipe {kind..} (keys <kind>:<run> that are no more from here on)
--- Replies {code, version, n, ms, ...}: 1 done {claims}; 2 duplicate {missed}; 3 facts done, decision dropped {missed};
+-- Replies {code, version, n, ms, ...}: 1 done {claims}; 2 duplicate {missed}; 3 facts done, decision dropped {missed}; after
+--   what 1 and 3 say comes 1 when the log has an entry of n and ms, else 0, and the epoch (look_back.lua);
 --   -1 conflict {missed}; -2 ahead; -3 fenced {steps}; -4 unknown run; -6 exists; -8 lease held; -10 diverged; -12 not staged;
 --   -14 a payload that it refers to is gone; -16 the run has come in only in part
 local o = cjson.decode(ARGV[1])
@@ -130,7 +131,8 @@ end
 -- 2. Events. The explicit id is the second lock: were head and log ever apart, this first write would fail.
 local total = (#ARGV - 5) / 2
 if facts_only then total = o.nf end
-local n = tonumber(redis.call('HGET', KEYS[1], 'n') or '0')
+local meta = redis.call('HMGET', KEYS[1], 'n', 'e')
+local n, epoch = tonumber(meta[1] or '0'), tonumber(meta[2] or '0')
 if o.mode == 'adopt' then
   redis.call('HSET', HEAD, 'adopting', '1')
   n, v = take_over(KEYS[6], KEYS[2], STREAM, RUN, n), exp
@@ -283,5 +285,6 @@ if o.mode == 'adopt' then
   redis.call('HDEL', B .. 'gone', RUN)
   redis.call('HDEL', HEAD, 'adopting')
 end
-if facts_only then return { 3, v, n, NOW, missed() } end
-return { 1, v, n, NOW, claims }
+local logged = v > v0 and 1 or 0
+if facts_only then return { 3, v, n, NOW, missed(), logged, epoch } end
+return { 1, v, n, NOW, claims, logged, epoch }

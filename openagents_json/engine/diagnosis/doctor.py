@@ -16,6 +16,7 @@ from executor.coordination.zones import ZONES_VERSION
 from executor.integrity.invariants import Violation
 from executor.worker.abilities import Fleet
 from openagents_json.engine.diagnosis.deadlocks import stuck_runs
+from openagents_json.engine.diagnosis.losses import recorded_losses
 from openagents_json.engine.diagnosis.tampering import changed_beside
 from openagents_json.engine.facade import Engine
 from openagents_json.engine.settings import Settings
@@ -73,6 +74,7 @@ def diagnose(engine: Engine, settings: Settings, *, deep: bool = False) -> Diagn
         for name, info in workers.items()
         if info["version"] != here
     )
+    findings += tuple(recorded_losses(core.store))
     findings += tuple(_other_zones(workers))
     findings += tuple(_without_keys(workers))
     findings += tuple(_still(engine))
