@@ -8,7 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.segment import Segment
 
-from cli.terminal import lines
+from cli.terminal import ROOM, lines
+from openagents_json.errors import file_errors
 
 
 class Careful(Console):
@@ -18,3 +19,8 @@ class Careful(Console):
         """Give the pieces of a drawing."""
         for piece in super().render(renderable, options):
             yield piece if piece.control else Segment(lines(piece.text), piece.style)
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Draw."""
+        with file_errors("the drawing", ROOM):
+            super().print(*objects, **options)

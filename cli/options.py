@@ -6,7 +6,6 @@ import getpass
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -60,7 +59,7 @@ class Target:
         With `projections`, those in the modules of `--components` are known to it. Only what puts something into a
         store is to `create` one: who looks into one that is not there is mistaken about the place.
         """
-        from openagents_json.catalog.loader import load
+        from openagents_json.catalog.loader import here, load
         from openagents_json.catalog.registry import Registry
         from openagents_json.engine import Engine
         from openagents_json.engine.open import STORE
@@ -69,7 +68,7 @@ class Target:
         settings = self.settings
         wanted = self.components or workers
         shared: dict[str, Any] = {
-            "components": load(self.components, working_directory=Path.cwd()) if wanted else Registry(),
+            "components": load(self.components, working_directory=here()) if wanted else Registry(),
             "workers": workers if self.components or alone else 0,
             "durability": settings.durability,
             "lease_ms": settings.lease_ms,
@@ -105,13 +104,13 @@ def target_options(command: Command) -> Command:
     """Add the shared options; the command gets them as one `target`."""
 
     def with_target(**values: Any) -> Any:
-        from openagents_json.engine import Settings, from_environment
+        from openagents_json.engine.settings import from_environment, read_settings
 
         names = ("url", "data", "broker", "prefix", "durability", "lease_ms")
         given = {name: values.pop(name) for name in names}
         settings = from_environment()
         changed = {name: value for name, value in given.items() if value is not None}
-        settings = Settings.model_validate({**settings.model_dump(), **changed})
+        settings = read_settings({**settings.model_dump(), **changed})
         components = tuple(values.pop("components")) or tuple(x for x in settings.components.split(",") if x)
         return command(target=Target(settings, components, values.pop("as_json")), **values)
 

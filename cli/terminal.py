@@ -10,13 +10,19 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import click
 
+from openagents_json.errors import file_errors
+
 if TYPE_CHECKING:
     from rich.console import Console
+
+ROOM: Final = "send it where there is room for it"
 
 _HARMLESS: Final = frozenset("\u00a0\u200c\u200d")
 """What cannot be printed and belongs to words and pictures: a space that does not break, joiners."""
@@ -63,22 +69,45 @@ def _shown_in_json(character: str) -> str:
 
 def say(text: object = "", *, err: bool = False) -> None:
     """Print a line for people."""
-    click.echo(line(str(text)), err=err)
+    _echo(line(str(text)), err=err)
 
 
 def say_lines(text: str, *, err: bool = False) -> None:
     """Print lines that belong together, such as a traceback."""
-    click.echo(lines(text), err=err)
+    _echo(lines(text), err=err)
 
 
 def say_json(text: str, *, nl: bool = True) -> None:
     """Print JSON, on one line or several."""
-    click.echo(json_text(text), nl=nl)
+    _echo(json_text(text), nl=nl)
 
 
 def give(text: str, *, nl: bool = True) -> None:
     """Print data: as it is, unless a person would look at it."""
-    click.echo(lines(text) if sys.stdout.isatty() else text, nl=nl, color=True)  # it would take colours out of data
+    _echo(lines(text) if sys.stdout.isatty() else text, nl=nl, color=True)  # it would take colours out of data
+
+
+def _echo(text: str, *, err: bool = False, **options: Any) -> None:
+    with file_errors("standard error" if err else "standard output", ROOM):
+        click.echo(text, err=err, **options)
+
+
+@contextmanager
+def bytes_out(what: str) -> Iterator[IO[bytes]]:
+    """Open the standard output for what is no text.
+
+    Raises click.UsageError where a person would look at it.
+    """
+    refuse_bytes(what)
+    with file_errors("standard output", ROOM):
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+
+
+def read_input() -> bytes:
+    """Read what comes from the standard input."""
+    with file_errors("standard input", "give a file, or send it through a pipe"):
+        return sys.stdin.buffer.read()
 
 
 def refuse_bytes(what: str) -> None:

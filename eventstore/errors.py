@@ -6,28 +6,54 @@ EventStoreError
 |   +-- StoreReadOnly        it cannot write to its disk; what it has can be read
 |   +-- NotReplicated        too few replicas have confirmed it
 +-- StoreRefused             the server answers, but is not fit or does not let us in
+|   +-- NoStore              there is no store where somebody wants to look into one
++-- ServerNotStarted         the embedded server could not be started
 +-- WrongExpectedVersion     an append expected another version
 +-- CheckpointNotRising      a checkpoint would go back or stand still
 +-- LogTruncated             the log has lost its tail behind a reader
++-- StageLost                what was put aside for a run was gone, again and again
 +-- PayloadTooLarge          an event is larger than the store takes
 +-- NotJson                  a value is not JSON
 +-- BlobMissing              a payload that an event refers to is not there
 +-- BlobChanged              a payload is not the one that an event refers to
 +-- HeadUnreadable           the head of a run holds what no commit has written
 +-- InvalidRequest           an argument makes no sense
+
+FileUnusable
++-- NotPrivate               a directory or a file cannot be trusted
++-- LockHeld                 a lock is held by somebody who does not say who it is
+ContentTooLarge
++-- TooLarge                 more comes out of a file than is read
+NoServerProgram              no program was found that can be the embedded server
 """
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from eventstore.passwords import masked
+from openagents_json.errors import (
+    Conflict,
+    ContentTooLarge,
+    FileUnusable,
+    InvalidArgument,
+    NotFound,
+    OpenAgentsError,
+    RunUnreadable,
+    Unavailable,
+)
 
 
-class EventStoreError(Exception):
+class EventStoreError(OpenAgentsError):
     """Something is wrong with the store, or with what it was asked."""
 
+    code = "store_error"
 
-class StoreUnavailable(EventStoreError):
+
+class StoreUnavailable(EventStoreError, Unavailable):
     """The server cannot be reached, or did not answer in time; what was sent may have been carried out."""
+
+    code = "store_unavailable"
 
     def __init__(self, where: str, reason: str) -> None:
         self.where, self.reason = where, reason
@@ -39,6 +65,8 @@ class StoreUnavailable(EventStoreError):
 class StoreBusy(StoreUnavailable):
     """The server has run one script for so long that it refuses all else; nothing of what was sent was carried out."""
 
+    code = "store_busy"
+
     def __init__(self, where: str, reason: str) -> None:
         EventStoreError.__init__(self, f"the store at {where} is busy with one script: {reason}; try again later")
         self.where, self.reason = where, reason
@@ -47,6 +75,8 @@ class StoreBusy(StoreUnavailable):
 class StoreReadOnly(StoreUnavailable):
     """The server cannot write to its disk, and so refuses to write at all; what it has can be read."""
 
+    code = "store_read_only"
+
     def __init__(self, where: str, reason: str) -> None:
         EventStoreError.__init__(self, f"the store at {where} refuses to write: {reason}; look at its disk and log")
         self.where, self.reason = where, reason
@@ -54,6 +84,8 @@ class StoreReadOnly(StoreUnavailable):
 
 class NotReplicated(StoreUnavailable):
     """Too few replicas have confirmed what was written: it may be lost, and sent again it counts once."""
+
+    code = "not_replicated"
 
     def __init__(self, where: str, wanted: int, confirmed: int) -> None:
         self.where, self.wanted, self.confirmed = where, wanted, confirmed
@@ -69,21 +101,28 @@ class NotReplicated(StoreUnavailable):
 class StoreRefused(EventStoreError):
     """The server answers, but is not fit to hold a log; carries `reason` and `remedy`."""
 
+    code = "store_refused"
+    http_status = 503
+
     def __init__(self, reason: str, remedy: str) -> None:
         self.reason, self.remedy = reason, remedy
         super().__init__(f"{reason}; {remedy}")
 
 
-class WrongExpectedVersion(EventStoreError):
+class WrongExpectedVersion(EventStoreError, Conflict):
     """An append expected another version of its stream."""
+
+    code = "wrong_expected_version"
 
     def __init__(self, stream: str, expected: object, current: int) -> None:
         self.stream, self.expected, self.current = stream, expected, current
         super().__init__(f"stream {stream!r} is at version {current}, not {expected}; read it again and decide anew")
 
 
-class CheckpointNotRising(EventStoreError):
+class CheckpointNotRising(EventStoreError, Conflict):
     """A checkpoint may only rise."""
+
+    code = "checkpoint_not_rising"
 
     def __init__(self, consumer: str, partition: int, wanted: int, current: int) -> None:
         self.consumer, self.partition, self.wanted, self.current = consumer, partition, wanted, current
@@ -96,6 +135,8 @@ class CheckpointNotRising(EventStoreError):
 class LogTruncated(EventStoreError):
     """The log has lost its tail behind a reader: what it read last is not there any more."""
 
+    code = "log_truncated"
+
     def __init__(self, partition: int, n: int, head: int) -> None:
         self.partition, self.n, self.head = partition, n, head
         super().__init__(
@@ -104,32 +145,40 @@ class LogTruncated(EventStoreError):
         )
 
 
-class PayloadTooLarge(EventStoreError):
+class PayloadTooLarge(EventStoreError, ContentTooLarge):
     """An event is larger than the store takes."""
+
+    code = "payload_too_large"
 
     def __init__(self, what: str, size: int, limit: int) -> None:
         self.what, self.size, self.limit = what, size, limit
         super().__init__(f"{what} has {size} bytes, more than {limit}; store it elsewhere and refer to it")
 
 
-class NotJson(EventStoreError):
+class NotJson(EventStoreError, InvalidArgument):
     """A value is not JSON; `path` says where."""
+
+    code = "not_json"
 
     def __init__(self, path: str, reason: str) -> None:
         self.path, self.reason = path, reason
         super().__init__(f"{path or 'the value'}: {reason}")
 
 
-class BlobMissing(EventStoreError):
+class BlobMissing(EventStoreError, RunUnreadable):
     """A payload that an event refers to is not in the store."""
+
+    code = "payload_missing"
 
     def __init__(self, partition: int, sha: str) -> None:
         self.partition, self.sha = partition, sha
         super().__init__(f"payload {sha} of partition {partition} is missing; restore it from a backup of the store")
 
 
-class BlobChanged(EventStoreError):
+class BlobChanged(EventStoreError, RunUnreadable):
     """A payload in the store is not the one that events refer to by its hash."""
+
+    code = "payload_changed"
 
     def __init__(self, partition: int, sha: str) -> None:
         self.partition, self.sha = partition, sha
@@ -139,8 +188,10 @@ class BlobChanged(EventStoreError):
         )
 
 
-class HeadUnreadable(EventStoreError, ValueError):
+class HeadUnreadable(EventStoreError, RunUnreadable, ValueError):
     """The head of a run holds what no commit has written."""
+
+    code = "head_unreadable"
 
     def __init__(self, run: str, reason: str) -> None:
         self.run, self.reason = run, reason
@@ -150,8 +201,70 @@ class HeadUnreadable(EventStoreError, ValueError):
         )
 
 
-class InvalidRequest(EventStoreError, ValueError):
+class InvalidRequest(EventStoreError, InvalidArgument, ValueError):
     """An argument makes no sense."""
+
+    code = "invalid_request"
+
+
+class StageLost(EventStoreError):
+    """What was put aside for a run was gone, again and again, before it was taken over."""
+
+    code = "stage_lost"
+
+    def __init__(self, run: str) -> None:
+        self.run = run
+        super().__init__(f"run {run}: the store forgets what it is sent; look at its eviction policy and its log")
+
+
+class ServerNotStarted(EventStoreError):
+    """The embedded server could not be started."""
+
+    code = "server_not_started"
+    http_status = 503
+
+    def __init__(self, directory: Path, reason: str) -> None:
+        self.directory, self.reason = directory, reason
+        super().__init__(f"the embedded server in {directory} did not start: {reason}")
+
+
+class NoStore(StoreRefused, NotFound):
+    """Somebody wants to look into a store that is not there."""
+
+    code = "no_store"
+    http_status = 404
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        super().__init__(f"there is no store {where}", "`openagents run` or a worker makes one, or name another")
+
+
+class LockHeld(FileUnusable):
+    """A lock is held by somebody who does not say who it is."""
+
+    code = "lock_held"
+
+
+class NotPrivate(FileUnusable):
+    """A directory or a file cannot be trusted: it is a link, or belongs to somebody else."""
+
+    code = "not_private"
+
+
+class NoServerProgram(OpenAgentsError, RuntimeError):
+    """No program was found that can be the embedded server; the text says what was looked at."""
+
+    code = "no_server_program"
+
+
+class TooLarge(ContentTooLarge, ValueError):
+    """More comes out of a file than is read."""
+
+    code = "unpacked_too_large"
+
+    def __init__(self, name: str, limit: int) -> None:
+        self.name, self.limit = name, limit
+        super().__init__(f"with {name}, more than {limit} bytes come out of it, which is the most that is read")
 
 
 def translate(error: BaseException, where: str = "") -> EventStoreError:

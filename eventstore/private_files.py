@@ -14,6 +14,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Final
 
+from eventstore.errors import NotPrivate
+from openagents_json.errors import file_errors
+
 PRIVATE_DIRECTORY: Final = 0o700
 PRIVATE_FILE: Final = 0o600
 OTHERS: Final = 0o077
@@ -21,10 +24,6 @@ OTHERS: Final = 0o077
 
 _OPEN_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _DEVICES: Final = ("/dev/", "/proc/")
-
-
-class NotPrivate(OSError):
-    """A directory or a file cannot be trusted: it is a link, or belongs to somebody else."""
 
 
 def make_directory(path: Path) -> None:
@@ -117,12 +116,27 @@ def _check_file(path: Path, handle: int) -> None:
             os.fchmod(handle, PRIVATE_FILE)
 
 
+def is_there(path: Path) -> bool:
+    """Tell whether there is something of that name.
+
+    Raises FileUnusable where nobody may look.
+    """
+    with file_errors(path, "name a place that can be looked into"):
+        return path.exists()
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """Write a private file: afterwards there is the old one or the whole new one, and never a part of it.
 
-    What is no file, as a pipe or a terminal, is written to as it is. Raises OSError.
+    What is no file, as a pipe or a terminal, is written to as it is. Raises FileUnusable.
     """
+    with file_errors(path, "name a file in a directory that can be written, with room for it"), _replacing(path) as out:
+        yield out
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[IO[bytes]]:
     if _is_device(path):
         with path.open("wb") as device:
             yield device

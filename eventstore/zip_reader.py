@@ -7,6 +7,8 @@ import zipfile
 from collections.abc import Iterator
 from typing import Final
 
+from eventstore.errors import TooLarge
+
 MOST_BYTES: Final = 2 * 1024**3
 """How much is unpacked of one file, unless told otherwise."""
 
@@ -14,14 +16,6 @@ MOST_LINE: Final = 64 * 1024**2
 """How long a line may be: an event with all that it carries itself."""
 
 _PIECE: Final = 1024**2
-
-
-class TooLarge(ValueError):
-    """More comes out of a file than is read."""
-
-    def __init__(self, name: str, limit: int) -> None:
-        self.name, self.limit = name, limit
-        super().__init__(f"with {name}, more than {limit} bytes come out of it, which is the most that is read")
 
 
 class Unpacking:

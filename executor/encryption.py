@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from eventstore import codec
-from eventstore.errors import EventStoreError
+from executor.errors import KEYS_VARIABLE, DamagedPayload, InvalidKey, RunSealed
 
 KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
@@ -22,54 +22,10 @@ REPORT: Final = "heal-"
 """How the names of reports begin; no id of a run does."""
 
 _MAKE: Final = "`openagents keys generate` makes one"
-VARIABLE: Final = "OPENAGENTS_ENCRYPTION_KEYS"
+VARIABLE: Final = KEYS_VARIABLE
 
 Random = Callable[[int], bytes]
 """Gives so many random bytes, fit for keys."""
-
-
-class EncryptionError(EventStoreError):
-    """Payloads of a run cannot be read here."""
-
-
-class RunSealed(EncryptionError):
-    """A run is encrypted, and this process does not have the master key; carries `run` and `key_id`."""
-
-    def __init__(self, run: str, key_id: str) -> None:
-        self.run, self.key_id = run, key_id
-        named = f"with key {key_id}" if key_id else "with a key of its own"
-        super().__init__(f"run {run} is encrypted {named}, which this process does not have; set {VARIABLE}")
-
-
-class KeyMissing(EncryptionError):
-    """A run is encrypted, its key is not in the store, and nothing says that it was shredded."""
-
-    def __init__(self, run: str) -> None:
-        self.run = run
-        super().__init__(
-            f"run {run} is encrypted and its key is not in the store; restore it from a backup of the store, or, for a "
-            f"run from elsewhere, take it along: `openagents keys show {run} > FILE` there, "
-            f"`openagents keys adopt {run} < FILE` here"
-        )
-
-
-class DamagedPayload(EncryptionError):
-    """What is stored was not encrypted with this key, or not for this place, or was changed since."""
-
-    def __init__(self, run: str, place: str) -> None:
-        self.run, self.place = run, place
-        super().__init__(
-            f"run {run}: {place} cannot be decrypted: it was changed, moved, or encrypted with another key; "
-            "restore it from a backup of the store"
-        )
-
-
-class InvalidKey(EventStoreError, ValueError):
-    """What was given as a key is none."""
-
-    def __init__(self, what: str, reason: str) -> None:
-        self.what, self.reason = what, reason
-        super().__init__(f"{what} {reason}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +46,10 @@ class RunKey:
 
         Raises DamagedPayload.
         """
-        try:
-            return _decrypt(self.secret, raw, [self.run, *place])
-        except _Forged as error:
-            raise DamagedPayload(self.run, " ".join(x for x in place if x)) from error
+        plain = _decrypt(self.secret, raw, [self.run, *place])
+        if plain is None:
+            raise DamagedPayload(self.run, " ".join(x for x in place if x))
+        return plain
 
 
 class Masters:
@@ -141,9 +97,12 @@ class Masters:
         if wrapper not in self._keys:
             raise RunSealed(run, wrapper)
         try:
-            key = _decrypt(self._keys[wrapper], base64.b64decode(text, validate=True), ["key", run])
-        except (_Forged, binascii.Error) as error:
+            encrypted = base64.b64decode(text, validate=True)
+        except binascii.Error as error:
             raise DamagedPayload(run, "its key") from error
+        key = _decrypt(self._keys[wrapper], encrypted, ["key", run])
+        if key is None:
+            raise DamagedPayload(run, "its key")
         return RunKey(run, key, self._random)
 
     def held(self, run: str, key: bytes) -> RunKey:
@@ -184,10 +143,6 @@ def key_id(key: bytes) -> str:
     return hashlib.sha256(key).hexdigest()[:8]
 
 
-class _Forged(Exception):
-    """A ciphertext is not what was encrypted with this key for this place."""
-
-
 def _encrypt(key: bytes, plain: bytes, about: Sequence[str], random: Random) -> bytes:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # imported where something is encrypted
 
@@ -195,13 +150,14 @@ def _encrypt(key: bytes, plain: bytes, about: Sequence[str], random: Random) -> 
     return nonce + AESGCM(key).encrypt(nonce, plain, codec.encode(list(about)))
 
 
-def _decrypt(key: bytes, raw: bytes, about: Sequence[str]) -> bytes:
+def _decrypt(key: bytes, raw: bytes, about: Sequence[str]) -> bytes | None:
+    """Decrypt, or return None for what was not encrypted with this key for this place."""
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     if len(raw) < _NONCE_BYTES + 16:
-        raise _Forged
+        return None
     try:
         return AESGCM(key).decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], codec.encode(list(about)))
-    except InvalidTag as error:
-        raise _Forged from error
+    except InvalidTag:
+        return None

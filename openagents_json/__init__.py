@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         RetryableError,
         UnknownComponent,
     )
+    from openagents_json.errors import OpenAgentsError
     from openagents_json.models import WorkflowDocument
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Context",
     "InvalidComponentInput",
     "NonRetryableError",
+    "OpenAgentsError",
     "Registry",
     "RetryableError",
     "UnknownComponent",
@@ -47,6 +49,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "OpenAgentsError": "errors",
     "Workflow": "authoring",
     "WorkflowDocument": "models",
     "Context": "components.context",

@@ -7,22 +7,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from openagents_json.errors import file_errors
 from openagents_json.workflow.component_spec import Catalog
-from openagents_json.workflow.language.parse import NotADocument, parse
+from openagents_json.workflow.errors import DocumentUnreadable, NotADocument
+from openagents_json.workflow.language.parse import parse
 from openagents_json.workflow.language.problems import Report
 from openagents_json.workflow.language.validate import validate
 from openagents_json.workflow.types import Json
 
 
 def _read(path: Path) -> Mapping[str, Json]:
+    with file_errors(path, "give the path of a workflow in JSON"):
+        raw = path.read_bytes()
     try:
-        document, _, doubled = parse(path.read_bytes())
+        document, _, doubled = parse(raw)
     except NotADocument as error:
-        raise ValueError(f"{path}, line {error.line}: {error.reason}") from error
+        raise DocumentUnreadable(f"{path}, line {error.line}", error.reason) from error
     if doubled:
-        raise ValueError(f"{path}: the name {doubled[0]!r} stands twice in one object")
+        raise DocumentUnreadable(str(path), f"the name {doubled[0]!r} stands twice in one object")
     if not isinstance(document, dict):
-        raise ValueError(f"{path} holds no JSON object")
+        raise DocumentUnreadable(str(path), "it holds no JSON object")
     return document
 
 
@@ -36,7 +40,7 @@ class Workflow:
     def load(cls, source: str | Path | Mapping[str, Any]) -> Workflow:
         """Take a mapping, or read a file.
 
-        Raises OSError and ValueError.
+        Raises FileUnusable, which is an OSError, and DocumentUnreadable, which is a ValueError.
         """
         return cls(source if isinstance(source, Mapping) else _read(Path(source)))
 

@@ -5,6 +5,8 @@ ProjectionError
     InvalidProjection   a projection cannot be declared like this
     UnknownProjection   there is none of that name
     InvalidQuery        a search asks for what there is not
+    ViewBehind          a view is too far behind the log for a reader to wait for it
+    TooFast             a view moves too fast to be compared
     LedgerError         something about the ledger
         KeyUnusable     a key cannot be read, or is not the one that is needed
         NotSealed       an event is not in a closed epoch yet
@@ -17,30 +19,41 @@ from collections.abc import Iterable
 
 from eventstore.event import Recorded
 from eventstore.passwords import masked
+from openagents_json.errors import Conflict, InvalidArgument, NotFound, OpenAgentsError, Unavailable
 
 
-class ProjectionError(Exception):
+class ProjectionError(OpenAgentsError):
     """Base of all errors of read models."""
 
+    code = "projection_error"
 
-class InvalidProjection(ProjectionError):
+
+class InvalidProjection(ProjectionError, InvalidArgument):
     """A projection cannot be declared like this."""
 
+    code = "invalid_projection"
 
-class UnknownProjection(ProjectionError):
+
+class UnknownProjection(ProjectionError, NotFound):
     """There is no projection of that name."""
+
+    code = "unknown_projection"
 
     def __init__(self, name: str, known: Iterable[str]) -> None:
         self.name = name
         super().__init__(f"there is no projection {name!r}; there are {', '.join(sorted(known))}")
 
 
-class InvalidQuery(ProjectionError):
+class InvalidQuery(ProjectionError, InvalidArgument):
     """A search asks for what there is not."""
+
+    code = "invalid_query"
 
 
 class ProjectionFailed(ProjectionError):
     """A projection raised on an event; it stands before that event until it can apply it."""
+
+    code = "projection_failed"
 
     def __init__(self, view: str, event: Recorded, error: BaseException) -> None:
         self.view, self.event, self.error = view, event, error
@@ -52,20 +65,49 @@ class ProjectionFailed(ProjectionError):
         )
 
 
+class ViewBehind(ProjectionError, Unavailable):
+    """A view is so far behind the log that a reader cannot wait for it."""
+
+    code = "view_behind"
+
+    def __init__(self, name: str, events: int) -> None:
+        self.name, self.events = name, events
+        super().__init__(
+            f"the view {name} is {events} events behind the log and is being brought up to date; "
+            "ask again later, or ask for what it knows by now"
+        )
+
+
+class TooFast(ProjectionError, Unavailable):
+    """A view moves too fast to be compared."""
+
+    code = "view_too_fast"
+
+    def __init__(self, view: str) -> None:
+        self.view = view
+        super().__init__(f"the view {view} moves too fast to be compared; verify it when there is less to do")
+
+
 class LedgerError(ProjectionError):
     """Base of what can go wrong with the ledger."""
+
+    code = "ledger_error"
 
 
 class KeyUnusable(LedgerError):
     """A key cannot be read, or is not the one that is needed."""
+
+    code = "audit_key_unusable"
 
     def __init__(self, where: str, reason: str) -> None:
         self.where, self.reason = where, reason
         super().__init__(f"key {where}: {reason}; `openagents audit keygen` makes a pair of keys")
 
 
-class NotSealed(LedgerError):
+class NotSealed(LedgerError, Conflict):
     """An event is not in a closed epoch of the ledger, so nothing about it can be proved yet."""
+
+    code = "not_sealed"
 
     def __init__(self, run: str, version: int) -> None:
         self.run, self.version = run, version
@@ -74,8 +116,10 @@ class NotSealed(LedgerError):
         )
 
 
-class EvidenceUnreadable(LedgerError, ValueError):
+class EvidenceUnreadable(LedgerError, InvalidArgument, ValueError):
     """A file is no receipt, export or witness of the ledger."""
+
+    code = "evidence_unreadable"
 
     def __init__(self, where: str, reason: str) -> None:
         self.where, self.reason = where, reason

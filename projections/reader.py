@@ -10,7 +10,7 @@ from eventstore.errors import StoreReadOnly
 from eventstore.event import Json
 from eventstore.redis.driver.forking import ForkSafeLock
 from eventstore.views import Row, ViewStore
-from projections.errors import ProjectionError, UnknownProjection
+from projections.errors import UnknownProjection, ViewBehind
 from projections.projection import Projection
 from projections.runner import Runner, Target
 from projections.search import Page, Query, count, search
@@ -20,17 +20,6 @@ log = logging.getLogger(__name__)
 
 PATIENCE_MS = 10_000
 """How long a reader helps a view along that is behind."""
-
-
-class ViewBehind(ProjectionError):
-    """A view is so far behind the log that a reader cannot wait for it."""
-
-    def __init__(self, name: str, events: int) -> None:
-        self.name, self.events = name, events
-        super().__init__(
-            f"the view {name} is {events} events behind the log and is being brought up to date; "
-            "ask again later, or ask for what it knows by now"
-        )
 
 
 @dataclass(frozen=True, slots=True)

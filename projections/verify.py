@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from eventstore.memory.views import MemoryViewStore
 from eventstore.views import CHUNK, ViewStore, facet_name
-from projections.errors import ProjectionError
+from projections.errors import TooFast
 from projections.fold import facets_of
 from projections.projection import Projection
 from projections.runner import Runner, Target
@@ -46,14 +46,6 @@ def verify(
         if bits:
             found.append(_index_drift(partition, facet, chunk, bits, 0))
     return found
-
-
-class TooFast(ProjectionError):
-    """A view moves too fast to be compared."""
-
-    def __init__(self, view: str) -> None:
-        self.view = view
-        super().__init__(f"the view {view} moves too fast to be compared; verify it when there is less to do")
 
 
 def _partition(

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import click
 
 from cli.options import Target, target_options
 from cli.render import print_json, print_line
-from cli.terminal import give, refuse_bytes, say
+from cli.terminal import bytes_out, give, say
+from openagents_json.errors import file_errors
 
 if TYPE_CHECKING:
     from projections.ledger.findings import Audit
@@ -34,16 +34,18 @@ def audit() -> None:
 @click.option("--output", "-o", default="audit.key", show_default=True, metavar="FILE", help="The private key.")
 def keygen(output: str) -> None:
     """Make a pair of keys: FILE, which only those who seal may read, and FILE.pub, for everybody."""
+    from eventstore.private_files import is_there
     from projections.ledger.signing import new_signer, public_pem
 
     made = new_signer()
     private, public = Path(output), Path(f"{output}.pub")
-    if private.exists() or public.exists():
+    if is_there(private) or is_there(public):
         raise click.ClickException(f"{private} or {public} is there already; name another file with --output")
-    with os.fdopen(os.open(private, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
-        out.write(made.private_pem())
-    with public.open("xb") as out:  # never through a link that lies there
-        out.write(public_pem(made.public))
+    with file_errors(private, "name a file that can be written with --output"):
+        with os.fdopen(os.open(private, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+            out.write(made.private_pem())
+        with public.open("xb") as out:  # never through a link that lies there
+            out.write(public_pem(made.public))
     say(f"key {made.id}: {private} signs, {public} verifies")
 
 
@@ -139,16 +141,13 @@ def export(target: Target, output: str) -> None:
 
     with target.engine() as engine:
         if output == "-":
-            refuse_bytes("an export")
-            engine.audit.export(_whole_stdout())
+            with bytes_out("an export") as out:
+                engine.audit.export(out)
             return
         with replacing(Path(output)) as out:
             engine.audit.export(out)
-    say(f"{output}: {Path(output).stat().st_size} bytes", err=True)
-
-
-def _whole_stdout() -> IO[bytes]:
-    return sys.stdout.buffer
+    with file_errors(output, "it was written, and taken away"):
+        say(f"{output}: {Path(output).stat().st_size} bytes", err=True)
 
 
 @audit.command("witness")

@@ -11,7 +11,8 @@ import click
 
 from cli.options import Target, target_options
 from cli.render import print_json
-from cli.terminal import say
+from cli.terminal import read_input, say
+from openagents_json.errors import file_errors
 
 
 @click.group()
@@ -95,10 +96,13 @@ def adopt(target: Target, run: str, key: str | None, key_file: str) -> None:
 
 def _read_key(name: str, run: str) -> str:
     if name != "-":
-        try:
-            return Path(name).read_text("utf-8")
-        except UnicodeError:
-            raise click.UsageError(f"{name} is no text file with a key") from None
-    if sys.stdin.isatty():
+        with file_errors(name, "name the file with the key"):
+            raw = Path(name).read_bytes()
+    elif sys.stdin.isatty():
         return str(click.prompt(f"The key of run {run}", hide_input=True, err=True))
-    return sys.stdin.read()
+    else:
+        raw = read_input()
+    try:
+        return raw.decode()
+    except UnicodeError:
+        raise click.UsageError(f"{name} is no text file with a key") from None

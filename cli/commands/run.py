@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ import click
 from cli.following import EXIT, follow
 from cli.options import Target, target_options
 from cli.render import console, print_json, status, text
-from cli.terminal import say
+from cli.terminal import read_input, say
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 def document_of(file: str | Path) -> str | bytes | Path:
     """Give a document as the engine takes it; `-` is standard input."""
-    return sys.stdin.buffer.read() if str(file) == "-" else file
+    return read_input() if str(file) == "-" else file
 
 
 def show_warnings(engine: Engine, name: str, document: str | bytes | Path) -> None:
@@ -165,14 +164,14 @@ def validate(target: Target, files: tuple[str, ...], connect: bool) -> int:
 
 
 def _report(target: Target, file: str, connect: bool) -> Report:
-    from openagents_json.catalog.loader import load
+    from openagents_json.catalog.loader import here, load
     from openagents_json.engine.documents import load_document
     from openagents_json.workflow.language.validate import validate as find_problems
 
     if connect:
         with target.engine() as engine:
             return engine.validate(document_of(Path(file)))
-    catalog = load(target.components, working_directory=Path.cwd()) if target.components else None
+    catalog = load(target.components, working_directory=here()) if target.components else None
     return find_problems(load_document(document_of(Path(file))).content, catalog)
 
 

@@ -11,7 +11,8 @@ from cli.commands.run import parse_inputs
 from cli.options import Target, target_options
 from cli.render import print_json, show
 from cli.terminal import say
-from executor.coordination.schedule_times import OVERLAPS, InvalidSchedule, Schedule, iso
+from executor.coordination.schedule_times import OVERLAPS, Schedule, iso
+from executor.errors import InvalidSchedule
 
 if TYPE_CHECKING:
     from executor.coordination.schedules import Progress
@@ -130,7 +131,8 @@ def backfill(target: Target, name: str, start: str, end: str) -> int:
 
     Exit code: 1 when some of them could not be started; which, and why, is told.
     """
-    from openagents_json.workflow.times import InvalidTime, moment_of
+    from openagents_json.workflow.errors import InvalidTime
+    from openagents_json.workflow.times import moment_of
 
     try:
         first, last = moment_of(start), moment_of(end)

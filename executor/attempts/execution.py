@@ -12,13 +12,15 @@ from eventstore.errors import NotJson
 from executor.attempts.jobs import ONCE, Job
 from executor.attempts.leases import Held, Keeper
 from executor.attempts.masking import NO_MASK, Mask, mask_of
-from executor.attempts.secrets import SecretMissing, Secrets, put_in
+from executor.attempts.secrets import Secrets, put_in
 from executor.clock import Clock
+from executor.errors import SecretMissing
 from openagents_json.catalog.registry import Component, Registry
 from openagents_json.components.context import CancelToken, Context
 from openagents_json.components.errors import ComponentExit, UnknownComponent, describe_error
 from openagents_json.workflow.core import commands as cmd
-from openagents_json.workflow.expressions.secret_places import SecretsUnclear, places_before
+from openagents_json.workflow.errors import SecretsUnclear
+from openagents_json.workflow.expressions.secret_places import places_before
 
 STOPPING = "the worker stops"
 """The reason that components see when their worker is told to end."""

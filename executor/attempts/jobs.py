@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from eventstore.errors import EventStoreError
 from eventstore.run_model import Claimed, Lease
 from executor.attempts.patience import passes
-from executor.encryption import EncryptionError
 from executor.runs.codec import is_sealed
-from executor.runs.repository import BrokenHistory, RunNotFound, Session, Sessions
+from executor.runs.repository import Session, Sessions
+from openagents_json.errors import RunUnreadable
 from openagents_json.workflow.core import commands as cmd
-from openagents_json.workflow.core.event_types import UnknownEvent
 from openagents_json.workflow.core.plan import Persistence, StepPlan
 from openagents_json.workflow.core.state import NOT_HELD
 from openagents_json.workflow.types import Json
@@ -133,7 +132,7 @@ def _claimed_job(sessions: Sessions, claim: Claimed) -> Job | None:
         if job is None:  # what was known of the run is not its history any more
             sessions.drop(run)
             job = job_of(sessions.load(run), claim.lease)
-    except (RunNotFound, BrokenHistory, UnknownEvent, EncryptionError) as error:
+    except RunUnreadable as error:
         log.error("run %s: step %s was claimed and cannot be run here: %s", run, claim.lease.step, error)
         return None
     except EventStoreError as error:

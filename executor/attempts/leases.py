@@ -13,6 +13,7 @@ from eventstore.run_model import Lease
 from executor.attempts.jobs import ONCE, Job
 from executor.clock import Clock
 from openagents_json.components.context import CancelToken
+from openagents_json.errors import OpenAgentsError
 
 log = logging.getLogger(__name__)
 
@@ -147,7 +148,7 @@ class Keeper:
         lease = held.job.lease
         try:
             self._look_after(held, now)
-        except EventStoreError as error:
+        except OpenAgentsError as error:
             log.warning("run %s: what befell step %s could not be recorded: %s", lease.run, lease.step, error)
         except Exception:
             log.exception("run %s: looking after step %s met a defect of the engine", lease.run, lease.step)

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import threading
 
-from eventstore.errors import EventStoreError, StoreRefused, StoreUnavailable
+from eventstore.errors import StoreRefused, StoreUnavailable
 
 AGAIN_SECONDS = 0.2
 
 
-def passes(error: EventStoreError) -> bool:
+def passes(error: Exception) -> bool:
     """Tell whether an error is the store's, whatever it is asked: away, out of memory, a replica."""
     return isinstance(error, StoreUnavailable | StoreRefused)
 

@@ -18,14 +18,14 @@ from executor.attempts.group_commit import Batch
 from executor.attempts.jobs import Finished, Job, job_of
 from executor.attempts.patience import Patience, passes
 from executor.attempts.unrecordable import unfit
-from executor.encryption import EncryptionError
+from executor.errors import RunNotFound
 from executor.runs.commit import Built, build
 from executor.runs.handler import Handler
-from executor.runs.repository import BrokenHistory, RunNotFound, Session
+from executor.runs.repository import Session
+from openagents_json.errors import OpenAgentsError
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
-from openagents_json.workflow.core.event_types import UnknownEvent
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +122,7 @@ class Recorder:
             try:
                 session = self._session(run, items)
                 break
-            except (RunNotFound, BrokenHistory, UnknownEvent, EncryptionError):
+            except RunNotFound:  # it has left the store, and what came of its steps is too late
                 out.refused += items
                 return None
             except EventStoreError as error:
@@ -290,10 +290,11 @@ class Recorder:
         while True:
             try:
                 self._digest(part, reply, wish, out)
-            except EventStoreError as error:
+            except OpenAgentsError as error:
                 if passes(error) and self._patience.lasts():
                     continue
                 log.warning("run %s goes on elsewhere: %s", part.session.run, error)
+                self._handler.sessions.drop(part.session.run)
             except Exception:  # a defect met in one run must not end the work on all others
                 log.exception("run %s met a defect of the engine", part.session.run)
                 self._handler.sessions.drop(part.session.run)

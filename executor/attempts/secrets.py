@@ -6,20 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from executor.errors import SecretMissing
+from openagents_json.workflow.errors import shown_path
 from openagents_json.workflow.expressions.namespace import secret_marker
-from openagents_json.workflow.expressions.secret_places import shown_path
 from openagents_json.workflow.types import Json
 
 Secrets = Callable[[str], str | None]
 """Gives the value of a secret by its name, None when there is none."""
-
-
-class SecretMissing(Exception):
-    """The worker has no secret of a name, or the inputs have no place for it."""
-
-    def __init__(self, name: str, reason: str = "") -> None:
-        self.name = name
-        super().__init__(reason or f"there is no secret {name!r}; set OPENAGENTS_SECRET_{name} for the workers")
 
 
 def put_in(inputs: Mapping[str, Json], places: Sequence[Any], secrets: Secrets) -> tuple[dict[str, Json], list[str]]:

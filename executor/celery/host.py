@@ -15,10 +15,10 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from eventstore.errors import EventStoreError
 from executor.attempts.jobs import Job
 from executor.worker.polling import Lookout
 from executor.worker.worker import STOP_SECONDS, Worker
+from openagents_json.errors import OpenAgentsError
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +126,7 @@ class Host:
     def _work(self, queue: str) -> None:
         try:
             self.here().drain(queue)
-        except EventStoreError as error:  # the relay rings again when the store is back
+        except OpenAgentsError as error:  # the relay rings again when the store is back
             log.warning("draining %s is interrupted: %s", queue, error)
         except Exception:  # Celery would print the same at length, and more of it
             log.exception("draining %s met a defect of the engine", queue)

@@ -10,10 +10,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-from executor.coordination.starts import ConcurrencyLimitReached, starter_of
-from executor.runs.codec import PayloadRefused
-from executor.runs.handler import Handler, RunExists, Start
-from executor.runs.repository import RunNotFound, Session
+from executor.coordination.starts import starter_of
+from executor.errors import ConcurrencyLimitReached, PayloadRefused, RunExists, RunNotFound
+from executor.runs.handler import Handler, Start
+from executor.runs.repository import Session
 from openagents_json.catalog.workflows import UnknownWorkflow, Workflows
 from openagents_json.work_index import DueKey, DueKind
 from openagents_json.workflow.core import commands as cmd

@@ -12,13 +12,13 @@ from collections.abc import Iterable, Sequence
 
 from eventstore.redis.coordination.semaphores import Gates
 from eventstore.redis.driver.scripts import PlainCall, essential
-from executor.encryption import EncryptionError
+from executor.errors import RunNotFound
 from executor.runs.handler import Handler
-from executor.runs.repository import BrokenHistory, RunNotFound, Session
+from executor.runs.repository import Session
+from openagents_json.errors import RunUnreadable
 from openagents_json.work_index import DueKey, DueKind
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import state as st
-from openagents_json.workflow.core.event_types import UnknownEvent
 from openagents_json.workflow.statuses import CLOSED_RUN
 from openagents_json.workflow.types import Json
 
@@ -107,7 +107,7 @@ class Gatekeeper:
             state = self._handler.sessions.load(run).state
         except RunNotFound:
             return True
-        except (BrokenHistory, UnknownEvent, EncryptionError):
+        except RunUnreadable:
             return False
         step = turn.rpartition("#")[0]
         known = state.steps.get(step)
@@ -146,14 +146,14 @@ class Gatekeeper:
             above.add(str(session.state.parent["run"]))
             try:
                 session = self._handler.sessions.load(str(session.state.parent["run"]))
-            except (RunNotFound, BrokenHistory, UnknownEvent, EncryptionError):
+            except RunUnreadable:
                 break
         return above
 
     def _cancel(self, run: str, actor: str) -> None:
         try:
             self._handler.handle(run, cmd.CancelRun("a newer run takes its place"), actor=actor)
-        except (RunNotFound, EncryptionError, cmd.Rejected) as error:
+        except (RunUnreadable, cmd.Rejected) as error:
             log.info("run %s: %s", run, error)
 
     def _gone(self, members: Iterable[str]) -> list[str]:
@@ -164,7 +164,7 @@ class Gatekeeper:
         rest = [member.partition("|") for member in names if member not in gone]
         try:
             sessions = self._handler.sessions.load_all([run for run, _, _ in rest])
-        except (RunNotFound, BrokenHistory, UnknownEvent, EncryptionError):  # the next look will tell
+        except RunUnreadable:  # the next look will tell
             return gone
         left = zip(rest, sessions, strict=True)
         return gone + [f"{run}|{step}" for (run, _, step), session in left if not _holds(session, step)]
@@ -198,7 +198,7 @@ class Gatekeeper:
                 self.let_in(other, step, actor=actor)
             except RunNotFound:
                 self._gates.leave(name, follower)
-            except (BrokenHistory, UnknownEvent, EncryptionError, cmd.Rejected) as error:
+            except (RunUnreadable, cmd.Rejected) as error:
                 log.error("run %s: step %s cannot be let in: %s", other, step, error)
 
     def arrive(self, session: Session, *, actor: str) -> None:
@@ -227,7 +227,7 @@ class Gatekeeper:
         try:
             if self._handler.sessions.load(run).state.status == st.QUEUED:
                 self._handler.handle(run, cmd.CancelRun(NEWER_START), actor=actor)
-        except (RunNotFound, EncryptionError, cmd.Rejected) as error:
+        except (RunUnreadable, cmd.Rejected) as error:
             log.info("run %s: %s", run, error)
 
 

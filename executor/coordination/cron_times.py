@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Final
 
+from executor.errors import InvalidCron
+
 if TYPE_CHECKING:
     from cronsim import CronSim
 
@@ -25,10 +27,6 @@ EPOCH: Final = datetime(1970, 1, 1)
 DAY_SECONDS: Final = 24 * 3600
 HORIZON_SECONDS: Final = 50 * 366 * DAY_SECONDS
 """An expression that fires at no time for so long is not looked for any further."""
-
-
-class InvalidCron(ValueError):
-    """A cron expression cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)

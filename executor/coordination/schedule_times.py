@@ -9,15 +9,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from executor.coordination import cron_times
-from executor.coordination.zones import UnknownZone, zone
+from executor.coordination.zones import zone
+from executor.errors import InvalidCron, InvalidSchedule, UnknownZone
 from openagents_json.workflow.types import Json
 
 OVERLAPS: Final = ("skip", "queue", "replace", "allow")
 HORIZON_MS: Final = 50 * 366 * 24 * 3600 * 1000
-
-
-class InvalidSchedule(ValueError):
-    """A schedule cannot be: its expression, zone, interval or policy is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +73,7 @@ def _check_clock(schedule: Schedule) -> None:
         zone(schedule.timezone)
         if schedule.cron:
             cron_times.parse(schedule.cron)
-    except (UnknownZone, cron_times.InvalidCron) as error:
+    except (UnknownZone, InvalidCron) as error:
         raise InvalidSchedule(str(error)) from error
 
 
@@ -98,7 +95,7 @@ def firings(schedule: Schedule, after_ms: int, anchor_ms: int) -> Iterator[int]:
 def _cron(schedule: Schedule, after_ms: int) -> Iterator[int]:
     try:
         cron, where = cron_times.parse(schedule.cron), zone(schedule.timezone)
-    except (UnknownZone, cron_times.InvalidCron) as error:
+    except (UnknownZone, InvalidCron) as error:
         raise InvalidSchedule(str(error)) from error
     return (at * 1000 for at in cron_times.moments(cron, where, after_ms // 1000))
 

@@ -15,20 +15,19 @@ from typing import Any, Final
 
 from eventstore.errors import EventStoreError
 from eventstore.redis.coordination.schedules import ScheduleStore, StoredSchedule
-from executor.coordination.schedule_times import (
+from executor.coordination.schedule_times import Schedule, check, firings, from_json, iso, next_firing, start_of
+from executor.coordination.starts import Started, raise_if_none, starter_of
+from executor.errors import (
+    ConcurrencyLimitReached,
     InvalidSchedule,
-    Schedule,
-    check,
-    firings,
-    from_json,
-    iso,
-    next_firing,
-    start_of,
+    PayloadRefused,
+    RunExists,
+    ScheduleExists,
+    ScheduleNotFound,
 )
-from executor.coordination.starts import ConcurrencyLimitReached, Started, raise_if_none, starter_of
-from executor.runs.codec import PayloadRefused
-from executor.runs.handler import UNREADABLE, Handler, RunExists, Start
+from executor.runs.handler import Handler, Start
 from openagents_json.catalog.workflows import UnknownWorkflow, Workflows
+from openagents_json.errors import RunUnreadable
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core.parameters import check_inputs
 from openagents_json.workflow.errors import InvalidInputs
@@ -37,7 +36,7 @@ from openagents_json.workflow.types import Json
 
 log = logging.getLogger(__name__)
 
-HAS_ITS_RUN: Final = (RunExists, *UNREADABLE)
+HAS_ITS_RUN: Final = (RunExists, RunUnreadable)
 """What starting tells of a firing whose run is there: in the archive, from another store, sealed."""
 
 QUEUE_AT_MOST: Final = 1000
@@ -54,22 +53,6 @@ REFUSED_MS: Final = 60_000
 
 CHUNK: Final = 100
 """How many runs a backfill starts in one round trip."""
-
-
-class ScheduleNotFound(EventStoreError):
-    """There is no schedule of a name."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        super().__init__(f"there is no schedule {name!r} in this store; `openagents schedules list` shows them")
-
-
-class ScheduleExists(EventStoreError):
-    """There is a schedule of that name already."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        super().__init__(f"there is a schedule {name!r} already; delete it first, or say that it is to be replaced")
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,7 +299,7 @@ class Timetable:
     def _cancel(self, run: str, actor: str) -> None:
         try:
             self._handler.handle(run, cmd.CancelRun("a newer firing takes its place"), actor=actor)
-        except (*UNREADABLE, cmd.Rejected) as error:
+        except (RunUnreadable, cmd.Rejected) as error:
             log.info("run %s: %s", run, error)
 
 

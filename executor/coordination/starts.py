@@ -10,37 +10,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from eventstore.errors import EventStoreError, InvalidRequest
 from eventstore.redis.coordination.semaphores import Gates
 from executor.coordination.concurrency import Gatekeeper
-from executor.runs.handler import UNREADABLE, Handled, Handler, Start
+from executor.errors import ConcurrencyLimitReached, TooManyStarts
+from executor.runs.handler import Handled, Handler, Start
 from executor.runs.refusals import refusal
-from openagents_json.workflow.core import commands as cmd
+from openagents_json.errors import OpenAgentsError
 from openagents_json.workflow.core import state as st
 
 log = logging.getLogger(__name__)
-
-
-class ConcurrencyLimitReached(RuntimeError):
-    """A run was not let in, because others of its key are under way and its workflow says to reject it then.
-
-    `run` is its id: it is on record as failed, and its history says why.
-    """
-
-    def __init__(self, run: str, reason: str) -> None:
-        self.run, self.reason = run, reason
-        super().__init__(f"run {run} is rejected: {reason}")
-
-
-class TooManyStarts(InvalidRequest):
-    """One request would start more runs than it may."""
-
-    def __init__(self, count: int, most: int) -> None:
-        self.count, self.most = count, most
-        super().__init__(
-            f"one request may start {most:,} runs, not {count:,}; nothing was started: send them in several, or raise "
-            "OPENAGENTS_MAX_STARTS"
-        )
 
 
 class Started(str):
@@ -119,7 +97,7 @@ class Starter:
             if session.state.status == st.QUEUED:
                 self._gatekeeper.arrive(session, actor=actor)
                 session = self._handler.sessions.load(session.run)
-        except (*UNREADABLE, EventStoreError, cmd.Rejected) as error:
+        except OpenAgentsError as error:
             log.warning("run %s was started, the relay will let it in: %s", session.run, error)
             return None
         error_of = refusal(session.state)

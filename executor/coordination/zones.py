@@ -12,16 +12,10 @@ from zoneinfo import ZoneInfo
 
 import tzdata
 
+from executor.errors import UnknownZone
+
 ZONES_VERSION = tzdata.IANA_VERSION
 """The release of the zones, such as 2026f."""
-
-
-class UnknownZone(ValueError):
-    """There is no time zone of a name."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        super().__init__(f"there is no time zone {name!r} in release {ZONES_VERSION}; write it as Europe/Paris")
 
 
 @lru_cache(maxsize=1)
@@ -37,6 +31,6 @@ def zone(name: str) -> ZoneInfo:
     Raises UnknownZone.
     """
     if name not in zone_names():
-        raise UnknownZone(name)
+        raise UnknownZone(name, ZONES_VERSION)
     with (files("tzdata") / "zoneinfo").joinpath(*name.split("/")).open("rb") as file:
         return ZoneInfo.from_file(file, key=name)

@@ -9,12 +9,13 @@ from typing import Any
 from eventstore import codec
 from eventstore.event import Recorded
 from eventstore.run_model import Blob, Code
+from executor.errors import NoSuchVersion, RunExists, RunNotFound, TooContended
 from executor.histories.origins import origin
 from executor.runs.codec import Encoded, Limits, encode_data
 from executor.runs.commit import Built, Signature, assemble, decide_encoded
-from executor.runs.handler import Handled, Handler, RunExists, TooContended, begun
+from executor.runs.handler import Handled, Handler, begun
 from executor.runs.idempotency import fork_conflict
-from executor.runs.repository import RunNotFound, Session
+from executor.runs.repository import Session
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core.decide.annotations import refuse_erased
@@ -40,15 +41,6 @@ class Fork:
     commit_id: str = ""
 
 
-class NoSuchVersion(LookupError):
-    """A run has no event of that number."""
-
-    def __init__(self, run: str, at: int, last: int) -> None:
-        self.run, self.at, self.last = run, at, last
-        which = f"no event {at}" if at else "none as early as that"
-        super().__init__(f"run {run} has events 1 to {last}, and {which}")
-
-
 def fork(handler: Handler, wanted: Fork, *, actor: str) -> Handled:
     """Begin the new run; its id must be of the partition of the source, where their payloads lie.
 
@@ -59,7 +51,7 @@ def fork(handler: Handler, wanted: Fork, *, actor: str) -> Handled:
         begun_run = _forked(handler, wanted, actor)
         if begun_run is not None:
             return begun_run
-    raise TooContended(wanted.source)
+    raise TooContended(wanted.source, TRIES)
 
 
 def _forked(handler: Handler, wanted: Fork, actor: str) -> Handled | None:

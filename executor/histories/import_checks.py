@@ -13,13 +13,14 @@ from typing import Any, Final, TypeVar
 from eventstore import codec
 from eventstore.event import Recorded
 from eventstore.redis.raw import RawEvent
+from executor.errors import HistoryUnfit
 from executor.runs.codec import is_sealed
-from openagents_json.workflow.core.event_types import PAYLOADS, UnknownEvent, from_data
+from openagents_json.workflow.core.event_types import PAYLOADS, from_data
 from openagents_json.workflow.core.evolve import evolve
 from openagents_json.workflow.core.plan import canonical
 from openagents_json.workflow.core.state import FOREACH, RunState, initial
 from openagents_json.workflow.definition import Definition
-from openagents_json.workflow.errors import WorkflowError
+from openagents_json.workflow.errors import UnknownEvent, WorkflowError
 from openagents_json.workflow.language.compile import compile_plan
 from openagents_json.workflow.language.validate import structure
 
@@ -27,14 +28,6 @@ ODD: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueErro
 """What code that trusts the shape of a value raises on one of another shape."""
 
 T = TypeVar("T")
-
-
-class HistoryUnfit(ValueError):
-    """A history cannot be that of a run."""
-
-    def __init__(self, run: str, why: str) -> None:
-        self.run, self.why = run, why
-        super().__init__(f"the history of run {run} cannot be taken in: {why}")
 
 
 def check_definitions(run: str, definitions: Mapping[str, bytes]) -> None:

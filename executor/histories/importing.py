@@ -13,8 +13,8 @@ from eventstore.redis.driver.scripts import PlainCall
 from eventstore.redis.raw import RawEvent
 from eventstore.redis.upkeep.adoption import Adoption, marked
 from eventstore.run_model import Code, Commit, IndexChanges
-from executor.encryption import KeyMissing
-from executor.histories.import_checks import HistoryUnfit as HistoryUnfit
+from executor.errors import AnotherHistory, InPart, KeyMissing
+from executor.errors import HistoryUnfit as HistoryUnfit
 from executor.histories.import_checks import check_definitions, check_end, check_events, fitting
 from executor.runs.codec import Fetch, RunKeys, decode_all, encode, is_sealed
 from executor.runs.commit import Built, Signature, assemble, decide_encoded
@@ -73,28 +73,6 @@ class Arrived:
     run: str
     status: str
     changed: bool
-
-
-class AnotherHistory(LookupError):
-    """The store has a run of this id that has gone another way."""
-
-    def __init__(self, run: str, version: int) -> None:
-        self.run, self.version = run, version
-        super().__init__(
-            f"run {run} is in this store already, with another history than the {version} events that come in; "
-            "nothing was changed"
-        )
-
-
-class InPart(LookupError):
-    """The run came in before, and was cut off in the middle by a fault of its server."""
-
-    def __init__(self, run: str) -> None:
-        self.run = run
-        super().__init__(
-            f"run {run} came in only in part, because its server was cut off; `openagents doctor --repair` removes "
-            "what is there, then it can come in again"
-        )
 
 
 def ended(history: Sequence[RawEvent]) -> str:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from eventstore.event import Recorded
 from eventstore.redis.driver.scripts import PlainCall
+from executor.errors import RunNotFound
 from executor.histories.importing import is_archived
 from executor.runs.codec import is_sealed
 from executor.runs.handler import Handler
 from executor.runs.payloads import SHREDDED, is_shredded
-from executor.runs.repository import RunNotFound, Session
+from executor.runs.repository import Session
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import state as st
 

@@ -23,7 +23,8 @@ from eventstore import codec
 from eventstore.errors import NotJson
 from eventstore.event import Recorded
 from eventstore.run_model import Blob
-from executor.encryption import DamagedPayload, RunKey, RunSealed
+from executor.encryption import RunKey
+from executor.errors import DamagedPayload, PayloadOverLimit, PayloadUnfit, RunSealed
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core.bounds import DEFAULT, Bounds
 from openagents_json.workflow.core.event_types import PAYLOADS, from_data, to_data, type_name
@@ -47,38 +48,6 @@ QUOTING = frozenset(
 
 ENCRYPTED = "(encrypted)"
 """What stands in the place of such a message."""
-
-
-class PayloadRefused(Exception):
-    """A payload cannot be stored; carries `step` (None for the run) and `kind`, the type of its error."""
-
-    step: str | None
-    kind: str
-
-
-class PayloadUnfit(PayloadRefused):
-    """A payload cannot be written as JSON, or not be read again; carries `reason`."""
-
-    kind = "PayloadNotJson"
-
-    def __init__(self, step: str | None, what: str, reason: str) -> None:
-        self.step, self.reason = step, reason
-        where = f"step {step}" if step else "the run"
-        super().__init__(f"{where}: {what} cannot be written: {reason}; make it smaller or flatter")
-
-
-class PayloadOverLimit(PayloadRefused):
-    """A payload is larger than the store takes; carries `step` (None for the run), `field`, `size` and `limit`."""
-
-    kind = "PayloadTooLarge"
-
-    def __init__(self, step: str | None, field: str, size: int, limit: int) -> None:
-        self.step, self.field, self.size, self.limit = step, field, size, limit
-        where = f"step {step}" if step else "the run"
-        super().__init__(
-            f"{where}: {field} has {size} bytes, more than the limit of {limit}; "
-            "store it elsewhere and pass a reference, or raise the limit in the settings"
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from eventstore.run_model import ClaimWish, Commit, Guard, IndexChanges, Lease
-from executor.runs.codec import Encoded, Limits, PayloadRefused, encode
+from executor.errors import PayloadRefused
+from executor.runs.codec import Encoded, Limits, encode
 from executor.runs.repository import Session
 from openagents_json.work_index import DueKey, DueKind, Timer
 from openagents_json.workflow.core import commands as cmd

@@ -13,30 +13,27 @@ from eventstore.redis.driver.connection import FAILOVER_SECONDS, retrying
 from eventstore.redis.driver.scripts import Call
 from eventstore.redis.runs import RunStore
 from eventstore.run_model import Code, Committed, Guard
-from executor.encryption import EncryptionError
+from executor.errors import KeyConflict, RunExists, TooContended
 from executor.runs.codec import Limits
 from executor.runs.commit import Built, build
-from executor.runs.idempotency import Begun, KeyConflict, conflict, key_of_another
+from executor.runs.idempotency import Begun, conflict, key_of_another
 from executor.runs.idempotency import Request as Request
 from executor.runs.key_notes import KeyNotes, Note
 from executor.runs.refusals import refusal
-from executor.runs.repository import BrokenHistory, RunNotFound, Session, Sessions
+from executor.runs.repository import Session, Sessions
 from executor.wakeup import Ringer
 from openagents_json.catalog.definitions import Definitions
+from openagents_json.errors import OpenAgentsError, RunUnreadable
 from openagents_json.work_index import DueKey
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core.decide.decision import ChildId
-from openagents_json.workflow.core.event_types import UnknownEvent
 from openagents_json.workflow.core.evolve import evolve_all
 from openagents_json.workflow.core.plan import Plan
 from openagents_json.workflow.core.state import initial
 from openagents_json.workflow.types import Json
 
 TRIES = 200
-
-UNREADABLE = (RunNotFound, BrokenHistory, UnknownEvent, EncryptionError)
-"""What may come of looking at a run that is there."""
 
 
 def _by(session: Session, plan: Plan | None, version: int | None = None) -> Session:
@@ -62,25 +59,6 @@ def child_ids(partitions: int) -> ChildId:
         return f"{int(digest[:8], 16) % partitions}-{digest[8:34]}"
 
     return child
-
-
-class TooContended(EventStoreError):
-    """A command lost every race for its run."""
-
-    def __init__(self, run: str) -> None:
-        self.run = run
-        super().__init__(f"run {run}: others changed it {TRIES} times in a row before this command; send it again")
-
-
-class RunExists(EventStoreError):
-    """Another commit has started a run with this id."""
-
-    def __init__(self, run: str) -> None:
-        self.run = run
-        super().__init__(
-            f"run {run} exists already, here or in the archive (`openagents runs restore` brings it back); "
-            "leave the id out, or use another idempotency key"
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +124,11 @@ class Handler:
             results[place] = self._begun(starts[place], fresh[place], builts[place], reply)
         return [results[place] for place in range(len(starts))]
 
-    def _without_their_keys(self, starts: Sequence[Start]) -> dict[int, EventStoreError]:
+    def _without_their_keys(self, starts: Sequence[Start]) -> dict[int, OpenAgentsError]:
         """Return why some may not begin, by their places: keys that stand for runs of others, or find no room."""
         keyed = [(place, note) for place, start in enumerate(starts) if (note := _note(start)) is not None]
         answers = self._notes.take([note for _, note in keyed])
-        refused: dict[int, EventStoreError] = {}
+        refused: dict[int, OpenAgentsError] = {}
         for (place, _), answer in zip(keyed, answers, strict=True):
             if isinstance(answer, EventStoreError):
                 refused[place] = answer
@@ -174,7 +152,7 @@ class Handler:
         """Tell whether a run that is there was never let in."""
         try:
             return refusal(self.sessions.load(run).state) is not None
-        except UNREADABLE:
+        except RunUnreadable:
             return False
 
     def _offer_patiently(self, builts: Sequence[Built], before: Sequence[Call]) -> list[Committed | EventStoreError]:
@@ -207,7 +185,7 @@ class Handler:
             try:
                 found = Handled(self.sessions.load(session.run), changed=False, time_ms=reply.time_ms)
                 return self._conflict(start, found.session) or found
-            except (*UNREADABLE, EventStoreError) as error:
+            except OpenAgentsError as error:
                 return error
         return Handled(self.remember(session, built, reply), changed=True, time_ms=reply.time_ms)
 
@@ -295,7 +273,7 @@ class Handler:
             if reply.code is Code.HELD:
                 return Handled(session, changed=False)
             session, fresh = self.sessions.follow(session, reply.version, reply.events), True
-        raise TooContended(run)
+        raise TooContended(run, TRIES)
 
     def _decide(self, session: Session, actor: str) -> None:
         """Store what the log implies and nobody has decided on: perhaps it is that for which a command is refused."""

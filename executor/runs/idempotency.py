@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from eventstore import codec
-from eventstore.errors import EventStoreError
 from eventstore.redis.runs import RunStore
+from executor.errors import KeyConflict
 from executor.runs.payloads import Payloads
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
@@ -29,22 +29,6 @@ UNNAMED: Final = frozenset({"", "program", "cli"})
 
 _DIGITS: Final = 12
 """How many digits of a hash a message shows."""
-
-
-class KeyConflict(EventStoreError):
-    """An idempotency key has begun something for another request; carries the `run` that it began and what `differs`.
-
-    `asked` and `found` are the hashes of the definitions, of what was asked for and of what the run goes by.
-    """
-
-    code = "idempotency_conflict"
-
-    def __init__(self, run: str, differs: str, asked: str = "", found: str = "", what: str = "") -> None:
-        self.run, self.differs, self.asked, self.found = run, differs, asked, found
-        super().__init__(
-            f"the idempotency key belongs to {what or 'the start of'} run {run} with {differs}; nothing was done: "
-            "send the same request again, or another key"
-        )
 
 
 @dataclass(frozen=True, slots=True)

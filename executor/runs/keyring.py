@@ -9,17 +9,8 @@ from dataclasses import dataclass
 from eventstore.event import Recorded
 from eventstore.redis.driver.forking import ForkSafeLock
 from eventstore.redis.run_keys import KeyStore
-from executor.encryption import (
-    KEY_BYTES,
-    VARIABLE,
-    DamagedPayload,
-    EncryptionError,
-    InvalidKey,
-    Masters,
-    RunKey,
-    RunSealed,
-    wrapped_by,
-)
+from executor.encryption import KEY_BYTES, VARIABLE, Masters, RunKey, wrapped_by
+from executor.errors import DamagedPayload, EncryptionError, InvalidKey, RunSealed
 from executor.runs.codec import Fetch, filled
 
 

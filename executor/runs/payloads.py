@@ -8,7 +8,8 @@ from typing import Any
 from eventstore.event import Recorded
 from eventstore.redis.paging import backwards
 from eventstore.redis.runs import RunStore
-from executor.encryption import DamagedPayload, KeyMissing, RunKey, RunSealed
+from executor.encryption import RunKey
+from executor.errors import DamagedPayload, KeyMissing, RunSealed
 from executor.runs.codec import RunKeys, decode_all, filled, is_sealed, shown
 from executor.runs.keyring import Keyring
 from openagents_json.workflow.core import events as ev

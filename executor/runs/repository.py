@@ -17,7 +17,8 @@ from eventstore import codec
 from eventstore.event import Recorded
 from eventstore.redis.driver.forking import ForkSafeLock
 from eventstore.redis.runs import RunStore
-from executor.encryption import DamagedPayload, RunKey
+from executor.encryption import RunKey
+from executor.errors import BrokenHistory, DamagedPayload, RunNotFound
 from executor.runs.payloads import Payloads
 from executor.runs.snapshots import SNAPSHOT, Seals, packed
 from openagents_json.catalog.definitions import Definitions
@@ -54,25 +55,6 @@ class Session:
     def folded(self, happened: Iterable[ev.Event], version: int, commit: str) -> Session:
         """Give the session after more events."""
         return Session(self.run, version, commit, evolve_all(self.state, happened), self.plan, self.key)
-
-
-class RunNotFound(LookupError):
-    """There is no such run."""
-
-    def __init__(self, run: str) -> None:
-        self.run = run
-        super().__init__(
-            f"there is no run {run!r} in this store; `openagents runs list` shows those that there are, one that is "
-            "archived comes back with `openagents runs restore`"
-        )
-
-
-class BrokenHistory(Exception):
-    """The stored events of a run are not contiguous."""
-
-    def __init__(self, run: str, expected: int, found: int) -> None:
-        self.run, self.expected, self.found = run, expected, found
-        super().__init__(f"run {run}: event {expected} is missing (found {found}); `openagents doctor` tells more")
 
 
 class Sessions:

@@ -12,8 +12,8 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from eventstore.errors import EventStoreError
 from executor.clock import Clock
+from openagents_json.errors import OpenAgentsError
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class Lookout:
         while not self._stopping.wait(LOOK_SECONDS):
             try:
                 self.look()
-            except EventStoreError as error:
+            except OpenAgentsError as error:
                 log.warning("it could not be looked whether there is work: %s", error)
             except Exception:  # without this thread, a broker that is gone would stop the worker
                 log.exception("looking for work met a defect of the engine")

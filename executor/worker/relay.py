@@ -13,21 +13,20 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from eventstore.errors import EventStoreError
 from eventstore.redis.runs import RunStore
 from eventstore.run_model import DueMember, DueReply, Guard
 from executor.clock import Clock
 from executor.coordination.children import Children
 from executor.coordination.concurrency import Gatekeeper
 from executor.coordination.schedules import Timetable
+from executor.errors import RunNotFound
 from executor.runs.bulk import Order, carry_out
 from executor.runs.handler import Handler
-from executor.runs.repository import BrokenHistory, RunNotFound
 from executor.worker.backlog import Backlog
 from executor.worker.membership import Members
+from openagents_json.errors import OpenAgentsError
 from openagents_json.work_index import DueKind, timer_of
 from openagents_json.workflow.core import commands as cmd
-from openagents_json.workflow.core.event_types import UnknownEvent
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +136,7 @@ class Relay:
     def _safe_tick(self, partitions: Sequence[int]) -> float:
         try:
             return self.tick(partitions)
-        except EventStoreError as error:
+        except OpenAgentsError as error:
             log.warning("the relay could not look at what is due: %s", error)
             return TICK_MS
         except Exception:  # without a relay, nothing of this process's partitions would ever be due
@@ -230,7 +229,7 @@ class Relay:
             self._decide(member)
         except (RunNotFound, cmd.Rejected):
             return
-        except (BrokenHistory, UnknownEvent, EventStoreError) as error:
+        except OpenAgentsError as error:
             log.error("run %s: %s could not be acted on: %s", member.run, member.member, error)
         except Exception:  # a defect met in one run must not keep what is due from all others
             log.exception("run %s: acting on %s met a defect of the engine", member.run, member.member)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from eventstore.errors import EventStoreError
+from openagents_json.errors import OpenAgentsError
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class Watchdog:
             for drain in drains:
                 try:
                     drain.let_go()
-                except EventStoreError as error:
+                except OpenAgentsError as error:
                     log.warning("a batch could not be released: %s", error)
                 except Exception:
                     log.exception("the watchdog met a defect of the engine")

@@ -17,6 +17,7 @@ from executor.worker.async_worker import AsyncLane
 from executor.worker.drain import Drain, DrainSettings
 from executor.worker.relay import Relay
 from executor.worker.runtime import Runtime
+from openagents_json.errors import OpenAgentsError
 from openagents_json.workflow.core import commands as cmd
 
 log = logging.getLogger(__name__)
@@ -117,7 +118,7 @@ class Worker:
         while not self.stopping.is_set():
             try:
                 self.drain(queue, True)
-            except EventStoreError as error:
+            except OpenAgentsError as error:
                 if self.stopping.is_set():
                     return
                 log.warning("draining %s is interrupted: %s", queue, error)

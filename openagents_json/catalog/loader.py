@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from openagents_json.catalog.registry import Registry
 from openagents_json.components.errors import CannotLoad, ComponentError
+from openagents_json.errors import file_errors
 from openagents_json.rooms import in_the_way
 
 GROUP: Final = "openagents_json.components"
@@ -45,6 +46,15 @@ def _add(registry: Registry, path: str, get: Any) -> None:
         raise CannotLoad(path, str(error)) from error
     except Exception as error:  # an author's module may raise anything when it is imported
         raise CannotLoad(path, f"{type(error).__name__}: {error}{in_the_way(error)}") from error
+
+
+def here() -> Path:
+    """Return the working directory, which may have been removed.
+
+    Raises FileUnusable.
+    """
+    with file_errors("the working directory", "go to one that is there"):
+        return Path.cwd()
 
 
 def resolve(path: str) -> Any:

@@ -8,17 +8,19 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from eventstore.errors import EventStoreError
 from eventstore.redis.coordination.members import Directory
 from openagents_json.catalog.definitions import Definitions
+from openagents_json.errors import Conflict, InvalidArgument, NotFound
 from openagents_json.workflow.core.plan import Plan, canonical
 from openagents_json.workflow.versions import RANGES, highest, is_range
 
 _ALIAS: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]*")
 
 
-class UnknownWorkflow(EventStoreError):
+class UnknownWorkflow(NotFound):
     """There is no published workflow under a reference."""
+
+    code = "unknown_workflow"
 
     def __init__(self, reference: str, known: Iterable[str] = ()) -> None:
         self.reference = reference
@@ -30,8 +32,10 @@ class UnknownWorkflow(EventStoreError):
         super().__init__(f"there is no workflow {reference!r} in this store; {hint}")
 
 
-class VersionExists(EventStoreError):
+class VersionExists(Conflict):
     """Another document has been published under the same id and version."""
+
+    code = "version_exists"
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -40,8 +44,10 @@ class VersionExists(EventStoreError):
         )
 
 
-class InvalidAlias(EventStoreError):
+class InvalidAlias(InvalidArgument):
     """An alias cannot be."""
+
+    code = "invalid_alias"
 
 
 class Workflows:

@@ -9,6 +9,7 @@ ComponentError
 +-- RetryableError          raised by a component: try again, not before a time
 +-- ComponentExit           a component wanted to end its process
 +-- CancelledByEngine       raised in a component that asks whether to go on
++-- SandboxRefused          a component wanted what may have an effect outside of its sandbox
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from eventstore.passwords import masked
+from openagents_json.errors import Forbidden, InvalidArgument, NotFound, OpenAgentsError
 
 MAX_MESSAGE: Final = 2000
 YEAR_SECONDS: Final = 366 * 24 * 3600.0
@@ -28,12 +30,16 @@ LONGEST_MS: Final = 2**53 - 1
 """The longest time that the scripts of the store can compute with."""
 
 
-class ComponentError(Exception):
+class ComponentError(OpenAgentsError):
     """Something is wrong with a component."""
 
+    code = "component_error"
 
-class UnknownComponent(ComponentError):
+
+class UnknownComponent(ComponentError, NotFound):
     """Nothing is registered under a reference."""
+
+    code = "unknown_component"
 
     def __init__(self, reference: str, near: Iterable[str] = ()) -> None:
         self.reference, self.near = reference, tuple(near)
@@ -44,17 +50,23 @@ class UnknownComponent(ComponentError):
 class CannotLoad(ComponentError):
     """A module of components cannot be loaded."""
 
+    code = "components_not_loaded"
+
     def __init__(self, path: str, reason: str) -> None:
         self.path, self.reason = path, reason
         super().__init__(f"components {path!r} cannot be loaded: {reason}; give a module, module:object or a .py file")
 
 
-class InvalidDeclaration(ComponentError):
+class InvalidDeclaration(ComponentError, InvalidArgument):
     """A decorator was used in a way that makes no component."""
 
+    code = "invalid_declaration"
 
-class InvalidComponentInput(ComponentError):
+
+class InvalidComponentInput(ComponentError, InvalidArgument):
     """A step's inputs do not fit the component; another attempt would not help."""
+
+    code = "invalid_component_input"
 
     retryable = False
 
@@ -66,6 +78,8 @@ class InvalidComponentInput(ComponentError):
 class NonRetryableError(ComponentError):
     """Raise it in a component to fail the step at once, whatever its retry policy says."""
 
+    code = "non_retryable"
+
     retryable = False
 
 
@@ -75,6 +89,8 @@ class RetryableError(ComponentError):
     They may be text, as HTTP has them. How often, and how many seconds at most, is for the document to say (`retry`,
     `max_retry_after_seconds`): a step without `retry` fails at the first failure, whatever its component raises.
     """
+
+    code = "retryable"
 
     def __init__(self, message: str = "", *, retry_after: float | str = 0.0) -> None:
         self.retry_after_ms = _whole_ms(retry_after)
@@ -93,13 +109,28 @@ def _whole_ms(seconds: float | str) -> int:
 class ComponentExit(ComponentError):
     """A component wanted to end its process, which is not its own."""
 
+    code = "component_exit"
+
     def __init__(self, component: str, error: BaseException) -> None:
         self.component, self.error = component, error
         super().__init__(f"component {component} raised {type(error).__name__}: {_text(error)}")
 
 
+class SandboxRefused(ComponentError, Forbidden):
+    """A component wanted to do in the sandbox what may have an effect outside of it."""
+
+    code = "sandbox_refused"
+    retryable = False
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        super().__init__(f"the sandbox does not allow {what}")
+
+
 class CancelledByEngine(ComponentError):
     """The attempt should stop: its run is being cancelled, or its lease is lost."""
+
+    code = "cancelled_by_engine"
 
 
 def describe_error(error: BaseException, mask: Callable[[str], str] = str) -> dict[str, Any]:

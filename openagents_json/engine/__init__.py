@@ -14,12 +14,16 @@ guard()
 
 if TYPE_CHECKING:
     from executor.coordination.schedule_times import Schedule
-    from executor.coordination.starts import Started, TooManyStarts
-    from executor.encryption import RunSealed
+    from executor.coordination.starts import Started
+    from executor.errors import KeyConflict, RunSealed, TooManyStarts
     from executor.runs.codec import Limits
-    from executor.runs.idempotency import KeyConflict
-    from openagents_json.engine.documents import DocumentUnreadable
-    from openagents_json.engine.errors import ConcurrencyLimitReached, HealError, SandboxTooWeak, WaitTimeout
+    from openagents_json.engine.errors import (
+        ConcurrencyLimitReached,
+        DocumentUnreadable,
+        HealError,
+        SandboxTooWeak,
+        WaitTimeout,
+    )
     from openagents_json.engine.facade import Engine
     from openagents_json.engine.healing.backtest import Fix
     from openagents_json.engine.healing.heal import HealWish, SandboxWish
@@ -63,28 +67,28 @@ __all__ = [
 _HOMES = {
     "STATUSES": "projections.runs",
     "Bounds": "openagents_json.workflow.core.bounds",
-    "ConcurrencyLimitReached": "openagents_json.engine.errors",
-    "DocumentUnreadable": "openagents_json.engine.documents",
+    "ConcurrencyLimitReached": "executor.errors",
+    "DocumentUnreadable": "openagents_json.workflow.errors",
     "Engine": "openagents_json.engine.facade",
     "Fix": "openagents_json.engine.healing.backtest",
     "HealError": "openagents_json.engine.errors",
     "HealReport": "openagents_json.engine.healing.report",
     "HealWish": "openagents_json.engine.healing.heal",
     "HistoryEvent": "openagents_json.engine.inspection.values",
-    "KeyConflict": "executor.runs.idempotency",
+    "KeyConflict": "executor.errors",
     "Limits": "executor.runs.codec",
     "Result": "openagents_json.engine.inspection.values",
     "RunFilter": "projections.runs",
     "RunInfo": "openagents_json.engine.inspection.values",
     "RunPage": "openagents_json.engine.inspection.queries",
     "RunRow": "openagents_json.engine.inspection.queries",
-    "RunSealed": "executor.encryption",
+    "RunSealed": "executor.errors",
     "Schedule": "executor.coordination.schedule_times",
     "SandboxTooWeak": "openagents_json.engine.errors",
     "SandboxWish": "openagents_json.engine.healing.heal",
     "Settings": "openagents_json.engine.settings",
     "Started": "executor.coordination.starts",
-    "TooManyStarts": "executor.coordination.starts",
+    "TooManyStarts": "executor.errors",
     "StepInfo": "openagents_json.engine.inspection.values",
     "WaitTimeout": "openagents_json.engine.errors",
     "from_environment": "openagents_json.engine.settings",

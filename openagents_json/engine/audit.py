@@ -11,13 +11,13 @@ from typing import IO, Any
 from eventstore import codec
 from eventstore.redis.ledger import Stored
 from eventstore.zip_reader import MOST_BYTES
-from executor.histories.forking import NoSuchVersion
+from executor.errors import NoSuchVersion, RunNotFound
 from executor.integrity.derived_state import Standings
-from executor.runs.repository import RunNotFound
 from openagents_json.engine.archive.capsule_file import is_capsule, unpack
+from openagents_json.engine.errors import NoLedger
 from openagents_json.engine.wiring.client import Core
 from openagents_json.engine.wiring.ledger import build_sealer
-from projections.errors import EvidenceUnreadable, KeyUnusable, LedgerError
+from projections.errors import EvidenceUnreadable, KeyUnusable
 from projections.ledger.evidence import named_keys, read_partitions, whole
 from projections.ledger.export import open_export, write_export
 from projections.ledger.findings import Audit, Finding, together
@@ -38,16 +38,6 @@ from projections.ledger.verify import check_partition, check_whole, missed
 
 Keys = Mapping[str, bytes]
 """Public keys that somebody trusts, by name."""
-
-
-class NoLedger(LedgerError):
-    """The store has no ledger, so there is nothing to check."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "the store has no ledger yet: make a key with `openagents audit keygen`, then `openagents audit seal`, "
-            "or start workers with OPENAGENTS_AUDIT_KEY"
-        )
 
 
 def read_signer(path: str | Path) -> Signer:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from eventstore import codec
 from eventstore.errors import NotJson
+from openagents_json.engine.errors import DocumentUnreadable
 from openagents_json.workflow.language.nested_steps import all_steps
 from openagents_json.workflow.language.parse import Source, read_source
 from openagents_json.workflow.types import Json
@@ -27,14 +28,6 @@ class HasDocument(Protocol):
 
 Document = Mapping[str, Json] | HasDocument | str | bytes | Path
 """A text that begins with `{` is a document itself; any other is a path, or the reference of a published document."""
-
-
-class DocumentUnreadable(ValueError):
-    """A document's file cannot be read."""
-
-    def __init__(self, path: str, reason: str) -> None:
-        self.path, self.reason = path, reason
-        super().__init__(f"{path}: {reason}; give the path of a workflow in JSON")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +51,14 @@ def is_reference(text: str) -> bool:
     name, found, _ = text.partition("@")
     if not re.fullmatch(r"[a-zA-Z0-9_-]+", name):
         return False
-    return bool(found) or not Path(text).exists()
+    return bool(found) or not _is_there(Path(text))
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # the name is too long for a file
+        return False
 
 
 def load_document(document: Document) -> Loaded:

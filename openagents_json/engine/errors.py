@@ -1,28 +1,163 @@
-"""What can go wrong with starting runs and waiting for them."""
+"""Errors of the engine: waiting, files, what leaves the store, healing.
+
+TimedOut
++-- WaitTimeout         a run did not end within the time that the caller would wait
+NotFound
++-- NotArchived         there is no archived run of an id
+Conflict
++-- CannotLeave         a run cannot leave the store, because something still needs it
++-- NotMoved            a run cannot move to another store, or not now
+InvalidArgument
++-- InvalidSetting      a setting has a value that it cannot have
++-- CapsuleUnreadable   a file is no capsule, or a damaged one
+Unavailable
++-- ArchiveUnreachable  a place of the archive cannot be written or read
+LedgerError
++-- NoLedger            the store has no ledger
+ProjectionError
++-- PolicyUnreadable    a file is no policy of retention
+HealError
++-- InvalidHeal         what was asked of a heal makes no sense
++-- HealNotFound        there is no report of a heal under a name
++-- SandboxTooWeak      the sandbox had to be strict, and cannot be here
++-- WaveUnfinished      runs of a wave have not ended in time
+"""
 
 from __future__ import annotations
 
-from executor.coordination.starts import ConcurrencyLimitReached as ConcurrencyLimitReached
+from eventstore.passwords import masked
+from executor.errors import ConcurrencyLimitReached as ConcurrencyLimitReached
+from openagents_json.errors import (
+    Conflict,
+    FileUnusable,
+    InvalidArgument,
+    NotFound,
+    OpenAgentsError,
+    TimedOut,
+    Unavailable,
+)
+from openagents_json.workflow.errors import DocumentUnreadable as DocumentUnreadable
+from projections.errors import LedgerError, ProjectionError
 
 
-class WaitTimeout(TimeoutError):
+class WaitTimeout(TimedOut, TimeoutError):
     """A run did not end within the time that the caller would wait; the run goes on."""
+
+    code = "wait_timeout"
 
     def __init__(self, run: str, seconds: float, status: str) -> None:
         self.run, self.seconds, self.status = run, seconds, status
         super().__init__(f"run {run} is still {status} after {seconds:g} s; it goes on, wait again or cancel it")
 
 
-class HealError(RuntimeError):
+# -- settings and files ----------------------------------------------------------------------------------
+
+
+class InvalidSetting(InvalidArgument, ValueError):
+    """A setting has a value that it cannot have; carries `name` and `reason`."""
+
+    code = "invalid_setting"
+    exit_status = 2
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name, self.reason = name, reason
+        super().__init__(f"setting {name}: {reason}")
+
+
+class CapsuleUnreadable(InvalidArgument, ValueError):
+    """A file is no capsule, or a damaged one; carries `what`."""
+
+    code = "capsule_unreadable"
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        super().__init__(f"the capsule cannot be read: {what}; export the run again")
+
+
+class ArchiveUnreachable(Unavailable, FileUnusable):
+    """A place of the archive cannot be written or read; what a driver says may hold its password, so it is masked."""
+
+    code = "archive_unreachable"
+
+    def __init__(self, url: str, reason: str) -> None:
+        self.url, self.reason = masked(url), masked(reason, url)
+        super().__init__(f"the archive at {self.url} cannot be reached: {self.reason}")
+
+
+class PolicyUnreadable(ProjectionError, InvalidArgument, ValueError):
+    """A file is no policy of retention."""
+
+    code = "policy_unreadable"
+
+    def __init__(self, where: str, reason: str) -> None:
+        self.where, self.reason = where, reason
+        super().__init__(f"{where} is no policy: {reason}")
+
+
+class NoLedger(LedgerError, NotFound):
+    """The store has no ledger, so there is nothing to check."""
+
+    code = "no_ledger"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the store has no ledger yet: make a key with `openagents audit keygen`, then `openagents audit seal`, "
+            "or start workers with OPENAGENTS_AUDIT_KEY"
+        )
+
+
+# -- leaving and coming back -----------------------------------------------------------------------------
+
+
+class CannotLeave(Conflict):
+    """A run cannot leave the store, because something still needs it."""
+
+    code = "cannot_leave"
+
+    def __init__(self, run: str, why: str) -> None:
+        self.run, self.why = run, why
+        super().__init__(f"run {run} stays in the store: {why}")
+
+
+class NotArchived(NotFound, LookupError):
+    """There is no archived run of this id."""
+
+    code = "not_archived"
+
+    def __init__(self, run: str) -> None:
+        self.run = run
+        super().__init__(f"run {run} is not in the archive; `openagents runs list --archived` shows what is")
+
+
+class NotMoved(Conflict):
+    """A run cannot move, or not now; it is where it was, unless the message says something else."""
+
+    code = "not_moved"
+
+    def __init__(self, run: str, why: str) -> None:
+        self.run, self.why = run, why
+        super().__init__(f"run {run} has not moved: {why}")
+
+
+# -- healing ---------------------------------------------------------------------------------------------
+
+
+class HealError(OpenAgentsError, RuntimeError):
     """A heal cannot begin or go on."""
 
+    code = "heal_error"
 
-class InvalidHeal(HealError):
+
+class InvalidHeal(HealError, InvalidArgument):
     """What was asked of a heal makes no sense."""
+
+    code = "invalid_heal"
 
 
 class SandboxTooWeak(HealError):
     """The sandbox of a backtest had to be strict, and this machine leaves components something (`leaves`)."""
+
+    code = "sandbox_too_weak"
 
     def __init__(self, heal: str, leaves: tuple[str, ...], said: str) -> None:
         self.heal, self.leaves = heal, leaves
@@ -32,16 +167,20 @@ class SandboxTooWeak(HealError):
         )
 
 
-class HealNotFound(HealError):
+class HealNotFound(HealError, NotFound):
     """There is no report of a heal under a name."""
+
+    code = "heal_not_found"
 
     def __init__(self, heal: str) -> None:
         self.heal = heal
         super().__init__(f"there is no heal {heal!r} in this store; `openagents runs heal --dry-run` prints its id")
 
 
-class WaveUnfinished(HealError):
+class WaveUnfinished(HealError, TimedOut):
     """Runs of a wave have not ended in time; carries `heal`, `wave` and the runs that are `open`."""
+
+    code = "wave_unfinished"
 
     def __init__(self, heal: str, wave: int, open_runs: tuple[str, ...], seconds: float) -> None:
         self.heal, self.wave, self.open = heal, wave, open_runs

@@ -151,7 +151,7 @@ class Engine(Beside):
         return self._shown.of(self.core.sessions.load(run), self._began)
 
     def _began(self, run: str) -> int:
-        from executor.runs.repository import RunNotFound
+        from executor.errors import RunNotFound
 
         first = self.core.store.read_one(run, 1)
         if first is None:  # it has left the store meanwhile

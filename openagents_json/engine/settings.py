@@ -6,11 +6,12 @@ import os
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from eventstore.redis.driver.replication import MOST_MS
+from openagents_json.engine.errors import InvalidSetting
 
 if TYPE_CHECKING:
     from executor.runs.codec import Limits
@@ -76,12 +77,24 @@ def _keys(text: str) -> tuple[str, ...]:
 def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
     """Read the settings.
 
-    Raises pydantic.ValidationError, which names each wrong variable.
+    Raises InvalidSetting, which names the first that is wrong.
     """
     source = os.environ if environment is None else environment
     prefix = "OPENAGENTS_"
     values = {key[len(prefix) :].lower(): value for key, value in source.items() if key.startswith(prefix)}
-    return Settings.model_validate({name: values[name] for name in Settings.model_fields if values.get(name)})
+    return read_settings({name: values[name] for name in Settings.model_fields if values.get(name)})
+
+
+def read_settings(values: Mapping[str, Any]) -> Settings:
+    """Check settings.
+
+    Raises InvalidSetting, which names the first that is wrong.
+    """
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InvalidSetting(".".join(str(part) for part in first["loc"]), first["msg"]) from None
 
 
 def secret(name: str) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from eventstore.keys import Keyspace
 from eventstore.redis.driver.connection import Connection, connect
@@ -15,7 +14,7 @@ from executor.clock import Clock, SystemClock
 from executor.wakeup import BackgroundDoorbell
 from executor.worker.runtime import WorkSettings
 from executor.worker.worker import Worker
-from openagents_json.catalog.loader import load
+from openagents_json.catalog.loader import here, load
 from openagents_json.catalog.registry import Registry
 from openagents_json.engine.audit import read_signer
 from openagents_json.engine.projections import in_modules
@@ -37,7 +36,7 @@ def run_worker(
     Raises EventStoreError when the store is not usable, ComponentError when a component cannot be loaded, and
     KeyUnusable when the ledger's key cannot be read.
     """
-    registry = load(components, working_directory=Path.cwd())
+    registry = load(components, working_directory=here())
     own, signer = in_modules(components), read_signer(settings.audit_key) if settings.audit_key else None
     queues = _served(settings.queues, registry)
     broker = settings.broker or settings.url

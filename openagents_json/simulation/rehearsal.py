@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from openagents_json.catalog.registry import Registry
+from openagents_json.errors import OpenAgentsError
 from openagents_json.simulation.sandbox import Sandbox, SandboxCall
 from openagents_json.simulation.stubs import Cast
 from openagents_json.simulation.world import Life, World
@@ -20,16 +21,20 @@ MOST_TIMES = 10_000
 """How often the clock may jump before it is said that there is no end to it."""
 
 
-class Unproven(Exception):
+class Unproven(OpenAgentsError):
     """A step cannot be done without an effect, or without somebody else; carries `step` and `reason`."""
+
+    code = "unproven"
 
     def __init__(self, step: str, reason: str) -> None:
         self.step, self.reason = step, reason
         super().__init__(reason)
 
 
-class _Fails(Exception):
+class _Fails(OpenAgentsError):
     """The run fails: what it would undo now does not matter."""
+
+    code = "rehearsal_over"
 
 
 class Rehearsal(World):

@@ -112,6 +112,20 @@ class Sandbox:
     def _begin(self) -> None:
         if self._process is not None or self._broken:
             return
+        try:
+            folder = self._started()
+        except OSError as error:
+            self._broken = f"the sandbox does not begin ({error})"
+            return
+        begin = {"components": self._components, "folder": folder, "secrets": self._secrets, "memory": self._memory}
+        said, _ = self._asked(begin, LOADING_MS)
+        if said is None:
+            self._broken = f"the sandbox does not begin (exit code {self._end()})"
+        else:
+            self._take(Bounds(tuple(said["used"]), tuple(said["leaves"])))
+
+    def _started(self) -> str:
+        """Start the process and return the folder that is its own."""
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="openagents-sandbox-")
         folder = os.path.realpath(self._folder.name)
@@ -124,12 +138,7 @@ class Sandbox:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        begin = {"components": self._components, "folder": folder, "secrets": self._secrets, "memory": self._memory}
-        said, _ = self._asked(begin, LOADING_MS)
-        if said is None:
-            self._broken = f"the sandbox does not begin (exit code {self._end()})"
-        else:
-            self._take(Bounds(tuple(said["used"]), tuple(said["leaves"])))
+        return folder
 
     def _take(self, bounds: Bounds) -> None:
         """Take the bounds of a process, which may not be wider than was said before: namespaces, say, can run out."""

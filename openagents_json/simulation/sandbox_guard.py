@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from openagents_json.components.errors import ComponentError
+from openagents_json.components.errors import SandboxRefused
 from openagents_json.simulation.sandbox_secrets import Secrets
 
 _NETWORK: Final = {
@@ -67,16 +67,6 @@ _WRITES: Final = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC
 _HARMLESS: Final = frozenset({os.devnull, ":memory:"})
 _READ_ONLY: Final = re.compile(r"file:[^?]*\?(.*&)?(mode=ro|immutable=1)(&|$)")
 """A database that is opened for reading: a URI of SQLite's."""
-
-
-class SandboxRefused(ComponentError):
-    """A component wanted to do in the sandbox what may have an effect outside of it."""
-
-    retryable = False
-
-    def __init__(self, what: str) -> None:
-        self.what = what
-        super().__init__(f"the sandbox does not allow {what}")
 
 
 def refusal(event: str, args: Sequence[Any], directory: str, secrets: Secrets) -> str:

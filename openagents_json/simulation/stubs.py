@@ -32,6 +32,7 @@ class Call:
 class NoMock(ComponentError):
     """A step calls a component that the test says nothing about."""
 
+    code = "no_stand_in"
     retryable = False
 
     def __init__(self, component: str) -> None:

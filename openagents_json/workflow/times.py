@@ -5,14 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
+from openagents_json.workflow.errors import InvalidTime
 from openagents_json.workflow.types import Json, type_name
 
 MAX_WAIT_MS: Final = 100 * 366 * 24 * 3600 * 1000
 """No wait is longer than a hundred years."""
-
-
-class InvalidTime(ValueError):
-    """A duration or a time cannot be understood."""
 
 
 def delay_of(seconds: Json) -> int:

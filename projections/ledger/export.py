@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import IO, Any, Final, TypeVar
 
 from eventstore import codec
+from eventstore.errors import TooLarge
 from eventstore.redis.ledger import Epoch, LedgerStore, LogEntry
-from eventstore.zip_reader import MOST_BYTES, TooLarge, Unpacking
+from eventstore.zip_reader import MOST_BYTES, Unpacking
 from projections.errors import EvidenceUnreadable
 from projections.ledger.evidence import Partition, Whole, read_partitions, whole
 from projections.ledger.proofs import read_stored, stored_data

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from eventstore.redis.driver.preflight import NoStore
+from eventstore.errors import NoStore
 from openagents_json.engine import Engine
 from tests.acceptance.processes import openagents
 from tests.conftest import Server

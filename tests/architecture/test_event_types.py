@@ -60,7 +60,7 @@ def test_each_event_is_folded() -> None:
 def test_each_command_is_decided() -> None:
     decided = [*decider.BY_THEMSELVES, *decider.BEHIND_THE_REST]
     assert sorted(decided, key=str) == sorted(get_args(commands.Command), key=str)
-    assert declared(commands) == {*decided, *get_args(commands.Outcome), commands.Rejected}
+    assert declared(commands) == {*decided, *get_args(commands.Outcome)}
 
 
 def test_each_event_that_says_so_changes_the_indexes() -> None:

@@ -16,15 +16,15 @@ from openagents_json.simulation.stubs import Cast
 from openagents_json.simulation.world import Life, Stuck, World
 from openagents_json.workflow.component_spec import ComponentSpec
 from openagents_json.workflow.core import events as ev
-from openagents_json.workflow.core.commands import Rejected, SendSignal
+from openagents_json.workflow.core.commands import SendSignal
 from openagents_json.workflow.core.evolve import evolve_all
 from openagents_json.workflow.core.parameters import check_inputs
 from openagents_json.workflow.core.plan import Plan
 from openagents_json.workflow.core.state import initial
-from openagents_json.workflow.errors import InvalidInputs
+from openagents_json.workflow.errors import InvalidInputs, NotADocument, Rejected
 from openagents_json.workflow.language.bind import bind
 from openagents_json.workflow.language.compile import compile_plan
-from openagents_json.workflow.language.parse import NotADocument, parse
+from openagents_json.workflow.language.parse import parse
 from openagents_json.workflow.language.problems import MOST, Report
 from openagents_json.workflow.language.validate import validate
 from tests.fuzz.mutations import mutate_bytes, mutate_json

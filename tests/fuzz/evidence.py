@@ -15,9 +15,10 @@ from typing import Any
 
 from cli.failures import expected
 from eventstore.redis.ledger import Stored
-from openagents_json.engine.archive.capsule_file import Capsule, CapsuleUnreadable, unpack
+from openagents_json.engine.archive.capsule_file import Capsule, unpack
 from openagents_json.engine.archive.stepping import Steps
 from openagents_json.engine.audit import read_keys, verify_file
+from openagents_json.engine.errors import CapsuleUnreadable
 from projections.errors import EvidenceUnreadable
 from projections.ledger.findings import Audit
 from projections.ledger.proofs import read_stored

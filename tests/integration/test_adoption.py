@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from eventstore import codec
+from eventstore.errors import StageLost
 from eventstore.redis.driver.scripts import ScriptCall
 from eventstore.redis.raw import RawEvent, read_raw
-from eventstore.redis.upkeep.adoption import StageLost
 from openagents_json.engine import Engine
 from openagents_json.engine.archive.capsules import Capsule, adopt, take, unpack, write
 from tests.conftest import Server

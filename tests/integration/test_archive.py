@@ -11,13 +11,13 @@ import pytest
 
 from eventstore.errors import InvalidRequest, StoreRefused
 from eventstore.event import Checkpoint, Position
-from executor.runs.handler import RunExists
-from executor.runs.repository import RunNotFound
+from executor.errors import RunExists, RunNotFound
 from openagents_json.engine import Engine, RunFilter
-from openagents_json.engine.archive.archive import CannotLeave, Departure, NotArchived
-from openagents_json.engine.archive.capsule_file import CapsuleUnreadable, unpack
-from openagents_json.engine.archive.files import ArchiveUnreachable, read, write
+from openagents_json.engine.archive.archive import Departure
+from openagents_json.engine.archive.capsule_file import unpack
+from openagents_json.engine.archive.files import read, write
 from openagents_json.engine.archive.retention import Policy, Rule, apply
+from openagents_json.engine.errors import ArchiveUnreachable, CannotLeave, CapsuleUnreadable, NotArchived
 from projections.ledger.proofs import check_proof, read_proof
 from projections.projection import Projection
 from tests.conftest import Server, wait_for

@@ -14,11 +14,11 @@ from eventstore.redis.driver.scripts import Call
 from eventstore.redis.runs import RunStore
 from eventstore.redis.streams import RedisStreamStore
 from eventstore.redis.upkeep.removal import archive_stream
-from executor.runs.repository import RunNotFound
+from executor.errors import RunNotFound
 from openagents_json.engine.archive.archive import Archive, Departure
 from openagents_json.engine.archive.capsules import HistoryUnfit, adopt, take
 from openagents_json.engine.archive.files import read
-from openagents_json.workflow.core.commands import Rejected
+from openagents_json.workflow.errors import Rejected
 from projections.runner import Target
 from tests.conftest import Server
 from tests.integration.ledgers import DOCUMENT, Open, opening, ran

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from executor.coordination.schedule_times import Schedule
-from executor.coordination.starts import TooManyStarts
+from executor.errors import TooManyStarts
 from executor.runs.codec import Limits
 from openagents_json import Context, tool
 from openagents_json.engine import Engine, from_environment
 from openagents_json.workflow.core.bounds import Bounds
-from openagents_json.workflow.core.commands import Rejected
+from openagents_json.workflow.errors import Rejected
 from openagents_json.workflow.history.conformance import first_difference
 from tests.conftest import Server, wait_for
 

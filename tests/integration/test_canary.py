@@ -12,7 +12,8 @@ import pytest
 
 from eventstore.event import Event
 from eventstore.redis.emissions import Emissions
-from executor.encryption import RunSealed, make_key
+from executor.encryption import make_key
+from executor.errors import RunSealed
 from openagents_json import Context, Registry
 from openagents_json.engine import Engine, Fix, HealWish, RunFilter
 from openagents_json.engine.archive.archive import Departure

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from eventstore.redis.raw import RawEvent, ends_of_commits, read_raw
-from executor.histories.importing import AnotherHistory, HistoryUnfit
+from executor.errors import AnotherHistory
+from executor.histories.importing import HistoryUnfit
 from openagents_json import Context, tool
 from openagents_json.engine import Engine
 from openagents_json.engine.archive.capsules import Capsule, adopt, pack, take, unpack, write
-from openagents_json.workflow.core.commands import Rejected
+from openagents_json.workflow.errors import Rejected
 from tests.conftest import Server, wait_for
 
 calls: list[tuple[str, Any, str, int]] = []

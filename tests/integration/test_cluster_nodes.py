@@ -18,9 +18,10 @@ from eventstore.redis.driver.rewriting import LogState
 from eventstore.redis.driver.scripts import PlainCall
 from openagents_json import tool
 from openagents_json.engine import Engine
-from openagents_json.engine.archive.archive import Departure, NotArchived
+from openagents_json.engine.archive.archive import Departure
 from openagents_json.engine.archive.capsules import adopt, pack, unpack
 from openagents_json.engine.diagnosis.doctor import diagnose
+from openagents_json.engine.errors import NotArchived
 from openagents_json.engine.settings import Settings
 from openagents_json.engine.wiring.client import run_identity
 from tests.conftest import KINDS, wait_for

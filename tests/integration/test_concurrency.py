@@ -8,7 +8,7 @@ from typing import Any
 
 from openagents_json.catalog.loader import load
 from openagents_json.engine import Engine
-from openagents_json.workflow.core.commands import Rejected
+from openagents_json.workflow.errors import Rejected
 from tests.acceptance.processes import COMPONENTS
 from tests.conftest import Server
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from executor.encryption import RunSealed
+from executor.errors import RunSealed
 from openagents_json.catalog.loader import load
 from openagents_json.engine import Engine, Fix, HealReport, HealWish, RunFilter
 from openagents_json.engine.archive.archive import Departure

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from executor.encryption import DamagedPayload, EncryptionError, InvalidKey, KeyMissing
+from executor.errors import DamagedPayload, EncryptionError, InvalidKey, KeyMissing
 from executor.histories.shredding import adopt_key
 from openagents_json.engine import Engine
 from openagents_json.engine.archive.archive import Departure
@@ -17,7 +17,7 @@ from openagents_json.engine.archive.promotion import Move, promote
 from openagents_json.engine.archive.stepping import Steps
 from openagents_json.engine.inspection.explain import explain
 from openagents_json.engine.inspection.queries import Reads, RunPage
-from openagents_json.workflow.core.commands import Rejected
+from openagents_json.workflow.errors import Rejected
 from tests.conftest import Server, wait_for
 from tests.integration.encrypted import MARK, NEW, OLD, SIMPLE, UNDONE, places_of, registry
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from executor.encryption import InvalidKey, KeyMissing, RunSealed, key_id, parse_key
+from executor.encryption import key_id, parse_key
+from executor.errors import InvalidKey, KeyMissing, RunSealed
 from executor.runs.repository import LONG
 from openagents_json.engine import Engine
 from openagents_json.engine.archive.retention import Policy, Rule, apply

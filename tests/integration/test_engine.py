@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 
 from eventstore.errors import NotJson
-from executor.runs.codec import Limits, PayloadOverLimit
-from executor.runs.repository import RunNotFound
+from executor.errors import PayloadOverLimit, RunNotFound
+from executor.runs.codec import Limits
 from openagents_json import tool
 from openagents_json.catalog.loader import load
 from openagents_json.catalog.registry import Registry
 from openagents_json.engine import Engine, WaitTimeout
-from openagents_json.workflow.core.commands import Rejected
-from openagents_json.workflow.core.event_types import UnknownEvent
+from openagents_json.workflow.errors import Rejected, UnknownEvent
 from tests.acceptance.processes import COMPONENTS
 from tests.conftest import Server, wait_for
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from executor.runs.repository import RunNotFound
+from executor.errors import RunNotFound
 from openagents_json import Registry
 from openagents_json.engine import Engine, Settings
 from openagents_json.engine.diagnosis.deadlocks import stuck_runs

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from executor.encryption import EncryptionError, make_key
+from executor.encryption import make_key
+from executor.errors import EncryptionError
 from openagents_json.engine import Engine, KeyConflict
 from tests.conftest import Server
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from eventstore.event import Recorded
-from executor.histories.import_checks import HistoryUnfit
+from executor.errors import HistoryUnfit
 from openagents_json.engine import Engine, RunFilter
 from openagents_json.engine.archive.archive import Departure
 from openagents_json.engine.archive.capsules import Capsule, adopt, pack, take, unpack

@@ -12,7 +12,7 @@ from openagents_json import Context, Registry
 from openagents_json.catalog.workflows import InvalidAlias, UnknownWorkflow, VersionExists
 from openagents_json.engine import Engine
 from openagents_json.engine.inspection.version_check import check_version
-from openagents_json.workflow.core.commands import Rejected
+from openagents_json.workflow.errors import Rejected
 from tests.conftest import Server, wait_for
 
 

@@ -13,11 +13,13 @@ from typing import TypeVar
 
 import pytest
 
-from eventstore.zip_reader import TooLarge, Unpacking
+from eventstore.errors import TooLarge
+from eventstore.zip_reader import Unpacking
 from openagents_json.engine import Engine
-from openagents_json.engine.archive.capsule_file import Capsule, CapsuleUnreadable, Payloads, unpack, write
+from openagents_json.engine.archive.capsule_file import Capsule, Payloads, unpack, write
 from openagents_json.engine.archive.capsules import adopt, take
 from openagents_json.engine.audit import verify_file
+from openagents_json.engine.errors import CapsuleUnreadable
 from projections.errors import EvidenceUnreadable
 from tests.conftest import Server
 from tests.integration.ledgers import Open, opening, ran

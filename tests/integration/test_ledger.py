@@ -13,7 +13,8 @@ import pytest
 from eventstore.event import Event
 from eventstore.redis.ledger import Seal
 from openagents_json.engine import Engine
-from openagents_json.engine.audit import NoLedger, Witnessed, verify_file
+from openagents_json.engine.audit import Witnessed, verify_file
+from openagents_json.engine.errors import NoLedger
 from projections.errors import NotSealed
 from projections.ledger import sealer
 from projections.ledger.findings import Audit

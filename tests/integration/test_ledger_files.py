@@ -15,9 +15,10 @@ import pytest
 from eventstore.redis.ledger import LedgerStore
 from openagents_json.engine import Engine
 from openagents_json.engine.archive.archive import Departure
-from openagents_json.engine.archive.capsule_file import Capsule, CapsuleUnreadable, unpack, write
+from openagents_json.engine.archive.capsule_file import Capsule, unpack, write
 from openagents_json.engine.archive.capsules import pack
 from openagents_json.engine.audit import Audits, read_witness, verify_file
+from openagents_json.engine.errors import CapsuleUnreadable
 from projections.errors import EvidenceUnreadable
 from projections.ledger.proofs import check_proof, proof_data, read_proof
 from projections.ledger.signing import new_signer

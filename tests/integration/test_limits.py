@@ -13,7 +13,7 @@ from eventstore.redis.driver.scripts import PlainCall
 from executor.coordination.schedule_times import Schedule
 from openagents_json import Context, Registry
 from openagents_json.engine import ConcurrencyLimitReached, Engine
-from openagents_json.workflow.core.commands import Rejected
+from openagents_json.workflow.errors import Rejected
 from tests.conftest import Server, wait_for
 
 

@@ -18,7 +18,7 @@ import pytest
 from cli.command import carry_out
 from eventstore.event import Event
 from eventstore.redis.grouping import PAGE
-from executor.runs.repository import RunNotFound
+from executor.errors import RunNotFound
 from openagents_json.engine import Engine
 from openagents_json.engine.audit import Audits
 from tests.acceptance.processes import COMMAND, ROOT

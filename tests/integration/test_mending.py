@@ -12,7 +12,7 @@ from cli.root import cli
 from eventstore.errors import EventStoreError
 from eventstore.redis.driver.scripts import refused_when_full
 from eventstore.redis.upkeep import adoption
-from executor.histories.importing import InPart
+from executor.errors import InPart
 from openagents_json import tool
 from openagents_json.engine import Engine
 from openagents_json.engine.archive.capsules import adopt, take

@@ -24,7 +24,7 @@ from eventstore.redis.embedded.server import EmbeddedServer
 from openagents_json.components.errors import describe_error
 from openagents_json.engine import Engine
 from openagents_json.engine.archive.archive import Departure
-from openagents_json.engine.archive.files import ArchiveUnreachable
+from openagents_json.engine.errors import ArchiveUnreachable
 from openagents_json.engine.settings import from_environment
 from projections.runs import ARCHIVE
 from tests.acceptance.processes import COMMAND, openagents

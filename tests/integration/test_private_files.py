@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli.root import cli
-from eventstore.redis.driver.preflight import NoStore
+from eventstore.errors import NoStore
 from eventstore.redis.embedded.server import EmbeddedServer, ServerNotStarted
 from openagents_json import tool
 from openagents_json.engine import Engine

@@ -9,8 +9,9 @@ import pytest
 
 from openagents_json import Context, tool
 from openagents_json.engine import Engine
-from openagents_json.engine.archive.promotion import STAGES, Move, NotMoved, arrive, leave, pause, promote, settle
-from openagents_json.workflow.core.commands import Rejected
+from openagents_json.engine.archive.promotion import STAGES, Move, arrive, leave, pause, promote, settle
+from openagents_json.engine.errors import NotMoved
+from openagents_json.workflow.errors import Rejected
 from tests.conftest import Server, wait_for
 
 ran: list[tuple[str, str]] = []

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from executor.runs.repository import RunNotFound
+from executor.errors import RunNotFound
 from openagents_json.catalog.loader import load
 from openagents_json.engine import Engine, RunFilter
 from openagents_json.engine.archive.redaction import stub
-from openagents_json.workflow.core.commands import HoldRun, Rejected
+from openagents_json.workflow.core.commands import HoldRun
+from openagents_json.workflow.errors import Rejected
 from projections.ledger.signing import Signer
 from tests.acceptance.trials import COMPONENTS, trials
 from tests.conftest import Server

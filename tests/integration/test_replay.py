@@ -7,12 +7,10 @@ from typing import Any
 
 import pytest
 
-from executor.histories.forking import NoSuchVersion
-from executor.runs.repository import RunNotFound
+from executor.errors import NoSuchVersion, RunNotFound
 from openagents_json import tool
 from openagents_json.engine import Engine, RunFilter
-from openagents_json.workflow.core.commands import Rejected
-from openagents_json.workflow.errors import InvalidInputs
+from openagents_json.workflow.errors import InvalidInputs, Rejected
 from tests.conftest import Server, wait_for
 
 Open = Callable[..., Engine]

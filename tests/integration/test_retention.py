@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from openagents_json.engine.archive.archive import NotArchived
-from openagents_json.engine.archive.retention import PolicyUnreadable, apply, read_policy
+from openagents_json.engine.archive.retention import apply, read_policy
+from openagents_json.engine.errors import NotArchived, PolicyUnreadable
 from tests.conftest import Server
 from tests.integration.ledgers import Open, opening, ran
 

@@ -12,9 +12,10 @@ import pytest
 from eventstore.errors import StoreUnavailable
 from eventstore.redis.coordination.schedules import ScheduleStore
 from eventstore.redis.driver.scripts import PlainCall
-from executor.coordination.schedule_times import InvalidSchedule, Schedule, firings, next_firing, start_of
-from executor.coordination.schedules import SLICE, ScheduleExists, ScheduleNotFound, Timetable
+from executor.coordination.schedule_times import Schedule, firings, next_firing, start_of
+from executor.coordination.schedules import SLICE, Timetable
 from executor.coordination.zones import ZONES_VERSION
+from executor.errors import InvalidSchedule, ScheduleExists, ScheduleNotFound
 from openagents_json import Registry
 from openagents_json.catalog.workflows import UnknownWorkflow
 from openagents_json.engine import ConcurrencyLimitReached, Engine

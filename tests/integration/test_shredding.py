@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from executor.coordination.children import Children
+from executor.errors import RunExists
 from executor.histories.forking import Fork, fork
 from executor.histories.shredding import adopt_key
-from executor.runs.handler import RunExists
 from openagents_json import Context
 from openagents_json.engine.inspection.version_check import check_version
 from openagents_json.workflow.core import commands as cmd
-from openagents_json.workflow.core.commands import Rejected
+from openagents_json.workflow.errors import Rejected
 from tests.conftest import Server, wait_for
 from tests.integration.encrypted import (
     MANY,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from eventstore.errors import StoreRefused
-from executor.runs.handler import RunExists
+from executor.errors import RunExists
 from executor.runs.repository import Session
 from openagents_json import Registry
 from openagents_json.engine import ConcurrencyLimitReached, Engine

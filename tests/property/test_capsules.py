@@ -13,7 +13,8 @@ from hypothesis import strategies as hs
 
 from eventstore import codec
 from eventstore.redis.raw import RawEvent
-from openagents_json.engine.archive.capsule_file import Capsule, CapsuleUnreadable, unpack, write
+from openagents_json.engine.archive.capsule_file import Capsule, unpack, write
+from openagents_json.engine.errors import CapsuleUnreadable
 from tests.property.ledger_double import contents, zipped
 
 TEXT = hs.text(hs.characters(), max_size=20)  # lone surrogates among them

@@ -16,10 +16,16 @@ from openagents_json.models import WorkflowDocument
 from openagents_json.simulation.stubs import Cast
 from openagents_json.simulation.world import World
 from openagents_json.workflow.component_spec import ComponentSpec
-from openagents_json.workflow.core.commands import Rejected, SendSignal
+from openagents_json.workflow.core.commands import SendSignal
 from openagents_json.workflow.core.parameters import check_inputs
 from openagents_json.workflow.core.plan import canonical
-from openagents_json.workflow.errors import ExpressionError, ExpressionFailed, InvalidDefinition, InvalidInputs
+from openagents_json.workflow.errors import (
+    ExpressionError,
+    ExpressionFailed,
+    InvalidDefinition,
+    InvalidInputs,
+    Rejected,
+)
 from openagents_json.workflow.expressions.grammar import Expression
 from openagents_json.workflow.expressions.templates import Part
 from openagents_json.workflow.language.bind import bind, bind_checked

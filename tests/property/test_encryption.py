@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as s
 
 from eventstore.event import Position, Recorded
-from executor.encryption import DamagedPayload, InvalidKey, Masters, RunKey, RunSealed, key_id, make_key, parse_key
-from executor.runs.codec import Encoded, Limits, PayloadOverLimit, decode_all, encode, is_sealed
+from executor.encryption import Masters, RunKey, key_id, make_key, parse_key
+from executor.errors import DamagedPayload, InvalidKey, PayloadOverLimit, RunSealed
+from executor.runs.codec import Encoded, Limits, decode_all, encode, is_sealed
 from openagents_json.workflow.core import events as ev
 
 LIMITS = Limits(inline=100, payload=10_000)

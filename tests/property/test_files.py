@@ -14,8 +14,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as hs
 
-from openagents_json.engine.archive.capsule_file import CapsuleUnreadable, unpack
+from openagents_json.engine.archive.capsule_file import unpack
 from openagents_json.engine.audit import verify_file
+from openagents_json.engine.errors import CapsuleUnreadable
 from projections.errors import EvidenceUnreadable
 from tests.property.ledger_double import Kept, capsule_of, contents, export_of, understated, zipped
 from tests.property.test_ledger import KEYS, SIGNER, WHOLE

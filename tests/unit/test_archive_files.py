@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from openagents_json.engine.archive.files import ArchiveUnreachable, read, write
+from openagents_json.engine.archive.files import read, write
+from openagents_json.engine.errors import ArchiveUnreachable
 
 
 def test_a_file_is_read_up_to_the_limit(tmp_path: Path) -> None:

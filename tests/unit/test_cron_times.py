@@ -9,9 +9,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from executor.coordination.cron_times import InvalidCron, moments, parse
-from executor.coordination.schedule_times import InvalidSchedule, Schedule, check, firings, iso
-from executor.coordination.zones import UnknownZone, zone, zone_names
+from executor.coordination.cron_times import moments, parse
+from executor.coordination.schedule_times import Schedule, check, firings, iso
+from executor.coordination.zones import zone, zone_names
+from executor.errors import InvalidCron, InvalidSchedule, UnknownZone
 from openagents_json.workflow.times import moment_of
 
 DAY = 24 * 3600

@@ -8,7 +8,8 @@ import click
 import pytest
 
 from cli.commands.run import parse_inputs, parse_payload
-from openagents_json.workflow.history.edits import CannotEdit, edited
+from openagents_json.workflow.errors import CannotEdit
+from openagents_json.workflow.history.edits import edited
 
 KNOWN: dict[str, Any] = {"x": 1, "deep": {"a": [1, {"b": 2}]}}
 

@@ -8,7 +8,7 @@ import pytest
 
 from openagents_json.testing import Play, Stuck, outcomes, play
 from openagents_json.workflow.core import events as ev
-from openagents_json.workflow.core.commands import Rejected
+from openagents_json.workflow.errors import Rejected
 from openagents_json.workflow.language.validate import validate
 
 

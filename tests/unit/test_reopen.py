@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from openagents_json.testing import Play, outcomes, play, replay
-from openagents_json.workflow.core.commands import Rejected
+from openagents_json.workflow.errors import Rejected
 
 
 def doc(*steps: dict[str, Any], **more: Any) -> dict[str, Any]:

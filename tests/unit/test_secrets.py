@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from executor.attempts.secrets import SecretMissing, put_in
+from executor.attempts.secrets import put_in
+from executor.errors import SecretMissing
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core.event_types import to_data
@@ -15,7 +16,8 @@ from openagents_json.workflow.core.evolve import evolve_all
 from openagents_json.workflow.core.plan import Plan
 from openagents_json.workflow.core.snapshot import dump, load
 from openagents_json.workflow.core.state import StepState, initial
-from openagents_json.workflow.expressions.secret_places import SecretsUnclear, places_before
+from openagents_json.workflow.errors import SecretsUnclear
+from openagents_json.workflow.expressions.secret_places import places_before
 from openagents_json.workflow.history.conformance import first_difference
 from openagents_json.workflow.language.validate import validate
 from tests.simulation import Simulation, plan_of, steps

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -10,7 +9,7 @@ import click
 from cli.commands.runs.replay import reason_option
 from cli.options import Target, target_options
 from cli.render import print_json
-from cli.terminal import refuse_bytes, say
+from cli.terminal import bytes_out, say
 from cli.urls import Url, lasting
 
 
@@ -24,17 +23,17 @@ def export_run(target: Target, run: str, output: str, force: bool) -> None:
 
     `runs open` and `runs import` read it, and `audit verify` checks it.
     """
-    from eventstore.private_files import replacing
+    from eventstore.private_files import is_there, replacing
     from openagents_json.engine.archive.capsules import pack, unpack
 
     with target.engine() as engine:
         raw = pack(engine.core, run, actor=target.actor, proofs=engine.audit.proof_bytes(run))
     if output == "-":
-        refuse_bytes("a capsule")
-        sys.stdout.buffer.write(raw)
+        with bytes_out("a capsule") as out:
+            out.write(raw)
         return
     path = Path(output)
-    if path.exists() and not force:
+    if is_there(path) and not force:
         raise click.ClickException(f"{path} is there already; --force replaces it")
     with replacing(path) as file:
         file.write(raw)

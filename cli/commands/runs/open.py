@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from cli.failures import expected
 from cli.options import Target, target_options
 from cli.render import details, plain, print_json, when, who
 from cli.terminal import give, say
+from openagents_json.errors import InvalidArgument, OpenAgentsError
 from openagents_json.workflow.statuses import CLOSED_RUN
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from openagents_json.engine.archive.stepping import Steps
 
 HELP = "n next, b back, g N go to, s state, d difference, e events, retry [STEP], fork [N], q quit"
+_LONGEST_NUMBER = 20
 
 
 @click.command("open")
@@ -85,7 +86,7 @@ def _key(local: Target, run: str) -> RunKey:
 def _keep(engine: Engine, capsule: Capsule, steps: Steps, go_on: bool) -> int:
     """Bring the run into the local store without letting it run, and give how much of it; 0 when that cannot be."""
     from openagents_json.engine.archive.capsules import adopt
-    from openagents_json.workflow.core.commands import Rejected
+    from openagents_json.workflow.errors import Rejected
 
     upto = len(steps) if go_on else steps.resting()
     if not upto:
@@ -134,10 +135,9 @@ class _Session:
         if act is None:
             say(HELP)
             return True
-        refusals: tuple[type[Exception], ...] = (*expected(), ValueError)
         try:
             act(rest.strip())
-        except refusals as error:
+        except OpenAgentsError as error:
             say(f"openagents: {error}")
         return True
 
@@ -217,17 +217,17 @@ class _Session:
     def _fork(self, rest: str) -> None:
         at = _number(rest) if rest else self.here
         if self.kept < at:
-            raise ValueError(f"the local store has this run up to event {self.kept}; fork it at one of those")
+            raise InvalidArgument(f"the local store has this run up to event {self.kept}; fork it at one of those")
         self.work(self.steps.run, "the fork", lambda engine, run: engine.replay.fork(run, at, reason="from a file"))
 
     def work(self, run: str, what: str, begin: Callable[[Engine, str], str]) -> None:
         """Begin something with local components, and say how it ended."""
         if not self.kept:
-            raise ValueError("this run is not in the local store, so it can only be looked at")
+            raise InvalidArgument("this run is not in the local store, so it can only be looked at")
         with self.target.engine(workers=2, alone=True, create=True) as engine:
             lacking = sorted(self.steps.components() - set(engine.registry.names()))
             if lacking:
-                raise ValueError(f"there is no component {', '.join(lacking)} here; give their module with -c")
+                raise InvalidArgument(f"there is no component {', '.join(lacking)} here; give their module with -c")
             new = begin(engine, run)
             while (info := engine.state(new)).status not in CLOSED_RUN:
                 if _waits(engine, new):
@@ -257,6 +257,6 @@ def _by_step(info: Mapping[str, object]) -> dict[str, object]:
 
 
 def _number(text: str) -> int:
-    if not text.isdecimal():
-        raise ValueError(f"{text!r} is no number of an event")
+    if not text.isdecimal() or len(text) > _LONGEST_NUMBER:
+        raise InvalidArgument(f"{text!r} is no number of an event")
     return int(text)

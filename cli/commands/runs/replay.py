@@ -202,7 +202,8 @@ def _edited(engine: Engine, run: str, pairs: Iterable[str]) -> dict[str, Any] | 
     wanted = parse_inputs(tuple(pairs), None, "--set")
     if not wanted:
         return None
-    from openagents_json.workflow.history.edits import CannotEdit, edited
+    from openagents_json.workflow.errors import CannotEdit
+    from openagents_json.workflow.history.edits import edited
 
     try:
         return edited(engine.state(run).inputs, wanted)

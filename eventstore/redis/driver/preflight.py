@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from eventstore.errors import EventStoreError, InvalidRequest, StoreRefused, StoreUnavailable
+from eventstore.errors import EventStoreError, InvalidRequest, NoStore, StoreRefused, StoreUnavailable
 from eventstore.keys import LAYOUT, Keyspace
 from eventstore.redis.driver.connection import FAILOVER_SECONDS, Connection, Node, retrying
 from eventstore.redis.driver.replication import REPLICATED, Quorum, Replicas, online
@@ -63,14 +63,6 @@ def require(
     keyspace = _adopt(connection, prefix, partitions, create=create)
     rewrite_after_restart(connection, keyspace)
     return keyspace
-
-
-class NoStore(StoreRefused):
-    """Somebody wants to look into a store that is not there."""
-
-    def __init__(self, where: str) -> None:
-        self.where = where
-        super().__init__(f"there is no store {where}", "`openagents run` or a worker makes one, or name another")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Final
 
-from eventstore.errors import EventStoreError
+from eventstore.errors import NoStore, ServerNotStarted
 from eventstore.private_files import OTHERS, close_to_others, make_directory, open_private, own_directory, tighten
 from eventstore.redis.driver.connection import Connection
-from eventstore.redis.driver.preflight import NoStore, setting
+from eventstore.redis.driver.preflight import setting
 from eventstore.redis.embedded.file_locks import acquire, held
 
 _LOG_DIRECTORY: Final = "appendonlydir"
@@ -34,14 +34,6 @@ def directory_of(connection: Connection) -> Path | None:
     return Path(found) if found and (Path(found) / "server.json").is_file() else None
 
 
-class ServerNotStarted(EventStoreError):
-    """The embedded server could not be started."""
-
-    def __init__(self, directory: Path, reason: str) -> None:
-        self.directory, self.reason = directory, reason
-        super().__init__(f"the embedded server in {directory} did not start: {reason}")
-
-
 def share_in(path: Path, create: bool, lock_seconds: float) -> IO[Any]:
     """Take a share in a directory, which ends when the file is closed.
 
@@ -61,16 +53,17 @@ def share_in(path: Path, create: bool, lock_seconds: float) -> IO[Any]:
     except OSError as error:
         if isinstance(error, FileNotFoundError) and not create:
             raise NoStore(f"in {path}") from None
-        raise ServerNotStarted(path, _why(error)) from error
+        raise ServerNotStarted(path, why(error)) from error
     try:
         acquire(share, fcntl.LOCK_SH, lock_seconds)
     except OSError as error:
         share.close()
-        raise ServerNotStarted(path, _why(error)) from error
+        raise ServerNotStarted(path, why(error)) from error
     return share
 
 
-def _why(error: OSError) -> str:
+def why(error: OSError) -> str:
+    """Say what befell a directory, and what to do."""
     return f"{error.strerror}; choose a directory that can be written" if error.strerror else str(error)
 
 
@@ -131,5 +124,5 @@ def exclusively(path: Path, lock_seconds: float) -> Iterator[None]:
         try:
             holding.enter_context(held(lock, lock_seconds))
         except OSError as error:
-            raise ServerNotStarted(path, _why(error)) from error
+            raise ServerNotStarted(path, why(error)) from error
         yield

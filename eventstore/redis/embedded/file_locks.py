@@ -14,14 +14,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
 
+from eventstore.errors import LockHeld
+
 LOCK_SECONDS: Final = 10.0
 """How long a lock is waited for that none of this user's live processes says to hold."""
 
 _PAUSE: Final = 0.02
-
-
-class LockHeld(OSError):
-    """A lock is held by somebody who does not say who it is."""
 
 
 def acquire(file: IO[Any], kind: int, seconds: float = LOCK_SECONDS) -> None:

@@ -23,14 +23,15 @@ from typing import IO, Any, Final
 import redis
 from redis.exceptions import BusyLoadingError, RedisError
 
-from eventstore.errors import StoreRefused
+from eventstore.errors import NoServerProgram, ServerNotStarted, StoreRefused
 from eventstore.private_files import OTHERS, open_private
 from eventstore.redis.driver.preflight import LEVELS
 from eventstore.redis.driver.replication import REPLICATED
-from eventstore.redis.embedded.data_directory import ServerNotStarted, alone_in, exclusively, share_in
+from eventstore.redis.embedded.data_directory import alone_in, exclusively, share_in, why
 from eventstore.redis.embedded.durability import durability_lines, has_log, level_of, with_level
 from eventstore.redis.embedded.file_locks import LOCK_SECONDS, say_holder
-from eventstore.redis.embedded.server_program import NoServerProgram, find_program
+from eventstore.redis.embedded.server_program import find_program
+from openagents_json.errors import file_errors
 
 START_SECONDS: Final = 30.0
 _HOME: Final = str(Path(__file__).resolve().parents[3])
@@ -72,7 +73,8 @@ class EmbeddedServer:
         if durability == REPLICATED:
             remedy = "ask for durability always, or name a server with replicas by its URL"
             raise StoreRefused("an embedded server has no replicas", remedy)
-        path = Path(directory).absolute()
+        with file_errors("the working directory", "go to one that is there, or give the data directory from the root"):
+            path = Path(directory).absolute()
         share = share_in(path, create, lock_seconds)
         try:
             with exclusively(path, lock_seconds):
@@ -82,6 +84,9 @@ class EmbeddedServer:
                     record = _start(path, durability, unix_socket)
                 else:
                     _change_durability(path, record, durability, alone=alone)
+        except OSError as error:
+            share.close()
+            raise ServerNotStarted(path, why(error)) from error
         except BaseException:
             share.close()
             raise

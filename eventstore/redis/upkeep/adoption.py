@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 from eventstore import codec
-from eventstore.errors import EventStoreError
+from eventstore.errors import StageLost
 from eventstore.event import Json
 from eventstore.redis.driver.scripts import Call, PlainCall, Script, ScriptCall, load_text, refused_when_full
 from eventstore.redis.raw import RawEvent
@@ -20,14 +20,6 @@ BATCH_EVENTS: Final = 1000
 BATCH_BYTES: Final = 1_000_000
 KEEP_MS: Final = 3_600_000
 TRIES: Final = 3
-
-
-class StageLost(EventStoreError):
-    """What was put aside for a run was gone, again and again, before it was taken over."""
-
-    def __init__(self, run: str) -> None:
-        self.run = run
-        super().__init__(f"run {run}: the store forgets what it is sent; look at its eviction policy and its log")
 
 
 @dataclass(frozen=True, slots=True)

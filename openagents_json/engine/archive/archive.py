@@ -10,17 +10,19 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from eventstore import codec
-from eventstore.errors import EventStoreError, StoreRefused
+from eventstore.errors import StoreRefused
 from eventstore.event import Event
 from eventstore.passwords import STARS, filled_in, masked
 from eventstore.redis.streams import RedisStreamStore
 from eventstore.redis.upkeep.removal import Answer, Freed, Freer, Leaving, archive_stream, positions
 from eventstore.redis.views import RedisViewStore
-from executor.runs.repository import RunNotFound, Session
+from executor.errors import RunNotFound
+from executor.runs.repository import Session
 from openagents_json.engine.archive import files as archive_files
-from openagents_json.engine.archive.capsule_file import Capsule, CapsuleUnreadable, unpack, write
+from openagents_json.engine.archive.capsule_file import Capsule, unpack, write
 from openagents_json.engine.archive.capsules import adopt, take
 from openagents_json.engine.audit import Audits
+from openagents_json.engine.errors import ArchiveUnreachable, CannotLeave, CapsuleUnreadable, NotArchived
 from openagents_json.engine.wiring.client import Core
 from openagents_json.engine.wiring.ledger import build_sealer
 from openagents_json.work_index import DueKey, DueKind
@@ -31,22 +33,6 @@ from openagents_json.workflow.statuses import CLOSED_RUN
 
 TRIES: Final = 5
 RESTORED: Final = {"restored": True}
-
-
-class CannotLeave(EventStoreError):
-    """A run cannot leave the store, because something still needs it."""
-
-    def __init__(self, run: str, why: str) -> None:
-        self.run, self.why = run, why
-        super().__init__(f"run {run} stays in the store: {why}")
-
-
-class NotArchived(LookupError):
-    """There is no archived run of this id."""
-
-    def __init__(self, run: str) -> None:
-        self.run = run
-        super().__init__(f"run {run} is not in the archive; `openagents runs list --archived` shows what is")
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +176,7 @@ class Archive:
         archive_files.write(url, raw)
         there = archive_files.read(url)
         if there != raw or unpack(there).run != run:
-            raise archive_files.ArchiveUnreachable(url, "what is read there is not what was written")
+            raise ArchiveUnreachable(url, "what is read there is not what was written")
 
     def _note(self, capsule: Capsule, how: Departure, row: Any, place: Mapping[str, Any]) -> tuple[str, bytes]:
         data: dict[str, Any] = {
@@ -224,7 +210,7 @@ class Archive:
         where = url or filled_in(str(known["url"]), archive)
         if "://" in where and STARS in where:
             why = "the store records no passwords; give its URL with --from, or set OPENAGENTS_ARCHIVE"
-            raise archive_files.ArchiveUnreachable(where, why)
+            raise ArchiveUnreachable(where, why)
         raw = archive_files.read(where)
         if known is not None and _sha(raw) != known["sha256"]:
             raise CapsuleUnreadable(f"{masked(where)} is not the file that was archived")

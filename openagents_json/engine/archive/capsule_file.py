@@ -18,9 +18,12 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from eventstore import codec
+from eventstore.errors import TooLarge
 from eventstore.event import Json
 from eventstore.redis.raw import RawEvent
-from eventstore.zip_reader import MOST_BYTES, MOST_LINE, TooLarge, Unpacking
+from eventstore.zip_reader import MOST_BYTES, MOST_LINE, Unpacking
+from openagents_json.engine.errors import CapsuleUnreadable
+from openagents_json.errors import file_errors
 
 FORMAT: Final = "openagents-capsule/1"
 MANIFEST: Final = "manifest.json"
@@ -32,6 +35,7 @@ RATIO: Final = 200
 """A large member that would shrink by more is stored as it is, so a smaller one that grows by more is no capsule's."""
 
 LARGE: Final = 1024**2
+_WHENCE: Final = "name a file that `openagents runs export` wrote"
 MOST_MS: Final = 2**53
 
 _MEMBER: Final = re.compile(
@@ -55,14 +59,6 @@ _DAMAGE: Final = (
     ValueError,
 )
 Kind = TypeVar("Kind")
-
-
-class CapsuleUnreadable(ValueError):
-    """A file is no capsule, or a damaged one; carries `what`."""
-
-    def __init__(self, what: str) -> None:
-        self.what = what
-        super().__init__(f"the capsule cannot be read: {what}; export the run again")
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +158,10 @@ def unpack(source: bytes | Path, *, limit: int = MOST_BYTES) -> Capsule:
     """Read a capsule, of which no more than `limit` bytes are unpacked, and check every hash in it.
 
     It is gone through piece by piece first; what is held then are its events and definitions. Payloads are read one by
-    one when they are asked for, so a file has to stay as it is until then. Raises CapsuleUnreadable.
+    one when they are asked for, so a file has to stay as it is until then. Raises CapsuleUnreadable
+    and FileUnusable.
     """
-    with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
+    with file_errors(source if isinstance(source, Path) else "the capsule", _WHENCE), _opened(source) as file:
         begins = file.read(2) == b"PK"
         file.seek(0)
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -178,6 +175,10 @@ def unpack(source: bytes | Path, *, limit: int = MOST_BYTES) -> Capsule:
         raise CapsuleUnreadable(str(error)) from error
     except _DAMAGE as error:
         raise CapsuleUnreadable(f"{type(error).__name__}: {error}") from error
+
+
+def _opened(source: bytes | Path) -> io.BytesIO | io.BufferedReader:
+    return io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
 
 
 def _read(source: io.BytesIO | Path, sha256: str, limit: int) -> Capsule:

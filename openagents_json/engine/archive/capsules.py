@@ -11,11 +11,11 @@ from eventstore.errors import BlobChanged
 from eventstore.event import Json
 from eventstore.redis.driver.scripts import PlainCall
 from eventstore.redis.raw import RawEvent, read_raw
-from executor.histories.import_checks import HistoryUnfit
-from executor.histories.importing import AnotherHistory, Arrived, Arriving, ended, referred, take_in
-from executor.runs.repository import BrokenHistory, RunNotFound
+from executor.errors import AnotherHistory, BrokenHistory, HistoryUnfit, RunNotFound
+from executor.histories.importing import Arrived, Arriving, ended, referred, take_in
 from openagents_json.catalog.definitions import checked
-from openagents_json.engine.archive.capsule_file import Capsule, CapsuleUnreadable, unpack, write
+from openagents_json.engine.archive.capsule_file import Capsule, unpack, write
+from openagents_json.engine.errors import CapsuleUnreadable
 from openagents_json.engine.wiring.client import Core
 from openagents_json.workflow.core.event_types import DEFINES
 

@@ -9,21 +9,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from eventstore.errors import InvalidRequest
-from eventstore.passwords import masked
 from eventstore.private_files import make_directory, replacing
+from openagents_json.engine.errors import ArchiveUnreachable
+from openagents_json.errors import FileUnusable
 
 MOST_BYTES: Final = 3 * 1024**3
 """A file has at most so many bytes: more than a capsule that can be unpacked."""
 
 _PIECE: Final = 1024**2
-
-
-class ArchiveUnreachable(OSError):
-    """A place of the archive cannot be written or read; what a driver says may hold its password, so it is masked."""
-
-    def __init__(self, url: str, reason: str) -> None:
-        self.url, self.reason = masked(url), masked(reason, url)
-        super().__init__(f"the archive at {self.url} cannot be reached: {self.reason}")
 
 
 def write(url: str, raw: bytes) -> None:
@@ -53,6 +46,8 @@ def _write_here(url: str, path: Path, raw: bytes) -> None:
         make_directory(path.parent)
         with replacing(path) as file:
             file.write(raw)
+    except FileUnusable as error:
+        raise ArchiveUnreachable(url, str(error)) from None
     except OSError as error:
         raise ArchiveUnreachable(url, f"{type(error).__name__}: {error}") from None
 

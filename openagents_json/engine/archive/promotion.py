@@ -12,13 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from eventstore.errors import EventStoreError
 from eventstore.redis.raw import RawEvent, read_raw
 from eventstore.run_model import Code
+from executor.errors import RunNotFound
 from executor.histories.importing import Arriving, probe
 from executor.runs.commit import build
-from executor.runs.repository import RunNotFound, Session
+from executor.runs.repository import Session
 from openagents_json.engine.archive.capsules import Capsule, adopt, take
+from openagents_json.engine.errors import NotMoved
 from openagents_json.engine.facade import Engine
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import state as st
@@ -51,14 +52,6 @@ class Move:
     def gone(self) -> str:
         """Give the reason of the end here."""
         return f"moved to {self.place}; if it is not there, promote it again"
-
-
-class NotMoved(EventStoreError):
-    """A run cannot move, or not now; it is where it was, unless the message says something else."""
-
-    def __init__(self, run: str, why: str) -> None:
-        self.run, self.why = run, why
-        super().__init__(f"run {run} has not moved: {why}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from eventstore import codec
 from eventstore.redis.driver.rewriting import LogsRewritten, LogState
 from eventstore.redis.ledger import SALT_BYTES, LedgerStore, Stored
 from eventstore.redis.upkeep.erasure import Erased, Eraser, Erasure, Redaction
+from executor.errors import RunNotFound, TooContended
 from executor.histories.shredding import refuse_awaited
-from executor.runs.handler import TooContended
-from executor.runs.repository import RunNotFound, Session
+from executor.runs.repository import Session
 from openagents_json.engine.wiring.client import Core
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
@@ -91,7 +91,7 @@ def redact(core: Core, run: str, *, actor: str, reason: str = "", chosen: Chosen
             raise RunNotFound(run)
         if done in (Erased.DONE, Erased.DUPLICATE):
             events, beside = events + len(made.erasures), beside + len(made.blobs)
-    raise TooContended(run)
+    raise TooContended(run, TRIES)
 
 
 def _plan(

@@ -11,24 +11,16 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from executor.encryption import EncryptionError
-from openagents_json.engine.archive.archive import Archive, CannotLeave, Departure, Gone
+from openagents_json.engine.archive.archive import Archive, Departure, Gone
+from openagents_json.engine.errors import CannotLeave, PolicyUnreadable
 from openagents_json.engine.inspection.queries import Reads, RunRow
+from openagents_json.errors import NotFound, RunUnreadable
 from openagents_json.workflow.statuses import ENDS, ClosedStatus
-from projections.errors import ProjectionError
 from projections.runs import RunFilter
 
 _UNITS: Final = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _AGE: Final = re.compile(r"(\d+)([smhdw])")
 PAGE: Final = 200
-
-
-class PolicyUnreadable(ProjectionError, ValueError):
-    """A file is no policy of retention."""
-
-    def __init__(self, where: str, reason: str) -> None:
-        self.where, self.reason = where, reason
-        super().__init__(f"{where} is no policy: {reason}")
 
 
 class Rule(BaseModel):
@@ -172,7 +164,7 @@ def _leave(done: Applied, archive: Archive, run: str, how: Departure) -> None:
         done.gone.append(archive.leave(run, how))
     except CannotLeave as error:
         done.stayed[run] = error.why
-    except (LookupError, EncryptionError) as error:  # somebody else was faster, or has the key
+    except (NotFound, RunUnreadable) as error:  # somebody else was faster, or has the key
         done.stayed[run] = str(error)
 
 

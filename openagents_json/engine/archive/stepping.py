@@ -7,12 +7,13 @@ from typing import Any
 
 from eventstore import codec
 from eventstore.redis.raw import ends_of_commits
-from executor.encryption import RunKey, RunSealed
-from executor.histories.forking import NoSuchVersion
+from executor.encryption import RunKey
+from executor.errors import NoSuchVersion, RunSealed
 from executor.runs.codec import decode_all, is_sealed, shown
 from executor.runs.payloads import is_shredded
 from executor.runs.repository import Session
-from openagents_json.engine.archive.capsule_file import Capsule, CapsuleUnreadable
+from openagents_json.engine.archive.capsule_file import Capsule
+from openagents_json.engine.errors import CapsuleUnreadable
 from openagents_json.engine.inspection.values import HistoryEvent, RunInfo, history_events, run_info
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st

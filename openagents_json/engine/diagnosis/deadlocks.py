@@ -14,10 +14,8 @@ from typing import TYPE_CHECKING
 
 from eventstore.redis.driver.preflight import Finding
 from eventstore.redis.upkeep.inspection import Inspector, Lock
-from executor.encryption import EncryptionError
-from executor.runs.repository import BrokenHistory, RunNotFound
+from openagents_json.errors import RunUnreadable
 from openagents_json.workflow.core import state as st
-from openagents_json.workflow.core.event_types import UnknownEvent
 
 if TYPE_CHECKING:
     from openagents_json.engine.facade import Engine
@@ -98,7 +96,7 @@ def _waiting_for(engine: Engine, run: str) -> Iterator[str]:
                 return
             yield state.run
             parent = state.parent
-    except (RunNotFound, BrokenHistory, UnknownEvent, EncryptionError):  # others say so; here it waits for nobody
+    except RunUnreadable:  # others say so; here it waits for nobody
         return
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Final
 
+from eventstore.errors import NoStore
 from eventstore.redis.driver.connection import connect
-from eventstore.redis.driver.preflight import Finding, NoStore, ServerFacts, check, check_server, describe
+from eventstore.redis.driver.preflight import Finding, ServerFacts, check, check_server, describe
 from eventstore.redis.driver.replication import quorum_of
 from eventstore.redis.upkeep.inspection import Inspector
 from executor.clock import SystemClock

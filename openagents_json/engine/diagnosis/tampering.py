@@ -13,10 +13,9 @@ from eventstore.redis.driver.preflight import Finding
 from eventstore.redis.driver.scripts import PlainCall
 from executor.encryption import RunKey
 from executor.integrity.derived_state import Standings, definition_faults
-from executor.runs.repository import BrokenHistory, RunNotFound
 from executor.runs.snapshots import SNAPSHOT
 from openagents_json.engine.wiring.client import Core
-from openagents_json.workflow.core.event_types import UnknownEvent
+from openagents_json.errors import RunUnreadable
 from openagents_json.workflow.core.evolve import evolve_all
 from openagents_json.workflow.core.snapshot import FORMAT, dump
 from openagents_json.workflow.core.state import initial
@@ -73,7 +72,7 @@ def _snapshots(core: Core) -> Iterator[Finding]:
     for run in _named(core, b"*:snap:*"):
         try:
             what = _differs(core, run)
-        except (EventStoreError, RunNotFound, BrokenHistory, UnknownEvent):  # what is wrong there is named elsewhere
+        except (RunUnreadable, EventStoreError):  # what is wrong there is named elsewhere
             continue
         if what:
             remedy = "it is not believed, and derived again; delete it, and find out who wrote it"

@@ -17,8 +17,8 @@ from openagents_json.workflow.core.decide.decision import order_key
 from openagents_json.workflow.core.decide.step_start import REUSED
 from openagents_json.workflow.core.paths import COMPENSATE, ON_FAILURE, compensation_of
 from openagents_json.workflow.core.plan import Plan, canonical
-from openagents_json.workflow.errors import InvalidInputs
-from openagents_json.workflow.history.edits import CannotEdit, edited
+from openagents_json.workflow.errors import CannotEdit, InvalidInputs
+from openagents_json.workflow.history.edits import edited
 from openagents_json.workflow.types import Json
 from projections.fingerprint import fingerprint
 

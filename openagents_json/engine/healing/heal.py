@@ -12,15 +12,13 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eventstore.errors import BlobChanged, BlobMissing, WrongExpectedVersion
+from eventstore.errors import WrongExpectedVersion
 from eventstore.event import Event
 from eventstore.redis.embedded.data_directory import directory_of, parts
 from eventstore.redis.run_keys import KeyStore
 from executor.clock import ulid
-from executor.encryption import REPORT, EncryptionError, RunSealed
-from executor.runs.codec import PayloadRefused
-from executor.runs.repository import BrokenHistory, RunNotFound
-from openagents_json.catalog.definitions import DefinitionChanged, DefinitionMissing
+from executor.encryption import REPORT
+from executor.errors import PayloadRefused, RunNotFound, RunSealed
 from openagents_json.engine.archive.shredding import Shredded, rewritten
 from openagents_json.engine.errors import HealNotFound, InvalidHeal, SandboxTooWeak, WaitTimeout, WaveUnfinished
 from openagents_json.engine.healing import report as hr
@@ -29,13 +27,12 @@ from openagents_json.engine.healing.report import HealReport, fold, next_of, par
 from openagents_json.engine.healing.values import HIDDEN, HealValues
 from openagents_json.engine.services import FILES_SECONDS
 from openagents_json.engine.settings import own_secrets, sandbox_environment
+from openagents_json.errors import RunUnreadable
 from openagents_json.simulation.sandbox import PROGRAM, Sandbox
 from openagents_json.simulation.sandbox_bounds import Bounds
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
-from openagents_json.workflow.core.event_types import UnknownEvent
-from openagents_json.workflow.errors import InvalidInputs
-from openagents_json.workflow.history.edits import CannotEdit
+from openagents_json.workflow.errors import CannotEdit, InvalidInputs
 from openagents_json.workflow.statuses import ENDS
 from projections.runs import RunFilter
 
@@ -46,18 +43,6 @@ BATCH = 20
 """How many backtests are appended to the report at once."""
 
 _PAGE = 200
-
-UNREADABLE = (
-    RunNotFound,
-    BrokenHistory,
-    DefinitionMissing,
-    DefinitionChanged,
-    BlobMissing,
-    BlobChanged,
-    EncryptionError,
-    UnknownEvent,
-)
-"""Why a run cannot be looked at here: it is left alone, and the others are healed."""
 
 Tell = Callable[[str], None]
 
@@ -242,7 +227,7 @@ class Healing:
     def _tested(self, run: str, fix: Fix, sandbox: Sandbox, limit_ms: int) -> Verdict:
         try:
             session = self._core.sessions.load(run)
-        except UNREADABLE as error:
+        except RunUnreadable as error:  # it is left alone, and the others are healed
             return Verdict(run, 0, UNPROVEN, str(error))
         return backtest(session, fix, sandbox, now_ms=self._core.clock.now_ms(), limit_ms=limit_ms)
 
@@ -299,7 +284,7 @@ class Healing:
             )
         except RunSealed:  # somebody who has the key goes on
             raise
-        except (cmd.Rejected, InvalidInputs, CannotEdit, PayloadRefused, *UNREADABLE) as error:
+        except (cmd.Rejected, InvalidInputs, CannotEdit, PayloadRefused, RunUnreadable) as error:
             if self._reopened(report, run) is None:
                 return Event("RunHealSkipped", {"run": run, "why": str(error)})
         return Event("RunHealed", {"run": run, "version": self._reopened(report, run) or verdict.version + 1})

@@ -16,7 +16,8 @@ from typing import Any, Final
 from eventstore import codec
 from eventstore.event import Event, Recorded
 from eventstore.redis.run_keys import KeyStore
-from executor.encryption import KEY_BYTES, OPEN_FORMAT, DamagedPayload, RunKey, RunSealed
+from executor.encryption import KEY_BYTES, OPEN_FORMAT, RunKey
+from executor.errors import DamagedPayload, RunSealed
 from executor.runs.keyring import Keyring
 
 HIDDEN: Final = "hidden"

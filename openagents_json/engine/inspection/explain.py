@@ -8,13 +8,13 @@ from typing import Any
 
 from eventstore.event import Recorded
 from eventstore.redis.coordination.members import Directory
-from executor.encryption import EncryptionError
 from executor.runs.repository import Session
 from executor.worker.abilities import Fleet
 from openagents_json.engine.inspection.queries import Reads
 from openagents_json.engine.inspection.replay import Replays
 from openagents_json.engine.inspection.replay_savings import Replayed
 from openagents_json.engine.wiring.client import Core
+from openagents_json.errors import RunUnreadable
 from openagents_json.workflow.core import event_traits
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
@@ -176,7 +176,7 @@ def _nearest(session: Session, replays: Replays, reads: Reads) -> str:
     found = [(row, recorded[0]) for row, recorded in zip(rows, histories, strict=True) if recorded]  # or has left
     try:
         firsts = replays.core.sessions.payloads.decode([first for _, first in found])
-    except EncryptionError:  # one of them is not for this process to read
+    except RunUnreadable:  # one of them: it is damaged, or not for this process to read
         return ""
     for (row, _), begun in zip(found, firsts, strict=True):
         inputs = begun.inputs if isinstance(begun, ev.RunStarted) else {}

@@ -10,8 +10,9 @@ from eventstore import codec
 from eventstore.event import Recorded
 from eventstore.redis.grouping import PAGE
 from eventstore.redis.paging import is_there, pages
-from executor.histories.forking import Fork, NoSuchVersion, fork
-from executor.runs.repository import RunNotFound, Session
+from executor.errors import NoSuchVersion, RunNotFound
+from executor.histories.forking import Fork, fork
+from executor.runs.repository import Session
 from openagents_json.engine.inspection.replay_savings import Replayed, last_replay, replayed
 from openagents_json.engine.inspection.values import RunInfo, run_info
 from openagents_json.engine.wiring.client import Core

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from openagents_json.workflow.errors import Rejected as Rejected
 from openagents_json.workflow.types import Json
 
 
@@ -268,11 +269,3 @@ Command = (
     | ImportRun
     | NoteIgnored
 )
-
-
-class Rejected(Exception):
-    """A command does not fit the state of the run; carries `code`, `reason` and `status`."""
-
-    def __init__(self, code: str, reason: str, status: str) -> None:
-        self.code, self.reason, self.status = code, reason, status
-        super().__init__(reason)

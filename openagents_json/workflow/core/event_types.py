@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from openagents_json.workflow.core.event_traits import ENDS_ATTEMPT, Attempt, Effect, Phase, Traits, traits_of
 from openagents_json.workflow.core.events import Event
+from openagents_json.workflow.errors import UnknownEvent
 
 EVENT_TYPES: Final[tuple[type[Event], ...]] = Event.__args__
 """Every type of event there is."""
@@ -71,14 +72,6 @@ _TYPES: Final[Mapping[str, type[Event]]] = {cls.__name__: cls for cls in EVENT_T
 _FIELDS: Final = {
     name: tuple((f.name, f.default, f.default is not MISSING) for f in fields(cls)) for name, cls in _TYPES.items()
 }
-
-
-class UnknownEvent(ValueError):
-    """A stored event has a type or a shape that this version does not know."""
-
-    def __init__(self, event_type: str, reason: str) -> None:
-        self.event_type = event_type
-        super().__init__(f"event {event_type!r} cannot be read: {reason}; a newer version of the engine wrote it?")
 
 
 def type_name(event: Event) -> str:

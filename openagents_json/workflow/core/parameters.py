@@ -9,8 +9,8 @@ from datetime import date, datetime
 from typing import Any, Final
 
 from openagents_json.workflow.core.plan import Plan
-from openagents_json.workflow.errors import InvalidInputs
-from openagents_json.workflow.expressions.patterns import InvalidPattern, finds
+from openagents_json.workflow.errors import InvalidInputs, InvalidPattern
+from openagents_json.workflow.expressions.patterns import finds
 from openagents_json.workflow.types import Json, quoted, type_name
 
 SHOWN: Final = 20

@@ -10,6 +10,7 @@ from typing import Any, Final
 from immutables import Map
 
 from openagents_json.workflow.core.state import SCHEDULED, Group, RunState, Signal, StepState
+from openagents_json.workflow.errors import UnreadableSnapshot
 from openagents_json.workflow.types import Json
 
 _DEFAULTS: Final = StepState(SCHEDULED, {})._asdict()
@@ -43,10 +44,6 @@ def _step(step: StepState) -> list[Any]:
         if place > 1 and (value is not default and (value != default or type(value) is not type(default))):
             out += (place, list(value) if isinstance(value, Group) else value)
     return out
-
-
-class UnreadableSnapshot(ValueError):
-    """What is kept as a snapshot is none."""
 
 
 def load(data: Mapping[str, Any]) -> RunState:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from openagents_json.workflow.errors import OverBound
+
 MAX_OPERATIONS: Final = 2_000_000
 MAX_TEXT: Final = 8_000_000
 MAX_ITEMS: Final = 1_000_000
@@ -17,10 +19,6 @@ MAX_BITS: Final = 14_000
 
 _CHARACTERS: Final = 6
 """Characters of an operation that copies or compares, as a power of two: 64."""
-
-
-class OverBound(Exception):
-    """An evaluation, or a value in it, would be too large."""
 
 
 class Budget:

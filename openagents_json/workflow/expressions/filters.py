@@ -10,7 +10,8 @@ from typing import Any, Final
 from jinja2.runtime import Undefined
 from jinja2.utils import htmlsafe_json_dumps
 
-from openagents_json.workflow.expressions.budget import Budget, OverBound, weigh
+from openagents_json.workflow.errors import OverBound
+from openagents_json.workflow.expressions.budget import Budget, weigh
 from openagents_json.workflow.expressions.members import find_member, replaced, stripped, undefined
 from openagents_json.workflow.expressions.null import Null
 from openagents_json.workflow.expressions.operators import add, concatenate, text_of

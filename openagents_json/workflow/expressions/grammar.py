@@ -14,10 +14,10 @@ from typing import Any, Final
 from jinja2 import Environment, TemplateError, nodes
 from jinja2.parser import Parser
 
-from openagents_json.workflow.errors import ExpressionError, ExpressionFailed
-from openagents_json.workflow.expressions.budget import Budget, OverBound
+from openagents_json.workflow.errors import ExpressionError, ExpressionFailed, NotAvailable, OverBound
+from openagents_json.workflow.expressions.budget import Budget
 from openagents_json.workflow.expressions.filters import FILTERS
-from openagents_json.workflow.expressions.interpreter import NotAvailable, make
+from openagents_json.workflow.expressions.interpreter import make
 from openagents_json.workflow.expressions.members import METHODS, missing
 from openagents_json.workflow.expressions.null import NULL, Null
 from openagents_json.workflow.expressions.predicates import TESTS

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from jinja2 import nodes
 
+from openagents_json.workflow.errors import NotAvailable
 from openagents_json.workflow.expressions.budget import Budget
 from openagents_json.workflow.expressions.filters import FILTERS
 from openagents_json.workflow.expressions.members import call, find_member, undefined
@@ -19,10 +20,6 @@ from openagents_json.workflow.expressions.predicates import TESTS
 
 Names = Callable[[str], Any]
 Run = Callable[[Names, Budget], Any]
-
-
-class NotAvailable(Exception):
-    """An expression uses something of the grammar that expressions do not have."""
 
 
 def make(node: nodes.Node) -> Run:

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from jinja2.runtime import StrictUndefined, Undefined
 
-from openagents_json.workflow.expressions.budget import Budget, OverBound
+from openagents_json.workflow.errors import OverBound
+from openagents_json.workflow.expressions.budget import Budget
 from openagents_json.workflow.expressions.null import Null
 from openagents_json.workflow.types import type_name
 

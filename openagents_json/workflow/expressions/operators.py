@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from jinja2.runtime import Undefined
 
-from openagents_json.workflow.expressions.budget import MAX_TEXT, Budget, OverBound, weigh
+from openagents_json.workflow.errors import OverBound
+from openagents_json.workflow.expressions.budget import MAX_TEXT, Budget, weigh
 from openagents_json.workflow.expressions.null import Null
 from openagents_json.workflow.types import type_name
 

@@ -10,13 +10,11 @@ import re
 from functools import lru_cache
 from typing import Any, Final
 
+from openagents_json.workflow.errors import InvalidPattern
+
 MAX_PATTERN: Final = 4096
 _MEMORY: Final = 8 << 20
 _END_OF_TEXT: Final = re.compile(r"(\\.)", re.DOTALL)
-
-
-class InvalidPattern(ValueError):
-    """A text is no regular expression that can be searched for in linear time; the message says why."""
 
 
 @lru_cache(maxsize=1024)

@@ -6,8 +6,9 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from openagents_json.workflow.expressions.budget import Budget, OverBound, weigh
-from openagents_json.workflow.expressions.patterns import InvalidPattern, compile_pattern, finds
+from openagents_json.workflow.errors import InvalidPattern, OverBound
+from openagents_json.workflow.expressions.budget import Budget, weigh
+from openagents_json.workflow.expressions.patterns import compile_pattern, finds
 from openagents_json.workflow.types import in_order
 
 Keyword = Callable[[Any, Any, Any, Any], Iterator[Any] | None]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from openagents_json.workflow.errors import SecretsUnclear
 from openagents_json.workflow.expressions.namespace import Lookup, secret_marker
 from openagents_json.workflow.expressions.templates import SECRET, Names, compile_expression, render, split
 from openagents_json.workflow.types import Json
@@ -37,19 +38,6 @@ class SecretText:
     def names(self) -> list[str]:
         """Give the names of its secrets, in order."""
         return [piece.name for piece in self.pieces if isinstance(piece, SecretName)]
-
-
-class SecretsUnclear(Exception):
-    """Inputs of an older version do not say which of their texts were meant as secrets; carries `path`."""
-
-    def __init__(self, path: Sequence[str | int]) -> None:
-        self.path = list(path)
-        super().__init__(f"input {shown_path(path)}: data in it looks like a secret; retry the step to resolve it anew")
-
-
-def shown_path(path: Sequence[str | int]) -> str:
-    """Give a path as people write it."""
-    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path).removeprefix(".")
 
 
 def secret_texts(value: Json, names: Names, path: Path) -> Iterator[SecretText]:

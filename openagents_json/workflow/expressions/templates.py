@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from openagents_json.workflow.errors import ExpressionError, ExpressionFailed
-from openagents_json.workflow.expressions.budget import MAX_TEXT, Budget, OverBound, weigh
+from openagents_json.workflow.errors import ExpressionError, ExpressionFailed, OverBound
+from openagents_json.workflow.expressions.budget import MAX_TEXT, Budget, weigh
 from openagents_json.workflow.expressions.grammar import IDENTIFIER, Expression, Path, reason_of
 from openagents_json.workflow.expressions.namespace import Lookup, find_path
 from openagents_json.workflow.types import Json

@@ -5,19 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from openagents_json.workflow.errors import WorkflowError
+from openagents_json.workflow.errors import CannotEdit
 from openagents_json.workflow.types import Json
 
 _NAME = re.compile(r"([^.\[\]]+)|\[(\d{1,9})\]")
 _PATH = re.compile(r"[^.\[\]]+(\.[^.\[\]]+|\[\d{1,9}\])*")
-
-
-class CannotEdit(WorkflowError):
-    """Inputs have nothing at a path, or it is none; carries `path`."""
-
-    def __init__(self, path: str, reason: str) -> None:
-        self.path, self.reason = path, reason
-        super().__init__(reason)
 
 
 def edited(known: Mapping[str, Json], wanted: Mapping[str, Json]) -> dict[str, Json] | None:

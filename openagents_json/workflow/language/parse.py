@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from openagents_json.workflow.errors import NotADocument
 from openagents_json.workflow.expressions.templates import escape
 
 MAX_BYTES: Final = 4 * 1024 * 1024
@@ -24,17 +25,6 @@ _SKIP: Final = re.compile(r"[ \t\n\r,:]*")
 _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL)
 _SCALAR: Final = re.compile(r"[^,\]\}\s]+")
-
-
-class NotADocument(ValueError):
-    """A text is not JSON, or too much of it; carries the problem's `code`, the `reason`, `line` and `column`."""
-
-    def __init__(self, reason: str, line: int = 1, column: int = 1, *, code: str = "invalid_json") -> None:
-        self.code = code
-        self.reason = reason
-        self.line = line
-        self.column = column
-        super().__init__(reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +58,7 @@ def parse(text: str | bytes) -> tuple[Any, str, list[str]]:
     Raises NotADocument.
     """
     if _is_too_large(text):
-        raise NotADocument(f"it is larger than {MAX_BYTES:,} bytes; give large data as inputs", code="too_large")
+        raise NotADocument(f"it is larger than {MAX_BYTES:,} bytes; give large data as inputs", problem="too_large")
     decoded = _decode(text)
     doubled: list[str] = []
 
@@ -86,7 +76,7 @@ def parse(text: str | bytes) -> tuple[Any, str, list[str]]:
     except json.JSONDecodeError as error:
         raise NotADocument(error.msg, error.lineno, error.colno) from error
     except RecursionError as error:
-        raise NotADocument(TOO_DEEP, code="too_deep") from error
+        raise NotADocument(TOO_DEEP, problem="too_deep") from error
     except NotADocument:
         raise
     except ValueError as error:

@@ -9,7 +9,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from openagents_json.workflow.component_spec import Catalog
-from openagents_json.workflow.expressions.patterns import InvalidPattern, compile_pattern
+from openagents_json.workflow.errors import InvalidPattern
+from openagents_json.workflow.expressions.patterns import compile_pattern
 from openagents_json.workflow.expressions.templates import Names, escape
 from openagents_json.workflow.language.checks.document import check_meaning
 from openagents_json.workflow.language.checks.keys import check_keys
@@ -53,7 +54,7 @@ def check(document: Any, catalog: Catalog | None = None) -> Checked:
     found, value = Collector(), source.value
     if source.wrong is not None:
         wrong = source.wrong
-        found.error(wrong.code, "", wrong.reason, line=wrong.line, column=wrong.column)
+        found.error(wrong.problem, "", wrong.reason, line=wrong.line, column=wrong.column)
         return Checked(found.report(None, ""))
     for name in source.doubled:
         found.error("duplicate_key", "", f"the name {name!r} stands twice in one object", found=name)

@@ -13,8 +13,9 @@ from openagents_json.workflow.core.decide.unwind import end_completed, end_faile
 from openagents_json.workflow.core.evaluate import step_inputs, step_secrets, terminate_output, value_of
 from openagents_json.workflow.core.paths import inside, is_item
 from openagents_json.workflow.core.plan import Gate, StepPlan, Timer, canonical
+from openagents_json.workflow.errors import InvalidTime
 from openagents_json.workflow.expressions.templates import render
-from openagents_json.workflow.times import InvalidTime, delay_of, moment_of
+from openagents_json.workflow.times import delay_of, moment_of
 from openagents_json.workflow.types import Json, type_name
 
 REUSED = frozenset({"", "sleep", "wait", "workflow"})

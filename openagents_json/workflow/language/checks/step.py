@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from openagents_json.workflow.component_spec import Catalog, ComponentSpec
-from openagents_json.workflow.errors import ExpressionError
+from openagents_json.workflow.errors import ExpressionError, InvalidTime
 from openagents_json.workflow.expressions.payload_schema import why_no_schema
 from openagents_json.workflow.expressions.templates import (
     ROOTS,
@@ -24,7 +24,7 @@ from openagents_json.workflow.language.nested_steps import compensation_step
 from openagents_json.workflow.language.problems import Collector
 from openagents_json.workflow.language.scoping import COMPENSATION, inner_names, local
 from openagents_json.workflow.language.steps import Call
-from openagents_json.workflow.times import InvalidTime, moment_of
+from openagents_json.workflow.times import moment_of
 from openagents_json.workflow.versions import RANGES, is_range
 
 _CALL = frozenset(Call.options) | {"id"}
