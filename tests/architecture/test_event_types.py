@@ -66,8 +66,9 @@ def test_each_command_is_decided() -> None:
 def test_each_event_that_says_so_changes_the_indexes() -> None:
     moving = types_with(lambda traits: Effect.READIES in traits.effects or traits.attempt in RESOLVES_STEP)
     assert changes._COLLECT.keys() == moving
-    timed = types_with(lambda traits: traits.subject is Subject.STEP and Effect.DUE in traits.effects)
-    assert timers.STEP_DUE.keys() == timed
+    timed = types_with(lambda traits: Effect.DUE in traits.effects)
+    assert timers.STEP_DUE.keys() | timers.RUN_DUE.keys() == timed
+    assert timers.RUN_DUE.keys() == timed & types_with(lambda traits: traits.subject is Subject.RUN)
 
 
 def test_each_event_that_moves_a_step_is_in_the_view_of_steps() -> None:

@@ -10,7 +10,7 @@ from openagents_json.work_index import DueKind, ReadyStep, RequeuedStep, Restore
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.evolve import evolve
-from openagents_json.workflow.core.indexes.timers import RUN_EVENTS, Due, collect_due, run_due
+from openagents_json.workflow.core.indexes.timers import Due, collect_due, run_due
 from openagents_json.workflow.core.plan import Plan
 
 
@@ -52,8 +52,7 @@ def changes(
         if collect is not None:
             collect(plan, event, index, before, after, draft)
         collect_due(event, before, after, due)
-    if not names.isdisjoint(RUN_EVENTS):
-        run_due(plan, names, after, grace_ms, due)
+    run_due(plan, names, after, grace_ms, due)
     return Changes(
         status=after.status if after.status != before.status else None,
         cancel=True if ev.RunCancelRequested in names else (False if ev.RunReopened in names else None),

@@ -9,12 +9,7 @@ from typing import Any, Final
 from openagents_json.work_index import NEVER_MS, DueKind, timer_subject
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
-from openagents_json.workflow.core.event_traits import Effect, Subject
-from openagents_json.workflow.core.event_types import CLOSING, types_with
 from openagents_json.workflow.core.plan import Plan
-
-RUN_EVENTS: Final = types_with(lambda traits: traits.subject is Subject.RUN and Effect.DUE in traits.effects)
-"""Events about the run as a whole that may ask something of time."""
 
 StepEnd = ev.StepCompleted | ev.StepFailed | ev.StepTimedOut | ev.StepCancelled | ev.StepOverridden
 
@@ -124,27 +119,59 @@ STEP_DUE: Final[Mapping[type[ev.Event], Callable[[Any, st.RunState, st.RunState,
 
 
 def run_due(plan: Plan, names: set[type], after: st.RunState, grace_ms: int, due: Due) -> None:
-    """Note what the change of the run's status asks of time."""
-    if names & {ev.RunStarted, ev.RunReopened} and plan.timeout_ms and not after.closed:
+    """Note what the events of a commit that are about the run as a whole ask of time, in the order of the table."""
+    if names.isdisjoint(RUN_DUE):
+        return
+    for kind, collect in RUN_DUE.items():
+        if kind in names:
+            collect(plan, after, grace_ms, due)
+
+
+def _opened(plan: Plan, after: st.RunState, _grace_ms: int, due: Due) -> None:
+    if plan.timeout_ms and not after.closed:
         due.add(DueKind.RUN_LIMIT, "", plan.timeout_ms)
-    if ev.RunQueued in names and not after.closed:
+
+
+def _queued(plan: Plan, after: st.RunState, _grace_ms: int, due: Due) -> None:
+    if not after.closed:
         due.add(DueKind.GATES, "", max(gate.per_ms for gate in plan.gates))
-    if ev.RunAdmitted in names:
-        due.drop(DueKind.GATES, "")
-    if ev.RunCancelRequested in names and not after.closed:
+
+
+def _run_admitted(_plan: Plan, _after: st.RunState, _grace_ms: int, due: Due) -> None:
+    due.drop(DueKind.GATES, "")
+
+
+def _cancel_requested(plan: Plan, after: st.RunState, grace_ms: int, due: Due) -> None:
+    if not after.closed:
         due.add(DueKind.CANCEL_GRACE, "", grace_ms)
-    if names & {ev.RunPaused, ev.RunResumed, ev.RunCancelRequested}:
-        for step in after.open_steps:
-            if after.steps[step].child:
-                due.add(DueKind.CHILD, step, 0)
-    if names & CLOSING:
-        _closed(plan, after, due)
+    _tell_children(plan, after, grace_ms, due)
 
 
-def _closed(plan: Plan, after: st.RunState, due: Due) -> None:
+def _tell_children(_plan: Plan, after: st.RunState, _grace_ms: int, due: Due) -> None:
+    for step in after.open_steps:
+        if after.steps[step].child:
+            due.add(DueKind.CHILD, step, 0)
+
+
+def _closed(plan: Plan, after: st.RunState, _grace_ms: int, due: Due) -> None:
     for kind in (DueKind.RUN_LIMIT, DueKind.CANCEL_GRACE, DueKind.DECISION, DueKind.GATES):
         due.drop(kind, "")
     if plan.gates:
         due.add(DueKind.GIVE_BACK, "", 0)
     if after.parent:
         due.add(DueKind.PARENT, "", 0)
+
+
+RUN_DUE: Final[Mapping[type[ev.Event], Callable[[Plan, st.RunState, int, Due], None]]] = {
+    ev.RunStarted: _opened,
+    ev.RunReopened: _opened,
+    ev.RunQueued: _queued,
+    ev.RunAdmitted: _run_admitted,
+    ev.RunCancelRequested: _cancel_requested,
+    ev.RunPaused: _tell_children,
+    ev.RunResumed: _tell_children,
+    ev.RunCompleted: _closed,
+    ev.RunFailed: _closed,
+    ev.RunCancelled: _closed,
+}
+"""What events about the run as a whole ask of time; the end comes last, as it takes away what came before it."""
