@@ -8,7 +8,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from eventstore.event import Recorded
-from openagents_json.work_index import DueKey, DueKind, ReadyStep, RequeuedStep, RestoredStep, Timer
+from openagents_json.work_index import UNCHANGED, DueKey, DueKind, IndexChanges
 
 
 class Code(IntEnum):
@@ -54,31 +54,6 @@ class Guard(NamedTuple):
     step: str
     fence: str
     unbegun: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class IndexChanges:
-    """What a commit changes in the head of its run and in the indexes; what is None or empty stays as it is.
-
-    `closed` steps leave all indexes, `suspended` ones wait for no worker until they are `resumed`. `removed` are due
-    members that go; with `settled`, so does the one that says that a decision is missing.
-    """
-
-    status: str | None = None
-    cancel: bool | None = None
-    held: bool | None = None
-    ready: tuple[ReadyStep, ...] = ()
-    requeued: tuple[RequeuedStep, ...] = ()
-    restored: tuple[RestoredStep, ...] = ()
-    closed: tuple[str, ...] = ()
-    suspended: tuple[str, ...] = ()
-    resumed: tuple[str, ...] = ()
-    timers: tuple[Timer, ...] = ()
-    removed: tuple[DueKey, ...] = ()
-    settled: bool = False
-
-
-UNCHANGED = IndexChanges()
 
 
 @dataclass(frozen=True, slots=True)

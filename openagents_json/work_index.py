@@ -7,6 +7,7 @@ scripts of stores read them.
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -158,3 +159,42 @@ class RestoredStep(NamedTuple):
     flags: str
     ready: bool
     component: str = ""
+
+
+class IndexChanges(NamedTuple):
+    """What a commit changes in the head of its run and in the indexes; what is None or empty stays as it is.
+
+    `closed` steps leave all indexes, `suspended` ones wait for no worker until they are `resumed`. `removed` are due
+    members of the run that go, by kind and subject; with `settled`, so does the one that a decision is missing.
+    """
+
+    status: str | None = None
+    cancel: bool | None = None
+    held: bool | None = None
+    ready: tuple[ReadyStep, ...] = ()
+    requeued: tuple[RequeuedStep, ...] = ()
+    restored: tuple[RestoredStep, ...] = ()
+    closed: tuple[str, ...] = ()
+    suspended: tuple[str, ...] = ()
+    resumed: tuple[str, ...] = ()
+    timers: tuple[Timer, ...] = ()
+    removed: tuple[tuple[DueKind, str], ...] = ()
+    settled: bool = False
+
+    def of_commit(
+        self, final: Container[str], drop: Iterable[DueKey], *, settled: bool, unfinished: bool
+    ) -> IndexChanges:
+        """Return the changes as a commit carries them: what the core says of its events, and what comes with them.
+
+        Steps whose outcomes are `final` facts leave with those; due members to `drop` are acted on with this commit;
+        where the decision is `unfinished`, somebody has to go on with it.
+        """
+        return self._replace(
+            closed=tuple(step for step in self.closed if step not in final),
+            timers=(*self.timers, Timer(DueKind.DECISION, "", 0)) if unfinished else self.timers,
+            removed=(*((key.kind, key.subject) for key in drop), *self.removed),
+            settled=settled,
+        )
+
+
+UNCHANGED: Final = IndexChanges()

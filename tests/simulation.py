@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from openagents_json.work_index import IndexChanges
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.decide.decider import decision
 from openagents_json.workflow.core.event_types import from_data, to_data, type_name
 from openagents_json.workflow.core.evolve import evolve
-from openagents_json.workflow.core.indexes.changes import Changes, changes
+from openagents_json.workflow.core.indexes.changes import changes
 from openagents_json.workflow.core.plan import Plan
 from openagents_json.workflow.language.compile import compile_plan
 from openagents_json.workflow.language.validate import validate
@@ -57,7 +58,7 @@ class Simulation:
             self.state = evolve(self.state, event)
             self.history.append(event)
 
-    def _index(self, moved: Changes) -> None:
+    def _index(self, moved: IndexChanges) -> None:
         for step in (*moved.closed, *moved.suspended):
             self.claimable.pop(step, None)
         for opened in moved.ready:

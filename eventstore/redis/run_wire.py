@@ -6,8 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
-from eventstore.run_model import Commit, DueMember, DueReply, IndexChanges, ReadyQueue
-from openagents_json.work_index import DueKey, DueKind, RestoredStep
+from eventstore.run_model import Commit, DueMember, DueReply, ReadyQueue
+from openagents_json.work_index import DueKey, DueKind, IndexChanges, RestoredStep
 
 _ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 
@@ -69,7 +69,7 @@ def _add_changes(options: dict[str, Any], run: str, changes: IndexChanges) -> No
         "park": changes.suspended,
         "unpark": changes.resumed,
         "timers": [[DueKey(kind, run, subject).key(), delay, at] for kind, subject, delay, at in changes.timers],
-        "untimers": [key.key() for key in changes.removed],
+        "untimers": [DueKey(kind, run, subject).key() for kind, subject in changes.removed],
     }
     for name, items in lists.items():
         if items:

@@ -73,6 +73,15 @@ class RunStore:
         self._snapshot = Script("snapshot", load_text("snapshot.lua"))
         self._whole, self._master_keys = whole_history, " ".join(master_keys)
 
+    @property
+    def partitions(self) -> int:
+        """Return how many partitions there are."""
+        return self.keys.partitions
+
+    def partition_of(self, run: str) -> int:
+        """Return the partition of a run."""
+        return self.keys.partition_of(run)
+
     def call(self, calls: Sequence[Call], seconds: float = 10.0) -> list[Any]:
         """Send calls in one pipeline and give their replies; the first one that failed is raised.
 

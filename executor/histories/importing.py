@@ -12,7 +12,7 @@ from eventstore.event import Json, Recorded
 from eventstore.redis.driver.scripts import PlainCall
 from eventstore.redis.raw import RawEvent
 from eventstore.redis.upkeep.adoption import Adoption, marked
-from eventstore.run_model import Code, Commit, IndexChanges
+from eventstore.run_model import Code, Commit
 from executor.errors import AnotherHistory, InPart, KeyMissing
 from executor.errors import HistoryUnfit as HistoryUnfit
 from executor.histories.import_checks import check_definitions, check_end, check_events, fitting
@@ -20,6 +20,7 @@ from executor.runs.codec import Fetch, RunKeys, decode_all, encode, is_sealed
 from executor.runs.commit import Built, Signature, assemble, decide_encoded
 from executor.runs.handler import Handler
 from executor.runs.repository import Session
+from openagents_json.work_index import IndexChanges
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core.decide.takeover import Happened, imported, noted
@@ -272,7 +273,7 @@ def _going_on(handler: Handler, arriving: Arriving, alone: Commit, actor: str) -
     built: Built = assemble(session, made, encoded, (), signature, settle=False, moved=moved)
     changes = built.commit.changes
     if changes.held is None:  # in the head, as it was in the other store
-        changes = replace(changes, held=alone.changes.held)
+        changes = changes._replace(held=alone.changes.held)
     commit = replace(
         built.commit,
         changes=changes,

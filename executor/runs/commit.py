@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from eventstore.run_model import ClaimWish, Commit, Guard, IndexChanges, Lease
+from eventstore.run_model import ClaimWish, Commit, Guard, Lease
 from executor.errors import PayloadRefused
 from executor.runs.codec import Encoded, Limits, encode
 from executor.runs.repository import Session
-from openagents_json.work_index import DueKey, DueKind, Timer
+from openagents_json.work_index import DueKey, IndexChanges
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core.decide.decider import Decision, decision
 from openagents_json.workflow.core.decide.decision import RUN, ChildId
-from openagents_json.workflow.core.indexes.changes import Changes, changes
+from openagents_json.workflow.core.indexes.changes import changes
 from openagents_json.workflow.types import Json
 
 
@@ -35,7 +35,7 @@ class Built:
 
     commit: Commit
     decision: Decision
-    changes: Changes
+    changes: IndexChanges
     opens: dict[str, int]
 
 
@@ -96,7 +96,7 @@ def assemble(
     settle: bool,
     drop: Sequence[DueKey] = (),
     last_fence: int = 0,
-    moved: Changes | None = None,
+    moved: IndexChanges | None = None,
 ) -> Built:
     """Build the commit of a decision.
 
@@ -121,7 +121,7 @@ def assemble(
         guard=signature.guard,
         claim=signature.claim,
         blobs=encoded.blobs,
-        changes=_index_changes(session.run, moved, final, settle, drop, unfinished=made.unfinished),
+        changes=moved.of_commit(final, drop, settled=settle, unfinished=made.unfinished),
         definition=made.state.definition if other_definition else "",
         last_fence=last_fence or None,
     )
@@ -143,7 +143,7 @@ def _refuse(command: cmd.Command, error: PayloadRefused, refused: dict[str, dict
     return command
 
 
-def _opens(session: Session, moved: Changes) -> dict[str, int]:
+def _opens(session: Session, moved: IndexChanges) -> dict[str, int]:
     """Count the steps that may be claimed from now on, by queue."""
     queues = [step.queue for step in moved.ready if not step.delay_ms]
     queues += [session.plan.of(step.step).queue for step in moved.requeued if not step.delay_ms]
@@ -153,27 +153,3 @@ def _opens(session: Session, moved: Changes) -> dict[str, int]:
     for queue in queues:
         opens[queue] = opens.get(queue, 0) + 1
     return opens
-
-
-def _index_changes(
-    run: str, moved: Changes, final: set[str], settle: bool, drop: Sequence[DueKey], *, unfinished: bool
-) -> IndexChanges:
-    """Say what the core's changes are to the store; a step whose outcome is `final` leaves with its fact."""
-    timers = moved.timers
-    if unfinished:
-        timers = (*timers, Timer(DueKind.DECISION, "", 0))
-    removed = tuple(DueKey(kind, run, subject) for kind, subject in moved.removed_timers)
-    return IndexChanges(
-        status=moved.status,
-        cancel=moved.cancel,
-        held=moved.held,
-        ready=moved.ready,
-        requeued=moved.requeued,
-        restored=moved.restored,
-        closed=tuple(step for step in moved.closed if step not in final),
-        suspended=moved.suspended,
-        resumed=moved.resumed,
-        timers=timers,
-        removed=(*drop, *removed),
-        settled=settle,
-    )

@@ -13,6 +13,7 @@ from openagents_json.components.binding import plain
 from openagents_json.components.copies import own_copy
 from openagents_json.errors import OpenAgentsError
 from openagents_json.simulation.stubs import Call, Cast, context_of
+from openagents_json.work_index import IndexChanges
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
@@ -21,7 +22,7 @@ from openagents_json.workflow.core.decide.decider import decision
 from openagents_json.workflow.core.decide.reopen import taken_over
 from openagents_json.workflow.core.event_types import from_data, to_data, type_name
 from openagents_json.workflow.core.evolve import evolve, evolve_all
-from openagents_json.workflow.core.indexes.changes import Changes, changes, forked
+from openagents_json.workflow.core.indexes.changes import changes, forked
 from openagents_json.workflow.core.parameters import check_inputs
 from openagents_json.workflow.core.plan import Plan
 from openagents_json.workflow.errors import InvalidInputs
@@ -109,7 +110,7 @@ class World:
             self.give(life, cmd.Advance())
         return list(made.events)
 
-    def _index(self, life: Life, moved: Changes) -> None:
+    def _index(self, life: Life, moved: IndexChanges) -> None:
         for step in moved.closed:
             life.claimable.pop(step, None)
             life.parked.pop(step, None)
@@ -132,8 +133,8 @@ class World:
                 life.claimable[step] = None
         self._time(life, moved)
 
-    def _time(self, life: Life, moved: Changes) -> None:
-        for kind, step in moved.removed_timers:
+    def _time(self, life: Life, moved: IndexChanges) -> None:
+        for kind, step in moved.removed:
             self.due.pop((kind, life.id, step), None)
         for kind, step, delay, at in moved.timers:
             self.due[kind, life.id, step] = at or self.now_ms + delay

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from eventstore.redis.run_wire import due_reply, options_of
-from eventstore.run_model import ClaimWish, Commit, Guard, IndexChanges
+from eventstore.run_model import ClaimWish, Commit, Guard
 from openagents_json.work_index import (
     DueKey,
     DueKind,
+    IndexChanges,
     ReadyStep,
     RequeuedStep,
     RestoredStep,
@@ -71,7 +72,7 @@ ALL = IndexChanges(
     suspended=("h",),
     resumed=("i",),
     timers=(Timer(DueKind.RUN_LIMIT, "", 500), Timer(DueKind.SIGNAL, "a", 0, 99)),
-    removed=(DueKey(DueKind.CHILD, "0-r", "a"),),
+    removed=((DueKind.CHILD, "a"),),
     settled=True,
 )
 CHANGES: dict[str, Any] = {

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from openagents_json.work_index import NEVER_MS, DueKind, RestoredStep, Timer, timer_subject
+from openagents_json.work_index import NEVER_MS, DueKind, IndexChanges, RestoredStep, Timer, timer_subject
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.decide.decision import Turn, fail
-from openagents_json.workflow.core.indexes.changes import Changes
 from openagents_json.workflow.core.plan import Plan
 from openagents_json.workflow.statuses import CLAIMED_RUN
 
@@ -121,7 +120,7 @@ def _when(delay_ms: int, now_ms: int) -> When:
     return (0, now_ms + delay_ms) if now_ms else (delay_ms, 0)
 
 
-def imported(plan: Plan, state: st.RunState, happened: Sequence[Happened]) -> Changes:
+def imported(plan: Plan, state: st.RunState, happened: Sequence[Happened]) -> IndexChanges:
     """Derive what the indexes must hold of a run of which they hold nothing: from its state and its whole history.
 
     What waits for a time still waits for that time.
@@ -132,14 +131,14 @@ def imported(plan: Plan, state: st.RunState, happened: Sequence[Happened]) -> Ch
     cancel = state.status == st.CANCELLING
     if state.closed:
         due = (Timer(DueKind.GIVE_BACK, "", 0),) if plan.gates else ()
-        return Changes(state.status, cancel=False, timers=due, held=state.held or None)
+        return IndexChanges(state.status, cancel=False, timers=due, held=state.held or None)
     draft = _Draft(plan, state, times)
     for path in sorted(state.open_steps):
         draft.step(path, state.steps[path])
     draft.run()
     timers = tuple(Timer(kind, step, *when) for (kind, step), when in draft.due.items())
     restored = tuple(draft.restored)
-    return Changes(state.status, cancel=cancel, timers=timers, restored=restored, held=state.held or None)
+    return IndexChanges(state.status, cancel=cancel, timers=timers, restored=restored, held=state.held or None)
 
 
 @dataclass(slots=True)

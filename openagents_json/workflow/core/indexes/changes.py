@@ -4,33 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from openagents_json.work_index import DueKind, ReadyStep, RequeuedStep, RestoredStep, Timer
+from openagents_json.work_index import DueKind, IndexChanges, ReadyStep, RequeuedStep, Timer
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.evolve import evolve
 from openagents_json.workflow.core.indexes.timers import Due, collect_due, run_due
 from openagents_json.workflow.core.plan import Plan
-
-
-class Changes(NamedTuple):
-    """Index changes of one commit: what is None or empty stays as it is.
-
-    `closed` steps leave all indexes, `suspended` ones wait for no worker until they are `resumed`.
-    """
-
-    status: str | None = None
-    cancel: bool | None = None
-    ready: tuple[ReadyStep, ...] = ()
-    requeued: tuple[RequeuedStep, ...] = ()
-    closed: tuple[str, ...] = ()
-    suspended: tuple[str, ...] = ()
-    resumed: tuple[str, ...] = ()
-    timers: tuple[Timer, ...] = ()
-    removed_timers: tuple[tuple[DueKind, str], ...] = ()
-    held: bool | None = None
-    restored: tuple[RestoredStep, ...] = ()
 
 
 @dataclass(slots=True)
@@ -42,7 +23,7 @@ class _Draft:
 
 def changes(
     plan: Plan, before: st.RunState, happened: Sequence[ev.Event], after: st.RunState, grace_ms: int = 10_000
-) -> Changes:
+) -> IndexChanges:
     """Derive the index changes; `grace_ms` is how long a cancelled run waits for steps under way."""
     draft, due = _Draft(), Due()
     names = {type(event) for event in happened}
@@ -53,7 +34,7 @@ def changes(
             collect(plan, event, index, before, after, draft)
         collect_due(event, before, after, due)
     run_due(plan, names, after, grace_ms, due)
-    return Changes(
+    return IndexChanges(
         status=after.status if after.status != before.status else None,
         cancel=True if ev.RunCancelRequested in names else (False if ev.RunReopened in names else None),
         ready=tuple(draft.ready.values()),
@@ -62,12 +43,14 @@ def changes(
         suspended=_claimable(before) if ev.RunPaused in names else (),
         resumed=_claimable(before) if ev.RunResumed in names and not after.closed else (),
         timers=tuple(Timer(kind, step, delay, at) for (kind, step), (delay, at) in due.timers.items()),
-        removed_timers=tuple(key for key in due.removed if key not in due.timers),
+        removed=tuple(key for key in due.removed if key not in due.timers),
         held=after.held if after.held != before.held else None,
     )
 
 
-def forked(plan: Plan, state: st.RunState, happened: Sequence[ev.Event], after: st.RunState, copied: int) -> Changes:
+def forked(
+    plan: Plan, state: st.RunState, happened: Sequence[ev.Event], after: st.RunState, copied: int
+) -> IndexChanges:
     """Derive the index changes of a fork, RunForked being the first event behind the `copied` ones.
 
     Nothing of the new run is in any index yet, and nothing of its past is under way.

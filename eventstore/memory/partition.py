@@ -1,0 +1,223 @@
+"""One partition of a run store in memory: its events, and what commits do to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from eventstore import codec
+from eventstore.event import Position, Recorded
+from eventstore.memory.records import Head
+from eventstore.memory.work import StepKey, WorkIndex
+from eventstore.run_model import Code, Commit, Committed, Lease
+
+MISSED_AT_MOST: Final = 500
+"""How many events a reply brings that the caller has not folded: one that is further behind reads them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An event as it came: most of those in memory are never read, so it is decoded when it is."""
+
+    type: str
+    data: bytes
+    n: int
+    time_ms: int
+    commit: str
+    actor: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A step that a claim took: the version and the commit of the claim, and the version that scheduled the step."""
+
+    lease: Lease
+    version: int
+    commit: str
+    scheduled: int
+
+
+class Partition:
+    """Events, heads and indexes that commits change together; not safe for threads by itself."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.n = 0
+        self.work = WorkIndex()
+        self.streams: dict[str, list[Stored]] = {}
+        self.abilities: dict[str, dict[str, bool]] = {}
+        self.claims: dict[str, tuple[int, list[Taken]]] = {}
+        self.blobs: dict[str, bytes] = {}
+        self.snapshots: dict[str, bytes] = {}
+
+    def commit(self, commit: Commit, now_ms: int) -> Committed:
+        """Carry out a commit: all of it, or the facts in it alone, or nothing."""
+        self.blobs.update((blob.sha, blob.data) for blob in commit.blobs)
+        refusal = self._refusal(commit, now_ms)
+        if refusal is not None and refusal.code is not Code.FACTS_ONLY:
+            return refusal
+        head = self.work.heads.get(commit.run, Head())
+        if any(step.step not in head.steps for step in commit.changes.requeued):
+            return Committed(Code.DIVERGED, head.version, 0, now_ms)
+        return self._carry_out(commit, now_ms, facts_only=refusal is not None)
+
+    def _refusal(self, commit: Commit, now_ms: int) -> Committed | None:
+        """Return why a commit is not carried out as it is, FACTS_ONLY where its facts are; None when all of it is."""
+        head = self.work.heads.get(commit.run)
+        if commit.mode == "new":
+            return self._refused_start(commit, now_ms)
+        if head is None or not head.version:
+            return Committed(Code.UNKNOWN, 0, 0, now_ms)
+        if commit.mode == "cas":
+            return self._refused_decision(commit, head, now_ms)
+        return self._refused_facts(commit, head, now_ms)
+
+    def _refused_start(self, commit: Commit, now_ms: int) -> Committed | None:
+        head = self.work.heads.get(commit.run, Head())
+        if head.version and self._applied(commit, 1):
+            return self._behind(commit, Code.DUPLICATE, now_ms)
+        if head.version:
+            return Committed(Code.EXISTS, head.version, 0, now_ms)
+        if any(sha not in self.blobs for sha in commit.refers):
+            return Committed(Code.PAYLOAD_GONE, 0, 0, now_ms)
+        return None
+
+    def _refused_decision(self, commit: Commit, head: Head, now_ms: int) -> Committed | None:
+        if commit.version > head.version:
+            return Committed(Code.AHEAD, head.version, 0, now_ms)
+        if commit.version < head.version:
+            applied = self._applied(commit, commit.version + 1)
+            return self._behind(commit, Code.DUPLICATE if applied else Code.CONFLICT, now_ms)
+        if commit.last_commit != head.commit:
+            return Committed(Code.DIVERGED, head.version, 0, now_ms)
+        if commit.guard is not None and not self.work.is_guarded(commit.run, commit.guard, now_ms):
+            return Committed(Code.HELD, head.version, 0, now_ms)
+        return None
+
+    def _refused_facts(self, commit: Commit, head: Head, now_ms: int) -> Committed | None:
+        lost = self.work.lost(commit)
+        if lost:
+            if commit.version < head.version and self._applied(commit, commit.version + 1):
+                return self._behind(commit, Code.DUPLICATE, now_ms)
+            return Committed(Code.FENCED, head.version, 0, now_ms, fenced=tuple(lost))
+        if (commit.version, commit.last_commit) == (head.version, head.commit):
+            return None
+        if commit.whole:
+            return self._behind(commit, Code.CONFLICT, now_ms)
+        return Committed(Code.FACTS_ONLY, head.version, 0, now_ms)
+
+    def _applied(self, commit: Commit, first: int) -> bool:
+        """Tell whether a commit is on the log, from a version on."""
+        return any(item.commit == commit.commit_id for item in self.streams[commit.run][first - 1 :])
+
+    def _behind(self, commit: Commit, code: Code, now_ms: int) -> Committed:
+        version = self.work.heads[commit.run].version
+        return Committed(code, version, 0, now_ms, events=self._missed(commit))
+
+    def _missed(self, commit: Commit) -> tuple[Recorded, ...]:
+        """Return what the caller has not folded: nothing to one whose last event is not on the log."""
+        version = commit.version if commit.mode != "new" else 0
+        stream = self.streams[commit.run]
+        if version and (version > len(stream) or stream[version - 1].commit != commit.last_commit):
+            return ()
+        return self.recorded(commit.run, version, MISSED_AT_MOST)
+
+    def _carry_out(self, commit: Commit, now_ms: int, *, facts_only: bool) -> Committed:
+        work = self.work
+        head = work.heads.setdefault(commit.run, Head())
+        before = head.version
+        events = commit.events[: commit.fact_events] if facts_only else commit.events
+        for kind, data in events:
+            self._append(commit.run, kind, data, commit.commit_id, commit.actor, commit.cause, now_ms)
+        work.take_facts(commit)
+        leases: tuple[Lease, ...] = ()
+        if facts_only:
+            work.overtaken(commit.run, now_ms)
+        else:
+            leases = self._index(commit, before, now_ms)
+        if head.version > before:
+            head.commit = commit.commit_id
+        if facts_only:
+            missed = self._missed(commit)
+            return Committed(Code.FACTS_ONLY, head.version, self.n, now_ms, events=missed)
+        return Committed(Code.DONE, head.version, self.n, now_ms, leases)
+
+    def _index(self, commit: Commit, before: int, now_ms: int) -> tuple[Lease, ...]:
+        """Carry out the index changes of a commit, and claim of its new steps what the caller would take along."""
+        work, run, changes = self.work, commit.run, commit.changes
+        work.leave(commit)
+        head = work.heads[run]
+        head.last_fence = max(head.last_fence, commit.last_fence or 0)
+        leases: list[Lease] = []
+        for requeued in changes.requeued:
+            work.requeue(run, requeued, now_ms)
+        for step in changes.ready:
+            work.admit(run, step, before, now_ms)
+            claim = commit.claim
+            wanted = claim is not None and claim.queue == step.queue and claim.can(step.component)
+            if claim is not None and wanted and not step.delay_ms and len(leases) < claim.at_most:
+                lease = work.lease(run, step.step, claim.worker, claim.lease_ms, now_ms)
+                who = (commit.commit_id, commit.actor, commit.cause)
+                self._append(run, "StepStarted", _started(lease, claim.worker), *who, now_ms)
+                leases.append(lease)
+            else:
+                work.open(run, step, now_ms)
+        for restored in changes.restored:
+            work.restore(run, restored, now_ms)
+        work.enter(commit, now_ms)
+        if "snap" in commit.wipe:
+            self.snapshots.pop(run, None)
+        if "key" in commit.wipe:
+            head.wrapped_key = ""
+        return tuple(leases)
+
+    def _append(
+        self,
+        run: str,
+        kind: str,
+        data: bytes,
+        commit_id: str,
+        actor: str,
+        cause: str,
+        now_ms: int,
+    ) -> None:
+        self.n += 1
+        stream = self.streams.setdefault(run, [])
+        stream.append(Stored(kind, data, self.n, now_ms, commit_id, actor, cause))
+        self.work.heads[run].version = len(stream)
+
+    def take(self, key: StepKey, worker: str, lease_ms: int, now_ms: int) -> Taken:
+        """Take a step for a worker; a claim is a commit of its own."""
+        run, step = key
+        lease = self.work.lease(run, step, worker, lease_ms, now_ms)
+        commit_id = f"k{lease.fence}"
+        self._append(run, "StepStarted", _started(lease, worker), commit_id, worker, "", now_ms)
+        head = self.work.heads[run]
+        head.commit = commit_id
+        return Taken(lease, head.version, commit_id, head.steps[step].scheduled_version)
+
+    def recorded(self, run: str, after: int = 0, most: int | None = None) -> tuple[Recorded, ...]:
+        """Return the events of a run behind a version, at most so many."""
+        stream = self.streams.get(run, [])
+        end = len(stream) if most is None else after + most
+        return tuple(
+            Recorded(
+                stream=run,
+                version=version,
+                position=Position(self.number, item.n),
+                time_ms=item.time_ms,
+                commit=item.commit,
+                actor=item.actor,
+                cause=item.cause,
+                type=item.type,
+                data=codec.decode(item.data),
+                metadata={},
+            )
+            for version, item in enumerate(stream[after:end], after + 1)
+        )
+
+
+def _started(lease: Lease, worker: str) -> bytes:
+    data = {"attempt": lease.attempt, "fence": lease.fence, "step": lease.step, "worker": worker}
+    return codec.encode(data)

@@ -1,0 +1,203 @@
+"""Runs in this process's memory: a run store for simulations, trials and tests, which loses everything at the end.
+
+It keeps the contract of `RunStore`, so what is found out with it holds for the Redis adapter too. Histories that come
+from elsewhere (commits of mode adopt) are not for it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from eventstore.errors import BlobMissing, InvalidRequest
+from eventstore.event import Recorded
+from eventstore.keys import Keyspace
+from eventstore.memory.claims import Look
+from eventstore.memory.partition import MISSED_AT_MOST, Partition, Taken
+from eventstore.memory.records import Head
+from eventstore.run_model import (
+    Claimed,
+    ClaimReply,
+    ClaimRequest,
+    Commit,
+    Committed,
+    DueMember,
+    DueReply,
+    Lease,
+    RunHead,
+)
+from openagents_json.work_index import DueKey
+
+
+class MemoryRunStore:
+    """Commits, claims, leases and due members of runs in memory; safe for threads."""
+
+    def __init__(self, *, partitions: int = 1, now_ms: Callable[[], int], whole_history: int = 24) -> None:
+        self._keys = Keyspace("memory", partitions)
+        self._now = now_ms
+        self._whole = whole_history
+        self._partitions = [Partition(number) for number in range(partitions)]
+        self._changed = threading.Condition(threading.RLock())
+
+    @property
+    def partitions(self) -> int:
+        """Return how many partitions there are."""
+        return self._keys.partitions
+
+    def partition_of(self, run: str) -> int:
+        """Return the partition of a run."""
+        return self._keys.partition_of(run)
+
+    def now_ms(self) -> int:
+        """Return the time that is compared with what the store holds."""
+        return self._now()
+
+    def _of(self, run: str) -> Partition:
+        return self._partitions[self.partition_of(run)]
+
+    # -- commits -----------------------------------------------------------------------------------------
+
+    def commit(self, commit: Commit) -> Committed:
+        """Carry out one commit."""
+        if commit.mode == "adopt":
+            raise InvalidRequest("a store in memory takes in no histories from elsewhere; commit them anew")
+        with self._changed:
+            reply = self._of(commit.run).commit(commit, self._now())
+            self._changed.notify_all()
+            return reply
+
+    # -- claims ------------------------------------------------------------------------------------------
+
+    def claim(self, claims: Sequence[ClaimRequest], *, worker: str, lease_ms: int) -> list[ClaimReply]:
+        """Carry out claims."""
+        with self._changed:
+            replies = [self._claim(claim, worker, lease_ms) for claim in claims]
+            self._changed.notify_all()
+            return replies
+
+    def _claim(self, claim: ClaimRequest, worker: str, lease_ms: int) -> ClaimReply:
+        partition, now = self._partitions[claim.partition], self._now()
+        until, given = partition.claims.get(claim.id, (0, []))
+        look = Look(partition.work, claim.queue, partition.abilities.get(claim.having, {}))
+        if until > now:  # the reply was lost: whoever asks again has begun nothing of it
+            taken = [item for item in given if self._still_holds(partition, item.lease, lease_ms, now)]
+        else:
+            look.look(claim.at_most)
+            look.settle()
+            taken = [partition.take(key, worker, lease_ms, now) for key in look.takers]
+        if taken and until <= now:
+            partition.claims[claim.id] = (now + lease_ms, taken)
+        sent: set[str] = set()
+        claimed = tuple(self._claimed(partition, item, sent) for item in taken)
+        return ClaimReply(claim.partition, look.left, now, claimed, tuple(look.unknown), len(look.aside))
+
+    def _still_holds(self, partition: Partition, lease: Lease, lease_ms: int, now_ms: int) -> bool:
+        record = partition.work.heads[lease.run].steps.get(lease.step)
+        if record is None or record.fence != lease.fence:
+            return False
+        partition.work.extend(lease.run, lease.step, lease_ms, now_ms)
+        return True
+
+    def claim_step(self, run: str, step: str, *, worker: str, lease_ms: int) -> Claimed:
+        """Take one step that may be claimed, for who decides by itself which one that is.
+
+        Raises KeyError.
+        """
+        with self._changed:
+            partition = self._of(run)
+            if not partition.work.is_claimable(run, step):
+                raise KeyError(step)
+            taken = partition.take((run, step), worker, lease_ms, self._now())
+            return self._claimed(partition, taken, set())
+
+    def _claimed(self, partition: Partition, taken: Taken, sent: set[str]) -> Claimed:
+        """Return a claim with the history of its run, which is sent once, or with the event that scheduled the step."""
+        events: tuple[Recorded, ...] = ()
+        run = taken.lease.run
+        if run not in sent:
+            whole = len(partition.streams[run]) <= self._whole
+            events = partition.recorded(run) if whole else partition.recorded(run, taken.scheduled - 1, 1)
+            sent.update([run] if whole else [])
+        return Claimed(taken.lease, taken.version, taken.commit, taken.scheduled, events)
+
+    def tell(self, partition: int, having: str, able: Mapping[str, bool]) -> None:
+        """Say which components, as documents name them, workers can run that have the components of a hash."""
+        with self._changed:
+            self._partitions[partition].abilities.setdefault(having, {}).update(able)
+
+    # -- leases and time ---------------------------------------------------------------------------------
+
+    def beat(self, leases: Sequence[Lease], lease_ms: int, *, begin: bool = False) -> list[int]:
+        """Extend leases; for each of them 1 held, 2 held and the run is asked to cancel, 0 lost."""
+        with self._changed:
+            now = self._now()
+            return [self._of(lease.run).work.hold(lease, lease_ms, now, begin=begin) for lease in leases]
+
+    def due(
+        self, partitions: Sequence[int], queues: Sequence[str], *, at_most: int = 200, push_ms: int = 5000
+    ) -> list[DueReply]:
+        """Take what is due, up to so many members of a partition; they are pushed forward, not removed."""
+        with self._changed:
+            return [self._due(partition, queues, at_most, push_ms) for partition in partitions]
+
+    def _due(self, number: int, queues: Sequence[str], at_most: int, push_ms: int) -> DueReply:
+        work, now = self._partitions[number].work, self._now()
+        moved: list[str] = []
+        members = [work.hand_out(key, push_ms, now, moved.append) for key in work.due_until(now, at_most)]
+        out = tuple(member for member in members if member is not None)
+        return DueReply(number, now, work.next_ms(now), out, work.report(queues, now), frozenset(moved))
+
+    def waiting(self, partition: int = 0) -> Iterator[tuple[DueKey, int]]:
+        """Return what is due some time, by its time; who moves the clock by hand looks where to."""
+        return iter(list(self._partitions[partition].work.due))
+
+    def hand_out(self, key: DueKey, *, push_ms: int = 5000) -> DueMember | None:
+        """Take one member of those `waiting` as `due` does, for who decides by itself which one comes next."""
+        with self._changed:
+            return self._of(key.run).work.hand_out(key, push_ms, self._now(), lambda _queue: None)
+
+    def claimable(self, run: str) -> list[str]:
+        """Return the steps of a run that may be claimed, in the order in which they came."""
+        return self._of(run).work.claimable(run)
+
+    # -- reads -------------------------------------------------------------------------------------------
+
+    def read(self, wanted: Sequence[tuple[str, int]]) -> list[tuple[Recorded, ...]]:
+        """Read the events of several runs, each after a version."""
+        with self._changed:
+            return [self._of(run).recorded(run, after) for run, after in wanted]
+
+    def first(self, run: str) -> Recorded:
+        """Read the first event of a run that has one."""
+        return self._of(run).recorded(run, 0, 1)[0]
+
+    def read_one(self, run: str, version: int) -> Recorded | None:
+        """Read one event of a run, None when there is none of that version."""
+        return next(iter(self._of(run).recorded(run, version - 1, 1)), None)
+
+    def heads(self, runs: Sequence[str]) -> list[RunHead | None]:
+        """Read the heads of several runs; None where there is no such run."""
+        with self._changed:
+            heads = [self._of(run).work.heads.get(run) for run in runs]
+            return [head.shown(run) if head else None for run, head in zip(runs, heads, strict=True)]
+
+    def statuses(self, runs: Sequence[str]) -> list[str]:
+        """Read the statuses of several runs; empty where there is no such run."""
+        with self._changed:
+            return [self._of(run).work.heads.get(run, Head()).status for run in runs]
+
+    def blobs(self, wanted: Sequence[tuple[int, str]]) -> list[bytes]:
+        """Read payloads that are stored beside the log.
+
+        Raises BlobMissing.
+        """
+        for partition, sha in wanted:
+            if sha not in self._partitions[partition].blobs:
+                raise BlobMissing(partition, sha)
+        return [self._partitions[partition].blobs[sha] for partition, sha in wanted]
+
+    def wait(self, run: str, after: int, block_ms: int) -> tuple[Recorded, ...]:
+        """Block until the run has events after a version, at most `block_ms`."""
+        with self._changed:
+            self._changed.wait_for(lambda: bool(self._of(run).recorded(run, after, 1)), block_ms / 1000)
+            return self._of(run).recorded(run, after, MISSED_AT_MOST)

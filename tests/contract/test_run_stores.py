@@ -1,0 +1,41 @@
+"""Every adapter of RunStore keeps the contract."""
+
+from __future__ import annotations
+
+import pytest
+
+from eventstore.keys import Keyspace
+from eventstore.memory.runs import MemoryRunStore
+from eventstore.redis.runs import RunStore as RedisRunStore
+from eventstore.runs import RunStore
+from eventstore.testing.runs import Later, RunStoreContract
+from tests.aging import age
+from tests.conftest import Server
+
+
+class TestMemoryRunStore(RunStoreContract):
+    @pytest.fixture
+    def clock(self) -> list[int]:
+        return [1_000_000_000_000]
+
+    @pytest.fixture
+    def store(self, clock: list[int]) -> RunStore:
+        return MemoryRunStore(now_ms=lambda: clock[0])
+
+    @pytest.fixture
+    def later(self, clock: list[int]) -> Later:
+        def later(ms: int) -> None:
+            clock[0] += ms
+
+        return later
+
+
+@pytest.mark.damages_store("its events are made up, and its runs are left as they are")
+class TestRedisRunStore(RunStoreContract):
+    @pytest.fixture
+    def store(self, server: Server) -> RedisRunStore:
+        return RedisRunStore(server.connect(), Keyspace(server.prefix(), 1))
+
+    @pytest.fixture
+    def later(self, store: RedisRunStore) -> Later:
+        return lambda ms: age(store, ms)
