@@ -14,7 +14,8 @@ from executor.coordination.starts import starter_of
 from executor.errors import ConcurrencyLimitReached, PayloadRefused, RunExists, RunNotFound
 from executor.runs.handler import Handler, Start
 from executor.runs.repository import Session
-from openagents_json.catalog.workflows import UnknownWorkflow, Workflows
+from openagents_json.catalog.errors import UnknownWorkflow
+from openagents_json.catalog.workflows import Workflows
 from openagents_json.work_index import DueKey, DueKind
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import state as st

@@ -26,7 +26,8 @@ from executor.errors import (
     ScheduleNotFound,
 )
 from executor.runs.handler import Handler, Start
-from openagents_json.catalog.workflows import UnknownWorkflow, Workflows
+from openagents_json.catalog.errors import UnknownWorkflow
+from openagents_json.catalog.workflows import Workflows
 from openagents_json.errors import RunUnreadable
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core.parameters import check_inputs

@@ -9,33 +9,10 @@ from eventstore import codec
 from eventstore.redis.driver.forking import ForkSafeLock
 from eventstore.redis.driver.scripts import PlainCall
 from eventstore.redis.runs import RunStore
-from openagents_json.errors import RunUnreadable
+from openagents_json.catalog.errors import DefinitionChanged, DefinitionMissing
 from openagents_json.workflow.core.plan import Plan
 from openagents_json.workflow.definition import Definition
 from openagents_json.workflow.language.compile import compile_plan
-
-
-class DefinitionMissing(RunUnreadable):
-    """A run refers to a definition that the store does not hold."""
-
-    code = "definition_missing"
-
-    def __init__(self, digest: str) -> None:
-        self.digest = digest
-        super().__init__(f"definition {digest} is not in the store; restore it from a backup of the store")
-
-
-class DefinitionChanged(RunUnreadable):
-    """What the store holds as a definition is not the one of that hash."""
-
-    code = "definition_changed"
-
-    def __init__(self, digest: str) -> None:
-        self.digest = digest
-        super().__init__(
-            f"definition {digest} in the store is not what its hash says: somebody has changed it; restore it from a "
-            "backup of the store, or delete it and start this version of the workflow again: its runs go on then"
-        )
 
 
 def checked(digest: str, raw: bytes | None) -> bytes:

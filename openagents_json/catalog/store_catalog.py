@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from eventstore.redis.coordination.members import Directory
+from openagents_json.catalog.errors import UnknownWorkflow
 from openagents_json.catalog.registry import Registry
-from openagents_json.catalog.workflows import UnknownWorkflow, Workflows
+from openagents_json.catalog.workflows import Workflows
 from openagents_json.workflow.component_spec import ComponentSpec, from_json
 
 

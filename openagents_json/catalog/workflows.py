@@ -2,52 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
-import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from eventstore.redis.coordination.members import Directory
 from openagents_json.catalog.definitions import Definitions
-from openagents_json.errors import Conflict, InvalidArgument, NotFound
+from openagents_json.catalog.errors import ALIAS, InvalidAlias, UnknownWorkflow, VersionExists
 from openagents_json.workflow.core.plan import Plan, canonical
-from openagents_json.workflow.versions import RANGES, highest, is_range
-
-_ALIAS: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]*")
-
-
-class UnknownWorkflow(NotFound):
-    """There is no published workflow under a reference."""
-
-    code = "unknown_workflow"
-
-    def __init__(self, reference: str, known: Iterable[str] = ()) -> None:
-        self.reference = reference
-        near = difflib.get_close_matches(reference, sorted(known), 1)
-        hint = f"did you mean {near[0]!r}?" if near else "add it with `openagents workflows add FILE`"
-        wanted = reference.partition("@")[2]
-        if wanted and not is_range(wanted) and not _ALIAS.fullmatch(wanted):
-            hint = f"{wanted!r} is no range of versions: {RANGES}"
-        super().__init__(f"there is no workflow {reference!r} in this store; {hint}")
-
-
-class VersionExists(Conflict):
-    """Another document has been published under the same id and version."""
-
-    code = "version_exists"
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        super().__init__(
-            f"workflow {name} is published with another content, and versions never change; raise `version`"
-        )
-
-
-class InvalidAlias(InvalidArgument):
-    """An alias cannot be."""
-
-    code = "invalid_alias"
+from openagents_json.workflow.versions import highest
 
 
 class Workflows:
@@ -87,7 +50,7 @@ class Workflows:
 
         Raises UnknownWorkflow and InvalidAlias.
         """
-        if not _ALIAS.fullmatch(alias):
+        if not ALIAS.fullmatch(alias):
             raise InvalidAlias(f"alias {alias!r} must be a word of letters, digits, - and _ that begins with a letter")
         if canary is not None and not 0 <= percent <= 100:
             raise InvalidAlias(f"{percent:g} is not a percentage")

@@ -9,7 +9,6 @@ ComponentError
 +-- RetryableError          raised by a component: try again, not before a time
 +-- ComponentExit           a component wanted to end its process
 +-- CancelledByEngine       raised in a component that asks whether to go on
-+-- SandboxRefused          a component wanted what may have an effect outside of its sandbox
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from eventstore.passwords import masked
-from openagents_json.errors import Forbidden, InvalidArgument, NotFound, OpenAgentsError
+from openagents_json.errors import InvalidArgument, NotFound, OpenAgentsError
 
 MAX_MESSAGE: Final = 2000
 YEAR_SECONDS: Final = 366 * 24 * 3600.0
@@ -114,17 +113,6 @@ class ComponentExit(ComponentError):
     def __init__(self, component: str, error: BaseException) -> None:
         self.component, self.error = component, error
         super().__init__(f"component {component} raised {type(error).__name__}: {_text(error)}")
-
-
-class SandboxRefused(ComponentError, Forbidden):
-    """A component wanted to do in the sandbox what may have an effect outside of it."""
-
-    code = "sandbox_refused"
-    retryable = False
-
-    def __init__(self, what: str) -> None:
-        self.what = what
-        super().__init__(f"the sandbox does not allow {what}")
 
 
 class CancelledByEngine(ComponentError):

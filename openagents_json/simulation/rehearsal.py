@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from openagents_json.catalog.registry import Registry
-from openagents_json.errors import OpenAgentsError
+from openagents_json.simulation.errors import RehearsalOver, Unproven
 from openagents_json.simulation.sandbox import Sandbox, SandboxCall
 from openagents_json.simulation.stubs import Cast
 from openagents_json.simulation.world import Life, World
@@ -19,22 +19,6 @@ from openagents_json.workflow.types import Json
 REPEATABLE = frozenset({"pure", "idempotent"})
 MOST_TIMES = 10_000
 """How often the clock may jump before it is said that there is no end to it."""
-
-
-class Unproven(OpenAgentsError):
-    """A step cannot be done without an effect, or without somebody else; carries `step` and `reason`."""
-
-    code = "unproven"
-
-    def __init__(self, step: str, reason: str) -> None:
-        self.step, self.reason = step, reason
-        super().__init__(reason)
-
-
-class _Fails(OpenAgentsError):
-    """The run fails: what it would undo now does not matter."""
-
-    code = "rehearsal_over"
 
 
 class Rehearsal(World):
@@ -62,7 +46,7 @@ class Rehearsal(World):
                     return
                 if not self._answered(life):
                     self._jump(life)
-        except _Fails:
+        except RehearsalOver:
             return
         raise Unproven("", f"there is no end to it: after {MOST_TIMES} timers, there are more")
 
@@ -97,7 +81,7 @@ class Rehearsal(World):
     def perform(self, life: Life, step: str) -> None:
         """Run one step."""
         if life.state.status != st.RUNNING:
-            raise _Fails
+            raise RehearsalOver
         begun, name = self.claim(life, step), self._mock(step)
         if name is not None:
             self.mocked[step] = None

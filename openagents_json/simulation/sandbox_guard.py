@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from openagents_json.components.errors import SandboxRefused
+from openagents_json.simulation.errors import SandboxRefused
 from openagents_json.simulation.sandbox_secrets import Secrets
 
 _NETWORK: Final = {

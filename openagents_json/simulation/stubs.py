@@ -12,7 +12,8 @@ from openagents_json.catalog.registry import Registry
 from openagents_json.components.binding import plain
 from openagents_json.components.context import CancelToken, Context
 from openagents_json.components.copies import own_copy
-from openagents_json.components.errors import ComponentError, UnknownComponent, describe_error
+from openagents_json.components.errors import UnknownComponent, describe_error
+from openagents_json.simulation.errors import NoMock
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.types import Json
 
@@ -27,17 +28,6 @@ class Call:
     inputs: Mapping[str, Json]
     run: str
     idempotency_key: str = ""
-
-
-class NoMock(ComponentError):
-    """A step calls a component that the test says nothing about."""
-
-    code = "no_stand_in"
-    retryable = False
-
-    def __init__(self, component: str) -> None:
-        self.component = component
-        super().__init__(f"the test has no component {component!r}; add it to `components`")
 
 
 class _Outcomes:

@@ -11,7 +11,7 @@ from typing import Any
 
 from openagents_json.components.binding import plain
 from openagents_json.components.copies import own_copy
-from openagents_json.errors import OpenAgentsError
+from openagents_json.simulation.errors import Stuck
 from openagents_json.simulation.stubs import Call, Cast, context_of
 from openagents_json.work_index import IndexChanges
 from openagents_json.workflow.core import commands as cmd
@@ -31,12 +31,6 @@ from openagents_json.workflow.types import Json
 
 STEPS_AT_MOST = 200_000
 UNWANTED = "its parent does not need it any more"
-
-
-class Stuck(OpenAgentsError, AssertionError):
-    """A run waits for something that only the test can give it, or goes on without end."""
-
-    code = "stuck"
 
 
 @dataclass(slots=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from openagents_json.simulation.stubs import Call, NoMock, outcomes
-from openagents_json.simulation.world import Stuck, World
+from openagents_json.simulation.errors import NoMock, Stuck
+from openagents_json.simulation.stubs import Call, outcomes
+from openagents_json.simulation.world import World
 from openagents_json.testing.play import Play, play
 from openagents_json.testing.replay import Divergence, replay
 

@@ -11,8 +11,9 @@ from openagents_json.authoring import Workflow
 from openagents_json.catalog.registry import Registry
 from openagents_json.components import builtin
 from openagents_json.components.copies import own_copy
+from openagents_json.simulation.errors import Stuck
 from openagents_json.simulation.stubs import Call, Cast
-from openagents_json.simulation.world import Life, Stuck, World
+from openagents_json.simulation.world import Life, World
 from openagents_json.workflow.component_spec import ComponentSpec
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev

@@ -12,10 +12,11 @@ from typing import Any
 
 from eventstore import codec
 from openagents_json.catalog.registry import Registry
+from openagents_json.simulation.errors import Stuck
 from openagents_json.simulation.stubs import Cast
-from openagents_json.simulation.world import Life, Stuck, World
+from openagents_json.simulation.world import Life, World
 from openagents_json.workflow.component_spec import ComponentSpec
-from openagents_json.workflow.core import events as ev
+from openagents_json.workflow.core import event_types as ev
 from openagents_json.workflow.core.commands import SendSignal
 from openagents_json.workflow.core.evolve import evolve_all
 from openagents_json.workflow.core.parameters import check_inputs

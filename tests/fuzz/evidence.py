@@ -13,12 +13,12 @@ from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from cli.failures import expected
 from eventstore.redis.ledger import Stored
 from openagents_json.engine.archive.capsule_file import Capsule, unpack
 from openagents_json.engine.archive.stepping import Steps
 from openagents_json.engine.audit import read_keys, verify_file
 from openagents_json.engine.errors import CapsuleUnreadable
+from openagents_json.errors import OpenAgentsError
 from projections.errors import EvidenceUnreadable
 from projections.ledger.findings import Audit
 from projections.ledger.proofs import read_stored
@@ -235,7 +235,7 @@ def _stepped(raw: bytes) -> str:
             steps.shown(version)
         steps.resting()
         steps.components()
-    except expected() as error:
+    except OpenAgentsError as error:
         return f"{type(error).__name__} {_masked(str(error))}"
     return " ".join(sorted({event.type for event in steps.events}))
 

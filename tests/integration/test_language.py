@@ -9,7 +9,7 @@ import pytest
 
 from executor.coordination.children import Children
 from openagents_json import Context, Registry
-from openagents_json.catalog.workflows import InvalidAlias, UnknownWorkflow, VersionExists
+from openagents_json.catalog.errors import InvalidAlias, UnknownWorkflow, VersionExists
 from openagents_json.engine import Engine
 from openagents_json.engine.inspection.version_check import check_version
 from openagents_json.workflow.errors import Rejected

@@ -17,7 +17,7 @@ from executor.coordination.schedules import SLICE, Timetable
 from executor.coordination.zones import ZONES_VERSION
 from executor.errors import InvalidSchedule, ScheduleExists, ScheduleNotFound
 from openagents_json import Registry
-from openagents_json.catalog.workflows import UnknownWorkflow
+from openagents_json.catalog.errors import UnknownWorkflow
 from openagents_json.engine import ConcurrencyLimitReached, Engine
 from openagents_json.engine.archive.archive import Departure
 from openagents_json.engine.diagnosis.doctor import diagnose

@@ -16,7 +16,7 @@ from eventstore.redis.driver.scripts import PlainCall
 from executor.encryption import make_key
 from executor.runs.repository import LONG
 from openagents_json import Context, tool
-from openagents_json.catalog.definitions import DefinitionChanged
+from openagents_json.catalog.errors import DefinitionChanged
 from openagents_json.engine import Engine
 from openagents_json.engine.archive.archive import Departure
 from openagents_json.engine.archive.capsules import pack

@@ -90,6 +90,10 @@ def test_the_reference_lists_every_code() -> None:
     assert (done.returncode, done.stdout) == (0, "docs/reference/errors.md is as scripts/errors writes it\n")
 
 
+def test_errors_of_a_room_stand_in_one_module() -> None:
+    assert [kind.__name__ for kind in errors() if kind.__module__.rpartition(".")[2] != "errors"] == []
+
+
 def test_names_of_errors_are_unique() -> None:
     names = [kind.__name__ for kind in errors()]
     assert sorted(names) == sorted(set(names))

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from openagents_json import Registry
-from openagents_json.catalog.workflows import UnknownWorkflow, choose
+from openagents_json.catalog.errors import UnknownWorkflow
+from openagents_json.catalog.workflows import choose
 from openagents_json.components.errors import InvalidDeclaration
 from openagents_json.workflow.language.validate import validate
 from openagents_json.workflow.versions import highest, in_order, is_range, is_version
