@@ -41,14 +41,7 @@ class Target:
         """Open the views of the store alone, for lists: most of the engine stays out of it."""
         from openagents_json.engine.open import viewing
 
-        settings = self.settings
-        return viewing(
-            settings.url,
-            data=settings.data,
-            prefix=settings.prefix,
-            durability=settings.durability,
-            encryption_keys=settings.master_keys,
-        )
+        return viewing(self.settings)
 
     def engine(
         self, *, workers: int = 0, projections: bool = False, create: bool = False, alone: bool = False
@@ -62,28 +55,16 @@ class Target:
         from openagents_json.catalog.loader import here, load
         from openagents_json.catalog.registry import Registry
         from openagents_json.engine import Engine
-        from openagents_json.engine.open import STORE
         from openagents_json.engine.projections import in_modules
 
-        settings = self.settings
         wanted = self.components or workers
-        shared: dict[str, Any] = {
-            "components": load(self.components, working_directory=here()) if wanted else Registry(),
-            "workers": workers if self.components or alone else 0,
-            "durability": settings.durability,
-            "lease_ms": settings.lease_ms,
-            "actor": self.actor,
-            "limits": settings.limits,
-            "projections": in_modules(self.components) if wanted or projections else [],
-            "audit_key": settings.audit_key or None,
-            "encryption_keys": settings.master_keys,
-            "create": create,
-        }
-        if settings.url:
-            broker = settings.broker or STORE
-            shared |= {"replicas": settings.replicas, "replica_timeout_ms": settings.replica_timeout_ms}
-            return Engine.connect(settings.url, broker=broker, prefix=settings.prefix, **shared)
-        return Engine.embedded(settings.data, **shared)
+        return Engine.open(
+            self.settings.model_copy(update={"actor": self.actor}),
+            components=load(self.components, working_directory=here()) if wanted else Registry(),
+            workers=workers if self.components or alone else 0,
+            projections=in_modules(self.components) if wanted or projections else [],
+            create=create,
+        )
 
 
 _LEVELS = ["memory", "everysec", "always", "replicated"]

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from eventstore import codec
 from eventstore.errors import StoreUnavailable
 from eventstore.redis.emissions import Emitted
 from executor.clock import ulid
-from openagents_json.engine import open as opening
 from openagents_json.engine.documents import Document, is_reference, load_document
+from openagents_json.engine.lifecycle import Lifecycle
 from openagents_json.engine.services import Beside
-from openagents_json.engine.wiring.client import Core, run_identity
+from openagents_json.engine.wiring.client import run_identity
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.types import Json
 from projections.runs import RunFilter
@@ -22,9 +21,6 @@ from projections.runs import RunFilter
 if TYPE_CHECKING:  # what only some callers need is imported where it is used: it takes its time
     from executor.coordination.starts import Started
     from executor.runs.handler import Start
-    from executor.worker.runtime import WorkSettings
-    from executor.worker.worker import Worker
-    from openagents_json.catalog.registry import Registry
     from openagents_json.engine.healing.heal import Healing
     from openagents_json.engine.inspection.explain import Explanation
     from openagents_json.engine.inspection.values import HistoryEvent, Result, RunInfo, Shown
@@ -33,18 +29,11 @@ if TYPE_CHECKING:  # what only some callers need is imported where it is used: i
     from openagents_json.workflow.language.validate import Report
 
 
-class Engine(Beside):
+class Engine(Lifecycle, Beside):
     """A store of runs, and, when it has components, the threads that work on them.
 
-    Open one with `Engine.embedded` or `Engine.connect` and use it as a context manager.
+    Open one with `Engine.embedded`, `Engine.connect` or `Engine.open` and use it as a context manager.
     """
-
-    def __init__(
-        self, core: Core, registry: Registry, *, url: str, actor: str, on_close: Sequence[Callable[[], None]] = ()
-    ) -> None:
-        self.core, self.registry, self.url, self.actor = core, registry, url, actor
-        self._on_close = list(on_close)
-        self._worker: Worker | None = None
 
     @cached_property
     def _documents(self) -> Documents:
@@ -59,9 +48,6 @@ class Engine(Beside):
         from openagents_json.engine.inspection.values import Shown
 
         return Shown()
-
-    embedded = classmethod(opening.embedded)  # their options are described there
-    connect = classmethod(opening.connect)
 
     # -- runs --------------------------------------------------------------------------------------------
 
@@ -301,33 +287,3 @@ class Engine(Beside):
         if alias is not None:
             self.core.workflows.point(plan.id, alias, plan.version)
         return name
-
-    # -- life --------------------------------------------------------------------------------------------
-
-    def work(self, settings: WorkSettings) -> Worker:
-        """Begin to run steps on threads of this program."""
-        from openagents_json.engine.wiring.worker import build_worker
-
-        self._worker = build_worker(self.core, self.registry, settings, name=self.actor)
-        self._worker.start()
-        self._worker.run_threads()
-        return self._worker
-
-    def close(self, *, grace_seconds: float = 10.0) -> None:
-        """Stop the threads, then the connections, then the server if nobody else uses it.
-
-        Steps under way get `grace_seconds` to finish; what is left then goes to other workers, or waits for the next.
-        """
-        worker, self._worker = self._worker, None
-        if worker is not None:
-            worker.stop(grace_seconds)
-        while self._on_close:
-            self._on_close.pop()()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -1,18 +1,20 @@
-"""How an engine comes to its store: a server of its own, or one that is there."""
+"""How an engine comes to its store: a server of its own in a directory, or one that is there."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+from eventstore.keys import Keyspace
 from eventstore.redis.driver.connection import Connection
 from eventstore.redis.driver.connection import connect as connect_store
 from eventstore.redis.driver.preflight import require
 from eventstore.redis.driver.replication import quorum_of
 from executor.celery.broker import ringing_broker
-from executor.clock import SystemClock
+from executor.clock import Clock, SystemClock
 from openagents_json.engine.wiring.client import Core, build_core
 from projections.projection import Projection
 
@@ -21,166 +23,124 @@ if TYPE_CHECKING:
     from executor.runs.codec import Limits
     from executor.wakeup import Doorbell
     from openagents_json.catalog.registry import Registry
-    from openagents_json.engine.facade import Engine
     from openagents_json.engine.inspection.queries import Reads
+    from openagents_json.engine.settings import Settings
     from projections.ledger.signing import Signer
 
-STORE: Final = "store"
-"""The broker that is the store's own server."""
 
-OF_A_SERVER, EMBEDDED = 64, 8
-"""How many partitions a new store gets: many workers share the one, one machine the other."""
+@dataclass(frozen=True, slots=True)
+class OpenStore:
+    """A store that this process has opened, the parts that work on it, and what closes it."""
+
+    core: Core
+    registry: Registry
+    url: str
+    close: Callable[[], None]
 
 
-def embedded(
-    cls: type[Engine],
-    path: str | Path,
+def open_store(
+    settings: Settings,
     *,
     components: Iterable[Any] | Registry | None = None,
-    workers: int = 2,
-    durability: str = "everysec",
-    partitions: int = EMBEDDED,
-    actor: str = "program",
-    lease_ms: int = 10_000,
-    limits: Limits | None = None,
     projections: Iterable[Projection] = (),
-    audit_key: str | Path | None = None,
-    encryption_keys: Sequence[str] = (),
+    limits: Limits | None = None,
     create: bool = True,
-) -> Engine:
-    """Open the store in a directory, with a server of its own; `workers` threads run the components.
+) -> OpenStore:
+    """Open the store of the settings: at their URL, or else with a server of its own in their data directory.
 
-    Without `components`, those that the program has declared run. A store that is there already keeps its number of
-    partitions; without `create`, it has to be there. Close it, or use it as a context manager. With
-    `encryption_keys`, base64 of 32 bytes each, the payloads of runs that are started here are encrypted.
+    Without `components`, those that the program has declared count; with `limits`, they count and not those of the
+    settings. Raises eventstore.errors.EventStoreError, KeyUnusable and InvalidKey; nothing stays open then.
+    """
+    opened = ExitStack()
+    try:
+        # What is opened first is closed last: the server, when all that is connected to it has gone.
+        url = settings.url or _embedded(settings, opened, create=create)
+        doorbell = _doorbell(settings, url)  # a broker that cannot be used is refused before anything is connected
+        there = settings.model_copy(update={"url": url, "partitions": settings.partitions_of_a_new_store})
+        connection, keyspace = connected(there, SystemClock(), create=create)
+        opened.callback(connection.close)
+        if doorbell is not None:
+            opened.callback(doorbell.close)
+        core = build_core(
+            connection,
+            keyspace,
+            doorbell=doorbell,
+            limits=limits or settings.limits,
+            projections=projections,
+            signer=signer_of(settings),
+            encryption_keys=settings.master_keys,
+        )
+        return OpenStore(core, registry_of(components), url, opened.close)
+    except BaseException:
+        opened.close()
+        raise
+
+
+def connected(settings: Settings, clock: Clock, *, create: bool = True) -> tuple[Connection, Keyspace]:
+    """Connect to the server of the settings, look it over, and find the store there, or create it.
 
     Raises eventstore.errors.EventStoreError.
     """
-    server = _server(path, durability, create=create)
+    quorum = quorum_of(settings.durability, settings.replicas, settings.replica_timeout_ms)
+    connection = connect_store(settings.url, quorum=quorum)
     try:
-        return connect(
-            cls,
-            server.url,
-            components=components,
-            workers=workers,
-            partitions=partitions,
-            durability=durability,
-            actor=actor,
-            lease_ms=lease_ms,
-            limits=limits,
-            projections=projections,
-            audit_key=audit_key,
-            encryption_keys=encryption_keys,
-            on_close=server.close,
-            create=create,
-        )
-    except BaseException:
-        server.close()
-        raise
-
-
-def connect(
-    cls: type[Engine],
-    url: str,
-    *,
-    broker: str | None = STORE,
-    components: Iterable[Any] | Registry | None = None,
-    workers: int = 0,
-    prefix: str = "oa",
-    partitions: int = OF_A_SERVER,
-    durability: str = "everysec",
-    replicas: int = 0,
-    replica_timeout_ms: int = 2000,
-    actor: str = "program",
-    lease_ms: int = 10_000,
-    limits: Limits | None = None,
-    projections: Iterable[Projection] = (),
-    audit_key: str | Path | None = None,
-    encryption_keys: Sequence[str] = (),
-    on_close: Callable[[], None] | None = None,
-    create: bool = True,
-) -> Engine:
-    """Open a store on a server; with `workers`, threads of this program run the given components too.
-
-    Worker processes that sleep are woken through a `broker`: the store's own server, unless another URL is given; with
-    None or "", nobody is woken, and they find the work some seconds later by themselves.
-    At durability `replicated`, nothing is acknowledged and no step begins before so many `replicas` have confirmed it,
-    each time within `replica_timeout_ms`; 0 stands for all replicas that are connected.
-    `audit_key` is the file of the ledger's private key: workers that have it seal the log. With `encryption_keys`,
-    base64 of 32 bytes each, the payloads of runs that are started here are encrypted.
-
-    Raises eventstore.errors.EventStoreError and KeyUnusable.
-    """
-    signer = _signer(audit_key) if audit_key else None
-    wanted = url if broker == STORE else broker
-    ringing = ringing_broker(wanted or "", url)  # one that cannot be used is refused before anything begins
-    doorbell = _doorbell(ringing, prefix) if ringing else None
-    connection = connect_store(url, quorum=quorum_of(durability, replicas, replica_timeout_ms))
-    try:
-        core = _core(
+        keyspace = require(
             connection,
-            (prefix, partitions, durability),
+            settings.prefix,
+            settings.partitions_of_a_new_store,
+            settings.durability,
+            now_ms=clock.now_ms,
             create=create,
-            doorbell=doorbell,
-            limits=limits,
-            projections=projections,
-            signer=signer,
-            encryption_keys=encryption_keys,
         )
-        registry = registry_of(components)
-        closers = [*([on_close] if on_close else []), connection.close, *([doorbell.close] if doorbell else [])]
-        engine = cls(core, registry, url=url, actor=actor, on_close=closers)
-        if workers and any(True for _ in registry.names()):
-            from executor.worker.runtime import WorkSettings
-
-            engine.work(WorkSettings(queues=queues_of(registry), concurrency=workers, lease_ms=lease_ms))
     except BaseException:
         connection.close()
         raise
-    return engine
-
-
-def _core(connection: Connection, place: tuple[str, int, str], *, create: bool, **given: Any) -> Core:
-    """Look the server over, create or adopt the store, and put together what a client of it needs."""
-    clock = SystemClock()
-    keyspace = require(connection, *place, now_ms=clock.now_ms, create=create)
-    return build_core(connection, keyspace, clock=clock, **given)
+    return connection, keyspace
 
 
 @contextmanager
-def viewing(
-    url: str, *, data: str | Path = "", prefix: str = "oa", durability: str = "everysec", **given: Any
-) -> Iterator[Reads]:
-    """Open the views of a store, at a URL or in a directory, and nothing else: they need no components and no plans.
+def viewing(settings: Settings, *, projections: Iterable[Projection] = ()) -> Iterator[Reads]:
+    """Open the views of a store that is there, and nothing else: they need no components and no plans.
 
-    `given` is what `connect` takes for encryption keys and projections. Raises eventstore.errors.EventStoreError.
+    Raises eventstore.errors.EventStoreError.
     """
-    with ExitStack() as closing:
-        partitions = OF_A_SERVER if url else EMBEDDED
-        if not url:
-            server = _server(data, durability, create=False)
-            closing.callback(server.close)
-            url = server.url
-        connection = connect_store(url)
-        closing.callback(connection.close)
-        yield _core(connection, (prefix, partitions, durability), create=False, **given).reads
+    with ExitStack() as opened:
+        url = settings.url or _embedded(settings, opened, create=False)
+        connection, keyspace = connected(settings.model_copy(update={"url": url}), SystemClock(), create=False)
+        opened.callback(connection.close)
+        core = build_core(connection, keyspace, projections=projections, encryption_keys=settings.master_keys)
+        yield core.reads
 
 
-def _server(path: str | Path, durability: str, *, create: bool) -> EmbeddedServer:
+def _embedded(settings: Settings, opened: ExitStack, *, create: bool) -> str:
+    """Open the server in the data directory, until the stack is closed, and return its URL."""
     from eventstore.redis.embedded.server import EmbeddedServer
 
-    return EmbeddedServer.open(Path(path), durability=durability, create=create)
+    server: EmbeddedServer = EmbeddedServer.open(Path(settings.data), durability=settings.durability, create=create)
+    opened.callback(server.close)
+    return server.url
 
 
-def _signer(path: str | Path) -> Signer:
+def signer_of(settings: Settings) -> Signer | None:
+    """Return what signs the ledger, None for who has no key of it.
+
+    Raises KeyUnusable.
+    """
+    if not settings.audit_key:
+        return None
     from openagents_json.engine.audit import read_signer
 
-    return read_signer(path)
+    return read_signer(settings.audit_key)
 
 
-def _doorbell(broker: str, prefix: str) -> Doorbell:
-    """Give what rings over a broker; Celery is imported by workers, and by whoever has to wake one."""
+def _doorbell(settings: Settings, url: str) -> Doorbell | None:
+    """Return what rings over the broker; Celery is imported by workers, and by whoever has to wake one."""
+    broker = ringing_broker(settings.broker_at(url), url)
+    if not broker:
+        return None
     from executor.wakeup import BackgroundDoorbell
+
+    prefix = settings.prefix
 
     def make() -> Doorbell:
         from executor.celery.app import CeleryDoorbell, make_app
@@ -191,7 +151,7 @@ def _doorbell(broker: str, prefix: str) -> Doorbell:
 
 
 def registry_of(components: Iterable[Any] | Registry | None) -> Registry:
-    """Give the registry of a program's components beside the announced ones; a registry is taken as it is.
+    """Return the registry of a program's components beside the announced ones; a registry is taken as it is.
 
     None stands for all that the program has declared.
     """
@@ -208,5 +168,5 @@ def registry_of(components: Iterable[Any] | Registry | None) -> Registry:
 
 
 def queues_of(registry: Registry) -> tuple[str, ...]:
-    """Give the worker types that a registry's components belong to."""
+    """Return the worker types that a registry's components belong to."""
     return tuple(sorted({spec.queue for spec in registry.specs()}))

@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from executor.runs.codec import Limits
 
 
+NO_BROKER: Final = "none"
+"""The broker of those who wake nobody: workers find what there is to do some seconds later by themselves."""
+
+OF_A_SERVER: Final = 64
+EMBEDDED: Final = 8
+"""How many partitions a new store gets: many workers share the one, one machine the other."""
+
+
 class Settings(BaseModel):
     """What the engine can be told by `OPENAGENTS_<NAME>` variables."""
 
@@ -25,7 +33,7 @@ class Settings(BaseModel):
     url: str = Field(default="", repr=False)
     broker: str = Field(default="", repr=False)
     prefix: str = "oa"
-    partitions: int = Field(default=64, ge=1, le=4096)
+    partitions: int = Field(default=0, ge=0, le=4096)
     durability: str = Field(default="everysec", pattern="^(memory|everysec|always|replicated)$")
     replicas: int = Field(default=0, ge=0, le=16)
     replica_timeout_ms: int = Field(default=2000, ge=1, le=MOST_MS)
@@ -54,6 +62,19 @@ class Settings(BaseModel):
         for place, key in enumerate(_keys(text), 1):
             parse_key(key, f"key {place}")
         return text
+
+    @property
+    def partitions_of_a_new_store(self) -> int:
+        """Return how many partitions a store gets that is not there yet."""
+        if self.partitions:
+            return self.partitions
+        return OF_A_SERVER if self.url else EMBEDDED
+
+    def broker_at(self, store: str) -> str:
+        """Return the broker beside a store: the store's own server unless another is named, "" for none."""
+        if self.broker == NO_BROKER:
+            return ""
+        return self.broker or store
 
     @property
     def limits(self) -> Limits:

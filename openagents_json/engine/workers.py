@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from eventstore.keys import Keyspace
-from eventstore.redis.driver.connection import Connection, connect
-from eventstore.redis.driver.preflight import require
-from eventstore.redis.driver.replication import quorum_of
 from executor.celery.app import CeleryDoorbell, celery_queue, make_app
 from executor.celery.worker import run
-from executor.clock import Clock, SystemClock
+from executor.clock import SystemClock
 from executor.wakeup import BackgroundDoorbell
 from executor.worker.runtime import WorkSettings
 from executor.worker.worker import Worker
 from openagents_json.catalog.loader import here, load
 from openagents_json.catalog.registry import Registry
-from openagents_json.engine.audit import read_signer
+from openagents_json.engine.open import connected, signer_of
 from openagents_json.engine.projections import in_modules
 from openagents_json.engine.settings import Settings
 from openagents_json.engine.wiring.client import build_core
@@ -37,17 +33,18 @@ def run_worker(
     KeyUnusable when the ledger's key cannot be read.
     """
     registry = load(components, working_directory=here())
-    own, signer = in_modules(components), read_signer(settings.audit_key) if settings.audit_key else None
+    own = in_modules(components)
+    signer = signer_of(settings)
     queues = _served(settings.queues, registry)
-    broker = settings.broker or settings.url
+    broker = settings.broker_at(settings.url) or settings.url  # Celery needs one, and listens there in vain
     app = make_app(broker, settings.prefix, queues)
     clock = SystemClock()
-    probe, _ = _opened(settings, clock)
+    probe, _ = connected(settings, clock)
     probe.close()
     tell(f"working on {', '.join(queues)} with {len(registry.names())} components; Ctrl-C or SIGTERM ends it")
 
     def make() -> Worker:
-        connection, keyspace = _opened(settings, clock)
+        connection, keyspace = connected(settings, clock)
         core = build_core(
             connection,
             keyspace,
@@ -75,15 +72,3 @@ def _served(named: str, registry: Registry) -> tuple[str, ...]:
     """Give the worker types to serve: those that are named and no others, or else all that there are."""
     chosen = {name for part in named.split(",") if (name := part.strip())}
     return tuple(sorted(chosen or {"agent", "tool", "asset", *(spec.queue for spec in registry.specs())}))
-
-
-def _opened(settings: Settings, clock: Clock) -> tuple[Connection, Keyspace]:
-    """Connect and look the server over."""
-    quorum = quorum_of(settings.durability, settings.replicas, settings.replica_timeout_ms)
-    connection = connect(settings.url, quorum=quorum)
-    try:
-        keyspace = require(connection, settings.prefix, settings.partitions, settings.durability, now_ms=clock.now_ms)
-    except BaseException:
-        connection.close()
-        raise
-    return connection, keyspace

@@ -15,6 +15,7 @@ from eventstore.redis.driver.preflight import require
 from executor.wakeup import BackgroundDoorbell
 from openagents_json.catalog.loader import load
 from openagents_json.engine import Engine
+from openagents_json.engine.open import OpenStore
 from openagents_json.engine.wiring.client import build_core
 from tests.acceptance.processes import COMPONENTS, worker
 from tests.conftest import Server
@@ -81,7 +82,7 @@ def test_a_start_does_not_wait_for_the_doorbell(server: Server) -> None:
     connection, doorbell = server.connect(), Stuck()
     keyspace = require(connection, server.prefix(), 1, "everysec", now_ms=lambda: 0)
     core = build_core(connection, keyspace, doorbell=BackgroundDoorbell(lambda: doorbell))
-    engine = Engine(core, load([str(COMPONENTS)]), url=server.url, actor="test")
+    engine = Engine(OpenStore(core, load([str(COMPONENTS)]), server.url, lambda: None), actor="test")
     runs = [engine.start(DOCUMENT) for _ in range(3)]
     assert doorbell.rung.wait(20)
     assert [engine.state(run).status for run in runs] == ["running"] * 3

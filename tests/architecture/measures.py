@@ -216,38 +216,13 @@ def tuple_assignments(sources: Iterable[Module]) -> int:
     return count
 
 
-def table(root: Path) -> dict[str, str]:
-    """Return all measures, with what they are called."""
-    sources = modules(root)
+def sizes(sources: list[Module]) -> dict[str, str]:
+    """Return how large modules and functions are, and how they hang together."""
     functions = [function for module in sources for function in module.functions]
-    lines = [line for module in sources for line in module.lines]
-    graph = import_graph()
-    errors, homes = error_classes(sources)
     parameters = [arguments(function) for function in functions]
-    comments = [line for line in lines if line.lstrip().startswith("#")]
-    documented = sum(
-        len(documentation_lines(node))
-        for module in sources
-        for node in ast.walk(module.tree)
-        if isinstance(node, Function | ast.ClassDef | ast.Module)
-    )
-    public = [function for function in functions if not function.name.startswith("_")]
-    undocumented = [function for function in public if not ast.get_docstring(function)]
-    annotations = [
-        ast.unparse(argument.annotation)
-        for function in functions
-        for argument in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)
-        if argument.annotation is not None
-    ]
-    untyped = [text for text in annotations if text in ("Any", "Json") or "Any]" in text or "Json]" in text]
-    bound = nodes(sources, ast.arg) + sum(
-        isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-        for module in sources
-        for node in ast.walk(module.tree)
-    )
-    words = len(list(house_words(sources)))
+    graph = import_graph()
     return {
-        "modules / lines": f"{len(sources)} / {len(lines)}",
+        "modules / lines": f"{len(sources)} / {sum(len(module.lines) for module in sources)}",
         "module lines, median / p95 / max": spread(len(module.lines) for module in sources),
         "modules over 400 lines": str(sum(len(module.lines) > 400 for module in sources)),
         "function lines, median / p95 / max": spread(body_lines(function) for function in functions),
@@ -257,22 +232,65 @@ def table(root: Path) -> dict[str, str]:
         "public names of a module, median / p95 / max": spread(public_names(module) for module in sources),
         "fan-out, median / p95 / max": spread(len(imported) for imported in graph.values()),
         "circle of imports": " ".join(import_circle(graph)) or "none",
-        "error classes / modules": f"{errors} / {homes}",
+        "error classes / modules": "{} / {}".format(*error_classes(sources)),
+    }
+
+
+def texts(sources: list[Module]) -> dict[str, str]:
+    """Return how much is said beside the code, and how much is left unsaid."""
+    functions = [function for module in sources for function in module.functions]
+    lines = [line for module in sources for line in module.lines]
+    documented = sum(
+        len(documentation_lines(node))
+        for module in sources
+        for node in ast.walk(module.tree)
+        if isinstance(node, Function | ast.ClassDef | ast.Module)
+    )
+    comments = sum(line.lstrip().startswith("#") for line in lines)
+    public = [function for function in functions if not function.name.startswith("_")]
+    undocumented = [function for function in public if not ast.get_docstring(function)]
+    annotations = list(parameter_types(functions))
+    untyped = [text for text in annotations if text in ("Any", "Json") or "Any]" in text or "Json]" in text]
+    broad = sum("except Exception" in line or "except BaseException" in line for line in lines)
+    return {
         "docstring lines": f"{documented / len(lines):.0%}",
-        "comment lines in 100": f"{100 * len(comments) / len(lines):.1f}",
+        "comment lines in 100": f"{100 * comments / len(lines):.1f}",
         "public functions without docstring": f"{len(undocumented) / len(public):.0%}",
         "`type: ignore` in 1,000 lines": per_thousand(sum("type: ignore" in line for line in lines), sources),
-        "`except Exception` in 1,000 lines": per_thousand(
-            sum("except Exception" in line or "except BaseException" in line for line in lines), sources
-        ),
+        "`except Exception` in 1,000 lines": per_thousand(broad, sources),
         "`Any` and `Json` among annotations": f"{len(untyped) / len(annotations):.1%}",
-        "house words among bindings": f"{words} of {bound}",
-        "branches in 100 lines of code": f"{density(sources):.1f}",
-        "comprehensions in 1,000 lines": per_thousand(
-            nodes(sources, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp), sources
-        ),
-        "ternaries in 1,000 lines": per_thousand(nodes(sources, ast.IfExp), sources),
-        "tuple assignments in 1,000 lines": per_thousand(tuple_assignments(sources), sources),
         "lines over 100 characters": f"{sum(len(line) > 100 for line in lines) / len(lines):.1%}",
         "mean characters of a line": f"{mean(len(line) for line in lines):.0f}",
     }
+
+
+def parameter_types(functions: Iterable[Function]) -> Iterator[str]:
+    """Return the types of parameters, as they are written."""
+    for function in functions:
+        given = function.args
+        for argument in (*given.posonlyargs, *given.args, *given.kwonlyargs):
+            if argument.annotation is not None:
+                yield ast.unparse(argument.annotation)
+
+
+def air(sources: list[Module]) -> dict[str, str]:
+    """Return how much happens in a line, and how it is called."""
+    stored = sum(
+        isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+        for module in sources
+        for node in ast.walk(module.tree)
+    )
+    comprehensions = nodes(sources, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+    return {
+        "house words among bindings": f"{len(list(house_words(sources)))} of {stored + nodes(sources, ast.arg)}",
+        "branches in 100 lines of code": f"{density(sources):.1f}",
+        "comprehensions in 1,000 lines": per_thousand(comprehensions, sources),
+        "ternaries in 1,000 lines": per_thousand(nodes(sources, ast.IfExp), sources),
+        "tuple assignments in 1,000 lines": per_thousand(tuple_assignments(sources), sources),
+    }
+
+
+def table(root: Path) -> dict[str, str]:
+    """Return all measures, with what they are called."""
+    sources = modules(root)
+    return sizes(sources) | texts(sources) | air(sources)

@@ -8,6 +8,7 @@ from executor.clock import SystemClock
 from executor.worker.runtime import WorkSettings
 from openagents_json.catalog.registry import Registry
 from openagents_json.engine import Engine
+from openagents_json.engine.open import OpenStore
 from openagents_json.engine.wiring.client import build_core
 
 PARTITIONS = 8
@@ -26,6 +27,6 @@ class SkewedClock(SystemClock):
 def open_skewed(url: str, prefix: str, ahead_s: int, components: Registry) -> Engine:
     """Open an engine whose machine's clock is ahead, or behind."""
     core = build_core(connect(url), Keyspace(prefix, PARTITIONS), clock=SkewedClock(ahead_s))
-    engine = Engine(core, components, url=url, actor="skewed", on_close=[core.connection.close])
+    engine = Engine(OpenStore(core, components, url, core.connection.close), actor="skewed")
     engine.work(WorkSettings(queues=("tool",), concurrency=2, lease_ms=600))
     return engine

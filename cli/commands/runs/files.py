@@ -88,17 +88,11 @@ def promote_run(target: Target, run: str, to: str, to_prefix: str, to_broker: st
     lasting(to)
     with (
         target.engine() as source,
-        Engine.connect(
-            to,
-            broker=to_broker or to,
+        Engine.open(
+            target.settings.model_copy(
+                update={"url": to, "broker": to_broker or to, "prefix": to_prefix, "actor": target.actor}
+            ),
             components=Registry(),
-            prefix=to_prefix,
-            durability=target.settings.durability,
-            replicas=target.settings.replicas,
-            replica_timeout_ms=target.settings.replica_timeout_ms,
-            actor=target.actor,
-            limits=target.settings.limits,
-            encryption_keys=target.settings.master_keys,
         ) as there,
     ):
         done = promote(Move(source, there, run, int(wait_s * 1000)))
