@@ -25,7 +25,7 @@ def follow(
     RunNotFound, and WaitTimeout after `timeout` seconds.
     """
     from openagents_json.engine import WaitTimeout
-    from openagents_json.workflow.statuses import CLOSED_RUN
+    from openagents_json.statuses import CLOSED_RUN
 
     clock = engine.core.clock
     ends = None if timeout is None else clock.steady_ms() + timeout * 1000

@@ -11,6 +11,9 @@ from collections.abc import Container, Iterable
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+STARTED: Final = "StepStarted"
+"""The type of the event that a store writes by itself: with it, a claim says that somebody begins a step."""
+
 
 class DueKind(StrEnum):
     """What time brings to a run or a step; the values are the letters with which stored members begin."""

@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from eventstore.event import Json, Recorded
 from eventstore.passwords import masked
+from openagents_json.statuses import RunStatus
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core.event_traits import Subject, traits_of
 from openagents_json.workflow.core.event_types import CLOSED_AS, EVENT_TYPES
-from openagents_json.workflow.statuses import RunStatus
 from projections.fingerprint import fingerprint
 from projections.projection import Counted, Index, Projection, counted_before
 from projections.search import Query

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 
 from eventstore.memory.records import ScoredSet
-from eventstore.memory.work import CLAIMABLE, PAGES, StepKey, WorkIndex
+from eventstore.memory.work import PAGES, StepKey, WorkIndex
+from openagents_json.statuses import CLAIMED_RUN
 
 
 class Look:
@@ -59,7 +60,7 @@ class Look:
     def _judge(self, key: StepKey) -> None:
         run, step = key
         head = self._work.heads.get(run)
-        record = head.steps.get(step) if head is not None and head.status in CLAIMABLE else None
+        record = head.steps.get(step) if head is not None and head.status in CLAIMED_RUN else None
         if record is None or record.fence:
             self._gone.append(key)
             return

@@ -10,6 +10,7 @@ from eventstore.event import Position, Recorded
 from eventstore.memory.records import Head
 from eventstore.memory.work import StepKey, WorkIndex
 from eventstore.run_model import Code, Commit, Committed, Lease
+from openagents_json.work_index import STARTED
 
 MISSED_AT_MOST: Final = 500
 """How many events a reply brings that the caller has not folded: one that is further behind reads them."""
@@ -159,7 +160,7 @@ class Partition:
             if claim is not None and wanted and not step.delay_ms and len(leases) < claim.at_most:
                 lease = work.lease(run, step.step, claim.worker, claim.lease_ms, now_ms)
                 who = (commit.commit_id, commit.actor, commit.cause)
-                self._append(run, "StepStarted", _started(lease, claim.worker), *who, now_ms)
+                self._append(run, STARTED, _started(lease, claim.worker), *who, now_ms)
                 leases.append(lease)
             else:
                 work.open(run, step, now_ms)
@@ -192,7 +193,7 @@ class Partition:
         run, step = key
         lease = self.work.lease(run, step, worker, lease_ms, now_ms)
         commit_id = f"k{lease.fence}"
-        self._append(run, "StepStarted", _started(lease, worker), commit_id, worker, "", now_ms)
+        self._append(run, STARTED, _started(lease, worker), commit_id, worker, "", now_ms)
         head = self.work.heads[run]
         head.commit = commit_id
         return Taken(lease, head.version, commit_id, head.steps[step].scheduled_version)

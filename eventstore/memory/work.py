@@ -12,10 +12,8 @@ from typing import Any, Final
 
 from eventstore.memory.records import Head, Record, ScoredSet
 from eventstore.run_model import Commit, DueMember, Guard, Lease, ReadyQueue
+from openagents_json.statuses import CLAIMED_RUN
 from openagents_json.work_index import OF_RECORDS, DueKey, DueKind, ReadyStep, RequeuedStep, RestoredStep
-
-CLAIMABLE: Final = frozenset({"running", "failing", "cancelling"})
-"""Statuses of runs whose steps may be claimed."""
 
 PRIORITY_MS: Final = 60_000
 """How much older a step looks with each point of its priority."""
@@ -52,11 +50,11 @@ class WorkIndex:
     def claimable(self, run: str) -> list[str]:
         """Return the steps of a run that wait for a worker, in the order in which they came."""
         head = self.heads.get(run)
-        return list(self._waiting.get(run, ())) if head is not None and head.status in CLAIMABLE else []
+        return list(self._waiting.get(run, ())) if head is not None and head.status in CLAIMED_RUN else []
 
     def is_claimable(self, run: str, step: str) -> bool:
         """Tell whether a step of a run waits for a worker."""
-        return step in self._waiting.get(run, ()) and self.heads[run].status in CLAIMABLE
+        return step in self._waiting.get(run, ()) and self.heads[run].status in CLAIMED_RUN
 
     def _wait(self, key: StepKey, record: Record, now_ms: int) -> None:
         self.queue(record.queue).add(key, now_ms - PRIORITY_MS * record.priority)
@@ -268,7 +266,7 @@ class WorkIndex:
             self.due.discard(key)
         elif key.kind is DueKind.RETRY:
             self.due.discard(key)
-            if head.status in CLAIMABLE:
+            if head.status in CLAIMED_RUN:
                 self._wait((key.run, key.subject), record, now_ms)
                 moved(record.queue)
         elif key.kind is DueKind.LEASE and record.expiry_ms > now_ms:

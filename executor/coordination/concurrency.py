@@ -16,10 +16,10 @@ from executor.errors import RunNotFound
 from executor.runs.handler import Handler
 from executor.runs.repository import Session
 from openagents_json.errors import RunUnreadable
+from openagents_json.statuses import CLOSED_RUN
 from openagents_json.work_index import DueKey, DueKind
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import state as st
-from openagents_json.workflow.statuses import CLOSED_RUN
 from openagents_json.workflow.types import Json
 
 log = logging.getLogger(__name__)

@@ -29,10 +29,10 @@ from executor.runs.handler import Handler, Start
 from openagents_json.catalog.errors import UnknownWorkflow
 from openagents_json.catalog.workflows import Workflows
 from openagents_json.errors import RunUnreadable
+from openagents_json.statuses import CLOSED_RUN
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core.parameters import check_inputs
 from openagents_json.workflow.errors import InvalidInputs
-from openagents_json.workflow.statuses import CLOSED_RUN
 from openagents_json.workflow.types import Json
 
 log = logging.getLogger(__name__)

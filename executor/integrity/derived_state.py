@@ -14,9 +14,9 @@ from eventstore.redis.ledger import Stored
 from eventstore.redis.raw import read_raw
 from eventstore.redis.runs import RunStore
 from eventstore.run_model import RunHead
+from openagents_json.statuses import CLOSED_RUN
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core.event_types import CLOSED_AS, OPENING
-from openagents_json.workflow.statuses import CLOSED_RUN
 
 PAGE: Final = 200
 TRIES: Final = 5

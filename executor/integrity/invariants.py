@@ -14,9 +14,9 @@ from eventstore.intervals import joined, within
 from eventstore.redis.upkeep.inspection import Inspector, Known, LogEntry, RunView
 from eventstore.run_model import RunHead
 from executor.integrity.courses import Course
+from openagents_json.statuses import CLOSED_RUN
 from openagents_json.work_index import DueKey, DueKind
 from openagents_json.workflow.core.event_types import CLOSED_AS
-from openagents_json.workflow.statuses import CLOSED_RUN
 
 MESSAGES = frozenset({DueKind.CHILD, DueKind.PARENT, DueKind.GIVE_BACK, DueKind.CANCEL_CHILD})
 """Due members of messages to other runs and keys, which a closed run may still have to send."""

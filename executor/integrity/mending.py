@@ -15,13 +15,13 @@ from eventstore.redis.upkeep.inspection import Inspector, Known, LogEntry, RunVi
 from eventstore.redis.upkeep.mending import Mender, Mending, SeatRecord
 from executor.integrity.invariants import Violation
 from executor.runs.handler import Handler
+from openagents_json.statuses import CLOSED_RUN
 from openagents_json.work_index import DueKey, DueKind
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.decide.takeover import Happened, imported
 from openagents_json.workflow.core.evolve import evolve_all
 from openagents_json.workflow.core.state import RunState, initial
-from openagents_json.workflow.statuses import CLOSED_RUN
 
 MENDED = frozenset({1, 2, 4, 5})
 """The numbers of the invariants that say how a run and its indexes fit its log."""

@@ -13,6 +13,7 @@ from openagents_json.components.binding import plain
 from openagents_json.components.copies import own_copy
 from openagents_json.simulation.errors import Stuck
 from openagents_json.simulation.stubs import Call, Cast, context_of
+from openagents_json.statuses import CLAIMED_RUN
 from openagents_json.work_index import IndexChanges
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
@@ -26,7 +27,6 @@ from openagents_json.workflow.core.indexes.changes import changes, forked
 from openagents_json.workflow.core.parameters import check_inputs
 from openagents_json.workflow.core.plan import Plan
 from openagents_json.workflow.errors import InvalidInputs
-from openagents_json.workflow.statuses import CLAIMED_RUN
 from openagents_json.workflow.types import Json
 
 STEPS_AT_MOST = 200_000

@@ -16,6 +16,7 @@ from executor.worker.runtime import WorkSettings
 from openagents_json import Registry
 from openagents_json.engine import Engine, Schedule
 from openagents_json.engine.wiring.worker import build_worker
+from openagents_json.work_index import DueKey, DueKind
 from tests.conftest import Server, wait_for
 
 PAST = {"id": "past", "steps": [{"id": "s", "sleep": {"until": 1}}]}
@@ -120,13 +121,18 @@ def test_a_run_that_cannot_be_read_does_not_hold_up_the_others(engine: Engine, r
     assert statuses(engine, runs) == {"completed": 19, "running": 1}
 
 
+def due(kind: DueKind, run: str, subject: str = "") -> DueMember:
+    key = DueKey(kind, run, subject)
+    return DueMember(kind, key, "", key.key())
+
+
 def test_each_kind_and_each_run_has_its_turn() -> None:
     backlog = Backlog()
     for run in ("a", "b"):
         for step in "12":
-            backlog.add(DueMember("g", run, step, "", f"g|{run}|{step}"))
-    backlog.add(DueMember("s", "nightly", "", "", "s|nightly"))
-    backlog.add(DueMember("g", "a", "1", "", "g|a|1"))
+            backlog.add(due(DueKind.GATES, run, step))
+    backlog.add(due(DueKind.SCHEDULE, "nightly"))
+    backlog.add(due(DueKind.GATES, "a", "1"))
     taken = []
     while backlog:
         taken.append(backlog.take().member)

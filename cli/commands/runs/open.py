@@ -16,7 +16,7 @@ from cli.options import Target, target_options
 from cli.render import details, plain, print_json, when, who
 from cli.terminal import give, say
 from openagents_json.errors import InvalidArgument, OpenAgentsError
-from openagents_json.workflow.statuses import CLOSED_RUN
+from openagents_json.statuses import CLOSED_RUN
 
 if TYPE_CHECKING:
     from executor.encryption import RunKey

@@ -25,11 +25,11 @@ from openagents_json.engine.audit import Audits
 from openagents_json.engine.errors import ArchiveUnreachable, CannotLeave, CapsuleUnreadable, NotArchived
 from openagents_json.engine.wiring.client import Core
 from openagents_json.engine.wiring.ledger import build_sealer
+from openagents_json.statuses import CLOSED_RUN
 from openagents_json.work_index import DueKey, DueKind
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core.event_types import SCHEDULES
-from openagents_json.workflow.statuses import CLOSED_RUN
 
 TRIES: Final = 5
 RESTORED: Final = {"restored": True}

@@ -15,7 +15,7 @@ from openagents_json.engine.archive.archive import Archive, Departure, Gone
 from openagents_json.engine.errors import CannotLeave, PolicyUnreadable
 from openagents_json.engine.inspection.queries import Reads, RunRow
 from openagents_json.errors import NotFound, RunUnreadable
-from openagents_json.workflow.statuses import ENDS, ClosedStatus
+from openagents_json.statuses import ENDS, ClosedStatus
 from projections.runs import RunFilter
 
 _UNITS: Final = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}

@@ -21,7 +21,7 @@ from openagents_json.engine.diagnosis.losses import recorded_losses
 from openagents_json.engine.diagnosis.tampering import changed_beside
 from openagents_json.engine.facade import Engine
 from openagents_json.engine.settings import Settings
-from openagents_json.workflow.statuses import CLOSED_RUN
+from openagents_json.statuses import CLOSED_RUN
 from projections.runs import STATUSES, RunFilter
 
 GOES_ON: Final = tuple(name for name in STATUSES if name not in (*CLOSED_RUN, "paused"))

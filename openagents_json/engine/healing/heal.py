@@ -30,10 +30,10 @@ from openagents_json.engine.settings import own_secrets, sandbox_environment
 from openagents_json.errors import RunUnreadable
 from openagents_json.simulation.sandbox import PROGRAM, Sandbox
 from openagents_json.simulation.sandbox_bounds import Bounds
+from openagents_json.statuses import ENDS
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.errors import CannotEdit, InvalidInputs
-from openagents_json.workflow.statuses import ENDS
 from projections.runs import RunFilter
 
 if TYPE_CHECKING:

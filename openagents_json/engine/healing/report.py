@@ -14,7 +14,7 @@ from eventstore.event import Recorded
 from openagents_json.engine.errors import InvalidHeal
 from openagents_json.engine.healing.backtest import FIXED, VERDICTS, Verdict
 from openagents_json.simulation.sandbox_bounds import Bounds
-from openagents_json.workflow.statuses import ENDS
+from openagents_json.statuses import ENDS
 from openagents_json.workflow.types import Json
 
 BACKTEST, BEGIN_WAVE, HEAL, AWAIT, STOP, CLOSE, STOPPED, CLOSED = (

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from eventstore.event import Recorded
 from eventstore.redis.upkeep.inspection import Inspector
 from openagents_json.engine.documents import Document
+from openagents_json.statuses import CLOSED_RUN
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.history.conformance import first_difference
-from openagents_json.workflow.statuses import CLOSED_RUN
 
 if TYPE_CHECKING:
     from openagents_json.engine.facade import Engine

@@ -10,7 +10,7 @@ from enum import Enum, Flag, auto
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
-from openagents_json.workflow.statuses import RunStatus
+from openagents_json.statuses import RunStatus
 
 T = TypeVar("T")
 

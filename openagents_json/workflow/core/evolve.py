@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from immutables import Map
 
+from openagents_json.statuses import StepStatus
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core.event_traits import Effect, Phase
 from openagents_json.workflow.core.event_types import types_with
@@ -46,7 +47,6 @@ from openagents_json.workflow.core.state import (
     gather,
 )
 from openagents_json.workflow.dispatch import entry
-from openagents_json.workflow.statuses import StepStatus
 
 Fold = Callable[[RunState, Any], RunState]
 """(state, event) -> the state behind it, or the very same one when the event does not belong there."""

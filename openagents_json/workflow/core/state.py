@@ -11,10 +11,10 @@ from typing import Final, NamedTuple
 
 from immutables import Map
 
+from openagents_json.statuses import CLOSED_RUN as CLOSED_RUN
+from openagents_json.statuses import OPEN_STEP as OPEN_STEP
+from openagents_json.statuses import RunStatus, StepStatus
 from openagents_json.workflow.core.paths import item, static
-from openagents_json.workflow.statuses import CLOSED_RUN as CLOSED_RUN
-from openagents_json.workflow.statuses import OPEN_STEP as OPEN_STEP
-from openagents_json.workflow.statuses import RunStatus, StepStatus
 from openagents_json.workflow.types import Json
 
 SCHEDULED: Final = "scheduled"

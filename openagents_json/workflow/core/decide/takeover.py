@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from openagents_json.statuses import CLAIMED_RUN
 from openagents_json.work_index import NEVER_MS, DueKind, IndexChanges, RestoredStep, Timer, timer_subject
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.decide.decision import Turn, fail
 from openagents_json.workflow.core.plan import Plan
-from openagents_json.workflow.statuses import CLAIMED_RUN
 
 LOCKS = frozenset({"mutex", "concurrency"})
 GRACE_MS = 10_000
