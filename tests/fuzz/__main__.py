@@ -15,6 +15,7 @@ from tests.fuzz.campaign import FAILURES, ROOT, Failure, Result, Target, failure
 from tests.fuzz.targets import NAMES, opened
 from tests.fuzz.watch import Watch
 
+FOLDERS = {"imports": "capsules"}
 SHRINKING = 60.0
 """Seconds in which a failure is made smaller."""
 
@@ -75,14 +76,12 @@ def _tell(target: Target, where: str, path: Path) -> None:
 
 
 def _again(path: Path) -> str:
-    shown = path.relative_to(ROOT)
+    shown, folder = path.relative_to(ROOT), path.parent.name
+    kept = f"tests/fuzz/seeds/{FOLDERS.get(folder, folder)}/"
     return (
-        f"  saved in {shown.parent}; again: make fuzz REPLAY={shown}\n  once mended, keep it: mv {shown} {_seeds(path)}"
+        f"  saved in {shown.parent}; again: make fuzz REPLAY={shown}\n"
+        f"  what happened: {shown.with_suffix('.txt').name}; once mended, keep it: mv {shown} {kept}"
     )
-
-
-def _seeds(path: Path) -> str:
-    return f"tests/fuzz/seeds/{path.parent.name}/"
 
 
 def _current(name: str) -> Path:

@@ -22,7 +22,9 @@ from tests.fuzz.mutations import ODD_TEXTS, mutate_text
 from tests.fuzz.shrinking import smaller_json
 
 CODES: Final = frozenset({0, 1, 2, 3})
-WAITING: Final = frozenset({"run", "runs watch", "runs promote", "runs open", "runs replay", "runs heal", "runs retry"})
+WAITING: Final = frozenset(
+    {"run", "runs watch", "runs output", "runs promote", "runs open", "runs replay", "runs heal", "runs retry"}
+)
 """What waits by its nature, until somebody interrupts it."""
 
 UNSTARTED: Final = frozenset({"dev", "worker"})
@@ -100,7 +102,8 @@ NOWHERE: Final = "redis://127.0.0.1:1/0"
 class Arguments:
     """The target; an input is JSON: `arguments`, and what is `given` on the standard input."""
 
-    name, extension = "arguments", ".json"
+    name = folder = "arguments"
+    extension = ".json"
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -146,7 +149,7 @@ class Arguments:
             with _somebody_interrupts(path) as interrupted:
                 given = str(found["given"]).encode("utf-8", "surrogatepass")
                 done = openagents_bytes(*call, folder=folder, given=given)
-            _check_words(done.returncode, done.stdout, done.stderr, path)
+            check_words(done.returncode, done.stdout, done.stderr, path)
             if interrupted:
                 assert path in WAITING, f"`{path}` does not end"
                 assert done.returncode in (*CODES, 130), f"exit code {done.returncode}"
@@ -154,16 +157,18 @@ class Arguments:
                 assert done.returncode in CODES, f"exit code {done.returncode}"
                 _check_json(done.returncode, call, done.stdout, path)
             self._world.check()
-        return f"{path} {done.returncode} {_masked(done.stderr)}"
+        return f"{path} {done.returncode} {masked(done.stderr)}"
 
 
-def _check_words(code: int, out: bytes, err: bytes, path: str) -> None:
+def check_words(code: int, out: bytes, err: bytes, path: str) -> None:
+    """Check that what a command says is for people, and that it says something when it fails."""
     said = err.decode()
     assert "Traceback (most recent call last)" not in said, f"`{path}` shows a traceback: {said[-600:]}"
     assert "is a defect" not in said, f"`{path}` has a defect: {said[-600:]}"
     bad = BAD.search(said)
     assert bad is None, f"`{path}` says {said[max(0, bad.start() - 40) : bad.end() + 9]!r}"
-    out.decode("utf-8", "surrogatepass" if path in ("runs output", "runs export", "audit export") else "strict")
+    if path not in ("runs export", "audit export"):
+        out.decode("utf-8", "surrogatepass" if path == "runs output" else "strict")
     assert code != 2 or not out, f"`{path}` refuses its arguments, and prints {out[:80]!r} all the same"
     assert code not in (1, 2) or said or out, f"`{path}` fails without a word"
 
@@ -179,7 +184,8 @@ def _check_json(code: int, call: Sequence[str], out: bytes, path: str) -> None:
             json.loads(line)
 
 
-def _masked(said: bytes) -> str:
+def masked(said: bytes) -> str:
+    """Return the first words of a message, without what it quotes."""
     text = re.sub(r"'[^']*'|\"[^\"]*\"|[0-9]+|[^a-z ]", "", said.decode("utf-8", "replace").split("\n")[0].lower())
     return " ".join(text.split()[:9])
 

@@ -83,7 +83,8 @@ class Anything(dict[str, object]):
 class Documents:
     """The target."""
 
-    name, extension = "documents", ".json"
+    name = folder = "documents"
+    extension = ".json"
 
     def mutate(self, raw: bytes, others: Sequence[bytes], random: Random) -> bytes:
         """Change a value in it, or now and then some bytes."""

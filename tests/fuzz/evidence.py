@@ -65,7 +65,7 @@ class Content:
 class _Evidence:
     """What the three have in common; each knows how to read what its file says."""
 
-    name, extension = "", ""
+    name = folder = extension = ""
 
     def content(self, raw: bytes) -> Content:
         """Read what a file says that was found to be intact."""
@@ -134,7 +134,8 @@ class _Zipped(_Evidence):
 class Exports(_Zipped):
     """The target of exports of whole ledgers."""
 
-    name, extension = "exports", ".zip"
+    name = folder = "exports"
+    extension = ".zip"
 
     def content(self, raw: bytes) -> Content:
         found = members(raw) or {}
@@ -155,7 +156,8 @@ class Exports(_Zipped):
 class Capsules(_Zipped):
     """The target of capsules; what can be read can be stepped through."""
 
-    name, extension = "capsules", ".oac"
+    name = folder = "capsules"
+    extension = ".oac"
 
     def content(self, raw: bytes) -> Content:
         capsule = unpack(raw)
@@ -178,7 +180,8 @@ class Capsules(_Zipped):
 class Receipts(_Evidence):
     """The target of receipts."""
 
-    name, extension = "receipts", ".json"
+    name = folder = "receipts"
+    extension = ".json"
 
     def mutate(self, raw: bytes, others: Sequence[bytes], random: Random) -> bytes:
         """Change a value in it, or some bytes."""

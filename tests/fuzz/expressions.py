@@ -75,7 +75,8 @@ LAZY = ("map", "select", "reject", "selectattr", "rejectattr", "unique", "revers
 class Expressions:
     """The target; an input is JSON: `source` is an expression or a template, `values` are those of its names."""
 
-    name, extension = "expressions", ".json"
+    name = folder = "expressions"
+    extension = ".json"
 
     def mutate(self, raw: bytes, others: Sequence[bytes], random: Random) -> bytes:
         """Change the expression, or now and then the values; mostly to something that has a value."""

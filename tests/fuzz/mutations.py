@@ -39,7 +39,21 @@ ODD_TEXTS = (
     "9" * 40,
     "x" * 300,
 )
-ODD_BYTES = (b"\x00", b"\xff", b"\xc3", b"[]", b"{}", b"null", b"-1", b"1e999", b'"', b"\n", b"9" * 30, b"\\ud800")
+ODD_BYTES = (
+    b"\x00",
+    b"\xff",
+    b"\xc3",
+    b"[]",
+    b"{}",
+    b"null",
+    b"-1",
+    b"1e999",
+    b'"',
+    b"\n",
+    b"9" * 30,
+    b"\\ud800",
+    b"[" * 200,
+)
 
 
 def mutate_bytes(raw: bytes, others: Sequence[bytes], random: Random) -> bytes:
@@ -134,7 +148,9 @@ def _mutate_member(holder: Any, key: Any, around: tuple[Any, Sequence[Any], Sequ
             other = random.choice(others)
             holder[key] = copy.deepcopy(value_at(other, random.choice(places(other))))
         case 5:
-            holder[key] = random.choice(([holder[key]], {random.choice(words): holder[key]}, [holder[key]] * 9))
+            holder[key] = random.choice(
+                ([holder[key]], {random.choice(words): holder[key]}, [holder[key]] * random.choice((2, 9, 9, 200)))
+            )
         case _:
             holder[key] = _another(holder[key], others, words, random)
 

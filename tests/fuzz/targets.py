@@ -16,6 +16,7 @@ from tests.fuzz.cli_world import World
 from tests.fuzz.documents import Documents
 from tests.fuzz.evidence import Capsules, Exports, Receipts
 from tests.fuzz.expressions import Expressions
+from tests.fuzz.imports import Imports
 
 ALONE: Final[Mapping[str, Callable[[], Target]]] = {
     "documents": Documents,
@@ -26,7 +27,8 @@ ALONE: Final[Mapping[str, Callable[[], Target]]] = {
 }
 """What needs no server."""
 
-NAMES: Final = (*ALONE, "arguments")
+SERVED: Final[Mapping[str, Callable[[World], Target]]] = {"imports": Imports, "arguments": Arguments}
+NAMES: Final = (*ALONE, *SERVED)
 
 
 @contextmanager
@@ -36,7 +38,7 @@ def opened(name: str) -> Iterator[Target]:
         yield ALONE[name]()
         return
     with serving("valkey") as server, TemporaryDirectory(prefix="oa-fuzz-") as folder, _plain_terminal():
-        yield Arguments(World(server, Path(folder)))
+        yield SERVED[name](World(server, Path(folder)))
 
 
 @contextmanager

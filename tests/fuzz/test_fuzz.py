@@ -14,7 +14,15 @@ from tests.fuzz.mutations import mutate_bytes
 from tests.fuzz.shrinking import smaller_bytes
 from tests.fuzz.targets import ALONE, NAMES, opened
 
-COUNTS = {"documents": 60, "expressions": 150, "capsules": 80, "exports": 25, "receipts": 100, "arguments": 60}
+COUNTS = {
+    "documents": 60,
+    "expressions": 150,
+    "capsules": 80,
+    "exports": 25,
+    "receipts": 100,
+    "imports": 20,
+    "arguments": 60,
+}
 pytestmark = pytest.mark.one_worker
 
 
@@ -37,7 +45,8 @@ def test_nothing_is_wrong_with_what_is_kept_and_what_is_made_of_it(target: Targe
 class Picky:
     """A target that fails at two letters together."""
 
-    name, extension = "documents", ".json"
+    name = folder = "documents"
+    extension = ".json"
 
     def mutate(self, raw: bytes, others: Sequence[bytes], random: Random) -> bytes:
         return mutate_bytes(raw, others, random)

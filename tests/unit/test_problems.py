@@ -80,3 +80,20 @@ def test_options_of_a_compensation_that_a_step_cannot_have_are_problems(
 def test_options_of_a_compensation_that_a_step_can_have_are_none() -> None:
     undo = {"component": "c", "timeouts": {"total": 5}, "effect": "pure", "condition": "{{result}}"}
     assert validate({"id": "w", "steps": [{**STEP, "compensate": undo}]}).problems == ()
+
+
+def test_every_expression_of_a_value_that_cannot_be_compiled_is_told() -> None:
+    inputs = {"b": "{{ 1 + }} and {{ 2 + }}", "a": ["{{ x y }}", "{{ nope }}"], "c": "{{ no end"}
+    step = {**STEP, "inputs": inputs, "condition": "1 +"}
+    report = validate({"id": "w", "steps": [step], "output": [{"z": "{{"}, {"y": "{{ ) }}"}]})
+    found = sorted((problem.code, problem.pointer) for problem in report.problems)
+    assert found == [
+        ("expression_error", "/output/0/z"),
+        ("expression_error", "/output/1/y"),
+        ("expression_error", "/steps/0/condition"),
+        ("expression_error", "/steps/0/inputs/a/0"),
+        ("expression_error", "/steps/0/inputs/b"),
+        ("expression_error", "/steps/0/inputs/b"),
+        ("expression_error", "/steps/0/inputs/c"),
+        ("unknown_reference", "/steps/0/inputs/a/1"),
+    ]

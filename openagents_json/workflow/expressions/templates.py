@@ -92,13 +92,13 @@ class Template:
     evaluate: Callable[[Lookup], Json]
 
 
-def compile_value(value: Json, names: Names, pointer: str) -> Template:
-    """Compile a JSON value whose strings may be templates.
+def compile_value(value: Json, names: Names, pointer: str, wrong: list[ExpressionError] | None = None) -> Template:
+    """Compile a JSON value whose strings may be templates; `wrong` gets every expression that cannot be compiled.
 
-    Raises ExpressionError, its `pointer` set.
+    Raises ExpressionError, its `pointer` set, when there is nowhere to put it.
     """
     parts: list[Part] = []
-    evaluate = _value(value, names, pointer, parts)
+    evaluate = _value(value, names, pointer, _Found(parts, wrong))
     return Template(tuple(parts), _total(evaluate, parts, pointer) if parts else evaluate)
 
 
@@ -121,14 +121,33 @@ def _total(evaluate: Callable[[Lookup], Json], parts: list[Part], pointer: str) 
     return run
 
 
-def _value(value: Json, names: Names, pointer: str, parts: list[Part]) -> Callable[[Lookup], Json]:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What is found in a value while it is compiled: its parts, and what is wrong, if that is to be collected."""
+
+    parts: list[Part]
+    wrong: list[ExpressionError] | None = None
+
+    def or_wrong(self, compile_it: Callable[[], Callable[[Lookup], Json]], pointer: str) -> Callable[[Lookup], Json]:
+        """Compile something; where problems are collected, what is wrong stands for null, and the next is looked at."""
+        try:
+            return compile_it()
+        except ExpressionError as error:
+            error.pointer = error.pointer or pointer
+            if self.wrong is None:
+                raise
+            self.wrong.append(error)
+            return lambda _: None
+
+
+def _value(value: Json, names: Names, pointer: str, found: _Found) -> Callable[[Lookup], Json]:
     if isinstance(value, str):
-        return _text(value, names, pointer, parts)
+        return found.or_wrong(lambda: _text(value, names, pointer, found), pointer)
     if isinstance(value, Mapping):
-        members = {str(k): _value(v, names, f"{pointer}/{escape(str(k))}", parts) for k, v in value.items()}
+        members = {str(k): _value(v, names, f"{pointer}/{escape(str(k))}", found) for k, v in value.items()}
         return lambda lookup: {key: evaluate(lookup) for key, evaluate in members.items()}
     if isinstance(value, list | tuple):
-        items = [_value(item, names, f"{pointer}/{i}", parts) for i, item in enumerate(value)]
+        items = [_value(item, names, f"{pointer}/{i}", found) for i, item in enumerate(value)]
         return lambda lookup: [evaluate(lookup) for evaluate in items]
     return lambda _: value
 
@@ -150,7 +169,7 @@ def compile_expression(source: str, names: Names, pointer: str, parts: list[Part
         try:
             form = names.forms[key] = compile_form(text, names)
         except ExpressionError as error:
-            error.pointer = pointer  # type: ignore[attr-defined]
+            error.pointer = pointer
             raise
     part = Part(text, pointer, form.paths, form.at(pointer))
     parts.append(part)
@@ -168,13 +187,13 @@ def compile_form(text: str, names: Names) -> Form:
     return Form((tuple(str(key) for key in path),), partial(_path_reader, text, path))
 
 
-def compile_condition(source: str, names: Names, pointer: str) -> Template:
-    """Compile a condition: a template, or a bare expression."""
+def compile_condition(source: str, names: Names, pointer: str, wrong: list[ExpressionError] | None = None) -> Template:
+    """Compile a condition: a template, or a bare expression; see `compile_value`."""
     if _TOKEN.search(source):
-        return compile_value(source, names, pointer)
+        return compile_value(source, names, pointer, wrong)
     parts: list[Part] = []
-    evaluate = compile_expression(source, names, pointer, parts)
-    return Template(tuple(parts), _total(evaluate, parts, pointer))
+    evaluate = _Found(parts, wrong).or_wrong(lambda: compile_expression(source, names, pointer, parts), pointer)
+    return Template(tuple(parts), _total(evaluate, parts, pointer) if parts else evaluate)
 
 
 def _as_path(text: str, names: Names) -> tuple[str | int, ...] | None:
@@ -279,8 +298,8 @@ def _longest(word: str, odd: Set[str]) -> str:
     return ""
 
 
-def _text(text: str, names: Names, pointer: str, parts: list[Part]) -> Callable[[Lookup], Json]:
-    pieces = list(split(text))
+def _text(text: str, names: Names, pointer: str, found: _Found) -> Callable[[Lookup], Json]:
+    pieces, parts = list(split(text)), found.parts
     if all(kind == "text" for kind, _ in pieces):
         literal = "".join(piece for _, piece in pieces)
         if literal == text and _bare(text, names):
@@ -289,7 +308,8 @@ def _text(text: str, names: Names, pointer: str, parts: list[Part]) -> Callable[
     if len(pieces) == 1:
         return compile_expression(pieces[0][1], names, pointer, parts)
     made: list[str | Callable[[Lookup], Json]] = [
-        piece if kind == "text" else compile_expression(piece, names, pointer, parts) for kind, piece in pieces
+        piece if kind == "text" else found.or_wrong(partial(compile_expression, piece, names, pointer, parts), pointer)
+        for kind, piece in pieces
     ]
     return lambda lookup: _joined(made, lookup)
 

@@ -65,16 +65,15 @@ def compiled(
     value: Any, names: Names, pointer: str, found: Collector, step_id: str | None, *, condition: bool = False
 ) -> tuple[Part, ...]:
     """Compile a value and check what it refers to; problems are collected."""
+    wrong: list[ExpressionError] = []
     try:
-        text = condition and isinstance(value, str)
-        template = compile_condition(value, names, pointer) if text else compile_value(value, names, pointer)
-    except ExpressionError as error:
-        place = getattr(error, "pointer", pointer)
-        found.error("expression_error", place, str(error), found=error.expression, step_id=step_id)
-        return ()
+        compile_it = compile_condition if condition and isinstance(value, str) else compile_value
+        template = compile_it(value, names, pointer, wrong)
     except RecursionError:
         found.error("expression_error", pointer, "it is nested too deeply", step_id=step_id)
         return ()
+    for error in wrong:
+        found.error("expression_error", error.pointer, str(error), found=error.expression, step_id=step_id)
     for part in template.parts:
         _check_part(part, names, found, step_id)
     return template.parts
