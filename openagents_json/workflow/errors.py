@@ -64,21 +64,13 @@ class InvalidInputs(WorkflowError, InvalidArgument):
         super().__init__("the inputs do not fit: " + "; ".join(f"{path}: {reason}" for path, reason in problems))
 
 
-<<<<<<< HEAD
 class ExpressionError(WorkflowError, InvalidArgument):
-    """An expression cannot be compiled; carries `expression` and `reason`."""
+    """An expression cannot be compiled; carries `expression`, `reason` and `pointer`, once its place is known."""
 
     code = "expression_error"
 
-    def __init__(self, expression: str, reason: str) -> None:
-        self.expression, self.reason = expression, reason
-=======
-class ExpressionError(WorkflowError):
-    """An expression cannot be compiled; carries `expression`, `reason` and `pointer`, once its place is known."""
-
     def __init__(self, expression: str, reason: str, pointer: str = "") -> None:
         self.expression, self.reason, self.pointer = expression, reason, pointer
->>>>>>> e8b00e1 (Every expression of a value that cannot be compiled is told, not the first one; capsules are imported in fuzzing)
         super().__init__(f"expression {shorten(expression)!r}: {reason}")
 
 

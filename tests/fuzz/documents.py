@@ -16,8 +16,8 @@ from openagents_json.simulation.errors import Stuck
 from openagents_json.simulation.stubs import Cast
 from openagents_json.simulation.world import Life, World
 from openagents_json.workflow.component_spec import ComponentSpec
-from openagents_json.workflow.core import event_types as ev
 from openagents_json.workflow.core.commands import SendSignal
+from openagents_json.workflow.core.event_types import from_data, to_data, type_name
 from openagents_json.workflow.core.evolve import evolve_all
 from openagents_json.workflow.core.parameters import check_inputs
 from openagents_json.workflow.core.plan import Plan
@@ -182,7 +182,7 @@ def _play(plan: Plan) -> tuple[str, Any]:
         return "no end", None
     assert life.state.closed or waits, f"it stands still: {life.state.status}"
     _check_history(life)
-    kinds = " ".join(sorted({ev.type_name(event) for _, event in life.events}))
+    kinds = " ".join(sorted({type_name(event) for _, event in life.events}))
     error = re.sub(r"[^A-Za-z]", "", str((life.state.error or {}).get("type")))
     return f"{life.state.status} {error} {kinds}", life.state.output
 
@@ -203,8 +203,8 @@ def _signalled(world: World, life: Life) -> bool:
 
 def _check_history(life: Life) -> None:
     """What was written down, read back, comes to the same state."""
-    stored = [(ev.type_name(event), codec.encode(ev.to_data(event))) for _, event in life.events]
-    again = evolve_all(initial(), [ev.from_data(kind, codec.decode(raw)) for kind, raw in stored])
+    stored = [(type_name(event), codec.encode(to_data(event))) for _, event in life.events]
+    again = evolve_all(initial(), [from_data(kind, codec.decode(raw)) for kind, raw in stored])
     assert again == life.state, "a history that is read back comes to the same state"
 
 
