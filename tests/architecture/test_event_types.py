@@ -16,7 +16,7 @@ from openagents_json import work_index
 from openagents_json.statuses import CLAIMED_RUN, CLOSED_RUN, ENDS, OPEN_STEP, RunStatus, StepStatus
 from openagents_json.workflow.core import commands, events, evolve
 from openagents_json.workflow.core import state as st
-from openagents_json.workflow.core.decide import decider
+from openagents_json.workflow.core.decide import decider, takeover
 from openagents_json.workflow.core.event_traits import (
     ENDS_ATTEMPT,
     RESOLVES_STEP,
@@ -66,10 +66,23 @@ def test_each_command_is_decided() -> None:
 
 def test_each_event_that_says_so_changes_the_indexes() -> None:
     moving = types_with(lambda traits: Effect.READIES in traits.effects or traits.attempt in RESOLVES_STEP)
-    assert changes._COLLECT.keys() == moving
+    assert changes.STEP_INDEX.keys() == moving
     timed = types_with(lambda traits: Effect.DUE in traits.effects)
     assert timers.STEP_DUE.keys() | timers.RUN_DUE.keys() == timed
     assert timers.RUN_DUE.keys() == timed & types_with(lambda traits: traits.subject is Subject.RUN)
+
+
+def test_each_event_that_waits_for_something_is_known_where_a_run_is_taken_over() -> None:
+    """What is lost there is begun anew, and what fails waits for its steps alone: neither has a time of its own."""
+    waiting = types_with(
+        lambda traits: (
+            traits.phase is Phase.OPENS
+            or traits.attempt is Attempt.BEGUN
+            or bool(traits.effects & (Effect.READIES | Effect.WAITS))
+        )
+    )
+    timeless = {events.StepLeaseLost, events.RunFailing}
+    assert takeover.NOTED.keys() == waiting - timeless | {events.RunQueued}
 
 
 def test_each_event_that_moves_a_step_is_in_the_view_of_steps() -> None:

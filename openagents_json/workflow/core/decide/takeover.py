@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 from openagents_json.statuses import CLAIMED_RUN
 from openagents_json.work_index import NEVER_MS, DueKind, IndexChanges, RestoredStep, Timer, timer_subject
@@ -92,32 +93,63 @@ class _Times:
     queued: When = (0, 0)
     started: dict[str, None] = field(default_factory=dict)
 
-    def note(self, item: Happened) -> None:
-        now = item.time_ms
-        match item.event:
-            case ev.RunStarted() | ev.RunReopened() | ev.RunForked():
-                self.opened = now
-            case ev.RunQueued(_, delay):
-                self.queued = _when(delay, now)
-            case ev.StepScheduled(step) | ev.CompensationScheduled(_, step):
-                self.scheduled[step], self.since[step] = item.version, now
-                self.begun.discard(step)
-            case ev.StepAdmitted(step) if step not in self.begun:
-                self.since[step] = now
-            case ev.StepStarted(step):
-                self.begun.add(step)
-            case ev.StepRetryScheduled(step, delay):
-                self.again[step] = _when(delay, now)
-            case ev.TimerSet(step, number, delay, at):
-                self.timers[step, number] = (0, at) if at else _when(delay, now)
-            case ev.ChildStarted(step) if not now:
-                self.started[step] = None
-            case _:
-                pass
-
 
 def _when(delay_ms: int, now_ms: int) -> When:
     return (0, now_ms + delay_ms) if now_ms else (delay_ms, 0)
+
+
+def _opened(times: _Times, _: ev.Event, item: Happened) -> None:
+    times.opened = item.time_ms
+
+
+def _queued(times: _Times, event: ev.RunQueued, item: Happened) -> None:
+    times.queued = _when(event.delay_ms, item.time_ms)
+
+
+def _scheduled(times: _Times, event: ev.StepScheduled | ev.CompensationScheduled, item: Happened) -> None:
+    step = event.compensation if isinstance(event, ev.CompensationScheduled) else event.step
+    times.scheduled[step] = item.version
+    times.since[step] = item.time_ms
+    times.begun.discard(step)
+
+
+def _admitted(times: _Times, event: ev.StepAdmitted, item: Happened) -> None:
+    if event.step not in times.begun:
+        times.since[event.step] = item.time_ms
+
+
+def _started(times: _Times, event: ev.StepStarted, _: Happened) -> None:
+    times.begun.add(event.step)
+
+
+def _retried(times: _Times, event: ev.StepRetryScheduled, item: Happened) -> None:
+    times.again[event.step] = _when(event.delay_ms, item.time_ms)
+
+
+def _timer_set(times: _Times, event: ev.TimerSet, item: Happened) -> None:
+    when = (0, event.at_ms) if event.at_ms else _when(event.delay_ms, item.time_ms)
+    times.timers[event.step, event.timer] = when
+
+
+def _child_started(times: _Times, event: ev.ChildStarted, item: Happened) -> None:
+    if not item.time_ms:  # one that is on record has ended: nobody takes a run over that waits for another
+        times.started[event.step] = None
+
+
+NOTED: Final[Mapping[type[ev.Event], Callable[[_Times, Any, Happened], None]]] = {
+    ev.RunStarted: _opened,
+    ev.RunReopened: _opened,
+    ev.RunForked: _opened,
+    ev.RunQueued: _queued,
+    ev.StepScheduled: _scheduled,
+    ev.CompensationScheduled: _scheduled,
+    ev.StepAdmitted: _admitted,
+    ev.StepStarted: _started,
+    ev.StepRetryScheduled: _retried,
+    ev.TimerSet: _timer_set,
+    ev.ChildStarted: _child_started,
+}
+"""What events say of when things were to happen; a test holds it against their traits."""
 
 
 def imported(plan: Plan, state: st.RunState, happened: Sequence[Happened]) -> IndexChanges:
@@ -127,7 +159,9 @@ def imported(plan: Plan, state: st.RunState, happened: Sequence[Happened]) -> In
     """
     times = _Times()
     for item in happened:
-        times.note(item)
+        note = NOTED.get(type(item.event))
+        if note is not None:
+            note(times, item.event, item)
     cancel = state.status == st.CANCELLING
     if state.closed:
         due = (Timer(DueKind.GIVE_BACK, "", 0),) if plan.gates else ()

@@ -29,7 +29,7 @@ def changes(
     names = {type(event) for event in happened}
     for index, event in enumerate(happened, 1):
         kind = type(event)
-        collect = _COLLECT.get(kind)
+        collect = STEP_INDEX.get(kind)
         if collect is not None:
             collect(plan, event, index, before, after, draft)
         collect_due(event, before, after, due)
@@ -91,7 +91,7 @@ def _ended(_plan: Plan, event: Any, _index: int, before: st.RunState, after: st.
         draft.closed[step] = None
 
 
-_COLLECT: Final[Mapping[type, Callable[..., None]]] = {
+STEP_INDEX: Final[Mapping[type, Callable[..., None]]] = {
     ev.StepScheduled: _scheduled,
     ev.StepAdmitted: _scheduled,
     ev.CompensationScheduled: _scheduled,
