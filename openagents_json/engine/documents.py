@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -43,7 +43,7 @@ class Loaded:
 
     def source(self) -> Source:
         """Parse the content; whoever has the plan of this digest need not."""
-        return replace(read_source(self.content), encoded=self.encoded)
+        return read_source(self.content)._replace(encoded=self.encoded)
 
 
 def is_reference(text: str) -> bool:

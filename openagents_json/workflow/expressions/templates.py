@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from openagents_json.workflow.errors import ExpressionError, ExpressionFailed, OverBound
 from openagents_json.workflow.expressions.budget import MAX_TEXT, Budget, weigh
@@ -31,8 +31,7 @@ _PATH: Final = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z_][A-Za-z0-9_-]*|\[\d{1,9}
 _SEGMENT: Final = re.compile(r"\.([A-Za-z_][A-Za-z0-9_-]*)|\[(\d+)\]|\[\'([^\']*)\'\]|\[\"([^\"]*)\"\]")
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+class Form(NamedTuple):
     """An expression as compiled for the names of a place: what it refers to, and its evaluation by its pointer."""
 
     paths: tuple[Path, ...]

@@ -12,10 +12,12 @@ from openagents_json.workflow.core.retry import RetryPolicy
 from openagents_json.workflow.definition import Definition, defined
 from openagents_json.workflow.expressions.templates import Names, Template, compile_condition, compile_value
 from openagents_json.workflow.language.compile_step import Compiled, compile_step, gate, ms, optional
+from openagents_json.workflow.language.document import Document
 from openagents_json.workflow.language.graph import Way, split_end, ways
 from openagents_json.workflow.language.nested_steps import block_of, compensation_step, failure_block
 from openagents_json.workflow.language.persistence import persistence_of
 from openagents_json.workflow.language.scoping import COMPENSATION, FAILURE, inner_names, local, names_in, names_of
+from openagents_json.workflow.language.steps import Connection
 from openagents_json.workflow.types import Json
 
 UNDO_RETRY = RetryPolicy(max_retries=3, delay_ms=1000, multiplier=2.0)
@@ -30,6 +32,7 @@ def compile_plan(definition: Json | Definition) -> Plan:
     if not isinstance(definition, Definition):
         definition = defined(definition)
     document = definition.content["document"]
+    said = Document(document)
     names = definition.names or names_of(document)
     draft = _Draft(definition.content["bindings"])
     order = draft.block(document, names, "", "").order
@@ -38,43 +41,46 @@ def compile_plan(definition: Json | Definition) -> Plan:
         held = names_in(failure[0], names, *FAILURE, at=failure[1])
         steps = draft.block(failure[0], held, ON_FAILURE, failure[1])
         draft.steps[ON_FAILURE] = StepPlan(id=ON_FAILURE, path=ON_FAILURE, kind="block", block=steps)
-    outputs = document.get("outputs") or {}
     return Plan(
         hash=definition.hash,
         id=document["id"],
-        version=document.get("version", "1.0.0"),
+        version=said.version,
         steps=draft.steps,
         order=order,
-        timeout_ms=ms(document.get("timeout", 0)),
+        timeout_ms=ms(said.timeout),
         output=compile_value(document["output"], names, "/output") if "output" in document else None,
-        outputs={name: _source(spec, names, f"/outputs/{name}") for name, spec in outputs.items()},
+        outputs=_outputs(said, names),
         parameters=document.get("inputs") or {},
         definition=definition.content,
         encoded=definition.encoded,
         places={path: number for number, path in enumerate(draft.steps)},
         homes=draft.homes,
         signals=tuple(signal for step in draft.steps.values() if step.wait for signal in step.wait.signals),
-        gates=_run_gates(document, names),
-        persistence=persistence_of(document),
+        gates=_run_gates(said, names),
+        persistence=persistence_of(said),
     )
 
 
-def _run_gates(document: Mapping[str, Any], names: Names) -> tuple[Gate, ...]:
+def _run_gates(document: Document, names: Names) -> tuple[Gate, ...]:
     gates = []
-    limit, debounce = document.get("concurrency"), document.get("debounce")
+    limit = document.concurrency
     if limit is not None:
-        key = limit.get("key", document["id"])
-        policy = limit.get("on_limit", "queue")
-        gates.append(gate("concurrency", key, int(limit.get("limit", 1)), 0, policy, names, "/concurrency/key"))
+        key = document.id if limit.key is None else limit.key
+        gates.append(gate("concurrency", key, int(limit.limit), 0, limit.on_limit, names, "/concurrency/key"))
+    debounce = document.debounce
     if debounce is not None:
-        key = debounce.get("key", document["id"])
-        gates.append(gate("debounce", key, 1, ms(debounce["seconds"]), "replace", names, "/debounce/key"))
+        key = document.id if debounce.key is None else debounce.key
+        gates.append(gate("debounce", key, 1, ms(debounce.seconds), "replace", names, "/debounce/key"))
     return tuple(gates)
 
 
-def _source(spec: Json, names: Names, pointer: str) -> Template | None:
-    source = spec.get("source") if isinstance(spec, Mapping) else None
-    return None if source is None else compile_value(source, names, f"{pointer}/source")
+def _outputs(document: Document, names: Names) -> dict[str, Template | None]:
+    """Compile the sources of declared outputs."""
+    sources = {name: spec.source for name, spec in (document.outputs or {}).items()}
+    return {
+        name: None if source is None else compile_value(source, names, f"/outputs/{name}/source")
+        for name, source in sources.items()
+    }
 
 
 class _Edges:
@@ -143,13 +149,13 @@ class _Draft:
 def _edge(way: Way, names: Names) -> Edge:
     if way.connection is None:
         return Edge(way.source, way.target, order=way.kind == "order", goto=way.kind == "goto")
-    connection, here = way.connection, local(names, "value", "source")
-    transform = connection.get("transform")
+    connection, here = Connection(way.connection), local(names, "value", "source")
+    transform = connection.transform
     return Edge(
         way.source,
         way.target,
-        condition=optional(connection.get("condition"), here, f"{way.pointer}/condition"),
+        condition=optional(connection.condition, here, f"{way.pointer}/condition"),
         transform=None if transform is None else compile_condition(transform, here, f"{way.pointer}/transform"),
-        output=split_end(connection["source"])[1],
-        input=split_end(connection["target"])[1],
+        output=split_end(connection.source)[1],
+        input=split_end(connection.target)[1],
     )

@@ -20,7 +20,7 @@ from openagents_json.workflow.core.plan import (
     Timer,
     Wait,
 )
-from openagents_json.workflow.core.retry import DAY_MS, RetryPolicy
+from openagents_json.workflow.core.retry import RetryPolicy
 from openagents_json.workflow.errors import ExpressionFailed
 from openagents_json.workflow.expressions.secret_places import SecretText, secret_texts
 from openagents_json.workflow.expressions.templates import (
@@ -33,6 +33,8 @@ from openagents_json.workflow.expressions.templates import (
 )
 from openagents_json.workflow.language.graph import goto_target
 from openagents_json.workflow.language.scoping import inner_names, item_names, local, references_of
+from openagents_json.workflow.language.steps import KIND_OPTIONS, Count, Duration, Nap, Retry, Signal, Step
+from openagents_json.workflow.language.steps import Timeouts as TimeoutOptions
 from openagents_json.workflow.types import Json
 
 ENGINE_QUEUE: Final = "engine"
@@ -76,23 +78,24 @@ def compile_step(
 
     Raises ExpressionError.
     """
-    maker = _Maker(step, path, names, inner, pointer, block)
-    join, cancel_rest = _join(step.get("join", "all"))
+    said = Step(step)
+    maker = _Maker(said, path, names, inner, pointer, block)
+    join, cancel_rest = _join(said.join)
     queue = binding.get("queue", ENGINE_QUEUE)
     inputs, condition = maker.inputs(), maker.condition()
     plan = StepPlan(
         id=step["id"],
         path=path,
         kind=kind_of(step),
-        component=step.get("component"),
+        component=said.component,
         queue=f"{queue}.async" if binding.get("is_async") else queue,
-        priority=int(step.get("priority", 0)),
+        priority=int(said.priority),
         join=join,
         cancel_rest=cancel_rest,
-        retry=_retry(step.get("retry")),
-        timeouts=_timeouts(step, binding),
+        retry=_retry(said.retry),
+        timeouts=_timeouts(said, binding),
         on_error=maker.handlers(),
-        effect=step.get("effect") or binding.get("effect") or "idempotent",
+        effect=said.effect or binding.get("effect") or "idempotent",
         lost_limit=int(binding.get("lost_limit", 3)),
         inputs=inputs,
         outputs=maker.outputs(),
@@ -102,44 +105,41 @@ def compile_step(
         foreach=maker.foreach(condition),
         block=block,
         loop=maker.loop(),
-        sleep=maker.timer(step["sleep"], inner, f"{pointer}/sleep") if "sleep" in step else None,
+        sleep=maker.timer(said.sleep, inner, f"{pointer}/sleep") if said.says("sleep") else None,
         wait=maker.wait(),
-        child=_child(step),
+        child=None if said.workflow is None else Child(said.workflow, said.detached),
         gates=maker.gates(),
-        compensated=step.get("compensate") is not None,
-        persist=bool((step.get("state") or {}).get("persist")),
+        compensated=said.compensate is not None,
+        persist=bool((said.state or {}).get("persist")),
     )
     return Compiled(plan, tuple(maker.references))
 
 
 def kind_of(step: Mapping[str, Any]) -> str:
-    """Give the kind of a step: component, terminate, sleep, wait, workflow, loop or block."""
-    kinds = {"wait_for": "wait", "sleep": "sleep", "workflow": "workflow", "loop": "loop", "terminate": "terminate"}
-    for key, kind in kinds.items():
-        if key in step:
-            return kind
-    return "block" if "steps" in step else "component"
-
-
-def _child(step: Mapping[str, Any]) -> Child | None:
-    return Child(step["workflow"], bool(step.get("detached"))) if "workflow" in step else None
+    """Return the kind of a step; what has `steps` beside something else is that, with the steps inside."""
+    kinds = [item.does for item in KIND_OPTIONS if item.name in step]
+    return next(
+        (kind for kind in kinds if kind not in ("component", "block")), "block" if "steps" in step else "component"
+    )
 
 
 class _Maker:
     """Compiles the templates of a step and notes what they refer to."""
 
-    def __init__(
-        self, step: Mapping[str, Any], path: str, names: Names, inner: Names, pointer: str, block: Block | None
-    ) -> None:
-        self.step, self.path, self.names, self.inside, self.pointer = step, path, names, inner, pointer
+    def __init__(self, step: Step, path: str, names: Names, inner: Names, pointer: str, block: Block | None) -> None:
+        self.step = step
+        self.path = path
+        self.names = names
+        self.inside = inner
+        self.pointer = pointer
         # What a step says of itself does not see the steps inside of it; validation has looked at it in the same way.
-        self.own = local(names, *inner_names(step))
+        self.own = local(names, *inner_names(step.json))
         self.block = block.order if block else ()
         self.references: list[tuple[str, str]] = []
 
     def _note(self, template: Template | None, names: Names) -> None:
         if template is not None:
-            self.references += references_of(template.parts, names, self.step["id"])
+            self.references += references_of(template.parts, names, self.step.id)
 
     def _value(self, value: Json, names: Names, pointer: str) -> Template:
         template = compile_value(value, names, pointer)
@@ -153,134 +153,133 @@ class _Maker:
 
     def inputs(self) -> dict[str, Template]:
         here = local(self.own, SECRETS)
-        given = self.step.get("inputs") or {}
+        given = self.step.inputs or {}
         return {name: self._value(value, here, f"{self.pointer}/inputs/{name}") for name, value in given.items()}
 
     def secrets(self) -> tuple[SecretText, ...]:
         if SECRETS in self.own.local:  # an item of a foreach has the name: then it is data
             return ()
-        return tuple(secret_texts(self.step.get("inputs") or {}, local(self.own, SECRETS), ()))
+        return tuple(secret_texts(self.step.inputs or {}, local(self.own, SECRETS), ()))
 
     def condition(self) -> Template | None:
-        names = self.own if "foreach" in self.step else self.names
-        return self._optional(self.step.get("condition"), names, f"{self.pointer}/condition")
+        names = self.own if self.step.says("foreach") else self.names
+        return self._optional(self.step.condition, names, f"{self.pointer}/condition")
 
     def terminate(self) -> tuple[str, Template | None] | None:
-        spec = self.step.get("terminate")
+        spec = self.step.terminate
         if spec is None:
             return None
-        status, output = (spec, None) if isinstance(spec, str) else (spec.get("status", "success"), spec.get("output"))
+        output = spec.output
         template = None if output is None else self._value(output, self.own, f"{self.pointer}/terminate/output")
-        return ("failed" if status in ("failure", "failed") else "completed"), template
+        return ("failed" if spec.status in ("failure", "failed") else "completed"), template
 
     def handlers(self) -> tuple[ErrorHandler, ...]:
         found = []
-        for index, value in enumerate(self.step.get("on_error") or ()):
-            goto, output = goto_target(value), value.get("output")
-            then = "goto" if goto else str(value.get("then", "fail"))
+        for index, handler in enumerate(self.step.on_error or ()):
+            goto = goto_target(handler.json)
+            then = "goto" if goto else str(handler.then)
             at = f"{self.pointer}/on_error/{index}/output"
-            template = None if output is None else compile_value(output, local(self.own, "error"), at)
-            found.append(ErrorHandler(tuple(value.get("errors") or ()), then, goto, template))
+            template = None if handler.output is None else compile_value(handler.output, local(self.own, "error"), at)
+            found.append(ErrorHandler(tuple(handler.errors or ()), then, goto, template))
         return tuple(found)
 
     def outputs(self) -> dict[str, Template | str]:
         here, made = local(self.names, "result", "output"), {}
-        for name, value in (self.step.get("outputs") or {}).items():
+        for name, value in (self.step.outputs or {}).items():
             template = compile_value(value, here, f"{self.pointer}/outputs/{name}")
             made[name] = value if isinstance(value, str) and not template.parts else template
         return made
 
     def foreach(self, condition: Template | None) -> Foreach | None:
-        if "foreach" not in self.step:
+        if not self.step.says("foreach"):
             return None
-        step, (item, index) = self.step, item_names(self.step)
-        enough = step.get("enough")
+        step = self.step
+        item, index = item_names(step.json)
+        enough = step.enough
         looks = condition is not None and any(path[0] in (item, index) for p in condition.parts for path in p.paths)
         return Foreach(
-            items=self._value(step["foreach"], self.names, f"{self.pointer}/foreach"),
+            items=self._value(step.foreach, self.names, f"{self.pointer}/foreach"),
             item=item,
             index=index,
-            window=int(step.get("max_concurrency") or 0),
-            tolerated=step.get("tolerated_failures"),
-            min_success=step.get("min_success"),
+            window=int(step.max_concurrency or 0),
+            tolerated=step.tolerated_failures,
+            min_success=step.min_success,
             per_item_condition=looks,
-            enough=enough.get("n") if isinstance(enough, Mapping) else enough,
-            cancel_rest=isinstance(enough, Mapping) and bool(enough.get("cancel_rest")),
+            enough=None if enough is None else enough.n,
+            cancel_rest=enough is not None and enough.cancel_rest,
         )
 
     def loop(self) -> Loop | None:
-        spec = self.step.get("loop")
-        if not isinstance(spec, Mapping):
+        spec = self.step.loop
+        if spec is None:
             return None
         at = f"{self.pointer}/loop"
-        condition = self._optional(spec.get("while"), self.inside, f"{at}/while")
+        condition = self._optional(spec.while_, self.inside, f"{at}/while")
         return Loop(
             condition,
-            self._optional(spec.get("until"), self.inside, f"{at}/until"),
-            int(spec["max_iterations"]),
-            spec.get("at_limit") == "fail",
+            self._optional(spec.until, self.inside, f"{at}/until"),
+            int(spec.max_iterations),
+            spec.at_limit == "fail",
             condition is not None and any(s in self.block for part in condition.parts for s in part.steps),
         )
 
-    def timer(self, spec: Json, names: Names, pointer: str) -> Timer:
-        if not isinstance(spec, Mapping):
+    def timer(self, spec: Duration | Json, names: Names, pointer: str) -> Timer:
+        if not isinstance(spec, Duration):
             return Timer(seconds=self._value(spec, names, pointer))
-        if "until" in spec:
-            return Timer(until=self._value(spec["until"], names, f"{pointer}/until"))
-        sums = {unit: self._value(spec[unit], names, f"{pointer}/{unit}") for unit in _UNITS if unit in spec}
-        return Timer(seconds=_sum(sums))
+        if spec.says("until"):
+            return Timer(until=self._value(spec.until, names, f"{pointer}/until"))
+        units = {unit: spec.json[unit] for unit in _UNITS if spec.says(unit)}
+        return Timer(seconds=_sum({unit: self._value(n, names, f"{pointer}/{unit}") for unit, n in units.items()}))
 
     def wait(self) -> Wait | None:
-        spec = self.step.get("wait_for")
+        spec = self.step.wait_for
         if spec is None:
             return None
         at = f"{self.pointer}/wait_for"
-        if not isinstance(spec, Mapping):
-            spec = {"signal": spec}
-        timeout = spec.get("timeout", self.step.get("timeout"))
+        timeout = spec.timeout if spec.says("timeout") else self.step.timeout
         limit = None if not timeout else self._value(timeout, self.inside, f"{at}/timeout")
-        if "any" not in spec:
+        if isinstance(spec, Signal):
             return Wait((self._signal(spec, at),), timeout=limit)
-        branches = [(b, f"{at}/any/{i}") for i, b in enumerate(spec["any"])]
-        signals = [self._signal({"signal": b} if isinstance(b, str) else b, p) for b, p in branches if _is_signal(b)]
-        timers = [self._branch_timer(b, p) for b, p in branches if not _is_signal(b)]
+        signals, timers = [], []
+        for index, branch in enumerate(spec.any):
+            if isinstance(branch, Signal):
+                signals.append(self._signal(branch, f"{at}/any/{index}"))
+            else:
+                timers.append(self._branch_timer(branch, f"{at}/any/{index}"))
         return Wait(tuple(signals), timers[0] if timers else None, limit, any=True)
 
-    def _branch_timer(self, branch: Mapping[str, Any], pointer: str) -> Timer:
-        if "sleep" in branch:
-            return self.timer(branch["sleep"], self.inside, f"{pointer}/sleep")
+    def _branch_timer(self, branch: Nap | Duration, pointer: str) -> Timer:
+        if isinstance(branch, Nap):
+            return self.timer(branch.sleep, self.inside, f"{pointer}/sleep")
         return self.timer(branch, self.inside, pointer)
 
-    def _signal(self, spec: Mapping[str, Any], pointer: str) -> SignalWait:
-        key = spec.get("key")
+    def _signal(self, spec: Signal, pointer: str) -> SignalWait:
+        key = spec.key
         return SignalWait(
-            self._value(spec["signal"], self.inside, f"{pointer}/signal"),
+            self._value(spec.signal, self.inside, f"{pointer}/signal"),
             None if key is None else self._value(key, self.inside, f"{pointer}/key"),
-            spec.get("schema"),
+            spec.schema,
         )
 
     def gates(self) -> tuple[Gate, ...]:
-        found, mutex, rate = [], self.step.get("mutex"), self.step.get("rate_limit")
+        found = []
+        rate = self.step.rate_limit
         if rate is not None:
-            if "key" in rate:
-                key = self._value(rate["key"], self.inside, f"{self.pointer}/rate_limit/key")
+            if rate.key is None:
+                key = literal(self.path if self.step.component is None else self.step.component)
             else:
-                key = literal(self.step.get("component", self.path))
-            found.append(Gate("rate", key, int(rate["limit"]), ms(rate.get("per_seconds", 1))))
+                key = self._value(rate.key, self.inside, f"{self.pointer}/rate_limit/key")
+            found.append(Gate("rate", key, int(rate.limit), ms(rate.per_seconds)))
+        mutex = self.step.mutex
         if mutex is not None:
-            spec = mutex if isinstance(mutex, Mapping) else {"key": mutex}
-            template = self._value(spec["key"], self.inside, f"{self.pointer}/mutex")
-            found.append(Gate("mutex", template, int(spec.get("limit", 1))))
+            template = self._value(mutex.key, self.inside, f"{self.pointer}/mutex")
+            found.append(Gate("mutex", template, int(mutex.limit)))
         return tuple(found)
 
 
 def gate(kind: str, key: Json, limit: int, per_ms: int, policy: str, names: Names, pointer: str) -> Gate:
     """Give the gate of a run."""
     return Gate(kind, compile_value(key, names, pointer), limit, per_ms, policy)
-
-
-def _is_signal(branch: Json) -> bool:
-    return isinstance(branch, str) or "signal" in branch
 
 
 def _sum(templates: Mapping[str, Template]) -> Template:
@@ -303,32 +302,34 @@ def _parts(templates: Iterable[Template]) -> list[Any]:
     return [part for template in templates for part in template.parts]
 
 
-def _join(value: Json) -> tuple[str | int, bool]:
-    if isinstance(value, Mapping):
-        return value.get("n", "all"), bool(value.get("cancel_rest"))
+def _join(value: str | Count) -> tuple[str | int, bool]:
+    if isinstance(value, Count):
+        return value.n, value.cancel_rest
     return (1 if value == "any" else "all"), False
 
 
-def _retry(value: Json) -> RetryPolicy:
-    if value is None:
+def _retry(said: Retry | None) -> RetryPolicy:
+    if said is None:
         return RetryPolicy()
-    jitter = value.get("jitter", 0)
-    longest, asked = value.get("max_delay_seconds"), value.get("max_retry_after_seconds")
+    longest = said.max_delay_seconds
     return RetryPolicy(
-        max_retries=int(value.get("max_retries", value.get("max_attempts", 3))),
-        delay_ms=ms(value.get("delay_seconds", 5)),
-        multiplier=float(value.get("backoff_multiplier", 1.0)),
+        max_retries=int(said.max_retries),
+        delay_ms=ms(said.delay_seconds),
+        multiplier=float(said.backoff_multiplier),
         max_delay_ms=None if longest is None else ms(longest),
-        jitter=0.1 if jitter is True else float(jitter),
-        retry_on=tuple(value.get("retry_on", ())),
-        no_retry_on=tuple(value.get("no_retry_on", ())),
-        max_retry_after_ms=DAY_MS if asked is None else ms(asked),
+        jitter=0.1 if said.jitter is True else float(said.jitter),
+        retry_on=tuple(said.retry_on or ()),
+        no_retry_on=tuple(said.no_retry_on or ()),
+        max_retry_after_ms=ms(said.max_retry_after_seconds),
     )
 
 
-def _timeouts(step: Mapping[str, Any], binding: Mapping[str, Any]) -> Timeouts:
-    given = step.get("timeouts") or {}
-    close = ms(given.get("start_to_close", step.get("timeout", 0))) or int(binding.get("timeout_ms", 0))
+def _timeouts(step: Step, binding: Mapping[str, Any]) -> Timeouts:
+    given = step.timeouts or TimeoutOptions({})
+    close = step.timeout if given.start_to_close is None else given.start_to_close
     return Timeouts(
-        ms(given.get("schedule_to_start", 0)), close, ms(given.get("heartbeat", 0)), ms(given.get("total", 0))
+        schedule_to_start_ms=ms(given.schedule_to_start),
+        start_to_close_ms=ms(close) or int(binding.get("timeout_ms", 0)),
+        heartbeat_ms=ms(given.heartbeat),
+        total_ms=ms(given.total),
     )

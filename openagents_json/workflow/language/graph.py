@@ -24,7 +24,7 @@ def is_sequential(document: Mapping[str, Any]) -> bool:
     """Tell whether array order is the order of execution."""
     steps = [step for step in document.get("steps", ()) if isinstance(step, Mapping)]
     edges = bool(document.get("connections")) or any(step.get("depends_on") for step in steps)
-    return document.get("execution", "sequential") != "graph" and not edges
+    return document.get("execution") != "graph" and not edges
 
 
 def split_end(text: str) -> tuple[str, str | None]:

@@ -7,8 +7,7 @@ default; nothing is read that nobody asks for, and a definition of an older vers
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Literal, TypeVar, overload
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar, overload
 
 from openagents_json.workflow.types import Json
 
@@ -20,16 +19,17 @@ Schema = Any
 """JSON Schema: an object, or true."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kind(Generic[T]):
+class Kind(Generic[T]):  # these are plain classes: making dataclasses would take half of the time of the import
     """What an option may be: as JSON Schema, and how a value that is of this kind is read."""
 
-    schema: Schema
-    read: Callable[[Any], T]
+    __slots__ = ("read", "schema")
+
+    def __init__(self, schema: Schema, read: Callable[[Any], T]) -> None:
+        self.schema = schema
+        self.read = read
 
 
-@dataclass(frozen=True, slots=True)
-class Renamed:
+class Renamed(NamedTuple):
     """The word that an option had before: documents that say it go on as they did.
 
     `why` says what is wrong with the word, `what` what both words mean.
@@ -40,21 +40,34 @@ class Renamed:
     what: str
 
 
-@dataclass(slots=True)
 class Option(Generic[T]):
     """An option of an object: its kind, its meaning, its default, and its name.
 
     `does` is the kind of step that it makes, `see` the section of the reference that says more, `old` its old word.
     """
 
-    kind: Kind[Any]
-    meaning: str
-    default: Any = None
-    required: bool = False
-    old: Renamed | None = None
-    does: str = ""
-    see: str = ""
-    name: str = ""
+    __slots__ = ("default", "does", "kind", "meaning", "name", "old", "required", "see")
+
+    def __init__(
+        self,
+        kind: Kind[Any],
+        meaning: str,
+        *,
+        default: Any = None,
+        required: bool = False,
+        old: Renamed | None = None,
+        does: str = "",
+        see: str = "",
+        name: str = "",
+    ) -> None:
+        self.kind = kind
+        self.meaning = meaning
+        self.default = default
+        self.required = required
+        self.old = old
+        self.does = does
+        self.see = see
+        self.name = name
 
     def __set_name__(self, owner: type[Object], name: str) -> None:
         """Take the name of the attribute, unless Python has that word for itself."""
@@ -161,8 +174,8 @@ def number(least: float | None = None, most: float | None = None, *, above: floa
 
 
 def whole(least: int, most: int | None = None) -> Kind[int]:
-    """Return the kind of whole numbers; 3.0 is one."""
-    return Kind({"type": "integer", "minimum": least, **({} if most is None else {"maximum": most})}, int)
+    """Return the kind of whole numbers; 3.0 is one, and is read as it is."""
+    return Kind({"type": "integer", "minimum": least, **({} if most is None else {"maximum": most})}, same)
 
 
 def one_of(*words: str) -> Kind[str]:

@@ -6,8 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from openagents_json.workflow.errors import NotADocument
 from openagents_json.workflow.expressions.templates import escape
@@ -27,8 +26,7 @@ _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL)
 _SCALAR: Final = re.compile(r"[^,\]\}\s]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """A document as it was handed over: its value, the text that it was read from, and what is wrong with that.
 
     `doubled` are the names that stand twice in an object; `encoded` is the value as canonical bytes, if that is known.

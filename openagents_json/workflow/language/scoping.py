@@ -10,6 +10,7 @@ from typing import Any
 
 from openagents_json.workflow.expressions.templates import Names, Part, odd_names
 from openagents_json.workflow.language.nested_steps import steps_in
+from openagents_json.workflow.language.steps import Step
 
 ITERATION = ("index", "iteration", "previous")
 COMPENSATION = ("result", "output", "error")
@@ -66,9 +67,12 @@ def local(names: Names, *more: str) -> Names:
 
 
 def item_names(step: Mapping[str, Any]) -> tuple[str, str]:
-    """Give the names of a foreach step's item and index."""
+    """Return the names of a foreach step's item and index, of a step of any shape."""
     item, index = step.get("item"), step.get("index")
-    return (item if isinstance(item, str) else "item"), (index if isinstance(index, str) else "index")
+    return (
+        item if isinstance(item, str) else Step.item.default,
+        index if isinstance(index, str) else Step.index.default,
+    )
 
 
 def inner_names(step: Mapping[str, Any]) -> tuple[str, ...]:

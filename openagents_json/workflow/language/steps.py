@@ -6,6 +6,7 @@ and the compiler reads documents through it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from openagents_json.workflow.language.options import (
@@ -45,7 +46,7 @@ OBJECT: Final = plain("object")
 STEP: Final[Kind[Step]] = Kind({"$ref": "#/$defs/step"}, lambda value: Step(value))
 CONNECTION: Final[Kind[Connection]] = Kind({"$ref": "#/$defs/connection"}, lambda value: Connection(value))
 RETRY: Final[Kind[Retry]] = Kind({"$ref": "#/$defs/retry"}, lambda value: Retry(value))
-SLEEP: Final[Kind[Any]] = Kind({"$ref": "#/$defs/sleep"}, same)
+SLEEP: Final[Kind[Any]] = Kind({"$ref": "#/$defs/sleep"}, lambda value: duration_of(value))
 
 
 class Connection(Object, others=("id", "name", "description", "metadata")):
@@ -124,7 +125,12 @@ class Duration(Object, least=1):
     until = option(either(SECONDS, WORDS, read=same), "a time: ISO 8601, or seconds since 1970")
 
 
-DURATION: Final[Kind[Any]] = either(SECONDS, WORDS, of(Duration), read=same)
+def duration_of(value: Any) -> Any:
+    """Read a duration: units by name, or else seconds, a number or a template."""
+    return Duration(value) if isinstance(value, Mapping) else value
+
+
+DURATION: Final[Kind[Any]] = either(SECONDS, WORDS, of(Duration), read=duration_of)
 
 
 class Signal(Object):
@@ -142,15 +148,34 @@ class Nap(Object):
     sleep = option(SLEEP, "as the step of that name", required=True)
 
 
+def branch_of(value: Any) -> Signal | Nap | Duration:
+    """Read one of the things that a step waits for."""
+    if isinstance(value, str):
+        return Signal({"signal": value})
+    if "signal" in value:
+        return Signal(value)
+    return Nap(value) if "sleep" in value else Duration(value)
+
+
+BRANCH: Final = either(WORDS, of(Signal), of(Nap), of(Duration), read=branch_of)
+
+
 class FirstOf(Object):
     """The first of several signals, or a timer."""
 
     any = option(
-        array(either(WORDS, of(Signal), of(Nap), of(Duration), read=same), least=1),
+        array(BRANCH, least=1),
         "signals, and one timer at most",
         required=True,
     )
     timeout = option(SECONDS_OR_TEMPLATE, "seconds; then the step fails with `TimeoutError`")
+
+
+def wait_of(value: Any) -> Signal | FirstOf:
+    """Read what a step waits for: a signal, whose name may stand alone, or the first of several."""
+    if not isinstance(value, Mapping):
+        return Signal({"signal": value})
+    return FirstOf(value) if "any" in value else Signal(value)
 
 
 class Ending(Object):
@@ -165,6 +190,11 @@ class Count(Object):
 
     n = option(whole(1), "how many", required=True)
     cancel_rest = option(FLAG, "whether the others are cancelled", default=False)
+
+
+def join_of(value: Any) -> str | Count:
+    """Read how many edges a step waits for: all, any, or so many."""
+    return Count(value) if isinstance(value, Mapping) else value
 
 
 class Call(Object):
@@ -228,7 +258,7 @@ class Step(Object):
         WORDS, "runs another workflow in a log of its own: `id`, `id@range` or `id@alias`", does="workflow"
     )
     wait_for = option(
-        either(WORDS, of(Signal), of(FirstOf), read=same),
+        either(WORDS, of(Signal), of(FirstOf), read=wait_of),
         "waits for a signal: its name, {`signal`, `key`, `schema`, `timeout`}, or {`any`: [signals and one timer], "
         "`timeout`}",
         see="waiting",
@@ -290,7 +320,7 @@ class Step(Object):
     )
     depends_on = option(TEXTS, "steps of the same block that come before")
     join = option(
-        either(one_of("all", "any"), of(Count), read=same, word="oneOf"),
+        either(one_of("all", "any"), of(Count), read=join_of, word="oneOf"),
         "how many edges it waits for; n is at most the number of edges into the step",
         default="all",
     )
@@ -307,3 +337,7 @@ class Step(Object):
     )
     state = option(OBJECT, "{`persist`: true} makes a checkpoint after the step")
     metadata = option(OBJECT, "for people")
+
+
+KIND_OPTIONS: Final = tuple(item for item in Step.options.values() if item.does)
+"""The options one of which a step has to have, as it says what the step does."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from openagents_json.workflow.component_spec import Catalog
 from openagents_json.workflow.errors import InvalidPattern
@@ -27,8 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Checked", "Problem", "Report", "check", "validate"]
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(NamedTuple):
     """A document that has been looked through, and what is needed of that to bind and to compile it.
 
     `steps` are all its steps; `names` are its names with the expressions that have been compiled.

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from openagents_json.workflow.component_spec import Catalog
 from openagents_json.workflow.core.parameters import check_value
@@ -29,8 +28,7 @@ References = dict[str, list[tuple[str, str]]]
 """The steps that each step of a block refers to, with the place."""
 
 
-@dataclass(frozen=True, slots=True)
-class Meaning:
+class Meaning(NamedTuple):
     """What looking through a document came to: its steps, and its names with the expressions that they compiled."""
 
     steps: tuple[Place, ...]

@@ -23,12 +23,12 @@ from openagents_json.workflow.language.graph import goto_target, split_end
 from openagents_json.workflow.language.nested_steps import compensation_step
 from openagents_json.workflow.language.problems import Collector
 from openagents_json.workflow.language.scoping import COMPENSATION, inner_names, local
-from openagents_json.workflow.language.steps import Call
+from openagents_json.workflow.language.steps import KIND_OPTIONS, Call
 from openagents_json.workflow.times import moment_of
 from openagents_json.workflow.versions import RANGES, is_range
 
 _CALL = frozenset(Call.options) | {"id"}
-KINDS = ("component", "workflow", "wait_for", "sleep", "loop", "steps", "terminate")
+KINDS = tuple(item.name for item in KIND_OPTIONS)
 NOT_RETRIED = ("loop", "steps", "sleep", "wait_for", "terminate")
 NOT_REPEATED = ("loop", "terminate")
 

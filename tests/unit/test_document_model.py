@@ -1,0 +1,123 @@
+"""The model of the document: what it says of an option is what the schema says, and what the compiler does."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import pytest
+
+from openagents_json.workflow.core.plan import Plan
+from openagents_json.workflow.expressions.templates import Part
+from openagents_json.workflow.language.compile import compile_plan
+from openagents_json.workflow.language.document import Concurrency, Document, Parameter, Persistence
+from openagents_json.workflow.language.options import Object
+from openagents_json.workflow.language.schema import SCHEMA, without_notes
+from openagents_json.workflow.language.steps import Count, Ending, Loop, Mutex, RateLimit, Retry, Step, Timeouts
+from openagents_json.workflow.language.validate import validate
+
+INNER = [{"id": "inner", "component": "c"}]
+WHOLE: dict[str, Any] = {
+    "id": "w",
+    "inputs": {"x": {}},
+    "steps": [
+        {
+            "id": "a",
+            "component": "c",
+            "retry": {},
+            "timeouts": {},
+            "mutex": {"key": "k"},
+            "rate_limit": {"limit": 3},
+        },
+        {"id": "b", "component": "c", "foreach": [{"x": 1}], "inputs": {"v": "{{item.x}}{{index}}"}},
+        {"id": "many", "component": "c", "foreach": [1, 2], "enough": {"n": 1}},
+        {"id": "again", "loop": {"max_iterations": 3, "steps": INNER}},
+        {"id": "other", "workflow": "w2"},
+        {"id": "end", "terminate": {}},
+    ],
+    "persistence": {"mode": "checkpoint"},
+    "concurrency": {"limit": 2},
+}
+PLACES: list[tuple[str, type[Object]]] = [
+    ("", Document),
+    ("inputs/x", Parameter),
+    ("steps/0", Step),
+    ("steps/0/retry", Retry),
+    ("steps/0/timeouts", Timeouts),
+    ("steps/0/mutex", Mutex),
+    ("steps/0/rate_limit", RateLimit),
+    ("steps/1", Step),
+    ("steps/2/enough", Count),
+    ("steps/3/loop", Loop),
+    ("steps/4", Step),
+    ("steps/5/terminate", Ending),
+    ("persistence", Persistence),
+    ("concurrency", Concurrency),
+]
+
+
+def at(document: Any, place: str) -> Any:
+    for key in filter(None, place.split("/")):
+        document = document[int(key) if key.isdigit() else key]
+    return document
+
+
+def compiled(document: dict[str, Any]) -> Any:
+    assert validate(document).valid
+    return shown(compile_plan({"document": document, "bindings": {}}))
+
+
+def shown(value: Any) -> Any:
+    """Give a plan as plain values, without the document that it came from."""
+    if isinstance(value, Part):
+        return (value.source, value.pointer)
+    if is_dataclass(value):
+        left_out = {"hash", "definition", "encoded", "parameters"} if isinstance(value, Plan) else set()
+        names = [item.name for item in fields(value) if item.name not in left_out]
+        return {name: shown(getattr(value, name)) for name in names}
+    if isinstance(value, dict):
+        return {name: shown(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [shown(item) for item in value]
+    return "a function" if callable(value) else value
+
+
+@pytest.mark.parametrize(("place", "kind"), PLACES, ids=[place or "document" for place, _ in PLACES])
+def test_what_has_a_default_may_say_it_and_means_the_same(place: str, kind: type[Object]) -> None:
+    before = compiled(WHOLE)
+    defaults = {name: item.default for name, item in kind.options.items() if item.default is not None}
+    assert defaults
+    for name, default in defaults.items():
+        document = copy.deepcopy(WHOLE)
+        at(document, place).setdefault(name, default)
+        assert compiled(document) == before, name
+
+
+def test_the_schema_says_the_defaults_and_what_each_option_means() -> None:
+    retry = SCHEMA["$defs"]["retry"]["properties"]
+    assert (retry["max_retries"]["default"], retry["delay_seconds"]["default"]) == (3, 5)
+    places = [SCHEMA, *SCHEMA["$defs"].values()]
+    silent = [
+        name for place in places for name, form in place.get("properties", {}).items() if not form.get("description")
+    ]
+    assert silent == []
+
+
+def test_what_is_said_to_people_makes_no_document_valid_or_not() -> None:
+    rules = json.dumps(without_notes(SCHEMA))
+    assert '"default": {"description"' not in rules
+    assert without_notes({"type": "object", "properties": {"default": {"description": "x", "default": 1}}}) == {
+        "type": "object",
+        "properties": {"default": True},
+    }
+
+
+def test_an_object_reads_what_the_document_says_and_else_its_defaults() -> None:
+    step = Step({"id": "a", "retry": {"max_attempts": 2, "delay_seconds": None}, "mutex": "k", "priority": 0})
+    assert step.retry is not None
+    assert (step.retry.max_retries, step.retry.delay_seconds) == (2, 5)
+    assert step.mutex is not None
+    assert (step.mutex.key, step.mutex.limit) == ("k", 1)
+    assert (step.enough, step.says("priority"), step.says("enough")) == (None, True, False)
