@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 
-from eventstore.errors import EventStoreError
+from openagents_json.errors import OpenAgentsError
 from projections.runner import Runner
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class ProjectionService:
                 continue
             try:
                 self._pass()
-            except EventStoreError as error:
+            except OpenAgentsError as error:
                 log.warning("the views could not be brought up to date: %s", error)
             except Exception:  # views may fall behind; the runs of this process must not
                 log.exception("the views met a defect of the engine")

@@ -83,8 +83,10 @@ def parse_payload(text: str | None, file: str | None) -> Any:
     if file is not None:
         try:
             return read_json(Path(file).read_bytes())
-        except (OSError, ValueError) as error:
-            raise click.BadParameter(f"{file}: {error}", param_hint="--payload-file") from error
+        except OSError as error:
+            raise click.BadParameter(f"{file}: {error.strerror}", param_hint="--payload-file") from error
+        except ValueError as error:
+            raise click.BadParameter(f"{file} is not JSON: {error}", param_hint="--payload-file") from error
     return None if text is None else _value(text)
 
 

@@ -13,7 +13,6 @@ import threading
 from collections.abc import Sequence
 from functools import partial
 
-from eventstore.errors import EventStoreError
 from eventstore.run_model import ClaimRequest, Lease
 from executor.attempts.execution import STOPPING, Execution
 from executor.attempts.jobs import Finished, Job, unbegun
@@ -21,6 +20,7 @@ from executor.attempts.recorder import Wish
 from executor.worker.runtime import Runtime
 from executor.worker.shared_loop import SharedLoop
 from openagents_json.components.errors import describe_error
+from openagents_json.errors import OpenAgentsError
 from openagents_json.workflow.core import commands as cmd
 
 log = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ class AsyncLane:
             except Exception as error:
                 if self._stop.is_set():
                     return
-                if isinstance(error, EventStoreError):
+                if isinstance(error, OpenAgentsError):
                     log.warning("no steps could be claimed for %s: %s", self._queue, error)
                 else:  # a defect met in one run must not end the work on all others
                     log.exception("claiming for %s met a defect of the engine", self._queue)

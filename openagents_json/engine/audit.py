@@ -240,7 +240,9 @@ def read_witness(path: str | Path) -> list[Witnessed]:
     try:
         lines = [json.loads(line) for line in Path(path).read_text().splitlines() if line.strip()]
         return [Witnessed(item["record"].encode(), bytes.fromhex(item["signature"])) for item in lines]
-    except (OSError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise EvidenceUnreadable(str(path), str(error.strerror)) from error
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise EvidenceUnreadable(str(path), f"it is no witness ({error})") from error
 
 

@@ -7,8 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from eventstore.errors import EventStoreError
-from projections.errors import LedgerError
+from openagents_json.errors import OpenAgentsError
 from projections.ledger.sealer import Sealer
 
 log = logging.getLogger(__name__)
@@ -55,7 +54,7 @@ class SealingService:
             try:
                 sealer = sealer or self._make()
                 sealer.seal(self._partitions(), close=close)
-            except (EventStoreError, LedgerError) as error:
+            except OpenAgentsError as error:
                 log.warning("the log could not be sealed: %s", error)
                 sealer = None
                 continue

@@ -200,7 +200,8 @@ def test_what_components_showed_goes_with_the_key(opened: Open) -> None:
     telling = opened(OLD, components=found)
     run = telling.run({"id": "t", "steps": [{"id": "a", "component": "tells"}]}, timeout=20).id
     keys = engine.core.store.keys
-    assert places_of(engine) == {keys.output(run).decode()}  # the one place that is documented to be readable
+    shown = {keys.output(run).decode()}  # the one place that is documented to be readable; a thread writes it
+    wait_for(lambda: places_of(engine) == shown, 20)
     assert engine.shred(run)
     assert places_of(engine) == set()
 
