@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console
 from rich.segment import Segment
 
-from cli.terminal import ROOM, lines
+from cli.terminal import ROOM, Guarded, lines
 from openagents_json.errors import file_errors
 
 
@@ -24,3 +25,9 @@ class Careful(Console):
         """Draw."""
         with file_errors("the drawing", ROOM):
             super().print(*objects, **options)
+
+
+def console(*, error: bool = False) -> Console:
+    """Return a terminal to draw on; only what the drawing itself needs goes to it unescaped."""
+    stream = sys.stderr if error else sys.stdout
+    return Careful(file=stream.unguarded if isinstance(stream, Guarded) else stream, highlight=False)

@@ -12,7 +12,7 @@ from openagents_json.errors import OpenAgentsError
 
 def tell(error: Exception) -> NoReturn:
     """Say what an error means and end as it says; one that is none of ours is a defect, shown with its place."""
-    from eventstore.passwords import traceback_of
+    from openagents_json.engine import traceback_of
 
     if isinstance(error, OpenAgentsError):
         fail(str(error), error.exit_status)
@@ -22,7 +22,7 @@ def tell(error: Exception) -> NoReturn:
 
 def fail(message: str, code: int) -> NoReturn:
     """Say what went wrong and end."""
-    from eventstore.passwords import masked
+    from openagents_json.engine import masked
 
     with suppress(OSError):  # when nobody can hear it, the status says it still
         say(f"openagents: {masked(message)}", err=True)

@@ -27,7 +27,7 @@ def follow(
     from openagents_json.engine import WaitTimeout
     from openagents_json.statuses import CLOSED_RUN
 
-    clock = engine.core.clock
+    clock = engine.clock
     ends = None if timeout is None else clock.steady_ms() + timeout * 1000
     after, asked = 0, False
     info = engine.state(run)
@@ -47,11 +47,9 @@ def follow(
 
 
 def _tell_if_nobody_works(engine: Engine, run: str) -> None:
-    from openagents_json.engine.inspection.explain import lacking
-
-    if not engine.core.directory.workers():
+    if not engine.workers():
         what = f"run {run} waits: no worker is alive in this store"
         say(f"openagents: {what}; start one with `openagents worker -c MODULE`", err=True)
         return
-    for step, why in lacking(engine.core, run).items():
+    for step, why in engine.lacking(run).items():
         say(f"openagents: step {step} {why}; start one with `openagents worker -c MODULE`", err=True)

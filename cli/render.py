@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from cli import terminal
 from cli.terminal import line, say_json
 
 if TYPE_CHECKING:
@@ -134,7 +133,9 @@ def details(event: HistoryEvent, width: int = 60) -> str:
 
 def console(*, error: bool = False) -> Console:
     """Give a terminal to draw on; a pipe or a file has lines of any length."""
-    made = terminal.console(error=error)
+    from cli import drawing
+
+    made = drawing.console(error=error)
     if not made.is_terminal:
         made.width = UNBOUNDED
     return made

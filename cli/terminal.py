@@ -20,7 +20,7 @@ import click
 from openagents_json.errors import file_errors
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    pass
 
 ROOM: Final = "send it where there is room for it"
 
@@ -153,11 +153,3 @@ class _Record(logging.LogRecord):
 
     def getMessage(self) -> str:  # noqa: N802 - as the logging package calls it
         return lines(super().getMessage()).replace("\n", "\n  | ")
-
-
-def console(*, error: bool = False) -> Console:
-    """Return a terminal to draw on; only what the drawing itself needs goes to it unescaped."""
-    from cli.drawing import Careful
-
-    stream = sys.stderr if error else sys.stdout
-    return Careful(file=stream.unguarded if isinstance(stream, Guarded) else stream, highlight=False)

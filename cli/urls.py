@@ -18,7 +18,7 @@ class Url(click.ParamType[str]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Read the URL; one that holds a password is taken from an argument still, with a warning."""
-        from eventstore.passwords import has_password
+        from openagents_json.engine import has_password
 
         text = str(value)
         if text.startswith("@"):
@@ -48,7 +48,7 @@ def lasting(place: str) -> str:
 
     Raises click.UsageError.
     """
-    from eventstore.errors import InvalidRequest
+    from openagents_json.engine import InvalidRequest
     from openagents_json.engine.archive import files as archive_files
 
     try:

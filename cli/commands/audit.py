@@ -15,7 +15,7 @@ from cli.terminal import bytes_out, give, say
 from openagents_json.errors import file_errors
 
 if TYPE_CHECKING:
-    from projections.ledger.findings import Audit
+    from openagents_json.engine import Audit
 
 key_option = click.option(
     "--key", "keys", multiple=True, metavar="FILE", help="A public key that you trust.  [default: those of the ledger]"
@@ -34,8 +34,7 @@ def audit() -> None:
 @click.option("--output", "-o", default="audit.key", show_default=True, metavar="FILE", help="The private key.")
 def keygen(output: str) -> None:
     """Make a pair of keys: FILE, which only those who seal may read, and FILE.pub, for everybody."""
-    from eventstore.private_files import is_there
-    from projections.ledger.signing import new_signer, public_pem
+    from openagents_json.engine import is_there, new_signer, public_pem
 
     made = new_signer()
     private, public = Path(output), Path(f"{output}.pub")
@@ -120,7 +119,7 @@ def _tell(target: Target, found: Audit) -> int:
 @target_options
 def receipt(target: Target, run: str, event: int, output: str | None, without_payload: bool) -> None:
     """Give a proof that EVENT of RUN was sealed as it is; a third party checks it with the public key alone."""
-    from eventstore.private_files import replacing
+    from openagents_json.engine import replacing
 
     with target.engine() as engine:
         made = engine.audit.receipt(run, event, with_payload=not without_payload)
@@ -137,7 +136,7 @@ def receipt(target: Target, run: str, event: int, output: str | None, without_pa
 @target_options
 def export(target: Target, output: str) -> None:
     """Write log and ledger as one file, for an auditor without access to the store."""
-    from eventstore.private_files import replacing
+    from openagents_json.engine import replacing
 
     with target.engine() as engine:
         if output == "-":

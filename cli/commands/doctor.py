@@ -19,7 +19,7 @@ def doctor(target: Target, repair: bool, deep: bool) -> int:
     A server that has no store yet is looked over all the same. Exit code: 0 when all is well, 1 when something needs
     attention.
     """
-    from eventstore.errors import NoStore
+    from openagents_json.engine import NoStore
     from openagents_json.engine.diagnosis.doctor import diagnose, diagnose_server
 
     try:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import secrets
 import sys
 from pathlib import Path
 
@@ -24,13 +22,13 @@ def keys() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def generate(as_json: bool) -> None:
     """Print a new master key; put it first in OPENAGENTS_ENCRYPTION_KEYS, wherever runs are started or worked on."""
-    from executor.encryption import key_id, make_key, parse_key
+    from openagents_json.engine.keys import new_master_key
 
-    key = make_key(secrets.token_bytes)
+    made = new_master_key()
     if as_json:
-        print_json({"key": key, "id": key_id(parse_key(key, "the key"))})
+        print_json({"key": made.key, "id": made.id})
     else:
-        say(key)
+        say(made.key)
 
 
 @keys.command()
@@ -41,7 +39,7 @@ def rotate(target: Target) -> int:
     May be stopped and repeated. Exit code: 0 when no key needs another master key, 1 otherwise.
     """
     with target.engine() as engine:
-        done = engine.core.keyring.rotate()
+        done = engine.keys.rotate()
     if target.as_json:
         print_json(done)
     else:
@@ -60,12 +58,10 @@ def show_key(target: Target, run: str) -> int:
     Exit code: 1 when the run is not encrypted.
     """
     with target.engine() as engine:
-        engine.state(run)
-        secret = engine.core.keyring.export_key(run)
-    if secret is None:
+        text = engine.keys.export(run)
+    if text is None:
         say(f"run {run} is not encrypted", err=True)
         return 1
-    text = base64.b64encode(secret).decode()
     print_json({"id": run, "key": text}) if target.as_json else say(text)
     return 0
 
@@ -80,17 +76,16 @@ def adopt(target: Target, run: str, key: str | None, key_file: str) -> None:
 
     `openagents keys show` prints it there.
     """
-    from executor.encryption import parse_key
-    from executor.histories.shredding import adopt_key
-
     if key is not None:
         raise click.UsageError(
             "other users of this machine can see what is an argument, so a key is none: write it to the standard input "
             "or name its file with --key-file"
         )
-    secret = parse_key(_read_key(key_file, run), f"the key of run {run}")
+    from openagents_json.engine.keys import parse_run_key
+
+    secret = parse_run_key(_read_key(key_file, run), run)
     with target.engine(create=True) as engine:
-        adopt_key(engine.core.handler, run, secret)
+        engine.keys.adopt(run, secret)
     print_json({"id": run}) if target.as_json else say(f"the key of run {run} is kept")
 
 

@@ -23,7 +23,7 @@ def projections() -> None:
 def list_projections(target: Target) -> int:
     """List projections. Exit code: 1 when one of them stands still."""
     with target.engine(projections=True) as engine:
-        found = engine.views.views.status()
+        found = engine.projections.status()
     rows = (
         (
             x.name,
@@ -51,7 +51,7 @@ def _troubles(trouble: Mapping[int, Mapping[str, Any]]) -> str:
 def rebuild(target: Target, name: str, wait: bool) -> int:
     """Build a view anew from the log, beside the one in use; readers change over when it has caught up."""
     with target.engine(projections=True) as engine:
-        views = engine.views.views
+        views = engine.projections
         generation = views.rebuild(name)
         done = views.finish_rebuild(name) if wait else False
     said = f"{name}: generation {generation} is {'in use' if done else 'being built'}"
@@ -65,7 +65,7 @@ def rebuild(target: Target, name: str, wait: bool) -> int:
 def verify(target: Target, name: str) -> int:
     """Compare a view with a fold of the whole log. Exit code: 1 when they differ."""
     with target.engine(projections=True) as engine:
-        found, left = engine.views.verify(name), engine.views.views.left()
+        found, left = engine.projections.verify(name), engine.projections.left()
     if target.as_json:
         print_json(found)
     else:
@@ -85,7 +85,7 @@ def verify(target: Target, name: str) -> int:
 def show_projection(target: Target, name: str, key: str | None) -> None:
     """Print the documents of a view, or those under a key, as JSON."""
     with target.engine(projections=True) as engine:
-        views = engine.views.views
+        views = engine.projections
         if key is None:
             documents = {row.key: row.document for row in views.documents(name)}
             counts = Counter[str]()

@@ -11,11 +11,10 @@ from cli.commands.run import parse_inputs
 from cli.options import Target, target_options
 from cli.render import print_json, show
 from cli.terminal import say
-from executor.coordination.schedule_times import OVERLAPS, Schedule, iso
-from executor.errors import InvalidSchedule
+from openagents_json.engine import OVERLAPS, InvalidSchedule, Schedule, iso
 
 if TYPE_CHECKING:
-    from executor.coordination.schedules import Progress
+    from openagents_json.engine import Progress
 
 
 @click.group()

@@ -45,7 +45,7 @@ def dev(target: Target, concurrency: int) -> int:
     from openagents_json.engine.workers import run_worker
 
     with target.engine(create=True) as engine:
-        say(f"store and broker: {engine.core.connection.where}", err=True)
+        say(f"store and broker: {engine.where}", err=True)
         say("start a run from another terminal: openagents run FILE", err=True)
         settings = target.settings.model_copy(update={"url": engine.url, "concurrency": concurrency})
         return run_worker(settings, target.components, name="dev", tell=tell)

@@ -39,7 +39,8 @@ def add(target: Target, files: tuple[str, ...], alias: str | None) -> None:
 def list_workflows(target: Target) -> None:
     """List published workflows with their aliases."""
     with target.engine() as engine:
-        found, aliases = engine.core.directory.workflows(), engine.core.directory.aliases()
+        found = engine.workflows.published()
+        aliases = engine.workflows.aliases()
     rows = []
     for name, entry in sorted(found.items()):
         id_, _, version = name.partition("@")

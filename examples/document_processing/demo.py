@@ -36,10 +36,9 @@ def wait_for_work(engine: Engine, runs: list[str], worker: str) -> str:
     """Wait until a worker holds a step; give the run."""
     pause = threading.Event()
     for _ in range(3000):
-        for run in runs:
-            head = engine.core.store.heads([run])[0]
-            if head and any(record.worker.startswith(f"{worker}:") for record in head.steps.values()):
-                return run
+        for step in engine.views.steps():
+            if step.run in runs and step.worker.startswith(f"{worker}:"):
+                return step.run
         pause.wait(0.01)
     raise SystemExit(f"{worker} took no work; see {DATA / worker}.log")
 

@@ -32,6 +32,14 @@ class Workflows:
             raise VersionExists(name)
         return name
 
+    def published(self) -> dict[str, dict[str, Any]]:
+        """Give what is published, under "id@version"."""
+        return self.directory.workflows()
+
+    def aliases(self) -> dict[str, dict[str, Any]]:
+        """Give what the aliases mean, under "id@alias"."""
+        return self.directory.aliases()
+
     def resolve(self, reference: str, seed: str = "") -> Plan:
         """Give the plan of `id`, `id@range` or `id@alias`; the highest version that fits.
 

@@ -13,9 +13,17 @@ from openagents_json.rooms import guard
 guard()
 
 if TYPE_CHECKING:
-    from executor.coordination.schedule_times import Schedule
+    from eventstore.errors import InvalidRequest, NoStore
+    from eventstore.event import Recorded
+    from eventstore.passwords import has_password, masked, traceback_of
+    from eventstore.private_files import is_there, replacing
+    from eventstore.redis.driver.rewriting import LogState
+    from eventstore.redis.emissions import Emitted
+    from executor.coordination.schedule_times import OVERLAPS, Schedule, iso
+    from executor.coordination.schedules import Progress
     from executor.coordination.starts import Started
-    from executor.errors import KeyConflict, RunSealed, TooManyStarts
+    from executor.encryption import RunKey
+    from executor.errors import InvalidSchedule, KeyConflict, RunSealed, TooManyStarts
     from executor.runs.codec import Limits
     from openagents_json.engine.errors import (
         ConcurrencyLimitReached,
@@ -32,9 +40,29 @@ if TYPE_CHECKING:
     from openagents_json.engine.inspection.values import HistoryEvent, Result, RunInfo, StepInfo
     from openagents_json.engine.settings import Settings, from_environment
     from openagents_json.workflow.core.bounds import Bounds
+    from projections.ledger.findings import Audit
+    from projections.ledger.signing import new_signer, public_pem
     from projections.runs import STATUSES, RunFilter
 
 __all__ = [
+    "Audit",
+    "Emitted",
+    "InvalidRequest",
+    "InvalidSchedule",
+    "LogState",
+    "NoStore",
+    "OVERLAPS",
+    "Progress",
+    "Recorded",
+    "RunKey",
+    "has_password",
+    "is_there",
+    "iso",
+    "masked",
+    "new_signer",
+    "public_pem",
+    "replacing",
+    "traceback_of",
     "STATUSES",
     "ConcurrencyLimitReached",
     "DocumentUnreadable",
@@ -65,6 +93,24 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Audit": "projections.ledger.findings",
+    "Emitted": "eventstore.redis.emissions",
+    "InvalidRequest": "eventstore.errors",
+    "InvalidSchedule": "executor.errors",
+    "LogState": "eventstore.redis.driver.rewriting",
+    "NoStore": "eventstore.errors",
+    "OVERLAPS": "executor.coordination.schedule_times",
+    "Progress": "executor.coordination.schedules",
+    "Recorded": "eventstore.event",
+    "RunKey": "executor.encryption",
+    "has_password": "eventstore.passwords",
+    "is_there": "eventstore.private_files",
+    "iso": "executor.coordination.schedule_times",
+    "masked": "eventstore.passwords",
+    "new_signer": "projections.ledger.signing",
+    "public_pem": "projections.ledger.signing",
+    "replacing": "eventstore.private_files",
+    "traceback_of": "eventstore.passwords",
     "STATUSES": "projections.runs",
     "Bounds": "openagents_json.workflow.core.bounds",
     "ConcurrencyLimitReached": "executor.errors",

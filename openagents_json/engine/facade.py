@@ -204,7 +204,7 @@ class Engine(Lifecycle, Beside):
         """Give what heals classes of failed runs, proven by a backtest first."""
         from openagents_json.engine.healing.heal import Healing
 
-        return Healing(self)
+        return Healing(self, self.wait)
 
     def explain(self, run: str) -> Explanation:
         """Say why a run is as it is: where it failed or waits, and how it differs from the nearest that completed.

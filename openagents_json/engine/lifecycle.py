@@ -61,7 +61,7 @@ class Lifecycle:
         engine = cls(opened, actor=settings.actor or "program")
         try:
             if workers and any(True for _ in engine.registry.names()):
-                engine._begin(workers, settings.lease_ms)
+                engine.work_here(workers, lease_ms=settings.lease_ms)
         except BaseException:
             engine.close()
             raise
@@ -151,7 +151,8 @@ class Lifecycle:
             settings, components=components, workers=workers, projections=projections, limits=limits, create=create
         )
 
-    def _begin(self, workers: int, lease_ms: int) -> None:
+    def work_here(self, workers: int, *, lease_ms: int = 10_000) -> None:
+        """Begin to run the components of this engine, on so many threads of this program."""
         from executor.worker.runtime import WorkSettings
 
         self.work(WorkSettings(queues=queues_of(self.registry), concurrency=workers, lease_ms=lease_ms))

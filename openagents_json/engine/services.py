@@ -6,10 +6,11 @@ Each is imported when it is asked for, because most programs need none of them.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from eventstore.redis.streams import RedisStreamStore
+    from executor.clock import Clock
     from executor.coordination.schedules import Timetable
     from executor.integrity.invariants import Violation
     from executor.integrity.mending import Mended
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
     from openagents_json.engine.audit import Audits
     from openagents_json.engine.inspection.queries import Reads
     from openagents_json.engine.inspection.replay import Replays
+    from openagents_json.engine.keys import RunKeys
+    from openagents_json.engine.run_files import RunFiles
     from openagents_json.engine.wiring.client import Core
+    from projections.reader import Views
 
 FILES_SECONDS: Final = 10.0
 """How long who erases waits for the files of the server to be without it."""
@@ -43,6 +47,61 @@ class Beside:
     def views(self) -> Reads:
         """Give the views of the store: runs by any combination, steps, workers, components, failures."""
         return self.core.reads
+
+    @property
+    def projections(self) -> Views:
+        """Give the read models themselves: how they stand, building them anew, their documents and counts."""
+        return self.core.reads.views
+
+    @property
+    def keys(self) -> RunKeys:
+        """Give the keys of encrypted runs."""
+        from openagents_json.engine.keys import RunKeys
+
+        return RunKeys(self.core)
+
+    @property
+    def files(self) -> RunFiles:
+        """Give what brings runs into files, and from files into this store."""
+        from openagents_json.engine.run_files import RunFiles
+
+        return RunFiles(self.core, self.actor)
+
+    @property
+    def clock(self) -> Clock:
+        """Give the clock by which this engine goes."""
+        return self.core.clock
+
+    def now_ms(self) -> int:
+        """Give the time of the store's server, in ms since 1970."""
+        return self.core.store.now_ms()
+
+    @property
+    def where(self) -> str:
+        """Say where the store is, without passwords."""
+        return self.core.connection.where
+
+    def workers(self) -> dict[str, dict[str, Any]]:
+        """Give the live worker processes by name, with what each says of itself."""
+        return self.core.directory.workers()
+
+    def lacking(self, run: str) -> dict[str, str]:
+        """Give the steps of a run that no live worker can run, each with the reason.
+
+        Raises RunNotFound.
+        """
+        from openagents_json.engine.inspection.explain import lacking
+
+        return lacking(self.core, run)
+
+    def waits_for_signal(self, run: str) -> bool:
+        """Tell whether nothing but a signal lets a run go on.
+
+        Raises RunNotFound.
+        """
+        state = self.core.sessions.load(run).state
+        kinds = {state.steps[path].kind for path in state.open_steps}
+        return "wait" in kinds and kinds <= {"wait", "foreach", "loop", "block"}
 
     @property
     def audit(self) -> Audits:
@@ -77,7 +136,7 @@ class Beside:
 
         chosen = Chosen(frozenset(events), frozenset(steps), labels)
         done = redact(self.core, run, actor=self.actor, reason=reason, chosen=chosen)
-        self.views.views.current("runs")  # what lists show of it is erased with it, before files are written anew
+        self.projections.current("runs")  # what lists show of it is erased with it, before files are written anew
         return done.with_files(rewritten(self.core, wait_seconds))
 
     def shred(self, run: str, reason: str = "", *, wait_seconds: float = FILES_SECONDS) -> Shredded:

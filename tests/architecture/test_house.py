@@ -17,6 +17,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.architecture.measures import import_circle, import_graph
+
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("eventstore", "projections", "executor", "cli", "openagents_json")
 FOLDERS = (*ROOMS, "tests", "benchmarks", "examples")
@@ -72,6 +74,19 @@ def test_folders_have_a_sentence_and_at_most_16_modules() -> None:
     assert (crowded, silent) == ({}, [])
 
 
+def test_nobody_outside_of_the_engine_reaches_into_it() -> None:
+    outside = [path for path in sources("cli", "examples") if ".core" in strip_imports(path.read_text())]
+    assert outside == []
+
+
+def strip_imports(text: str) -> str:
+    return re.sub(r"^\s*(from|import) .*$", "", text, flags=re.MULTILINE)
+
+
+def test_there_is_no_circle_of_imports() -> None:
+    assert import_circle(import_graph()) == []
+
+
 def test_functions_have_at_most_40_lines() -> None:
     long = []
     for path in sources(*FOLDERS):
@@ -118,6 +133,8 @@ for name in names:
 """
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1200)  # a process for each module
 def test_each_module_imports_alone_without_side_effects() -> None:
     """What others wrote is imported once: each module of ours then is the first of ours in a process of its own."""
     names = [name for name in modules() if not name.startswith("eventstore.testing")]

@@ -138,7 +138,7 @@ def apply_policy(target: Target, policy: str, dry_run: bool, without: tuple[str,
     for place in (rules.to, *(rule.to for rule in rules.rules)):
         lasting(place)
     with target.engine() as engine:
-        now = engine.core.store.now_ms()
+        now = engine.now_ms()
         done = apply(rules, engine.archive, engine.views, now, reason=reason, without=without, dry_run=dry_run)
     rows = (
         (x.rule, x.then, str(x.fits), str(len(x.gone)), str(x.held), str(len(x.stayed)), str(x.before), str(x.archived))

@@ -23,11 +23,11 @@ def export_run(target: Target, run: str, output: str, force: bool) -> None:
 
     `runs open` and `runs import` read it, and `audit verify` checks it.
     """
-    from eventstore.private_files import is_there, replacing
-    from openagents_json.engine.archive.capsules import pack, unpack
+    from openagents_json.engine import is_there, replacing
+    from openagents_json.engine.archive.capsules import unpack
 
     with target.engine() as engine:
-        raw = pack(engine.core, run, actor=target.actor, proofs=engine.audit.proof_bytes(run))
+        raw = engine.files.pack(run)
     if output == "-":
         with bytes_out("a capsule") as out:
             out.write(raw)
@@ -51,11 +51,11 @@ def export_run(target: Target, run: str, output: str, force: bool) -> None:
 @target_options
 def import_run(target: Target, file: Path, paused: bool, reason: str) -> None:
     """Bring a run from a file into this store; one that was open goes on here, from where it was."""
-    from openagents_json.engine.archive.capsules import adopt, unpack
+    from openagents_json.engine.archive.capsules import unpack
 
     capsule = unpack(file)
     with target.engine(create=True) as engine:
-        done = adopt(engine.core, capsule, actor=target.actor, reason=reason, paused=paused)
+        done = engine.files.adopt(capsule, reason=reason, paused=paused)
     if target.as_json:
         print_json({"id": done.run, "status": done.status, "changed": done.changed})
     else:

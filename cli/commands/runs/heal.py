@@ -93,16 +93,12 @@ def heal(target: Target, resume: str | None, dry_run: bool, **given: Any) -> int
 
 
 def _waves(engine: Engine, target: Target, report: HealReport, given: dict[str, Any]) -> HealReport:
-    from executor.worker.runtime import WorkSettings
-    from openagents_json.engine.open import queues_of
-
     workers = given["workers"] if given["workers"] is not None else (0 if target.settings.url else 2)
     undone = report.counts["fixed"] and report.status != "closed"
     if undone and not target.settings.url and not (workers and target.components):
         raise click.UsageError(f"nobody would do the work of {report.id}: give the components with -c, and --workers")
     if undone and workers and target.components:
-        queues, lease_ms = queues_of(engine.registry), target.settings.lease_ms
-        engine.work(WorkSettings(queues=queues, concurrency=workers, lease_ms=lease_ms))
+        engine.work_here(workers, lease_ms=target.settings.lease_ms)
     seconds = given["wave_timeout"] / 1000
     tell = _tell if not target.as_json else _quiet
     return engine.heal.go_on(report.id, wave_seconds=seconds, force=given["force"], tell=tell)

@@ -13,7 +13,7 @@ from cli.render import print_array, print_json, print_lines
 from cli.times import Time
 
 if TYPE_CHECKING:
-    from eventstore.event import Recorded
+    from openagents_json.engine import Recorded
 
 FORMATS = ("table", "json", "jsonl", "cloudevents", "otel")
 

@@ -11,7 +11,7 @@ from cli.options import Target, target_options
 from cli.render import second, short, show, status
 from cli.terminal import say
 from cli.times import Duration, Time, lasting
-from projections.runs import STATUSES, RunFilter
+from openagents_json.engine import STATUSES, RunFilter
 
 if TYPE_CHECKING:
     from rich.text import Text

@@ -19,8 +19,7 @@ from openagents_json.errors import InvalidArgument, OpenAgentsError
 from openagents_json.statuses import CLOSED_RUN
 
 if TYPE_CHECKING:
-    from executor.encryption import RunKey
-    from openagents_json.engine import Engine
+    from openagents_json.engine import Engine, RunKey
     from openagents_json.engine.archive.capsules import Capsule
     from openagents_json.engine.archive.stepping import Steps
 
@@ -76,7 +75,7 @@ def _key(local: Target, run: str) -> RunKey:
     Raises EncryptionError, and click.ClickException when nobody has.
     """
     with local.engine(create=True) as engine:
-        key = engine.core.keyring.read([run])[run]
+        key = engine.keys.of(run)
     if key is None:
         keep = f"`openagents keys adopt {run} --data {local.settings.data} < FILE` keeps it here"
         raise click.ClickException(f"run {run} is encrypted: `openagents keys show {run}` gives its key there, {keep}")
@@ -85,7 +84,6 @@ def _key(local: Target, run: str) -> RunKey:
 
 def _keep(engine: Engine, capsule: Capsule, steps: Steps, go_on: bool) -> int:
     """Bring the run into the local store without letting it run, and give how much of it; 0 when that cannot be."""
-    from openagents_json.engine.archive.capsules import adopt
     from openagents_json.workflow.errors import Rejected
 
     upto = len(steps) if go_on else steps.resting()
@@ -93,7 +91,7 @@ def _keep(engine: Engine, capsule: Capsule, steps: Steps, go_on: bool) -> int:
         return 0
     part = replace(capsule, events=capsule.events[:upto])
     try:
-        adopt(engine.core, part, actor=engine.actor, reason="opened from a file", paused=not go_on)
+        engine.files.adopt(part, reason="opened from a file", paused=not go_on)
     except Rejected as error:
         say(f"it can be looked at, but not retried or forked: {error}")
         return 0
@@ -230,7 +228,7 @@ class _Session:
                 raise InvalidArgument(f"there is no component {', '.join(lacking)} here; give their module with -c")
             new = begin(engine, run)
             while (info := engine.state(new)).status not in CLOSED_RUN:
-                if _waits(engine, new):
+                if engine.waits_for_signal(new):
                     say(
                         f"{what} {new} waits for a signal: openagents runs signal {new} NAME --data "
                         f"{self.target.settings.data}"
@@ -240,13 +238,6 @@ class _Session:
         error = info.error or {}
         end = json.dumps(info.output) if info.status == "completed" else f"{error.get('type')}: {error.get('message')}"
         say(f"{what} {new} {info.status}: {end}")
-
-
-def _waits(engine: Engine, run: str) -> bool:
-    """Tell whether nothing but a signal lets a run go on."""
-    state = engine.core.sessions.load(run).state
-    kinds = {state.steps[path].kind for path in state.open_steps}
-    return "wait" in kinds and kinds <= {"wait", "foreach", "loop", "block"}
 
 
 def _by_step(info: Mapping[str, object]) -> dict[str, object]:

@@ -33,7 +33,7 @@ def files_of(done: Redacted | Shredded) -> dict[str, str]:
 
 def tell_files(done: Redacted | Shredded) -> None:
     """Say when append-only files may still hold what was erased, and what to do."""
-    from eventstore.redis.driver.rewriting import LogState
+    from openagents_json.engine import LogState
 
     if done.log is LogState.PENDING:
         say(

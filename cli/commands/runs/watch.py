@@ -14,7 +14,7 @@ from cli.render import console, print_json, print_line
 from cli.terminal import give, say
 
 if TYPE_CHECKING:
-    from eventstore.redis.emissions import Emitted
+    from openagents_json.engine import Emitted
 
 
 @click.command("show")

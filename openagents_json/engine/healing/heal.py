@@ -25,7 +25,7 @@ from openagents_json.engine.healing import report as hr
 from openagents_json.engine.healing.backtest import UNPROVEN, Fix, Verdict, backtest, command_of
 from openagents_json.engine.healing.report import HealReport, fold, next_of, parse_stop, parse_waves
 from openagents_json.engine.healing.values import HIDDEN, HealValues
-from openagents_json.engine.services import FILES_SECONDS
+from openagents_json.engine.services import FILES_SECONDS, Beside
 from openagents_json.engine.settings import own_secrets, sandbox_environment
 from openagents_json.errors import RunUnreadable
 from openagents_json.simulation.sandbox import PROGRAM, Sandbox
@@ -37,7 +37,7 @@ from openagents_json.workflow.errors import CannotEdit, InvalidInputs
 from projections.runs import RunFilter
 
 if TYPE_CHECKING:
-    from openagents_json.engine.facade import Engine
+    from openagents_json.engine.inspection.values import Result
 
 BATCH = 20
 """How many backtests are appended to the report at once."""
@@ -81,9 +81,12 @@ class SandboxWish:
 class Healing:
     """Heals classes of failed runs."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine, self._core = engine, engine.core
-        self._values = HealValues(KeyStore(engine.core.store), engine.core.keyring)
+    def __init__(self, services: Beside, wait: Callable[..., Result]) -> None:
+        """`wait` takes a run and a timeout in seconds, as `Engine.wait` does."""
+        self._services = services
+        self._core = services.core
+        self._wait = wait
+        self._values = HealValues(KeyStore(services.core.store), services.core.keyring)
 
     def begin(self, wish: HealWish) -> HealReport:
         """Begin a report.
@@ -125,7 +128,7 @@ class Healing:
 
     def _read(self, report: HealReport) -> HealReport:
         """Give a report as it is by now."""
-        recorded = self._engine.events.read(report.id, after=report.version)
+        recorded = self._services.events.read(report.id, after=report.version)
         return fold(report, self._values.opened(report.id, recorded))
 
     def redact(self, heal: str, reason: str = "", *, wait_seconds: float = FILES_SECONDS) -> Shredded:
@@ -135,7 +138,7 @@ class Healing:
         for a report of an earlier version, whose values are on the log as they are.
         """
         report, changed = self.report(heal), False
-        if HIDDEN not in {name for item in self._engine.events.read(heal) for name in item.data} and _tells(report):
+        if HIDDEN not in {name for item in self._services.events.read(heal) for name in item.data} and _tells(report):
             raise InvalidHeal(f"{heal} was begun by an earlier version: its values lie in the log, where they stay")
         while not report.redacted:  # said first: whoever reads it from now on does not look for the key
             report, changed = self._append(report, [Event("HealRedacted", {"reason": reason})]), True
@@ -218,7 +221,7 @@ class Healing:
     def _found(self, chosen: RunFilter) -> Iterator[str]:
         after = ""
         while True:
-            page = self._engine.views.runs(chosen, limit=_PAGE, after=after)
+            page = self._services.views.runs(chosen, limit=_PAGE, after=after)
             yield from (row.id for row in page.items)
             if not page.next:
                 return
@@ -280,7 +283,7 @@ class Healing:
         try:
             command = command_of(self._core.sessions.load(run), fix, reason)
             self._core.handler.handle(
-                run, command, actor=self._engine.actor, cause=report.id, plan=fix.plan, version=verdict.version
+                run, command, actor=self._services.actor, cause=report.id, plan=fix.plan, version=verdict.version
             )
         except RunSealed:  # somebody who has the key goes on
             raise
@@ -306,7 +309,7 @@ class Healing:
         for run in runs:
             left = max(0.001, (ends - clock.steady_ms()) / 1000)
             try:
-                counts[self._engine.wait(run, timeout=left).status] += 1
+                counts[self._wait(run, timeout=left).status] += 1
             except WaitTimeout:
                 waits.append(run)
             except RunNotFound:
@@ -317,18 +320,23 @@ class Healing:
 
     def _left_as(self, run: str) -> str:
         """Give how a run ended that has left the store; nobody knows whether one that was deleted completed."""
-        archived: Any = next(iter(self._engine.views.views.get("archive", run)), None)
+        archived: Any = next(iter(self._services.views.views.get("archive", run)), None)
         return str(archived["status"]) if archived else "cancelled"
 
     # -- the report --------------------------------------------------------------------------------------
 
     def _append(self, report: HealReport, events: Sequence[Event]) -> HealReport:
         """Append to a report, unless somebody else was faster, and give it as it is then."""
-        store, commit = self._engine.events, self._core.handler.commit_id()
+        store, commit = self._services.events, self._core.handler.commit_id()
         with suppress(WrongExpectedVersion):  # what it has come to by now is decided on anew
             stored = self._values.sealed(report.id, events, redacted=report.redacted)
             store.append(
-                report.id, stored, expected=report.version, commit_id=commit, actor=self._engine.actor, cause=report.id
+                report.id,
+                stored,
+                expected=report.version,
+                commit_id=commit,
+                actor=self._services.actor,
+                cause=report.id,
             )
         return self._read(report)
 

@@ -1,17 +1,16 @@
-"""The composition root: how the parts of a client fit together; those of a worker, see `working`."""
+"""The composition root: how the parts of a client fit together; those of a worker, see `wiring.worker`."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from eventstore.keys import Keyspace
 from eventstore.redis.coordination.members import Directory
 from eventstore.redis.driver.connection import Connection
-from eventstore.redis.driver.forking import ForkSafeLock
 from eventstore.redis.emissions import Emissions
 from eventstore.redis.ledger import LedgerStore
 from eventstore.redis.projection_log import LogReader
@@ -21,6 +20,7 @@ from executor.clock import Clock, SystemClock, ulid
 from executor.encryption import Masters
 from openagents_json.engine.inspection.queries import Reads
 from openagents_json.engine.projections import built_in, together
+from openagents_json.engine.wiring.parts import Deciding, Given, Late
 from projections.projection import Projection
 from projections.reader import Views
 from projections.runner import Runner
@@ -36,34 +36,7 @@ if TYPE_CHECKING:
     from executor.wakeup import Doorbell, Ringer
     from openagents_json.catalog.definitions import Definitions
     from openagents_json.catalog.workflows import Workflows
-    from openagents_json.engine.wiring.runs import Deciding
     from projections.ledger.signing import Signer
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """What a program says about how runs are decided; None stands for the defaults."""
-
-    connection: Connection
-    masters: Masters
-    doorbell: Doorbell | None = None
-    limits: Limits | None = None
-
-
-class Late:
-    """Parts that are built, and imported, when one of them is asked for first; safe for threads."""
-
-    def __init__(self, build: Callable[[], Deciding]) -> None:
-        self._build = build
-        self._built: Deciding | None = None
-        self._lock = ForkSafeLock()
-
-    def get(self) -> Deciding:
-        """Give the parts."""
-        with self._lock:  # two of them would have two caches, and a relay that listens at only one
-            if self._built is None:
-                self._built = self._build()
-            return self._built
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
 
 from eventstore.redis.coordination.members import Directory
 from eventstore.redis.coordination.schedules import ScheduleStore
@@ -14,7 +13,7 @@ from eventstore.redis.runs import RunStore
 from executor.clock import commit_ids
 from executor.coordination.concurrency import Gatekeeper
 from executor.coordination.schedules import Timetable
-from executor.coordination.starts import Starter, starter_of
+from executor.coordination.starts import starter_of
 from executor.encryption import KEY_BYTES
 from executor.runs.codec import Limits
 from executor.runs.handler import Handler
@@ -25,22 +24,7 @@ from executor.runs.snapshots import Seals
 from executor.wakeup import NoDoorbell, Ringer
 from openagents_json.catalog.definitions import Definitions
 from openagents_json.catalog.workflows import Workflows
-from openagents_json.engine.wiring.client import Given
-
-
-@dataclass(frozen=True, slots=True)
-class Deciding:
-    """The parts that fold runs, decide and commit."""
-
-    sessions: Sessions
-    keyring: Keyring
-    definitions: Definitions
-    handler: Handler
-    ringer: Ringer
-    workflows: Workflows
-    gatekeeper: Gatekeeper
-    starter: Starter
-    timetable: Timetable
+from openagents_json.engine.wiring.parts import Deciding, Given
 
 
 def build_deciding(store: RunStore, directory: Directory, given: Given) -> Deciding:
