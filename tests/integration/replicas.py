@@ -29,14 +29,15 @@ def free_port() -> int:
 class Line:
     """Passes bytes on from a port of its own to a server, which may become another one.
 
-    While it is held, what the server says is kept back. `turns` counts how often a client began to speak again after
-    the server did: its round trips.
+    While it is held, what the server says is kept back, to all clients or to one kind: "replica", "sentinel", "other".
+    `turns` counts how often a client began to speak again after the server did: its round trips.
     """
 
     def __init__(self, port: int) -> None:
         self._target, self.turns = port, 0
         self._open, self._flows = True, threading.Event()
         self._flows.set()
+        self._held, self._shut = "", ""
         self._sockets: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
@@ -47,8 +48,13 @@ class Line:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}"
 
-    def hold(self) -> None:
+    def hold(self, kind: str = "") -> None:
+        self._held = kind
         self._flows.clear()
+
+    def shut(self, kind: str) -> None:
+        """End the connections of one kind of client, and serve no more of them: the network is gone for them."""
+        self._shut = kind
 
     def release(self) -> None:
         self._flows.set()
@@ -99,20 +105,32 @@ class Line:
                 return
 
     def _pass_on(self, client: socket.socket, server: socket.socket) -> None:
-        other, last = {client: server, server: client}, server
+        other, last, kind = {client: server, server: client}, server, "other"
         while True:
             for source in select.select([client, server], [], [])[0]:
                 data = source.recv(1 << 16)
-                if not data:
-                    self._flows.wait()  # a line that is held says nothing of its ends either
+                kind = _kind(data) or kind if source is client else kind
+                held = self._held in ("", kind)
+                if kind == self._shut:
                     return
-                if source is server:
+                if not data:
+                    if held:
+                        self._flows.wait()  # a line that is held says nothing of its ends either
+                    return
+                if source is server and held:
                     self._flows.wait()
                     if client not in self._sockets or not self._open:
                         return
                 self.turns += source is client and last is server
                 last = source
                 other[source].sendall(data)
+
+
+def _kind(said: bytes) -> str:
+    """Tell by what a client says first whether it is a replica or a Sentinel."""
+    if b"PSYNC" in said:
+        return "replica"
+    return "sentinel" if b"sentinel-" in said else ""
 
 
 @dataclass
@@ -209,8 +227,8 @@ def nodes(kind: str, count: int, ends: ExitStack) -> Sequence[Node]:
 
 
 @contextmanager
-def sentinel(kind: str, primary: Node) -> Iterator[Node]:
-    """Start a Sentinel that calls the primary `main`."""
+def sentinel(kind: str, primary: Node | Line) -> Iterator[Node]:
+    """Start a Sentinel that calls the primary, which it may know by a line to it, `main`."""
     with ExitStack() as ends:
         (node,) = nodes(kind, 1, ends)
         node.directory.mkdir()

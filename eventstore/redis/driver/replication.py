@@ -64,6 +64,11 @@ class Quorum:
         same = info.get("run_id", "") == self._server
         self._server, self._count = info.get("run_id", ""), max(seen, self._count) if same else seen
 
+    def confirmed(self, count: int) -> None:
+        """Take note of how many replicas have confirmed: where one has come, it is asked from now on."""
+        if not self.asked.count:
+            self._count = max(self._count, count)
+
 
 def quorum_of(durability: str, count: int, timeout_ms: int) -> Quorum | None:
     """Give what a level asks of replicas."""

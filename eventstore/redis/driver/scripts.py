@@ -218,6 +218,7 @@ class Scripts:
             if isinstance(error, StoreBusy):  # others were carried out, so the whole must not pass for refused
                 raise NotReplicated(self._where, count, 0) from error
             raise
+        quorum.confirmed(told[1])
         return found
 
     def _looked_at(self, calls: Sequence[Call], replies: list[Any]) -> list[Any]:
