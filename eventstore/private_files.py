@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import stat
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -141,16 +142,55 @@ def _replacing(path: Path) -> Iterator[IO[bytes]]:
         with path.open("wb") as device:
             yield device
         return
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:200]}.")  # 0600, whatever the umask is
+    handle, name = _without_a_name(path.parent), ""
+    if handle < 0:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path))  # 0600, whatever the umask is
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
+            name = name or _named(file.fileno(), path)
         Path(name).replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        if name:
+            Path(name).unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def spool() -> Iterator[IO[bytes]]:
+    """Open a private file without a name, for what is too large to be held; it is gone when it is closed, or we are.
+
+    Raises FileUnusable.
+    """
+    where = f"a temporary file in {tempfile.gettempdir()}"
+    with file_errors(where, "make room there, or let TMPDIR name another directory"), tempfile.TemporaryFile() as file:
+        yield file
+
+
+def _prefix(path: Path) -> str:
+    return f".{path.name[:200]}."
+
+
+def _without_a_name(directory: Path) -> int:
+    """Open a new file that is gone with its process, as after `kill -9`; -1 where the system or the place has none."""
+    flag = getattr(os, "O_TMPFILE", 0)
+    if not flag or not Path("/proc/self/fd").is_dir():
+        return -1
+    try:
+        return os.open(directory, flag | os.O_RDWR | os.O_CLOEXEC, PRIVATE_FILE)
+    except OSError as error:
+        if error.errno in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):
+            return -1
+        raise
+
+
+def _named(handle: int, path: Path) -> str:
+    """Give a whole file a name beside the one that it gets: only a file that has one can replace another."""
+    name = str(path.parent / f"{_prefix(path)}{secrets.token_hex(8)}")
+    os.link(f"/proc/self/fd/{handle}", name, src_dir_fd=handle)  # to name a directory has Python follow the link
+    return name
 
 
 def _is_device(path: Path) -> bool:

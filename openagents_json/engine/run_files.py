@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from openagents_json.engine.archive.capsules import Adopted, Capsule, adopt, pack
+from typing import IO
+
+from openagents_json.engine.archive.capsules import Adopted, Capsule, adopt, export
 from openagents_json.engine.audit import Audits
 from openagents_json.engine.wiring.client import Core
 
@@ -14,13 +16,13 @@ class RunFiles:
         self._core = core
         self._actor = actor
 
-    def pack(self, run: str) -> bytes:
-        """Return a run as the bytes of a capsule, with what the ledger proves of it.
+    def export(self, run: str, file: IO[bytes]) -> Capsule:
+        """Write a run to a file as a capsule, with what the ledger proves of it; no more than a payload is held.
 
         Raises RunNotFound, BrokenHistory, DefinitionMissing, DefinitionChanged and BlobChanged.
         """
         proofs = Audits(self._core).proof_bytes(run)
-        return pack(self._core, run, actor=self._actor, proofs=proofs)
+        return export(self._core, run, file, actor=self._actor, proofs=proofs)
 
     def adopt(self, capsule: Capsule, *, reason: str = "", paused: bool = False) -> Adopted:
         """Bring the run of a capsule into this store, under its own id; a second time changes nothing.

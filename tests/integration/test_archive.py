@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from executor.errors import RunExists, RunNotFound
 from openagents_json.engine import Engine, RunFilter
 from openagents_json.engine.archive.archive import Departure
 from openagents_json.engine.archive.capsule_file import unpack
-from openagents_json.engine.archive.files import read, write
+from openagents_json.engine.archive.files import write
 from openagents_json.engine.archive.retention import Policy, Rule, apply
 from openagents_json.engine.errors import ArchiveUnreachable, CannotLeave, CapsuleUnreadable, NotArchived
 from projections.ledger.proofs import check_proof, read_proof
@@ -260,13 +261,13 @@ def test_a_damaged_file_is_refused_and_nothing_changes(opened: Open, tmp_path: P
     engine = opened()
     [run] = ran(engine, "a")
     gone = engine.archive.leave(run, Departure(str(tmp_path)))
-    raw = read(gone.url)
-    write(gone.url, raw[:-1] + b"x")
+    raw = Path(gone.url).read_bytes()
+    write(gone.url, io.BytesIO(raw[:-1] + b"x"))
     with pytest.raises(CapsuleUnreadable):
         engine.archive.restore(run)
     with pytest.raises(RunNotFound):
         engine.state(run)
-    write(gone.url, raw)
+    write(gone.url, io.BytesIO(raw))
     assert engine.archive.restore(run) == "completed"
     with pytest.raises(ArchiveUnreachable):
         engine.archive.leave(run, Departure("nosuchplace://bucket"))
@@ -285,7 +286,7 @@ def test_archived_runs_stay_proved(opened: Open, tmp_path: Path) -> None:
     audit = engine.audit.verify()
     assert (audit.intact, audit.archived) == (True, 8)
     engine.audit.seal(key)
-    capsule = unpack(read(gone.url))
+    capsule = unpack(Path(gone.url))
     assert capsule.proofs is not None
     proof = read_proof(json.loads(capsule.proofs), "here")
     partition = engine.core.store.keys.partition_of(run)

@@ -17,7 +17,6 @@ from eventstore.redis.upkeep.removal import archive_stream
 from executor.errors import RunNotFound
 from openagents_json.engine.archive.archive import Archive, Departure
 from openagents_json.engine.archive.capsules import HistoryUnfit, adopt, take
-from openagents_json.engine.archive.files import read
 from openagents_json.workflow.errors import Rejected
 from projections.runner import Target
 from tests.conftest import Server
@@ -48,7 +47,7 @@ def test_a_lost_reply_does_not_cost_the_file(opened: Open, tmp_path: Path) -> No
     [run] = ran(engine, "a")
     core: Any = replace(engine.core, store=Resending(engine.core.store))
     gone = Archive(core, "me").leave(run, Departure(str(tmp_path)))
-    assert read(gone.url)
+    assert Path(gone.url).read_bytes()
     assert [item.run.id for item in engine.views.archived().items] == [run]
     assert engine.archive.restore(run) == "completed"
 
@@ -66,7 +65,7 @@ def test_who_restores_late_does_not_hide_what_was_archived_again(opened: Open, t
     assert [item.run.id for item in engine.views.archived().items] == [run]
     elsewhere = tmp_path / "copy.oac"
     [found] = engine.views.archived().items
-    elsewhere.write_bytes(read(found.url))
+    elsewhere.write_bytes(Path(found.url).read_bytes())
     assert engine.archive.restore(run, url=str(elsewhere)) == "completed"
     assert engine.views.archived().items == ()
     assert store.statuses([run]) == ["completed"]

@@ -14,7 +14,8 @@ import pytest
 from eventstore import codec
 from openagents_json.engine import Engine
 from openagents_json.engine.archive.archive import Departure
-from openagents_json.engine.archive.capsule_file import unpack, write
+from openagents_json.engine.archive.capsule_file import unpack
+from openagents_json.engine.archive.capsule_writer import write
 from openagents_json.engine.archive.capsules import adopt, pack
 from openagents_json.engine.audit import verify_file
 from projections.errors import EvidenceUnreadable

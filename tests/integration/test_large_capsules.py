@@ -16,7 +16,8 @@ import pytest
 from eventstore.errors import TooLarge
 from eventstore.zip_reader import Unpacking
 from openagents_json.engine import Engine
-from openagents_json.engine.archive.capsule_file import Capsule, Payloads, unpack, write
+from openagents_json.engine.archive.capsule_file import Capsule, Payloads, unpack
+from openagents_json.engine.archive.capsule_writer import write
 from openagents_json.engine.archive.capsules import adopt, take
 from openagents_json.engine.audit import verify_file
 from openagents_json.engine.errors import CapsuleUnreadable

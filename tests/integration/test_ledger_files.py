@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import zipfile
@@ -15,7 +16,8 @@ import pytest
 from eventstore.redis.ledger import LedgerStore
 from openagents_json.engine import Engine
 from openagents_json.engine.archive.archive import Departure
-from openagents_json.engine.archive.capsule_file import Capsule, unpack, write
+from openagents_json.engine.archive.capsule_file import Capsule, unpack
+from openagents_json.engine.archive.capsule_writer import write
 from openagents_json.engine.archive.capsules import pack
 from openagents_json.engine.audit import Audits, read_witness, verify_file
 from openagents_json.engine.errors import CapsuleUnreadable
@@ -24,6 +26,7 @@ from projections.ledger.proofs import check_proof, proof_data, read_proof
 from projections.ledger.signing import new_signer
 from tests.conftest import Server
 from tests.integration.ledgers import DOCUMENT, key_file, shout, signer
+from tests.property.ledger_double import contents, zipped
 
 
 @pytest.fixture
@@ -244,7 +247,10 @@ def test_the_payloads_of_a_capsule_are_those_that_were_sealed(engine: Engine, ke
     path.write_bytes(write(capsule))
     assert verify_file(path).intact
     [sha, *_] = capsule.blobs
-    path.write_bytes(write(replace(capsule, blobs={**capsule.blobs, sha: b'"forged"'})))
+    members = {**contents(path.read_bytes()), f"blobs/{sha}": b'"forged"'}
+    forged = hashlib.sha256(b'"forged"').hexdigest()
+    members["manifest.json"] = members["manifest.json"].replace(f':"{sha}"'.encode(), f':"{forged}"'.encode())
+    path.write_bytes(zipped(members))
     with pytest.raises(CapsuleUnreadable, match=f"payload {sha} of run {run} is another one"):
         verify_file(path)
     path.write_bytes(write(replace(capsule, blobs={name: x for name, x in capsule.blobs.items() if name != sha})))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import os
 import stat
 import threading
@@ -227,6 +228,7 @@ def test_a_report_goes_into_a_pipe_as_it_is(tmp_path: Path) -> None:
 def test_an_archive_on_this_machine_is_its_owners_alone(tmp_path: Path) -> None:
     for url in (f"file://{tmp_path}/one/run.oac", f"{tmp_path}/two/run.oac"):
         with careless():
-            write(url, b"what it worked with")
-        assert read(url) == b"what it worked with"
+            write(url, io.BytesIO(b"what it worked with"))
+        read(url, out := io.BytesIO())
+        assert out.getvalue() == b"what it worked with"
     assert not any(found for name, found in modes(tmp_path).items() if name != tmp_path.name)

@@ -10,7 +10,8 @@ from typing import Any
 
 from eventstore.redis.ledger import Epoch, LogEntry, Place, Stored
 from eventstore.redis.raw import RawEvent
-from openagents_json.engine.archive.capsule_file import Capsule, write
+from openagents_json.engine.archive.capsule_file import Capsule
+from openagents_json.engine.archive.capsule_writer import write
 from projections.ledger.evidence import Partition
 from projections.ledger.export import write_export
 from projections.ledger.proofs import proof_data, prove

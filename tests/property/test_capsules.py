@@ -13,7 +13,8 @@ from hypothesis import strategies as hs
 
 from eventstore import codec
 from eventstore.redis.raw import RawEvent
-from openagents_json.engine.archive.capsule_file import Capsule, unpack, write
+from openagents_json.engine.archive.capsule_file import Capsule, unpack
+from openagents_json.engine.archive.capsule_writer import write
 from openagents_json.engine.errors import CapsuleUnreadable
 from tests.property.ledger_double import contents, zipped
 

@@ -24,24 +24,21 @@ def export_run(target: Target, run: str, output: str, force: bool) -> None:
     `runs open` and `runs import` read it, and `audit verify` checks it.
     """
     from openagents_json.engine import is_there, replacing
-    from openagents_json.engine.archive.capsules import unpack
 
-    with target.engine() as engine:
-        raw = engine.files.pack(run)
-    if output == "-":
-        with bytes_out("a capsule") as out:
-            out.write(raw)
-        return
     path = Path(output)
+    if output == "-":
+        with target.engine() as engine, bytes_out("a capsule") as out:
+            engine.files.export(run, out)
+        return
     if is_there(path) and not force:
         raise click.ClickException(f"{path} is there already; --force replaces it")
-    with replacing(path) as file:
-        file.write(raw)
-    capsule = unpack(raw)
+    with target.engine() as engine, replacing(path) as file:
+        capsule = engine.files.export(run, file)
+    size = path.stat().st_size
     if target.as_json:
-        print_json({**capsule.manifest, "file": str(path), "bytes": len(raw)})
+        print_json({**capsule.manifest, "file": str(path), "bytes": size})
     else:
-        say(f"{run} {len(capsule.events)} events, {len(raw)} bytes in {path}")
+        say(f"{run} {len(capsule.events)} events, {size} bytes in {path}")
 
 
 @click.command("import")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -10,16 +11,18 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from eventstore import codec
-from eventstore.errors import StoreRefused
+from eventstore.errors import BlobMissing, StoreRefused
 from eventstore.event import Event
 from eventstore.passwords import STARS, filled_in, masked
+from eventstore.private_files import spool
 from eventstore.redis.streams import RedisStreamStore
 from eventstore.redis.upkeep.removal import Answer, Freed, Freer, Leaving, archive_stream, positions
 from eventstore.redis.views import RedisViewStore
 from executor.errors import RunNotFound
 from executor.runs.repository import Session
 from openagents_json.engine.archive import files as archive_files
-from openagents_json.engine.archive.capsule_file import Capsule, unpack, write
+from openagents_json.engine.archive.capsule_file import Capsule, unpack
+from openagents_json.engine.archive.capsule_writer import write_to
 from openagents_json.engine.archive.capsules import adopt, take
 from openagents_json.engine.audit import Audits
 from openagents_json.engine.errors import ArchiveUnreachable, CannotLeave, CapsuleUnreadable, NotArchived
@@ -32,6 +35,7 @@ from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core.event_types import SCHEDULES
 
 TRIES: Final = 5
+_PIECE: Final = 1024**2
 RESTORED: Final = {"restored": True}
 
 
@@ -99,9 +103,10 @@ class Archive:
             capsule = take(self._core, run, actor=self._actor, proofs=Audits(self._core).proof_bytes(run))
             if capsule.events[-1].version != session.version:
                 continue
-            gone = self._left(session, capsule, how)
-            if gone is not None:
-                return gone
+            with suppress(BlobMissing):  # erased since: then it has moved on, too
+                gone = self._left(session, capsule, how)
+                if gone is not None:
+                    return gone
         raise CannotLeave(run, "others change it all the time")
 
     def _catch_up(self, run: str) -> None:
@@ -134,19 +139,16 @@ class Archive:
 
     def _left(self, session: Session, capsule: Capsule, how: Departure) -> Gone | None:
         """Write the capsule and free the run; None when it has moved on meanwhile."""
-        run, raw = capsule.run, write(capsule)
+        run = capsule.run
         row = next(iter(self._core.reads.views.get("runs", run, stale=True)), None)
         if row is None:  # somebody else was faster
             return None
         commit = self._core.handler.commit_id()
         url = _url(how.to, session, capsule, commit) if how.to else ""
-        if url:
-            self._keep(run, url, raw)
+        kept = self._keep(capsule, url) if url else {}
         commits = {(event.commit, event.time_ms) for event in capsule.events}
         before = self._freer.memory(run, capsule.blobs, len(commits))
-        note = self._note(
-            capsule, how, row, {"url": masked(url), "sha256": _sha(raw), "bytes": len(raw)} if url else {}
-        )
+        note = self._note(capsule, how, row, kept)
         leaving = Leaving(
             run,
             capsule.events,
@@ -169,14 +171,22 @@ class Archive:
             if answer.code is Freed.MOVED:
                 return None
             raise _refusal(run, answer)
-        return Gone(run, masked(url), before, len(raw) if url else 0, len(note[1]))
+        return Gone(run, masked(url), before, int(kept.get("bytes", 0)), len(note[1]))
 
-    def _keep(self, run: str, url: str, raw: bytes) -> None:
-        """Write a file, and read it back: what cannot be read is no archive."""
-        archive_files.write(url, raw)
-        there = archive_files.read(url)
-        if there != raw or unpack(there).run != run:
-            raise ArchiveUnreachable(url, "what is read there is not what was written")
+    def _keep(self, capsule: Capsule, url: str) -> dict[str, Any]:
+        """Write a file, read it back, and say what it is: what cannot be read is no archive."""
+        with spool() as file, open(os.devnull, "wb") as nowhere:
+            write_to(capsule, file)
+            size = file.tell()
+            file.seek(0)
+            sha = hashlib.sha256()
+            while piece := file.read(_PIECE):
+                sha.update(piece)
+            file.seek(0)
+            archive_files.write(url, file)
+            if archive_files.read(url, nowhere) != sha.hexdigest() or unpack(file).run != capsule.run:
+                raise ArchiveUnreachable(url, "what is read there is not what was written")
+        return {"url": masked(url), "sha256": sha.hexdigest(), "bytes": size}
 
     def _note(self, capsule: Capsule, how: Departure, row: Any, place: Mapping[str, Any]) -> tuple[str, bytes]:
         data: dict[str, Any] = {
@@ -211,22 +221,25 @@ class Archive:
         if "://" in where and STARS in where:
             why = "the store records no passwords; give its URL with --from, or set OPENAGENTS_ARCHIVE"
             raise ArchiveUnreachable(where, why)
-        raw = archive_files.read(where)
-        if known is not None and _sha(raw) != known["sha256"]:
-            raise CapsuleUnreadable(f"{masked(where)} is not the file that was archived")
-        capsule = unpack(raw)
-        if capsule.run != run:
-            raise CapsuleUnreadable(f"{masked(where)} is run {capsule.run}")
-        if known is None:  # from elsewhere: nothing here says that this is what the run was
-            adopt(self._core, capsule, actor=self._actor, how="restore")
-        else:
-            adopt(self._core, capsule, actor=self._actor, mark=RESTORED, how="return")
+        with spool() as file:
+            sha = archive_files.read(where, file)
+            if known is not None and sha != known["sha256"]:
+                raise CapsuleUnreadable(f"{masked(where)} is not the file that was archived")
+            self._come_back(run, where, unpack(file), ours=known is not None)
         if known is not None:
             log = RedisStreamStore(self._core.connection, self._core.store.keys)
             stream = archive_stream(self._core.store.keys.partition_of(run))
             event = Event("RunRestored", {"run": run, "url": masked(str(known["url"]))})
             log.append(stream, [event], commit_id=f"{known['sha256'][:24]}-{known['archived_ms']}", actor=self._actor)
         return self._core.store.statuses([run])[0]
+
+    def _come_back(self, run: str, where: str, capsule: Capsule, *, ours: bool) -> None:
+        if capsule.run != run:
+            raise CapsuleUnreadable(f"{masked(where)} is run {capsule.run}")
+        if ours:
+            adopt(self._core, capsule, actor=self._actor, mark=RESTORED, how="return")
+        else:  # from elsewhere: nothing here says that this is what the run was
+            adopt(self._core, capsule, actor=self._actor, how="restore")
 
     def memory(self, run: str) -> int:
         """Give about how many bytes a run takes in the server.
@@ -236,10 +249,6 @@ class Archive:
         capsule = take(self._core, run, actor=self._actor)
         commits = {(event.commit, event.time_ms) for event in capsule.events}
         return self._freer.memory(run, capsule.blobs, len(commits))
-
-
-def _sha(raw: bytes) -> str:
-    return hashlib.sha256(raw).hexdigest()
 
 
 def _url(base: str, session: Session, capsule: Capsule, commit: str) -> str:

@@ -1,4 +1,4 @@
-"""The file of a capsule: a zip whose manifest names every other member with its hash; pure, from bytes to values.
+"""The file of a capsule: a zip whose manifest names every other member with its hash; `capsule_writer` makes it.
 
 What is read was written by others: whatever is wrong with it, in whatever way, is CapsuleUnreadable.
 """
@@ -13,9 +13,10 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import IO, Any, Final, TypeVar
 
 from eventstore import codec
 from eventstore.errors import TooLarge
@@ -93,55 +94,6 @@ class Capsule:
         return str(self.manifest["store"])
 
 
-def write(capsule: Capsule) -> bytes:
-    """Give the bytes of a capsule; the same one always gives the same bytes."""
-    members = {EVENTS: _lines(capsule.events), COMPONENTS: codec.encode(capsule.components)}
-    members |= {f"definitions/{name}.json": raw for name, raw in capsule.definitions.items()}
-    members |= {f"blobs/{name}": raw for name, raw in capsule.blobs.items()}
-    if capsule.proofs is not None:
-        members[PROOFS] = capsule.proofs
-    hashes = {name: hashlib.sha256(raw).hexdigest() for name, raw in members.items()}
-    manifest = codec.encode({**capsule.manifest, "format": FORMAT, "sha256": hashes})
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
-        for name, raw in [(MANIFEST, manifest), *sorted(members.items())]:
-            info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
-            info.create_system, info.external_attr = 3, 0o644 << 16
-            archive.writestr(info, raw, _method(raw), 6)
-    return out.getvalue()
-
-
-def _method(raw: bytes) -> int:
-    shrinks = len(raw) <= LARGE or len(raw) <= RATIO * len(zlib.compress(raw, 6))
-    return zipfile.ZIP_DEFLATED if shrinks else zipfile.ZIP_STORED
-
-
-def _lines(events: Iterable[RawEvent]) -> bytes:
-    return b"".join(codec.encode(_line(event)) + b"\n" for event in events)
-
-
-def _line(event: RawEvent) -> dict[str, Json]:
-    line: dict[str, Json] = {
-        "version": event.version,
-        "n": event.n,
-        "time_ms": event.time_ms,
-        "commit": event.commit,
-        "actor": event.actor,
-        "cause": event.cause,
-        "type": event.type,
-        **_text("data", event.data),
-    }
-    return line | (_text("metadata", event.metadata) if event.metadata else {})
-
-
-def _text(name: str, raw: bytes) -> dict[str, str]:
-    """Give bytes as a text where they are one, else in base64."""
-    try:
-        return {name: raw.decode("utf-8", "surrogatepass")}
-    except UnicodeDecodeError:
-        return {f"{name}_base64": base64.b64encode(raw).decode()}
-
-
 def is_capsule(path: Path) -> bool:
     """Tell whether a zip file claims to be a capsule."""
     try:
@@ -154,7 +106,7 @@ def is_capsule(path: Path) -> bool:
 # -- reading ---------------------------------------------------------------------------------------------
 
 
-def unpack(source: bytes | Path, *, limit: int = MOST_BYTES) -> Capsule:
+def unpack(source: bytes | Path | IO[bytes], *, limit: int = MOST_BYTES) -> Capsule:
     """Read a capsule, of which no more than `limit` bytes are unpacked, and check every hash in it.
 
     It is gone through piece by piece first; what is held then are its events and definitions. Payloads are read one by
@@ -164,7 +116,7 @@ def unpack(source: bytes | Path, *, limit: int = MOST_BYTES) -> Capsule:
     with file_errors(source if isinstance(source, Path) else "the capsule", _WHENCE), _opened(source) as file:
         begins = file.read(2) == b"PK"
         file.seek(0)
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        sha256 = _sha256(iter(lambda: file.read(LARGE), b""))
     if not begins:
         raise CapsuleUnreadable("it is no zip file")
     try:
@@ -177,11 +129,17 @@ def unpack(source: bytes | Path, *, limit: int = MOST_BYTES) -> Capsule:
         raise CapsuleUnreadable(f"{type(error).__name__}: {error}") from error
 
 
-def _opened(source: bytes | Path) -> io.BytesIO | io.BufferedReader:
-    return io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+def _opened(source: bytes | Path | IO[bytes]) -> AbstractContextManager[IO[bytes]]:
+    """Open what is to be read from its beginning; a file that is open already stays so."""
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
+    if isinstance(source, Path):
+        return source.open("rb")
+    source.seek(0)
+    return nullcontext(source)
 
 
-def _read(source: io.BytesIO | Path, sha256: str, limit: int) -> Capsule:
+def _read(source: IO[bytes] | Path, sha256: str, limit: int) -> Capsule:
     archive = zipfile.ZipFile(source)
     _check_sizes(archive.infolist(), limit)
     names = archive.namelist()
@@ -274,15 +232,15 @@ def _check_hashes(hashes: Mapping[str, Any], archive: zipfile.ZipFile, limit: in
         raise CapsuleUnreadable(f"the manifest and the members differ: {', '.join(odd[:5])}")
     unpacking = Unpacking(archive, limit)
     for name in archive.namelist():
-        if name != MANIFEST and _digest(unpacking, name) != hashes[name]:
+        if name != MANIFEST and _sha256(unpacking.pieces(name)) != hashes[name]:
             raise CapsuleUnreadable(f"{name} is not what the manifest says")
 
 
-def _digest(unpacking: Unpacking, name: str) -> str:
-    found = hashlib.sha256()
-    for piece in unpacking.pieces(name):
-        found.update(piece)
-    return found.hexdigest()
+def _sha256(pieces: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def _check_names(run: str, hashes: Mapping[str, Any]) -> None:

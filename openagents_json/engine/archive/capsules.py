@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
-from typing import Any
+import io
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from typing import IO, Any
 
 from eventstore import codec
-from eventstore.errors import BlobChanged
+from eventstore.errors import BlobMissing
 from eventstore.event import Json
+from eventstore.private_files import spool
 from eventstore.redis.driver.scripts import PlainCall
 from eventstore.redis.raw import RawEvent, read_raw
 from executor.errors import AnotherHistory, BrokenHistory, HistoryUnfit, RunNotFound
 from executor.histories.importing import Arrived, Arriving, ended, referred, take_in
 from openagents_json.catalog.definitions import checked
-from openagents_json.engine.archive.capsule_file import Capsule, unpack, write
+from openagents_json.engine.archive.capsule_file import FORMAT, Capsule, unpack
+from openagents_json.engine.archive.capsule_writer import write, write_to
 from openagents_json.engine.errors import CapsuleUnreadable
 from openagents_json.engine.wiring.client import Core
 from openagents_json.workflow.core.event_types import DEFINES
@@ -25,12 +28,15 @@ __all__ = [
     "Capsule",
     "CapsuleUnreadable",
     "HistoryUnfit",
+    "StoredPayloads",
     "adopt",
+    "export",
     "pack",
     "take",
     "Adopted",
     "unpack",
     "write",
+    "write_to",
 ]
 
 Adopted = Arrived
@@ -42,7 +48,32 @@ def pack(core: Core, run: str, *, actor: str, proofs: bytes | None = None) -> by
     `proofs` are kept as they are. Raises RunNotFound, BrokenHistory, DefinitionMissing, DefinitionChanged and
     BlobChanged.
     """
-    return write(take(core, run, actor=actor, proofs=proofs))
+    out = io.BytesIO()
+    export(core, run, out, actor=actor, proofs=proofs)
+    return out.getvalue()
+
+
+def export(core: Core, run: str, file: IO[bytes], *, actor: str, proofs: bytes | None = None) -> Capsule:
+    """Write the capsule of a run to a file, also one that cannot be sought in; no more than a payload of it is held.
+
+    Raises as `pack` does.
+    """
+    if not file.seekable():
+        with spool() as whole:
+            capsule = export(core, run, whole, actor=actor, proofs=proofs)
+            whole.seek(0)
+            shutil.copyfileobj(whole, file)
+            return capsule
+    begin = file.tell()
+    while True:
+        capsule = take(core, run, actor=actor, proofs=proofs)
+        try:
+            write_to(capsule, file)
+        except BlobMissing:  # erased since, and not one that is there comes back: it is named as missing now
+            file.seek(begin)
+            file.truncate()
+        else:
+            return capsule
 
 
 def take(core: Core, run: str, *, actor: str, proofs: bytes | None = None, upto: int | None = None) -> Capsule:
@@ -59,8 +90,9 @@ def take(core: Core, run: str, *, actor: str, proofs: bytes | None = None, upto:
             raise BrokenHistory(run, number, event.version)
     names, shas, children = referred(history)
     definitions = _definitions(core, names)
-    blobs, missing = _blobs(core, run, shas)
+    blobs = StoredPayloads(core, run, shas)
     manifest = {
+        "format": FORMAT,
         "run": run,
         **_about(history),
         "events": len(history),
@@ -70,7 +102,7 @@ def take(core: Core, run: str, *, actor: str, proofs: bytes | None = None, upto:
         "store": core.store.keys.prefix,
         "partition": core.store.keys.partition_of(run),
         "children": children,
-        "missing": missing,
+        "missing": [sha for sha in shas if sha not in blobs],
     }
     return Capsule(manifest, history, definitions, blobs, _components(definitions), proofs)
 
@@ -134,14 +166,31 @@ def _definitions(core: Core, names: Sequence[str]) -> dict[str, bytes]:
     return {name: checked(name, raw) for name, raw in zip(names, replies, strict=True)}
 
 
-def _blobs(core: Core, run: str, shas: Sequence[str]) -> tuple[dict[str, bytes], list[str]]:
-    keys, partition = core.store.keys, core.store.keys.partition_of(run)
-    replies = core.store.call([PlainCall((b"GET", keys.blob(partition, sha))) for sha in shas]) if shas else []
-    found = {sha: raw for sha, raw in zip(shas, replies, strict=True) if raw is not None}
-    for sha, raw in found.items():
-        if hashlib.sha256(raw).hexdigest() != sha:
-            raise BlobChanged(partition, sha)
-    return found, [sha for sha in shas if sha not in found]
+class StoredPayloads(Mapping[str, bytes]):
+    """Those payloads of a run that are in the store, by their SHA-256; read one by one when they are asked for.
+
+    To read one raises BlobMissing when it has been erased since, and BlobChanged.
+    """
+
+    def __init__(self, core: Core, run: str, shas: Sequence[str]) -> None:
+        self._store, self._partition = core.store, core.store.keys.partition_of(run)
+        keys = [self._store.keys.blob(self._partition, sha) for sha in shas]
+        replies = self._store.call([PlainCall((b"EXISTS", key)) for key in keys]) if keys else []
+        self._there = dict.fromkeys(sha for sha, reply in zip(shas, replies, strict=True) if reply)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._there)
+
+    def __len__(self) -> int:
+        return len(self._there)
+
+    def __contains__(self, sha: object) -> bool:
+        return sha in self._there
+
+    def __getitem__(self, sha: str) -> bytes:
+        if sha not in self._there:
+            raise KeyError(sha)
+        return self._store.blobs([(self._partition, sha)])[0]
 
 
 def _components(definitions: Mapping[str, bytes]) -> list[Json]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import io
+import hashlib
+import shutil
 import uuid
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from eventstore.errors import InvalidRequest
 from eventstore.private_files import make_directory, replacing
@@ -19,20 +20,23 @@ MOST_BYTES: Final = 3 * 1024**3
 _PIECE: Final = 1024**2
 
 
-def write(url: str, raw: bytes) -> None:
-    """Write a file under a name of its own first, so that there is never half of one.
+def write(url: str, source: IO[bytes]) -> None:
+    """Write a file, piece by piece, under a name of its own first: so there is never half of one.
 
     Raises ArchiveUnreachable.
     """
     files, path = _open(url)
     if _is_local(files):
-        return _write_here(url, Path(path), raw)
+        return _write_here(url, Path(path), source)
     fresh = f"{path}.{uuid.uuid5(uuid.NAMESPACE_URL, url).hex[:8]}.part"
     try:
         files.makedirs(files._parent(path), exist_ok=True)
-        files.pipe_file(fresh, raw)
+        with files.open(fresh, "wb") as file:
+            shutil.copyfileobj(source, file, _PIECE)
         files.mv(fresh, path)
     except Exception as error:  # each file system has errors of its own
+        with contextlib.suppress(Exception):
+            files.rm_file(fresh)
         raise ArchiveUnreachable(url, f"{type(error).__name__}: {error}") from None
 
 
@@ -40,37 +44,40 @@ def _is_local(files: Any) -> bool:
     return "file" in (files.protocol if isinstance(files.protocol, tuple) else (files.protocol,))
 
 
-def _write_here(url: str, path: Path, raw: bytes) -> None:
+def _write_here(url: str, path: Path, source: IO[bytes]) -> None:
     """Write a file of this machine, which nobody else may read."""
     try:
         make_directory(path.parent)
         with replacing(path) as file:
-            file.write(raw)
+            shutil.copyfileobj(source, file, _PIECE)
     except FileUnusable as error:
         raise ArchiveUnreachable(url, str(error)) from None
     except OSError as error:
         raise ArchiveUnreachable(url, f"{type(error).__name__}: {error}") from None
 
 
-def read(url: str, *, limit: int = MOST_BYTES) -> bytes:
-    """Read a file of at most `limit` bytes, also where something is unpacked on the way, as from `zip://`.
+def read(url: str, into: IO[bytes], *, limit: int = MOST_BYTES) -> str:
+    """Read a file, piece by piece, into another one, and give its SHA-256.
 
-    Raises ArchiveUnreachable.
+    It has at most `limit` bytes, also where something is unpacked on the way, as from `zip://`. Raises
+    ArchiveUnreachable.
     """
     files, path = _open(url)
-    out = io.BytesIO()
+    digest, size = hashlib.sha256(), 0
     try:
         files.invalidate_cache()
         with files.open(path, "rb") as file:
-            while piece := file.read(min(_PIECE, limit + 1 - out.tell())):
-                out.write(piece)
+            while piece := file.read(min(_PIECE, limit + 1 - size)):
+                size += len(piece)
+                digest.update(piece)
+                into.write(piece)
     except FileNotFoundError:
         raise ArchiveUnreachable(url, "there is no such file") from None
     except Exception as error:  # each file system has errors of its own
         raise ArchiveUnreachable(url, f"{type(error).__name__}: {error}") from None
-    if out.tell() > limit:
+    if size > limit:
         raise ArchiveUnreachable(url, f"it has more than {limit} bytes, which is the most that is read")
-    return out.getvalue()
+    return digest.hexdigest()
 
 
 def remove(url: str) -> None:
