@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from eventstore.redis.upkeep.losses import read_losses
 from openagents_json import tool
 from openagents_json.engine import Engine
 from openagents_json.engine.archive.archive import Departure
 from openagents_json.engine.diagnosis.doctor import diagnose
 from openagents_json.engine.settings import Settings
-from tests.conftest import KINDS, Server
+from tests.conftest import KINDS, Server, wait_for
+from tests.integration.clusters import cluster_of
 from tests.integration.replicas import Line, Node, Replicated, replicated
+from tests.integration.test_lost_tail import cut, newest_file, rewritten
 
 ONE: dict[str, Any] = {"id": "w", "steps": [{"id": "a", "component": "noop"}]}
 SAID = re.compile(r"warning: acknowledged commits were lost: (\d+)( to \d+| or more)? events of (\d+) partitions?, ")
@@ -147,3 +151,52 @@ def test_runs_that_have_left_are_not_missed(private_server: Server) -> None:
         private_server.start()
         assert engine.run(ONE, timeout=60).ok
         assert told(engine) == []
+
+
+def test_who_has_met_nothing_is_told_by_the_epoch(private_server: Server) -> None:
+    """The log begins anew under clients that stay connected: the first to commit notices, and so all others do."""
+    admin = private_server.connect()
+    with opened(private_server.url, partitions=1) as first, opened(private_server.url) as second:
+        first.start(ONE)
+        second.start(ONE)
+        second.start(ONE)
+        admin.command(b"FLUSHALL")
+        first.start(ONE)
+        assert [loss.lost for loss in read_losses(first.core.store)] == [2]
+        for _ in range(5):
+            first.start(ONE)
+        second.start(ONE)
+        assert [(loss.lost, loss.epoch) for loss in read_losses(first.core.store)] == [(6, 1)]
+
+
+def test_a_server_that_comes_back_without_the_end_of_its_log_has_lost_it(private_server: Server) -> None:
+    private_server.connect()
+    with opened(private_server.url, partitions=1) as engine:
+        for _ in range(3):
+            engine.start(ONE)
+        wait_for(lambda: rewritten(private_server))
+        before = newest_file(private_server).stat().st_size
+        for _ in range(3):
+            engine.start(ONE)
+        private_server.kill()
+        cut(private_server, newest_file(private_server).stat().st_size - before)
+        private_server.start()
+        engine.start(ONE)
+        [said] = told(engine)
+        assert " to 6 events of 1 partition, " in said
+
+
+def test_a_replica_of_a_cluster_that_was_behind_has_lost_what_it_lacked(tmp_path: Path) -> None:
+    with cluster_of("valkey", tmp_path, 6) as members, opened(members.url(), partitions=1) as engine:
+        primary = members.owner("{0}")
+        replica = members.replicas[members.primaries.index(primary)]
+        engine.start(ONE)
+        wait_for(lambda: members.copied(primary))
+        replica.client.config_set("masterauth", "wrong")
+        replica.client.execute_command("CLIENT KILL TYPE master")
+        engine.start(ONE)
+        primary.kill()
+        replica.client.execute_command("CLUSTER FAILOVER TAKEOVER")
+        engine.start(ONE)
+        [said] = told(engine)
+        assert " to 2 events of 1 partition, " in said

@@ -30,9 +30,14 @@ DOCUMENT: dict[str, Any] = {
 }
 
 
+def newest_file(server: Server) -> Path:
+    """Give the file that a server appends to."""
+    return max((server.directory / "appendonlydir").glob("*.incr.aof"), key=lambda path: path.stat().st_mtime)
+
+
 def cut(server: Server, size: int) -> None:
     """Take bytes from the end of a dead server's log."""
-    newest = max((server.directory / "appendonlydir").glob("*.incr.aof"), key=lambda path: path.stat().st_mtime)
+    newest = newest_file(server)
     length = newest.stat().st_size
     with newest.open("r+b") as file:
         file.truncate(max(0, length - size))

@@ -16,10 +16,10 @@ from typing import Any, Final
 
 from eventstore.redis.driver.forking import ForkSafeLock
 
-NEWEST: Final = 32
+NEWEST: Final = 24
 """So many of the newest commits of a partition are remembered."""
 
-OLDER: Final = 64
+OLDER: Final = 40
 """So many older ones are remembered beside them."""
 
 APART_MS: Final = 100
