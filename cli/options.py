@@ -75,6 +75,7 @@ _OPTIONS = [
     click.option("--broker", type=Url(), help="Celery broker for doorbells.  [default: the store's server]"),
     click.option("--prefix", help="Prefix of the store's keys.  [default: oa]"),
     click.option("--durability", type=click.Choice(_LEVELS), help="What an answer promises."),
+    click.option("--replicas", type=int, help="How many confirm at durability replicated; 0 for all.  [default: 0]"),
     click.option("--lease-ms", type=int, help="How long a worker may be silent.  [default: 10000]"),
     click.option("--components", "-c", multiple=True, help="Module, module:object or .py file with components."),
     click.option("--json", "as_json", is_flag=True, help="Print JSON."),
@@ -87,7 +88,7 @@ def target_options(command: Command) -> Command:
     def with_target(**values: Any) -> Any:
         from openagents_json.engine.settings import from_environment, read_settings
 
-        names = ("url", "data", "broker", "prefix", "durability", "lease_ms")
+        names = ("url", "data", "broker", "prefix", "durability", "replicas", "lease_ms")
         given = {name: values.pop(name) for name in names}
         settings = from_environment()
         changed = {name: value for name, value in given.items() if value is not None}

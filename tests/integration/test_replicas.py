@@ -19,6 +19,7 @@ from eventstore.redis.driver.replication import quorum_of
 from eventstore.redis.streams import RedisStreamStore
 from openagents_json import tool
 from openagents_json.engine import Engine
+from tests.acceptance.processes import openagents
 from tests.conftest import KINDS, wait_for
 from tests.integration.replicas import MIN_REPLICAS, Line, Node, Replicated, nodes, replicated, sentinel
 
@@ -314,6 +315,9 @@ def test_a_server_that_writes_without_its_replicas_is_refused_with_what_to_do(se
     servers.primary.ask("CONFIG", "SET", "min-replicas-max-lag", "10")
     with pytest.raises(StoreRefused, match="min-replicas-to-write 2"):
         Engine.connect(servers.primary.url, durability="replicated", replicas=2)
+    asked = ("--url", servers.primary.url, "--durability", "replicated", "--replicas", "2")
+    said = openagents("doctor", *asked, folder=servers.primary.directory)
+    assert (said.returncode, "set min-replicas-to-write 2 and" in said.stderr) == (1, True), said
     with pytest.raises(InvalidRequest, match="-1 replicas within"):
         Engine.connect(servers.primary.url, durability="replicated", replicas=-1)
     with pytest.raises(InvalidRequest, match=r"no durability 'replcated'.*replicated"):
