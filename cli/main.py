@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; the exit code says how it ended."""
+    _open_what_is_closed()
     try:
         from cli.command import carry_out
         from cli.terminal import guard
@@ -19,6 +21,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print("openagents: interrupted", file=sys.stderr)  # noqa: T201 - click may not be there yet
         code = 130
     sys.exit(code)
+
+
+def _open_what_is_closed() -> None:
+    """Open the null device for each standard stream that is closed: else the next file or socket would become it."""
+    for name, mode, flags in (("stdin", "r", os.O_RDONLY), ("stdout", "w", os.O_WRONLY), ("stderr", "w", os.O_WRONLY)):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, flags), mode))
 
 
 def _take_any_character() -> None:

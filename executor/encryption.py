@@ -11,6 +11,8 @@ from typing import Final
 
 from eventstore import codec
 from executor.errors import KEYS_VARIABLE, DamagedPayload, InvalidKey, RunSealed
+from executor.errors import EncryptionError as EncryptionError
+from executor.errors import KeyMissing as KeyMissing
 
 KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12

@@ -25,6 +25,7 @@ from eventstore.event import Recorded
 from eventstore.run_model import Blob
 from executor.encryption import RunKey
 from executor.errors import DamagedPayload, PayloadOverLimit, PayloadUnfit, RunSealed
+from executor.errors import PayloadRefused as PayloadRefused
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core.bounds import DEFAULT, Bounds
 from openagents_json.workflow.core.event_types import PAYLOADS, from_data, to_data, type_name

@@ -82,3 +82,29 @@ def test_a_working_directory_that_was_removed_is_named(tmp_path: Path) -> None:
         )
         gone.mkdir(exist_ok=True)
         assert line_of(done, 1).startswith("the working directory: No such file or directory; go to one that is there")
+
+
+CLOSED = {
+    "run - <&-": "the workflow is not valid: ",
+    "validate - >&-": "",
+    "keys adopt 0-x <&-": "the key of run 0-x has 0 bytes instead of 32; ",
+    "runs list --url @- <&-": "Invalid value for '--url': the file - holds no URL; ",
+    "keys generate >&-": "",
+}
+
+
+@pytest.mark.parametrize("command", CLOSED)
+def test_a_stream_that_is_closed_is_an_empty_one(command: str, tmp_path: Path) -> None:
+    """As services have them: they begin without a terminal, and some without any stream."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    script = f'"$@" {command}'
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", *COMMAND],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+    )
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith(f"openagents: {CLOSED[command]}" if CLOSED[command] else "")
