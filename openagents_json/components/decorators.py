@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypedDict, TypeVar, Unpack, overload
 
 from openagents_json.components.errors import InvalidDeclaration
+from openagents_json.workflow.component_spec import EFFECTS
 
 Declared = TypeVar("Declared", bound=Callable[..., Any])
 Class = TypeVar("Class", bound=type)
@@ -59,7 +60,6 @@ def declared() -> list[Any]:
     return list(found.values())
 
 
-EFFECTS: Final = ("pure", "idempotent", "at_most_once", "compensable", "irreversible")
 """What another attempt would do; `docs/how-to/write-components.md` says what follows from each."""
 
 Effect = Literal["pure", "idempotent", "at_most_once", "compensable", "irreversible"]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from openagents_json.workflow.types import Json
+
+EFFECTS: Final = ("pure", "idempotent", "at_most_once", "compensable", "irreversible")
+"""What may be done with a component, and with a step; the reference says what each means."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from openagents_json.workflow.core.parameters import TYPES
 from openagents_json.workflow.language.options import (
     Kind,
     Object,
@@ -33,7 +34,7 @@ ARRAY: Final = plain("array")
 class Parameter(Object):
     """An input or output of a workflow."""
 
-    type = option(one_of("string", "number", "integer", "boolean", "object", "array", "any"), "its type", default="any")
+    type = option(one_of(*TYPES), "its type", default="any")
     description = option(TEXT, "for people")
     default = option(ANY, "what an input is that is not given")
     required = option(FLAG, "whether it has to be given", default=False)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from openagents_json.workflow.language.document import Document
 from openagents_json.workflow.language.options import NOTES, Object, Schema
-from openagents_json.workflow.language.steps import DURATION, Connection, Retry, Step
+from openagents_json.workflow.language.steps import CONDITION, DURATION, EXPRESSION, Connection, Retry, Step
 
 
 def _published() -> dict[str, Any]:
@@ -51,7 +51,10 @@ def _keys(kind: type[Object]) -> frozenset[str]:
 
 KNOWN_KEYS: Final = {"document": _keys(Document), "step": _keys(Step), "connection": _keys(Connection)}
 
-RENAMED: Final = {
-    item.name: item.old for kind in Object.__subclasses__() for item in kind.options.values() if item.old is not None
-}
+_OPTIONS: Final = [item for kind in Object.__subclasses__() for item in kind.options.values()]
+
+RENAMED: Final = {item.name: item.old for item in _OPTIONS if item.old is not None}
 """Options that had another word before, by their name."""
+
+BARE: Final = frozenset(item.name for item in _OPTIONS if item.kind in (CONDITION, EXPRESSION))
+"""Options that may be an expression without braces."""

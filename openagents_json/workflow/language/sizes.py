@@ -9,6 +9,7 @@ from typing import Any, Final
 from openagents_json.workflow.expressions.templates import escape
 from openagents_json.workflow.language.parse import MAX_DEPTH, TOO_DEEP
 from openagents_json.workflow.language.problems import Collector
+from openagents_json.workflow.language.schema import BARE
 from openagents_json.workflow.types import type_name
 
 MAX_STEPS: Final = 5_000
@@ -22,8 +23,6 @@ MAX_POINTER_TEXT: Final = 20_000_000
 MAX_INTEGER_BITS: Final = 14_000
 
 _ADVICE: Final = "split it into workflows that call each other, and give large data as inputs"
-_BARE: Final = frozenset({"condition", "while", "until", "transform"})
-"""Members that may be an expression without braces."""
 
 
 @dataclass(slots=True)
@@ -101,7 +100,7 @@ def _count(value: Any, name: str, size: Size) -> None:
         elif name in ("connections", "depends_on", "on_error"):
             size.edges += len(value)
     elif isinstance(value, str) and value:
-        lengths = list(_expressions(value)) or ([len(value)] if name in _BARE else [])
+        lengths = list(_expressions(value)) or ([len(value)] if name in BARE else [])
         size.expressions += len(lengths)
         size.expression_text += sum(lengths)
 

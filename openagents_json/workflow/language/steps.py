@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from openagents_json.workflow.component_spec import EFFECTS
 from openagents_json.workflow.language.options import (
     Kind,
     Object,
@@ -39,6 +40,7 @@ IDENTIFIER: Final = text(pattern="^[A-Za-z_][A-Za-z0-9_]*$")
 SECONDS: Final = number(0, LONGEST)
 SECONDS_OR_TEMPLATE: Final[Kind[Any]] = either(SECONDS, TEXT, read=same)
 CONDITION: Final = plain("string", "boolean")
+EXPRESSION: Final = text()
 FLAG: Final[Kind[bool]] = Kind({"type": "boolean"}, bool)
 ANY: Final[Kind[Any]] = Kind(True, same)
 OBJECT: Final = plain("object")
@@ -55,7 +57,7 @@ class Connection(Object, others=("id", "name", "description", "metadata")):
     source = option(TEXT, 'where it begins: "step" or "step.output"', required=True)
     target = option(TEXT, 'where it ends: "step" or "step.input"', required=True)
     condition = option(CONDITION, "false closes it; sees `value` and `source`")
-    transform = option(TEXT, "an expression for what arrives; sees `value` and `source`")
+    transform = option(EXPRESSION, "an expression for what arrives; sees `value` and `source`")
 
 
 class Block(Object):
@@ -326,7 +328,7 @@ class Step(Object):
     )
     on_error = option(array(of(ErrorHandler)), "what happens after a last failure; the first that fits")
     effect = option(
-        one_of("pure", "idempotent", "at_most_once", "compensable", "irreversible"),
+        one_of(*EFFECTS),
         "what may be done with it; without it, what the component says, else `idempotent`",
         see="effects",
     )
