@@ -145,6 +145,8 @@ if TYPE_CHECKING:
     class WorkflowDocument(_Root):
         """A workflow document; the engine takes it as it is."""
 
+        def __init__(self, **data: Any) -> None: ...
+
 else:
     WorkflowDocument = _model("WorkflowDocument", SCHEMA, _Root)
     WorkflowDocument.__doc__ = "A workflow document; the engine takes it as it is."

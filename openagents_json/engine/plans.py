@@ -29,7 +29,7 @@ class Documents:
         source = loaded.source()
         catalog = self._catalog.fresh(components_of(source.value))
         checked = check(source, catalog)
-        self._last = (loaded.digest, checked)
+        self._last = (loaded.digest, checked) if checked.report.valid else None
         return checked
 
     def plan(self, loaded: Loaded) -> Plan:
@@ -47,8 +47,8 @@ class Documents:
         return plan
 
     def _checked(self, loaded: Loaded) -> Checked:
-        """Return what was found a moment ago; a document that was not valid may be so now, as workers come and go."""
+        """Return what was found a moment ago; what was not valid then may be so now, as workers come and go."""
         last = self._last
-        if last is not None and last[0] == loaded.digest and last[1].report.valid:
+        if last is not None and last[0] == loaded.digest:
             return last[1]
         return self.check(loaded)

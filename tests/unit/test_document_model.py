@@ -8,7 +8,9 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
+from openagents_json import WorkflowDocument
 from openagents_json.workflow.core.plan import Plan
 from openagents_json.workflow.expressions.templates import Part
 from openagents_json.workflow.language.compile import compile_plan
@@ -121,3 +123,20 @@ def test_an_object_reads_what_the_document_says_and_else_its_defaults() -> None:
     assert step.mutex is not None
     assert (step.mutex.key, step.mutex.limit) == ("k", 1)
     assert (step.enough, step.says("priority"), step.says("enough")) == (None, True, False)
+
+
+def test_programs_write_documents_with_the_same_defaults() -> None:
+    model = WorkflowDocument(id="w", steps=[{"id": "a", "component": "c", "retry": {"delay_seconds": 1}}])
+    [step] = model.steps
+    assert (model.version, step.retry.max_retries, step.join, step.mutex) == ("1.0.0", 3, "all", None)
+    assert model.document == {
+        "id": "w",
+        "steps": [{"id": "a", "component": "c", "retry": {"delay_seconds": 1}}],
+    }
+
+
+def test_what_runs_on_failure_is_checked_in_models_as_in_the_schema() -> None:
+    document = {"id": "w", "steps": [{"id": "a", "component": "c"}], "on_failure": {"component": "c", "timeout": "x"}}
+    assert not validate(document).valid
+    with pytest.raises(ValidationError):
+        WorkflowDocument.model_validate(document)

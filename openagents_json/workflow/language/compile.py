@@ -32,7 +32,7 @@ def compile_plan(definition: Json | Definition) -> Plan:
     if not isinstance(definition, Definition):
         definition = defined(definition)
     document = definition.content["document"]
-    said = Document(document)
+    model = Document(document)
     names = definition.names or names_of(document)
     draft = _Draft(definition.content["bindings"])
     order = draft.block(document, names, "", "").order
@@ -44,20 +44,20 @@ def compile_plan(definition: Json | Definition) -> Plan:
     return Plan(
         hash=definition.hash,
         id=document["id"],
-        version=said.version,
+        version=model.version,
         steps=draft.steps,
         order=order,
-        timeout_ms=ms(said.timeout),
+        timeout_ms=ms(model.timeout),
         output=compile_value(document["output"], names, "/output") if "output" in document else None,
-        outputs=_outputs(said, names),
+        outputs=_outputs(model, names),
         parameters=document.get("inputs") or {},
         definition=definition.content,
         encoded=definition.encoded,
         places={path: number for number, path in enumerate(draft.steps)},
         homes=draft.homes,
         signals=tuple(signal for step in draft.steps.values() if step.wait for signal in step.wait.signals),
-        gates=_run_gates(said, names),
-        persistence=persistence_of(said),
+        gates=_run_gates(model, names),
+        persistence=persistence_of(model),
     )
 
 

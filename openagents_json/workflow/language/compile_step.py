@@ -78,24 +78,24 @@ def compile_step(
 
     Raises ExpressionError.
     """
-    said = Step(step)
-    maker = _Maker(said, path, names, inner, pointer, block)
-    join, cancel_rest = _join(said.join)
+    model = Step(step)
+    maker = _Maker(model, path, names, inner, pointer, block)
+    join, cancel_rest = _join(model.join)
     queue = binding.get("queue", ENGINE_QUEUE)
     inputs, condition = maker.inputs(), maker.condition()
     plan = StepPlan(
         id=step["id"],
         path=path,
         kind=kind_of(step),
-        component=said.component,
+        component=model.component,
         queue=f"{queue}.async" if binding.get("is_async") else queue,
-        priority=int(said.priority),
+        priority=int(model.priority),
         join=join,
         cancel_rest=cancel_rest,
-        retry=_retry(said.retry),
-        timeouts=_timeouts(said, binding),
+        retry=_retry(model.retry),
+        timeouts=_timeouts(model, binding),
         on_error=maker.handlers(),
-        effect=said.effect or binding.get("effect") or "idempotent",
+        effect=model.effect or binding.get("effect") or "idempotent",
         lost_limit=int(binding.get("lost_limit", 3)),
         inputs=inputs,
         outputs=maker.outputs(),
@@ -105,12 +105,12 @@ def compile_step(
         foreach=maker.foreach(condition),
         block=block,
         loop=maker.loop(),
-        sleep=maker.timer(said.sleep, inner, f"{pointer}/sleep") if said.says("sleep") else None,
+        sleep=maker.timer(model.sleep, inner, f"{pointer}/sleep") if model.says("sleep") else None,
         wait=maker.wait(),
-        child=None if said.workflow is None else Child(said.workflow, said.detached),
+        child=None if model.workflow is None else Child(model.workflow, model.detached),
         gates=maker.gates(),
-        compensated=said.compensate is not None,
-        persist=bool((said.state or {}).get("persist")),
+        compensated=model.compensate is not None,
+        persist=bool((model.state or {}).get("persist")),
     )
     return Compiled(plan, tuple(maker.references))
 
@@ -308,19 +308,19 @@ def _join(value: str | Count) -> tuple[str | int, bool]:
     return (1 if value == "any" else "all"), False
 
 
-def _retry(said: Retry | None) -> RetryPolicy:
-    if said is None:
+def _retry(retry: Retry | None) -> RetryPolicy:
+    if retry is None:
         return RetryPolicy()
-    longest = said.max_delay_seconds
+    longest = retry.max_delay_seconds
     return RetryPolicy(
-        max_retries=int(said.max_retries),
-        delay_ms=ms(said.delay_seconds),
-        multiplier=float(said.backoff_multiplier),
+        max_retries=int(retry.max_retries),
+        delay_ms=ms(retry.delay_seconds),
+        multiplier=float(retry.backoff_multiplier),
         max_delay_ms=None if longest is None else ms(longest),
-        jitter=0.1 if said.jitter is True else float(said.jitter),
-        retry_on=tuple(said.retry_on or ()),
-        no_retry_on=tuple(said.no_retry_on or ()),
-        max_retry_after_ms=ms(said.max_retry_after_seconds),
+        jitter=0.1 if retry.jitter is True else float(retry.jitter),
+        retry_on=tuple(retry.retry_on or ()),
+        no_retry_on=tuple(retry.no_retry_on or ()),
+        max_retry_after_ms=ms(retry.max_retry_after_seconds),
     )
 
 

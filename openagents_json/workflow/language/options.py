@@ -140,15 +140,15 @@ class Object:
 
 def properties(kind: type[Object]) -> dict[str, Schema]:
     """Return the options of an object as JSON Schema: what each may be, what it means, and its default."""
-    found: dict[str, Schema] = {}
+    members: dict[str, Schema] = {}
     for item in kind.options.values():
         default = {} if item.default is None else {"default": item.default}
         form = {} if item.kind.schema is True else item.kind.schema
-        found[item.name] = {**form, "description": item.meaning, **default}
+        members[item.name] = {**form, "description": item.meaning, **default}
         if item.old is not None:
             note = f"the old word for `{item.name}`"
-            found[item.old.old] = {**form, "deprecated": True, "description": note, **default}
-    return found
+            members[item.old.old] = {**form, "deprecated": True, "description": note, **default}
+    return members
 
 
 NOTES = frozenset({"description", "default"})

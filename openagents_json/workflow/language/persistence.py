@@ -12,9 +12,9 @@ OLD_NAMES: Final = {"none": "outcome", "memory": "checkpoint", "disk": "step", "
 
 def persistence_of(document: Document) -> Persistence:
     """Return the persistence of a document; its own word goes before that of 0.1.4."""
-    said = document.persistence
-    if said is not None:
-        return Persistence(said.mode, int(said.every_steps), round(1000 * float(said.every_seconds)))
+    chosen = document.persistence
+    if chosen is not None:
+        return Persistence(chosen.mode, int(chosen.every_steps), round(1000 * float(chosen.every_seconds)))
     old = document.state_dependencies
     name = None if old is None else old.persistence
     return Persistence(OLD_NAMES.get(str(name), "step"))
