@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.paths import container_of, frames_of, is_item
+from openagents_json.workflow.expressions.budget import MAX_TOGETHER
 
 EVENT_LIMIT = "EventLimit"
 CHILD_LIMIT = "ChildLimit"
@@ -13,19 +15,31 @@ ITEM_LIMIT = "ItemLimit"
 LIMITS = frozenset({EVENT_LIMIT, CHILD_LIMIT, ITEM_LIMIT})
 """Types of the errors of what was not done because of a bound."""
 
+DECISION_LIMIT = "decision"
+"""The `limit` of an error of an expression that would have been evaluated, had others in the decision cost less."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The most events and child runs that a run may have, and items of a foreach with those around it."""
+    """The most events and child runs that a run may have, and items of a foreach with those around it.
+
+    `operations` are those of all expressions that one decision evaluates.
+    """
 
     events: int = 1_000_000
     children: int = 100_000
     items: int = 250_000
+    operations: int = MAX_TOGETHER
 
 
 DEFAULT = Bounds()
-NONE = Bounds(2**63, 2**63, 2**63)
+NONE = Bounds(2**63, 2**63, 2**63, 2**63)
 """For who asks what a document leads to, wherever it was decided: what a bound did is on record."""
+
+
+def is_of_a_bound(error: object) -> bool:
+    """Tell whether an error on record says that a bound was reached."""
+    return isinstance(error, Mapping) and (error.get("type") in LIMITS or error.get("limit") == DECISION_LIMIT)
 
 
 def event_limit(bounds: Bounds) -> str:

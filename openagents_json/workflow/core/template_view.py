@@ -8,15 +8,17 @@ from typing import Protocol
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.paths import COMPENSATE, ON_FAILURE, container_of, frames_of, inside, is_item
 from openagents_json.workflow.core.plan import Plan
+from openagents_json.workflow.expressions.budget import Together
 from openagents_json.workflow.expressions.scope import StepView
 from openagents_json.workflow.types import Json
 
 
 class HoldsRun(Protocol):
-    """Anything that has a run's plan and current state."""
+    """Anything that has a run's plan and current state, and counts what is evaluated for it."""
 
     plan: Plan
     state: st.RunState
+    together: Together
 
 
 class RunView:
@@ -38,6 +40,11 @@ class RunView:
     def closing(self) -> RunView:
         """Give the view that the run's output sees: the status is what it is about to be."""
         return RunView(self._holder, "", st.COMPLETED)
+
+    @property
+    def together(self) -> Together:
+        """Give what counts all evaluations of the decision."""
+        return self._holder.together
 
     @property
     def inputs(self) -> Mapping[str, Json]:

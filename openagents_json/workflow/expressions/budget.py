@@ -12,6 +12,12 @@ from typing import Any, Final
 from openagents_json.workflow.errors import OverBound
 
 MAX_OPERATIONS: Final = 2_000_000
+MAX_TOGETHER: Final = 50_000_000
+"""What all evaluations of one decision may cost: 10,000 items of a foreach have 5,000 operations each."""
+
+TOGETHER: Final = "with what was evaluated before it in the same decision, it needs more than"
+"""How the reason begins of an evaluation that had to end because of those before it."""
+
 MAX_TEXT: Final = 8_000_000
 MAX_ITEMS: Final = 1_000_000
 MAX_BITS: Final = 14_000
@@ -22,13 +28,22 @@ _CHARACTERS: Final = 6
 
 
 class Budget:
-    """Counts the operations of an evaluation; lives for that one evaluation."""
+    """Counts the operations of an evaluation; lives for that one evaluation.
 
-    __slots__ = ("_seen", "left", "most")
+    `together` is the bound of a decision when it leaves this evaluation less than its own.
+    """
 
-    def __init__(self, operations: int = MAX_OPERATIONS) -> None:
+    __slots__ = ("_seen", "left", "most", "together")
+
+    def __init__(self, operations: int = MAX_OPERATIONS, together: int = 0) -> None:
         self.left = self.most = operations
+        self.together = together
         self._seen: set[int] | None = None
+
+    @property
+    def spent(self) -> int:
+        """Return what has been done; what was too much was not."""
+        return self.most - max(self.left, 0)
 
     def spend(self, operations: int) -> None:
         """Count operations before they are done.
@@ -37,7 +52,11 @@ class Budget:
         """
         self.left -= operations
         if self.left < 0:
-            raise OverBound(f"it needs more than {self.most:,} operations; do such work in a component")
+            raise OverBound(self._reason())
+
+    def _reason(self) -> str:
+        begins = f"{TOGETHER} {self.together:,}" if self.together else f"it needs more than {self.most:,}"
+        return f"{begins} operations; do such work in a component"
 
     def copy(self, characters: int) -> None:
         """Count a pass over a text."""
@@ -71,6 +90,28 @@ class Budget:
             weigh(self, value)
         else:
             self._seen.add(id(value))
+
+
+class Together:
+    """Counts what the evaluations of one decision cost together: each of many may be just within its own budget."""
+
+    __slots__ = ("_last", "_left", "_most")
+
+    def __init__(self, operations: int = MAX_TOGETHER) -> None:
+        self._most = self._left = operations
+        self._last: Budget | None = None
+
+    def next(self) -> Budget:
+        """Return the budget of the next evaluation: its own one, or what is left if that is less."""
+        if self._last is not None:
+            self._left -= self._last.spent
+        scarce = self._left < MAX_OPERATIONS
+        self._last = Budget(self._left, self._most) if scarce else Budget()
+        return self._last
+
+    def renew(self) -> None:
+        """Begin again, as the run takes another way: what undoes its work is not to fail for what came before."""
+        self._left, self._last = self._most, None
 
 
 def weigh(budget: Budget, value: Any) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from openagents_json.workflow.expressions.budget import Budget
 from openagents_json.workflow.expressions.members import missing
 from openagents_json.workflow.expressions.null import NULL, Null
 from openagents_json.workflow.expressions.scope import Scope, StepView
@@ -97,7 +96,7 @@ def secret_marker(name: str) -> str:
 class Lookup:
     """Gives the values of root names; `local` are the names of the place, such as `value` in a transform.
 
-    All that is evaluated with it, such as the inputs of a step, has one budget.
+    All that is evaluated with it, such as the inputs of a step, has one budget, which is part of the decision's.
     """
 
     __slots__ = ("_local", "_scope", "budget")
@@ -105,7 +104,7 @@ class Lookup:
     def __init__(self, scope: Scope, local: Mapping[str, Json] | None = None) -> None:
         around = scope.local
         self._scope, self._local = scope, {**around, **(local or {})} if around else local
-        self.budget = Budget()
+        self.budget = scope.together.next()
 
     def root(self, name: str) -> Any:
         """Give the value of a root name."""

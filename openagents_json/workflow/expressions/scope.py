@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from openagents_json.workflow.expressions.budget import Together
 from openagents_json.workflow.types import Json
 
 
@@ -48,4 +49,9 @@ class Scope(Protocol):
     @property
     def local(self) -> Mapping[str, Json]:
         """Give the names of the place, such as the item of a foreach."""
+        ...
+
+    @property
+    def together(self) -> Together:
+        """Give what counts all evaluations of a decision."""
         ...

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
-from openagents_json.workflow.core.bounds import LIMITS, NONE
+from openagents_json.workflow.core.bounds import NONE, is_of_a_bound
 from openagents_json.workflow.core.decide.decider import decision
 from openagents_json.workflow.core.event_traits import Origin, Phase
 from openagents_json.workflow.core.event_types import CLOSING, to_data, type_name, types_with
@@ -90,14 +90,13 @@ def _limited(course: Sequence[ev.Event]) -> set[int]:
     """Give the places of what happened because a bound was reached, which is a setting of whoever decided."""
     found = set()
     for place, event in enumerate(course):
-        error = getattr(event, "error", None)
-        if not isinstance(error, Mapping) or error.get("type") not in LIMITS:
+        if not is_of_a_bound(getattr(event, "error", None)):
             continue
-        first = place
-        before = ev.StepScheduled if isinstance(event, ev.StepFailed) else ev.StepCancelled
+        first, fails = place, isinstance(event, ev.StepFailed)
+        before = (ev.StepScheduled, ev.CompensationScheduled) if fails else (ev.StepCancelled,)
         while first and isinstance(course[first - 1], before):
             first -= 1
-            if before is ev.StepScheduled:
+            if fails:
                 break
         found |= set(range(first, place + 1))
     return found

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
-from openagents_json.workflow.core.bounds import DEFAULT, Bounds, child_limit
+from openagents_json.workflow.core.bounds import DECISION_LIMIT, DEFAULT, Bounds, child_limit
 from openagents_json.workflow.core.evaluate import error_output, step_outputs
 from openagents_json.workflow.core.evolve import evolve
 from openagents_json.workflow.core.paths import COMPENSATE, frames_of, static, within
@@ -15,6 +15,7 @@ from openagents_json.workflow.core.plan import ErrorHandler, Plan, StepPlan
 from openagents_json.workflow.core.retry import asked_delay, next_delay
 from openagents_json.workflow.core.template_view import RunView
 from openagents_json.workflow.errors import ExpressionFailed
+from openagents_json.workflow.expressions.budget import TOGETHER, Together
 from openagents_json.workflow.types import Json
 
 RUN = ""
@@ -49,6 +50,7 @@ class Turn:
         "refused",
         "settle",
         "state",
+        "together",
         "unfinished",
         "view",
     )
@@ -63,6 +65,7 @@ class Turn:
     ) -> None:
         self.plan, self.state, self.refused, self.child_id = plan, state, refused, child_id
         self.bounds = bounds
+        self.together = Together(bounds.operations)
         self.events: list[ev.Event] = []
         self.facts = 0
         self.open_after_facts: Mapping[str, bool] = {}
@@ -87,6 +90,7 @@ class Turn:
         self.settle.clear()
         self.reach.clear()
         self.check.clear()
+        self.together.renew()
 
 
 def order_key(plan: Plan, path: str) -> tuple[tuple[int, tuple[int, ...]], ...]:
@@ -117,13 +121,14 @@ def complete(turn: Turn, step: str, attempt: int, output: Json, facts: Mapping[s
 
 def expression_error(error: ExpressionFailed) -> dict[str, Json]:
     """Describe a template that failed, as a terminal error of its step."""
-    return {
+    described: dict[str, Json] = {
         "type": "ExpressionError",
         "message": str(error),
         "retryable": False,
         "expression": error.expression,
         "pointer": error.pointer,
     }
+    return described | ({"limit": DECISION_LIMIT} if error.reason.startswith(TOGETHER) else {})
 
 
 def terminal(error_type: str, message: str, **facts: Json) -> dict[str, Json]:

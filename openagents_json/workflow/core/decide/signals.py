@@ -10,6 +10,7 @@ from openagents_json.workflow.core.evaluate import value_of
 from openagents_json.workflow.core.plan import Plan, SignalWait
 from openagents_json.workflow.core.template_view import RunView
 from openagents_json.workflow.errors import ExpressionFailed
+from openagents_json.workflow.expressions.budget import Together
 from openagents_json.workflow.expressions.payload_schema import first_problem
 
 
@@ -18,6 +19,7 @@ class _Holder:
 
     def __init__(self, plan: Plan, state: st.RunState) -> None:
         self.plan, self.state = plan, state
+        self.together = Together()
 
 
 def check_signal(plan: Plan, state: st.RunState, command: cmd.SendSignal) -> None:
