@@ -16,7 +16,7 @@ from eventstore.keys import Keyspace
 from eventstore.redis.driver.connection import connect
 from eventstore.redis.driver.scripts import PlainCall
 from eventstore.redis.embedded.server import EmbeddedServer
-from eventstore.redis.runs import RunStore
+from eventstore.redis.runs import RedisRunStore
 from eventstore.redis.views import RedisViewStore
 from projections.fold import fold, keyed
 from projections.runs import RUNS, RunFilter
@@ -50,7 +50,7 @@ def histories(partition: int, runs: int, seed: int) -> Iterator[Recorded]:
         yield Recorded(run, 9, Position(partition, n), at + took, "c", "w", "", kind, data, {})
 
 
-def build(store: RunStore, views: RedisViewStore, partitions: int, runs: int) -> float:
+def build(store: RedisRunStore, views: RedisViewStore, partitions: int, runs: int) -> float:
     """Fold the histories into the view; gives events a second."""
     begun, events = time.perf_counter(), 0
     for partition in range(partitions):
@@ -68,7 +68,7 @@ def build(store: RunStore, views: RedisViewStore, partitions: int, runs: int) ->
     return events / (time.perf_counter() - begun)
 
 
-def set_head(store: RunStore, partition: int, n: int) -> None:
+def set_head(store: RedisRunStore, partition: int, n: int) -> None:
     """Let the log be that long."""
     store.call([PlainCall((b"HSET", store.keys.meta(partition), b"n", n))])
 
@@ -104,7 +104,7 @@ def main() -> None:
     server = EmbeddedServer.open(data, durability="memory")
     connection = connect(server.url)
     try:
-        store = RunStore(connection, Keyspace("bench", options.partitions))
+        store = RedisRunStore(connection, Keyspace("bench", options.partitions))
         views = RedisViewStore(store)
         before = connection.client.info("memory")["used_memory"]
         rate = build(store, views, options.partitions, options.runs)

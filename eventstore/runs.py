@@ -6,11 +6,40 @@ Two adapters keep it: `RedisRunStore`, and `MemoryRunStore` for simulations. Wha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple, Protocol
 
+from eventstore.errors import EventStoreError
 from eventstore.event import Recorded
 from eventstore.run_model import ClaimReply, ClaimRequest, Commit, Committed, DueReply, Lease, RunHead
+from openagents_json.work_index import DueKey
+
+Definitions = Mapping[str, bytes]
+"""Definitions as they are stored, by their hashes."""
+
+NOTHING: Definitions = MappingProxyType({})
+
+
+class WakeUp(NamedTuple):
+    """That partitions have work for a queue."""
+
+    queue: str
+    partitions: Sequence[int]
+
+
+class Exchanged(NamedTuple):
+    """The answers to commits, and for each wake-up whether somebody has to be woken from outside."""
+
+    commits: Sequence[Committed]
+    unheard: Sequence[bool]
+
+
+class Offered(NamedTuple):
+    """The answers to commits, errors among them, and for each wake-up whether somebody has to be woken from outside."""
+
+    commits: Sequence[Committed | EventStoreError]
+    unheard: Sequence[bool]
 
 
 class RunStore(Protocol):
@@ -19,6 +48,11 @@ class RunStore(Protocol):
     @property
     def partitions(self) -> int:
         """Return how many partitions there are."""
+        ...
+
+    @property
+    def is_cluster(self) -> bool:
+        """Tell whether partitions lie on several nodes, one of which may be away while others are there."""
         ...
 
     def partition_of(self, run: str) -> int:
@@ -34,6 +68,21 @@ class RunStore(Protocol):
 
         Sent again, it is answered DUPLICATE. A decision is carried out only on the version and last commit that it
         names; facts only by whoever holds the leases of their steps, on any version.
+        """
+        ...
+
+    def exchange(
+        self, commits: Sequence[Commit], *, definitions: Definitions = NOTHING, wakeups: Sequence[WakeUp] = ()
+    ) -> Exchanged:
+        """Carry out commits in one round trip, with the definitions that they refer to and hints for whoever waits."""
+        ...
+
+    def offer(
+        self, commits: Sequence[Commit], *, definitions: Definitions = NOTHING, wakeups: Sequence[WakeUp] = ()
+    ) -> Offered:
+        """Carry out commits as `exchange` does, each with an answer or an error of its own: none hinders another.
+
+        Raises StoreUnavailable when nobody knows what was carried out; the same commits can be sent again.
         """
         ...
 
@@ -64,6 +113,10 @@ class RunStore(Protocol):
         """
         ...
 
+    def postpone(self, key: DueKey, at_ms: int) -> bool:
+        """Have a member that is there be due at a time; False when it is not there any more."""
+        ...
+
     def read(self, wanted: Sequence[tuple[str, int]]) -> list[tuple[Recorded, ...]]:
         """Read the events of several runs, each after a version."""
         ...
@@ -74,6 +127,10 @@ class RunStore(Protocol):
 
     def read_one(self, run: str, version: int) -> Recorded | None:
         """Read one event of a run, None when there is none of that version."""
+        ...
+
+    def backwards(self, run: str) -> Iterator[list[Recorded]]:
+        """Read the events of a run from its end, page by page, each newest first."""
         ...
 
     def heads(self, runs: Sequence[str]) -> list[RunHead | None]:
@@ -89,6 +146,28 @@ class RunStore(Protocol):
 
         Raises BlobMissing and BlobChanged.
         """
+        ...
+
+    def is_gone(self, run: str) -> bool:
+        """Tell whether a run is in the archive, which keeps its id for it."""
+        ...
+
+    def put_definitions(self, definitions: Definitions) -> None:
+        """Store definitions by their hashes, unless they are there."""
+        ...
+
+    def definitions(self, names: Sequence[str]) -> list[bytes | None]:
+        """Read definitions by their hashes, as they are stored; None where there is none."""
+        ...
+
+    def begin_reading(
+        self, runs: Sequence[str], most: int, *, keys: bool = False
+    ) -> list[tuple[bytes | None, bytes | None, tuple[Recorded, ...]]]:
+        """Read the wrapped keys (with `keys`), the snapshots and the first events of runs, at most so many of each."""
+        ...
+
+    def put_snapshot(self, run: str, commit: str, snapshot: bytes, seconds: int) -> None:
+        """Keep a snapshot up to a commit for a while; one of a closed run that has moved on since is not kept."""
         ...
 
     def wait(self, run: str, after: int, block_ms: int) -> tuple[Recorded, ...]:

@@ -7,11 +7,11 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Protocol
 
 from eventstore.passwords import masked
 from eventstore.redis.coordination.wakeups import Bell
-from eventstore.redis.driver.scripts import ScriptCall
+from eventstore.runs import WakeUp
 
 log = logging.getLogger(__name__)
 
@@ -112,21 +112,20 @@ class Ringer:
     def __init__(self, bell: Bell, doorbell: Doorbell) -> None:
         self.bell, self.doorbell = bell, doorbell
 
-    def calls(self, opens: Iterable[tuple[int, Mapping[str, int]]]) -> tuple[list[str], list[ScriptCall]]:
-        """Build the calls that announce claimable steps, given as (partition, count by queue)."""
+    def wakeups(self, opens: Iterable[tuple[int, Mapping[str, int]]]) -> list[WakeUp]:
+        """Say which partitions have work for which queues, of claimable steps given as (partition, count by queue)."""
         where: dict[str, list[int]] = {}
         for partition, queues in opens:
             for queue, count in queues.items():
                 if count > 0 and partition not in where.setdefault(queue, []):
                     where[queue].append(partition)
-        queues_ = [queue for queue, partitions in where.items() if partitions]
-        return queues_, [self.bell.ring_call(queue, where[queue]) for queue in queues_]
+        return [WakeUp(queue, partitions) for queue, partitions in where.items() if partitions]
 
-    def answer(self, queues: Sequence[str], replies: Sequence[Any]) -> None:
-        """Send the doorbells that the store asked for in its replies."""
-        for queue, reply in zip(queues, replies, strict=True):
-            if reply == 1:
-                self.doorbell.ring(queue)
+    def answer(self, wakeups: Sequence[WakeUp], unheard: Sequence[bool]) -> None:
+        """Send the doorbells for those wake-ups that nobody in the store has heard."""
+        for wakeup, is_unheard in zip(wakeups, unheard, strict=True):
+            if is_unheard:
+                self.doorbell.ring(wakeup.queue)
 
     def announce(self, queue: str, partitions: Sequence[int]) -> None:
         """Say that partitions have work for a queue."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eventstore.redis.runs import RunStore
+from eventstore.redis.runs import RedisRunStore
 from openagents_json.work_index import NEVER_MS
 
 _AGE = """
@@ -35,7 +35,7 @@ return 1
 """
 
 
-def age(store: RunStore, ms: int) -> None:
+def age(store: RedisRunStore, ms: int) -> None:
     """Let so many ms pass in all partitions of a store."""
     for partition in range(store.keys.partitions):
-        store._connection.client.eval(_AGE, 1, store.keys.meta(partition), ms, NEVER_MS)
+        store.connection.client.eval(_AGE, 1, store.keys.meta(partition), ms, NEVER_MS)

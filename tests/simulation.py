@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-from openagents_json.work_index import IndexChanges
+from openagents_json.simulation.lives import Life, Lives
+from openagents_json.statuses import CLAIMED_RUN
+from openagents_json.work_index import DueKey, DueKind
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
-from openagents_json.workflow.core.decide.decider import decision
-from openagents_json.workflow.core.event_types import from_data, to_data, type_name
-from openagents_json.workflow.core.evolve import evolve
-from openagents_json.workflow.core.indexes.changes import changes
 from openagents_json.workflow.core.plan import Plan
 from openagents_json.workflow.language.compile import compile_plan
 from openagents_json.workflow.language.validate import validate
@@ -26,61 +23,51 @@ def plan_of(document: Mapping[str, Any]) -> Plan:
     return compile_plan({"document": document, "bindings": {}})
 
 
-@dataclass
 class Simulation:
-    """A run in memory, with the index that the store would keep."""
+    """A run in a store in memory, moved by hand: time goes on only where a retry has to be claimed."""
 
-    plan: Plan
-    state: st.RunState = field(default_factory=st.initial)
-    history: list[ev.Event] = field(default_factory=list)
-    claimable: dict[str, None] = field(default_factory=dict)
-    fence: int = 0
-    overtaken: bool = False
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.now_ms = 0
+        self.overtaken = False
+        self._life = Life("0-r", plan)
+        self._runs = Lives(lambda: self.now_ms)
+
+    @property
+    def state(self) -> st.RunState:
+        return self._life.state
+
+    @property
+    def history(self) -> list[ev.Event]:
+        return [event for _, event in self._life.events]
+
+    @property
+    def claimable(self) -> dict[str, None]:
+        """Return what workers may claim, now or when the wait for a retry is over."""
+        waits = [key.subject for key, _ in self._runs.due() if key.kind is DueKind.RETRY]
+        open_run = self.state.status in CLAIMED_RUN
+        return dict.fromkeys([*self._runs.claimable(self._life), *(waits if open_run else [])])
 
     def give(self, command: cmd.Command) -> list[ev.Event]:
-        """Decide on a command and apply what happens; each event has to change the state."""
-        made = decision(self.plan, self.state, command)
-        moved = changes(self.plan, self.state, made.events, made.state)
-        for event in made.events:
-            after = evolve(self.state, from_data(type_name(event), to_data(event)))
-            assert after is not self.state, f"{event} does not apply to {self.state}"
-            self.state = after
-            self.history.append(event)
-        assert self.state == made.state
-        self._index(moved)
-        return list(made.events)
+        """Decide on a command and commit what happens."""
+        return self._runs.give(self._life, command)
 
-    def give_facts(self, command: cmd.Command) -> None:
+    def give_facts(self, command: cmd.RecordOutcomes) -> None:
         """Store the facts of a command without its decision: what a worker leaves that others overtook."""
-        made = decision(self.plan, self.state, command)
         self.overtaken = True
-        for event in made.events[: made.facts]:
-            self.state = evolve(self.state, event)
-            self.history.append(event)
-
-    def _index(self, moved: IndexChanges) -> None:
-        for step in (*moved.closed, *moved.suspended):
-            self.claimable.pop(step, None)
-        for opened in moved.ready:
-            self.claimable[opened.step] = None
-        for reopened in moved.requeued:
-            self.claimable[reopened.step] = None
-        for step in moved.resumed:
-            self.claimable[step] = None
+        self._runs.give_facts(self._life, command)
 
     def start(self, **inputs: Any) -> list[ev.Event]:
         return self.give(cmd.StartRun("0-r", inputs))
 
     def claim(self, step: str) -> st.StepState:
-        """Take a claimable step."""
-        del self.claimable[step]
-        self.fence += 1
-        event = ev.StepStarted(step, self.state.steps[step].attempt + 1, str(self.fence), "w")
-        after = evolve(self.state, event)
-        assert after is not self.state
-        self.state = after
-        self.history.append(event)
-        return self.state.steps[step]
+        """Take a claimable step, once its time has come."""
+        retry = DueKey(DueKind.RETRY, self._life.id, step)
+        for key, at in list(self._runs.due()):
+            if key == retry:
+                self.now_ms = max(self.now_ms, at)
+                self._runs.take(key)
+        return self._runs.claim(self._life, step)
 
     def complete(self, step: str, output: Any = None) -> list[ev.Event]:
         attempt = self.claim(step).attempt if step in self.claimable else self.state.steps[step].attempt

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from eventstore.errors import EventStoreError
 from eventstore.keys import Keyspace
 from eventstore.redis.driver.connection import Connection
-from eventstore.redis.runs import RunStore
+from eventstore.redis.runs import RedisRunStore
 from eventstore.redis.upkeep.inspection import Inspector
 from executor.integrity.invariants import Violation, confirmed
 
@@ -30,7 +30,7 @@ def broken(connection: Connection, prefixes: Iterable[str]) -> dict[str, list[Vi
         try:
             partitions = connection.command(b"HGET", prefix.encode() + SUFFIX, b"partitions")
             if partitions is not None:
-                store = RunStore(connection, Keyspace(prefix, int(partitions)))
+                store = RedisRunStore(connection, Keyspace(prefix, int(partitions)))
                 found[prefix] = confirmed(Inspector(store), range(int(partitions)), deep=True)
         except EventStoreError:
             continue

@@ -26,6 +26,8 @@ from eventstore.run_model import (
     Lease,
     RunHead,
 )
+from eventstore.runs import NOTHING, Definitions, Exchanged, Offered, WakeUp
+from openagents_json.statuses import CLOSED_RUN
 from openagents_json.work_index import DueKey
 
 
@@ -36,6 +38,8 @@ class MemoryRunStore:
         self._keys = Keyspace("memory", partitions)
         self._now = now_ms
         self._whole = whole_history
+        self._definitions: Definitions = NOTHING
+        self.is_cluster = False
         self._partitions = [Partition(number) for number in range(partitions)]
         self._changed = threading.Condition(threading.RLock())
 
@@ -65,6 +69,19 @@ class MemoryRunStore:
             reply = self._of(commit.run).commit(commit, self._now())
             self._changed.notify_all()
             return reply
+
+    def exchange(
+        self, commits: Sequence[Commit], *, definitions: Definitions = NOTHING, wakeups: Sequence[WakeUp] = ()
+    ) -> Exchanged:
+        """Carry out commits; nobody has to be woken who looks for work in the same process."""
+        self.put_definitions(definitions)
+        return Exchanged([self.commit(commit) for commit in commits], [False] * len(wakeups))
+
+    def offer(
+        self, commits: Sequence[Commit], *, definitions: Definitions = NOTHING, wakeups: Sequence[WakeUp] = ()
+    ) -> Offered:
+        """Carry out commits as `exchange` does."""
+        return Offered(*self.exchange(commits, definitions=definitions, wakeups=wakeups))
 
     # -- claims ------------------------------------------------------------------------------------------
 
@@ -99,7 +116,7 @@ class MemoryRunStore:
         return True
 
     def claim_step(self, run: str, step: str, *, worker: str, lease_ms: int) -> Claimed:
-        """Take one step that may be claimed, for who decides by itself which one that is.
+        """Take one step that may be claimed, for who decides by itself which one that is and knows its run.
 
         Raises KeyError.
         """
@@ -108,7 +125,7 @@ class MemoryRunStore:
             if not partition.work.is_claimable(run, step):
                 raise KeyError(step)
             taken = partition.take((run, step), worker, lease_ms, self._now())
-            return self._claimed(partition, taken, set())
+            return Claimed(taken.lease, taken.version, taken.commit, taken.scheduled, ())
 
     def _claimed(self, partition: Partition, taken: Taken, sent: set[str]) -> Claimed:
         """Return a claim with the history of its run, which is sent once, or with the event that scheduled the step."""
@@ -147,9 +164,18 @@ class MemoryRunStore:
         out = tuple(member for member in members if member is not None)
         return DueReply(number, now, work.next_ms(now), out, work.report(queues, now), frozenset(moved))
 
+    def postpone(self, key: DueKey, at_ms: int) -> bool:
+        """Have a member that is there be due at a time; False when it is not there any more."""
+        with self._changed:
+            due = self._of(key.run).work.due
+            if key not in due:
+                return False
+            due.add(key, at_ms)
+            return True
+
     def waiting(self, partition: int = 0) -> Iterator[tuple[DueKey, int]]:
         """Return what is due some time, by its time; who moves the clock by hand looks where to."""
-        return iter(list(self._partitions[partition].work.due))
+        return iter(self._partitions[partition].work.due)
 
     def hand_out(self, key: DueKey, *, push_ms: int = 5000) -> DueMember | None:
         """Take one member of those `waiting` as `due` does, for who decides by itself which one comes next."""
@@ -159,6 +185,10 @@ class MemoryRunStore:
     def claimable(self, run: str) -> list[str]:
         """Return the steps of a run that may be claimed, in the order in which they came."""
         return self._of(run).work.claimable(run)
+
+    def next_claimable(self, run: str) -> str | None:
+        """Return the first of the steps of a run that may be claimed, None for none."""
+        return self._of(run).work.next_claimable(run)
 
     # -- reads -------------------------------------------------------------------------------------------
 
@@ -174,6 +204,12 @@ class MemoryRunStore:
     def read_one(self, run: str, version: int) -> Recorded | None:
         """Read one event of a run, None when there is none of that version."""
         return next(iter(self._of(run).recorded(run, version - 1, 1)), None)
+
+    def backwards(self, run: str) -> Iterator[list[Recorded]]:
+        """Read the events of a run from its end, all of them as one page."""
+        events = self._of(run).recorded(run)
+        if events:
+            yield list(reversed(events))
 
     def heads(self, runs: Sequence[str]) -> list[RunHead | None]:
         """Read the heads of several runs; None where there is no such run."""
@@ -195,6 +231,43 @@ class MemoryRunStore:
             if sha not in self._partitions[partition].blobs:
                 raise BlobMissing(partition, sha)
         return [self._partitions[partition].blobs[sha] for partition, sha in wanted]
+
+    def is_gone(self, run: str) -> bool:
+        """Tell whether a run is in the archive: a store in memory has none."""
+        del run
+        return False
+
+    def put_definitions(self, definitions: Definitions) -> None:
+        """Store definitions by their hashes, unless they are there."""
+        with self._changed:
+            self._definitions = {**definitions, **self._definitions}
+
+    def definitions(self, names: Sequence[str]) -> list[bytes | None]:
+        """Read definitions by their hashes; None where there is none."""
+        return [self._definitions.get(name) for name in names]
+
+    def begin_reading(
+        self, runs: Sequence[str], most: int, *, keys: bool = False
+    ) -> list[tuple[bytes | None, bytes | None, tuple[Recorded, ...]]]:
+        """Read the wrapped keys (with `keys`), the snapshots and the first events of runs, at most so many of each."""
+        with self._changed:
+            return [self._begin_reading(run, most, keys=keys) for run in runs]
+
+    def _begin_reading(
+        self, run: str, most: int, *, keys: bool
+    ) -> tuple[bytes | None, bytes | None, tuple[Recorded, ...]]:
+        partition = self._of(run)
+        key = partition.work.heads.get(run, Head()).wrapped_key if keys else ""
+        return key.encode() or None, partition.snapshots.get(run), partition.recorded(run, 0, most)
+
+    def put_snapshot(self, run: str, commit: str, snapshot: bytes, seconds: int) -> None:
+        """Keep a snapshot up to a commit; one of a closed run that has moved on since is not kept."""
+        del seconds  # what is in memory goes with the process
+        with self._changed:
+            partition = self._of(run)
+            head = partition.work.heads.get(run)
+            if head is not None and (head.status not in CLOSED_RUN or head.commit == commit):
+                partition.snapshots[run] = snapshot
 
     def wait(self, run: str, after: int, block_ms: int) -> tuple[Recorded, ...]:
         """Block until the run has events after a version, at most `block_ms`."""

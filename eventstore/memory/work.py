@@ -52,6 +52,13 @@ class WorkIndex:
         head = self.heads.get(run)
         return list(self._waiting.get(run, ())) if head is not None and head.status in CLAIMED_RUN else []
 
+    def next_claimable(self, run: str) -> str | None:
+        """Return the first of those steps, None for none."""
+        head = self.heads.get(run)
+        if head is None or head.status not in CLAIMED_RUN:
+            return None
+        return next(iter(self._waiting.get(run, ())), None)
+
     def is_claimable(self, run: str, step: str) -> bool:
         """Tell whether a step of a run waits for a worker."""
         return step in self._waiting.get(run, ()) and self.heads[run].status in CLAIMED_RUN

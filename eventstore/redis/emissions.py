@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from eventstore import codec
 from eventstore.errors import EventStoreError
+from eventstore.redis.client import RedisClient
 from eventstore.redis.driver.connection import Connection
 from eventstore.redis.driver.forking import ForkSafeLock
 from eventstore.redis.driver.scripts import Call, PlainCall, Script, ScriptCall, load_text
-from eventstore.redis.runs import RunStore
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Emitted:
 class Emissions:
     """Writes side streams from one thread, many entries at a time; what cannot be written is dropped."""
 
-    def __init__(self, connection: Connection, store: RunStore) -> None:
+    def __init__(self, connection: Connection, store: RedisClient) -> None:
         self._connection, self._store = connection, store
         self._script = Script("emit", load_text("emit.lua"))
         self._pending: list[tuple[str, str, int, bytes]] = []

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from eventstore.redis.client import RedisClient
 from eventstore.redis.driver.scripts import PlainCall
-from eventstore.redis.runs import RunStore
 
 PAGE: Final = 1000
 """How many events, or entries of a log, are asked for at a time."""
@@ -14,7 +14,7 @@ PAGE: Final = 1000
 _MEASURED_AT_ONCE: Final = 500
 
 
-def groups(store: RunStore, streams: Iterable[str], most: int = PAGE) -> Iterator[list[tuple[str, int]]]:
+def groups(store: RedisClient, streams: Iterable[str], most: int = PAGE) -> Iterator[list[tuple[str, int]]]:
     """Give streams in their order, in groups that have fewer than `most` events together, or of one that has more.
 
     With each comes how many events it has.

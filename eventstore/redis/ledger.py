@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from eventstore.redis.client import RedisClient
 from eventstore.redis.driver.scripts import Call, PlainCall, Script, ScriptCall, essential, load_text
 from eventstore.redis.grouping import PAGE, groups
-from eventstore.redis.runs import RunStore
 
 LEAF_BYTES: Final = 32
 SALT_BYTES: Final = 16
@@ -85,7 +85,7 @@ class Seal:
 class LedgerStore:
     """Reads events as they are stored, and keeps what the ledger says of them."""
 
-    def __init__(self, store: RunStore) -> None:
+    def __init__(self, store: RedisClient) -> None:
         self._store, self._keys = store, store.keys
         self.partitions = store.keys.partitions
         self._seal = Script("seal", load_text("seal.lua"))

@@ -8,12 +8,12 @@ from typing import Any
 
 from eventstore.codec import parse_entry
 from eventstore.event import Recorded
+from eventstore.redis.client import RedisClient
 from eventstore.redis.driver.scripts import PlainCall
 from eventstore.redis.grouping import PAGE
-from eventstore.redis.runs import RunStore
 
 
-def pages(store: RunStore, run: str, after: int = 0, size: int = PAGE) -> Iterator[list[Recorded]]:
+def pages(store: RedisClient, run: str, after: int = 0, size: int = PAGE) -> Iterator[list[Recorded]]:
     """Read the events of a run after a version, page by page, up to where it is when the last page is read."""
     while True:
         page = _parsed(store, run, store.call([_call(store, run, after, size)])[0])
@@ -24,7 +24,7 @@ def pages(store: RunStore, run: str, after: int = 0, size: int = PAGE) -> Iterat
         after = page[-1].version
 
 
-def backwards(store: RunStore, run: str, size: int = PAGE) -> Iterator[list[Recorded]]:
+def backwards(store: RedisClient, run: str, size: int = PAGE) -> Iterator[list[Recorded]]:
     """Read the events of a run from its end, page by page, each newest first."""
     top = b"+"
     while True:
@@ -37,7 +37,7 @@ def backwards(store: RunStore, run: str, size: int = PAGE) -> Iterator[list[Reco
         top = b"(%d-0" % page[-1].version
 
 
-def is_there(store: RunStore, run: str) -> bool:
+def is_there(store: RedisClient, run: str) -> bool:
     """Tell whether a run has events."""
     return bool(store.call([PlainCall((b"EXISTS", store.keys.stream(run)))])[0])
 
@@ -50,7 +50,7 @@ class Unreadable:
     why: str
 
 
-def courses(store: RunStore, runs: Sequence[str], size: int = PAGE) -> list[Iterator[Recorded | Unreadable]]:
+def courses(store: RedisClient, runs: Sequence[str], size: int = PAGE) -> list[Iterator[Recorded | Unreadable]]:
     """Read several runs: the first page of each in one round trip, the others when they are asked for.
 
     This is for checks, so what cannot be read is named and does not end it.
@@ -59,7 +59,7 @@ def courses(store: RunStore, runs: Sequence[str], size: int = PAGE) -> list[Iter
     return [_course(store, run, first, size) for run, first in zip(runs, replies, strict=True)]
 
 
-def _course(store: RunStore, run: str, page: Any, size: int) -> Iterator[Recorded | Unreadable]:
+def _course(store: RedisClient, run: str, page: Any, size: int) -> Iterator[Recorded | Unreadable]:
     while True:
         yield from (_tried(store, run, entry) for entry in page)
         if len(page) < size:
@@ -67,7 +67,7 @@ def _course(store: RunStore, run: str, page: Any, size: int) -> Iterator[Recorde
         [page] = store.call([_call(store, run, _version(page[-1]), size)])
 
 
-def _tried(store: RunStore, run: str, entry: Any) -> Recorded | Unreadable:
+def _tried(store: RedisClient, run: str, entry: Any) -> Recorded | Unreadable:
     try:
         return parse_entry(run, store.keys.partition_of(run), entry)
     except (ValueError, IndexError, RecursionError) as error:
@@ -78,10 +78,10 @@ def _version(entry: Any) -> int:
     return int(entry[0].partition(b"-")[0])
 
 
-def _call(store: RunStore, run: str, after: int, size: int) -> PlainCall:
+def _call(store: RedisClient, run: str, after: int, size: int) -> PlainCall:
     return PlainCall((b"XRANGE", store.keys.stream(run), f"{after + 1}-0", b"+", b"COUNT", size))
 
 
-def _parsed(store: RunStore, run: str, entries: Any) -> list[Recorded]:
+def _parsed(store: RedisClient, run: str, entries: Any) -> list[Recorded]:
     partition = store.keys.partition_of(run)
     return [parse_entry(run, partition, entry) for entry in entries]

@@ -7,8 +7,8 @@ from typing import Any
 
 from eventstore.codec import decode
 from eventstore.event import Position, Recorded
+from eventstore.redis.client import RedisClient
 from eventstore.redis.driver.scripts import PlainCall, Script, ScriptCall, load_text
-from eventstore.redis.runs import RunStore
 from eventstore.redis.upkeep.removal import archive_stream
 from eventstore.store import Place
 
@@ -18,7 +18,7 @@ _WIDTH = 10
 class LogReader:
     """Reads on behind positions."""
 
-    def __init__(self, store: RunStore) -> None:
+    def __init__(self, store: RedisClient) -> None:
         self._store = store
         self._script = Script("view_read", load_text("view_read.lua"))
 

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from eventstore.codec import decode
 from eventstore.event import Position, Recorded
+from eventstore.redis.client import RedisClient
 from eventstore.redis.driver.scripts import PlainCall
 from eventstore.redis.ledger import Stored
-from eventstore.redis.runs import RunStore
 
 PAGE: Final = 5000
 
@@ -45,7 +45,7 @@ class RawEvent:
         return Recorded(run, self.version, position, self.time_ms, *who, self.type, decode(self.data), metadata)
 
 
-def read_raw(store: RunStore, run: str, page: int = PAGE) -> tuple[RawEvent, ...]:
+def read_raw(store: RedisClient, run: str, page: int = PAGE) -> tuple[RawEvent, ...]:
     """Read the events of a run, none when there is no such run.
 
     It is read page by page, but a log only grows: what is read is all of it up to the end of some commit.
@@ -53,7 +53,7 @@ def read_raw(store: RunStore, run: str, page: int = PAGE) -> tuple[RawEvent, ...
     return tuple(_pages(store, run, page))
 
 
-def _pages(store: RunStore, run: str, page: int) -> Iterator[RawEvent]:
+def _pages(store: RedisClient, run: str, page: int) -> Iterator[RawEvent]:
     after = 0
     while True:
         key = store.keys.stream(run)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from eventstore.redis.client import RedisClient
 from eventstore.redis.driver.scripts import PlainCall, Script, ScriptCall, load_text
-from eventstore.redis.runs import RunStore
 
 
 class KeyStore:
     """Reads and writes wrapped keys; that of a new run is written by the commit that begins it."""
 
-    def __init__(self, store: RunStore) -> None:
+    def __init__(self, store: RedisClient) -> None:
         self._store, self._keys = store, store.keys
         self._rekey = Script("rekey", load_text("rekey.lua"))
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from eventstore import codec
 from eventstore.event import Json
+from eventstore.redis.client import RedisClient
 from eventstore.redis.driver.scripts import Call, PlainCall, Script, ScriptCall, essential, load_text
-from eventstore.redis.runs import RunStore
 from eventstore.store import Place
 from eventstore.views import CHUNK, Batch, Loaded, Row, facet_name
 
@@ -19,7 +19,7 @@ _PAGE: Final = 1000
 class RedisViewStore:
     """Views beside the log, in the slot of their partition."""
 
-    def __init__(self, store: RunStore) -> None:
+    def __init__(self, store: RedisClient) -> None:
         self._store, self._keys = store, store.keys
         self._project, self._rows = _script("project"), _script("view_rows")
         self._seek, self._switch = _script("view_seek"), _script("view_switch")

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from eventstore.errors import EventStoreError
-from eventstore.redis.runs import RunStore
 from eventstore.run_model import Lease
+from eventstore.runs import RunStore
 from executor.attempts.jobs import ONCE, Job
 from executor.clock import Clock
 from openagents_json.components.context import CancelToken

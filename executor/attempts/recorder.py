@@ -228,16 +228,16 @@ class Recorder:
         for item in out.refused:
             log.warning("run %s: the outcome of step %s came too late", item.job.lease.run, item.job.lease.step)
 
-    def _offered(self, parts: Sequence[_Part], wish: Wish) -> list[Committed | EventStoreError]:
+    def _offered(self, parts: Sequence[_Part], wish: Wish) -> Sequence[Committed | EventStoreError]:
         handler = self._handler
-        partition = handler.store.keys.partition_of
-        queues, rings = handler.ringer.calls([(partition(p.session.run), self._left(p.built, wish)) for p in parts])
+        partition = handler.store.partition_of
+        wakeups = handler.ringer.wakeups([(partition(p.session.run), self._left(p.built, wish)) for p in parts])
         try:
-            replies, rung = handler.store.offer([p.built.commit for p in parts], after=rings)
+            offered = handler.store.offer([p.built.commit for p in parts], wakeups=wakeups)
         except EventStoreError as error:
             return [error] * len(parts)
-        handler.ringer.answer(queues, rung)
-        return replies
+        handler.ringer.answer(wakeups, offered.unheard)
+        return offered.commits
 
     def _left(self, built: Built, wish: Wish) -> dict[str, int]:
         """Count what is left to others; the commit claims new steps that this worker can run, none that begin again."""

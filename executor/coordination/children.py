@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-from executor.coordination.starts import starter_of
+from executor.coordination.starts import Starter
 from executor.errors import ConcurrencyLimitReached, PayloadRefused, RunExists, RunNotFound
 from executor.runs.handler import Handler, Start
 from executor.runs.repository import Session
@@ -34,8 +34,8 @@ UNWANTED = "its parent does not need it any more"
 class Children:
     """Looks after child runs; safe for threads."""
 
-    def __init__(self, handler: Handler, workflows: Workflows) -> None:
-        self._handler, self._starter, self._workflows = handler, starter_of(handler), workflows
+    def __init__(self, handler: Handler, starter: Starter, workflows: Workflows) -> None:
+        self._handler, self._starter, self._workflows = handler, starter, workflows
 
     def look_after(self, run: str, step: str, *, actor: str) -> None:
         """Make the child run of a step what its parent wants it to be.

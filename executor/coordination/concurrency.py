@@ -11,7 +11,6 @@ import logging
 from collections.abc import Iterable, Sequence
 
 from eventstore.redis.coordination.semaphores import Gates
-from eventstore.redis.driver.scripts import PlainCall, essential
 from executor.errors import RunNotFound
 from executor.runs.handler import Handler
 from executor.runs.repository import Session
@@ -172,12 +171,9 @@ class Gatekeeper:
     def _again(self, run: str, step: str, wait_ms: int) -> bool:
         """Ask again when the token is there; False when the member is not there any more, as it goes with the step."""
         store = self._handler.store
-        at = store.now_ms() + wait_ms
-        due = store.keys.due(store.keys.partition_of(run))
-        member = DueKey(DueKind.GATES, run, step).key()
-        _, score = store.call([essential(b"ZADD", due, b"XX", at, member), PlainCall((b"ZSCORE", due, member))])
+        is_there = store.postpone(DueKey(DueKind.GATES, run, step), store.now_ms() + wait_ms)
         self._handler.expect(run, wait_ms)
-        return score is not None
+        return is_there
 
     def give_back(self, run: str, step: str, *, actor: str) -> None:
         """Give back what a step or a run held, and let in who comes next.

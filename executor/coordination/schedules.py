@@ -16,7 +16,7 @@ from typing import Any, Final
 from eventstore.errors import EventStoreError
 from eventstore.redis.coordination.schedules import ScheduleStore, StoredSchedule
 from executor.coordination.schedule_times import Schedule, check, firings, from_json, iso, next_firing, start_of
-from executor.coordination.starts import Started, raise_if_none, starter_of
+from executor.coordination.starts import Started, Starter, raise_if_none
 from executor.errors import (
     ConcurrencyLimitReached,
     InvalidSchedule,
@@ -88,9 +88,9 @@ def progress_of(data: Mapping[str, Any]) -> Progress:
 class Timetable:
     """The schedules of a store; safe for threads."""
 
-    def __init__(self, handler: Handler, workflows: Workflows, schedules: ScheduleStore) -> None:
+    def __init__(self, handler: Handler, starter: Starter, workflows: Workflows, schedules: ScheduleStore) -> None:
         self._handler, self._workflows, self._schedules = handler, workflows, schedules
-        self._starter = starter_of(handler)
+        self._starter = starter
 
     # -- keeping -----------------------------------------------------------------------------------------
 
@@ -286,7 +286,7 @@ class Timetable:
 
     def _identity(self, schedule: Schedule, at: int) -> tuple[str, str]:
         digest = hashlib.sha256(f"schedule\0{schedule.name}\0{at}".encode("utf-8", "surrogatepass")).hexdigest()
-        partitions = self._handler.store.keys.partitions
+        partitions = self._handler.store.partitions
         return f"{int(digest[:8], 16) % partitions}-{digest[8:34]}", f"s{digest[34:50]}"
 
     def _exists(self, schedule: Schedule, at: int) -> bool:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from eventstore.redis.coordination.semaphores import Gates
 from executor.coordination.concurrency import Gatekeeper
 from executor.errors import ConcurrencyLimitReached, TooManyStarts
 from executor.runs.handler import Handled, Handler, Start
@@ -102,11 +101,6 @@ class Starter:
             return None
         error_of = refusal(session.state)
         return None if error_of is None else ConcurrencyLimitReached(session.run, str(error_of.get("message")))
-
-
-def starter_of(handler: Handler) -> Starter:
-    """Put together what starts runs."""
-    return Starter(handler, Gatekeeper(handler, Gates(handler.store)))
 
 
 def raise_if_none(results: Sequence[Started]) -> None:

@@ -16,6 +16,7 @@ from executor.runs.commit import Built, Signature, assemble, decide_encoded
 from executor.runs.handler import Handled, Handler, begun
 from executor.runs.idempotency import fork_conflict
 from executor.runs.repository import Session
+from openagents_json.catalog.definitions import as_stored
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core.decide.annotations import refuse_erased
@@ -71,7 +72,7 @@ def _forked(handler: Handler, wanted: Fork, actor: str) -> Handled | None:
     fresh = Session(wanted.run, 0, "", initial(), plan, key)
     lines = _copied(past, data, fresh, handler.limits)
     built = _built(handler, wanted, replace(fresh, state=state), lines, actor)
-    reply = handler.send([built], [handler.definitions.store_call(plan)])[0]
+    reply = handler.send([built], as_stored(plan))[0]
     if reply.code is Code.PAYLOAD_GONE:
         return None
     if reply.code is Code.EXISTS:

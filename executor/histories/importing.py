@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from eventstore import codec
 from eventstore.event import Json, Recorded
-from eventstore.redis.driver.scripts import PlainCall
 from eventstore.redis.raw import RawEvent
 from eventstore.redis.upkeep.adoption import Adoption, marked
 from eventstore.run_model import Code, Commit
@@ -82,7 +81,7 @@ def ended(history: Sequence[RawEvent]) -> str:
     return CLOSED_AS.get(course, "")
 
 
-def take_in(handler: Handler, arriving: Arriving, *, actor: str) -> Arrived:
+def take_in(handler: Handler, adoption: Adoption, arriving: Arriving, *, actor: str) -> Arrived:
     """Bring a run into the store; what was closed stays as it is, what was open goes on.
 
     Each event is marked as written elsewhere, and RunImported says who brought them, when and from where.
@@ -100,12 +99,10 @@ def take_in(handler: Handler, arriving: Arriving, *, actor: str) -> Arrived:
     if not ended(arriving.history):
         whole = _open(handler, arriving, built, actor)
         built, opens = whole.commit, whole.opens
-    adoption = Adoption(handler.store)
     adoption.put(run, arriving.definitions, arriving.blobs)
-    queues, rings = handler.ringer.calls([(handler.store.keys.partition_of(run), opens)])
-    history = _marked(arriving)
-    taken = adoption.take(built, history, rings)
-    handler.ringer.answer(queues, taken.after)
+    wakeups = handler.ringer.wakeups([(handler.store.partition_of(run), opens)])
+    taken = adoption.take(built, _marked(arriving), wakeups)
+    handler.ringer.answer(wakeups, taken.unheard)
     if taken.commit.code is Code.IN_PART:
         raise InPart(run)
     if taken.commit.code is Code.EXISTS:
@@ -126,19 +123,13 @@ def probe(handler: Handler, arriving: Arriving) -> None:
         _open(handler, arriving, alone, "")
 
 
-def is_archived(handler: Handler, run: str) -> bool:
-    """Tell whether a run is in the archive of this store."""
-    keys = handler.store.keys
-    return bool(handler.store.call([PlainCall((b"HEXISTS", keys.gone(keys.partition_of(run)), run))])[0])
-
-
 def _refuse_archived(handler: Handler, arriving: Arriving) -> None:
     """Refuse a run that is in the archive: what comes in may be older, and would go on where that has ended.
 
     Raises Rejected.
     """
     run = arriving.run
-    if not arriving.back and is_archived(handler, run):
+    if not arriving.back and handler.store.is_gone(run):
         what = f"run {run} is in the archive of this store; `openagents runs restore {run}` brings it back"
         raise cmd.Rejected("archived", what, "")
 
@@ -192,7 +183,7 @@ def _check(handler: Handler, arriving: Arriving) -> None:
     if arriving.ours:
         return
     check_definitions(arriving.run, arriving.definitions)
-    recorded = check_events(arriving.run, arriving.history, handler.store.keys.partition_of(arriving.run))
+    recorded = check_events(arriving.run, arriving.history, handler.store.partition_of(arriving.run))
     if status := ended(arriving.history):
         check_end(arriving.run, status, recorded, arriving.blobs)
     else:  # it is folded as a whole, because it goes on
@@ -300,7 +291,7 @@ def _keys(handler: Handler, recorded: Sequence[Recorded]) -> RunKeys:
 
 
 def _recorded(handler: Handler, arriving: Arriving) -> list[Recorded]:
-    partition = handler.store.keys.partition_of(arriving.run)
+    partition = handler.store.partition_of(arriving.run)
     return [event.recorded(arriving.run, partition) for event in arriving.history]
 
 

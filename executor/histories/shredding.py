@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from eventstore.event import Recorded
-from eventstore.redis.driver.scripts import PlainCall
 from executor.errors import RunNotFound
-from executor.histories.importing import is_archived
 from executor.runs.codec import is_sealed
 from executor.runs.handler import Handler
 from executor.runs.payloads import SHREDDED, is_shredded
@@ -52,7 +50,7 @@ def adopt_key(handler: Handler, run: str, key: bytes) -> None:
     recorded = _refuse_shredded(handler, run)
     if any(map(is_sealed, recorded)):
         keyring.check_key(run, key, recorded, handler.sessions.payloads.fetch)
-    keyring.adopt_key(run, key, replace=not is_archived(handler, run))
+    keyring.adopt_key(run, key, replace=not handler.store.is_gone(run))
     try:
         _refuse_shredded(handler, run)
     except cmd.Rejected:  # somebody did it just now
@@ -74,8 +72,7 @@ def _refuse_shredded(handler: Handler, run: str) -> Sequence[Recorded]:
 
 def _wipe_key(handler: Handler, run: str) -> None:
     """Destroy the key of a shredded run, should it have come back: it may have been here before its history was."""
-    handler.store.call([PlainCall((b"DEL", handler.store.keys.key(run)))])
-    handler.sessions.keyring.forget(run)
+    handler.sessions.keyring.destroy(run)
 
 
 def refuse_awaited(handler: Handler, session: Session) -> None:

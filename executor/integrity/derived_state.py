@@ -9,10 +9,9 @@ from typing import Final
 
 from eventstore import codec
 from eventstore.errors import HeadUnreadable
-from eventstore.redis.driver.scripts import PlainCall
 from eventstore.redis.ledger import Stored
 from eventstore.redis.raw import read_raw
-from eventstore.redis.runs import RunStore
+from eventstore.redis.runs import RedisRunStore
 from eventstore.run_model import RunHead
 from openagents_json.statuses import CLOSED_RUN
 from openagents_json.workflow.core import events as ev
@@ -53,7 +52,7 @@ class Standing:
 class Standings:
     """Notes where runs stand while somebody else reads their events, and compares that with what the store says."""
 
-    def __init__(self, store: RunStore) -> None:
+    def __init__(self, store: RedisRunStore) -> None:
         self._store = store
         self._known: dict[str, Standing] = {}
         self._definitions: dict[str, str] = {}
@@ -135,10 +134,9 @@ def difference(head: RunHead, standing: Standing) -> str:
     return ""
 
 
-def definition_faults(store: RunStore, names: Sequence[str]) -> Iterator[tuple[str, str]]:
+def definition_faults(store: RedisRunStore, names: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Give the definitions that are not there, or not what their hash says."""
-    replies = store.call([PlainCall((b"GET", store.keys.definition(name))) for name in names]) if names else []
-    for name, raw in zip(names, replies, strict=True):
+    for name, raw in zip(names, store.definitions(names), strict=True):
         if raw is None:
             yield name, f"definition {name} is gone"
         elif hashlib.sha256(raw).hexdigest() != name:

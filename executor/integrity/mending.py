@@ -36,18 +36,20 @@ class Mended:
     what: str
 
 
-def mend(handler: Handler, inspector: Inspector, violations: Iterable[Violation]) -> list[Mended]:
+def mend(handler: Handler, mender: Mender, inspector: Inspector, violations: Iterable[Violation]) -> list[Mended]:
     """Mend the runs of violations, as far as their log says how; what the log itself contradicts stays as it is."""
     by_partition: dict[int, set[str]] = {}
     for violation in violations:
         if violation.run and violation.number in MENDED:
             by_partition.setdefault(violation.partition, set()).add(violation.run)
     return [
-        item for partition, runs in sorted(by_partition.items()) for item in _part(handler, inspector, partition, runs)
+        item
+        for partition, runs in sorted(by_partition.items())
+        for item in _part(handler, mender, inspector, partition, runs)
     ]
 
 
-def _part(handler: Handler, inspector: Inspector, partition: int, runs: set[str]) -> Iterator[Mended]:
+def _part(handler: Handler, mender: Mender, inspector: Inspector, partition: int, runs: set[str]) -> Iterator[Mended]:
     entries: dict[str, list[LogEntry]] = {}
     last = None
     for last in inspector.log(partition):
@@ -56,9 +58,9 @@ def _part(handler: Handler, inspector: Inspector, partition: int, runs: set[str]
     for view in inspector.moment(partition, known, sorted(runs)):
         own, seen = entries.get(view.run, []), last.id if last else "-"
         if _in_part(view, own, counter):
-            yield _remove(handler, view, own, seen)
+            yield _remove(handler, mender, view, own, seen)
         else:
-            yield _mend(handler, view, seen)
+            yield _mend(handler, mender, view, seen)
 
 
 def _in_part(view: RunView, own: Sequence[LogEntry], counter: int) -> bool:
@@ -72,11 +74,11 @@ def _in_part(view: RunView, own: Sequence[LogEntry], counter: int) -> bool:
     return len(own) > 1 and own[0].n - (own[0].last - own[0].first) > counter
 
 
-def _remove(handler: Handler, view: RunView, own: Sequence[LogEntry], seen: str) -> Mended:
+def _remove(handler: Handler, mender: Mender, view: RunView, own: Sequence[LogEntry], seen: str) -> Mended:
     """Remove what has come in: nobody was told that it was here, and where it came from it still is."""
     was = view.head.version if view.head else 0
     mending = Mending(view.run, 0, "", view.last, was, seen, forget=sorted(view.due), leave=sorted(view.ready))
-    if not Mender(handler.store).mend(replace(mending, drop=[entry.id for entry in own])):
+    if not mender.mend(replace(mending, drop=[entry.id for entry in own])):
         return Mended(view.run, False, "it came in only in part, and others have written behind it; ask again")
     handler.sessions.drop(view.run)
     return Mended(
@@ -84,7 +86,7 @@ def _remove(handler: Handler, view: RunView, own: Sequence[LogEntry], seen: str)
     )
 
 
-def _mend(handler: Handler, view: RunView, seen: str) -> Mended:
+def _mend(handler: Handler, mender: Mender, view: RunView, seen: str) -> Mended:
     run, version = view.run, view.logged
     try:
         history = handler.store.read([(run, 0)])[0]
@@ -101,7 +103,7 @@ def _mend(handler: Handler, view: RunView, seen: str) -> Mended:
     mending = replace(mending, forget=sorted(view.due), leave=sorted(view.ready))
     if past and past[0].type == ev.RunStarted.__name__:
         mending = _with_indexes(handler, mending, past)
-    if not Mender(handler.store).mend(mending):
+    if not mender.mend(mending):
         return Mended(run, False, "it changed meanwhile; ask again")
     handler.sessions.drop(run)
     cut = len(history) - version

@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from eventstore.errors import EventStoreError, StoreUnavailable
+from eventstore.redis.coordination.key_notes import KeyNoteStore
 from eventstore.redis.driver.connection import FAILOVER_SECONDS, retrying
-from eventstore.redis.driver.scripts import Call
-from eventstore.redis.runs import RunStore
 from eventstore.run_model import Code, Committed, Guard
+from eventstore.runs import NOTHING, RunStore, WakeUp
+from eventstore.runs import Definitions as Stored
 from executor.errors import KeyConflict, RunExists, TooContended
 from executor.runs.codec import Limits
 from executor.runs.commit import Built, build
@@ -22,7 +23,7 @@ from executor.runs.key_notes import KeyNotes, Note
 from executor.runs.refusals import refusal
 from executor.runs.repository import Session, Sessions
 from executor.wakeup import Ringer
-from openagents_json.catalog.definitions import Definitions
+from openagents_json.catalog.definitions import Definitions, as_stored
 from openagents_json.errors import OpenAgentsError, RunUnreadable
 from openagents_json.work_index import DueKey
 from openagents_json.workflow.core import commands as cmd
@@ -98,12 +99,13 @@ class Handler:
         ringer: Ringer,
         commit_id: Callable[[], str],
         limits: Limits,
+        key_notes: KeyNoteStore,
     ) -> None:
         self.store, self.sessions, self.definitions, self.ringer = store, sessions, definitions, ringer
         self.commit_id, self.limits = commit_id, limits
         self.expect: Callable[[str, int], None] = _nobody
-        self.child_id = child_ids(store.keys.partitions)
-        self._notes = KeyNotes(store, self._never_began)
+        self.child_id = child_ids(store.partitions)
+        self._notes = KeyNotes(key_notes, self._never_began)
 
     def start_each(self, starts: Sequence[Start], *, actor: str) -> list[Handled | Exception]:
         """Start runs in one round trip; one that the same commit id started before is answered unchanged.
@@ -116,9 +118,8 @@ class Handler:
         builts = [self._first(session, s, actor) for session, s in zip(fresh, starts, strict=True)]
         results: dict[int, Handled | Exception] = dict(self._without_their_keys(starts))
         places = [place for place in range(len(starts)) if place not in results]
-        plans = {starts[place].plan.hash: starts[place].plan for place in places}.values()
-        before = [self.definitions.store_call(plan) for plan in plans]
-        replies = self._offer_patiently([builts[place] for place in places], before) if places else ()
+        needed = as_stored(*(starts[place].plan for place in places))
+        replies = self._offer_patiently([builts[place] for place in places], needed) if places else ()
         self._give_back([starts[place] for place in places], replies)
         for place, reply in zip(places, replies, strict=True):
             results[place] = self._begun(starts[place], fresh[place], builts[place], reply)
@@ -155,17 +156,17 @@ class Handler:
         except RunUnreadable:
             return False
 
-    def _offer_patiently(self, builts: Sequence[Built], before: Sequence[Call]) -> list[Committed | EventStoreError]:
+    def _offer_patiently(self, builts: Sequence[Built], definitions: Stored) -> list[Committed | EventStoreError]:
         """Offer commits, and again those whose node of a cluster is away: its replica may take its place soon.
 
         A server that is alone has been waited for already when it is said to be away.
         """
-        answers = dict(enumerate(self.offer(builts, before)))
+        answers = dict(enumerate(self.offer(builts, definitions)))
 
         def again() -> None:
             away = [i for i, answer in answers.items() if isinstance(answer, StoreUnavailable)]
             if away:
-                answers.update(zip(away, self.offer([builts[i] for i in away], before), strict=True))
+                answers.update(zip(away, self.offer([builts[i] for i in away], definitions), strict=True))
             for answer in answers.values():
                 if isinstance(answer, StoreUnavailable):
                     raise answer
@@ -262,7 +263,7 @@ class Handler:
                 continue
             if wipe:
                 built = replace(built, commit=replace(built.commit, wipe=tuple(wipe)))
-            reply = self.send([built], [self.definitions.store_call(plan)] if plan else ())[0]
+            reply = self.send([built], as_stored(plan) if plan else NOTHING)[0]
             if reply.code is Code.DONE:
                 return Handled(
                     self.remember(_by(session, plan), built, reply), bool(built.decision.events), reply.time_ms
@@ -280,24 +281,26 @@ class Handler:
         if session.state.unsettled or session.state.pending:
             self.handle(session.run, cmd.Advance(), actor=actor)
 
-    def offer(self, builts: Sequence[Built], before: Sequence[Call] = ()) -> list[Committed | EventStoreError]:
+    def offer(self, builts: Sequence[Built], definitions: Stored = NOTHING) -> Sequence[Committed | EventStoreError]:
         """Send commits as `send` does, each with an answer or an error of its own.
 
         Raises StoreUnavailable.
         """
-        partition = self.store.keys.partition_of
-        queues, rings = self.ringer.calls([(partition(b.commit.run), b.opens) for b in builts])
-        replies, rung = self.store.offer([b.commit for b in builts], before=before, after=rings)
-        self.ringer.answer(queues, rung)
-        return replies
+        wakeups = self._wakeups(builts)
+        offered = self.store.offer([b.commit for b in builts], definitions=definitions, wakeups=wakeups)
+        self.ringer.answer(wakeups, offered.unheard)
+        return offered.commits
 
-    def send(self, builts: Sequence[Built], before: Sequence[Call] = ()) -> list[Committed]:
+    def send(self, builts: Sequence[Built], definitions: Stored = NOTHING) -> Sequence[Committed]:
         """Send commits and the hints about what they open, in one round trip."""
-        partition = self.store.keys.partition_of
-        queues, rings = self.ringer.calls([(partition(b.commit.run), b.opens) for b in builts])
-        done = self.store.exchange([b.commit for b in builts], before=before, after=rings)
-        self.ringer.answer(queues, done.after)
+        wakeups = self._wakeups(builts)
+        done = self.store.exchange([b.commit for b in builts], definitions=definitions, wakeups=wakeups)
+        self.ringer.answer(wakeups, done.unheard)
         return done.commits
+
+    def _wakeups(self, builts: Sequence[Built]) -> list[WakeUp]:
+        partition = self.store.partition_of
+        return self.ringer.wakeups([(partition(b.commit.run), b.opens) for b in builts])
 
     def remember(
         self, session: Session, built: Built, reply: Committed, started: Sequence[ev.StepStarted] = ()

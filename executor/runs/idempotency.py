@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from eventstore import codec
-from eventstore.redis.runs import RunStore
+from eventstore.runs import RunStore
 from executor.errors import KeyConflict
 from executor.runs.payloads import Payloads
 from openagents_json.workflow.core import commands as cmd

@@ -7,16 +7,13 @@ died, gives way to others. So a start may die, or be late, between its note and 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from eventstore.errors import EventStoreError, StoreUnavailable
-from eventstore.redis.driver.connection import retrying
-from eventstore.redis.driver.scripts import PlainCall, Script, ScriptCall, essential, load_text
-from eventstore.redis.runs import RunStore
+from eventstore.redis.coordination.key_notes import KeptNote, KeyNote, KeyNoteStore
 
 KEPT_MS: Final = 30 * 86_400_000
 """How long it is known for which workflow a key was used; the same workflow's run is found as long as it is there."""
@@ -51,9 +48,8 @@ class Standing:
 class KeyNotes:
     """Notes of idempotency keys; safe for threads. `never_began` tells of a run that is there that it was refused."""
 
-    def __init__(self, store: RunStore, never_began: Callable[[str], bool]) -> None:
+    def __init__(self, store: KeyNoteStore, never_began: Callable[[str], bool]) -> None:
         self._store, self._never_began = store, never_began
-        self._script = Script("note", load_text("note.lua"))
 
     def take(self, notes: Sequence[Note]) -> list[Standing | EventStoreError | None]:
         """Note keys in one round trip; for each, the run of another workflow that it stands for, or why it is refused.
@@ -64,7 +60,7 @@ class KeyNotes:
         """
         if not notes:
             return []
-        replies = self._written([self._call(note) for note in notes])
+        replies = self._store.write([KeyNote(note.key, note.text()) for note in notes])
         return [self._standing(note, reply) for note, reply in zip(notes, replies, strict=True)]
 
     def give_back(self, notes: Sequence[Note]) -> None:
@@ -73,37 +69,10 @@ class KeyNotes:
         They are not removed: another start of the same workflow may have relied on one, and its run counts. What cannot
         be given back now gives way after BEGINS_MS.
         """
-        calls = [essential(b"PEXPIRE", self._name(note), KEPT_MS - BEGINS_MS) for note in notes]
         with suppress(EventStoreError):
-            self._store.call(calls)
+            self._store.keep_for([note.key for note in notes], KEPT_MS - BEGINS_MS)
 
-    def _call(self, note: Note, instead_of: bytes = b"") -> ScriptCall:
-        return ScriptCall(self._script, [self._name(note)], [note.text(), KEPT_MS, instead_of])
-
-    def _name(self, note: Note) -> bytes:
-        return self._store.keys.asked(hashlib.sha256(note.key.encode("utf-8", "surrogatepass")).hexdigest())
-
-    def _written(self, calls: Sequence[ScriptCall]) -> list[Any]:
-        """Send what notes keys, again while a server is away, and give the replies, errors among them.
-
-        Who is told that a key stands for its own run has noted it before, so it does not matter how often it is sent.
-        """
-        replies: list[Any] = [None for _ in calls]
-
-        def write() -> None:
-            replies[:] = self._store.offer((), after=calls)[1]
-            for reply in replies:
-                if isinstance(reply, StoreUnavailable):
-                    raise reply
-
-        try:
-            retrying(write)
-        except StoreUnavailable:
-            if not self._store.is_cluster:
-                raise
-        return replies
-
-    def _standing(self, note: Note, reply: Any) -> Standing | EventStoreError | None:
+    def _standing(self, note: Note, reply: KeptNote | EventStoreError | None) -> Standing | EventStoreError | None:
         """Return the run of another workflow that a key stands for, None when it stands for the one of the note."""
         if isinstance(reply, StoreUnavailable):
             return None
@@ -113,16 +82,13 @@ class KeyNotes:
         if other is None or not self._is_void(other):
             return other
         # Only what was looked at gives way: somebody else may have been faster, and is about to begin.
-        [reply] = self._written([self._call(note, other.text)])
+        [reply] = self._store.write([KeyNote(note.key, note.text(), instead_of=other.text)])
         return self._standing(note, reply) if isinstance(reply, EventStoreError) else _of_another(note, _read(reply))
 
     def _is_void(self, other: Standing) -> bool:
         """Tell whether no run is behind a note, nor will be; not while nobody can tell."""
-        keys = self._store.keys
-        head = PlainCall((b"HGET", keys.head(other.run), b"st"))
-        gone = PlainCall((b"HEXISTS", keys.gone(keys.partition_of(other.run)), other.run))
         try:
-            status, is_archived = self._store.call([head, gone])
+            status, is_archived = self._store.whereabouts(other.run)
             if is_archived:
                 return False
             return self._never_began(other.run) if status else other.age_ms >= BEGINS_MS
@@ -134,9 +100,8 @@ def _of_another(note: Note, other: Standing | None) -> Standing | None:
     return None if other is None or other.workflow == note.workflow else other
 
 
-def _read(reply: Any) -> Standing | None:
-    if reply is None:
+def _read(kept: KeptNote | None) -> Standing | None:
+    if kept is None:
         return None
-    text, left_ms = reply
-    run, _, workflow = text.decode("utf-8", "surrogatepass").partition(" ")
-    return Standing(text, run, workflow, KEPT_MS - left_ms)
+    run, _, workflow = kept.text.decode("utf-8", "surrogatepass").partition(" ")
+    return Standing(kept.text, run, workflow, KEPT_MS - kept.left_ms)

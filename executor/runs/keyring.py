@@ -55,6 +55,11 @@ class Keyring:
         with self._lock:
             self._known.pop(run, None)
 
+    def destroy(self, run: str) -> None:
+        """Destroy the stored key of a run, and forget it."""
+        self._store.remove(run)
+        self.forget(run)
+
     def known(self, run: str) -> RunKey | None:
         """Give a key that is remembered."""
         with self._lock:

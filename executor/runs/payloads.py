@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from eventstore.event import Recorded
-from eventstore.redis.paging import backwards
-from eventstore.redis.runs import RunStore
+from eventstore.runs import RunStore
 from executor.encryption import RunKey
 from executor.errors import DamagedPayload, KeyMissing, RunSealed
 from executor.runs.codec import RunKeys, decode_all, filled, is_sealed, shown
@@ -26,7 +25,7 @@ class Payloads:
 
     def fetch(self, wanted: Sequence[tuple[str, str]]) -> list[bytes]:
         """Read blobs, each named by run and hash."""
-        return self._store.blobs([(self._store.keys.partition_of(run), sha) for run, sha in wanted])
+        return self._store.blobs([(self._store.partition_of(run), sha) for run, sha in wanted])
 
     def decode(self, recorded: Sequence[Recorded]) -> list[ev.Event]:
         """Read stored events back, of any runs; what is remembered of keys is not relied on.
@@ -92,7 +91,7 @@ class Payloads:
         found = self.keyring.read([run for run in sealed if run not in gone])
         lost = [run for run, key in found.items() if key is None]
         for run in lost:  # shredded after its end, so that is found from there
-            if not any(map(is_shredded, backwards(self._store, run))):
+            if not any(map(is_shredded, self._store.backwards(run))):
                 raise KeyMissing(run)
         return found | dict.fromkeys(gone)
 

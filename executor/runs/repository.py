@@ -16,7 +16,7 @@ from typing import Final
 from eventstore import codec
 from eventstore.event import Recorded
 from eventstore.redis.driver.forking import ForkSafeLock
-from eventstore.redis.runs import RunStore
+from eventstore.runs import RunStore
 from executor.encryption import RunKey
 from executor.errors import BrokenHistory, DamagedPayload, RunNotFound
 from executor.runs.payloads import Payloads

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from eventstore.redis.coordination.members import Directory
-from eventstore.redis.runs import RunStore
 from eventstore.run_model import ClaimReply
+from eventstore.runs import RunStore
 from openagents_json.catalog.registry import Registry
 from openagents_json.workflow.component_spec import ComponentSpec
 

@@ -13,8 +13,8 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from eventstore.redis.runs import RunStore
 from eventstore.run_model import DueMember, DueReply, Guard
+from eventstore.runs import RunStore
 from executor.clock import Clock
 from executor.coordination.children import Children
 from executor.coordination.concurrency import Gatekeeper
@@ -103,7 +103,7 @@ class Relay:
         """Hear that something will be due soon, so as to be there in time; a forked child has nobody who would be."""
         if delay_ms < TICK_MS and self._pid == os.getpid():
             with self._lock:
-                partition, at = self._store.keys.partition_of(run), self._clock.steady_ms() + delay_ms + 1
+                partition, at = self._store.partition_of(run), self._clock.steady_ms() + delay_ms + 1
                 self._soon[partition] = min(at, self._soon.get(partition, at))
             self._poke.set()
 
@@ -222,7 +222,7 @@ class Relay:
 
     def _mine(self) -> list[int]:
         members = self._members.able()
-        return owned(self._store.keys.partitions, self._worker, members) if members else []
+        return owned(self._store.partitions, self._worker, members) if members else []
 
     def _act(self, member: DueMember) -> None:
         try:

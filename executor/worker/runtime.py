@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from eventstore.errors import EventStoreError
 from eventstore.redis.coordination.members import Directory
-from eventstore.redis.runs import RunStore
 from eventstore.run_model import Claimed, ClaimReply
+from eventstore.runs import RunStore
 from executor.attempts.durations import Pace
 from executor.attempts.jobs import Finished, Job, jobs_of
 from executor.attempts.leases import Keeper

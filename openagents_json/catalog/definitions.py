@@ -7,8 +7,8 @@ from collections import OrderedDict
 
 from eventstore import codec
 from eventstore.redis.driver.forking import ForkSafeLock
-from eventstore.redis.driver.scripts import PlainCall
-from eventstore.redis.runs import RunStore
+from eventstore.runs import Definitions as Stored
+from eventstore.runs import RunStore
 from openagents_json.catalog.errors import DefinitionChanged, DefinitionMissing
 from openagents_json.workflow.core.plan import Plan
 from openagents_json.workflow.definition import Definition
@@ -27,6 +27,14 @@ def checked(digest: str, raw: bytes | None) -> bytes:
     return raw
 
 
+def as_stored(*plans: Plan) -> Stored:
+    """Return the definitions of plans as they are stored, to go before the commits that refer to them.
+
+    They are sent with every start: a store that lost its tail may have lost the definition too.
+    """
+    return {plan.hash: plan.encoded for plan in plans}
+
+
 class Definitions:
     """The store's definitions with this process's compiled plans."""
 
@@ -38,12 +46,9 @@ class Definitions:
         """Return the plan of a bound definition."""
         return self._plans.get(definition)
 
-    def store_call(self, plan: Plan) -> PlainCall:
-        """Build the call that stores a plan's definition; it goes before the commit that refers to it.
-
-        It is sent with every start: a store that lost its tail may have lost the definition too.
-        """
-        return PlainCall((b"SET", self._store.keys.definition(plan.hash), plan.encoded, b"NX"))
+    def keep(self, plan: Plan) -> None:
+        """Store the definition of a plan, for whoever goes on with it."""
+        self._store.put_definitions(as_stored(plan))
 
     def plan(self, digest: str) -> Plan:
         """Give the plan of a stored definition.
@@ -53,8 +58,8 @@ class Definitions:
         known = self._plans.peek(digest)
         if known is not None:
             return known
-        raw = self._store.call([PlainCall((b"GET", self._store.keys.definition(digest)))])[0]
-        raw = checked(digest, raw)
+        [found] = self._store.definitions([digest])
+        raw = checked(digest, found)
         return self._plans.get(Definition(codec.decode(raw), raw, digest))
 
 

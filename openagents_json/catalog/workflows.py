@@ -19,14 +19,14 @@ class Workflows:
     def __init__(self, directory: Directory, definitions: Definitions) -> None:
         self.directory, self._definitions = directory, definitions
 
-    def add(self, plan: Plan, now_ms: int, store: Any) -> str:
+    def add(self, plan: Plan, now_ms: int) -> str:
         """Publish a workflow and give its name, "id@version"; the same document again changes nothing.
 
         Raises VersionExists.
         """
         name = f"{plan.id}@{plan.version}"
         document = hashlib.sha256(canonical(plan.definition["document"])).hexdigest()
-        store.call([self._definitions.store_call(plan)])
+        self._definitions.keep(plan)
         found = self.directory.add_workflow(name, {"definition": plan.hash, "document": document, "added_ms": now_ms})
         if found["document"] != document:
             raise VersionExists(name)

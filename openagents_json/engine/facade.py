@@ -283,7 +283,7 @@ class Engine(Lifecycle, Beside):
         With an alias, "id@alias" means this version from now on. Raises InvalidDefinition and VersionExists.
         """
         plan = self.plan(workflow)
-        name = self.core.workflows.add(plan, self.core.clock.now_ms(), self.core.store)
+        name = self.core.workflows.add(plan, self.core.clock.now_ms())
         if alias is not None:
             self.core.workflows.point(plan.id, alias, plan.version)
         return name

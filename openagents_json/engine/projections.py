@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from eventstore.event import Recorded
-from eventstore.redis.runs import RunStore
+from eventstore.runs import RunStore
 from openagents_json.components.copies import own_copy
 from projections.errors import InvalidProjection
 from projections.projection import Projection, of_stream

@@ -164,16 +164,18 @@ class Beside:
         from eventstore.redis.upkeep.inspection import Inspector
         from executor.integrity.invariants import confirmed
 
-        return confirmed(Inspector(self.core.store), range(self.core.store.keys.partitions), deep=deep)
+        return confirmed(Inspector(self.core.store), range(self.core.store.partitions), deep=deep)
 
     def repair(self) -> list[Mended]:
         """Mend the runs whose head or indexes do not fit their log, from the log."""
         from eventstore.redis.upkeep.inspection import Inspector
+        from eventstore.redis.upkeep.mending import Mender
         from executor.integrity.invariants import confirmed
         from executor.integrity.mending import mend
 
         inspector = Inspector(self.core.store)
-        return mend(self.core.handler, inspector, confirmed(inspector, range(self.core.store.keys.partitions)))
+        found = confirmed(inspector, range(self.core.store.partitions))
+        return mend(self.core.handler, Mender(self.core.store), inspector, found)
 
     @property
     def events(self) -> RedisStreamStore:

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 
 from openagents_json.catalog.registry import Registry
 from openagents_json.simulation.errors import RehearsalOver, Unproven
+from openagents_json.simulation.lives import Life
 from openagents_json.simulation.sandbox import Sandbox, SandboxCall
 from openagents_json.simulation.stubs import Cast
-from openagents_json.simulation.world import Life, World
+from openagents_json.simulation.world import World
+from openagents_json.work_index import DueKind
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
@@ -51,7 +53,7 @@ class Rehearsal(World):
         raise Unproven("", f"there is no end to it: after {MOST_TIMES} timers, there are more")
 
     def _jump(self, life: Life) -> None:
-        due = [at for (kind, _, _), at in self.due.items() if kind != "n"]
+        due = [at for key, at in self._runs.due() if key.kind is not DueKind.SIGNAL]
         if not due:
             raise Unproven("", f"the run waits for {', '.join(sorted(life.state.open_steps)) or 'nothing'}")
         self.go_on(max(self.now_ms, min(due)))

@@ -6,25 +6,18 @@ It decides with the same core as the engine and keeps the same indexes, so what 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from eventstore.run_model import DueMember
 from openagents_json.components.binding import plain
-from openagents_json.components.copies import own_copy
 from openagents_json.simulation.errors import Stuck
+from openagents_json.simulation.lives import Life, Lives
 from openagents_json.simulation.stubs import Call, Cast, context_of
-from openagents_json.statuses import CLAIMED_RUN
-from openagents_json.work_index import IndexChanges
+from openagents_json.work_index import DueKey, DueKind, timer_of
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.decide.concurrency_owner import parent_of_child
-from openagents_json.workflow.core.decide.decider import decision
-from openagents_json.workflow.core.decide.reopen import taken_over
-from openagents_json.workflow.core.event_types import from_data, to_data, type_name
-from openagents_json.workflow.core.evolve import evolve, evolve_all
-from openagents_json.workflow.core.indexes.changes import changes, forked
-from openagents_json.workflow.core.parameters import check_inputs
 from openagents_json.workflow.core.plan import Plan
 from openagents_json.workflow.errors import InvalidInputs
 from openagents_json.workflow.types import Json
@@ -33,16 +26,16 @@ STEPS_AT_MOST = 200_000
 UNWANTED = "its parent does not need it any more"
 
 
-@dataclass(slots=True)
-class Life:
-    """A run in memory: its state, its events with their times, and the steps that may be claimed."""
-
-    id: str
-    plan: Plan
-    state: st.RunState = field(default_factory=st.initial)
-    events: list[tuple[int, ev.Event]] = field(default_factory=list)
-    claimable: dict[str, None] = field(default_factory=dict)
-    parked: dict[str, None] = field(default_factory=dict)
+LIMITS = frozenset(
+    {
+        DueKind.RUN_LIMIT,
+        DueKind.CANCEL_GRACE,
+        DueKind.TOTAL,
+        DueKind.SCHEDULE_TO_START,
+        DueKind.LEASE,
+    }
+)
+"""What ends something that may end by itself before: nobody waits for it who waits for no time in particular."""
 
 
 class World:
@@ -55,7 +48,7 @@ class World:
         self.cast, self.workflows, self.now_ms = cast, workflows, now_ms
         self._most = most
         self.lives: dict[str, Life] = {}
-        self.due: dict[tuple[str, str, str], int] = {}
+        self._runs = Lives(lambda: self.now_ms)
         self.emitted: list[tuple[str, str, Any]] = []
         self._holders: dict[str, list[str]] = {}
         self._fence = 0
@@ -68,7 +61,7 @@ class World:
         Raises InvalidInputs.
         """
         life = self.lives[run] = Life(run, plan)
-        self.give(life, cmd.StartRun(run, own_copy(check_inputs(plan, inputs)), **more))
+        self._runs.start(life, inputs, **more)
         return life
 
     def fork(self, life: Life, at: int, run: str) -> Life:
@@ -76,13 +69,7 @@ class World:
 
         Raises Rejected.
         """
-        past = taken_over([event for _, event in life.events[:at]], run)
-        new = Life(run, life.plan, evolve_all(st.initial(), past), [(self.now_ms, event) for event in past])
-        made = decision(new.plan, new.state, cmd.ForkRun(life.id, at), version=at)
-        moved = forked(new.plan, new.state, made.events, made.state, at)
-        new.events += [(self.now_ms, event) for event in made.events]
-        new.state = self.lives.setdefault(run, new).state = made.state
-        self._index(new, moved)
+        new = self.lives[run] = self._runs.fork(life, at, run)
         return new
 
     def give(self, life: Life, command: cmd.Command) -> list[ev.Event]:
@@ -90,48 +77,20 @@ class World:
 
         Raises Rejected.
         """
-        made = decision(life.plan, life.state, command, version=len(life.events))
-        moved = changes(life.plan, life.state, made.events, made.state)
-        for event in made.events:
-            stored = from_data(type_name(event), to_data(event))
-            after = evolve(life.state, stored)
-            if after is life.state:
-                raise AssertionError(f"{event} does not apply to {life.state}")
-            life.state = after
-            life.events.append((self.now_ms, stored))
-        self._index(life, moved)
-        if made.unfinished:
-            self.give(life, cmd.Advance())
-        return list(made.events)
+        return self._runs.give(life, command)
 
-    def _index(self, life: Life, moved: IndexChanges) -> None:
-        for step in moved.closed:
-            life.claimable.pop(step, None)
-            life.parked.pop(step, None)
-            self.due.pop(("r", life.id, step), None)
-        for step in moved.suspended:
-            if life.claimable.pop(step, False) is None:
-                life.parked[step] = None
-        for opened in moved.ready:
-            if opened.delay_ms:
-                self.due["r", life.id, opened.step] = self.now_ms + opened.delay_ms
-            else:
-                life.claimable[opened.step] = None
-        for again in moved.requeued:
-            if again.delay_ms:
-                self.due["r", life.id, again.step] = self.now_ms + again.delay_ms
-            else:
-                life.claimable[again.step] = None
-        for step in moved.resumed:
-            if life.parked.pop(step, False) is None:
-                life.claimable[step] = None
-        self._time(life, moved)
+    def give_facts(self, life: Life, command: cmd.RecordOutcomes) -> None:
+        """Store the outcomes of a command without the decision on them, as of a worker that others overtook."""
+        self._runs.give_facts(life, command)
 
-    def _time(self, life: Life, moved: IndexChanges) -> None:
-        for kind, step in moved.removed:
-            self.due.pop((kind, life.id, step), None)
-        for kind, step, delay, at in moved.timers:
-            self.due[kind, life.id, step] = at or self.now_ms + delay
+    @property
+    def due(self) -> dict[DueKey, int]:
+        """Return what will be due, with its time."""
+        return dict(self._runs.due())
+
+    def claimable(self, life: Life) -> list[str]:
+        """Return the steps of a run that may be claimed."""
+        return self._runs.claimable(life)
 
     # -- going on ----------------------------------------------------------------------------------------
 
@@ -150,19 +109,15 @@ class World:
 
     def _work(self) -> bool:
         for life in self.lives.values():
-            if life.claimable and life.state.status in CLAIMED_RUN:
-                self.perform(life, next(iter(life.claimable)))
+            step = self._runs.next_claimable(life)
+            if step is not None:
+                self.perform(life, step)
                 return True
         return False
 
     def claim(self, life: Life, step: str) -> st.StepState:
         """Take a step as a worker does."""
-        del life.claimable[step]
-        self._fence += 1
-        event = ev.StepStarted(step, life.state.steps[step].attempt + 1, str(self._fence), "test")
-        life.state = evolve(life.state, event)
-        life.events.append((self.now_ms, event))
-        return life.state.steps[step]
+        return self._runs.claim(life, step)
 
     def perform(self, life: Life, step: str) -> None:
         """Run one step."""
@@ -177,47 +132,62 @@ class World:
 
     def _look(self, until_ms: int | None) -> bool:
         """Act on what is due next; False when nothing is, or not yet."""
-        waiting = [(at, key) for key, at in self.due.items() if key[0] not in "nRk" or until_ms is not None]
-        waiting = [(at, key) for at, key in waiting if key[0] != "n"]
-        if not waiting:
+        found = self._next(until_ms)
+        if found is None:
             return False
-        at, key = min(waiting)
-        if until_ms is not None and at > until_ms:
-            return False
-        del self.due[key]
+        at, key = found
         self.now_ms = max(self.now_ms, at)
-        self._act(*key)
+        member = self._runs.take(key)
+        if member is not None:
+            self._act(member)
         return True
 
-    def _act(self, kind: str, run: str, step: str) -> None:
-        life = self.lives[run]
-        match kind:
-            case "t":
-                path, _, number = step.rpartition("|")
-                self.give(life, cmd.FireTimer(path, int(number)))
-            case "r":
-                paused = life.state.status == st.PAUSED
-                (life.parked if paused else life.claimable)[step] = None
-            case "R":
+    def _next(self, until_ms: int | None) -> tuple[int, DueKey] | None:
+        """Return what is due next; of what is due at one time, the first by its kind and run."""
+        first: tuple[int, DueKey] | None = None
+        for key, at in self._runs.due():
+            if (until_ms is not None and at > until_ms) or (first is not None and at > first[0]):
+                break
+            if key.kind is DueKind.SIGNAL or (until_ms is None and key.kind in LIMITS):
+                continue
+            first = min(first or (at, key), (at, key))
+        return first
+
+    def _act(self, member: DueMember) -> None:
+        life, key = self.lives[member.run], member.key
+        if key.kind is not DueKind.LEASE:  # a lease goes with the decision on its loss
+            self._runs.forget(life, key)
+        match member.kind:
+            case DueKind.TIMER:
+                self.give(life, cmd.FireTimer(*timer_of(key.subject)))
+            case DueKind.LEASE:
+                self.give(life, cmd.LoseLease(key.subject, member.fence, member.begun))
+            case DueKind.START_TO_CLOSE:
+                self.give(life, cmd.TimeOutStep(key.subject, "start_to_close", member.fence))
+            case DueKind.SCHEDULE_TO_START:
+                self.give(life, cmd.TimeOutStep(key.subject, "schedule_to_start"))
+            case DueKind.TOTAL:
+                self.give(life, cmd.TimeOutStep(key.subject, "total"))
+            case DueKind.RUN_LIMIT:
                 self.give(life, cmd.TimeOutRun())
-            case "k" if not life.state.closed:
+            case DueKind.CANCEL_GRACE if not life.state.closed:
                 self.give(life, cmd.CancelRun(force=True))
             case _:
-                self._act_across(kind, life, step)
+                self._act_across(member.kind, life, key.subject)
 
-    def _act_across(self, kind: str, life: Life, step: str) -> None:
+    def _act_across(self, kind: DueKind, life: Life, step: str) -> None:
         match kind:
-            case "c":
+            case DueKind.CHILD:
                 self._look_after_child(life, step)
-            case "p":
+            case DueKind.PARENT:
                 self._tell_parent(life)
-            case "x":
+            case DueKind.CANCEL_CHILD:
                 child = self.lives.get(step)
                 if child is not None and not child.state.closed:
                     self.give(child, cmd.CancelRun(UNWANTED))
-            case "g":
+            case DueKind.GATES:
                 self._gates(life, step)
-            case "u":
+            case DueKind.GIVE_BACK:
                 self._give_back(f"{life.id}|{step}")
             case _:
                 pass
@@ -306,7 +276,7 @@ class World:
                 holders.remove(member)
         for life in self.lives.values():
             if life.state.status == st.QUEUED:
-                self.due["g", life.id, ""] = self.now_ms
+                self._runs.remind(life, DueKind.GATES, "")
             for step in life.state.open_steps:
                 if life.state.steps[step].status == st.GATED:
-                    self.due["g", life.id, step] = self.now_ms
+                    self._runs.remind(life, DueKind.GATES, step)

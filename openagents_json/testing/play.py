@@ -12,8 +12,10 @@ from openagents_json.catalog.registry import Registry
 from openagents_json.components import builtin
 from openagents_json.components.copies import own_copy
 from openagents_json.simulation.errors import Stuck
+from openagents_json.simulation.lives import Life
 from openagents_json.simulation.stubs import Call, Cast
-from openagents_json.simulation.world import Life, World
+from openagents_json.simulation.world import World
+from openagents_json.work_index import DueKind
 from openagents_json.workflow.component_spec import ComponentSpec
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
@@ -86,8 +88,8 @@ class Play:
         Raises Stuck when the run waits for a signal, or is paused.
         """
         self.world.go_on()
-        while not self._life.state.closed and any(kind in "Rk" for kind, _, _ in self.world.due):
-            self.world.go_on(min(at for (kind, _, _), at in self.world.due.items() if kind in "Rk"))
+        while not self._life.state.closed and (limits := _limits(self.world)):
+            self.world.go_on(min(limits))
             self.world.go_on()
         if not self._life.state.closed:
             raise Stuck(f"the run is {self.status} and waits for {self._waits() or 'nothing that will come'}")
@@ -253,9 +255,14 @@ def play(document: Source, inputs: Mapping[str, Json] | None = None, **options: 
     """Run a document in memory to its end, or until it waits for a signal; options as in `Play`."""
     begun = Play(document, inputs, **options)
     begun.world.go_on()
-    if any(kind in "Rk" for kind, _, _ in begun.world.due) and not any(k == "n" for k, _, _ in begun.world.due):
+    if _limits(begun.world) and not any(key.kind is DueKind.SIGNAL for key in begun.world.due):
         begun.finish()
     return begun
+
+
+def _limits(world: World) -> list[int]:
+    """Return the times at which runs end that do not end by themselves."""
+    return [at for key, at in world.due.items() if key.kind in (DueKind.RUN_LIMIT, DueKind.CANCEL_GRACE)]
 
 
 def plan_of(source: Source, catalog: Any) -> Plan:

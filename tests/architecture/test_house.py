@@ -162,6 +162,25 @@ def test_drivers_stay_in_their_rooms() -> None:
     assert importers("fsspec") == {"openagents_json/engine/archive/files.py"}
 
 
+RAW = re.compile(r"\b(PlainCall|ScriptCall|Scripts|load_text|essential)\b|connection\.(command|blocking_call|client)\b")
+"""How a command is said to a server."""
+
+COMMAND = re.compile(r"""b["'][A-Z]{3,}["']""")
+
+
+def test_commands_are_said_to_servers_by_the_adapters_alone() -> None:
+    """Whoever needs something of a store asks a method of the adapter that owns the key."""
+    above = sources("executor", "projections", "openagents_json", "cli")
+    saying = {str(p.relative_to(ROOT)): m[0] for p in above for w in (RAW, COMMAND) if (m := w.search(p.read_text()))}
+    assert saying == {}
+
+
+def test_the_store_of_runs_is_a_port_to_those_who_run_steps() -> None:
+    concrete = importers("eventstore.redis.runs") | importers("eventstore.redis.client")
+    outside = {path for path in concrete if not path.startswith(("eventstore/redis/", "openagents_json/engine/"))}
+    assert outside == {"executor/integrity/derived_state.py"}, "it looks for damage in what that adapter stores"
+
+
 def test_the_wheel_holds_the_five_packages_and_their_data(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])

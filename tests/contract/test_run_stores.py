@@ -6,7 +6,7 @@ import pytest
 
 from eventstore.keys import Keyspace
 from eventstore.memory.runs import MemoryRunStore
-from eventstore.redis.runs import RunStore as RedisRunStore
+from eventstore.redis.runs import RedisRunStore
 from eventstore.runs import RunStore
 from eventstore.testing.runs import Later, RunStoreContract
 from tests.aging import age

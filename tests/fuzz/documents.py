@@ -13,8 +13,9 @@ from typing import Any
 from eventstore import codec
 from openagents_json.catalog.registry import Registry
 from openagents_json.simulation.errors import Stuck
+from openagents_json.simulation.lives import Life
 from openagents_json.simulation.stubs import Cast
-from openagents_json.simulation.world import Life, World
+from openagents_json.simulation.world import World
 from openagents_json.workflow.component_spec import ComponentSpec
 from openagents_json.workflow.core.commands import SendSignal
 from openagents_json.workflow.core.event_types import from_data, to_data, type_name
@@ -133,13 +134,13 @@ def _check_forms(value: Any, report: Report) -> None:
         return
     problems = _problems(report)
     assert _problems(validate(value)) == problems, "a parsed document has the same problems"
-    turned = _turned(value)
-    assert _problems(validate(turned)) == problems, "the order of names changes no problem"
     try:
-        text = json.dumps(value, indent=3, allow_nan=False)
+        text = json.dumps(value, indent=3)
     except (ValueError, RecursionError):
         return
     assert _problems(validate(text)) == problems, "a document over lines has the same problems"
+    turned = _turned(value)
+    assert _problems(validate(turned)) == problems, "the order of names changes no problem"
     if not report.valid:
         return
     hashes = {_plan(form).hash for form in (report.document, text, turned)}

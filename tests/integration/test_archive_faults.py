@@ -11,7 +11,7 @@ import pytest
 
 from eventstore.event import Event
 from eventstore.redis.driver.scripts import Call
-from eventstore.redis.runs import RunStore
+from eventstore.redis.runs import RedisRunStore
 from eventstore.redis.streams import RedisStreamStore
 from eventstore.redis.upkeep.removal import archive_stream
 from executor.errors import RunNotFound
@@ -31,7 +31,7 @@ def opened(server: Server) -> Iterator[Open]:
 class Resending:
     """A store whose connection loses each reply, so that whatever it is told is sent again."""
 
-    def __init__(self, store: RunStore) -> None:
+    def __init__(self, store: RedisRunStore) -> None:
         self._store = store
 
     def __getattr__(self, name: str) -> Any:

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from cli.root import cli
 from eventstore.redis.driver.scripts import Call, PlainCall
-from eventstore.redis.runs import RunStore
+from eventstore.redis.runs import RedisRunStore
 from eventstore.redis.upkeep.inspection import Inspector
 from executor.integrity.invariants import check, confirmed
 from openagents_json import tool
@@ -36,7 +36,7 @@ def opened(server: Server, prefix: str = "", workers: int = 0) -> Iterator[Engin
         yield engine
 
 
-class Watched(RunStore):
+class Watched(RedisRunStore):
     """A store that counts round trips and the runs whose events were read, and lets things happen behind a read."""
 
     def __init__(self, engine: Engine, happens: Callable[[Sequence[Call]], object] = lambda _: None) -> None:

@@ -55,7 +55,7 @@ PARENT = {"id": "parent", "steps": [{"id": "kid", "workflow": "child"}], "output
 
 def test_messages_between_runs_may_be_lost_and_doubled(idle: Engine) -> None:
     idle.publish(CHILD)
-    children = Children(idle.core.handler, idle.core.workflows)
+    children = Children(idle.core.handler, idle.core.starter, idle.core.workflows)
     run = idle.start(PARENT)
     child = idle.state(run).children["kid"]
     for _ in range(3):
@@ -73,7 +73,7 @@ def test_messages_between_runs_may_be_lost_and_doubled(idle: Engine) -> None:
 
 def test_a_parent_finds_out_by_itself_that_its_child_has_closed(idle: Engine) -> None:
     idle.publish(CHILD)
-    children = Children(idle.core.handler, idle.core.workflows)
+    children = Children(idle.core.handler, idle.core.starter, idle.core.workflows)
     run = idle.start(PARENT)
     children.look_after(run, "kid", actor="test")
     idle.signal(idle.state(run).children["kid"], "go", 5)

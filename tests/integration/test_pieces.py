@@ -14,7 +14,7 @@ from eventstore.event import Event
 from eventstore.redis.driver.scripts import Call, PlainCall
 from eventstore.redis.grouping import PAGE
 from eventstore.redis.ledger import LedgerStore, Stored
-from eventstore.redis.runs import RunStore
+from eventstore.redis.runs import RedisRunStore
 from eventstore.redis.upkeep.inspection import Inspector
 from executor.integrity.invariants import check
 from openagents_json.engine import Engine
@@ -27,7 +27,7 @@ from tests.integration.ledgers import DOCUMENT, key_file, ran, shout, signer
 pytestmark = pytest.mark.one_worker
 
 
-class Counting(RunStore):
+class Counting(RedisRunStore):
     """A store that notes the most stream entries that came back from one call."""
 
     most = 0
@@ -131,7 +131,7 @@ def test_streams_that_grow_while_they_are_read_are_read_to_their_ends(engine: En
 class Leaving(LedgerStore):
     """A ledger's store in which something happens once the first event of a run has been read."""
 
-    def __init__(self, store: RunStore, run: str, happens: Callable[[], object]) -> None:
+    def __init__(self, store: RedisRunStore, run: str, happens: Callable[[], object]) -> None:
         super().__init__(store)
         self._run, self._happens = run, happens
 

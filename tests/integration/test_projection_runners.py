@@ -16,7 +16,7 @@ import pytest
 from eventstore.event import Event, Recorded
 from eventstore.keys import Keyspace
 from eventstore.redis.projection_log import LogReader
-from eventstore.redis.runs import RunStore
+from eventstore.redis.runs import RedisRunStore
 from eventstore.redis.streams import RedisStreamStore
 from eventstore.redis.views import RedisViewStore
 from eventstore.views import Batch
@@ -71,14 +71,14 @@ from eventstore.redis.driver.connection import connect
 from eventstore.keys import Keyspace
 from eventstore.redis.projection_log import LogReader
 from eventstore.redis.streams import RedisStreamStore
-from eventstore.redis.runs import RunStore
+from eventstore.redis.runs import RedisRunStore
 from eventstore.redis.views import RedisViewStore
 from eventstore.views import Batch
 from projections.runner import Runner
 from tests.integration.test_projection_runners import EVERY
 url, prefix = sys.argv[1:]
 connection, keys = connect(url), Keyspace(prefix, 2)
-store = RunStore(connection, keys)
+store = RedisRunStore(connection, keys)
 runner = Runner(LogReader(store), RedisViewStore(store), [EVERY], 2, lambda: 0.0, batch=3)
 print("ready", flush=True)
 while True:
@@ -88,7 +88,7 @@ while True:
 
 def test_a_process_killed_while_it_projects_leaves_each_event_in_once(server: Server) -> None:
     keys = Keyspace(server.prefix(), 2)
-    store = RunStore(server.connect(), keys)
+    store = RedisRunStore(server.connect(), keys)
     views, log = RedisViewStore(store), RedisStreamStore(server.connect(), keys)
     with Engine.connect(server.url, prefix=keys.prefix, partitions=2, components=[double], workers=2) as engine:
         for run in engine.start_many([(SINGLE, {})] * 150):

@@ -64,7 +64,7 @@ def clock(engine: Engine) -> Clock:
 
 @pytest.fixture
 def table(engine: Engine, clock: Clock) -> Timetable:
-    return Timetable(engine.core.handler, engine.core.workflows, clock)
+    return Timetable(engine.core.handler, engine.core.starter, engine.core.workflows, clock)
 
 
 def schedule(**more: Any) -> Schedule:

@@ -165,7 +165,7 @@ def test_a_result_that_a_parent_waits_for_is_not_shredded(opened: Open) -> None:
     parent = {"id": "parent", "steps": [{"id": "kid", "workflow": "child"}], "output": "{{kid.output}}"}
     run = idle.start(parent)
     child = idle.state(run).children["kid"]
-    Children(idle.core.handler, idle.core.workflows).look_after(run, "kid", actor="t")
+    Children(idle.core.handler, idle.core.starter, idle.core.workflows).look_after(run, "kid", actor="t")
     idle.signal(child, "go", MARK)
     assert idle.wait(child, timeout=20).output == MARK
     with pytest.raises(Rejected, match=f"step kid of run {run} waits for the result"):

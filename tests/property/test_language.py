@@ -8,17 +8,17 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as s
 
+from executor.integrity.invariants import MESSAGES
 from openagents_json.catalog.registry import Registry
+from openagents_json.simulation.lives import Life
 from openagents_json.simulation.stubs import Cast
-from openagents_json.simulation.world import Life, World
+from openagents_json.simulation.world import World
 from openagents_json.testing.replay import replay
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
-from openagents_json.workflow.core.decide.decider import decision
 from openagents_json.workflow.core.event_types import CLOSING, from_data, to_data, type_name
 from openagents_json.workflow.core.evolve import evolve_all
-from openagents_json.workflow.core.indexes.changes import changes
 from openagents_json.workflow.core.paths import static
 from tests.simulation import plan_of
 
@@ -101,12 +101,12 @@ def act(world: World, life: Life, data: s.DataObject) -> None:  # noqa: C901 - o
     started = sorted(path for path in state.open_steps if state.steps[path].status == st.STARTED)
     choices = ["advance", "pause", "resume", "signal", "time", "time"] + ["cancel"] * (data.draw(s.integers(0, 9)) == 0)
     open_run = state.status in (st.RUNNING, st.FAILING, st.CANCELLING)
-    choices += ["claim"] * 3 * bool(life.claimable and open_run) + ["outcome"] * 4 * bool(started)
+    choices += ["claim"] * 3 * bool(world.claimable(life) and open_run) + ["outcome"] * 4 * bool(started)
     choices += ["lose"] * bool(started) + ["override"] * bool(state.open_steps)
     with suppress(cmd.Rejected):
         match data.draw(s.sampled_from(choices)):
             case "claim":
-                world.claim(life, data.draw(s.sampled_from(sorted(life.claimable))))
+                world.claim(life, data.draw(s.sampled_from(sorted(world.claimable(life)))))
             case "outcome":
                 finish(world, life, data, data.draw(s.lists(s.sampled_from(started), min_size=1, unique=True)))
             case "lose":
@@ -147,13 +147,7 @@ def finish(world: World, life: Life, data: s.DataObject, paths: list[str]) -> No
     if data.draw(s.booleans()):
         world.give(life, command)
         return
-    made = decision(life.plan, life.state, command)
-    facts = made.events[: made.facts]
-    after = evolve_all(life.state, facts)
-    moved = changes(life.plan, life.state, facts, after)
-    life.state = after
-    life.events += [(world.now_ms, event) for event in facts]
-    world._index(life, moved)
+    world.give_facts(life, command)
     world.give(life, cmd.Advance())
 
 
@@ -182,7 +176,7 @@ def check(world: World, life: Life) -> None:
     state, happened = life.state, [event for _, event in life.events]
     assert not state.open_steps
     assert [e for e in happened if type(e) in CLOSING] == [happened[-1]]
-    assert {kind for kind, run, _ in world.due if run == life.id} <= set("cpux")
+    assert {key.kind for key in world.due if key.run == life.id} <= MESSAGES
     for path, step in state.steps.items():
         if step.group is not None:
             items = [state.steps[f"{path}[{i}]"] for i in range(step.group.opened)]

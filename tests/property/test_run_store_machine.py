@@ -19,7 +19,7 @@ from eventstore import codec
 from eventstore.event import Recorded
 from eventstore.keys import Keyspace
 from eventstore.memory.runs import MemoryRunStore
-from eventstore.redis.runs import RunStore as RedisRunStore
+from eventstore.redis.runs import RedisRunStore
 from eventstore.run_model import ClaimRequest, ClaimWish, Code, Commit, Committed, Guard, Lease, RunHead
 from openagents_json.work_index import (
     DueKind,

@@ -14,7 +14,7 @@ from eventstore.keys import Keyspace
 from eventstore.memory.views import MemoryViewStore
 from eventstore.redis.driver.connection import Connection
 from eventstore.redis.driver.scripts import PlainCall
-from eventstore.redis.runs import RunStore
+from eventstore.redis.runs import RedisRunStore
 from eventstore.redis.views import RedisViewStore
 from eventstore.views import ViewStore
 from projections.fold import fold, keyed
@@ -136,7 +136,7 @@ def connection(server: Server) -> Connection:
 
 
 def redis_store(server: Server, connection: Connection) -> RedisViewStore:
-    store = RunStore(connection, Keyspace(server.prefix(), PARTITIONS))
+    store = RedisRunStore(connection, Keyspace(server.prefix(), PARTITIONS))
     store.call([PlainCall((b"HSET", store.keys.meta(p), b"n", 10**6)) for p in range(PARTITIONS)])
     return RedisViewStore(store)
 

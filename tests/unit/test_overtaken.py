@@ -183,9 +183,10 @@ def test_an_outcome_that_lost_its_decision_while_the_run_is_cancelled_does_not_f
 
 def test_what_failed_while_the_run_was_paused_is_decided_on_when_it_goes_on() -> None:
     run = begun({"id": "a"}, {"id": "b"}, {"id": "c"})
+    run.claim("a")
+    run.claim("b")
     run.give(cmd.PauseRun())
-    run.claimable = dict.fromkeys(["a", "b", "c"])
-    leave(run, ("b", False))
+    run.give_facts(cmd.RecordOutcomes((cmd.Failed("b", 1, BOOM),)))
     run.fail("a")
     assert run.state.status == st.PAUSED
     run.give(cmd.ResumeRun())

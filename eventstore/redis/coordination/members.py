@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from eventstore import codec
 from eventstore.keys import Keyspace
+from eventstore.redis.client import RedisClient
 from eventstore.redis.driver.scripts import PlainCall, Script, ScriptCall, essential, load_text
-from eventstore.redis.runs import RunStore
 
 ALIVE_MS: Final = 15_000
 """How long a process may be silent and count as alive."""
@@ -19,7 +19,7 @@ FORGOTTEN_MS: Final = 3_600_000
 class Directory:
     """The members of a store; entries of processes that fell silent are left out, and swept after an hour."""
 
-    def __init__(self, store: RunStore) -> None:
+    def __init__(self, store: RedisClient) -> None:
         self._store = store
         self._members = Script("members", load_text("members.lua"))
         # A server whose disk is full carries out no script that might write.

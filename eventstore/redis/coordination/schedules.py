@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from eventstore import codec
+from eventstore.redis.client import RedisClient
 from eventstore.redis.driver.scripts import PlainCall, Script, ScriptCall, load_text
-from eventstore.redis.runs import RunStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class StoredSchedule:
 class ScheduleStore:
     """Reads and changes schedules; a change is refused when somebody else has made one meanwhile."""
 
-    def __init__(self, store: RunStore) -> None:
+    def __init__(self, store: RedisClient) -> None:
         self._store = store
         self._script = Script("schedule", load_text("schedule.lua"))
 

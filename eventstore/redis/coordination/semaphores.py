@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from eventstore.redis.client import RedisClient
 from eventstore.redis.driver.scripts import Script, ScriptCall, load_text
-from eventstore.redis.runs import RunStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Token:
 class Gates:
     """Gates by name; members are "run|step". Every call is one round trip and safe to repeat."""
 
-    def __init__(self, store: RunStore) -> None:
+    def __init__(self, store: RedisClient) -> None:
         self._store = store
         self._script = Script("gate", load_text("gate.lua"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,27 +12,37 @@ from eventstore.redis.driver.connection import Connection
 from eventstore.redis.driver.scripts import PlainCall, Script, ScriptCall, Scripts, load_text
 
 
+@functools.cache
+def _script() -> Script:
+    return Script("bell", load_text("bell.lua"))
+
+
+def _keys(keyspace: Keyspace, queue: str) -> list[bytes]:
+    tag = f"{keyspace.prefix}:{{q:{queue}}}:"
+    return [(tag + name).encode() for name in ("bell", "awake", "rung", "unanswered", "aside")]
+
+
+def ring_call(keyspace: Keyspace, queue: str, partitions: Sequence[int]) -> ScriptCall:
+    """Build the call that says: these partitions have work; it replies 1 when a doorbell should be sent."""
+    return ScriptCall(_script(), _keys(keyspace, queue), ["ring", *partitions])
+
+
 class Bell:
     """The hints of one store; every call but `listen` is one short round trip."""
 
     def __init__(self, connection: Connection, keyspace: Keyspace) -> None:
         self._connection = connection
         self._scripts = Scripts(connection)
-        self._script = Script("bell", load_text("bell.lua"))
-        self._prefix = keyspace.prefix
+        self._script = _script()
+        self._keyspace = keyspace
         self._seen: dict[tuple[str, int], bytes] = {}
 
     def _keys(self, queue: str) -> list[bytes]:
-        tag = f"{self._prefix}:{{q:{queue}}}:"
-        return [(tag + name).encode() for name in ("bell", "awake", "rung", "unanswered", "aside")]
-
-    def ring_call(self, queue: str, partitions: Sequence[int]) -> ScriptCall:
-        """Build the call that says: these partitions have work; it replies 1 when a doorbell should be sent."""
-        return ScriptCall(self._script, self._keys(queue), ["ring", *partitions])
+        return _keys(self._keyspace, queue)
 
     def ring(self, queue: str, partitions: Sequence[int]) -> bool:
         """Say that partitions have work; True when nobody is awake and the caller should send a doorbell."""
-        return bool(self._run(self.ring_call(queue, partitions)))
+        return bool(self._run(ring_call(self._keyspace, queue, partitions)))
 
     def woke(self, queue: str, drain: str, ttl_ms: int, at_most: int) -> list[int]:
         """Register a drain that a doorbell started and take partitions to look at."""

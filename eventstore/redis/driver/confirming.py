@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from eventstore.errors import StoreUnavailable
+from eventstore.redis.client import RedisClient
 from eventstore.redis.driver.connection import Connection
 from eventstore.redis.driver.replication import check_confirmed, confirming
 from eventstore.redis.driver.scripts import PlainCall, Scripts
-from eventstore.redis.runs import RunStore
 
 
-def confirmed_version(connection: Connection, store: RunStore, run: str, left_ms: Callable[[], float]) -> int:
+def confirmed_version(connection: Connection, store: RedisClient, run: str, left_ms: Callable[[], float]) -> int:
     """Give the version of a run, 0 where there is none, that replicas have confirmed.
 
     It is asked once, within what is left of the caller's time. Raises StoreUnavailable, and NotReplicated where the

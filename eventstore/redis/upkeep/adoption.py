@@ -9,10 +9,11 @@ from typing import Any, Final, TypeVar
 from eventstore import codec
 from eventstore.errors import StageLost
 from eventstore.event import Json
-from eventstore.redis.driver.scripts import Call, PlainCall, Script, ScriptCall, load_text, refused_when_full
+from eventstore.redis.driver.scripts import Script, ScriptCall, load_text, refused_when_full
 from eventstore.redis.raw import RawEvent
-from eventstore.redis.runs import RunStore
+from eventstore.redis.runs import RedisRunStore, asked_for
 from eventstore.run_model import Code, Commit, Committed
+from eventstore.runs import WakeUp
 
 Item = TypeVar("Item")
 
@@ -24,16 +25,16 @@ TRIES: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """The answer to an adoption, and the replies to the calls that came after it."""
+    """The answer to an adoption, and for each wake-up whether somebody has to be woken from outside."""
 
     commit: Committed
-    after: Sequence[Any]
+    unheard: Sequence[bool]
 
 
 class Adoption:
     """Brings runs with their histories into a store."""
 
-    def __init__(self, store: RunStore) -> None:
+    def __init__(self, store: RedisRunStore) -> None:
         self._store = store
         self._stage = Script("stage", load_text("stage.lua"))
         text = "".join(map(load_text, ("runs_common.lua", "adopt.lua", "commit.lua")))
@@ -41,16 +42,12 @@ class Adoption:
 
     def put(self, run: str, definitions: Mapping[str, bytes], blobs: Mapping[str, bytes]) -> None:
         """Store what the history refers to, unless it is there; this goes before the history itself."""
-        keys = self._store.keys
-        calls: list[Call] = [
-            PlainCall((b"SET", keys.definition(name), raw, b"NX")) for name, raw in definitions.items()
-        ]
-        for part in _parts(calls, lambda call: len(call.args[2])):
-            self._store.call(part)
+        for part in _parts(definitions.items(), lambda item: len(item[1])):
+            self._store.put_definitions(dict(part))
         for several in _parts(blobs.items(), lambda blob: len(blob[1])):  # read one by one, and not held
             self._store.call(self._store.payload_calls(run, dict(several)))
 
-    def take(self, commit: Commit, history: Sequence[RawEvent], after: Sequence[Call] = ()) -> Taken:
+    def take(self, commit: Commit, history: Sequence[RawEvent], wakeups: Sequence[WakeUp] = ()) -> Taken:
         """Carry out a commit of mode adopt; answers as a commit does, EXISTS for a run with another history.
 
         Raises StageLost.
@@ -60,10 +57,10 @@ class Adoption:
         for _ in range(TRIES):
             for call in self._stage_calls(stage, history):
                 self._store.call([call])
-            reply, *rest = self._store.call([self._adopt_call(commit, stage), *after])
+            reply, *rest = self._store.call([self._adopt_call(commit, stage), *self._store.ring_calls(wakeups)])
             answer = self._store.committed(commit, reply)
             if answer.code is not Code.UNSTAGED:
-                return Taken(answer, rest)
+                return Taken(answer, asked_for(rest))
         raise StageLost(commit.run)
 
     def _stage_calls(self, stage: bytes, history: Sequence[RawEvent]) -> Iterator[ScriptCall]:

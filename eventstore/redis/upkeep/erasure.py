@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
+from eventstore.redis.client import RedisClient
 from eventstore.redis.driver.scripts import Script, ScriptCall, load_text
-from eventstore.redis.runs import RunStore
 
 
 class Erased(IntEnum):
@@ -54,7 +54,7 @@ class Redaction:
 class Eraser:
     """Carries out redactions."""
 
-    def __init__(self, store: RunStore) -> None:
+    def __init__(self, store: RedisClient) -> None:
         self._store = store
         self._script = Script("redact", load_text("runs_common.lua") + load_text("redact.lua"))
 

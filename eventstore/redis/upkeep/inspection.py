@@ -13,7 +13,7 @@ from eventstore.redis.driver.scripts import PlainCall, Script, ScriptCall, load_
 from eventstore.redis.grouping import PAGE, groups
 from eventstore.redis.heads import read_head
 from eventstore.redis.paging import Unreadable, courses
-from eventstore.redis.runs import RunStore
+from eventstore.redis.runs import RedisRunStore
 from eventstore.run_model import RunHead
 
 
@@ -100,7 +100,7 @@ LOOKED_AT: Final = 200
 class Inspector:
     """Reads partitions, about a page of the log, of the runs or of events at a time."""
 
-    def __init__(self, store: RunStore) -> None:
+    def __init__(self, store: RedisRunStore) -> None:
         self._store = store
         self._queues: set[str] = set()
         self._streams: dict[int, set[str]] = {}

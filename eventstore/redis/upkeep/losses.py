@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from eventstore.redis.client import RedisClient
 from eventstore.redis.driver.scripts import PlainCall
-from eventstore.redis.runs import RunStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Loss:
     lost_ms: int
 
 
-def read_losses(store: RunStore) -> list[Loss]:
+def read_losses(store: RedisClient) -> list[Loss]:
     """Read what is on record, of all partitions."""
     partitions = range(store.keys.partitions)
     replies = store.call([PlainCall((b"LRANGE", store.keys.losses(p), 0, -1)) for p in partitions])

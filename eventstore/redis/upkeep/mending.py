@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
 
+from eventstore.redis.client import RedisClient
 from eventstore.redis.driver.scripts import Script, ScriptCall, load_text
-from eventstore.redis.runs import RunStore
 from openagents_json.work_index import DueKey
 
 
@@ -53,7 +53,7 @@ class Mending:
 class Mender:
     """Mends runs."""
 
-    def __init__(self, store: RunStore) -> None:
+    def __init__(self, store: RedisClient) -> None:
         self._store = store
         self._script = Script("mend", load_text("runs_common.lua") + load_text("mend.lua"))
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
+from eventstore.redis.client import RedisClient
 from eventstore.redis.driver.scripts import PlainCall, Script, ScriptCall, load_text
 from eventstore.redis.raw import RawEvent
-from eventstore.redis.runs import RunStore
 from openagents_json.work_index import DueKey
 
 
@@ -61,7 +61,7 @@ class Answer:
 class Freer:
     """Lets runs leave the store."""
 
-    def __init__(self, store: RunStore) -> None:
+    def __init__(self, store: RedisClient) -> None:
         self._store = store
         self._free = Script("free", load_text("runs_common.lua") + load_text("free.lua"))
 

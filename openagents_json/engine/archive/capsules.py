@@ -11,8 +11,8 @@ from eventstore import codec
 from eventstore.errors import BlobMissing
 from eventstore.event import Json
 from eventstore.private_files import spool
-from eventstore.redis.driver.scripts import PlainCall
 from eventstore.redis.raw import RawEvent, read_raw
+from eventstore.redis.upkeep.adoption import Adoption
 from executor.errors import AnotherHistory, BrokenHistory, HistoryUnfit, RunNotFound
 from executor.histories.importing import Arrived, Arriving, ended, referred, take_in
 from openagents_json.catalog.definitions import checked
@@ -139,7 +139,7 @@ def adopt(
         sha256=capsule.sha256,
         ours=how == "return",
     )
-    return take_in(core.handler, arriving, actor=actor)
+    return take_in(core.handler, Adoption(core.store), arriving, actor=actor)
 
 
 def _about(history: Sequence[RawEvent]) -> dict[str, str]:
@@ -161,9 +161,7 @@ def _read(raw: bytes) -> Mapping[str, Any]:
 
 
 def _definitions(core: Core, names: Sequence[str]) -> dict[str, bytes]:
-    keys = core.store.keys
-    replies = core.store.call([PlainCall((b"GET", keys.definition(name))) for name in names]) if names else []
-    return {name: checked(name, raw) for name, raw in zip(names, replies, strict=True)}
+    return {name: checked(name, raw) for name, raw in zip(names, core.store.definitions(names), strict=True)}
 
 
 class StoredPayloads(Mapping[str, bytes]):
@@ -173,10 +171,8 @@ class StoredPayloads(Mapping[str, bytes]):
     """
 
     def __init__(self, core: Core, run: str, shas: Sequence[str]) -> None:
-        self._store, self._partition = core.store, core.store.keys.partition_of(run)
-        keys = [self._store.keys.blob(self._partition, sha) for sha in shas]
-        replies = self._store.call([PlainCall((b"EXISTS", key)) for key in keys]) if keys else []
-        self._there = dict.fromkeys(sha for sha, reply in zip(shas, replies, strict=True) if reply)
+        self._store, self._partition = core.store, core.store.partition_of(run)
+        self._there = dict.fromkeys(self._store.payloads_there(self._partition, shas))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._there)

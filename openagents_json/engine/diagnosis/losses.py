@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Final
 
+from eventstore.redis.client import RedisClient
 from eventstore.redis.driver.preflight import Finding
-from eventstore.redis.runs import RunStore
 from eventstore.redis.upkeep.losses import Loss, read_losses
 
 APART_MS: Final = 5000
@@ -19,7 +19,7 @@ REMEDY: Final = (
 )
 
 
-def recorded_losses(store: RunStore) -> Iterator[Finding]:
+def recorded_losses(store: RedisClient) -> Iterator[Finding]:
     """Say what was lost, and how far back."""
     for together in _together(sorted(read_losses(store), key=lambda loss: loss.first_ms)):
         first, last = min(x.first_ms for x in together), max(x.lost_ms for x in together)

@@ -10,7 +10,6 @@ from typing import Any, Final
 from eventstore import codec
 from eventstore.errors import EventStoreError
 from eventstore.redis.driver.preflight import Finding
-from eventstore.redis.driver.scripts import PlainCall
 from executor.encryption import RunKey
 from executor.integrity.derived_state import Standings, definition_faults
 from executor.runs.snapshots import SNAPSHOT
@@ -60,8 +59,7 @@ def _heads(core: Core) -> Iterator[Finding]:
 def _payloads(core: Core) -> Iterator[Finding]:
     for partition in range(core.store.keys.partitions):
         for names in _pages(_named(core, f"{{{partition}}}:blob:*".encode()), 20):
-            replies = core.store.call([PlainCall((b"GET", core.store.keys.blob(partition, sha))) for sha in names])
-            for sha, raw in zip(names, replies, strict=True):
+            for sha, raw in zip(names, core.store.payloads(partition, names), strict=True):
                 if raw is not None and hashlib.sha256(raw).hexdigest() != sha:
                     what = f"payload {sha} of partition {partition} is not what its hash says"
                     yield Finding("error", "payload", what, _BACK)
@@ -81,7 +79,7 @@ def _snapshots(core: Core) -> Iterator[Finding]:
 
 def _differs(core: Core, run: str) -> str:
     session = core.sessions.load(run)
-    raw = core.connection.command(b"GET", core.store.keys.snapshot(run))
+    raw = core.store.snapshot(run)
     if raw is None:
         return ""
     try:

@@ -9,9 +9,9 @@ from executor.runs.codec import ENCRYPTED, quotes
 from executor.runs.repository import Session
 from openagents_json.engine.inspection.replay import reopening
 from openagents_json.simulation.errors import Stuck, Unproven
+from openagents_json.simulation.lives import Life
 from openagents_json.simulation.rehearsal import Rehearsal, done_again, reused
 from openagents_json.simulation.sandbox import Sandbox
-from openagents_json.simulation.world import Life
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.decide.decision import order_key

@@ -97,7 +97,7 @@ class Healing:
             raise InvalidHeal("say which failed runs are to be healed: all of them are hardly one class")
         waves, stop, plan = parse_waves(wish.waves), parse_stop(wish.stop_after_failures), wish.fix.plan
         if plan is not None:  # whoever goes on needs it, wherever that is
-            self._core.store.call([self._core.definitions.store_call(plan)])
+            self._core.definitions.keep(plan)
         data = {
             "where": {name: value for name, value in asdict(wish.chosen).items() if value not in (None, (), {}, False)},
             "fix": {

@@ -9,7 +9,7 @@ from typing import Any, Final
 from eventstore.event import Json
 from eventstore.passwords import masked
 from eventstore.redis.coordination.members import Directory
-from eventstore.redis.runs import RunStore
+from eventstore.runs import RunStore
 from projections.projection import Counted
 from projections.reader import Views
 from projections.runs import RUNS, RunFilter

@@ -14,7 +14,7 @@ from eventstore.redis.driver.connection import Connection
 from eventstore.redis.emissions import Emissions
 from eventstore.redis.ledger import LedgerStore
 from eventstore.redis.projection_log import LogReader
-from eventstore.redis.runs import RunStore
+from eventstore.redis.runs import RedisRunStore
 from eventstore.redis.views import RedisViewStore
 from executor.clock import Clock, SystemClock, ulid
 from executor.encryption import Masters
@@ -47,7 +47,7 @@ class Core:
     """
 
     connection: Connection
-    store: RunStore
+    store: RedisRunStore
     late: Late
     directory: Directory
     clock: Clock
@@ -120,7 +120,7 @@ def build_core(
     """
     clock = clock or SystemClock()
     masters = Masters(encryption_keys, secrets.token_bytes)
-    store = RunStore(connection, keyspace, master_keys=masters.ids)
+    store = RedisRunStore(connection, keyspace, master_keys=masters.ids)
     directory = Directory(store)
     late = _late(store, directory, Given(connection, masters, doorbell, limits))
     chosen = together(built_in(lambda digest: late.get().definitions.plan(digest), store), projections)
@@ -139,7 +139,7 @@ def build_core(
     )
 
 
-def _late(store: RunStore, directory: Directory, given: Given) -> Late:
+def _late(store: RedisRunStore, directory: Directory, given: Given) -> Late:
     def build() -> Deciding:
         from openagents_json.engine.wiring.runs import build_deciding
 
@@ -148,7 +148,7 @@ def _late(store: RunStore, directory: Directory, given: Given) -> Late:
     return Late(build)
 
 
-def runner_of(store: RunStore, projections: Sequence[Projection], clock: Clock) -> Runner:
+def runner_of(store: RedisRunStore, projections: Sequence[Projection], clock: Clock) -> Runner:
     """Give what brings projections up to the log."""
     return Runner(LogReader(store), RedisViewStore(store), projections, store.keys.partitions, clock.steady_ms)
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import secrets
 
+from eventstore.redis.coordination.key_notes import KeyNoteStore
 from eventstore.redis.coordination.members import Directory
 from eventstore.redis.coordination.schedules import ScheduleStore
 from eventstore.redis.coordination.semaphores import Gates
 from eventstore.redis.coordination.wakeups import Bell
 from eventstore.redis.run_keys import KeyStore
-from eventstore.redis.runs import RunStore
+from eventstore.redis.runs import RedisRunStore
 from executor.clock import commit_ids
 from executor.coordination.concurrency import Gatekeeper
 from executor.coordination.schedules import Timetable
-from executor.coordination.starts import starter_of
+from executor.coordination.starts import Starter
 from executor.encryption import KEY_BYTES
 from executor.runs.codec import Limits
 from executor.runs.handler import Handler
+from executor.runs.key_notes import KEPT_MS
 from executor.runs.keyring import Keyring
 from executor.runs.payloads import Payloads
 from executor.runs.repository import Sessions
@@ -27,7 +29,7 @@ from openagents_json.catalog.workflows import Workflows
 from openagents_json.engine.wiring.parts import Deciding, Given
 
 
-def build_deciding(store: RunStore, directory: Directory, given: Given) -> Deciding:
+def build_deciding(store: RedisRunStore, directory: Directory, given: Given) -> Deciding:
     """Put together what folds, decides and commits."""
     definitions = Definitions(store)
     keyring = Keyring(KeyStore(store), given.masters)
@@ -35,7 +37,10 @@ def build_deciding(store: RunStore, directory: Directory, given: Given) -> Decid
     seals = Seals(shared or [secrets.token_bytes(KEY_BYTES)], shared=bool(shared))
     sessions = Sessions(store, definitions, Payloads(store, keyring), seals)
     ringer = Ringer(Bell(given.connection, store.keys), given.doorbell or NoDoorbell())
-    handler = Handler(store, sessions, definitions, ringer, commit_ids(), given.limits or Limits())
+    limits, key_notes = given.limits or Limits(), KeyNoteStore(store, KEPT_MS)
+    handler = Handler(store, sessions, definitions, ringer, commit_ids(), limits, key_notes)
+    gatekeeper = Gatekeeper(handler, Gates(store))
+    starter = Starter(handler, gatekeeper)
     workflows = Workflows(directory, definitions)
     return Deciding(
         sessions=sessions,
@@ -44,7 +49,7 @@ def build_deciding(store: RunStore, directory: Directory, given: Given) -> Decid
         handler=handler,
         ringer=ringer,
         workflows=workflows,
-        gatekeeper=Gatekeeper(handler, Gates(store)),
-        starter=starter_of(handler),
-        timetable=Timetable(handler, workflows, ScheduleStore(store)),
+        gatekeeper=gatekeeper,
+        starter=starter,
+        timetable=Timetable(handler, starter, workflows, ScheduleStore(store)),
     )

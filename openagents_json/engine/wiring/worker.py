@@ -32,7 +32,7 @@ def build_worker(core: Core, registry: Registry, settings: WorkSettings, *, name
     look_after = partial(rewrite_after_restart, core.connection, core.store.keys)
     here, abilities = version("openagents-json"), Abilities(core.store, registry)
     members = Members(core.directory, worker, settings, registry, look_after, here, core.keyring.ids)
-    across = Across(Children(core.handler, core.workflows), core.gatekeeper, core.timetable)
+    across = Across(Children(core.handler, core.starter, core.workflows), core.gatekeeper, core.timetable)
     relay = Relay(core.store, core.handler, core.clock, worker, members, across)
     core.handler.expect = relay.expect
     keeper = Keeper(core.store, core.clock, settings.lease_ms)
