@@ -154,7 +154,8 @@ class Node:
         binary = str(get_binary_path()) if self.kind == "valkey" else str(REDIS)
         self.directory.mkdir(exist_ok=True)
         command = [binary, "--port", str(self.port), "--dir", str(self.directory), "--save", "", "--appendonly", "yes"]
-        command += ["--repl-diskless-sync-delay", "0", "--logfile", f"{self.directory}/log", *options]
+        command += ["--repl-diskless-sync-delay", "0", "--repl-diskless-load", "swapdb"]
+        command += ["--logfile", f"{self.directory}/log", *options]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_for(self.answers)
 
@@ -174,6 +175,11 @@ class Node:
         with self.client as client:
             info = client.info("replication")
         return bool(info["role"] == "slave" and info["master_port"] == port and info["master_link_status"] == "up")
+
+    def follow(self, port: int) -> None:
+        """Become a replica, at once: a server that begins as one, or loads from its disk, waits for its next second."""
+        self.ask("REPLICAOF", "127.0.0.1", str(port))
+        wait_for(lambda: self.follows(port))
 
     def kill(self) -> None:
         if self.process is not None:
@@ -209,10 +215,9 @@ def replicated(kind: str, *options: str) -> Iterator[Replicated]:
         first.start(*options)
         line = Line(first.port)
         ends.callback(line.close)
-        second.start(*options, "--replicaof", "127.0.0.1", str(line.port))
-        wait_for(lambda: second.follows(line.port))
-        third.start(*options, "--replicaof", "127.0.0.1", str(second.port))
-        wait_for(lambda: third.follows(second.port))
+        for node, port in ((second, line.port), (third, second.port)):
+            node.start(*options)
+            node.follow(port)
         yield Replicated(first, line, second, third)
 
 

@@ -66,10 +66,9 @@ def started(kind: str, ends: ExitStack, *options: str) -> Watched:
     first.start(*options)
     line = Line(first.port)
     ends.callback(line.close)
-    second.start(*options, "--replicaof", "127.0.0.1", str(line.port))
-    wait_for(lambda: second.follows(line.port))
-    third.start(*options, "--replicaof", "127.0.0.1", str(second.port))
-    wait_for(lambda: third.follows(second.port))
+    for node, port in ((second, line.port), (third, second.port)):
+        node.start(*options)
+        node.follow(port)
     guard = ends.enter_context(sentinel(kind, line))
     found = Watched(first, line, second, guard)
     wait_for(lambda: _is_known(found))

@@ -56,7 +56,8 @@ def told(engine: Engine) -> list[str]:
 def lag(servers: Replicated) -> None:
     """Have the replica keep what it has, though the primary goes on."""
     with servers.primary.client as client:
-        client.wait(1, 10_000)
+        client.set("mark", 1)  # it is asked for what this connection has written
+        assert client.wait(1, 60_000) == 1
     servers.line.hold()
 
 
@@ -129,7 +130,7 @@ def test_a_loss_that_many_have_met_is_told_once(servers: Replicated, way: Line) 
 
 
 def test_a_server_that_comes_back_with_all_has_lost_nothing(private_server: Server) -> None:
-    private_server.connect()
+    private_server.connect().command(b"CONFIG", b"SET", b"appendfsync", b"always")
     with opened(private_server.url) as engine:
         for _ in range(10):
             engine.start(ONE)
@@ -141,7 +142,7 @@ def test_a_server_that_comes_back_with_all_has_lost_nothing(private_server: Serv
 
 def test_runs_that_have_left_are_not_missed(private_server: Server) -> None:
     """The newest commits are those of runs that somebody else deletes, and the server comes back: nothing was lost."""
-    private_server.connect()
+    private_server.connect().command(b"CONFIG", b"SET", b"appendfsync", b"always")
     with opened(private_server.url, workers=1, partitions=1) as engine:
         runs = [engine.run(ONE, timeout=60).id for _ in range(2)]
         with opened(private_server.url) as other:
@@ -170,7 +171,7 @@ def test_who_has_met_nothing_is_told_by_the_epoch(private_server: Server) -> Non
 
 
 def test_a_server_that_comes_back_without_the_end_of_its_log_has_lost_it(private_server: Server) -> None:
-    private_server.connect()
+    private_server.connect().command(b"CONFIG", b"SET", b"appendfsync", b"always")
     with opened(private_server.url, partitions=1) as engine:
         for _ in range(3):
             engine.start(ONE)

@@ -193,8 +193,8 @@ def test_a_graceful_failover_loses_nothing_and_begins_nothing_twice(kind: str) -
         first, *others = nodes(kind, 3, ends)
         first.start(*MIN_REPLICAS)
         for node in others:
-            node.start(*MIN_REPLICAS, "--replicaof", "127.0.0.1", str(first.port))
-            wait_for(lambda node=node: node.follows(first.port))  # type: ignore[misc]
+            node.start(*MIN_REPLICAS)
+            node.follow(first.port)
         guard = ends.enter_context(sentinel(kind, first))
         wait_for(lambda: fails_over(guard, dry=True))
         url = f"redis+sentinel://127.0.0.1:{guard.port}/main"
@@ -278,8 +278,7 @@ def test_an_append_is_done_once_by_a_server_that_forgot_its_scripts(servers: Rep
 
 def test_all_replicas_that_are_connected_have_to_confirm(servers: Replicated) -> None:
     """A server that loses one of two may have lost it to a failover, so it is not content with the other."""
-    servers.last.ask("REPLICAOF", "127.0.0.1", str(servers.primary.port))
-    wait_for(lambda: servers.last.follows(servers.primary.port))
+    servers.last.follow(servers.primary.port)
     with appending(servers.primary) as append:
         append(1)
         servers.last.kill()
@@ -326,8 +325,7 @@ def test_a_server_that_writes_without_its_replicas_is_refused_with_what_to_do(se
 
 def test_replicas_that_may_be_promoted_without_having_confirmed_are_told(servers: Replicated) -> None:
     assert told(servers.primary, 1) == []
-    servers.last.ask("REPLICAOF", "127.0.0.1", str(servers.primary.port))
-    wait_for(lambda: servers.last.follows(servers.primary.port))
+    servers.last.follow(servers.primary.port)
     assert told(servers.primary, 0) == []
     assert told(servers.primary, 1) == ["2 replicas follow the server, 1 have to confirm: another one may be promoted"]
     for node in (servers.last, servers.replica):
