@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from eventstore.errors import NotJson
+from eventstore.errors import EventUnreadable, NotJson
 from eventstore.event import Json, Position, Recorded
 
 _encoder: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
@@ -176,7 +176,18 @@ def _blame(value: Any, path: str) -> tuple[str, str]:
 
 
 def parse_entry(stream: str, partition: int, entry: Sequence[Any]) -> Recorded:
-    """Read a stream entry; fields stand in a fixed order, see `Keyspace`."""
+    """Read a stream entry; fields stand in a fixed order, see `Keyspace`.
+
+    Raises EventUnreadable.
+    """
+    try:
+        return _entry(stream, partition, entry)
+    except (ValueError, IndexError, RecursionError) as error:
+        version = int(entry[0].partition(b"-")[0])  # the server itself makes sure that this is a number
+        raise EventUnreadable(stream, version, f"{type(error).__name__}: {error}") from error
+
+
+def _entry(stream: str, partition: int, entry: Sequence[Any]) -> Recorded:
     identity, f = entry
     return Recorded(
         stream,

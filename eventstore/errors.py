@@ -17,6 +17,7 @@ EventStoreError
 +-- BlobMissing              a payload that an event refers to is not there
 +-- BlobChanged              a payload is not the one that an event refers to
 +-- HeadUnreadable           the head of a run holds what no commit has written
++-- EventUnreadable          an entry of a stream is none that an append or a commit has written
 +-- InvalidRequest           an argument makes no sense
 
 FileUnusable
@@ -198,6 +199,19 @@ class HeadUnreadable(EventStoreError, RunUnreadable, ValueError):
         super().__init__(
             f"the head of run {run} cannot be read: {reason}; somebody has changed it in the store: restore it from a "
             "backup of the store"
+        )
+
+
+class EventUnreadable(EventStoreError, RunUnreadable, ValueError):
+    """An entry of a stream is none that an append or a commit has written."""
+
+    code = "event_unreadable"
+
+    def __init__(self, run: str, version: int, reason: str) -> None:
+        self.run, self.version, self.reason = run, version, reason
+        super().__init__(
+            f"event {version} of {run} cannot be read: {reason}; somebody has changed it in the store: restore it from "
+            "a backup of the store; `openagents doctor` tells more"
         )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from eventstore.codec import parse_entry
+from eventstore.errors import EventUnreadable
 from eventstore.event import Recorded
 from eventstore.redis.client import RedisClient
 from eventstore.redis.driver.scripts import PlainCall
@@ -70,8 +71,8 @@ def _course(store: RedisClient, run: str, page: Any, size: int) -> Iterator[Reco
 def _tried(store: RedisClient, run: str, entry: Any) -> Recorded | Unreadable:
     try:
         return parse_entry(run, store.keys.partition_of(run), entry)
-    except (ValueError, IndexError, RecursionError) as error:
-        return Unreadable(_version(entry), f"{type(error).__name__}: {error}")
+    except EventUnreadable as error:
+        return Unreadable(error.version, error.reason)
 
 
 def _version(entry: Any) -> int:

@@ -5,10 +5,10 @@ The layout is that of `RedisStreamStore`, so whatever is committed here can be r
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from eventstore.errors import EventStoreError
+from eventstore.errors import EventStoreError, EventUnreadable
 from eventstore.event import Recorded
 from eventstore.keys import Keyspace
 from eventstore.redis.contents import RedisContents
@@ -163,7 +163,7 @@ class RedisRunStore(RedisContents):
             return Committed(code, version, position, time_ms, leases)
         if code is Code.FENCED:
             return Committed(code, version, position, time_ms, fenced=tuple(s.decode() for s in extra))
-        return Committed(code, version, position, time_ms, events=self.recorded(commit.run, extra))
+        return Committed(code, version, position, time_ms, events=self._by_itself(commit.run, extra))
 
     def claim_call(self, claim: ClaimRequest, worker: str, lease_ms: int) -> ScriptCall:
         """Build the script call of a claim."""
@@ -185,8 +185,18 @@ class RedisRunStore(RedisContents):
         for run_, step, fence, attempt, deadline, version, commit, scheduled, entries in items:
             run = run_.decode()
             lease = Lease(run, step.decode(), fence.decode(), attempt, int(deadline))
-            taken.append(Claimed(lease, version, commit.decode(), scheduled, self.recorded(run, entries)))
+            taken.append(Claimed(lease, version, commit.decode(), scheduled, self._by_itself(run, entries)))
         return ClaimReply(claim.partition, left, now, tuple(taken), tuple(c.decode() for c in unknown), aside)
+
+    def _by_itself(self, run: str, entries: Iterable[Any]) -> tuple[Recorded, ...]:
+        """Read events that came with those of other runs; none of a run that cannot be read: it must not hold them up.
+
+        Whoever loads that run is told why.
+        """
+        try:
+            return self.recorded(run, entries)
+        except EventUnreadable:
+            return ()
 
     def tell(self, partition: int, having: str, able: Mapping[str, bool]) -> None:
         """Say which components, as documents name them, workers can run that have the components of a hash."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from eventstore.errors import EventUnreadable
 from eventstore.event import Recorded
 from eventstore.redis.upkeep.inspection import Inspector, Known, LogEntry, RunView
 from eventstore.redis.upkeep.mending import Mender, Mending, SeatRecord
@@ -90,7 +91,7 @@ def _mend(handler: Handler, mender: Mender, view: RunView, seen: str) -> Mended:
     run, version = view.run, view.logged
     try:
         history = handler.store.read([(run, 0)])[0]
-    except (ValueError, IndexError, RecursionError):
+    except EventUnreadable:
         return Mended(run, False, "some of its events cannot be read; restore it from an archive or a backup")
     versions = [item.version for item in history]
     if version > len(history) or versions != list(range(1, len(history) + 1)):

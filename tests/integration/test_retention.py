@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from openagents_json.engine import Engine
 from openagents_json.engine.archive.retention import apply, read_policy
 from openagents_json.engine.errors import NotArchived, PolicyUnreadable
 from tests.conftest import Server
-from tests.integration.ledgers import Open, opening, ran
+from tests.integration.ledgers import Open, opening, ran, shout
 
 
 @pytest.fixture
@@ -55,6 +56,21 @@ def test_the_first_rule_that_fits_decides(opened: Open, tmp_path: Path) -> None:
     assert [len(item.gone) for item in again] == [0, 0, 0, 0]
     with pytest.raises(NotArchived):
         engine.archive.restore(failed)
+
+
+@pytest.mark.damages_store("an event is written by hand")
+@pytest.mark.parametrize("damage", ["a gap in its history", "an event of a newer version"])
+def test_a_run_that_cannot_be_read_stays_and_the_others_leave(server: Server, tmp_path: Path, damage: str) -> None:
+    prefix = server.prefix()
+    with Engine.connect(server.url, prefix=prefix, components=[shout], workers=2, partitions=2) as engine:
+        damaged, *others = ran(engine, "a", "b", "c")
+        version = engine.state(damaged).version + (2 if damage.startswith("a gap") else 1)
+        fields = (b"t", b"Odd", b"d", b"{}", b"m", b"{}", b"a", b"me", b"k", b"c", b"n", b"0")
+        engine.core.connection.command(b"XADD", engine.core.store.keys.stream(damaged), f"{version}-0", *fields)
+        engine.core.sessions.drop(damaged)
+        rules = policy(tmp_path, {"name": "all", "then": "delete"})
+        [done] = apply(rules, engine.archive, engine.views, engine.core.clock.now_ms() + 1000)
+        assert ({x.run for x in done.gone}, set(done.stayed)) == (set(others), {damaged})
 
 
 @pytest.mark.parametrize(
