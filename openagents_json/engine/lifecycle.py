@@ -7,6 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from eventstore.errors import InvalidRequest
+from eventstore.redis.driver.urls import FORMS
 from openagents_json.engine.open import OpenStore, open_store, queues_of
 from openagents_json.engine.settings import EMBEDDED, NO_BROKER, OF_A_SERVER, Settings
 
@@ -83,6 +85,7 @@ class Lifecycle:
         audit_key: str | Path | None = None,
         encryption_keys: Sequence[str] = (),
         create: bool = True,
+        prefix: str = "oa",
     ) -> Self:
         """Open the store in a directory, with a server of its own; else as `open`.
 
@@ -92,12 +95,13 @@ class Lifecycle:
         settings = Settings().model_copy(
             update={
                 "data": str(path),
+                "prefix": prefix,
                 "durability": durability,
                 "partitions": partitions,
                 "actor": actor,
                 "lease_ms": lease_ms,
                 "audit_key": str(audit_key or ""),
-                "encryption_keys": ",".join(encryption_keys),
+                "encryption_keys": _joined(encryption_keys),
             }
         )
         return cls.open(
@@ -131,7 +135,10 @@ class Lifecycle:
         with None or "", nobody is woken, and they find the work some seconds later by themselves.
         At durability `replicated`, nothing is acknowledged and no step begins before so many `replicas` have confirmed
         it, each time within `replica_timeout_ms`; 0 stands for all replicas that are connected. Else as `embedded`.
+        Raises InvalidRequest without a URL, too.
         """
+        if not url:  # the settings would take that for the store in a directory, which nobody has asked for
+            raise InvalidRequest(f"there is no URL of a store; it must begin with {FORMS}")
         settings = Settings().model_copy(
             update={
                 "url": url,
@@ -144,7 +151,7 @@ class Lifecycle:
                 "actor": actor,
                 "lease_ms": lease_ms,
                 "audit_key": str(audit_key or ""),
-                "encryption_keys": ",".join(encryption_keys),
+                "encryption_keys": _joined(encryption_keys),
             }
         )
         return cls.open(
@@ -183,3 +190,16 @@ class Lifecycle:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _joined(encryption_keys: Sequence[str]) -> str:
+    """Return keys as the settings hold them; a blank one is no key: left out, nothing would be encrypted.
+
+    Raises InvalidKey.
+    """
+    if encryption_keys:
+        from executor.encryption import parse_key
+
+        for place, key in enumerate(encryption_keys, 1):
+            parse_key(key, f"encryption key {place}")
+    return ",".join(encryption_keys)

@@ -316,6 +316,20 @@ def test_the_doctor_names_a_snapshot_that_says_something_else(opened: Open) -> N
     assert told(engine) == []
 
 
+def test_the_doctor_names_the_snapshot_of_an_encrypted_run_that_cannot_be_read(opened: Open) -> None:
+    """What was not encrypted with the run's key cannot be decrypted: that is said of the snapshot, too."""
+    engine = opened(workers=2, encryption_keys=[KEY])
+    run = long_run(engine)
+    opened(encryption_keys=[KEY]).state(run)
+    key = engine.core.store.keys.snapshot(run)
+    raw = engine.core.connection.command(b"GET", key)
+    assert told(engine) == []
+    _set(engine, key, raw[:-40] + bytes(40))
+    assert told(engine) == [("warning", "snapshot")]
+    _set(engine, key, raw)
+    assert told(engine) == []
+
+
 def test_what_moves_on_while_it_is_looked_at_is_no_fault(opened: Open) -> None:
     """Runs that end, are opened again, forked and imported all the while."""
     engine, signer = opened(workers=2), new_signer()

@@ -82,6 +82,8 @@ def promote_run(target: Target, run: str, to: str, to_prefix: str, to_broker: st
     from openagents_json.engine import Engine
     from openagents_json.engine.archive.promotion import Move, promote
 
+    if not to:  # without a URL, the engine would open the store of the data directory
+        raise click.BadParameter("there is no URL", param_hint="--to")
     lasting(to)
     with (
         target.engine() as source,

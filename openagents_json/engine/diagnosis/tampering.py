@@ -11,6 +11,7 @@ from eventstore import codec
 from eventstore.errors import EventStoreError
 from eventstore.redis.driver.preflight import Finding
 from executor.encryption import RunKey
+from executor.errors import EncryptionError
 from executor.integrity.derived_state import Standings, definition_faults
 from executor.runs.snapshots import SNAPSHOT
 from openagents_json.engine.wiring.client import Core
@@ -84,7 +85,7 @@ def _differs(core: Core, run: str) -> str:
         return ""
     try:
         form, version, commit, data = codec.decode(_plain(raw, session.key))
-    except (EventStoreError, zlib.error, ValueError, TypeError):
+    except (EncryptionError, EventStoreError, zlib.error, ValueError, TypeError):
         return "cannot be read"
     if form != FORMAT:
         return ""  # another version of the engine has kept it
