@@ -15,7 +15,7 @@ from eventstore.errors import EventStoreError, InvalidRequest, NotReplicated, St
 from eventstore.event import Event
 from eventstore.keys import Keyspace
 from eventstore.redis.driver.preflight import check, require
-from eventstore.redis.driver.replication import quorum_of
+from eventstore.redis.driver.replication import Quorum, quorum_of
 from eventstore.redis.streams import RedisStreamStore
 from openagents_json import tool
 from openagents_json.engine import Engine
@@ -256,9 +256,9 @@ def calls_of(node: Node, command: str) -> int:
 
 
 @contextmanager
-def appending(node: Node, within_ms: int = 200) -> Iterator[Callable[[int], Any]]:
+def appending(node: Node, quorum: Quorum | None = None) -> Iterator[Callable[[int], Any]]:
     """Give what appends without an id, so that it is sent once and no more."""
-    connection = connect(node.url, quorum=quorum_of("replicated", 0, within_ms))
+    connection = connect(node.url, quorum=quorum or quorum_of("replicated", 0, 200))
     try:
         require(connection, "s", 1, "replicated", now_ms=lambda: 0)
         store = RedisStreamStore(connection, Keyspace("s", 1))
@@ -268,7 +268,7 @@ def appending(node: Node, within_ms: int = 200) -> Iterator[Callable[[int], Any]
 
 
 def test_an_append_is_done_once_by_a_server_that_forgot_its_scripts(servers: Replicated) -> None:
-    with appending(servers.primary, 2000) as append:
+    with appending(servers.primary, quorum_of("replicated", 0, 2000)) as append:
         for number in range(2):
             append(number)
             servers.primary.ask("SCRIPT", "FLUSH")
@@ -285,6 +285,18 @@ def test_all_replicas_that_are_connected_have_to_confirm(servers: Replicated) ->
         for _ in range(2):
             with pytest.raises(NotReplicated, match=r"1 of 2 replica\(s\) confirmed.*OPENAGENTS_REPLICAS"):
                 append(2)
+
+
+def test_a_replica_that_comes_later_has_to_confirm_too(servers: Replicated) -> None:
+    quorum = quorum_of("replicated", 0, 2000)
+    assert quorum
+    with appending(servers.primary, quorum) as append:
+        append(1)
+        servers.last.follow(servers.primary.port)
+        wait_for(lambda: append(2) and quorum.count == 2)  # it is seen when it is as quick as the other one
+        servers.last.kill()
+        with pytest.raises(NotReplicated, match=r"1 of 2 replica"):
+            append(3)
 
 
 def test_a_server_that_lost_its_replicas_refuses_to_write(servers: Replicated) -> None:

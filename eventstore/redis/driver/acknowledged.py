@@ -132,13 +132,15 @@ class Acknowledged:
         """Doubt what is known, if anything is."""
         self.in_doubt = self.in_doubt or bool(self._partitions)
 
-    def found(self, meta: bytes, epoch: int, lost: Sequence[Told]) -> None:
-        """Forget what is gone, which has been recorded."""
+    def found(self, meta: bytes, epoch: int, lost: Sequence[Told]) -> list[Told]:
+        """Forget what is gone, which has been recorded, and return what no other thread has found before."""
         with self._lock:
             known = self._partitions[meta]
             known.epoch = epoch
-            if lost:
-                known.forget(lost)
+            new = [one for one in lost if one in known.all()]
+            if new:
+                known.forget(new)
+            return new
 
 
 TELLS_EPOCH: Final = frozenset({"commit", "begin", "adopt", "append"})

@@ -64,9 +64,14 @@ class Quorum:
         same = info.get("run_id", "") == self._server
         self._server, self._count = info.get("run_id", ""), max(seen, self._count) if same else seen
 
-    def confirmed(self, count: int) -> None:
-        """Take note of how many replicas have confirmed: where one has come, it is asked from now on."""
-        if not self.asked.count:
+    @property
+    def server(self) -> str:
+        """Return the run id of the primary whose replicas are counted."""
+        return self._server
+
+    def confirmed(self, count: int, server: str) -> None:
+        """Take note of how many replicas of a server have confirmed: where one has come, it is asked from now on."""
+        if not self.asked.count and server == self._server:
             self._count = max(self._count, count)
 
 

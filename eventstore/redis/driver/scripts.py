@@ -151,9 +151,7 @@ class Scripts:
             if isinstance(reply, Exception):
                 known.suspect()
                 continue
-            lost = lost_of(told, reply[1:])
-            known.found(meta, reply[0], lost)
-            gone += lost
+            gone += known.found(meta, reply[0], lost_of(told, reply[1:]))
         if gone:
             back = max(one.time_ms for one in gone) - min(one.time_ms for one in gone)
             log.warning(
@@ -204,7 +202,7 @@ class Scripts:
         quorum, counting = self._connection.quorum, next((call for call in calls if _counts(call)), None)
         if quorum is None or counting is None:
             return self._looked_at(calls, self._send(calls))
-        count = self._connection.wanted_replicas()
+        count, server = self._connection.wanted_replicas(), quorum.server
         key = counting.keys[0] if isinstance(counting, ScriptCall) else counting.args[1]
         asked = [PlainCall(command) for command in confirming(key, count, quorum.asked.timeout_ms)]
         replies = self._send([*calls, *asked])
@@ -218,7 +216,7 @@ class Scripts:
             if isinstance(error, StoreBusy):  # others were carried out, so the whole must not pass for refused
                 raise NotReplicated(self._where, count, 0) from error
             raise
-        quorum.confirmed(told[1])
+        quorum.confirmed(told[1], server)
         return found
 
     def _looked_at(self, calls: Sequence[Call], replies: list[Any]) -> list[Any]:
