@@ -180,24 +180,20 @@ def parse_entry(stream: str, partition: int, entry: Sequence[Any]) -> Recorded:
 
     Raises EventUnreadable.
     """
-    try:
-        return _entry(stream, partition, entry)
-    except (ValueError, IndexError, RecursionError) as error:
-        version = int(entry[0].partition(b"-")[0])  # the server itself makes sure that this is a number
-        raise EventUnreadable(stream, version, f"{type(error).__name__}: {error}") from error
-
-
-def _entry(stream: str, partition: int, entry: Sequence[Any]) -> Recorded:
     identity, f = entry
-    return Recorded(
-        stream,
-        int(identity[: identity.index(b"-")]),
-        Position(partition, int(f[7])),
-        int(f[5]),
-        f[9].decode("utf-8", "surrogatepass"),
-        f[11].decode("utf-8", "surrogatepass"),
-        f[13].decode("utf-8", "surrogatepass"),
-        f[1].decode("utf-8", "surrogatepass"),
-        decode(f[3]),
-        decode(f[15]) if len(f) > 14 else {},
-    )
+    try:
+        return Recorded(
+            stream,
+            int(identity[: identity.index(b"-")]),
+            Position(partition, int(f[7])),
+            int(f[5]),
+            f[9].decode("utf-8", "surrogatepass"),
+            f[11].decode("utf-8", "surrogatepass"),
+            f[13].decode("utf-8", "surrogatepass"),
+            f[1].decode("utf-8", "surrogatepass"),
+            decode(f[3]),
+            decode(f[15]) if len(f) > 14 else {},
+        )
+    except (ValueError, IndexError, RecursionError) as error:
+        version = int(identity.partition(b"-")[0])  # the server itself makes sure that this is a number
+        raise EventUnreadable(stream, version, f"{type(error).__name__}: {error}") from error

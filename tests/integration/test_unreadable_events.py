@@ -11,6 +11,8 @@ import pytest
 from eventstore.errors import EventUnreadable
 from openagents_json import tool
 from openagents_json.engine import Engine
+from openagents_json.workflow.core.event_types import from_data
+from openagents_json.workflow.errors import UnknownEvent
 from tests.acceptance.processes import openagents
 from tests.conftest import Server, wait_for
 from tests.integration.ledgers import Hand
@@ -86,3 +88,9 @@ def test_runs_that_were_claimed_with_it_go_on(
         server.url, prefix=prefix, components=[one], workers=1, partitions=1, lease_ms=60_000
     ) as working:
         wait_for(lambda: all(working.state(run).status == "completed" for run in others), 30)
+
+
+@pytest.mark.parametrize("data", [5, None, "text", [], {"step": 1}])
+def test_an_event_whose_data_is_of_another_shape_is_not_known(data: Any) -> None:
+    with pytest.raises(UnknownEvent, match="event 'StepCompleted' cannot be read: "):
+        from_data("StepCompleted", data)

@@ -97,8 +97,8 @@ def from_data(event_type: str, data: Mapping[str, Any]) -> Event:
     known = _FIELDS.get(event_type)
     if known is None:
         raise UnknownEvent(event_type, "unknown type")
-    values = {name: data[name] for name, _, _ in known if name in data}
     try:
+        values = {name: data[name] for name, _, _ in known if name in data}
         return _TYPES[event_type](**values)
     except TypeError as error:
         raise UnknownEvent(event_type, str(error)) from error
