@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import string
@@ -145,7 +146,7 @@ class Arguments:
             where = self._world.where if path and _takes_a_store(path) else []
             if path in UNSTARTED:
                 where = ["--url", NOWHERE]
-            call = [self._world.named(argument) for argument in (*arguments, *where)]
+            call = [_from_a_shell(self._world.named(argument)) for argument in (*arguments, *where)]
             with _somebody_interrupts(path) as interrupted:
                 given = str(found["given"]).encode("utf-8", "surrogatepass")
                 done = openagents_bytes(*call, folder=folder, given=given)
@@ -174,7 +175,7 @@ def check_words(code: int, out: bytes, err: bytes, path: str) -> None:
 
 
 def _check_json(code: int, call: Sequence[str], out: bytes, path: str) -> None:
-    if code or "--json" not in call or "-h" in call or "--help" in call or not out.strip():
+    if code or not _wants_json(call, path) or not out.strip():
         return
     text = out.decode()
     try:
@@ -182,6 +183,19 @@ def _check_json(code: int, call: Sequence[str], out: bytes, path: str) -> None:
     except ValueError:
         for line in text.splitlines():
             json.loads(line)
+
+
+def _wants_json(call: Sequence[str], path: str) -> bool:
+    """Tell whether `--json` is an option in a call, and not the value of one."""
+    if "--json" not in call or not path or {"-h", "--help", "--"} & {*call}:
+        return False
+    options = [x for x in commands()[path].params if isinstance(x, click.Option) and not x.is_flag]
+    return call[call.index("--json") - 1] not in {name for option in options for name in option.opts}
+
+
+def _from_a_shell(argument: str) -> str:
+    """Give an argument as Python gets it: bytes that are no text stand in it one by one."""
+    return os.fsdecode(argument.encode("utf-8", "surrogatepass"))
 
 
 def masked(said: bytes) -> str:
@@ -286,7 +300,7 @@ def _changed(argument: str, random: Random) -> str:
 
 def _harmless(arguments: Sequence[str]) -> bool:
     """Tell whether a call stays in its folder and on its server."""
-    return not any(_leads_away(argument) for argument in arguments)
+    return not any("\0" in argument or _leads_away(argument) for argument in arguments)
 
 
 def _leads_away(argument: str) -> bool:

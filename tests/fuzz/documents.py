@@ -147,9 +147,13 @@ def _check_forms(value: Any, report: Report) -> None:
     assert len(hashes) == 1, "every form has one hash"
 
 
-def _problems(report: Report) -> set[tuple[str, str, str, str]] | int:
+def _problems(report: Report) -> set[tuple[str, ...]] | int:
     """Give the problems without their places in a text; of very many, how many."""
-    found = {(x.code, x.severity, x.pointer, x.message) for x in report.problems if x.code != "duplicate_key"}
+    found = {
+        (x.code, x.severity, x.pointer, x.message, repr(x.found), repr(x.expected), x.suggestion, str(x.step_id))
+        for x in report.problems
+        if x.code != "duplicate_key"
+    }
     return len(found) if len(report.problems) >= MOST else found
 
 
