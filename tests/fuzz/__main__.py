@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import secrets
 import subprocess
 import sys
@@ -38,10 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def in_process_of_its_own(name: str, seconds: float, seed: int) -> int:
     """Fuzz a target; what ended its process is a failure too."""
     command = [sys.executable, "-m", "tests.fuzz", "--target", name, "--seconds", str(seconds), "--seed", str(seed)]
-    code = subprocess.run(command, cwd=ROOT, check=False).returncode
-    current = _current(name)
+    with subprocess.Popen(command, cwd=ROOT) as process:
+        code = process.wait()
+    current = _current(name, process.pid)
     if current.exists():
-        killer = current.with_name(f"killer{current.suffix}")
+        killer = current.with_name(f"killer-{process.pid}{current.suffix}")
         current.rename(killer)
         print(f"{name}: FAILED: this input ended the process with {code}\n{_again(killer)}")
     return int(code != 0)
@@ -50,7 +52,7 @@ def in_process_of_its_own(name: str, seconds: float, seed: int) -> int:
 def one(name: str, seconds: float, seed: int) -> int:
     """Fuzz a target in this process."""
     print(f"{name}: {seconds:.0f} s with --seed {seed}", flush=True)
-    ends, result, watch = time.monotonic() + seconds, Result(), Watch(_current(name))
+    ends, result, watch = time.monotonic() + seconds, Result(), Watch(_current(name, os.getpid()))
     with opened(name) as target:
         for so_far in fuzz(target, lambda _: time.monotonic() < ends, Random(seed), watch):
             result = so_far
@@ -84,8 +86,9 @@ def _again(path: Path) -> str:
     )
 
 
-def _current(name: str) -> Path:
-    return FAILURES / name / "current.input"
+def _current(name: str, process: int) -> Path:
+    """Give the file in which a process has its input while it checks it."""
+    return FAILURES / name / f"current-{process}.input"
 
 
 def replay(path: Path, name: str) -> int:
@@ -94,7 +97,7 @@ def replay(path: Path, name: str) -> int:
         print(f"{path} is in no folder of a target; say which: make fuzz REPLAY={path} TARGET={'|'.join(NAMES)}")
         return 2
     with opened(name) as target:
-        failure = failure_of(target, path.read_bytes(), Watch(_current(name)))
+        failure = failure_of(target, path.read_bytes(), Watch(_current(name, os.getpid())))
     print(failure.told if failure else f"{path}: nothing is wrong with what {name} makes of it")
     return int(failure is not None)
 

@@ -17,7 +17,7 @@ from openagents_json.simulation.lives import Life
 from openagents_json.simulation.stubs import Cast
 from openagents_json.simulation.world import World
 from openagents_json.workflow.component_spec import ComponentSpec
-from openagents_json.workflow.core.commands import SendSignal
+from openagents_json.workflow.core.commands import Advance, CancelRun, Command, ReopenRun, SendSignal
 from openagents_json.workflow.core.event_types import from_data, to_data, type_name
 from openagents_json.workflow.core.evolve import evolve_all
 from openagents_json.workflow.core.parameters import check_inputs
@@ -79,6 +79,39 @@ class Anything(dict[str, object]):
 
     def __getitem__(self, name: str) -> object:
         return {"x": 1, "items": [1, "a"]}
+
+
+class Moody(Anything):
+    """Components that give something else each time, or fail; the same each time they are begun with."""
+
+    RESULTS = (
+        None,
+        ValueError("no"),
+        {"x": 2},
+        "text",
+        TimeoutError("late"),
+        [1, {"x": 2}],
+        7.5,
+        KeyError("x"),
+        {},
+        False,
+    )
+
+    def __init__(self) -> None:
+        self._calls = 0
+
+    def __getitem__(self, name: str) -> object:
+        self._calls += 1
+        return self.RESULTS[self._calls % len(self.RESULTS)]
+
+
+COURSES: Mapping[str, Sequence[Command]] = {
+    "well": [Advance()],
+    "badly": [Advance(), ReopenRun()],
+    "cancelled": [CancelRun("enough"), ReopenRun()],
+    "again": [Advance(), ReopenRun(replay=True)],
+}
+"""What is asked of a run, each thing after all that came of the one before; of those but the first, components fail."""
 
 
 class Documents:
@@ -168,24 +201,35 @@ def _plan(document: Any) -> Plan:
 
 
 def _check_run(document: Any) -> str:
-    """Play it twice, the second time as the store would give it back: it ends or waits, and in the same way."""
+    """Play each course twice, the second time as the store would give the definition back: both end alike, or wait."""
     plan = _plan(document)
-    ends = [_play(form) for form in (plan, compile_plan(codec.decode(codec.encode(plan.definition))))]
-    assert ends[0] == ends[1], "a stored definition is the same as the given one"
-    return ends[0][0]
+    stored = compile_plan(codec.decode(codec.encode(plan.definition)))
+    told = []
+    for course in COURSES:
+        ends = [_play(form, course) for form in (plan, stored)]
+        assert ends[0] == ends[1], "a stored definition is the same as the given one"
+        told.append(ends[0][0])
+    return " ".join(told)
 
 
-def _play(plan: Plan) -> tuple[str, Any]:
-    world = World(Cast(Anything(), Registry()), {"other": _plan(OTHER)}, 0, most=STEPS_AT_MOST)
+def _play(plan: Plan, course: str) -> tuple[str, Any]:
+    components = Anything() if course == "well" else Moody()
+    world = World(Cast(components, Registry()), {"other": _plan(OTHER)}, 0, most=STEPS_AT_MOST)
     try:
         life = world.start("0-r", plan, check_inputs(plan, _inputs(plan.parameters)))
     except InvalidInputs:
         return "refused", None
     try:
-        waits = _signalled(world, life)
+        for _ in range(2 if course == "cancelled" else 0):
+            if life.claimable:
+                world.perform(life, next(iter(life.claimable)))
+        for command in COURSES[course]:
+            with suppress(Rejected):
+                world.give(life, command)
+            waits = _signalled(world, life)
+            assert life.state.closed or waits, f"it stands still: {life.state.status}"
     except Stuck:
         return "no end", None
-    assert life.state.closed or waits, f"it stands still: {life.state.status}"
     _check_history(life)
     kinds = " ".join(sorted({type_name(event) for _, event in life.events}))
     error = re.sub(r"[^A-Za-z]", "", str((life.state.error or {}).get("type")))
