@@ -15,8 +15,8 @@ from tests.fuzz.shrinking import smaller_bytes
 from tests.fuzz.targets import ALONE, NAMES, opened
 
 COUNTS = {
-    "documents": 60,
-    "expressions": 150,
+    "documents": 40,
+    "expressions": 100,
     "capsules": 80,
     "exports": 25,
     "receipts": 100,
