@@ -14,7 +14,7 @@ import pytest
 
 from eventstore.errors import BlobMissing
 from eventstore.run_model import Blob, ClaimRequest, ClaimWish, Code, Commit, Committed, Guard, Lease
-from eventstore.runs import RunStore
+from eventstore.runs import RunStore, WakeUp
 from eventstore.testing.commits import (
     LEASE,
     MINUTE,
@@ -29,20 +29,17 @@ from eventstore.testing.commits import (
     steps,
     types,
 )
+from eventstore.testing.run_times import RunTimesContract
 from openagents_json.work_index import (
-    NEVER_MS,
-    DueKey,
     DueKind,
     IndexChanges,
     RequeuedStep,
-    RestoredStep,
-    Timer,
 )
 
 Later = Callable[[int], None]
 
 
-class RunStoreContract:
+class RunStoreContract(RunTimesContract):
     """The contract; each test gets a fresh store."""
 
     # -- commits -----------------------------------------------------------------------------------------
@@ -109,6 +106,36 @@ class RunStoreContract:
         assert store.blobs([(0, sha)]) == [b"big"]
         with pytest.raises(BlobMissing):
             store.blobs([(0, "no")])
+
+    def test_commits_are_carried_out_together_each_with_its_answer(self, store: RunStore) -> None:
+        digest = hashlib.sha256(b"{}").hexdigest()
+        commits = [started(run="0-1"), started(run="0-2"), decided(Committed(Code.DONE, 9, 9, 0), "c9", "c1")]
+        offered = store.offer(commits, definitions={digest: b"{}"}, wakeups=[WakeUp("q", [0])])
+        codes = [answer.code for answer in offered.commits if isinstance(answer, Committed)]
+        assert codes == [Code.DONE, Code.DONE, Code.UNKNOWN]
+        assert len(offered.unheard) == 1
+        assert store.definitions([digest, "no"]) == [b"{}", None]
+        done = store.exchange([started(run="0-3")])
+        assert [answer.code for answer in done.commits] == [Code.DONE]
+        assert store.statuses(["0-1", "0-2", "0-3"]) == ["running"] * 3
+
+    def test_what_comes_with_a_run_is_read_together(self, store: RunStore) -> None:
+        store.commit(started(ready("a"), ready("b"), wrapped_key="1.ab.key"))
+        store.put_snapshot(RUN, "c1", b"folded", 60)
+        [(key, snapshot, first)] = store.begin_reading([RUN], 2, keys=True)
+        assert (key, snapshot, [item.version for item in first]) == (b"1.ab.key", b"folded", [1, 2])
+        [(key, snapshot, first)] = store.begin_reading(["0-no"], 2)
+        assert (key, snapshot, first) == (None, None, ())
+        assert [[item.version for item in page] for page in store.backwards(RUN)] == [[3, 2, 1]]
+        assert not store.is_gone(RUN)
+
+    def test_a_snapshot_of_a_closed_run_is_that_of_its_end(self, store: RunStore) -> None:
+        begun = store.commit(started())
+        store.commit(decided(begun, "c1", "c2", changes=IndexChanges(status="completed")))
+        store.put_snapshot(RUN, "c1", b"before", 60)
+        assert store.begin_reading([RUN], 1)[0][1] is None
+        store.put_snapshot(RUN, "c2", b"after", 60)
+        assert store.begin_reading([RUN], 1)[0][1] == b"after"
 
     # -- claims ------------------------------------------------------------------------------------------
 
@@ -287,90 +314,3 @@ class RunStoreContract:
         [again] = claim(store, name="k2")
         assert (again.lease.attempt, int(again.lease.fence) > int(taken.lease.fence)) == (2, True)
         assert store.beat([taken.lease, again.lease], LEASE) == [0, 1]
-
-    # -- time --------------------------------------------------------------------------------------------
-
-    def test_a_step_waits_for_its_delay(self, store: RunStore, later: Later) -> None:
-        store.commit(started(ready("a", delay_ms=5 * MINUTE)))
-        assert (due(store), claim(store)) == ([], ())
-        later(6 * MINUTE)
-        [reply] = store.due([0], ["q"])
-        assert (reply.members, list(reply.moved)) == ((), ["q"])
-        [queue] = reply.ready
-        assert (queue.queue, queue.count) == ("q", 1)
-        assert steps(claim(store, name="k2")) == ["a"]
-
-    def test_a_retry_of_a_suspended_step_waits_until_it_is_resumed(self, store: RunStore, later: Later) -> None:
-        begun = store.commit(started(ready("a", delay_ms=5 * MINUTE), ready("b", delay_ms=30 * MINUTE)))
-        paused = IndexChanges(status="paused", suspended=("a", "b"))
-        done = store.commit(decided(begun, "c1", "c2", changes=paused))
-        later(6 * MINUTE)
-        assert (due(store), claim(store)) == ([], ())
-        store.commit(decided(done, "c2", "c3", changes=IndexChanges(status="running", resumed=("a", "b"))))
-        assert steps(claim(store, name="k2")) == ["a"]
-
-    def test_a_step_has_to_begin_in_time(self, store: RunStore, later: Later) -> None:
-        begins = ready("b", schedule_to_start_ms=MINUTE, queue="b")
-        store.commit(started(ready("a", schedule_to_start_ms=MINUTE), begins))
-        claim(store, queue="b")
-        later(2 * MINUTE)
-        assert due(store) == [(DueKind.SCHEDULE_TO_START, "a")]
-
-    def test_a_step_has_to_end_in_time(self, store: RunStore, later: Later) -> None:
-        store.commit(started(ready("a", total_ms=MINUTE)))
-        claim(store)
-        later(2 * MINUTE)
-        assert due(store) == [(DueKind.TOTAL, "a")]
-
-    def test_timers_are_due_in_time_and_stay_until_a_commit_removes_them(self, store: RunStore, later: Later) -> None:
-        timers = (
-            Timer(DueKind.RUN_LIMIT, "", 5 * MINUTE),
-            Timer(DueKind.TIMER, "a|1", 0, 1),
-            Timer(DueKind.SIGNAL, "b", 0, NEVER_MS),
-        )
-        begun = store.commit(started(changes=IndexChanges(timers=timers)))
-        assert due(store) == [(DueKind.TIMER, "a|1")]
-        later(6 * MINUTE)
-        assert due(store) == [(DueKind.RUN_LIMIT, "")]
-        later(LEASE)
-        [reply] = store.due([0], ["q"], push_ms=LEASE)
-        assert {member.key for member in reply.members} == {
-            DueKey(DueKind.RUN_LIMIT, RUN),
-            DueKey(DueKind.TIMER, RUN, "a|1"),
-        }
-        assert 0 < reply.next_ms <= LEASE
-        removed = ((DueKind.RUN_LIMIT, ""), (DueKind.TIMER, "a|1"))
-        store.commit(decided(begun, "c1", "c2", changes=IndexChanges(removed=removed)))
-        later(2 * LEASE)
-        assert due(store) == []
-
-    def test_a_timer_that_is_removed_and_set_in_one_commit_is_set(self, store: RunStore) -> None:
-        begun = store.commit(started(changes=IndexChanges(timers=(Timer(DueKind.GATES, "a", LEASE),))))
-        anew = IndexChanges(removed=((DueKind.GATES, "a"),), timers=(Timer(DueKind.GATES, "a", 0),))
-        store.commit(decided(begun, "c1", "c2", changes=anew))
-        assert due(store) == [(DueKind.GATES, "a")]
-
-    def test_what_is_closed_leaves_all_indexes(self, store: RunStore, later: Later) -> None:
-        limited = ready("a", schedule_to_start_ms=MINUTE, total_ms=MINUTE)
-        waits = ready("c", delay_ms=MINUTE)
-        store.commit(started(limited, ready("b", start_to_close_ms=MINUTE, queue="b"), waits))
-        [held] = claim(store, queue="b")
-        closed = IndexChanges(status="completed", closed=("a", "b", "c"))
-        store.commit(decided(held, held.commit, "c2", changes=closed))
-        later(2 * LEASE)
-        assert (due(store), claim(store, name="k2")) == ([], ())
-        [head] = store.heads([RUN])
-        assert head is not None
-        assert (dict(head.steps), store.statuses([RUN])) == ({}, ["completed"])
-
-    def test_a_store_tells_when_something_is_due_next(self, store: RunStore) -> None:
-        assert store.due([0], ["q"])[0].next_ms == -1
-        store.commit(started(ready("a", delay_ms=MINUTE)))
-        assert 0 < store.due([0], ["q"])[0].next_ms <= MINUTE
-
-    def test_steps_come_back_as_they_were(self, store: RunStore) -> None:
-        restored = RestoredStep("a", "q", 0, 0, 3, 1, "", True)
-        waits = RestoredStep("b", "q", 0, 0, 0, 1, "", False)
-        store.commit(started(changes=IndexChanges(restored=(restored, waits))))
-        [taken] = claim(store)
-        assert (taken.lease.step, taken.lease.attempt, taken.scheduled_version) == ("a", 4, 1)

@@ -13,7 +13,14 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as s
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from eventstore import codec
 from eventstore.event import Recorded
@@ -38,9 +45,10 @@ RUNS = ("0-a", "0-b")
 NAMES = ("s1", "s2", "s3~compensate")
 PRIORITY = {(run, step): 10 * (1 + i) for i, (run, step) in enumerate((r, n) for r in RUNS for n in NAMES)}
 COMPONENTS = ("", "c1", "c2")
+CLAIMS = ("k1", "k2", "", "", "")  # those without a name are new ones
 DURATIONS = s.sampled_from([0, 0, 30 * MINUTE, 300 * MINUTE])
 KINDS = s.sampled_from([DueKind.RUN_LIMIT, DueKind.DECISION, DueKind.GATES, DueKind.CHILD, DueKind.TIMER])
-STATUSES = s.sampled_from(["running", "running", "running", "failing", "paused", "completed"])
+STATUSES = s.sampled_from(["running"] * 8 + ["failing", "paused", "cancelling", "completed"])
 
 
 def event(kind: str) -> tuple[str, bytes]:
@@ -102,7 +110,7 @@ class RunStoreMachine(RuleBasedStateMachine):
         new = data.draw(s.lists(s.sampled_from(free), max_size=2, unique=True))
         moved = data.draw(s.sampled_from(["", "suspended", "resumed"]))
         left = tuple(step for step in kept if step not in requeued)
-        status = data.draw(s.none() | STATUSES) if head is not None else "running"
+        status = data.draw(STATUSES) if head is not None else "running"
         return IndexChanges(
             status=status,
             cancel=data.draw(s.none() | s.booleans()),
@@ -138,6 +146,15 @@ class RunStoreMachine(RuleBasedStateMachine):
         self.count += 1
         return f"c{self.count}"
 
+    @initialize(data=s.data())
+    def begin(self, data: s.DataObject) -> None:
+        """Let there be something to claim, and somebody who knows what it can run."""
+        for component in COMPONENTS[1:]:
+            self.tell("h1", component, can=True)
+        for run in RUNS:
+            self.start(run, data)
+
+    @precondition(lambda self: self.count % 7 == 0)
     @rule(run=s.sampled_from(RUNS), data=s.data())
     def start(self, run: str, data: s.DataObject) -> None:
         [head] = self.model.heads([run])
@@ -217,9 +234,13 @@ class RunStoreMachine(RuleBasedStateMachine):
 
     # -- workers -----------------------------------------------------------------------------------------
 
-    @rule(at_most=s.integers(1, 4), name=s.sampled_from(["k1", "k2", "k3", "k4"]), having=s.sampled_from(["h1", "h2"]))
+    @rule(
+        at_most=s.integers(1, 4),
+        name=s.sampled_from(["k1", "k2", "", "", ""]),
+        having=s.sampled_from(["h1", "h1", "h2"]),
+    )
     def claim(self, at_most: int, name: str, having: str) -> None:
-        request = ClaimRequest(0, "q", at_most, name, having)
+        request = ClaimRequest(0, "q", at_most, name or self._id(), having)
         [one] = self.real.claim([request], worker="w", lease_ms=LEASE)
         self.now = one.time_ms + self.aged
         [other] = self.model.claim([request], worker="w", lease_ms=LEASE)
@@ -263,9 +284,9 @@ class RunStoreMachine(RuleBasedStateMachine):
         [one] = self.real.due([0], ["q"], push_ms=LEASE)
         self.now = one.time_ms + self.aged
         [other] = self.model.due([0], ["q"], push_ms=LEASE)
-        fences = {(real.step, model.fence): real.fence for real, model in self.leases}
+        fences = {(real.run, real.step, model.fence): real.fence for real, model in self.leases}
         assert sorted((m.member, m.kind, m.begun, m.fence) for m in one.members) == sorted(
-            (m.member, m.kind, m.begun, fences.get((m.step, m.fence), m.fence)) for m in other.members
+            (m.member, m.kind, m.begun, fences.get((m.run, m.step, m.fence), m.fence)) for m in other.members
         )
         assert one.moved == other.moved
         [ready], [kept] = one.ready, other.ready
@@ -284,11 +305,27 @@ class RunStoreMachine(RuleBasedStateMachine):
         ):
             assert shape(one_run) == shape(other_run)
 
+    @invariant()
+    def indexes_are_the_same(self) -> None:
+        work = self.model._partitions[0].work
+        read = self.real.connection.command
+        due = {member.decode() for member in read(b"ZRANGE", self.real.keys.due(0), 0, -1)}
+        assert due == {key.key() for key, _ in self.model.waiting()}
+        for queue in ("q", *(f"q|{component}" for component in COMPONENTS[1:])):
+            ready = [member.decode() for member in read(b"ZRANGE", self.real.keys.ready(0, queue), 0, -1)]
+            name, _, component = queue.partition("|")
+            assert ready == [f"{run}|{step}" for (run, step), _ in work.queue(name, component)], queue
+        for run in RUNS:
+            for step, record in (work.heads[run].steps if run in work.heads else {}).items():
+                worker = read(b"HGET", self.real.keys.head(run), f"s:{step}").split(b"|")[7]
+                assert worker.startswith(b"?") == (not record.begun), (run, step)
+
     def _plain(self, head: RunHead | None, *, real: bool) -> Any:
         """Say what a head is like, with the number of the claim in the place of a fence."""
         if head is None:
             return None
-        fences = {pair[0 if real else 1].fence: i for i, pair in enumerate(self.leases)}
+        own = [pair[0 if real else 1] for pair in self.leases]
+        fences = {(x.step, x.fence): i for i, x in enumerate(own) if x.run == head.run}
         steps = {
             name: (
                 x.queue,
@@ -296,7 +333,7 @@ class RunStoreMachine(RuleBasedStateMachine):
                 x.attempt,
                 x.scheduled_version,
                 sorted(x.flags),
-                fences[x.fence] if x.fence else "",
+                fences[name, x.fence] if x.fence else "",
                 x.worker,
                 x.expiry_ms > 0,
                 x.deadline_ms > 0,
@@ -314,5 +351,5 @@ def test_both_stores_do_the_same(server: Server) -> None:
         return RunStoreMachine(RedisRunStore(connection, Keyspace(server.prefix(), 1)))
 
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
-        machine, settings=settings(max_examples=40, stateful_step_count=40)
+        machine, settings=settings(max_examples=60, stateful_step_count=40)
     )

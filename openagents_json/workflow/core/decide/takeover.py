@@ -210,10 +210,10 @@ class _Draft:
         ready = step.status == st.SCHEDULED and self.state.status in CLAIMED_RUN
         flags = ""
         if limits.total_ms:
-            flags = "T"
+            flags = DueKind.TOTAL.value
             self.due[DueKind.TOTAL, path] = _when(limits.total_ms, self.times.since.get(path, 0))
         if ready and limits.schedule_to_start_ms:
-            flags += "q"
+            flags += DueKind.SCHEDULE_TO_START.value
             self.due[DueKind.SCHEDULE_TO_START, path] = (limits.schedule_to_start_ms, 0)
         if step.status == st.WAITING:
             self.due[DueKind.RETRY, path] = self.times.again.get(path, (0, 0))

@@ -1,0 +1,128 @@
+"""What is due, and when: the part of the contract of RunStore that is about time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from eventstore.runs import RunStore
+from eventstore.testing.commits import (
+    LEASE,
+    MINUTE,
+    RUN,
+    claim,
+    decided,
+    due,
+    ready,
+    started,
+    steps,
+)
+from openagents_json.work_index import (
+    NEVER_MS,
+    DueKey,
+    DueKind,
+    IndexChanges,
+    RestoredStep,
+    Timer,
+)
+
+Later = Callable[[int], None]
+
+
+class RunTimesContract:
+    """The contract; each test gets a fresh store."""
+
+    def test_a_step_waits_for_its_delay(self, store: RunStore, later: Later) -> None:
+        store.commit(started(ready("a", delay_ms=5 * MINUTE)))
+        assert (due(store), claim(store)) == ([], ())
+        later(6 * MINUTE)
+        [reply] = store.due([0], ["q"])
+        assert (reply.members, list(reply.moved)) == ((), ["q"])
+        [queue] = reply.ready
+        assert (queue.queue, queue.count) == ("q", 1)
+        assert steps(claim(store, name="k2")) == ["a"]
+
+    def test_a_retry_of_a_suspended_step_waits_until_it_is_resumed(self, store: RunStore, later: Later) -> None:
+        begun = store.commit(started(ready("a", delay_ms=5 * MINUTE), ready("b", delay_ms=30 * MINUTE)))
+        paused = IndexChanges(status="paused", suspended=("a", "b"))
+        done = store.commit(decided(begun, "c1", "c2", changes=paused))
+        later(6 * MINUTE)
+        assert (due(store), claim(store)) == ([], ())
+        store.commit(decided(done, "c2", "c3", changes=IndexChanges(status="running", resumed=("a", "b"))))
+        assert steps(claim(store, name="k2")) == ["a"]
+
+    def test_a_step_has_to_begin_in_time(self, store: RunStore, later: Later) -> None:
+        begins = ready("b", schedule_to_start_ms=MINUTE, queue="b")
+        store.commit(started(ready("a", schedule_to_start_ms=MINUTE), begins))
+        claim(store, queue="b")
+        later(2 * MINUTE)
+        assert due(store) == [(DueKind.SCHEDULE_TO_START, "a")]
+
+    def test_a_step_has_to_end_in_time(self, store: RunStore, later: Later) -> None:
+        store.commit(started(ready("a", total_ms=MINUTE)))
+        claim(store)
+        later(2 * MINUTE)
+        assert due(store) == [(DueKind.TOTAL, "a")]
+
+    def test_timers_are_due_in_time_and_stay_until_a_commit_removes_them(self, store: RunStore, later: Later) -> None:
+        timers = (
+            Timer(DueKind.RUN_LIMIT, "", 5 * MINUTE),
+            Timer(DueKind.TIMER, "a|1", 0, 1),
+            Timer(DueKind.SIGNAL, "b", 0, NEVER_MS),
+        )
+        begun = store.commit(started(changes=IndexChanges(timers=timers)))
+        assert due(store) == [(DueKind.TIMER, "a|1")]
+        later(6 * MINUTE)
+        assert due(store) == [(DueKind.RUN_LIMIT, "")]
+        later(LEASE)
+        [reply] = store.due([0], ["q"], push_ms=LEASE)
+        assert {member.key for member in reply.members} == {
+            DueKey(DueKind.RUN_LIMIT, RUN),
+            DueKey(DueKind.TIMER, RUN, "a|1"),
+        }
+        assert 0 < reply.next_ms <= LEASE
+        removed = ((DueKind.RUN_LIMIT, ""), (DueKind.TIMER, "a|1"))
+        store.commit(decided(begun, "c1", "c2", changes=IndexChanges(removed=removed)))
+        later(2 * LEASE)
+        assert due(store) == []
+
+    def test_a_timer_that_is_removed_and_set_in_one_commit_is_set(self, store: RunStore) -> None:
+        begun = store.commit(started(changes=IndexChanges(timers=(Timer(DueKind.GATES, "a", LEASE),))))
+        anew = IndexChanges(removed=((DueKind.GATES, "a"),), timers=(Timer(DueKind.GATES, "a", 0),))
+        store.commit(decided(begun, "c1", "c2", changes=anew))
+        assert due(store) == [(DueKind.GATES, "a")]
+
+    def test_a_member_is_postponed_only_while_it_is_there(self, store: RunStore, later: Later) -> None:
+        asks = DueKey(DueKind.GATES, RUN, "a")
+        begun = store.commit(started(changes=IndexChanges(timers=(Timer(DueKind.GATES, "a", 0),))))
+        assert store.postpone(asks, store.now_ms() + MINUTE)
+        assert due(store) == []
+        later(2 * MINUTE)
+        assert due(store) == [(DueKind.GATES, "a")]
+        store.commit(decided(begun, "c1", "c2", changes=IndexChanges(removed=((DueKind.GATES, "a"),))))
+        assert not store.postpone(asks, 1)
+        assert due(store) == []
+
+    def test_what_is_closed_leaves_all_indexes(self, store: RunStore, later: Later) -> None:
+        limited = ready("a", schedule_to_start_ms=MINUTE, total_ms=MINUTE)
+        waits = ready("c", delay_ms=MINUTE)
+        store.commit(started(limited, ready("b", start_to_close_ms=MINUTE, queue="b"), waits))
+        [held] = claim(store, queue="b")
+        closed = IndexChanges(status="completed", closed=("a", "b", "c"))
+        store.commit(decided(held, held.commit, "c2", changes=closed))
+        later(2 * LEASE)
+        assert (due(store), claim(store, name="k2")) == ([], ())
+        [head] = store.heads([RUN])
+        assert head is not None
+        assert (dict(head.steps), store.statuses([RUN])) == ({}, ["completed"])
+
+    def test_a_store_tells_when_something_is_due_next(self, store: RunStore) -> None:
+        assert store.due([0], ["q"])[0].next_ms == -1
+        store.commit(started(ready("a", delay_ms=MINUTE)))
+        assert 0 < store.due([0], ["q"])[0].next_ms <= MINUTE
+
+    def test_steps_come_back_as_they_were(self, store: RunStore) -> None:
+        restored = RestoredStep("a", "q", 0, 0, 3, 1, "", True)
+        waits = RestoredStep("b", "q", 0, 0, 0, 1, "", False)
+        store.commit(started(changes=IndexChanges(restored=(restored, waits))))
+        [taken] = claim(store)
+        assert (taken.lease.step, taken.lease.attempt, taken.scheduled_version) == ("a", 4, 1)

@@ -1,0 +1,34 @@
+"""A simulated run knows the limits of its steps as an engine does: they are members of the same index."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from openagents_json.testing import Play, outcomes, play
+
+RETRIED: dict[str, Any] = {
+    "id": "w",
+    "steps": [
+        {
+            "id": "a",
+            "component": "c",
+            "retry": {"max_retries": 9, "delay_seconds": 60, "backoff_multiplier": 1, "jitter": False},
+            "timeouts": {"total": 150},
+        }
+    ],
+}
+
+
+def test_a_step_that_takes_too_long_with_all_of_its_attempts_has_failed() -> None:
+    run = Play(RETRIED, components={"c": ValueError("no")}, now=0).advance(149)
+    assert (run.status, len(run.calls())) == ("running", 3)
+    run.advance(1)
+    assert (run.status, len(run.calls())) == ("failed", 3)
+    [timed_out] = run.of_type("StepTimedOut")
+    assert (timed_out.step, timed_out.kind) == ("a", "total")
+
+
+def test_a_step_that_ends_in_time_leaves_no_limit_behind() -> None:
+    run = play(RETRIED, components={"c": outcomes(ValueError("no"), 1)}, now=0).finish()
+    run.assert_completed()
+    assert run.world.due == {}
