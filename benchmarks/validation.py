@@ -10,7 +10,14 @@ import sys
 import time
 from typing import Any
 
-from openagents_json.workflow.language.sizes import MAX_EDGES, MAX_EXPRESSIONS, MAX_STEPS, MAX_VALUES
+from openagents_json.workflow.language.parse import MAX_DEPTH
+from openagents_json.workflow.language.sizes import (
+    MAX_EDGES,
+    MAX_EXPRESSION_TEXT,
+    MAX_EXPRESSIONS,
+    MAX_STEPS,
+    MAX_VALUES,
+)
 from openagents_json.workflow.language.validate import validate
 
 SECONDS = 2.0
@@ -52,7 +59,70 @@ def largest() -> dict[str, dict[str, Any]]:
         "doubled": document(MAX_STEPS, id="same"),
         "wrong": document(MAX_STEPS, timeout="x", componet="c", retry={"max_retris": 1}),
         "circle": document(MAX_STEPS, depends_on=lambda i: [f"s{(i + 1) % MAX_STEPS}"]),
+        **dense(),
     }
+
+
+def dense() -> dict[str, dict[str, Any]]:
+    """Give the largest documents whose size is in a few places: long expressions, texts, names, deep nesting."""
+    long = 3_900
+    count = MAX_EXPRESSION_TEXT // (long + 100)
+    chain = " + ".join(["1"] * 190)
+    piped = "input.a" + " | upper" * 190
+    both = " and ".join(["input.a > 1"] * 190)
+    deep: Any = 1
+    for _ in range(MAX_DEPTH - 8):
+        deep = {"n": deep}
+    names = {f"{'n' * 2_000}{i}": [1, 2, 3, 4] for i in range(1_900)}
+    few = 500
+    ladder = [
+        {"id": f"s{i}", "component": "c", "depends_on": [f"s{k}" for k in range(max(0, i - 40), i)]} for i in range(few)
+    ]
+    return {
+        "operators": document(300, inputs=lambda i: {"x": f"{{{{ {i} + {chain} }}}}"}),
+        "filters": document(150, inputs=lambda i: {"x": f"{{{{ {i} + {piped} }}}}"}),
+        "comparisons": document(80, condition=lambda i: f"{i} > 0 and {both}"),
+        "hyphens": document(
+            count, id=lambda i: f"a-{i}", inputs=lambda i: {"x": f"{{{{ b{i} + a{'-a' * (long // 2)} }}}}"}
+        ),
+        "list": document(count, inputs=lambda i: {"x": f"{{{{ [{i}{',1' * (long // 2)}] }}}}"}),
+        "long path": document(count, inputs=lambda i: {"x": f"{{{{ input.a{i}{'.b' * (long // 2)} }}}}"}),
+        "minus": document(count, inputs=lambda i: {"x": f"{{{{ {i} {'-' * 150}1 }}}}"}),
+        "brackets": document(2_000, inputs=lambda i: {"x": "{{ " + "(" * 39 + f"{i}" + ")" * 39 + " }}"}),
+        "conditions": document(MAX_STEPS, condition=lambda i: f"s{i - 1}.output.x > {i}" if i else "true"),
+        "one text": document(1, inputs={"x": "a {{input.a}} b " * MAX_EXPRESSIONS}),
+        "odd ids": document(
+            MAX_STEPS // 2, id=lambda i: f"s-{i}", inputs=lambda i: {"x": f"{{{{ s-{i - 1}.output }}}}" if i else "x"}
+        ),
+        "deep values": document(1_000, inputs={"x": deep}),
+        "deep blocks": nested(MAX_DEPTH // 2 - 4, MAX_STEPS // (MAX_DEPTH // 2 - 4) - 1),
+        "ladder": {"id": "w", "version": "1.0.0", "execution": "graph", "steps": ladder},
+        "long names": document(1, inputs=names),
+        "long ids": document(60, id=lambda i: f"s{i}" + "x" * 100, inputs={"x" * 3_000: [[1] * 80]}),
+        "handlers": document(MAX_STEPS // 3, on_error=[{"errors": ["A", "B"], "then": "continue", "output": 1}] * 4),
+        "secrets": document(MAX_STEPS, inputs={"x": {"{{ secrets.A }}": 1}, "y": "{{secrets.B}}"}),
+        "inputs": {**document(1), "inputs": {f"i{n}": {"type": "string", "default": "x"} for n in range(30_000)}},
+        "waits": document(MAX_STEPS // 2, wait_for={"any": ["go", {"seconds": 5}]}, component=None),
+        "retries": document(MAX_STEPS, retry={"max_retries": 3, "delay_seconds": 1, "retry_on": ["A"] * 8}),
+        "broken": document(
+            2_400, inputs={"x": "{{ a + }}", "y": "{{ (( }}", "z": "{{ input.nope.x }}", "q": "{{ x y }}"}
+        ),
+        "one long text": document(1, inputs={"x": "{ " * 1_500_000}),
+        "misspelt, long": document(
+            MAX_STEPS, id=lambda i: f"{'long' * 50}{i}", depends_on=lambda i: [f"{'lnog' * 50}{i}"]
+        ),
+        "quotes": document(1, inputs={"x": "{{ ' }} " * 9_000}),
+        "numbers": document(3, inputs={"x": [10**4_000] * 200}),
+    }
+
+
+def nested(depth: int, breadth: int) -> dict[str, Any]:
+    """Give blocks in blocks, each with many steps beside the next one."""
+    inner: list[dict[str, Any]] = [{"id": "end", "component": "c"}]
+    for level in range(depth):
+        beside = [{"id": f"s{level}-{i}", "component": "c"} for i in range(breadth)]
+        inner = [*beside, {"id": f"b{level}", "steps": inner}]
+    return {"id": "w", "version": "1.0.0", "steps": inner}
 
 
 def main() -> int:
@@ -64,7 +134,8 @@ def main() -> int:
         report = validate(text)
         seconds = time.process_time() - begun
         slow += seconds > SECONDS
-        print(f"{name:12} {len(text) / 1e6:5.2f} MB {len(report.problems):5} problems {seconds:6.2f} s")
+        kinds = ", ".join(sorted({problem.code for problem in report.problems})[:3])
+        print(f"{name:13} {len(text) / 1e6:5.2f} MB {len(report.problems):5} problems {seconds:6.2f} s  {kinds}")
     return 1 if slow else 0
 
 
