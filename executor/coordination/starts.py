@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import Final
 
+from eventstore.errors import StoreUnavailable
 from executor.coordination.concurrency import Gatekeeper
 from executor.errors import ConcurrencyLimitReached, TooManyStarts
 from executor.runs.handler import Handled, Handler, Start
@@ -18,6 +20,9 @@ from openagents_json.errors import OpenAgentsError
 from openagents_json.workflow.core import state as st
 
 log = logging.getLogger(__name__)
+
+SLICE: Final = 2_000
+"""So many runs are started at a time: what is held for them is bounded, and servers answer others in between."""
 
 
 class Started(str):
@@ -59,7 +64,7 @@ class Starter:
         return handled
 
     def start_many(self, starts: Sequence[Start], *, actor: str) -> list[Started]:
-        """Start runs in one round trip, and say of each what became of it.
+        """Start runs, a round trip for SLICE of them, and say of each what became of it.
 
         Raises PayloadOverLimit, TooManyStarts, and the first of the errors when none of them has begun.
         """
@@ -68,18 +73,29 @@ class Starter:
         return results
 
     def start_each(self, starts: Sequence[Start], *, actor: str) -> list[Started]:
-        """Start runs in one round trip, and say of each what became of it, also when none has begun.
+        """Start runs, a round trip for SLICE of them, and say of each what became of it, also when none has begun.
 
-        Raises PayloadOverLimit, TooManyStarts, and StoreUnavailable when nobody knows what has begun.
+        Of some, that may be StoreUnavailable: nobody knows whether they have. Raises PayloadOverLimit and TooManyStarts
+        before any has begun, and StoreUnavailable when nobody knows of any.
         """
         self.allow(len(starts))
-        results = []
-        for start, handled in zip(starts, self._handler.start_each(starts, actor=actor), strict=True):
-            if isinstance(handled, Exception):
-                results.append(Started(start.run, handled))
-            else:
-                results.append(Started(start.run, self._arrive(handled, actor)))
+        slices = [starts[first : first + SLICE] for first in range(0, len(starts), SLICE)]
+        for part in slices if len(slices) > 1 else ():
+            self._handler.check(part, actor=actor)
+        results: list[Started] = []
+        for part in slices:
+            try:
+                handled: Sequence[Handled | Exception] = self._handler.start_each(part, actor=actor)
+            except StoreUnavailable as error:
+                if not results:
+                    raise
+                handled = [error] * len(part)  # those before have begun, and their results are not to be lost
+            results += [self._started(start, answer, actor) for start, answer in zip(part, handled, strict=True)]
         return results
+
+    def _started(self, start: Start, handled: Handled | Exception, actor: str) -> Started:
+        error = handled if isinstance(handled, Exception) else self._arrive(handled, actor)
+        return Started(start.run, error)
 
     def allow(self, count: int) -> None:
         """Refuse a request that would start too many runs, before it has started any.

@@ -61,7 +61,7 @@ class Limits:
     inline: int = 32 * 1024
     payload: int = 8 * 1024 * 1024
     bounds: Bounds = DEFAULT
-    starts: int = 10_000
+    starts: int = 100_000
 
 
 @dataclass(frozen=True, slots=True)

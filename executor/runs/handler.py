@@ -125,6 +125,15 @@ class Handler:
             results[place] = self._begun(starts[place], fresh[place], builts[place], reply)
         return [results[place] for place in range(len(starts))]
 
+    def check(self, starts: Sequence[Start], *, actor: str) -> None:
+        """Refuse what could not begin whatever is in the store, and write nothing.
+
+        Raises PayloadOverLimit.
+        """
+        for start in starts:
+            fresh = Session(start.run, 0, "", initial(), start.plan, self.sessions.keyring.fresh(start.run))
+            self._first(fresh, start, actor)
+
     def _without_their_keys(self, starts: Sequence[Start]) -> dict[int, OpenAgentsError]:
         """Return why some may not begin, by their places: keys that stand for runs of others, or find no room."""
         keyed = [(place, note) for place, start in enumerate(starts) if (note := _note(start)) is not None]

@@ -75,7 +75,7 @@ class Engine(Lifecycle, Beside):
         keys: Sequence[str | None] | None = None,
         labels: Mapping[str, str] | None = None,
     ) -> list[Started]:
-        """Start several runs in one round trip and give their ids; one that has not begun says why in its `error`.
+        """Start several runs, many in a round trip, and give their ids; one that has not begun says why in `error`.
 
         Raises as `start` does, and TooManyStarts; then none of them has begun, but after StoreUnavailable nobody knows:
         the same `keys` again tell.

@@ -51,7 +51,7 @@ class Settings(BaseModel):
     max_events: int = Field(default=1_000_000, ge=100)
     max_children: int = Field(default=100_000, ge=0)
     max_items: int = Field(default=250_000, ge=1)
-    max_starts: int = Field(default=10_000, ge=1)
+    max_starts: int = Field(default=100_000, ge=1)
     encryption_keys: str = Field(default="", repr=False)
 
     @field_validator("encryption_keys")

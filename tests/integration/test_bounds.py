@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from executor.coordination.schedule_times import Schedule
-from executor.errors import TooManyStarts
+from executor.coordination.starts import SLICE
+from executor.errors import PayloadOverLimit, TooManyStarts
 from executor.runs.codec import Limits
 from openagents_json import Context, tool
 from openagents_json.engine import Engine, from_environment
@@ -212,6 +213,18 @@ def test_one_request_starts_no_more_runs_than_it_may(opened: Open) -> None:
     with pytest.raises(TooManyStarts):
         engine.schedules.backfill("hourly", now - 10 * 3_600_000, now, actor="test")
     assert len(engine.runs()) == 3
+
+
+def test_what_is_started_in_slices_has_its_results_in_order(opened: Open) -> None:
+    engine, count = opened(workers=0, starts=2 * SLICE), SLICE + 3
+    refused = [(CHILD, {"n": 1})] * SLICE + [(CHILD, {"n": "x" * 9_000_000})]
+    with pytest.raises(PayloadOverLimit):
+        engine.start_many(refused)
+    assert engine.runs() == []
+    keys = [f"k{n % (count - 1)}" for n in range(count)]  # the last is the first again, from another slice
+    runs = engine.start_many([(CHILD, {"n": n % (count - 1)}) for n in range(count)], keys=keys)
+    assert (runs[0], len(set(runs)), all(run.ok for run in runs)) == (runs[-1], count - 1, True)
+    assert [engine.state(runs[n]).inputs["n"] for n in (0, SLICE - 1, SLICE)] == [0, SLICE - 1, SLICE]
 
 
 def test_each_bound_has_a_setting_and_a_generous_default() -> None:
