@@ -59,25 +59,19 @@ def largest() -> dict[str, dict[str, Any]]:
         "doubled": document(MAX_STEPS, id="same"),
         "wrong": document(MAX_STEPS, timeout="x", componet="c", retry={"max_retris": 1}),
         "circle": document(MAX_STEPS, depends_on=lambda i: [f"s{(i + 1) % MAX_STEPS}"]),
-        **dense(),
+        **dense_expressions(),
+        **dense_values(),
+        **all_wrong(),
     }
 
 
-def dense() -> dict[str, dict[str, Any]]:
-    """Give the largest documents whose size is in a few places: long expressions, texts, names, deep nesting."""
+def dense_expressions() -> dict[str, dict[str, Any]]:
+    """Give the largest documents whose size is in their expressions."""
     long = 3_900
     count = MAX_EXPRESSION_TEXT // (long + 100)
     chain = " + ".join(["1"] * 190)
     piped = "input.a" + " | upper" * 190
     both = " and ".join(["input.a > 1"] * 190)
-    deep: Any = 1
-    for _ in range(MAX_DEPTH - 8):
-        deep = {"n": deep}
-    names = {f"{'n' * 2_000}{i}": [1, 2, 3, 4] for i in range(1_900)}
-    few = 500
-    ladder = [
-        {"id": f"s{i}", "component": "c", "depends_on": [f"s{k}" for k in range(max(0, i - 40), i)]} for i in range(few)
-    ]
     return {
         "operators": document(300, inputs=lambda i: {"x": f"{{{{ {i} + {chain} }}}}"}),
         "filters": document(150, inputs=lambda i: {"x": f"{{{{ {i} + {piped} }}}}"}),
@@ -94,25 +88,46 @@ def dense() -> dict[str, dict[str, Any]]:
         "odd ids": document(
             MAX_STEPS // 2, id=lambda i: f"s-{i}", inputs=lambda i: {"x": f"{{{{ s-{i - 1}.output }}}}" if i else "x"}
         ),
+    }
+
+
+def dense_values() -> dict[str, dict[str, Any]]:
+    """Give the largest documents whose size is in few places: long texts and names, deep nesting, many options."""
+    deep: Any = 1
+    for _ in range(MAX_DEPTH - 8):
+        deep = {"n": deep}
+    names = {f"{'n' * 2_000}{i}": [1, 2, 3, 4] for i in range(1_900)}
+    few = 500
+    ladder = [
+        {"id": f"s{i}", "component": "c", "depends_on": [f"s{k}" for k in range(max(0, i - 40), i)]} for i in range(few)
+    ]
+    waits = [{"id": f"s{i}", "wait_for": {"any": ["go", {"seconds": 5}]}} for i in range(MAX_STEPS // 2)]
+    return {
         "deep values": document(1_000, inputs={"x": deep}),
         "deep blocks": nested(MAX_DEPTH // 2 - 4, MAX_STEPS // (MAX_DEPTH // 2 - 4) - 1),
         "ladder": {"id": "w", "version": "1.0.0", "execution": "graph", "steps": ladder},
         "long names": document(1, inputs=names),
         "long ids": document(60, id=lambda i: f"s{i}" + "x" * 100, inputs={"x" * 3_000: [[1] * 80]}),
         "handlers": document(MAX_STEPS // 3, on_error=[{"errors": ["A", "B"], "then": "continue", "output": 1}] * 4),
-        "secrets": document(MAX_STEPS, inputs={"x": {"{{ secrets.A }}": 1}, "y": "{{secrets.B}}"}),
         "inputs": {**document(1), "inputs": {f"i{n}": {"type": "string", "default": "x"} for n in range(30_000)}},
-        "waits": document(MAX_STEPS // 2, wait_for={"any": ["go", {"seconds": 5}]}, component=None),
+        "waits": {"id": "w", "steps": waits},
         "retries": document(MAX_STEPS, retry={"max_retries": 3, "delay_seconds": 1, "retry_on": ["A"] * 8}),
+        "one long text": document(1, inputs={"x": "{ " * 1_500_000}),
+        "numbers": document(3, inputs={"x": [10**4_000] * 200}),
+    }
+
+
+def all_wrong() -> dict[str, dict[str, Any]]:
+    """Give large documents that are wrong in many places."""
+    return {
+        "secrets": document(MAX_STEPS, inputs={"x": {"{{ secrets.A }}": 1}, "y": "{{secrets.B}}"}),
         "broken": document(
             2_400, inputs={"x": "{{ a + }}", "y": "{{ (( }}", "z": "{{ input.nope.x }}", "q": "{{ x y }}"}
         ),
-        "one long text": document(1, inputs={"x": "{ " * 1_500_000}),
         "misspelt, long": document(
             MAX_STEPS, id=lambda i: f"{'long' * 50}{i}", depends_on=lambda i: [f"{'lnog' * 50}{i}"]
         ),
         "quotes": document(1, inputs={"x": "{{ ' }} " * 9_000}),
-        "numbers": document(3, inputs={"x": [10**4_000] * 200}),
     }
 
 
