@@ -45,6 +45,7 @@ def in_process_of_its_own(name: str, seconds: float, seed: int) -> int:
     if current.exists():
         killer = current.with_name(f"killer-{process.pid}{current.suffix}")
         current.rename(killer)
+        killer.with_suffix(".txt").write_text(f"the process ended with {code} while it checked this input\n")
         print(f"{name}: FAILED: this input ended the process with {code}\n{_again(killer)}")
     return int(code != 0)
 
