@@ -105,7 +105,8 @@ class RunStoreMachine(RuleBasedStateMachine):
         there = sorted(head.steps) if head is not None else []
         closed = data.draw(s.lists(s.sampled_from(there), max_size=2, unique=True)) if there else []
         kept = [step for step in there if step not in closed]
-        requeued = data.draw(s.lists(s.sampled_from(kept), max_size=1)) if kept else []
+        held = [step for step in kept if head is not None and head.steps[step].fence]
+        requeued = data.draw(s.lists(s.sampled_from(held), max_size=1)) if held else []
         free = [step for step in NAMES if step not in there] or ["s9"]
         new = data.draw(s.lists(s.sampled_from(free), max_size=2, unique=True))
         moved = data.draw(s.sampled_from(["", "suspended", "resumed"]))
@@ -245,7 +246,7 @@ class RunStoreMachine(RuleBasedStateMachine):
         self.now = one.time_ms + self.aged
         [other] = self.model.claim([request], worker="w", lease_ms=LEASE)
         assert (one.left, one.aside) == (other.left, other.aside)
-        assert sorted(one.unknown) == sorted(other.unknown)
+        assert set(other.unknown) <= set(one.unknown)  # the server may ask about steps that were set aside before
         for x, y in zip(one.claimed, other.claimed, strict=True):
             assert (x.lease.run, x.lease.step, x.lease.attempt) == (y.lease.run, y.lease.step, y.lease.attempt)
             assert (x.version, x.scheduled_version, shape(x.events)) == (
