@@ -167,13 +167,13 @@ def _check_forms(value: Any, report: Report) -> None:
         return
     problems = _problems(report)
     assert _problems(validate(value)) == problems, "a parsed document has the same problems"
+    turned = _turned(value)
+    assert _problems(validate(turned)) == problems, "the order of names changes no problem"
     try:
-        text = json.dumps(value, indent=3)
+        text = json.dumps(value, indent=3, allow_nan=False)
     except (ValueError, RecursionError):
         return
     assert _problems(validate(text)) == problems, "a document over lines has the same problems"
-    turned = _turned(value)
-    assert _problems(validate(turned)) == problems, "the order of names changes no problem"
     if not report.valid:
         return
     hashes = {_plan(form).hash for form in (report.document, text, turned)}

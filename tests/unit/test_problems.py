@@ -97,3 +97,26 @@ def test_every_expression_of_a_value_that_cannot_be_compiled_is_told() -> None:
         ("expression_error", "/steps/0/inputs/c"),
         ("unknown_reference", "/steps/0/inputs/a/1"),
     ]
+
+
+def test_every_value_that_is_not_json_is_told_in_words() -> None:
+    step = {**STEP, "inputs": {"b": float("nan"), "a": {1, 2}, "c": [10**5000], 7: 1}, "timeout": float("inf")}
+    report = validate({"id": "w", "steps": [step]})
+    assert {(problem.code, problem.pointer) for problem in report.problems} == {
+        ("not_json", "/steps/0/inputs"),
+        ("not_json", "/steps/0/timeout"),
+    }
+    del step["inputs"][7]
+    report = validate({"id": "w", "steps": [step]})
+    messages = {problem.pointer: problem.message for problem in report.problems}
+    assert sorted(messages) == [*(f"/steps/0/inputs/{place}" for place in ("a", "b", "c/0")), "/steps/0/timeout"]
+    assert "of type set is not JSON" in messages["/steps/0/inputs/a"]
+    assert "a number that is nan" in messages["/steps/0/inputs/b"]
+    assert "so many digits" in messages["/steps/0/inputs/c/0"]
+
+
+def test_a_number_of_a_text_that_is_too_large_is_told_in_words() -> None:
+    text = json.dumps({"id": "w", "steps": [{**STEP, "timeout": 0}]}).replace(": 0", ": 1e999")
+    [problem] = validate(text).problems
+    assert (problem.code, problem.pointer) == ("not_json", "/steps/0/timeout")
+    assert "a number that is inf" in problem.message

@@ -50,11 +50,11 @@ class Size:
 
 
 def check_size(document: Any, found: Collector, *, limited: bool = True) -> bool:
-    """Refuse what is no JSON, too deep or too large: one problem, and nothing else is looked at.
+    """Refuse what is no JSON, too deep or too large: then nothing else is looked at.
 
     Definitions of runs that are there are not `limited`: they came from versions with other limits.
     """
-    size = Size(values=1)
+    size, sound = Size(values=1), True
     todo: list[tuple[Any, str, str, int]] = [(document, "", "", 0)]
     while todo:
         value, pointer, name, depth = todo.pop()
@@ -70,17 +70,27 @@ def check_size(document: Any, found: Collector, *, limited: bool = True) -> bool
             found.error("too_large", "", f"{beyond}; {_ADVICE}")
             return False
         if isinstance(value, Mapping):
-            wrong = next((key for key in value if not isinstance(key, str)), None)
-            if wrong is not None:
-                found.error("not_json", pointer, f"the name {wrong!r} is not a text", found=type_name(wrong))
-                return False
-            todo += [(item, f"{pointer}/{escape(key)}", key, depth + 1) for key, item in value.items()]
+            wrong = [key for key in value if not isinstance(key, str)]
+            for key in wrong:
+                found.error("not_json", pointer, f"the name {key!r:.80} is not a text", found=type_name(key))
+            sound = sound and not wrong
+            # In order, so that it stops at the same place however the document was written.
+            names = () if wrong else sorted(value, reverse=True)
+            todo += [(value[key], f"{pointer}/{escape(key)}", key, depth + 1) for key in names]
         elif isinstance(value, list | tuple):
             todo += [(item, f"{pointer}/{i}", "", depth + 1) for i, item in enumerate(value)]
         elif not _is_scalar(value):
-            found.error("not_json", pointer, f"{type(value)!s:.80} is not JSON", found=type_name(value))
-            return False
-    return True
+            found.error("not_json", pointer, _why_not_json(value), found=type_name(value))
+            sound = False
+    return sound
+
+
+def _why_not_json(value: Any) -> str:
+    if isinstance(value, float):
+        return f"a number that is {value} cannot be written as JSON; give one that is not as large, or a text"
+    if isinstance(value, int):
+        return "a number with so many digits cannot be written as JSON; give it as a text"
+    return f"a value of type {type(value).__name__:.80} is not JSON; give a text, a number, a list or an object"
 
 
 def _count(value: Any, name: str, size: Size) -> None:
