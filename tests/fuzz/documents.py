@@ -218,8 +218,8 @@ def _play(plan: Plan, course: str) -> tuple[str, Any]:
         return "refused", None
     try:
         for _ in range(2 if course == "cancelled" else 0):
-            if life.claimable:
-                world.perform(life, next(iter(life.claimable)))
+            if ready := world.claimable(life):
+                world.perform(life, ready[0])
         for command in COURSES[course]:
             with suppress(Rejected):
                 world.give(life, command)
