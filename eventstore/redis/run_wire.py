@@ -9,6 +9,18 @@ from typing import Any, Final
 from eventstore.run_model import Commit, DueMember, DueReply, ReadyQueue
 from openagents_json.work_index import DueKey, DueKind, IndexChanges, RestoredStep
 
+_AS_THEY_ARE: Final = tuple(
+    (name, IndexChanges._fields.index(field))
+    for name, field in {
+        "open": "ready",
+        "reopen": "requeued",
+        "shut": "closed",
+        "park": "suspended",
+        "unpark": "resumed",
+    }.items()
+)
+"""Lists that go to the script as they are: by their names there, and their places among index changes."""
+
 _ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 
 
@@ -52,7 +64,7 @@ def _add_head(options: dict[str, Any], commit: Commit) -> None:
 
 
 def _add_changes(options: dict[str, Any], run: str, changes: IndexChanges) -> None:
-    """Add index changes; the records of steps are tuples in the order of the script."""
+    """Add index changes, of which most commits have few; the records of steps are in the order of the script."""
     if changes.status:
         options["st"] = changes.status
     if changes.cancel is not None:
@@ -61,19 +73,15 @@ def _add_changes(options: dict[str, Any], run: str, changes: IndexChanges) -> No
         options["hold"] = _flag(changes.held)
     if changes.settled:
         options["settle"] = True
-    lists = {
-        "open": changes.ready,
-        "reopen": changes.requeued,
-        "seat": [_restored(step) for step in changes.restored],
-        "shut": changes.closed,
-        "park": changes.suspended,
-        "unpark": changes.resumed,
-        "timers": [[DueKey(kind, run, subject).key(), delay, at] for kind, subject, delay, at in changes.timers],
-        "untimers": [DueKey(kind, run, subject).key() for kind, subject in changes.removed],
-    }
-    for name, items in lists.items():
-        if items:
-            options[name] = items
+    for name, index in _AS_THEY_ARE:
+        if changes[index]:
+            options[name] = changes[index]
+    if changes.restored:
+        options["seat"] = [_restored(step) for step in changes.restored]
+    if changes.timers:
+        options["timers"] = [[DueKey(kind, run, subject).key(), d, at] for kind, subject, d, at in changes.timers]
+    if changes.removed:
+        options["untimers"] = [DueKey(kind, run, subject).key() for kind, subject in changes.removed]
 
 
 def _restored(step: RestoredStep) -> list[Any]:
