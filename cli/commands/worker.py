@@ -19,9 +19,16 @@ def tell(line: str) -> None:
 @click.option("--pool", type=click.Choice(["threads", "prefork", "solo"]), default="threads", show_default=True)
 @click.option("--grace-seconds", type=click.FloatRange(0, 86_400), help="Time for steps to end in.  [default: 10]")
 @click.option("--name", default="", help="A name for this process, shown in histories.")
+@click.option("--telemetry", default="", metavar="MODULE:FUNCTION", help="What makes the receiver of metrics.")
 @target_options
 def worker(
-    target: Target, queues: str | None, concurrency: int, pool: str, grace_seconds: float | None, name: str
+    target: Target,
+    queues: str | None,
+    concurrency: int,
+    pool: str,
+    grace_seconds: float | None,
+    name: str,
+    telemetry: str,
 ) -> int:
     """Run a worker until it is told to stop."""
     from openagents_json.engine.workers import run_worker
@@ -30,11 +37,10 @@ def worker(
     changes = {option: value for option, value in given.items() if value is not None}
     settings = target.settings.model_copy(update=changes)
     if settings.url:
-        return run_worker(settings, target.components, pool=pool, name=name, tell=tell)
+        return run_worker(settings, target.components, pool=pool, name=name, telemetry=telemetry, tell=tell)
     with target.engine(create=True) as engine:
-        return run_worker(
-            settings.model_copy(update={"url": engine.url}), target.components, pool=pool, name=name, tell=tell
-        )
+        settings = settings.model_copy(update={"url": engine.url})
+        return run_worker(settings, target.components, pool=pool, name=name, telemetry=telemetry, tell=tell)
 
 
 @click.command()

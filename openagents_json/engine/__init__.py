@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from openagents_json.engine.inspection.queries import RunPage, RunRow
     from openagents_json.engine.inspection.values import HistoryEvent, Result, RunInfo, StepInfo
     from openagents_json.engine.settings import Settings, from_environment
+    from openagents_json.engine.telemetry.in_memory import InMemoryTelemetry
+    from openagents_json.engine.telemetry.port import Instrument, Telemetry
     from openagents_json.workflow.core.bounds import Bounds
     from projections.ledger.findings import Audit
     from projections.ledger.signing import new_signer, public_pem
@@ -73,6 +75,8 @@ __all__ = [
     "HealReport",
     "HealWish",
     "HistoryEvent",
+    "InMemoryTelemetry",
+    "Instrument",
     "KeyConflict",
     "Limits",
     "Result",
@@ -87,6 +91,7 @@ __all__ = [
     "Settings",
     "Started",
     "StepInfo",
+    "Telemetry",
     "TooManyStarts",
     "WaitTimeout",
     "from_environment",
@@ -121,6 +126,8 @@ _HOMES = {
     "HealReport": "openagents_json.engine.healing.report",
     "HealWish": "openagents_json.engine.healing.heal",
     "HistoryEvent": "openagents_json.engine.inspection.values",
+    "InMemoryTelemetry": "openagents_json.engine.telemetry.in_memory",
+    "Instrument": "openagents_json.engine.telemetry.port",
     "KeyConflict": "executor.errors",
     "Limits": "executor.runs.codec",
     "Result": "openagents_json.engine.inspection.values",
@@ -134,6 +141,7 @@ _HOMES = {
     "SandboxWish": "openagents_json.engine.healing.heal",
     "Settings": "openagents_json.engine.settings",
     "Started": "executor.coordination.starts",
+    "Telemetry": "openagents_json.engine.telemetry.port",
     "TooManyStarts": "executor.errors",
     "StepInfo": "openagents_json.engine.inspection.values",
     "WaitTimeout": "openagents_json.engine.errors",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from executor.worker.runtime import WorkSettings
     from executor.worker.worker import Worker
     from openagents_json.catalog.registry import Registry
+    from openagents_json.engine.telemetry.port import Telemetry
     from openagents_json.engine.wiring.client import Core
     from projections.projection import Projection
 
@@ -50,16 +51,25 @@ class Lifecycle:
         projections: Iterable[Projection] = (),
         limits: Limits | None = None,
         create: bool = True,
+        telemetry: Telemetry | None = None,
     ) -> Self:
         """Open the store of the settings: at their URL, or else with a server of its own in their data directory.
 
         `workers` threads of this program run the components: those given, or without them all that the program has
         declared. A store that is there already keeps its number of partitions; without `create`, it has to be there.
-        Close it, or use it as a context manager. `limits` count in the place of those of the settings.
+        Close it, or use it as a context manager. `limits` count in the place of those of the settings; `telemetry` gets
+        the numbers of what is committed, claimed and waited for.
 
         Raises eventstore.errors.EventStoreError, KeyUnusable and InvalidKey.
         """
-        opened = open_store(settings, components=components, projections=projections, limits=limits, create=create)
+        opened = open_store(
+            settings,
+            components=components,
+            projections=projections,
+            limits=limits,
+            create=create,
+            telemetry=telemetry,
+        )
         engine = cls(opened, actor=settings.actor or "program")
         try:
             if workers and any(True for _ in engine.registry.names()):
@@ -86,6 +96,7 @@ class Lifecycle:
         encryption_keys: Sequence[str] = (),
         create: bool = True,
         prefix: str = "oa",
+        telemetry: Telemetry | None = None,
     ) -> Self:
         """Open the store in a directory, with a server of its own; else as `open`.
 
@@ -105,7 +116,13 @@ class Lifecycle:
             }
         )
         return cls.open(
-            settings, components=components, workers=workers, projections=projections, limits=limits, create=create
+            settings,
+            components=components,
+            workers=workers,
+            projections=projections,
+            limits=limits,
+            create=create,
+            telemetry=telemetry,
         )
 
     @classmethod
@@ -128,6 +145,7 @@ class Lifecycle:
         audit_key: str | Path | None = None,
         encryption_keys: Sequence[str] = (),
         create: bool = True,
+        telemetry: Telemetry | None = None,
     ) -> Self:
         """Open a store on a server; with `workers`, threads of this program run the given components too.
 
@@ -155,7 +173,13 @@ class Lifecycle:
             }
         )
         return cls.open(
-            settings, components=components, workers=workers, projections=projections, limits=limits, create=create
+            settings,
+            components=components,
+            workers=workers,
+            projections=projections,
+            limits=limits,
+            create=create,
+            telemetry=telemetry,
         )
 
     def work_here(self, workers: int, *, lease_ms: int = 10_000) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from openagents_json.catalog.registry import Registry
     from openagents_json.engine.inspection.queries import Reads
     from openagents_json.engine.settings import Settings
+    from openagents_json.engine.telemetry.port import Telemetry
     from projections.ledger.signing import Signer
 
 
@@ -45,6 +46,7 @@ def open_store(
     projections: Iterable[Projection] = (),
     limits: Limits | None = None,
     create: bool = True,
+    telemetry: Telemetry | None = None,
 ) -> OpenStore:
     """Open the store of the settings: at their URL, or else with a server of its own in their data directory.
 
@@ -69,6 +71,7 @@ def open_store(
             projections=projections,
             signer=signer_of(settings),
             encryption_keys=settings.master_keys,
+            telemetry=telemetry,
         )
         return OpenStore(core, registry_of(components), url, opened.close)
     except BaseException:

@@ -15,6 +15,7 @@ from openagents_json.catalog.registry import Registry
 from openagents_json.engine.open import connected, signer_of
 from openagents_json.engine.projections import in_modules
 from openagents_json.engine.settings import Settings
+from openagents_json.engine.telemetry.loading import telemetry_maker
 from openagents_json.engine.wiring.client import build_core
 from openagents_json.engine.wiring.worker import build_worker
 
@@ -25,15 +26,19 @@ def run_worker(
     *,
     pool: str = "threads",
     name: str = "",
+    telemetry: str = "",
     tell: Callable[[str], None] = lambda _: None,
 ) -> int:
     """Run a worker process until it is told to stop; gives its exit code. `tell` gets a line about what it serves.
 
-    Raises EventStoreError when the store is not usable, ComponentError when a component cannot be loaded, and
-    KeyUnusable when the ledger's key cannot be read.
+    `telemetry` names a function ("module:function") that makes what gets the numbers of each process that works.
+
+    Raises EventStoreError when the store is not usable, ComponentError when a component cannot be loaded,
+    InvalidSetting when that function cannot, and KeyUnusable when the ledger's key cannot be read.
     """
     registry = load(components, working_directory=here())
     own = in_modules(components)
+    make_telemetry = telemetry_maker(telemetry)
     signer = signer_of(settings)
     queues = _served(settings.queues, registry)
     broker = settings.broker_at(settings.url) or settings.url  # Celery needs one, and listens there in vain
@@ -54,6 +59,7 @@ def run_worker(
             projections=own,
             signer=signer,
             encryption_keys=settings.master_keys,
+            telemetry=make_telemetry(),  # here, behind the fork: what exports numbers has threads, which no fork keeps
         )
         work = WorkSettings(
             queues=queues,

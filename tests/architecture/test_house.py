@@ -159,6 +159,7 @@ def test_drivers_stay_in_their_rooms() -> None:
     assert all(path.startswith("eventstore/redis/") for path in importers("redis"))
     assert all(path.startswith("cli/") for path in importers("click") | importers("rich"))
     assert importers("cryptography") == {"executor/encryption.py", "projections/ledger/signing.py"}
+    assert importers("opentelemetry") == {"openagents_json/engine/telemetry/opentelemetry.py"}
     assert importers("fsspec") == {"openagents_json/engine/archive/files.py"}
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from eventstore.redis.driver.connection import Connection
 from openagents_json.catalog.loader import load
-from openagents_json.engine import Engine
+from openagents_json.engine import Engine, InMemoryTelemetry, Telemetry
 from tests.acceptance.processes import COMPONENTS, wait_until_working, worker
 from tests.conftest import Server, wait_for
 
@@ -26,12 +26,21 @@ def stat(connection: Connection, section: str, name: str) -> int:
 
 
 @pytest.fixture
-def engine(private_server: Server) -> Iterator[Engine]:
-    with Engine.connect(private_server.url, components=load([str(COMPONENTS)]), workers=1, partitions=2) as opened:
+def engine(private_server: Server, telemetry: Telemetry | None) -> Iterator[Engine]:
+    with Engine.connect(
+        private_server.url, components=load([str(COMPONENTS)]), workers=1, partitions=2, telemetry=telemetry
+    ) as opened:
         opened.run(sequence(3), timeout=20)
         yield opened
 
 
+@pytest.fixture
+def telemetry(request: pytest.FixtureRequest) -> Telemetry | None:
+    """Give what measures; nothing does unless a test says so."""
+    return InMemoryTelemetry() if getattr(request, "param", False) else None
+
+
+@pytest.mark.parametrize("telemetry", [False, True], ids=["unmeasured", "measured"], indirect=True)
 def test_a_sequential_step_is_one_round_trip_and_one_commit(engine: Engine, private_server: Server) -> None:
     admin = private_server.connect()
     engine.plan(sequence(STEPS))

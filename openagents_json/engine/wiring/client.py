@@ -16,6 +16,8 @@ from eventstore.redis.ledger import LedgerStore
 from eventstore.redis.projection_log import LogReader
 from eventstore.redis.runs import RedisRunStore
 from eventstore.redis.views import RedisViewStore
+from eventstore.runs import RunStore
+from eventstore.views import ViewStore
 from executor.clock import Clock, SystemClock, ulid
 from executor.encryption import Masters
 from openagents_json.engine.inspection.queries import Reads
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from executor.wakeup import Doorbell, Ringer
     from openagents_json.catalog.definitions import Definitions
     from openagents_json.catalog.workflows import Workflows
+    from openagents_json.engine.telemetry.port import Telemetry
     from projections.ledger.signing import Signer
 
 
@@ -43,11 +46,13 @@ if TYPE_CHECKING:
 class Core:
     """What a client of a store needs: no threads, no components.
 
+    `runs` is the store as those see it who run steps: with the program's telemetry in front of it, if there is one.
     Who only reads views needs nothing of what folds and decides, which is `late` for that reason.
     """
 
     connection: Connection
     store: RedisRunStore
+    runs: RunStore
     late: Late
     directory: Directory
     clock: Clock
@@ -56,6 +61,7 @@ class Core:
     reads: Reads
     ledger: LedgerStore
     signer: Signer | None = None
+    telemetry: Telemetry | None = None
 
     @property
     def sessions(self) -> Sessions:
@@ -113,6 +119,7 @@ def build_core(
     projections: Iterable[Projection] = (),
     signer: Signer | None = None,
     encryption_keys: Sequence[str] = (),
+    telemetry: Telemetry | None = None,
 ) -> Core:
     """Put together what a client needs.
 
@@ -122,12 +129,14 @@ def build_core(
     masters = Masters(encryption_keys, secrets.token_bytes)
     store = RedisRunStore(connection, keyspace, master_keys=masters.ids)
     directory = Directory(store)
-    late = _late(store, directory, Given(connection, masters, doorbell, limits))
+    runs = runs_of(store, clock, telemetry)
+    late = _late(store, runs, directory, Given(connection, masters, doorbell, limits))
     chosen = together(built_in(lambda digest: late.get().definitions.plan(digest), store), projections)
-    views = Views(runner_of(store, chosen, clock), RedisViewStore(store), LogReader(store).left)
+    views = Views(runner_of(store, chosen, clock, telemetry), RedisViewStore(store), LogReader(store).left)
     return Core(
         connection=connection,
         store=store,
+        runs=runs,
         late=late,
         directory=directory,
         clock=clock,
@@ -136,21 +145,44 @@ def build_core(
         reads=Reads(views, store, directory),
         ledger=LedgerStore(store),
         signer=signer,
+        telemetry=telemetry,
     )
 
 
-def _late(store: RedisRunStore, directory: Directory, given: Given) -> Late:
+def runs_of(store: RedisRunStore, clock: Clock, telemetry: Telemetry | None) -> RunStore:
+    """Return the store of runs as a port; there is nothing in front of it unless somebody measures."""
+    if telemetry is None:
+        return store
+    from openagents_json.engine.telemetry.run_store import MeasuredRunStore
+
+    return MeasuredRunStore(store, telemetry, clock.steady_ms)
+
+
+def views_of(store: RedisRunStore, clock: Clock, telemetry: Telemetry | None) -> ViewStore:
+    """Return the store of views as a port; there is nothing in front of it unless somebody measures."""
+    views = RedisViewStore(store)
+    if telemetry is None:
+        return views
+    from openagents_json.engine.telemetry.view_store import measured_views
+
+    return measured_views(views, telemetry, clock.steady_ms)
+
+
+def _late(store: RedisRunStore, runs: RunStore, directory: Directory, given: Given) -> Late:
     def build() -> Deciding:
         from openagents_json.engine.wiring.runs import build_deciding
 
-        return build_deciding(store, directory, given)
+        return build_deciding(store, runs, directory, given)
 
     return Late(build)
 
 
-def runner_of(store: RedisRunStore, projections: Sequence[Projection], clock: Clock) -> Runner:
+def runner_of(
+    store: RedisRunStore, projections: Sequence[Projection], clock: Clock, telemetry: Telemetry | None
+) -> Runner:
     """Give what brings projections up to the log."""
-    return Runner(LogReader(store), RedisViewStore(store), projections, store.keys.partitions, clock.steady_ms)
+    views = views_of(store, clock, telemetry)
+    return Runner(LogReader(store), views, projections, store.keys.partitions, clock.steady_ms)
 
 
 def run_identity(workflow: str, key: str | None, core: Core) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from eventstore.redis.coordination.semaphores import Gates
 from eventstore.redis.coordination.wakeups import Bell
 from eventstore.redis.run_keys import KeyStore
 from eventstore.redis.runs import RedisRunStore
+from eventstore.runs import RunStore
 from executor.clock import commit_ids
 from executor.coordination.concurrency import Gatekeeper
 from executor.coordination.schedules import Timetable
@@ -29,16 +30,16 @@ from openagents_json.catalog.workflows import Workflows
 from openagents_json.engine.wiring.parts import Deciding, Given
 
 
-def build_deciding(store: RedisRunStore, directory: Directory, given: Given) -> Deciding:
+def build_deciding(store: RedisRunStore, runs: RunStore, directory: Directory, given: Given) -> Deciding:
     """Put together what folds, decides and commits."""
-    definitions = Definitions(store)
+    definitions = Definitions(runs)
     keyring = Keyring(KeyStore(store), given.masters)
     shared = given.masters.secrets()  # without any, no other process can know ours
     seals = Seals(shared or [secrets.token_bytes(KEY_BYTES)], shared=bool(shared))
-    sessions = Sessions(store, definitions, Payloads(store, keyring), seals)
+    sessions = Sessions(runs, definitions, Payloads(runs, keyring), seals)
     ringer = Ringer(Bell(given.connection, store.keys), given.doorbell or NoDoorbell())
     limits, key_notes = given.limits or Limits(), KeyNoteStore(store, KEPT_MS)
-    handler = Handler(store, sessions, definitions, ringer, commit_ids(), limits, key_notes)
+    handler = Handler(runs, sessions, definitions, ringer, commit_ids(), limits, key_notes)
     gatekeeper = Gatekeeper(handler, Gates(store))
     starter = Starter(handler, gatekeeper)
     workflows = Workflows(directory, definitions)

@@ -30,15 +30,15 @@ def build_worker(core: Core, registry: Registry, settings: WorkSettings, *, name
     """Put together a worker process on a core."""
     worker = worker_id(name)
     look_after = partial(rewrite_after_restart, core.connection, core.store.keys)
-    here, abilities = version("openagents-json"), Abilities(core.store, registry)
+    here, abilities = version("openagents-json"), Abilities(core.runs, registry)
     members = Members(core.directory, worker, settings, registry, look_after, here, core.keyring.ids)
     across = Across(Children(core.handler, core.starter, core.workflows), core.gatekeeper, core.timetable)
-    relay = Relay(core.store, core.handler, core.clock, worker, members, across)
+    relay = Relay(core.runs, core.handler, core.clock, worker, members, across)
     core.handler.expect = relay.expect
-    keeper = Keeper(core.store, core.clock, settings.lease_ms)
+    keeper = Keeper(core.runs, core.clock, settings.lease_ms)
     runtime = Runtime(
         worker=worker,
-        store=core.store,
+        store=core.runs,
         sessions=core.sessions,
         handler=core.handler,
         ringer=core.ringer,
@@ -51,7 +51,7 @@ def build_worker(core: Core, registry: Registry, settings: WorkSettings, *, name
         abilities=abilities,
         on_wait=relay.expect,
     )
-    runner = runner_of(core.store, core.projections, core.clock)
+    runner = runner_of(core.store, core.projections, core.clock, core.telemetry)
     views = ProjectionService(
         runner,
         lambda: owned(core.store.keys.partitions, worker, members.alive()),

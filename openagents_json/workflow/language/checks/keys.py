@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from openagents_json.workflow.expressions.templates import escape
-from openagents_json.workflow.language.checks.pointers import Below
 from openagents_json.workflow.language.options import Renamed
 from openagents_json.workflow.language.problems import Collector
 from openagents_json.workflow.language.schema import KNOWN_KEYS, RENAMED, SCHEMA
@@ -34,19 +33,19 @@ def check_keys(document: Mapping[str, Any], found: Collector) -> None:
             _walk(value, schema, f"/{escape(name)}", name, found)
 
 
-def _walk(value: Any, schema: Any, pointer: Below | str, name: str, found: Collector) -> None:
+def _walk(value: Any, schema: Any, pointer: str, name: str, found: Collector) -> None:
     if not isinstance(schema, Mapping) or not isinstance(value, Mapping | list | tuple):
         return
     kind = _KINDS.get(str(schema.get("$ref")))
     schema = _resolved(schema, value, name)
     if isinstance(value, list | tuple):
         for index, item in enumerate(value):
-            _walk(item, schema.get("items"), Below(pointer, index), name, found)
+            _walk(item, schema.get("items"), f"{pointer}/{index}", name, found)
     elif isinstance(value, Mapping):
         _object(value, schema, pointer, kind or name, found)
 
 
-def _object(value: Mapping[str, Any], schema: Schema, pointer: Below | str, name: str, found: Collector) -> None:
+def _object(value: Mapping[str, Any], schema: Schema, pointer: str, name: str, found: Collector) -> None:
     properties: Schema = schema.get("properties") or {}
     others = schema.get("additionalProperties")
     if name in _KINDS.values():
@@ -57,7 +56,7 @@ def _object(value: Mapping[str, Any], schema: Schema, pointer: Below | str, name
         _old_word(value, word, RENAMED[word], pointer, found)
     for key, member in value.items():
         if isinstance(key, str):
-            _walk(member, properties.get(key, others), Below(pointer, key), name if key == "any" else key, found)
+            _walk(member, properties.get(key, others), f"{pointer}/{escape(key)}", name if key == "any" else key, found)
 
 
 def _resolved(schema: Schema, value: Any, name: str) -> Schema:
@@ -85,7 +84,7 @@ def _call() -> Schema:
     return {"type": "object", "properties": {key: item for key, item in properties.items() if key != "steps"}}
 
 
-def _old_word(value: Mapping[str, Any], word: str, renamed: Renamed, pointer: Below | str, found: Collector) -> None:
+def _old_word(value: Mapping[str, Any], word: str, renamed: Renamed, pointer: str, found: Collector) -> None:
     """Comment on the word that an option had before: documents that say it go on as they did."""
     old = renamed.old
     if old not in value:
@@ -99,9 +98,7 @@ def _old_word(value: Mapping[str, Any], word: str, renamed: Renamed, pointer: Be
         found.warn("deprecated_key", at, message, found=old, suggestion=hint)
 
 
-def _misspelt(
-    value: Mapping[str, Any], name: str, pointer: Below | str, known: Sequence[str], found: Collector
-) -> None:
+def _misspelt(value: Mapping[str, Any], name: str, pointer: str, known: Sequence[str], found: Collector) -> None:
     for key in value:
         if key not in known and key not in _FOR_PEOPLE and not str(key).startswith("x-"):
             message = f"{key!r} means nothing in {name}; there are {', '.join(known)}"
@@ -109,7 +106,7 @@ def _misspelt(
             found.error("unknown_key", at, message, found=str(key), expected=list(known), suggestion=hint)
 
 
-def _unknown(value: Mapping[str, Any], kind: str, pointer: Below | str, found: Collector) -> None:
+def _unknown(value: Mapping[str, Any], kind: str, pointer: str, found: Collector) -> None:
     for key in value:
         if key not in KNOWN_KEYS[kind]:
             message = f"{key!r} means nothing in a {kind}; it is kept and ignored"

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from openagents_json.workflow.expressions.templates import escape
-from openagents_json.workflow.language.checks.pointers import Below
 from openagents_json.workflow.language.nested_steps import Place
 from openagents_json.workflow.language.problems import Collector
 
@@ -17,8 +16,8 @@ _REFERENCE: Final = re.compile(r"(?<!\\)(?:\{\{|\$\{)\s*secrets\.[A-Za-z_][A-Za-
 def check_secrets(document: Mapping[str, Any], places: Iterable[Place], found: Collector) -> None:
     """Refuse secrets in the names of members and in the defaults of inputs, which are no templates."""
     for place in places:
-        for at, name in _names(place.step.get("inputs"), f"{place.pointer}/inputs"):
-            _refuse(at, name, "the name of a member is no template", found, place.step.get("id"))
+        for pointer, name in _names(place.step.get("inputs"), f"{place.pointer}/inputs"):
+            _refuse(pointer, name, "the name of a member is no template", found, place.step.get("id"))
     inputs = document.get("inputs")
     for name, spec in (inputs if isinstance(inputs, Mapping) else {}).items():
         default = spec.get("default") if isinstance(spec, Mapping) else None
@@ -27,29 +26,29 @@ def check_secrets(document: Mapping[str, Any], places: Iterable[Place], found: C
             _refuse(at, text, "a default is no template", found, None)
 
 
-def _refuse(at: Below | str, text: str, why: str, found: Collector, step_id: str | None) -> None:
+def _refuse(pointer: str, text: str, why: str, found: Collector, step_id: str | None) -> None:
     if _REFERENCE.search(text):
         message = f"{text!r}: {why}: a secret can be used in the inputs of a component only, as {{{{secrets.NAME}}}}"
-        found.error("misplaced_secret", str(at), message, found=text, step_id=step_id)
+        found.error("misplaced_secret", pointer, message, found=text, step_id=step_id)
 
 
-def _names(value: Any, pointer: str) -> Iterator[tuple[Below | str, str]]:
+def _names(value: Any, pointer: str) -> Iterator[tuple[str, str]]:
     for at, item in _everything(value, pointer):
         if isinstance(item, Mapping):
-            yield from ((Below(at, name), name) for name in item)
+            yield from ((f"{at}/{escape(name)}", name) for name in item)
 
 
-def _texts(value: Any, pointer: str) -> Iterator[tuple[Below | str, str]]:
+def _texts(value: Any, pointer: str) -> Iterator[tuple[str, str]]:
     yield from ((at, item) for at, item in _everything(value, pointer) if isinstance(item, str))
 
 
-def _everything(value: Any, pointer: str) -> Iterator[tuple[Below | str, Any]]:
+def _everything(value: Any, pointer: str) -> Iterator[tuple[str, Any]]:
     """Give a value and all that is in it."""
-    todo: list[tuple[Below | str, Any]] = [(pointer, value)]
+    todo = [(pointer, value)]
     while todo:
         at, item = todo.pop()
         yield at, item
         if isinstance(item, Mapping):
-            todo += [(Below(at, name), member) for name, member in item.items()]
+            todo += [(f"{at}/{escape(name)}", member) for name, member in item.items()]
         elif isinstance(item, list | tuple):
-            todo += [(Below(at, index), member) for index, member in enumerate(item)]
+            todo += [(f"{at}/{index}", member) for index, member in enumerate(item)]

@@ -1,0 +1,247 @@
+"""What a program can count: the numbers are those that can be read off the histories, and cost no round trip."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader, NumberDataPoint
+
+from eventstore.redis.driver.connection import Connection
+from eventstore.run_model import Code
+from openagents_json import Context, tool
+from openagents_json.engine import Engine, InMemoryTelemetry, Instrument, Telemetry
+from openagents_json.engine.telemetry.opentelemetry import OpenTelemetry
+from openagents_json.engine.telemetry.port import COUNTERS, HISTOGRAMS
+from openagents_json.work_index import DueKind
+from openagents_json.workflow.core import commands
+from tests.acceptance.processes import ROOT, openagents
+from tests.conftest import Server, wait_for
+
+WORKFLOW = {
+    "id": "counted",
+    "inputs": {"names": {"type": "array"}},
+    "steps": [
+        {"id": "first", "component": "echo"},
+        {"id": "nap", "sleep": 0.01, "needs": ["first"]},
+        {
+            "id": "each",
+            "needs": ["nap"],
+            "foreach": "{{input.names}}",
+            "steps": [{"id": "one", "component": "fragile", "retry": {"max_retries": 1, "delay_seconds": 0.01}}],
+        },
+        {"id": "last", "component": "wide", "needs": ["each"]},
+    ],
+}
+
+
+@tool("echo")
+def echo() -> str:
+    return "here"
+
+
+@tool("wide", queue="special")
+def wide() -> str:
+    return "there"
+
+
+@tool("fragile")
+def fragile(context: Context) -> str:
+    if context.attempt == 1:
+        raise ConnectionError("the first time")
+    return "the second time"
+
+
+Open = Callable[[Telemetry | None], Engine]
+
+
+@pytest.fixture
+def opened(server: Server) -> Iterator[Open]:
+    engines = []
+
+    def connect(telemetry: Telemetry | None) -> Engine:
+        engine = Engine.connect(
+            server.url,
+            components=[echo, wide, fragile],
+            workers=2,
+            prefix=server.prefix(),
+            partitions=2,
+            telemetry=telemetry,
+        )
+        engines.append(engine)
+        return engine
+
+    yield connect
+    for engine in engines:
+        engine.close()
+
+
+def worked(engine: Engine) -> Counter[str]:
+    """Run some runs to their ends, close the engine, and return how many events of each type they have."""
+    ids = engine.start_many([(WORKFLOW, {"names": ["a", "b", "c"]})] * 4)
+    assert all(engine.wait(run, timeout=60).ok for run in ids)
+    wait_for(lambda: all(engine.state(run).status == "completed" for run in ids))
+    return Counter(event.type for run in ids for event in engine.history(run))
+
+
+def test_what_is_counted_is_what_the_histories_say(opened: Open) -> None:
+    telemetry = InMemoryTelemetry()
+    engine = opened(telemetry)
+    events = worked(engine)
+    engine.close()
+    assert telemetry.count("openagents.claims") == events["StepStarted"] == 4 * (2 + 3 * 2)
+    assert telemetry.count("openagents.claims", queue="special") == 4
+    assert telemetry.count("openagents.events") == events.total()
+    assert telemetry.count("openagents.commits", source="start", outcome="done") == 4
+    assert telemetry.count("openagents.due", kind="timer") >= 4
+
+
+def test_waits_are_those_of_first_attempts(opened: Open) -> None:
+    telemetry = InMemoryTelemetry()
+    engine = opened(telemetry)
+    events = worked(engine)
+    engine.close()
+    waits = telemetry.summary("openagents.claims.wait")
+    assert 0 < waits.count <= events["StepScheduled"]
+    assert waits.largest < 60_000
+
+
+def test_the_histories_are_the_same_without_telemetry(opened: Open) -> None:
+    assert worked(opened(None)) == worked(opened(InMemoryTelemetry()))
+
+
+def test_nothing_stands_before_the_stores_of_a_program_that_does_not_measure(opened: Open) -> None:
+    core = opened(None).core
+    assert core.runs is core.store
+    assert core.handler.store is core.store
+
+
+def commands_of(connection: Connection, work: Callable[[], object]) -> int:
+    def commands_so_far() -> int:
+        return int(connection.client.info("stats")["total_commands_processed"])
+
+    before = commands_so_far()
+    work()
+    return commands_so_far() - before
+
+
+def test_measuring_sends_no_command(private_server: Server) -> None:
+    """Without a worker nothing happens in the background, so they can be counted one by one."""
+    admin = private_server.connect()
+
+    def counted(telemetry: Telemetry | None) -> int:
+        prefix = private_server.prefix()
+        with Engine.connect(
+            private_server.url, broker=None, components=[echo], prefix=prefix, telemetry=telemetry
+        ) as engine:
+            engine.plan({"id": "w", "steps": [{"id": "s", "component": "echo"}]})
+
+            def work() -> None:
+                run = engine.start({"id": "w", "steps": [{"id": "s", "component": "echo"}]})
+                engine.pause(run)
+                engine.resume(run)
+                engine.cancel(run)
+                engine.views.runs()
+
+            work()
+            return commands_of(admin, work)
+
+    assert counted(InMemoryTelemetry()) == counted(None)
+
+
+def test_refusals_and_losers_are_counted(opened: Open) -> None:
+    telemetry = InMemoryTelemetry()
+    engine = opened(telemetry)
+    document = {"id": "held", "steps": [{"id": "wait", "wait_for": {"signal": "go"}}]}
+    run = engine.start(document, idempotency_key="once")
+    assert engine.start(document, idempotency_key="once") == run
+    assert telemetry.count("openagents.commits", source="start", outcome="duplicate") == 1
+    stale = engine.core.sessions.load(run)
+    engine.pause(run)
+    engine.core.handler.handle(run, commands.CancelRun("late"), actor="other", session=stale)
+    assert telemetry.count("openagents.commits", source="decision", outcome="conflict") == 1
+    engine.cancel(run)
+
+
+def test_a_store_that_is_away_is_counted(private_server: Server) -> None:
+    telemetry = InMemoryTelemetry()
+    with Engine.connect(private_server.url, broker=None, components=[echo], telemetry=telemetry) as engine:
+        run = engine.start({"id": "w", "steps": [{"id": "s", "component": "echo"}]})
+        private_server.connect().client.config_set("maxmemory", 1)
+        with pytest.raises(Exception, match="memory"):
+            engine.start({"id": "w", "steps": [{"id": "s", "component": "echo"}]})
+        private_server.connect().client.config_set("maxmemory", 0)
+        engine.cancel(run)
+    assert telemetry.count("openagents.commits", source="start", outcome="error") == 1
+    assert telemetry.count("openagents.store.errors", operation="offer") == 1
+
+
+def test_a_telemetry_that_raises_changes_nothing(opened: Open, caplog: pytest.LogCaptureFixture) -> None:
+    class Broken:
+        def add(self, counter: Instrument, amount: int, attributes: Mapping[str, str]) -> None:
+            raise OSError("the agent is away")
+
+        def record(self, histogram: Instrument, value: float, attributes: Mapping[str, str]) -> None:
+            raise OSError("the agent is away")
+
+    with caplog.at_level(logging.ERROR, "openagents_json.engine.telemetry.meter"):
+        assert worked(opened(Broken())) == worked(opened(None))
+    assert 1 <= len(caplog.records) <= 3  # one for each store that is measured, and not one for each commit
+
+
+def test_how_far_views_are_behind_is_told(opened: Open) -> None:
+    telemetry = InMemoryTelemetry()
+    engine = opened(telemetry)
+    events = worked(engine)
+    engine.views.runs()
+    behind = telemetry.summary("openagents.projection.lag", projection="runs")
+    assert 0 < behind.largest <= events.total()
+
+
+def test_opentelemetry_gets_the_same_numbers(opened: Open) -> None:
+    reader = InMemoryMetricReader()
+    meter = MeterProvider([reader], shutdown_on_exit=False).get_meter("test")
+    engine = opened(OpenTelemetry(meter))
+    events = worked(engine)
+    engine.close()
+    metrics = {metric.name: metric for metric in scope_metrics(reader)}
+    claims = [p.value for p in metrics["openagents.claims"].data.data_points if isinstance(p, NumberDataPoint)]
+    assert sum(claims) == events["StepStarted"]
+    calls = metrics["openagents.store.call"]
+    assert calls.unit == "ms"
+    assert any(p.attributes == {"operation": "claim"} and p.count for p in calls.data.data_points)
+    assert all(isinstance(p, HistogramDataPoint) for p in calls.data.data_points)
+    assert set(metrics) <= {instrument.name for instrument in (*COUNTERS, *HISTOGRAMS)}
+
+
+def scope_metrics(reader: InMemoryMetricReader) -> Iterator[Any]:
+    data = reader.get_metrics_data()
+    assert data is not None
+    for resource in data.resource_metrics:
+        for scope in resource.scope_metrics:
+            yield from scope.metrics
+
+
+def test_a_worker_is_told_where_its_numbers_go(tmp_path: Path) -> None:
+    (tmp_path / "metrics.py").write_text("def telemetry():\n    return None\n\nnothing = 1\n")
+    for named, said in (
+        ("metrics:nothing", "is no function"),
+        ("metrics:missing", "has no 'missing'"),
+        ("absent:telemetry", "No module named 'absent'"),
+    ):
+        done = openagents("worker", "--data", "store", "--telemetry", named, folder=tmp_path)
+        assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
+        assert said in done.stderr
+
+
+def test_the_reference_lists_every_instrument_and_every_name() -> None:
+    text = (ROOT / "docs/reference/metrics.md").read_text()
+    names = [*(code.name for code in Code), *(kind.name for kind in DueKind)]
+    assert [name for name in names if f"`{name.lower()}`" not in text] == []
+    for instrument in (*COUNTERS, *HISTOGRAMS):
+        assert f"| `{instrument.name}` | {instrument.unit} | {instrument.description} |" in text
