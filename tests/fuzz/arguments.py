@@ -31,6 +31,9 @@ WAITING: Final = frozenset(
 UNSTARTED: Final = frozenset({"dev", "worker"})
 """What runs until it is told to stop: given a server that is not there."""
 
+DATA: Final = frozenset({"runs output", "runs export", "audit export"})
+"""What prints data as it is into a pipe; on a terminal, that is escaped or refused."""
+
 PATIENCE: Final = 1.0
 """Seconds until somebody at the keyboard has waited for long enough for what waits by its nature."""
 
@@ -168,8 +171,10 @@ def check_words(code: int, out: bytes, err: bytes, path: str) -> None:
     assert "is a defect" not in said, f"`{path}` has a defect: {said[-600:]}"
     bad = BAD.search(said)
     assert bad is None, f"`{path}` says {said[max(0, bad.start() - 40) : bad.end() + 9]!r}"
-    if path not in ("runs export", "audit export"):
-        out.decode("utf-8", "surrogatepass" if path == "runs output" else "strict")
+    if path not in DATA:
+        told = out.decode()
+        bad = BAD.search(told)
+        assert bad is None, f"`{path}` prints {told[max(0, bad.start() - 40) : bad.end() + 9]!r}"
     assert code != 2 or not out, f"`{path}` refuses its arguments, and prints {out[:80]!r} all the same"
     assert code not in (1, 2) or said or out, f"`{path}` fails without a word"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from random import Random
@@ -208,16 +209,27 @@ def _check_jinja(expression: Expression, values: Mapping[str, Any], value: Any) 
         raise AssertionError(f"jinja gives {expected!r} for {expression.source!r} and we {value!r}")
 
 
+class _Jinja(NativeEnvironment):
+    """Jinja2, for which true is no number of an element, as it is none in JSON."""
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        if isinstance(argument, bool) and not isinstance(obj, dict):
+            return self.undefined(obj=obj, name=argument)
+        return super().getitem(obj, argument)
+
+
 @lru_cache(maxsize=1)
 def _environment() -> NativeEnvironment:
-    environment = NativeEnvironment(undefined=StrictUndefined, optimized=False)
+    environment = _Jinja(undefined=StrictUndefined, optimized=False)
     environment.filters |= {name: at_once(environment.filters[name]) for name in LAZY}
     return environment
 
 
 def _native(source: str, values: Mapping[str, Any]) -> Any:
     given = json.loads(json.dumps(values))
-    value = _environment().compile_expression(source, undefined_to_none=False)(given)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)  # Python looks at what Jinja2 makes of it
+        value = _environment().compile_expression(source, undefined_to_none=False)(given)
     return json.loads(json.dumps(value, allow_nan=False))
 
 
