@@ -38,6 +38,8 @@ class Execution:
 
     def run(self, job: Job) -> cmd.Outcome:
         """Run a synchronous component on the calling thread."""
+        if job.too_late is not None:
+            return cmd.Failed(job.lease.step, job.lease.attempt, job.too_late)
         if not job.step.secrets:
             return self._run(job)
         try:
@@ -48,6 +50,8 @@ class Execution:
 
     async def run_async(self, job: Job) -> cmd.Outcome:
         """Run an asynchronous component on the calling event loop, for no longer than its start-to-close limit."""
+        if job.too_late is not None:
+            return cmd.Failed(job.lease.step, job.lease.attempt, job.too_late)
         if not job.step.secrets:
             return await self._run_async(job)
         try:

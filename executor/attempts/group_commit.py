@@ -134,6 +134,7 @@ class Batch:
             execution=step.attempt + 1,
             fences={},
             secrets=step.secrets,
+            too_late=None,
             idempotency_key=self._session.state.idempotency_key(path),
         )
 
@@ -206,6 +207,10 @@ def _holds(session: Session, job: Job) -> bool:
 
 
 def _may_wait(plan: StepPlan) -> bool:
-    """Tell whether a step may run again, so that its outcome may wait for a checkpoint."""
+    """Tell whether a step may run again, so that its outcome may wait for a checkpoint.
+
+    How long it is tried is counted from where its first attempt began, so the log has to know at once.
+    """
     limits = plan.timeouts.start_to_close_ms or plan.timeouts.heartbeat_ms
-    return plan.effect in REPEATABLE and not plan.compensated and not limits
+    limited = bool(limits) or plan.retry.max_elapsed_ms is not None
+    return plan.effect in REPEATABLE and not plan.compensated and not limited

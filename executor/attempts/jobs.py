@@ -14,6 +14,7 @@ from executor.runs.codec import is_sealed
 from executor.runs.repository import Session, Sessions
 from openagents_json.errors import RunUnreadable
 from openagents_json.workflow.core import commands as cmd
+from openagents_json.workflow.core.decide.elapsed import begun_too_late
 from openagents_json.workflow.core.plan import Persistence, StepPlan
 from openagents_json.workflow.core.state import NOT_HELD
 from openagents_json.workflow.types import Json
@@ -34,6 +35,7 @@ class Job:
     """A claimed attempt: its lease, its step in the plan, its inputs, and which execution of the step it is, from 1.
 
     `secrets` say where its inputs hold secrets, as in StepScheduled; `idempotency_key` is equal for all its attempts.
+    `too_late` is the error that the step fails with where the retry policy allows no attempt any more.
     """
 
     lease: Lease
@@ -45,6 +47,7 @@ class Job:
     persistence: Persistence = STEP_BY_STEP
     secrets: Sequence[Json] | None = None
     idempotency_key: str = ""
+    too_late: Mapping[str, Json] | None = None
 
     @property
     def alone(self) -> bool:
@@ -86,6 +89,7 @@ def job_of(session: Session, lease: Lease) -> Job | None:
         session.plan.persistence,
         step.secrets,
         session.state.idempotency_key(lease.step),
+        begun_too_late(plan, step),
     )
 
 

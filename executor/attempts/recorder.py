@@ -121,6 +121,7 @@ class Recorder:
         while True:
             try:
                 session = self._session(run, items)
+                now_ms = self._handler.time_for(session, _outcomes(items))
                 break
             except RunNotFound:  # it has left the store, and what came of its steps is too late
                 out.refused += items
@@ -135,7 +136,7 @@ class Recorder:
                 return None
         known = [x for x in items if _applies(session, x)]
         out.refused += [x for x in items if x not in known and not _recorded(session, x)]
-        return self._built(session, known, wish, out) if known else None
+        return self._built(session, known, now_ms, wish, out) if known else None
 
     def _session(self, run: str, items: Sequence[Finished]) -> Session:
         cached = self._handler.sessions.get(run)
@@ -143,30 +144,33 @@ class Recorder:
             return self._handler.sessions.load(run)
         return cached
 
-    def _built(self, session: Session, items: Sequence[Finished], wish: Wish, out: Flushed) -> _Part | None:
+    def _built(
+        self, session: Session, items: Sequence[Finished], now_ms: int, wish: Wish, out: Flushed
+    ) -> _Part | None:
         """Build the commit of outcomes, or else of the failures that stand for those which do not let themselves."""
         try:
-            return self._commit_of(session, items, wish)
+            return self._commit_of(session, items, wish, now_ms)
         except Exception as error:
             log.warning("run %s: an outcome does not let itself be recorded", session.run, exc_info=error)
             told = self._told_apart(session, items, error)
         try:
-            return self._commit_of(session, told, wish)
+            return self._commit_of(session, told, wish, now_ms)
         except Exception as error:
             self._give_up(items, error, out)
             return None
 
-    def _commit_of(self, session: Session, items: Sequence[Finished], wish: Wish) -> _Part | None:
+    def _commit_of(self, session: Session, items: Sequence[Finished], wish: Wish, now_ms: int = 0) -> _Part | None:
         handler = self._handler
         built = build(
             session,
-            cmd.RecordOutcomes(tuple(x.outcome for x in items)),
+            _outcomes(items),
             handler.commit_id(),
             actor=self._worker,
             leases=[x.job.lease for x in items],
             wish=self._claim(wish),
             limits=handler.limits,
             child=handler.child_id,
+            now_ms=now_ms,
         )
         return _Part(session, tuple(items), built) if built else None
 
@@ -322,7 +326,7 @@ class Recorder:
                 out.refused += part.finished
 
     def _carried_out(self, part: _Part, reply: Committed, out: Flushed) -> None:
-        started = [ev.StepStarted(x.step, x.attempt, x.fence, self._worker) for x in reply.leases]
+        started = [ev.StepStarted(x.step, x.attempt, x.fence, self._worker, reply.time_ms) for x in reply.leases]
         after = self._handler.remember(part.session, part.built, reply, started)
         self._take([job for x in reply.leases if (job := job_of(after, x)) is not None], out)
         for requeued in part.built.changes.requeued:
@@ -361,6 +365,10 @@ class Recorder:
             if job is not None and session.state.steps[lease.step].status == st.STARTED:  # a batch has ended its own
                 jobs.append(job)
         return jobs
+
+
+def _outcomes(items: Sequence[Finished]) -> cmd.RecordOutcomes:
+    return cmd.RecordOutcomes(tuple(x.outcome for x in items))
 
 
 def _applies(session: Session, item: Finished) -> bool:

@@ -32,7 +32,9 @@ def carry_out(handler: Handler, orders: Sequence[Order], *, actor: str) -> list[
     StoreUnavailable.
     """
     sessions = _sessions(handler, orders)
-    made = [(order, session, _built(handler, order, session, actor)) for order, session in sessions]
+    times = (handler.time_for(session, order.command) for order, session in sessions)
+    now_ms = next((time_ms for time_ms in times if time_ms), 0)  # asked for once, if anybody needs it
+    made = [(order, session, _built(handler, order, session, actor, now_ms)) for order, session in sessions]
     going = [(order, session, built) for order, session, built in made if built is not None]
     done: set[str] = set()
     if going:
@@ -56,7 +58,7 @@ def _sessions(handler: Handler, orders: Sequence[Order]) -> list[tuple[Order, Se
     return found + list(zip(fresh, loaded, strict=False))
 
 
-def _built(handler: Handler, order: Order, session: Session, actor: str) -> Built | None:
+def _built(handler: Handler, order: Order, session: Session, actor: str, now_ms: int) -> Built | None:
     try:
         return build(
             session,
@@ -68,6 +70,7 @@ def _built(handler: Handler, order: Order, session: Session, actor: str) -> Buil
             settle=order.settle,
             child=handler.child_id,
             drop=order.drop,
+            now_ms=now_ms,
         )
     except Exception:  # it is Rejected, perhaps as it was and not as it is, or worse: for itself it tells why
         return None

@@ -184,7 +184,8 @@ def decode_all(recorded: Sequence[Recorded], fetch: Fetch, keys: RunKeys | None 
     Raises UnknownEvent, RunSealed for encrypted events of a run without a key, DamagedPayload and whatever `fetch`
     raises.
     """
-    return [from_data(item.type, data) for item, data in zip(recorded, filled(recorded, fetch, keys), strict=True)]
+    whole = zip(recorded, filled(recorded, fetch, keys), strict=True)
+    return [from_data(item.type, data, item.time_ms) for item, data in whole]
 
 
 def filled(recorded: Sequence[Recorded], fetch: Fetch, keys: RunKeys | None = None) -> list[Mapping[str, Any]]:

@@ -53,13 +53,15 @@ def build(
     settle: bool = False,
     child: ChildId,
     drop: Sequence[DueKey] = (),
+    now_ms: int = 0,
 ) -> Built | None:
     """Decide on a session and build the commit; None when nothing happens.
 
-    `drop` are due members that are settled with this, whatever is decided; `child` names child runs. Payloads that
-    the store does not take become failures of their step. Raises Rejected.
+    `drop` are due members that are settled with this, whatever is decided; `child` names child runs; `now_ms` is the
+    store's time where the decision needs it. Payloads that the store does not take become failures of their step.
+    Raises Rejected.
     """
-    made, encoded = decide_encoded(session, command, limits, child)
+    made, encoded = decide_encoded(session, command, limits, child, now_ms=now_ms)
     if not made.events and not settle and not drop:
         return None
     mode = "fact" if leases else ("new" if isinstance(command, cmd.StartRun) else "cas")
@@ -70,7 +72,7 @@ def build(
 
 
 def decide_encoded(
-    session: Session, command: cmd.Command, limits: Limits, child: ChildId, *, ahead: int = 0
+    session: Session, command: cmd.Command, limits: Limits, child: ChildId, *, ahead: int = 0, now_ms: int = 0
 ) -> tuple[Decision, Encoded]:
     """Decide on a session and encode what happens; payloads that the store does not take become failures of their step.
 
@@ -79,7 +81,7 @@ def decide_encoded(
     version = session.version + ahead
     refused: dict[str, dict[str, Json]] = {}
     while True:
-        made = decision(session.plan, session.state, command, refused, child, limits.bounds, version)
+        made = decision(session.plan, session.state, command, refused, child, limits.bounds, version, now_ms)
         try:
             return made, encode(made.events, limits, session.key)
         except PayloadRefused as error:

@@ -29,7 +29,9 @@ from openagents_json.work_index import DueKey
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core.decide.decision import ChildId
+from openagents_json.workflow.core.decide.elapsed import needs_time
 from openagents_json.workflow.core.evolve import evolve_all
+from openagents_json.workflow.core.evolve_steps import dated
 from openagents_json.workflow.core.plan import Plan
 from openagents_json.workflow.core.state import initial
 from openagents_json.workflow.types import Json
@@ -259,7 +261,7 @@ class Handler:
         fresh = False
         for _ in range(TRIES):
             try:
-                built = make(_by(session, plan, version), command, commit_id)
+                built = make(_by(session, plan, version), command, commit_id, now_ms=self.time_for(session, command))
             except cmd.Rejected:
                 if fresh:
                     self._decide(session, actor)
@@ -284,6 +286,13 @@ class Handler:
                 return Handled(session, changed=False)
             session, fresh = self.sessions.follow(session, reply.version, reply.events), True
         raise TooContended(run, TRIES)
+
+    def time_for(self, session: Session, command: cmd.Command) -> int:
+        """Return the store's time if a decision depends on it, else 0: machines' own clocks may be wrong.
+
+        Raises StoreUnavailable.
+        """
+        return self.store.now_ms() if needs_time(session.plan, command) else 0
 
     def _decide(self, session: Session, actor: str) -> None:
         """Store what the log implies and nobody has decided on: perhaps it is that for which a command is refused."""
@@ -320,7 +329,7 @@ class Handler:
                 self.expect(session.run, timer.delay_ms)
         if reply.version == session.version:
             return session
-        state = evolve_all(built.decision.state, started)
+        state = evolve_all(dated(built.decision.state, built.decision.events, reply.time_ms), started)
         after = Session(session.run, reply.version, built.commit.commit_id, state, session.plan, session.key)
         if any(isinstance(event, ev.RunRedacted) for event in built.decision.events):  # it holds what is no more
             self.sessions.drop(session.run)

@@ -79,7 +79,7 @@ class Lives:
 
         Raises Rejected.
         """
-        made = decision(life.plan, life.state, command, version=len(life.events))
+        made = decision(life.plan, life.state, command, version=len(life.events), now_ms=self._now_ms())
         settled = isinstance(command, cmd.Advance)
         if made.events or settled:
             self._carry_out(life, command, made, settled=settled)
@@ -96,7 +96,7 @@ class Lives:
 
     def give_facts(self, life: Life, command: cmd.RecordOutcomes) -> None:
         """Commit the outcomes of a command without the decision on them, as of a worker that others overtook."""
-        made = decision(life.plan, life.state, command, version=len(life.events))
+        made = decision(life.plan, life.state, command, version=len(life.events), now_ms=self._now_ms())
         leases = self._outcomes_of(life, command)
         final = {lease.step for lease in leases if lease.step not in made.open_after_facts}
         overtaken = Life(life.id, life.plan, life.state, life.events, "another commit")
@@ -152,7 +152,7 @@ class Lives:
     def _take_in(self, life: Life, events: Collection[ev.Event], commit_id: str) -> None:
         """Fold events as they are stored; one that changes nothing should not have been decided."""
         for event in events:
-            stored = from_data(type_name(event), to_data(event))
+            stored = from_data(type_name(event), to_data(event), self._now_ms())
             life.events.append((self._now_ms(), stored))
             after = evolve(life.state, stored)
             if after is life.state:
@@ -181,7 +181,7 @@ class Lives:
         claimed = self._store.claim_step(life.id, step, worker=WORKER, lease_ms=LEASE_MS)
         lease = claimed.lease
         self._store.beat([lease], LEASE_MS, begin=True)
-        event = ev.StepStarted(step, lease.attempt, lease.fence, WORKER)
+        event = ev.StepStarted(step, lease.attempt, lease.fence, WORKER, self._now_ms())
         life.state = evolve(life.state, event)
         life.events.append((self._now_ms(), event))
         life.leases[step], life.commit = lease, claimed.commit

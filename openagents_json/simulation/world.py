@@ -18,6 +18,7 @@ from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.decide.concurrency_owner import parent_of_child
+from openagents_json.workflow.core.decide.elapsed import begun_too_late
 from openagents_json.workflow.core.plan import Plan
 from openagents_json.workflow.errors import InvalidInputs
 from openagents_json.workflow.types import Json
@@ -123,6 +124,10 @@ class World:
         """Run one step."""
         begun = self.claim(life, step)
         plan = life.plan.of(step)
+        too_late = begun_too_late(plan, begun)
+        if too_late is not None:
+            self.give(life, cmd.RecordOutcomes((cmd.Failed(step, begun.attempt, too_late),)))
+            return
         key = life.state.idempotency_key(step)
         call = Call(plan.component or "", step, begun.attempt, begun.inputs, life.id, key)
         context = context_of(

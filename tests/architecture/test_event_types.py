@@ -36,6 +36,7 @@ from openagents_json.workflow.core.event_types import (
     names_by_attempt,
     names_of,
     names_with,
+    to_data,
     types_with,
 )
 from openagents_json.workflow.core.indexes import changes, timers
@@ -200,4 +201,5 @@ def test_scripts_write_a_start_with_all_of_its_fields() -> None:
     [body] = re.findall(
         r"^local function started\(.*?^end", (LUA[0].parent / "runs_common.lua").read_text(), re.S | re.M
     )
-    assert re.findall(r'"(\w+)":', body) == sorted(events.StepStarted.__annotations__)
+    stored = to_data(events.StepStarted("a", 1, "1", "w"))
+    assert re.findall(r'"(\w+)":', body) == sorted(stored)

@@ -115,7 +115,7 @@ def test_every_run_closes_and_every_prefix_folds_to_what_was_held(document: dict
     finish(run)
     assert run.state.closed
     for length, state in held.items():
-        stored = [from_data(type_name(e), to_data(e)) for e in run.history[:length]]
+        stored = [from_data(type_name(e), to_data(e), getattr(e, "time_ms", 0)) for e in run.history[:length]]
         assert evolve_all(st.initial(), stored) == state
     closing = [e for e in run.history if type(e) in CLOSING]
     assert closing == [run.history[-1]]

@@ -214,7 +214,7 @@ def test_every_run_closes_and_every_prefix_folds_to_what_was_held(document: dict
     let_it_end(world, life)
     check(world, life)
     for length, state in held.items():
-        stored = [from_data(type_name(e), to_data(e)) for _, e in life.events[:length]]
+        stored = [from_data(type_name(e), to_data(e), at) for at, e in life.events[:length]]
         assert evolve_all(st.initial(), stored) == state
     world.go_on(world.now_ms + 3600_000)
     assert all(other.state.closed for other in world.lives.values())
@@ -242,7 +242,7 @@ def test_a_run_that_goes_on_keeps_what_it_does_not_do_again(document: dict[str, 
         assert life.state.closed
         assert not life.state.open_steps
         check_attempts(life)
-        stored = [from_data(type_name(e), to_data(e)) for _, e in life.events]
+        stored = [from_data(type_name(e), to_data(e), at) for at, e in life.events]
         assert evolve_all(st.initial(), stored) == life.state
 
 
@@ -273,7 +273,7 @@ def test_a_fork_at_any_event_keeps_that_past_and_comes_to_an_end(document: dict[
         assert not new.state.open_steps
         check_attempts(new)
         assert {path: new.state.steps[path].output for path in kept} == {p: step.output for p, step in kept.items()}
-        stored = [from_data(type_name(e), to_data(e)) for _, e in new.events]
+        stored = [from_data(type_name(e), to_data(e), at) for at, e in new.events]
         assert evolve_all(st.initial(), stored) == new.state
     let_it_end(world, life)
 
@@ -299,5 +299,5 @@ def test_a_run_that_is_done_again_unchanged_comes_to_the_same_and_runs_nothing_t
     for path in again.kept:
         if path in life.state.steps and life.state.steps[path].status == st.COMPLETED:
             assert life.state.steps[path].output == before.steps[path].output
-    stored = [from_data(type_name(e), to_data(e)) for _, e in life.events]
+    stored = [from_data(type_name(e), to_data(e), at) for at, e in life.events]
     assert evolve_all(st.initial(), stored) == life.state

@@ -22,6 +22,7 @@ POLICIES = s.builds(
     retry_on=s.lists(s.sampled_from(["A", "B"])).map(tuple),
     no_retry_on=s.lists(s.sampled_from(["B", "C"])).map(tuple),
     max_retry_after_ms=s.just(DAY_MS) | s.integers(0, 10**12),
+    max_elapsed_ms=s.none() | s.integers(0, 10**9),
 )
 
 

@@ -30,6 +30,7 @@ def kind(**step: Any) -> dict[str, Any]:
     ("document", "pointer", "meant"),
     [
         (doc({"retry": {"max_retrys": 3}}), "retry/max_retrys", "max_retries"),
+        (doc({"retry": {"max_elapsed": 3}}), "retry/max_elapsed", "max_elapsed_seconds"),
         (doc({"timeouts": {"start_to_closed": 3}}), "timeouts/start_to_closed", "start_to_close"),
         (doc({"rate_limit": {"limit": 3, "per_second": 1}}), "rate_limit/per_second", "per_seconds"),
         (doc({"mutex": {"key": "x", "limits": 1}}), "mutex/limits", "limit"),

@@ -246,4 +246,5 @@ def _attempt(start: Recorded, end: Recorded | None) -> Attempt:
     number, worker = start.data["attempt"], start.data["worker"]
     if end is None:
         return Attempt(number, worker, start.time_ms, None, "is under way")
-    return Attempt(number, worker, start.time_ms, end.time_ms, _ENDS[end.type], end.data.get("error"))
+    last = f", the last because of {reason}" if (reason := end.data.get("reason")) and "error" in end.data else ""
+    return Attempt(number, worker, start.time_ms, end.time_ms, _ENDS[end.type] + last, end.data.get("error"))

@@ -5,6 +5,7 @@ Nothing else keeps a list of event types: `event_types` gives the set of those w
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, Flag, auto
 from functools import partial
@@ -13,6 +14,10 @@ from typing import Final, Protocol, TypeVar
 from openagents_json.statuses import RunStatus
 
 T = TypeVar("T")
+
+
+BESIDE: Final[Mapping[str, bool]] = {"beside": True}
+"""Marks a field that the log has beside the data of an event, such as its time: read from there, never written."""
 
 
 class Declare(Protocol):

@@ -70,8 +70,11 @@ PAYLOADS: Final[Mapping[str, tuple[str, ...]]] = {
 
 _TYPES: Final[Mapping[str, type[Event]]] = {cls.__name__: cls for cls in EVENT_TYPES}
 _FIELDS: Final = {
-    name: tuple((f.name, f.default, f.default is not MISSING) for f in fields(cls)) for name, cls in _TYPES.items()
+    name: tuple((f.name, f.default, f.default is not MISSING) for f in fields(cls) if "beside" not in f.metadata)
+    for name, cls in _TYPES.items()
 }
+_TIMED: Final = frozenset(name for name, cls in _TYPES.items() if any("beside" in f.metadata for f in fields(cls)))
+"""Names of what knows when it was stored."""
 
 
 def type_name(event: Event) -> str:
@@ -89,8 +92,8 @@ def to_data(event: Event) -> dict[str, Any]:
     return data
 
 
-def from_data(event_type: str, data: Mapping[str, Any]) -> Event:
-    """Read a stored event back; fields of a newer version are dropped.
+def from_data(event_type: str, data: Mapping[str, Any], time_ms: int = 0) -> Event:
+    """Read a stored event back, `time_ms` is when it was stored; fields of a newer version are dropped.
 
     Raises UnknownEvent.
     """
@@ -99,6 +102,8 @@ def from_data(event_type: str, data: Mapping[str, Any]) -> Event:
         raise UnknownEvent(event_type, "unknown type")
     try:
         values = {name: data[name] for name, _, _ in known if name in data}
+        if event_type in _TIMED:
+            values["time_ms"] = time_ms
         return _TYPES[event_type](**values)
     except TypeError as error:
         raise UnknownEvent(event_type, str(error)) from error

@@ -7,9 +7,9 @@ form of an event. A new event is declared here and put into `Event`; the tests t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from openagents_json.workflow.core.event_traits import Attempt, Effect, Origin, Phase, run_event, step_event
+from openagents_json.workflow.core.event_traits import BESIDE, Attempt, Effect, Origin, Phase, run_event, step_event
 from openagents_json.workflow.types import Json
 
 # -- the run as a whole -------------------------------------------------------------------------------------
@@ -237,12 +237,13 @@ class StepAdmitted:
 @step_event(origin=Origin.FACT, attempt=Attempt.BEGUN, effects=Effect.NOTHING, payloads=())
 @dataclass(frozen=True, slots=True)
 class StepStarted:
-    """A worker claimed an attempt; written by the claim itself."""
+    """A worker claimed an attempt; written by the claim itself. `time_ms` is when it was stored, 0 if nobody knows."""
 
     step: str
     attempt: int
     fence: str
     worker: str
+    time_ms: int = field(default=0, compare=False, metadata=BESIDE)
 
 
 @step_event(origin=Origin.FACT, attempt=Attempt.COMPLETED, effects=Effect.DUE, payloads=("output", "outputs", "sets"))
@@ -262,7 +263,8 @@ class StepCompleted:
 class StepFailed:
     """An attempt failed; `retry_ms` is the wait before the next one, None when this was the last.
 
-    `then` says how the document handles a last failure: fail, continue (with `output`) or goto (`goto`).
+    `then` says how the document handles a last failure: fail, continue (with `output`) or goto (`goto`). `reason` says
+    why it was the last where that is not to be seen from the error and the count: `max_elapsed`.
     """
 
     step: str
@@ -272,6 +274,7 @@ class StepFailed:
     then: str = "fail"
     goto: str | None = None
     output: Json = None
+    reason: str = ""
 
 
 @step_event(origin=Origin.FACT, attempt=Attempt.TIMED_OUT, effects=Effect.DUE, payloads=("output",))
@@ -287,6 +290,7 @@ class StepTimedOut:
     then: str = "fail"
     goto: str | None = None
     output: Json = None
+    reason: str = ""
 
 
 @step_event(origin=Origin.FACT, attempt=Attempt.LOST, effects=Effect.READIES, payloads=())
@@ -421,11 +425,12 @@ class SignalTaken:
 @step_event(origin=Origin.DECISION, attempt=None, effects=Effect.SETTLES | Effect.DUE | Effect.WAITS, payloads=())
 @dataclass(frozen=True, slots=True)
 class ChildStarted:
-    """A step handed its work to a run of another workflow, in a log of its own."""
+    """A step handed its work to a run of another workflow, in a log of its own; `time_ms` is as in StepStarted."""
 
     step: str
     child: str
     workflow: str
+    time_ms: int = field(default=0, compare=False, metadata=BESIDE)
 
 
 @step_event(origin=Origin.FACT, attempt=None, effects=Effect.DUE, payloads=())

@@ -16,7 +16,7 @@ from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core.event_traits import Effect, Phase
 from openagents_json.workflow.core.event_types import types_with
 from openagents_json.workflow.core.evolve_reopened import imported, reopened
-from openagents_json.workflow.core.evolve_steps import put, told
+from openagents_json.workflow.core.evolve_steps import close_child, put, start_child, told
 from openagents_json.workflow.core.paths import COMPENSATE, is_item
 from openagents_json.workflow.core.state import (
     ACTIVE,
@@ -180,7 +180,15 @@ def _begin(state: RunState, event: ev.StepStarted) -> RunState:
     anew = event.step.endswith(COMPENSATE) and not step.worker  # older histories count these from 1 each time
     if event.attempt <= step.attempt and not anew:
         return state
-    begun = step._replace(status=STARTED, attempt=event.attempt, fence=event.fence, worker=event.worker, retry_ms=None)
+    begun = step._replace(
+        status=STARTED,
+        attempt=event.attempt,
+        fence=event.fence,
+        worker=event.worker,
+        retry_ms=None,
+        since_ms=step.since_ms or event.time_ms,
+        begun_ms=event.time_ms,
+    )
     last = int(event.fence) if event.fence.isdecimal() else 0
     return put(state, event.step, begun, fence=max(state.fence, last))
 
@@ -223,6 +231,7 @@ def _fail(state: RunState, event: ev.StepFailed | ev.StepTimedOut) -> RunState:
         goto=event.goto,
         output=event.output,
         timer=0,
+        reason=event.reason,
     )
     if event.retry_ms is not None:
         return put(state, event.step, failed)
@@ -246,6 +255,8 @@ def _release(state: RunState, event: ev.StepReleased) -> RunState:
     # Like a failure, it is a fact that may be stored without its decision; StepRetryScheduled makes it claimable.
     unbegun = step.unbegun + (event.reason in UNBEGUN)
     again = step._replace(status=RETRYING, released=step.released + 1, unbegun=unbegun, retry_ms=event.delay_ms)
+    if not step.failures and not step.lost and again.released == unbegun:  # nobody has begun to run it so far
+        again = again._replace(since_ms=0)
     return put(state, event.step, again)
 
 
@@ -303,7 +314,7 @@ def _note(state: RunState, event: ev.StepOutcomeIgnored) -> RunState:  # kept fo
     return state._replace() if event.step in state.steps else state
 
 
-# -- timers, signals, children -----------------------------------------------------------------------------
+# -- timers, signals ---------------------------------------------------------------------------------------
 
 
 def _set_timer(state: RunState, event: ev.TimerSet) -> RunState:
@@ -330,19 +341,6 @@ def _hear(state: RunState, event: ev.SignalReceived) -> RunState:
 def _take(state: RunState, event: ev.SignalTaken) -> RunState:
     left = tuple(signal for signal in state.signals if signal.id != event.signal)
     return state if len(left) == len(state.signals) else state._replace(signals=left)
-
-
-def _start_child(state: RunState, event: ev.ChildStarted) -> RunState:
-    step = state.steps.get(event.step)
-    if step is None or step.status not in (ACTIVE, WAITING) or (step.child and step.status == ACTIVE):
-        return state
-    begun = step._replace(status=ACTIVE, child=event.child, children=step.children + 1, retry_ms=None)
-    return put(state, event.step, begun, children=state.children + 1)
-
-
-def _close_child(state: RunState, event: ev.ChildClosed) -> RunState:
-    step = state.steps.get(event.step)
-    return state._replace() if step is not None and step.child == event.child else state
 
 
 FOLDS: Final[Mapping[type[ev.Event], Fold]] = dict(
@@ -378,8 +376,8 @@ FOLDS: Final[Mapping[type[ev.Event], Fold]] = dict(
         entry(ev.TimerFired, _fire_timer),
         entry(ev.SignalReceived, _hear),
         entry(ev.SignalTaken, _take),
-        entry(ev.ChildStarted, _start_child),
-        entry(ev.ChildClosed, _close_child),
+        entry(ev.ChildStarted, start_child),
+        entry(ev.ChildClosed, close_child),
         entry(ev.StepOutcomeIgnored, _note),
         entry(ev.RunRedacted, _redact),
         entry(ev.RunHeld, _hold),

@@ -36,6 +36,8 @@ def reopened(state: RunState, event: ev.RunReopened | ev.RunForked) -> RunState:
             attempt, children, waits = past.get(path, (0, 0, ()))  # what was skipped since has neither
             counted = (max(attempt, known.attempt), max(children, known.children), known.waits or waits)
             steps, past = steps.delete(path), past.set(path, counted)
+    if isinstance(event, ev.RunForked):
+        steps = _begun_anew(steps)
     held = [path for path in event.resumed if path in steps]
     for path in held:
         again = steps[path]._replace(status=ACTIVE, error=None, output=None, outputs=None, then="fail", sets=None)
@@ -62,6 +64,14 @@ def reopened(state: RunState, event: ev.RunReopened | ev.RunForked) -> RunState:
         failed_step=None,
         reason="",
     )
+
+
+def _begun_anew(steps: Map[str, StepState]) -> Map[str, StepState]:
+    """Forget since when steps are tried: what waits to be tried again in a fork is another life of it."""
+    for path, known in steps.items():
+        if known.since_ms and known.status in OPEN_STEP:
+            steps = steps.set(path, known._replace(since_ms=0))
+    return steps
 
 
 def _sets(steps: Map[str, StepState]) -> dict[str, Json]:

@@ -1,18 +1,24 @@
-"""How a step's new state enters that of its run, with all that the run keeps about its steps beside them."""
+"""How a step's new state enters that of its run, with all that the run keeps about its steps beside them.
+
+What child runs do to the steps that wait for them is folded here too.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from immutables import Map
 
+from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core.paths import COMPENSATE, ON_FAILURE, container_of, frame_of, is_item
 from openagents_json.workflow.core.state import (
+    ACTIVE,
     COMPLETED,
     FAILED,
     OPEN_STEP,
     RETRYING,
+    WAITING,
     Group,
     RunState,
     StepState,
@@ -91,3 +97,37 @@ def asks(steps: Mapping[str, StepState], path: str, step: StepState) -> bool:
         return False
     frame = frame_of(path)
     return not frame or (frame in steps and steps[frame].status in OPEN_STEP)
+
+
+def start_child(state: RunState, event: ev.ChildStarted) -> RunState:
+    """Fold the start of a child run."""
+    step = state.steps.get(event.step)
+    if step is None or step.status not in (ACTIVE, WAITING) or (step.child and step.status == ACTIVE):
+        return state
+    begun = step._replace(
+        status=ACTIVE,
+        child=event.child,
+        children=step.children + 1,
+        retry_ms=None,
+        since_ms=step.since_ms or event.time_ms,
+        begun_ms=event.time_ms,
+    )
+    return put(state, event.step, begun, children=state.children + 1)
+
+
+def dated(state: RunState, happened: Iterable[ev.Event], time_ms: int) -> RunState:
+    """Return a state that was folded from events before they were stored, with when that was."""
+    for event in happened:
+        if not isinstance(event, ev.ChildStarted):
+            continue
+        step = state.steps.get(event.step)
+        if step is not None and step.child == event.child:
+            known = step._replace(since_ms=step.since_ms or time_ms, begun_ms=time_ms)
+            state = state._replace(steps=state.steps.set(event.step, known))
+    return state
+
+
+def close_child(state: RunState, event: ev.ChildClosed) -> RunState:
+    """Fold the end of a child run; how it ended comes with the outcome of its step."""
+    step = state.steps.get(event.step)
+    return state._replace() if step is not None and step.child == event.child else state

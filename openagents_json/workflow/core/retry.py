@@ -18,7 +18,8 @@ class RetryPolicy:
     """How a step is retried; `max_retries` counts retries, so executions are one more.
 
     A component may ask for a longer wait, up to `max_retry_after_ms`. `jitter` is a fraction: 0.1, or true, varies a
-    delay by up to ten percent either way. Error types are class names.
+    delay by up to ten percent either way. Error types are class names. `max_elapsed_ms` is counted from where the first
+    attempt began.
     """
 
     max_retries: int = 0
@@ -29,6 +30,7 @@ class RetryPolicy:
     retry_on: tuple[str, ...] = ()
     no_retry_on: tuple[str, ...] = ()
     max_retry_after_ms: int = DAY_MS
+    max_elapsed_ms: int | None = None
 
 
 def asked_delay(policy: RetryPolicy, delay_ms: int, asked_ms: object) -> int:

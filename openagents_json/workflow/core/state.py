@@ -71,7 +71,8 @@ class StepState(NamedTuple):
     `unbegun` are those of the released attempts that nobody had begun to run; `timer` is the number of the timer that
     it waits for, and `timers` how many it has had; `child` is the run that it waits for, and `children` how many it has
     started; `waits` are the gates before it, [kind, key, limit, period in ms, policy] each, and `gates` the fences of
-    its locks; `sets` are the outputs of the workflow that it has set; `secrets` say where its inputs hold secrets.
+    its locks; `sets` are the outputs of the workflow that it has set; `secrets` say where its inputs hold secrets;
+    `since_ms` is when its first attempt began and `begun_ms` when its latest did, by the store's clock, 0 if unknown.
     """
 
     status: StepStatus
@@ -101,6 +102,8 @@ class StepState(NamedTuple):
     gates: Mapping[str, int] | None = None
     sets: Mapping[str, Json] | None = None
     secrets: Sequence[Json] | None = None
+    since_ms: int = 0
+    begun_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -311,7 +311,7 @@ def _join(value: str | Count) -> tuple[str | int, bool]:
 def _retry(retry: Retry | None) -> RetryPolicy:
     if retry is None:
         return RetryPolicy()
-    longest = retry.max_delay_seconds
+    longest, elapsed = retry.max_delay_seconds, retry.max_elapsed_seconds
     return RetryPolicy(
         max_retries=int(retry.max_retries),
         delay_ms=ms(retry.delay_seconds),
@@ -321,6 +321,7 @@ def _retry(retry: Retry | None) -> RetryPolicy:
         retry_on=tuple(retry.retry_on or ()),
         no_retry_on=tuple(retry.no_retry_on or ()),
         max_retry_after_ms=ms(retry.max_retry_after_seconds),
+        max_elapsed_ms=None if elapsed is None else ms(elapsed),
     )
 
 

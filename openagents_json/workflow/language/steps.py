@@ -96,6 +96,11 @@ class Retry(Object):
     delay_seconds = option(SECONDS, "the wait before the first retry", default=5)
     backoff_multiplier = option(number(1), "how many times longer each wait is than the one before", default=1)
     max_delay_seconds = option(SECONDS, "the longest wait; without it, there is none")
+    max_elapsed_seconds = option(
+        SECONDS,
+        "no attempt begins when more than so much time has passed since the first one began, the wait before it "
+        "included; without it, only `max_retries` counts",
+    )
     max_retry_after_seconds = option(
         SECONDS, "the longest wait that a component may ask for with `RetryableError`", default=DAY
     )

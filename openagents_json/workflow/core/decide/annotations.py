@@ -46,3 +46,9 @@ def refuse_closed(state: st.RunState, what: str) -> None:
     """
     if state.closed:
         raise cmd.Rejected("closed", f"the run is {state.status}: there is nothing to {what}", state.status)
+
+
+def note_ignored(turn: Turn, command: cmd.NoteIgnored) -> None:
+    """Keep on record that a late outcome was refused, as long as the run is open."""
+    if not turn.state.closed and command.step in turn.state.steps:
+        turn.emit(ev.StepOutcomeIgnored(command.step, command.attempt, command.worker, command.outcome))

@@ -11,7 +11,7 @@ from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.bounds import DEFAULT, Bounds
-from openagents_json.workflow.core.decide.annotations import hold, redact, refuse_closed, refuse_erased
+from openagents_json.workflow.core.decide.annotations import hold, note_ignored, redact, refuse_closed, refuse_erased
 from openagents_json.workflow.core.decide.concurrency_owner import still_needed
 from openagents_json.workflow.core.decide.decision import (
     ChildId,
@@ -23,6 +23,7 @@ from openagents_json.workflow.core.decide.decision import (
     terminal,
     timeout_error,
 )
+from openagents_json.workflow.core.decide.elapsed import MAX_ELAPSED, too_late
 from openagents_json.workflow.core.decide.length_limit import end_at_limit, refuse_beyond
 from openagents_json.workflow.core.decide.reopen import fork, override, reopen
 from openagents_json.workflow.core.decide.scheduling import advance, catch_up, follow, run
@@ -73,16 +74,18 @@ def decision(
     child: ChildId = child_id,
     bounds: Bounds = DEFAULT,
     version: int = 0,
+    now_ms: int = 0,
 ) -> Decision:
     """Say what happens and what it leads to.
 
     `refused` are errors by step ("" is the run's output) for payloads that the store would not take; `child` gives the
-    id of a child run from what makes it unique; `version` is how many events the run has, which `bounds` limit. Raises
-    Rejected when the command does not fit the state.
+    id of a child run from what makes it unique; `version` is how many events the run has, which `bounds` limit;
+    `now_ms` is the time by the store's clock, asked for where `needs_time`, 0 if it is not known. Raises Rejected when
+    the command does not fit the state.
     """
     if state.status == st.NEW and not isinstance(command, cmd.StartRun):
         raise cmd.Rejected("not_started", "the run has no events yet", state.status)
-    turn = Turn(plan, state, refused or {}, child, bounds)
+    turn = Turn(plan, state, refused or {}, child, bounds, now_ms)
     refuse_beyond(turn, command, version)
     decider = BY_THEMSELVES.get(type(command))
     if decider is None:
@@ -189,6 +192,9 @@ def _lose_lease(turn: Turn, command: cmd.LoseLease) -> None:
     elif step.lost + 1 > plan.lost_limit:
         message = f"step {command.step}: {step.lost + 1} workers went silent while they ran it, the last {step.worker}"
         fail(turn, command.step, step.attempt, {"type": "WorkerLost", "message": message, "retryable": False})
+    elif too_late(plan, step, turn.now_ms):
+        message = f"step {command.step}: worker {step.worker} went silent while it ran it"
+        fail(turn, command.step, step.attempt, {"type": "WorkerLost", "message": message}, reason=MAX_ELAPSED)
     _after_facts(turn, [command.step])
 
 
@@ -359,11 +365,6 @@ def _finish_cancel(turn: Turn, steps: Iterable[str], *, force: bool = False) -> 
     run(turn)
 
 
-def _note(turn: Turn, command: cmd.NoteIgnored) -> None:
-    if not turn.state.closed and command.step in turn.state.steps:
-        turn.emit(ev.StepOutcomeIgnored(command.step, command.attempt, command.worker, command.outcome))
-
-
 BY_THEMSELVES: Final[Mapping[type[cmd.Command], Decider]] = dict(
     (
         entry(cmd.StartRun, _start),
@@ -374,7 +375,7 @@ BY_THEMSELVES: Final[Mapping[type[cmd.Command], Decider]] = dict(
         entry(cmd.RedactRun, redact),
         entry(cmd.HoldRun, hold),
         entry(cmd.ImportRun, _import),
-        entry(cmd.NoteIgnored, _note),
+        entry(cmd.NoteIgnored, note_ignored),
     )
 )
 """How those commands are decided that decide on everything there is anyway, or on nothing."""

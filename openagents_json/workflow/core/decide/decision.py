@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.bounds import DECISION_LIMIT, DEFAULT, Bounds, child_limit
+from openagents_json.workflow.core.decide.elapsed import MAX_ELAPSED, too_late
 from openagents_json.workflow.core.evaluate import error_output, step_outputs
 from openagents_json.workflow.core.evolve import evolve
 from openagents_json.workflow.core.paths import COMPENSATE, frames_of, static, within
@@ -44,6 +45,7 @@ class Turn:
         "events",
         "facts",
         "hidden",
+        "now_ms",
         "open_after_facts",
         "plan",
         "reach",
@@ -62,10 +64,12 @@ class Turn:
         refused: Mapping[str, Mapping[str, Json]],
         child_id: ChildId,
         bounds: Bounds = DEFAULT,
+        now_ms: int = 0,
     ) -> None:
         self.plan, self.state, self.refused, self.child_id = plan, state, refused, child_id
         self.bounds = bounds
         self.together = Together(bounds.operations)
+        self.now_ms = now_ms
         self.events: list[ev.Event] = []
         self.facts = 0
         self.open_after_facts: Mapping[str, bool] = {}
@@ -142,18 +146,24 @@ def timeout_error(step: str, kind: str, limit_ms: int) -> dict[str, Json]:
     return {"type": "TimeoutError", "message": message, "kind": kind}
 
 
-def fail(turn: Turn, step: str, attempt: int, error: Mapping[str, Json], timed_out: str = "") -> None:
-    """Record a failed attempt, with the wait before the next one or the way the document handles the last."""
+def fail(turn: Turn, step: str, attempt: int, error: Mapping[str, Json], timed_out: str = "", reason: str = "") -> None:
+    """Record a failed attempt, with the wait before the next one or the way the document handles the last.
+
+    `reason` is why it is the last, whatever the retry policy says.
+    """
     plan = turn.plan.of(step)
-    retry_ms = None if timed_out in UNRETRIED_LIMITS else _retry_ms(turn, plan, step, error)
+    retry_ms = None if reason or timed_out in UNRETRIED_LIMITS else _retry_ms(turn, plan, step, error)
     if retry_ms is not None and plan.kind == "workflow" and turn.state.children >= turn.bounds.children:
         error = {**error, "message": f"{error.get('message')}; it is not tried again: {child_limit(turn.bounds)}"}
         retry_ms = None
+    at_ms = turn.now_ms + (retry_ms or 0) if turn.now_ms else 0
+    if retry_ms is not None and too_late(plan, turn.state.steps[step], at_ms):
+        retry_ms, reason = None, MAX_ELAPSED
     then, goto, output = ("fail", None, None) if retry_ms is not None else _handled(turn, plan, step, error)
     if timed_out:
-        turn.emit(ev.StepTimedOut(step, attempt, timed_out, error, retry_ms, then, goto, output))
+        turn.emit(ev.StepTimedOut(step, attempt, timed_out, error, retry_ms, then, goto, output, reason))
     else:
-        turn.emit(ev.StepFailed(step, attempt, error, retry_ms, then, goto, output))
+        turn.emit(ev.StepFailed(step, attempt, error, retry_ms, then, goto, output, reason))
 
 
 def _retry_ms(turn: Turn, plan: StepPlan, step: str, error: Mapping[str, Json]) -> int | None:
