@@ -11,7 +11,7 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
-from eventstore.errors import StoreUnavailable
+from eventstore.errors import EventStoreError
 from executor.coordination.concurrency import Gatekeeper
 from executor.errors import ConcurrencyLimitReached, TooManyStarts
 from executor.runs.handler import Handled, Handler, Start
@@ -76,7 +76,7 @@ class Starter:
         """Start runs, a round trip for SLICE of them, and say of each what became of it, also when none has begun.
 
         Of some, that may be StoreUnavailable: nobody knows whether they have. Raises PayloadOverLimit and TooManyStarts
-        before any has begun, and StoreUnavailable when nobody knows of any.
+        before any has begun, and EventStoreError when nobody knows of any.
         """
         self.allow(len(starts))
         slices = [starts[first : first + SLICE] for first in range(0, len(starts), SLICE)]
@@ -86,7 +86,7 @@ class Starter:
         for part in slices:
             try:
                 handled: Sequence[Handled | Exception] = self._handler.start_each(part, actor=actor)
-            except StoreUnavailable as error:
+            except EventStoreError as error:
                 if not results:
                     raise
                 handled = [error] * len(part)  # those before have begun, and their results are not to be lost

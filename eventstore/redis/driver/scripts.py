@@ -202,7 +202,8 @@ class Scripts:
         quorum, counting = self._connection.quorum, next((call for call in calls if _counts(call)), None)
         if quorum is None or counting is None:
             return self._looked_at(calls, self._send(calls))
-        count, server = self._connection.wanted_replicas(), quorum.server
+        server = quorum.server  # before they are counted: what another one's replicas confirm must not count for it
+        count = self._connection.wanted_replicas()
         key = counting.keys[0] if isinstance(counting, ScriptCall) else counting.args[1]
         asked = [PlainCall(command) for command in confirming(key, count, quorum.asked.timeout_ms)]
         replies = self._send([*calls, *asked])
