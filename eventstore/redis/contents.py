@@ -102,3 +102,21 @@ class RedisContents(RedisClient):
         """Keep a snapshot up to a commit for a while; one of a closed run that has moved on since is not kept."""
         names = [self.keys.head(run), self.keys.snapshot(run)]
         self.call([ScriptCall(self._snapshot, names, [commit, snapshot, seconds])])
+
+    # -- what there is, which walks the whole keyspace: for diagnosis only ---------------------------------
+
+    def stored_definitions(self) -> list[str]:
+        """Find the hashes by which definitions are stored."""
+        return self._named(b"def:*")
+
+    def stored_payloads(self, partition: int) -> list[str]:
+        """Find the hashes by which payloads of a partition are stored."""
+        return self._named(b"{%d}:blob:*" % partition)
+
+    def runs_with_snapshots(self) -> list[str]:
+        """Find the runs of which snapshots are kept."""
+        return self._named(b"*:snap:*")
+
+    def _named(self, pattern: bytes) -> list[str]:
+        names = self.scan(self.keys.prefix.encode("utf-8", "surrogatepass") + b":" + pattern)
+        return sorted({name.rpartition(b":")[2].decode("utf-8", "surrogatepass") for name in names})

@@ -163,7 +163,11 @@ def test_drivers_stay_in_their_rooms() -> None:
     assert importers("fsspec") == {"openagents_json/engine/archive/files.py"}
 
 
-RAW = re.compile(r"\b(PlainCall|ScriptCall|Scripts|load_text|essential)\b|connection\.(command|blocking_call|client)\b")
+RAW = re.compile(
+    r"\b(PlainCall|ScriptCall|Scripts|load_text|essential)\b"
+    r"|connection\.(command|blocking_call|client)\b"
+    r"|store\.(call|scan)\("
+)
 """How a command is said to a server."""
 
 COMMAND = re.compile(r"""b["'][A-Z]{3,}["']""")

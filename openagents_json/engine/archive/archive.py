@@ -116,7 +116,7 @@ class Archive:
                 self._core.reads.views.current(name)
         if self._core.signer is not None:
             sealer = build_sealer(self._core, self._core.signer)
-            sealer.seal([self._core.store.keys.partition_of(run)], close=False)
+            sealer.seal([self._core.store.partition_of(run)], close=False)
 
     def _consumers(self) -> list[str]:
         """Give the consumers that the store knows of, whoever runs them; one may not have read anything yet."""
@@ -228,7 +228,7 @@ class Archive:
             self._come_back(run, where, unpack(file), ours=known is not None)
         if known is not None:
             log = RedisStreamStore(self._core.connection, self._core.store.keys)
-            stream = archive_stream(self._core.store.keys.partition_of(run))
+            stream = archive_stream(self._core.store.partition_of(run))
             event = Event("RunRestored", {"run": run, "url": masked(str(known["url"]))})
             log.append(stream, [event], commit_id=f"{known['sha256'][:24]}-{known['archived_ms']}", actor=self._actor)
         return self._core.store.statuses([run])[0]

@@ -100,7 +100,7 @@ def take(core: Core, run: str, *, actor: str, proofs: bytes | None = None, upto:
         "exported_ms": core.clock.now_ms(),
         "exported_by": actor,
         "store": core.store.keys.prefix,
-        "partition": core.store.keys.partition_of(run),
+        "partition": core.store.partition_of(run),
         "children": children,
         "missing": [sha for sha in shas if sha not in blobs],
     }

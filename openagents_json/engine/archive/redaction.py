@@ -115,7 +115,7 @@ def _plan(
         decide(session.plan, session.state, cmd.RedactRun("erased"))  # raises when it may not be erased
         return None
     labels = chosen.labels and "labels" in codec.decode(stored[0].data) and 1 in fresh
-    [place] = core.ledger.places([core.store.keys.partition_of(session.run)])
+    [place] = core.ledger.places([core.store.partition_of(session.run)])
     found = _erasures(core.ledger, session.run, [x for x in stored if x.version in fresh], fresh, place.checkpoint)
     named = [[x.version, digest(x.data), x.committed.hex()] for x in found]
     metadata = {str(x.version): digest(x.metadata) for x in stored if x.version in fresh and x.metadata}

@@ -26,19 +26,13 @@ _BACK: Final = "restore it from a backup of the store; runs that need it wait fo
 
 def changed_beside(core: Core, *, deep: bool = False) -> Iterator[Finding]:
     """Check definitions against their hashes; with `deep`, heads, payloads and snapshots too, for which all is read."""
-    for names in _pages(_named(core, b"def:*")):
+    for names in _pages(core.store.stored_definitions()):
         for _, what in definition_faults(core.store, names):
             yield Finding("error", "definition", what, _BACK)
     if deep:
         yield from _heads(core)
         yield from _payloads(core)
         yield from _snapshots(core)
-
-
-def _named(core: Core, pattern: bytes) -> list[str]:
-    """Give the last part of the names of keys."""
-    found = core.store.scan(core.store.keys.prefix.encode("utf-8", "surrogatepass") + b":" + pattern)
-    return sorted({name.rpartition(b":")[2].decode("utf-8", "surrogatepass") for name in found})
 
 
 def _pages(names: Sequence[str], size: int = PAGE) -> Iterator[Sequence[str]]:
@@ -58,8 +52,8 @@ def _heads(core: Core) -> Iterator[Finding]:
 
 
 def _payloads(core: Core) -> Iterator[Finding]:
-    for partition in range(core.store.keys.partitions):
-        for names in _pages(_named(core, f"{{{partition}}}:blob:*".encode()), 20):
+    for partition in range(core.store.partitions):
+        for names in _pages(core.store.stored_payloads(partition), 20):
             for sha, raw in zip(names, core.store.payloads(partition, names), strict=True):
                 if raw is not None and hashlib.sha256(raw).hexdigest() != sha:
                     what = f"payload {sha} of partition {partition} is not what its hash says"
@@ -68,7 +62,7 @@ def _payloads(core: Core) -> Iterator[Finding]:
 
 def _snapshots(core: Core) -> Iterator[Finding]:
     """Name the snapshots that say something else than the log; nobody believes them who has not made them."""
-    for run in _named(core, b"*:snap:*"):
+    for run in core.store.runs_with_snapshots():
         try:
             what = _differs(core, run)
         except (RunUnreadable, EventStoreError):  # what is wrong there is named elsewhere

@@ -100,7 +100,7 @@ class Replays:
             inputs = codec.normalise(inputs)
         seed = idempotency_key if idempotency_key is not None else self.core.handler.commit_id()
         digest = hashlib.sha256(f"{run}\0{at}\0{seed}".encode("utf-8", "surrogatepass")).hexdigest()
-        new = f"{self.core.store.keys.partition_of(run)}-{digest[:26]}"
+        new = f"{self.core.store.partition_of(run)}-{digest[:26]}"
         wanted = Fork(run, at, new, inputs, reason, f"f{digest[34:50]}")
         return fork(self.core.handler, wanted, actor=self._actor).session.run
 
