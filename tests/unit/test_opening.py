@@ -27,3 +27,9 @@ def test_with_a_key_that_is_none_nothing_is_opened_rather_than_left_readable(tmp
     with pytest.raises(InvalidKey, match="key 1"):
         Engine.connect("redis://127.0.0.1:1", components=[], encryption_keys=[key])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_durability_that_there_is_not_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequest, match="everysec"):
+        Engine.embedded(tmp_path / "data", components=[], workers=0, durability="sometimes")
+    assert list(tmp_path.iterdir()) == []

@@ -39,6 +39,15 @@ class Finding:
     remedy: str
 
 
+def check_level(durability: str) -> None:
+    """Refuse a level of durability that there is not.
+
+    Raises InvalidRequest.
+    """
+    if durability not in LEVELS:
+        raise InvalidRequest(f"there is no durability {durability!r}; it must be one of {', '.join(LEVELS)}")
+
+
 def require(
     connection: Connection,
     prefix: str,
@@ -54,8 +63,7 @@ def require(
     `create`, one that is not there is missed. Raises StoreRefused with the reason and the remedy, NoStore and
     InvalidRequest.
     """
-    if durability not in LEVELS:
-        raise InvalidRequest(f"there is no durability {durability!r}; it must be one of {', '.join(LEVELS)}")
+    check_level(durability)
     found = check_server(connection, durability, now_ms=now_ms)
     errors = [finding for finding in found if finding.level == "error" and finding.code not in TOLERATED]
     if errors:

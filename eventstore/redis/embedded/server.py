@@ -25,7 +25,7 @@ from redis.exceptions import BusyLoadingError, RedisError
 
 from eventstore.errors import NoServerProgram, ServerNotStarted, StoreRefused
 from eventstore.private_files import OTHERS, open_private
-from eventstore.redis.driver.preflight import LEVELS
+from eventstore.redis.driver.preflight import LEVELS, check_level
 from eventstore.redis.driver.replication import REPLICATED
 from eventstore.redis.embedded.data_directory import alone_in, exclusively, share_in, why
 from eventstore.redis.embedded.durability import durability_lines, has_log, level_of, with_level
@@ -68,8 +68,9 @@ class EmbeddedServer:
         It runs with the strongest durability that somebody who uses it has asked for, after a restart too. A log that
         lies in the directory is read whatever is asked for. A directory that is a link or somebody else's is refused,
         and one that others may look into is closed to them. Raises ServerNotStarted, StoreRefused where replicas are
-        asked for, and without `create` NoStore where none ever ran.
+        asked for, InvalidRequest for a level that there is not, and without `create` NoStore where none ever ran.
         """
+        check_level(durability)
         if durability == REPLICATED:
             remedy = "ask for durability always, or name a server with replicas by its URL"
             raise StoreRefused("an embedded server has no replicas", remedy)
