@@ -56,11 +56,9 @@ class StoreUnavailable(EventStoreError, Unavailable):
 
     code = "store_unavailable"
 
-    def __init__(self, where: str, reason: str) -> None:
+    def __init__(self, where: str, reason: str, remedy: str = "check that it runs and that the URL is right") -> None:
         self.where, self.reason = where, reason
-        super().__init__(
-            f"the store at {where} does not answer: {reason}; check that it runs and that the URL is right"
-        )
+        super().__init__(f"the store at {where} does not answer: {reason}; {remedy}")
 
 
 class StoreBusy(StoreUnavailable):
@@ -292,17 +290,27 @@ def translate(error: BaseException, where: str = "") -> EventStoreError:
         return StoreRefused("the server is out of memory", "raise maxmemory, or archive and delete old runs")
     if name == "ReadOnlyError":
         return StoreUnavailable(where, "it is a replica")
+    found = _for_now(text, where)
+    if found is not None:
+        return found
+    if name in _UNREACHABLE or isinstance(error, OSError):
+        return StoreUnavailable(where, text)
+    return EventStoreError(f"the server refused a command: {text}")
+
+
+def _for_now(text: str, where: str) -> StoreUnavailable | None:
+    """Return what a server says of itself that passes, None for anything else."""
     if text.startswith("BUSY "):
         return StoreBusy(where, text)
     if text.startswith("MISCONF"):
         return StoreReadOnly(where, text)
-    if text.startswith(("NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "LOADING", "UNBLOCKED", "MASTERDOWN")):
+    if text.startswith("NOREPLICAS"):
+        return StoreUnavailable(where, text.rstrip("."), "start its replicas, or set its min-replicas-to-write lower")
+    if text.startswith(("CLUSTERDOWN", "TRYAGAIN", "LOADING", "UNBLOCKED", "MASTERDOWN")):
         return StoreUnavailable(where, text)
     if "attempted to access a non local key" in text.lower():  # no script has written anything then
         return StoreUnavailable(where, "the slot is being moved")
-    if name in _UNREACHABLE or isinstance(error, OSError):
-        return StoreUnavailable(where, text)
-    return EventStoreError(f"the server refused a command: {text}")
+    return None
 
 
 _UNREACHABLE = frozenset(
