@@ -15,12 +15,13 @@ from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricR
 from eventstore.redis.driver.connection import Connection
 from eventstore.run_model import Code
 from openagents_json import Context, tool
+from openagents_json.catalog.loader import load
 from openagents_json.engine import Engine, InMemoryTelemetry, Instrument, Telemetry
+from openagents_json.engine.telemetry import meter, run_store, view_store
 from openagents_json.engine.telemetry.opentelemetry import OpenTelemetry
-from openagents_json.engine.telemetry.port import COUNTERS, HISTOGRAMS
 from openagents_json.work_index import DueKind
 from openagents_json.workflow.core import commands
-from tests.acceptance.processes import ROOT, openagents
+from tests.acceptance.processes import COMPONENTS, ROOT, openagents, wait_until_working, worker
 from tests.conftest import Server, wait_for
 
 WORKFLOW = {
@@ -28,19 +29,18 @@ WORKFLOW = {
     "inputs": {"names": {"type": "array"}},
     "steps": [
         {"id": "first", "component": "echo"},
-        {"id": "nap", "sleep": 0.01, "needs": ["first"]},
+        {"id": "nap", "sleep": 0.01},
         {
             "id": "each",
-            "needs": ["nap"],
             "foreach": "{{input.names}}",
             "steps": [{"id": "one", "component": "fragile", "retry": {"max_retries": 1, "delay_seconds": 0.01}}],
         },
-        {"id": "last", "component": "wide", "needs": ["each"]},
+        {"id": "last", "component": "wide"},
     ],
 }
 
 
-@tool("echo")
+@tool("echo", effect="pure")
 def echo() -> str:
     return "here"
 
@@ -99,6 +99,18 @@ def test_what_is_counted_is_what_the_histories_say(opened: Open) -> None:
     assert telemetry.count("openagents.events") == events.total()
     assert telemetry.count("openagents.commits", source="start", outcome="done") == 4
     assert telemetry.count("openagents.due", kind="timer") >= 4
+
+
+def test_what_workers_begin_on_their_own_is_counted_too(opened: Open) -> None:
+    telemetry = InMemoryTelemetry()
+    engine = opened(telemetry)
+    steps = [{"id": f"s{i}", "component": "echo"} for i in range(5)]
+    run = engine.run({"id": "batched", "persistence": "checkpoint", "steps": steps}, timeout=60).id
+    events = [event.type for event in engine.history(run)]
+    engine.close()
+    assert telemetry.count("openagents.claims", way="batch") > 0
+    assert telemetry.count("openagents.claims", queue="tool") == events.count("StepStarted") == 5
+    assert telemetry.count("openagents.events") == len(events)
 
 
 def test_waits_are_those_of_first_attempts(opened: Open) -> None:
@@ -205,8 +217,7 @@ def test_how_far_views_are_behind_is_told(opened: Open) -> None:
 
 def test_opentelemetry_gets_the_same_numbers(opened: Open) -> None:
     reader = InMemoryMetricReader()
-    meter = MeterProvider([reader], shutdown_on_exit=False).get_meter("test")
-    engine = opened(OpenTelemetry(meter))
+    engine = opened(OpenTelemetry(MeterProvider([reader], shutdown_on_exit=False).get_meter("test")))
     events = worked(engine)
     engine.close()
     metrics = {metric.name: metric for metric in scope_metrics(reader)}
@@ -216,7 +227,12 @@ def test_opentelemetry_gets_the_same_numbers(opened: Open) -> None:
     assert calls.unit == "ms"
     assert any(p.attributes == {"operation": "claim"} and p.count for p in calls.data.data_points)
     assert all(isinstance(p, HistogramDataPoint) for p in calls.data.data_points)
-    assert set(metrics) <= {instrument.name for instrument in (*COUNTERS, *HISTOGRAMS)}
+    assert set(metrics) <= {instrument.name for instrument in instruments()}
+
+
+def instruments() -> list[Instrument]:
+    said = [value for module in (meter, run_store, view_store) for value in vars(module).values()]
+    return [value for value in said if isinstance(value, Instrument)]
 
 
 def scope_metrics(reader: InMemoryMetricReader) -> Iterator[Any]:
@@ -239,9 +255,48 @@ def test_a_worker_is_told_where_its_numbers_go(tmp_path: Path) -> None:
         assert said in done.stderr
 
 
+METRICS = """
+import os
+from openagents_json.engine import InMemoryTelemetry
+
+class Written(InMemoryTelemetry):
+    def add(self, counter, amount, attributes):
+        if counter.name == "openagents.claims":
+            with open({path!r}, "a") as file:
+                file.write(f"{{self.process}} {{os.getpid()}} {{amount}}\\n")
+
+def telemetry():
+    written = Written()
+    written.process = os.getpid()
+    return written
+"""
+
+
+def test_each_process_of_a_worker_has_a_telemetry_of_its_own(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    path, prefix = tmp_path / "claims.txt", server.prefix()
+    (tmp_path / "metrics.py").write_text(METRICS.format(path=str(path)))
+    more = ("--pool", "prefork", "--telemetry", "metrics:telemetry")
+    with Engine.connect(server.url, broker=server.url, components=load([str(COMPONENTS)]), prefix=prefix) as engine:
+        process = worker(server, prefix, more=more)
+        try:
+            wait_until_working(engine, process)
+            steps = [{"id": f"s{i}", "component": "quick"} for i in range(3)]
+            runs = engine.start_many([({"id": "w", "steps": steps}, {})] * 5)
+            assert all(engine.wait(run, timeout=60).ok for run in runs)
+        finally:
+            process.terminate()
+            assert process.wait(120) == 0
+    lines = [line.split() for line in path.read_text().splitlines()]
+    assert sum(int(amount) for _, _, amount in lines) == 15
+    assert all(made_in == told_in != str(process.pid) for made_in, told_in, _ in lines)
+
+
 def test_the_reference_lists_every_instrument_and_every_name() -> None:
     text = (ROOT / "docs/reference/metrics.md").read_text()
     names = [*(code.name for code in Code), *(kind.name for kind in DueKind)]
     assert [name for name in names if f"`{name.lower()}`" not in text] == []
-    for instrument in (*COUNTERS, *HISTOGRAMS):
+    for instrument in instruments():
         assert f"| `{instrument.name}` | {instrument.unit} | {instrument.description} |" in text

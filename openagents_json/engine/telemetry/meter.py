@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
 from eventstore.errors import EventStoreError
-from openagents_json.engine.telemetry.port import ERRORS, STORE_CALL, Instrument, Telemetry
+from openagents_json.engine.telemetry.port import Instrument, Telemetry
 
 log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+ERRORS: Final = Instrument("openagents.store.errors", "{error}", "Errors of the store, by operation and error code")
+STORE_CALL: Final = Instrument("openagents.store.call", "ms", "Calls of the store of runs, by operation")
 
 
 class Meter:

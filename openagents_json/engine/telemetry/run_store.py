@@ -10,19 +10,17 @@ from eventstore.errors import EventStoreError
 from eventstore.run_model import Claimed, ClaimReply, ClaimRequest, Code, Commit, Committed, DueReply, Lease
 from eventstore.runs import NOTHING, Definitions, Exchanged, Offered, RunStore, WakeUp
 from openagents_json import work_index
-from openagents_json.engine.telemetry.meter import Meter
-from openagents_json.engine.telemetry.port import (
-    ASKED,
-    CLAIM_WAIT,
-    COMMITS,
-    DUE,
-    ERRORS,
-    EVENTS,
-    LEASES,
-    READY_AGE,
-    STARTED,
-    Telemetry,
-)
+from openagents_json.engine.telemetry.meter import ERRORS, Meter
+from openagents_json.engine.telemetry.port import Instrument, Telemetry
+
+COMMITS: Final = Instrument("openagents.commits", "{commit}", "Commits, by source and outcome")
+EVENTS: Final = Instrument("openagents.events", "{event}", "Events that were written to runs, by source")
+ASKED: Final = Instrument("openagents.claims.asked", "{step}", "Steps for which there was room at a claim, by queue")
+STARTED: Final = Instrument("openagents.claims", "{step}", "Attempts that began, by queue and way")
+CLAIM_WAIT: Final = Instrument("openagents.claims.wait", "ms", "From ready to claimed, of first attempts, by queue")
+READY_AGE: Final = Instrument("openagents.ready.age", "ms", "Age of the oldest ready step of a partition, by queue")
+LEASES: Final = Instrument("openagents.leases.extended", "{lease}", "Leases in heartbeats, by outcome")
+DUE: Final = Instrument("openagents.due", "{member}", "What time has brought, by kind")
 
 SOURCES: Final = {"new": "start", "cas": "decision", "fact": "outcome", "adopt": "adoption"}
 """The mode of a commit -> what it comes from."""

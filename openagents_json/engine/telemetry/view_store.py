@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from openagents_json.engine.telemetry.meter import Meter
-from openagents_json.engine.telemetry.port import PROJECTION_LAG, Telemetry
+from openagents_json.engine.telemetry.port import Instrument, Telemetry
 
 if TYPE_CHECKING:
     from eventstore.views import ViewStore
+
+PROJECTION_LAG: Final = Instrument(
+    "openagents.projection.lag", "{event}", "Events of a partition that a view is behind the log, by projection"
+)
 
 
 def measured_views(store: ViewStore, telemetry: Telemetry, steady_ms: Callable[[], float]) -> ViewStore:
