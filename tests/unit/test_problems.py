@@ -120,3 +120,26 @@ def test_a_number_of_a_text_that_is_too_large_is_told_in_words() -> None:
     [problem] = validate(text).problems
     assert (problem.code, problem.pointer) == ("not_json", "/steps/0/timeout")
     assert "a number that is inf" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("step", "pointer"),
+    [
+        ({"id": "nap", "sleep": "5s"}, "/steps/0/sleep"),
+        ({"id": "nap", "sleep": "-1"}, "/steps/0/sleep"),
+        ({"id": "nap", "sleep": {"minutes": "soon"}}, "/steps/0/sleep/minutes"),
+        ({"id": "nap", "sleep": {"until": "tomorrow"}}, "/steps/0/sleep/until"),
+        ({"id": "nap", "wait_for": {"any": [{"signal": "go"}, {"sleep": "5s"}]}}, "/steps/0/wait_for/any/1/sleep"),
+        ({"id": "nap", "wait_for": {"any": [{"signal": "go"}, {"until": "noon"}]}}, "/steps/0/wait_for/any/1/until"),
+        ({"id": "nap", "wait_for": {"any": [{"signal": "go"}, {"hours": "x"}]}}, "/steps/0/wait_for/any/1/hours"),
+    ],
+)
+def test_a_text_that_can_be_no_time_is_told_before_a_run_waits_for_it(step: dict[str, Any], pointer: str) -> None:
+    report = validate({"id": "w", "steps": [step]})
+    assert [(problem.code, problem.pointer) for problem in report.errors] == [("invalid_time", pointer)]
+
+
+@pytest.mark.parametrize("sleep", ["5", "0.5", "{{ input.s }}", {"hours": "2", "minutes": "{{ input.s }}"}])
+def test_texts_of_numbers_and_templates_are_times(sleep: Any) -> None:
+    document = {"id": "w", "inputs": {"s": {"type": "integer"}}, "steps": [{"id": "nap", "sleep": sleep}]}
+    assert validate(document).errors == ()

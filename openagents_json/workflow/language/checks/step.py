@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from openagents_json.workflow.component_spec import Catalog, ComponentSpec
@@ -24,7 +24,7 @@ from openagents_json.workflow.language.nested_steps import compensation_step
 from openagents_json.workflow.language.problems import Collector
 from openagents_json.workflow.language.scoping import COMPENSATION, inner_names, local
 from openagents_json.workflow.language.steps import KIND_OPTIONS, Call
-from openagents_json.workflow.times import moment_of
+from openagents_json.workflow.times import delay_of, moment_of
 from openagents_json.workflow.versions import RANGES, is_range
 
 _CALL = frozenset(Call.options) | {"id"}
@@ -219,14 +219,30 @@ class StepCheck:
             self.found.error("schema_error.type", pointer, message, found=unusual)
 
     def _times(self) -> None:
-        sleep = self.step.get("sleep")
-        until = _object(sleep).get("until")
-        if isinstance(until, str) and "{{" not in until and "${" not in until:
-            try:
-                moment_of(until)
-            except InvalidTime as error:
-                at = f"{self.pointer}/sleep/until"
-                self.found.error("invalid_time", at, str(error), found=until, step_id=self.name)
+        timers = [(self.step.get("sleep"), "sleep")]
+        branches = _array(_object(self.step.get("wait_for")).get("any"))
+        for number, branch in enumerate(branches):
+            at = f"wait_for/any/{number}"
+            timers.append((branch, at))
+            timers.append((_object(branch).get("sleep"), f"{at}/sleep"))
+        for timer, at in timers:
+            self._timer(timer, at)
+
+    def _timer(self, timer: Any, at: str) -> None:
+        """Look at the texts of a timer: each is a time, unless a template makes it."""
+        if isinstance(timer, str):
+            self._time(delay_of, timer, at)
+        for key in ("seconds", "minutes", "hours", "days"):
+            self._time(delay_of, _object(timer).get(key), f"{at}/{key}")
+        self._time(moment_of, _object(timer).get("until"), f"{at}/until")
+
+    def _time(self, read: Callable[[Any], int], text: Any, at: str) -> None:
+        if not isinstance(text, str) or "{{" in text or "${" in text:
+            return
+        try:
+            read(text)
+        except InvalidTime as error:
+            self.found.error("invalid_time", f"{self.pointer}/{at}", str(error), found=text, step_id=self.name)
 
     def _schemas(self) -> None:
         wait = _object(self.step.get("wait_for"))
