@@ -135,6 +135,8 @@ class RedisRunStore(RedisContents):
 
     def _calls_of(self, commit: Commit) -> list[Call]:
         """Build the calls of a commit: what stands beside the log first, the commit itself last."""
+        if not commit.blobs and not commit.refers:  # nearly every commit
+            return [self.commit_call(commit)]
         payloads = {b.sha: b.data for b in commit.blobs}
         before = self.payload_calls(commit.run, payloads, commit.refers, begun=commit.mode != "new")
         return [*before, self.commit_call(commit)]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from eventstore.run_model import Blob, ClaimWish, Lease
 from executor.attempts.jobs import REPEATABLE, Finished, Job
@@ -156,11 +156,15 @@ class Batch:
 
     def add_safely(self, job: Job, outcome: cmd.Outcome, worker: str) -> bool:
         """Take in the outcome of a step, as `add`; one that does not let itself be recorded fails its step."""
-        before = (self._events[:], self._encoded[:], self._blobs[:], self._session, self._done[:], self._due)
+        lists: tuple[list[Any], ...] = (self._events, self._encoded, self._blobs, self._done)
+        # They only grow, so lengths say what they were; copies of all that was done would be made anew with each step.
+        lengths, session, due = [len(grown) for grown in lists], self._session, self._due
         try:
             return self.add(job, outcome, worker)
         except Exception as error:  # what it left half done is taken back
-            self._events, self._encoded, self._blobs, self._session, self._done, self._due = before
+            for grown, length in zip(lists, lengths, strict=True):
+                del grown[length:]
+            self._session, self._due = session, due
             return self.add(job, unfit(Finished(job, outcome), error).outcome, worker)
 
     def built(self, worker: str, claim: ClaimWish | None) -> Built:

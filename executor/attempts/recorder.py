@@ -134,8 +134,12 @@ class Recorder:
             except Exception as error:  # a history that cannot be folded here
                 self._give_up(items, error, out)
                 return None
-        known = [x for x in items if _applies(session, x)]
-        out.refused += [x for x in items if x not in known and not _recorded(session, x)]
+        known: list[Finished] = []
+        for item in items:  # one look at each: asking whether a list has it would compare all jobs with all others
+            if _applies(session, item):
+                known.append(item)
+            elif not _recorded(session, item):
+                out.refused.append(item)
         return self._built(session, known, now_ms, wish, out) if known else None
 
     def _session(self, run: str, items: Sequence[Finished]) -> Session:

@@ -91,6 +91,11 @@ def _is_told_of(call: Call) -> TypeGuard[ScriptCall]:
     return isinstance(call, ScriptCall) and call.script.name in PLACES
 
 
+def _all_carried_out(replies: Sequence[Any]) -> bool:
+    """Tell whether no reply is an error: nearly always so, and then there is nothing to look for by kind of error."""
+    return not [reply for reply in replies if isinstance(reply, Exception)]
+
+
 def _is_busy(reply: Any) -> bool:
     return isinstance(reply, Exception) and str(reply).startswith("BUSY ")
 
@@ -161,8 +166,15 @@ class Scripts:
             )
 
     def _run_many(self, calls: Sequence[Call]) -> list[Any]:
-        replies: list[Any] = [None] * len(calls)
-        left = list(range(len(calls)))
+        try:
+            replies = self._answers(calls)
+        except StoreBusy as error:
+            replies = [error] * len(calls)
+        return replies if _all_carried_out(replies) else self._when_free(calls, replies)
+
+    def _when_free(self, calls: Sequence[Call], replies: list[Any]) -> list[Any]:
+        """Send those calls again that a busy server refused, and return all replies."""
+        left = [i for i, reply in enumerate(replies) if isinstance(reply, StoreBusy)]
 
         def send() -> None:
             for i, reply in zip(left, self._answers([calls[i] for i in left]), strict=True):
@@ -172,7 +184,8 @@ class Scripts:
                 raise replies[left[0]]
 
         try:
-            when_free(send)
+            if left:
+                when_free(send)
         except StoreBusy as error:
             for i in left:
                 replies[i] = error
@@ -184,6 +197,8 @@ class Scripts:
         What was read behind those that were not carried out is read again.
         """
         replies = self._confirmed(calls)
+        if _all_carried_out(replies):
+            return replies
         missing = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if missing:
             later = range(missing[0] + 1, len(calls))
@@ -199,7 +214,8 @@ class Scripts:
 
         One pipeline is one connection, so one server: whatever it carried out is confirmed by its own replicas.
         """
-        quorum, counting = self._connection.quorum, next((call for call in calls if _counts(call)), None)
+        quorum = self._connection.quorum
+        counting = None if quorum is None else next((call for call in calls if _counts(call)), None)
         if quorum is None or counting is None:
             return self._looked_at(calls, self._send(calls))
         server = quorum.server  # before they are counted: what another one's replicas confirm must not count for it
@@ -222,6 +238,8 @@ class Scripts:
 
     def _looked_at(self, calls: Sequence[Call], replies: list[Any]) -> list[Any]:
         """Load the scripts that the server had forgotten, and doubt one that cannot write: others may have left it."""
+        if _all_carried_out(replies):
+            return replies
         unknown = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if unknown:
             self._load([call for i in unknown if isinstance(call := calls[i], ScriptCall)])

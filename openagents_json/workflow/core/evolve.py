@@ -45,6 +45,7 @@ from openagents_json.workflow.core.state import (
     Signal,
     StepState,
     gather,
+    with_fields,
 )
 from openagents_json.workflow.dispatch import entry
 
@@ -67,7 +68,7 @@ def evolve(state: RunState, event: ev.Event) -> RunState:
         return reopened(state, event) if isinstance(event, ev.RunReopened) else state
     after = FOLDS[type(event)](state, event)
     if after.pending and after is not state and type(event) in _SETTLING:
-        return after._replace(pending=())
+        return with_fields(after, pending=())
     return after
 
 
@@ -154,7 +155,7 @@ def _schedule(state: RunState, event: ev.StepScheduled) -> RunState:
         waits=tuple(event.gates),
         secrets=event.secrets,
     )
-    return put(state, event.step, made)
+    return put(state, event.step, made, pending=())  # here already: one copy of the run for each step, not two
 
 
 def _schedule_compensation(state: RunState, event: ev.CompensationScheduled) -> RunState:
@@ -180,7 +181,8 @@ def _begin(state: RunState, event: ev.StepStarted) -> RunState:
     anew = event.step.endswith(COMPENSATE) and not step.worker  # older histories count these from 1 each time
     if event.attempt <= step.attempt and not anew:
         return state
-    begun = step._replace(
+    begun = with_fields(
+        step,
         status=STARTED,
         attempt=event.attempt,
         fence=event.fence,
@@ -204,7 +206,8 @@ def _complete(state: RunState, event: ev.StepCompleted) -> RunState:
         return state
     output = gather(state, event.step) if step.kind == FOREACH else event.output
     sequence = state.sequence + 1
-    done = step._replace(
+    done = with_fields(
+        step,
         status=COMPLETED,
         output=output,
         outputs=event.outputs,

@@ -22,6 +22,7 @@ from openagents_json.workflow.core.state import (
     Group,
     RunState,
     StepState,
+    with_fields,
 )
 
 LATEST: Final = 8
@@ -39,9 +40,9 @@ def put(state: RunState, path: str, step: StepState, **more: Any) -> RunState:
     if state.unsettled or step.status in _ASKS:
         more["unsettled"] = _unsettled(state, path, step)
     if is_open == was_open:
-        return state._replace(steps=steps, **more)
+        return with_fields(state, steps=steps, **more)
     members = state.open_steps.set(path, True) if is_open else state.open_steps.delete(path)
-    return state._replace(steps=steps, open_steps=members, **more)
+    return with_fields(state, steps=steps, open_steps=members, **more)
 
 
 def told(state: RunState, path: str, sequence: int) -> tuple[tuple[str, int], ...]:

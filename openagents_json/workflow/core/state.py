@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from immutables import Map
 
@@ -176,6 +176,23 @@ class RunState(NamedTuple):
     def depth(self) -> int:
         """Give how many runs are above this one."""
         return int(self.parent["depth"]) if self.parent else 0
+
+
+Folded = TypeVar("Folded", RunState, StepState)
+
+_PLACES: Final = {cls: {name: place for place, name in enumerate(cls._fields)} for cls in (RunState, StepState)}
+
+
+def with_fields(state: Folded, **fields: Any) -> Folded:
+    """Return a state with other values in some of its fields.
+
+    For what happens with each step: `_replace` asks all of thirty fields whether they change, and took a third of the
+    time of a decision; this looks at those few that do.
+    """
+    values, places = list(state), _PLACES[type(state)]
+    for name, value in fields.items():
+        values[places[name]] = value
+    return tuple.__new__(type(state), values)
 
 
 def initial() -> RunState:
