@@ -112,9 +112,11 @@ class Acknowledged:
         if not isinstance(reply, list) or reply[0] not in WRITTEN:
             return
         told = Told(int(reply[at_n]), int(reply[at_ms]))
-        logged, epoch = (int(x) for x in reply[-2:]) if name in TELLS_EPOCH else (1, None)
+        logged, epoch = (int(reply[-2]), int(reply[-1])) if name in TELLS_EPOCH else (1, None)
         with self._lock:
-            known = self._partitions.setdefault(meta, _Partition(epoch or 0))
+            known = self._partitions.get(meta)
+            if known is None:  # asked first: what `setdefault` is given would be made anew with each commit
+                known = self._partitions[meta] = _Partition(epoch or 0)
             if (logged and told.n <= before) or (epoch is not None and epoch != known.epoch):
                 self.in_doubt = True
             if epoch is not None:

@@ -62,8 +62,10 @@ def step_inputs(step: StepPlan, scope: Scope, local: Mapping[str, Json] | None =
 
     Raises ExpressionFailed.
     """
-    lookup = Lookup(scope, local)
-    inputs = {name: template.evaluate(lookup) for name, template in step.inputs.items()}
+    inputs: dict[str, Json] = {}
+    if step.inputs:  # without templates, nothing is looked up and nothing counted
+        lookup = Lookup(scope, local)
+        inputs = {name: template.evaluate(lookup) for name, template in step.inputs.items()}
     for edge in step.incoming:
         if edge.input is not None and _arrives(edge, scope):
             inputs[edge.input] = _transformed(edge, scope)

@@ -179,8 +179,8 @@ def _passed(turn: Turn, path: str) -> None:
     if is_item(path):
         turn.check[path[: path.rindex("[")]] = None
         return
-    frame = frame_of(path)
-    turn.reach.extend(inside(frame, target) for target in turn.plan.of(path).targets)
+    frame, targets = frame_of(path), turn.plan.of(path).targets
+    turn.reach.extend([inside(frame, target) for target in targets] if frame else targets)
     turn.check[frame] = None
 
 
