@@ -249,8 +249,8 @@ def _signalled(world: World, life: Life) -> bool:
 
 def _check_history(life: Life) -> None:
     """What was written down, read back, comes to the same state."""
-    stored = [(type_name(event), codec.encode(to_data(event))) for _, event in life.events]
-    again = evolve_all(initial(), [from_data(kind, codec.decode(raw)) for kind, raw in stored])
+    stored = [(type_name(event), codec.encode(to_data(event)), at) for at, event in life.events]
+    again = evolve_all(initial(), [from_data(kind, codec.decode(raw), at) for kind, raw, at in stored])
     assert again == life.state, "a history that is read back comes to the same state"
 
 
