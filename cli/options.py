@@ -77,6 +77,7 @@ _OPTIONS = [
     click.option("--durability", type=click.Choice(_LEVELS), help="What an answer promises."),
     click.option("--replicas", type=int, help="How many confirm at durability replicated; 0 for all.  [default: 0]"),
     click.option("--lease-ms", type=int, help="How long a worker may be silent.  [default: 10000]"),
+    click.option("--leases", help="The same by worker type, as agent=60s,tool=5s."),
     click.option("--components", "-c", multiple=True, help="Module, module:object or .py file with components."),
     click.option("--json", "as_json", is_flag=True, help="Print JSON."),
 ]
@@ -88,7 +89,7 @@ def target_options(command: Command) -> Command:
     def with_target(**values: Any) -> Any:
         from openagents_json.engine.settings import from_environment, read_settings
 
-        names = ("url", "data", "broker", "prefix", "durability", "replicas", "lease_ms")
+        names = ("url", "data", "broker", "prefix", "durability", "replicas", "lease_ms", "leases")
         given = {name: values.pop(name) for name in names}
         settings = from_environment()
         changed = {name: value for name, value in given.items() if value is not None}

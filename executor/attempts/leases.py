@@ -24,12 +24,13 @@ STUCK_MS = 5000.0
 
 @dataclass(slots=True)
 class Held:
-    """A held lease and the token that its component can see; times are steady ms.
+    """A held lease, of `lease_ms`, and the token that its component can see; times are steady ms.
 
     `over` tells that the lease is not ours any more, `told` when the component was told to stop, 0 if it was not.
     """
 
     job: Job
+    lease_ms: int
     token: CancelToken
     since: float
     extended: float
@@ -50,11 +51,15 @@ class Overdue:
 class Keeper:
     """Extends leases of steps that run long; a lease that is lost cancels its token.
 
+    `lease_of` gives how long a lease is by the queue of its step, `shortest_ms` is the shortest of them.
     Holding and dropping are plain dictionary operations, because they lie on the path of every step.
     """
 
-    def __init__(self, store: RunStore, clock: Clock, lease_ms: int) -> None:
-        self._store, self._clock, self._lease_ms = store, clock, lease_ms
+    def __init__(self, store: RunStore, clock: Clock, lease_of: Callable[[str], int], shortest_ms: int) -> None:
+        self._store = store
+        self._clock = clock
+        self._lease_of = lease_of
+        self._beat_ms = min(shortest_ms / 6, 1000)
         self._held: dict[Lease, Held] = {}
         self._overdue: Overdue | None = None
         self._stop = threading.Event()
@@ -79,7 +84,7 @@ class Keeper:
         """Take a lease into the beat, if it is not there."""
         if job.lease not in self._held:
             now = self._clock.steady_ms()
-            self._held[job.lease] = Held(job, CancelToken(), now, now, now)
+            self._held[job.lease] = Held(job, self._lease_of(job.step.queue), CancelToken(), now, now, now)
 
     def drop(self, lease: Lease) -> None:
         """Forget a lease: its outcome is recorded, or it is given back."""
@@ -94,14 +99,17 @@ class Keeper:
 
         Without that note, nobody could tell a claim whose reply was lost from a step that has done half of its work.
         """
-        once = [job.lease for job in jobs if job.step.effect == ONCE]
-        if not once:
-            return [True] * len(jobs)
-        try:
-            held = dict(zip(once, self._store.beat(once, self._lease_ms, begin=True), strict=True))
-        except EventStoreError as error:
-            log.warning("%d steps that may not be started twice are given back unbegun: %s", len(once), error)
-            held = dict.fromkeys(once, 0)
+        once: dict[int, list[Lease]] = {}
+        for job in jobs:
+            if job.step.effect == ONCE:
+                once.setdefault(self._lease_of(job.step.queue), []).append(job.lease)
+        held: dict[Lease, int] = {}
+        for lease_ms, leases in once.items():
+            try:
+                held.update(zip(leases, self._store.beat(leases, lease_ms, begin=True), strict=True))
+            except EventStoreError as error:
+                log.warning("%d steps that may not be started twice are given back unbegun: %s", len(leases), error)
+                held.update(dict.fromkeys(leases, 0))
         return [held.get(job.lease, 1) > 0 for job in jobs]
 
     def heartbeat(self, lease: Lease) -> None:
@@ -129,19 +137,26 @@ class Keeper:
         """Extend what is a third used up, and pass on what comes back; failures are left to the next beat."""
         now = self._clock.steady_ms()
         everything = list(self._held.values())
-        due = [held for held in everything if not held.over and now - held.extended >= self._lease_ms / 3]
+        due: dict[int, list[Held]] = {}
+        for held in everything:
+            if not held.over and now - held.extended >= held.lease_ms / 3:
+                due.setdefault(held.lease_ms, []).append(held)
         try:
-            answers = self._store.beat([h.job.lease for h in due], self._lease_ms)
-            for held, answer in zip(due, answers, strict=True):
-                if answer < 0:  # one partition is out of reach: the others are extended all the same
-                    continue
-                held.extended = now
-                held.over = answer == 0
-                if answer != 1:
-                    self._tell(held, "the run is being cancelled" if answer else "the lease was lost")
+            for lease_ms in sorted(due):  # the short ones first: the store may go away meanwhile
+                self._extend(due[lease_ms], lease_ms, now)
         finally:  # what does not need the store is not put off when the store is away
             for held in everything:
                 self._looked_after(held, now)
+
+    def _extend(self, due: Sequence[Held], lease_ms: int, now: float) -> None:
+        answers = self._store.beat([held.job.lease for held in due], lease_ms)
+        for held, answer in zip(due, answers, strict=True):
+            if answer < 0:  # one partition is out of reach: the others are extended all the same
+                continue
+            held.extended = now
+            held.over = answer == 0
+            if answer != 1:
+                self._tell(held, "the run is being cancelled" if answer else "the lease was lost")
 
     def _looked_after(self, held: Held, now: float) -> None:
         """Look after one step, whatever befalls that must not keep the others from it."""
@@ -168,7 +183,7 @@ class Keeper:
                 self._overdue.stuck(held.job)
 
     def _loop(self) -> None:
-        while not self._stop.wait(min(self._lease_ms / 6, 1000) / 1000):
+        while not self._stop.wait(self._beat_ms / 1000):
             try:
                 if self._held:
                     self.beat()

@@ -77,7 +77,7 @@ class Recorder:
         self,
         handler: Handler,
         worker: str,
-        lease_ms: int,
+        lease_of: Callable[[str], int],
         on_wait: Callable[[str, int], None],
         can: Callable[[str], bool],
         hold: Callable[[Job], None],
@@ -85,7 +85,7 @@ class Recorder:
     ) -> None:
         self._handler = handler
         self._worker = worker
-        self._lease_ms = lease_ms
+        self._lease_of = lease_of
         self._on_wait = on_wait
         self._can = can
         self._hold = hold
@@ -112,7 +112,9 @@ class Recorder:
         return _Part(batch.base, (finished,), batch.built(self._worker, self._claim(wish)), batch)
 
     def _claim(self, wish: Wish) -> ClaimWish | None:
-        return ClaimWish(self._worker, self._lease_ms, wish.at_most, wish.queue, self._can) if wish.at_most else None
+        if not wish.at_most:
+            return None
+        return ClaimWish(self._worker, self._lease_of(wish.queue), wish.at_most, wish.queue, self._can)
 
     # -- building ----------------------------------------------------------------------------------------
 

@@ -19,6 +19,11 @@ def all_queues(queues: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for queue in queues for name in (queue, queue + ASYNC))
 
 
+def type_of(queue: str) -> str:
+    """Return the worker type of a ready queue."""
+    return queue.removesuffix(ASYNC)
+
+
 class Runnable(Protocol):
     """The components of a process."""
 
@@ -89,7 +94,7 @@ class Fleet:
 
     def can(self, queue: str, component: str) -> bool:
         """Tell whether a live process serves a queue and has a component; one that does not say is believed to."""
-        kind = queue.removesuffix(ASYNC)
+        kind = type_of(queue)
         return any(kind in info["queues"] and self._has(info, component) for info in self._workers.values())
 
     def _has(self, info: Mapping[str, Any], component: str) -> bool:

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Sequence
 from functools import partial
 
-from eventstore.run_model import ClaimRequest, Lease
+from eventstore.run_model import Lease
 from executor.attempts.execution import STOPPING, Execution
 from executor.attempts.jobs import Finished, Job, unbegun
 from executor.attempts.recorder import Wish
@@ -119,10 +119,9 @@ class AsyncLane:
     def _claim_in(self, partitions: Sequence[int], room: int) -> list[int]:
         taken = partitions[:room]
         each = min(200, max(1, room // len(taken)))
-        runtime, having = self._runtime, self._runtime.abilities.having
-        wanted = [ClaimRequest(p, self._queue, each, runtime.handler.commit_id(), having) for p in taken]
-        replies = runtime.store.claim(wanted, worker=self._name, lease_ms=runtime.settings.lease_ms)
-        self._submit(runtime.jobs([c for reply in replies for c in reply.claimed]))
+        runtime = self._runtime
+        replies = runtime.claim(self._queue, taken, each, self._name)
+        self._submit(runtime.jobs(self._queue, [c for reply in replies for c in reply.claimed]))
         runtime.leave_to_others(self._queue, replies)
         return [reply.partition for reply in replies if reply.left or reply.unknown] + list(partitions[room:])
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from eventstore.errors import EventStoreError
-from eventstore.run_model import ClaimReply, ClaimRequest, Lease
+from eventstore.run_model import ClaimReply, Lease
 from executor.attempts.durations import Pace
 from executor.attempts.group_commit import Batch
 from executor.attempts.jobs import REPEATABLE, Finished, Job, unbegun
@@ -260,16 +260,12 @@ class Drain:
             self._claim(found[:1], 1)
 
     def _claim(self, partitions: Sequence[int], each: int) -> None:
-        runtime = self._runtime
-        queue, having = self._settings.queue, runtime.abilities.having
-        wanted = [ClaimRequest(p, queue, each, runtime.handler.commit_id(), having) for p in partitions]
-        lease_ms = runtime.settings.lease_ms
-        self._claimed(runtime.store.claim(wanted, worker=self._name, lease_ms=lease_ms))
+        self._claimed(self._runtime.claim(self._settings.queue, partitions, each, self._name))
 
     def _claimed(self, replies: Sequence[ClaimReply]) -> None:
         more = [reply.partition for reply in replies if reply.left or reply.unknown]
         claimed = [c for reply in replies for c in reply.claimed]
-        self._accept(self._runtime.jobs(claimed))
+        self._accept(self._runtime.jobs(self._settings.queue, claimed))
         self._claims += more
         self._runtime.leave_to_others(self._settings.queue, replies)
 

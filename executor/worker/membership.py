@@ -40,6 +40,7 @@ class Members:
         self._info: dict[str, Any] = {
             "queues": list(settings.queues),
             "concurrency": settings.concurrency,
+            "lease_ms": {queue: settings.lease_of(queue) for queue in settings.queues},
             "components": len(components.runnable()),
             "version": version,
             "zones": ZONES_VERSION,

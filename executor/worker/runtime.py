@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from eventstore.errors import EventStoreError
 from eventstore.redis.coordination.members import Directory
-from eventstore.run_model import Claimed, ClaimReply
+from eventstore.run_model import Claimed, ClaimReply, ClaimRequest
 from eventstore.runs import RunStore
 from executor.attempts.durations import Pace
 from executor.attempts.jobs import Finished, Job, jobs_of
@@ -21,7 +21,7 @@ from executor.clock import Clock
 from executor.runs.handler import Handler
 from executor.runs.repository import Sessions
 from executor.wakeup import Ringer
-from executor.worker.abilities import Abilities
+from executor.worker.abilities import Abilities, type_of
 from executor.worker.watchdog import Watchdog
 from openagents_json.workflow.core import commands as cmd
 
@@ -30,7 +30,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class WorkSettings:
-    """How a process works: `lease_ms` is how long it may be silent, `concurrency` how many steps run at a time."""
+    """How a process works: `concurrency` is how many steps run at a time, `lease_ms` how long it may be silent.
+
+    `leases` say that for types of workers for which it is another time.
+    """
 
     queues: tuple[str, ...] = ("agent", "tool", "asset")
     concurrency: int = 4
@@ -39,6 +42,16 @@ class WorkSettings:
     batch: int = 32
     budget_ms: int = 10_000
     linger_ms: int = 1_000
+    leases: Mapping[str, int] = field(default_factory=dict)
+
+    def lease_of(self, queue: str) -> int:
+        """Return how long whoever runs a step of a ready queue may be silent, in ms."""
+        return self.leases.get(type_of(queue), self.lease_ms)
+
+    @property
+    def shortest_lease_ms(self) -> int:
+        """Return the shortest lease that this process holds."""
+        return min(map(self.lease_of, self.queues), default=self.lease_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +77,21 @@ class Runtime:
     def recorder(self, name: str, *, patient: bool = True) -> Recorder:
         """Give a recorder for one drain; its name tells its claims from those of other drains."""
         patience = Patience(self.closing) if patient else impatience()
-        lease_ms, can, hold = self.settings.lease_ms, self.abilities.can, self.keeper.hold
-        return Recorder(self.handler, name, lease_ms, self.on_wait, can, hold, patience)
+        lease_of, can, hold = self.settings.lease_of, self.abilities.can, self.keeper.hold
+        return Recorder(self.handler, name, lease_of, self.on_wait, can, hold, patience)
 
-    def jobs(self, claimed: Sequence[Claimed]) -> list[Job]:
+    def claim(self, queue: str, partitions: Sequence[int], each: int, name: str) -> list[ClaimReply]:
+        """Take up to so many steps of a queue in each of some partitions, for a drain."""
+        ids, having = self.handler.commit_id, self.abilities.having
+        wanted = [ClaimRequest(partition, queue, each, ids(), having) for partition in partitions]
+        return self.store.claim(wanted, worker=name, lease_ms=self.settings.lease_of(queue))
+
+    def jobs(self, queue: str, claimed: Sequence[Claimed]) -> list[Job]:
         """Give the jobs of claims, for which their histories may have to be read; that is tried as long as they last.
 
         Raises EventStoreError; then the claims run out.
         """
-        patience, ends = Patience(self.closing), self.clock.steady_ms() + self.settings.lease_ms
+        patience, ends = Patience(self.closing), self.clock.steady_ms() + self.settings.lease_of(queue)
         while True:
             try:
                 return jobs_of(self.sessions, claimed)

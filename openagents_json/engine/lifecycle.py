@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from eventstore.errors import InvalidRequest
 from eventstore.redis.driver.urls import FORMS
+from openagents_json.engine.errors import InvalidSetting
 from openagents_json.engine.open import OpenStore, open_store, queues_of
-from openagents_json.engine.settings import EMBEDDED, NO_BROKER, OF_A_SERVER, Settings
+from openagents_json.engine.settings import EMBEDDED, NO_BROKER, OF_A_SERVER, Settings, lease_lengths
 
 if TYPE_CHECKING:
     from executor.runs.codec import Limits
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
     from openagents_json.engine.telemetry.port import Telemetry
     from openagents_json.engine.wiring.client import Core
     from projections.projection import Projection
+
+
+def _lengths(leases: Mapping[str, int] | None) -> dict[str, int]:
+    try:
+        return lease_lengths(leases or {})
+    except ValueError as error:
+        raise InvalidSetting("leases", str(error)) from None
+
 
 STORE = "store"
 """The broker that is the store's own server."""
@@ -73,7 +82,7 @@ class Lifecycle:
         engine = cls(opened, actor=settings.actor or "program")
         try:
             if workers and any(True for _ in engine.registry.names()):
-                engine.work_here(workers, lease_ms=settings.lease_ms)
+                engine.work_here(workers, lease_ms=settings.lease_ms, leases=settings.leases)
         except BaseException:
             engine.close()
             raise
@@ -90,6 +99,7 @@ class Lifecycle:
         partitions: int = EMBEDDED,
         actor: str = "program",
         lease_ms: int = 10_000,
+        leases: Mapping[str, int] | None = None,
         limits: Limits | None = None,
         projections: Iterable[Projection] = (),
         audit_key: str | Path | None = None,
@@ -111,6 +121,7 @@ class Lifecycle:
                 "partitions": partitions,
                 "actor": actor,
                 "lease_ms": lease_ms,
+                "leases": _lengths(leases),
                 "audit_key": str(audit_key or ""),
                 "encryption_keys": _joined(encryption_keys),
             }
@@ -140,6 +151,7 @@ class Lifecycle:
         replica_timeout_ms: int = 2000,
         actor: str = "program",
         lease_ms: int = 10_000,
+        leases: Mapping[str, int] | None = None,
         limits: Limits | None = None,
         projections: Iterable[Projection] = (),
         audit_key: str | Path | None = None,
@@ -168,6 +180,7 @@ class Lifecycle:
                 "replica_timeout_ms": replica_timeout_ms,
                 "actor": actor,
                 "lease_ms": lease_ms,
+                "leases": _lengths(leases),
                 "audit_key": str(audit_key or ""),
                 "encryption_keys": _joined(encryption_keys),
             }
@@ -182,11 +195,11 @@ class Lifecycle:
             telemetry=telemetry,
         )
 
-    def work_here(self, workers: int, *, lease_ms: int = 10_000) -> None:
+    def work_here(self, workers: int, *, lease_ms: int = 10_000, leases: Mapping[str, int] | None = None) -> None:
         """Begin to run the components of this engine, on so many threads of this program."""
         from executor.worker.runtime import WorkSettings
 
-        self.work(WorkSettings(queues=queues_of(self.registry), concurrency=workers, lease_ms=lease_ms))
+        self.work(WorkSettings(queues_of(self.registry), workers, lease_ms, leases=leases or {}))
 
     def work(self, settings: WorkSettings) -> Worker:
         """Begin to run steps on threads of this program."""

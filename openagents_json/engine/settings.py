@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -25,6 +26,13 @@ EMBEDDED: Final = 8
 """How many partitions a new store gets: many workers share the one, one machine the other."""
 
 
+SHORTEST_LEASE_MS: Final = 300
+LONGEST_LEASE_MS: Final = 3_600_000
+
+_LEASE: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|)")
+_UNITS: Final = {"": 1, "ms": 1, "s": 1000, "m": 60_000}
+
+
 class Settings(BaseModel):
     """What the engine can be told by `OPENAGENTS_<NAME>` variables."""
 
@@ -42,7 +50,8 @@ class Settings(BaseModel):
     actor: str = Field(default="", max_length=200)
     queues: str = ""
     concurrency: int = Field(default=4, ge=1, le=1000)
-    lease_ms: int = Field(default=10_000, ge=300, le=3_600_000)
+    lease_ms: int = Field(default=10_000, ge=SHORTEST_LEASE_MS, le=LONGEST_LEASE_MS)
+    leases: Mapping[str, int] = Field(default_factory=dict)
     async_limit: int = Field(default=1000, ge=1, le=100_000)
     grace_seconds: float = Field(default=10.0, ge=0, le=86_400)
     audit_key: str = ""
@@ -53,6 +62,11 @@ class Settings(BaseModel):
     max_items: int = Field(default=250_000, ge=1)
     max_starts: int = Field(default=100_000, ge=1)
     encryption_keys: str = Field(default="", repr=False)
+
+    @field_validator("leases", mode="before")
+    @classmethod
+    def _are_leases(cls, value: str | Mapping[str, int]) -> Mapping[str, int]:
+        return lease_lengths(value)
 
     @field_validator("encryption_keys")
     @classmethod
@@ -89,6 +103,32 @@ class Settings(BaseModel):
     def master_keys(self) -> tuple[str, ...]:
         """Give the master keys, the one that wraps first."""
         return _keys(self.encryption_keys)
+
+
+def lease_lengths(value: str | Mapping[str, int]) -> dict[str, int]:
+    """Return leases by worker type in ms, from a mapping or from text: `agent=60s,tool=5s`, where a number alone is ms.
+
+    Raises ValueError.
+    """
+    lengths: dict[str, int] = {}
+    pairs = _pairs(value) if isinstance(value, str) else value.items()
+    for name, length_ms in pairs:
+        if name in lengths:
+            raise ValueError(f"the lease of {name!r} is said twice")
+        if not SHORTEST_LEASE_MS <= length_ms <= LONGEST_LEASE_MS:
+            what = f"the lease of {name!r} is {length_ms} ms"
+            raise ValueError(f"{what}; it has to be between {SHORTEST_LEASE_MS} ms and {LONGEST_LEASE_MS // 60_000} m")
+        lengths[name] = length_ms
+    return lengths
+
+
+def _pairs(text: str) -> Iterator[tuple[str, int]]:
+    for part in filter(None, map(str.strip, text.split(","))):
+        name, _, length = (piece.strip() for piece in part.partition("="))
+        match = _LEASE.fullmatch(length)
+        if not name or match is None:
+            raise ValueError(f"{part!r} is no worker type with its lease; write agent=60s,tool=5s")
+        yield name, int(float(match[1]) * _UNITS[match[2]])
 
 
 def _keys(text: str) -> tuple[str, ...]:

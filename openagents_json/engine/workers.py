@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 
 from executor.celery.app import CeleryDoorbell, celery_queue, make_app
 from executor.celery.worker import run
@@ -46,6 +47,9 @@ def run_worker(
     clock = SystemClock()
     probe, _ = connected(settings, clock)
     probe.close()
+    for name in sorted(settings.leases.keys() - set(queues)):
+        near = get_close_matches(name, queues, 1)
+        tell(f"no lease of {name!r} is held here, it is not served" + (f"; did you mean {near[0]!r}?" if near else ""))
     tell(f"working on {', '.join(queues)} with {len(registry.names())} components; Ctrl-C or SIGTERM ends it")
 
     def make() -> Worker:
@@ -65,6 +69,7 @@ def run_worker(
             queues=queues,
             concurrency=settings.concurrency,
             lease_ms=settings.lease_ms,
+            leases=settings.leases,
             async_limit=settings.async_limit,
         )
         return build_worker(core, registry, work, name=name)

@@ -13,6 +13,13 @@ from tests.acceptance.processes import COMMAND, openagents
 SETTINGS = {
     ("OPENAGENTS_PARTITIONS", "none"): "setting partitions: ",
     ("OPENAGENTS_LEASE_MS", "1"): "setting lease_ms: ",
+    ("OPENAGENTS_LEASES", "agent"): "setting leases: Value error, 'agent' is no worker type with its lease; write ",
+    ("OPENAGENTS_LEASES", "agent=60s,tool=2h"): "setting leases: Value error, 'tool=2h' is no worker type with its ",
+    (
+        "OPENAGENTS_LEASES",
+        "agent=1",
+    ): "setting leases: Value error, the lease of 'agent' is 1 ms; it has to ",
+    ("OPENAGENTS_LEASES", "a=1s,a=2s"): "setting leases: Value error, the lease of 'a' is said twice",
     ("OPENAGENTS_ENCRYPTION_KEYS", "abc"): "setting encryption_keys: Value error, key 1 ",
 }
 

@@ -18,6 +18,7 @@ from tests.acceptance.processes import COMPONENTS, worker
 from tests.conftest import Server, wait_for
 
 LIVELY = COMPONENTS.with_name("lively.py")
+TYPED = COMPONENTS.with_name("typed.py")
 Begin = Callable[..., subprocess.Popen[str]]
 
 
@@ -161,3 +162,35 @@ def test_what_ends_within_the_grace_is_recorded_by_the_worker_that_ran_it(
     assert first.wait(60) == 0
     assert engine.state(run).status == "completed"
     assert kinds(engine, run).count("StepStarted") == 1
+
+
+def test_the_steps_of_a_killed_worker_go_to_others_when_the_leases_of_their_types_are_over(server: Server) -> None:
+    prefix, registry = server.prefix(), load([str(TYPED)])
+    options = {"prefix": prefix, "components": registry, "partitions": 2}
+    with Engine.connect(server.url, broker=server.url, **options) as engine:
+        process = worker(
+            server, prefix, components=TYPED, more=("--name", "first", "--leases", "brief=500ms,lengthy=600s")
+        )
+        short, long = engine.start(one("brief")), engine.start(one("lengthy"))
+        wait_for(lambda: all("StepStarted" in [x.type for x in engine.history(run)] for run in (short, long)))
+        process.kill()
+        process.wait()
+        with Engine.connect(server.url, workers=2, leases={"brief": 500, "lengthy": 600_000}, **options):
+            assert engine.wait(short, timeout=60).ok
+            events = [event.type for event in engine.history(long)]
+            assert (events.count("StepStarted"), "StepLeaseLost" in events) == (1, False)
+            assert [event.type for event in engine.history(short)].count("StepLeaseLost") == 1
+            assert engine.doctor() == []
+            engine.cancel(long, force=True)
+            assert engine.wait(long, timeout=60).status == "cancelled"
+
+
+def test_a_lease_for_a_type_that_nobody_serves_is_told_of(server: Server) -> None:
+    process = worker(server, server.prefix(), more=("--leases", "tol=60s"))
+    wait_for(lambda: "'tol' is held here, it is not served; did you mean 'tool'?" in worker_log(server))
+    process.terminate()
+    assert process.wait(120) == 0
+
+
+def worker_log(server: Server) -> str:
+    return (server.directory / "worker.log").read_text()

@@ -98,7 +98,7 @@ def _waves(engine: Engine, target: Target, report: HealReport, given: dict[str, 
     if undone and not target.settings.url and not (workers and target.components):
         raise click.UsageError(f"nobody would do the work of {report.id}: give the components with -c, and --workers")
     if undone and workers and target.components:
-        engine.work_here(workers, lease_ms=target.settings.lease_ms)
+        engine.work_here(workers, lease_ms=target.settings.lease_ms, leases=target.settings.leases)
     seconds = given["wave_timeout"] / 1000
     tell = _tell if not target.as_json else _quiet
     return engine.heal.go_on(report.id, wave_seconds=seconds, force=given["force"], tell=tell)

@@ -60,8 +60,14 @@ class Diagnosis:
             yield f"error: invariant {violation.number}: {place}: {violation.what}"
         yield f"{len(self.workers)} worker process(es) alive"
         for name, info in self.workers.items():
-            yield f"  {name}: queues {', '.join(info['queues'])}, concurrency {info['concurrency']}, {info['version']}"
+            queues = ", ".join(_with_lease(queue, info) for queue in info["queues"])
+            yield f"  {name}: queues {queues}, concurrency {info['concurrency']}, {info['version']}"
         yield "all is well" if self.healthy else "something needs attention, see above"
+
+
+def _with_lease(queue: str, info: Mapping[str, Any]) -> str:
+    lease_ms = info.get("lease_ms", {}).get(queue)  # workers of older versions do not say
+    return queue if lease_ms is None else f"{queue} (lease {lease_ms / 1000:g} s)"
 
 
 def diagnose(engine: Engine, settings: Settings, *, deep: bool = False) -> Diagnosis:

@@ -35,7 +35,7 @@ def build_worker(core: Core, registry: Registry, settings: WorkSettings, *, name
     across = Across(Children(core.handler, core.starter, core.workflows), core.gatekeeper, core.timetable)
     relay = Relay(core.runs, core.handler, core.clock, worker, members, across)
     core.handler.expect = relay.expect
-    keeper = Keeper(core.runs, core.clock, settings.lease_ms)
+    keeper = Keeper(core.runs, core.clock, settings.lease_of, settings.shortest_lease_ms)
     runtime = Runtime(
         worker=worker,
         store=core.runs,
