@@ -72,8 +72,7 @@ class Sessions:
 
     def get(self, run: str) -> Session | None:
         """Give what is cached."""
-        with self._lock:
-            return self._known.get(run)
+        return self._known.get(run)  # without the lock: one look-up is atomic, and each step makes several
 
     def put(self, session: Session) -> None:
         """Remember a session, unless a newer one is known; closed runs are forgotten, but for long ones."""
