@@ -134,7 +134,7 @@ class Partition:
         work.take_facts(commit)
         leases: tuple[Lease, ...] = ()
         if facts_only:
-            work.overtaken(commit.run, now_ms)
+            work.overtaken(commit, now_ms)
         else:
             leases = self._index(commit, before, now_ms)
         if head.version > before:

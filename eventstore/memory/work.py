@@ -109,9 +109,13 @@ class WorkIndex:
             else:
                 record.free()
 
-    def overtaken(self, run: str, now_ms: int) -> None:
-        """Note that somebody has to decide on what is stored."""
-        self.due.add(DueKey(DueKind.DECISION, run), now_ms + OVERTAKEN_MS)
+    def overtaken(self, commit: Commit, now_ms: int) -> None:
+        """Note that somebody has to decide on what is stored; what the ended steps held is to be given back."""
+        self.due.add(DueKey(DueKind.DECISION, commit.run), now_ms + OVERTAKEN_MS)
+        ended = {step for step, _, final in commit.facts if final}
+        for kind, step, _, _ in commit.changes.timers:
+            if kind is DueKind.GIVE_BACK and step in ended:
+                self.due.add(DueKey(kind, commit.run, step), now_ms)
 
     def leave(self, commit: Commit) -> None:
         """Take out of the indexes what a commit ends: what comes in after that may have the same names."""

@@ -34,6 +34,7 @@ from openagents_json.work_index import (
     DueKind,
     IndexChanges,
     RequeuedStep,
+    Timer,
 )
 
 Later = Callable[[int], None]
@@ -296,6 +297,18 @@ class RunStoreContract(RunTimesContract):
         store.commit(decided(reply, "c3", "c4", changes=settled, events=()))
         later(2 * LEASE)
         assert due(store) == []
+
+    def test_facts_alone_give_back_what_their_step_held_and_change_no_other_index(self, store: RunStore) -> None:
+        begun = store.commit(started(ready("a"), ready("b")))
+        one, other = claim(store)
+        latest = max(one, other, key=lambda item: item.version)
+        store.commit(fact(one.lease, "c2", version=latest.version, last_commit=latest.commit))
+        held = Timer(DueKind.GIVE_BACK, other.lease.step, 0)
+        others = (Timer(DueKind.GIVE_BACK, "", 0), Timer(DueKind.PARENT, "", 0), Timer(DueKind.GIVE_BACK, "c", 0))
+        changes = IndexChanges(timers=(held, *others))
+        reply = store.commit(fact(other.lease, "c3", version=begun.version, last_commit="c1", changes=changes))
+        assert reply.code is Code.FACTS_ONLY
+        assert due(store) == [(DueKind.GIVE_BACK, other.lease.step)]
 
     def test_what_comes_as_a_whole_is_stored_as_a_whole(self, store: RunStore) -> None:
         begun = store.commit(started(ready("a")))

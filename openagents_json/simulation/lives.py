@@ -100,7 +100,8 @@ class Lives:
         leases = self._outcomes_of(life, command)
         final = {lease.step for lease in leases if lease.step not in made.open_after_facts}
         overtaken = Life(life.id, life.plan, life.state, life.events, "another commit")
-        reply = self._send(overtaken, made.events, IndexChanges(), leases, final, made.facts)
+        moved = changes(life.plan, life.state, made.events, made.state)
+        reply = self._send(overtaken, made.events, moved, leases, final, made.facts)
         if reply.code is not Code.FACTS_ONLY:
             raise AssertionError(f"the store answers {reply.code.name} to facts of run {life.id}")
         self._take_in(life, made.events[: made.facts], f"{self._commits}")

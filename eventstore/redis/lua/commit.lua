@@ -165,6 +165,14 @@ end
 local claims = {}
 if facts_only then
   due_add(NOW + 300, 'w|' .. RUN)
+  -- What a step held is given back because it has ended, whatever is decided on that: whoever decides does not ask again.
+  local ended = {}
+  for _, f in ipairs(o.facts) do
+    if f[3] == 1 then ended['u|' .. RUN .. '|' .. f[1]] = true end
+  end
+  for _, t in ipairs(o.timers or {}) do
+    if ended[t[1]] then due_add(NOW, t[1]) end
+  end
 else
   for _, step in ipairs(o.shut or {}) do
     local s = redis.call('HMGET', HEAD, 's:' .. step, 'c:' .. step)
