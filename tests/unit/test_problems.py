@@ -143,3 +143,5 @@ def test_a_text_that_can_be_no_time_is_told_before_a_run_waits_for_it(step: dict
 def test_texts_of_numbers_and_templates_are_times(sleep: Any) -> None:
     document = {"id": "w", "inputs": {"s": {"type": "integer"}}, "steps": [{"id": "nap", "sleep": sleep}]}
     assert validate(document).errors == ()
+    waits = {"id": "w", "steps": [{"id": "nap", "wait_for": {"any": ["go", {"seconds": "20"}]}}]}
+    assert validate(waits).errors == ()

@@ -223,7 +223,7 @@ class StepCheck:
         branches = _array(_object(self.step.get("wait_for")).get("any"))
         for number, branch in enumerate(branches):
             at = f"wait_for/any/{number}"
-            timers.append((branch, at))
+            timers.append((_object(branch), at))  # a text is the name of a signal
             timers.append((_object(branch).get("sleep"), f"{at}/sleep"))
         for timer, at in timers:
             self._timer(timer, at)
