@@ -279,8 +279,10 @@ def test_an_append_is_done_once_by_a_server_that_forgot_its_scripts(servers: Rep
 def test_all_replicas_that_are_connected_have_to_confirm(servers: Replicated) -> None:
     """A server that loses one of two may have lost it to a failover, so it is not content with the other."""
     servers.last.follow(servers.primary.port)
-    with appending(servers.primary) as append:
-        append(1)
+    quorum = quorum_of("replicated", 0, 1000)
+    assert quorum
+    with appending(servers.primary, quorum) as append:
+        wait_for(lambda: append(1) and quorum.count == 2)  # it is seen when it is as quick as the other one
         servers.last.kill()
         for _ in range(2):
             with pytest.raises(NotReplicated, match=r"1 of 2 replica\(s\) confirmed.*OPENAGENTS_REPLICAS"):
