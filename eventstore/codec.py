@@ -109,29 +109,63 @@ def settle(value: Json) -> tuple[Json, bytes]:
 _TOO_DEEP: Final = f"it is nested too deeply (more than {MAX_DEPTH} levels)"
 
 
+_NEVER_WRONG: Final = _SCALARS | {float}
+"""Types of members that `_check` need not look at."""
+
+_SMALL: Final = 1 << 63
+"""Nor at whole numbers below this, which are nearly all."""
+
+
 def _check(value: Any) -> None:
-    """Refuse names that are no texts, which the encoder would turn into texts, and what is too deep, long or large."""
-    todo: list[tuple[Any, str, int]] = [(value, "", 0)]
+    """Refuse names that are no texts, which the encoder would turn into texts, and what is too deep, long or large.
+
+    Where a member stands is kept as a trail of names: its path is put together only if something is wrong there.
+    """
+    todo: list[tuple[Any, Any, int]] = [(value, None, 0)]
     members = 0
     while todo:
-        item, path, depth = todo.pop()
+        item, trail, depth = todo.pop()
         if depth > MAX_DEPTH:
-            raise NotJson(f"{path[:60]}…", _TOO_DEEP)
-        before = len(todo)
-        if isinstance(item, Mapping):
-            for key, member in item.items():
-                if not isinstance(key, str):
-                    raise NotJson(path, f"the name {key!r} is not a text")
-                todo.append((member, f"{path}.{key}" if path else key, depth + 1))
-        elif isinstance(item, list | tuple):
-            todo += [(member, f"{path}[{i}]", depth + 1) for i, member in enumerate(item)]
-        elif isinstance(item, int) and _is_too_long(item):
-            raise NotJson(
-                path if len(path) <= 200 else f"{path[:200]}…", f"the number has more than {MAX_DIGITS} digits"
-            )
-        members += len(todo) - before
+            raise NotJson(f"{_path(trail)[:60]}…", _TOO_DEEP)
+        is_object = isinstance(item, Mapping)
+        for key, member in _members_by_key(item):
+            if is_object and not isinstance(key, str):
+                raise NotJson(_path(trail), f"the name {key!r} is not a text")
+            members += 1
+            kind = type(member)
+            fine = kind in _NEVER_WRONG or (kind is int and -_SMALL < member < _SMALL)
+            if not fine or depth == MAX_DEPTH:
+                todo.append((member, (trail, key), depth + 1))
+        if isinstance(item, int) and _is_too_long(item):
+            raise _too_long(_path(trail))
         if members > MAX_MEMBERS:
             raise NotJson("", f"it has more than {MAX_MEMBERS} members")
+
+
+def _members_by_key(item: Any) -> Iterable[tuple[Any, Any]]:
+    if isinstance(item, Mapping):
+        return item.items()
+    return enumerate(item) if isinstance(item, list | tuple) else ()
+
+
+def _too_long(path: str) -> NotJson:
+    shown = path if len(path) <= 200 else f"{path[:200]}…"
+    return NotJson(shown, f"the number has more than {MAX_DIGITS} digits")
+
+
+def _path(trail: Any) -> str:
+    """Return the path of a trail, which is None or (trail of what holds it, name or index)."""
+    steps: list[Any] = []
+    while trail is not None:
+        trail, step = trail
+        steps.append(step)
+    path = ""
+    for step in reversed(steps):
+        if isinstance(step, str):
+            path = f"{path}.{step}" if path else step
+        else:
+            path = f"{path}[{step}]"
+    return path
 
 
 def _is_too_long(number: int) -> bool:
