@@ -26,7 +26,7 @@ DOCUMENT: dict[str, Any] = {
 
 
 def memory(engine: Engine) -> int:
-    """Give the bytes that the server uses for data."""
+    """Return the bytes that the server uses for data."""
     client = engine.core.connection.client
     client.execute_command("MEMORY", "PURGE")
     return int(client.info("memory")["used_memory"])

@@ -20,7 +20,7 @@ def noop(*_: Any) -> None:
 
 @app.task  # type: ignore[untyped-decorator]
 def join(_: Any) -> int:
-    """Give a value."""
+    """Return a value."""
     return 1
 
 

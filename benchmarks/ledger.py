@@ -19,14 +19,14 @@ RUNS, EVENTS = 5_000, 20
 
 
 def timed(what: Callable[[], Any]) -> tuple[float, Any]:
-    """Give the seconds that something takes, and its result."""
+    """Return the seconds that something takes, and its result."""
     begun = time.perf_counter()
     result = what()
     return time.perf_counter() - begun, result
 
 
 def memory(engine: Engine) -> int:
-    """Give the bytes that the server uses."""
+    """Return the bytes that the server uses."""
     return int(engine.core.connection.client.info("memory")["used_memory"])
 
 

@@ -17,13 +17,13 @@ ITEMS = 8_350
 
 
 def document() -> dict[str, Any]:
-    """Give a document of four long foreach steps: three events an item."""
+    """Return a document of four long foreach steps: three events an item."""
     each = {"component": "noop", "foreach": list(range(ITEMS)), "max_concurrency": 500}
     return {"id": "long", "persistence": "step", "steps": [{"id": f"s{i}", **each} for i in range(4)]}
 
 
 def timed(what: Callable[[], Any]) -> tuple[float, Any]:
-    """Give the ms that something takes, and its result."""
+    """Return the ms that something takes, and its result."""
     begun = time.perf_counter()
     result = what()
     return (time.perf_counter() - begun) * 1000, result

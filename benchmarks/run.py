@@ -51,7 +51,7 @@ def processes(commands: list[list[str]], environment: dict[str, str]) -> Iterato
 
 
 def rss_mb(pid: int) -> float:
-    """Give the peak resident memory of a process."""
+    """Return the peak resident memory of a process."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmHWM"):
             return int(line.split()[1]) / 1024
@@ -90,14 +90,14 @@ def engine_row(url: str, level: str) -> Row:
 
 
 def peaks(url: str, running: Sequence[subprocess.Popen[bytes]]) -> dict[str, float]:
-    """Give the peak memory of the workers (with that of their children left out) and of the server."""
+    """Return the peak memory of the workers (with that of their children left out) and of the server."""
     client = redis.Redis.from_url(url)
     server = client.info("memory")["used_memory_peak"] / 2**20
     return {"peak_worker_mb": max(rss_mb(process.pid) for process in running), "peak_server_mb": server}
 
 
 def patiently(command: list[str], environment: dict[str, str]) -> str:
-    """Give the last line that a command prints; one that fails (a result that never comes) is run again."""
+    """Return the last line that a command prints; one that fails (a result that never comes) is run again."""
     for _ in range(5):
         done = subprocess.run(command, cwd=HERE, env=environment, capture_output=True, text=True, timeout=900)
         if done.returncode == 0:
@@ -122,7 +122,7 @@ def canvas_row(url: str, level: str) -> Row:
 
 
 def table(results: dict[str, Any]) -> str:
-    """Give the results as a Markdown table."""
+    """Return the results as a Markdown table."""
     lines = [
         "| | W1 ms a step | W2 runs/s | W2 steps/s | W2 peak MB: worker, server | W3 s | W4 p50 / p95 / p99 ms |",
         "|---|---|---|---|---|---|---|",

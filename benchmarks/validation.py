@@ -24,7 +24,7 @@ SECONDS = 2.0
 
 
 def document(count: int, **options: Any) -> dict[str, Any]:
-    """Give a document of many steps; options that can be called get the number of the step."""
+    """Return a document of many steps; options that can be called get the number of the step."""
     steps = [
         {
             "id": f"s{i}",
@@ -37,12 +37,12 @@ def document(count: int, **options: Any) -> dict[str, Any]:
 
 
 def before(number: int) -> str:
-    """Give a reference to the step before."""
+    """Return a reference to the step before."""
     return f"{{{{ s{number - 1}.output ~ '{number}' }}}}" if number else "x"
 
 
 def largest() -> dict[str, dict[str, Any]]:
-    """Give the largest document of each form, valid ones and such as are wrong everywhere."""
+    """Return the largest document of each form, valid ones and such as are wrong everywhere."""
     each = MAX_EXPRESSIONS // MAX_STEPS
     ends = [(i, i + 1 + k) for i in range(MAX_STEPS - 8) for k in range(MAX_EDGES // MAX_STEPS)]
     blocks = [{"id": f"b{i}", "steps": [{"id": f"s{i}", "component": "c"}]} for i in range(MAX_STEPS // 2)]
@@ -66,7 +66,7 @@ def largest() -> dict[str, dict[str, Any]]:
 
 
 def dense_expressions() -> dict[str, dict[str, Any]]:
-    """Give the largest documents whose size is in their expressions."""
+    """Return the largest documents whose size is in their expressions."""
     long = 3_900
     count = MAX_EXPRESSION_TEXT // (long + 100)
     chain = " + ".join(["1"] * 190)
@@ -92,7 +92,7 @@ def dense_expressions() -> dict[str, dict[str, Any]]:
 
 
 def dense_values() -> dict[str, dict[str, Any]]:
-    """Give the largest documents whose size is in few places: long texts and names, deep nesting, many options."""
+    """Return the largest documents whose size is in few places: long texts and names, deep nesting, many options."""
     deep: Any = 1
     for _ in range(MAX_DEPTH - 8):
         deep = {"n": deep}
@@ -118,7 +118,7 @@ def dense_values() -> dict[str, dict[str, Any]]:
 
 
 def all_wrong() -> dict[str, dict[str, Any]]:
-    """Give large documents that are wrong in many places."""
+    """Return large documents that are wrong in many places."""
     return {
         "secrets": document(MAX_STEPS, inputs={"x": {"{{ secrets.A }}": 1}, "y": "{{secrets.B}}"}),
         "broken": document(
@@ -132,7 +132,7 @@ def all_wrong() -> dict[str, dict[str, Any]]:
 
 
 def nested(depth: int, breadth: int) -> dict[str, Any]:
-    """Give blocks in blocks, each with many steps beside the next one."""
+    """Return blocks in blocks, each with many steps beside the next one."""
     inner: list[dict[str, Any]] = [{"id": "end", "component": "c"}]
     for level in range(depth):
         beside = [{"id": f"s{level}-{i}", "component": "c"} for i in range(breadth)]

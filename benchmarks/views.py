@@ -74,7 +74,7 @@ def set_head(store: RedisRunStore, partition: int, n: int) -> None:
 
 
 def filters(partitions: int) -> dict[str, RunFilter]:
-    """Give searches: wide, narrow, empty, and by ranges."""
+    """Return searches: wide, narrow, empty, and by ranges."""
     return {
         "newest": RunFilter(),
         "failed": RunFilter(status=("failed",)),

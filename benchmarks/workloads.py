@@ -11,13 +11,13 @@ from openagents_json.engine import Engine
 
 
 def sequence(length: int) -> dict[str, Any]:
-    """Give a document of steps that run one after the other."""
+    """Return a document of steps that run one after the other."""
     steps = [{"id": f"s{i}", "component": "noop"} for i in range(length)]
     return {"id": f"sequence-{length}", "version": "1.0.0", "steps": steps}
 
 
 def fan(width: int) -> dict[str, Any]:
-    """Give a document of parallel steps and a join."""
+    """Return a document of parallel steps and a join."""
     steps: list[dict[str, Any]] = [{"id": f"p{i}", "component": "noop"} for i in range(width)]
     steps.append({"id": "join", "component": "noop", "depends_on": [f"p{i}" for i in range(width)]})
     return {"id": f"fan-{width}", "version": "1.0.0", "execution": "graph", "steps": steps}

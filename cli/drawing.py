@@ -9,15 +9,15 @@ from typing import Any
 from rich.console import Console
 from rich.segment import Segment
 
-from cli.terminal import ROOM, Guarded, lines
+from cli.terminal import ROOM, SafeStream, lines
 from openagents_json.errors import file_errors
 
 
-class Careful(Console):
+class SafeConsole(Console):
     """A console that escapes whatever cannot be printed in the texts that it draws."""
 
     def render(self, renderable: Any, options: Any = None) -> Iterable[Segment]:
-        """Give the pieces of a drawing."""
+        """Return the pieces of a drawing."""
         for piece in super().render(renderable, options):
             yield piece if piece.control else Segment(lines(piece.text), piece.style)
 
@@ -30,4 +30,4 @@ class Careful(Console):
 def console(*, error: bool = False) -> Console:
     """Return a terminal to draw on; only what the drawing itself needs goes to it unescaped."""
     stream = sys.stderr if error else sys.stdout
-    return Careful(file=stream.unguarded if isinstance(stream, Guarded) else stream, highlight=False)
+    return SafeConsole(file=stream.unguarded if isinstance(stream, SafeStream) else stream, highlight=False)

@@ -29,7 +29,7 @@ GAP: Final = 2
 
 
 def history_table(events: Iterable[HistoryEvent]) -> Table:
-    """Give a table of events."""
+    """Return a table of events."""
     return table(HEADER, map(_row, events))
 
 

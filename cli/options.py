@@ -14,7 +14,7 @@ from cli.urls import Url
 
 if TYPE_CHECKING:
     from openagents_json.engine import Engine, Settings
-    from openagents_json.engine.inspection.queries import Reads
+    from openagents_json.engine.inspection.queries import Queries
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -37,7 +37,7 @@ class Target:
         except (KeyError, OSError):  # a user without a name
             return "cli"
 
-    def views(self) -> AbstractContextManager[Reads]:
+    def views(self) -> AbstractContextManager[Queries]:
         """Open the views of the store alone, for lists: most of the engine stays out of it."""
         from openagents_json.engine.open import viewing
 

@@ -32,7 +32,7 @@ COLOURS = {"completed": "green", "failed": "red", "cancelled": "yellow", "runnin
 
 
 def plain(value: Any) -> Any:
-    """Give a value as JSON types."""
+    """Return a value as JSON types."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
@@ -70,29 +70,29 @@ def print_array(pages: Iterable[Sequence[Any]]) -> None:
 
 
 def when(time_ms: int) -> str:
-    """Give a time as people read it, in UTC."""
+    """Return a time as people read it, in UTC."""
     return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
 
 
 def second(time_ms: int) -> str:
-    """Give a time as lists show it, in UTC."""
+    """Return a time as lists show it, in UTC."""
     return when(time_ms)[:-4]
 
 
 def status(name: str) -> Text:
-    """Give a status in its colour."""
+    """Return a status in its colour."""
     return text(name, COLOURS.get(name, ""))
 
 
 def text(value: str, style: str = "") -> Text:
-    """Give what a user or a component wrote: nothing in it is markup, and nothing moves the cursor of a terminal."""
+    """Return what a user or a component wrote: nothing in it is markup, and nothing moves the cursor of a terminal."""
     from rich.text import Text
 
     return Text(line(value), style)
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[str | Text]]) -> Table:
-    """Give a table of texts."""
+    """Return a table of texts."""
     from rich.table import Table
 
     names, made = tuple(header), Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -121,7 +121,7 @@ def short(value: str, width: int) -> str:
 
 
 def details(event: HistoryEvent, width: int = 60) -> str:
-    """Give what an event says, short in a terminal."""
+    """Return what an event says, short in a terminal."""
     hidden = ("step", "attempt", "worker", "fence")
     rest = {key: value for key, value in event.data.items() if key not in hidden}
     error = rest.get("error")
@@ -132,7 +132,7 @@ def details(event: HistoryEvent, width: int = 60) -> str:
 
 
 def console(*, error: bool = False) -> Console:
-    """Give a terminal to draw on; a pipe or a file has lines of any length."""
+    """Return a terminal to draw on; a pipe or a file has lines of any length."""
     from cli import drawing
 
     made = drawing.console(error=error)

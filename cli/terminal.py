@@ -119,7 +119,7 @@ def refuse_bytes(what: str) -> None:
         raise click.UsageError(f"{what} is no text: send it into a file, or name one")
 
 
-class Guarded:
+class SafeStream:
     """A terminal that escapes what was not written by this program on purpose: log lines, warnings, tracebacks."""
 
     def __init__(self, stream: Any) -> None:
@@ -143,8 +143,8 @@ def guard() -> None:
     """Let nothing that is printed from now on move the cursor of a terminal, whoever prints it."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
-        if stream is not None and stream.isatty() and not isinstance(stream, Guarded):
-            setattr(sys, name, Guarded(stream))
+        if stream is not None and stream.isatty() and not isinstance(stream, SafeStream):
+            setattr(sys, name, SafeStream(stream))
     logging.setLogRecordFactory(_Record)
 
 

@@ -16,14 +16,14 @@ _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 
 
 def duration_ms(text: str) -> int | None:
-    """Give a duration such as 90s, 15m, 2h or 7d in ms, None when it is none."""
+    """Return a duration such as 90s, 15m, 2h or 7d in ms, None when it is none."""
     match = _DURATION.fullmatch(text.strip())
     found = float(match[1]) * _UNITS[match[2]] if match else LONGEST_MS
     return int(found) if found < LONGEST_MS else None
 
 
 def time_ms(text: str, now_ms: int) -> int | None:
-    """Give a time, ISO 8601 (UTC unless it says otherwise) or how long ago (2h, 2h ago), in ms since 1970, or None."""
+    """Return a time, ISO 8601 (UTC unless it says otherwise) or how long ago (2h, 2h ago), in ms since 1970."""
     ago = duration_ms(text.strip().removesuffix(" ago"))
     if ago is not None:
         return now_ms - ago
@@ -40,7 +40,7 @@ class Time(click.ParamType):  # type: ignore[type-arg]
     name = "TIME"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Give the time in ms since 1970."""
+        """Return the time in ms since 1970."""
         found = time_ms(str(value), int(datetime.now(UTC).timestamp() * 1000))  # noqa: TID251 - the edge of the program
         if found is None:
             self.fail(f"{value!r} is no time; write 2026-11-23T08:00, or how long ago: 90s, 15m, 2h, 7d", param, ctx)
@@ -53,7 +53,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg]
     name = "DURATION"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Give the duration in ms."""
+        """Return the duration in ms."""
         found = duration_ms(str(value))
         if found is None:
             self.fail(f"{value!r} is no duration; write 250ms, 90s, 15m, 2h or 7d", param, ctx)
@@ -61,7 +61,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg]
 
 
 def lasting(ms: float | None) -> str:
-    """Give a duration in ms as people read it."""
+    """Return a duration in ms as people read it."""
     if ms is None:
         return ""
     if ms < 1000:

@@ -30,7 +30,7 @@ _SURELY_SHORT: Final = 14_284
 
 
 def encode(value: Json) -> bytes:
-    """Give a value as canonical JSON: sorted keys, no spaces, UTF-8.
+    """Return a value as canonical JSON: sorted keys, no spaces, UTF-8.
 
     Raises NotJson with the path.
     """
@@ -48,7 +48,7 @@ def encode(value: Json) -> bytes:
 
 
 def decode(raw: bytes) -> Json:
-    """Give the value of canonical JSON, which has no spaces around it: looking for them takes half of the time."""
+    """Return the value of canonical JSON, which has no spaces around it: looking for them takes half of the time."""
     text = raw.decode("utf-8", "surrogatepass")
     value, end = _raw_decode(text)
     if end != len(text):
@@ -82,7 +82,7 @@ def members_of(raw: bytes) -> dict[str, Json]:
 
 
 def normalise(value: Json) -> Json:
-    """Give a value as a replay would give it: tuples as lists, plain types throughout.
+    """Return a value as a replay would give it: tuples as lists, plain types throughout.
 
     Raises NotJson with the path, whatever the value does when it is read.
     """

@@ -280,7 +280,7 @@ class TooLarge(ContentTooLarge, ValueError):
 
 
 def translate(error: BaseException, where: str = "") -> EventStoreError:
-    """Give the driver's error as one of ours, with what to do."""
+    """Return the driver's error as one of ours, with what to do."""
     name, text = type(error).__name__, masked(str(error).strip()) or type(error).__name__
     if isinstance(error, EventStoreError):
         return error

@@ -9,7 +9,7 @@ Span = tuple[int, int]
 
 
 def joined(spans: Iterable[Span]) -> list[Span]:
-    """Give spans in order, those in one that meet or overlap."""
+    """Return spans in order, those in one that meet or overlap."""
     out: list[Span] = []
     for first, last in sorted(span for span in spans if span[0] <= span[1]):
         if out and first <= out[-1][1] + 1:

@@ -54,7 +54,7 @@ class Keyspace:
             raise InvalidRequest(f"{self.partitions} partitions: there must be 1 to 16384")
 
     def partition_of(self, stream: str) -> int:
-        """Give the partition of a stream: the number that its name begins with, or else a hash of the name."""
+        """Return the partition of a stream: the number that its name begins with, or else a hash of the name."""
         match = _NUMBERED.match(stream)
         if match and int(match[1]) < self.partitions:
             return int(match[1])

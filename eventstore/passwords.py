@@ -23,7 +23,7 @@ _OPTION: Final = re.compile(
 
 
 def masked(text: str, *urls: str) -> str:
-    """Give a text with stars in the place of passwords of URLs; those of `urls` are found outside of URLs too."""
+    """Return a text with stars in the place of passwords of URLs; those of `urls` are found outside of URLs too."""
     if "://" in text:
         text = _OPTION.sub(rf"\1{STARS}", _LOGIN.sub(rf"\1:{STARS}@", text))
     for secret in sorted({x for url in urls for x in _secrets(url)}, key=len, reverse=True):
@@ -37,13 +37,13 @@ def has_password(url: str) -> bool:
 
 
 def filled_in(recorded: str, known: str) -> str:
-    """Give a recorded URL with the passwords of a known one, if it is one of a place below that."""
+    """Return a recorded URL with the passwords of a known one, if it is one of a place below that."""
     shown = masked(known).rstrip("/")
     return known.rstrip("/") + recorded[len(shown) :] if known and f"{recorded}/".startswith(f"{shown}/") else recorded
 
 
 def traceback_of(error: BaseException) -> str:
-    """Give the traceback of an error, with what led to it, without passwords."""
+    """Return the traceback of an error, with what led to it, without passwords."""
     return masked("".join(traceback.format_exception(error)))
 
 

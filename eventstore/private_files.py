@@ -187,7 +187,7 @@ def _without_a_name(directory: Path) -> int:
 
 
 def _named(handle: int, path: Path) -> str:
-    """Give a whole file a name beside the one that it gets: only a file that has one can replace another."""
+    """Return a whole file a name beside the one that it gets: only a file that has one can replace another."""
     name = str(path.parent / f"{_prefix(path)}{secrets.token_hex(8)}")
     os.link(f"/proc/self/fd/{handle}", name, src_dir_fd=handle)  # to name a directory has Python follow the link
     return name

@@ -23,5 +23,5 @@ def merged(logs: Sequence[Sequence[Recorded]]) -> list[Recorded]:
 
 
 def bounded(items: list[Recorded], limit: int | None) -> list[Recorded]:
-    """Give the first items, all without a limit."""
+    """Return the first items, all without a limit."""
     return items if limit is None else items[: max(0, limit)]

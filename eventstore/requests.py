@@ -14,7 +14,7 @@ COMMIT_WINDOW = 10_000
 
 
 def encoded(stream: str, events: Sequence[Event], max_bytes: int) -> list[tuple[str, bytes, bytes]]:
-    """Give type, data and metadata of events as they are stored.
+    """Return type, data and metadata of events as they are stored.
 
     Raises InvalidRequest, NotJson and PayloadTooLarge.
     """
@@ -51,7 +51,7 @@ def check_checkpoint(checkpoint: Checkpoint | None, stream: str, partition: int)
 
 
 def check_partition(partition: int, count: int) -> int:
-    """Give a partition that is there.
+    """Return a partition that is there.
 
     Raises InvalidRequest.
     """
@@ -61,7 +61,7 @@ def check_partition(partition: int, count: int) -> int:
 
 
 def check_cursor(partition: int, after: int, head: int) -> int:
-    """Give the position behind which to read.
+    """Return the position behind which to read.
 
     Raises LogTruncated when the log ends before it: it was read once, so it has been lost.
     """

@@ -28,7 +28,7 @@ class WakeUp(NamedTuple):
     partitions: Sequence[int]
 
 
-class Exchanged(NamedTuple):
+class PipelineReplies(NamedTuple):
     """The answers to commits, and for each wake-up whether somebody has to be woken from outside."""
 
     commits: Sequence[Committed]
@@ -73,7 +73,7 @@ class RunStore(Protocol):
 
     def exchange(
         self, commits: Sequence[Commit], *, definitions: Definitions = NOTHING, wakeups: Sequence[WakeUp] = ()
-    ) -> Exchanged:
+    ) -> PipelineReplies:
         """Carry out commits in one round trip, with the definitions that they refer to and hints for whoever waits."""
         ...
 

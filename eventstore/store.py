@@ -68,19 +68,19 @@ class StreamStore(Protocol):
         ...
 
     def stream_version(self, stream: str) -> int:
-        """Give the version of a stream, 0 when it does not exist."""
+        """Return the version of a stream, 0 when it does not exist."""
         ...
 
     def head(self, partition: int) -> int:
-        """Give the position of the newest event of a partition, 0 when there is none."""
+        """Return the position of the newest event of a partition, 0 when there is none."""
         ...
 
     def partition_of(self, stream: str) -> int:
-        """Give the partition of a stream."""
+        """Return the partition of a stream."""
         ...
 
     def checkpoint(self, consumer: str, partition: int) -> int:
-        """Give a consumer's checkpoint, 0 when it has none."""
+        """Return a consumer's checkpoint, 0 when it has none."""
         ...
 
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
@@ -91,7 +91,7 @@ class StreamStore(Protocol):
         ...
 
 
-class Place(int):
+class ReadPosition(int):
     """How far a reader has come in a partition: n, with the time of the event there, by which a lost tail shows.
 
     A log that lost its tail and has grown again has other events at the same positions; a plain number cannot tell.
@@ -99,7 +99,7 @@ class Place(int):
 
     time_ms: int | None
 
-    def __new__(cls, n: int, time_ms: int | None = None) -> Place:
+    def __new__(cls, n: int, time_ms: int | None = None) -> ReadPosition:
         """Make one; without a time it is just a number."""
         made = super().__new__(cls, n)
         made.time_ms = time_ms
@@ -107,10 +107,10 @@ class Place(int):
 
 
 def next_cursor(after: Cursor, seen: Sequence[Recorded]) -> dict[int, int]:
-    """Give the cursor behind some events; it notices a lost tail as long as it is not turned into plain numbers."""
+    """Return the cursor behind some events; it notices a lost tail as long as it is not turned into plain numbers."""
     cursor = dict(after)
     for item in seen:
         partition, n = item.position.partition, item.position.n
         if n > cursor.get(partition, 0):
-            cursor[partition] = Place(n, item.time_ms)
+            cursor[partition] = ReadPosition(n, item.time_ms)
     return cursor

@@ -69,7 +69,7 @@ class Loaded:
 
 
 def facet_name(facet: str) -> str:
-    """Give a facet as it is stored: as it is, or its hash when it is long or not plain."""
+    """Return a facet as it is stored: as it is, or its hash when it is long or not plain."""
     if _PLAIN.fullmatch(facet):
         return facet
     return "#" + hashlib.sha256(facet.encode("utf-8", "surrogatepass")).hexdigest()[:40]
@@ -79,7 +79,7 @@ class ViewStore(Protocol):
     """Keeps views; each call is one round trip unless it says otherwise."""
 
     def checkpoints(self, views: Sequence[str], partitions: Sequence[int]) -> list[tuple[int, list[int]]]:
-        """Give, for each partition, the position of its newest event, and the checkpoint of each view."""
+        """Return, for each partition, the position of its newest event, and the checkpoint of each view."""
         ...
 
     def load(self, wanted: Sequence[tuple[str, int, Sequence[str]]]) -> list[Loaded]:
@@ -106,7 +106,7 @@ class ViewStore(Protocol):
         ...
 
     def seek(self, view: str, wanted: Sequence[tuple[int, Sequence[int]]]) -> list[list[int]]:
-        """Give, for each (partition, orders), the first ordinals with at least those orders, and last the next ordinal.
+        """Return, for each (partition, orders), the first ordinals of at least those orders, and last the next one.
 
         The next ordinal stands for an order that there is not yet.
         """
@@ -125,7 +125,7 @@ class ViewStore(Protocol):
         ...
 
     def index_names(self, view: str) -> set[tuple[int, str, int]]:
-        """Give (partition, facet as it is stored, chunk) of every set of an index; walks the whole keyspace."""
+        """Return (partition, facet as it is stored, chunk) of every set of an index; walks the whole keyspace."""
         ...
 
     def trouble(self, view: str, partition: int, what: Json) -> None:
@@ -137,7 +137,7 @@ class ViewStore(Protocol):
         ...
 
     def generations(self) -> dict[str, int]:
-        """Give the generation of each projection that readers use, by its id, and as "id/next" the one being built."""
+        """Return the generation of each projection in use, by its id, and as "id/next" the one being built."""
         ...
 
     def begin_generation(self, name: str, generation: int) -> int:

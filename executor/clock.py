@@ -17,11 +17,11 @@ class Clock(Protocol):
     """Two clocks: the wall's, for people, and a steady one, for waiting."""
 
     def now_ms(self) -> int:
-        """Give the time since the epoch in ms."""
+        """Return the time since the epoch in ms."""
         ...
 
     def steady_ms(self) -> float:
-        """Give a time that never goes back, in ms."""
+        """Return a time that never goes back, in ms."""
         ...
 
 
@@ -29,11 +29,11 @@ class SystemClock:
     """The machine's clocks."""
 
     def now_ms(self) -> int:
-        """Give the time since the epoch in ms."""
+        """Return the time since the epoch in ms."""
         return time.time_ns() // 1_000_000
 
     def steady_ms(self) -> float:
-        """Give a time that never goes back, in ms."""
+        """Return a time that never goes back, in ms."""
         return time.monotonic() * 1000
 
 

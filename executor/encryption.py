@@ -54,7 +54,7 @@ class RunKey:
         return plain
 
 
-class Masters:
+class MasterKeys:
     """The master keys of a process, base64 of 32 bytes each: the first wraps, all unwrap.
 
     Raises InvalidKey.
@@ -68,11 +68,11 @@ class Masters:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """Give the ids of the keys, the one that wraps first; empty when there is none."""
+        """Return the ids of the keys, the one that wraps first; empty when there is none."""
         return tuple(self._keys)
 
     def secrets(self) -> list[bytes]:
-        """Give the keys themselves, for what else is derived from them."""
+        """Return the keys themselves, for what else is derived from them."""
         return list(self._keys.values())
 
     def fresh(self, run: str) -> RunKey:
@@ -81,7 +81,7 @@ class Masters:
         return RunKey(run, key, self._random, self.wrap(run, key))
 
     def wrap(self, run: str, key: bytes) -> str:
-        """Give what the store keeps of a data key: format, id of the master key, base64 of nonce and ciphertext."""
+        """Return what the store keeps of a data key: format, id of the master key, base64 of nonce and ciphertext."""
         raw = _encrypt(self._keys[self.first], key, ["key", run], self._random)
         return f"{_FORMAT}.{self.first}.{base64.b64encode(raw).decode()}"
 
@@ -108,16 +108,16 @@ class Masters:
         return RunKey(run, key, self._random)
 
     def held(self, run: str, key: bytes) -> RunKey:
-        """Give a data key as it was given, to try it."""
+        """Return a data key as it was given, to try it."""
         return RunKey(run, key, self._random)
 
     def adopted(self, run: str, key: bytes) -> RunKey:
-        """Give the key of a run that came from elsewhere."""
+        """Return the key of a run that came from elsewhere."""
         return RunKey(run, key, self._random, self.wrap(run, key))
 
 
 def wrapped_by(record: bytes) -> str:
-    """Give the id of the master key that wrapped a data key."""
+    """Return the id of the master key that wrapped a data key."""
     return record.decode("ascii", "replace").split(".")[1] if record.count(b".") == 2 else ""
 
 

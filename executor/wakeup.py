@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from eventstore.passwords import masked
-from eventstore.redis.coordination.wakeups import Bell
+from eventstore.redis.coordination.wakeups import WakeUps
 from eventstore.runs import WakeUp
 
 log = logging.getLogger(__name__)
@@ -106,10 +106,10 @@ class BackgroundDoorbell:
                 doorbell.close()
 
 
-class Ringer:
+class Waker:
     """Hints in the store first; a doorbell only when the store says that nobody is awake."""
 
-    def __init__(self, bell: Bell, doorbell: Doorbell) -> None:
+    def __init__(self, bell: WakeUps, doorbell: Doorbell) -> None:
         self.bell, self.doorbell = bell, doorbell
 
     def wakeups(self, opens: Iterable[tuple[int, Mapping[str, int]]]) -> list[WakeUp]:

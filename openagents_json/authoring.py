@@ -46,7 +46,7 @@ class Workflow:
 
     @property
     def id(self) -> str:
-        """Give the document's id."""
+        """Return the document's id."""
         return str(self.document.get("id", ""))
 
     def validate(self, catalog: Catalog | None = None) -> Report:

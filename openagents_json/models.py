@@ -35,7 +35,7 @@ class _Model(BaseModel):
 
     @model_validator(mode="after")
     def _read_the_old_word(self) -> Self:
-        """Give a value under the new word, too; the document keeps the word that it was written with."""
+        """Return a value under the new word, too; the document keeps the word that it was written with."""
         for name, renamed in RENAMED.items():
             said = self.model_fields_set
             if renamed.old in type(self).model_fields and renamed.old in said and name not in said:
@@ -54,7 +54,7 @@ class _WithUnits(_Model):
 class _Root(_Model):
     @property
     def document(self) -> dict[str, Any]:
-        """Give the document as JSON, with what was set and nothing else."""
+        """Return the document as JSON, with what was set and nothing else."""
         return self.model_dump(mode="json", exclude_unset=True, by_alias=True)
 
     if TYPE_CHECKING:

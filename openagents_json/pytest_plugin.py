@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def play_workflow() -> Callable[..., Play]:
-    """Give `openagents_json.testing.play`: run a document in memory, with stand-ins and a clock that jumps."""
+    """Return `openagents_json.testing.play`: run a document in memory, with stand-ins and a clock that jumps."""
     from openagents_json.testing import play
 
     return play
@@ -23,7 +23,7 @@ def play_workflow() -> Callable[..., Play]:
 
 @pytest.fixture
 def begin_workflow() -> Callable[..., Play]:
-    """Give `openagents_json.testing.Play`: begin a run in memory, and move the clock by hand."""
+    """Return `openagents_json.testing.Play`: begin a run in memory, and move the clock by hand."""
     from openagents_json.testing import Play
 
     return Play
@@ -31,7 +31,7 @@ def begin_workflow() -> Callable[..., Play]:
 
 @pytest.fixture
 def replay_history() -> Callable[..., Any]:
-    """Give `openagents_json.testing.replay`: a recorded history against a document as it is now."""
+    """Return `openagents_json.testing.replay`: a recorded history against a document as it is now."""
     from openagents_json.testing import replay
 
     return replay
@@ -39,7 +39,7 @@ def replay_history() -> Callable[..., Any]:
 
 @pytest.fixture
 def embedded_engine(tmp_path: Path) -> Iterator[Engine]:
-    """Give an engine on a server of its own, with the components that the test's modules declare."""
+    """Return an engine on a server of its own, with the components that the test's modules declare."""
     from openagents_json.engine import Engine
 
     with Engine.embedded(tmp_path / "openagents") as engine:

@@ -20,7 +20,7 @@ HOME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 """Where this package lies, and the rooms beside it."""
 
 
-class Beside:
+class PackagesBeside:
     """Finds rooms beside this package."""
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -36,9 +36,9 @@ class Beside:
 
 def settle(names: Sequence[str]) -> None:
     """Let rooms be found beside this package from now on."""
-    taken = {name for finder in sys.meta_path if isinstance(finder, Beside) for name in finder.names}
+    taken = {name for finder in sys.meta_path if isinstance(finder, PackagesBeside) for name in finder.names}
     if not taken.issuperset(names):
-        sys.meta_path.insert(0, Beside(names))
+        sys.meta_path.insert(0, PackagesBeside(names))
 
 
 def guard(names: Sequence[str] = ROOMS) -> None:
@@ -62,7 +62,7 @@ def guard(names: Sequence[str] = ROOMS) -> None:
 
 
 def own_of(name: str) -> str | None:
-    """Give the file by which a program has a module with the name of a room, None when it has none."""
+    """Return the file by which a program has a module with the name of a room, None when it has none."""
     elsewhere = [place for place in sys.path if os.path.abspath(place or ".") != HOME]
     spec = PathFinder.find_spec(name, elsewhere)
     return spec.origin if spec is not None else None

@@ -12,7 +12,7 @@ from eventstore.views import CHUNK
 
 
 def between(low: int, high: int, chunk: int) -> int:
-    """Give the ordinals of a chunk from `low` on and below `high`."""
+    """Return the ordinals of a chunk from `low` on and below `high`."""
     first, end = max(0, low - chunk * CHUNK), min(CHUNK, high - chunk * CHUNK)
     if first >= end:
         return 0
@@ -20,7 +20,7 @@ def between(low: int, high: int, chunk: int) -> int:
 
 
 def falling(bits: int, chunk: int) -> Iterator[int]:
-    """Give the ordinals of a set, highest first."""
+    """Return the ordinals of a set, highest first."""
     while bits:
         lowest = bits & -bits
         yield chunk * CHUNK + CHUNK - lowest.bit_length()

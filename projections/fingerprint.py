@@ -19,7 +19,7 @@ _INSTANCE: Final = re.compile(r"\[\d+\]")
 
 
 def essence(message: str) -> str:
-    """Give a message without what changes from one failure to the next."""
+    """Return a message without what changes from one failure to the next."""
     text = message.splitlines()[0][:500] if message else ""
     for pattern, word in _CHANGING:
         text = pattern.sub(word, text)

@@ -19,7 +19,7 @@ Keyed = tuple[str, Recorded]
 
 
 def keyed(projection: Projection, view: str, events: Iterable[Recorded]) -> tuple[list[Keyed], ProjectionFailed | None]:
-    """Give the events that matter, with their keys; up to the first for which the projection cannot name one."""
+    """Return the events that matter, with their keys; up to the first for which the projection cannot name one."""
     types, key_of, found = projection.types, projection.key, list[Keyed]()
     for event in events:
         if types is not None and event.type not in types:
@@ -153,7 +153,7 @@ def _check(counted: Counted, batch: Batch) -> None:
 
 
 def _index(projection: Projection, document: Json) -> Index | None:
-    """Give how a document is found, None where it is not.
+    """Return how a document is found, None where it is not.
 
     Raises TypeError when the projection says something else.
     """
@@ -168,7 +168,7 @@ def _index(projection: Projection, document: Json) -> Index | None:
 
 
 def facets_of(index: Index | None, row: Row | None) -> frozenset[str]:
-    """Give what a document is found by; all of them by one facet, so that those that are no more are not counted."""
+    """Return what a document is found by; all of them by one facet, so that those that are no more are not counted."""
     if index is None or row is None:
         return frozenset()
     return index.facets | ({EVERY, LATE} if index.order < row.order else {EVERY})

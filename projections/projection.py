@@ -41,7 +41,7 @@ class Counted:
 
 
 def of_stream(event: Recorded) -> str:
-    """Give the run of an event: the key of most projections."""
+    """Return the run of an event: the key of most projections."""
     return event.stream
 
 
@@ -78,7 +78,7 @@ class Projection:
 
     @property
     def id(self) -> str:
-        """Give name and version."""
+        """Return name and version."""
         return f"{self.name}.{self.version}"
 
     def view(self, generation: int) -> str:

@@ -9,12 +9,12 @@ GROWTH = 1.1
 
 
 def bucket(ms: float) -> int:
-    """Give the bucket of a latency."""
+    """Return the bucket of a latency."""
     return max(0, math.ceil(math.log(max(ms, 1.0), GROWTH)))
 
 
 def quantile(counts: Mapping[int, int], q: float) -> float | None:
-    """Give the q-quantile in ms, to a twentieth, None without any."""
+    """Return the q-quantile in ms, to a twentieth, None without any."""
     total = sum(counts.values())
     rank, seen = q * max(0, total - 1), 0
     for place in sorted(counts):

@@ -46,11 +46,11 @@ class Views:
         self._lock = ForkSafeLock()
 
     def names(self) -> list[str]:
-        """Give the names of the projections."""
+        """Return the names of the projections."""
         return list(self._runner.projections)
 
     def projection(self, name: str) -> Projection:
-        """Give a projection.
+        """Return a projection.
 
         Raises UnknownProjection.
         """
@@ -59,7 +59,7 @@ class Views:
         return self._runner.projections[name]
 
     def current(self, name: str, *, stale: bool = False) -> str:
-        """Give the view in use, after whatever is in the log by now has come into it, unless `stale` will do.
+        """Return the view in use, after whatever is in the log by now has come into it, unless `stale` will do.
 
         A server that cannot write to its disk is read as it is, with a note in the program's log.
 
@@ -73,7 +73,7 @@ class Views:
         return view
 
     def _used(self, projection: Projection) -> int:
-        """Give the generation of a view that readers use; the first one begins when somebody reads it."""
+        """Return the generation of a view that readers use; the first one begins when somebody reads it."""
         known = self._store.generations().get(projection.id)
         try:
             return known or self._store.begin_generation(projection.id, 1)
@@ -90,7 +90,7 @@ class Views:
             return 0
 
     def search(self, name: str, query: Query, *, stale: bool = False) -> Page:
-        """Give a page of a view's documents.
+        """Return a page of a view's documents.
 
         Raises UnknownProjection, ViewBehind and InvalidQuery.
         """
@@ -104,7 +104,7 @@ class Views:
         return count(self._store, self.current(name, stale=stale), self._runner.partitions, query)
 
     def get(self, name: str, key: str, *, stale: bool = False) -> list[Json]:
-        """Give the documents under a key, at most one of each partition.
+        """Return the documents under a key, at most one of each partition.
 
         Raises UnknownProjection and ViewBehind.
         """
@@ -113,7 +113,7 @@ class Views:
         return [row.document for row in rows if row is not None]
 
     def documents(self, name: str, *, stale: bool = False) -> Iterator[Row]:
-        """Give all documents of a view, those of a partition together.
+        """Return all documents of a view, those of a partition together.
 
         Raises UnknownProjection and ViewBehind.
         """
@@ -122,7 +122,7 @@ class Views:
             yield from self._store.documents(view, partition)
 
     def tallies(self, name: str, *, stale: bool = False) -> list[dict[str, Json]]:
-        """Give the counts and values of a view, of each partition.
+        """Return the counts and values of a view, of each partition.
 
         Raises UnknownProjection and ViewBehind.
         """
@@ -188,10 +188,10 @@ class Views:
             return verify(self._store, projection, view, self._runner, self.left())
 
     def replaced(self) -> list[str]:
-        """Give the views that others were built to replace: nobody waits for them, whoever still writes to them."""
+        """Return the views that others were built to replace: nobody waits for them, whoever still writes to them."""
         known = self._store.generations()
         return [f"{name}.{i}" for name, used in known.items() if "/" not in name for i in range(1, used)]
 
     def left(self) -> list[int]:
-        """Give the partitions that runs have left, archived or deleted: sums of views count those runs too."""
+        """Return the partitions that runs have left, archived or deleted: sums of views count those runs too."""
         return self._left(range(self._runner.partitions))

@@ -66,7 +66,7 @@ class _Task:
         return list({key: None for key, _ in self.pairs})
 
     def before(self, failure: ProjectionFailed) -> _Task:
-        """Give the part before an event."""
+        """Return the part before an event."""
         bound = failure.event.position.n
         pairs = [pair for pair in self.pairs if pair[1].position.n < bound]
         return _Task(self.target, self.partition, self.checkpoint, pairs, bound - 1, failure)
@@ -97,7 +97,7 @@ class Runner:
         self._stopped: dict[tuple[str, int], float] = {}
 
     def targets(self) -> list[Target]:
-        """Give the views to keep: of each projection the one in use, and the one being built."""
+        """Return the views to keep: of each projection the one in use, and the one being built."""
         known = self._store.generations()
         found = []
         for projection in self.projections.values():

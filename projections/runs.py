@@ -76,7 +76,7 @@ def _apply(row: dict[str, Any] | None, event: Recorded) -> dict[str, Any] | Coun
 
 
 def _said(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what the first event says of a run beside what it is."""
+    """Return what the first event says of a run beside what it is."""
     said = {name: data[name] for name in ("labels", "parent") if data.get(name)}
     if data.get("copied") and data.get("imported"):  # the fork may not reach as far as RunImported
         said["imported"] = {"source": str(data["imported"]), "how": "fork"}
@@ -120,7 +120,7 @@ def _failure(row: Mapping[str, Any], event: Recorded) -> dict[str, Json]:
 
 
 def _labelled(name: str, value: str) -> str:
-    """Give the facet of a label: its first "=" is where the name ends."""
+    """Return the facet of a label: its first "=" is where the name ends."""
     return f"label.{str(name).replace('%', '%25').replace('=', '%3D')}={value}"
 
 
@@ -187,7 +187,7 @@ ARCHIVE: Final = Projection(
 
 
 def _length(took_ms: int) -> int:
-    """Give the class of a duration; each is a fifth longer than the one before."""
+    """Return the class of a duration; each is a fifth longer than the one before."""
     return int(4 * math.log2(max(0, took_ms) + 1))
 
 
@@ -215,7 +215,7 @@ class RunFilter:
     took_to: int | None = None
 
     def query(self, *, limit: int = 50, after: str = "") -> Query:
-        """Give the search of the view of runs."""
+        """Return the search of the view of runs."""
         groups = [
             tuple(f"{name}={value}" for value in getattr(self, name))
             for name in ("status", "workflow", "version", "fingerprint", "error", "parent", "source")

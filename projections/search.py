@@ -58,12 +58,12 @@ class Found:
 
     @property
     def place(self) -> tuple[int, int, int]:
-        """Give what the documents of all partitions are sorted by, falling."""
+        """Return what the documents of all partitions are sorted by, falling."""
         return (self.order, self.partition, self.ordinal)
 
     @property
     def cursor(self) -> str:
-        """Give what continues behind this document."""
+        """Return what continues behind this document."""
         return base64.urlsafe_b64encode(json.dumps(self.place).encode()).decode().rstrip("=")
 
 
@@ -79,7 +79,7 @@ class Page:
 
 
 def search(store: ViewStore, view: str, partitions: int, query: Query) -> Page:
-    """Give a page of documents.
+    """Return a page of documents.
 
     Raises InvalidQuery when `after` is not the `next` of a page.
     """
@@ -140,13 +140,13 @@ class _Scan:
     ended: bool = False
 
     def chunks(self) -> range:
-        """Give the chunks that it comes by."""
+        """Return the chunks that it comes by."""
         if self.high <= self.low:
             return range(0)
         return range((self.high - 1) // CHUNK, self.low // CHUNK - 1, -1)
 
     def among(self, chunk: int, query: Query, bits: Sequence[int]) -> int:
-        """Give the ordinals of a chunk that come into question; `bits` are the sets of the facets in `_names`."""
+        """Return the ordinals of a chunk that come into question; `bits` are the sets of the facets in `_names`."""
         places = between(self.low, min(self.high, self.cut), chunk)
         if query.minds_late:
             places |= between(self.low, self.high, chunk) & bits[-1]
@@ -171,7 +171,7 @@ def _scans(store: ViewStore, view: str, partitions: int, query: Query) -> list[_
 
 
 def _bounds(partition: int, query: Query, behind: tuple[int, int, int] | None) -> dict[str, int]:
-    """Give the orders whose ordinals have to be looked up, by what they bound."""
+    """Return the orders whose ordinals have to be looked up, by what they bound."""
     bounds = {}
     if query.since is not None:
         bounds["since"] = max(0, query.since)
@@ -205,7 +205,7 @@ def _matching(query: Query, bits: Sequence[int]) -> int:
 
 
 def _fill(store: ViewStore, view: str, query: Query, scans: Sequence[_Scan], wanted: int) -> None:
-    """Give each scan some documents, or find out that it has come to its end."""
+    """Return each scan some documents, or find out that it has come to its end."""
     todo, wanted = list(scans), min(_MOST, wanted)
     while todo:
         batches = [(scan, [n for _, n in zip(range(wanted), scan.ordinals, strict=False)]) for scan in todo]

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from eventstore.errors import LogTruncated
 from eventstore.event import Recorded
-from eventstore.store import Cursor, Place
+from eventstore.store import Cursor, ReadPosition
 from projections.errors import InvalidProjection, ProjectionFailed
 from projections.projection import NAME
 
@@ -43,7 +43,7 @@ class SqlProjection:
 
     @property
     def id(self) -> str:
-        """Give name and version."""
+        """Return name and version."""
         return f"{self.name}.{self.version}"
 
 
@@ -110,7 +110,7 @@ class SqlRunner:
             pass
 
     def trouble(self) -> dict[tuple[str, int], str]:
-        """Give why projections stand still, by (id, partition)."""
+        """Return why projections stand still, by (id, partition)."""
         table = self._table.c
         with self._database.connect() as connection:
             rows = connection.execute(
@@ -122,7 +122,7 @@ class SqlRunner:
         if self._steady_ms() < self._stopped.get((projection.id, partition), 0.0):
             return 0
         position, time_ms = self._place(projection, partition)
-        place = Place(position, time_ms) if position else 0
+        place = ReadPosition(position, time_ms) if position else 0
         try:
             events = self._log.read_all(after={partition: place}, limit=self._batch, partition=partition)
         except LogTruncated as error:

@@ -151,7 +151,7 @@ class ComponentStatistics:
 
     @property
     def error_rate(self) -> float:
-        """Give the part of the attempts that failed or were lost."""
+        """Return the part of the attempts that failed or were lost."""
         ended = self.completed + self.failed + self.lost
         return (self.failed + self.lost) / ended if ended else 0.0
 

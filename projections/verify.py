@@ -144,6 +144,6 @@ def _index_drift(partition: int, facet: str, chunk: int, there: int, here: int) 
 
 
 def batched(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    """Give items in groups."""
+    """Return items in groups."""
     for start in range(0, len(items), size):
         yield items[start : start + size]

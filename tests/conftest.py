@@ -76,7 +76,7 @@ class Server:
 
     @property
     def look(self) -> Connection:
-        """Give the connection by which the suite looks at what tests leave behind."""
+        """Return the connection by which the suite looks at what tests leave behind."""
         if self._look is None:
             self._look = self.connect()
         return self._look
@@ -229,7 +229,7 @@ def log_records_as_before() -> Iterator[None]:
 
 
 def pytest_configure() -> None:
-    """Give the processes that tests begin the signals of a terminal: in the background a shell has them ignored."""
+    """Return the processes that tests begin the signals of a terminal: in the background a shell has them ignored."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)

@@ -159,14 +159,14 @@ class Course:
         return zlib.crc32(f"{self.bad}/{path}/{attempt}".encode()) % 8
 
     def outcome(self, path: str) -> cmd.Outcome:
-        """Give the outcome of an attempt, which is the same in every course of the same run."""
+        """Return the outcome of an attempt, which is the same in every course of the same run."""
         attempt = self.state.steps[path].attempt
         if self.luck(path, attempt) == 0:
             return cmd.Failed(path, attempt, {"type": "Boom", "message": f"{path} failed", "retryable": True})
         return cmd.Completed(path, attempt, self.luck(path, 0) % 3)
 
     def outside(self) -> Iterator[cmd.Command]:
-        """Give what may come from outside: time, other runs, people."""
+        """Return what may come from outside: time, other runs, people."""
         for path in sorted(self.state.open_steps):
             step = self.state.steps[path]
             if step.timer:
@@ -180,7 +180,7 @@ class Course:
                 yield cmd.SendSignal("go", 1, None, f"{path}/{len(self.done)}")
 
     def end(self) -> dict[str, Any]:
-        """Give what a user sees of the end, and the results of the steps that came to one."""
+        """Return what a user sees of the end, and the results of the steps that came to one."""
         state, error = self.state, dict(self.state.error or {})
         found = {
             path: (step.status, step.output if step.status == st.COMPLETED else None)
@@ -216,7 +216,7 @@ def play(course: Course, random: Random, lost: float) -> None:
 
 
 def disturbance(course: Course, random: Random) -> cmd.Command:
-    """Give what happens seldom: a worker goes silent, somebody pauses the run, or cancels it."""
+    """Return what happens seldom: a worker goes silent, somebody pauses the run, or cancels it."""
     started = course.started()
     lost = [cmd.LoseLease(path, course.state.steps[path].fence) for path in started]
     people: list[cmd.Command] = [cmd.PauseRun("wait"), cmd.ResumeRun(), cmd.ResumeRun()]
@@ -237,7 +237,7 @@ def tell(course: Course, command: cmd.Command) -> None:
 
 
 def at_once(course: Course) -> Iterator[cmd.Command | Claim]:
-    """Give what was done, each outcome decided on by itself."""
+    """Return what was done, each outcome decided on by itself."""
     for command, _ in course.done:
         if isinstance(command, cmd.RecordOutcomes):
             yield from (cmd.RecordOutcomes((outcome,)) for outcome in command.outcomes)
@@ -246,7 +246,7 @@ def at_once(course: Course) -> Iterator[cmd.Command | Claim]:
 
 
 def together(course: Course) -> Iterator[cmd.Command | Claim]:
-    """Give what was done, outcomes that lost their decision recorded with those that were decided on after them."""
+    """Return what was done, outcomes that lost their decision recorded with those that were decided on after them."""
     waiting: list[cmd.Outcome] = []
     for command, facts_only in course.done:
         if isinstance(command, cmd.RecordOutcomes):

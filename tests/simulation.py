@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from openagents_json.simulation.lives import Life, Lives
+from openagents_json.simulation.lives import Lives, SimulatedRun
 from openagents_json.statuses import CLAIMED_RUN
 from openagents_json.work_index import DueKey, DueKind
 from openagents_json.workflow.core import commands as cmd
@@ -30,7 +30,7 @@ class Simulation:
         self.plan = plan
         self.now_ms = 0
         self.overtaken = False
-        self._life = Life("0-r", plan)
+        self._life = SimulatedRun("0-r", plan)
         self._runs = Lives(lambda: self.now_ms)
 
     @property

@@ -15,7 +15,7 @@ SUFFIX = b":store"
 
 
 def stores(connection: Connection) -> frozenset[str]:
-    """Give the prefixes of all stores on a server, none of one that cannot be reached."""
+    """Return the prefixes of all stores on a server, none of one that cannot be reached."""
     try:
         names = [*connection.client.scan_iter(match=b"*" + SUFFIX, count=10_000)]
     except Exception:  # whatever the driver says of a server that was killed
@@ -24,7 +24,7 @@ def stores(connection: Connection) -> frozenset[str]:
 
 
 def broken(connection: Connection, prefixes: Iterable[str]) -> dict[str, list[Violation]]:
-    """Give what is wrong with stores, by prefix; nothing of those that cannot be reached."""
+    """Return what is wrong with stores, by prefix; nothing of those that cannot be reached."""
     found = {}
     for prefix in sorted(prefixes):
         try:

@@ -118,7 +118,7 @@ def _tell(target: Target, found: Audit) -> int:
 @click.option("--without-payload", is_flag=True, help="Prove that it happened, without what it carried.")
 @target_options
 def receipt(target: Target, run: str, event: int, output: str | None, without_payload: bool) -> None:
-    """Give a proof that EVENT of RUN was sealed as it is; a third party checks it with the public key alone."""
+    """Return a proof that EVENT of RUN was sealed as it is; a third party checks it with the public key alone."""
     from openagents_json.engine import replacing
 
     with target.engine() as engine:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def document_of(file: str | Path) -> str | bytes | Path:
-    """Give a document as the engine takes it; `-` is standard input."""
+    """Return a document as the engine takes it; `-` is standard input."""
     return read_input() if str(file) == "-" else file
 
 
@@ -135,7 +135,7 @@ def run(
 
 
 def progress(event: HistoryEvent) -> Text:
-    """Give one line of progress."""
+    """Return one line of progress."""
     from rich.text import Text
 
     step = f" {event.step}" if event.step else ""

@@ -26,7 +26,7 @@ from eventstore.run_model import (
     Lease,
     RunHead,
 )
-from eventstore.runs import NOTHING, Definitions, Exchanged, Offered, WakeUp
+from eventstore.runs import NOTHING, Definitions, Offered, PipelineReplies, WakeUp
 from openagents_json.statuses import CLOSED_RUN
 from openagents_json.work_index import DueKey
 
@@ -72,10 +72,10 @@ class MemoryRunStore:
 
     def exchange(
         self, commits: Sequence[Commit], *, definitions: Definitions = NOTHING, wakeups: Sequence[WakeUp] = ()
-    ) -> Exchanged:
+    ) -> PipelineReplies:
         """Carry out commits; nobody has to be woken who looks for work in the same process."""
         self.put_definitions(definitions)
-        return Exchanged([self.commit(commit) for commit in commits], [False] * len(wakeups))
+        return PipelineReplies([self.commit(commit) for commit in commits], [False] * len(wakeups))
 
     def offer(
         self, commits: Sequence[Commit], *, definitions: Definitions = NOTHING, wakeups: Sequence[WakeUp] = ()

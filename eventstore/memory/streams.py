@@ -125,21 +125,21 @@ class MemoryStreamStore:
         return range(check_partition(partition, len(self._logs)), partition + 1)
 
     def stream_version(self, stream: str) -> int:
-        """Give the version of a stream, 0 when it does not exist."""
+        """Return the version of a stream, 0 when it does not exist."""
         with self._changed:
             return len(self._streams.get(stream, ()))
 
     def head(self, partition: int) -> int:
-        """Give the position of the newest event of a partition."""
+        """Return the position of the newest event of a partition."""
         with self._changed:
             return len(self._logs[check_partition(partition, len(self._logs))])
 
     def partition_of(self, stream: str) -> int:
-        """Give the partition of a stream."""
+        """Return the partition of a stream."""
         return self._keys.partition_of(stream)
 
     def checkpoint(self, consumer: str, partition: int) -> int:
-        """Give a consumer's checkpoint, 0 when it has none."""
+        """Return a consumer's checkpoint, 0 when it has none."""
         with self._changed:
             return self._checkpoints.get((consumer, check_partition(partition, len(self._logs))), 0)
 

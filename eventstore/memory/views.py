@@ -34,7 +34,7 @@ class MemoryViewStore:
         return self._views.setdefault((view, partition), _View())
 
     def checkpoints(self, views: Sequence[str], partitions: Sequence[int]) -> list[tuple[int, list[int]]]:
-        """Give the position of each partition's newest event, and the checkpoint of each view."""
+        """Return the position of each partition's newest event, and the checkpoint of each view."""
         return [(self._head(p), [self._view(view, p).checkpoint for view in views]) for p in partitions]
 
     def load(self, wanted: Sequence[tuple[str, int, Sequence[str]]]) -> list[Loaded]:
@@ -93,7 +93,7 @@ class MemoryViewStore:
         return out
 
     def seek(self, view: str, wanted: Sequence[tuple[int, Sequence[int]]]) -> list[list[int]]:
-        """Give the first ordinals with at least some orders."""
+        """Return the first ordinals with at least some orders."""
         out = []
         for partition, orders in wanted:
             found = self._view(view, partition)
@@ -116,7 +116,7 @@ class MemoryViewStore:
         return [dict(self._view(view, partition).tally) for partition in partitions]
 
     def index_names(self, view: str) -> set[tuple[int, str, int]]:
-        """Give every set of an index."""
+        """Return every set of an index."""
         mine = [(place[1], found) for place, found in self._views.items() if place[0] == view]
         return {(p, facet, chunk) for p, found in mine for (facet, chunk), bits in found.facets.items() if bits}
 
@@ -129,7 +129,7 @@ class MemoryViewStore:
         return [self._view(view, partition).trouble for partition in partitions]
 
     def generations(self) -> dict[str, int]:
-        """Give the generations in use and being built."""
+        """Return the generations in use and being built."""
         return dict(self._generations)
 
     def begin_generation(self, name: str, generation: int) -> int:

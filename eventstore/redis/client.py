@@ -58,7 +58,7 @@ class RedisClient:
         return retrying(lambda: self._scripts.run_many(calls))
 
     def from_those_that_answer(self, calls: Sequence[Call]) -> list[Any]:
-        """Give the replies to calls of several partitions, None for those whose node is away or whose slot is moved.
+        """Return the replies to calls of several partitions, None for those whose node is away or whose slot is moved.
 
         Raises EventStoreError when none answers.
         """
@@ -69,7 +69,7 @@ class RedisClient:
         return [None if isinstance(reply, Exception) else reply for reply in replies]
 
     def now_ms(self) -> int:
-        """Give the server's time, the only one that is compared with what the store holds."""
+        """Return the server's time, the only one that is compared with what the store holds."""
         seconds, micros = self.call([PlainCall((b"TIME",))])[0]
         return int(seconds) * 1000 + int(micros) // 1000
 

@@ -86,7 +86,7 @@ class Emissions:
         ]
 
     def read(self, run: str, after: str = "0-0", block_ms: int = 0) -> list[Emitted]:
-        """Give what was shown after an entry; waits up to `block_ms` for the first.
+        """Return what was shown after an entry; waits up to `block_ms` for the first.
 
         Raises StoreUnavailable.
         """

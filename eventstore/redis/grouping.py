@@ -15,7 +15,7 @@ _MEASURED_AT_ONCE: Final = 500
 
 
 def groups(store: RedisClient, streams: Iterable[str], most: int = PAGE) -> Iterator[list[tuple[str, int]]]:
-    """Give streams in their order, in groups that have fewer than `most` events together, or of one that has more.
+    """Return streams in their order, in groups that have fewer than `most` events together, or of one that has more.
 
     With each comes how many events it has.
     """

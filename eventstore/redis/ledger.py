@@ -42,7 +42,7 @@ class LogEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LedgerPosition:
     """How far the ledger of a partition has come; `epoch` is the open one, and `first` its first position.
 
     `chain` and `previous` are hexadecimal, empty at the beginning.
@@ -94,7 +94,7 @@ class LedgerStore:
     # -- whose ledger --------------------------------------------------------------------------------------
 
     def identity(self) -> dict[str, bytes]:
-        """Give the ledger's own record: `id`, and "key:<id>" -> public key; empty when the store has no ledger."""
+        """Return the ledger's own record: `id`, and "key:<id>" -> public key; empty when the store has no ledger."""
         return _texts(self._store.call([PlainCall((b"HGETALL", self._keys.audit()))])[0])
 
     def begin(self, ledger: str) -> str:
@@ -114,8 +114,8 @@ class LedgerStore:
 
     # -- sealing -------------------------------------------------------------------------------------------
 
-    def places(self, partitions: Sequence[int]) -> list[Place]:
-        """Give how far the ledger has come in partitions."""
+    def places(self, partitions: Sequence[int]) -> list[LedgerPosition]:
+        """Return how far the ledger has come in partitions."""
         calls: list[Call] = []
         for p in partitions:
             calls.append(PlainCall((b"HMGET", self._keys.meta(p), b"n", b"erasures")))
@@ -129,7 +129,7 @@ class LedgerStore:
             (n, erasures), at, (epoch, first, chain, previous) = next(replies), next(replies), next(replies)
             texts = ((chain or b"").decode(), (previous or b"").decode())
             numbers = int(n or 0), int(at or 0), int(erasures or 0), int(epoch or 1), int(first or 1)
-            out.append(Place(*numbers, *texts))
+            out.append(LedgerPosition(*numbers, *texts))
         return out
 
     def read(self, places: Sequence[tuple[int, int]], limit: int) -> list[tuple[int, list[Stored]]]:
@@ -138,7 +138,7 @@ class LedgerStore:
         replies = self._store.call(calls) if calls else []
         return [(int(to), [_stored(flat[i : i + 10]) for i in range(0, len(flat), 10)]) for to, _, *flat in replies]
 
-    def seal(self, partition: int, place: Place, made: Seal) -> bool:
+    def seal(self, partition: int, place: LedgerPosition, made: Seal) -> bool:
         """Write what was made of a place; False when another was faster, or a payload was erased meanwhile."""
         closed = made.closed
         record, signature = (closed.record, closed.signature) if closed else (b"", b"")
@@ -154,25 +154,25 @@ class LedgerStore:
     # -- reading back --------------------------------------------------------------------------------------
 
     def leaves(self, partition: int, epoch: int) -> bytes:
-        """Give the leaves of an epoch, 32 bytes each."""
+        """Return the leaves of an epoch, 32 bytes each."""
         return self._string(partition, f"leaves:{epoch}")
 
     def salts(self, partition: int, epoch: int) -> bytes:
-        """Give the salts of an epoch, 16 bytes each."""
+        """Return the salts of an epoch, 16 bytes each."""
         return self._string(partition, f"salts:{epoch}")
 
     def _string(self, partition: int, part: str) -> bytes:
         return self._store.call([PlainCall((b"GET", self._keys.ledger(partition, part)))])[0] or b""
 
     def epochs(self, partition: int) -> list[Epoch]:
-        """Give the closed epochs of a partition, oldest first."""
+        """Return the closed epochs of a partition, oldest first."""
         names = [self._keys.ledger(partition, part) for part in ("epochs", "signatures")]
         records, signatures = (_texts(x) for x in self._store.call([PlainCall((b"HGETALL", n)) for n in names]))
         numbers = sorted(map(int, filter(_plain, records)))
         return [Epoch(e, records[str(e)], signatures.get(str(e), b"")) for e in numbers]
 
     def erased(self, partition: int) -> dict[int, bytes]:
-        """Give the commitments to payloads that are no more, by position."""
+        """Return the commitments to payloads that are no more, by position."""
         reply = _texts(self._store.call([PlainCall((b"HGETALL", self._keys.ledger(partition, "erased")))])[0])
         return {int(n): commitment for n, commitment in reply.items() if _plain(n)}
 
@@ -188,7 +188,7 @@ class LedgerStore:
             start = b"(" + page[-1][0]
 
     def streams(self) -> dict[int, list[str]]:
-        """Give the names of all streams by partition; walks the whole keyspace."""
+        """Return the names of all streams by partition; walks the whole keyspace."""
         found: dict[int, list[str]] = {}
         prefix, middle = f"{self._keys.prefix}:{{", "}:run:"
         for raw in self._store.scan(f"{self._keys.prefix}:{{*}}:run:*".encode()):
@@ -226,7 +226,7 @@ class LedgerStore:
         return found
 
     def partition_of(self, stream: str) -> int:
-        """Give the partition of a stream."""
+        """Return the partition of a stream."""
         return self._keys.partition_of(stream)
 
 

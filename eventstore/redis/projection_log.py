@@ -10,7 +10,7 @@ from eventstore.event import Position, Recorded
 from eventstore.redis.client import RedisClient
 from eventstore.redis.driver.scripts import PlainCall, Script, ScriptCall, load_text
 from eventstore.redis.upkeep.removal import archive_stream
-from eventstore.store import Place
+from eventstore.store import ReadPosition
 
 _WIDTH = 10
 
@@ -25,7 +25,7 @@ class LogReader:
     def read(
         self, places: Sequence[tuple[int, int]], limit: int, types: Iterable[str] | None = None
     ) -> list[tuple[int, list[Recorded]]]:
-        """Give, for each (partition, position), how far it was read and the events of some types, None for all.
+        """Return, for each (partition, position), how far it was read and the events of some types, None for all.
 
         At most `limit` positions are gone through in each partition. How far is a `Place`, by which a lost tail shows.
         """
@@ -35,10 +35,10 @@ class LogReader:
         ]
         replies = self._store.call(calls) if calls else []
         found = zip(places, replies, strict=True)
-        return [(Place(to, int(ms) if ms else None), _events(p, flat)) for (p, _), (to, ms, *flat) in found]
+        return [(ReadPosition(to, int(ms) if ms else None), _events(p, flat)) for (p, _), (to, ms, *flat) in found]
 
     def left(self, partitions: Sequence[int]) -> list[int]:
-        """Give those of some partitions that runs have left."""
+        """Return those of some partitions that runs have left."""
         calls = [PlainCall((b"EXISTS", self._store.keys.head(archive_stream(p)))) for p in partitions]
         replies = self._store.call(calls) if calls else []
         return [p for p, there in zip(partitions, replies, strict=True) if there]

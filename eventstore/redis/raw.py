@@ -30,12 +30,12 @@ class RawEvent:
     metadata: bytes = b""
 
     def stored(self, run: str) -> Stored:
-        """Give the event as the ledger looks at it."""
+        """Return the event as the ledger looks at it."""
         who = self.commit, self.actor, self.cause
         return Stored(run, self.version, self.n, self.time_ms, *who, self.type, self.data, self.metadata)
 
     def recorded(self, run: str, partition: int) -> Recorded:
-        """Give the event with its data read.
+        """Return the event with its data read.
 
         Raises ValueError when that is no JSON.
         """
@@ -86,7 +86,7 @@ def _text(raw: bytes) -> str:
 
 
 def ends_of_commits(events: Iterable[RawEvent]) -> list[int]:
-    """Give the versions at which commits end: whoever cuts a history should do it there."""
+    """Return the versions at which commits end: whoever cuts a history should do it there."""
     ends: list[int] = []
     last: RawEvent | None = None
     for event in events:

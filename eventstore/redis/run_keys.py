@@ -35,7 +35,7 @@ class KeyStore:
         return bool(self._store.call([ScriptCall(self._rekey, [self._keys.key(run)], [old, new])])[0])
 
     def runs(self) -> Iterator[str]:
-        """Give the runs that have keys; walks the whole keyspace."""
+        """Return the runs that have keys; walks the whole keyspace."""
         prefix = self._keys.prefix
         wanted = re.compile(rf"{re.escape(prefix)}:\{{\d+\}}:key:(.+)", re.DOTALL)
         for name in self._store.scan(f"{prefix}:{{*}}:key:*".encode()):

@@ -37,7 +37,7 @@ from eventstore.run_model import (
     Lease,
     RunHead,
 )
-from eventstore.runs import NOTHING, Definitions, Exchanged, Offered, WakeUp
+from eventstore.runs import NOTHING, Definitions, Offered, PipelineReplies, WakeUp
 from openagents_json.work_index import DueKey
 
 HAS_SECONDS: Final = 86_400
@@ -75,7 +75,7 @@ class RedisRunStore(RedisContents):
 
     def exchange(
         self, commits: Sequence[Commit], *, definitions: Definitions = NOTHING, wakeups: Sequence[WakeUp] = ()
-    ) -> Exchanged:
+    ) -> PipelineReplies:
         """Carry out commits in one pipeline: recording, storing what they refer to and ringing are one round trip."""
         calls, ends = self._ahead(self.definition_calls(definitions)), []
         for commit in commits:
@@ -83,7 +83,7 @@ class RedisRunStore(RedisContents):
             ends.append(len(calls) - 1)
         replies = self.call([*calls, *self.ring_calls(wakeups)])
         answers = [self.committed(commit, replies[end]) for commit, end in zip(commits, ends, strict=True)]
-        return Exchanged(answers, asked_for(replies[len(calls) :]))
+        return PipelineReplies(answers, asked_for(replies[len(calls) :]))
 
     def offer(
         self, commits: Sequence[Commit], *, definitions: Definitions = NOTHING, wakeups: Sequence[WakeUp] = ()
@@ -117,7 +117,7 @@ class RedisRunStore(RedisContents):
         return [ring_call(self.keys, wakeup.queue, wakeup.partitions) for wakeup in wakeups]
 
     def _ahead(self, before: Sequence[Call]) -> list[Call]:
-        """Give what is sent together with commits of that which they rely on, most often all of it.
+        """Return what is sent together with commits of that which they rely on, most often all of it.
 
         In a cluster it may lie on another node, which may be away while theirs is not; so it is sent ahead, and a node
         that dies gets the time to be replaced.

@@ -163,7 +163,7 @@ class RedisStreamStore:
     def _ranges(
         self, partitions: Sequence[int], after: Mapping[int, int], count: int
     ) -> list[tuple[int, str, int, int]]:
-        """Give what the log says is next: place of the partition, stream, first and last version."""
+        """Return what the log says is next: place of the partition, stream, first and last version."""
         places = [after.get(p, 0) for p in partitions]
         calls: list[Call] = [
             PlainCall((b"XRANGE", self.keys.log(p), f"{max(1, place)}-0", b"+", b"COUNT", count + 1))
@@ -198,20 +198,20 @@ class RedisStreamStore:
         return self.read_all(after=after, limit=limit, partition=partition)
 
     def stream_version(self, stream: str) -> int:
-        """Give the version of a stream, 0 when it does not exist."""
+        """Return the version of a stream, 0 when it does not exist."""
         return int(self._call([PlainCall((b"HGET", self.keys.head(stream), b"v"))])[0] or 0)
 
     def head(self, partition: int) -> int:
-        """Give the position of the newest event of a partition."""
+        """Return the position of the newest event of a partition."""
         name = self.keys.meta(check_partition(partition, self.keys.partitions))
         return int(self._call([PlainCall((b"HGET", name, b"n"))])[0] or 0)
 
     def partition_of(self, stream: str) -> int:
-        """Give the partition of a stream."""
+        """Return the partition of a stream."""
         return self.keys.partition_of(stream)
 
     def checkpoint(self, consumer: str, partition: int) -> int:
-        """Give a consumer's checkpoint, 0 when it has none."""
+        """Return a consumer's checkpoint, 0 when it has none."""
         name = self.keys.checkpoints(check_partition(partition, self.keys.partitions))
         return int(self._call([PlainCall((b"HGET", name, _bytes(consumer)))])[0] or 0)
 
@@ -257,7 +257,7 @@ class _LogEntry:
         return cls(int(n), int(time_ms), stream, int(fields[3]), int(fields[5]))
 
     def time_at(self, n: int) -> int | None:
-        """Give the time of position n, None when the commit that holds it is not this one."""
+        """Return the time of position n, None when the commit that holds it is not this one."""
         return self.time_ms if self.n - (self.last - self.first) <= n <= self.n else None
 
 
@@ -268,7 +268,7 @@ def _same_event(place: int, entry: _LogEntry) -> bool:
 
 
 def _spans(entries: Sequence[_LogEntry], first_n: int, count: int) -> list[tuple[str, int, int]]:
-    """Give the (stream, first version, last version) of log entries, cut to `count` events from position `first_n`."""
+    """Return the (stream, first version, last version) of log entries, cut to `count` events from `first_n` on."""
     spans: list[tuple[str, int, int]] = []
     left = count
     for entry in entries:

@@ -10,7 +10,7 @@ from eventstore import codec
 from eventstore.event import Json
 from eventstore.redis.client import RedisClient
 from eventstore.redis.driver.scripts import Call, PlainCall, Script, ScriptCall, essential, load_text
-from eventstore.store import Place
+from eventstore.store import ReadPosition
 from eventstore.views import CHUNK, Batch, Loaded, Row, facet_name
 
 _PAGE: Final = 1000
@@ -26,7 +26,7 @@ class RedisViewStore:
         self._generations = f"{store.keys.prefix}:views".encode()
 
     def checkpoints(self, views: Sequence[str], partitions: Sequence[int]) -> list[tuple[int, list[int]]]:
-        """Give, for each partition, the position of its newest event, and the checkpoint of each view."""
+        """Return, for each partition, the position of its newest event, and the checkpoint of each view."""
         calls: list[Call] = []
         names = [f"view:{view}" for view in views] or ["view:"]
         for p in partitions:
@@ -79,7 +79,7 @@ class RedisViewStore:
         ]
 
     def seek(self, view: str, wanted: Sequence[tuple[int, Sequence[int]]]) -> list[list[int]]:
-        """Give the first ordinals with at least some orders."""
+        """Return the first ordinals with at least some orders."""
         calls: list[Call] = [
             ScriptCall(self._seek, [self._keys.meta(p)], [view, *orders])
             if orders
@@ -114,7 +114,7 @@ class RedisViewStore:
         return out
 
     def index_names(self, view: str) -> set[tuple[int, str, int]]:
-        """Give every set of an index."""
+        """Return every set of an index."""
         found = set()
         for name in self._store.scan(f"{self._keys.prefix}:{{*}}:view:{view}:f:*".encode()):
             place, _, rest = _text(name).partition(f"}}:view:{view}:f:")
@@ -133,7 +133,7 @@ class RedisViewStore:
         return [None if raw is None else codec.decode(raw) for raw in (self._store.call(calls) if calls else [])]
 
     def generations(self) -> dict[str, int]:
-        """Give the generation of each projection that readers use, and those being built."""
+        """Return the generation of each projection that readers use, and those being built."""
         reply = self._store.call([PlainCall((b"HGETALL", self._generations))])[0]
         pairs = reply.items() if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
         return {_text(name): int(number) for name, number in pairs}
@@ -186,7 +186,7 @@ def _row(key: str, raw: bytes) -> Row:
 
 
 def _bits(raw: bytes | None) -> int:
-    """Give a stored set as an integer; in a string of bits, the first ordinal is the highest bit of the first byte."""
+    """Return a stored set as an integer; in a string of bits, the first ordinal is the first byte's highest bit."""
     if not raw:
         return 0
     if raw[:1] == b"b":
@@ -201,7 +201,7 @@ def _bits(raw: bytes | None) -> int:
 
 
 def _arguments(view: str, batch: Batch) -> list[Any]:
-    known = batch.to.time_ms if isinstance(batch.to, Place) and batch.to.time_ms is not None else b""
+    known = batch.to.time_ms if isinstance(batch.to, ReadPosition) and batch.to.time_ms is not None else b""
     args: list[Any] = [view, batch.after, int(batch.to), known, batch.next_ordinal, batch.top_order, len(batch.rows)]
     for key, row in batch.rows.items():
         args += (_bytes(key), codec.encode([row.ordinal, row.order, row.document]))

@@ -47,7 +47,7 @@ def events(count: int, prefix: str = "Happened") -> list[Event]:
 
 
 def types(recorded: Sequence[Recorded]) -> list[str]:
-    """Give the types of events."""
+    """Return the types of events."""
     return [item.type for item in recorded]
 
 

@@ -56,7 +56,7 @@ class TextAnalyzer:
 
     @capability("sentiment", effect="pure")
     def sentiment(self, text: str) -> dict[str, Any]:
-        """Give the sentiment of a text: a compound score from -1 to 1, and a word for it."""
+        """Return the sentiment of a text: a compound score from -1 to 1, and a word for it."""
         score = self._analyzer.polarity_scores(text)["compound"]
         label = "positive" if score >= 0.05 else "negative" if score <= -0.05 else "neutral"
         return {"score": score, "label": label}

@@ -44,7 +44,7 @@ def wait_for_work(engine: Engine, runs: list[str], worker: str) -> str:
 
 
 def takeovers(history: list[HistoryEvent]) -> list[tuple[str, str, str]]:
-    """Give the steps that one worker lost and another took over."""
+    """Return the steps that one worker lost and another took over."""
     found, last = [], {}
     for event in history:
         if event.type == "StepLeaseLost":
@@ -55,7 +55,7 @@ def takeovers(history: list[HistoryEvent]) -> list[tuple[str, str, str]]:
 
 
 def short(worker: str) -> str:
-    """Give the name of a worker without process and thread."""
+    """Return the name of a worker without process and thread."""
     return worker.split(":")[0]
 
 

@@ -10,7 +10,7 @@ from openagents_json import Context, NonRetryableError, RetryableError, tool
 
 @tool("demo.echo", effect="pure")
 def echo(value: Any = None) -> Any:
-    """Give back what it is given."""
+    """Return back what it is given."""
     return value
 
 
@@ -36,7 +36,7 @@ def decline(reason: str = "declined") -> None:
 
 @tool("demo.pick", effect="idempotent")
 def pick(value: Any, bad: Any = "bad") -> Any:
-    """Give back what it is given, unless it is bad."""
+    """Return back what it is given, unless it is bad."""
     if value == bad:
         raise NonRetryableError(f"{value} is bad")
     return value

@@ -9,7 +9,7 @@ DOWN = 0.05
 are remembered longer."""
 
 
-class Pace:
+class DurationAverages:
     """Moving averages of durations, by component and over all; racing threads lose a sample, nothing else."""
 
     def __init__(self) -> None:
@@ -26,11 +26,11 @@ class Pace:
             self._all += (WEIGHT if took_ms > self._all else DOWN) * (took_ms - self._all)
 
     def expected_ms(self, component: str) -> float:
-        """Give the expected duration; a component that never ran here is expected to be long."""
+        """Return the expected duration; a component that never ran here is expected to be long."""
         return self._known.get(component, UNKNOWN_MS)
 
     def batch(self, most: int) -> int:
-        """Give how many steps to claim at once: about 20 ms of work, one while nothing is known."""
+        """Return how many steps to claim at once: about 20 ms of work, one while nothing is known."""
         if self._all is None:
             return 1
         return max(1, min(most, int(20.0 / max(self._all, 0.05))))

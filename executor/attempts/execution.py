@@ -10,7 +10,7 @@ from typing import Any
 from eventstore import codec
 from eventstore.errors import NotJson
 from executor.attempts.jobs import ONCE, Job
-from executor.attempts.leases import Held, Keeper
+from executor.attempts.leases import HeldLease, LeaseKeeper
 from executor.attempts.masking import NO_MASK, Mask, mask_of
 from executor.attempts.secrets import Secrets, put_in
 from executor.clock import Clock
@@ -31,7 +31,7 @@ class Execution:
     """Turns jobs into outcomes with the components of this process."""
 
     registry: Registry
-    keeper: Keeper
+    keeper: LeaseKeeper
     clock: Clock
     secrets: Secrets
     emit: Callable[[str, str, int, Any], None]
@@ -61,7 +61,7 @@ class Execution:
         return _masked(await self._run_async(filled, mask), mask)
 
     def _with_secrets(self, job: Job) -> tuple[Job, Mask]:
-        """Give a job whose inputs hold their secrets, and what takes those out of all that it leaves.
+        """Return a job whose inputs hold their secrets, and what takes those out of all that it leaves.
 
         Raises SecretMissing and SecretsUnclear.
         """
@@ -118,7 +118,7 @@ class Execution:
         return cmd.Expired(job.lease.step, job.lease.attempt, "start_to_close", limit)
 
     def _left_ms(self, job: Job) -> int | None:
-        """Give what is left of the start-to-close limit, by this process's steady clock alone: others may go wrong."""
+        """Return what is left of the start-to-close limit, by this process's steady clock: others may go wrong."""
         limit, held = job.step.timeouts.start_to_close_ms, self.keeper.held(job.lease)
         if not limit:
             return None
@@ -126,7 +126,7 @@ class Execution:
         return max(0, round(limit - gone))
 
     def _context(self, job: Job, mask: Mask) -> tuple[Context, CancelToken]:
-        held: Held | None = self.keeper.held(job.lease)
+        held: HeldLease | None = self.keeper.held(job.lease)
         token = held.token if held else CancelToken()
         lease, left = job.lease, self._left_ms(job)
         context = Context(
@@ -171,7 +171,7 @@ def _no_secrets(job: Job, error: Exception) -> cmd.Outcome:
 
 
 def _masked(outcome: cmd.Outcome, mask: Mask) -> cmd.Outcome:
-    """Give an outcome without the secrets that its step was given."""
+    """Return an outcome without the secrets that its step was given."""
     match outcome:
         case cmd.Completed(step, attempt, output):
             return cmd.Completed(step, attempt, mask.value(output))
@@ -184,7 +184,7 @@ def _masked(outcome: cmd.Outcome, mask: Mask) -> cmd.Outcome:
 
 
 def _shown(value: Any, mask: Mask) -> Any:
-    """Give what a component emits without the secrets of its step."""
+    """Return what a component emits without the secrets of its step."""
     return value if mask is NO_MASK else mask.value(codec.normalise(value))
 
 

@@ -17,8 +17,8 @@ from typing import Any, Final
 from eventstore.run_model import Blob, ClaimWish, Lease
 from executor.attempts.jobs import REPEATABLE, Finished, Job
 from executor.attempts.unrecordable import unfit
-from executor.runs.codec import Encoded, encode
-from executor.runs.commit import Built, Signature, assemble, decide_encoded
+from executor.runs.codec import EncodedEvents, encode
+from executor.runs.commit import BuiltCommit, CommitContext, assemble, decide_encoded
 from executor.runs.handler import Handler
 from executor.runs.repository import Session
 from openagents_json.workflow.core import commands as cmd
@@ -110,7 +110,7 @@ class Batch:
         return joins or bool(event.gates) or event.kind in ("wait", "workflow", "sleep")
 
     def following(self, queue: str, now_ms: float) -> Job | None:
-        """Give the step that the worker may run next, None when it is time for a checkpoint."""
+        """Return the step that the worker may run next, None when it is time for a checkpoint."""
         spec, state = self.base.plan.persistence, self._session.state
         if self._due or state.status != st.RUNNING:
             return None
@@ -139,7 +139,7 @@ class Batch:
         )
 
     def _next_fence(self) -> str:
-        """Give a fence behind all that the log has; it holds if the log still ends there when the batch is written."""
+        """Return a fence behind all of the log; it holds if the log still ends there when the batch is written."""
         return str(self._session.state.fence + 1)
 
     def add(self, job: Job, outcome: cmd.Outcome, worker: str) -> bool:
@@ -167,7 +167,7 @@ class Batch:
             self._session, self._due = session, due
             return self.add(job, unfit(Finished(job, outcome), error).outcome, worker)
 
-    def built(self, worker: str, claim: ClaimWish | None) -> Built:
+    def built(self, worker: str, claim: ClaimWish | None) -> BuiltCommit:
         """Build the commit of all of it: as a whole, or not at all."""
         first, state = self._first, self._session.state
         if first is None:
@@ -176,9 +176,9 @@ class Batch:
         if self.base.plan.persistence.mode == "outcome":
             events, encoded, state = self._outcome(first, events, encoded)
         made = Decision(tuple(events), state, first.facts, first.open_after_facts)
-        whole = Encoded(tuple(encoded), tuple({blob.sha: blob for blob in self._blobs}.values()))
+        whole = EncodedEvents(tuple(encoded), tuple({blob.sha: blob for blob in self._blobs}.values()))
         last, (job, _) = self._session.state.fence, self._done[0]
-        signature = Signature("fact", self.commit_id, worker, self.base.commit, claim=claim)
+        signature = CommitContext("fact", self.commit_id, worker, self.base.commit, claim=claim)
         built = assemble(
             self.base,
             made,

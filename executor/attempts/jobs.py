@@ -11,7 +11,7 @@ from eventstore.errors import EventStoreError
 from eventstore.run_model import Claimed, Lease
 from executor.attempts.patience import passes
 from executor.runs.codec import is_sealed
-from executor.runs.repository import Session, Sessions
+from executor.runs.repository import Session, SessionCache
 from openagents_json.errors import RunUnreadable
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core.decide.elapsed import begun_too_late
@@ -56,7 +56,7 @@ class Job:
 
     @property
     def component(self) -> str:
-        """Give the component reference as the document wrote it."""
+        """Return the component reference as the document wrote it."""
         return self.step.component or ""
 
 
@@ -69,12 +69,12 @@ class Finished:
 
 
 def unbegun(job: Job) -> cmd.Outcome:
-    """Give the outcome of a step that this process has claimed and may not begin: its lease is lost, or in doubt."""
+    """Return the outcome of a step that this process has claimed and may not begin: its lease is lost, or in doubt."""
     return cmd.Released(job.lease.step, job.lease.attempt, NOT_HELD)
 
 
 def job_of(session: Session, lease: Lease) -> Job | None:
-    """Give the job of a lease; None when the run has moved on since."""
+    """Return the job of a lease; None when the run has moved on since."""
     step = session.state.steps.get(lease.step)
     if step is None or step.fence != lease.fence:
         return None
@@ -93,8 +93,8 @@ def job_of(session: Session, lease: Lease) -> Job | None:
     )
 
 
-def jobs_of(sessions: Sessions, claimed: Sequence[Claimed]) -> list[Job]:
-    """Give the jobs of claims; histories that did not come with them are read in one more round trip.
+def jobs_of(sessions: SessionCache, claimed: Sequence[Claimed]) -> list[Job]:
+    """Return the jobs of claims; histories that did not come with them are read in one more round trip.
 
     A run that cannot be read is left alone: its leases run out, and the others go on. Raises StoreUnavailable.
     """
@@ -129,7 +129,7 @@ def _each_by_itself() -> Iterator[None]:
         log.debug("a history could not be read with others: %s", error)
 
 
-def _claimed_job(sessions: Sessions, claim: Claimed) -> Job | None:
+def _claimed_job(sessions: SessionCache, claim: Claimed) -> Job | None:
     run = claim.lease.run
     try:
         job = job_of(sessions.get(run) or sessions.load(run), claim.lease)

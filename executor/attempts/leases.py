@@ -23,7 +23,7 @@ STUCK_MS = 5000.0
 
 
 @dataclass(slots=True)
-class Held:
+class HeldLease:
     """A held lease, of `lease_ms`, and the token that its component can see; times are steady ms.
 
     `over` tells that the lease is not ours any more, `told` when the component was told to stop, 0 if it was not.
@@ -48,7 +48,7 @@ class Overdue:
     stuck: Callable[[Job], None]
 
 
-class Keeper:
+class LeaseKeeper:
     """Extends leases of steps that run long; a lease that is lost cancels its token.
 
     `lease_of` gives how long a lease is by the queue of its step, `shortest_ms` is the shortest of them.
@@ -60,7 +60,7 @@ class Keeper:
         self._clock = clock
         self._lease_of = lease_of
         self._beat_ms = min(shortest_ms / 6, 1000)
-        self._held: dict[Lease, Held] = {}
+        self._held: dict[Lease, HeldLease] = {}
         self._overdue: Overdue | None = None
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -84,14 +84,14 @@ class Keeper:
         """Take a lease into the beat, if it is not there."""
         if job.lease not in self._held:
             now = self._clock.steady_ms()
-            self._held[job.lease] = Held(job, self._lease_of(job.step.queue), CancelToken(), now, now, now)
+            self._held[job.lease] = HeldLease(job, self._lease_of(job.step.queue), CancelToken(), now, now, now)
 
     def drop(self, lease: Lease) -> None:
         """Forget a lease: its outcome is recorded, or it is given back."""
         self._held.pop(lease, None)
 
-    def held(self, lease: Lease) -> Held | None:
-        """Give what is known about a lease; None when it is not held any more."""
+    def held(self, lease: Lease) -> HeldLease | None:
+        """Return what is known about a lease; None when it is not held any more."""
         return self._held.get(lease)
 
     def begin(self, jobs: Sequence[Job]) -> list[bool]:
@@ -119,7 +119,7 @@ class Keeper:
             held.heartbeat = self._clock.steady_ms()
 
     def jobs(self) -> list[Job]:
-        """Give the jobs whose leases are held."""
+        """Return the jobs whose leases are held."""
         return [held.job for held in list(self._held.values()) if not held.over]
 
     def tell(self, jobs: Iterable[Job], reason: str) -> None:
@@ -129,7 +129,7 @@ class Keeper:
             if held is not None:
                 self._tell(held, reason)
 
-    def _tell(self, held: Held, reason: str) -> None:
+    def _tell(self, held: HeldLease, reason: str) -> None:
         held.told = held.told or self._clock.steady_ms()
         held.token.cancel(reason)
 
@@ -137,7 +137,7 @@ class Keeper:
         """Extend what is a third used up, and pass on what comes back; failures are left to the next beat."""
         now = self._clock.steady_ms()
         everything = list(self._held.values())
-        due: dict[int, list[Held]] = {}
+        due: dict[int, list[HeldLease]] = {}
         for held in everything:
             if not held.over and now - held.extended >= held.lease_ms / 3:
                 due.setdefault(held.lease_ms, []).append(held)
@@ -148,7 +148,7 @@ class Keeper:
             for held in everything:
                 self._looked_after(held, now)
 
-    def _extend(self, due: Sequence[Held], lease_ms: int, now: float) -> None:
+    def _extend(self, due: Sequence[HeldLease], lease_ms: int, now: float) -> None:
         answers = self._store.beat([held.job.lease for held in due], lease_ms)
         for held, answer in zip(due, answers, strict=True):
             if answer < 0:  # one partition is out of reach: the others are extended all the same
@@ -158,7 +158,7 @@ class Keeper:
             if answer != 1:
                 self._tell(held, "the run is being cancelled" if answer else "the lease was lost")
 
-    def _looked_after(self, held: Held, now: float) -> None:
+    def _looked_after(self, held: HeldLease, now: float) -> None:
         """Look after one step, whatever befalls that must not keep the others from it."""
         lease = held.job.lease
         try:
@@ -168,7 +168,7 @@ class Keeper:
         except Exception:
             log.exception("run %s: looking after step %s met a defect of the engine", lease.run, lease.step)
 
-    def _look_after(self, held: Held, now: float) -> None:
+    def _look_after(self, held: HeldLease, now: float) -> None:
         limit = held.job.step.timeouts.heartbeat_ms
         if limit and not held.over and now - held.heartbeat > limit:
             held.over = True

@@ -49,7 +49,7 @@ class Mask:
         self._values = [value for value in values if len(value) > _SHORTEST_REST]
 
     def text(self, text: str) -> str:
-        """Give a text without the secrets."""
+        """Return a text without the secrets."""
         likely = {spelling for piece, spelling in self._pieces if piece in text}
         if not likely:
             return text
@@ -63,7 +63,7 @@ class Mask:
         return "".join([*pieces, text[kept:]]) if pieces else text
 
     def message(self, text: str) -> str:
-        """Give an error's message without the secrets, and without what is left of one where somebody cut the text."""
+        """Return an error's message without secrets, and without what is left of one where somebody cut the text."""
         text = self.text(text)
         for value in self._values:
             for cut in [*re.finditer(r"\.\.\.|…", text)][::-1]:
@@ -76,7 +76,7 @@ class Mask:
         return text
 
     def value(self, value: Any) -> Any:
-        """Give a JSON value without the secrets, in names of members too."""
+        """Return a JSON value without the secrets, in names of members too."""
         if not self._pieces:
             return value
         holder: list[Any] = [value]
@@ -110,7 +110,7 @@ NO_MASK: Final = Mask(())
 
 
 def mask_of(values: Sequence[str]) -> Mask:
-    """Give what takes values out; that of the same values is made once."""
+    """Return what takes values out; that of the same values is made once."""
     return _mask(tuple(sorted(set(values))))
 
 
@@ -123,7 +123,7 @@ def _mask(values: tuple[str, ...]) -> Mask:
 
 
 def _parts(value: str) -> Iterator[str]:
-    """Give a value and what it consists of: members of JSON, else lines, and the password of a URL."""
+    """Return a value and what it consists of: members of JSON, else lines, and the password of a URL."""
     if len(value) < SHORTEST:
         return
     yield value
@@ -142,7 +142,7 @@ def _parts(value: str) -> Iterator[str]:
 
 
 def _members_of(value: str) -> list[str] | None:
-    """Give the texts and numbers of a JSON object or array; None when the value is none."""
+    """Return the texts and numbers of a JSON object or array; None when the value is none."""
     if value.lstrip()[:1] not in ("{", "["):
         return None
     try:
@@ -169,7 +169,7 @@ def _password(value: str) -> str:
 
 
 def _numbers(needle: str) -> Iterator[int | float]:
-    """Give the numbers that a text may become in a component."""
+    """Return the numbers that a text may become in a component."""
     if not re.fullmatch(r"\s*[+-]?[0-9][0-9_]*(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?\s*", needle):
         return
     for kind in (int, float):
@@ -185,7 +185,7 @@ def _numbers(needle: str) -> Iterator[int | float]:
 
 
 def _spellings(needle: str) -> Iterator[_Spelling]:
-    """Give the ways to write a text."""
+    """Return the ways to write a text."""
     yield _Spelling("".join(_character(character) for character in needle), (_longest_run(needle),))
     raw = needle.encode("utf-8", "surrogatepass")
     shown = [str(number).removesuffix(".0") for number in _numbers(needle)]
@@ -196,7 +196,7 @@ def _spellings(needle: str) -> Iterator[_Spelling]:
 
 
 def _longest_run(text: str) -> str:
-    """Give the longest piece of a text that every spelling leaves as it is."""
+    """Return the longest piece of a text that every spelling leaves as it is."""
     runs: list[str] = re.findall(r"[A-Za-z0-9]*", text)
     return max(runs, key=len)
 
@@ -206,7 +206,7 @@ _NAMED: Final = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f", "\v": "v
 
 @lru_cache(maxsize=1024)
 def _character(character: str) -> str:
-    """Give a pattern for one character, as it is or escaped, however often; letters and digits nobody escapes."""
+    """Return a pattern for one character, as it is or escaped, however often; letters and digits nobody escapes."""
     if character.isascii() and character.isalnum():
         return character
     raw = character.encode("utf-8", "surrogatepass")
@@ -229,7 +229,7 @@ def _character(character: str) -> str:
 
 
 def _base64(raw: bytes, before: int) -> Iterator[_Spelling]:
-    """Give patterns for the base64 of bytes with some others before them; what the others decide is left out."""
+    """Return patterns for the base64 of bytes with some others before them; what the others decide is left out."""
     text = base64.b64encode(bytes(before) + raw).decode().rstrip("=")
     first = (0, 2, 3)[before]
     inner = text[first:-1] if (before + len(raw)) % 3 else text[first:]
@@ -264,12 +264,12 @@ def _spans(spelling: _Spelling, text: str) -> Iterator[tuple[int, int]]:
 
 
 def _head(text: str, value: str, end: int) -> int:
-    """Give how many characters before a place are the beginning of a value."""
+    """Return how many characters before a place are the beginning of a value."""
     longest = min(end, len(value) - 1)
     return next((n for n in range(longest, _SHORTEST_REST - 1, -1) if text.endswith(value[:n], 0, end)), 0)
 
 
 def _tail(text: str, value: str, start: int) -> int:
-    """Give how many characters behind a place are the end of a value."""
+    """Return how many characters behind a place are the end of a value."""
     longest = min(len(text) - start, len(value) - 1)
     return next((n for n in range(longest, _SHORTEST_REST - 1, -1) if text.startswith(value[-n:], start)), 0)

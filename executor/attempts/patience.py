@@ -29,7 +29,7 @@ class Patience:
 
 
 def impatience() -> Patience:
-    """Give the patience of those who may not wait: a heartbeat, and a process that ends."""
+    """Return the patience of those who may not wait: a heartbeat, and a process that ends."""
     over = threading.Event()
     over.set()
     return Patience(over)

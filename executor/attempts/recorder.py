@@ -19,7 +19,7 @@ from executor.attempts.jobs import Finished, Job, job_of
 from executor.attempts.patience import Patience, passes
 from executor.attempts.unrecordable import unfit
 from executor.errors import RunNotFound
-from executor.runs.commit import Built, build
+from executor.runs.commit import BuiltCommit, build
 from executor.runs.handler import Handler
 from executor.runs.repository import Session
 from openagents_json.errors import OpenAgentsError
@@ -39,14 +39,14 @@ class Wish:
 
 
 @dataclass(slots=True)
-class Flushed:
+class RecordedOutcomes:
     """What came back: jobs to go on with, outcomes that came too late, and those that nothing could be done with."""
 
     jobs: list[Job] = field(default_factory=list)
     refused: list[Finished] = field(default_factory=list)
     given_up: list[Finished] = field(default_factory=list)
 
-    def add(self, more: Flushed) -> None:
+    def add(self, more: RecordedOutcomes) -> None:
         """Add what came back from another try."""
         self.jobs += more.jobs
         self.refused += more.refused
@@ -62,7 +62,7 @@ class _Part:
 
     session: Session
     finished: tuple[Finished, ...]
-    built: Built
+    built: BuiltCommit
     batch: Batch | None = None
 
 
@@ -91,10 +91,10 @@ class Recorder:
         self._hold = hold
         self._patience = patience
 
-    def record(self, finished: Sequence[Finished], wish: Wish | None = None) -> Flushed:
+    def record(self, finished: Sequence[Finished], wish: Wish | None = None) -> RecordedOutcomes:
         """Record outcomes in one round trip, two or more for the runs that others have changed meanwhile."""
         wish = wish or Wish()
-        out = Flushed()
+        out = RecordedOutcomes()
         by_run: dict[str, list[Finished]] = {}
         for item in finished:
             by_run.setdefault(item.job.lease.run, []).append(item)
@@ -102,9 +102,9 @@ class Recorder:
         self._send(parts, wish, out)
         return out
 
-    def record_batch(self, batch: Batch, finished: Finished, wish: Wish) -> Flushed:
+    def record_batch(self, batch: Batch, finished: Finished, wish: Wish) -> RecordedOutcomes:
         """Record what a worker did on its own, in one commit that is guarded by the lease it began with."""
-        out = Flushed()
+        out = RecordedOutcomes()
         self._send([self._of_batch(batch, finished, wish)], wish, out)
         return out
 
@@ -118,7 +118,7 @@ class Recorder:
 
     # -- building ----------------------------------------------------------------------------------------
 
-    def _part(self, run: str, items: Sequence[Finished], wish: Wish, out: Flushed) -> _Part | None:
+    def _part(self, run: str, items: Sequence[Finished], wish: Wish, out: RecordedOutcomes) -> _Part | None:
         """Build the commit of a run; None when there is none, and then `out` says what became of its outcomes."""
         while True:
             try:
@@ -151,7 +151,7 @@ class Recorder:
         return cached
 
     def _built(
-        self, session: Session, items: Sequence[Finished], now_ms: int, wish: Wish, out: Flushed
+        self, session: Session, items: Sequence[Finished], now_ms: int, wish: Wish, out: RecordedOutcomes
     ) -> _Part | None:
         """Build the commit of outcomes, or else of the failures that stand for those which do not let themselves."""
         try:
@@ -181,7 +181,7 @@ class Recorder:
         return _Part(session, tuple(items), built) if built else None
 
     def _told_apart(self, session: Session, items: Sequence[Finished], error: Exception) -> list[Finished]:
-        """Give the outcomes with failures in the place of those that raise by themselves, of all if none does."""
+        """Return the outcomes with failures in the place of those that raise by themselves, of all if none does."""
         told = [self._or_unfit(session, item) for item in items]
         return told if told != list(items) else [unfit(item, error) for item in items]
 
@@ -194,7 +194,7 @@ class Recorder:
 
     # -- sending -----------------------------------------------------------------------------------------
 
-    def _send(self, parts: Sequence[_Part], wish: Wish, out: Flushed, *, late: bool = False) -> None:
+    def _send(self, parts: Sequence[_Part], wish: Wish, out: RecordedOutcomes, *, late: bool = False) -> None:
         left, size = list(parts), len(parts)
         while left:
             replies = [reply for i in range(0, len(left), size) for reply in self._offered(left[i : i + size], wish)]
@@ -227,7 +227,7 @@ class Recorder:
 
     def _send_late(self, parts: Sequence[_Part]) -> None:
         """Send the same commits until they are answered, without their claims: nobody here waits for new steps."""
-        out = Flushed()
+        out = RecordedOutcomes()
         try:
             self._send([_unclaiming(part) for part in parts], Wish(), out, late=True)
             # A commit whose reply was lost may have claimed all the same.
@@ -249,14 +249,14 @@ class Recorder:
         handler.ringer.answer(wakeups, offered.unheard)
         return offered.commits
 
-    def _left(self, built: Built, wish: Wish) -> dict[str, int]:
+    def _left(self, built: BuiltCommit, wish: Wish) -> dict[str, int]:
         """Count what is left to others; the commit claims new steps that this worker can run, none that begin again."""
         if not wish.at_most or wish.queue not in built.opens:
             return built.opens
         new = [x for x in built.changes.ready if x.queue == wish.queue and not x.delay_ms and self._can(x.component)]
         return {**built.opens, wish.queue: built.opens[wish.queue] - min(len(new), wish.at_most)}
 
-    def _behind(self, part: _Part, batch: Batch, reply: Committed, wish: Wish, out: Flushed) -> list[_Part]:
+    def _behind(self, part: _Part, batch: Batch, reply: Committed, wish: Wish, out: RecordedOutcomes) -> list[_Part]:
         """Put a batch behind what others have written meanwhile; nothing comes of it when its lease is lost.
 
         Each try that fails is one of theirs that did not, so this ends; the lease is held until then.
@@ -272,7 +272,7 @@ class Recorder:
             out.add(self.record([first], wish))
         return []
 
-    def _refused(self, part: _Part, error: EventStoreError, wish: Wish, out: Flushed) -> None:
+    def _refused(self, part: _Part, error: EventStoreError, wish: Wish, out: RecordedOutcomes) -> None:
         """Record failures in the place of what the store refuses, whatever state it is in; give up what they are."""
         self._handler.sessions.drop(part.session.run)
         if part.batch is not None:  # what came after the first outcome was never begun as far as the log knows
@@ -284,7 +284,7 @@ class Recorder:
         else:
             out.add(self.record(told, wish))
 
-    def _give_up(self, items: Iterable[Finished], error: Exception, out: Flushed) -> None:
+    def _give_up(self, items: Iterable[Finished], error: Exception, out: RecordedOutcomes) -> None:
         for item in items:
             lease, kind = item.job.lease, type(item.outcome).__name__
             log.error(
@@ -295,7 +295,7 @@ class Recorder:
 
     # -- answers -----------------------------------------------------------------------------------------
 
-    def _digested(self, part: _Part, reply: Committed, wish: Wish, out: Flushed) -> None:
+    def _digested(self, part: _Part, reply: Committed, wish: Wish, out: RecordedOutcomes) -> None:
         """Take an answer in; what has been committed is on the log, whatever goes wrong here."""
         while True:
             try:
@@ -310,7 +310,7 @@ class Recorder:
                 self._handler.sessions.drop(part.session.run)
             return
 
-    def _digest(self, part: _Part, reply: Committed, wish: Wish, out: Flushed) -> None:
+    def _digest(self, part: _Part, reply: Committed, wish: Wish, out: RecordedOutcomes) -> None:
         handler, session = self._handler, part.session
         match reply.code:
             case Code.DONE:
@@ -331,7 +331,7 @@ class Recorder:
                 handler.sessions.drop(session.run)
                 out.refused += part.finished
 
-    def _carried_out(self, part: _Part, reply: Committed, out: Flushed) -> None:
+    def _carried_out(self, part: _Part, reply: Committed, out: RecordedOutcomes) -> None:
         started = [ev.StepStarted(x.step, x.attempt, x.fence, self._worker, reply.time_ms) for x in reply.leases]
         after = self._handler.remember(part.session, part.built, reply, started)
         self._take([job for x in reply.leases if (job := job_of(after, x)) is not None], out)
@@ -339,7 +339,7 @@ class Recorder:
             if requeued.delay_ms:
                 self._on_wait(after.run, requeued.delay_ms)
 
-    def _take(self, jobs: Sequence[Job], out: Flushed) -> None:
+    def _take(self, jobs: Sequence[Job], out: RecordedOutcomes) -> None:
         """Take claims along; their leases are extended from here on, as the rest of the flush may be waited for."""
         for job in jobs:
             self._hold(job)

@@ -16,7 +16,7 @@ Secrets = Callable[[str], str | None]
 
 
 def put_in(inputs: Mapping[str, Json], places: Sequence[Any], secrets: Secrets) -> tuple[dict[str, Json], list[str]]:
-    """Give the inputs with their secrets, and the values that were put in; `places` are [path, offset, name] each.
+    """Return the inputs with their secrets, and the values that were put in; `places` are [path, offset, name] each.
 
     Raises SecretMissing.
     """
@@ -39,7 +39,7 @@ def _known(name: str, secrets: Secrets) -> str:
 
 
 def _with(value: Any, path: Sequence[Any], change: Callable[[Any], Any]) -> Any:
-    """Give a value with what stands at a path changed; the value itself stays as it is."""
+    """Return a value with what stands at a path changed; the value itself stays as it is."""
     if not path:
         return change(value)
     key, rest = path[0], path[1:]

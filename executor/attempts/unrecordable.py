@@ -12,7 +12,7 @@ UNFIT = "OutcomeNotRecorded"
 
 
 def unfit(item: Finished, error: Exception) -> Finished:
-    """Give the failure that stands for an outcome; a step that is given back has nothing that could be at fault."""
+    """Return the failure that stands for an outcome; a step that is given back has nothing that could be at fault."""
     if isinstance(item.outcome, cmd.Released) or _is_unfit(item.outcome):
         return item
     lease, why = item.job.lease, describe_error(error)

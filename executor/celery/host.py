@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from executor.attempts.jobs import Job
-from executor.worker.polling import Lookout
+from executor.worker.polling import WorkPoller
 from executor.worker.worker import STOP_SECONDS, Worker
 from openagents_json.errors import OpenAgentsError
 
@@ -31,7 +31,7 @@ CELERY_SECONDS = 5.0
 """How long Celery has for its own end, after our steps are given back; a broker that hangs must not make it longer."""
 
 
-class Asked:
+class RequestPipe:
     """A pipe that closes when the main process asks its children for something, and when it is no more."""
 
     def __init__(self) -> None:
@@ -61,13 +61,13 @@ class Host:
     begun: bool = False
     early: bool = False
     asked: bool = False
-    lookout: Lookout | None = None
-    ending: Asked = field(default_factory=Asked)
-    hurrying: Asked = field(default_factory=Asked)
+    lookout: WorkPoller | None = None
+    ending: RequestPipe = field(default_factory=RequestPipe)
+    hurrying: RequestPipe = field(default_factory=RequestPipe)
     inherited: list[Worker | None] = field(default_factory=list)
 
     def here(self) -> Worker:
-        """Give the worker of this process."""
+        """Return the worker of this process."""
         with self.lock:
             if self.worker is None or self.pid != os.getpid():
                 self.inherited.append(self.worker)  # kept: what would clean it up needs locks that nobody gives back
@@ -110,7 +110,7 @@ class Host:
     def _look_out(self, worker: Worker, places: int) -> None:
         runtime = worker.runtime
         bell, queues = runtime.ringer.bell, runtime.settings.queues
-        self.lookout = Lookout(bell.waiting, self._work, queues, places, runtime.clock, worker.stopping)
+        self.lookout = WorkPoller(bell.waiting, self._work, queues, places, runtime.clock, worker.stopping)
         self.lookout.start()
 
     # -- working -----------------------------------------------------------------------------------------

@@ -81,7 +81,7 @@ class CarefulConsumer(Consumer):  # type: ignore[misc]
     """Celery's consumer, behind a door that only doorbells pass."""
 
     def create_task_handler(self, *arguments: Any, **options: Any) -> Callable[[Any], None]:
-        """Give what is called with each message."""
+        """Return what is called with each message."""
         receive = super().create_task_handler(*arguments, **options)
 
         def look(message: Any) -> None:
@@ -158,7 +158,7 @@ class CarefulConnection(Connection):  # type: ignore[misc]
     """A connection to the broker whose entries are looked at as they come, where its transport lets all through."""
 
     def get_transport_cls(self) -> Any:
-        """Give the class of the transport."""
+        """Return the class of the transport."""
         chosen = super().get_transport_cls()
         return _CAREFUL.get(chosen, chosen)
 

@@ -66,7 +66,7 @@ def _collect_less() -> None:
 
 
 def _after_the_pool(host: Host) -> type[Any]:
-    """Give the step of Celery's start that begins ours: the children are forked, and no broker is needed yet."""
+    """Return the step of Celery's start that begins ours: the children are forked, and no broker is needed yet."""
 
     class Begin(bootsteps.StartStopStep):  # type: ignore[misc]
         requires = ("celery.worker.components:Pool",)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-from executor.coordination.starts import Starter
+from executor.coordination.starts import RunStarter
 from executor.errors import ConcurrencyLimitReached, PayloadRefused, RunExists, RunNotFound
 from executor.runs.handler import Handler, Start
 from executor.runs.repository import Session
@@ -34,7 +34,7 @@ UNWANTED = "its parent does not need it any more"
 class Children:
     """Looks after child runs; safe for threads."""
 
-    def __init__(self, handler: Handler, starter: Starter, workflows: Workflows) -> None:
+    def __init__(self, handler: Handler, starter: RunStarter, workflows: Workflows) -> None:
         self._handler, self._starter, self._workflows = handler, starter, workflows
 
     def look_after(self, run: str, step: str, *, actor: str) -> None:
@@ -151,7 +151,7 @@ class Children:
 
 
 def _commit(child: str) -> str:
-    """Give the commit id of a child's start: whoever starts it, and however often, it begins once."""
+    """Return the commit id of a child's start: whoever starts it, and however often, it begins once."""
     return f"s{child.partition('-')[2][:16]}"
 
 

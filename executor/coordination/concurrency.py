@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 
-from eventstore.redis.coordination.semaphores import Gates
+from eventstore.redis.coordination.semaphores import Semaphores
 from executor.errors import RunNotFound
 from executor.runs.handler import Handler
 from executor.runs.repository import Session
@@ -28,10 +28,10 @@ LOCKS = frozenset({"mutex", "concurrency"})
 NEWER_START = "a newer start took its place"
 
 
-class Gatekeeper:
+class ConcurrencyLimiter:
     """Lets steps and runs through their gates; safe for threads."""
 
-    def __init__(self, handler: Handler, gates: Gates) -> None:
+    def __init__(self, handler: Handler, gates: Semaphores) -> None:
         self._handler, self._gates = handler, gates
 
     def let_in(self, run: str, step: str, *, actor: str) -> bool:
@@ -139,7 +139,7 @@ class Gatekeeper:
             self._cancel(runs[0], actor)
 
     def _above(self, session: Session) -> set[str]:
-        """Give the runs above a run, as far as they are there."""
+        """Return the runs above a run, as far as they are there."""
         above: set[str] = set()
         while session.state.parent is not None:
             above.add(str(session.state.parent["run"]))
@@ -156,7 +156,7 @@ class Gatekeeper:
             log.info("run %s: %s", run, error)
 
     def _gone(self, members: Iterable[str]) -> list[str]:
-        """Give the members that are closed or not there."""
+        """Return the members that are closed or not there."""
         names = list(members)
         statuses = self._handler.store.statuses([member.partition("|")[0] for member in names])
         gone = [member for member, status in zip(names, statuses, strict=True) if status in CLOSED_RUN or not status]
@@ -176,7 +176,7 @@ class Gatekeeper:
         return is_there
 
     def give_back(self, run: str, step: str, *, actor: str) -> None:
-        """Give back what a step or a run held, and let in who comes next.
+        """Return back what a step or a run held, and let in who comes next.
 
         Raises RunNotFound.
         """
@@ -234,7 +234,7 @@ def _holds(session: Session, step: str) -> bool:
 
 
 def _left(state: st.RunState, step: str) -> list[str]:
-    """Give the locks that a step or a run ("") has no use for any more, also those from before it was begun anew."""
+    """Return the locks that a step or a run ("") has no use for any more, also those from before it was begun anew."""
     if not step:
         return _locks(state.queue)
     known, before = state.steps.get(step), _locks(state.past.get(step, (0, 0, ()))[2])
@@ -244,7 +244,7 @@ def _left(state: st.RunState, step: str) -> list[str]:
 
 
 def _lines_left(state: st.RunState, step: str) -> list[tuple[str, Sequence[Json]]]:
-    """Give the lines for tokens in which a step may still stand without a use for them: its turn, and the gate."""
+    """Return the lines for tokens in which a step may still stand without a use for them: its turn, and the gate."""
     known, (attempt, _, before) = state.steps.get(step), state.past.get(step, (0, 0, ()))
     left = [(f"{step}#{attempt}", gate) for gate in before if gate[0] == "rate"]
     if known is None:

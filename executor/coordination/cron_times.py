@@ -44,7 +44,7 @@ class Cron:
         return day.month in self.fields.months and self.fields.match_day(day)
 
     def times(self, start: int) -> Iterator[int]:
-        """Give the seconds of a day at which it fires, from one on."""
+        """Return the seconds of a day at which it fires, from one on."""
         for hour in self.hours:
             if (hour + 1) * 3600 <= start:
                 continue
@@ -71,7 +71,7 @@ def parse(expression: str) -> Cron:
 
 
 def moments(cron: Cron, zone: tzinfo, after: int) -> Iterator[int]:
-    """Give the times at which an expression fires after a time, in seconds since 1970, in order.
+    """Return the times at which an expression fires after a time, in seconds since 1970, in order.
 
     It ends when nothing fires for fifty years.
     """
@@ -89,7 +89,7 @@ def moments(cron: Cron, zone: tzinfo, after: int) -> Iterator[int]:
 
 
 def _between(cron: Cron, zone: tzinfo, start: int, end: int) -> Iterator[int]:
-    """Give the firings from a time on and before another, with one offset from UTC between them."""
+    """Return the firings from a time on and before another, with one offset from UTC between them."""
     offset = _offset(zone, start)
     before = _offset(zone, start - 1)
     if cron.fixed and before < offset and _first(cron, start + before, start + offset) is not None:
@@ -110,7 +110,7 @@ def _first(cron: Cron, start: int, end: int) -> int | None:
 
 
 def _matching(cron: Cron, start: int, end: int) -> Iterator[int]:
-    """Give the plain local times that match, from one on and before another, in seconds since 1970."""
+    """Return the plain local times that match, from one on and before another, in seconds since 1970."""
     day = (EPOCH + timedelta(seconds=start)).date()
     midnight = (day - EPOCH.date()).days * DAY_SECONDS
     while midnight < end:
@@ -123,13 +123,13 @@ def _matching(cron: Cron, start: int, end: int) -> Iterator[int]:
 
 
 def _offset(zone: tzinfo, at: int) -> int:
-    """Give the offset from UTC at a time, in seconds."""
+    """Return the offset from UTC at a time, in seconds."""
     moment = (EPOCH + timedelta(seconds=at)).replace(tzinfo=UTC).astimezone(zone)
     return int(moment.utcoffset().total_seconds())  # type: ignore[union-attr]
 
 
 def _same_offset(zone: tzinfo, start: int) -> int:
-    """Give an end, at most a day later, up to which the offset from UTC stays what it is."""
+    """Return an end, at most a day later, up to which the offset from UTC stays what it is."""
     offset, same, other = _offset(zone, start), start, start + DAY_SECONDS
     if _offset(zone, other) == offset:
         return other

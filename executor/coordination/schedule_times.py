@@ -37,7 +37,7 @@ class Schedule:
     paused: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """Give it as JSON."""
+        """Return it as JSON."""
         return asdict(self)
 
 
@@ -78,7 +78,7 @@ def _check_clock(schedule: Schedule) -> None:
 
 
 def firings(schedule: Schedule, after_ms: int, anchor_ms: int) -> Iterator[int]:
-    """Give the nominal times after a time, in ms since 1970; intervals count from `anchor_ms`.
+    """Return the nominal times after a time, in ms since 1970; intervals count from `anchor_ms`.
 
     Raises InvalidSchedule.
     """
@@ -101,12 +101,12 @@ def _cron(schedule: Schedule, after_ms: int) -> Iterator[int]:
 
 
 def next_firing(schedule: Schedule, after_ms: int, anchor_ms: int) -> int | None:
-    """Give the next nominal time, None when there is none."""
+    """Return the next nominal time, None when there is none."""
     return next(firings(schedule, after_ms, anchor_ms), None)
 
 
 def start_of(schedule: Schedule, nominal_ms: int) -> int:
-    """Give when a firing starts its run: its nominal time with the jitter, which name and time determine."""
+    """Return when a firing starts its run: its nominal time with the jitter, which name and time determine."""
     if not schedule.jitter_seconds:
         return nominal_ms
     digest = hashlib.blake2b(f"{schedule.name}/{nominal_ms}".encode(), digest_size=8).digest()
@@ -114,5 +114,5 @@ def start_of(schedule: Schedule, nominal_ms: int) -> int:
 
 
 def iso(at_ms: int) -> str:
-    """Give a time as text."""
+    """Return a time as text."""
     return (datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=at_ms)).isoformat().replace("+00:00", "Z")

@@ -16,7 +16,7 @@ from typing import Any, Final
 from eventstore.errors import EventStoreError
 from eventstore.redis.coordination.schedules import ScheduleStore, StoredSchedule
 from executor.coordination.schedule_times import Schedule, check, firings, from_json, iso, next_firing, start_of
-from executor.coordination.starts import Started, Starter, raise_if_none
+from executor.coordination.starts import RunStarter, Started, raise_if_none
 from executor.errors import (
     ConcurrencyLimitReached,
     InvalidSchedule,
@@ -75,7 +75,7 @@ class Progress:
     since_ms: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        """Give it as JSON."""
+        """Return it as JSON."""
         return {name: getattr(self, name) for name in self.__slots__} | {"waiting": list(self.waiting)}
 
 
@@ -85,10 +85,10 @@ def progress_of(data: Mapping[str, Any]) -> Progress:
     return Progress(**{**values, "waiting": tuple(values.get("waiting", ()))})
 
 
-class Timetable:
+class ScheduleService:
     """The schedules of a store; safe for threads."""
 
-    def __init__(self, handler: Handler, starter: Starter, workflows: Workflows, schedules: ScheduleStore) -> None:
+    def __init__(self, handler: Handler, starter: RunStarter, workflows: Workflows, schedules: ScheduleStore) -> None:
         self._handler, self._workflows, self._schedules = handler, workflows, schedules
         self._starter = starter
 
@@ -108,7 +108,7 @@ class Timetable:
         return progress
 
     def get(self, name: str) -> tuple[Schedule, Progress]:
-        """Give a schedule and how far it has come.
+        """Return a schedule and how far it has come.
 
         Raises ScheduleNotFound.
         """
@@ -116,7 +116,7 @@ class Timetable:
         return from_json(stored.spec), progress_of(stored.state)
 
     def every(self) -> list[tuple[Schedule, Progress]]:
-        """Give all schedules."""
+        """Return all schedules."""
         found = [self._schedules.get(name) for name in self._schedules.names()]
         return [(from_json(x.spec), progress_of(x.state)) for x in found if x is not None]
 
@@ -183,7 +183,7 @@ class Timetable:
         return self._schedules.put(schedule.name, revision, schedule.to_json(), progress.to_json(), at)
 
     def _look_again(self, progress: Progress) -> int:
-        """Give when to look whether the last run has ended: soon for a short one, so that a queue of them drains."""
+        """Return when to look whether the last run has ended: soon for a short one, so that a queue of them drains."""
         now, (soonest, latest) = self._schedules.now_ms(), LOOK_AGAIN_MS
         return now + max(soonest, min(latest, (now - progress.since_ms) // 10))
 
@@ -280,7 +280,7 @@ class Timetable:
         return Start(run, plan, inputs, commit, labels)
 
     def _inputs(self, schedule: Schedule, at: int) -> dict[str, Json]:
-        """Give the inputs of a firing; the text {{scheduled_time}} stands for its nominal time."""
+        """Return the inputs of a firing; the text {{scheduled_time}} stands for its nominal time."""
         given = schedule.inputs or {}
         return {key: iso(at) if value == "{{scheduled_time}}" else value for key, value in given.items()}
 
@@ -309,7 +309,7 @@ def _actor(schedule: Schedule, actor: str) -> str:
 
 
 def _first(schedule: Schedule, from_ms: int, anchor_ms: int, count: int) -> Any:
-    """Give the first firings from a time on."""
+    """Return the first firings from a time on."""
     anchor = anchor_ms
     if schedule.every_seconds and from_ms <= anchor_ms:  # counted back, so that times are the same before and after it
         step = round(schedule.every_seconds * 1000)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from eventstore.errors import EventStoreError
-from executor.coordination.concurrency import Gatekeeper
+from executor.coordination.concurrency import ConcurrencyLimiter
 from executor.errors import ConcurrencyLimitReached, TooManyStarts
 from executor.runs.handler import Handled, Handler, Start
 from executor.runs.refusals import refusal
@@ -44,10 +44,10 @@ class Started(str):
         return self.error is None
 
 
-class Starter:
+class RunStarter:
     """Starts runs and brings them to their gates; safe for threads."""
 
-    def __init__(self, handler: Handler, gatekeeper: Gatekeeper) -> None:
+    def __init__(self, handler: Handler, gatekeeper: ConcurrencyLimiter) -> None:
         self._handler, self._gatekeeper = handler, gatekeeper
 
     def start(self, start: Start, *, actor: str) -> Handled:

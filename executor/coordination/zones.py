@@ -20,13 +20,13 @@ ZONES_VERSION = tzdata.IANA_VERSION
 
 @lru_cache(maxsize=1)
 def zone_names() -> frozenset[str]:
-    """Give the names of all zones."""
+    """Return the names of all zones."""
     return frozenset((files("tzdata") / "zones").read_text("utf-8").split())
 
 
 @lru_cache(maxsize=1024)
 def zone(name: str) -> ZoneInfo:
-    """Give a time zone.
+    """Return a time zone.
 
     Raises UnknownZone.
     """

@@ -11,8 +11,8 @@ from eventstore.event import Recorded
 from eventstore.run_model import Blob, Code
 from executor.errors import NoSuchVersion, RunExists, RunNotFound, TooContended
 from executor.histories.origins import origin
-from executor.runs.codec import Encoded, Limits, encode_data
-from executor.runs.commit import Built, Signature, assemble, decide_encoded
+from executor.runs.codec import EncodedEvents, Limits, encode_data
+from executor.runs.commit import BuiltCommit, CommitContext, assemble, decide_encoded
 from executor.runs.handler import Handled, Handler, begun
 from executor.runs.idempotency import fork_conflict
 from executor.runs.repository import Session
@@ -100,12 +100,12 @@ def _refuse_another(handler: Handler, wanted: Fork, inputs: Mapping[str, Json], 
         raise another
 
 
-def _built(handler: Handler, wanted: Fork, copied: Session, lines: _Lines, actor: str) -> Built:
+def _built(handler: Handler, wanted: Fork, copied: Session, lines: _Lines, actor: str) -> BuiltCommit:
     command = cmd.ForkRun(wanted.source, wanted.at, wanted.inputs, wanted.reason)
     made, encoded = decide_encoded(copied, command, handler.limits, handler.child_id, ahead=wanted.at)
-    both = Encoded((*lines.encoded.events, *encoded.events), (*lines.encoded.blobs, *encoded.blobs))
+    both = EncodedEvents((*lines.encoded.events, *encoded.events), (*lines.encoded.blobs, *encoded.blobs))
     moved = forked(copied.plan, copied.state, made.events, made.state, wanted.at)
-    signature = Signature("new", wanted.commit_id or handler.commit_id(), actor, wanted.source)
+    signature = CommitContext("new", wanted.commit_id or handler.commit_id(), actor, wanted.source)
     built = begun(assemble(copied, made, both, (), signature, settle=True, moved=moved), copied)
     return replace(built, commit=replace(built.commit, refers=lines.refers))
 
@@ -114,26 +114,26 @@ def _built(handler: Handler, wanted: Fork, copied: Session, lines: _Lines, actor
 class _Lines:
     """Events of the source as those of the new run, and the payloads beside the log that both refer to."""
 
-    encoded: Encoded
+    encoded: EncodedEvents
     refers: tuple[str, ...] = ()
 
 
 def _copied(past: Sequence[Recorded], data: Sequence[Mapping[str, Any]], fresh: Session, limits: Limits) -> _Lines:
-    """Give stored events as those of the new run, under its own key if it has one."""
+    """Return stored events as those of the new run, under its own key if it has one."""
     if fresh.key is None:  # their payloads are shared, where they lie beside the log
         shared = dict.fromkeys(sha for item in past for _, sha, _ in item.data.get("blobs") or ())
         lines = tuple((item.type, codec.encode(_line(item, item.data, fresh.run))) for item in past)
-        return _Lines(Encoded(lines, ()), tuple(shared))
+        return _Lines(EncodedEvents(lines, ()), tuple(shared))
     blobs: dict[str, Blob] = {}
     made = [
         (item.type, encode_data(item.type, _line(item, one, fresh.run), limits, blobs, fresh.key))
         for item, one in zip(past, data, strict=True)
     ]
-    return _Lines(Encoded(tuple(made), tuple(blobs.values())))
+    return _Lines(EncodedEvents(tuple(made), tuple(blobs.values())))
 
 
 def _line(item: Recorded, data: Mapping[str, Any], run: str) -> dict[str, Any]:
-    """Give a stored event as one of the new run, marked: it happened once, so statistics count it once.
+    """Return a stored event as one of the new run, marked: it happened once, so statistics count it once.
 
     One that was written in another store is marked so in the fork too, which may not reach as far as RunImported.
     """

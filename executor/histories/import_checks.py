@@ -96,7 +96,7 @@ def _after(state: RunState, item: Recorded, blobs: Mapping[str, bytes]) -> RunSt
 
 
 def _bare(item: Recorded, blobs: Mapping[str, bytes]) -> dict[str, Any]:
-    """Give the data of an event without its payloads, but for errors, and how many items a step goes through."""
+    """Return the data of an event without its payloads, but for errors, and how many items a step goes through."""
     names = PAYLOADS.get(item.type, ())
     data = {name: value for name, value in item.data.items() if name not in names or name == "error"}
     if "inputs" in names and item.data.get("inputs") is not None:

@@ -16,13 +16,13 @@ from executor.errors import AnotherHistory, InPart, KeyMissing
 from executor.errors import HistoryUnfit as HistoryUnfit
 from executor.histories.import_checks import check_definitions, check_end, check_events, fitting
 from executor.runs.codec import Fetch, RunKeys, decode_all, encode, is_sealed
-from executor.runs.commit import Built, Signature, assemble, decide_encoded
+from executor.runs.commit import BuiltCommit, CommitContext, assemble, decide_encoded
 from executor.runs.handler import Handler
 from executor.runs.repository import Session
 from openagents_json.work_index import IndexChanges
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
-from openagents_json.workflow.core.decide.takeover import Happened, imported, noted
+from openagents_json.workflow.core.decide.takeover import TimedEvent, imported, noted
 from openagents_json.workflow.core.event_types import AFTERWARDS, CLOSED_AS, DEFINES
 from openagents_json.workflow.core.evolve import evolve_all
 from openagents_json.workflow.core.plan import Plan
@@ -39,7 +39,7 @@ HOLDS: Final[Mapping[str, bool]] = {ev.RunHeld.__name__: True, ev.RunHoldRelease
 
 
 @dataclass(frozen=True, slots=True)
-class Arriving:
+class IncomingHistory:
     """A history with what it refers to, each by its hash; `source` says where it comes from.
 
     `mark` is more metadata for each event. An open run waits with `paused` until somebody resumes it. `back` tells that
@@ -61,13 +61,13 @@ class Arriving:
     ours: bool = False
 
     def command(self) -> cmd.ImportRun:
-        """Give the command that takes it over."""
+        """Return the command that takes it over."""
         at = self.history[-1].version
         return cmd.ImportRun(self.source, at, self.paused, self.reason, self.how, self.sha256)
 
 
 @dataclass(frozen=True, slots=True)
-class Arrived:
+class ImportResult:
     """What became of it: `changed` is false for a run that was here already, with this history."""
 
     run: str
@@ -76,12 +76,12 @@ class Arrived:
 
 
 def ended(history: Sequence[RawEvent]) -> str:
-    """Give the status of a run that had ended, "" of one that had not; what was noted after its end changes nothing."""
+    """Return the status of a run that had ended, else ""; what is noted after its end changes nothing."""
     course = next((event.type for event in reversed(history) if event.type not in AFTERWARDS), "")
     return CLOSED_AS.get(course, "")
 
 
-def take_in(handler: Handler, adoption: Adoption, arriving: Arriving, *, actor: str) -> Arrived:
+def take_in(handler: Handler, adoption: Adoption, arriving: IncomingHistory, *, actor: str) -> ImportResult:
     """Bring a run into the store; what was closed stays as it is, what was open goes on.
 
     Each event is marked as written elsewhere, and RunImported says who brought them, when and from where.
@@ -109,10 +109,10 @@ def take_in(handler: Handler, adoption: Adoption, arriving: Arriving, *, actor: 
         _refuse_archived(handler, arriving)  # meanwhile
         raise AnotherHistory(run, last.version)
     handler.sessions.drop(run)
-    return Arrived(run, built.changes.status or "", changed=taken.commit.code is Code.DONE)
+    return ImportResult(run, built.changes.status or "", changed=taken.commit.code is Code.DONE)
 
 
-def probe(handler: Handler, arriving: Arriving) -> None:
+def probe(handler: Handler, arriving: IncomingHistory) -> None:
     """Find out whether a run could come in, and change nothing.
 
     Raises HistoryUnfit, and Rejected or EncryptionError for an open run that cannot be moved.
@@ -123,7 +123,7 @@ def probe(handler: Handler, arriving: Arriving) -> None:
         _open(handler, arriving, alone, "")
 
 
-def _refuse_archived(handler: Handler, arriving: Arriving) -> None:
+def _refuse_archived(handler: Handler, arriving: IncomingHistory) -> None:
     """Refuse a run that is in the archive: what comes in may be older, and would go on where that has ended.
 
     Raises Rejected.
@@ -134,24 +134,24 @@ def _refuse_archived(handler: Handler, arriving: Arriving) -> None:
         raise cmd.Rejected("archived", what, "")
 
 
-def _marked(arriving: Arriving) -> Sequence[RawEvent]:
+def _marked(arriving: IncomingHistory) -> Sequence[RawEvent]:
     """Mark each event for good: the ledger seals the mark with it. What another store has counted, this one has not."""
     if arriving.ours:
         return marked(arriving.history, arriving.mark)
     return marked(arriving.history, {"imported": arriving.source, **arriving.mark}, without=("restored",))
 
 
-def _there(handler: Handler, arriving: Arriving, status: str) -> Arrived:
+def _there(handler: Handler, arriving: IncomingHistory, status: str) -> ImportResult:
     """Answer for a run that is here already; that it was taken to another store and back makes it no other run."""
     course = [event for event in arriving.history if event.type != IMPORTED]
     last = course[-1] if course and ended(arriving.history) else arriving.history[-1]
     found = handler.store.read_one(arriving.run, last.version)
     if found is None or found.commit != last.commit:
         raise AnotherHistory(arriving.run, last.version)
-    return Arrived(arriving.run, status, changed=False)
+    return ImportResult(arriving.run, status, changed=False)
 
 
-def _closed(handler: Handler, arriving: Arriving, actor: str) -> Commit:
+def _closed(handler: Handler, arriving: IncomingHistory, actor: str) -> Commit:
     """Build the commit that takes over the history, and adds to it where it comes from."""
     if arriving.run.endswith("-archive"):
         raise HistoryUnfit(arriving.run, "the store itself notes under such a name which runs have left it")
@@ -175,7 +175,7 @@ def _closed(handler: Handler, arriving: Arriving, actor: str) -> Commit:
     )
 
 
-def _check(handler: Handler, arriving: Arriving) -> None:
+def _check(handler: Handler, arriving: IncomingHistory) -> None:
     """Refuse what could not be read later; what has left this store was read here before.
 
     Raises HistoryUnfit.
@@ -193,7 +193,7 @@ def _check(handler: Handler, arriving: Arriving) -> None:
 class _Facts:
     """What the head of a run says beside its status, without a fold of its history."""
 
-    def __init__(self, arriving: Arriving) -> None:
+    def __init__(self, arriving: IncomingHistory) -> None:
         self.workflow = self.definition = ""
         self.cancel, self.held, self.fence = False, False, 0
         self._run = arriving.run
@@ -243,12 +243,12 @@ class _Open:
     opens: Mapping[str, int]
 
 
-def _open(handler: Handler, arriving: Arriving, alone: Commit, actor: str) -> _Open:
+def _open(handler: Handler, arriving: IncomingHistory, alone: Commit, actor: str) -> _Open:
     """Build the commit that takes over the history of an open run and lets it go on."""
     return fitting(arriving.run, lambda: _going_on(handler, arriving, alone, actor))
 
 
-def _going_on(handler: Handler, arriving: Arriving, alone: Commit, actor: str) -> _Open:
+def _going_on(handler: Handler, arriving: IncomingHistory, alone: Commit, actor: str) -> _Open:
     last = arriving.history[-1]
     recorded = _recorded(handler, arriving)
     keys = _keys(handler, recorded)
@@ -257,11 +257,11 @@ def _going_on(handler: Handler, arriving: Arriving, alone: Commit, actor: str) -
     plan = _plan(arriving, state.definition)
     session = Session(arriving.run, last.version, last.commit, state, plan, keys.get(arriving.run))
     made, encoded = decide_encoded(session, arriving.command(), handler.limits, handler.child_id)
-    past = [Happened(x.version, x.time_ms, event) for x, event in zip(recorded, happened, strict=True)]
-    fresh = [Happened(last.version + i, 0, event) for i, event in enumerate(made.events, 1)]
+    past = [TimedEvent(x.version, x.time_ms, event) for x, event in zip(recorded, happened, strict=True)]
+    fresh = [TimedEvent(last.version + i, 0, event) for i, event in enumerate(made.events, 1)]
     moved = imported(session.plan, made.state, [*past, *fresh])
-    signature = Signature("adopt", alone.commit_id, actor, last.commit)
-    built: Built = assemble(session, made, encoded, (), signature, settle=False, moved=moved)
+    signature = CommitContext("adopt", alone.commit_id, actor, last.commit)
+    built: BuiltCommit = assemble(session, made, encoded, (), signature, settle=False, moved=moved)
     changes = built.commit.changes
     if changes.held is None:  # in the head, as it was in the other store
         changes = changes._replace(held=alone.changes.held)
@@ -277,7 +277,7 @@ def _going_on(handler: Handler, arriving: Arriving, alone: Commit, actor: str) -
 
 
 def _keys(handler: Handler, recorded: Sequence[Recorded]) -> RunKeys:
-    """Give the key of an encrypted run, which has to be here already: without it, the run would go on with nothing.
+    """Return the key of an encrypted run, which has to be here already: without it, the run would go on with nothing.
 
     Raises EncryptionError.
     """
@@ -290,12 +290,12 @@ def _keys(handler: Handler, recorded: Sequence[Recorded]) -> RunKeys:
     return keys
 
 
-def _recorded(handler: Handler, arriving: Arriving) -> list[Recorded]:
+def _recorded(handler: Handler, arriving: IncomingHistory) -> list[Recorded]:
     partition = handler.store.partition_of(arriving.run)
     return [event.recorded(arriving.run, partition) for event in arriving.history]
 
 
-def _fetch(arriving: Arriving) -> Fetch:
+def _fetch(arriving: IncomingHistory) -> Fetch:
     def fetch(wanted: Sequence[tuple[str, str]]) -> list[bytes]:
         lacking = [sha for _, sha in wanted if sha not in arriving.blobs]
         if lacking:
@@ -305,7 +305,7 @@ def _fetch(arriving: Arriving) -> Fetch:
     return fetch
 
 
-def _plan(arriving: Arriving, digest: str) -> Plan:
+def _plan(arriving: IncomingHistory, digest: str) -> Plan:
     if digest not in arriving.definitions:
         raise HistoryUnfit(arriving.run, f"definition {digest}, by which it goes, does not come with it")
     raw = arriving.definitions[digest]  # by its name, and in its form: see check_definitions
@@ -313,7 +313,7 @@ def _plan(arriving: Arriving, digest: str) -> Plan:
 
 
 def referred(history: Iterable[RawEvent]) -> tuple[list[str], list[str], list[str]]:
-    """Give what a history refers to, as far as its events can be read: definitions, payloads, child runs."""
+    """Return what a history refers to, as far as its events can be read: definitions, payloads, child runs."""
     definitions: dict[str, None] = {}
     blobs: dict[str, None] = {}
     children: dict[str, None] = {}

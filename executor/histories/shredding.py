@@ -59,7 +59,7 @@ def adopt_key(handler: Handler, run: str, key: bytes) -> None:
 
 
 def _refuse_shredded(handler: Handler, run: str) -> Sequence[Recorded]:
-    """Give the history of a run whose key was not destroyed.
+    """Return the history of a run whose key was not destroyed.
 
     Raises Rejected.
     """

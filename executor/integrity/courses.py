@@ -21,7 +21,7 @@ BETWEEN = frozenset({"total", "schedule_to_start"})
 
 
 @dataclass(slots=True)
-class Course:
+class HistorySummary:
     """What a run's events say: how many there are, which commit came last, which closed it, and what is wrong.
 
     `unreadable` are the versions of events that nobody can read, with why; `misplaced` versions at places that are not
@@ -45,7 +45,7 @@ class Course:
     _wrong: list[tuple[int, str]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, run: str, events: Iterable[Recorded | Unreadable], *, steps: bool = True) -> Course:
+    def of(cls, run: str, events: Iterable[Recorded | Unreadable], *, steps: bool = True) -> HistorySummary:
         """Check events; those of other streams than runs without `steps`, because they may say anything."""
         course = cls(run)
         for item in events:
@@ -59,7 +59,7 @@ class Course:
         return course
 
     def faults(self) -> Iterator[tuple[int, str]]:
-        """Give what is wrong with the attempts of the run, each with the number of its invariant."""
+        """Return what is wrong with the attempts of the run, each with the number of its invariant."""
         yield from self._wrong
         for (step, attempt), count in self._ended.items():
             if count > 1:

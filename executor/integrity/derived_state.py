@@ -23,7 +23,7 @@ STARTED: Final = ev.RunStarted.__name__
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Fault:
+class DerivedStateFault:
     """What is not as the events of a run say: `kind` is head or definition."""
 
     run: str
@@ -32,7 +32,7 @@ class Fault:
 
 
 @dataclass(slots=True)
-class Standing:
+class FoldedHead:
     """What the events of a run come to, as far as heads say it; `closed` is the status of one that has ended."""
 
     version: int = 0
@@ -49,42 +49,42 @@ class Standing:
             self.definition = str(codec.members_of(event.data).get("definition") or self.definition)
 
 
-class Standings:
+class DerivedStateCheck:
     """Notes where runs stand while somebody else reads their events, and compares that with what the store says."""
 
     def __init__(self, store: RedisRunStore) -> None:
         self._store = store
-        self._known: dict[str, Standing] = {}
+        self._known: dict[str, FoldedHead] = {}
         self._definitions: dict[str, str] = {}
 
     def over(self, events: Iterable[Stored]) -> Iterator[Stored]:
-        """Give events as they are, and note them; nothing of them is kept but names and numbers."""
+        """Return events as they are, and note them; nothing of them is kept but names and numbers."""
         for event in events:
             self._note(event)
             yield event
 
     def _note(self, event: Stored) -> None:
         if event.version == 1 and event.type == STARTED:
-            self._known[event.stream] = Standing()
+            self._known[event.stream] = FoldedHead()
         standing = self._known.get(event.stream)
         if standing is not None:  # else it is a stream of something else
             standing.note(event)
             if standing.definition:
                 self._definitions.setdefault(standing.definition, event.stream)
 
-    def faults(self) -> Iterator[Fault]:
-        """Give what the store says otherwise, and forget what was noted."""
+    def faults(self) -> Iterator[DerivedStateFault]:
+        """Return what the store says otherwise, and forget what was noted."""
         runs = sorted(self._known)
         for start in range(0, len(runs), PAGE):
             page = runs[start : start + PAGE]
             for run, head in zip(page, self._heads(page), strict=True):
                 what = self._fault(run, head)
                 if what:
-                    yield Fault(run, "head", what)
+                    yield DerivedStateFault(run, "head", what)
         names = sorted(self._definitions)
         for start in range(0, len(names), PAGE):
             for name, what in definition_faults(self._store, names[start : start + PAGE]):
-                yield Fault(self._definitions[name], "definition", what)
+                yield DerivedStateFault(self._definitions[name], "definition", what)
         self._known, self._definitions = {}, {}
 
     def _heads(self, runs: Sequence[str]) -> list[RunHead | HeadUnreadable | None]:
@@ -111,14 +111,14 @@ class Standings:
             [head] = self._heads([run])
         return ""
 
-    def _again(self, run: str) -> Standing:
-        standing = Standing()
+    def _again(self, run: str) -> FoldedHead:
+        standing = FoldedHead()
         for event in read_raw(self._store, run):
             standing.note(event.stored(run))
         return standing
 
 
-def difference(head: RunHead, standing: Standing) -> str:
+def difference(head: RunHead, standing: FoldedHead) -> str:
     """Say in what a head differs from the events of its run, "" when it does not."""
     pairs = (
         ("version", head.version, standing.version),
@@ -135,7 +135,7 @@ def difference(head: RunHead, standing: Standing) -> str:
 
 
 def definition_faults(store: RedisRunStore, names: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Give the definitions that are not there, or not what their hash says."""
+    """Return the definitions that are not there, or not what their hash says."""
     for name, raw in zip(names, store.definitions(names), strict=True):
         if raw is None:
             yield name, f"definition {name} is gone"

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 from eventstore.event import Recorded
 from eventstore.intervals import joined, within
-from eventstore.redis.upkeep.inspection import Inspector, Known, LogEntry, RunView
+from eventstore.redis.upkeep.inspection import Inspector, LogEntry, LogTails, RunView
 from eventstore.run_model import RunHead
-from executor.integrity.courses import Course
+from executor.integrity.courses import HistorySummary
 from openagents_json.statuses import CLOSED_RUN
 from openagents_json.work_index import DueKey, DueKind
 from openagents_json.workflow.core.event_types import CLOSED_AS
@@ -66,8 +66,8 @@ class _Covered:
     gaps: list[tuple[int, LogEntry]] = field(default_factory=list)
 
     @property
-    def known(self) -> Known:
-        return Known(self.entries, self.last)
+    def known(self) -> LogTails:
+        return LogTails(self.entries, self.last)
 
 
 def check(inspector: Inspector, partitions: Iterable[int], *, deep: bool = False) -> list[Violation]:
@@ -118,7 +118,7 @@ def _look(inspector: Inspector, views: Iterable[RunView], findings: _Findings, *
         views = _odd(views, findings)
     for view, events in inspector.courses(views):
         steps = view.head is not None and bool(view.head.status)
-        _run(view, Course.of(view.run, events, steps=steps), findings)
+        _run(view, HistorySummary.of(view.run, events, steps=steps), findings)
 
 
 def _odd(views: Iterable[RunView], findings: _Findings) -> Iterator[RunView]:
@@ -144,7 +144,7 @@ def _fits(view: RunView) -> bool:
     )
 
 
-def _run(view: RunView, course: Course, findings: _Findings) -> None:
+def _run(view: RunView, course: HistorySummary, findings: _Findings) -> None:
     run, head = view.run, view.head
     if course.events != view.events or not (view.events or view.logged or head):
         return  # it has left the store while it was read
@@ -168,7 +168,7 @@ def _run(view: RunView, course: Course, findings: _Findings) -> None:
         _places(view, head, findings)
 
 
-def _versions(run: str, head: RunHead, course: Course, findings: _Findings) -> None:
+def _versions(run: str, head: RunHead, course: HistorySummary, findings: _Findings) -> None:
     for version, why in course.unreadable[:5]:
         findings.add(1, run, f"event {version} cannot be read ({why[:100]})")
     if course.misplaced:
@@ -207,11 +207,11 @@ def _gaps(covered: _Covered, left: Sequence[tuple[int, int]], findings: _Finding
 
 
 def _left(history: Sequence[Recorded]) -> list[tuple[int, int]]:
-    """Give the positions that archived and deleted runs have left empty, from the first to the last of each piece."""
+    """Return the positions that archived and deleted runs have left empty, from the first to the last of each piece."""
     return [(first, last) for item in history for first, last in item.data.get("positions") or ()]
 
 
-def _closing(view: RunView, head: RunHead, course: Course, findings: _Findings) -> None:
+def _closing(view: RunView, head: RunHead, course: HistorySummary, findings: _Findings) -> None:
     closings = course.closings
     if (head.status in CLOSED_RUN) != bool(closings):
         findings.add(4, view.run, f"the head says {head.status}, the log has {len(closings)} closing events")

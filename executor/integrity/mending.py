@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from eventstore.errors import EventUnreadable
 from eventstore.event import Recorded
-from eventstore.redis.upkeep.inspection import Inspector, Known, LogEntry, RunView
+from eventstore.redis.upkeep.inspection import Inspector, LogEntry, LogTails, RunView
 from eventstore.redis.upkeep.mending import Mender, Mending, SeatRecord
 from executor.integrity.invariants import Violation
 from executor.runs.handler import Handler
@@ -20,7 +20,7 @@ from openagents_json.statuses import CLOSED_RUN
 from openagents_json.work_index import DueKey, DueKind
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
-from openagents_json.workflow.core.decide.takeover import Happened, imported
+from openagents_json.workflow.core.decide.takeover import TimedEvent, imported
 from openagents_json.workflow.core.evolve import evolve_all
 from openagents_json.workflow.core.state import RunState, initial
 
@@ -29,7 +29,7 @@ MENDED = frozenset({1, 2, 4, 5})
 
 
 @dataclass(frozen=True, slots=True)
-class Mended:
+class RepairResult:
     """What became of a run that was found broken; `done` is False where that is for a human to decide."""
 
     run: str
@@ -37,7 +37,7 @@ class Mended:
     what: str
 
 
-def mend(handler: Handler, mender: Mender, inspector: Inspector, violations: Iterable[Violation]) -> list[Mended]:
+def mend(handler: Handler, mender: Mender, inspector: Inspector, violations: Iterable[Violation]) -> list[RepairResult]:
     """Mend the runs of violations, as far as their log says how; what the log itself contradicts stays as it is."""
     by_partition: dict[int, set[str]] = {}
     for violation in violations:
@@ -50,12 +50,14 @@ def mend(handler: Handler, mender: Mender, inspector: Inspector, violations: Ite
     ]
 
 
-def _part(handler: Handler, mender: Mender, inspector: Inspector, partition: int, runs: set[str]) -> Iterator[Mended]:
+def _part(
+    handler: Handler, mender: Mender, inspector: Inspector, partition: int, runs: set[str]
+) -> Iterator[RepairResult]:
     entries: dict[str, list[LogEntry]] = {}
     last = None
     for last in inspector.log(partition):
         entries.setdefault(last.stream, []).append(last)
-    known, counter = Known({run: own[-1] for run, own in entries.items()}, last), inspector.counter(partition)
+    known, counter = LogTails({run: own[-1] for run, own in entries.items()}, last), inspector.counter(partition)
     for view in inspector.moment(partition, known, sorted(runs)):
         own, seen = entries.get(view.run, []), last.id if last else "-"
         if _in_part(view, own, counter):
@@ -75,42 +77,46 @@ def _in_part(view: RunView, own: Sequence[LogEntry], counter: int) -> bool:
     return len(own) > 1 and own[0].n - (own[0].last - own[0].first) > counter
 
 
-def _remove(handler: Handler, mender: Mender, view: RunView, own: Sequence[LogEntry], seen: str) -> Mended:
+def _remove(handler: Handler, mender: Mender, view: RunView, own: Sequence[LogEntry], seen: str) -> RepairResult:
     """Remove what has come in: nobody was told that it was here, and where it came from it still is."""
     was = view.head.version if view.head else 0
     mending = Mending(view.run, 0, "", view.last, was, seen, forget=sorted(view.due), leave=sorted(view.ready))
     if not mender.mend(replace(mending, drop=[entry.id for entry in own])):
-        return Mended(view.run, False, "it came in only in part, and others have written behind it; ask again")
+        return RepairResult(view.run, False, "it came in only in part, and others have written behind it; ask again")
     handler.sessions.drop(view.run)
-    return Mended(
+    return RepairResult(
         view.run, True, f"it came in only in part: its {view.events} events were removed; let it come in again"
     )
 
 
-def _mend(handler: Handler, mender: Mender, view: RunView, seen: str) -> Mended:
+def _mend(handler: Handler, mender: Mender, view: RunView, seen: str) -> RepairResult:
     run, version = view.run, view.logged
     try:
         history = handler.store.read([(run, 0)])[0]
     except EventUnreadable:
-        return Mended(run, False, "some of its events cannot be read; restore it from an archive or a backup")
+        return RepairResult(run, False, "some of its events cannot be read; restore it from an archive or a backup")
     versions = [item.version for item in history]
     if version > len(history) or versions != list(range(1, len(history) + 1)):
-        return Mended(run, False, "events are missing that its log names; restore it from an archive or a backup")
+        return RepairResult(run, False, "events are missing that its log names; restore it from an archive or a backup")
     head, past = view.head, history[:version]
     was = head.version if head else 0
     if was > version or len({item.commit for item in history[version:]}) > 1:
-        return Mended(run, False, "the log ends before it, by more than one commit; restore the log from a backup")
+        return RepairResult(
+            run, False, "the log ends before it, by more than one commit; restore the log from a backup"
+        )
     mending = Mending(run, version, past[-1].commit if past else "", len(history), was, seen)
     mending = replace(mending, forget=sorted(view.due), leave=sorted(view.ready))
     if past and past[0].type == ev.RunStarted.__name__:
         mending = _with_indexes(handler, mending, past)
     if not mender.mend(mending):
-        return Mended(run, False, "it changed meanwhile; ask again")
+        return RepairResult(run, False, "it changed meanwhile; ask again")
     handler.sessions.drop(run)
     cut = len(history) - version
     if not version:
-        return Mended(run, True, f"it had not begun: {cut} events that no commit names were removed")
-    return Mended(run, True, f"it stands at version {version}, as its log says; {cut} events behind that were removed")
+        return RepairResult(run, True, f"it had not begun: {cut} events that no commit names were removed")
+    return RepairResult(
+        run, True, f"it stands at version {version}, as its log says; {cut} events behind that were removed"
+    )
 
 
 def _with_indexes(handler: Handler, mending: Mending, past: Sequence[Recorded]) -> Mending:
@@ -118,7 +124,7 @@ def _with_indexes(handler: Handler, mending: Mending, past: Sequence[Recorded]) 
     state = evolve_all(initial(), happened)
     plan = handler.definitions.plan(state.definition)
     moved = imported(
-        plan, state, [Happened(x.version, x.time_ms, event) for x, event in zip(past, happened, strict=True)]
+        plan, state, [TimedEvent(x.version, x.time_ms, event) for x, event in zip(past, happened, strict=True)]
     )
     timers = [(DueKey(kind, mending.run, subject), delay, at) for kind, subject, delay, at in moved.timers]
     records = []
@@ -158,7 +164,7 @@ def _fields(state: RunState, happened: Sequence[ev.Event]) -> list[str]:
 
 
 def _messages(run: str, state: RunState) -> list[tuple[DueKey, int, int]]:
-    """Give what somebody has to look at again: sent once too often, these change nothing."""
+    """Return what somebody has to look at again: sent once too often, these change nothing."""
     children = [path for path in state.open_steps if state.steps[path].child]
     found = [(DueKey(DueKind.CHILD, run, path), 0, 0) for path in children]
     if state.status not in CLOSED_RUN:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from eventstore.errors import StoreUnavailable
 from eventstore.run_model import Code, Committed, Guard
-from executor.runs.commit import Built, build
+from executor.runs.commit import BuiltCommit, build
 from executor.runs.handler import Handler
 from executor.runs.repository import Session
 from openagents_json.work_index import DueKey
@@ -15,7 +15,7 @@ from openagents_json.workflow.core import commands as cmd
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class GuardedCommand:
     """A command to a run, with what guards it and which due members it settles; `handle` knows what they mean."""
 
     run: str
@@ -25,7 +25,7 @@ class Order:
     drop: tuple[DueKey, ...] = ()
 
 
-def carry_out(handler: Handler, orders: Sequence[Order], *, actor: str) -> list[Order]:
+def carry_out(handler: Handler, orders: Sequence[GuardedCommand], *, actor: str) -> list[GuardedCommand]:
     """Carry out commands to different runs together; gives those that have to be carried out one by one.
 
     Those are the ones that others were faster with, or that do not fit what this process knows of their runs. Raises
@@ -45,7 +45,7 @@ def carry_out(handler: Handler, orders: Sequence[Order], *, actor: str) -> list[
     return [order for order in orders if order.run not in done]
 
 
-def _sessions(handler: Handler, orders: Sequence[Order]) -> list[tuple[Order, Session]]:
+def _sessions(handler: Handler, orders: Sequence[GuardedCommand]) -> list[tuple[GuardedCommand, Session]]:
     known = [(order, handler.sessions.get(order.run)) for order in orders]
     fresh = [order for order, session in known if session is None]
     try:
@@ -58,7 +58,7 @@ def _sessions(handler: Handler, orders: Sequence[Order]) -> list[tuple[Order, Se
     return found + list(zip(fresh, loaded, strict=False))
 
 
-def _built(handler: Handler, order: Order, session: Session, actor: str, now_ms: int) -> Built | None:
+def _built(handler: Handler, order: GuardedCommand, session: Session, actor: str, now_ms: int) -> BuiltCommit | None:
     try:
         return build(
             session,

@@ -65,14 +65,14 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Encoded:
+class EncodedEvents:
     """Events ready for a commit, with the blobs that they refer to."""
 
     events: tuple[tuple[str, bytes], ...]
     blobs: tuple[Blob, ...]
 
 
-def encode(happened: Sequence[ev.Event], limits: Limits, key: RunKey | None = None) -> Encoded:
+def encode(happened: Sequence[ev.Event], limits: Limits, key: RunKey | None = None) -> EncodedEvents:
     """Encode events; with a key, their payloads are encrypted.
 
     Raises PayloadOverLimit and PayloadUnfit.
@@ -85,7 +85,7 @@ def encode(happened: Sequence[ev.Event], limits: Limits, key: RunKey | None = No
             out.append((kind, encode_data(kind, data, limits, blobs, key)))
         except NotJson as error:
             raise PayloadUnfit(data.get("step"), kind, str(error)) from error
-    return Encoded(tuple(out), tuple(blobs.values()))
+    return EncodedEvents(tuple(out), tuple(blobs.values()))
 
 
 def encode_data(
@@ -132,7 +132,7 @@ class _Outline:
         return slim
 
     def _unquoted(self, error: Mapping[str, Any]) -> dict[str, Any]:
-        """Give an error without what it says of payloads."""
+        """Return an error without what it says of payloads."""
         out = dict(error)
         if out.get("output") is not None:
             out["output"] = self._moved(("error", "output"), out["output"])
@@ -189,7 +189,7 @@ def decode_all(recorded: Sequence[Recorded], fetch: Fetch, keys: RunKeys | None 
 
 
 def filled(recorded: Sequence[Recorded], fetch: Fetch, keys: RunKeys | None = None) -> list[Mapping[str, Any]]:
-    """Give the data of stored events with all payloads in their places.
+    """Return the data of stored events with all payloads in their places.
 
     Raises as `decode_all`, but for UnknownEvent.
     """
@@ -199,7 +199,7 @@ def filled(recorded: Sequence[Recorded], fetch: Fetch, keys: RunKeys | None = No
 
 
 def shown(item: Recorded, keys: RunKeys) -> Recorded:
-    """Give an event with its payloads but for the large ones, which stay references; what is no more is named.
+    """Return an event with its payloads but for the large ones, which stay references; what is no more is named.
 
     Raises RunSealed and DamagedPayload.
     """
@@ -223,7 +223,7 @@ def is_sealed(item: Recorded) -> bool:
 
 
 def _references(item: Recorded, keys: RunKeys | None) -> list[Any]:
-    """Give the references of an event to blobs that can be read."""
+    """Return the references of an event to blobs that can be read."""
     data = item.data
     if not isinstance(data, dict) or "blobs" not in data:
         return []

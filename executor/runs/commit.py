@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from eventstore.run_model import ClaimWish, Commit, Guard, Lease
 from executor.errors import PayloadRefused
-from executor.runs.codec import Encoded, Limits, encode
+from executor.runs.codec import EncodedEvents, Limits, encode
 from executor.runs.repository import Session
 from openagents_json.work_index import DueKey, IndexChanges
 from openagents_json.workflow.core import commands as cmd
@@ -18,7 +18,7 @@ from openagents_json.workflow.types import Json
 
 
 @dataclass(frozen=True, slots=True)
-class Signature:
+class CommitContext:
     """Who makes a commit and what guards it."""
 
     mode: str
@@ -30,7 +30,7 @@ class Signature:
 
 
 @dataclass(frozen=True, slots=True)
-class Built:
+class BuiltCommit:
     """A commit with the decision behind it; `opens` counts claimable steps by queue."""
 
     commit: Commit
@@ -54,7 +54,7 @@ def build(
     child: ChildId,
     drop: Sequence[DueKey] = (),
     now_ms: int = 0,
-) -> Built | None:
+) -> BuiltCommit | None:
     """Decide on a session and build the commit; None when nothing happens.
 
     `drop` are due members that are settled with this, whatever is decided; `child` names child runs; `now_ms` is the
@@ -65,7 +65,7 @@ def build(
     if not made.events and not settle and not drop:
         return None
     mode = "fact" if leases else ("new" if isinstance(command, cmd.StartRun) else "cas")
-    signature = Signature(mode, commit_id, actor, cause or session.commit, guard, wish)
+    signature = CommitContext(mode, commit_id, actor, cause or session.commit, guard, wish)
     return assemble(
         session, made, encoded, leases, signature, settle=settle or isinstance(command, cmd.Advance), drop=drop
     )
@@ -73,7 +73,7 @@ def build(
 
 def decide_encoded(
     session: Session, command: cmd.Command, limits: Limits, child: ChildId, *, ahead: int = 0, now_ms: int = 0
-) -> tuple[Decision, Encoded]:
+) -> tuple[Decision, EncodedEvents]:
     """Decide on a session and encode what happens; payloads that the store does not take become failures of their step.
 
     `ahead` counts the events of the run that the version of the session does not. Raises Rejected.
@@ -91,15 +91,15 @@ def decide_encoded(
 def assemble(
     session: Session,
     made: Decision,
-    encoded: Encoded,
+    encoded: EncodedEvents,
     leases: Sequence[Lease],
-    signature: Signature,
+    signature: CommitContext,
     *,
     settle: bool,
     drop: Sequence[DueKey] = (),
     last_fence: int = 0,
     moved: IndexChanges | None = None,
-) -> Built:
+) -> BuiltCommit:
     """Build the commit of a decision.
 
     `last_fence` is that of the last attempt that the worker began without a claim, 0 for none. `moved` are the index
@@ -127,7 +127,7 @@ def assemble(
         definition=made.state.definition if other_definition else "",
         last_fence=last_fence or None,
     )
-    return Built(commit, made, moved, _opens(session, moved))
+    return BuiltCommit(commit, made, moved, _opens(session, moved))
 
 
 def _refuse(command: cmd.Command, error: PayloadRefused, refused: dict[str, dict[str, Json]]) -> cmd.Command:

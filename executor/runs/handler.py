@@ -16,13 +16,13 @@ from eventstore.runs import NOTHING, RunStore, WakeUp
 from eventstore.runs import Definitions as Stored
 from executor.errors import KeyConflict, RunExists, TooContended
 from executor.runs.codec import Limits
-from executor.runs.commit import Built, build
-from executor.runs.idempotency import Begun, conflict, key_of_another
+from executor.runs.commit import BuiltCommit, build
+from executor.runs.idempotency import OriginalRequest, conflict, key_of_another
 from executor.runs.idempotency import Request as Request
 from executor.runs.key_notes import KeyNotes, Note
 from executor.runs.refusals import refusal
-from executor.runs.repository import Session, Sessions
-from executor.wakeup import Ringer
+from executor.runs.repository import Session, SessionCache
+from executor.wakeup import Waker
 from openagents_json.catalog.definitions import Definitions, as_stored
 from openagents_json.errors import OpenAgentsError, RunUnreadable
 from openagents_json.work_index import DueKey
@@ -40,7 +40,7 @@ TRIES = 200
 
 
 def _by(session: Session, plan: Plan | None, version: int | None = None) -> Session:
-    """Give a session with another plan, if it is at the version that is wanted.
+    """Return a session with another plan, if it is at the version that is wanted.
 
     Raises Rejected.
     """
@@ -55,7 +55,7 @@ def _nobody(_run: str, _delay_ms: int) -> None:
 
 
 def child_ids(partitions: int) -> ChildId:
-    """Give the naming of child runs in a store: the same name gives the same id, in any partition."""
+    """Return the naming of child runs in a store: the same name gives the same id, in any partition."""
 
     def child(name: str) -> str:
         digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
@@ -96,9 +96,9 @@ class Handler:
     def __init__(
         self,
         store: RunStore,
-        sessions: Sessions,
+        sessions: SessionCache,
         definitions: Definitions,
-        ringer: Ringer,
+        ringer: Waker,
         commit_id: Callable[[], str],
         limits: Limits,
         key_notes: KeyNoteStore,
@@ -149,7 +149,7 @@ class Handler:
         return refused
 
     def _give_back(self, starts: Sequence[Start], replies: Sequence[Committed | EventStoreError]) -> None:
-        """Give back the keys of starts that were refused; whether those were whose server is away, nobody knows."""
+        """Return back the keys of starts that were refused; whether those were whose server is away, nobody knows."""
         refused = [
             note
             for start, reply in zip(starts, replies, strict=True)
@@ -167,7 +167,7 @@ class Handler:
         except RunUnreadable:
             return False
 
-    def _offer_patiently(self, builts: Sequence[Built], definitions: Stored) -> list[Committed | EventStoreError]:
+    def _offer_patiently(self, builts: Sequence[BuiltCommit], definitions: Stored) -> list[Committed | EventStoreError]:
         """Offer commits, and again those whose node of a cluster is away: its replica may take its place soon.
 
         A server that is alone has been waited for already when it is said to be away.
@@ -187,7 +187,7 @@ class Handler:
         return list(answers.values())
 
     def _begun(
-        self, start: Start, session: Session, built: Built, reply: Committed | EventStoreError
+        self, start: Start, session: Session, built: BuiltCommit, reply: Committed | EventStoreError
     ) -> Handled | Exception:
         if isinstance(reply, EventStoreError):
             return reply
@@ -211,9 +211,9 @@ class Handler:
             return None
         inputs = None if session.state.erased else started.inputs
         plan = self.definitions.plan(started.definition)
-        return conflict(start.request, start.plan, Begun(session.run, plan, inputs, first.actor))
+        return conflict(start.request, start.plan, OriginalRequest(session.run, plan, inputs, first.actor))
 
-    def _first(self, session: Session, start: Start, actor: str) -> Built:
+    def _first(self, session: Session, start: Start, actor: str) -> BuiltCommit:
         command = cmd.StartRun(start.run, start.inputs, start.labels, start.parent, start.cancelled)
         commit_id = start.commit_id or self.commit_id()
         built = build(session, command, commit_id, actor=actor, limits=self.limits, child=self.child_id)
@@ -299,7 +299,9 @@ class Handler:
         if session.state.unsettled or session.state.pending:
             self.handle(session.run, cmd.Advance(), actor=actor)
 
-    def offer(self, builts: Sequence[Built], definitions: Stored = NOTHING) -> Sequence[Committed | EventStoreError]:
+    def offer(
+        self, builts: Sequence[BuiltCommit], definitions: Stored = NOTHING
+    ) -> Sequence[Committed | EventStoreError]:
         """Send commits as `send` does, each with an answer or an error of its own.
 
         Raises StoreUnavailable.
@@ -309,21 +311,21 @@ class Handler:
         self.ringer.answer(wakeups, offered.unheard)
         return offered.commits
 
-    def send(self, builts: Sequence[Built], definitions: Stored = NOTHING) -> Sequence[Committed]:
+    def send(self, builts: Sequence[BuiltCommit], definitions: Stored = NOTHING) -> Sequence[Committed]:
         """Send commits and the hints about what they open, in one round trip."""
         wakeups = self._wakeups(builts)
         done = self.store.exchange([b.commit for b in builts], definitions=definitions, wakeups=wakeups)
         self.ringer.answer(wakeups, done.unheard)
         return done.commits
 
-    def _wakeups(self, builts: Sequence[Built]) -> list[WakeUp]:
+    def _wakeups(self, builts: Sequence[BuiltCommit]) -> list[WakeUp]:
         partition = self.store.partition_of
         return self.ringer.wakeups([(partition(b.commit.run), b.opens) for b in builts])
 
     def remember(
-        self, session: Session, built: Built, reply: Committed, started: Sequence[ev.StepStarted] = ()
+        self, session: Session, built: BuiltCommit, reply: Committed, started: Sequence[ev.StepStarted] = ()
     ) -> Session:
-        """Give the session after a commit that was carried out as it was built, with the claims it made."""
+        """Return the session after a commit that was carried out as it was built, with the claims it made."""
         for timer in built.changes.timers:
             if not timer.at_ms:
                 self.expect(session.run, timer.delay_ms)
@@ -344,8 +346,8 @@ def _note(start: Start) -> Note | None:
     return None if start.request is None else Note(start.request.key, start.run, start.plan.id)
 
 
-def begun(built: Built, session: Session) -> Built:
-    """Give the commit of a new run with what its head says of it, and with its key."""
+def begun(built: BuiltCommit, session: Session) -> BuiltCommit:
+    """Return the commit of a new run with what its head says of it, and with its key."""
     key = session.key.wrapped if session.key is not None else ""
     plan = session.plan
     return replace(built, commit=replace(built.commit, workflow=plan.id, definition=plan.hash, wrapped_key=key))

@@ -42,7 +42,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class OriginalRequest:
     """What the key began: the plan and the inputs of the first event, None when they are erased, and who began it."""
 
     run: str
@@ -61,7 +61,7 @@ def caller_of(actor: str) -> str:
     return "" if actor in UNNAMED or actor.startswith("cli:") else actor
 
 
-def conflict(request: Request, plan: Plan, begun: Begun) -> KeyConflict | None:
+def conflict(request: Request, plan: Plan, begun: OriginalRequest) -> KeyConflict | None:
     """Return why a request is another one than what its key began; None when it is the same one again.
 
     `plan` is what the request comes to now. The same document is the same workflow, whatever its components have become

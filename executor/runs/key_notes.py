@@ -31,7 +31,7 @@ class Note:
     workflow: str
 
     def text(self) -> bytes:
-        """Give what is stored."""
+        """Return what is stored."""
         return f"{self.run} {self.workflow}".encode("utf-8", "surrogatepass")
 
 

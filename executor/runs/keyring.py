@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from eventstore.event import Recorded
 from eventstore.redis.driver.forking import ForkSafeLock
 from eventstore.redis.run_keys import KeyStore
-from executor.encryption import KEY_BYTES, VARIABLE, Masters, RunKey, wrapped_by
+from executor.encryption import KEY_BYTES, VARIABLE, MasterKeys, RunKey, wrapped_by
 from executor.errors import DamagedPayload, EncryptionError, InvalidKey, RunSealed
 from executor.runs.codec import Fetch, filled
 
@@ -26,14 +26,14 @@ class Rotation:
 class Keyring:
     """The keys that this process may use; safe for threads. What is remembered of runs is bounded."""
 
-    def __init__(self, store: KeyStore, masters: Masters, *, capacity: int = 4096) -> None:
+    def __init__(self, store: KeyStore, masters: MasterKeys, *, capacity: int = 4096) -> None:
         self._store, self._masters, self._capacity = store, masters, capacity
         self._known: OrderedDict[str, RunKey] = OrderedDict()
         self._lock = ForkSafeLock()
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """Give the ids of the master keys; empty when runs are not encrypted here."""
+        """Return the ids of the master keys; empty when runs are not encrypted here."""
         return self._masters.ids
 
     def fresh(self, run: str) -> RunKey | None:
@@ -61,12 +61,12 @@ class Keyring:
         self.forget(run)
 
     def known(self, run: str) -> RunKey | None:
-        """Give a key that is remembered."""
+        """Return a key that is remembered."""
         with self._lock:
             return self._known.get(run)
 
     def unwrapped(self, run: str, record: bytes | None) -> RunKey | None:
-        """Give the key of a record that was read, None for none.
+        """Return the key of a record that was read, None for none.
 
         Raises EncryptionError.
         """
@@ -96,7 +96,7 @@ class Keyring:
                 continue
 
     def export_key(self, run: str) -> bytes | None:
-        """Give the data key of a run, for whoever is to read a copy of it; None when it is not encrypted.
+        """Return the data key of a run, for whoever is to read a copy of it; None when it is not encrypted.
 
         Raises EncryptionError.
         """

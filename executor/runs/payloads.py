@@ -35,14 +35,14 @@ class Payloads:
         return decode_all(recorded, self.fetch, self._keys_of(recorded))
 
     def filled(self, recorded: Sequence[Recorded]) -> list[Mapping[str, Any]]:
-        """Give the data of stored events with all payloads in their places.
+        """Return the data of stored events with all payloads in their places.
 
         Raises EncryptionError and EventStoreError.
         """
         return filled(recorded, self.fetch, self._keys_of(recorded))
 
     def shown(self, recorded: Sequence[Recorded]) -> list[Recorded]:
-        """Give stored events for people: opened as far as this process has the keys, large payloads by reference.
+        """Return stored events for people: opened as far as this process has the keys, large payloads by reference.
 
         Where it has none, they are as they are stored; where they were shredded, their paths are listed under `erased`.
         """
@@ -53,7 +53,7 @@ class Payloads:
         return [shown(item, keys) for item in recorded]
 
     def shown_pages(self, pages: Iterable[Sequence[Recorded]]) -> Iterator[list[Recorded]]:
-        """Give the pages of one history as `shown` does; the key of the run is looked for once."""
+        """Return the pages of one history as `shown` does; the key of the run is looked for once."""
         keys: RunKeys | None = None
         for page in pages:
             if keys is None and any(map(is_sealed, page)):

@@ -13,7 +13,7 @@ LIMIT_ERROR: Final = "ConcurrencyLimit"
 
 
 def refusal(state: st.RunState) -> Mapping[str, Json] | None:
-    """Give the error of a run that was never let in, None of one that was, however it ended."""
+    """Return the error of a run that was never let in, None of one that was, however it ended."""
     if state.status != st.FAILED or not state.queue or state.steps:
         return None
     error = state.error or {}

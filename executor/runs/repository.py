@@ -20,7 +20,7 @@ from eventstore.runs import RunStore
 from executor.encryption import RunKey
 from executor.errors import BrokenHistory, DamagedPayload, RunNotFound
 from executor.runs.payloads import Payloads
-from executor.runs.snapshots import SNAPSHOT, Seals, packed
+from executor.runs.snapshots import SNAPSHOT, SnapshotSeals, packed
 from openagents_json.catalog.definitions import Definitions
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core.evolve import evolve_all
@@ -53,15 +53,21 @@ class Session:
     key: RunKey | None = field(default=None, compare=False)
 
     def folded(self, happened: Iterable[ev.Event], version: int, commit: str) -> Session:
-        """Give the session after more events."""
+        """Return the session after more events."""
         return Session(self.run, version, commit, evolve_all(self.state, happened), self.plan, self.key)
 
 
-class Sessions:
+class SessionCache:
     """A bounded cache of sessions, safe for threads."""
 
     def __init__(
-        self, store: RunStore, definitions: Definitions, payloads: Payloads, seals: Seals, *, capacity: int = 4096
+        self,
+        store: RunStore,
+        definitions: Definitions,
+        payloads: Payloads,
+        seals: SnapshotSeals,
+        *,
+        capacity: int = 4096,
     ) -> None:
         self._store, self._definitions, self.payloads = store, definitions, payloads
         self._seals = seals
@@ -71,7 +77,7 @@ class Sessions:
         self._lock = ForkSafeLock()
 
     def get(self, run: str) -> Session | None:
-        """Give what is cached."""
+        """Return what is cached."""
         return self._known.get(run)  # without the lock: one look-up is atomic, and each step makes several
 
     def put(self, session: Session) -> None:
@@ -142,7 +148,7 @@ class Sessions:
         return snapshot is None or session.key is not None or self._seals.shared
 
     def _thawed(self, run: str, snapshot: bytes, key: RunKey | None) -> Session | None:
-        """Give the session of a snapshot, None when it is not to be believed or of another shape.
+        """Return the session of a snapshot, None when it is not to be believed or of another shape.
 
         Whether it holds, `extend` finds out.
         """
@@ -166,7 +172,7 @@ class Sessions:
         self._store.put_snapshot(session.run, session.commit, snapshot, KEEP_SECONDS)
 
     def follow(self, session: Session, version: int, missed: Sequence[Recorded]) -> Session:
-        """Give the session after a commit that met other history: what was missed, or else all, is read.
+        """Return the session after a commit that met other history: what was missed, or else all, is read.
 
         Raises RunNotFound and BrokenHistory.
         """
@@ -206,7 +212,7 @@ class Sessions:
         return session
 
     def _as_pinned(self, session: Session) -> Session:
-        """Give the session with the plan that its run goes by, which changes when it is opened again with another."""
+        """Return the session with the plan that its run goes by, which changes when it is opened again with another."""
         if session.plan.hash == session.state.definition:
             return session
         plan = self._definitions.plan(session.state.definition)

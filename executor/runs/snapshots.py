@@ -22,7 +22,7 @@ _SEAL_BYTES: Final = 32
 SNAPSHOT: Final = "snapshot"
 
 
-class Seals:
+class SnapshotSeals:
     """Seals snapshots; `secrets` are those that are believed, the first one seals.
 
     `shared` tells that other processes have the same.
@@ -33,11 +33,11 @@ class Seals:
         self.shared = shared
 
     def sealed(self, run: str, raw: bytes) -> bytes:
-        """Give a snapshot with its seal behind it."""
+        """Return a snapshot with its seal behind it."""
         return raw + self._seal(self._keys[0], run, raw)
 
     def opened(self, run: str, raw: bytes) -> bytes | None:
-        """Give a snapshot without its seal, None when none of the secrets has made that for this run."""
+        """Return a snapshot without its seal, None when none of the secrets has made that for this run."""
         data, seal = raw[:-_SEAL_BYTES], raw[-_SEAL_BYTES:]
         made = any(hmac.compare_digest(seal, self._seal(key, run, data)) for key in self._keys)
         return data if made else None
@@ -48,5 +48,5 @@ class Seals:
 
 
 def packed(version: int, commit: str, state: RunState) -> bytes:
-    """Give a state as the bytes of a snapshot, without its seal."""
+    """Return a state as the bytes of a snapshot, without its seal."""
     return zlib.compress(codec.encode([FORMAT, version, commit, dump(state)]), 1)

@@ -15,7 +15,7 @@ ASYNC = ".async"
 
 
 def all_queues(queues: Iterable[str]) -> tuple[str, ...]:
-    """Give the ready queues of worker types: each has one for `def` and one for `async def` components."""
+    """Return the ready queues of worker types: each has one for `def` and one for `async def` components."""
     return tuple(name for queue in queues for name in (queue, queue + ASYNC))
 
 
@@ -29,7 +29,7 @@ class Runnable(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Give a hash of what can be run: equal where the same components have the same versions."""
+        """Return a hash of what can be run: equal where the same components have the same versions."""
         ...
 
     def can_run(self, reference: str) -> bool:
@@ -37,7 +37,7 @@ class Runnable(Protocol):
         ...
 
     def runnable(self) -> list[str]:
-        """Give what can be run, as "name@version"."""
+        """Return what can be run, as "name@version"."""
         ...
 
 
@@ -50,7 +50,7 @@ class Abilities:
 
     @property
     def having(self) -> str:
-        """Give the hash that claims carry."""
+        """Return the hash that claims carry."""
         return self._components.fingerprint
 
     def can(self, reference: str) -> bool:
@@ -89,7 +89,7 @@ class Fleet:
 
     @property
     def queues(self) -> tuple[str, ...]:
-        """Give the worker types that are served."""
+        """Return the worker types that are served."""
         return tuple(sorted({queue for info in self._workers.values() for queue in info["queues"]}))
 
     def can(self, queue: str, component: str) -> bool:

@@ -51,7 +51,7 @@ class AsyncLane:
 
     @property
     def place(self) -> tuple[str, str]:
-        """Give the queue that it serves and its name there."""
+        """Return the queue that it serves and its name there."""
         return self._queue, self._name
 
     def start(self) -> None:

@@ -26,7 +26,7 @@ class Backlog:
         runs.setdefault(member.run, {})[member.member] = member
 
     def take(self) -> DueMember:
-        """Give the next member; there has to be one."""
+        """Return the next member; there has to be one."""
         kind, runs = self._kinds.popitem(last=False)
         run, members = runs.popitem(last=False)
         name = next(iter(members))

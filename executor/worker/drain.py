@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 from eventstore.errors import EventStoreError
 from eventstore.run_model import ClaimReply, Lease
-from executor.attempts.durations import Pace
+from executor.attempts.durations import DurationAverages
 from executor.attempts.group_commit import Batch
 from executor.attempts.jobs import REPEATABLE, Finished, Job, unbegun
-from executor.attempts.recorder import Flushed, Recorder, Wish
+from executor.attempts.recorder import RecordedOutcomes, Recorder, Wish
 from executor.clock import Clock
 from executor.runs.repository import Session
 from executor.worker.runtime import Runtime
@@ -61,7 +61,7 @@ class Drain:
         self._runtime, self._settings, self._name, self._execute = runtime, settings, name, execute
         self._recorder: Recorder = runtime.recorder(name)
         self._clock: Clock = runtime.clock
-        self._pace: Pace = runtime.pace
+        self._pace: DurationAverages = runtime.pace
         self._lock = threading.Lock()
         self._jobs: deque[Job] = deque()
         self._done: list[Finished] = []
@@ -182,7 +182,7 @@ class Drain:
             return None
 
     def _following(self, batch: Batch, job: Job) -> Job | None:
-        """Give the next step of a batch, None when it has to go to the log."""
+        """Return the next step of a batch, None when it has to go to the log."""
         held = self._runtime.keeper.held(job.lease)
         if self._stop.is_set() or held is None or held.over or held.token.cancelled:
             return None
@@ -216,7 +216,7 @@ class Drain:
     def _room(self) -> int:
         return self._pace.batch(self._settings.batch) - len(self._jobs)
 
-    def _take_in(self, flushed: Flushed, done: Sequence[Finished]) -> None:
+    def _take_in(self, flushed: RecordedOutcomes, done: Sequence[Finished]) -> None:
         self._accept(flushed.jobs)
         self._let_go_of(done)
         self._runtime.ignored(flushed.refused)

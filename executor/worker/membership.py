@@ -57,15 +57,15 @@ class Members:
         self._thread: threading.Thread | None = None
 
     def alive(self) -> Sequence[str]:
-        """Give the processes that were alive at the last beat."""
+        """Return the processes that were alive at the last beat."""
         return self._alive
 
     def able(self) -> Sequence[str]:
-        """Give those who can act on any run, having the most keys of encrypted ones; () when this process cannot."""
+        """Return those who can act on any run, having the most keys of encrypted ones; () when this process cannot."""
         return self._able
 
     def queues(self) -> Sequence[str]:
-        """Give the ready queues that somebody serves: whoever owns a partition looks after all of them."""
+        """Return the ready queues that somebody serves: whoever owns a partition looks after all of them."""
         return all_queues(sorted({*self._info["queues"], *self.fleet.queues}))
 
     def start(self) -> None:

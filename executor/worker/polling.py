@@ -22,7 +22,7 @@ SILENT_MS = 2000.0
 """How long a bell must not have been heard before this looks by itself."""
 
 
-class Lookout:
+class WorkPoller:
     """Looks after the queues of one worker; `places` is how many drains may be at work at a time."""
 
     def __init__(

@@ -17,10 +17,10 @@ from eventstore.run_model import DueMember, DueReply, Guard
 from eventstore.runs import RunStore
 from executor.clock import Clock
 from executor.coordination.children import Children
-from executor.coordination.concurrency import Gatekeeper
-from executor.coordination.schedules import Timetable
+from executor.coordination.concurrency import ConcurrencyLimiter
+from executor.coordination.schedules import ScheduleService
 from executor.errors import RunNotFound
-from executor.runs.bulk import Order, carry_out
+from executor.runs.bulk import GuardedCommand, carry_out
 from executor.runs.handler import Handler
 from executor.worker.backlog import Backlog
 from executor.worker.membership import Members
@@ -45,7 +45,7 @@ STALE_MS = 400
 
 
 def owned(partitions: int, me: str, members: Sequence[str]) -> list[int]:
-    """Give the partitions of a member by rendezvous hashing (Thaler and Ravishankar, 1998)."""
+    """Return the partitions of a member by rendezvous hashing (Thaler and Ravishankar, 1998)."""
     everyone = sorted({*members, me})
 
     def weight(member: str, partition: int) -> bytes:
@@ -55,12 +55,12 @@ def owned(partitions: int, me: str, members: Sequence[str]) -> list[int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Across:
+class CrossRunServices:
     """Who looks after what concerns more than one run."""
 
     children: Children
-    gatekeeper: Gatekeeper
-    timetable: Timetable
+    gatekeeper: ConcurrencyLimiter
+    timetable: ScheduleService
 
 
 class Relay:
@@ -73,7 +73,7 @@ class Relay:
         clock: Clock,
         worker: str,
         members: Members,
-        across: Across,
+        across: CrossRunServices,
     ) -> None:
         self._store, self._handler, self._clock, self._worker = store, handler, clock, worker
         self._children, self._gatekeeper, self._timetable = across.children, across.gatekeeper, across.timetable
@@ -178,7 +178,7 @@ class Relay:
 
     def _together(self, members: Sequence[DueMember]) -> list[DueMember]:
         """Act on those that concern one run each, many runs at a time; gives the others."""
-        orders: dict[str, tuple[Order, DueMember]] = {}
+        orders: dict[str, tuple[GuardedCommand, DueMember]] = {}
         left = []
         for member in members:
             order = _order(member)
@@ -205,7 +205,7 @@ class Relay:
         return {*reply.moved, *(ready.queue for ready in reply.ready if ready.count and ready.age_ms > STALE_MS)}
 
     def _set_aside(self, reply: DueReply) -> set[str]:
-        """Give the queues with steps set aside that somebody alive can run; tell of those that nobody can."""
+        """Return the queues with steps set aside that somebody alive can run; tell of those that nobody can."""
         found = set()
         for queue, component, steps in [(x.queue, c, n) for x in reply.ready for c, n in x.aside.items()]:
             if self._members.fleet.can(queue, component):
@@ -266,27 +266,27 @@ class Relay:
                 )
 
 
-def _order(member: DueMember) -> Order | None:
-    """Give the command to the run of a due member, None when it concerns more than that run."""
+def _order(member: DueMember) -> GuardedCommand | None:
+    """Return the command to the run of a due member, None when it concerns more than that run."""
     run, step = member.run, member.step
     match member.kind:
         case DueKind.LEASE:
             guard = Guard(step, member.fence, unbegun=not member.begun)
-            return Order(run, cmd.LoseLease(step, member.fence, member.begun), guard)
+            return GuardedCommand(run, cmd.LoseLease(step, member.fence, member.begun), guard)
         case DueKind.START_TO_CLOSE:
-            return Order(run, cmd.TimeOutStep(step, "start_to_close", member.fence), Guard(step, member.fence))
+            return GuardedCommand(run, cmd.TimeOutStep(step, "start_to_close", member.fence), Guard(step, member.fence))
         case DueKind.SCHEDULE_TO_START:
-            return Order(run, cmd.TimeOutStep(step, "schedule_to_start"))
+            return GuardedCommand(run, cmd.TimeOutStep(step, "schedule_to_start"))
         case DueKind.TOTAL:
-            return Order(run, cmd.TimeOutStep(step, "total"))
+            return GuardedCommand(run, cmd.TimeOutStep(step, "total"))
         case DueKind.RUN_LIMIT:
-            return Order(run, cmd.TimeOutRun())
+            return GuardedCommand(run, cmd.TimeOutRun())
         case DueKind.CANCEL_GRACE:
-            return Order(run, cmd.CancelRun(force=True))
+            return GuardedCommand(run, cmd.CancelRun(force=True))
         case DueKind.DECISION:
-            return Order(run, cmd.Advance(), settle=True)
+            return GuardedCommand(run, cmd.Advance(), settle=True)
         case DueKind.TIMER:
             path, number = timer_of(step)
-            return Order(run, cmd.FireTimer(path, number), drop=(member.key,))
+            return GuardedCommand(run, cmd.FireTimer(path, number), drop=(member.key,))
         case _:
             return None

@@ -12,15 +12,15 @@ from eventstore.errors import EventStoreError
 from eventstore.redis.coordination.members import Directory
 from eventstore.run_model import Claimed, ClaimReply, ClaimRequest
 from eventstore.runs import RunStore
-from executor.attempts.durations import Pace
+from executor.attempts.durations import DurationAverages
 from executor.attempts.jobs import Finished, Job, jobs_of
-from executor.attempts.leases import Keeper
+from executor.attempts.leases import LeaseKeeper
 from executor.attempts.patience import Patience, impatience
 from executor.attempts.recorder import Recorder
 from executor.clock import Clock
 from executor.runs.handler import Handler
-from executor.runs.repository import Sessions
-from executor.wakeup import Ringer
+from executor.runs.repository import SessionCache
+from executor.wakeup import Waker
 from executor.worker.abilities import Abilities, type_of
 from executor.worker.watchdog import Watchdog
 from openagents_json.workflow.core import commands as cmd
@@ -60,13 +60,13 @@ class Runtime:
 
     worker: str
     store: RunStore
-    sessions: Sessions
+    sessions: SessionCache
     handler: Handler
-    ringer: Ringer
+    ringer: Waker
     directory: Directory
-    keeper: Keeper
+    keeper: LeaseKeeper
     watchdog: Watchdog
-    pace: Pace
+    pace: DurationAverages
     clock: Clock
     settings: WorkSettings
     abilities: Abilities
@@ -75,7 +75,7 @@ class Runtime:
     """Set when this process ends: from then on nobody waits for a store that is away."""
 
     def recorder(self, name: str, *, patient: bool = True) -> Recorder:
-        """Give a recorder for one drain; its name tells its claims from those of other drains."""
+        """Return a recorder for one drain; its name tells its claims from those of other drains."""
         patience = Patience(self.closing) if patient else impatience()
         lease_of, can, hold = self.settings.lease_of, self.abilities.can, self.keeper.hold
         return Recorder(self.handler, name, lease_of, self.on_wait, can, hold, patience)
@@ -87,7 +87,7 @@ class Runtime:
         return self.store.claim(wanted, worker=name, lease_ms=self.settings.lease_of(queue))
 
     def jobs(self, queue: str, claimed: Sequence[Claimed]) -> list[Job]:
-        """Give the jobs of claims, for which their histories may have to be read; that is tried as long as they last.
+        """Return the jobs of claims, for which their histories may have to be read; that is tried as long as they last.
 
         Raises EventStoreError; then the claims run out.
         """

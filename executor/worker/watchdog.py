@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 0.02
 
 
-class LetsGo(Protocol):
+class Releasable(Protocol):
     """Something that can free what waits behind a long step."""
 
     def let_go(self) -> None:
@@ -27,14 +27,14 @@ class Watchdog:
     """Looks at the registered drains while there are any; sleeps otherwise."""
 
     def __init__(self) -> None:
-        self._watched: set[LetsGo] = set()
+        self._watched: set[Releasable] = set()
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
     @contextmanager
-    def watching(self, drain: LetsGo) -> Iterator[None]:
+    def watching(self, drain: Releasable) -> Iterator[None]:
         """Look after a drain for the time of a block."""
         with self._lock:
             self._watched.add(drain)

@@ -63,7 +63,7 @@ class Worker:
 
     @property
     def name(self) -> str:
-        """Give the id of this process."""
+        """Return the id of this process."""
         return self.runtime.worker
 
     def start(self, *, lanes: bool = True, relay: bool = True) -> None:
@@ -145,7 +145,7 @@ class Worker:
         return len(left)
 
     def hurry(self) -> None:
-        """Give what runs no more time to finish by itself."""
+        """Return what runs no more time to finish by itself."""
         self._hurry.set()
 
     def _until_idle(self, seconds: float, *, hurries: bool = False) -> None:
@@ -203,7 +203,7 @@ class Components(Protocol):
     """What a worker needs of the catalog beside running it."""
 
     def published(self) -> dict[str, object]:
-        """Give the specs that others may bind to, as JSON by "name@version"."""
+        """Return the specs that others may bind to, as JSON by "name@version"."""
         ...
 
     def close(self) -> None:

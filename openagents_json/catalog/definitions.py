@@ -16,7 +16,7 @@ from openagents_json.workflow.language.compile import compile_plan
 
 
 def checked(digest: str, raw: bytes | None) -> bytes:
-    """Give a stored definition that is what it is named by: who can write to the store can replace it.
+    """Return a stored definition that is what it is named by: who can write to the store can replace it.
 
     Raises DefinitionMissing and DefinitionChanged.
     """
@@ -51,7 +51,7 @@ class Definitions:
         self._store.put_definitions(as_stored(plan))
 
     def plan(self, digest: str) -> Plan:
-        """Give the plan of a stored definition.
+        """Return the plan of a stored definition.
 
         Raises DefinitionMissing and DefinitionChanged.
         """
@@ -72,7 +72,7 @@ class _Plans:
         self._lock = ForkSafeLock()
 
     def peek(self, digest: str) -> Plan | None:
-        """Give a plan if it is there."""
+        """Return a plan if it is there."""
         with self._lock:
             plan = self._plans.get(digest)
             if plan is not None:

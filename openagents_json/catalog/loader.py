@@ -58,7 +58,7 @@ def here() -> Path:
 
 
 def resolve(path: str) -> Any:
-    """Give what "package.module", "package.module:object" or "file.py" names, imported once.
+    """Return what "package.module", "package.module:object" or "file.py" names, imported once.
 
     Raises CannotLoad, and whatever the module raises when it is imported.
     """

@@ -181,13 +181,13 @@ class Registry:
     # -- finding -----------------------------------------------------------------------------------------
 
     def find(self, reference: str) -> ComponentSpec | None:
-        """Give the highest version that a reference, a name with an optional `@range`, allows."""
+        """Return the highest version that a reference, a name with an optional `@range`, allows."""
         if reference not in self._found:
             self._found[reference] = self._search(reference)
         return self._found[reference]
 
     def find_own(self, reference: str) -> ComponentSpec | None:
-        """Give what `find` gives, unless that comes with the engine."""
+        """Return what `find` gives, unless that comes with the engine."""
         spec = self.find(reference)
         component = self._components.get((spec.name, spec.version)) if spec else None
         return None if component is not None and _built_in(component) else spec
@@ -201,7 +201,7 @@ class Registry:
         return None if chosen is None else versions[chosen]
 
     def resolve(self, reference: str) -> Component:
-        """Give the component of a reference.
+        """Return the component of a reference.
 
         Raises UnknownComponent.
         """
@@ -218,12 +218,12 @@ class Registry:
         return spec is not None and (spec.name, spec.version) in self._components
 
     def runnable(self) -> list[str]:
-        """Give the components of this process, as "name@version"."""
+        """Return the components of this process, as "name@version"."""
         return sorted(f"{name}@{version}" for name, version in list(self._components))
 
     @property
     def fingerprint(self) -> str:
-        """Give a hash of the components: equal in processes that can run the same."""
+        """Return a hash of the components: equal in processes that can run the same."""
         if not self._fingerprint:
             known = sorted(f"{spec.name}@{spec.version}" for spec in self.specs())  # a newer one may hide one of ours
             text = "\n".join([*self.runnable(), "", *known])
@@ -231,11 +231,11 @@ class Registry:
         return self._fingerprint
 
     def names(self) -> list[str]:
-        """Give the names of all components."""
+        """Return the names of all components."""
         return list(self._versions)
 
     def specs(self) -> list[ComponentSpec]:
-        """Give all specs."""
+        """Return all specs."""
         return [spec for versions in self._versions.values() for spec in versions.values()]
 
     def search(self, text: str = "", *, kind: str | None = None, tag: str | None = None) -> list[ComponentSpec]:
@@ -256,7 +256,7 @@ class Registry:
                 component.pool.close()
 
     def published(self) -> dict[str, object]:
-        """Give the specs that this process can run, as JSON, by "name@version"."""
+        """Return the specs that this process can run, as JSON, by "name@version"."""
         return {f"{name}@{version}": to_json(c.spec) for (name, version), c in self._components.items()}
 
 

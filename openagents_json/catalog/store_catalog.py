@@ -20,7 +20,7 @@ class StoreCatalog:
         self._remote = Registry()
 
     def fresh(self, references: Sequence[str]) -> StoreCatalog:
-        """Give this catalog, with the store's specs read anew if one of the references is not known yet.
+        """Return this catalog, with the store's specs read anew if one of the references is not known yet.
 
         What comes with the engine counts as unknown: workers may have something of their own under that name.
         """
@@ -32,23 +32,23 @@ class StoreCatalog:
         return self
 
     def find(self, reference: str) -> ComponentSpec | None:
-        """Give the spec of a reference, None when there is none."""
+        """Return the spec of a reference, None when there is none."""
         return self._known(reference) or self._local.find(reference)
 
     def _known(self, reference: str) -> ComponentSpec | None:
         return self._local.find_own(reference) or self._remote.find(reference)
 
     def find_workflow(self, reference: str) -> Any:
-        """Give the plan of a published workflow, None when there is none."""
+        """Return the plan of a published workflow, None when there is none."""
         try:
             return self._workflows.resolve(reference)
         except UnknownWorkflow:
             return None
 
     def workflow_names(self) -> Iterable[str]:
-        """Give the names of all published workflows."""
+        """Return the names of all published workflows."""
         return sorted({name.partition("@")[0] for name in self._directory.workflows()})
 
     def names(self) -> Iterable[str]:
-        """Give the names of all components."""
+        """Return the names of all components."""
         return sorted({*self._local.names(), *self._remote.names()})

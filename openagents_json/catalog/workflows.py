@@ -33,15 +33,15 @@ class Workflows:
         return name
 
     def published(self) -> dict[str, dict[str, Any]]:
-        """Give what is published, under "id@version"."""
+        """Return what is published, under "id@version"."""
         return self.directory.workflows()
 
     def aliases(self) -> dict[str, dict[str, Any]]:
-        """Give what the aliases mean, under "id@alias"."""
+        """Return what the aliases mean, under "id@alias"."""
         return self.directory.aliases()
 
     def resolve(self, reference: str, seed: str = "") -> Plan:
-        """Give the plan of `id`, `id@range` or `id@alias`; the highest version that fits.
+        """Return the plan of `id`, `id@range` or `id@alias`; the highest version that fits.
 
         `seed` decides who gets the canary of an alias: the same seed, the same answer. Raises UnknownWorkflow.
         """
@@ -86,6 +86,6 @@ def choose(wanted: str, versions: Iterable[str], alias: Mapping[str, Any] | None
 
 
 def _percent(seed: str) -> float:
-    """Give a number from 0 to 100 that depends on the seed alone."""
+    """Return a number from 0 to 100 that depends on the seed alone."""
     digest = hashlib.blake2b(seed.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64 * 100

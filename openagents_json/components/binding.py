@@ -52,7 +52,7 @@ class Signature:
         self.returns = _type_name(hints.get("return", Any))
 
     def bind(self, inputs: Mapping[str, Json]) -> dict[str, Any]:
-        """Give the arguments of a call.
+        """Return the arguments of a call.
 
         Raises InvalidComponentInput.
         """
@@ -141,7 +141,7 @@ MAX_CONTAINERS: Final = 1_000_000
 
 
 def plain(value: Any) -> Any:
-    """Give models, dataclasses, enums and times as JSON types; the rest is left to the codec."""
+    """Return models, dataclasses, enums and times as JSON types; the rest is left to the codec."""
     return _plain(value, 0, itertools.repeat(None, MAX_CONTAINERS))
 
 

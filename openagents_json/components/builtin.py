@@ -30,7 +30,7 @@ def noop() -> None:
 
 @tool("echo", effect="pure", version="1.0.0")
 def echo(**values: Any) -> dict[str, Any]:
-    """Give the inputs back."""
+    """Return the inputs back."""
     return values
 
 

@@ -80,7 +80,7 @@ class _MaskedLogger(logging.LoggerAdapter[logging.Logger]):
 
 
 def _traceback(wanted: Any) -> str:
-    """Give the traceback that a line was asked to show, empty when it was not."""
+    """Return the traceback that a line was asked to show, empty when it was not."""
     if not wanted:
         return ""
     if isinstance(wanted, BaseException):
@@ -115,7 +115,7 @@ class Context:
 
     @property
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:
-        """Give a logger whose records carry the run and the step."""
+        """Return a logger whose records carry the run and the step."""
         extra = {"run_id": self.run_id, "step_id": self.step_id, "attempt": self.attempt}
         logger = logging.getLogger("openagents.component")
         return logging.LoggerAdapter(logger, extra) if self.mask is None else _MaskedLogger(logger, extra, self.mask)
@@ -134,7 +134,7 @@ class Context:
             raise CancelledByEngine(self.token.reason)
 
     def remaining_ms(self) -> int | None:
-        """Give the time until the deadline, None when there is none."""
+        """Return the time until the deadline, None when there is none."""
         return None if self.deadline_ms is None else max(0, self.deadline_ms - self.now_ms())
 
     def emit(self, value: Any) -> None:

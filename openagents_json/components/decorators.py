@@ -42,13 +42,13 @@ class Declaration:
 
 
 def declaration_of(thing: Any) -> Declaration | None:
-    """Give what was declared on an object itself, not on a class that it inherits from."""
+    """Return what was declared on an object itself, not on a class that it inherits from."""
     found = vars(thing).get(ATTRIBUTE) if hasattr(thing, "__dict__") else None
     return found if isinstance(found, Declaration) else None
 
 
 def declared() -> list[Any]:
-    """Give what this program has declared and still holds; of two with the same name and version, the later one."""
+    """Return what this program has declared and still holds; of two with the same name and version, the later one."""
     found: dict[tuple[Any, ...], Any] = {}
     for reference in list(_declared):
         thing = reference()

@@ -97,7 +97,7 @@ class RetryableError(ComponentError):
 
 
 def _whole_ms(seconds: float | str) -> int:
-    """Give seconds as whole ms, 0 for what is no number of them; what is longer than a year is a year."""
+    """Return seconds as whole ms, 0 for what is no number of them; what is longer than a year is a year."""
     try:
         asked = float(seconds)
     except (TypeError, ValueError, OverflowError):
@@ -122,7 +122,7 @@ class CancelledByEngine(ComponentError):
 
 
 def describe_error(error: BaseException, mask: Callable[[str], str] = str) -> dict[str, Any]:
-    """Give an exception as data: type, message, whether another attempt may help, and where it happened.
+    """Return an exception as data: type, message, whether another attempt may help, and where it happened.
 
     It never raises, whatever the exception does when it is asked. `mask` takes secrets out of texts; it sees them
     whole, as a part of a secret would not be found.
@@ -159,7 +159,7 @@ def _text(error: BaseException) -> str:
 
 
 def _trace(error: BaseException) -> str:
-    """Give the frames of the component, without those of the engine and without the message."""
+    """Return the frames of the component, without those of the engine and without the message."""
     try:
         frames = traceback.extract_tb(error.__traceback__, limit=-MAX_FRAMES)
         own = [frame for frame in frames if "openagents_json/components" not in frame.filename.replace("\\", "/")]

@@ -24,7 +24,7 @@ class InstancePool:
 
     @contextmanager
     def borrowed(self) -> Iterator[Any]:
-        """Give an instance for the time of a block; one whose health check fails is replaced."""
+        """Return an instance for the time of a block; one whose health check fails is replaced."""
         instance = self.shared() if self._shared else self._take()
         try:
             yield instance
@@ -33,7 +33,7 @@ class InstancePool:
                 self._give(instance)
 
     def shared(self) -> Any:
-        """Give the one instance that all calls share."""
+        """Return the one instance that all calls share."""
         with self._lock:
             if self._one is None:
                 self._one = self._make()

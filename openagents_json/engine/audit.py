@@ -12,7 +12,7 @@ from eventstore import codec
 from eventstore.redis.ledger import Stored
 from eventstore.zip_reader import MOST_BYTES
 from executor.errors import NoSuchVersion, RunNotFound
-from executor.integrity.derived_state import Standings
+from executor.integrity.derived_state import DerivedStateCheck
 from openagents_json.engine.archive.capsule_file import is_capsule, unpack
 from openagents_json.engine.errors import NoLedger
 from openagents_json.engine.wiring.client import Core
@@ -67,7 +67,7 @@ def read_keys(paths: Sequence[str | Path]) -> Keys | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Witnessed:
+class WitnessRecord:
     """A signed record that somebody outside has seen: the ledger has to have it for ever."""
 
     record: bytes
@@ -86,7 +86,7 @@ class LedgerStatus:
     waiting: int
 
 
-class Audits:
+class AuditService:
     """What can be done with the ledger of a store."""
 
     def __init__(self, core: Core) -> None:
@@ -121,7 +121,7 @@ class Audits:
             raise NoLedger
         return said
 
-    def verify(self, keys: Keys | None = None, witness: Sequence[Witnessed] = ()) -> Audit:
+    def verify(self, keys: Keys | None = None, witness: Sequence[WitnessRecord] = ()) -> Audit:
         """Check the whole store against its ledger; without keys, against those that the ledger names itself.
 
         What decides beside the log what runs do is checked against it: definitions and heads. Raises NoLedger.
@@ -130,7 +130,7 @@ class Audits:
         trusted = said.keys if keys is None else keys
         audits, epochs, odd = [], {}, list[Finding]()
         for found in read_partitions(self._store):
-            standings = Standings(self._core.store)
+            standings = DerivedStateCheck(self._core.store)
             watched = replace(found, events=standings.over(found.events))
             audits.append(check_partition(watched, said.ledger, trusted))
             epochs[found.partition] = found.epochs
@@ -146,7 +146,7 @@ class Audits:
         said, events = self._whole(), self.stored(run)
         trusted = said.keys if keys is None else keys
         partition, proof = self._store.partition_of(run), prove(self._store, run, events)
-        standings = Standings(self._core.store)
+        standings = DerivedStateCheck(self._core.store)
         seen = list(standings.over(events))
         audit = check_proof(run, partition, seen, proof, trusted, lambda sha: self._store.blob(partition, sha))
         return together([audit], _faults(partition, standings, audit), named=keys is None)
@@ -163,7 +163,7 @@ class Audits:
         return proof if proof.events else None
 
     def proof_bytes(self, run: str) -> bytes | None:
-        """Give that proof as it goes into a capsule.
+        """Return that proof as it goes into a capsule.
 
         Raises RunNotFound.
         """
@@ -171,7 +171,7 @@ class Audits:
         return None if proof is None else json.dumps(proof_data(proof), sort_keys=True).encode()
 
     def receipt(self, run: str, version: int, *, with_payload: bool = True) -> bytes:
-        """Give a proof that an event was sealed as it is, to be checked with nothing but the public key.
+        """Return a proof that an event was sealed as it is, to be checked with nothing but the public key.
 
         Raises NoLedger, RunNotFound, NoSuchVersion and NotSealed.
         """
@@ -190,7 +190,7 @@ class Audits:
         write_export(self._store, file)
 
     def witness(self) -> list[dict[str, Any]]:
-        """Give the newest signed record of each partition, for somebody outside to keep.
+        """Return the newest signed record of each partition, for somebody outside to keep.
 
         Raises NoLedger.
         """
@@ -199,11 +199,11 @@ class Audits:
         return [{"record": epoch.record.decode(), "signature": epoch.signature.hex()} for epoch in newest]
 
     def keys(self) -> Keys:
-        """Give the public keys that the ledger names."""
+        """Return the public keys that the ledger names."""
         return named_keys(self._store)
 
     def stored(self, run: str) -> list[Stored]:
-        """Give the events of a run as they are stored.
+        """Return the events of a run as they are stored.
 
         Raises RunNotFound.
         """
@@ -213,14 +213,14 @@ class Audits:
         return events
 
 
-def _faults(partition: int, standings: Standings, audit: Audit) -> list[Finding]:
-    """Give what heads and definitions say otherwise than events; a head says nothing new of doubtful events."""
+def _faults(partition: int, standings: DerivedStateCheck, audit: Audit) -> list[Finding]:
+    """Return what heads and definitions say otherwise than events; a head says nothing new of doubtful events."""
     doubtful = {found.run for found in audit.findings}
     faults = [x for x in standings.faults() if x.kind != "head" or x.run not in doubtful]
     return [Finding(partition, 0, fault.kind, fault.run, 0, fault.what) for fault in faults]
 
 
-def _witnessed(witness: Sequence[Witnessed], keys: Keys, epochs: Mapping[int, Sequence[Any]]) -> list[Finding]:
+def _witnessed(witness: Sequence[WitnessRecord], keys: Keys, epochs: Mapping[int, Sequence[Any]]) -> list[Finding]:
     """Check that what somebody outside has seen is still there."""
     found: list[Finding] = []
     for seen in witness:
@@ -232,14 +232,14 @@ def _witnessed(witness: Sequence[Witnessed], keys: Keys, epochs: Mapping[int, Se
     return found
 
 
-def read_witness(path: str | Path) -> list[Witnessed]:
+def read_witness(path: str | Path) -> list[WitnessRecord]:
     """Read what `openagents audit witness` printed.
 
     Raises EvidenceUnreadable.
     """
     try:
         lines = [json.loads(line) for line in Path(path).read_text().splitlines() if line.strip()]
-        return [Witnessed(item["record"].encode(), bytes.fromhex(item["signature"])) for item in lines]
+        return [WitnessRecord(item["record"].encode(), bytes.fromhex(item["signature"])) for item in lines]
     except OSError as error:
         raise EvidenceUnreadable(str(path), str(error.strerror)) from error
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
@@ -247,7 +247,7 @@ def read_witness(path: str | Path) -> list[Witnessed]:
 
 
 def verify_file(
-    path: str | Path, keys: Keys | None = None, witness: Sequence[Witnessed] = (), *, limit: int = MOST_BYTES
+    path: str | Path, keys: Keys | None = None, witness: Sequence[WitnessRecord] = (), *, limit: int = MOST_BYTES
 ) -> Audit:
     """Check an export, a receipt or a capsule, without any store; no more than `limit` bytes are held of it unpacked.
 
@@ -291,7 +291,7 @@ def _verify_capsule(path: Path, keys: Keys | None, limit: int) -> Audit:
     return together([audit], [], named=keys is None, file=True)
 
 
-def _verify_export(path: Path, keys: Keys | None, witness: Sequence[Witnessed], limit: int) -> Audit:
+def _verify_export(path: Path, keys: Keys | None, witness: Sequence[WitnessRecord], limit: int) -> Audit:
     with open_export(path, limit) as export:
         said = export.whole
         trusted = said.keys if keys is None else keys

@@ -22,7 +22,7 @@ class HasDocument(Protocol):
 
     @property
     def document(self) -> Mapping[str, Json]:
-        """Give the document."""
+        """Return the document."""
         ...
 
 
@@ -96,7 +96,7 @@ def _from_text(text: str | bytes) -> Loaded:
 
 
 def _with_plain_objects(value: Any) -> Any:
-    """Give a value whose objects are dictionaries, whatever kind of mapping they were."""
+    """Return a value whose objects are dictionaries, whatever kind of mapping they were."""
     if isinstance(value, Mapping):
         return {key: _with_plain_objects(item) for key, item in value.items()}
     return [_with_plain_objects(item) for item in value] if isinstance(value, list | tuple) else value

@@ -12,7 +12,7 @@ from eventstore.redis.emissions import Emitted
 from executor.clock import ulid
 from openagents_json.engine.documents import Document, is_reference, load_document
 from openagents_json.engine.lifecycle import Lifecycle
-from openagents_json.engine.services import Beside
+from openagents_json.engine.services import Services
 from openagents_json.engine.wiring.client import run_identity
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.types import Json
@@ -23,13 +23,13 @@ if TYPE_CHECKING:  # what only some callers need is imported where it is used: i
     from executor.runs.handler import Start
     from openagents_json.engine.healing.heal import Healing
     from openagents_json.engine.inspection.explain import Explanation
-    from openagents_json.engine.inspection.values import HistoryEvent, Result, RunInfo, Shown
+    from openagents_json.engine.inspection.values import HistoryEvent, Result, RunInfo, RunInfoCache
     from openagents_json.engine.plans import Documents
     from openagents_json.workflow.core.plan import Plan
     from openagents_json.workflow.language.validate import Report
 
 
-class Engine(Lifecycle, Beside):
+class Engine(Lifecycle, Services):
     """A store of runs, and, when it has components, the threads that work on them.
 
     Open one with `Engine.embedded`, `Engine.connect` or `Engine.open` and use it as a context manager.
@@ -44,10 +44,10 @@ class Engine(Lifecycle, Beside):
         return Documents(catalog, self.core.definitions)
 
     @cached_property
-    def _shown(self) -> Shown:
-        from openagents_json.engine.inspection.values import Shown
+    def _shown(self) -> RunInfoCache:
+        from openagents_json.engine.inspection.values import RunInfoCache
 
-        return Shown()
+        return RunInfoCache()
 
     # -- runs --------------------------------------------------------------------------------------------
 
@@ -125,12 +125,12 @@ class Engine(Lifecycle, Beside):
         Raises RunNotFound, WaitTimeout and StoreUnavailable.
         """
         from openagents_json.engine.inspection.values import result_of
-        from openagents_json.engine.waiting import Waiting
+        from openagents_json.engine.waiting import Waiter
 
-        return result_of(Waiting(self.core, run, timeout).ended())
+        return result_of(Waiter(self.core, run, timeout).ended())
 
     def state(self, run: str) -> RunInfo:
-        """Give a run as it is now.
+        """Return a run as it is now.
 
         Raises RunNotFound.
         """
@@ -145,7 +145,7 @@ class Engine(Lifecycle, Beside):
         return first.time_ms
 
     def history(self, run: str, *, after: int = 0) -> list[HistoryEvent]:
-        """Give the events of a run, oldest first.
+        """Return the events of a run, oldest first.
 
         Large payloads stand in it by reference, those of an encrypted run as far as this process has the keys. Raises
         RunNotFound.
@@ -155,7 +155,7 @@ class Engine(Lifecycle, Beside):
         return [event for page in self.replay.shown(run, after=after) for event in history_events(page)]
 
     def watch(self, run: str, *, after: int = 0, block_ms: int = 1000) -> list[HistoryEvent]:
-        """Give the next events of a run after a version, a page at most, waiting up to `block_ms` for the first."""
+        """Return the next events of a run after a version, a page at most, waiting up to `block_ms` for the first."""
         from eventstore.redis.paging import pages
         from openagents_json.engine.inspection.values import history_events
 
@@ -201,7 +201,7 @@ class Engine(Lifecycle, Beside):
 
     @property
     def heal(self) -> Healing:
-        """Give what heals classes of failed runs, proven by a backtest first."""
+        """Return what heals classes of failed runs, proven by a backtest first."""
         from openagents_json.engine.healing.heal import Healing
 
         return Healing(self, self.wait)
@@ -241,7 +241,7 @@ class Engine(Lifecycle, Beside):
             refuse_other_signal(self.core.store, self.core.sessions.payloads, run, command, self.actor)
 
     def emitted(self, run: str, *, after: str = "0-0", block_ms: int = 0) -> list[Emitted]:
-        """Give what the components of a run showed while they ran, after an entry; it is kept for an hour."""
+        """Return what the components of a run showed while they ran, after an entry; it is kept for an hour."""
         try:
             return self.core.emissions.read(run, after, block_ms)
         except StoreUnavailable:

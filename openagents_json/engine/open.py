@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from executor.runs.codec import Limits
     from executor.wakeup import Doorbell
     from openagents_json.catalog.registry import Registry
-    from openagents_json.engine.inspection.queries import Reads
+    from openagents_json.engine.inspection.queries import Queries
     from openagents_json.engine.settings import Settings
     from openagents_json.engine.telemetry.port import Telemetry
     from projections.ledger.signing import Signer
@@ -102,7 +102,7 @@ def connected(settings: Settings, clock: Clock, *, create: bool = True) -> tuple
 
 
 @contextmanager
-def viewing(settings: Settings, *, projections: Iterable[Projection] = ()) -> Iterator[Reads]:
+def viewing(settings: Settings, *, projections: Iterable[Projection] = ()) -> Iterator[Queries]:
     """Open the views of a store that is there, and nothing else: they need no components and no plans.
 
     Raises eventstore.errors.EventStoreError.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def built_in(plan_of: Callable[[str], Plan], store: RunStore) -> list[Projection]:
-    """Give the projections that every store has."""
+    """Return the projections that every store has."""
 
     def component_of(definition: str, step: str) -> str:
         try:
@@ -37,7 +37,7 @@ def built_in(plan_of: Callable[[str], Plan], store: RunStore) -> list[Projection
 
 
 def in_modules(paths: Sequence[str]) -> list[Projection]:
-    """Give the projections that component modules hold beside their components.
+    """Return the projections that component modules hold beside their components.
 
     Raises CannotLoad.
     """
@@ -66,7 +66,7 @@ def together(built: Iterable[Projection], own: Iterable[Projection]) -> list[Pro
 
 
 def _apart(projection: Projection) -> Projection:
-    """Give a projection whose functions see copies: the same events are folded by others, after it."""
+    """Return a projection whose functions see copies: the same events are folded by others, after it."""
     apply, key = projection.apply, projection.key
     return replace(
         projection,

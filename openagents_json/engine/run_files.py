@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import IO
 
 from openagents_json.engine.archive.capsules import Adopted, Capsule, adopt, export
-from openagents_json.engine.audit import Audits
+from openagents_json.engine.audit import AuditService
 from openagents_json.engine.wiring.client import Core
 
 
@@ -21,7 +21,7 @@ class RunFiles:
 
         Raises RunNotFound, BrokenHistory, DefinitionMissing, DefinitionChanged and BlobChanged.
         """
-        proofs = Audits(self._core).proof_bytes(run)
+        proofs = AuditService(self._core).proof_bytes(run)
         return export(self._core, run, file, actor=self._actor, proofs=proofs)
 
     def adopt(self, capsule: Capsule, *, reason: str = "", paused: bool = False) -> Adopted:

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from eventstore.redis.streams import RedisStreamStore
     from executor.clock import Clock
-    from executor.coordination.schedules import Timetable
+    from executor.coordination.schedules import ScheduleService
     from executor.integrity.invariants import Violation
-    from executor.integrity.mending import Mended
+    from executor.integrity.mending import RepairResult
     from openagents_json.catalog.workflows import Workflows
     from openagents_json.engine.archive.archive import Archive
     from openagents_json.engine.archive.redaction import Redacted
     from openagents_json.engine.archive.shredding import Shredded
-    from openagents_json.engine.audit import Audits
-    from openagents_json.engine.inspection.queries import Reads
+    from openagents_json.engine.audit import AuditService
+    from openagents_json.engine.inspection.queries import Queries
     from openagents_json.engine.inspection.replay import Replays
     from openagents_json.engine.keys import RunKeys
     from openagents_json.engine.run_files import RunFiles
@@ -30,7 +30,7 @@ FILES_SECONDS: Final = 10.0
 """How long who erases waits for the files of the server to be without it."""
 
 
-class Beside:
+class Services:
     """The doors of an engine to what is beside its runs."""
 
     core: Core
@@ -38,42 +38,42 @@ class Beside:
 
     @property
     def replay(self) -> Replays:
-        """Give what can be done with the past of runs: fork, skip, complete, look back, compare."""
+        """Return what can be done with the past of runs: fork, skip, complete, look back, compare."""
         from openagents_json.engine.inspection.replay import Replays
 
         return Replays(self.core, self.actor)
 
     @property
-    def views(self) -> Reads:
-        """Give the views of the store: runs by any combination, steps, workers, components, failures."""
+    def views(self) -> Queries:
+        """Return the views of the store: runs by any combination, steps, workers, components, failures."""
         return self.core.reads
 
     @property
     def projections(self) -> Views:
-        """Give the read models themselves: how they stand, building them anew, their documents and counts."""
+        """Return the read models themselves: how they stand, building them anew, their documents and counts."""
         return self.core.reads.views
 
     @property
     def keys(self) -> RunKeys:
-        """Give the keys of encrypted runs."""
+        """Return the keys of encrypted runs."""
         from openagents_json.engine.keys import RunKeys
 
         return RunKeys(self.core)
 
     @property
     def files(self) -> RunFiles:
-        """Give what brings runs into files, and from files into this store."""
+        """Return what brings runs into files, and from files into this store."""
         from openagents_json.engine.run_files import RunFiles
 
         return RunFiles(self.core, self.actor)
 
     @property
     def clock(self) -> Clock:
-        """Give the clock by which this engine goes."""
+        """Return the clock by which this engine goes."""
         return self.core.clock
 
     def now_ms(self) -> int:
-        """Give the time of the store's server, in ms since 1970."""
+        """Return the time of the store's server, in ms since 1970."""
         return self.core.store.now_ms()
 
     @property
@@ -82,11 +82,11 @@ class Beside:
         return self.core.connection.where
 
     def workers(self) -> dict[str, dict[str, Any]]:
-        """Give the live worker processes by name, with what each says of itself."""
+        """Return the live worker processes by name, with what each says of itself."""
         return self.core.directory.workers()
 
     def lacking(self, run: str) -> dict[str, str]:
-        """Give the steps of a run that no live worker can run, each with the reason.
+        """Return the steps of a run that no live worker can run, each with the reason.
 
         Raises RunNotFound.
         """
@@ -104,15 +104,15 @@ class Beside:
         return "wait" in kinds and kinds <= {"wait", "foreach", "loop", "block"}
 
     @property
-    def audit(self) -> Audits:
-        """Give what proves the log: sealing, checking, receipts."""
-        from openagents_json.engine.audit import Audits
+    def audit(self) -> AuditService:
+        """Return what proves the log: sealing, checking, receipts."""
+        from openagents_json.engine.audit import AuditService
 
-        return Audits(self.core)
+        return AuditService(self.core)
 
     @property
     def archive(self) -> Archive:
-        """Give what lets closed runs leave the store, and brings them back."""
+        """Return what lets closed runs leave the store, and brings them back."""
         from openagents_json.engine.archive.archive import Archive
 
         return Archive(self.core, self.actor)
@@ -131,10 +131,10 @@ class Beside:
 
         What it gives tells whether the server's files still hold it. Raises RunNotFound, Rejected and ViewBehind.
         """
-        from openagents_json.engine.archive.redaction import Chosen, redact
+        from openagents_json.engine.archive.redaction import RedactionScope, redact
         from openagents_json.engine.archive.shredding import rewritten
 
-        chosen = Chosen(frozenset(events), frozenset(steps), labels)
+        chosen = RedactionScope(frozenset(events), frozenset(steps), labels)
         done = redact(self.core, run, actor=self.actor, reason=reason, chosen=chosen)
         self.projections.current("runs")  # what lists show of it is erased with it, before files are written anew
         return done.with_files(rewritten(self.core, wait_seconds))
@@ -150,13 +150,13 @@ class Beside:
         return shred_run(self.core, run, reason, self.actor, wait_seconds)
 
     @property
-    def schedules(self) -> Timetable:
-        """Give the schedules of the store."""
+    def schedules(self) -> ScheduleService:
+        """Return the schedules of the store."""
         return self.core.timetable
 
     @property
     def workflows(self) -> Workflows:
-        """Give the published workflows of the store."""
+        """Return the published workflows of the store."""
         return self.core.workflows
 
     def doctor(self, *, deep: bool = False) -> list[Violation]:
@@ -166,7 +166,7 @@ class Beside:
 
         return confirmed(Inspector(self.core.store), range(self.core.store.partitions), deep=deep)
 
-    def repair(self) -> list[Mended]:
+    def repair(self) -> list[RepairResult]:
         """Mend the runs whose head or indexes do not fit their log, from the log."""
         from eventstore.redis.upkeep.inspection import Inspector
         from eventstore.redis.upkeep.mending import Mender
@@ -179,7 +179,7 @@ class Beside:
 
     @property
     def events(self) -> RedisStreamStore:
-        """Give the log of the whole store, to read, tail and project."""
+        """Return the log of the whole store, to read, tail and project."""
         from eventstore.redis.streams import RedisStreamStore
 
         return RedisStreamStore(self.core.connection, self.core.store.keys)

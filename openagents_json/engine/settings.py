@@ -92,7 +92,7 @@ class Settings(BaseModel):
 
     @property
     def limits(self) -> Limits:
-        """Give how large payloads, runs and requests may be."""
+        """Return how large payloads, runs and requests may be."""
         from executor.runs.codec import Limits
         from openagents_json.workflow.core.bounds import Bounds
 
@@ -101,7 +101,7 @@ class Settings(BaseModel):
 
     @property
     def master_keys(self) -> tuple[str, ...]:
-        """Give the master keys, the one that wraps first."""
+        """Return the master keys, the one that wraps first."""
         return _keys(self.encryption_keys)
 
 
@@ -159,7 +159,7 @@ def read_settings(values: Mapping[str, Any]) -> Settings:
 
 
 def secret(name: str) -> str | None:
-    """Give a secret: the variable `OPENAGENTS_SECRET_<NAME>` of this process."""
+    """Return a secret: the variable `OPENAGENTS_SECRET_<NAME>` of this process."""
     return os.environ.get(f"OPENAGENTS_SECRET_{name}")
 
 
@@ -180,7 +180,7 @@ _FOR_COMPONENTS: Final = (
 
 
 def own_secrets(settings: Settings | None = None) -> list[Path]:
-    """Give the places where our own secrets are: the data directory, and the file of the ledger's private key."""
+    """Return the places where our own secrets are: the data directory, and the file of the ledger's private key."""
     if settings is None:  # others of them may be wrong, which is nobody's concern here
         data, key = os.environ.get("OPENAGENTS_DATA", ""), os.environ.get("OPENAGENTS_AUDIT_KEY", "")
     else:
@@ -189,7 +189,7 @@ def own_secrets(settings: Settings | None = None) -> list[Path]:
 
 
 def sandbox_environment(environment: Mapping[str, str] | None = None, names: Iterable[str] = ()) -> dict[str, str]:
-    """Give what components see of the environment in a backtest: what is known to be harmless, and `names`."""
+    """Return what components see of the environment in a backtest: what is known to be harmless, and `names`."""
     source = os.environ if environment is None else environment
     wanted = (*_FOR_COMPONENTS, *names)
     return {name: value for name, value in source.items() if any(fnmatchcase(name, one) for one in wanted)}

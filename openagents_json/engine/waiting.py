@@ -19,7 +19,7 @@ AWAY_MS = 60_000.0
 BLOCK_MS = 5000.0
 
 
-class Waiting:
+class Waiter:
     """One caller that waits for one run, `timeout` in seconds."""
 
     def __init__(self, core: Core, run: str, timeout: float | None) -> None:
@@ -27,7 +27,7 @@ class Waiting:
         self._ends = None if timeout is None else core.clock.steady_ms() + timeout * 1000
 
     def ended(self) -> Session:
-        """Give the run when it has ended.
+        """Return the run when it has ended.
 
         Raises RunNotFound, WaitTimeout and StoreUnavailable.
         """

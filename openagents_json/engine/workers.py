@@ -80,6 +80,6 @@ def run_worker(
 
 
 def _served(named: str, registry: Registry) -> tuple[str, ...]:
-    """Give the worker types to serve: those that are named and no others, or else all that there are."""
+    """Return the worker types to serve: those that are named and no others, or else all that there are."""
     chosen = {name for part in named.split(",") if (name := part.strip())}
     return tuple(sorted(chosen or {"agent", "tool", "asset", *(spec.queue for spec in registry.specs())}))

@@ -33,7 +33,7 @@ LEASE_MS: Final = 1_000_000_000_000_000
 
 
 @dataclass(slots=True)
-class Life:
+class SimulatedRun:
     """A simulated run: its state, its events with their times, and what it holds of the store."""
 
     id: str
@@ -54,14 +54,14 @@ class Lives:
 
     # -- commits -----------------------------------------------------------------------------------------
 
-    def start(self, life: Life, inputs: Mapping[str, Json], **more: Any) -> None:
+    def start(self, life: SimulatedRun, inputs: Mapping[str, Json], **more: Any) -> None:
         """Begin a run.
 
         Raises InvalidInputs.
         """
         self.give(life, cmd.StartRun(life.id, own_copy(check_inputs(life.plan, inputs)), **more))
 
-    def fork(self, life: Life, at: int, run: str) -> Life:
+    def fork(self, life: SimulatedRun, at: int, run: str) -> SimulatedRun:
         """Begin a run with the past of another one up to an event.
 
         Raises Rejected.
@@ -70,11 +70,11 @@ class Lives:
         state = evolve_all(st.initial(), past)
         made = decision(life.plan, state, cmd.ForkRun(life.id, at), version=at)
         moved = forked(life.plan, state, made.events, made.state, at)
-        new = Life(run, life.plan)
+        new = SimulatedRun(run, life.plan)
         self._commit(new, (*past, *made.events), moved)
         return new
 
-    def give(self, life: Life, command: cmd.Command) -> list[ev.Event]:
+    def give(self, life: SimulatedRun, command: cmd.Command) -> list[ev.Event]:
         """Decide on a command and commit what happens, with the decisions that it leaves for later.
 
         Raises Rejected.
@@ -87,26 +87,26 @@ class Lives:
             self.give(life, cmd.Advance())
         return list(made.events)
 
-    def _carry_out(self, life: Life, command: cmd.Command, made: Decision, *, settled: bool) -> None:
+    def _carry_out(self, life: SimulatedRun, command: cmd.Command, made: Decision, *, settled: bool) -> None:
         moved = changes(life.plan, life.state, made.events, made.state)
         leases = self._outcomes_of(life, command)
         final = {lease.step for lease in leases if lease.step not in made.open_after_facts}
         moved = moved.of_commit(final, (), settled=settled, unfinished=made.unfinished)
         self._commit(life, made.events, moved, leases, final, made.facts)
 
-    def give_facts(self, life: Life, command: cmd.RecordOutcomes) -> None:
+    def give_facts(self, life: SimulatedRun, command: cmd.RecordOutcomes) -> None:
         """Commit the outcomes of a command without the decision on them, as of a worker that others overtook."""
         made = decision(life.plan, life.state, command, version=len(life.events), now_ms=self._now_ms())
         leases = self._outcomes_of(life, command)
         final = {lease.step for lease in leases if lease.step not in made.open_after_facts}
-        overtaken = Life(life.id, life.plan, life.state, life.events, "another commit")
+        overtaken = SimulatedRun(life.id, life.plan, life.state, life.events, "another commit")
         moved = changes(life.plan, life.state, made.events, made.state)
         reply = self._send(overtaken, made.events, moved, leases, final, made.facts)
         if reply.code is not Code.FACTS_ONLY:
             raise AssertionError(f"the store answers {reply.code.name} to facts of run {life.id}")
         self._take_in(life, made.events[: made.facts], f"{self._commits}")
 
-    def _outcomes_of(self, life: Life, command: cmd.Command) -> list[Lease]:
+    def _outcomes_of(self, life: SimulatedRun, command: cmd.Command) -> list[Lease]:
         """Return the leases that a command ends, none where an outcome comes from somebody without one."""
         outcomes = command.outcomes if isinstance(command, cmd.RecordOutcomes) else ()
         held = [life.leases.get(outcome.step) for outcome in outcomes]
@@ -114,7 +114,7 @@ class Lives:
 
     def _commit(
         self,
-        life: Life,
+        life: SimulatedRun,
         events: Collection[ev.Event],
         moved: IndexChanges,
         leases: Collection[Lease] = (),
@@ -128,7 +128,7 @@ class Lives:
 
     def _send(
         self,
-        life: Life,
+        life: SimulatedRun,
         events: Collection[ev.Event],
         moved: IndexChanges,
         leases: Collection[Lease],
@@ -150,7 +150,7 @@ class Lives:
         )
         return self._store.commit(commit)
 
-    def _take_in(self, life: Life, events: Collection[ev.Event], commit_id: str) -> None:
+    def _take_in(self, life: SimulatedRun, events: Collection[ev.Event], commit_id: str) -> None:
         """Fold events as they are stored; one that changes nothing should not have been decided."""
         for event in events:
             stored = from_data(type_name(event), to_data(event), self._now_ms())
@@ -163,21 +163,21 @@ class Lives:
         if events:
             life.commit = commit_id
 
-    def _is_held(self, life: Life, lease: Lease) -> bool:
+    def _is_held(self, life: SimulatedRun, lease: Lease) -> bool:
         step = life.state.steps.get(lease.step)
         return step is not None and step.fence == lease.fence and step.status == st.STARTED
 
     # -- steps -------------------------------------------------------------------------------------------
 
-    def claimable(self, life: Life) -> list[str]:
+    def claimable(self, life: SimulatedRun) -> list[str]:
         """Return the steps that may be claimed, in the order in which they came."""
         return self._store.claimable(life.id)
 
-    def next_claimable(self, life: Life) -> str | None:
+    def next_claimable(self, life: SimulatedRun) -> str | None:
         """Return the first step that may be claimed, None for none."""
         return self._store.next_claimable(life.id)
 
-    def claim(self, life: Life, step: str) -> st.StepState:
+    def claim(self, life: SimulatedRun, step: str) -> st.StepState:
         """Take a step as a worker does; it begins at once."""
         claimed = self._store.claim_step(life.id, step, worker=WORKER, lease_ms=LEASE_MS)
         lease = claimed.lease
@@ -198,13 +198,13 @@ class Lives:
         """Take what is due; None where the store has acted by itself, as it does for a retry whose wait is over."""
         return self._store.hand_out(key)
 
-    def forget(self, life: Life, key: DueKey) -> None:
+    def forget(self, life: SimulatedRun, key: DueKey) -> None:
         """Have something due no more: in one process, no message is lost."""
         self._reindex(life, IndexChanges(removed=((key.kind, key.subject),)))
 
-    def remind(self, life: Life, kind: DueKind, subject: str) -> None:
+    def remind(self, life: SimulatedRun, kind: DueKind, subject: str) -> None:
         """Have something due now."""
         self._reindex(life, IndexChanges(timers=(Timer(kind, subject, 0),)))
 
-    def _reindex(self, life: Life, moved: IndexChanges) -> None:
+    def _reindex(self, life: SimulatedRun, moved: IndexChanges) -> None:
         self._commit(life, (), moved)

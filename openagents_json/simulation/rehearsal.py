@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from openagents_json.catalog.registry import Registry
 from openagents_json.simulation.errors import RehearsalOver, Unproven
-from openagents_json.simulation.lives import Life
+from openagents_json.simulation.lives import SimulatedRun
 from openagents_json.simulation.sandbox import Sandbox, SandboxCall
-from openagents_json.simulation.stubs import Cast
+from openagents_json.simulation.stubs import Stubs
 from openagents_json.simulation.world import World
 from openagents_json.work_index import DueKind
 from openagents_json.workflow.core import commands as cmd
@@ -30,11 +30,11 @@ class Rehearsal(World):
     """
 
     def __init__(self, sandbox: Sandbox, mocks: Mapping[str, Json], now_ms: int, limit_ms: int) -> None:
-        super().__init__(Cast({}, Registry()), {}, now_ms)
+        super().__init__(Stubs({}, Registry()), {}, now_ms)
         self._sandbox, self._mocks, self._limit_ms = sandbox, mocks, limit_ms
         self.mocked: dict[str, None] = {}
 
-    def rehearse(self, life: Life, command: cmd.Command) -> None:
+    def rehearse(self, life: SimulatedRun, command: cmd.Command) -> None:
         """Let a run go on with a command until it has ended, or begins to undo what it did.
 
         Raises Unproven, and Rejected when the command does not fit.
@@ -52,21 +52,21 @@ class Rehearsal(World):
             return
         raise Unproven("", f"there is no end to it: after {MOST_TIMES} timers, there are more")
 
-    def _jump(self, life: Life) -> None:
+    def _jump(self, life: SimulatedRun) -> None:
         due = [at for key, at in self._runs.due() if key.kind is not DueKind.SIGNAL]
         if not due:
             raise Unproven("", f"the run waits for {', '.join(sorted(life.state.open_steps)) or 'nothing'}")
         self.go_on(max(self.now_ms, min(due)))
 
-    def _answered(self, life: Life) -> bool:
-        """Give the waits for signals their mocks; tells whether there were any."""
+    def _answered(self, life: SimulatedRun) -> bool:
+        """Return the waits for signals their mocks; tells whether there were any."""
         waits = [path for path in sorted(life.state.open_steps) if life.state.steps[path].inputs.get("signals")]
         waits = [path for path in waits if life.state.steps[path].kind == "wait"]
         for path in waits:
             self._stand_in(life, path, "it waits for a signal that has not come")
         return bool(waits)
 
-    def _stand_in(self, life: Life, path: str, why: str) -> None:
+    def _stand_in(self, life: SimulatedRun, path: str, why: str) -> None:
         name = self._mock(path)
         if name is None:
             raise Unproven(path, why)
@@ -76,11 +76,11 @@ class Rehearsal(World):
     def _mock(self, path: str) -> str | None:
         return next((name for name in (path, static(path)) if name in self._mocks), None)
 
-    def _look_after_child(self, life: Life, step: str) -> None:
+    def _look_after_child(self, life: SimulatedRun, step: str) -> None:
         if life.state.steps[step].status == st.ACTIVE:
             self._stand_in(life, step, "it starts another run")
 
-    def perform(self, life: Life, step: str) -> None:
+    def perform(self, life: SimulatedRun, step: str) -> None:
         """Run one step."""
         if life.state.status != st.RUNNING:
             raise RehearsalOver
@@ -92,7 +92,7 @@ class Rehearsal(World):
             outcome = self._tried(life, step, begun)
         self.give(life, cmd.RecordOutcomes((outcome,)))
 
-    def _tried(self, life: Life, step: str, begun: st.StepState) -> cmd.Outcome:
+    def _tried(self, life: SimulatedRun, step: str, begun: st.StepState) -> cmd.Outcome:
         plan = life.plan.of(step)
         if plan.effect not in REPEATABLE:
             raise Unproven(step, f"its effect is {plan.effect}, so it is not run to find out")
@@ -113,19 +113,19 @@ class Rehearsal(World):
         return cmd.Completed(step, begun.attempt, answer.output)
 
     def _call(
-        self, life: Life, plan: StepPlan, step: str, inputs: Mapping[str, Json], attempt: int, limit: int
+        self, life: SimulatedRun, plan: StepPlan, step: str, inputs: Mapping[str, Json], attempt: int, limit: int
     ) -> SandboxCall:
         component, workflow = plan.component or "", life.state.workflow
         key = life.state.idempotency_key(step)
         return SandboxCall(component, dict(inputs), life.id, step, workflow, attempt, self.now_ms, limit, key)
 
 
-def done_again(life: Life) -> list[str]:
-    """Give the steps that a rehearsed run did again."""
+def done_again(life: SimulatedRun) -> list[str]:
+    """Return the steps that a rehearsed run did again."""
     done = {e.step for _, e in life.events if isinstance(e, ev.StepStarted | ev.TimerSet | ev.ChildStarted)}
     return sorted(done)
 
 
-def reused(life: Life) -> list[str]:
-    """Give the steps whose results were taken from the log."""
+def reused(life: SimulatedRun) -> list[str]:
+    """Return the steps whose results were taken from the log."""
     return sorted({e.step for _, e in life.events if isinstance(e, ev.StepResultReused)})

@@ -48,7 +48,7 @@ class SandboxCall:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SandboxReply:
     """What came of a call: an output, or an error (type, message, retryable).
 
     It counts for nothing when something was `refused`, which says what, nor when it took too long (`late`).
@@ -92,20 +92,20 @@ class Sandbox:
         self._begin()
         return self._bounds or Bounds(leaves=("anything: it did not begin",))
 
-    def call(self, wanted: SandboxCall) -> Answer:
+    def call(self, wanted: SandboxCall) -> SandboxReply:
         """Run a component."""
         self._begin()
         self._load()
         if self._broken:
-            return Answer(refused=self._broken)
+            return SandboxReply(refused=self._broken)
         said, late = self._asked(asdict(wanted), wanted.limit_ms)
         if said is None:
             code = self._end()
-            return Answer(late=True) if late else Answer(refused=f"it ended its process (exit code {code})")
+            return SandboxReply(late=True) if late else SandboxReply(refused=f"it ended its process (exit code {code})")
         if "unknown" in said:
-            return Answer(refused=f"{said['unknown']}; give its module with --components")
+            return SandboxReply(refused=f"{said['unknown']}; give its module with --components")
         refused = said.get("refused") or ()
-        return Answer(
+        return SandboxReply(
             said.get("output"), said.get("error"), f"the sandbox does not allow {refused[0]}" if refused else ""
         )
 

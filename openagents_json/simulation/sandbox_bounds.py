@@ -34,13 +34,13 @@ class Bounds:
         )
 
     def and_(self, other: Bounds) -> Bounds:
-        """Give what holds of two sandboxes."""
+        """Return what holds of two sandboxes."""
         leaves = dict.fromkeys((*self.leaves, *other.leaves))
         return Bounds(tuple(name for name in self.used if name in other.used), tuple(leaves))
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class SandboxPolicy:
     """Where a sandboxed process may do what: files in `writable` are its own, those in `hidden` nobody's.
 
     `complete` tells whether all that is to be hidden is known.
@@ -51,7 +51,7 @@ class Room:
     complete: bool = True
 
 
-def confine(kernel: Kernel, room: Room) -> Bounds:
+def confine(kernel: Kernel, room: SandboxPolicy) -> Bounds:
     """Keep this process in its room, as far as the kernel goes; there is no way back."""
     # Mounts before Landlock, which allows none from then on; seccomp last, for it refuses what the others need.
     network = kernel.leave_network()

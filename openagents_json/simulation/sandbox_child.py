@@ -20,7 +20,7 @@ from openagents_json.catalog.loader import load
 from openagents_json.catalog.registry import Registry
 from openagents_json.components.context import CancelToken, Context
 from openagents_json.components.errors import UnknownComponent, describe_error
-from openagents_json.simulation.sandbox_bounds import Room, confine
+from openagents_json.simulation.sandbox_bounds import SandboxPolicy, confine
 from openagents_json.simulation.sandbox_guard import arm
 from openagents_json.simulation.sandbox_kernel import Kernel, ThisKernel
 from openagents_json.simulation.sandbox_secrets import Secrets, secret_files
@@ -36,7 +36,7 @@ def main(kernel: Kernel | None = None) -> None:
     refused: list[str] = []
     folder, secrets = Path(begin["folder"]), Secrets(tuple(begin["secrets"]))
     hidden, complete = secret_files(Path.cwd(), secrets.places)
-    answer(asdict(confine(kernel or ThisKernel(), Room(folder, hidden, complete))))  # before there are threads
+    answer(asdict(confine(kernel or ThisKernel(), SandboxPolicy(folder, hidden, complete))))  # before there are threads
     arm(folder, secrets, refused.append)
     if not lines.readline():  # the bounds were not to the liking of the other side
         return

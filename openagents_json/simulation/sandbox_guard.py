@@ -97,7 +97,7 @@ def _holds(secrets: Secrets, path: Any) -> bool:
 
 
 def _shown(args: Sequence[Any]) -> str:
-    """Give the arguments that say something, short: addresses and commands."""
+    """Return the arguments that say something, short: addresses and commands."""
     said = [repr(arg) for arg in args if isinstance(arg, str | bytes | tuple | list)]
     return f" {said[0][:100]}" if said else ""
 

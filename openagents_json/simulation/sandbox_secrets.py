@@ -55,14 +55,14 @@ class Secrets:
 
 
 def known_places(own: Sequence[Path]) -> tuple[str, ...]:
-    """Give the places of secrets: our own, and those that programs keep at home."""
+    """Return the places of secrets: our own, and those that programs keep at home."""
     home = os.path.expanduser("~")
     found: list[str | Path] = [*own, *(os.path.join(home, name) for name in _AT_HOME)]
     return tuple(dict.fromkeys(os.path.realpath(path) for path in found))
 
 
 def secret_files(folder: Path, places: Sequence[str], most: int = MOST) -> tuple[list[Path], bool]:
-    """Give the places that exist and the files below a folder that are called like secrets, and whether that is all."""
+    """Return the existing places and the files below a folder that are called like secrets, and whether that is all."""
     found = [Path(place) for place in places if os.path.exists(place)]
     for seen, path in enumerate(_walked(folder, places)):
         if seen >= most:

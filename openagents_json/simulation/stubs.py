@@ -41,7 +41,7 @@ class _Outcomes:
 
 
 def outcomes(*values: Any) -> Any:
-    """Give a stand-in whose calls end in these one after the other: values are returned, exceptions raised.
+    """Return a stand-in whose calls end in these one after the other: values are returned, exceptions raised.
 
     The last one stays.
     """
@@ -49,7 +49,7 @@ def outcomes(*values: Any) -> Any:
 
 
 @dataclass(slots=True)
-class Cast:
+class Stubs:
     """The components of a test: stand-ins by name first, then real ones."""
 
     standins: Mapping[str, Any]
@@ -106,7 +106,7 @@ def _parameters(function: Callable[..., Any]) -> Iterator[str]:
 
 
 def context_of(call: Call, workflow: str, now_ms: Callable[[], int], emit: Callable[[Any], None]) -> Context:
-    """Give what a component may know about its attempt."""
+    """Return what a component may know about its attempt."""
     return Context(
         run_id=call.run,
         step_id=call.step,

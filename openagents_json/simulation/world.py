@@ -11,8 +11,8 @@ from typing import Any
 from eventstore.run_model import DueMember
 from openagents_json.components.binding import plain
 from openagents_json.simulation.errors import Stuck
-from openagents_json.simulation.lives import Life, Lives
-from openagents_json.simulation.stubs import Call, Cast, context_of
+from openagents_json.simulation.lives import Lives, SimulatedRun
+from openagents_json.simulation.stubs import Call, Stubs, context_of
 from openagents_json.work_index import DueKey, DueKind, timer_of
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
@@ -45,10 +45,10 @@ class World:
     What takes more than `most` steps and timers at once is taken to have no end.
     """
 
-    def __init__(self, cast: Cast, workflows: Mapping[str, Plan], now_ms: int, *, most: int = STEPS_AT_MOST) -> None:
+    def __init__(self, cast: Stubs, workflows: Mapping[str, Plan], now_ms: int, *, most: int = STEPS_AT_MOST) -> None:
         self.cast, self.workflows, self.now_ms = cast, workflows, now_ms
         self._most = most
-        self.lives: dict[str, Life] = {}
+        self.lives: dict[str, SimulatedRun] = {}
         self._runs = Lives(lambda: self.now_ms)
         self.emitted: list[tuple[str, str, Any]] = []
         self._holders: dict[str, list[str]] = {}
@@ -56,16 +56,16 @@ class World:
 
     # -- commands ----------------------------------------------------------------------------------------
 
-    def start(self, run: str, plan: Plan, inputs: Mapping[str, Json], **more: Any) -> Life:
+    def start(self, run: str, plan: Plan, inputs: Mapping[str, Json], **more: Any) -> SimulatedRun:
         """Begin a run.
 
         Raises InvalidInputs.
         """
-        life = self.lives[run] = Life(run, plan)
+        life = self.lives[run] = SimulatedRun(run, plan)
         self._runs.start(life, inputs, **more)
         return life
 
-    def fork(self, life: Life, at: int, run: str) -> Life:
+    def fork(self, life: SimulatedRun, at: int, run: str) -> SimulatedRun:
         """Begin a run with the past of another one up to an event.
 
         Raises Rejected.
@@ -73,14 +73,14 @@ class World:
         new = self.lives[run] = self._runs.fork(life, at, run)
         return new
 
-    def give(self, life: Life, command: cmd.Command) -> list[ev.Event]:
+    def give(self, life: SimulatedRun, command: cmd.Command) -> list[ev.Event]:
         """Decide on a command and apply what happens.
 
         Raises Rejected.
         """
         return self._runs.give(life, command)
 
-    def give_facts(self, life: Life, command: cmd.RecordOutcomes) -> None:
+    def give_facts(self, life: SimulatedRun, command: cmd.RecordOutcomes) -> None:
         """Store the outcomes of a command without the decision on them, as of a worker that others overtook."""
         self._runs.give_facts(life, command)
 
@@ -89,7 +89,7 @@ class World:
         """Return what will be due, with its time."""
         return dict(self._runs.due())
 
-    def claimable(self, life: Life) -> list[str]:
+    def claimable(self, life: SimulatedRun) -> list[str]:
         """Return the steps of a run that may be claimed."""
         return self._runs.claimable(life)
 
@@ -116,11 +116,11 @@ class World:
                 return True
         return False
 
-    def claim(self, life: Life, step: str) -> st.StepState:
+    def claim(self, life: SimulatedRun, step: str) -> st.StepState:
         """Take a step as a worker does."""
         return self._runs.claim(life, step)
 
-    def perform(self, life: Life, step: str) -> None:
+    def perform(self, life: SimulatedRun, step: str) -> None:
         """Run one step."""
         begun = self.claim(life, step)
         plan = life.plan.of(step)
@@ -180,7 +180,7 @@ class World:
             case _:
                 self._act_across(member.kind, life, key.subject)
 
-    def _act_across(self, kind: DueKind, life: Life, step: str) -> None:
+    def _act_across(self, kind: DueKind, life: SimulatedRun, step: str) -> None:
         match kind:
             case DueKind.CHILD:
                 self._look_after_child(life, step)
@@ -199,7 +199,7 @@ class World:
 
     # -- children ----------------------------------------------------------------------------------------
 
-    def _look_after_child(self, life: Life, step: str) -> None:
+    def _look_after_child(self, life: SimulatedRun, step: str) -> None:
         known = life.state.steps.get(step)
         if known is None or known.status not in (st.ACTIVE, st.COMPLETED):
             return
@@ -211,7 +211,7 @@ class World:
         elif life.state.status == st.RUNNING and child.state.status == st.PAUSED:
             self.give(child, cmd.ResumeRun())
 
-    def _start_child(self, life: Life, step: str, known: st.StepState) -> None:
+    def _start_child(self, life: SimulatedRun, step: str, known: st.StepState) -> None:
         reference = life.plan.of(step).child
         name = reference.workflow.partition("@")[0] if reference else ""
         plan = life.plan if name == life.plan.id else self.workflows.get(name)
@@ -227,7 +227,7 @@ class World:
         error["retryable"] = False
         self.give(life, cmd.CloseChild(step, known.child, st.FAILED, error=error))
 
-    def _tell_parent(self, life: Life) -> None:
+    def _tell_parent(self, life: SimulatedRun) -> None:
         parent = life.state.parent or {}
         above, state = self.lives.get(str(parent.get("run"))), life.state
         if above is not None and not above.state.closed:
@@ -236,7 +236,7 @@ class World:
 
     # -- limits ------------------------------------------------------------------------------------------
 
-    def _gates(self, life: Life, step: str) -> None:
+    def _gates(self, life: SimulatedRun, step: str) -> None:
         waits = life.state.steps[step].waits if step else life.state.queue
         member, fences = f"{life.id}|{step}", {}
         for kind, key, limit, _, policy in waits:
@@ -258,7 +258,7 @@ class World:
             fences[key] = self._fence
         self.give(life, cmd.Admit(step, fences))
 
-    def _cancel_oldest(self, life: Life, holders: list[str]) -> None:
+    def _cancel_oldest(self, life: SimulatedRun, holders: list[str]) -> None:
         """Cancel the oldest run that holds a place, but no run above the one that wants it."""
         above, parent = set[str](), life.state.parent
         while parent is not None:
@@ -268,7 +268,7 @@ class World:
         if runs:
             self.give(self.lives[runs[0]], cmd.CancelRun("a newer run takes its place"))
 
-    def _supersede(self, life: Life, key: str) -> None:
+    def _supersede(self, life: SimulatedRun, key: str) -> None:
         """Cancel the runs of the same key that wait for theirs; the newest is the one that begins."""
         for other in self.lives.values():
             keys = [gate[1] for gate in other.state.queue if gate[0] == "debounce"]

@@ -12,8 +12,8 @@ from openagents_json.catalog.registry import Registry
 from openagents_json.components import builtin
 from openagents_json.components.copies import own_copy
 from openagents_json.simulation.errors import Stuck
-from openagents_json.simulation.lives import Life
-from openagents_json.simulation.stubs import Call, Cast
+from openagents_json.simulation.lives import SimulatedRun
+from openagents_json.simulation.stubs import Call, Stubs
 from openagents_json.simulation.world import World
 from openagents_json.work_index import DueKind
 from openagents_json.workflow.component_spec import ComponentSpec
@@ -38,11 +38,11 @@ class _Anything:
         self._real = real
 
     def find(self, reference: str) -> ComponentSpec | None:
-        """Give the spec of a reference."""
+        """Return the spec of a reference."""
         return self._real.find_own(reference) or ComponentSpec(reference.partition("@")[0])
 
     def names(self) -> Iterable[str]:
-        """Give all names."""
+        """Return all names."""
         return self._real.names()
 
 
@@ -69,7 +69,7 @@ class Play:
             registry.add(thing)
         self._catalog = catalog = _Anything(registry)
         plans = {plan.id: plan for plan in (plan_of(source, catalog) for source in workflows)}
-        self.world = World(Cast(components or {}, registry), plans, moment_of(now))
+        self.world = World(Stubs(components or {}, registry), plans, moment_of(now))
         self._life = self.world.start("0-test", plan_of(document, catalog), inputs or {}, labels=labels)
         self.world.go_on(self.world.now_ms)
 
@@ -173,62 +173,62 @@ class Play:
 
     @property
     def status(self) -> str:
-        """Give the run's status."""
+        """Return the run's status."""
         return self._life.state.status
 
     @property
     def output(self) -> Json:
-        """Give the run's output."""
+        """Return the run's output."""
         return own_copy(self._life.state.output)
 
     @property
     def error(self) -> Mapping[str, Json] | None:
-        """Give the run's error."""
+        """Return the run's error."""
         error: Mapping[str, Json] | None = own_copy(self._life.state.error)
         return error
 
     @property
     def state(self) -> st.RunState:
-        """Give the folded state."""
+        """Return the folded state."""
         return self._life.state
 
     @property
     def now_ms(self) -> int:
-        """Give the time, in ms since 1970."""
+        """Return the time, in ms since 1970."""
         return self.world.now_ms
 
     @property
     def events(self) -> list[ev.Event]:
-        """Give the events of the run, oldest first."""
+        """Return the events of the run, oldest first."""
         return [event for _, event in self._life.events]
 
     @property
     def history(self) -> list[dict[str, Any]]:
-        """Give the events as `openagents runs history --json` does: type, time_ms and data."""
+        """Return the events as `openagents runs history --json` does: type, time_ms and data."""
         return [{"type": type_name(e), "time_ms": at, "data": own_copy(to_data(e))} for at, e in self._life.events]
 
     @property
-    def runs(self) -> dict[str, Life]:
-        """Give all runs, this one and those that it started, by id."""
+    def runs(self) -> dict[str, SimulatedRun]:
+        """Return all runs, this one and those that it started, by id."""
         return self.world.lives
 
     def step(self, path: str) -> st.StepState:
-        """Give a step; `each[2]` is an item, `loop[0].a` a step of an iteration.
+        """Return a step; `each[2]` is an item, `loop[0].a` a step of an iteration.
 
         Raises KeyError.
         """
         return self._life.state.steps[path]
 
     def statuses(self) -> dict[str, str]:
-        """Give the status of each step."""
+        """Return the status of each step."""
         return {name: step.status for name, step in self._life.state.steps.items()}
 
     def calls(self, component: str | None = None) -> list[Call]:
-        """Give the calls of components, of all or of one, in order."""
+        """Return the calls of components, of all or of one, in order."""
         return [call for call in self.world.cast.calls if component in (None, call.component.partition("@")[0])]
 
     def of_type(self, kind: str) -> list[ev.Event]:
-        """Give the events of a type."""
+        """Return the events of a type."""
         return [event for event in self.events if type_name(event) == kind]
 
     def assert_completed(self, output: Any = ...) -> Play:

@@ -8,7 +8,7 @@ from typing import Any
 
 from openagents_json.catalog.registry import Registry
 from openagents_json.components import builtin
-from openagents_json.simulation.stubs import Call, Cast, context_of
+from openagents_json.simulation.stubs import Call, Stubs, context_of
 from openagents_json.testing.play import Source, _Anything, plan_of
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
@@ -39,7 +39,7 @@ def replay(
     real: Iterable[Any] = (),
     rerun: Sequence[str] | None = None,
 ) -> Divergence | None:
-    """Give the first divergence of a document from a recorded history, None when there is none.
+    """Return the first divergence of a document from a recorded history, None when there is none.
 
     `history` has type and data of each event, as `openagents runs history --json` prints them. With `components` or
     `real`, the recorded calls of these components (of those in `rerun`, or of all that are given) are made again with
@@ -61,7 +61,7 @@ def replay(
             own = Registry()
             own.add(thing)
             names |= set(own.names())
-    return _calls(plan, recorded, Cast(components or {}, registry), names)
+    return _calls(plan, recorded, Stubs(components or {}, registry), names)
 
 
 def _divergence(found: Difference) -> Divergence:
@@ -70,7 +70,7 @@ def _divergence(found: Difference) -> Divergence:
     return Divergence(found.version, old, new, found.reason)
 
 
-def _calls(plan: Any, recorded: Sequence[ev.Event], cast: Cast, names: set[str]) -> Divergence | None:
+def _calls(plan: Any, recorded: Sequence[ev.Event], cast: Stubs, names: set[str]) -> Divergence | None:
     inputs: dict[str, Mapping[str, Json]] = {}
     workflow = recorded[0].workflow if recorded and isinstance(recorded[0], ev.RunStarted) else ""
     run = recorded[0].run if recorded and isinstance(recorded[0], ev.RunStarted) else ""

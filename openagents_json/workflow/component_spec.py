@@ -51,16 +51,16 @@ class Catalog(Protocol):
     """Where components are looked up; a reference is a name, optionally with `@` and a semver range."""
 
     def find(self, reference: str) -> ComponentSpec | None:
-        """Give the best match of a reference, None when there is none."""
+        """Return the best match of a reference, None when there is none."""
         ...
 
     def names(self) -> Iterable[str]:
-        """Give all names, to suggest the nearest."""
+        """Return all names, to suggest the nearest."""
         ...
 
 
 def to_json(spec: ComponentSpec) -> dict[str, Any]:
-    """Give a spec as JSON; what has its default is left out, so that the form is stable when fields are added."""
+    """Return a spec as JSON; what has its default is left out, so that the form is stable when fields are added."""
     data = _changed(spec, ComponentSpec(spec.name))
     if spec.inputs is not None:
         data["inputs"] = [_changed(item, Parameter(item.name)) for item in spec.inputs]
@@ -68,7 +68,7 @@ def to_json(spec: ComponentSpec) -> dict[str, Any]:
 
 
 def _changed(item: Any, plain: Any) -> dict[str, Any]:
-    """Give the fields that differ from a plain item (always its name), tuples as arrays."""
+    """Return the fields that differ from a plain item (always its name), tuples as arrays."""
     data = {}
     for name in [member.name for member in fields(item)]:
         value = getattr(item, name)

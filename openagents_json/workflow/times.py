@@ -13,7 +13,7 @@ MAX_WAIT_MS: Final = 100 * 366 * 24 * 3600 * 1000
 
 
 def delay_of(seconds: Json) -> int:
-    """Give seconds, a number or its text, as ms.
+    """Return seconds, a number or its text, as ms.
 
     Raises InvalidTime.
     """
@@ -27,7 +27,7 @@ def delay_of(seconds: Json) -> int:
 
 
 def moment_of(value: Json) -> int:
-    """Give a time, ISO 8601 (UTC when it says no zone) or seconds since 1970, as ms since 1970.
+    """Return a time, ISO 8601 (UTC when it says no zone) or seconds since 1970, as ms since 1970.
 
     Raises InvalidTime.
     """

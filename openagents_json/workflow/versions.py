@@ -44,7 +44,7 @@ def _too_large(text: str) -> bool:
 
 
 def highest(wanted: str, versions: Iterable[str]) -> str | None:
-    """Give the highest version that a range allows, None when none does.
+    """Return the highest version that a range allows, None when none does.
 
     A prerelease is allowed only by a range that names a prerelease of the same version. Without a range, it is the
     highest release, or the highest prerelease when there is no release.
@@ -64,7 +64,7 @@ def highest(wanted: str, versions: Iterable[str]) -> str | None:
 
 
 def in_order(versions: Iterable[str]) -> list[str]:
-    """Give the versions among some texts, lowest first."""
+    """Return the versions among some texts, lowest first."""
     known = sorted(text for text in versions if is_version(text))
     return sorted(known, key=cmp_to_key(_compare))
 

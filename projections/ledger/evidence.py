@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from eventstore.redis.ledger import LEAF_BYTES, SALT_BYTES, Epoch, LedgerStore, LogEntry, Place, Stored
+from eventstore.redis.ledger import LEAF_BYTES, SALT_BYTES, Epoch, LedgerPosition, LedgerStore, LogEntry, Stored
 from eventstore.redis.upkeep.removal import archive_stream
 
 
@@ -34,12 +34,12 @@ class Partition:
     """Gives `head` and `erased` as they are by now, where they can change while the events are read."""
 
     def now(self) -> tuple[int, Mapping[int, bytes]]:
-        """Give head and erased payloads, after events were read that go beyond those that were known."""
+        """Return head and erased payloads, after events were read that go beyond those that were known."""
         return (self.head, self.erased) if self.later is None else self.later()
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class LedgerRecords:
     """A ledger: `keys` are those that it names itself, `statement` and its signature what was signed last of it all."""
 
     ledger: str
@@ -49,15 +49,15 @@ class Whole:
     statement_signature: bytes = b""
 
 
-def whole(store: LedgerStore) -> Whole:
+def whole(store: LedgerStore) -> LedgerRecords:
     """Read what there is of the ledger as a whole."""
     known = store.identity()
     said = known.get("statement", b""), known.get("statement_signature", b"")
-    return Whole(known.get("id", b"").decode(), store.partitions, named_keys(store), *said)
+    return LedgerRecords(known.get("id", b"").decode(), store.partitions, named_keys(store), *said)
 
 
 def named_keys(store: LedgerStore) -> dict[str, bytes]:
-    """Give the public keys that the ledger names, by id."""
+    """Return the public keys that the ledger names, by id."""
     known = store.identity()
     return {name.removeprefix("key:"): public for name, public in known.items() if name.startswith("key:")}
 
@@ -75,7 +75,7 @@ def read_partitions(store: LedgerStore) -> Iterator[Partition]:
         yield _read_partition(store, partition, place, [*names, notes])
 
 
-def _read_partition(store: LedgerStore, partition: int, place: Place, streams: Sequence[str]) -> Partition:
+def _read_partition(store: LedgerStore, partition: int, place: LedgerPosition, streams: Sequence[str]) -> Partition:
     epochs = [epoch for epoch in store.epochs(partition) if epoch.number < place.epoch]
     numbers = range(1, min(place.epoch, place.head + 1) + 1)  # an epoch has a position at least
     leaves = {e: store.leaves(partition, e) for e in numbers}

@@ -16,7 +16,7 @@ from eventstore.errors import TooLarge
 from eventstore.redis.ledger import Epoch, LedgerStore, LogEntry
 from eventstore.zip_reader import MOST_BYTES, Unpacking
 from projections.errors import EvidenceUnreadable
-from projections.ledger.evidence import Partition, Whole, read_partitions, whole
+from projections.ledger.evidence import LedgerRecords, Partition, read_partitions, whole
 from projections.ledger.proofs import read_stored, stored_data
 from projections.ledger.redactions import payloads
 
@@ -44,7 +44,7 @@ _DAMAGE: Final = (
 )
 
 
-def write_export(store: LedgerStore, file: IO[bytes]) -> Whole:
+def write_export(store: LedgerStore, file: IO[bytes]) -> LedgerRecords:
     """Write the whole ledger to a file, one partition after the other."""
     said = whole(store)  # what was signed last, not after what is read: that has to be there
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -54,7 +54,7 @@ def write_export(store: LedgerStore, file: IO[bytes]) -> Whole:
     return said
 
 
-def _whole_data(said: Whole) -> dict[str, Any]:
+def _whole_data(said: LedgerRecords) -> dict[str, Any]:
     return {
         "format": EXPORT_FORMAT,
         "ledger": said.ledger,
@@ -131,13 +131,13 @@ class Export:
     def _unpacking(self, times: int = 1) -> Unpacking:
         return Unpacking(self._archive, self._limit * times)
 
-    def _whole(self) -> Whole:
+    def _whole(self) -> LedgerRecords:
         data = codec.decode_foreign(self._unpacking().read(MANIFEST))
         if data["format"] != EXPORT_FORMAT:
             raise ValueError(f"its format is {data['format']!r}, not {EXPORT_FORMAT!r}")
         keys = {str(name): bytes.fromhex(key) for name, key in data["keys"].items()}
         statement = data["statement"].encode(), bytes.fromhex(data["statement_signature"])
-        return Whole(str(data["ledger"]), int(data["partitions"]), keys, *statement)
+        return LedgerRecords(str(data["ledger"]), int(data["partitions"]), keys, *statement)
 
     def _partition(self, partition: int) -> Partition:
         held = self._unpacking()

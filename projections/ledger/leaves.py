@@ -53,12 +53,12 @@ class Leaves:
         self._firsts[begin:end] = [span.first for span in put]
 
     def leaf(self, n: int) -> bytes | None:
-        """Give the leaf at a position; None when there is none."""
+        """Return the leaf at a position; None when there is none."""
         found = self._at(n)
         return None if found is None else found[0].leaves[found[1] * LEAF_BYTES : (found[1] + 1) * LEAF_BYTES]
 
     def salt(self, n: int) -> bytes:
-        """Give the salt at a position, empty when there is none."""
+        """Return the salt at a position, empty when there is none."""
         found = self._at(n)
         return b"" if found is None else found[0].salts[found[1] * SALT_BYTES : (found[1] + 1) * SALT_BYTES]
 
@@ -71,7 +71,7 @@ class Leaves:
         return True
 
     def missing(self) -> Iterator[int]:
-        """Give the positions where something was sealed, and nothing was found."""
+        """Return the positions where something was sealed, and nothing was found."""
         for span in self._spans:
             for i, there in enumerate(span.found):
                 if not there and span.leaves[i * LEAF_BYTES : (i + 1) * LEAF_BYTES] != ABSENT:

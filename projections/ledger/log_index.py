@@ -13,7 +13,7 @@ LARGEST_COMMIT: Final = 1_000_000
 _FARTHEST: Final = 2**62
 
 
-class Places:
+class LogIndex:
     """The run and the version that the log has at a position, however many an entry claims.
 
     An entry that names more than a commit can have, or numbers that no log reaches, is none.
@@ -45,14 +45,14 @@ class Places:
             setattr(self, name, array(old.typecode, (old[i] for i in order)))
 
     def at(self, n: int) -> tuple[str, int] | None:
-        """Give the run and the version at a position; None when no entry names it."""
+        """Return the run and the version at a position; None when no entry names it."""
         at = bisect.bisect_left(self._ends, n)
         if at == len(self._ends) or n <= self._ends[at] - self._sizes[at]:
             return None
         return self._names[self._runs[at]], self._lasts[at] - (self._ends[at] - n)
 
     def doubled(self) -> Iterator[tuple[int, str, int]]:
-        """Give position, run and version of the entries that begin before the one in front of them ends."""
+        """Return position, run and version of the entries that begin before the one in front of them ends."""
         for i in range(1, len(self._ends)):
             if self._ends[i] - self._sizes[i] < self._ends[i - 1]:
                 yield self._ends[i], self._names[self._runs[i]], self._lasts[i]

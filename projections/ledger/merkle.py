@@ -10,7 +10,7 @@ HASH_BYTES: Final = 32
 
 
 def leaf_hash(data: bytes) -> bytes:
-    """Give the hash of what a leaf stands for."""
+    """Return the hash of what a leaf stands for."""
     return hashlib.sha256(b"\0" + data).digest()
 
 
@@ -19,14 +19,14 @@ def _node(left: bytes, right: bytes) -> bytes:
 
 
 def root(leaves: Sequence[bytes]) -> bytes:
-    """Give the root of a tree; that of no leaves is the hash of nothing."""
+    """Return the root of a tree; that of no leaves is the hash of nothing."""
     if not leaves:
         return hashlib.sha256(b"").digest()
     return _levels(leaves)[-1][0]
 
 
 def _levels(leaves: Sequence[bytes]) -> list[list[bytes]]:
-    """Give the tree from the leaves up; what has no neighbour goes up as it is, which is the tree of the RFC."""
+    """Return the tree from the leaves up; what has no neighbour goes up as it is, which is the tree of the RFC."""
     levels = [list(leaves)]
     while len(levels[-1]) > 1:
         below = levels[-1]
@@ -51,7 +51,7 @@ def paths(leaves: Sequence[bytes], places: Sequence[int]) -> list[list[bytes]]:
 
 
 def root_of_path(leaf: bytes, place: int, size: int, path: Sequence[bytes]) -> bytes | None:
-    """Give the root that a leaf at a place of a tree of some size leads to; None when the path does not fit."""
+    """Return the root that a leaf at a place of a tree of some size leads to; None when the path does not fit."""
     if not 0 <= place < size:
         return None
     found, left, at, last = leaf, list(path), place, size - 1
@@ -69,5 +69,5 @@ def root_of_path(leaf: bytes, place: int, size: int, path: Sequence[bytes]) -> b
 
 
 def split(joined: bytes) -> list[bytes]:
-    """Give hashes that are stored one behind the other; bytes behind the last whole one are left out."""
+    """Return hashes that are stored one behind the other; bytes behind the last whole one are left out."""
     return [joined[i : i + HASH_BYTES] for i in range(0, len(joined) - HASH_BYTES + 1, HASH_BYTES)]

@@ -19,7 +19,7 @@ from projections.ledger.findings import CHANGED, ERASED, INSERTED, REMOVED, SIGN
 from projections.ledger.imports import written_in
 from projections.ledger.merkle import paths, root, root_of_path, split
 from projections.ledger.records import EpochRecord, commitment, decode_record, leaf
-from projections.ledger.redactions import Erasures, Stands, amiss
+from projections.ledger.redactions import ErasedHashes, Erasures, amiss
 from projections.ledger.signing import signed
 
 PROOF_FORMAT: Final = "openagents-proof/1"
@@ -142,7 +142,7 @@ def check_proof(
         if not place.salt:
             marked.append((event, place))
     for event, place in marked:
-        named = event.stream, event.version, Stands.of(event), place.committed
+        named = event.stream, event.version, ErasedHashes.of(event), place.committed
         if not erasures.cover(*named):
             what = f"{event.type} is marked as erased, and no record of the run says that it was"
             note(ERASED, what, event.version)
@@ -184,7 +184,7 @@ def _records(
 
 
 def _trees(proof: Proof, records: Mapping[int, EpochRecord]) -> dict[int, list[bytes]]:
-    """Give the leaves of epochs that the proof has whole, if they are those that were signed."""
+    """Return the leaves of epochs that the proof has whole, if they are those that were signed."""
     found = {place: split(joined) for place, joined in proof.leaves.items() if place in records}
     return {place: leaves for place, leaves in found.items() if root(leaves).hex() == records[place].root}
 
@@ -215,7 +215,7 @@ def _order(events: Sequence[Stored], proof: Proof, note: Any) -> None:
 
 
 def proof_data(proof: Proof) -> dict[str, Any]:
-    """Give a proof as JSON."""
+    """Return a proof as JSON."""
     return {
         "format": PROOF_FORMAT,
         "records": [[raw.decode("utf-8", "surrogatepass"), signature.hex()] for raw, signature in proof.records],
@@ -261,7 +261,7 @@ def _inclusion(data: Any) -> Inclusion:
 
 
 def stored_data(event: Stored) -> dict[str, Any]:
-    """Give an event as it is stored as JSON; data and metadata are texts where they can be."""
+    """Return an event as it is stored as JSON; data and metadata are texts where they can be."""
     return {
         "stream": event.stream,
         "version": event.version,
@@ -277,7 +277,7 @@ def stored_data(event: Stored) -> dict[str, Any]:
 
 
 def _as_text(name: str, raw: bytes) -> dict[str, str]:
-    """Give bytes as a text; what is none, because somebody changed it, in base64."""
+    """Return bytes as a text; what is none, because somebody changed it, in base64."""
     try:
         return {name: raw.decode("utf-8", "surrogatepass")}
     except UnicodeDecodeError:
@@ -311,7 +311,7 @@ def read_stored(data: Any) -> Stored:
 
 
 def receipt(store: LedgerStore, run: str, event: Stored, *, with_payload: bool = True) -> bytes:
-    """Give a receipt: the event, and what a third party needs to see that it was sealed so, as JSON.
+    """Return a receipt: the event, and what a third party needs to see that it was sealed so, as JSON.
 
     Without the payload, or once that is erased, it proves the rest, and that there is or was a payload. It says so
     of an event that was written in another store. Raises NotSealed.

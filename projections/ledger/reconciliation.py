@@ -16,9 +16,9 @@ from projections.ledger.evidence import Partition
 from projections.ledger.findings import CHANGED, ERASED, INSERTED, LEDGER, MOVED, REMOVED
 from projections.ledger.imports import written_in
 from projections.ledger.leaves import Leaves
-from projections.ledger.log_index import Places
+from projections.ledger.log_index import LogIndex
 from projections.ledger.records import commitment, leaf
-from projections.ledger.redactions import Erasures, Stands, amiss, archived_spans
+from projections.ledger.redactions import ErasedHashes, Erasures, amiss, archived_spans
 
 TRIED: Final = 200
 """Among how many events that do not fit it is tried which of them changed places."""
@@ -29,7 +29,7 @@ MOST_TRIES: Final = 8_000_000
 Note = Callable[[str, str, int, str, int], None]
 
 
-class Fitting:
+class Reconciliation:
     """The events of a partition against its leaves; `note` takes kind, what, position, run and version.
 
     Events up to `signed_to` are signed, but for those that are `doubtful`.
@@ -40,7 +40,7 @@ class Fitting:
         self._signed_to, self._doubtful = signed_to, joined(doubtful)
         self._head: int = found.head
         self._erased: Mapping[int, bytes] = found.erased
-        self._places = Places(found.log)
+        self._places = LogIndex(found.log)
         for n, run, version in self._places.doubled():
             note(LEDGER, "the log has another entry here as well", n, run, version)
         self._unsealed: set[int] = set()
@@ -50,7 +50,7 @@ class Fitting:
         self._odd: list[Stored] = []
         self._erasures = Erasures()
         self._erasures_signed = Erasures()
-        self._marked: list[tuple[Stored, Stands, bytes]] = []
+        self._marked: list[tuple[Stored, ErasedHashes, bytes]] = []
         names = ("verified", "chained", "erased", "unsealed", "archived", "imported", "unproved")
         self.counts = dict.fromkeys(names, 0)
 
@@ -87,7 +87,7 @@ class Fitting:
             self._erasures_signed.read(event)
             self._archived_signed += archived_spans(event)
         if not any(salt) or leaf(self._found.partition, event, commitment(salt, event)) != self._leaves.leaf(n):
-            self._marked.append((_bare(event), Stands.of(event), self._erased[n]))
+            self._marked.append((_bare(event), ErasedHashes.of(event), self._erased[n]))
         self.counts["imported"] += bool(written_in(event))
         there = self._places.at(n)
         if there != (event.stream, event.version):
@@ -120,7 +120,7 @@ class Fitting:
         self._explain(missing)
         self.counts["unsealed"] = len(self._unsealed)
 
-    def _check_erased(self, event: Stored, stands: Stands, stood: bytes, lately: Sequence[Span]) -> None:
+    def _check_erased(self, event: Stored, stands: ErasedHashes, stood: bytes, lately: Sequence[Span]) -> None:
         """An event whose payload is erased has to be named by a record of its run, with what stands there now.
 
         A run that went into the archive while its events were read may have taken the record along; of one that had
@@ -179,7 +179,7 @@ class Fitting:
         )
 
     def _commitments(self, event: Stored, n: int) -> list[bytes]:
-        """Give what was committed to at a position, if this event stood there: its payload, or an erased one."""
+        """Return what was committed to at a position, if this event stood there: its payload, or an erased one."""
         salt = self._leaves.salt(n)
         return ([commitment(salt, event)] if any(salt) else []) + ([self._erased[n]] if n in self._erased else [])
 

@@ -31,12 +31,12 @@ NO_SALT: Final = bytes(SALT_BYTES)
 
 
 def commitment(salt: bytes, event: Stored) -> bytes:
-    """Give the commitment to what an event carries."""
+    """Return the commitment to what an event carries."""
     return hashlib.sha256(salt + len(event.data).to_bytes(8, "big") + event.data + event.metadata).digest()
 
 
 def leaf(partition: int, event: Stored, committed: bytes, *, n: int | None = None, version: int | None = None) -> bytes:
-    """Give the leaf of an event, or the one that it would have at another position or as another version."""
+    """Return the leaf of an event, or the one that it would have at another position or as another version."""
     place = event.n if n is None else n
     said = [EVENT_FORMAT, partition, place, event.stream, event.version if version is None else version, event.time_ms]
     who = [event.commit, event.actor, event.cause, event.type, committed.hex()]
@@ -44,7 +44,7 @@ def leaf(partition: int, event: Stored, committed: bytes, *, n: int | None = Non
 
 
 def chained(chain: bytes, leaves: Iterable[bytes]) -> bytes:
-    """Give the chain after some leaves."""
+    """Return the chain after some leaves."""
     for item in leaves:
         chain = hashlib.sha256(b"\2" + chain + item).digest()
     return chain
@@ -67,7 +67,7 @@ class EpochRecord:
 
     @property
     def size(self) -> int:
-        """Give the number of positions of the epoch."""
+        """Return the number of positions of the epoch."""
         return self.last - self.first + 1
 
 
@@ -89,7 +89,7 @@ _HASH: Final = re.compile(r"[0-9a-f]{64}")
 
 
 def encode_record(record: EpochRecord) -> bytes:
-    """Give the bytes that are signed."""
+    """Return the bytes that are signed."""
     return codec.encode({"format": EPOCH_FORMAT, **{name: getattr(record, name) for name in _FIELDS}})
 
 
@@ -115,7 +115,7 @@ class Statement:
 
 
 def encode_statement(said: Statement) -> bytes:
-    """Give the bytes that are signed."""
+    """Return the bytes that are signed."""
     heads = {str(partition): list(head) for partition, head in said.heads.items()}
     return codec.encode(
         {"format": STATEMENT_FORMAT, "ledger": said.ledger, "time_ms": said.time_ms, "key": said.key, "heads": heads}
@@ -144,5 +144,5 @@ def _object(raw: bytes) -> dict[str, Any]:
 
 
 def digest(raw: bytes) -> str:
-    """Give the SHA-256 of bytes, hexadecimal."""
+    """Return the SHA-256 of bytes, hexadecimal."""
     return hashlib.sha256(raw).hexdigest()

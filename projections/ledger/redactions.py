@@ -24,22 +24,22 @@ def listed(data: Mapping[str, Any], name: str) -> list[Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Stands:
+class ErasedHashes:
     """What stands in the place of what is erased: SHA-256 of data and of metadata, "" where a record is without it."""
 
     data: str
     metadata: str
 
     @classmethod
-    def of(cls, event: Stored) -> Stands:
-        """Give what an event has now."""
+    def of(cls, event: Stored) -> ErasedHashes:
+        """Return what an event has now."""
         return cls(digest(event.data), digest(event.metadata))
 
 
 @dataclass(frozen=True, slots=True)
 class _Named:
     record: int
-    stands: Stands
+    stands: ErasedHashes
     stood: str
 
 
@@ -68,12 +68,12 @@ class Erasures:
                 version, now, was = item
                 # A record of an earlier version says nothing of metadata; one that does names all that is not empty.
                 other = str(metadata.get(str(version), EMPTY)) if isinstance(metadata, dict) else ""
-                named = _Named(event.version, Stands(str(now), other), str(was))
+                named = _Named(event.version, ErasedHashes(str(now), other), str(was))
                 before = self.known.get((event.stream, version))
                 if before is None or before.record < named.record:
                     self.known[event.stream, version] = named
 
-    def cover(self, run: str, version: int, stands: Stands, committed: bytes) -> bool:
+    def cover(self, run: str, version: int, stands: ErasedHashes, committed: bytes) -> bool:
         """Tell whether the last record of an event names what stands there, and what stood there."""
         last = self.known.get((run, version))
         if last is None or last.stood != committed.hex():
@@ -82,7 +82,7 @@ class Erasures:
 
 
 def archived_spans(event: Stored) -> list[Span]:
-    """Give the positions that an event says to be taken into an archive, from the first to the last of each piece."""
+    """Return the positions that an event says to be taken into an archive, from the first to the last of each piece."""
     if event.type not in ("RunArchived", "RunDeleted") or not event.stream.endswith("-archive"):
         return []
     return [
@@ -93,7 +93,7 @@ def archived_spans(event: Stored) -> list[Span]:
 
 
 def payloads(event: Stored) -> list[str]:
-    """Give the SHA-256 of the payloads of an event that are stored beside the log."""
+    """Return the SHA-256 of the payloads of an event that are stored beside the log."""
     if b'"blobs"' not in event.data:
         return []
     items = listed(codec.members_of(event.data), "blobs")
@@ -101,7 +101,7 @@ def payloads(event: Stored) -> list[str]:
 
 
 def amiss(event: Stored, blob: Callable[[str], bytes | None]) -> Iterator[tuple[str, str]]:
-    """Give what is wrong with the payloads of an event that are stored beside the log: kind of finding, and what."""
+    """Return what is wrong with the payloads of an event that are stored beside the log: kind of finding, and what."""
     for sha in payloads(event):
         raw = blob(sha)
         if raw is None or digest(raw) != sha:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from eventstore.redis.ledger import SALT_BYTES, Epoch, LedgerStore, Place, Seal, Stored
+from eventstore.redis.ledger import SALT_BYTES, Epoch, LedgerPosition, LedgerStore, Seal, Stored
 from projections.errors import KeyUnusable
 from projections.ledger.merkle import root, split
 from projections.ledger.records import (
@@ -99,7 +99,7 @@ class Sealer:
         left = sum(max(0, goals[p] - x.checkpoint) for p, x in places.items())
         return Sealed(events, epochs, left)
 
-    def _read(self, todo: dict[int, Place]) -> list[tuple[int, Place, int, list[Stored]]]:
+    def _read(self, todo: dict[int, LedgerPosition]) -> list[tuple[int, LedgerPosition, int, list[Stored]]]:
         """Read on, no further than an epoch reaches."""
         out = []
         for partition, place in todo.items():
@@ -108,7 +108,7 @@ class Sealer:
             out.append((partition, place, max(place.checkpoint, to), found))
         return out
 
-    def _made(self, partition: int, place: Place, to: int, found: Sequence[Stored], *, close: bool) -> Seal:
+    def _made(self, partition: int, place: LedgerPosition, to: int, found: Sequence[Stored], *, close: bool) -> Seal:
         by_position = {event.n: event for event in found}
         leaves, salts = [], []
         for n in range(place.checkpoint + 1, to + 1):
@@ -124,7 +124,7 @@ class Sealer:
         before = self._store.leaves(partition, place.epoch)[: (place.checkpoint - place.first + 1) * len(ABSENT)]
         return self._closed(partition, place, made, [*split(before), *leaves])
 
-    def _closed(self, partition: int, place: Place, made: Seal, leaves: Sequence[bytes]) -> Seal:
+    def _closed(self, partition: int, place: LedgerPosition, made: Seal, leaves: Sequence[bytes]) -> Seal:
         record = encode_record(
             EpochRecord(
                 self.ledger,

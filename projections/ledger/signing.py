@@ -28,16 +28,16 @@ class Signer:
     _key: Ed25519PrivateKey
 
     def sign(self, message: bytes) -> bytes:
-        """Give the signature, 64 bytes."""
+        """Return the signature, 64 bytes."""
         return self._key.sign(message)
 
     def private_pem(self) -> bytes:
-        """Give the private key as a PEM file."""
+        """Return the private key as a PEM file."""
         return self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 def signer(key: Ed25519PrivateKey) -> Signer:
-    """Give a key with its name."""
+    """Return a key with its name."""
     public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
     return Signer(key_id(public), public, key)
 
@@ -82,7 +82,7 @@ def load_public(pem: bytes, where: str) -> bytes:
 
 
 def public_pem(public: bytes) -> bytes:
-    """Give a raw public key as a PEM file."""
+    """Return a raw public key as a PEM file."""
     key = Ed25519PublicKey.from_public_bytes(public)
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 

@@ -13,11 +13,11 @@ from typing import Final
 
 from eventstore.intervals import Span
 from eventstore.redis.ledger import LEAF_BYTES, SALT_BYTES, Epoch
-from projections.ledger.evidence import Partition, Whole
+from projections.ledger.evidence import LedgerRecords, Partition
 from projections.ledger.findings import LEDGER, SIGNATURE, Audit, Finding
 from projections.ledger.leaves import Leaves
 from projections.ledger.merkle import root, split
-from projections.ledger.reconciliation import Fitting
+from projections.ledger.reconciliation import Reconciliation
 from projections.ledger.records import ABSENT, EpochRecord, chained, decode_record, decode_statement, digest
 from projections.ledger.signing import signed
 
@@ -33,7 +33,7 @@ def check_partition(found: Partition, ledger: str, keys: Mapping[str, bytes]) ->
     return work.audit()
 
 
-def check_whole(said: Whole, keys: Mapping[str, bytes], epochs: Mapping[int, Sequence[Epoch]]) -> list[Finding]:
+def check_whole(said: LedgerRecords, keys: Mapping[str, bytes], epochs: Mapping[int, Sequence[Epoch]]) -> list[Finding]:
     """Check what was signed last of all partitions: epochs that were taken from the end are missed."""
     if not said.statement:
         what = "epochs are signed, and the statement about all partitions, which is signed with them, is gone"
@@ -107,7 +107,7 @@ class _Work:
         return last
 
     def _numbers(self, known: Mapping[int, Epoch]) -> list[int]:
-        """Give the closed epochs of which there is anything, and note those of which there is nothing."""
+        """Return the closed epochs of which there is anything, and note those of which there is nothing."""
         there = sorted({*known, *(number for number in self.found.leaves if 0 < number < self.found.open_epoch)})
         for before, number in itertools.pairwise([0, *there, self.found.open_epoch]):
             if number > before + 1:
@@ -133,7 +133,7 @@ class _Work:
         return None
 
     def _leaves(self, epoch: int, first: int, wanted: int | None) -> list[bytes]:
-        """Give the leaves of an epoch; `wanted` is how many there have to be, where that is known."""
+        """Return the leaves of an epoch; `wanted` is how many there have to be, where that is known."""
         raw, joined = self.found.leaves.get(epoch, b""), self.found.salts.get(epoch, b"")
         leaves = split(raw)
         size = len(leaves) if wanted is None else max(0, wanted)
@@ -154,7 +154,7 @@ class _Work:
 
     def events(self, signed_to: int) -> None:
         """Check the events against the leaves, and name what does not fit."""
-        fitting = Fitting(self.found, self.leaves, signed_to, self.doubtful, self.note)
+        fitting = Reconciliation(self.found, self.leaves, signed_to, self.doubtful, self.note)
         events = iter(self.found.events)
         while page := list(itertools.islice(events, PAGE)):
             fitting.read(page)
@@ -162,7 +162,7 @@ class _Work:
         self.counts |= fitting.counts
 
     def audit(self) -> Audit:
-        """Give what was found."""
+        """Return what was found."""
         count = self.counts.get
         return Audit(
             tuple(self.findings),

@@ -48,7 +48,7 @@ def workflow(folder: Path) -> Path:
 
 
 def failed(folder: Path) -> tuple[str, Path]:
-    """Give a run that failed, and its capsule."""
+    """Return a run that failed, and its capsule."""
     path, data = workflow(folder), str(folder / "data")
     options = ("--data", data, "-c", str(folder / "parts.py"))
     done = openagents("run", str(path), "--input", "x=0", *options, "--json")
@@ -150,7 +150,7 @@ with here, Engine.connect(url, prefix=prefix, components=[]) as there:
 
 
 def halfway(folder: Path) -> tuple[str, str]:
-    """Give an embedded run in the middle of its life, and its data directory."""
+    """Return an embedded run in the middle of its life, and its data directory."""
     (folder / "parts.py").write_text(COMPONENTS)
     notes, data = str(folder / "notes"), str(folder / "data")
     say = {"component": "say", "inputs": {"y": 1, "notes": notes}}

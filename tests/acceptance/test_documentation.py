@@ -77,7 +77,7 @@ def prepare(page: Path, folder: Path) -> None:
 
 
 def follow_the_demo(store: Path, folder: Path) -> list[str]:
-    """Give a reader who has run `make demo` a copy of their own, when its killed worker is missed; gives the runs."""
+    """Return a reader who has run `make demo` a copy of their own, when its killed worker is missed; gives the runs."""
     shutil.copytree(store, folder / DEMO, ignore=shutil.ignore_patterns("*.sock"))
     (folder / "examples").symlink_to(ROOT / "examples")
     wait_for(lambda: not json.loads(run(f"openagents doctor --data {DEMO} --json", folder).stdout)["workers"], 60)
@@ -136,7 +136,7 @@ def until_stopped(arguments: list[str], folder: Path) -> subprocess.CompletedPro
 
 
 def followed() -> list[Any]:
-    """Give the pages with commands; those that use a server of their reader's with each kind of it."""
+    """Return the pages with commands; those that use a server of their reader's with each kind of it."""
     pages = [page for page in PAGES if commands(page)]
     kinds = [(page, kind) for page in pages for kind in (KINDS if SERVER in page.read_text() else KINDS[:1])]
     return [

@@ -75,11 +75,11 @@ class Guarded:
                 self.admin.execute_command("ACL", "SETUSER", name, *rules)
 
     def url(self, user: str) -> str:
-        """Give the URL of the server for a user."""
+        """Return the URL of the server for a user."""
         return self.server.url.replace("unix://", f"unix://{user}:{self.users[user]}@")
 
     def refused(self) -> set[tuple[str, str]]:
-        """Give what the server has refused to whom."""
+        """Return what the server has refused to whom."""
         entries = self.admin.execute_command("ACL", "LOG", "1000")
         found = [{_text(k): _text(v) for k, v in _pairs(entry)} for entry in entries]
         return {(entry["username"], entry["object"]) for entry in found}

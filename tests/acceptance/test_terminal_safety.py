@@ -162,7 +162,7 @@ class World:
         return Engine.connect(url, prefix=prefix, components=components, workers=2, partitions=2, actor=EVIL)
 
     def calls(self) -> dict[str, list[list[str]]]:
-        """Give calls of every command that print what the store has, or refuse what they are given."""
+        """Return calls of every command that print what the store has, or refuse what they are given."""
         return self._of_others() | self._of_runs() | self._of_runs_again() | self._of_schedules()
 
     def _of_others(self) -> dict[str, list[list[str]]]:

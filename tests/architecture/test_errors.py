@@ -42,7 +42,7 @@ def every_module() -> Iterator[Any]:
 
 
 def exceptions() -> list[type[BaseException]]:
-    """Give the classes of exceptions that modules of ours define."""
+    """Return the classes of exceptions that modules of ours define."""
     found = {
         kind
         for module in every_module()
@@ -138,7 +138,7 @@ def sent(error: Any) -> Any:
 
 
 def shown(value: Any) -> Any:
-    """Give a value so that it can be compared with its copy; exceptions are never equal to another."""
+    """Return a value so that it can be compared with its copy; exceptions are never equal to another."""
     return (type(value), str(value)) if isinstance(value, BaseException) else value
 
 

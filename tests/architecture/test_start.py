@@ -50,7 +50,7 @@ for line in json.loads(sys.argv[1]):
 
 
 def loaded(codes: dict[str, str], **environment: str) -> dict[str, set[str]]:
-    """Give the modules that are there after each piece of code, and check that it ended well."""
+    """Return the modules that are there after each piece of code, and check that it ended well."""
     lines = json.dumps([{"name": name, "code": code} for name, code in codes.items()])
     done = subprocess.run(
         [sys.executable, "-c", FORKS, lines],
@@ -79,7 +79,7 @@ def commands(group: click.Group, *path: str) -> Iterator[tuple[str, ...]]:
 
 
 def heavy(modules: set[str], *others: str) -> set[str]:
-    """Give what of the libraries and of our own parts is there that costs much."""
+    """Return what of the libraries and of our own parts is there that costs much."""
     return {name for name in (*DRIVERS, *LIBRARIES, *OURS, *others) if name in modules}
 
 

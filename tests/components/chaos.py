@@ -11,7 +11,7 @@ from openagents_json import Context, RetryableError, tool
 
 @tool("quick", effect="pure")
 def quick(n: int = 0) -> int:
-    """Give the next number."""
+    """Return the next number."""
     return n + 1
 
 

@@ -11,7 +11,7 @@ from openagents_json import tool
 
 
 def nested(depth: int) -> Any:
-    """Give a number so deep inside of arrays."""
+    """Return a number so deep inside of arrays."""
     value: Any = 1
     for _ in range(depth):
         value = [value]
@@ -19,7 +19,7 @@ def nested(depth: int) -> Any:
 
 
 def circle() -> list[Any]:
-    """Give an array that contains itself."""
+    """Return an array that contains itself."""
     value: list[Any] = []
     value.append(value)
     return value
@@ -55,7 +55,7 @@ def stop_the_loop() -> None:
 
 
 def raising(error: BaseException) -> Callable[[], NoReturn]:
-    """Give a function that raises."""
+    """Return a function that raises."""
 
     def wrong() -> NoReturn:
         raise error
@@ -64,7 +64,7 @@ def raising(error: BaseException) -> Callable[[], NoReturn]:
 
 
 def endless() -> Iterator[int]:
-    """Give what is no value at all."""
+    """Return what is no value at all."""
     yield 1
 
 
@@ -102,24 +102,24 @@ ALL = {**VALUES, **ERRORS, "stop the loop": stop_the_loop}
 
 @tool("give", effect="idempotent")
 def give(what: str) -> Any:
-    """Give one of these."""
+    """Return one of these."""
     return ALL[what]()
 
 
 @tool("give_later", effect="idempotent")
 async def give_later(what: str) -> Any:
-    """Give one of these from the event loop."""
+    """Return one of these from the event loop."""
     await asyncio.sleep(0)
     return ALL[what]()
 
 
 @tool("echo", effect="pure")
 def echo(value: Any = None) -> Any:
-    """Give back what came in."""
+    """Return back what came in."""
     return value
 
 
 @tool("deep", effect="pure")
 def deep(depth: int) -> Any:
-    """Give a deep value."""
+    """Return a deep value."""
     return nested(depth)

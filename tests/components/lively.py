@@ -51,7 +51,7 @@ async def sleeper(seconds: float = 30) -> str:
 
 @tool("beating", effect="idempotent")
 def beating(context: Context, beats: int = 5, pause: float = 0.1) -> int:
-    """Give heartbeats, then be silent for a pause."""
+    """Return heartbeats, then be silent for a pause."""
     for _ in range(beats):
         context.heartbeat()
         context.token.wait(0.05)
@@ -61,13 +61,13 @@ def beating(context: Context, beats: int = 5, pause: float = 0.1) -> int:
 
 @tool("large", effect="pure")
 def large(size: int) -> dict[str, object]:
-    """Give a text of a size, with a name that looks like a reference."""
+    """Return a text of a size, with a name that looks like a reference."""
     return {"text": "x" * size, "blobs": [["output"], "0" * 64, 1], "size": size}
 
 
 @tool("measure", effect="pure")
 def measure(text: str) -> int:
-    """Give the length of a text."""
+    """Return the length of a text."""
     return len(text)
 
 

@@ -88,7 +88,7 @@ def _again(path: Path) -> str:
 
 
 def _current(name: str, process: int) -> Path:
-    """Give the file in which a process has its input while it checks it."""
+    """Return the file in which a process has its input while it checks it."""
     return FAILURES / name / f"current-{process}.input"
 
 

@@ -133,7 +133,7 @@ class Arguments:
         return json.dumps({"arguments": arguments[:12], "given": given}).encode()
 
     def smaller(self, raw: bytes) -> Iterator[bytes]:
-        """Give shorter calls."""
+        """Return shorter calls."""
         for less in smaller_json(raw):
             value = json.loads(less)
             if isinstance(value, dict) and {"arguments", "given"} <= value.keys() and value["arguments"]:
@@ -199,7 +199,7 @@ def _wants_json(call: Sequence[str], path: str) -> bool:
 
 
 def _from_a_shell(argument: str) -> str:
-    """Give an argument as Python gets it: bytes that are no text stand in it one by one."""
+    """Return an argument as Python gets it: bytes that are no text stand in it one by one."""
     return os.fsdecode(argument.encode("utf-8", "surrogatepass"))
 
 
@@ -278,7 +278,7 @@ _HELP: Final = click.Option(["--help"], is_flag=True)
 
 
 def _value_of(parameter: click.Parameter, random: Random) -> str:
-    """Give a value of the kind that a parameter takes, or, now and then, any."""
+    """Return a value of the kind that a parameter takes, or, now and then, any."""
     if random.random() < 0.2:
         return _value(random)
     match parameter.type:

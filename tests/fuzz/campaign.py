@@ -38,7 +38,7 @@ class Target(Protocol):
         ...
 
     def smaller(self, raw: bytes) -> Iterator[bytes]:
-        """Give smaller inputs of one, those that are much smaller first."""
+        """Return smaller inputs of one, those that are much smaller first."""
         ...
 
     def check(self, raw: bytes) -> str:

@@ -13,8 +13,8 @@ from typing import Any
 from eventstore import codec
 from openagents_json.catalog.registry import Registry
 from openagents_json.simulation.errors import Stuck
-from openagents_json.simulation.lives import Life
-from openagents_json.simulation.stubs import Cast
+from openagents_json.simulation.lives import SimulatedRun
+from openagents_json.simulation.stubs import Stubs
 from openagents_json.simulation.world import World
 from openagents_json.workflow.component_spec import ComponentSpec
 from openagents_json.workflow.core.commands import Advance, CancelRun, Command, ReopenRun, SendSignal
@@ -130,7 +130,7 @@ class Documents:
         return json.dumps(changed, ensure_ascii=random.random() < 0.9).encode("utf-8", "surrogatepass")
 
     def smaller(self, raw: bytes) -> Iterator[bytes]:
-        """Give smaller documents."""
+        """Return smaller documents."""
         return smaller_json(raw)
 
     def check(self, raw: bytes) -> str:
@@ -181,7 +181,7 @@ def _check_forms(value: Any, report: Report) -> None:
 
 
 def _problems(report: Report) -> set[tuple[str, ...]] | int:
-    """Give the problems without their places in a text; of very many, how many."""
+    """Return the problems without their places in a text; of very many, how many."""
     found = {
         (x.code, x.severity, x.pointer, x.message, repr(x.found), repr(x.expected), x.suggestion, str(x.step_id))
         for x in report.problems
@@ -211,7 +211,7 @@ def _check_run(document: Any) -> str:
 
 def _play(plan: Plan, course: str) -> tuple[str, Any]:
     components = Anything() if course == "well" else Moody()
-    world = World(Cast(components, Registry()), {"other": _plan(OTHER)}, 0, most=STEPS_AT_MOST)
+    world = World(Stubs(components, Registry()), {"other": _plan(OTHER)}, 0, most=STEPS_AT_MOST)
     try:
         life = world.start("0-r", plan, check_inputs(plan, _inputs(plan.parameters)))
     except InvalidInputs:
@@ -233,8 +233,8 @@ def _play(plan: Plan, course: str) -> tuple[str, Any]:
     return f"{life.state.status} {error} {kinds}", life.state.output
 
 
-def _signalled(world: World, life: Life) -> bool:
-    """Give a run the signals that it waits for, with all the time that it wants; tells whether it still waits."""
+def _signalled(world: World, life: SimulatedRun) -> bool:
+    """Return a run the signals that it waits for, with all the time that it wants; tells whether it still waits."""
     for _ in range(SIGNALS):
         world.go_on(world.now_ms + 10**13)
         waits: list[Any] = [
@@ -247,7 +247,7 @@ def _signalled(world: World, life: Life) -> bool:
     return True
 
 
-def _check_history(life: Life) -> None:
+def _check_history(life: SimulatedRun) -> None:
     """What was written down, read back, comes to the same state."""
     stored = [(type_name(event), codec.encode(to_data(event)), at) for at, event in life.events]
     again = evolve_all(initial(), [from_data(kind, codec.decode(raw), at) for kind, raw, at in stored])
@@ -255,7 +255,7 @@ def _check_history(life: Life) -> None:
 
 
 def _inputs(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Give inputs that are declared without a default something of their type."""
+    """Return inputs that are declared without a default something of their type."""
     values = {"string": "a", "number": 1, "integer": 1, "boolean": True, "object": {"x": 1}, "array": [1, 2]}
     return {
         name: spec["enum"][0] if spec.get("enum") else values.get(str(spec.get("type")), "a")

@@ -125,7 +125,7 @@ class _Zipped(_Evidence):
         return found
 
     def smaller(self, raw: bytes) -> Iterator[bytes]:
-        """Give files with less in them."""
+        """Return files with less in them."""
         for less in smaller_zip(raw):
             found = members(less)
             yield zipped(self.resealed(found)) if found else less
@@ -192,7 +192,7 @@ class Receipts(_Evidence):
         return json.dumps(mutate_json(value, donors or [value], WORDS, random)).encode()
 
     def smaller(self, raw: bytes) -> Iterator[bytes]:
-        """Give receipts with less in them."""
+        """Return receipts with less in them."""
         return smaller_json(raw)
 
     def content(self, raw: bytes) -> Content:

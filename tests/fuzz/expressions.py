@@ -14,7 +14,7 @@ from jinja2 import StrictUndefined
 from jinja2.nativetypes import NativeEnvironment
 
 from openagents_json.catalog.registry import Registry
-from openagents_json.simulation.stubs import Cast
+from openagents_json.simulation.stubs import Stubs
 from openagents_json.simulation.world import World
 from openagents_json.workflow.errors import ExpressionError, ExpressionFailed, InvalidDefinition
 from openagents_json.workflow.expressions.budget import Budget
@@ -96,7 +96,7 @@ class Expressions:
         return {**found, "source": source or mutate_text(found["source"], sources, WORDS, random)}
 
     def smaller(self, raw: bytes) -> Iterator[bytes]:
-        """Give smaller expressions and values."""
+        """Return smaller expressions and values."""
         for less in smaller_json(raw):
             value = json.loads(less)
             if isinstance(value, dict) and isinstance(value.get("source"), str) and "values" in value:
@@ -242,7 +242,7 @@ def _check_in_a_document(source: str, values: Mapping[str, Any]) -> None:
         plan = compile_plan(bind(document, AnyComponent()))
     except InvalidDefinition:
         return
-    world = World(Cast(_Values(values), Registry()), {}, 0, most=100)
+    world = World(Stubs(_Values(values), Registry()), {}, 0, most=100)
     life = world.start("0-r", plan, {})
     world.go_on()
     assert life.state.closed, "a run of it ends"

@@ -156,7 +156,7 @@ def _mutate_member(holder: Any, key: Any, around: tuple[Any, Sequence[Any], Sequ
 
 
 def _another(value: Any, others: Sequence[Any], words: Sequence[str], random: Random) -> Any:
-    """Give a value in the place of one: often of its kind."""
+    """Return a value in the place of one: often of its kind."""
     if isinstance(value, str) and random.random() < 0.7:
         texts = [other for other in others if isinstance(other, str)] or words
         return mutate_text(value, texts, words, random)

@@ -33,7 +33,7 @@ def shrunk(
 
 
 def smaller_bytes(raw: bytes) -> Iterator[bytes]:
-    """Give the bytes without a piece, for pieces that get smaller."""
+    """Return the bytes without a piece, for pieces that get smaller."""
     size = len(raw) // 2
     while size:
         for at in range(0, len(raw), size):
@@ -42,7 +42,7 @@ def smaller_bytes(raw: bytes) -> Iterator[bytes]:
 
 
 def smaller_json(raw: bytes) -> Iterator[bytes]:
-    """Give the JSON value without something of it; bytes where it is no JSON."""
+    """Return the JSON value without something of it; bytes where it is no JSON."""
     try:
         value = json.loads(raw)
     except (ValueError, RecursionError):
@@ -54,7 +54,7 @@ def smaller_json(raw: bytes) -> Iterator[bytes]:
 
 
 def smaller_values(value: Any) -> Iterator[Any]:
-    """Give JSON values with one member or item less, or with a shorter text."""
+    """Return JSON values with one member or item less, or with a shorter text."""
     for place in sorted(places(value), key=len):
         if place:
             less = copy.deepcopy(value)
@@ -70,7 +70,7 @@ def smaller_values(value: Any) -> Iterator[Any]:
 
 
 def smaller_zip(raw: bytes) -> Iterator[bytes]:
-    """Give the zip file without a member, or with fewer lines of one."""
+    """Return the zip file without a member, or with fewer lines of one."""
     found = members(raw)
     if found is None:
         yield from smaller_bytes(raw)

@@ -33,7 +33,7 @@ NAMES: Final = (*ALONE, *SERVED)
 
 @contextmanager
 def opened(name: str) -> Iterator[Target]:
-    """Give a target, with the server that it may need."""
+    """Return a target, with the server that it may need."""
     if name in ALONE:
         yield ALONE[name]()
         return

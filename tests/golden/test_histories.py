@@ -18,7 +18,7 @@ HISTORIES = sorted(Path(__file__).parent.glob("*.json"))
 
 
 def summary(state: st.RunState) -> dict[str, Any]:
-    """Give what a user would see of a state."""
+    """Return what a user would see of a state."""
     steps = {name: [s.status, s.attempt, s.failures, s.lost, s.output] for name, s in sorted(state.steps.items())}
     return {"status": state.status, "output": state.output, "error": state.error, "steps": steps}
 

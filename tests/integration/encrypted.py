@@ -64,7 +64,7 @@ def opening(server: Server) -> Iterator[Open]:
 
 
 def everything(connection: Connection, prefix: str) -> Iterator[tuple[str, bytes]]:
-    """Give all that the server holds under a prefix, snapshots unpacked as far as that can be done."""
+    """Return all that the server holds under a prefix, snapshots unpacked as far as that can be done."""
     read = {
         b"string": (b"GET",),
         b"hash": (b"HGETALL",),

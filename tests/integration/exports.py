@@ -31,11 +31,11 @@ class File:
         return [json.loads(line) for line in self.members[f"{self.at}/{kind}.jsonl"].splitlines()]
 
     def event(self, run: str, version: int) -> dict[str, Any]:
-        """Give an event."""
+        """Return an event."""
         return next(x for x in self.events if (x["stream"], x["version"]) == (run, version))
 
     def commitment(self, event: dict[str, Any]) -> str:
-        """Give the commitment to an event of the first epoch, whose salt is in the file."""
+        """Return the commitment to an event of the first epoch, whose salt is in the file."""
         at = 16 * (event["position"] - 1)
         salt, data = self.members[f"{self.at}/salts/1"][at : at + 16], event["data"].encode()
         return hashlib.sha256(salt + len(data).to_bytes(8, "big") + data + event["metadata"].encode()).hexdigest()

@@ -33,7 +33,7 @@ Open = Callable[..., Engine]
 
 
 def opening(server: Server) -> Iterator[Open]:
-    """Give a way to open engines on one store, whose log and views have to be whole at the end."""
+    """Return a way to open engines on one store, whose log and views have to be whole at the end."""
     prefix, engines = server.prefix(), list[Engine]()
 
     def begin(**options: Any) -> Engine:
@@ -73,7 +73,7 @@ class Hand:
         self.keys, self._prefix = engine.core.store.keys, engine.core.store.keys.prefix
 
     def entries(self, run: str) -> list[tuple[bytes, dict[bytes, bytes]]]:
-        """Give the entries of a run."""
+        """Return the entries of a run."""
         raw = self.redis.execute_command(b"XRANGE", self.keys.stream(run), "-", "+")
         return [(entry[0], dict(zip(entry[1][::2], entry[1][1::2], strict=True))) for entry in raw]
 

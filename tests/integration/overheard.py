@@ -13,7 +13,7 @@ END = "that is all"
 
 @contextmanager
 def overheard(server: Server, key: bytes) -> Iterator[list[list[str]]]:
-    """Give the commands that name a key, also those of scripts; they are there when the block has ended."""
+    """Return the commands that name a key, also those of scripts; they are there when the block has ended."""
     commands: list[list[str]] = []
     with server.connect().client.monitor() as monitor:
         yield commands

@@ -222,7 +222,7 @@ def replicated(kind: str, *options: str) -> Iterator[Replicated]:
 
 
 def nodes(kind: str, count: int, ends: ExitStack) -> Sequence[Node]:
-    """Give servers that are not started yet; they end, with their data, when the block ends."""
+    """Return servers that are not started yet; they end, with their data, when the block ends."""
     directory = Path(tempfile.mkdtemp(prefix="oa-"))
     ends.callback(shutil.rmtree, directory, ignore_errors=True)
     found = [Node(kind, directory / str(number)) for number in range(count)]

@@ -126,7 +126,7 @@ def test_a_step_that_nobody_can_run_fails_by_its_own_limits_only(opened: Open) -
 
 
 def aside(engine: Engine, component: str) -> set[str]:
-    """Give the steps that were set aside."""
+    """Return the steps that were set aside."""
     keys = engine.core.store.keys
     calls = [PlainCall((b"ZRANGE", keys.ready(p, f"tool|{component}"), 0, -1)) for p in range(keys.partitions)]
     return {key.decode().partition("|")[2] for reply in engine.core.store.call(calls) for key in reply}

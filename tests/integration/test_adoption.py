@@ -56,7 +56,7 @@ def long(capsule: Capsule, count: int) -> Capsule:
 
 
 def counted(engine: Engine) -> list[Any]:
-    """Give what a store is asked from now on by this thread, one item a round trip."""
+    """Return what a store is asked from now on by this thread, one item a round trip."""
     store, me, asked = engine.core.store, threading.get_ident(), list[Any]()
     send = store.call
 

@@ -154,7 +154,7 @@ def opening(server: Server, *keys: str, workers: int = 4) -> Engine:
 
 
 def kids_of(engine: Engine, runs: list[str]) -> list[str]:
-    """Give the child runs that have begun."""
+    """Return the child runs that have begun."""
     named = [child for run in runs for child in engine.state(run).children.values()]
     return [run for run, status in zip(named, engine.core.store.statuses(named), strict=True) if status]
 

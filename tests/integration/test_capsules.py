@@ -87,12 +87,12 @@ def moved(engine: Engine, run: str, **options: Any) -> tuple[Capsule, bytes]:
 
 
 def aged(capsule: Capsule, by_ms: int) -> Capsule:
-    """Give a capsule of a run that began earlier."""
+    """Return a capsule of a run that began earlier."""
     return replace(capsule, events=tuple(replace(event, time_ms=event.time_ms - by_ms) for event in capsule.events))
 
 
 def bare(events: Iterable[RawEvent]) -> list[RawEvent]:
-    """Give events without what a store adds to them when they come in."""
+    """Return events without what a store adds to them when they come in."""
     return [replace(event, n=0, metadata=b"") for event in events]
 
 

@@ -51,7 +51,7 @@ def members(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Members]
 
 
 def calls_of(member: Member) -> dict[str, int]:
-    """Give how often a node was asked what."""
+    """Return how often a node was asked what."""
     return {name.removeprefix("cmdstat_"): said["calls"] for name, said in member.say("commandstats").items()}
 
 

@@ -36,7 +36,7 @@ def engine(private_server: Server, telemetry: Telemetry | None) -> Iterator[Engi
 
 @pytest.fixture
 def telemetry(request: pytest.FixtureRequest) -> Telemetry | None:
-    """Give what measures; nothing does unless a test says so."""
+    """Return what measures; nothing does unless a test says so."""
     return InMemoryTelemetry() if getattr(request, "param", False) else None
 
 

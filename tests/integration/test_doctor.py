@@ -86,7 +86,7 @@ def test_a_run_more_costs_the_doctor_the_same_however_many_there_are(server: Ser
 
 
 def places(engine: Engine, run: str) -> Callable[[bool], None]:
-    """Give what moves the step of a run to a worker and back, as a claim and an end of it do."""
+    """Return what moves the step of a run to a worker and back, as a claim and an end of it do."""
     keys, client = engine.core.store.keys, engine.core.connection.client
     record = client.hget(keys.head(run), "s:a").decode()
     held = record.split("|")

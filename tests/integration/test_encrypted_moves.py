@@ -16,7 +16,7 @@ from openagents_json.engine.archive.capsules import Capsule, adopt, pack, unpack
 from openagents_json.engine.archive.promotion import Move, promote
 from openagents_json.engine.archive.stepping import Steps
 from openagents_json.engine.inspection.explain import explain
-from openagents_json.engine.inspection.queries import Reads, RunPage
+from openagents_json.engine.inspection.queries import Queries, RunPage
 from openagents_json.workflow.errors import Rejected
 from tests.conftest import Server, wait_for
 from tests.integration.encrypted import MARK, NEW, OLD, SIMPLE, UNDONE, places_of, registry
@@ -181,7 +181,7 @@ def test_a_run_is_explained_while_those_beside_it_leave(stores: Stores, tmp_path
     near = engine.start(UNDONE, {"x": "mended"})
     assert [engine.wait(run, timeout=20).status for run in (failed, near)] == ["failed", "completed"]
 
-    class Leaving(Reads):
+    class Leaving(Queries):
         """Views of which what they show leaves the store at once."""
 
         def runs(self, *chosen: Any, **options: Any) -> RunPage:

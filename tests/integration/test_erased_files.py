@@ -25,7 +25,7 @@ LONG = 60_000.0
 
 
 def logs(directory: Path) -> bytes:
-    """Give all that is in the append-only files of a server."""
+    """Return all that is in the append-only files of a server."""
     return b"".join(path.read_bytes() for path in sorted((directory / "appendonlydir").iterdir()))
 
 

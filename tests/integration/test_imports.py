@@ -40,7 +40,7 @@ def elsewhere(server: Server) -> Iterator[Engine]:
 
 
 def carried(engine: Engine, text: str = "a") -> tuple[str, bytes]:
-    """Give a run that has ended, and the file of it."""
+    """Return a run that has ended, and the file of it."""
     [run] = ran(engine, text)
     return run, pack(engine.core, run, actor="them")
 
@@ -50,7 +50,7 @@ def shown(engine: Engine, run: str) -> list[Recorded]:
 
 
 def forged(capsule: Capsule, **more: Any) -> Capsule:
-    """Give a capsule whose events say that somebody else did it all."""
+    """Return a capsule whose events say that somebody else did it all."""
     return replace(capsule, events=tuple(replace(event, actor="alice", **more) for event in capsule.events))
 
 

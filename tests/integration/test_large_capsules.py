@@ -36,13 +36,13 @@ def opened(server: Server) -> Iterator[Open]:
 
 
 def large(capsule: Capsule) -> Capsule:
-    """Give a capsule with many payloads of a MiB each, which do not shrink."""
+    """Return a capsule with many payloads of a MiB each, which do not shrink."""
     blobs = {hashlib.sha256(raw).hexdigest(): raw for raw in (os.urandom(MIB) for _ in range(COUNT))}
     return replace(capsule, blobs=blobs)
 
 
 def peak(work: Callable[[], T]) -> tuple[T, float]:
-    """Give what comes of it, and how many MiB were held beyond what was before, at most."""
+    """Return what comes of it, and how many MiB were held beyond what was before, at most."""
     tracemalloc.start()
     try:
         return work(), tracemalloc.get_traced_memory()[1] / MIB

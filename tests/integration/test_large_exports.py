@@ -48,7 +48,7 @@ class Large(NamedTuple):
     where: tuple[str, ...]
 
     def asked_for(self, sha: str) -> bytes:
-        """Give how a payload is asked for."""
+        """Return how a payload is asked for."""
         keys = self.engine.core.store.keys
         key = keys.blob(keys.partition_of(self.run), sha)
         return b"GET\r\n$%d\r\n%s\r\n" % (len(key), key)
@@ -65,7 +65,7 @@ def store(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 def peak(work: Callable[[], T]) -> tuple[T, float]:
-    """Give what comes of it, and how many MiB were held beyond what was before, at most."""
+    """Return what comes of it, and how many MiB were held beyond what was before, at most."""
     tracemalloc.start()
     try:
         return work(), tracemalloc.get_traced_memory()[1] / MIB

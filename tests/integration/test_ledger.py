@@ -13,7 +13,7 @@ import pytest
 from eventstore.event import Event
 from eventstore.redis.ledger import Seal
 from openagents_json.engine import Engine
-from openagents_json.engine.audit import Witnessed, verify_file
+from openagents_json.engine.audit import WitnessRecord, verify_file
 from openagents_json.engine.errors import NoLedger
 from projections.errors import NotSealed
 from projections.ledger import sealer
@@ -73,7 +73,7 @@ def test_what_comes_later_is_not_sealed_until_it_is(engine: Engine, key: Path) -
 
 
 def named(audit: Audit) -> set[tuple[str, str, int]]:
-    """Give what was found of events: kind, run, version."""
+    """Return what was found of events: kind, run, version."""
     return {(found.kind, found.run, found.version) for found in audit.findings if found.run}
 
 
@@ -220,7 +220,7 @@ def test_a_statement_that_is_gone_is_missed(engine: Engine, key: Path, server: S
 def test_epochs_taken_from_the_end_are_missed(engine: Engine, key: Path, server: Server) -> None:
     """Somebody puts a partition back to what it was before: its statement and a witness outside know better."""
     sealed(engine, key, "a", "b", "c", "d")
-    seen = [Witnessed(item["record"].encode(), bytes.fromhex(item["signature"])) for item in engine.audit.witness()]
+    seen = [WitnessRecord(item["record"].encode(), bytes.fromhex(item["signature"])) for item in engine.audit.witness()]
     redis, store = Hand(server, engine).redis, engine.core.store
     for p in range(2):
         names = [

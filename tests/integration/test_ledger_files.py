@@ -19,7 +19,7 @@ from openagents_json.engine.archive.archive import Departure
 from openagents_json.engine.archive.capsule_file import Capsule, unpack
 from openagents_json.engine.archive.capsule_writer import write
 from openagents_json.engine.archive.capsules import pack
-from openagents_json.engine.audit import Audits, read_witness, verify_file
+from openagents_json.engine.audit import AuditService, read_witness, verify_file
 from openagents_json.engine.errors import CapsuleUnreadable
 from projections.errors import EvidenceUnreadable
 from projections.ledger.proofs import check_proof, proof_data, read_proof
@@ -172,10 +172,10 @@ def test_a_store_at_work_verifies_and_exports(engine: Engine, key: Path, tmp_pat
         sealed(engine, key, *"ijkl")
 
     core: Any = replace(engine.core, ledger=Meanwhile(engine.core.ledger, happens))
-    assert Audits(core).verify().findings == ()
+    assert AuditService(core).verify().findings == ()
     path = tmp_path / "ledger.zip"
     with path.open("wb") as file:
-        Audits(core).export(file)
+        AuditService(core).export(file)
     assert verify_file(path).findings == ()
 
 

@@ -20,7 +20,7 @@ from eventstore.event import Event
 from eventstore.redis.grouping import PAGE
 from executor.errors import RunNotFound
 from openagents_json.engine import Engine
-from openagents_json.engine.audit import Audits
+from openagents_json.engine.audit import AuditService
 from tests.acceptance.processes import COMMAND, ROOT
 from tests.conftest import Server
 from tests.integration.overheard import most_asked_for, overheard
@@ -54,7 +54,7 @@ def test_nobody_asks_the_store_for_more_of_a_run_than_a_page(long: Long, server:
         assert [event.version for event in engine.history(RUN)] == list(range(1, EVENTS + 1))
         assert [event.version for event in engine.history(RUN, after=EVENTS - 3)] == list(range(EVENTS - 2, EVENTS + 1))
         assert len(engine.replay.recorded(RUN)) == EVENTS
-        assert len(Audits(engine.core).stored(RUN)) == EVENTS
+        assert len(AuditService(engine.core).stored(RUN)) == EVENTS
         watched = engine.watch(RUN, after=7)
         assert [event.version for event in watched] == list(range(8, 8 + len(watched)))
     assert most_asked_for(commands) == PAGE

@@ -48,7 +48,7 @@ def opened(url: str, workers: int = 0, partitions: int = 2) -> Engine:
 
 
 def told(engine: Engine) -> list[str]:
-    """Give what doctor says of losses."""
+    """Return what doctor says of losses."""
     lines = diagnose(engine, Settings(url=engine.url)).lines()
     return [line for line in lines if line.startswith("warning: acknowledged")]
 

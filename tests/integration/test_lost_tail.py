@@ -31,7 +31,7 @@ DOCUMENT: dict[str, Any] = {
 
 
 def newest_file(server: Server) -> Path:
-    """Give the file that a server appends to."""
+    """Return the file that a server appends to."""
     return max((server.directory / "appendonlydir").glob("*.incr.aof"), key=lambda path: path.stat().st_mtime)
 
 

@@ -63,7 +63,7 @@ def opened(server: Server) -> Iterator[Open]:
 
 
 def values(connection: Connection) -> Iterator[bytes]:
-    """Give all that a server holds, as it would be dumped."""
+    """Return all that a server holds, as it would be dumped."""
     client = connection.client
     for name in client.scan_iter(b"*", count=1000):
         yield name

@@ -19,7 +19,7 @@ from eventstore.redis.upkeep.inspection import Inspector
 from executor.integrity.invariants import check
 from openagents_json.engine import Engine
 from openagents_json.engine.archive.archive import Departure
-from openagents_json.engine.audit import Audits
+from openagents_json.engine.audit import AuditService
 from openagents_json.engine.inspection.version_check import check_version
 from tests.conftest import Server
 from tests.integration.ledgers import DOCUMENT, key_file, ran, shout, signer
@@ -84,7 +84,7 @@ def test_a_check_of_the_ledger_and_an_export_read_events_in_pieces(
     engine: Engine, store: Counting, tmp_path: Path
 ) -> None:
     engine.audit.seal(signer(key_file(tmp_path)))
-    audits = Audits(replace(engine.core, ledger=LedgerStore(store)))
+    audits = AuditService(replace(engine.core, ledger=LedgerStore(store)))
     for what in (audits.verify, lambda: audits.export(io.BytesIO())):
         store.most = store.entries = 0
         what()
@@ -163,7 +163,7 @@ def test_runs_may_be_erased_and_leave_while_their_events_are_read(
             if leaves:
                 engine.archive.leave(run, Departure(str(tmp_path)))
 
-        audits = Audits(replace(engine.core, ledger=Leaving(engine.core.store, run, happens)))
+        audits = AuditService(replace(engine.core, ledger=Leaving(engine.core.store, run, happens)))
         audit = audits.verify()
         assert audit.findings == ()
         assert audit.verified + audit.archived >= 16

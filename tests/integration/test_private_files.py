@@ -23,7 +23,7 @@ from openagents_json.engine.archive.files import read, write
 
 
 def modes(folder: Path) -> dict[str, int]:
-    """Give what others than the owner may do with all that lies in a directory, and with itself."""
+    """Return what others than the owner may do with all that lies in a directory, and with itself."""
     found = [folder, *folder.rglob("*")]
     return {path.name: path.lstat().st_mode & 0o077 for path in found if not stat.S_ISLNK(path.lstat().st_mode)}
 
@@ -43,7 +43,7 @@ def careless() -> Iterator[None]:
 
 
 def foreign(place: Path) -> Path:
-    """Give a directory of somebody else: only root can make one, and for all others there are those of root."""
+    """Return a directory of somebody else: only root can make one, and for all others there are those of root."""
     if os.geteuid():
         return Path("/usr")
     place.mkdir()

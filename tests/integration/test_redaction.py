@@ -35,7 +35,7 @@ def key(tmp_path: Path) -> Signer:
 
 
 def traces(server: Server, engine: Engine, text: str) -> list[str]:
-    """Give the keys under which a text can be found."""
+    """Return the keys under which a text can be found."""
     hand, found = Hand(server, engine), []
     for name in hand.redis.scan_iter(match=f"{engine.core.store.keys.prefix}:*"):
         kind = hand.redis.execute_command(b"TYPE", name)

@@ -70,7 +70,7 @@ def opened(server: Server) -> Iterator[Open]:
 
 
 def event(engine: Engine, run: str, kind: str, step: str | None = None) -> int:
-    """Give the version of the first event of a kind."""
+    """Return the version of the first event of a kind."""
     return next(e.version for e in engine.history(run) if e.type == kind and step in (None, e.step))
 
 

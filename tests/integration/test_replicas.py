@@ -257,7 +257,7 @@ def calls_of(node: Node, command: str) -> int:
 
 @contextmanager
 def appending(node: Node, quorum: Quorum | None = None) -> Iterator[Callable[[int], Any]]:
-    """Give what appends without an id, so that it is sent once and no more."""
+    """Return what appends without an id, so that it is sent once and no more."""
     connection = connect(node.url, quorum=quorum or quorum_of("replicated", 0, 200))
     try:
         require(connection, "s", 1, "replicated", now_ms=lambda: 0)

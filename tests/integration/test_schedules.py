@@ -13,7 +13,7 @@ from eventstore.errors import StoreUnavailable
 from eventstore.redis.coordination.schedules import ScheduleStore
 from eventstore.redis.driver.scripts import PlainCall
 from executor.coordination.schedule_times import Schedule, firings, next_firing, start_of
-from executor.coordination.schedules import SLICE, Timetable
+from executor.coordination.schedules import SLICE, ScheduleService
 from executor.coordination.zones import ZONES_VERSION
 from executor.errors import InvalidSchedule, ScheduleExists, ScheduleNotFound
 from openagents_json import Registry
@@ -63,8 +63,8 @@ def clock(engine: Engine) -> Clock:
 
 
 @pytest.fixture
-def table(engine: Engine, clock: Clock) -> Timetable:
-    return Timetable(engine.core.handler, engine.core.starter, engine.core.workflows, clock)
+def table(engine: Engine, clock: Clock) -> ScheduleService:
+    return ScheduleService(engine.core.handler, engine.core.starter, engine.core.workflows, clock)
 
 
 def schedule(**more: Any) -> Schedule:
@@ -76,7 +76,7 @@ def fired(engine: Engine) -> list[str]:
 
 
 def test_a_crash_between_the_run_and_the_note_of_it_starts_no_second_run(
-    engine: Engine, clock: Clock, table: Timetable
+    engine: Engine, clock: Clock, table: ScheduleService
 ) -> None:
     table.create(schedule(inputs={"at": "{{scheduled_time}}"}))
     clock.now += 60_000
@@ -100,7 +100,7 @@ def test_a_crash_between_the_run_and_the_note_of_it_starts_no_second_run(
 def test_what_happens_when_the_run_before_is_still_open(
     engine: Engine,
     clock: Clock,
-    table: Timetable,
+    table: ScheduleService,
     overlap: str,
     started: int,
     skipped: int,
@@ -120,7 +120,7 @@ def test_what_happens_when_the_run_before_is_still_open(
         assert len(table.get("nightly")[1].waiting) == 1
 
 
-def test_what_was_missed_is_made_up_for_within_the_limit(engine: Engine, clock: Clock, table: Timetable) -> None:
+def test_what_was_missed_is_made_up_for_within_the_limit(engine: Engine, clock: Clock, table: ScheduleService) -> None:
     table.create(schedule(catchup_seconds=150))
     clock.now += 10 * 60_000
     table.fire("nightly", actor="test")
@@ -128,7 +128,9 @@ def test_what_was_missed_is_made_up_for_within_the_limit(engine: Engine, clock: 
     assert table.get("nightly")[1].missed == 7
 
 
-def test_a_paused_schedule_fires_nothing_and_goes_on_from_now(engine: Engine, clock: Clock, table: Timetable) -> None:
+def test_a_paused_schedule_fires_nothing_and_goes_on_from_now(
+    engine: Engine, clock: Clock, table: ScheduleService
+) -> None:
     table.create(schedule())
     table.pause("nightly")
     clock.now += 10 * 60_000
@@ -141,7 +143,7 @@ def test_a_paused_schedule_fires_nothing_and_goes_on_from_now(engine: Engine, cl
     assert fired(engine) == ["2030-01-01T00:11:00Z"]
 
 
-def test_backfill_starts_what_was_not_started(engine: Engine, clock: Clock, table: Timetable) -> None:
+def test_backfill_starts_what_was_not_started(engine: Engine, clock: Clock, table: ScheduleService) -> None:
     table.create(schedule())
     clock.now += 60_000
     table.fire("nightly", actor="test")
@@ -167,14 +169,16 @@ def test_backfill_starts_what_was_not_started(engine: Engine, clock: Clock, tabl
         ({"inputs": {"n": "many"}}, InvalidInputs),
     ],
 )
-def test_a_schedule_that_cannot_be_is_refused(table: Timetable, wrong: dict[str, Any], error: type[Exception]) -> None:
+def test_a_schedule_that_cannot_be_is_refused(
+    table: ScheduleService, wrong: dict[str, Any], error: type[Exception]
+) -> None:
     with pytest.raises(error):
         table.create(schedule(**wrong))
     with pytest.raises(ScheduleNotFound):
         table.get("nightly")
 
 
-def test_a_schedule_is_created_once(table: Timetable) -> None:
+def test_a_schedule_is_created_once(table: ScheduleService) -> None:
     table.create(schedule())
     with pytest.raises(ScheduleExists):
         table.create(schedule())
@@ -230,7 +234,7 @@ def test_doctor_names_the_release_of_the_zones_and_warns_of_workers_with_another
 
 @pytest.mark.parametrize("what", ["archived", "deleted", "redacted", "taken"])
 def test_a_schedule_goes_on_whatever_became_of_the_run_of_a_firing(
-    engine: Engine, clock: Clock, table: Timetable, tmp_path: Path, what: str
+    engine: Engine, clock: Clock, table: ScheduleService, tmp_path: Path, what: str
 ) -> None:
     table.create(schedule())
     clock.now += 60_000
@@ -262,7 +266,7 @@ def test_a_schedule_goes_on_whatever_became_of_the_run_of_a_firing(
     assert all(run.ok for run in runs)
 
 
-def test_what_was_missed_is_made_up_for_in_slices(engine: Engine, clock: Clock, table: Timetable) -> None:
+def test_what_was_missed_is_made_up_for_in_slices(engine: Engine, clock: Clock, table: ScheduleService) -> None:
     table.create(schedule())
     clock.now += 50 * 60_000
     table.fire("nightly", actor="test")
@@ -295,7 +299,7 @@ def test_a_queue_of_short_runs_catches_up(server: Server) -> None:
 
 
 def test_a_schedule_whose_zone_is_not_known_here_says_so_and_is_looked_at_again(
-    engine: Engine, clock: Clock, table: Timetable
+    engine: Engine, clock: Clock, table: ScheduleService
 ) -> None:
     table.create(schedule(every_seconds=0, cron="* * * * *", timezone="Europe/Paris"))
     stored = table._stored("nightly")
@@ -312,7 +316,7 @@ def test_a_schedule_whose_zone_is_not_known_here_says_so_and_is_looked_at_again(
     assert (progress.started, progress.error) == (1, "")
 
 
-def test_a_backfill_says_of_each_firing_what_became_of_it(engine: Engine, clock: Clock, table: Timetable) -> None:
+def test_a_backfill_says_of_each_firing_what_became_of_it(engine: Engine, clock: Clock, table: ScheduleService) -> None:
     engine.publish(
         {
             "id": "one",

@@ -76,7 +76,7 @@ class Watched:
         connection.disconnect()
 
     def names(self) -> dict[str, str]:
-        """Give the names of the scripts that were loaded, by hash; what a text says last is its own name."""
+        """Return the names of the scripts that were loaded, by hash; what a text says last is its own name."""
         found = {}
         for line in self._lines:
             words = WORD.findall(line)
@@ -88,7 +88,7 @@ class Watched:
         return found
 
     def calls(self) -> Iterator[tuple[str, list[str], list[list[str]]]]:
-        """Give the calls of scripts: the hash, the declared keys, and the commands of the script."""
+        """Return the calls of scripts: the hash, the declared keys, and the commands of the script."""
         self._client.echo("that-is-all")
         self._thread.join(20)
         inside: list[list[str]] = []
@@ -110,7 +110,7 @@ class Watched:
 
 
 def faults(keys: list[str], commands: list[list[str]]) -> list[str]:
-    """Give the keys that are touched, from the first write on, without having been looked at or declared.
+    """Return the keys that are touched, from the first write on, without having been looked at or declared.
 
     And those that are touched after something was taken out of them: what is emptied is not there any more.
     """

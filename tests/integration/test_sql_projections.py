@@ -31,7 +31,7 @@ COUNTS = sa.Table(
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[str]:
-    """Give the URL of a PostgreSQL server of this module.
+    """Return the URL of a PostgreSQL server of this module.
 
     It runs as another user if the tests run as root, so all of its path has to be open to others. The folders of pytest
     are not: each new session of pytest beside this one closes them again.

@@ -246,7 +246,7 @@ def test_a_snapshot_of_another_run_is_not_believed(opened: Open) -> None:
 
 
 def named(engine: Engine, run: str) -> set[tuple[str, str]]:
-    """Give what the audit of the store finds, which that of the run finds too."""
+    """Return what the audit of the store finds, which that of the run finds too."""
     found = {(x.kind, x.run) for x in engine.audit.verify().findings}
     assert {(x.kind, x.run) for x in engine.audit.verify_run(run).findings} == {x for x in found if x[1] == run}
     return found

@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from eventstore.redis.ledger import Epoch, LogEntry, Place, Stored
+from eventstore.redis.ledger import Epoch, LedgerPosition, LogEntry, Stored
 from eventstore.redis.raw import RawEvent
 from openagents_json.engine.archive.capsule_file import Capsule
 from openagents_json.engine.archive.capsule_writer import write
@@ -34,9 +34,9 @@ class Kept:
         known = {"id": b"l", "statement": said, "statement_signature": signature}
         return {**known, f"key:{self._signer.id}": self._signer.public}
 
-    def places(self, partitions: Sequence[int]) -> list[Place]:
+    def places(self, partitions: Sequence[int]) -> list[LedgerPosition]:
         found = self._found
-        return [Place(found.head, found.checkpoint, 0, found.open_epoch, found.open_first, "", "")]
+        return [LedgerPosition(found.head, found.checkpoint, 0, found.open_epoch, found.open_first, "", "")]
 
     def streams(self) -> dict[int, list[str]]:
         return {0: sorted({event.stream for event in self._events})}
@@ -67,14 +67,14 @@ class Kept:
 
 
 def export_of(store: Any) -> bytes:
-    """Give the export of a ledger."""
+    """Return the export of a ledger."""
     out = io.BytesIO()
     write_export(store, out)
     return out.getvalue()
 
 
 def capsule_of(store: Any, run: str) -> bytes:
-    """Give a run as a capsule with its proofs."""
+    """Return a run as a capsule with its proofs."""
     stored = list(store.each_event([run]))
     events = tuple(
         RawEvent(x.version, x.n, x.time_ms, x.commit, x.actor, x.cause, x.type, x.data, x.metadata) for x in stored
@@ -85,13 +85,13 @@ def capsule_of(store: Any, run: str) -> bytes:
 
 
 def contents(raw: bytes) -> dict[str, bytes]:
-    """Give the members of a zip file."""
+    """Return the members of a zip file."""
     with zipfile.ZipFile(io.BytesIO(raw)) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
 def zipped(members: dict[str, bytes]) -> bytes:
-    """Give a zip file of members."""
+    """Return a zip file of members."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, raw in members.items():
@@ -100,7 +100,7 @@ def zipped(members: dict[str, bytes]) -> bytes:
 
 
 def understated(raw: bytes, name: str, size: int) -> bytes:
-    """Give a zip file in which a member claims to unpack to another size."""
+    """Return a zip file in which a member claims to unpack to another size."""
     out, encoded = bytearray(raw), name.encode()
     for mark, size_at, name_at in ((b"PK\3\4", 22, 30), (b"PK\1\2", 24, 46)):
         at = -1

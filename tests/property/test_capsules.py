@@ -108,7 +108,7 @@ def test_events_that_lie_are_refused_or_harmless(name: str, value: Any) -> None:
 
 
 def resealed(members: dict[str, bytes]) -> bytes:
-    """Give a capsule whose manifest says what is in it."""
+    """Return a capsule whose manifest says what is in it."""
     manifest = json.loads(members["manifest.json"])
     hashes = {name: hashlib.sha256(raw).hexdigest() for name, raw in members.items() if name != "manifest.json"}
     return zipped({**members, "manifest.json": codec.encode({**manifest, "sha256": hashes})})

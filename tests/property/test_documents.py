@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from openagents_json.catalog.registry import Registry
 from openagents_json.models import WorkflowDocument
-from openagents_json.simulation.stubs import Cast
+from openagents_json.simulation.stubs import Stubs
 from openagents_json.simulation.world import World
 from openagents_json.workflow.component_spec import ComponentSpec
 from openagents_json.workflow.core.commands import SendSignal
@@ -27,7 +27,7 @@ from openagents_json.workflow.errors import (
     Rejected,
 )
 from openagents_json.workflow.expressions.grammar import Expression
-from openagents_json.workflow.expressions.templates import Part
+from openagents_json.workflow.expressions.templates import TemplatePart
 from openagents_json.workflow.language.bind import bind, bind_checked
 from openagents_json.workflow.language.compile import compile_plan
 from openagents_json.workflow.language.problems import Report
@@ -193,7 +193,7 @@ def test_a_damaged_document_is_refused_clearly_or_runs(document: Any) -> None:
         inputs = check_inputs(plan, {})
     except InvalidInputs:
         return
-    world = World(Cast(Anything(), Registry()), {"other": plan_of(OTHER)}, 0)
+    world = World(Stubs(Anything(), Registry()), {"other": plan_of(OTHER)}, 0)
     life = world.start("0-r", plan, inputs)
     for _ in range(20):
         world.go_on(world.now_ms + 10**13)
@@ -224,7 +224,7 @@ def test_a_plan_takes_the_expressions_that_validation_compiled_and_is_the_one_th
 
 def all_parts(value: Any) -> list[Any]:
     """List the expressions of a plan, wherever they stand in it."""
-    if isinstance(value, Part):
+    if isinstance(value, TemplatePart):
         return [(value.source, value.pointer, value.paths)]
     if is_dataclass(value):
         return [part for item in fields(value) for part in all_parts(getattr(value, item.name))]

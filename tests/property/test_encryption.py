@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as s
 
 from eventstore.event import Position, Recorded
-from executor.encryption import Masters, RunKey, key_id, make_key, parse_key
+from executor.encryption import MasterKeys, RunKey, key_id, make_key, parse_key
 from executor.errors import DamagedPayload, InvalidKey, PayloadOverLimit, RunSealed
-from executor.runs.codec import Encoded, Limits, decode_all, encode, is_sealed
+from executor.runs.codec import EncodedEvents, Limits, decode_all, encode, is_sealed
 from openagents_json.workflow.core import events as ev
 
 LIMITS = Limits(inline=100, payload=10_000)
@@ -47,17 +47,17 @@ EVENTS = s.one_of(
 
 
 def run_key(run: str = "1-r") -> RunKey:
-    return Masters([make_key(secrets.token_bytes)], secrets.token_bytes).fresh(run)
+    return MasterKeys([make_key(secrets.token_bytes)], secrets.token_bytes).fresh(run)
 
 
-def stored(encoded: Encoded, run: str = "1-r") -> list[Recorded]:
+def stored(encoded: EncodedEvents, run: str = "1-r") -> list[Recorded]:
     return [
         Recorded(run, i, Position(1, i), i, "c", "a", "", kind, json.loads(raw.decode("utf-8", "surrogatepass")), {})
         for i, (kind, raw) in enumerate(encoded.events, 1)
     ]
 
 
-def fetcher(encoded: Encoded) -> Any:
+def fetcher(encoded: EncodedEvents) -> Any:
     found = {blob.sha: blob.data for blob in encoded.blobs}
 
     def fetch(wanted: Sequence[tuple[str, str]]) -> list[bytes]:
@@ -152,7 +152,7 @@ def test_without_its_key_a_run_is_read_with_null_for_its_payloads(happened: list
     encoded = encode(happened, LIMITS, run_key())
 
     def readable(wanted: Sequence[tuple[str, str]]) -> list[bytes]:
-        """Give what is asked for, which may be large errors only: their texts are stored plain."""
+        """Return what is asked for, which may be large errors only: their texts are stored plain."""
         blobs: list[bytes] = fetcher(encoded)(wanted)
         assert all(isinstance(json.loads(raw), dict) for raw in blobs)
         return blobs
@@ -168,20 +168,20 @@ def test_without_its_key_a_run_is_read_with_null_for_its_payloads(happened: list
 
 def test_a_run_key_is_unwrapped_by_the_master_key_that_wrapped_it() -> None:
     old, new = make_key(secrets.token_bytes), make_key(secrets.token_bytes)
-    made = Masters([old], secrets.token_bytes).fresh("1-r")
+    made = MasterKeys([old], secrets.token_bytes).fresh("1-r")
     record = made.wrapped.encode()
     assert record.split(b".")[:2] == [b"1", key_id(parse_key(old, "")).encode()]
-    assert Masters([new, old], secrets.token_bytes).unwrap("1-r", record).secret == made.secret
+    assert MasterKeys([new, old], secrets.token_bytes).unwrap("1-r", record).secret == made.secret
     with pytest.raises(RunSealed, match=f"encrypted with key {key_id(parse_key(old, ''))}"):
-        Masters([new], secrets.token_bytes).unwrap("1-r", record)
+        MasterKeys([new], secrets.token_bytes).unwrap("1-r", record)
     with pytest.raises(DamagedPayload, match="run 1-s: its key"):  # the key of one run is not that of another
-        Masters([old], secrets.token_bytes).unwrap("1-s", record)
+        MasterKeys([old], secrets.token_bytes).unwrap("1-s", record)
 
 
 @pytest.mark.parametrize("text", ["", "abc", "AAAA", "nonsense !", base64.b64encode(bytes(31)).decode()])
 def test_what_is_no_key_is_refused_without_showing_it(text: str) -> None:
     with pytest.raises(InvalidKey, match="openagents keys generate") as raised:
-        Masters([text], secrets.token_bytes)
+        MasterKeys([text], secrets.token_bytes)
     assert not text or text not in str(raised.value).replace("openagents keys generate", "")
 
 

@@ -107,13 +107,13 @@ VALUES = hs.recursive(
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Give the paths to all values in a value."""
+    """Return the paths to all values in a value."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [path, *(found for key, inner in items for found in places(inner, (*path, key)))]
 
 
 def put(value: Any, path: tuple[Any, ...], other: Any) -> Any:
-    """Give a value with another one at a path."""
+    """Return a value with another one at a path."""
     if not path:
         return other
     inner = put(value[path[0]], path[1:], other)

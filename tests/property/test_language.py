@@ -10,8 +10,8 @@ from hypothesis import strategies as s
 
 from executor.integrity.invariants import MESSAGES
 from openagents_json.catalog.registry import Registry
-from openagents_json.simulation.lives import Life
-from openagents_json.simulation.stubs import Cast
+from openagents_json.simulation.lives import SimulatedRun
+from openagents_json.simulation.stubs import Stubs
 from openagents_json.simulation.world import World
 from openagents_json.testing.replay import replay
 from openagents_json.workflow.core import commands as cmd
@@ -95,7 +95,7 @@ def documents(draw: s.DrawFn) -> dict[str, Any]:
     return document
 
 
-def act(world: World, life: Life, data: s.DataObject) -> None:  # noqa: C901 - one case for each thing
+def act(world: World, life: SimulatedRun, data: s.DataObject) -> None:  # noqa: C901 - one case for each thing
     """Do one thing that workers, relays or people could do now."""
     state = life.state
     started = sorted(path for path in state.open_steps if state.steps[path].status == st.STARTED)
@@ -129,13 +129,13 @@ def act(world: World, life: Life, data: s.DataObject) -> None:  # noqa: C901 - o
                     assert world.give(life, cmd.Advance()) == []
 
 
-def override(world: World, life: Life, data: s.DataObject) -> None:
+def override(world: World, life: SimulatedRun, data: s.DataObject) -> None:
     """Say how an open step ended."""
     path = data.draw(s.sampled_from(sorted(life.state.open_steps)))
     world.give(life, cmd.OverrideStep(path, data.draw(s.sampled_from(["skipped", "completed"])), 1))
 
 
-def finish(world: World, life: Life, data: s.DataObject, paths: list[str]) -> None:
+def finish(world: World, life: SimulatedRun, data: s.DataObject, paths: list[str]) -> None:
     """Record outcomes, all at once; or as facts first, because others were faster, and decide on what they left."""
     outcomes: list[cmd.Outcome] = []
     for path in paths:
@@ -151,7 +151,7 @@ def finish(world: World, life: Life, data: s.DataObject, paths: list[str]) -> No
     world.give(life, cmd.Advance())
 
 
-def let_it_end(world: World, *lives: Life) -> None:
+def let_it_end(world: World, *lives: SimulatedRun) -> None:
     """Let everything that is left succeed."""
     for _ in range(60):
         left = [life for life in lives if not life.state.closed]
@@ -171,7 +171,7 @@ def let_it_end(world: World, *lives: Life) -> None:
     raise AssertionError(f"nothing will wake these runs: {stuck} {world.due}")
 
 
-def check(world: World, life: Life) -> None:
+def check(world: World, life: SimulatedRun) -> None:
     """What holds of every closed run."""
     state, happened = life.state, [event for _, event in life.events]
     assert not state.open_steps
@@ -194,7 +194,7 @@ def check(world: World, life: Life) -> None:
     assert all(static(path) in life.plan.steps for path in state.steps)
 
 
-def check_attempts(life: Life) -> None:
+def check_attempts(life: SimulatedRun) -> None:
     """No attempt is made twice, however often a step is done again: its number tells outcomes apart."""
     begun = [(event.step, event.attempt) for _, event in life.events if isinstance(event, ev.StepStarted)]
     assert len(set(begun)) == len(begun)
@@ -203,7 +203,7 @@ def check_attempts(life: Life) -> None:
 @settings(max_examples=250, deadline=None)
 @given(documents(), s.data())
 def test_every_run_closes_and_every_prefix_folds_to_what_was_held(document: dict[str, Any], data: s.DataObject) -> None:
-    world = World(Cast({"c": 1, "undo": None}, Registry()), {"child": plan_of(CHILD)}, 0)
+    world = World(Stubs({"c": 1, "undo": None}, Registry()), {"child": plan_of(CHILD)}, 0)
     life = world.start("0-r", plan_of(document), {})
     held = {len(life.events): life.state}
     for _ in range(data.draw(s.integers(0, 30))):
@@ -223,7 +223,7 @@ def test_every_run_closes_and_every_prefix_folds_to_what_was_held(document: dict
 @settings(max_examples=150, deadline=None)
 @given(documents(), s.data())
 def test_a_run_that_goes_on_keeps_what_it_does_not_do_again(document: dict[str, Any], data: s.DataObject) -> None:
-    world = World(Cast({"c": 1, "undo": None}, Registry()), {"child": plan_of(CHILD)}, 0)
+    world = World(Stubs({"c": 1, "undo": None}, Registry()), {"child": plan_of(CHILD)}, 0)
     life = world.start("0-r", plan_of(document), {})
     for _ in range(data.draw(s.integers(0, 30))):
         if not life.state.closed:
@@ -249,7 +249,7 @@ def test_a_run_that_goes_on_keeps_what_it_does_not_do_again(document: dict[str, 
 @settings(max_examples=150, deadline=None)
 @given(documents(), s.data())
 def test_an_undisturbed_run_replays_without_a_divergence(document: dict[str, Any], data: s.DataObject) -> None:
-    world = World(Cast({"c": 1, "undo": None}, Registry()), {"child": plan_of(CHILD)}, 0)
+    world = World(Stubs({"c": 1, "undo": None}, Registry()), {"child": plan_of(CHILD)}, 0)
     life = world.start("0-r", plan_of(document), {})
     let_it_end(world, life)
     history = [{"type": type_name(e), "data": to_data(e)} for _, e in life.events]
@@ -259,7 +259,7 @@ def test_an_undisturbed_run_replays_without_a_divergence(document: dict[str, Any
 @settings(max_examples=150, deadline=None)
 @given(documents(), s.data())
 def test_a_fork_at_any_event_keeps_that_past_and_comes_to_an_end(document: dict[str, Any], data: s.DataObject) -> None:
-    world = World(Cast({"c": 1, "undo": None}, Registry()), {"child": plan_of(CHILD)}, 0)
+    world = World(Stubs({"c": 1, "undo": None}, Registry()), {"child": plan_of(CHILD)}, 0)
     life = world.start("0-r", plan_of(document), {})
     for _ in range(data.draw(s.integers(0, 30))):
         if not life.state.closed:
@@ -283,7 +283,7 @@ def test_a_fork_at_any_event_keeps_that_past_and_comes_to_an_end(document: dict[
 def test_a_run_that_is_done_again_unchanged_comes_to_the_same_and_runs_nothing_that_completed(
     document: dict[str, Any], data: s.DataObject
 ) -> None:
-    world = World(Cast({"c": 1, "undo": None}, Registry()), {"child": plan_of(CHILD)}, 0)
+    world = World(Stubs({"c": 1, "undo": None}, Registry()), {"child": plan_of(CHILD)}, 0)
     life = world.start("0-r", plan_of(document), {})
     for _ in range(data.draw(s.integers(0, 20))):
         if not life.state.closed:

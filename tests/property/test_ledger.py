@@ -43,7 +43,7 @@ EPOCH = 7
 
 
 def events() -> list[Stored]:
-    """Give the events of three runs that took turns."""
+    """Return the events of three runs that took turns."""
     out, versions = [], dict.fromkeys(RUNS, 0)
     for n in range(1, 25):
         run = RUNS[n % 3]

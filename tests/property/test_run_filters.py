@@ -36,7 +36,7 @@ def run(draw: some.DrawFn) -> dict[str, Any]:
 
 
 def events(number: int, made: Mapping[str, Any]) -> list[tuple[int, str, dict[str, Any]]]:
-    """Give time, type and data of the events of a run."""
+    """Return time, type and data of the events of a run."""
     begin = {"workflow": made["workflow"], "version": "1", "definition": "d", "labels": made["labels"]}
     if made["parent"]:
         begin["parent"] = {"run": made["parent"]}

@@ -39,7 +39,7 @@ def plain(value: Any) -> Any:
 
 
 def outcome(call: Callable[[], Any]) -> tuple[str, Any]:
-    """Give a call's value, or the kind and the attributes of its error."""
+    """Return a call's value, or the kind and the attributes of its error."""
     try:
         return "ok", repr(plain(call()))
     except EventStoreError as error:

@@ -80,7 +80,7 @@ def project(store: ViewStore, events: list[Recorded], sizes: list[int]) -> None:
 
 
 def everything(store: ViewStore) -> Any:
-    """Give all that a store knows, in an order of its own."""
+    """Return all that a store knows, in an order of its own."""
     rows = [sorted((r.key, str(r.document), r.order) for r in store.documents(VIEW, p)) for p in range(PARTITIONS)]
     return rows, store.tally(VIEW, range(PARTITIONS)), store.checkpoints([VIEW], range(PARTITIONS))
 

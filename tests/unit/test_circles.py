@@ -9,7 +9,7 @@ PARENTS = {"a1": "a", "b1": "b", "low": "a1"}
 
 
 def above(run: str) -> list[str]:
-    """Give who waits for a run; for one that is detached, nobody does."""
+    """Return who waits for a run; for one that is detached, nobody does."""
     return [PARENTS[run], *above(PARENTS[run])] if run in PARENTS else []
 
 

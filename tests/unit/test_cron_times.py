@@ -20,7 +20,7 @@ EPOCH = datetime(1970, 1, 1)
 
 
 def fired(cron: str, timezone: str, start: str, end: str) -> list[str]:
-    """Give the firings between two times as the clocks of the zone show them, with the offset from UTC."""
+    """Return the firings between two times as the clocks of the zone show them, with the offset from UTC."""
     spec, found = Schedule("n", "w", cron=cron, timezone=timezone), []
     for at in firings(spec, moment_of(start) - 1, 0):
         if at >= moment_of(end):
@@ -147,12 +147,12 @@ EXPRESSIONS = [
 
 
 def shown(zone_info: ZoneInfo, at: int) -> datetime:
-    """Give what the clocks show at a time."""
+    """Return what the clocks show at a time."""
     return (EPOCH + timedelta(seconds=at)).replace(tzinfo=UTC).astimezone(zone_info).replace(tzinfo=None)
 
 
 def changes(zone_info: ZoneInfo, start: int, end: int) -> Iterator[int]:
-    """Give the minutes at which the clocks change."""
+    """Return the minutes at which the clocks change."""
     offset = {at: shown(zone_info, at) - EPOCH - timedelta(seconds=at) for at in range(start, end, DAY)}
     for day in range(start, end - DAY, DAY):
         if offset[day] == offset[day + DAY]:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from openagents_json import WorkflowDocument
 from openagents_json.workflow.core.plan import Plan
-from openagents_json.workflow.expressions.templates import Part
+from openagents_json.workflow.expressions.templates import TemplatePart
 from openagents_json.workflow.language.compile import compile_plan
 from openagents_json.workflow.language.document import Concurrency, Document, Parameter, Persistence
 from openagents_json.workflow.language.options import Object
@@ -72,8 +72,8 @@ def compiled(document: dict[str, Any]) -> Any:
 
 
 def shown(value: Any) -> Any:
-    """Give a plan as plain values, without the document that it came from."""
-    if isinstance(value, Part):
+    """Return a plan as plain values, without the document that it came from."""
+    if isinstance(value, TemplatePart):
         return (value.source, value.pointer)
     if is_dataclass(value):
         left_out = {"hash", "definition", "encoded", "parameters"} if isinstance(value, Plan) else set()

@@ -37,7 +37,7 @@ def play(document: Mapping[str, Any], c: Any = DOWN, **more: Any) -> Play:
 
 
 def begun(run: Play, path: str = "a") -> list[int]:
-    """Give when the attempts of a step began, in seconds after the first."""
+    """Return when the attempts of a step began, in seconds after the first."""
     times = [item["time_ms"] for item in run.history if item["type"] == "StepStarted" and item["data"]["step"] == path]
     return [(time - times[0]) // 1000 for time in times]
 

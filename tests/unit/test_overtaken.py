@@ -11,7 +11,7 @@ from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.decide.decider import child_id
-from openagents_json.workflow.core.decide.decision import Turn
+from openagents_json.workflow.core.decide.decision import DecisionBuilder
 from openagents_json.workflow.core.decide.unwind import end_completed
 from tests.simulation import Simulation, plan_of, steps
 
@@ -197,7 +197,7 @@ def test_a_run_cannot_be_ended_as_completed_with_a_step_that_failed_for_good() -
     run = begun({"id": "a"}, {"id": "b"})
     run.complete("b")
     leave(run, ("a", False))
-    turn = Turn(run.plan, run.state, {}, child_id)
+    turn = DecisionBuilder(run.plan, run.state, {}, child_id)
     end_completed(turn, lambda: "all is well")
     assert (turn.state.status, turn.state.failed_step) == (st.FAILED, "a")
 

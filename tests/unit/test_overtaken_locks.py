@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from openagents_json.catalog.registry import Registry
-from openagents_json.simulation.stubs import Cast
+from openagents_json.simulation.stubs import Stubs
 from openagents_json.simulation.world import World
 from openagents_json.workflow.core import commands as cmd
 from tests.simulation import plan_of
@@ -14,7 +14,7 @@ LOCKED: dict[str, Any] = {"id": "w", "steps": [{"id": "a", "component": "c", "mu
 
 
 def test_a_lock_is_free_for_the_next_run_when_the_outcome_of_its_step_was_overtaken() -> None:
-    world = World(Cast({"c": 1}, Registry()), {}, 0)
+    world = World(Stubs({"c": 1}, Registry()), {}, 0)
     plan = plan_of(LOCKED)
     first = world.start("0-first", plan, {})
     world._look(0)  # it is let in

@@ -16,7 +16,7 @@ REFERENCE = Path(__file__).parents[2] / "docs/reference/workflow.md"
 
 
 def seen(expression: str, a: dict[str, Any], outcome: str, output: Any = None) -> Any:
-    """Give what a step sees of step `a`, or why the run failed."""
+    """Return what a step sees of step `a`, or why the run failed."""
     document = steps({"id": "z"}, {"id": "a", **a}, {"id": "b", "inputs": {"k": expression}}, execution="graph")
     document["steps"][2]["depends_on"] = ["z", "a"]
     run = Simulation(plan_of(document))

@@ -18,14 +18,14 @@ from typing import Any
 import pytest
 
 from openagents_json.engine.settings import sandbox_environment
-from openagents_json.simulation.sandbox import Answer, Sandbox, SandboxCall
-from openagents_json.simulation.sandbox_bounds import MEANS, Bounds, Room, confine
+from openagents_json.simulation.sandbox import Sandbox, SandboxCall, SandboxReply
+from openagents_json.simulation.sandbox_bounds import MEANS, Bounds, SandboxPolicy, confine
 from openagents_json.simulation.sandbox_secrets import Secrets, secret_files
 from tests.acceptance.processes import COMPONENTS
 
 pytestmark = pytest.mark.one_worker
 TEMPTATIONS = str(COMPONENTS.with_name("temptations.py"))
-Call = Callable[..., Answer]
+Call = Callable[..., SandboxReply]
 
 
 def opened(folder: Path, **more: Any) -> Sandbox:
@@ -33,7 +33,7 @@ def opened(folder: Path, **more: Any) -> Sandbox:
 
 
 def caller(sandbox: Sandbox) -> Call:
-    def call(component: str, limit_ms: int = 20_000, **inputs: Any) -> Answer:
+    def call(component: str, limit_ms: int = 20_000, **inputs: Any) -> SandboxReply:
         return sandbox.call(SandboxCall(component, inputs, "0-run", "step", "w", 2, 1_000, limit_ms, "0-run/step"))
 
     return call
@@ -68,7 +68,7 @@ def test_the_network_is_refused_even_where_a_component_hides_it(call: Call, list
         assert answer.refused.startswith("the sandbox does not allow socket."), answer
     with pytest.raises(TimeoutError):
         listening.accept()
-    assert call("awaits", x=1) == Answer(2)
+    assert call("awaits", x=1) == SandboxReply(2)
 
 
 def test_code_in_c_can_do_what_is_said_before_and_nothing_else(tmp_path: Path, listening: socket.socket) -> None:
@@ -144,9 +144,9 @@ def test_it_begins_in_the_folder_of_the_program_and_reads_what_is_there(tmp_path
     before = sorted(tmp_path.iterdir())
     with Sandbox(["mine.py", TEMPTATIONS], sandbox_environment(dict(os.environ)), tmp_path) as sandbox:
         call = caller(sandbox)
-        assert call("goes", path="/") == Answer()
-        assert call("mine") == Answer(["a,1", 3])
-        assert call("counts", path="stock.db") == Answer(0)
+        assert call("goes", path="/") == SandboxReply()
+        assert call("mine") == SandboxReply(["a,1", 3])
+        assert call("counts", path="stock.db") == SandboxReply(0)
         assert call("writes", how="relative", path="").refused.startswith("the sandbox does not allow")
     assert sorted(tmp_path.iterdir()) == before
 
@@ -165,7 +165,7 @@ def test_secrets_are_not_read_and_it_is_told_even_where_a_component_hides_it(tmp
         assert "where secrets are" in call("reads", path=str(tmp_path / ".env"), link=True).refused
         assert "where secrets are" in call("reads", path=f"/proc/{os.getpid()}/environ").refused
         assert call("reads", path="/proc/self/environ").refused == ""
-        assert call("reads", path="open.txt", link=False) == Answer("open")
+        assert call("reads", path="open.txt", link=False) == SandboxReply("open")
 
 
 def test_certificates_of_others_are_no_secrets() -> None:
@@ -183,7 +183,7 @@ def test_where_there_are_too_many_files_to_look_at_it_is_said_that_secrets_can_b
     found, complete = secret_files(tmp_path, [str(tmp_path / "a"), str(tmp_path / "gone")])
     assert (found, complete) == ([tmp_path / "a", tmp_path / ".env"], True)
     assert not secret_files(tmp_path, (), most=2)[1]
-    assert confine(Has(), Room(tmp_path, complete=False)).leaves == ("reading secrets",)
+    assert confine(Has(), SandboxPolicy(tmp_path, complete=False)).leaves == ("reading secrets",)
 
 
 @dataclass
@@ -231,7 +231,7 @@ class Has:
     ],
 )
 def test_what_a_kernel_lacks_is_said(kernel: Has, leaves: tuple[str, ...]) -> None:
-    bounds = confine(kernel, Room(Path("/nowhere")))
+    bounds = confine(kernel, SandboxPolicy(Path("/nowhere")))
     assert bounds.leaves == leaves
     assert kernel.asked == ["network", "hide", "freeze", "files", "calls"]  # each forbids what comes before it
     assert all(text in bounds.text() for text in leaves)
@@ -243,7 +243,7 @@ def test_it_survives_components_that_end_or_hang_their_process(call: Call) -> No
     for code in (0, 7):
         assert call("leaves", code=code).refused == f"it ended its process (exit code {code})"
         assert call("awaits", x=code).output == code + 1
-    assert call("hangs", 300) == Answer(late=True)
+    assert call("hangs", 300) == SandboxReply(late=True)
     assert call("awaits", x=1).output == 2
     assert (call("exits").error or {})["type"] == "SystemExit"
     assert call("eats").refused == "the sandbox does not allow so much memory"

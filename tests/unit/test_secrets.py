@@ -110,7 +110,7 @@ def test_an_unchanged_text_is_another_input_when_another_part_of_it_is_the_secre
 
 
 def old(plan: Plan, **inputs: Any) -> StepState:
-    """Give a step as a version left it that did not note where secrets stand."""
+    """Return a step as a version left it that did not note where secrets stand."""
     history = [
         replace(event, secrets=None) if isinstance(event, ev.StepScheduled) else event
         for event in begun(plan, **inputs).history

@@ -8,8 +8,8 @@ from typing import Any, cast
 import pytest
 
 from eventstore.errors import StoreRefused, StoreUnavailable
-from executor.coordination.concurrency import Gatekeeper
-from executor.coordination.starts import SLICE, Starter
+from executor.coordination.concurrency import ConcurrencyLimiter
+from executor.coordination.starts import SLICE, RunStarter
 from executor.errors import RunExists
 from executor.runs.codec import Limits
 from executor.runs.handler import Handler, Start
@@ -35,7 +35,7 @@ class Answering:
 
 @pytest.mark.parametrize("error", [StoreUnavailable("here", "away"), StoreRefused("no user", "make one")])
 def test_the_results_of_a_slice_are_not_lost_with_the_next_one(error: Exception) -> None:
-    starter = Starter(cast(Handler, Answering(error)), cast(Gatekeeper, None))
+    starter = RunStarter(cast(Handler, Answering(error)), cast(ConcurrencyLimiter, None))
     plan: Any = None
     starts = [Start(f"0-{n}", plan, {}) for n in range(SLICE + 1)]
     results = starter.start_each(starts, actor="me")

@@ -15,7 +15,7 @@ from cli.terminal import say
 from cli.urls import Url, lasting
 
 if TYPE_CHECKING:
-    from openagents_json.engine.archive.archive import Gone
+    from openagents_json.engine.archive.archive import DepartedRun
 
 without_option = click.option(
     "--without", multiple=True, metavar="CONSUMER", help="A consumer of the log that need not have read the runs."
@@ -77,7 +77,7 @@ def archive(target: Target, runs: tuple[str, ...], to: str | None, without: tupl
     place = lasting(to or target.settings.archive)
     if not place:
         raise click.UsageError("say where to with --to, or set OPENAGENTS_ARCHIVE")
-    gone: list[Gone] = []
+    gone: list[DepartedRun] = []
     try:
         with target.engine() as engine:
             gone.extend(engine.archive.leave(run, Departure(place, reason, without)) for run in runs)
@@ -88,7 +88,7 @@ def archive(target: Target, runs: tuple[str, ...], to: str | None, without: tupl
             say(f"{item.run} is in {item.url}: {sizes(item)}")
 
 
-def sizes(gone: Gone) -> str:
+def sizes(gone: DepartedRun) -> str:
     """Say what was freed."""
     return f"{gone.before} bytes in memory before, {gone.archived} in the archive, {gone.left} left"
 

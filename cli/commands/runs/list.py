@@ -126,7 +126,7 @@ def _cells(row: RunRow) -> tuple[str | Text, ...]:
 
 
 def _standing(row: RunRow) -> Text:
-    """Give the status; of a run that was written elsewhere, nobody here knows whether it is true."""
+    """Return the status; of a run that was written elsewhere, nobody here knows whether it is true."""
     made = status(row.status)
     return made.append(" (imported)") if row.imported else made
 

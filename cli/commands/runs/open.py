@@ -60,7 +60,7 @@ def open_run(target: Target, file: Path, at: int | None, go_on: bool) -> None:
 
 
 def _local(target: Target, run: str) -> Target:
-    """Give the store on this machine, whatever the environment says about others."""
+    """Return the store on this machine, whatever the environment says about others."""
     context = click.get_current_context()
     if context.get_parameter_source("url") is ParameterSource.COMMANDLINE:
         raise click.UsageError("a run is opened in a store of its own, so --url has no place here; see `runs import`")
@@ -70,7 +70,7 @@ def _local(target: Target, run: str) -> Target:
 
 
 def _key(local: Target, run: str) -> RunKey:
-    """Give the key of an encrypted run, which somebody has put into the local store.
+    """Return the key of an encrypted run, which somebody has put into the local store.
 
     Raises EncryptionError, and click.ClickException when nobody has.
     """
@@ -241,7 +241,7 @@ class _Session:
 
 
 def _by_step(info: Mapping[str, object]) -> dict[str, object]:
-    """Give a run with its steps by name, without the number of its event."""
+    """Return a run with its steps by name, without the number of its event."""
     found = {name: value for name, value in info.items() if name not in ("steps", "version")}
     steps = info.get("steps")
     return found | {"steps": {step["id"]: step for step in steps} if isinstance(steps, list) else {}}

@@ -27,7 +27,7 @@ wait_option = click.option(
 
 
 def files_of(done: Redacted | Shredded) -> dict[str, str]:
-    """Give how it stands with the append-only files, for JSON."""
+    """Return how it stands with the append-only files, for JSON."""
     return {"log": done.log.value} | ({"log_why": done.why} if done.why else {})
 
 
@@ -91,7 +91,7 @@ def redact_report(target: Target, heal: str, wait_s: float, reason: str) -> None
 
 
 def _copies(engine: Engine, run: str) -> list[str]:
-    """Give the runs that were given something of a run: its forks, and those that its steps started."""
+    """Return the runs that were given something of a run: its forks, and those that its steps started."""
     from openagents_json.engine import RunFilter
 
     chosen = (RunFilter(source=(run,)), RunFilter(parent=(run,)))
@@ -99,5 +99,5 @@ def _copies(engine: Engine, run: str) -> list[str]:
 
 
 def reports_of(engine: Engine, run: str) -> list[str]:
-    """Give the heals that opened a run again: their reports have what it was given then."""
+    """Return the heals that opened a run again: their reports have what it was given then."""
     return list(dict.fromkeys(event.cause for event in engine.history(run) if event.cause.startswith("heal-")))

@@ -198,7 +198,7 @@ def _changes(what: str, changes: Iterable[Change]) -> Iterable[str]:
 
 
 def _edited(engine: Engine, run: str, pairs: Iterable[str]) -> dict[str, Any] | None:
-    """Give the inputs that change, whole: NAME=VALUE, or NAME.part[0]=VALUE for a part of one."""
+    """Return the inputs that change, whole: NAME=VALUE, or NAME.part[0]=VALUE for a part of one."""
     wanted = parse_inputs(tuple(pairs), None, "--set")
     if not wanted:
         return None

@@ -49,7 +49,7 @@ def output(target: Target, run: str) -> None:
     With --json, a line of JSON for each; otherwise texts of a step are printed one after the other, and all else on
     lines of their own.
     """
-    after, paper = "0-0", _Paper()
+    after, paper = "0-0", _EmissionWriter()
     with target.engine() as engine:
         closed = False
         while not closed:
@@ -61,7 +61,7 @@ def output(target: Target, run: str) -> None:
 
 
 @dataclass(slots=True)
-class _Paper:
+class _EmissionWriter:
     """Writes what components show: texts of an attempt flow on, and all else stands on a line of its own."""
 
     writer: tuple[str, int] | None = None

@@ -40,7 +40,7 @@ class Directory:
         self._store.call([PlainCall((b"HDEL", self._workers, worker))])
 
     def workers(self) -> dict[str, dict[str, Any]]:
-        """Give the processes that are alive, with their info."""
+        """Return the processes that are alive, with their info."""
         return self._alive(self._call("", b""))
 
     def _call(self, worker: str, info: bytes) -> list[Any]:
@@ -72,7 +72,7 @@ class Directory:
         self._store.call([essential(b"SET", self._components(having), codec.encode(list(names)), b"EX", 86_400)])
 
     def component_sets(self, hashes: Sequence[str]) -> dict[str, list[str]]:
-        """Give the components that hashes stand for, "name@version", as far as that is known."""
+        """Return the components that hashes stand for, "name@version", as far as that is known."""
         replies = self._store.call([PlainCall((b"GET", self._components(having))) for having in hashes])
         return {x: codec.decode(reply) for x, reply in zip(hashes, replies, strict=True) if reply is not None}
 
@@ -80,7 +80,7 @@ class Directory:
         return f"{self._store.keys.prefix}:components:{having}".encode()
 
     def workflows(self) -> dict[str, dict[str, Any]]:
-        """Give the published workflows, by "id@version"."""
+        """Return the published workflows, by "id@version"."""
         return self._all(self._workflows)
 
     def set_alias(self, name: str, entry: Mapping[str, Any] | None) -> None:
@@ -91,7 +91,7 @@ class Directory:
             self._store.call([PlainCall((b"HSET", self._aliases, name, codec.encode(entry)))])
 
     def aliases(self) -> dict[str, dict[str, Any]]:
-        """Give what aliases mean, by "id@alias"."""
+        """Return what aliases mean, by "id@alias"."""
         return self._all(self._aliases)
 
     def _all(self, key: bytes) -> dict[str, dict[str, Any]]:
@@ -105,7 +105,7 @@ class Directory:
             self._store.call(calls)
 
     def specs(self) -> dict[str, Any]:
-        """Give the published component specs, by "name@version"."""
+        """Return the published component specs, by "name@version"."""
         reply = self._store.call([PlainCall((b"HGETALL", self._specs))])[0]
         return {name.decode(): codec.decode(data) for name, data in _pairs(reply).items()}
 

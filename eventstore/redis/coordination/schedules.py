@@ -29,14 +29,14 @@ class ScheduleStore:
         self._script = Script("schedule", load_text("schedule.lua"))
 
     def get(self, name: str) -> StoredSchedule | None:
-        """Give a schedule, None when there is none of that name."""
+        """Return a schedule, None when there is none of that name."""
         reply = self._store.call([PlainCall((b"HMGET", self._key(name), b"rev", b"spec", b"state"))])[0]
         if reply[0] is None:
             return None
         return StoredSchedule(name, reply[0].decode(), codec.decode(reply[1]), codec.decode(reply[2]))
 
     def names(self) -> list[str]:
-        """Give the names of all schedules."""
+        """Return the names of all schedules."""
         keys = self._store.keys
         calls = [PlainCall((b"SMEMBERS", keys.view(p, "schedules"))) for p in range(keys.partitions)]
         return sorted(name.decode() for reply in self._store.call(calls) for name in reply)
@@ -53,7 +53,7 @@ class ScheduleStore:
         self._call("drop", name, "", b"", b"", -1)
 
     def now_ms(self) -> int:
-        """Give the server's time."""
+        """Return the server's time."""
         return self._store.now_ms()
 
     def _key(self, name: str) -> bytes:

@@ -22,7 +22,7 @@ class Token:
     overdue: str = ""
 
 
-class Gates:
+class Semaphores:
     """Gates by name; members are "run|step". Every call is one round trip and safe to repeat."""
 
     def __init__(self, store: RedisClient) -> None:
@@ -40,7 +40,7 @@ class Gates:
         return 0, tuple(_text(x) for x in rest)
 
     def leave(self, name: str, member: str) -> tuple[str, ...]:
-        """Give a place back, or leave the line; gives those who may have room now."""
+        """Return a place back, or leave the line; gives those who may have room now."""
         return tuple(_text(x) for x in self._call(name, "leave", member))
 
     def rate(self, name: str, member: str, limit: int, period_ms: int) -> Token:

@@ -27,7 +27,7 @@ def ring_call(keyspace: Keyspace, queue: str, partitions: Sequence[int]) -> Scri
     return ScriptCall(_script(), _keys(keyspace, queue), ["ring", *partitions])
 
 
-class Bell:
+class WakeUps:
     """The hints of one store; every call but `listen` is one short round trip."""
 
     def __init__(self, connection: Connection, keyspace: Keyspace) -> None:
@@ -53,7 +53,7 @@ class Bell:
         return self._taken(queue, ["take", drain, ttl_ms, at_most])
 
     def _taken(self, queue: str, args: list[Any]) -> list[int]:
-        """Give the partitions taken, and those where something was set aside since this process last looked there."""
+        """Return the partitions taken, and those where something was set aside since this process last looked there."""
         found: dict[int, None] = {}
         for item in self._run(ScriptCall(self._script, self._keys(queue), args)):
             number, _, since = item.partition(b"@")
@@ -82,7 +82,7 @@ class Bell:
         return [int(p) for p in self._run(ScriptCall(self._script, self._keys(queue), ["leave", drain]))]
 
     def waiting(self, queues: Sequence[str]) -> dict[str, int]:
-        """Give in how many partitions queues have work that no drain has taken; one round trip for all of them."""
+        """Return in how many partitions queues have work that no drain has taken; one round trip for all of them."""
         replies = self._scripts.run_many([PlainCall((b"ZCARD", self._keys(queue)[0])) for queue in queues])
         for reply in replies:
             if isinstance(reply, EventStoreError):

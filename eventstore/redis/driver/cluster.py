@@ -15,7 +15,7 @@ from redis import BlockingConnectionPool, Redis
 from redis.crc import key_slot
 from redis.exceptions import AskError, ClusterDownError, MovedError, SlotNotCoveredError, TryAgainError
 
-from eventstore.redis.driver.cluster_line import Command, Line, Sent, key_of, text_of
+from eventstore.redis.driver.cluster_line import Command, NodeConnection, RoutedCommand, key_of, text_of
 from eventstore.redis.driver.slot_map import SlotMap
 
 MOST_REDIRECTIONS: Final = 5
@@ -44,7 +44,9 @@ class Cluster:
         `keys` say where commands go that do not name a key.
         """
         named = keys if keys is not None else [key_of(command) for command in commands]
-        sent = [Sent(c, None if key is None else key_slot(key)) for c, key in zip(commands, named, strict=True)]
+        sent = [
+            RoutedCommand(c, None if key is None else key_slot(key)) for c, key in zip(commands, named, strict=True)
+        ]
         left = sent
         for _ in range(MOST_REDIRECTIONS):
             self._exchange(left)
@@ -55,14 +57,14 @@ class Cluster:
 
     def at(self, node: Any, *command: Any) -> Any:
         """Send a command to one node and give its reply as the server sent it."""
-        item = Sent(command, None, node)
+        item = RoutedCommand(command, None, node)
         self._exchange([item])
         if isinstance(item.reply, Exception):
             raise item.reply
         return item.reply
 
     def scan_iter(self, match: bytes, count: int) -> Iterator[bytes]:
-        """Give the keys of all nodes, one after another."""
+        """Return the keys of all nodes, one after another."""
         for node in self.slots.primaries():
             yield from Redis(connection_pool=self._pool(node)).scan_iter(match=match, count=count)
 
@@ -72,13 +74,13 @@ class Cluster:
         for pool in list(self._pools.values()):
             pool.disconnect()
 
-    def _exchange(self, items: Sequence[Sent]) -> None:
+    def _exchange(self, items: Sequence[RoutedCommand]) -> None:
         """Write to every node before the first reply is read, so that they work side by side."""
-        parts: dict[str, list[Sent]] = {}
+        parts: dict[str, list[RoutedCommand]] = {}
         for item in items:
             if item.node is not None or self._placed(item):
                 parts.setdefault(item.node.name, []).append(item)
-        lines = [Line(name, self._pool(part[0].node), part) for name, part in parts.items()]
+        lines = [NodeConnection(name, self._pool(part[0].node), part) for name, part in parts.items()]
         try:
             for line in lines:
                 line.write()
@@ -94,7 +96,7 @@ class Cluster:
             else:
                 self.slots.answered(line.node)
 
-    def _placed(self, item: Sent) -> bool:
+    def _placed(self, item: RoutedCommand) -> bool:
         """Find the node of a command, after another look at the map where the one that is there has none for it."""
         try:
             item.node = self.slots.node_of(item.slot)
@@ -106,7 +108,7 @@ class Cluster:
                 item.reply = error
         return item.node is not None
 
-    def _goes_on(self, item: Sent) -> bool:
+    def _goes_on(self, item: RoutedCommand) -> bool:
         """Tell whether a command was sent elsewhere by a node that did not carry it out; it goes there then."""
         error = item.reply
         if isinstance(error, MovedError):

@@ -26,7 +26,7 @@ def key_of(command: Command) -> bytes | None:
 
 
 @dataclass(slots=True)
-class Sent:
+class RoutedCommand:
     """A command on its way: where it goes, whether that node has to be told to take it, and what came back."""
 
     command: Command
@@ -36,10 +36,10 @@ class Sent:
     reply: Any = None
 
 
-class Line:
+class NodeConnection:
     """A connection to one node for some commands; one that fails fails for all of them."""
 
-    def __init__(self, node: str, pool: Any, items: list[Sent]) -> None:
+    def __init__(self, node: str, pool: Any, items: list[RoutedCommand]) -> None:
         self.node, self.items = node, items
         self.broken = False
         self._pool = pool
@@ -82,7 +82,7 @@ class Line:
         return reply
 
     def _fail(self, error: Exception) -> None:
-        """Give the error to all: a node that broke off is asked for nothing more, whatever was answered before."""
+        """Return the error to all: a node that broke off is asked for nothing more, whatever was answered before."""
         self.broken = True
         if type(error) in (DriverConnectionError, DriverTimeoutError) and self.node not in str(error):
             error = type(error)(f"node {self.node}: {error}")
@@ -90,7 +90,7 @@ class Line:
             item.reply = error
 
     def release(self) -> None:
-        """Give the connection back; one with unread replies is closed, or whoever has it next would read them."""
+        """Return the connection back; one with unread replies is closed, or whoever has it next would read them."""
         if self._connection is not None:
             if self._unread:
                 self._connection.disconnect()
@@ -98,5 +98,5 @@ class Line:
 
 
 def text_of(name: Any) -> str:
-    """Give a name of a command as text."""
+    """Return a name of a command as text."""
     return name.decode() if isinstance(name, bytes) else str(name)

@@ -12,7 +12,7 @@ from eventstore.redis.driver.scripts import PlainCall, Scripts
 
 
 def confirmed_version(connection: Connection, store: RedisClient, run: str, left_ms: Callable[[], float]) -> int:
-    """Give the version of a run, 0 where there is none, that replicas have confirmed.
+    """Return the version of a run, 0 where there is none, that replicas have confirmed.
 
     It is asked once, within what is left of the caller's time. Raises StoreUnavailable, and NotReplicated where the
     server may not be the primary any more.

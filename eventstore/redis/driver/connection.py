@@ -90,7 +90,7 @@ class Connection:
 
     @property
     def client(self) -> Any:
-        """Give the client for short commands."""
+        """Return the client for short commands."""
         return self._here()[0]
 
     def _here(self) -> tuple[Any, ...]:
@@ -279,7 +279,7 @@ def connect(url: str, *, max_connections: int = 64, timeout_ms: int = 5000, quor
 
 
 def _unless_telling(error: BaseException) -> BaseException | None:
-    """Give an error as the cause of another, unless it would show a password in a traceback."""
+    """Return an error as the cause of another, unless it would show a password in a traceback."""
     return error if masked(str(error)) == str(error) else None
 
 
@@ -342,7 +342,7 @@ def _sentinel(parts: SplitResult, options: dict[str, Any]) -> Any:
 
 
 def _untyped(maker: Any) -> Any:
-    """Give something of the driver that has no types."""
+    """Return something of the driver that has no types."""
     return maker
 
 

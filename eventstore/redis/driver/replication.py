@@ -52,7 +52,7 @@ class Quorum:
 
     @property
     def count(self) -> int:
-        """Give the number of replicas."""
+        """Return the number of replicas."""
         return self._count
 
     def look(self, info: Mapping[str, str], least: int = 0) -> None:
@@ -76,7 +76,7 @@ class Quorum:
 
 
 def quorum_of(durability: str, count: int, timeout_ms: int) -> Quorum | None:
-    """Give what a level asks of replicas."""
+    """Return what a level asks of replicas."""
     return Quorum(Replicas(count, timeout_ms)) if durability == REPLICATED else None
 
 
@@ -86,7 +86,7 @@ def online(info: Mapping[str, str]) -> int:
 
 
 def confirming(key: bytes, count: int, within_ms: int) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """Give the commands that go behind what was written in the store of a key: a mark, and the wait for replicas."""
+    """Return the commands that go behind what was written in the store of a key: a mark, and the wait for replicas."""
     mark = key.split(b":", 1)[0] + b":confirmed"
     return (b"EVAL", _MARK, 1, mark), (b"WAIT", count, within_ms)
 

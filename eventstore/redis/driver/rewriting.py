@@ -122,7 +122,7 @@ class _Rewrite:
         return LogState.PENDING, "a server is writing its append-only file anew"
 
     def _old_files(self) -> Iterator[str]:
-        """Give the files that are no part of the log any more, if that can be seen; they go a while after a rewrite."""
+        """Return the files that are no part of the log now, if that can be seen; they go a while after a rewrite."""
         settings = _pairs(self.node.ask(b"CONFIG", b"GET", b"*append*")) | _pairs(
             self.node.ask(b"CONFIG", b"GET", b"dir")
         )

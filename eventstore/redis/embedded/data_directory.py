@@ -24,12 +24,12 @@ _FILES: Final = (
 
 
 def parts(path: Path) -> list[Path]:
-    """Give the places of all that a server has in a directory, whether it is there or not."""
+    """Return the places of all that a server has in a directory, whether it is there or not."""
     return [path / name for name in (_LOG_DIRECTORY, *_FILES)]
 
 
 def directory_of(connection: Connection) -> Path | None:
-    """Give the data directory of the embedded server that a connection leads to; None where it is another server."""
+    """Return the data directory of the embedded server that a connection leads to; None where it is another server."""
     found = None if connection.is_cluster else setting(connection.nodes()[0], "dir")
     return Path(found) if found and (Path(found) / "server.json").is_file() else None
 
@@ -85,7 +85,7 @@ def _refuse_foreign(path: Path, handle: int) -> None:
 
 
 def _files(handle: int) -> Iterator[str]:
-    """Give the names of all that a server has in an open directory."""
+    """Return the names of all that a server has in an open directory."""
     yield from _FILES
     yield _LOG_DIRECTORY  # first itself: what it would lead to as a link is nothing of ours
     with suppress(OSError):

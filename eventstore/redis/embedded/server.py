@@ -95,11 +95,11 @@ class EmbeddedServer:
 
     @property
     def pid(self) -> int:
-        """Give the process id of the server."""
+        """Return the process id of the server."""
         return int(_client(self.url).info("server")["process_id"])
 
     def close(self) -> None:
-        """Give up this process's share; the server stops when it was the last."""
+        """Return up this process's share; the server stops when it was the last."""
         share, self._share = self._share, None
         if share is not None:
             share.close()
@@ -110,7 +110,7 @@ def _client(url: str) -> Any:
 
 
 def _running(path: Path) -> dict[str, Any] | None:
-    """Give the record of the server that runs in a directory, waiting while it loads its log."""
+    """Return the record of the server that runs in a directory, waiting while it loads its log."""
     try:
         record: dict[str, Any] = json.loads((path / "server.json").read_text())
     except (OSError, ValueError):
@@ -199,7 +199,7 @@ def _configuration(path: Path, durability: str, unix_socket: bool) -> tuple[str,
 
 
 def _socket_path(path: Path) -> Path:
-    """Give a socket path that the system takes: it may be no longer than about 100 bytes."""
+    """Return a socket path that the system takes: it may be no longer than about 100 bytes."""
     socket = path / "server.sock"
     if len(str(socket).encode()) <= SOCKET_PATH_MAX:
         return socket

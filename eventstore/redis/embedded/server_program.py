@@ -28,7 +28,7 @@ _SECONDS: Final = 10
 
 
 def find_program() -> Path:
-    """Give the first program in the order that can be the embedded server.
+    """Return the first program in the order that can be the embedded server.
 
     Raises NoServerProgram.
     """

@@ -24,7 +24,7 @@ TRIES: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class AdoptionReply:
     """The answer to an adoption, and for each wake-up whether somebody has to be woken from outside."""
 
     commit: Committed
@@ -47,7 +47,7 @@ class Adoption:
         for several in _parts(blobs.items(), lambda blob: len(blob[1])):  # read one by one, and not held
             self._store.call(self._store.payload_calls(run, dict(several)))
 
-    def take(self, commit: Commit, history: Sequence[RawEvent], wakeups: Sequence[WakeUp] = ()) -> Taken:
+    def take(self, commit: Commit, history: Sequence[RawEvent], wakeups: Sequence[WakeUp] = ()) -> AdoptionReply:
         """Carry out a commit of mode adopt; answers as a commit does, EXISTS for a run with another history.
 
         Raises StageLost.
@@ -60,7 +60,7 @@ class Adoption:
             reply, *rest = self._store.call([self._adopt_call(commit, stage), *self._store.ring_calls(wakeups)])
             answer = self._store.committed(commit, reply)
             if answer.code is not Code.UNSTAGED:
-                return Taken(answer, asked_for(rest))
+                return AdoptionReply(answer, asked_for(rest))
         raise StageLost(commit.run)
 
     def _stage_calls(self, stage: bytes, history: Sequence[RawEvent]) -> Iterator[ScriptCall]:
@@ -77,7 +77,7 @@ class Adoption:
 
 
 def marked(history: Iterable[RawEvent], mark: Mapping[str, Json], *, without: Collection[str] = ()) -> list[RawEvent]:
-    """Give events with more metadata, and without that of some names.
+    """Return events with more metadata, and without that of some names.
 
     Raises NotJson.
     """

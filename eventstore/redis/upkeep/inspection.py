@@ -29,7 +29,7 @@ class LogEntry:
 
     @property
     def id(self) -> str:
-        """Give the id that it has in the log."""
+        """Return the id that it has in the log."""
         return f"{self.n}-{self.time_ms}"
 
 
@@ -71,7 +71,7 @@ class Indexes:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class LogTails:
     """What has been read of the log of a partition: the last entry of each stream, and of all."""
 
     entries: Mapping[str, LogEntry]
@@ -141,7 +141,7 @@ class Inspector:
             if len(page) < MEMBERS:
                 return
 
-    def views(self, partition: int, known: Known, indexes: Indexes, streams: Sequence[str]) -> Iterator[RunView]:
+    def views(self, partition: int, known: LogTails, indexes: Indexes, streams: Sequence[str]) -> Iterator[RunView]:
         """Look at runs, many in a round trip; the indexes and the log were read before, so a run may have moved on."""
         for start in range(0, len(streams), RUNS):
             some = streams[start : start + RUNS]
@@ -150,7 +150,7 @@ class Inspector:
                 entry = known.entries.get(run)
                 yield _view(run, reply, indexes, entry.last if entry else 0, now)
 
-    def moment(self, partition: int, known: Known, streams: Sequence[str]) -> Iterator[RunView]:
+    def moment(self, partition: int, known: LogTails, streams: Sequence[str]) -> Iterator[RunView]:
         """Look at runs with all that the store says of them at one moment; this walks the indexes, so for few runs."""
         for start in range(0, len(streams), RUNS):
             some = streams[start : start + RUNS]
@@ -166,7 +166,7 @@ class Inspector:
                 _view(run, reply, indexes, last.get(run, 0), now) for run, reply in zip(some, found, strict=True)
             )
 
-    def _surveyed(self, partition: int, known: Known, runs: Sequence[str], *, whole: bool) -> Any:
+    def _surveyed(self, partition: int, known: LogTails, runs: Sequence[str], *, whole: bool) -> Any:
         keys, queues = self._store.keys, sorted(self._queues)
         args: list[Any] = [int(whole), known.last.id if known.last else "-", len(queues), *queues]
         for run in runs:
@@ -208,7 +208,7 @@ class Inspector:
         return found
 
     def places(self) -> Iterator[Lock]:
-        """Give the limits of concurrency before which somebody waits, each as it is at one moment."""
+        """Return the limits of concurrency before which somebody waits, each as it is at one moment."""
         call, prefix = self._store.call, self._store.keys.prefix.encode()
         for line in sorted(self._store.scan(prefix + b":{*}:line:concurrency:*")):
             common, _, name = line.partition(b":line:")
@@ -218,7 +218,7 @@ class Inspector:
             yield Lock(_text(name), tuple(holders), tuple(map(_text, waiting)))
 
     def streams(self, partition: int) -> frozenset[str]:
-        """Give the streams that had events in a partition when they were looked for."""
+        """Return the streams that had events in a partition when they were looked for."""
         return frozenset(self._streams.get(partition, ()))
 
     def histories(self, runs: Iterable[str]) -> Iterator[tuple[str, tuple[Recorded, ...]]]:
@@ -228,7 +228,7 @@ class Inspector:
             yield from zip(names, self._store.read([(run, 0) for run in names]), strict=True)
 
     def courses(self, views: Iterable[RunView]) -> Iterator[tuple[RunView, Iterator[Recorded | Unreadable]]]:
-        """Give runs with their events up to where they were when they were looked at, about a page at a time."""
+        """Return runs with their events up to where they were when they were looked at, about a page at a time."""
         for group in _together(views):
             runs = [view.run for view in group]
             for view, course in zip(group, courses(self._store, runs), strict=True):

@@ -15,7 +15,7 @@ from eventstore.redis.raw import RawEvent
 from openagents_json.work_index import DueKey
 
 
-class Freed(IntEnum):
+class RemovalOutcome(IntEnum):
     """How it ended; the negative ones wrote nothing."""
 
     DONE = 1
@@ -29,7 +29,7 @@ class Freed(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Leaving:
+class DepartingRun:
     """A run as it was read, with the event that says where it went.
 
     `without` are consumers that need not have read it, `required` those that must have even if they have read nothing
@@ -51,21 +51,21 @@ class Leaving:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RemovalResult:
     """What came of it; `detail` names what stood in the way."""
 
-    code: Freed
+    code: RemovalOutcome
     detail: str = ""
 
 
-class Freer:
+class RunRemover:
     """Lets runs leave the store."""
 
     def __init__(self, store: RedisClient) -> None:
         self._store = store
         self._free = Script("free", load_text("runs_common.lua") + load_text("free.lua"))
 
-    def free(self, leaving: Leaving) -> Answer:
+    def free(self, leaving: DepartingRun) -> RemovalResult:
         """Let a run leave, unless something still needs it."""
         keys, run, last = self._store.keys, leaving.run, leaving.events[-1]
         partition = keys.partition_of(run)
@@ -87,10 +87,10 @@ class Freer:
         args += _entries(leaving.events)
         code, *rest = self._store.call([ScriptCall(self._free, names, args)])[0]
         said = ", ".join(x.decode() if isinstance(x, bytes) else str(x) for x in rest)
-        return Answer(Freed(code), said)
+        return RemovalResult(RemovalOutcome(code), said)
 
     def memory(self, run: str, blobs: Iterable[str] = (), entries: int = 0) -> int:
-        """Give about how many bytes a run takes in the server: its keys, its payloads, its part of the log."""
+        """Return about how many bytes a run takes in the server: its keys, its payloads, its part of the log."""
         keys, partition = self._store.keys, self._store.keys.partition_of(run)
         names = [keys.stream(run), keys.head(run), keys.snapshot(run), keys.output(run)]
         names += [keys.blob(partition, sha) for sha in blobs]
@@ -105,13 +105,13 @@ def archive_stream(partition: int) -> str:
 
 
 def _entries(events: Sequence[RawEvent]) -> list[str]:
-    """Give the ids of the log entries of a run: one for each commit, named by its last event."""
+    """Return the ids of the log entries of a run: one for each commit, named by its last event."""
     groups = itertools.groupby(events, key=lambda event: (event.commit, event.time_ms))
     return [f"{last.n}-{last.time_ms}" for _, group in groups for last in [list(group)[-1]]]
 
 
 def positions(events: Sequence[RawEvent]) -> list[list[int]]:
-    """Give the positions of events as ranges, first and last of each."""
+    """Return the positions of events as ranges, first and last of each."""
     out: list[list[int]] = []
     for event in events:
         if out and out[-1][1] == event.n - 1:

@@ -16,7 +16,14 @@ from eventstore.event import Event
 from eventstore.passwords import STARS, filled_in, masked
 from eventstore.private_files import spool
 from eventstore.redis.streams import RedisStreamStore
-from eventstore.redis.upkeep.removal import Answer, Freed, Freer, Leaving, archive_stream, positions
+from eventstore.redis.upkeep.removal import (
+    DepartingRun,
+    RemovalOutcome,
+    RemovalResult,
+    RunRemover,
+    archive_stream,
+    positions,
+)
 from eventstore.redis.views import RedisViewStore
 from executor.errors import RunNotFound
 from executor.runs.repository import Session
@@ -24,7 +31,7 @@ from openagents_json.engine.archive import files as archive_files
 from openagents_json.engine.archive.capsule_file import Capsule, unpack
 from openagents_json.engine.archive.capsule_writer import write_to
 from openagents_json.engine.archive.capsules import adopt, take
-from openagents_json.engine.audit import Audits
+from openagents_json.engine.audit import AuditService
 from openagents_json.engine.errors import ArchiveUnreachable, CannotLeave, CapsuleUnreadable, NotArchived
 from openagents_json.engine.wiring.client import Core
 from openagents_json.engine.wiring.ledger import build_sealer
@@ -40,7 +47,7 @@ RESTORED: Final = {"restored": True}
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
+class DepartedRun:
     """A run that has left: where it is ("" for one that is deleted); bytes in memory before, in the file, and left."""
 
     run: str
@@ -71,7 +78,7 @@ class Archive:
 
     def __init__(self, core: Core, actor: str) -> None:
         self._core, self._actor = core, actor
-        self._freer = Freer(core.store)
+        self._freer = RunRemover(core.store)
 
     # -- holds -------------------------------------------------------------------------------------------
 
@@ -91,7 +98,7 @@ class Archive:
 
     # -- leaving -----------------------------------------------------------------------------------------
 
-    def leave(self, run: str, how: Departure) -> Gone:
+    def leave(self, run: str, how: Departure) -> DepartedRun:
         """Let a run leave: into the archive, where it is read back and compared first, or for good.
 
         Raises RunNotFound, CannotLeave and ArchiveUnreachable.
@@ -100,7 +107,7 @@ class Archive:
         for _ in range(TRIES):
             session = self._core.sessions.load(run)
             self._check(session)
-            capsule = take(self._core, run, actor=self._actor, proofs=Audits(self._core).proof_bytes(run))
+            capsule = take(self._core, run, actor=self._actor, proofs=AuditService(self._core).proof_bytes(run))
             if capsule.events[-1].version != session.version:
                 continue
             with suppress(BlobMissing):  # erased since: then it has moved on, too
@@ -119,7 +126,7 @@ class Archive:
             sealer.seal([self._core.store.partition_of(run)], close=False)
 
     def _consumers(self) -> list[str]:
-        """Give the consumers that the store knows of, whoever runs them; one may not have read anything yet."""
+        """Return the consumers that the store knows of, whoever runs them; one may not have read anything yet."""
         views = RedisViewStore(self._core.store).generations()
         found = [f"view:{name.removesuffix('/next')}.{generation}" for name, generation in views.items()]
         return [*found, "ledger"] if self._core.ledger.identity() else found
@@ -137,7 +144,7 @@ class Archive:
         if still:
             raise CannotLeave(session.run, f"run {still[0]}, which belongs to it, has not ended")
 
-    def _left(self, session: Session, capsule: Capsule, how: Departure) -> Gone | None:
+    def _left(self, session: Session, capsule: Capsule, how: Departure) -> DepartedRun | None:
         """Write the capsule and free the run; None when it has moved on meanwhile."""
         run = capsule.run
         row = next(iter(self._core.reads.views.get("runs", run, stale=True)), None)
@@ -149,7 +156,7 @@ class Archive:
         commits = {(event.commit, event.time_ms) for event in capsule.events}
         before = self._freer.memory(run, capsule.blobs, len(commits))
         note = self._note(capsule, how, row, kept)
-        leaving = Leaving(
+        leaving = DepartingRun(
             run,
             capsule.events,
             list(capsule.blobs),
@@ -165,13 +172,13 @@ class Archive:
         answer = self._freer.free(leaving)
         self._core.sessions.drop(run)
         self._core.keyring.forget(run)
-        if answer.code is not Freed.DONE:
+        if answer.code is not RemovalOutcome.DONE:
             if url:
                 archive_files.remove(url)
-            if answer.code is Freed.MOVED:
+            if answer.code is RemovalOutcome.MOVED:
                 return None
             raise _refusal(run, answer)
-        return Gone(run, masked(url), before, int(kept.get("bytes", 0)), len(note[1]))
+        return DepartedRun(run, masked(url), before, int(kept.get("bytes", 0)), len(note[1]))
 
     def _keep(self, capsule: Capsule, url: str) -> dict[str, Any]:
         """Write a file, read it back, and say what it is: what cannot be read is no archive."""
@@ -242,7 +249,7 @@ class Archive:
             adopt(self._core, capsule, actor=self._actor, how="restore")
 
     def memory(self, run: str) -> int:
-        """Give about how many bytes a run takes in the server.
+        """Return about how many bytes a run takes in the server.
 
         Raises RunNotFound.
         """
@@ -259,7 +266,7 @@ def _url(base: str, session: Session, capsule: Capsule, commit: str) -> str:
 
 
 def _messages(run: str, capsule: Capsule) -> Sequence[DueKey]:
-    """Give the due members that a closed run may still have: messages to other runs, and locks to give back."""
+    """Return the due members that a closed run may still have: messages to other runs, and locks to give back."""
     found = dict.fromkeys(DueKey(kind, run) for kind in (DueKind.PARENT, DueKind.GIVE_BACK, DueKind.DECISION))
     for event in capsule.events:
         if event.type != ev.ChildStarted.__name__ and event.type not in SCHEDULES:
@@ -273,20 +280,20 @@ def _messages(run: str, capsule: Capsule) -> Sequence[DueKey]:
     return list(found)
 
 
-def _refusal(run: str, answer: Answer) -> Exception:
+def _refusal(run: str, answer: RemovalResult) -> Exception:
     consumer = answer.detail.partition(",")[0]
     match answer.code:
-        case Freed.UNKNOWN:
+        case RemovalOutcome.UNKNOWN:
             return RunNotFound(run)
-        case Freed.HELD:
+        case RemovalOutcome.HELD:
             return CannotLeave(run, "it is held; `openagents runs release` ends that")
-        case Freed.SENDING:
+        case RemovalOutcome.SENDING:
             return CannotLeave(run, f"it has something to tell another run ({answer.detail}); start a worker")
-        case Freed.UNREAD:
+        case RemovalOutcome.UNREAD:
             how = "`openagents audit seal` does it" if consumer == "ledger" else "bring it up to date"
             why = f"consumer {consumer} has not read it yet; {how}, or leave it out with --without"
             return CannotLeave(run, why)
-        case Freed.OPEN:
+        case RemovalOutcome.OPEN:
             return CannotLeave(run, "it was opened again")
         case _:
             return CannotLeave(run, f"the log has another entry at {answer.detail}; `openagents doctor` says more")

@@ -80,12 +80,12 @@ class Capsule:
 
     @property
     def run(self) -> str:
-        """Give the id of the run."""
+        """Return the id of the run."""
         return str(self.manifest["run"])
 
     @property
     def status(self) -> str:
-        """Give the status that the run had."""
+        """Return the status that the run had."""
         return str(self.manifest["status"])
 
     @property

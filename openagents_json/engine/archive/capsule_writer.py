@@ -44,7 +44,7 @@ class _Member:
 
 
 def write(capsule: Capsule) -> bytes:
-    """Give the bytes of a small capsule; the same one always gives the same bytes."""
+    """Return the bytes of a small capsule; the same one always gives the same bytes."""
     out = io.BytesIO()
     write_to(capsule, out)
     return out.getvalue()
@@ -126,7 +126,7 @@ def _line(event: RawEvent) -> dict[str, Json]:
 
 
 def _text(name: str, raw: bytes) -> dict[str, str]:
-    """Give bytes as a text where they are one, else in base64."""
+    """Return bytes as a text where they are one, else in base64."""
     try:
         return {name: raw.decode("utf-8", "surrogatepass")}
     except UnicodeDecodeError:

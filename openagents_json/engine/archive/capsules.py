@@ -14,7 +14,7 @@ from eventstore.private_files import spool
 from eventstore.redis.raw import RawEvent, read_raw
 from eventstore.redis.upkeep.adoption import Adoption
 from executor.errors import AnotherHistory, BrokenHistory, HistoryUnfit, RunNotFound
-from executor.histories.importing import Arrived, Arriving, ended, referred, take_in
+from executor.histories.importing import ImportResult, IncomingHistory, ended, referred, take_in
 from openagents_json.catalog.definitions import checked
 from openagents_json.engine.archive.capsule_file import FORMAT, Capsule, unpack
 from openagents_json.engine.archive.capsule_writer import write, write_to
@@ -24,7 +24,7 @@ from openagents_json.workflow.core.event_types import DEFINES
 
 __all__ = [
     "AnotherHistory",
-    "Arrived",
+    "ImportResult",
     "Capsule",
     "CapsuleUnreadable",
     "HistoryUnfit",
@@ -39,11 +39,11 @@ __all__ = [
     "write_to",
 ]
 
-Adopted = Arrived
+Adopted = ImportResult
 
 
 def pack(core: Core, run: str, *, actor: str, proofs: bytes | None = None) -> bytes:
-    """Give a run as the bytes of a capsule: a consistent prefix of its history, also while it goes on.
+    """Return a run as the bytes of a capsule: a consistent prefix of its history, also while it goes on.
 
     `proofs` are kept as they are. Raises RunNotFound, BrokenHistory, DefinitionMissing, DefinitionChanged and
     BlobChanged.
@@ -77,7 +77,7 @@ def export(core: Core, run: str, file: IO[bytes], *, actor: str, proofs: bytes |
 
 
 def take(core: Core, run: str, *, actor: str, proofs: bytes | None = None, upto: int | None = None) -> Capsule:
-    """Give a run as a capsule, up to the end of its history or to an event of it.
+    """Return a run as a capsule, up to the end of its history or to an event of it.
 
     Child runs stay where they are, and are named; so are payloads that are not there any more. Raises RunNotFound,
     BrokenHistory, DefinitionMissing, DefinitionChanged and BlobChanged.
@@ -125,7 +125,7 @@ def adopt(
     with the hash that is on its log, so it is no import. Raises AnotherHistory, InPart, HistoryUnfit, EncryptionError
     and Rejected.
     """
-    arriving = Arriving(
+    arriving = IncomingHistory(
         capsule.run,
         capsule.events,
         capsule.definitions,
@@ -143,7 +143,7 @@ def adopt(
 
 
 def _about(history: Sequence[RawEvent]) -> dict[str, str]:
-    """Give workflow, version and status as far as the events can be read."""
+    """Return workflow, version and status as far as the events can be read."""
     about = {"workflow": "", "version": "", "status": ended(history) or "open"}
     for event in history:
         if event.type in DEFINES:
@@ -190,7 +190,7 @@ class StoredPayloads(Mapping[str, bytes]):
 
 
 def _components(definitions: Mapping[str, bytes]) -> list[Json]:
-    """Give what the steps are bound to, each once."""
+    """Return what the steps are bound to, each once."""
     found: dict[bytes, Json] = {}
     for raw in definitions.values():
         for spec in (_read(raw).get("bindings") or {}).values():

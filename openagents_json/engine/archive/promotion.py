@@ -15,7 +15,7 @@ from typing import Final
 from eventstore.redis.raw import RawEvent, read_raw
 from eventstore.run_model import Code
 from executor.errors import RunNotFound
-from executor.histories.importing import Arriving, probe
+from executor.histories.importing import IncomingHistory, probe
 from executor.runs.commit import build
 from executor.runs.repository import Session
 from openagents_json.engine.archive.capsules import Capsule, adopt, take
@@ -45,12 +45,12 @@ class Move:
 
     @property
     def leaving(self) -> str:
-        """Give the reason of the pause that is ours."""
+        """Return the reason of the pause that is ours."""
         return f"moving to {self.place}"
 
     @property
     def gone(self) -> str:
-        """Give the reason of the end here."""
+        """Return the reason of the end here."""
         return f"moved to {self.place}; if it is not there, promote it again"
 
 
@@ -200,13 +200,13 @@ def _under_way(session: Session) -> list[str]:
     return sorted(path for path in session.state.open_steps if steps[path].status == st.STARTED)
 
 
-def _arriving(move: Move) -> Arriving:
+def _arriving(move: Move) -> IncomingHistory:
     capsule = take(move.source.core, move.run, actor=move.source.actor)
-    return Arriving(move.run, capsule.events, capsule.definitions, capsule.blobs, capsule.source)
+    return IncomingHistory(move.run, capsule.events, capsule.definitions, capsule.blobs, capsule.source)
 
 
 def _before_leaving(move: Move) -> Capsule:
-    """Give the run as it was before it was ended here.
+    """Return the run as it was before it was ended here.
 
     Raises RunNotFound.
     """

@@ -32,7 +32,7 @@ _KEPT_OF_ERRORS: Final = ("type", "at", "kind", "retryable", "step")
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class RedactionScope:
     """Which events of a run: all, or those of some steps or versions; `labels` tells that labels go as well."""
 
     versions: frozenset[int] = frozenset()
@@ -60,7 +60,7 @@ class Redacted:
     why: str = ""
 
     def with_files(self, files: LogsRewritten) -> Redacted:
-        """Give it with how it stands with the append-only files."""
+        """Return it with how it stands with the append-only files."""
         return replace(self, log=files.state, why=files.why)
 
     @property
@@ -69,7 +69,7 @@ class Redacted:
         return self.log is LogState.DONE
 
 
-def redact(core: Core, run: str, *, actor: str, reason: str = "", chosen: Chosen | None = None) -> Redacted:
+def redact(core: Core, run: str, *, actor: str, reason: str = "", chosen: RedactionScope | None = None) -> Redacted:
     """Erase payloads of a closed run for good, where they are stored; the ledger verifies before and after.
 
     Copies are other runs' own: forks, child runs, archives. Raises RunNotFound, and Rejected when the run is open or
@@ -82,7 +82,7 @@ def redact(core: Core, run: str, *, actor: str, reason: str = "", chosen: Chosen
         stored = list(core.ledger.each_event([run]))
         if not stored or stored[-1].version != session.version:
             continue
-        made = _plan(core, session, stored, chosen or Chosen(), actor, reason)
+        made = _plan(core, session, stored, chosen or RedactionScope(), actor, reason)
         if made is None:
             return Redacted(run, events, beside)
         done = eraser.erase(made)
@@ -95,7 +95,7 @@ def redact(core: Core, run: str, *, actor: str, reason: str = "", chosen: Chosen
 
 
 def _plan(
-    core: Core, session: Session, stored: Sequence[Stored], chosen: Chosen, actor: str, reason: str
+    core: Core, session: Session, stored: Sequence[Stored], chosen: RedactionScope, actor: str, reason: str
 ) -> Redaction | None:
     """Say what is erased now; None when nothing is left."""
     fresh: dict[int, bytes] = {}
@@ -135,7 +135,7 @@ def _failure(event: Stored, stubbed: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def stub(kind: str, data: Mapping[str, Any], workflow: str, *, labels: bool = False) -> dict[str, Any]:
-    """Give the data of an event without what the run worked with; its names are listed under `erased`."""
+    """Return the data of an event without what the run worked with; its names are listed under `erased`."""
     out, gone = dict(data), set(data.get("erased") or ())
     for name in PAYLOADS.get(kind, ()):
         if out.get(name) or (name in out and out[name] is not None and name not in _EMPTY):

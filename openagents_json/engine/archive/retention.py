@@ -11,9 +11,9 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from openagents_json.engine.archive.archive import Archive, Departure, Gone
+from openagents_json.engine.archive.archive import Archive, DepartedRun, Departure
 from openagents_json.engine.errors import CannotLeave, PolicyUnreadable
-from openagents_json.engine.inspection.queries import Reads, RunRow
+from openagents_json.engine.inspection.queries import Queries, RunRow
 from openagents_json.errors import NotFound, RunUnreadable
 from openagents_json.statuses import ENDS, ClosedStatus
 from projections.runs import RunFilter
@@ -58,7 +58,7 @@ class Rule(BaseModel):
 
     @property
     def age_ms(self) -> int:
-        """Give for how long runs stay after their end."""
+        """Return for how long runs stay after their end."""
         match = _AGE.fullmatch(self.older_than)
         return int(match[1]) * _UNITS[match[2]] if match else 0
 
@@ -94,42 +94,42 @@ def read_policy(path: Path, default_to: str = "") -> Policy:
 
 
 @dataclass(slots=True)
-class Applied:
+class RuleResult:
     """What a rule came to: how many runs it fits, what left, and what stayed, with the reason."""
 
     rule: str
     then: str
     fits: int = 0
     held: int = 0
-    gone: list[Gone] = field(default_factory=list)
+    gone: list[DepartedRun] = field(default_factory=list)
     stayed: dict[str, str] = field(default_factory=dict)
 
     @property
     def before(self) -> int:
-        """Give the bytes of memory that the runs took."""
+        """Return the bytes of memory that the runs took."""
         return sum(x.before for x in self.gone)
 
     @property
     def archived(self) -> int:
-        """Give the bytes of their files."""
+        """Return the bytes of their files."""
         return sum(x.archived for x in self.gone)
 
     @property
     def left(self) -> int:
-        """Give the bytes that notes of them take."""
+        """Return the bytes that notes of them take."""
         return sum(x.left for x in self.gone)
 
 
 def apply(
     policy: Policy,
     archive: Archive,
-    reads: Reads,
+    reads: Queries,
     now_ms: int,
     *,
     reason: str = "",
     without: Sequence[str] = (),
     dry_run: bool = False,
-) -> list[Applied]:
+) -> list[RuleResult]:
     """Apply the rules; safe to run again, or by two at once: what has left is not there any more.
 
     Raises ViewBehind, ArchiveUnreachable, and InvalidRequest for a place that cannot keep runs, before one has left.
@@ -138,7 +138,7 @@ def apply(
     out = []
     departures = [_departure(policy, rule, reason, without) for rule in policy.rules]
     for rule, departure in zip(policy.rules, departures, strict=True):
-        done = Applied(rule.name, rule.then)
+        done = RuleResult(rule.name, rule.then)
         for row in _rows(rule, reads, now_ms):
             if row.id in decided:
                 continue
@@ -159,7 +159,7 @@ def _departure(policy: Policy, rule: Rule, reason: str, without: Sequence[str]) 
     return Departure(place, reason or f"rule {rule.name}", tuple(without))
 
 
-def _leave(done: Applied, archive: Archive, run: str, how: Departure) -> None:
+def _leave(done: RuleResult, archive: Archive, run: str, how: Departure) -> None:
     try:
         done.gone.append(archive.leave(run, how))
     except CannotLeave as error:
@@ -168,8 +168,8 @@ def _leave(done: Applied, archive: Archive, run: str, how: Departure) -> None:
         done.stayed[run] = str(error)
 
 
-def _rows(rule: Rule, reads: Reads, now_ms: int) -> Iterator[RunRow]:
-    """Give the closed runs of a class that ended long enough ago; pages are read before what is on them leaves."""
+def _rows(rule: Rule, reads: Queries, now_ms: int) -> Iterator[RunRow]:
+    """Return the closed runs of a class that ended long enough ago; pages are read before what is on them leaves."""
     chosen = RunFilter(
         status=rule.status or ENDS,
         workflow=rule.workflow,

@@ -60,7 +60,7 @@ class Steps:
         return len(self.events)
 
     def event(self, version: int) -> HistoryEvent:
-        """Give an event.
+        """Return an event.
 
         Raises NoSuchVersion.
         """
@@ -69,7 +69,7 @@ class Steps:
         return self.events[version - 1]
 
     def state(self, version: int) -> st.RunState:
-        """Give the state after an event.
+        """Return the state after an event.
 
         Raises NoSuchVersion.
         """
@@ -82,7 +82,7 @@ class Steps:
         return self._states[version]
 
     def shown(self, version: int) -> RunInfo:
-        """Give the run as it was after an event.
+        """Return the run as it was after an event.
 
         Raises NoSuchVersion and CapsuleUnreadable.
         """
@@ -104,7 +104,7 @@ class Steps:
         return frozenset(str(spec.get("component")) for spec in specs if isinstance(spec, Mapping))
 
     def resting(self) -> int:
-        """Give the last version, at the end of a commit, at which the run could be kept still; 0 when there is none.
+        """Return the last version, at the end of a commit, at which the run could be kept still; 0 when there is none.
 
         A run that is being undone, or that stands in a line, cannot be paused, but one that was running can.
         """

@@ -49,7 +49,7 @@ def _run(member: str) -> str:
 
 
 def _kept_by_others(everyone: Sequence[Wait]) -> dict[Wait, list[Wait]]:
-    """Give the waits that never end, each with those that the holders of its lock wait for."""
+    """Return the waits that never end, each with those that the holders of its lock wait for."""
     below: defaultdict[str, list[Wait]] = defaultdict(list)
     for wait in everyone:
         for run in (wait.run, *wait.above):
@@ -72,7 +72,7 @@ def _circle(wait: Wait, kept: Mapping[Wait, Sequence[Wait]]) -> tuple[Wait, ...]
 
 
 def stuck_runs(engine: Engine) -> Iterator[Finding]:
-    """Give the circles of a store."""
+    """Return the circles of a store."""
     first = _found(engine)
     # The locks of a store are not read at one moment: what holds for ever is seen twice.
     again = {frozenset(circle) for circle in _found(engine)} if first else set()
@@ -86,7 +86,7 @@ def _found(engine: Engine) -> list[tuple[Wait, ...]]:
 
 
 def _waiting_for(engine: Engine, run: str) -> Iterator[str]:
-    """Give the runs that wait for a run to end, the nearest first; a detached run is waited for by nobody."""
+    """Return the runs that wait for a run to end, the nearest first; a detached run is waited for by nobody."""
     try:
         parent = engine.core.sessions.load(run).state.parent
         while parent is not None:
@@ -116,5 +116,5 @@ def _finding(circle: Sequence[Wait]) -> Finding:
 
 
 def _holder(wait: Wait, after: Wait) -> str:
-    """Give the run that has what a wait waits for, and waits for the next one in the circle itself."""
+    """Return the run that has what a wait waits for, and waits for the next one in the circle itself."""
     return next(run for run in map(_run, wait.lock.holders) if run in (after.run, *after.above))

@@ -45,7 +45,7 @@ class Diagnosis:
         return not self.violations and all(finding.level != "error" for finding in self.findings)
 
     def lines(self) -> Iterator[str]:
-        """Give the diagnosis as text."""
+        """Return the diagnosis as text."""
         yield f"openagents-json {self.version}, time zones {self.zones}"
         server = self.server
         promise = f"appendfsync {server.appendfsync}" if server.appendonly else "no AOF"
@@ -107,7 +107,7 @@ def diagnose_server(settings: Settings, missing: NoStore) -> Diagnosis:
 
 
 def _other_zones(workers: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
-    """Give the workers that may fire schedules at other times than this process would."""
+    """Return the workers that may fire schedules at other times than this process would."""
     for name, info in workers.items():
         zones = info.get("zones", "")
         if zones and zones != ZONES_VERSION:
@@ -116,7 +116,7 @@ def _other_zones(workers: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
 
 
 def _without_keys(workers: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
-    """Give the workers that lack keys of encrypted runs."""
+    """Return the workers that lack keys of encrypted runs."""
     known = {name: frozenset(info.get("keys", ())) for name, info in workers.items()}
     everything = frozenset().union(*known.values())
     for name, keys in known.items():
@@ -135,7 +135,7 @@ def _without_workers(engine: Engine, workers: Mapping[str, Any]) -> Iterator[Fin
 
 
 def _nobody(engine: Engine, workers: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
-    """Give what steps wait for and no live worker has."""
+    """Return what steps wait for and no live worker has."""
     fleet = Fleet(engine.core.directory)
     fleet.see(workers)
     for (queue, component), steps in sorted(Inspector(engine.core.store).waiting().items()):
@@ -149,7 +149,7 @@ def _nobody(engine: Engine, workers: Mapping[str, Mapping[str, Any]]) -> Iterato
 
 
 def _still(engine: Engine) -> Iterator[Finding]:
-    """Give the projections that stand still."""
+    """Return the projections that stand still."""
     for status in engine.views.views.status():
         for partition, trouble in status.trouble.items():
             what = (

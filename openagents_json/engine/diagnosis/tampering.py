@@ -12,7 +12,7 @@ from eventstore.errors import EventStoreError
 from eventstore.redis.driver.preflight import Finding
 from executor.encryption import RunKey
 from executor.errors import EncryptionError
-from executor.integrity.derived_state import Standings, definition_faults
+from executor.integrity.derived_state import DerivedStateCheck, definition_faults
 from executor.runs.snapshots import SNAPSHOT
 from openagents_json.engine.wiring.client import Core
 from openagents_json.errors import RunUnreadable
@@ -42,7 +42,7 @@ def _pages(names: Sequence[str], size: int = PAGE) -> Iterator[Sequence[str]]:
 
 def _heads(core: Core) -> Iterator[Finding]:
     for streams in core.ledger.streams().values():
-        standings = Standings(core.store)
+        standings = DerivedStateCheck(core.store)
         for _ in standings.over(core.ledger.each_event(streams)):
             pass
         for fault in standings.faults():

@@ -9,7 +9,7 @@ from executor.runs.codec import ENCRYPTED, quotes
 from executor.runs.repository import Session
 from openagents_json.engine.inspection.replay import reopening
 from openagents_json.simulation.errors import Stuck, Unproven
-from openagents_json.simulation.lives import Life
+from openagents_json.simulation.lives import SimulatedRun
 from openagents_json.simulation.rehearsal import Rehearsal, done_again, reused
 from openagents_json.simulation.sandbox import Sandbox
 from openagents_json.workflow.core import commands as cmd
@@ -62,7 +62,7 @@ class Verdict:
 
 
 def command_of(session: Session, fix: Fix, reason: str) -> cmd.ReopenRun:
-    """Give the command that applies a fix to a failed run.
+    """Return the command that applies a fix to a failed run.
 
     Raises Rejected, InvalidInputs and CannotEdit.
     """
@@ -75,7 +75,7 @@ def command_of(session: Session, fix: Fix, reason: str) -> cmd.ReopenRun:
 
 def backtest(session: Session, fix: Fix, sandbox: Sandbox, *, now_ms: int, limit_ms: int) -> Verdict:
     """Find out what would become of a run; nothing is written, and no step has an effect."""
-    life = Life(session.run, fix.plan or session.plan, session.state)
+    life = SimulatedRun(session.run, fix.plan or session.plan, session.state)
     world = Rehearsal(sandbox, fix.mocks, now_ms, limit_ms)
     try:
         world.rehearse(life, command_of(session, fix, "backtest"))
@@ -89,14 +89,14 @@ def backtest(session: Session, fix: Fix, sandbox: Sandbox, *, now_ms: int, limit
     return _verdict(session, life, world)
 
 
-def _unproven(session: Session, life: Life, world: Rehearsal, error: Unproven) -> Verdict:
+def _unproven(session: Session, life: SimulatedRun, world: Rehearsal, error: Unproven) -> Verdict:
     reason = error.reason
     if error.step:
         reason = f"step {error.step}: {reason}; --mock '{error.step}=JSON' says what it returns"
     return _with_steps(Verdict(session.run, session.version, UNPROVEN, reason, error.step), life, world)
 
 
-def _verdict(session: Session, life: Life, world: Rehearsal) -> Verdict:
+def _verdict(session: Session, life: SimulatedRun, world: Rehearsal) -> Verdict:
     state = life.state
     if state.status != st.COMPLETED:
         error, step = state.error or {}, state.failed_step
@@ -112,7 +112,7 @@ def _verdict(session: Session, life: Life, world: Rehearsal) -> Verdict:
     return _with_steps(found, life, world)
 
 
-def _with_steps(found: Verdict, life: Life, world: Rehearsal) -> Verdict:
+def _with_steps(found: Verdict, life: SimulatedRun, world: Rehearsal) -> Verdict:
     again, known, mocked = done_again(life), reused(life), list(world.mocked)
     return Verdict(
         found.run,
@@ -129,7 +129,7 @@ def _with_steps(found: Verdict, life: Life, world: Rehearsal) -> Verdict:
 
 
 def divergence(before: st.RunState, after: st.RunState, plan: Plan) -> tuple[str, str]:
-    """Give the first step that completed on record and has another result now, and what became of it; "" for none."""
+    """Return the first step that completed on record and has another result now, and what became of it; "" for none."""
     done = [path for path, step in before.steps.items() if _counts(before, path, step)]
     for path in sorted(done, key=lambda path: order_key(plan, path)):
         known, now = before.steps[path], after.steps.get(path)

@@ -25,7 +25,7 @@ from openagents_json.engine.healing import report as hr
 from openagents_json.engine.healing.backtest import UNPROVEN, Fix, Verdict, backtest, command_of
 from openagents_json.engine.healing.report import HealReport, fold, next_of, parse_stop, parse_waves
 from openagents_json.engine.healing.values import HIDDEN, HealValues
-from openagents_json.engine.services import FILES_SECONDS, Beside
+from openagents_json.engine.services import FILES_SECONDS, Services
 from openagents_json.engine.settings import own_secrets, sandbox_environment
 from openagents_json.errors import RunUnreadable
 from openagents_json.simulation.sandbox import PROGRAM, Sandbox
@@ -81,7 +81,7 @@ class SandboxWish:
 class Healing:
     """Heals classes of failed runs."""
 
-    def __init__(self, services: Beside, wait: Callable[..., Result]) -> None:
+    def __init__(self, services: Services, wait: Callable[..., Result]) -> None:
         """`wait` takes a run and a timeout in seconds, as `Engine.wait` does."""
         self._services = services
         self._core = services.core
@@ -127,7 +127,7 @@ class Healing:
         return found
 
     def _read(self, report: HealReport) -> HealReport:
-        """Give a report as it is by now."""
+        """Return a report as it is by now."""
         recorded = self._services.events.read(report.id, after=report.version)
         return fold(report, self._values.opened(report.id, recorded))
 
@@ -199,7 +199,7 @@ class Healing:
         return report
 
     def _secrets(self, wish: SandboxWish, folder: Path) -> list[Path]:
-        """Give the places of our own secrets; where the program lies in a data directory, all that is the server's."""
+        """Return where our own secrets are; where the program lies in a data directory, all that is the server's."""
         own = [directory_of(self._core.connection), *own_secrets(), *wish.secrets]
         places = dict.fromkeys((folder / path).resolve() for path in own if path is not None)
         return [part for place in places for part in (parts(place) if folder.is_relative_to(place) else (place,))]
@@ -293,7 +293,7 @@ class Healing:
         return Event("RunHealed", {"run": run, "version": self._reopened(report, run) or verdict.version + 1})
 
     def _reopened(self, report: HealReport, run: str) -> int | None:
-        """Give the version at which this heal opened a run again, None if it did not."""
+        """Return the version at which this heal opened a run again, None if it did not."""
         later = self._core.store.read([(run, report.verdicts[run].version)])[0]
         return next((x.version for x in later if x.type == ev.RunReopened.__name__ and x.cause == report.id), None)
 
@@ -319,7 +319,7 @@ class Healing:
         return Event("WaveClosed", {"number": report.waves[-1].number, **counts})
 
     def _left_as(self, run: str) -> str:
-        """Give how a run ended that has left the store; nobody knows whether one that was deleted completed."""
+        """Return how a run ended that has left the store; nobody knows whether one that was deleted completed."""
         archived: Any = next(iter(self._services.views.views.get("archive", run)), None)
         return str(archived["status"]) if archived else "cancelled"
 
@@ -352,7 +352,7 @@ def _require(report: HealReport, wish: SandboxWish) -> None:
 
 
 def _untested(report: HealReport) -> list[str]:
-    """Give the runs that are tested next."""
+    """Return the runs that are tested next."""
     return [run for run in report.wish["order"] if run not in report.verdicts][:BATCH]
 
 
@@ -368,7 +368,7 @@ def _first(items: Iterator[str], count: int) -> Iterator[str]:
 
 
 def as_json(report: HealReport) -> dict[str, Any]:
-    """Give a report as JSON."""
+    """Return a report as JSON."""
     shown: Mapping[str, Any] = {f.name: getattr(report, f.name) for f in fields(report) if f.name != "verdicts"}
     wish = {name: value for name, value in report.wish.items() if name != "order"}
     runs = [asdict(report.verdicts[run]) for run in report.wish.get("order", ()) if run in report.verdicts]

@@ -75,7 +75,7 @@ class HealReport:
 
     @property
     def proven(self) -> list[str]:
-        """Give the runs that the fix heals, in the order in which they were found."""
+        """Return the runs that the fix heals, in the order in which they were found."""
         order: Sequence[str] = self.wish.get("order") or ()
         known = [run for run in order if run in self.verdicts] or sorted(self.verdicts)
         return [run for run in known if self.verdicts[run].verdict == FIXED]
@@ -87,7 +87,7 @@ class HealReport:
 
     @property
     def left(self) -> list[str]:
-        """Give the proven runs that are in no wave yet."""
+        """Return the proven runs that are in no wave yet."""
         begun = {run for wave in self.waves for run in wave.runs}
         return [run for run in self.proven if run not in begun]
 
@@ -110,7 +110,7 @@ class HealReport:
 
 
 def fold(report: HealReport, recorded: Iterable[Recorded]) -> HealReport:
-    """Give the report after more of its events; those that are known already change nothing."""
+    """Return the report after more of its events; those that are known already change nothing."""
     for item in recorded:
         if item.version == report.version + 1:
             unread = report.unread or "unread" in item.data
@@ -216,7 +216,7 @@ def _count(part: str, total: int) -> int:
 
 
 def wave_sizes(waves: Sequence[str], total: int) -> list[int]:
-    """Give how many runs each wave has, without those that would have none."""
+    """Return how many runs each wave has, without those that would have none."""
     sizes, done = [], 0
     for part in waves:
         upto = max(done, _count(part, total))

@@ -43,7 +43,7 @@ class HealValues:
         self._keys.add(heal, key.wrapped if key is not None else open_record(secrets.token_bytes(KEY_BYTES)))
 
     def key(self, heal: str) -> RunKey | None:
-        """Give the key of a report, None when it has none any more.
+        """Return the key of a report, None when it has none any more.
 
         Raises RunSealed and DamagedPayload.
         """
@@ -55,7 +55,7 @@ class HealValues:
         self._keyring.forget(heal)
 
     def sealed(self, heal: str, events: Iterable[Event], *, redacted: bool = False) -> list[Event]:
-        """Give events as they are stored: without values where these were erased.
+        """Return events as they are stored: without values where these were erased.
 
         Those of a report that an earlier version has begun, which has no key, stay as they are. Raises RunSealed and
         DamagedPayload.
@@ -64,7 +64,7 @@ class HealValues:
         return [event if key is None and not redacted else _sealed(key, event) for event in events]
 
     def opened(self, heal: str, recorded: Iterable[Recorded]) -> Iterator[Recorded]:
-        """Give stored events as far as this process can open them, each with `unread` where it cannot.
+        """Return stored events as far as this process can open them, each with `unread` where it cannot.
 
         Raises DamagedPayload.
         """
@@ -85,7 +85,7 @@ class HealValues:
 
 
 def open_record(key: bytes) -> str:
-    """Give what the store keeps of the key of a report where there is no master key."""
+    """Return what the store keeps of the key of a report where there is no master key."""
     return f"{OPEN_FORMAT}..{base64.b64encode(key).decode()}"
 
 

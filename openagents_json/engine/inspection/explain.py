@@ -10,7 +10,7 @@ from eventstore.event import Recorded
 from eventstore.redis.coordination.members import Directory
 from executor.runs.repository import Session
 from executor.worker.abilities import Fleet
-from openagents_json.engine.inspection.queries import Reads
+from openagents_json.engine.inspection.queries import Queries
 from openagents_json.engine.inspection.replay import Replays
 from openagents_json.engine.inspection.replay_savings import Replayed
 from openagents_json.engine.wiring.client import Core
@@ -115,7 +115,7 @@ def _differences(found: Comparison) -> Iterator[str]:
         yield f"  they part at event{at} ({place}): {here} here, {there} there"
 
 
-def explain(run: str, replays: Replays, reads: Reads) -> Explanation:
+def explain(run: str, replays: Replays, reads: Queries) -> Explanation:
     """Say why a run is as it is.
 
     Raises RunNotFound and ViewBehind.
@@ -167,7 +167,7 @@ def _reopened(recorded: Sequence[Recorded]) -> str:
     return ""
 
 
-def _nearest(session: Session, replays: Replays, reads: Reads) -> str:
+def _nearest(session: Session, replays: Replays, reads: Queries) -> str:
     """Find the completed run of the workflow whose inputs differ least, of the same version if there is one."""
     chosen = RunFilter(status=(st.COMPLETED,), workflow=(session.state.workflow,))
     rows = [row for row in reads.runs(chosen, limit=LOOKED_AT).items if row.id != session.run and not row.redacted]
@@ -194,7 +194,7 @@ def _waiting(session: Session, directory: Directory) -> dict[str, str]:
 
 
 def lacking(core: Core, run: str) -> dict[str, str]:
-    """Give the steps of a run that wait for what no live worker has, and what that is.
+    """Return the steps of a run that wait for what no live worker has, and what that is.
 
     Raises RunNotFound.
     """

@@ -35,7 +35,7 @@ _INTERNAL, _CLIENT, _CONSUMER = 1, 3, 5
 
 
 def cloud_event(item: Recorded, source: str) -> dict[str, Json]:
-    """Give a stored event as a CloudEvent 1.0 in JSON; `source` names the store."""
+    """Return a stored event as a CloudEvent 1.0 in JSON; `source` names the store."""
     data: Mapping[str, Any] = item.data if isinstance(item.data, Mapping) else {}
     step, written = data.get("step"), origin(item)
     event: dict[str, Json] = {
@@ -63,7 +63,7 @@ def _iso(time_ms: int) -> str:
 
 
 def spans(history: Sequence[Recorded], service: str = "openagents") -> dict[str, Json]:
-    """Give a run as a trace in OTLP's JSON: one span for the run, one for each attempt of a step and each child run.
+    """Return a run as a trace in OTLP's JSON: one span for the run, one for each attempt of a step and each child run.
 
     Ids are computed from run, step and attempt, so a history always gives the same trace. A run that another one
     started has a link to the span of that one which waits for it.
@@ -100,7 +100,7 @@ def _run_span(run: str, history: Sequence[Recorded]) -> dict[str, Json]:
 
 
 def _end(history: Sequence[Recorded]) -> Recorded:
-    """Give the event with which a run ended, which others may follow that change nothing of it; else its last event."""
+    """Return the event with which a run ended, which others that change nothing may follow; else its last event."""
     for item in reversed(history):
         if item.type in CLOSED_AS:
             return item
@@ -110,7 +110,7 @@ def _end(history: Sequence[Recorded]) -> Recorded:
 
 
 def _span_of_child(child: str) -> str:
-    """Give the id of the span in which a run waits for a child; the child knows it without asking."""
+    """Return the id of the span in which a run waits for a child; the child knows it without asking."""
     return _hex(f"{child}/parent", 16)
 
 
@@ -194,7 +194,7 @@ def _span_event(item: Recorded, written: str) -> dict[str, Json]:
 
 
 def _status(failed: bool, completed: bool, data: Any) -> dict[str, Json]:
-    """Give a status: what was cancelled, given back or is under way has neither succeeded nor failed."""
+    """Return a status: what was cancelled, given back or is under way has neither succeeded nor failed."""
     if not failed:
         return {"code": _OK if completed else _UNSET}
     error = (data or {}).get("error") or {}

@@ -48,7 +48,7 @@ class RunRow:
 
     @property
     def took_ms(self) -> int | None:
-        """Give how long the run took."""
+        """Return how long the run took."""
         return None if self.ended_ms is None else self.ended_ms - self.started_ms
 
 
@@ -121,7 +121,7 @@ class WorkerRow:
     last_ms: int = 0
 
 
-class Reads:
+class Queries:
     """Questions to the views of a store; answers are as new as the log, unless a `stale` one will do."""
 
     def __init__(self, views: Views, store: RunStore, directory: Directory) -> None:
@@ -130,7 +130,7 @@ class Reads:
     def runs(
         self, chosen: RunFilter | None = None, *, limit: int = 50, after: str = "", stale: bool = False
     ) -> RunPage:
-        """Give a page of runs, newest first.
+        """Return a page of runs, newest first.
 
         Raises ViewBehind and InvalidQuery.
         """
@@ -138,7 +138,7 @@ class Reads:
         return RunPage(tuple(_row(item.key, item.document) for item in page.items), page.next)
 
     def archived(self, chosen: RunFilter | None = None, *, limit: int = 50, after: str = "") -> ArchivePage:
-        """Give a page of archived runs, those that were archived last first.
+        """Return a page of archived runs, those that were archived last first.
 
         Raises ViewBehind and InvalidQuery.
         """
@@ -155,7 +155,7 @@ class Reads:
         return self.views.count("runs", (chosen or RunFilter()).query(), stale=stale)
 
     def as_of(self, time_ms: int, chosen: RunFilter | None = None, *, limit: int = 50, after: str = "") -> RunPage:
-        """Give a page of runs as they were at a time: what has changed since is folded from its history.
+        """Return a page of runs as they were at a time: what has changed since is folded from its history.
 
         Raises ViewBehind and InvalidQuery.
         """
@@ -199,7 +199,7 @@ class Reads:
         return found
 
     def steps(self, *, status: str = "", worker: str = "", stale: bool = False) -> Iterator[OpenStep]:
-        """Give the steps under way in all runs, in no order.
+        """Return the steps under way in all runs, in no order.
 
         Raises ViewBehind.
         """
@@ -218,14 +218,14 @@ class Reads:
                     )
 
     def components(self, *, stale: bool = False) -> list[ComponentStatistics]:
-        """Give what happened to the attempts of each component.
+        """Return what happened to the attempts of each component.
 
         Raises ViewBehind.
         """
         return component_statistics(self.views.tallies("steps", stale=stale))
 
     def workers(self, *, stale: bool = False) -> list[WorkerRow]:
-        """Give all worker processes on record, the latest first.
+        """Return all worker processes on record, the latest first.
 
         Raises ViewBehind.
         """
@@ -242,7 +242,7 @@ class Reads:
         return sorted(out, key=lambda row: (row.last_ms, row.worker), reverse=True)
 
     def failures(self, *, stale: bool = False) -> list[FailureClass]:
-        """Give the classes of failures, the latest first.
+        """Return the classes of failures, the latest first.
 
         Raises ViewBehind.
         """

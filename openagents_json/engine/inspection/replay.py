@@ -107,7 +107,7 @@ class Replays:
     # -- looking back ------------------------------------------------------------------------------------
 
     def state_at(self, run: str, *, version: int | None = None, time_ms: int | None = None) -> RunInfo:
-        """Give a run as it was after an event, or at a time.
+        """Return a run as it was after an event, or at a time.
 
         Raises RunNotFound and NoSuchVersion.
         """
@@ -139,14 +139,14 @@ class Replays:
         return replayed(recorded, happened, evolve_all(st.initial(), happened[: last_replay(happened)]))
 
     def recorded(self, run: str) -> Sequence[Recorded]:
-        """Give the stored events of a run.
+        """Return the stored events of a run.
 
         Raises RunNotFound.
         """
         return [item for page in self.pages(run) for item in page]
 
     def pages(self, run: str, *, after: int = 0) -> Iterator[Sequence[Recorded]]:
-        """Give the stored events of a run behind a version, page by page.
+        """Return the stored events of a run behind a version, page by page.
 
         Raises RunNotFound, also for a run that leaves the store meanwhile.
         """
@@ -158,7 +158,7 @@ class Replays:
             raise RunNotFound(run)
 
     def shown(self, run: str, *, after: int = 0) -> Iterator[Sequence[Recorded]]:
-        """Give the same pages for people: payloads opened as far as this process has the keys.
+        """Return the same pages for people: payloads opened as far as this process has the keys.
 
         Raises RunNotFound.
         """
@@ -175,7 +175,7 @@ class Replays:
 
 
 def reopening(session: Session, command: cmd.ReopenRun, plan: Plan | None) -> cmd.ReopenRun:
-    """Give the command that opens a run again, perhaps by another plan, with what that changes.
+    """Return the command that opens a run again, perhaps by another plan, with what that changes.
 
     Raises InvalidInputs, and Rejected when the plan is one of another workflow.
     """

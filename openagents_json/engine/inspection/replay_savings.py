@@ -33,12 +33,12 @@ class Replayed:
 
     @property
     def saved_ms(self) -> int:
-        """Give the ms of work that were saved."""
+        """Return the ms of work that were saved."""
         return sum(step.saved_ms for step in self.steps)
 
     @property
     def saved_tokens(self) -> int:
-        """Give the tokens that were saved."""
+        """Return the tokens that were saved."""
         return sum(step.saved_tokens for step in self.steps)
 
     def lines(self) -> Iterator[str]:
@@ -76,7 +76,7 @@ def replayed(recorded: Sequence[Recorded], happened: Sequence[ev.Event], before:
 
 
 def last_replay(happened: Sequence[ev.Event]) -> int | None:
-    """Give the place of the last replay among events; one that kept nothing is a retry."""
+    """Return the place of the last replay among events; one that kept nothing is a retry."""
     for place in range(len(happened) - 1, -1, -1):
         event = happened[place]
         if isinstance(event, ev.RunReopened) and (event.kept or event.changed):
@@ -99,7 +99,7 @@ def _why(event: ev.StepScheduled, opened: ev.RunReopened, before: st.RunState) -
 
 
 def _durations(recorded: Sequence[Recorded]) -> Iterator[tuple[str, int]]:
-    """Give how long the last completed attempt of each step took, in ms."""
+    """Return how long the last completed attempt of each step took, in ms."""
     begun: dict[str, int] = {}
     for item in recorded:
         data: Mapping[str, Any] = item.data if isinstance(item.data, Mapping) else {}
@@ -111,7 +111,7 @@ def _durations(recorded: Sequence[Recorded]) -> Iterator[tuple[str, int]]:
 
 
 def _tokens(output: Any) -> int:
-    """Give the tokens that a result says it took, as models report them: usage.total_tokens."""
+    """Return the tokens that a result says it took, as models report them: usage.total_tokens."""
     usage = output.get("usage") if isinstance(output, Mapping) else None
     total = usage.get("total_tokens") if isinstance(usage, Mapping) else None
     return total if isinstance(total, int) and not isinstance(total, bool) else 0

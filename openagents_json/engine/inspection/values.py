@@ -90,7 +90,7 @@ class HistoryEvent:
 
 
 def result_of(session: Session) -> Result:
-    """Give the result of a closed run."""
+    """Return the result of a closed run."""
     state = session.state
     error = state.error
     if error is not None and state.failed_step is not None:
@@ -99,7 +99,7 @@ def result_of(session: Session) -> Result:
 
 
 def run_info(session: Session, started_ms: int) -> RunInfo:
-    """Give a run with its steps, those that have begun, in document order; the state does not know when it began."""
+    """Return a run with its steps, those that have begun, in document order; the state does not know when it began."""
     state = session.state
     names = sorted(state.steps, key=lambda path: order_key(session.plan, path))
     steps = tuple(
@@ -135,7 +135,7 @@ def run_info(session: Session, started_ms: int) -> RunInfo:
     )
 
 
-class Shown:
+class RunInfoCache:
     """Runs as they were shown last: of a long one, nothing is made anew until it has moved on; safe for threads."""
 
     def __init__(self, capacity: int = 16) -> None:
@@ -143,7 +143,7 @@ class Shown:
         self._known: dict[str, tuple[Session, RunInfo]] = {}
 
     def of(self, session: Session, began: Callable[[str], int]) -> RunInfo:
-        """Give a run with its steps; `began` finds out when a run did, in ms since 1970."""
+        """Return a run with its steps; `began` finds out when a run did, in ms since 1970."""
         known = self._known.get(session.run)
         if known is not None and known[0] is session:
             return known[1]
@@ -156,12 +156,12 @@ class Shown:
 
 
 def history_events(recorded: Sequence[Recorded]) -> list[HistoryEvent]:
-    """Give stored events of a run, up to its last one, as the history shows them."""
+    """Return stored events of a run, up to its last one, as the history shows them."""
     return [history_event(item, source) for item, source in zip(recorded, origins(recorded), strict=True)]
 
 
 def history_event(item: Recorded, source: str = "") -> HistoryEvent:
-    """Give a stored event as the history shows it; `source` is the store that it was written in, if another one."""
+    """Return a stored event as the history shows it; `source` is the store that it was written in, if another one."""
     data: Mapping[str, Any] = item.data if isinstance(item.data, dict) else {}
     return HistoryEvent(
         item.version,

@@ -8,7 +8,7 @@ from typing import Final
 
 from eventstore.errors import EventStoreError
 from eventstore.run_model import Claimed, ClaimReply, ClaimRequest, Code, Commit, Committed, DueReply, Lease
-from eventstore.runs import NOTHING, Definitions, Exchanged, Offered, RunStore, WakeUp
+from eventstore.runs import NOTHING, Definitions, Offered, PipelineReplies, RunStore, WakeUp
 from openagents_json import work_index
 from openagents_json.engine.telemetry.meter import ERRORS, Meter
 from openagents_json.engine.telemetry.port import Instrument, Telemetry
@@ -78,7 +78,7 @@ class MeasuredRunStore:
 
     def exchange(
         self, commits: Sequence[Commit], *, definitions: Definitions = NOTHING, wakeups: Sequence[WakeUp] = ()
-    ) -> Exchanged:
+    ) -> PipelineReplies:
         """Carry out commits, and count them."""
         with self._unanswered(commits):
             exchanged = self._exchange(commits, definitions=definitions, wakeups=wakeups)

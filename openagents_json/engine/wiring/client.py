@@ -19,23 +19,23 @@ from eventstore.redis.views import RedisViewStore
 from eventstore.runs import RunStore
 from eventstore.views import ViewStore
 from executor.clock import Clock, SystemClock, ulid
-from executor.encryption import Masters
-from openagents_json.engine.inspection.queries import Reads
+from executor.encryption import MasterKeys
+from openagents_json.engine.inspection.queries import Queries
 from openagents_json.engine.projections import built_in, together
-from openagents_json.engine.wiring.parts import Deciding, Given, Late
+from openagents_json.engine.wiring.parts import DecisionParts, DecisionSettings, LazyParts
 from projections.projection import Projection
 from projections.reader import Views
 from projections.runner import Runner
 
 if TYPE_CHECKING:
-    from executor.coordination.concurrency import Gatekeeper
-    from executor.coordination.schedules import Timetable
-    from executor.coordination.starts import Starter
+    from executor.coordination.concurrency import ConcurrencyLimiter
+    from executor.coordination.schedules import ScheduleService
+    from executor.coordination.starts import RunStarter
     from executor.runs.codec import Limits
     from executor.runs.handler import Handler
     from executor.runs.keyring import Keyring
-    from executor.runs.repository import Sessions
-    from executor.wakeup import Doorbell, Ringer
+    from executor.runs.repository import SessionCache
+    from executor.wakeup import Doorbell, Waker
     from openagents_json.catalog.definitions import Definitions
     from openagents_json.catalog.workflows import Workflows
     from openagents_json.engine.telemetry.port import Telemetry
@@ -53,59 +53,59 @@ class Core:
     connection: Connection
     store: RedisRunStore
     runs: RunStore
-    late: Late
+    late: LazyParts
     directory: Directory
     clock: Clock
     emissions: Emissions
     projections: list[Projection]
-    reads: Reads
+    reads: Queries
     ledger: LedgerStore
     signer: Signer | None = None
     telemetry: Telemetry | None = None
 
     @property
-    def sessions(self) -> Sessions:
-        """Give the folded runs."""
+    def sessions(self) -> SessionCache:
+        """Return the folded runs."""
         return self.late.get().sessions
 
     @property
     def keyring(self) -> Keyring:
-        """Give the keys of encrypted runs."""
+        """Return the keys of encrypted runs."""
         return self.late.get().keyring
 
     @property
     def definitions(self) -> Definitions:
-        """Give the definitions with their plans."""
+        """Return the definitions with their plans."""
         return self.late.get().definitions
 
     @property
     def handler(self) -> Handler:
-        """Give what decides and commits."""
+        """Return what decides and commits."""
         return self.late.get().handler
 
     @property
-    def ringer(self) -> Ringer:
-        """Give what wakes workers."""
+    def ringer(self) -> Waker:
+        """Return what wakes workers."""
         return self.late.get().ringer
 
     @property
     def workflows(self) -> Workflows:
-        """Give the published workflows."""
+        """Return the published workflows."""
         return self.late.get().workflows
 
     @property
-    def gatekeeper(self) -> Gatekeeper:
-        """Give what limits how much runs at a time."""
+    def gatekeeper(self) -> ConcurrencyLimiter:
+        """Return what limits how much runs at a time."""
         return self.late.get().gatekeeper
 
     @property
-    def starter(self) -> Starter:
-        """Give what starts runs."""
+    def starter(self) -> RunStarter:
+        """Return what starts runs."""
         return self.late.get().starter
 
     @property
-    def timetable(self) -> Timetable:
-        """Give the schedules."""
+    def timetable(self) -> ScheduleService:
+        """Return the schedules."""
         return self.late.get().timetable
 
 
@@ -126,11 +126,11 @@ def build_core(
     Raises InvalidKey.
     """
     clock = clock or SystemClock()
-    masters = Masters(encryption_keys, secrets.token_bytes)
+    masters = MasterKeys(encryption_keys, secrets.token_bytes)
     store = RedisRunStore(connection, keyspace, master_keys=masters.ids)
     directory = Directory(store)
     runs = runs_of(store, clock, telemetry)
-    late = _late(store, runs, directory, Given(connection, masters, doorbell, limits))
+    late = _late(store, runs, directory, DecisionSettings(connection, masters, doorbell, limits))
     chosen = together(built_in(lambda digest: late.get().definitions.plan(digest), store), projections)
     views = Views(runner_of(store, chosen, clock, telemetry), RedisViewStore(store), LogReader(store).left)
     return Core(
@@ -142,7 +142,7 @@ def build_core(
         clock=clock,
         emissions=Emissions(connection, store),
         projections=chosen,
-        reads=Reads(views, store, directory),
+        reads=Queries(views, store, directory),
         ledger=LedgerStore(store),
         signer=signer,
         telemetry=telemetry,
@@ -168,25 +168,25 @@ def views_of(store: RedisRunStore, clock: Clock, telemetry: Telemetry | None) ->
     return measured_views(views, telemetry, clock.steady_ms)
 
 
-def _late(store: RedisRunStore, runs: RunStore, directory: Directory, given: Given) -> Late:
-    def build() -> Deciding:
+def _late(store: RedisRunStore, runs: RunStore, directory: Directory, given: DecisionSettings) -> LazyParts:
+    def build() -> DecisionParts:
         from openagents_json.engine.wiring.runs import build_deciding
 
         return build_deciding(store, runs, directory, given)
 
-    return Late(build)
+    return LazyParts(build)
 
 
 def runner_of(
     store: RedisRunStore, projections: Sequence[Projection], clock: Clock, telemetry: Telemetry | None
 ) -> Runner:
-    """Give what brings projections up to the log."""
+    """Return what brings projections up to the log."""
     views = views_of(store, clock, telemetry)
     return Runner(LogReader(store), views, projections, store.keys.partitions, clock.steady_ms)
 
 
 def run_identity(workflow: str, key: str | None, core: Core) -> tuple[str, str]:
-    """Give the id of a new run and the commit that starts it; the same key gives the same ones."""
+    """Return the id of a new run and the commit that starts it; the same key gives the same ones."""
     partitions = core.store.keys.partitions
     if key is None:
         fresh = ulid(core.clock.now_ms())

@@ -7,14 +7,14 @@ from functools import partial
 from importlib.metadata import version
 
 from eventstore.redis.driver.restart import rewrite_after_restart
-from executor.attempts.durations import Pace
+from executor.attempts.durations import DurationAverages
 from executor.attempts.execution import Execution
-from executor.attempts.leases import Keeper
+from executor.attempts.leases import LeaseKeeper
 from executor.clock import worker_id
 from executor.coordination.children import Children
 from executor.worker.abilities import Abilities
 from executor.worker.membership import Members
-from executor.worker.relay import Across, Relay, owned
+from executor.worker.relay import CrossRunServices, Relay, owned
 from executor.worker.runtime import Runtime, WorkSettings
 from executor.worker.watchdog import Watchdog
 from executor.worker.worker import Service, Worker
@@ -32,10 +32,10 @@ def build_worker(core: Core, registry: Registry, settings: WorkSettings, *, name
     look_after = partial(rewrite_after_restart, core.connection, core.store.keys)
     here, abilities = version("openagents-json"), Abilities(core.runs, registry)
     members = Members(core.directory, worker, settings, registry, look_after, here, core.keyring.ids)
-    across = Across(Children(core.handler, core.starter, core.workflows), core.gatekeeper, core.timetable)
+    across = CrossRunServices(Children(core.handler, core.starter, core.workflows), core.gatekeeper, core.timetable)
     relay = Relay(core.runs, core.handler, core.clock, worker, members, across)
     core.handler.expect = relay.expect
-    keeper = Keeper(core.runs, core.clock, settings.lease_of, settings.shortest_lease_ms)
+    keeper = LeaseKeeper(core.runs, core.clock, settings.lease_of, settings.shortest_lease_ms)
     runtime = Runtime(
         worker=worker,
         store=core.runs,
@@ -45,7 +45,7 @@ def build_worker(core: Core, registry: Registry, settings: WorkSettings, *, name
         directory=core.directory,
         keeper=keeper,
         watchdog=Watchdog(),
-        pace=Pace(),
+        pace=DurationAverages(),
         clock=core.clock,
         settings=settings,
         abilities=abilities,

@@ -131,7 +131,7 @@ class FireTimer:
 
 @dataclass(frozen=True, slots=True)
 class SendSignal:
-    """Give the run a signal; one with an id that was heard before changes nothing."""
+    """Return the run a signal; one with an id that was heard before changes nothing."""
 
     name: str
     payload: Json = None

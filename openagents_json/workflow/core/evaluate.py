@@ -40,7 +40,7 @@ def holds(condition: Template | None, scope: Scope, local: Mapping[str, Json] | 
 
 
 def value_of(template: Template, scope: Scope, local: Mapping[str, Json] | None = None) -> Json:
-    """Give the value of a template.
+    """Return the value of a template.
 
     Raises ExpressionFailed.
     """
@@ -58,7 +58,7 @@ def edge_alive(edge: Edge, scope: Scope) -> bool:
 
 
 def step_inputs(step: StepPlan, scope: Scope, local: Mapping[str, Json] | None = None) -> dict[str, Json]:
-    """Give a step's inputs: its templates, then what connections carry in.
+    """Return a step's inputs: its templates, then what connections carry in.
 
     Raises ExpressionFailed.
     """
@@ -115,7 +115,7 @@ def _transformed(edge: Edge, scope: Scope) -> Json:
 
 
 def step_outputs(step: StepPlan, result: Json, scope: Scope) -> tuple[dict[str, Json] | None, dict[str, Json]]:
-    """Give a step's named outputs, None when it declares none, and the workflow outputs that it sets.
+    """Return a step's named outputs, None when it declares none, and the workflow outputs that it sets.
 
     Raises ExpressionFailed.
     """
@@ -140,7 +140,7 @@ def _member(result: Json, name: str) -> Json:
 
 
 def run_output(plan: Plan, scope: Scope) -> Json:
-    """Give a run's output: `output`, or `outputs` with their sources, or the outputs of the last steps by id.
+    """Return a run's output: `output`, or `outputs` with their sources, or the outputs of the last steps by id.
 
     Raises ExpressionFailed.
     """
@@ -165,7 +165,7 @@ def _output_of(scope: Scope, step: str) -> Json:
 
 
 def error_output(handler: ErrorHandler, scope: Scope, error: Mapping[str, Any]) -> Json:
-    """Give the output of a failure that the document handles; null when the handler has none.
+    """Return the output of a failure that the document handles; null when the handler has none.
 
     Raises ExpressionFailed.
     """
@@ -173,7 +173,7 @@ def error_output(handler: ErrorHandler, scope: Scope, error: Mapping[str, Any]) 
 
 
 def terminate_output(step: StepPlan, scope: Scope) -> tuple[str, Json]:
-    """Give the status and the output with which a step ends the run.
+    """Return the status and the output with which a step ends the run.
 
     Raises ExpressionFailed.
     """
@@ -184,7 +184,7 @@ def terminate_output(step: StepPlan, scope: Scope) -> tuple[str, Json]:
 
 
 def block_output(plan: Plan, step: StepPlan, scope: Scope) -> Json:
-    """Give the result of a block: its `output`, or that of its last step, by id when several are last.
+    """Return the result of a block: its `output`, or that of its last step, by id when several are last.
 
     Raises ExpressionFailed.
     """

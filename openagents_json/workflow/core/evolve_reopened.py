@@ -75,7 +75,7 @@ def _begun_anew(steps: Map[str, StepState]) -> Map[str, StepState]:
 
 
 def _sets(steps: Map[str, StepState]) -> dict[str, Json]:
-    """Give the outputs of the workflow that are set by steps whose results are kept, the latest of each name."""
+    """Return the outputs of the workflow that are set by steps whose results are kept, the latest of each name."""
     found: dict[str, Json] = {}
     for step in sorted((step for step in steps.values() if step.sets), key=lambda step: step.sequence):
         found |= step.sets or {}

@@ -32,7 +32,7 @@ _ASKS: Final = frozenset({FAILED, RETRYING})
 
 
 def put(state: RunState, path: str, step: StepState, **more: Any) -> RunState:
-    """Give the run with a step as it is now."""
+    """Return the run with a step as it is now."""
     steps = state.steps.set(path, step)
     is_open, was_open = step.status in OPEN_STEP, path in state.open_steps
     if is_item(path):
@@ -46,7 +46,7 @@ def put(state: RunState, path: str, step: StepState, **more: Any) -> RunState:
 
 
 def told(state: RunState, path: str, sequence: int) -> tuple[tuple[str, int], ...]:
-    """Give the latest outcomes with one more; of items, it is their container that has to be looked at."""
+    """Return the latest outcomes with one more; of items, it is their container that has to be looked at."""
     name = container_of(path)[0] if is_item(path) else path
     if not state.pending:
         return ((name, sequence),)

@@ -50,7 +50,7 @@ def _unknown(name: Any, known: Mapping[str, Any]) -> str:
 
 
 def check_value(spec: Mapping[str, Any], value: Json) -> list[str]:
-    """Give the reasons why a value does not fit a parameter."""
+    """Return the reasons why a value does not fit a parameter."""
     kind = spec.get("type", "any")
     if not is_of_type(value, kind):
         return [f"must be of type {kind}, not {type_name(value)}"]

@@ -15,17 +15,17 @@ _INDEX: Final = re.compile(r"\[\d+\]")
 
 
 def static(path: str) -> str:
-    """Give the path without indexes."""
+    """Return the path without indexes."""
     return _INDEX.sub("", path) if "[" in path else path
 
 
 def inside(frame: str, name: str) -> str:
-    """Give the path of a step in a frame."""
+    """Return the path of a step in a frame."""
     return f"{frame}.{name}" if frame else name
 
 
 def item(container: str, index: int) -> str:
-    """Give the path of an item or iteration."""
+    """Return the path of an item or iteration."""
     return f"{container}[{index}]"
 
 
@@ -35,18 +35,18 @@ def is_item(path: str) -> bool:
 
 
 def container_of(path: str) -> tuple[str, int]:
-    """Give the container and the index of an item."""
+    """Return the container and the index of an item."""
     at = path.rindex("[")
     return path[:at], int(path[at + 1 : -1])
 
 
 def frame_of(path: str) -> str:
-    """Give the frame in which a step stands, empty for the run."""
+    """Return the frame in which a step stands, empty for the run."""
     return path.rpartition(".")[0]
 
 
 def frames_of(path: str) -> list[str]:
-    """Give all frames around a path, outermost (the run) first; the path itself is the last."""
+    """Return all frames around a path, outermost (the run) first; the path itself is the last."""
     found, at = [""], -1
     while (at := path.find(".", at + 1)) >= 0:
         found.append(path[:at])
@@ -60,5 +60,5 @@ def within(path: str, frame: str) -> bool:
 
 
 def compensation_of(path: str) -> str:
-    """Give the path of the compensation of a step."""
+    """Return the path of the compensation of a step."""
     return path + COMPENSATE

@@ -213,11 +213,11 @@ class Plan:
     start_delay: int = 0
 
     def of(self, path: str) -> StepPlan:
-        """Give the plan of a step instance."""
+        """Return the plan of a step instance."""
         return self.steps.get(path) or self.steps[static(path)]
 
 
 def canonical(value: Json) -> bytes:
-    """Give a value as canonical JSON."""
+    """Return a value as canonical JSON."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text.encode("utf-8", "surrogatepass")

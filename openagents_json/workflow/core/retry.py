@@ -34,14 +34,14 @@ class RetryPolicy:
 
 
 def asked_delay(policy: RetryPolicy, delay_ms: int, asked_ms: object) -> int:
-    """Give the wait after an error that asks for one of its own: no less than that, within what the policy allows."""
+    """Return the wait after an error that asks for one of its own: no less than that, within what the policy allows."""
     if not isinstance(asked_ms, int) or isinstance(asked_ms, bool):
         return delay_ms
     return max(delay_ms, min(asked_ms, policy.max_retry_after_ms, MAX_DELAY_MS))
 
 
 def next_delay(policy: RetryPolicy, failures: int, error_type: str, seed: str) -> int | None:
-    """Give the wait in ms before the next attempt after `failures` failures (from 1), None to give up.
+    """Return the wait in ms before the next attempt after `failures` failures (from 1), None to give up.
 
     The wait is delay x multiplier^(failures - 1), as tenacity.wait_exponential has it; the jitter comes from `seed`
     and the count, so that a replay computes the same. The maximum holds with the jitter too.
@@ -68,6 +68,6 @@ def _grown(policy: RetryPolicy, failures: int, cap: int) -> float:
 
 
 def _draw(text: str) -> float:
-    """Give a number in [0, 1) that looks random and depends on the text alone."""
+    """Return a number in [0, 1) that looks random and depends on the text alone."""
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64

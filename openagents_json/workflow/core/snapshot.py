@@ -24,7 +24,7 @@ FORMAT: Final = hashlib.sha256(
 
 
 def dump(state: RunState) -> Json:
-    """Give the state of a run that has begun as JSON; of a step, what holds its default is left out."""
+    """Return the state of a run that has begun as JSON; of a step, what holds its default is left out."""
     data: dict[str, Any] = {name: value for name, value in state._asdict().items() if name not in _MAPS}
     data["signals"] = [astuple(signal) for signal in state.signals]
     data["sets"] = dict(state.sets)

@@ -163,7 +163,7 @@ class RunState(NamedTuple):
     imported: int = 0
 
     def idempotency_key(self, path: str) -> str:
-        """Give the key that is equal for all attempts of a step, until it has completed and is done again."""
+        """Return the key that is equal for all attempts of a step, until it has completed and is done again."""
         life: int = self.lives.get(path, self.lives.get(static(path), 1))
         return f"{self.run}/{path}" + (f"#{life}" if life > 1 else "")
 
@@ -174,7 +174,7 @@ class RunState(NamedTuple):
 
     @property
     def depth(self) -> int:
-        """Give how many runs are above this one."""
+        """Return how many runs are above this one."""
         return int(self.parent["depth"]) if self.parent else 0
 
 
@@ -196,7 +196,7 @@ def with_fields(state: Folded, **fields: Any) -> Folded:
 
 
 def initial() -> RunState:
-    """Give the state before the first event."""
+    """Return the state before the first event."""
     return RunState()
 
 
@@ -206,7 +206,7 @@ def begun(state: RunState, path: str) -> bool:
 
 
 def gather(state: RunState, path: str) -> Json:
-    """Give the results of a step's items in the order of the input, as an object when the input is one."""
+    """Return the results of a step's items in the order of the input, as an object when the input is one."""
     step = state.steps[path]
     count = step.group.opened if step.group else 0
     found = [known.output if (known := state.steps.get(item(path, i))) else None for i in range(count)]
@@ -215,7 +215,7 @@ def gather(state: RunState, path: str) -> Json:
 
 
 def last_result(state: RunState, path: str) -> Json:
-    """Give the result of the last completed iteration of a loop, null before the first."""
+    """Return the result of the last completed iteration of a loop, null before the first."""
     step = state.steps.get(path)
     for index in range(step.group.opened - 1 if step and step.group else -1, -1, -1):
         known = state.steps.get(item(path, index))

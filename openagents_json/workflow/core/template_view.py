@@ -30,30 +30,30 @@ class RunView:
         self._holder, self._path, self._status = holder, path, status
 
     def at(self, path: str) -> RunView:
-        """Give the view from the place of a step."""
+        """Return the view from the place of a step."""
         return self if "." not in path and path[-1:] != "]" else RunView(self._holder, path, self._status)
 
     def within(self, frame: str) -> RunView:
-        """Give the view from inside of a frame."""
+        """Return the view from inside of a frame."""
         return RunView(self._holder, frame, self._status)
 
     def closing(self) -> RunView:
-        """Give the view that the run's output sees: the status is what it is about to be."""
+        """Return the view that the run's output sees: the status is what it is about to be."""
         return RunView(self._holder, "", st.COMPLETED)
 
     @property
     def together(self) -> Together:
-        """Give what counts all evaluations of the decision."""
+        """Return what counts all evaluations of the decision."""
         return self._holder.together
 
     @property
     def inputs(self) -> Mapping[str, Json]:
-        """Give the run's input."""
+        """Return the run's input."""
         return self._holder.state.inputs
 
     @property
     def workflow(self) -> Mapping[str, Json]:
-        """Give id, version, run_id, status and the workflow outputs set so far."""
+        """Return id, version, run_id, status and the workflow outputs set so far."""
         state = self._holder.state
         return {
             **state.sets,
@@ -64,7 +64,7 @@ class RunView:
         }
 
     def step(self, step_id: str) -> StepView | None:
-        """Give a resolved step, the nearest of its name, None while it is not resolved."""
+        """Return a resolved step, the nearest of its name, None while it is not resolved."""
         step = self._holder.state.steps.get(self._instance(step_id))
         if step is None or step.status in st.OPEN_STEP:
             return None
@@ -80,7 +80,7 @@ class RunView:
 
     @property
     def local(self) -> Mapping[str, Json]:
-        """Give the names of the place: items, indexes and iterations around it."""
+        """Return the names of the place: items, indexes and iterations around it."""
         path = self._path.removesuffix(COMPENSATE)
         found: dict[str, Json] = {}
         if path.startswith(ON_FAILURE):
@@ -93,7 +93,7 @@ class RunView:
 
 
 def item_locals(holder: HoldsRun, path: str) -> dict[str, Json]:
-    """Give what an item or iteration adds to the names that templates see."""
+    """Return what an item or iteration adds to the names that templates see."""
     container, index = container_of(path)
     step, plan = holder.state.steps.get(container), holder.plan.of(container)
     if plan.foreach is None:

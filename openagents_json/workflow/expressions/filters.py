@@ -29,7 +29,7 @@ Key = Callable[[Any], Any]
 
 
 def _iterated(budget: Budget, value: Any) -> list[Any] | tuple[Any, ...]:
-    """Give the elements of an array, the characters of a text, the keys of an object."""
+    """Return the elements of an array, the characters of a text, the keys of an object."""
     if isinstance(value, str | Mapping):
         budget.items(len(value))
         return list(value)
@@ -83,7 +83,7 @@ def _truncate(
 
 
 def _attribute(budget: Budget, attribute: Any, default: Any = None) -> Key:
-    """Give what looks a member up by a path of keys and indexes, as filters write them: `a.b.0`."""
+    """Return what looks a member up by a path of keys and indexes, as filters write them: `a.b.0`."""
     if attribute is None:
         return lambda item: item
     text = attribute.split(".") if isinstance(attribute, str) else [attribute]
@@ -150,7 +150,7 @@ def _unique(budget: Budget, value: Any, case_sensitive: bool = False, attribute:
 
 
 def _spread(key: Any) -> Any:
-    """Give a large number as text: Python hashes numbers so that data can make all of them meet in one place."""
+    """Return a large number as text: Python hashes numbers so that data can make all of them meet in one place."""
     if isinstance(key, float) and key.is_integer():
         key = int(key)
     return hex(key) + "#" if isinstance(key, int) and abs(key) > _EXACT else key

@@ -120,7 +120,7 @@ def reason_of(error: BaseException) -> str:
 
 
 def _walk(tree: nodes.Node) -> Iterator[nodes.Node]:
-    """Give the nodes of a tree in the order of the text, without recursion.
+    """Return the nodes of a tree in the order of the text, without recursion.
 
     Raises NotAvailable.
     """

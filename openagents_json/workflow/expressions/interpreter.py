@@ -23,7 +23,7 @@ Run = Callable[[Names, Budget], Any]
 
 
 def make(node: nodes.Node) -> Run:
-    """Give what evaluates a node.
+    """Return what evaluates a node.
 
     Raises NotAvailable.
     """

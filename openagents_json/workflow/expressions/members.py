@@ -48,7 +48,7 @@ def find_member(budget: Budget, value: Any, key: Any) -> Any:
 
 
 def undefined(hint: str) -> Undefined:
-    """Give what stands for something that is not there."""
+    """Return what stands for something that is not there."""
     return StrictUndefined(hint)
 
 

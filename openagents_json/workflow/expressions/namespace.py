@@ -53,7 +53,7 @@ class StepNames(Mapping[str, Any]):
         return sum(1 for _ in self)
 
 
-class Steps(Mapping[str, Any]):
+class StepsView(Mapping[str, Any]):
     """All steps, by id."""
 
     __slots__ = ("_scope",)
@@ -89,7 +89,7 @@ _SECRETS: Final = _Secrets()
 
 
 def secret_marker(name: str) -> str:
-    """Give the text that stands for a secret in a step's recorded inputs."""
+    """Return the text that stands for a secret in a step's recorded inputs."""
     return f"{{{{secrets.{name}}}}}"
 
 
@@ -107,7 +107,7 @@ class Lookup:
         self.budget = scope.together.next()
 
     def root(self, name: str) -> Any:
-        """Give the value of a root name."""
+        """Return the value of a root name."""
         if self._local is not None and name in self._local:
             return self._local[name]
         match name:
@@ -116,7 +116,7 @@ class Lookup:
             case "workflow":
                 return self._scope.workflow
             case "steps":
-                return Steps(self._scope)
+                return StepsView(self._scope)
             case "secrets":
                 return _SECRETS
         view = self._scope.step(name)

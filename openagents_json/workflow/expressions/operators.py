@@ -19,7 +19,7 @@ Binary = Callable[[Budget, Any, Any], Any]
 
 
 def text_of(budget: Budget, value: Any) -> str:
-    """Give a value as text, as Python writes it; null of a skipped step is nothing."""
+    """Return a value as text, as Python writes it; null of a skipped step is nothing."""
     if isinstance(value, str):
         return str(value)
     if value is None or isinstance(value, bool | int | float | Null | Undefined):
@@ -55,7 +55,7 @@ def multiply(budget: Budget, left: Any, right: Any) -> Any:
 
 
 def modulo(_: Budget, left: Any, right: Any) -> Any:
-    """Give the rest of a division; a text on the left would be a format, which can ask for any size."""
+    """Return the rest of a division; a text on the left would be a format, which can ask for any size."""
     if isinstance(left, str):
         raise OverBound("text formatting is not available; use ~ to put text together")
     return left % right
@@ -108,7 +108,7 @@ def unequal(budget: Budget, left: Any, right: Any) -> bool:
 
 
 def ordered(compare: Callable[[Any, Any], Any]) -> Binary:
-    """Give a comparison of order."""
+    """Return a comparison of order."""
 
     def run(budget: Budget, left: Any, right: Any) -> Any:
         if isinstance(left, str) and isinstance(right, str):

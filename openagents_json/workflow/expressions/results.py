@@ -17,7 +17,7 @@ _DEPTH: Final = 200
 
 
 def to_json(budget: Budget, value: Any, depth: int) -> Json:
-    """Give the value of an expression as JSON; an undefined name raises."""
+    """Return the value of an expression as JSON; an undefined name raises."""
     if isinstance(value, Null):
         return None
     if value is None or isinstance(value, bool | int | str):

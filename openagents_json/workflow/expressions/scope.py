@@ -34,24 +34,24 @@ class Scope(Protocol):
 
     @property
     def inputs(self) -> Mapping[str, Json]:
-        """Give the run's input."""
+        """Return the run's input."""
         ...
 
     @property
     def workflow(self) -> Mapping[str, Json]:
-        """Give id, version, run_id and status, and the workflow outputs set so far."""
+        """Return id, version, run_id and status, and the workflow outputs set so far."""
         ...
 
     def step(self, step_id: str) -> StepView | None:
-        """Give a resolved step, None while it is not."""
+        """Return a resolved step, None while it is not."""
         ...
 
     @property
     def local(self) -> Mapping[str, Json]:
-        """Give the names of the place, such as the item of a foreach."""
+        """Return the names of the place, such as the item of a foreach."""
         ...
 
     @property
     def together(self) -> Together:
-        """Give what counts all evaluations of a decision."""
+        """Return what counts all evaluations of a decision."""
         ...

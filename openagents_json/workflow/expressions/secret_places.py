@@ -36,7 +36,7 @@ class SecretText:
 
     @property
     def names(self) -> list[str]:
-        """Give the names of its secrets, in order."""
+        """Return the names of its secrets, in order."""
         return [piece.name for piece in self.pieces if isinstance(piece, SecretName)]
 
 
@@ -67,7 +67,7 @@ def _piece(kind: str, piece: str, names: Names) -> str | SecretName | Callable[[
 
 
 def places_of(text: SecretText, lookup: Lookup) -> Iterator[list[Json]]:
-    """Give the places of secrets in the value that a text has now.
+    """Return the places of secrets in the value that a text has now.
 
     Raises ExpressionFailed.
     """
@@ -101,7 +101,7 @@ def places_before(texts: Sequence[SecretText], inputs: Mapping[str, Json]) -> li
 
 
 def at(value: Any, path: Sequence[Any]) -> Any:
-    """Give what stands at a path, None when nothing does."""
+    """Return what stands at a path, None when nothing does."""
     for key in path:
         try:
             value = value[key]

@@ -31,7 +31,7 @@ _PATH: Final = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z_][A-Za-z0-9_-]*|\[\d{1,9}
 _SEGMENT: Final = re.compile(r"\.([A-Za-z_][A-Za-z0-9_-]*)|\[(\d+)\]|\[\'([^\']*)\'\]|\[\"([^\"]*)\"\]")
 
 
-class Form(NamedTuple):
+class CompiledExpression(NamedTuple):
     """An expression as compiled for the names of a place: what it refers to, and its evaluation by its pointer."""
 
     paths: tuple[Path, ...]
@@ -57,7 +57,7 @@ class Names:
     local: frozenset[str] = frozenset()
     odd: Set[str] = frozenset()
     block: str = ""
-    forms: dict[FormKey, Form] = field(default_factory=dict, compare=False, repr=False)
+    forms: dict[FormKey, CompiledExpression] = field(default_factory=dict, compare=False, repr=False)
 
     def known(self, name: str) -> bool:
         """Tell whether a root name means something."""
@@ -65,7 +65,7 @@ class Names:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class TemplatePart:
     """One expression of a template: where it is, what it refers to, and how it is evaluated."""
 
     source: str
@@ -75,7 +75,7 @@ class Part:
 
     @property
     def steps(self) -> Iterator[str]:
-        """Give the step ids that it refers to."""
+        """Return the step ids that it refers to."""
         for path in self.paths:
             if path[0] == "steps" and len(path) > 1:
                 yield path[1]
@@ -87,7 +87,7 @@ class Part:
 class Template:
     """A compiled JSON value."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[TemplatePart, ...]
     evaluate: Callable[[Lookup], Json]
 
 
@@ -96,7 +96,7 @@ def compile_value(value: Json, names: Names, pointer: str, wrong: list[Expressio
 
     Raises ExpressionError, its `pointer` set, when there is nowhere to put it.
     """
-    parts: list[Part] = []
+    parts: list[TemplatePart] = []
     evaluate = _value(value, names, pointer, _Found(parts, wrong))
     return Template(tuple(parts), _total(evaluate, parts, pointer) if parts else evaluate)
 
@@ -106,7 +106,7 @@ def literal(value: Json) -> Template:
     return Template((), lambda _: value)
 
 
-def _total(evaluate: Callable[[Lookup], Json], parts: list[Part], pointer: str) -> Callable[[Lookup], Json]:
+def _total(evaluate: Callable[[Lookup], Json], parts: list[TemplatePart], pointer: str) -> Callable[[Lookup], Json]:
     """Let an evaluation fail in one way only, as a run has to end whatever a value does when it is put into a text."""
 
     def run(lookup: Lookup) -> Json:
@@ -124,7 +124,7 @@ def _total(evaluate: Callable[[Lookup], Json], parts: list[Part], pointer: str) 
 class _Found:
     """What is found in a value while it is compiled: its parts, and what is wrong, if that is to be collected."""
 
-    parts: list[Part]
+    parts: list[TemplatePart]
     wrong: list[ExpressionError] | None = None
 
     def or_wrong(self, compile_it: Callable[[], Callable[[Lookup], Json]], pointer: str) -> Callable[[Lookup], Json]:
@@ -152,11 +152,11 @@ def _value(value: Json, names: Names, pointer: str, found: _Found) -> Callable[[
 
 
 def escape(key: str) -> str:
-    """Give a key as a segment of a JSON pointer (RFC 6901)."""
+    """Return a key as a segment of a JSON pointer (RFC 6901)."""
     return key.replace("~", "~0").replace("/", "~1")
 
 
-def compile_expression(source: str, names: Names, pointer: str, parts: list[Part]) -> Callable[[Lookup], Json]:
+def compile_expression(source: str, names: Names, pointer: str, parts: list[TemplatePart]) -> Callable[[Lookup], Json]:
     """Compile one expression and note it among the parts; what validation has compiled is taken as it is.
 
     Raises ExpressionError, its `pointer` set.
@@ -170,12 +170,12 @@ def compile_expression(source: str, names: Names, pointer: str, parts: list[Part
         except ExpressionError as error:
             error.pointer = pointer
             raise
-    part = Part(text, pointer, form.paths, form.at(pointer))
+    part = TemplatePart(text, pointer, form.paths, form.at(pointer))
     parts.append(part)
     return part.evaluate
 
 
-def compile_form(text: str, names: Names) -> Form:
+def compile_form(text: str, names: Names) -> CompiledExpression:
     """Compile an expression, wherever in the document it stands.
 
     Raises ExpressionError.
@@ -183,14 +183,14 @@ def compile_form(text: str, names: Names) -> Form:
     path = _as_path(text, names)
     if path is None:
         return _full(text, names)
-    return Form((tuple(str(key) for key in path),), partial(_path_reader, text, path))
+    return CompiledExpression((tuple(str(key) for key in path),), partial(_path_reader, text, path))
 
 
 def compile_condition(source: str, names: Names, pointer: str, wrong: list[ExpressionError] | None = None) -> Template:
     """Compile a condition: a template, or a bare expression; see `compile_value`."""
     if _TOKEN.search(source):
         return compile_value(source, names, pointer, wrong)
-    parts: list[Part] = []
+    parts: list[TemplatePart] = []
     evaluate = _Found(parts, wrong).or_wrong(lambda: compile_expression(source, names, pointer, parts), pointer)
     return Template(tuple(parts), _total(evaluate, parts, pointer) if parts else evaluate)
 
@@ -239,7 +239,7 @@ def _path_reader(text: str, path: tuple[str | int, ...], pointer: str) -> Callab
     return read
 
 
-def _full(text: str, names: Names) -> Form:
+def _full(text: str, names: Names) -> CompiledExpression:
     aliased, aliases = alias(text, names)
     expression = Expression(aliased)
     paths = tuple((aliases.get(path[0], path[0]), *path[1:]) for path in expression.paths)
@@ -258,7 +258,7 @@ def _full(text: str, names: Names) -> Form:
 
         return evaluate
 
-    return Form(paths, at)
+    return CompiledExpression(paths, at)
 
 
 def alias(text: str, names: Names) -> tuple[str, dict[str, str]]:
@@ -285,7 +285,7 @@ _KEYWORDS: Final = frozenset(
 
 
 def odd_names(steps: Iterable[str]) -> frozenset[str]:
-    """Give the step ids that the grammar does not take for one name."""
+    """Return the step ids that the grammar does not take for one name."""
     return frozenset(name for name in steps if not IDENTIFIER.match(name) or name in _KEYWORDS)
 
 
@@ -325,7 +325,7 @@ def _joined(pieces: list[str | Callable[[Lookup], Json]], lookup: Lookup) -> str
 
 
 def _bare(text: str, names: Names) -> str:
-    """Give the expression of a bare reference as 0.1.4 wrote them, empty when the text is just text."""
+    """Return the expression of a bare reference as 0.1.4 wrote them, empty when the text is just text."""
     root, dot, name = text.partition(".")
     if not dot or not name or not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         return ""
@@ -386,7 +386,7 @@ def _end(text: str, start: int, closing: str) -> tuple[int, int]:
 
 
 def render(value: Json, budget: Budget | None = None) -> str:
-    """Give a value as it stands in a text: null as nothing, text as it is, the rest as JSON."""
+    """Return a value as it stands in a text: null as nothing, text as it is, the rest as JSON."""
     if value is None:
         return ""
     if isinstance(value, str):

@@ -10,7 +10,7 @@ _WORDS = frozenset({"name", "description", "metadata", "steps"})
 
 
 def _steps(plan: Plan) -> dict[str, bytes]:
-    """Give what a result depends on beside its inputs, by static path: the step as written, and its component."""
+    """Return what a result depends on beside its inputs, by static path: the step as written, and its component."""
     document, bindings = plan.definition["document"], plan.definition["bindings"]
     found = {}
     for place in all_steps(document):
@@ -22,7 +22,7 @@ def _steps(plan: Plan) -> dict[str, bytes]:
 
 
 def changed_steps(before: Plan, after: Plan) -> frozenset[str]:
-    """Give the static paths of steps that are not the same in both plans."""
+    """Return the static paths of steps that are not the same in both plans."""
     if before.hash == after.hash:
         return frozenset()
     one, other = _steps(before), _steps(after)

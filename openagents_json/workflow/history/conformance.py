@@ -41,7 +41,7 @@ _GOES_ON: Final = types_with(lambda traits: traits.phase is Phase.OPENS) - {ev.R
 
 
 def first_difference(plan: Plan, recorded: Sequence[ev.Event]) -> Difference | None:
-    """Give the first decision on record that this plan would not make, None when it would make all of them."""
+    """Return the first decision on record that this plan would not make, None when it would make all of them."""
     state, expected = st.initial(), list[ev.Event]()
     child = _children(recorded)
     course = [(version, event) for version, event in enumerate(recorded, 1) if type(event) not in _NOTES]
@@ -87,7 +87,7 @@ def _comes_from_outside(event: ev.Event, expected: Sequence[ev.Event]) -> bool:
 
 
 def _limited(course: Sequence[ev.Event]) -> set[int]:
-    """Give the places of what happened because a bound was reached, which is a setting of whoever decided."""
+    """Return the places of what happened because a bound was reached, which is a setting of whoever decided."""
     found = set()
     for place, event in enumerate(course):
         if not is_of_a_bound(getattr(event, "error", None)):
@@ -111,7 +111,7 @@ def _decided(plan: Plan, state: st.RunState, child: dict[str, str]) -> list[ev.E
 
 
 def _children(recorded: Sequence[ev.Event]) -> dict[str, str]:
-    """Give the ids of child runs on record, which depend on the store, by what makes them unique."""
+    """Return the ids of child runs on record, which depend on the store, by what makes them unique."""
     run = recorded[0].run if recorded and isinstance(recorded[0], ev.RunStarted) else ""
     found: dict[str, str] = {}
     numbers: dict[str, int] = {}

@@ -71,7 +71,7 @@ class Comparison:
 
 
 def changes_of(one: Json, other: Json, path: str = "") -> Iterator[Change]:
-    """Give the values at which two JSON values differ, the smallest ones."""
+    """Return the values at which two JSON values differ, the smallest ones."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         for key in sorted({*one, *other}):
             place = f"{path}.{key}" if path else str(key)
@@ -126,7 +126,7 @@ def _steps(one: st.RunState, other: st.RunState) -> Iterator[StepDifference]:
 
 
 def _first(one: Sequence[ev.Event], other: Sequence[ev.Event]) -> Divergence | None:
-    """Give the divergence that comes first in the first run, or else in the second."""
+    """Return the divergence that comes first in the first run, or else in the second."""
     lanes, others = _lanes(one), _lanes(other)
     found: list[tuple[int, int, Divergence]] = []
     for name in lanes.keys() | others.keys():

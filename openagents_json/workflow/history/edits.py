@@ -13,7 +13,7 @@ _PATH = re.compile(r"[^.\[\]]+(\.[^.\[\]]+|\[\d{1,9}\])*")
 
 
 def edited(known: Mapping[str, Json], wanted: Mapping[str, Json]) -> dict[str, Json] | None:
-    """Give the inputs that change, whole, None when none does; `wanted` are values by path.
+    """Return the inputs that change, whole, None when none does; `wanted` are values by path.
 
     Raises CannotEdit.
     """

@@ -13,7 +13,7 @@ from openagents_json.workflow.definition import Definition, defined
 from openagents_json.workflow.expressions.templates import Names, Template, compile_condition, compile_value
 from openagents_json.workflow.language.compile_step import Compiled, compile_step, gate, ms, optional
 from openagents_json.workflow.language.document import Document
-from openagents_json.workflow.language.graph import Way, split_end, ways
+from openagents_json.workflow.language.graph import DocumentEdge, split_end, ways
 from openagents_json.workflow.language.nested_steps import block_of, compensation_step, failure_block
 from openagents_json.workflow.language.persistence import persistence_of
 from openagents_json.workflow.language.scoping import COMPENSATION, FAILURE, inner_names, local, names_in, names_of
@@ -146,7 +146,7 @@ class _Draft:
             self.steps[path + COMPENSATE] = compiled.with_edges((), (), retry=retry)
 
 
-def _edge(way: Way, names: Names) -> Edge:
+def _edge(way: DocumentEdge, names: Names) -> Edge:
     if way.connection is None:
         return Edge(way.source, way.target, order=way.kind == "order", goto=way.kind == "goto")
     connection, here = Connection(way.connection), local(names, "value", "source")

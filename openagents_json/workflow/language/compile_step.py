@@ -49,12 +49,12 @@ class Compiled:
     references: tuple[tuple[str, str], ...]
 
     def with_edges(self, incoming: tuple[Edge, ...], targets: tuple[str, ...], **changes: Any) -> StepPlan:
-        """Give the plan with its edges."""
+        """Return the plan with its edges."""
         return replace(self.plan, incoming=incoming, targets=targets, **changes)
 
 
 def ms(seconds: Any) -> int:
-    """Give seconds as ms."""
+    """Return seconds as ms."""
     return round(float(seconds or 0) * 1000)
 
 
@@ -79,7 +79,7 @@ def compile_step(
     Raises ExpressionError.
     """
     model = Step(step)
-    maker = _Maker(model, path, names, inner, pointer, block)
+    maker = _TemplateCompiler(model, path, names, inner, pointer, block)
     join, cancel_rest = _join(model.join)
     queue = binding.get("queue", ENGINE_QUEUE)
     inputs, condition = maker.inputs(), maker.condition()
@@ -123,7 +123,7 @@ def kind_of(step: Mapping[str, Any]) -> str:
     )
 
 
-class _Maker:
+class _TemplateCompiler:
     """Compiles the templates of a step and notes what they refer to."""
 
     def __init__(self, step: Step, path: str, names: Names, inner: Names, pointer: str, block: Block | None) -> None:
@@ -278,12 +278,12 @@ class _Maker:
 
 
 def gate(kind: str, key: Json, limit: int, per_ms: int, policy: str, names: Names, pointer: str) -> Gate:
-    """Give the gate of a run."""
+    """Return the gate of a run."""
     return Gate(kind, compile_value(key, names, pointer), limit, per_ms, policy)
 
 
 def _sum(templates: Mapping[str, Template]) -> Template:
-    """Give the seconds of a duration in units."""
+    """Return the seconds of a duration in units."""
 
     def evaluate(lookup: Any) -> Json:
         total = 0.0

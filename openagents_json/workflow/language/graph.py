@@ -10,7 +10,7 @@ from openagents_json.workflow.types import Json
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class DocumentEdge:
     """An edge as the document writes it: `kind` is order, reference, depends, connection or goto."""
 
     source: str
@@ -33,33 +33,35 @@ def split_end(text: str) -> tuple[str, str | None]:
     return step, name if dot else None
 
 
-def ways(document: Mapping[str, Any], references: Mapping[str, Iterable[tuple[str, str]]], base: str = "") -> list[Way]:
+def ways(
+    document: Mapping[str, Any], references: Mapping[str, Iterable[tuple[str, str]]], base: str = ""
+) -> list[DocumentEdge]:
     """List the edges of a document, or of a block in it at `base`, whose parts are of the right shape.
 
     `references` are the (step id, pointer) pairs that the templates of each step refer to.
     """
-    found: list[Way] = []
+    found: list[DocumentEdge] = []
     sequential, previous = is_sequential(document), None
     for index, step in enumerate(document["steps"]):
         name, at = step["id"], f"{base}/steps/{index}"
         if sequential and previous is not None:
-            found.append(Way(previous, name, "order", at))
+            found.append(DocumentEdge(previous, name, "order", at))
         previous = name
         for number, source in enumerate(step.get("depends_on", ())):
-            found.append(Way(source, name, "depends", f"{at}/depends_on/{number}"))
+            found.append(DocumentEdge(source, name, "depends", f"{at}/depends_on/{number}"))
         if not sequential:
-            found += [Way(source, name, "reference", pointer) for source, pointer in references.get(name, ())]
+            found += [DocumentEdge(source, name, "reference", pointer) for source, pointer in references.get(name, ())]
         for number, handler in enumerate(step.get("on_error", ())):
             if isinstance(target := goto_target(handler), str):
-                found.append(Way(name, target, "goto", f"{at}/on_error/{number}"))
+                found.append(DocumentEdge(name, target, "goto", f"{at}/on_error/{number}"))
     for index, connection in enumerate(document.get("connections", ())):
         source, target = split_end(connection["source"])[0], split_end(connection["target"])[0]
-        found.append(Way(source, target, "connection", f"{base}/connections/{index}", connection))
+        found.append(DocumentEdge(source, target, "connection", f"{base}/connections/{index}", connection))
     return _without_shadows(found)
 
 
 def goto_target(handler: Json) -> str | None:
-    """Give the step that an error handler goes to."""
+    """Return the step that an error handler goes to."""
     then = handler.get("then") if isinstance(handler, Mapping) else None
     if isinstance(then, Mapping):
         target = then.get("goto")
@@ -69,7 +71,7 @@ def goto_target(handler: Json) -> str | None:
     return None
 
 
-def _without_shadows(found: Sequence[Way]) -> list[Way]:
+def _without_shadows(found: Sequence[DocumentEdge]) -> list[DocumentEdge]:
     """Leave out references that a connection or a dependency between the same steps says already."""
     explicit = {(w.source, w.target) for w in found if w.kind in ("connection", "depends")}
     kept, seen = [], set()
@@ -83,8 +85,8 @@ def _without_shadows(found: Sequence[Way]) -> list[Way]:
     return kept
 
 
-def find_cycle(steps: Sequence[str], found: Iterable[Way]) -> list[str] | None:
-    """Give the steps of one cycle, first and last the same, or None (depth-first search without recursion)."""
+def find_cycle(steps: Sequence[str], found: Iterable[DocumentEdge]) -> list[str] | None:
+    """Return the steps of one cycle, first and last the same, or None (depth-first search without recursion)."""
     targets: dict[str, list[str]] = {step: [] for step in steps}
     for way in found:
         if way.source in targets and way.target in targets:

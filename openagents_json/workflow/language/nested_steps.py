@@ -12,7 +12,7 @@ FAILURE_STEP = "on_failure"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class StepLocation:
     """A step of a document: its static path, and its JSON pointer."""
 
     path: str
@@ -21,7 +21,7 @@ class Place:
 
 
 def block_of(step: Mapping[str, Any]) -> tuple[Mapping[str, Any], str] | None:
-    """Give what holds the inner steps of a step, and where that is; None when it has none."""
+    """Return what holds the inner steps of a step, and where that is; None when it has none."""
     loop = step.get("loop")
     if isinstance(loop, Mapping) and "steps" in loop:
         return loop, "/loop"
@@ -29,7 +29,7 @@ def block_of(step: Mapping[str, Any]) -> tuple[Mapping[str, Any], str] | None:
 
 
 def failure_block(document: Mapping[str, Any]) -> tuple[Mapping[str, Any], str] | None:
-    """Give what a document does when it fails, in the form of a block."""
+    """Return what a document does when it fails, in the form of a block."""
     value = document.get("on_failure")
     if value is None:
         return None
@@ -42,7 +42,7 @@ def failure_block(document: Mapping[str, Any]) -> tuple[Mapping[str, Any], str] 
 
 
 def compensation_step(step: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Give what undoes a step, in the form of a step; None when nothing does."""
+    """Return what undoes a step, in the form of a step; None when nothing does."""
     value = step.get("compensate")
     if isinstance(value, str):
         value = {"component": value}
@@ -50,28 +50,28 @@ def compensation_step(step: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def steps_in(block: Mapping[str, Any]) -> list[tuple[int, Mapping[str, Any]]]:
-    """Give the steps of a block that have an id, with their numbers."""
+    """Return the steps of a block that have an id, with their numbers."""
     steps = block.get("steps")
     if not isinstance(steps, list | tuple):
         return []
     return [(i, s) for i, s in enumerate(steps) if isinstance(s, Mapping) and isinstance(s.get("id"), str)]
 
 
-def all_steps(document: Mapping[str, Any]) -> Iterator[Place]:
-    """Give every step with an id, nested ones and compensations too, each before those inside of it."""
+def all_steps(document: Mapping[str, Any]) -> Iterator[StepLocation]:
+    """Return every step with an id, nested ones and compensations too, each before those inside of it."""
     yield from _within(document, "", "")
     failure = failure_block(document)
     if failure is not None:
         yield from _within(failure[0], ON_FAILURE, failure[1])
 
 
-def _within(block: Mapping[str, Any], frame: str, pointer: str) -> Iterator[Place]:
+def _within(block: Mapping[str, Any], frame: str, pointer: str) -> Iterator[StepLocation]:
     for index, step in steps_in(block):
         path, at = inside(frame, step["id"]), f"{pointer}/steps/{index}"
-        yield Place(path, step, at)
+        yield StepLocation(path, step, at)
         undo = compensation_step(step)
         if undo is not None:
-            yield Place(path + COMPENSATE, undo, f"{at}/compensate")
+            yield StepLocation(path + COMPENSATE, undo, f"{at}/compensate")
         held = block_of(step)
         if held is not None:
             yield from _within(held[0], path, at + held[1])

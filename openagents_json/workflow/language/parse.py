@@ -104,7 +104,7 @@ def _decode(text: str | bytes) -> str:
 
 
 def locate(text: str, pointers: Iterable[str]) -> Mapping[str, tuple[int, int]]:
-    """Give line and column of the values at pointers, or of the nearest place around each that exists.
+    """Return line and column of the values at pointers, or of the nearest place around each that exists.
 
     The text is gone through once, whatever the number of pointers is.
     """
@@ -170,7 +170,7 @@ class _Container:
         self.position = _skip(text, start + 1)
 
     def next(self) -> tuple[str, int] | None:
-        """Give key and position of the next member, None at the end."""
+        """Return key and position of the next member, None at the end."""
         text = self.text
         if self.position >= len(text) or text[self.position] in "}]":
             return None
@@ -184,7 +184,7 @@ class _Container:
 
 
 def _after(text: str, position: int) -> int:
-    """Give the place behind the value at a place."""
+    """Return the place behind the value at a place."""
     if text[position : position + 1] not in ("{", "["):
         match = _STRING.match(text, position) or _SCALAR.match(text, position)
         return match.end() if match else position + 1

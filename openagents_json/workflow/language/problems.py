@@ -54,7 +54,7 @@ class Report:
 
     @property
     def errors(self) -> tuple[Problem, ...]:
-        """Give the problems that keep it from running."""
+        """Return the problems that keep it from running."""
         return tuple(problem for problem in self.problems if problem.severity == "error")
 
 
@@ -71,7 +71,7 @@ class Collector:
 
     @property
     def problems(self) -> list[Problem]:
-        """Give what has been found, errors first."""
+        """Return what has been found, errors first."""
         return [*self.errors.values(), *self.warnings.values()]
 
     def error(self, code: str, pointer: str, message: str, **more: Any) -> None:
@@ -93,11 +93,11 @@ class Collector:
         return f"did you mean {found[0]!r}?" if found else ""
 
     def some_of(self, known: Iterable[str]) -> list[Json] | None:
-        """Give what could stand there, in order; None when that has been said often."""
+        """Return what could stand there, in order; None when that has been said often."""
         return None if self.comparisons <= 0 else [*heapq.nsmallest(SHOWN, known)]
 
     def report(self, document: Any, text: str | None) -> Report:
-        """Give the report, with lines and columns when there is a text."""
+        """Return the report, with lines and columns when there is a text."""
         errors = len(self.more_errors)
         warnings = len(self.more_warnings) + max(0, len(self.errors) + len(self.warnings) - MOST)
         problems = self.problems[:MOST]

@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any
 
-from openagents_json.workflow.expressions.templates import Names, Part, odd_names
+from openagents_json.workflow.expressions.templates import Names, TemplatePart, odd_names
 from openagents_json.workflow.language.nested_steps import steps_in
 from openagents_json.workflow.language.steps import Step
 
@@ -18,7 +18,7 @@ FAILURE = ("error", "failed_step")
 
 
 def names_of(document: Mapping[str, Any]) -> Names:
-    """Give the names that a document declares."""
+    """Return the names that a document declares."""
     declared = document.get("inputs")
     inputs = frozenset(str(k) for k in declared) if isinstance(declared, Mapping) else frozenset()
     return names_in(document, Names(frozenset(), inputs), at="")
@@ -62,7 +62,7 @@ def _with(own: frozenset[str], around: Set[str]) -> Set[str]:
 
 
 def local(names: Names, *more: str) -> Names:
-    """Give names with those of a place added."""
+    """Return names with those of a place added."""
     return replace(names, local=names.local | set(more))
 
 
@@ -76,13 +76,13 @@ def item_names(step: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def inner_names(step: Mapping[str, Any]) -> tuple[str, ...]:
-    """Give the names that a step adds for what runs inside of it."""
+    """Return the names that a step adds for what runs inside of it."""
     if "foreach" in step:
         return item_names(step)
     return ITERATION if "loop" in step else ()
 
 
-def references_of(parts: Iterable[Part], names: Names, own: str) -> list[tuple[str, str]]:
-    """Give the steps that expressions refer to, with the place."""
+def references_of(parts: Iterable[TemplatePart], names: Names, own: str) -> list[tuple[str, str]]:
+    """Return the steps that expressions refer to, with the place."""
     found = dict.fromkeys((step, part.pointer) for part in parts for step in part.steps)
     return [(s, at) for s, at in found if s != own and s in names.steps and s not in names.local]

@@ -106,7 +106,7 @@ def _count(value: Any, name: str, size: Size) -> None:
 
 
 def _expressions(text: str) -> Iterator[int]:
-    """Give the lengths of what stands in braces."""
+    """Return the lengths of what stands in braces."""
     for opening, closing in (("{{", "}}"), ("${", "}")):
         start = text.find(opening)
         while start >= 0:

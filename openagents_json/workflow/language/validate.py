@@ -13,7 +13,7 @@ from openagents_json.workflow.expressions.patterns import compile_pattern
 from openagents_json.workflow.expressions.templates import Names, escape
 from openagents_json.workflow.language.checks.document import check_meaning
 from openagents_json.workflow.language.checks.keys import check_keys
-from openagents_json.workflow.language.nested_steps import Place
+from openagents_json.workflow.language.nested_steps import StepLocation
 from openagents_json.workflow.language.parse import Source, read_source
 from openagents_json.workflow.language.problems import Collector, Problem, Report
 from openagents_json.workflow.language.schema import SCHEMA, without_notes
@@ -33,7 +33,7 @@ class Checked(NamedTuple):
     """
 
     report: Report
-    steps: tuple[Place, ...] = ()
+    steps: tuple[StepLocation, ...] = ()
     names: Names | None = None
     encoded: bytes | None = None
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
-from openagents_json.workflow.core.decide.decision import Turn
+from openagents_json.workflow.core.decide.decision import DecisionBuilder
 
 
-def redact(turn: Turn, command: cmd.RedactRun) -> None:
+def redact(turn: DecisionBuilder, command: cmd.RedactRun) -> None:
     """Note that payloads are no more.
 
     Raises Rejected when the run is open, or held.
@@ -23,7 +23,7 @@ def redact(turn: Turn, command: cmd.RedactRun) -> None:
     turn.emit(ev.RunRedacted(*said))
 
 
-def hold(turn: Turn, command: cmd.HoldRun) -> None:
+def hold(turn: DecisionBuilder, command: cmd.HoldRun) -> None:
     """Hold the run or release it; what is so already stays so."""
     if turn.state.held != command.on:
         turn.emit(ev.RunHeld(command.reason) if command.on else ev.RunHoldReleased(command.reason))
@@ -48,7 +48,7 @@ def refuse_closed(state: st.RunState, what: str) -> None:
         raise cmd.Rejected("closed", f"the run is {state.status}: there is nothing to {what}", state.status)
 
 
-def note_ignored(turn: Turn, command: cmd.NoteIgnored) -> None:
+def note_ignored(turn: DecisionBuilder, command: cmd.NoteIgnored) -> None:
     """Keep on record that a late outcome was refused, as long as the run is open."""
     if not turn.state.closed and command.step in turn.state.steps:
         turn.emit(ev.StepOutcomeIgnored(command.step, command.attempt, command.worker, command.outcome))

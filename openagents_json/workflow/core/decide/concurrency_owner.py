@@ -16,14 +16,14 @@ LIMIT: Final = "concurrency"
 
 
 def parent_of_child(state: RunState, step: str, *, detached: bool) -> dict[str, Json]:
-    """Give what a child run is told of its parent: run, step and depth, and the keys `under` whose places it runs."""
+    """Return what a child run is told of its parent: run, step and depth, and the keys `under` whose places it runs."""
     parent: dict[str, Json] = {"run": state.run, "step": step, "depth": state.depth + 1}
     keys = {gate[1] for gate in state.queue if gate[0] == LIMIT} | _under(state.parent)
     return parent if detached or not keys else {**parent, "under": sorted(keys)}
 
 
 def still_needed(gates: Sequence[Json], parent: Mapping[str, Json] | None) -> tuple[Json, ...]:
-    """Give the gates before a run without the limits under whose places it runs."""
+    """Return the gates before a run without the limits under whose places it runs."""
     under = _under(parent)
     return tuple(gate for gate in gates if gate[0] != LIMIT or gate[1] not in under)
 

@@ -15,7 +15,7 @@ from openagents_json.workflow.core.decide.annotations import hold, note_ignored,
 from openagents_json.workflow.core.decide.concurrency_owner import still_needed
 from openagents_json.workflow.core.decide.decision import (
     ChildId,
-    Turn,
+    DecisionBuilder,
     complete,
     expression_error,
     fail,
@@ -37,7 +37,7 @@ from openagents_json.workflow.dispatch import entry
 from openagents_json.workflow.errors import ExpressionFailed
 from openagents_json.workflow.types import Json
 
-Decider = Callable[[Turn, Any], None]
+Decider = Callable[[DecisionBuilder, Any], None]
 """Emits what follows from a command, and decides what follows from that."""
 
 
@@ -57,7 +57,7 @@ class Decision:
 
 
 def child_id(name: str) -> str:
-    """Give the id of a child run where partitions do not matter."""
+    """Return the id of a child run where partitions do not matter."""
     return f"0-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:26]}"
 
 
@@ -85,7 +85,7 @@ def decision(
     """
     if state.status == st.NEW and not isinstance(command, cmd.StartRun):
         raise cmd.Rejected("not_started", "the run has no events yet", state.status)
-    turn = Turn(plan, state, refused or {}, child, bounds, now_ms)
+    turn = DecisionBuilder(plan, state, refused or {}, child, bounds, now_ms)
     refuse_beyond(turn, command, version)
     decider = BY_THEMSELVES.get(type(command))
     if decider is None:
@@ -97,7 +97,7 @@ def decision(
     return Decision(tuple(turn.events), turn.state, turn.facts, turn.open_after_facts, turn.unfinished)
 
 
-def _start(turn: Turn, command: cmd.StartRun) -> None:
+def _start(turn: DecisionBuilder, command: cmd.StartRun) -> None:
     if turn.state.status != st.NEW:
         raise cmd.Rejected("already_started", "the run exists already", turn.state.status)
     plan = turn.plan
@@ -124,7 +124,7 @@ def _start(turn: Turn, command: cmd.StartRun) -> None:
     turn.emit(ev.RunQueued(gates, max(gate.per_ms for gate in plan.gates)))
 
 
-def _record(turn: Turn, command: cmd.RecordOutcomes) -> None:
+def _record(turn: DecisionBuilder, command: cmd.RecordOutcomes) -> None:
     known = []
     for outcome in command.outcomes:
         step = turn.state.steps.get(outcome.step)
@@ -136,7 +136,7 @@ def _record(turn: Turn, command: cmd.RecordOutcomes) -> None:
     _after_facts(turn, known)
 
 
-def _fact(turn: Turn, outcome: cmd.Outcome) -> None:
+def _fact(turn: DecisionBuilder, outcome: cmd.Outcome) -> None:
     match outcome:
         case cmd.Completed(step, attempt, output):
             complete(turn, step, attempt, output)
@@ -150,18 +150,18 @@ def _fact(turn: Turn, outcome: cmd.Outcome) -> None:
             assert_never(outcome)
 
 
-def _release(turn: Turn, step: str, attempt: int, reason: str) -> None:
+def _release(turn: DecisionBuilder, step: str, attempt: int, reason: str) -> None:
     turn.emit(ev.StepReleased(step, attempt, reason, 1000 if reason == "unknown component" else 0))
 
 
-def _after_facts(turn: Turn, steps: Iterable[str]) -> None:
+def _after_facts(turn: DecisionBuilder, steps: Iterable[str]) -> None:
     if turn.state.status in (st.RUNNING, st.FAILING):
         follow(turn, steps)
     elif turn.state.status == st.CANCELLING:
         _finish_cancel(turn, steps)
 
 
-def _catch_up(turn: Turn) -> None:
+def _catch_up(turn: DecisionBuilder) -> None:
     """Decide on what is on the log and nobody has decided on, before anything else happens to the run."""
     state = turn.state
     if state.status == st.CANCELLING and (state.pending or state.unsettled or not state.open_steps):
@@ -170,14 +170,14 @@ def _catch_up(turn: Turn) -> None:
         catch_up(turn)
 
 
-def _advance(turn: Turn, _: cmd.Advance) -> None:
+def _advance(turn: DecisionBuilder, _: cmd.Advance) -> None:
     if turn.state.status in (st.RUNNING, st.FAILING):
         advance(turn)
     elif turn.state.status == st.CANCELLING:
         _finish_cancel(turn, turn.in_order(turn.state.open_steps))
 
 
-def _lose_lease(turn: Turn, command: cmd.LoseLease) -> None:
+def _lose_lease(turn: DecisionBuilder, command: cmd.LoseLease) -> None:
     step = turn.state.steps.get(command.step)
     if step is None or step.status != st.STARTED or step.fence != command.fence:
         return
@@ -198,7 +198,7 @@ def _lose_lease(turn: Turn, command: cmd.LoseLease) -> None:
     _after_facts(turn, [command.step])
 
 
-def _time_out_step(turn: Turn, command: cmd.TimeOutStep) -> None:
+def _time_out_step(turn: DecisionBuilder, command: cmd.TimeOutStep) -> None:
     step = turn.state.steps.get(command.step)
     if step is None or step.status not in st.OPEN_STEP:
         return
@@ -216,7 +216,7 @@ def _time_out_step(turn: Turn, command: cmd.TimeOutStep) -> None:
     _after_facts(turn, [command.step])
 
 
-def _time_out_run(turn: Turn, _: cmd.TimeOutRun) -> None:
+def _time_out_run(turn: DecisionBuilder, _: cmd.TimeOutRun) -> None:
     if turn.state.closed or turn.state.status in (st.FAILING, st.CANCELLING):
         return
     message = f"the run's time limit of {turn.plan.timeout_ms / 1000:g} s is over"
@@ -224,7 +224,7 @@ def _time_out_run(turn: Turn, _: cmd.TimeOutRun) -> None:
     run(turn)
 
 
-def _fire_timer(turn: Turn, command: cmd.FireTimer) -> None:
+def _fire_timer(turn: DecisionBuilder, command: cmd.FireTimer) -> None:
     path, step = command.step, turn.state.steps.get(command.step)
     if step is None or step.timer != command.timer or not command.timer:
         return
@@ -251,7 +251,7 @@ def _fire_timer(turn: Turn, command: cmd.FireTimer) -> None:
     _after_facts(turn, [path])
 
 
-def _send_signal(turn: Turn, command: cmd.SendSignal) -> None:
+def _send_signal(turn: DecisionBuilder, command: cmd.SendSignal) -> None:
     if command.id and command.id in turn.state.heard:
         return
     refuse_closed(turn.state, "signal")
@@ -268,7 +268,7 @@ def _send_signal(turn: Turn, command: cmd.SendSignal) -> None:
         _after_facts(turn, taken)
 
 
-def _close_child(turn: Turn, command: cmd.CloseChild) -> None:
+def _close_child(turn: DecisionBuilder, command: cmd.CloseChild) -> None:
     path, step = command.step, turn.state.steps.get(command.step)
     if step is None or step.status != st.ACTIVE or step.child != command.child:
         return
@@ -285,7 +285,7 @@ def _close_child(turn: Turn, command: cmd.CloseChild) -> None:
     _after_facts(turn, [path])
 
 
-def _admit(turn: Turn, command: cmd.Admit) -> None:
+def _admit(turn: DecisionBuilder, command: cmd.Admit) -> None:
     if not command.step:
         if turn.state.status == st.QUEUED:
             turn.emit(ev.RunAdmitted(command.fences))
@@ -296,13 +296,13 @@ def _admit(turn: Turn, command: cmd.Admit) -> None:
         turn.emit(ev.StepAdmitted(command.step, command.fences))
 
 
-def _reopen(turn: Turn, command: cmd.ReopenRun) -> None:
+def _reopen(turn: DecisionBuilder, command: cmd.ReopenRun) -> None:
     refuse_erased(turn.state)
     reopen(turn, command)
     advance(turn)
 
 
-def _override(turn: Turn, command: cmd.OverrideStep) -> None:
+def _override(turn: DecisionBuilder, command: cmd.OverrideStep) -> None:
     was_closed = turn.state.closed
     if was_closed and turn.events:  # it ends with what nobody had decided on: that is stored before it opens again
         refuse_closed(turn.state, "override in it now")
@@ -314,22 +314,22 @@ def _override(turn: Turn, command: cmd.OverrideStep) -> None:
         _after_facts(turn, [command.step])
 
 
-def _fork(turn: Turn, command: cmd.ForkRun) -> None:
+def _fork(turn: DecisionBuilder, command: cmd.ForkRun) -> None:
     fork(turn, command)
     advance(turn)
 
 
-def _import(turn: Turn, command: cmd.ImportRun) -> None:
+def _import(turn: DecisionBuilder, command: cmd.ImportRun) -> None:
     import_run(turn, command)
     _advance(turn, cmd.Advance())
 
 
-def _refuse_run(turn: Turn, command: cmd.RefuseRun) -> None:
+def _refuse_run(turn: DecisionBuilder, command: cmd.RefuseRun) -> None:
     if turn.state.status == st.QUEUED:
         turn.emit(ev.RunFailed(command.error))
 
 
-def _pause(turn: Turn, command: cmd.PauseRun) -> None:
+def _pause(turn: DecisionBuilder, command: cmd.PauseRun) -> None:
     refuse_closed(turn.state, "pause")
     if turn.state.status in (st.CANCELLING, st.FAILING, st.QUEUED):
         status = turn.state.status
@@ -338,7 +338,7 @@ def _pause(turn: Turn, command: cmd.PauseRun) -> None:
         turn.emit(ev.RunPaused(command.reason))
 
 
-def _resume(turn: Turn, command: cmd.ResumeRun) -> None:
+def _resume(turn: DecisionBuilder, command: cmd.ResumeRun) -> None:
     refuse_closed(turn.state, "resume")
     if turn.state.status == st.PAUSED:
         turn.emit(ev.RunResumed(command.reason))
@@ -348,7 +348,7 @@ def _resume(turn: Turn, command: cmd.ResumeRun) -> None:
         raise cmd.Rejected(status, f"the run is {status} and cannot be resumed", status)
 
 
-def _cancel(turn: Turn, command: cmd.CancelRun) -> None:
+def _cancel(turn: DecisionBuilder, command: cmd.CancelRun) -> None:
     if turn.state.status == st.CANCELLED:
         return
     refuse_closed(turn.state, "cancel")
@@ -359,7 +359,7 @@ def _cancel(turn: Turn, command: cmd.CancelRun) -> None:
     _finish_cancel(turn, (), force=command.force)
 
 
-def _finish_cancel(turn: Turn, steps: Iterable[str], *, force: bool = False) -> None:
+def _finish_cancel(turn: DecisionBuilder, steps: Iterable[str], *, force: bool = False) -> None:
     cancel_open(turn, keep_started=not force)
     turn.settle.extend(path for path in steps if path.endswith(COMPENSATE))
     run(turn)

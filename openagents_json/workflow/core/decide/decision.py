@@ -30,7 +30,7 @@ ChildId = Callable[[str], str]
 """Gives the id of a child run from what makes it unique."""
 
 
-class Turn:
+class DecisionBuilder:
     """Collects events while it folds them; lives for one call of `decide`.
 
     What is left to decide: steps whose outcome has to be acted on (`settle`), steps that may be ready (`reach`), and
@@ -98,7 +98,7 @@ class Turn:
 
 
 def order_key(plan: Plan, path: str) -> tuple[tuple[int, tuple[int, ...]], ...]:
-    """Give the place of an instance: by document order, and by index within the same step."""
+    """Return the place of an instance: by document order, and by index within the same step."""
     if "." not in path and "[" not in path:
         return ((plan.places.get(path, -1), ()),)
     found = []
@@ -109,7 +109,9 @@ def order_key(plan: Plan, path: str) -> tuple[tuple[int, tuple[int, ...]], ...]:
     return tuple(found)
 
 
-def complete(turn: Turn, step: str, attempt: int, output: Json, facts: Mapping[str, Json] | None = None) -> None:
+def complete(
+    turn: DecisionBuilder, step: str, attempt: int, output: Json, facts: Mapping[str, Json] | None = None
+) -> None:
     """Record a returned attempt with its named outputs, `facts` among them; a wrong output template fails the step."""
     plan = turn.plan.of(step)
     try:
@@ -146,7 +148,9 @@ def timeout_error(step: str, kind: str, limit_ms: int) -> dict[str, Json]:
     return {"type": "TimeoutError", "message": message, "kind": kind}
 
 
-def fail(turn: Turn, step: str, attempt: int, error: Mapping[str, Json], timed_out: str = "", reason: str = "") -> None:
+def fail(
+    turn: DecisionBuilder, step: str, attempt: int, error: Mapping[str, Json], timed_out: str = "", reason: str = ""
+) -> None:
     """Record a failed attempt, with the wait before the next one or the way the document handles the last.
 
     `reason` is why it is the last, whatever the retry policy says.
@@ -166,7 +170,7 @@ def fail(turn: Turn, step: str, attempt: int, error: Mapping[str, Json], timed_o
         turn.emit(ev.StepFailed(step, attempt, error, retry_ms, then, goto, output, reason))
 
 
-def _retry_ms(turn: Turn, plan: StepPlan, step: str, error: Mapping[str, Json]) -> int | None:
+def _retry_ms(turn: DecisionBuilder, plan: StepPlan, step: str, error: Mapping[str, Json]) -> int | None:
     known = turn.state.steps[step]
     if error.get("retryable") is False or plan.effect in NO_RETRY_EFFECTS or known.kind not in RETRIED_KINDS:
         return None
@@ -176,7 +180,9 @@ def _retry_ms(turn: Turn, plan: StepPlan, step: str, error: Mapping[str, Json]) 
     return asked_delay(plan.retry, delay, error.get("retry_after_ms"))
 
 
-def _handled(turn: Turn, plan: StepPlan, step: str, error: Mapping[str, Json]) -> tuple[str, str | None, Json]:
+def _handled(
+    turn: DecisionBuilder, plan: StepPlan, step: str, error: Mapping[str, Json]
+) -> tuple[str, str | None, Json]:
     handler = _handler_for(plan, str(error.get("type")))
     if handler is None or handler.then == "fail":
         return "fail", None, None
@@ -193,7 +199,7 @@ def _handler_for(plan: StepPlan, error_type: str) -> ErrorHandler | None:
     return None
 
 
-def refuse(turn: Turn, path: str, error: Mapping[str, Json]) -> None:
+def refuse(turn: DecisionBuilder, path: str, error: Mapping[str, Json]) -> None:
     """Fail a step that cannot begin."""
     if path not in turn.state.steps:
         turn.emit(ev.StepScheduled(path, {}))
@@ -201,19 +207,19 @@ def refuse(turn: Turn, path: str, error: Mapping[str, Json]) -> None:
     turn.settle.append(path)
 
 
-def fail_group(turn: Turn, path: str, error: Mapping[str, Json], timed_out: str = "") -> None:
+def fail_group(turn: DecisionBuilder, path: str, error: Mapping[str, Json], timed_out: str = "") -> None:
     """Fail a step that holds others; what is open inside is withdrawn."""
     withdraw(turn, inner_steps(turn, path), f"{path} failed")
     fail(turn, path, 0, error, timed_out)
     turn.settle.append(path)
 
 
-def inner_steps(turn: Turn, path: str) -> list[str]:
-    """Give the open steps inside of a frame or container."""
+def inner_steps(turn: DecisionBuilder, path: str) -> list[str]:
+    """Return the open steps inside of a frame or container."""
     return [step for step in turn.state.open_steps if within(step, path)]
 
 
-def withdraw(turn: Turn, steps: Iterable[str], reason: str) -> None:
+def withdraw(turn: DecisionBuilder, steps: Iterable[str], reason: str) -> None:
     """Cancel open steps, those inside of others first."""
     for step in reversed(turn.in_order(steps)):
         turn.emit(ev.StepCancelled(step, reason))

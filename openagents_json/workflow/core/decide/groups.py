@@ -5,7 +5,7 @@ from __future__ import annotations
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.decide.decision import (
-    Turn,
+    DecisionBuilder,
     complete,
     expression_error,
     fail_group,
@@ -25,7 +25,7 @@ BLOCK_WINDOW = 100
 """How many items are open at a time when the document does not say."""
 
 
-def check_group(turn: Turn, path: str) -> None:
+def check_group(turn: DecisionBuilder, path: str) -> None:
     """Let a foreach or a loop go on, or end it."""
     try:
         if turn.plan.of(path).foreach is not None:
@@ -36,7 +36,7 @@ def check_group(turn: Turn, path: str) -> None:
         fail_group(turn, path, expression_error(error))
 
 
-def has_failed(turn: Turn, path: str) -> bool:
+def has_failed(turn: DecisionBuilder, path: str) -> bool:
     """Tell whether so much of a foreach or a loop has failed that it fails itself."""
     plan, group = turn.plan.of(path), turn.state.steps[path].group
     if group is None:
@@ -47,8 +47,8 @@ def has_failed(turn: Turn, path: str) -> bool:
     return last is not None and last.status == st.FAILED
 
 
-def failed_at(turn: Turn, path: str) -> int:
-    """Give the place among all outcomes of that one with which a foreach or a loop failed."""
+def failed_at(turn: DecisionBuilder, path: str) -> int:
+    """Return the place among all outcomes of that one with which a foreach or a loop failed."""
     plan, step = turn.plan.of(path), turn.state.steps[path]
     count, spare = (step.group.opened, step.group.total) if step.group else (0, 0)
     items = (known for i in range(count) if (known := turn.state.steps.get(item(path, i))) is not None)
@@ -57,7 +57,7 @@ def failed_at(turn: Turn, path: str) -> int:
     return failures[tolerated] if tolerated < len(failures) else step.sequence
 
 
-def close_block(turn: Turn, path: str) -> None:
+def close_block(turn: DecisionBuilder, path: str) -> None:
     """Complete a block when each of its steps is resolved."""
     plan, steps = turn.plan.of(path), turn.state.steps
     for name in plan.block.order if plan.block else ():
@@ -76,7 +76,7 @@ def close_block(turn: Turn, path: str) -> None:
     turn.settle.append(path)
 
 
-def _check_foreach(turn: Turn, path: str) -> None:
+def _check_foreach(turn: DecisionBuilder, path: str) -> None:
     plan, step = turn.plan.of(path), turn.state.steps[path]
     spec, group = plan.foreach, step.group
     if spec is None or group is None:
@@ -97,7 +97,7 @@ def _check_foreach(turn: Turn, path: str) -> None:
             _complete(turn, path)
 
 
-def _complete(turn: Turn, path: str) -> None:
+def _complete(turn: DecisionBuilder, path: str) -> None:
     complete(turn, path, 0, st.gather(turn.state, path))
     turn.settle.append(path)
 
@@ -108,8 +108,8 @@ def _tolerated(spec: Foreach, total: int) -> int:
     return 0 if spec.min_success is None else max(0, total - spec.min_success)
 
 
-def _item_error(turn: Turn, path: str, group: st.Group) -> dict[str, object]:
-    """Give the error of a foreach: that of its first failed item, with the place and how many failed."""
+def _item_error(turn: DecisionBuilder, path: str, group: st.Group) -> dict[str, object]:
+    """Return the error of a foreach: that of its first failed item, with the place and how many failed."""
     first = turn.state.steps[item(path, group.first_failed)]
     error = dict(first.error or {})
     where = item(path, group.first_failed)
@@ -117,7 +117,7 @@ def _item_error(turn: Turn, path: str, group: st.Group) -> dict[str, object]:
     return {**error, "message": message, "retryable": False, "at": error.get("at", where), "failed": group.failed}
 
 
-def _open_items(turn: Turn, path: str, spec: Foreach, group: st.Group, blocks: bool) -> None:
+def _open_items(turn: DecisionBuilder, path: str, spec: Foreach, group: st.Group, blocks: bool) -> None:
     window = spec.window or (BLOCK_WINDOW if blocks else WINDOW)
     room = window - group.active
     if not spec.window and group.active and room < window // 4:  # a few at a time would be a commit each
@@ -130,7 +130,7 @@ def _open_items(turn: Turn, path: str, spec: Foreach, group: st.Group, blocks: b
     turn.check[path] = None
 
 
-def _open_item(turn: Turn, path: str, *, per_item: bool) -> None:
+def _open_item(turn: DecisionBuilder, path: str, *, per_item: bool) -> None:
     try:
         if per_item and not step_condition(turn.plan.of(path), turn.view.at(path)):
             turn.emit(ev.StepSkipped(path, "condition"))
@@ -140,7 +140,7 @@ def _open_item(turn: Turn, path: str, *, per_item: bool) -> None:
         refuse(turn, path, expression_error(error))
 
 
-def _check_loop(turn: Turn, path: str) -> None:
+def _check_loop(turn: DecisionBuilder, path: str) -> None:
     plan, step = turn.plan.of(path), turn.state.steps[path]
     loop, group = plan.loop, step.group
     if loop is None or group is None or group.active:
@@ -165,7 +165,7 @@ def _check_loop(turn: Turn, path: str) -> None:
         turn.check[frame] = None
 
 
-def _goes_on(turn: Turn, path: str, loop: Loop, count: int) -> bool:
+def _goes_on(turn: DecisionBuilder, path: str, loop: Loop, count: int) -> bool:
     """Tell whether a loop's condition lets another iteration begin: it sees the steps of the last one."""
     if not count:
         return loop.looks_inside or holds(loop.condition, turn.view.within(item(path, 0)))
@@ -173,12 +173,12 @@ def _goes_on(turn: Turn, path: str, loop: Loop, count: int) -> bool:
     return holds(loop.condition, turn.view.within(item(path, count - 1)), local)
 
 
-def _end_loop(turn: Turn, path: str) -> None:
+def _end_loop(turn: DecisionBuilder, path: str) -> None:
     complete(turn, path, 0, st.last_result(turn.state, path))
     turn.settle.append(path)
 
 
-def _at_limit(turn: Turn, path: str, loop: Loop) -> None:
+def _at_limit(turn: DecisionBuilder, path: str, loop: Loop) -> None:
     if loop.fails_at_limit and (loop.condition is not None or loop.until is not None):
         message = f"step {path}: the loop is not done after {loop.limit} iterations, the most that it may make"
         fail_group(turn, path, terminal("LoopLimitReached", message, limit=loop.limit))

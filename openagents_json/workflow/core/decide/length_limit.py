@@ -6,7 +6,7 @@ from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.bounds import EVENT_LIMIT, event_limit
-from openagents_json.workflow.core.decide.decision import Turn, terminal, withdraw
+from openagents_json.workflow.core.decide.decision import DecisionBuilder, terminal, withdraw
 from openagents_json.workflow.core.decide.scheduling import run
 from openagents_json.workflow.core.decide.unwind import end_failed
 
@@ -14,7 +14,7 @@ _OPENS = (cmd.ReopenRun, cmd.OverrideStep)
 """Commands that open a closed run again."""
 
 
-def refuse_beyond(turn: Turn, command: cmd.Command, version: int) -> None:
+def refuse_beyond(turn: DecisionBuilder, command: cmd.Command, version: int) -> None:
     """Refuse to go on with a run that would end at its bound again.
 
     Raises Rejected.
@@ -24,7 +24,7 @@ def refuse_beyond(turn: Turn, command: cmd.Command, version: int) -> None:
         raise cmd.Rejected("event_limit", event_limit(turn.bounds), turn.state.status)
 
 
-def end_at_limit(turn: Turn, version: int) -> None:
+def end_at_limit(turn: DecisionBuilder, version: int) -> None:
     """End a run at its bound; to undo what it did, it may have as many events again, and then it is closed at once."""
     if turn.state.status == st.RUNNING:
         turn.unfinished = False
@@ -34,7 +34,7 @@ def end_at_limit(turn: Turn, version: int) -> None:
         _close(turn)
 
 
-def _close(turn: Turn) -> None:
+def _close(turn: DecisionBuilder) -> None:
     state, limit = turn.state, event_limit(turn.bounds)
     withdraw(turn, state.open_steps, "the run has reached its limit of events")
     turn.forget()

@@ -8,7 +8,7 @@ from dataclasses import replace
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
-from openagents_json.workflow.core.decide.decision import Turn, inner_steps, withdraw
+from openagents_json.workflow.core.decide.decision import DecisionBuilder, inner_steps, withdraw
 from openagents_json.workflow.core.decide.routes import order_of, withdrawable
 from openagents_json.workflow.core.decide.step_start import REUSED, limit_again
 from openagents_json.workflow.core.paths import (
@@ -24,7 +24,7 @@ from openagents_json.workflow.core.paths import (
 )
 
 
-def reopen(turn: Turn, command: cmd.ReopenRun) -> None:
+def reopen(turn: DecisionBuilder, command: cmd.ReopenRun) -> None:
     """Say which steps are forgotten and which of those that hold others go on.
 
     Raises Rejected when the run is open, there is nothing to do again, or a result does not fit the plan.
@@ -56,8 +56,8 @@ def reopen(turn: Turn, command: cmd.ReopenRun) -> None:
     limit_again(turn, lists[1])
 
 
-def _completed(turn: Turn, forgotten: Iterable[str]) -> list[str]:
-    """Give the steps of components that had completed.
+def _completed(turn: DecisionBuilder, forgotten: Iterable[str]) -> list[str]:
+    """Return the steps of components that had completed.
 
     Done again, they must not be taken for what was done before, and may have been undone since. A step that failed may
     have had its effect all the same: done again by hand, it is still the same to the systems that it calls.
@@ -69,8 +69,8 @@ def _completed(turn: Turn, forgotten: Iterable[str]) -> list[str]:
     return found
 
 
-def _reusable(turn: Turn, command: cmd.ReopenRun) -> tuple[list[str], list[str]]:
-    """Give the steps whose results may stand if their inputs stay the same, and those that are not the same steps."""
+def _reusable(turn: DecisionBuilder, command: cmd.ReopenRun) -> tuple[list[str], list[str]]:
+    """Return the steps whose results may stand if their inputs stay the same, and those that are not the same steps."""
     kept: list[str] = []
     changed: list[str] = []
     for path, step in turn.state.steps.items():
@@ -80,7 +80,7 @@ def _reusable(turn: Turn, command: cmd.ReopenRun) -> tuple[list[str], list[str]]
     return turn.in_order(kept), turn.in_order(changed)
 
 
-def override(turn: Turn, command: cmd.OverrideStep) -> None:
+def override(turn: DecisionBuilder, command: cmd.OverrideStep) -> None:
     """Say how a step ended; in a closed run, whatever else failed is done again.
 
     Raises Rejected when the run has no such step, or it has ended already in a run that is open.
@@ -110,7 +110,7 @@ def override(turn: Turn, command: cmd.OverrideStep) -> None:
     turn.emit(ev.StepOverridden(path, command.status, command.output, command.reason))
 
 
-def fork(turn: Turn, command: cmd.ForkRun) -> None:
+def fork(turn: DecisionBuilder, command: cmd.ForkRun) -> None:
     """Forget what somebody else was doing for the run that this one leaves.
 
     Raises Rejected when that run had ended by then.
@@ -128,11 +128,11 @@ def fork(turn: Turn, command: cmd.ForkRun) -> None:
 
 
 def taken_over(past: Iterable[ev.Event], run: str) -> list[ev.Event]:
-    """Give the events of a run as the past of another one, for which nobody waits."""
+    """Return the events of a run as the past of another one, for which nobody waits."""
     return [replace(event, run=run, parent=None) if isinstance(event, ev.RunStarted) else event for event in past]
 
 
-def _check_fit(turn: Turn, forgotten: set[str]) -> None:
+def _check_fit(turn: DecisionBuilder, forgotten: set[str]) -> None:
     """Refuse a plan in which results that are kept have no place."""
     plan, wrong = turn.plan, []
     for path, step in turn.state.steps.items():
@@ -194,7 +194,7 @@ def _unknown(state: st.RunState, path: str) -> str:
 class _Found:
     """Collects what is forgotten and what goes on."""
 
-    def __init__(self, turn: Turn) -> None:
+    def __init__(self, turn: DecisionBuilder) -> None:
         self._turn = turn
         self.forgotten: set[str] = set()
         self.reactivated: set[str] = set()
@@ -243,7 +243,7 @@ class _Found:
                     self.again(path)
 
     def _needless(self) -> set[str]:
-        """Give the steps that were withdrawn by a join which had what it wanted, and which stays as it is."""
+        """Return the steps that were withdrawn by a join which had what it wanted, and which stays as it is."""
         turn, found = self._turn, set[str]()
         if not any(plan.cancel_rest for plan in turn.plan.steps.values()):
             return found
@@ -295,7 +295,7 @@ class _Found:
             self._forget(f"{container}[{number}]")
 
     def _behind(self, frame: str, path: str) -> Iterable[str]:
-        """Give the steps of a frame that a step leads to."""
+        """Return the steps of a frame that a step leads to."""
         plan, todo = self._turn.plan, [path]
         seen: dict[str, None] = {}
         while todo:
@@ -312,7 +312,7 @@ class _Found:
         self.forgotten |= {other for other in steps if within(other, path) or other.startswith(path + COMPENSATE)}
 
     def lists(self) -> tuple[list[str], list[str]]:
-        """Give what is forgotten and what goes on, in document order."""
+        """Return what is forgotten and what goes on, in document order."""
         in_order = self._turn.in_order
         return in_order(self.forgotten), in_order(self.reactivated - self.forgotten)
 

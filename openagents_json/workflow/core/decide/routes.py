@@ -22,7 +22,7 @@ class Readiness(Enum):
     DEAD = "dead"
 
 
-class Passage(Enum):
+class EdgeState(Enum):
     """What an edge says: nothing yet, go, or this way is closed."""
 
     OPEN = "open"
@@ -30,7 +30,7 @@ class Passage(Enum):
     DEAD = "dead"
 
 
-def passage(edge: Edge, frame: str, state: st.RunState, scope: Scope, hidden: range = NOTHING) -> Passage:
+def passage(edge: Edge, frame: str, state: st.RunState, scope: Scope, hidden: range = NOTHING) -> EdgeState:
     """Tell what an edge says.
 
     A completed source lets pass where the edge's condition holds, a failed one where its handler says continue, or
@@ -40,23 +40,23 @@ def passage(edge: Edge, frame: str, state: st.RunState, scope: Scope, hidden: ra
     """
     source = state.steps.get(inside(frame, edge.source))
     if source is None or source.status in st.OPEN_STEP or source.sequence in hidden:
-        return Passage.OPEN
+        return EdgeState.OPEN
     match source.status:
         case st.FAILED if source.then == "fail":  # whatever holds the step fails with it: nothing goes on from here
-            return Passage.OPEN
+            return EdgeState.OPEN
         case st.SKIPPED if source.then == "continue":
-            return Passage.ALIVE if edge_alive(edge, scope) else Passage.DEAD
+            return EdgeState.ALIVE if edge_alive(edge, scope) else EdgeState.DEAD
         case st.SKIPPED:
             passes = edge.order and source.reason == "condition"
-            return Passage.ALIVE if passes else Passage.DEAD
+            return EdgeState.ALIVE if passes else EdgeState.DEAD
         case st.FAILED if edge.goto:
-            return Passage.ALIVE if source.then == "goto" and source.goto == edge.target else Passage.DEAD
+            return EdgeState.ALIVE if source.then == "goto" and source.goto == edge.target else EdgeState.DEAD
         case st.FAILED if source.then == "continue":
-            return Passage.ALIVE if edge_alive(edge, scope) else Passage.DEAD
+            return EdgeState.ALIVE if edge_alive(edge, scope) else EdgeState.DEAD
         case st.COMPLETED if not edge.goto:
-            return Passage.ALIVE if edge_alive(edge, scope) else Passage.DEAD
+            return EdgeState.ALIVE if edge_alive(edge, scope) else EdgeState.DEAD
         case _:
-            return Passage.DEAD
+            return EdgeState.DEAD
 
 
 def readiness(step: StepPlan, frame: str, state: st.RunState, scope: Scope, hidden: range = NOTHING) -> Readiness:
@@ -69,10 +69,10 @@ def readiness(step: StepPlan, frame: str, state: st.RunState, scope: Scope, hidd
     alive = waiting = 0
     for edge in step.incoming:
         found = passage(edge, frame, state, scope, hidden)
-        if found is Passage.OPEN and step.join == "all":
+        if found is EdgeState.OPEN and step.join == "all":
             return Readiness.WAIT
-        alive += found is Passage.ALIVE
-        waiting += found is Passage.OPEN
+        alive += found is EdgeState.ALIVE
+        waiting += found is EdgeState.OPEN
     wanted = step.join if isinstance(step.join, int) else 1
     if alive >= wanted:
         return Readiness.READY
@@ -82,7 +82,7 @@ def readiness(step: StepPlan, frame: str, state: st.RunState, scope: Scope, hidd
 def withdrawable(
     plan: Plan, joined: StepPlan, frame: str, state: st.RunState, statuses: frozenset[str] = st.OPEN_STEP
 ) -> list[str]:
-    """Give the steps of a frame, by id, that only led to a join which has what it wants, in document order.
+    """Return the steps of a frame, by id, that only led to a join which has what it wants, in document order.
 
     They are those that have not begun or have one of the `statuses`.
     """
@@ -103,7 +103,7 @@ def withdrawable(
 
 
 def order_of(plan: Plan, frame: str) -> tuple[str, ...]:
-    """Give the ids of the steps of a frame, in document order."""
+    """Return the ids of the steps of a frame, in document order."""
     if not frame:
         return plan.order
     block = plan.of(frame).block

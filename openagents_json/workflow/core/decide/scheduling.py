@@ -9,7 +9,7 @@ from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.decide.decision import (
     RUN,
-    Turn,
+    DecisionBuilder,
     expression_error,
     fail_group,
     inner_steps,
@@ -30,7 +30,7 @@ MOST_EVENTS = 25_000
 """A decision of more events is continued in the next commit."""
 
 
-def follow(turn: Turn, steps: Iterable[str]) -> None:
+def follow(turn: DecisionBuilder, steps: Iterable[str]) -> None:
     """Decide what the outcomes of steps lead to, and all that follows; ends the run when nothing is left.
 
     The outcomes are those and what is on the log before them that nobody has decided on: a commit that others overtook
@@ -50,7 +50,7 @@ def follow(turn: Turn, steps: Iterable[str]) -> None:
     run(turn)
 
 
-def catch_up(turn: Turn) -> None:
+def catch_up(turn: DecisionBuilder) -> None:
     """Decide on what others have left undecided, and all that follows."""
     if turn.state.open_steps or turn.state.status == st.RUNNING:
         follow(turn, ())
@@ -59,7 +59,7 @@ def catch_up(turn: Turn) -> None:
         run(turn)
 
 
-def settle_failures(turn: Turn, containers: Iterable[str]) -> bool:
+def settle_failures(turn: DecisionBuilder, containers: Iterable[str]) -> bool:
     """Act on what has failed for good, in the order of the log, with the outcomes that came before each.
 
     `containers` are those whose items are looked at. False when the run goes another way from here.
@@ -82,8 +82,8 @@ def settle_failures(turn: Turn, containers: Iterable[str]) -> bool:
     return True
 
 
-def _failures(turn: Turn, containers: Iterable[str]) -> list[tuple[int, str]]:
-    """Give what has failed for good and still has an effect, with the place of each among the outcomes, in order."""
+def _failures(turn: DecisionBuilder, containers: Iterable[str]) -> list[tuple[int, str]]:
+    """Return what has failed for good and still has an effect, with the place of each among the outcomes, in order."""
     steps, found = turn.state.steps, list[tuple[int, str]]()
     for path in turn.state.unsettled:
         if steps[path].status == st.FAILED:
@@ -95,7 +95,7 @@ def _failures(turn: Turn, containers: Iterable[str]) -> list[tuple[int, str]]:
     return sorted(found)
 
 
-def advance(turn: Turn) -> None:
+def advance(turn: DecisionBuilder) -> None:
     """Decide everything that the state implies: unsettled outcomes, and each step not yet decided about."""
     if not settle_failures(turn, turn.state.open_steps):
         run(turn)
@@ -120,7 +120,7 @@ def _may_advance(step: st.StepState) -> bool:
     return bool(step.kind) or step.status == st.RETRYING
 
 
-def _advance_step(turn: Turn, path: str) -> None:
+def _advance_step(turn: DecisionBuilder, path: str) -> None:
     step = turn.state.steps[path]
     if step.status == st.RETRYING:
         turn.settle.append(path)
@@ -134,7 +134,7 @@ def _advance_step(turn: Turn, path: str) -> None:
         turn.settle.append(path)
 
 
-def _advance_frame(turn: Turn, frame: str) -> None:
+def _advance_frame(turn: DecisionBuilder, frame: str) -> None:
     for name in order_of(turn.plan, frame):
         path = inside(frame, name)
         if path not in turn.state.steps:
@@ -142,7 +142,7 @@ def _advance_frame(turn: Turn, frame: str) -> None:
     turn.check[frame] = None
 
 
-def run(turn: Turn) -> None:
+def run(turn: DecisionBuilder) -> None:
     """Decide until nothing is left to decide."""
     while not turn.state.closed:
         if len(turn.events) > MOST_EVENTS:
@@ -158,7 +158,7 @@ def run(turn: Turn) -> None:
             return
 
 
-def _settle(turn: Turn, path: str) -> None:
+def _settle(turn: DecisionBuilder, path: str) -> None:
     """Act on the outcome of one step."""
     step = turn.state.steps[path]
     if step.status == st.RETRYING:
@@ -174,7 +174,7 @@ def _settle(turn: Turn, path: str) -> None:
         _look_at_items(turn, path)
 
 
-def _passed(turn: Turn, path: str) -> None:
+def _passed(turn: DecisionBuilder, path: str) -> None:
     """Go on behind a step that is resolved."""
     if is_item(path):
         turn.check[path[: path.rindex("[")]] = None
@@ -184,7 +184,7 @@ def _passed(turn: Turn, path: str) -> None:
     turn.check[frame] = None
 
 
-def _retry(turn: Turn, path: str, step: st.StepState) -> None:
+def _retry(turn: DecisionBuilder, path: str, step: st.StepState) -> None:
     delay = step.retry_ms or 0
     rated = not step.kind and any(gate[0] == "rate" for gate in step.waits)
     turn.emit(ev.StepRetryScheduled(path, delay, rated))
@@ -195,7 +195,7 @@ def _retry(turn: Turn, path: str, step: st.StepState) -> None:
             start_child(turn, path)
 
 
-def _escalate(turn: Turn, path: str, step: st.StepState) -> None:
+def _escalate(turn: DecisionBuilder, path: str, step: st.StepState) -> None:
     """Hand a failure that nobody handled to what holds the step."""
     error = {**(step.error or {})}
     if is_item(path):
@@ -209,7 +209,7 @@ def _escalate(turn: Turn, path: str, step: st.StepState) -> None:
         end_failed(turn, error, path)
 
 
-def _look_at_items(turn: Turn, container: str) -> None:
+def _look_at_items(turn: DecisionBuilder, container: str) -> None:
     """Fail a foreach or a loop at once when too much of it has failed; else it goes on when its turn comes."""
     known = turn.state.steps.get(container)
     if known is not None and known.status == st.ACTIVE and has_failed(turn, container):
@@ -218,7 +218,7 @@ def _look_at_items(turn: Turn, container: str) -> None:
         turn.check[container] = None
 
 
-def _check(turn: Turn, name: str) -> None:
+def _check(turn: DecisionBuilder, name: str) -> None:
     del turn.check[name]
     if name == UNWIND:
         unwind(turn)
@@ -232,13 +232,13 @@ def _check(turn: Turn, name: str) -> None:
             turn.check[RUN] = None
 
 
-def _check_run(turn: Turn) -> None:
+def _check_run(turn: DecisionBuilder) -> None:
     state = turn.state
     if state.status == st.RUNNING and not state.open_steps and all(step in state.steps for step in turn.plan.order):
         end_completed(turn, lambda: run_output(turn.plan, turn.view.closing()))
 
 
-def _reach(turn: Turn, path: str) -> None:
+def _reach(turn: DecisionBuilder, path: str) -> None:
     """Begin, skip or leave one undecided step."""
     if path in turn.state.steps or not _frame_is_open(turn, frame_of(path)):
         return
@@ -258,13 +258,13 @@ def _reach(turn: Turn, path: str) -> None:
         _refused(turn, path, expression_error(error))
 
 
-def _frame_is_open(turn: Turn, frame: str) -> bool:
+def _frame_is_open(turn: DecisionBuilder, frame: str) -> bool:
     """Tell whether a step may still begin in a frame: what was to be decided may have been withdrawn meanwhile."""
     known = turn.state.steps.get(frame)
     return not frame or (known is not None and known.status == st.ACTIVE)
 
 
-def _refused(turn: Turn, path: str, error: dict[str, Json]) -> None:
+def _refused(turn: DecisionBuilder, path: str, error: dict[str, Json]) -> None:
     if turn.state.steps.get(path) is None or turn.state.steps[path].status in st.OPEN_STEP:
         refuse(turn, path, error)
 
@@ -273,7 +273,7 @@ def _per_item(plan: StepPlan) -> bool:
     return plan.foreach is not None and plan.foreach.per_item_condition
 
 
-def _cancel_rest(turn: Turn, plan: StepPlan, frame: str) -> None:
+def _cancel_rest(turn: DecisionBuilder, plan: StepPlan, frame: str) -> None:
     for name in withdrawable(turn.plan, plan, frame, turn.state):
         path = inside(frame, name)
         withdraw(turn, inner_steps(turn, path), f"{plan.id} no longer needs it")

@@ -39,7 +39,7 @@ def check_signal(plan: Plan, state: st.RunState, command: cmd.SendSignal) -> Non
 
 
 def _name(wait: SignalWait, view: RunView) -> str | None:
-    """Give the name that a step waits for, None while it depends on what is not known here."""
+    """Return the name that a step waits for, None while it depends on what is not known here."""
     if wait.name.parts:
         try:
             name = value_of(wait.name, view)

@@ -8,7 +8,7 @@ from typing import Any
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.bounds import CHILD_LIMIT, ITEM_LIMIT, child_limit, nested_items
-from openagents_json.workflow.core.decide.decision import Turn, complete, refuse, terminal
+from openagents_json.workflow.core.decide.decision import DecisionBuilder, complete, refuse, terminal
 from openagents_json.workflow.core.decide.unwind import end_completed, end_failed
 from openagents_json.workflow.core.evaluate import step_inputs, step_secrets, terminate_output, value_of
 from openagents_json.workflow.core.paths import inside, is_item
@@ -26,7 +26,7 @@ MAX_DEPTH = 16
 """How many runs may be above a child run."""
 
 
-def begin(turn: Turn, path: str) -> None:
+def begin(turn: DecisionBuilder, path: str) -> None:
     """Begin a step whose turn it is.
 
     Raises ExpressionFailed.
@@ -39,7 +39,7 @@ def begin(turn: Turn, path: str) -> None:
         begin_instance(turn, path)
 
 
-def begin_instance(turn: Turn, path: str) -> None:
+def begin_instance(turn: DecisionBuilder, path: str) -> None:
     """Begin a step, or one item of it.
 
     Raises ExpressionFailed.
@@ -73,7 +73,7 @@ def begin_instance(turn: Turn, path: str) -> None:
             turn.check[path] = None
 
 
-def reused(turn: Turn, path: str, inputs: Mapping[str, Json], secrets: Sequence[Json] | None = None) -> bool:
+def reused(turn: DecisionBuilder, path: str, inputs: Mapping[str, Json], secrets: Sequence[Json] | None = None) -> bool:
     """Let the result of a step stand that is done again with the same inputs; False when there is none."""
     known = turn.state.memo.get(path)
     if known is None or canonical(known.inputs) != canonical(inputs):
@@ -85,8 +85,8 @@ def reused(turn: Turn, path: str, inputs: Mapping[str, Json], secrets: Sequence[
     return True
 
 
-def gates_of(turn: Turn, gates: tuple[Gate, ...], path: str) -> tuple[Json, ...]:
-    """Give the gates of a step as the log has them: kind, key, limit, period in ms.
+def gates_of(turn: DecisionBuilder, gates: tuple[Gate, ...], path: str) -> tuple[Json, ...]:
+    """Return the gates of a step as the log has them: kind, key, limit, period in ms.
 
     Raises ExpressionFailed.
     """
@@ -96,7 +96,7 @@ def gates_of(turn: Turn, gates: tuple[Gate, ...], path: str) -> tuple[Json, ...]
     return tuple([g.kind, render(value_of(g.key, view)), g.limit, g.per_ms, g.policy] for g in gates)
 
 
-def _begin_foreach(turn: Turn, path: str) -> None:
+def _begin_foreach(turn: DecisionBuilder, path: str) -> None:
     plan = turn.plan.of(path)
     if plan.foreach is None:
         return
@@ -120,14 +120,14 @@ def _begin_foreach(turn: Turn, path: str) -> None:
         turn.check[path] = None
 
 
-def _limit(turn: Turn, path: str, plan: StepPlan) -> None:
+def _limit(turn: DecisionBuilder, path: str, plan: StepPlan) -> None:
     """Set the timer of a step that the engine carries out and that may take only so long."""
     limits = [ms for ms in (plan.timeouts.start_to_close_ms, plan.timeouts.total_ms) if ms]
     if limits:
         turn.emit(ev.TimerSet(path, turn.state.steps[path].timers + 1, min(limits)))
 
 
-def _terminate(turn: Turn, path: str, plan: StepPlan) -> None:
+def _terminate(turn: DecisionBuilder, path: str, plan: StepPlan) -> None:
     status, output = terminate_output(plan, turn.view.at(path))
     turn.emit(ev.StepScheduled(path, {}))
     turn.emit(ev.StepCompleted(path, 0, output))
@@ -138,7 +138,7 @@ def _terminate(turn: Turn, path: str, plan: StepPlan) -> None:
     end_completed(turn, lambda: output)
 
 
-def limit_again(turn: Turn, paths: Iterable[str]) -> None:
+def limit_again(turn: DecisionBuilder, paths: Iterable[str]) -> None:
     """Let the time limits of steps that hold others begin anew, where they go on."""
     for path in paths:
         plan, step = turn.plan.of(path), turn.state.steps[path]
@@ -152,7 +152,7 @@ def limit_again(turn: Turn, paths: Iterable[str]) -> None:
 # -- time ------------------------------------------------------------------------------------------------
 
 
-def _sleep(turn: Turn, path: str, plan: StepPlan) -> None:
+def _sleep(turn: DecisionBuilder, path: str, plan: StepPlan) -> None:
     if plan.sleep is None:
         return
     try:
@@ -170,8 +170,8 @@ def _sleep(turn: Turn, path: str, plan: StepPlan) -> None:
         turn.settle.append(path)
 
 
-def timer_event(turn: Turn, path: str, timer: Timer, number: int) -> tuple[ev.TimerSet, dict[str, Json]]:
-    """Give the timer of a step, and what its inputs show of it.
+def timer_event(turn: DecisionBuilder, path: str, timer: Timer, number: int) -> tuple[ev.TimerSet, dict[str, Json]]:
+    """Return the timer of a step, and what its inputs show of it.
 
     Raises InvalidTime and ExpressionFailed.
     """
@@ -183,7 +183,7 @@ def timer_event(turn: Turn, path: str, timer: Timer, number: int) -> tuple[ev.Ti
     return ev.TimerSet(path, number, delay_of(seconds)), {"seconds": seconds}
 
 
-def _wait(turn: Turn, path: str, plan: StepPlan) -> None:
+def _wait(turn: DecisionBuilder, path: str, plan: StepPlan) -> None:
     wait, view = plan.wait, turn.view.at(path)
     if wait is None:
         return
@@ -213,8 +213,8 @@ def _wait(turn: Turn, path: str, plan: StepPlan) -> None:
         turn.emit(timer if timer.delay_ms or timer.at_ms else ev.TimerSet(path, 1, 1))
 
 
-def take_signal(turn: Turn, path: str) -> bool:
-    """Give a waiting step the oldest signal that fits; False when there is none."""
+def take_signal(turn: DecisionBuilder, path: str) -> bool:
+    """Return a waiting step the oldest signal that fits; False when there is none."""
     plan, step = turn.plan.of(path), turn.state.steps[path]
     wanted = [(str(w["name"]), w["key"]) for w in step.inputs.get("signals", ())]
     for signal in turn.state.signals:
@@ -234,7 +234,7 @@ def take_signal(turn: Turn, path: str) -> bool:
     return False
 
 
-def timer_won(turn: Turn, path: str) -> None:
+def timer_won(turn: DecisionBuilder, path: str) -> None:
     """End a wait whose timer came before any signal."""
     facts: dict[str, Any] = dict.fromkeys(("signal", "key", "payload", "by", "reason", "at_ms"))
     complete(turn, path, 0, {**facts, "timer": True}, {**facts, "timer": True})
@@ -243,7 +243,7 @@ def timer_won(turn: Turn, path: str) -> None:
 # -- children --------------------------------------------------------------------------------------------
 
 
-def _child(turn: Turn, path: str, plan: StepPlan) -> None:
+def _child(turn: DecisionBuilder, path: str, plan: StepPlan) -> None:
     inputs = step_inputs(plan, turn.view.at(path))
     if turn.state.depth >= MAX_DEPTH:
         message = f"step {path}: there are {MAX_DEPTH} runs above this one already; does a workflow call itself?"
@@ -263,7 +263,7 @@ def _child(turn: Turn, path: str, plan: StepPlan) -> None:
         _limit(turn, path, plan)
 
 
-def start_child(turn: Turn, path: str) -> None:
+def start_child(turn: DecisionBuilder, path: str) -> None:
     """Hand the work of a step to a run of its own; one for each attempt, always under the same id."""
     plan, number = turn.plan.of(path), turn.state.steps[path].children + 1
     child = turn.child_id(f"{turn.state.run}/{path}#{number}")

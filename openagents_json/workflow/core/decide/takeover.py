@@ -11,14 +11,14 @@ from openagents_json.work_index import NEVER_MS, DueKind, IndexChanges, Restored
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
-from openagents_json.workflow.core.decide.decision import Turn, fail
+from openagents_json.workflow.core.decide.decision import DecisionBuilder, fail
 from openagents_json.workflow.core.plan import Plan
 
 LOCKS = frozenset({"mutex", "concurrency"})
 GRACE_MS = 10_000
 
 
-def import_run(turn: Turn, command: cmd.ImportRun) -> None:
+def import_run(turn: DecisionBuilder, command: cmd.ImportRun) -> None:
     """Let an open run go on here; a step under way that may not be started twice fails.
 
     Raises Rejected when other runs, which stay where they are, wait for this one or are waited for.
@@ -34,19 +34,19 @@ def import_run(turn: Turn, command: cmd.ImportRun) -> None:
 
 
 def noted(command: cmd.ImportRun) -> ev.RunImported:
-    """Give the event that says where a run comes from; it is all that is added to one that had ended."""
+    """Return the event that says where a run comes from; it is all that is added to one that had ended."""
     where = command.source, command.at
     return ev.RunImported(*where, reason=command.reason, how=command.how, sha256=command.sha256)
 
 
-def unknown_outcome(turn: Turn, path: str, why: str) -> None:
+def unknown_outcome(turn: DecisionBuilder, path: str, why: str) -> None:
     """Fail a step of which nobody knows what it has done."""
     message = f"step {path}: {why}, and the step may not be started twice"
     error = {"type": "UnknownOutcome", "message": message, "retryable": False}
     fail(turn, path, turn.state.steps[path].attempt, error)
 
 
-def _check(turn: Turn) -> None:
+def _check(turn: DecisionBuilder) -> None:
     state = turn.state
     children = [path for path in turn.in_order(state.open_steps) if state.steps[path].child]
     locks = [gate[1] for gate in state.queue if gate[0] in LOCKS]
@@ -68,7 +68,7 @@ def _check(turn: Turn) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Happened:
+class TimedEvent:
     """An event with its version, and its time in ms, 0 for now."""
 
     version: int
@@ -98,45 +98,45 @@ def _when(delay_ms: int, now_ms: int) -> When:
     return (0, now_ms + delay_ms) if now_ms else (delay_ms, 0)
 
 
-def _opened(times: _Times, _: ev.Event, item: Happened) -> None:
+def _opened(times: _Times, _: ev.Event, item: TimedEvent) -> None:
     times.opened = item.time_ms
 
 
-def _queued(times: _Times, event: ev.RunQueued, item: Happened) -> None:
+def _queued(times: _Times, event: ev.RunQueued, item: TimedEvent) -> None:
     times.queued = _when(event.delay_ms, item.time_ms)
 
 
-def _scheduled(times: _Times, event: ev.StepScheduled | ev.CompensationScheduled, item: Happened) -> None:
+def _scheduled(times: _Times, event: ev.StepScheduled | ev.CompensationScheduled, item: TimedEvent) -> None:
     step = event.compensation if isinstance(event, ev.CompensationScheduled) else event.step
     times.scheduled[step] = item.version
     times.since[step] = item.time_ms
     times.begun.discard(step)
 
 
-def _admitted(times: _Times, event: ev.StepAdmitted, item: Happened) -> None:
+def _admitted(times: _Times, event: ev.StepAdmitted, item: TimedEvent) -> None:
     if event.step not in times.begun:
         times.since[event.step] = item.time_ms
 
 
-def _started(times: _Times, event: ev.StepStarted, _: Happened) -> None:
+def _started(times: _Times, event: ev.StepStarted, _: TimedEvent) -> None:
     times.begun.add(event.step)
 
 
-def _retried(times: _Times, event: ev.StepRetryScheduled, item: Happened) -> None:
+def _retried(times: _Times, event: ev.StepRetryScheduled, item: TimedEvent) -> None:
     times.again[event.step] = _when(event.delay_ms, item.time_ms)
 
 
-def _timer_set(times: _Times, event: ev.TimerSet, item: Happened) -> None:
+def _timer_set(times: _Times, event: ev.TimerSet, item: TimedEvent) -> None:
     when = (0, event.at_ms) if event.at_ms else _when(event.delay_ms, item.time_ms)
     times.timers[event.step, event.timer] = when
 
 
-def _child_started(times: _Times, event: ev.ChildStarted, item: Happened) -> None:
+def _child_started(times: _Times, event: ev.ChildStarted, item: TimedEvent) -> None:
     if not item.time_ms:  # one that is on record has ended: nobody takes a run over that waits for another
         times.started[event.step] = None
 
 
-NOTED: Final[Mapping[type[ev.Event], Callable[[_Times, Any, Happened], None]]] = {
+NOTED: Final[Mapping[type[ev.Event], Callable[[_Times, Any, TimedEvent], None]]] = {
     ev.RunStarted: _opened,
     ev.RunReopened: _opened,
     ev.RunForked: _opened,
@@ -152,7 +152,7 @@ NOTED: Final[Mapping[type[ev.Event], Callable[[_Times, Any, Happened], None]]] =
 """What events say of when things were to happen; a test holds it against their traits."""
 
 
-def imported(plan: Plan, state: st.RunState, happened: Sequence[Happened]) -> IndexChanges:
+def imported(plan: Plan, state: st.RunState, happened: Sequence[TimedEvent]) -> IndexChanges:
     """Derive what the indexes must hold of a run of which they hold nothing: from its state and its whole history.
 
     What waits for a time still waits for that time.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
-from openagents_json.workflow.core.decide.decision import RUN, Turn, expression_error, fail, withdraw
+from openagents_json.workflow.core.decide.decision import RUN, DecisionBuilder, expression_error, fail, withdraw
 from openagents_json.workflow.core.evaluate import step_inputs, step_secrets
 from openagents_json.workflow.core.paths import COMPENSATE, ON_FAILURE, compensation_of, inside, static, within
 from openagents_json.workflow.errors import ExpressionFailed
@@ -16,7 +16,7 @@ UNWIND = "~"
 """The name under which a turn notes that unwinding has to go on."""
 
 
-def end_completed(turn: Turn, output: Callable[[], Json]) -> None:
+def end_completed(turn: DecisionBuilder, output: Callable[[], Json]) -> None:
     """Close a run that has nothing left to do; one with a step that failed for good fails, whoever asks for it."""
     lost = _lost(turn) or (turn.state.failed_step if turn.state.status == st.FAILING else "")
     if lost:
@@ -34,8 +34,8 @@ def end_completed(turn: Turn, output: Callable[[], Json]) -> None:
     turn.emit(ev.RunCompleted(result))
 
 
-def _lost(turn: Turn) -> str:
-    """Give the step of the run that was the first to fail for good, empty when none did."""
+def _lost(turn: DecisionBuilder) -> str:
+    """Return the step of the run that was the first to fail for good, empty when none did."""
     steps = turn.state.steps
     found = [
         (known.sequence, name)
@@ -45,7 +45,7 @@ def _lost(turn: Turn) -> str:
     return min(found)[1] if found else ""
 
 
-def end_failed(turn: Turn, error: Mapping[str, Json], step: str | None) -> None:
+def end_failed(turn: DecisionBuilder, error: Mapping[str, Json], step: str | None) -> None:
     """End the run as failed; what is still open is withdrawn, what is to be undone is undone first."""
     withdraw(turn, turn.state.open_steps, "the run failed")
     turn.forget()
@@ -58,7 +58,7 @@ def end_failed(turn: Turn, error: Mapping[str, Json], step: str | None) -> None:
         turn.emit(ev.RunFailed(error, step))
 
 
-def cancel_open(turn: Turn, *, keep_started: bool) -> None:
+def cancel_open(turn: DecisionBuilder, *, keep_started: bool) -> None:
     """Withdraw what is open, those under way only when they need not be waited for; then undo and end."""
     turn.forget()
     steps = [
@@ -76,7 +76,7 @@ def _kept(path: str, held: list[str]) -> bool:
     return any(path == other or within(other, path) for other in held)
 
 
-def unwind(turn: Turn) -> None:
+def unwind(turn: DecisionBuilder) -> None:
     """Begin the next compensation, or what is done on failure, or close the run; one thing at a time."""
     state = turn.state
     if state.status not in (st.FAILING, st.CANCELLING) or state.open_steps:
@@ -95,8 +95,8 @@ def unwind(turn: Turn) -> None:
         turn.emit(ev.RunCancelled(state.reason))
 
 
-def _undoable(turn: Turn) -> list[str]:
-    """Give the completed steps that say how to undo them and are not undone yet."""
+def _undoable(turn: DecisionBuilder) -> list[str]:
+    """Return the completed steps that say how to undo them and are not undone yet."""
     plans = {path for path, plan in turn.plan.steps.items() if plan.compensated}
     if not plans:
         return []
@@ -110,7 +110,7 @@ def _undoable(turn: Turn) -> list[str]:
     ]
 
 
-def _compensate(turn: Turn, path: str) -> None:
+def _compensate(turn: DecisionBuilder, path: str) -> None:
     name, step = compensation_of(path), turn.state.steps[path]
     local = {"result": step.output, "output": step.output, "error": turn.state.error}
     inputs: Mapping[str, Json] = {}
@@ -128,7 +128,7 @@ def _compensate(turn: Turn, path: str) -> None:
         turn.check[UNWIND] = None
 
 
-def _with_failures(turn: Turn, error: Mapping[str, Json]) -> dict[str, Json]:
+def _with_failures(turn: DecisionBuilder, error: Mapping[str, Json]) -> dict[str, Json]:
     """Add what could not be undone to the error of a run."""
     failed = [
         path.removesuffix(COMPENSATE)

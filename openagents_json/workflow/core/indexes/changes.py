@@ -10,7 +10,7 @@ from openagents_json.work_index import DueKind, IndexChanges, ReadyStep, Requeue
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.evolve import evolve
-from openagents_json.workflow.core.indexes.timers import Due, collect_due, run_due
+from openagents_json.workflow.core.indexes.timers import TimerChanges, collect_due, run_due
 from openagents_json.workflow.core.plan import Plan
 
 
@@ -25,7 +25,7 @@ def changes(
     plan: Plan, before: st.RunState, happened: Sequence[ev.Event], after: st.RunState, grace_ms: int = 10_000
 ) -> IndexChanges:
     """Derive the index changes; `grace_ms` is how long a cancelled run waits for steps under way."""
-    draft, due = _Draft(), Due()
+    draft, due = _Draft(), TimerChanges()
     names = {type(event) for event in happened}
     for index, event in enumerate(happened, 1):
         kind = type(event)

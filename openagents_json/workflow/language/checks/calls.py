@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from openagents_json.workflow.language.nested_steps import Place, steps_in
+from openagents_json.workflow.language.nested_steps import StepLocation, steps_in
 from openagents_json.workflow.language.problems import Collector
 
 STOPS = ("condition", "foreach", "on_error")
 """What may keep a step from running, or its failure from ending the run."""
 
 
-def check_calls(document: Mapping[str, Any], places: Iterable[Place], found: Collector) -> None:
+def check_calls(document: Mapping[str, Any], places: Iterable[StepLocation], found: Collector) -> None:
     """Warn of a run that starts itself without end, and of one that leaves no place to those that it starts."""
     stops = _may_stop(document)
     for place in places:
@@ -35,7 +35,7 @@ def _may_stop(document: Mapping[str, Any]) -> bool:
     return ends or bool(document.get("connections"))
 
 
-def _check_detached(document: Mapping[str, Any], place: Place, found: Collector) -> None:
+def _check_detached(document: Mapping[str, Any], place: StepLocation, found: Collector) -> None:
     spec = document.get("concurrency")
     if not isinstance(spec, Mapping) or spec.get("on_limit") != "reject" or spec.get("limit") != 1:
         return

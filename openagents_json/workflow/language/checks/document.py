@@ -15,7 +15,7 @@ from openagents_json.workflow.language.checks.edges import check_edges
 from openagents_json.workflow.language.checks.secrets import check_secrets
 from openagents_json.workflow.language.checks.step import StepCheck, carried_in, check_component, check_kind, compiled
 from openagents_json.workflow.language.graph import find_cycle, is_sequential, split_end, ways
-from openagents_json.workflow.language.nested_steps import Place, all_steps, block_of, failure_block, steps_in
+from openagents_json.workflow.language.nested_steps import StepLocation, all_steps, block_of, failure_block, steps_in
 from openagents_json.workflow.language.problems import Collector
 from openagents_json.workflow.language.scoping import FAILURE, inner_names, local, names_in, names_of
 from openagents_json.workflow.versions import RANGES, is_range
@@ -28,14 +28,14 @@ References = dict[str, list[tuple[str, str]]]
 """The steps that each step of a block refers to, with the place."""
 
 
-class Meaning(NamedTuple):
+class DocumentAnalysis(NamedTuple):
     """What looking through a document came to: its steps, and its names with the expressions that they compiled."""
 
-    steps: tuple[Place, ...]
+    steps: tuple[StepLocation, ...]
     names: Names
 
 
-def check_meaning(document: Mapping[str, Any], catalog: Catalog | None, found: Collector) -> Meaning:
+def check_meaning(document: Mapping[str, Any], catalog: Catalog | None, found: Collector) -> DocumentAnalysis:
     """Look through a document whose `steps` are an array; what was found is kept for its plan."""
     places = tuple(all_steps(document))
     _check_ids([(p.pointer, p.step) for p in places if not p.path.endswith(COMPENSATE)], found)
@@ -55,11 +55,11 @@ def check_meaning(document: Mapping[str, Any], catalog: Catalog | None, found: C
     if not _errors(found):
         for block, references, pointer in blocks.seen:
             _check_cycles(block, references, pointer, found)
-    return Meaning(places, names)
+    return DocumentAnalysis(places, names)
 
 
 def _check_catalog(
-    document: Mapping[str, Any], catalog: Catalog, blocks: _Blocks, places: Sequence[Place], found: Collector
+    document: Mapping[str, Any], catalog: Catalog, blocks: _Blocks, places: Sequence[StepLocation], found: Collector
 ) -> None:
     """Look up the components and workflows that steps call."""
     for block, _, pointer in blocks.seen:

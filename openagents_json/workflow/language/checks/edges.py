@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from openagents_json.workflow.language.graph import Way
+from openagents_json.workflow.language.graph import DocumentEdge
 from openagents_json.workflow.language.nested_steps import steps_in
 from openagents_json.workflow.language.problems import Collector
 
 
-def check_edges(block: Mapping[str, Any], edges: Sequence[Way], pointer: str, found: Collector) -> None:
+def check_edges(block: Mapping[str, Any], edges: Sequence[DocumentEdge], pointer: str, found: Collector) -> None:
     """Look for joins that want more edges than there are, and for references that let a step begin by themselves."""
-    into: dict[str, list[Way]] = {}
+    into: dict[str, list[DocumentEdge]] = {}
     for way in edges:
         into.setdefault(way.target, []).append(way)
     for index, step in steps_in(block):
@@ -21,7 +21,7 @@ def check_edges(block: Mapping[str, Any], edges: Sequence[Way], pointer: str, fo
         _check_references(step, incoming, found)
 
 
-def _check_join(step: Mapping[str, Any], at: str, incoming: Sequence[Way], found: Collector) -> None:
+def _check_join(step: Mapping[str, Any], at: str, incoming: Sequence[DocumentEdge], found: Collector) -> None:
     join = step.get("join")
     wanted = join.get("n") if isinstance(join, Mapping) else None
     if not isinstance(wanted, int) or wanted <= len(incoming):
@@ -36,7 +36,7 @@ def _check_join(step: Mapping[str, Any], at: str, incoming: Sequence[Way], found
         found.warn("ignored_option", f"{at}/join", "join means something with edges only", step_id=step["id"])
 
 
-def _check_references(step: Mapping[str, Any], incoming: Sequence[Way], found: Collector) -> None:
+def _check_references(step: Mapping[str, Any], incoming: Sequence[DocumentEdge], found: Collector) -> None:
     """A reference is an edge: it is alive when its source completed, whatever the conditions of other edges say."""
     guarded = [way for way in incoming if way.kind == "goto" or (way.connection or {}).get("condition") is not None]
     kept = {id(way) for way in guarded}

@@ -60,7 +60,7 @@ def _object(value: Mapping[str, Any], schema: Schema, pointer: str, name: str, f
 
 
 def _resolved(schema: Schema, value: Any, name: str) -> Schema:
-    """Give the schema that a value is meant to fit: what a reference leads to, the alternative whose keys it has."""
+    """Return the schema that a value is meant to fit: what a reference leads to, the alternative whose keys it has."""
     if name in ("compensate", "on_failure") and isinstance(value, Mapping) and "steps" not in value:
         return _call()
     if "$ref" in schema:
@@ -79,7 +79,7 @@ def _resolved(schema: Schema, value: Any, name: str) -> Schema:
 
 
 def _call() -> Schema:
-    """Give what a component call may have that stands for a step: whatever goes with a component."""
+    """Return what a component call may have that stands for a step: whatever goes with a component."""
     properties = SCHEMA["$defs"]["work"]["properties"]
     return {"type": "object", "properties": {key: item for key, item in properties.items() if key != "steps"}}
 

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from openagents_json.workflow.expressions.templates import escape
-from openagents_json.workflow.language.nested_steps import Place
+from openagents_json.workflow.language.nested_steps import StepLocation
 from openagents_json.workflow.language.problems import Collector
 
 _REFERENCE: Final = re.compile(r"(?<!\\)(?:\{\{|\$\{)\s*secrets\.[A-Za-z_][A-Za-z0-9_]*\s*\}")
 
 
-def check_secrets(document: Mapping[str, Any], places: Iterable[Place], found: Collector) -> None:
+def check_secrets(document: Mapping[str, Any], places: Iterable[StepLocation], found: Collector) -> None:
     """Refuse secrets in the names of members and in the defaults of inputs, which are no templates."""
     for place in places:
         for pointer, name in _names(place.step.get("inputs"), f"{place.pointer}/inputs"):
@@ -43,7 +43,7 @@ def _texts(value: Any, pointer: str) -> Iterator[tuple[str, str]]:
 
 
 def _everything(value: Any, pointer: str) -> Iterator[tuple[str, Any]]:
-    """Give a value and all that is in it."""
+    """Return a value and all that is in it."""
     todo = [(pointer, value)]
     while todo:
         at, item = todo.pop()

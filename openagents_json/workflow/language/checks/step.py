@@ -13,7 +13,7 @@ from openagents_json.workflow.expressions.templates import (
     SECRET,
     SECRETS,
     Names,
-    Part,
+    TemplatePart,
     compile_condition,
     compile_value,
     escape,
@@ -63,7 +63,7 @@ def check_kind(step: Mapping[str, Any], pointer: str, found: Collector) -> None:
 
 def compiled(
     value: Any, names: Names, pointer: str, found: Collector, step_id: str | None, *, condition: bool = False
-) -> tuple[Part, ...]:
+) -> tuple[TemplatePart, ...]:
     """Compile a value and check what it refers to; problems are collected."""
     wrong: list[ExpressionError] = []
     try:
@@ -79,7 +79,7 @@ def compiled(
     return template.parts
 
 
-def _check_part(part: Part, names: Names, found: Collector, step_id: str | None) -> None:
+def _check_part(part: TemplatePart, names: Names, found: Collector, step_id: str | None) -> None:
     for path in _longest(part.paths):
         root = path[0]
         if root == SECRETS and root not in names.steps:
@@ -105,13 +105,15 @@ def _longest(paths: Iterable[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
             yield path
 
 
-def _check_secret(part: Part, names: Names, found: Collector, step_id: str | None) -> None:
+def _check_secret(part: TemplatePart, names: Names, found: Collector, step_id: str | None) -> None:
     if SECRETS not in names.local or not SECRET.match(part.source):
         message = f"{part.source!r}: a secret can be used in the inputs of a component only, as {{{{secrets.NAME}}}}"
         found.error("misplaced_secret", part.pointer, message, found=part.source, step_id=step_id)
 
 
-def _check_step_path(path: tuple[str, ...], part: Part, names: Names, found: Collector, step_id: str | None) -> None:
+def _check_step_path(
+    path: tuple[str, ...], part: TemplatePart, names: Names, found: Collector, step_id: str | None
+) -> None:
     if path and path[0] not in names.steps:
         message = f"there is no step {path[0]!r}"
         _missing("missing_referenced_step", part, message, path[0], names.steps, found, step_id)
@@ -123,7 +125,7 @@ def _check_step_path(path: tuple[str, ...], part: Part, names: Names, found: Col
 
 
 def _missing(
-    code: str, part: Part, message: str, name: str, known: Iterable[str], found: Collector, step_id: str | None
+    code: str, part: TemplatePart, message: str, name: str, known: Iterable[str], found: Collector, step_id: str | None
 ) -> None:
     found.error(
         code,
@@ -143,10 +145,10 @@ class StepCheck:
         self.step, self.pointer, self.names, self.ids, self.found = step, pointer, names, ids, found
         self.inner = local(names, *inner_names(step))
         self.name: str = step["id"]
-        self.parts: list[Part] = []
+        self.parts: list[TemplatePart] = []
 
-    def run(self) -> list[Part]:
-        """Give the expressions that make edges; problems are collected."""
+    def run(self) -> list[TemplatePart]:
+        """Return the expressions that make edges; problems are collected."""
         step = self.step
         # Only what a worker hands to a component is filled in; elsewhere a secret would be the text of its reference.
         here = local(self.inner, SECRETS) if "component" in step else self.inner
@@ -262,7 +264,7 @@ class StepCheck:
 
 
 def _without_schemas(value: Any) -> Any:
-    """Give what a step waits for without the schemas of payloads, which are no templates."""
+    """Return what a step waits for without the schemas of payloads, which are no templates."""
     if isinstance(value, Mapping):
         return {key: _without_schemas(item) for key, item in value.items() if key != "schema"}
     return [_without_schemas(item) for item in value] if isinstance(value, list | tuple) else value
