@@ -20,13 +20,14 @@ demo: setup
 	@$(RUN)/python examples/document_processing/demo.py
 
 # Tests wait for processes and leases more than they compute: more workers than cores, each with servers of its own.
-SIDE_BY_SIDE := --numprocesses 6 --dist loadgroup --no-loadscope-reorder
+SIDE_BY_SIDE := --numprocesses 8 --dist loadgroup --no-loadscope-reorder
 
 test: setup
 	@$(RUN)/python -m pytest $(SIDE_BY_SIDE)
 
 test-fast: setup
-	@$(RUN)/python -m pytest $(SIDE_BY_SIDE) tests/unit tests/property tests/contract tests/architecture tests/golden tests/fuzz
+	@$(RUN)/python -m pytest --numprocesses 3 --dist loadgroup --no-loadscope-reorder -m "not slow" \
+	  tests/unit tests/property tests/contract tests/architecture tests/golden tests/fuzz
 
 SECONDS ?= 60
 

@@ -95,7 +95,7 @@ def test_components_that_mean_a_module_of_their_own_are_told_which_name_is_taken
 
 
 def test_nothing_but_the_rooms_is_found_in_another_way() -> None:
-    finder = rooms.Beside(["executor"])
+    finder = rooms.PackagesBeside(["executor"])
     assert finder.find_spec("json") is None
     assert finder.find_spec("executor.runs.handler", [rooms.HOME]) is None
     found = finder.find_spec("executor")

@@ -83,6 +83,7 @@ def heavy(modules: set[str], *others: str) -> set[str]:
     return {name for name in (*DRIVERS, *LIBRARIES, *OURS, *others) if name in modules}
 
 
+@pytest.mark.slow
 def test_help_of_every_command_and_the_version_import_no_library() -> None:
     codes = {" ".join(path): command_line(*path, "--help") for path in commands(cli)}
     assert len(codes) > 60
@@ -123,6 +124,7 @@ def test_the_words_of_a_package_import_no_library(name: str) -> None:
     assert heavy(loaded({name: f"import {name}"})[name], "click") == set()
 
 
+@pytest.mark.slow
 def test_lists_import_the_driver_and_nothing_that_decides(tmp_path: Path) -> None:
     lists = {
         name: command_line(*name.split(), "--data", str(tmp_path), "--json")

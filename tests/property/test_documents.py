@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as s
 from pydantic import ValidationError
@@ -183,6 +184,7 @@ def checked(document: Any) -> Report:
     return report
 
 
+@pytest.mark.slow
 @settings(max_examples=600, deadline=None)
 @given(damaged())
 def test_a_damaged_document_is_refused_clearly_or_runs(document: Any) -> None:
@@ -205,6 +207,7 @@ def test_a_damaged_document_is_refused_clearly_or_runs(document: Any) -> None:
     assert life.state.closed or waits
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(s.just(GOOD) | damaged())
 def test_a_plan_takes_the_expressions_that_validation_compiled_and_is_the_one_that_a_worker_compiles(
@@ -286,6 +289,7 @@ def test_ids_and_versions_hold_to_the_end_of_the_text() -> None:
     assert SCHEMA["required"] == ["id", "steps"]
 
 
+@pytest.mark.slow
 @settings(max_examples=600, deadline=None)
 @given(damaged() | ANY_JSON)
 def test_the_models_and_the_published_schema_say_the_same(document: Any) -> None:

@@ -355,6 +355,7 @@ class RunStoreMachine(RuleBasedStateMachine):
         return head.version, head.status, head.cancel, steps
 
 
+@pytest.mark.slow
 @pytest.mark.damages_store("its events are made up, and its runs end in the middle")
 def test_both_stores_do_the_same(server: Server) -> None:
     connection = server.connect()

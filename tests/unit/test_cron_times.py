@@ -182,6 +182,7 @@ def by_the_rule(expression: Expression, clocks: Sequence[tuple[int, datetime]]) 
     return found
 
 
+@pytest.mark.slow
 def test_every_change_of_every_zone_follows_the_rule() -> None:
     start, end = moment_of("2025-01-01T00:00:00Z") // 1000, moment_of("2028-01-01T00:00:00Z") // 1000
     walked: dict[tuple[object, ...], str] = {}

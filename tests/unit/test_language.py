@@ -345,6 +345,7 @@ def test_a_mutex_lets_one_in_at_a_time_and_gives_fences_that_rise() -> None:
     assert fences == sorted(fences)
 
 
+@pytest.mark.slow
 def test_a_decision_of_very_many_events_goes_on_in_the_next_commit() -> None:
     step = {"id": "l", "loop": {"max_iterations": 30_000, "steps": [{"id": "a", "sleep": 0}]}}
     done = play(doc(step)).assert_completed()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as s
 
 from openagents_json import RetryableError
@@ -219,11 +219,12 @@ def test_what_was_decided_is_on_the_event_whatever_the_clocks_say_later(at_ms: i
     assert evolve(state, again).steps["a"].status == "retrying"
 
 
+@settings(max_examples=50)
 @given(
     s.integers(0, 30),
     s.integers(0, 60),
     s.floats(1, 3),
-    s.integers(0, 20),
+    s.integers(0, 9),
     s.booleans(),
 )
 def test_attempts_are_those_of_the_same_policy_without_the_limit_that_are_in_time(
