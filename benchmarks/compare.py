@@ -22,9 +22,12 @@ sys.path.insert(0, "benchmarks")
 import shutil, tempfile
 from pathlib import Path
 import language, run
-from eventstore.redis.embedded.server import EmbeddedServer
-from openagents_json.catalog.loader import load
+from eventstore import EmbeddedServer
 from openagents_json.engine import Engine
+try:
+    from openagents_json.catalog.loader import load
+except ImportError:  # the older one of two builds
+    from openagents_json.components.loader import load
 
 level = sys.argv[1]
 data = Path(tempfile.mkdtemp(prefix="oa-compare-"))
