@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from typing import Final
 
@@ -14,6 +16,24 @@ MOST_BYTES: Final = 2 * 1024**3
 
 MOST_LINE: Final = 64 * 1024**2
 """How long a line may be: an event with all that it carries itself."""
+
+DAMAGE: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    NotImplementedError,
+    OSError,
+    RecursionError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What zipfile, zlib and whoever reads the members raise on a file that others have damaged, or made up."""
 
 _PIECE: Final = 1024**2
 

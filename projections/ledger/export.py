@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import struct
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +12,7 @@ from typing import IO, Any, Final, TypeVar
 from eventstore import codec
 from eventstore.errors import TooLarge
 from eventstore.redis.ledger import Epoch, LedgerStore, LogEntry
-from eventstore.zip_reader import MOST_BYTES, Unpacking
+from eventstore.zip_reader import DAMAGE, MOST_BYTES, Unpacking
 from projections.errors import EvidenceUnreadable
 from projections.ledger.evidence import LedgerRecords, Partition, read_partitions, whole
 from projections.ledger.proofs import read_stored, stored_data
@@ -26,22 +24,6 @@ EVENTS_TIMES: Final = 8
 """Events are not held, so of them so many times more are unpacked."""
 
 T = TypeVar("T")
-_DAMAGE: Final = (
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    NotImplementedError,
-    OSError,
-    RecursionError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
 
 
 def write_export(store: LedgerStore, file: IO[bytes]) -> LedgerRecords:
@@ -125,7 +107,7 @@ class Export:
             yield
         except TooLarge as error:
             raise EvidenceUnreadable(self._where, str(error)) from error
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise EvidenceUnreadable(self._where, f"it is damaged ({type(error).__name__}: {error})") from error
 
     def _unpacking(self, times: int = 1) -> Unpacking:
@@ -179,7 +161,7 @@ def open_export(path: Path, limit: int = MOST_BYTES) -> Iterator[Export]:
     """
     try:
         archive = zipfile.ZipFile(path)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise EvidenceUnreadable(str(path), f"it is no export ({error})") from error
     with archive:
         yield Export(archive, str(path), limit)

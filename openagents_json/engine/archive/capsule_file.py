@@ -9,9 +9,7 @@ import base64
 import hashlib
 import io
 import re
-import struct
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -22,7 +20,7 @@ from eventstore import codec
 from eventstore.errors import TooLarge
 from eventstore.event import Json
 from eventstore.redis.raw import RawEvent
-from eventstore.zip_reader import MOST_BYTES, MOST_LINE, Unpacking
+from eventstore.zip_reader import DAMAGE, MOST_BYTES, MOST_LINE, Unpacking
 from openagents_json.engine.errors import CapsuleUnreadable
 from openagents_json.errors import file_errors
 
@@ -43,22 +41,6 @@ _MEMBER: Final = re.compile(
     r"manifest\.json|events\.jsonl|components\.json|proofs\.json|definitions/[0-9a-f]{64}\.json|blobs/[0-9a-f]{64}"
 )
 _RUN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_DAMAGE: Final = (
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    NotImplementedError,
-    OSError,
-    RecursionError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
 Kind = TypeVar("Kind")
 
 
@@ -99,7 +81,7 @@ def is_capsule(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return MANIFEST in archive.namelist()
-    except _DAMAGE:
+    except DAMAGE:
         return False
 
 
@@ -125,7 +107,7 @@ def unpack(source: bytes | Path | IO[bytes], *, limit: int = MOST_BYTES) -> Caps
         raise
     except TooLarge as error:
         raise CapsuleUnreadable(str(error)) from error
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise CapsuleUnreadable(f"{type(error).__name__}: {error}") from error
 
 
@@ -181,7 +163,7 @@ class Payloads(Mapping[str, bytes]):
         name = self._names[sha]
         try:
             raw = Unpacking(self._archive, self._limit).read(name)
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise CapsuleUnreadable(f"{name}: {type(error).__name__}: {error}") from error
         if hashlib.sha256(raw).hexdigest() != sha:
             raise CapsuleUnreadable(f"{name} was changed while it was read")
