@@ -37,15 +37,22 @@ def main() -> None:
     data = Path(tempfile.mkdtemp(prefix="oa-archive-"))
     server = EmbeddedServer.open(data / "store")
     try:
-        with Engine.connect(server.url, components=load(()), workers=2, partitions=8) as engine:
+        with Engine.connect(
+            server.url, components=load(()), workers=2, partitions=8
+        ) as engine:
             empty = memory(engine)
-            runs = engine.start_many([(DOCUMENT, {"text": f"{i:05}" * 20}) for i in range(RUNS)])
+            runs = engine.start_many(
+                [(DOCUMENT, {"text": f"{i:05}" * 20}) for i in range(RUNS)]
+            )
             for run in runs:
                 engine.wait(run, timeout=600)
             engine.views.count()
             full = memory(engine)
             begun = time.perf_counter()
-            gone = [engine.archive.leave(run, Departure(str(data / "archive"))) for run in runs]
+            gone = [
+                engine.archive.leave(run, Departure(str(data / "archive")))
+                for run in runs
+            ]
             leaving = time.perf_counter() - begun
             engine.views.archived()
             freed = memory(engine)
@@ -59,7 +66,9 @@ def main() -> None:
         )
         print("|---|---|---|---|---|")
         before, after = (full - empty) / RUNS, (freed - empty) / RUNS
-        print(f"| {before:,.0f} | {after:,.0f} | {size:,.0f} | {RUNS / leaving:,.0f} | {BACK / coming:,.0f} |")
+        print(
+            f"| {before:,.0f} | {after:,.0f} | {size:,.0f} | {RUNS / leaving:,.0f} | {BACK / coming:,.0f} |"
+        )
     finally:
         server.close()
         shutil.rmtree(data, ignore_errors=True)

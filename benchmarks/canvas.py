@@ -9,8 +9,14 @@ from typing import Any
 
 from celery import Celery, chain, chord
 
-app = Celery("canvas", broker=os.environ.get("CANVAS_BROKER", ""), backend=os.environ.get("CANVAS_BROKER", ""))
-app.conf.update(worker_prefetch_multiplier=4, task_serializer="json", result_expires=600)
+app = Celery(
+    "canvas",
+    broker=os.environ.get("CANVAS_BROKER", ""),
+    backend=os.environ.get("CANVAS_BROKER", ""),
+)
+app.conf.update(
+    worker_prefetch_multiplier=4, task_serializer="json", result_expires=600
+)
 
 
 @app.task  # type: ignore[untyped-decorator]
@@ -37,11 +43,17 @@ def w1(repeats: int = 5) -> dict[str, float]:
 def w2(count: int = 1000) -> dict[str, float]:
     """Start 1,000 chains of 5 tasks."""
     begun = time.perf_counter()
-    results = [chain(*[noop.si() for _ in range(5)]).apply_async() for _ in range(count)]
+    results = [
+        chain(*[noop.si() for _ in range(5)]).apply_async() for _ in range(count)
+    ]
     for result in results:
         result.get(timeout=60)
     took = time.perf_counter() - begun
-    return {"runs_per_s": count / took, "steps_per_s": 5 * count / took, "seconds": took}
+    return {
+        "runs_per_s": count / took,
+        "steps_per_s": 5 * count / took,
+        "seconds": took,
+    }
 
 
 def w3(repeats: int = 3) -> dict[str, float]:
@@ -63,4 +75,8 @@ def w4(count: int = 100, pause: float = 0.02) -> dict[str, float]:
         times.append((time.perf_counter() - begun) * 1000)
         time.sleep(pause)
     times.sort()
-    return {"p50_ms": times[count // 2], "p95_ms": times[int(count * 0.95)], "p99_ms": times[int(count * 0.99)]}
+    return {
+        "p50_ms": times[count // 2],
+        "p95_ms": times[int(count * 0.95)],
+        "p99_ms": times[int(count * 0.99)],
+    }

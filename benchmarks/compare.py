@@ -71,7 +71,9 @@ def measure(checkout: Path, level: str) -> Figures:
     """
     python = checkout / ".venv" / "bin" / "python"
     command = [str(python), "-c", ONE_SIDE, level]
-    done = subprocess.run(command, cwd=checkout, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(
+        command, cwd=checkout, stdout=subprocess.PIPE, text=True, check=True
+    )
     row = json.loads(done.stdout.splitlines()[-1])
     return {name: row[workload][figure] for name, workload, figure in COMPARED}
 
@@ -80,10 +82,16 @@ def table(old: list[Figures], new: list[Figures]) -> str:
     """Return the medians of both sides and the median, least and largest ratio of the pairs as a Markdown table."""
     lines = ["| | old | new | new / old | least, largest |", "|---|---|---|---|---|"]
     for name, _, _ in COMPARED:
-        ratios = [after[name] / before[name] for before, after in zip(old, new, strict=True)]
-        medians = (statistics.median(side[name] for side in sides) for sides in (old, new))
+        ratios = [
+            after[name] / before[name] for before, after in zip(old, new, strict=True)
+        ]
+        medians = (
+            statistics.median(side[name] for side in sides) for sides in (old, new)
+        )
         shown = " | ".join(f"{median:.3g}" for median in medians)
-        lines.append(f"| {name} | {shown} | {statistics.median(ratios):.2f} | {min(ratios):.2f}, {max(ratios):.2f} |")
+        lines.append(
+            f"| {name} | {shown} | {statistics.median(ratios):.2f} | {min(ratios):.2f}, {max(ratios):.2f} |"
+        )
     return "\n".join(lines)
 
 
@@ -92,7 +100,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("old", type=Path, help="a checkout with its .venv")
     parser.add_argument("new", type=Path, help="a checkout with its .venv")
-    parser.add_argument("--pairs", type=int, default=5, help="how often each side is measured")
+    parser.add_argument(
+        "--pairs", type=int, default=5, help="how often each side is measured"
+    )
     parser.add_argument("--level", default="everysec", help="the durability of both")
     options = parser.parse_args()
     sides: tuple[list[Figures], list[Figures]] = ([], [])

@@ -22,14 +22,21 @@ MODES = ("step", "checkpoint", "outcome")
 
 def foreach(engine: Engine, items: int) -> dict[str, float]:
     """Run a foreach over many items: seconds, events and bytes on the log, bytes of the head at its largest."""
-    step = {"id": "each", "component": "echo", "foreach": "{{input.xs}}", "inputs": {"x": "{{item}}"}}
+    step = {
+        "id": "each",
+        "component": "echo",
+        "foreach": "{{input.xs}}",
+        "inputs": {"x": "{{item}}"},
+    }
     document = {"id": "foreach", "steps": [step], "output": "{{each.output | length}}"}
     engine.plan(document)
     begun = time.perf_counter()
     run = engine.start(document, {"xs": list(range(items))})
     head, command = 0, engine.core.connection.command
     while not engine.core.store.statuses([run])[0].startswith(("completed", "failed")):
-        head = max(head, command(b"MEMORY", b"USAGE", engine.core.store.keys.head(run)) or 0)
+        head = max(
+            head, command(b"MEMORY", b"USAGE", engine.core.store.keys.head(run)) or 0
+        )
         time.sleep(0.05)
     took = time.perf_counter() - begun
     assert engine.wait(run).output == items
@@ -48,7 +55,10 @@ def persistence(engine: Engine, mode: str, steps: int = 200) -> dict[str, float]
     document = {
         "id": f"sequence-{mode}",
         "persistence": mode,
-        "steps": [{"id": f"s{i}", "component": "echo", "inputs": {"x": i}} for i in range(steps)],
+        "steps": [
+            {"id": f"s{i}", "component": "echo", "inputs": {"x": i}}
+            for i in range(steps)
+        ],
         "output": 1,
     }
     times, run = [], ""
@@ -62,14 +72,18 @@ def persistence(engine: Engine, mode: str, steps: int = 200) -> dict[str, float]
         "ms_per_step": statistics.median(times[1:]) * 1000 / steps,
         "commits": len({event.commit for event in history}),
         "events": len(history),
-        "bytes": engine.core.connection.command(b"MEMORY", b"USAGE", stream, b"SAMPLES", 0),
+        "bytes": engine.core.connection.command(
+            b"MEMORY", b"USAGE", stream, b"SAMPLES", 0
+        ),
     }
 
 
 def show(title: str, rows: dict[str, dict[str, float]]) -> None:
     """Print rows as a Markdown table."""
     names = list(next(iter(rows.values())))
-    print(f"\n| {title} | " + " | ".join(name.replace("_", " ") for name in names) + " |")
+    print(
+        f"\n| {title} | " + " | ".join(name.replace("_", " ") for name in names) + " |"
+    )
     print("|" + "---|" * (len(names) + 1))
     for key, row in rows.items():
         print(f"| {key} | " + " | ".join(f"{row[name]:,.3g}" for name in names) + " |")
@@ -81,10 +95,22 @@ def main() -> None:
     server = EmbeddedServer.open(data, durability="everysec", unix_socket=False)
     results: dict[str, Any] = {}
     try:
-        commands = [[str(BIN / "openagents"), "worker", "--url", server.url, "--concurrency", "2"] for _ in (1, 2)]
+        commands = [
+            [
+                str(BIN / "openagents"),
+                "worker",
+                "--url",
+                server.url,
+                "--concurrency",
+                "2",
+            ]
+            for _ in (1, 2)
+        ]
         with (
             processes(commands, {}),
-            Engine.connect(server.url, broker=server.url, components=load(())) as engine,
+            Engine.connect(
+                server.url, broker=server.url, components=load(())
+            ) as engine,
         ):
             foreach(engine, 100)
             results["foreach"] = {f"{n:,} items": foreach(engine, n) for n in SIZES}

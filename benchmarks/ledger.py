@@ -33,9 +33,14 @@ def memory(engine: Engine) -> int:
 def fill(engine: Engine) -> None:
     """Append events of about the size of real ones."""
     output = {"x": "y" * 80}
-    made = [Event("StepCompleted", {"step": f"step-{i}", "attempt": 1, "output": output}) for i in range(EVENTS)]
+    made = [
+        Event("StepCompleted", {"step": f"step-{i}", "attempt": 1, "output": output})
+        for i in range(EVENTS)
+    ]
     for run in range(RUNS):
-        engine.events.append(f"{run % 8}-run{run}", made, commit_id=f"c{run}", actor="benchmark")
+        engine.events.append(
+            f"{run % 8}-run{run}", made, commit_id=f"c{run}", actor="benchmark"
+        )
 
 
 def main() -> None:
@@ -51,18 +56,30 @@ def main() -> None:
             checking, audit = timed(engine.audit.verify)
             assert audit.intact
             assert audit.verified == count
-            one = min(timed(lambda: engine.audit.verify_run("3-run4003"))[0] for _ in range(20)) * 1000
-            proofs = [timed(lambda: engine.audit.receipt("3-run4003", 7)) for _ in range(20)]
+            one = (
+                min(
+                    timed(lambda: engine.audit.verify_run("3-run4003"))[0]
+                    for _ in range(20)
+                )
+                * 1000
+            )
+            proofs = [
+                timed(lambda: engine.audit.receipt("3-run4003", 7)) for _ in range(20)
+            ]
             receipt, raw = min(proofs, key=lambda x: x[0])
             export = io.BytesIO()
             exporting, _ = timed(lambda: engine.audit.export(export))
-        print("| events | sealed a second | checked a second | a run of 20, ms | receipt: ms, bytes | bytes an event |")
+        print(
+            "| events | sealed a second | checked a second | a run of 20, ms | receipt: ms, bytes | bytes an event |"
+        )
         print("|---|---|---|---|---|---|")
         print(
             f"| {count:,} | {count / sealing:,.0f} | {count / checking:,.0f} | {one:.1f} "
             f"| {receipt * 1000:.1f}, {len(raw):,} | {took:.0f} |"
         )
-        print(f"an export takes {exporting:.1f} s and {len(export.getvalue()) / count:.0f} bytes an event")
+        print(
+            f"an export takes {exporting:.1f} s and {len(export.getvalue()) / count:.0f} bytes an event"
+        )
     finally:
         server.close()
         shutil.rmtree(data, ignore_errors=True)

@@ -19,7 +19,11 @@ ITEMS = 8_350
 def document() -> dict[str, Any]:
     """Return a document of four long foreach steps: three events an item."""
     each = {"component": "noop", "foreach": list(range(ITEMS)), "max_concurrency": 500}
-    return {"id": "long", "persistence": "step", "steps": [{"id": f"s{i}", **each} for i in range(4)]}
+    return {
+        "id": "long",
+        "persistence": "step",
+        "steps": [{"id": f"s{i}", **each} for i in range(4)],
+    }
 
 
 def timed(what: Callable[[], Any]) -> tuple[float, Any]:
@@ -34,17 +38,25 @@ def main() -> None:
     data = Path(tempfile.mkdtemp(prefix="oa-loading-"))
     server = EmbeddedServer.open(data)
     try:
-        with Engine.connect(server.url, components=load(()), workers=2, partitions=8) as engine:
+        with Engine.connect(
+            server.url, components=load(()), workers=2, partitions=8
+        ) as engine:
             run = engine.start(document())
             took, result = timed(lambda: engine.wait(run, timeout=900))
             assert result.ok, result
             print(f"{took / 1000:.0f} s to run")
         with Engine.connect(server.url) as engine:
             first, session = timed(lambda: engine.core.sessions.load(run))
-            again = min(timed(lambda: engine.core.sessions.load(run))[0] for _ in range(5))
+            again = min(
+                timed(lambda: engine.core.sessions.load(run))[0] for _ in range(5)
+            )
             shown, _ = timed(lambda: engine.state(run))
             shown_again = min(timed(lambda: engine.state(run))[0] for _ in range(5))
-            snapshot = len(engine.core.connection.command(b"GET", engine.core.store.keys.snapshot(run)))
+            snapshot = len(
+                engine.core.connection.command(
+                    b"GET", engine.core.store.keys.snapshot(run)
+                )
+            )
         with Engine.connect(server.url) as engine:
             elsewhere, other = timed(lambda: engine.core.sessions.load(run))
             assert other.state == session.state

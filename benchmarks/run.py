@@ -32,11 +32,17 @@ Row = dict[str, dict[str, float]]
 
 
 @contextmanager
-def processes(commands: list[list[str]], environment: dict[str, str]) -> Iterator[list[subprocess.Popen[bytes]]]:
+def processes(
+    commands: list[list[str]], environment: dict[str, str]
+) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Run worker processes for the time of a block."""
     running = [
         subprocess.Popen(
-            c, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=HERE, env={**os.environ, **environment}
+            c,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=HERE,
+            env={**os.environ, **environment},
         )
         for c in commands
     ]
@@ -63,18 +69,34 @@ def measure(name: str, functions: dict[str, Callable[[], dict[str, float]]]) -> 
     row: Row = {}
     for key, function in functions.items():
         row[key] = function()
-        print(f"  {name:24} {key}: " + ", ".join(f"{k} {v:.3g}" for k, v in row[key].items()), flush=True)
+        print(
+            f"  {name:24} {key}: "
+            + ", ".join(f"{k} {v:.3g}" for k, v in row[key].items()),
+            flush=True,
+        )
     return row
 
 
 def engine_row(url: str, level: str) -> Row:
     """Run the workloads on two worker processes of this engine."""
     workers = [
-        [str(BIN / "openagents"), "worker", "--url", url, "--concurrency", "2", "--name", f"w{i}"] for i in (1, 2)
+        [
+            str(BIN / "openagents"),
+            "worker",
+            "--url",
+            url,
+            "--concurrency",
+            "2",
+            "--name",
+            f"w{i}",
+        ]
+        for i in (1, 2)
     ]
     with (
         processes([[*w, "--durability", level] for w in workers], {}) as running,
-        Engine.connect(url, broker=url, components=load(()), durability=level) as engine,
+        Engine.connect(
+            url, broker=url, components=load(()), durability=level
+        ) as engine,
     ):
         row = measure(
             f"openagents {level}",
@@ -93,16 +115,29 @@ def peaks(url: str, running: Sequence[subprocess.Popen[bytes]]) -> dict[str, flo
     """Return the peak memory of the workers (with that of their children left out) and of the server."""
     client = redis.Redis.from_url(url)
     server = client.info("memory")["used_memory_peak"] / 2**20
-    return {"peak_worker_mb": max(rss_mb(process.pid) for process in running), "peak_server_mb": server}
+    return {
+        "peak_worker_mb": max(rss_mb(process.pid) for process in running),
+        "peak_server_mb": server,
+    }
 
 
 def patiently(command: list[str], environment: dict[str, str]) -> str:
     """Return the last line that a command prints; one that fails (a result that never comes) is run again."""
     for _ in range(5):
-        done = subprocess.run(command, cwd=HERE, env=environment, capture_output=True, text=True, timeout=900)
+        done = subprocess.run(
+            command,
+            cwd=HERE,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=900,
+        )
         if done.returncode == 0:
             return done.stdout.splitlines()[-1]
-        reason = next((x for x in done.stderr.splitlines() if x.startswith("celery.exceptions")), "no reason")
+        reason = next(
+            (x for x in done.stderr.splitlines() if x.startswith("celery.exceptions")),
+            "no reason",
+        )
         print(f"  not counted, run again: {reason}", flush=True)
     raise SystemExit(f"failed five times: {done.stderr[-2000:]}")
 
@@ -110,14 +145,33 @@ def patiently(command: list[str], environment: dict[str, str]) -> str:
 def canvas_row(url: str, level: str) -> Row:
     """Run the workloads as Celery canvas, in a process of its own, on two worker processes."""
     environment = {"CANVAS_BROKER": broker_of(url).url}
-    options = ["-P", "threads", "-c", "2", "--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "ERROR"]
-    workers = [[str(BIN / "celery"), "-A", "canvas", "worker", *options, "-n", f"c{i}@x"] for i in (1, 2)]
+    options = [
+        "-P",
+        "threads",
+        "-c",
+        "2",
+        "--without-gossip",
+        "--without-mingle",
+        "--without-heartbeat",
+        "-l",
+        "ERROR",
+    ]
+    workers = [
+        [str(BIN / "celery"), "-A", "canvas", "worker", *options, "-n", f"c{i}@x"]
+        for i in (1, 2)
+    ]
     code = "import json, canvas; print(json.dumps({k: getattr(canvas, k.lower())() for k in ('W1', 'W2', 'W3', 'W4')}))"
     with processes(workers, environment) as running:
-        row: Row = json.loads(patiently([sys.executable, "-c", code], {**os.environ, **environment}))
+        row: Row = json.loads(
+            patiently([sys.executable, "-c", code], {**os.environ, **environment})
+        )
         row["W2"] |= peaks(url, running)
     for key, values in row.items():
-        print(f"  {'celery ' + level:24} {key}: " + ", ".join(f"{k} {v:.3g}" for k, v in values.items()), flush=True)
+        print(
+            f"  {'celery ' + level:24} {key}: "
+            + ", ".join(f"{k} {v:.3g}" for k, v in values.items()),
+            flush=True,
+        )
     return row
 
 
@@ -137,7 +191,9 @@ def table(results: dict[str, Any]) -> str:
         )
     for level, bare in results["limit"].items():
         piped = f"{bare['piped_per_s']:,.0f} a second"
-        lines.append(f"| one bare append, {level} | {bare['ms_per_append']:.2f} | 50 in a pipeline: {piped} | | | | |")
+        lines.append(
+            f"| one bare append, {level} | {bare['ms_per_append']:.2f} | 50 in a pipeline: {piped} | | | | |"
+        )
     return "\n".join(lines)
 
 
@@ -152,7 +208,10 @@ def main() -> None:
         server = EmbeddedServer.open(data, durability=level, unix_socket=False)
         try:
             results["limit"][level] = limit.append(server.url)
-            for name, row in (("openagents", engine_row), ("Celery canvas", canvas_row)):
+            for name, row in (
+                ("openagents", engine_row),
+                ("Celery canvas", canvas_row),
+            ):
                 redis.Redis.from_url(server.url).flushall()
                 redis.Redis.from_url(server.url).config_resetstat()
                 results["rows"][f"{name}, {level}"] = row(server.url, level)

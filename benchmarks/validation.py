@@ -29,7 +29,10 @@ def document(count: int, **options: Any) -> dict[str, Any]:
         {
             "id": f"s{i}",
             "component": "c",
-            **{key: value(i) if callable(value) else value for key, value in options.items()},
+            **{
+                key: value(i) if callable(value) else value
+                for key, value in options.items()
+            },
         }
         for i in range(count)
     ]
@@ -44,20 +47,40 @@ def before(number: int) -> str:
 def largest() -> dict[str, dict[str, Any]]:
     """Return the largest document of each form, valid ones and such as are wrong everywhere."""
     each = MAX_EXPRESSIONS // MAX_STEPS
-    ends = [(i, i + 1 + k) for i in range(MAX_STEPS - 8) for k in range(MAX_EDGES // MAX_STEPS)]
-    blocks = [{"id": f"b{i}", "steps": [{"id": f"s{i}", "component": "c"}]} for i in range(MAX_STEPS // 2)]
+    ends = [
+        (i, i + 1 + k)
+        for i in range(MAX_STEPS - 8)
+        for k in range(MAX_EDGES // MAX_STEPS)
+    ]
+    blocks = [
+        {"id": f"b{i}", "steps": [{"id": f"s{i}", "component": "c"}]}
+        for i in range(MAX_STEPS // 2)
+    ]
     return {
-        "expressions": document(MAX_STEPS, inputs=lambda i: {f"k{k}": before(i) for k in range(each)}),
-        "values": document(MAX_STEPS, inputs={"x": [1] * (MAX_VALUES // MAX_STEPS - 6)}),
-        "edges": document(MAX_STEPS, depends_on=lambda i: [f"s{i - k}" for k in range(1, 5) if i >= k]),
+        "expressions": document(
+            MAX_STEPS, inputs=lambda i: {f"k{k}": before(i) for k in range(each)}
+        ),
+        "values": document(
+            MAX_STEPS, inputs={"x": [1] * (MAX_VALUES // MAX_STEPS - 6)}
+        ),
+        "edges": document(
+            MAX_STEPS, depends_on=lambda i: [f"s{i - k}" for k in range(1, 5) if i >= k]
+        ),
         "connections": {
             **document(MAX_STEPS),
-            "connections": [{"source": f"s{a}.output", "target": f"s{b}.x{b - a}"} for a, b in ends][:MAX_EDGES],
+            "connections": [
+                {"source": f"s{a}.output", "target": f"s{b}.x{b - a}"} for a, b in ends
+            ][:MAX_EDGES],
         },
         "blocks": {"id": "w", "steps": blocks},
-        "misspelt": document(MAX_STEPS, inputs=lambda i: {f"k{k}": f"{{{{ t{i}.y }}}}" for k in range(each)}),
+        "misspelt": document(
+            MAX_STEPS,
+            inputs=lambda i: {f"k{k}": f"{{{{ t{i}.y }}}}" for k in range(each)},
+        ),
         "doubled": document(MAX_STEPS, id="same"),
-        "wrong": document(MAX_STEPS, timeout="x", componet="c", retry={"max_retris": 1}),
+        "wrong": document(
+            MAX_STEPS, timeout="x", componet="c", retry={"max_retris": 1}
+        ),
         "circle": document(MAX_STEPS, depends_on=lambda i: [f"s{(i + 1) % MAX_STEPS}"]),
         **dense_expressions(),
         **dense_values(),
@@ -77,16 +100,28 @@ def dense_expressions() -> dict[str, dict[str, Any]]:
         "filters": document(150, inputs=lambda i: {"x": f"{{{{ {i} + {piped} }}}}"}),
         "comparisons": document(80, condition=lambda i: f"{i} > 0 and {both}"),
         "hyphens": document(
-            count, id=lambda i: f"a-{i}", inputs=lambda i: {"x": f"{{{{ b{i} + a{'-a' * (long // 2)} }}}}"}
+            count,
+            id=lambda i: f"a-{i}",
+            inputs=lambda i: {"x": f"{{{{ b{i} + a{'-a' * (long // 2)} }}}}"},
         ),
-        "list": document(count, inputs=lambda i: {"x": f"{{{{ [{i}{',1' * (long // 2)}] }}}}"}),
-        "long path": document(count, inputs=lambda i: {"x": f"{{{{ input.a{i}{'.b' * (long // 2)} }}}}"}),
+        "list": document(
+            count, inputs=lambda i: {"x": f"{{{{ [{i}{',1' * (long // 2)}] }}}}"}
+        ),
+        "long path": document(
+            count, inputs=lambda i: {"x": f"{{{{ input.a{i}{'.b' * (long // 2)} }}}}"}
+        ),
         "minus": document(count, inputs=lambda i: {"x": f"{{{{ {i} {'-' * 150}1 }}}}"}),
-        "brackets": document(2_000, inputs=lambda i: {"x": "{{ " + "(" * 39 + f"{i}" + ")" * 39 + " }}"}),
-        "conditions": document(MAX_STEPS, condition=lambda i: f"s{i - 1}.output.x > {i}" if i else "true"),
+        "brackets": document(
+            2_000, inputs=lambda i: {"x": "{{ " + "(" * 39 + f"{i}" + ")" * 39 + " }}"}
+        ),
+        "conditions": document(
+            MAX_STEPS, condition=lambda i: f"s{i - 1}.output.x > {i}" if i else "true"
+        ),
         "one text": document(1, inputs={"x": "a {{input.a}} b " * MAX_EXPRESSIONS}),
         "odd ids": document(
-            MAX_STEPS // 2, id=lambda i: f"s-{i}", inputs=lambda i: {"x": f"{{{{ s-{i - 1}.output }}}}" if i else "x"}
+            MAX_STEPS // 2,
+            id=lambda i: f"s-{i}",
+            inputs=lambda i: {"x": f"{{{{ s-{i - 1}.output }}}}" if i else "x"},
         ),
     }
 
@@ -99,19 +134,47 @@ def dense_values() -> dict[str, dict[str, Any]]:
     names = {f"{'n' * 2_000}{i}": [1, 2, 3, 4] for i in range(1_900)}
     few = 500
     ladder = [
-        {"id": f"s{i}", "component": "c", "depends_on": [f"s{k}" for k in range(max(0, i - 40), i)]} for i in range(few)
+        {
+            "id": f"s{i}",
+            "component": "c",
+            "depends_on": [f"s{k}" for k in range(max(0, i - 40), i)],
+        }
+        for i in range(few)
     ]
-    waits = [{"id": f"s{i}", "wait_for": {"any": ["go", {"seconds": 5}]}} for i in range(MAX_STEPS // 2)]
+    waits = [
+        {"id": f"s{i}", "wait_for": {"any": ["go", {"seconds": 5}]}}
+        for i in range(MAX_STEPS // 2)
+    ]
     return {
         "deep values": document(1_000, inputs={"x": deep}),
-        "deep blocks": nested(MAX_DEPTH // 2 - 4, MAX_STEPS // (MAX_DEPTH // 2 - 4) - 1),
-        "ladder": {"id": "w", "version": "1.0.0", "execution": "graph", "steps": ladder},
+        "deep blocks": nested(
+            MAX_DEPTH // 2 - 4, MAX_STEPS // (MAX_DEPTH // 2 - 4) - 1
+        ),
+        "ladder": {
+            "id": "w",
+            "version": "1.0.0",
+            "execution": "graph",
+            "steps": ladder,
+        },
         "long names": document(1, inputs=names),
-        "long ids": document(60, id=lambda i: f"s{i}" + "x" * 100, inputs={"x" * 3_000: [[1] * 80]}),
-        "handlers": document(MAX_STEPS // 3, on_error=[{"errors": ["A", "B"], "then": "continue", "output": 1}] * 4),
-        "inputs": {**document(1), "inputs": {f"i{n}": {"type": "string", "default": "x"} for n in range(30_000)}},
+        "long ids": document(
+            60, id=lambda i: f"s{i}" + "x" * 100, inputs={"x" * 3_000: [[1] * 80]}
+        ),
+        "handlers": document(
+            MAX_STEPS // 3,
+            on_error=[{"errors": ["A", "B"], "then": "continue", "output": 1}] * 4,
+        ),
+        "inputs": {
+            **document(1),
+            "inputs": {
+                f"i{n}": {"type": "string", "default": "x"} for n in range(30_000)
+            },
+        },
         "waits": {"id": "w", "steps": waits},
-        "retries": document(MAX_STEPS, retry={"max_retries": 3, "delay_seconds": 1, "retry_on": ["A"] * 8}),
+        "retries": document(
+            MAX_STEPS,
+            retry={"max_retries": 3, "delay_seconds": 1, "retry_on": ["A"] * 8},
+        ),
         "one long text": document(1, inputs={"x": "{ " * 1_500_000}),
         "numbers": document(3, inputs={"x": [10**4_000] * 200}),
     }
@@ -120,12 +183,22 @@ def dense_values() -> dict[str, dict[str, Any]]:
 def all_wrong() -> dict[str, dict[str, Any]]:
     """Return large documents that are wrong in many places."""
     return {
-        "secrets": document(MAX_STEPS, inputs={"x": {"{{ secrets.A }}": 1}, "y": "{{secrets.B}}"}),
+        "secrets": document(
+            MAX_STEPS, inputs={"x": {"{{ secrets.A }}": 1}, "y": "{{secrets.B}}"}
+        ),
         "broken": document(
-            2_400, inputs={"x": "{{ a + }}", "y": "{{ (( }}", "z": "{{ input.nope.x }}", "q": "{{ x y }}"}
+            2_400,
+            inputs={
+                "x": "{{ a + }}",
+                "y": "{{ (( }}",
+                "z": "{{ input.nope.x }}",
+                "q": "{{ x y }}",
+            },
         ),
         "misspelt, long": document(
-            MAX_STEPS, id=lambda i: f"{'long' * 50}{i}", depends_on=lambda i: [f"{'lnog' * 50}{i}"]
+            MAX_STEPS,
+            id=lambda i: f"{'long' * 50}{i}",
+            depends_on=lambda i: [f"{'lnog' * 50}{i}"],
         ),
         "quotes": document(1, inputs={"x": "{{ ' }} " * 9_000}),
     }
@@ -150,7 +223,9 @@ def main() -> int:
         seconds = time.process_time() - begun
         slow += seconds > SECONDS
         kinds = ", ".join(sorted({problem.code for problem in report.problems})[:3])
-        print(f"{name:13} {len(text) / 1e6:5.2f} MB {len(report.problems):5} problems {seconds:6.2f} s  {kinds}")
+        print(
+            f"{name:13} {len(text) / 1e6:5.2f} MB {len(report.problems):5} problems {seconds:6.2f} s  {kinds}"
+        )
     return 1 if slow else 0
 
 

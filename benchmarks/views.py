@@ -31,26 +31,54 @@ def histories(partition: int, runs: int, seed: int) -> Iterator[Recorded]:
     """Make up the beginning and the end of runs, as they would lie in the log of a partition."""
     dice, n = random.Random(f"{seed}/{partition}"), 0
     for number in range(runs):
-        run, at = f"{partition}-{number:026d}", BEGIN_MS + number * (30 * DAY_MS // runs)
+        run, at = (
+            f"{partition}-{number:026d}",
+            BEGIN_MS + number * (30 * DAY_MS // runs),
+        )
         workflow = f"workflow-{min(int(dice.expovariate(0.1)), 199)}"
         started = {
             "workflow": workflow,
             "version": f"1.{dice.randrange(5)}.0",
             "definition": "0" * 64,
-            "labels": {"tenant": f"t{dice.randrange(500)}", "order": f"{partition}/{number}"},
+            "labels": {
+                "tenant": f"t{dice.randrange(500)}",
+                "order": f"{partition}/{number}",
+            },
         }
         n += 1
-        yield Recorded(run, 1, Position(partition, n), at, "c", "program", "", "RunStarted", started, {})
+        yield Recorded(
+            run,
+            1,
+            Position(partition, n),
+            at,
+            "c",
+            "program",
+            "",
+            "RunStarted",
+            started,
+            {},
+        )
         how, took = dice.random(), int(dice.lognormvariate(8, 2))
         if how < 0.002:
             continue
         n += 1
-        error = {"type": dice.choice(["ValueError", "Timeout"]), "message": f"rule {dice.randrange(40)} is broken"}
-        kind, data = ("RunCompleted", {}) if how < 0.95 else ("RunFailed", {"error": error, "step": "s"})
-        yield Recorded(run, 9, Position(partition, n), at + took, "c", "w", "", kind, data, {})
+        error = {
+            "type": dice.choice(["ValueError", "Timeout"]),
+            "message": f"rule {dice.randrange(40)} is broken",
+        }
+        kind, data = (
+            ("RunCompleted", {})
+            if how < 0.95
+            else ("RunFailed", {"error": error, "step": "s"})
+        )
+        yield Recorded(
+            run, 9, Position(partition, n), at + took, "c", "w", "", kind, data, {}
+        )
 
 
-def build(store: RedisRunStore, views: RedisViewStore, partitions: int, runs: int) -> float:
+def build(
+    store: RedisRunStore, views: RedisViewStore, partitions: int, runs: int
+) -> float:
     """Fold the histories into the view; gives events a second."""
     begun, events = time.perf_counter(), 0
     for partition in range(partitions):
@@ -63,7 +91,15 @@ def build(store: RedisRunStore, views: RedisViewStore, partitions: int, runs: in
             set_head(store, partition, batch[-1].position.n)
             pairs, _ = keyed(RUNS, VIEW, batch)
             [loaded] = views.load([(VIEW, partition, [key for key, _ in pairs])])
-            assert views.save([(VIEW, partition, fold(RUNS, VIEW, loaded, pairs, batch[-1].position.n))]) == [True]
+            assert views.save(
+                [
+                    (
+                        VIEW,
+                        partition,
+                        fold(RUNS, VIEW, loaded, pairs, batch[-1].position.n),
+                    )
+                ]
+            ) == [True]
             events += len(batch)
     return events / (time.perf_counter() - begun)
 
@@ -80,16 +116,25 @@ def filters(partitions: int) -> dict[str, RunFilter]:
         "failed": RunFilter(status=("failed",)),
         "workflow and failed": RunFilter(workflow=("workflow-3",), status=("failed",)),
         "four facets": RunFilter(
-            workflow=("workflow-3", "workflow-4"), status=("completed",), version=("1.2.0",), labels={"tenant": "t7"}
+            workflow=("workflow-3", "workflow-4"),
+            status=("completed",),
+            version=("1.2.0",),
+            labels={"tenant": "t7"},
         ),
-        "two large sets that do not meet": RunFilter(status=("completed",), error=("Timeout",)),
+        "two large sets that do not meet": RunFilter(
+            status=("completed",), error=("Timeout",)
+        ),
         "one run by label": RunFilter(labels={"order": f"{partitions - 1}/17"}),
         "a day two weeks ago, failed": RunFilter(
-            started_from=BEGIN_MS + 14 * DAY_MS, started_to=BEGIN_MS + 15 * DAY_MS, status=("failed",)
+            started_from=BEGIN_MS + 14 * DAY_MS,
+            started_to=BEGIN_MS + 15 * DAY_MS,
+            status=("failed",),
         ),
         "took 10 to 20 s": RunFilter(took_from=10_000, took_to=20_000),
         "ended within an hour, failed": RunFilter(
-            ended_from=BEGIN_MS + 20 * DAY_MS, ended_to=BEGIN_MS + 20 * DAY_MS + 3_600_000, status=("failed",)
+            ended_from=BEGIN_MS + 20 * DAY_MS,
+            ended_to=BEGIN_MS + 20 * DAY_MS + 3_600_000,
+            status=("failed",),
         ),
     }
 
@@ -109,9 +154,14 @@ def main() -> None:
         before = connection.client.info("memory")["used_memory"]
         rate = build(store, views, options.partitions, options.runs)
         used = connection.client.info("memory")["used_memory"] - before
-        print(f"{options.runs} runs in {options.partitions} partitions: {rate:,.0f} events a second, ", end="")
+        print(
+            f"{options.runs} runs in {options.partitions} partitions: {rate:,.0f} events a second, ",
+            end="",
+        )
         print(f"{used / options.runs:.0f} bytes a run")
-        print("| search | found | page of 50, ms: median, worst | page 20, ms |\n|---|---|---|---|")
+        print(
+            "| search | found | page of 50, ms: median, worst | page 20, ms |\n|---|---|---|---|"
+        )
         for name, chosen in filters(options.partitions).items():
             times, page = [], None
             for _ in range(15):
@@ -122,11 +172,21 @@ def main() -> None:
             deep, cursor = 0.0, page.next
             for _ in range(19):
                 begun = time.perf_counter()
-                page = search(views, VIEW, options.partitions, chosen.query(after=cursor)) if cursor else page
+                page = (
+                    search(views, VIEW, options.partitions, chosen.query(after=cursor))
+                    if cursor
+                    else page
+                )
                 deep, cursor = (time.perf_counter() - begun) * 1000, page.next
             query = chosen.query()
-            total = "" if query.where else f"{count(views, VIEW, options.partitions, query):,}"
-            print(f"| {name} | {total} | {statistics.median(times):.1f}, {max(times):.1f} | {deep:.1f} |")
+            total = (
+                ""
+                if query.where
+                else f"{count(views, VIEW, options.partitions, query):,}"
+            )
+            print(
+                f"| {name} | {total} | {statistics.median(times):.1f}, {max(times):.1f} | {deep:.1f} |"
+            )
     finally:
         connection.close()
         server.close()

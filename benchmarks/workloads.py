@@ -18,9 +18,22 @@ def sequence(length: int) -> dict[str, Any]:
 
 def fan(width: int) -> dict[str, Any]:
     """Return a document of parallel steps and a join."""
-    steps: list[dict[str, Any]] = [{"id": f"p{i}", "component": "noop"} for i in range(width)]
-    steps.append({"id": "join", "component": "noop", "depends_on": [f"p{i}" for i in range(width)]})
-    return {"id": f"fan-{width}", "version": "1.0.0", "execution": "graph", "steps": steps}
+    steps: list[dict[str, Any]] = [
+        {"id": f"p{i}", "component": "noop"} for i in range(width)
+    ]
+    steps.append(
+        {
+            "id": "join",
+            "component": "noop",
+            "depends_on": [f"p{i}" for i in range(width)],
+        }
+    )
+    return {
+        "id": f"fan-{width}",
+        "version": "1.0.0",
+        "execution": "graph",
+        "steps": steps,
+    }
 
 
 def w1(engine: Engine, repeats: int = 5) -> dict[str, float]:
@@ -46,7 +59,11 @@ def w2(engine: Engine, count: int = 1000) -> dict[str, float]:
         runs += engine.start_many([(document, {})] * min(100, count - start))
     wait_all(engine, runs)
     took = time.perf_counter() - begun
-    return {"runs_per_s": count / took, "steps_per_s": 5 * count / took, "seconds": took}
+    return {
+        "runs_per_s": count / took,
+        "steps_per_s": 5 * count / took,
+        "seconds": took,
+    }
 
 
 def wait_all(engine: Engine, runs: Sequence[str], timeout: float = 120) -> None:
@@ -56,7 +73,11 @@ def wait_all(engine: Engine, runs: Sequence[str], timeout: float = 120) -> None:
     while open_runs:
         statuses = engine.core.store.statuses(open_runs)
         assert "failed" not in statuses, "a run failed"
-        open_runs = [run for run, status in zip(open_runs, statuses, strict=True) if status != "completed"]
+        open_runs = [
+            run
+            for run, status in zip(open_runs, statuses, strict=True)
+            if status != "completed"
+        ]
         if time.perf_counter() > ends:
             raise TimeoutError(f"{len(open_runs)} runs are not done after {timeout} s")
         if open_runs:

@@ -21,8 +21,15 @@ def carry_out(arguments: Sequence[str] | None = None) -> int:
         error.show()
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "openagents"
-        fail(f"{error.format_message().rstrip('.')}; see `{where} --help`", error.exit_code)
+        where = (
+            error.ctx.command_path
+            if isinstance(error, click.UsageError) and error.ctx
+            else "openagents"
+        )
+        fail(
+            f"{error.format_message().rstrip('.')}; see `{where} --help`",
+            error.exit_code,
+        )
     except Exception as error:
         tell(error)
     else:

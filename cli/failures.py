@@ -17,7 +17,9 @@ def tell(error: Exception) -> NoReturn:
     if isinstance(error, OpenAgentsError):
         fail(str(error), error.exit_status)
     say_lines(traceback_of(error).rstrip("\n"), err=True)
-    fail("this is a defect of openagents-json; please report it with the lines above", 1)
+    fail(
+        "this is a defect of openagents-json; please report it with the lines above", 1
+    )
 
 
 def fail(message: str, code: int) -> NoReturn:

@@ -17,7 +17,11 @@ BLOCK_MS: Final = 500
 
 
 def follow(
-    engine: Engine, run: str, show: Callable[[HistoryEvent], None] = lambda _: None, *, timeout: float | None = None
+    engine: Engine,
+    run: str,
+    show: Callable[[HistoryEvent], None] = lambda _: None,
+    *,
+    timeout: float | None = None,
 ) -> Result:
     """Show the events of a run until it has ended, and give how.
 
@@ -32,7 +36,9 @@ def follow(
     after, asked = 0, False
     info = engine.state(run)
     while not (info.status in CLOSED_RUN and after >= info.version):
-        left = BLOCK_MS if ends is None else min(BLOCK_MS, int(ends - clock.steady_ms()))
+        left = (
+            BLOCK_MS if ends is None else min(BLOCK_MS, int(ends - clock.steady_ms()))
+        )
         if left <= 0:
             raise WaitTimeout(run, timeout or 0, info.status)
         events = engine.watch(run, after=after, block_ms=left)
@@ -49,7 +55,13 @@ def follow(
 def _tell_if_nobody_works(engine: Engine, run: str) -> None:
     if not engine.workers():
         what = f"run {run} waits: no worker is alive in this store"
-        say(f"openagents: {what}; start one with `openagents worker -c MODULE`", err=True)
+        say(
+            f"openagents: {what}; start one with `openagents worker -c MODULE`",
+            err=True,
+        )
         return
     for step, why in engine.lacking(run).items():
-        say(f"openagents: step {step} {why}; start one with `openagents worker -c MODULE`", err=True)
+        say(
+            f"openagents: step {step} {why}; start one with `openagents worker -c MODULE`",
+            err=True,
+        )

@@ -48,7 +48,11 @@ def print_history(pages: Iterable[Sequence[HistoryEvent]]) -> None:
         _draw(terminal, first, itertools.chain((second,), filled))
 
 
-def _draw(terminal: Console, first: Sequence[HistoryEvent], others: Iterable[Sequence[HistoryEvent]]) -> None:
+def _draw(
+    terminal: Console,
+    first: Sequence[HistoryEvent],
+    others: Iterable[Sequence[HistoryEvent]],
+) -> None:
     """Draw several pages for people, in columns as wide as the first one needs them."""
     share = max(8, (terminal.width - OTHERS) // 4)
     made, widths = history_table(first), _widest(map(_row, first), [0] * len(HEADER))
@@ -60,7 +64,9 @@ def _draw(terminal: Console, first: Sequence[HistoryEvent], others: Iterable[Seq
             if name in SHARED:
                 column.min_width = column.max_width = min(share, max(width, len(name)))
             elif name != HEADER[-1]:
-                column.min_width = max(width, len(name), NUMBERS if name == HEADER[0] else 0)
+                column.min_width = max(
+                    width, len(name), NUMBERS if name == HEADER[0] else 0
+                )
         terminal.print(made)
 
 
@@ -70,10 +76,16 @@ def _write(pages: Iterator[Sequence[HistoryEvent]]) -> None:
 
     widths, header = [0] * len(HEADER), [HEADER]
     for page in itertools.chain((next(pages, ()),), pages):
-        rows = [*header, *(tuple(text(cell).plain for cell in _row(event)) for event in page)]
+        rows = [
+            *header,
+            *(tuple(text(cell).plain for cell in _row(event)) for event in page),
+        ]
         widths, header = _widest(rows, widths), []
         lines = (
-            "".join(set_cell_size(cell, width + GAP) for cell, width in zip(row, widths, strict=True)).rstrip()
+            "".join(
+                set_cell_size(cell, width + GAP)
+                for cell, width in zip(row, widths, strict=True)
+            ).rstrip()
             for row in rows
         )
         say_lines("\n".join(lines))
@@ -82,10 +94,19 @@ def _write(pages: Iterator[Sequence[HistoryEvent]]) -> None:
 def _widest(rows: Iterable[Sequence[str]], widths: Sequence[int]) -> list[int]:
     from rich.cells import cell_len
 
-    return [max(width, *map(cell_len, column)) for width, column in zip(widths, zip(*rows, strict=True), strict=True)]
+    return [
+        max(width, *map(cell_len, column))
+        for width, column in zip(widths, zip(*rows, strict=True), strict=True)
+    ]
 
 
 def _row(event: HistoryEvent) -> tuple[str, ...]:
     attempt = "" if event.attempt is None else str(event.attempt)
-    known = (str(event.version), when(event.time_ms), event.type, event.step or "", attempt)
+    known = (
+        str(event.version),
+        when(event.time_ms),
+        event.type,
+        event.step or "",
+        attempt,
+    )
     return (*known, who(event), details(event))

@@ -12,7 +12,9 @@ import click
 class LazyGroup(click.Group):
     """A group that knows where its commands live, as "package.module:object" by their names."""
 
-    def __init__(self, *arguments: Any, homes: Mapping[str, str], **options: Any) -> None:
+    def __init__(
+        self, *arguments: Any, homes: Mapping[str, str], **options: Any
+    ) -> None:
         super().__init__(*arguments, **options)
         self.homes = dict(homes)
 

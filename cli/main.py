@@ -25,7 +25,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _open_what_is_closed() -> None:
     """Open the null device for each standard stream that is closed: else the next file or socket would become it."""
-    for name, mode, flags in (("stdin", "r", os.O_RDONLY), ("stdout", "w", os.O_WRONLY), ("stderr", "w", os.O_WRONLY)):
+    for name, mode, flags in (
+        ("stdin", "r", os.O_RDONLY),
+        ("stdout", "w", os.O_WRONLY),
+        ("stderr", "w", os.O_WRONLY),
+    ):
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, flags), mode))
 

@@ -44,7 +44,12 @@ class Target:
         return viewing(self.settings)
 
     def engine(
-        self, *, workers: int = 0, projections: bool = False, create: bool = False, alone: bool = False
+        self,
+        *,
+        workers: int = 0,
+        projections: bool = False,
+        create: bool = False,
+        alone: bool = False,
     ) -> Engine:
         """Open the engine: on the server of `--url`, or on the embedded one in the data directory.
 
@@ -60,7 +65,9 @@ class Target:
         wanted = self.components or workers
         return Engine.open(
             self.settings.model_copy(update={"actor": self.actor}),
-            components=load(self.components, working_directory=here()) if wanted else Registry(),
+            components=load(self.components, working_directory=here())
+            if wanted
+            else Registry(),
             workers=workers if self.components or alone else 0,
             projections=in_modules(self.components) if wanted or projections else [],
             create=create,
@@ -70,15 +77,40 @@ class Target:
 _LEVELS = ["memory", "everysec", "always", "replicated"]
 
 _OPTIONS = [
-    click.option("--url", type=Url(), help="Server of the store; without it, the embedded one in the data directory."),
-    click.option("--data", help="Data directory of the embedded server.  [default: .openagents]"),
-    click.option("--broker", type=Url(), help="Celery broker for doorbells.  [default: the store's server]"),
+    click.option(
+        "--url",
+        type=Url(),
+        help="Server of the store; without it, the embedded one in the data directory.",
+    ),
+    click.option(
+        "--data", help="Data directory of the embedded server.  [default: .openagents]"
+    ),
+    click.option(
+        "--broker",
+        type=Url(),
+        help="Celery broker for doorbells.  [default: the store's server]",
+    ),
     click.option("--prefix", help="Prefix of the store's keys.  [default: oa]"),
-    click.option("--durability", type=click.Choice(_LEVELS), help="What an answer promises."),
-    click.option("--replicas", type=int, help="How many confirm at durability replicated; 0 for all.  [default: 0]"),
-    click.option("--lease-ms", type=int, help="How long a worker may be silent.  [default: 10000]"),
+    click.option(
+        "--durability", type=click.Choice(_LEVELS), help="What an answer promises."
+    ),
+    click.option(
+        "--replicas",
+        type=int,
+        help="How many confirm at durability replicated; 0 for all.  [default: 0]",
+    ),
+    click.option(
+        "--lease-ms",
+        type=int,
+        help="How long a worker may be silent.  [default: 10000]",
+    ),
     click.option("--leases", help="The same by worker type, as agent=60s,tool=5s."),
-    click.option("--components", "-c", multiple=True, help="Module, module:object or .py file with components."),
+    click.option(
+        "--components",
+        "-c",
+        multiple=True,
+        help="Module, module:object or .py file with components.",
+    ),
     click.option("--json", "as_json", is_flag=True, help="Print JSON."),
 ]
 
@@ -89,18 +121,34 @@ def target_options(command: Command) -> Command:
     def with_target(**values: Any) -> Any:
         from openagents_json.engine.settings import from_environment, read_settings
 
-        names = ("url", "data", "broker", "prefix", "durability", "replicas", "lease_ms", "leases")
+        names = (
+            "url",
+            "data",
+            "broker",
+            "prefix",
+            "durability",
+            "replicas",
+            "lease_ms",
+            "leases",
+        )
         given = {name: values.pop(name) for name in names}
         settings = from_environment()
         changed = {name: value for name, value in given.items() if value is not None}
         settings = read_settings({**settings.model_dump(), **changed})
-        components = tuple(values.pop("components")) or tuple(x for x in settings.components.split(",") if x)
-        return command(target=Target(settings, components, values.pop("as_json")), **values)
+        components = tuple(values.pop("components")) or tuple(
+            x for x in settings.components.split(",") if x
+        )
+        return command(
+            target=Target(settings, components, values.pop("as_json")), **values
+        )
 
     with_target.__name__, with_target.__doc__ = command.__name__, command.__doc__
-    for option in reversed([*_OPTIONS, *reversed(getattr(command, "__click_params__", []))]):
+    for option in reversed(
+        [*_OPTIONS, *reversed(getattr(command, "__click_params__", []))]
+    ):
         if callable(option):
             with_target = option(with_target)
         else:
-            with_target.__click_params__ = [*getattr(with_target, "__click_params__", []), option]  # type: ignore[attr-defined]
+            earlier = getattr(with_target, "__click_params__", [])
+            with_target.__click_params__ = [*earlier, option]  # type: ignore[attr-defined]
     return with_target  # type: ignore[return-value]

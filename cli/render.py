@@ -28,13 +28,22 @@ FOLDED = frozenset({"details", "why", "stands still"})
 UNBOUNDED = 100_000
 """Columns of what is no terminal: lines for other programs are not cut or folded."""
 
-COLOURS = {"completed": "green", "failed": "red", "cancelled": "yellow", "running": "cyan", "paused": "magenta"}
+COLOURS = {
+    "completed": "green",
+    "failed": "red",
+    "cancelled": "yellow",
+    "running": "cyan",
+    "paused": "magenta",
+}
 
 
 def plain(value: Any) -> Any:
     """Return a value as JSON types."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {
+            field.name: plain(getattr(value, field.name))
+            for field in dataclasses.fields(value)
+        }
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
@@ -54,7 +63,9 @@ def print_line(value: Any) -> None:
 
 def print_lines(values: Iterable[Any]) -> None:
     """Print JSON, one value on each line, all at once."""
-    lines = [json.dumps(plain(value), ensure_ascii=False, sort_keys=True) for value in values]
+    lines = [
+        json.dumps(plain(value), ensure_ascii=False, sort_keys=True) for value in values
+    ]
     if lines:
         say_json("\n".join(lines))
 
@@ -63,15 +74,23 @@ def print_array(pages: Iterable[Sequence[Any]]) -> None:
     """Print an array as `print_json` does, page by page."""
     begin = "["
     for page in filter(None, pages):
-        items = [json.dumps(plain(value), ensure_ascii=False, indent=2, sort_keys=True) for value in page]
-        say_json(begin + ",".join(f"\n{textwrap.indent(item, '  ')}" for item in items), nl=False)
+        items = [
+            json.dumps(plain(value), ensure_ascii=False, indent=2, sort_keys=True)
+            for value in page
+        ]
+        say_json(
+            begin + ",".join(f"\n{textwrap.indent(item, '  ')}" for item in items),
+            nl=False,
+        )
         begin = ","
     say_json("[]" if begin == "[" else "\n]")
 
 
 def when(time_ms: int) -> str:
     """Return a time as people read it, in UTC."""
-    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[
+        :-3
+    ]
 
 
 def second(time_ms: int) -> str:
@@ -97,9 +116,15 @@ def table(header: Iterable[str], rows: Iterable[Iterable[str | Text]]) -> Table:
 
     names, made = tuple(header), Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in names:
-        made.add_column(_cell(name, name), no_wrap=name in WHOLE or name.endswith("(UTC)"), overflow="fold")
+        made.add_column(
+            _cell(name, name),
+            no_wrap=name in WHOLE or name.endswith("(UTC)"),
+            overflow="fold",
+        )
     for row in rows:
-        made.add_row(*(_cell(name, cell) for name, cell in zip(names, row, strict=True)))
+        made.add_row(
+            *(_cell(name, cell) for name, cell in zip(names, row, strict=True))
+        )
     return made
 
 
@@ -117,7 +142,11 @@ def who(event: HistoryEvent) -> str:
 
 def short(value: str, width: int) -> str:
     """Cut a text for people; what another program reads is never cut."""
-    return value if len(value) <= width or not sys.stdout.isatty() else value[: width - 1] + "…"
+    return (
+        value
+        if len(value) <= width or not sys.stdout.isatty()
+        else value[: width - 1] + "…"
+    )
 
 
 def details(event: HistoryEvent, width: int = 60) -> str:
@@ -141,7 +170,13 @@ def console(*, error: bool = False) -> Console:
     return made
 
 
-def show(value: Any, header: Iterable[str], rows: Iterable[Iterable[str | Text]], *, as_json: bool) -> None:
+def show(
+    value: Any,
+    header: Iterable[str],
+    rows: Iterable[Iterable[str | Text]],
+    *,
+    as_json: bool,
+) -> None:
     """Print a value as JSON, or as a table of rows."""
     if as_json:
         print_json(value)

@@ -26,7 +26,11 @@ COMMANDS = {
 }
 
 
-@click.group(cls=LazyGroup, homes=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    homes=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(package_name="openagents-json", message="%(version)s")
 def cli() -> None:
     """Durable workflows from JSON documents, on Redis Streams."""

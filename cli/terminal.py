@@ -56,7 +56,11 @@ def _escaped_as_json(found: re.Match[str]) -> str:
 
 @lru_cache(maxsize=4096)
 def _shown(character: str) -> str:
-    return character if character.isprintable() or character in _HARMLESS else repr(character)[1:-1]
+    return (
+        character
+        if character.isprintable() or character in _HARMLESS
+        else repr(character)[1:-1]
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -84,7 +88,9 @@ def say_json(text: str, *, nl: bool = True) -> None:
 
 def give(text: str, *, nl: bool = True) -> None:
     """Print data: as it is, unless a person would look at it."""
-    _echo(lines(text) if sys.stdout.isatty() else text, nl=nl, color=True)  # it would take colours out of data
+    _echo(
+        lines(text) if sys.stdout.isatty() else text, nl=nl, color=True
+    )  # it would take colours out of data
 
 
 def _echo(text: str, *, err: bool = False, **options: Any) -> None:
@@ -143,7 +149,11 @@ def guard() -> None:
     """Let nothing that is printed from now on move the cursor of a terminal, whoever prints it."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
-        if stream is not None and stream.isatty() and not isinstance(stream, SafeStream):
+        if (
+            stream is not None
+            and stream.isatty()
+            and not isinstance(stream, SafeStream)
+        ):
             setattr(sys, name, SafeStream(stream))
     logging.setLogRecordFactory(_Record)
 

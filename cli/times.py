@@ -8,7 +8,14 @@ from typing import Any, Final
 
 import click
 
-_UNITS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+_UNITS: Final = {
+    "ms": 1,
+    "s": 1000,
+    "m": 60_000,
+    "h": 3_600_000,
+    "d": 86_400_000,
+    "w": 604_800_000,
+}
 LONGEST_MS: Final = 100 * 366 * 86_400_000
 """A hundred years; nobody means more."""
 
@@ -31,7 +38,9 @@ def time_ms(text: str, now_ms: int) -> int | None:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
         return None
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+    return int(
+        (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000
+    )
 
 
 class Time(click.ParamType):  # type: ignore[type-arg]
@@ -39,11 +48,17 @@ class Time(click.ParamType):  # type: ignore[type-arg]
 
     name = "TIME"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
         """Return the time in ms since 1970."""
         found = time_ms(str(value), int(datetime.now(UTC).timestamp() * 1000))  # noqa: TID251 - the edge of the program
         if found is None:
-            self.fail(f"{value!r} is no time; write 2026-11-23T08:00, or how long ago: 90s, 15m, 2h, 7d", param, ctx)
+            self.fail(
+                f"{value!r} is no time; write 2026-11-23T08:00, or how long ago: 90s, 15m, 2h, 7d",
+                param,
+                ctx,
+            )
         return found
 
 
@@ -52,11 +67,15 @@ class Duration(click.ParamType):  # type: ignore[type-arg]
 
     name = "DURATION"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
         """Return the duration in ms."""
         found = duration_ms(str(value))
         if found is None:
-            self.fail(f"{value!r} is no duration; write 250ms, 90s, 15m, 2h or 7d", param, ctx)
+            self.fail(
+                f"{value!r} is no duration; write 250ms, 90s, 15m, 2h or 7d", param, ctx
+            )
         return found
 
 
@@ -71,4 +90,6 @@ def lasting(ms: float | None) -> str:
         return f"{seconds:.1f} s"
     if seconds < 3600:
         return f"{seconds / 60:.1f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 86_400 else f"{seconds / 86_400:.1f} d"
+    return (
+        f"{seconds / 3600:.1f} h" if seconds < 86_400 else f"{seconds / 86_400:.1f} d"
+    )

@@ -16,7 +16,9 @@ class Url(click.ParamType[str]):
 
     name = "url"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
         """Read the URL; one that holds a password is taken from an argument still, with a warning."""
         from openagents_json.engine import has_password
 
@@ -32,9 +34,13 @@ class Url(click.ParamType[str]):
             )
         return text
 
-    def _in_file(self, name: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+    def _in_file(
+        self, name: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
         try:
-            text = sys.stdin.readline() if name == "-" else Path(name).read_text("utf-8")
+            text = (
+                sys.stdin.readline() if name == "-" else Path(name).read_text("utf-8")
+            )
         except (OSError, UnicodeError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is no text"
             self.fail(f"the file {name} with the URL cannot be read: {why}", param, ctx)

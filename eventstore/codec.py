@@ -9,7 +9,9 @@ from typing import Any, Final
 from eventstore.errors import EventUnreadable, NotJson
 from eventstore.event import Json, Position, Recorded
 
-_encoder: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+_encoder: Final = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+)
 _raw_decode: Final = json.JSONDecoder().raw_decode
 _SCALARS: Final = frozenset({str, bool, type(None)})
 
@@ -42,7 +44,9 @@ def encode(value: Json) -> bytes:
         raise NotJson(path, reason or str(error)) from error
     except RecursionError as error:
         raise NotJson("", _TOO_DEEP) from error
-    if text.count("[") + text.count("{") > MAX_WRAPPED:  # else it cannot be nested deeper
+    if (
+        text.count("[") + text.count("{") > MAX_WRAPPED
+    ):  # else it cannot be nested deeper
         _check_depth(value)
     return text.encode("utf-8", "surrogatepass")
 
@@ -176,7 +180,12 @@ def _check_depth(value: Any) -> None:
     """Refuse what is nested too deeply, level by level: values with many members are common, deep ones are not."""
     level: list[Any] = [value]
     for _ in range(MAX_WRAPPED + 1):
-        level = [member for item in level for member in _members(item) if isinstance(member, dict | list | tuple)]
+        level = [
+            member
+            for item in level
+            for member in _members(item)
+            if isinstance(member, dict | list | tuple)
+        ]
         if not level:
             return
     raise NotJson("", _TOO_DEEP)
@@ -197,7 +206,9 @@ def _blame(value: Any, path: str) -> tuple[str, str]:
             found = _blame(item, f"{path}.{key}" if path else key)
             if found[1]:
                 return found
-        return path, "" if isinstance(value, dict) else f"{type(value).__name__} is not JSON"
+        return path, "" if isinstance(
+            value, dict
+        ) else f"{type(value).__name__} is not JSON"
     if isinstance(value, list | tuple):
         for index, item in enumerate(value):
             found = _blame(item, f"{path}[{index}]")
@@ -229,5 +240,9 @@ def parse_entry(stream: str, partition: int, entry: Sequence[Any]) -> Recorded:
             decode(f[15]) if len(f) > 14 else {},
         )
     except (ValueError, IndexError, RecursionError) as error:
-        version = int(identity.partition(b"-")[0])  # the server itself makes sure that this is a number
-        raise EventUnreadable(stream, version, f"{type(error).__name__}: {error}") from error
+        version = int(
+            identity.partition(b"-")[0]
+        )  # the server itself makes sure that this is a number
+        raise EventUnreadable(
+            stream, version, f"{type(error).__name__}: {error}"
+        ) from error

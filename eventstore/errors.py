@@ -56,7 +56,12 @@ class StoreUnavailable(EventStoreError, Unavailable):
 
     code = "store_unavailable"
 
-    def __init__(self, where: str, reason: str, remedy: str = "check that it runs and that the URL is right") -> None:
+    def __init__(
+        self,
+        where: str,
+        reason: str,
+        remedy: str = "check that it runs and that the URL is right",
+    ) -> None:
         self.where, self.reason = where, reason
         super().__init__(f"the store at {where} does not answer: {reason}; {remedy}")
 
@@ -67,7 +72,10 @@ class StoreBusy(StoreUnavailable):
     code = "store_busy"
 
     def __init__(self, where: str, reason: str) -> None:
-        EventStoreError.__init__(self, f"the store at {where} is busy with one script: {reason}; try again later")
+        EventStoreError.__init__(
+            self,
+            f"the store at {where} is busy with one script: {reason}; try again later",
+        )
         self.where, self.reason = where, reason
 
 
@@ -77,7 +85,10 @@ class StoreReadOnly(StoreUnavailable):
     code = "store_read_only"
 
     def __init__(self, where: str, reason: str) -> None:
-        EventStoreError.__init__(self, f"the store at {where} refuses to write: {reason}; look at its disk and log")
+        EventStoreError.__init__(
+            self,
+            f"the store at {where} refuses to write: {reason}; look at its disk and log",
+        )
         self.where, self.reason = where, reason
 
 
@@ -115,7 +126,9 @@ class WrongExpectedVersion(EventStoreError, Conflict):
 
     def __init__(self, stream: str, expected: object, current: int) -> None:
         self.stream, self.expected, self.current = stream, expected, current
-        super().__init__(f"stream {stream!r} is at version {current}, not {expected}; read it again and decide anew")
+        super().__init__(
+            f"stream {stream!r} is at version {current}, not {expected}; read it again and decide anew"
+        )
 
 
 class CheckpointNotRising(EventStoreError, Conflict):
@@ -123,8 +136,15 @@ class CheckpointNotRising(EventStoreError, Conflict):
 
     code = "checkpoint_not_rising"
 
-    def __init__(self, consumer: str, partition: int, wanted: int, current: int) -> None:
-        self.consumer, self.partition, self.wanted, self.current = consumer, partition, wanted, current
+    def __init__(
+        self, consumer: str, partition: int, wanted: int, current: int
+    ) -> None:
+        self.consumer, self.partition, self.wanted, self.current = (
+            consumer,
+            partition,
+            wanted,
+            current,
+        )
         super().__init__(
             f"checkpoint of {consumer!r} in partition {partition} is at {current}, so it cannot be set to {wanted}; "
             "another instance of this consumer has gone on"
@@ -151,7 +171,9 @@ class PayloadTooLarge(EventStoreError, ContentTooLarge):
 
     def __init__(self, what: str, size: int, limit: int) -> None:
         self.what, self.size, self.limit = what, size, limit
-        super().__init__(f"{what} has {size} bytes, more than {limit}; store it elsewhere and refer to it")
+        super().__init__(
+            f"{what} has {size} bytes, more than {limit}; store it elsewhere and refer to it"
+        )
 
 
 class NotJson(EventStoreError, InvalidArgument):
@@ -171,7 +193,9 @@ class BlobMissing(EventStoreError, RunUnreadable):
 
     def __init__(self, partition: int, sha: str) -> None:
         self.partition, self.sha = partition, sha
-        super().__init__(f"payload {sha} of partition {partition} is missing; restore it from a backup of the store")
+        super().__init__(
+            f"payload {sha} of partition {partition} is missing; restore it from a backup of the store"
+        )
 
 
 class BlobChanged(EventStoreError, RunUnreadable):
@@ -226,7 +250,9 @@ class StageLost(EventStoreError):
 
     def __init__(self, run: str) -> None:
         self.run = run
-        super().__init__(f"run {run}: the store forgets what it is sent; look at its eviction policy and its log")
+        super().__init__(
+            f"run {run}: the store forgets what it is sent; look at its eviction policy and its log"
+        )
 
 
 class ServerNotStarted(EventStoreError):
@@ -248,7 +274,10 @@ class NoStore(StoreRefused, NotFound):
 
     def __init__(self, where: str) -> None:
         self.where = where
-        super().__init__(f"there is no store {where}", "`openagents run` or a worker makes one, or name another")
+        super().__init__(
+            f"there is no store {where}",
+            "`openagents run` or a worker makes one, or name another",
+        )
 
 
 class LockHeld(FileUnusable):
@@ -276,18 +305,33 @@ class TooLarge(ContentTooLarge, ValueError):
 
     def __init__(self, name: str, limit: int) -> None:
         self.name, self.limit = name, limit
-        super().__init__(f"with {name}, more than {limit} bytes come out of it, which is the most that is read")
+        super().__init__(
+            f"with {name}, more than {limit} bytes come out of it, which is the most that is read"
+        )
 
 
 def translate(error: BaseException, where: str = "") -> EventStoreError:
     """Return the driver's error as one of ours, with what to do."""
-    name, text = type(error).__name__, masked(str(error).strip()) or type(error).__name__
+    name, text = (
+        type(error).__name__,
+        masked(str(error).strip()) or type(error).__name__,
+    )
     if isinstance(error, EventStoreError):
         return error
-    if name in ("AuthenticationError", "AuthenticationWrongNumberOfArgsError", "NoPermissionError"):
-        return StoreRefused(f"the server does not let us in: {text}", "check user, password and the user's ACL")
+    if name in (
+        "AuthenticationError",
+        "AuthenticationWrongNumberOfArgsError",
+        "NoPermissionError",
+    ):
+        return StoreRefused(
+            f"the server does not let us in: {text}",
+            "check user, password and the user's ACL",
+        )
     if name == "OutOfMemoryError" or text.startswith("OOM"):
-        return StoreRefused("the server is out of memory", "raise maxmemory, or archive and delete old runs")
+        return StoreRefused(
+            "the server is out of memory",
+            "raise maxmemory, or archive and delete old runs",
+        )
     if name == "ReadOnlyError":
         return StoreUnavailable(where, "it is a replica")
     found = _for_now(text, where)
@@ -305,10 +349,18 @@ def _for_now(text: str, where: str) -> StoreUnavailable | None:
     if text.startswith("MISCONF"):
         return StoreReadOnly(where, text)
     if text.startswith("NOREPLICAS"):
-        return StoreUnavailable(where, text.rstrip("."), "start its replicas, or set its min-replicas-to-write lower")
-    if text.startswith(("CLUSTERDOWN", "TRYAGAIN", "LOADING", "UNBLOCKED", "MASTERDOWN")):
+        return StoreUnavailable(
+            where,
+            text.rstrip("."),
+            "start its replicas, or set its min-replicas-to-write lower",
+        )
+    if text.startswith(
+        ("CLUSTERDOWN", "TRYAGAIN", "LOADING", "UNBLOCKED", "MASTERDOWN")
+    ):
         return StoreUnavailable(where, text)
-    if "attempted to access a non local key" in text.lower():  # no script has written anything then
+    if (
+        "attempted to access a non local key" in text.lower()
+    ):  # no script has written anything then
         return StoreUnavailable(where, "the slot is being moved")
     return None
 

@@ -49,9 +49,13 @@ class Keyspace:
 
     def __post_init__(self) -> None:
         if not _PREFIX.match(self.prefix):
-            raise InvalidRequest(f"prefix {self.prefix!r} must be 1 to 64 letters, digits, dots, dashes or underscores")
+            raise InvalidRequest(
+                f"prefix {self.prefix!r} must be 1 to 64 letters, digits, dots, dashes or underscores"
+            )
         if not 1 <= self.partitions <= 16384:
-            raise InvalidRequest(f"{self.partitions} partitions: there must be 1 to 16384")
+            raise InvalidRequest(
+                f"{self.partitions} partitions: there must be 1 to 16384"
+            )
 
     def partition_of(self, stream: str) -> int:
         """Return the partition of a stream: the number that its name begins with, or else a hash of the name."""

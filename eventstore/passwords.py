@@ -26,7 +26,9 @@ def masked(text: str, *urls: str) -> str:
     """Return a text with stars in the place of passwords of URLs; those of `urls` are found outside of URLs too."""
     if "://" in text:
         text = _OPTION.sub(rf"\1{STARS}", _LOGIN.sub(rf"\1:{STARS}@", text))
-    for secret in sorted({x for url in urls for x in _secrets(url)}, key=len, reverse=True):
+    for secret in sorted(
+        {x for url in urls for x in _secrets(url)}, key=len, reverse=True
+    ):
         text = text.replace(secret, STARS)
     return text
 
@@ -39,7 +41,11 @@ def has_password(url: str) -> bool:
 def filled_in(recorded: str, known: str) -> str:
     """Return a recorded URL with the passwords of a known one, if it is one of a place below that."""
     shown = masked(known).rstrip("/")
-    return known.rstrip("/") + recorded[len(shown) :] if known and f"{recorded}/".startswith(f"{shown}/") else recorded
+    return (
+        known.rstrip("/") + recorded[len(shown) :]
+        if known and f"{recorded}/".startswith(f"{shown}/")
+        else recorded
+    )
 
 
 def traceback_of(error: BaseException) -> str:
@@ -55,7 +61,9 @@ def mask_log_records() -> None:
         record = before(*args, **kwargs)
         try:
             said = record.getMessage()
-        except Exception:  # arguments that do not fit are for the handler to complain about
+        except (
+            Exception
+        ):  # arguments that do not fit are for the handler to complain about
             return record
         if has_password(said):
             record.msg, record.args = masked(said), ()
@@ -73,5 +81,7 @@ def _secrets(url: str) -> list[str]:
         return []
     login = parts.netloc.rpartition("@")[0]
     found = [login.partition(":")[2]]
-    found += [value for name, value in parse_qsl(parts.query) if _OPTION.match(f"?{name}=x")]
+    found += [
+        value for name, value in parse_qsl(parts.query) if _OPTION.match(f"?{name}=x")
+    ]
     return [x for text in found for x in {text, unquote(text)} if len(x) >= SHORTEST]

@@ -32,8 +32,13 @@ def make_directory(path: Path) -> None:
 
     Raises OSError.
     """
-    for missing in [*reversed([x for x in path.parents if not os.path.lexists(x)]), path]:
-        with suppress(FileExistsError):  # somebody else may make it at the same time: whose it is, is looked at next
+    for missing in [
+        *reversed([x for x in path.parents if not os.path.lexists(x)]),
+        path,
+    ]:
+        with suppress(
+            FileExistsError
+        ):  # somebody else may make it at the same time: whose it is, is looked at next
             missing.mkdir(PRIVATE_DIRECTORY)
 
 
@@ -55,7 +60,9 @@ def own_directory(path: Path) -> Iterator[int]:
         found = os.fstat(handle)
         _check(path, found)
         if found.st_mode & stat.S_ISVTX:
-            raise NotPrivate(f"{path} is shared by many users; choose a directory below it, as {path / 'openagents'}")
+            raise NotPrivate(
+                f"{path} is shared by many users; choose a directory below it, as {path / 'openagents'}"
+            )
         yield handle
     finally:
         os.close(handle)
@@ -91,7 +98,9 @@ def open_private(path: Path, mode: str) -> IO[Any]:
     """
 
     def opener(name: str, flags: int) -> int:
-        handle = os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, PRIVATE_FILE)
+        handle = os.open(
+            name, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, PRIVATE_FILE
+        )
         try:
             _check_file(path, handle)
         except BaseException:
@@ -132,7 +141,12 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
     What is no file, as a pipe or a terminal, is written to as it is. Raises FileUnusable.
     """
-    with file_errors(path, "name a file in a directory that can be written, with room for it"), _replacing(path) as out:
+    with (
+        file_errors(
+            path, "name a file in a directory that can be written, with room for it"
+        ),
+        _replacing(path) as out,
+    ):
         yield out
 
 
@@ -144,7 +158,9 @@ def _replacing(path: Path) -> Iterator[IO[bytes]]:
         return
     handle, name = _without_a_name(path.parent), ""
     if handle < 0:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path))  # 0600, whatever the umask is
+        handle, name = tempfile.mkstemp(
+            dir=path.parent, prefix=_prefix(path)
+        )  # 0600, whatever the umask is
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
@@ -165,7 +181,10 @@ def spool() -> Iterator[IO[bytes]]:
     Raises FileUnusable.
     """
     where = f"a temporary file in {tempfile.gettempdir()}"
-    with file_errors(where, "make room there, or let TMPDIR name another directory"), tempfile.TemporaryFile() as file:
+    with (
+        file_errors(where, "make room there, or let TMPDIR name another directory"),
+        tempfile.TemporaryFile() as file,
+    ):
         yield file
 
 
@@ -189,7 +208,9 @@ def _without_a_name(directory: Path) -> int:
 def _named(handle: int, path: Path) -> str:
     """Return a whole file a name beside the one that it gets: only a file that has one can replace another."""
     name = str(path.parent / f"{_prefix(path)}{secrets.token_hex(8)}")
-    os.link(f"/proc/self/fd/{handle}", name, src_dir_fd=handle)  # to name a directory has Python follow the link
+    os.link(
+        f"/proc/self/fd/{handle}", name, src_dir_fd=handle
+    )  # to name a directory has Python follow the link
     return name
 
 
@@ -214,7 +235,9 @@ def _check(path: Path, found: os.stat_result) -> None:
 
 
 def _link(path: Path) -> NotPrivate:
-    return NotPrivate(f"{path} is a symbolic link; name what it leads to ({_target(path)}), or remove it")
+    return NotPrivate(
+        f"{path} is a symbolic link; name what it leads to ({_target(path)}), or remove it"
+    )
 
 
 def _target(path: Path) -> str:

@@ -13,7 +13,9 @@ COMMIT_WINDOW = 10_000
 """How many of a stream's newest events are searched for a commit id."""
 
 
-def encoded(stream: str, events: Sequence[Event], max_bytes: int) -> list[tuple[str, bytes, bytes]]:
+def encoded(
+    stream: str, events: Sequence[Event], max_bytes: int
+) -> list[tuple[str, bytes, bytes]]:
     """Return type, data and metadata of events as they are stored.
 
     Raises InvalidRequest, NotJson and PayloadTooLarge.
@@ -24,9 +26,13 @@ def encoded(stream: str, events: Sequence[Event], max_bytes: int) -> list[tuple[
     for index, event in enumerate(events):
         try:
             data = encode(normalise(event.data))
-            metadata = encode(normalise(dict(event.metadata))) if event.metadata else b""
+            metadata = (
+                encode(normalise(dict(event.metadata))) if event.metadata else b""
+            )
         except NotJson as error:
-            raise NotJson(f"stream {stream!r}, event {index}: {error}", "append JSON only") from error
+            raise NotJson(
+                f"stream {stream!r}, event {index}: {error}", "append JSON only"
+            ) from error
         size = len(data) + len(metadata)
         if size > max_bytes:
             raise PayloadTooLarge(f"stream {stream!r}, event {index}", size, max_bytes)
@@ -34,7 +40,9 @@ def encoded(stream: str, events: Sequence[Event], max_bytes: int) -> list[tuple[
     return made
 
 
-def check_checkpoint(checkpoint: Checkpoint | None, stream: str, partition: int) -> None:
+def check_checkpoint(
+    checkpoint: Checkpoint | None, stream: str, partition: int
+) -> None:
     """Check that a checkpoint can be stored with an append.
 
     Raises InvalidRequest.
@@ -47,7 +55,9 @@ def check_checkpoint(checkpoint: Checkpoint | None, stream: str, partition: int)
             "only what lies in one partition can be stored in one step"
         )
     if checkpoint.position.n < 1:
-        raise InvalidRequest(f"a checkpoint of {checkpoint.position.n} says nothing; positions begin at 1")
+        raise InvalidRequest(
+            f"a checkpoint of {checkpoint.position.n} says nothing; positions begin at 1"
+        )
 
 
 def check_partition(partition: int, count: int) -> int:
@@ -56,7 +66,9 @@ def check_partition(partition: int, count: int) -> int:
     Raises InvalidRequest.
     """
     if not 0 <= partition < count:
-        raise InvalidRequest(f"there is no partition {partition}; the store has 0 to {count - 1}")
+        raise InvalidRequest(
+            f"there is no partition {partition}; the store has 0 to {count - 1}"
+        )
     return partition
 
 

@@ -12,7 +12,15 @@ from typing import NamedTuple, Protocol
 
 from eventstore.errors import EventStoreError
 from eventstore.event import Recorded
-from eventstore.run_model import ClaimReply, ClaimRequest, Commit, Committed, DueReply, Lease, RunHead
+from eventstore.run_model import (
+    ClaimReply,
+    ClaimRequest,
+    Commit,
+    Committed,
+    DueReply,
+    Lease,
+    RunHead,
+)
 from openagents_json.work_index import DueKey
 
 Definitions = Mapping[str, bytes]
@@ -72,13 +80,21 @@ class RunStore(Protocol):
         ...
 
     def exchange(
-        self, commits: Sequence[Commit], *, definitions: Definitions = NOTHING, wakeups: Sequence[WakeUp] = ()
+        self,
+        commits: Sequence[Commit],
+        *,
+        definitions: Definitions = NOTHING,
+        wakeups: Sequence[WakeUp] = (),
     ) -> PipelineReplies:
         """Carry out commits in one round trip, with the definitions that they refer to and hints for whoever waits."""
         ...
 
     def offer(
-        self, commits: Sequence[Commit], *, definitions: Definitions = NOTHING, wakeups: Sequence[WakeUp] = ()
+        self,
+        commits: Sequence[Commit],
+        *,
+        definitions: Definitions = NOTHING,
+        wakeups: Sequence[WakeUp] = (),
     ) -> Offered:
         """Carry out commits as `exchange` does, each with an answer or an error of its own: none hinders another.
 
@@ -86,7 +102,9 @@ class RunStore(Protocol):
         """
         ...
 
-    def claim(self, claims: Sequence[ClaimRequest], *, worker: str, lease_ms: int) -> list[ClaimReply]:
+    def claim(
+        self, claims: Sequence[ClaimRequest], *, worker: str, lease_ms: int
+    ) -> list[ClaimReply]:
         """Take ready steps, by priority and age; each claim is a commit of its own that appends StepStarted.
 
         Partitions that cannot answer now are left out while others can.
@@ -97,7 +115,9 @@ class RunStore(Protocol):
         """Say which components, as documents name them, workers can run that have the components of a hash."""
         ...
 
-    def beat(self, leases: Sequence[Lease], lease_ms: int, *, begin: bool = False) -> list[int]:
+    def beat(
+        self, leases: Sequence[Lease], lease_ms: int, *, begin: bool = False
+    ) -> list[int]:
         """Extend leases; for each of them 1 held, 2 held and the run is asked to cancel, 0 lost, -1 nobody knows.
 
         With `begin`, the store knows from then on that their steps may have begun.
@@ -105,7 +125,12 @@ class RunStore(Protocol):
         ...
 
     def due(
-        self, partitions: Sequence[int], queues: Sequence[str], *, at_most: int = 200, push_ms: int = 5000
+        self,
+        partitions: Sequence[int],
+        queues: Sequence[str],
+        *,
+        at_most: int = 200,
+        push_ms: int = 5000,
     ) -> list[DueReply]:
         """Take what is due, up to so many members of a partition; they are pushed forward by `push_ms`, not removed.
 
@@ -166,7 +191,9 @@ class RunStore(Protocol):
         """Read the wrapped keys (with `keys`), the snapshots and the first events of runs, at most so many of each."""
         ...
 
-    def put_snapshot(self, run: str, commit: str, snapshot: bytes, seconds: int) -> None:
+    def put_snapshot(
+        self, run: str, commit: str, snapshot: bytes, seconds: int
+    ) -> None:
         """Keep a snapshot up to a commit for a while; one of a closed run that has moved on since is not kept."""
         ...
 

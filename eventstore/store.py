@@ -53,7 +53,11 @@ class StreamStore(Protocol):
         ...
 
     def read_all(
-        self, *, after: Cursor | None = None, limit: int | None = None, partition: int | None = None
+        self,
+        *,
+        after: Cursor | None = None,
+        limit: int | None = None,
+        partition: int | None = None,
     ) -> list[Recorded]:
         """Read the log of a partition, or of the whole store by time; never without an event that is there.
 
@@ -62,7 +66,12 @@ class StreamStore(Protocol):
         ...
 
     def tail(
-        self, *, after: Cursor, partition: int | None = None, block_ms: int = 1000, limit: int = 1000
+        self,
+        *,
+        after: Cursor,
+        partition: int | None = None,
+        block_ms: int = 1000,
+        limit: int = 1000,
     ) -> list[Recorded]:
         """Read on, waiting up to `block_ms` until there is something."""
         ...

@@ -78,7 +78,9 @@ def facet_name(facet: str) -> str:
 class ViewStore(Protocol):
     """Keeps views; each call is one round trip unless it says otherwise."""
 
-    def checkpoints(self, views: Sequence[str], partitions: Sequence[int]) -> list[tuple[int, list[int]]]:
+    def checkpoints(
+        self, views: Sequence[str], partitions: Sequence[int]
+    ) -> list[tuple[int, list[int]]]:
         """Return, for each partition, the position of its newest event, and the checkpoint of each view."""
         ...
 
@@ -93,7 +95,9 @@ class ViewStore(Protocol):
         """
         ...
 
-    def facets(self, view: str, wanted: Sequence[tuple[int, int, Sequence[str]]]) -> list[list[int]]:
+    def facets(
+        self, view: str, wanted: Sequence[tuple[int, int, Sequence[str]]]
+    ) -> list[list[int]]:
         """Read sets of an index, (partition, chunk, facets) each.
 
         A set is an integer: bit `CHUNK - 1 - i` stands for the i-th ordinal of the chunk, so the lowest bit is the
@@ -101,11 +105,15 @@ class ViewStore(Protocol):
         """
         ...
 
-    def rows(self, view: str, wanted: Sequence[tuple[int, Sequence[int]]]) -> list[list[Row]]:
+    def rows(
+        self, view: str, wanted: Sequence[tuple[int, Sequence[int]]]
+    ) -> list[list[Row]]:
         """Read documents by ordinal, (partition, ordinals) each; those that are no more are left out."""
         ...
 
-    def seek(self, view: str, wanted: Sequence[tuple[int, Sequence[int]]]) -> list[list[int]]:
+    def seek(
+        self, view: str, wanted: Sequence[tuple[int, Sequence[int]]]
+    ) -> list[list[int]]:
         """Return, for each (partition, orders), the first ordinals of at least those orders, and last the next one.
 
         The next ordinal stands for an order that there is not yet.

@@ -38,7 +38,9 @@ class SystemClock:
 
 
 def _base32(number: int, length: int) -> str:
-    return "".join(_CROCKFORD[(number >> (5 * i)) & 31] for i in reversed(range(length)))
+    return "".join(
+        _CROCKFORD[(number >> (5 * i)) & 31] for i in reversed(range(length))
+    )
 
 
 def ulid(now_ms: int) -> str:

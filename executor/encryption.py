@@ -61,7 +61,10 @@ class MasterKeys:
     """
 
     def __init__(self, texts: Sequence[str], random: Random) -> None:
-        keys = [parse_key(text, f"encryption key {place}") for place, text in enumerate(texts, 1)]
+        keys = [
+            parse_key(text, f"encryption key {place}")
+            for place, text in enumerate(texts, 1)
+        ]
         self._random = random
         self._keys = {key_id(key): key for key in keys}
         self.first = key_id(keys[0]) if keys else ""
@@ -118,7 +121,11 @@ class MasterKeys:
 
 def wrapped_by(record: bytes) -> str:
     """Return the id of the master key that wrapped a data key."""
-    return record.decode("ascii", "replace").split(".")[1] if record.count(b".") == 2 else ""
+    return (
+        record.decode("ascii", "replace").split(".")[1]
+        if record.count(b".") == 2
+        else ""
+    )
 
 
 def parse_key(text: str, what: str) -> bytes:
@@ -146,7 +153,9 @@ def key_id(key: bytes) -> str:
 
 
 def _encrypt(key: bytes, plain: bytes, about: Sequence[str], random: Random) -> bytes:
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # imported where something is encrypted
+    from cryptography.hazmat.primitives.ciphers.aead import (
+        AESGCM,
+    )  # imported where something is encrypted
 
     nonce = random(_NONCE_BYTES)
     return nonce + AESGCM(key).encrypt(nonce, plain, codec.encode(list(about)))
@@ -160,6 +169,8 @@ def _decrypt(key: bytes, raw: bytes, about: Sequence[str]) -> bytes | None:
     if len(raw) < _NONCE_BYTES + 16:
         return None
     try:
-        return AESGCM(key).decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], codec.encode(list(about)))
+        return AESGCM(key).decrypt(
+            raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], codec.encode(list(about))
+        )
     except InvalidTag:
         return None

@@ -71,7 +71,9 @@ class BrokenHistory(RunUnreadable):
 
     def __init__(self, run: str, expected: int, found: int) -> None:
         self.run, self.expected, self.found = run, expected, found
-        super().__init__(f"run {run}: event {expected} is missing (found {found}); `openagents doctor` tells more")
+        super().__init__(
+            f"run {run}: event {expected} is missing (found {found}); `openagents doctor` tells more"
+        )
 
 
 class EncryptionError(RunUnreadable):
@@ -89,7 +91,9 @@ class RunSealed(EncryptionError):
     def __init__(self, run: str, key_id: str) -> None:
         self.run, self.key_id = run, key_id
         named = f"with key {key_id}" if key_id else "with a key of its own"
-        super().__init__(f"run {run} is encrypted {named}, which this process does not have; set {KEYS_VARIABLE}")
+        super().__init__(
+            f"run {run} is encrypted {named}, which this process does not have; set {KEYS_VARIABLE}"
+        )
 
 
 class KeyMissing(EncryptionError):
@@ -143,7 +147,9 @@ class KeyConflict(Conflict):
 
     code = "idempotency_conflict"
 
-    def __init__(self, run: str, differs: str, asked: str = "", found: str = "", what: str = "") -> None:
+    def __init__(
+        self, run: str, differs: str, asked: str = "", found: str = "", what: str = ""
+    ) -> None:
         self.run, self.differs, self.asked, self.found = run, differs, asked, found
         super().__init__(
             f"the idempotency key belongs to {what or 'the start of'} run {run} with {differs}; nothing was done: "
@@ -188,7 +194,9 @@ class TooContended(Conflict):
 
     def __init__(self, run: str, tries: int) -> None:
         self.run, self.tries = run, tries
-        super().__init__(f"run {run}: others changed it {tries} times in a row before this command; send it again")
+        super().__init__(
+            f"run {run}: others changed it {tries} times in a row before this command; send it again"
+        )
 
 
 class NoSuchVersion(NotFound, LookupError):
@@ -219,7 +227,9 @@ class PayloadUnfit(PayloadRefused):
     def __init__(self, step: str | None, what: str, reason: str) -> None:
         self.step, self.reason = step, reason
         where = f"step {step}" if step else "the run"
-        super().__init__(f"{where}: {what} cannot be written: {reason}; make it smaller or flatter")
+        super().__init__(
+            f"{where}: {what} cannot be written: {reason}; make it smaller or flatter"
+        )
 
 
 class PayloadOverLimit(PayloadRefused):
@@ -245,7 +255,10 @@ class SecretMissing(OpenAgentsError):
 
     def __init__(self, name: str, reason: str = "") -> None:
         self.name = name
-        super().__init__(reason or f"there is no secret {name!r}; set OPENAGENTS_SECRET_{name} for the workers")
+        super().__init__(
+            reason
+            or f"there is no secret {name!r}; set OPENAGENTS_SECRET_{name} for the workers"
+        )
 
 
 class InvalidKey(InvalidArgument, ValueError):
@@ -307,7 +320,9 @@ class ScheduleNotFound(NotFound):
 
     def __init__(self, name: str) -> None:
         self.name = name
-        super().__init__(f"there is no schedule {name!r} in this store; `openagents schedules list` shows them")
+        super().__init__(
+            f"there is no schedule {name!r} in this store; `openagents schedules list` shows them"
+        )
 
 
 class ScheduleExists(Conflict):
@@ -317,7 +332,9 @@ class ScheduleExists(Conflict):
 
     def __init__(self, name: str) -> None:
         self.name = name
-        super().__init__(f"there is a schedule {name!r} already; delete it first, or say that it is to be replaced")
+        super().__init__(
+            f"there is a schedule {name!r} already; delete it first, or say that it is to be replaced"
+        )
 
 
 class InvalidSchedule(InvalidArgument, ValueError):
@@ -340,4 +357,6 @@ class UnknownZone(InvalidArgument, ValueError):
 
     def __init__(self, name: str, release: str) -> None:
         self.name, self.release = name, release
-        super().__init__(f"there is no time zone {name!r} in release {release}; write it as Europe/Paris")
+        super().__init__(
+            f"there is no time zone {name!r} in release {release}; write it as Europe/Paris"
+        )

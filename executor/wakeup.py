@@ -70,7 +70,9 @@ class BackgroundDoorbell:
             self._wanted[queue] = None
             self._idle.clear()
             if self._thread is None:
-                self._thread = threading.Thread(target=self._loop, name="openagents-doorbell", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._loop, name="openagents-doorbell", daemon=True
+                )
                 self._thread.start()
         self._wake.set()
 
@@ -96,7 +98,9 @@ class BackgroundDoorbell:
                     doorbell.ring(queue)
                 except Exception as error:  # brokers and their clients fail in many ways, and none of them matters
                     log.warning(
-                        "no doorbell for %s could be sent, workers look by themselves: %s", queue, masked(str(error))
+                        "no doorbell for %s could be sent, workers look by themselves: %s",
+                        queue,
+                        masked(str(error)),
                     )
             with self._lock:
                 if not self._wanted:
@@ -119,7 +123,11 @@ class Waker:
             for queue, count in queues.items():
                 if count > 0 and partition not in where.setdefault(queue, []):
                     where[queue].append(partition)
-        return [WakeUp(queue, partitions) for queue, partitions in where.items() if partitions]
+        return [
+            WakeUp(queue, partitions)
+            for queue, partitions in where.items()
+            if partitions
+        ]
 
     def answer(self, wakeups: Sequence[WakeUp], unheard: Sequence[bool]) -> None:
         """Send the doorbells for those wake-ups that nobody in the store has heard."""

@@ -67,7 +67,9 @@ def __getattr__(name: str) -> Any:
         return import_module("importlib.metadata").version("openagents-json")
     if name not in __all__:
         raise AttributeError(f"module 'openagents_json' has no attribute {name!r}")
-    return getattr(import_module(f"openagents_json.{_HOMES.get(name, 'components.errors')}"), name)
+    return getattr(
+        import_module(f"openagents_json.{_HOMES.get(name, 'components.errors')}"), name
+    )
 
 
 def __dir__() -> list[str]:

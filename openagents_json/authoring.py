@@ -24,7 +24,9 @@ def _read(path: Path) -> Mapping[str, Json]:
     except NotADocument as error:
         raise DocumentUnreadable(f"{path}, line {error.line}", error.reason) from error
     if doubled:
-        raise DocumentUnreadable(str(path), f"the name {doubled[0]!r} stands twice in one object")
+        raise DocumentUnreadable(
+            str(path), f"the name {doubled[0]!r} stands twice in one object"
+        )
     if not isinstance(document, dict):
         raise DocumentUnreadable(str(path), "it holds no JSON object")
     return document

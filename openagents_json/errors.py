@@ -50,7 +50,9 @@ def _portable(value: Any) -> Any:
     return value
 
 
-def _restored(kind: type[OpenAgentsError], args: tuple[Any, ...], attributes: dict[str, Any]) -> OpenAgentsError:
+def _restored(
+    kind: type[OpenAgentsError], args: tuple[Any, ...], attributes: dict[str, Any]
+) -> OpenAgentsError:
     """Make an error as it was, without its initialiser: that takes what the message was made from."""
     error = kind.__new__(kind, *args)
     error.args = args

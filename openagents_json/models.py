@@ -38,7 +38,11 @@ class _Model(BaseModel):
         """Return a value under the new word, too; the document keeps the word that it was written with."""
         for name, renamed in RENAMED.items():
             said = self.model_fields_set
-            if renamed.old in type(self).model_fields and renamed.old in said and name not in said:
+            if (
+                renamed.old in type(self).model_fields
+                and renamed.old in said
+                and name not in said
+            ):
                 self.__dict__[name] = self.__dict__[renamed.old]
         return self
 
@@ -79,7 +83,11 @@ def _model(name: str, schema: Mapping[str, Any], base: type[BaseModel] = _Model)
 
 
 def _advice(old: str) -> str:
-    return next(f"it {renamed.why}: say {name}" for name, renamed in RENAMED.items() if renamed.old == old)
+    return next(
+        f"it {renamed.why}: say {name}"
+        for name, renamed in RENAMED.items()
+        if renamed.old == old
+    )
 
 
 def _type(schema: Any, name: str) -> Any:
@@ -90,7 +98,13 @@ def _type(schema: Any, name: str) -> Any:
         return _referred(schema, name)
     choices = schema.get("anyOf") or schema.get("oneOf")
     if choices:
-        return reduce(or_, [_type(choice, f"{name}_{number}") for number, choice in enumerate(choices)])
+        return reduce(
+            or_,
+            [
+                _type(choice, f"{name}_{number}")
+                for number, choice in enumerate(choices)
+            ],
+        )
     if "enum" in schema:
         return Literal[tuple(schema["enum"])]
     kinds = schema.get("type")
@@ -100,11 +114,17 @@ def _type(schema: Any, name: str) -> Any:
 
 
 def _of_type(schema: Mapping[str, Any], kind: str | None, name: str) -> Any:
-    limits = Field(ge=schema.get("minimum"), gt=schema.get("exclusiveMinimum"), le=schema.get("maximum"))
+    limits = Field(
+        ge=schema.get("minimum"),
+        gt=schema.get("exclusiveMinimum"),
+        le=schema.get("maximum"),
+    )
     match kind:
         case "string":
             rules = StringConstraints(
-                min_length=schema.get("minLength"), max_length=schema.get("maxLength"), pattern=schema.get("pattern")
+                min_length=schema.get("minLength"),
+                max_length=schema.get("maxLength"),
+                pattern=schema.get("pattern"),
             )
             return Annotated[str, rules]
         case "integer":
@@ -117,7 +137,9 @@ def _of_type(schema: Mapping[str, Any], kind: str | None, name: str) -> Any:
             items: Any = _type(schema.get("items"), name)
             return Annotated[list[items], Field(min_length=schema.get("minItems"))]
         case "object" if "properties" in schema:
-            return _model(name, schema, _WithUnits if schema.get("minProperties") else _Model)
+            return _model(
+                name, schema, _WithUnits if schema.get("minProperties") else _Model
+            )
         case "object":
             members: Any = _type(schema.get("additionalProperties"), name)
             return dict[str, members]
@@ -130,7 +152,11 @@ def _referred(schema: Mapping[str, Any], name: str) -> Any:
     if "required" in schema:
         return _model(name, {**SCHEMA["$defs"][target], "required": schema["required"]})
     definition = SCHEMA["$defs"][target]
-    return ForwardRef(f"{target.title()}Model") if target in _DEFINED else _type(definition, name)
+    return (
+        ForwardRef(f"{target.title()}Model")
+        if target in _DEFINED
+        else _type(definition, name)
+    )
 
 
 _DEFINED = ("step", "connection", "retry")
@@ -138,7 +164,10 @@ _DEFINED = ("step", "connection", "retry")
 
 ConnectionModel = _model("ConnectionModel", SCHEMA["$defs"]["connection"])
 RetryModel = _model("RetryModel", SCHEMA["$defs"]["retry"])
-StepModel = _model("StepModel", {**SCHEMA["$defs"]["work"], "required": SCHEMA["$defs"]["step"]["required"]})
+StepModel = _model(
+    "StepModel",
+    {**SCHEMA["$defs"]["work"], "required": SCHEMA["$defs"]["step"]["required"]},
+)
 
 if TYPE_CHECKING:
 

@@ -27,16 +27,28 @@ class PackagesBeside:
         self.names = frozenset(names)
 
     def find_spec(
-        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+        self,
+        name: str,
+        path: Sequence[str] | None = None,
+        target: ModuleType | None = None,
     ) -> ModuleSpec | None:
         """Find a room; everything else is left to others."""
         del target
-        return PathFinder.find_spec(name, [HOME]) if path is None and name in self.names else None
+        return (
+            PathFinder.find_spec(name, [HOME])
+            if path is None and name in self.names
+            else None
+        )
 
 
 def settle(names: Sequence[str]) -> None:
     """Let rooms be found beside this package from now on."""
-    taken = {name for finder in sys.meta_path if isinstance(finder, PackagesBeside) for name in finder.names}
+    taken = {
+        name
+        for finder in sys.meta_path
+        if isinstance(finder, PackagesBeside)
+        for name in finder.names
+    }
     if not taken.issuperset(names):
         sys.meta_path.insert(0, PackagesBeside(names))
 
@@ -52,7 +64,11 @@ def guard(names: Sequence[str] = ROOMS) -> None:
             continue
         ours = os.path.join(HOME, name, "__init__.py")
         found = getattr(known, "__file__", None)
-        if found is None or not os.path.exists(found) or not os.path.samefile(found, ours):
+        if (
+            found is None
+            or not os.path.exists(found)
+            or not os.path.samefile(found, ours)
+        ):
             where = found or ", ".join(getattr(known, "__path__", ["nowhere"]))
             raise ImportError(
                 f"{name!r} is {where} here, but openagents-json has a package of that name in {HOME}: "
@@ -76,4 +92,8 @@ def in_the_way(error: BaseException) -> str:
     elif isinstance(error, AttributeError) and isinstance(error.obj, ModuleType):
         name = error.obj.__name__
     own = own_of(name) if name in (*ROOMS, COMMAND) else None
-    return f"; {name!r} is a package of openagents-json, so {own} needs another name" if own else ""
+    return (
+        f"; {name!r} is a package of openagents-json, so {own} needs another name"
+        if own
+        else ""
+    )

@@ -7,9 +7,21 @@ from typing import Final, Literal, get_args
 ClosedStatus = Literal["completed", "failed", "cancelled"]
 """How a run ends."""
 
-RunStatus = Literal["new", "queued", "running", "paused", "failing", "cancelling", "completed", "failed", "cancelled"]
+RunStatus = Literal[
+    "new",
+    "queued",
+    "running",
+    "paused",
+    "failing",
+    "cancelling",
+    "completed",
+    "failed",
+    "cancelled",
+]
 
-OpenStepStatus = Literal["scheduled", "started", "retrying", "waiting", "active", "gated"]
+OpenStepStatus = Literal[
+    "scheduled", "started", "retrying", "waiting", "active", "gated"
+]
 StepStatus = OpenStepStatus | Literal["completed", "failed", "skipped", "cancelled"]
 
 ENDS: Final[tuple[ClosedStatus, ...]] = get_args(ClosedStatus)

@@ -74,7 +74,9 @@ class DueKind(StrEnum):
         return cls.UNKNOWN
 
 
-OF_RECORDS: Final = frozenset({DueKind.LEASE, DueKind.RETRY, DueKind.SCHEDULE_TO_START, DueKind.TOTAL})
+OF_RECORDS: Final = frozenset(
+    {DueKind.LEASE, DueKind.RETRY, DueKind.SCHEDULE_TO_START, DueKind.TOTAL}
+)
 """Kinds that belong to a step of which the store has a record."""
 
 NEVER_MS: Final = 4_000_000_000_000_000
@@ -90,7 +92,11 @@ class DueKey(NamedTuple):
 
     def key(self) -> str:
         """Return the name as it is stored."""
-        return f"{self.kind}|{self.run}|{self.subject}" if self.subject else f"{self.kind}|{self.run}"
+        return (
+            f"{self.kind}|{self.run}|{self.subject}"
+            if self.subject
+            else f"{self.kind}|{self.run}"
+        )
 
     @classmethod
     def parse(cls, member: str) -> DueKey:
@@ -185,7 +191,12 @@ class IndexChanges(NamedTuple):
     settled: bool = False
 
     def of_commit(
-        self, final: Collection[str], drop: Collection[DueKey], *, settled: bool, unfinished: bool
+        self,
+        final: Collection[str],
+        drop: Collection[DueKey],
+        *,
+        settled: bool,
+        unfinished: bool,
     ) -> IndexChanges:
         """Return the changes as a commit carries them: what the core says of its events, and what comes with them.
 
@@ -204,7 +215,9 @@ class IndexChanges(NamedTuple):
             self.ready,
             self.requeued,
             self.restored,
-            tuple(step for step in self.closed if step not in final) if self.closed and final else self.closed,
+            tuple(step for step in self.closed if step not in final)
+            if self.closed and final
+            else self.closed,
             self.suspended,
             self.resumed,
             timers,

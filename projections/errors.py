@@ -19,7 +19,13 @@ from collections.abc import Iterable
 
 from eventstore.event import Recorded
 from eventstore.passwords import masked
-from openagents_json.errors import Conflict, InvalidArgument, NotFound, OpenAgentsError, Unavailable
+from openagents_json.errors import (
+    Conflict,
+    InvalidArgument,
+    NotFound,
+    OpenAgentsError,
+    Unavailable,
+)
 
 
 class ProjectionError(OpenAgentsError):
@@ -41,7 +47,9 @@ class UnknownProjection(ProjectionError, NotFound):
 
     def __init__(self, name: str, known: Iterable[str]) -> None:
         self.name = name
-        super().__init__(f"there is no projection {name!r}; there are {', '.join(sorted(known))}")
+        super().__init__(
+            f"there is no projection {name!r}; there are {', '.join(sorted(known))}"
+        )
 
 
 class InvalidQuery(ProjectionError, InvalidArgument):
@@ -85,7 +93,9 @@ class TooFast(ProjectionError, Unavailable):
 
     def __init__(self, view: str) -> None:
         self.view = view
-        super().__init__(f"the view {view} moves too fast to be compared; verify it when there is less to do")
+        super().__init__(
+            f"the view {view} moves too fast to be compared; verify it when there is less to do"
+        )
 
 
 class LedgerError(ProjectionError):
@@ -101,7 +111,9 @@ class KeyUnusable(LedgerError):
 
     def __init__(self, where: str, reason: str) -> None:
         self.where, self.reason = where, reason
-        super().__init__(f"key {where}: {reason}; `openagents audit keygen` makes a pair of keys")
+        super().__init__(
+            f"key {where}: {reason}; `openagents audit keygen` makes a pair of keys"
+        )
 
 
 class NotSealed(LedgerError, Conflict):
@@ -123,4 +135,6 @@ class EvidenceUnreadable(LedgerError, InvalidArgument, ValueError):
 
     def __init__(self, where: str, reason: str) -> None:
         self.where, self.reason = where, reason
-        super().__init__(f"{where} cannot be read: {reason}; make it again from the store")
+        super().__init__(
+            f"{where} cannot be read: {reason}; make it again from the store"
+        )

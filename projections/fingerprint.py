@@ -8,8 +8,16 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 _CHANGING: Final = (
-    (re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"), "<id>"),
-    (re.compile(r"\b(?=[0-9a-f]*\d)(?=\d*[a-f])[0-9a-f]{7,}\b|0x[0-9a-fA-F]+"), "<hex>"),
+    (
+        re.compile(
+            r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
+        ),
+        "<id>",
+    ),
+    (
+        re.compile(r"\b(?=[0-9a-f]*\d)(?=\d*[a-f])[0-9a-f]{7,}\b|0x[0-9a-fA-F]+"),
+        "<hex>",
+    ),
     (re.compile(r"'[^']{0,200}'|\"[^\"]{0,200}\""), "<text>"),
     (re.compile(r"\d+(?:[.,:]\d+)*"), "<n>"),
 )
@@ -26,9 +34,18 @@ def essence(message: str) -> str:
     return text
 
 
-def fingerprint(workflow: str, step: str | None, error: Mapping[str, Any] | None) -> str:
+def fingerprint(
+    workflow: str, step: str | None, error: Mapping[str, Any] | None
+) -> str:
     """Name a class of failures: the same workflow, step, type of error and message but for ids and numbers."""
     found = error or {}
     where = _INSTANCE.sub("", str(found.get("at") or step or ""))
-    parts = (workflow, where, str(found.get("type")), essence(str(found.get("message") or "")))
-    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    parts = (
+        workflow,
+        where,
+        str(found.get("type")),
+        essence(str(found.get("message") or "")),
+    )
+    return hashlib.sha256(
+        "\0".join(parts).encode("utf-8", "surrogatepass")
+    ).hexdigest()[:12]

@@ -18,7 +18,9 @@ Keyed = tuple[str, Recorded]
 """An event with the key of the document that it changes."""
 
 
-def keyed(projection: Projection, view: str, events: Iterable[Recorded]) -> tuple[list[Keyed], ProjectionFailed | None]:
+def keyed(
+    projection: Projection, view: str, events: Iterable[Recorded]
+) -> tuple[list[Keyed], ProjectionFailed | None]:
     """Return the events that matter, with their keys; up to the first for which the projection cannot name one."""
     types, key_of, found = projection.types, projection.key, list[Keyed]()
     for event in events:
@@ -28,7 +30,9 @@ def keyed(projection: Projection, view: str, events: Iterable[Recorded]) -> tupl
             key = key_of(event)
             if key is not None and not isinstance(key, str):
                 raise TypeError(f"the key must be a text or None, not {key!r}")
-        except Exception as error:  # whatever a user's function raises stops that projection alone
+        except (
+            Exception
+        ) as error:  # whatever a user's function raises stops that projection alone
             failure = ProjectionFailed(view, event, error)
             failure.__cause__ = error
             return found, failure
@@ -37,12 +41,19 @@ def keyed(projection: Projection, view: str, events: Iterable[Recorded]) -> tupl
     return found, None
 
 
-def fold(projection: Projection, view: str, loaded: Loaded, pairs: Iterable[Keyed], to: int) -> Batch:
+def fold(
+    projection: Projection, view: str, loaded: Loaded, pairs: Iterable[Keyed], to: int
+) -> Batch:
     """Apply events, all of one partition and behind the checkpoint, and give what that changes; `to` is its new place.
 
     Documents of `loaded` may be changed on the way. Raises ProjectionFailed, with the event.
     """
-    work = _Work(projection, view, loaded, Batch(loaded.checkpoint, to, loaded.next_ordinal, loaded.top_order))
+    work = _Work(
+        projection,
+        view,
+        loaded,
+        Batch(loaded.checkpoint, to, loaded.next_ordinal, loaded.top_order),
+    )
     for key, event in pairs:
         work.apply(key, event)
     work.finish()
@@ -62,18 +73,28 @@ class _Work:
     def apply(self, key: str, event: Recorded) -> None:
         """Apply one event to the document of a key."""
         projection, batch = self.projection, self.batch
-        row = batch.rows.get(key) or (None if key in batch.removed else self.loaded.rows.get(key))
+        row = batch.rows.get(key) or (
+            None if key in batch.removed else self.loaded.rows.get(key)
+        )
         before = copy.deepcopy(projection.initial) if row is None else row.document
         try:
-            if key not in self.touched and row is not None and projection.index is not None:
-                self.facets[key] = facets_of(_index(projection, row.document), row)  # what is given may be changed
+            if (
+                key not in self.touched
+                and row is not None
+                and projection.index is not None
+            ):
+                self.facets[key] = facets_of(
+                    _index(projection, row.document), row
+                )  # what is given may be changed
             document = projection.apply(before, event)
             counted = document if isinstance(document, Counted) else None
             if counted is not None:
                 document = counted.document
                 _check(counted, batch)
             index = _index(projection, document)
-        except Exception as error:  # whatever a user's function raises stops that projection alone
+        except (
+            Exception
+        ) as error:  # whatever a user's function raises stops that projection alone
             raise ProjectionFailed(self.view, event, error) from error
         self.touched[key] = event
         if document is None:
@@ -102,7 +123,9 @@ class _Work:
         if key in self.loaded.rows:
             batch.removed[key] = None
 
-    def _put(self, key: str, row: Row | None, document: Json, index: Index | None) -> None:
+    def _put(
+        self, key: str, row: Row | None, document: Json, index: Index | None
+    ) -> None:
         batch = self.batch
         batch.removed.pop(key, None)
         if index is None:
@@ -133,8 +156,12 @@ class _Work:
                 before = frozenset()
             place = new or old
             if place is not None:
-                batch.members.update({(facet, place.ordinal): False for facet in before - after})
-                batch.members.update({(facet, place.ordinal): True for facet in after - before})
+                batch.members.update(
+                    {(facet, place.ordinal): False for facet in before - after}
+                )
+                batch.members.update(
+                    {(facet, place.ordinal): True for facet in after - before}
+                )
 
 
 def _check(counted: Counted, batch: Batch) -> None:
@@ -144,8 +171,15 @@ def _check(counted: Counted, batch: Batch) -> None:
     """
     for name, delta in counted.counts.items():
         if type(delta) is not int:
-            raise TypeError(f"the count of {name!r} must be a whole number, not {delta!r}")
-    said = batch.values.keys() | batch.firsts.keys() | counted.values.keys() | counted.firsts.keys()
+            raise TypeError(
+                f"the count of {name!r} must be a whole number, not {delta!r}"
+            )
+    said = (
+        batch.values.keys()
+        | batch.firsts.keys()
+        | counted.values.keys()
+        | counted.firsts.keys()
+    )
     both = (batch.counts.keys() | counted.counts.keys()) & said
     if both:
         raise TypeError(f"{min(both)!r} cannot be a count and a value")
@@ -161,7 +195,9 @@ def _index(projection: Projection, document: Json) -> Index | None:
         return None
     index: Any = projection.index(document)
     if not isinstance(index, Index) or type(index.order) is not int:
-        raise TypeError(f"the index must be an Index with a whole number for its order, not {index!r}")
+        raise TypeError(
+            f"the index must be an Index with a whole number for its order, not {index!r}"
+        )
     if not all(isinstance(facet, str) for facet in index.facets):
         raise TypeError(f"facets must be texts, not {index.facets!r}")
     return index

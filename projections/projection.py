@@ -47,7 +47,9 @@ def of_stream(event: Recorded) -> str:
 
 def counted_before(event: Recorded) -> bool:
     """Tell whether an event was counted where it happened: it is in a fork's past, or of a run that was restored."""
-    return bool(event.metadata.get("restored")) or (isinstance(event.data, Mapping) and bool(event.data.get("copied")))
+    return bool(event.metadata.get("restored")) or (
+        isinstance(event.data, Mapping) and bool(event.data.get("copied"))
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,9 @@ class Projection:
                 f"projection name {self.name!r} must be a letter and up to 62 letters (a-z), digits, - and _"
             )
         if self.version < 1:
-            raise InvalidProjection(f"projection {self.name}: version {self.version} must be 1 or more")
+            raise InvalidProjection(
+                f"projection {self.name}: version {self.version} must be 1 or more"
+            )
 
     @property
     def id(self) -> str:

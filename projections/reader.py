@@ -39,7 +39,10 @@ class Views:
     """The views of a store, for readers; safe for threads."""
 
     def __init__(
-        self, runner: Runner, store: ViewStore, left: Callable[[Sequence[int]], list[int]] = lambda _: []
+        self,
+        runner: Runner,
+        store: ViewStore,
+        left: Callable[[Sequence[int]], list[int]] = lambda _: [],
     ) -> None:
         """Read views; `left` gives those of some partitions that runs have left."""
         self._runner, self._store, self._left = runner, store, left
@@ -84,7 +87,9 @@ class Views:
         """Bring a view up to date, and give how many events could not be folded in time."""
         try:
             with self._lock:
-                return self._runner.catch_up(range(self._runner.partitions), [target], within_ms=PATIENCE_MS)
+                return self._runner.catch_up(
+                    range(self._runner.partitions), [target], within_ms=PATIENCE_MS
+                )
         except StoreReadOnly as error:
             log.warning("the view %s may be behind the log: %s", target.view, error)
             return 0
@@ -94,14 +99,18 @@ class Views:
 
         Raises UnknownProjection, ViewBehind and InvalidQuery.
         """
-        return search(self._store, self.current(name, stale=stale), self._runner.partitions, query)
+        return search(
+            self._store, self.current(name, stale=stale), self._runner.partitions, query
+        )
 
     def count(self, name: str, query: Query, *, stale: bool = False) -> int:
         """Count a view's documents.
 
         Raises UnknownProjection, ViewBehind and InvalidQuery.
         """
-        return count(self._store, self.current(name, stale=stale), self._runner.partitions, query)
+        return count(
+            self._store, self.current(name, stale=stale), self._runner.partitions, query
+        )
 
     def get(self, name: str, key: str, *, stale: bool = False) -> list[Json]:
         """Return the documents under a key, at most one of each partition.
@@ -126,14 +135,19 @@ class Views:
 
         Raises UnknownProjection and ViewBehind.
         """
-        return self._store.tally(self.current(name, stale=stale), range(self._runner.partitions))
+        return self._store.tally(
+            self.current(name, stale=stale), range(self._runner.partitions)
+        )
 
     def status(self) -> list[Status]:
         """Tell how all projections stand."""
         known, everywhere = self._store.generations(), range(self._runner.partitions)
         out = []
         for projection in self._runner.projections.values():
-            used, following = known.get(projection.id, 1), known.get(f"{projection.id}/next")
+            used, following = (
+                known.get(projection.id, 1),
+                known.get(f"{projection.id}/next"),
+            )
             views = [projection.view(used), projection.view(following or used)]
             places = self._store.checkpoints(views, everywhere)
             used_by, built = (self._store.troubles(view, everywhere) for view in views)
@@ -144,7 +158,11 @@ class Views:
                 sum(head - at[0] for head, at in places),
                 following,
                 sum(head - at[1] for head, at in places) if following else 0,
-                {p: used_by[p] or built[p] for p in everywhere if used_by[p] or built[p]},
+                {
+                    p: used_by[p] or built[p]
+                    for p in everywhere
+                    if used_by[p] or built[p]
+                },
             )
             out.append(status)
         return out
@@ -173,7 +191,9 @@ class Views:
                 self._runner.catch_up(range(self._runner.partitions), [target])
                 if target.view in self._runner.switch():
                     return True
-                if any(self._store.troubles(target.view, range(self._runner.partitions))):
+                if any(
+                    self._store.troubles(target.view, range(self._runner.partitions))
+                ):
                     return False
         return True
 
@@ -190,7 +210,12 @@ class Views:
     def replaced(self) -> list[str]:
         """Return the views that others were built to replace: nobody waits for them, whoever still writes to them."""
         known = self._store.generations()
-        return [f"{name}.{i}" for name, used in known.items() if "/" not in name for i in range(1, used)]
+        return [
+            f"{name}.{i}"
+            for name, used in known.items()
+            if "/" not in name
+            for i in range(1, used)
+        ]
 
     def left(self) -> list[int]:
         """Return the partitions that runs have left, archived or deleted: sums of views count those runs too."""

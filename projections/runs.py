@@ -31,11 +31,15 @@ LEFT: Final = frozenset({"RunArchived", "RunDeleted"})
 """What the archive stream of a partition says of runs that have left it."""
 
 _STATUS: Final[Mapping[str, RunStatus | None]] = {
-    cls.__name__: traits_of(cls).status for cls in EVENT_TYPES if traits_of(cls).subject is Subject.RUN
+    cls.__name__: traits_of(cls).status
+    for cls in EVENT_TYPES
+    if traits_of(cls).subject is Subject.RUN
 }
 """What an event makes of a run's status, None where it leaves it as it is; all that is about a run is in its row."""
 
-STATUSES: Final[tuple[str, ...]] = tuple(sorted({status for status in _STATUS.values() if status}))
+STATUSES: Final[tuple[str, ...]] = tuple(
+    sorted({status for status in _STATUS.values() if status})
+)
 """What the status of a run can be."""
 
 ERASED: Final = "erased"
@@ -46,7 +50,9 @@ def _key(event: Recorded) -> str:
     return str(event.data["run"]) if event.type in LEFT else event.stream
 
 
-def _apply(row: dict[str, Any] | None, event: Recorded) -> dict[str, Any] | Counted | None:
+def _apply(
+    row: dict[str, Any] | None, event: Recorded
+) -> dict[str, Any] | Counted | None:
     if event.type in LEFT:  # what was counted of it stays
         return None
     data: Mapping[str, Any] = event.data if isinstance(event.data, Mapping) else {}
@@ -61,7 +67,12 @@ def _apply(row: dict[str, Any] | None, event: Recorded) -> dict[str, Any] | Coun
         row |= _said(data)
     if row is None:  # its beginning is archived, or not ours
         return None
-    row = {**row, "status": _STATUS[event.type] or row["status"], "events": event.version, "changed_ms": event.time_ms}
+    row = {
+        **row,
+        "status": _STATUS[event.type] or row["status"],
+        "events": event.version,
+        "changed_ms": event.time_ms,
+    }
     if event.type in CLOSED_AS:
         row |= {"ended_ms": event.time_ms, **_failure(row, event)}
     elif event.type == ev.RunForked.__name__:
@@ -78,15 +89,22 @@ def _apply(row: dict[str, Any] | None, event: Recorded) -> dict[str, Any] | Coun
 def _said(data: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the first event says of a run beside what it is."""
     said = {name: data[name] for name in ("labels", "parent") if data.get(name)}
-    if data.get("copied") and data.get("imported"):  # the fork may not reach as far as RunImported
+    if data.get("copied") and data.get(
+        "imported"
+    ):  # the fork may not reach as far as RunImported
         said["imported"] = {"source": str(data["imported"]), "how": "fork"}
     return said
 
 
 def _imported(row: dict[str, Any], event: Recorded) -> dict[str, Any]:
     said: dict[str, Json] = {"source": event.data["source"], "at": event.data["at"]}
-    if event.data.get("how"):  # rows of what older versions have brought stay as they are
-        said |= {name: str(event.data.get(name) or "") for name in ("how", "sha256", "reason")}
+    if event.data.get(
+        "how"
+    ):  # rows of what older versions have brought stay as they are
+        said |= {
+            name: str(event.data.get(name) or "")
+            for name in ("how", "sha256", "reason")
+        }
         said |= {"by": event.actor, "time_ms": event.time_ms}
     row["imported"] = said
     if event.data.get("paused") and row["status"] == "running":
@@ -106,17 +124,33 @@ def _redacted(row: dict[str, Any], event: Recorded) -> Counted:
         row["error"] = {**row["error"], "message": ERASED}
     if event.data.get("labels"):
         row.pop("labels", None)
-    seen = [{"run": event.stream, "workflow": row["workflow"], **known} for known in event.data.get("failures") or ()]
-    return Counted(row, values={f"{known.pop('fingerprint')}/last": {**known, "message": ERASED} for known in seen})
+    seen = [
+        {"run": event.stream, "workflow": row["workflow"], **known}
+        for known in event.data.get("failures") or ()
+    ]
+    return Counted(
+        row,
+        values={
+            f"{known.pop('fingerprint')}/last": {**known, "message": ERASED}
+            for known in seen
+        },
+    )
 
 
 def _failure(row: Mapping[str, Any], event: Recorded) -> dict[str, Json]:
     if event.type != ev.RunFailed.__name__:
         return {}
     error, step = event.data.get("error") or {}, event.data.get("step")
-    short = {"type": str(error.get("type") or "unknown"), "message": str(error.get("message") or "")[:200]}
+    short = {
+        "type": str(error.get("type") or "unknown"),
+        "message": str(error.get("message") or "")[:200],
+    }
     known = event.data.get("fingerprint")  # an erased failure keeps its class
-    return {"error": short, "step": step, "fingerprint": known or fingerprint(str(row["workflow"]), step, error)}
+    return {
+        "error": short,
+        "step": step,
+        "fingerprint": known or fingerprint(str(row["workflow"]), step, error),
+    }
 
 
 def _labelled(name: str, value: str) -> str:
@@ -125,17 +159,30 @@ def _labelled(name: str, value: str) -> str:
 
 
 def _index(row: Mapping[str, Any]) -> Index:
-    facets = {f"status={row['status']}", f"workflow={row['workflow']}", f"version={row['version']}"}
-    facets |= {_labelled(name, value) for name, value in (row.get("labels") or {}).items()}
+    facets = {
+        f"status={row['status']}",
+        f"workflow={row['workflow']}",
+        f"version={row['version']}",
+    }
+    facets |= {
+        _labelled(name, value) for name, value in (row.get("labels") or {}).items()
+    }
     if "parent" in row:
         facets.add(f"parent={row['parent'].get('run')}")
     if "source" in row:
         facets.add(f"source={row['source']['run']}")
     if "fingerprint" in row:
         facets |= {f"fingerprint={row['fingerprint']}", f"error={row['error']['type']}"}
-    facets |= {f"{name}=yes" for name in ("reopened", "held", "redacted", "imported") if row.get(name)}
+    facets |= {
+        f"{name}=yes"
+        for name in ("reopened", "held", "redacted", "imported")
+        if row.get(name)
+    }
     if "ended_ms" in row:
-        hour, length = row["ended_ms"] // HOUR_MS, _length(row["ended_ms"] - row["started_ms"])
+        hour, length = (
+            row["ended_ms"] // HOUR_MS,
+            _length(row["ended_ms"] - row["started_ms"]),
+        )
         facets |= {f"ended.{name}={hour // size}" for size, name in _HOURS}
         facets |= {f"took.{name}={length // size}" for size, name in _LENGTHS}
     return Index(row["started_ms"], frozenset(facets))
@@ -148,10 +195,17 @@ def _counted(row: dict[str, Any], event: Recorded) -> Counted:
     name = row["fingerprint"]
     seen = {"run": event.stream, "at_ms": event.time_ms}
     what = {"workflow": row["workflow"], "step": row["step"], **row["error"]}
-    return Counted(row, {f"{name}/count": 1}, {f"{name}/last": seen | what}, {f"{name}/first": seen})
+    return Counted(
+        row,
+        {f"{name}/count": 1},
+        {f"{name}/last": seen | what},
+        {f"{name}/first": seen},
+    )
 
 
-_FINISH: Final[Mapping[str, Callable[[dict[str, Any], Recorded], dict[str, Any] | Counted]]] = {
+_FINISH: Final[
+    Mapping[str, Callable[[dict[str, Any], Recorded], dict[str, Any] | Counted]]
+] = {
     ev.RunFailed.__name__: _counted,
     ev.RunImported.__name__: _imported,
     ev.RunHeld.__name__: _held,
@@ -159,17 +213,28 @@ _FINISH: Final[Mapping[str, Callable[[dict[str, Any], Recorded], dict[str, Any] 
     ev.RunRedacted.__name__: _redacted,
 }
 
-RUNS: Final = Projection("runs", _apply, key=_key, types=LEFT | _STATUS.keys(), index=_index)
+RUNS: Final = Projection(
+    "runs", _apply, key=_key, types=LEFT | _STATUS.keys(), index=_index
+)
 
 
 def _archived(row: dict[str, Any] | None, event: Recorded) -> dict[str, Any] | None:
     data: Mapping[str, Any] = event.data
-    if event.type == "RunRestored" and row is not None and masked(data["url"]) != masked(row["url"]):
+    if (
+        event.type == "RunRestored"
+        and row is not None
+        and masked(data["url"]) != masked(row["url"])
+    ):
         return row  # said late: it has been archived again since
     if event.type != "RunArchived":
         return None
     place = {name: data[name] for name in ("url", "sha256", "bytes", "events")}
-    return {**data["row"], **place, "archived_ms": event.time_ms, "archived_by": event.actor}
+    return {
+        **data["row"],
+        **place,
+        "archived_ms": event.time_ms,
+        "archived_by": event.actor,
+    }
 
 
 def _archive_index(row: Mapping[str, Any]) -> Index:
@@ -218,12 +283,23 @@ class RunFilter:
         """Return the search of the view of runs."""
         groups = [
             tuple(f"{name}={value}" for value in getattr(self, name))
-            for name in ("status", "workflow", "version", "fingerprint", "error", "parent", "source")
+            for name in (
+                "status",
+                "workflow",
+                "version",
+                "fingerprint",
+                "error",
+                "parent",
+                "source",
+            )
         ]
         groups += [(_labelled(name, value),) for name, value in self.labels.items()]
         flags = ("reopened", "held", "redacted", "imported")
         groups += [(f"{name}=yes",) for name in flags if getattr(self, name)]
-        groups += [_ended(self.ended_from, self.ended_to), _took(self.took_from, self.took_to)]
+        groups += [
+            _ended(self.ended_from, self.ended_to),
+            _took(self.took_from, self.took_to),
+        ]
         return Query(
             tuple(group for group in groups if group),
             since=self.started_from,
@@ -243,16 +319,30 @@ class RunFilter:
         """Tell whether a row has ended, and lasted, as is asked."""
         ended = row.get("ended_ms")
         if ended is None:
-            return self.ended_from is self.ended_to is self.took_from is self.took_to is None
+            return (
+                self.ended_from
+                is self.ended_to
+                is self.took_from
+                is self.took_to
+                is None
+            )
         took = ended - row["started_ms"]
-        return _within(ended, self.ended_from, self.ended_to) and _within(took, self.took_from, self.took_to)
+        return _within(ended, self.ended_from, self.ended_to) and _within(
+            took, self.took_from, self.took_to
+        )
 
     def matches(self, row: Mapping[str, Any]) -> bool:
         """Tell whether a row fits, by looking at the row alone."""
         facets, query = _index(row).facets, self.query()
         starts = _within(row["started_ms"], self.started_from, self.started_to)
-        groups = (group for group in query.facets if not group[0].startswith(("ended.", "took.")))
-        return starts and self.fits(row) and all(facets & set(group) for group in groups)
+        groups = (
+            group
+            for group in query.facets
+            if not group[0].startswith(("ended.", "took."))
+        )
+        return (
+            starts and self.fits(row) and all(facets & set(group) for group in groups)
+        )
 
 
 def _started(row: Mapping[str, Any]) -> int:
@@ -274,14 +364,23 @@ def _took(low: int | None, high: int | None) -> tuple[str, ...]:
     """Cover a range of durations with blocks of classes."""
     if low is None and high is None:
         return ()
-    return _cover("took", _length(low or 0), _LONGEST if high is None else _length(high) + 1, _LENGTHS)
+    return _cover(
+        "took",
+        _length(low or 0),
+        _LONGEST if high is None else _length(high) + 1,
+        _LENGTHS,
+    )
 
 
-def _cover(facet: str, first: int, end: int, levels: tuple[tuple[int, str], ...]) -> tuple[str, ...]:
+def _cover(
+    facet: str, first: int, end: int, levels: tuple[tuple[int, str], ...]
+) -> tuple[str, ...]:
     """Cover a range with blocks, large ones where they fit; one that takes too many is left to the documents."""
     found: list[str] = []
     while first < end and len(found) < _MOST_BLOCKS:
-        size, name = next((s, n) for s, n in levels if s == 1 or (first % s == 0 and first + s <= end))
+        size, name = next(
+            (s, n) for s, n in levels if s == 1 or (first % s == 0 and first + s <= end)
+        )
         found.append(f"{facet}.{name}={first // size}")
         first += size
     return tuple(found) if first >= end else ()

@@ -64,7 +64,11 @@ class Found:
     @property
     def cursor(self) -> str:
         """Return what continues behind this document."""
-        return base64.urlsafe_b64encode(json.dumps(self.place).encode()).decode().rstrip("=")
+        return (
+            base64.urlsafe_b64encode(json.dumps(self.place).encode())
+            .decode()
+            .rstrip("=")
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,17 +113,25 @@ def count(store: ViewStore, view: str, partitions: int, query: Query) -> int:
     Raises InvalidQuery when the query looks into documents, which an index cannot count.
     """
     if query.where is not None:
-        raise InvalidQuery("only facets and times can be counted, not what is inside of documents")
+        raise InvalidQuery(
+            "only facets and times can be counted, not what is inside of documents"
+        )
     scans = _scans(store, view, partitions, query)
-    places = [(scan.partition, chunk, scan) for scan in scans for chunk in scan.chunks()]
-    found = store.facets(view, [(partition, chunk, _names(query)) for partition, chunk, _ in places])
+    places = [
+        (scan.partition, chunk, scan) for scan in scans for chunk in scan.chunks()
+    ]
+    found = store.facets(
+        view, [(partition, chunk, _names(query)) for partition, chunk, _ in places]
+    )
     total, unsure = 0, list[tuple[int, list[int]]]()
     for (partition, chunk, scan), bits in zip(places, found, strict=True):
         fits = scan.among(chunk, query, bits)
         late = bits[-1] & fits if query.minds_late else 0
         total += (fits & ~late).bit_count()
         ordinals = list(falling(late, chunk))
-        unsure += [(partition, ordinals[i : i + _MOST]) for i in range(0, len(ordinals), _MOST)]
+        unsure += [
+            (partition, ordinals[i : i + _MOST]) for i in range(0, len(ordinals), _MOST)
+        ]
     for some in unsure:
         [rows] = store.rows(view, [some])
         total += sum(_fits(query, row) for row in rows)
@@ -164,27 +176,40 @@ def _scans(store: ViewStore, view: str, partitions: int, query: Query) -> list[_
         cut, high = at.get("until", top), at.get("behind", top)
         if behind is not None and partition == behind[1]:
             high = min(high, behind[2])
-        scan = _Scan(partition, at.get("since", 0), high if query.minds_late else min(high, cut), cut)
+        scan = _Scan(
+            partition,
+            at.get("since", 0),
+            high if query.minds_late else min(high, cut),
+            cut,
+        )
         scan.chunk = (scan.high - 1) // CHUNK + 1
         scans.append(scan)
     return scans
 
 
-def _bounds(partition: int, query: Query, behind: tuple[int, int, int] | None) -> dict[str, int]:
+def _bounds(
+    partition: int, query: Query, behind: tuple[int, int, int] | None
+) -> dict[str, int]:
     """Return the orders whose ordinals have to be looked up, by what they bound."""
     bounds = {}
     if query.since is not None:
         bounds["since"] = max(0, query.since)
     if query.until is not None:
         bounds["until"] = max(0, query.until)
-    if behind is not None:  # of the same order, lower partitions come later; its own may have been numbered anew
+    if (
+        behind is not None
+    ):  # of the same order, lower partitions come later; its own may have been numbered anew
         bounds["behind"] = behind[0] + (partition <= behind[1])
     return bounds
 
 
 def _names(query: Query) -> list[str]:
     late = [LATE] if query.minds_late else []
-    return [facet for group in _groups(query) for facet in group] + list(query.without) + late
+    return (
+        [facet for group in _groups(query) for facet in group]
+        + list(query.without)
+        + late
+    )
 
 
 def _groups(query: Query) -> tuple[tuple[str, ...], ...]:
@@ -204,18 +229,35 @@ def _matching(query: Query, bits: Sequence[int]) -> int:
     return found
 
 
-def _fill(store: ViewStore, view: str, query: Query, scans: Sequence[_Scan], wanted: int) -> None:
+def _fill(
+    store: ViewStore, view: str, query: Query, scans: Sequence[_Scan], wanted: int
+) -> None:
     """Return each scan some documents, or find out that it has come to its end."""
     todo, wanted = list(scans), min(_MOST, wanted)
     while todo:
-        batches = [(scan, [n for _, n in zip(range(wanted), scan.ordinals, strict=False)]) for scan in todo]
+        batches = [
+            (scan, [n for _, n in zip(range(wanted), scan.ordinals, strict=False)])
+            for scan in todo
+        ]
         asked = [(scan.partition, ordinals) for scan, ordinals in batches if ordinals]
         rows = iter(store.rows(view, asked) if asked else [])
         for scan, ordinals in batches:
             if ordinals:
-                fits = [row for row in next(rows) if row.ordinal in ordinals and _fits(query, row)]
-                scan.buffer += [Found(x.key, x.document, x.order, scan.partition, x.ordinal) for x in fits]
-        _descend(store, view, query, [scan for scan, ordinals in batches if len(ordinals) < wanted])
+                fits = [
+                    row
+                    for row in next(rows)
+                    if row.ordinal in ordinals and _fits(query, row)
+                ]
+                scan.buffer += [
+                    Found(x.key, x.document, x.order, scan.partition, x.ordinal)
+                    for x in fits
+                ]
+        _descend(
+            store,
+            view,
+            query,
+            [scan for scan, ordinals in batches if len(ordinals) < wanted],
+        )
         todo = [scan for scan in todo if not scan.buffer and not scan.ended]
         wanted = min(_MOST, wanted * 2)
 
@@ -230,7 +272,11 @@ def _descend(store: ViewStore, view: str, query: Query, scans: Sequence[_Scan]) 
         else:
             going.append(scan)
     names = _names(query)
-    found = store.facets(view, [(scan.partition, scan.chunk, names) for scan in going]) if going else []
+    found = (
+        store.facets(view, [(scan.partition, scan.chunk, names) for scan in going])
+        if going
+        else []
+    )
     for scan, bits in zip(going, found, strict=True):
         scan.ordinals = falling(scan.among(scan.chunk, query, bits), scan.chunk)
 
@@ -238,14 +284,18 @@ def _descend(store: ViewStore, view: str, query: Query, scans: Sequence[_Scan]) 
 def _fits(query: Query, row: Row) -> bool:
     if query.order_of is not None:
         order = query.order_of(row.document)
-        if (query.since is not None and order < query.since) or (query.until is not None and order >= query.until):
+        if (query.since is not None and order < query.since) or (
+            query.until is not None and order >= query.until
+        ):
             return False
     return query.where is None or query.where(row.document)
 
 
 def _parse(cursor: str) -> tuple[int, int, int]:
     try:
-        order, partition, ordinal = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        order, partition, ordinal = json.loads(
+            base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        )
         return int(order), int(partition), int(ordinal)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         said = f"{cursor[:80]!r} does not continue a page; pass on the `next` of the page before"

@@ -37,13 +37,20 @@ class ProjectionService:
         busy: Callable[[], bool],
         steady_ms: Callable[[], float],
     ) -> None:
-        self._runner, self._partitions, self._busy, self._steady_ms = runner, partitions, busy, steady_ms
+        self._runner, self._partitions, self._busy, self._steady_ms = (
+            runner,
+            partitions,
+            busy,
+            steady_ms,
+        )
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Begin."""
-        self._thread = threading.Thread(target=self._loop, name="openagents-projections", daemon=True)
+        self._thread = threading.Thread(
+            target=self._loop, name="openagents-projections", daemon=True
+        )
         self._thread.start()
 
     def stop(self) -> None:
@@ -62,7 +69,9 @@ class ProjectionService:
                 self._pass()
             except OpenAgentsError as error:
                 log.warning("the views could not be brought up to date: %s", error)
-            except Exception:  # views may fall behind; the runs of this process must not
+            except (
+                Exception
+            ):  # views may fall behind; the runs of this process must not
                 log.exception("the views met a defect of the engine")
             latest = self._steady_ms()
 

@@ -39,7 +39,9 @@ class SqlProjection:
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name) or self.version < 1:
             rule = "the name must be a letter and up to 62 letters (a-z), digits, - and _, the version 1 or more"
-            raise InvalidProjection(f"projection {self.name!r}, version {self.version}: {rule}")
+            raise InvalidProjection(
+                f"projection {self.name!r}, version {self.version}: {rule}"
+            )
 
     @property
     def id(self) -> str:
@@ -54,14 +56,20 @@ def sql_projection(
 
     Raises InvalidProjection.
     """
-    return lambda write: SqlProjection(name, write, version, None if types is None else frozenset(types))
+    return lambda write: SqlProjection(
+        name, write, version, None if types is None else frozenset(types)
+    )
 
 
 class Log(Protocol):
     """What is read of the event store."""
 
     def read_all(
-        self, *, after: Cursor | None = None, limit: int | None = None, partition: int | None = None
+        self,
+        *,
+        after: Cursor | None = None,
+        limit: int | None = None,
+        partition: int | None = None,
     ) -> list[Recorded]:
         """Read the log of a partition behind a place; raises LogTruncated when the log has lost that place."""
         ...
@@ -102,7 +110,11 @@ class SqlRunner:
     def advance(self, partitions: Sequence[int] | None = None) -> int:
         """Fold at most a batch of events of each partition into each projection; gives how many were folded."""
         wanted = range(self._partitions) if partitions is None else partitions
-        return sum(self._advance(projection, p) for projection in self._projections for p in wanted)
+        return sum(
+            self._advance(projection, p)
+            for projection in self._projections
+            for p in wanted
+        )
 
     def catch_up(self, partitions: Sequence[int] | None = None) -> None:
         """Fold until nothing is left, but for projections that raise."""
@@ -114,7 +126,9 @@ class SqlRunner:
         table = self._table.c
         with self._database.connect() as connection:
             rows = connection.execute(
-                sa.select(table.projection, table.log_partition, table.trouble).where(table.trouble.is_not(None))
+                sa.select(table.projection, table.log_partition, table.trouble).where(
+                    table.trouble.is_not(None)
+                )
             )
             return {(name, partition): what for name, partition, what in rows}
 
@@ -124,7 +138,9 @@ class SqlRunner:
         position, time_ms = self._place(projection, partition)
         place = ReadPosition(position, time_ms) if position else 0
         try:
-            events = self._log.read_all(after={partition: place}, limit=self._batch, partition=partition)
+            events = self._log.read_all(
+                after={partition: place}, limit=self._batch, partition=partition
+            )
         except LogTruncated as error:
             what = f"{error}; the tables are ahead of the log: empty them and remove the checkpoint, or restore them"
             self._stop(projection, partition, what)
@@ -134,12 +150,20 @@ class SqlRunner:
         try:
             return self._fold(projection, partition, position, events)
         except ProjectionFailed as error:
-            before = [event for event in events if event.position.n < error.event.position.n]
+            before = [
+                event for event in events if event.position.n < error.event.position.n
+            ]
             done = self._fold(projection, partition, position, before) if before else 0
             self._stop(projection, partition, str(error), before=error.event.position.n)
             return done
 
-    def _fold(self, projection: SqlProjection, partition: int, position: int, events: Sequence[Recorded]) -> int:
+    def _fold(
+        self,
+        projection: SqlProjection,
+        partition: int,
+        position: int,
+        events: Sequence[Recorded],
+    ) -> int:
         """Change rows and checkpoint in one transaction; gives 0 when another process was faster.
 
         The checkpoint is changed first: that locks its row, or all of an SQLite database, until the end. Where a
@@ -149,14 +173,24 @@ class SqlRunner:
             return self._commit(projection, partition, position, events)
         except sa.exc.IntegrityError as error:
             if len(events) > 1:
-                return self._fold(projection, partition, position, events[: len(events) // 2])
+                return self._fold(
+                    projection, partition, position, events[: len(events) // 2]
+                )
             raise ProjectionFailed(projection.id, events[0], error) from error
 
-    def _commit(self, projection: SqlProjection, partition: int, position: int, events: Sequence[Recorded]) -> int:
+    def _commit(
+        self,
+        projection: SqlProjection,
+        partition: int,
+        position: int,
+        events: Sequence[Recorded],
+    ) -> int:
         last, table = events[-1], self._table
         claim = (
             sa.update(table)
-            .where(table.c.projection == projection.id, table.c.log_partition == partition)
+            .where(
+                table.c.projection == projection.id, table.c.log_partition == partition
+            )
             .where(table.c.position == position)
             .values(position=last.position.n, time_ms=last.time_ms, trouble=None)
         )
@@ -168,10 +202,14 @@ class SqlRunner:
                     self._write(projection, connection, event)
         return len(events)
 
-    def _write(self, projection: SqlProjection, connection: sa.Connection, event: Recorded) -> None:
+    def _write(
+        self, projection: SqlProjection, connection: sa.Connection, event: Recorded
+    ) -> None:
         try:
             projection.write(connection, event)
-        except Exception as error:  # whatever a user's function raises stops that projection alone
+        except (
+            Exception
+        ) as error:  # whatever a user's function raises stops that projection alone
             raise ProjectionFailed(projection.id, event, error) from error
 
     def _place(self, projection: SqlProjection, partition: int) -> tuple[int, int]:
@@ -184,12 +222,20 @@ class SqlRunner:
             return int(found[0]), int(found[1])
         try:
             with self._database.begin() as connection:
-                connection.execute(sa.insert(table).values(**key, position=0, time_ms=0))
+                connection.execute(
+                    sa.insert(table).values(**key, position=0, time_ms=0)
+                )
         except sa.exc.IntegrityError:  # another process has just done so
             pass
         return 0, 0
 
-    def _stop(self, projection: SqlProjection, partition: int, what: str, before: int | None = None) -> None:
+    def _stop(
+        self,
+        projection: SqlProjection,
+        partition: int,
+        what: str,
+        before: int | None = None,
+    ) -> None:
         """Say why tables stand still, unless another process has brought them beyond that."""
         log.error("%s", what)
         self._stopped[projection.id, partition] = self._steady_ms() + AGAIN_MS
@@ -198,7 +244,10 @@ class SqlRunner:
         with self._database.begin() as connection:
             connection.execute(
                 sa.update(table)
-                .where(table.c.projection == projection.id, table.c.log_partition == partition)
+                .where(
+                    table.c.projection == projection.id,
+                    table.c.log_partition == partition,
+                )
                 .where(sa.true() if before is None else table.c.position < before)
                 .values(**values)
             )

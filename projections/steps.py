@@ -10,7 +10,12 @@ from typing import Any, Final
 from eventstore.event import Json, Recorded
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core.event_traits import Attempt
-from openagents_json.workflow.core.event_types import CLOSED_AS, DEFINES, SCHEDULES, names_by_attempt
+from openagents_json.workflow.core.event_types import (
+    CLOSED_AS,
+    DEFINES,
+    SCHEDULES,
+    names_by_attempt,
+)
 from projections.projection import Counted, Projection, counted_before
 from projections.quantiles import bucket, quantile
 
@@ -46,14 +51,28 @@ def steps_projection(component_of: ComponentOf, begin_of: BeginOf) -> Projection
     A document holds the open steps of a run: what they wait for, since when, and the attempt and worker.
     """
 
-    def apply(run: dict[str, Any] | None, event: Recorded) -> dict[str, Any] | Counted | None:
+    def apply(
+        run: dict[str, Any] | None, event: Recorded
+    ) -> dict[str, Any] | Counted | None:
         if event.type in DEFINES:
-            begin = event.data if event.type == ev.RunStarted.__name__ else begin_of(event.stream)
+            begin = (
+                event.data
+                if event.type == ev.RunStarted.__name__
+                else begin_of(event.stream)
+            )
             definition = event.data.get("definition") or (run or begin)["definition"]
-            return {"workflow": begin["workflow"], "definition": definition, "steps": {}}
+            return {
+                "workflow": begin["workflow"],
+                "definition": definition,
+                "steps": {},
+            }
         if run is None or event.type in CLOSED_AS:
             return None
-        counts = counted(run, event) if event.type in _COUNTED and not counted_before(event) else None
+        counts = (
+            counted(run, event)
+            if event.type in _COUNTED and not counted_before(event)
+            else None
+        )
         MOVES[event.type](run["steps"], event)
         return Counted(run, counts) if counts else run
 
@@ -67,7 +86,10 @@ def steps_projection(component_of: ComponentOf, begin_of: BeginOf) -> Projection
             return None
         if end not in ("completed", "failed"):
             return {f"{component}|{end}": 1}
-        return {f"{component}|{end}": 1, f"{component}|ms|{bucket(event.time_ms - known['since_ms'])}": 1}
+        return {
+            f"{component}|{end}": 1,
+            f"{component}|ms|{bucket(event.time_ms - known['since_ms'])}": 1,
+        }
 
     return Projection("steps", apply, types=TYPES)
 
@@ -77,7 +99,9 @@ def _name(event: Recorded) -> str:
 
 
 def _scheduled(steps: Steps, event: Recorded) -> None:
-    status = event.data.get("kind") or ("gated" if event.data.get("gates") else "scheduled")
+    status = event.data.get("kind") or (
+        "gated" if event.data.get("gates") else "scheduled"
+    )
     steps[_name(event)] = {"status": status, "since_ms": event.time_ms}
 
 
@@ -109,7 +133,11 @@ def _elsewhere(steps: Steps, event: Recorded) -> None:
     for place, status in (("lost", "scheduled"), ("gated", "gated")):
         for path in event.data.get(place) or ():
             if path in steps:
-                steps[path] = {**steps[path], "status": status, "since_ms": event.time_ms}
+                steps[path] = {
+                    **steps[path],
+                    "status": status,
+                    "since_ms": event.time_ms,
+                }
 
 
 MOVES: Final[Mapping[str, Callable[[Steps, Recorded], None]]] = {
@@ -156,7 +184,9 @@ class ComponentStatistics:
         return (self.failed + self.lost) / ended if ended else 0.0
 
 
-def component_statistics(tallies: Iterable[Mapping[str, Json]]) -> list[ComponentStatistics]:
+def component_statistics(
+    tallies: Iterable[Mapping[str, Json]],
+) -> list[ComponentStatistics]:
     """Sum up the counts of all partitions, by component."""
     ends: dict[str, dict[str, int]] = {}
     times: dict[str, dict[int, int]] = {}
@@ -172,7 +202,10 @@ def component_statistics(tallies: Iterable[Mapping[str, Json]]) -> list[Componen
     return [
         ComponentStatistics(
             component,
-            *(ends[component].get(end, 0) for end in ("completed", "failed", "lost", "released")),
+            *(
+                ends[component].get(end, 0)
+                for end in ("completed", "failed", "lost", "released")
+            ),
             *(quantile(times.get(component, {}), q) for q in (0.5, 0.95, 0.99)),
         )
         for component in sorted(ends)

@@ -26,7 +26,11 @@ class Drift:
 
 
 def verify(
-    store: ViewStore, projection: Projection, view: str, runner: Runner, left: Collection[int] = ()
+    store: ViewStore,
+    projection: Projection,
+    view: str,
+    runner: Runner,
+    left: Collection[int] = (),
 ) -> list[Drift]:
     """Fold the whole log and compare; a view that is behind is brought up to date first.
 
@@ -36,12 +40,16 @@ def verify(
     found: list[Drift] = []
     known: set[tuple[int, str, int]] = set()
     for partition in range(runner.partitions):
-        drifts, names = _partition(store, projection, view, partition, runner, partition in left)
+        drifts, names = _partition(
+            store, projection, view, partition, runner, partition in left
+        )
         found += drifts
         known |= names
     strays = sorted(store.index_names(view) - known)
     for (partition, facet, chunk), [bits] in zip(
-        strays, store.facets(view, [(p, chunk, [facet]) for p, facet, chunk in strays]), strict=True
+        strays,
+        store.facets(view, [(p, chunk, [facet]) for p, facet, chunk in strays]),
+        strict=True,
     ):
         if bits:
             found.append(_index_drift(partition, facet, chunk, bits, 0))
@@ -49,7 +57,12 @@ def verify(
 
 
 def _partition(
-    store: ViewStore, projection: Projection, view: str, partition: int, runner: Runner, left: bool
+    store: ViewStore,
+    projection: Projection,
+    view: str,
+    partition: int,
+    runner: Runner,
+    left: bool,
 ) -> tuple[list[Drift], set[tuple[int, str, int]]]:
     heads = {partition: 0}
     folded = MemoryViewStore(lambda p: heads[p])
@@ -61,8 +74,14 @@ def _partition(
         if not _fold_to(mine, folded, target, partition, heads, at):
             continue
         names = folded.index_names(view)
-        rows = () if left and projection.sums else _rows(store, folded, view, partition, left)
-        found = sorted({*rows, *(() if left else _tally(store, folded, view, partition))})
+        rows = (
+            ()
+            if left and projection.sums
+            else _rows(store, folded, view, partition, left)
+        )
+        found = sorted(
+            {*rows, *(() if left else _tally(store, folded, view, partition))}
+        )
         if left:
             found += _own_index(store, projection, view, partition, names)
         else:
@@ -74,7 +93,12 @@ def _partition(
 
 
 def _fold_to(
-    mine: Runner, folded: MemoryViewStore, target: list[Target], partition: int, heads: dict[int, int], at: int
+    mine: Runner,
+    folded: MemoryViewStore,
+    target: list[Target],
+    partition: int,
+    heads: dict[int, int],
+    at: int,
 ) -> bool:
     """Fold up to a position; False when the fold is beyond it, or cannot come there."""
     heads[partition] = at
@@ -86,24 +110,45 @@ def _fold_to(
             return False
 
 
-def _rows(store: ViewStore, folded: MemoryViewStore, view: str, partition: int, left: bool = False) -> Iterable[Drift]:
+def _rows(
+    store: ViewStore,
+    folded: MemoryViewStore,
+    view: str,
+    partition: int,
+    left: bool = False,
+) -> Iterable[Drift]:
     stored = {row.key: row for row in store.documents(view, partition)}
     wanted = {row.key: row for row in folded.documents(view, partition)}
     for key in stored.keys() | wanted.keys():
         one, other = stored.get(key), wanted.get(key)
-        if (one and one.document) != (other and other.document) or (one != other and not left):
-            yield Drift(partition, f"document {key}", str(one and one.document), str(other and other.document))
+        if (one and one.document) != (other and other.document) or (
+            one != other and not left
+        ):
+            yield Drift(
+                partition,
+                f"document {key}",
+                str(one and one.document),
+                str(other and other.document),
+            )
 
 
-def _tally(store: ViewStore, folded: MemoryViewStore, view: str, partition: int) -> Iterable[Drift]:
+def _tally(
+    store: ViewStore, folded: MemoryViewStore, view: str, partition: int
+) -> Iterable[Drift]:
     [stored], [wanted] = store.tally(view, [partition]), folded.tally(view, [partition])
     for name in stored.keys() | wanted.keys():
         if stored.get(name) != wanted.get(name):
-            yield Drift(partition, f"count {name}", str(stored.get(name)), str(wanted.get(name)))
+            yield Drift(
+                partition, f"count {name}", str(stored.get(name)), str(wanted.get(name))
+            )
 
 
 def _index(
-    store: ViewStore, folded: MemoryViewStore, view: str, partition: int, names: set[tuple[int, str, int]]
+    store: ViewStore,
+    folded: MemoryViewStore,
+    view: str,
+    partition: int,
+    names: set[tuple[int, str, int]],
 ) -> list[Drift]:
     chunks: dict[int, list[str]] = {}
     for _, facet, chunk in sorted(names):
@@ -111,14 +156,24 @@ def _index(
     out = []
     for chunk, members in chunks.items():
         for facets in batched(members, 200):
-            [there], [here] = (x.facets(view, [(partition, chunk, facets)]) for x in (store, folded))
+            [there], [here] = (
+                x.facets(view, [(partition, chunk, facets)]) for x in (store, folded)
+            )
             wrong = zip(facets, there, here, strict=True)
-            out += [_index_drift(partition, facet, chunk, one, other) for facet, one, other in wrong if one != other]
+            out += [
+                _index_drift(partition, facet, chunk, one, other)
+                for facet, one, other in wrong
+                if one != other
+            ]
     return out
 
 
 def _own_index(
-    store: ViewStore, projection: Projection, view: str, partition: int, names: set[tuple[int, str, int]]
+    store: ViewStore,
+    projection: Projection,
+    view: str,
+    partition: int,
+    names: set[tuple[int, str, int]],
 ) -> list[Drift]:
     """Compare an index with what the documents of the view itself say."""
     wanted = {(facet, chunk): 0 for _, facet, chunk in names}
@@ -138,9 +193,16 @@ def _own_index(
     return out
 
 
-def _index_drift(partition: int, facet: str, chunk: int, there: int, here: int) -> Drift:
+def _index_drift(
+    partition: int, facet: str, chunk: int, there: int, here: int
+) -> Drift:
     what = f"index {facet}, from {chunk * CHUNK} on"
-    return Drift(partition, what, f"{there.bit_count()} documents", f"{here.bit_count()} documents")
+    return Drift(
+        partition,
+        what,
+        f"{there.bit_count()} documents",
+        f"{here.bit_count()} documents",
+    )
 
 
 def batched(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:

@@ -43,11 +43,19 @@ def _apply(worker: dict[str, Any] | None, event: Recorded) -> dict[str, Any]:
     return {**known, name: known.get(name, 0) + 1, "last_ms": event.time_ms}
 
 
-WORKERS: Final = Projection("workers", _apply, key=_key, types=frozenset(_COUNTS), sums=True)
+WORKERS: Final = Projection(
+    "workers", _apply, key=_key, types=frozenset(_COUNTS), sums=True
+)
 
 
 def merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
     """Put together what two partitions know of a worker."""
-    both = {name: one.get(name, 0) + other.get(name, 0) for name in {*one, *other} - {"first_ms", "last_ms"}}
-    first, last = min(one["first_ms"], other["first_ms"]), max(one["last_ms"], other["last_ms"])
+    both = {
+        name: one.get(name, 0) + other.get(name, 0)
+        for name in {*one, *other} - {"first_ms", "last_ms"}
+    }
+    first, last = (
+        min(one["first_ms"], other["first_ms"]),
+        max(one["last_ms"], other["last_ms"]),
+    )
     return {**both, "first_ms": first, "last_ms": last}

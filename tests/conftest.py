@@ -29,7 +29,9 @@ KINDS = ["valkey", "redis"] if REDIS else ["valkey"]
 _numbers = itertools.count(1)
 
 # How long an example takes says what else the machine does, and nothing of the code.
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("untimed")
 
 
@@ -50,7 +52,15 @@ class Server:
 
     def start(self) -> None:
         binary = str(find_program()) if self.kind == "valkey" else str(REDIS)
-        command = [binary, "--port", "0", "--unixsocket", f"{self.directory}/s.sock", "--dir", str(self.directory)]
+        command = [
+            binary,
+            "--port",
+            "0",
+            "--unixsocket",
+            f"{self.directory}/s.sock",
+            "--dir",
+            str(self.directory),
+        ]
         command += [
             "--save",
             "",
@@ -60,7 +70,9 @@ class Server:
             f"{self.directory}/log",
             *self.options,
         ]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         wait_for(self._answers)
 
     def _answers(self) -> bool:
@@ -158,11 +170,23 @@ def private_server(request: pytest.FixtureRequest) -> Iterator[Server]:
 @pytest.fixture(autouse=True, scope="module")
 def stores_of_a_module(request: pytest.FixtureRequest) -> Iterator[None]:
     """Ask the doctor of each store that the fixtures of a module leave behind; see `stores_of_a_test`."""
-    shared = request.getfixturevalue("shared_servers") if _uses_servers(request.node) else None
-    before = {server.directory: stores(server.look) for server in shared.started()} if shared else {}
+    shared = (
+        request.getfixturevalue("shared_servers")
+        if _uses_servers(request.node)
+        else None
+    )
+    before = (
+        {server.directory: stores(server.look) for server in shared.started()}
+        if shared
+        else {}
+    )
     yield
     for server in shared.started() if shared else ():
-        damages = any(_damages(item) for item in request.session.items if item.path == request.node.path)
+        damages = any(
+            _damages(item)
+            for item in request.session.items
+            if item.path == request.node.path
+        )
         _in_order(server, before.get(server.directory, frozenset()), damages=damages)
 
 
@@ -172,7 +196,9 @@ def stores_of_a_test(request: pytest.FixtureRequest) -> Iterator[None]:
 
     Tests that break one on purpose say so: @pytest.mark.damages_store("why").
     """
-    used = [name for name in ("server", "private_server") if name in request.fixturenames]
+    used = [
+        name for name in ("server", "private_server") if name in request.fixturenames
+    ]
     servers: list[Server] = [request.getfixturevalue(name) for name in used]
     before = [stores(server.look) for server in servers]
     yield
@@ -187,8 +213,15 @@ def _in_order(server: Server, before: frozenset[str], *, damages: bool) -> None:
     found = {} if damages else broken(server.look, left)
     remove(server.look, left)
     if found:
-        lines = [f"store {prefix}: {violation}" for prefix, items in found.items() for violation in items]
-        pytest.fail("\n".join(["the test leaves a store that is not in order:", *lines]), pytrace=False)
+        lines = [
+            f"store {prefix}: {violation}"
+            for prefix, items in found.items()
+            for violation in items
+        ]
+        pytest.fail(
+            "\n".join(["the test leaves a store that is not in order:", *lines]),
+            pytrace=False,
+        )
 
 
 def _uses_servers(module: pytest.Item | pytest.Collector) -> bool:
@@ -198,8 +231,12 @@ def _uses_servers(module: pytest.Item | pytest.Collector) -> bool:
 
 def _damages(item: pytest.Item) -> bool:
     mark = item.get_closest_marker("damages_store")
-    if mark is not None and not (mark.args and isinstance(mark.args[0], str) and mark.args[0]):
-        raise pytest.UsageError(f"{item.nodeid}: damages_store wants a reason: why does the test break a store?")
+    if mark is not None and not (
+        mark.args and isinstance(mark.args[0], str) and mark.args[0]
+    ):
+        raise pytest.UsageError(
+            f"{item.nodeid}: damages_store wants a reason: why does the test break a store?"
+        )
     return mark is not None
 
 
@@ -208,7 +245,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """Begin with what takes longest, so that no worker is left alone with it at the end."""
     for item in items:
         if item.get_closest_marker("one_worker"):
-            kind = item.callspec.params.get("server", "") if hasattr(item, "callspec") else ""
+            kind = (
+                item.callspec.params.get("server", "")
+                if hasattr(item, "callspec")
+                else ""
+            )
             item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}-{kind}"))
     yield
     items.sort(key=_rank)
@@ -237,10 +278,14 @@ def pytest_configure() -> None:
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     if REDIS is None and os.environ.get("CI") == "true":
-        raise pytest.UsageError("redis-server is missing: in CI, half of the tests would not run; install it")
+        raise pytest.UsageError(
+            "redis-server is missing: in CI, half of the tests would not run; install it"
+        )
 
 
 def pytest_report_header() -> str:
     return (
-        "servers: " + ", ".join(KINDS) + ("" if REDIS else " (redis-server is not installed: that half does not run)")
+        "servers: "
+        + ", ".join(KINDS)
+        + ("" if REDIS else " (redis-server is not installed: that half does not run)")
     )

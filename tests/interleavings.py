@@ -46,26 +46,52 @@ class Documents:
             if self.one_in(2):
                 self.join(steps, i, step)
         for i, step in enumerate(steps[:-1]):
-            if self.one_in(4) and "on_error" not in step and "foreach" not in step and "loop" not in step:
-                step["on_error"] = [{"then": {"goto": self.random.choice(steps[i + 1 :])["id"]}}]
+            if (
+                self.one_in(4)
+                and "on_error" not in step
+                and "foreach" not in step
+                and "loop" not in step
+            ):
+                step["on_error"] = [
+                    {"then": {"goto": self.random.choice(steps[i + 1 :])["id"]}}
+                ]
         if self.racy and self.one_in(4):
             self.count += 1
             name = f"t{self.count}"
-            steps.append({"id": name, "terminate": {"status": "success"}, "depends_on": [steps[0]["id"]]})
-        return {"steps": steps, "execution": "sequential" if self.one_in(4) else "graph"}
+            steps.append(
+                {
+                    "id": name,
+                    "terminate": {"status": "success"},
+                    "depends_on": [steps[0]["id"]],
+                }
+            )
+        return {
+            "steps": steps,
+            "execution": "sequential" if self.one_in(4) else "graph",
+        }
 
-    def join(self, steps: list[dict[str, Any]], index: int, step: dict[str, Any]) -> None:
-        sources = sorted(self.random.sample(range(index), self.random.randint(1, index)))
+    def join(
+        self, steps: list[dict[str, Any]], index: int, step: dict[str, Any]
+    ) -> None:
+        sources = sorted(
+            self.random.sample(range(index), self.random.randint(1, index))
+        )
         step["depends_on"] = [steps[j]["id"] for j in sources]
         rest = self.racy and self.one_in(2)
         count = self.random.randint(1, len(sources))
-        step["join"] = self.random.choice(["all", "all", "any", {"n": count, "cancel_rest": rest}])
+        step["join"] = self.random.choice(
+            ["all", "all", "any", {"n": count, "cancel_rest": rest}]
+        )
         if step["join"] == "all" and self.one_in(3):
             step["condition"] = f"{{{{ {step['depends_on'][0]}.output != 1 }}}}"
 
     def step(self, depth: int) -> dict[str, Any]:
         self.count += 1
-        kinds = ["component"] * 4 + ["sleep", "wait", "child"] + ["loop", "block"] * (depth > 0)
+        kinds = (
+            ["component"] * 4
+            + ["sleep", "wait", "child"]
+            + ["loop", "block"] * (depth > 0)
+        )
         kind = self.random.choice(kinds)
         step: dict[str, Any] = {"id": f"s{self.count}", **self.kind(kind, depth)}
         if kind != "loop" and self.one_in(3):
@@ -73,7 +99,10 @@ class Documents:
         if self.one_in(5):
             step["on_error"] = [{"then": "continue", "output": 1}]
         if self.one_in(4):
-            step["compensate"] = {"component": "undo", "retry": {"max_retries": 1, "delay_seconds": 0}}
+            step["compensate"] = {
+                "component": "undo",
+                "retry": {"max_retries": 1, "delay_seconds": 0},
+            }
         if kind in ("loop", "block", "child") and self.one_in(3):
             step["timeout"] = 100
         return step
@@ -85,18 +114,37 @@ class Documents:
             case "wait":
                 return {"wait_for": {"signal": "go", "timeout": 30}}
             case "child":
-                return {"workflow": "child", "retry": {"max_retries": self.random.randint(0, 1), "delay_seconds": 0}}
+                return {
+                    "workflow": "child",
+                    "retry": {
+                        "max_retries": self.random.randint(0, 1),
+                        "delay_seconds": 0,
+                    },
+                }
             case "loop":
-                loop = {"max_iterations": self.random.randint(1, 3), "while": "{{index < 2}}"}
+                loop = {
+                    "max_iterations": self.random.randint(1, 3),
+                    "while": "{{index < 2}}",
+                }
                 return {"loop": {**loop, **self.block(depth - 1, 2)}}
             case "block":
                 return self.block(depth - 1, 3)
             case _:
-                step = {"component": "c", "retry": {"max_retries": self.random.randint(0, 1), "delay_seconds": 0}}
+                step = {
+                    "component": "c",
+                    "retry": {
+                        "max_retries": self.random.randint(0, 1),
+                        "delay_seconds": 0,
+                    },
+                }
                 return {**step, "mutex": "k"} if self.one_in(6) else step
 
     def foreach(self) -> dict[str, Any]:
-        found: dict[str, Any] = {"foreach": self.random.choice([[], [1], [1, 2, 3], [1, 2, 3, 4], {"a": 1, "b": 2}])}
+        found: dict[str, Any] = {
+            "foreach": self.random.choice(
+                [[], [1], [1, 2, 3], [1, 2, 3, 4], {"a": 1, "b": 2}]
+            )
+        }
         if self.one_in(2):
             found["tolerated_failures"] = self.random.randint(1, 2)
         if self.one_in(3):
@@ -128,7 +176,9 @@ class Course:
         try:
             made = decision(self.plan, self.state, command)
         except cmd.Rejected:
-            if self.state.unsettled or self.state.pending:  # perhaps for what those lead to, which is stored first
+            if (
+                self.state.unsettled or self.state.pending
+            ):  # perhaps for what those lead to, which is stored first
                 self.give(cmd.Advance())
             return
         for event in made.events[: made.facts] if facts_only else made.events:
@@ -140,7 +190,9 @@ class Course:
     def claim(self, path: str) -> None:
         self.fence += 1
         self.done.append((Claim(path), False))
-        event = ev.StepStarted(path, self.state.steps[path].attempt + 1, str(self.fence), "w")
+        event = ev.StepStarted(
+            path, self.state.steps[path].attempt + 1, str(self.fence), "w"
+        )
         self.state = evolve(self.state, event)
 
     def goes_on(self) -> bool:
@@ -149,11 +201,17 @@ class Course:
     def claimable(self) -> list[str]:
         steps = self.state.steps
         return sorted(
-            p for p in self.state.open_steps if steps[p].status in st.CLAIMABLE and not steps[p].kind and self.goes_on()
+            p
+            for p in self.state.open_steps
+            if steps[p].status in st.CLAIMABLE and not steps[p].kind and self.goes_on()
         )
 
     def started(self) -> list[str]:
-        return sorted(path for path in self.state.open_steps if self.state.steps[path].status == st.STARTED)
+        return sorted(
+            path
+            for path in self.state.open_steps
+            if self.state.steps[path].status == st.STARTED
+        )
 
     def luck(self, path: str, attempt: int) -> int:
         return zlib.crc32(f"{self.bad}/{path}/{attempt}".encode()) % 8
@@ -162,7 +220,11 @@ class Course:
         """Return the outcome of an attempt, which is the same in every course of the same run."""
         attempt = self.state.steps[path].attempt
         if self.luck(path, attempt) == 0:
-            return cmd.Failed(path, attempt, {"type": "Boom", "message": f"{path} failed", "retryable": True})
+            return cmd.Failed(
+                path,
+                attempt,
+                {"type": "Boom", "message": f"{path} failed", "retryable": True},
+            )
         return cmd.Completed(path, attempt, self.luck(path, 0) % 3)
 
     def outside(self) -> Iterator[cmd.Command]:
@@ -175,7 +237,13 @@ class Course:
                 yield cmd.Admit(path, {"k": 1})
             if step.status == st.ACTIVE and step.child:
                 failed = self.luck(path, step.children) == 0
-                yield cmd.CloseChild(path, step.child, st.FAILED if failed else st.COMPLETED, 1, {"type": "Boom"})
+                yield cmd.CloseChild(
+                    path,
+                    step.child,
+                    st.FAILED if failed else st.COMPLETED,
+                    1,
+                    {"type": "Boom"},
+                )
             if step.kind == "wait":
                 yield cmd.SendSignal("go", 1, None, f"{path}/{len(self.done)}")
 
@@ -187,7 +255,12 @@ class Course:
             for path, step in state.steps.items()
             if step.status in (st.COMPLETED, st.FAILED)
         }
-        return {"status": state.status, "output": state.output, "error": error, "step": state.failed_step} | found
+        return {
+            "status": state.status,
+            "output": state.output,
+            "error": error,
+            "step": state.failed_step,
+        } | found
 
 
 def play(course: Course, random: Random, lost: float) -> None:
@@ -196,20 +269,39 @@ def play(course: Course, random: Random, lost: float) -> None:
     for _ in range(MOST_ACTIONS):
         if course.state.closed:
             return
-        claimable, started, outside = course.claimable(), course.started(), list(course.outside())
-        choices = ["claim"] * 3 * bool(claimable) + ["record"] * 3 * bool(started) + ["outside"] * bool(outside)
-        match random.choice([*choices, *(["disturb"] if random.randrange(6) == 0 else []), "advance"]):
+        claimable, started, outside = (
+            course.claimable(),
+            course.started(),
+            list(course.outside()),
+        )
+        choices = (
+            ["claim"] * 3 * bool(claimable)
+            + ["record"] * 3 * bool(started)
+            + ["outside"] * bool(outside)
+        )
+        match random.choice(
+            [*choices, *(["disturb"] if random.randrange(6) == 0 else []), "advance"]
+        ):
             case "claim":
                 course.claim(random.choice(claimable))
             case "record":
-                paths = random.sample(started, min(len(started), 1 + (random.randrange(4) == 0)))
+                paths = random.sample(
+                    started, min(len(started), 1 + (random.randrange(4) == 0))
+                )
                 record(course, paths, facts_only=random.random() < lost)
             case "outside":
                 tell(course, random.choice(outside))
             case "disturb":
                 tell(course, disturbance(course, random))
-            case _ if not choices or random.randrange(4) == 0:  # what is due when a decision is missing
-                tell(course, cmd.Advance() if course.state.status != st.PAUSED else cmd.ResumeRun())
+            case _ if (
+                not choices or random.randrange(4) == 0
+            ):  # what is due when a decision is missing
+                tell(
+                    course,
+                    cmd.Advance()
+                    if course.state.status != st.PAUSED
+                    else cmd.ResumeRun(),
+                )
             case _:
                 pass
     raise AssertionError(f"nothing ends this run: {course.state}")
@@ -275,7 +367,9 @@ def repeat(course: Course, commands: Iterator[cmd.Command | Claim]) -> Course:
                 other.claim(command.step)
         elif isinstance(command, cmd.LoseLease):
             known = other.state.steps.get(command.step)
-            other.give(cmd.LoseLease(command.step, known.fence if known is not None else ""))
+            other.give(
+                cmd.LoseLease(command.step, known.fence if known is not None else "")
+            )
         else:
             other.give(command)
     for _ in range(MOST_ACTIONS):
@@ -306,10 +400,15 @@ def check(course: Course) -> None:
     failed = [
         path
         for path, step in state.steps.items()
-        if step.status == st.FAILED and step.then == "fail" and "." not in path and "~" not in path
+        if step.status == st.FAILED
+        and step.then == "fail"
+        and "." not in path
+        and "~" not in path
     ]
     if state.status == st.COMPLETED:
-        assert not [path for path in failed if not is_item(path)], "the run completed, and a step of it has failed"
+        assert not [path for path in failed if not is_item(path)], (
+            "the run completed, and a step of it has failed"
+        )
 
 
 def compare(course: Course, other: Course, *, beside: bool = False) -> None:
@@ -321,15 +420,23 @@ def compare(course: Course, other: Course, *, beside: bool = False) -> None:
     before, after = other.end(), course.end()
     if beside:
         before, after = _without_unwinding(before), _without_unwinding(after)
-        late = {x.step for command, _ in course.done for x in getattr(command, "outcomes", ())}
+        late = {
+            x.step
+            for command, _ in course.done
+            for x in getattr(command, "outcomes", ())
+        }
         extra = {path for path in after.keys() - before.keys() if path in late}
         after = {path: value for path, value in after.items() if path not in extra}
     assert after == before, f"{course.plan.definition} {course.done}"
 
 
 def _without_unwinding(end: dict[str, Any]) -> dict[str, Any]:
-    error = {name: value for name, value in end["error"].items() if name != "not_compensated"}
-    return {path: value for path, value in end.items() if "~" not in path} | {"error": error}
+    error = {
+        name: value for name, value in end["error"].items() if name != "not_compensated"
+    }
+    return {path: value for path, value in end.items() if "~" not in path} | {
+        "error": error
+    }
 
 
 def case(seed: int, *, racy: bool) -> int:

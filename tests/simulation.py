@@ -44,9 +44,13 @@ class Simulation:
     @property
     def claimable(self) -> dict[str, None]:
         """Return what workers may claim, now or when the wait for a retry is over."""
-        waits = [key.subject for key, _ in self._runs.due() if key.kind is DueKind.RETRY]
+        waits = [
+            key.subject for key, _ in self._runs.due() if key.kind is DueKind.RETRY
+        ]
         open_run = self.state.status in CLAIMED_RUN
-        return dict.fromkeys([*self._runs.claimable(self._life), *(waits if open_run else [])])
+        return dict.fromkeys(
+            [*self._runs.claimable(self._life), *(waits if open_run else [])]
+        )
 
     def give(self, command: cmd.Command) -> list[ev.Event]:
         """Decide on a command and commit what happens."""
@@ -70,11 +74,19 @@ class Simulation:
         return self._runs.claim(self._life, step)
 
     def complete(self, step: str, output: Any = None) -> list[ev.Event]:
-        attempt = self.claim(step).attempt if step in self.claimable else self.state.steps[step].attempt
+        attempt = (
+            self.claim(step).attempt
+            if step in self.claimable
+            else self.state.steps[step].attempt
+        )
         return self.give(cmd.RecordOutcomes((cmd.Completed(step, attempt, output),)))
 
     def fail(self, step: str, kind: str = "Boom", **error: Any) -> list[ev.Event]:
-        attempt = self.claim(step).attempt if step in self.claimable else self.state.steps[step].attempt
+        attempt = (
+            self.claim(step).attempt
+            if step in self.claimable
+            else self.state.steps[step].attempt
+        )
         described = {"type": kind, "message": "it failed", "retryable": True, **error}
         return self.give(cmd.RecordOutcomes((cmd.Failed(step, attempt, described),)))
 
@@ -84,4 +96,8 @@ class Simulation:
 
 def steps(*specs: Mapping[str, Any], **document: Any) -> dict[str, Any]:
     """Make a document of steps that call a component `c`."""
-    return {"id": "w", "steps": [{"component": "c", **spec} for spec in specs], **document}
+    return {
+        "id": "w",
+        "steps": [{"component": "c", **spec} for spec in specs],
+        **document,
+    }

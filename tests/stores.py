@@ -20,18 +20,26 @@ def stores(connection: Connection) -> frozenset[str]:
         names = [*connection.client.scan_iter(match=b"*" + SUFFIX, count=10_000)]
     except Exception:  # whatever the driver says of a server that was killed
         return frozenset()
-    return frozenset(name.removesuffix(SUFFIX).decode() for name in names if name.count(b":") == 1)
+    return frozenset(
+        name.removesuffix(SUFFIX).decode() for name in names if name.count(b":") == 1
+    )
 
 
-def broken(connection: Connection, prefixes: Iterable[str]) -> dict[str, list[Violation]]:
+def broken(
+    connection: Connection, prefixes: Iterable[str]
+) -> dict[str, list[Violation]]:
     """Return what is wrong with stores, by prefix; nothing of those that cannot be reached."""
     found = {}
     for prefix in sorted(prefixes):
         try:
-            partitions = connection.command(b"HGET", prefix.encode() + SUFFIX, b"partitions")
+            partitions = connection.command(
+                b"HGET", prefix.encode() + SUFFIX, b"partitions"
+            )
             if partitions is not None:
                 store = RedisRunStore(connection, Keyspace(prefix, int(partitions)))
-                found[prefix] = confirmed(Inspector(store), range(int(partitions)), deep=True)
+                found[prefix] = confirmed(
+                    Inspector(store), range(int(partitions)), deep=True
+                )
         except EventStoreError:
             continue
     return {prefix: violations for prefix, violations in found.items() if violations}
@@ -40,6 +48,8 @@ def broken(connection: Connection, prefixes: Iterable[str]) -> dict[str, list[Vi
 def remove(connection: Connection, prefixes: Iterable[str]) -> None:
     """Remove stores, so that those of the tests to come are found quickly."""
     for prefix in prefixes:
-        names = [*connection.client.scan_iter(match=prefix.encode() + b":*", count=10_000)]
+        names = [
+            *connection.client.scan_iter(match=prefix.encode() + b":*", count=10_000)
+        ]
         for start in range(0, len(names), 1000):
             connection.client.unlink(*names[start : start + 1000])

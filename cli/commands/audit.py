@@ -18,10 +18,16 @@ if TYPE_CHECKING:
     from openagents_json.engine import Audit
 
 key_option = click.option(
-    "--key", "keys", multiple=True, metavar="FILE", help="A public key that you trust.  [default: those of the ledger]"
+    "--key",
+    "keys",
+    multiple=True,
+    metavar="FILE",
+    help="A public key that you trust.  [default: those of the ledger]",
 )
 witness_option = click.option(
-    "--witness", metavar="FILE", help="What `audit witness` printed before: it has to be there still."
+    "--witness",
+    metavar="FILE",
+    help="What `audit witness` printed before: it has to be there still.",
 )
 
 
@@ -31,7 +37,14 @@ def audit() -> None:
 
 
 @audit.command()
-@click.option("--output", "-o", default="audit.key", show_default=True, metavar="FILE", help="The private key.")
+@click.option(
+    "--output",
+    "-o",
+    default="audit.key",
+    show_default=True,
+    metavar="FILE",
+    help="The private key.",
+)
 def keygen(output: str) -> None:
     """Make a pair of keys: FILE, which only those who seal may read, and FILE.pub, for everybody."""
     from openagents_json.engine import is_there, new_signer, public_pem
@@ -39,9 +52,13 @@ def keygen(output: str) -> None:
     made = new_signer()
     private, public = Path(output), Path(f"{output}.pub")
     if is_there(private) or is_there(public):
-        raise click.ClickException(f"{private} or {public} is there already; name another file with --output")
+        raise click.ClickException(
+            f"{private} or {public} is there already; name another file with --output"
+        )
     with file_errors(private, "name a file that can be written with --output"):
-        with os.fdopen(os.open(private, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+        with os.fdopen(
+            os.open(private, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb"
+        ) as out:
             out.write(made.private_pem())
         with public.open("xb") as out:  # never through a link that lies there
             out.write(public_pem(made.public))
@@ -49,7 +66,11 @@ def keygen(output: str) -> None:
 
 
 @audit.command()
-@click.option("--private-key", metavar="FILE", help="The key that signs.  [default: OPENAGENTS_AUDIT_KEY]")
+@click.option(
+    "--private-key",
+    metavar="FILE",
+    help="The key that signs.  [default: OPENAGENTS_AUDIT_KEY]",
+)
 @target_options
 def seal(target: Target, private_key: str | None) -> None:
     """Seal and sign all that is in the log by now; workers with OPENAGENTS_AUDIT_KEY do so by themselves."""
@@ -72,7 +93,9 @@ def status(target: Target) -> None:
         print_json(found)
         return
     say(f"ledger {found.ledger}, keys {', '.join(found.keys)}")
-    say(f"{found.sealed} events sealed in {found.epochs} signed epochs, {found.open} of them not signed yet")
+    say(
+        f"{found.sealed} events sealed in {found.epochs} signed epochs, {found.open} of them not signed yet"
+    )
     say(f"{found.waiting} events not sealed yet")
 
 
@@ -82,7 +105,13 @@ def status(target: Target) -> None:
 @key_option
 @witness_option
 @target_options
-def verify(target: Target, file: str | None, run_id: str | None, keys: tuple[str, ...], witness: str | None) -> int:
+def verify(
+    target: Target,
+    file: str | None,
+    run_id: str | None,
+    keys: tuple[str, ...],
+    witness: str | None,
+) -> int:
     """Check the store, one run, or a FILE: an export or a receipt, for which no store is needed.
 
     Exit code: 0 when all is as it was sealed, 1 when something is not, or nothing could be verified.
@@ -114,10 +143,18 @@ def _tell(target: Target, found: Audit) -> int:
 @audit.command()
 @click.argument("run")
 @click.argument("event", type=click.IntRange(1))
-@click.option("--output", "-o", metavar="FILE", help="Where it goes.  [default: stdout]")
-@click.option("--without-payload", is_flag=True, help="Prove that it happened, without what it carried.")
+@click.option(
+    "--output", "-o", metavar="FILE", help="Where it goes.  [default: stdout]"
+)
+@click.option(
+    "--without-payload",
+    is_flag=True,
+    help="Prove that it happened, without what it carried.",
+)
 @target_options
-def receipt(target: Target, run: str, event: int, output: str | None, without_payload: bool) -> None:
+def receipt(
+    target: Target, run: str, event: int, output: str | None, without_payload: bool
+) -> None:
     """Return a proof that EVENT of RUN was sealed as it is; a third party checks it with the public key alone."""
     from openagents_json.engine import replacing
 
@@ -132,7 +169,9 @@ def receipt(target: Target, run: str, event: int, output: str | None, without_pa
 
 
 @audit.command()
-@click.option("--output", "-o", required=True, metavar="FILE", help="Where it goes; - is stdout.")
+@click.option(
+    "--output", "-o", required=True, metavar="FILE", help="Where it goes; - is stdout."
+)
 @target_options
 def export(target: Target, output: str) -> None:
     """Write log and ledger as one file, for an auditor without access to the store."""

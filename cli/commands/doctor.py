@@ -10,8 +10,14 @@ from cli.terminal import say
 
 
 @click.command()
-@click.option("--repair", is_flag=True, help="Mend runs that do not fit their log, from the log.")
-@click.option("--deep", is_flag=True, help="Read each event of each run, also where a run looks right from outside.")
+@click.option(
+    "--repair", is_flag=True, help="Mend runs that do not fit their log, from the log."
+)
+@click.option(
+    "--deep",
+    is_flag=True,
+    help="Read each event of each run, also where a run looks right from outside.",
+)
 @target_options
 def doctor(target: Target, repair: bool, deep: bool) -> int:
     """Check the server, the workers, the clocks, and that every run can go on.
@@ -25,7 +31,10 @@ def doctor(target: Target, repair: bool, deep: bool) -> int:
     try:
         with target.engine() as engine:
             for mended in engine.repair() if repair else ():
-                say(f"{'mended' if mended.done else 'left'}: {mended.run}: {mended.what}", err=True)
+                say(
+                    f"{'mended' if mended.done else 'left'}: {mended.run}: {mended.what}",
+                    err=True,
+                )
             found = diagnose(engine, target.settings, deep=deep)
     except NoStore as missing:
         if not target.settings.url:

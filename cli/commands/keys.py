@@ -45,7 +45,10 @@ def rotate(target: Target) -> int:
     else:
         say(f"{done.rewrapped} run keys are wrapped anew, {done.already} were already")
         for run, wrapper in done.unreadable.items():
-            say(f"run {run}: its key {f'is wrapped by {wrapper}' if wrapper else 'cannot be read'}", err=True)
+            say(
+                f"run {run}: its key {f'is wrapped by {wrapper}' if wrapper else 'cannot be read'}",
+                err=True,
+            )
     return 1 if done.unreadable else 0
 
 
@@ -69,7 +72,12 @@ def show_key(target: Target, run: str) -> int:
 @keys.command()
 @click.argument("run")
 @click.argument("key", required=False, metavar="")
-@click.option("--key-file", metavar="FILE", default="-", help="Where the key is.  [default: the standard input]")
+@click.option(
+    "--key-file",
+    metavar="FILE",
+    default="-",
+    help="Where the key is.  [default: the standard input]",
+)
 @target_options
 def adopt(target: Target, run: str, key: str | None, key_file: str) -> None:
     """Keep the key of a run that comes from another store, before its capsule is imported.

@@ -30,23 +30,40 @@ def list_projections(target: Target) -> int:
             str(x.version),
             str(x.generation),
             str(x.lag),
-            "" if x.rebuilding is None else f"generation {x.rebuilding}, {x.rebuild_lag} to go",
+            ""
+            if x.rebuilding is None
+            else f"generation {x.rebuilding}, {x.rebuild_lag} to go",
             short(_troubles(x.trouble), 200),
         )
         for x in found
     )
-    header = ("projection", "version", "generation", "events behind", "rebuilding", "stands still")
+    header = (
+        "projection",
+        "version",
+        "generation",
+        "events behind",
+        "rebuilding",
+        "stands still",
+    )
     show(found, header, rows, as_json=target.as_json)
     return 1 if any(x.trouble for x in found) else 0
 
 
 def _troubles(trouble: Mapping[int, Mapping[str, Any]]) -> str:
-    return "; ".join(f"partition {p}, {t['type']} of {t['run']}: {t['error']}" for p, t in trouble.items())
+    return "; ".join(
+        f"partition {p}, {t['type']} of {t['run']}: {t['error']}"
+        for p, t in trouble.items()
+    )
 
 
 @projections.command()
 @click.argument("name")
-@click.option("--wait/--no-wait", default=True, show_default=True, help="Build here and now, beside the workers.")
+@click.option(
+    "--wait/--no-wait",
+    default=True,
+    show_default=True,
+    help="Build here and now, beside the workers.",
+)
 @target_options
 def rebuild(target: Target, name: str, wait: bool) -> int:
     """Build a view anew from the log, beside the one in use; readers change over when it has caught up."""
@@ -55,7 +72,9 @@ def rebuild(target: Target, name: str, wait: bool) -> int:
         generation = views.rebuild(name)
         done = views.finish_rebuild(name) if wait else False
     said = f"{name}: generation {generation} is {'in use' if done else 'being built'}"
-    print_json({"projection": name, "generation": generation, "in_use": done}) if target.as_json else say(said)
+    print_json(
+        {"projection": name, "generation": generation, "in_use": done}
+    ) if target.as_json else say(said)
     return 0 if done or not wait else 1
 
 
@@ -70,11 +89,20 @@ def verify(target: Target, name: str) -> int:
         print_json(found)
     else:
         for drift in found:
-            say(f"partition {drift.partition}: {drift.what}: the view has {drift.view}, the log {drift.log}")
-        say(f"{name}: {len(found)} differences; build it anew" if found else f"{name}: as the log has it")
+            say(
+                f"partition {drift.partition}: {drift.what}: the view has {drift.view}, the log {drift.log}"
+            )
+        say(
+            f"{name}: {len(found)} differences; build it anew"
+            if found
+            else f"{name}: as the log has it"
+        )
         if left:
             where = ", ".join(map(str, left))
-            say(f"sums of partitions {where} count archived and deleted runs too, and are not compared", err=True)
+            say(
+                f"sums of partitions {where} count archived and deleted runs too, and are not compared",
+                err=True,
+            )
     return 1 if found else 0
 
 
@@ -90,7 +118,13 @@ def show_projection(target: Target, name: str, key: str | None) -> None:
             documents = {row.key: row.document for row in views.documents(name)}
             counts = Counter[str]()
             for tally in views.tallies(name, stale=True):
-                counts.update({key: value for key, value in tally.items() if isinstance(value, int)})
+                counts.update(
+                    {
+                        key: value
+                        for key, value in tally.items()
+                        if isinstance(value, int)
+                    }
+                )
             print_json({"documents": documents, "counts": counts})
         else:
             print_json(views.get(name, key))

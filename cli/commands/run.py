@@ -47,18 +47,26 @@ def read_json(text: str | bytes) -> Any:
         raise ValueError("it is nested too deeply") from None
 
 
-def parse_inputs(pairs: tuple[str, ...], file: str | None, option: str = "--input") -> dict[str, Any]:
+def parse_inputs(
+    pairs: tuple[str, ...], file: str | None, option: str = "--input"
+) -> dict[str, Any]:
     """Read inputs: those of a file first, then the `name=value` of an option; a value that is JSON is taken as JSON."""
     inputs: dict[str, Any] = {}
     if file is not None:
         try:
             loaded = read_json(Path(file).read_bytes())
         except OSError as error:
-            raise click.BadParameter(f"{file}: {error.strerror}", param_hint="--input-file") from error
+            raise click.BadParameter(
+                f"{file}: {error.strerror}", param_hint="--input-file"
+            ) from error
         except ValueError as error:
-            raise click.BadParameter(f"{file} is not JSON: {error}", param_hint="--input-file") from error
+            raise click.BadParameter(
+                f"{file} is not JSON: {error}", param_hint="--input-file"
+            ) from error
         if not isinstance(loaded, dict):
-            raise click.BadParameter(f"{file} must hold a JSON object", param_hint="--input-file")
+            raise click.BadParameter(
+                f"{file} must hold a JSON object", param_hint="--input-file"
+            )
         inputs.update(loaded)
     for pair in pairs:
         name, found, value = pair.partition("=")
@@ -84,19 +92,34 @@ def parse_payload(text: str | None, file: str | None) -> Any:
         try:
             return read_json(Path(file).read_bytes())
         except OSError as error:
-            raise click.BadParameter(f"{file}: {error.strerror}", param_hint="--payload-file") from error
+            raise click.BadParameter(
+                f"{file}: {error.strerror}", param_hint="--payload-file"
+            ) from error
         except ValueError as error:
-            raise click.BadParameter(f"{file} is not JSON: {error}", param_hint="--payload-file") from error
+            raise click.BadParameter(
+                f"{file} is not JSON: {error}", param_hint="--payload-file"
+            ) from error
     return None if text is None else _value(text)
 
 
 @click.command()
 @click.argument("file", metavar="FILE|WORKFLOW", type=click.Path(dir_okay=False))
-@click.option("--input", "-i", "pairs", multiple=True, metavar="NAME=VALUE", help="An input; JSON, or else text.")
+@click.option(
+    "--input",
+    "-i",
+    "pairs",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An input; JSON, or else text.",
+)
 @click.option("--input-file", metavar="FILE", help="A JSON object with inputs.")
 @click.option("--key", help="Idempotency key: the same key gives the same run.")
 @click.option("--detach", is_flag=True, help="Print the run's id and do not wait.")
-@click.option("--timeout", type=click.FloatRange(0), help="Seconds to wait; the run goes on after that.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0),
+    help="Seconds to wait; the run goes on after that.",
+)
 @click.option(
     "--workers",
     type=click.IntRange(0, 1000),
@@ -128,9 +151,20 @@ def run(
             print_json({"id": run_id})
             return 0
         terminal = console(error=True)
-        show = (lambda _: None) if target.as_json else lambda event: terminal.print(progress(event))
+        show = (
+            (lambda _: None)
+            if target.as_json
+            else lambda event: terminal.print(progress(event))
+        )
         result = follow(engine, run_id, show, timeout=timeout)
-    print_json({"id": result.id, "status": result.status, "output": result.output, "error": result.error})
+    print_json(
+        {
+            "id": result.id,
+            "status": result.status,
+            "output": result.output,
+            "error": result.error,
+        }
+    )
     return EXIT.get(result.status, 1)
 
 
@@ -139,17 +173,28 @@ def progress(event: HistoryEvent) -> Text:
     from rich.text import Text
 
     step = f" {event.step}" if event.step else ""
-    attempt = f" (attempt {event.attempt})" if event.attempt and event.attempt > 1 else ""
+    attempt = (
+        f" (attempt {event.attempt})" if event.attempt and event.attempt > 1 else ""
+    )
     error = event.data.get("error")
     why = f": {error['type']}: {error['message']}" if isinstance(error, dict) else ""
     name = event.type.removeprefix("Step").removeprefix("Run").lower()
     kind = "run" if event.type.startswith("Run") else "step"
-    return Text.assemble((f"{event.version:>4}", "dim"), text(f" {kind}{step} "), status(name), text(f"{attempt}{why}"))
+    return Text.assemble(
+        (f"{event.version:>4}", "dim"),
+        text(f" {kind}{step} "),
+        status(name),
+        text(f"{attempt}{why}"),
+    )
 
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(dir_okay=False))
-@click.option("--connect/--no-connect", default=False, help="Ask the store which components its workers have.")
+@click.option(
+    "--connect/--no-connect",
+    default=False,
+    help="Ask the store which components its workers have.",
+)
 @target_options
 def validate(target: Target, files: tuple[str, ...], connect: bool) -> int:
     """Find every problem of workflow documents; - is standard input.
@@ -158,7 +203,12 @@ def validate(target: Target, files: tuple[str, ...], connect: bool) -> int:
     """
     reports = {file: _report(target, file, connect) for file in files}
     if target.as_json:
-        print_json({file: {"valid": r.valid, "problems": r.problems} for file, r in reports.items()})
+        print_json(
+            {
+                file: {"valid": r.valid, "problems": r.problems}
+                for file, r in reports.items()
+            }
+        )
     else:
         for file, report in reports.items():
             _print_report(file, report)
@@ -173,7 +223,9 @@ def _report(target: Target, file: str, connect: bool) -> Report:
     if connect:
         with target.engine() as engine:
             return engine.validate(document_of(Path(file)))
-    catalog = load(target.components, working_directory=here()) if target.components else None
+    catalog = (
+        load(target.components, working_directory=here()) if target.components else None
+    )
     return find_problems(load_document(document_of(Path(file))).content, catalog)
 
 
@@ -184,6 +236,8 @@ def _print_report(file: str, report: Report) -> None:
 
 
 def _problem(problem: Problem) -> str:
-    place = f"{problem.line}:{problem.column}" if problem.line else problem.pointer or "/"
+    place = (
+        f"{problem.line}:{problem.column}" if problem.line else problem.pointer or "/"
+    )
     hint = f" ({problem.suggestion})" if problem.suggestion else ""
     return f"{place}: {problem.severity} {problem.code}: {problem.message}{hint}"

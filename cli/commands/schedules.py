@@ -26,11 +26,36 @@ def schedules() -> None:
 @click.argument("name")
 @click.argument("workflow", metavar="FILE|WORKFLOW")
 @click.option("--cron", default="", help="A cron expression, such as '30 9 * * 1-5'.")
-@click.option("--every", "every_seconds", type=float, default=0.0, metavar="SECONDS", help="An interval instead.")
-@click.option("--timezone", default="UTC", show_default=True, help="Of the cron expression, such as Europe/Paris.")
-@click.option("--input", "-i", "pairs", multiple=True, metavar="NAME=VALUE", help="An input; JSON, or else text.")
+@click.option(
+    "--every",
+    "every_seconds",
+    type=float,
+    default=0.0,
+    metavar="SECONDS",
+    help="An interval instead.",
+)
+@click.option(
+    "--timezone",
+    default="UTC",
+    show_default=True,
+    help="Of the cron expression, such as Europe/Paris.",
+)
+@click.option(
+    "--input",
+    "-i",
+    "pairs",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An input; JSON, or else text.",
+)
 @click.option("--input-file", metavar="FILE", help="A JSON object with inputs.")
-@click.option("--overlap", type=click.Choice(OVERLAPS), default="skip", show_default=True, help="When a run is open.")
+@click.option(
+    "--overlap",
+    type=click.Choice(OVERLAPS),
+    default="skip",
+    show_default=True,
+    help="When a run is open.",
+)
 @click.option(
     "--catch-up",
     "catchup_seconds",
@@ -40,7 +65,14 @@ def schedules() -> None:
     metavar="SECONDS",
     help="How late a firing may be made up for.",
 )
-@click.option("--jitter", "jitter_seconds", type=float, default=0.0, metavar="SECONDS", help="Spread starts over this.")
+@click.option(
+    "--jitter",
+    "jitter_seconds",
+    type=float,
+    default=0.0,
+    metavar="SECONDS",
+    help="Spread starts over this.",
+)
 @click.option("--replace", is_flag=True, help="Replace a schedule of this name.")
 @click.option("--paused", is_flag=True, help="Do not fire before it is resumed.")
 @target_options
@@ -73,8 +105,20 @@ def list_schedules(target: Target) -> None:
     """List schedules with the next time of each."""
     with target.engine() as engine:
         found = engine.schedules.every()
-    rows = [[s.name, s.workflow, s.cron or f"every {s.every_seconds:g} s", *_state(s, p)] for s, p in found]
-    header = ["schedule", "workflow", "when", "state", "next", "started", "skipped", "missed"]
+    rows = [
+        [s.name, s.workflow, s.cron or f"every {s.every_seconds:g} s", *_state(s, p)]
+        for s, p in found
+    ]
+    header = [
+        "schedule",
+        "workflow",
+        "when",
+        "state",
+        "next",
+        "started",
+        "skipped",
+        "missed",
+    ]
     show([_shown(s, p) for s, p in found], header, rows, as_json=target.as_json)
 
 
@@ -122,8 +166,16 @@ def delete(target: Target, name: str) -> None:
 
 @schedules.command()
 @click.argument("name")
-@click.option("--from", "start", required=True, metavar="TIME", help="The first time, such as 2030-01-01T00:00:00Z.")
-@click.option("--to", "end", required=True, metavar="TIME", help="The time before which to end.")
+@click.option(
+    "--from",
+    "start",
+    required=True,
+    metavar="TIME",
+    help="The first time, such as 2030-01-01T00:00:00Z.",
+)
+@click.option(
+    "--to", "end", required=True, metavar="TIME", help="The time before which to end."
+)
 @target_options
 def backfill(target: Target, name: str, start: str, end: str) -> int:
     """Start the runs of past firings; those that were started are left alone.
@@ -154,9 +206,17 @@ def backfill(target: Target, name: str, start: str, end: str) -> int:
 
 
 def _state(schedule: Schedule, progress: Progress) -> list[str]:
-    upcoming = "" if progress.next_ms is None or schedule.paused else iso(progress.next_ms)
+    upcoming = (
+        "" if progress.next_ms is None or schedule.paused else iso(progress.next_ms)
+    )
     state = "paused" if schedule.paused else ("failing" if progress.error else "active")
-    return [state, upcoming, str(progress.started), str(progress.skipped), str(progress.missed)]
+    return [
+        state,
+        upcoming,
+        str(progress.started),
+        str(progress.skipped),
+        str(progress.missed),
+    ]
 
 
 def _shown(schedule: Schedule, progress: Progress) -> dict[str, Any]:

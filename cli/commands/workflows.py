@@ -45,22 +45,46 @@ def list_workflows(target: Target) -> None:
     for name, entry in sorted(found.items()):
         id_, _, version = name.partition("@")
         named = [
-            key.partition("@")[2] for key, to in aliases.items() if key.startswith(f"{id_}@") and _means(to, version)
+            key.partition("@")[2]
+            for key, to in aliases.items()
+            if key.startswith(f"{id_}@") and _means(to, version)
         ]
-        rows.append({"id": id_, "version": version, "aliases": sorted(named), "definition": entry["definition"]})
-    shown = [[r["id"], r["version"], ", ".join(r["aliases"]), str(r["definition"])[:12]] for r in rows]
-    show(rows, ["workflow", "version", "aliases", "definition"], shown, as_json=target.as_json)
+        rows.append(
+            {
+                "id": id_,
+                "version": version,
+                "aliases": sorted(named),
+                "definition": entry["definition"],
+            }
+        )
+    shown = [
+        [r["id"], r["version"], ", ".join(r["aliases"]), str(r["definition"])[:12]]
+        for r in rows
+    ]
+    show(
+        rows,
+        ["workflow", "version", "aliases", "definition"],
+        shown,
+        as_json=target.as_json,
+    )
 
 
 def _means(alias: dict[str, object], version: str) -> bool:
     canary = alias.get("canary")
-    return version in (alias.get("version"), canary.get("version") if isinstance(canary, dict) else None)
+    return version in (
+        alias.get("version"),
+        canary.get("version") if isinstance(canary, dict) else None,
+    )
 
 
 @workflows.command()
 @click.argument("name", metavar="ID@ALIAS")
 @click.argument("version")
-@click.option("--canary", metavar="VERSION=PERCENT", help="Give a percentage of starts another version.")
+@click.option(
+    "--canary",
+    metavar="VERSION=PERCENT",
+    help="Give a percentage of starts another version.",
+)
 @target_options
 def alias(target: Target, name: str, version: str, canary: str | None) -> None:
     """Let ID@ALIAS mean a version; runs that have begun keep theirs."""
@@ -73,18 +97,31 @@ def alias(target: Target, name: str, version: str, canary: str | None) -> None:
         try:
             percent = float(share)
         except ValueError as error:
-            raise click.BadParameter(f"{canary!r} is not VERSION=PERCENT", param_hint="--canary") from error
+            raise click.BadParameter(
+                f"{canary!r} is not VERSION=PERCENT", param_hint="--canary"
+            ) from error
     with target.engine() as engine:
         engine.workflows.point(id_, word, version, canary=other, percent=percent)
     if target.as_json:
-        print_json({"alias": name, "version": version, "canary": other, "percent": percent})
+        print_json(
+            {"alias": name, "version": version, "canary": other, "percent": percent}
+        )
     else:
-        say(f"{name} is {version}" + (f", and {other} for {percent:g} % of starts" if other else ""))
+        say(
+            f"{name} is {version}"
+            + (f", and {other} for {percent:g} % of starts" if other else "")
+        )
 
 
 @workflows.command()
 @click.argument("file", type=click.Path(dir_okay=False))
-@click.option("--limit", type=click.IntRange(1, 100_000), default=1000, show_default=True, help="Runs to look at.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 100_000),
+    default=1000,
+    show_default=True,
+    help="Runs to look at.",
+)
 @target_options
 def check(target: Target, file: str, limit: int) -> int:
     """Replay the runs of a workflow against a new version of it: would they have gone the same way?

@@ -24,7 +24,10 @@ class Look:
         self.unknown: list[str] = []
         self._gone: list[StepKey] = []
         mine = [component for component in work.aside(queue) if self._can(component)]
-        self._sets = [work.queue(queue), *(work.queue(queue, component) for component in mine)]
+        self._sets = [
+            work.queue(queue),
+            *(work.queue(queue, component) for component in mine),
+        ]
         self._there = sum(map(len, self._sets))
 
     @property
@@ -60,7 +63,11 @@ class Look:
     def _judge(self, key: StepKey) -> None:
         run, step = key
         head = self._work.heads.get(run)
-        record = head.steps.get(step) if head is not None and head.status in CLAIMED_RUN else None
+        record = (
+            head.steps.get(step)
+            if head is not None and head.status in CLAIMED_RUN
+            else None
+        )
         if record is None or record.fence:
             self._gone.append(key)
             return
@@ -78,5 +85,7 @@ class Look:
             self._work.unwait((run, step), self._queue, "")
 
 
-def _part(steps: ScoredSet[StepKey], first: int, size: int) -> list[tuple[StepKey, int]]:
+def _part(
+    steps: ScoredSet[StepKey], first: int, size: int
+) -> list[tuple[StepKey, int]]:
     return list(islice(steps, first, first + size))

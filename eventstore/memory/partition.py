@@ -84,22 +84,32 @@ class Partition:
             return Committed(Code.PAYLOAD_GONE, 0, 0, now_ms)
         return None
 
-    def _refused_decision(self, commit: Commit, head: Head, now_ms: int) -> Committed | None:
+    def _refused_decision(
+        self, commit: Commit, head: Head, now_ms: int
+    ) -> Committed | None:
         if commit.version > head.version:
             return Committed(Code.AHEAD, head.version, 0, now_ms)
         if commit.version < head.version:
             applied = self._applied(commit, commit.version + 1)
-            return self._behind(commit, Code.DUPLICATE if applied else Code.CONFLICT, now_ms)
+            return self._behind(
+                commit, Code.DUPLICATE if applied else Code.CONFLICT, now_ms
+            )
         if commit.last_commit != head.commit:
             return Committed(Code.DIVERGED, head.version, 0, now_ms)
-        if commit.guard is not None and not self.work.is_guarded(commit.run, commit.guard, now_ms):
+        if commit.guard is not None and not self.work.is_guarded(
+            commit.run, commit.guard, now_ms
+        ):
             return Committed(Code.HELD, head.version, 0, now_ms)
         return None
 
-    def _refused_facts(self, commit: Commit, head: Head, now_ms: int) -> Committed | None:
+    def _refused_facts(
+        self, commit: Commit, head: Head, now_ms: int
+    ) -> Committed | None:
         lost = self.work.lost(commit)
         if lost:
-            if commit.version < head.version and self._applied(commit, commit.version + 1):
+            if commit.version < head.version and self._applied(
+                commit, commit.version + 1
+            ):
                 return self._behind(commit, Code.DUPLICATE, now_ms)
             return Committed(Code.FENCED, head.version, 0, now_ms, fenced=tuple(lost))
         if (commit.version, commit.last_commit) == (head.version, head.commit):
@@ -110,7 +120,10 @@ class Partition:
 
     def _applied(self, commit: Commit, first: int) -> bool:
         """Tell whether a commit is on the log, from a version on."""
-        return any(item.commit == commit.commit_id for item in self.streams[commit.run][first - 1 :])
+        return any(
+            item.commit == commit.commit_id
+            for item in self.streams[commit.run][first - 1 :]
+        )
 
     def _behind(self, commit: Commit, code: Code, now_ms: int) -> Committed:
         version = self.work.heads[commit.run].version
@@ -120,7 +133,9 @@ class Partition:
         """Return what the caller has not folded: nothing to one whose last event is not on the log."""
         version = commit.version if commit.mode != "new" else 0
         stream = self.streams[commit.run]
-        if version and (version > len(stream) or stream[version - 1].commit != commit.last_commit):
+        if version and (
+            version > len(stream) or stream[version - 1].commit != commit.last_commit
+        ):
             return ()
         return self.recorded(commit.run, version, MISSED_AT_MOST)
 
@@ -130,7 +145,15 @@ class Partition:
         before = head.version
         events = commit.events[: commit.fact_events] if facts_only else commit.events
         for kind, data in events:
-            self._append(commit.run, kind, data, commit.commit_id, commit.actor, commit.cause, now_ms)
+            self._append(
+                commit.run,
+                kind,
+                data,
+                commit.commit_id,
+                commit.actor,
+                commit.cause,
+                now_ms,
+            )
         work.take_facts(commit)
         leases: tuple[Lease, ...] = ()
         if facts_only:
@@ -141,7 +164,9 @@ class Partition:
             head.commit = commit.commit_id
         if facts_only:
             missed = self._missed(commit)
-            return Committed(Code.FACTS_ONLY, head.version, self.n, now_ms, events=missed)
+            return Committed(
+                Code.FACTS_ONLY, head.version, self.n, now_ms, events=missed
+            )
         return Committed(Code.DONE, head.version, self.n, now_ms, leases)
 
     def _index(self, commit: Commit, before: int, now_ms: int) -> tuple[Lease, ...]:
@@ -156,8 +181,17 @@ class Partition:
         for step in changes.ready:
             work.admit(run, step, before, now_ms)
             claim = commit.claim
-            wanted = claim is not None and claim.queue == step.queue and claim.can(step.component)
-            if claim is not None and wanted and not step.delay_ms and len(leases) < claim.at_most:
+            wanted = (
+                claim is not None
+                and claim.queue == step.queue
+                and claim.can(step.component)
+            )
+            if (
+                claim is not None
+                and wanted
+                and not step.delay_ms
+                and len(leases) < claim.at_most
+            ):
                 lease = work.lease(run, step.step, claim.worker, claim.lease_ms, now_ms)
                 who = (commit.commit_id, commit.actor, commit.cause)
                 self._append(run, STARTED, _started(lease, claim.worker), *who, now_ms)
@@ -193,12 +227,16 @@ class Partition:
         run, step = key
         lease = self.work.lease(run, step, worker, lease_ms, now_ms)
         commit_id = f"k{lease.fence}"
-        self._append(run, STARTED, _started(lease, worker), commit_id, worker, "", now_ms)
+        self._append(
+            run, STARTED, _started(lease, worker), commit_id, worker, "", now_ms
+        )
         head = self.work.heads[run]
         head.commit = commit_id
         return Taken(lease, head.version, commit_id, head.steps[step].scheduled_version)
 
-    def recorded(self, run: str, after: int = 0, most: int | None = None) -> tuple[Recorded, ...]:
+    def recorded(
+        self, run: str, after: int = 0, most: int | None = None
+    ) -> tuple[Recorded, ...]:
         """Return the events of a run behind a version, at most so many."""
         stream = self.streams.get(run, [])
         end = len(stream) if most is None else after + most
@@ -220,5 +258,10 @@ class Partition:
 
 
 def _started(lease: Lease, worker: str) -> bytes:
-    data = {"attempt": lease.attempt, "fence": lease.fence, "step": lease.step, "worker": worker}
+    data = {
+        "attempt": lease.attempt,
+        "fence": lease.fence,
+        "step": lease.step,
+        "worker": worker,
+    }
     return codec.encode(data)

@@ -121,7 +121,11 @@ class Head:
 
 
 def _shown(record: Record) -> StepRecord:
-    flags = "".join(kind for kind in (DueKind.TOTAL, DueKind.SCHEDULE_TO_START) if kind in record.flags)
+    flags = "".join(
+        kind
+        for kind in (DueKind.TOTAL, DueKind.SCHEDULE_TO_START)
+        if kind in record.flags
+    )
     return StepRecord(
         queue=record.queue,
         priority=record.priority,

@@ -34,7 +34,9 @@ from openagents_json.work_index import DueKey
 class MemoryRunStore:
     """Commits, claims, leases and due members of runs in memory; safe for threads."""
 
-    def __init__(self, *, partitions: int = 1, now_ms: Callable[[], int], whole_history: int = 24) -> None:
+    def __init__(
+        self, *, partitions: int = 1, now_ms: Callable[[], int], whole_history: int = 24
+    ) -> None:
         self._keys = Keyspace("memory", partitions)
         self._now = now_ms
         self._whole = whole_history
@@ -64,28 +66,44 @@ class MemoryRunStore:
     def commit(self, commit: Commit) -> Committed:
         """Carry out one commit."""
         if commit.mode == "adopt":
-            raise InvalidRequest("a store in memory takes in no histories from elsewhere; commit them anew")
+            raise InvalidRequest(
+                "a store in memory takes in no histories from elsewhere; commit them anew"
+            )
         with self._changed:
             reply = self._of(commit.run).commit(commit, self._now())
             self._changed.notify_all()
             return reply
 
     def exchange(
-        self, commits: Sequence[Commit], *, definitions: Definitions = NOTHING, wakeups: Sequence[WakeUp] = ()
+        self,
+        commits: Sequence[Commit],
+        *,
+        definitions: Definitions = NOTHING,
+        wakeups: Sequence[WakeUp] = (),
     ) -> PipelineReplies:
         """Carry out commits; nobody has to be woken who looks for work in the same process."""
         self.put_definitions(definitions)
-        return PipelineReplies([self.commit(commit) for commit in commits], [False] * len(wakeups))
+        return PipelineReplies(
+            [self.commit(commit) for commit in commits], [False] * len(wakeups)
+        )
 
     def offer(
-        self, commits: Sequence[Commit], *, definitions: Definitions = NOTHING, wakeups: Sequence[WakeUp] = ()
+        self,
+        commits: Sequence[Commit],
+        *,
+        definitions: Definitions = NOTHING,
+        wakeups: Sequence[WakeUp] = (),
     ) -> Offered:
         """Carry out commits as `exchange` does."""
-        return Offered(*self.exchange(commits, definitions=definitions, wakeups=wakeups))
+        return Offered(
+            *self.exchange(commits, definitions=definitions, wakeups=wakeups)
+        )
 
     # -- claims ------------------------------------------------------------------------------------------
 
-    def claim(self, claims: Sequence[ClaimRequest], *, worker: str, lease_ms: int) -> list[ClaimReply]:
+    def claim(
+        self, claims: Sequence[ClaimRequest], *, worker: str, lease_ms: int
+    ) -> list[ClaimReply]:
         """Carry out claims."""
         with self._changed:
             replies = [self._claim(claim, worker, lease_ms) for claim in claims]
@@ -95,9 +113,17 @@ class MemoryRunStore:
     def _claim(self, claim: ClaimRequest, worker: str, lease_ms: int) -> ClaimReply:
         partition, now = self._partitions[claim.partition], self._now()
         until, given = partition.claims.get(claim.id, (0, []))
-        look = Look(partition.work, claim.queue, partition.abilities.get(claim.having, {}))
-        if until > now:  # the reply was lost: whoever asks again has begun nothing of it
-            taken = [item for item in given if self._still_holds(partition, item.lease, lease_ms, now)]
+        look = Look(
+            partition.work, claim.queue, partition.abilities.get(claim.having, {})
+        )
+        if (
+            until > now
+        ):  # the reply was lost: whoever asks again has begun nothing of it
+            taken = [
+                item
+                for item in given
+                if self._still_holds(partition, item.lease, lease_ms, now)
+            ]
         else:
             look.look(claim.at_most)
             look.settle()
@@ -106,9 +132,18 @@ class MemoryRunStore:
             partition.claims[claim.id] = (now + lease_ms, taken)
         sent: set[str] = set()
         claimed = tuple(self._claimed(partition, item, sent) for item in taken)
-        return ClaimReply(claim.partition, look.left, now, claimed, tuple(look.unknown), len(look.aside))
+        return ClaimReply(
+            claim.partition,
+            look.left,
+            now,
+            claimed,
+            tuple(look.unknown),
+            len(look.aside),
+        )
 
-    def _still_holds(self, partition: Partition, lease: Lease, lease_ms: int, now_ms: int) -> bool:
+    def _still_holds(
+        self, partition: Partition, lease: Lease, lease_ms: int, now_ms: int
+    ) -> bool:
         record = partition.work.heads[lease.run].steps.get(lease.step)
         if record is None or record.fence != lease.fence:
             return False
@@ -125,7 +160,9 @@ class MemoryRunStore:
             if not partition.work.is_claimable(run, step):
                 raise KeyError(step)
             taken = partition.take((run, step), worker, lease_ms, self._now())
-            return Claimed(taken.lease, taken.version, taken.commit, taken.scheduled, ())
+            return Claimed(
+                taken.lease, taken.version, taken.commit, taken.scheduled, ()
+            )
 
     def _claimed(self, partition: Partition, taken: Taken, sent: set[str]) -> Claimed:
         """Return a claim with the history of its run, which is sent once, or with the event that scheduled the step."""
@@ -133,9 +170,15 @@ class MemoryRunStore:
         run = taken.lease.run
         if run not in sent:
             whole = len(partition.streams[run]) <= self._whole
-            events = partition.recorded(run) if whole else partition.recorded(run, taken.scheduled - 1, 1)
+            events = (
+                partition.recorded(run)
+                if whole
+                else partition.recorded(run, taken.scheduled - 1, 1)
+            )
             sent.update([run] if whole else [])
-        return Claimed(taken.lease, taken.version, taken.commit, taken.scheduled, events)
+        return Claimed(
+            taken.lease, taken.version, taken.commit, taken.scheduled, events
+        )
 
     def tell(self, partition: int, having: str, able: Mapping[str, bool]) -> None:
         """Say which components, as documents name them, workers can run that have the components of a hash."""
@@ -144,25 +187,50 @@ class MemoryRunStore:
 
     # -- leases and time ---------------------------------------------------------------------------------
 
-    def beat(self, leases: Sequence[Lease], lease_ms: int, *, begin: bool = False) -> list[int]:
+    def beat(
+        self, leases: Sequence[Lease], lease_ms: int, *, begin: bool = False
+    ) -> list[int]:
         """Extend leases; for each of them 1 held, 2 held and the run is asked to cancel, 0 lost."""
         with self._changed:
             now = self._now()
-            return [self._of(lease.run).work.hold(lease, lease_ms, now, begin=begin) for lease in leases]
+            return [
+                self._of(lease.run).work.hold(lease, lease_ms, now, begin=begin)
+                for lease in leases
+            ]
 
     def due(
-        self, partitions: Sequence[int], queues: Sequence[str], *, at_most: int = 200, push_ms: int = 5000
+        self,
+        partitions: Sequence[int],
+        queues: Sequence[str],
+        *,
+        at_most: int = 200,
+        push_ms: int = 5000,
     ) -> list[DueReply]:
         """Take what is due, up to so many members of a partition; they are pushed forward, not removed."""
         with self._changed:
-            return [self._due(partition, queues, at_most, push_ms) for partition in partitions]
+            return [
+                self._due(partition, queues, at_most, push_ms)
+                for partition in partitions
+            ]
 
-    def _due(self, number: int, queues: Sequence[str], at_most: int, push_ms: int) -> DueReply:
+    def _due(
+        self, number: int, queues: Sequence[str], at_most: int, push_ms: int
+    ) -> DueReply:
         work, now = self._partitions[number].work, self._now()
         moved: list[str] = []
-        members = [work.hand_out(key, push_ms, now, moved.append) for key in work.due_until(now, at_most)]
+        members = [
+            work.hand_out(key, push_ms, now, moved.append)
+            for key in work.due_until(now, at_most)
+        ]
         out = tuple(member for member in members if member is not None)
-        return DueReply(number, now, work.next_ms(now), out, work.report(queues, now), frozenset(moved))
+        return DueReply(
+            number,
+            now,
+            work.next_ms(now),
+            out,
+            work.report(queues, now),
+            frozenset(moved),
+        )
 
     def postpone(self, key: DueKey, at_ms: int) -> bool:
         """Have a member that is there be due at a time; False when it is not there any more."""
@@ -180,7 +248,9 @@ class MemoryRunStore:
     def hand_out(self, key: DueKey, *, push_ms: int = 5000) -> DueMember | None:
         """Take one member of those `waiting` as `due` does, for who decides by itself which one comes next."""
         with self._changed:
-            return self._of(key.run).work.hand_out(key, push_ms, self._now(), lambda _queue: None)
+            return self._of(key.run).work.hand_out(
+                key, push_ms, self._now(), lambda _queue: None
+            )
 
     def claimable(self, run: str) -> list[str]:
         """Return the steps of a run that may be claimed, in the order in which they came."""
@@ -215,7 +285,10 @@ class MemoryRunStore:
         """Read the heads of several runs; None where there is no such run."""
         with self._changed:
             heads = [self._of(run).work.heads.get(run) for run in runs]
-            return [head.shown(run) if head else None for run, head in zip(runs, heads, strict=True)]
+            return [
+                head.shown(run) if head else None
+                for run, head in zip(runs, heads, strict=True)
+            ]
 
     def statuses(self, runs: Sequence[str]) -> list[str]:
         """Read the statuses of several runs; empty where there is no such run."""
@@ -258,19 +331,29 @@ class MemoryRunStore:
     ) -> tuple[bytes | None, bytes | None, tuple[Recorded, ...]]:
         partition = self._of(run)
         key = partition.work.heads.get(run, Head()).wrapped_key if keys else ""
-        return key.encode() or None, partition.snapshots.get(run), partition.recorded(run, 0, most)
+        return (
+            key.encode() or None,
+            partition.snapshots.get(run),
+            partition.recorded(run, 0, most),
+        )
 
-    def put_snapshot(self, run: str, commit: str, snapshot: bytes, seconds: int) -> None:
+    def put_snapshot(
+        self, run: str, commit: str, snapshot: bytes, seconds: int
+    ) -> None:
         """Keep a snapshot up to a commit; one of a closed run that has moved on since is not kept."""
         del seconds  # what is in memory goes with the process
         with self._changed:
             partition = self._of(run)
             head = partition.work.heads.get(run)
-            if head is not None and (head.status not in CLOSED_RUN or head.commit == commit):
+            if head is not None and (
+                head.status not in CLOSED_RUN or head.commit == commit
+            ):
                 partition.snapshots[run] = snapshot
 
     def wait(self, run: str, after: int, block_ms: int) -> tuple[Recorded, ...]:
         """Block until the run has events after a version, at most `block_ms`."""
         with self._changed:
-            self._changed.wait_for(lambda: bool(self._of(run).recorded(run, after, 1)), block_ms / 1000)
+            self._changed.wait_for(
+                lambda: bool(self._of(run).recorded(run, after, 1)), block_ms / 1000
+            )
             return self._of(run).recorded(run, after, MISSED_AT_MOST)

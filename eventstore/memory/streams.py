@@ -26,7 +26,11 @@ class MemoryStreamStore:
     """Streams in memory; safe for threads."""
 
     def __init__(
-        self, *, partitions: int = 1, now_ms: Callable[[], int] = lambda: 0, max_event_bytes: int = MAX_EVENT_BYTES
+        self,
+        *,
+        partitions: int = 1,
+        now_ms: Callable[[], int] = lambda: 0,
+        max_event_bytes: int = MAX_EVENT_BYTES,
     ) -> None:
         self._keys = Keyspace("memory", partitions)
         self._now_ms, self._max_bytes = now_ms, max_event_bytes
@@ -53,7 +57,13 @@ class MemoryStreamStore:
         with self._changed:
             history, log = self._streams.get(stream, []), self._logs[partition]
             if commit_id and (done := _applied(history, commit_id)):
-                return Appended(stream, done[0].version, done[-1].version, done[-1].position, duplicate=True)
+                return Appended(
+                    stream,
+                    done[0].version,
+                    done[-1].version,
+                    done[-1].position,
+                    duplicate=True,
+                )
             if not matches(len(history), expected):
                 raise WrongExpectedVersion(stream, expected, len(history))
             if checkpoint is not None:
@@ -64,7 +74,16 @@ class MemoryStreamStore:
                 extra = decode(metadata) if metadata else {}
                 version = len(history) + 1
                 item = Recorded(
-                    stream, version, position, now, commit_id or "", actor, cause, kind, decode(data), extra
+                    stream,
+                    version,
+                    position,
+                    now,
+                    commit_id or "",
+                    actor,
+                    cause,
+                    kind,
+                    decode(data),
+                    extra,
                 )
                 history.append(item)
                 log.append(item)
@@ -96,7 +115,11 @@ class MemoryStreamStore:
         return bounded(found[::-1] if backward else found, limit)
 
     def read_all(
-        self, *, after: Cursor | None = None, limit: int | None = None, partition: int | None = None
+        self,
+        *,
+        after: Cursor | None = None,
+        limit: int | None = None,
+        partition: int | None = None,
     ) -> list[Recorded]:
         """Read the log; see StreamStore."""
         cursor = after or {}
@@ -104,20 +127,30 @@ class MemoryStreamStore:
             return []
         with self._changed:
             logs = [
-                self._logs[p][check_cursor(p, cursor.get(p, 0), len(self._logs[p])) :] for p in self._wanted(partition)
+                self._logs[p][check_cursor(p, cursor.get(p, 0), len(self._logs[p])) :]
+                for p in self._wanted(partition)
             ]
         return bounded(merged(logs), limit)
 
     def tail(
-        self, *, after: Cursor, partition: int | None = None, block_ms: int = 1000, limit: int = 1000
+        self,
+        *,
+        after: Cursor,
+        partition: int | None = None,
+        block_ms: int = 1000,
+        limit: int = 1000,
     ) -> list[Recorded]:
         """Read on, waiting; see StreamStore."""
         with self._changed:
-            self._changed.wait_for(lambda: self._more(after, partition), block_ms / 1000)
+            self._changed.wait_for(
+                lambda: self._more(after, partition), block_ms / 1000
+            )
         return self.read_all(after=after, limit=limit, partition=partition)
 
     def _more(self, after: Cursor, partition: int | None) -> bool:
-        return any(len(self._logs[p]) != after.get(p, 0) for p in self._wanted(partition))
+        return any(
+            len(self._logs[p]) != after.get(p, 0) for p in self._wanted(partition)
+        )
 
     def _wanted(self, partition: int | None) -> range:
         if partition is None:
@@ -141,11 +174,17 @@ class MemoryStreamStore:
     def checkpoint(self, consumer: str, partition: int) -> int:
         """Return a consumer's checkpoint, 0 when it has none."""
         with self._changed:
-            return self._checkpoints.get((consumer, check_partition(partition, len(self._logs))), 0)
+            return self._checkpoints.get(
+                (consumer, check_partition(partition, len(self._logs))), 0
+            )
 
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Store a checkpoint; see StreamStore."""
-        check_checkpoint(checkpoint, "", check_partition(checkpoint.position.partition, len(self._logs)))
+        check_checkpoint(
+            checkpoint,
+            "",
+            check_partition(checkpoint.position.partition, len(self._logs)),
+        )
         with self._changed:
             self._raise_checkpoint(checkpoint)
 

@@ -33,9 +33,14 @@ class MemoryViewStore:
     def _view(self, view: str, partition: int) -> _View:
         return self._views.setdefault((view, partition), _View())
 
-    def checkpoints(self, views: Sequence[str], partitions: Sequence[int]) -> list[tuple[int, list[int]]]:
+    def checkpoints(
+        self, views: Sequence[str], partitions: Sequence[int]
+    ) -> list[tuple[int, list[int]]]:
         """Return the position of each partition's newest event, and the checkpoint of each view."""
-        return [(self._head(p), [self._view(view, p).checkpoint for view in views]) for p in partitions]
+        return [
+            (self._head(p), [self._view(view, p).checkpoint for view in views])
+            for p in partitions
+        ]
 
     def load(self, wanted: Sequence[tuple[str, int, Sequence[str]]]) -> list[Loaded]:
         """Read what folds begin with."""
@@ -43,12 +48,17 @@ class MemoryViewStore:
         for view, partition, keys in wanted:
             found = self._view(view, partition)
             rows = {key: row for key in keys if (row := _row(found, key)) is not None}
-            out.append(Loaded(found.checkpoint, found.next_ordinal, found.top_order, rows))
+            out.append(
+                Loaded(found.checkpoint, found.next_ordinal, found.top_order, rows)
+            )
         return out
 
     def save(self, changes: Sequence[tuple[str, int, Batch]]) -> list[bool | None]:
         """Store what folds came to."""
-        return [self._save(self._view(view, partition), batch) for view, partition, batch in changes]
+        return [
+            self._save(self._view(view, partition), batch)
+            for view, partition, batch in changes
+        ]
 
     def _save(self, view: _View, batch: Batch) -> bool | None:
         if view.checkpoint != batch.after:
@@ -57,7 +67,12 @@ class MemoryViewStore:
             known = view.tally.get(name, 0)
             if type(known) is not int or abs(known + delta) > MOST:
                 return None
-        view.rows.update({k: codec.encode([r.ordinal, r.order, r.document]) for k, r in batch.rows.items()})
+        view.rows.update(
+            {
+                k: codec.encode([r.ordinal, r.order, r.document])
+                for k, r in batch.rows.items()
+            }
+        )
         for key in batch.removed:
             del view.rows[key]
         for name, delta in batch.counts.items():
@@ -70,35 +85,62 @@ class MemoryViewStore:
         for ordinal in batch.gone:
             view.ids.pop(ordinal, None)
         for (facet, ordinal), present in batch.members.items():
-            place, bit = (facet_name(facet), ordinal // CHUNK), 1 << (CHUNK - 1 - ordinal % CHUNK)
+            place, bit = (
+                (facet_name(facet), ordinal // CHUNK),
+                1 << (CHUNK - 1 - ordinal % CHUNK),
+            )
             bits = view.facets.get(place, 0)
             view.facets[place] = bits | bit if present else bits & ~bit
-        view.next_ordinal, view.top_order, view.checkpoint = batch.next_ordinal, batch.top_order, batch.to
+        view.next_ordinal, view.top_order, view.checkpoint = (
+            batch.next_ordinal,
+            batch.top_order,
+            batch.to,
+        )
         return True
 
-    def facets(self, view: str, wanted: Sequence[tuple[int, int, Sequence[str]]]) -> list[list[int]]:
+    def facets(
+        self, view: str, wanted: Sequence[tuple[int, int, Sequence[str]]]
+    ) -> list[list[int]]:
         """Read sets of an index."""
         return [
-            [self._view(view, p).facets.get((facet_name(facet), chunk), 0) for facet in facets]
+            [
+                self._view(view, p).facets.get((facet_name(facet), chunk), 0)
+                for facet in facets
+            ]
             for p, chunk, facets in wanted
         ]
 
-    def rows(self, view: str, wanted: Sequence[tuple[int, Sequence[int]]]) -> list[list[Row]]:
+    def rows(
+        self, view: str, wanted: Sequence[tuple[int, Sequence[int]]]
+    ) -> list[list[Row]]:
         """Read documents by ordinal."""
         out = []
         for partition, ordinals in wanted:
             found = self._view(view, partition)
-            rows = [_row(found, found.ids[ordinal]) for ordinal in ordinals if ordinal in found.ids]
+            rows = [
+                _row(found, found.ids[ordinal])
+                for ordinal in ordinals
+                if ordinal in found.ids
+            ]
             out.append([row for row in rows if row is not None])
         return out
 
-    def seek(self, view: str, wanted: Sequence[tuple[int, Sequence[int]]]) -> list[list[int]]:
+    def seek(
+        self, view: str, wanted: Sequence[tuple[int, Sequence[int]]]
+    ) -> list[list[int]]:
         """Return the first ordinals with at least some orders."""
         out = []
         for partition, orders in wanted:
             found = self._view(view, partition)
-            known = [(o, row.order) for o, key in sorted(found.ids.items()) if (row := _row(found, key)) is not None]
-            firsts = [next((o for o, at in known if at >= order), found.next_ordinal) for order in orders]
+            known = [
+                (o, row.order)
+                for o, key in sorted(found.ids.items())
+                if (row := _row(found, key)) is not None
+            ]
+            firsts = [
+                next((o for o, at in known if at >= order), found.next_ordinal)
+                for order in orders
+            ]
             out.append([*firsts, found.next_ordinal])
         return out
 
@@ -117,8 +159,17 @@ class MemoryViewStore:
 
     def index_names(self, view: str) -> set[tuple[int, str, int]]:
         """Return every set of an index."""
-        mine = [(place[1], found) for place, found in self._views.items() if place[0] == view]
-        return {(p, facet, chunk) for p, found in mine for (facet, chunk), bits in found.facets.items() if bits}
+        mine = [
+            (place[1], found)
+            for place, found in self._views.items()
+            if place[0] == view
+        ]
+        return {
+            (p, facet, chunk)
+            for p, found in mine
+            for (facet, chunk), bits in found.facets.items()
+            if bits
+        }
 
     def trouble(self, view: str, partition: int, what: Json) -> None:
         """Note why a view stands still in a partition."""

@@ -13,7 +13,14 @@ from typing import Any, Final
 from eventstore.memory.records import Head, Record, ScoredSet
 from eventstore.run_model import Commit, DueMember, Guard, Lease, ReadyQueue
 from openagents_json.statuses import CLAIMED_RUN
-from openagents_json.work_index import OF_RECORDS, DueKey, DueKind, ReadyStep, RequeuedStep, RestoredStep
+from openagents_json.work_index import (
+    OF_RECORDS,
+    DueKey,
+    DueKind,
+    ReadyStep,
+    RequeuedStep,
+    RestoredStep,
+)
 
 PRIORITY_MS: Final = 60_000
 """How much older a step looks with each point of its priority."""
@@ -45,12 +52,20 @@ class WorkIndex:
 
     def aside(self, queue: str) -> list[str]:
         """Return the components for which steps of a queue are set aside."""
-        return [component for (name, component), steps in self.ready.items() if name == queue and component and steps]
+        return [
+            component
+            for (name, component), steps in self.ready.items()
+            if name == queue and component and steps
+        ]
 
     def claimable(self, run: str) -> list[str]:
         """Return the steps of a run that wait for a worker, in the order in which they came."""
         head = self.heads.get(run)
-        return list(self._waiting.get(run, ())) if head is not None and head.status in CLAIMED_RUN else []
+        return (
+            list(self._waiting.get(run, ()))
+            if head is not None and head.status in CLAIMED_RUN
+            else []
+        )
 
     def next_claimable(self, run: str) -> str | None:
         """Return the first of those steps, None for none."""
@@ -61,7 +76,9 @@ class WorkIndex:
 
     def is_claimable(self, run: str, step: str) -> bool:
         """Tell whether a step of a run waits for a worker."""
-        return step in self._waiting.get(run, ()) and self.heads[run].status in CLAIMED_RUN
+        return (
+            step in self._waiting.get(run, ()) and self.heads[run].status in CLAIMED_RUN
+        )
 
     def _wait(self, key: StepKey, record: Record, now_ms: int) -> None:
         self.queue(record.queue).add(key, now_ms - PRIORITY_MS * record.priority)
@@ -87,14 +104,22 @@ class WorkIndex:
     def is_guarded(self, run: str, guard: Guard, now_ms: int) -> bool:
         """Tell whether the lease of a guard has run out, and what it says is so."""
         record = self.heads[run].steps.get(guard.step)
-        if record is None or record.fence != guard.fence or (record.fence and record.expiry_ms > now_ms):
+        if (
+            record is None
+            or record.fence != guard.fence
+            or (record.fence and record.expiry_ms > now_ms)
+        ):
             return False
         return not (guard.unbegun and record.begun)
 
     def lost(self, commit: Commit) -> list[str]:
         """Return the steps whose facts come from somebody who does not hold them."""
         steps = self.heads[commit.run].steps
-        return [name for name, fence, _ in commit.facts if not fence or name not in steps or steps[name].fence != fence]
+        return [
+            name
+            for name, fence, _ in commit.facts
+            if not fence or name not in steps or steps[name].fence != fence
+        ]
 
     def take_facts(self, commit: Commit) -> None:
         """End the leases of the steps whose facts are stored; those that are final leave."""
@@ -182,7 +207,10 @@ class WorkIndex:
             return
         if step.schedule_to_start_ms > 0:
             record.flags |= {DueKind.SCHEDULE_TO_START}
-            self.due.add(DueKey(DueKind.SCHEDULE_TO_START, run, step.step), now_ms + step.schedule_to_start_ms)
+            self.due.add(
+                DueKey(DueKind.SCHEDULE_TO_START, run, step.step),
+                now_ms + step.schedule_to_start_ms,
+            )
         self._wait((run, step.step), record, now_ms)
 
     def restore(self, run: str, step: RestoredStep, now_ms: int) -> None:
@@ -206,7 +234,11 @@ class WorkIndex:
         head = self.heads[run]
         for step in changes.resumed:
             record = head.steps.get(step)
-            if record is not None and not record.fence and DueKey(DueKind.RETRY, run, step) not in self.due:
+            if (
+                record is not None
+                and not record.fence
+                and DueKey(DueKind.RETRY, run, step) not in self.due
+            ):
                 self._wait((run, step), record, now_ms)
         for kind, subject, delay_ms, at_ms in changes.timers:
             self.due.add(DueKey(kind, run, subject), at_ms or now_ms + delay_ms)
@@ -219,7 +251,9 @@ class WorkIndex:
 
     # -- leases ------------------------------------------------------------------------------------------
 
-    def lease(self, run: str, step: str, worker: str, lease_ms: int, now_ms: int) -> Lease:
+    def lease(
+        self, run: str, step: str, worker: str, lease_ms: int, now_ms: int
+    ) -> Lease:
         """Have a worker hold a step, under a new fence; it has not begun until it says so."""
         head = self.heads[run]
         record = head.steps[step]
@@ -231,7 +265,9 @@ class WorkIndex:
         record.fence = head.next_fence(now_ms)
         record.worker = worker
         record.begun = False
-        record.deadline_ms = now_ms + record.start_to_close_ms if record.start_to_close_ms else 0
+        record.deadline_ms = (
+            now_ms + record.start_to_close_ms if record.start_to_close_ms else 0
+        )
         self.extend(run, step, lease_ms, now_ms)
         return Lease(run, step, record.fence, record.attempt, record.deadline_ms)
 
@@ -239,7 +275,9 @@ class WorkIndex:
         """Let a lease last longer, though never over the end of its attempt."""
         record = self.heads[run].steps[step]
         expiry = now_ms + lease_ms
-        record.expiry_ms = min(expiry, record.deadline_ms) if record.deadline_ms else expiry
+        record.expiry_ms = (
+            min(expiry, record.deadline_ms) if record.deadline_ms else expiry
+        )
         self.due.add(DueKey(DueKind.LEASE, run, step), record.expiry_ms)
 
     def hold(self, lease: Lease, lease_ms: int, now_ms: int, *, begin: bool) -> int:
@@ -263,7 +301,9 @@ class WorkIndex:
             found.append((at, key))
         return [key for _, key in sorted(found)[:at_most]]
 
-    def hand_out(self, key: DueKey, push_ms: int, now_ms: int, moved: Callable[[str], Any]) -> DueMember | None:
+    def hand_out(
+        self, key: DueKey, push_ms: int, now_ms: int, moved: Callable[[str], Any]
+    ) -> DueMember | None:
         """Return a due member for somebody to act on, pushed forward; None where the index can act by itself.
 
         What no run needs any more goes. A retry whose wait is over is `moved` to its queue.
@@ -273,7 +313,12 @@ class WorkIndex:
             return self._of_run(key, push_ms, now_ms)
         record = head.steps.get(key.subject) if head is not None else None
         unfit = record is None or (key.kind is DueKind.LEASE and not record.fence)
-        if head is None or record is None or unfit or (key.kind is DueKind.RETRY and record.fence):
+        if (
+            head is None
+            or record is None
+            or unfit
+            or (key.kind is DueKind.RETRY and record.fence)
+        ):
             self.due.discard(key)
         elif key.kind is DueKind.RETRY:
             self.due.discard(key)
@@ -290,7 +335,9 @@ class WorkIndex:
         return None
 
     def _of_run(self, key: DueKey, push_ms: int, now_ms: int) -> DueMember | None:
-        there = key.run in (self.schedules if key.kind is DueKind.SCHEDULE else self.heads)
+        there = key.run in (
+            self.schedules if key.kind is DueKind.SCHEDULE else self.heads
+        )
         if not there:
             self.due.discard(key)
             return None
@@ -304,7 +351,10 @@ class WorkIndex:
     def _waiting_in(self, queue: str, now_ms: int) -> ReadyQueue:
         steps = self.queue(queue)
         first = next(iter(steps), None)
-        aside = {component: len(self.queue(queue, component)) for component in self.aside(queue)}
+        aside = {
+            component: len(self.queue(queue, component))
+            for component in self.aside(queue)
+        }
         return ReadyQueue(queue, len(steps), now_ms - first[1] if first else -1, aside)
 
     def next_ms(self, now_ms: int) -> int:

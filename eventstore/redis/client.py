@@ -64,7 +64,10 @@ class RedisClient:
         """
         replies = self.answers(calls) if calls else []
         errors = [reply for reply in replies if isinstance(reply, Exception)]
-        if errors and (len(errors) == len(replies) or not all(isinstance(e, StoreUnavailable) for e in errors)):
+        if errors and (
+            len(errors) == len(replies)
+            or not all(isinstance(e, StoreUnavailable) for e in errors)
+        ):
             raise errors[0]
         return [None if isinstance(reply, Exception) else reply for reply in replies]
 

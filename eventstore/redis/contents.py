@@ -10,7 +10,14 @@ from eventstore.event import Recorded
 from eventstore.keys import Keyspace
 from eventstore.redis.client import RedisClient
 from eventstore.redis.driver.connection import Connection
-from eventstore.redis.driver.scripts import Call, PlainCall, Script, ScriptCall, essential, load_text
+from eventstore.redis.driver.scripts import (
+    Call,
+    PlainCall,
+    Script,
+    ScriptCall,
+    essential,
+    load_text,
+)
 from eventstore.runs import Definitions
 
 
@@ -25,7 +32,10 @@ class RedisContents(RedisClient):
 
     def definition_calls(self, definitions: Definitions) -> list[Call]:
         """Build the calls that store definitions, by their hashes, unless they are there."""
-        return [PlainCall((b"SET", self.keys.definition(name), raw, b"NX")) for name, raw in definitions.items()]
+        return [
+            PlainCall((b"SET", self.keys.definition(name), raw, b"NX"))
+            for name, raw in definitions.items()
+        ]
 
     def put_definitions(self, definitions: Definitions) -> None:
         """Store definitions by their hashes, unless they are there."""
@@ -33,12 +43,23 @@ class RedisContents(RedisClient):
 
     def definitions(self, names: Sequence[str]) -> list[bytes | None]:
         """Read definitions by their hashes, as they are stored; None where there is none."""
-        return self.call([PlainCall((b"GET", self.keys.definition(name))) for name in names]) if names else []
+        return (
+            self.call(
+                [PlainCall((b"GET", self.keys.definition(name))) for name in names]
+            )
+            if names
+            else []
+        )
 
     # -- payloads ----------------------------------------------------------------------------------------
 
     def payload_calls(
-        self, run: str, payloads: Mapping[str, bytes], refers: Iterable[str] = (), *, begun: bool = False
+        self,
+        run: str,
+        payloads: Mapping[str, bytes],
+        refers: Iterable[str] = (),
+        *,
+        begun: bool = False,
     ) -> list[Call]:
         """Build the calls that go before a commit with payloads beside the log: who refers to them, then they.
 
@@ -47,18 +68,33 @@ class RedisContents(RedisClient):
         """
         keys, partition = self.keys, self.keys.partition_of(run)
         writes: list[tuple[bytes, bytes, str | bytes]] = [
-            (b"SADD", keys.references(partition, sha), run) for sha in (*payloads, *refers)
+            (b"SADD", keys.references(partition, sha), run)
+            for sha in (*payloads, *refers)
         ]
-        writes += [(b"SET", keys.blob(partition, sha), raw) for sha, raw in payloads.items()]
+        writes += [
+            (b"SET", keys.blob(partition, sha), raw) for sha, raw in payloads.items()
+        ]
         return [essential(*write) if begun else PlainCall(write) for write in writes]
 
     def payloads(self, partition: int, shas: Sequence[str]) -> list[bytes | None]:
         """Read payloads of a partition as they are stored, whatever they have become; None where there is none."""
-        return self.call([PlainCall((b"GET", self.keys.blob(partition, sha))) for sha in shas]) if shas else []
+        return (
+            self.call(
+                [PlainCall((b"GET", self.keys.blob(partition, sha))) for sha in shas]
+            )
+            if shas
+            else []
+        )
 
     def payloads_there(self, partition: int, shas: Sequence[str]) -> list[str]:
         """Return those payloads of a partition that are there."""
-        replies = self.call([PlainCall((b"EXISTS", self.keys.blob(partition, sha))) for sha in shas]) if shas else []
+        replies = (
+            self.call(
+                [PlainCall((b"EXISTS", self.keys.blob(partition, sha))) for sha in shas]
+            )
+            if shas
+            else []
+        )
         return [sha for sha, reply in zip(shas, replies, strict=True) if reply]
 
     def blobs(self, wanted: Sequence[tuple[int, str]]) -> list[bytes]:
@@ -66,7 +102,13 @@ class RedisContents(RedisClient):
 
         Raises BlobMissing and BlobChanged.
         """
-        replies = self.call([PlainCall((b"GET", self.keys.blob(p, sha))) for p, sha in wanted]) if wanted else []
+        replies = (
+            self.call(
+                [PlainCall((b"GET", self.keys.blob(p, sha))) for p, sha in wanted]
+            )
+            if wanted
+            else []
+        )
         for (partition, sha), reply in zip(wanted, replies, strict=True):
             if reply is None:
                 raise BlobMissing(partition, sha)
@@ -94,11 +136,24 @@ class RedisContents(RedisClient):
             if keys:
                 calls.append(PlainCall((b"GET", self.keys.key(run))))
             calls.append(PlainCall((b"GET", self.keys.snapshot(run))))
-            calls.append(PlainCall((b"XRANGE", self.keys.stream(run), b"-", b"+", b"COUNT", most)))
+            calls.append(
+                PlainCall(
+                    (b"XRANGE", self.keys.stream(run), b"-", b"+", b"COUNT", most)
+                )
+            )
         replies = iter(self.call(calls) if calls else [])
-        return [(next(replies) if keys else None, next(replies), self.recorded(run, next(replies))) for run in runs]
+        return [
+            (
+                next(replies) if keys else None,
+                next(replies),
+                self.recorded(run, next(replies)),
+            )
+            for run in runs
+        ]
 
-    def put_snapshot(self, run: str, commit: str, snapshot: bytes, seconds: int) -> None:
+    def put_snapshot(
+        self, run: str, commit: str, snapshot: bytes, seconds: int
+    ) -> None:
         """Keep a snapshot up to a commit for a while; one of a closed run that has moved on since is not kept."""
         names = [self.keys.head(run), self.keys.snapshot(run)]
         self.call([ScriptCall(self._snapshot, names, [commit, snapshot, seconds])])
@@ -118,5 +173,12 @@ class RedisContents(RedisClient):
         return self._named(b"*:snap:*")
 
     def _named(self, pattern: bytes) -> list[str]:
-        names = self.scan(self.keys.prefix.encode("utf-8", "surrogatepass") + b":" + pattern)
-        return sorted({name.rpartition(b":")[2].decode("utf-8", "surrogatepass") for name in names})
+        names = self.scan(
+            self.keys.prefix.encode("utf-8", "surrogatepass") + b":" + pattern
+        )
+        return sorted(
+            {
+                name.rpartition(b":")[2].decode("utf-8", "surrogatepass")
+                for name in names
+            }
+        )

@@ -13,7 +13,13 @@ from eventstore.errors import EventStoreError
 from eventstore.redis.client import RedisClient
 from eventstore.redis.driver.connection import Connection
 from eventstore.redis.driver.forking import ForkSafeLock
-from eventstore.redis.driver.scripts import Call, PlainCall, Script, ScriptCall, load_text
+from eventstore.redis.driver.scripts import (
+    Call,
+    PlainCall,
+    Script,
+    ScriptCall,
+    load_text,
+)
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +65,9 @@ class Emissions:
                 return
             self._pending.append((run, step, attempt, data))
             if self._thread is None:
-                self._thread = threading.Thread(target=self._write, name="openagents-emissions", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._write, name="openagents-emissions", daemon=True
+                )
                 self._thread.start()
 
     def _write(self) -> None:
@@ -81,7 +89,9 @@ class Emissions:
         for run, *entry in batch:
             shown.setdefault(run, [AT_MOST, KEEP_MS]).extend(entry)
         return [
-            ScriptCall(self._script, [keys.output(run), keys.head(run), keys.stream(run)], args)
+            ScriptCall(
+                self._script, [keys.output(run), keys.head(run), keys.stream(run)], args
+            )
             for run, args in shown.items()
         ]
 
@@ -92,19 +102,27 @@ class Emissions:
         """
         name = self._store.keys.output(run)
         if block_ms <= 0:
-            entries = self._store.call([PlainCall((b"XRANGE", name, f"({after}", b"+", b"COUNT", 1000))])[0]
+            entries = self._store.call(
+                [PlainCall((b"XRANGE", name, f"({after}", b"+", b"COUNT", 1000))]
+            )[0]
         else:
             reply = self._connection.blocking_call(
                 b"XREAD", b"COUNT", 1000, b"BLOCK", block_ms, b"STREAMS", name, after
             )
             if not reply:
                 return []
-            entries = next(iter(reply.values())) if isinstance(reply, dict) else reply[0][1]
+            entries = (
+                next(iter(reply.values())) if isinstance(reply, dict) else reply[0][1]
+            )
         return [_emitted(entry) for entry in entries]
 
 
 def _emitted(entry: Any) -> Emitted:
     identity, raw = entry
-    fields: dict[bytes, bytes] = dict(zip(raw[::2], raw[1::2], strict=True)) if isinstance(raw, list) else raw
+    fields: dict[bytes, bytes] = (
+        dict(zip(raw[::2], raw[1::2], strict=True)) if isinstance(raw, list) else raw
+    )
     step = fields[b"s"].decode("utf-8", "surrogatepass")
-    return Emitted(identity.decode(), step, int(fields[b"a"]), codec.decode(fields[b"d"]))
+    return Emitted(
+        identity.decode(), step, int(fields[b"a"]), codec.decode(fields[b"d"])
+    )

@@ -14,7 +14,9 @@ PAGE: Final = 1000
 _MEASURED_AT_ONCE: Final = 500
 
 
-def groups(store: RedisClient, streams: Iterable[str], most: int = PAGE) -> Iterator[list[tuple[str, int]]]:
+def groups(
+    store: RedisClient, streams: Iterable[str], most: int = PAGE
+) -> Iterator[list[tuple[str, int]]]:
     """Return streams in their order, in groups that have fewer than `most` events together, or of one that has more.
 
     With each comes how many events it has.
@@ -22,7 +24,9 @@ def groups(store: RedisClient, streams: Iterable[str], most: int = PAGE) -> Iter
     names = list(streams)
     for start in range(0, len(names), _MEASURED_AT_ONCE):
         some = names[start : start + _MEASURED_AT_ONCE]
-        lengths = store.call([PlainCall((b"XLEN", store.keys.stream(name))) for name in some])
+        lengths = store.call(
+            [PlainCall((b"XLEN", store.keys.stream(name))) for name in some]
+        )
         group: list[tuple[str, int]] = []
         total = 0
         for name, length in zip(some, lengths, strict=True):

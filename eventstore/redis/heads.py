@@ -24,7 +24,9 @@ def read_head(run: str, reply: Any) -> RunHead | None:
     if not fields:
         return None
     try:
-        return _head(run, {key.decode(): value.decode() for key, value in fields.items()})
+        return _head(
+            run, {key.decode(): value.decode() for key, value in fields.items()}
+        )
     except ValueError as error:
         raise HeadUnreadable(run, str(error)) from error
 
@@ -38,14 +40,28 @@ def _head(run: str, text: Mapping[str, str]) -> RunHead:
         definition=text.get("def", ""),
         workflow=text.get("wf", ""),
         cancel=text.get("can") == "1",
-        steps={key[2:]: _record(value) for key, value in text.items() if key.startswith("s:")},
+        steps={
+            key[2:]: _record(value)
+            for key, value in text.items()
+            if key.startswith("s:")
+        },
         adopting=text.get("adopting") == "1",
     )
 
 
 def _record(value: str) -> StepRecord:
-    queue, priority, attempt, scheduled, _, flags, fence, worker, expiry, deadline = value.split("|")
+    queue, priority, attempt, scheduled, _, flags, fence, worker, expiry, deadline = (
+        value.split("|")
+    )
     name = worker.removeprefix("?")  # before those who may not have begun
     return StepRecord(
-        queue, int(priority), int(attempt), int(scheduled), flags, fence, name, int(expiry), int(deadline)
+        queue,
+        int(priority),
+        int(attempt),
+        int(scheduled),
+        flags,
+        fence,
+        name,
+        int(expiry),
+        int(deadline),
     )

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from eventstore.redis.client import RedisClient
-from eventstore.redis.driver.scripts import Call, PlainCall, Script, ScriptCall, essential, load_text
+from eventstore.redis.driver.scripts import (
+    Call,
+    PlainCall,
+    Script,
+    ScriptCall,
+    essential,
+    load_text,
+)
 from eventstore.redis.grouping import PAGE, groups
 
 LEAF_BYTES: Final = 32
@@ -95,12 +102,19 @@ class LedgerStore:
 
     def identity(self) -> dict[str, bytes]:
         """Return the ledger's own record: `id`, and "key:<id>" -> public key; empty when the store has no ledger."""
-        return _texts(self._store.call([PlainCall((b"HGETALL", self._keys.audit()))])[0])
+        return _texts(
+            self._store.call([PlainCall((b"HGETALL", self._keys.audit()))])[0]
+        )
 
     def begin(self, ledger: str) -> str:
         """Begin a ledger unless there is one, and give the id of the one that there is."""
         name = self._keys.audit()
-        reply = self._store.call([essential(b"HSETNX", name, b"id", ledger), PlainCall((b"HGET", name, b"id"))])
+        reply = self._store.call(
+            [
+                essential(b"HSETNX", name, b"id", ledger),
+                PlainCall((b"HGET", name, b"id")),
+            ]
+        )
         return str(reply[1].decode())
 
     def keep_statement(self, statement: bytes, signature: bytes) -> None:
@@ -110,7 +124,9 @@ class LedgerStore:
 
     def add_key(self, key_id: str, public: bytes) -> None:
         """Enter a public key."""
-        self._store.call([essential(b"HSET", self._keys.audit(), f"key:{key_id}", public)])
+        self._store.call(
+            [essential(b"HSET", self._keys.audit(), f"key:{key_id}", public)]
+        )
 
     # -- sealing -------------------------------------------------------------------------------------------
 
@@ -121,31 +137,70 @@ class LedgerStore:
             calls.append(PlainCall((b"HMGET", self._keys.meta(p), b"n", b"erasures")))
             calls.append(PlainCall((b"HGET", self._keys.checkpoints(p), b"ledger")))
             calls.append(
-                PlainCall((b"HMGET", self._keys.ledger(p, "state"), b"epoch", b"first", b"chain", b"previous"))
+                PlainCall(
+                    (
+                        b"HMGET",
+                        self._keys.ledger(p, "state"),
+                        b"epoch",
+                        b"first",
+                        b"chain",
+                        b"previous",
+                    )
+                )
             )
         replies = iter(self._store.call(calls) if calls else [])
         out = []
         for _ in partitions:
-            (n, erasures), at, (epoch, first, chain, previous) = next(replies), next(replies), next(replies)
+            (n, erasures), at, (epoch, first, chain, previous) = (
+                next(replies),
+                next(replies),
+                next(replies),
+            )
             texts = ((chain or b"").decode(), (previous or b"").decode())
-            numbers = int(n or 0), int(at or 0), int(erasures or 0), int(epoch or 1), int(first or 1)
+            numbers = (
+                int(n or 0),
+                int(at or 0),
+                int(erasures or 0),
+                int(epoch or 1),
+                int(first or 1),
+            )
             out.append(LedgerPosition(*numbers, *texts))
         return out
 
-    def read(self, places: Sequence[tuple[int, int]], limit: int) -> list[tuple[int, list[Stored]]]:
+    def read(
+        self, places: Sequence[tuple[int, int]], limit: int
+    ) -> list[tuple[int, list[Stored]]]:
         """Read the events behind (partition, position) as they are stored, and say how far each was read."""
-        calls = [ScriptCall(self._read, [self._keys.meta(p), self._keys.log(p)], [after, limit]) for p, after in places]
+        calls = [
+            ScriptCall(
+                self._read, [self._keys.meta(p), self._keys.log(p)], [after, limit]
+            )
+            for p, after in places
+        ]
         replies = self._store.call(calls) if calls else []
-        return [(int(to), [_stored(flat[i : i + 10]) for i in range(0, len(flat), 10)]) for to, _, *flat in replies]
+        return [
+            (int(to), [_stored(flat[i : i + 10]) for i in range(0, len(flat), 10)])
+            for to, _, *flat in replies
+        ]
 
     def seal(self, partition: int, place: LedgerPosition, made: Seal) -> bool:
         """Write what was made of a place; False when another was faster, or a payload was erased meanwhile."""
         closed = made.closed
         record, signature = (closed.record, closed.signature) if closed else (b"", b"")
         names = [self._keys.meta(partition), self._keys.checkpoints(partition)]
-        args = [place.checkpoint, made.to, place.erasures, place.epoch, made.chain, made.leaves, made.salts]
+        args = [
+            place.checkpoint,
+            made.to,
+            place.erasures,
+            place.epoch,
+            made.chain,
+            made.leaves,
+            made.salts,
+        ]
         last = (
-            (b"", 0, b"") if made.last is None else (_raw(made.last.stream), made.last.version, _raw(made.last.commit))
+            (b"", 0, b"")
+            if made.last is None
+            else (_raw(made.last.stream), made.last.version, _raw(made.last.commit))
         )
         args += [record, signature, made.closed_hash, *last]
         reply = self._store.call([ScriptCall(self._seal, names, args)])[0]
@@ -162,25 +217,41 @@ class LedgerStore:
         return self._string(partition, f"salts:{epoch}")
 
     def _string(self, partition: int, part: str) -> bytes:
-        return self._store.call([PlainCall((b"GET", self._keys.ledger(partition, part)))])[0] or b""
+        return (
+            self._store.call([PlainCall((b"GET", self._keys.ledger(partition, part)))])[
+                0
+            ]
+            or b""
+        )
 
     def epochs(self, partition: int) -> list[Epoch]:
         """Return the closed epochs of a partition, oldest first."""
-        names = [self._keys.ledger(partition, part) for part in ("epochs", "signatures")]
-        records, signatures = (_texts(x) for x in self._store.call([PlainCall((b"HGETALL", n)) for n in names]))
+        names = [
+            self._keys.ledger(partition, part) for part in ("epochs", "signatures")
+        ]
+        records, signatures = (
+            _texts(x)
+            for x in self._store.call([PlainCall((b"HGETALL", n)) for n in names])
+        )
         numbers = sorted(map(int, filter(_plain, records)))
         return [Epoch(e, records[str(e)], signatures.get(str(e), b"")) for e in numbers]
 
     def erased(self, partition: int) -> dict[int, bytes]:
         """Return the commitments to payloads that are no more, by position."""
-        reply = _texts(self._store.call([PlainCall((b"HGETALL", self._keys.ledger(partition, "erased")))])[0])
+        reply = _texts(
+            self._store.call(
+                [PlainCall((b"HGETALL", self._keys.ledger(partition, "erased")))]
+            )[0]
+        )
         return {int(n): commitment for n, commitment in reply.items() if _plain(n)}
 
     def log(self, partition: int) -> Iterator[LogEntry]:
         """Read the log of a partition, page by page."""
         start = b"-"
         while True:
-            call = PlainCall((b"XRANGE", self._keys.log(partition), start, b"+", b"COUNT", PAGE))
+            call = PlainCall(
+                (b"XRANGE", self._keys.log(partition), start, b"+", b"COUNT", PAGE)
+            )
             page = self._store.call([call])[0]
             yield from (_log_entry(identity, fields) for identity, fields in page)
             if len(page) < PAGE:
@@ -200,12 +271,18 @@ class LedgerStore:
     def each_event(self, streams: Iterable[str], page: int = PAGE) -> Iterator[Stored]:
         """Read the events of streams as they are stored, one stream after the other, about a page at a time."""
         for group in groups(self._store, streams, page):
-            asked = [min(length + 1, page) for _, length in group]  # one more tells whether more has come
+            asked = [
+                min(length + 1, page) for _, length in group
+            ]  # one more tells whether more has come
             calls = [
-                PlainCall((b"XRANGE", self._keys.stream(name), b"-", b"+", b"COUNT", most))
+                PlainCall(
+                    (b"XRANGE", self._keys.stream(name), b"-", b"+", b"COUNT", most)
+                )
                 for (name, _), most in zip(group, asked, strict=True)
             ]
-            for (name, _), most, entries in zip(group, asked, self._store.call(calls), strict=True):
+            for (name, _), most, entries in zip(
+                group, asked, self._store.call(calls), strict=True
+            ):
                 yield from (stored_entry(name, entry) for entry in entries)
                 if len(entries) == most:
                     yield from self._rest(name, entries[-1][0], page)
@@ -213,7 +290,16 @@ class LedgerStore:
     def _rest(self, stream: str, after: bytes, page: int) -> Iterator[Stored]:
         """Read what is behind an entry of a stream, page by page."""
         while True:
-            call = PlainCall((b"XRANGE", self._keys.stream(stream), b"(" + after, b"+", b"COUNT", page))
+            call = PlainCall(
+                (
+                    b"XRANGE",
+                    self._keys.stream(stream),
+                    b"(" + after,
+                    b"+",
+                    b"COUNT",
+                    page,
+                )
+            )
             [entries] = self._store.call([call])
             yield from (stored_entry(stream, entry) for entry in entries)
             if len(entries) < page:
@@ -222,7 +308,9 @@ class LedgerStore:
 
     def blob(self, partition: int, sha: str) -> bytes | None:
         """Read a payload that is stored beside the log."""
-        found: bytes | None = self._store.call([PlainCall((b"GET", self._keys.blob(partition, sha)))])[0]
+        found: bytes | None = self._store.call(
+            [PlainCall((b"GET", self._keys.blob(partition, sha)))]
+        )[0]
         return found
 
     def partition_of(self, stream: str) -> int:
@@ -234,12 +322,25 @@ def stored_entry(stream: str, entry: tuple[bytes, Sequence[bytes]]) -> Stored:
     """Read a stream entry as it is; one that was not written by this engine has whatever fields it has."""
     identity, flat = entry
     f = dict(zip(flat[::2], flat[1::2], strict=False))
-    commit, actor, cause, kind = (_text(f.get(name, b"")) for name in (b"c", b"a", b"y", b"t"))
+    commit, actor, cause, kind = (
+        _text(f.get(name, b"")) for name in (b"c", b"a", b"y", b"t")
+    )
     version, _, rest = identity.partition(b"-")
     odd = _text(b"-" + rest) if rest != b"0" else ""
     n, time_ms = (_number(f.get(name, b"")) for name in (b"n", b"m"))
     data, metadata = f.get(b"d", b""), f.get(b"x", b"")
-    return Stored(stream + odd, int(version), n, time_ms, commit, actor, cause, kind, data, metadata)
+    return Stored(
+        stream + odd,
+        int(version),
+        n,
+        time_ms,
+        commit,
+        actor,
+        cause,
+        kind,
+        data,
+        metadata,
+    )
 
 
 def _number(raw: bytes) -> int:
@@ -248,19 +349,40 @@ def _number(raw: bytes) -> int:
 
 def _plain(name: str) -> bool:
     """Tell whether a name is a number, written as this engine does."""
-    return name.isascii() and name.isdecimal() and len(name) < 20 and str(int(name)) == name
+    return (
+        name.isascii()
+        and name.isdecimal()
+        and len(name) < 20
+        and str(int(name)) == name
+    )
 
 
 def _stored(f: Sequence[Any]) -> Stored:
     stream, version, n, time_ms, actor, kind, data, commit, cause, metadata = f
     who = _text(actor), _text(cause)
-    return Stored(_text(stream), int(version), int(n), int(time_ms), _text(commit), *who, _text(kind), data, metadata)
+    return Stored(
+        _text(stream),
+        int(version),
+        int(n),
+        int(time_ms),
+        _text(commit),
+        *who,
+        _text(kind),
+        data,
+        metadata,
+    )
 
 
 def _log_entry(identity: bytes, fields: Sequence[bytes]) -> LogEntry:
     n, _, time_ms = identity.partition(b"-")
     f = dict(zip(fields[::2], fields[1::2], strict=False))
-    return LogEntry(int(n), int(time_ms), _text(f.get(b"r", b"")), _number(f.get(b"f", b"")), _number(f.get(b"l", b"")))
+    return LogEntry(
+        int(n),
+        int(time_ms),
+        _text(f.get(b"r", b"")),
+        _number(f.get(b"f", b"")),
+        _number(f.get(b"l", b"")),
+    )
 
 
 def _text(raw: bytes) -> str:
@@ -276,5 +398,9 @@ def _raw(text: str) -> bytes:
 
 
 def _texts(reply: Any) -> dict[str, bytes]:
-    pairs = reply.items() if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
+    pairs = (
+        reply.items()
+        if isinstance(reply, dict)
+        else zip(reply[::2], reply[1::2], strict=True)
+    )
     return {_text(name): value for name, value in pairs}

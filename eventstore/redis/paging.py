@@ -14,7 +14,9 @@ from eventstore.redis.driver.scripts import PlainCall
 from eventstore.redis.grouping import PAGE
 
 
-def pages(store: RedisClient, run: str, after: int = 0, size: int = PAGE) -> Iterator[list[Recorded]]:
+def pages(
+    store: RedisClient, run: str, after: int = 0, size: int = PAGE
+) -> Iterator[list[Recorded]]:
     """Read the events of a run after a version, page by page, up to where it is when the last page is read."""
     while True:
         page = _parsed(store, run, store.call([_call(store, run, after, size)])[0])
@@ -25,11 +27,15 @@ def pages(store: RedisClient, run: str, after: int = 0, size: int = PAGE) -> Ite
         after = page[-1].version
 
 
-def backwards(store: RedisClient, run: str, size: int = PAGE) -> Iterator[list[Recorded]]:
+def backwards(
+    store: RedisClient, run: str, size: int = PAGE
+) -> Iterator[list[Recorded]]:
     """Read the events of a run from its end, page by page, each newest first."""
     top = b"+"
     while True:
-        call = PlainCall((b"XREVRANGE", store.keys.stream(run), top, b"-", b"COUNT", size))
+        call = PlainCall(
+            (b"XREVRANGE", store.keys.stream(run), top, b"-", b"COUNT", size)
+        )
         page = _parsed(store, run, store.call([call])[0])
         if page:
             yield page
@@ -51,16 +57,23 @@ class Unreadable:
     why: str
 
 
-def courses(store: RedisClient, runs: Sequence[str], size: int = PAGE) -> list[Iterator[Recorded | Unreadable]]:
+def courses(
+    store: RedisClient, runs: Sequence[str], size: int = PAGE
+) -> list[Iterator[Recorded | Unreadable]]:
     """Read several runs: the first page of each in one round trip, the others when they are asked for.
 
     This is for checks, so what cannot be read is named and does not end it.
     """
     replies = store.call([_call(store, run, 0, size) for run in runs]) if runs else []
-    return [_course(store, run, first, size) for run, first in zip(runs, replies, strict=True)]
+    return [
+        _course(store, run, first, size)
+        for run, first in zip(runs, replies, strict=True)
+    ]
 
 
-def _course(store: RedisClient, run: str, page: Any, size: int) -> Iterator[Recorded | Unreadable]:
+def _course(
+    store: RedisClient, run: str, page: Any, size: int
+) -> Iterator[Recorded | Unreadable]:
     while True:
         yield from (_tried(store, run, entry) for entry in page)
         if len(page) < size:
@@ -80,7 +93,9 @@ def _version(entry: Any) -> int:
 
 
 def _call(store: RedisClient, run: str, after: int, size: int) -> PlainCall:
-    return PlainCall((b"XRANGE", store.keys.stream(run), f"{after + 1}-0", b"+", b"COUNT", size))
+    return PlainCall(
+        (b"XRANGE", store.keys.stream(run), f"{after + 1}-0", b"+", b"COUNT", size)
+    )
 
 
 def _parsed(store: RedisClient, run: str, entries: Any) -> list[Recorded]:

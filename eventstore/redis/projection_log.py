@@ -23,7 +23,10 @@ class LogReader:
         self._script = Script("view_read", load_text("view_read.lua"))
 
     def read(
-        self, places: Sequence[tuple[int, int]], limit: int, types: Iterable[str] | None = None
+        self,
+        places: Sequence[tuple[int, int]],
+        limit: int,
+        types: Iterable[str] | None = None,
     ) -> list[tuple[int, list[Recorded]]]:
         """Return, for each (partition, position), how far it was read and the events of some types, None for all.
 
@@ -31,21 +34,32 @@ class LogReader:
         """
         keys, wanted = self._store.keys, () if types is None else sorted(types)
         calls = [
-            ScriptCall(self._script, [keys.meta(p), keys.log(p)], [int(after), limit, *wanted]) for p, after in places
+            ScriptCall(
+                self._script, [keys.meta(p), keys.log(p)], [int(after), limit, *wanted]
+            )
+            for p, after in places
         ]
         replies = self._store.call(calls) if calls else []
         found = zip(places, replies, strict=True)
-        return [(ReadPosition(to, int(ms) if ms else None), _events(p, flat)) for (p, _), (to, ms, *flat) in found]
+        return [
+            (ReadPosition(to, int(ms) if ms else None), _events(p, flat))
+            for (p, _), (to, ms, *flat) in found
+        ]
 
     def left(self, partitions: Sequence[int]) -> list[int]:
         """Return those of some partitions that runs have left."""
-        calls = [PlainCall((b"EXISTS", self._store.keys.head(archive_stream(p)))) for p in partitions]
+        calls = [
+            PlainCall((b"EXISTS", self._store.keys.head(archive_stream(p))))
+            for p in partitions
+        ]
         replies = self._store.call(calls) if calls else []
         return [p for p, there in zip(partitions, replies, strict=True) if there]
 
 
 def _events(partition: int, flat: Sequence[Any]) -> list[Recorded]:
-    return [_event(partition, flat[i : i + _WIDTH]) for i in range(0, len(flat), _WIDTH)]
+    return [
+        _event(partition, flat[i : i + _WIDTH]) for i in range(0, len(flat), _WIDTH)
+    ]
 
 
 def _event(partition: int, fields: Sequence[Any]) -> Recorded:

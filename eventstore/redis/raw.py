@@ -32,7 +32,16 @@ class RawEvent:
     def stored(self, run: str) -> Stored:
         """Return the event as the ledger looks at it."""
         who = self.commit, self.actor, self.cause
-        return Stored(run, self.version, self.n, self.time_ms, *who, self.type, self.data, self.metadata)
+        return Stored(
+            run,
+            self.version,
+            self.n,
+            self.time_ms,
+            *who,
+            self.type,
+            self.data,
+            self.metadata,
+        )
 
     def recorded(self, run: str, partition: int) -> Recorded:
         """Return the event with its data read.
@@ -42,7 +51,16 @@ class RawEvent:
         metadata: Mapping[str, Any] = decode(self.metadata) if self.metadata else {}
         position = Position(partition, self.n)
         who = (self.commit, self.actor, self.cause)
-        return Recorded(run, self.version, position, self.time_ms, *who, self.type, decode(self.data), metadata)
+        return Recorded(
+            run,
+            self.version,
+            position,
+            self.time_ms,
+            *who,
+            self.type,
+            decode(self.data),
+            metadata,
+        )
 
 
 def read_raw(store: RedisClient, run: str, page: int = PAGE) -> tuple[RawEvent, ...]:
@@ -57,7 +75,9 @@ def _pages(store: RedisClient, run: str, page: int) -> Iterator[RawEvent]:
     after = 0
     while True:
         key = store.keys.stream(run)
-        entries = store.call([PlainCall((b"XRANGE", key, f"{after + 1}-0", b"+", b"COUNT", page))])[0]
+        entries = store.call(
+            [PlainCall((b"XRANGE", key, f"{after + 1}-0", b"+", b"COUNT", page))]
+        )[0]
         for entry in entries:
             found = _raw(entry)
             after = found.version

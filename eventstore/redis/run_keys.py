@@ -18,12 +18,18 @@ class KeyStore:
 
     def get(self, runs: Sequence[str]) -> list[bytes | None]:
         """Read the wrapped keys of runs; None where there is none."""
-        return self._store.call([PlainCall((b"GET", self._keys.key(run))) for run in runs]) if runs else []
+        return (
+            self._store.call([PlainCall((b"GET", self._keys.key(run))) for run in runs])
+            if runs
+            else []
+        )
 
     def add(self, run: str, record: str) -> bytes:
         """Keep the wrapped key of a run that has none; gives what is there then."""
         name = self._keys.key(run)
-        reply = self._store.call([PlainCall((b"SET", name, record, b"NX")), PlainCall((b"GET", name))])
+        reply = self._store.call(
+            [PlainCall((b"SET", name, record, b"NX")), PlainCall((b"GET", name))]
+        )
         return bytes(reply[1])
 
     def remove(self, run: str) -> None:
@@ -32,7 +38,11 @@ class KeyStore:
 
     def swap(self, run: str, old: bytes, new: str) -> bool:
         """Put another wrapping in the place of the one that was read; False when that is there no more."""
-        return bool(self._store.call([ScriptCall(self._rekey, [self._keys.key(run)], [old, new])])[0])
+        return bool(
+            self._store.call(
+                [ScriptCall(self._rekey, [self._keys.key(run)], [old, new])]
+            )[0]
+        )
 
     def runs(self) -> Iterator[str]:
         """Return the runs that have keys; walks the whole keyspace."""

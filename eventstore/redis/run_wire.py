@@ -31,18 +31,36 @@ def options_of(commit: Commit) -> str:
         options["v"] = commit.version
         options["lc"] = commit.last_commit
     if commit.mode == "fact":
-        options["facts"] = [[step, fence, int(final)] for step, fence, final in commit.facts]
+        options["facts"] = [
+            [step, fence, int(final)] for step, fence, final in commit.facts
+        ]
         options["nf"] = commit.fact_events
         if commit.whole:
             options["whole"] = True
     if commit.mode == "adopt":
         options["back"] = _flag(commit.back)
     if commit.guard:
-        options["guard"] = [commit.guard.step, commit.guard.fence, int(commit.guard.unbegun)]
+        options["guard"] = [
+            commit.guard.step,
+            commit.guard.fence,
+            int(commit.guard.unbegun),
+        ]
     if commit.claim:
         claim = commit.claim
-        lacks = sorted({step.component for step in commit.changes.ready if not claim.can(step.component)})
-        options["claim"] = [claim.worker, claim.lease_ms, claim.at_most, claim.queue, lacks]
+        lacks = sorted(
+            {
+                step.component
+                for step in commit.changes.ready
+                if not claim.can(step.component)
+            }
+        )
+        options["claim"] = [
+            claim.worker,
+            claim.lease_ms,
+            claim.at_most,
+            claim.queue,
+            lacks,
+        ]
     _add_head(options, commit)
     _add_changes(options, commit.run, commit.changes)
     return _ENCODER.encode(options)
@@ -79,9 +97,14 @@ def _add_changes(options: dict[str, Any], run: str, changes: IndexChanges) -> No
     if changes.restored:
         options["seat"] = [_restored(step) for step in changes.restored]
     if changes.timers:
-        options["timers"] = [[DueKey(kind, run, subject).key(), d, at] for kind, subject, d, at in changes.timers]
+        options["timers"] = [
+            [DueKey(kind, run, subject).key(), d, at]
+            for kind, subject, d, at in changes.timers
+        ]
     if changes.removed:
-        options["untimers"] = [DueKey(kind, run, subject).key() for kind, subject in changes.removed]
+        options["untimers"] = [
+            DueKey(kind, run, subject).key() for kind, subject in changes.removed
+        ]
 
 
 def _restored(step: RestoredStep) -> list[Any]:
@@ -99,9 +122,26 @@ def due_reply(partition: int, queues: Sequence[str], reply: list[Any]) -> DueRep
     due = []
     for raw, kind, fence, unbegun in members:
         member = raw.decode()
-        due.append(DueMember(DueKind(kind.decode()), DueKey.parse(member), fence.decode(), member, not unbegun))
+        due.append(
+            DueMember(
+                DueKind(kind.decode()),
+                DueKey.parse(member),
+                fence.decode(),
+                member,
+                not unbegun,
+            )
+        )
     ready = tuple(
-        ReadyQueue(queue, count, age, {component.decode(): n for component, n in aside if n})
+        ReadyQueue(
+            queue, count, age, {component.decode(): n for component, n in aside if n}
+        )
         for queue, (count, age, aside) in zip(queues, report, strict=True)
     )
-    return DueReply(partition, now, next_ms, tuple(due), ready, frozenset(queue.decode() for queue in moved))
+    return DueReply(
+        partition,
+        now,
+        next_ms,
+        tuple(due),
+        ready,
+        frozenset(queue.decode() for queue in moved),
+    )

@@ -57,7 +57,12 @@ class RedisRunStore(RedisContents):
     """Commits, claims, leases and due members of runs; every call is one round trip unless it says otherwise."""
 
     def __init__(
-        self, connection: Connection, keyspace: Keyspace, *, whole_history: int = 24, master_keys: Sequence[str] = ()
+        self,
+        connection: Connection,
+        keyspace: Keyspace,
+        *,
+        whole_history: int = 24,
+        master_keys: Sequence[str] = (),
     ) -> None:
         super().__init__(connection, keyspace)
         self._commit, self._claim = _script("commit"), _script("claim")
@@ -74,7 +79,11 @@ class RedisRunStore(RedisContents):
         return self.exchange([commit]).commits[0]
 
     def exchange(
-        self, commits: Sequence[Commit], *, definitions: Definitions = NOTHING, wakeups: Sequence[WakeUp] = ()
+        self,
+        commits: Sequence[Commit],
+        *,
+        definitions: Definitions = NOTHING,
+        wakeups: Sequence[WakeUp] = (),
     ) -> PipelineReplies:
         """Carry out commits in one pipeline: recording, storing what they refer to and ringing are one round trip."""
         calls, ends = self._ahead(self.definition_calls(definitions)), []
@@ -82,11 +91,18 @@ class RedisRunStore(RedisContents):
             calls += self._calls_of(commit)
             ends.append(len(calls) - 1)
         replies = self.call([*calls, *self.ring_calls(wakeups)])
-        answers = [self.committed(commit, replies[end]) for commit, end in zip(commits, ends, strict=True)]
+        answers = [
+            self.committed(commit, replies[end])
+            for commit, end in zip(commits, ends, strict=True)
+        ]
         return PipelineReplies(answers, asked_for(replies[len(calls) :]))
 
     def offer(
-        self, commits: Sequence[Commit], *, definitions: Definitions = NOTHING, wakeups: Sequence[WakeUp] = ()
+        self,
+        commits: Sequence[Commit],
+        *,
+        definitions: Definitions = NOTHING,
+        wakeups: Sequence[WakeUp] = (),
     ) -> Offered:
         """Carry out commits in one pipeline, each with an answer or an error of its own: none hinders another.
 
@@ -107,14 +123,23 @@ class RedisRunStore(RedisContents):
                 answers.append(reply)
                 continue
             # There may have been no room for what it needs, and then some for itself: it is there, so it gets that.
-            refused = [calls[i] for i in (*first, *need) if isinstance(replies[i], Exception)]
-            self.call([essential(*call.args) if isinstance(call, PlainCall) else call for call in refused])
+            refused = [
+                calls[i] for i in (*first, *need) if isinstance(replies[i], Exception)
+            ]
+            self.call(
+                [
+                    essential(*call.args) if isinstance(call, PlainCall) else call
+                    for call in refused
+                ]
+            )
             answers.append(self.committed(commit, reply))
         return Offered(answers, asked_for(replies[len(calls) :]))
 
     def ring_calls(self, wakeups: Sequence[WakeUp]) -> list[ScriptCall]:
         """Build the calls of wake-ups; each replies 1 when nobody has heard it."""
-        return [ring_call(self.keys, wakeup.queue, wakeup.partitions) for wakeup in wakeups]
+        return [
+            ring_call(self.keys, wakeup.queue, wakeup.partitions) for wakeup in wakeups
+        ]
 
     def _ahead(self, before: Sequence[Call]) -> list[Call]:
         """Return what is sent together with commits of that which they rely on, most often all of it.
@@ -125,26 +150,44 @@ class RedisRunStore(RedisContents):
         if not (before and self.connection.is_cluster):
             return list(before)
         replies = retrying(lambda: self._answers(before), FAILOVER_SECONDS)
-        return [call for call, reply in zip(before, replies, strict=True) if isinstance(reply, Exception)]
+        return [
+            call
+            for call, reply in zip(before, replies, strict=True)
+            if isinstance(reply, Exception)
+        ]
 
-    def claim(self, claims: Sequence[ClaimRequest], *, worker: str, lease_ms: int) -> list[ClaimReply]:
+    def claim(
+        self, claims: Sequence[ClaimRequest], *, worker: str, lease_ms: int
+    ) -> list[ClaimReply]:
         """Carry out claims; partitions that cannot answer now are left out while others can."""
         calls = [self.claim_call(claim, worker, lease_ms) for claim in claims]
         replies = self.from_those_that_answer(calls)
-        return [self.claimed(claim, reply) for claim, reply in zip(claims, replies, strict=True) if reply is not None]
+        return [
+            self.claimed(claim, reply)
+            for claim, reply in zip(claims, replies, strict=True)
+            if reply is not None
+        ]
 
     def _calls_of(self, commit: Commit) -> list[Call]:
         """Build the calls of a commit: what stands beside the log first, the commit itself last."""
         if not commit.blobs and not commit.refers:  # nearly every commit
             return [self.commit_call(commit)]
         payloads = {b.sha: b.data for b in commit.blobs}
-        before = self.payload_calls(commit.run, payloads, commit.refers, begun=commit.mode != "new")
+        before = self.payload_calls(
+            commit.run, payloads, commit.refers, begun=commit.mode != "new"
+        )
         return [*before, self.commit_call(commit)]
 
     def commit_call(self, commit: Commit) -> ScriptCall:
         """Build the script call of a commit, for a pipeline of the caller's."""
         keys, partition = self.keys, self.keys.partition_of(commit.run)
-        args: list[Any] = [options_of(commit), commit.commit_id, commit.actor, commit.cause, commit.run]
+        args: list[Any] = [
+            options_of(commit),
+            commit.commit_id,
+            commit.actor,
+            commit.cause,
+            commit.run,
+        ]
         for kind, data in commit.events:
             args += (kind, data)
         names = [
@@ -154,18 +197,31 @@ class RedisRunStore(RedisContents):
             keys.head(commit.run),
             keys.due(partition),
         ]
-        return ScriptCall(self._begin if commit.mode == "new" else self._commit, names, args)
+        return ScriptCall(
+            self._begin if commit.mode == "new" else self._commit, names, args
+        )
 
     def committed(self, commit: Commit, reply: list[Any]) -> Committed:
         """Read the reply of a commit."""
         code, version, position, time_ms, extra = reply[:5]
         code = Code(code)
         if code is Code.DONE:
-            leases = tuple(Lease(commit.run, s.decode(), f.decode(), a, int(d)) for s, f, a, d in extra)
+            leases = tuple(
+                Lease(commit.run, s.decode(), f.decode(), a, int(d))
+                for s, f, a, d in extra
+            )
             return Committed(code, version, position, time_ms, leases)
         if code is Code.FENCED:
-            return Committed(code, version, position, time_ms, fenced=tuple(s.decode() for s in extra))
-        return Committed(code, version, position, time_ms, events=self._by_itself(commit.run, extra))
+            return Committed(
+                code,
+                version,
+                position,
+                time_ms,
+                fenced=tuple(s.decode() for s in extra),
+            )
+        return Committed(
+            code, version, position, time_ms, events=self._by_itself(commit.run, extra)
+        )
 
     def claim_call(self, claim: ClaimRequest, worker: str, lease_ms: int) -> ScriptCall:
         """Build the script call of a claim."""
@@ -178,17 +234,46 @@ class RedisRunStore(RedisContents):
             keys.claim(partition, claim.id),
             keys.has(partition, claim.having),
         ]
-        return ScriptCall(self._claim, names, [claim.at_most, worker, lease_ms, self._whole, self._master_keys])
+        return ScriptCall(
+            self._claim,
+            names,
+            [claim.at_most, worker, lease_ms, self._whole, self._master_keys],
+        )
 
     def claimed(self, claim: ClaimRequest, reply: list[Any]) -> ClaimReply:
         """Read the reply of a claim."""
         left, now, unknown, aside, *items = reply
         taken = []
-        for run_, step, fence, attempt, deadline, version, commit, scheduled, entries in items:
+        for (
+            run_,
+            step,
+            fence,
+            attempt,
+            deadline,
+            version,
+            commit,
+            scheduled,
+            entries,
+        ) in items:
             run = run_.decode()
             lease = Lease(run, step.decode(), fence.decode(), attempt, int(deadline))
-            taken.append(Claimed(lease, version, commit.decode(), scheduled, self._by_itself(run, entries)))
-        return ClaimReply(claim.partition, left, now, tuple(taken), tuple(c.decode() for c in unknown), aside)
+            taken.append(
+                Claimed(
+                    lease,
+                    version,
+                    commit.decode(),
+                    scheduled,
+                    self._by_itself(run, entries),
+                )
+            )
+        return ClaimReply(
+            claim.partition,
+            left,
+            now,
+            tuple(taken),
+            tuple(c.decode() for c in unknown),
+            aside,
+        )
 
     def _by_itself(self, run: str, entries: Iterable[Any]) -> tuple[Recorded, ...]:
         """Read events that came with those of other runs; none of a run that cannot be read: it must not hold them up.
@@ -204,11 +289,18 @@ class RedisRunStore(RedisContents):
         """Say which components, as documents name them, workers can run that have the components of a hash."""
         name = self.keys.has(partition, having)
         pairs = [x for component, can in able.items() for x in (component, int(can))]
-        self.call([essential(b"HSET", name, *pairs), PlainCall((b"EXPIRE", name, HAS_SECONDS))])
+        self.call(
+            [
+                essential(b"HSET", name, *pairs),
+                PlainCall((b"EXPIRE", name, HAS_SECONDS)),
+            ]
+        )
 
     # -- leases and time ---------------------------------------------------------------------------------
 
-    def beat(self, leases: Sequence[Lease], lease_ms: int, *, begin: bool = False) -> list[int]:
+    def beat(
+        self, leases: Sequence[Lease], lease_ms: int, *, begin: bool = False
+    ) -> list[int]:
         """Extend leases; for each of them 1 held, 2 held and the run is asked to cancel, 0 lost, -1 nobody knows.
 
         With `begin`, the store knows from then on that their steps may have begun. Raises EventStoreError when nobody
@@ -222,7 +314,13 @@ class RedisRunStore(RedisContents):
             args: list[Any] = [lease_ms, "begin" if begin else ""]
             for index in members:
                 args += (leases[index].run, leases[index].step, leases[index].fence)
-            calls.append(ScriptCall(self._beat, [self.keys.meta(partition), self.keys.due(partition)], args))
+            calls.append(
+                ScriptCall(
+                    self._beat,
+                    [self.keys.meta(partition), self.keys.due(partition)],
+                    args,
+                )
+            )
         out = [-1] * len(leases)
         replies = self.answers(calls) if calls else []
         errors = [reply for reply in replies if isinstance(reply, EventStoreError)]
@@ -235,7 +333,12 @@ class RedisRunStore(RedisContents):
         return out
 
     def due(
-        self, partitions: Sequence[int], queues: Sequence[str], *, at_most: int = 200, push_ms: int = 5000
+        self,
+        partitions: Sequence[int],
+        queues: Sequence[str],
+        *,
+        at_most: int = 200,
+        push_ms: int = 5000,
     ) -> list[DueReply]:
         """Take what is due, up to so many members of a partition; they are pushed forward by `push_ms`, not removed.
 
@@ -243,11 +346,17 @@ class RedisRunStore(RedisContents):
         answer now, because their slot is being moved, are left out while others can.
         """
         calls = [
-            ScriptCall(self._due, [self.keys.meta(p), self.keys.due(p)], [at_most, push_ms, *queues])
+            ScriptCall(
+                self._due,
+                [self.keys.meta(p), self.keys.due(p)],
+                [at_most, push_ms, *queues],
+            )
             for p in partitions
         ]
         replies = zip(partitions, self.from_those_that_answer(calls), strict=True)
-        return [due_reply(p, queues, reply) for p, reply in replies if reply is not None]
+        return [
+            due_reply(p, queues, reply) for p, reply in replies if reply is not None
+        ]
 
     def postpone(self, key: DueKey, at_ms: int) -> bool:
         """Have a member that is there be due at a time; False when it is not there any more."""
@@ -263,18 +372,32 @@ class RedisRunStore(RedisContents):
 
     def read(self, wanted: Sequence[tuple[str, int]]) -> list[tuple[Recorded, ...]]:
         """Read the events of several runs, each after a version."""
-        calls = [PlainCall((b"XRANGE", self.keys.stream(run), f"{after + 1}-0", b"+")) for run, after in wanted]
+        calls = [
+            PlainCall((b"XRANGE", self.keys.stream(run), f"{after + 1}-0", b"+"))
+            for run, after in wanted
+        ]
         replies = self.call(calls) if calls else []
-        return [self.recorded(run, entries) for (run, _), entries in zip(wanted, replies, strict=True)]
+        return [
+            self.recorded(run, entries)
+            for (run, _), entries in zip(wanted, replies, strict=True)
+        ]
 
     def first(self, run: str) -> Recorded:
         """Read the first event of a run that has one."""
-        reply = self.call([PlainCall((b"XRANGE", self.keys.stream(run), b"1-0", b"1-0"))])[0]
+        reply = self.call(
+            [PlainCall((b"XRANGE", self.keys.stream(run), b"1-0", b"1-0"))]
+        )[0]
         return self.recorded(run, reply)[0]
 
     def read_one(self, run: str, version: int) -> Recorded | None:
         """Read one event of a run, None when there is none of that version."""
-        reply = self.call([PlainCall((b"XRANGE", self.keys.stream(run), f"{version}-0", f"{version}-0"))])[0]
+        reply = self.call(
+            [
+                PlainCall(
+                    (b"XRANGE", self.keys.stream(run), f"{version}-0", f"{version}-0")
+                )
+            ]
+        )[0]
         return self.recorded(run, reply)[0] if reply else None
 
     def heads(self, runs: Sequence[str]) -> list[RunHead | None]:
@@ -285,20 +408,37 @@ class RedisRunStore(RedisContents):
 
     def statuses(self, runs: Sequence[str]) -> list[str]:
         """Read the statuses of several runs; empty where there is no such run."""
-        replies = self.call([PlainCall((b"HGET", self.keys.head(run), b"st")) for run in runs]) if runs else []
+        replies = (
+            self.call(
+                [PlainCall((b"HGET", self.keys.head(run), b"st")) for run in runs]
+            )
+            if runs
+            else []
+        )
         return [(reply or b"").decode() for reply in replies]
 
     def is_gone(self, run: str) -> bool:
         """Tell whether a run is in the archive, which keeps its id for it."""
         partition = self.keys.partition_of(run)
-        return bool(self.call([PlainCall((b"HEXISTS", self.keys.gone(partition), run))])[0])
+        return bool(
+            self.call([PlainCall((b"HEXISTS", self.keys.gone(partition), run))])[0]
+        )
 
     def wait(self, run: str, after: int, block_ms: int) -> tuple[Recorded, ...]:
         """Block until the run has events after a version, at most `block_ms`; uses a connection of its own.
 
         Raises StoreUnavailable when the server goes away meanwhile: what the caller has read may not be there any more.
         """
-        command = (b"XREAD", b"COUNT", 500, b"BLOCK", block_ms, b"STREAMS", self.keys.stream(run), f"{after}-0")
+        command = (
+            b"XREAD",
+            b"COUNT",
+            500,
+            b"BLOCK",
+            block_ms,
+            b"STREAMS",
+            self.keys.stream(run),
+            f"{after}-0",
+        )
         reply = self.connection.blocking_call(*command)
         if not reply:
             return ()

@@ -7,12 +7,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from eventstore.codec import parse_entry
-from eventstore.errors import CheckpointNotRising, EventStoreError, LogTruncated, WrongExpectedVersion
+from eventstore.errors import (
+    CheckpointNotRising,
+    EventStoreError,
+    LogTruncated,
+    WrongExpectedVersion,
+)
 from eventstore.event import Appended, Checkpoint, Event, Position, Recorded
 from eventstore.keys import Keyspace
 from eventstore.reading import bounded, merged
 from eventstore.redis.driver.connection import MAX_BLOCK_MS, Connection, retrying
-from eventstore.redis.driver.scripts import Call, PlainCall, Script, ScriptCall, Scripts, load_text
+from eventstore.redis.driver.scripts import (
+    Call,
+    PlainCall,
+    Script,
+    ScriptCall,
+    Scripts,
+    load_text,
+)
 from eventstore.requests import (
     COMMIT_WINDOW,
     MAX_EVENT_BYTES,
@@ -40,7 +52,11 @@ class RedisStreamStore:
         new_commit_id: Callable[[], str] | None = None,
         max_event_bytes: int = MAX_EVENT_BYTES,
     ) -> None:
-        self.keys, self._connection, self._max_bytes = keyspace, connection, max_event_bytes
+        self.keys, self._connection, self._max_bytes = (
+            keyspace,
+            connection,
+            max_event_bytes,
+        )
         self._scripts = Scripts(connection)
         self._append = Script("append", load_text("append.lua"))
         self._checkpoint = Script("checkpoint", load_text("checkpoint.lua"))
@@ -65,14 +81,24 @@ class RedisStreamStore:
         made = encoded(stream, events, self._max_bytes)
         check_checkpoint(checkpoint, stream, partition)
         cid = commit_id or (self._new_commit_id() if self._new_commit_id else "")
-        call = self._append_call(stream, partition, made, expected, (cid, actor, cause), checkpoint)
-        code, *rest = retrying(lambda: self._scripts.run(call)) if cid else self._scripts.run(call)
+        call = self._append_call(
+            stream, partition, made, expected, (cid, actor, cause), checkpoint
+        )
+        code, *rest = (
+            retrying(lambda: self._scripts.run(call))
+            if cid
+            else self._scripts.run(call)
+        )
         if code == -1:
             raise WrongExpectedVersion(stream, expected, rest[0])
         if code == -5 and checkpoint is not None:
-            raise CheckpointNotRising(checkpoint.consumer, partition, checkpoint.position.n, rest[0])
+            raise CheckpointNotRising(
+                checkpoint.consumer, partition, checkpoint.position.n, rest[0]
+            )
         first, last, n = rest[:3]
-        return Appended(stream, first, last, Position(partition, n), duplicate=code == 2)
+        return Appended(
+            stream, first, last, Position(partition, n), duplicate=code == 2
+        )
 
     def _append_call(
         self,
@@ -84,11 +110,20 @@ class RedisStreamStore:
         checkpoint: Checkpoint | None,
     ) -> ScriptCall:
         keys = self.keys
-        names = [keys.meta(partition), keys.log(partition), keys.stream(stream), keys.head(stream)]
+        names = [
+            keys.meta(partition),
+            keys.log(partition),
+            keys.stream(stream),
+            keys.head(stream),
+        ]
         names.append(keys.checkpoints(partition))
         wanted = _WORDS[expected] if isinstance(expected, Expect) else str(expected)
         args: list[Any] = [wanted, *(_bytes(text) for text in who), _bytes(stream)]
-        args += [_bytes(checkpoint.consumer), checkpoint.position.n] if checkpoint else [b"", 0]
+        args += (
+            [_bytes(checkpoint.consumer), checkpoint.position.n]
+            if checkpoint
+            else [b"", 0]
+        )
         args.append(COMMIT_WINDOW)
         for kind, data, metadata in made:
             args += (_bytes(kind), data, metadata)
@@ -110,12 +145,20 @@ class RedisStreamStore:
         count = () if limit is None else (b"COUNT", limit)
         key, partition = self.keys.stream(stream), self.partition_of(stream)
         bottom, top = f"{first}-0", b"+" if last is None else f"({last}-0"
-        span = (b"XREVRANGE", key, top, bottom) if backward else (b"XRANGE", key, bottom, top)
+        span = (
+            (b"XREVRANGE", key, top, bottom)
+            if backward
+            else (b"XRANGE", key, bottom, top)
+        )
         entries = self._call([PlainCall((*span, *count))])[0]
         return [parse_entry(stream, partition, entry) for entry in entries]
 
     def read_all(
-        self, *, after: Cursor | None = None, limit: int | None = None, partition: int | None = None
+        self,
+        *,
+        after: Cursor | None = None,
+        limit: int | None = None,
+        partition: int | None = None,
     ) -> list[Recorded]:
         """Read the log; see StreamStore.
 
@@ -139,9 +182,15 @@ class RedisStreamStore:
 
     def _wanted(self, partition: int | None) -> list[int]:
         count = self.keys.partitions
-        return list(range(count)) if partition is None else [check_partition(partition, count)]
+        return (
+            list(range(count))
+            if partition is None
+            else [check_partition(partition, count)]
+        )
 
-    def _logs(self, partitions: Sequence[int], after: Mapping[int, int], count: int) -> list[list[Recorded]]:
+    def _logs(
+        self, partitions: Sequence[int], after: Mapping[int, int], count: int
+    ) -> list[list[Recorded]]:
         """Read some events of each partition: the log says which, the streams hold them.
 
         A run that leaves between these two looks would look like the end of the log, so both are taken again.
@@ -149,15 +198,22 @@ class RedisStreamStore:
         for _ in range(TRIES):
             ranges = self._ranges(partitions, after, count)
             reads = [
-                PlainCall((b"XRANGE", self.keys.stream(stream), f"{first}-0", f"{last}-0"))
+                PlainCall(
+                    (b"XRANGE", self.keys.stream(stream), f"{first}-0", f"{last}-0")
+                )
                 for _, stream, first, last in ranges
             ]
             found = self._call(reads) if reads else []
-            if all(len(x) == last - first + 1 for (*_, first, last), x in zip(ranges, found, strict=True)):
+            if all(
+                len(x) == last - first + 1
+                for (*_, first, last), x in zip(ranges, found, strict=True)
+            ):
                 break
         out: list[list[Recorded]] = [[] for _ in partitions]
         for (index, stream, _, _), entries in zip(ranges, found, strict=True):
-            out[index] += [parse_entry(stream, partitions[index], entry) for entry in entries]
+            out[index] += [
+                parse_entry(stream, partitions[index], entry) for entry in entries
+            ]
         return out
 
     def _ranges(
@@ -166,14 +222,25 @@ class RedisStreamStore:
         """Return what the log says is next: place of the partition, stream, first and last version."""
         places = [after.get(p, 0) for p in partitions]
         calls: list[Call] = [
-            PlainCall((b"XRANGE", self.keys.log(p), f"{max(1, place)}-0", b"+", b"COUNT", count + 1))
+            PlainCall(
+                (
+                    b"XRANGE",
+                    self.keys.log(p),
+                    f"{max(1, place)}-0",
+                    b"+",
+                    b"COUNT",
+                    count + 1,
+                )
+            )
             for p, place in zip(partitions, places, strict=True)
         ]
         calls += [PlainCall((b"HGET", self.keys.meta(p), b"n")) for p in partitions]
         replies = self._call(calls)
         ranges: list[tuple[int, str, int, int]] = []
         for index, (p, place) in enumerate(zip(partitions, places, strict=True)):
-            first = check_cursor(p, place, int(replies[len(partitions) + index] or 0)) + 1
+            first = (
+                check_cursor(p, place, int(replies[len(partitions) + index] or 0)) + 1
+            )
             entries = [_LogEntry.of(entry) for entry in replies[index]]
             if entries and not _same_event(place, entries[0]):
                 raise LogTruncated(p, place, int(replies[len(partitions) + index]))
@@ -181,7 +248,12 @@ class RedisStreamStore:
         return ranges
 
     def tail(
-        self, *, after: Cursor, partition: int | None = None, block_ms: int = 1000, limit: int = 1000
+        self,
+        *,
+        after: Cursor,
+        partition: int | None = None,
+        block_ms: int = 1000,
+        limit: int = 1000,
     ) -> list[Recorded]:
         """Read on, waiting; see StreamStore."""
         found = self.read_all(after=after, limit=limit, partition=partition)
@@ -189,7 +261,10 @@ class RedisStreamStore:
             return found
         wanted = self._wanted(partition)
         if self._connection.is_cluster:  # a command cannot block on several slots
-            wanted, block_ms = wanted[:1], min(block_ms, 100 if len(wanted) > 1 else block_ms)
+            wanted, block_ms = (
+                wanted[:1],
+                min(block_ms, 100 if len(wanted) > 1 else block_ms),
+            )
         block = min(block_ms, MAX_BLOCK_MS)
         names = [self.keys.log(p) for p in wanted]
         last = [f"{max(0, after.get(p, 0))}-{2**64 - 1}" for p in wanted]
@@ -199,7 +274,9 @@ class RedisStreamStore:
 
     def stream_version(self, stream: str) -> int:
         """Return the version of a stream, 0 when it does not exist."""
-        return int(self._call([PlainCall((b"HGET", self.keys.head(stream), b"v"))])[0] or 0)
+        return int(
+            self._call([PlainCall((b"HGET", self.keys.head(stream), b"v"))])[0] or 0
+        )
 
     def head(self, partition: int) -> int:
         """Return the position of the newest event of a partition."""
@@ -218,13 +295,19 @@ class RedisStreamStore:
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Store a checkpoint; see StreamStore."""
         position = checkpoint.position
-        check_checkpoint(checkpoint, "", check_partition(position.partition, self.keys.partitions))
+        check_checkpoint(
+            checkpoint, "", check_partition(position.partition, self.keys.partitions)
+        )
         args = [_bytes(checkpoint.consumer), position.n]
         code, current = self._scripts.run(
-            ScriptCall(self._checkpoint, [self.keys.checkpoints(position.partition)], args)
+            ScriptCall(
+                self._checkpoint, [self.keys.checkpoints(position.partition)], args
+            )
         )
         if code == -5:
-            raise CheckpointNotRising(checkpoint.consumer, position.partition, position.n, current)
+            raise CheckpointNotRising(
+                checkpoint.consumer, position.partition, position.n, current
+            )
 
     def _call(self, calls: Sequence[Call]) -> list[Any]:
         """Send reads in one pipeline; they are sent again when the server was away."""
@@ -258,7 +341,9 @@ class _LogEntry:
 
     def time_at(self, n: int) -> int | None:
         """Return the time of position n, None when the commit that holds it is not this one."""
-        return self.time_ms if self.n - (self.last - self.first) <= n <= self.n else None
+        return (
+            self.time_ms if self.n - (self.last - self.first) <= n <= self.n else None
+        )
 
 
 def _same_event(place: int, entry: _LogEntry) -> bool:
@@ -267,7 +352,9 @@ def _same_event(place: int, entry: _LogEntry) -> bool:
     return seen is None or there is None or seen == there
 
 
-def _spans(entries: Sequence[_LogEntry], first_n: int, count: int) -> list[tuple[str, int, int]]:
+def _spans(
+    entries: Sequence[_LogEntry], first_n: int, count: int
+) -> list[tuple[str, int, int]]:
     """Return the (stream, first version, last version) of log entries, cut to `count` events from `first_n` on."""
     spans: list[tuple[str, int, int]] = []
     left = count

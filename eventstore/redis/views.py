@@ -9,7 +9,14 @@ from typing import Any, Final
 from eventstore import codec
 from eventstore.event import Json
 from eventstore.redis.client import RedisClient
-from eventstore.redis.driver.scripts import Call, PlainCall, Script, ScriptCall, essential, load_text
+from eventstore.redis.driver.scripts import (
+    Call,
+    PlainCall,
+    Script,
+    ScriptCall,
+    essential,
+    load_text,
+)
 from eventstore.store import ReadPosition
 from eventstore.views import CHUNK, Batch, Loaded, Row, facet_name
 
@@ -25,7 +32,9 @@ class RedisViewStore:
         self._seek, self._switch = _script("view_seek"), _script("view_switch")
         self._generations = f"{store.keys.prefix}:views".encode()
 
-    def checkpoints(self, views: Sequence[str], partitions: Sequence[int]) -> list[tuple[int, list[int]]]:
+    def checkpoints(
+        self, views: Sequence[str], partitions: Sequence[int]
+    ) -> list[tuple[int, list[int]]]:
         """Return, for each partition, the position of its newest event, and the checkpoint of each view."""
         calls: list[Call] = []
         names = [f"view:{view}" for view in views] or ["view:"]
@@ -34,51 +43,103 @@ class RedisViewStore:
             calls.append(PlainCall((b"HMGET", self._keys.checkpoints(p), *names)))
         replies = self._store.call(calls) if calls else []
         heads = zip(replies[::2], replies[1::2], strict=True)
-        return [(int(n or 0), [int(x or 0) for x in found][: len(views)]) for n, found in heads]
+        return [
+            (int(n or 0), [int(x or 0) for x in found][: len(views)])
+            for n, found in heads
+        ]
 
     def load(self, wanted: Sequence[tuple[str, int, Sequence[str]]]) -> list[Loaded]:
         """Read what folds begin with."""
         calls: list[Call] = []
         for view, p, keys in wanted:
-            calls.append(PlainCall((b"HGET", self._keys.checkpoints(p), f"view:{view}")))
+            calls.append(
+                PlainCall((b"HGET", self._keys.checkpoints(p), f"view:{view}"))
+            )
             calls.append(PlainCall((b"HMGET", self._name(view, p, "next"), b"o", b"m")))
-            calls.append(PlainCall((b"HMGET", self._name(view, p, "docs"), *([_bytes(k) for k in keys] or [b""]))))
+            calls.append(
+                PlainCall(
+                    (
+                        b"HMGET",
+                        self._name(view, p, "docs"),
+                        *([_bytes(k) for k in keys] or [b""]),
+                    )
+                )
+            )
         replies = iter(self._store.call(calls) if calls else [])
         out = []
         for _, _, keys in wanted:
-            at, (ordinal, order), documents = next(replies), next(replies), next(replies)
-            rows = {k: _row(k, raw) for k, raw in zip(keys, documents, strict=False) if raw is not None}
+            at, (ordinal, order), documents = (
+                next(replies),
+                next(replies),
+                next(replies),
+            )
+            rows = {
+                k: _row(k, raw)
+                for k, raw in zip(keys, documents, strict=False)
+                if raw is not None
+            }
             out.append(Loaded(int(at or 0), int(ordinal or 0), int(order or 0), rows))
         return out
 
     def save(self, changes: Sequence[tuple[str, int, Batch]]) -> list[bool | None]:
         """Store what folds came to, each with its checkpoint in one atomic step; None where a count cannot be added."""
         calls = [
-            ScriptCall(self._project, [self._keys.meta(p), self._keys.checkpoints(p)], _arguments(view, batch))
+            ScriptCall(
+                self._project,
+                [self._keys.meta(p), self._keys.checkpoints(p)],
+                _arguments(view, batch),
+            )
             for view, p, batch in changes
         ]
-        return [None if reply[0] == -3 else reply[0] == 1 for reply in (self._store.call(calls) if calls else [])]
+        return [
+            None if reply[0] == -3 else reply[0] == 1
+            for reply in (self._store.call(calls) if calls else [])
+        ]
 
-    def facets(self, view: str, wanted: Sequence[tuple[int, int, Sequence[str]]]) -> list[list[int]]:
+    def facets(
+        self, view: str, wanted: Sequence[tuple[int, int, Sequence[str]]]
+    ) -> list[list[int]]:
         """Read sets of an index as integers."""
         calls = [
-            PlainCall((b"MGET", *(self._name(view, p, f"f:{facet_name(facet)}:{chunk}") for facet in facets)))
+            PlainCall(
+                (
+                    b"MGET",
+                    *(
+                        self._name(view, p, f"f:{facet_name(facet)}:{chunk}")
+                        for facet in facets
+                    ),
+                )
+            )
             for p, chunk, facets in wanted
             if facets
         ]
         replies = iter(self._store.call(calls) if calls else [])
-        return [[_bits(x) for x in next(replies)] if facets else [] for _, _, facets in wanted]
+        return [
+            [_bits(x) for x in next(replies)] if facets else []
+            for _, _, facets in wanted
+        ]
 
-    def rows(self, view: str, wanted: Sequence[tuple[int, Sequence[int]]]) -> list[list[Row]]:
+    def rows(
+        self, view: str, wanted: Sequence[tuple[int, Sequence[int]]]
+    ) -> list[list[Row]]:
         """Read documents by ordinal."""
-        calls = [ScriptCall(self._rows, [self._keys.meta(p)], [view, *ordinals]) for p, ordinals in wanted]
+        calls = [
+            ScriptCall(self._rows, [self._keys.meta(p)], [view, *ordinals])
+            for p, ordinals in wanted
+        ]
         replies = self._store.call(calls) if calls else []
         return [
-            [_row(_text(key), raw) for key, raw in zip(reply[::2], reply[1::2], strict=True) if raw]
+            [
+                _row(_text(key), raw)
+                for key, raw in zip(reply[::2], reply[1::2], strict=True)
+                if raw
+            ]
             for reply in replies
         ]
 
-    def seek(self, view: str, wanted: Sequence[tuple[int, Sequence[int]]]) -> list[list[int]]:
+    def seek(
+        self, view: str, wanted: Sequence[tuple[int, Sequence[int]]]
+    ) -> list[list[int]]:
         """Return the first ordinals with at least some orders."""
         calls: list[Call] = [
             ScriptCall(self._seek, [self._keys.meta(p)], [view, *orders])
@@ -86,37 +147,60 @@ class RedisViewStore:
             else PlainCall((b"HMGET", self._name(view, p, "next"), b"o"))
             for p, orders in wanted
         ]
-        return [[int(x or 0) for x in found] for found in (self._store.call(calls) if calls else [])]
+        return [
+            [int(x or 0) for x in found]
+            for found in (self._store.call(calls) if calls else [])
+        ]
 
     def get(self, view: str, wanted: Sequence[tuple[int, str]]) -> list[Row | None]:
         """Read documents by key."""
-        calls = [PlainCall((b"HGET", self._name(view, p, "docs"), _bytes(key))) for p, key in wanted]
+        calls = [
+            PlainCall((b"HGET", self._name(view, p, "docs"), _bytes(key)))
+            for p, key in wanted
+        ]
         replies = self._store.call(calls) if calls else []
-        return [None if raw is None else _row(key, raw) for (_, key), raw in zip(wanted, replies, strict=True)]
+        return [
+            None if raw is None else _row(key, raw)
+            for (_, key), raw in zip(wanted, replies, strict=True)
+        ]
 
     def documents(self, view: str, partition: int) -> Iterator[Row]:
         """Read all documents of a partition; one that changes meanwhile may come as it was or as it is."""
         cursor, name = b"0", self._name(view, partition, "docs")
         while True:
-            cursor, flat = self._store.call([PlainCall((b"HSCAN", name, cursor, b"COUNT", _PAGE))])[0]
-            pairs = flat.items() if isinstance(flat, dict) else zip(flat[::2], flat[1::2], strict=True)
+            cursor, flat = self._store.call(
+                [PlainCall((b"HSCAN", name, cursor, b"COUNT", _PAGE))]
+            )[0]
+            pairs = (
+                flat.items()
+                if isinstance(flat, dict)
+                else zip(flat[::2], flat[1::2], strict=True)
+            )
             yield from (_row(_text(key), raw) for key, raw in pairs)
             if int(cursor) == 0:
                 return
 
     def tally(self, view: str, partitions: Sequence[int]) -> list[dict[str, Json]]:
         """Read the counts and values of partitions."""
-        calls = [PlainCall((b"HGETALL", self._name(view, p, "tally"))) for p in partitions]
+        calls = [
+            PlainCall((b"HGETALL", self._name(view, p, "tally"))) for p in partitions
+        ]
         out = []
         for reply in self._store.call(calls) if calls else []:
-            pairs = reply.items() if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
+            pairs = (
+                reply.items()
+                if isinstance(reply, dict)
+                else zip(reply[::2], reply[1::2], strict=True)
+            )
             out.append({_text(name): codec.decode(raw) for name, raw in pairs})
         return out
 
     def index_names(self, view: str) -> set[tuple[int, str, int]]:
         """Return every set of an index."""
         found = set()
-        for name in self._store.scan(f"{self._keys.prefix}:{{*}}:view:{view}:f:*".encode()):
+        for name in self._store.scan(
+            f"{self._keys.prefix}:{{*}}:view:{view}:f:*".encode()
+        ):
             place, _, rest = _text(name).partition(f"}}:view:{view}:f:")
             facet, _, chunk = rest.rpartition(":")
             found.add((int(place.rpartition("{")[2]), facet, int(chunk)))
@@ -125,17 +209,32 @@ class RedisViewStore:
     def trouble(self, view: str, partition: int, what: Json) -> None:
         """Note why a view stands still in a partition; None when it goes on."""
         name = self._name(view, partition, "trouble")
-        self._store.call([PlainCall((b"DEL", name)) if what is None else essential(b"SET", name, codec.encode(what))])
+        self._store.call(
+            [
+                PlainCall((b"DEL", name))
+                if what is None
+                else essential(b"SET", name, codec.encode(what))
+            ]
+        )
 
     def troubles(self, view: str, partitions: Sequence[int]) -> list[Json]:
         """Read why a view stands still, None where it does not."""
-        calls = [PlainCall((b"GET", self._name(view, p, "trouble"))) for p in partitions]
-        return [None if raw is None else codec.decode(raw) for raw in (self._store.call(calls) if calls else [])]
+        calls = [
+            PlainCall((b"GET", self._name(view, p, "trouble"))) for p in partitions
+        ]
+        return [
+            None if raw is None else codec.decode(raw)
+            for raw in (self._store.call(calls) if calls else [])
+        ]
 
     def generations(self) -> dict[str, int]:
         """Return the generation of each projection that readers use, and those being built."""
         reply = self._store.call([PlainCall((b"HGETALL", self._generations))])[0]
-        pairs = reply.items() if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
+        pairs = (
+            reply.items()
+            if isinstance(reply, dict)
+            else zip(reply[::2], reply[1::2], strict=True)
+        )
         return {_text(name): int(number) for name, number in pairs}
 
     def begin_generation(self, name: str, generation: int) -> int:
@@ -158,10 +257,15 @@ class RedisViewStore:
         """
         pattern = f"{self._keys.prefix}:{{*}}:view:{view}:*"
         end = (b"PEXPIRE", after_ms) if after_ms else (b"UNLINK",)
-        calls: list[Call] = [PlainCall((end[0], name, *end[1:])) for name in self._store.scan(pattern.encode())]
+        calls: list[Call] = [
+            PlainCall((end[0], name, *end[1:]))
+            for name in self._store.scan(pattern.encode())
+        ]
         if not after_ms:
             checkpoints = map(self._keys.checkpoints, range(self._keys.partitions))
-            calls += [PlainCall((b"HDEL", name, f"view:{view}")) for name in checkpoints]
+            calls += [
+                PlainCall((b"HDEL", name, f"view:{view}")) for name in checkpoints
+            ]
         self._store.call(calls)
 
     def _name(self, view: str, partition: int, part: str) -> bytes:
@@ -201,11 +305,27 @@ def _bits(raw: bytes | None) -> int:
 
 
 def _arguments(view: str, batch: Batch) -> list[Any]:
-    known = batch.to.time_ms if isinstance(batch.to, ReadPosition) and batch.to.time_ms is not None else b""
-    args: list[Any] = [view, batch.after, int(batch.to), known, batch.next_ordinal, batch.top_order, len(batch.rows)]
+    known = (
+        batch.to.time_ms
+        if isinstance(batch.to, ReadPosition) and batch.to.time_ms is not None
+        else b""
+    )
+    args: list[Any] = [
+        view,
+        batch.after,
+        int(batch.to),
+        known,
+        batch.next_ordinal,
+        batch.top_order,
+        len(batch.rows),
+    ]
     for key, row in batch.rows.items():
         args += (_bytes(key), codec.encode([row.ordinal, row.order, row.document]))
-    args += [len(batch.removed), *(_bytes(key) for key in batch.removed), len(batch.counts)]
+    args += [
+        len(batch.removed),
+        *(_bytes(key) for key in batch.removed),
+        len(batch.counts),
+    ]
     for name, delta in batch.counts.items():
         args += (_bytes(name), delta)
     for values in (batch.values, batch.firsts):

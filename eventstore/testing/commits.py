@@ -16,18 +16,39 @@ MINUTE = 60_000
 LEASE = 10 * MINUTE
 
 
-def ready(step: str, *, index: int = 1, queue: str = "q", priority: int = 0, **limits: Any) -> ReadyStep:
+def ready(
+    step: str, *, index: int = 1, queue: str = "q", priority: int = 0, **limits: Any
+) -> ReadyStep:
     """Make a step that may be claimed."""
-    limits = {"start_to_close_ms": 0, "delay_ms": 0, "schedule_to_start_ms": 0, "total_ms": 0, **limits}
-    return ReadyStep(step=step, queue=queue, priority=priority, event_index=index, **limits)
+    limits = {
+        "start_to_close_ms": 0,
+        "delay_ms": 0,
+        "schedule_to_start_ms": 0,
+        "total_ms": 0,
+        **limits,
+    }
+    return ReadyStep(
+        step=step, queue=queue, priority=priority, event_index=index, **limits
+    )
 
 
-def started(*steps: ReadyStep, run: str = RUN, commit: str = "c1", **more: Any) -> Commit:
+def started(
+    *steps: ReadyStep, run: str = RUN, commit: str = "c1", **more: Any
+) -> Commit:
     """Make the commit that begins a run with steps, each scheduled by an event of its own."""
-    changes = more.pop("changes", IndexChanges())._replace(status="running", ready=steps)
-    events = [event("RunStarted"), *(event("StepScheduled", step=step.step) for step in steps)]
-    steps = tuple(step._replace(event_index=index) for index, step in enumerate(steps, 2))
-    return Commit(run, "new", commit, tuple(events), changes=changes._replace(ready=steps), **more)
+    changes = more.pop("changes", IndexChanges())._replace(
+        status="running", ready=steps
+    )
+    events = [
+        event("RunStarted"),
+        *(event("StepScheduled", step=step.step) for step in steps),
+    ]
+    steps = tuple(
+        step._replace(event_index=index) for index, step in enumerate(steps, 2)
+    )
+    return Commit(
+        run, "new", commit, tuple(events), changes=changes._replace(ready=steps), **more
+    )
 
 
 def event(kind: str, **data: Json) -> tuple[str, bytes]:
@@ -35,24 +56,53 @@ def event(kind: str, **data: Json) -> tuple[str, bytes]:
     return kind, codec.encode(data)
 
 
-def decided(after: Committed | Claimed, last_commit: str, commit: str, **more: Any) -> Commit:
+def decided(
+    after: Committed | Claimed, last_commit: str, commit: str, **more: Any
+) -> Commit:
     """Make a commit that was decided behind another one."""
     more = {"events": (event("Noted"),), **more}
-    return Commit(RUN, "cas", commit, version=after.version, last_commit=last_commit, **more)
+    return Commit(
+        RUN, "cas", commit, version=after.version, last_commit=last_commit, **more
+    )
 
 
-def fact(lease: Lease, commit: str, *, version: int, last_commit: str, final: bool = True, **more: Any) -> Commit:
+def fact(
+    lease: Lease,
+    commit: str,
+    *,
+    version: int,
+    last_commit: str,
+    final: bool = True,
+    **more: Any,
+) -> Commit:
     """Make the commit of the outcome of a step, with one event of its decision."""
     events = (event("StepCompleted", step=lease.step), event("Decided"))
     facts = ((lease.step, lease.fence, final),)
-    return Commit(RUN, "fact", commit, events, version, last_commit, facts=facts, fact_events=1, **more)
+    return Commit(
+        RUN,
+        "fact",
+        commit,
+        events,
+        version,
+        last_commit,
+        facts=facts,
+        fact_events=1,
+        **more,
+    )
 
 
 def claim(
-    store: RunStore, *, at_most: int = 9, name: str = "k1", queue: str = "q", having: str = "h"
+    store: RunStore,
+    *,
+    at_most: int = 9,
+    name: str = "k1",
+    queue: str = "q",
+    having: str = "h",
 ) -> Sequence[Claimed]:
     """Claim steps."""
-    [reply] = store.claim([ClaimRequest(0, queue, at_most, name, having)], worker="w", lease_ms=LEASE)
+    [reply] = store.claim(
+        [ClaimRequest(0, queue, at_most, name, having)], worker="w", lease_ms=LEASE
+    )
     return reply.claimed
 
 

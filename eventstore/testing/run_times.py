@@ -41,13 +41,24 @@ class RunTimesContract:
         assert (queue.queue, queue.count) == ("q", 1)
         assert steps(claim(store, name="k2")) == ["a"]
 
-    def test_a_retry_of_a_suspended_step_waits_until_it_is_resumed(self, store: RunStore, later: Later) -> None:
-        begun = store.commit(started(ready("a", delay_ms=5 * MINUTE), ready("b", delay_ms=30 * MINUTE)))
+    def test_a_retry_of_a_suspended_step_waits_until_it_is_resumed(
+        self, store: RunStore, later: Later
+    ) -> None:
+        begun = store.commit(
+            started(ready("a", delay_ms=5 * MINUTE), ready("b", delay_ms=30 * MINUTE))
+        )
         paused = IndexChanges(status="paused", suspended=("a", "b"))
         done = store.commit(decided(begun, "c1", "c2", changes=paused))
         later(6 * MINUTE)
         assert (due(store), claim(store)) == ([], ())
-        store.commit(decided(done, "c2", "c3", changes=IndexChanges(status="running", resumed=("a", "b"))))
+        store.commit(
+            decided(
+                done,
+                "c2",
+                "c3",
+                changes=IndexChanges(status="running", resumed=("a", "b")),
+            )
+        )
         assert steps(claim(store, name="k2")) == ["a"]
 
     def test_a_step_has_to_begin_in_time(self, store: RunStore, later: Later) -> None:
@@ -63,7 +74,9 @@ class RunTimesContract:
         later(2 * MINUTE)
         assert due(store) == [(DueKind.TOTAL, "a")]
 
-    def test_timers_are_due_in_time_and_stay_until_a_commit_removes_them(self, store: RunStore, later: Later) -> None:
+    def test_timers_are_due_in_time_and_stay_until_a_commit_removes_them(
+        self, store: RunStore, later: Later
+    ) -> None:
         timers = (
             Timer(DueKind.RUN_LIMIT, "", 5 * MINUTE),
             Timer(DueKind.TIMER, "a|1", 0, 1),
@@ -85,27 +98,45 @@ class RunTimesContract:
         later(2 * LEASE)
         assert due(store) == []
 
-    def test_a_timer_that_is_removed_and_set_in_one_commit_is_set(self, store: RunStore) -> None:
-        begun = store.commit(started(changes=IndexChanges(timers=(Timer(DueKind.GATES, "a", LEASE),))))
-        anew = IndexChanges(removed=((DueKind.GATES, "a"),), timers=(Timer(DueKind.GATES, "a", 0),))
+    def test_a_timer_that_is_removed_and_set_in_one_commit_is_set(
+        self, store: RunStore
+    ) -> None:
+        begun = store.commit(
+            started(changes=IndexChanges(timers=(Timer(DueKind.GATES, "a", LEASE),)))
+        )
+        anew = IndexChanges(
+            removed=((DueKind.GATES, "a"),), timers=(Timer(DueKind.GATES, "a", 0),)
+        )
         store.commit(decided(begun, "c1", "c2", changes=anew))
         assert due(store) == [(DueKind.GATES, "a")]
 
-    def test_a_member_is_postponed_only_while_it_is_there(self, store: RunStore, later: Later) -> None:
+    def test_a_member_is_postponed_only_while_it_is_there(
+        self, store: RunStore, later: Later
+    ) -> None:
         asks = DueKey(DueKind.GATES, RUN, "a")
-        begun = store.commit(started(changes=IndexChanges(timers=(Timer(DueKind.GATES, "a", 0),))))
+        begun = store.commit(
+            started(changes=IndexChanges(timers=(Timer(DueKind.GATES, "a", 0),)))
+        )
         assert store.postpone(asks, store.now_ms() + MINUTE)
         assert due(store) == []
         later(2 * MINUTE)
         assert due(store) == [(DueKind.GATES, "a")]
-        store.commit(decided(begun, "c1", "c2", changes=IndexChanges(removed=((DueKind.GATES, "a"),))))
+        store.commit(
+            decided(
+                begun, "c1", "c2", changes=IndexChanges(removed=((DueKind.GATES, "a"),))
+            )
+        )
         assert not store.postpone(asks, 1)
         assert due(store) == []
 
-    def test_what_is_closed_leaves_all_indexes(self, store: RunStore, later: Later) -> None:
+    def test_what_is_closed_leaves_all_indexes(
+        self, store: RunStore, later: Later
+    ) -> None:
         limited = ready("a", schedule_to_start_ms=MINUTE, total_ms=MINUTE)
         waits = ready("c", delay_ms=MINUTE)
-        store.commit(started(limited, ready("b", start_to_close_ms=MINUTE, queue="b"), waits))
+        store.commit(
+            started(limited, ready("b", start_to_close_ms=MINUTE, queue="b"), waits)
+        )
         [held] = claim(store, queue="b")
         closed = IndexChanges(status="completed", closed=("a", "b", "c"))
         store.commit(decided(held, held.commit, "c2", changes=closed))
@@ -125,4 +156,8 @@ class RunTimesContract:
         waits = RestoredStep("b", "q", 0, 0, 0, 1, "", False)
         store.commit(started(changes=IndexChanges(restored=(restored, waits))))
         [taken] = claim(store)
-        assert (taken.lease.step, taken.lease.attempt, taken.scheduled_version) == ("a", 4, 1)
+        assert (taken.lease.step, taken.lease.attempt, taken.scheduled_version) == (
+            "a",
+            4,
+            1,
+        )

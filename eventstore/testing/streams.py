@@ -23,7 +23,23 @@ from eventstore.event import Checkpoint, Event, Position, Recorded
 from eventstore.store import StreamStore, next_cursor
 from eventstore.version import ANY, NO_STREAM, STREAM_EXISTS
 
-ODD_NAMES = ("", " ", "a b", "ключ", "💥", "{}", "a{b}c", "|", "\x00", "\n", "1-x", "7-x", "99-x", "\ud800", "x" * 2000)
+ODD_NAMES = (
+    "",
+    " ",
+    "a b",
+    "ключ",
+    "💥",
+    "{}",
+    "a{b}c",
+    "|",
+    "\x00",
+    "\n",
+    "1-x",
+    "7-x",
+    "99-x",
+    "\ud800",
+    "x" * 2000,
+)
 ODD_PAYLOADS: tuple[object, ...] = (
     None,
     True,
@@ -54,7 +70,9 @@ def types(recorded: Sequence[Recorded]) -> list[str]:
 class StreamStoreContract:
     """The contract; each test gets fresh stores."""
 
-    def test_an_append_gives_contiguous_versions_and_positions(self, single: StreamStore) -> None:
+    def test_an_append_gives_contiguous_versions_and_positions(
+        self, single: StreamStore
+    ) -> None:
         first = single.append("a", events(2))
         second = single.append("b", events(1))
         third = single.append("a", events(3))
@@ -68,7 +86,13 @@ class StreamStoreContract:
 
     @pytest.mark.parametrize(
         ("expected", "fits_new", "fits_old"),
-        [(ANY, True, True), (NO_STREAM, True, False), (STREAM_EXISTS, False, True), (0, True, False), (2, False, True)],
+        [
+            (ANY, True, True),
+            (NO_STREAM, True, False),
+            (STREAM_EXISTS, False, True),
+            (0, True, False),
+            (2, False, True),
+        ],
     )
     def test_an_append_holds_the_expected_version(
         self, store: StreamStore, expected: object, fits_new: bool, fits_old: bool
@@ -77,7 +101,8 @@ class StreamStoreContract:
         for name, fits in (("new", fits_new), ("old", fits_old)):
             before = store.stream_version(name)
             if fits:
-                assert store.append(name, events(1), expected=expected).first_version == before + 1  # type: ignore[arg-type]
+                appended = store.append(name, events(1), expected=expected)  # type: ignore[arg-type]
+                assert appended.first_version == before + 1
             else:
                 with pytest.raises(WrongExpectedVersion) as error:
                     store.append(name, events(1), expected=expected)  # type: ignore[arg-type]
@@ -87,25 +112,39 @@ class StreamStoreContract:
     def test_a_refused_append_leaves_no_trace(self, single: StreamStore) -> None:
         single.append("a", events(1), checkpoint=Checkpoint("c", Position(0, 1)))
         with pytest.raises(WrongExpectedVersion):
-            single.append("a", events(5), expected=7, checkpoint=Checkpoint("c", Position(0, 9)))
+            single.append(
+                "a", events(5), expected=7, checkpoint=Checkpoint("c", Position(0, 9))
+            )
         with pytest.raises(CheckpointNotRising):
             single.append("a", events(5), checkpoint=Checkpoint("c", Position(0, 1)))
         with pytest.raises(NotJson):
             single.append("a", [Event("Fine"), Event("Bad", {"x": float("nan")})])
-        assert (single.head(0), single.stream_version("a"), single.checkpoint("c", 0)) == (1, 1, 1)
+        assert (
+            single.head(0),
+            single.stream_version("a"),
+            single.checkpoint("c", 0),
+        ) == (1, 1, 1)
 
     def test_a_commit_id_is_applied_once(self, store: StreamStore) -> None:
         done = store.append("a", events(3), expected=0, commit_id="one")
         store.append("a", events(2), commit_id="two")
         again = store.append("a", events(3), expected=0, commit_id="one")
         assert again.duplicate
-        assert (again.first_version, again.last_version, again.position) == (1, 3, done.position)
+        assert (again.first_version, again.last_version, again.position) == (
+            1,
+            3,
+            done.position,
+        )
         assert store.stream_version("a") == 5
 
-    def test_a_resend_with_a_checkpoint_is_a_duplicate_and_not_refused(self, single: StreamStore) -> None:
+    def test_a_resend_with_a_checkpoint_is_a_duplicate_and_not_refused(
+        self, single: StreamStore
+    ) -> None:
         checkpoint = Checkpoint("consumer", Position(0, 7))
         single.append("a", events(1), commit_id="one", checkpoint=checkpoint)
-        assert single.append("a", events(1), commit_id="one", checkpoint=checkpoint).duplicate
+        assert single.append(
+            "a", events(1), commit_id="one", checkpoint=checkpoint
+        ).duplicate
         assert single.checkpoint("consumer", 0) == 7
 
     def test_checkpoints_only_rise(self, single: StreamStore) -> None:
@@ -118,7 +157,9 @@ class StreamStoreContract:
         single.save_checkpoint(Checkpoint("c", Position(0, 6)))
         assert (single.checkpoint("c", 0), single.checkpoint("other", 0)) == (6, 0)
 
-    def test_a_checkpoint_of_another_partition_is_refused(self, store: StreamStore) -> None:
+    def test_a_checkpoint_of_another_partition_is_refused(
+        self, store: StreamStore
+    ) -> None:
         elsewhere = Position((store.partition_of("a") + 1) % 3, 1)
         with pytest.raises(InvalidRequest):
             store.append("a", events(1), checkpoint=Checkpoint("c", elsewhere))
@@ -134,7 +175,9 @@ class StreamStoreContract:
         assert store.stream_version("a") == 0
 
     @pytest.mark.parametrize("count", [1, 1000, 5000])
-    def test_an_append_is_all_or_nothing_at_any_size(self, single: StreamStore, count: int) -> None:
+    def test_an_append_is_all_or_nothing_at_any_size(
+        self, single: StreamStore, count: int
+    ) -> None:
         done = single.append("a", events(count))
         assert done.last_version == count
         assert [r.version for r in single.read_all()] == list(range(1, count + 1))
@@ -148,7 +191,9 @@ class StreamStoreContract:
 
     @pytest.mark.parametrize("payload", ODD_PAYLOADS)
     def test_any_json_is_a_payload(self, store: StreamStore, payload: object) -> None:
-        store.append("a", [Event("T\ud800", payload, {"m": payload})], actor="ä", cause="c")
+        store.append(
+            "a", [Event("T\ud800", payload, {"m": payload})], actor="ä", cause="c"
+        )
         [found] = store.read("a")
         assert repr(found.data) == repr(payload)
         assert repr(found.metadata["m"]) == repr(payload)
@@ -157,10 +202,20 @@ class StreamStoreContract:
     def test_reads_have_bounds_in_both_directions(self, store: StreamStore) -> None:
         store.append("a", events(10))
         assert [r.version for r in store.read("a", after=3, limit=4)] == [4, 5, 6, 7]
-        assert [r.version for r in store.read("a", backward=True, limit=3)] == [10, 9, 8]
-        assert [r.version for r in store.read("a", backward=True, before=4)] == [3, 2, 1]
+        assert [r.version for r in store.read("a", backward=True, limit=3)] == [
+            10,
+            9,
+            8,
+        ]
+        assert [r.version for r in store.read("a", backward=True, before=4)] == [
+            3,
+            2,
+            1,
+        ]
         assert [r.version for r in store.read("a", after=3, before=6)] == [4, 5]
-        assert [r.version for r in store.read("a", after=3, before=6, backward=True)] == [5, 4]
+        assert [
+            r.version for r in store.read("a", after=3, before=6, backward=True)
+        ] == [5, 4]
         assert (
             store.read("a", before=0)
             == store.read("a", after=10)
@@ -169,15 +224,21 @@ class StreamStoreContract:
             == []
         )
 
-    def test_the_log_is_read_from_any_position_also_inside_a_commit(self, single: StreamStore) -> None:
+    def test_the_log_is_read_from_any_position_also_inside_a_commit(
+        self, single: StreamStore
+    ) -> None:
         single.append("a", events(5))
         single.append("b", events(5))
         for after in range(11):
             for limit in (1, 3, 100):
-                found = [r.position.n for r in single.read_all(after={0: after}, limit=limit)]
+                found = [
+                    r.position.n for r in single.read_all(after={0: after}, limit=limit)
+                ]
                 assert found == list(range(after + 1, min(10, after + limit) + 1))
 
-    def test_the_log_of_all_partitions_has_no_holes_when_it_is_cut(self, store: StreamStore) -> None:
+    def test_the_log_of_all_partitions_has_no_holes_when_it_is_cut(
+        self, store: StreamStore
+    ) -> None:
         for i in range(30):
             store.append(f"s{i}", events(i % 4 + 1))
         cursor: dict[int, int] = {}
@@ -187,11 +248,15 @@ class StreamStoreContract:
             cursor = next_cursor(cursor, page)
             seen += page
         for partition in range(3):
-            positions = [r.position.n for r in seen if r.position.partition == partition]
+            positions = [
+                r.position.n for r in seen if r.position.partition == partition
+            ]
             assert positions == list(range(1, store.head(partition) + 1))
         assert len(seen) == len(store.read_all())
 
-    def test_a_cursor_behind_the_end_means_that_the_tail_was_lost(self, single: StreamStore) -> None:
+    def test_a_cursor_behind_the_end_means_that_the_tail_was_lost(
+        self, single: StreamStore
+    ) -> None:
         single.append("a", events(3))
         assert single.read_all(after={0: 3}) == []
         for read in (single.read_all, single.tail):

@@ -35,14 +35,25 @@ class DocumentProcessor:
         except FileNotFoundError as error:
             raise NonRetryableError(f"there is no document {document}") from error
         except PdfReadError as error:
-            raise NonRetryableError(f"{document} is not a PDF file that can be read: {error}") from error
+            raise NonRetryableError(
+                f"{document} is not a PDF file that can be read: {error}"
+            ) from error
         text = "\n".join(pages).strip()
         return {"text": text, "pages": len(pages), "words": len(text.split())}
 
     @capability("report", effect="pure")
-    def report(self, document: str, sentiment: dict[str, Any] | None, statistics: dict[str, Any]) -> dict[str, Any]:
+    def report(
+        self,
+        document: str,
+        sentiment: dict[str, Any] | None,
+        statistics: dict[str, Any],
+    ) -> dict[str, Any]:
         """Put together what was found out."""
-        return {"document": Path(document).stem, "sentiment": sentiment, "statistics": statistics}
+        return {
+            "document": Path(document).stem,
+            "sentiment": sentiment,
+            "statistics": statistics,
+        }
 
 
 @agent("text_analyzer", version="1.0.0")
@@ -58,7 +69,9 @@ class TextAnalyzer:
     def sentiment(self, text: str) -> dict[str, Any]:
         """Return the sentiment of a text: a compound score from -1 to 1, and a word for it."""
         score = self._analyzer.polarity_scores(text)["compound"]
-        label = "positive" if score >= 0.05 else "negative" if score <= -0.05 else "neutral"
+        label = (
+            "positive" if score >= 0.05 else "negative" if score <= -0.05 else "neutral"
+        )
         return {"score": score, "label": label}
 
     @capability("statistics", effect="pure")
@@ -71,7 +84,12 @@ class TextAnalyzer:
             "words": len(words),
             "sentences": len(re.findall(r"[.!?:]+(?:\s|$)", text)),
             "reading_seconds": round(len(words) / 200 * 60, 1),
-            "frequent": [word for word, _ in sorted(long_words.items(), key=lambda item: (-item[1], item[0]))[:3]],
+            "frequent": [
+                word
+                for word, _ in sorted(
+                    long_words.items(), key=lambda item: (-item[1], item[0])
+                )[:3]
+            ],
         }
 
 

@@ -25,8 +25,22 @@ console = Console(width=110, highlight=False)
 
 def start_worker(url: str, name: str) -> subprocess.Popen[bytes]:
     """Start a worker process on the store."""
-    command = [str(Path(sys.executable).parent / "openagents"), "worker", "--url", url, "--name", name]
-    command += ["--components", str(HERE / "components.py"), "--concurrency", "2", "--lease-ms", "2000"]
+    command = [
+        str(Path(sys.executable).parent / "openagents"),
+        "worker",
+        "--url",
+        url,
+        "--name",
+        name,
+    ]
+    command += [
+        "--components",
+        str(HERE / "components.py"),
+        "--concurrency",
+        "2",
+        "--lease-ms",
+        "2000",
+    ]
     log = (DATA / f"{name}.log").open("wb")
     with log:
         return subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT)
@@ -61,17 +75,34 @@ def short(worker: str) -> str:
 
 def show_results(engine: Engine, runs: list[str]) -> None:
     """Print one row a document."""
-    table = Table("document", "runs", "status", "words", "sentiment", "attempts to archive")
+    table = Table(
+        "document", "runs", "status", "words", "sentiment", "attempts to archive"
+    )
     documents = sorted((HERE / "documents").glob("*.pdf"))
     for index, document in enumerate(documents):
         mine = runs[index :: len(documents)]
         results = [engine.wait(run) for run in mine]
-        attempts = [sum(e.type == "StepStarted" and e.step == "archive" for e in engine.history(run)) for run in mine]
+        attempts = [
+            sum(
+                e.type == "StepStarted" and e.step == "archive"
+                for e in engine.history(run)
+            )
+            for run in mine
+        ]
         output = results[0].output
-        mood = output["sentiment"]["label"] if output["sentiment"] else "(no text: skipped)"
+        mood = (
+            output["sentiment"]["label"]
+            if output["sentiment"]
+            else "(no text: skipped)"
+        )
         statuses = ", ".join(sorted({result.status for result in results}))
         table.add_row(
-            document.stem, str(len(mine)), statuses, str(output["words"]), mood, ", ".join(map(str, attempts))
+            document.stem,
+            str(len(mine)),
+            statuses,
+            str(output["words"]),
+            mood,
+            ", ".join(map(str, attempts)),
         )
     console.print(table)
 
@@ -81,7 +112,13 @@ def show_history(engine: Engine, run: str) -> None:
     table = Table("#", "event", "step", "attempt", "by", title=f"history of {run}")
     for event in engine.history(run):
         attempt = "" if event.attempt is None else str(event.attempt)
-        table.add_row(str(event.version), event.type, event.step or "", attempt, short(event.worker or event.actor))
+        table.add_row(
+            str(event.version),
+            event.type,
+            event.step or "",
+            attempt,
+            short(event.worker or event.actor),
+        )
     console.print(table)
 
 
@@ -92,15 +129,24 @@ def main() -> int:
     registry = load([str(HERE / "components.py")])
     with Engine.embedded(DATA, components=registry, workers=0, actor="demo") as engine:
         console.print(f"store and broker: {engine.url}")
-        inputs = [{"document": str(path), "archive": str(DATA / "archive")} for path in documents * COPIES]
+        inputs = [
+            {"document": str(path), "archive": str(DATA / "archive")}
+            for path in documents * COPIES
+        ]
         runs = engine.start_many([(HERE / "workflow.json", given) for given in inputs])
-        console.print(f"started {len(runs)} runs over {len(documents)} documents; now two workers")
-        workers = {name: start_worker(engine.url, name) for name in ("worker-1", "worker-2")}
+        console.print(
+            f"started {len(runs)} runs over {len(documents)} documents; now two workers"
+        )
+        workers = {
+            name: start_worker(engine.url, name) for name in ("worker-1", "worker-2")
+        }
         try:
             run = wait_for_work(engine, runs, "worker-1")
             workers["worker-1"].send_signal(signal.SIGKILL)
             workers["worker-1"].wait()
-            console.print("worker-1 held a step and was killed with SIGKILL; worker-2 goes on alone")
+            console.print(
+                "worker-1 held a step and was killed with SIGKILL; worker-2 goes on alone"
+            )
             statuses = Counter(engine.wait(run, timeout=120).status for run in runs)
         finally:
             for process in workers.values():
@@ -109,7 +155,9 @@ def main() -> int:
         lost = {run: found for run in runs if (found := takeovers(engine.history(run)))}
         for run, found in lost.items():
             for step, before, after in found:
-                console.print(f"{run}: step {step} was taken over from {short(before)} by {short(after)}")
+                console.print(
+                    f"{run}: step {step} was taken over from {short(before)} by {short(after)}"
+                )
         show_history(engine, next(iter(lost), run))
         problems = engine.doctor()
         console.print(f"{dict(statuses)}; invariants broken: {len(problems)}")

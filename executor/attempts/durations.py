@@ -19,11 +19,15 @@ class DurationAverages:
     def ran(self, component: str, took_ms: float) -> None:
         """Take a duration into account."""
         known = self._known.get(component)
-        self._known[component] = took_ms if known is None else known + WEIGHT * (took_ms - known)
+        self._known[component] = (
+            took_ms if known is None else known + WEIGHT * (took_ms - known)
+        )
         if self._all is None:
             self._all = took_ms
         else:
-            self._all += (WEIGHT if took_ms > self._all else DOWN) * (took_ms - self._all)
+            self._all += (WEIGHT if took_ms > self._all else DOWN) * (
+                took_ms - self._all
+            )
 
     def expected_ms(self, component: str) -> float:
         """Return the expected duration; a component that never ran here is expected to be long."""

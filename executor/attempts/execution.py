@@ -17,7 +17,11 @@ from executor.clock import Clock
 from executor.errors import SecretMissing
 from openagents_json.catalog.registry import Component, Registry
 from openagents_json.components.context import CancelToken, Context
-from openagents_json.components.errors import ComponentExit, UnknownComponent, describe_error
+from openagents_json.components.errors import (
+    ComponentExit,
+    UnknownComponent,
+    describe_error,
+)
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.errors import SecretsUnclear
 from openagents_json.workflow.expressions.secret_places import places_before
@@ -65,7 +69,11 @@ class Execution:
 
         Raises SecretMissing and SecretsUnclear.
         """
-        places = places_before(job.step.secrets, job.inputs) if job.secrets is None else job.secrets
+        places = (
+            places_before(job.step.secrets, job.inputs)
+            if job.secrets is None
+            else job.secrets
+        )
         inputs, values = put_in(job.inputs, places, self.secrets)
         return replace(job, inputs=inputs), mask_of(values)
 
@@ -80,7 +88,9 @@ class Execution:
         try:
             output = component.invoke(job.inputs, context)
         except BaseException as error:
-            return _cancelled(job, token) if token.cancelled else _failed(job, error, mask)
+            return (
+                _cancelled(job, token) if token.cancelled else _failed(job, error, mask)
+            )
         return self._returned(job, output)
 
     async def _run_async(self, job: Job, mask: Mask = NO_MASK) -> cmd.Outcome:
@@ -93,13 +103,17 @@ class Execution:
         task = asyncio.ensure_future(_called(component, job, context))
         token.on_cancel(_canceller(asyncio.get_running_loop(), task))
         try:
-            output = await asyncio.wait_for(task, None if limit is None else limit / 1000)
+            output = await asyncio.wait_for(
+                task, None if limit is None else limit / 1000
+            )
         except TimeoutError as error:
             if limit is not None and self._left_ms(job) == 0:
                 return self._expired(job)
             return _failed(job, error, mask)
         except BaseException as error:
-            return _cancelled(job, token) if token.cancelled else _failed(job, error, mask)
+            return (
+                _cancelled(job, token) if token.cancelled else _failed(job, error, mask)
+            )
         return self._returned(job, output)
 
     def _returned(self, job: Job, output: Any) -> cmd.Outcome:
@@ -109,8 +123,14 @@ class Execution:
         try:
             return cmd.Completed(lease.step, lease.attempt, codec.normalise(output))
         except NotJson as error:
-            message = f"step {lease.step}: {job.component} returned what is not JSON: {error}"
-            described = {"type": "InvalidComponentOutput", "message": message, "retryable": False}
+            message = (
+                f"step {lease.step}: {job.component} returned what is not JSON: {error}"
+            )
+            described = {
+                "type": "InvalidComponentOutput",
+                "message": message,
+                "retryable": False,
+            }
             return cmd.Failed(lease.step, lease.attempt, described)
 
     def _expired(self, job: Job) -> cmd.Outcome:
@@ -139,7 +159,9 @@ class Execution:
             token=token,
             now_ms=self.clock.now_ms,
             on_heartbeat=lambda _details: self.keeper.heartbeat(lease),
-            on_emit=lambda value: self.emit(lease.run, lease.step, lease.attempt, _shown(value, mask)),
+            on_emit=lambda value: self.emit(
+                lease.run, lease.step, lease.attempt, _shown(value, mask)
+            ),
             fences=dict(job.fences),
             mask=None if mask is NO_MASK else mask.text,
         )
@@ -151,14 +173,18 @@ async def _called(component: Component, job: Job, context: Context) -> Any:
     try:
         if component.spec.is_async:
             return await component.invoke(job.inputs, context)
-        return await asyncio.to_thread(component.invoke, job.inputs, context)  # it was not sync when the run was bound
+        return await asyncio.to_thread(
+            component.invoke, job.inputs, context
+        )  # it was not sync when the run was bound
     except (Exception, asyncio.CancelledError):
         raise
     except BaseException as error:
         raise ComponentExit(job.component, error) from error
 
 
-def _canceller(loop: asyncio.AbstractEventLoop, task: asyncio.Future[Any]) -> Callable[[str], None]:
+def _canceller(
+    loop: asyncio.AbstractEventLoop, task: asyncio.Future[Any]
+) -> Callable[[str], None]:
     def cancel(_reason: str) -> None:
         loop.call_soon_threadsafe(task.cancel)
 
@@ -166,7 +192,11 @@ def _canceller(loop: asyncio.AbstractEventLoop, task: asyncio.Future[Any]) -> Ca
 
 
 def _no_secrets(job: Job, error: Exception) -> cmd.Outcome:
-    described = {"type": type(error).__name__, "message": f"step {job.lease.step}: {error}", "retryable": False}
+    described = {
+        "type": type(error).__name__,
+        "message": f"step {job.lease.step}: {error}",
+        "retryable": False,
+    }
     return cmd.Failed(job.lease.step, job.lease.attempt, described)
 
 
@@ -178,7 +208,9 @@ def _masked(outcome: cmd.Outcome, mask: Mask) -> cmd.Outcome:
         case cmd.Failed(step, attempt, error):
             masked = mask.value(error)
             # A message of the engine's own may name a member by a path that was cut inside of a secret.
-            return cmd.Failed(step, attempt, {**masked, "message": mask.message(masked["message"])})
+            return cmd.Failed(
+                step, attempt, {**masked, "message": mask.message(masked["message"])}
+            )
         case _:
             return outcome
 
@@ -189,13 +221,19 @@ def _shown(value: Any, mask: Mask) -> Any:
 
 
 def _failed(job: Job, error: BaseException, mask: Mask) -> cmd.Outcome:
-    return cmd.Failed(job.lease.step, job.lease.attempt, describe_error(error, mask.message))
+    return cmd.Failed(
+        job.lease.step, job.lease.attempt, describe_error(error, mask.message)
+    )
 
 
 def _cancelled(job: Job, token: CancelToken) -> cmd.Outcome:
     lease = job.lease
     if token.reason != STOPPING:
-        described = {"type": "Cancelled", "message": f"step {lease.step} stopped: {token.reason}", "retryable": True}
+        described = {
+            "type": "Cancelled",
+            "message": f"step {lease.step} stopped: {token.reason}",
+            "retryable": True,
+        }
         return cmd.Failed(lease.step, lease.attempt, described)
     if job.step.effect != ONCE:
         return cmd.Released(lease.step, lease.attempt, STOPPING)

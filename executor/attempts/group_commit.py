@@ -42,8 +42,15 @@ class Batch:
     have written meanwhile: it is on the log once, or not at all.
     """
 
-    def __init__(self, base: Session, handler: Handler, commit_id: str, since_ms: float) -> None:
-        self.base, self.commit_id, self._handler, self._since_ms = base, commit_id, handler, since_ms
+    def __init__(
+        self, base: Session, handler: Handler, commit_id: str, since_ms: float
+    ) -> None:
+        self.base, self.commit_id, self._handler, self._since_ms = (
+            base,
+            commit_id,
+            handler,
+            since_ms,
+        )
         self._session = base
         self._done: list[tuple[Job, cmd.Outcome]] = []
         self._events: list[ev.Event] = []
@@ -53,7 +60,14 @@ class Batch:
         self._due = False
 
     @classmethod
-    def begin(cls, session: Session, job: Job, outcome: cmd.Outcome, handler: Handler, now_ms: float) -> Batch | None:
+    def begin(
+        cls,
+        session: Session,
+        job: Job,
+        outcome: cmd.Outcome,
+        handler: Handler,
+        now_ms: float,
+    ) -> Batch | None:
         """Begin with the outcome of a claimed step; None when it has to be recorded by itself."""
         if not _holds(session, job) or not isinstance(outcome, cmd.Completed):
             return None
@@ -84,21 +98,35 @@ class Batch:
     def _begins(self, job: Job) -> bool:
         path, state = job.lease.step, self._session.state
         step = state.steps.get(path)
-        if step is None or path in self.base.state.open_steps or state.status != st.RUNNING:
+        if (
+            step is None
+            or path in self.base.state.open_steps
+            or state.status != st.RUNNING
+        ):
             return False
-        ready = step.status == st.SCHEDULED and not step.kind and step.attempt + 1 == job.lease.attempt
+        ready = (
+            step.status == st.SCHEDULED
+            and not step.kind
+            and step.attempt + 1 == job.lease.attempt
+        )
         return ready and step.inputs == job.inputs
 
     def _take(self, job: Job, outcome: cmd.Outcome) -> Decision:
         session, handler = self._session, self._handler
         command, ahead = cmd.RecordOutcomes((outcome,)), len(self._events)
-        made, encoded = decide_encoded(session, command, handler.limits, handler.child_id, ahead=ahead)
+        made, encoded = decide_encoded(
+            session, command, handler.limits, handler.child_id, ahead=ahead
+        )
         self._done.append((job, outcome))
         self._events += made.events
         self._encoded += encoded.events
         self._blobs += encoded.blobs
         self._session = replace(session, state=made.state)
-        self._due = self._due or made.unfinished or any(self._is_checkpoint(event) for event in made.events)
+        self._due = (
+            self._due
+            or made.unfinished
+            or any(self._is_checkpoint(event) for event in made.events)
+        )
         return made
 
     def _is_checkpoint(self, event: ev.Event) -> bool:
@@ -106,7 +134,10 @@ class Batch:
             return True
         if not isinstance(event, ev.StepScheduled):
             return False
-        joins = len(self.base.plan.of(event.step).incoming) > 1 and self.base.plan.persistence.mode == "checkpoint"
+        joins = (
+            len(self.base.plan.of(event.step).incoming) > 1
+            and self.base.plan.persistence.mode == "checkpoint"
+        )
         return joins or bool(event.gates) or event.kind in ("wait", "workflow", "sleep")
 
     def following(self, queue: str, now_ms: float) -> Job | None:
@@ -114,13 +145,23 @@ class Batch:
         spec, state = self.base.plan.persistence, self._session.state
         if self._due or state.status != st.RUNNING:
             return None
-        full = len(self._done) >= spec.every_steps or now_ms - self._since_ms >= spec.every_ms
+        full = (
+            len(self._done) >= spec.every_steps
+            or now_ms - self._since_ms >= spec.every_ms
+        )
         if spec.mode == "checkpoint" and full:
             return None
-        for path in _in_order(self._session, [x for x in state.open_steps if x not in self.base.state.open_steps]):
+        for path in _in_order(
+            self._session,
+            [x for x in state.open_steps if x not in self.base.state.open_steps],
+        ):
             plan, step = self.base.plan.of(path), state.steps[path]
             if step.status == st.SCHEDULED and not step.kind:
-                return self._job_of(path) if _may_wait(plan) and plan.queue == queue else None
+                return (
+                    self._job_of(path)
+                    if _may_wait(plan) and plan.queue == queue
+                    else None
+                )
         return None
 
     def _job_of(self, path: str) -> Job:
@@ -146,19 +187,32 @@ class Batch:
         """Take in the outcome of a step; False when it was not begun, so that it goes back with the checkpoint."""
         if isinstance(outcome, cmd.Released):
             return False
-        started = ev.StepStarted(job.lease.step, job.lease.attempt, self._next_fence(), worker)
+        started = ev.StepStarted(
+            job.lease.step, job.lease.attempt, self._next_fence(), worker
+        )
         self._events.append(started)
         self._encoded += encode([started], self._handler.limits).events
-        self._session = replace(self._session, state=evolve(self._session.state, started))
+        self._session = replace(
+            self._session, state=evolve(self._session.state, started)
+        )
         self._take(job, outcome)
         self._due = self._due or job.step.persist
         return not self._due
 
     def add_safely(self, job: Job, outcome: cmd.Outcome, worker: str) -> bool:
         """Take in the outcome of a step, as `add`; one that does not let itself be recorded fails its step."""
-        lists: tuple[list[Any], ...] = (self._events, self._encoded, self._blobs, self._done)
+        lists: tuple[list[Any], ...] = (
+            self._events,
+            self._encoded,
+            self._blobs,
+            self._done,
+        )
         # They only grow, so lengths say what they were; copies of all that was done would be made anew with each step.
-        lengths, session, due = [len(grown) for grown in lists], self._session, self._due
+        lengths, session, due = (
+            [len(grown) for grown in lists],
+            self._session,
+            self._due,
+        )
         try:
             return self.add(job, outcome, worker)
         except Exception as error:  # what it left half done is taken back
@@ -176,9 +230,13 @@ class Batch:
         if self.base.plan.persistence.mode == "outcome":
             events, encoded, state = self._outcome(first, events, encoded)
         made = Decision(tuple(events), state, first.facts, first.open_after_facts)
-        whole = EncodedEvents(tuple(encoded), tuple({blob.sha: blob for blob in self._blobs}.values()))
+        whole = EncodedEvents(
+            tuple(encoded), tuple({blob.sha: blob for blob in self._blobs}.values())
+        )
         last, (job, _) = self._session.state.fence, self._done[0]
-        signature = CommitContext("fact", self.commit_id, worker, self.base.commit, claim=claim)
+        signature = CommitContext(
+            "fact", self.commit_id, worker, self.base.commit, claim=claim
+        )
         built = assemble(
             self.base,
             made,
@@ -191,7 +249,10 @@ class Batch:
         return replace(built, commit=replace(built.commit, whole=True))
 
     def _outcome(
-        self, first: Decision, events: Sequence[ev.Event], encoded: Sequence[tuple[str, bytes]]
+        self,
+        first: Decision,
+        events: Sequence[ev.Event],
+        encoded: Sequence[tuple[str, bytes]],
     ) -> tuple[list[ev.Event], list[tuple[str, bytes]], st.RunState]:
         """Keep start and end only, if this is the end and nobody else has steps under way."""
         kept = [*events[: first.facts], events[-1]]
@@ -207,7 +268,9 @@ def _in_order(session: Session, steps: Sequence[str]) -> list[str]:
 
 def _holds(session: Session, job: Job) -> bool:
     step = session.state.steps.get(job.lease.step)
-    return step is not None and step.fence == job.lease.fence and step.status == st.STARTED
+    return (
+        step is not None and step.fence == job.lease.fence and step.status == st.STARTED
+    )
 
 
 def _may_wait(plan: StepPlan) -> bool:

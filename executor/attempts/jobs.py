@@ -99,14 +99,24 @@ def jobs_of(sessions: SessionCache, claimed: Sequence[Claimed]) -> list[Job]:
     A run that cannot be read is left alone: its leases run out, and the others go on. Raises StoreUnavailable.
     """
     missing: dict[str, None] = {}
-    sessions.keyring.prepare([claim.lease.run for claim in claimed if claim.events and is_sealed(claim.events[0])])
+    sessions.keyring.prepare(
+        [
+            claim.lease.run
+            for claim in claimed
+            if claim.events and is_sealed(claim.events[0])
+        ]
+    )
     for claim in claimed:
         run, events = claim.lease.run, claim.events
         known = sessions.get(run)
         if known is not None and known.version >= claim.version:
             continue
         start = known.version + 1 if known else 1
-        if events and events[0].version <= start <= events[-1].version and events[-1].version >= claim.version:
+        if (
+            events
+            and events[0].version <= start <= events[-1].version
+            and events[-1].version >= claim.version
+        ):
             with _each_by_itself():
                 sessions.extend(run, known, events)
         else:
@@ -114,7 +124,9 @@ def jobs_of(sessions: SessionCache, claimed: Sequence[Claimed]) -> list[Job]:
     if missing:
         with _each_by_itself():
             sessions.load_all(list(missing))
-    return [job for claim in claimed if (job := _claimed_job(sessions, claim)) is not None]
+    return [
+        job for claim in claimed if (job := _claimed_job(sessions, claim)) is not None
+    ]
 
 
 @contextmanager
@@ -137,14 +149,30 @@ def _claimed_job(sessions: SessionCache, claim: Claimed) -> Job | None:
             sessions.drop(run)
             job = job_of(sessions.load(run), claim.lease)
     except RunUnreadable as error:
-        log.error("run %s: step %s was claimed and cannot be run here: %s", run, claim.lease.step, error)
+        log.error(
+            "run %s: step %s was claimed and cannot be run here: %s",
+            run,
+            claim.lease.step,
+            error,
+        )
         return None
     except EventStoreError as error:
         if passes(error):
             raise
-        log.error("run %s: step %s was claimed and cannot be run here: %s", run, claim.lease.step, error)
+        log.error(
+            "run %s: step %s was claimed and cannot be run here: %s",
+            run,
+            claim.lease.step,
+            error,
+        )
         return None
-    except Exception:  # what is wrong with one run is not the fault of those that were claimed with it
-        log.exception("run %s: step %s was claimed and met a defect of the engine", run, claim.lease.step)
+    except (
+        Exception
+    ):  # what is wrong with one run is not the fault of those that were claimed with it
+        log.exception(
+            "run %s: step %s was claimed and met a defect of the engine",
+            run,
+            claim.lease.step,
+        )
         return None
     return job

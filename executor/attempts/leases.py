@@ -55,7 +55,13 @@ class LeaseKeeper:
     Holding and dropping are plain dictionary operations, because they lie on the path of every step.
     """
 
-    def __init__(self, store: RunStore, clock: Clock, lease_of: Callable[[str], int], shortest_ms: int) -> None:
+    def __init__(
+        self,
+        store: RunStore,
+        clock: Clock,
+        lease_of: Callable[[str], int],
+        shortest_ms: int,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._lease_of = lease_of
@@ -71,7 +77,9 @@ class LeaseKeeper:
 
     def start(self) -> None:
         """Begin to beat."""
-        self._thread = threading.Thread(target=self._loop, name="openagents-keeper", daemon=True)
+        self._thread = threading.Thread(
+            target=self._loop, name="openagents-keeper", daemon=True
+        )
         self._thread.start()
 
     def stop(self) -> None:
@@ -84,7 +92,9 @@ class LeaseKeeper:
         """Take a lease into the beat, if it is not there."""
         if job.lease not in self._held:
             now = self._clock.steady_ms()
-            self._held[job.lease] = HeldLease(job, self._lease_of(job.step.queue), CancelToken(), now, now, now)
+            self._held[job.lease] = HeldLease(
+                job, self._lease_of(job.step.queue), CancelToken(), now, now, now
+            )
 
     def drop(self, lease: Lease) -> None:
         """Forget a lease: its outcome is recorded, or it is given back."""
@@ -106,9 +116,19 @@ class LeaseKeeper:
         held: dict[Lease, int] = {}
         for lease_ms, leases in once.items():
             try:
-                held.update(zip(leases, self._store.beat(leases, lease_ms, begin=True), strict=True))
+                held.update(
+                    zip(
+                        leases,
+                        self._store.beat(leases, lease_ms, begin=True),
+                        strict=True,
+                    )
+                )
             except EventStoreError as error:
-                log.warning("%d steps that may not be started twice are given back unbegun: %s", len(leases), error)
+                log.warning(
+                    "%d steps that may not be started twice are given back unbegun: %s",
+                    len(leases),
+                    error,
+                )
                 held.update(dict.fromkeys(leases, 0))
         return [held.get(job.lease, 1) > 0 for job in jobs]
 
@@ -142,7 +162,9 @@ class LeaseKeeper:
             if not held.over and now - held.extended >= held.lease_ms / 3:
                 due.setdefault(held.lease_ms, []).append(held)
         try:
-            for lease_ms in sorted(due):  # the short ones first: the store may go away meanwhile
+            for lease_ms in sorted(
+                due
+            ):  # the short ones first: the store may go away meanwhile
                 self._extend(due[lease_ms], lease_ms, now)
         finally:  # what does not need the store is not put off when the store is away
             for held in everything:
@@ -151,12 +173,17 @@ class LeaseKeeper:
     def _extend(self, due: Sequence[HeldLease], lease_ms: int, now: float) -> None:
         answers = self._store.beat([held.job.lease for held in due], lease_ms)
         for held, answer in zip(due, answers, strict=True):
-            if answer < 0:  # one partition is out of reach: the others are extended all the same
+            if (
+                answer < 0
+            ):  # one partition is out of reach: the others are extended all the same
                 continue
             held.extended = now
             held.over = answer == 0
             if answer != 1:
-                self._tell(held, "the run is being cancelled" if answer else "the lease was lost")
+                self._tell(
+                    held,
+                    "the run is being cancelled" if answer else "the lease was lost",
+                )
 
     def _looked_after(self, held: HeldLease, now: float) -> None:
         """Look after one step, whatever befalls that must not keep the others from it."""
@@ -164,16 +191,27 @@ class LeaseKeeper:
         try:
             self._look_after(held, now)
         except OpenAgentsError as error:
-            log.warning("run %s: what befell step %s could not be recorded: %s", lease.run, lease.step, error)
+            log.warning(
+                "run %s: what befell step %s could not be recorded: %s",
+                lease.run,
+                lease.step,
+                error,
+            )
         except Exception:
-            log.exception("run %s: looking after step %s met a defect of the engine", lease.run, lease.step)
+            log.exception(
+                "run %s: looking after step %s met a defect of the engine",
+                lease.run,
+                lease.step,
+            )
 
     def _look_after(self, held: HeldLease, now: float) -> None:
         limit = held.job.step.timeouts.heartbeat_ms
         if limit and not held.over and now - held.heartbeat > limit:
             held.over = True
             try:
-                if self._overdue is not None:  # first: a component that is told may return at once
+                if (
+                    self._overdue is not None
+                ):  # first: a component that is told may return at once
                     self._overdue.silent(held.job, limit)
             finally:
                 self._tell(held, f"no heartbeat for {limit} ms")
@@ -189,5 +227,7 @@ class LeaseKeeper:
                     self.beat()
             except EventStoreError as error:
                 log.warning("leases could not be extended: %s", error)
-            except Exception:  # without a heartbeat, all steps of this process would be lost
+            except (
+                Exception
+            ):  # without a heartbeat, all steps of this process would be lost
                 log.exception("the heartbeat met a defect of the engine")

@@ -44,8 +44,12 @@ class Mask:
     def __init__(self, values: Sequence[str]) -> None:
         needles = sorted({part for value in values for part in _parts(value)})
         spellings = [spelling for needle in needles for spelling in _spellings(needle)]
-        self._pieces = [(piece, spelling) for spelling in spellings for piece in spelling.pieces]
-        self._numbers = frozenset(number for needle in needles for number in _numbers(needle))
+        self._pieces = [
+            (piece, spelling) for spelling in spellings for piece in spelling.pieces
+        ]
+        self._numbers = frozenset(
+            number for needle in needles for number in _numbers(needle)
+        )
         self._values = [value for value in values if len(value) > _SHORTEST_REST]
 
     def text(self, text: str) -> str:
@@ -81,7 +85,9 @@ class Mask:
             return value
         holder: list[Any] = [value]
         todo: list[tuple[Any, Any]] = [(holder, 0)]
-        while todo:  # no recursion: values may be nested as deep as the codec lets them be
+        while (
+            todo
+        ):  # no recursion: values may be nested as deep as the codec lets them be
             place, key = todo.pop()
             item = place[key]
             if isinstance(item, str):
@@ -92,7 +98,11 @@ class Mask:
             elif isinstance(item, list | tuple):
                 place[key] = items = list(item)
                 todo += [(items, index) for index in range(len(items))]
-            elif isinstance(item, int | float) and not isinstance(item, bool) and item in self._numbers:
+            elif (
+                isinstance(item, int | float)
+                and not isinstance(item, bool)
+                and item in self._numbers
+            ):
                 place[key] = STARS
         return holder[0]
 
@@ -135,7 +145,11 @@ def _parts(value: str) -> Iterator[str]:
             yield from _parts(member)
     elif len(lines := value.split()) > 1 and "\n" in value.strip():
         lines = [line.strip() for line in value.splitlines()]
-        yield from (line for line in lines if len(line) >= SHORTEST and not line.startswith("-----"))
+        yield from (
+            line
+            for line in lines
+            if len(line) >= SHORTEST and not line.startswith("-----")
+        )
     elif "://" in value:
         passwords = {password := _password(value), unquote(password)}
         yield from (password for password in passwords if len(password) >= SHORTEST)
@@ -170,7 +184,9 @@ def _password(value: str) -> str:
 
 def _numbers(needle: str) -> Iterator[int | float]:
     """Return the numbers that a text may become in a component."""
-    if not re.fullmatch(r"\s*[+-]?[0-9][0-9_]*(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?\s*", needle):
+    if not re.fullmatch(
+        r"\s*[+-]?[0-9][0-9_]*(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?\s*", needle
+    ):
         return
     for kind in (int, float):
         try:
@@ -186,7 +202,9 @@ def _numbers(needle: str) -> Iterator[int | float]:
 
 def _spellings(needle: str) -> Iterator[_Spelling]:
     """Return the ways to write a text."""
-    yield _Spelling("".join(_character(character) for character in needle), (_longest_run(needle),))
+    yield _Spelling(
+        "".join(_character(character) for character in needle), (_longest_run(needle),)
+    )
     raw = needle.encode("utf-8", "surrogatepass")
     shown = [str(number).removesuffix(".0") for number in _numbers(needle)]
     for literal in {*shown, raw.hex(), raw.hex().upper()} - {needle}:
@@ -201,7 +219,16 @@ def _longest_run(text: str) -> str:
     return max(runs, key=len)
 
 
-_NAMED: Final = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f", "\v": "v", "\a": "a", "\0": "0"}
+_NAMED: Final = {
+    "\n": "n",
+    "\r": "r",
+    "\t": "t",
+    "\b": "b",
+    "\f": "f",
+    "\v": "v",
+    "\a": "a",
+    "\0": "0",
+}
 
 
 @lru_cache(maxsize=1024)
@@ -235,12 +262,20 @@ def _base64(raw: bytes, before: int) -> Iterator[_Spelling]:
     inner = text[first:-1] if (before + len(raw)) % 3 else text[first:]
     if len(inner) < _SHORTEST_BASE64:
         return
-    yield _Spelling("".join(_BASE64.get(character, character) for character in inner), (_longest_run(inner),))
+    yield _Spelling(
+        "".join(_BASE64.get(character, character) for character in inner),
+        (_longest_run(inner),),
+    )
     if len(inner) > _BROKEN:
         # It may be broken into lines, at most once in what is looked for; the rest of the lines goes with it.
         begin = inner[:_BROKEN]
-        pieces = (_longest_run(begin[: _BROKEN // 2]), _longest_run(begin[_BROKEN // 2 :]))
-        pattern = _LINE_END.join(_BASE64.get(character, character) for character in begin)
+        pieces = (
+            _longest_run(begin[: _BROKEN // 2]),
+            _longest_run(begin[_BROKEN // 2 :]),
+        )
+        pattern = _LINE_END.join(
+            _BASE64.get(character, character) for character in begin
+        )
         yield _Spelling(f"{pattern}(?:[A-Za-z0-9+/_=-]|{_LINE_END})*", pieces)
 
 
@@ -266,10 +301,24 @@ def _spans(spelling: _Spelling, text: str) -> Iterator[tuple[int, int]]:
 def _head(text: str, value: str, end: int) -> int:
     """Return how many characters before a place are the beginning of a value."""
     longest = min(end, len(value) - 1)
-    return next((n for n in range(longest, _SHORTEST_REST - 1, -1) if text.endswith(value[:n], 0, end)), 0)
+    return next(
+        (
+            n
+            for n in range(longest, _SHORTEST_REST - 1, -1)
+            if text.endswith(value[:n], 0, end)
+        ),
+        0,
+    )
 
 
 def _tail(text: str, value: str, start: int) -> int:
     """Return how many characters behind a place are the end of a value."""
     longest = min(len(text) - start, len(value) - 1)
-    return next((n for n in range(longest, _SHORTEST_REST - 1, -1) if text.startswith(value[-n:], start)), 0)
+    return next(
+        (
+            n
+            for n in range(longest, _SHORTEST_REST - 1, -1)
+            if text.startswith(value[-n:], start)
+        ),
+        0,
+    )

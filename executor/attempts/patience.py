@@ -20,7 +20,9 @@ def passes(error: Exception) -> bool:
 class Patience:
     """Waits between tries; gives up at once when `closing` is set."""
 
-    def __init__(self, closing: threading.Event, seconds: float = AGAIN_SECONDS) -> None:
+    def __init__(
+        self, closing: threading.Event, seconds: float = AGAIN_SECONDS
+    ) -> None:
         self._closing, self._seconds = closing, seconds
 
     def lasts(self) -> bool:

@@ -67,7 +67,9 @@ class _Part:
 
 
 def _unclaiming(part: _Part) -> _Part:
-    return replace(part, built=replace(part.built, commit=replace(part.built.commit, claim=None)))
+    return replace(
+        part, built=replace(part.built, commit=replace(part.built.commit, claim=None))
+    )
 
 
 class Recorder:
@@ -91,41 +93,61 @@ class Recorder:
         self._hold = hold
         self._patience = patience
 
-    def record(self, finished: Sequence[Finished], wish: Wish | None = None) -> RecordedOutcomes:
+    def record(
+        self, finished: Sequence[Finished], wish: Wish | None = None
+    ) -> RecordedOutcomes:
         """Record outcomes in one round trip, two or more for the runs that others have changed meanwhile."""
         wish = wish or Wish()
         out = RecordedOutcomes()
         by_run: dict[str, list[Finished]] = {}
         for item in finished:
             by_run.setdefault(item.job.lease.run, []).append(item)
-        parts = [part for run, items in by_run.items() if (part := self._part(run, items, wish, out)) is not None]
+        parts = [
+            part
+            for run, items in by_run.items()
+            if (part := self._part(run, items, wish, out)) is not None
+        ]
         self._send(parts, wish, out)
         return out
 
-    def record_batch(self, batch: Batch, finished: Finished, wish: Wish) -> RecordedOutcomes:
+    def record_batch(
+        self, batch: Batch, finished: Finished, wish: Wish
+    ) -> RecordedOutcomes:
         """Record what a worker did on its own, in one commit that is guarded by the lease it began with."""
         out = RecordedOutcomes()
         self._send([self._of_batch(batch, finished, wish)], wish, out)
         return out
 
     def _of_batch(self, batch: Batch, finished: Finished, wish: Wish) -> _Part:
-        return _Part(batch.base, (finished,), batch.built(self._worker, self._claim(wish)), batch)
+        return _Part(
+            batch.base, (finished,), batch.built(self._worker, self._claim(wish)), batch
+        )
 
     def _claim(self, wish: Wish) -> ClaimWish | None:
         if not wish.at_most:
             return None
-        return ClaimWish(self._worker, self._lease_of(wish.queue), wish.at_most, wish.queue, self._can)
+        return ClaimWish(
+            self._worker,
+            self._lease_of(wish.queue),
+            wish.at_most,
+            wish.queue,
+            self._can,
+        )
 
     # -- building ----------------------------------------------------------------------------------------
 
-    def _part(self, run: str, items: Sequence[Finished], wish: Wish, out: RecordedOutcomes) -> _Part | None:
+    def _part(
+        self, run: str, items: Sequence[Finished], wish: Wish, out: RecordedOutcomes
+    ) -> _Part | None:
         """Build the commit of a run; None when there is none, and then `out` says what became of its outcomes."""
         while True:
             try:
                 session = self._session(run, items)
                 now_ms = self._handler.time_for(session, _outcomes(items))
                 break
-            except RunNotFound:  # it has left the store, and what came of its steps is too late
+            except (
+                RunNotFound
+            ):  # it has left the store, and what came of its steps is too late
                 out.refused += items
                 return None
             except EventStoreError as error:
@@ -151,13 +173,22 @@ class Recorder:
         return cached
 
     def _built(
-        self, session: Session, items: Sequence[Finished], now_ms: int, wish: Wish, out: RecordedOutcomes
+        self,
+        session: Session,
+        items: Sequence[Finished],
+        now_ms: int,
+        wish: Wish,
+        out: RecordedOutcomes,
     ) -> _Part | None:
         """Build the commit of outcomes, or else of the failures that stand for those which do not let themselves."""
         try:
             return self._commit_of(session, items, wish, now_ms)
         except Exception as error:
-            log.warning("run %s: an outcome does not let itself be recorded", session.run, exc_info=error)
+            log.warning(
+                "run %s: an outcome does not let itself be recorded",
+                session.run,
+                exc_info=error,
+            )
             told = self._told_apart(session, items, error)
         try:
             return self._commit_of(session, told, wish, now_ms)
@@ -165,7 +196,9 @@ class Recorder:
             self._give_up(items, error, out)
             return None
 
-    def _commit_of(self, session: Session, items: Sequence[Finished], wish: Wish, now_ms: int = 0) -> _Part | None:
+    def _commit_of(
+        self, session: Session, items: Sequence[Finished], wish: Wish, now_ms: int = 0
+    ) -> _Part | None:
         handler = self._handler
         built = build(
             session,
@@ -180,7 +213,9 @@ class Recorder:
         )
         return _Part(session, tuple(items), built) if built else None
 
-    def _told_apart(self, session: Session, items: Sequence[Finished], error: Exception) -> list[Finished]:
+    def _told_apart(
+        self, session: Session, items: Sequence[Finished], error: Exception
+    ) -> list[Finished]:
         """Return the outcomes with failures in the place of those that raise by themselves, of all if none does."""
         told = [self._or_unfit(session, item) for item in items]
         return told if told != list(items) else [unfit(item, error) for item in items]
@@ -194,15 +229,32 @@ class Recorder:
 
     # -- sending -----------------------------------------------------------------------------------------
 
-    def _send(self, parts: Sequence[_Part], wish: Wish, out: RecordedOutcomes, *, late: bool = False) -> None:
+    def _send(
+        self,
+        parts: Sequence[_Part],
+        wish: Wish,
+        out: RecordedOutcomes,
+        *,
+        late: bool = False,
+    ) -> None:
         left, size = list(parts), len(parts)
         while left:
-            replies = [reply for i in range(0, len(left), size) for reply in self._offered(left[i : i + size], wish)]
-            size = max(1, size // 2)  # should one of them be why nothing is heard, it is alone in the end
+            replies = [
+                reply
+                for i in range(0, len(left), size)
+                for reply in self._offered(left[i : i + size], wish)
+            ]
+            size = max(
+                1, size // 2
+            )  # should one of them be why nothing is heard, it is alone in the end
             again: list[tuple[_Part, EventStoreError]] = []
             behind: list[_Part] = []
             for part, reply in zip(left, replies, strict=True):
-                if isinstance(reply, Committed) and reply.code is Code.CONFLICT and part.batch is not None:
+                if (
+                    isinstance(reply, Committed)
+                    and reply.code is Code.CONFLICT
+                    and part.batch is not None
+                ):
                     behind += self._behind(part, part.batch, reply, wish, out)
                 elif isinstance(reply, Committed):
                     self._digested(part, reply, wish, out)
@@ -223,7 +275,9 @@ class Recorder:
         """Wait for one node of a cluster on a thread of its own: there is work on the other nodes meanwhile."""
         names = ", ".join(part.session.run for part in parts)
         log.warning("outcomes wait until the nodes of their runs are back: %s", names)
-        threading.Thread(target=self._send_late, args=(parts,), name="openagents-late", daemon=True).start()
+        threading.Thread(
+            target=self._send_late, args=(parts,), name="openagents-late", daemon=True
+        ).start()
 
     def _send_late(self, parts: Sequence[_Part]) -> None:
         """Send the same commits until they are answered, without their claims: nobody here waits for new steps."""
@@ -231,19 +285,34 @@ class Recorder:
         try:
             self._send([_unclaiming(part) for part in parts], Wish(), out, late=True)
             # A commit whose reply was lost may have claimed all the same.
-            unbegun = [Finished(x, cmd.Released(x.lease.step, x.lease.attempt, "its node was away")) for x in out.jobs]
+            unbegun = [
+                Finished(
+                    x, cmd.Released(x.lease.step, x.lease.attempt, "its node was away")
+                )
+                for x in out.jobs
+            ]
             out.add(self.record(unbegun))
         except Exception:  # their leases run out
             log.exception("late outcomes met a defect of the engine")
         for item in out.refused:
-            log.warning("run %s: the outcome of step %s came too late", item.job.lease.run, item.job.lease.step)
+            log.warning(
+                "run %s: the outcome of step %s came too late",
+                item.job.lease.run,
+                item.job.lease.step,
+            )
 
-    def _offered(self, parts: Sequence[_Part], wish: Wish) -> Sequence[Committed | EventStoreError]:
+    def _offered(
+        self, parts: Sequence[_Part], wish: Wish
+    ) -> Sequence[Committed | EventStoreError]:
         handler = self._handler
         partition = handler.store.partition_of
-        wakeups = handler.ringer.wakeups([(partition(p.session.run), self._left(p.built, wish)) for p in parts])
+        wakeups = handler.ringer.wakeups(
+            [(partition(p.session.run), self._left(p.built, wish)) for p in parts]
+        )
         try:
-            offered = handler.store.offer([p.built.commit for p in parts], wakeups=wakeups)
+            offered = handler.store.offer(
+                [p.built.commit for p in parts], wakeups=wakeups
+            )
         except EventStoreError as error:
             return [error] * len(parts)
         handler.ringer.answer(wakeups, offered.unheard)
@@ -253,29 +322,56 @@ class Recorder:
         """Count what is left to others; the commit claims new steps that this worker can run, none that begin again."""
         if not wish.at_most or wish.queue not in built.opens:
             return built.opens
-        new = [x for x in built.changes.ready if x.queue == wish.queue and not x.delay_ms and self._can(x.component)]
-        return {**built.opens, wish.queue: built.opens[wish.queue] - min(len(new), wish.at_most)}
+        new = [
+            x
+            for x in built.changes.ready
+            if x.queue == wish.queue and not x.delay_ms and self._can(x.component)
+        ]
+        return {
+            **built.opens,
+            wish.queue: built.opens[wish.queue] - min(len(new), wish.at_most),
+        }
 
-    def _behind(self, part: _Part, batch: Batch, reply: Committed, wish: Wish, out: RecordedOutcomes) -> list[_Part]:
+    def _behind(
+        self,
+        part: _Part,
+        batch: Batch,
+        reply: Committed,
+        wish: Wish,
+        out: RecordedOutcomes,
+    ) -> list[_Part]:
         """Put a batch behind what others have written meanwhile; nothing comes of it when its lease is lost.
 
         Each try that fails is one of theirs that did not, so this ends; the lease is held until then.
         """
         session, [first] = part.session, part.finished
         try:
-            again = batch.onto(self._handler.sessions.follow(session, reply.version, reply.events), self._worker)
+            again = batch.onto(
+                self._handler.sessions.follow(session, reply.version, reply.events),
+                self._worker,
+            )
             if again is not None:
                 return [self._of_batch(again, first, wish)]
             out.refused.append(first)
-        except Exception as error:  # by itself, its outcome can be waited for, or fails its step
-            log.warning("run %s: a batch cannot go on behind what others wrote: %s", session.run, error)
+        except (
+            Exception
+        ) as error:  # by itself, its outcome can be waited for, or fails its step
+            log.warning(
+                "run %s: a batch cannot go on behind what others wrote: %s",
+                session.run,
+                error,
+            )
             out.add(self.record([first], wish))
         return []
 
-    def _refused(self, part: _Part, error: EventStoreError, wish: Wish, out: RecordedOutcomes) -> None:
+    def _refused(
+        self, part: _Part, error: EventStoreError, wish: Wish, out: RecordedOutcomes
+    ) -> None:
         """Record failures in the place of what the store refuses, whatever state it is in; give up what they are."""
         self._handler.sessions.drop(part.session.run)
-        if part.batch is not None:  # what came after the first outcome was never begun as far as the log knows
+        if (
+            part.batch is not None
+        ):  # what came after the first outcome was never begun as far as the log knows
             out.add(self.record(part.finished, wish))
             return
         told = [unfit(item, error) for item in part.finished]
@@ -284,18 +380,29 @@ class Recorder:
         else:
             out.add(self.record(told, wish))
 
-    def _give_up(self, items: Iterable[Finished], error: Exception, out: RecordedOutcomes) -> None:
+    def _give_up(
+        self, items: Iterable[Finished], error: Exception, out: RecordedOutcomes
+    ) -> None:
         for item in items:
             lease, kind = item.job.lease, type(item.outcome).__name__
             log.error(
                 "run %s: %s of step %s, attempt %d, could not be recorded; its lease will run out: %s: %s",
-                *(lease.run, kind, lease.step, lease.attempt, type(error).__name__, error),
+                *(
+                    lease.run,
+                    kind,
+                    lease.step,
+                    lease.attempt,
+                    type(error).__name__,
+                    error,
+                ),
             )
             out.given_up.append(item)
 
     # -- answers -----------------------------------------------------------------------------------------
 
-    def _digested(self, part: _Part, reply: Committed, wish: Wish, out: RecordedOutcomes) -> None:
+    def _digested(
+        self, part: _Part, reply: Committed, wish: Wish, out: RecordedOutcomes
+    ) -> None:
         """Take an answer in; what has been committed is on the log, whatever goes wrong here."""
         while True:
             try:
@@ -305,12 +412,16 @@ class Recorder:
                     continue
                 log.warning("run %s goes on elsewhere: %s", part.session.run, error)
                 self._handler.sessions.drop(part.session.run)
-            except Exception:  # a defect met in one run must not end the work on all others
+            except (
+                Exception
+            ):  # a defect met in one run must not end the work on all others
                 log.exception("run %s met a defect of the engine", part.session.run)
                 self._handler.sessions.drop(part.session.run)
             return
 
-    def _digest(self, part: _Part, reply: Committed, wish: Wish, out: RecordedOutcomes) -> None:
+    def _digest(
+        self, part: _Part, reply: Committed, wish: Wish, out: RecordedOutcomes
+    ) -> None:
         handler, session = self._handler, part.session
         match reply.code:
             case Code.DONE:
@@ -331,10 +442,17 @@ class Recorder:
                 handler.sessions.drop(session.run)
                 out.refused += part.finished
 
-    def _carried_out(self, part: _Part, reply: Committed, out: RecordedOutcomes) -> None:
-        started = [ev.StepStarted(x.step, x.attempt, x.fence, self._worker, reply.time_ms) for x in reply.leases]
+    def _carried_out(
+        self, part: _Part, reply: Committed, out: RecordedOutcomes
+    ) -> None:
+        started = [
+            ev.StepStarted(x.step, x.attempt, x.fence, self._worker, reply.time_ms)
+            for x in reply.leases
+        ]
         after = self._handler.remember(part.session, part.built, reply, started)
-        self._take([job for x in reply.leases if (job := job_of(after, x)) is not None], out)
+        self._take(
+            [job for x in reply.leases if (job := job_of(after, x)) is not None], out
+        )
         for requeued in part.built.changes.requeued:
             if requeued.delay_ms:
                 self._on_wait(after.run, requeued.delay_ms)
@@ -366,9 +484,17 @@ class Recorder:
         for item in self._handler.store.read([(commit.run, commit.version)])[0]:
             if item.commit != commit.commit_id or item.type != ev.StepStarted.__name__:
                 continue
-            lease = Lease(session.run, item.data["step"], item.data["fence"], item.data["attempt"], 0)
+            lease = Lease(
+                session.run,
+                item.data["step"],
+                item.data["fence"],
+                item.data["attempt"],
+                0,
+            )
             job = job_of(session, lease)
-            if job is not None and session.state.steps[lease.step].status == st.STARTED:  # a batch has ended its own
+            if (
+                job is not None and session.state.steps[lease.step].status == st.STARTED
+            ):  # a batch has ended its own
                 jobs.append(job)
         return jobs
 
@@ -379,7 +505,11 @@ def _outcomes(items: Sequence[Finished]) -> cmd.RecordOutcomes:
 
 def _applies(session: Session, item: Finished) -> bool:
     step = session.state.steps.get(item.job.lease.step)
-    return step is not None and step.fence == item.job.lease.fence and step.status == "started"
+    return (
+        step is not None
+        and step.fence == item.job.lease.fence
+        and step.status == "started"
+    )
 
 
 def _recorded(session: Session, item: Finished) -> bool:
@@ -387,4 +517,8 @@ def _recorded(session: Session, item: Finished) -> bool:
     step = session.state.steps.get(item.job.lease.step)
     if step is None or step.fence != item.job.lease.fence:
         return False
-    return step.status == "completed" if isinstance(item.outcome, cmd.Completed) else step.failures > 0
+    return (
+        step.status == "completed"
+        if isinstance(item.outcome, cmd.Completed)
+        else step.failures > 0
+    )

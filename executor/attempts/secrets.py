@@ -15,7 +15,9 @@ Secrets = Callable[[str], str | None]
 """Gives the value of a secret by its name, None when there is none."""
 
 
-def put_in(inputs: Mapping[str, Json], places: Sequence[Any], secrets: Secrets) -> tuple[dict[str, Json], list[str]]:
+def put_in(
+    inputs: Mapping[str, Json], places: Sequence[Any], secrets: Secrets
+) -> tuple[dict[str, Json], list[str]]:
     """Return the inputs with their secrets, and the values that were put in; `places` are [path, offset, name] each.
 
     Raises SecretMissing.
@@ -27,7 +29,9 @@ def put_in(inputs: Mapping[str, Json], places: Sequence[Any], secrets: Secrets) 
     filled: dict[str, Json] = dict(inputs)
     # From behind: what is put in must not move the places that are still to come.
     for place in sorted(places, key=lambda place: -int(place[1])):
-        filled = _with(filled, place[0], partial(_put, place=place, value=known[place[2]]))
+        filled = _with(
+            filled, place[0], partial(_put, place=place, value=known[place[2]])
+        )
     return filled, list(known.values())
 
 
@@ -46,7 +50,10 @@ def _with(value: Any, path: Sequence[Any], change: Callable[[Any], Any]) -> Any:
     if isinstance(value, Mapping) and key in value:
         return {**value, key: _with(value[key], rest, change)}
     if isinstance(value, list | tuple) and isinstance(key, int) and key < len(value):
-        return [_with(item, rest, change) if i == key else item for i, item in enumerate(value)]
+        return [
+            _with(item, rest, change) if i == key else item
+            for i, item in enumerate(value)
+        ]
     return change(None)
 
 
@@ -54,5 +61,8 @@ def _put(text: Any, place: Sequence[Any], value: str) -> str:
     path, offset, name = place
     marker = secret_marker(name)
     if not isinstance(text, str) or not text.startswith(marker, offset):
-        raise SecretMissing(name, f"input {shown_path(path)} on the log has no place for the secret {name!r}")
+        raise SecretMissing(
+            name,
+            f"input {shown_path(path)} on the log has no place for the secret {name!r}",
+        )
     return text[:offset] + value + text[offset + len(marker) :]

@@ -27,7 +27,9 @@ def celery_queue(prefix: str, queue: str) -> str:
     return f"openagents.{prefix}.{queue}"
 
 
-def make_app(broker: str, prefix: str, queues: Sequence[str] = ("agent", "tool", "asset")) -> Celery:
+def make_app(
+    broker: str, prefix: str, queues: Sequence[str] = ("agent", "tool", "asset")
+) -> Celery:
     """Make the app; nothing is connected yet."""
     found = broker_of(broker)
     app = Celery("openagents", broker=found.url, set_as_current=False)
@@ -83,9 +85,15 @@ class CeleryDoorbell:
         """Send one doorbell to the workers of a queue."""
         name = celery_queue(self._prefix, queue.removesuffix(".async"))
         try:
-            self._app.send_task(TASK, args=[queue], queue=name, retry=False, ignore_result=True)
+            self._app.send_task(
+                TASK, args=[queue], queue=name, retry=False, ignore_result=True
+            )
         except (OperationalError, OSError) as error:
-            log.warning("no doorbell for %s could be sent, workers look by themselves: %s", queue, masked(str(error)))
+            log.warning(
+                "no doorbell for %s could be sent, workers look by themselves: %s",
+                queue,
+                masked(str(error)),
+            )
 
     def close(self) -> None:
         """Close the connections to the broker."""

@@ -50,7 +50,9 @@ def broker_of(url: str) -> Broker:
         if isinstance(error, InvalidRequest):
             raise
         why = masked(str(error), url)
-        raise InvalidRequest(f"the URL of the broker cannot be read: {why}; it begins with {OURS}") from None
+        raise InvalidRequest(
+            f"the URL of the broker cannot be read: {why}; it begins with {OURS}"
+        ) from None
     return _other(parts, url)
 
 
@@ -81,9 +83,15 @@ def _ssl(parts: SplitResult) -> dict[str, Any] | None:
     """Return what TLS is to check: the server's certificate, unless the URL says otherwise."""
     if not parts.scheme.startswith("rediss"):
         return None
-    asked: dict[str, Any] = {key: value for key, value in options_of(parts).items() if key.startswith("ssl_")}
+    asked: dict[str, Any] = {
+        key: value for key, value in options_of(parts).items() if key.startswith("ssl_")
+    }
     if "ssl_check_hostname" in asked:
-        asked["ssl_check_hostname"] = asked["ssl_check_hostname"].lower() not in ("false", "0", "no")
+        asked["ssl_check_hostname"] = asked["ssl_check_hostname"].lower() not in (
+            "false",
+            "0",
+            "no",
+        )
     return {"ssl_cert_reqs": "required", **asked}
 
 
@@ -95,18 +103,38 @@ def _single(parts: SplitResult) -> Broker:
 
 
 def _socket(parts: SplitResult) -> Broker:
-    return Broker(f"redis+socket://{_login(parts)}{parts.path}?virtual_host={_database(parts, '')}")
+    return Broker(
+        f"redis+socket://{_login(parts)}{parts.path}?virtual_host={_database(parts, '')}"
+    )
 
 
 def _sentinel(parts: SplitResult) -> Broker:
     query, name, known = options_of(parts), parts.path.strip("/"), credentials_of(parts)
     if not name:
-        raise ValueError("the name of the master is missing: redis+sentinel://host:port/name")
-    login = ":".join(quote(known.get(key, ""), safe="") for key in ("username", "password")) + "@" if known else ""
+        raise ValueError(
+            "the name of the master is missing: redis+sentinel://host:port/name"
+        )
+    login = (
+        ":".join(quote(known.get(key, ""), safe="") for key in ("username", "password"))
+        + "@"
+        if known
+        else ""
+    )
     database = _database(parts, "")
-    url = ";".join(f"sentinel://{login}{host}:{port}/{database}" for host, port in hosts_of(parts, 26379))
-    ask = {k: query[f"sentinel_{k}"] for k in ("username", "password") if f"sentinel_{k}" in query}
-    return Broker(url, {"master_name": name, "sentinel_kwargs": {"socket_timeout": 2.0, **ask}}, _ssl(parts))
+    url = ";".join(
+        f"sentinel://{login}{host}:{port}/{database}"
+        for host, port in hosts_of(parts, 26379)
+    )
+    ask = {
+        k: query[f"sentinel_{k}"]
+        for k in ("username", "password")
+        if f"sentinel_{k}" in query
+    }
+    return Broker(
+        url,
+        {"master_name": name, "sentinel_kwargs": {"socket_timeout": 2.0, **ask}},
+        _ssl(parts),
+    )
 
 
 def _other(parts: SplitResult, url: str) -> Broker:

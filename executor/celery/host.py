@@ -57,7 +57,9 @@ class Host:
     pid: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
     main: int = field(default_factory=os.getpid)
-    hangs_up: bool = field(default_factory=lambda: signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN)
+    hangs_up: bool = field(
+        default_factory=lambda: signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+    )
     begun: bool = False
     early: bool = False
     asked: bool = False
@@ -70,7 +72,9 @@ class Host:
         """Return the worker of this process."""
         with self.lock:
             if self.worker is None or self.pid != os.getpid():
-                self.inherited.append(self.worker)  # kept: what would clean it up needs locks that nobody gives back
+                self.inherited.append(
+                    self.worker
+                )  # kept: what would clean it up needs locks that nobody gives back
                 self.worker, self.pid = self.make(), os.getpid()
             return self.worker
 
@@ -105,12 +109,16 @@ class Host:
         worker.kill_stuck = self._end_child
         worker.start(lanes=True, relay=False)
         self._look_out(worker, 1)
-        threading.Thread(target=self._follow_main, name="openagents-follow", daemon=True).start()
+        threading.Thread(
+            target=self._follow_main, name="openagents-follow", daemon=True
+        ).start()
 
     def _look_out(self, worker: Worker, places: int) -> None:
         runtime = worker.runtime
         bell, queues = runtime.ringer.bell, runtime.settings.queues
-        self.lookout = WorkPoller(bell.waiting, self._work, queues, places, runtime.clock, worker.stopping)
+        self.lookout = WorkPoller(
+            bell.waiting, self._work, queues, places, runtime.clock, worker.stopping
+        )
         self.lookout.start()
 
     # -- working -----------------------------------------------------------------------------------------
@@ -118,8 +126,12 @@ class Host:
     def drain(self, queue: str) -> None:
         """Drain a queue for which a bell was rung, if it is one of this worker's."""
         if queue.removesuffix(".async") not in self.here().runtime.settings.queues:
-            log.warning("a bell was rung for a queue that this worker does not serve: it is not drained")
-        elif self.lookout is not None and not queue.endswith(".async"):  # those have a lane that is always awake
+            log.warning(
+                "a bell was rung for a queue that this worker does not serve: it is not drained"
+            )
+        elif self.lookout is not None and not queue.endswith(
+            ".async"
+        ):  # those have a lane that is always awake
             with self.lookout.heard(queue):
                 self._work(queue)
 
@@ -155,11 +167,15 @@ class Host:
         if not self.asked:
             self.asked = True
             self.ending.ask()
-            threading.Thread(target=self._end_main, name="openagents-wind-down", daemon=True).start()
+            threading.Thread(
+                target=self._end_main, name="openagents-wind-down", daemon=True
+            ).start()
 
     def _end_main(self) -> None:
         self._wind_down()
-        waits = CELERY_SECONDS + (self.grace_seconds + STOP_SECONDS if self.pool == PREFORK else 0)
+        waits = CELERY_SECONDS + (
+            self.grace_seconds + STOP_SECONDS if self.pool == PREFORK else 0
+        )
         threading.Event().wait(waits)
         log.warning("Celery does not come to its end; this process ends without it")
         self.end()
@@ -167,14 +183,18 @@ class Host:
 
     def _wind_down(self) -> None:
         if self.worker is not None and self.worker.wind_down(self.grace_seconds):
-            log.warning("steps that did not stop are given back; this process ends without them")
+            log.warning(
+                "steps that did not stop are given back; this process ends without them"
+            )
             os._exit(0)
 
     def _follow_main(self) -> None:
         self.ending.ask()  # this process's end of it: else it would never be closed for all
         self.hurrying.ask()
         select.select([self.ending.reader], [], [])
-        threading.Thread(target=self._hear_of_hurry, name="openagents-hurry", daemon=True).start()
+        threading.Thread(
+            target=self._hear_of_hurry, name="openagents-hurry", daemon=True
+        ).start()
         self._wind_down()
 
     def _hear_of_hurry(self) -> None:
@@ -183,7 +203,11 @@ class Host:
 
     def _end_child(self, job: Job) -> None:
         """End this process: a component in it does not stop, and Celery will start another in its place."""
-        log.error("step %s of run %s does not stop: its process is ended", job.lease.step, job.lease.run)
+        log.error(
+            "step %s of run %s does not stop: its process is ended",
+            job.lease.step,
+            job.lease.run,
+        )
         self.here().wind_down(0)
         os._exit(1)
 

@@ -25,7 +25,15 @@ log = logging.getLogger(__name__)
 MOST_BYTES: Final = 64 * 1024
 """Far more than a doorbell has."""
 
-_BROKEN: Final = (ValueError, TypeError, LookupError, AttributeError, RecursionError, ArithmeticError, MemoryError)
+_BROKEN: Final = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    RecursionError,
+    ArithmeticError,
+    MemoryError,
+)
 """What reading an entry raises that is no message; errors of the connection are not among them."""
 
 _UNUSED: Final = ("eta", "expires", "group", "chord", "compression", "reply_to")
@@ -48,7 +56,9 @@ def flaw_of_envelope(raw: Any) -> str:
         return "it has no delivery tag"
     if not isinstance(properties.get("delivery_info"), Mapping):
         return "it has no delivery info"
-    if properties.get("body_encoding") != "base64" or not isinstance(raw.get("body"), str):
+    if properties.get("body_encoding") != "base64" or not isinstance(
+        raw.get("body"), str
+    ):
         return "its body is not base64"
     return "it is compressed" if headers.get("compression") else ""
 
@@ -56,11 +66,22 @@ def flaw_of_envelope(raw: Any) -> str:
 def flaw_of_message(message: Any) -> str:
     """Return why a message is no doorbell, empty when it is one."""
     headers = message.headers
-    if not isinstance(headers, Mapping) or headers.get("task") != TASK or not isinstance(headers.get("id"), str):
+    if (
+        not isinstance(headers, Mapping)
+        or headers.get("task") != TASK
+        or not isinstance(headers.get("id"), str)
+    ):
         return "it is no task of ours"
-    if message.content_type != "application/json" or str(message.content_encoding).lower() != "utf-8":
+    if (
+        message.content_type != "application/json"
+        or str(message.content_encoding).lower() != "utf-8"
+    ):
         return "its content is not JSON in UTF-8"
-    if any(headers.get(name) for name in _UNUSED) or headers.get("retries") or any(headers.get("timelimit") or ()):
+    if (
+        any(headers.get(name) for name in _UNUSED)
+        or headers.get("retries")
+        or any(headers.get("timelimit") or ())
+    ):
         return "it asks for more than a doorbell may"
     return _flaw_of_body(message.body)
 
@@ -70,7 +91,12 @@ def _flaw_of_body(body: Any) -> str:
     if len(raw) > MOST_BYTES:
         return "it is too large"
     arguments, named, embedded = json.loads(raw)
-    if not isinstance(arguments, list) or len(arguments) != 1 or not isinstance(arguments[0], str) or named != {}:
+    if (
+        not isinstance(arguments, list)
+        or len(arguments) != 1
+        or not isinstance(arguments[0], str)
+        or named != {}
+    ):
         return "it names no queue"
     if not isinstance(embedded, Mapping) or any(embedded.values()):
         return "it asks for more than a doorbell may"
@@ -80,7 +106,9 @@ def _flaw_of_body(body: Any) -> str:
 class CarefulConsumer(Consumer):  # type: ignore[misc]
     """Celery's consumer, behind a door that only doorbells pass."""
 
-    def create_task_handler(self, *arguments: Any, **options: Any) -> Callable[[Any], None]:
+    def create_task_handler(
+        self, *arguments: Any, **options: Any
+    ) -> Callable[[Any], None]:
         """Return what is called with each message."""
         receive = super().create_task_handler(*arguments, **options)
 
@@ -151,7 +179,10 @@ class _SentinelTransport(_CarefulDelivery, kombu_redis.SentinelTransport):  # ty
     Channel = _SentinelChannel
 
 
-_CAREFUL: Final = {kombu_redis.Transport: _Transport, kombu_redis.SentinelTransport: _SentinelTransport}
+_CAREFUL: Final = {
+    kombu_redis.Transport: _Transport,
+    kombu_redis.SentinelTransport: _SentinelTransport,
+}
 
 
 class CarefulConnection(Connection):  # type: ignore[misc]

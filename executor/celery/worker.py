@@ -23,11 +23,19 @@ from executor.worker.worker import Worker
 
 
 def run(
-    app: Celery, make: Callable[[], Worker], queues: Sequence[str], *, concurrency: int, pool: str, grace_seconds: float
+    app: Celery,
+    make: Callable[[], Worker],
+    queues: Sequence[str],
+    *,
+    concurrency: int,
+    pool: str,
+    grace_seconds: float,
 ) -> int:
     """Run until told to stop, then for `grace_seconds` at most; gives the exit code."""
     mask_log_records()
-    warnings.simplefilter("ignore", SecurityWarning)  # about root and pickle, which is not accepted here
+    warnings.simplefilter(
+        "ignore", SecurityWarning
+    )  # about root and pickle, which is not accepted here
     app.amqp_cls = CarefulAmqp
     host = Host(make, _stop_celery, pool, concurrency, grace_seconds)
     app.task(host.drain, name=TASK, ignore_result=True)
@@ -50,7 +58,9 @@ def run(
     worker.start()
     host.end()
     del keep
-    return 0 if host.asked else int(worker.exitcode or 0)  # Celery calls an end by Ctrl-C a failure
+    return (
+        0 if host.asked else int(worker.exitcode or 0)
+    )  # Celery calls an end by Ctrl-C a failure
 
 
 def _stop_celery() -> None:

@@ -11,7 +11,12 @@ import logging
 from collections.abc import Mapping
 
 from executor.coordination.starts import RunStarter
-from executor.errors import ConcurrencyLimitReached, PayloadRefused, RunExists, RunNotFound
+from executor.errors import (
+    ConcurrencyLimitReached,
+    PayloadRefused,
+    RunExists,
+    RunNotFound,
+)
 from executor.runs.handler import Handler, Start
 from executor.runs.repository import Session
 from openagents_json.catalog.errors import UnknownWorkflow
@@ -34,7 +39,9 @@ UNWANTED = "its parent does not need it any more"
 class Children:
     """Looks after child runs; safe for threads."""
 
-    def __init__(self, handler: Handler, starter: RunStarter, workflows: Workflows) -> None:
+    def __init__(
+        self, handler: Handler, starter: RunStarter, workflows: Workflows
+    ) -> None:
         self._handler, self._starter, self._workflows = handler, starter, workflows
 
     def look_after(self, run: str, step: str, *, actor: str) -> None:
@@ -69,19 +76,35 @@ class Children:
         Raises RunNotFound.
         """
         session = self._handler.sessions.load(run)
-        step = next((path for path, known in session.state.steps.items() if known.child == child), "")
+        step = next(
+            (
+                path
+                for path, known in session.state.steps.items()
+                if known.child == child
+            ),
+            "",
+        )
         try:
             self._handler.sessions.load(child)
             self._send(child, cmd.CancelRun(UNWANTED), actor)
-        except RunNotFound:  # somebody may be about to start it: whoever comes second finds the id taken
+        except (
+            RunNotFound
+        ):  # somebody may be about to start it: whoever comes second finds the id taken
             if step:
                 self._take_id(session, step, child, actor)
-        self._handler.handle(run, cmd.Advance(), actor=actor, drop=[DueKey(DueKind.CANCEL_CHILD, run, child)])
+        self._handler.handle(
+            run,
+            cmd.Advance(),
+            actor=actor,
+            drop=[DueKey(DueKind.CANCEL_CHILD, run, child)],
+        )
 
     def _take_id(self, session: Session, step: str, child: str, actor: str) -> None:
         try:
             plan = self._plan(session, step, child)
-            start = Start(child, plan, {}, _commit(child), None, _parent(session, step), UNWANTED)
+            start = Start(
+                child, plan, {}, _commit(child), None, _parent(session, step), UNWANTED
+            )
             handled = self._starter.start(start, actor=actor)
         except (UnknownWorkflow, RunExists) as error:
             log.info("run %s: %s", child, error)
@@ -94,7 +117,9 @@ class Children:
         session = self._handler.sessions.load(run)
         known = session.state.steps.get(step)
         if known is None or known.status not in st.OPEN_STEP:
-            self._handler.handle(run, cmd.Advance(), actor=actor, drop=[DueKey(DueKind.CHILD, run, step)])
+            self._handler.handle(
+                run, cmd.Advance(), actor=actor, drop=[DueKey(DueKind.CHILD, run, step)]
+            )
 
     def _follow_pause(self, session: Session, child: Session, actor: str) -> None:
         paused, status = session.state.status == st.PAUSED, child.state.status
@@ -109,13 +134,24 @@ class Children:
         except cmd.Rejected as error:
             log.info("run %s: %s", run, error)
 
-    def _start(self, session: Session, step: str, known: st.StepState, actor: str) -> None:
+    def _start(
+        self, session: Session, step: str, known: st.StepState, actor: str
+    ) -> None:
         try:
             plan = self._plan(session, step, known.child)
             inputs = check_inputs(plan, known.inputs)
-            start = Start(known.child, plan, inputs, _commit(known.child), None, _parent(session, step))
+            start = Start(
+                known.child,
+                plan,
+                inputs,
+                _commit(known.child),
+                None,
+                _parent(session, step),
+            )
             self._starter.start(start, actor=actor)
-        except ConcurrencyLimitReached as error:  # it is there and has failed, which its parent hears from itself
+        except (
+            ConcurrencyLimitReached
+        ) as error:  # it is there and has failed, which its parent hears from itself
             log.info("%s", error)
         except (InvalidInputs, UnknownWorkflow, PayloadRefused, RunExists) as error:
             described: Mapping[str, Json] = {
@@ -142,12 +178,18 @@ class Children:
         state, parent = session.state, session.state.parent or {}
         if not state.closed:
             return
-        closed = cmd.CloseChild(str(parent.get("step")), run, state.status, state.output, state.error)
+        closed = cmd.CloseChild(
+            str(parent.get("step")), run, state.status, state.output, state.error
+        )
         try:
-            self._handler.handle(str(parent.get("run")), closed, actor=actor, cause=session.commit)
+            self._handler.handle(
+                str(parent.get("run")), closed, actor=actor, cause=session.commit
+            )
         except (RunNotFound, cmd.Rejected) as error:
             log.info("run %s has nobody to tell: %s", run, error)
-        self._handler.handle(run, cmd.Advance(), actor=actor, drop=[DueKey(DueKind.PARENT, run)])
+        self._handler.handle(
+            run, cmd.Advance(), actor=actor, drop=[DueKey(DueKind.PARENT, run)]
+        )
 
 
 def _commit(child: str) -> str:
@@ -157,4 +199,6 @@ def _commit(child: str) -> str:
 
 def _parent(session: Session, step: str) -> dict[str, Json]:
     spec = session.plan.of(step).child
-    return parent_of_child(session.state, step, detached=spec is not None and spec.detached)
+    return parent_of_child(
+        session.state, step, detached=spec is not None and spec.detached
+    )

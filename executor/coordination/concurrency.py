@@ -41,31 +41,52 @@ class ConcurrencyLimiter:
         """
         session = self._handler.sessions.load(run)
         known = session.state.steps.get(step)
-        waits = session.state.status == st.QUEUED if not step else known is not None and known.status == st.GATED
+        waits = (
+            session.state.status == st.QUEUED
+            if not step
+            else known is not None and known.status == st.GATED
+        )
         if not waits:
-            self._handler.handle(run, cmd.Advance(), actor=actor, drop=[DueKey(DueKind.GATES, run, step)])
+            self._handler.handle(
+                run, cmd.Advance(), actor=actor, drop=[DueKey(DueKind.GATES, run, step)]
+            )
             return True
         fences: dict[str, int] = {}
         for gate in known.waits if known else session.state.queue:
             passed = self._pass(session, step, gate, fences, actor)
             if passed is not None:
                 return passed
-        handled = self._handler.handle(run, cmd.Admit(step, fences or None), actor=actor)
-        if not handled.changed and not _holds(handled.session, step):  # it was withdrawn meanwhile
+        handled = self._handler.handle(
+            run, cmd.Admit(step, fences or None), actor=actor
+        )
+        if not handled.changed and not _holds(
+            handled.session, step
+        ):  # it was withdrawn meanwhile
             for name in _locks(known.waits if known else session.state.queue):
                 self._release(name, f"{run}|{step}", actor)
         return True
 
     def _pass(
-        self, session: Session, step: str, gate: Sequence[Json], fences: dict[str, int], actor: str
+        self,
+        session: Session,
+        step: str,
+        gate: Sequence[Json],
+        fences: dict[str, int],
+        actor: str,
     ) -> bool | None:
         """Pass one gate, with the fence of a lock; None when that was possible, else what comes of it."""
         kind, key, limit, per_ms, policy = gate
-        known, name, member = session.state.steps.get(step), f"{kind}:{key}", f"{session.run}|{step}"
+        known, name, member = (
+            session.state.steps.get(step),
+            f"{kind}:{key}",
+            f"{session.run}|{step}",
+        )
         if kind == "debounce":
             return None if self._newest(session, name, per_ms, actor) else True
         if kind == "rate":
-            return self._token(session.run, step, name, _turn(step, known), limit, per_ms)
+            return self._token(
+                session.run, step, name, _turn(step, known), limit, per_ms
+            )
         if known is not None and key in (known.gates or {}):
             return None
         priority = session.plan.of(step).priority if step else 0
@@ -75,18 +96,26 @@ class ConcurrencyLimiter:
         fences[key] = fence
         return None
 
-    def _token(self, run: str, step: str, name: str, turn: str, limit: int, per_ms: int) -> bool | None:
+    def _token(
+        self, run: str, step: str, name: str, turn: str, limit: int, per_ms: int
+    ) -> bool | None:
         """Take a token of a rate, None when that was possible; whoever may come earlier because of it is told."""
         member = f"{run}|{turn}"
         token = self._gates.rate(name, member, limit, per_ms)
         while token.overdue and self._is_not_coming(token.overdue):
-            log.info("%s stands in the line of %s, and has no use for a token any more", token.overdue, name)
+            log.info(
+                "%s stands in the line of %s, and has no use for a token any more",
+                token.overdue,
+                name,
+            )
             self._leave_line(name, token.overdue, limit, per_ms)
             token = self._gates.rate(name, member, limit, per_ms)
         self._tell([*token.early, token.overdue] if token.overdue else token.early)
         if not token.wait_ms:
             return None
-        if not self._again(run, step, token.wait_ms):  # the step was withdrawn, perhaps before it came into the line
+        if not self._again(
+            run, step, token.wait_ms
+        ):  # the step was withdrawn, perhaps before it came into the line
             self._leave_line(name, member, limit, per_ms)
         return False
 
@@ -113,7 +142,14 @@ class ConcurrencyLimiter:
         return known is None or known.status != st.GATED or _turn(step, known) != turn
 
     def _refused(
-        self, session: Session, name: str, key: str, limit: int, policy: str, others: Sequence[str], actor: str
+        self,
+        session: Session,
+        name: str,
+        key: str,
+        limit: int,
+        policy: str,
+        others: Sequence[str],
+        actor: str,
     ) -> bool:
         gone = self._gone(others)
         for member in gone:
@@ -124,17 +160,27 @@ class ConcurrencyLimiter:
         if policy == "reject":
             self._gates.leave(name, f"{session.run}|")
             message = f"{limit} runs with the key {key!r} are under way, as many as the workflow allows"
-            error = {"type": "ConcurrencyLimit", "message": message, "retryable": True, "key": key, "limit": limit}
+            error = {
+                "type": "ConcurrencyLimit",
+                "message": message,
+                "retryable": True,
+                "key": key,
+                "limit": limit,
+            }
             self._handler.handle(session.run, cmd.RefuseRun(error), actor=actor)
             return True
         if policy == "cancel_oldest":
             self._cancel_oldest(session, others, actor)
         return False
 
-    def _cancel_oldest(self, session: Session, others: Sequence[str], actor: str) -> None:
+    def _cancel_oldest(
+        self, session: Session, others: Sequence[str], actor: str
+    ) -> None:
         """Cancel the oldest run that stands before this one, but none above it: who started it would be cancelled."""
         above = self._above(session)
-        runs = [run for member in others if (run := member.partition("|")[0]) not in above]
+        runs = [
+            run for member in others if (run := member.partition("|")[0]) not in above
+        ]
         if runs:
             self._cancel(runs[0], actor)
 
@@ -151,27 +197,41 @@ class ConcurrencyLimiter:
 
     def _cancel(self, run: str, actor: str) -> None:
         try:
-            self._handler.handle(run, cmd.CancelRun("a newer run takes its place"), actor=actor)
+            self._handler.handle(
+                run, cmd.CancelRun("a newer run takes its place"), actor=actor
+            )
         except (RunUnreadable, cmd.Rejected) as error:
             log.info("run %s: %s", run, error)
 
     def _gone(self, members: Iterable[str]) -> list[str]:
         """Return the members that are closed or not there."""
         names = list(members)
-        statuses = self._handler.store.statuses([member.partition("|")[0] for member in names])
-        gone = [member for member, status in zip(names, statuses, strict=True) if status in CLOSED_RUN or not status]
+        statuses = self._handler.store.statuses(
+            [member.partition("|")[0] for member in names]
+        )
+        gone = [
+            member
+            for member, status in zip(names, statuses, strict=True)
+            if status in CLOSED_RUN or not status
+        ]
         rest = [member.partition("|") for member in names if member not in gone]
         try:
             sessions = self._handler.sessions.load_all([run for run, _, _ in rest])
         except RunUnreadable:  # the next look will tell
             return gone
         left = zip(rest, sessions, strict=True)
-        return gone + [f"{run}|{step}" for (run, _, step), session in left if not _holds(session, step)]
+        return gone + [
+            f"{run}|{step}"
+            for (run, _, step), session in left
+            if not _holds(session, step)
+        ]
 
     def _again(self, run: str, step: str, wait_ms: int) -> bool:
         """Ask again when the token is there; False when the member is not there any more, as it goes with the step."""
         store = self._handler.store
-        is_there = store.postpone(DueKey(DueKind.GATES, run, step), store.now_ms() + wait_ms)
+        is_there = store.postpone(
+            DueKey(DueKind.GATES, run, step), store.now_ms() + wait_ms
+        )
         self._handler.expect(run, wait_ms)
         return is_there
 
@@ -185,7 +245,9 @@ class ConcurrencyLimiter:
             self._release(name, f"{run}|{step}", actor)
         for turn, (kind, key, limit, per_ms, *_) in _lines_left(state, step):
             self._leave_line(f"{kind}:{key}", f"{run}|{turn}", limit, per_ms)
-        self._handler.handle(run, cmd.Advance(), actor=actor, drop=[DueKey(DueKind.GIVE_BACK, run, step)])
+        self._handler.handle(
+            run, cmd.Advance(), actor=actor, drop=[DueKey(DueKind.GIVE_BACK, run, step)]
+        )
 
     def _release(self, name: str, member: str, actor: str) -> None:
         for follower in self._gates.leave(name, member):
@@ -230,7 +292,11 @@ class ConcurrencyLimiter:
 def _holds(session: Session, step: str) -> bool:
     """Tell whether a step, or a run (""), can hold a lock or stand in its line."""
     known = session.state.steps.get(step)
-    return not session.state.closed if not step else known is not None and known.status in st.OPEN_STEP
+    return (
+        not session.state.closed
+        if not step
+        else known is not None and known.status in st.OPEN_STEP
+    )
 
 
 def _left(state: st.RunState, step: str) -> list[str]:
@@ -245,12 +311,19 @@ def _left(state: st.RunState, step: str) -> list[str]:
 
 def _lines_left(state: st.RunState, step: str) -> list[tuple[str, Sequence[Json]]]:
     """Return the lines for tokens in which a step may still stand without a use for them: its turn, and the gate."""
-    known, (attempt, _, before) = state.steps.get(step), state.past.get(step, (0, 0, ()))
+    known, (attempt, _, before) = (
+        state.steps.get(step),
+        state.past.get(step, (0, 0, ())),
+    )
     left = [(f"{step}#{attempt}", gate) for gate in before if gate[0] == "rate"]
     if known is None:
         return left
     left += [(_turn(step, known), gate) for gate in known.waits if gate[0] == "rate"]
-    return [(turn, gate) for turn, gate in left if known.status != st.GATED or turn != _turn(step, known)]
+    return [
+        (turn, gate)
+        for turn, gate in left
+        if known.status != st.GATED or turn != _turn(step, known)
+    ]
 
 
 def _turn(step: str, known: st.StepState | None) -> str:

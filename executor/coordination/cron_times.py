@@ -51,7 +51,9 @@ class Cron:
             for minute in self.minutes:
                 at = hour * 3600 + minute * 60
                 if at + 60 > start:
-                    yield from (at + second for second in self.seconds if at + second >= start)
+                    yield from (
+                        at + second for second in self.seconds if at + second >= start
+                    )
 
 
 def parse(expression: str) -> Cron:
@@ -59,13 +61,18 @@ def parse(expression: str) -> Cron:
 
     Raises InvalidCron.
     """
-    from cronsim import CronSim, CronSimError  # imported for schedules that have a cron expression
+    from cronsim import (
+        CronSim,
+        CronSimError,
+    )  # imported for schedules that have a cron expression
 
     try:
         fields = CronSim(expression, EPOCH)
     except CronSimError as error:
         raise InvalidCron(f"cron expression {expression!r}: {error}") from error
-    hours, minutes, seconds = (tuple(sorted(x)) for x in (fields.hours, fields.minutes, fields.seconds))
+    hours, minutes, seconds = (
+        tuple(sorted(x)) for x in (fields.hours, fields.minutes, fields.seconds)
+    )
     fixed = not any(part.startswith("*") for part in fields.parts[:3])
     return Cron(fields, hours, minutes, seconds, fixed)
 
@@ -92,7 +99,11 @@ def _between(cron: Cron, zone: tzinfo, start: int, end: int) -> Iterator[int]:
     """Return the firings from a time on and before another, with one offset from UTC between them."""
     offset = _offset(zone, start)
     before = _offset(zone, start - 1)
-    if cron.fixed and before < offset and _first(cron, start + before, start + offset) is not None:
+    if (
+        cron.fixed
+        and before < offset
+        and _first(cron, start + before, start + offset) is not None
+    ):
         yield start  # the clocks were put forward to here, over a time that is named
     for local in _matching(cron, start + offset, end + offset):
         if not cron.fixed or _is_first(local, zone, offset):

@@ -55,16 +55,26 @@ def check(schedule: Schedule) -> None:
     if not schedule.name or not schedule.workflow:
         raise InvalidSchedule("a schedule needs a name and a workflow")
     if "|" in schedule.name:
-        raise InvalidSchedule(f"the name {schedule.name!r} has a |, which no name of a schedule may have")
+        raise InvalidSchedule(
+            f"the name {schedule.name!r} has a |, which no name of a schedule may have"
+        )
     if bool(schedule.cron) == bool(schedule.every_seconds):
-        raise InvalidSchedule("a schedule needs a cron expression or an interval, and not both")
+        raise InvalidSchedule(
+            "a schedule needs a cron expression or an interval, and not both"
+        )
     if schedule.every_seconds and not 1 <= schedule.every_seconds <= HORIZON_MS / 1000:
-        raise InvalidSchedule(f"an interval of {schedule.every_seconds:g} s is not between a second and fifty years")
+        raise InvalidSchedule(
+            f"an interval of {schedule.every_seconds:g} s is not between a second and fifty years"
+        )
     if schedule.overlap not in OVERLAPS:
-        raise InvalidSchedule(f"overlap {schedule.overlap!r} is none of {', '.join(OVERLAPS)}")
+        raise InvalidSchedule(
+            f"overlap {schedule.overlap!r} is none of {', '.join(OVERLAPS)}"
+        )
     for seconds in (schedule.catchup_seconds, schedule.jitter_seconds):
         if not 0 <= seconds <= HORIZON_MS / 1000:
-            raise InvalidSchedule("the catch-up limit and the jitter are numbers of seconds from 0 to fifty years")
+            raise InvalidSchedule(
+                "the catch-up limit and the jitter are numbers of seconds from 0 to fifty years"
+            )
     _check_clock(schedule)
 
 
@@ -109,10 +119,18 @@ def start_of(schedule: Schedule, nominal_ms: int) -> int:
     """Return when a firing starts its run: its nominal time with the jitter, which name and time determine."""
     if not schedule.jitter_seconds:
         return nominal_ms
-    digest = hashlib.blake2b(f"{schedule.name}/{nominal_ms}".encode(), digest_size=8).digest()
-    return nominal_ms + round(int.from_bytes(digest, "big") / 2**64 * schedule.jitter_seconds * 1000)
+    digest = hashlib.blake2b(
+        f"{schedule.name}/{nominal_ms}".encode(), digest_size=8
+    ).digest()
+    return nominal_ms + round(
+        int.from_bytes(digest, "big") / 2**64 * schedule.jitter_seconds * 1000
+    )
 
 
 def iso(at_ms: int) -> str:
     """Return a time as text."""
-    return (datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=at_ms)).isoformat().replace("+00:00", "Z")
+    return (
+        (datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=at_ms))
+        .isoformat()
+        .replace("+00:00", "Z")
+    )

@@ -15,7 +15,15 @@ from typing import Any, Final
 
 from eventstore.errors import EventStoreError
 from eventstore.redis.coordination.schedules import ScheduleStore, StoredSchedule
-from executor.coordination.schedule_times import Schedule, check, firings, from_json, iso, next_firing, start_of
+from executor.coordination.schedule_times import (
+    Schedule,
+    check,
+    firings,
+    from_json,
+    iso,
+    next_firing,
+    start_of,
+)
 from executor.coordination.starts import RunStarter, Started, raise_if_none
 from executor.errors import (
     ConcurrencyLimitReached,
@@ -76,7 +84,9 @@ class Progress:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON."""
-        return {name: getattr(self, name) for name in self.__slots__} | {"waiting": list(self.waiting)}
+        return {name: getattr(self, name) for name in self.__slots__} | {
+            "waiting": list(self.waiting)
+        }
 
 
 def progress_of(data: Mapping[str, Any]) -> Progress:
@@ -88,7 +98,13 @@ def progress_of(data: Mapping[str, Any]) -> Progress:
 class ScheduleService:
     """The schedules of a store; safe for threads."""
 
-    def __init__(self, handler: Handler, starter: RunStarter, workflows: Workflows, schedules: ScheduleStore) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        starter: RunStarter,
+        workflows: Workflows,
+        schedules: ScheduleStore,
+    ) -> None:
         self._handler, self._workflows, self._schedules = handler, workflows, schedules
         self._starter = starter
 
@@ -101,7 +117,10 @@ class ScheduleService:
         """
         check(schedule)
         now = self._schedules.now_ms()
-        check_inputs(self._workflows.resolve(schedule.workflow, schedule.name), self._inputs(schedule, now))
+        check_inputs(
+            self._workflows.resolve(schedule.workflow, schedule.name),
+            self._inputs(schedule, now),
+        )
         progress = Progress(now, next_firing(schedule, now, now))
         if not self._put(schedule, progress, "" if replace_it else "0"):
             raise ScheduleExists(schedule.name)
@@ -118,7 +137,9 @@ class ScheduleService:
     def every(self) -> list[tuple[Schedule, Progress]]:
         """Return all schedules."""
         found = [self._schedules.get(name) for name in self._schedules.names()]
-        return [(from_json(x.spec), progress_of(x.state)) for x in found if x is not None]
+        return [
+            (from_json(x.spec), progress_of(x.state)) for x in found if x is not None
+        ]
 
     def delete(self, name: str) -> None:
         """Remove a schedule; its runs go on.
@@ -137,11 +158,19 @@ class ScheduleService:
             stored = self._stored(name)
             schedule, progress = from_json(stored.spec), progress_of(stored.state)
             now = self._schedules.now_ms()
-            again = progress if paused else replace(progress, next_ms=next_firing(schedule, now, progress.anchor_ms))
+            again = (
+                progress
+                if paused
+                else replace(
+                    progress, next_ms=next_firing(schedule, now, progress.anchor_ms)
+                )
+            )
             if self._put(replace(schedule, paused=paused), again, stored.revision):
                 return
 
-    def backfill(self, name: str, from_ms: int, to_ms: int, *, actor: str, at_most: int = 1000) -> list[Started]:
+    def backfill(
+        self, name: str, from_ms: int, to_ms: int, *, actor: str, at_most: int = 1000
+    ) -> list[Started]:
         """Start the runs of past firings, from a time and before another; those that were started are left alone.
 
         Gives their ids; one that has not begun says why in its `error`. Raises ScheduleNotFound, InvalidSchedule,
@@ -149,14 +178,23 @@ class ScheduleService:
         """
         stored = self._stored(name)
         schedule, progress = from_json(stored.spec), progress_of(stored.state)
-        times = list(takewhile(lambda at: at < to_ms, _first(schedule, from_ms, progress.anchor_ms, at_most + 1)))
+        times = list(
+            takewhile(
+                lambda at: at < to_ms,
+                _first(schedule, from_ms, progress.anchor_ms, at_most + 1),
+            )
+        )
         if len(times) > at_most:
-            raise InvalidSchedule(f"that would be more than {at_most} runs; backfill a shorter time")
+            raise InvalidSchedule(
+                f"that would be more than {at_most} runs; backfill a shorter time"
+            )
         self._starter.allow(len(times))
         starts = [self._start_of(schedule, at) for at in times]
         results: list[Started] = []
         for first in range(0, len(starts), CHUNK):
-            results += self._started_each(starts[first : first + CHUNK], _actor(schedule, actor))
+            results += self._started_each(
+                starts[first : first + CHUNK], _actor(schedule, actor)
+            )
         raise_if_none(results)
         return results
 
@@ -165,7 +203,10 @@ class ScheduleService:
             results = self._starter.start_each(starts, actor=actor)
         except EventStoreError as error:  # others may have begun before these
             return [Started(start.run, error) for start in starts]
-        return [Started(run) if isinstance(run.error, HAS_ITS_RUN) else run for run in results]
+        return [
+            Started(run) if isinstance(run.error, HAS_ITS_RUN) else run
+            for run in results
+        ]
 
     def _stored(self, name: str) -> StoredSchedule:
         stored = self._schedules.get(name)
@@ -173,14 +214,22 @@ class ScheduleService:
             raise ScheduleNotFound(name)
         return stored
 
-    def _put(self, schedule: Schedule, progress: Progress, revision: str, at: int | None = None) -> bool:
+    def _put(
+        self,
+        schedule: Schedule,
+        progress: Progress,
+        revision: str,
+        at: int | None = None,
+    ) -> bool:
         """Note how far a schedule has come, and when it is looked at next, if not when it fires."""
         if at is None and not schedule.paused and progress.next_ms is not None:
             at = start_of(schedule, progress.next_ms)
         if progress.waiting and not schedule.paused:
             soon = self._look_again(progress)
             at = soon if at is None else min(at, soon)
-        return self._schedules.put(schedule.name, revision, schedule.to_json(), progress.to_json(), at)
+        return self._schedules.put(
+            schedule.name, revision, schedule.to_json(), progress.to_json(), at
+        )
 
     def _look_again(self, progress: Progress) -> int:
         """Return when to look whether the last run has ended: soon for a short one, so that a queue of them drains."""
@@ -200,12 +249,18 @@ class ScheduleService:
             return
         try:
             self._fire_slice(schedule, progress, stored.revision, actor)
-        except InvalidSchedule as error:  # a worker with other time zones may know when it fires
+        except (
+            InvalidSchedule
+        ) as error:  # a worker with other time zones may know when it fires
             log.error("schedule %s cannot be told the time: %s", name, error)
             again = self._schedules.now_ms() + REFUSED_MS
-            self._put(schedule, replace(progress, error=str(error)), stored.revision, again)
+            self._put(
+                schedule, replace(progress, error=str(error)), stored.revision, again
+            )
 
-    def _fire_slice(self, schedule: Schedule, progress: Progress, revision: str, actor: str) -> None:
+    def _fire_slice(
+        self, schedule: Schedule, progress: Progress, revision: str, actor: str
+    ) -> None:
         now, fired = self._schedules.now_ms(), progress
         try:
             for after in islice(self._firing(schedule, progress, now, actor), SLICE):
@@ -222,35 +277,61 @@ class ScheduleService:
         if progress.waiting:
             self._handler.expect(schedule.name, self._look_again(progress) - now)
         elif progress.next_ms is not None:
-            self._handler.expect(schedule.name, max(0, start_of(schedule, progress.next_ms) - now))
+            self._handler.expect(
+                schedule.name, max(0, start_of(schedule, progress.next_ms) - now)
+            )
 
-    def _firing(self, schedule: Schedule, progress: Progress, now: int, actor: str) -> Iterator[Progress]:
+    def _firing(
+        self, schedule: Schedule, progress: Progress, now: int, actor: str
+    ) -> Iterator[Progress]:
         """Act on what is due, one firing after the other, and give how far that is."""
         while progress.waiting and not self._open(progress.last_run):
             at, *rest = progress.waiting
-            progress = self._started(schedule, replace(progress, waiting=tuple(rest)), at, now, actor)
+            progress = self._started(
+                schedule, replace(progress, waiting=tuple(rest)), at, now, actor
+            )
             yield progress
         known, progress = progress, self._without_missed(schedule, progress, now)
         if progress != known:
             yield progress
-        while progress.next_ms is not None and start_of(schedule, progress.next_ms) <= now:
+        while (
+            progress.next_ms is not None and start_of(schedule, progress.next_ms) <= now
+        ):
             at = progress.next_ms
             progress = self._fire(schedule, progress, at, now, actor)
-            progress = replace(progress, next_ms=next_firing(schedule, at, progress.anchor_ms))
+            progress = replace(
+                progress, next_ms=next_firing(schedule, at, progress.anchor_ms)
+            )
             yield progress
 
-    def _without_missed(self, schedule: Schedule, progress: Progress, now: int) -> Progress:
+    def _without_missed(
+        self, schedule: Schedule, progress: Progress, now: int
+    ) -> Progress:
         """Leave out the firings that are too late to be made up for."""
-        oldest = now - round((schedule.catchup_seconds + schedule.jitter_seconds) * 1000)
+        oldest = now - round(
+            (schedule.catchup_seconds + schedule.jitter_seconds) * 1000
+        )
         first = progress.next_ms
         if first is None or first >= oldest or self._exists(schedule, first):
             return progress
-        missed = sum(1 for _ in takewhile(lambda at: at < oldest, _first(schedule, first, progress.anchor_ms, 10_000)))
+        missed = sum(
+            1
+            for _ in takewhile(
+                lambda at: at < oldest,
+                _first(schedule, first, progress.anchor_ms, 10_000),
+            )
+        )
         following = next_firing(schedule, oldest - 1, progress.anchor_ms)
         return replace(progress, next_ms=following, missed=progress.missed + missed)
 
-    def _fire(self, schedule: Schedule, progress: Progress, at: int, now: int, actor: str) -> Progress:
-        if schedule.overlap == "allow" or self._exists(schedule, at) or not self._open(progress.last_run):
+    def _fire(
+        self, schedule: Schedule, progress: Progress, at: int, now: int, actor: str
+    ) -> Progress:
+        if (
+            schedule.overlap == "allow"
+            or self._exists(schedule, at)
+            or not self._open(progress.last_run)
+        ):
             if not progress.waiting:
                 return self._started(schedule, progress, at, now, actor)
         elif schedule.overlap == "skip":
@@ -262,7 +343,9 @@ class ScheduleService:
             return replace(progress, skipped=progress.skipped + 1)
         return replace(progress, waiting=(*progress.waiting, at))
 
-    def _started(self, schedule: Schedule, progress: Progress, at: int, now: int, actor: str) -> Progress:
+    def _started(
+        self, schedule: Schedule, progress: Progress, at: int, now: int, actor: str
+    ) -> Progress:
         start = self._start_of(schedule, at)
         try:
             self._starter.start(start, actor=_actor(schedule, actor))
@@ -270,22 +353,38 @@ class ScheduleService:
             log.info("schedule %s: %s", schedule.name, error)
         except ConcurrencyLimitReached as error:  # its run is on record as refused
             log.info("schedule %s: %s", schedule.name, error)
-        return replace(progress, last_run=start.run, last_ms=at, since_ms=now, started=progress.started + 1, error="")
+        return replace(
+            progress,
+            last_run=start.run,
+            last_ms=at,
+            since_ms=now,
+            started=progress.started + 1,
+            error="",
+        )
 
     def _start_of(self, schedule: Schedule, at: int) -> Start:
         run, commit = self._identity(schedule, at)
         plan = self._workflows.resolve(schedule.workflow, run)
         inputs = check_inputs(plan, self._inputs(schedule, at))
-        labels = {**(schedule.labels or {}), "schedule": schedule.name, "scheduled_for": iso(at)}
+        labels = {
+            **(schedule.labels or {}),
+            "schedule": schedule.name,
+            "scheduled_for": iso(at),
+        }
         return Start(run, plan, inputs, commit, labels)
 
     def _inputs(self, schedule: Schedule, at: int) -> dict[str, Json]:
         """Return the inputs of a firing; the text {{scheduled_time}} stands for its nominal time."""
         given = schedule.inputs or {}
-        return {key: iso(at) if value == "{{scheduled_time}}" else value for key, value in given.items()}
+        return {
+            key: iso(at) if value == "{{scheduled_time}}" else value
+            for key, value in given.items()
+        }
 
     def _identity(self, schedule: Schedule, at: int) -> tuple[str, str]:
-        digest = hashlib.sha256(f"schedule\0{schedule.name}\0{at}".encode("utf-8", "surrogatepass")).hexdigest()
+        digest = hashlib.sha256(
+            f"schedule\0{schedule.name}\0{at}".encode("utf-8", "surrogatepass")
+        ).hexdigest()
         partitions = self._handler.store.partitions
         return f"{int(digest[:8], 16) % partitions}-{digest[8:34]}", f"s{digest[34:50]}"
 
@@ -295,11 +394,16 @@ class ScheduleService:
         return bool(store.statuses([run])[0]) or store.is_gone(run)
 
     def _open(self, run: str) -> bool:
-        return bool(run) and self._handler.store.statuses([run])[0] not in (*CLOSED_RUN, "")
+        return bool(run) and self._handler.store.statuses([run])[0] not in (
+            *CLOSED_RUN,
+            "",
+        )
 
     def _cancel(self, run: str, actor: str) -> None:
         try:
-            self._handler.handle(run, cmd.CancelRun("a newer firing takes its place"), actor=actor)
+            self._handler.handle(
+                run, cmd.CancelRun("a newer firing takes its place"), actor=actor
+            )
         except (RunUnreadable, cmd.Rejected) as error:
             log.info("run %s: %s", run, error)
 
@@ -311,7 +415,9 @@ def _actor(schedule: Schedule, actor: str) -> str:
 def _first(schedule: Schedule, from_ms: int, anchor_ms: int, count: int) -> Any:
     """Return the first firings from a time on."""
     anchor = anchor_ms
-    if schedule.every_seconds and from_ms <= anchor_ms:  # counted back, so that times are the same before and after it
+    if (
+        schedule.every_seconds and from_ms <= anchor_ms
+    ):  # counted back, so that times are the same before and after it
         step = round(schedule.every_seconds * 1000)
         anchor = anchor_ms - ((anchor_ms - from_ms) // step + 2) * step
     source = firings(schedule, from_ms - 1, anchor)

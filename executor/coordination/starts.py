@@ -79,22 +79,35 @@ class RunStarter:
         before any has begun, and EventStoreError when nobody knows of any.
         """
         self.allow(len(starts))
-        slices = [starts[first : first + SLICE] for first in range(0, len(starts), SLICE)]
+        slices = [
+            starts[first : first + SLICE] for first in range(0, len(starts), SLICE)
+        ]
         for part in slices if len(slices) > 1 else ():
             self._handler.check(part, actor=actor)
         results: list[Started] = []
         for part in slices:
             try:
-                handled: Sequence[Handled | Exception] = self._handler.start_each(part, actor=actor)
+                handled: Sequence[Handled | Exception] = self._handler.start_each(
+                    part, actor=actor
+                )
             except EventStoreError as error:
                 if not results:
                     raise
-                handled = [error] * len(part)  # those before have begun, and their results are not to be lost
-            results += [self._started(start, answer, actor) for start, answer in zip(part, handled, strict=True)]
+                handled = [error] * len(
+                    part
+                )  # those before have begun, and their results are not to be lost
+            results += [
+                self._started(start, answer, actor)
+                for start, answer in zip(part, handled, strict=True)
+            ]
         return results
 
-    def _started(self, start: Start, handled: Handled | Exception, actor: str) -> Started:
-        error = handled if isinstance(handled, Exception) else self._arrive(handled, actor)
+    def _started(
+        self, start: Start, handled: Handled | Exception, actor: str
+    ) -> Started:
+        error = (
+            handled if isinstance(handled, Exception) else self._arrive(handled, actor)
+        )
         return Started(start.run, error)
 
     def allow(self, count: int) -> None:
@@ -113,10 +126,16 @@ class RunStarter:
                 self._gatekeeper.arrive(session, actor=actor)
                 session = self._handler.sessions.load(session.run)
         except OpenAgentsError as error:
-            log.warning("run %s was started, the relay will let it in: %s", session.run, error)
+            log.warning(
+                "run %s was started, the relay will let it in: %s", session.run, error
+            )
             return None
         error_of = refusal(session.state)
-        return None if error_of is None else ConcurrencyLimitReached(session.run, str(error_of.get("message")))
+        return (
+            None
+            if error_of is None
+            else ConcurrencyLimitReached(session.run, str(error_of.get("message")))
+        )
 
 
 def raise_if_none(results: Sequence[Started]) -> None:

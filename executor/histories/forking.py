@@ -66,9 +66,15 @@ def _forked(handler: Handler, wanted: Fork, actor: str) -> Handled | None:
     data = handler.sessions.payloads.filled(past)
     happened = [from_data(item.type, one) for item, one in zip(past, data, strict=True)]
     state = evolve_all(initial(), taken_over(happened, wanted.run))
-    if any(item.type == ev.RunRedacted.__name__ or "erased" in item.data for item in recorded):
+    if any(
+        item.type == ev.RunRedacted.__name__ or "erased" in item.data
+        for item in recorded
+    ):
         refuse_erased(state._replace(erased=True))
-    plan, key = handler.definitions.plan(state.definition), handler.sessions.keyring.fresh(wanted.run)
+    plan, key = (
+        handler.definitions.plan(state.definition),
+        handler.sessions.keyring.fresh(wanted.run),
+    )
     fresh = Session(wanted.run, 0, "", initial(), plan, key)
     lines = _copied(past, data, fresh, handler.limits)
     built = _built(handler, wanted, replace(fresh, state=state), lines, actor)
@@ -81,10 +87,18 @@ def _forked(handler: Handler, wanted: Fork, actor: str) -> Handled | None:
         found = handler.sessions.load(wanted.run)
         _refuse_another(handler, wanted, state.inputs, found, actor)
         return Handled(found, changed=False, time_ms=reply.time_ms)
-    return Handled(handler.remember(fresh, built, reply), changed=True, time_ms=reply.time_ms)
+    return Handled(
+        handler.remember(fresh, built, reply), changed=True, time_ms=reply.time_ms
+    )
 
 
-def _refuse_another(handler: Handler, wanted: Fork, inputs: Mapping[str, Json], found: Session, actor: str) -> None:
+def _refuse_another(
+    handler: Handler,
+    wanted: Fork,
+    inputs: Mapping[str, Json],
+    found: Session,
+    actor: str,
+) -> None:
     """Refuse a fork that is another one than what its commit id began; `inputs` are those of the source.
 
     Raises KeyConflict.
@@ -95,18 +109,30 @@ def _refuse_another(handler: Handler, wanted: Fork, inputs: Mapping[str, Json], 
     [event] = handler.sessions.payloads.decode([begun_by])
     used = event.inputs if isinstance(event, ev.RunForked) else None
     asked = {**inputs, **(wanted.inputs or {})}
-    another = fork_conflict(wanted.run, asked, actor, inputs if used is None else used, begun_by.actor)
+    another = fork_conflict(
+        wanted.run, asked, actor, inputs if used is None else used, begun_by.actor
+    )
     if another is not None:
         raise another
 
 
-def _built(handler: Handler, wanted: Fork, copied: Session, lines: _Lines, actor: str) -> BuiltCommit:
+def _built(
+    handler: Handler, wanted: Fork, copied: Session, lines: _Lines, actor: str
+) -> BuiltCommit:
     command = cmd.ForkRun(wanted.source, wanted.at, wanted.inputs, wanted.reason)
-    made, encoded = decide_encoded(copied, command, handler.limits, handler.child_id, ahead=wanted.at)
-    both = EncodedEvents((*lines.encoded.events, *encoded.events), (*lines.encoded.blobs, *encoded.blobs))
+    made, encoded = decide_encoded(
+        copied, command, handler.limits, handler.child_id, ahead=wanted.at
+    )
+    both = EncodedEvents(
+        (*lines.encoded.events, *encoded.events), (*lines.encoded.blobs, *encoded.blobs)
+    )
     moved = forked(copied.plan, copied.state, made.events, made.state, wanted.at)
-    signature = CommitContext("new", wanted.commit_id or handler.commit_id(), actor, wanted.source)
-    built = begun(assemble(copied, made, both, (), signature, settle=True, moved=moved), copied)
+    signature = CommitContext(
+        "new", wanted.commit_id or handler.commit_id(), actor, wanted.source
+    )
+    built = begun(
+        assemble(copied, made, both, (), signature, settle=True, moved=moved), copied
+    )
     return replace(built, commit=replace(built.commit, refers=lines.refers))
 
 
@@ -118,15 +144,30 @@ class _Lines:
     refers: tuple[str, ...] = ()
 
 
-def _copied(past: Sequence[Recorded], data: Sequence[Mapping[str, Any]], fresh: Session, limits: Limits) -> _Lines:
+def _copied(
+    past: Sequence[Recorded],
+    data: Sequence[Mapping[str, Any]],
+    fresh: Session,
+    limits: Limits,
+) -> _Lines:
     """Return stored events as those of the new run, under its own key if it has one."""
     if fresh.key is None:  # their payloads are shared, where they lie beside the log
-        shared = dict.fromkeys(sha for item in past for _, sha, _ in item.data.get("blobs") or ())
-        lines = tuple((item.type, codec.encode(_line(item, item.data, fresh.run))) for item in past)
+        shared = dict.fromkeys(
+            sha for item in past for _, sha, _ in item.data.get("blobs") or ()
+        )
+        lines = tuple(
+            (item.type, codec.encode(_line(item, item.data, fresh.run)))
+            for item in past
+        )
         return _Lines(EncodedEvents(lines, ()), tuple(shared))
     blobs: dict[str, Blob] = {}
     made = [
-        (item.type, encode_data(item.type, _line(item, one, fresh.run), limits, blobs, fresh.key))
+        (
+            item.type,
+            encode_data(
+                item.type, _line(item, one, fresh.run), limits, blobs, fresh.key
+            ),
+        )
         for item, one in zip(past, data, strict=True)
     ]
     return _Lines(EncodedEvents(tuple(made), tuple(blobs.values())))

@@ -24,7 +24,14 @@ from openagents_json.workflow.errors import UnknownEvent, WorkflowError
 from openagents_json.workflow.language.compile import compile_plan
 from openagents_json.workflow.language.validate import structure
 
-ODD: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
+ODD: Final = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+    RecursionError,
+)
 """What code that trusts the shape of a value raises on one of another shape."""
 
 T = TypeVar("T")
@@ -41,23 +48,33 @@ def check_definitions(run: str, definitions: Mapping[str, bytes]) -> None:
         try:
             definition = Definition(codec.decode(raw), raw, name)
             if canonical(definition.content) != raw:
-                raise HistoryUnfit(run, f"definition {name} is not in the form that its hash stands for")
+                raise HistoryUnfit(
+                    run,
+                    f"definition {name} is not in the form that its hash stands for",
+                )
             _check_document(run, name, definition.content)
             compile_plan(definition)
         except (*ODD, WorkflowError) as error:
             if isinstance(error, HistoryUnfit):
                 raise
-            raise HistoryUnfit(run, f"definition {name} is no workflow: {type(error).__name__} {error}") from error
+            raise HistoryUnfit(
+                run, f"definition {name} is no workflow: {type(error).__name__} {error}"
+            ) from error
 
 
 def _check_document(run: str, name: str, definition: Any) -> None:
     report = structure(definition["document"])
     if not report.valid:
         first = report.problems[0]
-        raise HistoryUnfit(run, f"definition {name} is no workflow: {first.pointer or '/'}: {first.message}")
+        raise HistoryUnfit(
+            run,
+            f"definition {name} is no workflow: {first.pointer or '/'}: {first.message}",
+        )
 
 
-def check_events(run: str, history: Iterable[RawEvent], partition: int) -> Iterator[Recorded]:
+def check_events(
+    run: str, history: Iterable[RawEvent], partition: int
+) -> Iterator[Recorded]:
     """Read events one by one, and refuse types and shapes that this version does not know.
 
     Raises HistoryUnfit.
@@ -66,17 +83,23 @@ def check_events(run: str, history: Iterable[RawEvent], partition: int) -> Itera
         try:
             found = event.recorded(run, partition)
         except ODD as error:
-            raise HistoryUnfit(run, f"event {event.version} is no JSON: {error}") from error
+            raise HistoryUnfit(
+                run, f"event {event.version} is no JSON: {error}"
+            ) from error
         if not isinstance(found.data, dict) or not isinstance(found.metadata, dict):
             raise HistoryUnfit(run, f"event {event.version} holds no names")
         try:
             from_data(found.type, found.data)
         except UnknownEvent as error:
-            raise HistoryUnfit(run, f"its events do not fit together: number {event.version}: {error}") from error
+            raise HistoryUnfit(
+                run, f"its events do not fit together: number {event.version}: {error}"
+            ) from error
         yield found
 
 
-def check_end(run: str, status: str, recorded: Iterable[Recorded], blobs: Mapping[str, bytes]) -> None:
+def check_end(
+    run: str, status: str, recorded: Iterable[Recorded], blobs: Mapping[str, bytes]
+) -> None:
     """Refuse a history that closes with an end to which its events do not lead: the run would stand between both.
 
     It is folded without what it worked with, so that little is held. What is encrypted cannot be folded without its
@@ -88,7 +111,9 @@ def check_end(run: str, status: str, recorded: Iterable[Recorded], blobs: Mappin
         if not sealed:
             state = fitting(run, partial(_after, state, item, blobs))
     if not sealed and state.status != status:
-        raise HistoryUnfit(run, f"its events end with {status}, and lead to {state.status}")
+        raise HistoryUnfit(
+            run, f"its events end with {status}, and lead to {state.status}"
+        )
 
 
 def _after(state: RunState, item: Recorded, blobs: Mapping[str, bytes]) -> RunState:
@@ -98,7 +123,11 @@ def _after(state: RunState, item: Recorded, blobs: Mapping[str, bytes]) -> RunSt
 def _bare(item: Recorded, blobs: Mapping[str, bytes]) -> dict[str, Any]:
     """Return the data of an event without its payloads, but for errors, and how many items a step goes through."""
     names = PAYLOADS.get(item.type, ())
-    data = {name: value for name, value in item.data.items() if name not in names or name == "error"}
+    data = {
+        name: value
+        for name, value in item.data.items()
+        if name not in names or name == "error"
+    }
     if "inputs" in names and item.data.get("inputs") is not None:
         data["inputs"] = _items(item, blobs) if item.data.get("kind") == FOREACH else {}
     return data
@@ -108,7 +137,9 @@ def _items(item: Recorded, blobs: Mapping[str, bytes]) -> dict[str, Any]:
     items = item.data["inputs"].get("items")
     for path, sha, _ in item.data.get("blobs") or ():
         if path == ["inputs", "items"]:
-            items = codec.decode(blobs[sha]) if sha in blobs else None  # it may have been erased
+            items = (
+                codec.decode(blobs[sha]) if sha in blobs else None
+            )  # it may have been erased
     if isinstance(items, Mapping):
         return {"items": dict.fromkeys(items)}
     return {"items": [None] * len(items)} if isinstance(items, list) else {}
@@ -124,4 +155,6 @@ def fitting(run: str, fold: Callable[[], T]) -> T:
     except ODD as error:
         if isinstance(error, HistoryUnfit):
             raise
-        raise HistoryUnfit(run, f"its events do not fit together: {type(error).__name__} {error}") from error
+        raise HistoryUnfit(
+            run, f"its events do not fit together: {type(error).__name__} {error}"
+        ) from error

@@ -14,7 +14,12 @@ from eventstore.redis.upkeep.adoption import Adoption, marked
 from eventstore.run_model import Code, Commit
 from executor.errors import AnotherHistory, InPart, KeyMissing
 from executor.errors import HistoryUnfit as HistoryUnfit
-from executor.histories.import_checks import check_definitions, check_end, check_events, fitting
+from executor.histories.import_checks import (
+    check_definitions,
+    check_end,
+    check_events,
+    fitting,
+)
 from executor.runs.codec import Fetch, RunKeys, decode_all, encode, is_sealed
 from executor.runs.commit import BuiltCommit, CommitContext, assemble, decide_encoded
 from executor.runs.handler import Handler
@@ -35,7 +40,10 @@ IMPORTED: Final = ev.RunImported.__name__
 CANCEL_REQUESTED: Final = ev.RunCancelRequested.__name__
 CLAIMED: Final = ev.StepStarted.__name__
 CHILD_STARTED: Final = ev.ChildStarted.__name__
-HOLDS: Final[Mapping[str, bool]] = {ev.RunHeld.__name__: True, ev.RunHoldReleased.__name__: False}
+HOLDS: Final[Mapping[str, bool]] = {
+    ev.RunHeld.__name__: True,
+    ev.RunHoldReleased.__name__: False,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +71,9 @@ class IncomingHistory:
     def command(self) -> cmd.ImportRun:
         """Return the command that takes it over."""
         at = self.history[-1].version
-        return cmd.ImportRun(self.source, at, self.paused, self.reason, self.how, self.sha256)
+        return cmd.ImportRun(
+            self.source, at, self.paused, self.reason, self.how, self.sha256
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +87,15 @@ class ImportResult:
 
 def ended(history: Sequence[RawEvent]) -> str:
     """Return the status of a run that had ended, else ""; what is noted after its end changes nothing."""
-    course = next((event.type for event in reversed(history) if event.type not in AFTERWARDS), "")
+    course = next(
+        (event.type for event in reversed(history) if event.type not in AFTERWARDS), ""
+    )
     return CLOSED_AS.get(course, "")
 
 
-def take_in(handler: Handler, adoption: Adoption, arriving: IncomingHistory, *, actor: str) -> ImportResult:
+def take_in(
+    handler: Handler, adoption: Adoption, arriving: IncomingHistory, *, actor: str
+) -> ImportResult:
     """Bring a run into the store; what was closed stays as it is, what was open goes on.
 
     Each event is marked as written elsewhere, and RunImported says who brought them, when and from where.
@@ -109,7 +123,9 @@ def take_in(handler: Handler, adoption: Adoption, arriving: IncomingHistory, *, 
         _refuse_archived(handler, arriving)  # meanwhile
         raise AnotherHistory(run, last.version)
     handler.sessions.drop(run)
-    return ImportResult(run, built.changes.status or "", changed=taken.commit.code is Code.DONE)
+    return ImportResult(
+        run, built.changes.status or "", changed=taken.commit.code is Code.DONE
+    )
 
 
 def probe(handler: Handler, arriving: IncomingHistory) -> None:
@@ -138,7 +154,11 @@ def _marked(arriving: IncomingHistory) -> Sequence[RawEvent]:
     """Mark each event for good: the ledger seals the mark with it. What another store has counted, this one has not."""
     if arriving.ours:
         return marked(arriving.history, arriving.mark)
-    return marked(arriving.history, {"imported": arriving.source, **arriving.mark}, without=("restored",))
+    return marked(
+        arriving.history,
+        {"imported": arriving.source, **arriving.mark},
+        without=("restored",),
+    )
 
 
 def _there(handler: Handler, arriving: IncomingHistory, status: str) -> ImportResult:
@@ -154,8 +174,14 @@ def _there(handler: Handler, arriving: IncomingHistory, status: str) -> ImportRe
 def _closed(handler: Handler, arriving: IncomingHistory, actor: str) -> Commit:
     """Build the commit that takes over the history, and adds to it where it comes from."""
     if arriving.run.endswith("-archive"):
-        raise HistoryUnfit(arriving.run, "the store itself notes under such a name which runs have left it")
-    last, events = arriving.history[-1], encode([noted(arriving.command())], handler.limits).events
+        raise HistoryUnfit(
+            arriving.run,
+            "the store itself notes under such a name which runs have left it",
+        )
+    last, events = (
+        arriving.history[-1],
+        encode([noted(arriving.command())], handler.limits).events,
+    )
     facts = _Facts(arriving)
     _check(handler, arriving)
     return Commit(
@@ -167,7 +193,9 @@ def _closed(handler: Handler, arriving: IncomingHistory, actor: str) -> Commit:
         last_commit=last.commit,
         actor=actor,
         cause=last.commit,
-        changes=IndexChanges(status=ended(arriving.history), cancel=facts.cancel, held=facts.held),
+        changes=IndexChanges(
+            status=ended(arriving.history), cancel=facts.cancel, held=facts.held
+        ),
         definition=facts.definition,
         workflow=facts.workflow,
         last_fence=facts.fence,
@@ -183,7 +211,9 @@ def _check(handler: Handler, arriving: IncomingHistory) -> None:
     if arriving.ours:
         return
     check_definitions(arriving.run, arriving.definitions)
-    recorded = check_events(arriving.run, arriving.history, handler.store.partition_of(arriving.run))
+    recorded = check_events(
+        arriving.run, arriving.history, handler.store.partition_of(arriving.run)
+    )
     if status := ended(arriving.history):
         check_end(arriving.run, status, recorded, arriving.blobs)
     else:  # it is folded as a whole, because it goes on
@@ -203,7 +233,10 @@ class _Facts:
         if arriving.history[0].type != STARTED or not self.definition:
             raise HistoryUnfit(arriving.run, "its first event is not RunStarted")
         if self.definition not in arriving.definitions:
-            raise HistoryUnfit(arriving.run, f"definition {self.definition}, by which it goes, does not come with it")
+            raise HistoryUnfit(
+                arriving.run,
+                f"definition {self.definition}, by which it goes, does not come with it",
+            )
 
     def _note(self, event: RawEvent) -> None:
         if event.type == CANCEL_REQUESTED:
@@ -215,7 +248,9 @@ class _Facts:
         data = self._data(event)
         if event.type == CLAIMED:
             fence = str(data.get("fence", ""))
-            self.fence = max(self.fence, int(fence) if fence.isdecimal() and len(fence) < 17 else 0)
+            self.fence = max(
+                self.fence, int(fence) if fence.isdecimal() and len(fence) < 17 else 0
+            )
             return
         self.cancel = False
         self.definition = str(data.get("definition") or self.definition)
@@ -228,7 +263,9 @@ class _Facts:
         try:
             data = codec.decode(event.data)
         except (ValueError, RecursionError) as error:
-            raise HistoryUnfit(self._run, f"event {event.version} is no JSON: {error}") from error
+            raise HistoryUnfit(
+                self._run, f"event {event.version} is no JSON: {error}"
+            ) from error
         if not isinstance(data, dict):
             raise HistoryUnfit(self._run, f"event {event.version} holds no names")
         return data
@@ -243,25 +280,40 @@ class _Open:
     opens: Mapping[str, int]
 
 
-def _open(handler: Handler, arriving: IncomingHistory, alone: Commit, actor: str) -> _Open:
+def _open(
+    handler: Handler, arriving: IncomingHistory, alone: Commit, actor: str
+) -> _Open:
     """Build the commit that takes over the history of an open run and lets it go on."""
     return fitting(arriving.run, lambda: _going_on(handler, arriving, alone, actor))
 
 
-def _going_on(handler: Handler, arriving: IncomingHistory, alone: Commit, actor: str) -> _Open:
+def _going_on(
+    handler: Handler, arriving: IncomingHistory, alone: Commit, actor: str
+) -> _Open:
     last = arriving.history[-1]
     recorded = _recorded(handler, arriving)
     keys = _keys(handler, recorded)
     happened = decode_all(recorded, _fetch(arriving), keys)
     state = evolve_all(initial(), happened)
     plan = _plan(arriving, state.definition)
-    session = Session(arriving.run, last.version, last.commit, state, plan, keys.get(arriving.run))
-    made, encoded = decide_encoded(session, arriving.command(), handler.limits, handler.child_id)
-    past = [TimedEvent(x.version, x.time_ms, event) for x, event in zip(recorded, happened, strict=True)]
-    fresh = [TimedEvent(last.version + i, 0, event) for i, event in enumerate(made.events, 1)]
+    session = Session(
+        arriving.run, last.version, last.commit, state, plan, keys.get(arriving.run)
+    )
+    made, encoded = decide_encoded(
+        session, arriving.command(), handler.limits, handler.child_id
+    )
+    past = [
+        TimedEvent(x.version, x.time_ms, event)
+        for x, event in zip(recorded, happened, strict=True)
+    ]
+    fresh = [
+        TimedEvent(last.version + i, 0, event) for i, event in enumerate(made.events, 1)
+    ]
     moved = imported(session.plan, made.state, [*past, *fresh])
     signature = CommitContext("adopt", alone.commit_id, actor, last.commit)
-    built: BuiltCommit = assemble(session, made, encoded, (), signature, settle=False, moved=moved)
+    built: BuiltCommit = assemble(
+        session, made, encoded, (), signature, settle=False, moved=moved
+    )
     changes = built.commit.changes
     if changes.held is None:  # in the head, as it was in the other store
         changes = changes._replace(held=alone.changes.held)
@@ -299,7 +351,10 @@ def _fetch(arriving: IncomingHistory) -> Fetch:
     def fetch(wanted: Sequence[tuple[str, str]]) -> list[bytes]:
         lacking = [sha for _, sha in wanted if sha not in arriving.blobs]
         if lacking:
-            raise HistoryUnfit(arriving.run, f"payload {lacking[0]}, to which it refers, does not come with it")
+            raise HistoryUnfit(
+                arriving.run,
+                f"payload {lacking[0]}, to which it refers, does not come with it",
+            )
         return [arriving.blobs[sha] for _, sha in wanted]
 
     return fetch
@@ -307,8 +362,13 @@ def _fetch(arriving: IncomingHistory) -> Fetch:
 
 def _plan(arriving: IncomingHistory, digest: str) -> Plan:
     if digest not in arriving.definitions:
-        raise HistoryUnfit(arriving.run, f"definition {digest}, by which it goes, does not come with it")
-    raw = arriving.definitions[digest]  # by its name, and in its form: see check_definitions
+        raise HistoryUnfit(
+            arriving.run,
+            f"definition {digest}, by which it goes, does not come with it",
+        )
+    raw = arriving.definitions[
+        digest
+    ]  # by its name, and in its form: see check_definitions
     return compile_plan(Definition(codec.decode(raw), raw, digest))
 
 

@@ -29,13 +29,16 @@ def shred(handler: Handler, run: str, reason: str, *, actor: str) -> bool:
             _wipe_key(handler, run)
             return False
         what = (
-            "the run is not encrypted, so it has no key to destroy; `openagents runs redact` erases payloads in place"
+            "the run is not encrypted, so it has no key to destroy; "
+            "`openagents runs redact` erases payloads in place"
         )
         raise cmd.Rejected("not_encrypted", what, session.state.status)
     refuse_awaited(handler, session)
     command = cmd.RedactRun(SHREDDED, reason=reason)
     once = f"shred-{run}"
-    handled = handler.handle(run, command, actor=actor, wipe=WIPED, commit_id=once, session=session)
+    handled = handler.handle(
+        run, command, actor=actor, wipe=WIPED, commit_id=once, session=session
+    )
     handler.sessions.keyring.forget(run)
     return handled.changed
 
@@ -82,12 +85,17 @@ def refuse_awaited(handler: Handler, session: Session) -> None:
     """
     parent = session.state.parent or {}
     try:
-        above = handler.sessions.load(str(parent.get("run", ""))).state if parent else st.initial()
+        above = (
+            handler.sessions.load(str(parent.get("run", ""))).state
+            if parent
+            else st.initial()
+        )
     except RunNotFound:
         return
     step = above.steps.get(str(parent.get("step")))
     if step is not None and step.child == session.run and step.status in st.OPEN_STEP:
         what = (
-            f"step {parent['step']} of run {parent['run']} waits for the result of this run; try again when it has it"
+            f"step {parent['step']} of run {parent['run']} waits for the result "
+            "of this run; try again when it has it"
         )
         raise cmd.Rejected("awaited", what, session.state.status)

@@ -10,7 +10,12 @@ from typing import Any, Final
 from eventstore.event import Recorded
 from eventstore.redis.paging import Unreadable
 from openagents_json.workflow.core import events as ev
-from openagents_json.workflow.core.event_types import AFTERWARDS, CLOSED_AS, OUTCOMES, SCHEDULES
+from openagents_json.workflow.core.event_types import (
+    AFTERWARDS,
+    CLOSED_AS,
+    OUTCOMES,
+    SCHEDULES,
+)
 
 REOPENED: Final = ev.RunReopened.__name__
 STARTED: Final = ev.StepStarted.__name__
@@ -45,7 +50,9 @@ class HistorySummary:
     _wrong: list[tuple[int, str]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, run: str, events: Iterable[Recorded | Unreadable], *, steps: bool = True) -> HistorySummary:
+    def of(
+        cls, run: str, events: Iterable[Recorded | Unreadable], *, steps: bool = True
+    ) -> HistorySummary:
         """Check events; those of other streams than runs without `steps`, because they may say anything."""
         course = cls(run)
         for item in events:
@@ -70,7 +77,9 @@ class HistorySummary:
         if item.version != self.events:
             self.misplaced.append(item.version)
         if item.commit != self.commit or self.events == 1:
-            if item.commit and item.commit in self._commits:  # appends need not have an id
+            if (
+                item.commit and item.commit in self._commits
+            ):  # appends need not have an id
                 self.again.append(item.commit)
             self._commits.add(item.commit)
             self.commit = item.commit
@@ -95,14 +104,20 @@ class HistorySummary:
                 return
             self._ended[step, attempt] += item.type != LEASE_LOST
             if (step, attempt) not in self._started:
-                self._wrong.append((3, f"attempt {attempt} of step {step} ended without a start"))
+                self._wrong.append(
+                    (3, f"attempt {attempt} of step {step} ended without a start")
+                )
 
     def _start(self, step: str, attempt: int, fence: int) -> None:
         if step not in self._scheduled:
             self._wrong.append((3, f"step {step} was started without a schedule"))
         if (step, attempt) in self._started:
-            self._wrong.append((3, f"attempt {attempt} of step {step} was claimed twice"))
+            self._wrong.append(
+                (3, f"attempt {attempt} of step {step} was claimed twice")
+            )
         if fence <= self._fence:
-            self._wrong.append((7, f"the fence of step {step}, attempt {attempt} did not rise"))
+            self._wrong.append(
+                (7, f"the fence of step {step}, attempt {attempt} did not rise")
+            )
         self._started.add((step, attempt))
         self._fence = fence

@@ -46,7 +46,9 @@ class FoldedHead:
         self.closed = CLOSED_AS.get(event.type, self.closed)
         if event.type in OPENING:
             self.closed = ""
-            self.definition = str(codec.members_of(event.data).get("definition") or self.definition)
+            self.definition = str(
+                codec.members_of(event.data).get("definition") or self.definition
+            )
 
 
 class DerivedStateCheck:
@@ -83,7 +85,9 @@ class DerivedStateCheck:
                     yield DerivedStateFault(run, "head", what)
         names = sorted(self._definitions)
         for start in range(0, len(names), PAGE):
-            for name, what in definition_faults(self._store, names[start : start + PAGE]):
+            for name, what in definition_faults(
+                self._store, names[start : start + PAGE]
+            ):
                 yield DerivedStateFault(self._definitions[name], "definition", what)
         self._known, self._definitions = {}, {}
 
@@ -91,7 +95,11 @@ class DerivedStateCheck:
         try:
             return [*self._store.heads(runs)]
         except HeadUnreadable as error:  # one of them holds what no commit has written
-            return [error] if len(runs) == 1 else [found for run in runs for found in self._heads([run])]
+            return (
+                [error]
+                if len(runs) == 1
+                else [found for run in runs for found in self._heads([run])]
+            )
 
     def _fault(self, run: str, head: RunHead | HeadUnreadable | None) -> str:
         """Say how a head differs; one that is ahead of what was noted may belong to a run that has moved on."""
@@ -134,7 +142,9 @@ def difference(head: RunHead, standing: FoldedHead) -> str:
     return ""
 
 
-def definition_faults(store: RedisRunStore, names: Sequence[str]) -> Iterator[tuple[str, str]]:
+def definition_faults(
+    store: RedisRunStore, names: Sequence[str]
+) -> Iterator[tuple[str, str]]:
     """Return the definitions that are not there, or not what their hash says."""
     for name, raw in zip(names, store.definitions(names), strict=True):
         if raw is None:

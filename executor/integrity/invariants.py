@@ -18,7 +18,9 @@ from openagents_json.statuses import CLOSED_RUN
 from openagents_json.work_index import DueKey, DueKind
 from openagents_json.workflow.core.event_types import CLOSED_AS
 
-MESSAGES = frozenset({DueKind.CHILD, DueKind.PARENT, DueKind.GIVE_BACK, DueKind.CANCEL_CHILD})
+MESSAGES = frozenset(
+    {DueKind.CHILD, DueKind.PARENT, DueKind.GIVE_BACK, DueKind.CANCEL_CHILD}
+)
 """Due members of messages to other runs and keys, which a closed run may still have to send."""
 
 WAKES = frozenset(
@@ -70,7 +72,9 @@ class _Covered:
         return LogTails(self.entries, self.last)
 
 
-def check(inspector: Inspector, partitions: Iterable[int], *, deep: bool = False) -> list[Violation]:
+def check(
+    inspector: Inspector, partitions: Iterable[int], *, deep: bool = False
+) -> list[Violation]:
     """Look once at every run of some partitions.
 
     Events are read only of runs that do not look right from outside: where head, stream and log do not agree on the
@@ -83,19 +87,31 @@ def check(inspector: Inspector, partitions: Iterable[int], *, deep: bool = False
         covered, findings = _logged(inspector, partition)
         indexes = inspector.indexes(partition)
         streams = sorted(covered.entries.keys() | inspector.streams(partition))
-        _look(inspector, inspector.views(partition, covered.known, indexes, streams), findings, deep=deep)
+        _look(
+            inspector,
+            inspector.views(partition, covered.known, indexes, streams),
+            findings,
+            deep=deep,
+        )
         found += findings.items
     return found
 
 
-def confirmed(inspector: Inspector, partitions: Iterable[int], *, deep: bool = False) -> list[Violation]:
+def confirmed(
+    inspector: Inspector, partitions: Iterable[int], *, deep: bool = False
+) -> list[Violation]:
     """Look, and keep of what was found what is still so when each run is looked at with all its keys at one moment."""
     first = set(check(inspector, partitions, deep=deep))
     found: list[Violation] = []
     for partition in sorted({violation.partition for violation in first}):
         covered, findings = _logged(inspector, partition)
         runs = sorted({x.run for x in first if x.partition == partition and x.run})
-        _look(inspector, inspector.moment(partition, covered.known, runs), findings, deep=True)
+        _look(
+            inspector,
+            inspector.moment(partition, covered.known, runs),
+            findings,
+            deep=True,
+        )
         found += (violation for violation in findings.items if violation in first)
     return sorted(set(found))
 
@@ -109,11 +125,21 @@ def _logged(inspector: Inspector, partition: int) -> tuple[_Covered, _Findings]:
         findings.add(2, "", f"the counter says {n}, the log ends at {end}")
     if covered.gaps:
         noted = [run for run in covered.entries if run.endswith("-archive")]
-        _gaps(covered, [span for _, history in inspector.histories(noted) for span in _left(history)], findings)
+        _gaps(
+            covered,
+            [
+                span
+                for _, history in inspector.histories(noted)
+                for span in _left(history)
+            ],
+            findings,
+        )
     return covered, findings
 
 
-def _look(inspector: Inspector, views: Iterable[RunView], findings: _Findings, *, deep: bool) -> None:
+def _look(
+    inspector: Inspector, views: Iterable[RunView], findings: _Findings, *, deep: bool
+) -> None:
     if not deep:
         views = _odd(views, findings)
     for view, events in inspector.courses(views):
@@ -152,7 +178,11 @@ def _run(view: RunView, course: HistorySummary, findings: _Findings) -> None:
         findings.add(2, run, "the run has events, and the log does not know of it")
         return
     if head is not None and head.adopting:
-        findings.add(1, run, f"it came from elsewhere, and only in part: {course.events} events, then it was cut off")
+        findings.add(
+            1,
+            run,
+            f"it came from elsewhere, and only in part: {course.events} events, then it was cut off",
+        )
         return
     if view.logged != course.events:
         findings.add(2, run, f"the log covers {view.logged} of {course.events} events")
@@ -168,15 +198,27 @@ def _run(view: RunView, course: HistorySummary, findings: _Findings) -> None:
         _places(view, head, findings)
 
 
-def _versions(run: str, head: RunHead, course: HistorySummary, findings: _Findings) -> None:
+def _versions(
+    run: str, head: RunHead, course: HistorySummary, findings: _Findings
+) -> None:
     for version, why in course.unreadable[:5]:
         findings.add(1, run, f"event {version} cannot be read ({why[:100]})")
     if course.misplaced:
-        findings.add(1, run, f"versions are not 1..{course.events}: {course.misplaced[:20]}")
+        findings.add(
+            1, run, f"versions are not 1..{course.events}: {course.misplaced[:20]}"
+        )
     if head.version != course.events:
-        findings.add(1, run, f"the head says version {head.version}, the log has {course.events} events")
+        findings.add(
+            1,
+            run,
+            f"the head says version {head.version}, the log has {course.events} events",
+        )
     if course.events and head.last_commit != course.commit:
-        findings.add(1, run, f"the head says commit {head.last_commit}, the log ends with {course.commit}")
+        findings.add(
+            1,
+            run,
+            f"the head says commit {head.last_commit}, the log ends with {course.commit}",
+        )
     for commit in course.again:
         findings.add(6, run, f"commit {commit} is there again behind another one")
 
@@ -192,12 +234,16 @@ def _log(log: Iterable[LogEntry], findings: _Findings) -> _Covered:
         known = entries.get(entry.stream)
         last = known.last if known else 0
         if entry.first != last + 1:
-            findings.add(2, entry.stream, f"log covers version {entry.first} after {last}")
+            findings.add(
+                2, entry.stream, f"log covers version {entry.first} after {last}"
+            )
         entries[entry.stream] = covered.last = entry
     return covered
 
 
-def _gaps(covered: _Covered, left: Sequence[tuple[int, int]], findings: _Findings) -> None:
+def _gaps(
+    covered: _Covered, left: Sequence[tuple[int, int]], findings: _Findings
+) -> None:
     """Positions may be empty where archived and deleted runs have left them so."""
     spans = joined(left)
     for n, entry in covered.gaps:
@@ -208,23 +254,41 @@ def _gaps(covered: _Covered, left: Sequence[tuple[int, int]], findings: _Finding
 
 def _left(history: Sequence[Recorded]) -> list[tuple[int, int]]:
     """Return the positions that archived and deleted runs have left empty, from the first to the last of each piece."""
-    return [(first, last) for item in history for first, last in item.data.get("positions") or ()]
+    return [
+        (first, last)
+        for item in history
+        for first, last in item.data.get("positions") or ()
+    ]
 
 
-def _closing(view: RunView, head: RunHead, course: HistorySummary, findings: _Findings) -> None:
+def _closing(
+    view: RunView, head: RunHead, course: HistorySummary, findings: _Findings
+) -> None:
     closings = course.closings
     if (head.status in CLOSED_RUN) != bool(closings):
-        findings.add(4, view.run, f"the head says {head.status}, the log has {len(closings)} closing events")
+        findings.add(
+            4,
+            view.run,
+            f"the head says {head.status}, the log has {len(closings)} closing events",
+        )
     if closings and (len(closings) > 1 or closings[0] != course.end):
-        findings.add(4, view.run, f"closing events at versions {closings} of {course.events}")
+        findings.add(
+            4, view.run, f"closing events at versions {closings} of {course.events}"
+        )
 
 
 def _left_over(view: RunView, head: RunHead, findings: _Findings) -> None:
     if head.status in CLOSED_RUN:
-        left = sorted(member for member in view.due if DueKey.parse(member).kind not in MESSAGES)
+        left = sorted(
+            member for member in view.due if DueKey.parse(member).kind not in MESSAGES
+        )
         left += sorted(key for _, key in view.ready)
         if left or head.steps:
-            findings.add(4, view.run, f"closed, but these are left: {left[:5]} {sorted(head.steps)[:5]}")
+            findings.add(
+                4,
+                view.run,
+                f"closed, but these are left: {left[:5]} {sorted(head.steps)[:5]}",
+            )
 
 
 def _places(view: RunView, head: RunHead, findings: _Findings) -> None:
@@ -233,23 +297,36 @@ def _places(view: RunView, head: RunHead, findings: _Findings) -> None:
     run, due = view.run, view.due
     missing = DueKey(DueKind.DECISION, run).key() in due
     limit = DueKey(DueKind.RUN_LIMIT, run).key()
-    awake = any(DueKey.parse(member).kind in WAKES and member != limit for member in due) or head.status == "paused"
+    awake = (
+        any(DueKey.parse(member).kind in WAKES and member != limit for member in due)
+        or head.status == "paused"
+    )
     waiting = {(name.partition("|")[0], key) for name, key in view.ready}
     for step, record in head.steps.items():
         key = f"{run}|{step}"
         leased = DueKey(DueKind.LEASE, run, step).key() in due
-        waits = any(DueKey(kind, run, step).key() in due for kind in (DueKind.RETRY, DueKind.GATES))
-        named = (("ready", (record.queue, key) in waiting), ("lease", leased), ("wait", waits))
+        waits = any(
+            DueKey(kind, run, step).key() in due
+            for kind in (DueKind.RETRY, DueKind.GATES)
+        )
+        named = (
+            ("ready", (record.queue, key) in waiting),
+            ("lease", leased),
+            ("wait", waits),
+        )
         places = [name for name, there in named if there]
         awake = awake or bool(places)
         if bool(record.fence) != leased:
             findings.add(5, run, f"step {step}: the record and the lease in due differ")
         if record.fence and record.expiry_ms < view.now_ms - OVERDUE_MS:
             what = (
-                f"step {step}: nobody works on it: the lease of {record.worker} ran out, and no relay has acted on it"
+                f"step {step}: nobody works on it: the lease of {record.worker} "
+                "ran out, and no relay has acted on it"
             )
             findings.add(5, run, what)
-        if len(places) > 1 or (not places and not missing and head.status in ("running", "failing")):
+        if len(places) > 1 or (
+            not places and not missing and head.status in ("running", "failing")
+        ):
             findings.add(5, run, f"step {step} is in {places or 'no place'}")
     if not awake:
         findings.add(5, run, f"{head.status}, and nothing will wake it up")

@@ -37,7 +37,12 @@ class RepairResult:
     what: str
 
 
-def mend(handler: Handler, mender: Mender, inspector: Inspector, violations: Iterable[Violation]) -> list[RepairResult]:
+def mend(
+    handler: Handler,
+    mender: Mender,
+    inspector: Inspector,
+    violations: Iterable[Violation],
+) -> list[RepairResult]:
     """Mend the runs of violations, as far as their log says how; what the log itself contradicts stays as it is."""
     by_partition: dict[int, set[str]] = {}
     for violation in violations:
@@ -51,13 +56,20 @@ def mend(handler: Handler, mender: Mender, inspector: Inspector, violations: Ite
 
 
 def _part(
-    handler: Handler, mender: Mender, inspector: Inspector, partition: int, runs: set[str]
+    handler: Handler,
+    mender: Mender,
+    inspector: Inspector,
+    partition: int,
+    runs: set[str],
 ) -> Iterator[RepairResult]:
     entries: dict[str, list[LogEntry]] = {}
     last = None
     for last in inspector.log(partition):
         entries.setdefault(last.stream, []).append(last)
-    known, counter = LogTails({run: own[-1] for run, own in entries.items()}, last), inspector.counter(partition)
+    known, counter = (
+        LogTails({run: own[-1] for run, own in entries.items()}, last),
+        inspector.counter(partition),
+    )
     for view in inspector.moment(partition, known, sorted(runs)):
         own, seen = entries.get(view.run, []), last.id if last else "-"
         if _in_part(view, own, counter):
@@ -77,15 +89,32 @@ def _in_part(view: RunView, own: Sequence[LogEntry], counter: int) -> bool:
     return len(own) > 1 and own[0].n - (own[0].last - own[0].first) > counter
 
 
-def _remove(handler: Handler, mender: Mender, view: RunView, own: Sequence[LogEntry], seen: str) -> RepairResult:
+def _remove(
+    handler: Handler, mender: Mender, view: RunView, own: Sequence[LogEntry], seen: str
+) -> RepairResult:
     """Remove what has come in: nobody was told that it was here, and where it came from it still is."""
     was = view.head.version if view.head else 0
-    mending = Mending(view.run, 0, "", view.last, was, seen, forget=sorted(view.due), leave=sorted(view.ready))
+    mending = Mending(
+        view.run,
+        0,
+        "",
+        view.last,
+        was,
+        seen,
+        forget=sorted(view.due),
+        leave=sorted(view.ready),
+    )
     if not mender.mend(replace(mending, drop=[entry.id for entry in own])):
-        return RepairResult(view.run, False, "it came in only in part, and others have written behind it; ask again")
+        return RepairResult(
+            view.run,
+            False,
+            "it came in only in part, and others have written behind it; ask again",
+        )
     handler.sessions.drop(view.run)
     return RepairResult(
-        view.run, True, f"it came in only in part: its {view.events} events were removed; let it come in again"
+        view.run,
+        True,
+        f"it came in only in part: its {view.events} events were removed; let it come in again",
     )
 
 
@@ -94,17 +123,29 @@ def _mend(handler: Handler, mender: Mender, view: RunView, seen: str) -> RepairR
     try:
         history = handler.store.read([(run, 0)])[0]
     except EventUnreadable:
-        return RepairResult(run, False, "some of its events cannot be read; restore it from an archive or a backup")
+        return RepairResult(
+            run,
+            False,
+            "some of its events cannot be read; restore it from an archive or a backup",
+        )
     versions = [item.version for item in history]
     if version > len(history) or versions != list(range(1, len(history) + 1)):
-        return RepairResult(run, False, "events are missing that its log names; restore it from an archive or a backup")
+        return RepairResult(
+            run,
+            False,
+            "events are missing that its log names; restore it from an archive or a backup",
+        )
     head, past = view.head, history[:version]
     was = head.version if head else 0
     if was > version or len({item.commit for item in history[version:]}) > 1:
         return RepairResult(
-            run, False, "the log ends before it, by more than one commit; restore the log from a backup"
+            run,
+            False,
+            "the log ends before it, by more than one commit; restore the log from a backup",
         )
-    mending = Mending(run, version, past[-1].commit if past else "", len(history), was, seen)
+    mending = Mending(
+        run, version, past[-1].commit if past else "", len(history), was, seen
+    )
     mending = replace(mending, forget=sorted(view.due), leave=sorted(view.ready))
     if past and past[0].type == ev.RunStarted.__name__:
         mending = _with_indexes(handler, mending, past)
@@ -113,20 +154,36 @@ def _mend(handler: Handler, mender: Mender, view: RunView, seen: str) -> RepairR
     handler.sessions.drop(run)
     cut = len(history) - version
     if not version:
-        return RepairResult(run, True, f"it had not begun: {cut} events that no commit names were removed")
+        return RepairResult(
+            run,
+            True,
+            f"it had not begun: {cut} events that no commit names were removed",
+        )
     return RepairResult(
-        run, True, f"it stands at version {version}, as its log says; {cut} events behind that were removed"
+        run,
+        True,
+        f"it stands at version {version}, as its log says; {cut} events behind that were removed",
     )
 
 
-def _with_indexes(handler: Handler, mending: Mending, past: Sequence[Recorded]) -> Mending:
+def _with_indexes(
+    handler: Handler, mending: Mending, past: Sequence[Recorded]
+) -> Mending:
     happened = handler.sessions.payloads.decode(past)
     state = evolve_all(initial(), happened)
     plan = handler.definitions.plan(state.definition)
     moved = imported(
-        plan, state, [TimedEvent(x.version, x.time_ms, event) for x, event in zip(past, happened, strict=True)]
+        plan,
+        state,
+        [
+            TimedEvent(x.version, x.time_ms, event)
+            for x, event in zip(past, happened, strict=True)
+        ],
     )
-    timers = [(DueKey(kind, mending.run, subject), delay, at) for kind, subject, delay, at in moved.timers]
+    timers = [
+        (DueKey(kind, mending.run, subject), delay, at)
+        for kind, subject, delay, at in moved.timers
+    ]
     records = []
     for seat in moved.restored:
         step = state.steps[seat.step]
@@ -145,7 +202,12 @@ def _with_indexes(handler: Handler, mending: Mending, past: Sequence[Recorded]) 
                 seat.ready,
             )
         )
-    components = [x for seat in moved.restored if seat.component for x in (f"c:{seat.step}", seat.component)]
+    components = [
+        x
+        for seat in moved.restored
+        if seat.component
+        for x in (f"c:{seat.step}", seat.component)
+    ]
     return replace(
         mending,
         fields=[*_fields(state, happened), *components],
@@ -156,8 +218,18 @@ def _with_indexes(handler: Handler, mending: Mending, past: Sequence[Recorded]) 
 
 def _fields(state: RunState, happened: Sequence[ev.Event]) -> list[str]:
     begun = next(event for event in happened if isinstance(event, ev.RunStarted))
-    fence = max((int(event.fence) for event in happened if isinstance(event, ev.StepStarted)), default=0)
-    fields = ["st", state.status, "can", str(int(state.status == st.CANCELLING)), "def", state.definition]
+    fence = max(
+        (int(event.fence) for event in happened if isinstance(event, ev.StepStarted)),
+        default=0,
+    )
+    fields = [
+        "st",
+        state.status,
+        "can",
+        str(int(state.status == st.CANCELLING)),
+        "def",
+        state.definition,
+    ]
     fields += ["wf", begun.workflow]
     fields += ["f", str(fence)] if fence else []
     return [*fields, "hold", "1"] if state.held else fields

@@ -25,7 +25,9 @@ class GuardedCommand:
     drop: tuple[DueKey, ...] = ()
 
 
-def carry_out(handler: Handler, orders: Sequence[GuardedCommand], *, actor: str) -> list[GuardedCommand]:
+def carry_out(
+    handler: Handler, orders: Sequence[GuardedCommand], *, actor: str
+) -> list[GuardedCommand]:
     """Carry out commands to different runs together; gives those that have to be carried out one by one.
 
     Those are the ones that others were faster with, or that do not fit what this process knows of their runs. Raises
@@ -33,32 +35,49 @@ def carry_out(handler: Handler, orders: Sequence[GuardedCommand], *, actor: str)
     """
     sessions = _sessions(handler, orders)
     times = (handler.time_for(session, order.command) for order, session in sessions)
-    now_ms = next((time_ms for time_ms in times if time_ms), 0)  # asked for once, if anybody needs it
-    made = [(order, session, _built(handler, order, session, actor, now_ms)) for order, session in sessions]
-    going = [(order, session, built) for order, session, built in made if built is not None]
+    now_ms = next(
+        (time_ms for time_ms in times if time_ms), 0
+    )  # asked for once, if anybody needs it
+    made = [
+        (order, session, _built(handler, order, session, actor, now_ms))
+        for order, session in sessions
+    ]
+    going = [
+        (order, session, built) for order, session, built in made if built is not None
+    ]
     done: set[str] = set()
     if going:
-        for (order, session, built), reply in zip(going, handler.offer([x for *_, x in going]), strict=True):
+        for (order, session, built), reply in zip(
+            going, handler.offer([x for *_, x in going]), strict=True
+        ):
             if isinstance(reply, Committed) and reply.code is Code.DONE:
                 handler.remember(session, built, reply)
                 done.add(order.run)
     return [order for order in orders if order.run not in done]
 
 
-def _sessions(handler: Handler, orders: Sequence[GuardedCommand]) -> list[tuple[GuardedCommand, Session]]:
+def _sessions(
+    handler: Handler, orders: Sequence[GuardedCommand]
+) -> list[tuple[GuardedCommand, Session]]:
     known = [(order, handler.sessions.get(order.run)) for order in orders]
     fresh = [order for order, session in known if session is None]
     try:
-        loaded = handler.sessions.load_all([order.run for order in fresh]) if fresh else []
+        loaded = (
+            handler.sessions.load_all([order.run for order in fresh]) if fresh else []
+        )
     except StoreUnavailable:
         raise
-    except Exception:  # one of them cannot be read: each for itself tells which, and why
+    except (
+        Exception
+    ):  # one of them cannot be read: each for itself tells which, and why
         loaded = []
     found = [(order, session) for order, session in known if session is not None]
     return found + list(zip(fresh, loaded, strict=False))
 
 
-def _built(handler: Handler, order: GuardedCommand, session: Session, actor: str, now_ms: int) -> BuiltCommit | None:
+def _built(
+    handler: Handler, order: GuardedCommand, session: Session, actor: str, now_ms: int
+) -> BuiltCommit | None:
     try:
         return build(
             session,

@@ -28,7 +28,12 @@ from executor.errors import DamagedPayload, PayloadOverLimit, PayloadUnfit, RunS
 from executor.errors import PayloadRefused as PayloadRefused
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core.bounds import DEFAULT, Bounds
-from openagents_json.workflow.core.event_types import PAYLOADS, from_data, to_data, type_name
+from openagents_json.workflow.core.event_types import (
+    PAYLOADS,
+    from_data,
+    to_data,
+    type_name,
+)
 
 _BY_MEMBER = frozenset({"inputs", "outputs", "sets"})
 _READABLE = ("error",)
@@ -72,7 +77,9 @@ class EncodedEvents:
     blobs: tuple[Blob, ...]
 
 
-def encode(happened: Sequence[ev.Event], limits: Limits, key: RunKey | None = None) -> EncodedEvents:
+def encode(
+    happened: Sequence[ev.Event], limits: Limits, key: RunKey | None = None
+) -> EncodedEvents:
     """Encode events; with a key, their payloads are encrypted.
 
     Raises PayloadOverLimit and PayloadUnfit.
@@ -89,7 +96,11 @@ def encode(happened: Sequence[ev.Event], limits: Limits, key: RunKey | None = No
 
 
 def encode_data(
-    kind: str, data: Mapping[str, Any], limits: Limits, blobs: dict[str, Blob], key: RunKey | None = None
+    kind: str,
+    data: Mapping[str, Any],
+    limits: Limits,
+    blobs: dict[str, Blob],
+    key: RunKey | None = None,
 ) -> bytes:
     """Encode the data of one event; what belongs beside the log is added to `blobs`.
 
@@ -122,12 +133,17 @@ class _Outline:
             if name == "error" and self.key is not None and isinstance(value, Mapping):
                 value = self._unquoted(value)
             if name in _BY_MEMBER and isinstance(value, Mapping):
-                slim[name] = {key: self._moved((name, key), member) for key, member in value.items()}
+                slim[name] = {
+                    key: self._moved((name, key), member)
+                    for key, member in value.items()
+                }
             elif value is not None:
                 slim[name] = self._moved((name,), value)
         if self.refs:
             slim["blobs"] = self.refs
-        if self.sealed or (self.key is not None and self.kind == ev.RunStarted.__name__):
+        if self.sealed or (
+            self.key is not None and self.kind == ev.RunStarted.__name__
+        ):
             slim["sealed"] = self.sealed
         return slim
 
@@ -144,7 +160,9 @@ class _Outline:
     def _moved(self, path: tuple[str, ...], value: Any) -> Any:
         raw = codec.encode(value)
         if len(raw) > self.limits.payload:
-            raise PayloadOverLimit(self.data.get("step"), ".".join(path), len(raw), self.limits.payload)
+            raise PayloadOverLimit(
+                self.data.get("step"), ".".join(path), len(raw), self.limits.payload
+            )
         secret = self.key is not None and path != _READABLE
         if self.key is not None and secret:
             raw = self.key.encrypt(raw, *_place(self.kind, self.data, path))
@@ -178,7 +196,9 @@ RunKeys = Mapping[str, RunKey | None]
 """The keys of encrypted runs; None for one whose key was destroyed: its payloads are read as null."""
 
 
-def decode_all(recorded: Sequence[Recorded], fetch: Fetch, keys: RunKeys | None = None) -> list[ev.Event]:
+def decode_all(
+    recorded: Sequence[Recorded], fetch: Fetch, keys: RunKeys | None = None
+) -> list[ev.Event]:
     """Read stored events back, with their blobs.
 
     Raises UnknownEvent, RunSealed for encrypted events of a run without a key, DamagedPayload and whatever `fetch`
@@ -188,12 +208,16 @@ def decode_all(recorded: Sequence[Recorded], fetch: Fetch, keys: RunKeys | None 
     return [from_data(item.type, data, item.time_ms) for item, data in whole]
 
 
-def filled(recorded: Sequence[Recorded], fetch: Fetch, keys: RunKeys | None = None) -> list[Mapping[str, Any]]:
+def filled(
+    recorded: Sequence[Recorded], fetch: Fetch, keys: RunKeys | None = None
+) -> list[Mapping[str, Any]]:
     """Return the data of stored events with all payloads in their places.
 
     Raises as `decode_all`, but for UnknownEvent.
     """
-    wanted = [(item.stream, sha) for item in recorded for _, sha, _ in _references(item, keys)]
+    wanted = [
+        (item.stream, sha) for item in recorded for _, sha, _ in _references(item, keys)
+    ]
     found = dict(zip(wanted, fetch(wanted), strict=True)) if wanted else {}
     return [_inline(item, found, keys) for item in recorded]
 
@@ -206,7 +230,11 @@ def shown(item: Recorded, keys: RunKeys) -> Recorded:
     if not is_sealed(item):
         return item
     if keys.get(item.stream) is None and item.stream in keys:
-        left = {name: value for name, value in item.data.items() if name not in ("sealed", "blobs")}
+        left = {
+            name: value
+            for name, value in item.data.items()
+            if name not in ("sealed", "blobs")
+        }
         paths = [path for path, _ in item.data["sealed"]]
         return replace(item, data={**left, "erased": paths} if paths else left)
     inline = {name: value for name, value in item.data.items() if name != "blobs"}
@@ -240,17 +268,27 @@ def _key_of(item: Recorded, keys: RunKeys | None) -> RunKey | None:
     return keys[item.stream]
 
 
-def _inline(item: Recorded, found: Mapping[tuple[str, str], bytes], keys: RunKeys | None) -> Mapping[str, Any]:
+def _inline(
+    item: Recorded, found: Mapping[tuple[str, str], bytes], keys: RunKeys | None
+) -> Mapping[str, Any]:
     data: dict[str, Any] = item.data
     if "blobs" not in data and "sealed" not in data:
         return data
     copied = {*_BY_MEMBER, *_READABLE}
-    full: dict[str, Any] = {key: dict(value) if key in copied and value else value for key, value in data.items()}
-    blobs = {tuple(path): found[(item.stream, sha)] for path, sha, _ in _references(item, keys)}
+    full: dict[str, Any] = {
+        key: dict(value) if key in copied and value else value
+        for key, value in data.items()
+    }
+    blobs = {
+        tuple(path): found[(item.stream, sha)]
+        for path, sha, _ in _references(item, keys)
+    }
     full.pop("blobs", None)
     sealed = {tuple(path): text for path, text in full.pop("sealed", ())}
     key = _key_of(item, keys) if is_sealed(item) else None
-    for path in sorted({**blobs, **sealed}, key=len):  # what lies in something comes after it
+    for path in sorted(
+        {**blobs, **sealed}, key=len
+    ):  # what lies in something comes after it
         raw = blobs[path] if path in blobs else _bytes(item, sealed[path])
         if path in sealed:
             if key is None:

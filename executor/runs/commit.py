@@ -65,14 +65,28 @@ def build(
     if not made.events and not settle and not drop:
         return None
     mode = "fact" if leases else ("new" if isinstance(command, cmd.StartRun) else "cas")
-    signature = CommitContext(mode, commit_id, actor, cause or session.commit, guard, wish)
+    signature = CommitContext(
+        mode, commit_id, actor, cause or session.commit, guard, wish
+    )
     return assemble(
-        session, made, encoded, leases, signature, settle=settle or isinstance(command, cmd.Advance), drop=drop
+        session,
+        made,
+        encoded,
+        leases,
+        signature,
+        settle=settle or isinstance(command, cmd.Advance),
+        drop=drop,
     )
 
 
 def decide_encoded(
-    session: Session, command: cmd.Command, limits: Limits, child: ChildId, *, ahead: int = 0, now_ms: int = 0
+    session: Session,
+    command: cmd.Command,
+    limits: Limits,
+    child: ChildId,
+    *,
+    ahead: int = 0,
+    now_ms: int = 0,
 ) -> tuple[Decision, EncodedEvents]:
     """Decide on a session and encode what happens; payloads that the store does not take become failures of their step.
 
@@ -81,7 +95,16 @@ def decide_encoded(
     version = session.version + ahead
     refused: dict[str, dict[str, Json]] = {}
     while True:
-        made = decision(session.plan, session.state, command, refused, child, limits.bounds, version, now_ms)
+        made = decision(
+            session.plan,
+            session.state,
+            command,
+            refused,
+            child,
+            limits.bounds,
+            version,
+            now_ms,
+        )
         try:
             return made, encode(made.events, limits, session.key)
         except PayloadRefused as error:
@@ -108,7 +131,9 @@ def assemble(
     if moved is None:
         moved = changes(session.plan, session.state, made.events, made.state)
     final = {x.step for x in leases if x.step not in made.open_after_facts}
-    other_definition = session.version and made.state.definition != session.state.definition
+    other_definition = (
+        session.version and made.state.definition != session.state.definition
+    )
     commit = Commit(
         run=session.run,
         mode=signature.mode,
@@ -123,21 +148,34 @@ def assemble(
         guard=signature.guard,
         claim=signature.claim,
         blobs=encoded.blobs,
-        changes=moved.of_commit(final, drop, settled=settle, unfinished=made.unfinished),
+        changes=moved.of_commit(
+            final, drop, settled=settle, unfinished=made.unfinished
+        ),
         definition=made.state.definition if other_definition else "",
         last_fence=last_fence or None,
     )
     return BuiltCommit(commit, made, moved, _opens(session, moved))
 
 
-def _refuse(command: cmd.Command, error: PayloadRefused, refused: dict[str, dict[str, Json]]) -> cmd.Command:
-    described: dict[str, Json] = {"type": error.kind, "message": str(error), "retryable": False}
+def _refuse(
+    command: cmd.Command, error: PayloadRefused, refused: dict[str, dict[str, Json]]
+) -> cmd.Command:
+    described: dict[str, Json] = {
+        "type": error.kind,
+        "message": str(error),
+        "retryable": False,
+    }
     key = error.step or RUN
     if isinstance(command, cmd.StartRun) and (error.step is None or key in refused):
         raise error
-    if isinstance(command, cmd.RecordOutcomes) and any(x.step == key for x in command.outcomes):
+    if isinstance(command, cmd.RecordOutcomes) and any(
+        x.step == key for x in command.outcomes
+    ):
         return cmd.RecordOutcomes(
-            tuple(cmd.Failed(x.step, x.attempt, described) if x.step == key else x for x in command.outcomes)
+            tuple(
+                cmd.Failed(x.step, x.attempt, described) if x.step == key else x
+                for x in command.outcomes
+            )
         )
     if key in refused:
         raise error
@@ -148,7 +186,9 @@ def _refuse(command: cmd.Command, error: PayloadRefused, refused: dict[str, dict
 def _opens(session: Session, moved: IndexChanges) -> dict[str, int]:
     """Count the steps that may be claimed from now on, by queue."""
     queues = [step.queue for step in moved.ready if not step.delay_ms]
-    queues += [session.plan.of(step.step).queue for step in moved.requeued if not step.delay_ms]
+    queues += [
+        session.plan.of(step.step).queue for step in moved.requeued if not step.delay_ms
+    ]
     queues += [step.queue for step in moved.restored if step.ready]
     queues += [session.plan.of(step).queue for step in moved.resumed]
     opens: dict[str, int] = {}

@@ -103,28 +103,47 @@ class Handler:
         limits: Limits,
         key_notes: KeyNoteStore,
     ) -> None:
-        self.store, self.sessions, self.definitions, self.ringer = store, sessions, definitions, ringer
+        self.store, self.sessions, self.definitions, self.ringer = (
+            store,
+            sessions,
+            definitions,
+            ringer,
+        )
         self.commit_id, self.limits = commit_id, limits
         self.expect: Callable[[str, int], None] = _nobody
         self.child_id = child_ids(store.partitions)
         self._notes = KeyNotes(key_notes, self._never_began)
 
-    def start_each(self, starts: Sequence[Start], *, actor: str) -> list[Handled | Exception]:
+    def start_each(
+        self, starts: Sequence[Start], *, actor: str
+    ) -> list[Handled | Exception]:
         """Start runs in one round trip; one that the same commit id started before is answered unchanged.
 
         One that has not begun has its error, RunExists when another commit has taken the id, and KeyConflict when its
         key has begun another request; the others have begun.
         Raises PayloadOverLimit, and then none has.
         """
-        fresh = [Session(s.run, 0, "", initial(), s.plan, self.sessions.keyring.fresh(s.run)) for s in starts]
-        builts = [self._first(session, s, actor) for session, s in zip(fresh, starts, strict=True)]
+        fresh = [
+            Session(s.run, 0, "", initial(), s.plan, self.sessions.keyring.fresh(s.run))
+            for s in starts
+        ]
+        builts = [
+            self._first(session, s, actor)
+            for session, s in zip(fresh, starts, strict=True)
+        ]
         results: dict[int, Handled | Exception] = dict(self._without_their_keys(starts))
         places = [place for place in range(len(starts)) if place not in results]
         needed = as_stored(*(starts[place].plan for place in places))
-        replies = self._offer_patiently([builts[place] for place in places], needed) if places else ()
+        replies = (
+            self._offer_patiently([builts[place] for place in places], needed)
+            if places
+            else ()
+        )
         self._give_back([starts[place] for place in places], replies)
         for place, reply in zip(places, replies, strict=True):
-            results[place] = self._begun(starts[place], fresh[place], builts[place], reply)
+            results[place] = self._begun(
+                starts[place], fresh[place], builts[place], reply
+            )
         return [results[place] for place in range(len(starts))]
 
     def check(self, starts: Sequence[Start], *, actor: str) -> None:
@@ -133,22 +152,39 @@ class Handler:
         Raises PayloadOverLimit.
         """
         for start in starts:
-            fresh = Session(start.run, 0, "", initial(), start.plan, self.sessions.keyring.fresh(start.run))
+            fresh = Session(
+                start.run,
+                0,
+                "",
+                initial(),
+                start.plan,
+                self.sessions.keyring.fresh(start.run),
+            )
             self._first(fresh, start, actor)
 
-    def _without_their_keys(self, starts: Sequence[Start]) -> dict[int, OpenAgentsError]:
+    def _without_their_keys(
+        self, starts: Sequence[Start]
+    ) -> dict[int, OpenAgentsError]:
         """Return why some may not begin, by their places: keys that stand for runs of others, or find no room."""
-        keyed = [(place, note) for place, start in enumerate(starts) if (note := _note(start)) is not None]
+        keyed = [
+            (place, note)
+            for place, start in enumerate(starts)
+            if (note := _note(start)) is not None
+        ]
         answers = self._notes.take([note for _, note in keyed])
         refused: dict[int, OpenAgentsError] = {}
         for (place, _), answer in zip(keyed, answers, strict=True):
             if isinstance(answer, EventStoreError):
                 refused[place] = answer
             elif answer is not None:
-                refused[place] = key_of_another(answer.run, answer.workflow, starts[place].plan)
+                refused[place] = key_of_another(
+                    answer.run, answer.workflow, starts[place].plan
+                )
         return refused
 
-    def _give_back(self, starts: Sequence[Start], replies: Sequence[Committed | EventStoreError]) -> None:
+    def _give_back(
+        self, starts: Sequence[Start], replies: Sequence[Committed | EventStoreError]
+    ) -> None:
         """Return back the keys of starts that were refused; whether those were whose server is away, nobody knows."""
         refused = [
             note
@@ -167,7 +203,9 @@ class Handler:
         except RunUnreadable:
             return False
 
-    def _offer_patiently(self, builts: Sequence[BuiltCommit], definitions: Stored) -> list[Committed | EventStoreError]:
+    def _offer_patiently(
+        self, builts: Sequence[BuiltCommit], definitions: Stored
+    ) -> list[Committed | EventStoreError]:
         """Offer commits, and again those whose node of a cluster is away: its replica may take its place soon.
 
         A server that is alone has been waited for already when it is said to be away.
@@ -175,9 +213,19 @@ class Handler:
         answers = dict(enumerate(self.offer(builts, definitions)))
 
         def again() -> None:
-            away = [i for i, answer in answers.items() if isinstance(answer, StoreUnavailable)]
+            away = [
+                i
+                for i, answer in answers.items()
+                if isinstance(answer, StoreUnavailable)
+            ]
             if away:
-                answers.update(zip(away, self.offer([builts[i] for i in away], definitions), strict=True))
+                answers.update(
+                    zip(
+                        away,
+                        self.offer([builts[i] for i in away], definitions),
+                        strict=True,
+                    )
+                )
             for answer in answers.values():
                 if isinstance(answer, StoreUnavailable):
                     raise answer
@@ -187,7 +235,11 @@ class Handler:
         return list(answers.values())
 
     def _begun(
-        self, start: Start, session: Session, built: BuiltCommit, reply: Committed | EventStoreError
+        self,
+        start: Start,
+        session: Session,
+        built: BuiltCommit,
+        reply: Committed | EventStoreError,
     ) -> Handled | Exception:
         if isinstance(reply, EventStoreError):
             return reply
@@ -195,11 +247,17 @@ class Handler:
             return RunExists(session.run)
         if reply.code is Code.DUPLICATE:
             try:
-                found = Handled(self.sessions.load(session.run), changed=False, time_ms=reply.time_ms)
+                found = Handled(
+                    self.sessions.load(session.run),
+                    changed=False,
+                    time_ms=reply.time_ms,
+                )
                 return self._conflict(start, found.session) or found
             except OpenAgentsError as error:
                 return error
-        return Handled(self.remember(session, built, reply), changed=True, time_ms=reply.time_ms)
+        return Handled(
+            self.remember(session, built, reply), changed=True, time_ms=reply.time_ms
+        )
 
     def _conflict(self, start: Start, session: Session) -> KeyConflict | None:
         """Return why a run that is there was begun by another request than the one that met it."""
@@ -211,12 +269,25 @@ class Handler:
             return None
         inputs = None if session.state.erased else started.inputs
         plan = self.definitions.plan(started.definition)
-        return conflict(start.request, start.plan, OriginalRequest(session.run, plan, inputs, first.actor))
+        return conflict(
+            start.request,
+            start.plan,
+            OriginalRequest(session.run, plan, inputs, first.actor),
+        )
 
     def _first(self, session: Session, start: Start, actor: str) -> BuiltCommit:
-        command = cmd.StartRun(start.run, start.inputs, start.labels, start.parent, start.cancelled)
+        command = cmd.StartRun(
+            start.run, start.inputs, start.labels, start.parent, start.cancelled
+        )
         commit_id = start.commit_id or self.commit_id()
-        built = build(session, command, commit_id, actor=actor, limits=self.limits, child=self.child_id)
+        built = build(
+            session,
+            command,
+            commit_id,
+            actor=actor,
+            limits=self.limits,
+            child=self.child_id,
+        )
         if built is None:
             raise RunExists(start.run)
         return begun(built, session)
@@ -261,7 +332,12 @@ class Handler:
         fresh = False
         for _ in range(TRIES):
             try:
-                built = make(_by(session, plan, version), command, commit_id, now_ms=self.time_for(session, command))
+                built = make(
+                    _by(session, plan, version),
+                    command,
+                    commit_id,
+                    now_ms=self.time_for(session, command),
+                )
             except cmd.Rejected:
                 if fresh:
                     self._decide(session, actor)
@@ -277,14 +353,19 @@ class Handler:
             reply = self.send([built], as_stored(plan) if plan else NOTHING)[0]
             if reply.code is Code.DONE:
                 return Handled(
-                    self.remember(_by(session, plan), built, reply), bool(built.decision.events), reply.time_ms
+                    self.remember(_by(session, plan), built, reply),
+                    bool(built.decision.events),
+                    reply.time_ms,
                 )
             if reply.code is Code.DUPLICATE:
                 after = self.sessions.follow(session, reply.version, reply.events)
                 return Handled(after, changed=True, time_ms=reply.time_ms)
             if reply.code is Code.HELD:
                 return Handled(session, changed=False)
-            session, fresh = self.sessions.follow(session, reply.version, reply.events), True
+            session, fresh = (
+                self.sessions.follow(session, reply.version, reply.events),
+                True,
+            )
         raise TooContended(run, TRIES)
 
     def time_for(self, session: Session, command: cmd.Command) -> int:
@@ -307,14 +388,20 @@ class Handler:
         Raises StoreUnavailable.
         """
         wakeups = self._wakeups(builts)
-        offered = self.store.offer([b.commit for b in builts], definitions=definitions, wakeups=wakeups)
+        offered = self.store.offer(
+            [b.commit for b in builts], definitions=definitions, wakeups=wakeups
+        )
         self.ringer.answer(wakeups, offered.unheard)
         return offered.commits
 
-    def send(self, builts: Sequence[BuiltCommit], definitions: Stored = NOTHING) -> Sequence[Committed]:
+    def send(
+        self, builts: Sequence[BuiltCommit], definitions: Stored = NOTHING
+    ) -> Sequence[Committed]:
         """Send commits and the hints about what they open, in one round trip."""
         wakeups = self._wakeups(builts)
-        done = self.store.exchange([b.commit for b in builts], definitions=definitions, wakeups=wakeups)
+        done = self.store.exchange(
+            [b.commit for b in builts], definitions=definitions, wakeups=wakeups
+        )
         self.ringer.answer(wakeups, done.unheard)
         return done.commits
 
@@ -323,7 +410,11 @@ class Handler:
         return self.ringer.wakeups([(partition(b.commit.run), b.opens) for b in builts])
 
     def remember(
-        self, session: Session, built: BuiltCommit, reply: Committed, started: Sequence[ev.StepStarted] = ()
+        self,
+        session: Session,
+        built: BuiltCommit,
+        reply: Committed,
+        started: Sequence[ev.StepStarted] = (),
     ) -> Session:
         """Return the session after a commit that was carried out as it was built, with the claims it made."""
         for timer in built.changes.timers:
@@ -331,9 +422,20 @@ class Handler:
                 self.expect(session.run, timer.delay_ms)
         if reply.version == session.version:
             return session
-        state = evolve_all(dated(built.decision.state, built.decision.events, reply.time_ms), started)
-        after = Session(session.run, reply.version, built.commit.commit_id, state, session.plan, session.key)
-        if any(isinstance(event, ev.RunRedacted) for event in built.decision.events):  # it holds what is no more
+        state = evolve_all(
+            dated(built.decision.state, built.decision.events, reply.time_ms), started
+        )
+        after = Session(
+            session.run,
+            reply.version,
+            built.commit.commit_id,
+            state,
+            session.plan,
+            session.key,
+        )
+        if any(
+            isinstance(event, ev.RunRedacted) for event in built.decision.events
+        ):  # it holds what is no more
             self.sessions.drop(session.run)
             return after
         if not session.version:
@@ -343,11 +445,20 @@ class Handler:
 
 
 def _note(start: Start) -> Note | None:
-    return None if start.request is None else Note(start.request.key, start.run, start.plan.id)
+    return (
+        None
+        if start.request is None
+        else Note(start.request.key, start.run, start.plan.id)
+    )
 
 
 def begun(built: BuiltCommit, session: Session) -> BuiltCommit:
     """Return the commit of a new run with what its head says of it, and with its key."""
     key = session.key.wrapped if session.key is not None else ""
     plan = session.plan
-    return replace(built, commit=replace(built.commit, workflow=plan.id, definition=plan.hash, wrapped_key=key))
+    return replace(
+        built,
+        commit=replace(
+            built.commit, workflow=plan.id, definition=plan.hash, wrapped_key=key
+        ),
+    )

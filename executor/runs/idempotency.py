@@ -61,7 +61,9 @@ def caller_of(actor: str) -> str:
     return "" if actor in UNNAMED or actor.startswith("cli:") else actor
 
 
-def conflict(request: Request, plan: Plan, begun: OriginalRequest) -> KeyConflict | None:
+def conflict(
+    request: Request, plan: Plan, begun: OriginalRequest
+) -> KeyConflict | None:
     """Return why a request is another one than what its key began; None when it is the same one again.
 
     `plan` is what the request comes to now. The same document is the same workflow, whatever its components have become
@@ -70,10 +72,14 @@ def conflict(request: Request, plan: Plan, begun: OriginalRequest) -> KeyConflic
     run, hashes = begun.run, (plan.hash, begun.plan.hash)
     asked_by, began_by = caller_of(request.caller), caller_of(begun.caller)
     if asked_by and began_by and asked_by != began_by:
-        return KeyConflict(run, "another caller")  # what else differs is not for this one to know
+        return KeyConflict(
+            run, "another caller"
+        )  # what else differs is not for this one to know
     if not _same_workflow(request, plan, begun.plan):
         versions = f"{begun.plan.id}@{begun.plan.version}, definition {begun.plan.hash[:_DIGITS]}"
-        return KeyConflict(run, f"another workflow ({versions}, not {plan.hash[:_DIGITS]})", *hashes)
+        return KeyConflict(
+            run, f"another workflow ({versions}, not {plan.hash[:_DIGITS]})", *hashes
+        )
     if begun.inputs is None:
         return None
     try:
@@ -81,7 +87,11 @@ def conflict(request: Request, plan: Plan, begun: OriginalRequest) -> KeyConflic
     except InvalidInputs:
         return KeyConflict(run, "other inputs", *hashes)
     names = differing(inputs, begun.inputs)
-    return KeyConflict(run, f"other inputs ({', '.join(map(repr, names[:5]))})", *hashes) if names else None
+    return (
+        KeyConflict(run, f"other inputs ({', '.join(map(repr, names[:5]))})", *hashes)
+        if names
+        else None
+    )
 
 
 def _same_workflow(request: Request, plan: Plan, begun: Plan) -> bool:
@@ -90,7 +100,11 @@ def _same_workflow(request: Request, plan: Plan, begun: Plan) -> bool:
     if not request.reference or plan.version == begun.version:
         return False
     wanted = request.reference.partition("@")[2]
-    return not wanted or not is_range(wanted) or highest(wanted, [begun.version]) is not None
+    return (
+        not wanted
+        or not is_range(wanted)
+        or highest(wanted, [begun.version]) is not None
+    )
 
 
 def _document_hash(plan: Plan) -> str:
@@ -105,15 +119,25 @@ def fork_conflict(
     if asked_by and began_by and asked_by != began_by:
         return KeyConflict(run, "another caller")
     names = differing(asked, begun)
-    return KeyConflict(run, f"other inputs ({', '.join(map(repr, names[:5]))})") if names else None
+    return (
+        KeyConflict(run, f"other inputs ({', '.join(map(repr, names[:5]))})")
+        if names
+        else None
+    )
 
 
-def refuse_other_signal(store: RunStore, payloads: Payloads, run: str, asked: cmd.SendSignal, caller: str) -> None:
+def refuse_other_signal(
+    store: RunStore, payloads: Payloads, run: str, asked: cmd.SendSignal, caller: str
+) -> None:
     """Refuse a signal whose idempotency key has sent another one.
 
     Raises KeyConflict.
     """
-    stored = [item for item in store.read([(run, 0)])[0] if item.type == ev.SignalReceived.__name__]
+    stored = [
+        item
+        for item in store.read([(run, 0)])[0]
+        if item.type == ev.SignalReceived.__name__
+    ]
     sent = [item for item in stored if item.data.get("signal") == asked.id]
     for item, event in zip(sent, payloads.decode(sent), strict=True):
         another = signal_conflict(run, asked, caller, event, item.actor)
@@ -121,7 +145,9 @@ def refuse_other_signal(store: RunStore, payloads: Payloads, run: str, asked: cm
             raise another
 
 
-def signal_conflict(run: str, asked: cmd.SendSignal, caller: str, sent: ev.Event, by: str) -> KeyConflict | None:
+def signal_conflict(
+    run: str, asked: cmd.SendSignal, caller: str, sent: ev.Event, by: str
+) -> KeyConflict | None:
     """Return why a signal is another one than what its key has sent."""
     asked_by, sent_by = caller_of(caller), caller_of(by)
     if asked_by and sent_by and asked_by != sent_by:
@@ -138,7 +164,12 @@ def signal_conflict(run: str, asked: cmd.SendSignal, caller: str, sent: ev.Event
 def differing(one: Mapping[str, Json], other: Mapping[str, Json]) -> list[str]:
     """Return the names of the members that are not equal as JSON; 1 and 1.0 are."""
     names = dict.fromkeys((*one, *other))
-    return [name for name in names if (name in one) != (name in other) or not same_json(one.get(name), other.get(name))]
+    return [
+        name
+        for name in names
+        if (name in one) != (name in other)
+        or not same_json(one.get(name), other.get(name))
+    ]
 
 
 def same_json(one: Json, other: Json) -> bool:
@@ -151,4 +182,6 @@ def _whole(value: Any) -> Any:
         return int(value)
     if isinstance(value, Mapping):
         return {name: _whole(member) for name, member in value.items()}
-    return [_whole(item) for item in value] if isinstance(value, list | tuple) else value
+    return (
+        [_whole(item) for item in value] if isinstance(value, list | tuple) else value
+    )

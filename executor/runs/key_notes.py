@@ -61,7 +61,10 @@ class KeyNotes:
         if not notes:
             return []
         replies = self._store.write([KeyNote(note.key, note.text()) for note in notes])
-        return [self._standing(note, reply) for note, reply in zip(notes, replies, strict=True)]
+        return [
+            self._standing(note, reply)
+            for note, reply in zip(notes, replies, strict=True)
+        ]
 
     def give_back(self, notes: Sequence[Note]) -> None:
         """Let notes give way to others from now on, as their starts were refused.
@@ -72,7 +75,9 @@ class KeyNotes:
         with suppress(EventStoreError):
             self._store.keep_for([note.key for note in notes], KEPT_MS - BEGINS_MS)
 
-    def _standing(self, note: Note, reply: KeptNote | EventStoreError | None) -> Standing | EventStoreError | None:
+    def _standing(
+        self, note: Note, reply: KeptNote | EventStoreError | None
+    ) -> Standing | EventStoreError | None:
         """Return the run of another workflow that a key stands for, None when it stands for the one of the note."""
         if isinstance(reply, StoreUnavailable):
             return None
@@ -82,8 +87,14 @@ class KeyNotes:
         if other is None or not self._is_void(other):
             return other
         # Only what was looked at gives way: somebody else may have been faster, and is about to begin.
-        [reply] = self._store.write([KeyNote(note.key, note.text(), instead_of=other.text)])
-        return self._standing(note, reply) if isinstance(reply, EventStoreError) else _of_another(note, _read(reply))
+        [reply] = self._store.write(
+            [KeyNote(note.key, note.text(), instead_of=other.text)]
+        )
+        return (
+            self._standing(note, reply)
+            if isinstance(reply, EventStoreError)
+            else _of_another(note, _read(reply))
+        )
 
     def _is_void(self, other: Standing) -> bool:
         """Tell whether no run is behind a note, nor will be; not while nobody can tell."""

@@ -26,7 +26,9 @@ class Rotation:
 class Keyring:
     """The keys that this process may use; safe for threads. What is remembered of runs is bounded."""
 
-    def __init__(self, store: KeyStore, masters: MasterKeys, *, capacity: int = 4096) -> None:
+    def __init__(
+        self, store: KeyStore, masters: MasterKeys, *, capacity: int = 4096
+    ) -> None:
         self._store, self._masters, self._capacity = store, masters, capacity
         self._known: OrderedDict[str, RunKey] = OrderedDict()
         self._lock = ForkSafeLock()
@@ -82,7 +84,10 @@ class Keyring:
 
         Raises EncryptionError.
         """
-        return {run: self.unwrapped(run, record) for run, record in zip(runs, self._store.get(runs), strict=True)}
+        return {
+            run: self.unwrapped(run, record)
+            for run, record in zip(runs, self._store.get(runs), strict=True)
+        }
 
     def prepare(self, runs: Sequence[str]) -> None:
         """Read the keys of runs that are not remembered; one that cannot be read is told when it is needed."""
@@ -103,7 +108,9 @@ class Keyring:
         key = self.read([run])[run]
         return None if key is None else key.secret
 
-    def check_key(self, run: str, key: bytes, recorded: Sequence[Recorded], fetch: Fetch) -> None:
+    def check_key(
+        self, run: str, key: bytes, recorded: Sequence[Recorded], fetch: Fetch
+    ) -> None:
         """Find out whether a key opens the payloads of a run.
 
         Raises InvalidKey.
@@ -111,7 +118,9 @@ class Keyring:
         try:
             filled(recorded, fetch, {run: self._masters.held(run, key)})
         except DamagedPayload as error:
-            raise InvalidKey(f"the key of run {run}", "is another one: it does not open the run") from error
+            raise InvalidKey(
+                f"the key of run {run}", "is another one: it does not open the run"
+            ) from error
 
     def adopt_key(self, run: str, key: bytes, *, replace: bool = False) -> None:
         """Keep the data key of a run that comes from elsewhere, wrapped by the first master key.
@@ -119,16 +128,26 @@ class Keyring:
         Raises InvalidKey when there is another one that is not to be replaced, or no master key.
         """
         if not self.ids:
-            raise InvalidKey(f"the key of run {run}", "cannot be kept without a master key")
+            raise InvalidKey(
+                f"the key of run {run}", "cannot be kept without a master key"
+            )
         if len(key) != KEY_BYTES:
-            raise InvalidKey(f"the key of run {run}", f"has {len(key)} bytes instead of {KEY_BYTES}")
+            raise InvalidKey(
+                f"the key of run {run}", f"has {len(key)} bytes instead of {KEY_BYTES}"
+            )
         wrapped = self._masters.adopted(run, key).wrapped
         record = self._store.add(run, wrapped)
-        if replace and record != wrapped.encode() and self._store.swap(run, record, wrapped):
+        if (
+            replace
+            and record != wrapped.encode()
+            and self._store.swap(run, record, wrapped)
+        ):
             record = wrapped.encode()
         found = self._masters.unwrap(run, record)
         if found.secret != key:
-            raise InvalidKey(f"the key of run {run}", "is not the one that the store has")
+            raise InvalidKey(
+                f"the key of run {run}", "is not the one that the store has"
+            )
         self.keep(found)
 
     def rotate(self) -> Rotation:
@@ -137,7 +156,10 @@ class Keyring:
         Raises InvalidKey when there is no master key.
         """
         if not self.ids:
-            raise InvalidKey("the master key", f"is missing: set {VARIABLE}, the new key first, then the old ones")
+            raise InvalidKey(
+                "the master key",
+                f"is missing: set {VARIABLE}, the new key first, then the old ones",
+            )
         rewrapped = already = 0
         unreadable: dict[str, str] = {}
         runs = list(self._store.runs())
@@ -150,7 +172,9 @@ class Keyring:
                     already += 1
                     continue
                 try:
-                    wrapped = self._masters.wrap(run, self._masters.unwrap(run, record).secret)
+                    wrapped = self._masters.wrap(
+                        run, self._masters.unwrap(run, record).secret
+                    )
                     rewrapped += self._store.swap(run, record, wrapped)
                 except RunSealed as error:
                     unreadable[run] = error.key_id

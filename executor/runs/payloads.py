@@ -25,7 +25,9 @@ class Payloads:
 
     def fetch(self, wanted: Sequence[tuple[str, str]]) -> list[bytes]:
         """Read blobs, each named by run and hash."""
-        return self._store.blobs([(self._store.partition_of(run), sha) for run, sha in wanted])
+        return self._store.blobs(
+            [(self._store.partition_of(run), sha) for run, sha in wanted]
+        )
 
     def decode(self, recorded: Sequence[Recorded]) -> list[ev.Event]:
         """Read stored events back, of any runs; what is remembered of keys is not relied on.
@@ -52,7 +54,9 @@ class Payloads:
             return list(recorded)
         return [shown(item, keys) for item in recorded]
 
-    def shown_pages(self, pages: Iterable[Sequence[Recorded]]) -> Iterator[list[Recorded]]:
+    def shown_pages(
+        self, pages: Iterable[Sequence[Recorded]]
+    ) -> Iterator[list[Recorded]]:
         """Return the pages of one history as `shown` does; the key of the run is looked for once."""
         keys: RunKeys | None = None
         for page in pages:
@@ -65,7 +69,9 @@ class Payloads:
                     return
             yield [shown(item, keys or {}) for item in page]
 
-    def opened(self, run: str, tail: Sequence[Recorded], key: RunKey | None) -> tuple[list[ev.Event], RunKey | None]:
+    def opened(
+        self, run: str, tail: Sequence[Recorded], key: RunKey | None
+    ) -> tuple[list[ev.Event], RunKey | None]:
         """Read events of one run back with the key that is known, or the one that the keyring knows; gives it too.
 
         Raises UnknownEvent, EncryptionError and EventStoreError.
@@ -85,7 +91,11 @@ class Payloads:
         sealed = dict.fromkeys(item.stream for item in recorded if is_sealed(item))
         if not sealed:
             return {}
-        gone = {item.stream for item in recorded if item.stream in sealed and is_shredded([item])}
+        gone = {
+            item.stream
+            for item in recorded
+            if item.stream in sealed and is_shredded([item])
+        }
         for run in gone:
             self.keyring.forget(run)
         found = self.keyring.read([run for run in sealed if run not in gone])
@@ -98,4 +108,7 @@ class Payloads:
 
 def is_shredded(recorded: Sequence[Recorded]) -> bool:
     """Tell whether events say that the key of their run was destroyed."""
-    return any(item.type == ev.RunRedacted.__name__ and item.data.get("how") == SHREDDED for item in recorded)
+    return any(
+        item.type == ev.RunRedacted.__name__ and item.data.get("how") == SHREDDED
+        for item in recorded
+    )

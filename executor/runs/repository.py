@@ -52,9 +52,18 @@ class Session:
     plan: Plan
     key: RunKey | None = field(default=None, compare=False)
 
-    def folded(self, happened: Iterable[ev.Event], version: int, commit: str) -> Session:
+    def folded(
+        self, happened: Iterable[ev.Event], version: int, commit: str
+    ) -> Session:
         """Return the session after more events."""
-        return Session(self.run, version, commit, evolve_all(self.state, happened), self.plan, self.key)
+        return Session(
+            self.run,
+            version,
+            commit,
+            evolve_all(self.state, happened),
+            self.plan,
+            self.key,
+        )
 
 
 class SessionCache:
@@ -78,7 +87,9 @@ class SessionCache:
 
     def get(self, run: str) -> Session | None:
         """Return what is cached."""
-        return self._known.get(run)  # without the lock: one look-up is atomic, and each step makes several
+        return self._known.get(
+            run
+        )  # without the lock: one look-up is atomic, and each step makes several
 
     def put(self, session: Session) -> None:
         """Remember a session, unless a newer one is known; closed runs are forgotten, but for long ones."""
@@ -118,11 +129,18 @@ class SessionCache:
 
         Raises RunNotFound and BrokenHistory.
         """
-        cached = {run: session for run in runs if (session := self.get(run)) is not None}
+        cached = {
+            run: session for run in runs if (session := self.get(run)) is not None
+        }
         found = {}
         if cached:
-            tails = self._store.read([(run, session.version - 1) for run, session in cached.items()])
-            found = {run: self.extend(run, cached[run], tail) for run, tail in zip(cached, tails, strict=True)}
+            tails = self._store.read(
+                [(run, session.version - 1) for run, session in cached.items()]
+            )
+            found = {
+                run: self.extend(run, cached[run], tail)
+                for run, tail in zip(cached, tails, strict=True)
+            }
         fresh = [run for run in runs if run not in cached]
         begun = self._store.begin_reading(fresh, LONG, keys=bool(self.keyring.ids))
         for run, (record, snapshot, first) in zip(fresh, begun, strict=True):
@@ -130,18 +148,28 @@ class SessionCache:
             found[run] = self._read(run, snapshot, first, key)
         return [found[run] for run in runs]
 
-    def _read(self, run: str, snapshot: bytes | None, first: Sequence[Recorded], key: RunKey | None) -> Session:
+    def _read(
+        self,
+        run: str,
+        snapshot: bytes | None,
+        first: Sequence[Recorded],
+        key: RunKey | None,
+    ) -> Session:
         """Fold a run from its beginning, or from a snapshot when it is long."""
         if len(first) < LONG:
             return self.extend(run, None, first)
         thawed = self._thawed(run, snapshot, key) if snapshot is not None else None
         session = thawed or self.extend(run, None, first)
-        session = self.extend(run, session, self._store.read([(run, session.version - 1)])[0])
+        session = self.extend(
+            run, session, self._store.read([(run, session.version - 1)])[0]
+        )
         if self._is_due(snapshot, thawed, session):
             self._freeze(session)
         return session
 
-    def _is_due(self, snapshot: bytes | None, thawed: Session | None, session: Session) -> bool:
+    def _is_due(
+        self, snapshot: bytes | None, thawed: Session | None, session: Session
+    ) -> bool:
         """Tell whether a snapshot is worth keeping: processes that do not believe each other leave theirs alone."""
         if thawed is not None:
             return session.version - thawed.version >= LONG
@@ -153,25 +181,43 @@ class SessionCache:
         Whether it holds, `extend` finds out.
         """
         try:
-            plain = self._seals.opened(run, snapshot) if key is None else key.decrypt(snapshot, SNAPSHOT)
-            if plain is None:  # another process has kept it, or somebody has put it there
+            plain = (
+                self._seals.opened(run, snapshot)
+                if key is None
+                else key.decrypt(snapshot, SNAPSHOT)
+            )
+            if (
+                plain is None
+            ):  # another process has kept it, or somebody has put it there
                 return None
             form, version, commit, data = codec.decode(zlib.decompress(plain))
             state = load(data) if form == FORMAT else None
         except (DamagedPayload, zlib.error, ValueError, TypeError) as error:
-            log.warning("run %s: its snapshot cannot be read, its log is folded instead: %s", run, error)
+            log.warning(
+                "run %s: its snapshot cannot be read, its log is folded instead: %s",
+                run,
+                error,
+            )
             return None
         if state is None:
             return None
-        return Session(run, version, commit, state, self._definitions.plan(state.definition), key)
+        return Session(
+            run, version, commit, state, self._definitions.plan(state.definition), key
+        )
 
     def _freeze(self, session: Session) -> None:
         """Keep the state of a long run beside its log, so that the next one to load it need not fold it all."""
         plain, key = packed(session.version, session.commit, session.state), session.key
-        snapshot = self._seals.sealed(session.run, plain) if key is None else key.encrypt(plain, SNAPSHOT)
+        snapshot = (
+            self._seals.sealed(session.run, plain)
+            if key is None
+            else key.encrypt(plain, SNAPSHOT)
+        )
         self._store.put_snapshot(session.run, session.commit, snapshot, KEEP_SECONDS)
 
-    def follow(self, session: Session, version: int, missed: Sequence[Recorded]) -> Session:
+    def follow(
+        self, session: Session, version: int, missed: Sequence[Recorded]
+    ) -> Session:
         """Return the session after a commit that met other history: what was missed, or else all, is read.
 
         Raises RunNotFound and BrokenHistory.
@@ -181,7 +227,9 @@ class SessionCache:
         self.drop(session.run)
         return self.load(session.run)
 
-    def extend(self, run: str, session: Session | None, tail: Sequence[Recorded]) -> Session:
+    def extend(
+        self, run: str, session: Session | None, tail: Sequence[Recorded]
+    ) -> Session:
         """Fold stored events onto a session, or onto nothing, and remember the result.
 
         A tail that holds the event where the session ended shows whether that is still the same history; if it is not,
@@ -195,7 +243,9 @@ class SessionCache:
             tail = [item for item in tail if item.version > session.version]
             if not tail:
                 return session
-            if any(item.type == REDACTED for item in tail):  # what was folded before is not on the log any more
+            if any(
+                item.type == REDACTED for item in tail
+            ):  # what was folded before is not on the log any more
                 return self.extend(run, None, self._store.read([(run, 0)])[0])
         elif not tail:
             raise RunNotFound(run)
@@ -204,7 +254,9 @@ class SessionCache:
             version += 1
             if item.version != version:
                 raise BrokenHistory(run, version, item.version)
-        happened, key = self.payloads.opened(run, tail, session.key if session else None)
+        happened, key = self.payloads.opened(
+            run, tail, session.key if session else None
+        )
         if session is None:
             session = self._first(run, happened, key)
         session = self._as_pinned(session.folded(happened, version, tail[-1].commit))
@@ -218,11 +270,15 @@ class SessionCache:
         plan = self._definitions.plan(session.state.definition)
         return replace(session, plan=plan)
 
-    def _first(self, run: str, happened: Sequence[ev.Event], key: RunKey | None) -> Session:
+    def _first(
+        self, run: str, happened: Sequence[ev.Event], key: RunKey | None
+    ) -> Session:
         begin = happened[0]
         if not isinstance(begin, ev.RunStarted):
             raise BrokenHistory(run, 1, 1)
-        return Session(run, 0, "", initial(), self._definitions.plan(begin.definition), key)
+        return Session(
+            run, 0, "", initial(), self._definitions.plan(begin.definition), key
+        )
 
 
 def _is_other(item: Recorded, session: Session) -> bool:

@@ -39,7 +39,9 @@ class SnapshotSeals:
     def opened(self, run: str, raw: bytes) -> bytes | None:
         """Return a snapshot without its seal, None when none of the secrets has made that for this run."""
         data, seal = raw[:-_SEAL_BYTES], raw[-_SEAL_BYTES:]
-        made = any(hmac.compare_digest(seal, self._seal(key, run, data)) for key in self._keys)
+        made = any(
+            hmac.compare_digest(seal, self._seal(key, run, data)) for key in self._keys
+        )
         return data if made else None
 
     def _seal(self, key: bytes, run: str, raw: bytes) -> bytes:

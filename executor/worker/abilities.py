@@ -65,7 +65,10 @@ class Abilities:
             here = (reply.partition, self.having)
             names = reply.unknown
             if here not in self._introduced:
-                names = (*names, *(name.partition("@")[0] for name in self._components.runnable()))
+                names = (
+                    *names,
+                    *(name.partition("@")[0] for name in self._components.runnable()),
+                )
             self._store.tell(*here, {name: self.can(name) for name in names})
             self._introduced.add(here)
 
@@ -80,22 +83,33 @@ class Fleet:
 
     def see(self, workers: Mapping[str, Mapping[str, Any]]) -> None:
         """Take in who is alive, with what they say of themselves."""
-        hashes = {str(info["having"]) for info in workers.values() if info.get("having")}
+        hashes = {
+            str(info["having"]) for info in workers.values() if info.get("having")
+        }
         new = sorted(hashes - self._sets.keys())
         told = self._directory.component_sets(new) if new else {}
-        self._sets = {having: known for having, known in self._sets.items() if having in hashes}
+        self._sets = {
+            having: known for having, known in self._sets.items() if having in hashes
+        }
         self._sets |= {having: _catalog(names) for having, names in told.items()}
         self._workers = workers
 
     @property
     def queues(self) -> tuple[str, ...]:
         """Return the worker types that are served."""
-        return tuple(sorted({queue for info in self._workers.values() for queue in info["queues"]}))
+        return tuple(
+            sorted(
+                {queue for info in self._workers.values() for queue in info["queues"]}
+            )
+        )
 
     def can(self, queue: str, component: str) -> bool:
         """Tell whether a live process serves a queue and has a component; one that does not say is believed to."""
         kind = type_of(queue)
-        return any(kind in info["queues"] and self._has(info, component) for info in self._workers.values())
+        return any(
+            kind in info["queues"] and self._has(info, component)
+            for info in self._workers.values()
+        )
 
     def _has(self, info: Mapping[str, Any], component: str) -> bool:
         known = self._sets.get(str(info.get("having")))

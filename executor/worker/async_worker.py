@@ -32,8 +32,20 @@ FLUSH_AT_MOST = 256
 class AsyncLane:
     """Runs the asynchronous steps of one queue, at most `limit` at a time."""
 
-    def __init__(self, runtime: Runtime, execution: Execution, queue_name: str, name: str, limit: int) -> None:
-        self._runtime, self._execution, self._queue, self._name = runtime, execution, queue_name, name
+    def __init__(
+        self,
+        runtime: Runtime,
+        execution: Execution,
+        queue_name: str,
+        name: str,
+        limit: int,
+    ) -> None:
+        self._runtime, self._execution, self._queue, self._name = (
+            runtime,
+            execution,
+            queue_name,
+            name,
+        )
         self._limit = limit
         self._recorder = runtime.recorder(name)
         self._finished: queue.SimpleQueue[Finished | None] = queue.SimpleQueue()
@@ -44,9 +56,19 @@ class AsyncLane:
         self._tasks: set[asyncio.Task[None]] = set()
         self._jobs: dict[Lease, Job] = {}
         self._threads = [
-            threading.Thread(target=self._run_loop, name=f"openagents-loop-{queue_name}", daemon=True),
-            threading.Thread(target=self._claim_loop, name=f"openagents-claim-{queue_name}", daemon=True),
-            threading.Thread(target=self._record_loop, name=f"openagents-record-{queue_name}", daemon=True),
+            threading.Thread(
+                target=self._run_loop, name=f"openagents-loop-{queue_name}", daemon=True
+            ),
+            threading.Thread(
+                target=self._claim_loop,
+                name=f"openagents-claim-{queue_name}",
+                daemon=True,
+            ),
+            threading.Thread(
+                target=self._record_loop,
+                name=f"openagents-record-{queue_name}",
+                daemon=True,
+            ),
         ]
 
     @property
@@ -68,7 +90,9 @@ class AsyncLane:
     def stop(self, grace_seconds: float = 5.0) -> None:
         """End: tell what runs to stop, and give it back."""
         self.close()
-        self._threads[1].join(0.05)  # it may be listening, and will find the door closed
+        self._threads[1].join(
+            0.05
+        )  # it may be listening, and will find the door closed
         self._runtime.keeper.tell(list(self._jobs.values()), STOPPING)
         with self._room:
             self._room.wait_for(lambda: self._running == 0, grace_seconds)
@@ -84,23 +108,32 @@ class AsyncLane:
             try:
                 self._loop.run_forever()
             except BaseException:  # a task of a component's own wanted to end the process; the others go on
-                log.exception("the event loop of %s goes on: something on it wanted to end the process", self._queue)
+                log.exception(
+                    "the event loop of %s goes on: something on it wanted to end the process",
+                    self._queue,
+                )
 
     # -- claiming ----------------------------------------------------------------------------------------
 
     def _claim_loop(self) -> None:
         while not self._stop.is_set():
             with self._room:
-                self._room.wait_for(lambda: self._running < self._limit or self._stop.is_set())
+                self._room.wait_for(
+                    lambda: self._running < self._limit or self._stop.is_set()
+                )
             try:
                 self._claim_some()
             except Exception as error:
                 if self._stop.is_set():
                     return
                 if isinstance(error, OpenAgentsError):
-                    log.warning("no steps could be claimed for %s: %s", self._queue, error)
+                    log.warning(
+                        "no steps could be claimed for %s: %s", self._queue, error
+                    )
                 else:  # a defect met in one run must not end the work on all others
-                    log.exception("claiming for %s met a defect of the engine", self._queue)
+                    log.exception(
+                        "claiming for %s met a defect of the engine", self._queue
+                    )
                 self._stop.wait(1.0)
 
     def _claim_some(self) -> None:
@@ -121,9 +154,13 @@ class AsyncLane:
         each = min(200, max(1, room // len(taken)))
         runtime = self._runtime
         replies = runtime.claim(self._queue, taken, each, self._name)
-        self._submit(runtime.jobs(self._queue, [c for reply in replies for c in reply.claimed]))
+        self._submit(
+            runtime.jobs(self._queue, [c for reply in replies for c in reply.claimed])
+        )
         runtime.leave_to_others(self._queue, replies)
-        return [reply.partition for reply in replies if reply.left or reply.unknown] + list(partitions[room:])
+        return [
+            reply.partition for reply in replies if reply.left or reply.unknown
+        ] + list(partitions[room:])
 
     # -- running -----------------------------------------------------------------------------------------
 
@@ -137,7 +174,9 @@ class AsyncLane:
         for job, may in zip(jobs, may_begin, strict=True):
             if not may:
                 self._finished.put(Finished(job, unbegun(job)))
-        self._loop.call_soon_threadsafe(self._spawn, [job for job, may in zip(jobs, may_begin, strict=True) if may])
+        self._loop.call_soon_threadsafe(
+            self._spawn, [job for job, may in zip(jobs, may_begin, strict=True) if may]
+        )
 
     def _spawn(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
@@ -149,15 +188,25 @@ class AsyncLane:
         """Give an outcome to a step that was cancelled before it began, as a component may do to all tasks it finds."""
         self._tasks.discard(task)
         if task.cancelled():
-            error = describe_error(asyncio.CancelledError("its task was cancelled before it began"))
-            self._finished.put(Finished(job, cmd.Failed(job.lease.step, job.lease.attempt, error)))
+            error = describe_error(
+                asyncio.CancelledError("its task was cancelled before it began")
+            )
+            self._finished.put(
+                Finished(job, cmd.Failed(job.lease.step, job.lease.attempt, error))
+            )
 
     async def _one(self, job: Job) -> None:
         try:
             outcome = await self._execution.run_async(job)
         except BaseException as error:  # whatever it is: without an outcome, the lease would be held for ever
-            log.exception("run %s: step %s met a defect of the engine", job.lease.run, job.lease.step)
-            outcome = cmd.Failed(job.lease.step, job.lease.attempt, describe_error(error))
+            log.exception(
+                "run %s: step %s met a defect of the engine",
+                job.lease.run,
+                job.lease.step,
+            )
+            outcome = cmd.Failed(
+                job.lease.step, job.lease.attempt, describe_error(error)
+            )
         self._finished.put(Finished(job, outcome))
 
     # -- recording ---------------------------------------------------------------------------------------
@@ -169,8 +218,13 @@ class AsyncLane:
                 return
             try:
                 self._record(batch)
-            except Exception:  # a defect met in one run must not end the work on all others
-                log.exception("%d outcomes met a defect of the engine; their leases will run out", len(batch))
+            except (
+                Exception
+            ):  # a defect met in one run must not end the work on all others
+                log.exception(
+                    "%d outcomes met a defect of the engine; their leases will run out",
+                    len(batch),
+                )
             for item in batch:
                 self._runtime.keeper.drop(item.job.lease)
                 self._jobs.pop(item.job.lease, None)
@@ -193,7 +247,11 @@ class AsyncLane:
         return batch
 
     def _record(self, batch: Sequence[Finished]) -> None:
-        at_most = 0 if self._stop.is_set() else max(1, (self._limit - self._running) // max(1, len(batch)))
+        at_most = (
+            0
+            if self._stop.is_set()
+            else max(1, (self._limit - self._running) // max(1, len(batch)))
+        )
         flushed = self._recorder.record(batch, Wish(self._queue, min(at_most, 64)))
         self._submit(flushed.jobs)
         self._runtime.ignored(flushed.refused)

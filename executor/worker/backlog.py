@@ -15,7 +15,9 @@ class Backlog:
     """Members by kind and by run; each kind has its turn, and in it each run."""
 
     def __init__(self) -> None:
-        self._kinds: OrderedDict[DueKind, OrderedDict[str, dict[str, DueMember]]] = OrderedDict()
+        self._kinds: OrderedDict[DueKind, OrderedDict[str, dict[str, DueMember]]] = (
+            OrderedDict()
+        )
 
     def __bool__(self) -> bool:
         return bool(self._kinds)

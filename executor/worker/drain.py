@@ -56,9 +56,18 @@ class Drain:
     """One drain of one queue on the calling thread."""
 
     def __init__(
-        self, runtime: Runtime, settings: DrainSettings, name: str, execute: Callable[[Job], cmd.Outcome]
+        self,
+        runtime: Runtime,
+        settings: DrainSettings,
+        name: str,
+        execute: Callable[[Job], cmd.Outcome],
     ) -> None:
-        self._runtime, self._settings, self._name, self._execute = runtime, settings, name, execute
+        self._runtime, self._settings, self._name, self._execute = (
+            runtime,
+            settings,
+            name,
+            execute,
+        )
         self._recorder: Recorder = runtime.recorder(name)
         self._clock: Clock = runtime.clock
         self._pace: DurationAverages = runtime.pace
@@ -90,7 +99,9 @@ class Drain:
         with self._runtime.watchdog.watching(self):
             while not stop.is_set():
                 count += self._work()
-                if stop.is_set() or (not settings.forever and self._clock.steady_ms() > ends):
+                if stop.is_set() or (
+                    not settings.forever and self._clock.steady_ms() > ends
+                ):
                     break
                 if self._jobs:
                     self._look()
@@ -125,7 +136,10 @@ class Drain:
                 return None
             job = self._jobs[0]
             alone = self._alone(job)
-            if not (self._done and (alone or self._clock.steady_ms() - self._first_done > FLUSH_MS)):
+            if not (
+                self._done
+                and (alone or self._clock.steady_ms() - self._first_done > FLUSH_MS)
+            ):
                 return self._start()
         self._flush(keep=True)
         with self._lock:
@@ -137,7 +151,11 @@ class Drain:
         return job
 
     def _alone(self, job: Job) -> bool:
-        return not job.alone or job.step.effect not in REPEATABLE or self._pace.expected_ms(job.component) > FLUSH_MS
+        return (
+            not job.alone
+            or job.step.effect not in REPEATABLE
+            or self._pace.expected_ms(job.component) > FLUSH_MS
+        )
 
     def _run_one(self, job: Job) -> cmd.Outcome:
         if self._pace.expected_ms(job.component) > LONG_MS:
@@ -148,8 +166,14 @@ class Drain:
         try:
             outcome = self._execute(job)
         except Exception as error:  # a defect of the engine: it fails the step that met it, and no other
-            log.exception("run %s: step %s met a defect of the engine", job.lease.run, job.lease.step)
-            outcome = cmd.Failed(job.lease.step, job.lease.attempt, describe_error(error))
+            log.exception(
+                "run %s: step %s met a defect of the engine",
+                job.lease.run,
+                job.lease.step,
+            )
+            outcome = cmd.Failed(
+                job.lease.step, job.lease.attempt, describe_error(error)
+            )
         self._pace.ran(job.component, self._clock.steady_ms() - begun)
         return outcome
 
@@ -176,7 +200,13 @@ class Drain:
     def _begin(self, session: Session, first: Finished) -> Batch | None:
         """Begin a batch; None when the outcome goes to the log by itself, which also says what is wrong with it."""
         try:
-            return Batch.begin(session, first.job, first.outcome, self._runtime.handler, self._clock.steady_ms())
+            return Batch.begin(
+                session,
+                first.job,
+                first.outcome,
+                self._runtime.handler,
+                self._clock.steady_ms(),
+            )
         except Exception as error:
             log.warning("run %s: an outcome begins no batch: %s", session.run, error)
             return None
@@ -187,7 +217,12 @@ class Drain:
         if self._stop.is_set() or held is None or held.over or held.token.cancelled:
             return None
         following = batch.following(self._settings.queue, self._clock.steady_ms())
-        return following if following is not None and self._runtime.abilities.can(following.component) else None
+        return (
+            following
+            if following is not None
+            and self._runtime.abilities.can(following.component)
+            else None
+        )
 
     def _finish(self, item: Finished) -> None:
         with self._lock:
@@ -240,7 +275,9 @@ class Drain:
         """Claim in the partitions that have work; True when there are jobs."""
         settings = self._settings
         if not self._claims:
-            self._claims = self._runtime.ringer.bell.take(settings.queue, self._name, AWAKE_MS, 16)
+            self._claims = self._runtime.ringer.bell.take(
+                settings.queue, self._name, AWAKE_MS, 16
+            )
         while self._claims and not self._jobs:
             room = max(1, self._room())
             partitions = self._claims[: max(1, room // 2)]
@@ -254,13 +291,17 @@ class Drain:
     def _look(self) -> None:
         """Take something new along although there is work: a long run must not starve the others."""
         settings = self._settings
-        found = self._claims or self._runtime.ringer.bell.take(settings.queue, self._name, AWAKE_MS, 1)
+        found = self._claims or self._runtime.ringer.bell.take(
+            settings.queue, self._name, AWAKE_MS, 1
+        )
         if found:
             self._claims = list(found[1:])
             self._claim(found[:1], 1)
 
     def _claim(self, partitions: Sequence[int], each: int) -> None:
-        self._claimed(self._runtime.claim(self._settings.queue, partitions, each, self._name))
+        self._claimed(
+            self._runtime.claim(self._settings.queue, partitions, each, self._name)
+        )
 
     def _claimed(self, replies: Sequence[ClaimReply]) -> None:
         more = [reply.partition for reply in replies if reply.left or reply.unknown]
@@ -277,7 +318,9 @@ class Drain:
     def _idle(self) -> bool:
         """Wait for work; False when the drain is over."""
         settings, bell = self._settings, self._runtime.ringer.bell
-        self._claims = bell.take(settings.queue, self._name, settings.linger_ms + 200, 16)
+        self._claims = bell.take(
+            settings.queue, self._name, settings.linger_ms + 200, 16
+        )
         if self._claims:
             return True
         partition = bell.listen(settings.queue, settings.linger_ms)
@@ -309,8 +352,13 @@ class Drain:
         self._record_and_release(done, jobs, "the worker is busy")
         self._busy()
 
-    def _record_and_release(self, done: Sequence[Finished], jobs: Sequence[Job], reason: str) -> None:
-        given = [Finished(job, cmd.Released(job.lease.step, job.lease.attempt, reason)) for job in jobs]
+    def _record_and_release(
+        self, done: Sequence[Finished], jobs: Sequence[Job], reason: str
+    ) -> None:
+        given = [
+            Finished(job, cmd.Released(job.lease.step, job.lease.attempt, reason))
+            for job in jobs
+        ]
         everything = [*done, *given]
         if not everything:
             return
@@ -334,7 +382,9 @@ class Drain:
 
     def _close(self) -> None:
         self._settle("the drain ends")
-        left = self._claims + self._runtime.ringer.bell.leave(self._settings.queue, self._name)
+        left = self._claims + self._runtime.ringer.bell.leave(
+            self._settings.queue, self._name
+        )
         self._claims = []
         if left:
             self._runtime.ringer.hand_over(self._settings.queue, self._name, left)

@@ -71,7 +71,9 @@ class Members:
     def start(self) -> None:
         """Begin; the first beat is over when this returns."""
         self.beat()
-        self._thread = threading.Thread(target=self._loop, name="openagents-members", daemon=True)
+        self._thread = threading.Thread(
+            target=self._loop, name="openagents-members", daemon=True
+        )
         self._thread.start()
 
     def stop(self) -> None:
@@ -82,7 +84,11 @@ class Members:
         try:
             self._directory.forget(self._worker)
         except EventStoreError as error:
-            log.warning("the directory of workers could not be told that %s ends: %s", self._worker, error)
+            log.warning(
+                "the directory of workers could not be told that %s ends: %s",
+                self._worker,
+                error,
+            )
 
     def beat(self) -> None:
         """Say that this process is alive, look who else is, and look after the server."""
@@ -95,7 +101,9 @@ class Members:
         self.fleet.see(workers)
         self._alive = tuple(sorted(workers))
         self._able = _able(
-            self._worker, self._keys, {name: frozenset(x.get("keys", ())) for name, x in workers.items()}
+            self._worker,
+            self._keys,
+            {name: frozenset(x.get("keys", ())) for name, x in workers.items()},
         )
         self._look_after()
 
@@ -110,7 +118,9 @@ class Members:
                 pause = AGAIN_SECONDS
 
 
-def _able(me: str, mine: frozenset[str], others: Mapping[str, frozenset[str]]) -> tuple[str, ...]:
+def _able(
+    me: str, mine: frozenset[str], others: Mapping[str, frozenset[str]]
+) -> tuple[str, ...]:
     everyone = {**others, me: mine}
     most = max(len(keys) for keys in everyone.values())
     chosen = tuple(sorted(name for name, keys in everyone.items() if len(keys) == most))

@@ -43,7 +43,9 @@ class WorkPoller:
 
     def start(self) -> None:
         """Begin; it ends with its worker."""
-        threading.Thread(target=self._loop, name="openagents-lookout", daemon=True).start()
+        threading.Thread(
+            target=self._loop, name="openagents-lookout", daemon=True
+        ).start()
 
     @contextmanager
     def heard(self, queue: str) -> Iterator[None]:
@@ -59,20 +61,27 @@ class WorkPoller:
                 self.look()
             except OpenAgentsError as error:
                 log.warning("it could not be looked whether there is work: %s", error)
-            except Exception:  # without this thread, a broker that is gone would stop the worker
+            except (
+                Exception
+            ):  # without this thread, a broker that is gone would stop the worker
                 log.exception("looking for work met a defect of the engine")
 
     def look(self) -> None:
         """Start one drain for each queue that was not rung for and has work that nobody takes."""
         now = self._clock.steady_ms()
-        silent = [queue for queue, heard in self._heard.items() if now - heard >= SILENT_MS]
+        silent = [
+            queue for queue, heard in self._heard.items() if now - heard >= SILENT_MS
+        ]
         found = self._waiting(silent) if silent else {}
         for queue in silent:
             if not found[queue]:
                 self._heard[queue] = now
             elif self._places.acquire(blocking=False):
                 thread = threading.Thread(
-                    target=self._work, args=(queue,), name=f"openagents-look-{queue}", daemon=True
+                    target=self._work,
+                    args=(queue,),
+                    name=f"openagents-look-{queue}",
+                    daemon=True,
                 )
                 thread.start()
 

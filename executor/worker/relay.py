@@ -51,7 +51,9 @@ def owned(partitions: int, me: str, members: Sequence[str]) -> list[int]:
     def weight(member: str, partition: int) -> bytes:
         return hashlib.blake2b(f"{member}/{partition}".encode(), digest_size=8).digest()
 
-    return [p for p in range(partitions) if max(everyone, key=lambda m: weight(m, p)) == me]
+    return [
+        p for p in range(partitions) if max(everyone, key=lambda m: weight(m, p)) == me
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +77,17 @@ class Relay:
         members: Members,
         across: CrossRunServices,
     ) -> None:
-        self._store, self._handler, self._clock, self._worker = store, handler, clock, worker
-        self._children, self._gatekeeper, self._timetable = across.children, across.gatekeeper, across.timetable
+        self._store, self._handler, self._clock, self._worker = (
+            store,
+            handler,
+            clock,
+            worker,
+        )
+        self._children, self._gatekeeper, self._timetable = (
+            across.children,
+            across.gatekeeper,
+            across.timetable,
+        )
         self._members = members
         self._nobody: set[tuple[str, str]] = set()
         self._stop, self._poke = threading.Event(), threading.Event()
@@ -89,7 +100,9 @@ class Relay:
 
     def start(self) -> None:
         """Begin."""
-        self._thread = threading.Thread(target=self._loop, name="openagents-relay", daemon=True)
+        self._thread = threading.Thread(
+            target=self._loop, name="openagents-relay", daemon=True
+        )
         self._thread.start()
 
     def stop(self) -> None:
@@ -103,7 +116,10 @@ class Relay:
         """Hear that something will be due soon, so as to be there in time; a forked child has nobody who would be."""
         if delay_ms < TICK_MS and self._pid == os.getpid():
             with self._lock:
-                partition, at = self._store.partition_of(run), self._clock.steady_ms() + delay_ms + 1
+                partition, at = (
+                    self._store.partition_of(run),
+                    self._clock.steady_ms() + delay_ms + 1,
+                )
                 self._soon[partition] = min(at, self._soon.get(partition, at))
             self._poke.set()
 
@@ -139,7 +155,9 @@ class Relay:
         except OpenAgentsError as error:
             log.warning("the relay could not look at what is due: %s", error)
             return TICK_MS
-        except Exception:  # without a relay, nothing of this process's partitions would ever be due
+        except (
+            Exception
+        ):  # without a relay, nothing of this process's partitions would ever be due
             log.exception("the relay met a defect of the engine")
             return TICK_MS
 
@@ -157,7 +175,10 @@ class Relay:
             members += reply.members
             if reply.next_ms >= 0:
                 soonest = min(soonest, reply.next_ms)
-        for queue, where in ready.items():  # work that is there is told of before more of it is made
+        for (
+            queue,
+            where,
+        ) in ready.items():  # work that is there is told of before more of it is made
             self._handler.ringer.announce(queue, where)
         for queue, where in aside.items():
             self._handler.ringer.for_others(queue, where)
@@ -170,8 +191,14 @@ class Relay:
         """Take what is due, most of it where there was more to do the last time."""
         busy = [partition for partition in partitions if partition in self._busy]
         calm = [partition for partition in partitions if partition not in self._busy]
-        replies = self._store.due(calm, self._members.queues(), at_most=max(4, AT_ONCE // max(1, len(partitions))))
-        replies += self._store.due(busy, self._members.queues(), at_most=max(4, AT_ONCE // max(1, len(busy))))
+        replies = self._store.due(
+            calm,
+            self._members.queues(),
+            at_most=max(4, AT_ONCE // max(1, len(partitions))),
+        )
+        replies += self._store.due(
+            busy, self._members.queues(), at_most=max(4, AT_ONCE // max(1, len(busy)))
+        )
         self._busy.difference_update(partitions)
         self._busy.update(reply.partition for reply in replies if reply.next_ms == 0)
         return replies
@@ -189,7 +216,9 @@ class Relay:
         chosen = list(orders.values())
         for first in range(0, len(chosen), BATCH):
             part = chosen[first : first + BATCH]
-            again = carry_out(self._handler, [order for order, _ in part], actor=self._actor)
+            again = carry_out(
+                self._handler, [order for order, _ in part], actor=self._actor
+            )
             left += [orders[order.run][1] for order in again]
         return left
 
@@ -202,12 +231,21 @@ class Relay:
                 return
 
     def _waiting(self, reply: DueReply) -> set[str]:
-        return {*reply.moved, *(ready.queue for ready in reply.ready if ready.count and ready.age_ms > STALE_MS)}
+        return {
+            *reply.moved,
+            *(
+                ready.queue
+                for ready in reply.ready
+                if ready.count and ready.age_ms > STALE_MS
+            ),
+        }
 
     def _set_aside(self, reply: DueReply) -> set[str]:
         """Return the queues with steps set aside that somebody alive can run; tell of those that nobody can."""
         found = set()
-        for queue, component, steps in [(x.queue, c, n) for x in reply.ready for c, n in x.aside.items()]:
+        for queue, component, steps in [
+            (x.queue, c, n) for x in reply.ready for c, n in x.aside.items()
+        ]:
             if self._members.fleet.can(queue, component):
                 found.add(queue)
                 self._nobody.discard((queue, component))
@@ -230,9 +268,17 @@ class Relay:
         except (RunNotFound, cmd.Rejected):
             return
         except OpenAgentsError as error:
-            log.error("run %s: %s could not be acted on: %s", member.run, member.member, error)
-        except Exception:  # a defect met in one run must not keep what is due from all others
-            log.exception("run %s: acting on %s met a defect of the engine", member.run, member.member)
+            log.error(
+                "run %s: %s could not be acted on: %s", member.run, member.member, error
+            )
+        except (
+            Exception
+        ):  # a defect met in one run must not keep what is due from all others
+            log.exception(
+                "run %s: acting on %s met a defect of the engine",
+                member.run,
+                member.member,
+            )
 
     def _decide(self, member: DueMember) -> None:
         order = _order(member)
@@ -240,7 +286,12 @@ class Relay:
             self._across(member, self._actor)
             return
         self._handler.handle(
-            order.run, order.command, actor=self._actor, guard=order.guard, settle=order.settle, drop=order.drop
+            order.run,
+            order.command,
+            actor=self._actor,
+            guard=order.guard,
+            settle=order.settle,
+            drop=order.drop,
         )
 
     def _across(self, member: DueMember, actor: str) -> None:
@@ -262,7 +313,9 @@ class Relay:
                 pass
             case _:
                 log.error(
-                    "run %s: due member %s is of a kind that this version does not know", member.run, member.member
+                    "run %s: due member %s is of a kind that this version does not know",
+                    member.run,
+                    member.member,
                 )
 
 
@@ -272,9 +325,15 @@ def _order(member: DueMember) -> GuardedCommand | None:
     match member.kind:
         case DueKind.LEASE:
             guard = Guard(step, member.fence, unbegun=not member.begun)
-            return GuardedCommand(run, cmd.LoseLease(step, member.fence, member.begun), guard)
+            return GuardedCommand(
+                run, cmd.LoseLease(step, member.fence, member.begun), guard
+            )
         case DueKind.START_TO_CLOSE:
-            return GuardedCommand(run, cmd.TimeOutStep(step, "start_to_close", member.fence), Guard(step, member.fence))
+            return GuardedCommand(
+                run,
+                cmd.TimeOutStep(step, "start_to_close", member.fence),
+                Guard(step, member.fence),
+            )
         case DueKind.SCHEDULE_TO_START:
             return GuardedCommand(run, cmd.TimeOutStep(step, "schedule_to_start"))
         case DueKind.TOTAL:

@@ -77,21 +77,35 @@ class Runtime:
     def recorder(self, name: str, *, patient: bool = True) -> Recorder:
         """Return a recorder for one drain; its name tells its claims from those of other drains."""
         patience = Patience(self.closing) if patient else impatience()
-        lease_of, can, hold = self.settings.lease_of, self.abilities.can, self.keeper.hold
+        lease_of, can, hold = (
+            self.settings.lease_of,
+            self.abilities.can,
+            self.keeper.hold,
+        )
         return Recorder(self.handler, name, lease_of, self.on_wait, can, hold, patience)
 
-    def claim(self, queue: str, partitions: Sequence[int], each: int, name: str) -> list[ClaimReply]:
+    def claim(
+        self, queue: str, partitions: Sequence[int], each: int, name: str
+    ) -> list[ClaimReply]:
         """Take up to so many steps of a queue in each of some partitions, for a drain."""
         ids, having = self.handler.commit_id, self.abilities.having
-        wanted = [ClaimRequest(partition, queue, each, ids(), having) for partition in partitions]
-        return self.store.claim(wanted, worker=name, lease_ms=self.settings.lease_of(queue))
+        wanted = [
+            ClaimRequest(partition, queue, each, ids(), having)
+            for partition in partitions
+        ]
+        return self.store.claim(
+            wanted, worker=name, lease_ms=self.settings.lease_of(queue)
+        )
 
     def jobs(self, queue: str, claimed: Sequence[Claimed]) -> list[Job]:
         """Return the jobs of claims, for which their histories may have to be read; that is tried as long as they last.
 
         Raises EventStoreError; then the claims run out.
         """
-        patience, ends = Patience(self.closing), self.clock.steady_ms() + self.settings.lease_of(queue)
+        patience, ends = (
+            Patience(self.closing),
+            self.clock.steady_ms() + self.settings.lease_of(queue),
+        )
         while True:
             try:
                 return jobs_of(self.sessions, claimed)
@@ -116,7 +130,13 @@ class Runtime:
             lease, kind = item.job.lease, type(item.outcome).__name__
             if isinstance(item.outcome, cmd.Released):
                 continue
-            log.warning("run %s: %s of step %s, attempt %d, came too late", lease.run, kind, lease.step, lease.attempt)
+            log.warning(
+                "run %s: %s of step %s, attempt %d, came too late",
+                lease.run,
+                kind,
+                lease.step,
+                lease.attempt,
+            )
             note = cmd.NoteIgnored(lease.step, lease.attempt, self.worker, kind)
             try:
                 self.handler.handle(lease.run, note, actor=self.worker)

@@ -39,7 +39,9 @@ class Watchdog:
         with self._lock:
             self._watched.add(drain)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._loop, name="openagents-watchdog", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._loop, name="openagents-watchdog", daemon=True
+                )
                 self._thread.start()
         self._wake.set()
         try:

@@ -49,7 +49,12 @@ class Worker:
         services: Sequence[Service],
         components: Components,
     ) -> None:
-        self.runtime, self._execution, self._relay, self._services = runtime, execution, relay, services
+        self.runtime, self._execution, self._relay, self._services = (
+            runtime,
+            execution,
+            relay,
+            services,
+        )
         self._components = components
         self._pid = os.getpid()
         self.stopping = threading.Event()
@@ -78,7 +83,11 @@ class Worker:
         self._background = relay
         for queue in self.runtime.settings.queues if lanes else ():
             lane = AsyncLane(
-                self.runtime, self._execution, f"{queue}.async", self._next(), self.runtime.settings.async_limit
+                self.runtime,
+                self._execution,
+                f"{queue}.async",
+                self._next(),
+                self.runtime.settings.async_limit,
             )
             lane.start()
             self._lanes.append(lane)
@@ -86,11 +95,18 @@ class Worker:
     def _silent(self, job: Job, limit_ms: int) -> None:
         """Record that a component gave no heartbeat; the keeper calls this while the component may still run."""
         outcome = cmd.Expired(job.lease.step, job.lease.attempt, "heartbeat", limit_ms)
-        self.runtime.recorder(self._next(), patient=False).record([Finished(job, outcome)])
+        self.runtime.recorder(self._next(), patient=False).record(
+            [Finished(job, outcome)]
+        )
 
     def _stuck(self, job: Job) -> None:
         lease = job.lease
-        log.warning("run %s: step %s, attempt %d, does not stop", lease.run, lease.step, lease.attempt)
+        log.warning(
+            "run %s: step %s, attempt %d, does not stop",
+            lease.run,
+            lease.step,
+            lease.attempt,
+        )
         if self.kill_stuck is not None:
             self.kill_stuck(job)
 
@@ -98,7 +114,11 @@ class Worker:
         """Drain on threads of this process until stopped: how an embedding program works without Celery."""
         for queue in self.runtime.settings.queues:
             for _ in range(self.runtime.settings.concurrency):
-                thread = threading.Thread(target=self._drain_forever, args=(queue,), name=f"openagents-drain-{queue}")
+                thread = threading.Thread(
+                    target=self._drain_forever,
+                    args=(queue,),
+                    name=f"openagents-drain-{queue}",
+                )
                 thread.daemon = True
                 thread.start()
                 self._threads.append(thread)
@@ -107,10 +127,14 @@ class Worker:
         """Drain a queue on the calling thread; gives the number of steps that it ran."""
         settings = self.runtime.settings
         name = self._next()
-        drain = DrainSettings(queue, settings.budget_ms, settings.linger_ms, settings.batch, forever)
+        drain = DrainSettings(
+            queue, settings.budget_ms, settings.linger_ms, settings.batch, forever
+        )
         self._drains[name] = queue
         try:
-            return Drain(self.runtime, drain, name, self._execution.run).run(self.stopping)
+            return Drain(self.runtime, drain, name, self._execution.run).run(
+                self.stopping
+            )
         finally:
             self._drains.pop(name, None)
 
@@ -123,7 +147,9 @@ class Worker:
                     return
                 log.warning("draining %s is interrupted: %s", queue, error)
                 self.stopping.wait(0.3)
-            except Exception:  # a defect met in one run must not end the work on all others
+            except (
+                Exception
+            ):  # a defect met in one run must not end the work on all others
                 log.exception("draining %s met a defect of the engine", queue)
                 self.stopping.wait(1.0)
 
@@ -151,18 +177,28 @@ class Worker:
     def _until_idle(self, seconds: float, *, hurries: bool = False) -> None:
         clock = self.runtime.clock
         ends = clock.steady_ms() + seconds * 1000
-        while self.runtime.keeper.jobs() and clock.steady_ms() < ends and not (hurries and self._hurry.is_set()):
+        while (
+            self.runtime.keeper.jobs()
+            and clock.steady_ms() < ends
+            and not (hurries and self._hurry.is_set())
+        ):
             self._pause.wait(0.02)
 
     def _give_back(self, jobs: Sequence[Job]) -> None:
-        released = [Finished(job, cmd.Released(job.lease.step, job.lease.attempt, STOPPING)) for job in jobs]
+        released = [
+            Finished(job, cmd.Released(job.lease.step, job.lease.attempt, STOPPING))
+            for job in jobs
+        ]
         self.runtime.recorder(self._next(), patient=False).record(released)
         for job in jobs:
             self.runtime.keeper.drop(job.lease)
 
     def _leave(self) -> None:
         """Take down the names of threads that may still be listening, so that nobody counts on them."""
-        places = [*((queue, name) for name, queue in list(self._drains.items())), *(x.place for x in self._lanes)]
+        places = [
+            *((queue, name) for name, queue in list(self._drains.items())),
+            *(x.place for x in self._lanes),
+        ]
         for queue, name in places:
             try:
                 left = self.runtime.ringer.bell.leave(queue, name)

@@ -32,7 +32,11 @@ class UnknownWorkflow(NotFound):
     def __init__(self, reference: str, known: Iterable[str] = ()) -> None:
         self.reference = reference
         near = difflib.get_close_matches(reference, sorted(known), 1)
-        hint = f"did you mean {near[0]!r}?" if near else "add it with `openagents workflows add FILE`"
+        hint = (
+            f"did you mean {near[0]!r}?"
+            if near
+            else "add it with `openagents workflows add FILE`"
+        )
         wanted = reference.partition("@")[2]
         if wanted and not is_range(wanted) and not ALIAS.fullmatch(wanted):
             hint = f"{wanted!r} is no range of versions: {RANGES}"
@@ -64,7 +68,9 @@ class DefinitionMissing(RunUnreadable):
 
     def __init__(self, digest: str) -> None:
         self.digest = digest
-        super().__init__(f"definition {digest} is not in the store; restore it from a backup of the store")
+        super().__init__(
+            f"definition {digest} is not in the store; restore it from a backup of the store"
+        )
 
 
 class DefinitionChanged(RunUnreadable):

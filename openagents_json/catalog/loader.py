@@ -20,7 +20,12 @@ from openagents_json.rooms import in_the_way
 GROUP: Final = "openagents_json.components"
 
 
-def load(paths: Iterable[str], *, announced: bool = True, working_directory: Path | None = None) -> Registry:
+def load(
+    paths: Iterable[str],
+    *,
+    announced: bool = True,
+    working_directory: Path | None = None,
+) -> Registry:
     """Load "package.module", "package.module:object" and "file.py", after the announced packages.
 
     With `working_directory`, its modules can be imported too. Raises CannotLoad.
@@ -44,8 +49,12 @@ def _add(registry: Registry, path: str, get: Any) -> None:
         raise
     except ComponentError as error:
         raise CannotLoad(path, str(error)) from error
-    except Exception as error:  # an author's module may raise anything when it is imported
-        raise CannotLoad(path, f"{type(error).__name__}: {error}{in_the_way(error)}") from error
+    except (
+        Exception
+    ) as error:  # an author's module may raise anything when it is imported
+        raise CannotLoad(
+            path, f"{type(error).__name__}: {error}{in_the_way(error)}"
+        ) from error
 
 
 def here() -> Path:

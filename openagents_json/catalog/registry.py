@@ -90,7 +90,9 @@ class Registry:
         elif callable(thing):
             self._add_function(thing, declaration_of(thing) or Declaration("tool"))
         else:
-            raise InvalidDeclaration(f"{thing!r} is neither a function, a class nor a module of components")
+            raise InvalidDeclaration(
+                f"{thing!r} is neither a function, a class nor a module of components"
+            )
 
     def add_spec(self, spec: ComponentSpec) -> None:
         """Add a component that others can run."""
@@ -130,33 +132,53 @@ class Registry:
     def _add_module(self, module: types.ModuleType) -> None:
         for value in list(vars(module).values()):
             if isinstance(value, Registry) or (
-                declaration_of(value) is not None and getattr(value, "__module__", None) == module.__name__
+                declaration_of(value) is not None
+                and getattr(value, "__module__", None) == module.__name__
             ):
                 self.add(value)
 
     def _add_class(self, cls: type, declared: Declaration) -> None:
-        pool = InstancePool(cls, declared.metadata.get("config"), shared=declared.shared)
+        pool = InstancePool(
+            cls, declared.metadata.get("config"), shared=declared.shared
+        )
         name = declared.name or cls.__name__
-        members = {key: value for base in reversed(cls.__mro__) for key, value in vars(base).items()}
-        found = [(k, v, d) for k, v in members.items() if (d := declaration_of(v)) and d.kind == "capability"]
+        members = {
+            key: value
+            for base in reversed(cls.__mro__)
+            for key, value in vars(base).items()
+        }
+        found = [
+            (k, v, d)
+            for k, v in members.items()
+            if (d := declaration_of(v)) and d.kind == "capability"
+        ]
         if not found:
-            raise InvalidDeclaration(f"agent {name!r} has no capability; put @capability on a method of {cls.__name__}")
+            raise InvalidDeclaration(
+                f"agent {name!r} has no capability; put @capability on a method of {cls.__name__}"
+            )
         for key, function, own in found:
             spec_name = f"{name}.{own.name or key}"
             self._put(_component(spec_name, function, own, declared, pool))
 
-    def _add_function(self, function: Callable[..., Any], declared: Declaration) -> None:
+    def _add_function(
+        self, function: Callable[..., Any], declared: Declaration
+    ) -> None:
         name = str(declared.name or getattr(function, "__name__", ""))
         if declared.kind == "capability":
             if not declared.agent:
-                raise InvalidDeclaration(f"capability {name!r} stands outside a class; say agent_name=...")
+                raise InvalidDeclaration(
+                    f"capability {name!r} stands outside a class; say agent_name=..."
+                )
             name = f"{declared.agent}.{name}"
         self._put(_component(name, function, declared, None, None))
 
     def _put(self, component: Component) -> None:
         key = (component.spec.name, component.spec.version)
         if _built_in(component):
-            if any(name == key[0] and not _built_in(own) for (name, _), own in self._components.items()):
+            if any(
+                name == key[0] and not _built_in(own)
+                for (name, _), own in self._components.items()
+            ):
                 return
         else:
             self._forget_built_in(key[0])
@@ -208,7 +230,9 @@ class Registry:
         spec = self.find(reference)
         component = self._components.get((spec.name, spec.version)) if spec else None
         if component is None:
-            near = difflib.get_close_matches(reference.partition("@")[0], list(self._versions), 1)
+            near = difflib.get_close_matches(
+                reference.partition("@")[0], list(self._versions), 1
+            )
             raise UnknownComponent(reference, near)
         return component
 
@@ -225,9 +249,13 @@ class Registry:
     def fingerprint(self) -> str:
         """Return a hash of the components: equal in processes that can run the same."""
         if not self._fingerprint:
-            known = sorted(f"{spec.name}@{spec.version}" for spec in self.specs())  # a newer one may hide one of ours
+            known = sorted(
+                f"{spec.name}@{spec.version}" for spec in self.specs()
+            )  # a newer one may hide one of ours
             text = "\n".join([*self.runnable(), "", *known])
-            self._fingerprint = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+            self._fingerprint = hashlib.sha256(
+                text.encode("utf-8", "surrogatepass")
+            ).hexdigest()[:16]
         return self._fingerprint
 
     def names(self) -> list[str]:
@@ -236,9 +264,13 @@ class Registry:
 
     def specs(self) -> list[ComponentSpec]:
         """Return all specs."""
-        return [spec for versions in self._versions.values() for spec in versions.values()]
+        return [
+            spec for versions in self._versions.values() for spec in versions.values()
+        ]
 
-    def search(self, text: str = "", *, kind: str | None = None, tag: str | None = None) -> list[ComponentSpec]:
+    def search(
+        self, text: str = "", *, kind: str | None = None, tag: str | None = None
+    ) -> list[ComponentSpec]:
         """Find specs by a part of their name or description, by kind and by tag."""
         wanted = text.lower()
         return [
@@ -257,11 +289,18 @@ class Registry:
 
     def published(self) -> dict[str, object]:
         """Return the specs that this process can run, as JSON, by "name@version"."""
-        return {f"{name}@{version}": to_json(c.spec) for (name, version), c in self._components.items()}
+        return {
+            f"{name}@{version}": to_json(c.spec)
+            for (name, version), c in self._components.items()
+        }
 
 
 def _component(
-    name: str, function: Callable[..., Any], own: Declaration, of: Declaration | None, pool: InstancePool | None
+    name: str,
+    function: Callable[..., Any],
+    own: Declaration,
+    of: Declaration | None,
+    pool: InstancePool | None,
 ) -> Component:
     signature = Signature(function, name, method=pool is not None)
     kind = KINDS[own.kind]
@@ -287,17 +326,25 @@ def _component(
 
 def _check(spec: ComponentSpec) -> None:
     if not spec.name or any(character in spec.name for character in "@| \n"):
-        raise InvalidDeclaration(f"component name {spec.name!r} must be one word without @ and |")
+        raise InvalidDeclaration(
+            f"component name {spec.name!r} must be one word without @ and |"
+        )
     if not spec.queue or any(character in spec.queue for character in "|{}, \n"):
         raise InvalidDeclaration(
             f"component {spec.name}: queue {spec.queue!r} must be one word without | {{ }} and commas"
         )
     if not is_version(spec.version):
-        raise InvalidDeclaration(f"component {spec.name}: {spec.version!r} is not a semantic version, such as 1.4.2")
+        raise InvalidDeclaration(
+            f"component {spec.name}: {spec.version!r} is not a semantic version, such as 1.4.2"
+        )
 
 
 def _plain_metadata(metadata: Mapping[str, Any]) -> dict[str, Json]:
-    return {k: v for k, v in metadata.items() if isinstance(v, str | int | float | bool | list | tuple | dict | None)}
+    return {
+        k: v
+        for k, v in metadata.items()
+        if isinstance(v, str | int | float | bool | list | tuple | dict | None)
+    }
 
 
 def _first_paragraph(function: Callable[..., Any]) -> str:
@@ -306,7 +353,10 @@ def _first_paragraph(function: Callable[..., Any]) -> str:
 
 def _built_in(component: Component) -> bool:
     """Tell whether a component comes with the engine."""
-    return getattr(component.function, "__module__", "") == "openagents_json.components.builtin"
+    return (
+        getattr(component.function, "__module__", "")
+        == "openagents_json.components.builtin"
+    )
 
 
 def _where(function: Callable[..., Any]) -> str:

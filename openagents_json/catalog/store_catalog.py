@@ -15,7 +15,9 @@ from openagents_json.workflow.component_spec import ComponentSpec, from_json
 class StoreCatalog:
     """Local components first; the store is asked only for what is not known here."""
 
-    def __init__(self, directory: Directory, local: Registry, workflows: Workflows) -> None:
+    def __init__(
+        self, directory: Directory, local: Registry, workflows: Workflows
+    ) -> None:
         self._directory, self._local, self._workflows = directory, local, workflows
         self._remote = Registry()
 

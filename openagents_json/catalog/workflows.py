@@ -8,7 +8,12 @@ from typing import Any
 
 from eventstore.redis.coordination.members import Directory
 from openagents_json.catalog.definitions import Definitions
-from openagents_json.catalog.errors import ALIAS, InvalidAlias, UnknownWorkflow, VersionExists
+from openagents_json.catalog.errors import (
+    ALIAS,
+    InvalidAlias,
+    UnknownWorkflow,
+    VersionExists,
+)
 from openagents_json.workflow.core.plan import Plan, canonical
 from openagents_json.workflow.versions import highest
 
@@ -27,7 +32,9 @@ class Workflows:
         name = f"{plan.id}@{plan.version}"
         document = hashlib.sha256(canonical(plan.definition["document"])).hexdigest()
         self._definitions.keep(plan)
-        found = self.directory.add_workflow(name, {"definition": plan.hash, "document": document, "added_ms": now_ms})
+        found = self.directory.add_workflow(
+            name, {"definition": plan.hash, "document": document, "added_ms": now_ms}
+        )
         if found["document"] != document:
             raise VersionExists(name)
         return name
@@ -47,19 +54,40 @@ class Workflows:
         """
         name, _, wanted = reference.partition("@")
         published = self.directory.workflows()
-        versions = {key.partition("@")[2]: entry for key, entry in published.items() if key.partition("@")[0] == name}
-        chosen = choose(wanted, versions, self._alias(reference) if wanted else None, f"{reference}/{seed}")
+        versions = {
+            key.partition("@")[2]: entry
+            for key, entry in published.items()
+            if key.partition("@")[0] == name
+        }
+        chosen = choose(
+            wanted,
+            versions,
+            self._alias(reference) if wanted else None,
+            f"{reference}/{seed}",
+        )
         if chosen is None:
-            raise UnknownWorkflow(reference, [*published, *{key.partition("@")[0] for key in published}])
+            raise UnknownWorkflow(
+                reference, [*published, *{key.partition("@")[0] for key in published}]
+            )
         return self._definitions.plan(str(versions[chosen]["definition"]))
 
-    def point(self, name: str, alias: str, version: str, *, canary: str | None = None, percent: float = 0.0) -> None:
+    def point(
+        self,
+        name: str,
+        alias: str,
+        version: str,
+        *,
+        canary: str | None = None,
+        percent: float = 0.0,
+    ) -> None:
         """Let "id@alias" mean a version, and another for a percentage of starts.
 
         Raises UnknownWorkflow and InvalidAlias.
         """
         if not ALIAS.fullmatch(alias):
-            raise InvalidAlias(f"alias {alias!r} must be a word of letters, digits, - and _ that begins with a letter")
+            raise InvalidAlias(
+                f"alias {alias!r} must be a word of letters, digits, - and _ that begins with a letter"
+            )
         if canary is not None and not 0 <= percent <= 100:
             raise InvalidAlias(f"{percent:g} is not a percentage")
         known = self.directory.workflows()
@@ -75,17 +103,28 @@ class Workflows:
         return self.directory.aliases().get(reference)
 
 
-def choose(wanted: str, versions: Iterable[str], alias: Mapping[str, Any] | None = None, seed: str = "") -> str | None:
+def choose(
+    wanted: str,
+    versions: Iterable[str],
+    alias: Mapping[str, Any] | None = None,
+    seed: str = "",
+) -> str | None:
     """Choose among versions: what an alias says, or the highest that a range allows; None when none does."""
     known = set(versions)
     if alias is not None:
         canary = alias.get("canary")
-        version = str(canary["version"]) if canary and _percent(seed) < canary["percent"] else str(alias["version"])
+        version = (
+            str(canary["version"])
+            if canary and _percent(seed) < canary["percent"]
+            else str(alias["version"])
+        )
         return version if version in known else None
     return wanted if wanted in known else highest(wanted, known)
 
 
 def _percent(seed: str) -> float:
     """Return a number from 0 to 100 that depends on the seed alone."""
-    digest = hashlib.blake2b(seed.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    digest = hashlib.blake2b(
+        seed.encode("utf-8", "surrogatepass"), digest_size=8
+    ).digest()
     return int.from_bytes(digest, "big") / 2**64 * 100

@@ -20,7 +20,14 @@ from openagents_json.components.errors import InvalidComponentInput
 from openagents_json.workflow.component_spec import Parameter
 from openagents_json.workflow.types import Json
 
-_PLAIN: Final = {str: "string", int: "integer", float: "number", bool: "boolean", dict: "object", list: "array"}
+_PLAIN: Final = {
+    str: "string",
+    int: "integer",
+    float: "number",
+    bool: "boolean",
+    dict: "object",
+    list: "array",
+}
 _EXACT: Final = (str, int, bool)
 _SPENT: Final = object()
 
@@ -30,7 +37,9 @@ class Signature:
 
     __slots__ = ("_adapters", "_name", "context", "open", "parameters", "returns")
 
-    def __init__(self, function: Callable[..., Any], name: str, *, method: bool) -> None:
+    def __init__(
+        self, function: Callable[..., Any], name: str, *, method: bool
+    ) -> None:
         signature = inspect.signature(function)
         hints = _hints(function)
         self._name = name
@@ -47,7 +56,10 @@ class Signature:
             elif parameter.kind is not parameter.VAR_POSITIONAL:
                 found.append(_parameter(parameter, hint))
                 exact = hint if hint in _EXACT else None
-                self._adapters[parameter.name] = (exact, None if exact or hint is Any else _adapter(hint))
+                self._adapters[parameter.name] = (
+                    exact,
+                    None if exact or hint is Any else _adapter(hint),
+                )
         self.parameters = tuple(found)
         self.returns = _type_name(hints.get("return", Any))
 
@@ -62,14 +74,20 @@ class Signature:
             if checked is None:
                 if not self.open:
                     names = ", ".join(self._adapters) or "none"
-                    raise InvalidComponentInput(self._name, name, f"there is no such input (there are: {names})")
+                    raise InvalidComponentInput(
+                        self._name, name, f"there is no such input (there are: {names})"
+                    )
                 arguments[name] = value
                 continue
             exact, adapter = checked
             if exact is not None:
-                arguments[name] = value if type(value) is exact else self._coerced(name, exact, value)
+                arguments[name] = (
+                    value if type(value) is exact else self._coerced(name, exact, value)
+                )
             else:
-                arguments[name] = value if adapter is None else self._checked(name, adapter, value)
+                arguments[name] = (
+                    value if adapter is None else self._checked(name, adapter, value)
+                )
         for parameter in self.parameters:
             if parameter.required and parameter.name not in arguments:
                 raise InvalidComponentInput(self._name, parameter.name, "is required")
@@ -78,7 +96,9 @@ class Signature:
     def _coerced(self, name: str, exact: type, value: Any) -> Any:
         if exact is int and isinstance(value, float) and value.is_integer():
             return int(value)
-        raise InvalidComponentInput(self._name, name, f"must be {_PLAIN[exact]}, not {_type_of(value)}")
+        raise InvalidComponentInput(
+            self._name, name, f"must be {_PLAIN[exact]}, not {_type_of(value)}"
+        )
 
     def _checked(self, name: str, adapter: TypeAdapter[Any], value: Any) -> Any:
         try:
@@ -92,12 +112,22 @@ class Signature:
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     try:
         return typing.get_type_hints(function)
-    except Exception:  # an annotation names what does not exist here: it says nothing, then
-        return {k: v for k, v in getattr(function, "__annotations__", {}).items() if not isinstance(v, str)}
+    except (
+        Exception
+    ):  # an annotation names what does not exist here: it says nothing, then
+        return {
+            k: v
+            for k, v in getattr(function, "__annotations__", {}).items()
+            if not isinstance(v, str)
+        }
 
 
 def _is_context(parameter: inspect.Parameter, hint: Any) -> bool:
-    members = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+    members = (
+        typing.get_args(hint)
+        if typing.get_origin(hint) in (typing.Union, types.UnionType)
+        else (hint,)
+    )
     unannotated = parameter.annotation is parameter.empty
     return Context in members or (parameter.name == "context" and unannotated)
 
@@ -126,7 +156,9 @@ def _type_name(hint: Any) -> str:
     origin = typing.get_origin(hint)
     if origin in (list, tuple, set, frozenset):
         return "array"
-    if origin in (dict, Mapping) or (isinstance(hint, type) and issubclass(hint, BaseModel)):
+    if origin in (dict, Mapping) or (
+        isinstance(hint, type) and issubclass(hint, BaseModel)
+    ):
         return "object"
     return "object" if dataclasses.is_dataclass(hint) else "any"
 
@@ -146,14 +178,19 @@ def plain(value: Any) -> Any:
 
 
 def _plain(value: Any, depth: int, budget: Iterator[None]) -> Any:
-    if value is None or (isinstance(value, str | int | float | bool) and not isinstance(value, enum.Enum)):
+    if value is None or (
+        isinstance(value, str | int | float | bool) and not isinstance(value, enum.Enum)
+    ):
         return value
     if depth > MAX_DEPTH or next(budget, _SPENT) is _SPENT:
         return value
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {x.name: _plain(getattr(value, x.name), depth + 1, budget) for x in dataclasses.fields(value)}
+        return {
+            x.name: _plain(getattr(value, x.name), depth + 1, budget)
+            for x in dataclasses.fields(value)
+        }
     if isinstance(value, enum.Enum):
         return _plain(value.value, depth + 1, budget)
     if isinstance(value, datetime | date):

@@ -44,7 +44,11 @@ async def sleep(seconds: float) -> float:
 
 
 @tool("fail", effect="pure", version="1.0.0")
-def fail(message: str = "failed on purpose", error: str = "ComponentError", retryable: bool = True) -> None:
+def fail(
+    message: str = "failed on purpose",
+    error: str = "ComponentError",
+    retryable: bool = True,
+) -> None:
     """Raise an error of a given type name, to see how a workflow handles it."""
     name = error if error.isidentifier() else "ComponentError"
     raised: type[Exception] = type(name, (ComponentError,), {"retryable": retryable})
@@ -58,8 +62,17 @@ def evaluate(expression: str) -> float:
         raise NonRetryableError("the expression is longer than 1000 characters")
     try:
         value: float = _value(ast.parse(expression, mode="eval").body)
-    except (SyntaxError, ValueError, ZeroDivisionError, OverflowError, RecursionError, MemoryError) as error:
-        raise NonRetryableError(f"{expression!r} cannot be calculated: {error}") from error
+    except (
+        SyntaxError,
+        ValueError,
+        ZeroDivisionError,
+        OverflowError,
+        RecursionError,
+        MemoryError,
+    ) as error:
+        raise NonRetryableError(
+            f"{expression!r} cannot be calculated: {error}"
+        ) from error
     return value
 
 

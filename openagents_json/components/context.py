@@ -62,7 +62,12 @@ class CancelToken:
 class _MaskedLogger(logging.LoggerAdapter[logging.Logger]):
     """A logger whose lines, tracebacks included, do not hold the secrets of a step."""
 
-    def __init__(self, logger: logging.Logger, extra: Mapping[str, object], mask: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        logger: logging.Logger,
+        extra: Mapping[str, object],
+        mask: Callable[[str], str],
+    ) -> None:
         super().__init__(logger, extra)
         self._mask = mask
 
@@ -86,7 +91,11 @@ def _traceback(wanted: Any) -> str:
     if isinstance(wanted, BaseException):
         wanted = (type(wanted), wanted, wanted.__traceback__)
     kind, error, trace = wanted if isinstance(wanted, tuple) else sys.exc_info()
-    return "" if error is None else "\n" + "".join(traceback.format_exception(kind, error, trace)).rstrip()
+    return (
+        ""
+        if error is None
+        else "\n" + "".join(traceback.format_exception(kind, error, trace)).rstrip()
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +125,17 @@ class Context:
     @property
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:
         """Return a logger whose records carry the run and the step."""
-        extra = {"run_id": self.run_id, "step_id": self.step_id, "attempt": self.attempt}
+        extra = {
+            "run_id": self.run_id,
+            "step_id": self.step_id,
+            "attempt": self.attempt,
+        }
         logger = logging.getLogger("openagents.component")
-        return logging.LoggerAdapter(logger, extra) if self.mask is None else _MaskedLogger(logger, extra, self.mask)
+        return (
+            logging.LoggerAdapter(logger, extra)
+            if self.mask is None
+            else _MaskedLogger(logger, extra, self.mask)
+        )
 
     @property
     def cancelled(self) -> bool:
@@ -135,7 +152,11 @@ class Context:
 
     def remaining_ms(self) -> int | None:
         """Return the time until the deadline, None when there is none."""
-        return None if self.deadline_ms is None else max(0, self.deadline_ms - self.now_ms())
+        return (
+            None
+            if self.deadline_ms is None
+            else max(0, self.deadline_ms - self.now_ms())
+        )
 
     def emit(self, value: Any) -> None:
         """Show progress or a part of the output, such as a token, to whoever follows the run; it is not recorded.

@@ -55,8 +55,12 @@ def declared() -> list[Any]:
         known = declaration_of(thing)
         if thing is None or known is None:
             _declared.remove(reference)
-        elif known.kind != "capability" or known.agent:  # the others come with their class
-            found[known.kind, known.agent, known.name or thing.__name__, known.version] = thing
+        elif (
+            known.kind != "capability" or known.agent
+        ):  # the others come with their class
+            found[
+                known.kind, known.agent, known.name or thing.__name__, known.version
+            ] = thing
     return list(found.values())
 
 
@@ -99,14 +103,22 @@ _KNOWN: Final = {
 }
 
 
-def _declare(kind: str, name: str | None, options: Mapping[str, Any]) -> Callable[[Any], Any]:
+def _declare(
+    kind: str, name: str | None, options: Mapping[str, Any]
+) -> Callable[[Any], Any]:
     _check(kind, options)
-    known = {key: value for key, value in options.items() if key not in ("metadata", "config", "agent_name")}
+    known = {
+        key: value
+        for key, value in options.items()
+        if key not in ("metadata", "config", "agent_name")
+    }
     known["tags"] = tuple(known.get("tags", ()))
     metadata = dict(options.get("metadata") or {})
     if "config" in options:
         metadata["config"] = options["config"]
-    declaration = Declaration(kind, name, options.get("agent_name"), metadata=metadata, **known)
+    declaration = Declaration(
+        kind, name, options.get("agent_name"), metadata=metadata, **known
+    )
 
     def note(thing: Any) -> Any:
         setattr(thing, ATTRIBUTE, declaration)
@@ -134,7 +146,11 @@ def _check(kind: str, options: Mapping[str, Any]) -> None:
 
 def _nearest(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, list(known), 1)
-    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(known))}"
+    return (
+        f"did you mean {near[0]!r}?"
+        if near
+        else f"there are {', '.join(sorted(known))}"
+    )
 
 
 def _wrong(key: str, value: Any) -> str:
@@ -142,9 +158,15 @@ def _wrong(key: str, value: Any) -> str:
     match key:
         case "effect" if value is not None and value not in EFFECTS:
             return f"is no effect; {_nearest(str(value).lower().replace('-', '_'), EFFECTS)}"
-        case "timeout" if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 3.2e9:
+        case "timeout" if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not 0 <= value < 3.2e9
+        ):
             return "is no time in seconds"
-        case "lost_limit" if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        case "lost_limit" if (
+            isinstance(value, bool) or not isinstance(value, int) or value < 0
+        ):
             return "is no number of lost workers, 0 or more"
         case "version" | "description" if not isinstance(value, str):
             return "is no text"
@@ -154,7 +176,9 @@ def _wrong(key: str, value: Any) -> str:
             return "is neither True nor False"
         case "metadata" if value is not None and not isinstance(value, Mapping):
             return "is no mapping"
-        case "tags" if isinstance(value, str) or not all(isinstance(tag, str) for tag in value):
+        case "tags" if isinstance(value, str) or not all(
+            isinstance(tag, str) for tag in value
+        ):
             return "is no list of texts"
     return ""
 
@@ -162,7 +186,9 @@ def _wrong(key: str, value: Any) -> str:
 @overload
 def agent(name: Class) -> Class: ...
 @overload
-def agent(name: str | None = None, **options: Unpack[AgentOptions]) -> Callable[[Class], Class]: ...
+def agent(
+    name: str | None = None, **options: Unpack[AgentOptions]
+) -> Callable[[Class], Class]: ...
 def agent(name: Any = None, **options: Any) -> Any:
     """Declare a class as an agent; its capabilities become components named "agent.capability".
 
@@ -176,7 +202,9 @@ def agent(name: Any = None, **options: Any) -> Any:
 @overload
 def capability(name: Declared) -> Declared: ...
 @overload
-def capability(name: str | None = None, **options: Unpack[CapabilityOptions]) -> Callable[[Declared], Declared]: ...
+def capability(
+    name: str | None = None, **options: Unpack[CapabilityOptions]
+) -> Callable[[Declared], Declared]: ...
 def capability(name: Any = None, **options: Any) -> Any:
     """Declare a method as a capability of its class, or a function as one of the agent `agent_name`.
 
@@ -188,7 +216,9 @@ def capability(name: Any = None, **options: Any) -> Any:
 @overload
 def tool(name: Declared) -> Declared: ...
 @overload
-def tool(name: str | None = None, **options: Unpack[Options]) -> Callable[[Declared], Declared]: ...
+def tool(
+    name: str | None = None, **options: Unpack[Options]
+) -> Callable[[Declared], Declared]: ...
 def tool(name: Any = None, **options: Any) -> Any:
     """Declare a function as a tool.
 
@@ -200,7 +230,9 @@ def tool(name: Any = None, **options: Any) -> Any:
 @overload
 def asset(name: Declared) -> Declared: ...
 @overload
-def asset(name: str | None = None, **options: Unpack[Options]) -> Callable[[Declared], Declared]: ...
+def asset(
+    name: str | None = None, **options: Unpack[Options]
+) -> Callable[[Declared], Declared]: ...
 def asset(name: Any = None, **options: Any) -> Any:
     """Declare a function that gives or makes an asset: data, a file, a model.
 
@@ -210,4 +242,8 @@ def asset(name: Any = None, **options: Any) -> Any:
 
 
 def _declared_as(kind: str, name: Any, options: Mapping[str, Any]) -> Any:
-    return _declare(kind, None, options)(name) if callable(name) else _declare(kind, name, options)
+    return (
+        _declare(kind, None, options)(name)
+        if callable(name)
+        else _declare(kind, name, options)
+    )

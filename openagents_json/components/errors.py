@@ -53,7 +53,9 @@ class CannotLoad(ComponentError):
 
     def __init__(self, path: str, reason: str) -> None:
         self.path, self.reason = path, reason
-        super().__init__(f"components {path!r} cannot be loaded: {reason}; give a module, module:object or a .py file")
+        super().__init__(
+            f"components {path!r} cannot be loaded: {reason}; give a module, module:object or a .py file"
+        )
 
 
 class InvalidDeclaration(ComponentError, InvalidArgument):
@@ -112,7 +114,9 @@ class ComponentExit(ComponentError):
 
     def __init__(self, component: str, error: BaseException) -> None:
         self.component, self.error = component, error
-        super().__init__(f"component {component} raised {type(error).__name__}: {_text(error)}")
+        super().__init__(
+            f"component {component} raised {type(error).__name__}: {_text(error)}"
+        )
 
 
 class CancelledByEngine(ComponentError):
@@ -121,7 +125,9 @@ class CancelledByEngine(ComponentError):
     code = "cancelled_by_engine"
 
 
-def describe_error(error: BaseException, mask: Callable[[str], str] = str) -> dict[str, Any]:
+def describe_error(
+    error: BaseException, mask: Callable[[str], str] = str
+) -> dict[str, Any]:
     """Return an exception as data: type, message, whether another attempt may help, and where it happened.
 
     It never raises, whatever the exception does when it is asked. `mask` takes secrets out of texts; it sees them
@@ -145,7 +151,9 @@ def _asked(error: BaseException, name: str, default: object) -> Any:
     try:
         value = getattr(error, name, default)
         bool(value)
-    except BaseException:  # properties of a stranger's exception may even want to end the process
+    except (
+        BaseException
+    ):  # properties of a stranger's exception may even want to end the process
         return default
     return value
 
@@ -162,8 +170,14 @@ def _trace(error: BaseException) -> str:
     """Return the frames of the component, without those of the engine and without the message."""
     try:
         frames = traceback.extract_tb(error.__traceback__, limit=-MAX_FRAMES)
-        own = [frame for frame in frames if "openagents_json/components" not in frame.filename.replace("\\", "/")]
-        lines = [f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in own[1:]]
+        own = [
+            frame
+            for frame in frames
+            if "openagents_json/components" not in frame.filename.replace("\\", "/")
+        ]
+        lines = [
+            f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in own[1:]
+        ]
     except BaseException:
         return ""
     return "\n".join(lines).encode("utf-8", "replace").decode()

@@ -16,8 +16,20 @@ from openagents_json.components.copies import own_copy
 class InstancePool:
     """Idle instances of one class; a `shared` class has one instance for all calls."""
 
-    def __init__(self, cls: type, config: Any = None, *, shared: bool = False, most_idle: int = 32) -> None:
-        self._cls, self._config, self._shared, self._most_idle = cls, config, shared, most_idle
+    def __init__(
+        self,
+        cls: type,
+        config: Any = None,
+        *,
+        shared: bool = False,
+        most_idle: int = 32,
+    ) -> None:
+        self._cls, self._config, self._shared, self._most_idle = (
+            cls,
+            config,
+            shared,
+            most_idle,
+        )
         self._idle: list[Any] = []
         self._one: Any = None
         self._lock = threading.Lock()
@@ -64,7 +76,11 @@ class InstancePool:
         self._discard(instance)
 
     def _make(self) -> Any:
-        instance = self._cls(own_copy(self._config)) if _takes_config(self._cls) else self._cls()
+        instance = (
+            self._cls(own_copy(self._config))
+            if _takes_config(self._cls)
+            else self._cls()
+        )
         _finish(getattr(instance, "initialize", None))
         return instance
 
@@ -80,7 +96,9 @@ class InstancePool:
     def _discard(self, instance: Any) -> None:
         try:
             _finish(getattr(instance, "cleanup", None))
-        except Exception:  # it is thrown away because it is broken; that it cannot clean up is no news
+        except (
+            Exception
+        ):  # it is thrown away because it is broken; that it cannot clean up is no news
             return
 
 
@@ -88,7 +106,10 @@ def _takes_config(cls: type) -> bool:
     if "__init__" not in {name for base in cls.__mro__[:-1] for name in vars(base)}:
         return False
     parameters = list(inspect.signature(cls).parameters.values())
-    return any(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty for p in parameters)
+    return any(
+        p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty
+        for p in parameters
+    )
 
 
 def _finish(function: Callable[[], Any] | None) -> Any:

@@ -37,7 +37,12 @@ if TYPE_CHECKING:
     from openagents_json.engine.healing.heal import HealWish, SandboxWish
     from openagents_json.engine.healing.report import HealReport
     from openagents_json.engine.inspection.queries import RunPage, RunRow
-    from openagents_json.engine.inspection.values import HistoryEvent, Result, RunInfo, StepInfo
+    from openagents_json.engine.inspection.values import (
+        HistoryEvent,
+        Result,
+        RunInfo,
+        StepInfo,
+    )
     from openagents_json.engine.settings import Settings, from_environment
     from openagents_json.engine.telemetry.in_memory import InMemoryTelemetry
     from openagents_json.engine.telemetry.port import Instrument, Telemetry
@@ -152,7 +157,9 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     """Import a word when it is asked for first."""
     if name not in _HOMES:
-        raise AttributeError(f"module 'openagents_json.engine' has no attribute {name!r}")
+        raise AttributeError(
+            f"module 'openagents_json.engine' has no attribute {name!r}"
+        )
     return getattr(import_module(_HOMES[name]), name)
 
 

@@ -99,7 +99,10 @@ class AuditService:
         """
         chosen = signer or self._core.signer
         if chosen is None:
-            raise KeyUnusable("of the ledger", "none is given; name its file, or set OPENAGENTS_AUDIT_KEY")
+            raise KeyUnusable(
+                "of the ledger",
+                "none is given; name its file, or set OPENAGENTS_AUDIT_KEY",
+            )
         return build_sealer(self._core, chosen).seal()
 
     def status(self) -> LedgerStatus:
@@ -113,7 +116,14 @@ class AuditService:
         signed_to = sum(place.first - 1 for place in places)
         waiting = sum(place.head - place.checkpoint for place in places)
         epochs = sum(place.epoch - 1 for place in places)
-        return LedgerStatus(said.ledger, tuple(sorted(said.keys)), epochs, sealed, sealed - signed_to, waiting)
+        return LedgerStatus(
+            said.ledger,
+            tuple(sorted(said.keys)),
+            epochs,
+            sealed,
+            sealed - signed_to,
+            waiting,
+        )
 
     def _whole(self) -> Any:
         said = whole(self._store)
@@ -121,7 +131,9 @@ class AuditService:
             raise NoLedger
         return said
 
-    def verify(self, keys: Keys | None = None, witness: Sequence[WitnessRecord] = ()) -> Audit:
+    def verify(
+        self, keys: Keys | None = None, witness: Sequence[WitnessRecord] = ()
+    ) -> Audit:
         """Check the whole store against its ledger; without keys, against those that the ledger names itself.
 
         What decides beside the log what runs do is checked against it: definitions and heads. Raises NoLedger.
@@ -135,7 +147,11 @@ class AuditService:
             audits.append(check_partition(watched, said.ledger, trusted))
             epochs[found.partition] = found.epochs
             odd += _faults(found.partition, standings, audits[-1])
-        beside = [*odd, *check_whole(said, trusted, epochs), *_witnessed(witness, trusted, epochs)]
+        beside = [
+            *odd,
+            *check_whole(said, trusted, epochs),
+            *_witnessed(witness, trusted, epochs),
+        ]
         return together(audits, beside, named=keys is None)
 
     def verify_run(self, run: str, keys: Keys | None = None) -> Audit:
@@ -145,11 +161,23 @@ class AuditService:
         """
         said, events = self._whole(), self.stored(run)
         trusted = said.keys if keys is None else keys
-        partition, proof = self._store.partition_of(run), prove(self._store, run, events)
+        partition, proof = (
+            self._store.partition_of(run),
+            prove(self._store, run, events),
+        )
         standings = DerivedStateCheck(self._core.store)
         seen = list(standings.over(events))
-        audit = check_proof(run, partition, seen, proof, trusted, lambda sha: self._store.blob(partition, sha))
-        return together([audit], _faults(partition, standings, audit), named=keys is None)
+        audit = check_proof(
+            run,
+            partition,
+            seen,
+            proof,
+            trusted,
+            lambda sha: self._store.blob(partition, sha),
+        )
+        return together(
+            [audit], _faults(partition, standings, audit), named=keys is None
+        )
 
     def proof(self, run: str) -> Proof | None:
         """Prove what can be proved of a run; None when the store has no ledger, or none of the run is signed.
@@ -168,7 +196,11 @@ class AuditService:
         Raises RunNotFound.
         """
         proof = self.proof(run)
-        return None if proof is None else json.dumps(proof_data(proof), sort_keys=True).encode()
+        return (
+            None
+            if proof is None
+            else json.dumps(proof_data(proof), sort_keys=True).encode()
+        )
 
     def receipt(self, run: str, version: int, *, with_payload: bool = True) -> bytes:
         """Return a proof that an event was sealed as it is, to be checked with nothing but the public key.
@@ -195,8 +227,15 @@ class AuditService:
         Raises NoLedger.
         """
         self._whole()
-        newest = [epochs[-1] for p in range(self._store.partitions) if (epochs := self._store.epochs(p))]
-        return [{"record": epoch.record.decode(), "signature": epoch.signature.hex()} for epoch in newest]
+        newest = [
+            epochs[-1]
+            for p in range(self._store.partitions)
+            if (epochs := self._store.epochs(p))
+        ]
+        return [
+            {"record": epoch.record.decode(), "signature": epoch.signature.hex()}
+            for epoch in newest
+        ]
 
     def keys(self) -> Keys:
         """Return the public keys that the ledger names."""
@@ -213,22 +252,48 @@ class AuditService:
         return events
 
 
-def _faults(partition: int, standings: DerivedStateCheck, audit: Audit) -> list[Finding]:
+def _faults(
+    partition: int, standings: DerivedStateCheck, audit: Audit
+) -> list[Finding]:
     """Return what heads and definitions say otherwise than events; a head says nothing new of doubtful events."""
     doubtful = {found.run for found in audit.findings}
-    faults = [x for x in standings.faults() if x.kind != "head" or x.run not in doubtful]
-    return [Finding(partition, 0, fault.kind, fault.run, 0, fault.what) for fault in faults]
+    faults = [
+        x for x in standings.faults() if x.kind != "head" or x.run not in doubtful
+    ]
+    return [
+        Finding(partition, 0, fault.kind, fault.run, 0, fault.what) for fault in faults
+    ]
 
 
-def _witnessed(witness: Sequence[WitnessRecord], keys: Keys, epochs: Mapping[int, Sequence[Any]]) -> list[Finding]:
+def _witnessed(
+    witness: Sequence[WitnessRecord], keys: Keys, epochs: Mapping[int, Sequence[Any]]
+) -> list[Finding]:
     """Check that what somebody outside has seen is still there."""
     found: list[Finding] = []
     for seen in witness:
         record = decode_record(seen.record)
-        if record is None or record.key not in keys or not signed(keys[record.key], seen.record, seen.signature):
-            found.append(Finding(0, 0, "signature", "", 0, "the witness is not signed by a key that is trusted"))
+        if (
+            record is None
+            or record.key not in keys
+            or not signed(keys[record.key], seen.record, seen.signature)
+        ):
+            found.append(
+                Finding(
+                    0,
+                    0,
+                    "signature",
+                    "",
+                    0,
+                    "the witness is not signed by a key that is trusted",
+                )
+            )
         else:
-            found += missed(record.partition, record.epoch, digest(seen.record), epochs.get(record.partition, ()))
+            found += missed(
+                record.partition,
+                record.epoch,
+                digest(seen.record),
+                epochs.get(record.partition, ()),
+            )
     return found
 
 
@@ -238,8 +303,15 @@ def read_witness(path: str | Path) -> list[WitnessRecord]:
     Raises EvidenceUnreadable.
     """
     try:
-        lines = [json.loads(line) for line in Path(path).read_text().splitlines() if line.strip()]
-        return [WitnessRecord(item["record"].encode(), bytes.fromhex(item["signature"])) for item in lines]
+        lines = [
+            json.loads(line)
+            for line in Path(path).read_text().splitlines()
+            if line.strip()
+        ]
+        return [
+            WitnessRecord(item["record"].encode(), bytes.fromhex(item["signature"]))
+            for item in lines
+        ]
     except OSError as error:
         raise EvidenceUnreadable(str(path), str(error.strerror)) from error
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
@@ -247,7 +319,11 @@ def read_witness(path: str | Path) -> list[WitnessRecord]:
 
 
 def verify_file(
-    path: str | Path, keys: Keys | None = None, witness: Sequence[WitnessRecord] = (), *, limit: int = MOST_BYTES
+    path: str | Path,
+    keys: Keys | None = None,
+    witness: Sequence[WitnessRecord] = (),
+    *,
+    limit: int = MOST_BYTES,
 ) -> Audit:
     """Check an export, a receipt or a capsule, without any store; no more than `limit` bytes are held of it unpacked.
 
@@ -262,15 +338,22 @@ def verify_file(
     if begin == b"PK" and not is_capsule(place):
         return _verify_export(place, keys, witness, limit)
     if witness:
-        raise EvidenceUnreadable(str(path), "a witness tells of whole stores and exports, and this is neither")
+        raise EvidenceUnreadable(
+            str(path),
+            "a witness tells of whole stores and exports, and this is neither",
+        )
     if begin == b"PK":
         return _verify_capsule(place, keys, limit)
     try:
         data = codec.decode_foreign(place.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise EvidenceUnreadable(str(path), f"it is neither a receipt nor an export ({error})") from error
+        raise EvidenceUnreadable(
+            str(path), f"it is neither a receipt nor an export ({error})"
+        ) from error
     if not isinstance(data, dict) or data.get("format") != RECEIPT_FORMAT:
-        raise EvidenceUnreadable(str(path), f"it is no receipt of the format {RECEIPT_FORMAT}")
+        raise EvidenceUnreadable(
+            str(path), f"it is no receipt of the format {RECEIPT_FORMAT}"
+        )
     return check_receipt(data, keys, str(path))
 
 
@@ -278,20 +361,27 @@ def _verify_capsule(path: Path, keys: Keys | None, limit: int) -> Audit:
     capsule = unpack(path, limit=limit)
     if capsule.proofs is None:
         raise EvidenceUnreadable(
-            str(path), "the run was not sealed when the capsule was made, so there is no proof in it"
+            str(path),
+            "the run was not sealed when the capsule was made, so there is no proof in it",
         )
     try:
         proof = read_proof(codec.decode_foreign(capsule.proofs), str(path))
         partition = int(str(capsule.manifest["partition"]))
     except (KeyError, ValueError, RecursionError) as error:
-        raise EvidenceUnreadable(str(path), f"its proofs cannot be read ({error})") from error
+        raise EvidenceUnreadable(
+            str(path), f"its proofs cannot be read ({error})"
+        ) from error
     events = [event.stored(capsule.run) for event in capsule.events]
     trusted = proof.keys if keys is None else keys
-    audit = check_proof(capsule.run, partition, events, proof, trusted, capsule.blobs.get)
+    audit = check_proof(
+        capsule.run, partition, events, proof, trusted, capsule.blobs.get
+    )
     return together([audit], [], named=keys is None, file=True)
 
 
-def _verify_export(path: Path, keys: Keys | None, witness: Sequence[WitnessRecord], limit: int) -> Audit:
+def _verify_export(
+    path: Path, keys: Keys | None, witness: Sequence[WitnessRecord], limit: int
+) -> Audit:
     with open_export(path, limit) as export:
         said = export.whole
         trusted = said.keys if keys is None else keys
@@ -300,5 +390,8 @@ def _verify_export(path: Path, keys: Keys | None, witness: Sequence[WitnessRecor
             found = export.partition(partition)
             audits.append(check_partition(found, said.ledger, trusted))
             epochs[partition] = found.epochs
-    beside = [*check_whole(said, trusted, epochs), *_witnessed(witness, trusted, epochs)]
+    beside = [
+        *check_whole(said, trusted, epochs),
+        *_witnessed(witness, trusted, epochs),
+    ]
     return together(audits, beside, named=keys is None, file=True)

@@ -66,7 +66,9 @@ def load_document(document: Document) -> Loaded:
 
     Raises DocumentUnreadable; whether the content is a workflow is for validation to say.
     """
-    if isinstance(document, bytes) or (isinstance(document, str) and _is_text(document)):
+    if isinstance(document, bytes) or (
+        isinstance(document, str) and _is_text(document)
+    ):
         return _from_text(document)
     if isinstance(document, str | Path):
         return _from_text(_read(Path(document)))
@@ -75,7 +77,9 @@ def load_document(document: Document) -> Loaded:
         # A copy: runs are pinned to the document as it is now, whatever the caller does with the mapping later.
         content, raw = codec.settle(_with_plain_objects(content))
     except (NotJson, RecursionError):
-        return Loaded(content, hashlib.sha256(repr(content).encode("utf-8", "replace")).digest())
+        return Loaded(
+            content, hashlib.sha256(repr(content).encode("utf-8", "replace")).digest()
+        )
     return Loaded(content, hashlib.sha256(raw).digest(), raw)
 
 
@@ -87,7 +91,9 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except (OSError, ValueError) as error:  # a path with a null byte is a ValueError
-        raise DocumentUnreadable(str(path), getattr(error, "strerror", None) or str(error)) from error
+        raise DocumentUnreadable(
+            str(path), getattr(error, "strerror", None) or str(error)
+        ) from error
 
 
 def _from_text(text: str | bytes) -> Loaded:
@@ -99,7 +105,11 @@ def _with_plain_objects(value: Any) -> Any:
     """Return a value whose objects are dictionaries, whatever kind of mapping they were."""
     if isinstance(value, Mapping):
         return {key: _with_plain_objects(item) for key, item in value.items()}
-    return [_with_plain_objects(item) for item in value] if isinstance(value, list | tuple) else value
+    return (
+        [_with_plain_objects(item) for item in value]
+        if isinstance(value, list | tuple)
+        else value
+    )
 
 
 def components_of(content: Any) -> tuple[str, ...]:

@@ -47,7 +47,9 @@ class WaitTimeout(TimedOut, TimeoutError):
 
     def __init__(self, run: str, seconds: float, status: str) -> None:
         self.run, self.seconds, self.status = run, seconds, status
-        super().__init__(f"run {run} is still {status} after {seconds:g} s; it goes on, wait again or cancel it")
+        super().__init__(
+            f"run {run} is still {status} after {seconds:g} s; it goes on, wait again or cancel it"
+        )
 
 
 # -- settings and files ----------------------------------------------------------------------------------
@@ -126,7 +128,9 @@ class NotArchived(NotFound, LookupError):
 
     def __init__(self, run: str) -> None:
         self.run = run
-        super().__init__(f"run {run} is not in the archive; `openagents runs list --archived` shows what is")
+        super().__init__(
+            f"run {run} is not in the archive; `openagents runs list --archived` shows what is"
+        )
 
 
 class NotMoved(Conflict):
@@ -174,7 +178,9 @@ class HealNotFound(HealError, NotFound):
 
     def __init__(self, heal: str) -> None:
         self.heal = heal
-        super().__init__(f"there is no heal {heal!r} in this store; `openagents runs heal --dry-run` prints its id")
+        super().__init__(
+            f"there is no heal {heal!r} in this store; `openagents runs heal --dry-run` prints its id"
+        )
 
 
 class WaveUnfinished(HealError, TimedOut):
@@ -182,7 +188,9 @@ class WaveUnfinished(HealError, TimedOut):
 
     code = "wave_unfinished"
 
-    def __init__(self, heal: str, wave: int, open_runs: tuple[str, ...], seconds: float) -> None:
+    def __init__(
+        self, heal: str, wave: int, open_runs: tuple[str, ...], seconds: float
+    ) -> None:
         self.heal, self.wave, self.open = heal, wave, open_runs
         super().__init__(
             f"{len(open_runs)} runs of wave {wave} have not ended within {seconds:g} s ({open_runs[0]} is one): are "

@@ -18,12 +18,19 @@ from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.types import Json
 from projections.runs import RunFilter
 
-if TYPE_CHECKING:  # what only some callers need is imported where it is used: it takes its time
+if (
+    TYPE_CHECKING
+):  # what only some callers need is imported where it is used: it takes its time
     from executor.coordination.starts import Started
     from executor.runs.handler import Start
     from openagents_json.engine.healing.heal import Healing
     from openagents_json.engine.inspection.explain import Explanation
-    from openagents_json.engine.inspection.values import HistoryEvent, Result, RunInfo, RunInfoCache
+    from openagents_json.engine.inspection.values import (
+        HistoryEvent,
+        Result,
+        RunInfo,
+        RunInfoCache,
+    )
     from openagents_json.engine.plans import Documents
     from openagents_json.workflow.core.plan import Plan
     from openagents_json.workflow.language.validate import Report
@@ -82,25 +89,36 @@ class Engine(Lifecycle, Services):
         """
         self.core.starter.allow(len(wanted))
         each = zip(wanted, keys or [None] * len(wanted), strict=True)
-        starts = [self._start_of(workflow, inputs, key, labels) for (workflow, inputs), key in each]
+        starts = [
+            self._start_of(workflow, inputs, key, labels)
+            for (workflow, inputs), key in each
+        ]
         return self.core.starter.start_many(starts, actor=self.actor)
 
     def _start_of(
-        self, workflow: Document, inputs: Mapping[str, Json], key: str | None, labels: Mapping[str, str] | None
+        self,
+        workflow: Document,
+        inputs: Mapping[str, Json],
+        key: str | None,
+        labels: Mapping[str, str] | None,
     ) -> Start:
         from executor.runs.handler import Request, Start
         from openagents_json.workflow.core.parameters import check_inputs
 
         plan = self.plan(workflow, seed=key or ulid(self.core.clock.now_ms()))
         run, commit = run_identity(plan.id, key, self.core)
-        reference = workflow if isinstance(workflow, str) and is_reference(workflow) else ""
+        reference = (
+            workflow if isinstance(workflow, str) and is_reference(workflow) else ""
+        )
         return Start(
             run,
             plan,
             codec.normalise(check_inputs(plan, inputs)),
             commit,
             None if labels is None else dict(labels),
-            request=None if key is None else Request(key, inputs, reference, self.actor),
+            request=None
+            if key is None
+            else Request(key, inputs, reference, self.actor),
         )
 
     def run(
@@ -116,7 +134,9 @@ class Engine(Lifecycle, Services):
 
         Raises as `start` and `wait` do.
         """
-        run = self.start(workflow, inputs, idempotency_key=idempotency_key, labels=labels)
+        run = self.start(
+            workflow, inputs, idempotency_key=idempotency_key, labels=labels
+        )
         return self.wait(run, timeout=timeout)
 
     def wait(self, run: str, *, timeout: float | None = None) -> Result:
@@ -152,9 +172,15 @@ class Engine(Lifecycle, Services):
         """
         from openagents_json.engine.inspection.values import history_events
 
-        return [event for page in self.replay.shown(run, after=after) for event in history_events(page)]
+        return [
+            event
+            for page in self.replay.shown(run, after=after)
+            for event in history_events(page)
+        ]
 
-    def watch(self, run: str, *, after: int = 0, block_ms: int = 1000) -> list[HistoryEvent]:
+    def watch(
+        self, run: str, *, after: int = 0, block_ms: int = 1000
+    ) -> list[HistoryEvent]:
         """Return the next events of a run after a version, a page at most, waiting up to `block_ms` for the first."""
         from eventstore.redis.paging import pages
         from openagents_json.engine.inspection.values import history_events
@@ -166,22 +192,44 @@ class Engine(Lifecycle, Services):
             recorded = tuple(next(pages(store, run, after), ()))
         return history_events(self.core.sessions.payloads.shown(recorded))
 
-    def runs(self, *, limit: int = 50, status: str | None = None, workflow: str | None = None) -> list[RunInfo]:
+    def runs(
+        self, *, limit: int = 50, status: str | None = None, workflow: str | None = None
+    ) -> list[RunInfo]:
         """List runs, newest first; `views.runs` searches by more."""
         from openagents_json.engine.inspection.values import RunInfo
 
-        chosen = RunFilter(status=(status,) if status else (), workflow=(workflow,) if workflow else ())
+        chosen = RunFilter(
+            status=(status,) if status else (), workflow=(workflow,) if workflow else ()
+        )
         rows = self.views.runs(chosen, limit=limit).items
         return [
-            RunInfo(r.id, r.workflow, r.status, r.events, r.started_ms, parent=r.parent, labels=r.labels) for r in rows
+            RunInfo(
+                r.id,
+                r.workflow,
+                r.status,
+                r.events,
+                r.started_ms,
+                parent=r.parent,
+                labels=r.labels,
+            )
+            for r in rows
         ]
 
-    def cancel(self, run: str, reason: str = "", *, force: bool = False, compensate: bool = True) -> None:
+    def cancel(
+        self,
+        run: str,
+        reason: str = "",
+        *,
+        force: bool = False,
+        compensate: bool = True,
+    ) -> None:
         """Ask a run to end; steps under way get a grace period unless forced, then what is done is compensated.
 
         Raises RunNotFound and Rejected.
         """
-        self.core.handler.handle(run, cmd.CancelRun(reason, force, compensate), actor=self.actor)
+        self.core.handler.handle(
+            run, cmd.CancelRun(reason, force, compensate), actor=self.actor
+        )
 
     def retry(
         self,
@@ -197,7 +245,9 @@ class Engine(Lifecycle, Services):
         `inputs` replace some of those of the run; with a `workflow`, the run goes on by that version of it. Raises
         RunNotFound, InvalidInputs, InvalidDefinition and Rejected.
         """
-        self.replay.retry(run, step, inputs, reason, None if workflow is None else self.plan(workflow))
+        self.replay.retry(
+            run, step, inputs, reason, None if workflow is None else self.plan(workflow)
+        )
 
     @property
     def heal(self) -> Healing:
@@ -233,14 +283,24 @@ class Engine(Lifecycle, Services):
         """
         now = self.core.clock.now_ms()
         known = idempotency_key or ulid(now)
-        command = cmd.SendSignal(name, codec.normalise(payload), key, known, by or self.actor, reason, now)
+        command = cmd.SendSignal(
+            name, codec.normalise(payload), key, known, by or self.actor, reason, now
+        )
         handled = self.core.handler.handle(run, command, actor=self.actor)
-        if idempotency_key is not None and not handled.changed and not handled.session.state.erased:
+        if (
+            idempotency_key is not None
+            and not handled.changed
+            and not handled.session.state.erased
+        ):
             from executor.runs.idempotency import refuse_other_signal
 
-            refuse_other_signal(self.core.store, self.core.sessions.payloads, run, command, self.actor)
+            refuse_other_signal(
+                self.core.store, self.core.sessions.payloads, run, command, self.actor
+            )
 
-    def emitted(self, run: str, *, after: str = "0-0", block_ms: int = 0) -> list[Emitted]:
+    def emitted(
+        self, run: str, *, after: str = "0-0", block_ms: int = 0
+    ) -> list[Emitted]:
         """Return what the components of a run showed while they ran, after an entry; it is kept for an hour."""
         try:
             return self.core.emissions.read(run, after, block_ms)

@@ -11,7 +11,13 @@ from eventstore.errors import InvalidRequest
 from eventstore.redis.driver.urls import FORMS
 from openagents_json.engine.errors import InvalidSetting
 from openagents_json.engine.open import OpenStore, open_store, queues_of
-from openagents_json.engine.settings import EMBEDDED, NO_BROKER, OF_A_SERVER, Settings, lease_lengths
+from openagents_json.engine.settings import (
+    EMBEDDED,
+    NO_BROKER,
+    OF_A_SERVER,
+    Settings,
+    lease_lengths,
+)
 
 if TYPE_CHECKING:
     from executor.runs.codec import Limits
@@ -82,7 +88,9 @@ class Lifecycle:
         engine = cls(opened, actor=settings.actor or "program")
         try:
             if workers and any(True for _ in engine.registry.names()):
-                engine.work_here(workers, lease_ms=settings.lease_ms, leases=settings.leases)
+                engine.work_here(
+                    workers, lease_ms=settings.lease_ms, leases=settings.leases
+                )
         except BaseException:
             engine.close()
             raise
@@ -168,7 +176,9 @@ class Lifecycle:
         Raises InvalidRequest without a URL, too.
         """
         if not url:  # the settings would take that for the store in a directory, which nobody has asked for
-            raise InvalidRequest(f"there is no URL of a store; it must begin with {FORMS}")
+            raise InvalidRequest(
+                f"there is no URL of a store; it must begin with {FORMS}"
+            )
         settings = Settings().model_copy(
             update={
                 "url": url,
@@ -195,11 +205,21 @@ class Lifecycle:
             telemetry=telemetry,
         )
 
-    def work_here(self, workers: int, *, lease_ms: int = 10_000, leases: Mapping[str, int] | None = None) -> None:
+    def work_here(
+        self,
+        workers: int,
+        *,
+        lease_ms: int = 10_000,
+        leases: Mapping[str, int] | None = None,
+    ) -> None:
         """Begin to run the components of this engine, on so many threads of this program."""
         from executor.worker.runtime import WorkSettings
 
-        self.work(WorkSettings(queues_of(self.registry), workers, lease_ms, leases=leases or {}))
+        self.work(
+            WorkSettings(
+                queues_of(self.registry), workers, lease_ms, leases=leases or {}
+            )
+        )
 
     def work(self, settings: WorkSettings) -> Worker:
         """Begin to run steps on threads of this program."""
@@ -224,7 +244,10 @@ class Lifecycle:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 

@@ -57,8 +57,12 @@ def open_store(
     try:
         # What is opened first is closed last: the server, when all that is connected to it has gone.
         url = settings.url or _embedded(settings, opened, create=create)
-        doorbell = _doorbell(settings, url)  # a broker that cannot be used is refused before anything is connected
-        there = settings.model_copy(update={"url": url, "partitions": settings.partitions_of_a_new_store})
+        doorbell = _doorbell(
+            settings, url
+        )  # a broker that cannot be used is refused before anything is connected
+        there = settings.model_copy(
+            update={"url": url, "partitions": settings.partitions_of_a_new_store}
+        )
         connection, keyspace = connected(there, SystemClock(), create=create)
         opened.callback(connection.close)
         if doorbell is not None:
@@ -79,12 +83,16 @@ def open_store(
         raise
 
 
-def connected(settings: Settings, clock: Clock, *, create: bool = True) -> tuple[Connection, Keyspace]:
+def connected(
+    settings: Settings, clock: Clock, *, create: bool = True
+) -> tuple[Connection, Keyspace]:
     """Connect to the server of the settings, look it over, and find the store there, or create it.
 
     Raises eventstore.errors.EventStoreError.
     """
-    quorum = quorum_of(settings.durability, settings.replicas, settings.replica_timeout_ms)
+    quorum = quorum_of(
+        settings.durability, settings.replicas, settings.replica_timeout_ms
+    )
     connection = connect_store(settings.url, quorum=quorum)
     try:
         keyspace = require(
@@ -102,16 +110,25 @@ def connected(settings: Settings, clock: Clock, *, create: bool = True) -> tuple
 
 
 @contextmanager
-def viewing(settings: Settings, *, projections: Iterable[Projection] = ()) -> Iterator[Queries]:
+def viewing(
+    settings: Settings, *, projections: Iterable[Projection] = ()
+) -> Iterator[Queries]:
     """Open the views of a store that is there, and nothing else: they need no components and no plans.
 
     Raises eventstore.errors.EventStoreError.
     """
     with ExitStack() as opened:
         url = settings.url or _embedded(settings, opened, create=False)
-        connection, keyspace = connected(settings.model_copy(update={"url": url}), SystemClock(), create=False)
+        connection, keyspace = connected(
+            settings.model_copy(update={"url": url}), SystemClock(), create=False
+        )
         opened.callback(connection.close)
-        core = build_core(connection, keyspace, projections=projections, encryption_keys=settings.master_keys)
+        core = build_core(
+            connection,
+            keyspace,
+            projections=projections,
+            encryption_keys=settings.master_keys,
+        )
         yield core.reads
 
 
@@ -119,7 +136,9 @@ def _embedded(settings: Settings, opened: ExitStack, *, create: bool) -> str:
     """Open the server in the data directory, until the stack is closed, and return its URL."""
     from eventstore.redis.embedded.server import EmbeddedServer
 
-    server: EmbeddedServer = EmbeddedServer.open(Path(settings.data), durability=settings.durability, create=create)
+    server: EmbeddedServer = EmbeddedServer.open(
+        Path(settings.data), durability=settings.durability, create=create
+    )
     opened.callback(server.close)
     return server.url
 

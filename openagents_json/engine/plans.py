@@ -39,7 +39,9 @@ class Documents:
         """
         plan = self._plans.get(loaded.digest)
         if plan is None:
-            plan = self._definitions.compile(bind_checked(self._checked(loaded), self._catalog))
+            plan = self._definitions.compile(
+                bind_checked(self._checked(loaded), self._catalog)
+            )
             if len(self._plans) >= CAPACITY:
                 self._plans.clear()
             self._plans[loaded.digest] = plan

@@ -47,11 +47,15 @@ def in_modules(paths: Sequence[str]) -> list[Projection]:
     for path in paths:
         thing = resolve(path)
         members = vars(thing).values() if isinstance(thing, ModuleType) else [thing]
-        found.update({id(member): member for member in members if isinstance(member, Projection)})
+        found.update(
+            {id(member): member for member in members if isinstance(member, Projection)}
+        )
     return list(found.values())
 
 
-def together(built: Iterable[Projection], own: Iterable[Projection]) -> list[Projection]:
+def together(
+    built: Iterable[Projection], own: Iterable[Projection]
+) -> list[Projection]:
     """Put projections together; those of the program get events of their own, so that what they do to them is theirs.
 
     Raises InvalidProjection when two have the same name.
@@ -60,9 +64,14 @@ def together(built: Iterable[Projection], own: Iterable[Projection]) -> list[Pro
     theirs = list(own)
     for projection in [*built, *theirs]:
         if known.get(projection.name, projection) is not projection:
-            raise InvalidProjection(f"two projections are called {projection.name!r}; give one of them another name")
+            raise InvalidProjection(
+                f"two projections are called {projection.name!r}; give one of them another name"
+            )
         known[projection.name] = projection
-    return [_apart(projection) if projection in theirs else projection for projection in known.values()]
+    return [
+        _apart(projection) if projection in theirs else projection
+        for projection in known.values()
+    ]
 
 
 def _apart(projection: Projection) -> Projection:

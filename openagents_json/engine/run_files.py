@@ -24,10 +24,14 @@ class RunFiles:
         proofs = AuditService(self._core).proof_bytes(run)
         return export(self._core, run, file, actor=self._actor, proofs=proofs)
 
-    def adopt(self, capsule: Capsule, *, reason: str = "", paused: bool = False) -> Adopted:
+    def adopt(
+        self, capsule: Capsule, *, reason: str = "", paused: bool = False
+    ) -> Adopted:
         """Bring the run of a capsule into this store, under its own id; a second time changes nothing.
 
         One that was open goes on here, or waits, `paused`, until it is resumed. Raises AnotherHistory, InPart,
         HistoryUnfit, EncryptionError and Rejected.
         """
-        return adopt(self._core, capsule, actor=self._actor, reason=reason, paused=paused)
+        return adopt(
+            self._core, capsule, actor=self._actor, reason=reason, paused=paused
+        )

@@ -136,10 +136,14 @@ class Services:
 
         chosen = RedactionScope(frozenset(events), frozenset(steps), labels)
         done = redact(self.core, run, actor=self.actor, reason=reason, chosen=chosen)
-        self.projections.current("runs")  # what lists show of it is erased with it, before files are written anew
+        self.projections.current(
+            "runs"
+        )  # what lists show of it is erased with it, before files are written anew
         return done.with_files(rewritten(self.core, wait_seconds))
 
-    def shred(self, run: str, reason: str = "", *, wait_seconds: float = FILES_SECONDS) -> Shredded:
+    def shred(
+        self, run: str, reason: str = "", *, wait_seconds: float = FILES_SECONDS
+    ) -> Shredded:
         """Destroy the key of a closed encrypted run, so that nobody can read its payloads any more; its log stays.
 
         What it gives is false when that has happened already, and tells whether the server's files still hold the key.
@@ -164,7 +168,9 @@ class Services:
         from eventstore.redis.upkeep.inspection import Inspector
         from executor.integrity.invariants import confirmed
 
-        return confirmed(Inspector(self.core.store), range(self.core.store.partitions), deep=deep)
+        return confirmed(
+            Inspector(self.core.store), range(self.core.store.partitions), deep=deep
+        )
 
     def repair(self) -> list[RepairResult]:
         """Mend the runs whose head or indexes do not fit their log, from the log."""

@@ -42,7 +42,9 @@ class Settings(BaseModel):
     broker: str = Field(default="", repr=False)
     prefix: str = "oa"
     partitions: int = Field(default=0, ge=0, le=4096)
-    durability: str = Field(default="everysec", pattern="^(memory|everysec|always|replicated)$")
+    durability: str = Field(
+        default="everysec", pattern="^(memory|everysec|always|replicated)$"
+    )
     replicas: int = Field(default=0, ge=0, le=16)
     replica_timeout_ms: int = Field(default=2000, ge=1, le=MOST_MS)
     data: str = ".openagents"
@@ -117,7 +119,9 @@ def lease_lengths(value: str | Mapping[str, int]) -> dict[str, int]:
             raise ValueError(f"the lease of {name!r} is said twice")
         if not SHORTEST_LEASE_MS <= length_ms <= LONGEST_LEASE_MS:
             what = f"the lease of {name!r} is {length_ms} ms"
-            raise ValueError(f"{what}; it has to be between {SHORTEST_LEASE_MS} ms and {LONGEST_LEASE_MS // 60_000} m")
+            raise ValueError(
+                f"{what}; it has to be between {SHORTEST_LEASE_MS} ms and {LONGEST_LEASE_MS // 60_000} m"
+            )
         lengths[name] = length_ms
     return lengths
 
@@ -127,7 +131,9 @@ def _pairs(text: str) -> Iterator[tuple[str, int]]:
         name, _, length = (piece.strip() for piece in part.partition("="))
         match = _LEASE.fullmatch(length)
         if not name or match is None:
-            raise ValueError(f"{part!r} is no worker type with its lease; write agent=60s,tool=5s")
+            raise ValueError(
+                f"{part!r} is no worker type with its lease; write agent=60s,tool=5s"
+            )
         yield name, int(float(match[1]) * _UNITS[match[2]])
 
 
@@ -142,8 +148,14 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
     """
     source = os.environ if environment is None else environment
     prefix = "OPENAGENTS_"
-    values = {key[len(prefix) :].lower(): value for key, value in source.items() if key.startswith(prefix)}
-    return read_settings({name: values[name] for name in Settings.model_fields if values.get(name)})
+    values = {
+        key[len(prefix) :].lower(): value
+        for key, value in source.items()
+        if key.startswith(prefix)
+    }
+    return read_settings(
+        {name: values[name] for name in Settings.model_fields if values.get(name)}
+    )
 
 
 def read_settings(values: Mapping[str, Any]) -> Settings:
@@ -155,7 +167,9 @@ def read_settings(values: Mapping[str, Any]) -> Settings:
         return Settings.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        raise InvalidSetting(".".join(str(part) for part in first["loc"]), first["msg"]) from None
+        raise InvalidSetting(
+            ".".join(str(part) for part in first["loc"]), first["msg"]
+        ) from None
 
 
 def secret(name: str) -> str | None:
@@ -182,14 +196,26 @@ _FOR_COMPONENTS: Final = (
 def own_secrets(settings: Settings | None = None) -> list[Path]:
     """Return the places where our own secrets are: the data directory, and the file of the ledger's private key."""
     if settings is None:  # others of them may be wrong, which is nobody's concern here
-        data, key = os.environ.get("OPENAGENTS_DATA", ""), os.environ.get("OPENAGENTS_AUDIT_KEY", "")
+        data, key = (
+            os.environ.get("OPENAGENTS_DATA", ""),
+            os.environ.get("OPENAGENTS_AUDIT_KEY", ""),
+        )
     else:
         data, key = settings.data, settings.audit_key
-    return [Path(data or Settings.model_fields["data"].default), *([Path(key)] if key else [])]
+    return [
+        Path(data or Settings.model_fields["data"].default),
+        *([Path(key)] if key else []),
+    ]
 
 
-def sandbox_environment(environment: Mapping[str, str] | None = None, names: Iterable[str] = ()) -> dict[str, str]:
+def sandbox_environment(
+    environment: Mapping[str, str] | None = None, names: Iterable[str] = ()
+) -> dict[str, str]:
     """Return what components see of the environment in a backtest: what is known to be harmless, and `names`."""
     source = os.environ if environment is None else environment
     wanted = (*_FOR_COMPONENTS, *names)
-    return {name: value for name, value in source.items() if any(fnmatchcase(name, one) for one in wanted)}
+    return {
+        name: value
+        for name, value in source.items()
+        if any(fnmatchcase(name, one) for one in wanted)
+    }

@@ -24,7 +24,9 @@ class Waiter:
 
     def __init__(self, core: Core, run: str, timeout: float | None) -> None:
         self._core, self._run, self._timeout = core, run, timeout
-        self._ends = None if timeout is None else core.clock.steady_ms() + timeout * 1000
+        self._ends = (
+            None if timeout is None else core.clock.steady_ms() + timeout * 1000
+        )
 
     def ended(self) -> Session:
         """Return the run when it has ended.
@@ -42,17 +44,25 @@ class Waiter:
         if left < 1:
             raise WaitTimeout(self._run, self._timeout or 0, session.state.status)
         try:
-            tail = self._core.store.wait(self._run, session.version, int(min(BLOCK_MS, left)))
+            tail = self._core.store.wait(
+                self._run, session.version, int(min(BLOCK_MS, left))
+            )
         except StoreUnavailable:
             tail = ()
-        return self._core.sessions.extend(self._run, session, tail) if tail else self._read()
+        return (
+            self._core.sessions.extend(self._run, session, tail)
+            if tail
+            else self._read()
+        )
 
     def _read(self) -> Session:
         """Read the run; a server that is away, as in a failover, is waited for as long as the caller would wait."""
         return retrying(self._read_once, self._left(AWAY_MS) / 1000)
 
     def _read_once(self) -> Session:
-        if self._core.connection.quorum is not None:  # one that has lost its replicas would have nothing new for ever
+        if (
+            self._core.connection.quorum is not None
+        ):  # one that has lost its replicas would have nothing new for ever
             self._version()
         return self._core.sessions.load(self._run)
 
@@ -63,7 +73,16 @@ class Waiter:
         return retrying(self._version, self._left(AWAY_MS) / 1000) == session.version
 
     def _version(self) -> int:
-        return confirmed_version(self._core.connection, self._core.store, self._run, lambda: self._left(AWAY_MS))
+        return confirmed_version(
+            self._core.connection,
+            self._core.store,
+            self._run,
+            lambda: self._left(AWAY_MS),
+        )
 
     def _left(self, otherwise: float) -> float:
-        return otherwise if self._ends is None else max(0.0, self._ends - self._core.clock.steady_ms())
+        return (
+            otherwise
+            if self._ends is None
+            else max(0.0, self._ends - self._core.clock.steady_ms())
+        )

@@ -42,15 +42,22 @@ def run_worker(
     make_telemetry = telemetry_maker(telemetry)
     signer = signer_of(settings)
     queues = _served(settings.queues, registry)
-    broker = settings.broker_at(settings.url) or settings.url  # Celery needs one, and listens there in vain
+    broker = (
+        settings.broker_at(settings.url) or settings.url
+    )  # Celery needs one, and listens there in vain
     app = make_app(broker, settings.prefix, queues)
     clock = SystemClock()
     probe, _ = connected(settings, clock)
     probe.close()
     for name in sorted(settings.leases.keys() - set(queues)):
         near = get_close_matches(name, queues, 1)
-        tell(f"no lease of {name!r} is held here, it is not served" + (f"; did you mean {near[0]!r}?" if near else ""))
-    tell(f"working on {', '.join(queues)} with {len(registry.names())} components; Ctrl-C or SIGTERM ends it")
+        tell(
+            f"no lease of {name!r} is held here, it is not served"
+            + (f"; did you mean {near[0]!r}?" if near else "")
+        )
+    tell(
+        f"working on {', '.join(queues)} with {len(registry.names())} components; Ctrl-C or SIGTERM ends it"
+    )
 
     def make() -> Worker:
         connection, keyspace = connected(settings, clock)
@@ -76,10 +83,22 @@ def run_worker(
 
     grace = settings.grace_seconds
     names = [celery_queue(settings.prefix, queue) for queue in queues]
-    return run(app, make, names, concurrency=settings.concurrency, pool=pool, grace_seconds=grace)
+    return run(
+        app,
+        make,
+        names,
+        concurrency=settings.concurrency,
+        pool=pool,
+        grace_seconds=grace,
+    )
 
 
 def _served(named: str, registry: Registry) -> tuple[str, ...]:
     """Return the worker types to serve: those that are named and no others, or else all that there are."""
     chosen = {name for part in named.split(",") if (name := part.strip())}
-    return tuple(sorted(chosen or {"agent", "tool", "asset", *(spec.queue for spec in registry.specs())}))
+    return tuple(
+        sorted(
+            chosen
+            or {"agent", "tool", "asset", *(spec.queue for spec in registry.specs())}
+        )
+    )

@@ -33,7 +33,9 @@ class NoMock(ComponentError):
 
     def __init__(self, component: str) -> None:
         self.component = component
-        super().__init__(f"the test has no component {component!r}; add it to `components`")
+        super().__init__(
+            f"the test has no component {component!r}; add it to `components`"
+        )
 
 
 class Stuck(OpenAgentsError, AssertionError):

@@ -54,12 +54,17 @@ class Lives:
 
     # -- commits -----------------------------------------------------------------------------------------
 
-    def start(self, life: SimulatedRun, inputs: Mapping[str, Json], **more: Any) -> None:
+    def start(
+        self, life: SimulatedRun, inputs: Mapping[str, Json], **more: Any
+    ) -> None:
         """Begin a run.
 
         Raises InvalidInputs.
         """
-        self.give(life, cmd.StartRun(life.id, own_copy(check_inputs(life.plan, inputs)), **more))
+        self.give(
+            life,
+            cmd.StartRun(life.id, own_copy(check_inputs(life.plan, inputs)), **more),
+        )
 
     def fork(self, life: SimulatedRun, at: int, run: str) -> SimulatedRun:
         """Begin a run with the past of another one up to an event.
@@ -79,7 +84,13 @@ class Lives:
 
         Raises Rejected.
         """
-        made = decision(life.plan, life.state, command, version=len(life.events), now_ms=self._now_ms())
+        made = decision(
+            life.plan,
+            life.state,
+            command,
+            version=len(life.events),
+            now_ms=self._now_ms(),
+        )
         settled = isinstance(command, cmd.Advance)
         if made.events or settled:
             self._carry_out(life, command, made, settled=settled)
@@ -87,23 +98,39 @@ class Lives:
             self.give(life, cmd.Advance())
         return list(made.events)
 
-    def _carry_out(self, life: SimulatedRun, command: cmd.Command, made: Decision, *, settled: bool) -> None:
+    def _carry_out(
+        self, life: SimulatedRun, command: cmd.Command, made: Decision, *, settled: bool
+    ) -> None:
         moved = changes(life.plan, life.state, made.events, made.state)
         leases = self._outcomes_of(life, command)
-        final = {lease.step for lease in leases if lease.step not in made.open_after_facts}
+        final = {
+            lease.step for lease in leases if lease.step not in made.open_after_facts
+        }
         moved = moved.of_commit(final, (), settled=settled, unfinished=made.unfinished)
         self._commit(life, made.events, moved, leases, final, made.facts)
 
     def give_facts(self, life: SimulatedRun, command: cmd.RecordOutcomes) -> None:
         """Commit the outcomes of a command without the decision on them, as of a worker that others overtook."""
-        made = decision(life.plan, life.state, command, version=len(life.events), now_ms=self._now_ms())
+        made = decision(
+            life.plan,
+            life.state,
+            command,
+            version=len(life.events),
+            now_ms=self._now_ms(),
+        )
         leases = self._outcomes_of(life, command)
-        final = {lease.step for lease in leases if lease.step not in made.open_after_facts}
-        overtaken = SimulatedRun(life.id, life.plan, life.state, life.events, "another commit")
+        final = {
+            lease.step for lease in leases if lease.step not in made.open_after_facts
+        }
+        overtaken = SimulatedRun(
+            life.id, life.plan, life.state, life.events, "another commit"
+        )
         moved = changes(life.plan, life.state, made.events, made.state)
         reply = self._send(overtaken, made.events, moved, leases, final, made.facts)
         if reply.code is not Code.FACTS_ONLY:
-            raise AssertionError(f"the store answers {reply.code.name} to facts of run {life.id}")
+            raise AssertionError(
+                f"the store answers {reply.code.name} to facts of run {life.id}"
+            )
         self._take_in(life, made.events[: made.facts], f"{self._commits}")
 
     def _outcomes_of(self, life: SimulatedRun, command: cmd.Command) -> list[Lease]:
@@ -123,7 +150,9 @@ class Lives:
     ) -> None:
         reply = self._send(life, events, moved, leases, final, facts)
         if reply.code is not Code.DONE:
-            raise AssertionError(f"the store answers {reply.code.name} to a commit of run {life.id}")
+            raise AssertionError(
+                f"the store answers {reply.code.name} to a commit of run {life.id}"
+            )
         self._take_in(life, events, f"{self._commits}")
 
     def _send(
@@ -141,16 +170,22 @@ class Lives:
             run=life.id,
             mode=mode if life.events else "new",
             commit_id=f"{self._commits}",
-            events=tuple((type_name(event), codec.encode(to_data(event))) for event in events),
+            events=tuple(
+                (type_name(event), codec.encode(to_data(event))) for event in events
+            ),
             version=len(life.events),
             last_commit=life.commit,
-            facts=tuple((lease.step, lease.fence, lease.step in final) for lease in leases),
+            facts=tuple(
+                (lease.step, lease.fence, lease.step in final) for lease in leases
+            ),
             fact_events=facts,
             changes=moved,
         )
         return self._store.commit(commit)
 
-    def _take_in(self, life: SimulatedRun, events: Collection[ev.Event], commit_id: str) -> None:
+    def _take_in(
+        self, life: SimulatedRun, events: Collection[ev.Event], commit_id: str
+    ) -> None:
         """Fold events as they are stored; one that changes nothing should not have been decided."""
         for event in events:
             stored = from_data(type_name(event), to_data(event), self._now_ms())
@@ -159,13 +194,19 @@ class Lives:
             if after is life.state:
                 raise AssertionError(f"{event} does not apply to {life.state}")
             life.state = after
-        life.leases = {step: lease for step, lease in life.leases.items() if self._is_held(life, lease)}
+        life.leases = {
+            step: lease
+            for step, lease in life.leases.items()
+            if self._is_held(life, lease)
+        }
         if events:
             life.commit = commit_id
 
     def _is_held(self, life: SimulatedRun, lease: Lease) -> bool:
         step = life.state.steps.get(lease.step)
-        return step is not None and step.fence == lease.fence and step.status == st.STARTED
+        return (
+            step is not None and step.fence == lease.fence and step.status == st.STARTED
+        )
 
     # -- steps -------------------------------------------------------------------------------------------
 
@@ -179,7 +220,9 @@ class Lives:
 
     def claim(self, life: SimulatedRun, step: str) -> st.StepState:
         """Take a step as a worker does; it begins at once."""
-        claimed = self._store.claim_step(life.id, step, worker=WORKER, lease_ms=LEASE_MS)
+        claimed = self._store.claim_step(
+            life.id, step, worker=WORKER, lease_ms=LEASE_MS
+        )
         lease = claimed.lease
         self._store.beat([lease], LEASE_MS, begin=True)
         event = ev.StepStarted(step, lease.attempt, lease.fence, WORKER, self._now_ms())

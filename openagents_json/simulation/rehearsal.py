@@ -29,7 +29,9 @@ class Rehearsal(World):
     `limit_ms` is how long a step may take whose own limit is not shorter.
     """
 
-    def __init__(self, sandbox: Sandbox, mocks: Mapping[str, Json], now_ms: int, limit_ms: int) -> None:
+    def __init__(
+        self, sandbox: Sandbox, mocks: Mapping[str, Json], now_ms: int, limit_ms: int
+    ) -> None:
         super().__init__(Stubs({}, Registry()), {}, now_ms)
         self._sandbox, self._mocks, self._limit_ms = sandbox, mocks, limit_ms
         self.mocked: dict[str, None] = {}
@@ -50,17 +52,26 @@ class Rehearsal(World):
                     self._jump(life)
         except RehearsalOver:
             return
-        raise Unproven("", f"there is no end to it: after {MOST_TIMES} timers, there are more")
+        raise Unproven(
+            "", f"there is no end to it: after {MOST_TIMES} timers, there are more"
+        )
 
     def _jump(self, life: SimulatedRun) -> None:
         due = [at for key, at in self._runs.due() if key.kind is not DueKind.SIGNAL]
         if not due:
-            raise Unproven("", f"the run waits for {', '.join(sorted(life.state.open_steps)) or 'nothing'}")
+            raise Unproven(
+                "",
+                f"the run waits for {', '.join(sorted(life.state.open_steps)) or 'nothing'}",
+            )
         self.go_on(max(self.now_ms, min(due)))
 
     def _answered(self, life: SimulatedRun) -> bool:
         """Return the waits for signals their mocks; tells whether there were any."""
-        waits = [path for path in sorted(life.state.open_steps) if life.state.steps[path].inputs.get("signals")]
+        waits = [
+            path
+            for path in sorted(life.state.open_steps)
+            if life.state.steps[path].inputs.get("signals")
+        ]
         waits = [path for path in waits if life.state.steps[path].kind == "wait"]
         for path in waits:
             self._stand_in(life, path, "it waits for a signal that has not come")
@@ -74,7 +85,9 @@ class Rehearsal(World):
         self.give(life, cmd.OverrideStep(path, st.COMPLETED, self._mocks[name]))
 
     def _mock(self, path: str) -> str | None:
-        return next((name for name in (path, static(path)) if name in self._mocks), None)
+        return next(
+            (name for name in (path, static(path)) if name in self._mocks), None
+        )
 
     def _look_after_child(self, life: SimulatedRun, step: str) -> None:
         if life.state.steps[step].status == st.ACTIVE:
@@ -95,37 +108,66 @@ class Rehearsal(World):
     def _tried(self, life: SimulatedRun, step: str, begun: st.StepState) -> cmd.Outcome:
         plan = life.plan.of(step)
         if plan.effect not in REPEATABLE:
-            raise Unproven(step, f"its effect is {plan.effect}, so it is not run to find out")
+            raise Unproven(
+                step, f"its effect is {plan.effect}, so it is not run to find out"
+            )
         if plan.secrets:
             raise Unproven(step, "it needs secrets, which the sandbox does not get")
         own = plan.timeouts.start_to_close_ms
         limit = min(own, self._limit_ms) if own else self._limit_ms
         execution = begun.attempt - begun.unbegun
-        answer = self._sandbox.call(self._call(life, plan, step, begun.inputs, execution, limit))
+        answer = self._sandbox.call(
+            self._call(life, plan, step, begun.inputs, execution, limit)
+        )
         if answer.refused:
             raise Unproven(step, answer.refused)
         if answer.late and own and own <= limit:
             return cmd.Expired(step, begun.attempt, "start_to_close", own)
         if answer.late:
-            raise Unproven(step, f"it takes longer than {limit / 1000:g} s; --step-timeout gives it more")
+            raise Unproven(
+                step,
+                f"it takes longer than {limit / 1000:g} s; --step-timeout gives it more",
+            )
         if answer.error is not None:
             return cmd.Failed(step, begun.attempt, answer.error)
         return cmd.Completed(step, begun.attempt, answer.output)
 
     def _call(
-        self, life: SimulatedRun, plan: StepPlan, step: str, inputs: Mapping[str, Json], attempt: int, limit: int
+        self,
+        life: SimulatedRun,
+        plan: StepPlan,
+        step: str,
+        inputs: Mapping[str, Json],
+        attempt: int,
+        limit: int,
     ) -> SandboxCall:
         component, workflow = plan.component or "", life.state.workflow
         key = life.state.idempotency_key(step)
-        return SandboxCall(component, dict(inputs), life.id, step, workflow, attempt, self.now_ms, limit, key)
+        return SandboxCall(
+            component,
+            dict(inputs),
+            life.id,
+            step,
+            workflow,
+            attempt,
+            self.now_ms,
+            limit,
+            key,
+        )
 
 
 def done_again(life: SimulatedRun) -> list[str]:
     """Return the steps that a rehearsed run did again."""
-    done = {e.step for _, e in life.events if isinstance(e, ev.StepStarted | ev.TimerSet | ev.ChildStarted)}
+    done = {
+        e.step
+        for _, e in life.events
+        if isinstance(e, ev.StepStarted | ev.TimerSet | ev.ChildStarted)
+    }
     return sorted(done)
 
 
 def reused(life: SimulatedRun) -> list[str]:
     """Return the steps whose results were taken from the log."""
-    return sorted({e.step for _, e in life.events if isinstance(e, ev.StepResultReused)})
+    return sorted(
+        {e.step for _, e in life.events if isinstance(e, ev.StepResultReused)}
+    )

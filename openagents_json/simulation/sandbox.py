@@ -25,7 +25,12 @@ from openagents_json.simulation.sandbox_secrets import known_places
 from openagents_json.workflow.types import Json
 
 LOADING_MS: Final = 60_000
-PROGRAM: Final = (sys.executable, "-P", "-m", "openagents_json.simulation.sandbox_child")
+PROGRAM: Final = (
+    sys.executable,
+    "-P",
+    "-m",
+    "openagents_json.simulation.sandbox_child",
+)
 """What a sandbox runs: without the folder that it begins in among the modules that are looked through first."""
 
 MEMORY: Final = 4 << 30
@@ -78,9 +83,19 @@ class Sandbox:
         memory: int = MEMORY,
         program: Sequence[str] = PROGRAM,
     ) -> None:
-        self._components = [str(directory / path) if path.endswith(".py") else path for path in components]
-        self._environment, self._directory, self._memory = environment, directory.resolve(), memory
-        self._secrets, self._program = known_places([self._directory / path for path in secrets]), program
+        self._components = [
+            str(directory / path) if path.endswith(".py") else path
+            for path in components
+        ]
+        self._environment, self._directory, self._memory = (
+            environment,
+            directory.resolve(),
+            memory,
+        )
+        self._secrets, self._program = (
+            known_places([self._directory / path for path in secrets]),
+            program,
+        )
         self._bounds: Bounds | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -101,12 +116,20 @@ class Sandbox:
         said, late = self._asked(asdict(wanted), wanted.limit_ms)
         if said is None:
             code = self._end()
-            return SandboxReply(late=True) if late else SandboxReply(refused=f"it ended its process (exit code {code})")
+            return (
+                SandboxReply(late=True)
+                if late
+                else SandboxReply(refused=f"it ended its process (exit code {code})")
+            )
         if "unknown" in said:
-            return SandboxReply(refused=f"{said['unknown']}; give its module with --components")
+            return SandboxReply(
+                refused=f"{said['unknown']}; give its module with --components"
+            )
         refused = said.get("refused") or ()
         return SandboxReply(
-            said.get("output"), said.get("error"), f"the sandbox does not allow {refused[0]}" if refused else ""
+            said.get("output"),
+            said.get("error"),
+            f"the sandbox does not allow {refused[0]}" if refused else "",
         )
 
     def _begin(self) -> None:
@@ -117,7 +140,12 @@ class Sandbox:
         except OSError as error:
             self._broken = f"the sandbox does not begin ({error})"
             return
-        begin = {"components": self._components, "folder": folder, "secrets": self._secrets, "memory": self._memory}
+        begin = {
+            "components": self._components,
+            "folder": folder,
+            "secrets": self._secrets,
+            "memory": self._memory,
+        }
         said, _ = self._asked(begin, LOADING_MS)
         if said is None:
             self._broken = f"the sandbox does not begin (exit code {self._end()})"
@@ -142,7 +170,11 @@ class Sandbox:
 
     def _take(self, bounds: Bounds) -> None:
         """Take the bounds of a process, which may not be wider than was said before: namespaces, say, can run out."""
-        more = [each for each in bounds.leaves if self._bounds is not None and each not in self._bounds.leaves]
+        more = [
+            each
+            for each in bounds.leaves
+            if self._bounds is not None and each not in self._bounds.leaves
+        ]
         if more:
             self._end()
             self._broken = f"the sandbox had to begin again, and does not keep components from {more[0]} any more"
@@ -150,7 +182,10 @@ class Sandbox:
             self._bounds = bounds
 
     def _surroundings(self, folder: str) -> dict[str, str]:
-        path = [str(self._directory) if entry == "" else os.path.abspath(entry) for entry in sys.path]
+        path = [
+            str(self._directory) if entry == "" else os.path.abspath(entry)
+            for entry in sys.path
+        ]
         return {
             **self._environment,
             "HOME": folder,
@@ -166,10 +201,17 @@ class Sandbox:
             return
         said, late = self._asked({}, LOADING_MS)
         if said is None:
-            why = "take too long to load" if late else "end the process when they are loaded"
+            why = (
+                "take too long to load"
+                if late
+                else "end the process when they are loaded"
+            )
             self._broken = f"in the sandbox, the components {why}"
         elif "error" in said:
-            why = (said.get("refused") or [f"{said['error']['type']}: {said['error']['message']}"])[0]
+            why = (
+                said.get("refused")
+                or [f"{said['error']['type']}: {said['error']['message']}"]
+            )[0]
             self._broken = f"in the sandbox, the components cannot be loaded: {why}"
         self._loaded = not self._broken
         if self._broken:
@@ -196,7 +238,11 @@ class Sandbox:
             line = b""
         finally:
             timer.cancel()
-        return (codec.decode(line[:-1]), False) if line.endswith(b"\n") else (None, late.is_set())
+        return (
+            (codec.decode(line[:-1]), False)
+            if line.endswith(b"\n")
+            else (None, late.is_set())
+        )
 
     def _end(self) -> int:
         process, self._process = self._process, None
@@ -224,6 +270,9 @@ class Sandbox:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()

@@ -9,7 +9,12 @@ from typing import Final
 
 from openagents_json.simulation.sandbox_kernel import Kernel
 
-NETWORK, MOUNTS, LANDLOCK, SECCOMP = "network namespaces", "mount namespaces", "Landlock", "seccomp"
+NETWORK, MOUNTS, LANDLOCK, SECCOMP = (
+    "network namespaces",
+    "mount namespaces",
+    "Landlock",
+    "seccomp",
+)
 MEANS: Final = (NETWORK, MOUNTS, LANDLOCK, SECCOMP)
 
 
@@ -26,7 +31,9 @@ class Bounds:
     def text(self) -> str:
         """Say it in a sentence."""
         if not self.leaves:
-            return f"sandbox: the kernel keeps components in, with {', '.join(self.used)}"
+            return (
+                f"sandbox: the kernel keeps components in, with {', '.join(self.used)}"
+            )
         missing = ", ".join(name for name in MEANS if name not in self.used)
         return (
             f"sandbox: components in Python are kept in; nothing on this machine keeps code in C from "
@@ -36,7 +43,9 @@ class Bounds:
     def and_(self, other: Bounds) -> Bounds:
         """Return what holds of two sandboxes."""
         leaves = dict.fromkeys((*self.leaves, *other.leaves))
-        return Bounds(tuple(name for name in self.used if name in other.used), tuple(leaves))
+        return Bounds(
+            tuple(name for name in self.used if name in other.used), tuple(leaves)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +71,16 @@ def confine(kernel: Kernel, room: SandboxPolicy) -> Bounds:
     used = dict(zip(MEANS, (network, hidden and frozen, files, calls), strict=True))
     leaves: list[str] = []
     if not calls:
-        leaves.append("connecting to servers by socket files" if network else "the network")
-        leaves.append("copies of the process" if files else "other programs and processes")
+        leaves.append(
+            "connecting to servers by socket files" if network else "the network"
+        )
+        leaves.append(
+            "copies of the process" if files else "other programs and processes"
+        )
     if not frozen:
-        leaves.append("changing modes and times of files" if files else "changing files")
+        leaves.append(
+            "changing modes and times of files" if files else "changing files"
+        )
     if not (hidden and room.complete):
         leaves.append("reading secrets")
     return Bounds(tuple(name for name, done in used.items() if done), tuple(leaves))

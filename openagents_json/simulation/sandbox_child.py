@@ -36,7 +36,9 @@ def main(kernel: Kernel | None = None) -> None:
     refused: list[str] = []
     folder, secrets = Path(begin["folder"]), Secrets(tuple(begin["secrets"]))
     hidden, complete = secret_files(Path.cwd(), secrets.places)
-    answer(asdict(confine(kernel or ThisKernel(), SandboxPolicy(folder, hidden, complete))))  # before there are threads
+    answer(
+        asdict(confine(kernel or ThisKernel(), SandboxPolicy(folder, hidden, complete)))
+    )  # before there are threads
     arm(folder, secrets, refused.append)
     if not lines.readline():  # the bounds were not to the liking of the other side
         return
@@ -76,7 +78,9 @@ def _listen(lines: BinaryIO, wanted: queue.SimpleQueue[bytes]) -> None:
     os._exit(0)
 
 
-def _called(registry: Registry, call: Mapping[str, Any], refused: list[str]) -> dict[str, Any]:
+def _called(
+    registry: Registry, call: Mapping[str, Any], refused: list[str]
+) -> dict[str, Any]:
     try:
         component = registry.resolve(call["component"])
     except UnknownComponent as error:
@@ -88,11 +92,17 @@ def _called(registry: Registry, call: Mapping[str, Any], refused: list[str]) -> 
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.RLIM_INFINITY))
     try:
         made = component.invoke(call["inputs"], _context(call))
-        output = codec.normalise(asyncio.run(_awaited(made)) if inspect.isawaitable(made) else made)
+        output = codec.normalise(
+            asyncio.run(_awaited(made)) if inspect.isawaitable(made) else made
+        )
         return {"output": output, "refused": refused}
     except NotJson as error:
         message = f"{call['component']} returned what is not JSON: {error}"
-        described = {"type": "InvalidComponentOutput", "message": message, "retryable": False}
+        described = {
+            "type": "InvalidComponentOutput",
+            "message": message,
+            "retryable": False,
+        }
     except MemoryError:
         return {"refused": ["so much memory"]}
     except BaseException as error:

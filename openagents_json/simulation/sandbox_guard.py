@@ -108,7 +108,11 @@ def _inside(path: Any, folder: Any, directory: str) -> bool:
     text = os.fsdecode(path)
     if text in _HARMLESS:
         return True
-    base = os.readlink(f"/proc/self/fd/{folder}") if isinstance(folder, int) and folder >= 0 else ""
+    base = (
+        os.readlink(f"/proc/self/fd/{folder}")
+        if isinstance(folder, int) and folder >= 0
+        else ""
+    )
     full = os.path.realpath(os.path.join(base, text))
     return full == directory or full.startswith(directory + os.sep)
 

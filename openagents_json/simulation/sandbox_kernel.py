@@ -31,8 +31,26 @@ _FOR_FILES: Final = 0b1111
 """CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH and CAP_FOWNER: root reads what it could read before."""
 
 _CONNECTS: Final = ("connect", "bind", "sendmsg", "sendmmsg", "io_uring_setup")
-_STARTS: Final = ("fork", "vfork", "execve", "execveat", "tkill", "rt_sigqueueinfo", "pidfd_send_signal", "ptrace")
-_UNDOES: Final = ("unshare", "setns", "mount", "umount2", "pivot_root", "mount_setattr", "move_mount", "fsmount")
+_STARTS: Final = (
+    "fork",
+    "vfork",
+    "execve",
+    "execveat",
+    "tkill",
+    "rt_sigqueueinfo",
+    "pidfd_send_signal",
+    "ptrace",
+)
+_UNDOES: Final = (
+    "unshare",
+    "setns",
+    "mount",
+    "umount2",
+    "pivot_root",
+    "mount_setattr",
+    "move_mount",
+    "fsmount",
+)
 """Calls by which a process could leave what it was put into."""
 
 
@@ -72,7 +90,9 @@ class ThisKernel:
         """Mount nothing over what is there."""
         if not self._own_mounts():
             return False
-        covered = [self._covered(path) for path in paths]  # all of them, whatever became of the first
+        covered = [
+            self._covered(path) for path in paths
+        ]  # all of them, whatever became of the first
         return all(covered)
 
     def freeze(self, writable: Path) -> bool:
@@ -82,7 +102,9 @@ class ThisKernel:
         folder = os.fsencode(writable)
         if self._libc.mount(folder, folder, None, _MS_BIND, None) != 0:
             return False
-        return self._read_only("/", _AT_RECURSIVE, 1) and self._read_only(str(writable), 0, 0)
+        return self._read_only("/", _AT_RECURSIVE, 1) and self._read_only(
+            str(writable), 0, 0
+        )
 
     def limit_files(self, writable: Path) -> bool:
         """Use Landlock, which is whole from its third version on."""
@@ -95,7 +117,10 @@ class ThisKernel:
             scoped = landlock.scope_for_abi(landlock.abi_version())
             with landlock.Ruleset(handled_fs=changes, scoped=scoped) as rules:
                 rules.allow_path(writable, changes & ~landlock.AccessFS.EXECUTE)
-                rules.allow_path(os.devnull, landlock.AccessFS.WRITE_FILE | landlock.AccessFS.TRUNCATE)
+                rules.allow_path(
+                    os.devnull,
+                    landlock.AccessFS.WRITE_FILE | landlock.AccessFS.TRUNCATE,
+                )
                 rules.restrict()
         except (landlock.LandlockError, OSError):
             return False
@@ -110,11 +135,17 @@ class ThisKernel:
         try:
             rules = seccomp.SyscallFilter(seccomp.ALLOW)
             for name in (*_CONNECTS, *_STARTS, *_UNDOES):
-                if seccomp.resolve_syscall(seccomp.Arch.NATIVE, name) != -1:  # each kind of machine has its own
+                if (
+                    seccomp.resolve_syscall(seccomp.Arch.NATIVE, name) != -1
+                ):  # each kind of machine has its own
                     rules.add_rule(refused, name)
-            rules.add_rule(refused, "sendto", seccomp.Arg(4, seccomp.NE, 0))  # without an address it is send()
+            rules.add_rule(
+                refused, "sendto", seccomp.Arg(4, seccomp.NE, 0)
+            )  # without an address it is send()
             rules.add_rule(refused, "kill", seccomp.Arg(0, seccomp.NE, os.getpid()))
-            rules.add_rule(refused, "clone", seccomp.Arg(0, seccomp.MASKED_EQ, CLONE_THREAD, 0))
+            rules.add_rule(
+                refused, "clone", seccomp.Arg(0, seccomp.MASKED_EQ, CLONE_THREAD, 0)
+            )
             # What it is asked for lies in memory, where a filter cannot look: libraries fall back to clone.
             rules.add_rule(seccomp.ERRNO(errno.ENOSYS), "clone3")
             rules.load()
@@ -125,7 +156,9 @@ class ThisKernel:
     def _without_powers(self) -> bool:
         """Keep of what root may do only what concerns files: the clock, other processes' memory ... are not for it."""
         header = (ctypes.c_uint32 * 2)(_CAPABILITIES_V3, 0)
-        rights = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable: twice, for 64 of them
+        rights = (
+            ctypes.c_uint32 * 6
+        )()  # effective, permitted, inheritable: twice, for 64 of them
         if self._libc.capget(header, rights) != 0:
             return False
         kept = [rights[place] & (_FOR_FILES if place < 2 else 0) for place in range(6)]
@@ -138,7 +171,8 @@ class ThisKernel:
             self._mounts = (
                 self._unshare(CLONE_NEWNS)
                 # What is mounted from now on is seen by this process alone.
-                and self._libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None) == 0
+                and self._libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None)
+                == 0
             )
         return self._mounts
 
@@ -162,13 +196,29 @@ class ThisKernel:
         if not path.exists():
             return True
         if path.is_dir():
-            return bool(self._libc.mount(b"none", place, b"tmpfs", _MS_RDONLY, b"size=4k") == 0)
-        return bool(self._libc.mount(os.devnull.encode(), place, None, _MS_BIND, None) == 0)
+            return bool(
+                self._libc.mount(b"none", place, b"tmpfs", _MS_RDONLY, b"size=4k") == 0
+            )
+        return bool(
+            self._libc.mount(os.devnull.encode(), place, None, _MS_BIND, None) == 0
+        )
 
     def _read_only(self, path: str, flags: int, on: int) -> bool:
-        wanted = (ctypes.c_uint64 * 4)(_MOUNT_ATTR_RDONLY if on else 0, 0 if on else _MOUNT_ATTR_RDONLY, 0, 0)
-        place, size = ctypes.c_char_p(os.fsencode(path)), ctypes.c_size_t(ctypes.sizeof(wanted))
-        done = self._libc.syscall(ctypes.c_long(_MOUNT_SETATTR), _AT_FDCWD, place, flags, ctypes.byref(wanted), size)
+        wanted = (ctypes.c_uint64 * 4)(
+            _MOUNT_ATTR_RDONLY if on else 0, 0 if on else _MOUNT_ATTR_RDONLY, 0, 0
+        )
+        place, size = (
+            ctypes.c_char_p(os.fsencode(path)),
+            ctypes.c_size_t(ctypes.sizeof(wanted)),
+        )
+        done = self._libc.syscall(
+            ctypes.c_long(_MOUNT_SETATTR),
+            _AT_FDCWD,
+            place,
+            flags,
+            ctypes.byref(wanted),
+            size,
+        )
         return bool(done == 0)
 
 
@@ -184,6 +234,10 @@ def _landlock() -> Any:
 def _seccomp() -> Any:
     try:
         import pyseccomp
-    except (ImportError, RuntimeError, OSError):  # where libseccomp is not installed, it raises RuntimeError
+    except (
+        ImportError,
+        RuntimeError,
+        OSError,
+    ):  # where libseccomp is not installed, it raises RuntimeError
         return None
     return pyseccomp

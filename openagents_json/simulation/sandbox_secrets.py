@@ -25,7 +25,15 @@ NAMES: Final = (
     ".pypirc",
     ".git-credentials",
 )
-_AT_HOME: Final = (".ssh", ".aws", ".azure", ".gnupg", ".kube", ".docker", ".config/gcloud")
+_AT_HOME: Final = (
+    ".ssh",
+    ".aws",
+    ".azure",
+    ".gnupg",
+    ".kube",
+    ".docker",
+    ".config/gcloud",
+)
 
 _INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
 _PUBLIC: Final = ("/usr", "/lib", "/etc/ssl/certs", "/etc/pki", "/etc/ca-certificates")
@@ -61,7 +69,9 @@ def known_places(own: Sequence[Path]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(os.path.realpath(path) for path in found))
 
 
-def secret_files(folder: Path, places: Sequence[str], most: int = MOST) -> tuple[list[Path], bool]:
+def secret_files(
+    folder: Path, places: Sequence[str], most: int = MOST
+) -> tuple[list[Path], bool]:
     """Return the existing places and the files below a folder that are called like secrets, and whether that is all."""
     found = [Path(place) for place in places if os.path.exists(place)]
     for seen, path in enumerate(_walked(folder, places)):
@@ -76,8 +86,14 @@ def _walked(folder: Path, places: Sequence[str]) -> Iterator[str]:
     known = {os.path.realpath(sys.prefix), *places}
     for here, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if name not in _PASSED_OVER]
-        folders[:] = [name for name in folders if os.path.realpath(os.path.join(here, name)) not in known]
-        yield from (os.path.join(here, name) for name in folders if not _is_named_so(name))
+        folders[:] = [
+            name
+            for name in folders
+            if os.path.realpath(os.path.join(here, name)) not in known
+        ]
+        yield from (
+            os.path.join(here, name) for name in folders if not _is_named_so(name)
+        )
         yield from (os.path.join(here, name) for name in files)
 
 
@@ -89,7 +105,10 @@ def _is_named_so(path: str) -> bool:
 def _is_public(full: str) -> bool:
     if not _INSTALLED.isdisjoint(full.split(os.sep)):
         return True
-    return any(_below(full, place) for place in (os.path.realpath(sys.prefix), sys.base_prefix, *_PUBLIC))
+    return any(
+        _below(full, place)
+        for place in (os.path.realpath(sys.prefix), sys.base_prefix, *_PUBLIC)
+    )
 
 
 def _below(full: str, place: str) -> bool:

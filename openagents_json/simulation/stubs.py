@@ -79,7 +79,9 @@ class Stubs:
         value = self.standins[name]
         if isinstance(value, _Outcomes):
             value = value.next()
-        if isinstance(value, BaseException) or (isinstance(value, type) and issubclass(value, BaseException)):
+        if isinstance(value, BaseException) or (
+            isinstance(value, type) and issubclass(value, BaseException)
+        ):
             raise value
         if not callable(value):
             return value
@@ -91,7 +93,9 @@ async def _awaited(made: Any) -> Any:
     return await made
 
 
-def _arguments(function: Callable[..., Any], inputs: Mapping[str, Json], context: Context) -> dict[str, Any]:
+def _arguments(
+    function: Callable[..., Any], inputs: Mapping[str, Json], context: Context
+) -> dict[str, Any]:
     given: dict[str, Any] = own_copy(inputs)
     if "context" in _parameters(function) and "context" not in given:
         given["context"] = context
@@ -105,7 +109,9 @@ def _parameters(function: Callable[..., Any]) -> Iterator[str]:
         return iter(())
 
 
-def context_of(call: Call, workflow: str, now_ms: Callable[[], int], emit: Callable[[Any], None]) -> Context:
+def context_of(
+    call: Call, workflow: str, now_ms: Callable[[], int], emit: Callable[[Any], None]
+) -> Context:
     """Return what a component may know about its attempt."""
     return Context(
         run_id=call.run,

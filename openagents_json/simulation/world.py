@@ -45,7 +45,14 @@ class World:
     What takes more than `most` steps and timers at once is taken to have no end.
     """
 
-    def __init__(self, cast: Stubs, workflows: Mapping[str, Plan], now_ms: int, *, most: int = STEPS_AT_MOST) -> None:
+    def __init__(
+        self,
+        cast: Stubs,
+        workflows: Mapping[str, Plan],
+        now_ms: int,
+        *,
+        most: int = STEPS_AT_MOST,
+    ) -> None:
         self.cast, self.workflows, self.now_ms = cast, workflows, now_ms
         self._most = most
         self.lives: dict[str, SimulatedRun] = {}
@@ -56,7 +63,9 @@ class World:
 
     # -- commands ----------------------------------------------------------------------------------------
 
-    def start(self, run: str, plan: Plan, inputs: Mapping[str, Json], **more: Any) -> SimulatedRun:
+    def start(
+        self, run: str, plan: Plan, inputs: Mapping[str, Json], **more: Any
+    ) -> SimulatedRun:
         """Begin a run.
 
         Raises InvalidInputs.
@@ -104,7 +113,9 @@ class World:
             if not (self._work() or self._look(until_ms)):
                 break
         else:
-            raise Stuck(f"there is no end to it: {self._most} steps and timers, and more to come")
+            raise Stuck(
+                f"there is no end to it: {self._most} steps and timers, and more to come"
+            )
         if until_ms is not None:
             self.now_ms = max(self.now_ms, until_ms)
 
@@ -126,12 +137,19 @@ class World:
         plan = life.plan.of(step)
         too_late = begun_too_late(plan, begun)
         if too_late is not None:
-            self.give(life, cmd.RecordOutcomes((cmd.Failed(step, begun.attempt, too_late),)))
+            self.give(
+                life, cmd.RecordOutcomes((cmd.Failed(step, begun.attempt, too_late),))
+            )
             return
         key = life.state.idempotency_key(step)
-        call = Call(plan.component or "", step, begun.attempt, begun.inputs, life.id, key)
+        call = Call(
+            plan.component or "", step, begun.attempt, begun.inputs, life.id, key
+        )
         context = context_of(
-            call, life.state.workflow, lambda: self.now_ms, lambda x: self.emitted.append((life.id, step, plain(x)))
+            call,
+            life.state.workflow,
+            lambda: self.now_ms,
+            lambda x: self.emitted.append((life.id, step, plain(x))),
         )
         self.give(life, cmd.RecordOutcomes((self.cast.perform(call, context),)))
 
@@ -151,7 +169,9 @@ class World:
         """Return what is due next; of what is due at one time, the first by its kind and run."""
         first: tuple[int, DueKey] | None = None
         for key, at in self._runs.due():
-            if (until_ms is not None and at > until_ms) or (first is not None and at > first[0]):
+            if (until_ms is not None and at > until_ms) or (
+                first is not None and at > first[0]
+            ):
                 break
             if key.kind is DueKind.SIGNAL or (until_ms is None and key.kind in LIMITS):
                 continue
@@ -168,7 +188,9 @@ class World:
             case DueKind.LEASE:
                 self.give(life, cmd.LoseLease(key.subject, member.fence, member.begun))
             case DueKind.START_TO_CLOSE:
-                self.give(life, cmd.TimeOutStep(key.subject, "start_to_close", member.fence))
+                self.give(
+                    life, cmd.TimeOutStep(key.subject, "start_to_close", member.fence)
+                )
             case DueKind.SCHEDULE_TO_START:
                 self.give(life, cmd.TimeOutStep(key.subject, "schedule_to_start"))
             case DueKind.TOTAL:
@@ -215,8 +237,13 @@ class World:
         reference = life.plan.of(step).child
         name = reference.workflow.partition("@")[0] if reference else ""
         plan = life.plan if name == life.plan.id else self.workflows.get(name)
-        parent = parent_of_child(life.state, step, detached=reference is not None and reference.detached)
-        error: dict[str, Json] = {"type": "UnknownWorkflow", "message": f"the test has no workflow {name!r}"}
+        parent = parent_of_child(
+            life.state, step, detached=reference is not None and reference.detached
+        )
+        error: dict[str, Json] = {
+            "type": "UnknownWorkflow",
+            "message": f"the test has no workflow {name!r}",
+        }
         if plan is not None:
             try:
                 self.start(known.child, plan, known.inputs, parent=parent)
@@ -231,7 +258,9 @@ class World:
         parent = life.state.parent or {}
         above, state = self.lives.get(str(parent.get("run"))), life.state
         if above is not None and not above.state.closed:
-            closed = cmd.CloseChild(str(parent["step"]), life.id, state.status, state.output, state.error)
+            closed = cmd.CloseChild(
+                str(parent["step"]), life.id, state.status, state.output, state.error
+            )
             self.give(above, closed)
 
     # -- limits ------------------------------------------------------------------------------------------
@@ -248,7 +277,10 @@ class World:
             if member not in holders and len(holders) >= limit:
                 if policy == "reject":
                     message = f"{limit} runs with the key {key!r} are under way, the most that the workflow allows"
-                    self.give(life, cmd.RefuseRun({"type": "ConcurrencyLimit", "message": message}))
+                    self.give(
+                        life,
+                        cmd.RefuseRun({"type": "ConcurrencyLimit", "message": message}),
+                    )
                 elif policy == "cancel_oldest":
                     self._cancel_oldest(life, holders)
                 return
@@ -264,7 +296,9 @@ class World:
         while parent is not None:
             above.add(str(parent["run"]))
             parent = self.lives[str(parent["run"])].state.parent
-        runs = [run for holder in holders if (run := holder.partition("|")[0]) not in above]
+        runs = [
+            run for holder in holders if (run := holder.partition("|")[0]) not in above
+        ]
         if runs:
             self.give(self.lives[runs[0]], cmd.CancelRun("a newer run takes its place"))
 
@@ -272,7 +306,12 @@ class World:
         """Cancel the runs of the same key that wait for theirs; the newest is the one that begins."""
         for other in self.lives.values():
             keys = [gate[1] for gate in other.state.queue if gate[0] == "debounce"]
-            if other is not life and other.state.status == st.QUEUED and key in keys and other.id < life.id:
+            if (
+                other is not life
+                and other.state.status == st.QUEUED
+                and key in keys
+                and other.id < life.id
+            ):
                 self.give(other, cmd.CancelRun("a newer start took its place"))
 
     def _give_back(self, member: str) -> None:

@@ -8,4 +8,14 @@ from openagents_json.simulation.world import World
 from openagents_json.testing.play import Play, play
 from openagents_json.testing.replay import Divergence, replay
 
-__all__ = ["Call", "Divergence", "NoMock", "Play", "Stuck", "World", "outcomes", "play", "replay"]
+__all__ = [
+    "Call",
+    "Divergence",
+    "NoMock",
+    "Play",
+    "Stuck",
+    "World",
+    "outcomes",
+    "play",
+    "replay",
+]

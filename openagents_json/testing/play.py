@@ -39,7 +39,9 @@ class _Anything:
 
     def find(self, reference: str) -> ComponentSpec | None:
         """Return the spec of a reference."""
-        return self._real.find_own(reference) or ComponentSpec(reference.partition("@")[0])
+        return self._real.find_own(reference) or ComponentSpec(
+            reference.partition("@")[0]
+        )
 
     def names(self) -> Iterable[str]:
         """Return all names."""
@@ -68,9 +70,13 @@ class Play:
         for thing in (builtin, *real):
             registry.add(thing)
         self._catalog = catalog = _Anything(registry)
-        plans = {plan.id: plan for plan in (plan_of(source, catalog) for source in workflows)}
+        plans = {
+            plan.id: plan for plan in (plan_of(source, catalog) for source in workflows)
+        }
         self.world = World(Stubs(components or {}, registry), plans, moment_of(now))
-        self._life = self.world.start("0-test", plan_of(document, catalog), inputs or {}, labels=labels)
+        self._life = self.world.start(
+            "0-test", plan_of(document, catalog), inputs or {}, labels=labels
+        )
         self.world.go_on(self.world.now_ms)
 
     # -- going on ----------------------------------------------------------------------------------------
@@ -78,7 +84,11 @@ class Play:
     def advance(self, seconds: float = 0, *, to: str | datetime | None = None) -> Play:
         """Let time pass, by seconds or up to a time; what is due on the way happens at its time."""
         moment = to.isoformat() if isinstance(to, datetime) else to
-        until = moment_of(moment) if moment is not None else self.world.now_ms + round(seconds * 1000)
+        until = (
+            moment_of(moment)
+            if moment is not None
+            else self.world.now_ms + round(seconds * 1000)
+        )
         self.world.go_on(until)
         return self
 
@@ -92,7 +102,9 @@ class Play:
             self.world.go_on(min(limits))
             self.world.go_on()
         if not self._life.state.closed:
-            raise Stuck(f"the run is {self.status} and waits for {self._waits() or 'nothing that will come'}")
+            raise Stuck(
+                f"the run is {self.status} and waits for {self._waits() or 'nothing that will come'}"
+            )
         return self
 
     def _waits(self) -> str:
@@ -116,7 +128,15 @@ class Play:
 
         Raises Rejected.
         """
-        command = cmd.SendSignal(name, payload, key, f"signal-{len(self._life.events)}", by, reason, self.world.now_ms)
+        command = cmd.SendSignal(
+            name,
+            payload,
+            key,
+            f"signal-{len(self._life.events)}",
+            by,
+            reason,
+            self.world.now_ms,
+        )
         return self._give(command)
 
     def pause(self) -> Play:
@@ -131,14 +151,21 @@ class Play:
         """Cancel the run."""
         return self._give(cmd.CancelRun(reason, compensate=compensate))
 
-    def retry(self, step: str = "", *, inputs: Mapping[str, Json] | None = None) -> Play:
+    def retry(
+        self, step: str = "", *, inputs: Mapping[str, Json] | None = None
+    ) -> Play:
         """Let the closed run go on, from what failed or from a step.
 
         Raises Rejected.
         """
         return self._give(cmd.ReopenRun(step, inputs))
 
-    def run_again(self, document: Source | None = None, *, inputs: Mapping[str, Json] | None = None) -> Play:
+    def run_again(
+        self,
+        document: Source | None = None,
+        *,
+        inputs: Mapping[str, Json] | None = None,
+    ) -> Play:
         """Do the closed run again, perhaps by another document: results stand where nothing has changed.
 
         Raises Rejected.
@@ -148,7 +175,9 @@ class Play:
             self._life.plan = plan_of(document, self._catalog)
         changed = changed_steps(before, self._life.plan)
         migrate = document is not None
-        return self._give(cmd.ReopenRun("", inputs, migrate=migrate, replay=True, changed=changed))
+        return self._give(
+            cmd.ReopenRun("", inputs, migrate=migrate, replay=True, changed=changed)
+        )
 
     def skip(self, step: str, *, reason: str = "") -> Play:
         """Let the run go on as if a step had been skipped.
@@ -205,7 +234,10 @@ class Play:
     @property
     def history(self) -> list[dict[str, Any]]:
         """Return the events as `openagents runs history --json` does: type, time_ms and data."""
-        return [{"type": type_name(e), "time_ms": at, "data": own_copy(to_data(e))} for at, e in self._life.events]
+        return [
+            {"type": type_name(e), "time_ms": at, "data": own_copy(to_data(e))}
+            for at, e in self._life.events
+        ]
 
     @property
     def runs(self) -> dict[str, SimulatedRun]:
@@ -225,7 +257,11 @@ class Play:
 
     def calls(self, component: str | None = None) -> list[Call]:
         """Return the calls of components, of all or of one, in order."""
-        return [call for call in self.world.cast.calls if component in (None, call.component.partition("@")[0])]
+        return [
+            call
+            for call in self.world.cast.calls
+            if component in (None, call.component.partition("@")[0])
+        ]
 
     def of_type(self, kind: str) -> list[ev.Event]:
         """Return the events of a type."""
@@ -234,7 +270,9 @@ class Play:
     def assert_completed(self, output: Any = ...) -> Play:
         """Check that the run completed, with an output if one is given."""
         assert self.status == st.COMPLETED, f"the run is {self.status}: {self.error}"
-        assert output is ... or self.output == output, f"the output is {self.output!r}, not {output!r}"
+        assert output is ... or self.output == output, (
+            f"the output is {self.output!r}, not {output!r}"
+        )
         return self
 
     def assert_failed(self, error_type: str | None = None) -> Play:
@@ -246,23 +284,35 @@ class Play:
 
     def assert_order(self, *steps: str) -> Play:
         """Check that these steps completed, in this order."""
-        done = [e.step for e in self.events if isinstance(e, ev.StepCompleted) and e.step in steps]
+        done = [
+            e.step
+            for e in self.events
+            if isinstance(e, ev.StepCompleted) and e.step in steps
+        ]
         assert done == list(steps), f"they completed as {done}"
         return self
 
 
-def play(document: Source, inputs: Mapping[str, Json] | None = None, **options: Any) -> Play:
+def play(
+    document: Source, inputs: Mapping[str, Json] | None = None, **options: Any
+) -> Play:
     """Run a document in memory to its end, or until it waits for a signal; options as in `Play`."""
     begun = Play(document, inputs, **options)
     begun.world.go_on()
-    if _limits(begun.world) and not any(key.kind is DueKind.SIGNAL for key in begun.world.due):
+    if _limits(begun.world) and not any(
+        key.kind is DueKind.SIGNAL for key in begun.world.due
+    ):
         begun.finish()
     return begun
 
 
 def _limits(world: World) -> list[int]:
     """Return the times at which runs end that do not end by themselves."""
-    return [at for key, at in world.due.items() if key.kind in (DueKind.RUN_LIMIT, DueKind.CANCEL_GRACE)]
+    return [
+        at
+        for key, at in world.due.items()
+        if key.kind in (DueKind.RUN_LIMIT, DueKind.CANCEL_GRACE)
+    ]
 
 
 def plan_of(source: Source, catalog: Any) -> Plan:

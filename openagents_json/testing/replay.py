@@ -51,7 +51,9 @@ def replay(
     plan = plan_of(document, _Anything(registry))
     recorded = [from_data(str(item["type"]), item["data"]) for item in history]
     if not recorded or not isinstance(recorded[0], ev.RunStarted):
-        raise ValueError("a history begins with RunStarted; `openagents runs history RUN --json` prints all of it")
+        raise ValueError(
+            "a history begins with RunStarted; `openagents runs history RUN --json` prints all of it"
+        )
     found = first_difference(plan, recorded)
     if found is not None:
         return _divergence(found)
@@ -65,14 +67,28 @@ def replay(
 
 
 def _divergence(found: Difference) -> Divergence:
-    old = None if found.recorded is None else {"type": type_name(found.recorded), "data": to_data(found.recorded)}
-    new = None if found.now is None else {"type": type_name(found.now), "data": to_data(found.now)}
+    old = (
+        None
+        if found.recorded is None
+        else {"type": type_name(found.recorded), "data": to_data(found.recorded)}
+    )
+    new = (
+        None
+        if found.now is None
+        else {"type": type_name(found.now), "data": to_data(found.now)}
+    )
     return Divergence(found.version, old, new, found.reason)
 
 
-def _calls(plan: Any, recorded: Sequence[ev.Event], cast: Stubs, names: set[str]) -> Divergence | None:
+def _calls(
+    plan: Any, recorded: Sequence[ev.Event], cast: Stubs, names: set[str]
+) -> Divergence | None:
     inputs: dict[str, Mapping[str, Json]] = {}
-    workflow = recorded[0].workflow if recorded and isinstance(recorded[0], ev.RunStarted) else ""
+    workflow = (
+        recorded[0].workflow
+        if recorded and isinstance(recorded[0], ev.RunStarted)
+        else ""
+    )
     run = recorded[0].run if recorded and isinstance(recorded[0], ev.RunStarted) else ""
     for version, event in enumerate(recorded, 1):
         if isinstance(event, ev.StepScheduled):
@@ -82,11 +98,31 @@ def _calls(plan: Any, recorded: Sequence[ev.Event], cast: Stubs, names: set[str]
         elif isinstance(event, ev.StepCompleted) and event.attempt:
             component = plan.of(event.step).component or ""
             if component.partition("@")[0] in names:
-                call = Call(component, event.step, event.attempt, inputs.get(event.step, {}), run)
-                outcome = cast.perform(call, context_of(call, workflow, lambda: 0, lambda _: None))
-                if not isinstance(outcome, cmd.Completed) or outcome.output != event.output:
-                    shown = outcome.output if isinstance(outcome, cmd.Completed) else getattr(outcome, "error", None)
+                call = Call(
+                    component,
+                    event.step,
+                    event.attempt,
+                    inputs.get(event.step, {}),
+                    run,
+                )
+                outcome = cast.perform(
+                    call, context_of(call, workflow, lambda: 0, lambda _: None)
+                )
+                if (
+                    not isinstance(outcome, cmd.Completed)
+                    or outcome.output != event.output
+                ):
+                    shown = (
+                        outcome.output
+                        if isinstance(outcome, cmd.Completed)
+                        else getattr(outcome, "error", None)
+                    )
                     reason = f"step {event.step}: {component} gave {event.output!r} and gives {shown!r} now"
                     old = {"type": type_name(event), "data": to_data(event)}
-                    return Divergence(version, old, {"type": type(outcome).__name__, "data": {"output": shown}}, reason)
+                    return Divergence(
+                        version,
+                        old,
+                        {"type": type(outcome).__name__, "data": {"output": shown}},
+                        reason,
+                    )
     return None

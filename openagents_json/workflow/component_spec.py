@@ -72,7 +72,11 @@ def _changed(item: Any, plain: Any) -> dict[str, Any]:
     data = {}
     for name in [member.name for member in fields(item)]:
         value = getattr(item, name)
-        if name == "name" or value != getattr(plain, name) or type(value) is not type(getattr(plain, name)):
+        if (
+            name == "name"
+            or value != getattr(plain, name)
+            or type(value) is not type(getattr(plain, name))
+        ):
             data[name] = list(value) if isinstance(value, tuple) else value
     return data
 

@@ -33,7 +33,10 @@ def define(
 ) -> Definition:
     """Return the definition of a bound document; `encoded` is the document as canonical bytes, if that is known."""
     content: dict[str, Any] = {"document": document, "bindings": bindings}
-    whole = b'{"bindings":%b,"document":%b}' % (canonical(bindings), encoded or canonical(document))
+    whole = b'{"bindings":%b,"document":%b}' % (
+        canonical(bindings),
+        encoded or canonical(document),
+    )
     return Definition(content, whole, hashlib.sha256(whole).hexdigest(), names)
 
 

@@ -10,6 +10,8 @@ K = TypeVar("K")
 R = TypeVar("R")
 
 
-def entry(kind: type[K], function: Callable[[S, K], R]) -> tuple[Any, Callable[[S, Any], R]]:
+def entry(
+    kind: type[K], function: Callable[[S, K], R]
+) -> tuple[Any, Callable[[S, Any], R]]:
     """Return an entry of a table; a function that does not take that kind fails type-checking here."""
     return kind, function

@@ -27,7 +27,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from openagents_json.errors import Conflict, ContentTooLarge, InvalidArgument, OpenAgentsError, RunUnreadable
+from openagents_json.errors import (
+    Conflict,
+    ContentTooLarge,
+    InvalidArgument,
+    OpenAgentsError,
+    RunUnreadable,
+)
 
 
 class WorkflowError(OpenAgentsError):
@@ -47,11 +53,21 @@ class InvalidDefinition(WorkflowError, InvalidArgument):
         first = errors[0]
         others = len(errors) - 1
         if report.errors_left_out:
-            others += report.errors_left_out - 1  # `more_problems` stands for them, and is none itself
-        more = f" (and {others} more; `openagents validate` shows them)" if others else ""
-        place = f"line {first.line}, column {first.column}" if first.line else first.pointer or "/"
+            others += (
+                report.errors_left_out - 1
+            )  # `more_problems` stands for them, and is none itself
+        more = (
+            f" (and {others} more; `openagents validate` shows them)" if others else ""
+        )
+        place = (
+            f"line {first.line}, column {first.column}"
+            if first.line
+            else first.pointer or "/"
+        )
         hint = f"; {first.suggestion}" if first.suggestion else ""
-        super().__init__(f"the workflow is not valid: {place}: {first.code}: {first.message}{hint}{more}")
+        super().__init__(
+            f"the workflow is not valid: {place}: {first.code}: {first.message}{hint}{more}"
+        )
 
 
 class InvalidInputs(WorkflowError, InvalidArgument):
@@ -61,7 +77,10 @@ class InvalidInputs(WorkflowError, InvalidArgument):
 
     def __init__(self, problems: Sequence[tuple[str, str]]) -> None:
         self.problems = tuple(problems)
-        super().__init__("the inputs do not fit: " + "; ".join(f"{path}: {reason}" for path, reason in problems))
+        super().__init__(
+            "the inputs do not fit: "
+            + "; ".join(f"{path}: {reason}" for path, reason in problems)
+        )
 
 
 class ExpressionError(WorkflowError, InvalidArgument):
@@ -144,7 +163,9 @@ class UnknownEvent(RunUnreadable, ValueError):
 
     def __init__(self, event_type: str, reason: str) -> None:
         self.event_type = event_type
-        super().__init__(f"event {event_type!r} cannot be read: {reason}; a newer version of the engine wrote it?")
+        super().__init__(
+            f"event {event_type!r} cannot be read: {reason}; a newer version of the engine wrote it?"
+        )
 
 
 class NotADocument(InvalidArgument, ValueError):
@@ -152,7 +173,14 @@ class NotADocument(InvalidArgument, ValueError):
 
     code = "not_a_document"
 
-    def __init__(self, reason: str, line: int = 1, column: int = 1, *, problem: str = "invalid_json") -> None:
+    def __init__(
+        self,
+        reason: str,
+        line: int = 1,
+        column: int = 1,
+        *,
+        problem: str = "invalid_json",
+    ) -> None:
         self.problem = problem
         self.reason = reason
         self.line = line
@@ -190,7 +218,9 @@ class SecretsUnclear(OpenAgentsError):
 
     def __init__(self, path: Sequence[str | int]) -> None:
         self.path = list(path)
-        super().__init__(f"input {shown_path(path)}: data in it looks like a secret; retry the step to resolve it anew")
+        super().__init__(
+            f"input {shown_path(path)}: data in it looks like a secret; retry the step to resolve it anew"
+        )
 
 
 class UnreadableSnapshot(OpenAgentsError, ValueError):
@@ -213,7 +243,9 @@ class NotAvailable(OpenAgentsError):
 
 def shown_path(path: Sequence[str | int]) -> str:
     """Return a path as people write it."""
-    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path).removeprefix(".")
+    return "".join(
+        f"[{key}]" if isinstance(key, int) else f".{key}" for key in path
+    ).removeprefix(".")
 
 
 def shorten(text: str, width: int = 120) -> str:

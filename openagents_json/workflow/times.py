@@ -21,8 +21,14 @@ def delay_of(seconds: Json) -> int:
         value = float(seconds) if isinstance(seconds, str) else seconds
     except ValueError:
         value = None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value * 1000 <= MAX_WAIT_MS:
-        raise InvalidTime(f"{_shown(seconds)} is not a number of seconds between 0 and a hundred years")
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not 0 <= value * 1000 <= MAX_WAIT_MS
+    ):
+        raise InvalidTime(
+            f"{_shown(seconds)} is not a number of seconds between 0 and a hundred years"
+        )
     return round(value * 1000)
 
 
@@ -31,7 +37,11 @@ def moment_of(value: Json) -> int:
 
     Raises InvalidTime.
     """
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value * 1000 <= 4 * MAX_WAIT_MS:
+    if (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and 0 <= value * 1000 <= 4 * MAX_WAIT_MS
+    ):
         return max(1, round(value * 1000))
     if isinstance(value, str):
         try:
@@ -40,8 +50,12 @@ def moment_of(value: Json) -> int:
             return max(1, round(whole.timestamp() * 1000))
         except (ValueError, OverflowError):
             pass
-    raise InvalidTime(f"{_shown(value)} is not a time; write it as 2030-01-31T09:00:00Z or as seconds since 1970")
+    raise InvalidTime(
+        f"{_shown(value)} is not a time; write it as 2030-01-31T09:00:00Z or as seconds since 1970"
+    )
 
 
 def _shown(value: Json) -> str:
-    return repr(value)[:60] if isinstance(value, str | int | float) else type_name(value)
+    return (
+        repr(value)[:60] if isinstance(value, str | int | float) else type_name(value)
+    )

@@ -39,14 +39,21 @@ def type_name(value: Json) -> str:
 def quoted(value: Json) -> str:
     """Return a value for a message: in one way, whatever the order of its names, and not at length."""
     is_text = isinstance(value, str)
-    text = repr(value) if is_text else json.dumps(value, ensure_ascii=False, sort_keys=True, default=repr)
+    text = (
+        repr(value)
+        if is_text
+        else json.dumps(value, ensure_ascii=False, sort_keys=True, default=repr)
+    )
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
 def in_order(value: Json) -> Json:
     """Return a value with its names in order and lists for tuples: what is said of it is then alike in every form."""
     if isinstance(value, Mapping):
-        return {key: in_order(item) for key, item in sorted(value.items(), key=lambda member: str(member[0]))}
+        return {
+            key: in_order(item)
+            for key, item in sorted(value.items(), key=lambda member: str(member[0]))
+        }
     if isinstance(value, list | tuple):
         return [in_order(item) for item in value]
     return value

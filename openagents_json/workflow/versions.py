@@ -23,12 +23,18 @@ RANGES: Final = "write for example 1.4.2, ^1.4, ~1.4.2, 1.x, '>=1.4 <2' or '^1 |
 
 def is_version(text: str) -> bool:
     """Tell whether a text is a semantic version, and nothing else stands around it."""
-    return len(text) <= _LONGEST and _VERSION.fullmatch(text) is not None and not _too_large(text)
+    return (
+        len(text) <= _LONGEST
+        and _VERSION.fullmatch(text) is not None
+        and not _too_large(text)
+    )
 
 
 def is_range(text: str) -> bool:
     """Tell whether a text is a range of versions."""
-    if len(text) > _LONGEST or _NUMBER_BEHIND_ANY.search(text) or _too_large(text):  # npm knows no 1.x.3
+    if (
+        len(text) > _LONGEST or _NUMBER_BEHIND_ANY.search(text) or _too_large(text)
+    ):  # npm knows no 1.x.3
         return False
     import nodesemver  # imported where ranges are looked at
 
@@ -40,7 +46,10 @@ def is_range(text: str) -> bool:
 
 def _too_large(text: str) -> bool:
     """Tell whether a number of a version is one that not all programs hold exactly."""
-    return any(int(number) > _LARGEST for number in re.findall(r"(?<![\w-])\d{16,}(?![\w-])", text, re.ASCII))
+    return any(
+        int(number) > _LARGEST
+        for number in re.findall(r"(?<![\w-])\d{16,}(?![\w-])", text, re.ASCII)
+    )
 
 
 def highest(wanted: str, versions: Iterable[str]) -> str | None:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from eventstore.redis.ledger import LEAF_BYTES, SALT_BYTES, Epoch, LedgerPosition, LedgerStore, LogEntry, Stored
+from eventstore.redis.ledger import (
+    LEAF_BYTES,
+    SALT_BYTES,
+    Epoch,
+    LedgerPosition,
+    LedgerStore,
+    LogEntry,
+    Stored,
+)
 from eventstore.redis.upkeep.removal import archive_stream
 
 
@@ -53,13 +61,19 @@ def whole(store: LedgerStore) -> LedgerRecords:
     """Read what there is of the ledger as a whole."""
     known = store.identity()
     said = known.get("statement", b""), known.get("statement_signature", b"")
-    return LedgerRecords(known.get("id", b"").decode(), store.partitions, named_keys(store), *said)
+    return LedgerRecords(
+        known.get("id", b"").decode(), store.partitions, named_keys(store), *said
+    )
 
 
 def named_keys(store: LedgerStore) -> dict[str, bytes]:
     """Return the public keys that the ledger names, by id."""
     known = store.identity()
-    return {name.removeprefix("key:"): public for name, public in known.items() if name.startswith("key:")}
+    return {
+        name.removeprefix("key:"): public
+        for name, public in known.items()
+        if name.startswith("key:")
+    }
 
 
 def read_partitions(store: LedgerStore) -> Iterator[Partition]:
@@ -75,9 +89,13 @@ def read_partitions(store: LedgerStore) -> Iterator[Partition]:
         yield _read_partition(store, partition, place, [*names, notes])
 
 
-def _read_partition(store: LedgerStore, partition: int, place: LedgerPosition, streams: Sequence[str]) -> Partition:
+def _read_partition(
+    store: LedgerStore, partition: int, place: LedgerPosition, streams: Sequence[str]
+) -> Partition:
     epochs = [epoch for epoch in store.epochs(partition) if epoch.number < place.epoch]
-    numbers = range(1, min(place.epoch, place.head + 1) + 1)  # an epoch has a position at least
+    numbers = range(
+        1, min(place.epoch, place.head + 1) + 1
+    )  # an epoch has a position at least
     leaves = {e: store.leaves(partition, e) for e in numbers}
     salts = {e: store.salts(partition, e) for e in numbers}
     room = place.checkpoint - place.first + 1

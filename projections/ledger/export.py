@@ -28,7 +28,9 @@ T = TypeVar("T")
 
 def write_export(store: LedgerStore, file: IO[bytes]) -> LedgerRecords:
     """Write the whole ledger to a file, one partition after the other."""
-    said = whole(store)  # what was signed last, not after what is read: that has to be there
+    said = whole(
+        store
+    )  # what was signed last, not after what is read: that has to be there
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for found in read_partitions(store):
             _write_partition(archive, found)
@@ -54,7 +56,9 @@ def _write_partition(archive: zipfile.ZipFile, found: Partition) -> None:
             archive.writestr(f"{name}/{kind}/{epoch}", joined)
     with archive.open(f"{name}/log.jsonl", "w", force_zip64=True) as out:
         for entry in found.log:
-            out.write(_line([entry.n, entry.time_ms, entry.stream, entry.first, entry.last]))
+            out.write(
+                _line([entry.n, entry.time_ms, entry.stream, entry.first, entry.last])
+            )
     named: dict[str, None] = {}
     with archive.open(f"{name}/events.jsonl", "w", force_zip64=True) as out:
         for event in found.events:
@@ -64,7 +68,9 @@ def _write_partition(archive: zipfile.ZipFile, found: Partition) -> None:
         raw = found.blob(sha)
         if raw is not None:
             archive.writestr(f"{name}/blobs/{sha}", raw)
-    archive.writestr(f"{name}/partition.json", _line(_partition_data(found)))  # last: events may have been erased
+    archive.writestr(
+        f"{name}/partition.json", _line(_partition_data(found))
+    )  # last: events may have been erased
 
 
 def _partition_data(found: Partition) -> dict[str, Any]:
@@ -74,19 +80,29 @@ def _partition_data(found: Partition) -> dict[str, Any]:
         "checkpoint": found.checkpoint,
         "open_epoch": found.open_epoch,
         "open_first": found.open_first,
-        "epochs": [[e.number, e.record.decode("utf-8", "surrogatepass"), e.signature.hex()] for e in found.epochs],
+        "epochs": [
+            [e.number, e.record.decode("utf-8", "surrogatepass"), e.signature.hex()]
+            for e in found.epochs
+        ],
         "erased": {str(n): committed.hex() for n, committed in erased.items()},
     }
 
 
 def _line(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=True, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+    return (
+        json.dumps(
+            value, ensure_ascii=True, sort_keys=True, separators=(",", ":")
+        ).encode()
+        + b"\n"
+    )
 
 
 class Export:
     """An export that is open for reading."""
 
-    def __init__(self, archive: zipfile.ZipFile, where: str, limit: int = MOST_BYTES) -> None:
+    def __init__(
+        self, archive: zipfile.ZipFile, where: str, limit: int = MOST_BYTES
+    ) -> None:
         self._archive, self._where, self._limit = archive, where, limit
         self.whole = self._guarded(self._whole)
 
@@ -108,7 +124,9 @@ class Export:
         except TooLarge as error:
             raise EvidenceUnreadable(self._where, str(error)) from error
         except DAMAGE as error:
-            raise EvidenceUnreadable(self._where, f"it is damaged ({type(error).__name__}: {error})") from error
+            raise EvidenceUnreadable(
+                self._where, f"it is damaged ({type(error).__name__}: {error})"
+            ) from error
 
     def _unpacking(self, times: int = 1) -> Unpacking:
         return Unpacking(self._archive, self._limit * times)
@@ -118,39 +136,73 @@ class Export:
         if data["format"] != EXPORT_FORMAT:
             raise ValueError(f"its format is {data['format']!r}, not {EXPORT_FORMAT!r}")
         keys = {str(name): bytes.fromhex(key) for name, key in data["keys"].items()}
-        statement = data["statement"].encode(), bytes.fromhex(data["statement_signature"])
-        return LedgerRecords(str(data["ledger"]), int(data["partitions"]), keys, *statement)
+        statement = (
+            data["statement"].encode(),
+            bytes.fromhex(data["statement_signature"]),
+        )
+        return LedgerRecords(
+            str(data["ledger"]), int(data["partitions"]), keys, *statement
+        )
 
     def _partition(self, partition: int) -> Partition:
         held = self._unpacking()
         data = codec.decode_foreign(held.read(f"{partition}/partition.json"))
         epochs = [
-            Epoch(int(n), str(raw).encode("utf-8", "surrogatepass"), bytes.fromhex(s)) for n, raw, s in data["epochs"]
+            Epoch(int(n), str(raw).encode("utf-8", "surrogatepass"), bytes.fromhex(s))
+            for n, raw, s in data["epochs"]
         ]
-        numbers = int(data["head"]), int(data["checkpoint"]), int(data["open_epoch"]), int(data["open_first"])
+        numbers = (
+            int(data["head"]),
+            int(data["checkpoint"]),
+            int(data["open_epoch"]),
+            int(data["open_first"]),
+        )
         return Partition(
             partition,
             *numbers,
             epochs,
             self._by_epoch(held, partition, "leaves"),
             self._by_epoch(held, partition, "salts"),
-            {int(n): bytes.fromhex(committed) for n, committed in data["erased"].items()},
-            self._lines(held, partition, "log", lambda x: LogEntry(int(x[0]), int(x[1]), str(x[2]), *map(int, x[3:]))),
-            self._lines(self._unpacking(EVENTS_TIMES), partition, "events", read_stored),
+            {
+                int(n): bytes.fromhex(committed)
+                for n, committed in data["erased"].items()
+            },
+            self._lines(
+                held,
+                partition,
+                "log",
+                lambda x: LogEntry(int(x[0]), int(x[1]), str(x[2]), *map(int, x[3:])),
+            ),
+            self._lines(
+                self._unpacking(EVENTS_TIMES), partition, "events", read_stored
+            ),
             lambda sha: self._blob(f"{partition}/blobs/{sha}"),
         )
 
     def _blob(self, name: str) -> bytes | None:
-        return self._guarded(lambda: self._unpacking().read(name) if name in self._archive.NameToInfo else None)
+        return self._guarded(
+            lambda: (
+                self._unpacking().read(name)
+                if name in self._archive.NameToInfo
+                else None
+            )
+        )
 
-    def _by_epoch(self, held: Unpacking, partition: int, kind: str) -> Mapping[int, bytes]:
+    def _by_epoch(
+        self, held: Unpacking, partition: int, kind: str
+    ) -> Mapping[int, bytes]:
         prefix = f"{partition}/{kind}/"
         names = [name for name in self._archive.namelist() if name.startswith(prefix)]
         return {int(name.removeprefix(prefix)): held.read(name) for name in names}
 
-    def _lines(self, unpacking: Unpacking, partition: int, kind: str, read: Callable[[Any], T]) -> Iterator[T]:
+    def _lines(
+        self, unpacking: Unpacking, partition: int, kind: str, read: Callable[[Any], T]
+    ) -> Iterator[T]:
         with self._guard():
-            yield from (read(codec.decode_foreign(line)) for line in unpacking.lines(f"{partition}/{kind}.jsonl"))
+            yield from (
+                read(codec.decode_foreign(line))
+                for line in unpacking.lines(f"{partition}/{kind}.jsonl")
+            )
 
 
 @contextmanager

@@ -59,11 +59,19 @@ class Audit:
     def lines(self) -> Iterator[str]:
         """Say it for people."""
         for found in self.findings:
-            place = f"partition {found.partition}" + (f", position {found.n}" if found.n else "")
-            event = f"event {found.version} of {found.run}" if found.version else f"run {found.run}"
+            place = f"partition {found.partition}" + (
+                f", position {found.n}" if found.n else ""
+            )
+            event = (
+                f"event {found.version} of {found.run}"
+                if found.version
+                else f"run {found.run}"
+            )
             run = f", {event}" if found.run else ""
             line = f"{found.kind}: {place}{run}: {found.what}"
-            yield line.encode("utf-8", "backslashreplace").decode()  # names may be no text that can be printed
+            yield line.encode(
+                "utf-8", "backslashreplace"
+            ).decode()  # names may be no text that can be printed
         more = [
             f"{count} {what}"
             for count, what in (
@@ -71,12 +79,24 @@ class Audit:
                 (self.chained, "chained, not signed yet"),
                 (self.unsealed, "not sealed yet"),
                 (self.archived, "archived"),
-                (self.unproved, "erased or archived on the word of a record that is not signed yet"),
-                (self.imported, "imported, with actors and times that another store has given them"),
+                (
+                    self.unproved,
+                    "erased or archived on the word of a record that is not signed yet",
+                ),
+                (
+                    self.imported,
+                    "imported, with actors and times that another store has given them",
+                ),
             )
             if count
         ]
-        said = f"{len(self.findings)} findings" if self.findings else "intact" if self.intact else "not proved"
+        said = (
+            f"{len(self.findings)} findings"
+            if self.findings
+            else "intact"
+            if self.intact
+            else "not proved"
+        )
         yield f"{said}: {self.verified} events in {self.epochs} signed epochs verified{''.join(f', {x}' for x in more)}"
         if self.file and self.unproved:
             yield "whoever holds the file may have erased that: have the store sealed, and ask for a new file"
@@ -84,11 +104,24 @@ class Audit:
             yield "the keys are those that the ledger names itself; name one that you hold with --key"
 
 
-def together(audits: list[Audit], findings: list[Finding], *, named: bool, file: bool = False) -> Audit:
+def together(
+    audits: list[Audit], findings: list[Finding], *, named: bool, file: bool = False
+) -> Audit:
     """Add up the checks of partitions, with what was found beside them."""
-    everything = sorted([*findings, *(found for audit in audits for found in audit.findings)])
+    everything = sorted(
+        [*findings, *(found for audit in audits for found in audit.findings)]
+    )
     counts = {
         name: sum(getattr(audit, name) for audit in audits)
-        for name in ("verified", "erased", "chained", "unsealed", "archived", "epochs", "imported", "unproved")
+        for name in (
+            "verified",
+            "erased",
+            "chained",
+            "unsealed",
+            "archived",
+            "epochs",
+            "imported",
+            "unproved",
+        )
     }
     return Audit(tuple(everything), **counts, named=named, file=file)

@@ -23,7 +23,10 @@ class _Span:
 
     def part(self, first: int, end: int) -> _Span:
         a, b = first - self.first, end - self.first
-        leaves, salts = self.leaves[a * LEAF_BYTES : b * LEAF_BYTES], self.salts[a * SALT_BYTES : b * SALT_BYTES]
+        leaves, salts = (
+            self.leaves[a * LEAF_BYTES : b * LEAF_BYTES],
+            self.salts[a * SALT_BYTES : b * SALT_BYTES],
+        )
         return _Span(first, leaves, salts, self.found[a:b])
 
 
@@ -55,12 +58,20 @@ class Leaves:
     def leaf(self, n: int) -> bytes | None:
         """Return the leaf at a position; None when there is none."""
         found = self._at(n)
-        return None if found is None else found[0].leaves[found[1] * LEAF_BYTES : (found[1] + 1) * LEAF_BYTES]
+        return (
+            None
+            if found is None
+            else found[0].leaves[found[1] * LEAF_BYTES : (found[1] + 1) * LEAF_BYTES]
+        )
 
     def salt(self, n: int) -> bytes:
         """Return the salt at a position, empty when there is none."""
         found = self._at(n)
-        return b"" if found is None else found[0].salts[found[1] * SALT_BYTES : (found[1] + 1) * SALT_BYTES]
+        return (
+            b""
+            if found is None
+            else found[0].salts[found[1] * SALT_BYTES : (found[1] + 1) * SALT_BYTES]
+        )
 
     def take(self, n: int) -> bool:
         """Note that the event of a position was found; False when there is no leaf, or it was found before."""
@@ -74,9 +85,16 @@ class Leaves:
         """Return the positions where something was sealed, and nothing was found."""
         for span in self._spans:
             for i, there in enumerate(span.found):
-                if not there and span.leaves[i * LEAF_BYTES : (i + 1) * LEAF_BYTES] != ABSENT:
+                if (
+                    not there
+                    and span.leaves[i * LEAF_BYTES : (i + 1) * LEAF_BYTES] != ABSENT
+                ):
                     yield span.first + i
 
     def _at(self, n: int) -> tuple[_Span, int] | None:
         at = bisect.bisect_right(self._firsts, n) - 1
-        return (self._spans[at], n - self._firsts[at]) if at >= 0 and n < self._spans[at].end else None
+        return (
+            (self._spans[at], n - self._firsts[at])
+            if at >= 0 and n < self._spans[at].end
+            else None
+        )

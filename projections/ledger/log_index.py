@@ -27,7 +27,11 @@ class LogIndex:
         rising = True
         for entry in log:
             size = entry.last - entry.first + 1
-            if not (0 < size <= min(entry.n, LARGEST_COMMIT) and entry.n < _FARTHEST and abs(entry.last) < _FARTHEST):
+            if not (
+                0 < size <= min(entry.n, LARGEST_COMMIT)
+                and entry.n < _FARTHEST
+                and abs(entry.last) < _FARTHEST
+            ):
                 continue
             rising = rising and (not self._ends or entry.n >= self._ends[-1])
             self._ends.append(entry.n)

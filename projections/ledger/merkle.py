@@ -50,7 +50,9 @@ def paths(leaves: Sequence[bytes], places: Sequence[int]) -> list[list[bytes]]:
     return out
 
 
-def root_of_path(leaf: bytes, place: int, size: int, path: Sequence[bytes]) -> bytes | None:
+def root_of_path(
+    leaf: bytes, place: int, size: int, path: Sequence[bytes]
+) -> bytes | None:
     """Return the root that a leaf at a place of a tree of some size leads to; None when the path does not fit."""
     if not 0 <= place < size:
         return None
@@ -70,4 +72,7 @@ def root_of_path(leaf: bytes, place: int, size: int, path: Sequence[bytes]) -> b
 
 def split(joined: bytes) -> list[bytes]:
     """Return hashes that are stored one behind the other; bytes behind the last whole one are left out."""
-    return [joined[i : i + HASH_BYTES] for i in range(0, len(joined) - HASH_BYTES + 1, HASH_BYTES)]
+    return [
+        joined[i : i + HASH_BYTES]
+        for i in range(0, len(joined) - HASH_BYTES + 1, HASH_BYTES)
+    ]

@@ -32,13 +32,29 @@ NO_SALT: Final = bytes(SALT_BYTES)
 
 def commitment(salt: bytes, event: Stored) -> bytes:
     """Return the commitment to what an event carries."""
-    return hashlib.sha256(salt + len(event.data).to_bytes(8, "big") + event.data + event.metadata).digest()
+    return hashlib.sha256(
+        salt + len(event.data).to_bytes(8, "big") + event.data + event.metadata
+    ).digest()
 
 
-def leaf(partition: int, event: Stored, committed: bytes, *, n: int | None = None, version: int | None = None) -> bytes:
+def leaf(
+    partition: int,
+    event: Stored,
+    committed: bytes,
+    *,
+    n: int | None = None,
+    version: int | None = None,
+) -> bytes:
     """Return the leaf of an event, or the one that it would have at another position or as another version."""
     place = event.n if n is None else n
-    said = [EVENT_FORMAT, partition, place, event.stream, event.version if version is None else version, event.time_ms]
+    said = [
+        EVENT_FORMAT,
+        partition,
+        place,
+        event.stream,
+        event.version if version is None else version,
+        event.time_ms,
+    ]
     who = [event.commit, event.actor, event.cause, event.type, committed.hex()]
     return leaf_hash(codec.encode([*said, *who]))
 
@@ -90,13 +106,17 @@ _HASH: Final = re.compile(r"[0-9a-f]{64}")
 
 def encode_record(record: EpochRecord) -> bytes:
     """Return the bytes that are signed."""
-    return codec.encode({"format": EPOCH_FORMAT, **{name: getattr(record, name) for name in _FIELDS}})
+    return codec.encode(
+        {"format": EPOCH_FORMAT, **{name: getattr(record, name) for name in _FIELDS}}
+    )
 
 
 def decode_record(raw: bytes) -> EpochRecord | None:
     """Read a record back; None when it is none."""
     data = _object(raw)
-    if data.get("format") != EPOCH_FORMAT or any(type(data.get(name)) is not kind for name, kind in _FIELDS.items()):
+    if data.get("format") != EPOCH_FORMAT or any(
+        type(data.get(name)) is not kind for name, kind in _FIELDS.items()
+    ):
         return None
     record = EpochRecord(**{name: data[name] for name in _FIELDS})
     if not (_HASH.fullmatch(record.root) and _HASH.fullmatch(record.chain)):
@@ -118,7 +138,13 @@ def encode_statement(said: Statement) -> bytes:
     """Return the bytes that are signed."""
     heads = {str(partition): list(head) for partition, head in said.heads.items()}
     return codec.encode(
-        {"format": STATEMENT_FORMAT, "ledger": said.ledger, "time_ms": said.time_ms, "key": said.key, "heads": heads}
+        {
+            "format": STATEMENT_FORMAT,
+            "ledger": said.ledger,
+            "time_ms": said.time_ms,
+            "key": said.key,
+            "heads": heads,
+        }
     )
 
 
@@ -128,8 +154,13 @@ def decode_statement(raw: bytes) -> Statement | None:
     if data.get("format") != STATEMENT_FORMAT:
         return None
     try:
-        heads = {int(partition): (int(epoch), str(record)) for partition, (epoch, record) in data["heads"].items()}
-        said = Statement(str(data["ledger"]), int(data["time_ms"]), str(data["key"]), heads)
+        heads = {
+            int(partition): (int(epoch), str(record))
+            for partition, (epoch, record) in data["heads"].items()
+        }
+        said = Statement(
+            str(data["ledger"]), int(data["time_ms"]), str(data["key"]), heads
+        )
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
     return said if encode_statement(said) == raw else None

@@ -67,28 +67,41 @@ class Erasures:
             if isinstance(item, list) and len(item) == 3 and type(item[0]) is int:
                 version, now, was = item
                 # A record of an earlier version says nothing of metadata; one that does names all that is not empty.
-                other = str(metadata.get(str(version), EMPTY)) if isinstance(metadata, dict) else ""
+                other = (
+                    str(metadata.get(str(version), EMPTY))
+                    if isinstance(metadata, dict)
+                    else ""
+                )
                 named = _Named(event.version, ErasedHashes(str(now), other), str(was))
                 before = self.known.get((event.stream, version))
                 if before is None or before.record < named.record:
                     self.known[event.stream, version] = named
 
-    def cover(self, run: str, version: int, stands: ErasedHashes, committed: bytes) -> bool:
+    def cover(
+        self, run: str, version: int, stands: ErasedHashes, committed: bytes
+    ) -> bool:
         """Tell whether the last record of an event names what stands there, and what stood there."""
         last = self.known.get((run, version))
         if last is None or last.stood != committed.hex():
             return False
-        return last.stands.data == stands.data and last.stands.metadata in ("", stands.metadata)
+        return last.stands.data == stands.data and last.stands.metadata in (
+            "",
+            stands.metadata,
+        )
 
 
 def archived_spans(event: Stored) -> list[Span]:
     """Return the positions that an event says to be taken into an archive, from the first to the last of each piece."""
-    if event.type not in ("RunArchived", "RunDeleted") or not event.stream.endswith("-archive"):
+    if event.type not in ("RunArchived", "RunDeleted") or not event.stream.endswith(
+        "-archive"
+    ):
         return []
     return [
         (item[0], item[1])
         for item in listed(codec.members_of(event.data), "positions")
-        if isinstance(item, list) and len(item) == 2 and all(type(x) is int for x in item)
+        if isinstance(item, list)
+        and len(item) == 2
+        and all(type(x) is int for x in item)
     ]
 
 
@@ -97,13 +110,23 @@ def payloads(event: Stored) -> list[str]:
     if b'"blobs"' not in event.data:
         return []
     items = listed(codec.members_of(event.data), "blobs")
-    return [item[1] for item in items if isinstance(item, list) and len(item) > 1 and isinstance(item[1], str)]
+    return [
+        item[1]
+        for item in items
+        if isinstance(item, list) and len(item) > 1 and isinstance(item[1], str)
+    ]
 
 
-def amiss(event: Stored, blob: Callable[[str], bytes | None]) -> Iterator[tuple[str, str]]:
+def amiss(
+    event: Stored, blob: Callable[[str], bytes | None]
+) -> Iterator[tuple[str, str]]:
     """Return what is wrong with the payloads of an event that are stored beside the log: kind of finding, and what."""
     for sha in payloads(event):
         raw = blob(sha)
         if raw is None or digest(raw) != sha:
-            kind, what = (REMOVED, "is gone") if raw is None else (CHANGED, "is not what was sealed")
+            kind, what = (
+                (REMOVED, "is gone")
+                if raw is None
+                else (CHANGED, "is not what was sealed")
+            )
             yield kind, f"payload {sha} of {event.type} {what}"

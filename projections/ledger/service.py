@@ -37,7 +37,9 @@ class SealingService:
 
     def start(self) -> None:
         """Begin."""
-        self._thread = threading.Thread(target=self._loop, name="openagents-ledger", daemon=True)
+        self._thread = threading.Thread(
+            target=self._loop, name="openagents-ledger", daemon=True
+        )
         self._thread.start()
 
     def stop(self) -> None:
@@ -58,7 +60,9 @@ class SealingService:
                 log.warning("the log could not be sealed: %s", error)
                 sealer = None
                 continue
-            except Exception:  # the ledger may fall behind; the runs of this process must not
+            except (
+                Exception
+            ):  # the ledger may fall behind; the runs of this process must not
                 log.exception("the ledger met a defect of the engine")
                 continue
             if close:

@@ -6,7 +6,10 @@ import hashlib
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -33,7 +36,9 @@ class Signer:
 
     def private_pem(self) -> bytes:
         """Return the private key as a PEM file."""
-        return self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        return self._key.private_bytes(
+            Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+        )
 
 
 def signer(key: Ed25519PrivateKey) -> Signer:
@@ -55,7 +60,9 @@ def load_signer(pem: bytes, where: str) -> Signer:
     try:
         key = load_pem_private_key(pem, None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise KeyUnusable(where, "it is not a private key in PEM without a password") from error
+        raise KeyUnusable(
+            where, "it is not a private key in PEM without a password"
+        ) from error
     if not isinstance(key, Ed25519PrivateKey):
         raise KeyUnusable(where, "it is not a key for Ed25519")
     return signer(key)

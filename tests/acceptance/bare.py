@@ -15,7 +15,9 @@ def main() -> None:
     rules = seccomp.SyscallFilter(seccomp.ALLOW)
     for name in ("unshare", "mount", "seccomp"):
         rules.add_rule(seccomp.ERRNO(errno.EPERM), name)
-    rules.add_rule(seccomp.ERRNO(errno.EPERM), "prctl", seccomp.Arg(0, seccomp.EQ, PR_SET_SECCOMP))
+    rules.add_rule(
+        seccomp.ERRNO(errno.EPERM), "prctl", seccomp.Arg(0, seccomp.EQ, PR_SET_SECCOMP)
+    )
     rules.add_rule(seccomp.ERRNO(errno.ENOSYS), "landlock_create_ruleset")
     rules.load()
     os.execv(sys.executable, [sys.executable, *sys.argv[1:]])

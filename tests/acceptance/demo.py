@@ -30,7 +30,12 @@ class Demo:
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     """Run the demo to its end, and wait until its server has gone."""
     store = tmp_path_factory.mktemp("demo") / "store"
-    done = subprocess.run([sys.executable, str(PROGRAM), str(store)], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, str(PROGRAM), str(store)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     wait_for(lambda: server_has_gone(store), 60)
     return Demo(store, done.stdout)
@@ -41,5 +46,7 @@ def server_has_gone(store: Path) -> bool:
     if (store / "server.json").exists():
         return False
     with (store / "users.lock").open("a+") as users:
-        fcntl.flock(users, fcntl.LOCK_SH)  # the server's supervisor keeps all others out until it ends
+        fcntl.flock(
+            users, fcntl.LOCK_SH
+        )  # the server's supervisor keeps all others out until it ends
     return True

@@ -44,7 +44,9 @@ def key(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def sealing(server: Server, where: list[str], key: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Process]:
+def sealing(
+    server: Server, where: list[str], key: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Process]:
     """A worker process that has the key."""
     monkeypatch.setenv("OPENAGENTS_AUDIT_KEY", str(key))
     process = worker(server, where[-1])
@@ -57,7 +59,9 @@ def sealing(server: Server, where: list[str], key: Path, monkeypatch: pytest.Mon
 def run(where: list[str], tmp_path: Path, text: str) -> str:
     file = tmp_path / "workflow.json"
     file.write_text(json.dumps(DOCUMENT))
-    done = openagents("run", str(file), "--input", f"text={text}", "--timeout", "40", *where)
+    done = openagents(
+        "run", str(file), "--input", f"text={text}", "--timeout", "40", *where
+    )
     assert done.returncode == 0, done.stderr
     return str(json.loads(done.stdout)["id"])
 
@@ -66,35 +70,66 @@ def test_a_store_is_sealed_by_a_worker_and_checked_by_an_auditor(
     server: Server, where: list[str], key: Path, sealing: Process, tmp_path: Path
 ) -> None:
     run_id, public = run(where, tmp_path, "secret-text"), f"{key}.pub"
-    wait_for(lambda: "0 events not sealed yet" in openagents("audit", "status", *where).stdout, 30)
-    assert openagents("audit", "seal", "--private-key", str(key), *where).returncode == 0
+    wait_for(
+        lambda: (
+            "0 events not sealed yet" in openagents("audit", "status", *where).stdout
+        ),
+        30,
+    )
+    assert (
+        openagents("audit", "seal", "--private-key", str(key), *where).returncode == 0
+    )
     checked = openagents("audit", "verify", "--key", public, "--json", *where)
     assert checked.returncode == 0, checked.stdout
     assert json.loads(checked.stdout)["verified"] >= 8
-    assert openagents("audit", "verify", "--run", run_id, "--key", public, *where).returncode == 0
+    assert (
+        openagents(
+            "audit", "verify", "--run", run_id, "--key", public, *where
+        ).returncode
+        == 0
+    )
 
-    receipt, bare, export = tmp_path / "receipt.json", tmp_path / "bare.json", tmp_path / "ledger.zip"
+    receipt, bare, export = (
+        tmp_path / "receipt.json",
+        tmp_path / "bare.json",
+        tmp_path / "ledger.zip",
+    )
     openagents("audit", "receipt", run_id, "2", "-o", str(receipt), *where)
-    openagents("audit", "receipt", run_id, "2", "-o", str(bare), "--without-payload", *where)
+    openagents(
+        "audit", "receipt", run_id, "2", "-o", str(bare), "--without-payload", *where
+    )
     openagents("audit", "export", "-o", str(export), *where)
     for file in (receipt, bare, export):
-        assert openagents("audit", "verify", str(file), "--key", public).returncode == 0, file
+        assert (
+            openagents("audit", "verify", str(file), "--key", public).returncode == 0
+        ), file
     assert "secret-text" in receipt.read_text()
     assert "secret-text" not in bare.read_text()
     assert independent(receipt, public, tmp_path).returncode == 0
     receipt.write_text(receipt.read_text().replace("secret-text", "another-one"))
     assert openagents("audit", "verify", str(receipt), "--key", public).returncode == 1
-    assert "is not the one that was sealed" in independent(receipt, public, tmp_path).stderr
+    assert (
+        "is not the one that was sealed"
+        in independent(receipt, public, tmp_path).stderr
+    )
 
 
-def independent(receipt: Path, public: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def independent(
+    receipt: Path, public: str, folder: Path
+) -> subprocess.CompletedProcess[str]:
     """Check a receipt with the program that the documentation shows."""
     page = (ROOT / "docs" / "explanation" / "ledger.md").read_text()
-    [program] = re.findall(r"^```python file=check_receipt.py\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    [program] = re.findall(
+        r"^```python file=check_receipt.py\n(.*?)^```", page, re.MULTILINE | re.DOTALL
+    )
     (folder / "check_receipt.py").write_text(program)
     command = [sys.executable, "check_receipt.py", str(receipt), public]
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
+    environment = {
+        name: value for name, value in os.environ.items() if name != "PYTHONPATH"
+    }
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60
+    )
 
 
 @pytest.mark.damages_store("an event of a run is taken away")
@@ -105,7 +140,9 @@ def test_what_was_tampered_with_is_named_on_the_command_line(
     openagents("audit", "seal", "--private-key", str(key), *where)
     witness = tmp_path / "witness.jsonl"
     witness.write_text(openagents("audit", "witness", *where).stdout)
-    assert openagents("audit", "verify", "--witness", str(witness), *where).returncode == 0
+    assert (
+        openagents("audit", "verify", "--witness", str(witness), *where).returncode == 0
+    )
     redis = server.connect().client
     partition = run_id.split("-")[0]
     redis.execute_command(b"XDEL", f"{where[-1]}:{{{partition}}}:run:{run_id}", "3-0")
@@ -122,7 +159,9 @@ def test_a_run_is_erased_and_still_proved(
     run_id = run(where, tmp_path, "secret-text")
     openagents("audit", "seal", "--private-key", str(key), *where)
     assert "secret-text" in openagents("runs", "show", run_id, *where).stdout
-    done = openagents("runs", "redact", run_id, "--reason", "asked for", "--json", *where)
+    done = openagents(
+        "runs", "redact", run_id, "--reason", "asked for", "--json", *where
+    )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["events"] > 0
     for shown in ("show", "history", "explain"):
@@ -135,7 +174,9 @@ def test_a_run_is_erased_and_still_proved(
     assert "erased" in refused.stderr
 
 
-def test_wrong_keys_and_files_are_told_in_one_line(where: list[str], key: Path, tmp_path: Path) -> None:
+def test_wrong_keys_and_files_are_told_in_one_line(
+    where: list[str], key: Path, tmp_path: Path
+) -> None:
     (tmp_path / "no.key").write_text("no key")
     (tmp_path / "no.json").write_text("{")
     for arguments in (
@@ -159,5 +200,8 @@ def test_a_file_with_nothing_in_it_proves_nothing(tmp_path: Path) -> None:
     said = {"format": "openagents-ledger/1", "ledger": "l", "partitions": 0, "keys": {}}
     path = tmp_path / "ledger.zip"
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("ledger.json", json.dumps({**said, "statement": "", "statement_signature": ""}))
+        archive.writestr(
+            "ledger.json",
+            json.dumps({**said, "statement": "", "statement_signature": ""}),
+        )
     assert openagents("audit", "verify", str(path)).returncode == 1

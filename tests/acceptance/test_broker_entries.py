@@ -23,12 +23,23 @@ DOCUMENT = {"id": "w", "steps": [{"id": "a", "component": "quick"}]}
 
 def entry(body: Any = None, *, raw: bytes | None = None, **changes: Any) -> bytes:
     """A message as Celery sends it, but for some changes; None takes something away."""
-    content = raw if raw is not None else json.dumps(body if body is not None else [["tool"], {}, {}]).encode()
+    content = (
+        raw
+        if raw is not None
+        else json.dumps(body if body is not None else [["tool"], {}, {}]).encode()
+    )
     message: dict[str, Any] = {
         "body": base64.b64encode(content).decode(),
         "content-encoding": "utf-8",
         "content-type": "application/json",
-        "headers": {"lang": "py", "task": TASK, "id": "x", "root_id": "x", "parent_id": None, "group": None},
+        "headers": {
+            "lang": "py",
+            "task": TASK,
+            "id": "x",
+            "root_id": "x",
+            "parent_id": None,
+            "group": None,
+        },
         "properties": {
             "body_encoding": "base64",
             "correlation_id": "x",
@@ -40,7 +51,9 @@ def entry(body: Any = None, *, raw: bytes | None = None, **changes: Any) -> byte
     }
     for name, value in changes.items():
         place, _, key = name.replace("__", ".").replace("_", "-").partition(".")
-        holder, key = (message[place], key.replace("-", "_")) if key else (message, place)
+        holder, key = (
+            (message[place], key.replace("-", "_")) if key else (message, place)
+        )
         if value is None:
             del holder[key]
         else:
@@ -72,16 +85,22 @@ STRANGE = {
     "no encoding": entry(properties__body_encoding="rot13"),
     "encoding of another kind": entry(properties__body_encoding=5),
     "not base64": json.dumps({**json.loads(entry()), "body": "%%%"}).encode(),
-    "body of another kind": json.dumps({**json.loads(entry()), "body": {"a": 1}}).encode(),
+    "body of another kind": json.dumps(
+        {**json.loads(entry()), "body": {"a": 1}}
+    ).encode(),
     "no headers": entry(headers=None),
     "headers of another kind": entry(headers=[1]),
     "no task": entry(headers__task=None),
     "another task": entry(headers__task="celery.backend_cleanup"),
     "task of another kind": entry(headers__task={"a": 1}),
     "no id": entry(headers__id=None),
-    "pickled body": entry(raw=pickle.dumps(Bomb()), content_type="application/x-python-serialize"),
+    "pickled body": entry(
+        raw=pickle.dumps(Bomb()), content_type="application/x-python-serialize"
+    ),
     "pickled body as JSON": entry(raw=pickle.dumps(Bomb())),
-    "yaml": entry(raw=b"!!python/object/apply:os._exit [7]", content_type="application/x-yaml"),
+    "yaml": entry(
+        raw=b"!!python/object/apply:os._exit [7]", content_type="application/x-yaml"
+    ),
     "no content type": entry(content_type=None),
     "charset": entry(content_encoding="utf-99"),
     "compressed": entry(headers__compression="application/x-gzip"),
@@ -94,7 +113,9 @@ STRANGE = {
     "named arguments": entry([["tool"], {"queue": "tool", "\x1b[2J": 1}, {}]),
     "another queue": entry([["elsewhere"], {}, {}]),
     "embedded of another kind": entry([["tool"], {}, 5]),
-    "callbacks": entry([["tool"], {}, {"callbacks": [{"task": "x"}], "chord": 5, "chain": "x"}]),
+    "callbacks": entry(
+        [["tool"], {}, {"callbacks": [{"task": "x"}], "chord": 5, "chain": "x"}]
+    ),
     "expires": entry(headers__expires="never"),
     "eta": entry(headers__eta="soon"),
     "far eta": entry(headers__eta="9999-12-31T23:59:59"),
@@ -105,10 +126,14 @@ STRANGE = {
 
 
 @pytest.fixture(params=["threads", "prefork"])
-def working(server: Server, request: pytest.FixtureRequest) -> Iterator[tuple[Engine, Any, str]]:
+def working(
+    server: Server, request: pytest.FixtureRequest
+) -> Iterator[tuple[Engine, Any, str]]:
     prefix = server.prefix()
     components = load([str(COMPONENTS)])
-    with Engine.connect(server.url, prefix=prefix, components=components, partitions=1) as engine:
+    with Engine.connect(
+        server.url, prefix=prefix, components=components, partitions=1
+    ) as engine:
         process = worker(server, prefix, more=("--pool", request.param))
         try:
             wait_until_working(engine, process)
@@ -118,14 +143,21 @@ def working(server: Server, request: pytest.FixtureRequest) -> Iterator[tuple[En
             process.wait(30)
 
 
-def test_an_entry_that_is_no_message_of_ours_is_dropped(server: Server, working: tuple[Engine, Any, str]) -> None:
+def test_an_entry_that_is_no_message_of_ours_is_dropped(
+    server: Server, working: tuple[Engine, Any, str]
+) -> None:
     engine, process, prefix = working
     connection, queue = server.connect(), celery_queue(prefix, "tool").encode()
     log = server.directory / "worker.log"
     before = log.stat().st_size
     for content in STRANGE.values():
         connection.command(b"LPUSH", queue, content)
-    wait_for(lambda: int(connection.command(b"LLEN", queue)) == 0 or process.poll() is not None, 60)
+    wait_for(
+        lambda: (
+            int(connection.command(b"LLEN", queue)) == 0 or process.poll() is not None
+        ),
+        60,
+    )
     assert process.poll() is None
     runs = engine.start_many([(DOCUMENT, {})] * 5)
     assert all(engine.wait(run, timeout=60).ok for run in runs)
@@ -133,15 +165,21 @@ def test_an_entry_that_is_no_message_of_ours_is_dropped(server: Server, working:
     wait_for(lambda: int(connection.command(b"LLEN", queue)) == 0)
     assert process.poll() is None
     told = log.read_text(errors="replace")[before:]
-    assert told.count("is no doorbell of ours and is dropped") >= len(STRANGE) - 4  # a few are doorbells all the same
+    assert (
+        told.count("is no doorbell of ours and is dropped") >= len(STRANGE) - 4
+    )  # a few are doorbells all the same
     assert "Traceback" not in told
     assert "\x1b[2J" not in told
     wait_for(lambda: int(connection.command(b"HLEN", b"unacked")) == 0)
 
 
-def test_a_broadcast_of_another_application_ends_no_worker(server: Server, working: tuple[Engine, Any, str]) -> None:
+def test_a_broadcast_of_another_application_ends_no_worker(
+    server: Server, working: tuple[Engine, Any, str]
+) -> None:
     engine, process, _ = working
-    stranger = Celery("stranger", broker=broker_of(server.url).url, set_as_current=False)
+    stranger = Celery(
+        "stranger", broker=broker_of(server.url).url, set_as_current=False
+    )
     assert stranger.control.ping(timeout=1) == []
     stranger.control.shutdown()
     stranger.control.broadcast("pool_shrink", arguments={"n": 10})

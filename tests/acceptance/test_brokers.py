@@ -81,8 +81,12 @@ class Stuck:
 def test_a_start_does_not_wait_for_the_doorbell(server: Server) -> None:
     connection, doorbell = server.connect(), Stuck()
     keyspace = require(connection, server.prefix(), 1, "everysec", now_ms=lambda: 0)
-    core = build_core(connection, keyspace, doorbell=BackgroundDoorbell(lambda: doorbell))
-    engine = Engine(OpenStore(core, load([str(COMPONENTS)]), server.url, lambda: None), actor="test")
+    core = build_core(
+        connection, keyspace, doorbell=BackgroundDoorbell(lambda: doorbell)
+    )
+    engine = Engine(
+        OpenStore(core, load([str(COMPONENTS)]), server.url, lambda: None), actor="test"
+    )
     runs = [engine.start(DOCUMENT) for _ in range(3)]
     assert doorbell.rung.wait(20)
     assert [engine.state(run).status for run in runs] == ["running"] * 3
@@ -91,13 +95,19 @@ def test_a_start_does_not_wait_for_the_doorbell(server: Server) -> None:
 
 
 @pytest.mark.parametrize("pool", ["threads", "prefork"])
-def test_workers_whose_broker_never_answers_find_their_work(server: Server, mute: str, pool: str) -> None:
+def test_workers_whose_broker_never_answers_find_their_work(
+    server: Server, mute: str, pool: str
+) -> None:
     prefix, registry = server.prefix(), load([str(COMPONENTS)])
-    with Engine.connect(server.url, broker=mute, components=registry, prefix=prefix, partitions=2) as engine:
+    with Engine.connect(
+        server.url, broker=mute, components=registry, prefix=prefix, partitions=2
+    ) as engine:
         process = worker(server, prefix, broker_url=mute, more=("--pool", pool))
         try:
             runs = engine.start_many([(DOCUMENT, {})] * 5)
-            assert [engine.wait(run, timeout=60).status for run in runs] == ["completed"] * 5
+            assert [engine.wait(run, timeout=60).status for run in runs] == [
+                "completed"
+            ] * 5
         finally:
             process.terminate()
             assert process.wait(60) == 0
@@ -106,13 +116,17 @@ def test_workers_whose_broker_never_answers_find_their_work(server: Server, mute
 
 def test_workers_whose_broker_ends_go_on(server: Server, broker: Server) -> None:
     prefix, registry = server.prefix(), load([str(COMPONENTS)])
-    with Engine.connect(server.url, broker=broker.url, components=registry, prefix=prefix, partitions=2) as engine:
+    with Engine.connect(
+        server.url, broker=broker.url, components=registry, prefix=prefix, partitions=2
+    ) as engine:
         process = worker(server, prefix, broker=broker)
         try:
             assert engine.run(DOCUMENT, timeout=60).ok
             broker.kill()
             runs = engine.start_many([(DOCUMENT, {})] * 5)
-            assert [engine.wait(run, timeout=60).status for run in runs] == ["completed"] * 5
+            assert [engine.wait(run, timeout=60).status for run in runs] == [
+                "completed"
+            ] * 5
         finally:
             process.terminate()
             assert process.wait(60) == 0

@@ -54,7 +54,9 @@ def failed(folder: Path) -> tuple[str, Path]:
     done = openagents("run", str(path), "--input", "x=0", *options, "--json")
     run = json.loads(done.stdout)["id"]
     capsule = folder / "run.oac"
-    done = openagents("runs", "export", run, "-o", str(capsule), "--data", data, "--json")
+    done = openagents(
+        "runs", "export", run, "-o", str(capsule), "--data", data, "--json"
+    )
     said = json.loads(done.stdout)
     assert (done.returncode, said["events"], said["run"]) == (0, 5, run)
     return run, capsule
@@ -63,27 +65,51 @@ def failed(folder: Path) -> tuple[str, Path]:
 def opened(folder: Path, capsule: Path, lines: str, *more: str) -> str:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OPENAGENTS_URL", "redis://nowhere.invalid:1")
-        arguments = ("runs", "open", str(capsule), "-c", str(folder / "parts.py"), *more)
+        arguments = (
+            "runs",
+            "open",
+            str(capsule),
+            "-c",
+            str(folder / "parts.py"),
+            *more,
+        )
         done = openagents(*arguments, folder=folder, given=lines.encode())
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 
 
-def test_a_run_is_stepped_through_retried_and_forked_on_a_laptop(tmp_path: Path) -> None:
+def test_a_run_is_stepped_through_retried_and_forked_on_a_laptop(
+    tmp_path: Path,
+) -> None:
     run, capsule = failed(tmp_path)
-    said = opened(tmp_path, capsule, "b\nback\nd\ng 1\nn\nx\ng 99\ne\nq\nn\n").splitlines()
-    shown = [line.split()[0] for line in said if "/5 " in line and not line.startswith(("  ", "> "))]
+    said = opened(
+        tmp_path, capsule, "b\nback\nd\ng 1\nn\nx\ng 99\ne\nq\nn\n"
+    ).splitlines()
+    shown = [
+        line.split()[0]
+        for line in said
+        if "/5 " in line and not line.startswith(("  ", "> "))
+    ]
     assert shown == ["5/5", "4/5", "3/5", "1/5", "2/5"]
     assert 'steps.a.status: "scheduled" -> "started"' in said
     assert any("has events 1 to 5, and no event 99" in line for line in said)
-    assert sum(line[2:].startswith(f"{n}/5 ") for n in range(1, 6) for line in said) == 5
-    (tmp_path / "parts.py").write_text(COMPONENTS.replace("100 // x", "100 // (x or 5)"))
-    said = "\n".join(opened(tmp_path, capsule, "fork 2\nretry a\nretry a\nfork 5\nq\n").splitlines())
+    assert (
+        sum(line[2:].startswith(f"{n}/5 ") for n in range(1, 6) for line in said) == 5
+    )
+    (tmp_path / "parts.py").write_text(
+        COMPONENTS.replace("100 // x", "100 // (x or 5)")
+    )
+    said = "\n".join(
+        opened(tmp_path, capsule, "fork 2\nretry a\nretry a\nfork 5\nq\n").splitlines()
+    )
     assert 'completed: "got 20"' in said
     assert said.count(f'the run {run} completed: "got 20"') == 2
     assert "the run had ended (failed)" in said
     data = str(tmp_path / "data")
-    assert json.loads(openagents("runs", "show", run, "--data", data).stdout)["status"] == "failed"
+    assert (
+        json.loads(openagents("runs", "show", run, "--data", data).stdout)["status"]
+        == "failed"
+    )
     at = openagents("runs", "open", str(capsule), "--at", "3", "--json")
     assert [step["status"] for step in json.loads(at.stdout)["steps"]] == ["started"]
     refused = openagents("runs", "open", str(capsule), "--url", "redis://localhost:1")
@@ -93,7 +119,9 @@ def test_a_run_is_stepped_through_retried_and_forked_on_a_laptop(tmp_path: Path)
 def test_a_missing_component_is_named_and_nothing_is_begun(tmp_path: Path) -> None:
     _, capsule = failed(tmp_path)
     (tmp_path / "parts.py").write_text(COMPONENTS.replace('"divide"', '"other"'))
-    assert "there is no component divide here" in opened(tmp_path, capsule, "retry\nq\n")
+    assert "there is no component divide here" in opened(
+        tmp_path, capsule, "retry\nq\n"
+    )
 
 
 def test_files_are_not_overwritten_and_damaged_ones_are_refused(tmp_path: Path) -> None:
@@ -101,10 +129,20 @@ def test_files_are_not_overwritten_and_damaged_ones_are_refused(tmp_path: Path) 
     data, raw = str(tmp_path / "data"), capsule.read_bytes()
     again = openagents("runs", "export", run, "-o", str(capsule), "--data", data)
     assert (again.returncode, "--force replaces it" in again.stderr) == (1, True)
-    assert openagents("runs", "export", run, "-o", str(capsule), "--data", data, "--force").returncode == 0
+    assert (
+        openagents(
+            "runs", "export", run, "-o", str(capsule), "--data", data, "--force"
+        ).returncode
+        == 0
+    )
     piped = openagents_bytes("runs", "export", run, "-o", "-", "--data", data)
     assert piped.stdout[:2] == b"PK"
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["data", "parts.py", "run.oac", "workflow.json"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "data",
+        "parts.py",
+        "run.oac",
+        "workflow.json",
+    ]
     capsule.write_bytes(raw[: len(raw) // 2])
     for command in ("open", "import"):
         done = openagents("runs", command, str(capsule))
@@ -113,18 +151,34 @@ def test_files_are_not_overwritten_and_damaged_ones_are_refused(tmp_path: Path) 
     assert openagents("runs", "import", str(tmp_path / "none.oac")).returncode == 1
 
 
-def test_a_run_comes_into_a_cluster_and_goes_on_there(tmp_path: Path, server: Server) -> None:
+def test_a_run_comes_into_a_cluster_and_goes_on_there(
+    tmp_path: Path, server: Server
+) -> None:
     run, capsule = failed(tmp_path)
     prefix = server.prefix()
     where = ("--url", server.url, "--prefix", prefix)
-    done = openagents("runs", "import", str(capsule), "--reason", "from a laptop", *where, "--json")
+    done = openagents(
+        "runs", "import", str(capsule), "--reason", "from a laptop", *where, "--json"
+    )
     assert json.loads(done.stdout) == {"changed": True, "id": run, "status": "failed"}
-    assert "it was here already" in openagents("runs", "import", str(capsule), *where).stdout
+    assert (
+        "it was here already"
+        in openagents("runs", "import", str(capsule), *where).stdout
+    )
     assert " (imported) " in openagents("runs", "list", "--imported", *where).stdout
-    told = openagents("runs", "history", run, "--format", "jsonl", *where).stdout.splitlines()
+    told = openagents(
+        "runs", "history", run, "--format", "jsonl", *where
+    ).stdout.splitlines()
     *theirs, mine = map(json.loads, told)
-    assert ({event["imported"] for event in theirs}, mine["type"], mine["imported"]) == ({"oa"}, "RunImported", "")
-    assert (mine["data"]["reason"], len(mine["data"]["sha256"])) == ("from a laptop", 64)
+    assert (
+        {event["imported"] for event in theirs},
+        mine["type"],
+        mine["imported"],
+    ) == ({"oa"}, "RunImported", "")
+    assert (mine["data"]["reason"], len(mine["data"]["sha256"])) == (
+        "from a laptop",
+        64,
+    )
     process = worker(server, prefix, components=tmp_path / "parts.py")
     try:
         assert openagents("runs", "retry", run, "--set", "x=4", *where).returncode == 0
@@ -154,28 +208,44 @@ def halfway(folder: Path) -> tuple[str, str]:
     (folder / "parts.py").write_text(COMPONENTS)
     notes, data = str(folder / "notes"), str(folder / "data")
     say = {"component": "say", "inputs": {"y": 1, "notes": notes}}
-    document: dict[str, Any] = {"id": "w", "steps": [{"id": "a", **say}, {"id": "go", "wait_for": {"signal": "go"}}]}
+    document: dict[str, Any] = {
+        "id": "w",
+        "steps": [{"id": "a", **say}, {"id": "go", "wait_for": {"signal": "go"}}],
+    }
     document |= {"output": "{{b.output}}"}
     document["steps"].append({"id": "b", **say})
     (folder / "workflow.json").write_text(json.dumps(document))
     begun = openagents(
-        "run", str(folder / "workflow.json"), "--data", data, "-c", str(folder / "parts.py"), "--detach", "--json"
+        "run",
+        str(folder / "workflow.json"),
+        "--data",
+        data,
+        "-c",
+        str(folder / "parts.py"),
+        "--detach",
+        "--json",
     )
     run = json.loads(begun.stdout)["id"]
     return run, data
 
 
 @pytest.mark.parametrize("stop", [1, 2, 4, 5, 7])
-def test_a_promotion_that_is_killed_is_finished_by_doing_it_again(tmp_path: Path, server: Server, stop: int) -> None:
+def test_a_promotion_that_is_killed_is_finished_by_doing_it_again(
+    tmp_path: Path, server: Server, stop: int
+) -> None:
     run, data = halfway(tmp_path)
     prefix = server.prefix()
     arguments = [sys.executable, "-c", KILLED, data, server.url, prefix, run, str(stop)]
-    died = subprocess.run(arguments, timeout=60, cwd=ROOT, capture_output=True, text=True)
+    died = subprocess.run(
+        arguments, timeout=60, cwd=ROOT, capture_output=True, text=True
+    )
     assert died.returncode == -signal.SIGKILL, died.stderr
     to = ("--to", server.url, "--to-prefix", prefix)
     for _ in range(2):
         done = openagents("runs", "promote", run, "--data", data, *to, "--json")
-        assert (done.returncode, json.loads(done.stdout)["status"]) == (0, "running"), done.stderr
+        assert (done.returncode, json.loads(done.stdout)["status"]) == (0, "running"), (
+            done.stderr
+        )
     here = json.loads(openagents("runs", "show", run, "--data", data).stdout)
     assert (here["status"], here["reason"][:9]) == ("cancelled", "moved to ")
     process = worker(server, prefix, components=tmp_path / "parts.py")

@@ -27,7 +27,12 @@ DOCUMENT: dict[str, Any] = {
             "depends_on": ["first"],
             "retry": {"max_retries": 9, "delay_seconds": 0.05},
         },
-        {"id": "middle", "component": "slow", "depends_on": ["first"], "inputs": {"ms": 30}},
+        {
+            "id": "middle",
+            "component": "slow",
+            "depends_on": ["first"],
+            "inputs": {"ms": 30},
+        },
         {"id": "right", "component": "waits", "depends_on": ["first"]},
         {
             "id": "join",
@@ -35,7 +40,12 @@ DOCUMENT: dict[str, Any] = {
             "depends_on": ["left", "middle", "right"],
             "inputs": {"n": "{{first.output}}"},
         },
-        {"id": "last", "component": "quick", "depends_on": ["join"], "inputs": {"n": "{{join.output}}"}},
+        {
+            "id": "last",
+            "component": "quick",
+            "depends_on": ["join"],
+            "inputs": {"n": "{{join.output}}"},
+        },
     ],
     "output": {"n": "{{last.output}}"},
 }
@@ -73,16 +83,25 @@ def check_all(engine: Engine, runs: list[str], expected: dict[str, int]) -> None
     for run in runs:
         assert engine.wait(run).output == {"n": expected[run]}
     assert engine.doctor() == []
-    assert [drift for name in ("runs", "steps", "workers") for drift in engine.views.verify(name)] == []
+    assert [
+        drift
+        for name in ("runs", "steps", "workers")
+        for drift in engine.views.verify(name)
+    ] == []
     engine.audit.seal()
     audit = engine.audit.verify()
     assert audit.intact, list(audit.lines())
-    assert audit.verified == sum(place.head for place in engine.core.ledger.places(range(8)))
+    assert audit.verified == sum(
+        place.head for place in engine.core.ledger.places(range(8))
+    )
 
 
 @pytest.mark.slow
 def test_workers_server_and_broker_die_at_random_and_every_run_completes(
-    private_server: Server, broker: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    private_server: Server,
+    broker: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("OPENAGENTS_AUDIT_KEY", str(key_file(tmp_path)))
     chance, prefix = random.Random(7), private_server.prefix()
@@ -117,10 +136,17 @@ def test_workers_server_and_broker_die_at_random_and_every_run_completes(
     assert len(expected) == 200
 
 
-def test_a_worker_that_dies_is_replaced_by_another_and_the_history_says_so(server: Server) -> None:
+def test_a_worker_that_dies_is_replaced_by_another_and_the_history_says_so(
+    server: Server,
+) -> None:
     prefix = server.prefix()
-    document = {"id": "takeover", "steps": [{"id": "long", "component": "slow", "inputs": {"ms": 1200}}]}
-    with Engine.connect(server.url, broker=server.url, components=load([str(COMPONENTS)]), prefix=prefix) as engine:
+    document = {
+        "id": "takeover",
+        "steps": [{"id": "long", "component": "slow", "inputs": {"ms": 1200}}],
+    }
+    with Engine.connect(
+        server.url, broker=server.url, components=load([str(COMPONENTS)]), prefix=prefix
+    ) as engine:
         first = worker(server, prefix, more=("--name", "one"))
         try:
             run = engine.start(document)
@@ -135,6 +161,8 @@ def test_a_worker_that_dies_is_replaced_by_another_and_the_history_says_so(serve
                 assert second.wait(120) == 0
         finally:
             first.kill()
-        started = [e.worker or "" for e in engine.history(run) if e.type == "StepStarted"]
+        started = [
+            e.worker or "" for e in engine.history(run) if e.type == "StepStarted"
+        ]
         assert [name.split(":")[0] for name in started] == ["one", "two"]
         assert [e.type for e in engine.history(run)].count("StepLeaseLost") == 1

@@ -27,18 +27,26 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with documents and the data of an embedded server, which one command keeps running."""
     base = tmp_path_factory.mktemp("cli")
     (base / "good.json").write_text(json.dumps(GOOD))
-    (base / "fails.json").write_text(json.dumps({"id": "fails", "steps": [{"id": "a", "component": "fail"}]}))
-    (base / "unknown.json").write_text(json.dumps({"id": "u", "steps": [{"id": "a", "component": "quik"}]}))
+    (base / "fails.json").write_text(
+        json.dumps({"id": "fails", "steps": [{"id": "a", "component": "fail"}]})
+    )
+    (base / "unknown.json").write_text(
+        json.dumps({"id": "u", "steps": [{"id": "a", "component": "quik"}]})
+    )
     (base / "broken.json").write_text('{"id": "x",\n "steps": [}')
     (base / "deep.json").write_text("[" * 100_000 + "]" * 100_000)
-    run(base, "good.json", "-i", "n=1")  # a command that reads makes no store, and tests come in any order
+    run(
+        base, "good.json", "-i", "n=1"
+    )  # a command that reads makes no store, and tests come in any order
     run(base, "fails.json")
     return base
 
 
 def call(folder: Path, *arguments: str) -> tuple[int, str, str]:
     where = ("--data", str(folder / "data"))
-    done = openagents(*arguments, *(where if arguments[0] not in ("completion", "--help") else ()))
+    done = openagents(
+        *arguments, *(where if arguments[0] not in ("completion", "--help") else ())
+    )
     assert "Traceback" not in done.stderr, done.stderr
     return done.returncode, done.stdout, done.stderr
 
@@ -61,11 +69,17 @@ def test_run_tells_a_failure_by_its_exit_code(folder: Path) -> None:
 
 
 def test_the_same_key_gives_the_same_run(folder: Path) -> None:
-    first, second = (json.loads(run(folder, "good.json", "-i", "n=1", "--key", "k")[1]) for _ in range(2))
+    first, second = (
+        json.loads(run(folder, "good.json", "-i", "n=1", "--key", "k")[1])
+        for _ in range(2)
+    )
     assert first == second
     code, out, err = run(folder, "good.json", "-i", "n=2", "--key", "k")
     assert (code, out) == (1, "")
-    assert f"the idempotency key belongs to the start of run {first['id']} with other inputs ('n')" in err
+    assert (
+        f"the idempotency key belongs to the start of run {first['id']} with other inputs ('n')"
+        in err
+    )
 
 
 def test_runs_are_listed_shown_and_their_history_told(folder: Path) -> None:
@@ -76,15 +90,24 @@ def test_runs_are_listed_shown_and_their_history_told(folder: Path) -> None:
     assert (shown["status"], shown["steps"][0]["output"]) == ("completed", 6)
     history = json.loads(call(folder, "runs", "history", made["id"], "--json")[1])
     assert [event["type"] for event in history][-1] == "RunCompleted"
-    watched = [json.loads(line) for line in call(folder, "runs", "watch", made["id"], "--json")[1].splitlines()]
+    watched = [
+        json.loads(line)
+        for line in call(folder, "runs", "watch", made["id"], "--json")[1].splitlines()
+    ]
     assert watched == history
 
 
 def test_a_run_without_workers_is_paused_resumed_and_cancelled(folder: Path) -> None:
     code, out, _ = run(folder, "good.json", "-i", "n=1", "--detach", "--workers", "0")
     made = json.loads(out)["id"]
-    for command, status in (("pause", "paused"), ("resume", "running"), ("cancel", "cancelled")):
-        code, out, _ = call(folder, "runs", command, made, "--reason", "because", "--json")
+    for command, status in (
+        ("pause", "paused"),
+        ("resume", "running"),
+        ("cancel", "cancelled"),
+    ):
+        code, out, _ = call(
+            folder, "runs", command, made, "--reason", "because", "--json"
+        )
         assert (code, json.loads(out)["status"]) == (0, status)
     code, _, err = call(folder, "runs", "pause", made)
     assert (code, "cancelled" in err) == (1, True)
@@ -94,7 +117,10 @@ def test_doctor_finds_all_well(folder: Path) -> None:
     code, out, _ = call(folder, "doctor", "--json")
     found = json.loads(out)
     assert (code, found["violations"]) == (0, [])
-    assert (found["server"]["name"], found["server"]["appendfsync"]) == ("valkey", "everysec")
+    assert (found["server"]["name"], found["server"]["appendfsync"]) == (
+        "valkey",
+        "everysec",
+    )
     assert abs(found["server"]["skew_ms"]) < 2000
     assert "valkey 9" in call(folder, "doctor")[1]
 
@@ -111,7 +137,10 @@ def test_validate_finds_problems_with_their_place(folder: Path) -> None:
     [
         (("run", "{}/unknown.json", "-c", str(COMPONENTS)), "did you mean 'quick'"),
         (("run", "{}/good.json", "-c", str(COMPONENTS)), "n: is required"),
-        (("run", "{}/good.json", "-c", str(COMPONENTS), "-i", "n=x"), "must be of type integer"),
+        (
+            ("run", "{}/good.json", "-c", str(COMPONENTS), "-i", "n=x"),
+            "must be of type integer",
+        ),
         (("run", "{}/nowhere.json"), "No such file"),
         (("run", "{}/good.json", "-i", "n"), "not name=value"),
         (("run", "{}/broken.json"), "invalid_json"),
@@ -122,16 +151,36 @@ def test_validate_finds_problems_with_their_place(folder: Path) -> None:
         (("doctor", "--lease-ms", "1"), "lease_ms"),
     ],
 )
-def test_mistakes_get_one_clear_line(folder: Path, arguments: tuple[str, ...], says: str) -> None:
-    code, out, err = call(folder, *(argument.replace("{}", str(folder)) for argument in arguments))
+def test_mistakes_get_one_clear_line(
+    folder: Path, arguments: tuple[str, ...], says: str
+) -> None:
+    code, out, err = call(
+        folder, *(argument.replace("{}", str(folder)) for argument in arguments)
+    )
     assert (code != 0, out) == (True, "")
     assert says in err
 
 
 def test_a_reader_that_goes_away_is_no_error(folder: Path) -> None:
     made = json.loads(run(folder, "good.json", "-i", "n=1")[1])["id"]
-    command = " ".join([*map(shlex.quote, COMMAND), "runs", "history", made, "--json", "--data", str(folder / "data")])
-    done = subprocess.run(["sh", "-c", f"{command} | true"], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    command = " ".join(
+        [
+            *map(shlex.quote, COMMAND),
+            "runs",
+            "history",
+            made,
+            "--json",
+            "--data",
+            str(folder / "data"),
+        ]
+    )
+    done = subprocess.run(
+        ["sh", "-c", f"{command} | true"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=60,
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -145,52 +194,118 @@ def test_a_run_that_waits_is_signalled_shown_and_goes_on(folder: Path) -> None:
         {"id": "ok", "wait_for": {"signal": "go", "schema": {"type": "object"}}},
         {"id": "a", "component": "quick"},
     ]
-    (folder / "waits.json").write_text(json.dumps({"id": "waits", "steps": steps, "output": "{{ok.by}}"}))
+    (folder / "waits.json").write_text(
+        json.dumps({"id": "waits", "steps": steps, "output": "{{ok.by}}"})
+    )
     made = json.loads(run(folder, "waits.json", "--detach", "--workers", "0")[1])["id"]
     code, _, err = call(folder, "runs", "signal", made, "gone")
     assert (code, "did you mean 'go'?" in err) == (1, True)
     code, _, err = call(folder, "runs", "signal", made, "go", "--payload", "5")
     assert (code, "is not of type 'object'" in err) == (1, True)
     assert (
-        call(folder, "runs", "signal", made, "go", "--payload", '{"x": 1}', "--by", "ann", "--reason", "fine")[0] == 0
+        call(
+            folder,
+            "runs",
+            "signal",
+            made,
+            "go",
+            "--payload",
+            '{"x": 1}',
+            "--by",
+            "ann",
+            "--reason",
+            "fine",
+        )[0]
+        == 0
     )
     shown = json.loads(call(folder, "runs", "show", made)[1])
-    assert {step["id"]: step["status"] for step in shown["steps"]} == {"ok": "completed", "a": "scheduled"}
+    assert {step["id"]: step["status"] for step in shown["steps"]} == {
+        "ok": "completed",
+        "a": "scheduled",
+    }
     assert "ann" in call(folder, "runs", "history", made)[1]
-    assert json.loads(call(folder, "runs", "cancel", made, "--no-compensate", "--json")[1])["status"] == "cancelled"
-    assert json.loads(call(folder, "runs", "retry", made, "--reason", "again", "--json")[1])["status"] == "running"
+    assert (
+        json.loads(
+            call(folder, "runs", "cancel", made, "--no-compensate", "--json")[1]
+        )["status"]
+        == "cancelled"
+    )
+    assert (
+        json.loads(
+            call(folder, "runs", "retry", made, "--reason", "again", "--json")[1]
+        )["status"]
+        == "running"
+    )
     assert call(folder, "runs", "cancel", made)[0] == 0
     assert call(folder, "runs", "retry", made, "--from", "nothing")[0] == 1
 
 
 def test_workflows_are_published_named_and_checked(folder: Path) -> None:
-    assert call(folder, "workflows", "add", str(folder / "good.json"), "-c", str(COMPONENTS))[0] == 0
+    assert (
+        call(
+            folder, "workflows", "add", str(folder / "good.json"), "-c", str(COMPONENTS)
+        )[0]
+        == 0
+    )
     (folder / "other.json").write_text(json.dumps({**GOOD, "description": "changed"}))
-    code, _, err = call(folder, "workflows", "add", str(folder / "other.json"), "-c", str(COMPONENTS))
+    code, _, err = call(
+        folder, "workflows", "add", str(folder / "other.json"), "-c", str(COMPONENTS)
+    )
     assert (code, "versions never change" in err) == (1, True)
     assert call(folder, "workflows", "alias", "good@stable", "1.0.0")[0] == 0
     assert call(folder, "workflows", "alias", "good@stable", "9.0.0")[0] == 1
     assert call(folder, "workflows", "alias", "good", "1.0.0")[0] == 2
     found = json.loads(call(folder, "workflows", "list", "--json")[1])
     assert [(item["id"], item["aliases"]) for item in found] == [("good", ["stable"])]
-    code, out, _ = call(folder, "run", "good@stable", "-c", str(COMPONENTS), "-i", "n=1")
+    code, out, _ = call(
+        folder, "run", "good@stable", "-c", str(COMPONENTS), "-i", "n=1"
+    )
     assert (code, json.loads(out)["output"]) == (0, 2)
     assert call(folder, "run", "god@stable", "-i", "n=1")[0] == 1
-    code, out, _ = call(folder, "workflows", "check", str(folder / "other.json"), "-c", str(COMPONENTS))
+    code, out, _ = call(
+        folder, "workflows", "check", str(folder / "other.json"), "-c", str(COMPONENTS)
+    )
     assert (code, "runs fit" in out) == (0, True)
-    (folder / "third.json").write_text(json.dumps({**GOOD, "steps": [{**GOOD["steps"][0], "id": "b"}], "output": 1}))
-    code, out, _ = call(folder, "workflows", "check", str(folder / "third.json"), "-c", str(COMPONENTS))
+    (folder / "third.json").write_text(
+        json.dumps({**GOOD, "steps": [{**GOOD["steps"][0], "id": "b"}], "output": 1})
+    )
+    code, out, _ = call(
+        folder, "workflows", "check", str(folder / "third.json"), "-c", str(COMPONENTS)
+    )
     assert (code, "there is no step 'a' any more" in out) == (1, True)
 
 
 def test_schedules_are_kept_and_mistakes_are_told(folder: Path) -> None:
-    create = ("schedules", "create", "nightly", str(folder / "good.json"), "-c", str(COMPONENTS), "-i", "n=1")
+    create = (
+        "schedules",
+        "create",
+        "nightly",
+        str(folder / "good.json"),
+        "-c",
+        str(COMPONENTS),
+        "-i",
+        "n=1",
+    )
     assert call(folder, *create, "--cron", "61 * * * *")[0] == 2
-    assert call(folder, *create, "--cron", "0 3 * * *", "--timezone", "Nowhere/City")[0] == 2
-    assert call(folder, *create, "--cron", "0 3 * * *", "--timezone", "Europe/Paris")[0] == 0
+    assert (
+        call(folder, *create, "--cron", "0 3 * * *", "--timezone", "Nowhere/City")[0]
+        == 2
+    )
+    assert (
+        call(folder, *create, "--cron", "0 3 * * *", "--timezone", "Europe/Paris")[0]
+        == 0
+    )
     assert call(folder, *create, "--every", "60")[0] == 1
     assert "nightly" in call(folder, "schedules", "list")[1]
-    back = ("schedules", "backfill", "nightly", "--from", "2030-01-01T00:00:00Z", "--to", "2030-01-03T00:00:00Z")
+    back = (
+        "schedules",
+        "backfill",
+        "nightly",
+        "--from",
+        "2030-01-01T00:00:00Z",
+        "--to",
+        "2030-01-03T00:00:00Z",
+    )
     assert len(json.loads(call(folder, *back, "--json")[1])) == 2
     assert call(folder, "schedules", "pause", "nightly")[0] == 0
     assert json.loads(call(folder, "schedules", "show", "nightly")[1])["paused"] is True
@@ -201,33 +316,65 @@ def test_schedules_are_kept_and_mistakes_are_told(folder: Path) -> None:
 def test_runs_are_listed_by_what_they_are_and_page_by_page(folder: Path) -> None:
     for _ in range(3):
         run(folder, "fails.json")
-    code, out, err = call(folder, "runs", "list", "--status", "failed", "--workflow", "fails", "--limit", "2", "--json")
+    code, out, err = call(
+        folder,
+        "runs",
+        "list",
+        "--status",
+        "failed",
+        "--workflow",
+        "fails",
+        "--limit",
+        "2",
+        "--json",
+    )
     first = json.loads(out)
     assert (code, len(first)) == (0, 2)
     assert {row["status"] for row in first} == {"failed"}
     after = err.split("--after ")[1].strip()
-    rest = json.loads(call(folder, "runs", "list", "--status", "failed", "--after", after, "--json")[1])
+    rest = json.loads(
+        call(folder, "runs", "list", "--status", "failed", "--after", after, "--json")[
+            1
+        ]
+    )
     assert rest
     assert not {row["id"] for row in first} & {row["id"] for row in rest}
-    assert int(call(folder, "runs", "list", "--status", "failed", "--count")[1]) == len(first) + len(rest)
-    assert json.loads(call(folder, "runs", "list", "--started-before", "1h", "--json")[1]) == []
+    assert int(call(folder, "runs", "list", "--status", "failed", "--count")[1]) == len(
+        first
+    ) + len(rest)
+    assert (
+        json.loads(call(folder, "runs", "list", "--started-before", "1h", "--json")[1])
+        == []
+    )
     assert json.loads(call(folder, "runs", "list", "--as-of", "1h", "--json")[1]) == []
-    assert first[0]["id"] in call(folder, "runs", "list", "--fingerprint", first[0]["fingerprint"])[1]
+    assert (
+        first[0]["id"]
+        in call(folder, "runs", "list", "--fingerprint", first[0]["fingerprint"])[1]
+    )
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("runs", "list", "--started-after", "yesterday"), "'yesterday' is no time; write 2026-11-23T08:00"),
+        (
+            ("runs", "list", "--started-after", "yesterday"),
+            "'yesterday' is no time; write 2026-11-23T08:00",
+        ),
         (("runs", "list", "--took-over", "long"), "'long' is no duration"),
         (("runs", "list", "--label", "x"), "'x' must be NAME=VALUE"),
-        (("runs", "list", "--label", "x=1", "--label", "x=2"), "'x' cannot be both '1' and '2'"),
+        (
+            ("runs", "list", "--label", "x=1", "--label", "x=2"),
+            "'x' cannot be both '1' and '2'",
+        ),
         (("runs", "list", "--status", "complete"), "'complete' is not one of"),
         (("runs", "list", "--as-of", "9" * 400 + "d"), "is no time"),
         (("runs", "list", "--as-of", "1h", "--count"), "do not go together"),
         (("runs", "list", "--archived", "--count"), "do not go together"),
         (("runs", "list", "--after", "x"), "does not continue a page"),
-        (("runs", "list", "--count", "--took-over", "1s"), "only facets and times can be counted"),
+        (
+            ("runs", "list", "--count", "--took-over", "1s"),
+            "only facets and times can be counted",
+        ),
         (("runs", "fork", "0-none", "--at", "1"), "there is no run '0-none'"),
         (("runs", "state", "0-none"), "there is no run '0-none'"),
         (("runs", "state", "0-none", "--at", "never"), "is no time"),
@@ -235,12 +382,22 @@ def test_runs_are_listed_by_what_they_are_and_page_by_page(folder: Path) -> None
         (("runs", "explain", "0-none"), "there is no run '0-none'"),
         (("runs", "skip", "0-none", "a"), "there is no run '0-none'"),
         (("projections", "verify", "runz"), "there is no projection 'runz'"),
-        (("runs", "retry", "0-none", "--set", "=1"), "Invalid value for --set: '=1' is not name=value"),
-        (("run", "good.json", "--input-file", "deep.json"), "deep.json is not JSON: it is nested too deeply"),
+        (
+            ("runs", "retry", "0-none", "--set", "=1"),
+            "Invalid value for --set: '=1' is not name=value",
+        ),
+        (
+            ("run", "good.json", "--input-file", "deep.json"),
+            "deep.json is not JSON: it is nested too deeply",
+        ),
     ],
 )
-def test_what_cannot_be_looked_at_is_said_in_one_line(folder: Path, arguments: tuple[str, ...], said: str) -> None:
-    code, out, err = call(folder, *(str(folder / x) if x.endswith(".json") else x for x in arguments))
+def test_what_cannot_be_looked_at_is_said_in_one_line(
+    folder: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    code, out, err = call(
+        folder, *(str(folder / x) if x.endswith(".json") else x for x in arguments)
+    )
     assert code in (1, 2)
     assert out == ""
     assert said in err
@@ -251,20 +408,26 @@ def test_a_failed_run_is_explained_and_goes_on_by_hand(folder: Path) -> None:
     good = json.loads(run(folder, "good.json", "-i", "n=1")[1])["id"]
     failed = json.loads(run(folder, "fails.json")[1])["id"]
     assert "step a failed" in call(folder, "runs", "explain", failed)[1]
-    assert json.loads(call(folder, "runs", "explain", failed, "--json")[1])["step"] == "a"
+    assert (
+        json.loads(call(folder, "runs", "explain", failed, "--json")[1])["step"] == "a"
+    )
     assert call(folder, "runs", "diff", good, good)[:2] == (0, "nothing differs\n")
     code, out, _ = call(folder, "runs", "diff", good, failed)
     assert (code, "status: completed | failed" in out) == (1, True)
     then = json.loads(call(folder, "runs", "state", failed, "--at", "1")[1])
     assert (then["status"], then["steps"]) == ("running", [])
-    assert call(folder, "runs", "complete", failed, "a", "--output", "7", "--reason", "known")[1].endswith(
-        "completed\n"
-    )
-    forked = json.loads(call(folder, "runs", "fork", good, "--at", "1", "--set", "n=5", "--json")[1])["id"]
+    assert call(
+        folder, "runs", "complete", failed, "a", "--output", "7", "--reason", "known"
+    )[1].endswith("completed\n")
+    forked = json.loads(
+        call(folder, "runs", "fork", good, "--at", "1", "--set", "n=5", "--json")[1]
+    )["id"]
     assert json.loads(call(folder, "runs", "show", forked)[1])["inputs"] == {"n": 5}
     assert call(folder, "runs", "skip", forked, "a")[1] == f"{forked} completed\n"
     assert call(folder, "runs", "rerun", good, "a")[1] == f"{good} running\n"
-    assert call(folder, "runs", "retry", failed, "--workflow", str(folder / "good.json"))[2].startswith("openagents: ")
+    assert call(
+        folder, "runs", "retry", failed, "--workflow", str(folder / "good.json")
+    )[2].startswith("openagents: ")
 
 
 def test_the_views_are_shown_and_checked(folder: Path) -> None:
@@ -272,38 +435,96 @@ def test_the_views_are_shown_and_checked(folder: Path) -> None:
     assert "quick" in call(folder, "components")[1]
     assert call(folder, "steps", "--json")[0] == 0
     assert json.loads(call(folder, "workers", "--json")[1])
-    assert json.loads(call(folder, "runs", "failures", "--json")[1])[0]["workflow"] == "fails"
-    lags = {x["name"]: x["lag"] for x in json.loads(call(folder, "projections", "list", "--json")[1])}
-    assert {**lags, "archive": 0} == {"runs": 0, "steps": 0, "workers": 0, "archive": 0}  # nobody asked for the last
+    assert (
+        json.loads(call(folder, "runs", "failures", "--json")[1])[0]["workflow"]
+        == "fails"
+    )
+    lags = {
+        x["name"]: x["lag"]
+        for x in json.loads(call(folder, "projections", "list", "--json")[1])
+    }
+    assert {**lags, "archive": 0} == {
+        "runs": 0,
+        "steps": 0,
+        "workers": 0,
+        "archive": 0,
+    }  # nobody asked for the last
     for name in ("runs", "steps", "workers", "archive"):
-        assert call(folder, "projections", "verify", name)[:2] == (0, f"{name}: as the log has it\n")
-    assert json.loads(call(folder, "projections", "rebuild", "steps", "--json")[1])["in_use"]
+        assert call(folder, "projections", "verify", name)[:2] == (
+            0,
+            f"{name}: as the log has it\n",
+        )
+    assert json.loads(call(folder, "projections", "rebuild", "steps", "--json")[1])[
+        "in_use"
+    ]
     assert json.loads(call(folder, "projections", "show", "workers")[1])["documents"]
 
 
 def test_a_history_is_filtered_and_given_to_other_systems(folder: Path) -> None:
     made = json.loads(run(folder, "good.json", "-i", "n=5")[1])["id"]
     whole = json.loads(call(folder, "runs", "history", made, "--json")[1])
-    assert len(call(folder, "runs", "history", made, "--format", "jsonl")[1].splitlines()) == len(whole)
-    steps = json.loads(call(folder, "runs", "history", made, "--step", "a", "--type", "StepStarted", "--json")[1])
+    assert len(
+        call(folder, "runs", "history", made, "--format", "jsonl")[1].splitlines()
+    ) == len(whole)
+    steps = json.loads(
+        call(
+            folder,
+            "runs",
+            "history",
+            made,
+            "--step",
+            "a",
+            "--type",
+            "StepStarted",
+            "--json",
+        )[1]
+    )
     assert [(e["type"], e["step"]) for e in steps] == [("StepStarted", "a")]
-    assert json.loads(call(folder, "runs", "history", made, "--until", "1h", "--json")[1]) == []
-    by = json.loads(call(folder, "runs", "history", made, "--by", "cli", "--since", "1h", "--json")[1])
+    assert (
+        json.loads(call(folder, "runs", "history", made, "--until", "1h", "--json")[1])
+        == []
+    )
+    by = json.loads(
+        call(folder, "runs", "history", made, "--by", "cli", "--since", "1h", "--json")[
+            1
+        ]
+    )
     assert {e["actor"].split(":")[0] for e in by} == {"cli"}
     assert {e["actor"].split(":")[1] for e in by} == {getpass.getuser()}
-    clouds = [json.loads(x) for x in call(folder, "runs", "history", made, "--format", "cloudevents")[1].splitlines()]
+    clouds = [
+        json.loads(x)
+        for x in call(folder, "runs", "history", made, "--format", "cloudevents")[
+            1
+        ].splitlines()
+    ]
     assert [x["id"] for x in clouds] == [f"{made}/{e['version']}" for e in whole]
     trace = json.loads(call(folder, "runs", "history", made, "--format", "otel")[1])
-    names = [span["name"] for span in trace["resourceSpans"][0]["scopeSpans"][0]["spans"]]
+    names = [
+        span["name"] for span in trace["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    ]
     assert names == ["workflow good", "step a"]
 
 
 def test_what_is_done_to_several_runs_is_told_of_each(folder: Path) -> None:
     limit = {"limit": 1, "on_limit": "reject"}
-    document = {"id": "one", "concurrency": limit, "steps": [{"id": "s", "wait_for": "go"}]}
+    document = {
+        "id": "one",
+        "concurrency": limit,
+        "steps": [{"id": "s", "wait_for": "go"}],
+    }
     (folder / "one.json").write_text(json.dumps(document))
     assert (
-        call(folder, "schedules", "create", "hourly", str(folder / "one.json"), "--every", "3600", "--paused")[0] == 0
+        call(
+            folder,
+            "schedules",
+            "create",
+            "hourly",
+            str(folder / "one.json"),
+            "--every",
+            "3600",
+            "--paused",
+        )[0]
+        == 0
     )
     times = ("--from", "2030-01-01T00:00:00Z", "--to", "2030-01-01T03:00:00Z")
     code, out, err = call(folder, "schedules", "backfill", "hourly", *times)

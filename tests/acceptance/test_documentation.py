@@ -49,15 +49,25 @@ def programs() -> list[tuple[str, str, str | None]]:
         here = blocks(page)
         for block, following in zip(here, [*here, None][1:], strict=True):
             if block.kind == "python" and not block.file:
-                said = following.text if following and following.kind == "text" else None
+                said = (
+                    following.text if following and following.kind == "text" else None
+                )
                 found.append((f"{page.stem}-{len(found)}", block.text, said))
     return found
 
 
-@pytest.mark.parametrize(("program", "said"), [p[1:] for p in programs()], ids=[p[0] for p in programs()])
-def test_a_program_runs_and_prints_what_is_said(program: str, said: str | None, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("program", "said"), [p[1:] for p in programs()], ids=[p[0] for p in programs()]
+)
+def test_a_program_runs_and_prints_what_is_said(
+    program: str, said: str | None, tmp_path: Path
+) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, env=environment(), capture_output=True, text=True
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (said or "completed {'text': 'Hello, Ada!'}\n")
@@ -73,29 +83,59 @@ def prepare(page: Path, folder: Path) -> None:
             'from openagents_json import tool\n\n\n@tool("greet")\ndef greet(name: str) -> str:\n    return name\n'
         )
         step = {"id": "say", "component": "greet", "inputs": {"name": "{{input.name}}"}}
-        (folder / "workflow.json").write_text(json.dumps({"id": "w", "steps": [step], "output": "{{say.output}}"}))
+        (folder / "workflow.json").write_text(
+            json.dumps({"id": "w", "steps": [step], "output": "{{say.output}}"})
+        )
 
 
 def follow_the_demo(store: Path, folder: Path) -> list[str]:
     """Return a reader who has run `make demo` a copy of their own, when its killed worker is missed; gives the runs."""
     shutil.copytree(store, folder / DEMO, ignore=shutil.ignore_patterns("*.sock"))
     (folder / "examples").symlink_to(ROOT / "examples")
-    wait_for(lambda: not json.loads(run(f"openagents doctor --data {DEMO} --json", folder).stdout)["workers"], 60)
+    wait_for(
+        lambda: (
+            not json.loads(
+                run(f"openagents doctor --data {DEMO} --json", folder).stdout
+            )["workers"]
+        ),
+        60,
+    )
     listed = run(f"openagents runs list --data {DEMO} --json", folder)
     return [row["id"] for row in json.loads(listed.stdout)]
 
 
 def commands(page: Path) -> list[str]:
-    lines = [line for block in blocks(page) if block.kind == "shell" for line in block.text.splitlines()]
-    return [line for line in lines if line.startswith(("openagents ", "export ", "python examples/"))]
+    lines = [
+        line
+        for block in blocks(page)
+        if block.kind == "shell"
+        for line in block.text.splitlines()
+    ]
+    return [
+        line
+        for line in lines
+        if line.startswith(("openagents ", "export ", "python examples/"))
+    ]
 
 
 def begin(page: Path, folder: Path) -> None:
     """Do what a reader has done who comes to the commands of a page: its programs have run, or else a workflow has."""
-    stores = {path for line in commands(page) for path in re.findall(r"--data (\S+)", line)} - {DEMO}
+    stores = {
+        path for line in commands(page) for path in re.findall(r"--data (\S+)", line)
+    } - {DEMO}
     for block in blocks(page) if stores else ():
-        if block.kind == "python" and not block.file and any(f'"{store}"' in block.text for store in stores):
-            subprocess.run([sys.executable, "-c", block.text], cwd=folder, env=environment(), check=True, timeout=60)
+        if (
+            block.kind == "python"
+            and not block.file
+            and any(f'"{store}"' in block.text for store in stores)
+        ):
+            subprocess.run(
+                [sys.executable, "-c", block.text],
+                cwd=folder,
+                env=environment(),
+                check=True,
+                timeout=60,
+            )
     if DEMO not in page.read_text():
         run("openagents run workflow.json --input name=x --workers 0 --detach", folder)
 
@@ -103,8 +143,14 @@ def begin(page: Path, folder: Path) -> None:
 def export(line: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Set a variable as a shell would: with the output of a command of ours, or what was there, for a part of it."""
     name, _, value = shlex.split(line)[1].partition("=")
-    value = re.sub(r"\$\((openagents [^)]+)\)", lambda found: run(found[1], folder).stdout.strip(), value)
-    monkeypatch.setenv(name, re.sub(r"\$(\w+)", lambda found: os.environ[found[1]], value))
+    value = re.sub(
+        r"\$\((openagents [^)]+)\)",
+        lambda found: run(found[1], folder).stdout.strip(),
+        value,
+    )
+    monkeypatch.setenv(
+        name, re.sub(r"\$(\w+)", lambda found: os.environ[found[1]], value)
+    )
 
 
 def run(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -117,12 +163,24 @@ def run(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return openagents(*arguments, folder=folder)
 
 
-def until_stopped(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+def until_stopped(
+    arguments: list[str], folder: Path
+) -> subprocess.CompletedProcess[str]:
     """Run a command that does not end by itself until it has been there for others, then tell it to stop."""
     process = subprocess.Popen(
-        [*COMMAND, *arguments], cwd=folder, env=environment(), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [*COMMAND, *arguments],
+        cwd=folder,
+        env=environment(),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
-    where = [x for o in ("--url", "--prefix") if o in arguments for x in (o, arguments[arguments.index(o) + 1])]
+    where = [
+        x
+        for o in ("--url", "--prefix")
+        if o in arguments
+        for x in (o, arguments[arguments.index(o) + 1])
+    ]
 
     def there() -> bool:
         found = openagents("doctor", *where, "--json", folder=folder)
@@ -138,19 +196,36 @@ def until_stopped(arguments: list[str], folder: Path) -> subprocess.CompletedPro
 def followed() -> list[Any]:
     """Return the pages with commands; those that use a server of their reader's with each kind of it."""
     pages = [page for page in PAGES if commands(page)]
-    kinds = [(page, kind) for page in pages for kind in (KINDS if SERVER in page.read_text() else KINDS[:1])]
+    kinds = [
+        (page, kind)
+        for page in pages
+        for kind in (KINDS if SERVER in page.read_text() else KINDS[:1])
+    ]
     return [
-        pytest.param(page, kind, id=f"{page.stem}-{kind}", marks=needs_the_demo if DEMO in page.read_text() else ())
+        pytest.param(
+            page,
+            kind,
+            id=f"{page.stem}-{kind}",
+            marks=needs_the_demo if DEMO in page.read_text() else (),
+        )
         for page, kind in kinds
     ]
 
 
 @pytest.mark.parametrize(("page", "server"), followed(), indirect=["server"])
 def test_the_commands_of_a_page_work(
-    page: Path, tmp_path: Path, server: Server, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    page: Path,
+    tmp_path: Path,
+    server: Server,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     prepare(page, tmp_path)
-    ids = follow_the_demo(request.getfixturevalue("demo").store, tmp_path) if DEMO in page.read_text() else []
+    ids = (
+        follow_the_demo(request.getfixturevalue("demo").store, tmp_path)
+        if DEMO in page.read_text()
+        else []
+    )
     begin(page, tmp_path)
     for line in commands(page):
         if line.startswith("export "):
@@ -158,32 +233,56 @@ def test_the_commands_of_a_page_work(
             continue
         line = line.replace(SERVER, f"{server.url} --prefix {page.stem}-{server.kind}")
         if re.match("openagents runs (pause|resume|cancel) ", line):
-            made = run("openagents run workflow.json --input name=x --workers 0 --detach", tmp_path)
+            made = run(
+                "openagents run workflow.json --input name=x --workers 0 --detach",
+                tmp_path,
+            )
             ids.append(json.loads(made.stdout)["id"])
         line, _, code = line.partition(" # exit code ")
         done = run(line.replace("RUN", ids[-1] if ids else ""), tmp_path)
-        allowed = (int(code),) if code else ((0, 1) if " runs resume " in line else (0,))
+        allowed = (
+            (int(code),) if code else ((0, 1) if " runs resume " in line else (0,))
+        )
         assert done.returncode in allowed, (line, done.stdout, done.stderr)
         assert "Traceback" not in done.stderr
         if line.startswith("openagents run ") and "@" not in line:
             ids.append(json.loads(done.stdout)["id"])
             if page.stem == "first-workflow":
-                assert json.loads(done.stdout)["output"] == {"text": "It is 21.5 degrees in Oslo."}
+                assert json.loads(done.stdout)["output"] == {
+                    "text": "It is 21.5 degrees in Oslo."
+                }
 
 
-def test_the_published_schema_and_the_tables_of_the_reference_are_those_of_the_model() -> None:
-    done = subprocess.run([sys.executable, "scripts/schema", "--check"], cwd=ROOT, capture_output=True, text=True)
+def test_the_published_schema_and_the_tables_of_the_reference_are_those_of_the_model() -> (
+    None
+):
+    done = subprocess.run(
+        [sys.executable, "scripts/schema", "--check"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert json.loads((ROOT / "docs/reference/workflow.schema.json").read_text()) == SCHEMA
+    assert (
+        json.loads((ROOT / "docs/reference/workflow.schema.json").read_text()) == SCHEMA
+    )
 
 
 def test_the_reference_names_every_key() -> None:
     text = (ROOT / "docs/reference/workflow.md").read_text()
-    missing = [key for kind in KNOWN_KEYS for key in sorted(KNOWN_KEYS[kind]) if f"`{key}`" not in text]
+    missing = [
+        key
+        for kind in KNOWN_KEYS
+        for key in sorted(KNOWN_KEYS[kind])
+        if f"`{key}`" not in text
+    ]
     assert missing == []
 
 
 def test_links_lead_somewhere() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
-            assert target.startswith("http://") or (page.parent / target).exists(), (page.name, target)
+            assert target.startswith("http://") or (page.parent / target).exists(), (
+                page.name,
+                target,
+            )

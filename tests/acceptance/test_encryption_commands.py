@@ -25,7 +25,11 @@ DOCUMENT = {
 
 def call(*arguments: str, code: int = 0) -> str:
     done = openagents(*arguments)
-    assert (done.returncode, "Traceback" in done.stderr) == (code, False), (arguments, done.stdout, done.stderr)
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False), (
+        arguments,
+        done.stdout,
+        done.stderr,
+    )
     return done.stderr if code else done.stdout
 
 
@@ -36,30 +40,51 @@ def where(server: Server, tmp_path: Path) -> tuple[str, ...]:
 
 
 def test_runs_are_encrypted_worked_on_rotated_and_shredded(
-    server: Server, where: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: Server,
+    where: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
-    old, made = call("keys", "generate").strip(), json.loads(call("keys", "generate", "--json"))
+    old, made = (
+        call("keys", "generate").strip(),
+        json.loads(call("keys", "generate", "--json")),
+    )
     blind = worker(server, where[-1])
     monkeypatch.setenv(VARIABLE, old)
     seeing = worker(server, where[-1])
     try:
-        wait_for(lambda: len(json.loads(openagents("workers", "--json", *where).stdout or "[]")) == 2)
+        wait_for(
+            lambda: (
+                len(json.loads(openagents("workers", "--json", *where).stdout or "[]"))
+                == 2
+            )
+        )
         run = completed(str(tmp_path / "sealed.json"), where)
         shown = json.loads(call("runs", "show", run, *where))
         assert shown["output"] == {"b": MARK + 2, "ok": {"n": MARK}}
-        assert [step["attempt"] for step in shown["steps"] if step["id"] != "ok"] == [1, 1]
+        assert [step["attempt"] for step in shown["steps"] if step["id"] != "ok"] == [
+            1,
+            1,
+        ]
         assert str(MARK) in call("runs", "history", run, "--json", *where)
         monkeypatch.delenv(VARIABLE)
         closed_to_others(run, where)
         monkeypatch.setenv(VARIABLE, f"{made['key']},{old}")
         assert json.loads(call("keys", "rotate", "--json", *where))["rewrapped"] == 1
-        assert call("keys", "rotate", *where) == "0 run keys are wrapped anew, 1 were already\n"
+        assert (
+            call("keys", "rotate", *where)
+            == "0 run keys are wrapped anew, 1 were already\n"
+        )
         monkeypatch.setenv(VARIABLE, old)
-        assert f"encrypted with key {made['id']}" in call("runs", "show", run, *where, code=1)
+        assert f"encrypted with key {made['id']}" in call(
+            "runs", "show", run, *where, code=1
+        )
         call("keys", "rotate", *where, code=1)
         monkeypatch.setenv(VARIABLE, made["key"])
-        assert json.loads(call("runs", "show", run, *where))["output"] == shown["output"]
+        assert (
+            json.loads(call("runs", "show", run, *where))["output"] == shown["output"]
+        )
         shredded(run, where)
         assert "lacks the encryption keys" in call("doctor", *where)
     finally:
@@ -69,12 +94,25 @@ def test_runs_are_encrypted_worked_on_rotated_and_shredded(
 
 
 def completed(file: str, where: tuple[str, ...]) -> str:
-    started = call("run", file, "-c", str(COMPONENTS), "-i", f"n={MARK}", "--workers", "0", "--detach", *where)
+    started = call(
+        "run",
+        file,
+        "-c",
+        str(COMPONENTS),
+        "-i",
+        f"n={MARK}",
+        "--workers",
+        "0",
+        "--detach",
+        *where,
+    )
     run = str(json.loads(started)["id"])
     waits = '"ok"'
     wait_for(lambda: waits in call("runs", "state", run, *where))
     call("runs", "signal", run, "go", "--payload", json.dumps({"n": MARK}), *where)
-    wait_for(lambda: json.loads(call("runs", "show", run, *where))["status"] == "completed")
+    wait_for(
+        lambda: json.loads(call("runs", "show", run, *where))["status"] == "completed"
+    )
     return run
 
 
@@ -87,10 +125,19 @@ def closed_to_others(run: str, where: tuple[str, ...]) -> None:
 
 
 def shredded(run: str, where: tuple[str, ...]) -> None:
-    assert call("runs", "shred", run, "--reason", "asked for", *where) == f"{run} is shredded\n"
+    assert (
+        call("runs", "shred", run, "--reason", "asked for", *where)
+        == f"{run} is shredded\n"
+    )
     again = json.loads(call("runs", "shred", run, "--json", *where))
     assert again == {"id": run, "shredded": True, "changed": False, "log": "done"}
-    for command in (("show",), ("history", "--json"), ("state", "--at", "3"), ("explain",), ("diff", run)):
+    for command in (
+        ("show",),
+        ("history", "--json"),
+        ("state", "--at", "3"),
+        ("explain",),
+        ("diff", run),
+    ):
         assert str(MARK) not in call("runs", command[0], run, *command[1:], *where)
     gone = json.loads(call("runs", "show", run, *where))
     assert (gone["erased"], gone["inputs"], gone["output"]) == (True, {"n": None}, None)
@@ -103,13 +150,28 @@ def test_a_run_that_was_not_encrypted_cannot_be_shredded(
 ) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
     file = str(tmp_path / "sealed.json")
-    run = json.loads(call("run", file, "-c", str(COMPONENTS), "-i", "n=1", "--workers", "0", "--detach", *where))["id"]
+    run = json.loads(
+        call(
+            "run",
+            file,
+            "-c",
+            str(COMPONENTS),
+            "-i",
+            "n=1",
+            "--workers",
+            "0",
+            "--detach",
+            *where,
+        )
+    )["id"]
     call("runs", "cancel", run, *where)
     assert "openagents runs redact" in call("runs", "shred", run, *where, code=1)
     assert f"set {VARIABLE}" in call("keys", "rotate", *where, code=1)
 
 
-def test_a_wrong_key_is_told_without_showing_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_key_is_told_without_showing_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     for wrong in ("nonsense", "c2hvcnQ="):
         monkeypatch.setenv(VARIABLE, wrong)
         said = call("runs", "list", code=2)
@@ -120,13 +182,22 @@ def test_a_wrong_key_is_told_without_showing_it(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_an_encrypted_run_is_promoted_once_its_key_is_there(
-    server: Server, where: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: Server,
+    where: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv(VARIABLE, call("keys", "generate").strip())
     there = ("--url", server.url, "--prefix", server.prefix())
-    document = {"id": "waits", "steps": [{"id": "ok", "wait_for": "go"}], "output": "{{ok.output}}"}
+    document = {
+        "id": "waits",
+        "steps": [{"id": "ok", "wait_for": "go"}],
+        "output": "{{ok.output}}",
+    }
     (tmp_path / "waits.json").write_text(json.dumps(document))
-    started = call("run", str(tmp_path / "waits.json"), "--workers", "0", "--detach", *where)
+    started = call(
+        "run", str(tmp_path / "waits.json"), "--workers", "0", "--detach", *where
+    )
     run = str(json.loads(started)["id"])
     promote = ("runs", "promote", run, "--to", server.url, "--to-prefix", there[-1])
     assert f"openagents keys adopt {run}" in call(*promote, *where, code=1)
@@ -135,7 +206,10 @@ def test_an_encrypted_run_is_promoted_once_its_key_is_there(
     refused = call("keys", "adopt", run, key.strip(), *there, code=2)
     assert ("--key-file" in refused, key.strip() in refused) == (True, False)
     adopted = openagents("keys", "adopt", run, *there, given=key.encode())
-    assert (adopted.returncode, adopted.stdout) == (0, f"the key of run {run} is kept\n")
+    assert (adopted.returncode, adopted.stdout) == (
+        0,
+        f"the key of run {run} is kept\n",
+    )
     call(*promote, *where)
     call("runs", "signal", run, "go", "--payload", "7", *there)
     assert json.loads(call("runs", "show", run, *there))["output"] == 7
@@ -145,17 +219,34 @@ def test_a_capsule_of_an_encrypted_run_is_opened_with_its_key(
     where: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(VARIABLE, call("keys", "generate").strip())
-    document = {"id": "odd", "inputs": {"n": {"type": "any"}}, "steps": [{"id": "ok", "wait_for": "go"}]}
+    document = {
+        "id": "odd",
+        "inputs": {"n": {"type": "any"}},
+        "steps": [{"id": "ok", "wait_for": "go"}],
+    }
     (tmp_path / "odd.json").write_text(json.dumps(document))
-    run = json.loads(call("run", str(tmp_path / "odd.json"), "-i", f"n={MARK}", "--workers", "0", "--detach", *where))[
-        "id"
-    ]
+    run = json.loads(
+        call(
+            "run",
+            str(tmp_path / "odd.json"),
+            "-i",
+            f"n={MARK}",
+            "--workers",
+            "0",
+            "--detach",
+            *where,
+        )
+    )["id"]
     capsule, data = str(tmp_path / "run.oac"), ("--data", str(tmp_path / "local"))
     call("runs", "export", run, "-o", capsule, *where)
     key = call("keys", "show", run, *where).strip()
     monkeypatch.setenv(VARIABLE, call("keys", "generate").strip())
-    assert f"keys adopt {run} --data {data[1]} < FILE" in call("runs", "open", capsule, *data, code=1)
+    assert f"keys adopt {run} --data {data[1]} < FILE" in call(
+        "runs", "open", capsule, *data, code=1
+    )
     (tmp_path / "run.key").write_text(f"{key}\n")
     call("keys", "adopt", run, "--key-file", str(tmp_path / "run.key"), *data)
-    assert json.loads(call("runs", "open", capsule, "--json", *data))["inputs"] == {"n": MARK}
+    assert json.loads(call("runs", "open", capsule, "--json", *data))["inputs"] == {
+        "n": MARK
+    }
     assert "RunStarted" in call("runs", "open", capsule, "--at", "1", *data)

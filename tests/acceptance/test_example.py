@@ -17,9 +17,15 @@ EXAMPLE = ROOT / "examples" / "document_processing"
 
 @pytest.mark.parametrize(
     ("document", "label", "words"),
-    [("gettysburg", "negative", 164), ("fox_and_grapes", "positive", 80), ("blank", None, 0)],
+    [
+        ("gettysburg", "negative", 164),
+        ("fox_and_grapes", "positive", 80),
+        ("blank", None, 0),
+    ],
 )
-def test_a_document_is_read_judged_and_archived(tmp_path: Path, document: str, label: str | None, words: int) -> None:
+def test_a_document_is_read_judged_and_archived(
+    tmp_path: Path, document: str, label: str | None, words: int
+) -> None:
     [pdf] = EXAMPLE.rglob(f"{document}.pdf")
     registry = load([str(EXAMPLE / "components.py")])
     with Engine.embedded(tmp_path / "data", components=registry) as engine:
@@ -33,7 +39,9 @@ def test_a_document_is_read_judged_and_archived(tmp_path: Path, document: str, l
     assert json.loads(report.read_text())["statistics"]["words"] == words
 
 
-def test_a_document_that_is_not_there_fails_its_run_with_the_reason(tmp_path: Path) -> None:
+def test_a_document_that_is_not_there_fails_its_run_with_the_reason(
+    tmp_path: Path,
+) -> None:
     registry = load([str(EXAMPLE / "components.py")])
     with Engine.embedded(tmp_path / "data", components=registry) as engine:
         inputs = {"document": "nowhere.pdf", "archive": str(tmp_path / "archive")}

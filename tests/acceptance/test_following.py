@@ -18,7 +18,11 @@ from tests.conftest import wait_for
 
 pytestmark = pytest.mark.one_worker
 FAR = "x" * 90 + "the end"
-FAILS = {"id": "wf", "steps": [{"id": "a", "component": "of_file"}], "output": "{{a.output}}"}
+FAILS = {
+    "id": "wf",
+    "steps": [{"id": "a", "component": "of_file"}],
+    "output": "{{a.output}}",
+}
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +57,14 @@ def call(data: Path, *arguments: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-def test_an_old_end_of_a_run_that_was_opened_again_is_none(engine: Engine, data: Path) -> None:
+def test_an_old_end_of_a_run_that_was_opened_again_is_none(
+    engine: Engine, data: Path
+) -> None:
     (data / "says").write_text("not yet")
     (data / "wf.json").write_text(json.dumps(FAILS))
-    code, out, _ = call(data, "run", str(data / "wf.json"), "--key", "k", "--workers", "0")
+    code, out, _ = call(
+        data, "run", str(data / "wf.json"), "--key", "k", "--workers", "0"
+    )
     run = json.loads(out)["id"]
     assert (code, json.loads(out)["status"]) == (1, "failed")
     assert call(data, "runs", "watch", run)[0] == 1
@@ -65,15 +73,22 @@ def test_an_old_end_of_a_run_that_was_opened_again_is_none(engine: Engine, data:
     code, out, _ = call(data, "runs", "watch", run, "--json")
     types = [json.loads(line)["type"] for line in out.splitlines()]
     assert (code, types.count("RunFailed"), types[-1]) == (0, 1, "RunCompleted")
-    code, out, err = call(data, "run", str(data / "wf.json"), "--key", "k", "--workers", "0")
-    assert (code, json.loads(out)) == (0, {"id": run, "status": "completed", "output": "well", "error": None})
+    code, out, err = call(
+        data, "run", str(data / "wf.json"), "--key", "k", "--workers", "0"
+    )
+    assert (code, json.loads(out)) == (
+        0,
+        {"id": run, "status": "completed", "output": "well", "error": None},
+    )
     assert "run completed" in err.splitlines()[-1]
 
 
 def test_watching_a_cancelled_run_and_replaying_a_failing_one_say_so_by_their_exit_code(
     engine: Engine, data: Path
 ) -> None:
-    waits = engine.start({"id": "waits", "steps": [{"id": "a", "wait_for": {"signal": "go"}}]})
+    waits = engine.start(
+        {"id": "waits", "steps": [{"id": "a", "wait_for": {"signal": "go"}}]}
+    )
     engine.cancel(waits, "enough")
     assert call(data, "runs", "watch", waits)[0] == 3
     (data / "says").write_text(FAR)
@@ -93,12 +108,19 @@ def test_what_components_show_stands_apart(engine: Engine, data: Path) -> None:
     steps = [{"id": "a", "component": "shows"}, {"id": "b", "component": "shows"}]
     run = engine.run({"id": "emits", "steps": steps}, timeout=30).id
     wait_for(lambda: len(engine.emitted(run)) == 10)
-    assert call(data, "runs", "output", run)[1] == 'tokens\n{"done": 1}\n2\nlast\ntokens\n{"done": 1}\n2\nlast\n'
+    assert (
+        call(data, "runs", "output", run)[1]
+        == 'tokens\n{"done": 1}\n2\nlast\ntokens\n{"done": 1}\n2\nlast\n'
+    )
 
 
 def test_the_time_that_somebody_waited_is_said(engine: Engine, data: Path) -> None:
-    (data / "nap.json").write_text(json.dumps({"id": "nap", "steps": [{"id": "a", "sleep": 600}]}))
-    code, out, err = call(data, "run", str(data / "nap.json"), "--timeout", "0.2", "--workers", "0")
+    (data / "nap.json").write_text(
+        json.dumps({"id": "nap", "steps": [{"id": "a", "sleep": 600}]})
+    )
+    code, out, err = call(
+        data, "run", str(data / "nap.json"), "--timeout", "0.2", "--workers", "0"
+    )
     assert (code, out) == (1, "")
     assert "is still running after 0.2 s" in err
     for option in ("--workers", "--timeout"):
@@ -108,12 +130,16 @@ def test_the_time_that_somebody_waited_is_said(engine: Engine, data: Path) -> No
 def test_who_waits_for_nobody_is_told_and_may_leave(tmp_path: Path) -> None:
     """Ctrl-C ends it in good order."""
     store = ("--data", str(tmp_path / "data"))
-    (tmp_path / "wf.json").write_text(json.dumps({"id": "q", "steps": [{"id": "a", "component": "fail"}]}))
+    (tmp_path / "wf.json").write_text(
+        json.dumps({"id": "q", "steps": [{"id": "a", "component": "fail"}]})
+    )
     made = openagents("run", str(tmp_path / "wf.json"), "-c", str(COMPONENTS), *store)
     assert openagents("doctor", *store).returncode == 0
     run = json.loads(made.stdout)["id"]
     command = [*COMMAND, "runs", "replay", run, "--explain", *store]
-    waits = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    waits = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+    )
     assert waits.stderr is not None
     assert "no worker is alive" in waits.stderr.readline()
     found = json.loads(openagents("doctor", "--json", *store).stdout)["findings"]
@@ -135,16 +161,35 @@ main(sys.argv[2:])
 """
 
 
-@pytest.mark.parametrize("module", ["click", "cli.commands.runs.list", "pydantic", "redis", "rich.table"])
-def test_ctrl_c_is_answered_from_the_first_moment_on(module: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "module", ["click", "cli.commands.runs.list", "pydantic", "redis", "rich.table"]
+)
+def test_ctrl_c_is_answered_from_the_first_moment_on(
+    module: str, tmp_path: Path
+) -> None:
     with Engine.embedded(tmp_path, components=[], workers=0):
         pass
-    command = [sys.executable, "-c", INTERRUPTED, module, "runs", "list", "--data", str(tmp_path)]
+    command = [
+        sys.executable,
+        "-c",
+        INTERRUPTED,
+        module,
+        "runs",
+        "list",
+        "--data",
+        str(tmp_path),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
-    assert (done.returncode, done.stdout, done.stderr.strip()) == (130, "", "openagents: interrupted")
+    assert (done.returncode, done.stdout, done.stderr.strip()) == (
+        130,
+        "",
+        "openagents: interrupted",
+    )
 
 
-def test_a_terminal_without_a_character_gets_it_escaped(engine: Engine, data: Path) -> None:
+def test_a_terminal_without_a_character_gets_it_escaped(
+    engine: Engine, data: Path
+) -> None:
     (data / "says").write_text("schön ☃")
     engine.run(FAILS, timeout=30)
     done = subprocess.run(

@@ -70,7 +70,9 @@ with Engine.embedded(sys.argv[1], workers=2, components=[held, quick]) as engine
 """
 
 
-def test_children_of_a_program_use_its_engine_and_their_ends_are_their_own(tmp_path: Path) -> None:
+def test_children_of_a_program_use_its_engine_and_their_ends_are_their_own(
+    tmp_path: Path,
+) -> None:
     program, children = tmp_path / "program.py", 12
     program.write_text(PROGRAM)
     done = subprocess.run(
@@ -84,4 +86,10 @@ def test_children_of_a_program_use_its_engine_and_their_ends_are_their_own(tmp_p
     told = json.loads(done.stdout)
     assert told["ended"] == [0] * children
     assert (told["status"], told["doctor"]) == ("completed", 0)
-    assert told["kinds"] == ["RunStarted", "StepScheduled", "StepStarted", "StepCompleted", "RunCompleted"]
+    assert told["kinds"] == [
+        "RunStarted",
+        "StepScheduled",
+        "StepStarted",
+        "StepCompleted",
+        "RunCompleted",
+    ]

@@ -19,13 +19,45 @@ from tests.conftest import Server, wait_for
 
 pytestmark = pytest.mark.one_worker
 TRIALS = trials()
-LISTED = {1, 2, 3, 4, 5, 6, 7, 9, 11, 12, 13, 14, 16, 19, 20, 21, 22, 24, 25, 26, 27, 29, 30, 32, 34, 35, 37, 39, 43}
+LISTED = {
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+    9,
+    11,
+    12,
+    13,
+    14,
+    16,
+    19,
+    20,
+    21,
+    22,
+    24,
+    25,
+    26,
+    27,
+    29,
+    30,
+    32,
+    34,
+    35,
+    37,
+    39,
+    43,
+}
 
 
 @pytest.fixture(scope="module")
 def engine(server: Server) -> Iterator[Engine]:
     prefix = server.prefix()
-    with Engine.connect(server.url, broker=server.url, components=load([str(COMPONENTS)]), prefix=prefix) as opened:
+    with Engine.connect(
+        server.url, broker=server.url, components=load([str(COMPONENTS)]), prefix=prefix
+    ) as opened:
         opened.core.directory.publish(opened.registry.published())
         workers = [worker(server, prefix, components=COMPONENTS) for _ in range(2)]
         try:
@@ -38,7 +70,9 @@ def engine(server: Server) -> Iterator[Engine]:
 
 
 @pytest.mark.parametrize("trial", TRIALS, ids=lambda trial: trial.name)
-def test_an_example_does_what_it_says_with_celery_workers(trial: Trial, engine: Engine) -> None:
+def test_an_example_does_what_it_says_with_celery_workers(
+    trial: Trial, engine: Engine
+) -> None:
     for other in trial.workflows:
         engine.publish(other)
     run = engine.start(trial.document, trial.inputs)
@@ -57,15 +91,28 @@ def test_an_example_does_what_it_says_with_celery_workers(trial: Trial, engine: 
     result = engine.wait(run, timeout=30)
     trial.check(result.status, result.output, result.error)
     if "order" in trial.expected:
-        done = [e.step for e in engine.history(run) if e.type == "StepCompleted" and "~" in (e.step or "")]
-        assert [step for step in done if step != "~on_failure"] == trial.expected["order"]
+        done = [
+            e.step
+            for e in engine.history(run)
+            if e.type == "StepCompleted" and "~" in (e.step or "")
+        ]
+        assert [step for step in done if step != "~on_failure"] == trial.expected[
+            "order"
+        ]
     if "emitted" in trial.expected:
-        wait_for(lambda: "".join(x.value for x in engine.emitted(run)) == trial.expected["emitted"])
+        wait_for(
+            lambda: (
+                "".join(x.value for x in engine.emitted(run))
+                == trial.expected["emitted"]
+            )
+        )
     assert check_version(engine, trial.document).differing == ()
 
 
 def test_the_store_is_in_order_after_all_examples(engine: Engine) -> None:
-    wait_for(lambda: not [run for run in engine.runs(limit=500) if run.status == "running"])
+    wait_for(
+        lambda: not [run for run in engine.runs(limit=500) if run.status == "running"]
+    )
     assert engine.doctor() == []
 
 
@@ -73,7 +120,13 @@ def test_the_store_is_in_order_after_all_examples(engine: Engine) -> None:
 def test_an_example_does_the_same_in_memory_and_replays(trial: Trial) -> None:
     real: Any = load([str(COMPONENTS)])
     fast = {"demo.slow": "done"}
-    begun = Play(trial.document, trial.inputs, real=[real], components=fast, workflows=trial.workflows)
+    begun = Play(
+        trial.document,
+        trial.inputs,
+        real=[real],
+        components=fast,
+        workflows=trial.workflows,
+    )
     for signal in () if begun.state.closed else trial.signals:
         key = signal.get("key", "").replace("{{run}}", "0-test") or None
         more = {"by": signal.get("by", "test"), "reason": signal.get("reason", "")}
@@ -101,5 +154,7 @@ DEPENDS_ON_SPEED = {
 def test_the_table_of_patterns_lists_each_document_and_nothing_else() -> None:
     table = (ROOT / "docs" / "explanation" / "patterns.md").read_text()
     linked = re.findall(r"examples/patterns/(wcp-(\d\d)-[a-z-]+)\.json", table)
-    assert {name for name, _ in linked} == {path.stem for path in PATTERNS.glob("*.json")}
+    assert {name for name, _ in linked} == {
+        path.stem for path in PATTERNS.glob("*.json")
+    }
     assert {int(number) for _, number in linked} == LISTED

@@ -34,14 +34,20 @@ READS = (
 
 
 @pytest.mark.parametrize("command", [*READS, ("doctor",)], ids=" ".join)
-def test_a_directory_without_a_store_stays_as_it_is(command: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_directory_without_a_store_stays_as_it_is(
+    command: tuple[str, ...], tmp_path: Path
+) -> None:
     done = openagents(*command, "--data", str(tmp_path / "data"), folder=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith(f"openagents: there is no store in {tmp_path / 'data'}; ")
+    assert done.stderr.startswith(
+        f"openagents: there is no store in {tmp_path / 'data'}; "
+    )
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_server_without_a_store_stays_as_it_is(server: Server, tmp_path: Path) -> None:
+def test_a_server_without_a_store_stays_as_it_is(
+    server: Server, tmp_path: Path
+) -> None:
     prefix = server.prefix()
     where = ("--url", server.url, "--prefix", prefix)
     for command in READS:
@@ -50,13 +56,17 @@ def test_a_server_without_a_store_stays_as_it_is(server: Server, tmp_path: Path)
         assert f"there is no store with prefix {prefix!r}" in done.stderr
     found = openagents("doctor", "--json", *where, folder=tmp_path)
     assert found.returncode == 0
-    assert [x["code"] for x in json.loads(found.stdout)["findings"] if x["code"] != "clock"] == ["store"]
+    assert [
+        x["code"] for x in json.loads(found.stdout)["findings"] if x["code"] != "clock"
+    ] == ["store"]
     connection = server.connect()
     assert list(connection.client.scan_iter(match=f"{prefix}:*")) == []
     connection.close()
 
 
-def test_a_program_can_ask_for_a_store_that_is_there(server: Server, tmp_path: Path) -> None:
+def test_a_program_can_ask_for_a_store_that_is_there(
+    server: Server, tmp_path: Path
+) -> None:
     with pytest.raises(NoStore):
         Engine.embedded(tmp_path / "data", create=False)
     prefix = server.prefix()

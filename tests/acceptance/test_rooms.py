@@ -38,14 +38,26 @@ def folder(tmp_path: Path) -> Path:
         (tmp_path / name / "__init__.py").write_text("def own():\n    return 1\n")
     (tmp_path / "tasks.py").write_text(TASKS)
     (tmp_path / "program.py").write_text(PROGRAM)
-    (tmp_path / "w.json").write_text(json.dumps({"id": "w", "steps": [{"id": "a", "component": "hello"}]}))
+    (tmp_path / "w.json").write_text(
+        json.dumps({"id": "w", "steps": [{"id": "a", "component": "hello"}]})
+    )
     return tmp_path
 
 
 def started(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """Run a command in the folder, which stands first on the path."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), rooms.HOME])}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(folder), rooms.HOME]),
+    }
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
 
 
 def test_a_program_with_modules_of_these_names_runs(folder: Path) -> None:
@@ -53,15 +65,25 @@ def test_a_program_with_modules_of_these_names_runs(folder: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "completed\n", "")
 
 
-@pytest.mark.parametrize("command", [[str(SCRIPT)], [sys.executable, "-m", "openagents_json"]])
-def test_the_command_works_beside_modules_of_these_names(command: list[str], folder: Path) -> None:
+@pytest.mark.parametrize(
+    "command", [[str(SCRIPT)], [sys.executable, "-m", "openagents_json"]]
+)
+def test_the_command_works_beside_modules_of_these_names(
+    command: list[str], folder: Path
+) -> None:
     done = started(folder, *command, "run", "w.json", "-c", "tasks.py", "--json")
-    assert (done.returncode, json.loads(done.stdout)["status"], done.stderr) == (0, "completed", "")
+    assert (done.returncode, json.loads(done.stdout)["status"], done.stderr) == (
+        0,
+        "completed",
+        "",
+    )
 
 
 def test_a_program_may_have_a_cli_of_its_own(folder: Path) -> None:
     (folder / "program.py").write_text(PROGRAM + "import cli\nprint(cli.own())\n")
-    assert started(folder, sys.executable, "program.py").stdout == "completed\nown cli\n"
+    assert (
+        started(folder, sys.executable, "program.py").stdout == "completed\nown cli\n"
+    )
 
 
 @pytest.mark.parametrize("room", ["eventstore", "projections", "executor"])

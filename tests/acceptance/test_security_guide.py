@@ -30,7 +30,12 @@ DOCUMENT = {
     "steps": [
         {"id": "wait", "wait_for": {"any": ["go", {"seconds": 1}]}},
         {"id": "one", "component": "echo", "inputs": {"value": "{{input.text}}"}},
-        {"id": "two", "component": "echo", "inputs": {"value": "{{one.output}}"}, "retry": {"max_retries": 1}},
+        {
+            "id": "two",
+            "component": "echo",
+            "inputs": {"value": "{{one.output}}"},
+            "retry": {"max_retries": 1},
+        },
     ],
     "output": "{{two.output}}",
 }
@@ -55,7 +60,12 @@ FORBIDDEN: dict[str, list[str]] = {
         "PUBLISH channel x",
     ],
     "starter": ["HGETALL unacked", "BGREWRITEAOF"],
-    "reader": ["SET oa:x 1", "DEL oa:store", "XADD oa:{0}:log * a b", "LRANGE openagents.oa.tool 0 -1"],
+    "reader": [
+        "SET oa:x 1",
+        "DEL oa:store",
+        "XADD oa:{0}:log * a b",
+        "LRANGE openagents.oa.tool 0 -1",
+    ],
 }
 SCRIPT = ("EVAL", "return redis.call('GET', 'other:secret')", "0")
 
@@ -64,7 +74,9 @@ class Guarded:
     """A server that has the users of the guide."""
 
     def __init__(self, server: Server) -> None:
-        [block] = re.findall(r"^```acl\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+        [block] = re.findall(
+            r"^```acl\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL
+        )
         self.server, self.admin = server, server.connect().client
         self.users: dict[str, str] = {}
         for line in block.splitlines():
@@ -86,7 +98,11 @@ class Guarded:
 
 
 def _pairs(entry: Any) -> list[tuple[Any, Any]]:
-    return list(entry.items()) if isinstance(entry, dict) else list(zip(entry[::2], entry[1::2], strict=True))
+    return (
+        list(entry.items())
+        if isinstance(entry, dict)
+        else list(zip(entry[::2], entry[1::2], strict=True))
+    )
 
 
 def _text(value: Any) -> str:
@@ -100,16 +116,33 @@ def guarded(private_server: Server) -> Guarded:
     return Guarded(private_server)
 
 
-def test_the_users_of_the_guide_can_work_and_do_nothing_else(guarded: Guarded, tmp_path: Path) -> None:
+def test_the_users_of_the_guide_can_work_and_do_nothing_else(
+    guarded: Guarded, tmp_path: Path
+) -> None:
     file = tmp_path / "workflow.json"
     file.write_text(json.dumps(DOCUMENT))
     started = ["--url", guarded.url("starter"), "--prefix", PREFIX]
     read = ["--url", guarded.url("reader"), "--prefix", PREFIX]
-    process = worker(guarded.server, PREFIX, broker_url=guarded.url("worker"), more=("--url", guarded.url("worker")))
+    process = worker(
+        guarded.server,
+        PREFIX,
+        broker_url=guarded.url("worker"),
+        more=("--url", guarded.url("worker")),
+    )
     try:
         with Engine.connect(guarded.url("starter"), prefix=PREFIX, workers=0) as engine:
             wait_until_working(engine, process)
-        done = openagents("run", str(file), "--input", "text=Ada", "--workers", "0", "--timeout", "60", *started)
+        done = openagents(
+            "run",
+            str(file),
+            "--input",
+            "text=Ada",
+            "--workers",
+            "0",
+            "--timeout",
+            "60",
+            *started,
+        )
         assert done.returncode == 0, done.stderr
         run = json.loads(done.stdout)["id"]
         for arguments in (("runs", "list"), ("runs", "show", run), ("doctor",)):
@@ -117,16 +150,32 @@ def test_the_users_of_the_guide_can_work_and_do_nothing_else(guarded: Guarded, t
         for command in ("show", "history", "watch"):
             shown = openagents("runs", command, run, *read)
             assert shown.returncode == 0, shown.stderr
-        assert openagents("runs", "export", run, "-o", str(tmp_path / "run.oac"), *read).returncode == 0
-        for forbidden in (["run", str(file), "--detach", "--input", "text=x"], ["runs", "list"]):
+        assert (
+            openagents(
+                "runs", "export", run, "-o", str(tmp_path / "run.oac"), *read
+            ).returncode
+            == 0
+        )
+        for forbidden in (
+            ["run", str(file), "--detach", "--input", "text=x"],
+            ["runs", "list"],
+        ):
             refused = openagents(*forbidden, *read)
-            assert (refused.returncode, "does not let us in" in refused.stderr) == (1, True)
+            assert (refused.returncode, "does not let us in" in refused.stderr) == (
+                1,
+                True,
+            )
             assert "Traceback" not in refused.stderr
     finally:
         process.terminate()
         process.wait(timeout=60)
     # It has taken the doorbells, with all that Celery does on a broker.
-    assert guarded.admin.execute_command("EXISTS", f"_kombu.binding.openagents.{PREFIX}.agent") == 1
+    assert (
+        guarded.admin.execute_command(
+            "EXISTS", f"_kombu.binding.openagents.{PREFIX}.agent"
+        )
+        == 1
+    )
     assert guarded.admin.execute_command("LLEN", f"openagents.{PREFIX}.tool") == 0
     for user, what in guarded.refused():
         allowed = DONE_WITHOUT | ({"bgrewriteaof"} if user != "worker" else set())
@@ -137,10 +186,17 @@ def test_the_users_of_the_guide_can_work_and_do_nothing_else(guarded: Guarded, t
 def test_whatever_is_done_to_runs_can_be_done_by_the_users_of_the_guide(
     guarded: Guarded, tmp_path: Path, user: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    options: dict[str, Any] = {"prefix": PREFIX, "components": [shout], "workers": 2, "partitions": 2}
+    options: dict[str, Any] = {
+        "prefix": PREFIX,
+        "components": [shout],
+        "workers": 2,
+        "partitions": 2,
+    }
     with Engine.connect(guarded.url(user), **options) as engine:
         texts = ("erased", "archived", "x" * 40_000, "fail")
-        erased, archived, large, failed = (engine.run(SHOUTING, {"text": text}, timeout=20).id for text in texts)
+        erased, archived, large, failed = (
+            engine.run(SHOUTING, {"text": text}, timeout=20).id for text in texts
+        )
         engine.audit.seal(new_signer())
         engine.redact(erased, "asked for")
         engine.archive.leave(archived, Departure(str(tmp_path)))
@@ -158,7 +214,9 @@ def test_whatever_is_done_to_runs_can_be_done_by_the_users_of_the_guide(
 
 
 @pytest.mark.parametrize("user", ["worker", "starter", "reader"])
-def test_the_users_of_the_guide_are_refused_all_else(guarded: Guarded, user: str) -> None:
+def test_the_users_of_the_guide_are_refused_all_else(
+    guarded: Guarded, user: str
+) -> None:
     guarded.admin.execute_command("SET", "other:secret", "x")
     connection = connect(guarded.url(user))
     try:
@@ -192,18 +250,30 @@ def look() -> str | None:
     return os.environ.get("SOMETHING_OF_THE_WORKER")
 
 
-LOOKING = {"id": "looking", "steps": [{"id": "a", "component": "look"}], "output": "{{a.output}}"}
+LOOKING = {
+    "id": "looking",
+    "steps": [{"id": "a", "component": "look"}],
+    "output": "{{a.output}}",
+}
 
 
-def test_a_component_sees_the_environment_of_its_worker(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_component_sees_the_environment_of_its_worker(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SOMETHING_OF_THE_WORKER", "a password")
-    with Engine.connect(server.url, prefix=server.prefix(), components=[look], workers=1) as engine:
+    with Engine.connect(
+        server.url, prefix=server.prefix(), components=[look], workers=1
+    ) as engine:
         assert engine.run(LOOKING, timeout=20).output == "a password"
 
 
 def test_who_has_the_store_has_any_name(server: Server) -> None:
     with Engine.connect(
-        server.url, prefix=server.prefix(), components=[look], workers=1, actor="the-auditor"
+        server.url,
+        prefix=server.prefix(),
+        components=[look],
+        workers=1,
+        actor="the-auditor",
     ) as engine:
         run = engine.run(LOOKING, timeout=20).id
         assert engine.history(run)[0].actor == "the-auditor"
@@ -212,5 +282,7 @@ def test_who_has_the_store_has_any_name(server: Server) -> None:
 def test_the_tests_that_the_guide_names_are_there() -> None:
     named = re.findall(r"`(tests/\S+\.py)::(\w+)`", PAGE.read_text())
     assert len(named) > 20
-    missing = [test for file, test in named if f"def {test}(" not in (ROOT / file).read_text()]
+    missing = [
+        test for file, test in named if f"def {test}(" not in (ROOT / file).read_text()
+    ]
     assert missing == []

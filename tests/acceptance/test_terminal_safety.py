@@ -26,10 +26,13 @@ from tests.acceptance.processes import openagents, openagents_bytes
 from tests.conftest import Server, wait_for
 
 EVIL = (
-    "a\x1b]0;t\x07\x1b[2J\x1b[31mred\x9b2J\x7f\r\x08\u202eb\u2066c\u200f\u061c\u2028d\ue000\n\topenagents: all is well"
+    "a\x1b]0;t\x07\x1b[2J\x1b[31mred\x9b2J\x7f\r\x08\u202eb"
+    "\u2066c\u200f\u061c\u2028d\ue000\n\topenagents: all is well"
 )
 WORD = EVIL.replace("\n", "").replace(" ", "").replace("\t", "").replace(":", "")
-BAD = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+BAD = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 MODULE = f"""
 from openagents_json import Context, tool
 
@@ -62,7 +65,11 @@ GOOD: dict[str, Any] = {
     "steps": [{"id": "a", "component": "show", "inputs": {"text": "{{input.text}}"}}],
     "output": {EVIL: "{{a.output}}", "b": "{{input.text}}"},
 }
-WAITS: dict[str, Any] = {"id": "waits", "steps": [{"id": "a", "wait_for": {"signal": EVIL}}], "output": "{{a.output}}"}
+WAITS: dict[str, Any] = {
+    "id": "waits",
+    "steps": [{"id": "a", "wait_for": {"signal": EVIL}}],
+    "output": "{{a.output}}",
+}
 FAILS: dict[str, Any] = {
     "id": "fails",
     "steps": [{"id": "a", "component": "break", "inputs": {"text": "{{input.text}}"}}],
@@ -71,7 +78,14 @@ WRONG: dict[str, Any] = {
     "id": EVIL,
     EVIL: EVIL,
     "inputs": {EVIL: {"type": EVIL, "default": EVIL}},
-    "steps": [{"id": EVIL, "component": EVIL, "condition": "{{" + EVIL + "}}", "inputs": {EVIL: "{{" + EVIL + ".x}}"}}],
+    "steps": [
+        {
+            "id": EVIL,
+            "component": EVIL,
+            "condition": "{{" + EVIL + "}}",
+            "inputs": {EVIL: "{{" + EVIL + ".x}}"},
+        }
+    ],
     "connections": [{"source": EVIL, "target": EVIL}],
 }
 
@@ -132,10 +146,17 @@ class World:
         self.folder = folder
         self.where = ["--url", server.url, "--prefix", server.prefix()]
         self.evil_file = folder / WORD[:40]
-        for name, document in (("good", GOOD), ("waits", WAITS), ("fails", FAILS), ("wrong", WRONG)):
+        for name, document in (
+            ("good", GOOD),
+            ("waits", WAITS),
+            ("fails", FAILS),
+            ("wrong", WRONG),
+        ):
             (folder / f"{name}.json").write_text(json.dumps(document))
         self.evil_file.write_text(json.dumps(WRONG, ensure_ascii=False))
-        (folder / "newer.json").write_text(json.dumps({**GOOD, "version": "1.1.0", "output": EVIL}))
+        (folder / "newer.json").write_text(
+            json.dumps({**GOOD, "version": "1.1.0", "output": EVIL})
+        )
         (folder / "mod.py").write_text(MODULE)
         (folder / "policy.json").write_text(json.dumps({"archive": {EVIL: EVIL}}))
         with self.engine() as engine:
@@ -149,31 +170,61 @@ class World:
             self.failed_too = engine.run(FAILS, many, timeout=60).id
             self.waits = engine.start(WAITS, many, labels={EVIL: EVIL})
             self.held = engine.start(WAITS, many)
-            engine.signal(self.held, EVIL, {EVIL: EVIL}, key=EVIL, by=EVIL, reason=EVIL, idempotency_key=EVIL)
+            engine.signal(
+                self.held,
+                EVIL,
+                {EVIL: EVIL},
+                key=EVIL,
+                by=EVIL,
+                reason=EVIL,
+                idempotency_key=EVIL,
+            )
             engine.wait(self.held, timeout=60)
             engine.retry(self.failed, reason=EVIL, inputs={"text": EVIL})
             engine.wait(self.failed, timeout=60)
             wait_for(lambda: bool(engine.emitted(self.shown)))
-        assert openagents("audit", "keygen", "--output", "k", folder=folder).returncode in (0, 2)
+        assert openagents(
+            "audit", "keygen", "--output", "k", folder=folder
+        ).returncode in (0, 2)
 
     def engine(self) -> Engine:
         components = load([str(self.folder / "mod.py")])
         url, prefix = self.where[1], self.where[3]
-        return Engine.connect(url, prefix=prefix, components=components, workers=2, partitions=2, actor=EVIL)
+        return Engine.connect(
+            url,
+            prefix=prefix,
+            components=components,
+            workers=2,
+            partitions=2,
+            actor=EVIL,
+        )
 
     def calls(self) -> dict[str, list[list[str]]]:
         """Return calls of every command that print what the store has, or refuse what they are given."""
-        return self._of_others() | self._of_runs() | self._of_runs_again() | self._of_schedules()
+        return (
+            self._of_others()
+            | self._of_runs()
+            | self._of_runs_again()
+            | self._of_schedules()
+        )
 
     def _of_others(self) -> dict[str, list[list[str]]]:
         done, waits = self.done, self.waits
         return {
-            "audit export": [["--output", str(self.folder / "ledger.zip")], ["--output", "-"]],
+            "audit export": [
+                ["--output", str(self.folder / "ledger.zip")],
+                ["--output", "-"],
+            ],
             "audit keygen": [["--output", str(self.folder / WORD[:30])]],
             "audit receipt": [[done, "1"], [done, "99"]],
             "audit seal": [[], ["--private-key", EVIL]],
             "audit status": [[]],
-            "audit verify": [[], ["--run", done], [str(self.evil_file)], ["--key", EVIL]],
+            "audit verify": [
+                [],
+                ["--run", done],
+                [str(self.evil_file)],
+                ["--key", EVIL],
+            ],
             "audit witness": [[]],
             "completion": [["bash"]],
             "components": [[]],
@@ -185,7 +236,12 @@ class World:
             "keys show": [[done]],
             "projections list": [[]],
             "projections rebuild": [["runs"]],
-            "projections show": [["runs"], ["runs", done], ["steps", waits], ["runs", EVIL]],
+            "projections show": [
+                ["runs"],
+                ["runs", done],
+                ["steps", waits],
+                ["runs", EVIL],
+            ],
             "projections verify": [["runs"]],
             "retention apply": [["policy.json"], [str(self.evil_file)]],
             "run": [
@@ -200,31 +256,57 @@ class World:
         }
 
     def _of_runs(self) -> dict[str, list[list[str]]]:
-        done, failed, waits, why = self.done, self.failed, self.waits, ["--reason", EVIL]
+        done, failed, waits, why = (
+            self.done,
+            self.failed,
+            self.waits,
+            ["--reason", EVIL],
+        )
         return {
             "runs archive": [[done, "--to", EVIL]],
             "runs cancel": [[done, *why], [EVIL]],
             "runs complete": [[failed, EVIL, "--output", EVIL, *why]],
             "runs diff": [[done, self.other], [done, failed]],
             "runs explain": [[failed], [waits], [done]],
-            "runs export": [[done, "--output", "run.zip"], [done, "--output", "run.zip"], [done, "--output", "-"]],
+            "runs export": [
+                [done, "--output", "run.zip"],
+                [done, "--output", "run.zip"],
+                [done, "--output", "-"],
+            ],
             "runs failures": [[]],
             "runs fork": [[done, "--at", "1", *why], [done, "--at", "999"]],
-            "runs heal": [["--dry-run", "--workflow", "fails", "--set", f"text={EVIL}"], ["--resume", EVIL]],
+            "runs heal": [
+                ["--dry-run", "--workflow", "fails", "--set", f"text={EVIL}"],
+                ["--resume", EVIL],
+            ],
             "runs history": [
                 [done],
                 [failed],
                 [self.held],
-                *([done, "--format", form] for form in ("json", "jsonl", "cloudevents", "otel")),
+                *(
+                    [done, "--format", form]
+                    for form in ("json", "jsonl", "cloudevents", "otel")
+                ),
             ],
             "runs hold": [[self.other, *why]],
             "runs import": [["run.zip"], [str(self.evil_file)]],
-            "runs list": [[], ["--label", f"{WORD}={WORD}"], ["--workflow", EVIL], ["--status", EVIL], ["--json"]],
+            "runs list": [
+                [],
+                ["--label", f"{WORD}={WORD}"],
+                ["--workflow", EVIL],
+                ["--status", EVIL],
+                ["--json"],
+            ],
             "runs memory": [[done]],
         }
 
     def _of_runs_again(self) -> dict[str, list[list[str]]]:
-        done, failed, waits, why = self.done, self.failed, self.waits, ["--reason", EVIL]
+        done, failed, waits, why = (
+            self.done,
+            self.failed,
+            self.waits,
+            ["--reason", EVIL],
+        )
         return {
             "runs open": [["run.zip"], [str(self.evil_file)]],
             "runs output": [[done], [done, "--json"]],
@@ -232,7 +314,10 @@ class World:
             "runs promote": [[done, "--to", EVIL]],
             "runs redact": [[waits, *why]],
             "runs release": [[self.other, *why]],
-            "runs replay": [[self.failed_too, *why], [self.failed_too, "--set", f"{WORD}=1"]],
+            "runs replay": [
+                [self.failed_too, *why],
+                [self.failed_too, "--set", f"{WORD}=1"],
+            ],
             "runs rerun": [[self.failed_too, EVIL, *why]],
             "runs restore": [[done], [EVIL]],
             "runs resume": [[waits, *why]],
@@ -259,7 +344,11 @@ class World:
             "schedules show": [["nightly"], [EVIL]],
             "schedules delete": [["nightly"], [EVIL]],
             "steps": [[]],
-            "validate": [["wrong.json", str(self.evil_file), "good.json"], ["wrong.json", "--json"], [EVIL]],
+            "validate": [
+                ["wrong.json", str(self.evil_file), "good.json"],
+                ["wrong.json", "--json"],
+                [EVIL],
+            ],
             "worker": [["--url", f"redis://127.0.0.1:1/{WORD}"]],
             "workers": [[]],
             "workflows add": [["good.json"], ["wrong.json"], [str(self.evil_file)]],
@@ -275,25 +364,51 @@ def world(shared_servers: Any, tmp_path_factory: pytest.TempPathFactory) -> Worl
 
 
 def shown_badly(text: str) -> list[str]:
-    return [text[max(0, found.start() - 60) : found.end() + 20] for found in BAD.finditer(text)]
+    return [
+        text[max(0, found.start() - 60) : found.end() + 20]
+        for found in BAD.finditer(text)
+    ]
 
 
-def test_no_command_lets_data_move_the_cursor(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_command_lets_data_move_the_cursor(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("OPENAGENTS_COMPONENTS", "mod.py")
-    monkeypatch.setenv("TERM", "dumb")  # without colours, no escape at all belongs on it
-    known, tree = world.calls(), {" ".join(path): command for path, command in commands()}
+    monkeypatch.setenv(
+        "TERM", "dumb"
+    )  # without colours, no escape at all belongs on it
+    known, tree = (
+        world.calls(),
+        {" ".join(path): command for path, command in commands()},
+    )
     assert set(known) == set(tree)  # a new command is looked at too
     found: dict[str, list[str]] = {}
     for name in [*known]:
         command = tree[name]
         takes = {option for parameter in command.params for option in parameter.opts}
-        arguments = [parameter for parameter in command.params if parameter.param_type_name == "argument"]
+        arguments = [
+            parameter
+            for parameter in command.params
+            if parameter.param_type_name == "argument"
+        ]
         wrong = [[EVIL] * len(arguments), [f"--{EVIL}"], [EVIL] * 9]
         calls = [*known[name], *([] if name in ("dev", "worker") else wrong)]
         for call in calls:
-            where = world.where if "--url" in takes and "--url" not in call and "--data" not in call else []
-            told = Terminal([*name.split(), *call, *where], world.folder, given="s\nd\ne\ng 1\ns\nretry\nq\n")
-            forged = [line for line in told.text.splitlines() if line.strip().startswith("openagents: all is well")]
+            where = (
+                world.where
+                if "--url" in takes and "--url" not in call and "--data" not in call
+                else []
+            )
+            told = Terminal(
+                [*name.split(), *call, *where],
+                world.folder,
+                given="s\nd\ne\ng 1\ns\nretry\nq\n",
+            )
+            forged = [
+                line
+                for line in told.text.splitlines()
+                if line.strip().startswith("openagents: all is well")
+            ]
             if bad := shown_badly(told.text) + forged:
                 found[f"{name} {call}"] = bad[:2]
     assert found == {}
@@ -304,19 +419,26 @@ def test_with_colours_only_those_of_the_program_reach_the_terminal(
 ) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.delenv("NO_COLOR", raising=False)
-    for call in (["runs", "list"], ["runs", "history", world.failed], ["runs", "watch", world.failed], ["steps"]):
+    for call in (
+        ["runs", "list"],
+        ["runs", "history", world.failed],
+        ["runs", "watch", world.failed],
+        ["steps"],
+    ):
         told = Terminal([*call, *world.where], world.folder).text
         assert "\x1b[" in told
         assert shown_badly(re.sub(r"\x1b\[[0-9;]*m", "", told)) == []
         assert "\x1b[31mred" not in told
 
 
-def test_what_a_component_shows_is_intact_in_a_pipe_and_escaped_on_a_terminal(world: World) -> None:
+def test_what_a_component_shows_is_intact_in_a_pipe_and_escaped_on_a_terminal(
+    world: World,
+) -> None:
     raw = openagents_bytes("runs", "output", world.shown, *world.where).stdout.decode()
     assert raw.startswith(EVIL)
-    assert Terminal(["runs", "output", world.shown, *world.where], world.folder).text.startswith(
-        "a\\x1b]0;t\\x07\\x1b[2J"
-    )
+    assert Terminal(
+        ["runs", "output", world.shown, *world.where], world.folder
+    ).text.startswith("a\\x1b]0;t\\x07\\x1b[2J")
 
 
 def test_json_means_the_same_and_holds_no_such_character(world: World) -> None:
@@ -328,6 +450,13 @@ def test_json_means_the_same_and_holds_no_such_character(world: World) -> None:
 
 
 def test_a_capsule_is_no_text_for_a_terminal(world: World) -> None:
-    told = Terminal(["runs", "export", world.shown, "--output", "-", *world.where], world.folder)
+    told = Terminal(
+        ["runs", "export", world.shown, "--output", "-", *world.where], world.folder
+    )
     assert (told.code, "is no text" in told.text) == (2, True)
-    assert openagents_bytes("runs", "export", world.shown, "--output", "-", *world.where).stdout[:2] == b"PK"
+    assert (
+        openagents_bytes(
+            "runs", "export", world.shown, "--output", "-", *world.where
+        ).stdout[:2]
+        == b"PK"
+    )

@@ -28,11 +28,19 @@ def begin(server: Server) -> Iterator[tuple[Engine, Begin]]:
     prefix, running = server.prefix(), []
 
     def start(*more: str, lease_ms: int = 1500) -> subprocess.Popen[str]:
-        running.append(worker(server, prefix, more=("-c", str(LIVELY), "--lease-ms", str(lease_ms), *more)))
+        running.append(
+            worker(
+                server,
+                prefix,
+                more=("-c", str(LIVELY), "--lease-ms", str(lease_ms), *more),
+            )
+        )
         return running[-1]
 
     registry = load([str(COMPONENTS), str(LIVELY)])
-    with Engine.connect(server.url, broker=server.url, components=registry, prefix=prefix, partitions=2) as engine:
+    with Engine.connect(
+        server.url, broker=server.url, components=registry, prefix=prefix, partitions=2
+    ) as engine:
         yield engine, start
         for process in running:
             if process.poll() is None:
@@ -45,32 +53,51 @@ def one(component: str, **step: Any) -> dict[str, Any]:
     return {"id": "w", "steps": [{"id": "a", "component": component, **step}]}
 
 
-def test_prefork_runs_steps_of_both_kinds_and_ends_on_a_signal(begin: tuple[Engine, Begin]) -> None:
+def test_prefork_runs_steps_of_both_kinds_and_ends_on_a_signal(
+    begin: tuple[Engine, Begin],
+) -> None:
     engine, start = begin
     process = start("--pool", "prefork", "--concurrency", "2")
-    runs = engine.start_many([(one("quick"), {}), (one("waits"), {}), (one("slow"), {})] * 5)
+    runs = engine.start_many(
+        [(one("quick"), {}), (one("waits"), {}), (one("slow"), {})] * 5
+    )
     assert [engine.wait(run, timeout=120).status for run in runs] == ["completed"] * 15
-    workers = {event.worker for run in runs for event in engine.history(run) if event.type == "StepStarted"}
+    workers = {
+        event.worker
+        for run in runs
+        for event in engine.history(run)
+        if event.type == "StepStarted"
+    }
     assert str(process.pid) not in {str(name).split(":")[1] for name in workers}
     process.send_signal(signal.SIGTERM)
     assert process.wait(120) == 0
 
 
-def test_prefork_gets_rid_of_a_component_that_does_not_stop(begin: tuple[Engine, Begin]) -> None:
+def test_prefork_gets_rid_of_a_component_that_does_not_stop(
+    begin: tuple[Engine, Begin],
+) -> None:
     engine, start = begin
     start("--pool", "prefork", "--concurrency", "1")
-    stuck = engine.run(one("stubborn", inputs={"seconds": 600}, timeout=0.5), timeout=120)
+    stuck = engine.run(
+        one("stubborn", inputs={"seconds": 600}, timeout=0.5), timeout=120
+    )
     assert stuck.error is not None
     assert stuck.error["type"] == "TimeoutError"
     assert engine.run(one("quick"), timeout=120).ok
 
 
-def test_children_end_when_their_main_process_is_killed(begin: tuple[Engine, Begin]) -> None:
+def test_children_end_when_their_main_process_is_killed(
+    begin: tuple[Engine, Begin],
+) -> None:
     engine, start = begin
     process = start("--pool", "prefork", "--concurrency", "1")
     run = engine.start(one("key"))
     assert engine.wait(run, timeout=120).ok
-    child = next(int(str(e.worker).split(":")[1]) for e in engine.history(run) if e.type == "StepStarted")
+    child = next(
+        int(str(e.worker).split(":")[1])
+        for e in engine.history(run)
+        if e.type == "StepStarted"
+    )
     process.kill()
     process.wait()
     wait_for(lambda: gone(child))
@@ -99,16 +126,24 @@ def test_a_worker_told_to_stop_as_soon_as_it_is_there_ends_in_good_order(
 
 
 @pytest.mark.parametrize("pool", ["threads", "prefork"])
-def test_a_worker_told_to_stop_gives_a_long_step_to_another_at_once(begin: tuple[Engine, Begin], pool: str) -> None:
+def test_a_worker_told_to_stop_gives_a_long_step_to_another_at_once(
+    begin: tuple[Engine, Begin], pool: str
+) -> None:
     engine, start = begin
-    first = start("--pool", pool, "--grace-seconds", "0.5", "--name", "first", lease_ms=600_000)
+    first = start(
+        "--pool", pool, "--grace-seconds", "0.5", "--name", "first", lease_ms=600_000
+    )
     run = engine.start(one("stubborn", inputs={"seconds": 6}))
     wait_for(lambda: any(event.type == "StepStarted" for event in engine.history(run)))
     start("--name", "second", lease_ms=600_000)
     first.send_signal(signal.SIGTERM)
     assert engine.wait(run, timeout=120).ok
     assert first.wait(120) == 0
-    started = [str(event.worker).partition(":")[0] for event in engine.history(run) if event.type == "StepStarted"]
+    started = [
+        str(event.worker).partition(":")[0]
+        for event in engine.history(run)
+        if event.type == "StepStarted"
+    ]
     assert started == ["first", "second"]
     assert "StepLeaseLost" not in [event.type for event in engine.history(run)]
 
@@ -135,7 +170,9 @@ def test_whatever_signal_all_processes_of_a_worker_get_a_step_is_given_back(
     """A service manager and a terminal send their signals to every process of the group."""
     engine, start = begin
     marker, grace = tmp_path / "marker", "60" if len(signals) > 1 else "0.2"
-    first = start("--pool", pool, "--grace-seconds", grace, "--name", "first", lease_ms=600_000)
+    first = start(
+        "--pool", pool, "--grace-seconds", grace, "--name", "first", lease_ms=600_000
+    )
     run = engine.start(one("hangs_once", inputs={"marker": str(marker)}))
     wait_for(marker.exists, 60)
     start("--name", "second", lease_ms=600_000)
@@ -149,7 +186,10 @@ def test_whatever_signal_all_processes_of_a_worker_get_a_step_is_given_back(
     assert "StepReleased" in kinds(engine, run)
 
 
-@pytest.mark.parametrize(("pool", "name"), [("threads", "SIGQUIT"), ("prefork", "SIGTERM"), ("prefork", "SIGINT")])
+@pytest.mark.parametrize(
+    ("pool", "name"),
+    [("threads", "SIGQUIT"), ("prefork", "SIGTERM"), ("prefork", "SIGINT")],
+)
 def test_what_ends_within_the_grace_is_recorded_by_the_worker_that_ran_it(
     begin: tuple[Engine, Begin], pool: str, name: str, tmp_path: Path
 ) -> None:
@@ -164,22 +204,39 @@ def test_what_ends_within_the_grace_is_recorded_by_the_worker_that_ran_it(
     assert kinds(engine, run).count("StepStarted") == 1
 
 
-def test_the_steps_of_a_killed_worker_go_to_others_when_the_leases_of_their_types_are_over(server: Server) -> None:
+def test_the_steps_of_a_killed_worker_go_to_others_when_the_leases_of_their_types_are_over(
+    server: Server,
+) -> None:
     prefix, registry = server.prefix(), load([str(TYPED)])
     options = {"prefix": prefix, "components": registry, "partitions": 2}
     with Engine.connect(server.url, broker=server.url, **options) as engine:
         process = worker(
-            server, prefix, components=TYPED, more=("--name", "first", "--leases", "brief=500ms,lengthy=600s")
+            server,
+            prefix,
+            components=TYPED,
+            more=("--name", "first", "--leases", "brief=500ms,lengthy=600s"),
         )
         short, long = engine.start(one("brief")), engine.start(one("lengthy"))
-        wait_for(lambda: all("StepStarted" in [x.type for x in engine.history(run)] for run in (short, long)))
+        wait_for(
+            lambda: all(
+                "StepStarted" in [x.type for x in engine.history(run)]
+                for run in (short, long)
+            )
+        )
         process.kill()
         process.wait()
-        with Engine.connect(server.url, workers=2, leases={"brief": 500, "lengthy": 600_000}, **options):
+        with Engine.connect(
+            server.url, workers=2, leases={"brief": 500, "lengthy": 600_000}, **options
+        ):
             assert engine.wait(short, timeout=60).ok
             events = [event.type for event in engine.history(long)]
-            assert (events.count("StepStarted"), "StepLeaseLost" in events) == (1, False)
-            assert [event.type for event in engine.history(short)].count("StepLeaseLost") == 1
+            assert (events.count("StepStarted"), "StepLeaseLost" in events) == (
+                1,
+                False,
+            )
+            assert [event.type for event in engine.history(short)].count(
+                "StepLeaseLost"
+            ) == 1
             assert engine.doctor() == []
             engine.cancel(long, force=True)
             assert engine.wait(long, timeout=60).status == "cancelled"
@@ -187,7 +244,12 @@ def test_the_steps_of_a_killed_worker_go_to_others_when_the_leases_of_their_type
 
 def test_a_lease_for_a_type_that_nobody_serves_is_told_of(server: Server) -> None:
     process = worker(server, server.prefix(), more=("--leases", "tol=60s"))
-    wait_for(lambda: "'tol' is held here, it is not served; did you mean 'tool'?" in worker_log(server))
+    wait_for(
+        lambda: (
+            "'tol' is held here, it is not served; did you mean 'tool'?"
+            in worker_log(server)
+        )
+    )
     process.terminate()
     assert process.wait(120) == 0
 

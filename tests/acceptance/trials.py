@@ -39,5 +39,14 @@ def trials() -> list[Trial]:
     for name, document in documents.items():
         said = document["metadata"]["custom"]["try"]
         others = [documents[other] for other in said.get("workflows", ())]
-        found.append(Trial(name, document, said.get("inputs", {}), said.get("signals", []), others, said))
+        found.append(
+            Trial(
+                name,
+                document,
+                said.get("inputs", {}),
+                said.get("signals", []),
+                others,
+                said,
+            )
+        )
     return found

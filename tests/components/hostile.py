@@ -80,7 +80,10 @@ VALUES: dict[str, Callable[[], Any]] = {
     "generator": endless,
     "circle": circle,
     "unreadable": Stubborn,
-    **{f"nested {depth}": (lambda depth=depth: nested(depth)) for depth in (257, 490, 495, 500, 501, 100_000)},
+    **{
+        f"nested {depth}": (lambda depth=depth: nested(depth))
+        for depth in (257, 490, 495, 500, 501, 100_000)
+    },
 }
 """What is not JSON, or cannot be written."""
 

@@ -74,7 +74,12 @@ def measure(text: str) -> int:
 @tool("key", effect="idempotent")
 def key(context: Context) -> dict[str, object]:
     """Tell what the context says."""
-    return {"run": context.run_id, "step": context.step_id, "key": context.idempotency_key, "attempt": context.attempt}
+    return {
+        "run": context.run_id,
+        "step": context.step_id,
+        "key": context.idempotency_key,
+        "attempt": context.attempt,
+    }
 
 
 @tool("leaves")

@@ -29,7 +29,12 @@ def fine(context: Context, x: Any = None) -> dict[str, Any]:
     here.write_text("also")
     here.rename(here.with_name("there"))
     shutil.rmtree(tempfile.mkdtemp())
-    return {"x": x, "key": context.idempotency_key, "attempt": context.attempt, "pid": os.getpid()}
+    return {
+        "x": x,
+        "key": context.idempotency_key,
+        "attempt": context.attempt,
+        "pid": os.getpid(),
+    }
 
 
 @tool("awaits")
@@ -57,7 +62,12 @@ def hides(port: int) -> str:
 def connects_in_c(port: int) -> int:
     """Connect without Python's knowledge."""
     libc = ctypes.CDLL(None)
-    address = (2).to_bytes(2, "little") + port.to_bytes(2, "big") + bytes([127, 0, 0, 1]) + bytes(8)
+    address = (
+        (2).to_bytes(2, "little")
+        + port.to_bytes(2, "big")
+        + bytes([127, 0, 0, 1])
+        + bytes(8)
+    )
     found = libc.socket(2, 1, 0)
     return int(libc.connect(found, address, len(address)))
 
@@ -74,7 +84,9 @@ def starts(how: str, path: str) -> None:
                 Path(path).touch()
                 os._exit(0)
         case _:
-            multiprocessing.get_context("spawn").Process(target=Path(path).touch).start()
+            multiprocessing.get_context("spawn").Process(
+                target=Path(path).touch
+            ).start()
 
 
 @tool("writes")
@@ -134,14 +146,19 @@ def counts(path: str) -> int:
 def works_in_c(folder: str) -> dict[str, bool]:
     """Try without Python's knowledge what it would refuse; tells what worked."""
     libc, made = ctypes.CDLL(None), tempfile.gettempdir().encode()
-    kept, secret, found = f"{folder}/kept".encode(), f"{folder}/.env".encode(), ctypes.create_string_buffer(100)
+    kept, secret, found = (
+        f"{folder}/kept".encode(),
+        f"{folder}/.env".encode(),
+        ctypes.create_string_buffer(100),
+    )
     write, create = os.O_WRONLY, os.O_WRONLY | os.O_CREAT
 
     def runs() -> bool:
         return bool(libc.system(f"touch {folder}/ran".encode()) == 0)
 
     return {
-        "changing files": libc.open(f"{folder}/new".encode(), create, 0o600) >= 0 or libc.open(kept, write) >= 0,
+        "changing files": libc.open(f"{folder}/new".encode(), create, 0o600) >= 0
+        or libc.open(kept, write) >= 0,
         "removing files": libc.rename(kept, kept + b"2") == 0,
         "changing modes and times of files": libc.chmod(kept, 0o640) == 0,
         "other programs and processes": runs() or libc.kill(os.getppid(), 0) == 0,

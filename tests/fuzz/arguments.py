@@ -24,7 +24,16 @@ from tests.fuzz.shrinking import smaller_json
 
 CODES: Final = frozenset({0, 1, 2, 3})
 WAITING: Final = frozenset(
-    {"run", "runs watch", "runs output", "runs promote", "runs open", "runs replay", "runs heal", "runs retry"}
+    {
+        "run",
+        "runs watch",
+        "runs output",
+        "runs promote",
+        "runs open",
+        "runs replay",
+        "runs heal",
+        "runs retry",
+    }
 )
 """What waits by its nature, until somebody interrupts it."""
 
@@ -40,7 +49,9 @@ PATIENCE: Final = 1.0
 LONG_PATIENCE: Final = 30.0
 """For everything else."""
 
-BAD: Final = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069]")
+BAD: Final = re.compile(
+    "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069]"
+)
 WORDS: Final = (
     *(
         "{done}",
@@ -67,7 +78,22 @@ WORDS: Final = (
         "policy.json",
         "key.pub",
     ),
-    *("text=x", "n=5", "=", "a=b=c", "text=[1", "x", "runs", "steps", "workers", "go", "a", "b", "stable", "completed"),
+    *(
+        "text=x",
+        "n=5",
+        "=",
+        "a=b=c",
+        "text=[1",
+        "x",
+        "runs",
+        "steps",
+        "workers",
+        "go",
+        "a",
+        "b",
+        "stable",
+        "completed",
+    ),
     *(
         "failed",
         "running",
@@ -97,8 +123,30 @@ WORDS: Final = (
         "[]",
         "null",
     ),
-    *('{"a": 1}', '"x"', "[" * 300, "json", "jsonl", "otel", "cloudevents", "bash", "memory", "always", "threads"),
-    *("memory://x", "file://folder", "archive", "foo://x", "http:", "%s", "{}", "{x}", "\\n"),
+    *(
+        '{"a": 1}',
+        '"x"',
+        "[" * 300,
+        "json",
+        "jsonl",
+        "otel",
+        "cloudevents",
+        "bash",
+        "memory",
+        "always",
+        "threads",
+    ),
+    *(
+        "memory://x",
+        "file://folder",
+        "archive",
+        "foo://x",
+        "http:",
+        "%s",
+        "{}",
+        "{x}",
+        "\\n",
+    ),
 )
 NOWHERE: Final = "redis://127.0.0.1:1/0"
 
@@ -125,18 +173,30 @@ class Arguments:
             case 4 if arguments:
                 del arguments[random.randrange(len(arguments))]
             case 5 if arguments:
-                arguments.insert(random.randrange(len(arguments)), random.choice(arguments))
+                arguments.insert(
+                    random.randrange(len(arguments)), random.choice(arguments)
+                )
             case _ if arguments:
                 at = random.randrange(len(arguments))
-                arguments[at] = _value(random) if random.random() < 0.5 else _changed(arguments[at], random)
-        given = random.choice((found["given"], "", "q\n", "n\nb\ns\nd\ne\ng 1\nx\nq\n", _value(random)))
+                arguments[at] = (
+                    _value(random)
+                    if random.random() < 0.5
+                    else _changed(arguments[at], random)
+                )
+        given = random.choice(
+            (found["given"], "", "q\n", "n\nb\ns\nd\ne\ng 1\nx\nq\n", _value(random))
+        )
         return json.dumps({"arguments": arguments[:12], "given": given}).encode()
 
     def smaller(self, raw: bytes) -> Iterator[bytes]:
         """Return shorter calls."""
         for less in smaller_json(raw):
             value = json.loads(less)
-            if isinstance(value, dict) and {"arguments", "given"} <= value.keys() and value["arguments"]:
+            if (
+                isinstance(value, dict)
+                and {"arguments", "given"} <= value.keys()
+                and value["arguments"]
+            ):
                 yield less
 
     def check(self, raw: bytes) -> str:
@@ -149,7 +209,10 @@ class Arguments:
             where = self._world.where if path and _takes_a_store(path) else []
             if path in UNSTARTED:
                 where = ["--url", NOWHERE]
-            call = [_from_a_shell(self._world.named(argument)) for argument in (*arguments, *where)]
+            call = [
+                _from_a_shell(self._world.named(argument))
+                for argument in (*arguments, *where)
+            ]
             with _somebody_interrupts(path) as interrupted:
                 given = str(found["given"]).encode("utf-8", "surrogatepass")
                 done = openagents_bytes(*call, folder=folder, given=given)
@@ -167,15 +230,23 @@ class Arguments:
 def check_words(code: int, out: bytes, err: bytes, path: str) -> None:
     """Check that what a command says is for people, and that it says something when it fails."""
     said = err.decode()
-    assert "Traceback (most recent call last)" not in said, f"`{path}` shows a traceback: {said[-600:]}"
+    assert "Traceback (most recent call last)" not in said, (
+        f"`{path}` shows a traceback: {said[-600:]}"
+    )
     assert "is a defect" not in said, f"`{path}` has a defect: {said[-600:]}"
     bad = BAD.search(said)
-    assert bad is None, f"`{path}` says {said[max(0, bad.start() - 40) : bad.end() + 9]!r}"
+    assert bad is None, (
+        f"`{path}` says {said[max(0, bad.start() - 40) : bad.end() + 9]!r}"
+    )
     if path not in DATA:
         told = out.decode()
         bad = BAD.search(told)
-        assert bad is None, f"`{path}` prints {told[max(0, bad.start() - 40) : bad.end() + 9]!r}"
-    assert code != 2 or not out, f"`{path}` refuses its arguments, and prints {out[:80]!r} all the same"
+        assert bad is None, (
+            f"`{path}` prints {told[max(0, bad.start() - 40) : bad.end() + 9]!r}"
+        )
+    assert code != 2 or not out, (
+        f"`{path}` refuses its arguments, and prints {out[:80]!r} all the same"
+    )
     assert code not in (1, 2) or said or out, f"`{path}` fails without a word"
 
 
@@ -194,8 +265,14 @@ def _wants_json(call: Sequence[str], path: str) -> bool:
     """Tell whether `--json` is an option in a call, and not the value of one."""
     if "--json" not in call or not path or {"-h", "--help", "--"} & {*call}:
         return False
-    options = [x for x in commands()[path].params if isinstance(x, click.Option) and not x.is_flag]
-    return call[call.index("--json") - 1] not in {name for option in options for name in option.opts}
+    options = [
+        x
+        for x in commands()[path].params
+        if isinstance(x, click.Option) and not x.is_flag
+    ]
+    return call[call.index("--json") - 1] not in {
+        name for option in options for name in option.opts
+    }
 
 
 def _from_a_shell(argument: str) -> str:
@@ -205,7 +282,11 @@ def _from_a_shell(argument: str) -> str:
 
 def masked(said: bytes) -> str:
     """Return the first words of a message, without what it quotes."""
-    text = re.sub(r"'[^']*'|\"[^\"]*\"|[0-9]+|[^a-z ]", "", said.decode("utf-8", "replace").split("\n")[0].lower())
+    text = re.sub(
+        r"'[^']*'|\"[^\"]*\"|[0-9]+|[^a-z ]",
+        "",
+        said.decode("utf-8", "replace").split("\n")[0].lower(),
+    )
     return " ".join(text.split()[:9])
 
 
@@ -219,7 +300,11 @@ def _somebody_interrupts(path: str) -> Iterator[list[int]]:
         raise KeyboardInterrupt
 
     handler = signal.signal(signal.SIGALRM, interrupt)
-    left = signal.setitimer(signal.ITIMER_REAL, PATIENCE if path in WAITING else LONG_PATIENCE, LONG_PATIENCE)
+    left = signal.setitimer(
+        signal.ITIMER_REAL,
+        PATIENCE if path in WAITING else LONG_PATIENCE,
+        LONG_PATIENCE,
+    )
     try:
         yield times
     finally:
@@ -240,7 +325,11 @@ def commands() -> Mapping[str, click.Command]:
         if isinstance(command, click.Group):
             context = click.Context(command)
             names = command.list_commands(context)
-            todo += [((*path, name), inner) for name in names if (inner := command.get_command(context, name))]
+            todo += [
+                ((*path, name), inner)
+                for name in names
+                if (inner := command.get_command(context, name))
+            ]
         else:
             found[" ".join(path)] = command
     return found
@@ -248,7 +337,14 @@ def commands() -> Mapping[str, click.Command]:
 
 def command_of(arguments: Sequence[str]) -> str:
     """Return which command is called, "" when it is none."""
-    return next((path for path in (" ".join(arguments[:size]) for size in (2, 1)) if path in commands()), "")
+    return next(
+        (
+            path
+            for path in (" ".join(arguments[:size]) for size in (2, 1))
+            if path in commands()
+        ),
+        "",
+    )
 
 
 def _takes_a_store(path: str) -> bool:
@@ -258,20 +354,38 @@ def _takes_a_store(path: str) -> bool:
 def _call(path: str, random: Random) -> list[str]:
     """Call a command with as many arguments as it takes, and some of its options."""
     arguments = [x for x in commands()[path].params if isinstance(x, click.Argument)]
-    values = [_value_of(argument, random) for argument in arguments if argument.required or random.random() < 0.6]
-    options = [word for _ in range(random.randrange(4)) for word in _option(path, random)]
-    required = [x for x in commands()[path].params if isinstance(x, click.Option) and x.required]
-    options += [word for option in required for word in (option.opts[0], _value_of(option, random))]
+    values = [
+        _value_of(argument, random)
+        for argument in arguments
+        if argument.required or random.random() < 0.6
+    ]
+    options = [
+        word for _ in range(random.randrange(4)) for word in _option(path, random)
+    ]
+    required = [
+        x for x in commands()[path].params if isinstance(x, click.Option) and x.required
+    ]
+    options += [
+        word
+        for option in required
+        for word in (option.opts[0], _value_of(option, random))
+    ]
     return [*path.split(), *values, *options]
 
 
 def _option(path: str, random: Random) -> list[str]:
-    option = random.choice([x for x in commands()[path].params if isinstance(x, click.Option)] or [_HELP])
+    option = random.choice(
+        [x for x in commands()[path].params if isinstance(x, click.Option)] or [_HELP]
+    )
     name = random.choice(option.opts)
     if option.is_flag and random.random() < 0.95:
         return [name]
     value = _value_of(option, random)
-    return [f"{name}={value}"] if name.startswith("--") and random.random() < 0.5 else [name, value]
+    return (
+        [f"{name}={value}"]
+        if name.startswith("--") and random.random() < 0.5
+        else [name, value]
+    )
 
 
 _HELP: Final = click.Option(["--help"], is_flag=True)
@@ -285,7 +399,9 @@ def _value_of(parameter: click.Parameter, random: Random) -> str:
         case click.Choice(choices=choices):
             return str(random.choice(list(choices)))
         case click.types.IntParamType() | click.types.FloatParamType():
-            return random.choice(("0", "1", "2", "3", "99", "1.5", "-1", "nan", "inf", "9" * 30))
+            return random.choice(
+                ("0", "1", "2", "3", "99", "1.5", "-1", "nan", "inf", "9" * 30)
+            )
     if parameter.name in ("run", "runs", "one", "other"):
         return random.choice(("{done}", "{failed}", "{waits}", "{held}", "0-none"))
     if parameter.name == "components":
@@ -296,7 +412,11 @@ def _value_of(parameter: click.Parameter, random: Random) -> str:
 
 
 def _value(random: Random) -> str:
-    return random.choice(WORDS) if random.random() < 0.8 else random.choice(ODD_TEXTS).replace("\x00", "")
+    return (
+        random.choice(WORDS)
+        if random.random() < 0.8
+        else random.choice(ODD_TEXTS).replace("\x00", "")
+    )
 
 
 def _changed(argument: str, random: Random) -> str:
@@ -315,4 +435,8 @@ def _leads_away(argument: str) -> bool:
     named = re.search(r"[a-z0-9]+\Z", scheme)
     if found and (named is None or named[0] not in ("memory", "foo")):
         return True
-    return ".." in argument or "~" in argument or re.search(r"(\A|[=:])/|redis|unix|\A-[a-z]+/", argument) is not None
+    return (
+        ".." in argument
+        or "~" in argument
+        or re.search(r"(\A|[=:])/|redis|unix|\A-[a-z]+/", argument) is not None
+    )

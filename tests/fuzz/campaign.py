@@ -80,7 +80,10 @@ def seeds(target: Target) -> dict[str, bytes]:
 
 
 def failure_of(
-    target: Target, raw: bytes, guard: Guard = unguarded, outcomes: set[str] | None = None
+    target: Target,
+    raw: bytes,
+    guard: Guard = unguarded,
+    outcomes: set[str] | None = None,
 ) -> Failure | None:
     """Check one input; None when all is as it has to be, and then `outcomes` gets what came of it."""
     try:
@@ -94,7 +97,12 @@ def failure_of(
     return None
 
 
-def fuzz(target: Target, going_on: Callable[[int], bool], random: Random, guard: Guard = unguarded) -> Iterator[Result]:
+def fuzz(
+    target: Target,
+    going_on: Callable[[int], bool],
+    random: Random,
+    guard: Guard = unguarded,
+) -> Iterator[Result]:
     """Check the kept inputs, then others as long as it is to go on, by how many there were; gives the result so far."""
     kept, result = list(seeds(target).values()), Result()
     corpus = list(kept)
@@ -123,12 +131,16 @@ def _check(target: Target, raw: bytes, guard: Guard, result: Result) -> None:
 
 def _where(error: BaseException) -> str:
     """Name the kind of an error and the innermost line of ours that raised it; of our own checks, what they say too."""
-    frames = [(code, line) for code, line in _frames(error.__traceback__) if _is_ours(code)]
+    frames = [
+        (code, line) for code, line in _frames(error.__traceback__) if _is_ours(code)
+    ]
     if not frames:
         return type(error).__name__
     code, line = frames[-1]
     own = Path(code).is_relative_to(SEEDS.parent)
-    words = re.sub(r"[^a-z ]+", "", str(error).split("\n")[0].lower())[:40] if own else ""
+    words = (
+        re.sub(r"[^a-z ]+", "", str(error).split("\n")[0].lower())[:40] if own else ""
+    )
     return f"{type(error).__name__} {Path(code).name}:{line} {words}".strip()
 
 
@@ -139,7 +151,9 @@ def _frames(trace: TracebackType | None) -> Iterator[tuple[str, int]]:
 
 
 def _is_ours(file: str) -> bool:
-    return file.startswith(str(ROOT)) and ".venv" not in file and "campaign.py" not in file
+    return (
+        file.startswith(str(ROOT)) and ".venv" not in file and "campaign.py" not in file
+    )
 
 
 def save(

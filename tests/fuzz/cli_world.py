@@ -35,12 +35,24 @@ DOCUMENTS: dict[str, dict[str, Any]] = {
     "good": {
         "id": "good",
         "inputs": {"text": {"type": "any"}, "n": {"type": "integer", "default": 1}},
-        "steps": [{"id": "a", "component": "show", "inputs": {"text": "{{input.text}}"}}],
+        "steps": [
+            {"id": "a", "component": "show", "inputs": {"text": "{{input.text}}"}}
+        ],
         "output": "{{a.output}}",
     },
-    "waits": {"id": "waits", "steps": [{"id": "a", "wait_for": {"signal": "go"}}], "output": "{{a.output}}"},
-    "fails": {"id": "fails", "steps": [{"id": "a", "component": "break"}, {"id": "b", "component": "show"}]},
-    "wrong": {"id": "w w", "steps": [{"id": "a", "component": 1, "inputs": {"x": "{{ nope }}"}}]},
+    "waits": {
+        "id": "waits",
+        "steps": [{"id": "a", "wait_for": {"signal": "go"}}],
+        "output": "{{a.output}}",
+    },
+    "fails": {
+        "id": "fails",
+        "steps": [{"id": "a", "component": "break"}, {"id": "b", "component": "show"}],
+    },
+    "wrong": {
+        "id": "w w",
+        "steps": [{"id": "a", "component": 1, "inputs": {"x": "{{ nope }}"}}],
+    },
     "policy": {"archive": {"older_than": "30d"}},
 }
 
@@ -58,17 +70,24 @@ class World:
         (self._folder / "parts.py").write_text(PARTS)
         (self._folder / "text.txt").write_text("no JSON")
         components = load([str(self._folder / "parts.py")])
-        with Engine.connect(server.url, prefix="w", components=components, workers=2, partitions=2) as engine:
+        with Engine.connect(
+            server.url, prefix="w", components=components, workers=2, partitions=2
+        ) as engine:
             self._fill(engine)
         client = server.look.client
-        self._kept = {key: (client.pttl(key), client.dump(key)) for key in client.scan_iter(count=10_000)}
+        self._kept = {
+            key: (client.pttl(key), client.dump(key))
+            for key in client.scan_iter(count=10_000)
+        }
 
     def _fill(self, engine: Engine) -> None:
         key = self._folder / "key"
         assert openagents("audit", "keygen", "-o", str(key)).returncode == 0
         engine.publish(DOCUMENTS["good"])
         engine.publish(DOCUMENTS["fails"])
-        self._names["done"] = engine.run(DOCUMENTS["good"], {"text": "x"}, labels={"a": "b"}, timeout=60).id
+        self._names["done"] = engine.run(
+            DOCUMENTS["good"], {"text": "x"}, labels={"a": "b"}, timeout=60
+        ).id
         self._names["failed"] = engine.run(DOCUMENTS["fails"], timeout=60).id
         self._names["waits"] = engine.start(DOCUMENTS["waits"])
         self._names["held"] = engine.start(DOCUMENTS["waits"])
@@ -76,10 +95,16 @@ class World:
         engine.audit.seal(read_signer(key))
         with (self._folder / "export.zip").open("wb") as file:
             engine.audit.export(file)
-        (self._folder / "receipt.json").write_bytes(engine.audit.receipt(self._names["done"], 1))
+        (self._folder / "receipt.json").write_bytes(
+            engine.audit.receipt(self._names["done"], 1)
+        )
         proofs = engine.audit.proof_bytes(self._names["done"])
-        (self._folder / "run.oac").write_bytes(pack(engine.core, self._names["done"], actor="ada", proofs=proofs))
-        made = openagents("schedules", "create", "nightly", "good", "--cron", "0 3 * * *", *self.where)
+        (self._folder / "run.oac").write_bytes(
+            pack(engine.core, self._names["done"], actor="ada", proofs=proofs)
+        )
+        made = openagents(
+            "schedules", "create", "nightly", "good", "--cron", "0 3 * * *", *self.where
+        )
         assert made.returncode == 0, made.stderr
 
     @contextmanager

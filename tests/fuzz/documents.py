@@ -17,7 +17,13 @@ from openagents_json.simulation.lives import SimulatedRun
 from openagents_json.simulation.stubs import Stubs
 from openagents_json.simulation.world import World
 from openagents_json.workflow.component_spec import ComponentSpec
-from openagents_json.workflow.core.commands import Advance, CancelRun, Command, ReopenRun, SendSignal
+from openagents_json.workflow.core.commands import (
+    Advance,
+    CancelRun,
+    Command,
+    ReopenRun,
+    SendSignal,
+)
 from openagents_json.workflow.core.event_types import from_data, to_data, type_name
 from openagents_json.workflow.core.evolve import evolve_all
 from openagents_json.workflow.core.parameters import check_inputs
@@ -37,9 +43,45 @@ STEPS_AT_MOST = 400
 
 SIGNALS = 12
 WORDS = (
-    *("id", "steps", "component", "inputs", "c", "a", "b", "other", "a.output", "depends_on", "condition", "join"),
-    *("foreach", "loop", "until", "while", "max_iterations", "sleep", "wait_for", "signal", "terminate", "workflow"),
-    *("on_error", "then", "continue", "fail", "goto", "compensate", "mutex", "rate_limit", "key", "limit", "priority"),
+    *(
+        "id",
+        "steps",
+        "component",
+        "inputs",
+        "c",
+        "a",
+        "b",
+        "other",
+        "a.output",
+        "depends_on",
+        "condition",
+        "join",
+    ),
+    *(
+        "foreach",
+        "loop",
+        "until",
+        "while",
+        "max_iterations",
+        "sleep",
+        "wait_for",
+        "signal",
+        "terminate",
+        "workflow",
+    ),
+    *(
+        "on_error",
+        "then",
+        "continue",
+        "fail",
+        "goto",
+        "compensate",
+        "mutex",
+        "rate_limit",
+        "key",
+        "limit",
+        "priority",
+    ),
     *(
         "timeout",
         "timeouts",
@@ -52,11 +94,57 @@ WORDS = (
         "source",
         "target",
     ),
-    *("concurrency", "debounce", "persistence", "checkpoint", "outcome", "on_failure", "execution", "graph", "effect"),
-    *("{{a.output}}", "{{ input.x }}", "{{item}}", "{{index}}", "{{", "}}", "${a}", "\\{{", "{{secrets.K}}"),
-    *("{{ b.x | upper }}", "{{steps['a'].output}}", "{{ 9**9 }}", "{{ [1, 2] }}", "{{ a.output is none }}"),
-    *("{{error.message}}", "{{value}}", "{{ workflow.run_id }}", "other@^1.0.0", "1.0.0", "^a+$", "(", "any", "string"),
-    *("2030-01-01T00:00:00Z", "success", "failure", "at_most_once", "cancel_rest", "detached", "queue", "type", "enum"),
+    *(
+        "concurrency",
+        "debounce",
+        "persistence",
+        "checkpoint",
+        "outcome",
+        "on_failure",
+        "execution",
+        "graph",
+        "effect",
+    ),
+    *(
+        "{{a.output}}",
+        "{{ input.x }}",
+        "{{item}}",
+        "{{index}}",
+        "{{",
+        "}}",
+        "${a}",
+        "\\{{",
+        "{{secrets.K}}",
+    ),
+    *(
+        "{{ b.x | upper }}",
+        "{{steps['a'].output}}",
+        "{{ 9**9 }}",
+        "{{ [1, 2] }}",
+        "{{ a.output is none }}",
+    ),
+    *(
+        "{{error.message}}",
+        "{{value}}",
+        "{{ workflow.run_id }}",
+        "other@^1.0.0",
+        "1.0.0",
+        "^a+$",
+        "(",
+        "any",
+        "string",
+    ),
+    *(
+        "2030-01-01T00:00:00Z",
+        "success",
+        "failure",
+        "at_most_once",
+        "cancel_rest",
+        "detached",
+        "queue",
+        "type",
+        "enum",
+    ),
 )
 OTHER = {"id": "other", "steps": [{"id": "o", "component": "c"}]}
 
@@ -125,9 +213,15 @@ class Documents:
         value = _parsed(raw)
         if value is None or random.random() < 0.08:
             return mutate_bytes(raw, others, random)
-        donors = [found for other in random.choices(others, k=3) if (found := _parsed(other)) is not None]
+        donors = [
+            found
+            for other in random.choices(others, k=3)
+            if (found := _parsed(other)) is not None
+        ]
         changed = mutate_json(value, donors or [value], WORDS, random)
-        return json.dumps(changed, ensure_ascii=random.random() < 0.9).encode("utf-8", "surrogatepass")
+        return json.dumps(changed, ensure_ascii=random.random() < 0.9).encode(
+            "utf-8", "surrogatepass"
+        )
 
     def smaller(self, raw: bytes) -> Iterator[bytes]:
         """Return smaller documents."""
@@ -166,14 +260,20 @@ def _check_forms(value: Any, report: Report) -> None:
     if isinstance(value, str):  # given as a value, it is a text again
         return
     problems = _problems(report)
-    assert _problems(validate(value)) == problems, "a parsed document has the same problems"
+    assert _problems(validate(value)) == problems, (
+        "a parsed document has the same problems"
+    )
     turned = _turned(value)
-    assert _problems(validate(turned)) == problems, "the order of names changes no problem"
+    assert _problems(validate(turned)) == problems, (
+        "the order of names changes no problem"
+    )
     try:
         text = json.dumps(value, indent=3, allow_nan=False)
     except (ValueError, RecursionError):
         return
-    assert _problems(validate(text)) == problems, "a document over lines has the same problems"
+    assert _problems(validate(text)) == problems, (
+        "a document over lines has the same problems"
+    )
     if not report.valid:
         return
     hashes = {_plan(form).hash for form in (report.document, text, turned)}
@@ -183,7 +283,16 @@ def _check_forms(value: Any, report: Report) -> None:
 def _problems(report: Report) -> set[tuple[str, ...]] | int:
     """Return the problems without their places in a text; of very many, how many."""
     found = {
-        (x.code, x.severity, x.pointer, x.message, repr(x.found), repr(x.expected), x.suggestion, str(x.step_id))
+        (
+            x.code,
+            x.severity,
+            x.pointer,
+            x.message,
+            repr(x.found),
+            repr(x.expected),
+            x.suggestion,
+            str(x.step_id),
+        )
         for x in report.problems
         if x.code != "duplicate_key"
     }
@@ -205,13 +314,17 @@ def _check_run(document: Any) -> str:
     plan = _plan(document)
     ends = {course: _play(plan, course) for course in COURSES}
     stored = compile_plan(codec.decode(codec.encode(plan.definition)))
-    assert _play(stored, "badly") == ends["badly"], "a stored definition is the same as the given one"
+    assert _play(stored, "badly") == ends["badly"], (
+        "a stored definition is the same as the given one"
+    )
     return " ".join(told for told, _ in ends.values())
 
 
 def _play(plan: Plan, course: str) -> tuple[str, Any]:
     components = Anything() if course == "well" else Moody()
-    world = World(Stubs(components, Registry()), {"other": _plan(OTHER)}, 0, most=STEPS_AT_MOST)
+    world = World(
+        Stubs(components, Registry()), {"other": _plan(OTHER)}, 0, most=STEPS_AT_MOST
+    )
     try:
         life = world.start("0-r", plan, check_inputs(plan, _inputs(plan.parameters)))
     except InvalidInputs:
@@ -238,27 +351,51 @@ def _signalled(world: World, life: SimulatedRun) -> bool:
     for _ in range(SIGNALS):
         world.go_on(world.now_ms + 10**13)
         waits: list[Any] = [
-            wait for path in life.state.open_steps for wait in life.state.steps[path].inputs.get("signals", ())
+            wait
+            for path in life.state.open_steps
+            for wait in life.state.steps[path].inputs.get("signals", ())
         ]
         if life.state.closed or not waits:
             return False
         with suppress(Rejected):
-            world.give(life, SendSignal(str(waits[0]["name"]), {}, waits[0]["key"], f"signal-{len(life.events)}"))
+            world.give(
+                life,
+                SendSignal(
+                    str(waits[0]["name"]),
+                    {},
+                    waits[0]["key"],
+                    f"signal-{len(life.events)}",
+                ),
+            )
     return True
 
 
 def _check_history(life: SimulatedRun) -> None:
     """What was written down, read back, comes to the same state."""
-    stored = [(type_name(event), codec.encode(to_data(event)), at) for at, event in life.events]
-    again = evolve_all(initial(), [from_data(kind, codec.decode(raw), at) for kind, raw, at in stored])
+    stored = [
+        (type_name(event), codec.encode(to_data(event)), at)
+        for at, event in life.events
+    ]
+    again = evolve_all(
+        initial(), [from_data(kind, codec.decode(raw), at) for kind, raw, at in stored]
+    )
     assert again == life.state, "a history that is read back comes to the same state"
 
 
 def _inputs(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return inputs that are declared without a default something of their type."""
-    values = {"string": "a", "number": 1, "integer": 1, "boolean": True, "object": {"x": 1}, "array": [1, 2]}
+    values = {
+        "string": "a",
+        "number": 1,
+        "integer": 1,
+        "boolean": True,
+        "object": {"x": 1},
+        "array": [1, 2],
+    }
     return {
-        name: spec["enum"][0] if spec.get("enum") else values.get(str(spec.get("type")), "a")
+        name: spec["enum"][0]
+        if spec.get("enum")
+        else values.get(str(spec.get("type")), "a")
         for name, spec in parameters.items()
         if isinstance(spec, Mapping) and "default" not in spec
     }

@@ -23,11 +23,30 @@ from projections.errors import EvidenceUnreadable
 from projections.ledger.findings import Audit
 from projections.ledger.proofs import read_stored
 from tests.fuzz.campaign import SEEDS
-from tests.fuzz.mutations import members, mutate_bytes, mutate_json, mutate_lines, zipped
+from tests.fuzz.mutations import (
+    members,
+    mutate_bytes,
+    mutate_json,
+    mutate_lines,
+    zipped,
+)
 from tests.fuzz.shrinking import smaller_json, smaller_zip
 
 KEYS = Path(__file__).parent / "keys"
-WORDS = ("version", "n", "time_ms", "commit", "actor", "cause", "type", "data", "metadata", "data_base64", "run", "0-a")
+WORDS = (
+    "version",
+    "n",
+    "time_ms",
+    "commit",
+    "actor",
+    "cause",
+    "type",
+    "data",
+    "metadata",
+    "data_base64",
+    "run",
+    "0-a",
+)
 WORDS += (
     "RunStarted",
     "StepStarted",
@@ -83,14 +102,20 @@ class _Evidence:
             assert list(audit.lines())
             if audit.intact and audit.verified:
                 self._check_content(raw, audit)
-        return f"{audit.intact} " + " ".join(sorted({_masked(f"{x.kind} {x.what}") for x in audit.findings}))
+        return f"{audit.intact} " + " ".join(
+            sorted({_masked(f"{x.kind} {x.what}") for x in audit.findings})
+        )
 
     def _check_content(self, raw: bytes, audit: Audit) -> None:
         content, sealed = self.content(raw), sealed_content()
         foreign = content.events - sealed.events
-        assert len(foreign) <= audit.unsealed, f"what is intact was sealed: {sorted(x.version for x in foreign)}"
+        assert len(foreign) <= audit.unsealed, (
+            f"what is intact was sealed: {sorted(x.version for x in foreign)}"
+        )
         for sha, payload in content.payloads.items():
-            assert sealed.payloads.get(sha, payload) == payload, "a payload is what was sealed"
+            assert sealed.payloads.get(sha, payload) == payload, (
+                "a payload is what was sealed"
+            )
 
 
 class _Zipped(_Evidence):
@@ -110,15 +135,36 @@ class _Zipped(_Evidence):
                 found[_renamed(name, random)] = found[name]
             case 2:
                 donor = donors[1]
-                found |= {other: donor[other] for other in random.sample(sorted(donor), min(len(donor), 2))}
+                found |= {
+                    other: donor[other]
+                    for other in random.sample(sorted(donor), min(len(donor), 2))
+                }
             case _:
-                found[name] = self._changed(found[name], [raw for donor in donors for raw in donor.values()], random)
+                found[name] = self._changed(
+                    found[name],
+                    [raw for donor in donors for raw in donor.values()],
+                    random,
+                )
         return zipped(self.resealed(found) if random.random() < 0.8 else found)
 
     def _changed(self, raw: bytes, others: Sequence[bytes], random: Random) -> bytes:
-        lines = [line for other in others for line in other.split(b"\n")[:50] if line[:1] in b"{["]
-        values = [value for line in random.choices(lines or [b"{}"], k=3) if (value := _parsed(line)) is not None]
-        return mutate_lines(raw, others, lambda line: mutate_json(line, values or [line], WORDS, random), random)
+        lines = [
+            line
+            for other in others
+            for line in other.split(b"\n")[:50]
+            if line[:1] in b"{["
+        ]
+        values = [
+            value
+            for line in random.choices(lines or [b"{}"], k=3)
+            if (value := _parsed(line)) is not None
+        ]
+        return mutate_lines(
+            raw,
+            others,
+            lambda line: mutate_json(line, values or [line], WORDS, random),
+            random,
+        )
 
     def resealed(self, found: dict[str, bytes]) -> dict[str, bytes]:
         """Let a manifest with hashes say what is in the file."""
@@ -140,17 +186,31 @@ class Exports(_Zipped):
     def content(self, raw: bytes) -> Content:
         found = members(raw) or {}
         lines = [
-            line for name, content in found.items() if name.endswith("/events.jsonl") for line in content.split(b"\n")
+            line
+            for name, content in found.items()
+            if name.endswith("/events.jsonl")
+            for line in content.split(b"\n")
         ]
         events = frozenset(read_stored(json.loads(line)) for line in lines if line)
-        return Content(events, {name.split("/")[-1]: raw for name, raw in found.items() if "/blobs/" in name})
+        return Content(
+            events,
+            {
+                name.split("/")[-1]: raw
+                for name, raw in found.items()
+                if "/blobs/" in name
+            },
+        )
 
     def _check_content(self, raw: bytes, audit: Audit) -> None:
         super()._check_content(raw, audit)
-        ledger = json.loads((members(raw) or {"ledger.json": b"{}"})["ledger.json"]).get("ledger")
+        ledger = json.loads(
+            (members(raw) or {"ledger.json": b"{}"})["ledger.json"]
+        ).get("ledger")
         whole = ledgers().get(str(ledger), frozenset())
         missing = len(whole - self.content(raw).events)
-        assert missing <= audit.chained + audit.unsealed, f"{missing} events are missing from what is intact"
+        assert missing <= audit.chained + audit.unsealed, (
+            f"{missing} events are missing from what is intact"
+        )
 
 
 class Capsules(_Zipped):
@@ -168,9 +228,18 @@ class Capsules(_Zipped):
         manifest = _parsed(found.get("manifest.json", b""))
         if not isinstance(manifest, dict):
             return found
-        hashes = {name: hashlib.sha256(raw).hexdigest() for name, raw in found.items() if name != "manifest.json"}
+        hashes = {
+            name: hashlib.sha256(raw).hexdigest()
+            for name, raw in found.items()
+            if name != "manifest.json"
+        }
         count = sum(1 for line in found.get("events.jsonl", b"").split(b"\n") if line)
-        return {**found, "manifest.json": json.dumps({**manifest, "sha256": hashes, "events": count}).encode()}
+        return {
+            **found,
+            "manifest.json": json.dumps(
+                {**manifest, "sha256": hashes, "events": count}
+            ).encode(),
+        }
 
     def check(self, raw: bytes) -> str:
         """Verify it and step through it."""
@@ -188,7 +257,11 @@ class Receipts(_Evidence):
         value = _parsed(raw)
         if value is None or random.random() < 0.1:
             return mutate_bytes(raw, others, random)
-        donors = [found for other in random.choices(others, k=2) if (found := _parsed(other)) is not None]
+        donors = [
+            found
+            for other in random.choices(others, k=2)
+            if (found := _parsed(other)) is not None
+        ]
         return json.dumps(mutate_json(value, donors or [value], WORDS, random)).encode()
 
     def smaller(self, raw: bytes) -> Iterator[bytes]:
@@ -197,9 +270,22 @@ class Receipts(_Evidence):
 
     def content(self, raw: bytes) -> Content:
         shown = json.loads(raw)["event"]
-        if shown.get("data") is None and shown.get("metadata") is None:  # it proves that there was one, and not what
-            known = [x for x in sealed_content().events if (x.stream, x.version) == (shown["stream"], shown["version"])]
-            same = [x for x in known if all(getattr(x, name) == shown[name] for name in ("type", "actor", "commit"))]
+        if (
+            shown.get("data") is None and shown.get("metadata") is None
+        ):  # it proves that there was one, and not what
+            known = [
+                x
+                for x in sealed_content().events
+                if (x.stream, x.version) == (shown["stream"], shown["version"])
+            ]
+            same = [
+                x
+                for x in known
+                if all(
+                    getattr(x, name) == shown[name]
+                    for name in ("type", "actor", "commit")
+                )
+            ]
             return Content(frozenset(same or [_nothing()]), {})
         return Content(frozenset([read_stored(shown)]), {})
 
@@ -210,7 +296,15 @@ def _nothing() -> Stored:
 
 def _renamed(name: str, random: Random) -> str:
     return random.choice(
-        (f"{name}x", name.upper(), f"../{name}", f"/{name}", name.replace("0", "1"), "\u00e9", "a" * 300)
+        (
+            f"{name}x",
+            name.upper(),
+            f"../{name}",
+            f"/{name}",
+            name.replace("0", "1"),
+            "\u00e9",
+            "a" * 300,
+        )
     )
 
 
@@ -268,5 +362,7 @@ def ledgers() -> Mapping[str, frozenset[Stored]]:
     found = {}
     for path in sorted((SEEDS / "exports").glob("whole*")):
         raw = path.read_bytes()
-        found[json.loads((members(raw) or {})["ledger.json"])["ledger"]] = Exports().content(raw).events
+        found[json.loads((members(raw) or {})["ledger.json"])["ledger"]] = (
+            Exports().content(raw).events
+        )
     return found

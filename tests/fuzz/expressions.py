@@ -16,7 +16,11 @@ from jinja2.nativetypes import NativeEnvironment
 from openagents_json.catalog.registry import Registry
 from openagents_json.simulation.stubs import Stubs
 from openagents_json.simulation.world import World
-from openagents_json.workflow.errors import ExpressionError, ExpressionFailed, InvalidDefinition
+from openagents_json.workflow.errors import (
+    ExpressionError,
+    ExpressionFailed,
+    InvalidDefinition,
+)
 from openagents_json.workflow.expressions.budget import Budget
 from openagents_json.workflow.expressions.filters import FILTERS
 from openagents_json.workflow.expressions.grammar import METHODS, Expression
@@ -33,13 +37,84 @@ COMPARED = 3_000
 """What takes more operations than this is not given to Jinja2, which has no bounds."""
 
 SYNTAX = (
-    *("+", "-", "*", "/", "//", "%", "**", "~", "==", "!=", "<", "<=", ">", ">=", "=", "in", "and", "or", "not", "is"),
-    *("if", "else", "(", ")", "[", "]", "{", "}", ",", ":", ".", "|", "'", '"', "[0]", "[-1]", "[1:]", "[::2]"),
-    *("'x'", "'a,b'", "0", "1", "-2", "0.5", "9", "1e3", "true", "none", "[]", "{}", "[1, 'a']", "{'k': 5}", "(1, 2)"),
-    *("(2)", "('k')", "(attribute='k')", "(true)", "(',')", "('a', 'b')", "default=9", "reverse=true", "start=[]"),
+    *(
+        "+",
+        "-",
+        "*",
+        "/",
+        "//",
+        "%",
+        "**",
+        "~",
+        "==",
+        "!=",
+        "<",
+        "<=",
+        ">",
+        ">=",
+        "=",
+        "in",
+        "and",
+        "or",
+        "not",
+        "is",
+    ),
+    *(
+        "if",
+        "else",
+        "(",
+        ")",
+        "[",
+        "]",
+        "{",
+        "}",
+        ",",
+        ":",
+        ".",
+        "|",
+        "'",
+        '"',
+        "[0]",
+        "[-1]",
+        "[1:]",
+        "[::2]",
+    ),
+    *(
+        "'x'",
+        "'a,b'",
+        "0",
+        "1",
+        "-2",
+        "0.5",
+        "9",
+        "1e3",
+        "true",
+        "none",
+        "[]",
+        "{}",
+        "[1, 'a']",
+        "{'k': 5}",
+        "(1, 2)",
+    ),
+    *(
+        "(2)",
+        "('k')",
+        "(attribute='k')",
+        "(true)",
+        "(',')",
+        "('a', 'b')",
+        "default=9",
+        "reverse=true",
+        "start=[]",
+    ),
 )
 NAMES = ("n", "f", "t", "e", "z", "y", "l", "w", "o", "r")
-WORDS = (*SYNTAX, *NAMES, *(f"| {name}" for name in FILTERS), *(f"is {name}" for name in TESTS))
+WORDS = (
+    *SYNTAX,
+    *NAMES,
+    *(f"| {name}" for name in FILTERS),
+    *(f"is {name}" for name in TESTS),
+)
 WORDS += tuple(f".{name}()" for name in sorted(METHODS))
 ATOMS = (
     *NAMES,
@@ -57,8 +132,35 @@ ATOMS = (
     "[]",
     "2 ** 70",
 )
-BINARY = ("+", "-", "*", "/", "//", "%", "**", "~", "==", "!=", "<", ">=", "in", "not in", "and", "or")
-ARGUMENTS = ("", "()", "(2)", "('k')", "(attribute='k')", "('g', 'equalto', 'x')", "('equalto', 1)", "(true)", "(',')")
+BINARY = (
+    "+",
+    "-",
+    "*",
+    "/",
+    "//",
+    "%",
+    "**",
+    "~",
+    "==",
+    "!=",
+    "<",
+    ">=",
+    "in",
+    "not in",
+    "and",
+    "or",
+)
+ARGUMENTS = (
+    "",
+    "()",
+    "(2)",
+    "('k')",
+    "(attribute='k')",
+    "('g', 'equalto', 'x')",
+    "('equalto', 1)",
+    "(true)",
+    "(',')",
+)
 ARGUMENTS += (
     "('a', 'b')",
     "(0, true)",
@@ -69,8 +171,30 @@ ARGUMENTS += (
     "('default', 1)",
     "(attribute='q', default=9)",
 )
-MEMBERS = (".k", "['k']", "[0]", "[-1]", "[1:]", "[::2]", "[:n]", ".items", "[n]", "['a']", ".a.k", "[t]")
-LAZY = ("map", "select", "reject", "selectattr", "rejectattr", "unique", "reverse", "items")
+MEMBERS = (
+    ".k",
+    "['k']",
+    "[0]",
+    "[-1]",
+    "[1:]",
+    "[::2]",
+    "[:n]",
+    ".items",
+    "[n]",
+    "['a']",
+    ".a.k",
+    "[t]",
+)
+LAZY = (
+    "map",
+    "select",
+    "reject",
+    "selectattr",
+    "rejectattr",
+    "unique",
+    "reverse",
+    "items",
+)
 
 
 class Expressions:
@@ -82,24 +206,44 @@ class Expressions:
     def mutate(self, raw: bytes, others: Sequence[bytes], random: Random) -> bytes:
         """Change the expression, or now and then the values; mostly to something that has a value."""
         for _ in range(random.choice((1, 6, 6))):
-            found = self._mutated(_parsed(raw), [_parsed(other) for other in random.choices(others, k=4)], random)
+            found = self._mutated(
+                _parsed(raw),
+                [_parsed(other) for other in random.choices(others, k=4)],
+                random,
+            )
             if _has_a_value(found):
                 break
         return json.dumps(found).encode()
 
     def _mutated(self, found: Any, donors: Sequence[Any], random: Random) -> Any:
         if random.random() < 0.2:
-            values = mutate_json(found["values"], [donor["values"] for donor in donors], NAMES, random)
-            return {**found, "values": values if isinstance(values, dict) else found["values"]}
+            values = mutate_json(
+                found["values"], [donor["values"] for donor in donors], NAMES, random
+            )
+            return {
+                **found,
+                "values": values if isinstance(values, dict) else found["values"],
+            }
         sources = [donor["source"] for donor in donors]
-        source = _grown(found["source"], random.choice(sources), random) if random.random() < 0.6 else ""
-        return {**found, "source": source or mutate_text(found["source"], sources, WORDS, random)}
+        source = (
+            _grown(found["source"], random.choice(sources), random)
+            if random.random() < 0.6
+            else ""
+        )
+        return {
+            **found,
+            "source": source or mutate_text(found["source"], sources, WORDS, random),
+        }
 
     def smaller(self, raw: bytes) -> Iterator[bytes]:
         """Return smaller expressions and values."""
         for less in smaller_json(raw):
             value = json.loads(less)
-            if isinstance(value, dict) and isinstance(value.get("source"), str) and "values" in value:
+            if (
+                isinstance(value, dict)
+                and isinstance(value.get("source"), str)
+                and "values" in value
+            ):
                 yield less
 
     def check(self, raw: bytes) -> str:
@@ -118,7 +262,9 @@ class Expressions:
 
 def _has_a_value(found: Any) -> bool:
     try:
-        Expression(found["source"]).evaluate(found["values"].get, budget=Budget(COMPARED))
+        Expression(found["source"]).evaluate(
+            found["values"].get, budget=Budget(COMPARED)
+        )
     except (ExpressionError, ExpressionFailed):
         return False
     return True
@@ -146,7 +292,11 @@ def _grown(source: str, other: str, random: Random) -> str:
         case _:
             words = list(re.finditer(r"\b[a-z]\b|\b\d+\b", source))
             found = random.choice(words) if words else None
-            return f"{source[: found.start()]}({other}){source[found.end() :]}" if found else ""
+            return (
+                f"{source[: found.start()]}({other}){source[found.end() :]}"
+                if found
+                else ""
+            )
 
 
 @lru_cache(maxsize=5_000)
@@ -171,9 +321,23 @@ def _check_evaluation(expression: Expression, values: Mapping[str, Any]) -> str:
     for _ in range(2):
         budget = Budget()
         try:
-            ends.append(("value", json.dumps(expression.evaluate(values.get, "/x", budget), allow_nan=False)))
+            ends.append(
+                (
+                    "value",
+                    json.dumps(
+                        expression.evaluate(values.get, "/x", budget), allow_nan=False
+                    ),
+                )
+            )
         except ExpressionFailed as error:
-            ends.append(("failed", error.reason if error.expression == expression.source else "of another expression"))
+            ends.append(
+                (
+                    "failed",
+                    error.reason
+                    if error.expression == expression.source
+                    else "of another expression",
+                )
+            )
         costs.append(budget.most - budget.left)
     assert json.dumps(values) == before, "the values stay as they are"
     assert ends[0] == ends[1], "it comes to the same each time"
@@ -182,12 +346,18 @@ def _check_evaluation(expression: Expression, values: Mapping[str, Any]) -> str:
     kind, said = ends[0]
     if kind == "value" and costs[0] < COMPARED:
         _check_jinja(expression, values, json.loads(said))
-    return f"failed {_masked(said)}" if kind == "failed" else f"{_shape(expression.source)} {_kind(json.loads(said))}"
+    return (
+        f"failed {_masked(said)}"
+        if kind == "failed"
+        else f"{_shape(expression.source)} {_kind(json.loads(said))}"
+    )
 
 
 def _shape(source: str) -> str:
     """Tell what is used in an expression, so that new combinations are kept."""
-    used = re.findall(r"\| *\w+|\bis +\w+|\.\w+\(|//|\*\*|[-+*/%~]|[<>=!]=?|\bin\b|\bif\b", source)
+    used = re.findall(
+        r"\| *\w+|\bis +\w+|\.\w+\(|//|\*\*|[-+*/%~]|[<>=!]=?|\bin\b|\bif\b", source
+    )
     return " ".join(sorted(set(used)))
 
 
@@ -203,10 +373,14 @@ def _check_jinja(expression: Expression, values: Mapping[str, Any], value: Any) 
         expected = _native(expression.source, values)
     except Exception:  # what Jinja2 cannot do may well have a value here: a member of what is not there is null
         return
-    if "dict_" in str(expected) or "<" in str(expected):  # Python's name for something got into a text
+    if "dict_" in str(expected) or "<" in str(
+        expected
+    ):  # Python's name for something got into a text
         return
     if value != expected and as_arrays(value) != as_arrays(expected):
-        raise AssertionError(f"jinja gives {expected!r} for {expression.source!r} and we {value!r}")
+        raise AssertionError(
+            f"jinja gives {expected!r} for {expression.source!r} and we {value!r}"
+        )
 
 
 class _Jinja(NativeEnvironment):
@@ -228,16 +402,30 @@ def _environment() -> NativeEnvironment:
 def _native(source: str, values: Mapping[str, Any]) -> Any:
     given = json.loads(json.dumps(values))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SyntaxWarning)  # Python looks at what Jinja2 makes of it
-        value = _environment().compile_expression(source, undefined_to_none=False)(given)
+        warnings.simplefilter(
+            "ignore", SyntaxWarning
+        )  # Python looks at what Jinja2 makes of it
+        value = _environment().compile_expression(source, undefined_to_none=False)(
+            given
+        )
     return json.loads(json.dumps(value, allow_nan=False))
 
 
 def _check_in_a_document(source: str, values: Mapping[str, Any]) -> None:
     """In a document, `validate` takes it or says why not, and a run of it ends."""
     steps = [{"id": name, "component": "c"} for name in NAMES]
-    call = {"id": "call", "component": "c", "inputs": {"x": source}, "condition": source}
-    document = {"id": "w", "execution": "graph", "steps": [*steps, call], "output": {"y": source}}
+    call = {
+        "id": "call",
+        "component": "c",
+        "inputs": {"x": source},
+        "condition": source,
+    }
+    document = {
+        "id": "w",
+        "execution": "graph",
+        "steps": [*steps, call],
+        "output": {"y": source},
+    }
     try:
         plan = compile_plan(bind(document, AnyComponent()))
     except InvalidDefinition:

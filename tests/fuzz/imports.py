@@ -39,11 +39,20 @@ class Imports(Capsules):
         """Bring it in twice, and look at what is there then in every way there is."""
         with self._world.restored() as folder:
             (folder / "given.oac").write_bytes(raw)
-            code, said, out = self._call(folder, "runs", "import", "given.oac", "--json")
+            code, said, out = self._call(
+                folder, "runs", "import", "given.oac", "--json"
+            )
             if code == 0:
                 run = json.loads(out)["id"]
-                assert not json.loads(self._call(folder, "runs", "import", "given.oac", "--json")[2])["changed"]
-                codes = [self._call(folder, *(run if word == "RUN" else word for word in look))[0] for look in LOOKS]
+                assert not json.loads(
+                    self._call(folder, "runs", "import", "given.oac", "--json")[2]
+                )["changed"]
+                codes = [
+                    self._call(
+                        folder, *(run if word == "RUN" else word for word in look)
+                    )[0]
+                    for look in LOOKS
+                ]
                 said = f"{json.loads(out)['status']} {codes}"
             self._world.check()
         return said

@@ -14,7 +14,22 @@ from typing import Any
 Place = tuple[Any, ...]
 """Where a value is in a JSON value: keys and indexes."""
 
-ODD_NUMBERS = (0, -1, 1, 2, 255, 2**31, 2**53, -(2**63), 10**30, 0.5, -0.0, 1e-9, 1e308, 86_400_000)
+ODD_NUMBERS = (
+    0,
+    -1,
+    1,
+    2,
+    255,
+    2**31,
+    2**53,
+    -(2**63),
+    10**30,
+    0.5,
+    -0.0,
+    1e-9,
+    1e308,
+    86_400_000,
+)
 ODD_TEXTS = (
     "",
     " ",
@@ -63,7 +78,11 @@ def mutate_bytes(raw: bytes, others: Sequence[bytes], random: Random) -> bytes:
         piece = raw[at : at + size]
         match random.randrange(7):
             case 0 if piece:
-                raw = raw[:at] + bytes([piece[0] ^ (1 << random.randrange(8))]) + raw[at + 1 :]
+                raw = (
+                    raw[:at]
+                    + bytes([piece[0] ^ (1 << random.randrange(8))])
+                    + raw[at + 1 :]
+                )
             case 1:
                 raw = raw[:at] + raw[at + size :]
             case 2:
@@ -81,7 +100,9 @@ def mutate_bytes(raw: bytes, others: Sequence[bytes], random: Random) -> bytes:
     return raw
 
 
-def mutate_text(text: str, others: Sequence[str], words: Sequence[str], random: Random) -> str:
+def mutate_text(
+    text: str, others: Sequence[str], words: Sequence[str], random: Random
+) -> str:
     """Insert a word, remove, double or replace a piece, or go on as another text does."""
     at, size = random.randrange(len(text) + 1), random.choice((1, 1, 2, 3, 5, 8, 20))
     match random.randrange(7):
@@ -105,7 +126,13 @@ def mutate_text(text: str, others: Sequence[str], words: Sequence[str], random: 
 def places(value: Any, at: Place = ()) -> list[Place]:
     """List where there is a value in a JSON value, itself first."""
     found = [at]
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    items = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     for key, item in items:
         found += places(item, (*at, key))
     return found
@@ -118,7 +145,9 @@ def value_at(value: Any, place: Place) -> Any:
     return value
 
 
-def mutate_json(value: Any, others: Sequence[Any], words: Sequence[str], random: Random) -> Any:
+def mutate_json(
+    value: Any, others: Sequence[Any], words: Sequence[str], random: Random
+) -> Any:
     """Change a few places of a JSON value: put another value there, remove, rename, double, move, or wrap it."""
     value = copy.deepcopy(value)
     for _ in range(random.choice((1, 1, 1, 2, 3))):
@@ -131,7 +160,12 @@ def mutate_json(value: Any, others: Sequence[Any], words: Sequence[str], random:
     return value
 
 
-def _mutate_member(holder: Any, key: Any, around: tuple[Any, Sequence[Any], Sequence[str]], random: Random) -> None:
+def _mutate_member(
+    holder: Any,
+    key: Any,
+    around: tuple[Any, Sequence[Any], Sequence[str]],
+    random: Random,
+) -> None:
     whole, others, words = around
     match random.randrange(8):
         case 0:
@@ -149,21 +183,37 @@ def _mutate_member(holder: Any, key: Any, around: tuple[Any, Sequence[Any], Sequ
             holder[key] = copy.deepcopy(value_at(other, random.choice(places(other))))
         case 5:
             holder[key] = random.choice(
-                ([holder[key]], {random.choice(words): holder[key]}, [holder[key]] * random.choice((2, 9, 9, 200)))
+                (
+                    [holder[key]],
+                    {random.choice(words): holder[key]},
+                    [holder[key]] * random.choice((2, 9, 9, 200)),
+                )
             )
         case _:
             holder[key] = _another(holder[key], others, words, random)
 
 
-def _another(value: Any, others: Sequence[Any], words: Sequence[str], random: Random) -> Any:
+def _another(
+    value: Any, others: Sequence[Any], words: Sequence[str], random: Random
+) -> Any:
     """Return a value in the place of one: often of its kind."""
     if isinstance(value, str) and random.random() < 0.7:
         texts = [other for other in others if isinstance(other, str)] or words
         return mutate_text(value, texts, words, random)
     if isinstance(value, int | float) and random.random() < 0.7:
-        near = (value + 1, value - 1, -value, value * 1000) if abs(value) < 1e300 else (0,)
+        near = (
+            (value + 1, value - 1, -value, value * 1000) if abs(value) < 1e300 else (0,)
+        )
         return random.choice((*near, *ODD_NUMBERS))
-    odd = (None, True, False, [], {}, random.choice(ODD_NUMBERS), random.choice(ODD_TEXTS))
+    odd = (
+        None,
+        True,
+        False,
+        [],
+        {},
+        random.choice(ODD_NUMBERS),
+        random.choice(ODD_TEXTS),
+    )
     return random.choice((*odd, *random.choices(words, k=5)))
 
 
@@ -185,14 +235,23 @@ def members(raw: bytes) -> dict[str, bytes] | None:
 def zipped(found: dict[str, bytes]) -> bytes:
     """Return a zip file of members; the same members give the same bytes."""
     out = io.BytesIO()
-    with warnings.catch_warnings(), zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+    with (
+        warnings.catch_warnings(),
+        zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
         warnings.simplefilter("ignore")  # names that are there twice, or are odd
         for name, raw in found.items():
-            archive.writestr(zipfile.ZipInfo(name or "x", (1980, 1, 1, 0, 0, 0)), raw, zipfile.ZIP_DEFLATED)
+            archive.writestr(
+                zipfile.ZipInfo(name or "x", (1980, 1, 1, 0, 0, 0)),
+                raw,
+                zipfile.ZIP_DEFLATED,
+            )
     return out.getvalue()
 
 
-def mutate_lines(raw: bytes, others: Sequence[bytes], change: Callable[[Any], Any], random: Random) -> bytes:
+def mutate_lines(
+    raw: bytes, others: Sequence[bytes], change: Callable[[Any], Any], random: Random
+) -> bytes:
     """Change one line of JSON of many, or their order and number; bytes where they are no JSON."""
     lines = raw.split(b"\n")
     at = random.randrange(len(lines))

@@ -63,7 +63,12 @@ def smaller_values(value: Any) -> Iterator[Any]:
     for place in places(value):
         text = value_at(value, place)
         if isinstance(text, str) and len(text) > 1 and place:
-            for part in (text[: len(text) // 2], text[len(text) // 2 :], text[1:], text[:-1]):
+            for part in (
+                text[: len(text) // 2],
+                text[len(text) // 2 :],
+                text[1:],
+                text[:-1],
+            ):
                 less = copy.deepcopy(value)
                 value_at(less, place[:-1])[place[-1]] = part
                 yield less
@@ -77,7 +82,9 @@ def smaller_zip(raw: bytes) -> Iterator[bytes]:
         return
     yield zipped(found)
     for name in found:
-        yield zipped({other: content for other, content in found.items() if other != name})
+        yield zipped(
+            {other: content for other, content in found.items() if other != name}
+        )
     for name, content in found.items():
         lines = content.split(b"\n")
         for at in range(len(lines)):

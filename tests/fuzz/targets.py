@@ -27,7 +27,10 @@ ALONE: Final[Mapping[str, Callable[[], Target]]] = {
 }
 """What needs no server."""
 
-SERVED: Final[Mapping[str, Callable[[World], Target]]] = {"imports": Imports, "arguments": Arguments}
+SERVED: Final[Mapping[str, Callable[[World], Target]]] = {
+    "imports": Imports,
+    "arguments": Arguments,
+}
 NAMES: Final = (*ALONE, *SERVED)
 
 
@@ -37,13 +40,21 @@ def opened(name: str) -> Iterator[Target]:
     if name in ALONE:
         yield ALONE[name]()
         return
-    with serving("valkey") as server, TemporaryDirectory(prefix="oa-fuzz-") as folder, _plain_terminal():
+    with (
+        serving("valkey") as server,
+        TemporaryDirectory(prefix="oa-fuzz-") as folder,
+        _plain_terminal(),
+    ):
         yield SERVED[name](World(server, Path(folder)))
 
 
 @contextmanager
 def _plain_terminal() -> Iterator[None]:
-    before = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("OPENAGENTS_")}
+    before = {
+        name: os.environ.pop(name)
+        for name in list(os.environ)
+        if name.startswith("OPENAGENTS_")
+    }
     term = os.environ.get("TERM")
     os.environ["TERM"] = "dumb"
     try:

@@ -32,7 +32,9 @@ def target(request: pytest.FixtureRequest) -> Iterator[Target]:
         yield made
 
 
-def test_nothing_is_wrong_with_what_is_kept_and_what_is_made_of_it(target: Target) -> None:
+def test_nothing_is_wrong_with_what_is_kept_and_what_is_made_of_it(
+    target: Target,
+) -> None:
     most = len(seeds(target)) + COUNTS[target.name]
     result = None
     for result in fuzz(target, lambda inputs: inputs < most, Random(1)):
@@ -74,14 +76,19 @@ def test_a_failure_is_found_made_small_saved_and_replayed(tmp_path: Path) -> Non
 def test_the_same_seed_makes_the_same_inputs() -> None:
     target = ALONE["receipts"]()
     kept = list(seeds(target).values())
-    made = [[target.mutate(kept[0], kept, random) for _ in range(50)] for random in (Random(3), Random(3))]
+    made = [
+        [target.mutate(kept[0], kept, random) for _ in range(50)]
+        for random in (Random(3), Random(3))
+    ]
     assert made[0] == made[1]
 
 
 def test_what_was_never_changed_is_intact(tmp_path: Path) -> None:
     assert len(list(KEYS.glob("*.pub"))) == 2
     for kind in (Capsules(), Exports(), Receipts()):
-        whole = {name: raw for name, raw in seeds(kind).items() if name.startswith("whole")}
+        whole = {
+            name: raw for name, raw in seeds(kind).items() if name.startswith("whole")
+        }
         assert whole
         for name, raw in whole.items():
             assert kind.check(raw).startswith("True"), name

@@ -55,7 +55,9 @@ class Watch:
 
 def peak() -> int:
     """Return how many bytes of memory the process has had at most."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
+        1 if sys.platform == "darwin" else 1024
+    )
 
 
 @contextmanager
@@ -65,7 +67,10 @@ def limited() -> Iterator[None]:
     def ended(number: int, frame: FrameType | None) -> None:
         raise Hangs(f"this input did not end ({signal.Signals(number).name})")
 
-    before = {number: signal.signal(number, ended) for number in (signal.SIGVTALRM, signal.SIGALRM)}
+    before = {
+        number: signal.signal(number, ended)
+        for number in (signal.SIGVTALRM, signal.SIGALRM)
+    }
     signal.setitimer(signal.ITIMER_VIRTUAL, CPU_SECONDS)
     signal.setitimer(signal.ITIMER_REAL, WALL_SECONDS)
     faulthandler.dump_traceback_later(2 * WALL_SECONDS, exit=True)

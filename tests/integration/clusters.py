@@ -60,7 +60,9 @@ class Members:
             if number < 3:
                 span = (number * 5461, number * 5461 + 5460 + (number == 2))
                 node.client.execute_command("CLUSTER ADDSLOTSRANGE", *span)
-            first.client.execute_command("CLUSTER MEET", "127.0.0.1", node.port, node.bus)
+            first.client.execute_command(
+                "CLUSTER MEET", "127.0.0.1", node.port, node.bus
+            )
         wait_for(self._agree)
         for primary, replica in zip(self.primaries, self.replicas, strict=False):
             wait_for(lambda p=primary, r=replica: follows(p, r))  # type: ignore[misc]
@@ -68,24 +70,37 @@ class Members:
         wait_for(lambda: all(self._shown(member) for member in self.members))
 
     def url(self, *members: Member) -> str:
-        return "redis+cluster://" + ",".join(member.name for member in members or self.members[:1])
+        return "redis+cluster://" + ",".join(
+            member.name for member in members or self.members[:1]
+        )
 
     def owner(self, key: str) -> Member:
         return self.primaries[min(2, key_slot(key.encode()) // 5461)]
 
     def _agree(self) -> bool:
-        states = [dict(member.client.execute_command("CLUSTER INFO")) for member in self.members]
-        return all(s["cluster_state"] == "ok" and int(s["cluster_known_nodes"]) == len(self.members) for s in states)
+        states = [
+            dict(member.client.execute_command("CLUSTER INFO"))
+            for member in self.members
+        ]
+        return all(
+            s["cluster_state"] == "ok"
+            and int(s["cluster_known_nodes"]) == len(self.members)
+            for s in states
+        )
 
     def _shown(self, member: Member) -> bool:
         """Tell whether a node shows all others to clients."""
         spans = member.client.execute_command("CLUSTER SLOTS")
-        return len({(node[0], node[1]) for span in spans for node in span[2:]}) == len(self.members)
+        return len({(node[0], node[1]) for span in spans for node in span[2:]}) == len(
+            self.members
+        )
 
     def copied(self, primary: Member) -> bool:
         """Tell whether the replica of a primary has all that it has."""
         replica = self.replicas[self.primaries.index(primary)]
-        return offset(replica, "slave_repl_offset") == offset(primary, "master_repl_offset")
+        return offset(replica, "slave_repl_offset") == offset(
+            primary, "master_repl_offset"
+        )
 
 
 def follows(primary: Member, replica: Member) -> bool:
@@ -98,7 +113,9 @@ def follows(primary: Member, replica: Member) -> bool:
 
 def offset(member: Member, name: str) -> int:
     said = member.say("replication")
-    return int(said.get(name, -1)) if said.get("master_link_status", "up") == "up" else -2
+    return (
+        int(said.get(name, -1)) if said.get("master_link_status", "up") == "up" else -2
+    )
 
 
 @contextmanager

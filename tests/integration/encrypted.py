@@ -50,7 +50,12 @@ def opening(server: Server) -> Iterator[Open]:
     prefix, engines = server.prefix(), list[Engine]()
 
     def begin(*keys: str, **options: Any) -> Engine:
-        defaults = {"components": registry(), "workers": 2, "partitions": 4, "lease_ms": 3000}
+        defaults = {
+            "components": registry(),
+            "workers": 2,
+            "partitions": 4,
+            "lease_ms": 3000,
+        }
         options = {**defaults, **options, "encryption_keys": keys}
         engines.append(Engine.connect(server.url, prefix=prefix, **options))
         return engines[-1]
@@ -58,7 +63,11 @@ def opening(server: Server) -> Iterator[Open]:
     yield begin
     look = begin(workers=0)
     assert look.doctor() == []
-    assert [drift for name in ("runs", "steps", "workers") for drift in look.views.verify(name)] == []
+    assert [
+        drift
+        for name in ("runs", "steps", "workers")
+        for drift in look.views.verify(name)
+    ] == []
     for engine in engines:
         engine.close()
 
@@ -98,11 +107,18 @@ def flat(value: Any) -> Iterator[bytes]:
 
 def places_of(engine: Engine, mark: str = MARK) -> set[str]:
     keys, connection = engine.core.store.keys, engine.core.connection
-    return {name for name, raw in everything(connection, keys.prefix) if mark.encode() in raw}
+    return {
+        name
+        for name, raw in everything(connection, keys.prefix)
+        if mark.encode() in raw
+    }
 
 
 def has_key(engine: Engine, run: str) -> bool:
-    return engine.core.connection.command(b"GET", engine.core.store.keys.key(run)) is not None
+    return (
+        engine.core.connection.command(b"GET", engine.core.store.keys.key(run))
+        is not None
+    )
 
 
 def loaded(engine: Engine, run: str) -> tuple[int, str, Any]:
@@ -119,8 +135,18 @@ SIMPLE = {
 MANY = {
     "id": "many",
     "steps": [
-        {"id": "each", "component": "echo", "foreach": "{{input.xs}}", "inputs": {"x": "{{item}}"}},
-        {"id": "again", "component": "flaky", "inputs": {"x": "{{input.xs}}"}, "retry": {"delay_seconds": 0.01}},
+        {
+            "id": "each",
+            "component": "echo",
+            "foreach": "{{input.xs}}",
+            "inputs": {"x": "{{item}}"},
+        },
+        {
+            "id": "again",
+            "component": "flaky",
+            "inputs": {"x": "{{input.xs}}"},
+            "retry": {"delay_seconds": 0.01},
+        },
         {"id": "async", "component": "later", "inputs": {"x": "{{again.output}}"}},
         {"id": "ok", "wait_for": {"signal": "go"}},
         {"id": "kid", "workflow": "simple", "inputs": {"x": "{{ok.output}}"}},
@@ -131,13 +157,21 @@ MANY = {
             "outputs": {"mine": "{{output.got}}", "workflow.total": "{{output.got}}"},
         },
     ],
-    "outputs": {"total": {"type": "any"}, "both": {"type": "any", "source": "async.output"}},
+    "outputs": {
+        "total": {"type": "any"},
+        "both": {"type": "any", "source": "async.output"},
+    },
 }
 UNDO = {"component": "echo", "inputs": {"x": "{{input.x}}"}}
 UNDONE = {
     "id": "undone",
     "steps": [
-        {"id": "a", "component": "echo", "inputs": {"x": "{{input.x}}"}, "compensate": UNDO},
+        {
+            "id": "a",
+            "component": "echo",
+            "inputs": {"x": "{{input.x}}"},
+            "compensate": UNDO,
+        },
         {"id": "b", "component": "breaks", "inputs": {"x": "{{a.output.got}}"}},
     ],
     "output": "{{b.output}}",
@@ -145,5 +179,13 @@ UNDONE = {
 
 
 def batched(mode: str) -> dict[str, Any]:
-    steps = [{"id": f"s{i}", "component": "echo", "inputs": {"x": "{{input.x}}"}} for i in range(4)]
-    return {"id": f"batched-{mode}", "persistence": mode, "steps": steps, "output": "{{s3.output.got}}"}
+    steps = [
+        {"id": f"s{i}", "component": "echo", "inputs": {"x": "{{input.x}}"}}
+        for i in range(4)
+    ]
+    return {
+        "id": f"batched-{mode}",
+        "persistence": mode,
+        "steps": steps,
+        "output": "{{s3.output.got}}",
+    }

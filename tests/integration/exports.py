@@ -28,17 +28,27 @@ class File:
         self.log = self._lines("log")
 
     def _lines(self, kind: str) -> list[Any]:
-        return [json.loads(line) for line in self.members[f"{self.at}/{kind}.jsonl"].splitlines()]
+        return [
+            json.loads(line)
+            for line in self.members[f"{self.at}/{kind}.jsonl"].splitlines()
+        ]
 
     def event(self, run: str, version: int) -> dict[str, Any]:
         """Return an event."""
-        return next(x for x in self.events if (x["stream"], x["version"]) == (run, version))
+        return next(
+            x for x in self.events if (x["stream"], x["version"]) == (run, version)
+        )
 
     def commitment(self, event: dict[str, Any]) -> str:
         """Return the commitment to an event of the first epoch, whose salt is in the file."""
         at = 16 * (event["position"] - 1)
-        salt, data = self.members[f"{self.at}/salts/1"][at : at + 16], event["data"].encode()
-        return hashlib.sha256(salt + len(data).to_bytes(8, "big") + data + event["metadata"].encode()).hexdigest()
+        salt, data = (
+            self.members[f"{self.at}/salts/1"][at : at + 16],
+            event["data"].encode(),
+        )
+        return hashlib.sha256(
+            salt + len(data).to_bytes(8, "big") + data + event["metadata"].encode()
+        ).hexdigest()
 
     def erase(self, event: dict[str, Any], data: str) -> list[Any]:
         """Put other data in the place of an event's, as erasing does; gives how a record names it."""
@@ -49,11 +59,24 @@ class File:
         event["data"] = data
         return [event["version"], hashlib.sha256(data.encode()).hexdigest(), committed]
 
-    def add(self, like: dict[str, Any], stream: str, version: int, kind: str, data: dict[str, Any]) -> None:
+    def add(
+        self,
+        like: dict[str, Any],
+        stream: str,
+        version: int,
+        kind: str,
+        data: dict[str, Any],
+    ) -> None:
         """Add an event at the end of the log."""
         position = self.partition["head"] + 1
         self.partition["head"] = position
-        made = {"stream": stream, "version": version, "position": position, "type": kind, "data": json.dumps(data)}
+        made = {
+            "stream": stream,
+            "version": version,
+            "position": position,
+            "type": kind,
+            "data": json.dumps(data),
+        }
         self.events.append({**like, **made, "commit": "c", "metadata": ""})
         self.log.append([position, like["time_ms"], stream, version, version])
 
@@ -61,7 +84,9 @@ class File:
         """Write it."""
         lines = {"events": self.events, "log": self.log}
         for kind, items in lines.items():
-            self.members[f"{self.at}/{kind}.jsonl"] = b"".join(json.dumps(item).encode() + b"\n" for item in items)
+            self.members[f"{self.at}/{kind}.jsonl"] = b"".join(
+                json.dumps(item).encode() + b"\n" for item in items
+            )
         self.members[f"{self.at}/partition.json"] = json.dumps(self.partition).encode()
         made = io.BytesIO()
         with zipfile.ZipFile(made, "w") as archive:
@@ -73,14 +98,20 @@ class File:
     def put_record(self, name: str, value: str) -> None:
         """Put another value into the record of the first epoch."""
         epoch, text, signature = self.partition["epochs"][0]
-        record = json.dumps({**json.loads(text), name: value}, sort_keys=True, separators=(",", ":"))
+        record = json.dumps(
+            {**json.loads(text), name: value}, sort_keys=True, separators=(",", ":")
+        )
         self.partition["epochs"][0] = [epoch, record, signature]
 
     def cut_epoch(self) -> None:
         """Take the last epoch away, as if it had never been signed."""
         epochs = self.partition["epochs"]
         record = json.loads(epochs.pop()[1])
-        self.partition.update(open_epoch=record["epoch"], open_first=record["first"], checkpoint=record["last"])
+        self.partition.update(
+            open_epoch=record["epoch"],
+            open_first=record["first"],
+            checkpoint=record["last"],
+        )
 
     def flip(self, member: str) -> None:
         """Change the first bit of a member."""

@@ -38,20 +38,27 @@ def opening(server: Server) -> Iterator[Open]:
 
     def begin(**options: Any) -> Engine:
         defaults = {"components": [shout], "workers": 2, "partitions": 2}
-        engines.append(Engine.connect(server.url, prefix=prefix, **{**defaults, **options}))
+        engines.append(
+            Engine.connect(server.url, prefix=prefix, **{**defaults, **options})
+        )
         return engines[-1]
 
     yield begin
     look = begin(workers=0)
     assert look.doctor() == []
-    assert [drift for name in look.views.views.names() for drift in look.views.verify(name)] == []
+    assert [
+        drift for name in look.views.views.names() for drift in look.views.verify(name)
+    ] == []
     for engine in engines:
         engine.close()
 
 
 def ran(engine: Engine, *texts: str, **labels: str) -> list[str]:
     """Run the document to its end with each text."""
-    return [engine.run(DOCUMENT, {"text": text}, timeout=20, labels=labels).id for text in texts]
+    return [
+        engine.run(DOCUMENT, {"text": text}, timeout=20, labels=labels).id
+        for text in texts
+    ]
 
 
 def key_file(folder: Path) -> Path:
@@ -75,9 +82,14 @@ class Hand:
     def entries(self, run: str) -> list[tuple[bytes, dict[bytes, bytes]]]:
         """Return the entries of a run."""
         raw = self.redis.execute_command(b"XRANGE", self.keys.stream(run), "-", "+")
-        return [(entry[0], dict(zip(entry[1][::2], entry[1][1::2], strict=True))) for entry in raw]
+        return [
+            (entry[0], dict(zip(entry[1][::2], entry[1][1::2], strict=True)))
+            for entry in raw
+        ]
 
-    def rewrite(self, run: str, entries: Iterable[tuple[bytes, Mapping[bytes, bytes]]]) -> None:
+    def rewrite(
+        self, run: str, entries: Iterable[tuple[bytes, Mapping[bytes, bytes]]]
+    ) -> None:
         """Put other entries in the place of those of a run."""
         name = self.keys.stream(run)
         self.redis.execute_command(b"DEL", name)
@@ -89,7 +101,10 @@ class Hand:
         """Change fields of an event."""
         changed = {name.encode(): value for name, value in fields.items()}
         wanted = f"{version}-0".encode()
-        self.rewrite(run, [(i, {**f, **changed} if i == wanted else f) for i, f in self.entries(run)])
+        self.rewrite(
+            run,
+            [(i, {**f, **changed} if i == wanted else f) for i, f in self.entries(run)],
+        )
 
     def remove(self, run: str, version: int) -> None:
         """Remove an event."""
@@ -100,4 +115,6 @@ class Hand:
         found = dict(self.entries(run))
         first, second = f"{one}-0".encode(), f"{other}-0".encode()
         found[first], found[second] = found[second], found[first]
-        self.rewrite(run, sorted(found.items(), key=lambda pair: int(pair[0].split(b"-")[0])))
+        self.rewrite(
+            run, sorted(found.items(), key=lambda pair: int(pair[0].split(b"-")[0]))
+        )

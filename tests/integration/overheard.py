@@ -25,6 +25,13 @@ def overheard(server: Server, key: bytes) -> Iterator[list[list[str]]]:
 
 def most_asked_for(commands: list[list[str]]) -> int:
     """Return the most entries of a stream that were asked for at once; one without a bound asks for all."""
-    reads = [command for command in commands if command[0].upper() in ("XRANGE", "XREVRANGE", "XREAD")]
+    reads = [
+        command
+        for command in commands
+        if command[0].upper() in ("XRANGE", "XREVRANGE", "XREAD")
+    ]
     assert reads
-    return max(int(command[command.index("COUNT") + 1]) if "COUNT" in command else 2**63 for command in reads)
+    return max(
+        int(command[command.index("COUNT") + 1]) if "COUNT" in command else 2**63
+        for command in reads
+    )

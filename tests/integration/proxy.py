@@ -47,7 +47,9 @@ class Proxy:
             except OSError:
                 return
             self._clients.append(client)
-            self._threads.append(threading.Thread(target=self._serve, args=(client,), daemon=True))
+            self._threads.append(
+                threading.Thread(target=self._serve, args=(client,), daemon=True)
+            )
             self._threads[-1].start()
 
     def _serve(self, client: socket.socket) -> None:
@@ -72,7 +74,9 @@ class Proxy:
 class LossyProxy(Proxy):
     """Breaks connections when a reply comes."""
 
-    def __init__(self, target: Path, socket_path: Path, *, chance: float, seed: int = 1) -> None:
+    def __init__(
+        self, target: Path, socket_path: Path, *, chance: float, seed: int = 1
+    ) -> None:
         self.chance, self._random = chance, random.Random(seed)
         self.lost = 0
         super().__init__(target, socket_path)

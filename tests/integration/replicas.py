@@ -88,7 +88,9 @@ class Line:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            self._threads.append(threading.Thread(target=self._serve, args=(client,), daemon=True))
+            self._threads.append(
+                threading.Thread(target=self._serve, args=(client,), daemon=True)
+            )
             self._threads[-1].start()
 
     def _serve(self, client: socket.socket) -> None:
@@ -153,10 +155,22 @@ class Node:
     def start(self, *options: str) -> None:
         binary = str(get_binary_path()) if self.kind == "valkey" else str(REDIS)
         self.directory.mkdir(exist_ok=True)
-        command = [binary, "--port", str(self.port), "--dir", str(self.directory), "--save", "", "--appendonly", "yes"]
+        command = [
+            binary,
+            "--port",
+            str(self.port),
+            "--dir",
+            str(self.directory),
+            "--save",
+            "",
+            "--appendonly",
+            "yes",
+        ]
         command += ["--repl-diskless-sync-delay", "0", "--repl-diskless-load", "swapdb"]
         command += ["--logfile", f"{self.directory}/log", *options]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         wait_for(self.answers)
 
     def answers(self) -> bool:
@@ -174,7 +188,11 @@ class Node:
         """Tell whether it is a replica that has all of the server on a port."""
         with self.client as client:
             info = client.info("replication")
-        return bool(info["role"] == "slave" and info["master_port"] == port and info["master_link_status"] == "up")
+        return bool(
+            info["role"] == "slave"
+            and info["master_port"] == port
+            and info["master_link_status"] == "up"
+        )
 
     def follow(self, port: int) -> None:
         """Become a replica, at once: a server that begins as one, or loads from its disk, waits for its next second."""
@@ -243,7 +261,15 @@ def sentinel(kind: str, primary: Node | Line) -> Iterator[Node]:
             "sentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 10000\n"
         )
         binary = str(get_binary_path()) if kind == "valkey" else str(REDIS)
-        command = [binary, str(config), "--sentinel", "--logfile", f"{node.directory}/log"]
-        node.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        command = [
+            binary,
+            str(config),
+            "--sentinel",
+            "--logfile",
+            f"{node.directory}/log",
+        ]
+        node.process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         wait_for(node.answers)
         yield node

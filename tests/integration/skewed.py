@@ -26,7 +26,11 @@ class SkewedClock(SystemClock):
 
 def open_skewed(url: str, prefix: str, ahead_s: int, components: Registry) -> Engine:
     """Open an engine whose machine's clock is ahead, or behind."""
-    core = build_core(connect(url), Keyspace(prefix, PARTITIONS), clock=SkewedClock(ahead_s))
-    engine = Engine(OpenStore(core, components, url, core.connection.close), actor="skewed")
+    core = build_core(
+        connect(url), Keyspace(prefix, PARTITIONS), clock=SkewedClock(ahead_s)
+    )
+    engine = Engine(
+        OpenStore(core, components, url, core.connection.close), actor="skewed"
+    )
     engine.work(WorkSettings(queues=("tool",), concurrency=2, lease_ms=600))
     return engine

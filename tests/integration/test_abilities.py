@@ -32,7 +32,9 @@ def having(*names: str, is_async: bool = False) -> Registry:
         async def here_async() -> str:
             return here()
 
-        registry.tool(name, version=version or "1.0.0", effect="pure")(here_async if is_async else here)
+        registry.tool(name, version=version or "1.0.0", effect="pure")(
+            here_async if is_async else here
+        )
     return registry
 
 
@@ -43,7 +45,11 @@ def opened(server: Server) -> Iterator[Open]:
 
     def begin(components: Registry, workers: int = 1, **options: Any) -> Engine:
         options = {"prefix": prefix, "partitions": 2, "lease_ms": 1500, **options}
-        engines.append(Engine.connect(server.url, components=components, workers=workers, **options))
+        engines.append(
+            Engine.connect(
+                server.url, components=components, workers=workers, **options
+            )
+        )
         return engines[-1]
 
     yield begin
@@ -61,24 +67,45 @@ def client(opened: Open, *specs: ComponentSpec) -> Engine:
 
 
 def chain(*components: str, **document: Any) -> dict[str, Any]:
-    return {"id": "w", "steps": [{"id": f"s{i}", "component": c} for i, c in enumerate(components)], **document}
+    return {
+        "id": "w",
+        "steps": [{"id": f"s{i}", "component": c} for i, c in enumerate(components)],
+        **document,
+    }
 
 
 def begun(engine: Engine, run: str) -> list[str]:
-    return [event.type for event in engine.history(run) if event.type in ("StepStarted", "StepReleased")]
+    return [
+        event.type
+        for event in engine.history(run)
+        if event.type in ("StepStarted", "StepReleased")
+    ]
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-def test_workers_with_other_components_leave_each_other_their_steps(opened: Open, is_async: bool) -> None:
-    one, other = opened(having("a", is_async=is_async), 2), opened(having("b", is_async=is_async), 2)
+def test_workers_with_other_components_leave_each_other_their_steps(
+    opened: Open, is_async: bool
+) -> None:
+    one, other = (
+        opened(having("a", is_async=is_async), 2),
+        opened(having("b", is_async=is_async), 2),
+    )
     engine = client(opened, *one.registry.specs(), *other.registry.specs())
-    runs = engine.start_many([(chain("a", "b", "a", "b"), {}), (chain("b", "a", execution="graph"), {})] * 10)
+    runs = engine.start_many(
+        [(chain("a", "b", "a", "b"), {}), (chain("b", "a", execution="graph"), {})] * 10
+    )
     assert all(engine.wait(run, timeout=60).ok for run in runs)
     for run in runs:
-        started = [event for event in engine.history(run) if event.type == "StepStarted"]
+        started = [
+            event for event in engine.history(run) if event.type == "StepStarted"
+        ]
         assert begun(engine, run) == ["StepStarted"] * len(started)
         own = {"a": one, "b": other}
-        kinds = engine.plan(chain("a", "b", "a", "b")) if len(started) == 4 else engine.plan(chain("b", "a"))
+        kinds = (
+            engine.plan(chain("a", "b", "a", "b"))
+            if len(started) == 4
+            else engine.plan(chain("b", "a"))
+        )
         for event in started:
             worker = own[str(kinds.of(str(event.step)).component)]._worker
             assert worker is not None
@@ -99,19 +126,31 @@ def test_a_step_whose_component_nobody_has_waits_until_somebody_has_it(
     told = [f for f in diagnose(engine, Settings()).findings if f.code == "component"]
     assert [f.level for f in told] == ["error"]
     assert "1 step waits for the component late" in told[0].what
-    assert "component late, which no live worker has" in "\n".join(engine.explain(run).lines())
+    assert "component late, which no live worker has" in "\n".join(
+        engine.explain(run).lines()
+    )
     opened(having("late"))
     assert engine.wait(run, timeout=30).ok
     assert begun(engine, run) == ["StepStarted"] * 2
-    assert not [f for f in diagnose(engine, Settings()).findings if f.code == "component"]
+    assert not [
+        f for f in diagnose(engine, Settings()).findings if f.code == "component"
+    ]
 
 
 def test_a_step_that_nobody_can_run_fails_by_its_own_limits_only(opened: Open) -> None:
     opened(having("a"), 2)
     engine = client(opened, ComponentSpec("late"))
-    limited = {"id": "w", "steps": [{"id": "s", "component": "late", "timeouts": {"schedule_to_start": 1}}]}
+    limited = {
+        "id": "w",
+        "steps": [
+            {"id": "s", "component": "late", "timeouts": {"schedule_to_start": 1}}
+        ],
+    }
     result = engine.wait(engine.start(limited), timeout=20)
-    assert (result.status, result.error and result.error["kind"]) == ("failed", "schedule_to_start")
+    assert (result.status, result.error and result.error["kind"]) == (
+        "failed",
+        "schedule_to_start",
+    )
     result = engine.wait(engine.start(chain("late", timeout=1)), timeout=20)
     assert (result.status, result.error and result.error["kind"]) == ("failed", "run")
     run = engine.start(chain("late"))
@@ -128,12 +167,21 @@ def test_a_step_that_nobody_can_run_fails_by_its_own_limits_only(opened: Open) -
 def aside(engine: Engine, component: str) -> set[str]:
     """Return the steps that were set aside."""
     keys = engine.core.store.keys
-    calls = [PlainCall((b"ZRANGE", keys.ready(p, f"tool|{component}"), 0, -1)) for p in range(keys.partitions)]
-    return {key.decode().partition("|")[2] for reply in engine.core.store.call(calls) for key in reply}
+    calls = [
+        PlainCall((b"ZRANGE", keys.ready(p, f"tool|{component}"), 0, -1))
+        for p in range(keys.partitions)
+    ]
+    return {
+        key.decode().partition("|")[2]
+        for reply in engine.core.store.call(calls)
+        for key in reply
+    }
 
 
 @pytest.mark.parametrize("reference", ["a@^2.0", "a@1.x || >=2.1 <3"])
-def test_ranges_are_taken_by_who_has_such_a_version(opened: Open, reference: str) -> None:
+def test_ranges_are_taken_by_who_has_such_a_version(
+    opened: Open, reference: str
+) -> None:
     opened(having("a@3.0.0"), 2)
     engine = client(opened, ComponentSpec("a", "2.5.0"))
     run = engine.start(chain(reference, reference))
@@ -148,7 +196,9 @@ def test_ranges_are_taken_by_who_has_such_a_version(opened: Open, reference: str
 def test_a_batch_ends_where_its_worker_lacks_the_next_component(opened: Open) -> None:
     one, other = opened(having("a")), opened(having("b"))
     engine = client(opened, *one.registry.specs(), *other.registry.specs())
-    run = engine.start(chain("a", "a", "b", "b", "a", persistence={"mode": "checkpoint"}))
+    run = engine.start(
+        chain("a", "a", "b", "b", "a", persistence={"mode": "checkpoint"})
+    )
     assert engine.wait(run, timeout=30).ok
     assert "StepReleased" not in begun(engine, run)
 
@@ -162,9 +212,15 @@ def test_a_queue_full_of_what_nobody_can_run_holds_up_nobody(opened: Open) -> No
         store.tell(partition, names.fingerprint, {"a": True, "late": False})
     looks, found = 0, []
     while not found:
-        wanted = [ClaimRequest(p, "tool", 1, f"{p}-{looks}", names.fingerprint) for p in range(2)]
+        wanted = [
+            ClaimRequest(p, "tool", 1, f"{p}-{looks}", names.fingerprint)
+            for p in range(2)
+        ]
         replies = store.claim(wanted, worker="w:1:aaaaa/1", lease_ms=100)
-        found, looks = [c.lease.run for reply in replies for c in reply.claimed], looks + 1
+        found, looks = (
+            [c.lease.run for reply in replies for c in reply.claimed],
+            looks + 1,
+        )
     assert found == [run]
     assert looks <= 4
     assert all(reply.left == 0 for reply in replies)

@@ -18,11 +18,25 @@ from openagents_json.engine.archive.archive import Departure
 from openagents_json.engine.archive.capsule_file import unpack
 from openagents_json.engine.archive.files import write
 from openagents_json.engine.archive.retention import Policy, Rule, apply
-from openagents_json.engine.errors import ArchiveUnreachable, CannotLeave, CapsuleUnreadable, NotArchived
+from openagents_json.engine.errors import (
+    ArchiveUnreachable,
+    CannotLeave,
+    CapsuleUnreadable,
+    NotArchived,
+)
 from projections.ledger.proofs import check_proof, read_proof
 from projections.projection import Projection
 from tests.conftest import Server, wait_for
-from tests.integration.ledgers import DOCUMENT, Hand, Open, key_file, opening, ran, shout, signer
+from tests.integration.ledgers import (
+    DOCUMENT,
+    Hand,
+    Open,
+    key_file,
+    opening,
+    ran,
+    shout,
+    signer,
+)
 
 
 @pytest.fixture
@@ -30,7 +44,9 @@ def opened(server: Server) -> Iterator[Open]:
     yield from opening(server)
 
 
-def test_a_run_that_came_back_is_found_by_the_time_it_began(opened: Open, tmp_path: Path) -> None:
+def test_a_run_that_came_back_is_found_by_the_time_it_began(
+    opened: Open, tmp_path: Path
+) -> None:
     engine = opened()
     old, *_ = ran(engine, "a", "b", "c", "d", "e")
     engine.archive.leave(old, Departure(str(tmp_path), "old"))
@@ -42,14 +58,21 @@ def test_a_run_that_came_back_is_found_by_the_time_it_began(opened: Open, tmp_pa
             wanted = {run for run, at in began.items() if low <= at < high}
             assert {row.id for row in engine.views.runs(chosen).items} == wanted
             assert engine.views.count(chosen) == len(wanted)
-        assert {row.id for row in engine.views.as_of(low).items} == {run for run, at in began.items() if at <= low}
+        assert {row.id for row in engine.views.as_of(low).items} == {
+            run for run, at in began.items() if at <= low
+        }
     assert engine.views.verify("runs") == []
 
 
-def test_an_archived_run_is_found_and_comes_back_as_it_was(opened: Open, tmp_path: Path) -> None:
+def test_an_archived_run_is_found_and_comes_back_as_it_was(
+    opened: Open, tmp_path: Path
+) -> None:
     engine, to = opened(), str(tmp_path)
     run, failed, other = ran(engine, "a", "fail", "b", tenant="x")
-    history = [(e.version, e.type, e.time_ms, e.actor, e.commit, e.data) for e in engine.history(failed)]
+    history = [
+        (e.version, e.type, e.time_ms, e.actor, e.commit, e.data)
+        for e in engine.history(failed)
+    ]
     statistics = engine.views.components()
     for each in (run, failed):
         gone = engine.archive.leave(each, Departure(to, "old"))
@@ -63,7 +86,11 @@ def test_an_archived_run_is_found_and_comes_back_as_it_was(opened: Open, tmp_pat
         RunFilter(status=("failed",)),
         RunFilter(workflow=("shouting",), error=("ValueError",)),
         RunFilter(labels={"tenant": "x"}, status=("failed",)),
-        RunFilter(started_from=0, ended_from=1, fingerprint=(engine.views.failures()[0].fingerprint,)),
+        RunFilter(
+            started_from=0,
+            ended_from=1,
+            fingerprint=(engine.views.failures()[0].fingerprint,),
+        ),
         RunFilter(started_from=0, status=("failed",)),
     ):
         assert [item.run.id for item in engine.views.archived(chosen).items] == [failed]
@@ -71,7 +98,10 @@ def test_an_archived_run_is_found_and_comes_back_as_it_was(opened: Open, tmp_pat
     assert {item.run.id for item in engine.views.archived().items} == {run, failed}
     assert engine.archive.restore(failed) == "failed"
     assert engine.archive.restore(failed) == "failed"
-    assert [(e.version, e.type, e.time_ms, e.actor, e.commit, e.data) for e in engine.history(failed)] == history
+    assert [
+        (e.version, e.type, e.time_ms, e.actor, e.commit, e.data)
+        for e in engine.history(failed)
+    ] == history
     assert engine.views.components() == statistics
     assert [item.run.id for item in engine.views.archived().items] == [run]
     engine.retry(failed, inputs={"text": "now"})
@@ -84,7 +114,9 @@ def test_an_archived_run_is_found_and_comes_back_as_it_was(opened: Open, tmp_pat
     assert engine.state(failed).output == {"text": "NOW!"}
 
 
-def test_the_memory_is_really_freed(opened: Open, server: Server, tmp_path: Path) -> None:
+def test_the_memory_is_really_freed(
+    opened: Open, server: Server, tmp_path: Path
+) -> None:
     engine = opened(workers=4)
     runs = engine.start_many([(DOCUMENT, {"text": f"{i}" * 200}) for i in range(400)])
     for run in runs:
@@ -95,12 +127,16 @@ def test_the_memory_is_really_freed(opened: Open, server: Server, tmp_path: Path
     def used() -> int:
         return sum(
             hand.redis.execute_command(b"MEMORY", b"USAGE", name, b"SAMPLES", 0) or 0
-            for name in hand.redis.scan_iter(match=f"{engine.core.store.keys.prefix}:*", count=1000)
+            for name in hand.redis.scan_iter(
+                match=f"{engine.core.store.keys.prefix}:*", count=1000
+            )
             if b":view:" not in name
         )
 
     before = used()
-    said = sum(engine.archive.leave(run, Departure(str(tmp_path))).before for run in runs)
+    said = sum(
+        engine.archive.leave(run, Departure(str(tmp_path))).before for run in runs
+    )
     assert said > 0.8 * before
     assert used() < 0.25 * before
 
@@ -114,7 +150,11 @@ def test_payloads_that_another_run_needs_stay(opened: Open, tmp_path: Path) -> N
     engine.archive.leave(run, Departure(str(tmp_path)))
     assert len(engine.state(fork).output["text"]) == 50_001
     engine.archive.leave(fork, Departure(str(tmp_path)))
-    blobs = list(engine.core.connection.client.scan_iter(match=f"{engine.core.store.keys.prefix}:*:blob:*"))
+    blobs = list(
+        engine.core.connection.client.scan_iter(
+            match=f"{engine.core.store.keys.prefix}:*:blob:*"
+        )
+    )
     assert blobs == []
     for each in (run, fork):
         engine.archive.restore(each)
@@ -123,7 +163,11 @@ def test_payloads_that_another_run_needs_stay(opened: Open, tmp_path: Path) -> N
 
 def test_what_somebody_still_needs_stays(opened: Open, tmp_path: Path) -> None:
     engine, to = opened(), Departure(str(tmp_path))
-    waiting = {**DOCUMENT, "id": "waiting", "steps": [{"id": "ok", "wait_for": {"signal": "go"}}]}
+    waiting = {
+        **DOCUMENT,
+        "id": "waiting",
+        "steps": [{"id": "ok", "wait_for": {"signal": "go"}}],
+    }
     waiting.pop("output")
     open_run = engine.start(waiting)
     with pytest.raises(CannotLeave, match="only closed"):
@@ -139,15 +183,21 @@ def test_what_somebody_still_needs_stays(opened: Open, tmp_path: Path) -> None:
     with pytest.raises(CannotLeave, match="slow-reader"):
         engine.archive.leave(open_run, to)
     assert not list(tmp_path.rglob("*.oac"))
-    assert engine.archive.leave(open_run, Departure(str(tmp_path), without=("slow-reader",))).left
+    assert engine.archive.leave(
+        open_run, Departure(str(tmp_path), without=("slow-reader",))
+    ).left
     with pytest.raises(RunNotFound):
         engine.archive.leave(open_run, to)
 
 
-def test_a_projection_that_has_read_nothing_yet_gets_to_read_what_leaves(opened: Open, tmp_path: Path) -> None:
+def test_a_projection_that_has_read_nothing_yet_gets_to_read_what_leaves(
+    opened: Open, tmp_path: Path
+) -> None:
     engine = opened()
     [run] = ran(engine, "a")
-    counts = Projection("counts", lambda document, _: (document or 0) + 1, key=lambda event: event.type)
+    counts = Projection(
+        "counts", lambda document, _: (document or 0) + 1, key=lambda event: event.type
+    )
     other = opened(workers=0, projections=[counts])
     other.views.views.rebuild("counts")
     with pytest.raises(CannotLeave, match="counts"):
@@ -180,7 +230,9 @@ def test_a_run_whose_family_has_not_ended_stays(opened: Open, tmp_path: Path) ->
 
 def test_runs_leave_when_memory_is_full(private_server: Server, tmp_path: Path) -> None:
     admin = private_server.connect().client
-    with Engine.connect(private_server.url, components=[shout], workers=2, partitions=2) as engine:
+    with Engine.connect(
+        private_server.url, components=[shout], workers=2, partitions=2
+    ) as engine:
         runs = ran(engine, *(f"{i}" * 40_000 for i in range(6)))
         for name in engine.views.views.names():
             engine.views.views.current(name)
@@ -207,13 +259,22 @@ def test_a_url_is_a_place_like_others(opened: Open, tmp_path: Path) -> None:
         engine.archive.leave(run, Departure("s3://bucket/runs"))
 
 
-@pytest.mark.parametrize("place", ["memory://", "memory://bucket/runs", "simplecache::memory://x"])
-def test_a_place_that_ends_with_the_process_is_refused_before_anything_leaves(opened: Open, place: str) -> None:
+@pytest.mark.parametrize(
+    "place", ["memory://", "memory://bucket/runs", "simplecache::memory://x"]
+)
+def test_a_place_that_ends_with_the_process_is_refused_before_anything_leaves(
+    opened: Open, place: str
+) -> None:
     engine = opened()
     runs = ran(engine, "a", "b")
-    with pytest.raises(InvalidRequest, match=r"ends with this process.*name a folder or a server"):
+    with pytest.raises(
+        InvalidRequest, match=r"ends with this process.*name a folder or a server"
+    ):
         engine.archive.leave(runs[0], Departure(place))
-    delete, archive = Rule(name="d", then="delete", limit=1), Rule(name="a", then="archive", to=place)
+    delete, archive = (
+        Rule(name="d", then="delete", limit=1),
+        Rule(name="a", then="archive", to=place),
+    )
     policy, now = Policy(rules=(delete, archive)), engine.core.store.now_ms()
     for dry_run in (True, False):
         with pytest.raises(InvalidRequest, match="ends with this process"):
@@ -221,7 +282,9 @@ def test_a_place_that_ends_with_the_process_is_refused_before_anything_leaves(op
     assert {row.id for row in engine.views.runs().items} == set(runs)
 
 
-def test_the_key_of_an_archived_run_begins_no_other_one(opened: Open, tmp_path: Path) -> None:
+def test_the_key_of_an_archived_run_begins_no_other_one(
+    opened: Open, tmp_path: Path
+) -> None:
     engine = opened()
     run = engine.run(DOCUMENT, {"text": "a"}, idempotency_key="k", timeout=20).id
     engine.archive.leave(run, Departure(str(tmp_path)))
@@ -231,10 +294,15 @@ def test_the_key_of_an_archived_run_begins_no_other_one(opened: Open, tmp_path: 
     assert engine.start(DOCUMENT, {"text": "a"}, idempotency_key="k") == run
     engine.archive.leave(run, Departure(""))
     again = engine.run(DOCUMENT, {"text": "b"}, idempotency_key="k", timeout=20)
-    assert (again.id, again.output) == (run, {"text": "B!"})  # one that is deleted has never been
+    assert (again.id, again.output) == (
+        run,
+        {"text": "B!"},
+    )  # one that is deleted has never been
 
 
-def test_two_who_archive_at_once_leave_one_good_copy(opened: Open, tmp_path: Path) -> None:
+def test_two_who_archive_at_once_leave_one_good_copy(
+    opened: Open, tmp_path: Path
+) -> None:
     engine = opened()
     runs = ran(engine, *"abcdefgh")
     others = [opened(workers=0) for _ in range(3)]
@@ -257,7 +325,9 @@ def test_two_who_archive_at_once_leave_one_good_copy(opened: Open, tmp_path: Pat
         assert engine.archive.restore(run) == "completed"
 
 
-def test_a_damaged_file_is_refused_and_nothing_changes(opened: Open, tmp_path: Path) -> None:
+def test_a_damaged_file_is_refused_and_nothing_changes(
+    opened: Open, tmp_path: Path
+) -> None:
     engine = opened()
     [run] = ran(engine, "a")
     gone = engine.archive.leave(run, Departure(str(tmp_path)))
@@ -291,5 +361,10 @@ def test_archived_runs_stay_proved(opened: Open, tmp_path: Path) -> None:
     proof = read_proof(json.loads(capsule.proofs), "here")
     partition = engine.core.store.keys.partition_of(run)
     stored = [event.stored(run) for event in capsule.events]
-    assert check_proof(run, partition, stored, proof, {key.id: key.public}, capsule.blobs.get).verified == 8
+    assert (
+        check_proof(
+            run, partition, stored, proof, {key.id: key.public}, capsule.blobs.get
+        ).verified
+        == 8
+    )
     assert engine.archive.restore(run) == "completed"

@@ -52,7 +52,9 @@ def test_a_lost_reply_does_not_cost_the_file(opened: Open, tmp_path: Path) -> No
     assert engine.archive.restore(run) == "completed"
 
 
-def test_who_restores_late_does_not_hide_what_was_archived_again(opened: Open, tmp_path: Path) -> None:
+def test_who_restores_late_does_not_hide_what_was_archived_again(
+    opened: Open, tmp_path: Path
+) -> None:
     engine = opened()
     [run] = ran(engine, "a")
     first = engine.archive.leave(run, Departure(str(tmp_path)))
@@ -60,8 +62,12 @@ def test_who_restores_late_does_not_hide_what_was_archived_again(opened: Open, t
     engine.archive.leave(run, Departure(str(tmp_path)))
     store, keys = engine.core.store, engine.core.store.keys
     log = RedisStreamStore(engine.core.connection, keys)
-    late = Event("RunRestored", {"run": run, "url": first.url})  # of somebody who was stopped before saying so
-    log.append(archive_stream(keys.partition_of(run)), [late], commit_id="late", actor="me")
+    late = Event(
+        "RunRestored", {"run": run, "url": first.url}
+    )  # of somebody who was stopped before saying so
+    log.append(
+        archive_stream(keys.partition_of(run)), [late], commit_id="late", actor="me"
+    )
     assert [item.run.id for item in engine.views.archived().items] == [run]
     elsewhere = tmp_path / "copy.oac"
     [found] = engine.views.archived().items
@@ -71,7 +77,9 @@ def test_who_restores_late_does_not_hide_what_was_archived_again(opened: Open, t
     assert store.statuses([run]) == ["completed"]
 
 
-def test_a_reader_of_a_view_that_was_replaced_keeps_no_run_here(opened: Open, tmp_path: Path) -> None:
+def test_a_reader_of_a_view_that_was_replaced_keeps_no_run_here(
+    opened: Open, tmp_path: Path
+) -> None:
     engine = opened()
     before = ran(engine, *"ahijk")
     views = engine.views.views
@@ -93,17 +101,24 @@ def test_no_capsule_passes_for_the_notes_of_the_archive(opened: Open) -> None:
     first = capsule.events[0]
     forged = replace(first, data=first.data.replace(run.encode(), name.encode()))
     notes = [
-        replace(x, type="RunDeleted", data=b'{"positions":[[1,1000000]],"run":"0-x"}') for x in capsule.events[1:2]
+        replace(x, type="RunDeleted", data=b'{"positions":[[1,1000000]],"run":"0-x"}')
+        for x in capsule.events[1:2]
     ]
     manifest = {**capsule.manifest, "run": name}
     with pytest.raises(HistoryUnfit):
         adopt(
-            engine.core, replace(capsule, manifest=manifest, events=(forged, *notes, *capsule.events[2:])), actor="me"
+            engine.core,
+            replace(
+                capsule, manifest=manifest, events=(forged, *notes, *capsule.events[2:])
+            ),
+            actor="me",
         )
 
 
 @pytest.mark.parametrize("deed", ["archive", "redact"])
-def test_a_fork_does_not_begin_without_the_payloads_of_its_past(opened: Open, tmp_path: Path, deed: str) -> None:
+def test_a_fork_does_not_begin_without_the_payloads_of_its_past(
+    opened: Open, tmp_path: Path, deed: str
+) -> None:
     """Between reading the source and beginning the fork, the source leaves, or what it worked with is erased."""
     engine, other = opened(), opened(workers=0)
     run = engine.run(DOCUMENT, {"text": "x" * 50_000}, timeout=20).id
@@ -113,7 +128,11 @@ def test_a_fork_does_not_begin_without_the_payloads_of_its_past(opened: Open, tm
 
     def late(*commits: Any, **more: Any) -> Any:
         if not done:
-            gone = other.redact(run) if deed == "redact" else other.archive.leave(run, Departure(str(tmp_path)))
+            gone = (
+                other.redact(run)
+                if deed == "redact"
+                else other.archive.leave(run, Departure(str(tmp_path)))
+            )
             done.append(gone.run)
         return exchange(*commits, **more)
 
@@ -122,4 +141,6 @@ def test_a_fork_does_not_begin_without_the_payloads_of_its_past(opened: Open, tm
         engine.replay.fork(run, at)
     store.exchange = exchange  # type: ignore[method-assign]
     assert done == [run]
-    assert [row.id for row in engine.views.runs().items] == ([] if deed == "archive" else [run])
+    assert [row.id for row in engine.views.runs().items] == (
+        [] if deed == "archive" else [run]
+    )

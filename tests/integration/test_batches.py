@@ -56,14 +56,22 @@ def counted() -> Counted:
 @pytest.fixture
 def engine(server: Server, counted: Counted) -> Iterator[Engine]:
     with Engine.connect(
-        server.url, prefix=server.prefix(), components=counted.registry, workers=8, partitions=1
+        server.url,
+        prefix=server.prefix(),
+        components=counted.registry,
+        workers=8,
+        partitions=1,
     ) as opened:
         yield opened
 
 
 def block(mode: str) -> dict[str, Any]:
     steps = [{"id": f"s{i}", "component": "count"} for i in range(LONG)]
-    return {"id": "w", "persistence": mode, "steps": [{"id": "each", "foreach": list(range(ITEMS)), "steps": steps}]}
+    return {
+        "id": "w",
+        "persistence": mode,
+        "steps": [{"id": "each", "foreach": list(range(ITEMS)), "steps": steps}],
+    }
 
 
 def commits(engine: Engine, run: str) -> int:
@@ -71,7 +79,9 @@ def commits(engine: Engine, run: str) -> int:
 
 
 @pytest.mark.parametrize("mode", ["checkpoint", "outcome"])
-def test_batches_of_many_workers_in_one_run_repeat_no_step(engine: Engine, counted: Counted, mode: str) -> None:
+def test_batches_of_many_workers_in_one_run_repeat_no_step(
+    engine: Engine, counted: Counted, mode: str
+) -> None:
     run = engine.run(block(mode), timeout=60)
     assert run.ok
     assert sum(counted.calls.values()) == ITEMS * LONG
@@ -89,13 +99,30 @@ def test_batches_beside_each_other_save_commits(engine: Engine, mode: str) -> No
     assert found[1] < found[0] / 1.5
 
 
-def test_parallel_chains_have_fences_of_their_own_that_rise(engine: Engine, counted: Counted) -> None:
+def test_parallel_chains_have_fences_of_their_own_that_rise(
+    engine: Engine, counted: Counted
+) -> None:
     edges = {"a2": ["a1"], "b2": ["b1"], "a3": ["a2"], "b3": ["b2"]}
     steps = [{"id": name, "component": "count"} for name in ("a1", "b1")]
-    steps += [{"id": name, "component": "count", "depends_on": source} for name, source in edges.items()]
+    steps += [
+        {"id": name, "component": "count", "depends_on": source}
+        for name, source in edges.items()
+    ]
     for _ in range(20):
-        run = engine.run({"id": "w", "persistence": "checkpoint", "execution": "graph", "steps": steps}, timeout=20)
-        fences = [int(e.data["fence"]) for e in engine.history(run.id) if e.type == "StepStarted"]
+        run = engine.run(
+            {
+                "id": "w",
+                "persistence": "checkpoint",
+                "execution": "graph",
+                "steps": steps,
+            },
+            timeout=20,
+        )
+        fences = [
+            int(e.data["fence"])
+            for e in engine.history(run.id)
+            if e.type == "StepStarted"
+        ]
         assert fences == sorted(set(fences))
     assert engine.doctor() == []
     assert set(counted.calls.values()) == {20}
@@ -103,11 +130,17 @@ def test_parallel_chains_have_fences_of_their_own_that_rise(engine: Engine, coun
 
 def held(mode: str) -> dict[str, Any]:
     names = ["count", "count", "hold", "count"]
-    return {"id": "w", "persistence": mode, "steps": [{"id": f"s{i}", "component": n} for i, n in enumerate(names)]}
+    return {
+        "id": "w",
+        "persistence": mode,
+        "steps": [{"id": f"s{i}", "component": n} for i, n in enumerate(names)],
+    }
 
 
 @pytest.mark.parametrize("mode", ["checkpoint", "outcome"])
-def test_a_signal_that_comes_in_the_midst_of_a_batch_costs_no_step(engine: Engine, counted: Counted, mode: str) -> None:
+def test_a_signal_that_comes_in_the_midst_of_a_batch_costs_no_step(
+    engine: Engine, counted: Counted, mode: str
+) -> None:
     document = held(mode)
     document["steps"].append({"id": "told", "wait_for": {"signal": "go"}})
     run = engine.start(document)

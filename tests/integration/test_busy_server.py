@@ -56,7 +56,9 @@ class Busy:
 @pytest.fixture
 def heard(private_server: Server, tmp_path: Path) -> Iterator[ListeningProxy]:
     """Listen to what the server says to an engine of its being busy."""
-    proxy = ListeningProxy(private_server.directory / "s.sock", tmp_path / "p.sock", b"-BUSY ")
+    proxy = ListeningProxy(
+        private_server.directory / "s.sock", tmp_path / "p.sock", b"-BUSY "
+    )
     yield proxy
     proxy.close()
 
@@ -75,10 +77,14 @@ def engine(heard: ListeningProxy) -> Iterator[Engine]:
 ASKED: dict[str, Callable[[Engine], Any]] = {
     "starts": lambda engine: engine.start(DOCUMENT),
     "many starts": lambda engine: engine.start_many([(DOCUMENT, {})] * 3),
-    "an append without an id": lambda engine: engine.events.append("s", [Event("Noted", {})]).last_version,
+    "an append without an id": lambda engine: (
+        engine.events.append("s", [Event("Noted", {})]).last_version
+    ),
     "a read": lambda engine: len(engine.runs()),
     "a search of keys": lambda engine: engine.doctor(),
-    "a look for emissions": lambda engine: engine.emitted(engine.runs()[0].id, block_ms=0),
+    "a look for emissions": lambda engine: engine.emitted(
+        engine.runs()[0].id, block_ms=0
+    ),
 }
 
 

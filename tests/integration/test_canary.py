@@ -67,7 +67,10 @@ FAILS = {"component": "breaks", "inputs": {"x": "{{input.x}}"}}
 PICKY = {"component": "picky", "inputs": {"color": "{{input.x}}"}}
 KID: dict[str, Any] = {
     "id": "kid",
-    "inputs": {"x": {"type": "any"}, "n": {"type": "string", "pattern": "^[0-9]*$", "default": "1"}},
+    "inputs": {
+        "x": {"type": "any"},
+        "n": {"type": "string", "pattern": "^[0-9]*$", "default": "1"},
+    },
     "steps": [{"id": "k", **ECHO}],
     "output": "{{k.output}}",
 }
@@ -75,17 +78,30 @@ KID: dict[str, Any] = {
 
 def one(name: str, *steps: dict[str, Any], **more: Any) -> dict[str, Any]:
     """A workflow of some steps, which takes any inputs."""
-    return {"id": name, "steps": [{"id": f"s{number}", **step} for number, step in enumerate(steps)], **more}
+    return {
+        "id": name,
+        "steps": [{"id": f"s{number}", **step} for number, step in enumerate(steps)],
+        **more,
+    }
 
 
 WELL = [
     one(
         "all-kinds",
         ECHO,
-        {"component": "shaky", "inputs": {"x": "{{input.x}}"}, "retry": {"delay_seconds": 0.01}},
+        {
+            "component": "shaky",
+            "inputs": {"x": "{{input.x}}"},
+            "retry": {"delay_seconds": 0.01},
+        },
         {"component": "echo", "foreach": "{{input.xs}}", "inputs": {"x": "{{item}}"}},
         {"loop": {"max_iterations": 2, "steps": [{"id": "again", **ECHO}]}},
-        {"foreach": "{{input.xs}}", "steps": [{"id": "inner", "component": "echo", "inputs": {"x": "{{item}}"}}]},
+        {
+            "foreach": "{{input.xs}}",
+            "steps": [
+                {"id": "inner", "component": "echo", "inputs": {"x": "{{item}}"}}
+            ],
+        },
         {"sleep": 0.01},
         {"workflow": "kid", "inputs": {"x": "{{input.x}}"}},
         {**ECHO, "condition": "{{input.x == 'another'}}"},
@@ -94,40 +110,92 @@ WELL = [
         outputs={"total": {"type": "any"}},
         output="{{input.x}}",
     ),
-    one("ends-well", {"terminate": {"status": "success", "output": {"said": "{{input.x}}"}}}),
+    one(
+        "ends-well",
+        {"terminate": {"status": "success", "output": {"said": "{{input.x}}"}}},
+    ),
     one("in-batches", ECHO, ECHO, persistence="checkpoint", output="{{s1.output}}"),
     one("goes-to", {**FAILS, "on_error": [{"then": {"goto": "s1"}}]}, ECHO),
     one("async", {"component": "later", "inputs": {"x": "{{input.x}}"}}),
-    one("goes-on", {**FAILS, "on_error": [{"then": "continue", "output": "{{input.x}}"}]}, ECHO),
+    one(
+        "goes-on",
+        {**FAILS, "on_error": [{"then": "continue", "output": "{{input.x}}"}]},
+        ECHO,
+    ),
 ]
 BADLY = [
     one("broken", ECHO, FAILS),
-    one("undone", {**ECHO, "compensate": ECHO}, FAILS, on_failure=[{"id": "tell", **ECHO}]),
+    one(
+        "undone",
+        {**ECHO, "compensate": ECHO},
+        FAILS,
+        on_failure=[{"id": "tell", **ECHO}],
+    ),
     one("no-member", {"component": "echo", "inputs": {"x": "{{input.o[input.x]}}"}}),
     one("no-number", {"component": "echo", "inputs": {"x": "{{input.x + 1}}"}}),
     one("names", {"component": "echo", "inputs": {"x": "{{input.keyed.other}}"}}),
     one("no-time", {"sleep": "{{input.x}}"}),
     one("no-list", {**ECHO, "foreach": "{{input.x}}"}),
     one("no-color", {"component": "picky", "inputs": {"color": "{{input.x}}"}}),
-    one("no-int", {"component": "picky", "inputs": {"color": "red", "n": "{{input.x}}"}}),
+    one(
+        "no-int", {"component": "picky", "inputs": {"color": "red", "n": "{{input.x}}"}}
+    ),
     one("no-json", {"component": "sloppy", "inputs": {"x": "{{input.x}}"}}),
     one("ends-badly", {"terminate": {"status": "failure", "output": "{{input.x}}"}}),
-    one("ends-worse", {"terminate": {"status": "failure", "output": {"said": "{{input.x}}"}}}),
-    one("item", {"component": "picky", "foreach": "{{input.xs}}", "inputs": {"color": "{{item}}"}}),
-    one("bad-kid", {"workflow": "kid", "inputs": {"x": "{{input.x}}", "n": "{{input.x}}"}}),
+    one(
+        "ends-worse",
+        {"terminate": {"status": "failure", "output": {"said": "{{input.x}}"}}},
+    ),
+    one(
+        "item",
+        {
+            "component": "picky",
+            "foreach": "{{input.xs}}",
+            "inputs": {"color": "{{item}}"},
+        },
+    ),
+    one(
+        "bad-kid",
+        {"workflow": "kid", "inputs": {"x": "{{input.x}}", "n": "{{input.x}}"}},
+    ),
     one("odd-kid", {"workflow": "odd", "inputs": {"x": "{{input.x}}"}}),
     one("no-moment", {"sleep": {"until": "{{input.x}}"}}),
     one("undo-fails", {**ECHO, "compensate": PICKY}, FAILS),
     one("tell-fails", FAILS, on_failure=[{"id": "tell", **PICKY}]),
     one("no-condition", {**ECHO, "condition": "{{input.o[input.x]}}"}),
     one("no-outputs", {**ECHO, "outputs": {"mine": "{{input.o[input.x]}}"}}),
-    one("no-loop", {"loop": {"max_iterations": 2, "while": "{{input.o[input.x]}}", "steps": [{"id": "in", **ECHO}]}}),
-    one("no-way-on", {**FAILS, "on_error": [{"then": "continue", "output": "{{input.o[input.x]}}"}]}),
-    one("no-filter", {"component": "echo", "inputs": {"x": "{{input.x | int(default=none) + 1}}"}}),
+    one(
+        "no-loop",
+        {
+            "loop": {
+                "max_iterations": 2,
+                "while": "{{input.o[input.x]}}",
+                "steps": [{"id": "in", **ECHO}],
+            }
+        },
+    ),
+    one(
+        "no-way-on",
+        {**FAILS, "on_error": [{"then": "continue", "output": "{{input.o[input.x]}}"}]},
+    ),
+    one(
+        "no-filter",
+        {"component": "echo", "inputs": {"x": "{{input.x | int(default=none) + 1}}"}},
+    ),
     one("no-method", {"component": "echo", "inputs": {"x": "{{input.x.index('zz')}}"}}),
     one("no-key", ECHO, output="{{input.keyed[input.keyed]}}"),
-    one("in-block", {"foreach": "{{input.xs}}", "steps": [{"id": "inner", **PICKY, "inputs": {"color": "{{item}}"}}]}),
-    one("late", {"component": "echo", "inputs": {"x": "{{input.x}}"}, "timeout": 5}, output="{{s0.output.none}}"),
+    one(
+        "in-block",
+        {
+            "foreach": "{{input.xs}}",
+            "steps": [{"id": "inner", **PICKY, "inputs": {"color": "{{item}}"}}],
+        },
+    ),
+    one(
+        "late",
+        {"component": "echo", "inputs": {"x": "{{input.x}}"}, "timeout": 5},
+        output="{{s0.output.none}}",
+    ),
 ]
 ODD: dict[str, Any] = {
     "id": "odd",
@@ -137,7 +205,12 @@ ODD: dict[str, Any] = {
 LONG = [CANARY] * 5000
 """So much that it lies beside the log."""
 
-INPUTS = {"x": CANARY, "xs": [CANARY, {"a": CANARY}], "o": {}, "keyed": {CANARY: CANARY}}
+INPUTS = {
+    "x": CANARY,
+    "xs": [CANARY, {"a": CANARY}],
+    "o": {},
+    "keyed": {CANARY: CANARY},
+}
 
 
 @pytest.fixture
@@ -149,14 +222,23 @@ def engine(private_server: Server) -> Iterator[Engine]:
 
 
 def opening(server: Server, *keys: str, workers: int = 4) -> Engine:
-    given: dict[str, Any] = {"components": tools(), "workers": workers, "partitions": 4, "broker": None}
+    given: dict[str, Any] = {
+        "components": tools(),
+        "workers": workers,
+        "partitions": 4,
+        "broker": None,
+    }
     return Engine.connect(server.url, encryption_keys=keys, **given)
 
 
 def kids_of(engine: Engine, runs: list[str]) -> list[str]:
     """Return the child runs that have begun."""
     named = [child for run in runs for child in engine.state(run).children.values()]
-    return [run for run, status in zip(named, engine.core.store.statuses(named), strict=True) if status]
+    return [
+        run
+        for run, status in zip(named, engine.core.store.statuses(named), strict=True)
+        if status
+    ]
 
 
 def ran(engine: Engine) -> list[str]:
@@ -167,7 +249,10 @@ def ran(engine: Engine) -> list[str]:
     engine.signal(many[0], "go", {"said": CANARY})
     ends = [engine.wait(run, timeout=60).status for run in many]
     assert ends == ["completed"] * len(WELL) + ["failed"] * len(BADLY)
-    broken, waits = many[len(WELL)], engine.start(one("waits", {"wait_for": "go"}), INPUTS)
+    broken, waits = (
+        many[len(WELL)],
+        engine.start(one("waits", {"wait_for": "go"}), INPUTS),
+    )
     engine.cancel(waits)
     engine.wait(waits, timeout=60)
     steered = [engine.run(BADLY[0], INPUTS, timeout=60).id for _ in range(3)]
@@ -181,7 +266,11 @@ def ran(engine: Engine) -> list[str]:
     for run in (many[1], fork):
         engine.wait(run, timeout=60)
     ending = [*WELL[1:2], *BADLY[10:12]]
-    large = [engine.run(document, {"x": x}, timeout=60).id for document in ending for x in (LONG, "".join(LONG))]
+    large = [
+        engine.run(document, {"x": x}, timeout=60).id
+        for document in ending
+        for x in (LONG, "".join(LONG))
+    ]
     return [*many, waits, *steered, fork, *large]
 
 
@@ -191,7 +280,9 @@ def test_what_an_encrypted_run_was_given_is_nowhere_after_it_is_shredded(
     runs = ran(engine)
     everybody = [*runs, *kids_of(engine, runs)]
     assert CANARY in repr([engine.state(run) for run in everybody])
-    assert {place for place in places_of(engine, CANARY) if ":emit:" not in place} == set()  # emissions are for an hour
+    assert {
+        place for place in places_of(engine, CANARY) if ":emit:" not in place
+    } == set()  # emissions are for an hour
     archived = everybody.pop(0)
     gone = engine.archive.leave(archived, Departure(str(tmp_path)))
     capsules = [pack(engine.core, run, actor="t", proofs=None) for run in everybody]
@@ -216,10 +307,18 @@ def test_who_has_the_key_reads_what_the_engine_says_and_others_read_what_kind_of
     assert (ended.error["output"], ended.error["type"]) == (LONG, "Terminated")  # type: ignore[index]
     assert CANARY in repr(engine.explain(run))
     [failure] = [row for row in engine.views.failures() if row.workflow == "no-time"]
-    assert (failure.step, failure.type, failure.message) == ("s0", "InvalidTime", "(encrypted)")
+    assert (failure.step, failure.type, failure.message) == (
+        "s0",
+        "InvalidTime",
+        "(encrypted)",
+    )
     engine.shred(run)
     with opening(private_server, workers=0) as other:
-        assert other.state(run).error == {"type": "InvalidTime", "message": "(encrypted)", "retryable": False}
+        assert other.state(run).error == {
+            "type": "InvalidTime",
+            "message": "(encrypted)",
+            "retryable": False,
+        }
 
 
 def test_what_a_step_shows_after_its_run_was_erased_is_not_kept(engine: Engine) -> None:
@@ -229,7 +328,9 @@ def test_what_a_step_shows_after_its_run_was_erased_is_not_kept(engine: Engine) 
     emissions = Emissions(engine.core.connection, engine.core.store)
     for run in (erased, shown):
         emissions.emit(run, "s0", 1, {"late": CANARY})
-    wait_for(lambda: any(item.value == {"late": CANARY} for item in engine.emitted(shown)))
+    wait_for(
+        lambda: any(item.value == {"late": CANARY} for item in engine.emitted(shown))
+    )
     assert engine.emitted(erased) == []
     engine.archive.release(erased)
 
@@ -251,11 +352,16 @@ def test_the_report_of_a_heal_tells_its_values_until_it_is_redacted(
 ) -> None:
     with opening(private_server, *keys) as engine:
         run = engine.run(BADLY[7], {**INPUTS, "keyed": 0}, timeout=60).id
-        lost = one("no-color", {"component": "echo", "inputs": {"x": "{{input.o[input.x].y}}"}})
+        lost = one(
+            "no-color", {"component": "echo", "inputs": {"x": "{{input.o[input.x].y}}"}}
+        )
         other = engine.run(lost, {**INPUTS, "o": {"red": 1}}, timeout=60)
         heals = healed(engine), healed(engine, dry=True)
         report = engine.heal.report(heals[0])
-        assert (report.wish["mocks"], report.wish["fix"]["inputs"]["x"]) == ({"s0": MOCK}, "red")
+        assert (report.wish["mocks"], report.wish["fix"]["inputs"]["x"]) == (
+            {"s0": MOCK},
+            "red",
+        )
         assert (report.status, set(report.healed)) == ("closed", {run})
         assert engine.wait(run, timeout=60).ok
         found = places_of(engine, CANARY)
@@ -266,7 +372,9 @@ def test_the_report_of_a_heal_tells_its_values_until_it_is_redacted(
         erased = engine.heal.report(heals[0])
         assert (erased.wish["mocks"], erased.wish["fix"]["inputs"]) == (None, None)
         assert (erased.status, erased.healed) == ("closed", report.healed)
-        with pytest.raises(InvalidHeal, match="were erased, so nobody can go on with it"):
+        with pytest.raises(
+            InvalidHeal, match="were erased, so nobody can go on with it"
+        ):
             engine.heal.go_on(heals[1])
         for each in (run, other.id):
             assert engine.shred(each) if keys else engine.redact(each).events
@@ -275,18 +383,32 @@ def test_the_report_of_a_heal_tells_its_values_until_it_is_redacted(
         assert engine.doctor() == []
 
 
-def test_a_report_of_an_earlier_version_is_gone_on_with_and_cannot_be_redacted(engine: Engine) -> None:
+def test_a_report_of_an_earlier_version_is_gone_on_with_and_cannot_be_redacted(
+    engine: Engine,
+) -> None:
     run = engine.run(BADLY[7], INPUTS, timeout=60).id
     fix = {"definition": "", "workflow": "", "version": "", "inputs": {"x": "red"}}
-    wish = {"where": {"workflow": ["no-color"]}, "fix": fix, "mocks": {"s0": "red"}, "waves": ["100%"], "stop": "1"}
-    engine.events.append("heal-old", [Event("HealStarted", {**wish, "limit": 10, "reason": ""})])
+    wish = {
+        "where": {"workflow": ["no-color"]},
+        "fix": fix,
+        "mocks": {"s0": "red"},
+        "waves": ["100%"],
+        "stop": "1",
+    }
+    engine.events.append(
+        "heal-old", [Event("HealStarted", {**wish, "limit": 10, "reason": ""})]
+    )
     assert engine.heal.backtest("heal-old", ()).counts["fixed"] == 1
     assert set(engine.heal.go_on("heal-old").healed) == {run}
-    with pytest.raises(InvalidHeal, match="earlier version: its values lie in the log, where they stay"):
+    with pytest.raises(
+        InvalidHeal, match="earlier version: its values lie in the log, where they stay"
+    ):
         engine.heal.redact("heal-old")
 
 
-def test_who_has_not_the_key_of_a_report_does_not_go_on_with_it(engine: Engine, private_server: Server) -> None:
+def test_who_has_not_the_key_of_a_report_does_not_go_on_with_it(
+    engine: Engine, private_server: Server
+) -> None:
     run = engine.run(BADLY[7], INPUTS, timeout=60).id
     heal = healed(engine, dry=True)
     with opening(private_server, workers=0) as blind:
@@ -306,10 +428,20 @@ def test_commands_name_reports_and_redact_them(
     monkeypatch.setenv("OPENAGENTS_ENCRYPTION_KEYS", KEY)
     monkeypatch.setenv("OPENAGENTS_URL", private_server.url)
     shredded = openagents("runs", "shred", run)
-    assert (shredded.stdout, f"redact that as well: {heal}" in shredded.stderr) == (f"{run} is shredded\n", True)
-    assert "erased as a whole" in openagents("runs", "redact", heal, "--step", "s0").stderr
-    redacted = json.loads(openagents("runs", "redact", heal, "--reason", "asked for", "--json").stdout)
+    assert (shredded.stdout, f"redact that as well: {heal}" in shredded.stderr) == (
+        f"{run} is shredded\n",
+        True,
+    )
+    assert (
+        "erased as a whole" in openagents("runs", "redact", heal, "--step", "s0").stderr
+    )
+    redacted = json.loads(
+        openagents("runs", "redact", heal, "--reason", "asked for", "--json").stdout
+    )
     assert redacted == {"id": heal, "changed": True, "log": "done"}
-    assert openagents("runs", "shred", heal).stdout == f"{heal}: its values were already erased\n"
+    assert (
+        openagents("runs", "shred", heal).stdout
+        == f"{heal}: its values were already erased\n"
+    )
     assert CANARY not in openagents("runs", "history", heal, "--json").stdout
     assert openagents("runs", "redact", "heal-none").returncode == 1

@@ -43,7 +43,11 @@ class Calls:
 
 
 def payments(component: str, steps: int = 3, **document: Any) -> dict[str, Any]:
-    return {"id": "payments", "steps": [{"id": f"s{i}", "component": component} for i in range(steps)], **document}
+    return {
+        "id": "payments",
+        "steps": [{"id": f"s{i}", "component": component} for i in range(steps)],
+        **document,
+    }
 
 
 @pytest.fixture
@@ -57,7 +61,13 @@ def opened(server: Server, calls: Calls) -> Iterator[Open]:
     prefix, engines = server.prefix(), []
 
     def begin(**options: Any) -> Engine:
-        options = {"components": calls.registry(), "prefix": prefix, "partitions": 2, "lease_ms": 1500, **options}
+        options = {
+            "components": calls.registry(),
+            "prefix": prefix,
+            "partitions": 2,
+            "lease_ms": 1500,
+            **options,
+        }
         engines.append(Engine.connect(options.pop("url", server.url), **options))
         return engines[-1]
 
@@ -80,12 +90,16 @@ def test_a_lost_reply_ends_no_step_that_never_began(
     results = [engine.wait(run, timeout=60) for run in runs]
     proxy.chance = 0
     assert proxy.lost
-    assert {(result.status, str(result.error)) for result in results} == {("completed", "None")}
+    assert {(result.status, str(result.error)) for result in results} == {
+        ("completed", "None")
+    }
     assert set(calls.counted.values()) == {1}
     assert len(calls.counted) == 120
 
 
-def test_cut_clients_end_no_step_that_never_began(opened: Open, calls: Calls, server: Server) -> None:
+def test_cut_clients_end_no_step_that_never_began(
+    opened: Open, calls: Calls, server: Server
+) -> None:
     opened(workers=3)
     engine, admin = opened(), server.connect()
     runs = engine.start_many([(payments("pay"), {})] * 40)
@@ -95,7 +109,9 @@ def test_cut_clients_end_no_step_that_never_began(opened: Open, calls: Calls, se
     assert set(calls.counted.values()) == {1}
 
 
-def claim(engine: Engine, claim_id: str, *, lease_ms: int = 60_000, at_most: int = 2) -> list[Claimed]:
+def claim(
+    engine: Engine, claim_id: str, *, lease_ms: int = 60_000, at_most: int = 2
+) -> list[Claimed]:
     """Claim as a worker does that is never heard of again."""
     for partition in range(2):
         engine.core.store.tell(partition, "ghost", {"pay": True})
@@ -110,13 +126,19 @@ def test_a_claim_that_is_asked_again_is_answered_alike(opened: Open) -> None:
     first = claim(engine, "one")
     assert first
     again, other = claim(engine, "one"), claim(engine, "other")
-    assert [(c.lease, c.version, c.commit) for c in again] == [(c.lease, c.version, c.commit) for c in first]
+    assert [(c.lease, c.version, c.commit) for c in again] == [
+        (c.lease, c.version, c.commit) for c in first
+    ]
     assert not {c.lease for c in other} & {c.lease for c in first}
     left = claim(engine, "third", at_most=8)
-    assert sorted(c.lease.run for c in (*first, *other, *left)) == sorted(info.id for info in engine.runs())
+    assert sorted(c.lease.run for c in (*first, *other, *left)) == sorted(
+        info.id for info in engine.runs()
+    )
 
 
-def test_a_claim_that_is_asked_again_too_late_gives_nothing_that_others_have(opened: Open, calls: Calls) -> None:
+def test_a_claim_that_is_asked_again_too_late_gives_nothing_that_others_have(
+    opened: Open, calls: Calls
+) -> None:
     engine = opened()
     run = engine.start(payments("pay", 1))
     assert len(claim(engine, "one", lease_ms=100)) == 1
@@ -126,7 +148,9 @@ def test_a_claim_that_is_asked_again_too_late_gives_nothing_that_others_have(ope
     assert set(calls.counted.values()) == {1}
 
 
-def test_a_step_that_was_claimed_and_not_begun_is_given_to_another(opened: Open, calls: Calls) -> None:
+def test_a_step_that_was_claimed_and_not_begun_is_given_to_another(
+    opened: Open, calls: Calls
+) -> None:
     engine = opened()
     run = engine.start(payments("pay", 1))
     assert len(claim(engine, "one", lease_ms=100)) == 1
@@ -137,18 +161,25 @@ def test_a_step_that_was_claimed_and_not_begun_is_given_to_another(opened: Open,
     assert set(calls.counted.values()) == {1}
 
 
-def test_a_step_that_may_have_begun_is_not_started_again(opened: Open, calls: Calls) -> None:
+def test_a_step_that_may_have_begun_is_not_started_again(
+    opened: Open, calls: Calls
+) -> None:
     engine = opened()
     run = engine.start(payments("pay", 1))
     leases = [claimed.lease for claimed in claim(engine, "one")]
     assert engine.core.store.beat(leases, 100, begin=True) == [1]
     opened(workers=1)
     result = engine.wait(run, timeout=20)
-    assert (result.status, result.error and result.error["type"]) == ("failed", "UnknownOutcome")
+    assert (result.status, result.error and result.error["type"]) == (
+        "failed",
+        "UnknownOutcome",
+    )
     assert not calls.counted
 
 
-def test_a_worker_that_lost_its_lease_before_the_step_does_not_begin_it(opened: Open) -> None:
+def test_a_worker_that_lost_its_lease_before_the_step_does_not_begin_it(
+    opened: Open,
+) -> None:
     engine = opened()
     run = engine.start(payments("pay", 1))
     [claimed] = claim(engine, "one", lease_ms=50)

@@ -22,7 +22,11 @@ DOCUMENT: dict[str, Any] = {
     "id": "moved",
     "execution": "graph",
     "steps": [
-        {"id": "a", "component": "unsteady", "retry": {"max_retries": 8, "delay_seconds": 0.01}},
+        {
+            "id": "a",
+            "component": "unsteady",
+            "retry": {"max_retries": 8, "delay_seconds": 0.01},
+        },
         {"id": "b", "component": "plain"},
         {"id": "c", "component": "plain", "depends_on": ["a", "b"]},
     ],
@@ -47,10 +51,29 @@ class Node:
 
     def start(self) -> None:
         binary = str(find_program()) if self.kind == "valkey" else str(REDIS)
-        options = {"port": self.port, "cluster-port": self.bus, "dir": self.directory, "save": "", "appendonly": "yes"}
-        options |= {"cluster-enabled": "yes", "cluster-node-timeout": 15000, "logfile": self.directory / "log"}
-        command = [binary, *(word for name, value in options.items() for word in (f"--{name}", str(value)))]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        options = {
+            "port": self.port,
+            "cluster-port": self.bus,
+            "dir": self.directory,
+            "save": "",
+            "appendonly": "yes",
+        }
+        options |= {
+            "cluster-enabled": "yes",
+            "cluster-node-timeout": 15000,
+            "logfile": self.directory / "log",
+        }
+        command = [
+            binary,
+            *(
+                word
+                for name, value in options.items()
+                for word in (f"--{name}", str(value))
+            ),
+        ]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         wait_for(self._answers, 20)
         self.id: str = self.client.execute_command("CLUSTER MYID").decode()
 
@@ -74,23 +97,38 @@ class Cluster:
         self.url = f"redis+cluster://127.0.0.1:{nodes[0].port}"
         for number, node in enumerate(nodes):
             node.client.execute_command("CLUSTER SET-CONFIG-EPOCH", number + 1)
-            node.client.execute_command("CLUSTER ADDSLOTSRANGE", number * 5461, number * 5461 + 5460 + (number == 2))
-            nodes[0].client.execute_command("CLUSTER MEET", "127.0.0.1", node.port, node.bus)
+            node.client.execute_command(
+                "CLUSTER ADDSLOTSRANGE",
+                number * 5461,
+                number * 5461 + 5460 + (number == 2),
+            )
+            nodes[0].client.execute_command(
+                "CLUSTER MEET", "127.0.0.1", node.port, node.bus
+            )
         wait_for(self._agree, 60)
 
     def _agree(self) -> bool:
-        states = [dict(node.client.execute_command("CLUSTER INFO")) for node in self.nodes]
-        return all(s["cluster_state"] == "ok" and int(s["cluster_known_nodes"]) == 3 for s in states)
+        states = [
+            dict(node.client.execute_command("CLUSTER INFO")) for node in self.nodes
+        ]
+        return all(
+            s["cluster_state"] == "ok" and int(s["cluster_known_nodes"]) == 3
+            for s in states
+        )
 
     def owner(self, slot: int) -> Node:
         return self.nodes[min(2, slot // 5461)]
 
-    def move(self, slot: int, source: Node, target: Node, pause: threading.Event) -> None:
+    def move(
+        self, slot: int, source: Node, target: Node, pause: threading.Event
+    ) -> None:
         """Move a slot as administrators' tools do: one key after another."""
         target.client.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", source.id)
         source.client.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", target.id)
         while keys := source.client.execute_command("CLUSTER GETKEYSINSLOT", slot, 3):
-            source.client.execute_command("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
+            source.client.execute_command(
+                "MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys
+            )
             pause.wait(0.005)
         for node in (target, source, *self.nodes):
             node.client.execute_command("CLUSTER SETSLOT", slot, "NODE", target.id)
@@ -106,7 +144,9 @@ def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cluster]
         yield Cluster(nodes)
 
 
-def test_slots_that_move_while_runs_are_under_way_leave_no_half_commit(cluster: Cluster) -> None:
+def test_slots_that_move_while_runs_are_under_way_leave_no_half_commit(
+    cluster: Cluster,
+) -> None:
     @tool("unsteady")
     def unsteady(context: Context) -> int:
         if context.attempt == 1:
@@ -118,8 +158,13 @@ def test_slots_that_move_while_runs_are_under_way_leave_no_half_commit(cluster: 
         return 1
 
     pause = threading.Event()
-    with Engine.connect(cluster.url, components=[unsteady, plain], workers=2, partitions=2) as engine:
-        slots = [cluster.nodes[0].client.execute_command("CLUSTER KEYSLOT", f"{{{p}}}") for p in range(2)]
+    with Engine.connect(
+        cluster.url, components=[unsteady, plain], workers=2, partitions=2
+    ) as engine:
+        slots = [
+            cluster.nodes[0].client.execute_command("CLUSTER KEYSLOT", f"{{{p}}}")
+            for p in range(2)
+        ]
         runs = engine.start_many([(DOCUMENT, {})] * 60)
         for slot in slots:
             source = cluster.owner(slot)
@@ -127,5 +172,7 @@ def test_slots_that_move_while_runs_are_under_way_leave_no_half_commit(cluster: 
             cluster.move(slot, source, target, pause)
             runs += engine.start_many([(DOCUMENT, {})] * 5)
             cluster.move(slot, target, source, pause)
-        assert [engine.wait(run, timeout=60).status for run in runs] == ["completed"] * len(runs)
+        assert [engine.wait(run, timeout=60).status for run in runs] == [
+            "completed"
+        ] * len(runs)
         assert engine.doctor() == []

@@ -17,10 +17,20 @@ DOCUMENT: dict[str, Any] = {
     "execution": "graph",
     "steps": [
         {"id": "a", "component": "quick"},
-        {"id": "b", "component": "flaky", "depends_on": ["a"], "retry": {"max_retries": 5, "delay_seconds": 0.01}},
+        {
+            "id": "b",
+            "component": "flaky",
+            "depends_on": ["a"],
+            "retry": {"max_retries": 5, "delay_seconds": 0.01},
+        },
         {"id": "c", "component": "waits", "depends_on": ["a"], "inputs": {"ms": 5}},
         {"id": "d", "component": "slow", "depends_on": ["a"], "inputs": {"ms": 10}},
-        {"id": "e", "component": "fail", "depends_on": ["b", "c", "d"], "on_error": [{"then": "continue"}]},
+        {
+            "id": "e",
+            "component": "fail",
+            "depends_on": ["b", "c", "d"],
+            "on_error": [{"then": "continue"}],
+        },
         {"id": "f", "component": "quick", "depends_on": ["e"]},
     ],
 }
@@ -49,7 +59,9 @@ class Client:
                 continue
             version = self._engine.state(run).version
             if version < self._seen.get(run, 0):
-                self.problems.append(f"{run} went back from {self._seen[run]} to {version}")
+                self.problems.append(
+                    f"{run} went back from {self._seen[run]} to {version}"
+                )
             self._seen[run] = version
 
     def _steer(self, run: str) -> None:
@@ -71,7 +83,14 @@ class Client:
 def test_every_run_is_one_history_whoever_steers_it(server: Server) -> None:
     prefix, registry = server.prefix(), load([str(COMPONENTS)])
     engines = [
-        Engine.connect(server.url, components=registry, workers=2, prefix=prefix, partitions=3, lease_ms=1000)
+        Engine.connect(
+            server.url,
+            components=registry,
+            workers=2,
+            prefix=prefix,
+            partitions=3,
+            lease_ms=1000,
+        )
         for _ in range(3)
     ]
     runs: dict[str, str] = {}
@@ -82,8 +101,14 @@ def test_every_run_is_one_history_whoever_steers_it(server: Server) -> None:
     for run in runs.values():
         if not engines[0].state(run).status.startswith(("c", "f")):
             engines[0].resume(run)
-    ends = {run: {engine.wait(run, timeout=60).status for engine in engines} for run in runs.values()}
-    assert all(len(statuses) == 1 and statuses <= {"completed", "cancelled"} for statuses in ends.values())
+    ends = {
+        run: {engine.wait(run, timeout=60).status for engine in engines}
+        for run in runs.values()
+    }
+    assert all(
+        len(statuses) == 1 and statuses <= {"completed", "cancelled"}
+        for statuses in ends.values()
+    )
     assert engines[0].doctor() == []
     for engine in engines:
         engine.close()

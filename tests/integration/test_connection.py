@@ -12,7 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from eventstore.errors import EventStoreError, InvalidRequest, StoreRefused, StoreUnavailable
+from eventstore.errors import (
+    EventStoreError,
+    InvalidRequest,
+    StoreRefused,
+    StoreUnavailable,
+)
 from eventstore.event import Event
 from eventstore.keys import Keyspace
 from eventstore.redis.driver.connection import connect
@@ -55,8 +60,21 @@ def start(tmp_path: Path) -> Iterator[object]:
         port = free_port()
         directory = tmp_path / str(port)
         directory.mkdir()
-        command = [str(find_program()), "--port", str(port), "--dir", str(directory), "--save", "", *options]
-        running.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        command = [
+            str(find_program()),
+            "--port",
+            str(port),
+            "--dir",
+            str(directory),
+            "--save",
+            "",
+            *options,
+        ]
+        running.append(
+            subprocess.Popen(
+                command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+        )
         return port
 
     yield begin
@@ -68,7 +86,9 @@ def start(tmp_path: Path) -> Iterator[object]:
 def works(url: str) -> bool:
     connection = connect(url)
     try:
-        store = RedisStreamStore(connection, Keyspace("c", 4), new_commit_id=lambda: "one")
+        store = RedisStreamStore(
+            connection, Keyspace("c", 4), new_commit_id=lambda: "one"
+        )
         for name in ("a", "b", "c"):
             store.append(name, [Event("E", name)])
         return (
@@ -82,14 +102,20 @@ def works(url: str) -> bool:
 
 def test_tls_with_an_acl_user(start, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     acl = tmp_path / "users.acl"
-    acl.write_text("user default off\nuser engine on >s3:cr@t ~* +@all -@dangerous +info +config|get\n")
+    acl.write_text(
+        "user default off\nuser engine on >s3:cr@t ~* +@all -@dangerous +info +config|get\n"
+    )
     plain = start("--aclfile", str(acl))
     port = tls_before(plain)
     good = f"rediss://engine:s3%3Acr%40t@127.0.0.1:{port}/0?ssl_ca_certs={CERTIFICATE}"
     wait_for(lambda: answers(good))
     assert works(good)
     assert rung(good.replace("s3%3A", "s3%3a"), good)
-    for wrong in (good.replace("s3", "no"), good.replace("engine", "nobody"), good.replace("engine:s3%3Acr%40t@", "")):
+    for wrong in (
+        good.replace("s3", "no"),
+        good.replace("engine", "nobody"),
+        good.replace("engine:s3%3Acr%40t@", ""),
+    ):
         with pytest.raises(StoreRefused, match="user"):
             connect(wrong)
     with pytest.raises(StoreUnavailable, match=r"(?i)certificate"):
@@ -121,7 +147,11 @@ def serve(raw: socket.socket, context: ssl.SSLContext, port: int) -> None:
         ):
             other = {client: server, server: client}
             while True:
-                for source in select.select([client, server], [], [], 1)[0] if not client.pending() else [client]:
+                for source in (
+                    select.select([client, server], [], [], 1)[0]
+                    if not client.pending()
+                    else [client]
+                ):
                     data = source.recv(1 << 16)
                     if not data:
                         return
@@ -130,8 +160,17 @@ def serve(raw: socket.socket, context: ssl.SSLContext, port: int) -> None:
         return
 
 
-def test_a_cluster_runs_workflows_with_every_script_in_one_slot(start, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    port = start("--cluster-enabled", "yes", "--cluster-port", str(free_port()), "--appendonly", "yes")
+def test_a_cluster_runs_workflows_with_every_script_in_one_slot(
+    start, tmp_path: Path
+) -> None:  # type: ignore[no-untyped-def]
+    port = start(
+        "--cluster-enabled",
+        "yes",
+        "--cluster-port",
+        str(free_port()),
+        "--appendonly",
+        "yes",
+    )
     plain = f"redis://127.0.0.1:{port}"
     wait_for(lambda: answers(plain))
     admin = connect(plain)
@@ -144,27 +183,44 @@ def test_a_cluster_runs_workflows_with_every_script_in_one_slot(start, tmp_path:
         "id": "w",
         "execution": "graph",
         "steps": [
-            {"id": "a", "component": "flaky", "retry": {"max_retries": 3, "delay_seconds": 0.05}},
+            {
+                "id": "a",
+                "component": "flaky",
+                "retry": {"max_retries": 3, "delay_seconds": 0.05},
+            },
             {"id": "b", "component": "waits"},
             {"id": "c", "component": "quick", "depends_on": ["a", "b"]},
         ],
     }
-    with Engine.connect(url, components=load([str(COMPONENTS)]), workers=2, partitions=4) as engine:
+    with Engine.connect(
+        url, components=load([str(COMPONENTS)]), workers=2, partitions=4
+    ) as engine:
         runs = engine.start_many([(document, {})] * 12)
-        assert [engine.wait(run, timeout=30).status for run in runs] == ["completed"] * 12
+        assert [engine.wait(run, timeout=30).status for run in runs] == [
+            "completed"
+        ] * 12
         assert engine.doctor() == []
         looks_back(engine, runs, tmp_path)
 
 
 def test_a_cluster_that_does_not_let_us_in_or_is_none_says_so(start) -> None:  # type: ignore[no-untyped-def]
-    port = start("--cluster-enabled", "yes", "--cluster-port", str(free_port()), "--requirepass", "s3:cr@t")
+    port = start(
+        "--cluster-enabled",
+        "yes",
+        "--cluster-port",
+        str(free_port()),
+        "--requirepass",
+        "s3:cr@t",
+    )
     place = f"127.0.0.1:{port}"
     wait_for(lambda: answers(f"redis://:s3%3Acr%40t@{place}"))
     admin = connect(f"redis://:s3%3Acr%40t@{place}")
     admin.command(b"CLUSTER", b"ADDSLOTSRANGE", 0, 16383)
     wait_for(lambda: b"cluster_state:ok" in admin.command(b"CLUSTER", b"INFO"))
     admin.close()
-    assert works(f"redis+cluster://:s3%3Acr%40t@127.0.0.1:{free_port()},{place}?socket_timeout=7")
+    assert works(
+        f"redis+cluster://:s3%3Acr%40t@127.0.0.1:{free_port()},{place}?socket_timeout=7"
+    )
     for login in ("", ":wrong@"):
         with pytest.raises(StoreRefused, match="check user, password"):
             connect(f"redis+cluster://{login}{place}")
@@ -194,16 +250,24 @@ def looks_back(engine: Engine, runs: list[str], folder: Path) -> None:
     assert len(engine.views.runs().items) == 11
     assert engine.audit.verify().intact
     assert engine.doctor() == []
-    assert [drift for name in engine.views.views.names() for drift in engine.views.verify(name)] == []
+    assert [
+        drift
+        for name in engine.views.views.names()
+        for drift in engine.views.verify(name)
+    ] == []
 
 
 def test_sentinel_leads_to_the_primary(start, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     primary, port = start(), free_port()
     wait_for(lambda: answers(f"redis://127.0.0.1:{primary}"))
     config = tmp_path / "sentinel.conf"
-    config.write_text(f"port {port}\ndir {tmp_path}\nsentinel monitor main 127.0.0.1 {primary} 1\n")
+    config.write_text(
+        f"port {port}\ndir {tmp_path}\nsentinel monitor main 127.0.0.1 {primary} 1\n"
+    )
     sentinel = subprocess.Popen(
-        [str(find_program()), str(config), "--sentinel"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [str(find_program()), str(config), "--sentinel"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
         url = f"redis+sentinel://127.0.0.1:{free_port()},127.0.0.1:{port}/main?db=2"
@@ -224,7 +288,10 @@ def rung(broker: str, server: str) -> bool:
         CeleryDoorbell(app, "oa").ring("tool")
         connection = connect(server)
         try:
-            return any(b"tool" in name for name in connection.client.scan_iter(match=b"*openagents*"))
+            return any(
+                b"tool" in name
+                for name in connection.client.scan_iter(match=b"*openagents*")
+            )
         finally:
             connection.close()
     finally:
@@ -249,7 +316,9 @@ def test_a_unix_socket_with_a_database_is_a_broker_too(server: Server) -> None:
         ("secret", "begins with nothing"),
     ],
 )
-def test_a_broker_that_celery_cannot_use_is_refused_before_anything_begins(url: str, says: str) -> None:
+def test_a_broker_that_celery_cannot_use_is_refused_before_anything_begins(
+    url: str, says: str
+) -> None:
     for use in (
         lambda broker: make_app(broker, "oa"),
         lambda broker: Engine.connect("redis://127.0.0.1:1", broker=broker),
@@ -267,30 +336,43 @@ def test_a_broker_that_celery_cannot_use_is_refused_before_anything_begins(url: 
         ("redis://h:notaport", "cannot"),
         ("redis+sentinel://h:1", "name of the master"),
         ("redis://[::1", "cannot be read"),
-        ("redis+cluster://:secret@127.0.0.1:1/2", "one database, number 0.*another prefix"),
+        (
+            "redis+cluster://:secret@127.0.0.1:1/2",
+            "one database, number 0.*another prefix",
+        ),
         ("redis+cluster://127.0.0.1:1?db=2", "one database, number 0"),
         ("rediss://127.0.0.1:1/two", "no number of a database"),
         ("redis://:secret/@h", "cannot be read"),
         ("redis://:1/secret@h", "cannot be read"),
     ],
 )
-def test_a_url_that_makes_no_sense_is_refused_without_its_password(url: str, says: str) -> None:
+def test_a_url_that_makes_no_sense_is_refused_without_its_password(
+    url: str, says: str
+) -> None:
     with pytest.raises(InvalidRequest, match=says) as error:
         connect(url)
     assert "secret" not in str(error.value)
 
 
-@pytest.mark.parametrize("scheme", ["redis", "rediss", "redis+cluster", "redis+sentinel", "unix"])
+@pytest.mark.parametrize(
+    "scheme", ["redis", "rediss", "redis+cluster", "redis+sentinel", "unix"]
+)
 def test_a_server_that_is_not_there_is_told_without_the_password(scheme: str) -> None:
     place = "name" if scheme == "redis+sentinel" else "0"
-    url = f"{scheme}://user:secret@127.0.0.1:1/{place}" if scheme != "unix" else "unix:///nowhere/s.sock"
+    url = (
+        f"{scheme}://user:secret@127.0.0.1:1/{place}"
+        if scheme != "unix"
+        else "unix:///nowhere/s.sock"
+    )
     with pytest.raises(StoreUnavailable) as error:
         connect(url)
     assert "secret" not in str(error.value)
     assert "check that it runs" in str(error.value)
 
 
-def look(url: str, durability: str, partitions: int = 8, prefix: str = "oa") -> Keyspace:
+def look(
+    url: str, durability: str, partitions: int = 8, prefix: str = "oa"
+) -> Keyspace:
     connection = connect(url)
     try:
         return require(connection, prefix, partitions, durability, now_ms=lambda: 0)
@@ -300,7 +382,9 @@ def look(url: str, durability: str, partitions: int = 8, prefix: str = "oa") -> 
 
 def test_an_unfit_server_is_refused_with_the_remedy(start) -> None:  # type: ignore[no-untyped-def]
     evicting = f"redis://127.0.0.1:{start('--maxmemory-policy', 'allkeys-lru')}"
-    loose = f"redis://127.0.0.1:{start('--appendonly', 'yes', '--appendfsync', 'everysec')}"
+    loose = (
+        f"redis://127.0.0.1:{start('--appendonly', 'yes', '--appendfsync', 'everysec')}"
+    )
     primary = start()
     replica = f"redis://127.0.0.1:{start('--replicaof', '127.0.0.1', str(primary))}"
     none = f"redis://127.0.0.1:{primary}"
@@ -325,4 +409,7 @@ def test_a_store_keeps_its_layout_whatever_is_asked_for(server: Server) -> None:
     with pytest.raises(StoreRefused, match="layout 99"):
         look(server.url, "everysec", 5, prefix)
     found = check(connection, Keyspace(prefix, 4), "everysec", now_ms=lambda: 0)
-    assert [(item.level, item.code) for item in found] == [("warning", "clock"), ("error", "layout")]
+    assert [(item.level, item.code) for item in found] == [
+        ("warning", "clock"),
+        ("error", "layout"),
+    ]

@@ -17,7 +17,10 @@ STEPS = 300
 
 
 def sequence(length: int) -> dict[str, Any]:
-    return {"id": "sequence", "steps": [{"id": f"s{i}", "component": "quick"} for i in range(length)]}
+    return {
+        "id": "sequence",
+        "steps": [{"id": f"s{i}", "component": "quick"} for i in range(length)],
+    }
 
 
 def stat(connection: Connection, section: str, name: str) -> int:
@@ -28,7 +31,11 @@ def stat(connection: Connection, section: str, name: str) -> int:
 @pytest.fixture
 def engine(private_server: Server, telemetry: Telemetry | None) -> Iterator[Engine]:
     with Engine.connect(
-        private_server.url, components=load([str(COMPONENTS)]), workers=1, partitions=2, telemetry=telemetry
+        private_server.url,
+        components=load([str(COMPONENTS)]),
+        workers=1,
+        partitions=2,
+        telemetry=telemetry,
     ) as opened:
         opened.run(sequence(3), timeout=20)
         yield opened
@@ -40,20 +47,32 @@ def telemetry(request: pytest.FixtureRequest) -> Telemetry | None:
     return InMemoryTelemetry() if getattr(request, "param", False) else None
 
 
-@pytest.mark.parametrize("telemetry", [False, True], ids=["unmeasured", "measured"], indirect=True)
-def test_a_sequential_step_is_one_round_trip_and_one_commit(engine: Engine, private_server: Server) -> None:
+@pytest.mark.parametrize(
+    "telemetry", [False, True], ids=["unmeasured", "measured"], indirect=True
+)
+def test_a_sequential_step_is_one_round_trip_and_one_commit(
+    engine: Engine, private_server: Server
+) -> None:
     admin = private_server.connect()
     engine.plan(sequence(STEPS))
     before = stat(admin, "stats", "total_reads_processed")
     run = engine.start(sequence(STEPS))
-    wait_for(lambda: engine.core.sessions.get(run) is None)  # looks at memory only: closed runs are forgotten
+    wait_for(
+        lambda: engine.core.sessions.get(run) is None
+    )  # looks at memory only: closed runs are forgotten
     round_trips = stat(admin, "stats", "total_reads_processed") - before
     assert engine.state(run).status == "completed"
-    assert STEPS <= round_trips < 1.8 * STEPS  # the rest is the start and the background's
-    assert len({event.commit for event in engine.history(run)}) == STEPS + 2  # the start, the first claim
+    assert (
+        STEPS <= round_trips < 1.8 * STEPS
+    )  # the rest is the start and the background's
+    assert (
+        len({event.commit for event in engine.history(run)}) == STEPS + 2
+    )  # the start, the first claim
 
 
-def test_the_bytes_of_a_step_on_the_log_are_few(engine: Engine, private_server: Server) -> None:
+def test_the_bytes_of_a_step_on_the_log_are_few(
+    engine: Engine, private_server: Server
+) -> None:
     run = engine.run(sequence(STEPS), timeout=60).id
     keys, admin = engine.core.store.keys, private_server.connect()
     stream = admin.command(b"XRANGE", keys.stream(run), b"-", b"+")
@@ -63,10 +82,16 @@ def test_the_bytes_of_a_step_on_the_log_are_few(engine: Engine, private_server: 
     assert admin.command(b"MEMORY", b"USAGE", keys.stream(run)) / STEPS < 800
 
 
-def test_celery_messages_follow_the_wake_ups_and_not_the_steps(private_server: Server) -> None:
+def test_celery_messages_follow_the_wake_ups_and_not_the_steps(
+    private_server: Server,
+) -> None:
     admin, prefix = private_server.connect(), private_server.prefix()
     with Engine.connect(
-        private_server.url, broker=private_server.url, components=load([str(COMPONENTS)]), prefix=prefix, partitions=4
+        private_server.url,
+        broker=private_server.url,
+        components=load([str(COMPONENTS)]),
+        prefix=prefix,
+        partitions=4,
     ) as engine:
         workers = [worker(private_server, prefix) for _ in range(2)]
         try:

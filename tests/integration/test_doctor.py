@@ -21,7 +21,12 @@ from openagents_json.engine import Engine
 from openagents_json.engine.archive.archive import Departure
 from tests.conftest import Server
 
-DOCUMENT = {"id": "w", "execution": "graph", "timeout": 3600, "steps": [{"id": "a", "component": "one"}]}
+DOCUMENT = {
+    "id": "w",
+    "execution": "graph",
+    "timeout": 3600,
+    "steps": [{"id": "a", "component": "one"}],
+}
 
 
 @tool("one")
@@ -32,14 +37,20 @@ def one() -> int:
 @contextmanager
 def opened(server: Server, prefix: str = "", workers: int = 0) -> Iterator[Engine]:
     name = prefix or server.prefix()
-    with Engine.connect(server.url, prefix=name, components=[one], workers=workers, partitions=1) as engine:
+    with Engine.connect(
+        server.url, prefix=name, components=[one], workers=workers, partitions=1
+    ) as engine:
         yield engine
 
 
 class Watched(RedisRunStore):
     """A store that counts round trips and the runs whose events were read, and lets things happen behind a read."""
 
-    def __init__(self, engine: Engine, happens: Callable[[Sequence[Call]], object] = lambda _: None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        happens: Callable[[Sequence[Call]], object] = lambda _: None,
+    ) -> None:
         super().__init__(engine.core.connection, engine.core.store.keys)
         self._happens, self.trips, self.read_whole = happens, 0, 0
 
@@ -52,7 +63,9 @@ class Watched(RedisRunStore):
 
 
 def asks(call: Call, command: bytes, key: bytes) -> bool:
-    return isinstance(call, PlainCall) and call.args[0] == command and key in call.args[1]
+    return (
+        isinstance(call, PlainCall) and call.args[0] == command and key in call.args[1]
+    )
 
 
 def work_of(do: Callable[[], object]) -> int:
@@ -71,7 +84,9 @@ def work_of(do: Callable[[], object]) -> int:
     return count
 
 
-def test_a_run_more_costs_the_doctor_the_same_however_many_there_are(server: Server) -> None:
+def test_a_run_more_costs_the_doctor_the_same_however_many_there_are(
+    server: Server,
+) -> None:
     with opened(server) as engine:
         store = Watched(engine)
         looked = []
@@ -122,7 +137,9 @@ def test_a_run_that_moves_on_in_each_look_is_not_reported(server: Server) -> Non
         move(False)
 
 
-def test_a_run_that_leaves_while_the_doctor_looks_is_not_reported(server: Server, tmp_path: Path) -> None:
+def test_a_run_that_leaves_while_the_doctor_looks_is_not_reported(
+    server: Server, tmp_path: Path
+) -> None:
     with opened(server, workers=1) as engine:
         runs = [engine.run(DOCUMENT, timeout=30).id for _ in range(2)]
 
@@ -148,12 +165,21 @@ def fence_that_falls(engine: Engine, run: str) -> None:
 
 @pytest.mark.damages_store("a fence falls in the middle of a history")
 @pytest.mark.parametrize("deep", [False, True])
-def test_what_is_wrong_inside_of_a_run_is_found_by_the_deep_look(server: Server, deep: bool) -> None:
+def test_what_is_wrong_inside_of_a_run_is_found_by_the_deep_look(
+    server: Server, deep: bool
+) -> None:
     prefix = server.prefix()
     with opened(server, prefix, workers=1) as engine:
         run = engine.run(DOCUMENT, timeout=30).id
         fence_that_falls(engine, run)
-    options = ["doctor", "--url", server.url, "--prefix", prefix, *(["--deep"] if deep else [])]
+    options = [
+        "doctor",
+        "--url",
+        server.url,
+        "--prefix",
+        prefix,
+        *(["--deep"] if deep else []),
+    ]
     told = CliRunner().invoke(cli, options)
     assert (f"invariant 7: {run}" in told.output) == deep
     assert ("all is well" in told.output) != deep

@@ -19,7 +19,14 @@ from tests.conftest import Server
 
 DOCUMENT: dict[str, Any] = {
     "id": "w",
-    "steps": [{"id": "a", "component": "elsewhere", "inputs": {"k": ["é", 1, None]}, "depends_on": []}],
+    "steps": [
+        {
+            "id": "a",
+            "component": "elsewhere",
+            "inputs": {"k": ["é", 1, None]},
+            "depends_on": [],
+        }
+    ],
     "output": "{{a.output}}",
 }
 TEXT = json.dumps(DOCUMENT, ensure_ascii=False, indent=2)
@@ -41,7 +48,9 @@ def engine(server: Server) -> Iterator[Engine]:
     prefix, registry = server.prefix(), Registry()
     registry.tool("elsewhere")(lambda k: k)
     with (
-        Engine.connect(server.url, prefix=prefix, components=registry, workers=1, partitions=1),
+        Engine.connect(
+            server.url, prefix=prefix, components=registry, workers=1, partitions=1
+        ),
         Engine.connect(server.url, prefix=prefix, workers=0, partitions=1) as opened,
     ):
         yield opened
@@ -62,19 +71,29 @@ WAYS: dict[str, Callable[[str, Path], Any]] = {
 }
 
 
-def test_the_same_document_is_the_same_definition(engine: Engine, tmp_path: Path) -> None:
+def test_the_same_document_is_the_same_definition(
+    engine: Engine, tmp_path: Path
+) -> None:
     expected = engine.plan(DOCUMENT).hash
     for name, text in TEXTS.items():
         for way, made in WAYS.items():
             assert engine.plan(made(text, tmp_path)).hash == expected, (name, way)
             assert engine.validate(made(text, tmp_path)).valid, (name, way)
-    steps = tuple(MappingProxyType({**step, "depends_on": ()}) for step in DOCUMENT["steps"])
-    for mapping in (MappingProxyType(DOCUMENT), {**DOCUMENT, "steps": steps}, Workflow(MappingProxyType(DOCUMENT))):
+    steps = tuple(
+        MappingProxyType({**step, "depends_on": ()}) for step in DOCUMENT["steps"]
+    )
+    for mapping in (
+        MappingProxyType(DOCUMENT),
+        {**DOCUMENT, "steps": steps},
+        Workflow(MappingProxyType(DOCUMENT)),
+    ):
         assert engine.plan(mapping).hash == expected
     assert engine.run(TEXT + "\n", timeout=30).output == ["é", 1, None]
 
 
-def test_a_document_that_is_changed_later_is_the_one_that_it_was(engine: Engine) -> None:
+def test_a_document_that_is_changed_later_is_the_one_that_it_was(
+    engine: Engine,
+) -> None:
     document = json.loads(TEXT)
     plan = engine.plan(document)
     document["steps"][0]["inputs"]["k"] = "changed"
@@ -82,7 +101,9 @@ def test_a_document_that_is_changed_later_is_the_one_that_it_was(engine: Engine)
     assert engine.plan(document).hash != plan.hash
 
 
-def test_what_is_no_document_is_told_in_every_form(engine: Engine, tmp_path: Path) -> None:
+def test_what_is_no_document_is_told_in_every_form(
+    engine: Engine, tmp_path: Path
+) -> None:
     for text in ('{"id": "w"', '{"id": "w"}\n', "{]", '\ufeff{"id": 1}'):
         for way in ("path", "text", "bytes"):
             with pytest.raises(InvalidDefinition):
@@ -96,21 +117,32 @@ def test_standard_input(tmp_path: Path) -> None:
     document = {"id": "w", "steps": [{"id": "a", "terminate": {"output": 7}}]}
     for text in (json.dumps(document), f"\ufeff{json.dumps(document)}\r\n"):
         at = ["--data", str(tmp_path / "store")]
-        validated = CliRunner().invoke(cli, ["validate", "-"], input=text, standalone_mode=False)
+        validated = CliRunner().invoke(
+            cli, ["validate", "-"], input=text, standalone_mode=False
+        )
         assert (validated.exit_code, validated.output) == (0, "-: valid\n")
-        done = CliRunner().invoke(cli, ["run", "-", *at], input=text, standalone_mode=False)
+        done = CliRunner().invoke(
+            cli, ["run", "-", *at], input=text, standalone_mode=False
+        )
         assert '"output": 7' in done.output
 
 
-def test_run_shows_warnings_of_a_document_and_refuses_what_is_misspelt(tmp_path: Path) -> None:
+def test_run_shows_warnings_of_a_document_and_refuses_what_is_misspelt(
+    tmp_path: Path,
+) -> None:
     step = {"id": "a", "terminate": {"output": 7}, "on_eror": []}
     path, at = tmp_path / "w.json", ["--data", str(tmp_path / "store")]
     path.write_text(json.dumps({"id": "w", "steps": [step]}, indent=1))
     done = CliRunner().invoke(cli, ["run", str(path), *at], standalone_mode=False)
-    assert f"{path}:9:15: warning unknown_key: 'on_eror' means nothing in a step" in done.stderr
+    assert (
+        f"{path}:9:15: warning unknown_key: 'on_eror' means nothing in a step"
+        in done.stderr
+    )
     assert "did you mean 'on_error'?" in done.stderr
     assert json.loads(done.stdout)["output"] == 7
-    path.write_text(json.dumps({"id": "w", "steps": [{**step, "retry": {"max_retrys": 1}}]}))
+    path.write_text(
+        json.dumps({"id": "w", "steps": [{**step, "retry": {"max_retrys": 1}}]})
+    )
     refused = CliRunner().invoke(cli, ["run", str(path), *at], standalone_mode=False)
     assert isinstance(refused.exception, InvalidDefinition)
     assert "did you mean 'max_retries'?" in str(refused.exception)

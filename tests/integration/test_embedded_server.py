@@ -16,14 +16,21 @@ from eventstore.event import Event
 from eventstore.keys import Keyspace
 from eventstore.redis.driver.connection import connect
 from eventstore.redis.embedded.durability import with_level
-from eventstore.redis.embedded.server import EmbeddedServer, ServerNotStarted, _write_configuration
+from eventstore.redis.embedded.server import (
+    EmbeddedServer,
+    ServerNotStarted,
+    _write_configuration,
+)
 from eventstore.redis.streams import RedisStreamStore
 from tests.conftest import wait_for
 
 
 def alive(pid: int) -> bool:
     try:
-        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        return (
+            "Z"
+            not in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        )
     except OSError:
         return False
 
@@ -39,13 +46,19 @@ def count(url: str) -> int:
 def append(url: str) -> int:
     connection = connect(url)
     try:
-        return RedisStreamStore(connection, Keyspace("k", 1)).append("s", [Event("E")]).last_version
+        return (
+            RedisStreamStore(connection, Keyspace("k", 1))
+            .append("s", [Event("E")])
+            .last_version
+        )
     finally:
         connection.close()
 
 
 @pytest.mark.parametrize("unix_socket", [True, False])
-def test_a_second_user_adopts_it_and_the_last_one_stops_it(tmp_path: Path, unix_socket: bool) -> None:
+def test_a_second_user_adopts_it_and_the_last_one_stops_it(
+    tmp_path: Path, unix_socket: bool
+) -> None:
     first = EmbeddedServer.open(tmp_path, unix_socket=unix_socket)
     append(first.url)
     second = EmbeddedServer.open(tmp_path, unix_socket=unix_socket)
@@ -64,7 +77,11 @@ def test_a_second_user_adopts_it_and_the_last_one_stops_it(tmp_path: Path, unix_
 def test_many_that_open_it_at_once_share_one_server(tmp_path: Path) -> None:
     servers: list[EmbeddedServer] = []
     threads = [
-        threading.Thread(target=lambda: servers.append(EmbeddedServer.open(tmp_path, durability="always")))
+        threading.Thread(
+            target=lambda: servers.append(
+                EmbeddedServer.open(tmp_path, durability="always")
+            )
+        )
         for _ in range(6)
     ]
     for thread in threads:
@@ -76,14 +93,20 @@ def test_many_that_open_it_at_once_share_one_server(tmp_path: Path) -> None:
         server.close()
 
 
-def test_a_user_that_is_killed_does_not_keep_it_and_loses_nothing(tmp_path: Path) -> None:
+def test_a_user_that_is_killed_does_not_keep_it_and_loses_nothing(
+    tmp_path: Path,
+) -> None:
     code = (
         "import sys\nfrom tests.integration.test_embedded_server import *\n"
         f"s = EmbeddedServer.open({str(tmp_path)!r}, durability='always')\n"
         "for _ in range(20): append(s.url)\nprint(s.pid, flush=True)\nsys.stdin.read()"
     )
     owner = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path.cwd()
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path.cwd(),
     )
     with owner:
         assert owner.stdout is not None
@@ -95,7 +118,9 @@ def test_a_user_that_is_killed_does_not_keep_it_and_loses_nothing(tmp_path: Path
     server.close()
 
 
-def test_a_server_that_is_killed_comes_back_with_what_it_acknowledged(tmp_path: Path) -> None:
+def test_a_server_that_is_killed_comes_back_with_what_it_acknowledged(
+    tmp_path: Path,
+) -> None:
     server = EmbeddedServer.open(tmp_path, durability="always")
     for _ in range(10):
         append(server.url)
@@ -115,7 +140,9 @@ def back(server: EmbeddedServer, pid: int) -> bool:
     return server.pid != pid
 
 
-def test_a_supervisor_that_is_killed_takes_the_server_along_and_the_next_user_starts_anew(tmp_path: Path) -> None:
+def test_a_supervisor_that_is_killed_takes_the_server_along_and_the_next_user_starts_anew(
+    tmp_path: Path,
+) -> None:
     server = EmbeddedServer.open(tmp_path, durability="always")
     append(server.url)
     pid = server.pid
@@ -151,7 +178,14 @@ def test_a_store_that_takes_long_to_load_is_waited_for(tmp_path: Path) -> None:
     server = EmbeddedServer.open(tmp_path)
     connection = connect(server.url)
     for start in range(0, 300_000, 10_000):
-        connection.command(b"MSET", *(part for i in range(start, start + 10_000) for part in (f"k{i}", "x" * 40)))
+        connection.command(
+            b"MSET",
+            *(
+                part
+                for i in range(start, start + 10_000)
+                for part in (f"k{i}", "x" * 40)
+            ),
+        )
         connection.command(b"SADD", "many", *range(start, start + 10_000))
     connection.close()
     server.close()
@@ -194,7 +228,9 @@ def test_a_server_that_was_strengthened_comes_back_with_its_data_and_that_level(
     strong.close()
 
 
-def test_a_weaker_level_waits_until_nobody_relies_on_the_stronger_one(tmp_path: Path) -> None:
+def test_a_weaker_level_waits_until_nobody_relies_on_the_stronger_one(
+    tmp_path: Path,
+) -> None:
     strong = EmbeddedServer.open(tmp_path, durability="always")
     weak = EmbeddedServer.open(tmp_path, durability="everysec")
     assert setting(weak) == ("yes", "always")
@@ -210,7 +246,9 @@ def test_a_weaker_level_waits_until_nobody_relies_on_the_stronger_one(tmp_path: 
 
 
 @pytest.mark.parametrize("stops_between", [True, False])
-def test_a_log_is_read_and_kept_when_memory_is_asked_for_later(tmp_path: Path, stops_between: bool) -> None:
+def test_a_log_is_read_and_kept_when_memory_is_asked_for_later(
+    tmp_path: Path, stops_between: bool
+) -> None:
     server = EmbeddedServer.open(tmp_path, durability="always")
     append(server.url)
     pid = server.pid
@@ -224,24 +262,34 @@ def test_a_log_is_read_and_kept_when_memory_is_asked_for_later(tmp_path: Path, s
     ephemeral.close()
 
 
-def test_a_kill_between_the_writes_of_a_stronger_level_leaves_that_level(tmp_path: Path) -> None:
+def test_a_kill_between_the_writes_of_a_stronger_level_leaves_that_level(
+    tmp_path: Path,
+) -> None:
     server = EmbeddedServer.open(tmp_path, durability="memory")
     configuration = tmp_path / "server.conf"
-    _write_configuration(tmp_path, with_level(configuration.read_text(), tmp_path, "always"))
+    _write_configuration(
+        tmp_path, with_level(configuration.read_text(), tmp_path, "always")
+    )
     kill(server)
     assert setting(server) == ("yes", "always")
     append(server.url)
     # As a release before this one leaves it behind: the log is there, and the configuration does not know.
-    configuration.write_text(configuration.read_text().replace("appendonly yes", "appendonly no"))
+    configuration.write_text(
+        configuration.read_text().replace("appendonly yes", "appendonly no")
+    )
     kill(server)
     assert (count(server.url), setting(server)[0]) == (1, "yes")
     server.close()
 
 
-def test_a_server_that_dies_again_and_again_while_it_is_strengthened_ends_up_strong(tmp_path: Path) -> None:
+def test_a_server_that_dies_again_and_again_while_it_is_strengthened_ends_up_strong(
+    tmp_path: Path,
+) -> None:
     weak = EmbeddedServer.open(tmp_path, durability="memory")
     opened: list[EmbeddedServer] = []
-    opening = threading.Thread(target=lambda: opened.append(EmbeddedServer.open(tmp_path, durability="always")))
+    opening = threading.Thread(
+        target=lambda: opened.append(EmbeddedServer.open(tmp_path, durability="always"))
+    )
     pid = weak.pid
     opening.start()
     for _ in range(3):
@@ -257,7 +305,9 @@ def test_a_server_that_dies_again_and_again_while_it_is_strengthened_ends_up_str
     weak.close()
 
 
-def test_a_server_that_runs_without_the_log_beside_it_is_refused(tmp_path: Path) -> None:
+def test_a_server_that_runs_without_the_log_beside_it_is_refused(
+    tmp_path: Path,
+) -> None:
     server = EmbeddedServer.open(tmp_path, durability="always")
     append(server.url)
     connection = connect(server.url)

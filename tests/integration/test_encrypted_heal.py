@@ -33,12 +33,19 @@ def picky(x: Any = None) -> Any:
 Stores = Callable[..., Engine]
 
 
-def document(version: str = "1.0.0", same: Any = "{{input.x}}", picky: Any = "{{a.output}}") -> dict[str, Any]:
+def document(
+    version: str = "1.0.0", same: Any = "{{input.x}}", picky: Any = "{{a.output}}"
+) -> dict[str, Any]:
     steps = [
         {"id": "a", "component": "same", "inputs": {"x": same}},
         {"id": "b", "component": "picky", "inputs": {"x": picky}},
     ]
-    return {"id": "d", "version": version, "inputs": {"x": {"type": "any"}}, "steps": steps}
+    return {
+        "id": "d",
+        "version": version,
+        "inputs": {"x": {"type": "any"}},
+        "steps": steps,
+    }
 
 
 @pytest.fixture
@@ -52,8 +59,14 @@ def opened(server: Server, modules: list[str]) -> Iterator[Stores]:
     engines, prefix, components = list[Engine](), server.prefix(), load(modules)
 
     def begin(*keys: str, workers: int = 2) -> Engine:
-        options: dict[str, Any] = {"components": components, "workers": workers, "encryption_keys": keys}
-        engines.append(Engine.connect(server.url, prefix=prefix, partitions=4, **options))
+        options: dict[str, Any] = {
+            "components": components,
+            "workers": workers,
+            "encryption_keys": keys,
+        }
+        engines.append(
+            Engine.connect(server.url, prefix=prefix, partitions=4, **options)
+        )
         return engines[-1]
 
     yield begin
@@ -73,7 +86,9 @@ def tried(engine: Engine, modules: list[str], fix: dict[str, Any]) -> HealReport
     return engine.heal.backtest(engine.heal.begin(wish).id, modules)
 
 
-def test_a_report_says_nothing_of_what_steps_returned(opened: Stores, modules: list[str]) -> None:
+def test_a_report_says_nothing_of_what_steps_returned(
+    opened: Stores, modules: list[str]
+) -> None:
     engine = opened(OLD)
     run = failed(engine)
     report = tried(engine, modules, document("2.0.0", ["{{input.x}}", 1], "mended"))
@@ -81,7 +96,9 @@ def test_a_report_says_nothing_of_what_steps_returned(opened: Stores, modules: l
     assert places_of(engine) == set()
 
 
-def test_who_cannot_read_a_run_tests_the_others_and_heals_none_of_it(opened: Stores, modules: list[str]) -> None:
+def test_who_cannot_read_a_run_tests_the_others_and_heals_none_of_it(
+    opened: Stores, modules: list[str]
+) -> None:
     seeing, blind = opened(OLD), opened(workers=0)
     sealed, plain = failed(seeing), failed(blind)
     fix = document("2.0.0", picky="mended")

@@ -19,7 +19,15 @@ from openagents_json.engine.inspection.explain import explain
 from openagents_json.engine.inspection.queries import Queries, RunPage
 from openagents_json.workflow.errors import Rejected
 from tests.conftest import Server, wait_for
-from tests.integration.encrypted import MARK, NEW, OLD, SIMPLE, UNDONE, places_of, registry
+from tests.integration.encrypted import (
+    MARK,
+    NEW,
+    OLD,
+    SIMPLE,
+    UNDONE,
+    places_of,
+    registry,
+)
 
 WAITING: dict[str, Any] = {
     "id": "waiting",
@@ -38,8 +46,16 @@ def stores(server: Server) -> Iterator[Stores]:
     engines: list[Engine] = []
 
     def begin(*keys: str, partitions: int = 4, workers: int = 2) -> Engine:
-        options: dict[str, Any] = {"components": registry(), "workers": workers, "encryption_keys": keys}
-        engines.append(Engine.connect(server.url, prefix=server.prefix(), partitions=partitions, **options))
+        options: dict[str, Any] = {
+            "components": registry(),
+            "workers": workers,
+            "encryption_keys": keys,
+        }
+        engines.append(
+            Engine.connect(
+                server.url, prefix=server.prefix(), partitions=partitions, **options
+            )
+        )
         return engines[-1]
 
     yield begin
@@ -90,7 +106,9 @@ def test_an_encrypted_run_is_promoted_where_its_key_is(stores: Stores) -> None:
     assert there.wait(run, timeout=20).output == MARK
 
 
-def test_a_closed_encrypted_run_is_read_as_soon_as_its_key_is_there(stores: Stores) -> None:
+def test_a_closed_encrypted_run_is_read_as_soon_as_its_key_is_there(
+    stores: Stores,
+) -> None:
     here, there, blind = stores(OLD), stores(NEW, partitions=6), stores()
     run = here.run(SIMPLE, {"x": MARK}, timeout=20).id
     for engine in (there, blind):
@@ -133,7 +151,9 @@ def test_a_run_is_redacted_in_part_taken_along_and_shredded(stores: Stores) -> N
     assert here.state(run).inputs == {}
 
 
-def test_an_older_copy_of_an_archived_run_does_not_come_in_and_go_on_again(stores: Stores, tmp_path: Path) -> None:
+def test_an_older_copy_of_an_archived_run_does_not_come_in_and_go_on_again(
+    stores: Stores, tmp_path: Path
+) -> None:
     here, there = stores(), stores(partitions=6)
     run = waiting(here)
     promote(Move(here, there, run))
@@ -141,7 +161,10 @@ def test_an_older_copy_of_an_archived_run_does_not_come_in_and_go_on_again(store
     there.signal(run, "go")
     assert there.wait(run, timeout=20).status == "completed"
     there.archive.leave(run, Departure(str(tmp_path)))
-    for again in (lambda: promote(Move(here, there, run)), lambda: adopt(there.core, older, actor="test")):
+    for again in (
+        lambda: promote(Move(here, there, run)),
+        lambda: adopt(there.core, older, actor="test"),
+    ):
         with pytest.raises(Rejected, match="runs restore"):
             again()
     assert there.core.store.heads([run]) == [None]
@@ -150,7 +173,9 @@ def test_an_older_copy_of_an_archived_run_does_not_come_in_and_go_on_again(store
     assert not adopt(there.core, older, actor="test").changed
 
 
-def test_the_key_of_an_archived_run_is_not_replaced(stores: Stores, tmp_path: Path) -> None:
+def test_the_key_of_an_archived_run_is_not_replaced(
+    stores: Stores, tmp_path: Path
+) -> None:
     here = stores(OLD)
     run = here.run(SIMPLE, {"x": MARK}, timeout=20).id
     here.archive.leave(run, Departure(str(tmp_path)))
@@ -175,11 +200,16 @@ def test_a_wrong_key_that_was_kept_makes_way_for_the_right_one(stores: Stores) -
     assert there.state(run).inputs == {"x": MARK}
 
 
-def test_a_run_is_explained_while_those_beside_it_leave(stores: Stores, tmp_path: Path) -> None:
+def test_a_run_is_explained_while_those_beside_it_leave(
+    stores: Stores, tmp_path: Path
+) -> None:
     engine = stores()
     failed = engine.start(UNDONE, {"x": 1})
     near = engine.start(UNDONE, {"x": "mended"})
-    assert [engine.wait(run, timeout=20).status for run in (failed, near)] == ["failed", "completed"]
+    assert [engine.wait(run, timeout=20).status for run in (failed, near)] == [
+        "failed",
+        "completed",
+    ]
 
     class Leaving(Queries):
         """Views of which what they show leaves the store at once."""

@@ -33,7 +33,13 @@ def opened(server: Server) -> Iterator[Open]:
     prefix, engines = server.prefix(), []
 
     def begin(**options: Any) -> Engine:
-        options = {"workers": 2, "components": components(), "lease_ms": 1000, "partitions": 2, **options}
+        options = {
+            "workers": 2,
+            "components": components(),
+            "lease_ms": 1000,
+            "partitions": 2,
+            **options,
+        }
         engines.append(Engine.connect(server.url, prefix=prefix, **options))
         return engines[-1]
 
@@ -56,17 +62,33 @@ def begun(engine: Engine, run: str) -> bool:
 
 
 @pytest.mark.parametrize("component", ["stubborn", "sleeper", "obedient"])
-def test_an_attempt_ends_at_its_start_to_close_limit_and_is_retried(opened: Open, component: str) -> None:
+def test_an_attempt_ends_at_its_start_to_close_limit_and_is_retried(
+    opened: Open, component: str
+) -> None:
     engine = opened()
-    step = {"id": "a", "component": component, "inputs": {"seconds": 0.8}, "timeout": 0.2}
-    result = engine.run(steps({**step, "retry": {"max_retries": 1, "delay_seconds": 0}}), timeout=20)
-    assert (result.status, result.error and result.error["type"]) == ("failed", "TimeoutError")
+    step = {
+        "id": "a",
+        "component": component,
+        "inputs": {"seconds": 0.8},
+        "timeout": 0.2,
+    }
+    result = engine.run(
+        steps({**step, "retry": {"max_retries": 1, "delay_seconds": 0}}), timeout=20
+    )
+    assert (result.status, result.error and result.error["type"]) == (
+        "failed",
+        "TimeoutError",
+    )
     assert types(engine, result.id).count("StepTimedOut") == 2
 
 
-def test_a_step_that_no_worker_takes_ends_at_its_schedule_to_start_limit(opened: Open) -> None:
+def test_a_step_that_no_worker_takes_ends_at_its_schedule_to_start_limit(
+    opened: Open,
+) -> None:
     engine = opened(workers=1)
-    document = steps({"id": "a", "component": "quick", "timeouts": {"schedule_to_start": 0.3}})
+    document = steps(
+        {"id": "a", "component": "quick", "timeouts": {"schedule_to_start": 0.3}}
+    )
     idle = opened(workers=0)
     engine.close()
     run = idle.start(document)
@@ -74,7 +96,10 @@ def test_a_step_that_no_worker_takes_ends_at_its_schedule_to_start_limit(opened:
         idle.wait(run, timeout=0.5)
     opened(components=load([str(LIVELY)]))
     result = idle.wait(run, timeout=20)
-    assert (result.status, result.error and result.error["kind"]) == ("failed", "schedule_to_start")
+    assert (result.status, result.error and result.error["kind"]) == (
+        "failed",
+        "schedule_to_start",
+    )
 
 
 def test_all_attempts_together_end_at_the_total_limit(opened: Open) -> None:
@@ -85,36 +110,59 @@ def test_all_attempts_together_end_at_the_total_limit(opened: Open) -> None:
     assert (result.status, result.error and result.error["kind"]) == ("failed", "total")
 
 
-def test_a_component_without_heartbeat_is_timed_out_and_its_late_result_ignored(opened: Open) -> None:
+def test_a_component_without_heartbeat_is_timed_out_and_its_late_result_ignored(
+    opened: Open,
+) -> None:
     engine = opened()
-    silent = {"id": "a", "component": "beating", "inputs": {"beats": 3, "pause": 1.5}, "timeouts": {"heartbeat": 0.3}}
+    silent = {
+        "id": "a",
+        "component": "beating",
+        "inputs": {"beats": 3, "pause": 1.5},
+        "timeouts": {"heartbeat": 0.3},
+    }
     result = engine.run(steps(silent), timeout=20)
-    assert (result.status, result.error and result.error["kind"]) == ("failed", "heartbeat")
-    lively = {"id": "a", "component": "beating", "inputs": {"beats": 30, "pause": 0}, "timeouts": {"heartbeat": 1}}
+    assert (result.status, result.error and result.error["kind"]) == (
+        "failed",
+        "heartbeat",
+    )
+    lively = {
+        "id": "a",
+        "component": "beating",
+        "inputs": {"beats": 30, "pause": 0},
+        "timeouts": {"heartbeat": 1},
+    }
     assert engine.run(steps(lively), timeout=20).output == {"a": 30}
 
 
 def test_a_run_ends_at_its_limit(opened: Open) -> None:
-    result = opened().run(steps({"id": "a", "component": "sleeper"}, timeout=0.4), timeout=20)
+    result = opened().run(
+        steps({"id": "a", "component": "sleeper"}, timeout=0.4), timeout=20
+    )
     assert (result.status, result.error and result.error["kind"]) == ("failed", "run")
 
 
 @pytest.mark.parametrize("component", ["obedient", "sleeper"])
 def test_cancelling_reaches_a_component_that_runs(opened: Open, component: str) -> None:
     engine = opened()
-    run = engine.start(steps({"id": "a", "component": component}, {"id": "b", "component": "quick"}))
+    run = engine.start(
+        steps({"id": "a", "component": component}, {"id": "b", "component": "quick"})
+    )
     wait_for(lambda: begun(engine, run))
     engine.cancel(run, "enough")
     result = engine.wait(run, timeout=8)
     assert (result.status, engine.state(run).reason) == ("cancelled", "enough")
-    assert "b" not in [step.id for step in engine.state(run).steps if step.status == "completed"]
+    assert "b" not in [
+        step.id for step in engine.state(run).steps if step.status == "completed"
+    ]
     with pytest.raises(Rejected):
         engine.pause(run)
 
 
 def test_a_forced_cancel_does_not_wait(opened: Open) -> None:
     engine = opened()
-    run = engine.start(steps({"id": "a", "component": "stubborn", "inputs": {"seconds": 2}}))
+    run = engine.start(
+        steps({"id": "a", "component": "stubborn", "inputs": {"seconds": 2}})
+    )
     wait_for(lambda: begun(engine, run))
     engine.cancel(run, force=True)
     assert engine.state(run).status == "cancelled"
@@ -123,7 +171,10 @@ def test_a_forced_cancel_does_not_wait(opened: Open) -> None:
 def test_a_paused_run_finishes_what_runs_and_starts_nothing(opened: Open) -> None:
     engine = opened()
     run = engine.start(
-        steps({"id": "a", "component": "slow", "inputs": {"ms": 300}}, {"id": "b", "component": "quick"})
+        steps(
+            {"id": "a", "component": "slow", "inputs": {"ms": 300}},
+            {"id": "b", "component": "quick"},
+        )
     )
     wait_for(lambda: begun(engine, run))
     engine.pause(run, "wait")
@@ -136,12 +187,18 @@ def test_a_paused_run_finishes_what_runs_and_starts_nothing(opened: Open) -> Non
 
 
 @pytest.mark.parametrize("size", [100, 40_000, 3_000_000])
-def test_payloads_of_any_size_arrive_whole(opened: Open, server: Server, size: int) -> None:
+def test_payloads_of_any_size_arrive_whole(
+    opened: Open, server: Server, size: int
+) -> None:
     engine = opened()
     document = steps(
         {"id": "a", "component": "large", "inputs": {"size": size}},
         {"id": "b", "component": "measure", "inputs": {"text": "{{a.output.text}}"}},
-        output={"length": "{{b.output}}", "whole": "{{a.output}}", "given": "{{input.text}}"},
+        output={
+            "length": "{{b.output}}",
+            "whole": "{{a.output}}",
+            "given": "{{input.text}}",
+        },
         inputs={"text": {"type": "string"}},
     )
     result = engine.run(document, {"text": "y" * size}, timeout=30)
@@ -156,19 +213,30 @@ def test_payloads_of_any_size_arrive_whole(opened: Open, server: Server, size: i
 
 def test_a_payload_over_the_limit_is_refused_by_step_and_field(opened: Open) -> None:
     engine = opened(limits=Limits(inline=1000, payload=10_000))
-    with pytest.raises(PayloadOverLimit, match=r"the run: inputs\.text has 20002 bytes"):
+    with pytest.raises(
+        PayloadOverLimit, match=r"the run: inputs\.text has 20002 bytes"
+    ):
         engine.start(steps({"id": "a", "component": "quick"}), {"text": "x" * 20_000})
-    result = engine.run(steps({"id": "a", "component": "large", "inputs": {"size": 20_000}}), timeout=20)
+    result = engine.run(
+        steps({"id": "a", "component": "large", "inputs": {"size": 20_000}}), timeout=20
+    )
     assert result.error is not None
     assert (result.error["type"], result.error["step"]) == ("PayloadTooLarge", "a")
     assert "output has" in str(result.error["message"])
     doubled = steps(
         {"id": "a", "component": "large", "inputs": {"size": 8000}},
-        {"id": "b", "component": "measure", "inputs": {"text": "{{a.output.text}}{{a.output.text}}"}},
+        {
+            "id": "b",
+            "component": "measure",
+            "inputs": {"text": "{{a.output.text}}{{a.output.text}}"},
+        },
     )
     result = engine.run(doubled, timeout=20)
     assert result.error is not None
-    assert (result.error["step"], "inputs.text has" in str(result.error["message"])) == ("b", True)
+    assert (
+        result.error["step"],
+        "inputs.text has" in str(result.error["message"]),
+    ) == ("b", True)
 
 
 @pytest.mark.parametrize(
@@ -185,14 +253,18 @@ def test_a_component_that_fails_takes_nothing_along(
     opened: Open, component: str, inputs: dict[str, Any], error: str
 ) -> None:
     engine = opened(workers=1)
-    result = engine.run(steps({"id": "a", "component": component, "inputs": inputs}), timeout=10)
+    result = engine.run(
+        steps({"id": "a", "component": component, "inputs": inputs}), timeout=10
+    )
     assert result.error is not None
     assert (result.status, result.error["type"]) == ("failed", error)
     for other in ("waits", "quick"):
         assert engine.run(steps({"id": "a", "component": other}), timeout=10).ok
 
 
-def test_a_component_may_turn_asynchronous_and_back_while_runs_wait_for_it(opened: Open) -> None:
+def test_a_component_may_turn_asynchronous_and_back_while_runs_wait_for_it(
+    opened: Open,
+) -> None:
     @tool("turns")
     def turns() -> str:
         return "sync"
@@ -209,14 +281,20 @@ def test_a_component_may_turn_asynchronous_and_back_while_runs_wait_for_it(opene
         working.close()
 
 
-def test_workers_may_have_their_own_in_the_place_of_what_comes_with_the_engine(opened: Open) -> None:
+def test_workers_may_have_their_own_in_the_place_of_what_comes_with_the_engine(
+    opened: Open,
+) -> None:
     @tool("sleep")
     def sleep(hours: int) -> str:
         return f"{hours} h"
 
     opened(components=[sleep])
     result = opened(workers=0, components=[]).run(
-        steps({"id": "a", "component": "sleep", "inputs": {"hours": 8}}, output="{{a.output}}"), timeout=10
+        steps(
+            {"id": "a", "component": "sleep", "inputs": {"hours": 8}},
+            output="{{a.output}}",
+        ),
+        timeout=10,
     )
     assert result.output == "8 h"
 
@@ -225,7 +303,11 @@ def test_inputs_are_held_as_they_are_stored(opened: Open) -> None:
     engine = opened()
     document = steps({"id": "a", "component": "quick"}, output="{{input.x}}")
     run = engine.start(document, {"x": (1, {"k": (2,)})})
-    assert engine.state(run).inputs == {"x": [1, {"k": [2]}]} == opened(workers=0).state(run).inputs
+    assert (
+        engine.state(run).inputs
+        == {"x": [1, {"k": [2]}]}
+        == opened(workers=0).state(run).inputs
+    )
     for odd in ({1: 2}, float("nan"), b"x"):
         with pytest.raises(NotJson, match=r"^x"):
             engine.start(document, {"x": odd})
@@ -233,18 +315,42 @@ def test_inputs_are_held_as_they_are_stored(opened: Open) -> None:
 
 @pytest.mark.damages_store("an event of a run is taken away")
 @pytest.mark.parametrize("component", ["quick", "waits"])
-def test_a_run_that_cannot_be_read_stops_nobody_else(server: Server, component: str) -> None:
+def test_a_run_that_cannot_be_read_stops_nobody_else(
+    server: Server, component: str
+) -> None:
     document, connection = steps({"id": "a", "component": component}), server.connect()
-    store = {"prefix": server.prefix(), "partitions": 1, "components": components(), "lease_ms": 500}
+    store = {
+        "prefix": server.prefix(),
+        "partitions": 1,
+        "components": components(),
+        "lease_ms": 500,
+    }
     with Engine.connect(server.url, **store) as idle:
         odd, keys = idle.start(document), idle.core.store.keys
-        fields = ["t", "FromTheFuture", "d", "{}", "m", "1", "n", "3", "c", "x", "a", "", "y", ""]
+        fields = [
+            "t",
+            "FromTheFuture",
+            "d",
+            "{}",
+            "m",
+            "1",
+            "n",
+            "3",
+            "c",
+            "x",
+            "a",
+            "",
+            "y",
+            "",
+        ]
         connection.command(b"XADD", keys.stream(odd), "3-0", *fields)
         connection.command(b"HSET", keys.head(odd), "v", "3", "lc", "x")
         connection.command(b"ZADD", keys.due(0), 1, f"w|{odd}")
         runs = idle.start_many([(document, {})] * 20)
         with Engine.connect(server.url, workers=2, **store) as busy:
-            assert [busy.wait(run, timeout=20).status for run in runs] == ["completed"] * 20
+            assert [busy.wait(run, timeout=20).status for run in runs] == [
+                "completed"
+            ] * 20
             with pytest.raises(UnknownEvent, match="a newer version"):
                 busy.state(odd)
             later = busy.start(document)
@@ -262,13 +368,25 @@ def test_the_same_key_is_the_same_run_whoever_asks(opened: Open) -> None:
 
 def test_the_context_is_the_same_key_in_every_attempt(opened: Open) -> None:
     engine = opened()
-    result = engine.run(steps({"id": "a", "component": "key"}, output="{{a.output}}"), timeout=20)
-    assert result.output == {"run": result.id, "step": "a", "key": f"{result.id}/a", "attempt": 1}
+    result = engine.run(
+        steps({"id": "a", "component": "key"}, output="{{a.output}}"), timeout=20
+    )
+    assert result.output == {
+        "run": result.id,
+        "step": "a",
+        "key": f"{result.id}/a",
+        "attempt": 1,
+    }
 
 
 @pytest.mark.parametrize(
     ("component", "status"),
-    [("stubborn", "completed"), ("obedient", "completed"), ("sleeper", "completed"), ("once", "failed")],
+    [
+        ("stubborn", "completed"),
+        ("obedient", "completed"),
+        ("sleeper", "completed"),
+        ("once", "failed"),
+    ],
 )
 def test_closing_gives_work_back_and_starts_nothing_twice_that_may_not_be(
     opened: Open, component: str, status: str, tmp_path: Path
@@ -277,7 +395,9 @@ def test_closing_gives_work_back_and_starts_nothing_twice_that_may_not_be(
     inputs = {"seconds": 15, "marker": str(marker)} if once else {"seconds": 3}
     first = opened(lease_ms=1000 if once else 60_000)
     run = first.start(steps({"id": "a", "component": component, "inputs": inputs}))
-    wait_for(lambda: begun(first, run) and (marker.exists() or not once))  # what was not begun yet may start elsewhere
+    wait_for(
+        lambda: begun(first, run) and (marker.exists() or not once)
+    )  # what was not begun yet may start elsewhere
     first.close(grace_seconds=0)
     second = opened()
     result = second.wait(run, timeout=20)
@@ -290,7 +410,14 @@ def test_closing_gives_work_back_and_starts_nothing_twice_that_may_not_be(
 
 def test_what_is_not_there_is_said_so(opened: Open) -> None:
     engine = opened()
-    for ask in (engine.state, engine.history, engine.wait, engine.cancel, engine.pause, engine.resume):
+    for ask in (
+        engine.state,
+        engine.history,
+        engine.wait,
+        engine.cancel,
+        engine.pause,
+        engine.resume,
+    ):
         with pytest.raises(RunNotFound, match="there is no run '0-none'"):
             ask("0-none")
 
@@ -299,7 +426,9 @@ def test_runs_are_listed_newest_first_and_all_of_them(opened: Open) -> None:
     engine = opened(workers=0)
     made: list[str] = []
     for _ in range(3):
-        made += engine.start_many([(steps({"id": "a", "component": "quick"}), {})] * 150)
+        made += engine.start_many(
+            [(steps({"id": "a", "component": "quick"}), {})] * 150
+        )
     listed = [info.id for info in engine.runs(limit=1000)]
     assert sorted(listed) == sorted(made)
     assert set(listed[:150]) == set(made[300:])

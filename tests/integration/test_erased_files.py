@@ -26,7 +26,9 @@ LONG = 60_000.0
 
 def logs(directory: Path) -> bytes:
     """Return all that is in the append-only files of a server."""
-    return b"".join(path.read_bytes() for path in sorted((directory / "appendonlydir").iterdir()))
+    return b"".join(
+        path.read_bytes() for path in sorted((directory / "appendonlydir").iterdir())
+    )
 
 
 def key_of(engine: Engine, run: str) -> bytes:
@@ -47,7 +49,9 @@ def persistence(connection: Connection) -> dict[str, str]:
 def begin_slow_rewrite(connection: Connection, keys: int, each_us: int) -> None:
     """Have a rewrite under way that takes its time, and that began before what comes now."""
     wait_for(lambda: persistence(connection)["aof_rewrite_in_progress"] == "0")
-    connection.command(b"MSET", *(part for i in range(keys) for part in (f"fill{i}", "x")))
+    connection.command(
+        b"MSET", *(part for i in range(keys) for part in (f"fill{i}", "x"))
+    )
     connection.command(b"CONFIG", b"SET", b"rdb-key-save-delay", each_us)
     connection.command(b"BGREWRITEAOF")
     connection.command(b"CONFIG", b"SET", b"rdb-key-save-delay", 0)
@@ -60,7 +64,9 @@ def test_a_rewrite_that_began_before_the_erasure_is_not_taken_for_one_after_it(
 ) -> None:
     keys = [KEY] if way == "shred" else []
     admin = private_server.connect()
-    with Engine.connect(private_server.url, components=registry(), workers=2, encryption_keys=keys) as engine:
+    with Engine.connect(
+        private_server.url, components=registry(), workers=2, encryption_keys=keys
+    ) as engine:
         run = engine.run(SIMPLE, {"x": MARK}, timeout=60).id
         secret = key_of(engine, run) if way == "shred" else MARK.encode()
         wait_for(lambda: secret in logs(private_server.directory))
@@ -76,9 +82,13 @@ def test_a_rewrite_that_began_before_the_erasure_is_not_taken_for_one_after_it(
         assert erase(run, wait_seconds=60).log is LogState.DONE
 
 
-def test_what_one_call_had_no_time_for_is_done_by_one_that_waits(private_server: Server) -> None:
+def test_what_one_call_had_no_time_for_is_done_by_one_that_waits(
+    private_server: Server,
+) -> None:
     admin = private_server.connect()
-    with Engine.connect(private_server.url, components=registry(), workers=2, encryption_keys=[KEY]) as engine:
+    with Engine.connect(
+        private_server.url, components=registry(), workers=2, encryption_keys=[KEY]
+    ) as engine:
         run = engine.run(SIMPLE, {"x": MARK}, timeout=60).id
         secret = key_of(engine, run)
         begin_slow_rewrite(admin, 100, 10_000)
@@ -87,8 +97,12 @@ def test_what_one_call_had_no_time_for_is_done_by_one_that_waits(private_server:
         assert secret not in logs(private_server.directory)
 
 
-def test_a_server_that_starts_again_meanwhile_is_asked_again(private_server: Server) -> None:
-    with Engine.connect(private_server.url, components=registry(), workers=0, broker=None) as engine:
+def test_a_server_that_starts_again_meanwhile_is_asked_again(
+    private_server: Server,
+) -> None:
+    with Engine.connect(
+        private_server.url, components=registry(), workers=0, broker=None
+    ) as engine:
         core = engine.core
         looks = 0
 
@@ -108,10 +122,22 @@ def test_a_server_that_starts_again_meanwhile_is_asked_again(private_server: Ser
 
 def test_a_server_that_may_not_be_asked_is_told_of(private_server: Server) -> None:
     admin = private_server.connect()
-    admin.command(b"ACL", b"SETUSER", b"ours", b"on", b">geheim", b"~*", b"&*", b"+@all", b"-bgrewriteaof")
+    admin.command(
+        b"ACL",
+        b"SETUSER",
+        b"ours",
+        b"on",
+        b">geheim",
+        b"~*",
+        b"&*",
+        b"+@all",
+        b"-bgrewriteaof",
+    )
     url = private_server.url.replace("unix://", "unix://ours:geheim@")
     keys = {"OPENAGENTS_ENCRYPTION_KEYS": KEY, "OPENAGENTS_URL": url}
-    with Engine.connect(url, components=registry(), workers=2, encryption_keys=[KEY]) as engine:
+    with Engine.connect(
+        url, components=registry(), workers=2, encryption_keys=[KEY]
+    ) as engine:
         run, other = (engine.run(SIMPLE, {"x": MARK}, timeout=60).id for _ in range(2))
         done = engine.shred(run, wait_seconds=60)
         assert (bool(done), done.log) == (True, LogState.REFUSED)
@@ -121,19 +147,26 @@ def test_a_server_that_may_not_be_asked_is_told_of(private_server: Server) -> No
                 patch.setenv(name, value)
             said = openagents("runs", "shred", other)
             assert (said.returncode, said.stdout) == (0, f"{other} is shredded\n")
-            assert "who runs the server has to have BGREWRITEAOF carried out" in said.stderr
+            assert (
+                "who runs the server has to have BGREWRITEAOF carried out"
+                in said.stderr
+            )
             told = json.loads(openagents("runs", "redact", other, "--json").stdout)
             assert (told["log"], told["rewritten"]) == ("refused", False)
 
 
-def test_a_server_without_an_append_only_file_has_nothing_to_write_anew(tmp_path: Path) -> None:
+def test_a_server_without_an_append_only_file_has_nothing_to_write_anew(
+    tmp_path: Path,
+) -> None:
     given = {"components": registry(), "durability": "memory", "encryption_keys": [KEY]}
     with Engine.embedded(tmp_path / "data", **given) as engine:  # type: ignore[arg-type]
         run = engine.run(SIMPLE, {"x": MARK}, timeout=60).id
         assert engine.shred(run, wait_seconds=0).log is LogState.DONE
 
 
-def test_commands_tell_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_tell_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = tmp_path / "data"
     monkeypatch.setenv("OPENAGENTS_ENCRYPTION_KEYS", KEY)
     with Engine.embedded(data, components=registry(), encryption_keys=[KEY]) as engine:
@@ -146,13 +179,20 @@ def test_commands_tell_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyP
         said = openagents("runs", "shred", run, "--wait", "60", "--data", str(data))
         assert (said.stdout, said.stderr) == (f"{run} was already shredded\n", "")
         assert secret not in logs(data)
-        told = json.loads(openagents("runs", "shred", other, "--json", "--data", str(data)).stdout)
+        told = json.loads(
+            openagents("runs", "shred", other, "--json", "--data", str(data)).stdout
+        )
         assert told == {"id": other, "shredded": True, "changed": True, "log": "done"}
 
 
 def test_all_primaries_of_a_cluster_write_their_files_anew(cluster: Cluster) -> None:
     with Engine.connect(
-        cluster.url, broker=None, components=registry(), workers=2, partitions=6, encryption_keys=[KEY]
+        cluster.url,
+        broker=None,
+        components=registry(),
+        workers=2,
+        partitions=6,
+        encryption_keys=[KEY],
     ) as engine:
         runs = [engine.run(SIMPLE, {"x": MARK}, timeout=60).id for _ in range(6)]
         for run in runs:

@@ -18,7 +18,10 @@ from tests.conftest import KINDS, wait_for
 from tests.integration.replicas import MIN_REPLICAS, Line, Node, nodes, sentinel
 from tests.integration.test_replicas import Aside, count_of, has, runs_on
 
-ONCE: dict[str, Any] = {"id": "w", "steps": [{"id": "a", "component": "once", "effect": "at_most_once"}]}
+ONCE: dict[str, Any] = {
+    "id": "w",
+    "steps": [{"id": "a", "component": "once", "effect": "at_most_once"}],
+}
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "survive-a-failover.md"
 
 
@@ -46,7 +49,10 @@ class Watched:
     def replaced(self) -> bool:
         """Tell whether the Sentinel has made the replica the primary."""
         with self.guard.client as client:
-            return int(client.sentinel_get_master_addr_by_name("main")[1]) == self.replica.port
+            return (
+                int(client.sentinel_get_master_addr_by_name("main")[1])
+                == self.replica.port
+            )
 
     def opened(self, *components: Any, workers: int = 0) -> Engine:
         return Engine.connect(
@@ -77,7 +83,10 @@ def started(kind: str, ends: ExitStack, *options: str) -> Watched:
 
 def _is_known(servers: Watched) -> bool:
     with servers.guard.client as client:
-        return any(r["port"] == servers.replica.port and r["flags"] == "slave" for r in client.sentinel_slaves("main"))
+        return any(
+            r["port"] == servers.replica.port and r["flags"] == "slave"
+            for r in client.sentinel_slaves("main")
+        )
 
 
 @pytest.fixture(params=KINDS)
@@ -97,18 +106,24 @@ def test_a_primary_is_killed_while_its_replica_is_behind(servers: Watched) -> No
     with servers.opened(once, workers=2) as engine:
         acknowledged = [engine.start(document, {"n": n}) for n in range(10)]
         servers.line.hold("replica")
-        starts = [Aside(lambda n=n: engine.start(document, {"n": n})) for n in range(10, 20)]  # type: ignore[misc]
+        starts = [
+            Aside(lambda n=n: engine.start(document, {"n": n})) for n in range(10, 20)
+        ]  # type: ignore[misc]
         wait_for(lambda: runs_on(servers.primary) == 20)
         servers.primary.kill()
         servers.line.cut()
         wait_for(servers.replaced)
         acknowledged += [start.result() for start in starts]
-        assert {engine.wait(run, timeout=60).status for run in acknowledged} == {"completed"}
+        assert {engine.wait(run, timeout=60).status for run in acknowledged} == {
+            "completed"
+        }
         assert all(has(servers.replica, run, "RunCompleted") for run in acknowledged)
     assert sorted(begun) == list(range(20))
 
 
-def test_an_idle_client_of_an_old_primary_that_lives_on_goes_to_the_new_one(servers: Watched) -> None:
+def test_an_idle_client_of_an_old_primary_that_lives_on_goes_to_the_new_one(
+    servers: Watched,
+) -> None:
     with servers.opened() as idle:
         idle.start(ONCE)
         servers.line.hold("replica")
@@ -120,7 +135,9 @@ def test_an_idle_client_of_an_old_primary_that_lives_on_goes_to_the_new_one(serv
         assert count_of(servers.replica, "RunStarted") == 2
 
 
-def test_a_step_that_an_old_primary_would_begin_too_begins_once(servers: Watched) -> None:
+def test_a_step_that_an_old_primary_would_begin_too_begins_once(
+    servers: Watched,
+) -> None:
     begun: list[int] = []
 
     @tool("once")
@@ -138,12 +155,16 @@ def test_a_step_that_an_old_primary_would_begin_too_begins_once(servers: Watched
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_guide_sets_it_up(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_guide_sets_it_up(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     page = PAGE.read_text()
     [settings] = re.findall(r"^```conf\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     [commands] = re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     options = [word for line in settings.splitlines() for word in _option(line)]
-    (tmp_path / "workflow.json").write_text('{"id": "w", "steps": [{"id": "a", "component": "once"}]}')
+    (tmp_path / "workflow.json").write_text(
+        '{"id": "w", "steps": [{"id": "a", "component": "once"}]}'
+    )
     (tmp_path / "components.py").write_text(
         'from openagents_json import tool\n\n\n@tool("once")\ndef once() -> None:\n    return None\n'
     )
@@ -153,7 +174,9 @@ def test_the_guide_sets_it_up(kind: str, tmp_path: Path, monkeypatch: pytest.Mon
             verb, *rest = line.split()
             if verb == "export":
                 name, _, value = rest[0].partition("=")
-                monkeypatch.setenv(name, servers.url if name == "OPENAGENTS_URL" else value)
+                monkeypatch.setenv(
+                    name, servers.url if name == "OPENAGENTS_URL" else value
+                )
                 continue
             done = openagents(*rest, folder=tmp_path)
             assert done.returncode == 0, (line, done.stdout, done.stderr)

@@ -42,14 +42,25 @@ def doors() -> Doors:
 @pytest.fixture
 def engine(server: Server, doors: Doors) -> Iterator[Engine]:
     with Engine.connect(
-        server.url, prefix=server.prefix(), components=doors.registry, workers=4, partitions=2
+        server.url,
+        prefix=server.prefix(),
+        components=doors.registry,
+        workers=4,
+        partitions=2,
     ) as opened:
         yield opened
 
 
-def limited(name: str, policy: str, *steps: dict[str, Any], limit: int = 1, key: str = "k") -> dict[str, Any]:
+def limited(
+    name: str, policy: str, *steps: dict[str, Any], limit: int = 1, key: str = "k"
+) -> dict[str, Any]:
     concurrency = {"key": key, "limit": limit, "on_limit": policy}
-    return {"id": name, "concurrency": concurrency, "steps": list(steps), "execution": "graph"}
+    return {
+        "id": name,
+        "concurrency": concurrency,
+        "steps": list(steps),
+        "execution": "graph",
+    }
 
 
 def status(engine: Engine, run: str) -> str:
@@ -69,20 +80,39 @@ def test_a_child_and_a_grandchild_run_under_the_place_of_their_parent(
     doors.open.set()
     engine.publish(limited("leaf", policy, LEAF))
     engine.publish({"id": "between", "steps": [{"id": "call", "workflow": "leaf"}]})
-    top = limited("top", policy, {"id": "call", "workflow": "between"}, {"id": "beside", "workflow": "leaf"})
-    assert engine.run(top, timeout=20).output == {"call": {"call": {"in": 1}}, "beside": {"in": 1}}
+    top = limited(
+        "top",
+        policy,
+        {"id": "call", "workflow": "between"},
+        {"id": "beside", "workflow": "leaf"},
+    )
+    assert engine.run(top, timeout=20).output == {
+        "call": {"call": {"in": 1}},
+        "beside": {"in": 1},
+    }
     assert engine.doctor() == []
 
 
 @pytest.mark.parametrize("policy", ["queue", "reject", "cancel_oldest"])
-def test_a_workflow_that_calls_itself_ends(engine: Engine, doors: Doors, policy: str) -> None:
+def test_a_workflow_that_calls_itself_ends(
+    engine: Engine, doors: Doors, policy: str
+) -> None:
     doors.open.set()
-    again = {"id": "again", "workflow": "down", "inputs": {"n": "{{input.n - 1}}"}, "condition": "{{input.n > 0}}"}
-    document = limited("down", policy, again, LEAF) | {"output": "{{in.output + (again.output or 0)}}"}
+    again = {
+        "id": "again",
+        "workflow": "down",
+        "inputs": {"n": "{{input.n - 1}}"},
+        "condition": "{{input.n > 0}}",
+    }
+    document = limited("down", policy, again, LEAF) | {
+        "output": "{{in.output + (again.output or 0)}}"
+    }
     assert engine.run(document, {"n": 3}, timeout=30).output == 4
 
 
-def test_others_wait_for_the_place_until_the_whole_family_has_ended(engine: Engine, doors: Doors) -> None:
+def test_others_wait_for_the_place_until_the_whole_family_has_ended(
+    engine: Engine, doors: Doors
+) -> None:
     engine.publish(limited("leaf", "queue", LEAF))
     top = limited("top", "queue", {"id": "call", "workflow": "leaf"})
     first, second = engine.start(top), engine.start(top)
@@ -98,9 +128,17 @@ def test_a_detached_child_is_counted_and_waits_until_its_parent_has_ended(
     engine: Engine, doors: Doors, policy: str
 ) -> None:
     engine.publish(limited("leaf", policy, LEAF))
-    run = engine.start(limited("top", policy, {"id": "call", "workflow": "leaf", "detached": True}, LEAF))
+    run = engine.start(
+        limited(
+            "top", policy, {"id": "call", "workflow": "leaf", "detached": True}, LEAF
+        )
+    )
     wait_for(lambda: doors.inside == 1)
-    child = next(event.data["child"] for event in engine.history(run) if event.type == "ChildStarted")
+    child = next(
+        event.data["child"]
+        for event in engine.history(run)
+        if event.type == "ChildStarted"
+    )
     wait_for(lambda: status(engine, child) != "")
     assert engine.state(child).status == "queued"
     doors.open.set()
@@ -128,21 +166,36 @@ def test_the_child_of_a_parent_that_is_opened_again_begins_though_the_place_is_t
 def crossing(name: str, other: str) -> dict[str, Any]:
     """A workflow that calls another one when it is told to, with a place in its hand."""
     asked = {"condition": "{{input.top}}"}
-    steps = [{"id": "go", "wait_for": "go", **asked}, {"id": "call", "workflow": other, "depends_on": ["go"], **asked}]
-    return limited(name, "queue", *steps, key=name) | {"inputs": {"top": {"type": "boolean", "default": False}}}
+    steps = [
+        {"id": "go", "wait_for": "go", **asked},
+        {"id": "call", "workflow": other, "depends_on": ["go"], **asked},
+    ]
+    return limited(name, "queue", *steps, key=name) | {
+        "inputs": {"top": {"type": "boolean", "default": False}}
+    }
 
 
-def test_runs_that_wait_for_each_other_are_named_by_the_doctor_until_one_is_cancelled(engine: Engine) -> None:
-    engine.publish(limited("b", "queue", {"id": "nothing", "sleep": 0}) | {"version": "0.1.0"})
+def test_runs_that_wait_for_each_other_are_named_by_the_doctor_until_one_is_cancelled(
+    engine: Engine,
+) -> None:
+    engine.publish(
+        limited("b", "queue", {"id": "nothing", "sleep": 0}) | {"version": "0.1.0"}
+    )
     engine.publish(crossing("a", "b@*"))
     engine.publish(crossing("b", "a"))
     runs = [engine.start(name, {"top": True}) for name in ("a", "b")]
-    wait_for(lambda: all("go" in engine.core.sessions.load(run).state.open_steps for run in runs))
+    wait_for(
+        lambda: all(
+            "go" in engine.core.sessions.load(run).state.open_steps for run in runs
+        )
+    )
     assert list(stuck_runs(engine)) == []
     for run in runs:
         engine.signal(run, "go")
     wait_for(lambda: list(stuck_runs(engine)) != [])
-    [found] = [each for each in diagnose(engine, Settings()).findings if each.code == "circle"]
+    [found] = [
+        each for each in diagnose(engine, Settings()).findings if each.code == "circle"
+    ]
     assert (found.level, all(run in found.what for run in runs)) == ("error", True)
     cancelled = found.remedy.partition("openagents runs cancel ")[2].partition(")")[0]
     [other] = [run for run in runs if run != cancelled]

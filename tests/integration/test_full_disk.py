@@ -40,7 +40,17 @@ def small_disk() -> None:
 def filled(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A server with a run, whose disk is full."""
     binary = str(find_program()) if request.param == "valkey" else str(REDIS)
-    command = [binary, "--port", "0", "--unixsocket", f"{tmp_path}/s", "--dir", str(tmp_path), "--save", ""]
+    command = [
+        binary,
+        "--port",
+        "0",
+        "--unixsocket",
+        f"{tmp_path}/s",
+        "--dir",
+        str(tmp_path),
+        "--save",
+        "",
+    ]
     command += ["--appendonly", "yes", "--auto-aof-rewrite-percentage", "0"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     process = subprocess.Popen(command, preexec_fn=small_disk, **quiet)  # type: ignore[call-overload]
@@ -66,17 +76,25 @@ def fills(client) -> bool:  # type: ignore[no-untyped-def]
     return bool(client.info("persistence")["aof_last_write_status"] != "ok")
 
 
-def test_a_server_whose_disk_is_full_is_read_told_of_and_not_asked_to_write_its_log_anew(filled: str) -> None:
+def test_a_server_whose_disk_is_full_is_read_told_of_and_not_asked_to_write_its_log_anew(
+    filled: str,
+) -> None:
     connection = connect(filled)
     client = connection.client
     rewrites = client.info("persistence")["aof_rewrites"]
     with Engine.connect(filled, partitions=1) as engine:
-        [run] = [name.rpartition(b":")[2].decode() for name in engine.core.store.scan(b"oa:{0}:head:0-*")]
+        [run] = [
+            name.rpartition(b":")[2].decode()
+            for name in engine.core.store.scan(b"oa:{0}:head:0-*")
+        ]
         assert engine.wait(run).ok
         rewrite_after_restart(connection, engine.core.store.keys)
     assert client.info("persistence")["aof_rewrites"] == rewrites
     assert not client.info("persistence")["aof_rewrite_in_progress"]
-    codes = {finding.code for finding in check_server(connection, "everysec", now_ms=lambda: 0)}
+    codes = {
+        finding.code
+        for finding in check_server(connection, "everysec", now_ms=lambda: 0)
+    }
     assert "aof_failed" in codes
     connection.close()
     told = CliRunner().invoke(cli, ["doctor", "--url", filled])
@@ -98,13 +116,19 @@ def test_a_server_whose_disk_is_full_is_read_told_of_and_not_asked_to_write_its_
 def test_only_a_version_that_may_leave_a_transaction_open_is_asked(
     version: str, rewrites: str, status: str, needed: bool
 ) -> None:
-    info = {"valkey_version": version, "aof_rewrites": rewrites, "aof_last_bgrewrite_status": status}
+    info = {
+        "valkey_version": version,
+        "aof_rewrites": rewrites,
+        "aof_last_bgrewrite_status": status,
+    }
     assert needs_rewrite(info) == needed
 
 
 def test_the_way_back_from_a_log_with_a_hole(private_server: Server) -> None:
     """As the guide has it: the log is cut before the hole, and what is left of the last commit there is mended."""
-    with Engine.connect(private_server.url, components=[one], workers=1, partitions=1) as engine:
+    with Engine.connect(
+        private_server.url, components=[one], workers=1, partitions=1
+    ) as engine:
         client = private_server.connect().client
         wait_for(lambda: not client.info("persistence")["aof_rewrite_in_progress"])
         runs = [engine.run(DOCUMENT, timeout=30).id for _ in range(20)]
@@ -117,10 +141,14 @@ def test_the_way_back_from_a_log_with_a_hole(private_server: Server) -> None:
     shutil.copytree(logs, private_server.directory / "copy")
     binary = str(find_program()) if private_server.kind == "valkey" else str(REDIS)
     fix = [f"{private_server.kind}-check-aof", "--fix", str(newest)]
-    done = subprocess.run(fix, executable=binary, input="y\n", text=True, capture_output=True, timeout=30)
+    done = subprocess.run(
+        fix, executable=binary, input="y\n", text=True, capture_output=True, timeout=30
+    )
     assert done.returncode == 0, done.stdout
     private_server.start()
-    with Engine.connect(private_server.url, components=[one], workers=1, partitions=1) as engine:
+    with Engine.connect(
+        private_server.url, components=[one], workers=1, partitions=1
+    ) as engine:
         engine.repair()
         assert engine.doctor() == []
         kept = [run for run in runs if engine.core.store.heads([run])[0]]

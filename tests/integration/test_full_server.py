@@ -23,7 +23,12 @@ DOCUMENT: dict[str, Any] = {
     "steps": [
         {"id": "a", "component": "held"},
         {"id": "b", "component": "large", "depends_on": ["a"]},
-        {"id": "c", "component": "large", "depends_on": ["b"], "retry": {"max_retries": 3, "delay_seconds": 0.01}},
+        {
+            "id": "c",
+            "component": "large",
+            "depends_on": ["b"],
+            "retry": {"max_retries": 3, "delay_seconds": 0.01},
+        },
     ],
     "output": "{{c.output.text}}",
 }
@@ -49,7 +54,9 @@ def holding(begun: threading.Event, goes_on: threading.Event) -> list[Any]:
         context.emit("on its way")
         if context.step_id == "c" and next(failures, False):
             raise ConnectionError("once")
-        return {"text": context.step_id * 40_000}  # more than an event holds: it is kept beside the log
+        return {
+            "text": context.step_id * 40_000
+        }  # more than an event holds: it is kept beside the log
 
     return [held, large]
 
@@ -60,11 +67,15 @@ def test_at_the_limit_work_under_way_ends_and_is_archived_and_nothing_begins(
     begun, goes_on = threading.Event(), threading.Event()
     components = holding(begun, goes_on)
     key = signer(key_file(tmp_path))
-    with Engine.connect(private_server.url, components=components, workers=2, partitions=2) as engine:
+    with Engine.connect(
+        private_server.url, components=components, workers=2, partitions=2
+    ) as engine:
         run, other = engine.start(DOCUMENT), engine.start(DOCUMENT)
         assert begun.wait(30)
         fill(private_server)
-        with pytest.raises(StoreRefused, match=r"out of memory; raise maxmemory, or archive"):
+        with pytest.raises(
+            StoreRefused, match=r"out of memory; raise maxmemory, or archive"
+        ):
             engine.start(DOCUMENT)
         engine.cancel(other)
         goes_on.set()
@@ -87,9 +98,15 @@ def test_at_the_limit_work_under_way_ends_and_is_archived_and_nothing_begins(
         assert engine.run(DOCUMENT, timeout=30).ok
 
 
-def test_at_the_limit_every_command_that_reads_or_frees_works(private_server: Server, tmp_path: Path) -> None:
-    with Engine.connect(private_server.url, components=[tool("held")(lambda: 1)], workers=1) as engine:
-        run = engine.run({"id": "w", "steps": [{"id": "a", "component": "held"}]}, timeout=30).id
+def test_at_the_limit_every_command_that_reads_or_frees_works(
+    private_server: Server, tmp_path: Path
+) -> None:
+    with Engine.connect(
+        private_server.url, components=[tool("held")(lambda: 1)], workers=1
+    ) as engine:
+        run = engine.run(
+            {"id": "w", "steps": [{"id": "a", "component": "held"}]}, timeout=30
+        ).id
     fill(private_server)
     where = ("--url", private_server.url)
     for command, says in (
@@ -102,6 +119,15 @@ def test_at_the_limit_every_command_that_reads_or_frees_works(private_server: Se
     doctor = CliRunner().invoke(cli, ["doctor", *where])
     assert "maxmemory" in doctor.output
     assert "invariant" not in doctor.output
-    archived = CliRunner().invoke(cli, ["runs", "archive", run, "--to", str(tmp_path), *where])
+    archived = CliRunner().invoke(
+        cli, ["runs", "archive", run, "--to", str(tmp_path), *where]
+    )
     assert archived.exit_code == 0, archived.output
-    wait_for(lambda: private_server.connections[-1].command(b"EXISTS", b"oa:{0}:head:" + run.encode()) == 0)
+    wait_for(
+        lambda: (
+            private_server.connections[-1].command(
+                b"EXISTS", b"oa:{0}:head:" + run.encode()
+            )
+            == 0
+        )
+    )

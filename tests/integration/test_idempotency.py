@@ -20,7 +20,10 @@ KEY = make_key(token_bytes)
 Open = Callable[..., Engine]
 DOCUMENT: dict[str, Any] = {
     "id": "w",
-    "inputs": {"n": {"type": "number", "required": True}, "m": {"type": "object", "default": {"a": [1]}}},
+    "inputs": {
+        "n": {"type": "number", "required": True},
+        "m": {"type": "object", "default": {"a": [1]}},
+    },
     "steps": [{"id": "go", "wait_for": "go"}],
     "output": "{{input}}",
 }
@@ -33,8 +36,16 @@ def opened(server: Server, request: pytest.FixtureRequest) -> Iterator[Open]:
 
         def connect(actor: str = "program", **options: Any) -> Engine:
             keys = (KEY,) if request.param else ()
-            options = {"workers": 0, "partitions": 2, "encryption_keys": keys, "actor": actor, **options}
-            return stack.enter_context(Engine.connect(server.url, prefix=prefix, **options))
+            options = {
+                "workers": 0,
+                "partitions": 2,
+                "encryption_keys": keys,
+                "actor": actor,
+                **options,
+            }
+            return stack.enter_context(
+                Engine.connect(server.url, prefix=prefix, **options)
+            )
 
         yield connect
 
@@ -55,13 +66,23 @@ def test_other_inputs_are_a_conflict_and_equal_ones_the_run(opened: Open) -> Non
         for same in ({"n": 1}, {"m": {"a": (1,)}, "n": 1.0}, {"n": 1, "m": {"a": [1]}}):
             assert engine.start(DOCUMENT, same, idempotency_key="k") == run
         for other in ({"n": 2}, {"n": 1, "m": {"private": 1}}):
-            refused(partial(engine.start, DOCUMENT, other, idempotency_key="k"), run, "other inputs .'[nm]'")
-            refused(partial(engine.run, DOCUMENT, other, idempotency_key="k"), run, "other inputs")
+            refused(
+                partial(engine.start, DOCUMENT, other, idempotency_key="k"),
+                run,
+                "other inputs .'[nm]'",
+            )
+            refused(
+                partial(engine.run, DOCUMENT, other, idempotency_key="k"),
+                run,
+                "other inputs",
+            )
     before = one.history(run)
     assert len(one.runs()) == 1
     one.signal(run, "go")
     assert one.state(run).status == "completed"
-    refused(lambda: two.start(DOCUMENT, {"n": 2}, idempotency_key="k"), run, "other inputs")
+    refused(
+        lambda: two.start(DOCUMENT, {"n": 2}, idempotency_key="k"), run, "other inputs"
+    )
     assert two.start(DOCUMENT, {"n": 1}, idempotency_key="k") == run
     assert one.history(run)[: len(before)] == before
 
@@ -72,14 +93,22 @@ def test_erased_inputs_are_compared_with_nothing(opened: Open) -> None:
     engine.signal(run, "go", idempotency_key="s")
     engine.redact(run, "asked for")
     assert engine.start(DOCUMENT, {"n": 2}, idempotency_key="k") == run
-    refused(lambda: engine.start({**DOCUMENT, "output": 1}, {"n": 2}, idempotency_key="k"), run, "another workflow")
+    refused(
+        lambda: engine.start({**DOCUMENT, "output": 1}, {"n": 2}, idempotency_key="k"),
+        run,
+        "another workflow",
+    )
 
 
 def test_without_its_key_nothing_is_learned_of_an_encrypted_run(server: Server) -> None:
     prefix = server.prefix()
-    with Engine.connect(server.url, prefix=prefix, workers=0, encryption_keys=(KEY,)) as engine:
+    with Engine.connect(
+        server.url, prefix=prefix, workers=0, encryption_keys=(KEY,)
+    ) as engine:
         engine.start(DOCUMENT, {"n": 1}, idempotency_key="k")
-    with Engine.connect(server.url, prefix=prefix, workers=0, encryption_keys=(make_key(token_bytes),)) as engine:
+    with Engine.connect(
+        server.url, prefix=prefix, workers=0, encryption_keys=(make_key(token_bytes),)
+    ) as engine:
         told = set()
         for n in (1, 2):
             with pytest.raises(EncryptionError) as error:
@@ -91,20 +120,36 @@ def test_without_its_key_nothing_is_learned_of_an_encrypted_run(server: Server) 
 def test_true_and_one_are_different_inputs(opened: Open) -> None:
     engine, document = opened(), {"id": "any", "steps": DOCUMENT["steps"]}
     run = engine.start(document, {"x": [1]}, idempotency_key="k")
-    refused(lambda: engine.start(document, {"x": [True]}, idempotency_key="k"), run, "other inputs")
-    refused(lambda: engine.start(document, {"x": [1], "y": None}, idempotency_key="k"), run, "'y'")
+    refused(
+        lambda: engine.start(document, {"x": [True]}, idempotency_key="k"),
+        run,
+        "other inputs",
+    )
+    refused(
+        lambda: engine.start(document, {"x": [1], "y": None}, idempotency_key="k"),
+        run,
+        "'y'",
+    )
 
 
-def test_what_a_run_was_opened_again_with_is_not_what_it_was_asked_for_with(opened: Open) -> None:
+def test_what_a_run_was_opened_again_with_is_not_what_it_was_asked_for_with(
+    opened: Open,
+) -> None:
     engine = opened()
     run = engine.start(DOCUMENT, {"n": 1}, idempotency_key="k")
     engine.cancel(run, force=True)
     engine.retry(run, step="go", inputs={"n": 2})
     assert engine.start(DOCUMENT, {"n": 1}, idempotency_key="k") == run
-    refused(lambda: engine.start(DOCUMENT, {"n": 2}, idempotency_key="k"), run, "other inputs")
+    refused(
+        lambda: engine.start(DOCUMENT, {"n": 2}, idempotency_key="k"),
+        run,
+        "other inputs",
+    )
 
 
-def test_of_many_starts_only_the_one_with_the_taken_key_is_refused(opened: Open) -> None:
+def test_of_many_starts_only_the_one_with_the_taken_key_is_refused(
+    opened: Open,
+) -> None:
     engine = opened()
     wanted = [(DOCUMENT, {"n": n}) for n in (1, 2, 1, 3)]
     runs = engine.start_many(wanted, keys=["k", "k", "k", None])
@@ -115,11 +160,17 @@ def test_of_many_starts_only_the_one_with_the_taken_key_is_refused(opened: Open)
         engine.start_many([(DOCUMENT, {"n": 4})], keys=["k"])
 
 
-def test_another_workflow_is_a_conflict_and_another_version_of_a_name_is_not(opened: Open) -> None:
+def test_another_workflow_is_a_conflict_and_another_version_of_a_name_is_not(
+    opened: Open,
+) -> None:
     engine = opened()
     run = engine.start(DOCUMENT, {"n": 1}, idempotency_key="k")
     other = {**DOCUMENT, "output": "{{input.n}}"}
-    refused(lambda: engine.start(other, {"n": 1}, idempotency_key="k"), run, "another workflow")
+    refused(
+        lambda: engine.start(other, {"n": 1}, idempotency_key="k"),
+        run,
+        "another workflow",
+    )
     engine.publish(DOCUMENT, alias="stable")
     for reference in ("w", "w@1.0.0", "w@^1", "w@stable"):
         assert engine.start(reference, {"n": 1}, idempotency_key="k") == run
@@ -127,19 +178,36 @@ def test_another_workflow_is_a_conflict_and_another_version_of_a_name_is_not(ope
     engine.publish({**other, "version": "1.1.0"}, alias="stable")
     for reference in ("w", "w@1.0.0", "w@^1", "w@stable"):
         assert engine.start(reference, {"n": 1}, idempotency_key="k") == run
-        refused(partial(engine.start, reference, {"n": 2}, idempotency_key="k"), run, "other inputs")
-    refused(lambda: engine.start("w@1.1.0", {"n": 1}, idempotency_key="k"), run, "another workflow")
+        refused(
+            partial(engine.start, reference, {"n": 2}, idempotency_key="k"),
+            run,
+            "other inputs",
+        )
+    refused(
+        lambda: engine.start("w@1.1.0", {"n": 1}, idempotency_key="k"),
+        run,
+        "another workflow",
+    )
 
 
 def test_another_id_is_another_workflow_however_the_runs_lie(opened: Open) -> None:
     engine, other = opened(), {**DOCUMENT, "id": "v"}
     run = engine.start(DOCUMENT, {"n": 1}, idempotency_key="k")
     for client in (engine, opened()):
-        refused(partial(client.start, other, {"n": 1}, idempotency_key="k"), run, "another workflow .w, not v")
-    runs = engine.start_many([(other, {"n": 1}), (DOCUMENT, {"n": 1}), (other, {"n": 1})], keys=["k", "k", None])
+        refused(
+            partial(client.start, other, {"n": 1}, idempotency_key="k"),
+            run,
+            "another workflow .w, not v",
+        )
+    runs = engine.start_many(
+        [(other, {"n": 1}), (DOCUMENT, {"n": 1}), (other, {"n": 1})],
+        keys=["k", "k", None],
+    )
     assert [started.ok for started in runs] == [False, True, True]
     assert runs[1] == run
-    both = engine.start_many([(DOCUMENT, {"n": 1}), (other, {"n": 1})], keys=["new", "new"])
+    both = engine.start_many(
+        [(DOCUMENT, {"n": 1}), (other, {"n": 1})], keys=["new", "new"]
+    )
     assert [started.ok for started in both] == [True, False]
     assert len(engine.runs()) == 3
     assert engine.doctor() == []
@@ -148,8 +216,16 @@ def test_another_id_is_another_workflow_however_the_runs_lie(opened: Open) -> No
 def test_another_caller_by_name_is_a_conflict_that_tells_nothing(opened: Open) -> None:
     alice, bob, nobody = opened("alice"), opened("bob"), opened()
     run = alice.start(DOCUMENT, {"n": 1}, idempotency_key="k")
-    refused(lambda: bob.start(DOCUMENT, {"n": 1}, idempotency_key="k"), run, "another caller")
-    refused(lambda: bob.start(DOCUMENT, {"n": 2}, idempotency_key="k"), run, "another caller")
+    refused(
+        lambda: bob.start(DOCUMENT, {"n": 1}, idempotency_key="k"),
+        run,
+        "another caller",
+    )
+    refused(
+        lambda: bob.start(DOCUMENT, {"n": 2}, idempotency_key="k"),
+        run,
+        "another caller",
+    )
     assert alice.start(DOCUMENT, {"n": 1}, idempotency_key="k") == run
     assert nobody.start(DOCUMENT, {"n": 1}, idempotency_key="k") == run
 
@@ -165,7 +241,10 @@ def test_one_of_two_different_requests_at_once_begins(opened: Open) -> None:
         except KeyConflict as error:
             told.append((None, error.run))
 
-    threads = [threading.Thread(target=begin, args=(engine, n)) for n, engine in enumerate(engines)]
+    threads = [
+        threading.Thread(target=begin, args=(engine, n))
+        for n, engine in enumerate(engines)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -180,12 +259,24 @@ def test_forks_and_signals_go_by_the_same_rule(opened: Open) -> None:
     run = engine.start(DOCUMENT, {"n": 1})
     fork = engine.replay.fork(run, 1, inputs={"n": 2}, idempotency_key="f")
     assert engine.replay.fork(run, 1, inputs={"n": 2.0}, idempotency_key="f") == fork
-    refused(lambda: engine.replay.fork(run, 1, inputs={"n": 3}, idempotency_key="f"), fork, "other inputs")
-    refused(lambda: engine.replay.fork(run, 1, idempotency_key="f"), fork, "other inputs")
+    refused(
+        lambda: engine.replay.fork(run, 1, inputs={"n": 3}, idempotency_key="f"),
+        fork,
+        "other inputs",
+    )
+    refused(
+        lambda: engine.replay.fork(run, 1, idempotency_key="f"), fork, "other inputs"
+    )
     for _ in range(2):
         engine.signal(run, "go", {"private": 1}, idempotency_key="s")
-    refused(lambda: engine.signal(run, "go", {"private": 2}, idempotency_key="s"), run, "another payload")
-    refused(lambda: engine.signal(run, "go", idempotency_key="s"), run, "another payload")
+    refused(
+        lambda: engine.signal(run, "go", {"private": 2}, idempotency_key="s"),
+        run,
+        "another payload",
+    )
+    refused(
+        lambda: engine.signal(run, "go", idempotency_key="s"), run, "another payload"
+    )
     assert [event.type for event in engine.history(run)].count("SignalReceived") == 1
 
 

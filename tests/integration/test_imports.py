@@ -24,7 +24,15 @@ from openagents_json.engine.inspection.values import history_events
 from openagents_json.workflow.core.plan import canonical
 from openagents_json.workflow.history.conformance import first_difference
 from tests.conftest import Server
-from tests.integration.ledgers import DOCUMENT, Open, key_file, opening, ran, shout, signer
+from tests.integration.ledgers import (
+    DOCUMENT,
+    Open,
+    key_file,
+    opening,
+    ran,
+    shout,
+    signer,
+)
 
 
 @pytest.fixture
@@ -35,7 +43,9 @@ def opened(server: Server) -> Iterator[Open]:
 @pytest.fixture
 def elsewhere(server: Server) -> Iterator[Engine]:
     """An engine on another store."""
-    with Engine.connect(server.url, prefix=server.prefix(), components=[shout], workers=2, partitions=2) as engine:
+    with Engine.connect(
+        server.url, prefix=server.prefix(), components=[shout], workers=2, partitions=2
+    ) as engine:
         yield engine
 
 
@@ -51,7 +61,10 @@ def shown(engine: Engine, run: str) -> list[Recorded]:
 
 def forged(capsule: Capsule, **more: Any) -> Capsule:
     """Return a capsule whose events say that somebody else did it all."""
-    return replace(capsule, events=tuple(replace(event, actor="alice", **more) for event in capsule.events))
+    return replace(
+        capsule,
+        events=tuple(replace(event, actor="alice", **more) for event in capsule.events),
+    )
 
 
 def test_a_closed_run_that_comes_in_says_from_where_by_whom_and_from_which_file(
@@ -64,8 +77,19 @@ def test_a_closed_run_that_comes_in_says_from_where_by_whom_and_from_which_file(
     *before, last = here.history(run)
     source, count = elsewhere.core.store.keys.prefix, len(before)
     sha256 = hashlib.sha256(raw).hexdigest()
-    said = {"source": source, "at": count, "how": "import", "sha256": sha256, "reason": "to be kept"}
-    assert (last.type, last.actor, last.data, last.imported) == ("RunImported", "carol", said, "")
+    said = {
+        "source": source,
+        "at": count,
+        "how": "import",
+        "sha256": sha256,
+        "reason": "to be kept",
+    }
+    assert (last.type, last.actor, last.data, last.imported) == (
+        "RunImported",
+        "carol",
+        said,
+        "",
+    )
     assert {event.imported for event in before} == {source}
     assert {event.imported for event in elsewhere.history(run)} == {""}
     info = here.state(run)
@@ -74,25 +98,40 @@ def test_a_closed_run_that_comes_in_says_from_where_by_whom_and_from_which_file(
     [row] = here.views.runs(RunFilter(imported=True)).items
     assert row.id == run
     assert row.imported == said | {"by": "carol", "time_ms": last.time_ms}
-    assert {r.id: bool(r.imported) for r in here.views.runs().items} == {run: True, mine: False}
-    assert any(sha256 in line and "carol" in line for line in explain(run, here.replay, here.views).lines())
+    assert {r.id: bool(r.imported) for r in here.views.runs().items} == {
+        run: True,
+        mine: False,
+    }
+    assert any(
+        sha256 in line and "carol" in line
+        for line in explain(run, here.replay, here.views).lines()
+    )
 
 
-def test_other_systems_are_told_which_events_are_not_ours(opened: Open, elsewhere: Engine) -> None:
+def test_other_systems_are_told_which_events_are_not_ours(
+    opened: Open, elsewhere: Engine
+) -> None:
     here = opened()
     run, raw = carried(elsewhere)
     adopt(here.core, unpack(raw), actor="carol")
     recorded, source = shown(here, run), elsewhere.core.store.keys.prefix
-    assert [cloud_event(item, "x").get("imported") for item in recorded[-2:]] == [source, None]
+    assert [cloud_event(item, "x").get("imported") for item in recorded[-2:]] == [
+        source,
+        None,
+    ]
     assert "imported" not in cloud_event(shown(elsewhere, run)[0], "x")
     trace = json.dumps(spans(recorded))
-    assert trace.count('"openagents.imported"') == len([x for x in recorded if x.type != "StepStarted"])
+    assert trace.count('"openagents.imported"') == len(
+        [x for x in recorded if x.type != "StepStarted"]
+    )
     closed: Any = spans(recorded)
     [span, *_] = closed["resourceSpans"][0]["scopeSpans"][0]["spans"]
     assert span["endTimeUnixNano"] == f"{recorded[-2].time_ms}000000"
 
 
-def test_what_others_wrote_is_sealed_as_theirs(opened: Open, elsewhere: Engine, tmp_path: Path) -> None:
+def test_what_others_wrote_is_sealed_as_theirs(
+    opened: Open, elsewhere: Engine, tmp_path: Path
+) -> None:
     here, key = opened(), key_file(tmp_path)
     run, raw = carried(elsewhere)
     adopt(here.core, forged(unpack(raw)), actor="carol")
@@ -100,17 +139,26 @@ def test_what_others_wrote_is_sealed_as_theirs(opened: Open, elsewhere: Engine, 
     here.audit.seal(signer(key))
     count = len(here.history(run)) - 1
     whole = here.audit.verify()
-    assert (whole.intact, whole.imported, here.audit.verify_run(run).imported) == (True, count, count)
+    assert (whole.intact, whole.imported, here.audit.verify_run(run).imported) == (
+        True,
+        count,
+        count,
+    )
     assert any(f"{count} imported" in line for line in whole.lines())
     assert here.audit.verify_run(mine).imported == 0
     for version, imported in ((1, 1), (count, 1), (count + 1, 0)):
         for with_payload in (True, False):
             receipt = tmp_path / "receipt.json"
-            receipt.write_bytes(here.audit.receipt(run, version, with_payload=with_payload))
+            receipt.write_bytes(
+                here.audit.receipt(run, version, with_payload=with_payload)
+            )
             found = verify_file(receipt)
             assert (found.intact, found.verified, found.imported) == (True, 1, imported)
     shown = json.loads(here.audit.receipt(run, 1))
-    stripped = {**shown, "event": {**shown["event"], "metadata": ""}}  # the mark cannot be taken off
+    stripped = {
+        **shown,
+        "event": {**shown["event"], "metadata": ""},
+    }  # the mark cannot be taken off
     receipt.write_text(json.dumps(stripped))
     assert not verify_file(receipt).intact
 
@@ -129,9 +177,16 @@ def test_a_run_comes_back_from_our_archive_without_it_and_from_a_file_elsewhere_
     file.write_bytes(raw)
     for _ in range(2):
         here.archive.restore(theirs, url=str(file))
-    [imported] = [event for event in here.history(theirs) if event.type == "RunImported"]
-    assert (imported.data["how"], imported.data["sha256"]) == ("restore", hashlib.sha256(raw).hexdigest())
-    here.archive.leave(theirs, Departure(str(tmp_path), "old"))  # and says so after it has been in our archive, too
+    [imported] = [
+        event for event in here.history(theirs) if event.type == "RunImported"
+    ]
+    assert (imported.data["how"], imported.data["sha256"]) == (
+        "restore",
+        hashlib.sha256(raw).hexdigest(),
+    )
+    here.archive.leave(
+        theirs, Departure(str(tmp_path), "old")
+    )  # and says so after it has been in our archive, too
     here.archive.restore(theirs)
     assert [event.type for event in here.history(theirs)].count("RunImported") == 1
     assert here.history(theirs)[0].imported == elsewhere.core.store.keys.prefix
@@ -150,7 +205,9 @@ def test_a_promotion_says_what_it_was(opened: Open, elsewhere: Engine) -> None:
     assert marks == {version: version < imported.version for version in marks}
 
 
-def test_a_run_that_was_carried_to_another_store_and_back_is_here_already(opened: Open, elsewhere: Engine) -> None:
+def test_a_run_that_was_carried_to_another_store_and_back_is_here_already(
+    opened: Open, elsewhere: Engine
+) -> None:
     here = opened()
     run, raw = carried(here)
     adopt(elsewhere.core, unpack(raw), actor="carol")
@@ -160,7 +217,9 @@ def test_a_run_that_was_carried_to_another_store_and_back_is_here_already(opened
     assert here.history(run) == before
 
 
-def test_forks_and_retries_of_what_was_imported_keep_the_mark(opened: Open, elsewhere: Engine) -> None:
+def test_forks_and_retries_of_what_was_imported_keep_the_mark(
+    opened: Open, elsewhere: Engine
+) -> None:
     here = opened()
     run, raw = carried(elsewhere, "fail")
     adopt(here.core, unpack(raw), actor="carol")
@@ -172,7 +231,11 @@ def test_forks_and_retries_of_what_was_imported_keep_the_mark(opened: Open, else
     assert here.history(fork)[0].imported == source
     again = here.replay.fork(fork, 1)
     assert here.history(again)[0].imported == source
-    assert {row.id for row in here.views.runs(RunFilter(imported=True)).items} == {run, fork, again}
+    assert {row.id for row in here.views.runs(RunFilter(imported=True)).items} == {
+        run,
+        fork,
+        again,
+    }
     here.retry(run, inputs={"text": "b"})
     assert here.wait(run, timeout=20).ok
     session = here.core.sessions.load(run)
@@ -182,7 +245,9 @@ def test_forks_and_retries_of_what_was_imported_keep_the_mark(opened: Open, else
     here.wait(again, timeout=20)
 
 
-def test_a_file_cannot_say_that_its_events_were_counted_here(opened: Open, elsewhere: Engine) -> None:
+def test_a_file_cannot_say_that_its_events_were_counted_here(
+    opened: Open, elsewhere: Engine
+) -> None:
     here = opened()
     run, raw = carried(elsewhere)
     capsule = forged(unpack(raw), metadata=b'{"restored":true,"imported":"","note":1}')
@@ -192,7 +257,9 @@ def test_a_file_cannot_say_that_its_events_were_counted_here(opened: Open, elsew
     assert [found.completed for found in here.views.components()] == [2]
 
 
-def test_what_could_not_be_read_later_does_not_come_in(opened: Open, elsewhere: Engine) -> None:
+def test_what_could_not_be_read_later_does_not_come_in(
+    opened: Open, elsewhere: Engine
+) -> None:
     here = opened()
     _, raw = carried(elsewhere)
     capsule = unpack(raw)
@@ -202,21 +269,41 @@ def test_what_could_not_be_read_later_does_not_come_in(opened: Open, elsewhere: 
     def with_definition(value: Any) -> Capsule:
         other = canonical(value)
         sha = hashlib.sha256(other).hexdigest()
-        events = (replace(first, data=first.data.replace(name.encode(), sha.encode())), *rest, last)
+        events = (
+            replace(first, data=first.data.replace(name.encode(), sha.encode())),
+            *rest,
+            last,
+        )
         return replace(capsule, definitions={sha: other}, events=events)
 
     known = json.loads(definition)
     wrong = {
-        "unknown type": replace(capsule, events=(first, replace(rest[0], type="Odd"), *rest[1:], last)),
-        "event 2 is no JSON": replace(capsule, events=(first, replace(rest[0], data=b"{"), *rest[1:], last)),
-        "event 1 is no JSON": replace(capsule, events=(replace(first, metadata=b"\xff"), *rest, last)),
-        "event 1 holds no names": replace(capsule, events=(replace(first, metadata=b"[1]"), *rest, last)),
-        "lead to running": replace(capsule, events=(first, rest[0], replace(last, version=3))),
-        "is another one": replace(capsule, definitions={name: definition.replace(b"one", b"eno")}),
+        "unknown type": replace(
+            capsule, events=(first, replace(rest[0], type="Odd"), *rest[1:], last)
+        ),
+        "event 2 is no JSON": replace(
+            capsule, events=(first, replace(rest[0], data=b"{"), *rest[1:], last)
+        ),
+        "event 1 is no JSON": replace(
+            capsule, events=(replace(first, metadata=b"\xff"), *rest, last)
+        ),
+        "event 1 holds no names": replace(
+            capsule, events=(replace(first, metadata=b"[1]"), *rest, last)
+        ),
+        "lead to running": replace(
+            capsule, events=(first, rest[0], replace(last, version=3))
+        ),
+        "is another one": replace(
+            capsule, definitions={name: definition.replace(b"one", b"eno")}
+        ),
         "is no workflow": with_definition({"document": {"id": "w"}, "bindings": {}}),
         "is no workflow: KeyError": with_definition({"bindings": {}}),
-        "not in the form": replace(capsule, definitions=_loose(definition), events=_pinned(capsule, definition)),
-        "/steps/0": with_definition({**known, "document": {**known["document"], "steps": [5]}}),
+        "not in the form": replace(
+            capsule, definitions=_loose(definition), events=_pinned(capsule, definition)
+        ),
+        "/steps/0": with_definition(
+            {**known, "document": {**known["document"], "steps": [5]}}
+        ),
     }
     for said, found in wrong.items():
         with pytest.raises(HistoryUnfit, match=said):
@@ -237,7 +324,9 @@ def _pinned(capsule: Capsule, definition: bytes) -> Any:
     return (replace(first, data=first.data.replace(name.encode(), sha.encode())), *rest)
 
 
-def test_the_end_of_what_was_taken_is_no_event_of_ours(opened: Open, elsewhere: Engine) -> None:
+def test_the_end_of_what_was_taken_is_no_event_of_ours(
+    opened: Open, elsewhere: Engine
+) -> None:
     """A history of an older version has no marks: the event alone tells."""
     here = opened()
     run, raw = carried(elsewhere)
@@ -245,4 +334,6 @@ def test_the_end_of_what_was_taken_is_no_event_of_ours(opened: Open, elsewhere: 
     capsule = take(here.core, run, actor="carol")
     bare = tuple(replace(event, metadata=b"") for event in capsule.events)
     shown = [item.recorded(run, 0) for item in bare]
-    assert [bool(event.imported) for event in history_events(shown)] == [True] * (len(bare) - 1) + [False]
+    assert [bool(event.imported) for event in history_events(shown)] == [True] * (
+        len(bare) - 1
+    ) + [False]

@@ -21,7 +21,10 @@ from tests.integration.test_cluster import cluster as cluster
 
 ONE: dict[str, Any] = {"id": "one", "steps": [{"id": "go", "wait_for": "go"}]}
 OTHER: dict[str, Any] = {**ONE, "id": "other"}
-LIMITED: dict[str, Any] = {**ONE, "concurrency": {"key": "all", "limit": 1, "on_limit": "reject"}}
+LIMITED: dict[str, Any] = {
+    **ONE,
+    "concurrency": {"key": "all", "limit": 1, "on_limit": "reject"},
+}
 
 
 @pytest.fixture
@@ -62,7 +65,10 @@ def test_a_start_that_a_full_server_refuses_does_not_keep_its_key(
 ) -> None:
     admin = private_server.connect().client
     engine.start(ONE)
-    proxy.word, proxy.deed = b":run:", partial(admin.config_set, "maxmemory", 1)  # between the note and the run
+    proxy.word, proxy.deed = (
+        b":run:",
+        partial(admin.config_set, "maxmemory", 1),
+    )  # between the note and the run
     with pytest.raises(StoreRefused):
         engine.start(ONE, idempotency_key="k")
     assert len(engine.core.connection.scan(b"*:asked:*")) == 1
@@ -102,7 +108,9 @@ def test_another_start_that_relied_on_the_note_of_a_refused_one_keeps_the_key(
     conflicts(partial(engine.start, OTHER, idempotency_key="k"), begun[0])
 
 
-def test_a_run_that_is_rejected_for_its_limit_does_not_keep_its_key(engine: Engine) -> None:
+def test_a_run_that_is_rejected_for_its_limit_does_not_keep_its_key(
+    engine: Engine,
+) -> None:
     engine.start(LIMITED)
     with pytest.raises(ConcurrencyLimitReached):
         engine.start(LIMITED, idempotency_key="k")
@@ -113,7 +121,9 @@ def test_a_run_that_is_rejected_for_its_limit_does_not_keep_its_key(engine: Engi
     assert engine.start(OTHER, idempotency_key="k") == run
 
 
-def test_what_is_refused_before_anything_is_written_leaves_nothing(engine: Engine) -> None:
+def test_what_is_refused_before_anything_is_written_leaves_nothing(
+    engine: Engine,
+) -> None:
     typed = {**ONE, "inputs": {"n": {"type": "number", "required": True}}}
     with pytest.raises(InvalidInputs):
         engine.start(typed, {"n": "x"}, idempotency_key="k")
@@ -121,7 +131,9 @@ def test_what_is_refused_before_anything_is_written_leaves_nothing(engine: Engin
     assert engine.start(OTHER, idempotency_key="k")
 
 
-def test_a_starter_that_died_keeps_its_key_only_as_long_as_its_run_might_begin(engine: Engine) -> None:
+def test_a_starter_that_died_keeps_its_key_only_as_long_as_its_run_might_begin(
+    engine: Engine,
+) -> None:
     run = died(engine, "k")
     conflicts(partial(engine.start, OTHER, idempotency_key="k"), run)
     later(engine, BEGINS_MS)
@@ -129,14 +141,18 @@ def test_a_starter_that_died_keeps_its_key_only_as_long_as_its_run_might_begin(e
     conflicts(partial(engine.start, ONE, idempotency_key="k"), other)
 
 
-def test_a_starter_that_died_is_followed_by_the_same_workflow_at_any_time(engine: Engine) -> None:
+def test_a_starter_that_died_is_followed_by_the_same_workflow_at_any_time(
+    engine: Engine,
+) -> None:
     for key, age in (("a", 0), ("b", 2 * BEGINS_MS)):
         run = died(engine, key)
         later(engine, age)
         assert engine.start(ONE, idempotency_key=key) == run
 
 
-def test_a_run_that_is_there_keeps_its_key_however_it_is_kept(engine: Engine, tmp_path: Path) -> None:
+def test_a_run_that_is_there_keeps_its_key_however_it_is_kept(
+    engine: Engine, tmp_path: Path
+) -> None:
     run = engine.start(ONE, idempotency_key="k")
     for deed in (
         lambda: later(engine, BEGINS_MS),
@@ -152,7 +168,9 @@ def test_a_note_that_an_earlier_release_has_left_counts(engine: Engine) -> None:
     run = engine.start(ONE, idempotency_key="k")
     [name] = engine.core.connection.scan(b"*:asked:*")
     engine.core.connection.command(b"DEL", name)
-    engine.core.connection.command(b"SET", name, f"{run} one", b"NX", b"GET", b"EX", 30 * 86_400)
+    engine.core.connection.command(
+        b"SET", name, f"{run} one", b"NX", b"GET", b"EX", 30 * 86_400
+    )
     conflicts(partial(engine.start, OTHER, idempotency_key="k"), run)
     assert engine.start(ONE, idempotency_key="k") == run
 

@@ -38,19 +38,31 @@ def tell(context: Context, words: list[str]) -> int:
 @pytest.fixture
 def engine(server: Server) -> Iterator[Engine]:
     prefix = server.prefix()
-    with Engine.connect(server.url, prefix=prefix, components=registry(), workers=2, partitions=4) as opened:
+    with Engine.connect(
+        server.url, prefix=prefix, components=registry(), workers=2, partitions=4
+    ) as opened:
         yield opened
 
 
 @pytest.fixture
 def idle(server: Server) -> Iterator[Engine]:
     """An engine without workers and without a relay: nothing happens unless the test does it."""
-    with Engine.connect(server.url, prefix=server.prefix(), components=registry(), partitions=4) as opened:
+    with Engine.connect(
+        server.url, prefix=server.prefix(), components=registry(), partitions=4
+    ) as opened:
         yield opened
 
 
-CHILD = {"id": "child", "steps": [{"id": "s", "wait_for": "go"}], "output": "{{s.output}}"}
-PARENT = {"id": "parent", "steps": [{"id": "kid", "workflow": "child"}], "output": "{{kid.output}}"}
+CHILD = {
+    "id": "child",
+    "steps": [{"id": "s", "wait_for": "go"}],
+    "output": "{{s.output}}",
+}
+PARENT = {
+    "id": "parent",
+    "steps": [{"id": "kid", "workflow": "child"}],
+    "output": "{{kid.output}}",
+}
 
 
 def test_messages_between_runs_may_be_lost_and_doubled(idle: Engine) -> None:
@@ -86,7 +98,11 @@ def test_cancel_and_pause_go_down_to_the_children(engine: Engine) -> None:
     run = engine.start(PARENT)
     child = engine.state(run).children["kid"]
     wait_for(lambda: any(found.id == child for found in engine.runs()))
-    for act, status in ((engine.pause, "paused"), (engine.resume, "running"), (engine.cancel, "cancelled")):
+    for act, status in (
+        (engine.pause, "paused"),
+        (engine.resume, "running"),
+        (engine.cancel, "cancelled"),
+    ):
         act(run)
         wait_for(lambda status=status: engine.state(child).status == status)
     assert engine.state(run).status == "cancelled"
@@ -94,9 +110,17 @@ def test_cancel_and_pause_go_down_to_the_children(engine: Engine) -> None:
     wait_for(lambda: engine.doctor() == [])
 
 
-def test_a_signal_with_the_same_key_counts_once_and_is_kept_until_taken(engine: Engine) -> None:
-    steps = [{"id": "s", "sleep": 0.3}, {"id": "a", "wait_for": "go"}, {"id": "b", "wait_for": "go"}]
-    run = engine.start({"id": "w", "steps": steps, "output": ["{{a.output}}", "{{b.output}}"]})
+def test_a_signal_with_the_same_key_counts_once_and_is_kept_until_taken(
+    engine: Engine,
+) -> None:
+    steps = [
+        {"id": "s", "sleep": 0.3},
+        {"id": "a", "wait_for": "go"},
+        {"id": "b", "wait_for": "go"},
+    ]
+    run = engine.start(
+        {"id": "w", "steps": steps, "output": ["{{a.output}}", "{{b.output}}"]}
+    )
     for _ in range(3):
         engine.signal(run, "go", 1, idempotency_key="first")
     engine.signal(run, "go", 2, idempotency_key="second")
@@ -111,10 +135,16 @@ def test_a_large_signal_goes_to_a_blob(engine: Engine) -> None:
     assert engine.wait(run, timeout=20).output == {"a": "x" * 100_000}
 
 
-def test_what_components_show_can_be_followed_and_is_not_on_the_log(engine: Engine) -> None:
+def test_what_components_show_can_be_followed_and_is_not_on_the_log(
+    engine: Engine,
+) -> None:
     words = [f"w{i}" for i in range(50)]
     run = engine.run(
-        {"id": "w", "steps": [{"id": "a", "component": "tell", "inputs": {"words": words}}]}, timeout=20
+        {
+            "id": "w",
+            "steps": [{"id": "a", "component": "tell", "inputs": {"words": words}}],
+        },
+        timeout=20,
     ).id
     shown: list[Any] = []
 
@@ -128,7 +158,9 @@ def test_what_components_show_can_be_followed_and_is_not_on_the_log(engine: Engi
     assert engine.emitted(run, after=shown[-1].id) == []
     keys = engine.core.store.keys
     assert 0 < engine.core.connection.command(b"PTTL", keys.output(run)) <= 3_600_000
-    assert not any("word" in str(event.data.get("output")) for event in engine.history(run))
+    assert not any(
+        "word" in str(event.data.get("output")) for event in engine.history(run)
+    )
 
 
 def version(number: str, **more: Any) -> dict[str, Any]:
@@ -140,7 +172,10 @@ def test_versions_aliases_and_a_canary(engine: Engine) -> None:
     engine.publish(version("1.0.0"), alias="stable")
     engine.publish(version("1.1.0"))
     engine.publish(version("2.0.0"))
-    assert [engine.run(ref, timeout=20).output for ref in ("order", "order@^1.0.0", "order@stable")] == [3, 2, 2]
+    assert [
+        engine.run(ref, timeout=20).output
+        for ref in ("order", "order@^1.0.0", "order@stable")
+    ] == [3, 2, 2]
     with pytest.raises(VersionExists):
         engine.publish(version("1.0.0", priority=5))
     with pytest.raises(UnknownWorkflow, match=r"order@3\.0\.0"):
@@ -148,25 +183,47 @@ def test_versions_aliases_and_a_canary(engine: Engine) -> None:
     with pytest.raises(InvalidAlias):
         engine.workflows.point("order", "1.0.0", "1.1.0")
     engine.workflows.point("order", "stable", "1.0.0", canary="2.0.0", percent=30)
-    chosen = [engine.workflows.resolve("order@stable", f"seed-{i}").version for i in range(400)]
+    chosen = [
+        engine.workflows.resolve("order@stable", f"seed-{i}").version
+        for i in range(400)
+    ]
     assert 80 < chosen.count("2.0.0") < 160
-    assert chosen == [engine.workflows.resolve("order@stable", f"seed-{i}").version for i in range(400)]
+    assert chosen == [
+        engine.workflows.resolve("order@stable", f"seed-{i}").version
+        for i in range(400)
+    ]
 
 
 def test_a_run_keeps_its_version(engine: Engine) -> None:
-    waits = [{"id": "s", "wait_for": "go"}, {"id": "a", "component": "add", "inputs": {"a": 1}}]
-    engine.publish({"id": "pinned", "steps": waits, "output": "{{a.output}}"}, alias="stable")
+    waits = [
+        {"id": "s", "wait_for": "go"},
+        {"id": "a", "component": "add", "inputs": {"a": 1}},
+    ]
+    engine.publish(
+        {"id": "pinned", "steps": waits, "output": "{{a.output}}"}, alias="stable"
+    )
     run = engine.start("pinned@stable")
-    engine.publish({"id": "pinned", "version": "2.0.0", "steps": waits, "output": "new"}, alias="stable")
+    engine.publish(
+        {"id": "pinned", "version": "2.0.0", "steps": waits, "output": "new"},
+        alias="stable",
+    )
     engine.signal(run, "go")
     assert engine.wait(run, timeout=20).output == 2
 
 
-def test_a_new_version_is_checked_against_the_runs_of_the_old_one(engine: Engine) -> None:
-    waits = [{"id": "a", "component": "add", "inputs": {"a": 1}}, {"id": "s", "wait_for": "go"}]
+def test_a_new_version_is_checked_against_the_runs_of_the_old_one(
+    engine: Engine,
+) -> None:
+    waits = [
+        {"id": "a", "component": "add", "inputs": {"a": 1}},
+        {"id": "s", "wait_for": "go"},
+    ]
     live = engine.start({"id": "old", "steps": waits})
     wait_for(lambda: len(engine.state(live).steps) == 2)
-    same = check_version(engine, {"id": "old", "version": "1.0.1", "steps": [*waits, {"id": "b", "sleep": 1}]})
+    same = check_version(
+        engine,
+        {"id": "old", "version": "1.0.1", "steps": [*waits, {"id": "b", "sleep": 1}]},
+    )
     assert (same.looked_at, same.live, same.differing) == (1, 1, ())
     changed = [{**waits[0], "inputs": {"a": 2}}, waits[1]]
     other = check_version(engine, {"id": "old", "version": "2.0.0", "steps": changed})
@@ -175,25 +232,45 @@ def test_a_new_version_is_checked_against_the_runs_of_the_old_one(engine: Engine
 
 
 def test_foreach_costs_the_same_for_each_item(engine: Engine) -> None:
-    step = {"id": "each", "component": "add", "foreach": "{{input.xs}}", "inputs": {"a": "{{item}}"}}
+    step = {
+        "id": "each",
+        "component": "add",
+        "foreach": "{{input.xs}}",
+        "inputs": {"a": "{{item}}"},
+    }
     costs = {}
     for count in (200, 800):
-        run = engine.run({"id": "w", "steps": [step], "output": 1}, {"xs": list(range(count))}, timeout=60).id
+        run = engine.run(
+            {"id": "w", "steps": [step], "output": 1},
+            {"xs": list(range(count))},
+            timeout=60,
+        ).id
         stream = engine.core.store.keys.stream(run)
         events = engine.core.connection.command(b"XLEN", stream)
-        bytes_ = engine.core.connection.command(b"MEMORY", b"USAGE", stream, b"SAMPLES", 0)
-        head = engine.core.connection.command(b"MEMORY", b"USAGE", engine.core.store.keys.head(run))
+        bytes_ = engine.core.connection.command(
+            b"MEMORY", b"USAGE", stream, b"SAMPLES", 0
+        )
+        head = engine.core.connection.command(
+            b"MEMORY", b"USAGE", engine.core.store.keys.head(run)
+        )
         costs[count] = (events / count, bytes_ / count)
         assert head < 10_000
     assert costs[800][0] == pytest.approx(costs[200][0], rel=0.02)
     assert costs[800][1] == pytest.approx(costs[200][1], rel=0.2)
 
 
-@pytest.mark.parametrize(("mode", "commits"), [("step", 42), ("checkpoint", 8), ("outcome", 3)])
-def test_persistence_says_how_many_commits_a_run_takes(engine: Engine, mode: str, commits: int) -> None:
+@pytest.mark.parametrize(
+    ("mode", "commits"), [("step", 42), ("checkpoint", 8), ("outcome", 3)]
+)
+def test_persistence_says_how_many_commits_a_run_takes(
+    engine: Engine, mode: str, commits: int
+) -> None:
     steps = [{"id": f"s{i}", "component": "add", "inputs": {"a": i}} for i in range(40)]
     spec = {"mode": mode, "every_steps": 10, "every_seconds": 60}
-    run = engine.run({"id": "w", "persistence": spec, "steps": steps, "output": "{{s39.output}}"}, timeout=20)
+    run = engine.run(
+        {"id": "w", "persistence": spec, "steps": steps, "output": "{{s39.output}}"},
+        timeout=20,
+    )
     history = engine.history(run.id)
     assert run.output == 40
     assert len({event.commit for event in history}) <= commits
@@ -232,7 +309,15 @@ def test_a_failure_in_a_batch_is_retried_and_counted(server: Server) -> None:
     ]
     for mode in ("checkpoint", "outcome"):
         attempts.clear()
-        with Engine.connect(server.url, prefix=server.prefix(), components=found, workers=1, partitions=1) as engine:
-            run = engine.run({"id": "w", "persistence": mode, "steps": steps}, timeout=20)
+        with Engine.connect(
+            server.url,
+            prefix=server.prefix(),
+            components=found,
+            workers=1,
+            partitions=1,
+        ) as engine:
+            run = engine.run(
+                {"id": "w", "persistence": mode, "steps": steps}, timeout=20
+            )
             assert (run.output, attempts) == ({"c": 4}, [1, 2, 3])
             assert engine.doctor() == []

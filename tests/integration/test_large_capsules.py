@@ -37,7 +37,10 @@ def opened(server: Server) -> Iterator[Open]:
 
 def large(capsule: Capsule) -> Capsule:
     """Return a capsule with many payloads of a MiB each, which do not shrink."""
-    blobs = {hashlib.sha256(raw).hexdigest(): raw for raw in (os.urandom(MIB) for _ in range(COUNT))}
+    blobs = {
+        hashlib.sha256(raw).hexdigest(): raw
+        for raw in (os.urandom(MIB) for _ in range(COUNT))
+    }
     return replace(capsule, blobs=blobs)
 
 
@@ -50,7 +53,9 @@ def peak(work: Callable[[], T]) -> tuple[T, float]:
         tracemalloc.stop()
 
 
-def test_no_more_than_a_few_pieces_of_a_capsule_are_held_when_it_comes_in(opened: Open, tmp_path: Path) -> None:
+def test_no_more_than_a_few_pieces_of_a_capsule_are_held_when_it_comes_in(
+    opened: Open, tmp_path: Path
+) -> None:
     here = opened(workers=2)
     run = ran(here, "a")[0]
     path = tmp_path / "run.oac"
@@ -58,31 +63,47 @@ def test_no_more_than_a_few_pieces_of_a_capsule_are_held_when_it_comes_in(opened
     unpack(path)  # what is imported for it is not held for the file
     capsule, held = peak(lambda: unpack(path))
     assert held < COUNT / 4
-    assert (len(capsule.blobs), sorted(capsule.blobs)) == (COUNT, sorted(set(capsule.blobs)))
+    assert (len(capsule.blobs), sorted(capsule.blobs)) == (
+        COUNT,
+        sorted(set(capsule.blobs)),
+    )
     there = opening_elsewhere(here)
     try:
         arrived, held = peak(lambda: adopt(there.core, capsule, actor="me"))
         assert (arrived.changed, held < COUNT / 2) == (True, True)
         name = next(iter(capsule.blobs))
-        assert there.core.store.blobs([(there.core.store.keys.partition_of(run), name)]) == [capsule.blobs[name]]
+        assert there.core.store.blobs(
+            [(there.core.store.keys.partition_of(run), name)]
+        ) == [capsule.blobs[name]]
     finally:
         there.close()
 
 
 def opening_elsewhere(here: Engine) -> Engine:
-    return Engine.connect(here.url, prefix=f"{here.core.store.keys.prefix}-there", components=[], partitions=2)
+    return Engine.connect(
+        here.url,
+        prefix=f"{here.core.store.keys.prefix}-there",
+        components=[],
+        partitions=2,
+    )
 
 
 def test_a_line_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "lines.zip", "w") as archive:
         archive.writestr("lines", b"a\n" + b"b" * (5 * MIB) + b"\nc\n")
     with zipfile.ZipFile(tmp_path / "lines.zip") as archive:
-        assert [len(line) for line in Unpacking(archive).lines("lines", 6 * MIB)] == [1, 5 * MIB, 1]
+        assert [len(line) for line in Unpacking(archive).lines("lines", 6 * MIB)] == [
+            1,
+            5 * MIB,
+            1,
+        ]
         with pytest.raises(TooLarge, match="with a line of lines, more than"):
             peak(lambda: list(Unpacking(archive).lines("lines", 2 * MIB)))
 
 
-def test_more_than_the_limit_is_refused_before_it_is_held(opened: Open, tmp_path: Path) -> None:
+def test_more_than_the_limit_is_refused_before_it_is_held(
+    opened: Open, tmp_path: Path
+) -> None:
     here = opened(workers=2)
     path = tmp_path / "run.oac"
     path.write_bytes(write(large(take(here.core, ran(here, "a")[0], actor="me"))))
@@ -97,7 +118,9 @@ def test_more_than_the_limit_is_refused_before_it_is_held(opened: Open, tmp_path
         verify_file(path, limit=COUNT // 2 * MIB)
 
 
-def test_a_payload_that_is_changed_between_two_reads_is_not_used(opened: Open, tmp_path: Path) -> None:
+def test_a_payload_that_is_changed_between_two_reads_is_not_used(
+    opened: Open, tmp_path: Path
+) -> None:
     here = opened(workers=2)
     path = tmp_path / "run.oac"
     raw = write(large(take(here.core, ran(here, "a")[0], actor="me")))

@@ -57,18 +57,41 @@ def left_ms(engine: Engine, run: str, step: str) -> float:
 
 
 @pytest.mark.parametrize("effect", ["idempotent", "at_most_once"])
-def test_claims_and_heartbeats_give_each_step_the_lease_of_its_type(server: Server, effect: str) -> None:
+def test_claims_and_heartbeats_give_each_step_the_lease_of_its_type(
+    server: Server, effect: str
+) -> None:
     go_on = threading.Event()
-    options = {"workers": 4, "components": components(go_on, effect), "partitions": 2, "lease_ms": 5000}
-    with Engine.connect(server.url, prefix=server.prefix(), leases=LEASES, **options) as engine:
+    options = {
+        "workers": 4,
+        "components": components(go_on, effect),
+        "partitions": 2,
+        "lease_ms": 5000,
+    }
+    with Engine.connect(
+        server.url, prefix=server.prefix(), leases=LEASES, **options
+    ) as engine:
         runs = {queue: engine.start(doc(queue), {}) for queue in LEASES}
-        lanes = {q: engine.start({"id": q, "steps": [{"id": "s1", "component": f"{q}_async"}]}, {}) for q in LEASES}
+        lanes = {
+            q: engine.start(
+                {"id": q, "steps": [{"id": "s1", "component": f"{q}_async"}]}, {}
+            )
+            for q in LEASES
+        }
         each = [(queue, run) for found in (runs, lanes) for queue, run in found.items()]
         wait_for(lambda: all(left_ms(engine, run, "s1") > 0 for _, run in each))
         keeper = engine._worker.runtime.keeper  # type: ignore[union-attr]
         last = [job for job in keeper.jobs() if job.lease.step == "s1"]
-        held = {job.lease: keeper.held(job.lease).extended for job in last if job.step.queue.startswith("brief")}  # type: ignore[union-attr]
-        wait_for(lambda: all((now := keeper.held(x)) is None or now.extended > then for x, then in held.items()))
+        held = {
+            job.lease: keeper.held(job.lease).extended
+            for job in last
+            if job.step.queue.startswith("brief")
+        }  # type: ignore[union-attr]
+        wait_for(
+            lambda: all(
+                (now := keeper.held(x)) is None or now.extended > then
+                for x, then in held.items()
+            )
+        )
         for queue, run in each:
             left = left_ms(engine, run, "s1")
             assert left <= 900 if queue == "brief" else 500_000 < left <= 600_000
@@ -81,8 +104,15 @@ def test_claims_and_heartbeats_give_each_step_the_lease_of_its_type(server: Serv
 
 def test_what_is_said_of_no_type_holds_for_all_others(server: Server) -> None:
     go_on = threading.Event()
-    options = {"workers": 2, "components": components(go_on, "idempotent"), "partitions": 1, "lease_ms": 300_000}
-    with Engine.connect(server.url, prefix=server.prefix(), leases={"lengthy": 600_000}, **options) as engine:
+    options = {
+        "workers": 2,
+        "components": components(go_on, "idempotent"),
+        "partitions": 1,
+        "lease_ms": 300_000,
+    }
+    with Engine.connect(
+        server.url, prefix=server.prefix(), leases={"lengthy": 600_000}, **options
+    ) as engine:
         run = engine.start(doc("brief"), {})
         wait_for(lambda: left_ms(engine, run, "s1") > 0)
         assert 200_000 < left_ms(engine, run, "s1") <= 300_000
@@ -99,13 +129,17 @@ def test_what_is_said_of_no_type_holds_for_all_others(server: Server) -> None:
         ("tool=300ms,", {"tool": 300}),
     ],
 )
-def test_leases_are_read_as_people_write_them(text: str, leases: dict[str, int]) -> None:
+def test_leases_are_read_as_people_write_them(
+    text: str, leases: dict[str, int]
+) -> None:
     settings = from_environment({"OPENAGENTS_LEASES": text})
     assert settings.leases == leases
     assert settings.lease_ms == 10_000
 
 
 @pytest.mark.parametrize("leases", [{"agent": 1}, {"agent": 3_600_001}])
-def test_a_program_is_told_of_a_lease_that_cannot_be(server: Server, leases: dict[str, int]) -> None:
+def test_a_program_is_told_of_a_lease_that_cannot_be(
+    server: Server, leases: dict[str, int]
+) -> None:
     with pytest.raises(InvalidSetting, match="setting leases: the lease of 'agent' is"):
         Engine.connect(server.url, prefix=server.prefix(), leases=leases)

@@ -31,7 +31,9 @@ from tests.property.ledger_double import contents, zipped
 
 @pytest.fixture
 def engine(server: Server, tmp_path: Path) -> Iterator[Engine]:
-    with Engine.connect(server.url, prefix=server.prefix(), components=[shout], workers=2, partitions=2) as opened:
+    with Engine.connect(
+        server.url, prefix=server.prefix(), components=[shout], workers=2, partitions=2
+    ) as opened:
         yield opened
 
 
@@ -42,7 +44,10 @@ def key(tmp_path: Path) -> Path:
 
 def sealed(engine: Engine, key: Path, *texts: str) -> list[str]:
     """Run some documents to their ends and seal them."""
-    runs = [engine.run(DOCUMENT, {"text": text}, timeout=20).id for text in texts or ("a", "b", "fail")]
+    runs = [
+        engine.run(DOCUMENT, {"text": text}, timeout=20).id
+        for text in texts or ("a", "b", "fail")
+    ]
     engine.audit.seal(signer(key))
     return runs
 
@@ -50,7 +55,9 @@ def sealed(engine: Engine, key: Path, *texts: str) -> list[str]:
 # -- receipts and exports --------------------------------------------------------------------------------
 
 
-def test_a_receipt_proves_an_event_and_nothing_else(engine: Engine, key: Path, tmp_path: Path) -> None:
+def test_a_receipt_proves_an_event_and_nothing_else(
+    engine: Engine, key: Path, tmp_path: Path
+) -> None:
     [run, *_] = sealed(engine, key)
     mine = signer(key)
     keys = {mine.id: mine.public}
@@ -71,7 +78,9 @@ def test_a_receipt_proves_an_event_and_nothing_else(engine: Engine, key: Path, t
             with pytest.raises(EvidenceUnreadable):
                 verify_file(path, keys)
         else:
-            assert [found.kind for found in verify_file(path, keys).findings] == ["changed"]
+            assert [found.kind for found in verify_file(path, keys).findings] == [
+                "changed"
+            ]
     bare = json.loads(engine.audit.receipt(run, 4, with_payload=False))
     assert bare["event"]["data"] is None
     path.write_text(json.dumps(bare))
@@ -80,14 +89,23 @@ def test_a_receipt_proves_an_event_and_nothing_else(engine: Engine, key: Path, t
     assert not verify_file(path, {other.id: other.public}).intact
 
 
-def test_the_proof_of_a_run_survives_as_json_and_covers_its_events(engine: Engine, key: Path) -> None:
+def test_the_proof_of_a_run_survives_as_json_and_covers_its_events(
+    engine: Engine, key: Path
+) -> None:
     [run, *_] = sealed(engine, key)
     proof = engine.audit.proof(run)
     assert proof is not None
     again = read_proof(json.loads(json.dumps(proof_data(proof))), "here")
-    events, partition = engine.audit.stored(run), engine.core.store.keys.partition_of(run)
-    assert check_proof(run, partition, events, again, proof.keys, lambda _: None).verified == len(events)
-    gone = check_proof(run, partition, [*events[:3], *events[4:]], again, proof.keys, lambda _: None)
+    events, partition = (
+        engine.audit.stored(run),
+        engine.core.store.keys.partition_of(run),
+    )
+    assert check_proof(
+        run, partition, events, again, proof.keys, lambda _: None
+    ).verified == len(events)
+    gone = check_proof(
+        run, partition, [*events[:3], *events[4:]], again, proof.keys, lambda _: None
+    )
     assert [(found.kind, found.version) for found in gone.findings] == [("removed", 4)]
 
 
@@ -163,7 +181,9 @@ class Meanwhile:
         return found
 
 
-def test_a_store_at_work_verifies_and_exports(engine: Engine, key: Path, tmp_path: Path) -> None:
+def test_a_store_at_work_verifies_and_exports(
+    engine: Engine, key: Path, tmp_path: Path
+) -> None:
     old = sealed(engine, key, *"abcd")
 
     def happens() -> None:
@@ -179,19 +199,25 @@ def test_a_store_at_work_verifies_and_exports(engine: Engine, key: Path, tmp_pat
     assert verify_file(path).findings == ()
 
 
-def test_an_export_without_its_last_epoch_is_found_out(engine: Engine, key: Path, tmp_path: Path) -> None:
+def test_an_export_without_its_last_epoch_is_found_out(
+    engine: Engine, key: Path, tmp_path: Path
+) -> None:
     sealed(engine, key)
     path = export(engine, tmp_path / "ledger.zip")
 
     def cut(raw: bytes) -> bytes:
         data = json.loads(raw)
-        return json.dumps({**data, "epochs": [], "open_epoch": 1, "open_first": 1, "checkpoint": 0}).encode()
+        return json.dumps(
+            {**data, "epochs": [], "open_epoch": 1, "open_first": 1, "checkpoint": 0}
+        ).encode()
 
     audit = verify_file(edited(path, "partition.json", cut))
     assert any("known to have been signed" in found.what for found in audit.findings)
 
 
-def test_a_damaged_file_is_told_from_a_false_one(engine: Engine, key: Path, tmp_path: Path) -> None:
+def test_a_damaged_file_is_told_from_a_false_one(
+    engine: Engine, key: Path, tmp_path: Path
+) -> None:
     sealed(engine, key)
     path = export(engine, tmp_path / "ledger.zip")
     raw = path.read_bytes()
@@ -206,16 +232,24 @@ def test_a_damaged_file_is_told_from_a_false_one(engine: Engine, key: Path, tmp_
         verify_file(tmp_path / "nowhere")
 
 
-def test_a_capsule_carries_its_proofs(engine: Engine, key: Path, tmp_path: Path) -> None:
+def test_a_capsule_carries_its_proofs(
+    engine: Engine, key: Path, tmp_path: Path
+) -> None:
     [run, *_] = sealed(engine, key)
     mine, path = signer(key), tmp_path / "run.oac"
-    path.write_bytes(pack(engine.core, run, actor="me", proofs=engine.audit.proof_bytes(run)))
-    assert verify_file(path, {mine.id: mine.public}).verified == len(engine.history(run))
+    path.write_bytes(
+        pack(engine.core, run, actor="me", proofs=engine.audit.proof_bytes(run))
+    )
+    assert verify_file(path, {mine.id: mine.public}).verified == len(
+        engine.history(run)
+    )
     other = new_signer()
     assert not verify_file(path, {other.id: other.public}).intact
     capsule = unpack(path.read_bytes())
     forged = replace(capsule.events[1], data=b'{"inputs":{"text":"z"},"step":"one"}')
-    path.write_bytes(write(replace(capsule, events=(capsule.events[0], forged, *capsule.events[2:]))))
+    path.write_bytes(
+        write(replace(capsule, events=(capsule.events[0], forged, *capsule.events[2:])))
+    )
     assert [(f.kind, f.version) for f in verify_file(path).findings] == [("changed", 2)]
     path.write_bytes(pack(engine.core, run, actor="me"))
     with pytest.raises(EvidenceUnreadable, match="no proof"):
@@ -223,14 +257,20 @@ def test_a_capsule_carries_its_proofs(engine: Engine, key: Path, tmp_path: Path)
 
 
 def capsule_of(engine: Engine, run: str) -> Capsule:
-    return unpack(pack(engine.core, run, actor="me", proofs=engine.audit.proof_bytes(run)))
+    return unpack(
+        pack(engine.core, run, actor="me", proofs=engine.audit.proof_bytes(run))
+    )
 
 
-def test_a_witness_that_cannot_be_heard_is_refused(engine: Engine, key: Path, tmp_path: Path) -> None:
+def test_a_witness_that_cannot_be_heard_is_refused(
+    engine: Engine, key: Path, tmp_path: Path
+) -> None:
     [run] = sealed(engine, key, "a")
     (tmp_path / "run.oac").write_bytes(write(capsule_of(engine, run)))
     (tmp_path / "receipt.json").write_bytes(engine.audit.receipt(run, 1))
-    (tmp_path / "witness").write_text("\n".join(json.dumps(x) for x in engine.audit.witness()))
+    (tmp_path / "witness").write_text(
+        "\n".join(json.dumps(x) for x in engine.audit.witness())
+    )
     seen = read_witness(tmp_path / "witness")
     assert verify_file(export(engine, tmp_path / "ledger.zip"), witness=seen).intact
     for name in ("run.oac", "receipt.json"):
@@ -241,7 +281,9 @@ def test_a_witness_that_cannot_be_heard_is_refused(engine: Engine, key: Path, tm
         read_witness(tmp_path / "witness")
 
 
-def test_the_payloads_of_a_capsule_are_those_that_were_sealed(engine: Engine, key: Path, tmp_path: Path) -> None:
+def test_the_payloads_of_a_capsule_are_those_that_were_sealed(
+    engine: Engine, key: Path, tmp_path: Path
+) -> None:
     [run] = sealed(engine, key, "x" * 40_000)
     path, capsule = tmp_path / "run.oac", capsule_of(engine, run)
     path.write_bytes(write(capsule))
@@ -249,26 +291,47 @@ def test_the_payloads_of_a_capsule_are_those_that_were_sealed(engine: Engine, ke
     [sha, *_] = capsule.blobs
     members = {**contents(path.read_bytes()), f"blobs/{sha}": b'"forged"'}
     forged = hashlib.sha256(b'"forged"').hexdigest()
-    members["manifest.json"] = members["manifest.json"].replace(f':"{sha}"'.encode(), f':"{forged}"'.encode())
+    members["manifest.json"] = members["manifest.json"].replace(
+        f':"{sha}"'.encode(), f':"{forged}"'.encode()
+    )
     path.write_bytes(zipped(members))
-    with pytest.raises(CapsuleUnreadable, match=f"payload {sha} of run {run} is another one"):
+    with pytest.raises(
+        CapsuleUnreadable, match=f"payload {sha} of run {run} is another one"
+    ):
         verify_file(path)
-    path.write_bytes(write(replace(capsule, blobs={name: x for name, x in capsule.blobs.items() if name != sha})))
+    path.write_bytes(
+        write(
+            replace(
+                capsule,
+                blobs={name: x for name, x in capsule.blobs.items() if name != sha},
+            )
+        )
+    )
     assert {found.kind for found in verify_file(path).findings} == {"removed"}
 
 
-def test_an_event_of_a_capsule_cannot_lose_its_proof_and_be_another(engine: Engine, key: Path, tmp_path: Path) -> None:
+def test_an_event_of_a_capsule_cannot_lose_its_proof_and_be_another(
+    engine: Engine, key: Path, tmp_path: Path
+) -> None:
     [run, *_] = sealed(engine, key)
     path, capsule = tmp_path / "run.oac", capsule_of(engine, run)
     proofs = json.loads(capsule.proofs or b"")
     del proofs["events"]["2"]
-    forged = replace(capsule.events[1], data=b'{"inputs":{"text":"z"},"step":"one"}', n=10**9)
+    forged = replace(
+        capsule.events[1], data=b'{"inputs":{"text":"z"},"step":"one"}', n=10**9
+    )
     events = (capsule.events[0], forged, *capsule.events[2:])
-    path.write_bytes(write(replace(capsule, events=events, proofs=json.dumps(proofs).encode())))
-    assert [(found.kind, found.version) for found in verify_file(path).findings] == [("inserted", 2)]
+    path.write_bytes(
+        write(replace(capsule, events=events, proofs=json.dumps(proofs).encode()))
+    )
+    assert [(found.kind, found.version) for found in verify_file(path).findings] == [
+        ("inserted", 2)
+    ]
 
 
-def test_a_receipt_shows_no_payload_that_it_does_not_prove(engine: Engine, key: Path, tmp_path: Path) -> None:
+def test_a_receipt_shows_no_payload_that_it_does_not_prove(
+    engine: Engine, key: Path, tmp_path: Path
+) -> None:
     [run, *_] = sealed(engine, key)
     path, made = tmp_path / "receipt.json", json.loads(engine.audit.receipt(run, 4))
     made["proof"]["events"]["4"]["salt"] = ""
@@ -282,14 +345,26 @@ def test_a_receipt_shows_no_payload_that_it_does_not_prove(engine: Engine, key: 
     assert verify_file(path).intact
 
 
-def test_an_export_cannot_lose_what_was_said_of_it_as_a_whole(engine: Engine, key: Path, tmp_path: Path) -> None:
-    while {engine.core.store.keys.partition_of(info.id) for info in engine.runs()} != {0, 1}:
+def test_an_export_cannot_lose_what_was_said_of_it_as_a_whole(
+    engine: Engine, key: Path, tmp_path: Path
+) -> None:
+    while {engine.core.store.keys.partition_of(info.id) for info in engine.runs()} != {
+        0,
+        1,
+    }:
         engine.run(DOCUMENT, {"text": "a"}, timeout=20)
     engine.audit.seal(signer(key))
     path = export(engine, tmp_path / "ledger.zip")
 
     def silent(raw: bytes) -> bytes:
-        return json.dumps({**json.loads(raw), "statement": "", "statement_signature": "", "partitions": 1}).encode()
+        return json.dumps(
+            {
+                **json.loads(raw),
+                "statement": "",
+                "statement_signature": "",
+                "partitions": 1,
+            }
+        ).encode()
 
     audit = verify_file(edited(path, "ledger.json", silent))
     assert [found.kind for found in audit.findings] == ["ledger"]

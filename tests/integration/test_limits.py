@@ -52,7 +52,14 @@ def room() -> Room:
 def engines(server: Server, room: Room) -> Iterator[list[Engine]]:
     prefix = server.prefix()
     opened = [
-        Engine.connect(server.url, prefix=prefix, components=room.registry(), workers=3, partitions=4) for _ in range(2)
+        Engine.connect(
+            server.url,
+            prefix=prefix,
+            components=room.registry(),
+            workers=3,
+            partitions=4,
+        )
+        for _ in range(2)
     ]
     try:
         yield opened
@@ -65,8 +72,12 @@ def gated(**limit: Any) -> dict[str, Any]:
     return {"id": "gated", "steps": [{"id": "a", "component": "enter", **limit}]}
 
 
-@pytest.mark.parametrize(("mutex", "most"), [("key", 1), ({"key": "{{input.k}}", "limit": 2}, 2)])
-def test_no_more_hold_a_lock_than_it_allows(engines: list[Engine], room: Room, mutex: Any, most: int) -> None:
+@pytest.mark.parametrize(
+    ("mutex", "most"), [("key", 1), ({"key": "{{input.k}}", "limit": 2}, 2)]
+)
+def test_no_more_hold_a_lock_than_it_allows(
+    engines: list[Engine], room: Room, mutex: Any, most: int
+) -> None:
     runs = [engines[i % 2].start(gated(mutex=mutex), {"k": "x"}) for i in range(30)]
     assert all(engines[0].wait(run, timeout=30).ok for run in runs)
     assert room.most == most
@@ -82,7 +93,9 @@ def test_a_holder_that_is_not_there_is_put_out(engines: list[Engine]) -> None:
 
 
 def test_a_holder_whose_step_is_over_is_put_out(engines: list[Engine]) -> None:
-    waiting = engines[0].start({"id": "waits", "steps": [{"id": "s", "wait_for": "go"}]})
+    waiting = engines[0].start(
+        {"id": "waits", "steps": [{"id": "s", "wait_for": "go"}]}
+    )
     gates = engines[0].core.gatekeeper._gates
     assert gates.take("mutex:late", f"{waiting}|over", 1)[0]
     assert gates.take("mutex:late", f"{waiting}|line", 1)[0] == 0
@@ -90,12 +103,21 @@ def test_a_holder_whose_step_is_over_is_put_out(engines: list[Engine]) -> None:
     engines[0].cancel(waiting)
 
 
-def test_a_step_that_is_cancelled_in_line_leaves_it_and_one_that_holds_gives_back(engines: list[Engine]) -> None:
-    slow = {"id": "slow", "steps": [{"id": "s", "foreach": [1, 2], "component": "enter", "mutex": "line"}]}
+def test_a_step_that_is_cancelled_in_line_leaves_it_and_one_that_holds_gives_back(
+    engines: list[Engine],
+) -> None:
+    slow = {
+        "id": "slow",
+        "steps": [
+            {"id": "s", "foreach": [1, 2], "component": "enter", "mutex": "line"}
+        ],
+    }
     engine = engines[0]
     assert engine.core.gatekeeper._gates.take("mutex:line", "0-x|a", 1)[0]
     run = engine.start(slow)
-    wait_for(lambda: bool(engine.core.gatekeeper._gates.leave("mutex:other", "nobody") == ()))
+    wait_for(
+        lambda: bool(engine.core.gatekeeper._gates.leave("mutex:other", "nobody") == ())
+    )
     engine.cancel(run, force=True)
     assert engine.wait(run, timeout=20).status == "cancelled"
     engine.core.gatekeeper._gates.leave("mutex:line", "0-x|a")
@@ -108,8 +130,15 @@ def test_a_rate_is_kept_over_runs_and_processes(engines: list[Engine]) -> None:
     began_ms = engines[0].core.clock.now_ms()
     runs = [engines[i % 2].start(gated(**limit)) for i in range(12)]
     assert all(engines[0].wait(run, timeout=30).ok for run in runs)
-    let_in = sorted(e.time_ms for run in runs for e in engines[0].history(run) if e.type == "StepAdmitted")
-    assert all(at - began_ms >= (i - 2) * 100 - 5 for i, at in enumerate(let_in))  # never before its token is there
+    let_in = sorted(
+        e.time_ms
+        for run in runs
+        for e in engines[0].history(run)
+        if e.type == "StepAdmitted"
+    )
+    assert all(
+        at - began_ms >= (i - 2) * 100 - 5 for i, at in enumerate(let_in)
+    )  # never before its token is there
 
 
 def test_a_retry_takes_a_token_too(server: Server) -> None:
@@ -123,12 +152,22 @@ def test_a_retry_takes_a_token_too(server: Server) -> None:
         return len(tries)
 
     registry.tool("flaky")(flaky)
-    step = {"id": "a", "component": "flaky", "retry": {"max_retries": 5, "delay_seconds": 0}}
+    step = {
+        "id": "a",
+        "component": "flaky",
+        "retry": {"max_retries": 5, "delay_seconds": 0},
+    }
     step["rate_limit"] = {"key": "slow", "limit": 1, "per_seconds": 0.3}
-    with Engine.connect(server.url, prefix=server.prefix(), components=registry, workers=1, partitions=1) as engine:
+    with Engine.connect(
+        server.url, prefix=server.prefix(), components=registry, workers=1, partitions=1
+    ) as engine:
         result = engine.run({"id": "w", "steps": [step]}, timeout=20)
         assert result.ok
-        order = [e.type for e in engine.history(result.id) if e.type in ("StepAdmitted", "StepStarted")]
+        order = [
+            e.type
+            for e in engine.history(result.id)
+            if e.type in ("StepAdmitted", "StepStarted")
+        ]
         assert order == ["StepAdmitted", "StepStarted"] * 3
         assert engine.doctor() == []
 
@@ -145,7 +184,13 @@ def test_runs_over_the_limit_wait_for_their_turn(engines: list[Engine]) -> None:
     engine = engines[0]
     runs = [engine.start(limited("queue"), {"k": "a"}) for _ in range(4)]
     other = engine.start(limited("queue"), {"k": "b"})
-    assert [engine.state(run).status for run in [*runs, other]] == ["running", "running", "queued", "queued", "running"]
+    assert [engine.state(run).status for run in [*runs, other]] == [
+        "running",
+        "running",
+        "queued",
+        "queued",
+        "running",
+    ]
     for position, run in enumerate(runs):
         wait_for(lambda run=run: engine.state(run).status == "running")
         assert sum(engine.state(x).status == "running" for x in runs) <= 2, position
@@ -162,21 +207,33 @@ def test_runs_over_the_limit_are_rejected(engines: list[Engine]) -> None:
     wait_for(lambda: engines[0].state(runs[0]).status == "completed")
     wait_for(lambda: engines[0].doctor() == [])
     wait_for(lambda: "u|" + runs[0] not in _due(engines[0]))
-    assert engines[1].state(engines[1].start(limited("reject"), {"k": "a"})).status == "running"
+    assert (
+        engines[1].state(engines[1].start(limited("reject"), {"k": "a"})).status
+        == "running"
+    )
 
 
 def _due(engine: Engine) -> set[str]:
     store = engine.core.store
     found: set[str] = set()
     for partition in range(store.keys.partitions):
-        found |= {x.decode() for x in engine.core.connection.command(b"ZRANGE", store.keys.due(partition), 0, -1)}
+        found |= {
+            x.decode()
+            for x in engine.core.connection.command(
+                b"ZRANGE", store.keys.due(partition), 0, -1
+            )
+        }
     return found
 
 
 def test_the_oldest_is_cancelled_for_a_newer_one(engines: list[Engine]) -> None:
     runs = [engines[0].start(limited("cancel_oldest"), {"k": "a"}) for _ in range(3)]
     wait_for(lambda: engines[0].state(runs[2]).status == "running")
-    assert [engines[0].state(run).status for run in runs] == ["cancelled", "running", "running"]
+    assert [engines[0].state(run).status for run in runs] == [
+        "cancelled",
+        "running",
+        "running",
+    ]
 
 
 def test_of_many_starts_the_last_one_begins(engines: list[Engine]) -> None:
@@ -187,14 +244,24 @@ def test_of_many_starts_the_last_one_begins(engines: list[Engine]) -> None:
     }
     runs = [engines[i % 2].start(document, {"k": "doc-7", "n": i}) for i in range(5)]
     assert engines[0].wait(runs[-1], timeout=20).ok
-    assert [engines[0].wait(run, timeout=20).status for run in runs[:-1]] == ["cancelled"] * 4
-    begun = [e for e in engines[0].history(runs[-1]) if e.type in ("RunQueued", "RunAdmitted")]
+    assert [engines[0].wait(run, timeout=20).status for run in runs[:-1]] == [
+        "cancelled"
+    ] * 4
+    begun = [
+        e
+        for e in engines[0].history(runs[-1])
+        if e.type in ("RunQueued", "RunAdmitted")
+    ]
     assert begun[1].time_ms - begun[0].time_ms >= 400
 
 
 @pytest.mark.parametrize("way", ["retry", "skip", "again"])
-def test_a_lock_that_was_not_given_back_yet_is_when_its_step_goes_another_way(server: Server, way: str) -> None:
-    with Engine.connect(server.url, prefix=server.prefix(), components=Room().registry(), workers=0) as engine:
+def test_a_lock_that_was_not_given_back_yet_is_when_its_step_goes_another_way(
+    server: Server, way: str
+) -> None:
+    with Engine.connect(
+        server.url, prefix=server.prefix(), components=Room().registry(), workers=0
+    ) as engine:
         gatekeeper = engine.core.gatekeeper
         run = engine.start(gated(mutex="{{input.k}}"), {"k": "one"})
         assert gatekeeper.let_in(run, "a", actor="test")
@@ -217,40 +284,68 @@ def test_what_is_cancelled_leaves_the_line_of_a_rate(engines: list[Engine]) -> N
         with suppress(Rejected):  # its turn has come meanwhile
             engines[0].cancel(run)
     late = engines[0].start(gated(**limit))
-    assert engines[0].wait(runs[-1], timeout=25).ok  # it was told to come back in more than three minutes
+    assert (
+        engines[0].wait(runs[-1], timeout=25).ok
+    )  # it was told to come back in more than three minutes
     assert engines[0].wait(late, timeout=25).ok
     wait_for(lambda: engines[0].doctor() == [])
 
 
-def test_a_step_that_comes_into_the_line_after_it_was_withdrawn_leaves_it(server: Server, room: Room) -> None:
-    with Engine.connect(server.url, prefix=server.prefix(), components=room.registry(), workers=0) as engine:
-        gatekeeper, limit = engine.core.gatekeeper, {"key": "late", "limit": 1, "per_seconds": 60}
-        assert gatekeeper.let_in(engine.start(gated(rate_limit=limit)), "a", actor="test")
+def test_a_step_that_comes_into_the_line_after_it_was_withdrawn_leaves_it(
+    server: Server, room: Room
+) -> None:
+    with Engine.connect(
+        server.url, prefix=server.prefix(), components=room.registry(), workers=0
+    ) as engine:
+        gatekeeper, limit = (
+            engine.core.gatekeeper,
+            {"key": "late", "limit": 1, "per_seconds": 60},
+        )
+        assert gatekeeper.let_in(
+            engine.start(gated(rate_limit=limit)), "a", actor="test"
+        )
         run = engine.start(gated(rate_limit=limit))
         before = engine.core.sessions.load(run)
         engine.cancel(run, force=True)
         gatekeeper.give_back(run, "a", actor="test")
-        assert gatekeeper._pass(before, "a", before.state.steps["a"].waits[0], {}, "test") is False
+        assert (
+            gatekeeper._pass(before, "a", before.state.steps["a"].waits[0], {}, "test")
+            is False
+        )
         store = engine.core.store
         line = store.keys.line(store.keys.partition_of("rate:late"), "rate:late")
         assert store.call([PlainCall((b"ZCARD", line))]) == [0]
 
 
-def test_who_does_not_come_for_a_token_is_put_out_of_the_line(server: Server, room: Room) -> None:
+def test_who_does_not_come_for_a_token_is_put_out_of_the_line(
+    server: Server, room: Room
+) -> None:
     with Engine.connect(
-        server.url, prefix=server.prefix(), components=room.registry(), workers=1, partitions=1
+        server.url,
+        prefix=server.prefix(),
+        components=room.registry(),
+        workers=1,
+        partitions=1,
     ) as engine:
         gates = engine.core.gatekeeper._gates
         assert gates.rate("rate:lost", "0-never|a#0", 1, 100).wait_ms == 0
         assert gates.rate("rate:lost", "0-never|a#1", 1, 100).wait_ms
-        run = engine.start(gated(rate_limit={"key": "lost", "limit": 1, "per_seconds": 0.1}))
+        run = engine.start(
+            gated(rate_limit={"key": "lost", "limit": 1, "per_seconds": 0.1})
+        )
         assert engine.wait(run, timeout=20).ok
 
 
 def test_a_token_that_an_older_version_reserved_is_kept(engines: list[Engine]) -> None:
     gates, store = engines[0].core.gatekeeper._gates, engines[0].core.store
     key = store.keys.gate(store.keys.partition_of("rate:old"), "rate:old")
-    store.call([PlainCall((b"HSET", key, b"m:0-r|a#0", b"1", b"m:0-s|a#0", b"9000000000000000"))])
+    store.call(
+        [
+            PlainCall(
+                (b"HSET", key, b"m:0-r|a#0", b"1", b"m:0-s|a#0", b"9000000000000000")
+            )
+        ]
+    )
     assert gates.rate("rate:old", "0-r|a#0", 1, 1000).wait_ms == 0
     assert gates.rate("rate:old", "0-s|a#0", 1, 1000).wait_ms > 1000
     gates.drop("rate:old", "0-s|a#0", 1, 1000)
@@ -267,12 +362,21 @@ DEBOUNCED = {
 def test_debounce_holds_whoever_starts_the_run(engines: list[Engine]) -> None:
     engine = engines[0]
     engine.publish(DEBOUNCED)
-    engine.schedules.create(Schedule("often", "settle", every_seconds=3600, overlap="allow"))
+    engine.schedules.create(
+        Schedule("often", "settle", every_seconds=3600, overlap="allow")
+    )
     hour = 3_600_000
     anchor = engine.schedules.get("often")[1].anchor_ms
-    fired = engine.schedules.backfill("often", anchor - 3 * hour + 1, anchor, actor="test")
+    fired = engine.schedules.backfill(
+        "often", anchor - 3 * hour + 1, anchor, actor="test"
+    )
     parent = engine.start(
-        {"id": "parent", "steps": [{"id": "kid", "workflow": "settle", "on_error": [{"then": "continue"}]}]}
+        {
+            "id": "parent",
+            "steps": [
+                {"id": "kid", "workflow": "settle", "on_error": [{"then": "continue"}]}
+            ],
+        }
     )
     wait_for(lambda: bool(engine.state(parent).children))
     child = engine.state(parent).children["kid"]
@@ -283,14 +387,19 @@ def test_debounce_holds_whoever_starts_the_run(engines: list[Engine]) -> None:
     assert engine.wait(parent, timeout=20).status == "completed"
 
 
-def test_the_newest_start_begins_also_when_its_starter_died_before_it_said_so(engines: list[Engine]) -> None:
+def test_the_newest_start_begins_also_when_its_starter_died_before_it_said_so(
+    engines: list[Engine],
+) -> None:
     engine = engines[0]
     first = engine.start(DEBOUNCED)
     start = engine._start_of(DEBOUNCED, {}, None, None)
     [handled] = engine.core.handler.start_each([start], actor="dies")
     assert not isinstance(handled, Exception)
     assert engine.wait(start.run, timeout=20).ok
-    assert engine.wait(first, timeout=20).status in ("completed", "cancelled")  # who knew of the newer one in time?
+    assert engine.wait(first, timeout=20).status in (
+        "completed",
+        "cancelled",
+    )  # who knew of the newer one in time?
     late = [engine._start_of(DEBOUNCED, {}, None, None) for _ in range(2)]
     for one in late:
         [handled] = engine.core.handler.start_each([one], actor="dies")
@@ -298,13 +407,18 @@ def test_the_newest_start_begins_also_when_its_starter_died_before_it_said_so(en
         begun = handled.time_ms
         wait_for(lambda begun=begun: engine.schedules._schedules.now_ms() > begun)
     engine.core.gatekeeper.arrive(engine.core.sessions.load(late[1].run), actor="test")
-    assert [engine.wait(one.run, timeout=20).status for one in late] == ["cancelled", "completed"]
+    assert [engine.wait(one.run, timeout=20).status for one in late] == [
+        "cancelled",
+        "completed",
+    ]
 
 
 def test_a_step_that_is_retried_at_once_needs_nobody_to_find_it(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("executor.worker.relay.STALE_MS", 10**9)  # the relay rings for no step that was overlooked
+    monkeypatch.setattr(
+        "executor.worker.relay.STALE_MS", 10**9
+    )  # the relay rings for no step that was overlooked
     registry, tries = Registry(), [0]
 
     @registry.tool("flaky")
@@ -314,6 +428,12 @@ def test_a_step_that_is_retried_at_once_needs_nobody_to_find_it(
             raise ValueError("again")
         return tries[0]
 
-    step = {"id": "a", "component": "flaky", "retry": {"max_retries": 5, "delay_seconds": 0}}
-    with Engine.connect(server.url, prefix=server.prefix(), components=registry, workers=1, partitions=1) as engine:
+    step = {
+        "id": "a",
+        "component": "flaky",
+        "retry": {"max_retries": 5, "delay_seconds": 0},
+    }
+    with Engine.connect(
+        server.url, prefix=server.prefix(), components=registry, workers=1, partitions=1
+    ) as engine:
         assert engine.run({"id": "w", "steps": [step]}, timeout=20).ok

@@ -21,7 +21,9 @@ class Provider:
         found = Registry()
 
         def charge(context: Context) -> str:
-            number = self.answers.setdefault(context.idempotency_key, f"charge {len(self.answers) + 1}")
+            number = self.answers.setdefault(
+                context.idempotency_key, f"charge {len(self.answers) + 1}"
+            )
             if context.attempt % 2:
                 raise RetryableError("the answer was lost")
             return number
@@ -57,7 +59,11 @@ DOCUMENT: dict[str, Any] = {
 def test_one_key_for_each_life_of_a_step(server: Server) -> None:
     provider = Provider()
     with Engine.connect(
-        server.url, prefix=server.prefix(), components=provider.components(), workers=1, partitions=1
+        server.url,
+        prefix=server.prefix(),
+        components=provider.components(),
+        workers=1,
+        partitions=1,
     ) as engine:
         run = engine.run(DOCUMENT, timeout=30)
         assert (run.status, provider.refunds) == ("failed", ["charge 1"])
@@ -65,8 +71,15 @@ def test_one_key_for_each_life_of_a_step(server: Server) -> None:
         engine.retry(run.id)
         assert engine.wait(run.id, timeout=30).output == ["charge 2", f"{run.id}/ship"]
         engine.retry(run.id, step="charge")
-        assert engine.wait(run.id, timeout=30).output == ["charge 3", f"{run.id}/ship#2"]
-        assert list(provider.answers) == [f"{run.id}/charge", f"{run.id}/charge#2", f"{run.id}/charge#3"]
+        assert engine.wait(run.id, timeout=30).output == [
+            "charge 3",
+            f"{run.id}/ship#2",
+        ]
+        assert list(provider.answers) == [
+            f"{run.id}/charge",
+            f"{run.id}/charge#2",
+            f"{run.id}/charge#3",
+        ]
         assert engine.doctor() == []
 
 
@@ -77,14 +90,30 @@ def test_what_the_log_says_nothing_of_is_another_life_too(server: Server) -> Non
     document = {
         "id": "quick",
         "persistence": "outcome",
-        "steps": [{"id": "charge", "component": "ship"}, {"id": "b", **ship}, {"id": "c", **ship, "foreach": [1, 2]}],
+        "steps": [
+            {"id": "charge", "component": "ship"},
+            {"id": "b", **ship},
+            {"id": "c", **ship, "foreach": [1, 2]},
+        ],
         "output": ["{{charge.output}}", "{{b.output}}", "{{c.output}}"],
     }
     with Engine.connect(
-        server.url, prefix=server.prefix(), components=provider.components(), workers=1, partitions=1
+        server.url,
+        prefix=server.prefix(),
+        components=provider.components(),
+        workers=1,
+        partitions=1,
     ) as engine:
         run = engine.run(document, timeout=30)
-        assert run.output == [f"{run.id}/charge", f"{run.id}/b", [f"{run.id}/c[0]", f"{run.id}/c[1]"]]
+        assert run.output == [
+            f"{run.id}/charge",
+            f"{run.id}/b",
+            [f"{run.id}/c[0]", f"{run.id}/c[1]"],
+        ]
         engine.retry(run.id, step="charge")
         again = engine.wait(run.id, timeout=30).output
-        assert again == [f"{run.id}/charge#2", f"{run.id}/b#2", [f"{run.id}/c[0]#2", f"{run.id}/c[1]#2"]]
+        assert again == [
+            f"{run.id}/charge#2",
+            f"{run.id}/b#2",
+            [f"{run.id}/c[0]#2", f"{run.id}/c[1]#2"],
+        ]

@@ -21,7 +21,9 @@ from tests.integration.replicas import Line, Node, Replicated, replicated
 from tests.integration.test_lost_tail import cut, newest_file, rewritten
 
 ONE: dict[str, Any] = {"id": "w", "steps": [{"id": "a", "component": "noop"}]}
-SAID = re.compile(r"warning: acknowledged commits were lost: (\d+)( to \d+| or more)? events of (\d+) partitions?, ")
+SAID = re.compile(
+    r"warning: acknowledged commits were lost: (\d+)( to \d+| or more)? events of (\d+) partitions?, "
+)
 
 
 @tool("noop")
@@ -44,7 +46,9 @@ def way(servers: Replicated) -> Iterator[Line]:
 
 
 def opened(url: str, workers: int = 0, partitions: int = 2) -> Engine:
-    return Engine.connect(url, broker=None, components=(noop,), workers=workers, partitions=partitions)
+    return Engine.connect(
+        url, broker=None, components=(noop,), workers=workers, partitions=partitions
+    )
 
 
 def told(engine: Engine) -> list[str]:
@@ -68,7 +72,9 @@ def fail_over(servers: Replicated, way: Line) -> Node:
     return new
 
 
-def test_doctor_says_what_a_failover_has_lost_and_how_far_back(servers: Replicated, way: Line) -> None:
+def test_doctor_says_what_a_failover_has_lost_and_how_far_back(
+    servers: Replicated, way: Line
+) -> None:
     with opened(way.url) as engine:
         kept = [engine.start(ONE) for _ in range(10)]
         lag(servers)
@@ -83,14 +89,21 @@ def test_doctor_says_what_a_failover_has_lost_and_how_far_back(servers: Replicat
         assert least <= events <= most
         assert least > events / 2
         assert found[3] == "2"
-        assert re.search(r"written from [0-9-]+ [0-9:.]+ to [0-9-]+ [0-9:.]+ \(\d+\.\d s\), missed since ", said)
+        assert re.search(
+            r"written from [0-9-]+ [0-9:.]+ to [0-9-]+ [0-9:.]+ \(\d+\.\d s\), missed since ",
+            said,
+        )
         assert "same idempotency keys" in said
         with opened(way.url, workers=1) as worker:
-            assert {worker.wait(run, timeout=60).status for run in (*kept, after)} == {"completed"}
+            assert {worker.wait(run, timeout=60).status for run in (*kept, after)} == {
+                "completed"
+            }
         assert told(engine) == [said]
 
 
-def test_a_loss_is_found_though_others_have_written_over_it(servers: Replicated, way: Line) -> None:
+def test_a_loss_is_found_though_others_have_written_over_it(
+    servers: Replicated, way: Line
+) -> None:
     with opened(way.url, partitions=1) as idle:
         idle.start(ONE)
         lag(servers)
@@ -129,7 +142,9 @@ def test_a_loss_that_many_have_met_is_told_once(servers: Replicated, way: Line) 
         assert "of 1 partition," in said
 
 
-def test_a_server_that_comes_back_with_all_has_lost_nothing(private_server: Server) -> None:
+def test_a_server_that_comes_back_with_all_has_lost_nothing(
+    private_server: Server,
+) -> None:
     private_server.connect().command(b"CONFIG", b"SET", b"appendfsync", b"always")
     with opened(private_server.url) as engine:
         for _ in range(10):
@@ -157,7 +172,10 @@ def test_runs_that_have_left_are_not_missed(private_server: Server) -> None:
 def test_who_has_met_nothing_is_told_by_the_epoch(private_server: Server) -> None:
     """The log begins anew under clients that stay connected: the first to commit notices, and so all others do."""
     admin = private_server.connect()
-    with opened(private_server.url, partitions=1) as first, opened(private_server.url) as second:
+    with (
+        opened(private_server.url, partitions=1) as first,
+        opened(private_server.url) as second,
+    ):
         first.start(ONE)
         second.start(ONE)
         second.start(ONE)
@@ -167,10 +185,14 @@ def test_who_has_met_nothing_is_told_by_the_epoch(private_server: Server) -> Non
         for _ in range(5):
             first.start(ONE)
         second.start(ONE)
-        assert [(loss.lost, loss.epoch) for loss in read_losses(first.core.store)] == [(6, 1)]
+        assert [(loss.lost, loss.epoch) for loss in read_losses(first.core.store)] == [
+            (6, 1)
+        ]
 
 
-def test_a_server_that_comes_back_without_the_end_of_its_log_has_lost_it(private_server: Server) -> None:
+def test_a_server_that_comes_back_without_the_end_of_its_log_has_lost_it(
+    private_server: Server,
+) -> None:
     private_server.connect().command(b"CONFIG", b"SET", b"appendfsync", b"always")
     with opened(private_server.url, partitions=1) as engine:
         for _ in range(3):
@@ -187,8 +209,13 @@ def test_a_server_that_comes_back_without_the_end_of_its_log_has_lost_it(private
         assert " to 6 events of 1 partition, " in said
 
 
-def test_a_replica_of_a_cluster_that_was_behind_has_lost_what_it_lacked(tmp_path: Path) -> None:
-    with cluster_of("valkey", tmp_path, 6) as members, opened(members.url(), partitions=1) as engine:
+def test_a_replica_of_a_cluster_that_was_behind_has_lost_what_it_lacked(
+    tmp_path: Path,
+) -> None:
+    with (
+        cluster_of("valkey", tmp_path, 6) as members,
+        opened(members.url(), partitions=1) as engine,
+    ):
         primary = members.owner("{0}")
         replica = members.replicas[members.primaries.index(primary)]
         engine.start(ONE)

@@ -21,9 +21,19 @@ DOCUMENT: dict[str, Any] = {
     "execution": "graph",
     "steps": [
         {"id": "a", "component": "quick", "inputs": {"n": "{{input.n}}"}},
-        {"id": "b", "component": "flaky", "depends_on": ["a"], "retry": {"max_retries": 5, "delay_seconds": 0.05}},
+        {
+            "id": "b",
+            "component": "flaky",
+            "depends_on": ["a"],
+            "retry": {"max_retries": 5, "delay_seconds": 0.05},
+        },
         {"id": "c", "component": "slow", "depends_on": ["a"], "inputs": {"ms": 15}},
-        {"id": "d", "component": "quick", "depends_on": ["b", "c"], "inputs": {"n": "{{a.output}}"}},
+        {
+            "id": "d",
+            "component": "quick",
+            "depends_on": ["b", "c"],
+            "inputs": {"n": "{{a.output}}"},
+        },
         {"id": "e", "component": "quick", "inputs": {"n": "{{d.output}}"}},
     ],
     "output": "{{e.output}}",
@@ -32,7 +42,10 @@ DOCUMENT: dict[str, Any] = {
 
 def newest_file(server: Server) -> Path:
     """Return the file that a server appends to."""
-    return max((server.directory / "appendonlydir").glob("*.incr.aof"), key=lambda path: path.stat().st_mtime)
+    return max(
+        (server.directory / "appendonlydir").glob("*.incr.aof"),
+        key=lambda path: path.stat().st_mtime,
+    )
 
 
 def cut(server: Server, size: int) -> None:
@@ -56,15 +69,22 @@ class Clients:
     def __init__(self, engine: Engine, count: int) -> None:
         self.results: dict[int, Result] = {}
         self._engine = engine
-        self.threads = [threading.Thread(target=self._insist, args=(n,)) for n in range(count)]
+        self.threads = [
+            threading.Thread(target=self._insist, args=(n,)) for n in range(count)
+        ]
         for thread in self.threads:
             thread.start()
 
     def _insist(self, n: int) -> None:
         for _ in range(100):
             try:
-                result = self._engine.run(DOCUMENT, {"n": n}, idempotency_key=str(n), timeout=5)
-            except (LookupError, TimeoutError):  # the run was lost with the tail, or waits: ask again
+                result = self._engine.run(
+                    DOCUMENT, {"n": n}, idempotency_key=str(n), timeout=5
+                )
+            except (
+                LookupError,
+                TimeoutError,
+            ):  # the run was lost with the tail, or waits: ask again
                 continue
             self.results[n] = result
             return
@@ -74,7 +94,9 @@ class Clients:
 
 
 @pytest.mark.parametrize("seed", [1])
-def test_after_every_cut_the_runs_are_one_consistent_history(private_server: Server, seed: int, tmp_path: Path) -> None:
+def test_after_every_cut_the_runs_are_one_consistent_history(
+    private_server: Server, seed: int, tmp_path: Path
+) -> None:
     chance, pause = random.Random(seed), threading.Event()
     private_server.connect()
     with Engine.connect(
@@ -96,8 +118,12 @@ def test_after_every_cut_the_runs_are_one_consistent_history(private_server: Ser
             for thread in clients.threads:
                 thread.join(90)
             assert not clients.busy(), engine.doctor()
-            assert {n: result.status for n, result in clients.results.items()} == dict.fromkeys(range(25), "completed")
-            assert {n: result.output for n, result in clients.results.items()} == {n: n + 3 for n in range(25)}
+            assert {
+                n: result.status for n, result in clients.results.items()
+            } == dict.fromkeys(range(25), "completed")
+            assert {n: result.output for n, result in clients.results.items()} == {
+                n: n + 3 for n in range(25)
+            }
         assert engine.doctor() == []
         engine.audit.seal()
         audit = engine.audit.verify()

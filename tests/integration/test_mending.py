@@ -22,7 +22,11 @@ DOCUMENT: dict[str, Any] = {
     "id": "w",
     "execution": "graph",
     "steps": [
-        {"id": "a", "component": "one", "retry": {"max_retries": 3, "delay_seconds": 0.01}},
+        {
+            "id": "a",
+            "component": "one",
+            "retry": {"max_retries": 3, "delay_seconds": 0.01},
+        },
         {"id": "b", "component": "one", "depends_on": ["a"]},
     ],
     "output": "{{b.output}}",
@@ -36,7 +40,9 @@ def one() -> int:
 
 
 def opened(server: Server, prefix: str, workers: int = 0) -> Engine:
-    return Engine.connect(server.url, prefix=prefix, components=[one], workers=workers, partitions=1)
+    return Engine.connect(
+        server.url, prefix=prefix, components=[one], workers=workers, partitions=1
+    )
 
 
 def event(kind: str, data: bytes, commit: str) -> list[Any]:
@@ -47,7 +53,9 @@ def half_a_claim(engine: Engine, run: str) -> None:
     """Leave the event of a claim, and nothing else of it."""
     keys = engine.core.store.keys
     version = engine.core.store.heads([run])[0].version + 1  # type: ignore[union-attr]
-    engine.core.connection.command(b"XADD", keys.stream(run), f"{version}-0", *event("StepStarted", STARTED, "k5"))
+    engine.core.connection.command(
+        b"XADD", keys.stream(run), f"{version}-0", *event("StepStarted", STARTED, "k5")
+    )
     engine.core.connection.command(b"ZREM", keys.ready(0, "tool"), f"{run}|a")
 
 
@@ -64,11 +72,15 @@ def no_head(engine: Engine, run: str) -> None:
 
 def no_place(engine: Engine, run: str) -> None:
     """Leave a step neither to be claimed nor waiting for anything."""
-    engine.core.connection.command(b"ZREM", engine.core.store.keys.ready(0, "tool"), f"{run}|a")
+    engine.core.connection.command(
+        b"ZREM", engine.core.store.keys.ready(0, "tool"), f"{run}|a"
+    )
 
 
 @pytest.mark.parametrize("damage", [half_a_claim, old_head, no_head, no_place])
-def test_a_run_that_does_not_fit_its_log_is_mended_and_goes_on(server: Server, damage: Any) -> None:
+def test_a_run_that_does_not_fit_its_log_is_mended_and_goes_on(
+    server: Server, damage: Any
+) -> None:
     prefix = server.prefix()
     with opened(server, prefix) as engine:
         run, other = engine.start(DOCUMENT), engine.start(DOCUMENT)
@@ -93,12 +105,16 @@ def test_a_run_that_has_ended_is_mended_too(server: Server, damage: Any) -> None
         assert engine.doctor() == []
 
 
-def test_a_start_that_was_cut_off_is_removed_and_its_key_begins_anew(server: Server) -> None:
+def test_a_start_that_was_cut_off_is_removed_and_its_key_begins_anew(
+    server: Server,
+) -> None:
     prefix = server.prefix()
     with opened(server, prefix, workers=1) as engine:
         run = engine.start(DOCUMENT, idempotency_key="k")
         engine.wait(run, timeout=30)
-        first = engine.core.connection.command(b"XRANGE", engine.core.store.keys.stream(run), b"1-0", b"1-0")[0][1]
+        first = engine.core.connection.command(
+            b"XRANGE", engine.core.store.keys.stream(run), b"1-0", b"1-0"
+        )[0][1]
         keys = engine.core.store.keys
         cut = f"0-{'x' * 26}"
         engine.core.connection.command(b"XADD", keys.stream(cut), b"1-0", *first)
@@ -118,7 +134,10 @@ CUTS = {
         "v, n, before = v + 1, n + 1, f\n      if v == 6 then error('cut') end",
     ),
     "before the counter": ("redis.call('DEL', stage)", "error('cut')"),
-    "before its head": ("  redis.call('HSET', HEAD, 'v', int(v), 'lc', o.lc)\n", "error('cut')\n"),
+    "before its head": (
+        "  redis.call('HSET', HEAD, 'v', int(v), 'lc', o.lc)\n",
+        "error('cut')\n",
+    ),
     "before its end": (
         "if o.mode == 'adopt' then\n  redis.call('HDEL'",
         "error('cut')\nif o.mode == 'adopt' then\n  redis.call('HDEL'",
@@ -143,13 +162,19 @@ def test_a_run_that_came_in_only_in_part_is_removed_and_can_come_in_again(
         connection, keys = engine.core.connection, engine.core.store.keys
         before = connection.command(b"XRANGE", keys.log(0), b"-", b"+")
         with monkeypatch.context() as patch:
-            patch.setattr(adoption, "refused_when_full", lambda text: refused_when_full(cut_off(text, cut)))
+            patch.setattr(
+                adoption,
+                "refused_when_full",
+                lambda text: refused_when_full(cut_off(text, cut)),
+            )
             with pytest.raises(EventStoreError, match="cut"):
                 adopt(engine.core, capsule, actor="tester")
         if not noted:  # by an older release
             connection.command(b"HDEL", keys.head(run), b"adopting")
         if noted or cut in ("after some events", "before the counter"):
-            assert {violation.run for violation in engine.doctor() if violation.run} == {run}
+            assert {
+                violation.run for violation in engine.doctor() if violation.run
+            } == {run}
             with pytest.raises((InPart, EventStoreError)):
                 adopt(engine.core, capsule, actor="tester")
             assert [(item.run, item.done) for item in engine.repair()] == [(run, True)]
@@ -178,7 +203,9 @@ def test_what_the_log_itself_contradicts_is_left_as_it_is(server: Server) -> Non
         assert engine.core.connection.command(b"XLEN", keys.stream(run)) == events
 
 
-def test_half_a_transaction_that_a_server_has_read_back_is_mended(private_server: Server) -> None:
+def test_half_a_transaction_that_a_server_has_read_back_is_mended(
+    private_server: Server,
+) -> None:
     """Redis 7.0 leaves a transaction open where it cuts a torn one off, and does half of it at its next start."""
     with opened(private_server, "oa") as engine:
         client = private_server.connect().client
@@ -186,18 +213,25 @@ def test_half_a_transaction_that_a_server_has_read_back_is_mended(private_server
         engine.start(DOCUMENT, idempotency_key="first")
         engine.start(DOCUMENT, idempotency_key="second")
     private_server.kill()
-    log = max((private_server.directory / "appendonlydir").glob("*.incr.aof"), key=lambda path: path.stat().st_mtime)
+    log = max(
+        (private_server.directory / "appendonlydir").glob("*.incr.aof"),
+        key=lambda path: path.stat().st_mtime,
+    )
     with log.open("r+b") as file:
         whole = file.read()
         second = whole.rindex(b"StepScheduled")
-        file.truncate(second + 200)  # after the events of the second run, before its log entry
+        file.truncate(
+            second + 200
+        )  # after the events of the second run, before its log entry
     for _ in range(2):
         private_server.start()
         client = private_server.connect().client
         client.pipeline(transaction=True).set("a", 1).set("b", 2).execute()
         private_server.kill()
     private_server.start()
-    with opened(private_server, "oa") as engine:  # nobody works, so that both looks see the same
+    with opened(
+        private_server, "oa"
+    ) as engine:  # nobody works, so that both looks see the same
         broken = {violation.run for violation in engine.doctor() if violation.run}
         assert [item.done for item in engine.repair()] == [True] * len(broken)
         assert engine.doctor() == []

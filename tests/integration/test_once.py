@@ -26,15 +26,36 @@ DOCUMENT: dict[str, Any] = {
     "id": "counted",
     "inputs": {"word": {"type": "string"}},
     "steps": [
-        {"id": "a", "component": "say", "inputs": {"text": "{{input.word}}"}, "timeout": 9},
-        {"id": "b", "component": "say", "inputs": {"text": "{{a.output | upper}}, and"}, "condition": "a.success"},
-        {"id": "each", "foreach": [{"x": "p"}], "component": "say", "inputs": {"text": "{{item.x}}"}},
+        {
+            "id": "a",
+            "component": "say",
+            "inputs": {"text": "{{input.word}}"},
+            "timeout": 9,
+        },
+        {
+            "id": "b",
+            "component": "say",
+            "inputs": {"text": "{{a.output | upper}}, and"},
+            "condition": "a.success",
+        },
+        {
+            "id": "each",
+            "foreach": [{"x": "p"}],
+            "component": "say",
+            "inputs": {"text": "{{item.x}}"},
+        },
         {
             "id": "again",
             "loop": {
                 "while": "index < 3",
                 "max_iterations": 2,
-                "steps": [{"id": "c", "component": "say", "inputs": {"text": "{{previous}}{{ b.output }}"}}],
+                "steps": [
+                    {
+                        "id": "c",
+                        "component": "say",
+                        "inputs": {"text": "{{previous}}{{ b.output }}"},
+                    }
+                ],
             },
         },
     ],
@@ -58,7 +79,11 @@ def counted() -> Iterator[Counter[str]]:
         if event == "call" and frame.f_code in doing:
             times[doing[frame.f_code]] += 1
         elif event == "c_call" and called is hashlib.sha256:
-            times.update(["hashed"] if frame.f_globals["__name__"].startswith("openagents_json.workflow") else [])
+            times.update(
+                ["hashed"]
+                if frame.f_globals["__name__"].startswith("openagents_json.workflow")
+                else []
+            )
 
     sys.setprofile(note)
     try:
@@ -71,8 +96,15 @@ def counted() -> Iterator[Counter[str]]:
 def engine(server: Server) -> Iterator[Engine]:
     registry = Registry()
     registry.tool("say")(lambda text: text)
-    with Engine.connect(server.url, prefix=server.prefix(), components=registry, workers=0) as engine:
-        engine.start({"id": "first", "steps": [{"id": "a", "component": "say", "inputs": {"text": "x"}}]})
+    with Engine.connect(
+        server.url, prefix=server.prefix(), components=registry, workers=0
+    ) as engine:
+        engine.start(
+            {
+                "id": "first",
+                "steps": [{"id": "a", "component": "say", "inputs": {"text": "x"}}],
+            }
+        )
         yield engine  # what is imported for the first start, and what modules hash then, is not counted
 
 
@@ -81,12 +113,17 @@ def from_file(path: Path) -> Any:
     return path / "workflow.json"
 
 
-WAYS: dict[str, Callable[[Path], Any]] = {"a file": from_file, "a value": lambda path: DOCUMENT}
+WAYS: dict[str, Callable[[Path], Any]] = {
+    "a file": from_file,
+    "a value": lambda path: DOCUMENT,
+}
 
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("before", ["", "its warnings are shown"])
-def test_a_start_looks_at_its_document_once(engine: Engine, tmp_path: Path, way: str, before: str) -> None:
+def test_a_start_looks_at_its_document_once(
+    engine: Engine, tmp_path: Path, way: str, before: str
+) -> None:
     document = WAYS[way](tmp_path)
     with counted() as times:
         if before:

@@ -30,8 +30,12 @@ UNHURRIED_MS = 10_000
 def engine(server: Server) -> Iterator[Engine]:
     """An engine with hostile components; afterwards its store is in order, and it holds nothing."""
     registry = load([str(COMPONENTS), str(HOSTILE)])
-    with Engine.connect(server.url, prefix=server.prefix(), components=registry, partitions=2) as opened:
-        keeper = opened.work(WorkSettings(queues=("tool",), concurrency=2, lease_ms=UNHURRIED_MS)).runtime.keeper
+    with Engine.connect(
+        server.url, prefix=server.prefix(), components=registry, partitions=2
+    ) as opened:
+        keeper = opened.work(
+            WorkSettings(queues=("tool",), concurrency=2, lease_ms=UNHURRIED_MS)
+        ).runtime.keeper
         yield opened
         assert opened.doctor() == []
         wait_for(lambda: keeper.jobs() == [])
@@ -70,12 +74,16 @@ def types(engine: Engine, run: str) -> list[str]:
 
 
 @pytest.mark.parametrize("component", ["give", "give_later"])
-def test_whatever_a_component_comes_to_fails_its_own_step_and_no_other(engine: Engine, component: str) -> None:
+def test_whatever_a_component_comes_to_fails_its_own_step_and_no_other(
+    engine: Engine, component: str
+) -> None:
     wanted = [(gives(component, what), {}) for what in [*VALUES, *ERRORS]]
     mixed = [pair for document in wanted for pair in ((INNOCENT, {}), document)]
     runs = engine.start_many(mixed)
     results = [engine.wait(run, timeout=60) for run in runs]
-    assert [result.status for result in results] == ["completed", "failed"] * len(wanted)
+    assert [result.status for result in results] == ["completed", "failed"] * len(
+        wanted
+    )
     for what, result in zip([*VALUES, *ERRORS], results[1::2], strict=True):
         assert result.error is not None, what
         assert result.error["step"] == "a", what
@@ -87,7 +95,9 @@ def test_whatever_a_component_comes_to_fails_its_own_step_and_no_other(engine: E
 
 
 def test_a_component_may_not_stop_the_event_loop_that_it_shares(engine: Engine) -> None:
-    beside = engine.start(steps({"id": "a", "component": "waits", "inputs": {"ms": 300}}))
+    beside = engine.start(
+        steps({"id": "a", "component": "waits", "inputs": {"ms": 300}})
+    )
     wait_for(lambda: "StepStarted" in types(engine, beside))
     result = engine.run(gives("give_later", "stop the loop"), timeout=20)
     assert result.error is not None
@@ -96,10 +106,18 @@ def test_a_component_may_not_stop_the_event_loop_that_it_shares(engine: Engine) 
     assert engine.run(INNOCENT, timeout=20).ok
 
 
-def test_what_templates_put_around_a_deep_value_fails_the_step_that_would_get_it(engine: Engine) -> None:
+def test_what_templates_put_around_a_deep_value_fails_the_step_that_would_get_it(
+    engine: Engine,
+) -> None:
     chain = [{"id": "a", "component": "deep", "inputs": {"depth": 256}}]
     for name, before in (("b", "a"), ("c", "b"), ("d", "c")):
-        chain.append({"id": name, "component": "echo", "inputs": {"value": around(f"{{{{{before}.output}}}}", 30)}})
+        chain.append(
+            {
+                "id": name,
+                "component": "echo",
+                "inputs": {"value": around(f"{{{{{before}.output}}}}", 30)},
+            }
+        )
     result = engine.run(steps(*chain), timeout=20)
     assert result.error is not None
     assert (result.error["step"], result.error["retryable"]) == ("b", False)
@@ -108,13 +126,22 @@ def test_what_templates_put_around_a_deep_value_fails_the_step_that_would_get_it
 
 def test_a_run_whose_output_is_too_deep_fails_and_says_so(engine: Engine) -> None:
     result = engine.run(
-        steps({"id": "a", "component": "deep", "inputs": {"depth": 256}}, output=around("{{a.output}}", 90)), timeout=20
+        steps(
+            {"id": "a", "component": "deep", "inputs": {"depth": 256}},
+            output=around("{{a.output}}", 90),
+        ),
+        timeout=20,
     )
-    assert (result.status, result.error and result.error["type"]) == ("failed", "PayloadNotJson")
+    assert (result.status, result.error and result.error["type"]) == (
+        "failed",
+        "PayloadNotJson",
+    )
 
 
 @pytest.mark.parametrize("value", UNWRITABLE.values(), ids=UNWRITABLE)
-def test_inputs_and_signals_that_cannot_be_written_are_refused_at_once(engine: Engine, value: Any) -> None:
+def test_inputs_and_signals_that_cannot_be_written_are_refused_at_once(
+    engine: Engine, value: Any
+) -> None:
     with pytest.raises(NotJson):
         engine.start(steps({"id": "a", "component": "quick"}), {"value": value})
     run = engine.start(steps({"id": "a", "wait_for": "go"}))
@@ -133,20 +160,34 @@ def test_inputs_and_signals_that_cannot_be_written_are_refused_at_once(engine: E
         "{{ inputs.far | float }}",
     ],
 )
-def test_a_template_fails_its_step_whatever_its_evaluation_raises(engine: Engine, text: str) -> None:
+def test_a_template_fails_its_step_whatever_its_evaluation_raises(
+    engine: Engine, text: str
+) -> None:
     document = steps(
         {"id": "a", "component": "quick"},
-        {"id": "b", "component": "echo", "inputs": {"value": text}, "depends_on": ["a"]},
+        {
+            "id": "b",
+            "component": "echo",
+            "inputs": {"value": text},
+            "depends_on": ["a"],
+        },
         inputs={"digits": {"type": "string"}, "far": {"type": "string"}},
     )
     result = engine.run(document, {"digits": "9" * 3000, "far": "1e999"}, timeout=20)
-    assert (result.status, result.error and result.error["type"]) == ("failed", "ExpressionError")
+    assert (result.status, result.error and result.error["type"]) == (
+        "failed",
+        "ExpressionError",
+    )
 
 
-def test_an_outcome_whose_decision_raises_fails_its_step_and_holds_up_nobody(engine: Engine) -> None:
+def test_an_outcome_whose_decision_raises_fails_its_step_and_holds_up_nobody(
+    engine: Engine,
+) -> None:
     """A defect in what an outcome leads to, here in the naming of children, is told where it happened."""
     child = {"id": "sub", "workflow": "w", "depends_on": ["a"]}
-    parents = [engine.start(steps({"id": "a", "component": "slow"}, child)) for _ in range(3)]
+    parents = [
+        engine.start(steps({"id": "a", "component": "slow"}, child)) for _ in range(3)
+    ]
     naming = engine.core.handler.child_id
 
     def name(wanted: str) -> str:
@@ -160,7 +201,10 @@ def test_an_outcome_whose_decision_raises_fails_its_step_and_holds_up_nobody(eng
     for parent in parents:
         result = engine.wait(parent, timeout=30)
         assert result.error is not None
-        assert (result.error["type"], result.error["step"]) == ("OutcomeNotRecorded", "a")
+        assert (result.error["type"], result.error["step"]) == (
+            "OutcomeNotRecorded",
+            "a",
+        )
         assert "ArithmeticError: no name for it" in str(result.error["message"])
 
 
@@ -200,11 +244,20 @@ def test_what_ends_while_the_store_is_away_is_recorded_or_refused_when_it_is_bac
 
     registry = load([str(COMPONENTS)])
     registry.add(held)
-    with Engine.connect(private_server.url, components=registry, partitions=4) as engine:
-        keeper = engine.work(WorkSettings(queues=("tool",), concurrency=4, lease_ms=LEASE_MS)).runtime.keeper
-        chain = [{"id": "b", "component": "quick"}, {"id": "c", "component": "waits", "inputs": {"ms": 1}}]
+    with Engine.connect(
+        private_server.url, components=registry, partitions=4
+    ) as engine:
+        keeper = engine.work(
+            WorkSettings(queues=("tool",), concurrency=4, lease_ms=LEASE_MS)
+        ).runtime.keeper
+        chain = [
+            {"id": "b", "component": "quick"},
+            {"id": "c", "component": "waits", "inputs": {"ms": 1}},
+        ]
         documents = [steps({"id": "a", "component": "held"}, *chain)] * 4
-        documents += [steps({"id": "a", "component": "waits", "inputs": {"ms": 300}}, *chain)] * 20
+        documents += [
+            steps({"id": "a", "component": "waits", "inputs": {"ms": 300}}, *chain)
+        ] * 20
         runs = engine.start_many([(document, {}) for document in documents])
         for _ in range(4):
             assert begun.acquire(timeout=20)
@@ -212,7 +265,9 @@ def test_what_ends_while_the_store_is_away_is_recorded_or_refused_when_it_is_bac
         let.set()
         threading.Event().wait(4 * LEASE_MS / 1000)
         back()
-        assert [engine.wait(run, timeout=60).status for run in runs] == ["completed"] * len(runs)
+        assert [engine.wait(run, timeout=60).status for run in runs] == [
+            "completed"
+        ] * len(runs)
         wait_for(lambda: keeper.jobs() == [])
         assert engine.doctor() == []
 
@@ -220,15 +275,27 @@ def test_what_ends_while_the_store_is_away_is_recorded_or_refused_when_it_is_bac
 # -- many threads ------------------------------------------------------------------------------------------
 
 
-def test_many_threads_that_wait_leave_the_drains_of_their_program_their_connections(engine: Engine) -> None:
-    waited = engine.start(steps({"id": "a", "wait_for": "go"}, {"id": "b", "component": "quick", "depends_on": ["a"]}))
+def test_many_threads_that_wait_leave_the_drains_of_their_program_their_connections(
+    engine: Engine,
+) -> None:
+    waited = engine.start(
+        steps(
+            {"id": "a", "wait_for": "go"},
+            {"id": "b", "component": "quick", "depends_on": ["a"]},
+        )
+    )
     statuses: list[str] = []
     threads = [
-        threading.Thread(target=lambda: statuses.append(engine.wait(waited, timeout=60).status)) for _ in range(150)
+        threading.Thread(
+            target=lambda: statuses.append(engine.wait(waited, timeout=60).status)
+        )
+        for _ in range(150)
     ]
     for thread in threads:
         thread.start()
-    assert [engine.run(INNOCENT, timeout=5).status for _ in range(10)] == ["completed"] * 10
+    assert [engine.run(INNOCENT, timeout=5).status for _ in range(10)] == [
+        "completed"
+    ] * 10
     engine.signal(waited, "go")
     for thread in threads:
         thread.join()
@@ -239,16 +306,28 @@ def test_many_threads_that_wait_leave_the_drains_of_their_program_their_connecti
 
 
 @pytest.mark.damages_store("a lease is made to have run out, and nobody is there")
-def test_the_doctor_finds_a_lease_that_ran_out_and_that_nobody_acts_on(server: Server) -> None:
-    with Engine.connect(server.url, prefix=server.prefix(), components=load([str(COMPONENTS)]), partitions=1) as engine:
+def test_the_doctor_finds_a_lease_that_ran_out_and_that_nobody_acts_on(
+    server: Server,
+) -> None:
+    with Engine.connect(
+        server.url,
+        prefix=server.prefix(),
+        components=load([str(COMPONENTS)]),
+        partitions=1,
+    ) as engine:
         run = engine.start(steps({"id": "a", "component": "quick"}))
         engine.core.store.tell(0, "gone", {"quick": True})
         wanted = [ClaimRequest(0, "tool", 1, "c1", "gone")]
         engine.core.store.claim(wanted, worker="gone:1/2", lease_ms=60_000)
         assert engine.doctor() == []
         head = engine.core.store.keys.head(run)
-        record = engine.core.connection.command(b"HGET", head, "s:a").decode().split("|")
+        record = (
+            engine.core.connection.command(b"HGET", head, "s:a").decode().split("|")
+        )
         record[8] = str(int(record[8]) - 100_000)
         engine.core.connection.command(b"HSET", head, "s:a", "|".join(record))
         assert [(found.number, found.run) for found in engine.doctor()] == [(5, run)]
-        assert "nobody works on it: the lease of gone:1/2 ran out" in engine.doctor()[0].what
+        assert (
+            "nobody works on it: the lease of gone:1/2 ran out"
+            in engine.doctor()[0].what
+        )

@@ -45,7 +45,11 @@ def test_a_changed_input_changes_no_sibling_no_state_and_no_log(
     monkeypatch.setenv("OPENAGENTS_SECRET_KEY", SECRET)
     step = {
         "component": component,
-        "inputs": {"auth": "{{secrets.KEY}}", "data": "{{input.data}}", "options": {"deep": "{{input.deep}}"}},
+        "inputs": {
+            "auth": "{{secrets.KEY}}",
+            "data": "{{input.data}}",
+            "options": {"deep": "{{input.deep}}"},
+        },
     }
     document = {
         "id": "w",
@@ -57,10 +61,22 @@ def test_a_changed_input_changes_no_sibling_no_state_and_no_log(
             {"id": "wait", "wait_for": "go"},
             {"id": "c", **step},
         ],
-        "output": ["{{a.output}}", "{{each.output}}", "{{b.output}}", "{{c.output}}", "{{input}}"],
+        "output": [
+            "{{a.output}}",
+            "{{each.output}}",
+            "{{b.output}}",
+            "{{c.output}}",
+            "{{input}}",
+        ],
     }
     inputs = {"data": [[1], [2]], "deep": {"k": "v"}}
-    with Engine.connect(server.url, prefix=server.prefix(), components=vandals(), workers=1, partitions=1) as engine:
+    with Engine.connect(
+        server.url,
+        prefix=server.prefix(),
+        components=vandals(),
+        workers=1,
+        partitions=1,
+    ) as engine:
         run = engine.start(document, inputs)
         seen = [[1], {"k": "v"}]
         # What a program does to what it is shown stays with it, too.
@@ -68,16 +84,30 @@ def test_a_changed_input_changes_no_sibling_no_state_and_no_log(
         shown.inputs["data"].append("changed")
         shown.inputs["deep"]["changed"] = True  # type: ignore[index]
         engine.signal(run, "go")
-        assert engine.wait(run, timeout=60).output == [seen, [seen, seen], seen, seen, inputs]
+        assert engine.wait(run, timeout=60).output == [
+            seen,
+            [seen, seen],
+            seen,
+            seen,
+            inputs,
+        ]
         assert SECRET not in repr(engine.history(run))
         assert engine.state(run) == engine.replay.state_at(run)
         engine.retry(run, step="a")
         engine.signal(run, "go")
-        assert engine.wait(run, timeout=60).output == [seen, [seen, seen], seen, seen, inputs]
+        assert engine.wait(run, timeout=60).output == [
+            seen,
+            [seen, seen],
+            seen,
+            seen,
+            inputs,
+        ]
         assert SECRET not in repr((engine.history(run), engine.state(run)))
 
 
-def test_a_projection_that_changes_its_events_changes_no_other_view(server: Server) -> None:
+def test_a_projection_that_changes_its_events_changes_no_other_view(
+    server: Server,
+) -> None:
     def ruin(event: Recorded) -> None:
         for name in list(event.data):
             event.data[name] = "ruined"
@@ -98,8 +128,14 @@ def test_a_projection_that_changes_its_events_changes_no_other_view(server: Serv
         return [*(document or []), event.data]
 
     prefix, options = server.prefix(), {"workers": 0, "partitions": 1}
-    with Engine.connect(server.url, prefix=prefix, projections=[first, last], **options) as engine:
-        run = engine.start({"id": "w", "steps": [{"id": "a", "wait_for": "go"}]}, {"x": [1]}, labels={"k": "v"})
+    with Engine.connect(
+        server.url, prefix=prefix, projections=[first, last], **options
+    ) as engine:
+        run = engine.start(
+            {"id": "w", "steps": [{"id": "a", "wait_for": "go"}]},
+            {"x": [1]},
+            labels={"k": "v"},
+        )
         [row] = engine.views.runs().items
         assert (row.workflow, row.labels) == ("w", {"k": "v"})
         for name in ("aaa", "zzz"):

@@ -83,13 +83,28 @@ def values(connection: Connection) -> Iterator[bytes]:
     ("text", "shown"),
     [
         ("redis://:pw@h:1/0", "redis://:***@h:1/0"),
-        ("at rediss://u:p%40w@h, twice: 'ftp://u:p@h/x'", "at rediss://u:***@h, twice: 'ftp://u:***@h/x'"),
+        (
+            "at rediss://u:p%40w@h, twice: 'ftp://u:p@h/x'",
+            "at rediss://u:***@h, twice: 'ftp://u:***@h/x'",
+        ),
         ("sentinel://:a/b?c#d@e@h:1/0", "sentinel://:***@h:1/0"),
-        ("redis+sentinel://h:1/name?sentinel_password=pw&db=0", "redis+sentinel://h:1/name?sentinel_password=***&db=0"),
-        ("https://h/x?X-Amz-Signature=ab&sig=cd&part=1", "https://h/x?X-Amz-Signature=***&sig=***&part=1"),
-        ("rediss://h:1?ssl_ca_certs=/a/key.pem", "rediss://h:1?ssl_ca_certs=/a/key.pem"),
+        (
+            "redis+sentinel://h:1/name?sentinel_password=pw&db=0",
+            "redis+sentinel://h:1/name?sentinel_password=***&db=0",
+        ),
+        (
+            "https://h/x?X-Amz-Signature=ab&sig=cd&part=1",
+            "https://h/x?X-Amz-Signature=***&sig=***&part=1",
+        ),
+        (
+            "rediss://h:1?ssl_ca_certs=/a/key.pem",
+            "rediss://h:1?ssl_ca_certs=/a/key.pem",
+        ),
         ("see http://h:80/x or mail me@h", "see http://h:80/x or mail me@h"),
-        ("unix:///tmp/s.sock?db=1 and user@host:path", "unix:///tmp/s.sock?db=1 and user@host:path"),
+        (
+            "unix:///tmp/s.sock?db=1 and user@host:path",
+            "unix:///tmp/s.sock?db=1 and user@host:path",
+        ),
     ],
 )
 def test_a_password_of_a_url_is_masked_and_nothing_else(text: str, shown: str) -> None:
@@ -98,13 +113,19 @@ def test_a_password_of_a_url_is_masked_and_nothing_else(text: str, shown: str) -
 
 def test_a_known_password_is_found_outside_of_its_url() -> None:
     url = f"redis://u:{OTHER}@h"
-    assert masked("bad login open/door, also open%2Fdoor", url) == "bad login ***, also ***"
+    assert (
+        masked("bad login open/door, also open%2Fdoor", url)
+        == "bad login ***, also ***"
+    )
     assert masked("bad login", "redis://u:in@h") == "bad login"  # too short to look for
 
 
 def test_recorded_places_are_filled_in_from_the_archive_that_they_are_in() -> None:
     base = f"ftp://u:{PASSWORD}@h/runs/"
-    assert filled_in("ftp://u:***@h/runs/a/1.oac", base) == f"ftp://u:{PASSWORD}@h/runs/a/1.oac"
+    assert (
+        filled_in("ftp://u:***@h/runs/a/1.oac", base)
+        == f"ftp://u:{PASSWORD}@h/runs/a/1.oac"
+    )
     assert filled_in("ftp://u:***@h/runs2/1.oac", base) == "ftp://u:***@h/runs2/1.oac"
     assert filled_in("./archive/1.oac", "") == "./archive/1.oac"
 
@@ -115,20 +136,41 @@ def test_the_password_of_an_archive_is_not_recorded_and_not_told(opened: Open) -
     gone = engine.archive.leave(run, Departure(base))
     assert gone.url.startswith("vault://ada:***@h/runs/")
     assert [item.url for item in engine.views.archived().items] == [gone.url]
-    with pytest.raises(ArchiveUnreachable, match=r"records no passwords; give its URL with --from, or set OPENAGENTS_"):
+    with pytest.raises(
+        ArchiveUnreachable,
+        match=r"records no passwords; give its URL with --from, or set OPENAGENTS_",
+    ):
         engine.archive.restore(run)
     assert engine.archive.restore(run, archive=base) == "completed"
     with pytest.raises(ArchiveUnreachable) as refused:
         engine.archive.leave(run, Departure(f"{base}/away"))
     assert PASSWORD not in traceback_of(refused.value)
-    assert not any(PASSWORD in str(x) for x in (refused.value, refused.value.__cause__, Departure(base)))
-    assert not any(PASSWORD.encode() in value for value in values(engine.core.connection))
+    assert not any(
+        PASSWORD in str(x)
+        for x in (refused.value, refused.value.__cause__, Departure(base))
+    )
+    assert not any(
+        PASSWORD.encode() in value for value in values(engine.core.connection)
+    )
 
 
-def test_a_place_that_an_older_version_recorded_whole_is_shown_masked_and_forgotten_when_the_run_is_back() -> None:
+def test_a_place_that_an_older_version_recorded_whole_is_shown_masked_and_forgotten_when_the_run_is_back() -> (
+    None
+):
     url, [fold] = f"ftp://u:{PASSWORD}@h/1.oac", [ARCHIVE.apply]
     row = {"url": url, "sha256": "", "bytes": 1}
-    back = Recorded("s", 1, Position(0, 1), 0, "c", "a", "", "RunRestored", {"run": "0-1", "url": masked(url)}, {})
+    back = Recorded(
+        "s",
+        1,
+        Position(0, 1),
+        0,
+        "c",
+        "a",
+        "",
+        "RunRestored",
+        {"run": "0-1", "url": masked(url)},
+        {},
+    )
     assert fold(dict(row), back) is None
 
 
@@ -150,14 +192,28 @@ def test_no_command_tells_the_password_of_its_server(
     wrong = guarded.url.replace(password, f"not-{password}")
     away = f"redis://:{password}@127.0.0.1:1/0"
     Engine.connect(guarded.url, broker=None).close()
-    for line in ("workers", "runs show 0-1", f"runs promote 0-1 --to redis://:{password}@127.0.0.1:1", f"x {away}"):
+    for line in (
+        "workers",
+        "runs show 0-1",
+        f"runs promote 0-1 --to redis://:{password}@127.0.0.1:1",
+        f"x {away}",
+    ):
         monkeypatch.setenv("OPENAGENTS_URL", guarded.url)
         assert password not in openagents(*line.split()).stderr, line
-    for url in (guarded.url, wrong, away, away.replace("redis", "redis+sentinel"), f"redis://:{password}/@h"):
+    for url in (
+        guarded.url,
+        wrong,
+        away,
+        away.replace("redis", "redis+sentinel"),
+        f"redis://:{password}/@h",
+    ):
         monkeypatch.setenv("OPENAGENTS_URL", url)
         for line in ("doctor", "runs list"):
             done = openagents(*line.split())
-            assert (password in done.stdout + done.stderr, "Traceback" in done.stderr) == (False, False), (url, line)
+            assert (
+                password in done.stdout + done.stderr,
+                "Traceback" in done.stderr,
+            ) == (False, False), (url, line)
         assert password not in repr(from_environment())
     monkeypatch.delenv("OPENAGENTS_URL")
     said = openagents("runs", "list", "--url", guarded.url).stderr
@@ -169,10 +225,14 @@ def test_no_command_tells_the_password_of_its_server(
     assert ("all is well" in done.stdout, password in done.stdout) == (True, False)
 
 
-def test_what_dev_prints_has_no_password(guarded: EmbeddedServer, tmp_path: Path) -> None:
+def test_what_dev_prints_has_no_password(
+    guarded: EmbeddedServer, tmp_path: Path
+) -> None:
     environment = {**os.environ, "OPENAGENTS_URL": guarded.url}
     said: list[str] = []
-    with subprocess.Popen([*COMMAND, "dev"], stderr=subprocess.PIPE, text=True, env=environment) as process:
+    with subprocess.Popen(
+        [*COMMAND, "dev"], stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
         assert process.stderr is not None
         for line in process.stderr:
             said.append(line)
@@ -190,7 +250,9 @@ def test_an_archive_that_ends_with_the_command_is_refused(
     for place in ("memory://", "memory://bucket/runs", "simplecache::memory://x"):
         done = openagents("runs", "archive", "0-1", "--to", place, *where)
         assert (done.returncode, "ends with this process" in done.stderr) == (2, True)
-        (tmp_path / "policy.json").write_text(json.dumps({"rules": [{"name": "r", "then": "archive", "to": place}]}))
+        (tmp_path / "policy.json").write_text(
+            json.dumps({"rules": [{"name": "r", "then": "archive", "to": place}]})
+        )
         done = openagents("retention", "apply", str(tmp_path / "policy.json"), *where)
         assert (done.returncode, "ends with this process" in done.stderr) == (2, True)
         monkeypatch.setenv("OPENAGENTS_ARCHIVE", place)
@@ -202,7 +264,10 @@ def test_an_archive_that_ends_with_the_command_is_refused(
 
 def test_an_error_of_a_component_says_no_password_of_a_url() -> None:
     error = ConnectionError(f"Cannot connect to amqp://guest:{PASSWORD}@rabbit:5672//")
-    assert describe_error(error)["message"] == "Cannot connect to amqp://guest:***@rabbit:5672//"
+    assert (
+        describe_error(error)["message"]
+        == "Cannot connect to amqp://guest:***@rabbit:5672//"
+    )
 
 
 def test_what_a_process_logs_has_no_password() -> None:
@@ -221,10 +286,16 @@ def test_what_a_process_logs_has_no_password() -> None:
         log.removeHandler(handler)
         logging.setLogRecordFactory(before)
     said = out.getvalue()
-    assert (PASSWORD in said, "no redis://:***@h" in said, "a number 7" in said) == (False, True, True)
+    assert (PASSWORD in said, "no redis://:***@h" in said, "a number 7" in said) == (
+        False,
+        True,
+        True,
+    )
 
 
-def test_a_defect_is_shown_without_passwords(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_defect_is_shown_without_passwords(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     try:
         raise RuntimeError(f"lost redis://:{PASSWORD}@h")
     except RuntimeError as error:

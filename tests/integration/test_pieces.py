@@ -36,7 +36,11 @@ class Counting(RedisRunStore):
     def call(self, calls: Sequence[Call]) -> list[Any]:
         replies = super().call(calls)
         pairs = zip(calls, replies, strict=True)
-        count = sum(len(x) for call, x in pairs if isinstance(call, PlainCall) and call.args[0] == b"XRANGE")
+        count = sum(
+            len(x)
+            for call, x in pairs
+            if isinstance(call, PlainCall) and call.args[0] == b"XRANGE"
+        )
         self.most, self.entries = max(self.most, count), self.entries + count
         return replies
 
@@ -47,12 +51,18 @@ SHORT, LONG = 120, 2
 
 @pytest.fixture(scope="module")
 def engine(server: Server) -> Iterator[Engine]:
-    with Engine.connect(server.url, prefix=server.prefix(), components=[shout], workers=1, partitions=1) as opened:
+    with Engine.connect(
+        server.url, prefix=server.prefix(), components=[shout], workers=1, partitions=1
+    ) as opened:
         for i in range(SHORT):
-            opened.events.append(f"0-few{i}", [Event("Noted", {"i": n}) for n in range(20)])
+            opened.events.append(
+                f"0-few{i}", [Event("Noted", {"i": n}) for n in range(20)]
+            )
         for i in range(LONG):
             for _ in range(30):
-                opened.events.append(f"0-many{i}", [Event("Noted", {"i": n}) for n in range(100)])
+                opened.events.append(
+                    f"0-many{i}", [Event("Noted", {"i": n}) for n in range(100)]
+                )
         yield opened
 
 
@@ -64,14 +74,18 @@ def store(engine: Engine) -> Counting:
 EVENTS = SHORT * 20 + LONG * 3000
 
 
-def test_the_doctor_reads_runs_together_only_if_they_are_short(engine: Engine, store: Counting) -> None:
+def test_the_doctor_reads_runs_together_only_if_they_are_short(
+    engine: Engine, store: Counting
+) -> None:
     assert check(Inspector(store), [0], deep=True) == []
     assert store.entries >= EVENTS
     assert store.most <= PAGE
 
 
 def test_the_doctor_reads_the_log_in_pieces(server: Server) -> None:
-    with Engine.connect(server.url, prefix=server.prefix(), components=[shout], workers=0, partitions=1) as engine:
+    with Engine.connect(
+        server.url, prefix=server.prefix(), components=[shout], workers=0, partitions=1
+    ) as engine:
         for i in range(PAGE * 2 + 10):
             engine.events.append(f"0-{i % 50}", [Event("Noted", {})])
         store = Counting(engine.core.connection, engine.core.store.keys)
@@ -108,7 +122,9 @@ def test_a_new_version_is_checked_against_few_runs_at_a_time(
     assert store.most <= PAGE
 
 
-def test_streams_that_grow_while_they_are_read_are_read_to_their_ends(engine: Engine, store: Counting) -> None:
+def test_streams_that_grow_while_they_are_read_are_read_to_their_ends(
+    engine: Engine, store: Counting
+) -> None:
     ledger = LedgerStore(store)
     names = [f"0-grows{i}" for i in range(3)]
     for name in names:
@@ -117,13 +133,20 @@ def test_streams_that_grow_while_they_are_read_are_read_to_their_ends(engine: En
     class Growing(Counting):
         def call(self, calls: Sequence[Call]) -> list[Any]:
             replies = super().call(calls)
-            if any(isinstance(call, PlainCall) and call.args[0] == b"XLEN" for call in calls):
-                engine.events.append(names[0], [Event("Noted", {"i": n}) for n in range(20)])
+            if any(
+                isinstance(call, PlainCall) and call.args[0] == b"XLEN"
+                for call in calls
+            ):
+                engine.events.append(
+                    names[0], [Event("Noted", {"i": n}) for n in range(20)]
+                )
             return replies
 
     grown = LedgerStore(Growing(engine.core.connection, engine.core.store.keys))
     assert [(x.stream, x.version) for x in grown.each_event(names, 5)] == [
-        (name, version) for name in names for version in range(1, 28 if name == names[0] else 8)
+        (name, version)
+        for name in names
+        for version in range(1, 28 if name == names[0] else 8)
     ]
     assert len(list(ledger.each_event([*names, "0-nothing"], 9))) == 41
 
@@ -131,7 +154,9 @@ def test_streams_that_grow_while_they_are_read_are_read_to_their_ends(engine: En
 class Leaving(LedgerStore):
     """A ledger's store in which something happens once the first event of a run has been read."""
 
-    def __init__(self, store: RedisRunStore, run: str, happens: Callable[[], object]) -> None:
+    def __init__(
+        self, store: RedisRunStore, run: str, happens: Callable[[], object]
+    ) -> None:
         super().__init__(store)
         self._run, self._happens = run, happens
 
@@ -148,7 +173,9 @@ def test_runs_may_be_erased_and_leave_while_their_events_are_read(
     server: Server, tmp_path: Path, erased: str, leaves: bool
 ) -> None:
     """The first event is read as it was, or erased; the record of that may have left before it is read."""
-    with Engine.connect(server.url, prefix=server.prefix(), components=[shout], workers=2, partitions=1) as engine:
+    with Engine.connect(
+        server.url, prefix=server.prefix(), components=[shout], workers=2, partitions=1
+    ) as engine:
         key = signer(key_file(tmp_path))
         run, _ = ran(engine, "a", "b")
         engine.audit.seal(key)
@@ -163,7 +190,9 @@ def test_runs_may_be_erased_and_leave_while_their_events_are_read(
             if leaves:
                 engine.archive.leave(run, Departure(str(tmp_path)))
 
-        audits = AuditService(replace(engine.core, ledger=Leaving(engine.core.store, run, happens)))
+        audits = AuditService(
+            replace(engine.core, ledger=Leaving(engine.core.store, run, happens))
+        )
         audit = audits.verify()
         assert audit.findings == ()
         assert audit.verified + audit.archived >= 16

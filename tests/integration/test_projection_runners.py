@@ -29,7 +29,10 @@ from tests.integration.test_views import SINGLE, WAITING, _raw, double
 
 
 def _count(before: Any, event: Recorded) -> Any:
-    return {"n": (before or {"n": 0})["n"] + 1, "sum": (before or {"sum": 0})["sum"] + event.version}
+    return {
+        "n": (before or {"n": 0})["n"] + 1,
+        "sum": (before or {"sum": 0})["sum"] + event.version,
+    }
 
 
 EVERY = Projection("every", _count, key=lambda event: event.type)
@@ -37,9 +40,16 @@ EVERY = Projection("every", _count, key=lambda event: event.type)
 
 def test_many_runners_at_once_put_each_event_in_once(server: Server) -> None:
     keys = Keyspace(server.prefix(), 2)
-    with Engine.connect(server.url, prefix=keys.prefix, partitions=2, components=[double], workers=2) as engine:
+    with Engine.connect(
+        server.url, prefix=keys.prefix, partitions=2, components=[double], workers=2
+    ) as engine:
         store = RedisViewStore(engine.core.store)
-        runners = [Runner(LogReader(engine.core.store), store, [EVERY], 2, lambda: 0.0, batch=7) for _ in range(4)]
+        runners = [
+            Runner(
+                LogReader(engine.core.store), store, [EVERY], 2, lambda: 0.0, batch=7
+            )
+            for _ in range(4)
+        ]
         done = threading.Event()
 
         def work(runner: Runner) -> None:
@@ -86,11 +96,15 @@ while True:
 """
 
 
-def test_a_process_killed_while_it_projects_leaves_each_event_in_once(server: Server) -> None:
+def test_a_process_killed_while_it_projects_leaves_each_event_in_once(
+    server: Server,
+) -> None:
     keys = Keyspace(server.prefix(), 2)
     store = RedisRunStore(server.connect(), keys)
     views, log = RedisViewStore(store), RedisStreamStore(server.connect(), keys)
-    with Engine.connect(server.url, prefix=keys.prefix, partitions=2, components=[double], workers=2) as engine:
+    with Engine.connect(
+        server.url, prefix=keys.prefix, partitions=2, components=[double], workers=2
+    ) as engine:
         for run in engine.start_many([(SINGLE, {})] * 150):
             engine.wait(run, timeout=30)
     kills = 0
@@ -103,15 +117,23 @@ def test_a_process_killed_while_it_projects_leaves_each_event_in_once(server: Se
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
         before = views.checkpoints(["every.1.1"], [0, 1])
-        wait_for(lambda before=before: views.checkpoints(["every.1.1"], [0, 1]) != before or _all_in(views))
+        wait_for(
+            lambda before=before: (
+                views.checkpoints(["every.1.1"], [0, 1]) != before or _all_in(views)
+            )
+        )
         process.send_signal(signal.SIGKILL)
         process.wait()
         process.stdout.close()
         kills += 1
     runner = Runner(LogReader(store), views, [EVERY], 2, lambda: 0.0)
     runner.catch_up([0, 1])
-    counted = sum(row.document["n"] for p in (0, 1) for row in views.documents("every.1.1", p))
-    summed = sum(row.document["sum"] for p in (0, 1) for row in views.documents("every.1.1", p))
+    counted = sum(
+        row.document["n"] for p in (0, 1) for row in views.documents("every.1.1", p)
+    )
+    summed = sum(
+        row.document["sum"] for p in (0, 1) for row in views.documents("every.1.1", p)
+    )
     events = log.read_all()
     assert (counted, summed) == (len(events), sum(event.version for event in events))
 
@@ -120,19 +142,32 @@ def _all_in(views: RedisViewStore) -> bool:
     return all(head == at for head, [at] in views.checkpoints(["every.1.1"], [0, 1]))
 
 
-def test_a_view_and_its_checkpoint_are_changed_together_or_not_at_all(server: Server) -> None:
-    with Engine.connect(server.url, prefix=server.prefix(), partitions=1, components=[double]) as engine:
+def test_a_view_and_its_checkpoint_are_changed_together_or_not_at_all(
+    server: Server,
+) -> None:
+    with Engine.connect(
+        server.url, prefix=server.prefix(), partitions=1, components=[double]
+    ) as engine:
         engine.start_many([(WAITING, {})] * 5)
         views = RedisViewStore(engine.core.store)
         runner = Runner(LogReader(engine.core.store), views, [EVERY], 1, lambda: 0.0)
         runner.catch_up([0])
         connection, keys = _raw(engine)
-        before = {name: connection.command(b"DUMP", name) for name in connection.client.scan_iter(f"{keys.prefix}:*")}
+        before = {
+            name: connection.command(b"DUMP", name)
+            for name in connection.client.scan_iter(f"{keys.prefix}:*")
+        }
         [loaded] = views.load([("every.1.1", 0, [])])
-        for batch in (Batch(loaded.checkpoint - 1, loaded.checkpoint), Batch(loaded.checkpoint, loaded.checkpoint + 9)):
+        for batch in (
+            Batch(loaded.checkpoint - 1, loaded.checkpoint),
+            Batch(loaded.checkpoint, loaded.checkpoint + 9),
+        ):
             batch.counts["x"] = 1
             assert views.save([("every.1.1", 0, batch)]) == [False]
-        after = {name: connection.command(b"DUMP", name) for name in connection.client.scan_iter(f"{keys.prefix}:*")}
+        after = {
+            name: connection.command(b"DUMP", name)
+            for name in connection.client.scan_iter(f"{keys.prefix}:*")
+        }
         assert after == before
 
 
@@ -142,8 +177,12 @@ def _odd(apply: Any = lambda _document, _event: {}, **more: Any) -> Projection:
 
 WRONG = {
     "a key that is no text": _odd(key=lambda event: 3),
-    "a count that is no number": _odd(lambda _document, _event: Counted({}, {"x": "many"})),  # type: ignore[dict-item]
-    "a value that is no JSON": _odd(lambda _document, _event: Counted({}, {}, {"x": {1}})),
+    "a count that is no number": _odd(
+        lambda _document, _event: Counted({}, {"x": "many"})
+    ),  # type: ignore[dict-item]
+    "a value that is no JSON": _odd(
+        lambda _document, _event: Counted({}, {}, {"x": {1}})
+    ),
     "an order that is no number": _odd(index=lambda _document: Index("first")),  # type: ignore[arg-type]
     "no index": _odd(index=lambda _document: None),
     "facets that are no texts": _odd(index=lambda _document: Index(1, frozenset({3}))),  # type: ignore[arg-type]
@@ -152,11 +191,17 @@ WRONG = {
 
 
 @pytest.mark.parametrize("odd", WRONG.values(), ids=WRONG)
-def test_whatever_a_projection_does_wrong_stops_it_alone(server: Server, odd: Projection) -> None:
-    with Engine.connect(server.url, prefix=server.prefix(), partitions=1, components=[double]) as engine:
+def test_whatever_a_projection_does_wrong_stops_it_alone(
+    server: Server, odd: Projection
+) -> None:
+    with Engine.connect(
+        server.url, prefix=server.prefix(), partitions=1, components=[double]
+    ) as engine:
         engine.start_many([(WAITING, {})] * 3)
         views = RedisViewStore(engine.core.store)
-        Runner(LogReader(engine.core.store), views, [odd, EVERY], 1, lambda: 0.0).catch_up([0])
+        Runner(
+            LogReader(engine.core.store), views, [odd, EVERY], 1, lambda: 0.0
+        ).catch_up([0])
         [(head, [stands, goes])] = views.checkpoints(["odd.1.1", "every.1.1"], [0])
         assert (stands, goes) == (0, head)
         [trouble] = views.troubles("odd.1.1", [0])
@@ -170,7 +215,10 @@ def _mixed(_document: Any, event: Recorded) -> Counted:
 
 
 UNCOUNTABLE = {
-    "a number beyond all": (_odd(lambda _document, _event: Counted({}, {"x": 2**63})), 0),
+    "a number beyond all": (
+        _odd(lambda _document, _event: Counted({}, {"x": 2**63})),
+        0,
+    ),
     "a sum beyond all": (_odd(lambda _document, _event: Counted({}, {"x": 2**51})), 4),
     "a value that is a count too": (_odd(_mixed), 1),
 }
@@ -184,7 +232,14 @@ def test_a_count_that_cannot_be_added_stops_its_projection_alone(
     with Engine.connect(server.url, prefix=server.prefix(), partitions=1) as engine:
         engine.start_many([(WAITING, {})] * 3)
         views = RedisViewStore(engine.core.store)
-        runner = Runner(LogReader(engine.core.store), views, [odd, EVERY], 1, lambda: 0.0, batch=batch)
+        runner = Runner(
+            LogReader(engine.core.store),
+            views,
+            [odd, EVERY],
+            1,
+            lambda: 0.0,
+            batch=batch,
+        )
         runner.catch_up([0])
         [(head, [stands, goes])] = views.checkpoints(["odd.1.1", "every.1.1"], [0])
         assert (stands, goes) == (place, head)
@@ -193,26 +248,37 @@ def test_a_count_that_cannot_be_added_stops_its_projection_alone(
         assert Views(runner, views).verify("odd") == []
 
 
-def test_who_reads_a_view_while_it_is_replaced_gets_the_right_answer(server: Server) -> None:
+def test_who_reads_a_view_while_it_is_replaced_gets_the_right_answer(
+    server: Server,
+) -> None:
     with Engine.connect(server.url, prefix=server.prefix(), partitions=1) as engine:
         engine.start_many([(WAITING, {})] * 5)
         store = RedisViewStore(engine.core.store)
-        slow, other = (Runner(LogReader(engine.core.store), store, [EVERY], 1, lambda: 0.0) for _ in range(2))
+        slow, other = (
+            Runner(LogReader(engine.core.store), store, [EVERY], 1, lambda: 0.0)
+            for _ in range(2)
+        )
         reader, builder = Views(slow, store), Views(other, store)
         before = reader.get("every", "RunStarted")
         [view] = [target.view for target in slow.targets()]
         builder.rebuild("every")
         assert builder.finish_rebuild("every")
         slow.catch_up([0], [Target(EVERY, view)])
-        assert [row.document for row in store.documents(view, 0) if row.key == "RunStarted"] == before
+        assert [
+            row.document for row in store.documents(view, 0) if row.key == "RunStarted"
+        ] == before
         assert reader.get("every", "RunStarted") == before
 
 
-def test_what_a_process_that_died_in_a_switch_left_goes_with_the_next(server: Server) -> None:
+def test_what_a_process_that_died_in_a_switch_left_goes_with_the_next(
+    server: Server,
+) -> None:
     with Engine.connect(server.url, prefix=server.prefix(), partitions=1) as engine:
         engine.start_many([(WAITING, {})] * 5)
         store = RedisViewStore(engine.core.store)
-        views = Views(Runner(LogReader(engine.core.store), store, [EVERY], 1, lambda: 0.0), store)
+        views = Views(
+            Runner(LogReader(engine.core.store), store, [EVERY], 1, lambda: 0.0), store
+        )
         views.get("every", "RunStarted")
         views.rebuild("every")
         assert store.switch_generation("every.1", 2)
@@ -235,7 +301,10 @@ def test_a_rebuild_that_raises_is_told_of(server: Server) -> None:
         [run] = engine.start_many([(WAITING, {})])
         store, clock = RedisViewStore(engine.core.store), [0.0]
         fine = Projection("fine", picky)
-        views = Views(Runner(LogReader(engine.core.store), store, [fine], 1, lambda: clock[0]), store)
+        views = Views(
+            Runner(LogReader(engine.core.store), store, [fine], 1, lambda: clock[0]),
+            store,
+        )
         assert len(views.get("fine", run)) == 1
         broken.set()
         views.rebuild("fine")
@@ -255,7 +324,10 @@ class Forgetful:
         self._log, self._lose, self.times = log, lose, 0
 
     def read(
-        self, places: Sequence[tuple[int, int]], limit: int, types: Iterable[str] | None = None
+        self,
+        places: Sequence[tuple[int, int]],
+        limit: int,
+        types: Iterable[str] | None = None,
     ) -> list[tuple[int, list[Recorded]]]:
         found = self._log.read(places, limit, types)
         self.times += 1
@@ -264,7 +336,9 @@ class Forgetful:
         return found
 
 
-def test_what_was_read_before_the_log_lost_its_tail_does_not_come_into_a_view(server: Server) -> None:
+def test_what_was_read_before_the_log_lost_its_tail_does_not_come_into_a_view(
+    server: Server,
+) -> None:
     prefix = server.prefix()
     with Engine.connect(server.url, prefix=prefix, partitions=1) as engine:
         engine.events.append("0-facts", [Event("Noted", {"x": 1})], commit_id="kept")
@@ -274,15 +348,23 @@ def test_what_was_read_before_the_log_lost_its_tail_does_not_come_into_a_view(se
 
         def lose() -> None:
             *kept, _ = redis.execute_command(b"XRANGE", keys.log(0), "-", "+")
-            redis.execute_command(b"DEL", keys.log(0), keys.stream("0-lost"), keys.head("0-lost"))
+            redis.execute_command(
+                b"DEL", keys.log(0), keys.stream("0-lost"), keys.head("0-lost")
+            )
             for identity, fields in kept:
                 redis.execute_command(b"XADD", keys.log(0), identity, *fields)
             redis.execute_command(b"HINCRBY", keys.meta(0), "n", -1)
             wait_for(lambda: redis.time() > begun)
-            engine.events.append("0-facts", [Event("Noted", {"x": 1})], commit_id="other")
+            engine.events.append(
+                "0-facts", [Event("Noted", {"x": 1})], commit_id="other"
+            )
 
         begun = (redis.time()[0], redis.time()[1] + 2000)
-        total = Projection("total", lambda document, event: (document or 0) + event.data["x"], key=lambda _: "all")
+        total = Projection(
+            "total",
+            lambda document, event: (document or 0) + event.data["x"],
+            key=lambda _: "all",
+        )
         log = Forgetful(LogReader(store), lose)
         runner = Runner(log, RedisViewStore(store), [total], 1, time.monotonic)
         runner.catch_up([0])

@@ -9,7 +9,15 @@ import pytest
 
 from openagents_json import Context, tool
 from openagents_json.engine import Engine
-from openagents_json.engine.archive.promotion import STAGES, Move, arrive, leave, pause, promote, settle
+from openagents_json.engine.archive.promotion import (
+    STAGES,
+    Move,
+    arrive,
+    leave,
+    pause,
+    promote,
+    settle,
+)
 from openagents_json.engine.errors import NotMoved
 from openagents_json.workflow.errors import Rejected
 from tests.conftest import Server, wait_for
@@ -46,7 +54,13 @@ def pair(server: Server) -> Iterator[Callable[[], tuple[Engine, Engine]]]:
         for partitions in (4, 6):
             prefix = server.prefix()
             engines.append(
-                Engine.connect(server.url, prefix=prefix, partitions=partitions, components=[work], workers=2)
+                Engine.connect(
+                    server.url,
+                    prefix=prefix,
+                    partitions=partitions,
+                    components=[work],
+                    workers=2,
+                )
             )
         return engines[-2], engines[-1]
 
@@ -54,24 +68,37 @@ def pair(server: Server) -> Iterator[Callable[[], tuple[Engine, Engine]]]:
     held.clear()
     for engine in engines:
         assert engine.doctor() == []
-        assert [drift for name in ("runs", "steps", "workers") for drift in engine.views.verify(name)] == []
+        assert [
+            drift
+            for name in ("runs", "steps", "workers")
+            for drift in engine.views.verify(name)
+        ] == []
         engine.close()
 
 
 def waiting(engine: Engine) -> str:
     run = engine.start(DOCUMENT)
-    wait_for(lambda: [s.status for s in engine.state(run).steps] == ["completed", "active"])
+    wait_for(
+        lambda: [s.status for s in engine.state(run).steps] == ["completed", "active"]
+    )
     return run
 
 
 def live(engine: Engine, run: str) -> bool:
     """Tell whether a run can do something by itself."""
     head = engine.core.store.heads([run])[0]
-    return head is not None and head.status not in ("paused", "completed", "failed", "cancelled")
+    return head is not None and head.status not in (
+        "paused",
+        "completed",
+        "failed",
+        "cancelled",
+    )
 
 
 @pytest.mark.parametrize("stop", range(len(STAGES) + 1))
-def test_who_dies_after_any_stage_ends_with_one_live_run(pair: Callable[[], tuple[Engine, Engine]], stop: int) -> None:
+def test_who_dies_after_any_stage_ends_with_one_live_run(
+    pair: Callable[[], tuple[Engine, Engine]], stop: int
+) -> None:
     here, there = pair()
     run = waiting(here)
     move = Move(here, there, run)
@@ -107,7 +134,9 @@ def test_a_step_under_way_ends_first_and_one_that_does_not_keeps_the_run_here(
     assert [name for name, _ in ran] == ["a", "b"]
 
 
-def test_a_run_that_was_paused_stays_paused(pair: Callable[[], tuple[Engine, Engine]]) -> None:
+def test_a_run_that_was_paused_stays_paused(
+    pair: Callable[[], tuple[Engine, Engine]],
+) -> None:
     here, there = pair()
     run = waiting(here)
     here.pause(run, "until Monday")
@@ -118,7 +147,9 @@ def test_a_run_that_was_paused_stays_paused(pair: Callable[[], tuple[Engine, Eng
     assert there.wait(run, timeout=20).status == "completed"
 
 
-def test_who_resumes_a_run_in_between_keeps_it(pair: Callable[[], tuple[Engine, Engine]]) -> None:
+def test_who_resumes_a_run_in_between_keeps_it(
+    pair: Callable[[], tuple[Engine, Engine]],
+) -> None:
     here, there = pair()
     run = waiting(here)
     move = Move(here, there, run)
@@ -132,7 +163,9 @@ def test_who_resumes_a_run_in_between_keeps_it(pair: Callable[[], tuple[Engine, 
     assert here.wait(run, timeout=20).status == "completed"
 
 
-def test_a_run_goes_to_one_place_only(pair: Callable[[], tuple[Engine, Engine]]) -> None:
+def test_a_run_goes_to_one_place_only(
+    pair: Callable[[], tuple[Engine, Engine]],
+) -> None:
     (here, there), (_, elsewhere) = pair(), pair()
     run = waiting(here)
     first, second = Move(here, there, run), Move(here, elsewhere, run)
@@ -155,7 +188,9 @@ def test_a_run_goes_to_one_place_only(pair: Callable[[], tuple[Engine, Engine]])
         promote(Move(there, elsewhere, run))
 
 
-def test_what_cannot_move_is_left_alone(pair: Callable[[], tuple[Engine, Engine]]) -> None:
+def test_what_cannot_move_is_left_alone(
+    pair: Callable[[], tuple[Engine, Engine]],
+) -> None:
     here, there = pair()
     here.publish({"id": "inner", "steps": [{"id": "go", "wait_for": {"signal": "go"}}]})
     parent = here.start({"id": "outer", "steps": [{"id": "sub", "workflow": "inner"}]})

@@ -27,7 +27,13 @@ MANY = 4 * AT_ONCE
 @pytest.fixture
 def engine(server: Server) -> Iterator[Engine]:
     """An engine without workers: nothing happens unless the test does it."""
-    with Engine.connect(server.url, prefix=server.prefix(), components=Registry(), workers=0, partitions=1) as opened:
+    with Engine.connect(
+        server.url,
+        prefix=server.prefix(),
+        components=Registry(),
+        workers=0,
+        partitions=1,
+    ) as opened:
         yield opened
 
 
@@ -47,7 +53,9 @@ def statuses(engine: Engine, runs: list[str]) -> Counter[str]:
     return Counter(engine.core.store.statuses(runs))
 
 
-def test_a_short_sleep_does_not_wait_for_all_that_was_due_before(engine: Engine, relay: Relay) -> None:
+def test_a_short_sleep_does_not_wait_for_all_that_was_due_before(
+    engine: Engine, relay: Relay
+) -> None:
     runs = list(engine.start_many([(PAST, {})] * MANY))
     late = engine.start(SHORT)
     after(engine, late)
@@ -60,8 +68,13 @@ def test_a_short_sleep_does_not_wait_for_all_that_was_due_before(engine: Engine,
     assert engine.doctor() == []
 
 
-def test_a_run_with_many_timers_does_not_hold_up_the_others(engine: Engine, relay: Relay) -> None:
-    items = {"id": "items", "steps": [{"id": "s", "foreach": list(range(MANY)), "sleep": {"until": 1}}]}
+def test_a_run_with_many_timers_does_not_hold_up_the_others(
+    engine: Engine, relay: Relay
+) -> None:
+    items = {
+        "id": "items",
+        "steps": [{"id": "s", "foreach": list(range(MANY)), "sleep": {"until": 1}}],
+    }
     many = engine.start(items)
     others = list(engine.start_many([(PAST, {})] * 10))
     for _ in range(3):
@@ -70,19 +83,26 @@ def test_a_run_with_many_timers_does_not_hold_up_the_others(engine: Engine, rela
     assert engine.state(many).status == "running"
 
 
-def test_others_have_their_share_beside_a_run_with_much_that_is_due(engine: Engine) -> None:
+def test_others_have_their_share_beside_a_run_with_much_that_is_due(
+    engine: Engine,
+) -> None:
     store, keys = engine.core.store, engine.core.store.keys
     members = [("0-one", f"t|0-one|s[{i}]|1", i) for i in range(1, 400)]
     members += [(f"0-r{i}", f"t|0-r{i}|s|1", 150 + i) for i in range(30)]
     for run, member, at in members:
         store.call(
-            [PlainCall((b"HSET", keys.head(run), b"st", b"running")), PlainCall((b"ZADD", keys.due(0), at, member))]
+            [
+                PlainCall((b"HSET", keys.head(run), b"st", b"running")),
+                PlainCall((b"ZADD", keys.due(0), at, member)),
+            ]
         )
     taken: Counter[str] = Counter()
     rounds = last = 0
     while (reply := store.due([0], [], at_most=24)[0]).members:
         rounds += 1
-        assert len(reply.members) == len({member.member for member in reply.members}) <= 24
+        assert (
+            len(reply.members) == len({member.member for member in reply.members}) <= 24
+        )
         taken.update(member.run for member in reply.members)
         if len(taken) == 31 and not last:
             last = taken["0-one"]
@@ -91,14 +111,20 @@ def test_others_have_their_share_beside_a_run_with_much_that_is_due(engine: Engi
     assert last < 300
 
 
-def test_a_schedule_that_makes_up_for_much_does_not_hold_up_timers(engine: Engine, relay: Relay) -> None:
+def test_a_schedule_that_makes_up_for_much_does_not_hold_up_timers(
+    engine: Engine, relay: Relay
+) -> None:
     engine.publish(PAST)
     schedules = engine.schedules
-    schedules.create(Schedule("busy", "past", every_seconds=1, overlap="allow", paused=True))
+    schedules.create(
+        Schedule("busy", "past", every_seconds=1, overlap="allow", paused=True)
+    )
     stored = schedules._stored("busy")
     anchor = stored.state["anchor_ms"]
     late = {**stored.state, "next_ms": anchor - 100_000, "anchor_ms": anchor - 200_000}
-    schedules._schedules.put("busy", stored.revision, {**stored.spec, "paused": False}, late, anchor)
+    schedules._schedules.put(
+        "busy", stored.revision, {**stored.spec, "paused": False}, late, anchor
+    )
     short = engine.start(SHORT)
     after(engine, short)
     relay.tick([0])
@@ -110,10 +136,14 @@ def test_a_schedule_that_makes_up_for_much_does_not_hold_up_timers(engine: Engin
 
 
 @pytest.mark.damages_store("an event of a run is taken away")
-def test_a_run_that_cannot_be_read_does_not_hold_up_the_others(engine: Engine, relay: Relay) -> None:
+def test_a_run_that_cannot_be_read_does_not_hold_up_the_others(
+    engine: Engine, relay: Relay
+) -> None:
     runs = list(engine.start_many([(PAST, {})] * 20))
     keys = engine.core.store.keys
-    engine.core.connection.command(b"XADD", keys.stream(runs[7]), b"99-0", b"t", b"Odd", b"d", b"no JSON")
+    engine.core.connection.command(
+        b"XADD", keys.stream(runs[7]), b"99-0", b"t", b"Odd", b"d", b"no JSON"
+    )
     for run in runs:
         engine.core.sessions.drop(run)
     while relay.tick([0]) == 0:  # the rest of a slice

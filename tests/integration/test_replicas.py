@@ -11,7 +11,13 @@ from typing import Any
 import pytest
 
 from eventstore import connect
-from eventstore.errors import EventStoreError, InvalidRequest, NotReplicated, StoreRefused, StoreUnavailable
+from eventstore.errors import (
+    EventStoreError,
+    InvalidRequest,
+    NotReplicated,
+    StoreRefused,
+    StoreUnavailable,
+)
 from eventstore.event import Event
 from eventstore.keys import Keyspace
 from eventstore.redis.driver.preflight import check, require
@@ -21,9 +27,20 @@ from openagents_json import tool
 from openagents_json.engine import Engine
 from tests.acceptance.processes import openagents
 from tests.conftest import KINDS, wait_for
-from tests.integration.replicas import MIN_REPLICAS, Line, Node, Replicated, nodes, replicated, sentinel
+from tests.integration.replicas import (
+    MIN_REPLICAS,
+    Line,
+    Node,
+    Replicated,
+    nodes,
+    replicated,
+    sentinel,
+)
 
-ONCE: dict[str, Any] = {"id": "w", "steps": [{"id": "a", "component": "once", "effect": "at_most_once"}]}
+ONCE: dict[str, Any] = {
+    "id": "w",
+    "steps": [{"id": "a", "component": "once", "effect": "at_most_once"}],
+}
 
 
 @pytest.fixture(params=KINDS)
@@ -45,7 +62,12 @@ def nothing() -> None:
     """Stand for the component where nobody works."""
 
 
-def opened(url: str, components: tuple[Any, ...] = (nothing,), workers: int = 0, lease_ms: int = 1000) -> Engine:
+def opened(
+    url: str,
+    components: tuple[Any, ...] = (nothing,),
+    workers: int = 0,
+    lease_ms: int = 1000,
+) -> Engine:
     return Engine.connect(
         url,
         broker=None,
@@ -61,7 +83,10 @@ def opened(url: str, components: tuple[Any, ...] = (nothing,), workers: int = 0,
 def has(node: Node, run: str, kind: str) -> bool:
     """Tell whether a server has an event of a run, acknowledged or not."""
     with node.client as client:
-        return any(fields[b"t"] == kind.encode() for _, fields in client.xrange(f"oa:{{0}}:run:{run}"))
+        return any(
+            fields[b"t"] == kind.encode()
+            for _, fields in client.xrange(f"oa:{{0}}:run:{run}")
+        )
 
 
 def count_of(node: Node, kind: str) -> int:
@@ -94,7 +119,9 @@ class Aside:
         return self.results[0]
 
 
-def test_a_start_that_its_replica_lacks_is_not_acknowledged_and_comes_again(servers: Replicated, way: Line) -> None:
+def test_a_start_that_its_replica_lacks_is_not_acknowledged_and_comes_again(
+    servers: Replicated, way: Line
+) -> None:
     with opened(way.url) as engine:
         before = engine.start(ONCE)
         servers.line.hold()
@@ -104,11 +131,15 @@ def test_a_start_that_its_replica_lacks_is_not_acknowledged_and_comes_again(serv
         servers.primary.kill()
         way.lead_to(servers.promote().port)
         acknowledged = [before, *(start.result() for start in starts)]
-        assert [has(servers.replica, run, "RunStarted") for run in acknowledged] == [True] * 6
+        assert [has(servers.replica, run, "RunStarted") for run in acknowledged] == [
+            True
+        ] * 6
         assert runs_on(servers.replica) == 6
 
 
-def test_a_step_begins_once_though_its_claim_was_lost(servers: Replicated, way: Line) -> None:
+def test_a_step_begins_once_though_its_claim_was_lost(
+    servers: Replicated, way: Line
+) -> None:
     begun: list[int] = []
 
     @tool("once")
@@ -127,7 +158,9 @@ def test_a_step_begins_once_though_its_claim_was_lost(servers: Replicated, way: 
     assert begun == [1, 1]
 
 
-def test_a_step_that_has_begun_goes_on_through_a_failover(servers: Replicated, way: Line) -> None:
+def test_a_step_that_has_begun_goes_on_through_a_failover(
+    servers: Replicated, way: Line
+) -> None:
     begun: list[int] = []
     goes_on = threading.Event()
 
@@ -150,14 +183,18 @@ def test_a_step_that_has_begun_goes_on_through_a_failover(servers: Replicated, w
     assert begun == [1]
 
 
-def test_who_waits_is_not_told_of_an_end_that_may_be_lost(servers: Replicated, way: Line) -> None:
+def test_who_waits_is_not_told_of_an_end_that_may_be_lost(
+    servers: Replicated, way: Line
+) -> None:
     @tool("once")
     def once() -> None:
         return None
 
     with opened(way.url) as client:
         run = client.start(ONCE)
-        worker = Engine.connect(way.url, broker=None, components=[once], workers=1, lease_ms=1000)
+        worker = Engine.connect(
+            way.url, broker=None, components=[once], workers=1, lease_ms=1000
+        )
         servers.line.hold()  # the worker does not ask replicas, so it ends the run where nobody else has it
         wait_for(lambda: has(servers.primary, run, "RunCompleted"))
         with pytest.raises(NotReplicated, match=r"0 of 1 replica.*ask again"):
@@ -167,12 +204,16 @@ def test_who_waits_is_not_told_of_an_end_that_may_be_lost(servers: Replicated, w
         worker.close()
 
 
-def test_an_idle_client_of_an_old_primary_writes_to_the_new_one(servers: Replicated, way: Line) -> None:
+def test_an_idle_client_of_an_old_primary_writes_to_the_new_one(
+    servers: Replicated, way: Line
+) -> None:
     with opened(way.url) as idle:
         idle.start(ONCE)
         servers.line.hold()
         new = servers.replica
-        new.ask("REPLICAOF", "NO", "ONE")  # and the old one thinks that it is there still
+        new.ask(
+            "REPLICAOF", "NO", "ONE"
+        )  # and the old one thinks that it is there still
         start = Aside(lambda: idle.start(ONCE))
         wait_for(lambda: runs_on(servers.primary) == 2)
         way.lead_to(new.port)
@@ -205,7 +246,9 @@ def test_a_graceful_failover_loses_nothing_and_begins_nothing_twice(kind: str) -
             for number in range(thread, 10_000, 4):
                 if over.is_set():
                     return
-                acknowledged[number] = engine.start(document, {"n": number}, idempotency_key=str(number))
+                acknowledged[number] = engine.start(
+                    document, {"n": number}, idempotency_key=str(number)
+                )
 
         starting = [Aside(lambda thread=thread: start(thread)) for thread in range(4)]  # type: ignore[misc]
         wait_for(lambda: len(acknowledged) > 20)
@@ -215,14 +258,20 @@ def test_a_graceful_failover_loses_nothing_and_begins_nothing_twice(kind: str) -
         wait_for(lambda: len(acknowledged) > done + 20)
         over.set()
         assert [one.result() for one in starting] == [None] * 4
-        assert {engine.wait(run, timeout=60).status for run in acknowledged.values()} == {"completed"}
+        assert {
+            engine.wait(run, timeout=60).status for run in acknowledged.values()
+        } == {"completed"}
     assert len(begun) == len(set(begun))
 
 
 def fails_over(guard: Node, *, dry: bool = False) -> bool:
     """Have the Sentinel make a replica the primary, once it knows that both are fit."""
     with guard.client as client:
-        fit = [r for r in client.sentinel_slaves("main") if r["flags"] == "slave" and r["master-link-status"] == "ok"]
+        fit = [
+            r
+            for r in client.sentinel_slaves("main")
+            if r["flags"] == "slave" and r["master-link-status"] == "ok"
+        ]
         if len(fit) < 2 or dry:
             return len(fit) == 2
         client.execute_command("SENTINEL", "FAILOVER", "main")
@@ -234,7 +283,9 @@ def leader(guard: Node) -> int:
         return int(client.sentinel_get_master_addr_by_name("main")[1])
 
 
-def test_a_step_is_one_round_trip_with_replicas_too(servers: Replicated, way: Line) -> None:
+def test_a_step_is_one_round_trip_with_replicas_too(
+    servers: Replicated, way: Line
+) -> None:
     @tool("once")
     def once() -> int:
         return 1
@@ -245,18 +296,26 @@ def test_a_step_is_one_round_trip_with_replicas_too(servers: Replicated, way: Li
         engine.plan({"id": "w", "steps": steps})
         turns, waits = way.turns, calls_of(servers.primary, "wait")
         run = engine.start({"id": "w", "steps": steps})
-        wait_for(lambda: engine.core.sessions.get(run) is None)  # looks at memory only: closed runs are forgotten
-        assert 100 <= way.turns - turns < 1.8 * 100  # the rest is the start and the background's
+        wait_for(
+            lambda: engine.core.sessions.get(run) is None
+        )  # looks at memory only: closed runs are forgotten
+        assert (
+            100 <= way.turns - turns < 1.8 * 100
+        )  # the rest is the start and the background's
         assert calls_of(servers.primary, "wait") - waits >= 100
 
 
 def calls_of(node: Node, command: str) -> int:
     with node.client as client:
-        return int(client.info("commandstats").get(f"cmdstat_{command}", {"calls": 0})["calls"])
+        return int(
+            client.info("commandstats").get(f"cmdstat_{command}", {"calls": 0})["calls"]
+        )
 
 
 @contextmanager
-def appending(node: Node, quorum: Quorum | None = None) -> Iterator[Callable[[int], Any]]:
+def appending(
+    node: Node, quorum: Quorum | None = None
+) -> Iterator[Callable[[int], Any]]:
     """Return what appends without an id, so that it is sent once and no more."""
     connection = connect(node.url, quorum=quorum or quorum_of("replicated", 0, 200))
     try:
@@ -267,7 +326,9 @@ def appending(node: Node, quorum: Quorum | None = None) -> Iterator[Callable[[in
         connection.close()
 
 
-def test_an_append_is_done_once_by_a_server_that_forgot_its_scripts(servers: Replicated) -> None:
+def test_an_append_is_done_once_by_a_server_that_forgot_its_scripts(
+    servers: Replicated,
+) -> None:
     with appending(servers.primary, quorum_of("replicated", 0, 2000)) as append:
         for number in range(2):
             append(number)
@@ -282,10 +343,15 @@ def test_all_replicas_that_are_connected_have_to_confirm(servers: Replicated) ->
     quorum = quorum_of("replicated", 0, 1000)
     assert quorum
     with appending(servers.primary, quorum) as append:
-        wait_for(lambda: append(1) and quorum.count == 2)  # it is seen when it is as quick as the other one
+        wait_for(
+            lambda: append(1) and quorum.count == 2
+        )  # it is seen when it is as quick as the other one
         servers.last.kill()
         for _ in range(2):
-            with pytest.raises(NotReplicated, match=r"1 of 2 replica\(s\) confirmed.*OPENAGENTS_REPLICAS"):
+            with pytest.raises(
+                NotReplicated,
+                match=r"1 of 2 replica\(s\) confirmed.*OPENAGENTS_REPLICAS",
+            ):
                 append(2)
 
 
@@ -295,7 +361,9 @@ def test_a_replica_that_comes_later_has_to_confirm_too(servers: Replicated) -> N
     with appending(servers.primary, quorum) as append:
         append(1)
         servers.last.follow(servers.primary.port)
-        wait_for(lambda: append(2) and quorum.count == 2)  # it is seen when it is as quick as the other one
+        wait_for(
+            lambda: append(2) and quorum.count == 2
+        )  # it is seen when it is as quick as the other one
         servers.last.kill()
         with pytest.raises(NotReplicated, match=r"1 of 2 replica"):
             append(3)
@@ -317,35 +385,57 @@ def calm(node: Node) -> bool:
         return int(client.info("replication")["connected_slaves"]) > 0
 
 
-def test_a_server_that_writes_without_its_replicas_is_refused_with_what_to_do(servers: Replicated) -> None:
+def test_a_server_that_writes_without_its_replicas_is_refused_with_what_to_do(
+    servers: Replicated,
+) -> None:
     servers.primary.ask("CONFIG", "SET", "min-replicas-to-write", "0")
-    with pytest.raises(StoreRefused, match="set min-replicas-to-write 1 and min-replicas-max-lag 10"):
+    with pytest.raises(
+        StoreRefused, match="set min-replicas-to-write 1 and min-replicas-max-lag 10"
+    ):
         opened(servers.primary.url)
-    servers.primary.ask("CONFIG", "SET", "min-replicas-to-write", "1", "min-replicas-max-lag", "0")
+    servers.primary.ask(
+        "CONFIG", "SET", "min-replicas-to-write", "1", "min-replicas-max-lag", "0"
+    )
     with pytest.raises(StoreRefused, match="min-replicas-max-lag"):
         opened(servers.primary.url)
     assert runs_on(servers.primary) == 0
     servers.primary.ask("CONFIG", "SET", "min-replicas-max-lag", "10")
     with pytest.raises(StoreRefused, match="min-replicas-to-write 2"):
         Engine.connect(servers.primary.url, durability="replicated", replicas=2)
-    asked = ("--url", servers.primary.url, "--durability", "replicated", "--replicas", "2")
+    asked = (
+        "--url",
+        servers.primary.url,
+        "--durability",
+        "replicated",
+        "--replicas",
+        "2",
+    )
     said = openagents("doctor", *asked, folder=servers.primary.directory)
-    assert (said.returncode, "set min-replicas-to-write 2 and" in said.stderr) == (1, True), said
+    assert (said.returncode, "set min-replicas-to-write 2 and" in said.stderr) == (
+        1,
+        True,
+    ), said
     with pytest.raises(InvalidRequest, match="-1 replicas within"):
         Engine.connect(servers.primary.url, durability="replicated", replicas=-1)
     with pytest.raises(InvalidRequest, match=r"no durability 'replcated'.*replicated"):
         Engine.connect(servers.primary.url, durability="replcated")
 
 
-def test_replicas_that_may_be_promoted_without_having_confirmed_are_told(servers: Replicated) -> None:
+def test_replicas_that_may_be_promoted_without_having_confirmed_are_told(
+    servers: Replicated,
+) -> None:
     assert told(servers.primary, 1) == []
     servers.last.follow(servers.primary.port)
     assert told(servers.primary, 0) == []
-    assert told(servers.primary, 1) == ["2 replicas follow the server, 1 have to confirm: another one may be promoted"]
+    assert told(servers.primary, 1) == [
+        "2 replicas follow the server, 1 have to confirm: another one may be promoted"
+    ]
     for node in (servers.last, servers.replica):
         node.kill()
     wait_for(lambda: not calm(servers.primary))
-    assert told(servers.primary, 0) == ["0 replica(s) follow the server and 1 have to confirm: nothing can be written"]
+    assert told(servers.primary, 0) == [
+        "0 replica(s) follow the server and 1 have to confirm: nothing can be written"
+    ]
 
 
 def told(node: Node, replicas: int) -> list[str]:
@@ -358,6 +448,8 @@ def told(node: Node, replicas: int) -> list[str]:
 
 
 def test_servers_without_replicas_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(StoreRefused, match="embedded server has no replicas; ask for durability always"):
+    with pytest.raises(
+        StoreRefused, match="embedded server has no replicas; ask for durability always"
+    ):
         Engine.embedded(tmp_path, durability="replicated")
     assert list(tmp_path.iterdir()) == []

@@ -49,7 +49,12 @@ def test_the_first_rule_that_fits_decides(opened: Open, tmp_path: Path) -> None:
         ("rest", 3, 1, 0),
     ]
     done = apply(rules, engine.archive, engine.views, now)
-    assert [{x.run for x in item.gone} for item in done] == [set(), {failed}, set(), set(gone)]
+    assert [{x.run for x in item.gone} for item in done] == [
+        set(),
+        {failed},
+        set(),
+        set(gone),
+    ]
     assert all(item.before > 3 * item.left for item in done if item.gone)
     assert {row.id for row in engine.views.runs().items} == {kept, held}
     again = apply(rules, engine.archive, engine.views, now)
@@ -59,18 +64,46 @@ def test_the_first_rule_that_fits_decides(opened: Open, tmp_path: Path) -> None:
 
 
 @pytest.mark.damages_store("an event is written by hand")
-@pytest.mark.parametrize("damage", ["a gap in its history", "an event of a newer version"])
-def test_a_run_that_cannot_be_read_stays_and_the_others_leave(server: Server, tmp_path: Path, damage: str) -> None:
+@pytest.mark.parametrize(
+    "damage", ["a gap in its history", "an event of a newer version"]
+)
+def test_a_run_that_cannot_be_read_stays_and_the_others_leave(
+    server: Server, tmp_path: Path, damage: str
+) -> None:
     prefix = server.prefix()
-    with Engine.connect(server.url, prefix=prefix, components=[shout], workers=2, partitions=2) as engine:
+    with Engine.connect(
+        server.url, prefix=prefix, components=[shout], workers=2, partitions=2
+    ) as engine:
         damaged, *others = ran(engine, "a", "b", "c")
-        version = engine.state(damaged).version + (2 if damage.startswith("a gap") else 1)
-        fields = (b"t", b"Odd", b"d", b"{}", b"m", b"{}", b"a", b"me", b"k", b"c", b"n", b"0")
-        engine.core.connection.command(b"XADD", engine.core.store.keys.stream(damaged), f"{version}-0", *fields)
+        version = engine.state(damaged).version + (
+            2 if damage.startswith("a gap") else 1
+        )
+        fields = (
+            b"t",
+            b"Odd",
+            b"d",
+            b"{}",
+            b"m",
+            b"{}",
+            b"a",
+            b"me",
+            b"k",
+            b"c",
+            b"n",
+            b"0",
+        )
+        engine.core.connection.command(
+            b"XADD", engine.core.store.keys.stream(damaged), f"{version}-0", *fields
+        )
         engine.core.sessions.drop(damaged)
         rules = policy(tmp_path, {"name": "all", "then": "delete"})
-        [done] = apply(rules, engine.archive, engine.views, engine.core.clock.now_ms() + 1000)
-        assert ({x.run for x in done.gone}, set(done.stayed)) == (set(others), {damaged})
+        [done] = apply(
+            rules, engine.archive, engine.views, engine.core.clock.now_ms() + 1000
+        )
+        assert ({x.run for x in done.gone}, set(done.stayed)) == (
+            set(others),
+            {damaged},
+        )
 
 
 @pytest.mark.parametrize(

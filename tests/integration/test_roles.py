@@ -12,7 +12,11 @@ from openagents_json import Context, tool
 from openagents_json.engine import Engine
 from tests.conftest import Server, wait_for
 
-DOCUMENT: dict[str, Any] = {"id": "w", "steps": [{"id": "a", "component": "held"}], "output": "{{a.output}}"}
+DOCUMENT: dict[str, Any] = {
+    "id": "w",
+    "steps": [{"id": "a", "component": "held"}],
+    "output": "{{a.output}}",
+}
 
 
 def waits(engine: Engine, run: str) -> bool:
@@ -50,12 +54,18 @@ def test_who_waits_goes_on_waiting_when_the_server_changes_its_role(
 
     client = private_server.connect().client
     ended: list[bool] = []
-    with Engine.connect(private_server.url, components=[held], workers=1, partitions=1) as engine:
+    with Engine.connect(
+        private_server.url, components=[held], workers=1, partitions=1
+    ) as engine:
         run = engine.start(DOCUMENT)
         wait_for(lambda: [item.value for item in engine.emitted(run)] == [1])
         waiting = threading.Thread(target=lambda: ended.append(how(engine, run)))
         waiting.start()
-        wait_for(lambda: any(c["cmd"] == "xread" and "b" in c["flags"] for c in client.client_list()))
+        wait_for(
+            lambda: any(
+                c["cmd"] == "xread" and "b" in c["flags"] for c in client.client_list()
+            )
+        )
         client.execute_command("REPLICAOF", "127.0.0.1", "1")
         client.execute_command("REPLICAOF", "NO", "ONE")
         goes_on.set()

@@ -12,7 +12,12 @@ import pytest
 from eventstore.errors import StoreUnavailable
 from eventstore.redis.coordination.schedules import ScheduleStore
 from eventstore.redis.driver.scripts import PlainCall
-from executor.coordination.schedule_times import Schedule, firings, next_firing, start_of
+from executor.coordination.schedule_times import (
+    Schedule,
+    firings,
+    next_firing,
+    start_of,
+)
 from executor.coordination.schedules import SLICE, ScheduleService
 from executor.coordination.zones import ZONES_VERSION
 from executor.errors import InvalidSchedule, ScheduleExists, ScheduleNotFound
@@ -36,7 +41,9 @@ DOCUMENT = {
 
 @pytest.fixture
 def engine(server: Server) -> Iterator[Engine]:
-    with Engine.connect(server.url, prefix=server.prefix(), components=Registry(), partitions=4) as opened:
+    with Engine.connect(
+        server.url, prefix=server.prefix(), components=Registry(), partitions=4
+    ) as opened:
         opened.publish(DOCUMENT)
         yield opened
 
@@ -64,15 +71,28 @@ def clock(engine: Engine) -> Clock:
 
 @pytest.fixture
 def table(engine: Engine, clock: Clock) -> ScheduleService:
-    return ScheduleService(engine.core.handler, engine.core.starter, engine.core.workflows, clock)
+    return ScheduleService(
+        engine.core.handler, engine.core.starter, engine.core.workflows, clock
+    )
 
 
 def schedule(**more: Any) -> Schedule:
-    return Schedule(**{"name": "nightly", "workflow": "report", "every_seconds": 60, "overlap": "allow", **more})
+    return Schedule(
+        **{
+            "name": "nightly",
+            "workflow": "report",
+            "every_seconds": 60,
+            "overlap": "allow",
+            **more,
+        }
+    )
 
 
 def fired(engine: Engine) -> list[str]:
-    return sorted((engine.state(r.id).labels or {})["scheduled_for"] for r in engine.runs(limit=1000))
+    return sorted(
+        (engine.state(r.id).labels or {})["scheduled_for"]
+        for r in engine.runs(limit=1000)
+    )
 
 
 def test_a_crash_between_the_run_and_the_note_of_it_starts_no_second_run(
@@ -95,7 +115,12 @@ def test_a_crash_between_the_run_and_the_note_of_it_starts_no_second_run(
 
 @pytest.mark.parametrize(
     ("overlap", "started", "skipped", "waiting", "open_runs"),
-    [("allow", 3, 0, 0, 3), ("skip", 1, 2, 0, 1), ("queue", 1, 0, 2, 1), ("replace", 3, 0, 0, 1)],
+    [
+        ("allow", 3, 0, 0, 3),
+        ("skip", 1, 2, 0, 1),
+        ("queue", 1, 0, 2, 1),
+        ("replace", 3, 0, 0, 1),
+    ],
 )
 def test_what_happens_when_the_run_before_is_still_open(
     engine: Engine,
@@ -112,7 +137,11 @@ def test_what_happens_when_the_run_before_is_still_open(
         clock.now += 60_000
         table.fire("nightly", actor="test")
     progress = table.get("nightly")[1]
-    assert (progress.started, progress.skipped, len(progress.waiting)) == (started, skipped, waiting)
+    assert (progress.started, progress.skipped, len(progress.waiting)) == (
+        started,
+        skipped,
+        waiting,
+    )
     assert sum(run.status == "running" for run in engine.runs()) == open_runs
     if waiting:
         engine.signal(progress.last_run, "go")
@@ -120,7 +149,9 @@ def test_what_happens_when_the_run_before_is_still_open(
         assert len(table.get("nightly")[1].waiting) == 1
 
 
-def test_what_was_missed_is_made_up_for_within_the_limit(engine: Engine, clock: Clock, table: ScheduleService) -> None:
+def test_what_was_missed_is_made_up_for_within_the_limit(
+    engine: Engine, clock: Clock, table: ScheduleService
+) -> None:
     table.create(schedule(catchup_seconds=150))
     clock.now += 10 * 60_000
     table.fire("nightly", actor="test")
@@ -143,7 +174,9 @@ def test_a_paused_schedule_fires_nothing_and_goes_on_from_now(
     assert fired(engine) == ["2030-01-01T00:11:00Z"]
 
 
-def test_backfill_starts_what_was_not_started(engine: Engine, clock: Clock, table: ScheduleService) -> None:
+def test_backfill_starts_what_was_not_started(
+    engine: Engine, clock: Clock, table: ScheduleService
+) -> None:
     table.create(schedule())
     clock.now += 60_000
     table.fire("nightly", actor="test")
@@ -151,7 +184,9 @@ def test_backfill_starts_what_was_not_started(engine: Engine, clock: Clock, tabl
     for _ in range(2):
         runs = table.backfill("nightly", start, clock.now + 1, actor="test")
     assert len(runs) == 4
-    assert fired(engine) == [f"2029-12-31T23:{m}:00Z" for m in (58, 59)] + [f"2030-01-01T00:0{m}:00Z" for m in (0, 1)]
+    assert fired(engine) == [f"2029-12-31T23:{m}:00Z" for m in (58, 59)] + [
+        f"2030-01-01T00:0{m}:00Z" for m in (0, 1)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -206,21 +241,36 @@ def test_jitter_is_the_same_whenever_it_is_asked_for() -> None:
 
 
 def test_the_relay_fires_what_is_due(server: Server) -> None:
-    with Engine.connect(server.url, prefix=server.prefix(), components=Registry(), partitions=2) as engine:
+    with Engine.connect(
+        server.url, prefix=server.prefix(), components=Registry(), partitions=2
+    ) as engine:
         registry = Registry()
         registry.tool("now")(lambda: 1)
         engine.publish({"id": "tick", "steps": [{"id": "s", "sleep": 0}]})
-        engine.schedules.create(Schedule("every-second", "tick", every_seconds=1, overlap="allow"))
-        with Engine.connect(server.url, prefix=engine.core.store.keys.prefix, components=registry, workers=1):
-            wait_for(lambda: sum(run.status == "completed" for run in engine.runs()) >= 2, 20)
+        engine.schedules.create(
+            Schedule("every-second", "tick", every_seconds=1, overlap="allow")
+        )
+        with Engine.connect(
+            server.url,
+            prefix=engine.core.store.keys.prefix,
+            components=registry,
+            workers=1,
+        ):
+            wait_for(
+                lambda: sum(run.status == "completed" for run in engine.runs()) >= 2, 20
+            )
         times = fired(engine)
         assert len(set(times)) == len(times)
 
 
-def test_doctor_names_the_release_of_the_zones_and_warns_of_workers_with_another(server: Server) -> None:
+def test_doctor_names_the_release_of_the_zones_and_warns_of_workers_with_another(
+    server: Server,
+) -> None:
     registry = Registry()
     registry.tool("now")(lambda: 1)
-    with Engine.connect(server.url, prefix=server.prefix(), components=registry, workers=1, partitions=1) as engine:
+    with Engine.connect(
+        server.url, prefix=server.prefix(), components=registry, workers=1, partitions=1
+    ) as engine:
         told = diagnose(engine, Settings())
         assert next(iter(told.lines())).endswith(f"time zones {ZONES_VERSION}")
         assert [finding for finding in told.findings if finding.code == "zones"] == []
@@ -228,8 +278,12 @@ def test_doctor_names_the_release_of_the_zones_and_warns_of_workers_with_another
         [info] = directory.workers().values()
         directory.beat("elsewhere", {**info, "zones": "2019a"})
         told = diagnose(engine, Settings())
-        assert any("worker elsewhere has time zones 2019a" in line for line in told.lines())
-        assert [finding.level for finding in told.findings if finding.code == "zones"] == ["warning"]
+        assert any(
+            "worker elsewhere has time zones 2019a" in line for line in told.lines()
+        )
+        assert [
+            finding.level for finding in told.findings if finding.code == "zones"
+        ] == ["warning"]
 
 
 @pytest.mark.parametrize("what", ["archived", "deleted", "redacted", "taken"])
@@ -253,7 +307,9 @@ def test_a_schedule_goes_on_whatever_became_of_the_run_of_a_firing(
             engine.redact(run)
         case _:
             start = table._start_of(schedule(), clock.now)
-            engine.core.handler.start_each([replace(start, commit_id="another")], actor="test")
+            engine.core.handler.start_each(
+                [replace(start, commit_id="another")], actor="test"
+            )
     clock.broken = False
     table.fire("nightly", actor="test")
     clock.now += 60_000
@@ -266,13 +322,27 @@ def test_a_schedule_goes_on_whatever_became_of_the_run_of_a_firing(
     assert all(run.ok for run in runs)
 
 
-def test_what_was_missed_is_made_up_for_in_slices(engine: Engine, clock: Clock, table: ScheduleService) -> None:
+def test_what_was_missed_is_made_up_for_in_slices(
+    engine: Engine, clock: Clock, table: ScheduleService
+) -> None:
     table.create(schedule())
     clock.now += 50 * 60_000
     table.fire("nightly", actor="test")
     assert table.get("nightly")[1].started == SLICE
     store = engine.core.store
-    [members] = [store.call([PlainCall((b"ZSCORE", store.keys.due(store.keys.partition_of("nightly")), b"s|nightly"))])]
+    [members] = [
+        store.call(
+            [
+                PlainCall(
+                    (
+                        b"ZSCORE",
+                        store.keys.due(store.keys.partition_of("nightly")),
+                        b"s|nightly",
+                    )
+                )
+            ]
+        )
+    ]
     assert float(members[0]) <= clock.now  # the relay comes back for the rest
     for _ in range(2):
         table.fire("nightly", actor="test")
@@ -283,9 +353,13 @@ def test_what_was_missed_is_made_up_for_in_slices(engine: Engine, clock: Clock, 
 def test_a_queue_of_short_runs_catches_up(server: Server) -> None:
     registry, prefix = Registry(), server.prefix()
     registry.tool("now")(lambda: 1)
-    with Engine.connect(server.url, prefix=prefix, components=registry, workers=1, partitions=2) as engine:
+    with Engine.connect(
+        server.url, prefix=prefix, components=registry, workers=1, partitions=2
+    ) as engine:
         engine.publish({"id": "tick", "steps": [{"id": "s", "component": "now"}]})
-        engine.schedules.create(Schedule("busy", "tick", every_seconds=1, overlap="queue", paused=True))
+        engine.schedules.create(
+            Schedule("busy", "tick", every_seconds=1, overlap="queue", paused=True)
+        )
         stored = engine.schedules._stored("busy")
         late = {
             **stored.state,
@@ -293,7 +367,9 @@ def test_a_queue_of_short_runs_catches_up(server: Server) -> None:
             "anchor_ms": stored.state["anchor_ms"] - 90_000,
         }
         now = engine.schedules._schedules.now_ms()
-        engine.schedules._schedules.put("busy", stored.revision, {**stored.spec, "paused": False}, late, now)
+        engine.schedules._schedules.put(
+            "busy", stored.revision, {**stored.spec, "paused": False}, late, now
+        )
         wait_for(lambda: engine.schedules.get("busy")[1].started >= 60, 60)
         wait_for(lambda: len(engine.schedules.get("busy")[1].waiting) <= 1)
 
@@ -303,20 +379,34 @@ def test_a_schedule_whose_zone_is_not_known_here_says_so_and_is_looked_at_again(
 ) -> None:
     table.create(schedule(every_seconds=0, cron="* * * * *", timezone="Europe/Paris"))
     stored = table._stored("nightly")
-    clock.put("nightly", stored.revision, {**stored.spec, "timezone": "Europe/New_Paris"}, stored.state, clock.now)
+    clock.put(
+        "nightly",
+        stored.revision,
+        {**stored.spec, "timezone": "Europe/New_Paris"},
+        stored.state,
+        clock.now,
+    )
     clock.now += 60_000
     table.fire("nightly", actor="test")
     progress = table.get("nightly")[1]
     assert "Europe/New_Paris" in progress.error
     assert progress.next_ms == clock.now
     stored = table._stored("nightly")
-    clock.put("nightly", stored.revision, {**stored.spec, "timezone": "Europe/Paris"}, stored.state, clock.now)
+    clock.put(
+        "nightly",
+        stored.revision,
+        {**stored.spec, "timezone": "Europe/Paris"},
+        stored.state,
+        clock.now,
+    )
     table.fire("nightly", actor="test")
     progress = table.get("nightly")[1]
     assert (progress.started, progress.error) == (1, "")
 
 
-def test_a_backfill_says_of_each_firing_what_became_of_it(engine: Engine, clock: Clock, table: ScheduleService) -> None:
+def test_a_backfill_says_of_each_firing_what_became_of_it(
+    engine: Engine, clock: Clock, table: ScheduleService
+) -> None:
     engine.publish(
         {
             "id": "one",
@@ -329,4 +419,6 @@ def test_a_backfill_says_of_each_firing_what_became_of_it(engine: Engine, clock:
     assert [run.ok for run in runs] == [True, True, False, False]
     assert isinstance(runs[2].error, ConcurrencyLimitReached)
     with pytest.raises(ConcurrencyLimitReached):
-        table.backfill("nightly", clock.now + 4 * 60_000, clock.now + 6 * 60_000, actor="test")
+        table.backfill(
+            "nightly", clock.now + 4 * 60_000, clock.now + 6 * 60_000, actor="test"
+        )

@@ -46,9 +46,25 @@ def keys_of(words: list[str]) -> list[str]:
     return words[1:3] if words[0] == "RENAME" else words[1:2]
 
 
-KNOWN = {item.name.removesuffix(".lua") for item in (files("eventstore.redis") / "lua").iterdir()}
+KNOWN = {
+    item.name.removesuffix(".lua")
+    for item in (files("eventstore.redis") / "lua").iterdir()
+}
 
-SCRIPTS = {"adopt", "beat", "claim", "commit", "due", "essential", "free", "gate", "project", "redact", "seal", "stage"}
+SCRIPTS = {
+    "adopt",
+    "beat",
+    "claim",
+    "commit",
+    "due",
+    "essential",
+    "free",
+    "gate",
+    "project",
+    "redact",
+    "seal",
+    "stage",
+}
 """Those that touch keys which their callers do not know, and those that have to be sent with them."""
 
 
@@ -82,8 +98,14 @@ class Watched:
             words = WORD.findall(line)
             if [word.upper() for word in words[:2]] == ["SCRIPT", "LOAD"]:
                 text = words[2].encode().decode("unicode_escape")
-                sha = hashlib.sha1(text.encode("latin-1"), usedforsecurity=False).hexdigest()
-                named = [name for name in re.findall(r"^-- (\w+): ", text, re.MULTILINE) if name in KNOWN]
+                sha = hashlib.sha1(
+                    text.encode("latin-1"), usedforsecurity=False
+                ).hexdigest()
+                named = [
+                    name
+                    for name in re.findall(r"^-- (\w+): ", text, re.MULTILINE)
+                    if name in KNOWN
+                ]
                 found[sha] = "adopt" if "adopt" in named else named[0]
         return found
 
@@ -120,10 +142,18 @@ def faults(keys: list[str], commands: list[list[str]]) -> list[str]:
             continue
         assert command[0] in WRITES | READS, command
         written = written or command[0] in WRITES
-        wrong += [f"{command[0]} {key}, which may be gone" for key in keys_of(command) if key in gone]
+        wrong += [
+            f"{command[0]} {key}, which may be gone"
+            for key in keys_of(command)
+            if key in gone
+        ]
         if command[0] in REMOVES:
             gone.update(keys_of(command))
-        wrong += [f"{command[0]} {key}" for key in keys_of(command) if written and key not in known]
+        wrong += [
+            f"{command[0]} {key}"
+            for key in keys_of(command)
+            if written and key not in known
+        ]
         known.update(keys_of(command))
     return wrong
 
@@ -136,13 +166,25 @@ def everything(engine: Engine, folder: Path) -> None:
         "execution": "graph",
         "concurrency": {"key": "one", "limit": 1},
         "steps": [
-            {"id": "a", "component": "fails_once", "retry": {"max_retries": 3, "delay_seconds": 0.01}},
+            {
+                "id": "a",
+                "component": "fails_once",
+                "retry": {"max_retries": 3, "delay_seconds": 0.01},
+            },
             {"id": "b", "component": "big", "depends_on": ["a"]},
-            {"id": "c", "foreach": "{{[1, 2, 3]}}", "component": "big", "depends_on": ["b"]},
+            {
+                "id": "c",
+                "foreach": "{{[1, 2, 3]}}",
+                "component": "big",
+                "depends_on": ["b"],
+            },
         ],
     }
     runs = [engine.run(document, timeout=30).id for _ in range(3)]
-    held = {"id": "h", "steps": [{"id": "s", "wait_for": "go"}, {"id": "t", "component": "big"}]}
+    held = {
+        "id": "h",
+        "steps": [{"id": "s", "wait_for": "go"}, {"id": "t", "component": "big"}],
+    }
     run = engine.start(held)
     engine.pause(run)
     engine.resume(run)
@@ -159,7 +201,9 @@ def everything(engine: Engine, folder: Path) -> None:
     assert engine.doctor() == []
 
 
-def test_each_key_that_a_script_writes_is_declared_or_looked_at_first(private_server: Server, tmp_path: Path) -> None:
+def test_each_key_that_a_script_writes_is_declared_or_looked_at_first(
+    private_server: Server, tmp_path: Path
+) -> None:
     failures = iter([True])
 
     @tool("fails_once")
@@ -176,7 +220,11 @@ def test_each_key_that_a_script_writes_is_declared_or_looked_at_first(private_se
 
     watched = Watched(private_server)
     with Engine.connect(
-        private_server.url, components=[fails_once, big], workers=2, partitions=2, lease_ms=300
+        private_server.url,
+        components=[fails_once, big],
+        workers=2,
+        partitions=2,
+        lease_ms=300,
     ) as engine:
         everything(engine, tmp_path)
     seen: dict[str, set[str]] = {}

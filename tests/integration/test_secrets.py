@@ -33,7 +33,9 @@ def components() -> Registry:
 
     def use(auth: str, context: Context) -> dict[str, Any]:
         key = auth.removeprefix("Bearer ")
-        context.emit({"partial": key, "basic": base64.b64encode(f"u:{key}".encode()).decode()})
+        context.emit(
+            {"partial": key, "basic": base64.b64encode(f"u:{key}".encode()).decode()}
+        )
         context.logger.warning("calling with %r", key)
         try:
             raise LookupError(f"no {key}")
@@ -51,7 +53,10 @@ def components() -> Registry:
         fail(auth)
 
     def echo(auth: str, data: str) -> list[str]:
-        return ["other" if "other" in data else data, base64.b16encode(auth.encode()).decode()]
+        return [
+            "other" if "other" in data else data,
+            base64.b16encode(auth.encode()).decode(),
+        ]
 
     for function in (use, fail, use_async, fail_async, echo, deep, long):
         found.tool(function.__name__)(function)
@@ -62,7 +67,13 @@ def components() -> Registry:
 def engine(server: Server, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("OPENAGENTS_SECRET_KEY", SECRET)
     monkeypatch.setenv("OPENAGENTS_SECRET_OTHER", "other-secret")
-    opened = Engine.connect(server.url, prefix=server.prefix(), components=components(), workers=2, partitions=1)
+    opened = Engine.connect(
+        server.url,
+        prefix=server.prefix(),
+        components=components(),
+        workers=2,
+        partitions=1,
+    )
     yield opened
     opened.close(grace_seconds=1)
 
@@ -70,28 +81,47 @@ def engine(server: Server, monkeypatch: pytest.MonkeyPatch) -> Any:
 def calling(component: str, **inputs: str) -> dict[str, Any]:
     return {
         "id": "w",
-        "steps": [{"id": "a", "component": component, "inputs": {"auth": "Bearer {{secrets.KEY}}", **inputs}}],
+        "steps": [
+            {
+                "id": "a",
+                "component": component,
+                "inputs": {"auth": "Bearer {{secrets.KEY}}", **inputs},
+            }
+        ],
         "output": "{{a.output}}",
     }
 
 
 @pytest.mark.parametrize("component", ["use", "use_async"])
-def test_outputs_emissions_and_log_lines(engine: Engine, component: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_outputs_emissions_and_log_lines(
+    engine: Engine, component: str, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.WARNING, "openagents.component"):
         run = engine.wait(engine.start(calling(component)))
     assert run.output == {"***": ["Bearer ***", "'***'"], "got": len(SECRET)}
     wait_for(lambda: bool(engine.emitted(run.id)))
     [emitted] = engine.emitted(run.id)
     assert emitted.value["partial"] == "***"
-    everything = repr((engine.history(run.id), emitted, caplog.text, [vars(record) for record in caplog.records]))
+    everything = repr(
+        (
+            engine.history(run.id),
+            emitted,
+            caplog.text,
+            [vars(record) for record in caplog.records],
+        )
+    )
     assert "quoted" not in everything
     assert base64.b64encode(f"u:{SECRET}".encode()).decode()[6:20] not in everything
-    assert [line.strip() for line in caplog.text.splitlines() if "LookupError:" in line] == ["LookupError: no ***"]
+    assert [
+        line.strip() for line in caplog.text.splitlines() if "LookupError:" in line
+    ] == ["LookupError: no ***"]
     assert {record.step_id for record in caplog.records} == {"a"}  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("component", ["fail", "fail_async"])
-def test_messages_of_errors_are_masked_before_they_are_cut(engine: Engine, component: str) -> None:
+def test_messages_of_errors_are_masked_before_they_are_cut(
+    engine: Engine, component: str
+) -> None:
     run = engine.wait(engine.start(calling(component)))
     assert run.error is not None
     assert run.error["message"] == "x" * 1990 + "Bearer ***"
@@ -99,7 +129,9 @@ def test_messages_of_errors_are_masked_before_they_are_cut(engine: Engine, compo
 
 
 @pytest.mark.parametrize("component", ["deep", "long"])
-def test_a_path_that_is_cut_inside_of_a_secret_shows_none_of_it(engine: Engine, component: str) -> None:
+def test_a_path_that_is_cut_inside_of_a_secret_shows_none_of_it(
+    engine: Engine, component: str
+) -> None:
     run = engine.wait(engine.start(calling(component)))
     assert (run.error or {})["type"] == "InvalidComponentOutput"
     assert "xBearer ***" in (run.error or {})["message"]
@@ -124,7 +156,10 @@ def test_places_are_kept_in_every_way_of_writing_them(
     """Steps of a batch, items, large inputs, encrypted inputs, and a run that is opened again."""
     monkeypatch.setenv("OPENAGENTS_SECRET_KEY", SECRET)
     data = "{{secrets.KEY}}" * 3000  # so large that it lies beside the log
-    step = {"component": "echo", "inputs": {"auth": "{{secrets.KEY}}", "data": "{{input.x}}{{secrets.KEY}}"}}
+    step = {
+        "component": "echo",
+        "inputs": {"auth": "{{secrets.KEY}}", "data": "{{input.x}}{{secrets.KEY}}"},
+    }
     document = {
         "id": "w",
         "persistence": persistence,
@@ -137,7 +172,12 @@ def test_places_are_kept_in_every_way_of_writing_them(
     }
     keys = (make_key(token_bytes),) if encrypted else ()
     with Engine.connect(
-        server.url, prefix=server.prefix(), components=components(), workers=1, partitions=1, encryption_keys=keys
+        server.url,
+        prefix=server.prefix(),
+        components=components(),
+        workers=1,
+        partitions=1,
+        encryption_keys=keys,
     ) as engine:
         run = engine.run(document, {"x": data}, timeout=30)
         assert run.output == [f"{data}***"] * 3

@@ -56,7 +56,9 @@ def test_a_fork_has_a_key_of_its_own(opened: Open) -> None:
         fork(fresh.core.handler, Fork(run, 2, f"{run[:2]}other"), actor="t")
     with pytest.raises(RunExists):
         fork(fresh.core.handler, Fork(new, 2, new), actor="t")
-    assert opened(OLD, workers=0).state(new).output == large  # what lost the commit has not touched the key
+    assert (
+        opened(OLD, workers=0).state(new).output == large
+    )  # what lost the commit has not touched the key
 
 
 def test_a_fork_of_a_plain_run_is_encrypted_where_there_are_keys(opened: Open) -> None:
@@ -74,28 +76,53 @@ def test_a_fork_of_a_plain_run_is_encrypted_where_there_are_keys(opened: Open) -
 # -- shredding ---------------------------------------------------------------------------------------------
 
 
-def test_what_is_shredded_is_null_for_everybody_and_the_rest_of_the_history_stays(opened: Open) -> None:
+def test_what_is_shredded_is_null_for_everybody_and_the_rest_of_the_history_stays(
+    opened: Open,
+) -> None:
     engine, other = opened(OLD), opened(OLD, workers=0)
     run = engine.run(UNDONE, {"x": MARK}, timeout=20).id
     good = engine.run(UNDONE, {"x": "mended"}, timeout=20).id
-    before = [(e.version, e.type, e.step, e.actor, e.commit) for e in engine.history(run)]
+    before = [
+        (e.version, e.type, e.step, e.actor, e.commit) for e in engine.history(run)
+    ]
     assert other.state(run).inputs == {"x": MARK}
-    stored = engine.core.connection.command(b"XRANGE", engine.core.store.keys.stream(run), b"-", b"+")
+    stored = engine.core.connection.command(
+        b"XRANGE", engine.core.store.keys.stream(run), b"-", b"+"
+    )
     assert engine.shred(run, "the customer asked for it")
     assert not engine.shred(run)
     assert not other.shred(run)
-    after = engine.core.connection.command(b"XRANGE", engine.core.store.keys.stream(run), b"-", b"+")
+    after = engine.core.connection.command(
+        b"XRANGE", engine.core.store.keys.stream(run), b"-", b"+"
+    )
     assert after[: len(stored)] == stored  # what was proved stays as it was
     for look in (engine, other, opened(OLD, workers=0), opened(workers=0)):
         shown = look.state(run)
-        assert (shown.erased, shown.inputs, shown.status) == (True, {"x": None}, "failed")
+        assert (shown.erased, shown.inputs, shown.status) == (
+            True,
+            {"x": None},
+            "failed",
+        )
         assert shown.error is not None
-        assert MARK not in repr([shown, look.history(run), look.explain(run) if look.core.keyring.ids else ""])
-        assert MARK not in repr([look.replay.state_at(run, version=4), look.replay.shown(run)])
+        assert MARK not in repr(
+            [
+                shown,
+                look.history(run),
+                look.explain(run) if look.core.keyring.ids else "",
+            ]
+        )
+        assert MARK not in repr(
+            [look.replay.state_at(run, version=4), look.replay.shown(run)]
+        )
         assert look.replay.state_at(run, version=4).erased
         history = look.history(run)
-        assert [(e.version, e.type, e.step, e.actor, e.commit) for e in history][:-1] == before
-        assert (history[-1].type, history[-1].data["reason"]) == ("RunRedacted", "the customer asked for it")
+        assert [(e.version, e.type, e.step, e.actor, e.commit) for e in history][
+            :-1
+        ] == before
+        assert (history[-1].type, history[-1].data["reason"]) == (
+            "RunRedacted",
+            "the customer asked for it",
+        )
         assert history[0].data["erased"] == [["inputs", "x"]]
         assert look.history(run, after=1)[0].data["erased"] == [["inputs", "x"]]
     assert not engine.replay.diff(run, good).same
@@ -123,7 +150,10 @@ def test_every_kind_of_run_can_be_looked_at_when_it_is_shredded(opened: Open) ->
     engine.signal(many, "go", [MARK] * 5000)
     runs = [
         many,
-        *(engine.run(batched(mode), {"x": [MARK] * 5000}, timeout=20).id for mode in ("checkpoint", "outcome")),
+        *(
+            engine.run(batched(mode), {"x": [MARK] * 5000}, timeout=20).id
+            for mode in ("checkpoint", "outcome")
+        ),
     ]
     assert engine.wait(many, timeout=20).ok
     kid = engine.state(many).children["kid"]
@@ -133,7 +163,9 @@ def test_every_kind_of_run_can_be_looked_at_when_it_is_shredded(opened: Open) ->
         last = len(engine.history(run))
         assert engine.shred(run)
         for look in (engine, opened(workers=0)):
-            assert MARK not in repr([look.replay.state_at(run, version=at) for at in range(1, last + 2)])
+            assert MARK not in repr(
+                [look.replay.state_at(run, version=at) for at in range(1, last + 2)]
+            )
             assert look.replay.replayed(run) is None or run == many
     assert engine.state(kid).inputs["x"]  # a child run is a run of its own
     assert engine.shred(kid)
@@ -161,11 +193,23 @@ def test_only_closed_runs_that_are_not_held_are_shredded(opened: Open) -> None:
 
 def test_a_result_that_a_parent_waits_for_is_not_shredded(opened: Open) -> None:
     idle = opened(OLD, workers=0)
-    idle.publish({"id": "child", "steps": [{"id": "s", "wait_for": "go"}], "output": "{{s.output}}"})
-    parent = {"id": "parent", "steps": [{"id": "kid", "workflow": "child"}], "output": "{{kid.output}}"}
+    idle.publish(
+        {
+            "id": "child",
+            "steps": [{"id": "s", "wait_for": "go"}],
+            "output": "{{s.output}}",
+        }
+    )
+    parent = {
+        "id": "parent",
+        "steps": [{"id": "kid", "workflow": "child"}],
+        "output": "{{kid.output}}",
+    }
     run = idle.start(parent)
     child = idle.state(run).children["kid"]
-    Children(idle.core.handler, idle.core.starter, idle.core.workflows).look_after(run, "kid", actor="t")
+    Children(idle.core.handler, idle.core.starter, idle.core.workflows).look_after(
+        run, "kid", actor="t"
+    )
     idle.signal(child, "go", MARK)
     assert idle.wait(child, timeout=20).output == MARK
     with pytest.raises(Rejected, match=f"step kid of run {run} waits for the result"):
@@ -179,7 +223,9 @@ def test_two_who_shred_at_once_leave_one_record(opened: Open) -> None:
     engines = [opened(OLD), opened(OLD, workers=0), opened(OLD, workers=0)]
     for _ in range(5):
         run = engines[0].run(SIMPLE, {"x": MARK}, timeout=20).id
-        threads = [threading.Thread(target=engine.shred, args=(run,)) for engine in engines]
+        threads = [
+            threading.Thread(target=engine.shred, args=(run,)) for engine in engines
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -198,9 +244,13 @@ def test_what_components_showed_goes_with_the_key(opened: Open) -> None:
 
     found.tool("tells")(tells)
     telling = opened(OLD, components=found)
-    run = telling.run({"id": "t", "steps": [{"id": "a", "component": "tells"}]}, timeout=20).id
+    run = telling.run(
+        {"id": "t", "steps": [{"id": "a", "component": "tells"}]}, timeout=20
+    ).id
     keys = engine.core.store.keys
-    shown = {keys.output(run).decode()}  # the one place that is documented to be readable; a thread writes it
+    shown = {
+        keys.output(run).decode()
+    }  # the one place that is documented to be readable; a thread writes it
     wait_for(lambda: places_of(engine) == shown, 20)
     assert engine.shred(run)
     assert places_of(engine) == set()

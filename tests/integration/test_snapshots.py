@@ -23,7 +23,12 @@ def echo(x: int) -> int:
     return x
 
 
-STEP = {"id": "each", "component": "echo-item", "foreach": "{{input.xs}}", "inputs": {"x": "{{item}}"}}
+STEP = {
+    "id": "each",
+    "component": "echo-item",
+    "foreach": "{{input.xs}}",
+    "inputs": {"x": "{{item}}"},
+}
 DOCUMENT = {
     "id": "long",
     "steps": [STEP, {"id": "ok", "wait_for": {"signal": "go"}}],
@@ -37,7 +42,11 @@ def opened(server: Server) -> Iterator[Open]:
     prefix, engines = server.prefix(), list[Engine]()
 
     def begin(workers: int = 0) -> Engine:
-        options: dict[str, Any] = {"components": [echo], "partitions": 2, "workers": workers}
+        options: dict[str, Any] = {
+            "components": [echo],
+            "partitions": 2,
+            "workers": workers,
+        }
         engines.append(Engine.connect(server.url, prefix=prefix, **options))
         return engines[-1]
 
@@ -77,7 +86,9 @@ def test_a_long_run_loads_from_a_snapshot_and_goes_on_from_there(opened: Open) -
     assert opened().state(run).output == {"n": ITEMS}
 
 
-@pytest.mark.parametrize("damage", ["another shape", "another commit", "garbage", "nonsense", "ahead"])
+@pytest.mark.parametrize(
+    "damage", ["another shape", "another commit", "garbage", "nonsense", "ahead"]
+)
 def test_a_snapshot_that_does_not_hold_is_not_used(opened: Open, damage: str) -> None:
     engine = opened(workers=2)
     run = ready(engine)
@@ -98,11 +109,15 @@ def test_a_snapshot_that_does_not_hold_is_not_used(opened: Open, damage: str) ->
     assert loaded(opened(), run) == whole
 
 
-def test_but_a_few_of_the_long_runs_that_have_ended_are_remembered(opened: Open) -> None:
+def test_but_a_few_of_the_long_runs_that_have_ended_are_remembered(
+    opened: Open,
+) -> None:
     engine = opened(workers=2)
     short = {"id": "short", "steps": [STEP], "output": {"n": "{{each.output}}"}}
     sessions = opened().core.sessions
     base = sessions.load(engine.run(short, {"xs": ITEMS}, timeout=60).id)
     for number in range(ENDED + 5):
         sessions.put(dataclasses.replace(base, run=f"0-{number}"))
-    assert [sessions.get(f"0-{number}") is not None for number in (0, 4, 5, ENDED + 4)] == [False, False, True, True]
+    assert [
+        sessions.get(f"0-{number}") is not None for number in (0, 4, 5, ENDED + 4)
+    ] == [False, False, True, True]

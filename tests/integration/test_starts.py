@@ -20,7 +20,12 @@ from tests.conftest import Server
 def engines(server: Server) -> Iterator[list[Engine]]:
     registry, prefix = Registry(), server.prefix()
     registry.tool("now")(lambda: 1)
-    opened = [Engine.connect(server.url, prefix=prefix, components=registry, workers=1, partitions=4) for _ in range(2)]
+    opened = [
+        Engine.connect(
+            server.url, prefix=prefix, components=registry, workers=1, partitions=4
+        )
+        for _ in range(2)
+    ]
     try:
         yield opened
     finally:
@@ -48,7 +53,9 @@ def test_a_run_that_was_let_in_and_failed_by_itself_was_started(server: Server) 
         "concurrency": {"key": "one", "limit": 100, "on_limit": "reject"},
         "steps": [{"id": "s", "component": "fail"}],
     }
-    with Engine.connect(server.url, prefix=server.prefix(), components=registry, workers=2, partitions=1) as engine:
+    with Engine.connect(
+        server.url, prefix=server.prefix(), components=registry, workers=2, partitions=1
+    ) as engine:
         gatekeeper = engine.core.gatekeeper
         let_in = gatekeeper.arrive
 
@@ -63,7 +70,9 @@ def test_a_run_that_was_let_in_and_failed_by_itself_was_started(server: Server) 
         assert (result.error or {})["type"] == "RuntimeError"
 
 
-def test_a_refusal_names_its_run_and_the_same_key_is_refused_again(engines: list[Engine]) -> None:
+def test_a_refusal_names_its_run_and_the_same_key_is_refused_again(
+    engines: list[Engine],
+) -> None:
     engine = engines[0]
     for _ in range(2):
         engine.start(limited("reject"), {"k": "a"})
@@ -74,10 +83,15 @@ def test_a_refusal_names_its_run_and_the_same_key_is_refused_again(engines: list
         refused.append(told.value.run)
     assert refused[0] == refused[1]
     result = engine.wait(refused[0], timeout=5)
-    assert (result.status, (result.error or {})["type"]) == ("failed", "ConcurrencyLimit")
+    assert (result.status, (result.error or {})["type"]) == (
+        "failed",
+        "ConcurrencyLimit",
+    )
 
 
-def test_a_start_whose_starter_died_is_brought_to_its_gates_by_the_next_one(engines: list[Engine]) -> None:
+def test_a_start_whose_starter_died_is_brought_to_its_gates_by_the_next_one(
+    engines: list[Engine],
+) -> None:
     idle = engines[0]
     idle.start_many([(limited("reject"), {"k": "a"})] * 2)
     start = idle._start_of(limited("reject"), {"k": "a"}, "mine", None)
@@ -88,7 +102,9 @@ def test_a_start_whose_starter_died_is_brought_to_its_gates_by_the_next_one(engi
 
 
 def test_of_many_starts_each_has_a_result(engines: list[Engine]) -> None:
-    runs = engines[0].start_many([(limited("reject"), {"k": key}) for key in ("a", "a", "a", "b")])
+    runs = engines[0].start_many(
+        [(limited("reject"), {"k": key}) for key in ("a", "a", "a", "b")]
+    )
     [refused] = [run for run in runs if not run.ok]
     assert refused in runs[:3]
     assert isinstance(refused.error, ConcurrencyLimitReached)
@@ -103,10 +119,18 @@ def test_of_many_starts_each_has_a_result(engines: list[Engine]) -> None:
             engines[0].cancel(run)
 
 
-def test_many_starts_that_fill_the_memory_half_way_say_which_have_begun(private_server: Server) -> None:
+def test_many_starts_that_fill_the_memory_half_way_say_which_have_begun(
+    private_server: Server,
+) -> None:
     document = {"id": "waits", "steps": [{"id": "s", "wait_for": "go"}]}
     prefix = private_server.prefix()
-    with Engine.connect(private_server.url, prefix=prefix, components=Registry(), workers=0, partitions=1) as engine:
+    with Engine.connect(
+        private_server.url,
+        prefix=prefix,
+        components=Registry(),
+        workers=0,
+        partitions=1,
+    ) as engine:
         engine.start(document)
         command = engine.core.connection.command
         info = command(b"INFO", b"memory").decode()
@@ -124,8 +148,13 @@ def test_many_starts_that_fill_the_memory_half_way_say_which_have_begun(private_
         assert engine.doctor() == []
 
 
-def test_an_id_that_is_taken_is_told_beside_those_that_have_begun(engines: list[Engine]) -> None:
-    engine, document = engines[0], {"id": "waits", "steps": [{"id": "s", "wait_for": "go"}]}
+def test_an_id_that_is_taken_is_told_beside_those_that_have_begun(
+    engines: list[Engine],
+) -> None:
+    engine, document = (
+        engines[0],
+        {"id": "waits", "steps": [{"id": "s", "wait_for": "go"}]},
+    )
     start = engine._start_of(document, {}, "taken", None)
     engine.core.handler.start_each([replace(start, commit_id="another")], actor="test")
     runs = engine.start_many([(document, {})] * 3, keys=[None, "taken", None])

@@ -10,7 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from eventstore.errors import EventStoreError, LogTruncated, StoreRefused, StoreUnavailable, WrongExpectedVersion
+from eventstore.errors import (
+    EventStoreError,
+    LogTruncated,
+    StoreRefused,
+    StoreUnavailable,
+    WrongExpectedVersion,
+)
 from eventstore.event import Event
 from eventstore.keys import Keyspace
 from eventstore.redis.driver.connection import Connection, connect
@@ -104,8 +110,14 @@ def test_compare_and_append_is_linearizable_though_replies_are_lost(
     assert [(item.version, item.data) for item in store.read("s")] == sorted(won)
 
 
-def test_forgotten_scripts_and_cut_clients_cost_nothing_but_time(server: Server) -> None:
-    keys, admin, chance = Keyspace(server.prefix(), 2), server.connect(), random.Random(3)
+def test_forgotten_scripts_and_cut_clients_cost_nothing_but_time(
+    server: Server,
+) -> None:
+    keys, admin, chance = (
+        Keyspace(server.prefix(), 2),
+        server.connect(),
+        random.Random(3),
+    )
     store = RedisStreamStore(server.connect(), keys, new_commit_id=numbered)
     for i in range(120):
         match chance.randrange(4):
@@ -119,7 +131,9 @@ def test_forgotten_scripts_and_cut_clients_cost_nothing_but_time(server: Server)
     assert sorted(item.data for item in store.read_all()) == list(range(120))
 
 
-def test_a_full_memory_refuses_whole_appends_and_leaves_no_trace(private_server: Server) -> None:
+def test_a_full_memory_refuses_whole_appends_and_leaves_no_trace(
+    private_server: Server,
+) -> None:
     connection = private_server.connect()
     store = RedisStreamStore(connection, Keyspace("m", 1), new_commit_id=numbered)
     store.append("s", [Event("E", 1)])
@@ -127,12 +141,18 @@ def test_a_full_memory_refuses_whole_appends_and_leaves_no_trace(private_server:
     before = store.head(0)
     with pytest.raises(StoreRefused, match="maxmemory"):
         store.append("s", [Event("E", i) for i in range(1000)])
-    assert (store.head(0), store.stream_version("s"), len(store.read_all())) == (before, 1, 1)
+    assert (store.head(0), store.stream_version("s"), len(store.read_all())) == (
+        before,
+        1,
+        1,
+    )
     connection.command(b"CONFIG", b"SET", b"maxmemory", b"0")
     assert store.append("s", [Event("E", 2)], expected=1).last_version == 2
 
 
-def test_what_was_acknowledged_with_always_survives_kill_9(private_server: Server) -> None:
+def test_what_was_acknowledged_with_always_survives_kill_9(
+    private_server: Server,
+) -> None:
     connection, acknowledged, stop = private_server.connect(), [], threading.Event()
     connection.command(b"CONFIG", b"SET", b"appendfsync", b"always")
     store = RedisStreamStore(connection, Keyspace("d", 2), new_commit_id=numbered)
@@ -157,20 +177,31 @@ def test_what_was_acknowledged_with_always_survives_kill_9(private_server: Serve
         thread.join()
     assert len(acknowledged) > 20
     for done in acknowledged:
-        assert store.read(done.stream, after=done.last_version - 1, limit=1)[0].position == done.position
-    assert [p.position.n for p in store.read_all(partition=0)] == list(range(1, store.head(0) + 1))
+        assert (
+            store.read(done.stream, after=done.last_version - 1, limit=1)[0].position
+            == done.position
+        )
+    assert [p.position.n for p in store.read_all(partition=0)] == list(
+        range(1, store.head(0) + 1)
+    )
 
 
-def test_a_reader_is_told_that_the_log_was_lost_and_has_grown_past_it_again(private_server: Server) -> None:
+def test_a_reader_is_told_that_the_log_was_lost_and_has_grown_past_it_again(
+    private_server: Server,
+) -> None:
     connection = private_server.connect()
     store = RedisStreamStore(connection, Keyspace("g", 1))
     for count in (2, 3, 2):
         store.append("s", [Event("Old", i) for i in range(count)])
-    early = next_cursor({}, store.read_all(limit=4))  # it ends in the middle of a commit
+    early = next_cursor(
+        {}, store.read_all(limit=4)
+    )  # it ends in the middle of a commit
     whole = next_cursor(early, store.read_all(after=early))
     assert (early, whole, store.tail(after=whole, block_ms=10)) == ({0: 4}, {0: 7}, [])
     connection.command(b"FLUSHALL")
-    threading.Event().wait(0.01)  # a server that lost its tail is not back within the same millisecond
+    threading.Event().wait(
+        0.01
+    )  # a server that lost its tail is not back within the same millisecond
     for _ in range(9):
         store.append("s", [Event("New")])
     for place in (early, whole):

@@ -41,7 +41,11 @@ def look(context: Context, x: int = 0) -> int:
 
 STEPS: list[dict[str, Any]] = [
     {"id": "go", "wait_for": {"signal": "go"}},
-    {"id": "pay", "component": "pay", "inputs": {"to": "alice", "what": "{{input.what}}"}},
+    {
+        "id": "pay",
+        "component": "pay",
+        "inputs": {"to": "alice", "what": "{{input.what}}"},
+    },
 ]
 DOCUMENT: dict[str, Any] = {
     "id": "paying",
@@ -56,8 +60,16 @@ def opened(server: Server) -> Iterator[Open]:
     prefix, engines = server.prefix(), list[Engine]()
 
     def begin(workers: int = 0, **options: Any) -> Engine:
-        defaults: dict[str, Any] = {"components": [pay, look], "partitions": 2, "lease_ms": 600}
-        engines.append(Engine.connect(server.url, prefix=prefix, workers=workers, **{**defaults, **options}))
+        defaults: dict[str, Any] = {
+            "components": [pay, look],
+            "partitions": 2,
+            "lease_ms": 600,
+        }
+        engines.append(
+            Engine.connect(
+                server.url, prefix=prefix, workers=workers, **{**defaults, **options}
+            )
+        )
         return engines[-1]
 
     yield begin
@@ -88,7 +100,9 @@ def _set(engine: Engine, key: bytes, raw: bytes) -> None:
 
 
 @pytest.mark.parametrize("new", [None, b"garbage", b"{}"])
-def test_a_definition_that_was_swapped_is_not_carried_out(opened: Open, new: bytes | None) -> None:
+def test_a_definition_that_was_swapped_is_not_carried_out(
+    opened: Open, new: bytes | None
+) -> None:
     engine = opened()
     run = waiting(engine)
     key, old = swapped(engine, run, new)
@@ -105,7 +119,9 @@ def test_a_definition_that_was_swapped_is_not_carried_out(opened: Open, new: byt
     assert other.state(run).status == "running"
 
 
-def test_a_worker_leaves_a_run_alone_until_what_was_changed_is_put_right(opened: Open) -> None:
+def test_a_worker_leaves_a_run_alone_until_what_was_changed_is_put_right(
+    opened: Open,
+) -> None:
     """The step is claimed meanwhile, perhaps more than once: its run does not fail for it, and goes on afterwards."""
     engine = opened()
     run = waiting(engine, BIG)
@@ -123,7 +139,9 @@ def _leased(engine: Engine, run: str) -> bool:
     """Tell whether a worker holds a step whose lease has not run out."""
     [head] = engine.core.store.heads([run])
     now = engine.core.store.now_ms()
-    return head is not None and any(x.fence and x.expiry_ms > now for x in head.steps.values())
+    return head is not None and any(
+        x.fence and x.expiry_ms > now for x in head.steps.values()
+    )
 
 
 def blob_key(engine: Engine, run: str) -> bytes:
@@ -161,7 +179,12 @@ def test_a_payload_that_was_replaced_is_not_used(opened: Open, tmp_path: Any) ->
 LONG_ONE: dict[str, Any] = {
     "id": "long",
     "steps": [
-        {"id": "each", "component": "look", "foreach": "{{input.xs}}", "inputs": {"x": "{{item}}"}},
+        {
+            "id": "each",
+            "component": "look",
+            "foreach": "{{input.xs}}",
+            "inputs": {"x": "{{item}}"},
+        },
         {"id": "pay", "wait_for": {"signal": "go"}},
         {"id": "end", "component": "pay", "inputs": {"to": "{{input.to}}"}},
     ],
@@ -181,13 +204,17 @@ def forge(engine: Engine, run: str) -> bytes:
     key = engine.core.store.keys.snapshot(run)
     raw: bytes = engine.core.connection.command(b"GET", key)
     form, version, commit, data = codec.decode(zlib.decompress(raw))
-    wrong = codec.encode([form, version, commit, {**data, "inputs": {**data["inputs"], "to": "mallory"}}])
+    wrong = codec.encode(
+        [form, version, commit, {**data, "inputs": {**data["inputs"], "to": "mallory"}}]
+    )
     _set(engine, key, zlib.compress(wrong, 1) + raw[-32:])
     return raw
 
 
 @pytest.mark.parametrize("keyed", [False, True])
-def test_a_snapshot_that_somebody_made_up_is_not_believed(opened: Open, keyed: bool) -> None:
+def test_a_snapshot_that_somebody_made_up_is_not_believed(
+    opened: Open, keyed: bool
+) -> None:
     plain = opened(workers=2)
     run = long_run(plain)  # not encrypted, whoever reads it later
     options: dict[str, Any] = {"encryption_keys": [KEY]} if keyed else {}
@@ -218,10 +245,18 @@ def reads(engine: Engine, run: str) -> int:
     return sum(counted)
 
 
-def test_snapshots_are_of_use_to_those_who_share_a_key_and_to_the_process_itself(opened: Open) -> None:
+def test_snapshots_are_of_use_to_those_who_share_a_key_and_to_the_process_itself(
+    opened: Open,
+) -> None:
     run = long_run(opened(workers=2))
-    keyed, other, alone = opened(encryption_keys=[KEY]), opened(encryption_keys=[KEY]), opened()
-    assert reads(keyed, run) > FEW  # what the first process has kept is derived again, and kept anew
+    keyed, other, alone = (
+        opened(encryption_keys=[KEY]),
+        opened(encryption_keys=[KEY]),
+        opened(),
+    )
+    assert (
+        reads(keyed, run) > FEW
+    )  # what the first process has kept is derived again, and kept anew
     assert reads(other, run) < FEW
     assert other.state(run) == keyed.state(run)
     assert reads(alone, run) > FEW
@@ -248,7 +283,9 @@ def test_a_snapshot_of_another_run_is_not_believed(opened: Open) -> None:
 def named(engine: Engine, run: str) -> set[tuple[str, str]]:
     """Return what the audit of the store finds, which that of the run finds too."""
     found = {(x.kind, x.run) for x in engine.audit.verify().findings}
-    assert {(x.kind, x.run) for x in engine.audit.verify_run(run).findings} == {x for x in found if x[1] == run}
+    assert {(x.kind, x.run) for x in engine.audit.verify_run(run).findings} == {
+        x for x in found if x[1] == run
+    }
     return found
 
 
@@ -264,12 +301,17 @@ def ended(engine: Engine, signer: Any) -> str:
     return run
 
 
-def test_an_audit_and_the_doctor_name_a_definition_that_was_swapped(opened: Open) -> None:
+def test_an_audit_and_the_doctor_name_a_definition_that_was_swapped(
+    opened: Open,
+) -> None:
     engine = opened(workers=2)
     run = ended(engine, new_signer())
     assert (named(engine, run), told(engine)) == (set(), [])
     key, old = swapped(engine, run)
-    assert (named(engine, run), told(engine, deep=False)) == ({("definition", run)}, [("error", "definition")])
+    assert (named(engine, run), told(engine, deep=False)) == (
+        {("definition", run)},
+        [("error", "definition")],
+    )
     engine.core.connection.command(b"DEL", key)
     assert named(engine, run) == {("definition", run)}
     assert any("is gone" in x.what for x in engine.audit.verify().findings)
@@ -283,15 +325,28 @@ def test_an_audit_and_the_doctor_name_a_payload_that_was_replaced(opened: Open) 
     key = blob_key(engine, run)
     old = engine.core.connection.command(b"GET", key)
     _set(engine, key, b'"other"')
-    assert (named(engine, run), told(engine)) == ({("changed", run)}, [("error", "payload")])
+    assert (named(engine, run), told(engine)) == (
+        {("changed", run)},
+        [("error", "payload")],
+    )
     _set(engine, key, old)
 
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("st", "failed"), ("st", "running"), ("v", "3"), ("v", "300"), ("lc", "other"), ("def", "0" * 64), ("v", "many")],
+    [
+        ("st", "failed"),
+        ("st", "running"),
+        ("v", "3"),
+        ("v", "300"),
+        ("lc", "other"),
+        ("def", "0" * 64),
+        ("v", "many"),
+    ],
 )
-def test_an_audit_and_the_doctor_name_a_head_that_was_changed(opened: Open, field: str, value: str) -> None:
+def test_an_audit_and_the_doctor_name_a_head_that_was_changed(
+    opened: Open, field: str, value: str
+) -> None:
     engine = opened(workers=2)
     run, other = ended(engine, new_signer()), waiting(engine)
     key = engine.core.store.keys.head(run)
@@ -300,9 +355,13 @@ def test_an_audit_and_the_doctor_name_a_head_that_was_changed(opened: Open, fiel
     assert (named(engine, run), told(engine)) == ({("head", run)}, [("error", "head")])
     engine.core.connection.command(b"HSET", key, field, old)
     assert (named(engine, run), named(engine, other)) == (set(), set())
-    engine.core.connection.command(b"HSET", engine.core.store.keys.head(other), "st", "completed")
+    engine.core.connection.command(
+        b"HSET", engine.core.store.keys.head(other), "st", "completed"
+    )
     assert named(engine, other) == {("head", other)}
-    engine.core.connection.command(b"HSET", engine.core.store.keys.head(other), "st", "running")
+    engine.core.connection.command(
+        b"HSET", engine.core.store.keys.head(other), "st", "running"
+    )
 
 
 def test_the_doctor_names_a_snapshot_that_says_something_else(opened: Open) -> None:
@@ -316,7 +375,9 @@ def test_the_doctor_names_a_snapshot_that_says_something_else(opened: Open) -> N
     assert told(engine) == []
 
 
-def test_the_doctor_names_the_snapshot_of_an_encrypted_run_that_cannot_be_read(opened: Open) -> None:
+def test_the_doctor_names_the_snapshot_of_an_encrypted_run_that_cannot_be_read(
+    opened: Open,
+) -> None:
     """What was not encrypted with the run's key cannot be decrypted: that is said of the snapshot, too."""
     engine = opened(workers=2, encryption_keys=[KEY])
     run = long_run(engine)
@@ -338,7 +399,9 @@ def test_what_moves_on_while_it_is_looked_at_is_no_fault(opened: Open) -> None:
 
     def busy() -> None:
         while not over.is_set():
-            runs.append(engine.run(DOCUMENT | {"steps": STEPS[1:]}, {"what": ""}, timeout=60).id)
+            runs.append(
+                engine.run(DOCUMENT | {"steps": STEPS[1:]}, {"what": ""}, timeout=60).id
+            )
             engine.retry(runs[0], step="pay")
             engine.wait(runs[0], timeout=60)
             engine.wait(engine.replay.fork(runs[-1], 2), timeout=60)

@@ -10,7 +10,11 @@ from typing import Any
 
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader, NumberDataPoint
+from opentelemetry.sdk.metrics.export import (
+    HistogramDataPoint,
+    InMemoryMetricReader,
+    NumberDataPoint,
+)
 
 from eventstore.redis.driver.connection import Connection
 from eventstore.run_model import Code
@@ -21,7 +25,13 @@ from openagents_json.engine.telemetry import meter, run_store, view_store
 from openagents_json.engine.telemetry.opentelemetry import OpenTelemetry
 from openagents_json.work_index import DueKind
 from openagents_json.workflow.core import commands
-from tests.acceptance.processes import COMPONENTS, ROOT, openagents, wait_until_working, worker
+from tests.acceptance.processes import (
+    COMPONENTS,
+    ROOT,
+    openagents,
+    wait_until_working,
+    worker,
+)
 from tests.conftest import Server, wait_for
 
 WORKFLOW = {
@@ -33,7 +43,13 @@ WORKFLOW = {
         {
             "id": "each",
             "foreach": "{{input.names}}",
-            "steps": [{"id": "one", "component": "fragile", "retry": {"max_retries": 1, "delay_seconds": 0.01}}],
+            "steps": [
+                {
+                    "id": "one",
+                    "component": "fragile",
+                    "retry": {"max_retries": 1, "delay_seconds": 0.01},
+                }
+            ],
         },
         {"id": "last", "component": "wide"},
     ],
@@ -94,7 +110,9 @@ def test_what_is_counted_is_what_the_histories_say(opened: Open) -> None:
     engine = opened(telemetry)
     events = worked(engine)
     engine.close()
-    assert telemetry.count("openagents.claims") == events["StepStarted"] == 4 * (2 + 3 * 2)
+    assert (
+        telemetry.count("openagents.claims") == events["StepStarted"] == 4 * (2 + 3 * 2)
+    )
     assert telemetry.count("openagents.claims", queue="special") == 4
     assert telemetry.count("openagents.events") == events.total()
     assert telemetry.count("openagents.commits", source="start", outcome="done") == 4
@@ -105,11 +123,17 @@ def test_what_workers_begin_on_their_own_is_counted_too(opened: Open) -> None:
     telemetry = InMemoryTelemetry()
     engine = opened(telemetry)
     steps = [{"id": f"s{i}", "component": "echo"} for i in range(5)]
-    run = engine.run({"id": "batched", "persistence": "checkpoint", "steps": steps}, timeout=60).id
+    run = engine.run(
+        {"id": "batched", "persistence": "checkpoint", "steps": steps}, timeout=60
+    ).id
     events = [event.type for event in engine.history(run)]
     engine.close()
     assert telemetry.count("openagents.claims", way="batch") > 0
-    assert telemetry.count("openagents.claims", queue="tool") == events.count("StepStarted") == 5
+    assert (
+        telemetry.count("openagents.claims", queue="tool")
+        == events.count("StepStarted")
+        == 5
+    )
     assert telemetry.count("openagents.events") == len(events)
 
 
@@ -127,7 +151,9 @@ def test_the_histories_are_the_same_without_telemetry(opened: Open) -> None:
     assert worked(opened(None)) == worked(opened(InMemoryTelemetry()))
 
 
-def test_nothing_stands_before_the_stores_of_a_program_that_does_not_measure(opened: Open) -> None:
+def test_nothing_stands_before_the_stores_of_a_program_that_does_not_measure(
+    opened: Open,
+) -> None:
     core = opened(None).core
     assert core.runs is core.store
     assert core.handler.store is core.store
@@ -149,12 +175,18 @@ def test_measuring_sends_no_command(private_server: Server) -> None:
     def counted(telemetry: Telemetry | None) -> int:
         prefix = private_server.prefix()
         with Engine.connect(
-            private_server.url, broker=None, components=[echo], prefix=prefix, telemetry=telemetry
+            private_server.url,
+            broker=None,
+            components=[echo],
+            prefix=prefix,
+            telemetry=telemetry,
         ) as engine:
             engine.plan({"id": "w", "steps": [{"id": "s", "component": "echo"}]})
 
             def work() -> None:
-                run = engine.start({"id": "w", "steps": [{"id": "s", "component": "echo"}]})
+                run = engine.start(
+                    {"id": "w", "steps": [{"id": "s", "component": "echo"}]}
+                )
                 engine.pause(run)
                 engine.resume(run)
                 engine.cancel(run)
@@ -172,17 +204,26 @@ def test_refusals_and_losers_are_counted(opened: Open) -> None:
     document = {"id": "held", "steps": [{"id": "wait", "wait_for": {"signal": "go"}}]}
     run = engine.start(document, idempotency_key="once")
     assert engine.start(document, idempotency_key="once") == run
-    assert telemetry.count("openagents.commits", source="start", outcome="duplicate") == 1
+    assert (
+        telemetry.count("openagents.commits", source="start", outcome="duplicate") == 1
+    )
     stale = engine.core.sessions.load(run)
     engine.pause(run)
-    engine.core.handler.handle(run, commands.CancelRun("late"), actor="other", session=stale)
-    assert telemetry.count("openagents.commits", source="decision", outcome="conflict") == 1
+    engine.core.handler.handle(
+        run, commands.CancelRun("late"), actor="other", session=stale
+    )
+    assert (
+        telemetry.count("openagents.commits", source="decision", outcome="conflict")
+        == 1
+    )
     engine.cancel(run)
 
 
 def test_a_store_that_is_away_is_counted(private_server: Server) -> None:
     telemetry = InMemoryTelemetry()
-    with Engine.connect(private_server.url, broker=None, components=[echo], telemetry=telemetry) as engine:
+    with Engine.connect(
+        private_server.url, broker=None, components=[echo], telemetry=telemetry
+    ) as engine:
         run = engine.start({"id": "w", "steps": [{"id": "s", "component": "echo"}]})
         private_server.connect().client.config_set("maxmemory", 1)
         with pytest.raises(Exception, match="memory"):
@@ -193,17 +234,25 @@ def test_a_store_that_is_away_is_counted(private_server: Server) -> None:
     assert telemetry.count("openagents.store.errors", operation="offer") == 1
 
 
-def test_a_telemetry_that_raises_changes_nothing(opened: Open, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_telemetry_that_raises_changes_nothing(
+    opened: Open, caplog: pytest.LogCaptureFixture
+) -> None:
     class Broken:
-        def add(self, counter: Instrument, amount: int, attributes: Mapping[str, str]) -> None:
+        def add(
+            self, counter: Instrument, amount: int, attributes: Mapping[str, str]
+        ) -> None:
             raise OSError("the agent is away")
 
-        def record(self, histogram: Instrument, value: float, attributes: Mapping[str, str]) -> None:
+        def record(
+            self, histogram: Instrument, value: float, attributes: Mapping[str, str]
+        ) -> None:
             raise OSError("the agent is away")
 
     with caplog.at_level(logging.ERROR, "openagents_json.engine.telemetry.meter"):
         assert worked(opened(Broken())) == worked(opened(None))
-    assert 1 <= len(caplog.records) <= 3  # one for each store that is measured, and not one for each commit
+    assert (
+        1 <= len(caplog.records) <= 3
+    )  # one for each store that is measured, and not one for each commit
 
 
 def test_how_far_views_are_behind_is_told(opened: Open) -> None:
@@ -217,21 +266,34 @@ def test_how_far_views_are_behind_is_told(opened: Open) -> None:
 
 def test_opentelemetry_gets_the_same_numbers(opened: Open) -> None:
     reader = InMemoryMetricReader()
-    engine = opened(OpenTelemetry(MeterProvider([reader], shutdown_on_exit=False).get_meter("test")))
+    engine = opened(
+        OpenTelemetry(MeterProvider([reader], shutdown_on_exit=False).get_meter("test"))
+    )
     events = worked(engine)
     engine.close()
     metrics = {metric.name: metric for metric in scope_metrics(reader)}
-    claims = [p.value for p in metrics["openagents.claims"].data.data_points if isinstance(p, NumberDataPoint)]
+    claims = [
+        p.value
+        for p in metrics["openagents.claims"].data.data_points
+        if isinstance(p, NumberDataPoint)
+    ]
     assert sum(claims) == events["StepStarted"]
     calls = metrics["openagents.store.call"]
     assert calls.unit == "ms"
-    assert any(p.attributes == {"operation": "claim"} and p.count for p in calls.data.data_points)
+    assert any(
+        p.attributes == {"operation": "claim"} and p.count
+        for p in calls.data.data_points
+    )
     assert all(isinstance(p, HistogramDataPoint) for p in calls.data.data_points)
     assert set(metrics) <= {instrument.name for instrument in instruments()}
 
 
 def instruments() -> list[Instrument]:
-    said = [value for module in (meter, run_store, view_store) for value in vars(module).values()]
+    said = [
+        value
+        for module in (meter, run_store, view_store)
+        for value in vars(module).values()
+    ]
     return [value for value in said if isinstance(value, Instrument)]
 
 
@@ -244,13 +306,17 @@ def scope_metrics(reader: InMemoryMetricReader) -> Iterator[Any]:
 
 
 def test_a_worker_is_told_where_its_numbers_go(tmp_path: Path) -> None:
-    (tmp_path / "metrics.py").write_text("def telemetry():\n    return None\n\nnothing = 1\n")
+    (tmp_path / "metrics.py").write_text(
+        "def telemetry():\n    return None\n\nnothing = 1\n"
+    )
     for named, said in (
         ("metrics:nothing", "is no function"),
         ("metrics:missing", "has no 'missing'"),
         ("absent:telemetry", "No module named 'absent'"),
     ):
-        done = openagents("worker", "--data", "store", "--telemetry", named, folder=tmp_path)
+        done = openagents(
+            "worker", "--data", "store", "--telemetry", named, folder=tmp_path
+        )
         assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
         assert said in done.stderr
 
@@ -279,7 +345,9 @@ def test_each_process_of_a_worker_has_a_telemetry_of_its_own(
     path, prefix = tmp_path / "claims.txt", server.prefix()
     (tmp_path / "metrics.py").write_text(METRICS.format(path=str(path)))
     more = ("--pool", "prefork", "--telemetry", "metrics:telemetry")
-    with Engine.connect(server.url, broker=server.url, components=load([str(COMPONENTS)]), prefix=prefix) as engine:
+    with Engine.connect(
+        server.url, broker=server.url, components=load([str(COMPONENTS)]), prefix=prefix
+    ) as engine:
         process = worker(server, prefix, more=more)
         try:
             wait_until_working(engine, process)
@@ -299,4 +367,7 @@ def test_the_reference_lists_every_instrument_and_every_name() -> None:
     names = [*(code.name for code in Code), *(kind.name for kind in DueKind)]
     assert [name for name in names if f"`{name.lower()}`" not in text] == []
     for instrument in instruments():
-        assert f"| `{instrument.name}` | {instrument.unit} | {instrument.description} |" in text
+        assert (
+            f"| `{instrument.name}` | {instrument.unit} | {instrument.description} |"
+            in text
+        )

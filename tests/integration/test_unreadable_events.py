@@ -25,7 +25,13 @@ DOCUMENT: dict[str, Any] = {
 }
 ODD = {
     "fields of another form": (b"t", b"Odd"),
-    "no JSON": (b"t", b"Odd", b"d", b"{", *(b"m", b"1", b"n", b"1", b"k", b"c", b"a", b"me", b"w", b"x")),
+    "no JSON": (
+        b"t",
+        b"Odd",
+        b"d",
+        b"{",
+        *(b"m", b"1", b"n", b"1", b"k", b"c", b"a", b"me", b"w", b"x"),
+    ),
     "a time that is none": (
         b"t",
         b"Odd",
@@ -49,7 +55,12 @@ def prefix(server: Server) -> str:
 @pytest.fixture
 def engine(server: Server, prefix: str) -> Iterator[Engine]:
     with Engine.connect(
-        server.url, prefix=prefix, components=[one], workers=0, partitions=1, lease_ms=60_000
+        server.url,
+        prefix=prefix,
+        components=[one],
+        workers=0,
+        partitions=1,
+        lease_ms=60_000,
     ) as opened:
         yield opened
 
@@ -57,26 +68,45 @@ def engine(server: Server, prefix: str) -> Iterator[Engine]:
 def write(engine: Engine, run: str, fields: tuple[bytes, ...]) -> int:
     """Write an event by hand behind those of a run."""
     version = engine.state(run).version + 1
-    engine.core.connection.command(b"XADD", engine.core.store.keys.stream(run), f"{version}-0", *fields)
+    engine.core.connection.command(
+        b"XADD", engine.core.store.keys.stream(run), f"{version}-0", *fields
+    )
     engine.core.sessions.drop(run)
     return version
 
 
 @pytest.mark.parametrize("fields", ODD.values(), ids=ODD.keys())
 def test_who_looks_at_the_run_is_told(
-    engine: Engine, server: Server, prefix: str, fields: tuple[bytes, ...], tmp_path: Path
+    engine: Engine,
+    server: Server,
+    prefix: str,
+    fields: tuple[bytes, ...],
+    tmp_path: Path,
 ) -> None:
     run = engine.start(DOCUMENT)
     version = write(engine, run, fields)
-    with pytest.raises(EventUnreadable, match=f"event {version} of {run} cannot be read: "):
+    with pytest.raises(
+        EventUnreadable, match=f"event {version} of {run} cannot be read: "
+    ):
         engine.state(run)
     for command in ("show", "history", "explain", "cancel"):
-        done = openagents("runs", command, run, "--url", server.url, "--prefix", prefix, folder=tmp_path)
+        done = openagents(
+            "runs",
+            command,
+            run,
+            "--url",
+            server.url,
+            "--prefix",
+            prefix,
+            folder=tmp_path,
+        )
         assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
         assert f"event {version} of {run} cannot be read: " in done.stderr
 
 
-@pytest.mark.parametrize("fields", [{"d": b"{"}, {"n": b"x"}], ids=["no JSON", "no position"])
+@pytest.mark.parametrize(
+    "fields", [{"d": b"{"}, {"n": b"x"}], ids=["no JSON", "no position"]
+)
 def test_runs_that_were_claimed_with_it_go_on(
     engine: Engine, server: Server, prefix: str, fields: dict[str, bytes]
 ) -> None:
@@ -85,9 +115,16 @@ def test_runs_that_were_claimed_with_it_go_on(
     Hand(server, engine).change(runs[3], 1, **fields)
     others = [run for run in runs if run != runs[3]]
     with Engine.connect(
-        server.url, prefix=prefix, components=[one], workers=1, partitions=1, lease_ms=60_000
+        server.url,
+        prefix=prefix,
+        components=[one],
+        workers=1,
+        partitions=1,
+        lease_ms=60_000,
     ) as working:
-        wait_for(lambda: all(working.state(run).status == "completed" for run in others), 30)
+        wait_for(
+            lambda: all(working.state(run).status == "completed" for run in others), 30
+        )
 
 
 @pytest.mark.parametrize("data", [5, None, "text", [], {"step": 1}])

@@ -41,8 +41,14 @@ def refuse(x: int = 1) -> int:
     raise ValueError(f"order {x} of 'customer {x}' is not for us")
 
 
-SINGLE = steps({"id": "a", "component": "double"}, {"id": "b", "component": "double"}, id="single")
-FAILING = steps({"id": "a", "component": "refuse", "inputs": {"x": "{{input.x}}"}}, id="failing", version="2.0.0")
+SINGLE = steps(
+    {"id": "a", "component": "double"}, {"id": "b", "component": "double"}, id="single"
+)
+FAILING = steps(
+    {"id": "a", "component": "refuse", "inputs": {"x": "{{input.x}}"}},
+    id="failing",
+    version="2.0.0",
+)
 WAITING = {"id": "waiting", "steps": [{"id": "w", "wait_for": {"signal": "go"}}]}
 
 
@@ -52,7 +58,9 @@ def opened(server: Server) -> Iterator[Open]:
 
     def begin(**options: Any) -> Engine:
         defaults = {"components": [double, refuse], "workers": 2, "partitions": 4}
-        engines.append(Engine.connect(server.url, prefix=prefix, **{**defaults, **options}))
+        engines.append(
+            Engine.connect(server.url, prefix=prefix, **{**defaults, **options})
+        )
         return engines[-1]
 
     yield begin
@@ -84,8 +92,12 @@ def test_lists_find_runs_by_any_combination(opened: Open) -> None:
     assert row.error["type"] == "ValueError"
     assert found(fingerprint=(str(row.fingerprint),)) == set(bad)
     assert views.count(RunFilter(status=("failed", "completed"))) == 9
-    times = sorted(r.ended_ms or 0 for r in views.runs(RunFilter(status=("failed",))).items)
-    assert found(ended_from=times[0], ended_to=times[-1] + 1, status=("failed",)) == set(bad)
+    times = sorted(
+        r.ended_ms or 0 for r in views.runs(RunFilter(status=("failed",))).items
+    )
+    assert found(
+        ended_from=times[0], ended_to=times[-1] + 1, status=("failed",)
+    ) == set(bad)
     assert found(ended_from=times[-1] + 1, status=("failed",)) == set()
     assert found(took_from=3_600_000) == set()
     assert found(took_to=3_600_000) == {*good, *bad}
@@ -111,10 +123,20 @@ def _cursor(text: str) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-@pytest.mark.parametrize("after", ["nonsense", "ü", *map(_cursor, ("[1]", "[1e400,0,0]", "[NaN,0,0]", "[" * 100_000))])
+@pytest.mark.parametrize(
+    "after",
+    [
+        "nonsense",
+        "ü",
+        *map(_cursor, ("[1]", "[1e400,0,0]", "[NaN,0,0]", "[" * 100_000)),
+    ],
+)
 def test_what_continues_no_page_is_refused(opened: Open, after: str) -> None:
     engine = opened(workers=0)
-    for ask in (lambda: engine.views.runs(after=after), lambda: engine.views.as_of(10**14, after=after)):
+    for ask in (
+        lambda: engine.views.runs(after=after),
+        lambda: engine.views.as_of(10**14, after=after),
+    ):
         with pytest.raises(InvalidQuery, match="does not continue a page"):
             ask()
 
@@ -123,7 +145,10 @@ def test_what_continues_no_page_is_refused(opened: Open, after: str) -> None:
 def test_a_page_has_room_for_one_at_least(opened: Open, limit: int) -> None:
     engine = opened(workers=0)
     engine.start_many([(WAITING, {})] * 3)
-    for ask in (lambda: engine.views.runs(limit=limit), lambda: engine.views.as_of(10**14, limit=limit)):
+    for ask in (
+        lambda: engine.views.runs(limit=limit),
+        lambda: engine.views.as_of(10**14, limit=limit),
+    ):
         with pytest.raises(InvalidQuery, match=f"not {limit}"):
             ask()
 
@@ -132,16 +157,23 @@ def test_labels_are_found_whatever_they_are_called(opened: Open) -> None:
     odd = ["", "a", "a=b", "a%3Db", "ü", "a:b", "a/b\n", "*", "x" * 3000]
     engine = opened(workers=0)
     made = {
-        engine.start(WAITING, labels={name: value}): (name, value) for name in odd for value in (*odd, "b=a", "=", "c")
+        engine.start(WAITING, labels={name: value}): (name, value)
+        for name in odd
+        for value in (*odd, "b=a", "=", "c")
     }
     for name, value in made.values():
         chosen = RunFilter(labels={name: value})
-        [found], [then] = engine.views.runs(chosen).items, engine.views.as_of(10**14, chosen).items
+        [found], [then] = (
+            engine.views.runs(chosen).items,
+            engine.views.as_of(10**14, chosen).items,
+        )
         assert made[found.id] == made[then.id] == (name, value)
         assert engine.views.count(chosen) == 1
 
 
-def test_pages_follow_each_other_across_a_rebuild_that_numbers_runs_anew(opened: Open, tmp_path: Path) -> None:
+def test_pages_follow_each_other_across_a_rebuild_that_numbers_runs_anew(
+    opened: Open, tmp_path: Path
+) -> None:
     engine = opened(partitions=1)
     gone = [engine.run(SINGLE, timeout=20).id for _ in range(4)]
     runs = list[str]()
@@ -162,7 +194,9 @@ def test_pages_follow_each_other_across_a_rebuild_that_numbers_runs_anew(opened:
 def test_children_are_found_by_their_parent(opened: Open) -> None:
     engine = opened()
     engine.publish(SINGLE)
-    parent = engine.start({"id": "parent", "steps": [{"id": "c", "workflow": "single"}]})
+    parent = engine.start(
+        {"id": "parent", "steps": [{"id": "c", "workflow": "single"}]}
+    )
     engine.wait(parent, timeout=20)
     [child] = engine.views.runs(RunFilter(parent=(parent,))).items
     assert (child.workflow, child.status) == ("single", "completed")
@@ -176,13 +210,21 @@ def test_failures_are_grouped_by_what_they_have_in_common(opened: Open) -> None:
     for run in runs:
         engine.wait(run, timeout=20)
     [group] = engine.views.failures()
-    assert (group.count, group.now, group.workflow, group.step, group.type) == (3, 3, "failing", "a", "ValueError")
+    assert (group.count, group.now, group.workflow, group.step, group.type) == (
+        3,
+        3,
+        "failing",
+        "a",
+        "ValueError",
+    )
     assert {group.first_run, group.last_run} <= set(runs)
     engine.retry(runs[0])
     engine.wait(runs[0], timeout=20)
     [group] = engine.views.failures()
     assert (group.count, group.now) == (4, 3)
-    assert [row.id for row in engine.views.runs(RunFilter(reopened=True)).items] == [runs[0]]
+    assert [row.id for row in engine.views.runs(RunFilter(reopened=True)).items] == [
+        runs[0]
+    ]
 
 
 def test_steps_under_way_components_and_workers_are_listed(opened: Open) -> None:
@@ -199,7 +241,11 @@ def test_steps_under_way_components_and_workers_are_listed(opened: Open) -> None
     assert 0 < known["double"].p99_ms < 60_000
     [worker] = engine.views.workers()
     assert worker.alive
-    assert (worker.counts["started"], worker.counts["completed"], worker.counts["failed"]) == (3, 2, 1)
+    assert (
+        worker.counts["started"],
+        worker.counts["completed"],
+        worker.counts["failed"],
+    ) == (3, 2, 1)
     engine.signal(waits, "go")
     engine.wait(waits, timeout=20)
     assert list(engine.views.steps()) == []
@@ -218,7 +264,10 @@ def test_a_list_as_of_a_time_shows_what_was_so_then(opened: Open) -> None:
     now = max(event.time_ms for event in engine.history(second))
 
     def statuses(time_ms: int, **chosen: Any) -> dict[str, str]:
-        return {row.id: row.status for row in engine.views.as_of(time_ms, RunFilter(**chosen)).items}
+        return {
+            row.id: row.status
+            for row in engine.views.as_of(time_ms, RunFilter(**chosen)).items
+        }
 
     assert statuses(then) == {first: "running"}
     assert statuses(then, status=("completed",)) == {}
@@ -229,7 +278,9 @@ def test_a_list_as_of_a_time_shows_what_was_so_then(opened: Open) -> None:
 
 def test_any_history_leaves_the_views_as_a_fold_of_the_log(opened: Open) -> None:
     engine = opened()
-    runs = [engine.start(SINGLE) for _ in range(5)] + [engine.start(FAILING, {"x": i}) for i in range(5)]
+    runs = [engine.start(SINGLE) for _ in range(5)] + [
+        engine.start(FAILING, {"x": i}) for i in range(5)
+    ]
     runs += [engine.start(WAITING) for _ in range(5)]
     engine.pause(runs[-1])
     engine.cancel(runs[-2])
@@ -239,7 +290,10 @@ def test_any_history_leaves_the_views_as_a_fold_of_the_log(opened: Open) -> None
         assert engine.views.verify(name) == []
     for row in engine.views.runs().items:
         state = engine.state(row.id)
-        assert (row.status, row.events) == (state.status, state.version) or state.status not in CLOSED_RUN
+        assert (row.status, row.events) == (
+            state.status,
+            state.version,
+        ) or state.status not in CLOSED_RUN
 
 
 def _raw(engine: Engine) -> tuple[Connection, Keyspace]:
@@ -261,7 +315,10 @@ def test_drift_is_found_wherever_it_is_and_a_rebuild_mends_it(opened: Open) -> N
         (b"SET", f"{base}f:status=lost:0", b"s\x00\x01"),
     ]
     for generation, damage in enumerate(damages, 1):
-        command = [part.replace(".1:", f".{generation}:") if isinstance(part, str) else part for part in damage]
+        command = [
+            part.replace(".1:", f".{generation}:") if isinstance(part, str) else part
+            for part in damage
+        ]
         connection.command(*command)
         assert engine.views.verify("runs") != [], damage
         assert engine.views.views.rebuild("runs") == generation + 1
@@ -270,7 +327,9 @@ def test_drift_is_found_wherever_it_is_and_a_rebuild_mends_it(opened: Open) -> N
         assert len(engine.views.runs(RunFilter(status=("failed",))).items) == 4
 
 
-def test_a_rebuild_goes_on_beside_the_view_in_use_and_workers_finish_it(opened: Open) -> None:
+def test_a_rebuild_goes_on_beside_the_view_in_use_and_workers_finish_it(
+    opened: Open,
+) -> None:
     engine = opened()
     for x in range(3):
         engine.run(FAILING, {"x": x}, timeout=20)
@@ -283,7 +342,9 @@ def test_a_rebuild_goes_on_beside_the_view_in_use_and_workers_finish_it(opened: 
 
 
 def test_users_write_a_projection_as_one_function(opened: Open) -> None:
-    @projection("per-step", types=["StepCompleted"], key=lambda event: str(event.data["step"]))
+    @projection(
+        "per-step", types=["StepCompleted"], key=lambda event: str(event.data["step"])
+    )
     def per_step(document: Any, event: Recorded) -> Any:
         return {"runs": [*(document or {"runs": []})["runs"], event.stream]}
 
@@ -296,7 +357,9 @@ def test_users_write_a_projection_as_one_function(opened: Open) -> None:
         engine.views.views.get("other", "x")
 
 
-def test_a_projection_that_raises_stops_alone_and_says_where(opened: Open, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_projection_that_raises_stops_alone_and_says_where(
+    opened: Open, caplog: pytest.LogCaptureFixture
+) -> None:
     broken = threading.Event()
     broken.set()
 
@@ -311,19 +374,26 @@ def test_a_projection_that_raises_stops_alone_and_says_where(opened: Open, caplo
     runs = [engine.start(FAILING, {"x": x}) for x in range(4)]
     connection, keys = _raw(engine)
     store = RedisViewStore(engine.core.store)
-    runner = Runner(LogReader(engine.core.store), store, [RUNS, picky], 1, lambda: clock[0])
+    runner = Runner(
+        LogReader(engine.core.store), store, [RUNS, picky], 1, lambda: clock[0]
+    )
     with caplog.at_level(logging.ERROR):
         runner.catch_up([0])
     assert f"of {runs[2]}: KeyError" in caplog.text
     [(head, [whole, half])] = store.checkpoints(["runs.1.1", "picky.1.1"], [0])
     assert (whole, half) == (head, engine.events.read(runs[2])[0].position.n - 1)
     [trouble] = store.troubles("picky.1.1", [0])
-    assert (trouble["run"], trouble["version"], trouble["type"]) == (runs[2], 1, "RunStarted")
+    assert (trouble["run"], trouble["version"], trouble["type"]) == (
+        runs[2],
+        1,
+        "RunStarted",
+    )
     assert {row.key for row in store.documents("picky.1.1", 0)} == set(runs[:2])
     told = diagnose(opened(workers=0, partitions=1, projections=[picky]), Settings())
     assert not told.healthy
     assert any(
-        f"projection picky stands still in partition 0, before event 1 (RunStarted) of {runs[2]}" in line
+        f"projection picky stands still in partition 0, before event 1 (RunStarted) of {runs[2]}"
+        in line
         for line in told.lines()
     )
     broken.clear()
@@ -337,8 +407,15 @@ def test_a_projection_that_raises_stops_alone_and_says_where(opened: Open, caplo
     assert keys.partitions == 1
 
 
-def test_a_document_that_is_no_json_stops_its_projection_at_that_event(opened: Open) -> None:
-    odd = Projection("odd", lambda _, event: {"x": {1, 2}} if event.data["inputs"].get("x") == 1 else {"x": 0})
+def test_a_document_that_is_no_json_stops_its_projection_at_that_event(
+    opened: Open,
+) -> None:
+    odd = Projection(
+        "odd",
+        lambda _, event: (
+            {"x": {1, 2}} if event.data["inputs"].get("x") == 1 else {"x": 0}
+        ),
+    )
     engine = opened(workers=0, partitions=1)
     runs = [engine.start(WAITING, {"x": x}) for x in range(3)]
     store = RedisViewStore(engine.core.store)

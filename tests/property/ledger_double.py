@@ -29,20 +29,34 @@ class Kept:
 
     def identity(self) -> dict[str, bytes]:
         last = self._found.epochs[-1]
-        said = encode_statement(Statement("l", 9, self._signer.id, {0: (last.number, digest(last.record))}))
+        said = encode_statement(
+            Statement("l", 9, self._signer.id, {0: (last.number, digest(last.record))})
+        )
         signature = self._signer.sign(said)
         known = {"id": b"l", "statement": said, "statement_signature": signature}
         return {**known, f"key:{self._signer.id}": self._signer.public}
 
     def places(self, partitions: Sequence[int]) -> list[LedgerPosition]:
         found = self._found
-        return [LedgerPosition(found.head, found.checkpoint, 0, found.open_epoch, found.open_first, "", "")]
+        return [
+            LedgerPosition(
+                found.head,
+                found.checkpoint,
+                0,
+                found.open_epoch,
+                found.open_first,
+                "",
+                "",
+            )
+        ]
 
     def streams(self) -> dict[int, list[str]]:
         return {0: sorted({event.stream for event in self._events})}
 
     def each_event(self, streams: Iterable[str]) -> Iterator[Stored]:
-        return (event for name in streams for event in self._events if event.stream == name)
+        return (
+            event for name in streams for event in self._events if event.stream == name
+        )
 
     def log(self, partition: int) -> Iterator[LogEntry]:
         return iter(self._found.log)
@@ -77,11 +91,38 @@ def capsule_of(store: Any, run: str) -> bytes:
     """Return a run as a capsule with its proofs."""
     stored = list(store.each_event([run]))
     events = tuple(
-        RawEvent(x.version, x.n, x.time_ms, x.commit, x.actor, x.cause, x.type, x.data, x.metadata) for x in stored
+        RawEvent(
+            x.version,
+            x.n,
+            x.time_ms,
+            x.commit,
+            x.actor,
+            x.cause,
+            x.type,
+            x.data,
+            x.metadata,
+        )
+        for x in stored
     )
-    manifest = {"run": run, "workflow": "w", "version": "1", "status": "open", "store": "oa", "exported_by": "me"}
+    manifest = {
+        "run": run,
+        "workflow": "w",
+        "version": "1",
+        "status": "open",
+        "store": "oa",
+        "exported_by": "me",
+    }
     manifest |= {"exported_ms": 1, "events": len(events), "partition": 0}
-    return write(Capsule(manifest, events, {}, {}, [], json.dumps(proof_data(prove(store, run, stored))).encode()))
+    return write(
+        Capsule(
+            manifest,
+            events,
+            {},
+            {},
+            [],
+            json.dumps(proof_data(prove(store, run, stored))).encode(),
+        )
+    )
 
 
 def contents(raw: bytes) -> dict[str, bytes]:

@@ -19,7 +19,9 @@ from openagents_json.engine.errors import CapsuleUnreadable
 from tests.property.ledger_double import contents, zipped
 
 TEXT = hs.text(hs.characters(), max_size=20)  # lone surrogates among them
-DATA = hs.binary(max_size=60) | TEXT.map(lambda text: codec.encode({"x": text, "y": "\ud83d\ude00"}))
+DATA = hs.binary(max_size=60) | TEXT.map(
+    lambda text: codec.encode({"x": text, "y": "\ud83d\ude00"})
+)
 
 
 @hs.composite
@@ -40,26 +42,61 @@ def capsules(draw: Any) -> Capsule:
         )
         for number in range(1, count + 1)
     )
-    definitions = {hashlib.sha256(raw).hexdigest(): raw for raw in draw(hs.lists(hs.binary(max_size=30), max_size=2))}
-    blobs = {hashlib.sha256(raw).hexdigest(): raw for raw in draw(hs.lists(hs.binary(max_size=300), max_size=2))}
-    manifest = {"run": "0-r", "workflow": draw(TEXT), "version": "1", "status": "open", "store": "oa"}
+    definitions = {
+        hashlib.sha256(raw).hexdigest(): raw
+        for raw in draw(hs.lists(hs.binary(max_size=30), max_size=2))
+    }
+    blobs = {
+        hashlib.sha256(raw).hexdigest(): raw
+        for raw in draw(hs.lists(hs.binary(max_size=300), max_size=2))
+    }
+    manifest = {
+        "run": "0-r",
+        "workflow": draw(TEXT),
+        "version": "1",
+        "status": "open",
+        "store": "oa",
+    }
     manifest |= {"exported_by": draw(TEXT), "exported_ms": 5, "events": count}
-    return Capsule(manifest, events, definitions, blobs, [{"component": "x"}], draw(hs.none() | hs.binary(max_size=9)))
+    return Capsule(
+        manifest,
+        events,
+        definitions,
+        blobs,
+        [{"component": "x"}],
+        draw(hs.none() | hs.binary(max_size=9)),
+    )
 
 
 def sample() -> Capsule:
-    events = tuple(RawEvent(i, i, i, f"c{i}", "a", "", "RunStarted", b'{"x":%d}' % i) for i in range(1, 30))
-    manifest = {"run": "0-r", "workflow": "w", "version": "1", "status": "open", "store": "oa", "exported_by": "me"}
+    events = tuple(
+        RawEvent(i, i, i, f"c{i}", "a", "", "RunStarted", b'{"x":%d}' % i)
+        for i in range(1, 30)
+    )
+    manifest = {
+        "run": "0-r",
+        "workflow": "w",
+        "version": "1",
+        "status": "open",
+        "store": "oa",
+        "exported_by": "me",
+    }
     blob = b"blob" * 50
     blobs = {hashlib.sha256(blob).hexdigest(): blob}
-    return Capsule({**manifest, "exported_ms": 1, "events": len(events)}, events, {}, blobs, [])
+    return Capsule(
+        {**manifest, "exported_ms": 1, "events": len(events)}, events, {}, blobs, []
+    )
 
 
 @given(capsules())
 def test_what_is_written_is_read_back_byte_for_byte(capsule: Capsule) -> None:
     raw = write(capsule)
     found = unpack(raw)
-    assert (found.events, found.definitions, found.blobs) == (capsule.events, capsule.definitions, capsule.blobs)
+    assert (found.events, found.definitions, found.blobs) == (
+        capsule.events,
+        capsule.definitions,
+        capsule.blobs,
+    )
     assert (found.components, found.proofs) == (capsule.components, capsule.proofs)
     assert write(found) == raw
 
@@ -68,8 +105,13 @@ RAW = write(sample())
 
 
 @settings(max_examples=1000, deadline=None)
-@given(hs.lists(hs.tuples(hs.integers(0, len(RAW) - 1), hs.integers(0, 255)), max_size=4), hs.integers(0, len(RAW)))
-def test_damage_is_called_by_its_name_or_does_none(changes: list[tuple[int, int]], cut: int) -> None:
+@given(
+    hs.lists(hs.tuples(hs.integers(0, len(RAW) - 1), hs.integers(0, 255)), max_size=4),
+    hs.integers(0, len(RAW)),
+)
+def test_damage_is_called_by_its_name_or_does_none(
+    changes: list[tuple[int, int]], cut: int
+) -> None:
     damaged = bytearray(RAW)
     for place, value in changes:
         damaged[place] = value
@@ -79,12 +121,19 @@ def test_damage_is_called_by_its_name_or_does_none(changes: list[tuple[int, int]
 
 
 VALUE = hs.recursive(
-    hs.none() | hs.booleans() | hs.integers() | TEXT, lambda x: hs.lists(x) | hs.dictionaries(TEXT, x), max_leaves=5
+    hs.none() | hs.booleans() | hs.integers() | TEXT,
+    lambda x: hs.lists(x) | hs.dictionaries(TEXT, x),
+    max_leaves=5,
 )
 
 
 @settings(max_examples=500, deadline=None)
-@given(hs.sampled_from([*json.loads(json.dumps(dict(sample().manifest))), "format", "sha256"]), VALUE)
+@given(
+    hs.sampled_from(
+        [*json.loads(json.dumps(dict(sample().manifest))), "format", "sha256"]
+    ),
+    VALUE,
+)
 def test_a_manifest_that_lies_is_refused_or_harmless(name: str, value: Any) -> None:
     members = contents(RAW)
     manifest = {**json.loads(members["manifest.json"]), name: value}
@@ -97,21 +146,43 @@ def test_a_manifest_that_lies_is_refused_or_harmless(name: str, value: Any) -> N
 
 @settings(max_examples=500, deadline=None)
 @given(
-    hs.sampled_from(["version", "n", "time_ms", "commit", "actor", "type", "data", "metadata", "data_base64"]), VALUE
+    hs.sampled_from(
+        [
+            "version",
+            "n",
+            "time_ms",
+            "commit",
+            "actor",
+            "type",
+            "data",
+            "metadata",
+            "data_base64",
+        ]
+    ),
+    VALUE,
 )
 def test_events_that_lie_are_refused_or_harmless(name: str, value: Any) -> None:
     members = contents(RAW)
     lines = members["events.jsonl"].split(b"\n")
     lines[3] = codec.encode({**json.loads(lines[3]), name: value})
     with contextlib.suppress(CapsuleUnreadable):
-        assert len(unpack(resealed({**members, "events.jsonl": b"\n".join(lines)})).events) == 29
+        assert (
+            len(unpack(resealed({**members, "events.jsonl": b"\n".join(lines)})).events)
+            == 29
+        )
 
 
 def resealed(members: dict[str, bytes]) -> bytes:
     """Return a capsule whose manifest says what is in it."""
     manifest = json.loads(members["manifest.json"])
-    hashes = {name: hashlib.sha256(raw).hexdigest() for name, raw in members.items() if name != "manifest.json"}
-    return zipped({**members, "manifest.json": codec.encode({**manifest, "sha256": hashes})})
+    hashes = {
+        name: hashlib.sha256(raw).hexdigest()
+        for name, raw in members.items()
+        if name != "manifest.json"
+    }
+    return zipped(
+        {**members, "manifest.json": codec.encode({**manifest, "sha256": hashes})}
+    )
 
 
 def test_what_has_no_place_in_a_capsule_is_refused_by_name() -> None:
@@ -127,7 +198,9 @@ def test_what_has_no_place_in_a_capsule_is_refused_by_name() -> None:
         "is another one": {**members, **wrong},
         "event 1 is missing": {**members, "events.jsonl": missing},
         "commit 'c9' is there twice": {**members, "events.jsonl": twice},
-        "it has no events.jsonl": {name: raw for name, raw in members.items() if name != "events.jsonl"},
+        "it has no events.jsonl": {
+            name: raw for name, raw in members.items() if name != "events.jsonl"
+        },
     }
     for said, found in cases.items():
         with pytest.raises(CapsuleUnreadable, match=said):
@@ -135,7 +208,9 @@ def test_what_has_no_place_in_a_capsule_is_refused_by_name() -> None:
     other = {**json.loads(members["manifest.json"]), "format": "openagents-capsule/2"}
     with pytest.raises(CapsuleUnreadable, match="a newer version of the engine"):
         unpack(zipped({**members, "manifest.json": codec.encode(other)}))
-    with pytest.raises(CapsuleUnreadable, match=r"components\.json is not what the manifest says"):
+    with pytest.raises(
+        CapsuleUnreadable, match=r"components\.json is not what the manifest says"
+    ):
         unpack(zipped({**members, "components.json": b"[1]"}))
     with pytest.raises(CapsuleUnreadable, match="no zip file"):
         unpack(b"")
@@ -144,5 +219,7 @@ def test_what_has_no_place_in_a_capsule_is_refused_by_name() -> None:
 def test_a_large_payload_of_nothing_is_stored_and_read_back() -> None:
     blob = b"\0" * 4_000_000
     whole = sample()
-    capsule = Capsule(whole.manifest, whole.events, {}, {hashlib.sha256(blob).hexdigest(): blob}, [])
+    capsule = Capsule(
+        whole.manifest, whole.events, {}, {hashlib.sha256(blob).hexdigest(): blob}, []
+    )
     assert unpack(write(capsule)).blobs == capsule.blobs

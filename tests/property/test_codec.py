@@ -13,8 +13,15 @@ from eventstore import codec
 from eventstore.errors import NotJson
 
 JSON = s.recursive(
-    s.none() | s.booleans() | s.integers() | s.floats(allow_nan=False, allow_infinity=False) | s.text(),
-    lambda inner: s.lists(inner, max_size=4) | s.dictionaries(s.text(max_size=5), inner, max_size=4),
+    s.none()
+    | s.booleans()
+    | s.integers()
+    | s.floats(allow_nan=False, allow_infinity=False)
+    | s.text(),
+    lambda inner: (
+        s.lists(inner, max_size=4)
+        | s.dictionaries(s.text(max_size=5), inner, max_size=4)
+    ),
     max_leaves=20,
 )
 
@@ -22,7 +29,9 @@ JSON = s.recursive(
 @given(JSON)
 def test_what_is_encoded_is_decoded_the_same(value: Any) -> None:
     raw = codec.encode(value)
-    assert repr(codec.decode(raw)) == repr(json.loads(json.dumps(value, sort_keys=True)))
+    assert repr(codec.decode(raw)) == repr(
+        json.loads(json.dumps(value, sort_keys=True))
+    )
     assert codec.encode(codec.decode(raw)) == raw
 
 
@@ -46,7 +55,10 @@ def circle() -> list[Any]:
     return value
 
 
-@pytest.mark.parametrize("odd", [Odd(), float("nan"), float("inf"), {1: 2}, {None: 1}, {1, 2}, b"x", circle(), 1j])
+@pytest.mark.parametrize(
+    "odd",
+    [Odd(), float("nan"), float("inf"), {1: 2}, {None: 1}, {1, 2}, b"x", circle(), 1j],
+)
 def test_what_is_not_json_is_refused_with_its_place(odd: Any) -> None:
     with pytest.raises(NotJson, match=r"^a\[1\]\.b"):
         codec.normalise({"a": [1, {"b": odd}]})

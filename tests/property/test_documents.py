@@ -38,7 +38,10 @@ from tests.simulation import plan_of
 
 ANY_JSON = s.recursive(
     s.none() | s.booleans() | s.integers() | s.floats() | s.text(max_size=20),
-    lambda inner: s.lists(inner, max_size=4) | s.dictionaries(s.text(max_size=10), inner, max_size=4),
+    lambda inner: (
+        s.lists(inner, max_size=4)
+        | s.dictionaries(s.text(max_size=10), inner, max_size=4)
+    ),
     max_leaves=12,
 )
 WORDS = s.sampled_from(
@@ -75,15 +78,34 @@ GOOD: dict[str, Any] = {
     "version": "1.0.0",
     "inputs": {"x": {"type": "string", "default": "y", "pattern": "y", "enum": ["y"]}},
     "steps": [
-        {"id": "a", "component": "c", "inputs": {"k": "{{input.x}}"}, "timeout": 1, "retry": {"max_retries": 1}},
-        {"id": "b", "component": "c", "depends_on": ["a"], "condition": "{{a.output}}", "join": {"n": 1}},
+        {
+            "id": "a",
+            "component": "c",
+            "inputs": {"k": "{{input.x}}"},
+            "timeout": 1,
+            "retry": {"max_retries": 1},
+        },
+        {
+            "id": "b",
+            "component": "c",
+            "depends_on": ["a"],
+            "condition": "{{a.output}}",
+            "join": {"n": 1},
+        },
         {
             "id": "each",
             "foreach": "{{input.x}}",
             "max_concurrency": 2,
             "tolerated_failures": 1,
             "min_success": 0,
-            "steps": [{"id": "in", "component": "c", "inputs": {"i": "{{item}}"}, "mutex": {"key": "k", "limit": 2}}],
+            "steps": [
+                {
+                    "id": "in",
+                    "component": "c",
+                    "inputs": {"i": "{{item}}"},
+                    "mutex": {"key": "k", "limit": 2},
+                }
+            ],
             "depends_on": ["a"],
         },
         {
@@ -91,19 +113,59 @@ GOOD: dict[str, Any] = {
             "loop": {
                 "until": "{{t.output}}",
                 "max_iterations": 3,
-                "steps": [{"id": "t", "component": "c", "rate_limit": {"limit": 1, "per_seconds": 2}}],
+                "steps": [
+                    {
+                        "id": "t",
+                        "component": "c",
+                        "rate_limit": {"limit": 1, "per_seconds": 2},
+                    }
+                ],
             },
         },
-        {"id": "nap", "sleep": {"hours": 1, "seconds": "{{input.x}}"}, "timeouts": {"total": 5}},
-        {"id": "wait", "wait_for": {"any": ["go", {"signal": "no", "key": "k", "schema": {}}, {"seconds": 5}]}},
-        {"id": "kid", "workflow": "other@^1.0.0", "detached": True, "compensate": {"component": "c", "inputs": {}}},
-        {"id": "end", "terminate": "success", "depends_on": ["b"], "on_error": [{"then": "continue", "output": 1}]},
+        {
+            "id": "nap",
+            "sleep": {"hours": 1, "seconds": "{{input.x}}"},
+            "timeouts": {"total": 5},
+        },
+        {
+            "id": "wait",
+            "wait_for": {
+                "any": [
+                    "go",
+                    {"signal": "no", "key": "k", "schema": {}},
+                    {"seconds": 5},
+                ]
+            },
+        },
+        {
+            "id": "kid",
+            "workflow": "other@^1.0.0",
+            "detached": True,
+            "compensate": {"component": "c", "inputs": {}},
+        },
+        {
+            "id": "end",
+            "terminate": "success",
+            "depends_on": ["b"],
+            "on_error": [{"then": "continue", "output": 1}],
+        },
     ],
     "persistence": {"mode": "checkpoint", "every_steps": 3},
     "concurrency": {"key": "{{input.x}}", "limit": 2, "on_limit": "reject"},
     "debounce": {"seconds": 1},
-    "on_failure": {"steps": [{"id": "tell", "component": "c", "inputs": {"e": "{{error.message}}"}}]},
-    "connections": [{"source": "a.output", "target": "b.k", "transform": "value", "condition": "{{value}}"}],
+    "on_failure": {
+        "steps": [
+            {"id": "tell", "component": "c", "inputs": {"e": "{{error.message}}"}}
+        ]
+    },
+    "connections": [
+        {
+            "source": "a.output",
+            "target": "b.k",
+            "transform": "value",
+            "condition": "{{value}}",
+        }
+    ],
     "outputs": {"o": {"type": "any", "source": "b.output"}},
     "output": {"r": "{{b.output}}"},
     "timeout": 10,
@@ -113,7 +175,13 @@ GOOD: dict[str, Any] = {
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """List the paths of a JSON value."""
     found = [path]
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    items = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     for key, item in items:
         found += places(item, (*path, key))
     return found
@@ -199,11 +267,23 @@ def test_a_damaged_document_is_refused_clearly_or_runs(document: Any) -> None:
     life = world.start("0-r", plan, inputs)
     for _ in range(20):
         world.go_on(world.now_ms + 10**13)
-        waits = [w for path in life.state.open_steps for w in life.state.steps[path].inputs.get("signals", ())]
+        waits = [
+            w
+            for path in life.state.open_steps
+            for w in life.state.steps[path].inputs.get("signals", ())
+        ]
         if life.state.closed or not waits:
             break
         with suppress(Rejected):
-            world.give(life, SendSignal(str(waits[0]["name"]), {}, waits[0]["key"], f"signal-{len(life.events)}"))
+            world.give(
+                life,
+                SendSignal(
+                    str(waits[0]["name"]),
+                    {},
+                    waits[0]["key"],
+                    f"signal-{len(life.events)}",
+                ),
+            )
     assert life.state.closed or waits
 
 
@@ -230,8 +310,18 @@ def all_parts(value: Any) -> list[Any]:
     if isinstance(value, TemplatePart):
         return [(value.source, value.pointer, value.paths)]
     if is_dataclass(value):
-        return [part for item in fields(value) for part in all_parts(getattr(value, item.name))]
-    items = value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else ()
+        return [
+            part
+            for item in fields(value)
+            for part in all_parts(getattr(value, item.name))
+        ]
+    items = (
+        value.values()
+        if isinstance(value, dict)
+        else value
+        if isinstance(value, tuple)
+        else ()
+    )
     return [part for item in items for part in all_parts(item)]
 
 
@@ -245,7 +335,10 @@ TOKENS = "a b . | ( ) [ ] { } ' \" ~ + * ** // % not in is if else 1 2.5 , : upp
 
 
 @settings(max_examples=500, deadline=None)
-@given(s.text(max_size=40) | s.lists(s.sampled_from(TOKENS.split()), max_size=12).map(" ".join))
+@given(
+    s.text(max_size=40)
+    | s.lists(s.sampled_from(TOKENS.split()), max_size=12).map(" ".join)
+)
 def test_an_expression_is_total_and_gives_json(source: str) -> None:
     try:
         expression = Expression(source)
@@ -260,7 +353,10 @@ def test_an_expression_is_total_and_gives_json(source: str) -> None:
 
 
 @settings(max_examples=300, deadline=None)
-@given(s.dictionaries(s.sampled_from(["x", "n", "o", "other"]), ANY_JSON, max_size=4) | ANY_JSON)
+@given(
+    s.dictionaries(s.sampled_from(["x", "n", "o", "other"]), ANY_JSON, max_size=4)
+    | ANY_JSON
+)
 def test_inputs_are_taken_or_refused_with_path_and_reason(inputs: Any) -> None:
     plan = plan_of(
         {
@@ -301,7 +397,9 @@ def test_the_models_and_the_published_schema_say_the_same(document: Any) -> None
     problems = validate(document).errors
     assume(not any(p.code in ("not_json", "too_deep") for p in problems))
     structural = [p for p in problems if p.code.startswith("schema_error.")]
-    structural = [p for p in structural if not p.message.startswith("a step needs one of")]
+    structural = [
+        p for p in structural if not p.message.startswith("a step needs one of")
+    ]
     assert (model is None) == bool(structural), structural
     if model is not None:
         assert model.document == document

@@ -22,19 +22,35 @@ from openagents_json.workflow.core import events as ev
 LIMITS = Limits(inline=100, payload=10_000)
 NAMES = s.sampled_from(["sealed", "blobs", "erased", "inputs", ""]) | s.text(max_size=5)
 JSON = s.recursive(
-    s.none() | s.booleans() | s.integers() | s.floats(allow_nan=False, allow_infinity=False) | s.text(max_size=200),
+    s.none()
+    | s.booleans()
+    | s.integers()
+    | s.floats(allow_nan=False, allow_infinity=False)
+    | s.text(max_size=200),
     lambda inner: s.lists(inner, max_size=4) | s.dictionaries(NAMES, inner, max_size=4),
     max_leaves=10,
 )
 MEMBERS = s.dictionaries(NAMES, JSON, max_size=3)
 ERRORS = s.fixed_dictionaries(
-    {"type": s.sampled_from(["Boom", "ExpressionError", "Terminated"]), "message": s.text(max_size=300)},
+    {
+        "type": s.sampled_from(["Boom", "ExpressionError", "Terminated"]),
+        "message": s.text(max_size=300),
+    },
     optional={"output": JSON, "at": s.just("a"), "traceback": s.text(max_size=300)},
 )
 EVENTS = s.one_of(
-    s.builds(ev.RunStarted, s.just("1-r"), s.just("w"), s.just("1.0.0"), s.just("d"), MEMBERS),
+    s.builds(
+        ev.RunStarted, s.just("1-r"), s.just("w"), s.just("1.0.0"), s.just("d"), MEMBERS
+    ),
     s.builds(ev.StepScheduled, s.sampled_from(["a", "b[0]"]), MEMBERS),
-    s.builds(ev.StepCompleted, s.just("a"), s.just(1), JSON, s.none() | MEMBERS, s.none() | MEMBERS),
+    s.builds(
+        ev.StepCompleted,
+        s.just("a"),
+        s.just(1),
+        JSON,
+        s.none() | MEMBERS,
+        s.none() | MEMBERS,
+    ),
     s.builds(ev.StepFailed, s.just("a"), s.just(1), ERRORS, output=JSON),
     s.builds(ev.CompensationScheduled, s.just("a"), s.just("a~"), MEMBERS),
     s.builds(ev.SignalReceived, s.just("s1"), s.just("go"), payload=JSON),
@@ -52,7 +68,18 @@ def run_key(run: str = "1-r") -> RunKey:
 
 def stored(encoded: EncodedEvents, run: str = "1-r") -> list[Recorded]:
     return [
-        Recorded(run, i, Position(1, i), i, "c", "a", "", kind, json.loads(raw.decode("utf-8", "surrogatepass")), {})
+        Recorded(
+            run,
+            i,
+            Position(1, i),
+            i,
+            "c",
+            "a",
+            "",
+            kind,
+            json.loads(raw.decode("utf-8", "surrogatepass")),
+            {},
+        )
         for i, (kind, raw) in enumerate(encoded.events, 1)
     ]
 
@@ -71,21 +98,32 @@ def test_what_is_encrypted_is_decrypted_the_same(happened: list[ev.Event]) -> No
     key = run_key()
     encoded = encode(happened, LIMITS, key)
     back = decode_all(stored(encoded), fetcher(encoded), {"1-r": key})
-    assert repr(back) == repr(decode_all(stored(plain := encode(happened, LIMITS)), fetcher(plain)))
+    assert repr(back) == repr(
+        decode_all(stored(plain := encode(happened, LIMITS)), fetcher(plain))
+    )
     assert all(is_sealed(item) for item in stored(encoded) if item.type == "RunStarted")
 
 
 @pytest.mark.parametrize("size", [0, 1, 68, 69, 70, 71, 72, 100, 101, 5000])
 def test_no_size_lets_a_payload_through(size: int) -> None:
     text = "MARK" * (size // 4) + "MARK"[: size % 4]
-    key, event = run_key(), ev.StepCompleted("a", 1, [text, "MARKER"], None, {"total": "MARKER"})
+    key, event = (
+        run_key(),
+        ev.StepCompleted("a", 1, [text, "MARKER"], None, {"total": "MARKER"}),
+    )
     encoded = encode([event], LIMITS, key)
-    assert b"MARK" not in encoded.events[0][1] + b"".join(blob.data for blob in encoded.blobs)
+    assert b"MARK" not in encoded.events[0][1] + b"".join(
+        blob.data for blob in encoded.blobs
+    )
     assert decode_all(stored(encoded), fetcher(encoded), {"1-r": key}) == [event]
     error = {"type": "Terminated", "message": text, "output": [text, "MARKER"]}
     ended = encode([ev.RunFailed(error)], LIMITS, key)
-    assert b"MARK" not in ended.events[0][1] + b"".join(blob.data for blob in ended.blobs)
-    assert bool(encoded.blobs) == (len(json.dumps(event.output, separators=(",", ":"))) + 28 > LIMITS.inline)
+    assert b"MARK" not in ended.events[0][1] + b"".join(
+        blob.data for blob in ended.blobs
+    )
+    assert bool(encoded.blobs) == (
+        len(json.dumps(event.output, separators=(",", ":"))) + 28 > LIMITS.inline
+    )
 
 
 def test_the_limit_is_that_of_the_payload_itself() -> None:
@@ -100,7 +138,9 @@ EVENT = ev.StepScheduled("a", {"x": "secret", "y": "other", "z": "large" * 50})
 
 def test_another_key_reads_nothing() -> None:
     encoded = encode([EVENT], LIMITS, run_key())
-    with pytest.raises(DamagedPayload, match="run 1-r: StepScheduled a inputs z cannot be decrypted"):
+    with pytest.raises(
+        DamagedPayload, match="run 1-r: StepScheduled a inputs z cannot be decrypted"
+    ):
         decode_all(stored(encoded), fetcher(encoded), {"1-r": run_key()})
     with pytest.raises(RunSealed, match="set OPENAGENTS_ENCRYPTION_KEYS"):
         decode_all(stored(encoded), fetcher(encoded))
@@ -110,11 +150,16 @@ def moved(item: Recorded, how: str) -> Recorded:
     data = {**item.data, "sealed": [list(pair) for pair in item.data["sealed"]]}
     match how:
         case "members swapped":
-            data["sealed"][0][1], data["sealed"][1][1] = data["sealed"][1][1], data["sealed"][0][1]
+            data["sealed"][0][1], data["sealed"][1][1] = (
+                data["sealed"][1][1],
+                data["sealed"][0][1],
+            )
         case "another step":
             data["step"] = "b"
         case "another type":
-            return replace(item, type="CompensationScheduled", data={**data, "compensation": "a~"})
+            return replace(
+                item, type="CompensationScheduled", data={**data, "compensation": "a~"}
+            )
         case "a bit flipped":
             raw = bytearray(base64.b64decode(data["sealed"][0][1]))
             raw[-1] ^= 1
@@ -129,13 +174,24 @@ def moved(item: Recorded, how: str) -> Recorded:
 
 
 @pytest.mark.parametrize(
-    "how", ["members swapped", "another step", "another type", "a bit flipped", "cut", "not base64", "nowhere"]
+    "how",
+    [
+        "members swapped",
+        "another step",
+        "another type",
+        "a bit flipped",
+        "cut",
+        "not base64",
+        "nowhere",
+    ],
 )
 def test_a_ciphertext_that_was_moved_or_changed_is_refused(how: str) -> None:
     key = run_key()
     encoded = encode([EVENT], LIMITS, key)
     [item] = stored(encoded)
-    with pytest.raises(DamagedPayload, match=r"cannot be decrypted: it was changed, moved, or"):
+    with pytest.raises(
+        DamagedPayload, match=r"cannot be decrypted: it was changed, moved, or"
+    ):
         decode_all([moved(item, how)], fetcher(encoded), {"1-r": key})
 
 
@@ -143,12 +199,16 @@ def test_a_ciphertext_of_one_run_reads_in_no_other_even_under_the_same_key() -> 
     key = run_key()
     encoded = encode([EVENT], LIMITS, key)
     with pytest.raises(DamagedPayload, match="run 1-s"):
-        decode_all(stored(encoded, "1-s"), fetcher(encoded), {"1-s": replace(key, run="1-s")})
+        decode_all(
+            stored(encoded, "1-s"), fetcher(encoded), {"1-s": replace(key, run="1-s")}
+        )
 
 
 @given(s.lists(EVENTS, max_size=3))
 @settings(max_examples=100)
-def test_without_its_key_a_run_is_read_with_null_for_its_payloads(happened: list[ev.Event]) -> None:
+def test_without_its_key_a_run_is_read_with_null_for_its_payloads(
+    happened: list[ev.Event],
+) -> None:
     encoded = encode(happened, LIMITS, run_key())
 
     def readable(wanted: Sequence[tuple[str, str]]) -> list[bytes]:
@@ -163,7 +223,9 @@ def test_without_its_key_a_run_is_read_with_null_for_its_payloads(happened: list
         for name in ("output", "payload"):
             assert getattr(event, name, None) is None
         inputs = getattr(was, "inputs", None)
-        assert getattr(event, "inputs", None) == (None if inputs is None else dict.fromkeys(inputs))
+        assert getattr(event, "inputs", None) == (
+            None if inputs is None else dict.fromkeys(inputs)
+        )
 
 
 def test_a_run_key_is_unwrapped_by_the_master_key_that_wrapped_it() -> None:
@@ -171,18 +233,29 @@ def test_a_run_key_is_unwrapped_by_the_master_key_that_wrapped_it() -> None:
     made = MasterKeys([old], secrets.token_bytes).fresh("1-r")
     record = made.wrapped.encode()
     assert record.split(b".")[:2] == [b"1", key_id(parse_key(old, "")).encode()]
-    assert MasterKeys([new, old], secrets.token_bytes).unwrap("1-r", record).secret == made.secret
-    with pytest.raises(RunSealed, match=f"encrypted with key {key_id(parse_key(old, ''))}"):
+    assert (
+        MasterKeys([new, old], secrets.token_bytes).unwrap("1-r", record).secret
+        == made.secret
+    )
+    with pytest.raises(
+        RunSealed, match=f"encrypted with key {key_id(parse_key(old, ''))}"
+    ):
         MasterKeys([new], secrets.token_bytes).unwrap("1-r", record)
-    with pytest.raises(DamagedPayload, match="run 1-s: its key"):  # the key of one run is not that of another
+    with pytest.raises(
+        DamagedPayload, match="run 1-s: its key"
+    ):  # the key of one run is not that of another
         MasterKeys([old], secrets.token_bytes).unwrap("1-s", record)
 
 
-@pytest.mark.parametrize("text", ["", "abc", "AAAA", "nonsense !", base64.b64encode(bytes(31)).decode()])
+@pytest.mark.parametrize(
+    "text", ["", "abc", "AAAA", "nonsense !", base64.b64encode(bytes(31)).decode()]
+)
 def test_what_is_no_key_is_refused_without_showing_it(text: str) -> None:
     with pytest.raises(InvalidKey, match="openagents keys generate") as raised:
         MasterKeys([text], secrets.token_bytes)
-    assert not text or text not in str(raised.value).replace("openagents keys generate", "")
+    assert not text or text not in str(raised.value).replace(
+        "openagents keys generate", ""
+    )
 
 
 def test_no_key_is_shown_by_accident() -> None:

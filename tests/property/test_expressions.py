@@ -33,7 +33,21 @@ VALUES: Mapping[str, Any] = {
     "r": [{"k": 2, "g": "x"}, {"k": 1, "g": "Y"}, {"k": 3, "g": "x"}],
 }
 
-atoms = s.sampled_from([*VALUES, "1", "-2", "0.5", "'x'", "'a,b'", "true", "none", "[1, 'a']", "{'k': 5}", "(1, 2)"])
+atoms = s.sampled_from(
+    [
+        *VALUES,
+        "1",
+        "-2",
+        "0.5",
+        "'x'",
+        "'a,b'",
+        "true",
+        "none",
+        "[1, 'a']",
+        "{'k': 5}",
+        "(1, 2)",
+    ]
+)
 FILTERED = [name for name in sorted(FILTERS) if name not in ("tojson", "map")]
 ARGUMENTS = [
     "",
@@ -46,21 +60,74 @@ ARGUMENTS = [
     "(',')",
     "('a', 'b')",
 ]
-MAPPED = ["('upper')", "(attribute='k')", "(attribute='q', default=9)", "('default', 1)", "('length')"]
-CALLED = ["upper()", "split()", "split(',')", "replace('o', '0')", "strip('On')", "get('k')", "get('q', 4)", "keys()"]
-CALLED += ["items()", "values()", "find('t')", "count('t')", "startswith('O')", "isdigit()", "title()", "lstrip()"]
+MAPPED = [
+    "('upper')",
+    "(attribute='k')",
+    "(attribute='q', default=9)",
+    "('default', 1)",
+    "('length')",
+]
+CALLED = [
+    "upper()",
+    "split()",
+    "split(',')",
+    "replace('o', '0')",
+    "strip('On')",
+    "get('k')",
+    "get('q', 4)",
+    "keys()",
+]
+CALLED += [
+    "items()",
+    "values()",
+    "find('t')",
+    "count('t')",
+    "startswith('O')",
+    "isdigit()",
+    "title()",
+    "lstrip()",
+]
 
 
 def grown(inner: s.SearchStrategy[str]) -> s.SearchStrategy[str]:
-    operators = s.sampled_from(["+", "-", "*", "/", "//", "%", "~", "==", "!=", "<", ">=", "in", "not in", "and", "or"])
+    operators = s.sampled_from(
+        [
+            "+",
+            "-",
+            "*",
+            "/",
+            "//",
+            "%",
+            "~",
+            "==",
+            "!=",
+            "<",
+            ">=",
+            "in",
+            "not in",
+            "and",
+            "or",
+        ]
+    )
     return (
         s.builds(lambda a, o, b: f"({a} {o} {b})", inner, operators, inner)
-        | s.builds(lambda a, f, g: f"{a} | {f}{g}", inner, s.sampled_from(FILTERED), s.sampled_from(ARGUMENTS))
+        | s.builds(
+            lambda a, f, g: f"{a} | {f}{g}",
+            inner,
+            s.sampled_from(FILTERED),
+            s.sampled_from(ARGUMENTS),
+        )
         | s.builds(lambda a, g: f"{a} | map{g}", inner, s.sampled_from(MAPPED))
-        | s.builds(lambda a, t: f"({a} is {t})", inner, s.sampled_from([name for name in TESTS if name.isalpha()]))
+        | s.builds(
+            lambda a, t: f"({a} is {t})",
+            inner,
+            s.sampled_from([name for name in TESTS if name.isalpha()]),
+        )
         | s.builds(lambda a, m: f"({a}).{m}", inner, s.sampled_from(CALLED))
         | s.builds(
-            lambda a, k: f"({a}){k}", inner, s.sampled_from([".k", "['k']", "[0]", "[-1]", "[1:]", "[::2]", ".g"])
+            lambda a, k: f"({a}){k}",
+            inner,
+            s.sampled_from([".k", "['k']", "[0]", "[-1]", "[1:]", "[::2]", ".g"]),
         )
         | s.builds(lambda a, b, c: f"({a} if {b} else {c})", inner, inner, inner)
         | s.builds(lambda a: f"(not {a})", inner)
@@ -71,11 +138,22 @@ def native(source: str) -> Any:
     """Return what Jinja2 makes of an expression, as JSON; raises whatever it raises."""
     environment = NativeEnvironment(undefined=StrictUndefined)
     environment.filters |= {name: at_once(environment.filters[name]) for name in LAZY}
-    value = environment.compile_expression(source, undefined_to_none=False)(dict(VALUES))
+    value = environment.compile_expression(source, undefined_to_none=False)(
+        dict(VALUES)
+    )
     return json.loads(json.dumps(value, allow_nan=False))
 
 
-LAZY = ("map", "select", "reject", "selectattr", "rejectattr", "unique", "reverse", "items")
+LAZY = (
+    "map",
+    "select",
+    "reject",
+    "selectattr",
+    "rejectattr",
+    "unique",
+    "reverse",
+    "items",
+)
 
 
 def at_once(filtered: Any) -> Any:
@@ -145,7 +223,9 @@ OVER = {
     "wide + wide": {"wide": WIDE},
     "wide * 2": {"wide": WIDE},
     "[0] * 1000001": {},
-    "wide | map('string') | map('list') | map('sort') | map('sum') | list": {"wide": WIDE},
+    "wide | map('string') | map('list') | map('sort') | map('sum') | list": {
+        "wide": WIDE
+    },
     "wide | map('in', wide) | list": {"wide": WIDE},
     "[[1]] | map('sum', start=wide) | map('sum', start=wide) | list": {"wide": WIDE},
     "deep == other": {"deep": DEEP, "other": [*DEEP]},
@@ -175,6 +255,14 @@ def test_what_would_go_over_a_bound_is_not_begun(source: str) -> None:
     assert repr(source) in str(failed.value)
 
 
-@pytest.mark.parametrize("source", ["'x' * 1000001", "10 ** 10001", "[0] * 1000001 * 1000000", "('x' * 999999) | list"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "'x' * 1000001",
+        "10 ** 10001",
+        "[0] * 1000001 * 1000000",
+        "('x' * 999999) | list",
+    ],
+)
 def test_constants_are_not_worked_on_before_there_is_a_budget(source: str) -> None:
     assert Expression(source).names == ()

@@ -18,14 +18,25 @@ from openagents_json.engine.archive.capsule_file import unpack
 from openagents_json.engine.audit import verify_file
 from openagents_json.engine.errors import CapsuleUnreadable
 from projections.errors import EvidenceUnreadable
-from tests.property.ledger_double import Kept, capsule_of, contents, export_of, understated, zipped
+from tests.property.ledger_double import (
+    Kept,
+    capsule_of,
+    contents,
+    export_of,
+    understated,
+    zipped,
+)
 from tests.property.test_ledger import KEYS, SIGNER, WHOLE
 
 STORE = Kept(WHOLE, SIGNER)
 EXPORT, CAPSULE = export_of(STORE), capsule_of(STORE, "0-a")
 FILES = {"export": EXPORT, "capsule": CAPSULE}
 UNREADABLE = (EvidenceUnreadable, CapsuleUnreadable)
-MANY = settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+MANY = settings(
+    max_examples=500,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 
 Deed = tuple[str, int, int, bytes]
 DEEDS = hs.lists(
@@ -33,7 +44,8 @@ DEEDS = hs.lists(
         hs.sampled_from(["put", "cut", "cut off", "double", "insert"]),
         hs.integers(0, 10_000),
         hs.integers(1, 300),
-        hs.binary(min_size=1, max_size=4) | hs.sampled_from([b"1e999", b"[]", b"{}", b"null", b"-1", b"9" * 30, b'"']),
+        hs.binary(min_size=1, max_size=4)
+        | hs.sampled_from([b"1e999", b"[]", b"{}", b"null", b"-1", b"9" * 30, b'"']),
     ),
     min_size=1,
     max_size=3,
@@ -63,8 +75,15 @@ def resealed(members: dict[str, bytes]) -> dict[str, bytes]:
     """Let the manifest of a capsule say what is in it, if it can still be read."""
     with contextlib.suppress(ValueError, TypeError, AttributeError):
         manifest = json.loads(members["manifest.json"])
-        hashes = {name: hashlib.sha256(raw).hexdigest() for name, raw in members.items() if name != "manifest.json"}
-        return {**members, "manifest.json": json.dumps({**manifest, "sha256": hashes}).encode()}
+        hashes = {
+            name: hashlib.sha256(raw).hexdigest()
+            for name, raw in members.items()
+            if name != "manifest.json"
+        }
+        return {
+            **members,
+            "manifest.json": json.dumps({**manifest, "sha256": hashes}).encode(),
+        }
     return members
 
 
@@ -77,7 +96,9 @@ def test_the_files_are_whole_before_anything_is_done(tmp_path: Path) -> None:
 
 @MANY
 @given(hs.sampled_from(sorted(FILES)), DEEDS)
-def test_a_damaged_file_is_refused_or_checked(tmp_path: Path, file: str, deeds: list[Deed]) -> None:
+def test_a_damaged_file_is_refused_or_checked(
+    tmp_path: Path, file: str, deeds: list[Deed]
+) -> None:
     (tmp_path / "file").write_bytes(damaged(FILES[file], deeds))
     with contextlib.suppress(*UNREADABLE):
         verify_file(tmp_path / "file")
@@ -94,22 +115,39 @@ def test_a_file_with_damaged_members_is_refused_or_checked(
     members = contents(FILES[file])
     name = sorted(members)[number % len(members)]
     changed = {**members, name: damaged(members[name], deeds)}
-    (tmp_path / "file").write_bytes(zipped(resealed(changed) if file == "capsule" else changed))
+    (tmp_path / "file").write_bytes(
+        zipped(resealed(changed) if file == "capsule" else changed)
+    )
     with contextlib.suppress(*UNREADABLE):
         verify_file(tmp_path / "file")
 
 
 VALUES = hs.recursive(
-    hs.none() | hs.booleans() | hs.integers() | hs.floats() | hs.text(hs.characters(), max_size=9),
-    lambda x: hs.lists(x, max_size=3) | hs.dictionaries(hs.text(max_size=3), x, max_size=3),
+    hs.none()
+    | hs.booleans()
+    | hs.integers()
+    | hs.floats()
+    | hs.text(hs.characters(), max_size=9),
+    lambda x: (
+        hs.lists(x, max_size=3) | hs.dictionaries(hs.text(max_size=3), x, max_size=3)
+    ),
     max_leaves=5,
 )
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """Return the paths to all values in a value."""
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [path, *(found for key, inner in items for found in places(inner, (*path, key)))]
+    items = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
+    return [
+        path,
+        *(found for key, inner in items for found in places(inner, (*path, key))),
+    ]
 
 
 def put(value: Any, path: tuple[Any, ...], other: Any) -> Any:
@@ -123,7 +161,9 @@ def put(value: Any, path: tuple[Any, ...], other: Any) -> Any:
 
 
 @MANY
-@given(hs.sampled_from(sorted(FILES)), hs.integers(0, 30), hs.integers(0, 10_000), VALUES)
+@given(
+    hs.sampled_from(sorted(FILES)), hs.integers(0, 30), hs.integers(0, 10_000), VALUES
+)
 def test_a_file_that_lies_in_one_value_is_refused_or_checked(
     tmp_path: Path, file: str, number: int, place: int, value: Any
 ) -> None:
@@ -133,8 +173,13 @@ def test_a_file_that_lies_in_one_value_is_refused_or_checked(
     found = [json.loads(line) for line in members[name].splitlines()]
     paths = [path for path in places(found) if path]
     lied = put(found, paths[place % len(paths)], value) if paths else [value]
-    changed = {**members, name: b"".join(json.dumps(line).encode() + b"\n" for line in lied)}
-    (tmp_path / "file").write_bytes(zipped(resealed(changed) if file == "capsule" else changed))
+    changed = {
+        **members,
+        name: b"".join(json.dumps(line).encode() + b"\n" for line in lied),
+    }
+    (tmp_path / "file").write_bytes(
+        zipped(resealed(changed) if file == "capsule" else changed)
+    )
     with contextlib.suppress(*UNREADABLE):
         verify_file(tmp_path / "file")
 
@@ -162,7 +207,9 @@ def test_more_than_the_limit_is_not_unpacked(tmp_path: Path, file: str) -> None:
     path = tmp_path / "file"
     path.write_bytes(FILES[file])
     assert verify_file(path, KEYS, limit=20_000).intact
-    with pytest.raises(UNREADABLE, match=r"more than 200 bytes.* the most that is read"):
+    with pytest.raises(
+        UNREADABLE, match=r"more than 200 bytes.* the most that is read"
+    ):
         verify_file(path, KEYS, limit=200)
 
 
@@ -177,11 +224,16 @@ def test_a_line_or_many_are_not_more_than_the_limit(tmp_path: Path, kind: str) -
 
 
 @pytest.mark.parametrize(
-    ("file", "name"), [("export", "0/salts/1"), ("export", "0/events.jsonl"), ("capsule", "proofs.json")]
+    ("file", "name"),
+    [("export", "0/salts/1"), ("export", "0/events.jsonl"), ("capsule", "proofs.json")],
 )
-def test_what_claims_to_be_small_is_not_unpacked_at_once(tmp_path: Path, file: str, name: str) -> None:
+def test_what_claims_to_be_small_is_not_unpacked_at_once(
+    tmp_path: Path, file: str, name: str
+) -> None:
     """What unpacks to 50 MB claims to unpack to 100 bytes: no more than a piece of it is."""
-    bomb = understated(zipped({**contents(FILES[file]), name: b"\0" * 50_000_000}), name, 100)
+    bomb = understated(
+        zipped({**contents(FILES[file]), name: b"\0" * 50_000_000}), name, 100
+    )
     (tmp_path / "file").write_bytes(bomb)
     tracemalloc.start()
     try:

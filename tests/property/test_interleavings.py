@@ -22,13 +22,19 @@ def test_a_run_that_loses_decisions_ends_as_if_it_had_lost_none(seed: int) -> No
 
 @settings(max_examples=150, deadline=None)
 @given(s.integers(0, 2**32))
-def test_where_the_order_of_outcomes_matters_a_run_ends_as_if_they_had_been_recorded_together(seed: int) -> None:
+def test_where_the_order_of_outcomes_matters_a_run_ends_as_if_they_had_been_recorded_together(
+    seed: int,
+) -> None:
     case(seed, racy=True)
 
 
 def test_many_are_played_by_a_command() -> None:
     done = subprocess.run(
-        [sys.executable, "scripts/interleavings", "--count", "20"], cwd=ROOT, capture_output=True, text=True, timeout=60
+        [sys.executable, "scripts/interleavings", "--count", "20"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("20 cases from seed 0")

@@ -17,12 +17,20 @@ from openagents_json.testing.replay import replay
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
-from openagents_json.workflow.core.event_types import CLOSING, from_data, to_data, type_name
+from openagents_json.workflow.core.event_types import (
+    CLOSING,
+    from_data,
+    to_data,
+    type_name,
+)
 from openagents_json.workflow.core.evolve import evolve_all
 from openagents_json.workflow.core.paths import static
 from tests.simulation import plan_of
 
-CHILD = {"id": "child", "steps": [{"id": "k", "component": "c"}, {"id": "n", "sleep": 5}]}
+CHILD = {
+    "id": "child",
+    "steps": [{"id": "k", "component": "c"}, {"id": "n", "sleep": 5}],
+}
 
 
 class Documents:
@@ -35,14 +43,25 @@ class Documents:
         steps = [self.step(depth) for _ in range(self.draw(s.integers(1, 3)))]
         for i, step in enumerate(steps[1:], 1):
             if self.draw(s.booleans()):
-                step["depends_on"] = [steps[j]["id"] for j in self.draw(s.sets(s.integers(0, i - 1), min_size=1))]
-                step["join"] = self.draw(s.sampled_from(["all", "any", {"n": 1, "cancel_rest": True}]))
-        return {"steps": steps, "execution": self.draw(s.sampled_from(["graph", "sequential"]))}
+                step["depends_on"] = [
+                    steps[j]["id"]
+                    for j in self.draw(s.sets(s.integers(0, i - 1), min_size=1))
+                ]
+                step["join"] = self.draw(
+                    s.sampled_from(["all", "any", {"n": 1, "cancel_rest": True}])
+                )
+        return {
+            "steps": steps,
+            "execution": self.draw(s.sampled_from(["graph", "sequential"])),
+        }
 
     def step(self, depth: int) -> dict[str, Any]:
         self.count += 1
         name = f"s{self.count}"
-        kinds = ["component", "component", "sleep", "wait", "any", "child"] + ["loop", "block"] * (depth > 0)
+        kinds = ["component", "component", "sleep", "wait", "any", "child"] + [
+            "loop",
+            "block",
+        ] * (depth > 0)
         kind = self.draw(s.sampled_from(kinds))
         step: dict[str, Any] = {"id": name, **self.kind(kind, depth)}
         if kind != "loop" and self.draw(s.integers(0, 3)) == 0:
@@ -60,14 +79,25 @@ class Documents:
             case "sleep":
                 return {"sleep": self.draw(s.sampled_from([0, 1, 50]))}
             case "wait":
-                return {"wait_for": {"signal": "go", "timeout": self.draw(s.sampled_from([0, 30]))}}
+                return {
+                    "wait_for": {
+                        "signal": "go",
+                        "timeout": self.draw(s.sampled_from([0, 30])),
+                    }
+                }
             case "any":
                 return {"wait_for": {"any": ["go", {"seconds": 20}]}}
             case "child":
                 return {"workflow": "child", "detached": self.draw(s.booleans())}
             case "loop":
                 limit = self.draw(s.integers(1, 3))
-                return {"loop": {"max_iterations": limit, "until": "{{index > 0}}", **self.block(depth - 1)}}
+                return {
+                    "loop": {
+                        "max_iterations": limit,
+                        "until": "{{index > 0}}",
+                        **self.block(depth - 1),
+                    }
+                }
             case "block":
                 return self.block(depth - 1)
             case _:
@@ -79,7 +109,9 @@ class Documents:
                 return {"component": "c", "retry": retry, **more}
 
     def foreach(self) -> dict[str, Any]:
-        found: dict[str, Any] = {"foreach": self.draw(s.sampled_from([[], [1], [1, 2, 3], {"a": 1, "b": 2}]))}
+        found: dict[str, Any] = {
+            "foreach": self.draw(s.sampled_from([[], [1], [1, 2, 3], {"a": 1, "b": 2}]))
+        }
         for key in ("max_concurrency", "tolerated_failures", "enough"):
             if self.draw(s.integers(0, 2)) == 0:
                 found[key] = self.draw(s.integers(1, 2))
@@ -98,17 +130,32 @@ def documents(draw: s.DrawFn) -> dict[str, Any]:
 def act(world: World, life: SimulatedRun, data: s.DataObject) -> None:  # noqa: C901 - one case for each thing
     """Do one thing that workers, relays or people could do now."""
     state = life.state
-    started = sorted(path for path in state.open_steps if state.steps[path].status == st.STARTED)
-    choices = ["advance", "pause", "resume", "signal", "time", "time"] + ["cancel"] * (data.draw(s.integers(0, 9)) == 0)
+    started = sorted(
+        path for path in state.open_steps if state.steps[path].status == st.STARTED
+    )
+    choices = ["advance", "pause", "resume", "signal", "time", "time"] + ["cancel"] * (
+        data.draw(s.integers(0, 9)) == 0
+    )
     open_run = state.status in (st.RUNNING, st.FAILING, st.CANCELLING)
-    choices += ["claim"] * 3 * bool(world.claimable(life) and open_run) + ["outcome"] * 4 * bool(started)
+    choices += ["claim"] * 3 * bool(world.claimable(life) and open_run) + [
+        "outcome"
+    ] * 4 * bool(started)
     choices += ["lose"] * bool(started) + ["override"] * bool(state.open_steps)
     with suppress(cmd.Rejected):
         match data.draw(s.sampled_from(choices)):
             case "claim":
-                world.claim(life, data.draw(s.sampled_from(sorted(world.claimable(life)))))
+                world.claim(
+                    life, data.draw(s.sampled_from(sorted(world.claimable(life))))
+                )
             case "outcome":
-                finish(world, life, data, data.draw(s.lists(s.sampled_from(started), min_size=1, unique=True)))
+                finish(
+                    world,
+                    life,
+                    data,
+                    data.draw(
+                        s.lists(s.sampled_from(started), min_size=1, unique=True)
+                    ),
+                )
             case "lose":
                 path = data.draw(s.sampled_from(started))
                 world.give(life, cmd.LoseLease(path, state.steps[path].fence))
@@ -117,9 +164,13 @@ def act(world: World, life: SimulatedRun, data: s.DataObject) -> None:  # noqa: 
             case "resume":
                 world.give(life, cmd.ResumeRun())
             case "cancel":
-                world.give(life, cmd.CancelRun("enough", compensate=data.draw(s.booleans())))
+                world.give(
+                    life, cmd.CancelRun("enough", compensate=data.draw(s.booleans()))
+                )
             case "signal":
-                world.give(life, cmd.SendSignal("go", 1, None, f"signal-{len(life.events)}"))
+                world.give(
+                    life, cmd.SendSignal("go", 1, None, f"signal-{len(life.events)}")
+                )
             case "override":
                 override(world, life, data)
             case "time":
@@ -132,16 +183,25 @@ def act(world: World, life: SimulatedRun, data: s.DataObject) -> None:  # noqa: 
 def override(world: World, life: SimulatedRun, data: s.DataObject) -> None:
     """Say how an open step ended."""
     path = data.draw(s.sampled_from(sorted(life.state.open_steps)))
-    world.give(life, cmd.OverrideStep(path, data.draw(s.sampled_from(["skipped", "completed"])), 1))
+    world.give(
+        life,
+        cmd.OverrideStep(path, data.draw(s.sampled_from(["skipped", "completed"])), 1),
+    )
 
 
-def finish(world: World, life: SimulatedRun, data: s.DataObject, paths: list[str]) -> None:
+def finish(
+    world: World, life: SimulatedRun, data: s.DataObject, paths: list[str]
+) -> None:
     """Record outcomes, all at once; or as facts first, because others were faster, and decide on what they left."""
     outcomes: list[cmd.Outcome] = []
     for path in paths:
         attempt = life.state.steps[path].attempt
         error = {"type": "Boom", "message": "it failed", "retryable": True}
-        kinds = [cmd.Completed(path, attempt, 1), cmd.Failed(path, attempt, error), cmd.Released(path, attempt, "")]
+        kinds = [
+            cmd.Completed(path, attempt, 1),
+            cmd.Failed(path, attempt, error),
+            cmd.Released(path, attempt, ""),
+        ]
         outcomes.append(data.draw(s.sampled_from(kinds)))
     command = cmd.RecordOutcomes(tuple(outcomes))
     if data.draw(s.booleans()):
@@ -163,11 +223,20 @@ def let_it_end(world: World, *lives: SimulatedRun) -> None:
             for path in sorted(life.state.open_steps):
                 step = life.state.steps.get(path)
                 if step is not None and step.status == st.STARTED:
-                    world.give(life, cmd.RecordOutcomes((cmd.Completed(path, step.attempt, 1),)))
+                    world.give(
+                        life,
+                        cmd.RecordOutcomes((cmd.Completed(path, step.attempt, 1),)),
+                    )
             with suppress(cmd.Rejected):
-                world.give(life, cmd.SendSignal("go", 1, None, f"signal-{len(life.events)}"))
+                world.give(
+                    life, cmd.SendSignal("go", 1, None, f"signal-{len(life.events)}")
+                )
         world.go_on(world.now_ms + 3600_000)
-    stuck = [(life.id, life.state.status, dict(life.state.open_steps)) for life in lives if not life.state.closed]
+    stuck = [
+        (life.id, life.state.status, dict(life.state.open_steps))
+        for life in lives
+        if not life.state.closed
+    ]
     raise AssertionError(f"nothing will wake these runs: {stuck} {world.due}")
 
 
@@ -182,28 +251,43 @@ def check(world: World, life: SimulatedRun) -> None:
             items = [state.steps[f"{path}[{i}]"] for i in range(step.group.opened)]
             assert step.group.active == 0
             assert step.group.completed == sum(
-                i.status == st.COMPLETED or (i.status == st.FAILED and i.then != "fail") for i in items
+                i.status == st.COMPLETED or (i.status == st.FAILED and i.then != "fail")
+                for i in items
             )
     undone = [e.step for e in happened if isinstance(e, ev.CompensationScheduled)]
     assert undone == sorted(undone, key=lambda path: -state.steps[path].sequence)
     assert len(set(undone)) == len(undone)
-    wanted = [p for p, x in state.steps.items() if x.status == st.COMPLETED and life.plan.of(p).compensated]
+    wanted = [
+        p
+        for p, x in state.steps.items()
+        if x.status == st.COMPLETED and life.plan.of(p).compensated
+    ]
     wanted = [path for path in wanted if state.steps[path].kind != st.FOREACH]
-    unwound = any(isinstance(e, ev.RunFailing) for e in happened) or (state.status == st.CANCELLED and state.compensate)
+    unwound = any(isinstance(e, ev.RunFailing) for e in happened) or (
+        state.status == st.CANCELLED and state.compensate
+    )
     assert sorted(undone) == (sorted(wanted) if unwound else [])
     assert all(static(path) in life.plan.steps for path in state.steps)
 
 
 def check_attempts(life: SimulatedRun) -> None:
     """No attempt is made twice, however often a step is done again: its number tells outcomes apart."""
-    begun = [(event.step, event.attempt) for _, event in life.events if isinstance(event, ev.StepStarted)]
+    begun = [
+        (event.step, event.attempt)
+        for _, event in life.events
+        if isinstance(event, ev.StepStarted)
+    ]
     assert len(set(begun)) == len(begun)
 
 
 @settings(max_examples=250, deadline=None)
 @given(documents(), s.data())
-def test_every_run_closes_and_every_prefix_folds_to_what_was_held(document: dict[str, Any], data: s.DataObject) -> None:
-    world = World(Stubs({"c": 1, "undo": None}, Registry()), {"child": plan_of(CHILD)}, 0)
+def test_every_run_closes_and_every_prefix_folds_to_what_was_held(
+    document: dict[str, Any], data: s.DataObject
+) -> None:
+    world = World(
+        Stubs({"c": 1, "undo": None}, Registry()), {"child": plan_of(CHILD)}, 0
+    )
     life = world.start("0-r", plan_of(document), {})
     held = {len(life.events): life.state}
     for _ in range(data.draw(s.integers(0, 30))):
@@ -214,7 +298,9 @@ def test_every_run_closes_and_every_prefix_folds_to_what_was_held(document: dict
     let_it_end(world, life)
     check(world, life)
     for length, state in held.items():
-        stored = [from_data(type_name(e), to_data(e), at) for at, e in life.events[:length]]
+        stored = [
+            from_data(type_name(e), to_data(e), at) for at, e in life.events[:length]
+        ]
         assert evolve_all(st.initial(), stored) == state
     world.go_on(world.now_ms + 3600_000)
     assert all(other.state.closed for other in world.lives.values())
@@ -222,19 +308,34 @@ def test_every_run_closes_and_every_prefix_folds_to_what_was_held(document: dict
 
 @settings(max_examples=150, deadline=None)
 @given(documents(), s.data())
-def test_a_run_that_goes_on_keeps_what_it_does_not_do_again(document: dict[str, Any], data: s.DataObject) -> None:
-    world = World(Stubs({"c": 1, "undo": None}, Registry()), {"child": plan_of(CHILD)}, 0)
+def test_a_run_that_goes_on_keeps_what_it_does_not_do_again(
+    document: dict[str, Any], data: s.DataObject
+) -> None:
+    world = World(
+        Stubs({"c": 1, "undo": None}, Registry()), {"child": plan_of(CHILD)}, 0
+    )
     life = world.start("0-r", plan_of(document), {})
     for _ in range(data.draw(s.integers(0, 30))):
         if not life.state.closed:
             act(world, life, data)
     let_it_end(world, life)
-    before, known = life.state, sorted(path for path in life.state.steps if "~" not in path)
+    before, known = (
+        life.state,
+        sorted(path for path in life.state.steps if "~" not in path),
+    )
     step = data.draw(s.sampled_from(["", *known]))
-    by_hand = data.draw(s.sampled_from([None, None, "skipped", "completed"])) if step else None
+    by_hand = (
+        data.draw(s.sampled_from([None, None, "skipped", "completed"]))
+        if step
+        else None
+    )
     with suppress(cmd.Rejected):
-        world.give(life, cmd.OverrideStep(step, by_hand) if by_hand else cmd.ReopenRun(step))
-        again = next(e for _, e in reversed(life.events) if isinstance(e, ev.RunReopened))
+        world.give(
+            life, cmd.OverrideStep(step, by_hand) if by_hand else cmd.ReopenRun(step)
+        )
+        again = next(
+            e for _, e in reversed(life.events) if isinstance(e, ev.RunReopened)
+        )
         for path, kept in before.steps.items():
             if path not in again.forgotten and path not in again.resumed:
                 assert life.state.steps[path] == kept
@@ -248,8 +349,12 @@ def test_a_run_that_goes_on_keeps_what_it_does_not_do_again(document: dict[str, 
 
 @settings(max_examples=150, deadline=None)
 @given(documents(), s.data())
-def test_an_undisturbed_run_replays_without_a_divergence(document: dict[str, Any], data: s.DataObject) -> None:
-    world = World(Stubs({"c": 1, "undo": None}, Registry()), {"child": plan_of(CHILD)}, 0)
+def test_an_undisturbed_run_replays_without_a_divergence(
+    document: dict[str, Any], data: s.DataObject
+) -> None:
+    world = World(
+        Stubs({"c": 1, "undo": None}, Registry()), {"child": plan_of(CHILD)}, 0
+    )
     life = world.start("0-r", plan_of(document), {})
     let_it_end(world, life)
     history = [{"type": type_name(e), "data": to_data(e)} for _, e in life.events]
@@ -258,8 +363,12 @@ def test_an_undisturbed_run_replays_without_a_divergence(document: dict[str, Any
 
 @settings(max_examples=150, deadline=None)
 @given(documents(), s.data())
-def test_a_fork_at_any_event_keeps_that_past_and_comes_to_an_end(document: dict[str, Any], data: s.DataObject) -> None:
-    world = World(Stubs({"c": 1, "undo": None}, Registry()), {"child": plan_of(CHILD)}, 0)
+def test_a_fork_at_any_event_keeps_that_past_and_comes_to_an_end(
+    document: dict[str, Any], data: s.DataObject
+) -> None:
+    world = World(
+        Stubs({"c": 1, "undo": None}, Registry()), {"child": plan_of(CHILD)}, 0
+    )
     life = world.start("0-r", plan_of(document), {})
     for _ in range(data.draw(s.integers(0, 30))):
         if not life.state.closed:
@@ -268,11 +377,17 @@ def test_a_fork_at_any_event_keeps_that_past_and_comes_to_an_end(document: dict[
     with suppress(cmd.Rejected):
         new = world.fork(life, at, "0-new")
         assert [e for _, e in new.events[1:at]] == [e for _, e in life.events[1:at]]
-        kept = {path: step for path, step in new.state.steps.items() if step.status == st.COMPLETED}
+        kept = {
+            path: step
+            for path, step in new.state.steps.items()
+            if step.status == st.COMPLETED
+        }
         let_it_end(world, life, new)
         assert not new.state.open_steps
         check_attempts(new)
-        assert {path: new.state.steps[path].output for path in kept} == {p: step.output for p, step in kept.items()}
+        assert {path: new.state.steps[path].output for path in kept} == {
+            p: step.output for p, step in kept.items()
+        }
         stored = [from_data(type_name(e), to_data(e), at) for at, e in new.events]
         assert evolve_all(st.initial(), stored) == new.state
     let_it_end(world, life)
@@ -283,7 +398,9 @@ def test_a_fork_at_any_event_keeps_that_past_and_comes_to_an_end(document: dict[
 def test_a_run_that_is_done_again_unchanged_comes_to_the_same_and_runs_nothing_that_completed(
     document: dict[str, Any], data: s.DataObject
 ) -> None:
-    world = World(Stubs({"c": 1, "undo": None}, Registry()), {"child": plan_of(CHILD)}, 0)
+    world = World(
+        Stubs({"c": 1, "undo": None}, Registry()), {"child": plan_of(CHILD)}, 0
+    )
     life = world.start("0-r", plan_of(document), {})
     for _ in range(data.draw(s.integers(0, 20))):
         if not life.state.closed:
@@ -291,10 +408,16 @@ def test_a_run_that_is_done_again_unchanged_comes_to_the_same_and_runs_nothing_t
     let_it_end(world, life)
     before, at = life.state, len(life.events)
     world.give(life, cmd.ReopenRun("", replay=True))
-    [again] = [event for _, event in life.events[at:] if isinstance(event, ev.RunReopened)]
+    [again] = [
+        event for _, event in life.events[at:] if isinstance(event, ev.RunReopened)
+    ]
     let_it_end(world, life)
     later = [event for _, event in life.events[at:]]
-    begun = {event.step for event in later if isinstance(event, ev.StepScheduled) and not event.kind}
+    begun = {
+        event.step
+        for event in later
+        if isinstance(event, ev.StepScheduled) and not event.kind
+    }
     assert not begun & set(again.kept), "a result that could stand was not used"
     for path in again.kept:
         if path in life.state.steps and life.state.steps[path].status == st.COMPLETED:

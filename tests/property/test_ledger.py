@@ -49,30 +49,80 @@ def events() -> list[Stored]:
         run = RUNS[n % 3]
         versions[run] += 1
         data = codec.encode({"step": "s", "n": n % 4})
-        out.append(Stored(run, versions[run], n, 1000 + n // 2, f"c{n}", "ada", "", "StepStarted", data))
+        out.append(
+            Stored(
+                run,
+                versions[run],
+                n,
+                1000 + n // 2,
+                f"c{n}",
+                "ada",
+                "",
+                "StepStarted",
+                data,
+            )
+        )
     return out
 
 
 def evidence(stored: Sequence[Stored]) -> Partition:
     """Seal events in epochs, the last one open."""
-    epochs, leaves, salts, chain, previous = [], dict[int, bytes](), dict[int, bytes](), ABSENT, ""
+    epochs, leaves, salts, chain, previous = (
+        [],
+        dict[int, bytes](),
+        dict[int, bytes](),
+        ABSENT,
+        "",
+    )
     for number, first in enumerate(range(1, len(stored) + 1, EPOCH), 1):
         some_ = stored[first - 1 : first - 1 + EPOCH]
         mine = [hashlib.sha256(str(event.n).encode()).digest()[:16] for event in some_]
-        made = [leaf(0, event, commitment(salt, event)) for event, salt in zip(some_, mine, strict=True)]
-        leaves[number], salts[number], chain = b"".join(made), b"".join(mine), chained(chain, made)
+        made = [
+            leaf(0, event, commitment(salt, event))
+            for event, salt in zip(some_, mine, strict=True)
+        ]
+        leaves[number], salts[number], chain = (
+            b"".join(made),
+            b"".join(mine),
+            chained(chain, made),
+        )
         if len(some_) == EPOCH:
             last = first + EPOCH - 1
             record = encode_record(
-                EpochRecord("l", 0, number, first, last, root(made).hex(), chain.hex(), previous, 9, SIGNER.id)
+                EpochRecord(
+                    "l",
+                    0,
+                    number,
+                    first,
+                    last,
+                    root(made).hex(),
+                    chain.hex(),
+                    previous,
+                    9,
+                    SIGNER.id,
+                )
             )
             epochs.append(Epoch(number, record, SIGNER.sign(record)))
             previous = digest(record)
-    log = [LogEntry(event.n, event.time_ms, event.stream, event.version, event.version) for event in stored]
+    log = [
+        LogEntry(event.n, event.time_ms, event.stream, event.version, event.version)
+        for event in stored
+    ]
     open_first = len(epochs) * EPOCH + 1
     head = len(stored)
     return Partition(
-        0, head, head, len(epochs) + 1, open_first, epochs, leaves, salts, {}, log, list(stored), lambda _: None
+        0,
+        head,
+        head,
+        len(epochs) + 1,
+        open_first,
+        epochs,
+        leaves,
+        salts,
+        {},
+        log,
+        list(stored),
+        lambda _: None,
     )
 
 
@@ -80,7 +130,9 @@ WHOLE = evidence(events())
 
 DEEDS = some.one_of(
     some.tuples(
-        some.just("change"), some.integers(0, 23), some.sampled_from(["data", "actor", "cause", "time_ms", "type"])
+        some.just("change"),
+        some.integers(0, 23),
+        some.sampled_from(["data", "actor", "cause", "time_ms", "type"]),
     ),
     some.tuples(some.just("remove"), some.integers(0, 23), some.just("")),
     some.tuples(some.just("copy"), some.integers(0, 23), some.sampled_from(RUNS)),
@@ -95,7 +147,9 @@ def done(found: list[Stored], deed: tuple[str, int, Any]) -> list[Stored]:
     event = found[place]
     match kind:
         case "change":
-            value: Any = {"time_ms": event.time_ms + 1, "data": event.data + b" "}.get(how, "other")
+            value: Any = {"time_ms": event.time_ms + 1, "data": event.data + b" "}.get(
+                how, "other"
+            )
             return [*found[:place], replace(event, **{how: value}), *found[place + 1 :]]
         case "remove":
             return [*found[:place], *found[place + 1 :]]
@@ -117,7 +171,9 @@ def test_what_was_not_touched_verifies() -> None:
 
 
 @given(some.lists(DEEDS, min_size=1, max_size=4))
-def test_whatever_is_done_to_sealed_events_is_found(deeds: list[tuple[str, int, Any]]) -> None:
+def test_whatever_is_done_to_sealed_events_is_found(
+    deeds: list[tuple[str, int, Any]],
+) -> None:
     found = list(WHOLE.events)
     for deed in deeds:
         found = done(found, deed)
@@ -130,20 +186,28 @@ def test_a_single_deed_is_named_where_it_was_done(deed: tuple[str, int, Any]) ->
     found = done(list(WHOLE.events), deed)
     before, after = set(WHOLE.events), set(found)
     audit = check_partition(replace(WHOLE, events=found), "l", KEYS)
-    assert {(f.run, f.version) for f in audit.findings} == {(x.stream, x.version) for x in before ^ after}
+    assert {(f.run, f.version) for f in audit.findings} == {
+        (x.stream, x.version) for x in before ^ after
+    }
 
 
 @given(some.integers(1, 4), some.integers(0, 200), some.binary(min_size=1, max_size=40))
-def test_the_ledgers_own_bytes_cannot_be_changed_unseen(epoch: int, place: int, put: bytes) -> None:
+def test_the_ledgers_own_bytes_cannot_be_changed_unseen(
+    epoch: int, place: int, put: bytes
+) -> None:
     joined = WHOLE.leaves[epoch]
     place %= len(joined)
     changed = (joined[:place] + put + joined[place + len(put) :])[: len(joined)]
-    audit = check_partition(replace(WHOLE, leaves={**WHOLE.leaves, epoch: changed}), "l", KEYS)
+    audit = check_partition(
+        replace(WHOLE, leaves={**WHOLE.leaves, epoch: changed}), "l", KEYS
+    )
     assert audit.intact == (changed == joined)
 
 
 @given(some.sampled_from([0, 1, 2]), some.integers(0, 300), some.integers(0, 255))
-def test_a_record_is_taken_as_it_was_signed_or_not_at_all(number: int, place: int, value: int) -> None:
+def test_a_record_is_taken_as_it_was_signed_or_not_at_all(
+    number: int, place: int, value: int
+) -> None:
     epoch = WHOLE.epochs[number]
     raw = bytearray(epoch.record)
     raw[place % len(raw)] = value
@@ -153,27 +217,43 @@ def test_a_record_is_taken_as_it_was_signed_or_not_at_all(number: int, place: in
 
 
 @given(some.sets(some.sampled_from([0, 1, 2]), min_size=1), some.booleans())
-def test_epochs_that_are_left_out_or_change_places_are_missed(numbers: set[int], swap: bool) -> None:
+def test_epochs_that_are_left_out_or_change_places_are_missed(
+    numbers: set[int], swap: bool
+) -> None:
     epochs = [epoch for i, epoch in enumerate(WHOLE.epochs) if i not in numbers]
     if swap:
         first, second, *rest = WHOLE.epochs
-        epochs = [replace(second, number=first.number), replace(first, number=second.number), *rest]
+        epochs = [
+            replace(second, number=first.number),
+            replace(first, number=second.number),
+            *rest,
+        ]
     assert not check_partition(replace(WHOLE, epochs=epochs), "l", KEYS).intact
 
 
 def test_what_others_claim_bounds_no_check() -> None:
     """Whoever made a file may have signed it with a key of its own: its numbers are as large as its maker likes."""
     for text in ("0" * 64, "no hash"):
-        huge = encode_record(EpochRecord("l", 0, 1, 1, 10**15, text, text, "", 9, SIGNER.id))
+        huge = encode_record(
+            EpochRecord("l", 0, 1, 1, 10**15, text, text, "", 9, SIGNER.id)
+        )
         forged = [Epoch(1, huge, SIGNER.sign(huge)), *WHOLE.epochs[1:]]
-        assert "ledger" in {found.kind for found in check_partition(replace(WHOLE, epochs=forged), "l", KEYS).findings}
+        assert "ledger" in {
+            found.kind
+            for found in check_partition(
+                replace(WHOLE, epochs=forged), "l", KEYS
+            ).findings
+        }
     log = [*WHOLE.log, *(LogEntry(10**6, 1, "0-a", 1, 10**6) for _ in range(10**5))]
     assert check_partition(replace(WHOLE, log=log), "l", KEYS).verified == 21
 
 
 def test_looking_for_what_changed_places_has_an_end() -> None:
     """A run was taken away and many events were changed: trying each of them at each place would take for ever."""
-    there = [Stored(f"0-{n % 2}", n // 2 + 1, n, 1, f"c{n}", "", "", "T", b"{}") for n in range(1, 20_001)]
+    there = [
+        Stored(f"0-{n % 2}", n // 2 + 1, n, 1, f"c{n}", "", "", "T", b"{}")
+        for n in range(1, 20_001)
+    ]
     whole = replace(evidence(there), epochs=[], open_epoch=10**6)
     kept = [replace(x, data=b"[]") for x in there if x.stream == "0-1"][:150]
     found = check_partition(replace(whole, events=kept), "l", KEYS).findings
@@ -188,7 +268,10 @@ class Seen(Stored):
 @pytest.mark.parametrize("changed", [0, 5_000])
 def test_a_check_holds_few_events_at_a_time(changed: int) -> None:
     """Also of those that do not fit it holds no payloads, unless they are few."""
-    stored = [Stored(f"0-{n % 9}", n // 9 + 1, n, 1, f"c{n}", "", "", "T", b"{}") for n in range(1, 10_001)]
+    stored = [
+        Stored(f"0-{n % 9}", n // 9 + 1, n, 1, f"c{n}", "", "", "T", b"{}")
+        for n in range(1, 10_001)
+    ]
     whole, there, most = evidence(stored), WeakSet[Seen](), 0
 
     def events() -> Iterator[Stored]:
@@ -201,7 +284,10 @@ def test_a_check_holds_few_events_at_a_time(changed: int) -> None:
             yield event
 
     audit = check_partition(replace(whole, events=events()), "l", KEYS)
-    assert (audit.verified + audit.chained, len(audit.findings)) == (10_000 - changed, changed)
+    assert (audit.verified + audit.chained, len(audit.findings)) == (
+        10_000 - changed,
+        changed,
+    )
     assert 0 < most <= 2 * PAGE + TRIED  # a page, while the next one is read
 
 
@@ -213,30 +299,46 @@ def test_what_has_come_since_one_looked_is_asked_for_once() -> None:
         asked.append(1)
         return 26, {}
 
-    more = [Stored("0-a", 100 + n, n, 1, f"c{n}", "", "", "T", b"{}") for n in (25, 26, 27)]
-    audit = check_partition(replace(WHOLE, events=[*WHOLE.events, *more], later=later), "l", KEYS)
+    more = [
+        Stored("0-a", 100 + n, n, 1, f"c{n}", "", "", "T", b"{}") for n in (25, 26, 27)
+    ]
+    audit = check_partition(
+        replace(WHOLE, events=[*WHOLE.events, *more], later=later), "l", KEYS
+    )
     assert (audit.unsealed, len(asked)) == (2, 1)
     assert [(found.kind, found.n) for found in audit.findings] == [("inserted", 27)]
 
 
 @given(some.lists(some.tuples(some.integers(-5, 30), some.integers(0, 9)), max_size=6))
-def test_leaves_that_are_entered_twice_are_the_later_ones(entered: list[tuple[int, int]]) -> None:
+def test_leaves_that_are_entered_twice_are_the_later_ones(
+    entered: list[tuple[int, int]],
+) -> None:
     leaves, wanted = Leaves(), dict[int, bytes]()
     for number, (first, count) in enumerate(entered, 1):
         raw = b"".join(bytes([number, i]) * 16 for i in range(count))
         leaves.add(first, raw, raw[: len(raw) // 2])
         wanted |= {first + i: raw[i * 32 : i * 32 + 32] for i in range(count)}
-    assert {n: leaf_ for n in range(-9, 50) if (leaf_ := leaves.leaf(n)) is not None} == wanted
+    assert {
+        n: leaf_ for n in range(-9, 50) if (leaf_ := leaves.leaf(n)) is not None
+    } == wanted
     assert list(leaves.missing()) == sorted(wanted)
-    assert [leaves.take(n) for n in (*wanted, *wanted)] == [True] * len(wanted) + [False] * len(wanted)
+    assert [leaves.take(n) for n in (*wanted, *wanted)] == [True] * len(wanted) + [
+        False
+    ] * len(wanted)
 
 
-@given(some.lists(some.tuples(some.integers(-5, 30), some.integers(-5, 30)), max_size=8))
-def test_spans_have_the_positions_that_are_in_one_of_them(spans: list[tuple[int, int]]) -> None:
+@given(
+    some.lists(some.tuples(some.integers(-5, 30), some.integers(-5, 30)), max_size=8)
+)
+def test_spans_have_the_positions_that_are_in_one_of_them(
+    spans: list[tuple[int, int]],
+) -> None:
     known = {n for first, last in spans for n in range(first, last + 1)}
     for first in range(-6, 32):
         for last in range(first, 32):
-            assert within(joined(spans), first, last) == (set(range(first, last + 1)) <= known)
+            assert within(joined(spans), first, last) == (
+                set(range(first, last + 1)) <= known
+            )
 
 
 @given(some.binary(max_size=200))
@@ -245,7 +347,13 @@ def test_what_is_no_record_is_none(raw: bytes) -> None:
     assert decode_statement(raw) is None
 
 
-@given(some.dictionaries(some.integers(0, 60), some.tuples(some.integers(1, 9), some.text(max_size=5)), max_size=5))
+@given(
+    some.dictionaries(
+        some.integers(0, 60),
+        some.tuples(some.integers(1, 9), some.text(max_size=5)),
+        max_size=5,
+    )
+)
 def test_a_statement_comes_back_as_it_was(heads: dict[int, tuple[int, str]]) -> None:
     said = Statement("l", 5, "k", heads)
     assert decode_statement(encode_statement(said)) == said

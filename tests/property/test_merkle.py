@@ -9,7 +9,9 @@ from hypothesis import strategies as some
 
 from projections.ledger.merkle import leaf_hash, paths, root, root_of_path, split
 
-LEAVES = some.integers(1, 70).map(lambda count: [leaf_hash(str(i).encode()) for i in range(count)])
+LEAVES = some.integers(1, 70).map(
+    lambda count: [leaf_hash(str(i).encode()) for i in range(count)]
+)
 
 
 def by_definition(leaves: list[bytes]) -> bytes:
@@ -19,7 +21,9 @@ def by_definition(leaves: list[bytes]) -> bytes:
     k = 1
     while 2 * k < len(leaves):
         k *= 2
-    return hashlib.sha256(b"\1" + by_definition(leaves[:k]) + by_definition(leaves[k:])).digest()
+    return hashlib.sha256(
+        b"\1" + by_definition(leaves[:k]) + by_definition(leaves[k:])
+    ).digest()
 
 
 @given(LEAVES)
@@ -28,7 +32,9 @@ def test_the_root_is_that_of_the_rfc(leaves: list[bytes]) -> None:
 
 
 @given(LEAVES, some.data())
-def test_a_path_leads_from_its_leaf_to_the_root_and_from_no_other(leaves: list[bytes], data: some.DataObject) -> None:
+def test_a_path_leads_from_its_leaf_to_the_root_and_from_no_other(
+    leaves: list[bytes], data: some.DataObject
+) -> None:
     place = data.draw(some.integers(0, len(leaves) - 1))
     [path] = paths(leaves, [place])
     assert root_of_path(leaves[place], place, len(leaves), path) == root(leaves)
@@ -39,8 +45,14 @@ def test_a_path_leads_from_its_leaf_to_the_root_and_from_no_other(leaves: list[b
         assert root_of_path(leaves[place], other, len(leaves), path) != root(leaves)
 
 
-@given(LEAVES, some.integers(-3, 80), some.lists(some.binary(min_size=32, max_size=32), max_size=9))
-def test_what_is_no_path_leads_nowhere(leaves: list[bytes], place: int, path: list[bytes]) -> None:
+@given(
+    LEAVES,
+    some.integers(-3, 80),
+    some.lists(some.binary(min_size=32, max_size=32), max_size=9),
+)
+def test_what_is_no_path_leads_nowhere(
+    leaves: list[bytes], place: int, path: list[bytes]
+) -> None:
     assert root_of_path(leaf_hash(b"x"), place, len(leaves), path) != root(leaves)
 
 

@@ -17,7 +17,10 @@ from openagents_json.testing import Play, play
 SCALARS = st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=3)
 VALUES = st.recursive(
     SCALARS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
     max_leaves=12,
 )
 
@@ -66,14 +69,21 @@ def vandals() -> Registry:
 
 
 def document(component: str) -> dict[str, Any]:
-    inputs = {"value": "{{input.value}}", "inner": {"deep": ["{{input.value}}", "{{input.items}}"]}}
+    inputs = {
+        "value": "{{input.value}}",
+        "inner": {"deep": ["{{input.value}}", "{{input.items}}"]},
+    }
     return {
         "id": "w",
         "execution": "graph",
         "steps": [
             {"id": "a", "component": component, "inputs": inputs},
             {"id": "b", "component": component, "inputs": inputs},
-            {"id": "c", "component": component, "inputs": {**inputs, "inner": "{{a.output}}"}},
+            {
+                "id": "c",
+                "component": component,
+                "inputs": {**inputs, "inner": "{{a.output}}"},
+            },
             {
                 "id": "each",
                 "foreach": "{{input.items}}",
@@ -81,7 +91,12 @@ def document(component: str) -> dict[str, Any]:
                 "inputs": {"value": ["{{item}}"], "inner": {"all": "{{input.items}}"}},
             },
         ],
-        "output": {"a": "{{a.output}}", "b": "{{b.output}}", "c": "{{c.output}}", "each": "{{each.output}}"},
+        "output": {
+            "a": "{{a.output}}",
+            "b": "{{b.output}}",
+            "c": "{{c.output}}",
+            "each": "{{each.output}}",
+        },
     }
 
 
@@ -99,7 +114,9 @@ def test_nothing_that_a_component_does_to_its_inputs_is_seen_elsewhere(
     value: list[Any], items: list[Any], component: str
 ) -> None:
     wanted = codec.normalise({"value": value, "items": items})
-    played = play(document(component), {"value": value, "items": items}, real=[vandals()])
+    played = play(
+        document(component), {"value": value, "items": items}, real=[vandals()]
+    )
     played.assert_completed(expected(wanted["value"], wanted["items"]))
     assert played.state.inputs == wanted
     for _, _, shown in played.world.emitted:
@@ -125,7 +142,11 @@ def test_stand_ins_and_tests_have_copies_too(value: Any, other: Any) -> None:
     doc = {
         "id": "w",
         "steps": [
-            {"id": step, "component": "x", "inputs": {"value": "{{input.value}}", "other": "{{input.other}}"}}
+            {
+                "id": step,
+                "component": "x",
+                "inputs": {"value": "{{input.value}}", "other": "{{input.other}}"},
+            }
             for step in "ab"
         ],
         "output": ["{{input.value}}", "{{a.output}}", "{{b.output}}"],

@@ -9,7 +9,13 @@ from hypothesis import strategies as s
 from tenacity import RetryCallState, Retrying, wait_exponential
 
 from openagents_json.components.errors import RetryableError, describe_error
-from openagents_json.workflow.core.retry import DAY_MS, MAX_DELAY_MS, RetryPolicy, asked_delay, next_delay
+from openagents_json.workflow.core.retry import (
+    DAY_MS,
+    MAX_DELAY_MS,
+    RetryPolicy,
+    asked_delay,
+    next_delay,
+)
 from openagents_json.workflow.language.compile import compile_plan
 
 POLICIES = s.builds(
@@ -33,34 +39,59 @@ def test_a_wait_is_bounded_and_depends_on_its_arguments_alone(
     delay = next_delay(policy, failures, error, seed)
     assert delay == next_delay(policy, failures, error, seed)
     given_up = failures > policy.max_retries or error in policy.no_retry_on
-    assert (delay is None) == (given_up or bool(policy.retry_on and error not in policy.retry_on))
+    assert (delay is None) == (
+        given_up or bool(policy.retry_on and error not in policy.retry_on)
+    )
     if delay is not None:
-        assert 0 <= delay <= min(MAX_DELAY_MS, MAX_DELAY_MS if policy.max_delay_ms is None else policy.max_delay_ms)
+        assert (
+            0
+            <= delay
+            <= min(
+                MAX_DELAY_MS,
+                MAX_DELAY_MS if policy.max_delay_ms is None else policy.max_delay_ms,
+            )
+        )
 
 
 @given(s.integers(1, 10**5), s.floats(1, 10), s.integers(1, 12), s.integers(1, 10**8))
-def test_without_jitter_it_is_the_wait_of_tenacity(delay_ms: int, factor: float, failures: int, most: int) -> None:
+def test_without_jitter_it_is_the_wait_of_tenacity(
+    delay_ms: int, factor: float, failures: int, most: int
+) -> None:
     state = RetryCallState(Retrying(), None, (), {})
     state.attempt_number = failures
     expected = wait_exponential(multiplier=delay_ms, exp_base=factor, max=most)(state)
-    policy = RetryPolicy(max_retries=99, delay_ms=delay_ms, multiplier=factor, max_delay_ms=most)
+    policy = RetryPolicy(
+        max_retries=99, delay_ms=delay_ms, multiplier=factor, max_delay_ms=most
+    )
     found = next_delay(policy, failures, "E", "")
     assert found is not None
     assert abs(found - expected) <= 1
 
 
-@given(POLICIES, s.integers(0, MAX_DELAY_MS), s.integers() | s.none() | s.text() | s.booleans())
-def test_what_an_error_asks_for_is_bounded(policy: RetryPolicy, delay_ms: int, asked: object) -> None:
+@given(
+    POLICIES,
+    s.integers(0, MAX_DELAY_MS),
+    s.integers() | s.none() | s.text() | s.booleans(),
+)
+def test_what_an_error_asks_for_is_bounded(
+    policy: RetryPolicy, delay_ms: int, asked: object
+) -> None:
     found = asked_delay(policy, delay_ms, asked)
-    assert delay_ms <= found <= max(delay_ms, min(policy.max_retry_after_ms, MAX_DELAY_MS))
-    if type(asked) is int and delay_ms <= asked <= min(policy.max_retry_after_ms, MAX_DELAY_MS):
+    assert (
+        delay_ms <= found <= max(delay_ms, min(policy.max_retry_after_ms, MAX_DELAY_MS))
+    )
+    if type(asked) is int and delay_ms <= asked <= min(
+        policy.max_retry_after_ms, MAX_DELAY_MS
+    ):
         assert found == asked
 
 
 def test_a_document_says_how_long_an_error_may_ask_for() -> None:
     def wait(**more: object) -> int:
         step = {"id": "a", "component": "c", "retry": {"delay_seconds": 1, **more}}
-        plan = compile_plan({"document": {"id": "w", "steps": [step]}, "bindings": {"a": {}}})
+        plan = compile_plan(
+            {"document": {"id": "w", "steps": [step]}, "bindings": {"a": {}}}
+        )
         return asked_delay(plan.of("a").retry, 1000, 10**15)
 
     assert wait() == DAY_MS
@@ -71,6 +102,11 @@ def test_a_document_says_how_long_an_error_may_ask_for() -> None:
 def test_seconds_to_wait_may_come_from_anywhere() -> None:
     nothing: list[Any] = [float("nan"), -1, "soon", "", None]
     most: list[Any] = [float("inf"), 10**300, "1e300"]
-    assert [describe_error(RetryableError(retry_after=x)).get("retry_after_ms") for x in nothing] == [None] * 5
-    assert {describe_error(RetryableError(retry_after=x))["retry_after_ms"] for x in most} == {MAX_DELAY_MS}
+    assert [
+        describe_error(RetryableError(retry_after=x)).get("retry_after_ms")
+        for x in nothing
+    ] == [None] * 5
+    assert {
+        describe_error(RetryableError(retry_after=x))["retry_after_ms"] for x in most
+    } == {MAX_DELAY_MS}
     assert describe_error(RetryableError(retry_after="1.5"))["retry_after_ms"] == 1500

@@ -27,7 +27,16 @@ from eventstore.event import Recorded
 from eventstore.keys import Keyspace
 from eventstore.memory.runs import MemoryRunStore
 from eventstore.redis.runs import RedisRunStore
-from eventstore.run_model import ClaimRequest, ClaimWish, Code, Commit, Committed, Guard, Lease, RunHead
+from eventstore.run_model import (
+    ClaimRequest,
+    ClaimWish,
+    Code,
+    Commit,
+    Committed,
+    Guard,
+    Lease,
+    RunHead,
+)
 from openagents_json.work_index import (
     DueKind,
     IndexChanges,
@@ -43,12 +52,19 @@ MINUTE = 60_000
 LEASE = 100 * MINUTE
 RUNS = ("0-a", "0-b")
 NAMES = ("s1", "s2", "s3~compensate")
-PRIORITY = {(run, step): 10 * (1 + i) for i, (run, step) in enumerate((r, n) for r in RUNS for n in NAMES)}
+PRIORITY = {
+    (run, step): 10 * (1 + i)
+    for i, (run, step) in enumerate((r, n) for r in RUNS for n in NAMES)
+}
 COMPONENTS = ("", "c1", "c2")
 CLAIMS = ("k1", "k2", "", "", "")  # those without a name are new ones
 DURATIONS = s.sampled_from([0, 0, 30 * MINUTE, 300 * MINUTE])
-KINDS = s.sampled_from([DueKind.RUN_LIMIT, DueKind.DECISION, DueKind.GATES, DueKind.CHILD, DueKind.TIMER])
-STATUSES = s.sampled_from(["running"] * 8 + ["failing", "paused", "cancelling", "completed"])
+KINDS = s.sampled_from(
+    [DueKind.RUN_LIMIT, DueKind.DECISION, DueKind.GATES, DueKind.CHILD, DueKind.TIMER]
+)
+STATUSES = s.sampled_from(
+    ["running"] * 8 + ["failing", "paused", "cancelling", "completed"]
+)
 
 
 def event(kind: str) -> tuple[str, bytes]:
@@ -81,10 +97,16 @@ class RunStoreMachine(RuleBasedStateMachine):
         one = self.real.commit(real)
         self.now = one.time_ms + self.aged
         other = self.model.commit(model)
-        assert (one.code, one.version, one.position) == (other.code, other.version, other.position), (real, one, other)
+        assert (one.code, one.version, one.position) == (
+            other.code,
+            other.version,
+            other.position,
+        ), (real, one, other)
         assert shape(one.events) == shape(other.events)
         assert sorted(one.fenced) == sorted(other.fenced)
-        assert [(x.step, x.attempt) for x in one.leases] == [(x.step, x.attempt) for x in other.leases]
+        assert [(x.step, x.attempt) for x in one.leases] == [
+            (x.step, x.attempt) for x in other.leases
+        ]
         self.leases += zip(one.leases, other.leases, strict=True)
         if one.code > 0 and real.events:
             self.commits.append((real, model))
@@ -103,7 +125,11 @@ class RunStoreMachine(RuleBasedStateMachine):
         """Draw index changes that a decision of the core could have; a step is opened where there is none."""
         [head] = self.model.heads([run])
         there = sorted(head.steps) if head is not None else []
-        closed = data.draw(s.lists(s.sampled_from(there), max_size=2, unique=True)) if there else []
+        closed = (
+            data.draw(s.lists(s.sampled_from(there), max_size=2, unique=True))
+            if there
+            else []
+        )
         kept = [step for step in there if step not in closed]
         held = [step for step in kept if head is not None and head.steps[step].fence]
         requeued = data.draw(s.lists(s.sampled_from(held), max_size=1)) if held else []
@@ -115,12 +141,20 @@ class RunStoreMachine(RuleBasedStateMachine):
         return IndexChanges(
             status=status,
             cancel=data.draw(s.none() | s.booleans()),
-            ready=tuple(self._ready(run, step, index, data) for index, step in enumerate(new, 1)),
-            requeued=tuple(RequeuedStep(x, data.draw(DURATIONS), data.draw(DURATIONS), 0, "c1") for x in requeued),
+            ready=tuple(
+                self._ready(run, step, index, data) for index, step in enumerate(new, 1)
+            ),
+            requeued=tuple(
+                RequeuedStep(x, data.draw(DURATIONS), data.draw(DURATIONS), 0, "c1")
+                for x in requeued
+            ),
             closed=tuple(closed),
             suspended=left if moved == "suspended" else (),
             resumed=left if moved == "resumed" else (),
-            timers=tuple(Timer(kind, "", data.draw(DURATIONS)) for kind in data.draw(s.lists(KINDS, max_size=2))),
+            timers=tuple(
+                Timer(kind, "", data.draw(DURATIONS))
+                for kind in data.draw(s.lists(KINDS, max_size=2))
+            ),
             removed=tuple((kind, "") for kind in data.draw(s.lists(KINDS, max_size=1))),
             settled=data.draw(s.booleans()),
         )
@@ -160,19 +194,40 @@ class RunStoreMachine(RuleBasedStateMachine):
     def start(self, run: str, data: s.DataObject) -> None:
         [head] = self.model.heads([run])
         changes = self.changes(run, data) if head is None else IndexChanges()
-        commit = Commit(run, "new", self._id(), (event("RunStarted"),) * 2, changes=changes, claim=self._wish(data))
+        commit = Commit(
+            run,
+            "new",
+            self._id(),
+            (event("RunStarted"),) * 2,
+            changes=changes,
+            claim=self._wish(data),
+        )
         self.both(commit, commit)
 
-    @rule(run=s.sampled_from(RUNS), behind=s.sampled_from([0, 0, 0, 1, -1]), data=s.data())
+    @rule(
+        run=s.sampled_from(RUNS), behind=s.sampled_from([0, 0, 0, 1, -1]), data=s.data()
+    )
     def decide(self, run: str, behind: int, data: s.DataObject) -> None:
         [head] = self.model.heads([run])
         version = head.version - behind if head is not None else 1
         one, other = self.last.get(run, ("x", "x"))
         changes = self.changes(run, data) if head is not None else IndexChanges()
         guard = self._guard(run, data)
-        real = Commit(run, "cas", self._id(), (event("Noted"),), version, one, changes=changes, claim=self._wish(data))
+        real = Commit(
+            run,
+            "cas",
+            self._id(),
+            (event("Noted"),),
+            version,
+            one,
+            changes=changes,
+            claim=self._wish(data),
+        )
         guards = (None, None) if guard is None else guard
-        self.both(replace(real, guard=guards[0]), replace(real, last_commit=other, guard=guards[1]))
+        self.both(
+            replace(real, guard=guards[0]),
+            replace(real, last_commit=other, guard=guards[1]),
+        )
 
     def _guard(self, run: str, data: s.DataObject) -> tuple[Guard, Guard] | None:
         held = [pair for pair in self.leases if pair[0].run == run]
@@ -180,15 +235,22 @@ class RunStoreMachine(RuleBasedStateMachine):
             return None
         one, other = data.draw(s.sampled_from(held))
         unbegun = data.draw(s.booleans())
-        return Guard(one.step, one.fence, unbegun), Guard(other.step, other.fence, unbegun)
+        return Guard(one.step, one.fence, unbegun), Guard(
+            other.step, other.fence, unbegun
+        )
 
     def _leases(self, data: s.DataObject) -> list[tuple[Lease, Lease]]:
         """Return leases to act by: most often those that are held, else any that ever were."""
-        heads = {run: head for run, head in zip(RUNS, self.model.heads(RUNS), strict=True) if head is not None}
+        heads = {
+            run: head
+            for run, head in zip(RUNS, self.model.heads(RUNS), strict=True)
+            if head is not None
+        }
         held = [
             pair
             for pair in self.leases
-            if (step := heads[pair[1].run].steps.get(pair[1].step)) is not None and step.fence == pair[1].fence
+            if (step := heads[pair[1].run].steps.get(pair[1].step)) is not None
+            and step.fence == pair[1].fence
         ]
         return held if held and data.draw(s.integers(0, 4)) else self.leases
 
@@ -201,12 +263,25 @@ class RunStoreMachine(RuleBasedStateMachine):
         run = first[0].run
         [head] = self.model.heads([run])
         assert head is not None
-        others = [pair for pair in self.leases if pair[0].run == run and pair[0].step != first[0].step]
-        pairs = [first, *(data.draw(s.lists(s.sampled_from(others), max_size=1)) if others else [])]
+        others = [
+            pair
+            for pair in self.leases
+            if pair[0].run == run and pair[0].step != first[0].step
+        ]
+        pairs = [
+            first,
+            *(data.draw(s.lists(s.sampled_from(others), max_size=1)) if others else []),
+        ]
         finals = [data.draw(s.booleans()) for _ in pairs]
-        requeued = [x for x, final in zip(pairs, finals, strict=True) if not final and x[0].step in head.steps]
+        requeued = [
+            x
+            for x, final in zip(pairs, finals, strict=True)
+            if not final and x[0].step in head.steps
+        ]
         changes = IndexChanges(
-            requeued=tuple(RequeuedStep(x[0].step, data.draw(DURATIONS), 0, 0) for x in requeued),
+            requeued=tuple(
+                RequeuedStep(x[0].step, data.draw(DURATIONS), 0, 0) for x in requeued
+            ),
             timers=(Timer(DueKind.RUN_LIMIT, "", MINUTE),),
         )
         events = (*(event("StepCompleted") for _ in pairs), event("Decided"))
@@ -219,12 +294,18 @@ class RunStoreMachine(RuleBasedStateMachine):
             head.version - behind,
             one,
             "w",
-            facts=tuple((x[0].step, x[0].fence, final) for x, final in zip(pairs, finals, strict=True)),
+            facts=tuple(
+                (x[0].step, x[0].fence, final)
+                for x, final in zip(pairs, finals, strict=True)
+            ),
             fact_events=len(pairs),
             changes=changes,
             whole=whole,
         )
-        facts = tuple((x[1].step, x[1].fence, final) for x, final in zip(pairs, finals, strict=True))
+        facts = tuple(
+            (x[1].step, x[1].fence, final)
+            for x, final in zip(pairs, finals, strict=True)
+        )
         self.both(real, replace(real, last_commit=other, facts=facts))
 
     @precondition(lambda self: self.count % 3 == 0)
@@ -257,9 +338,15 @@ class RunStoreMachine(RuleBasedStateMachine):
         self.now = one.time_ms + self.aged
         [other] = self.model.claim([request], worker="w", lease_ms=LEASE)
         assert (one.left, one.aside) == (other.left, other.aside)
-        assert set(other.unknown) <= set(one.unknown)  # the server may ask about steps that were set aside before
+        assert set(other.unknown) <= set(
+            one.unknown
+        )  # the server may ask about steps that were set aside before
         for x, y in zip(one.claimed, other.claimed, strict=True):
-            assert (x.lease.run, x.lease.step, x.lease.attempt) == (y.lease.run, y.lease.step, y.lease.attempt)
+            assert (x.lease.run, x.lease.step, x.lease.attempt) == (
+                y.lease.run,
+                y.lease.step,
+                y.lease.attempt,
+            )
             assert (x.version, x.scheduled_version, shape(x.events)) == (
                 y.version,
                 y.scheduled_version,
@@ -269,7 +356,11 @@ class RunStoreMachine(RuleBasedStateMachine):
             self.leases.append((x.lease, y.lease))
             self._remember(x.lease.run)
 
-    @rule(having=s.sampled_from(["h1", "h2"]), component=s.sampled_from(COMPONENTS[1:]), can=s.booleans())
+    @rule(
+        having=s.sampled_from(["h1", "h2"]),
+        component=s.sampled_from(COMPONENTS[1:]),
+        can=s.booleans(),
+    )
     def tell(self, having: str, component: str, can: bool) -> None:
         for store in (self.real, self.model):
             store.tell(0, having, {component: can})
@@ -277,10 +368,14 @@ class RunStoreMachine(RuleBasedStateMachine):
     @rule(data=s.data(), begin=s.booleans())
     def beat(self, data: s.DataObject, begin: bool) -> None:
         if self.leases:
-            pairs = data.draw(s.lists(s.sampled_from(self._leases(data)), min_size=1, max_size=3))
+            pairs = data.draw(
+                s.lists(s.sampled_from(self._leases(data)), min_size=1, max_size=3)
+            )
             self.now = self.real.now_ms() + self.aged
             said = self.real.beat([one for one, _ in pairs], LEASE, begin=begin)
-            assert said == self.model.beat([other for _, other in pairs], LEASE, begin=begin)
+            assert said == self.model.beat(
+                [other for _, other in pairs], LEASE, begin=begin
+            )
 
     # -- time --------------------------------------------------------------------------------------------
 
@@ -296,9 +391,15 @@ class RunStoreMachine(RuleBasedStateMachine):
         [one] = self.real.due([0], ["q"], push_ms=LEASE)
         self.now = one.time_ms + self.aged
         [other] = self.model.due([0], ["q"], push_ms=LEASE)
-        fences = {(real.run, real.step, model.fence): real.fence for real, model in self.leases}
-        assert sorted((m.member, m.kind, m.begun, m.fence) for m in one.members) == sorted(
-            (m.member, m.kind, m.begun, fences.get((m.run, m.step, m.fence), m.fence)) for m in other.members
+        fences = {
+            (real.run, real.step, model.fence): real.fence
+            for real, model in self.leases
+        }
+        assert sorted(
+            (m.member, m.kind, m.begun, m.fence) for m in one.members
+        ) == sorted(
+            (m.member, m.kind, m.begun, fences.get((m.run, m.step, m.fence), m.fence))
+            for m in other.members
         )
         assert one.moved == other.moved
         [ready], [kept] = one.ready, other.ready
@@ -310,10 +411,14 @@ class RunStoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def heads_are_the_same(self) -> None:
-        for run, one, other in zip(RUNS, self.real.heads(RUNS), self.model.heads(RUNS), strict=True):
+        for run, one, other in zip(
+            RUNS, self.real.heads(RUNS), self.model.heads(RUNS), strict=True
+        ):
             assert self._plain(one, real=True) == self._plain(other, real=False), run
         for one_run, other_run in zip(
-            self.real.read([(run, 0) for run in RUNS]), self.model.read([(run, 0) for run in RUNS]), strict=True
+            self.real.read([(run, 0) for run in RUNS]),
+            self.model.read([(run, 0) for run in RUNS]),
+            strict=True,
         ):
             assert shape(one_run) == shape(other_run)
 
@@ -321,15 +426,26 @@ class RunStoreMachine(RuleBasedStateMachine):
     def indexes_are_the_same(self) -> None:
         work = self.model._partitions[0].work
         read = self.real.connection.command
-        due = {member.decode() for member in read(b"ZRANGE", self.real.keys.due(0), 0, -1)}
+        due = {
+            member.decode() for member in read(b"ZRANGE", self.real.keys.due(0), 0, -1)
+        }
         assert due == {key.key() for key, _ in self.model.waiting()}
         for queue in ("q", *(f"q|{component}" for component in COMPONENTS[1:])):
-            ready = [member.decode() for member in read(b"ZRANGE", self.real.keys.ready(0, queue), 0, -1)]
+            ready = [
+                member.decode()
+                for member in read(b"ZRANGE", self.real.keys.ready(0, queue), 0, -1)
+            ]
             name, _, component = queue.partition("|")
-            assert ready == [f"{run}|{step}" for (run, step), _ in work.queue(name, component)], queue
+            assert ready == [
+                f"{run}|{step}" for (run, step), _ in work.queue(name, component)
+            ], queue
         for run in RUNS:
-            for step, record in (work.heads[run].steps if run in work.heads else {}).items():
-                worker = read(b"HGET", self.real.keys.head(run), f"s:{step}").split(b"|")[7]
+            for step, record in (
+                work.heads[run].steps if run in work.heads else {}
+            ).items():
+                worker = read(b"HGET", self.real.keys.head(run), f"s:{step}").split(
+                    b"|"
+                )[7]
                 assert worker.startswith(b"?") == (not record.begun), (run, step)
 
     def _plain(self, head: RunHead | None, *, real: bool) -> Any:

@@ -23,7 +23,11 @@ from tests.simulation import plan_of
 def test_a_snapshot_and_what_follows_fold_to_what_all_events_fold_to(
     document: dict[str, Any], data: s.DataObject
 ) -> None:
-    world = World(Stubs({"c": {"n": [1, None]}, "undo": None}, Registry()), {"child": plan_of(CHILD)}, 0)
+    world = World(
+        Stubs({"c": {"n": [1, None]}, "undo": None}, Registry()),
+        {"child": plan_of(CHILD)},
+        0,
+    )
     life = world.start("0-r", plan_of(document), {})
     for _ in range(data.draw(s.integers(0, 30))):
         if not life.state.closed:

@@ -9,7 +9,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as s
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from eventstore.errors import EventStoreError
 from eventstore.event import Checkpoint, Event, Position, Recorded
@@ -65,20 +70,44 @@ class StoreMachine(RuleBasedStateMachine):
         wrong=s.booleans(),
     )
     def append(
-        self, name: str, data: list[Any], expected: Any, commit: str | None, checkpoint: Any, wrong: bool
+        self,
+        name: str,
+        data: list[Any],
+        expected: Any,
+        commit: str | None,
+        checkpoint: Any,
+        wrong: bool,
     ) -> None:
         partition = (self.model.partition_of(name) + (wrong and not data)) % PARTITIONS
-        mark = Checkpoint(checkpoint[0], Position(partition, checkpoint[1])) if checkpoint else None
+        mark = (
+            Checkpoint(checkpoint[0], Position(partition, checkpoint[1]))
+            if checkpoint
+            else None
+        )
         events = [Event("Happened", item, {"m": 1} if item else {}) for item in data]
         self.both(
             lambda store: store.append(
-                name, events, expected=expected, commit_id=commit, actor="me", cause="why", checkpoint=mark
+                name,
+                events,
+                expected=expected,
+                commit_id=commit,
+                actor="me",
+                cause="why",
+                checkpoint=mark,
             )
         )
 
-    @rule(consumer=s.sampled_from(["x", "y"]), partition=s.integers(0, PARTITIONS - 1), n=s.integers(0, 9))
+    @rule(
+        consumer=s.sampled_from(["x", "y"]),
+        partition=s.integers(0, PARTITIONS - 1),
+        n=s.integers(0, 9),
+    )
     def save(self, consumer: str, partition: int, n: int) -> None:
-        self.both(lambda store: store.save_checkpoint(Checkpoint(consumer, Position(partition, n))))
+        self.both(
+            lambda store: store.save_checkpoint(
+                Checkpoint(consumer, Position(partition, n))
+            )
+        )
         self.both(lambda store: store.checkpoint(consumer, partition))
 
     @rule(
@@ -88,12 +117,31 @@ class StoreMachine(RuleBasedStateMachine):
         backward=s.booleans(),
         before=s.none() | s.integers(0, 8),
     )
-    def read(self, name: str, after: int, limit: int | None, backward: bool, before: int | None) -> None:
-        self.both(lambda store: store.read(name, after=after, limit=limit, backward=backward, before=before))
+    def read(
+        self,
+        name: str,
+        after: int,
+        limit: int | None,
+        backward: bool,
+        before: int | None,
+    ) -> None:
+        self.both(
+            lambda store: store.read(
+                name, after=after, limit=limit, backward=backward, before=before
+            )
+        )
 
-    @rule(partition=s.integers(0, PARTITIONS - 1), after=s.integers(0, 12), limit=s.none() | s.integers(0, 6))
+    @rule(
+        partition=s.integers(0, PARTITIONS - 1),
+        after=s.integers(0, 12),
+        limit=s.none() | s.integers(0, 6),
+    )
     def read_log(self, partition: int, after: int, limit: int | None) -> None:
-        self.both(lambda store: store.read_all(after={partition: after}, limit=limit, partition=partition))
+        self.both(
+            lambda store: store.read_all(
+                after={partition: after}, limit=limit, partition=partition
+            )
+        )
 
     @invariant()
     def ends_are_equal(self) -> None:
@@ -106,11 +154,16 @@ def test_both_adapters_answer_the_same(server: Server, steps: int) -> None:
     connection = server.connect()
 
     def machine() -> StoreMachine:
-        return StoreMachine(lambda: RedisStreamStore(connection, Keyspace(server.prefix(), PARTITIONS)))
+        return StoreMachine(
+            lambda: RedisStreamStore(connection, Keyspace(server.prefix(), PARTITIONS))
+        )
 
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         machine,
         settings=settings(
-            max_examples=60, stateful_step_count=steps, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=60,
+            stateful_step_count=steps,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
         ),
     )

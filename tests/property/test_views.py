@@ -38,7 +38,9 @@ def _apply(document: Any, event: Recorded) -> Any:
 
 def _index(document: Any) -> Index:
     seen = "many" if document["seen"] > 2 else "few"
-    return Index(document["at"], frozenset({f"colour={document['colour']}", f"seen={seen}"}))
+    return Index(
+        document["at"], frozenset({f"colour={document['colour']}", f"seen={seen}"})
+    )
 
 
 KEPT = Projection("kept", _apply, key=lambda event: event.stream, index=_index)
@@ -63,7 +65,11 @@ def logs(happened: list[tuple[int, int, str, str, int]]) -> dict[int, list[Recor
     for number, (p, key, kind, colour, tick) in enumerate(happened):
         now += tick
         n = len(found[p]) + 1
-        found[p].append(Recorded(f"{p}-{key}", number, Position(p, n), now, "c", "", "", kind, colour, {}))
+        found[p].append(
+            Recorded(
+                f"{p}-{key}", number, Position(p, n), now, "c", "", "", kind, colour, {}
+            )
+        )
     return found
 
 
@@ -76,13 +82,22 @@ def project(store: ViewStore, events: list[Recorded], sizes: list[int]) -> None:
         partition, to = batch[0].position.partition, batch[-1].position.n
         pairs, _ = keyed(KEPT, VIEW, batch)
         [loaded] = store.load([(VIEW, partition, [key for key, _ in pairs])])
-        assert store.save([(VIEW, partition, fold(KEPT, VIEW, loaded, pairs, to))]) == [True]
+        assert store.save([(VIEW, partition, fold(KEPT, VIEW, loaded, pairs, to))]) == [
+            True
+        ]
 
 
 def everything(store: ViewStore) -> Any:
     """Return all that a store knows, in an order of its own."""
-    rows = [sorted((r.key, str(r.document), r.order) for r in store.documents(VIEW, p)) for p in range(PARTITIONS)]
-    return rows, store.tally(VIEW, range(PARTITIONS)), store.checkpoints([VIEW], range(PARTITIONS))
+    rows = [
+        sorted((r.key, str(r.document), r.order) for r in store.documents(VIEW, p))
+        for p in range(PARTITIONS)
+    ]
+    return (
+        rows,
+        store.tally(VIEW, range(PARTITIONS)),
+        store.checkpoints([VIEW], range(PARTITIONS)),
+    )
 
 
 def looked_through(store: ViewStore, query: Query) -> list[tuple[str, int]]:
@@ -91,11 +106,20 @@ def looked_through(store: ViewStore, query: Query) -> list[tuple[str, int]]:
     for partition in range(PARTITIONS):
         for row in store.documents(VIEW, partition):
             facets = _index(row.document).facets
-            order = row.order if query.order_of is None else query.order_of(row.document)
+            order = (
+                row.order if query.order_of is None else query.order_of(row.document)
+            )
             since = query.since is None or order >= query.since
             until = query.until is None or order < query.until
-            fits = all(facets & set(group) for group in query.facets) and not facets & set(query.without)
-            if since and until and fits and (query.where is None or query.where(row.document)):
+            fits = all(
+                facets & set(group) for group in query.facets
+            ) and not facets & set(query.without)
+            if (
+                since
+                and until
+                and fits
+                and (query.where is None or query.where(row.document))
+            ):
                 found.append(((row.order, partition, row.ordinal), row.key))
     return [(key, place[0]) for place, key in sorted(found, reverse=True)]
 
@@ -112,10 +136,14 @@ def paged(store: ViewStore, query: Query) -> list[tuple[str, int]]:
             return found
 
 
-facets = some.sampled_from([f"colour={c}" for c in COLOURS] + ["seen=many", "seen=few", "colour=none"])
+facets = some.sampled_from(
+    [f"colour={c}" for c in COLOURS] + ["seen=many", "seen=few", "colour=none"]
+)
 queries = some.builds(
     Query,
-    facets=some.lists(some.lists(facets, min_size=1, max_size=3).map(tuple), max_size=2).map(tuple),
+    facets=some.lists(
+        some.lists(facets, min_size=1, max_size=3).map(tuple), max_size=2
+    ).map(tuple),
     without=some.lists(facets, max_size=1).map(tuple),
     since=some.none() | some.integers(990, 1100),
     until=some.none() | some.integers(990, 1100),
@@ -137,11 +165,20 @@ def connection(server: Server) -> Connection:
 
 def redis_store(server: Server, connection: Connection) -> RedisViewStore:
     store = RedisRunStore(connection, Keyspace(server.prefix(), PARTITIONS))
-    store.call([PlainCall((b"HSET", store.keys.meta(p), b"n", 10**6)) for p in range(PARTITIONS)])
+    store.call(
+        [
+            PlainCall((b"HSET", store.keys.meta(p), b"n", 10**6))
+            for p in range(PARTITIONS)
+        ]
+    )
     return RedisViewStore(store)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(happenings, some.lists(some.integers(1, 9), max_size=30), queries)
 def test_any_batches_on_any_store_give_the_same_view_and_answers(
     server: Server,
@@ -161,7 +198,10 @@ def test_any_batches_on_any_store_give_the_same_view_and_answers(
         project(real, events, sizes)
     assert everything(whole) == everything(parts) == everything(real)
     expected = looked_through(real, query)
-    assert [paged(store, query) for store in (parts, real)] == [looked_through(parts, query), expected]
+    assert [paged(store, query) for store in (parts, real)] == [
+        looked_through(parts, query),
+        expected,
+    ]
     if query.where is None:
         assert count(real, VIEW, PARTITIONS, query) == len(expected)
 
@@ -173,14 +213,29 @@ def test_an_index_of_many_documents_changes_from_lists_to_bits_and_stays_right(
     for number in range(3000):
         colour = COLOURS[0] if number % 3 else COLOURS[1]
         events.append(
-            Recorded(f"0-{number}", 1, Position(0, number + 1), 1000 + number, "c", "", "", "Put", colour, {})
+            Recorded(
+                f"0-{number}",
+                1,
+                Position(0, number + 1),
+                1000 + number,
+                "c",
+                "",
+                "",
+                "Put",
+                colour,
+                {},
+            )
         )
     events += [
-        Recorded(f"0-{k}", 2, Position(0, 3001 + i), 9000, "c", "", "", "Put", COLOURS[2], {})
+        Recorded(
+            f"0-{k}", 2, Position(0, 3001 + i), 9000, "c", "", "", "Put", COLOURS[2], {}
+        )
         for i, k in enumerate(range(0, 3000, 7))
     ]
     project(store, events, [400] * 5)
     for colour in COLOURS:
         query = Query(((f"colour={colour}",),), limit=100)
         assert paged(store, query) == looked_through(store, query)
-        assert count(store, VIEW, PARTITIONS, query) == len(looked_through(store, query))
+        assert count(store, VIEW, PARTITIONS, query) == len(
+            looked_through(store, query)
+        )

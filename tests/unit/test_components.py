@@ -18,7 +18,15 @@ from hypothesis import strategies as s
 from pydantic import BaseModel
 
 from eventstore.codec import normalise
-from openagents_json import Context, NonRetryableError, Registry, RetryableError, agent, capability, tool
+from openagents_json import (
+    Context,
+    NonRetryableError,
+    Registry,
+    RetryableError,
+    agent,
+    capability,
+    tool,
+)
 from openagents_json.catalog.loader import load
 from openagents_json.components.binding import Signature, plain
 from openagents_json.components.context import CancelToken
@@ -33,8 +41,15 @@ from openagents_json.components.errors import (
 from openagents_json.components.pool import InstancePool
 
 ANY_JSON = s.recursive(
-    s.none() | s.booleans() | s.integers() | s.floats(allow_nan=False, allow_infinity=False) | s.text(max_size=5),
-    lambda inner: s.lists(inner, max_size=3) | s.dictionaries(s.text(max_size=3), inner, max_size=3),
+    s.none()
+    | s.booleans()
+    | s.integers()
+    | s.floats(allow_nan=False, allow_infinity=False)
+    | s.text(max_size=5),
+    lambda inner: (
+        s.lists(inner, max_size=3)
+        | s.dictionaries(s.text(max_size=3), inner, max_size=3)
+    ),
     max_leaves=6,
 )
 
@@ -51,7 +66,17 @@ def _nothing_stays_declared() -> Iterator[None]:
 
 
 def context(token: CancelToken | None = None) -> Context:
-    return Context("0-r", "s", "w", 1, "0-r/s", None, token or CancelToken(), lambda: 0, lambda _: None)
+    return Context(
+        "0-r",
+        "s",
+        "w",
+        1,
+        "0-r/s",
+        None,
+        token or CancelToken(),
+        lambda: 0,
+        lambda _: None,
+    )
 
 
 class Colour(enum.Enum):
@@ -68,7 +93,9 @@ class Model(BaseModel):
     name: str
 
 
-def test_decorators_leave_the_object_as_it_is_and_work_inside_and_outside_a_class() -> None:
+def test_decorators_leave_the_object_as_it_is_and_work_inside_and_outside_a_class() -> (
+    None
+):
     @agent("bot", version="2.0.0")
     class Bot:
         @capability("say")
@@ -130,7 +157,9 @@ def test_the_context_is_injected_by_annotation_or_by_name() -> None:
         (date, ["2026-01-01"], ["soon"]),
     ],
 )
-def test_parameters_are_checked_by_their_annotations(hint: Any, good: list[Any], bad: list[Any]) -> None:
+def test_parameters_are_checked_by_their_annotations(
+    hint: Any, good: list[Any], bad: list[Any]
+) -> None:
     def function(value):  # type: ignore[no-untyped-def]
         return value
 
@@ -166,14 +195,23 @@ def test_json_results_stay_as_they_are(value: Any) -> None:
 
 def test_models_and_dataclasses_become_plain() -> None:
     value = {"m": Model(name="n"), "p": (Point(1), [Colour.RED]), "d": date(2026, 1, 2)}
-    assert plain(value) == {"m": {"name": "n"}, "p": [{"x": 1, "y": 0}, ["red"]], "d": "2026-01-02"}
+    assert plain(value) == {
+        "m": {"name": "n"},
+        "p": [{"x": 1, "y": 0}, ["red"]],
+        "d": "2026-01-02",
+    }
 
 
-def test_versions_are_chosen_by_range_and_prereleases_only_when_nothing_else_is_there() -> None:
+def test_versions_are_chosen_by_range_and_prereleases_only_when_nothing_else_is_there() -> (
+    None
+):
     registry = Registry()
     for version in ("1.0.0", "1.2.0", "2.0.0", "3.0.0-rc.1"):
         registry.add(tool("t", version=version)(lambda v=version: v))
-    found = {ask: registry.find(ask) for ask in ("t", "t@^1.0.0", "t@~1.0.0", "t@9", "t@nonsense", "u")}
+    found = {
+        ask: registry.find(ask)
+        for ask in ("t", "t@^1.0.0", "t@~1.0.0", "t@9", "t@nonsense", "u")
+    }
     assert {ask: spec and spec.version for ask, spec in found.items()} == {
         "t": "2.0.0",
         "t@^1.0.0": "1.2.0",
@@ -191,7 +229,12 @@ def test_a_declaration_that_makes_no_component_is_refused() -> None:
     class Empty:
         """No capability."""
 
-    for thing in (agent("e")(Empty), tool("two words")(lambda: 1), tool("v", version="one")(lambda: 1), 7):
+    for thing in (
+        agent("e")(Empty),
+        tool("two words")(lambda: 1),
+        tool("v", version="one")(lambda: 1),
+        7,
+    ):
         with pytest.raises(InvalidDeclaration):
             Registry().add(thing)
     registry = Registry()
@@ -235,7 +278,9 @@ def test_instances_are_made_once_looked_after_and_replaced_when_broken() -> None
     assert {instance.state for instance in Counted.made} == {"gone"}
 
 
-def test_an_initialisation_that_fails_is_the_failure_of_the_call_also_on_a_loop() -> None:
+def test_an_initialisation_that_fails_is_the_failure_of_the_call_also_on_a_loop() -> (
+    None
+):
     class Broken:
         async def initialize(self) -> None:
             raise ValueError("no model")
@@ -244,7 +289,10 @@ def test_an_initialisation_that_fails_is_the_failure_of_the_call_also_on_a_loop(
         with InstancePool(Broken).borrowed():
             raise AssertionError("it was not initialised")
 
-    for attempt in (lambda: asyncio.run(borrow()), lambda: InstancePool(Broken).shared()):
+    for attempt in (
+        lambda: asyncio.run(borrow()),
+        lambda: InstancePool(Broken).shared(),
+    ):
         with pytest.raises(ValueError, match="no model"):
             attempt()
 
@@ -258,13 +306,17 @@ def test_an_initialisation_that_fails_is_the_failure_of_the_call_also_on_a_loop(
         ("from openagents_json import tool\n@tool('a b')\ndef f(): ...", "one word"),
     ],
 )
-def test_a_module_that_cannot_be_loaded_is_one_error(tmp_path: Path, text: str, says: str) -> None:
+def test_a_module_that_cannot_be_loaded_is_one_error(
+    tmp_path: Path, text: str, says: str
+) -> None:
     (tmp_path / "c.py").write_text(text)
     with pytest.raises(CannotLoad, match=says):
         load([str(tmp_path / "c.py")])
 
 
-def test_a_program_may_have_its_own_component_in_the_place_of_a_built_in(tmp_path: Path) -> None:
+def test_a_program_may_have_its_own_component_in_the_place_of_a_built_in(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "c.py").write_text(
         "from openagents_json import tool\n@tool('echo')\ndef echo(x: int) -> int:\n  return -x"
     )
@@ -302,9 +354,14 @@ class Unspeakable(Exception):
         (ValueError("\ud800" * 9999), True, None),
     ],
 )
-def test_errors_become_data(error: BaseException, retryable: bool, after: int | None) -> None:
+def test_errors_become_data(
+    error: BaseException, retryable: bool, after: int | None
+) -> None:
     described = describe_error(error)
-    assert (described["type"], described["retryable"]) == (type(error).__name__, retryable)
+    assert (described["type"], described["retryable"]) == (
+        type(error).__name__,
+        retryable,
+    )
     assert described.get("retry_after_ms") == after
     assert len(described["message"]) <= 2000
     assert normalise(described) == described

@@ -17,7 +17,9 @@ def names(events: list[object]) -> list[str]:
 
 
 def test_steps_run_in_array_order_and_the_last_output_is_the_result() -> None:
-    run = Simulation(plan_of(steps({"id": "a"}, {"id": "b", "inputs": {"x": "{{a.output}}"}})))
+    run = Simulation(
+        plan_of(steps({"id": "a"}, {"id": "b", "inputs": {"x": "{{a.output}}"}}))
+    )
     assert names(run.start()) == ["RunStarted", "StepScheduled"]
     assert names(run.complete("a", 5)) == ["StepCompleted", "StepScheduled"]
     assert run.state.steps["b"].inputs == {"x": 5}
@@ -26,7 +28,12 @@ def test_steps_run_in_array_order_and_the_last_output_is_the_result() -> None:
 
 
 def test_a_graph_runs_what_is_independent_in_parallel_and_joins() -> None:
-    graph = steps({"id": "a"}, {"id": "b"}, {"id": "c", "depends_on": ["a", "b"]}, execution="graph")
+    graph = steps(
+        {"id": "a"},
+        {"id": "b"},
+        {"id": "c", "depends_on": ["a", "b"]},
+        execution="graph",
+    )
     run = Simulation(plan_of(graph))
     run.start()
     assert set(run.claimable) == {"a", "b"}
@@ -36,11 +43,15 @@ def test_a_graph_runs_what_is_independent_in_parallel_and_joins() -> None:
     assert set(run.claimable) == {"c"}
 
 
-def test_a_false_condition_skips_one_step_of_a_sequence_and_its_output_is_null() -> None:
+def test_a_false_condition_skips_one_step_of_a_sequence_and_its_output_is_null() -> (
+    None
+):
     run = Simulation(
         plan_of(
             steps(
-                {"id": "a"}, {"id": "b", "condition": "{{a.output > 3}}"}, {"id": "c", "inputs": {"x": "{{b.output}}"}}
+                {"id": "a"},
+                {"id": "b", "condition": "{{a.output > 3}}"},
+                {"id": "c", "inputs": {"x": "{{b.output}}"}},
             )
         )
     )
@@ -61,14 +72,21 @@ def test_a_dead_path_is_skipped_through_to_the_join() -> None:
     run = Simulation(plan_of(graph))
     run.start()
     run.complete("a", 2)
-    assert run.statuses() == {"a": "completed", "b": "skipped", "c": "skipped", "d": "scheduled"}
+    assert run.statuses() == {
+        "a": "completed",
+        "b": "skipped",
+        "c": "skipped",
+        "d": "scheduled",
+    }
 
 
 def test_a_failure_is_retried_with_growing_waits_and_then_fails_the_run() -> None:
     retry = {"max_retries": 2, "delay_seconds": 1, "backoff_multiplier": 3}
     run = Simulation(plan_of(steps({"id": "a", "retry": retry})))
     run.start()
-    waits = [[e.delay_ms for e in run.fail("a") if hasattr(e, "delay_ms")] for _ in range(3)]
+    waits = [
+        [e.delay_ms for e in run.fail("a") if hasattr(e, "delay_ms")] for _ in range(3)
+    ]
     assert waits == [[1000], [3000], []]
     assert (run.state.status, run.state.failed_step) == (st.FAILED, "a")
 
@@ -82,9 +100,15 @@ def test_an_error_that_is_not_retryable_is_not_retried() -> None:
 
 @pytest.mark.parametrize(
     ("policy", "kind", "retried"),
-    [({"retry_on": ["A"]}, "A", True), ({"retry_on": ["A"]}, "B", False), ({"no_retry_on": ["A"]}, "A", False)],
+    [
+        ({"retry_on": ["A"]}, "A", True),
+        ({"retry_on": ["A"]}, "B", False),
+        ({"no_retry_on": ["A"]}, "A", False),
+    ],
 )
-def test_error_types_choose_what_is_retried(policy: dict[str, object], kind: str, retried: bool) -> None:
+def test_error_types_choose_what_is_retried(
+    policy: dict[str, object], kind: str, retried: bool
+) -> None:
     run = Simulation(plan_of(steps({"id": "a", "retry": {"max_retries": 1, **policy}})))
     run.start()
     run.fail("a", kind)
@@ -92,11 +116,16 @@ def test_error_types_choose_what_is_retried(policy: dict[str, object], kind: str
 
 
 def test_on_error_continue_gives_an_output_and_goes_on() -> None:
-    handler = {"errors": ["Boom"], "then": "continue", "output": {"why": "{{error.type}}"}}
+    handler = {
+        "errors": ["Boom"],
+        "then": "continue",
+        "output": {"why": "{{error.type}}"},
+    }
     run = Simulation(
         plan_of(
             steps(
-                {"id": "a", "on_error": [handler]}, {"id": "b", "inputs": {"x": "{{a.output}}", "ok": "{{a.success}}"}}
+                {"id": "a", "on_error": [handler]},
+                {"id": "b", "inputs": {"x": "{{a.output}}", "ok": "{{a.success}}"}},
             )
         )
     )
@@ -107,15 +136,29 @@ def test_on_error_continue_gives_an_output_and_goes_on() -> None:
 
 def test_on_error_goto_jumps_over_what_lies_between() -> None:
     run = Simulation(
-        plan_of(steps({"id": "a", "on_error": [{"then": {"goto": "d"}}]}, {"id": "b"}, {"id": "c"}, {"id": "d"}))
+        plan_of(
+            steps(
+                {"id": "a", "on_error": [{"then": {"goto": "d"}}]},
+                {"id": "b"},
+                {"id": "c"},
+                {"id": "d"},
+            )
+        )
     )
     run.start()
     run.fail("a")
-    assert run.statuses() == {"a": "failed", "b": "skipped", "c": "skipped", "d": "scheduled"}
+    assert run.statuses() == {
+        "a": "failed",
+        "b": "skipped",
+        "c": "skipped",
+        "d": "scheduled",
+    }
 
 
 def test_a_failure_without_a_handler_withdraws_what_runs_beside_it() -> None:
-    run = Simulation(plan_of(steps({"id": "a"}, {"id": "b"}, {"id": "c"}, execution="graph")))
+    run = Simulation(
+        plan_of(steps({"id": "a"}, {"id": "b"}, {"id": "c"}, execution="graph"))
+    )
     run.start()
     run.claim("b")
     run.fail("a")
@@ -125,7 +168,9 @@ def test_a_failure_without_a_handler_withdraws_what_runs_beside_it() -> None:
 
 def test_join_any_starts_with_the_first_and_cancels_the_rest_when_asked() -> None:
     graph = steps(
-        {"id": "a"}, {"id": "b"}, {"id": "j", "depends_on": ["a", "b"], "join": {"n": 1, "cancel_rest": True}}
+        {"id": "a"},
+        {"id": "b"},
+        {"id": "j", "depends_on": ["a", "b"], "join": {"n": 1, "cancel_rest": True}},
     )
     run = Simulation(plan_of(graph))
     run.start()
@@ -146,7 +191,10 @@ def test_terminate_ends_the_run_with_its_output() -> None:
     run = Simulation(plan_of(graph))
     run.start()
     run.complete("a", "no")
-    assert (run.state.status, run.state.error and run.state.error["message"]) == (st.FAILED, "no")
+    assert (run.state.status, run.state.error and run.state.error["message"]) == (
+        st.FAILED,
+        "no",
+    )
 
 
 def test_pause_starts_nothing_and_resume_goes_on() -> None:
@@ -165,7 +213,10 @@ def test_cancel_waits_for_what_runs_unless_forced() -> None:
     run.start()
     run.claim("a")
     run.give(cmd.CancelRun("enough"))
-    assert (run.state.status, run.statuses()) == (st.CANCELLING, {"a": "started", "b": "cancelled"})
+    assert (run.state.status, run.statuses()) == (
+        st.CANCELLING,
+        {"a": "started", "b": "cancelled"},
+    )
     run.give(cmd.CancelRun(force=True))
     assert (run.state.status, run.state.reason) == (st.CANCELLED, "enough")
 
@@ -182,7 +233,11 @@ def test_a_lost_worker_costs_an_attempt_but_no_retry_up_to_the_limit() -> None:
 
 
 def test_at_most_once_is_never_started_twice() -> None:
-    run = Simulation(plan_of(steps({"id": "a", "effect": "at_most_once", "retry": {"max_retries": 9}})))
+    run = Simulation(
+        plan_of(
+            steps({"id": "a", "effect": "at_most_once", "retry": {"max_retries": 9}})
+        )
+    )
     run.start()
     run.give(cmd.LoseLease("a", run.claim("a").fence))
     assert run.state.error is not None
@@ -192,7 +247,9 @@ def test_at_most_once_is_never_started_twice() -> None:
 def test_at_most_once_is_claimed_again_by_others_when_it_has_never_begun() -> None:
     run = Simulation(plan_of(steps({"id": "a", "effect": "at_most_once"})))
     run.start()
-    for _ in range(40):  # a worker that begins nothing counts against no limit of the step
+    for _ in range(
+        40
+    ):  # a worker that begins nothing counts against no limit of the step
         run.give(cmd.LoseLease("a", run.claim("a").fence, begun=False))
     step = run.state.steps["a"]
     assert (run.claimable, step.attempt - step.unbegun) == ({"a": None}, 0)
@@ -209,8 +266,14 @@ def test_commands_on_a_closed_run_are_refused_with_the_reason() -> None:
             run.give(command)
 
 
-def test_a_template_that_fails_at_run_time_fails_its_step_and_names_the_expression() -> None:
-    run = Simulation(plan_of(steps({"id": "a"}, {"id": "b", "inputs": {"x": "{{a.output.missing}}"}})))
+def test_a_template_that_fails_at_run_time_fails_its_step_and_names_the_expression() -> (
+    None
+):
+    run = Simulation(
+        plan_of(
+            steps({"id": "a"}, {"id": "b", "inputs": {"x": "{{a.output.missing}}"}})
+        )
+    )
     run.start()
     run.complete("a", {"there": 1})
     assert run.state.error is not None
@@ -223,7 +286,9 @@ def test_connections_carry_values_with_transforms_and_conditions() -> None:
         {"source": "a.text", "target": "b.t", "transform": "value | upper"},
         {"source": "a", "target": "c", "condition": "value.n > 5"},
     ]
-    run = Simulation(plan_of(steps({"id": "a"}, {"id": "b"}, {"id": "c"}, connections=connections)))
+    run = Simulation(
+        plan_of(steps({"id": "a"}, {"id": "b"}, {"id": "c"}, connections=connections))
+    )
     run.start()
     run.complete("a", {"text": "hi", "n": 3})
     assert run.state.steps["b"].inputs == {"t": "HI"}
@@ -258,7 +323,9 @@ def test_the_run_limit_closes_the_run() -> None:
 
 
 def test_a_component_counts_executions_and_the_history_counts_claims() -> None:
-    run = Simulation(plan_of(steps({"id": "a", "retry": {"max_retries": 3, "delay_seconds": 0}})))
+    run = Simulation(
+        plan_of(steps({"id": "a", "retry": {"max_retries": 3, "delay_seconds": 0}}))
+    )
     run.start()
     for reason in ("the worker is busy", "the worker stops", "the drain ends"):
         attempt = run.claim("a").attempt
@@ -281,8 +348,13 @@ def test_a_component_counts_executions_and_the_history_counts_claims() -> None:
         ({"state_dependencies": {"persistence": "memory"}}, "checkpoint"),
         ({"state_dependencies": {"persistence": "disk"}}, "step"),
         ({"state_dependencies": {"persistence": "database"}}, "step"),
-        ({"persistence": "step", "state_dependencies": {"persistence": "none"}}, "step"),
+        (
+            {"persistence": "step", "state_dependencies": {"persistence": "none"}},
+            "step",
+        ),
     ],
 )
-def test_persistence_and_what_it_was_called_in_0_1_4(document: dict[str, object], mode: str) -> None:
+def test_persistence_and_what_it_was_called_in_0_1_4(
+    document: dict[str, object], mode: str
+) -> None:
     assert plan_of(steps({"id": "a"}, **document)).persistence.mode == mode

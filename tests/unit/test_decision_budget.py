@@ -22,21 +22,41 @@ SMALL = Bounds(operations=1_000_000)
 
 
 def each(template: str, **options: Any) -> Plan:
-    step = {"id": "each", "foreach": "{{input.items}}", "inputs": {"x": template}, "max_concurrency": 10_000, **options}
+    step = {
+        "id": "each",
+        "foreach": "{{input.items}}",
+        "inputs": {"x": template},
+        "max_concurrency": 10_000,
+        **options,
+    }
     return plan_of(steps(step, execution="graph"))
 
 
-def started(plan: Plan, count: int, bounds: Bounds = DEFAULT, state: st.RunState | None = None) -> Decision:
+def started(
+    plan: Plan, count: int, bounds: Bounds = DEFAULT, state: st.RunState | None = None
+) -> Decision:
     inputs = {"items": [f"item {number}" for number in range(count)], "name": "x" * 100}
-    return decision(plan, state or st.initial(), cmd.StartRun("0-r", inputs), None, child, bounds)
+    return decision(
+        plan, state or st.initial(), cmd.StartRun("0-r", inputs), None, child, bounds
+    )
 
 
 @pytest.mark.parametrize(
-    "template", ["{{item}}", "{{item}} of {{input.name}}: {{index}}", "{{ {'n': index, 'of': input.name | upper} }}"]
+    "template",
+    [
+        "{{item}}",
+        "{{item}} of {{input.name}}: {{index}}",
+        "{{ {'n': index, 'of': input.name | upper} }}",
+    ],
 )
-def test_ten_thousand_items_with_ordinary_templates_are_no_matter(template: str) -> None:
+def test_ten_thousand_items_with_ordinary_templates_are_no_matter(
+    template: str,
+) -> None:
     made = started(each(template), 10_000, Bounds(operations=DEFAULT.operations // 20))
-    assert len([event for event in made.events if isinstance(event, ev.StepScheduled)]) == 10_001
+    assert (
+        len([event for event in made.events if isinstance(event, ev.StepScheduled)])
+        == 10_001
+    )
     assert made.state.status == st.RUNNING
 
 
@@ -50,7 +70,10 @@ def test_items_that_are_too_much_together_fail_and_name_the_expression() -> None
     error = failed[0].error
     assert (error["type"], error["retryable"]) == ("ExpressionError", False)
     assert error["expression"] in DEAR
-    assert "evaluated before it in the same decision, it needs more than 1,000,000" in str(error["message"])
+    assert (
+        "evaluated before it in the same decision, it needs more than 1,000,000"
+        in str(error["message"])
+    )
     assert "do such work in a component" in str(error["message"])
     assert made == started(plan, 1000, SMALL)
 
@@ -61,12 +84,16 @@ def test_the_next_decision_has_a_budget_of_its_own() -> None:
     for number in range(500):
         path = f"each[{number}]"
         assert state.steps[path].status == st.SCHEDULED
-        state = decision(plan, started_step(state, path), done(path), None, child, SMALL).state
+        state = decision(
+            plan, started_step(state, path), done(path), None, child, SMALL
+        ).state
     assert state.status == st.COMPLETED
 
 
 def started_step(state: st.RunState, path: str) -> st.RunState:
-    return evolve(state, ev.StepStarted(path, state.steps[path].attempt + 1, "worker", "1"))
+    return evolve(
+        state, ev.StepStarted(path, state.steps[path].attempt + 1, "worker", "1")
+    )
 
 
 def done(path: str) -> cmd.RecordOutcomes:
@@ -74,7 +101,13 @@ def done(path: str) -> cmd.RecordOutcomes:
 
 
 def test_many_conditions_are_counted_together() -> None:
-    many = [{"id": f"s{n}", "condition": "{{ (input.items | map('upper') | join | length) > 0 }}"} for n in range(500)]
+    many = [
+        {
+            "id": f"s{n}",
+            "condition": "{{ (input.items | map('upper') | join | length) > 0 }}",
+        }
+        for n in range(500)
+    ]
     made = started(plan_of(steps(*many, execution="graph")), 1000, SMALL)
     assert made.state.status == st.FAILED
     assert (made.state.error or {})["type"] == "ExpressionError"
@@ -82,10 +115,20 @@ def test_many_conditions_are_counted_together() -> None:
 
 def test_what_undoes_the_work_does_not_fail_for_what_came_before() -> None:
     dear = [{"id": f"s{n}", "inputs": {"x": DEAR}} for n in range(500)]
-    note = [{"id": "note", "component": "c", "inputs": {"said": "{{error.type}}", "x": DEAR}}]
-    made = started(plan_of({**steps(*dear, execution="graph"), "on_failure": note}), 1000, SMALL)
+    note = [
+        {
+            "id": "note",
+            "component": "c",
+            "inputs": {"said": "{{error.type}}", "x": DEAR},
+        }
+    ]
+    made = started(
+        plan_of({**steps(*dear, execution="graph"), "on_failure": note}), 1000, SMALL
+    )
     assert made.state.status == st.FAILING
-    [undoing] = [made.state.steps[path] for path in made.state.open_steps if "note" in path]
+    [undoing] = [
+        made.state.steps[path] for path in made.state.open_steps if "note" in path
+    ]
     assert undoing.inputs["said"] == "ExpressionError"
 
 
@@ -93,5 +136,7 @@ def test_a_history_that_a_bound_has_cut_is_no_other_history() -> None:
     plan = each(DEAR, tolerated_failures=1000)
     for bounds in (Bounds(operations=100_000), NONE):
         made = started(plan, 200, bounds)
-        assert bounds is NONE or any(isinstance(event, ev.StepFailed) for event in made.events)
+        assert bounds is NONE or any(
+            isinstance(event, ev.StepFailed) for event in made.events
+        )
         assert first_difference(plan, made.events) is None

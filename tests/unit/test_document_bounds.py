@@ -23,24 +23,41 @@ Make = Callable[[int], dict[str, Any]]
 
 def steps(count: int, **options: Any) -> dict[str, Any]:
     made = [
-        {"id": f"s{i}", "component": "c", **{k: v(i) if callable(v) else v for k, v in options.items()}}
+        {
+            "id": f"s{i}",
+            "component": "c",
+            **{k: v(i) if callable(v) else v for k, v in options.items()},
+        }
         for i in range(count)
     ]
     return {"id": "w", "steps": made}
 
 
 def nested(count: int) -> dict[str, Any]:
-    return {"id": "w", "steps": [{"id": f"b{i}", "steps": [{"id": f"s{i}", "component": "c"}]} for i in range(count)]}
+    return {
+        "id": "w",
+        "steps": [
+            {"id": f"b{i}", "steps": [{"id": f"s{i}", "component": "c"}]}
+            for i in range(count)
+        ],
+    }
 
 
 def inputs(count: int, kind: str) -> dict[str, Any]:
     declared = {f"i{i}": {"type": kind, "default": "x"} for i in range(count)}
     used = {f"k{i}": f"{{{{input.j{i}}}}}" for i in range(count)}
-    return {"id": "w", "inputs": declared, "steps": [{"id": "a", "component": "c", "inputs": used}]}
+    return {
+        "id": "w",
+        "inputs": declared,
+        "steps": [{"id": "a", "component": "c", "inputs": used}],
+    }
 
 
 def connected(count: int, source: str = "s", name: str = "x") -> dict[str, Any]:
-    ways = [{"source": f"{source}{i}.output", "target": f"s{i + 1}.{name}"} for i in range(count - 1)]
+    ways = [
+        {"source": f"{source}{i}.output", "target": f"s{i + 1}.{name}"}
+        for i in range(count - 1)
+    ]
     return {**steps(count), "connections": ways}
 
 
@@ -51,13 +68,21 @@ def gathered(count: int) -> dict[str, Any]:
 
 def gone_to(count: int) -> dict[str, Any]:
     held = steps(count, on_error=[{"then": {"goto": "end"}}])
-    return {**held, "execution": "graph", "steps": [*held["steps"], {"id": "end", "component": "c"}]}
+    return {
+        **held,
+        "execution": "graph",
+        "steps": [*held["steps"], {"id": "end", "component": "c"}],
+    }
 
 
 FORMS: dict[str, Make] = {
     "plain": steps,
-    "expressions": lambda n: steps(n, inputs=lambda i: {"x": f"{{{{ input.a ~ 'x{i}' | upper }}}}"}),
-    "misspelt references": lambda n: steps(n, inputs=lambda i: {"x": f"{{{{ t{i}.output.y }}}}"}),
+    "expressions": lambda n: steps(
+        n, inputs=lambda i: {"x": f"{{{{ input.a ~ 'x{i}' | upper }}}}"}
+    ),
+    "misspelt references": lambda n: steps(
+        n, inputs=lambda i: {"x": f"{{{{ t{i}.output.y }}}}"}
+    ),
     "misspelt inputs": lambda n: inputs(n, "string"),
     "wrong inputs": lambda n: inputs(n, "strin"),
     "misspelt dependencies": lambda n: steps(n, depends_on=lambda i: [f"t{i}"]),
@@ -71,9 +96,16 @@ FORMS: dict[str, Make] = {
     "unknown options": lambda n: steps(n, retry={"max_retris": 1}, componet="c"),
     "wrong types": lambda n: steps(n, timeout="x"),
     "a circle": lambda n: steps(n, depends_on=lambda i: [f"s{(i + 1) % n}"]),
-    "hyphens": lambda n: steps(n, id=lambda i: f"s-{i}", inputs=lambda i: {"x": f"{{{{ s-{i - 1}.output + 1 }}}}"}),
+    "hyphens": lambda n: steps(
+        n,
+        id=lambda i: f"s-{i}",
+        inputs=lambda i: {"x": f"{{{{ s-{i - 1}.output + 1 }}}}"},
+    ),
     "waits": lambda n: steps(n, wait_for={"any": ["go", {"seconds": 5}]}),
-    "calls of itself": lambda n: {"id": "w", "steps": [{"id": f"s{i}", "workflow": "w"} for i in range(n)]},
+    "calls of itself": lambda n: {
+        "id": "w",
+        "steps": [{"id": f"s{i}", "workflow": "w"} for i in range(n)],
+    },
     "a long text": lambda n: steps(1, inputs={"x": "{{input.a}} " * n}),
 }
 
@@ -82,7 +114,9 @@ class Components:
     """One component, with one input."""
 
     def find(self, reference: str) -> ComponentSpec | None:
-        return ComponentSpec("c", inputs=(Parameter("x"),)) if reference == "c" else None
+        return (
+            ComponentSpec("c", inputs=(Parameter("x"),)) if reference == "c" else None
+        )
 
     def names(self) -> list[str]:
         return ["c"]
@@ -107,7 +141,9 @@ def calls_of(text: str) -> int:
 
 
 @pytest.mark.parametrize("form", list(FORMS))
-def test_a_document_twice_as_large_takes_no_more_than_twice_the_calls(form: str) -> None:
+def test_a_document_twice_as_large_takes_no_more_than_twice_the_calls(
+    form: str,
+) -> None:
     validate(steps(1))  # what is imported and compiled once
     small, large = (json.dumps(FORMS[form](count)) for count in (150, 300))
     assert calls_of(large) < 2.3 * calls_of(small)
@@ -123,14 +159,25 @@ def only(report: Report) -> tuple[str, str]:
     [
         (steps(sizes.MAX_STEPS + 1), "steps"),
         (nested(sizes.MAX_STEPS // 2 + 1), "steps"),
-        (steps(1, depends_on=["a"] * (sizes.MAX_EDGES + 1)), "connections and dependencies"),
+        (
+            steps(1, depends_on=["a"] * (sizes.MAX_EDGES + 1)),
+            "connections and dependencies",
+        ),
         (steps(1, inputs={"x": [1] * sizes.MAX_VALUES}), "values"),
-        (steps(1, inputs={"x": "{{input.a}}" * (sizes.MAX_EXPRESSIONS + 1)}), "expressions"),
-        (steps(62, inputs={"x": "{{ " + "1" * 4050 + " }}"}), "characters in expressions"),
+        (
+            steps(1, inputs={"x": "{{input.a}}" * (sizes.MAX_EXPRESSIONS + 1)}),
+            "expressions",
+        ),
+        (
+            steps(62, inputs={"x": "{{ " + "1" * 4050 + " }}"}),
+            "characters in expressions",
+        ),
         (steps(62, condition="1" * 4050), "characters in expressions"),
     ],
 )
-def test_what_is_too_large_is_one_problem_that_says_what_to_do(document: dict[str, Any], what: str) -> None:
+def test_what_is_too_large_is_one_problem_that_says_what_to_do(
+    document: dict[str, Any], what: str
+) -> None:
     code, message = only(validate(json.dumps(document)))
     assert code == "too_large"
     assert f" {what}; split it into workflows" in message
@@ -139,7 +186,9 @@ def test_what_is_too_large_is_one_problem_that_says_what_to_do(document: dict[st
 
 @pytest.mark.parametrize("letter", ["x", "é", "\U0001f600"])
 @pytest.mark.parametrize("as_bytes", [True, False])
-def test_a_text_that_is_too_large_is_not_read_counted_in_bytes(letter: str, as_bytes: bool) -> None:
+def test_a_text_that_is_too_large_is_not_read_counted_in_bytes(
+    letter: str, as_bytes: bool
+) -> None:
     def text(size: int) -> str | bytes:
         begin, end, width = '{"id": "', '"}', len(letter.encode())
         letters = (size - len(begin) - len(end)) // width
@@ -150,7 +199,9 @@ def test_a_text_that_is_too_large_is_not_read_counted_in_bytes(letter: str, as_b
     code, message = only(validate(text(MAX_BYTES + 1)))
     assert code == "too_large"
     assert f"{MAX_BYTES:,} bytes; give large data as inputs" in message
-    assert "too_large" not in {problem.code for problem in validate(text(MAX_BYTES)).problems}
+    assert "too_large" not in {
+        problem.code for problem in validate(text(MAX_BYTES)).problems
+    }
 
 
 def test_a_text_with_half_of_a_character_is_counted_too() -> None:
@@ -183,8 +234,15 @@ def test_a_report_says_how_many_problems_are_not_in_it(
     report = validate(json.dumps(document))
     assert len(report.problems) == 1_001
     last = report.problems[-1]
-    assert (last.code, last.severity, last.found, last.line) == ("more_problems", severity, left_out, 1)
-    assert f"{left_out:,} more problems are not shown (errors: {errors:,}" in last.message
+    assert (last.code, last.severity, last.found, last.line) == (
+        "more_problems",
+        severity,
+        left_out,
+        1,
+    )
+    assert (
+        f"{left_out:,} more problems are not shown (errors: {errors:,}" in last.message
+    )
     assert report.valid == (not report.errors)
 
 
@@ -195,7 +253,9 @@ def test_what_refuses_a_document_counts_all_of_its_errors() -> None:
 
 def test_a_report_of_no_more_than_it_holds_says_nothing_of_more() -> None:
     report = validate(steps(1_000, timeout="x"))
-    assert [problem.code for problem in report.problems] == ["schema_error.type"] * 1_000
+    assert [problem.code for problem in report.problems] == [
+        "schema_error.type"
+    ] * 1_000
 
 
 @pytest.mark.parametrize("number", ["1" * 5000, "-" + "9" * 5000, "1e400"])
@@ -214,9 +274,16 @@ def test_a_doubled_name_is_found_in_an_object_of_very_many() -> None:
 def test_each_problem_of_many_has_its_line() -> None:
     text = json.dumps(steps(300, timeout="x"), indent=1)
     lines = text.splitlines()
-    found = [problem for problem in validate(text).problems if problem.pointer.endswith("/timeout")]
+    found = [
+        problem
+        for problem in validate(text).problems
+        if problem.pointer.endswith("/timeout")
+    ]
     assert len(found) == 300
-    assert all(problem.line and '"timeout": "x"' in lines[problem.line - 1] for problem in found)
+    assert all(
+        problem.line and '"timeout": "x"' in lines[problem.line - 1]
+        for problem in found
+    )
     assert len({problem.line for problem in found}) == 300
 
 
@@ -234,7 +301,13 @@ def test_the_largest_documents_are_within_the_limits(form: str) -> None:
 
 
 def test_long_names_over_many_values_are_counted_before_they_are_pointed_to() -> None:
-    report = validate({"id": "w", "inputs": {"n" * 3_000: [1] * 20_000}, "steps": [{"id": "a", "component": "c"}]})
+    report = validate(
+        {
+            "id": "w",
+            "inputs": {"n" * 3_000: [1] * 20_000},
+            "steps": [{"id": "a", "component": "c"}],
+        }
+    )
     [problem] = report.problems
     assert problem.code == "too_large"
     assert "by long names" in problem.message

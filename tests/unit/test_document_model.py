@@ -14,10 +14,24 @@ from openagents_json import WorkflowDocument
 from openagents_json.workflow.core.plan import Plan
 from openagents_json.workflow.expressions.templates import TemplatePart
 from openagents_json.workflow.language.compile import compile_plan
-from openagents_json.workflow.language.document import Concurrency, Document, Parameter, Persistence
+from openagents_json.workflow.language.document import (
+    Concurrency,
+    Document,
+    Parameter,
+    Persistence,
+)
 from openagents_json.workflow.language.options import Object
 from openagents_json.workflow.language.schema import SCHEMA, without_notes
-from openagents_json.workflow.language.steps import Count, Ending, Loop, Mutex, RateLimit, Retry, Step, Timeouts
+from openagents_json.workflow.language.steps import (
+    Count,
+    Ending,
+    Loop,
+    Mutex,
+    RateLimit,
+    Retry,
+    Step,
+    Timeouts,
+)
 from openagents_json.workflow.language.validate import validate
 
 INNER = [{"id": "inner", "component": "c"}]
@@ -33,7 +47,12 @@ WHOLE: dict[str, Any] = {
             "mutex": {"key": "k"},
             "rate_limit": {"limit": 3},
         },
-        {"id": "b", "component": "c", "foreach": [{"x": 1}], "inputs": {"v": "{{item.x}}{{index}}"}},
+        {
+            "id": "b",
+            "component": "c",
+            "foreach": [{"x": 1}],
+            "inputs": {"v": "{{item.x}}{{index}}"},
+        },
         {"id": "many", "component": "c", "foreach": [1, 2], "enough": {"n": 1}},
         {"id": "again", "loop": {"max_iterations": 3, "steps": INNER}},
         {"id": "other", "workflow": "w2"},
@@ -76,7 +95,11 @@ def shown(value: Any) -> Any:
     if isinstance(value, TemplatePart):
         return (value.source, value.pointer)
     if is_dataclass(value):
-        left_out = {"hash", "definition", "encoded", "parameters"} if isinstance(value, Plan) else set()
+        left_out = (
+            {"hash", "definition", "encoded", "parameters"}
+            if isinstance(value, Plan)
+            else set()
+        )
         names = [item.name for item in fields(value) if item.name not in left_out]
         return {name: shown(getattr(value, name)) for name in names}
     if isinstance(value, dict):
@@ -86,10 +109,18 @@ def shown(value: Any) -> Any:
     return "a function" if callable(value) else value
 
 
-@pytest.mark.parametrize(("place", "kind"), PLACES, ids=[place or "document" for place, _ in PLACES])
-def test_what_has_a_default_may_say_it_and_means_the_same(place: str, kind: type[Object]) -> None:
+@pytest.mark.parametrize(
+    ("place", "kind"), PLACES, ids=[place or "document" for place, _ in PLACES]
+)
+def test_what_has_a_default_may_say_it_and_means_the_same(
+    place: str, kind: type[Object]
+) -> None:
     before = compiled(WHOLE)
-    defaults = {name: item.default for name, item in kind.options.items() if item.default is not None}
+    defaults = {
+        name: item.default
+        for name, item in kind.options.items()
+        if item.default is not None
+    }
     assert defaults
     for name, default in defaults.items():
         document = copy.deepcopy(WHOLE)
@@ -99,10 +130,16 @@ def test_what_has_a_default_may_say_it_and_means_the_same(place: str, kind: type
 
 def test_the_schema_says_the_defaults_and_what_each_option_means() -> None:
     retry = SCHEMA["$defs"]["retry"]["properties"]
-    assert (retry["max_retries"]["default"], retry["delay_seconds"]["default"]) == (3, 5)
+    assert (retry["max_retries"]["default"], retry["delay_seconds"]["default"]) == (
+        3,
+        5,
+    )
     places = [SCHEMA, *SCHEMA["$defs"].values()]
     silent = [
-        name for place in places for name, form in place.get("properties", {}).items() if not form.get("description")
+        name
+        for place in places
+        for name, form in place.get("properties", {}).items()
+        if not form.get("description")
     ]
     assert silent == []
 
@@ -110,25 +147,48 @@ def test_the_schema_says_the_defaults_and_what_each_option_means() -> None:
 def test_what_is_said_to_people_makes_no_document_valid_or_not() -> None:
     rules = json.dumps(without_notes(SCHEMA))
     assert '"default": {"description"' not in rules
-    assert without_notes({"type": "object", "properties": {"default": {"description": "x", "default": 1}}}) == {
+    assert without_notes(
+        {
+            "type": "object",
+            "properties": {"default": {"description": "x", "default": 1}},
+        }
+    ) == {
         "type": "object",
         "properties": {"default": True},
     }
 
 
 def test_an_object_reads_what_the_document_says_and_else_its_defaults() -> None:
-    step = Step({"id": "a", "retry": {"max_attempts": 2, "delay_seconds": None}, "mutex": "k", "priority": 0})
+    step = Step(
+        {
+            "id": "a",
+            "retry": {"max_attempts": 2, "delay_seconds": None},
+            "mutex": "k",
+            "priority": 0,
+        }
+    )
     assert step.retry is not None
     assert (step.retry.max_retries, step.retry.delay_seconds) == (2, 5)
     assert step.mutex is not None
     assert (step.mutex.key, step.mutex.limit) == ("k", 1)
-    assert (step.enough, step.says("priority"), step.says("enough")) == (None, True, False)
+    assert (step.enough, step.says("priority"), step.says("enough")) == (
+        None,
+        True,
+        False,
+    )
 
 
 def test_programs_write_documents_with_the_same_defaults() -> None:
-    model = WorkflowDocument(id="w", steps=[{"id": "a", "component": "c", "retry": {"delay_seconds": 1}}])
+    model = WorkflowDocument(
+        id="w", steps=[{"id": "a", "component": "c", "retry": {"delay_seconds": 1}}]
+    )
     [step] = model.steps
-    assert (model.version, step.retry.max_retries, step.join, step.mutex) == ("1.0.0", 3, "all", None)
+    assert (model.version, step.retry.max_retries, step.join, step.mutex) == (
+        "1.0.0",
+        3,
+        "all",
+        None,
+    )
     assert model.document == {
         "id": "w",
         "steps": [{"id": "a", "component": "c", "retry": {"delay_seconds": 1}}],
@@ -136,7 +196,11 @@ def test_programs_write_documents_with_the_same_defaults() -> None:
 
 
 def test_what_runs_on_failure_is_checked_in_models_as_in_the_schema() -> None:
-    document = {"id": "w", "steps": [{"id": "a", "component": "c"}], "on_failure": {"component": "c", "timeout": "x"}}
+    document = {
+        "id": "w",
+        "steps": [{"id": "a", "component": "c"}],
+        "on_failure": {"component": "c", "timeout": "x"},
+    }
     assert not validate(document).valid
     with pytest.raises(ValidationError):
         WorkflowDocument.model_validate(document)

@@ -15,12 +15,28 @@ KNOWN: dict[str, Any] = {"x": 1, "deep": {"a": [1, {"b": 2}]}}
 
 
 def test_a_part_of_an_input_is_edited_and_the_rest_is_kept() -> None:
-    assert edited(KNOWN, {"deep.a[1].b": 7, "x": 2}) == {"deep": {"a": [1, {"b": 7}]}, "x": 2}
+    assert edited(KNOWN, {"deep.a[1].b": 7, "x": 2}) == {
+        "deep": {"a": [1, {"b": 7}]},
+        "x": 2,
+    }
 
 
 @pytest.mark.parametrize(
     "path",
-    ["", "x[", "x]", "x..", "..x", "x.", "deep.", "deep..a", "deep.a[x]", "[0]", "deep.a[9999999999]", "deep.[0]"],
+    [
+        "",
+        "x[",
+        "x]",
+        "x..",
+        "..x",
+        "x.",
+        "deep.",
+        "deep..a",
+        "deep.a[x]",
+        "[0]",
+        "deep.a[9999999999]",
+        "deep.[0]",
+    ],
 )
 def test_what_is_no_path_changes_nothing(path: str) -> None:
     with pytest.raises(CannotEdit, match="is no path"):
@@ -28,6 +44,9 @@ def test_what_is_no_path_changes_nothing(path: str) -> None:
 
 
 def test_a_value_that_is_nested_without_end_is_refused_in_a_line() -> None:
-    for read in (lambda text: parse_inputs((f"x={text}",), None), lambda text: parse_payload(text, None)):
+    for read in (
+        lambda text: parse_inputs((f"x={text}",), None),
+        lambda text: parse_payload(text, None),
+    ):
         with pytest.raises(click.BadParameter, match="too deeply"):
             read("[" * 100_000)

@@ -84,7 +84,14 @@ def test_what_would_grow_is_stopped_with_an_error_that_names_it(source: str) -> 
     assert failed.value.expression == source
     assert any(
         word in failed.value.reason
-        for word in ("operations", "too l", "not available", "more than", "places", "indent")
+        for word in (
+            "operations",
+            "too l",
+            "not available",
+            "more than",
+            "places",
+            "indent",
+        )
     ), failed.value.reason
 
 
@@ -110,7 +117,9 @@ def test_the_same_data_cost_the_same_each_time() -> None:
     left = []
     for _ in range(2):
         budget = Budget()
-        value_of("list | select('odd') | map('string') | sort | join(',') | length", budget)
+        value_of(
+            "list | select('odd') | map('string') | sort | join(',') | length", budget
+        )
         left.append(budget.left)
     assert left[0] == left[1] < Budget().left
 
@@ -118,45 +127,104 @@ def test_the_same_data_cost_the_same_each_time() -> None:
 def test_numbers_that_python_puts_in_one_place_are_told_apart_in_passing() -> None:
     """Multiples of 2**61 - 1 all have the hash 0: a set of them would compare each with all others."""
     numbers = [place * (2**61 - 1) for place in range(20_000)]
-    found = Expression("xs | unique | length").evaluate({"xs": [*numbers, *numbers, float(2**61)]}.get)
+    found = Expression("xs | unique | length").evaluate(
+        {"xs": [*numbers, *numbers, float(2**61)]}.get
+    )
     assert found == 20_001
 
 
 def test_nothing_is_computed_when_a_document_is_validated() -> None:
-    for source in ("'x' * 8000001", "1 | round(1000000000, 'ceil')", "10 ** 10001", "'%1000000000d' is odd"):
-        document = {"id": "w", "steps": [{"id": "a", "component": "c", "inputs": {"x": f"{{{{ {source} }}}}"}}]}
+    for source in (
+        "'x' * 8000001",
+        "1 | round(1000000000, 'ceil')",
+        "10 ** 10001",
+        "'%1000000000d' is odd",
+    ):
+        document = {
+            "id": "w",
+            "steps": [
+                {"id": "a", "component": "c", "inputs": {"x": f"{{{{ {source} }}}}"}}
+            ],
+        }
         assert validate(document).valid, source
-        done = play(document, components={"c": lambda x: x}).assert_failed("ExpressionError")
+        done = play(document, components={"c": lambda x: x}).assert_failed(
+            "ExpressionError"
+        )
         assert done.error is not None
-        assert (done.error["expression"], done.error["pointer"]) == (source, "/steps/0/inputs/x")
+        assert (done.error["expression"], done.error["pointer"]) == (
+            source,
+            "/steps/0/inputs/x",
+        )
 
 
 def test_a_run_goes_its_way_when_an_evaluation_is_stopped() -> None:
     step = {"id": "a", "component": "c", "inputs": {"x": "{{ input.n * 'x' }}"}}
-    document = {"id": "w", "steps": [{**step, "on_error": [{"errors": ["ExpressionError"], "then": "continue"}]}]}
-    play(document, {"n": MAX_TEXT + 1}, components={"c": len}).assert_completed({"a": None})
+    document = {
+        "id": "w",
+        "steps": [
+            {**step, "on_error": [{"errors": ["ExpressionError"], "then": "continue"}]}
+        ],
+    }
+    play(document, {"n": MAX_TEXT + 1}, components={"c": len}).assert_completed(
+        {"a": None}
+    )
 
 
 def test_the_inputs_of_a_step_have_one_budget() -> None:
     """Each text alone is small; a document repeats it until the result is not."""
     data = {"x": "x" * 1_000_000}
-    for text in ("{{input.x}}", "{{ input.x ~ '' }}", "{{input.x}}{{input.x}}{{input.x}}"):
+    for text in (
+        "{{input.x}}",
+        "{{ input.x ~ '' }}",
+        "{{input.x}}{{input.x}}{{input.x}}",
+    ):
         inputs = {f"i{number}": text for number in range(150)}
-        document = {"id": "w", "steps": [{"id": "a", "component": "c", "inputs": inputs}]}
-        play(document, data, components={"c": lambda **_: 1}).assert_failed("ExpressionError")
+        document = {
+            "id": "w",
+            "steps": [{"id": "a", "component": "c", "inputs": inputs}],
+        }
+        play(document, data, components={"c": lambda **_: 1}).assert_failed(
+            "ExpressionError"
+        )
 
 
 def test_a_text_is_not_put_together_beyond_the_bound() -> None:
-    document = {"id": "w", "steps": [{"id": "a", "component": "c"}], "output": "{{input.x}}" * 9}
-    play(document, {"x": "x" * 1_000_000}, components={"c": 1}).assert_failed("ExpressionError")
+    document = {
+        "id": "w",
+        "steps": [{"id": "a", "component": "c"}],
+        "output": "{{input.x}}" * 9,
+    }
+    play(document, {"x": "x" * 1_000_000}, components={"c": 1}).assert_failed(
+        "ExpressionError"
+    )
 
 
 def test_only_what_is_listed_can_be_reached() -> None:
-    for name in ("center", "indent", "wordwrap", "format", "xmlattr", "batch", "slice", "pprint", "urlize", "random"):
+    for name in (
+        "center",
+        "indent",
+        "wordwrap",
+        "format",
+        "xmlattr",
+        "batch",
+        "slice",
+        "pprint",
+        "urlize",
+        "random",
+    ):
         assert name not in FILTERS
         with pytest.raises(ExpressionError, match="No filter"):
             Expression(f"one | {name}")
-    for name in ("ljust", "zfill", "expandtabs", "translate", "format", "format_map", "join", "encode"):
+    for name in (
+        "ljust",
+        "zfill",
+        "expandtabs",
+        "translate",
+        "format",
+        "format_map",
+        "join",
+        "encode",
+    ):
         assert name not in OF_TEXTS
         with pytest.raises(ExpressionFailed, match="no"):
             value_of(f"text.{name}(1)")

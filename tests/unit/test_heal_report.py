@@ -14,14 +14,16 @@ from openagents_json.engine.healing import report as hr
 from openagents_json.engine.healing.backtest import VERDICTS
 
 counts = st.integers(1, 10**6).map(str)
-shares = st.one_of(st.integers(1, 100), st.floats(0.01, 100).map(lambda x: max(0.01, round(x, 2)))).map(
-    lambda x: f"{x:g}%"
-)
+shares = st.one_of(
+    st.integers(1, 100), st.floats(0.01, 100).map(lambda x: max(0.01, round(x, 2)))
+).map(lambda x: f"{x:g}%")
 waves = st.lists(st.one_of(counts, shares), min_size=1, max_size=6)
 
 
 @given(waves, st.integers(0, 10**5))
-def test_waves_are_never_empty_and_never_more_than_there_are(parts: list[str], total: int) -> None:
+def test_waves_are_never_empty_and_never_more_than_there_are(
+    parts: list[str], total: int
+) -> None:
     parsed = hr.parse_waves(", ".join(parts))
     assert parsed == parts
     sizes = hr.wave_sizes(parsed, total)
@@ -37,7 +39,9 @@ def test_waves_are_cumulative() -> None:
     assert hr.wave_sizes(["1", "10%", "100%"], 0) == []
 
 
-@pytest.mark.parametrize("text", ["", "0", "-1", "0%", "101%", "ten", "1,,2", "1.5", "1e3", "%", "²"])
+@pytest.mark.parametrize(
+    "text", ["", "0", "-1", "0%", "101%", "ten", "1,,2", "1.5", "1e3", "%", "²"]
+)
 def test_what_is_no_count_and_no_share_is_refused(text: str) -> None:
     with pytest.raises(InvalidHeal, match="waves"):
         hr.parse_waves(text)
@@ -47,11 +51,17 @@ def test_what_is_no_count_and_no_share_is_refused(text: str) -> None:
 
 def test_a_stop_condition_is_a_count_or_a_share_of_what_was_healed() -> None:
     assert [hr.reached("2", failed, 10) for failed in (1, 2, 3)] == [False, True, True]
-    assert [hr.reached("20%", failed, 10) for failed in (1, 2, 3)] == [False, True, True]
+    assert [hr.reached("20%", failed, 10) for failed in (1, 2, 3)] == [
+        False,
+        True,
+        True,
+    ]
 
 
 def event(version: int, kind: str, data: dict[str, Any]) -> Recorded:
-    return Recorded("heal-x", version, Position(0, version), 0, str(version), "", "", kind, data, {})
+    return Recorded(
+        "heal-x", version, Position(0, version), 0, str(version), "", "", kind, data, {}
+    )
 
 
 verdicts = st.lists(st.sampled_from(VERDICTS), max_size=25)
@@ -65,7 +75,10 @@ def test_each_proven_run_is_healed_or_skipped_once_and_in_order(
     happened = [
         event(1, "HealStarted", {"waves": parts, "stop": stop}),
         event(2, "RunsSelected", {"runs": runs, "more": False}),
-        *(event(3 + i, "RunBacktested", {"run": runs[i], "version": 9, "verdict": v}) for i, v in enumerate(found)),
+        *(
+            event(3 + i, "RunBacktested", {"run": runs[i], "version": 9, "verdict": v})
+            for i, v in enumerate(found)
+        ),
     ]
     report = hr.fold(hr.HealReport("heal-x"), happened)
     assert hr.next_of(report) == (hr.BACKTEST, ())
@@ -74,21 +87,36 @@ def test_each_proven_run_is_healed_or_skipped_once_and_in_order(
     def say(kind: str, said: dict[str, Any]) -> None:
         nonlocal report
         happened.append(event(report.version + 1, kind, said))
-        report = hr.fold(report, [happened[0], happened[-1]])  # what is known already changes nothing
+        report = hr.fold(
+            report, [happened[0], happened[-1]]
+        )  # what is known already changes nothing
 
     say("BacktestClosed", {})
     while (upcoming := hr.next_of(report))[0] != hr.CLOSED:
         kind, which = upcoming
         match kind:
             case hr.BEGIN_WAVE:
-                say("WaveStarted", {"number": len(report.waves) + 1, "runs": list(which)})
+                say(
+                    "WaveStarted",
+                    {"number": len(report.waves) + 1, "runs": list(which)},
+                )
             case hr.HEAL:
                 told.append(which[0])
                 healed = data.draw(st.booleans())
-                say(*(("RunHealed", {"run": which[0], "version": 10}) if healed else skipped(which[0])))
+                say(
+                    *(
+                        ("RunHealed", {"run": which[0], "version": 10})
+                        if healed
+                        else skipped(which[0])
+                    )
+                )
             case hr.AWAIT:
                 failed = data.draw(st.integers(0, len(which)))
-                said = {"completed": len(which) - failed, "failed": failed, "cancelled": 0}
+                said = {
+                    "completed": len(which) - failed,
+                    "failed": failed,
+                    "cancelled": 0,
+                }
                 say("WaveClosed", {"number": report.waves[-1].number, **said})
             case hr.STOP:
                 assert report.ended["failed"] > 0

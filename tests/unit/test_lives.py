@@ -12,7 +12,9 @@ from openagents_json.workflow.core.snapshot import dump, load
 from openagents_json.workflow.core.state import initial
 from tests.simulation import Simulation, plan_of, steps
 
-PLAN = plan_of(steps({"id": "charge", "compensate": "refund"}, {"id": "ship"}, {"id": "thank"}))
+PLAN = plan_of(
+    steps({"id": "charge", "compensate": "refund"}, {"id": "ship"}, {"id": "thank"})
+)
 
 
 def keys(run: Simulation) -> list[str]:
@@ -35,7 +37,9 @@ def test_what_was_undone_is_done_again_under_another_key() -> None:
     for life in (2, 3):
         run.give(cmd.ReopenRun())
         assert keys(run) == [f"charge#{life}", f"charge~compensate#{life}", "ship"]
-        run.fail("charge")  # it may have had its effect: tried again by hand, it keeps its key
+        run.fail(
+            "charge"
+        )  # it may have had its effect: tried again by hand, it keeps its key
         run.give(cmd.ReopenRun())
         assert keys(run)[0] == f"charge#{life}"
         run.complete("charge")
@@ -61,6 +65,9 @@ def test_what_is_run_again_on_purpose_has_another_key_with_all_that_follows() ->
 def test_a_run_that_an_older_version_opened_again_keeps_its_keys() -> None:
     run = undone()
     run.give(cmd.ReopenRun())
-    history = [replace(event, anew=()) if isinstance(event, ev.RunReopened) else event for event in run.history]
+    history = [
+        replace(event, anew=()) if isinstance(event, ev.RunReopened) else event
+        for event in run.history
+    ]
     assert all("anew" not in to_data(event) for event in history)
     assert evolve_all(initial(), history).idempotency_key("charge") == "0-r/charge"

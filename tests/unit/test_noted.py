@@ -15,12 +15,18 @@ HISTORY = play(DOCUMENT, components={"add": lambda a, b: a + b}).history
 
 @pytest.mark.parametrize("place", range(1, len(HISTORY) + 1))
 def test_a_hold_at_any_moment_is_no_divergence(place: int) -> None:
-    held: list[dict[str, Any]] = [{"type": "RunHeld", "data": {"reason": "x"}}, {"type": "RunHoldReleased", "data": {}}]
+    held: list[dict[str, Any]] = [
+        {"type": "RunHeld", "data": {"reason": "x"}},
+        {"type": "RunHoldReleased", "data": {}},
+    ]
     assert replay(DOCUMENT, [*HISTORY[:place], *held, *HISTORY[place:]]) is None
 
 
 def test_a_divergence_is_named_by_its_own_number() -> None:
-    changed = {"id": "w", "steps": [STEP, {**STEP, "id": "again", "inputs": {"a": 2, "b": 2}}]}
+    changed = {
+        "id": "w",
+        "steps": [STEP, {**STEP, "id": "again", "inputs": {"a": 2, "b": 2}}],
+    }
     plain = replay(changed, HISTORY)
     noted = replay(changed, [HISTORY[0], {"type": "RunHeld", "data": {}}, *HISTORY[1:]])
     assert plain is not None
@@ -29,6 +35,8 @@ def test_a_divergence_is_named_by_its_own_number() -> None:
 
 
 @pytest.mark.parametrize("history", [[], HISTORY[1:]])
-def test_what_is_no_history_from_its_beginning_on_proves_nothing(history: list[dict[str, Any]]) -> None:
+def test_what_is_no_history_from_its_beginning_on_proves_nothing(
+    history: list[dict[str, Any]],
+) -> None:
     with pytest.raises(ValueError, match="a history begins with RunStarted"):
         replay(DOCUMENT, history)

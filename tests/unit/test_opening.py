@@ -21,15 +21,23 @@ def test_without_a_url_no_store_is_opened_in_the_working_directory(
 
 
 @pytest.mark.parametrize("key", ["", " ", "abc"])
-def test_with_a_key_that_is_none_nothing_is_opened_rather_than_left_readable(tmp_path: Path, key: str) -> None:
+def test_with_a_key_that_is_none_nothing_is_opened_rather_than_left_readable(
+    tmp_path: Path, key: str
+) -> None:
     with pytest.raises(InvalidKey, match="key 1"):
-        Engine.embedded(tmp_path / "data", components=[], workers=0, encryption_keys=[key])
+        Engine.embedded(
+            tmp_path / "data", components=[], workers=0, encryption_keys=[key]
+        )
     with pytest.raises(InvalidKey, match="key 1"):
         Engine.connect("redis://127.0.0.1:1", components=[], encryption_keys=[key])
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_durability_that_there_is_not_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+def test_a_durability_that_there_is_not_is_refused_before_anything_is_made(
+    tmp_path: Path,
+) -> None:
     with pytest.raises(InvalidRequest, match="everysec"):
-        Engine.embedded(tmp_path / "data", components=[], workers=0, durability="sometimes")
+        Engine.embedded(
+            tmp_path / "data", components=[], workers=0, durability="sometimes"
+        )
     assert list(tmp_path.iterdir()) == []

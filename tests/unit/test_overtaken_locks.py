@@ -10,10 +10,15 @@ from openagents_json.simulation.world import World
 from openagents_json.workflow.core import commands as cmd
 from tests.simulation import plan_of
 
-LOCKED: dict[str, Any] = {"id": "w", "steps": [{"id": "a", "component": "c", "mutex": "k"}]}
+LOCKED: dict[str, Any] = {
+    "id": "w",
+    "steps": [{"id": "a", "component": "c", "mutex": "k"}],
+}
 
 
-def test_a_lock_is_free_for_the_next_run_when_the_outcome_of_its_step_was_overtaken() -> None:
+def test_a_lock_is_free_for_the_next_run_when_the_outcome_of_its_step_was_overtaken() -> (
+    None
+):
     world = World(Stubs({"c": 1}, Registry()), {}, 0)
     plan = plan_of(LOCKED)
     first = world.start("0-first", plan, {})

@@ -25,12 +25,20 @@ STEP = {"id": "a", "component": "quick"}
 def test_a_reference_to_nothing_is_one_problem(value: str, codes: list[str]) -> None:
     found = validate({"id": "w", "steps": [{**STEP, "inputs": {"v": value}}]})
     assert sorted(problem.code for problem in found.problems) == codes
-    assert set(Counter((problem.pointer, problem.message) for problem in found.problems).values()) == {1}
+    assert set(
+        Counter(
+            (problem.pointer, problem.message) for problem in found.problems
+        ).values()
+    ) == {1}
 
 
-@pytest.mark.parametrize("wrong", [{"inputs": "{{"}, {"inputs": ["x"]}, {"retry": "often"}, {"timeout": []}])
+@pytest.mark.parametrize(
+    "wrong", [{"inputs": "{{"}, {"inputs": ["x"]}, {"retry": "often"}, {"timeout": []}]
+)
 @pytest.mark.parametrize("kind", ["component", "workflow"])
-def test_what_a_document_does_on_failure_is_looked_at_like_a_step(kind: str, wrong: dict[str, Any]) -> None:
+def test_what_a_document_does_on_failure_is_looked_at_like_a_step(
+    kind: str, wrong: dict[str, Any]
+) -> None:
     document = {"id": "w", "steps": [STEP], "on_failure": {kind: "quick", **wrong}}
     assert not validate(document).valid
     assert validate({**document, "on_failure": {kind: "quick"}}).valid
@@ -44,8 +52,14 @@ def test_what_a_document_does_on_failure_is_looked_at_like_a_step(kind: str, wro
         (("steps", 0, "wait_for"), {"schema": {"required": {"b": 1, "a": 2}}}),
     ],
 )
-def test_what_a_problem_quotes_does_not_depend_on_the_order_of_names(place: tuple[Any, ...], value: Any) -> None:
-    document: dict[str, Any] = {"id": "w", "inputs": {}, "steps": [{"id": "a", "component": "c"}]}
+def test_what_a_problem_quotes_does_not_depend_on_the_order_of_names(
+    place: tuple[Any, ...], value: Any
+) -> None:
+    document: dict[str, Any] = {
+        "id": "w",
+        "inputs": {},
+        "steps": [{"id": "a", "component": "c"}],
+    }
     holder: Any = document
     for key in place[:-1]:
         holder = holder[key]
@@ -57,7 +71,11 @@ def test_what_a_problem_quotes_does_not_depend_on_the_order_of_names(place: tupl
 
 
 def test_very_many_choices_are_not_all_named() -> None:
-    document = {"id": "w", "steps": [STEP], "inputs": {"x": {"default": "no", "enum": [f"c{i}" for i in range(9_000)]}}}
+    document = {
+        "id": "w",
+        "steps": [STEP],
+        "inputs": {"x": {"default": "no", "enum": [f"c{i}" for i in range(9_000)]}},
+    }
     [problem] = validate(document).problems
     assert problem.message.endswith("'c19', 8980 others")
 
@@ -67,25 +85,44 @@ def test_very_many_choices_are_not_all_named() -> None:
     [
         ({"outputs": [1]}, "schema_error.type", "/steps/0/compensate"),
         ({"priority": "high"}, "schema_error.type", "/steps/0/compensate"),
-        ({"condition": "{{ 1 + }}"}, "expression_error", "/steps/0/compensate/condition"),
+        (
+            {"condition": "{{ 1 + }}"},
+            "expression_error",
+            "/steps/0/compensate/condition",
+        ),
     ],
 )
 def test_options_of_a_compensation_that_a_step_cannot_have_are_problems(
     more: dict[str, Any], code: str, pointer: str
 ) -> None:
-    report = validate({"id": "w", "steps": [{**STEP, "compensate": {"component": "c", **more}}]})
-    assert [(problem.code, problem.pointer) for problem in report.errors] == [(code, pointer)]
+    report = validate(
+        {"id": "w", "steps": [{**STEP, "compensate": {"component": "c", **more}}]}
+    )
+    assert [(problem.code, problem.pointer) for problem in report.errors] == [
+        (code, pointer)
+    ]
 
 
 def test_options_of_a_compensation_that_a_step_can_have_are_none() -> None:
-    undo = {"component": "c", "timeouts": {"total": 5}, "effect": "pure", "condition": "{{result}}"}
+    undo = {
+        "component": "c",
+        "timeouts": {"total": 5},
+        "effect": "pure",
+        "condition": "{{result}}",
+    }
     assert validate({"id": "w", "steps": [{**STEP, "compensate": undo}]}).problems == ()
 
 
 def test_every_expression_of_a_value_that_cannot_be_compiled_is_told() -> None:
-    inputs = {"b": "{{ 1 + }} and {{ 2 + }}", "a": ["{{ x y }}", "{{ nope }}"], "c": "{{ no end"}
+    inputs = {
+        "b": "{{ 1 + }} and {{ 2 + }}",
+        "a": ["{{ x y }}", "{{ nope }}"],
+        "c": "{{ no end",
+    }
     step = {**STEP, "inputs": inputs, "condition": "1 +"}
-    report = validate({"id": "w", "steps": [step], "output": [{"z": "{{"}, {"y": "{{ ) }}"}]})
+    report = validate(
+        {"id": "w", "steps": [step], "output": [{"z": "{{"}, {"y": "{{ ) }}"}]}
+    )
     found = sorted((problem.code, problem.pointer) for problem in report.problems)
     assert found == [
         ("expression_error", "/output/0/z"),
@@ -100,7 +137,11 @@ def test_every_expression_of_a_value_that_cannot_be_compiled_is_told() -> None:
 
 
 def test_every_value_that_is_not_json_is_told_in_words() -> None:
-    step = {**STEP, "inputs": {"b": float("nan"), "a": {1, 2}, "c": [10**5000], 7: 1}, "timeout": float("inf")}
+    step = {
+        **STEP,
+        "inputs": {"b": float("nan"), "a": {1, 2}, "c": [10**5000], 7: 1},
+        "timeout": float("inf"),
+    }
     report = validate({"id": "w", "steps": [step]})
     assert {(problem.code, problem.pointer) for problem in report.problems} == {
         ("not_json", "/steps/0/inputs"),
@@ -109,14 +150,19 @@ def test_every_value_that_is_not_json_is_told_in_words() -> None:
     del step["inputs"][7]
     report = validate({"id": "w", "steps": [step]})
     messages = {problem.pointer: problem.message for problem in report.problems}
-    assert sorted(messages) == [*(f"/steps/0/inputs/{place}" for place in ("a", "b", "c/0")), "/steps/0/timeout"]
+    assert sorted(messages) == [
+        *(f"/steps/0/inputs/{place}" for place in ("a", "b", "c/0")),
+        "/steps/0/timeout",
+    ]
     assert "of type set is not JSON" in messages["/steps/0/inputs/a"]
     assert "a number that is nan" in messages["/steps/0/inputs/b"]
     assert "so many digits" in messages["/steps/0/inputs/c/0"]
 
 
 def test_a_number_of_a_text_that_is_too_large_is_told_in_words() -> None:
-    text = json.dumps({"id": "w", "steps": [{**STEP, "timeout": 0}]}).replace(": 0", ": 1e999")
+    text = json.dumps({"id": "w", "steps": [{**STEP, "timeout": 0}]}).replace(
+        ": 0", ": 1e999"
+    )
     [problem] = validate(text).problems
     assert (problem.code, problem.pointer) == ("not_json", "/steps/0/timeout")
     assert "a number that is inf" in problem.message
@@ -129,19 +175,41 @@ def test_a_number_of_a_text_that_is_too_large_is_told_in_words() -> None:
         ({"id": "nap", "sleep": "-1"}, "/steps/0/sleep"),
         ({"id": "nap", "sleep": {"minutes": "soon"}}, "/steps/0/sleep/minutes"),
         ({"id": "nap", "sleep": {"until": "tomorrow"}}, "/steps/0/sleep/until"),
-        ({"id": "nap", "wait_for": {"any": [{"signal": "go"}, {"sleep": "5s"}]}}, "/steps/0/wait_for/any/1/sleep"),
-        ({"id": "nap", "wait_for": {"any": [{"signal": "go"}, {"until": "noon"}]}}, "/steps/0/wait_for/any/1/until"),
-        ({"id": "nap", "wait_for": {"any": [{"signal": "go"}, {"hours": "x"}]}}, "/steps/0/wait_for/any/1/hours"),
+        (
+            {"id": "nap", "wait_for": {"any": [{"signal": "go"}, {"sleep": "5s"}]}},
+            "/steps/0/wait_for/any/1/sleep",
+        ),
+        (
+            {"id": "nap", "wait_for": {"any": [{"signal": "go"}, {"until": "noon"}]}},
+            "/steps/0/wait_for/any/1/until",
+        ),
+        (
+            {"id": "nap", "wait_for": {"any": [{"signal": "go"}, {"hours": "x"}]}},
+            "/steps/0/wait_for/any/1/hours",
+        ),
     ],
 )
-def test_a_text_that_can_be_no_time_is_told_before_a_run_waits_for_it(step: dict[str, Any], pointer: str) -> None:
+def test_a_text_that_can_be_no_time_is_told_before_a_run_waits_for_it(
+    step: dict[str, Any], pointer: str
+) -> None:
     report = validate({"id": "w", "steps": [step]})
-    assert [(problem.code, problem.pointer) for problem in report.errors] == [("invalid_time", pointer)]
+    assert [(problem.code, problem.pointer) for problem in report.errors] == [
+        ("invalid_time", pointer)
+    ]
 
 
-@pytest.mark.parametrize("sleep", ["5", "0.5", "{{ input.s }}", {"hours": "2", "minutes": "{{ input.s }}"}])
+@pytest.mark.parametrize(
+    "sleep", ["5", "0.5", "{{ input.s }}", {"hours": "2", "minutes": "{{ input.s }}"}]
+)
 def test_texts_of_numbers_and_templates_are_times(sleep: Any) -> None:
-    document = {"id": "w", "inputs": {"s": {"type": "integer"}}, "steps": [{"id": "nap", "sleep": sleep}]}
+    document = {
+        "id": "w",
+        "inputs": {"s": {"type": "integer"}},
+        "steps": [{"id": "nap", "sleep": sleep}],
+    }
     assert validate(document).errors == ()
-    waits = {"id": "w", "steps": [{"id": "nap", "wait_for": {"any": ["go", {"seconds": "20"}]}}]}
+    waits = {
+        "id": "w",
+        "steps": [{"id": "nap", "wait_for": {"any": ["go", {"seconds": "20"}]}}],
+    }
     assert validate(waits).errors == ()

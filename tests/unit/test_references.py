@@ -17,7 +17,12 @@ REFERENCE = Path(__file__).parents[2] / "docs/reference/workflow.md"
 
 def seen(expression: str, a: dict[str, Any], outcome: str, output: Any = None) -> Any:
     """Return what a step sees of step `a`, or why the run failed."""
-    document = steps({"id": "z"}, {"id": "a", **a}, {"id": "b", "inputs": {"k": expression}}, execution="graph")
+    document = steps(
+        {"id": "z"},
+        {"id": "a", **a},
+        {"id": "b", "inputs": {"k": expression}},
+        execution="graph",
+    )
     document["steps"][2]["depends_on"] = ["z", "a"]
     run = Simulation(plan_of(document))
     run.start()
@@ -50,11 +55,17 @@ FORMS += ["{{(a).v}}", "{{(a.output).v}}"]
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize(
-    ("a", "outcome"), [({"condition": "{{false}}"}, "skip"), (handled(), "fail")], ids=["skipped", "failed"]
+    ("a", "outcome"),
+    [({"condition": "{{false}}"}, "skip"), (handled(), "fail")],
+    ids=["skipped", "failed"],
 )
-def test_a_step_without_a_result_is_null_in_all_forms(form: str, a: dict[str, Any], outcome: str) -> None:
+def test_a_step_without_a_result_is_null_in_all_forms(
+    form: str, a: dict[str, Any], outcome: str
+) -> None:
     assert seen(form, a, outcome) is None
-    inner = form.removeprefix("{{").removeprefix("${").removesuffix("}").removesuffix("}")
+    inner = (
+        form.removeprefix("{{").removeprefix("${").removesuffix("}").removesuffix("}")
+    )
     assert seen(f"{{{{{inner}.w[0].x}}}}", a, outcome) is None
     assert seen(f"{{{{{inner}.get('w')}}}}", a, outcome) is None
     assert seen(f"{{{{{inner} | default(3)}}}}", a, outcome) == 3
@@ -65,15 +76,27 @@ def test_a_step_without_a_result_is_null_in_all_forms(form: str, a: dict[str, An
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("outcome", ["complete", "fail"])
-def test_what_a_handler_gives_stands_in_the_place_of_the_result(form: str, outcome: str) -> None:
+def test_what_a_handler_gives_stands_in_the_place_of_the_result(
+    form: str, outcome: str
+) -> None:
     assert seen(form, handled({"v": 1}), outcome, {"v": 1}) == 1
-    assert "there is no 'v' (there are: w" in seen(form, handled({"w": 1}), outcome, {"w": 1})
+    assert "there is no 'v' (there are: w" in seen(
+        form, handled({"w": 1}), outcome, {"w": 1}
+    )
 
 
-@pytest.mark.parametrize("transform", ["{{value.v}}", "{{source.v.w}}", "{{value}}", "{{a.output.v}}", None])
+@pytest.mark.parametrize(
+    "transform", ["{{value.v}}", "{{source.v.w}}", "{{value}}", "{{a.output.v}}", None]
+)
 def test_what_a_connection_carries_follows_the_same_rule(transform: str | None) -> None:
-    connection = {"source": "a.output", "target": "b.k", **({"transform": transform} if transform else {})}
-    run = Simulation(plan_of(steps({"id": "a", **handled()}, {"id": "b"}, connections=[connection])))
+    connection = {
+        "source": "a.output",
+        "target": "b.k",
+        **({"transform": transform} if transform else {}),
+    }
+    run = Simulation(
+        plan_of(steps({"id": "a", **handled()}, {"id": "b"}, connections=[connection]))
+    )
     run.start()
     run.fail("a")
     assert run.state.steps["b"].inputs == {"k": None}
@@ -99,9 +122,18 @@ def test_a_whole_step_without_a_result_is_seen_too() -> None:
         ("(a.output.l)[7]", "there is no element 7 (there are: 2)"),
         ("a.output.keys()[7]", "there is no element 7 (there are: 3)"),
         ("a.output.t.upper", "upper is a method of strings: write upper()"),
-        ("a.output.t.nope()", "string has no 'nope'; methods of strings are capitalize, count, "),
-        ("a.output.nope()", "there is no 'nope' (there are: l, o, t); methods of strings are "),
-        ("a.nope", "there is no 'nope' (there are: l, o, t, attempts, error, output, outputs, status, success)"),
+        (
+            "a.output.t.nope()",
+            "string has no 'nope'; methods of strings are capitalize, count, ",
+        ),
+        (
+            "a.output.nope()",
+            "there is no 'nope' (there are: l, o, t); methods of strings are ",
+        ),
+        (
+            "a.nope",
+            "there is no 'nope' (there are: l, o, t, attempts, error, output, outputs, status, success)",
+        ),
     ],
 )
 def test_a_missing_member_names_what_is_there(expression: str, reason: str) -> None:
@@ -124,24 +156,37 @@ def codes(document: dict[str, Any]) -> list[tuple[str, str]]:
     return [(problem.code, problem.pointer) for problem in validate(document).problems]
 
 
-@pytest.mark.parametrize(("n", "found"), [(2, []), (3, [("impossible_join", "/steps/2/join/n")])])
+@pytest.mark.parametrize(
+    ("n", "found"), [(2, []), (3, [("impossible_join", "/steps/2/join/n")])]
+)
 def test_a_join_of_more_than_there_are_is_refused(n: int, found: list[Any]) -> None:
     joined = {"id": "c", "depends_on": ["a", "b"], "join": {"n": n}}
     assert codes(steps({"id": "a"}, {"id": "b"}, joined)) == found
     inner = [{"component": "c", **step} for step in ({"id": "a"}, {"id": "b"}, joined)]
-    assert len(codes({"id": "w", "steps": [{"id": "box", "steps": inner}]})) == len(found)
+    assert len(codes({"id": "w", "steps": [{"id": "box", "steps": inner}]})) == len(
+        found
+    )
 
 
 def test_a_reference_that_lets_a_step_begin_by_itself_is_told() -> None:
     a, b, c = {"id": "a"}, {"id": "b"}, {"id": "c", "inputs": {"k": "{{a.output}}"}}
-    guarded = [{"source": "b", "target": "c", "condition": "{{value.ok}}"}, {"source": "a", "target": "b"}]
+    guarded = [
+        {"source": "b", "target": "c", "condition": "{{value.ok}}"},
+        {"source": "a", "target": "b"},
+    ]
     warned = [("reference_is_edge", "/steps/2/inputs/k")]
     assert codes(steps(a, b, c, connections=guarded)) == warned
     assert codes(steps(a, b, {**c, "condition": "{{b.ok}}"}, connections=guarded)) == []
     assert codes(steps(a, b, {**c, "depends_on": ["a"]}, connections=guarded)) == []
-    assert codes(steps(a, b, {**c, "inputs": {"k": "{{b.output}}"}}, connections=guarded)) == []
+    assert (
+        codes(steps(a, b, {**c, "inputs": {"k": "{{b.output}}"}}, connections=guarded))
+        == []
+    )
     handler = [{"then": {"goto": "c"}}]
-    assert codes(steps(a, {"id": "b", "on_error": handler}, c, execution="graph")) == warned
+    assert (
+        codes(steps(a, {"id": "b", "on_error": handler}, c, execution="graph"))
+        == warned
+    )
     run = Simulation(plan_of(steps(a, b, c, connections=guarded)))
     run.start()
     run.complete("a")

@@ -16,7 +16,9 @@ HOSTILE = "cannot read [/etc/x] [red]or[/] [1, 2] \\d\x1b[2J\n"
 SHOWN = "cannot read [/etc/x] [red]or[/] [1, 2] \\d\\x1b[2J\\n"
 
 
-def test_halves_of_characters_are_printed_so_that_they_come_back(capfd: pytest.CaptureFixture[str]) -> None:
+def test_halves_of_characters_are_printed_so_that_they_come_back(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     value = {"text": "\ud800 and é"}
     for show in (print_json, print_line):
         show(value)
@@ -28,7 +30,9 @@ def failed(message: str) -> HistoryEvent:
     return HistoryEvent(1, 0, "StepFailed", "a", 1, "w", "w", "", "c", data)
 
 
-def test_what_components_say_is_shown_as_it_is_and_is_no_markup(capfd: pytest.CaptureFixture[str]) -> None:
+def test_what_components_say_is_shown_as_it_is_and_is_no_markup(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     console().print(table(["why"], [[HOSTILE]]))
     assert SHOWN in capfd.readouterr().out
     console().print(progress(failed(HOSTILE)))
@@ -38,7 +42,18 @@ def test_what_components_say_is_shown_as_it_is_and_is_no_markup(capfd: pytest.Ca
 
 
 def noted(version: int, step: str) -> HistoryEvent:
-    return HistoryEvent(version, 0, "StepScheduled", step, None, None, "cli:somebody", "", "c", {"step": step})
+    return HistoryEvent(
+        version,
+        0,
+        "StepScheduled",
+        step,
+        None,
+        None,
+        "cli:somebody",
+        "",
+        "c",
+        {"step": step},
+    )
 
 
 def test_columns_of_a_terminal_stand_where_they_stood_on_the_page_before(
@@ -48,14 +63,21 @@ def test_columns_of_a_terminal_stand_where_they_stood_on_the_page_before(
     monkeypatch.setenv("TERM", "dumb")
     print_history([[], [noted(8, "a")], [], [noted(9, "b" * 100), noted(10, "c")]])
     header, *rows = capfd.readouterr().out.splitlines()
-    assert (header.split()[0], [row.split()[0] for row in rows]) == ("#", ["8", "9", "10"])
+    assert (header.split()[0], [row.split()[0] for row in rows]) == (
+        "#",
+        ["8", "9", "10"],
+    )
     assert {row.index("cli:som…") for row in rows} == {header.index("by")}
     assert "bbb…" in rows[1]
 
 
-def test_a_row_for_another_program_is_one_line_of_any_length(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_row_for_another_program_is_one_line_of_any_length(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     console().print(table(["run", "error"], [["r" * 30, "word " * 100]]))
-    assert f"{'r' * 30}  {'word ' * 100}".rstrip() in [line.rstrip() for line in capfd.readouterr().out.splitlines()]
+    assert f"{'r' * 30}  {'word ' * 100}".rstrip() in [
+        line.rstrip() for line in capfd.readouterr().out.splitlines()
+    ]
 
 
 def test_an_id_is_whole_on_a_narrow_terminal() -> None:

@@ -19,7 +19,12 @@ def call(name: str, **inputs: Any) -> dict[str, Any]:
 
 
 ECHO = {"a": lambda x: x, "b": lambda x: x * 10, "c": lambda x: x}
-CHAIN = doc(call("a", x="{{input.x}}"), call("b", x="{{input.y}}"), call("c", x="{{a.output}}"), execution="graph")
+CHAIN = doc(
+    call("a", x="{{input.x}}"),
+    call("b", x="{{input.y}}"),
+    call("c", x="{{a.output}}"),
+    execution="graph",
+)
 INPUTS = {"x": 1, "y": 2}
 
 
@@ -39,7 +44,9 @@ def test_nothing_is_done_again_when_nothing_has_changed() -> None:
     assert [event.step for event in run.of_type("StepResultReused")] == ["a", "b", "c"]
 
 
-def test_steps_with_other_inputs_are_done_again_and_what_follows_only_if_it_gets_others() -> None:
+def test_steps_with_other_inputs_are_done_again_and_what_follows_only_if_it_gets_others() -> (
+    None
+):
     run = play(CHAIN, INPUTS, components=ECHO).assert_completed()
     run.run_again(inputs={"x": 7}).finish().assert_completed()
     assert since(run, 3) == ["a", "c"]
@@ -64,35 +71,58 @@ def test_a_step_that_is_written_differently_is_done_again() -> None:
 
 
 def test_numbers_and_truths_that_only_look_alike_are_other_inputs() -> None:
-    run = play(doc(call("a", x="{{input.x}}")), {"x": 1}, components=ECHO).assert_completed()
+    run = play(
+        doc(call("a", x="{{input.x}}")), {"x": 1}, components=ECHO
+    ).assert_completed()
     run.run_again(inputs={"x": True}).finish().assert_completed()
     assert made(run) == ["a", "a"]
 
 
 def test_a_failed_run_is_done_again_from_its_beginning_with_what_it_has() -> None:
     components = {**ECHO, "b": outcomes(ValueError("no"), 3)}
-    chain = doc(call("a", x="{{input.x}}"), call("b", x="{{a.output}}"), call("c", x="{{b.output}}"))
+    chain = doc(
+        call("a", x="{{input.x}}"),
+        call("b", x="{{a.output}}"),
+        call("c", x="{{b.output}}"),
+    )
     run = play(chain, INPUTS, components=components).assert_failed()
     run.run_again().finish().assert_completed()
     assert made(run) == ["a", "b", "b", "c"]
 
 
 def test_only_items_that_are_new_are_done() -> None:
-    step = {"id": "each", "component": "b", "foreach": "{{input.xs}}", "inputs": {"x": "{{item}}"}}
-    run = play(doc(step), {"xs": [1, 2]}, components=ECHO).assert_completed({"each": [10, 20]})
-    run.run_again(inputs={"xs": [1, 5, 6]}).finish().assert_completed({"each": [10, 50, 60]})
+    step = {
+        "id": "each",
+        "component": "b",
+        "foreach": "{{input.xs}}",
+        "inputs": {"x": "{{item}}"},
+    }
+    run = play(doc(step), {"xs": [1, 2]}, components=ECHO).assert_completed(
+        {"each": [10, 20]}
+    )
+    run.run_again(inputs={"xs": [1, 5, 6]}).finish().assert_completed(
+        {"each": [10, 50, 60]}
+    )
     assert since(run, 2) == ["each[1]", "each[2]"]
 
 
 def test_waits_sleeps_and_children_that_have_ended_are_not_waited_for_again() -> None:
-    child = {"id": "child", "steps": [call("b", x="{{input.x}}")], "output": {"r": "{{b.output}}"}}
+    child = {
+        "id": "child",
+        "steps": [call("b", x="{{input.x}}")],
+        "output": {"r": "{{b.output}}"},
+    }
     steps = [
         {"id": "ok", "wait_for": {"signal": "go"}},
         {"id": "nap", "sleep": 3600},
         {"id": "sub", "workflow": "child", "inputs": {"x": 4}},
         call("a", x="{{ok.output}}"),
     ]
-    run = Play(doc(*steps, output={"r": "{{sub.output.r}}"}), components=ECHO, workflows=[child])
+    run = Play(
+        doc(*steps, output={"r": "{{sub.output.r}}"}),
+        components=ECHO,
+        workflows=[child],
+    )
     run.signal("go", "yes").finish().assert_completed({"r": 40})
     begun = run.now_ms
     run.run_again().finish().assert_completed({"r": 40})

@@ -48,7 +48,10 @@ def test_a_due_member_is_stored_under_one_name(member: str) -> None:
 
 
 def test_each_kind_that_is_stored_has_a_name_here() -> None:
-    assert {key.kind for key in STORED.values()} == set(DueKind) - {DueKind.START_TO_CLOSE, DueKind.UNKNOWN}
+    assert {key.kind for key in STORED.values()} == set(DueKind) - {
+        DueKind.START_TO_CLOSE,
+        DueKind.UNKNOWN,
+    }
 
 
 def test_a_timer_is_told_from_its_step() -> None:
@@ -58,7 +61,12 @@ def test_a_timer_is_told_from_its_step() -> None:
 def test_a_kind_of_a_later_version_is_unknown_and_keeps_its_name() -> None:
     reply = due_reply(0, [], [5, -1, [[b"Z|0-r|a", b"Z", b"", 0]], [], []])
     [member] = reply.members
-    assert (member.kind, member.run, member.step, member.member) == (DueKind.UNKNOWN, "0-r", "a", "Z|0-r|a")
+    assert (member.kind, member.run, member.step, member.member) == (
+        DueKind.UNKNOWN,
+        "0-r",
+        "a",
+        "Z|0-r|a",
+    )
 
 
 ALL = IndexChanges(
@@ -97,21 +105,83 @@ CLAIM = ClaimWish("w", 30, 2, "q", lambda component: component != "c@1")
     [
         (Commit("0-r", "new", "c", ()), {"mode": "new"}),
         (
-            Commit("0-r", "new", "c", (), workflow="w", definition="d", wrapped_key="k", refers=("s",)),
+            Commit(
+                "0-r",
+                "new",
+                "c",
+                (),
+                workflow="w",
+                definition="d",
+                wrapped_key="k",
+                refers=("s",),
+            ),
             {"mode": "new", "wf": "w", "def": "d", "key": "k", "refers": ["s"]},
         ),
-        (Commit("0-r", "cas", "c", (), 4, "b", changes=ALL), {"mode": "cas", "v": 4, "lc": "b", **CHANGES}),
         (
-            Commit("0-r", "cas", "c", (), 4, "b", guard=Guard("a", "7", True), wipe=("key", "snap")),
-            {"mode": "cas", "v": 4, "lc": "b", "guard": ["a", "7", 1], "wipe": ["key", "snap"]},
+            Commit("0-r", "cas", "c", (), 4, "b", changes=ALL),
+            {"mode": "cas", "v": 4, "lc": "b", **CHANGES},
         ),
         (
-            Commit("0-r", "fact", "c", (), 4, "b", facts=(("a", "7", True), ("b", "8", False)), fact_events=2),
-            {"mode": "fact", "v": 4, "lc": "b", "facts": [["a", "7", 1], ["b", "8", 0]], "nf": 2},
+            Commit(
+                "0-r",
+                "cas",
+                "c",
+                (),
+                4,
+                "b",
+                guard=Guard("a", "7", True),
+                wipe=("key", "snap"),
+            ),
+            {
+                "mode": "cas",
+                "v": 4,
+                "lc": "b",
+                "guard": ["a", "7", 1],
+                "wipe": ["key", "snap"],
+            },
         ),
         (
-            Commit("0-r", "fact", "c", (), 4, "b", changes=ALL, claim=CLAIM, whole=True, last_fence=9),
-            {"mode": "fact", "v": 4, "lc": "b", "facts": [], "nf": 0, "whole": True, "f": "9", **CHANGES}
+            Commit(
+                "0-r",
+                "fact",
+                "c",
+                (),
+                4,
+                "b",
+                facts=(("a", "7", True), ("b", "8", False)),
+                fact_events=2,
+            ),
+            {
+                "mode": "fact",
+                "v": 4,
+                "lc": "b",
+                "facts": [["a", "7", 1], ["b", "8", 0]],
+                "nf": 2,
+            },
+        ),
+        (
+            Commit(
+                "0-r",
+                "fact",
+                "c",
+                (),
+                4,
+                "b",
+                changes=ALL,
+                claim=CLAIM,
+                whole=True,
+                last_fence=9,
+            ),
+            {
+                "mode": "fact",
+                "v": 4,
+                "lc": "b",
+                "facts": [],
+                "nf": 0,
+                "whole": True,
+                "f": "9",
+                **CHANGES,
+            }
             | {"claim": ["w", 30, 2, "q", ["c@1"]]},
         ),
         (
@@ -121,5 +191,7 @@ CLAIM = ClaimWish("w", 30, 2, "q", lambda component: component != "c@1")
     ],
     ids=["new", "begins", "cas", "guarded", "facts", "whole", "adopt"],
 )
-def test_a_commit_is_told_to_its_script_as_always(commit: Commit, wire: dict[str, Any]) -> None:
+def test_a_commit_is_told_to_its_script_as_always(
+    commit: Commit, wire: dict[str, Any]
+) -> None:
     assert json.loads(options_of(commit)) == wire

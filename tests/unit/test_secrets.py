@@ -37,14 +37,25 @@ def begun(plan: Plan, **inputs: Any) -> Simulation:
 
 
 def test_the_log_holds_the_name_and_the_component_gets_the_value() -> None:
-    inputs = {"auth": ["Bearer {{secrets.TOKEN}}", {"u": "{{ secrets.USER }}"}], "plain": "{{input.x}}"}
-    recorded = begun(plan_of(steps({"id": "a", "inputs": inputs})), x="{{secrets.USER}}").state.steps["a"]
+    inputs = {
+        "auth": ["Bearer {{secrets.TOKEN}}", {"u": "{{ secrets.USER }}"}],
+        "plain": "{{input.x}}",
+    }
+    recorded = begun(
+        plan_of(steps({"id": "a", "inputs": inputs})), x="{{secrets.USER}}"
+    ).state.steps["a"]
     assert recorded.inputs == {
         "auth": ["Bearer {{secrets.TOKEN}}", {"u": "{{secrets.USER}}"}],
         "plain": "{{secrets.USER}}",
     }
-    assert recorded.secrets == [[["auth", 0], 7, "TOKEN"], [["auth", 1, "u"], 0, "USER"]]
-    assert filled(recorded) == {"auth": ["Bearer abcd1234", {"u": "bob"}], "plain": "{{secrets.USER}}"}
+    assert recorded.secrets == [
+        [["auth", 0], 7, "TOKEN"],
+        [["auth", 1, "u"], 0, "USER"],
+    ]
+    assert filled(recorded) == {
+        "auth": ["Bearer abcd1234", {"u": "bob"}],
+        "plain": "{{secrets.USER}}",
+    }
 
 
 HOSTILE = [
@@ -73,7 +84,11 @@ def test_items_compensations_and_retried_runs_know_their_places_too() -> None:
     undo = {"component": "c", "inputs": {"k": "{{result}}{{secrets.USER}}"}}
     first = {"id": "a", "foreach": "{{input.xs}}", "inputs": call, "compensate": undo}
     run = begun(
-        plan_of(steps(first, {"id": "b", "inputs": {"k": "{{input.x}}{{secrets.USER}}"}})), xs=HOSTILE[:2], x="-"
+        plan_of(
+            steps(first, {"id": "b", "inputs": {"k": "{{input.x}}{{secrets.USER}}"}})
+        ),
+        xs=HOSTILE[:2],
+        x="-",
     )
     assert filled(run.state.steps["a[1]"]) == {"k": "{{secrets.TOKEN}} abcd1234"}
     run.complete("a[0]", "{{secrets.USER}}")
@@ -99,8 +114,15 @@ def test_what_a_connection_carries_in_is_data() -> None:
     assert filled(run.state.steps["b"]) == {"k": "{{secrets.TOKEN}}", "other": "bob"}
 
 
-def test_an_unchanged_text_is_another_input_when_another_part_of_it_is_the_secret() -> None:
-    plan = plan_of(steps({"id": "a", "inputs": {"k": "{{input.x}}{{secrets.TOKEN}}{{input.y}}"}}, {"id": "b"}))
+def test_an_unchanged_text_is_another_input_when_another_part_of_it_is_the_secret() -> (
+    None
+):
+    plan = plan_of(
+        steps(
+            {"id": "a", "inputs": {"k": "{{input.x}}{{secrets.TOKEN}}{{input.y}}"}},
+            {"id": "b"},
+        )
+    )
     run = begun(plan, x="{{secrets.TOKEN}}", y="")
     run.complete("a")
     run.complete("b")
@@ -121,7 +143,15 @@ def old(plan: Plan, **inputs: Any) -> StepState:
 
 def test_a_step_that_an_older_version_left_open_gets_its_secrets() -> None:
     plan = plan_of(
-        steps({"id": "a", "inputs": {"k": ["{{input.x}} {{secrets.TOKEN}}", "{{secrets.USER}}"], "d": "{{input.x}}"}})
+        steps(
+            {
+                "id": "a",
+                "inputs": {
+                    "k": ["{{input.x}} {{secrets.TOKEN}}", "{{secrets.USER}}"],
+                    "d": "{{input.x}}",
+                },
+            }
+        )
     )
     known = old(plan, x="{{secrets.USER}}")
     places = places_before(plan.steps["a"].secrets, known.inputs)
@@ -139,7 +169,9 @@ def test_a_history_of_an_older_version_is_still_what_its_document_leads_to() -> 
     assert isinstance(scheduled, ev.StepScheduled)
     assert first_difference(plan, [started, scheduled]) is None
     assert first_difference(plan, [started, replace(scheduled, secrets=None)]) is None
-    moved = first_difference(plan, [started, replace(scheduled, secrets=[[["k"], 0, "USER"]])])
+    moved = first_difference(
+        plan, [started, replace(scheduled, secrets=[[["k"], 0, "USER"]])]
+    )
     assert moved is not None
     assert "other secrets" in moved.reason
 
@@ -165,26 +197,66 @@ BLOCK = {"steps": [{"id": "b", "component": "c"}]}
         steps({"id": "a", "inputs": {"k": "{{secrets.TOKEN.x}}"}}),
         steps({"id": "a", "outputs": {"k": "{{secrets.TOKEN}}"}}),
         steps({"id": "a"}, output="{{secrets.TOKEN}}"),
-        {"id": "w", "steps": [{"id": "a", "workflow": "other", "inputs": {"k": "{{secrets.TOKEN}}"}}]},
-        {"id": "w", "steps": [{"id": "a", "inputs": {"k": "{{secrets.TOKEN}}"}, **BLOCK}]},
         {
             "id": "w",
-            "steps": [{"id": "a", "inputs": {"k": "{{secrets.TOKEN}}"}, "loop": {"max_iterations": 2, **BLOCK}}],
+            "steps": [
+                {"id": "a", "workflow": "other", "inputs": {"k": "{{secrets.TOKEN}}"}}
+            ],
         },
-        {"id": "w", "steps": [{"id": "a", "inputs": {"k": "{{secrets.TOKEN}}"}, "sleep": 1}]},
-        {"id": "w", "steps": [{"id": "a", "workflow": "o", "foreach": [1], "inputs": {"k": ["${secrets.TOKEN}"]}}]},
+        {
+            "id": "w",
+            "steps": [{"id": "a", "inputs": {"k": "{{secrets.TOKEN}}"}, **BLOCK}],
+        },
+        {
+            "id": "w",
+            "steps": [
+                {
+                    "id": "a",
+                    "inputs": {"k": "{{secrets.TOKEN}}"},
+                    "loop": {"max_iterations": 2, **BLOCK},
+                }
+            ],
+        },
+        {
+            "id": "w",
+            "steps": [{"id": "a", "inputs": {"k": "{{secrets.TOKEN}}"}, "sleep": 1}],
+        },
+        {
+            "id": "w",
+            "steps": [
+                {
+                    "id": "a",
+                    "workflow": "o",
+                    "foreach": [1],
+                    "inputs": {"k": ["${secrets.TOKEN}"]},
+                }
+            ],
+        },
         steps({"id": "a", "inputs": {"k": [{"{{secrets.TOKEN}}": 1}]}}),
         steps({"id": "a", "inputs": {"Bearer ${secrets.TOKEN}": 1}}),
-        steps({"id": "a", "compensate": {"component": "c", "inputs": {"k": {"{{ secrets.TOKEN }}": 1}}}}),
+        steps(
+            {
+                "id": "a",
+                "compensate": {
+                    "component": "c",
+                    "inputs": {"k": {"{{ secrets.TOKEN }}": 1}},
+                },
+            }
+        ),
         steps({"id": "a"}, inputs={"k": {"default": "Bearer {{secrets.TOKEN}}"}}),
         steps({"id": "a"}, inputs={"k": {"default": [{"{{secrets.TOKEN}}": 1}]}}),
     ],
 )
 def test_a_secret_where_it_cannot_work_is_refused(document: dict[str, Any]) -> None:
-    assert [problem.code for problem in validate(document).errors] == ["misplaced_secret"]
+    assert [problem.code for problem in validate(document).errors] == [
+        "misplaced_secret"
+    ]
 
 
 def test_what_only_looks_like_a_secret_is_data() -> None:
     names = {"secrets.TOKEN": 1, "\\{{secrets.TOKEN}}": 1, "{{x}}": 1}
-    document = steps({"id": "a", "inputs": {"k": names}}, inputs={"k": {"default": ["secrets.TOKEN", names]}})
+    document = steps(
+        {"id": "a", "inputs": {"k": names}},
+        inputs={"k": {"default": ["secrets.TOKEN", names]}},
+    )
     assert validate(document).errors == ()

@@ -12,7 +12,12 @@ RETRIED: dict[str, Any] = {
         {
             "id": "a",
             "component": "c",
-            "retry": {"max_retries": 9, "delay_seconds": 60, "backoff_multiplier": 1, "jitter": False},
+            "retry": {
+                "max_retries": 9,
+                "delay_seconds": 60,
+                "backoff_multiplier": 1,
+                "jitter": False,
+            },
             "timeouts": {"total": 150},
         }
     ],

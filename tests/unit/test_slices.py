@@ -33,9 +33,15 @@ class Answering:
         return [RunExists(start.run) for start in starts]
 
 
-@pytest.mark.parametrize("error", [StoreUnavailable("here", "away"), StoreRefused("no user", "make one")])
-def test_the_results_of_a_slice_are_not_lost_with_the_next_one(error: Exception) -> None:
-    starter = RunStarter(cast(Handler, Answering(error)), cast(ConcurrencyLimiter, None))
+@pytest.mark.parametrize(
+    "error", [StoreUnavailable("here", "away"), StoreRefused("no user", "make one")]
+)
+def test_the_results_of_a_slice_are_not_lost_with_the_next_one(
+    error: Exception,
+) -> None:
+    starter = RunStarter(
+        cast(Handler, Answering(error)), cast(ConcurrencyLimiter, None)
+    )
     plan: Any = None
     starts = [Start(f"0-{n}", plan, {}) for n in range(SLICE + 1)]
     results = starter.start_each(starts, actor="me")

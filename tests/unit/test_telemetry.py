@@ -6,7 +6,16 @@ import pytest
 
 from eventstore.memory.runs import MemoryRunStore
 from eventstore.run_model import ClaimWish
-from eventstore.testing.commits import LEASE, RUN, claim, decided, due, fact, ready, started
+from eventstore.testing.commits import (
+    LEASE,
+    RUN,
+    claim,
+    decided,
+    due,
+    fact,
+    ready,
+    started,
+)
 from openagents_json.engine import InMemoryTelemetry
 from openagents_json.engine.telemetry.in_memory import Summary
 from openagents_json.engine.telemetry.loading import telemetry_maker
@@ -18,7 +27,9 @@ class World:
     def __init__(self) -> None:
         self.now_ms = 1_000_000_000_000
         self.numbers = InMemoryTelemetry()
-        self.store = MeasuredRunStore(MemoryRunStore(now_ms=lambda: self.now_ms), self.numbers, lambda: 0.0)
+        self.store = MeasuredRunStore(
+            MemoryRunStore(now_ms=lambda: self.now_ms), self.numbers, lambda: 0.0
+        )
 
 
 @pytest.fixture
@@ -30,10 +41,14 @@ def test_a_step_that_waits_says_how_long_at_its_claim(world: World) -> None:
     world.store.commit(started(ready("a")))
     world.now_ms += 700
     due(world.store)
-    assert world.numbers.summary("openagents.ready.age", queue="q") == Summary(1, 700, 700)
+    assert world.numbers.summary("openagents.ready.age", queue="q") == Summary(
+        1, 700, 700
+    )
     world.now_ms += 300
     claim(world.store, at_most=3)
-    assert world.numbers.summary("openagents.claims.wait", queue="q") == Summary(1, 1000, 1000)
+    assert world.numbers.summary("openagents.claims.wait", queue="q") == Summary(
+        1, 1000, 1000
+    )
     assert world.numbers.count("openagents.claims.asked", queue="q") == 3
     assert world.numbers.count("openagents.claims", queue="q", way="claim") == 1
 
@@ -49,9 +64,18 @@ def test_a_step_that_its_own_commit_claims_has_not_waited(world: World) -> None:
 def test_the_wait_of_a_later_attempt_is_not_told(world: World) -> None:
     world.store.commit(started(ready("a")))
     [taken] = claim(world.store)
-    changes = started(ready("a")).changes._replace(status="", ready=(), requeued=(RequeuedStep("a", 0, 0, 0, ""),))
+    changes = started(ready("a")).changes._replace(
+        status="", ready=(), requeued=(RequeuedStep("a", 0, 0, 0, ""),)
+    )
     world.store.commit(
-        fact(taken.lease, "c2", version=taken.version, last_commit=taken.commit, final=False, changes=changes)
+        fact(
+            taken.lease,
+            "c2",
+            version=taken.version,
+            last_commit=taken.commit,
+            final=False,
+            changes=changes,
+        )
     )
     assert len(claim(world.store, name="k2")) == 1
     assert world.numbers.count("openagents.claims") == 2
@@ -69,25 +93,45 @@ def test_each_commit_is_told_by_its_outcome(world: World) -> None:
 
     assert (of("start", "done"), of("start", "duplicate")) == (1, 1)
     assert (of("decision", "done"), of("decision", "conflict")) == (1, 1)
-    assert world.numbers.count("openagents.events") == len(world.store.read([(RUN, 0)])[0]) == 3
+    assert (
+        world.numbers.count("openagents.events")
+        == len(world.store.read([(RUN, 0)])[0])
+        == 3
+    )
 
 
 def test_facts_without_their_decision_count_by_themselves(world: World) -> None:
     world.store.commit(started(ready("a")))
     [taken] = claim(world.store)
     world.store.commit(decided(taken, taken.commit, "c2"))
-    world.store.commit(fact(taken.lease, "c3", version=taken.version, last_commit=taken.commit))
-    assert world.numbers.count("openagents.commits", source="outcome", outcome="facts_only") == 1
-    world.store.commit(fact(taken.lease, "c4", version=taken.version, last_commit=taken.commit))
-    assert world.numbers.count("openagents.commits", source="outcome", outcome="fenced") == 1
-    assert world.numbers.count("openagents.events") == len(world.store.read([(RUN, 0)])[0])
+    world.store.commit(
+        fact(taken.lease, "c3", version=taken.version, last_commit=taken.commit)
+    )
+    assert (
+        world.numbers.count(
+            "openagents.commits", source="outcome", outcome="facts_only"
+        )
+        == 1
+    )
+    world.store.commit(
+        fact(taken.lease, "c4", version=taken.version, last_commit=taken.commit)
+    )
+    assert (
+        world.numbers.count("openagents.commits", source="outcome", outcome="fenced")
+        == 1
+    )
+    assert world.numbers.count("openagents.events") == len(
+        world.store.read([(RUN, 0)])[0]
+    )
 
 
 def test_heartbeats_tell_held_leases_from_lost_ones(world: World) -> None:
     world.store.commit(started(ready("a")))
     [taken] = claim(world.store)
     world.store.beat([taken.lease], LEASE)
-    world.store.commit(fact(taken.lease, "c2", version=taken.version, last_commit=taken.commit))
+    world.store.commit(
+        fact(taken.lease, "c2", version=taken.version, last_commit=taken.commit)
+    )
     world.store.beat([taken.lease], LEASE)
     assert world.numbers.count("openagents.leases.extended", outcome="held") == 1
     assert world.numbers.count("openagents.leases.extended", outcome="lost") == 1
@@ -105,7 +149,12 @@ def no_agent() -> None:
     raise OSError("there is no agent")
 
 
-def test_a_function_that_raises_leaves_its_process_unmeasured(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_function_that_raises_leaves_its_process_unmeasured(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     make = telemetry_maker("tests.unit.test_telemetry:no_agent")
     assert make() is None
-    assert "tests.unit.test_telemetry:no_agent raised OSError: there is no agent" in caplog.text
+    assert (
+        "tests.unit.test_telemetry:no_agent raised OSError: there is no agent"
+        in caplog.text
+    )

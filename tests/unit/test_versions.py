@@ -16,7 +16,9 @@ from openagents_json.workflow.language.validate import validate
 from openagents_json.workflow.versions import highest, in_order, is_range, is_version
 from tests.simulation import steps
 
-TABLE: dict[str, Any] = json.loads((Path(__file__).parents[1] / "data/npm_ranges.json").read_text())
+TABLE: dict[str, Any] = json.loads(
+    (Path(__file__).parents[1] / "data/npm_ranges.json").read_text()
+)
 
 
 def registry(versions: list[str], name: str = "c") -> Registry:
@@ -33,9 +35,15 @@ def test_a_range_chooses_what_npm_chooses() -> None:
         assert is_range(wanted) == (results is not None), wanted
         if not wanted:
             continue  # no range: the highest release
-        for versions, known, expected in zip(TABLE["sets"], registries, results or [None] * 5, strict=True):
+        for versions, known, expected in zip(
+            TABLE["sets"], registries, results or [None] * 5, strict=True
+        ):
             spec = known.find(f"c@{wanted}")
-            got = [highest(wanted, versions), choose(wanted, versions), spec.version if spec else None]
+            got = [
+                highest(wanted, versions),
+                choose(wanted, versions),
+                spec.version if spec else None,
+            ]
             if got != [expected] * 3:
                 differing.append((wanted, versions, expected, got))
     assert differing == []
@@ -50,7 +58,9 @@ def test_versions_are_in_npms_order() -> None:
 @pytest.mark.parametrize(("text", "npm"), TABLE["versions"])
 def test_a_version_is_one_and_nothing_else(text: str, npm: str | None) -> None:
     bare = text.partition("+")[0] if npm is not None else text
-    assert is_version(text) == (npm == bare)  # npm also takes what has blanks, v or = before it
+    assert is_version(text) == (
+        npm == bare
+    )  # npm also takes what has blanks, v or = before it
     if is_version(text):
         assert registry([text]).find("c") is not None
     else:
@@ -81,7 +91,12 @@ def test_what_is_no_range_is_said_to_be_that(wanted: str, code: str | None) -> N
 
 
 @pytest.mark.parametrize(
-    ("wanted", "code"), [("stable", "unknown_workflow"), ("=>1", "invalid_range"), ("9", "unknown_workflow")]
+    ("wanted", "code"),
+    [
+        ("stable", "unknown_workflow"),
+        ("=>1", "invalid_range"),
+        ("9", "unknown_workflow"),
+    ],
 )
 def test_ranges_of_workflows_too(wanted: str, code: str) -> None:
     class Known(Registry):
@@ -99,5 +114,7 @@ def test_published_versions_that_are_none_are_found_by_their_name_only() -> None
 
 
 def test_a_workflow_of_no_range_is_told_what_ranges_look_like() -> None:
-    assert "'=>1' is no range of versions: write for example" in str(UnknownWorkflow("w@=>1"))
+    assert "'=>1' is no range of versions: write for example" in str(
+        UnknownWorkflow("w@=>1")
+    )
     assert "no range" not in str(UnknownWorkflow("w@stable"))

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from openagents_json.engine.archive.archive import DepartedRun
 
 without_option = click.option(
-    "--without", multiple=True, metavar="CONSUMER", help="A consumer of the log that need not have read the runs."
+    "--without",
+    multiple=True,
+    metavar="CONSUMER",
+    help="A consumer of the log that need not have read the runs.",
 )
 
 
@@ -65,12 +68,21 @@ def _tell(target: Target, runs: Sequence[str], what: str) -> None:
 @click.command()
 @click.argument("runs", nargs=-1, required=True)
 @click.option(
-    "--to", type=Url(), metavar="URL", help="A folder, or any place that fsspec knows.  [default: OPENAGENTS_ARCHIVE]"
+    "--to",
+    type=Url(),
+    metavar="URL",
+    help="A folder, or any place that fsspec knows.  [default: OPENAGENTS_ARCHIVE]",
 )
 @without_option
 @reason_option
 @target_options
-def archive(target: Target, runs: tuple[str, ...], to: str | None, without: tuple[str, ...], reason: str) -> None:
+def archive(
+    target: Target,
+    runs: tuple[str, ...],
+    to: str | None,
+    without: tuple[str, ...],
+    reason: str,
+) -> None:
     """Move closed runs into the archive: each is written, read back and compared before its memory is freed."""
     from openagents_json.engine.archive.archive import Departure
 
@@ -80,7 +92,10 @@ def archive(target: Target, runs: tuple[str, ...], to: str | None, without: tupl
     gone: list[DepartedRun] = []
     try:
         with target.engine() as engine:
-            gone.extend(engine.archive.leave(run, Departure(place, reason, without)) for run in runs)
+            gone.extend(
+                engine.archive.leave(run, Departure(place, reason, without))
+                for run in runs
+            )
     finally:  # what has left has left, whatever the next one met
         if target.as_json:
             print_json(gone)
@@ -96,14 +111,21 @@ def sizes(gone: DepartedRun) -> str:
 @click.command()
 @click.argument("run")
 @click.option(
-    "--from", "place", type=Url(), default="", metavar="URL", help="Its file, if the store does not know where it is."
+    "--from",
+    "place",
+    type=Url(),
+    default="",
+    metavar="URL",
+    help="Its file, if the store does not know where it is.",
 )
 @target_options
 def restore(target: Target, run: str, place: str) -> None:
     """Bring a run back from the archive; it can be shown, retried and forked as before."""
     with target.engine(create=True) as engine:
         status = engine.archive.restore(run, url=place, archive=target.settings.archive)
-    print_json({"id": run, "status": status}) if target.as_json else say(f"{run} {status}")
+    print_json({"id": run, "status": status}) if target.as_json else say(
+        f"{run} {status}"
+    )
 
 
 @click.command()
@@ -113,7 +135,9 @@ def memory(target: Target, run: str) -> None:
     """Print how many bytes a run takes in the server: its events, its payloads, its part of the log."""
     with target.engine() as engine:
         taken = engine.archive.memory(run)
-    print_json({"id": run, "bytes": taken}) if target.as_json else say(f"{run} {taken} bytes")
+    print_json({"id": run, "bytes": taken}) if target.as_json else say(
+        f"{run} {taken} bytes"
+    )
 
 
 @click.group()
@@ -127,7 +151,9 @@ def retention() -> None:
 @without_option
 @reason_option
 @target_options
-def apply_policy(target: Target, policy: str, dry_run: bool, without: tuple[str, ...], reason: str) -> int:
+def apply_policy(
+    target: Target, policy: str, dry_run: bool, without: tuple[str, ...], reason: str
+) -> int:
     """Archive or delete closed runs as the rules in FILE say; the first rule that fits a run decides.
 
     Exit code: 1 when something should have left and could not.
@@ -139,12 +165,38 @@ def apply_policy(target: Target, policy: str, dry_run: bool, without: tuple[str,
         lasting(place)
     with target.engine() as engine:
         now = engine.now_ms()
-        done = apply(rules, engine.archive, engine.views, now, reason=reason, without=without, dry_run=dry_run)
+        done = apply(
+            rules,
+            engine.archive,
+            engine.views,
+            now,
+            reason=reason,
+            without=without,
+            dry_run=dry_run,
+        )
     rows = (
-        (x.rule, x.then, str(x.fits), str(len(x.gone)), str(x.held), str(len(x.stayed)), str(x.before), str(x.archived))
+        (
+            x.rule,
+            x.then,
+            str(x.fits),
+            str(len(x.gone)),
+            str(x.held),
+            str(len(x.stayed)),
+            str(x.before),
+            str(x.archived),
+        )
         for x in done
     )
-    header = ("rule", "then", "runs", "left", "held", "stayed", "bytes freed", "bytes archived")
+    header = (
+        "rule",
+        "then",
+        "runs",
+        "left",
+        "held",
+        "stayed",
+        "bytes freed",
+        "bytes archived",
+    )
     show(done, header, rows, as_json=target.as_json)
     for item in done:
         for run, why in item.stayed.items():

@@ -5,7 +5,13 @@ from __future__ import annotations
 import click
 
 from cli.commands.run import parse_payload
-from cli.commands.runs.redact import files_of, redact_report, reports_of, tell_files, wait_option
+from cli.commands.runs.redact import (
+    files_of,
+    redact_report,
+    reports_of,
+    tell_files,
+    wait_option,
+)
 from cli.options import Target, target_options
 from cli.render import print_json
 from cli.terminal import say
@@ -15,9 +21,16 @@ from cli.terminal import say
 @click.argument("run")
 @click.option("--reason", default="", help="Why; it is kept in the history.")
 @click.option("--force", is_flag=True, help="Do not wait for steps under way.")
-@click.option("--compensate/--no-compensate", default=True, show_default=True, help="Undo completed steps.")
+@click.option(
+    "--compensate/--no-compensate",
+    default=True,
+    show_default=True,
+    help="Undo completed steps.",
+)
 @target_options
-def cancel(target: Target, run: str, reason: str, force: bool, compensate: bool) -> None:
+def cancel(
+    target: Target, run: str, reason: str, force: bool, compensate: bool
+) -> None:
     """Ask a run to end; what its completed steps did is compensated where the document says how."""
     with target.engine() as engine:
         engine.cancel(run, reason, force=force, compensate=compensate)
@@ -60,12 +73,17 @@ def shred(target: Target, run: str, wait_s: float, reason: str) -> None:
         done = engine.shred(run, reason, wait_seconds=wait_s)
         reports = reports_of(engine, run)
     if target.as_json:
-        print_json({"id": run, "shredded": True, "changed": done.changed, **files_of(done)})
+        print_json(
+            {"id": run, "shredded": True, "changed": done.changed, **files_of(done)}
+        )
     else:
         say(f"{run} {'is' if done else 'was already'} shredded")
         tell_files(done)
     if reports:
-        say(f"what it was given for a heal is on its report, redact that as well: {', '.join(reports)}", err=True)
+        say(
+            f"what it was given for a heal is on its report, redact that as well: {', '.join(reports)}",
+            err=True,
+        )
 
 
 @click.command()
@@ -76,7 +94,9 @@ def shred(target: Target, run: str, wait_s: float, reason: str) -> None:
 @click.option("--key", help="The key that the waiting step names.")
 @click.option("--by", default="", help="Who sends it.  [default: you]")
 @click.option("--reason", default="", help="Why; it is kept in the history.")
-@click.option("--idempotency-key", help="With the same key, the signal counts only once.")
+@click.option(
+    "--idempotency-key", help="With the same key, the signal counts only once."
+)
 @target_options
 def signal(
     target: Target,
@@ -92,7 +112,15 @@ def signal(
     """Send a run a signal; it is kept until a step takes it."""
     value = parse_payload(payload, payload_file)
     with target.engine() as engine:
-        engine.signal(run, name, value, key=key, by=by, reason=reason, idempotency_key=idempotency_key)
+        engine.signal(
+            run,
+            name,
+            value,
+            key=key,
+            by=by,
+            reason=reason,
+            idempotency_key=idempotency_key,
+        )
         _tell(target, run, engine.state(run).status)
 
 

@@ -15,7 +15,13 @@ from cli.urls import Url, lasting
 
 @click.command("export")
 @click.argument("run")
-@click.option("-o", "--output", required=True, metavar="FILE", help="Where to; - is the standard output.")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    metavar="FILE",
+    help="Where to; - is the standard output.",
+)
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 @target_options
 def export_run(target: Target, run: str, output: str, force: bool) -> None:
@@ -43,7 +49,9 @@ def export_run(target: Target, run: str, output: str, force: bool) -> None:
 
 @click.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--paused", is_flag=True, help="Let a run that is open wait until it is resumed.")
+@click.option(
+    "--paused", is_flag=True, help="Let a run that is open wait until it is resumed."
+)
 @reason_option
 @target_options
 def import_run(target: Target, file: Path, paused: bool, reason: str) -> None:
@@ -56,14 +64,32 @@ def import_run(target: Target, file: Path, paused: bool, reason: str) -> None:
     if target.as_json:
         print_json({"id": done.run, "status": done.status, "changed": done.changed})
     else:
-        say(f"{done.run} {done.status}{'' if done.changed else ' (it was here already)'}")
+        say(
+            f"{done.run} {done.status}{'' if done.changed else ' (it was here already)'}"
+        )
 
 
 @click.command("promote")
 @click.argument("run")
-@click.option("--to", type=Url(), required=True, metavar="URL", help="The server where the run goes on.")
-@click.option("--to-prefix", default="oa", show_default=True, help="The prefix of the store's keys there.")
-@click.option("--to-broker", type=Url(), metavar="URL", help="The Celery broker there.  [default: the store's server]")
+@click.option(
+    "--to",
+    type=Url(),
+    required=True,
+    metavar="URL",
+    help="The server where the run goes on.",
+)
+@click.option(
+    "--to-prefix",
+    default="oa",
+    show_default=True,
+    help="The prefix of the store's keys there.",
+)
+@click.option(
+    "--to-broker",
+    type=Url(),
+    metavar="URL",
+    help="The Celery broker there.  [default: the store's server]",
+)
 @click.option(
     "--wait",
     "wait_s",
@@ -73,7 +99,14 @@ def import_run(target: Target, file: Path, paused: bool, reason: str) -> None:
     help="Seconds for steps under way to end.",
 )
 @target_options
-def promote_run(target: Target, run: str, to: str, to_prefix: str, to_broker: str | None, wait_s: float) -> None:
+def promote_run(
+    target: Target,
+    run: str,
+    to: str,
+    to_prefix: str,
+    to_broker: str | None,
+    wait_s: float,
+) -> None:
     """Move an open run to another store, where it goes on; it ends here as cancelled.
 
     A promotion that was cut off halfway is finished by doing it again.
@@ -89,7 +122,12 @@ def promote_run(target: Target, run: str, to: str, to_prefix: str, to_broker: st
         target.engine() as source,
         Engine.open(
             target.settings.model_copy(
-                update={"url": to, "broker": to_broker or to, "prefix": to_prefix, "actor": target.actor}
+                update={
+                    "url": to,
+                    "broker": to_broker or to,
+                    "prefix": to_prefix,
+                    "actor": target.actor,
+                }
             ),
             components=Registry(),
         ) as there,

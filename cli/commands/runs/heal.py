@@ -16,7 +16,13 @@ from cli.terminal import say, say_lines
 from cli.times import Duration, time_ms
 
 if TYPE_CHECKING:
-    from openagents_json.engine import Engine, HealReport, HealWish, RunFilter, SandboxWish
+    from openagents_json.engine import (
+        Engine,
+        HealReport,
+        HealWish,
+        RunFilter,
+        SandboxWish,
+    )
 
 _MANY = ("workflow", "version", "fingerprint", "error", "parent", "source")
 _TIMES = {
@@ -27,13 +33,44 @@ _TIMES = {
 }
 _NAMES = ", ".join((*_MANY, "label.NAME", *_TIMES))
 _OPTIONS = [
-    click.option("--where", multiple=True, metavar="NAME=VALUE", help=f"Which failed runs: {_NAMES}."),
-    click.option("--limit", type=click.IntRange(1, 10_000), default=1000, show_default=True, help="How many at most."),
-    click.option("--workflow", metavar="FILE|NAME@VERSION", help="The fix: another version of the workflow."),
+    click.option(
+        "--where",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help=f"Which failed runs: {_NAMES}.",
+    ),
+    click.option(
+        "--limit",
+        type=click.IntRange(1, 10_000),
+        default=1000,
+        show_default=True,
+        help="How many at most.",
+    ),
+    click.option(
+        "--workflow",
+        metavar="FILE|NAME@VERSION",
+        help="The fix: another version of the workflow.",
+    ),
     set_option,
-    click.option("--mock", "mocks", multiple=True, metavar="STEP=JSON", help="What a step returns in the backtest."),
-    click.option("--mocks", "mocks_file", metavar="FILE", help="A JSON object of such results, by step."),
-    click.option("--step-timeout", type=Duration(), default="30s", help="How long a step may take in the sandbox."),
+    click.option(
+        "--mock",
+        "mocks",
+        multiple=True,
+        metavar="STEP=JSON",
+        help="What a step returns in the backtest.",
+    ),
+    click.option(
+        "--mocks",
+        "mocks_file",
+        metavar="FILE",
+        help="A JSON object of such results, by step.",
+    ),
+    click.option(
+        "--step-timeout",
+        type=Duration(),
+        default="30s",
+        help="How long a step may take in the sandbox.",
+    ),
     click.option(
         "--sandbox",
         type=click.Choice(["best", "strict"]),
@@ -41,14 +78,46 @@ _OPTIONS = [
         show_default=True,
         help="strict: no backtest where the kernel does not keep components in; best: what there is, and it is said.",
     ),
-    click.option("--sandbox-env", "variables", multiple=True, metavar="NAME", help="A variable for components in it."),
-    click.option("--dry-run", is_flag=True, help="Only the backtest; --resume heals by it."),
-    click.option("--resume", metavar="HEAL", help="Go on with a heal: after a dry run, a crash, or a stop."),
-    click.option("--force", is_flag=True, help="Go on with one that its stop condition has stopped."),
-    click.option("--waves", default="1,10%,100%", show_default=True, help="How many are healed after each wave."),
-    click.option("--wave-timeout", type=Duration(), default="10m", help="How long to wait for the runs of a wave."),
-    click.option("--stop-after-failures", "stop", default="1", show_default=True, metavar="N|P%"),
-    click.option("--workers", type=click.IntRange(0), help="Threads that run steps.  [default: 2, with --url 0]"),
+    click.option(
+        "--sandbox-env",
+        "variables",
+        multiple=True,
+        metavar="NAME",
+        help="A variable for components in it.",
+    ),
+    click.option(
+        "--dry-run", is_flag=True, help="Only the backtest; --resume heals by it."
+    ),
+    click.option(
+        "--resume",
+        metavar="HEAL",
+        help="Go on with a heal: after a dry run, a crash, or a stop.",
+    ),
+    click.option(
+        "--force",
+        is_flag=True,
+        help="Go on with one that its stop condition has stopped.",
+    ),
+    click.option(
+        "--waves",
+        default="1,10%,100%",
+        show_default=True,
+        help="How many are healed after each wave.",
+    ),
+    click.option(
+        "--wave-timeout",
+        type=Duration(),
+        default="10m",
+        help="How long to wait for the runs of a wave.",
+    ),
+    click.option(
+        "--stop-after-failures", "stop", default="1", show_default=True, metavar="N|P%"
+    ),
+    click.option(
+        "--workers",
+        type=click.IntRange(0),
+        help="Threads that run steps.  [default: 2, with --url 0]",
+    ),
     reason_option,
 ]
 
@@ -73,11 +142,20 @@ def heal(target: Target, resume: str | None, dry_run: bool, **given: Any) -> int
     from openagents_json.engine.healing.heal import as_json
 
     with target.engine() as engine:
-        report = engine.heal.report(resume) if resume else engine.heal.begin(_wish(engine, given))
+        report = (
+            engine.heal.report(resume)
+            if resume
+            else engine.heal.begin(_wish(engine, given))
+        )
         tell, limit_ms = _tell if not target.as_json else _quiet, given["step_timeout"]
         kept = _kept(target, given)
         report = engine.heal.backtest(
-            report.id, target.components, limit_ms=limit_ms, tell=tell, sandbox=kept, tell_sandbox=tell
+            report.id,
+            target.components,
+            limit_ms=limit_ms,
+            tell=tell,
+            sandbox=kept,
+            tell_sandbox=tell,
         )
         if not target.as_json:
             _show(report)
@@ -92,28 +170,48 @@ def heal(target: Target, resume: str | None, dry_run: bool, **given: Any) -> int
     return 0 if dry_run or report.well else 1
 
 
-def _waves(engine: Engine, target: Target, report: HealReport, given: dict[str, Any]) -> HealReport:
-    workers = given["workers"] if given["workers"] is not None else (0 if target.settings.url else 2)
+def _waves(
+    engine: Engine, target: Target, report: HealReport, given: dict[str, Any]
+) -> HealReport:
+    workers = (
+        given["workers"]
+        if given["workers"] is not None
+        else (0 if target.settings.url else 2)
+    )
     undone = report.counts["fixed"] and report.status != "closed"
     if undone and not target.settings.url and not (workers and target.components):
-        raise click.UsageError(f"nobody would do the work of {report.id}: give the components with -c, and --workers")
+        raise click.UsageError(
+            f"nobody would do the work of {report.id}: give the components with -c, and --workers"
+        )
     if undone and workers and target.components:
-        engine.work_here(workers, lease_ms=target.settings.lease_ms, leases=target.settings.leases)
+        engine.work_here(
+            workers, lease_ms=target.settings.lease_ms, leases=target.settings.leases
+        )
     seconds = given["wave_timeout"] / 1000
     tell = _tell if not target.as_json else _quiet
-    return engine.heal.go_on(report.id, wave_seconds=seconds, force=given["force"], tell=tell)
+    return engine.heal.go_on(
+        report.id, wave_seconds=seconds, force=given["force"], tell=tell
+    )
 
 
 def _wish(engine: Engine, given: dict[str, Any]) -> HealWish:
     from openagents_json.engine import Fix, HealWish
 
     if not given["where"]:
-        raise click.UsageError(f"say which failed runs with --where NAME=VALUE ({_NAMES})")
+        raise click.UsageError(
+            f"say which failed runs with --where NAME=VALUE ({_NAMES})"
+        )
     workflow = given["workflow"]
     mocks = _mocks(given["mocks"], given["mocks_file"])
-    fix = Fix(None if workflow is None else engine.plan(workflow), parse_inputs(given["pairs"], None, "--set"), mocks)
+    fix = Fix(
+        None if workflow is None else engine.plan(workflow),
+        parse_inputs(given["pairs"], None, "--set"),
+        mocks,
+    )
     chosen = chosen_by(given["where"], int(datetime.now(UTC).timestamp() * 1000))  # noqa: TID251 - the edge
-    return HealWish(chosen, fix, given["waves"], given["stop"], given["limit"], given["reason"])
+    return HealWish(
+        chosen, fix, given["waves"], given["stop"], given["limit"], given["reason"]
+    )
 
 
 def _kept(target: Target, given: dict[str, Any]) -> SandboxWish:
@@ -144,7 +242,9 @@ def chosen_by(pairs: Iterable[str], now_ms: int) -> RunFilter:
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not value:
-            raise click.BadParameter(f"{pair!r} is not NAME=VALUE", param_hint="--where")
+            raise click.BadParameter(
+                f"{pair!r} is not NAME=VALUE", param_hint="--where"
+            )
         if name in _MANY:
             many[name] = (*many.get(name, ()), value)
         elif name.startswith("label.") and name != "label.":
@@ -152,34 +252,54 @@ def chosen_by(pairs: Iterable[str], now_ms: int) -> RunFilter:
         elif name in _TIMES:
             found = time_ms(value, now_ms)
             if found is None:
-                raise click.BadParameter(f"{value!r} is no time; write 2026-11-23T08:00 or 2h", param_hint="--where")
+                raise click.BadParameter(
+                    f"{value!r} is no time; write 2026-11-23T08:00 or 2h",
+                    param_hint="--where",
+                )
             times[_TIMES[name]] = found
         else:
-            raise click.BadParameter(f"{name!r} is none of {_NAMES}", param_hint="--where")
+            raise click.BadParameter(
+                f"{name!r} is none of {_NAMES}", param_hint="--where"
+            )
     return RunFilter(**many, **times, labels=labels)  # type: ignore[arg-type]
 
 
 def _show(report: HealReport) -> None:
-    verdicts = [report.verdicts[run] for run in report.wish["order"] if run in report.verdicts]
-    rows = ((x.run, x.verdict, ", ".join(x.again), str(len(x.reused)), short(x.reason, 300)) for x in verdicts)
+    verdicts = [
+        report.verdicts[run] for run in report.wish["order"] if run in report.verdicts
+    ]
+    rows = (
+        (x.run, x.verdict, ", ".join(x.again), str(len(x.reused)), short(x.reason, 300))
+        for x in verdicts
+    )
     if verdicts:
         console().print(table(("run", "verdict", "done again", "reused", "why"), rows))
     counts = ", ".join(f"{count} {name}" for name, count in report.counts.items())
     if report.sandbox is not None:
         say_lines(report.sandbox.text())
-    more = f" (there are more runs than the {len(verdicts)} of --limit)" if report.more else ""
+    more = (
+        f" (there are more runs than the {len(verdicts)} of --limit)"
+        if report.more
+        else ""
+    )
     say(f"{report.id}: {counts}{more}")
 
 
 def _say_end(report: HealReport) -> None:
     ended = ", ".join(f"{count} {name}" for name, count in report.ended.items())
-    say(f"{report.id} is {report.status}: {len(report.healed)} healed ({ended}), {len(report.skipped)} skipped")
+    say(
+        f"{report.id} is {report.status}: {len(report.healed)} healed ({ended}), {len(report.skipped)} skipped"
+    )
     for run, why in sorted(report.skipped.items()):
         say(f"  {run} is left alone: {why}")
     if report.left and report.closed:
-        say(f"  {len(report.left)} are left: they are in no wave of {','.join(report.wish['waves'])}")
+        say(
+            f"  {len(report.left)} are left: they are in no wave of {','.join(report.wish['waves'])}"
+        )
     if report.stopped:
-        say(f"  it stopped: {report.stopped}; look at them, then --resume {report.id} --force goes on")
+        say(
+            f"  it stopped: {report.stopped}; look at them, then --resume {report.id} --force goes on"
+        )
 
 
 def _tell(text: str) -> None:

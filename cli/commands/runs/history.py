@@ -20,13 +20,30 @@ FORMATS = ("table", "json", "jsonl", "cloudevents", "otel")
 
 @click.command()
 @click.argument("run")
-@click.option("--after", type=click.IntRange(0), default=0, help="Only events after this version.")
-@click.option("--type", "types", multiple=True, help="Only events of this type; several mean any of them.")
+@click.option(
+    "--after", type=click.IntRange(0), default=0, help="Only events after this version."
+)
+@click.option(
+    "--type",
+    "types",
+    multiple=True,
+    help="Only events of this type; several mean any of them.",
+)
 @click.option("--step", "steps", multiple=True, help="Only events of this step.")
-@click.option("--by", "actors", multiple=True, help="Only events that this actor led to, or whose name begins so.")
+@click.option(
+    "--by",
+    "actors",
+    multiple=True,
+    help="Only events that this actor led to, or whose name begins so.",
+)
 @click.option("--since", type=Time(), help="Only events from this time on.")
 @click.option("--until", type=Time(), help="Only events before this time.")
-@click.option("--format", "form", type=click.Choice(FORMATS), help="How to print.  [default: table]")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    help="How to print.  [default: table]",
+)
 @target_options
 def history(
     target: Target,

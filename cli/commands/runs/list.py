@@ -21,18 +21,50 @@ if TYPE_CHECKING:
 _STATUS = click.Choice(STATUSES)
 
 _FILTERS = [
-    click.option("--status", multiple=True, type=_STATUS, help="Only runs of this status; several mean any of them."),
+    click.option(
+        "--status",
+        multiple=True,
+        type=_STATUS,
+        help="Only runs of this status; several mean any of them.",
+    ),
     click.option("--workflow", multiple=True, help="Only runs of this workflow."),
-    click.option("--workflow-version", "version", multiple=True, help="Only runs of this version."),
-    click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="Only runs with this label."),
-    click.option("--fingerprint", multiple=True, help="Only runs that failed like this; see `runs failures`."),
-    click.option("--error", multiple=True, help="Only runs that failed with this type of error."),
-    click.option("--parent", multiple=True, help="Only runs that a step of this run started."),
-    click.option("--forked-from", "source", multiple=True, help="Only forks of this run."),
+    click.option(
+        "--workflow-version",
+        "version",
+        multiple=True,
+        help="Only runs of this version.",
+    ),
+    click.option(
+        "--label",
+        "labels",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Only runs with this label.",
+    ),
+    click.option(
+        "--fingerprint",
+        multiple=True,
+        help="Only runs that failed like this; see `runs failures`.",
+    ),
+    click.option(
+        "--error", multiple=True, help="Only runs that failed with this type of error."
+    ),
+    click.option(
+        "--parent", multiple=True, help="Only runs that a step of this run started."
+    ),
+    click.option(
+        "--forked-from", "source", multiple=True, help="Only forks of this run."
+    ),
     click.option("--reopened", is_flag=True, help="Only runs that were opened again."),
     click.option("--held", is_flag=True, help="Only runs that are held."),
-    click.option("--redacted", is_flag=True, help="Only runs of which something was erased."),
-    click.option("--imported", is_flag=True, help="Only runs that were written in another store at first."),
+    click.option(
+        "--redacted", is_flag=True, help="Only runs of which something was erased."
+    ),
+    click.option(
+        "--imported",
+        is_flag=True,
+        help="Only runs that were written in another store at first.",
+    ),
     click.option("--started-after", "started_from", type=Time()),
     click.option("--started-before", "started_to", type=Time()),
     click.option("--ended-after", "ended_from", type=Time()),
@@ -64,22 +96,38 @@ def _labels(texts: Iterable[str]) -> dict[str, str]:
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals:
-            raise click.BadParameter(f"{text!r} must be NAME=VALUE", param_hint="--label")
+            raise click.BadParameter(
+                f"{text!r} must be NAME=VALUE", param_hint="--label"
+            )
         if found.setdefault(name, value) != value:
-            raise click.BadParameter(f"{name!r} cannot be both {found[name]!r} and {value!r}", param_hint="--label")
+            raise click.BadParameter(
+                f"{name!r} cannot be both {found[name]!r} and {value!r}",
+                param_hint="--label",
+            )
     return found
 
 
 @click.command("list")
 @click.option("--as-of", type=Time(), help="As they were at a time.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
-@click.option("--after", default="", metavar="CURSOR", help="Behind the page that ended with this.")
+@click.option(
+    "--after",
+    default="",
+    metavar="CURSOR",
+    help="Behind the page that ended with this.",
+)
 @click.option("--count", "only_count", is_flag=True, help="Only how many there are.")
 @click.option("--archived", is_flag=True, help="Those that are in the archive.")
 @target_options
 @filter_options
 def list_runs(
-    target: Target, chosen: RunFilter, as_of: int | None, limit: int, after: str, only_count: bool, archived: bool
+    target: Target,
+    chosen: RunFilter,
+    as_of: int | None,
+    limit: int,
+    after: str,
+    only_count: bool,
+    archived: bool,
 ) -> None:
     """List runs, newest first. A time is 2026-11-23T08:00 (UTC), or how long ago: 90s, 15m, 2h, 7d."""
     if (as_of is not None) + only_count + archived > 1:
@@ -95,7 +143,9 @@ def list_runs(
             page = views.runs(chosen, limit=limit, after=after)
         else:
             page = views.as_of(as_of, chosen, limit=limit, after=after)
-    show(page.items, _HEADER, (_cells(row) for row in page.items), as_json=target.as_json)
+    show(
+        page.items, _HEADER, (_cells(row) for row in page.items), as_json=target.as_json
+    )
     if page.next:
         say(f"there are more: --after {page.next}", err=True)
 
@@ -103,8 +153,16 @@ def list_runs(
 def _list_archived(target: Target, chosen: RunFilter, limit: int, after: str) -> None:
     with target.views() as views:
         page = views.archived(chosen, limit=limit, after=after)
-    rows = ((*_cells(item.run)[:6], second(item.archived_ms), item.url) for item in page.items)
-    show(page.items, (*_HEADER[:6], "archived (UTC)", "file"), rows, as_json=target.as_json)
+    rows = (
+        (*_cells(item.run)[:6], second(item.archived_ms), item.url)
+        for item in page.items
+    )
+    show(
+        page.items,
+        (*_HEADER[:6], "archived (UTC)", "file"),
+        rows,
+        as_json=target.as_json,
+    )
     if page.next:
         say(f"there are more: --after {page.next}", err=True)
 
@@ -137,7 +195,16 @@ def failures(target: Target) -> None:
     """List the classes of failures, the latest first: those of a class share workflow, step and message."""
     with target.views() as views:
         found = views.failures()
-    header = ("fingerprint", "workflow", "step", "error", "ever", "now", "last (UTC)", "last run")
+    header = (
+        "fingerprint",
+        "workflow",
+        "step",
+        "error",
+        "ever",
+        "now",
+        "last (UTC)",
+        "last run",
+    )
     rows = (
         (
             item.fingerprint,
@@ -155,15 +222,35 @@ def failures(target: Target) -> None:
 
 
 @click.command()
-@click.option("--status", "wanted", default="", help="Only steps of this status, such as started, wait or gated.")
+@click.option(
+    "--status",
+    "wanted",
+    default="",
+    help="Only steps of this status, such as started, wait or gated.",
+)
 @click.option("--worker", default="", help="Only steps at this worker.")
-@click.option("--limit", type=click.IntRange(1, 100_000), default=200, show_default=True)
+@click.option(
+    "--limit", type=click.IntRange(1, 100_000), default=200, show_default=True
+)
 @target_options
 def steps(target: Target, wanted: str, worker: str, limit: int) -> None:
     """List the steps under way in all runs, those that have been so for longest first."""
     with target.views() as views:
-        found = sorted(views.steps(status=wanted, worker=worker), key=lambda x: x.since_ms)[:limit]
-    rows = ((x.run, x.workflow, x.step, x.status, second(x.since_ms), str(x.attempt or ""), x.worker) for x in found)
+        found = sorted(
+            views.steps(status=wanted, worker=worker), key=lambda x: x.since_ms
+        )[:limit]
+    rows = (
+        (
+            x.run,
+            x.workflow,
+            x.step,
+            x.status,
+            second(x.since_ms),
+            str(x.attempt or ""),
+            x.worker,
+        )
+        for x in found
+    )
     header = ("run", "workflow", "step", "status", "since (UTC)", "attempt", "worker")
     show(found, header, rows, as_json=target.as_json)
 
@@ -187,7 +274,16 @@ def components(target: Target) -> None:
         )
         for x in found
     )
-    header = ("component", "completed", "failed", "lost", "error rate", "p50", "p95", "p99")
+    header = (
+        "component",
+        "completed",
+        "failed",
+        "lost",
+        "error rate",
+        "p50",
+        "p95",
+        "p99",
+    )
     show(found, header, rows, as_json=target.as_json)
 
 
@@ -199,7 +295,12 @@ def workers(target: Target) -> None:
         found = views.workers()
     names = ("started", "completed", "failed", "lost", "ignored")
     rows = (
-        (x.worker, "alive" if x.alive else "", *(str(x.counts.get(name, 0)) for name in names), _last(x.last_ms))
+        (
+            x.worker,
+            "alive" if x.alive else "",
+            *(str(x.counts.get(name, 0)) for name in names),
+            _last(x.last_ms),
+        )
         for x in found
     )
     show(found, ("worker", "", *names, "last (UTC)"), rows, as_json=target.as_json)

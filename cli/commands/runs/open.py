@@ -29,8 +29,17 @@ _LONGEST_NUMBER = 20
 
 @click.command("open")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--at", type=click.IntRange(1), metavar="N", help="Begin at this event; with --json, print the run then.")
-@click.option("--go-on", is_flag=True, help="Let a run that is open go on here, with the components of -c.")
+@click.option(
+    "--at",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Begin at this event; with --json, print the run then.",
+)
+@click.option(
+    "--go-on",
+    is_flag=True,
+    help="Let a run that is open go on here, with the components of -c.",
+)
 @target_options
 def open_run(target: Target, file: Path, at: int | None, go_on: bool) -> None:
     """Step through a run from a file, and retry or fork it with the components of -c; its origin never hears of it.
@@ -63,10 +72,14 @@ def _local(target: Target, run: str) -> Target:
     """Return the store on this machine, whatever the environment says about others."""
     context = click.get_current_context()
     if context.get_parameter_source("url") is ParameterSource.COMMANDLINE:
-        raise click.UsageError("a run is opened in a store of its own, so --url has no place here; see `runs import`")
+        raise click.UsageError(
+            "a run is opened in a store of its own, so --url has no place here; see `runs import`"
+        )
     given = context.get_parameter_source("data") is ParameterSource.COMMANDLINE
     data = target.settings.data if given else str(Path(".openagents-open") / run)
-    return replace(target, settings=target.settings.model_copy(update={"url": "", "data": data}))
+    return replace(
+        target, settings=target.settings.model_copy(update={"url": "", "data": data})
+    )
 
 
 def _key(local: Target, run: str) -> RunKey:
@@ -78,7 +91,9 @@ def _key(local: Target, run: str) -> RunKey:
         key = engine.keys.of(run)
     if key is None:
         keep = f"`openagents keys adopt {run} --data {local.settings.data} < FILE` keeps it here"
-        raise click.ClickException(f"run {run} is encrypted: `openagents keys show {run}` gives its key there, {keep}")
+        raise click.ClickException(
+            f"run {run} is encrypted: `openagents keys show {run}` gives its key there, {keep}"
+        )
     return key
 
 
@@ -151,7 +166,11 @@ class _Session:
             "retry": self._retry,
             "fork": self._fork,
         }
-        return acts | {name[0]: act for name, act in acts.items() if name and name not in ("retry", "fork")}
+        return acts | {
+            name[0]: act
+            for name, act in acts.items()
+            if name and name not in ("retry", "fork")
+        }
 
     # -- looking ------------------------------------------------------------------------------------------
 
@@ -194,7 +213,9 @@ class _Session:
         from openagents_json.workflow.history.diff import changes_of
 
         before = plain(self.steps.shown(self.here - 1)) if self.here > 1 else {}
-        for change in changes_of(_by_step(before), _by_step(plain(self.steps.shown(self.here)))):
+        for change in changes_of(
+            _by_step(before), _by_step(plain(self.steps.shown(self.here)))
+        ):
             was = "nothing" if change.missing == "one" else json.dumps(change.one)
             now = "nothing" if change.missing == "other" else json.dumps(change.other)
             say(f"{change.path}: {was} -> {now}")
@@ -215,17 +236,27 @@ class _Session:
     def _fork(self, rest: str) -> None:
         at = _number(rest) if rest else self.here
         if self.kept < at:
-            raise InvalidArgument(f"the local store has this run up to event {self.kept}; fork it at one of those")
-        self.work(self.steps.run, "the fork", lambda engine, run: engine.replay.fork(run, at, reason="from a file"))
+            raise InvalidArgument(
+                f"the local store has this run up to event {self.kept}; fork it at one of those"
+            )
+        self.work(
+            self.steps.run,
+            "the fork",
+            lambda engine, run: engine.replay.fork(run, at, reason="from a file"),
+        )
 
     def work(self, run: str, what: str, begin: Callable[[Engine, str], str]) -> None:
         """Begin something with local components, and say how it ended."""
         if not self.kept:
-            raise InvalidArgument("this run is not in the local store, so it can only be looked at")
+            raise InvalidArgument(
+                "this run is not in the local store, so it can only be looked at"
+            )
         with self.target.engine(workers=2, alone=True, create=True) as engine:
             lacking = sorted(self.steps.components() - set(engine.registry.names()))
             if lacking:
-                raise InvalidArgument(f"there is no component {', '.join(lacking)} here; give their module with -c")
+                raise InvalidArgument(
+                    f"there is no component {', '.join(lacking)} here; give their module with -c"
+                )
             new = begin(engine, run)
             while (info := engine.state(new)).status not in CLOSED_RUN:
                 if engine.waits_for_signal(new):
@@ -236,15 +267,23 @@ class _Session:
                     return
                 engine.watch(new, after=info.version, block_ms=500)
         error = info.error or {}
-        end = json.dumps(info.output) if info.status == "completed" else f"{error.get('type')}: {error.get('message')}"
+        end = (
+            json.dumps(info.output)
+            if info.status == "completed"
+            else f"{error.get('type')}: {error.get('message')}"
+        )
         say(f"{what} {new} {info.status}: {end}")
 
 
 def _by_step(info: Mapping[str, object]) -> dict[str, object]:
     """Return a run with its steps by name, without the number of its event."""
-    found = {name: value for name, value in info.items() if name not in ("steps", "version")}
+    found = {
+        name: value for name, value in info.items() if name not in ("steps", "version")
+    }
     steps = info.get("steps")
-    return found | {"steps": {step["id"]: step for step in steps} if isinstance(steps, list) else {}}
+    return found | {
+        "steps": {step["id"]: step for step in steps} if isinstance(steps, list) else {}
+    }
 
 
 def _number(text: str) -> int:

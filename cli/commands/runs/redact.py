@@ -42,19 +42,39 @@ def tell_files(done: Redacted | Shredded) -> None:
             err=True,
         )
     elif done.log is LogState.REFUSED:
-        say(f"not done: {done.why}; who runs the server has to have BGREWRITEAOF carried out", err=True)
+        say(
+            f"not done: {done.why}; who runs the server has to have BGREWRITEAOF carried out",
+            err=True,
+        )
 
 
 @click.command()
 @click.argument("run")
-@click.option("--step", "steps", multiple=True, help="Only what belongs to this step; several are erased together.")
-@click.option("--event", "events", multiple=True, type=click.IntRange(1), help="Only this event, by its number.")
+@click.option(
+    "--step",
+    "steps",
+    multiple=True,
+    help="Only what belongs to this step; several are erased together.",
+)
+@click.option(
+    "--event",
+    "events",
+    multiple=True,
+    type=click.IntRange(1),
+    help="Only this event, by its number.",
+)
 @click.option("--labels", is_flag=True, help="The labels of the run as well.")
 @wait_option
 @reason_option
 @target_options
 def redact(
-    target: Target, run: str, steps: tuple[str, ...], events: tuple[int, ...], labels: bool, wait_s: float, reason: str
+    target: Target,
+    run: str,
+    steps: tuple[str, ...],
+    events: tuple[int, ...],
+    labels: bool,
+    wait_s: float,
+    reason: str,
 ) -> None:
     """Erase for good what a closed run worked with: inputs, outputs, signals and messages of errors.
 
@@ -67,16 +87,31 @@ def redact(
         redact_report(target, run, wait_s, reason)
         return
     with target.engine() as engine:
-        done = engine.redact(run, reason, steps=steps, events=events, labels=labels, wait_seconds=wait_s)
+        done = engine.redact(
+            run, reason, steps=steps, events=events, labels=labels, wait_seconds=wait_s
+        )
         others = [*_copies(engine, run), *reports_of(engine, run)]
     if target.as_json:
         gone = {"events": done.events, "payloads": done.payloads}
-        print_json({"id": run, **gone, "rewritten": done.rewritten, "copies": others, **files_of(done)})
+        print_json(
+            {
+                "id": run,
+                **gone,
+                "rewritten": done.rewritten,
+                "copies": others,
+                **files_of(done),
+            }
+        )
         return
-    say(f"{run}: {done.events} events and {done.payloads} payloads beside the log are erased")
+    say(
+        f"{run}: {done.events} events and {done.payloads} payloads beside the log are erased"
+    )
     tell_files(done)
     if others:
-        say(f"these may hold copies of it, redact them as well: {', '.join(others)}", err=True)
+        say(
+            f"these may hold copies of it, redact them as well: {', '.join(others)}",
+            err=True,
+        )
 
 
 def redact_report(target: Target, heal: str, wait_s: float, reason: str) -> None:
@@ -95,9 +130,19 @@ def _copies(engine: Engine, run: str) -> list[str]:
     from openagents_json.engine import RunFilter
 
     chosen = (RunFilter(source=(run,)), RunFilter(parent=(run,)))
-    return [row.id for filter_ in chosen for row in engine.views.runs(filter_, limit=100).items]
+    return [
+        row.id
+        for filter_ in chosen
+        for row in engine.views.runs(filter_, limit=100).items
+    ]
 
 
 def reports_of(engine: Engine, run: str) -> list[str]:
     """Return the heals that opened a run again: their reports have what it was given then."""
-    return list(dict.fromkeys(event.cause for event in engine.history(run) if event.cause.startswith("heal-")))
+    return list(
+        dict.fromkeys(
+            event.cause
+            for event in engine.history(run)
+            if event.cause.startswith("heal-")
+        )
+    )

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from openagents_json.engine import Engine
     from openagents_json.workflow.history.diff import Change, Comparison
 
-reason_option = click.option("--reason", default="", help="Why; it is kept in the history.")
+reason_option = click.option(
+    "--reason", default="", help="Why; it is kept in the history."
+)
 set_option = click.option(
     "--set",
     "pairs",
@@ -31,33 +33,74 @@ set_option = click.option(
 
 @click.command()
 @click.argument("run")
-@click.option("--from", "step", default="", metavar="STEP", help="Begin with this step again, and all behind it.")
+@click.option(
+    "--from",
+    "step",
+    default="",
+    metavar="STEP",
+    help="Begin with this step again, and all behind it.",
+)
 @set_option
-@click.option("--workflow", metavar="FILE|NAME@VERSION", help="Go on by another version of the workflow.")
+@click.option(
+    "--workflow",
+    metavar="FILE|NAME@VERSION",
+    help="Go on by another version of the workflow.",
+)
 @reason_option
 @target_options
-def retry(target: Target, run: str, step: str, pairs: tuple[str, ...], workflow: str | None, reason: str) -> None:
+def retry(
+    target: Target,
+    run: str,
+    step: str,
+    pairs: tuple[str, ...],
+    workflow: str | None,
+    reason: str,
+) -> None:
     """Let a closed run go on from what failed; nothing that completed runs again, unless it is behind STEP."""
     with target.engine() as engine:
-        engine.retry(run, step=step, inputs=_edited(engine, run, pairs), reason=reason, workflow=workflow)
+        engine.retry(
+            run,
+            step=step,
+            inputs=_edited(engine, run, pairs),
+            reason=reason,
+            workflow=workflow,
+        )
         _tell(target, run, engine.state(run).status)
 
 
 @click.command()
 @click.argument("run")
 @set_option
-@click.option("--workflow", metavar="FILE|NAME@VERSION", help="Go on by another version of the workflow.")
-@click.option("--explain", "wait", is_flag=True, help="Wait for its end, and say why each step ran or did not.")
+@click.option(
+    "--workflow",
+    metavar="FILE|NAME@VERSION",
+    help="Go on by another version of the workflow.",
+)
+@click.option(
+    "--explain",
+    "wait",
+    is_flag=True,
+    help="Wait for its end, and say why each step ran or did not.",
+)
 @reason_option
 @target_options
-def replay(target: Target, run: str, pairs: tuple[str, ...], workflow: str | None, wait: bool, reason: str) -> int:
+def replay(
+    target: Target,
+    run: str,
+    pairs: tuple[str, ...],
+    workflow: str | None,
+    wait: bool,
+    reason: str,
+) -> int:
     """Do a closed run again; results stand where component, definition and inputs of a step have not changed.
 
     Exit code with --explain: 0 completed, 1 failed, 3 cancelled.
     """
     with target.engine() as engine:
         plan = None if workflow is None else engine.plan(workflow)
-        engine.replay.replay(run, inputs=_edited(engine, run, pairs), reason=reason, plan=plan)
+        engine.replay.replay(
+            run, inputs=_edited(engine, run, pairs), reason=reason, plan=plan
+        )
         status = follow(engine, run).status if wait else engine.state(run).status
         found = engine.replay.replayed(run) if wait else None
     if found is not None and target.as_json:
@@ -75,7 +118,9 @@ def replay(target: Target, run: str, pairs: tuple[str, ...], workflow: str | Non
 @set_option
 @reason_option
 @target_options
-def rerun(target: Target, run: str, step: str, pairs: tuple[str, ...], reason: str) -> None:
+def rerun(
+    target: Target, run: str, step: str, pairs: tuple[str, ...], reason: str
+) -> None:
     """Let a closed run do a step again, with all that is behind it."""
     with target.engine() as engine:
         engine.retry(run, step=step, inputs=_edited(engine, run, pairs), reason=reason)
@@ -101,7 +146,14 @@ def skip(target: Target, run: str, step: str, reason: str) -> None:
 @click.option("--output-file", metavar="FILE", help="A file with the result as JSON.")
 @reason_option
 @target_options
-def complete(target: Target, run: str, step: str, output: str | None, output_file: str | None, reason: str) -> None:
+def complete(
+    target: Target,
+    run: str,
+    step: str,
+    output: str | None,
+    output_file: str | None,
+    reason: str,
+) -> None:
     """Let a run go on as if a step had returned a result."""
     value = parse_payload(output, output_file)
     with target.engine() as engine:
@@ -111,22 +163,43 @@ def complete(target: Target, run: str, step: str, output: str | None, output_fil
 
 @click.command()
 @click.argument("run")
-@click.option("--at", type=click.IntRange(1), required=True, metavar="VERSION", help="The last event that is kept.")
+@click.option(
+    "--at",
+    type=click.IntRange(1),
+    required=True,
+    metavar="VERSION",
+    help="The last event that is kept.",
+)
 @set_option
 @reason_option
-@click.option("--idempotency-key", help="With the same key, the fork is made only once.")
+@click.option(
+    "--idempotency-key", help="With the same key, the fork is made only once."
+)
 @target_options
-def fork(target: Target, run: str, at: int, pairs: tuple[str, ...], reason: str, idempotency_key: str | None) -> None:
+def fork(
+    target: Target,
+    run: str,
+    at: int,
+    pairs: tuple[str, ...],
+    reason: str,
+    idempotency_key: str | None,
+) -> None:
     """Begin a new run with the same past up to an event; see `runs history` for their numbers."""
     with target.engine() as engine:
         inputs = _edited(engine, run, pairs)
-        new = engine.replay.fork(run, at, inputs=inputs, reason=reason, idempotency_key=idempotency_key)
+        new = engine.replay.fork(
+            run, at, inputs=inputs, reason=reason, idempotency_key=idempotency_key
+        )
         _tell(target, new, engine.state(new).status)
 
 
 @click.command()
 @click.argument("run")
-@click.option("--at", metavar="VERSION|TIME", help="After this event, or at this time (2026-11-23T08:00, or 2h ago).")
+@click.option(
+    "--at",
+    metavar="VERSION|TIME",
+    help="After this event, or at this time (2026-11-23T08:00, or 2h ago).",
+)
 @target_options
 def state(target: Target, run: str, at: str | None) -> None:
     """Print a run with its steps as it is, or as it was, as JSON."""
@@ -183,7 +256,11 @@ def _lines(found: Comparison) -> Iterable[str]:
     for step in found.steps:
         if step.one != step.other:
             yield f"step {step.step}: {step.one or 'never began'} | {step.other or 'never began'}"
-        for what, changes in (("input", step.inputs), ("output", step.output), ("error", step.error)):
+        for what, changes in (
+            ("input", step.inputs),
+            ("output", step.output),
+            ("error", step.error),
+        ):
             yield from _changes(f"step {step.step} {what}", changes)
     yield from _changes("output", found.output)
 

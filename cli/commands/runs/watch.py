@@ -36,7 +36,11 @@ def watch(target: Target, run: str) -> int:
     """
     terminal = console()
     with target.engine() as engine:
-        show = print_line if target.as_json else lambda event: terminal.print(progress(event))
+        show = (
+            print_line
+            if target.as_json
+            else lambda event: terminal.print(progress(event))
+        )
         return EXIT.get(follow(engine, run, show).status, 1)
 
 

@@ -10,7 +10,13 @@ from typing import Any
 from eventstore.errors import EventStoreError, StoreUnavailable
 from eventstore.redis.client import RedisClient
 from eventstore.redis.driver.connection import retrying
-from eventstore.redis.driver.scripts import PlainCall, Script, ScriptCall, essential, load_text
+from eventstore.redis.driver.scripts import (
+    PlainCall,
+    Script,
+    ScriptCall,
+    essential,
+    load_text,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +43,20 @@ class KeyNoteStore:
         self._client, self._kept_ms = client, kept_ms
         self._script = Script("note", load_text("note.lua"))
 
-    def write(self, notes: Sequence[KeyNote]) -> list[KeptNote | EventStoreError | None]:
+    def write(
+        self, notes: Sequence[KeyNote]
+    ) -> list[KeptNote | EventStoreError | None]:
         """Note keys in one round trip, again while a server is away; None for those that stand for that from now on.
 
         Each may have an error of its own. In a cluster, that may be that the node of a key is away; a server that is
         alone is waited for, and then raises StoreUnavailable.
         """
-        calls = [ScriptCall(self._script, [self._name(x.key)], [x.text, self._kept_ms, x.instead_of]) for x in notes]
+        calls = [
+            ScriptCall(
+                self._script, [self._name(x.key)], [x.text, self._kept_ms, x.instead_of]
+            )
+            for x in notes
+        ]
         replies: list[Any] = [None for _ in calls]
 
         def write() -> None:
@@ -57,7 +70,12 @@ class KeyNoteStore:
         except StoreUnavailable:
             if not self._client.is_cluster:
                 raise
-        return [reply if reply is None or isinstance(reply, EventStoreError) else KeptNote(*reply) for reply in replies]
+        return [
+            reply
+            if reply is None or isinstance(reply, EventStoreError)
+            else KeptNote(*reply)
+            for reply in replies
+        ]
 
     def keep_for(self, keys: Sequence[str], ms: int) -> None:
         """Keep what keys stand for so long from now on, also in a server at its memory limit."""
@@ -72,4 +90,6 @@ class KeyNoteStore:
         return (status or b"").decode(), bool(is_archived)
 
     def _name(self, key: str) -> bytes:
-        return self._client.keys.asked(hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest())
+        return self._client.keys.asked(
+            hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+        )

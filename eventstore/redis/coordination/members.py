@@ -8,7 +8,13 @@ from typing import Any, Final
 from eventstore import codec
 from eventstore.keys import Keyspace
 from eventstore.redis.client import RedisClient
-from eventstore.redis.driver.scripts import PlainCall, Script, ScriptCall, essential, load_text
+from eventstore.redis.driver.scripts import (
+    PlainCall,
+    Script,
+    ScriptCall,
+    essential,
+    load_text,
+)
 
 ALIVE_MS: Final = 15_000
 """How long a process may be silent and count as alive."""
@@ -23,7 +29,9 @@ class Directory:
         self._store = store
         self._members = Script("members", load_text("members.lua"))
         # A server whose disk is full carries out no script that might write.
-        self._looking = Script("members", self._members.text.replace("allow-oom", "no-writes", 1))
+        self._looking = Script(
+            "members", self._members.text.replace("allow-oom", "no-writes", 1)
+        )
         keys: Keyspace = store.keys
         self._workers = f"{keys.prefix}:workers".encode()
         self._specs = f"{keys.prefix}:registry:components".encode()
@@ -32,7 +40,9 @@ class Directory:
 
     def beat(self, worker: str, info: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """Say that a process is alive, and give all that are; `info` is what `openagents doctor` shows of it."""
-        told = {key: value for key, value in info.items() if key != "seen_ms"}  # the server says that
+        told = {
+            key: value for key, value in info.items() if key != "seen_ms"
+        }  # the server says that
         return self._alive(self._call(worker, codec.encode(told)))
 
     def forget(self, worker: str) -> None:
@@ -45,18 +55,24 @@ class Directory:
 
     def _call(self, worker: str, info: bytes) -> list[Any]:
         script = self._members if worker else self._looking
-        reply: list[Any] = self._store.call([ScriptCall(script, [self._workers], [worker, info])])[0]
+        reply: list[Any] = self._store.call(
+            [ScriptCall(script, [self._workers], [worker, info])]
+        )[0]
         return reply
 
     def _alive(self, reply: list[Any]) -> dict[str, dict[str, Any]]:
         """Read who is alive by the server's clock, before or behind which older versions may have written theirs."""
         now, *flat = reply
-        everyone = {name.decode(): codec.decode(data) for name, data in _pairs(flat).items()}
+        everyone = {
+            name.decode(): codec.decode(data) for name, data in _pairs(flat).items()
+        }
         silent = {name: abs(now - info["seen_ms"]) for name, info in everyone.items()}
         dead = [name for name, silent_ms in silent.items() if silent_ms > FORGOTTEN_MS]
         if dead:
             self._store.call([PlainCall((b"HDEL", self._workers, *dead))])
-        return {name: info for name, info in everyone.items() if silent[name] <= ALIVE_MS}
+        return {
+            name: info for name, info in everyone.items() if silent[name] <= ALIVE_MS
+        }
 
     def add_workflow(self, name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
         """Publish a workflow as "id@version", once; gives the entry that is there."""
@@ -69,12 +85,28 @@ class Directory:
 
     def put_components(self, having: str, names: Sequence[str]) -> None:
         """Say which components a hash stands for; that is forgotten a day after it was last said."""
-        self._store.call([essential(b"SET", self._components(having), codec.encode(list(names)), b"EX", 86_400)])
+        self._store.call(
+            [
+                essential(
+                    b"SET",
+                    self._components(having),
+                    codec.encode(list(names)),
+                    b"EX",
+                    86_400,
+                )
+            ]
+        )
 
     def component_sets(self, hashes: Sequence[str]) -> dict[str, list[str]]:
         """Return the components that hashes stand for, "name@version", as far as that is known."""
-        replies = self._store.call([PlainCall((b"GET", self._components(having))) for having in hashes])
-        return {x: codec.decode(reply) for x, reply in zip(hashes, replies, strict=True) if reply is not None}
+        replies = self._store.call(
+            [PlainCall((b"GET", self._components(having))) for having in hashes]
+        )
+        return {
+            x: codec.decode(reply)
+            for x, reply in zip(hashes, replies, strict=True)
+            if reply is not None
+        }
 
     def _components(self, having: str) -> bytes:
         return f"{self._store.keys.prefix}:components:{having}".encode()
@@ -88,7 +120,9 @@ class Directory:
         if entry is None:
             self._store.call([PlainCall((b"HDEL", self._aliases, name))])
         else:
-            self._store.call([PlainCall((b"HSET", self._aliases, name, codec.encode(entry)))])
+            self._store.call(
+                [PlainCall((b"HSET", self._aliases, name, codec.encode(entry)))]
+            )
 
     def aliases(self) -> dict[str, dict[str, Any]]:
         """Return what aliases mean, by "id@alias"."""
@@ -96,18 +130,25 @@ class Directory:
 
     def _all(self, key: bytes) -> dict[str, dict[str, Any]]:
         reply = self._store.call([PlainCall((b"HGETALL", key))])[0]
-        return {name.decode(): codec.decode(data) for name, data in _pairs(reply).items()}
+        return {
+            name.decode(): codec.decode(data) for name, data in _pairs(reply).items()
+        }
 
     def publish(self, specs: Mapping[str, Any]) -> None:
         """Publish component specs, by "name@version"; later ones replace earlier ones."""
-        calls = [essential(b"HSET", self._specs, name, codec.encode(spec)) for name, spec in specs.items()]
+        calls = [
+            essential(b"HSET", self._specs, name, codec.encode(spec))
+            for name, spec in specs.items()
+        ]
         if calls:
             self._store.call(calls)
 
     def specs(self) -> dict[str, Any]:
         """Return the published component specs, by "name@version"."""
         reply = self._store.call([PlainCall((b"HGETALL", self._specs))])[0]
-        return {name.decode(): codec.decode(data) for name, data in _pairs(reply).items()}
+        return {
+            name.decode(): codec.decode(data) for name, data in _pairs(reply).items()
+        }
 
 
 def _pairs(reply: Any) -> dict[bytes, bytes]:

@@ -30,23 +30,39 @@ class ScheduleStore:
 
     def get(self, name: str) -> StoredSchedule | None:
         """Return a schedule, None when there is none of that name."""
-        reply = self._store.call([PlainCall((b"HMGET", self._key(name), b"rev", b"spec", b"state"))])[0]
+        reply = self._store.call(
+            [PlainCall((b"HMGET", self._key(name), b"rev", b"spec", b"state"))]
+        )[0]
         if reply[0] is None:
             return None
-        return StoredSchedule(name, reply[0].decode(), codec.decode(reply[1]), codec.decode(reply[2]))
+        return StoredSchedule(
+            name, reply[0].decode(), codec.decode(reply[1]), codec.decode(reply[2])
+        )
 
     def names(self) -> list[str]:
         """Return the names of all schedules."""
         keys = self._store.keys
-        calls = [PlainCall((b"SMEMBERS", keys.view(p, "schedules"))) for p in range(keys.partitions)]
-        return sorted(name.decode() for reply in self._store.call(calls) for name in reply)
+        calls = [
+            PlainCall((b"SMEMBERS", keys.view(p, "schedules")))
+            for p in range(keys.partitions)
+        ]
+        return sorted(
+            name.decode() for reply in self._store.call(calls) for name in reply
+        )
 
     def put(
-        self, name: str, expected: str, spec: Mapping[str, Any], state: Mapping[str, Any], next_ms: int | None
+        self,
+        name: str,
+        expected: str,
+        spec: Mapping[str, Any],
+        state: Mapping[str, Any],
+        next_ms: int | None,
     ) -> bool:
         """Create or change a schedule; `expected` is the revision seen, "0" none yet, "" any; False when it differs."""
         at = -1 if next_ms is None else next_ms
-        return self._call("put", name, expected, codec.encode(spec), codec.encode(state), at)
+        return self._call(
+            "put", name, expected, codec.encode(spec), codec.encode(state), at
+        )
 
     def drop(self, name: str) -> None:
         """Remove a schedule."""
@@ -62,5 +78,12 @@ class ScheduleStore:
     def _call(self, *args: Any) -> bool:
         keys, name = self._store.keys, args[1]
         partition = keys.partition_of(name)
-        names = [keys.meta(partition), self._key(name), keys.due(partition), keys.view(partition, "schedules")]
-        return bool(self._store.call([ScriptCall(self._script, names, list(args))])[0][0])
+        names = [
+            keys.meta(partition),
+            self._key(name),
+            keys.due(partition),
+            keys.view(partition, "schedules"),
+        ]
+        return bool(
+            self._store.call([ScriptCall(self._script, names, list(args))])[0][0]
+        )

@@ -29,7 +29,9 @@ class Semaphores:
         self._store = store
         self._script = Script("gate", load_text("gate.lua"))
 
-    def take(self, name: str, member: str, limit: int, priority: int = 0) -> tuple[int, tuple[str, ...]]:
+    def take(
+        self, name: str, member: str, limit: int, priority: int = 0
+    ) -> tuple[int, tuple[str, ...]]:
         """Take a place among `limit` holders, or one in the line.
 
         Gives the fence, 0 while there is no room, and then some who hold the gate, oldest first, and the first in line.
@@ -50,11 +52,17 @@ class Semaphores:
             return Token(0, early=tuple(_text(x) for x in rest))
         return Token(max(1, int(rest[0])), overdue=_text(rest[1]))
 
-    def drop(self, name: str, member: str, limit: int, period_ms: int) -> tuple[str, ...]:
+    def drop(
+        self, name: str, member: str, limit: int, period_ms: int
+    ) -> tuple[str, ...]:
         """Leave the line for a token; gives those who may come earlier than they were told."""
-        return tuple(_text(x) for x in self._call(name, "drop", member, limit, period_ms))
+        return tuple(
+            _text(x) for x in self._call(name, "drop", member, limit, period_ms)
+        )
 
-    def newest(self, name: str, member: str, started_ms: int, period_ms: int) -> tuple[bool, str]:
+    def newest(
+        self, name: str, member: str, started_ms: int, period_ms: int
+    ) -> tuple[bool, str]:
         """Take the place of whoever came before; tells whether it is the newest, and whose place it took, if any."""
         newest, before = self._call(name, "newest", member, started_ms, period_ms)
         return bool(newest), _text(before)
@@ -62,10 +70,20 @@ class Semaphores:
     def _call(self, name: str, *args: Any) -> Sequence[Any]:
         keys = self._store.keys
         partition = keys.partition_of(name)
-        names = [keys.meta(partition), keys.gate(partition, name), keys.line(partition, name)]
-        reply: Sequence[Any] = self._store.call([ScriptCall(self._script, names, list(args))])[0]
+        names = [
+            keys.meta(partition),
+            keys.gate(partition, name),
+            keys.line(partition, name),
+        ]
+        reply: Sequence[Any] = self._store.call(
+            [ScriptCall(self._script, names, list(args))]
+        )[0]
         return reply
 
 
 def _text(value: Any) -> str:
-    return value.decode("utf-8", "surrogatepass") if isinstance(value, bytes) else str(value)
+    return (
+        value.decode("utf-8", "surrogatepass")
+        if isinstance(value, bytes)
+        else str(value)
+    )

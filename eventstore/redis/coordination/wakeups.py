@@ -9,7 +9,13 @@ from typing import Any
 from eventstore.errors import EventStoreError
 from eventstore.keys import Keyspace
 from eventstore.redis.driver.connection import Connection
-from eventstore.redis.driver.scripts import PlainCall, Script, ScriptCall, Scripts, load_text
+from eventstore.redis.driver.scripts import (
+    PlainCall,
+    Script,
+    ScriptCall,
+    Scripts,
+    load_text,
+)
 
 
 @functools.cache
@@ -19,7 +25,10 @@ def _script() -> Script:
 
 def _keys(keyspace: Keyspace, queue: str) -> list[bytes]:
     tag = f"{keyspace.prefix}:{{q:{queue}}}:"
-    return [(tag + name).encode() for name in ("bell", "awake", "rung", "unanswered", "aside")]
+    return [
+        (tag + name).encode()
+        for name in ("bell", "awake", "rung", "unanswered", "aside")
+    ]
 
 
 def ring_call(keyspace: Keyspace, queue: str, partitions: Sequence[int]) -> ScriptCall:
@@ -67,23 +76,42 @@ class WakeUps:
 
     def aside(self, queue: str, partitions: Sequence[int]) -> bool:
         """Say that partitions have steps which those who looked cannot run; True when a doorbell should be sent."""
-        return bool(self._run(ScriptCall(self._script, self._keys(queue), ["aside", *partitions])))
+        return bool(
+            self._run(
+                ScriptCall(self._script, self._keys(queue), ["aside", *partitions])
+            )
+        )
 
     def hand_over(self, queue: str, drain: str, partitions: Sequence[int]) -> bool:
         """Say that partitions have work which the drain leaves to others; True as for `ring`."""
-        return bool(self._run(ScriptCall(self._script, self._keys(queue), ["pass", drain, *partitions])))
+        return bool(
+            self._run(
+                ScriptCall(
+                    self._script, self._keys(queue), ["pass", drain, *partitions]
+                )
+            )
+        )
 
     def busy(self, queue: str, drain: str) -> bool:
         """Say that the drain will not look at the bell for a while; True when the caller should send a doorbell."""
-        return bool(self._run(ScriptCall(self._script, self._keys(queue), ["busy", drain])))
+        return bool(
+            self._run(ScriptCall(self._script, self._keys(queue), ["busy", drain]))
+        )
 
     def leave(self, queue: str, drain: str) -> list[int]:
         """End a drain, unless there is work after all: then those partitions are its."""
-        return [int(p) for p in self._run(ScriptCall(self._script, self._keys(queue), ["leave", drain]))]
+        return [
+            int(p)
+            for p in self._run(
+                ScriptCall(self._script, self._keys(queue), ["leave", drain])
+            )
+        ]
 
     def waiting(self, queues: Sequence[str]) -> dict[str, int]:
         """Return in how many partitions queues have work that no drain has taken; one round trip for all of them."""
-        replies = self._scripts.run_many([PlainCall((b"ZCARD", self._keys(queue)[0])) for queue in queues])
+        replies = self._scripts.run_many(
+            [PlainCall((b"ZCARD", self._keys(queue)[0])) for queue in queues]
+        )
         for reply in replies:
             if isinstance(reply, EventStoreError):
                 raise reply
@@ -91,7 +119,9 @@ class WakeUps:
 
     def listen(self, queue: str, block_ms: int) -> int | None:
         """Block until a partition has work, at most `block_ms`; uses a connection of its own."""
-        reply = self._connection.listening_call(b"BZPOPMIN", self._keys(queue)[0], block_ms / 1000)
+        reply = self._connection.listening_call(
+            b"BZPOPMIN", self._keys(queue)[0], block_ms / 1000
+        )
         return int(reply[1]) if reply else None
 
     def _run(self, call: ScriptCall) -> Any:

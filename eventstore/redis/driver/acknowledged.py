@@ -112,12 +112,18 @@ class Acknowledged:
         if not isinstance(reply, list) or reply[0] not in WRITTEN:
             return
         told = Told(int(reply[at_n]), int(reply[at_ms]))
-        logged, epoch = (int(reply[-2]), int(reply[-1])) if name in TELLS_EPOCH else (1, None)
+        logged, epoch = (
+            (int(reply[-2]), int(reply[-1])) if name in TELLS_EPOCH else (1, None)
+        )
         with self._lock:
             known = self._partitions.get(meta)
-            if known is None:  # asked first: what `setdefault` is given would be made anew with each commit
+            if (
+                known is None
+            ):  # asked first: what `setdefault` is given would be made anew with each commit
                 known = self._partitions[meta] = _Partition(epoch or 0)
-            if (logged and told.n <= before) or (epoch is not None and epoch != known.epoch):
+            if (logged and told.n <= before) or (
+                epoch is not None and epoch != known.epoch
+            ):
                 self.in_doubt = True
             if epoch is not None:
                 known.epoch = epoch
@@ -128,7 +134,11 @@ class Acknowledged:
         """Take what should be looked for, by partition; it is not in doubt any more then."""
         with self._lock:
             self.in_doubt = False
-            return {meta: known.all() for meta, known in self._partitions.items() if known.newest or known.older}
+            return {
+                meta: known.all()
+                for meta, known in self._partitions.items()
+                if known.newest or known.older
+            }
 
     def suspect(self) -> None:
         """Doubt what is known, if anything is."""

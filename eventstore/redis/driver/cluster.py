@@ -13,9 +13,21 @@ from typing import Any, Final
 
 from redis import BlockingConnectionPool, Redis
 from redis.crc import key_slot
-from redis.exceptions import AskError, ClusterDownError, MovedError, SlotNotCoveredError, TryAgainError
+from redis.exceptions import (
+    AskError,
+    ClusterDownError,
+    MovedError,
+    SlotNotCoveredError,
+    TryAgainError,
+)
 
-from eventstore.redis.driver.cluster_line import Command, NodeConnection, RoutedCommand, key_of, text_of
+from eventstore.redis.driver.cluster_line import (
+    Command,
+    NodeConnection,
+    RoutedCommand,
+    key_of,
+    text_of,
+)
 from eventstore.redis.driver.slot_map import SlotMap
 
 MOST_REDIRECTIONS: Final = 5
@@ -38,14 +50,17 @@ class Cluster:
             raise reply
         return reply
 
-    def send(self, commands: Sequence[Command], keys: Sequence[bytes] | None = None) -> list[Any]:
+    def send(
+        self, commands: Sequence[Command], keys: Sequence[bytes] | None = None
+    ) -> list[Any]:
         """Send commands, to all nodes at once and those of a node together, and give their replies, errors among them.
 
         `keys` say where commands go that do not name a key.
         """
         named = keys if keys is not None else [key_of(command) for command in commands]
         sent = [
-            RoutedCommand(c, None if key is None else key_slot(key)) for c, key in zip(commands, named, strict=True)
+            RoutedCommand(c, None if key is None else key_slot(key))
+            for c, key in zip(commands, named, strict=True)
         ]
         left = sent
         for _ in range(MOST_REDIRECTIONS):
@@ -66,7 +81,9 @@ class Cluster:
     def scan_iter(self, match: bytes, count: int) -> Iterator[bytes]:
         """Return the keys of all nodes, one after another."""
         for node in self.slots.primaries():
-            yield from Redis(connection_pool=self._pool(node)).scan_iter(match=match, count=count)
+            yield from Redis(connection_pool=self._pool(node)).scan_iter(
+                match=match, count=count
+            )
 
     def close(self) -> None:
         """Close the connections to all nodes."""
@@ -80,7 +97,10 @@ class Cluster:
         for item in items:
             if item.node is not None or self._placed(item):
                 parts.setdefault(item.node.name, []).append(item)
-        lines = [NodeConnection(name, self._pool(part[0].node), part) for name, part in parts.items()]
+        lines = [
+            NodeConnection(name, self._pool(part[0].node), part)
+            for name, part in parts.items()
+        ]
         try:
             for line in lines:
                 line.write()
@@ -133,13 +153,19 @@ class Cluster:
         with self._lock:
             if node.name not in self._pools:
                 untyped: Any = BlockingConnectionPool
-                self._pools[node.name] = untyped(host=node.host, port=node.port, **self._options)
+                self._pools[node.name] = untyped(
+                    host=node.host, port=node.port, **self._options
+                )
             return self._pools[node.name]
 
     def _leave_the_gone(self) -> None:
         """Close what leads to nodes that are no part of the cluster any more."""
         with self._lock:
-            gone = [self._pools.pop(name) for name in list(self._pools) if not self.slots.holds(name)]
+            gone = [
+                self._pools.pop(name)
+                for name in list(self._pools)
+                if not self.slots.holds(name)
+            ]
         for pool in gone:
             pool.disconnect(
                 inuse_connections=False

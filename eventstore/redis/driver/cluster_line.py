@@ -9,7 +9,9 @@ from redis.exceptions import ConnectionError as DriverConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as DriverTimeoutError
 
-_KEYLESS: Final = frozenset(["BGREWRITEAOF", "CLUSTER", "CONFIG", "INFO", "PING", "SCRIPT", "TIME"])
+_KEYLESS: Final = frozenset(
+    ["BGREWRITEAOF", "CLUSTER", "CONFIG", "INFO", "PING", "SCRIPT", "TIME"]
+)
 _KEY_AT: Final = {"EVALSHA": 3, "MEMORY": 2}
 
 Command = tuple[Any, ...]
@@ -84,7 +86,10 @@ class NodeConnection:
     def _fail(self, error: Exception) -> None:
         """Return the error to all: a node that broke off is asked for nothing more, whatever was answered before."""
         self.broken = True
-        if type(error) in (DriverConnectionError, DriverTimeoutError) and self.node not in str(error):
+        if type(error) in (
+            DriverConnectionError,
+            DriverTimeoutError,
+        ) and self.node not in str(error):
             error = type(error)(f"node {self.node}: {error}")
         for item in self.items:
             item.reply = error

@@ -11,7 +11,9 @@ from eventstore.redis.driver.replication import check_confirmed, confirming
 from eventstore.redis.driver.scripts import PlainCall, Scripts
 
 
-def confirmed_version(connection: Connection, store: RedisClient, run: str, left_ms: Callable[[], float]) -> int:
+def confirmed_version(
+    connection: Connection, store: RedisClient, run: str, left_ms: Callable[[], float]
+) -> int:
     """Return the version of a run, 0 where there is none, that replicas have confirmed.
 
     It is asked once, within what is left of the caller's time. Raises StoreUnavailable, and NotReplicated where the
@@ -24,7 +26,9 @@ def confirmed_version(connection: Connection, store: RedisClient, run: str, left
         return int(Scripts(connection).run(read) or 0)
     count = connection.wanted_replicas()
     within = max(1, min(quorum.asked.timeout_ms, int(left_ms())))
-    replies = Scripts(connection).run_many([read, *(PlainCall(c) for c in confirming(head, count, within))])
+    replies = Scripts(connection).run_many(
+        [read, *(PlainCall(c) for c in confirming(head, count, within))]
+    )
     try:
         check_confirmed(replies[1:], count, connection.where)
     except StoreUnavailable:

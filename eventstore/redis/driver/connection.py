@@ -27,7 +27,13 @@ from tenacity import (
     wait_exponential,
 )
 
-from eventstore.errors import InvalidRequest, StoreBusy, StoreReadOnly, StoreUnavailable, translate
+from eventstore.errors import (
+    InvalidRequest,
+    StoreBusy,
+    StoreReadOnly,
+    StoreUnavailable,
+    translate,
+)
 from eventstore.passwords import masked
 from eventstore.redis.driver.acknowledged import Acknowledged
 from eventstore.redis.driver.cluster import Cluster
@@ -35,7 +41,14 @@ from eventstore.redis.driver.forking import ForkSafeLock
 from eventstore.redis.driver.replication import Quorum
 from eventstore.redis.driver.server_info import info_of
 from eventstore.redis.driver.slot_map import SlotMap
-from eventstore.redis.driver.urls import check_database, credentials_of, hosts_of, options_of, split, without_password
+from eventstore.redis.driver.urls import (
+    check_database,
+    credentials_of,
+    hosts_of,
+    options_of,
+    split,
+    without_password,
+)
 
 Result = TypeVar("Result")
 
@@ -97,7 +110,9 @@ class Connection:
         if self._pid != os.getpid():
             with self._lock:
                 if self._pid != os.getpid():
-                    self._inherited.append(self._clients)  # kept: cleaning them up needs locks that nobody gives back
+                    self._inherited.append(
+                        self._clients
+                    )  # kept: cleaning them up needs locks that nobody gives back
                     self._clients = self._make()
                     self._pid = os.getpid()
         return self._clients
@@ -124,14 +139,20 @@ class Connection:
         return self._sent(0, args)
 
     def _sent(self, which: int, args: tuple[Any, ...]) -> Any:
-        return when_free(lambda: self._told(lambda: self._here()[which].execute_command(*args)))
+        return when_free(
+            lambda: self._told(lambda: self._here()[which].execute_command(*args))
+        )
 
     def scan(self, pattern: bytes) -> list[bytes]:
         """Find keys; this walks the whole keyspace.
 
         Raises EventStoreError.
         """
-        return when_free(lambda: self._told(lambda: list(self.client.scan_iter(match=pattern, count=1000))))
+        return when_free(
+            lambda: self._told(
+                lambda: list(self.client.scan_iter(match=pattern, count=1000))
+            )
+        )
 
     def _told(self, ask: Callable[[], Result]) -> Result:
         try:
@@ -175,8 +196,13 @@ class Connection:
             raise translate(error, self.where) from error
         slots = cluster.slots
         slots.refresh()  # replicas come and go without anybody being sent elsewhere
-        found = [(node, True) for node in slots.primaries()] + [(node, False) for node in slots.replicas()]
-        return [Node(node.name, primary, self._asker(cluster, node)) for node, primary in found]
+        found = [(node, True) for node in slots.primaries()] + [
+            (node, False) for node in slots.replicas()
+        ]
+        return [
+            Node(node.name, primary, self._asker(cluster, node))
+            for node, primary in found
+        ]
 
     def _asker(self, cluster: Any, node: Any) -> Callable[..., Any]:
         def ask(*args: Any) -> Any:
@@ -235,7 +261,11 @@ def retrying(call: Callable[[], Result], seconds: float = 10.0) -> Result:
     except StoreUnavailable:
         hopeless = (StoreReadOnly, StoreBusy)
         patient = Retrying(
-            retry=retry_if_exception(lambda e: isinstance(e, StoreUnavailable) and not isinstance(e, hopeless)),
+            retry=retry_if_exception(
+                lambda e: (
+                    isinstance(e, StoreUnavailable) and not isinstance(e, hopeless)
+                )
+            ),
             wait=_pause,
             stop=stop_after_delay(seconds),
             reraise=True,
@@ -243,7 +273,13 @@ def retrying(call: Callable[[], Result], seconds: float = 10.0) -> Result:
         return patient(call)
 
 
-def connect(url: str, *, max_connections: int = 64, timeout_ms: int = 5000, quorum: Quorum | None = None) -> Connection:
+def connect(
+    url: str,
+    *,
+    max_connections: int = 64,
+    timeout_ms: int = 5000,
+    quorum: Quorum | None = None,
+) -> Connection:
     """Make the clients of a URL and try whether the server answers.
 
     `redis+sentinel://[user:password@]host:port,host:port/name?db=0`, `redis+cluster://host:port,host:port`.
@@ -255,7 +291,10 @@ def connect(url: str, *, max_connections: int = 64, timeout_ms: int = 5000, quor
     known: dict[str, Any] = {"quorum": quorum, "acknowledged": told}
     long = MAX_BLOCK_MS / 1000 + 5
     kinds = (
-        {**_options(max_connections, timeout_ms / 1000), "redis_connect_func": told.connected},
+        {
+            **_options(max_connections, timeout_ms / 1000),
+            "redis_connect_func": told.connected,
+        },
         _options(MOST_WAITING, long),
         _options(MOST_DRAINS, long),
     )
@@ -263,18 +302,28 @@ def connect(url: str, *, max_connections: int = 64, timeout_ms: int = 5000, quor
         check_database(parts)
         if parts.scheme.endswith("+cluster"):
             seeds = hosts_of(parts, 6379)
-            return Connection(lambda: _clusters(parts, seeds, kinds), where, is_cluster=True, **known)
+            return Connection(
+                lambda: _clusters(parts, seeds, kinds), where, is_cluster=True, **known
+            )
         if parts.scheme.endswith("+sentinel"):
-            made = Connection(lambda: tuple(_sentinel(parts, kind) for kind in kinds), where, **known)
+            made = Connection(
+                lambda: tuple(_sentinel(parts, kind) for kind in kinds), where, **known
+            )
         else:
-            made = Connection(lambda: tuple(_single(url, kind) for kind in kinds), where, **known)
+            made = Connection(
+                lambda: tuple(_single(url, kind) for kind in kinds), where, **known
+            )
         _greet(made)
-    except RedisClusterException as error:  # no node could be asked; what the last one had against it says more
+    except (
+        RedisClusterException
+    ) as error:  # no node could be asked; what the last one had against it says more
         raise translate(error.__cause__ or error, where) from _unless_telling(error)
     except DRIVER_ERRORS as error:
         raise translate(error, where) from _unless_telling(error)
     except ValueError as error:
-        raise InvalidRequest(f"the URL {where} cannot be used: {masked(str(error), url)}") from None
+        raise InvalidRequest(
+            f"the URL {where} cannot be used: {masked(str(error), url)}"
+        ) from None
     return made
 
 
@@ -322,11 +371,19 @@ def _single(url: str, options: dict[str, Any]) -> Any:
 def _sentinel(parts: SplitResult, options: dict[str, Any]) -> Any:
     query, name = options_of(parts), parts.path.strip("/")
     if not name:
-        raise ValueError("the name of the master is missing: redis+sentinel://host:port/name")
+        raise ValueError(
+            "the name of the master is missing: redis+sentinel://host:port/name"
+        )
     ask: dict[str, Any] = {"socket_timeout": 2.0, "socket_connect_timeout": 2.0}
-    ask |= {k: query[f"sentinel_{k}"] for k in ("username", "password") if f"sentinel_{k}" in query}
+    ask |= {
+        k: query[f"sentinel_{k}"]
+        for k in ("username", "password")
+        if f"sentinel_{k}" in query
+    }
     secure: dict[str, Any] = {"ssl": True} if parts.scheme.startswith("rediss") else {}
-    sentinel: Any = _untyped(Sentinel)(hosts_of(parts, 26379), sentinel_kwargs=ask, **secure)
+    sentinel: Any = _untyped(Sentinel)(
+        hosts_of(parts, 26379), sentinel_kwargs=ask, **secure
+    )
     plain = {k: v for k, v in options.items() if k != "max_connections"}
     return sentinel.master_for(
         name,
@@ -346,11 +403,17 @@ def _untyped(maker: Any) -> Any:
     return maker
 
 
-def _clusters(parts: SplitResult, seeds: list[tuple[str, int]], kinds: Sequence[dict[str, Any]]) -> tuple[Cluster, ...]:
+def _clusters(
+    parts: SplitResult, seeds: list[tuple[str, int]], kinds: Sequence[dict[str, Any]]
+) -> tuple[Cluster, ...]:
     """Make clients of a cluster; what stands behind the question mark of a URL means what it means for one server."""
-    asked: dict[str, Any] = _untyped(parse_url)(f"{parts.scheme.partition('+')[0]}://?{parts.query}")
+    asked: dict[str, Any] = _untyped(parse_url)(
+        f"{parts.scheme.partition('+')[0]}://?{parts.query}"
+    )
     asked.pop("db", None)
     common = {"timeout": 10, "socket_keepalive": True, **credentials_of(parts), **asked}
-    plain = {name: value for name, value in kinds[0].items() if name != "redis_connect_func"}
+    plain = {
+        name: value for name, value in kinds[0].items() if name != "redis_connect_func"
+    }
     slots = SlotMap(seeds, {**plain, **common})
     return tuple(Cluster(slots, {**kind, **common}) for kind in kinds)

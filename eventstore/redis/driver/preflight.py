@@ -8,9 +8,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from eventstore.errors import EventStoreError, InvalidRequest, NoStore, StoreRefused, StoreUnavailable
+from eventstore.errors import (
+    EventStoreError,
+    InvalidRequest,
+    NoStore,
+    StoreRefused,
+    StoreUnavailable,
+)
 from eventstore.keys import LAYOUT, Keyspace
-from eventstore.redis.driver.connection import FAILOVER_SECONDS, Connection, Node, retrying
+from eventstore.redis.driver.connection import (
+    FAILOVER_SECONDS,
+    Connection,
+    Node,
+    retrying,
+)
 from eventstore.redis.driver.replication import REPLICATED, Quorum, Replicas, online
 from eventstore.redis.driver.restart import rewrite_after_restart
 from eventstore.redis.driver.scripts import PlainCall, Scripts
@@ -45,7 +56,9 @@ def check_level(durability: str) -> None:
     Raises InvalidRequest.
     """
     if durability not in LEVELS:
-        raise InvalidRequest(f"there is no durability {durability!r}; it must be one of {', '.join(LEVELS)}")
+        raise InvalidRequest(
+            f"there is no durability {durability!r}; it must be one of {', '.join(LEVELS)}"
+        )
 
 
 def require(
@@ -65,7 +78,11 @@ def require(
     """
     check_level(durability)
     found = check_server(connection, durability, now_ms=now_ms)
-    errors = [finding for finding in found if finding.level == "error" and finding.code not in TOLERATED]
+    errors = [
+        finding
+        for finding in found
+        if finding.level == "error" and finding.code not in TOLERATED
+    ]
     if errors:
         raise StoreRefused(errors[0].what, errors[0].remedy)
     keyspace = _adopt(connection, prefix, partitions, create=create)
@@ -95,10 +112,17 @@ def describe(connection: Connection, *, now_ms: Callable[[], int]) -> ServerFact
     """
     answers = _answers([node for node in connection.nodes() if node.is_primary])
     infos = [info for _, info in answers if info is not None]
-    fsyncs = [setting(node, "appendfsync") or "unknown" for node, info in answers if info is not None]
+    fsyncs = [
+        setting(node, "appendfsync") or "unknown"
+        for node, info in answers
+        if info is not None
+    ]
     skews = [_server_ms(node) - now_ms() for node, info in answers if info is not None]
     name = infos[0].get("server_name", "redis")
-    versions = {info.get(f"{name}_version", info.get("redis_version", "unknown")) for info in infos}
+    versions = {
+        info.get(f"{name}_version", info.get("redis_version", "unknown"))
+        for info in infos
+    }
     return ServerFacts(
         name=name,
         version=", ".join(sorted(versions)),
@@ -113,19 +137,34 @@ def _level(fsync: str) -> int:
     return LEVELS.get({"no": "memory"}.get(fsync, fsync), -1)
 
 
-def check(connection: Connection, keyspace: Keyspace, durability: str, *, now_ms: Callable[[], int]) -> list[Finding]:
+def check(
+    connection: Connection,
+    keyspace: Keyspace,
+    durability: str,
+    *,
+    now_ms: Callable[[], int],
+) -> list[Finding]:
     """Check the server and the store's record, changing nothing."""
     found = check_server(connection, durability, now_ms=now_ms)
     record = _record(connection, keyspace)
     if record.get("layout") != LAYOUT:
-        found.append(Finding("error", "layout", f"the store has layout {record.get('layout')}, not {LAYOUT}", _LAYOUT))
+        found.append(
+            Finding(
+                "error",
+                "layout",
+                f"the store has layout {record.get('layout')}, not {LAYOUT}",
+                _LAYOUT,
+            )
+        )
     return found
 
 
 _LAYOUT: Final = "use the version of openagents-json that wrote it, or another prefix"
 
 
-def check_server(connection: Connection, durability: str, *, now_ms: Callable[[], int]) -> list[Finding]:
+def check_server(
+    connection: Connection, durability: str, *, now_ms: Callable[[], int]
+) -> list[Finding]:
     """Check a server for what a log needs at a durability level; in a cluster, each of its nodes.
 
     What is wrong with a replica is a warning: it holds nothing alone, until it takes the place of its primary. Raises
@@ -133,8 +172,17 @@ def check_server(connection: Connection, durability: str, *, now_ms: Callable[[]
     """
     found: list[Finding] = []
     if durability == REPLICATED and connection.is_cluster:
-        remedy = "use a server with replicas behind Sentinel, or ask for durability always"
-        return [Finding("error", "replicas", "durability replicated is not there on Redis Cluster", remedy)]
+        remedy = (
+            "use a server with replicas behind Sentinel, or ask for durability always"
+        )
+        return [
+            Finding(
+                "error",
+                "replicas",
+                "durability replicated is not there on Redis Cluster",
+                remedy,
+            )
+        ]
     for node, info in _answers(connection.nodes()):
         if info is None:
             remedy = "start it again, or have a replica take its place; meanwhile its runs stand still"
@@ -142,7 +190,9 @@ def check_server(connection: Connection, durability: str, *, now_ms: Callable[[]
         else:
             own = _check_node(node, info, durability, connection.where)
             if durability == REPLICATED:
-                own += _check_replicas(node, info, connection.quorum or Quorum(Replicas()))
+                own += _check_replicas(
+                    node, info, connection.quorum or Quorum(Replicas())
+                )
             own += _check_clock(_server_ms(node) - now_ms())
         found += [_of(node, finding) for finding in own] if node.name else own
     return found
@@ -155,14 +205,24 @@ def _of(node: Node, finding: Finding) -> Finding:
     return replace(finding, level=level, what=f"{kind} {node.name}: {finding.what}")
 
 
-def _check_node(node: Node, info: Mapping[str, str], durability: str, where: str) -> list[Finding]:
+def _check_node(
+    node: Node, info: Mapping[str, str], durability: str, where: str
+) -> list[Finding]:
     found = _check_version(info)
     if node.is_primary and info.get("role", "master") != "master":
-        found.append(Finding("error", "replica", "the server is a replica", "connect to the primary"))
+        found.append(
+            Finding(
+                "error", "replica", "the server is a replica", "connect to the primary"
+            )
+        )
     policy = info.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
         remedy = "set maxmemory-policy noeviction: an evicted key is a lost run"
-        found.append(Finding("error", "eviction", f"the server may evict keys ({policy})", remedy))
+        found.append(
+            Finding(
+                "error", "eviction", f"the server may evict keys ({policy})", remedy
+            )
+        )
     found += _check_durability(node, info, durability)
     found += _check_health(info)
     found += _check_disk(node, info, where)
@@ -173,7 +233,14 @@ def _check_clock(skew: int) -> list[Finding]:
     if abs(skew) <= 2000:
         return []
     remedy = "synchronise the clocks; timers follow the server's"
-    return [Finding("warning", "clock", f"the server's clock is {skew} ms ahead of this one", remedy)]
+    return [
+        Finding(
+            "warning",
+            "clock",
+            f"the server's clock is {skew} ms ahead of this one",
+            remedy,
+        )
+    ]
 
 
 def _answers(nodes: Sequence[Node]) -> list[tuple[Node, dict[str, str] | None]]:
@@ -199,7 +266,14 @@ def _check_version(info: Mapping[str, str]) -> list[Finding]:
     major = int(version.split(".")[0]) if version.split(".")[0].isdigit() else 0
     if major >= 7:
         return []
-    return [Finding("error", "version", f"the server is version {version}", "use Redis 7.0 or newer, or Valkey")]
+    return [
+        Finding(
+            "error",
+            "version",
+            f"the server is version {version}",
+            "use Redis 7.0 or newer, or Valkey",
+        )
+    ]
 
 
 def setting(node: Node, name: str) -> str | None:
@@ -208,27 +282,47 @@ def setting(node: Node, name: str) -> str | None:
         reply = node.ask(b"CONFIG", b"GET", name)
     except EventStoreError:
         return None
-    flat = list(reply) if isinstance(reply, list) else [x for pair in dict(reply).items() for x in pair]
+    flat = (
+        list(reply)
+        if isinstance(reply, list)
+        else [x for pair in dict(reply).items() for x in pair]
+    )
     return flat[1].decode() if len(flat) > 1 else None
 
 
-def _check_durability(node: Node, info: Mapping[str, str], durability: str) -> list[Finding]:
+def _check_durability(
+    node: Node, info: Mapping[str, str], durability: str
+) -> list[Finding]:
     if LEVELS[durability] == 0:
         return []
     if info.get("aof_enabled", "0") != "1":
         remedy = "set appendonly yes, or ask for durability memory"
-        return [Finding("error", "no_aof", f"durability {durability} was asked for and the server has no AOF", remedy)]
+        return [
+            Finding(
+                "error",
+                "no_aof",
+                f"durability {durability} was asked for and the server has no AOF",
+                remedy,
+            )
+        ]
     fsync = setting(node, "appendfsync")
     if fsync is not None and max(0, _level(fsync)) < LEVELS[durability]:
         enough = "everysec, better always" if durability == REPLICATED else durability
         remedy = f"set appendfsync {enough}, or ask for a weaker durability"
         return [
-            Finding("error", "weak_fsync", f"durability {durability} was asked for, appendfsync is {fsync}", remedy)
+            Finding(
+                "error",
+                "weak_fsync",
+                f"durability {durability} was asked for, appendfsync is {fsync}",
+                remedy,
+            )
         ]
     return []
 
 
-def _check_replicas(node: Node, info: Mapping[str, str], quorum: Quorum) -> list[Finding]:
+def _check_replicas(
+    node: Node, info: Mapping[str, str], quorum: Quorum
+) -> list[Finding]:
     """Check that a server refuses to write without its replicas, and that whoever may be promoted is asked."""
     least = _least_replicas(node, info)
     quorum.look(info, least or 0)
@@ -250,8 +344,13 @@ def _check_replicas(node: Node, info: Mapping[str, str], quorum: Quorum) -> list
 
 def _least_replicas(node: Node, info: Mapping[str, str]) -> int | None:
     """Return how many replicas a server insists on; None when it does, and does not say on how many."""
-    least, lag = setting(node, "min-replicas-to-write"), setting(node, "min-replicas-max-lag")
-    if least is None or lag is None:  # where settings cannot be read, this tells that both are set
+    least, lag = (
+        setting(node, "min-replicas-to-write"),
+        setting(node, "min-replicas-max-lag"),
+    )
+    if (
+        least is None or lag is None
+    ):  # where settings cannot be read, this tells that both are set
         return None if "min_slaves_good_slaves" in info else 0
     return int(least) if int(lag) > 0 else 0
 
@@ -264,25 +363,55 @@ def _check_health(info: Mapping[str, str]) -> list[Finding]:
         found.append(Finding("error", "aof_failed", what, remedy))
     if info.get("aof_last_bgrewrite_status", "ok") != "ok":
         remedy = "free disk space, then BGREWRITEAOF"
-        found.append(Finding("warning", "rewrite_failed", "the server could not write its AOF anew", remedy))
+        found.append(
+            Finding(
+                "warning",
+                "rewrite_failed",
+                "the server could not write its AOF anew",
+                remedy,
+            )
+        )
     found += _check_memory(info)
     if info.get("rdb_last_bgsave_status", "ok") != "ok":
         remedy = "look at its disk and log; it may refuse writes (stop-writes-on-bgsave-error)"
-        found.append(Finding("warning", "bgsave_failed", "the server could not write its last snapshot", remedy))
+        found.append(
+            Finding(
+                "warning",
+                "bgsave_failed",
+                "the server could not write its last snapshot",
+                remedy,
+            )
+        )
     if int(info.get("evicted_keys", "0") or 0) > 0:
         remedy = "check with `openagents doctor` what is missing; restore from a backup"
-        found.append(Finding("warning", "evicted", f"the server has evicted {info['evicted_keys']} keys", remedy))
+        found.append(
+            Finding(
+                "warning",
+                "evicted",
+                f"the server has evicted {info['evicted_keys']} keys",
+                remedy,
+            )
+        )
     return found
 
 
 def _check_memory(info: Mapping[str, str]) -> list[Finding]:
     """Warn before a server is full; one that is full can be read and freed, so that is no error."""
-    used, limit = int(info.get("used_memory", "0") or 0), int(info.get("maxmemory", "0") or 0)
+    used, limit = (
+        int(info.get("used_memory", "0") or 0),
+        int(info.get("maxmemory", "0") or 0),
+    )
     if not limit or used < NEARLY_FULL * limit:
         return []
     what = f"the server uses {used / 2**20:.1f} MB of its maxmemory, {limit / 2**20:.1f} MB; "
-    what += "it refuses new runs" if used >= limit else "beyond it, new runs are refused"
-    return [Finding("warning", "memory", what, "raise maxmemory, or archive and delete old runs")]
+    what += (
+        "it refuses new runs" if used >= limit else "beyond it, new runs are refused"
+    )
+    return [
+        Finding(
+            "warning", "memory", what, "raise maxmemory, or archive and delete old runs"
+        )
+    ]
 
 
 def _check_disk(node: Node, info: Mapping[str, str], where: str) -> list[Finding]:
@@ -298,7 +427,11 @@ def _check_disk(node: Node, info: Mapping[str, str], where: str) -> list[Finding
         return []
     room = f"{free / 2**20:.0f} MB are free on the server's disk"
     what = f"{room}, and it needs {needed / 2**20:.0f} MB to write its AOF anew"
-    return [Finding("warning", "disk", what, "free disk space, or archive and delete old runs")]
+    return [
+        Finding(
+            "warning", "disk", what, "free disk space, or archive and delete old runs"
+        )
+    ]
 
 
 def place_of(node: Node, where: str) -> str:
@@ -308,7 +441,10 @@ def place_of(node: Node, where: str) -> str:
 
 def is_here(where: str) -> bool:
     """Tell whether a server runs on this machine, as far as its URL says."""
-    return where.startswith("unix://") or re.match(r"\w+://(127\.|localhost\b|\[::1\])", where) is not None
+    return (
+        where.startswith("unix://")
+        or re.match(r"\w+://(127\.|localhost\b|\[::1\])", where) is not None
+    )
 
 
 def _server_ms(node: Node) -> int:
@@ -318,26 +454,39 @@ def _server_ms(node: Node) -> int:
 
 def _record(connection: Connection, keyspace: Keyspace) -> dict[str, str]:
     reply = connection.command(b"HGETALL", keyspace.store())
-    pairs = reply.items() if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
+    pairs = (
+        reply.items()
+        if isinstance(reply, dict)
+        else zip(reply[::2], reply[1::2], strict=True)
+    )
     return {key.decode(): value.decode() for key, value in pairs}
 
 
-def _adopt(connection: Connection, prefix: str, partitions: int, *, create: bool) -> Keyspace:
+def _adopt(
+    connection: Connection, prefix: str, partitions: int, *, create: bool
+) -> Keyspace:
     """Create the store's record, or take the partition count from it: it is fixed for the life of a store."""
     wanted = Keyspace(prefix, partitions)
-    patience = FAILOVER_SECONDS if connection.is_cluster else 0  # a replica may be about to take the place of its node
+    patience = (
+        FAILOVER_SECONDS if connection.is_cluster else 0
+    )  # a replica may be about to take the place of its node
     record = retrying(lambda: _record(connection, wanted), patience)
     if not record and not create:
         raise NoStore(f"with prefix {prefix!r} at {connection.where}")
-    if "partitions" not in record or "layout" not in record:  # a server at its memory limit refuses to write even that
+    if (
+        "partitions" not in record or "layout" not in record
+    ):  # a server at its memory limit refuses to write even that
         fields = ((b"partitions", str(wanted.partitions)), (b"layout", LAYOUT))
         calls = [PlainCall((b"HSETNX", wanted.store(), *field)) for field in fields]
-        for reply in retrying(lambda: Scripts(connection).run_many(calls), patience or 10.0):
+        for reply in retrying(
+            lambda: Scripts(connection).run_many(calls), patience or 10.0
+        ):
             if isinstance(reply, Exception):
                 raise reply
         record = _record(connection, wanted)
     if record.get("layout") != LAYOUT:
         raise StoreRefused(
-            f"the store {prefix!r} has layout {record.get('layout')}, this version writes {LAYOUT}", _LAYOUT
+            f"the store {prefix!r} has layout {record.get('layout')}, this version writes {LAYOUT}",
+            _LAYOUT,
         )
     return Keyspace(prefix, int(record["partitions"]))

@@ -62,7 +62,10 @@ class Quorum:
             return
         seen = max(1, least, online(info))
         same = info.get("run_id", "") == self._server
-        self._server, self._count = info.get("run_id", ""), max(seen, self._count) if same else seen
+        self._server, self._count = (
+            info.get("run_id", ""),
+            max(seen, self._count) if same else seen,
+        )
 
     @property
     def server(self) -> str:
@@ -82,10 +85,15 @@ def quorum_of(durability: str, count: int, timeout_ms: int) -> Quorum | None:
 
 def online(info: Mapping[str, str]) -> int:
     """Count the replicas that follow a server: those that are being copied to confirm nothing yet."""
-    return sum(name.startswith("slave") and "state=online" in value for name, value in info.items())
+    return sum(
+        name.startswith("slave") and "state=online" in value
+        for name, value in info.items()
+    )
 
 
-def confirming(key: bytes, count: int, within_ms: int) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+def confirming(
+    key: bytes, count: int, within_ms: int
+) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """Return the commands that go behind what was written in the store of a key: a mark, and the wait for replicas."""
     mark = key.split(b":", 1)[0] + b":confirmed"
     return (b"EVAL", _MARK, 1, mark), (b"WAIT", count, within_ms)
@@ -122,7 +130,9 @@ _TOLD_TO_NOBODY: Final = frozenset(
 )
 """Scripts that read, or whose writes are hints, views and caches: nothing is acknowledged by them."""
 
-_WRITES: Final = frozenset({b"SADD", b"SET", b"HSET", b"HSETNX", b"HDEL", b"DEL", b"ZADD"})
+_WRITES: Final = frozenset(
+    {b"SADD", b"SET", b"HSET", b"HSETNX", b"HDEL", b"DEL", b"ZADD"}
+)
 
 
 def script_counts(name: str, args: Sequence[Any]) -> bool:

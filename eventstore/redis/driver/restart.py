@@ -46,20 +46,30 @@ def rewrite_after_restart(connection: Connection, keyspace: Keyspace) -> None:
             continue
         if needs_rewrite(info) and not (writes_well(info) and _rewritten(node)):
             continue
-        if info.get("aof_last_write_status", "ok") == "ok":  # else it refuses what is written
+        if (
+            info.get("aof_last_write_status", "ok") == "ok"
+        ):  # else it refuses what is written
             Scripts(connection).run(essential(b"HSET", store, field, run_id))
 
 
 def needs_rewrite(info: Mapping[str, str]) -> bool:
     """Tell whether a server may have left a transaction open, by its version, and has written no AOF since."""
-    version = tuple(int(part) for part in re.findall(r"\d+", info.get("valkey_version", ""))[:3])
-    done = info.get("aof_rewrites", "0") != "0" and info.get("aof_last_bgrewrite_status") == "ok"
+    version = tuple(
+        int(part) for part in re.findall(r"\d+", info.get("valkey_version", ""))[:3]
+    )
+    done = (
+        info.get("aof_rewrites", "0") != "0"
+        and info.get("aof_last_bgrewrite_status") == "ok"
+    )
     return version < MENDED and not done
 
 
 def writes_well(info: Mapping[str, str]) -> bool:
     """Tell whether the last writes of a server to its disk went well."""
-    return all(info.get(name, "ok") == "ok" for name in ("aof_last_write_status", "aof_last_bgrewrite_status"))
+    return all(
+        info.get(name, "ok") == "ok"
+        for name in ("aof_last_write_status", "aof_last_bgrewrite_status")
+    )
 
 
 def _rewritten(node: Node) -> bool:

@@ -43,23 +43,38 @@ class LogsRewritten:
     why: str = ""
 
 
-def rewrite_logs(connection: Connection, wait_ms: float, steady_ms: Callable[[], float]) -> LogsRewritten:
+def rewrite_logs(
+    connection: Connection, wait_ms: float, steady_ms: Callable[[], float]
+) -> LogsRewritten:
     """Have all servers write their append-only files anew, and wait for it, at most so long; always asks once."""
     pause, ends = threading.Event(), steady_ms() + wait_ms
     try:
         nodes = connection.nodes()
-        written = {node.name: _written(node) for node in nodes if node.is_primary and len(nodes) > 1}
-        waiting = [_Rewrite(node, is_here(place_of(node, connection.where)), written) for node in nodes]
+        written = {
+            node.name: _written(node)
+            for node in nodes
+            if node.is_primary and len(nodes) > 1
+        }
+        waiting = [
+            _Rewrite(node, is_here(place_of(node, connection.where)), written)
+            for node in nodes
+        ]
     except EventStoreError as error:
         return LogsRewritten(LogState.PENDING, str(error))
     refused = ""
     while True:
         for one in waiting:
             one.look()
-        refused = refused or next((one.why for one in waiting if one.state is LogState.REFUSED), "")
+        refused = refused or next(
+            (one.why for one in waiting if one.state is LogState.REFUSED), ""
+        )
         waiting = [one for one in waiting if one.state is LogState.PENDING]
         if not waiting:
-            return LogsRewritten(LogState.REFUSED, refused) if refused else LogsRewritten(LogState.DONE)
+            return (
+                LogsRewritten(LogState.REFUSED, refused)
+                if refused
+                else LogsRewritten(LogState.DONE)
+            )
         if steady_ms() >= ends:
             return LogsRewritten(LogState.PENDING, waiting[0].why)
         pause.wait(_PAUSE_S)
@@ -85,7 +100,10 @@ class _Rewrite:
         try:
             self.state, self.why = self._seen()
         except EventStoreError as error:
-            self.state, self.why = LogState.PENDING, f"a server does not answer: {error}"
+            self.state, self.why = (
+                LogState.PENDING,
+                f"a server does not answer: {error}",
+            )
 
     def _seen(self) -> tuple[LogState, str]:
         info = info_of(self.node.ask(b"INFO"))
@@ -94,15 +112,30 @@ class _Rewrite:
         if info.get("role") == "slave" and not self._has_heard(info):
             return LogState.PENDING, "a replica has not heard of the erasure yet"
         begun = int(info.get("aof_rewrites", 0))
-        if info.get("run_id", "") != self.run_id:  # seen first, or started again: then it has read its old files
+        if (
+            info.get("run_id", "") != self.run_id
+        ):  # seen first, or started again: then it has read its old files
             self.run_id, self.begun = info.get("run_id", ""), begun
-        if info.get("aof_rewrite_in_progress") == "1" or info.get("aof_rewrite_scheduled") == "1":
-            return LogState.PENDING, "a server is still writing its append-only file anew"
+        if (
+            info.get("aof_rewrite_in_progress") == "1"
+            or info.get("aof_rewrite_scheduled") == "1"
+        ):
+            return (
+                LogState.PENDING,
+                "a server is still writing its append-only file anew",
+            )
         if begun > self.begun and info.get("aof_last_bgrewrite_status") == "ok":
             old = set(self._old_files()) if self.here else set()
-            return (LogState.PENDING, f"old files are still there: {', '.join(old)}") if old else (LogState.DONE, "")
+            return (
+                (LogState.PENDING, f"old files are still there: {', '.join(old)}")
+                if old
+                else (LogState.DONE, "")
+            )
         if not writes_well(info):  # one that is asked on a full disk may lose its log
-            return LogState.PENDING, "a server could not write to its disk; look at that first"
+            return (
+                LogState.PENDING,
+                "a server could not write to its disk; look at that first",
+            )
         self.begun = begun  # a rewrite that did not come to its end is no reason to believe in an older one
         return self._asked()
 
@@ -114,11 +147,26 @@ class _Rewrite:
         try:
             self.node.ask(b"BGREWRITEAOF")
         except EventStoreError as error:
-            if "in progress" in str(error) or "scheduled" in str(error) or isinstance(error, StoreUnavailable):
-                return LogState.PENDING, "a server is still writing its append-only file anew"
-            if isinstance(error, StoreRefused) or any(x in str(error).lower() for x in ("unknown command", "noperm")):
-                return LogState.REFUSED, f"a server may not be asked to write its append-only file anew: {error}"
-            return LogState.PENDING, f"a server did not write its append-only file anew: {error}"
+            if (
+                "in progress" in str(error)
+                or "scheduled" in str(error)
+                or isinstance(error, StoreUnavailable)
+            ):
+                return (
+                    LogState.PENDING,
+                    "a server is still writing its append-only file anew",
+                )
+            if isinstance(error, StoreRefused) or any(
+                x in str(error).lower() for x in ("unknown command", "noperm")
+            ):
+                return (
+                    LogState.REFUSED,
+                    f"a server may not be asked to write its append-only file anew: {error}",
+                )
+            return (
+                LogState.PENDING,
+                f"a server did not write its append-only file anew: {error}",
+            )
         return LogState.PENDING, "a server is writing its append-only file anew"
 
     def _old_files(self) -> Iterator[str]:
@@ -130,19 +178,31 @@ class _Rewrite:
         folder = Path(settings.get("dir", "")) / settings.get("appenddirname", "")
         try:
             manifest = (folder / f"{name}.manifest").read_text("utf-8", "replace")
-            found = [path.name for path in folder.iterdir() if path.name.startswith(f"{name}.")]
+            found = [
+                path.name
+                for path in folder.iterdir()
+                if path.name.startswith(f"{name}.")
+            ]
         except OSError:  # another machine's, or not ours to read
             return
-        kept = {words[1] for line in manifest.splitlines() if len(words := line.split()) > 5 and words[5] != "h"}
+        kept = {
+            words[1]
+            for line in manifest.splitlines()
+            if len(words := line.split()) > 5 and words[5] != "h"
+        }
         yield from (x for x in found if x not in kept and not x.endswith(".manifest"))
 
 
 def _written(primary: Node) -> int:
-    return int(info_of(primary.ask(b"INFO", b"replication")).get("master_repl_offset", 0))
+    return int(
+        info_of(primary.ask(b"INFO", b"replication")).get("master_repl_offset", 0)
+    )
 
 
 def _pairs(raw: Any) -> dict[str, str]:
-    pairs = raw.items() if isinstance(raw, dict) else zip(raw[::2], raw[1::2], strict=True)
+    pairs = (
+        raw.items() if isinstance(raw, dict) else zip(raw[::2], raw[1::2], strict=True)
+    )
     return {_text(name): _text(value) for name, value in pairs}
 
 

@@ -13,10 +13,21 @@ from typing import Any, TypeGuard
 from redis.crc import key_slot
 from redis.exceptions import NoScriptError, ReadOnlyError
 
-from eventstore.errors import EventStoreError, NotReplicated, StoreBusy, StoreUnavailable, translate
+from eventstore.errors import (
+    EventStoreError,
+    NotReplicated,
+    StoreBusy,
+    StoreUnavailable,
+    translate,
+)
 from eventstore.redis.driver.acknowledged import PLACES, Told, arguments, lost_of
 from eventstore.redis.driver.connection import DRIVER_ERRORS, Connection, when_free
-from eventstore.redis.driver.replication import check_confirmed, command_counts, confirming, script_counts
+from eventstore.redis.driver.replication import (
+    check_confirmed,
+    command_counts,
+    confirming,
+    script_counts,
+)
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +67,11 @@ Call = ScriptCall | PlainCall
 
 
 def _counts(call: Call) -> bool:
-    return script_counts(call.script.name, call.args) if isinstance(call, ScriptCall) else command_counts(call.args)
+    return (
+        script_counts(call.script.name, call.args)
+        if isinstance(call, ScriptCall)
+        else command_counts(call.args)
+    )
 
 
 @functools.cache
@@ -133,7 +148,11 @@ class Scripts:
         whole fails, and NotReplicated.
         """
         known = self._connection.acknowledged
-        before = [(i, call, known.newest(call.keys[0])) for i, call in enumerate(calls) if _is_told_of(call)]
+        before = [
+            (i, call, known.newest(call.keys[0]))
+            for i, call in enumerate(calls)
+            if _is_told_of(call)
+        ]
         replies = self._run_many(calls)
         for i, call, newest in before:
             known.note(call.script.name, call.keys[0], replies[i], newest)
@@ -145,7 +164,10 @@ class Scripts:
         """Look for what was acknowledged; what is gone is kept on record in the store. Another time, if that fails."""
         known = self._connection.acknowledged
         doubts = known.doubts()
-        calls = [ScriptCall(_look_back(), _of_partition(meta), arguments(told)) for meta, told in doubts.items()]
+        calls = [
+            ScriptCall(_look_back(), _of_partition(meta), arguments(told))
+            for meta, told in doubts.items()
+        ]
         try:
             replies = self._run_many(calls) if calls else []
         except EventStoreError:
@@ -177,7 +199,9 @@ class Scripts:
         left = [i for i, reply in enumerate(replies) if isinstance(reply, StoreBusy)]
 
         def send() -> None:
-            for i, reply in zip(left, self._answers([calls[i] for i in left]), strict=True):
+            for i, reply in zip(
+                left, self._answers([calls[i] for i in left]), strict=True
+            ):
                 replies[i] = reply
             left[:] = [i for i in left if isinstance(replies[i], StoreBusy)]
             if left:
@@ -199,15 +223,29 @@ class Scripts:
         replies = self._confirmed(calls)
         if _all_carried_out(replies):
             return replies
-        missing = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        missing = [
+            i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)
+        ]
         if missing:
             later = range(missing[0] + 1, len(calls))
             missing = sorted(
-                {*missing, *(i for i in later if isinstance(calls[i], PlainCall) and not _counts(calls[i]))}
+                {
+                    *missing,
+                    *(
+                        i
+                        for i in later
+                        if isinstance(calls[i], PlainCall) and not _counts(calls[i])
+                    ),
+                }
             )
-            for i, reply in zip(missing, self._confirmed([calls[i] for i in missing]), strict=True):
+            for i, reply in zip(
+                missing, self._confirmed([calls[i] for i in missing]), strict=True
+            ):
                 replies[i] = reply
-        return [translate(r, self._where) if isinstance(r, DRIVER_ERRORS) else r for r in replies]
+        return [
+            translate(r, self._where) if isinstance(r, DRIVER_ERRORS) else r
+            for r in replies
+        ]
 
     def _confirmed(self, calls: Sequence[Call]) -> list[Any]:
         """Send calls in one pipeline, and behind what somebody relies on, what replicas are asked.
@@ -215,22 +253,34 @@ class Scripts:
         One pipeline is one connection, so one server: whatever it carried out is confirmed by its own replicas.
         """
         quorum = self._connection.quorum
-        counting = None if quorum is None else next((call for call in calls if _counts(call)), None)
+        counting = (
+            None
+            if quorum is None
+            else next((call for call in calls if _counts(call)), None)
+        )
         if quorum is None or counting is None:
             return self._looked_at(calls, self._send(calls))
         server = quorum.server  # before they are counted: what another one's replicas confirm must not count for it
         count = self._connection.wanted_replicas()
         key = counting.keys[0] if isinstance(counting, ScriptCall) else counting.args[1]
-        asked = [PlainCall(command) for command in confirming(key, count, quorum.asked.timeout_ms)]
+        asked = [
+            PlainCall(command)
+            for command in confirming(key, count, quorum.asked.timeout_ms)
+        ]
         replies = self._send([*calls, *asked])
-        found, told = self._looked_at(calls, replies[: len(calls)]), replies[len(calls) :]
+        found, told = (
+            self._looked_at(calls, replies[: len(calls)]),
+            replies[len(calls) :],
+        )
         if all(_is_busy(reply) for reply in found):
             return found
         try:
             check_confirmed(told, count, self._where)
         except StoreUnavailable as error:
             self._connection.doubt()
-            if isinstance(error, StoreBusy):  # others were carried out, so the whole must not pass for refused
+            if isinstance(
+                error, StoreBusy
+            ):  # others were carried out, so the whole must not pass for refused
                 raise NotReplicated(self._where, count, 0) from error
             raise
         quorum.confirmed(told[1], server)
@@ -240,10 +290,17 @@ class Scripts:
         """Load the scripts that the server had forgotten, and doubt one that cannot write: others may have left it."""
         if _all_carried_out(replies):
             return replies
-        unknown = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        unknown = [
+            i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)
+        ]
         if unknown:
-            self._load([call for i in unknown if isinstance(call := calls[i], ScriptCall)])
-        if any(isinstance(reply, ReadOnlyError) or _is_left_alone(reply) for reply in replies):
+            self._load(
+                [call for i in unknown if isinstance(call := calls[i], ScriptCall)]
+            )
+        if any(
+            isinstance(reply, ReadOnlyError) or _is_left_alone(reply)
+            for reply in replies
+        ):
             self._connection.doubt()
         return replies
 
@@ -251,7 +308,9 @@ class Scripts:
         """Load what is missing; a node that goes away meanwhile says so to the calls that are sent again."""
         try:
             if self._is_cluster:
-                wanted = {(call.script.sha, key_slot(call.keys[0])): call for call in calls}.values()
+                wanted = {
+                    (call.script.sha, key_slot(call.keys[0])): call for call in calls
+                }.values()
                 loads = [("SCRIPT", "LOAD", call.script.text) for call in wanted]
                 self._client.send(loads, [call.keys[0] for call in wanted])
                 return

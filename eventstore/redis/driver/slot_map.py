@@ -87,13 +87,18 @@ class SlotMap:
             self._remember()
 
     def _remember(self) -> None:
-        found = [(node.host, int(node.port)) for node in list(self._map.nodes_cache.values())]
+        found = [
+            (node.host, int(node.port)) for node in list(self._map.nodes_cache.values())
+        ]
         self._seeds[:] = dict.fromkeys([*self._seeds, *found])
 
     def close(self) -> None:
         """Close the connections by which the map was asked for; whoever still waits for a reply asks no more."""
         self._closed = True
-        for node in [*self._map.nodes_cache.values(), *self._map.startup_nodes.values()]:
+        for node in [
+            *self._map.nodes_cache.values(),
+            *self._map.startup_nodes.values(),
+        ]:
             if node.redis_connection is not None:
                 node.redis_connection.connection_pool.disconnect()
 

@@ -34,9 +34,19 @@ def split(url: str) -> SplitResult:
     Raises InvalidRequest.
     """
     parts = readable(url, FORMS)
-    known = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
+    known = (
+        "redis",
+        "rediss",
+        "unix",
+        "redis+sentinel",
+        "rediss+sentinel",
+        "redis+cluster",
+        "rediss+cluster",
+    )
     if parts.scheme not in known:
-        raise InvalidRequest(f"the URL begins with {parts.scheme or 'nothing'}://; it must begin with {FORMS}")
+        raise InvalidRequest(
+            f"the URL begins with {parts.scheme or 'nothing'}://; it must begin with {FORMS}"
+        )
     return parts
 
 
@@ -46,8 +56,12 @@ def check_database(parts: SplitResult) -> None:
     Raises ValueError.
     """
     place = parts.path.strip("/")
-    if parts.scheme.endswith("+cluster") and (place or options_of(parts).get("db")) not in (None, "", "0"):
-        raise ValueError("a Redis Cluster has one database, number 0; leave the other one out, and use another prefix")
+    if parts.scheme.endswith("+cluster") and (
+        place or options_of(parts).get("db")
+    ) not in (None, "", "0"):
+        raise ValueError(
+            "a Redis Cluster has one database, number 0; leave the other one out, and use another prefix"
+        )
     if parts.scheme in ("redis", "rediss") and place and not place.isdecimal():
         raise ValueError(f"{place!r} is no number of a database")
 
@@ -71,7 +85,11 @@ def credentials_of(parts: SplitResult) -> dict[str, Any]:
     """Return user and password of a URL, where it has them."""
     login = parts.netloc.rpartition("@")[0]
     user, _, password = login.partition(":")
-    found = {"username": unquote(user) or None, "password": unquote(password) or None} if login else {}
+    found = (
+        {"username": unquote(user) or None, "password": unquote(password) or None}
+        if login
+        else {}
+    )
     return {key: value for key, value in found.items() if value is not None}
 
 

@@ -10,14 +10,29 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from eventstore.errors import NoStore, ServerNotStarted
-from eventstore.private_files import OTHERS, close_to_others, make_directory, open_private, own_directory, tighten
+from eventstore.private_files import (
+    OTHERS,
+    close_to_others,
+    make_directory,
+    open_private,
+    own_directory,
+    tighten,
+)
 from eventstore.redis.driver.connection import Connection
 from eventstore.redis.driver.preflight import setting
 from eventstore.redis.embedded.file_locks import acquire, held
 
 _LOG_DIRECTORY: Final = "appendonlydir"
 _FILES: Final = (
-    *("server.conf", "server.conf.new", "server.json", "server.log", "server.sock", "start.lock", "users.lock"),
+    *(
+        "server.conf",
+        "server.conf.new",
+        "server.json",
+        "server.log",
+        "server.sock",
+        "start.lock",
+        "users.lock",
+    ),
     *("appendonly.aof", "dump.rdb"),
 )
 """What lies in a data directory, beside the log."""
@@ -64,7 +79,11 @@ def share_in(path: Path, create: bool, lock_seconds: float) -> IO[Any]:
 
 def why(error: OSError) -> str:
     """Say what befell a directory, and what to do."""
-    return f"{error.strerror}; choose a directory that can be written" if error.strerror else str(error)
+    return (
+        f"{error.strerror}; choose a directory that can be written"
+        if error.strerror
+        else str(error)
+    )
 
 
 def _refuse_foreign(path: Path, handle: int) -> None:
@@ -75,7 +94,9 @@ def _refuse_foreign(path: Path, handle: int) -> None:
     if not os.fstat(handle).st_mode & OTHERS:
         return
     found = set(os.listdir(handle)) - {"lost+found"}
-    strange = {name for name in found if not (path / name / "users.lock").exists()}  # there may be stores in a store
+    strange = {
+        name for name in found if not (path / name / "users.lock").exists()
+    }  # there may be stores in a store
     if strange and not strange & {_LOG_DIRECTORY, *_FILES}:
         raise ServerNotStarted(
             path,
@@ -89,7 +110,9 @@ def _files(handle: int) -> Iterator[str]:
     yield from _FILES
     yield _LOG_DIRECTORY  # first itself: what it would lead to as a link is nothing of ours
     with suppress(OSError):
-        inside = os.open(_LOG_DIRECTORY, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=handle)
+        inside = os.open(
+            _LOG_DIRECTORY, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=handle
+        )
         try:
             close_to_others(inside)
             names = os.listdir(inside)

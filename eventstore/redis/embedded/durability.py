@@ -27,7 +27,11 @@ def durability_lines(path: Path, durability: str) -> list[str]:
 
 def with_level(config: str, path: Path, durability: str) -> str:
     """Return a configuration with another level."""
-    others = [line for line in config.splitlines() if not line.startswith(("appendonly ", "appendfsync "))]
+    others = [
+        line
+        for line in config.splitlines()
+        if not line.startswith(("appendonly ", "appendfsync "))
+    ]
     return "\n".join([*others, *durability_lines(path, durability)])
 
 

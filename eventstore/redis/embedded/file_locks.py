@@ -63,7 +63,9 @@ def held(file: IO[Any], seconds: float = LOCK_SECONDS) -> Iterator[None]:
 def say_holder(file: IO[Any]) -> None:
     """Say in a locked file that this process holds it."""
     os.ftruncate(file.fileno(), 0)
-    os.write(file.fileno(), str(os.getpid()).encode())  # the file is open for appending: it stands at the beginning
+    os.write(
+        file.fileno(), str(os.getpid()).encode()
+    )  # the file is open for appending: it stands at the beginning
 
 
 def _holder(file: IO[Any]) -> int:

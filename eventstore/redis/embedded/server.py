@@ -27,8 +27,18 @@ from eventstore.errors import NoServerProgram, ServerNotStarted, StoreRefused
 from eventstore.private_files import OTHERS, open_private
 from eventstore.redis.driver.preflight import LEVELS, check_level
 from eventstore.redis.driver.replication import REPLICATED
-from eventstore.redis.embedded.data_directory import alone_in, exclusively, share_in, why
-from eventstore.redis.embedded.durability import durability_lines, has_log, level_of, with_level
+from eventstore.redis.embedded.data_directory import (
+    alone_in,
+    exclusively,
+    share_in,
+    why,
+)
+from eventstore.redis.embedded.durability import (
+    durability_lines,
+    has_log,
+    level_of,
+    with_level,
+)
 from eventstore.redis.embedded.file_locks import LOCK_SECONDS, say_holder
 from eventstore.redis.embedded.server_program import find_program
 from openagents_json.errors import file_errors
@@ -72,9 +82,14 @@ class EmbeddedServer:
         """
         check_level(durability)
         if durability == REPLICATED:
-            remedy = "ask for durability always, or name a server with replicas by its URL"
+            remedy = (
+                "ask for durability always, or name a server with replicas by its URL"
+            )
             raise StoreRefused("an embedded server has no replicas", remedy)
-        with file_errors("the working directory", "go to one that is there, or give the data directory from the root"):
+        with file_errors(
+            "the working directory",
+            "go to one that is there, or give the data directory from the root",
+        ):
             path = Path(directory).absolute()
         share = share_in(path, create, lock_seconds)
         try:
@@ -115,7 +130,13 @@ def _running(path: Path) -> dict[str, Any] | None:
         record: dict[str, Any] = json.loads((path / "server.json").read_text())
     except (OSError, ValueError):
         return None
-    return record if _answers(record["url"], path, alive=lambda: _alive(record.get("supervisor", 0))) else None
+    return (
+        record
+        if _answers(
+            record["url"], path, alive=lambda: _alive(record.get("supervisor", 0))
+        )
+        else None
+    )
 
 
 def _alive(pid: int) -> bool:
@@ -159,13 +180,22 @@ def _start(path: Path, durability: str, unix_socket: bool) -> dict[str, Any]:
     _write_configuration(path, config)
     log = open_private(path / "server.log", "ab")
     supervisor = subprocess.Popen(
-        [sys.executable, "-m", "eventstore.redis.embedded.server", str(path), str(program)],
+        [
+            sys.executable,
+            "-m",
+            "eventstore.redis.embedded.server",
+            str(path),
+            str(program),
+        ],
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,
         start_new_session=True,
         cwd="/",
-        env={"PYTHONPATH": os.pathsep.join(p for p in (_HOME, *sys.path) if p), "PATH": "/usr/bin:/bin"},
+        env={
+            "PYTHONPATH": os.pathsep.join(p for p in (_HOME, *sys.path) if p),
+            "PATH": "/usr/bin:/bin",
+        },
     )
     log.close()
     record = {"url": url, "supervisor": supervisor.pid}
@@ -174,7 +204,9 @@ def _start(path: Path, durability: str, unix_socket: bool) -> dict[str, Any]:
     with open_private(path / "server.json", "w") as file:
         file.write(json.dumps(record))
     # The supervisor outlives this object on purpose; a reaper keeps it from becoming a zombie.
-    threading.Thread(target=supervisor.wait, name="openagents-server-reaper", daemon=True).start()
+    threading.Thread(
+        target=supervisor.wait, name="openagents-server-reaper", daemon=True
+    ).start()
     return record
 
 
@@ -233,7 +265,9 @@ def _last_lines(log: Path) -> str:
     return " | ".join(lines[-5:]) or "it wrote no log"
 
 
-def _change_durability(path: Path, record: dict[str, Any], durability: str, *, alone: bool) -> None:
+def _change_durability(
+    path: Path, record: dict[str, Any], durability: str, *, alone: bool
+) -> None:
     """Let a running server have the level that was asked for; while others use it, only a stronger one.
 
     The configuration is written first: a server that dies at any line below has the level when it comes back.
@@ -250,8 +284,12 @@ def _change_durability(path: Path, record: dict[str, Any], durability: str, *, a
             return _apply(_client(record["url"]), path, durability, pause)
         except RedisError as error:
             # It died meanwhile. Its supervisor starts it again, with the configuration that is written.
-            if not _answers(record["url"], path, alive=lambda: _alive(record.get("supervisor", 0))):
-                raise ServerNotStarted(path, _last_lines(path / "server.log")) from error
+            if not _answers(
+                record["url"], path, alive=lambda: _alive(record.get("supervisor", 0))
+            ):
+                raise ServerNotStarted(
+                    path, _last_lines(path / "server.log")
+                ) from error
 
 
 def _refuse_unread_log(path: Path, url: str) -> None:
@@ -267,7 +305,10 @@ def _refuse_unread_log(path: Path, url: str) -> None:
 def _apply(client: Any, path: Path, durability: str, pause: threading.Event) -> None:
     """Set the level at a running server, and wait until it is true of all data that the server has."""
     client.config_set("appendfsync", "always" if durability == "always" else "everysec")
-    if LEVELS[durability] == 0 or client.config_get("appendonly")["appendonly"] == "yes":
+    if (
+        LEVELS[durability] == 0
+        or client.config_get("appendonly")["appendonly"] == "yes"
+    ):
         return
     client.config_set("appendonly", "yes")
     # The server writes its log in the background now. Until that is done, a restart would find nothing.
@@ -275,7 +316,9 @@ def _apply(client: Any, path: Path, durability: str, pause: threading.Event) -> 
         state = client.info("persistence")
         if state["aof_last_bgrewrite_status"] != "ok":
             raise ServerNotStarted(
-                path, "it could not write its log; is the disk full? " + _last_lines(path / "server.log")
+                path,
+                "it could not write its log; is the disk full? "
+                + _last_lines(path / "server.log"),
             )
         pause.wait(0.01)
 
@@ -306,8 +349,13 @@ def supervise(path: Path, program: Path) -> int:
 def _spawn(path: Path, program: Path) -> subprocess.Popen[bytes]:
     command = [str(program), str(path / "server.conf")]
     if has_log(path):
-        command += ["--appendonly", "yes"]  # whatever the configuration says: a log that is there is never ignored
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent)
+        command += [
+            "--appendonly",
+            "yes",
+        ]  # whatever the configuration says: a log that is there is never ignored
+    return subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent
+    )
 
 
 def _die_with_parent() -> None:

@@ -66,7 +66,9 @@ def _in_wheel() -> Path | None:
 def _unfit(path: Path) -> str:
     """Say why a program cannot be the server, "" if it can."""
     try:
-        done = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=_SECONDS)
+        done = subprocess.run(
+            [path, "--version"], capture_output=True, text=True, timeout=_SECONDS
+        )
     except (OSError, subprocess.TimeoutExpired, ValueError):
         return "does not run here"
     version = _VERSION.search(done.stdout)

@@ -9,7 +9,12 @@ from typing import Any, Final, TypeVar
 from eventstore import codec
 from eventstore.errors import StageLost
 from eventstore.event import Json
-from eventstore.redis.driver.scripts import Script, ScriptCall, load_text, refused_when_full
+from eventstore.redis.driver.scripts import (
+    Script,
+    ScriptCall,
+    load_text,
+    refused_when_full,
+)
 from eventstore.redis.raw import RawEvent
 from eventstore.redis.runs import RedisRunStore, asked_for
 from eventstore.run_model import Code, Commit, Committed
@@ -40,14 +45,23 @@ class Adoption:
         text = "".join(map(load_text, ("runs_common.lua", "adopt.lua", "commit.lua")))
         self._adopt = Script("adopt", refused_when_full(text))
 
-    def put(self, run: str, definitions: Mapping[str, bytes], blobs: Mapping[str, bytes]) -> None:
+    def put(
+        self, run: str, definitions: Mapping[str, bytes], blobs: Mapping[str, bytes]
+    ) -> None:
         """Store what the history refers to, unless it is there; this goes before the history itself."""
         for part in _parts(definitions.items(), lambda item: len(item[1])):
             self._store.put_definitions(dict(part))
-        for several in _parts(blobs.items(), lambda blob: len(blob[1])):  # read one by one, and not held
+        for several in _parts(
+            blobs.items(), lambda blob: len(blob[1])
+        ):  # read one by one, and not held
             self._store.call(self._store.payload_calls(run, dict(several)))
 
-    def take(self, commit: Commit, history: Sequence[RawEvent], wakeups: Sequence[WakeUp] = ()) -> AdoptionReply:
+    def take(
+        self,
+        commit: Commit,
+        history: Sequence[RawEvent],
+        wakeups: Sequence[WakeUp] = (),
+    ) -> AdoptionReply:
         """Carry out a commit of mode adopt; answers as a commit does, EXISTS for a run with another history.
 
         Raises StageLost.
@@ -57,18 +71,30 @@ class Adoption:
         for _ in range(TRIES):
             for call in self._stage_calls(stage, history):
                 self._store.call([call])
-            reply, *rest = self._store.call([self._adopt_call(commit, stage), *self._store.ring_calls(wakeups)])
+            reply, *rest = self._store.call(
+                [self._adopt_call(commit, stage), *self._store.ring_calls(wakeups)]
+            )
             answer = self._store.committed(commit, reply)
             if answer.code is not Code.UNSTAGED:
                 return AdoptionReply(answer, asked_for(rest))
         raise StageLost(commit.run)
 
-    def _stage_calls(self, stage: bytes, history: Sequence[RawEvent]) -> Iterator[ScriptCall]:
-        for part in _parts(history, lambda event: len(event.data) + len(event.metadata)):
+    def _stage_calls(
+        self, stage: bytes, history: Sequence[RawEvent]
+    ) -> Iterator[ScriptCall]:
+        for part in _parts(
+            history, lambda event: len(event.data) + len(event.metadata)
+        ):
             args: list[Any] = [part[0].version - 1, KEEP_MS]
             for event in part:
                 who = (event.commit, event.actor, event.cause)
-                args += [_raw(event.type), event.data, event.time_ms, *map(_raw, who), event.metadata]
+                args += [
+                    _raw(event.type),
+                    event.data,
+                    event.time_ms,
+                    *map(_raw, who),
+                    event.metadata,
+                ]
             yield ScriptCall(self._stage, [stage], args)
 
     def _adopt_call(self, commit: Commit, stage: bytes) -> ScriptCall:
@@ -76,7 +102,12 @@ class Adoption:
         return ScriptCall(self._adopt, [*call.keys, stage], call.args)
 
 
-def marked(history: Iterable[RawEvent], mark: Mapping[str, Json], *, without: Collection[str] = ()) -> list[RawEvent]:
+def marked(
+    history: Iterable[RawEvent],
+    mark: Mapping[str, Json],
+    *,
+    without: Collection[str] = (),
+) -> list[RawEvent]:
     """Return events with more metadata, and without that of some names.
 
     Raises NotJson.
@@ -86,13 +117,19 @@ def marked(history: Iterable[RawEvent], mark: Mapping[str, Json], *, without: Co
     def metadata(event: RawEvent) -> bytes:
         if not event.metadata:
             return alone
-        kept = {name: value for name, value in codec.decode(event.metadata).items() if name not in without}
+        kept = {
+            name: value
+            for name, value in codec.decode(event.metadata).items()
+            if name not in without
+        }
         return codec.encode({**kept, **mark})
 
     return [replace(event, metadata=metadata(event)) for event in history]
 
 
-def _parts(items: Iterable[Item], size_of: Callable[[Item], int]) -> Iterator[list[Item]]:
+def _parts(
+    items: Iterable[Item], size_of: Callable[[Item], int]
+) -> Iterator[list[Item]]:
     """Cut a sequence into parts of a bounded number and size."""
     part: list[Item] = []
     size = 0

@@ -56,7 +56,9 @@ class Eraser:
 
     def __init__(self, store: RedisClient) -> None:
         self._store = store
-        self._script = Script("redact", load_text("runs_common.lua") + load_text("redact.lua"))
+        self._script = Script(
+            "redact", load_text("runs_common.lua") + load_text("redact.lua")
+        )
 
     def erase(self, wanted: Redaction) -> Erased:
         """Replace the data of events, in one round trip; the same commit id does it once."""
@@ -67,9 +69,21 @@ class Eraser:
             "ledger": str(wanted.ledger),
             "blobs": list(wanted.blobs),
         }
-        args: list[Any] = [json.dumps(options), wanted.commit_id, wanted.actor, "", wanted.run, *wanted.event]
+        args: list[Any] = [
+            json.dumps(options),
+            wanted.commit_id,
+            wanted.actor,
+            "",
+            wanted.run,
+            *wanted.event,
+        ]
         for x in wanted.erasures:
             args += (x.version, x.data, x.n, x.epoch or "", x.place, x.committed)
-        names = [keys.meta(partition), keys.log(partition), keys.stream(wanted.run), keys.head(wanted.run)]
+        names = [
+            keys.meta(partition),
+            keys.log(partition),
+            keys.stream(wanted.run),
+            keys.head(wanted.run),
+        ]
         names.append(keys.checkpoints(partition))
         return Erased(self._store.call([ScriptCall(self._script, names, args)])[0][0])

@@ -110,7 +110,16 @@ class Inspector:
         """Read the log of a partition."""
         start = b"-"
         while True:
-            call = PlainCall((b"XRANGE", self._store.keys.log(partition), start, b"+", b"COUNT", PAGE))
+            call = PlainCall(
+                (
+                    b"XRANGE",
+                    self._store.keys.log(partition),
+                    start,
+                    b"+",
+                    b"COUNT",
+                    PAGE,
+                )
+            )
             [page] = self._store.call([call])
             yield from (_entry(entry) for entry in page)
             if len(page) < PAGE:
@@ -119,7 +128,9 @@ class Inspector:
 
     def counter(self, partition: int) -> int:
         """Read how many events a partition has had."""
-        [counter] = self._store.call([PlainCall((b"HGET", self._store.keys.meta(partition), b"n"))])
+        [counter] = self._store.call(
+            [PlainCall((b"HGET", self._store.keys.meta(partition), b"n"))]
+        )
         return int(counter or 0)
 
     def indexes(self, partition: int) -> Indexes:
@@ -128,20 +139,33 @@ class Inspector:
         for member in self._members(keys.due(partition)):
             found.add_due(member)
         queues = sorted(self._queues)
-        aside = self._store.call([PlainCall((b"SMEMBERS", keys.aside(partition, queue))) for queue in queues])
-        for name in [*queues, *(f"{q}|{x.decode()}" for q, apart in zip(queues, aside, strict=True) for x in apart)]:
+        aside = self._store.call(
+            [PlainCall((b"SMEMBERS", keys.aside(partition, queue))) for queue in queues]
+        )
+        for name in [
+            *queues,
+            *(
+                f"{q}|{x.decode()}"
+                for q, apart in zip(queues, aside, strict=True)
+                for x in apart
+            ),
+        ]:
             for key in self._members(keys.ready(partition, name)):
                 found.add_ready(name, key)
         return found
 
     def _members(self, name: bytes) -> Iterator[str]:
         for start in itertools.count(0, MEMBERS):
-            [page] = self._store.call([PlainCall((b"ZRANGE", name, start, start + MEMBERS - 1))])
+            [page] = self._store.call(
+                [PlainCall((b"ZRANGE", name, start, start + MEMBERS - 1))]
+            )
             yield from (member.decode() for member in page)
             if len(page) < MEMBERS:
                 return
 
-    def views(self, partition: int, known: LogTails, indexes: Indexes, streams: Sequence[str]) -> Iterator[RunView]:
+    def views(
+        self, partition: int, known: LogTails, indexes: Indexes, streams: Sequence[str]
+    ) -> Iterator[RunView]:
         """Look at runs, many in a round trip; the indexes and the log were read before, so a run may have moved on."""
         for start in range(0, len(streams), RUNS):
             some = streams[start : start + RUNS]
@@ -150,30 +174,52 @@ class Inspector:
                 entry = known.entries.get(run)
                 yield _view(run, reply, indexes, entry.last if entry else 0, now)
 
-    def moment(self, partition: int, known: LogTails, streams: Sequence[str]) -> Iterator[RunView]:
+    def moment(
+        self, partition: int, known: LogTails, streams: Sequence[str]
+    ) -> Iterator[RunView]:
         """Look at runs with all that the store says of them at one moment; this walks the indexes, so for few runs."""
         for start in range(0, len(streams), RUNS):
             some = streams[start : start + RUNS]
-            now, found, due, ready, logged = self._surveyed(partition, known, some, whole=True)
+            now, found, due, ready, logged = self._surveyed(
+                partition, known, some, whole=True
+            )
             indexes = Indexes()
             for member in due:
                 indexes.add_due(member.decode())
             for name, key in ready:
                 indexes.add_ready(name.decode(), key.decode())
-            last = {run: known.entries[run].last for run, reply in zip(some, found, strict=True) if reply[5]}
+            last = {
+                run: known.entries[run].last
+                for run, reply in zip(some, found, strict=True)
+                if reply[5]
+            }
             last |= {_text(run): int(version) for run, version in logged}
             yield from (
-                _view(run, reply, indexes, last.get(run, 0), now) for run, reply in zip(some, found, strict=True)
+                _view(run, reply, indexes, last.get(run, 0), now)
+                for run, reply in zip(some, found, strict=True)
             )
 
-    def _surveyed(self, partition: int, known: LogTails, runs: Sequence[str], *, whole: bool) -> Any:
+    def _surveyed(
+        self, partition: int, known: LogTails, runs: Sequence[str], *, whole: bool
+    ) -> Any:
         keys, queues = self._store.keys, sorted(self._queues)
-        args: list[Any] = [int(whole), known.last.id if known.last else "-", len(queues), *queues]
+        args: list[Any] = [
+            int(whole),
+            known.last.id if known.last else "-",
+            len(queues),
+            *queues,
+        ]
         for run in runs:
             entry = known.entries.get(run)
             args += (run.encode("utf-8", "surrogatepass"), entry.id if entry else "")
         return self._store.call(
-            [ScriptCall(self._survey, [keys.meta(partition), keys.log(partition), keys.due(partition)], args)]
+            [
+                ScriptCall(
+                    self._survey,
+                    [keys.meta(partition), keys.log(partition), keys.due(partition)],
+                    args,
+                )
+            ]
         )[0]
 
     def find(self) -> None:
@@ -201,8 +247,14 @@ class Inspector:
             if apart:
                 found[queue, component] += call([PlainCall((b"ZCARD", name))])[0]
                 continue
-            members = [key.partition(b"|") for key in call([PlainCall((b"ZRANGE", name, 0, LOOKED_AT))])[0]]
-            heads = [PlainCall((b"HGET", common + b"head:" + run, b"c:" + step)) for run, _, step in members]
+            members = [
+                key.partition(b"|")
+                for key in call([PlainCall((b"ZRANGE", name, 0, LOOKED_AT))])[0]
+            ]
+            heads = [
+                PlainCall((b"HGET", common + b"head:" + run, b"c:" + step))
+                for run, _, step in members
+            ]
             for said in call(heads) if heads else ():
                 found[queue, (said or b"").decode()] += 1
         return found
@@ -212,22 +264,33 @@ class Inspector:
         call, prefix = self._store.call, self._store.keys.prefix.encode()
         for line in sorted(self._store.scan(prefix + b":{*}:line:concurrency:*")):
             common, _, name = line.partition(b":line:")
-            asked = [PlainCall((b"HKEYS", common + b":gate:" + name)), PlainCall((b"ZRANGE", line, 0, -1))]
+            asked = [
+                PlainCall((b"HKEYS", common + b":gate:" + name)),
+                PlainCall((b"ZRANGE", line, 0, -1)),
+            ]
             gate, waiting = call(asked)
-            holders = sorted(_text(member[2:]) for member in gate if member.startswith(b"h:"))
+            holders = sorted(
+                _text(member[2:]) for member in gate if member.startswith(b"h:")
+            )
             yield Lock(_text(name), tuple(holders), tuple(map(_text, waiting)))
 
     def streams(self, partition: int) -> frozenset[str]:
         """Return the streams that had events in a partition when they were looked for."""
         return frozenset(self._streams.get(partition, ()))
 
-    def histories(self, runs: Iterable[str]) -> Iterator[tuple[str, tuple[Recorded, ...]]]:
+    def histories(
+        self, runs: Iterable[str]
+    ) -> Iterator[tuple[str, tuple[Recorded, ...]]]:
         """Read runs with their events; of several runs at once only if they have few."""
         for group in groups(self._store, runs):
             names = [run for run, _ in group]
-            yield from zip(names, self._store.read([(run, 0) for run in names]), strict=True)
+            yield from zip(
+                names, self._store.read([(run, 0) for run in names]), strict=True
+            )
 
-    def courses(self, views: Iterable[RunView]) -> Iterator[tuple[RunView, Iterator[Recorded | Unreadable]]]:
+    def courses(
+        self, views: Iterable[RunView]
+    ) -> Iterator[tuple[RunView, Iterator[Recorded | Unreadable]]]:
         """Return runs with their events up to where they were when they were looked at, about a page at a time."""
         for group in _together(views):
             runs = [view.run for view in group]
@@ -247,7 +310,9 @@ def _together(views: Iterable[RunView]) -> Iterator[list[RunView]]:
         yield group
 
 
-def _upto(events: Iterable[Recorded | Unreadable], last: int) -> Iterator[Recorded | Unreadable]:
+def _upto(
+    events: Iterable[Recorded | Unreadable], last: int
+) -> Iterator[Recorded | Unreadable]:
     return itertools.takewhile(lambda item: item.version <= last, events)
 
 

@@ -32,8 +32,14 @@ class Loss:
 def read_losses(store: RedisClient) -> list[Loss]:
     """Read what is on record, of all partitions."""
     partitions = range(store.keys.partitions)
-    replies = store.call([PlainCall((b"LRANGE", store.keys.losses(p), 0, -1)) for p in partitions])
-    return [_loss(p, raw) for p, reply in zip(partitions, replies, strict=True) for raw in reply]
+    replies = store.call(
+        [PlainCall((b"LRANGE", store.keys.losses(p), 0, -1)) for p in partitions]
+    )
+    return [
+        _loss(p, raw)
+        for p, reply in zip(partitions, replies, strict=True)
+        for raw in reply
+    ]
 
 
 def _loss(partition: int, raw: bytes) -> Loss:

@@ -55,14 +55,26 @@ class Mender:
 
     def __init__(self, store: RedisClient) -> None:
         self._store = store
-        self._script = Script("mend", load_text("runs_common.lua") + load_text("mend.lua"))
+        self._script = Script(
+            "mend", load_text("runs_common.lua") + load_text("mend.lua")
+        )
 
     def mend(self, mending: Mending) -> bool:
         """Write head and indexes of a run; False when somebody has changed it meanwhile."""
         keys, run = self._store.keys, mending.run
         partition = keys.partition_of(run)
-        names = [keys.meta(partition), keys.log(partition), keys.stream(run), keys.head(run), keys.due(partition)]
-        call = ScriptCall(self._script, [*names, keys.snapshot(run)], [json.dumps(_options(mending)), run])
+        names = [
+            keys.meta(partition),
+            keys.log(partition),
+            keys.stream(run),
+            keys.head(run),
+            keys.due(partition),
+        ]
+        call = ScriptCall(
+            self._script,
+            [*names, keys.snapshot(run)],
+            [json.dumps(_options(mending)), run],
+        )
         return bool(self._store.call([call])[0])
 
 
@@ -71,6 +83,10 @@ def _options(mending: Mending) -> dict[str, Any]:
     options |= {"top": mending.top, "was": mending.was, "seen": mending.seen}
     records = [[*astuple(seat)[:-1], int(seat.ready)] for seat in mending.records]
     timers = [(key.key(), delay, at) for key, delay, at in mending.timers]
-    lists: dict[str, Sequence[Any]] = {"fields": mending.fields, "records": records, "timers": timers}
+    lists: dict[str, Sequence[Any]] = {
+        "fields": mending.fields,
+        "records": records,
+        "timers": timers,
+    }
     lists |= {"forget": mending.forget, "leave": mending.leave, "drop": mending.drop}
     return options | {name: list(value) for name, value in lists.items() if value}

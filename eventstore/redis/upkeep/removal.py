@@ -63,7 +63,9 @@ class RunRemover:
 
     def __init__(self, store: RedisClient) -> None:
         self._store = store
-        self._free = Script("free", load_text("runs_common.lua") + load_text("free.lua"))
+        self._free = Script(
+            "free", load_text("runs_common.lua") + load_text("free.lua")
+        )
 
     def free(self, leaving: DepartingRun) -> RemovalResult:
         """Let a run leave, unless something still needs it."""
@@ -81,9 +83,22 @@ class RunRemover:
             "wipe": list(leaving.wipe),
             "keep": leaving.keep,
         }
-        names = [keys.meta(partition), keys.log(partition), keys.stream(run), keys.head(run), keys.due(partition)]
+        names = [
+            keys.meta(partition),
+            keys.log(partition),
+            keys.stream(run),
+            keys.head(run),
+            keys.due(partition),
+        ]
         names += [keys.checkpoints(partition), keys.stream(noted), keys.head(noted)]
-        args: list[Any] = [json.dumps(options), run, noted, leaving.commit_id, leaving.actor, *leaving.note]
+        args: list[Any] = [
+            json.dumps(options),
+            run,
+            noted,
+            leaving.commit_id,
+            leaving.actor,
+            *leaving.note,
+        ]
         args += _entries(leaving.events)
         code, *rest = self._store.call([ScriptCall(self._free, names, args)])[0]
         said = ", ".join(x.decode() if isinstance(x, bytes) else str(x) for x in rest)
@@ -94,9 +109,16 @@ class RunRemover:
         keys, partition = self._store.keys, self._store.keys.partition_of(run)
         names = [keys.stream(run), keys.head(run), keys.snapshot(run), keys.output(run)]
         names += [keys.blob(partition, sha) for sha in blobs]
-        calls = [PlainCall((b"MEMORY", b"USAGE", name, b"SAMPLES", 0)) for name in [*names, keys.log(partition)]]
-        *own, log, length = self._store.call([*calls, PlainCall((b"XLEN", keys.log(partition)))])
-        return sum(x or 0 for x in own) + (entries * (log or 0) // length if length else 0)
+        calls = [
+            PlainCall((b"MEMORY", b"USAGE", name, b"SAMPLES", 0))
+            for name in [*names, keys.log(partition)]
+        ]
+        *own, log, length = self._store.call(
+            [*calls, PlainCall((b"XLEN", keys.log(partition)))]
+        )
+        return sum(x or 0 for x in own) + (
+            entries * (log or 0) // length if length else 0
+        )
 
 
 def archive_stream(partition: int) -> str:
@@ -107,7 +129,9 @@ def archive_stream(partition: int) -> str:
 def _entries(events: Sequence[RawEvent]) -> list[str]:
     """Return the ids of the log entries of a run: one for each commit, named by its last event."""
     groups = itertools.groupby(events, key=lambda event: (event.commit, event.time_ms))
-    return [f"{last.n}-{last.time_ms}" for _, group in groups for last in [list(group)[-1]]]
+    return [
+        f"{last.n}-{last.time_ms}" for _, group in groups for last in [list(group)[-1]]
+    ]
 
 
 def positions(events: Sequence[RawEvent]) -> list[list[int]]:

@@ -32,7 +32,12 @@ from openagents_json.engine.archive.capsule_file import Capsule, unpack
 from openagents_json.engine.archive.capsule_writer import write_to
 from openagents_json.engine.archive.capsules import adopt, take
 from openagents_json.engine.audit import AuditService
-from openagents_json.engine.errors import ArchiveUnreachable, CannotLeave, CapsuleUnreadable, NotArchived
+from openagents_json.engine.errors import (
+    ArchiveUnreachable,
+    CannotLeave,
+    CapsuleUnreadable,
+    NotArchived,
+)
 from openagents_json.engine.wiring.client import Core
 from openagents_json.engine.wiring.ledger import build_sealer
 from openagents_json.statuses import CLOSED_RUN
@@ -107,7 +112,12 @@ class Archive:
         for _ in range(TRIES):
             session = self._core.sessions.load(run)
             self._check(session)
-            capsule = take(self._core, run, actor=self._actor, proofs=AuditService(self._core).proof_bytes(run))
+            capsule = take(
+                self._core,
+                run,
+                actor=self._actor,
+                proofs=AuditService(self._core).proof_bytes(run),
+            )
             if capsule.events[-1].version != session.version:
                 continue
             with suppress(BlobMissing):  # erased since: then it has moved on, too
@@ -128,23 +138,34 @@ class Archive:
     def _consumers(self) -> list[str]:
         """Return the consumers that the store knows of, whoever runs them; one may not have read anything yet."""
         views = RedisViewStore(self._core.store).generations()
-        found = [f"view:{name.removesuffix('/next')}.{generation}" for name, generation in views.items()]
+        found = [
+            f"view:{name.removesuffix('/next')}.{generation}"
+            for name, generation in views.items()
+        ]
         return [*found, "ledger"] if self._core.ledger.identity() else found
 
     def _check(self, session: Session) -> None:
         state = session.state
         if not state.closed:
-            raise CannotLeave(session.run, f"it is {state.status}: only closed runs leave")
+            raise CannotLeave(
+                session.run, f"it is {state.status}: only closed runs leave"
+            )
         if state.held:
-            raise CannotLeave(session.run, "it is held; `openagents runs release` ends that")
+            raise CannotLeave(
+                session.run, "it is held; `openagents runs release` ends that"
+            )
         family = [str(state.parent["run"])] if state.parent else []
         family += [step.child for step in state.steps.values() if step.child]
         statuses = zip(family, self._core.store.statuses(family), strict=True)
         still = [run for run, status in statuses if status and status not in CLOSED_RUN]
         if still:
-            raise CannotLeave(session.run, f"run {still[0]}, which belongs to it, has not ended")
+            raise CannotLeave(
+                session.run, f"run {still[0]}, which belongs to it, has not ended"
+            )
 
-    def _left(self, session: Session, capsule: Capsule, how: Departure) -> DepartedRun | None:
+    def _left(
+        self, session: Session, capsule: Capsule, how: Departure
+    ) -> DepartedRun | None:
         """Write the capsule and free the run; None when it has moved on meanwhile."""
         run = capsule.run
         row = next(iter(self._core.reads.views.get("runs", run, stale=True)), None)
@@ -163,7 +184,10 @@ class Archive:
             note,
             commit,
             self._actor,
-            [*how.without, *(f"view:{name}" for name in self._core.reads.views.replaced())],
+            [
+                *how.without,
+                *(f"view:{name}" for name in self._core.reads.views.replaced()),
+            ],
             _messages(run, capsule),
             () if url else (f"key:{run}",),
             keep=bool(url),
@@ -178,7 +202,9 @@ class Archive:
             if answer.code is RemovalOutcome.MOVED:
                 return None
             raise _refusal(run, answer)
-        return DepartedRun(run, masked(url), before, int(kept.get("bytes", 0)), len(note[1]))
+        return DepartedRun(
+            run, masked(url), before, int(kept.get("bytes", 0)), len(note[1])
+        )
 
     def _keep(self, capsule: Capsule, url: str) -> dict[str, Any]:
         """Write a file, read it back, and say what it is: what cannot be read is no archive."""
@@ -191,11 +217,18 @@ class Archive:
                 sha.update(piece)
             file.seek(0)
             archive_files.write(url, file)
-            if archive_files.read(url, nowhere) != sha.hexdigest() or unpack(file).run != capsule.run:
-                raise ArchiveUnreachable(url, "what is read there is not what was written")
+            if (
+                archive_files.read(url, nowhere) != sha.hexdigest()
+                or unpack(file).run != capsule.run
+            ):
+                raise ArchiveUnreachable(
+                    url, "what is read there is not what was written"
+                )
         return {"url": masked(url), "sha256": sha.hexdigest(), "bytes": size}
 
-    def _note(self, capsule: Capsule, how: Departure, row: Any, place: Mapping[str, Any]) -> tuple[str, bytes]:
+    def _note(
+        self, capsule: Capsule, how: Departure, row: Any, place: Mapping[str, Any]
+    ) -> tuple[str, bytes]:
         data: dict[str, Any] = {
             "run": capsule.run,
             "workflow": capsule.manifest["workflow"],
@@ -205,7 +238,9 @@ class Archive:
             **place,
         }
         if place:
-            if row.get("error"):  # what it said is in the archive, where it can be erased with the file
+            if row.get(
+                "error"
+            ):  # what it said is in the archive, where it can be erased with the file
                 row = {**row, "error": {**row["error"], "message": ""}}
             data["row"] = row
         return "RunArchived" if place else "RunDeleted", codec.encode(data)
@@ -231,13 +266,20 @@ class Archive:
         with spool() as file:
             sha = archive_files.read(where, file)
             if known is not None and sha != known["sha256"]:
-                raise CapsuleUnreadable(f"{masked(where)} is not the file that was archived")
+                raise CapsuleUnreadable(
+                    f"{masked(where)} is not the file that was archived"
+                )
             self._come_back(run, where, unpack(file), ours=known is not None)
         if known is not None:
             log = RedisStreamStore(self._core.connection, self._core.store.keys)
             stream = archive_stream(self._core.store.partition_of(run))
             event = Event("RunRestored", {"run": run, "url": masked(str(known["url"]))})
-            log.append(stream, [event], commit_id=f"{known['sha256'][:24]}-{known['archived_ms']}", actor=self._actor)
+            log.append(
+                stream,
+                [event],
+                commit_id=f"{known['sha256'][:24]}-{known['archived_ms']}",
+                actor=self._actor,
+            )
         return self._core.store.statuses([run])[0]
 
     def _come_back(self, run: str, where: str, capsule: Capsule, *, ours: bool) -> None:
@@ -267,7 +309,10 @@ def _url(base: str, session: Session, capsule: Capsule, commit: str) -> str:
 
 def _messages(run: str, capsule: Capsule) -> Sequence[DueKey]:
     """Return the due members that a closed run may still have: messages to other runs, and locks to give back."""
-    found = dict.fromkeys(DueKey(kind, run) for kind in (DueKind.PARENT, DueKind.GIVE_BACK, DueKind.DECISION))
+    found = dict.fromkeys(
+        DueKey(kind, run)
+        for kind in (DueKind.PARENT, DueKind.GIVE_BACK, DueKind.DECISION)
+    )
     for event in capsule.events:
         if event.type != ev.ChildStarted.__name__ and event.type not in SCHEDULES:
             continue
@@ -288,12 +333,22 @@ def _refusal(run: str, answer: RemovalResult) -> Exception:
         case RemovalOutcome.HELD:
             return CannotLeave(run, "it is held; `openagents runs release` ends that")
         case RemovalOutcome.SENDING:
-            return CannotLeave(run, f"it has something to tell another run ({answer.detail}); start a worker")
+            return CannotLeave(
+                run,
+                f"it has something to tell another run ({answer.detail}); start a worker",
+            )
         case RemovalOutcome.UNREAD:
-            how = "`openagents audit seal` does it" if consumer == "ledger" else "bring it up to date"
+            how = (
+                "`openagents audit seal` does it"
+                if consumer == "ledger"
+                else "bring it up to date"
+            )
             why = f"consumer {consumer} has not read it yet; {how}, or leave it out with --without"
             return CannotLeave(run, why)
         case RemovalOutcome.OPEN:
             return CannotLeave(run, "it was opened again")
         case _:
-            return CannotLeave(run, f"the log has another entry at {answer.detail}; `openagents doctor` says more")
+            return CannotLeave(
+                run,
+                f"the log has another entry at {answer.detail}; `openagents doctor` says more",
+            )

@@ -95,14 +95,19 @@ def unpack(source: bytes | Path | IO[bytes], *, limit: int = MOST_BYTES) -> Caps
     one when they are asked for, so a file has to stay as it is until then. Raises CapsuleUnreadable
     and FileUnusable.
     """
-    with file_errors(source if isinstance(source, Path) else "the capsule", _WHENCE), _opened(source) as file:
+    with (
+        file_errors(source if isinstance(source, Path) else "the capsule", _WHENCE),
+        _opened(source) as file,
+    ):
         begins = file.read(2) == b"PK"
         file.seek(0)
         sha256 = _sha256(iter(lambda: file.read(LARGE), b""))
     if not begins:
         raise CapsuleUnreadable("it is no zip file")
     try:
-        return _read(io.BytesIO(source) if isinstance(source, bytes) else source, sha256, limit)
+        return _read(
+            io.BytesIO(source) if isinstance(source, bytes) else source, sha256, limit
+        )
     except CapsuleUnreadable:
         raise
     except TooLarge as error:
@@ -137,10 +142,22 @@ def _read(source: IO[bytes] | Path, sha256: str, limit: int) -> Capsule:
     _check_names(manifest["run"], hashes)
     events = tuple(_events(held.lines(EVENTS, MOST_LINE)))
     _check_span(manifest, events)
-    definitions = {name[12:-5]: held.read(name) for name in names if name.startswith("definitions/")}
+    definitions = {
+        name[12:-5]: held.read(name)
+        for name in names
+        if name.startswith("definitions/")
+    }
     components = _json(held.read(COMPONENTS), COMPONENTS)
     proofs = held.read(PROOFS) if PROOFS in names else None
-    return Capsule(manifest, events, definitions, Payloads(archive, limit), components, proofs, sha256)
+    return Capsule(
+        manifest,
+        events,
+        definitions,
+        Payloads(archive, limit),
+        components,
+        proofs,
+        sha256,
+    )
 
 
 class Payloads(Mapping[str, bytes]):
@@ -148,7 +165,9 @@ class Payloads(Mapping[str, bytes]):
 
     def __init__(self, archive: zipfile.ZipFile, limit: int) -> None:
         self._archive, self._limit = archive, limit
-        self._names = {name[6:]: name for name in archive.namelist() if name.startswith("blobs/")}
+        self._names = {
+            name[6:]: name for name in archive.namelist() if name.startswith("blobs/")
+        }
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
@@ -164,7 +183,9 @@ class Payloads(Mapping[str, bytes]):
         try:
             raw = Unpacking(self._archive, self._limit).read(name)
         except DAMAGE as error:
-            raise CapsuleUnreadable(f"{name}: {type(error).__name__}: {error}") from error
+            raise CapsuleUnreadable(
+                f"{name}: {type(error).__name__}: {error}"
+            ) from error
         if hashlib.sha256(raw).hexdigest() != sha:
             raise CapsuleUnreadable(f"{name} was changed while it was read")
         return raw
@@ -177,13 +198,22 @@ def _check_sizes(found: Iterable[zipfile.ZipInfo], limit: int) -> None:
     for info in found:
         name = info.filename
         if not _MEMBER.fullmatch(name):
-            raise CapsuleUnreadable(f"it has a member {name[:80]!r}, which has no place in it")
+            raise CapsuleUnreadable(
+                f"it has a member {name[:80]!r}, which has no place in it"
+            )
         if name in names:
             raise CapsuleUnreadable(f"it has {name} twice")
-        if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        if info.flag_bits & 1 or info.compress_type not in (
+            zipfile.ZIP_STORED,
+            zipfile.ZIP_DEFLATED,
+        ):
             raise CapsuleUnreadable(f"{name} is packed in a way that capsules are not")
-        if info.file_size > LARGE and info.file_size > (RATIO + 50) * max(1, info.compress_size):
-            raise CapsuleUnreadable(f"{name} would grow from {info.compress_size} to {info.file_size} bytes")
+        if info.file_size > LARGE and info.file_size > (RATIO + 50) * max(
+            1, info.compress_size
+        ):
+            raise CapsuleUnreadable(
+                f"{name} would grow from {info.compress_size} to {info.file_size} bytes"
+            )
         names.add(name)
         total += info.file_size
         if total > limit or len(names) > MOST_MEMBERS:
@@ -196,7 +226,9 @@ def _manifest(raw: bytes) -> dict[str, Any]:
     found = _json(raw, MANIFEST)
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         kind = found.get("format") if isinstance(found, dict) else None
-        raise CapsuleUnreadable(f"its format is {kind!r}, not {FORMAT!r}: a newer version of the engine wrote it?")
+        raise CapsuleUnreadable(
+            f"its format is {kind!r}, not {FORMAT!r}: a newer version of the engine wrote it?"
+        )
     for name in ("run", "workflow", "version", "status", "store", "exported_by"):
         _of(str, found, name, MANIFEST)
     for name in ("events", "exported_ms"):
@@ -207,11 +239,15 @@ def _manifest(raw: bytes) -> dict[str, Any]:
     return found
 
 
-def _check_hashes(hashes: Mapping[str, Any], archive: zipfile.ZipFile, limit: int) -> None:
+def _check_hashes(
+    hashes: Mapping[str, Any], archive: zipfile.ZipFile, limit: int
+) -> None:
     members = set(archive.namelist()) - {MANIFEST}
     if set(hashes) != members:
         odd = sorted(set(hashes) ^ members)
-        raise CapsuleUnreadable(f"the manifest and the members differ: {', '.join(odd[:5])}")
+        raise CapsuleUnreadable(
+            f"the manifest and the members differ: {', '.join(odd[:5])}"
+        )
     unpacking = Unpacking(archive, limit)
     for name in archive.namelist():
         if name != MANIFEST and _sha256(unpacking.pieces(name)) != hashes[name]:
@@ -229,7 +265,9 @@ def _check_names(run: str, hashes: Mapping[str, Any]) -> None:
     """Definitions and payloads are named by the hash that the manifest says, and that they have."""
     for name, sha in hashes.items():
         if name.startswith("definitions/") and sha != name[12:-5]:
-            raise CapsuleUnreadable(f"definition {name[12:-5]} of run {run} is another one")
+            raise CapsuleUnreadable(
+                f"definition {name[12:-5]} of run {run} is another one"
+            )
         if name.startswith("blobs/") and sha != name[6:]:
             raise CapsuleUnreadable(f"payload {name[6:]} of run {run} is another one")
 
@@ -240,9 +278,13 @@ def _events(lines: Iterable[bytes]) -> Iterable[RawEvent]:
     for number, line in enumerate(lines, 1):
         event = _event(line, f"event {number}")
         if event.version != number:
-            raise CapsuleUnreadable(f"event {number} is missing (found {event.version})")
+            raise CapsuleUnreadable(
+                f"event {number} is missing (found {event.version})"
+            )
         if event.commit != last and event.commit in seen:
-            raise CapsuleUnreadable(f"commit {event.commit[:80]!r} is there twice, again with event {number}")
+            raise CapsuleUnreadable(
+                f"commit {event.commit[:80]!r} is there twice, again with event {number}"
+            )
         last = event.commit
         seen.add(last)
         yield event
@@ -252,14 +294,22 @@ def _event(line: bytes, where: str) -> RawEvent:
     found = _json(line, where)
     if not isinstance(found, dict):
         raise CapsuleUnreadable(f"{where} is none")
-    version, n, time_ms = (_of(int, found, name, where) for name in ("version", "n", "time_ms"))
-    commit, actor, cause, kind = (_of(str, found, name, where) for name in ("commit", "actor", "cause", "type"))
+    version, n, time_ms = (
+        _of(int, found, name, where) for name in ("version", "n", "time_ms")
+    )
+    commit, actor, cause, kind = (
+        _of(str, found, name, where) for name in ("commit", "actor", "cause", "type")
+    )
     if not (0 <= n < MOST_MS and 0 <= time_ms < MOST_MS) or not kind:
-        raise CapsuleUnreadable(f"{where} has a time, a position or a type that no event has")
+        raise CapsuleUnreadable(
+            f"{where} has a time, a position or a type that no event has"
+        )
     data, metadata = _bytes(found, "data", where), _bytes(found, "metadata", where)
     if data is None:
         raise CapsuleUnreadable(f"{where} has no data")
-    return RawEvent(version, n, time_ms, commit, actor, cause, kind, data, metadata or b"")
+    return RawEvent(
+        version, n, time_ms, commit, actor, cause, kind, data, metadata or b""
+    )
 
 
 def _bytes(found: Mapping[str, Any], name: str, where: str) -> bytes | None:
@@ -274,7 +324,9 @@ def _bytes(found: Mapping[str, Any], name: str, where: str) -> bytes | None:
 
 def _check_span(manifest: Mapping[str, Any], events: tuple[RawEvent, ...]) -> None:
     if not events or manifest["events"] != len(events):
-        raise CapsuleUnreadable(f"it should hold {manifest['events']} events, and holds {len(events)}")
+        raise CapsuleUnreadable(
+            f"it should hold {manifest['events']} events, and holds {len(events)}"
+        )
 
 
 def _json(raw: bytes, where: str) -> Any:

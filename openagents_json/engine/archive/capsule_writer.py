@@ -56,10 +56,17 @@ def write_to(capsule: Capsule, file: IO[bytes]) -> None:
     Raises whatever the payloads of the capsule raise when they are read.
     """
     members = {
-        EVENTS: _measured(lambda: _joined(codec.encode(_line(event)) + b"\n" for event in capsule.events)),
+        EVENTS: _measured(
+            lambda: _joined(
+                codec.encode(_line(event)) + b"\n" for event in capsule.events
+            )
+        ),
         COMPONENTS: _whole(codec.encode(capsule.components)),
     }
-    members |= {f"definitions/{name}.json": _whole(raw) for name, raw in capsule.definitions.items()}
+    members |= {
+        f"definitions/{name}.json": _whole(raw)
+        for name, raw in capsule.definitions.items()
+    }
     if capsule.proofs is not None:
         members[PROOFS] = _whole(capsule.proofs)
     payloads = {f"blobs/{sha}": sha for sha in capsule.blobs}
@@ -68,7 +75,13 @@ def write_to(capsule: Capsule, file: IO[bytes]) -> None:
     with zipfile.ZipFile(file, "w") as archive:
         _add(archive, MANIFEST, _whole(manifest))
         for name in sorted(hashes):
-            _add(archive, name, members[name] if name in members else _whole(capsule.blobs[payloads[name]]))
+            _add(
+                archive,
+                name,
+                members[name]
+                if name in members
+                else _whole(capsule.blobs[payloads[name]]),
+            )
 
 
 def _add(archive: zipfile.ZipFile, name: str, member: _Member) -> None:
@@ -90,7 +103,12 @@ def _measured(pieces: Callable[[], Iterable[bytes]]) -> _Member:
         digest.update(piece)
         size += len(piece)
     shrinks = size <= LARGE or size <= RATIO * _packed(pieces())
-    return _Member(digest.hexdigest(), size, zipfile.ZIP_DEFLATED if shrinks else zipfile.ZIP_STORED, pieces)
+    return _Member(
+        digest.hexdigest(),
+        size,
+        zipfile.ZIP_DEFLATED if shrinks else zipfile.ZIP_STORED,
+        pieces,
+    )
 
 
 def _packed(pieces: Iterable[bytes]) -> int:

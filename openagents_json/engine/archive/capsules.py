@@ -14,7 +14,13 @@ from eventstore.private_files import spool
 from eventstore.redis.raw import RawEvent, read_raw
 from eventstore.redis.upkeep.adoption import Adoption
 from executor.errors import AnotherHistory, BrokenHistory, HistoryUnfit, RunNotFound
-from executor.histories.importing import ImportResult, IncomingHistory, ended, referred, take_in
+from executor.histories.importing import (
+    ImportResult,
+    IncomingHistory,
+    ended,
+    referred,
+    take_in,
+)
 from openagents_json.catalog.definitions import checked
 from openagents_json.engine.archive.capsule_file import FORMAT, Capsule, unpack
 from openagents_json.engine.archive.capsule_writer import write, write_to
@@ -53,7 +59,9 @@ def pack(core: Core, run: str, *, actor: str, proofs: bytes | None = None) -> by
     return out.getvalue()
 
 
-def export(core: Core, run: str, file: IO[bytes], *, actor: str, proofs: bytes | None = None) -> Capsule:
+def export(
+    core: Core, run: str, file: IO[bytes], *, actor: str, proofs: bytes | None = None
+) -> Capsule:
     """Write the capsule of a run to a file, also one that cannot be sought in; no more than a payload of it is held.
 
     Raises as `pack` does.
@@ -76,7 +84,14 @@ def export(core: Core, run: str, file: IO[bytes], *, actor: str, proofs: bytes |
             return capsule
 
 
-def take(core: Core, run: str, *, actor: str, proofs: bytes | None = None, upto: int | None = None) -> Capsule:
+def take(
+    core: Core,
+    run: str,
+    *,
+    actor: str,
+    proofs: bytes | None = None,
+    upto: int | None = None,
+) -> Capsule:
     """Return a run as a capsule, up to the end of its history or to an event of it.
 
     Child runs stay where they are, and are named; so are payloads that are not there any more. Raises RunNotFound,
@@ -104,7 +119,9 @@ def take(core: Core, run: str, *, actor: str, proofs: bytes | None = None, upto:
         "children": children,
         "missing": [sha for sha in shas if sha not in blobs],
     }
-    return Capsule(manifest, history, definitions, blobs, _components(definitions), proofs)
+    return Capsule(
+        manifest, history, definitions, blobs, _components(definitions), proofs
+    )
 
 
 def adopt(
@@ -148,7 +165,11 @@ def _about(history: Sequence[RawEvent]) -> dict[str, str]:
     for event in history:
         if event.type in DEFINES:
             data = _read(event.data)
-            about |= {name: str(data[name]) for name in ("workflow", "version") if data.get(name)}
+            about |= {
+                name: str(data[name])
+                for name in ("workflow", "version")
+                if data.get(name)
+            }
     return about
 
 
@@ -161,7 +182,10 @@ def _read(raw: bytes) -> Mapping[str, Any]:
 
 
 def _definitions(core: Core, names: Sequence[str]) -> dict[str, bytes]:
-    return {name: checked(name, raw) for name, raw in zip(names, core.store.definitions(names), strict=True)}
+    return {
+        name: checked(name, raw)
+        for name, raw in zip(names, core.store.definitions(names), strict=True)
+    }
 
 
 class StoredPayloads(Mapping[str, bytes]):

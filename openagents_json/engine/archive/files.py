@@ -41,7 +41,9 @@ def write(url: str, source: IO[bytes]) -> None:
 
 
 def _is_local(files: Any) -> bool:
-    return "file" in (files.protocol if isinstance(files.protocol, tuple) else (files.protocol,))
+    return "file" in (
+        files.protocol if isinstance(files.protocol, tuple) else (files.protocol,)
+    )
 
 
 def _write_here(url: str, path: Path, source: IO[bytes]) -> None:
@@ -76,7 +78,9 @@ def read(url: str, into: IO[bytes], *, limit: int = MOST_BYTES) -> str:
     except Exception as error:  # each file system has errors of its own
         raise ArchiveUnreachable(url, f"{type(error).__name__}: {error}") from None
     if size > limit:
-        raise ArchiveUnreachable(url, f"it has more than {limit} bytes, which is the most that is read")
+        raise ArchiveUnreachable(
+            url, f"it has more than {limit} bytes, which is the most that is read"
+        )
     return digest.hexdigest()
 
 
@@ -93,7 +97,9 @@ def _open(url: str) -> tuple[Any, str]:
     try:
         files, path = fsspec.core.url_to_fs(url)
     except ImportError as error:
-        raise ArchiveUnreachable(url, f"{error}; install the driver of this kind of place") from None
+        raise ArchiveUnreachable(
+            url, f"{error}; install the driver of this kind of place"
+        ) from None
     except ValueError as error:
         raise ArchiveUnreachable(url, str(error)) from None
     return files, path

@@ -88,7 +88,10 @@ def check(move: Move) -> None:
         why = f"it has ended ({session.state.status}); `runs export` and `runs import` take a copy of it there"
         raise NotMoved(move.run, f"{why}{_elsewhere(session)}")
     if there.heads([move.run])[0] is not None:
-        raise NotMoved(move.run, f"there is a run of this id at {move.place}, and this one has not ended here")
+        raise NotMoved(
+            move.run,
+            f"there is a run of this id at {move.place}, and this one has not ended here",
+        )
     probe(move.target.core.handler, _arriving(move))
 
 
@@ -131,7 +134,9 @@ def leave(move: Move) -> None:
             raise NotMoved(move.run, "somebody resumed it meanwhile; promote it again")
         if _ended(move, session):
             return
-    raise NotMoved(move.run, f"something happened to it {TRIES} times meanwhile; promote it again")
+    raise NotMoved(
+        move.run, f"something happened to it {TRIES} times meanwhile; promote it again"
+    )
 
 
 def _ended(move: Move, session: Session) -> bool:
@@ -146,7 +151,10 @@ def _ended(move: Move, session: Session) -> bool:
         limits=handler.limits,
         child=handler.child_id,
     )
-    return built is not None and handler.send([built])[0].code in (Code.DONE, Code.DUPLICATE)
+    return built is not None and handler.send([built])[0].code in (
+        Code.DONE,
+        Code.DUPLICATE,
+    )
 
 
 def arrive(move: Move) -> None:
@@ -156,8 +164,17 @@ def arrive(move: Move) -> None:
     """
     session = move.source.core.sessions.load(move.run)
     if not _has_left(move, session):
-        raise NotMoved(move.run, f"it has ended here ({session.state.status}) meanwhile{_elsewhere(session)}")
-    adopt(move.target.core, _before_leaving(move), actor=move.source.actor, reason=move.leaving, how="promote")
+        raise NotMoved(
+            move.run,
+            f"it has ended here ({session.state.status}) meanwhile{_elsewhere(session)}",
+        )
+    adopt(
+        move.target.core,
+        _before_leaving(move),
+        actor=move.source.actor,
+        reason=move.leaving,
+        how="promote",
+    )
 
 
 def verify(move: Move) -> None:
@@ -168,8 +185,13 @@ def verify(move: Move) -> None:
     sent = _before_leaving(move).events
     found = read_raw(move.target.core.store, move.run)[: len(sent)]
     for mine, theirs in zip(sent, found, strict=False):
-        if mine != replace(theirs, n=mine.n, metadata=mine.metadata):  # that says whether it was in an archive there
-            raise NotMoved(move.run, f"event {mine.version} is another one at {move.place}; it is ended here")
+        if mine != replace(
+            theirs, n=mine.n, metadata=mine.metadata
+        ):  # that says whether it was in an archive there
+            raise NotMoved(
+                move.run,
+                f"event {mine.version} is another one at {move.place}; it is ended here",
+            )
     if len(found) != len(sent):
         why = f"only {len(found)} of {len(sent)} events are at {move.place}; it is ended here: promote it again"
         raise NotMoved(move.run, why)
@@ -182,7 +204,15 @@ def go_on(move: Move) -> None:
         move.target.resume(move.run, f"moved from {move.source.core.connection.where}")
 
 
-STAGES: Final[tuple[Callable[[Move], None], ...]] = (check, pause, settle, leave, arrive, verify, go_on)
+STAGES: Final[tuple[Callable[[Move], None], ...]] = (
+    check,
+    pause,
+    settle,
+    leave,
+    arrive,
+    verify,
+    go_on,
+)
 """What a promotion does, in order; each can be done again, and after a crash all of them are."""
 
 
@@ -197,12 +227,16 @@ def _elsewhere(session: Session) -> str:
 
 def _under_way(session: Session) -> list[str]:
     steps = session.state.steps
-    return sorted(path for path in session.state.open_steps if steps[path].status == st.STARTED)
+    return sorted(
+        path for path in session.state.open_steps if steps[path].status == st.STARTED
+    )
 
 
 def _arriving(move: Move) -> IncomingHistory:
     capsule = take(move.source.core, move.run, actor=move.source.actor)
-    return IncomingHistory(move.run, capsule.events, capsule.definitions, capsule.blobs, capsule.source)
+    return IncomingHistory(
+        move.run, capsule.events, capsule.definitions, capsule.blobs, capsule.source
+    )
 
 
 def _before_leaving(move: Move) -> Capsule:
@@ -213,7 +247,12 @@ def _before_leaving(move: Move) -> Capsule:
     history = read_raw(move.source.core.store, move.run)
     if not history:
         raise RunNotFound(move.run)
-    return take(move.source.core, move.run, actor=move.source.actor, upto=_last_before_end(history))
+    return take(
+        move.source.core,
+        move.run,
+        actor=move.source.actor,
+        upto=_last_before_end(history),
+    )
 
 
 def _last_before_end(history: tuple[RawEvent, ...]) -> int:

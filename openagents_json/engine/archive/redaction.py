@@ -69,7 +69,14 @@ class Redacted:
         return self.log is LogState.DONE
 
 
-def redact(core: Core, run: str, *, actor: str, reason: str = "", chosen: RedactionScope | None = None) -> Redacted:
+def redact(
+    core: Core,
+    run: str,
+    *,
+    actor: str,
+    reason: str = "",
+    chosen: RedactionScope | None = None,
+) -> Redacted:
     """Erase payloads of a closed run for good, where they are stored; the ledger verifies before and after.
 
     Copies are other runs' own: forks, child runs, archives. Raises RunNotFound, and Rejected when the run is open or
@@ -95,7 +102,12 @@ def redact(core: Core, run: str, *, actor: str, reason: str = "", chosen: Redact
 
 
 def _plan(
-    core: Core, session: Session, stored: Sequence[Stored], chosen: RedactionScope, actor: str, reason: str
+    core: Core,
+    session: Session,
+    stored: Sequence[Stored],
+    chosen: RedactionScope,
+    actor: str,
+    reason: str,
 ) -> Redaction | None:
     """Say what is erased now; None when nothing is left."""
     fresh: dict[int, bytes] = {}
@@ -112,20 +124,48 @@ def _plan(
         if len(fresh) >= AT_ONCE:
             break
     if not fresh:
-        decide(session.plan, session.state, cmd.RedactRun("erased"))  # raises when it may not be erased
+        decide(
+            session.plan, session.state, cmd.RedactRun("erased")
+        )  # raises when it may not be erased
         return None
     labels = chosen.labels and "labels" in codec.decode(stored[0].data) and 1 in fresh
     [place] = core.ledger.places([core.store.partition_of(session.run)])
-    found = _erasures(core.ledger, session.run, [x for x in stored if x.version in fresh], fresh, place.checkpoint)
+    found = _erasures(
+        core.ledger,
+        session.run,
+        [x for x in stored if x.version in fresh],
+        fresh,
+        place.checkpoint,
+    )
     named = [[x.version, digest(x.data), x.committed.hex()] for x in found]
-    metadata = {str(x.version): digest(x.metadata) for x in stored if x.version in fresh and x.metadata}
-    [event_] = decide(session.plan, session.state, cmd.RedactRun("erased", named, failures, labels, reason, metadata))
+    metadata = {
+        str(x.version): digest(x.metadata)
+        for x in stored
+        if x.version in fresh and x.metadata
+    }
+    [event_] = decide(
+        session.plan,
+        session.state,
+        cmd.RedactRun("erased", named, failures, labels, reason, metadata),
+    )
     said = type_name(event_), codec.encode(to_data(event_))
-    blobs = dict.fromkeys(sha for x in stored if x.version in fresh for sha in payloads(x))
+    blobs = dict.fromkeys(
+        sha for x in stored if x.version in fresh for sha in payloads(x)
+    )
     kept = {sha for x in stored if x.version not in fresh for sha in payloads(x)}
     gone = [sha for sha in blobs if sha not in kept]
     commit = core.handler.commit_id()
-    return Redaction(session.run, session.version, session.commit, place.checkpoint, found, gone, commit, actor, said)
+    return Redaction(
+        session.run,
+        session.version,
+        session.commit,
+        place.checkpoint,
+        found,
+        gone,
+        commit,
+        actor,
+        said,
+    )
 
 
 def _failure(event: Stored, stubbed: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,21 +174,35 @@ def _failure(event: Stored, stubbed: Mapping[str, Any]) -> dict[str, Any]:
     return {"fingerprint": stubbed["fingerprint"], **where}
 
 
-def stub(kind: str, data: Mapping[str, Any], workflow: str, *, labels: bool = False) -> dict[str, Any]:
+def stub(
+    kind: str, data: Mapping[str, Any], workflow: str, *, labels: bool = False
+) -> dict[str, Any]:
     """Return the data of an event without what the run worked with; its names are listed under `erased`."""
     out, gone = dict(data), set(data.get("erased") or ())
     for name in PAYLOADS.get(kind, ()):
-        if out.get(name) or (name in out and out[name] is not None and name not in _EMPTY):
-            out[name] = {} if name in _EMPTY else (_error(out[name]) if name == "error" else None)
+        if out.get(name) or (
+            name in out and out[name] is not None and name not in _EMPTY
+        ):
+            out[name] = (
+                {}
+                if name in _EMPTY
+                else (_error(out[name]) if name == "error" else None)
+            )
             gone.add(name)
     for name in ("blobs", "sealed"):
         gone |= {str(entry[0][0]) for entry in out.pop(name, None) or ()}
-    if kind == ev.RunStarted.__name__ and "sealed" in data:  # it says that the run has a key
+    if (
+        kind == ev.RunStarted.__name__ and "sealed" in data
+    ):  # it says that the run has a key
         out["sealed"] = []
     if out.get("gates"):
         out["gates"] = [[gate[0], ERASED, *gate[2:]] for gate in out["gates"]]
     for name, empty in (("fences", {}), ("key", None), ("labels", None)):
-        if out.get(name) and (name != "key" or kind == ev.SignalReceived.__name__) and (name != "labels" or labels):
+        if (
+            out.get(name)
+            and (name != "key" or kind == ev.SignalReceived.__name__)
+            and (name != "labels" or labels)
+        ):
             out[name] = empty
             gone.add(name)
     if kind == ev.RunFailed.__name__ and "fingerprint" not in data:
@@ -160,11 +214,18 @@ def stub(kind: str, data: Mapping[str, Any], workflow: str, *, labels: bool = Fa
 
 def _error(error: Any) -> dict[str, Any]:
     known = error if isinstance(error, Mapping) else {}
-    return {**{name: known[name] for name in _KEPT_OF_ERRORS if name in known}, "message": ERASED}
+    return {
+        **{name: known[name] for name in _KEPT_OF_ERRORS if name in known},
+        "message": ERASED,
+    }
 
 
 def _erasures(
-    ledger: LedgerStore, run: str, events: Sequence[Stored], fresh: Mapping[int, bytes], checkpoint: int
+    ledger: LedgerStore,
+    run: str,
+    events: Sequence[Stored],
+    fresh: Mapping[int, bytes],
+    checkpoint: int,
 ) -> list[Erasure]:
     """Say where the ledger has what it sealed of events, and what it committed to."""
     partition = ledger.partition_of(run)
@@ -180,7 +241,11 @@ def _erasures(
     out = []
     for event in events:
         data = fresh[event.version]
-        span = next((x for x in spans if x[1] <= event.n <= x[2]), None) if event.n <= checkpoint else None
+        span = (
+            next((x for x in spans if x[1] <= event.n <= x[2]), None)
+            if event.n <= checkpoint
+            else None
+        )
         if span is None:
             out.append(Erasure(event.version, data, event.n))
             continue

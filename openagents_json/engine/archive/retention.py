@@ -9,7 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from openagents_json.engine.archive.archive import Archive, DepartedRun, Departure
 from openagents_json.engine.errors import CannotLeave, PolicyUnreadable
@@ -18,7 +25,13 @@ from openagents_json.errors import NotFound, RunUnreadable
 from openagents_json.statuses import ENDS, ClosedStatus
 from projections.runs import RunFilter
 
-_UNITS: Final = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+_UNITS: Final = {
+    "s": 1000,
+    "m": 60_000,
+    "h": 3_600_000,
+    "d": 86_400_000,
+    "w": 604_800_000,
+}
 _AGE: Final = re.compile(r"(\d+)([smhdw])")
 PAGE: Final = 200
 
@@ -83,13 +96,18 @@ def read_policy(path: Path, default_to: str = "") -> Policy:
         raise PolicyUnreadable(str(path), str(error.strerror)) from error
     except ValidationError as error:
         first = error.errors()[0]
-        raise PolicyUnreadable(str(path), f"{'.'.join(str(x) for x in first['loc'])}: {first['msg']}") from error
+        raise PolicyUnreadable(
+            str(path), f"{'.'.join(str(x) for x in first['loc'])}: {first['msg']}"
+        ) from error
     except (ValueError, RecursionError) as error:
         raise PolicyUnreadable(str(path), f"it is no JSON ({error})") from error
     policy = policy.model_copy(update={"to": policy.to or default_to})
     for rule in policy.rules:
         if rule.then == "archive" and not (rule.to or policy.to):
-            raise PolicyUnreadable(str(path), f"rule {rule.name!r} archives, and nothing says where: give `to`")
+            raise PolicyUnreadable(
+                str(path),
+                f"rule {rule.name!r} archives, and nothing says where: give `to`",
+            )
     return policy
 
 
@@ -154,7 +172,9 @@ def apply(
     return out
 
 
-def _departure(policy: Policy, rule: Rule, reason: str, without: Sequence[str]) -> Departure:
+def _departure(
+    policy: Policy, rule: Rule, reason: str, without: Sequence[str]
+) -> Departure:
     place = (rule.to or policy.to) if rule.then == "archive" else ""
     return Departure(place, reason or f"rule {rule.name}", tuple(without))
 
@@ -164,7 +184,10 @@ def _leave(done: RuleResult, archive: Archive, run: str, how: Departure) -> None
         done.gone.append(archive.leave(run, how))
     except CannotLeave as error:
         done.stayed[run] = error.why
-    except (NotFound, RunUnreadable) as error:  # somebody else was faster, or has the key
+    except (
+        NotFound,
+        RunUnreadable,
+    ) as error:  # somebody else was faster, or has the key
         done.stayed[run] = str(error)
 
 

@@ -23,7 +23,9 @@ class Shredded:
         return self.changed
 
 
-def shred_run(core: Core, run: str, reason: str, actor: str, wait_seconds: float) -> Shredded:
+def shred_run(
+    core: Core, run: str, reason: str, actor: str, wait_seconds: float
+) -> Shredded:
     """Destroy the key of a run, and wait until no append-only file holds it.
 
     Done again it destroys nothing more, but waits for the files again. Raises as `executor.histories.shredding.shred`.

@@ -14,7 +14,12 @@ from executor.runs.payloads import is_shredded
 from executor.runs.repository import Session
 from openagents_json.engine.archive.capsule_file import Capsule
 from openagents_json.engine.errors import CapsuleUnreadable
-from openagents_json.engine.inspection.values import HistoryEvent, RunInfo, history_events, run_info
+from openagents_json.engine.inspection.values import (
+    HistoryEvent,
+    RunInfo,
+    history_events,
+    run_info,
+)
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.evolve import evolve
@@ -76,9 +81,13 @@ class Steps:
         self.event(version)
         while len(self._states) <= version:
             try:
-                self._states.append(evolve(self._states[-1], self._happened[len(self._states) - 1]))
+                self._states.append(
+                    evolve(self._states[-1], self._happened[len(self._states) - 1])
+                )
             except (AttributeError, LookupError, TypeError, ValueError) as error:
-                raise CapsuleUnreadable(f"event {len(self._states)} does not fit: {error}") from error
+                raise CapsuleUnreadable(
+                    f"event {len(self._states)} does not fit: {error}"
+                ) from error
         return self._states[version]
 
     def shown(self, version: int) -> RunInfo:
@@ -87,7 +96,9 @@ class Steps:
         Raises NoSuchVersion and CapsuleUnreadable.
         """
         state, event = self.state(version), self.event(version)
-        session = Session(self.run, version, event.commit, state, self._plan(state.definition))
+        session = Session(
+            self.run, version, event.commit, state, self._plan(state.definition)
+        )
         return run_info(session, self.events[0].time_ms)
 
     def _plan(self, digest: str) -> Plan:
@@ -100,8 +111,14 @@ class Steps:
 
     def components(self) -> frozenset[str]:
         """Name the components that the run may call."""
-        specs: Sequence[Any] = self._capsule.components if isinstance(self._capsule.components, list) else ()
-        return frozenset(str(spec.get("component")) for spec in specs if isinstance(spec, Mapping))
+        specs: Sequence[Any] = (
+            self._capsule.components
+            if isinstance(self._capsule.components, list)
+            else ()
+        )
+        return frozenset(
+            str(spec.get("component")) for spec in specs if isinstance(spec, Mapping)
+        )
 
     def resting(self) -> int:
         """Return the last version, at the end of a commit, at which the run could be kept still; 0 when there is none.
@@ -110,7 +127,9 @@ class Steps:
         """
         for version in reversed(ends_of_commits(self._capsule.events)):
             state = self.state(version)
-            if state.status in (st.RUNNING, st.PAUSED) or (state.closed and version == len(self)):
+            if state.status in (st.RUNNING, st.PAUSED) or (
+                state.closed and version == len(self)
+            ):
                 return version
         return 0
 

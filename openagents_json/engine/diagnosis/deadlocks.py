@@ -35,7 +35,11 @@ class Wait:
 
 def circles(locks: Iterable[Lock], above: Above) -> list[tuple[Wait, ...]]:
     """Find waits that each wait for the next one, and the last for the first."""
-    everyone = [Wait(_run(member), lock, tuple(above(_run(member)))) for lock in locks for member in lock.line]
+    everyone = [
+        Wait(_run(member), lock, tuple(above(_run(member))))
+        for lock in locks
+        for member in lock.line
+    ]
     kept = _kept_by_others([wait for wait in everyone if wait.lock.holders])
     found: dict[frozenset[Wait], tuple[Wait, ...]] = {}
     for wait in kept:
@@ -54,13 +58,23 @@ def _kept_by_others(everyone: Sequence[Wait]) -> dict[Wait, list[Wait]]:
     for wait in everyone:
         for run in (wait.run, *wait.above):
             below[run].append(wait)
-    reasons = {wait: [below[_run(holder)] for holder in wait.lock.holders] for wait in everyone}
+    reasons = {
+        wait: [below[_run(holder)] for holder in wait.lock.holders] for wait in everyone
+    }
     kept, before = set(everyone), -1
     while len(kept) != before:
         before = len(kept)
         # One holder that goes on is enough: it gives its place back.
-        kept = {wait for wait in kept if all(any(one in kept for one in waits) for waits in reasons[wait])}
-    return {wait: [one for waits in reasons[wait] for one in waits if one in kept] for wait in everyone if wait in kept}
+        kept = {
+            wait
+            for wait in kept
+            if all(any(one in kept for one in waits) for waits in reasons[wait])
+        }
+    return {
+        wait: [one for waits in reasons[wait] for one in waits if one in kept]
+        for wait in everyone
+        if wait in kept
+    }
 
 
 def _circle(wait: Wait, kept: Mapping[Wait, Sequence[Wait]]) -> tuple[Wait, ...]:
@@ -82,7 +96,9 @@ def stuck_runs(engine: Engine) -> Iterator[Finding]:
 
 
 def _found(engine: Engine) -> list[tuple[Wait, ...]]:
-    return circles(Inspector(engine.core.store).places(), lambda run: _waiting_for(engine, run))
+    return circles(
+        Inspector(engine.core.store).places(), lambda run: _waiting_for(engine, run)
+    )
 
 
 def _waiting_for(engine: Engine, run: str) -> Iterator[str]:
@@ -101,12 +117,19 @@ def _waiting_for(engine: Engine, run: str) -> Iterator[str]:
 
 
 def _finding(circle: Sequence[Wait]) -> Finding:
-    holders = [_holder(wait, circle[(place + 1) % len(circle)]) for place, wait in enumerate(circle)]
+    holders = [
+        _holder(wait, circle[(place + 1) % len(circle)])
+        for place, wait in enumerate(circle)
+    ]
     parts = []
-    for wait, holder, before in zip(circle, holders, (holders[-1], *holders), strict=False):
+    for wait, holder, before in zip(
+        circle, holders, (holders[-1], *holders), strict=False
+    ):
         for_it = "" if before == wait.run else f", for which run {before} waits,"
         key = wait.lock.name.partition(":")[2]
-        parts.append(f"run {wait.run}{for_it} waits for a place of the concurrency key {key!r}, which run {holder} has")
+        parts.append(
+            f"run {wait.run}{for_it} waits for a place of the concurrency key {key!r}, which run {holder} has"
+        )
     what = f"runs wait for each other, and none of them can go on: {'; '.join(parts)}"
     remedy = (
         f"cancel one of them (openagents runs cancel {holders[0]}); give workflows that call each other one key, "
@@ -117,4 +140,6 @@ def _finding(circle: Sequence[Wait]) -> Finding:
 
 def _holder(wait: Wait, after: Wait) -> str:
     """Return the run that has what a wait waits for, and waits for the next one in the circle itself."""
-    return next(run for run in map(_run, wait.lock.holders) if run in (after.run, *after.above))
+    return next(
+        run for run in map(_run, wait.lock.holders) if run in (after.run, *after.above)
+    )

@@ -9,7 +9,13 @@ from typing import Any, Final
 
 from eventstore.errors import NoStore
 from eventstore.redis.driver.connection import connect
-from eventstore.redis.driver.preflight import Finding, ServerFacts, check, check_server, describe
+from eventstore.redis.driver.preflight import (
+    Finding,
+    ServerFacts,
+    check,
+    check_server,
+    describe,
+)
 from eventstore.redis.driver.replication import quorum_of
 from eventstore.redis.upkeep.inspection import Inspector
 from executor.clock import SystemClock
@@ -42,7 +48,9 @@ class Diagnosis:
     @property
     def healthy(self) -> bool:
         """Tell whether nothing needs attention."""
-        return not self.violations and all(finding.level != "error" for finding in self.findings)
+        return not self.violations and all(
+            finding.level != "error" for finding in self.findings
+        )
 
     def lines(self) -> Iterator[str]:
         """Return the diagnosis as text."""
@@ -66,7 +74,9 @@ class Diagnosis:
 
 
 def _with_lease(queue: str, info: Mapping[str, Any]) -> str:
-    lease_ms = info.get("lease_ms", {}).get(queue)  # workers of older versions do not say
+    lease_ms = info.get("lease_ms", {}).get(
+        queue
+    )  # workers of older versions do not say
     return queue if lease_ms is None else f"{queue} (lease {lease_ms / 1000:g} s)"
 
 
@@ -74,10 +84,17 @@ def diagnose(engine: Engine, settings: Settings, *, deep: bool = False) -> Diagn
     """Look at everything: preflight, invariants with the next wake-up rule, workers, versions, clocks."""
     core = engine.core
     now = core.clock.now_ms
-    findings = tuple(check(core.connection, core.store.keys, settings.durability, now_ms=now))
+    findings = tuple(
+        check(core.connection, core.store.keys, settings.durability, now_ms=now)
+    )
     here, workers = version("openagents-json"), core.directory.workers()
     findings += tuple(
-        Finding("warning", "version", f"worker {name} runs version {info['version']}, not {here}", "update it")
+        Finding(
+            "warning",
+            "version",
+            f"worker {name} runs version {info['version']}, not {here}",
+            "update it",
+        )
         for name, info in workers.items()
         if info["version"] != here
     )
@@ -90,12 +107,16 @@ def diagnose(engine: Engine, settings: Settings, *, deep: bool = False) -> Diagn
     findings += tuple(stuck_runs(engine))
     findings += tuple(changed_beside(core, deep=deep))
     server = describe(core.connection, now_ms=now)
-    return Diagnosis(here, ZONES_VERSION, server, findings, tuple(engine.doctor(deep=deep)), workers)
+    return Diagnosis(
+        here, ZONES_VERSION, server, findings, tuple(engine.doctor(deep=deep)), workers
+    )
 
 
 def diagnose_server(settings: Settings, missing: NoStore) -> Diagnosis:
     """Look at a server that has no store yet."""
-    quorum = quorum_of(settings.durability, settings.replicas, settings.replica_timeout_ms)
+    quorum = quorum_of(
+        settings.durability, settings.replicas, settings.replica_timeout_ms
+    )
     clock, connection = SystemClock(), connect(settings.url, quorum=quorum)
     try:
         server = describe(connection, now_ms=clock.now_ms)
@@ -103,7 +124,9 @@ def diagnose_server(settings: Settings, missing: NoStore) -> Diagnosis:
     finally:
         connection.close()
     found.append(Finding("warning", "store", missing.reason, missing.remedy))
-    return Diagnosis(version("openagents-json"), ZONES_VERSION, server, tuple(found), (), {})
+    return Diagnosis(
+        version("openagents-json"), ZONES_VERSION, server, tuple(found), (), {}
+    )
 
 
 def _other_zones(workers: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
@@ -112,7 +135,12 @@ def _other_zones(workers: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
         zones = info.get("zones", "")
         if zones and zones != ZONES_VERSION:
             what = f"worker {name} has time zones {zones}, not {ZONES_VERSION}: schedules may fire at other times there"
-            yield Finding("warning", "zones", what, "install the same release of the package tzdata for all")
+            yield Finding(
+                "warning",
+                "zones",
+                what,
+                "install the same release of the package tzdata for all",
+            )
 
 
 def _without_keys(workers: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
@@ -122,7 +150,12 @@ def _without_keys(workers: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]
     for name, keys in known.items():
         if keys != everything:
             what = f"worker {name} lacks the encryption keys {', '.join(sorted(everything - keys))}, which others have"
-            yield Finding("warning", "keys", what, "set OPENAGENTS_ENCRYPTION_KEYS for it; it leaves such runs alone")
+            yield Finding(
+                "warning",
+                "keys",
+                what,
+                "set OPENAGENTS_ENCRYPTION_KEYS for it; it leaves such runs alone",
+            )
 
 
 def _without_workers(engine: Engine, workers: Mapping[str, Any]) -> Iterator[Finding]:
@@ -131,21 +164,32 @@ def _without_workers(engine: Engine, workers: Mapping[str, Any]) -> Iterator[Fin
     if open_runs:
         runs = "1 run is" if open_runs == 1 else f"{open_runs} runs are"
         what = f"{runs} open and no worker is alive: no step begins, no timer fires"
-        yield Finding("error", "workers", what, "start one with `openagents worker -c MODULE`")
+        yield Finding(
+            "error", "workers", what, "start one with `openagents worker -c MODULE`"
+        )
 
 
-def _nobody(engine: Engine, workers: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
+def _nobody(
+    engine: Engine, workers: Mapping[str, Mapping[str, Any]]
+) -> Iterator[Finding]:
     """Return what steps wait for and no live worker has."""
     fleet = Fleet(engine.core.directory)
     fleet.see(workers)
-    for (queue, component), steps in sorted(Inspector(engine.core.store).waiting().items()):
+    for (queue, component), steps in sorted(
+        Inspector(engine.core.store).waiting().items()
+    ):
         if not steps or fleet.can(queue, component):
             continue
         many = "1 step waits" if steps == 1 else f"{steps} steps wait"
         what = f"{many} for the component {component}, which no live worker has, in queue {queue}"
         if not component:
             what = f"{many} in queue {queue}, which no live worker serves"
-        yield Finding("error", "component", what, "start a worker with it (openagents worker -c MODULE)")
+        yield Finding(
+            "error",
+            "component",
+            what,
+            "start a worker with it (openagents worker -c MODULE)",
+        )
 
 
 def _still(engine: Engine) -> Iterator[Finding]:
@@ -156,4 +200,9 @@ def _still(engine: Engine) -> Iterator[Finding]:
                 f"projection {status.name} stands still in partition {partition}, before event {trouble['version']} "
                 f"({trouble['type']}) of {trouble['run']}: {trouble['error']}"
             )
-            yield Finding("error", "projection", what, "correct it; workers with the correction go on by themselves")
+            yield Finding(
+                "error",
+                "projection",
+                what,
+                "correct it; workers with the correction go on by themselves",
+            )

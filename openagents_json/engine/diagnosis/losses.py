@@ -21,8 +21,13 @@ REMEDY: Final = (
 
 def recorded_losses(store: RedisClient) -> Iterator[Finding]:
     """Say what was lost, and how far back."""
-    for together in _together(sorted(read_losses(store), key=lambda loss: loss.first_ms)):
-        first, last = min(x.first_ms for x in together), max(x.lost_ms for x in together)
+    for together in _together(
+        sorted(read_losses(store), key=lambda loss: loss.first_ms)
+    ):
+        first, last = (
+            min(x.first_ms for x in together),
+            max(x.lost_ms for x in together),
+        )
         missed = _time(min(x.at_ms for x in together))
         where = "1 partition" if len(together) == 1 else f"{len(together)} partitions"
         what = (
@@ -48,11 +53,18 @@ def _together(losses: Iterable[Loss]) -> Iterator[list[Loss]]:
 def _many(losses: Iterable[Loss]) -> str:
     """Say how many events were lost: all after the last one that is known to be there, or some of them."""
     losses = list(losses)
-    least, most = sum(x.lost - x.first + 1 for x in losses), sum(x.lost - x.kept for x in losses)
+    least, most = (
+        sum(x.lost - x.first + 1 for x in losses),
+        sum(x.lost - x.kept for x in losses),
+    )
     if any(x.kept == 0 for x in losses):
         return f"{least} or more events"
     return f"{least} events" if least == most else f"{least} to {most} events"
 
 
 def _time(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(sep=" ", timespec="milliseconds").removesuffix("+00:00")
+    return (
+        datetime.fromtimestamp(ms / 1000, UTC)
+        .isoformat(sep=" ", timespec="milliseconds")
+        .removesuffix("+00:00")
+    )

@@ -47,14 +47,18 @@ def _heads(core: Core) -> Iterator[Finding]:
             pass
         for fault in standings.faults():
             if fault.kind == "head":
-                remedy = "`openagents doctor --repair` writes it anew where the log says how"
+                remedy = (
+                    "`openagents doctor --repair` writes it anew where the log says how"
+                )
                 yield Finding("error", "head", f"run {fault.run}: {fault.what}", remedy)
 
 
 def _payloads(core: Core) -> Iterator[Finding]:
     for partition in range(core.store.partitions):
         for names in _pages(core.store.stored_payloads(partition), 20):
-            for sha, raw in zip(names, core.store.payloads(partition, names), strict=True):
+            for sha, raw in zip(
+                names, core.store.payloads(partition, names), strict=True
+            ):
                 if raw is not None and hashlib.sha256(raw).hexdigest() != sha:
                     what = f"payload {sha} of partition {partition} is not what its hash says"
                     yield Finding("error", "payload", what, _BACK)
@@ -65,11 +69,16 @@ def _snapshots(core: Core) -> Iterator[Finding]:
     for run in core.store.runs_with_snapshots():
         try:
             what = _differs(core, run)
-        except (RunUnreadable, EventStoreError):  # what is wrong there is named elsewhere
+        except (
+            RunUnreadable,
+            EventStoreError,
+        ):  # what is wrong there is named elsewhere
             continue
         if what:
             remedy = "it is not believed, and derived again; delete it, and find out who wrote it"
-            yield Finding("warning", "snapshot", f"run {run}: its snapshot {what}", remedy)
+            yield Finding(
+                "warning", "snapshot", f"run {run}: its snapshot {what}", remedy
+            )
 
 
 def _differs(core: Core, run: str) -> str:
@@ -87,7 +96,11 @@ def _differs(core: Core, run: str) -> str:
     if not recorded or recorded[-1].version != version or recorded[-1].commit != commit:
         return "is of another history"
     state: Any = dump(evolve_all(initial(), core.sessions.payloads.decode(recorded)))
-    return "" if codec.encode(state) == codec.encode(data) else "is not what the events come to"
+    return (
+        ""
+        if codec.encode(state) == codec.encode(data)
+        else "is not what the events come to"
+    )
 
 
 def _plain(raw: bytes, key: RunKey | None) -> bytes:

@@ -23,7 +23,12 @@ from openagents_json.workflow.history.edits import edited
 from openagents_json.workflow.types import Json
 from projections.fingerprint import fingerprint
 
-FIXED, FAILING, DIVERGING, UNPROVEN = "fixed", "still failing", "would diverge", "unproven"
+FIXED, FAILING, DIVERGING, UNPROVEN = (
+    "fixed",
+    "still failing",
+    "would diverge",
+    "unproven",
+)
 VERDICTS = (FIXED, FAILING, DIVERGING, UNPROVEN)
 NAMED = 100
 """How many steps a verdict names."""
@@ -73,7 +78,9 @@ def command_of(session: Session, fix: Fix, reason: str) -> cmd.ReopenRun:
     return reopening(session, cmd.ReopenRun("", inputs, reason, replay=True), fix.plan)
 
 
-def backtest(session: Session, fix: Fix, sandbox: Sandbox, *, now_ms: int, limit_ms: int) -> Verdict:
+def backtest(
+    session: Session, fix: Fix, sandbox: Sandbox, *, now_ms: int, limit_ms: int
+) -> Verdict:
     """Find out what would become of a run; nothing is written, and no step has an effect."""
     life = SimulatedRun(session.run, fix.plan or session.plan, session.state)
     world = Rehearsal(sandbox, fix.mocks, now_ms, limit_ms)
@@ -89,26 +96,43 @@ def backtest(session: Session, fix: Fix, sandbox: Sandbox, *, now_ms: int, limit
     return _verdict(session, life, world)
 
 
-def _unproven(session: Session, life: SimulatedRun, world: Rehearsal, error: Unproven) -> Verdict:
+def _unproven(
+    session: Session, life: SimulatedRun, world: Rehearsal, error: Unproven
+) -> Verdict:
     reason = error.reason
     if error.step:
         reason = f"step {error.step}: {reason}; --mock '{error.step}=JSON' says what it returns"
-    return _with_steps(Verdict(session.run, session.version, UNPROVEN, reason, error.step), life, world)
+    return _with_steps(
+        Verdict(session.run, session.version, UNPROVEN, reason, error.step), life, world
+    )
 
 
 def _verdict(session: Session, life: SimulatedRun, world: Rehearsal) -> Verdict:
     state = life.state
     if state.status != st.COMPLETED:
         error, step = state.error or {}, state.failed_step
-        kind, message = str(error.get("type") or "unknown"), str(error.get("message") or "")[:500]
+        kind, message = (
+            str(error.get("type") or "unknown"),
+            str(error.get("message") or "")[:500],
+        )
         reason = f"step {step}: {kind}: {message}" if step else f"{kind}: {message}"
-        stored = {**error, "message": ENCRYPTED} if session.key is not None and quotes(error) else error
-        name = fingerprint(state.workflow, step, stored)  # as failures on the log are told apart
+        stored = (
+            {**error, "message": ENCRYPTED}
+            if session.key is not None and quotes(error)
+            else error
+        )
+        name = fingerprint(
+            state.workflow, step, stored
+        )  # as failures on the log are told apart
         short = {"type": kind, "message": message}
-        found = Verdict(session.run, session.version, FAILING, reason, step or "", short, name)
+        found = Verdict(
+            session.run, session.version, FAILING, reason, step or "", short, name
+        )
     else:
         step, reason = divergence(session.state, state, life.plan)
-        found = Verdict(session.run, session.version, DIVERGING if reason else FIXED, reason, step)
+        found = Verdict(
+            session.run, session.version, DIVERGING if reason else FIXED, reason, step
+        )
     return _with_steps(found, life, world)
 
 
@@ -134,17 +158,33 @@ def divergence(before: st.RunState, after: st.RunState, plan: Plan) -> tuple[str
     for path in sorted(done, key=lambda path: order_key(plan, path)):
         known, now = before.steps[path], after.steps.get(path)
         if now is None:
-            return path, f"step {path} completed on record, and has no place under the fix"
+            return (
+                path,
+                f"step {path} completed on record, and has no place under the fix",
+            )
         if now.status != st.COMPLETED:
-            return path, f"step {path} completed on record, and is {now.status} under the fix"
-        if canonical(now.output) != canonical(known.output):  # which ones is not said: a report cannot be erased
-            return path, f"step {path} returns something else under the fix than it did on record"
+            return (
+                path,
+                f"step {path} completed on record, and is {now.status} under the fix",
+            )
+        if canonical(now.output) != canonical(
+            known.output
+        ):  # which ones is not said: a report cannot be erased
+            return (
+                path,
+                f"step {path} returns something else under the fix than it did on record",
+            )
     return "", ""
 
 
 def _counts(state: st.RunState, path: str, step: st.StepState) -> bool:
     """Tell whether a step has a result of its own, which was not undone."""
-    if step.kind not in REUSED or step.status != st.COMPLETED or path.endswith(COMPENSATE) or ON_FAILURE in path:
+    if (
+        step.kind not in REUSED
+        or step.status != st.COMPLETED
+        or path.endswith(COMPENSATE)
+        or ON_FAILURE in path
+    ):
         return False
     undo = state.steps.get(compensation_of(path))
     return undo is None or undo.status != st.COMPLETED

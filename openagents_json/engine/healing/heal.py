@@ -20,10 +20,28 @@ from executor.clock import ulid
 from executor.encryption import REPORT
 from executor.errors import PayloadRefused, RunNotFound, RunSealed
 from openagents_json.engine.archive.shredding import Shredded, rewritten
-from openagents_json.engine.errors import HealNotFound, InvalidHeal, SandboxTooWeak, WaitTimeout, WaveUnfinished
+from openagents_json.engine.errors import (
+    HealNotFound,
+    InvalidHeal,
+    SandboxTooWeak,
+    WaitTimeout,
+    WaveUnfinished,
+)
 from openagents_json.engine.healing import report as hr
-from openagents_json.engine.healing.backtest import UNPROVEN, Fix, Verdict, backtest, command_of
-from openagents_json.engine.healing.report import HealReport, fold, next_of, parse_stop, parse_waves
+from openagents_json.engine.healing.backtest import (
+    UNPROVEN,
+    Fix,
+    Verdict,
+    backtest,
+    command_of,
+)
+from openagents_json.engine.healing.report import (
+    HealReport,
+    fold,
+    next_of,
+    parse_stop,
+    parse_waves,
+)
 from openagents_json.engine.healing.values import HIDDEN, HealValues
 from openagents_json.engine.services import FILES_SECONDS, Services
 from openagents_json.engine.settings import own_secrets, sandbox_environment
@@ -94,12 +112,22 @@ class Healing:
         Raises InvalidHeal.
         """
         if wish.chosen == RunFilter():
-            raise InvalidHeal("say which failed runs are to be healed: all of them are hardly one class")
-        waves, stop, plan = parse_waves(wish.waves), parse_stop(wish.stop_after_failures), wish.fix.plan
+            raise InvalidHeal(
+                "say which failed runs are to be healed: all of them are hardly one class"
+            )
+        waves, stop, plan = (
+            parse_waves(wish.waves),
+            parse_stop(wish.stop_after_failures),
+            wish.fix.plan,
+        )
         if plan is not None:  # whoever goes on needs it, wherever that is
             self._core.definitions.keep(plan)
         data = {
-            "where": {name: value for name, value in asdict(wish.chosen).items() if value not in (None, (), {}, False)},
+            "where": {
+                name: value
+                for name, value in asdict(wish.chosen).items()
+                if value not in (None, (), {}, False)
+            },
             "fix": {
                 "definition": plan.hash if plan else "",
                 "workflow": plan.id if plan else "",
@@ -131,17 +159,28 @@ class Healing:
         recorded = self._services.events.read(report.id, after=report.version)
         return fold(report, self._values.opened(report.id, recorded))
 
-    def redact(self, heal: str, reason: str = "", *, wait_seconds: float = FILES_SECONDS) -> Shredded:
+    def redact(
+        self, heal: str, reason: str = "", *, wait_seconds: float = FILES_SECONDS
+    ) -> Shredded:
         """Erase the values of a report for good: what it was given, and why runs were not healed.
 
         What it did stays on record; if it is not closed, nobody goes on with it. Raises HealNotFound, and InvalidHeal
         for a report of an earlier version, whose values are on the log as they are.
         """
         report, changed = self.report(heal), False
-        if HIDDEN not in {name for item in self._services.events.read(heal) for name in item.data} and _tells(report):
-            raise InvalidHeal(f"{heal} was begun by an earlier version: its values lie in the log, where they stay")
-        while not report.redacted:  # said first: whoever reads it from now on does not look for the key
-            report, changed = self._append(report, [Event("HealRedacted", {"reason": reason})]), True
+        if HIDDEN not in {
+            name for item in self._services.events.read(heal) for name in item.data
+        } and _tells(report):
+            raise InvalidHeal(
+                f"{heal} was begun by an earlier version: its values lie in the log, where they stay"
+            )
+        while (
+            not report.redacted
+        ):  # said first: whoever reads it from now on does not look for the key
+            report, changed = (
+                self._append(report, [Event("HealRedacted", {"reason": reason})]),
+                True,
+            )
         self._values.destroy(heal)
         files = rewritten(self._core, wait_seconds)
         return Shredded(heal, changed, files.state, files.why)
@@ -154,7 +193,9 @@ class Healing:
         if report.closed or not (report.unread or report.redacted):
             return
         if report.redacted or self._values.key(report.id) is None:
-            raise InvalidHeal(f"the values of {report.id} were erased, so nobody can go on with it; begin another one")
+            raise InvalidHeal(
+                f"the values of {report.id} were erased, so nobody can go on with it; begin another one"
+            )
 
     # -- the backtest ------------------------------------------------------------------------------------
 
@@ -181,28 +222,47 @@ class Healing:
         self._require_values(report)
         if "order" not in report.wish:
             runs, more = self._selected(report)
-            report = self._append(report, [Event("RunsSelected", {"runs": runs, "more": more})])
+            report = self._append(
+                report, [Event("RunsSelected", {"runs": runs, "more": more})]
+            )
         fix = self._fix(report)
         environment, folder = sandbox_environment(names=sandbox.variables), Path.cwd()
         secrets = self._secrets(sandbox, folder)
-        with Sandbox(components, environment, folder, secrets=secrets, program=sandbox.program) as opened:
+        with Sandbox(
+            components, environment, folder, secrets=secrets, program=sandbox.program
+        ) as opened:
             report = self._in_bounds(report, opened.bounds(), tell_sandbox)
             _require(report, sandbox)
             while batch := [] if report.redacted else _untested(report):
                 found = [self._tested(run, fix, opened, limit_ms) for run in batch]
-                report = self._append(report, [Event("RunBacktested", asdict(verdict)) for verdict in found])
-                tell(f"{len(report.verdicts)} of {len(report.wish['order'])} runs tested")
+                report = self._append(
+                    report,
+                    [Event("RunBacktested", asdict(verdict)) for verdict in found],
+                )
+                tell(
+                    f"{len(report.verdicts)} of {len(report.wish['order'])} runs tested"
+                )
         self._require_values(report)
         while not report.tested:
-            report = self._append(report, [Event("BacktestClosed", {"counts": report.counts})])
-        _require(report, sandbox)  # others may have tested some of the runs, in a sandbox of theirs
+            report = self._append(
+                report, [Event("BacktestClosed", {"counts": report.counts})]
+            )
+        _require(
+            report, sandbox
+        )  # others may have tested some of the runs, in a sandbox of theirs
         return report
 
     def _secrets(self, wish: SandboxWish, folder: Path) -> list[Path]:
         """Return where our own secrets are; where the program lies in a data directory, all that is the server's."""
         own = [directory_of(self._core.connection), *own_secrets(), *wish.secrets]
-        places = dict.fromkeys((folder / path).resolve() for path in own if path is not None)
-        return [part for place in places for part in (parts(place) if folder.is_relative_to(place) else (place,))]
+        places = dict.fromkeys(
+            (folder / path).resolve() for path in own if path is not None
+        )
+        return [
+            part
+            for place in places
+            for part in (parts(place) if folder.is_relative_to(place) else (place,))
+        ]
 
     def _in_bounds(self, report: HealReport, bounds: Bounds, tell: Tell) -> HealReport:
         """Put on record what keeps components in, before any of them runs."""
@@ -213,8 +273,13 @@ class Healing:
 
     def _selected(self, report: HealReport) -> tuple[list[str], bool]:
         where: Mapping[str, Any] = report.wish["where"]
-        given: dict[str, Any] = {name: tuple(x) if isinstance(x, list) else x for name, x in where.items()}
-        chosen, limit = RunFilter(**{**given, "status": ("failed",)}), report.wish["limit"]
+        given: dict[str, Any] = {
+            name: tuple(x) if isinstance(x, list) else x for name, x in where.items()
+        }
+        chosen, limit = (
+            RunFilter(**{**given, "status": ("failed",)}),
+            report.wish["limit"],
+        )
         runs = list(_first(self._found(chosen), limit + 1))
         return runs[:limit], len(runs) > limit
 
@@ -232,16 +297,29 @@ class Healing:
             session = self._core.sessions.load(run)
         except RunUnreadable as error:  # it is left alone, and the others are healed
             return Verdict(run, 0, UNPROVEN, str(error))
-        return backtest(session, fix, sandbox, now_ms=self._core.clock.now_ms(), limit_ms=limit_ms)
+        return backtest(
+            session, fix, sandbox, now_ms=self._core.clock.now_ms(), limit_ms=limit_ms
+        )
 
     def _fix(self, report: HealReport) -> Fix:
         wish = report.wish["fix"]
-        plan = self._core.definitions.plan(wish["definition"]) if wish["definition"] else None
+        plan = (
+            self._core.definitions.plan(wish["definition"])
+            if wish["definition"]
+            else None
+        )
         return Fix(plan, wish["inputs"], report.wish["mocks"])
 
     # -- the waves ---------------------------------------------------------------------------------------
 
-    def go_on(self, heal: str, *, wave_seconds: float = 600.0, force: bool = False, tell: Tell = _quiet) -> HealReport:
+    def go_on(
+        self,
+        heal: str,
+        *,
+        wave_seconds: float = 600.0,
+        force: bool = False,
+        tell: Tell = _quiet,
+    ) -> HealReport:
         """Heal in waves until all is done or the stop condition holds; one that has stopped goes on with `force`.
 
         Raises HealNotFound, WaveUnfinished when runs do not end within `wave_seconds`, RunSealed for a run whose key is
@@ -255,7 +333,9 @@ class Healing:
             kind, runs = next_of(report)
             match kind:
                 case hr.BACKTEST:
-                    raise InvalidHeal(f"the backtest of {heal} is not complete; go on with that first")
+                    raise InvalidHeal(
+                        f"the backtest of {heal} is not complete; go on with that first"
+                    )
                 case hr.BEGIN_WAVE:
                     data = {"number": len(report.waves) + 1, "runs": runs}
                     report = self._append(report, [Event("WaveStarted", data)])
@@ -263,13 +343,21 @@ class Healing:
                 case hr.HEAL:
                     report = self._append(report, [self._healed(report, runs[0])])
                 case hr.AWAIT:
-                    report = self._append(report, [self._awaited(report, runs, wave_seconds)])
+                    report = self._append(
+                        report, [self._awaited(report, runs, wave_seconds)]
+                    )
                 case hr.STOP:
                     why = f"{report.ended['failed']} of {len(report.healed)} healed runs have failed again"
                     report = self._append(report, [Event("HealStopped", {"why": why})])
                 case hr.CLOSE:
-                    data = {**report.ended, "skipped": len(report.skipped), "left": len(report.left)}
-                    report = self._append(report, [Event("HealClosed", {"counts": data})])
+                    data = {
+                        **report.ended,
+                        "skipped": len(report.skipped),
+                        "left": len(report.left),
+                    }
+                    report = self._append(
+                        report, [Event("HealClosed", {"counts": data})]
+                    )
                 case _:
                     return report
 
@@ -279,25 +367,50 @@ class Healing:
         Raises RunSealed.
         """
         verdict, fix = report.verdicts[run], self._fix(report)
-        reason = ": ".join(text for text in (f"healed by {report.id}", report.wish["reason"]) if text)
+        reason = ": ".join(
+            text for text in (f"healed by {report.id}", report.wish["reason"]) if text
+        )
         try:
             command = command_of(self._core.sessions.load(run), fix, reason)
             self._core.handler.handle(
-                run, command, actor=self._services.actor, cause=report.id, plan=fix.plan, version=verdict.version
+                run,
+                command,
+                actor=self._services.actor,
+                cause=report.id,
+                plan=fix.plan,
+                version=verdict.version,
             )
         except RunSealed:  # somebody who has the key goes on
             raise
-        except (cmd.Rejected, InvalidInputs, CannotEdit, PayloadRefused, RunUnreadable) as error:
+        except (
+            cmd.Rejected,
+            InvalidInputs,
+            CannotEdit,
+            PayloadRefused,
+            RunUnreadable,
+        ) as error:
             if self._reopened(report, run) is None:
                 return Event("RunHealSkipped", {"run": run, "why": str(error)})
-        return Event("RunHealed", {"run": run, "version": self._reopened(report, run) or verdict.version + 1})
+        return Event(
+            "RunHealed",
+            {"run": run, "version": self._reopened(report, run) or verdict.version + 1},
+        )
 
     def _reopened(self, report: HealReport, run: str) -> int | None:
         """Return the version at which this heal opened a run again, None if it did not."""
         later = self._core.store.read([(run, report.verdicts[run].version)])[0]
-        return next((x.version for x in later if x.type == ev.RunReopened.__name__ and x.cause == report.id), None)
+        return next(
+            (
+                x.version
+                for x in later
+                if x.type == ev.RunReopened.__name__ and x.cause == report.id
+            ),
+            None,
+        )
 
-    def _awaited(self, report: HealReport, runs: Sequence[str], seconds: float) -> Event:
+    def _awaited(
+        self, report: HealReport, runs: Sequence[str], seconds: float
+    ) -> Event:
         """Wait until the runs of a wave have ended, and count how they did.
 
         Raises WaveUnfinished.
@@ -315,7 +428,9 @@ class Healing:
             except RunNotFound:
                 counts[self._left_as(run)] += 1
         if waits:
-            raise WaveUnfinished(report.id, report.waves[-1].number, tuple(waits), seconds)
+            raise WaveUnfinished(
+                report.id, report.waves[-1].number, tuple(waits), seconds
+            )
         return Event("WaveClosed", {"number": report.waves[-1].number, **counts})
 
     def _left_as(self, run: str) -> str:
@@ -328,7 +443,9 @@ class Healing:
     def _append(self, report: HealReport, events: Sequence[Event]) -> HealReport:
         """Append to a report, unless somebody else was faster, and give it as it is then."""
         store, commit = self._services.events, self._core.handler.commit_id()
-        with suppress(WrongExpectedVersion):  # what it has come to by now is decided on anew
+        with suppress(
+            WrongExpectedVersion
+        ):  # what it has come to by now is decided on anew
             stored = self._values.sealed(report.id, events, redacted=report.redacted)
             store.append(
                 report.id,
@@ -346,7 +463,9 @@ def _require(report: HealReport, wish: SandboxWish) -> None:
 
     Raises SandboxTooWeak.
     """
-    bounds = report.sandbox or Bounds(leaves=("anything: its backtest did not say what it kept from components",))
+    bounds = report.sandbox or Bounds(
+        leaves=("anything: its backtest did not say what it kept from components",)
+    )
     if wish.strict and bounds.leaves:
         raise SandboxTooWeak(report.id, bounds.leaves, bounds.text())
 
@@ -369,7 +488,20 @@ def _first(items: Iterator[str], count: int) -> Iterator[str]:
 
 def as_json(report: HealReport) -> dict[str, Any]:
     """Return a report as JSON."""
-    shown: Mapping[str, Any] = {f.name: getattr(report, f.name) for f in fields(report) if f.name != "verdicts"}
+    shown: Mapping[str, Any] = {
+        f.name: getattr(report, f.name) for f in fields(report) if f.name != "verdicts"
+    }
     wish = {name: value for name, value in report.wish.items() if name != "order"}
-    runs = [asdict(report.verdicts[run]) for run in report.wish.get("order", ()) if run in report.verdicts]
-    return {**shown, "wish": wish, "status": report.status, "counts": report.counts, "runs": runs, "well": report.well}
+    runs = [
+        asdict(report.verdicts[run])
+        for run in report.wish.get("order", ())
+        if run in report.verdicts
+    ]
+    return {
+        **shown,
+        "wish": wish,
+        "status": report.status,
+        "counts": report.counts,
+        "runs": runs,
+        "well": report.well,
+    }

@@ -106,7 +106,11 @@ class HealReport:
     def well(self) -> bool:
         """Tell whether all that was proven is healed, and completed; where nothing was, nothing is well."""
         proven = len(self.proven)
-        return self.closed and self.ended["completed"] == proven and (proven > 0 or not self.verdicts)
+        return (
+            self.closed
+            and self.ended["completed"] == proven
+            and (proven > 0 or not self.verdicts)
+        )
 
 
 def fold(report: HealReport, recorded: Iterable[Recorded]) -> HealReport:
@@ -114,26 +118,46 @@ def fold(report: HealReport, recorded: Iterable[Recorded]) -> HealReport:
     for item in recorded:
         if item.version == report.version + 1:
             unread = report.unread or "unread" in item.data
-            report = replace(_evolved(report, item.type, item.data), version=item.version, unread=unread)
+            report = replace(
+                _evolved(report, item.type, item.data),
+                version=item.version,
+                unread=unread,
+            )
     return report
 
 
 def _evolved(report: HealReport, kind: str, data: Mapping[str, Any]) -> HealReport:
     match kind:
         case "HealStarted":
-            return replace(report, wish={name: value for name, value in data.items() if name != "unread"})
+            return replace(
+                report,
+                wish={name: value for name, value in data.items() if name != "unread"},
+            )
         case "RunsSelected":
-            return replace(report, wish={**report.wish, "order": data["runs"]}, more=data["more"])
+            return replace(
+                report, wish={**report.wish, "order": data["runs"]}, more=data["more"]
+            )
         case "RunBacktested":
-            known = {one.name: data[one.name] for one in fields(Verdict) if one.name in data}
-            return replace(report, verdicts=report.verdicts.set(data["run"], Verdict(**known)))
+            known = {
+                one.name: data[one.name] for one in fields(Verdict) if one.name in data
+            }
+            return replace(
+                report, verdicts=report.verdicts.set(data["run"], Verdict(**known))
+            )
         case "SandboxBegun":
             bounds = Bounds(tuple(data["used"]), tuple(data["leaves"]))
-            return replace(report, sandbox=bounds if report.sandbox is None else report.sandbox.and_(bounds))
+            return replace(
+                report,
+                sandbox=bounds
+                if report.sandbox is None
+                else report.sandbox.and_(bounds),
+            )
         case "BacktestClosed":
             return replace(report, tested=True)
         case "RunHealed":
-            return replace(report, healed=report.healed.set(data["run"], data["version"]))
+            return replace(
+                report, healed=report.healed.set(data["run"], data["version"])
+            )
         case "RunHealSkipped":
             return replace(report, skipped=report.skipped.set(data["run"], data["why"]))
         case _:
@@ -143,10 +167,19 @@ def _evolved(report: HealReport, kind: str, data: Mapping[str, Any]) -> HealRepo
 def _waved(report: HealReport, kind: str, data: Mapping[str, Any]) -> HealReport:
     match kind:
         case "WaveStarted":
-            return replace(report, waves=(*report.waves, Wave(data["number"], tuple(data["runs"]))))
+            return replace(
+                report, waves=(*report.waves, Wave(data["number"], tuple(data["runs"])))
+            )
         case "WaveClosed":
             last = report.waves[-1]
-            closed = Wave(last.number, last.runs, True, data["completed"], data["failed"], data["cancelled"])
+            closed = Wave(
+                last.number,
+                last.runs,
+                True,
+                data["completed"],
+                data["failed"],
+                data["cancelled"],
+            )
             return replace(report, waves=(*report.waves[:-1], closed))
         case "HealStopped":
             return replace(report, stopped=data["why"])
@@ -168,8 +201,16 @@ def next_of(report: HealReport) -> tuple[str, tuple[str, ...]]:
         return BACKTEST, ()
     if report.waves and not report.waves[-1].closed:
         runs = report.waves[-1].runs
-        pending = tuple(run for run in runs if run not in report.healed and run not in report.skipped)
-        return (HEAL, pending) if pending else (AWAIT, tuple(run for run in runs if run in report.healed))
+        pending = tuple(
+            run
+            for run in runs
+            if run not in report.healed and run not in report.skipped
+        )
+        return (
+            (HEAL, pending)
+            if pending
+            else (AWAIT, tuple(run for run in runs if run in report.healed))
+        )
     sizes = wave_sizes(report.wish["waves"], len(report.proven))
     if len(report.waves) >= len(sizes):
         return CLOSE, ()
@@ -207,12 +248,16 @@ def _check(part: str, name: str) -> None:
     if share is not None and 0 < float(share[1]) <= 100:
         return
     if share is not None or not re.fullmatch(r"[0-9]{1,9}", part) or int(part) < 1:
-        raise InvalidHeal(f"{name}: {part!r} is neither a count from 1 on nor a percentage up to 100%")
+        raise InvalidHeal(
+            f"{name}: {part!r} is neither a count from 1 on nor a percentage up to 100%"
+        )
 
 
 def _count(part: str, total: int) -> int:
     share = _SHARE.fullmatch(part)
-    return min(total, int(part) if share is None else -int(-total * float(share[1]) // 100))
+    return min(
+        total, int(part) if share is None else -int(-total * float(share[1]) // 100)
+    )
 
 
 def wave_sizes(waves: Sequence[str], total: int) -> list[int]:
@@ -229,4 +274,8 @@ def wave_sizes(waves: Sequence[str], total: int) -> list[int]:
 def reached(stop: str, failed: int, healed: int) -> bool:
     """Tell whether so many failures are as many as a stop condition allows, or more."""
     share = _SHARE.fullmatch(stop)
-    return failed >= int(stop) if share is None else failed * 100 >= float(share[1]) * max(1, healed)
+    return (
+        failed >= int(stop)
+        if share is None
+        else failed * 100 >= float(share[1]) * max(1, healed)
+    )

@@ -40,7 +40,12 @@ class HealValues:
     def begin(self, heal: str) -> None:
         """Make the key of a report that is about to begin."""
         key = self._keyring.fresh(heal)
-        self._keys.add(heal, key.wrapped if key is not None else open_record(secrets.token_bytes(KEY_BYTES)))
+        self._keys.add(
+            heal,
+            key.wrapped
+            if key is not None
+            else open_record(secrets.token_bytes(KEY_BYTES)),
+        )
 
     def key(self, heal: str) -> RunKey | None:
         """Return the key of a report, None when it has none any more.
@@ -54,14 +59,19 @@ class HealValues:
         self._keys.remove(heal)
         self._keyring.forget(heal)
 
-    def sealed(self, heal: str, events: Iterable[Event], *, redacted: bool = False) -> list[Event]:
+    def sealed(
+        self, heal: str, events: Iterable[Event], *, redacted: bool = False
+    ) -> list[Event]:
         """Return events as they are stored: without values where these were erased.
 
         Those of a report that an earlier version has begun, which has no key, stay as they are. Raises RunSealed and
         DamagedPayload.
         """
         key = None if redacted else self.key(heal)
-        return [event if key is None and not redacted else _sealed(key, event) for event in events]
+        return [
+            event if key is None and not redacted else _sealed(key, event)
+            for event in events
+        ]
 
     def opened(self, heal: str, recorded: Iterable[Recorded]) -> Iterator[Recorded]:
         """Return stored events as far as this process can open them, each with `unread` where it cannot.
@@ -94,7 +104,11 @@ def _place(kind: str, data: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _sealed(key: RunKey | None, event: Event) -> Event:
-    hidden = {name: event.data[name] for name in _SEALED.get(event.type, {}) if _tells(name, event.data.get(name))}
+    hidden = {
+        name: event.data[name]
+        for name in _SEALED.get(event.type, {})
+        if _tells(name, event.data.get(name))
+    }
     if not hidden:
         return event
     data = dict(event.data)
@@ -120,4 +134,6 @@ def _opened(key: RunKey | None, item: Recorded) -> Recorded:
         raw = base64.b64decode(item.data[HIDDEN], validate=True)
     except ValueError as error:
         raise DamagedPayload(key.run, item.type) from error
-    return replace(item, data=data | codec.decode(key.decrypt(raw, *_place(item.type, data))))
+    return replace(
+        item, data=data | codec.decode(key.decrypt(raw, *_place(item.type, data)))
+    )

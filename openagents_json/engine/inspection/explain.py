@@ -86,8 +86,16 @@ class Explanation:
         elif self.reason:
             yield f"because: {self.reason}"
         for attempt in self.attempts:
-            lasted = "" if attempt.ended_ms is None else f" after {attempt.ended_ms - attempt.started_ms} ms"
-            error = f": {attempt.error.get('type')}: {attempt.error.get('message')}" if attempt.error else ""
+            lasted = (
+                ""
+                if attempt.ended_ms is None
+                else f" after {attempt.ended_ms - attempt.started_ms} ms"
+            )
+            error = (
+                f": {attempt.error.get('type')}: {attempt.error.get('message')}"
+                if attempt.error
+                else ""
+            )
             yield f"  attempt {attempt.number} at {attempt.worker} {attempt.end}{lasted}{error}"
         for path, what in self.waits.items():
             yield f"step {path} {what}"
@@ -105,7 +113,9 @@ class Explanation:
 def _differences(found: Comparison) -> Iterator[str]:
     for change in found.inputs[:10]:
         yield f"  input {change.path}: {change.one!r} here, {change.other!r} there"
-    for step in [x for x in found.steps if x.one == x.other == st.COMPLETED and x.output][:10]:
+    for step in [
+        x for x in found.steps if x.one == x.other == st.COMPLETED and x.output
+    ][:10]:
         change = step.output[0]
         yield f"  step {step.step} returned {change.one!r} here, {change.other!r} there ({change.path or 'all of it'})"
     if found.first is not None:
@@ -170,10 +180,18 @@ def _reopened(recorded: Sequence[Recorded]) -> str:
 def _nearest(session: Session, replays: Replays, reads: Queries) -> str:
     """Find the completed run of the workflow whose inputs differ least, of the same version if there is one."""
     chosen = RunFilter(status=(st.COMPLETED,), workflow=(session.state.workflow,))
-    rows = [row for row in reads.runs(chosen, limit=LOOKED_AT).items if row.id != session.run and not row.redacted]
+    rows = [
+        row
+        for row in reads.runs(chosen, limit=LOOKED_AT).items
+        if row.id != session.run and not row.redacted
+    ]
     best: tuple[tuple[int, int], str] | None = None
     histories = replays.core.store.read([(row.id, 0) for row in rows])
-    found = [(row, recorded[0]) for row, recorded in zip(rows, histories, strict=True) if recorded]  # or has left
+    found = [
+        (row, recorded[0])
+        for row, recorded in zip(rows, histories, strict=True)
+        if recorded
+    ]  # or has left
     try:
         firsts = replays.core.sessions.payloads.decode([first for _, first in found])
     except RunUnreadable:  # one of them: it is damaged, or not for this process to read
@@ -189,7 +207,11 @@ def _nearest(session: Session, replays: Replays, reads: Queries) -> str:
 
 def _waiting(session: Session, directory: Directory) -> dict[str, str]:
     steps = session.state.steps
-    waits = {path: _waits(steps[path]) for path in sorted(session.state.open_steps) if not _holds(steps[path])}
+    waits = {
+        path: _waits(steps[path])
+        for path in sorted(session.state.open_steps)
+        if not _holds(steps[path])
+    }
     return waits | _lacking(session, directory)
 
 
@@ -207,8 +229,14 @@ def _lacking(session: Session, directory: Directory) -> dict[str, str]:
     found = {}
     for path in sorted(state.open_steps):
         step, plan = state.steps[path], session.plan.of(path)
-        if step.status == st.SCHEDULED and not step.kind and not fleet.can(plan.queue, plan.component or ""):
-            found[path] = f"waits for the component {plan.component}, which no live worker has, in queue {plan.queue}"
+        if (
+            step.status == st.SCHEDULED
+            and not step.kind
+            and not fleet.can(plan.queue, plan.component or "")
+        ):
+            found[path] = (
+                f"waits for the component {plan.component}, which no live worker has, in queue {plan.queue}"
+            )
     return found
 
 
@@ -227,7 +255,11 @@ def _waits(step: st.StepState) -> str:
         case st.SCHEDULED:
             return "waits for a worker"
         case _:
-            return f"waits for its run {step.child}" if step.child else f"waits ({step.kind})"
+            return (
+                f"waits for its run {step.child}"
+                if step.child
+                else f"waits ({step.kind})"
+            )
 
 
 def _attempts(recorded: Sequence[Recorded], step: str) -> list[Attempt]:
@@ -239,12 +271,25 @@ def _attempts(recorded: Sequence[Recorded], step: str) -> list[Attempt]:
             begun[data["attempt"]] = item
         elif data.get("step") == step and item.type in _ENDS and data.get("attempt"):
             ended.setdefault(data["attempt"], item)
-    return [_attempt(start, ended.get(number)) for number, start in sorted(begun.items())]
+    return [
+        _attempt(start, ended.get(number)) for number, start in sorted(begun.items())
+    ]
 
 
 def _attempt(start: Recorded, end: Recorded | None) -> Attempt:
     number, worker = start.data["attempt"], start.data["worker"]
     if end is None:
         return Attempt(number, worker, start.time_ms, None, "is under way")
-    last = f", the last because of {reason}" if (reason := end.data.get("reason")) and "error" in end.data else ""
-    return Attempt(number, worker, start.time_ms, end.time_ms, _ENDS[end.type] + last, end.data.get("error"))
+    last = (
+        f", the last because of {reason}"
+        if (reason := end.data.get("reason")) and "error" in end.data
+        else ""
+    )
+    return Attempt(
+        number,
+        worker,
+        start.time_ms,
+        end.time_ms,
+        _ENDS[end.type] + last,
+        end.data.get("error"),
+    )

@@ -11,7 +11,12 @@ from eventstore.event import Json, Recorded
 from executor.histories.origins import origin, origins
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core.event_traits import Attempt
-from openagents_json.workflow.core.event_types import AFTERWARDS, CLOSED_AS, names_by_attempt, names_with
+from openagents_json.workflow.core.event_types import (
+    AFTERWARDS,
+    CLOSED_AS,
+    names_by_attempt,
+    names_with,
+)
 
 _ENDS: Final = names_by_attempt(
     {
@@ -28,7 +33,9 @@ _ENDS: Final = names_by_attempt(
 )
 """The name of an event that ends an attempt -> what its span says of that."""
 
-_FAILED: Final = names_with(lambda traits: traits.attempt in (Attempt.FAILED, Attempt.TIMED_OUT, Attempt.LOST))
+_FAILED: Final = names_with(
+    lambda traits: traits.attempt in (Attempt.FAILED, Attempt.TIMED_OUT, Attempt.LOST)
+)
 
 _OK, _ERROR, _UNSET = 1, 2, 0
 _INTERNAL, _CLIENT, _CONSUMER = 1, 3, 5
@@ -58,7 +65,9 @@ def cloud_event(item: Recorded, source: str) -> dict[str, Json]:
 
 
 def _iso(time_ms: int) -> str:
-    moment = datetime.fromtimestamp(time_ms // 1000, UTC).replace(microsecond=time_ms % 1000 * 1000)
+    moment = datetime.fromtimestamp(time_ms // 1000, UTC).replace(
+        microsecond=time_ms % 1000 * 1000
+    )
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -71,14 +80,26 @@ def spans(history: Sequence[Recorded], service: str = "openagents") -> dict[str,
     run = history[0].stream
     attempts = [*_attempts(history), *_children(history)]
     resource = {"attributes": _attributes({"service.name": service})}
-    scope = {"scope": {"name": "openagents_json"}, "spans": [_run_span(run, history), *attempts]}
+    scope = {
+        "scope": {"name": "openagents_json"},
+        "spans": [_run_span(run, history), *attempts],
+    }
     return {"resourceSpans": [{"resource": resource, "scopeSpans": [scope]}]}
 
 
 def _run_span(run: str, history: Sequence[Recorded]) -> dict[str, Json]:
-    begin: Mapping[str, Any] = next((item.data for item in history if item.type == ev.RunStarted.__name__), {})
+    begin: Mapping[str, Any] = next(
+        (item.data for item in history if item.type == ev.RunStarted.__name__), {}
+    )
     last = _end(history)
-    span = _span(run, "", f"workflow {begin.get('workflow', '')}", _INTERNAL, history[0].time_ms, last.time_ms)
+    span = _span(
+        run,
+        "",
+        f"workflow {begin.get('workflow', '')}",
+        _INTERNAL,
+        history[0].time_ms,
+        last.time_ms,
+    )
     span["attributes"] = _attributes(
         {
             "openagents.run": run,
@@ -87,15 +108,28 @@ def _run_span(run: str, history: Sequence[Recorded]) -> dict[str, Json]:
             "openagents.status": CLOSED_AS.get(last.type, "open"),
             "openagents.actor": history[0].actor,
             "openagents.imported": origins(history)[0] or None,
-            **{f"openagents.label.{name}": value for name, value in (begin.get("labels") or {}).items()},
+            **{
+                f"openagents.label.{name}": value
+                for name, value in (begin.get("labels") or {}).items()
+            },
         }
     )
-    span["status"] = _status(last.type == ev.RunFailed.__name__, last.type == ev.RunCompleted.__name__, last.data)
+    span["status"] = _status(
+        last.type == ev.RunFailed.__name__,
+        last.type == ev.RunCompleted.__name__,
+        last.data,
+    )
     written = zip(history, origins(history), strict=True)
-    span["events"] = [_span_event(*event) for event in written if event[0].type != ev.StepStarted.__name__]
+    span["events"] = [
+        _span_event(*event)
+        for event in written
+        if event[0].type != ev.StepStarted.__name__
+    ]
     parent = begin.get("parent")
     if parent:
-        span["links"] = [{"traceId": _hex(str(parent["run"]), 32), "spanId": _span_of_child(run)}]
+        span["links"] = [
+            {"traceId": _hex(str(parent["run"]), 32), "spanId": _span_of_child(run)}
+        ]
     return span
 
 
@@ -121,7 +155,10 @@ def _children(history: Iterable[Recorded]) -> Iterable[dict[str, Json]]:
         latest = item.time_ms
         if item.type == ev.ChildStarted.__name__:
             started[str(item.data["child"])] = item
-        elif item.type == ev.ChildClosed.__name__ and str(item.data.get("child")) in started:
+        elif (
+            item.type == ev.ChildClosed.__name__
+            and str(item.data.get("child")) in started
+        ):
             start = started.pop(str(item.data["child"]))
             yield _child(start, item.time_ms, str(item.data.get("status")))
     for start in started.values():
@@ -131,8 +168,15 @@ def _children(history: Iterable[Recorded]) -> Iterable[dict[str, Json]]:
 def _child(start: Recorded, end_ms: int, status: str) -> dict[str, Json]:
     run, data = start.stream, start.data
     span = _span(run, "", f"step {data['step']}", _CLIENT, start.time_ms, end_ms)
-    span |= {"spanId": _span_of_child(str(data["child"])), "parentSpanId": _hex(f"{run}/", 16)}
-    found = {"openagents.run": run, "openagents.step": data["step"], "openagents.child": data["child"]}
+    span |= {
+        "spanId": _span_of_child(str(data["child"])),
+        "parentSpanId": _hex(f"{run}/", 16),
+    }
+    found = {
+        "openagents.run": run,
+        "openagents.step": data["step"],
+        "openagents.child": data["child"],
+    }
     span["attributes"] = _attributes({**found, "openagents.end": status})
     error = {"error": {"type": "ChildFailed", "message": f"run {data['child']} failed"}}
     span["status"] = _status(status == "failed", status == "completed", error)
@@ -144,7 +188,11 @@ def _attempts(history: Iterable[Recorded]) -> Iterable[dict[str, Json]]:
     latest = 0
     for item in history:
         latest = item.time_ms
-        step = str((item.data or {}).get("step", "")) if isinstance(item.data, Mapping) else ""
+        step = (
+            str((item.data or {}).get("step", ""))
+            if isinstance(item.data, Mapping)
+            else ""
+        )
         if item.type == ev.StepStarted.__name__:
             begun[step] = item
         elif item.type in _ENDS and step in begun:
@@ -155,7 +203,14 @@ def _attempts(history: Iterable[Recorded]) -> Iterable[dict[str, Json]]:
 
 def _attempt(start: Recorded, end_ms: int, end: Recorded | None) -> dict[str, Json]:
     data, run = start.data, start.stream
-    span = _span(run, f"{data['step']}/{data['attempt']}", f"step {data['step']}", _CONSUMER, start.time_ms, end_ms)
+    span = _span(
+        run,
+        f"{data['step']}/{data['attempt']}",
+        f"step {data['step']}",
+        _CONSUMER,
+        start.time_ms,
+        end_ms,
+    )
     span["parentSpanId"] = _hex(f"{run}/", 16)
     span["attributes"] = _attributes(
         {
@@ -167,13 +222,28 @@ def _attempt(start: Recorded, end_ms: int, end: Recorded | None) -> dict[str, Js
         }
     )
     failed = end is not None and end.type in _FAILED
-    lost = {"error": {"type": "LeaseLost", "message": f"worker {data['worker']} went silent"}}
-    details = lost if end is not None and end.type == ev.StepLeaseLost.__name__ else end.data if end else {}
-    span["status"] = _status(failed, end is not None and end.type == ev.StepCompleted.__name__, details)
+    lost = {
+        "error": {
+            "type": "LeaseLost",
+            "message": f"worker {data['worker']} went silent",
+        }
+    }
+    details = (
+        lost
+        if end is not None and end.type == ev.StepLeaseLost.__name__
+        else end.data
+        if end
+        else {}
+    )
+    span["status"] = _status(
+        failed, end is not None and end.type == ev.StepCompleted.__name__, details
+    )
     return span
 
 
-def _span(run: str, part: str, name: str, kind: int, start_ms: int, end_ms: int) -> dict[str, Json]:
+def _span(
+    run: str, part: str, name: str, kind: int, start_ms: int, end_ms: int
+) -> dict[str, Json]:
     return {
         "traceId": _hex(run, 32),
         "spanId": _hex(f"{run}/{part}", 16),
@@ -190,7 +260,11 @@ def _span_event(item: Recorded, written: str) -> dict[str, Json]:
         found["openagents.imported"] = written
     if isinstance(item.data, Mapping) and item.data.get("step"):
         found["openagents.step"] = item.data["step"]
-    return {"name": item.type, "timeUnixNano": str(item.time_ms * 1_000_000), "attributes": _attributes(found)}
+    return {
+        "name": item.type,
+        "timeUnixNano": str(item.time_ms * 1_000_000),
+        "attributes": _attributes(found),
+    }
 
 
 def _status(failed: bool, completed: bool, data: Any) -> dict[str, Json]:
@@ -198,17 +272,28 @@ def _status(failed: bool, completed: bool, data: Any) -> dict[str, Json]:
     if not failed:
         return {"code": _OK if completed else _UNSET}
     error = (data or {}).get("error") or {}
-    return {"code": _ERROR, "message": f"{error.get('type', '')}: {error.get('message', '')}"}
+    return {
+        "code": _ERROR,
+        "message": f"{error.get('type', '')}: {error.get('message', '')}",
+    }
 
 
 def _attributes(values: Mapping[str, Any]) -> list[Json]:
-    return [{"key": key, "value": _value(value)} for key, value in values.items() if value is not None]
+    return [
+        {"key": key, "value": _value(value)}
+        for key, value in values.items()
+        if value is not None
+    ]
 
 
 def _value(value: Any) -> dict[str, Json]:
     if isinstance(value, bool):
         return {"boolValue": value}
-    return {"intValue": str(value)} if isinstance(value, int) else {"stringValue": str(value)}
+    return (
+        {"intValue": str(value)}
+        if isinstance(value, int)
+        else {"stringValue": str(value)}
+    )
 
 
 def _hex(text: str, length: int) -> str:

@@ -128,24 +128,39 @@ class Queries:
         self.views, self._store, self._directory = views, store, directory
 
     def runs(
-        self, chosen: RunFilter | None = None, *, limit: int = 50, after: str = "", stale: bool = False
+        self,
+        chosen: RunFilter | None = None,
+        *,
+        limit: int = 50,
+        after: str = "",
+        stale: bool = False,
     ) -> RunPage:
         """Return a page of runs, newest first.
 
         Raises ViewBehind and InvalidQuery.
         """
-        page = self.views.search("runs", (chosen or RunFilter()).query(limit=limit, after=after), stale=stale)
-        return RunPage(tuple(_row(item.key, item.document) for item in page.items), page.next)
+        page = self.views.search(
+            "runs", (chosen or RunFilter()).query(limit=limit, after=after), stale=stale
+        )
+        return RunPage(
+            tuple(_row(item.key, item.document) for item in page.items), page.next
+        )
 
-    def archived(self, chosen: RunFilter | None = None, *, limit: int = 50, after: str = "") -> ArchivePage:
+    def archived(
+        self, chosen: RunFilter | None = None, *, limit: int = 50, after: str = ""
+    ) -> ArchivePage:
         """Return a page of archived runs, those that were archived last first.
 
         Raises ViewBehind and InvalidQuery.
         """
         wanted = chosen or RunFilter()
-        facets = replace(wanted, started_from=None, started_to=None).query(limit=limit, after=after)
+        facets = replace(wanted, started_from=None, started_to=None).query(
+            limit=limit, after=after
+        )
         page = self.views.search("archive", replace(facets, where=wanted.matches))
-        return ArchivePage(tuple(_archived(item.key, item.document) for item in page.items), page.next)
+        return ArchivePage(
+            tuple(_archived(item.key, item.document) for item in page.items), page.next
+        )
 
     def count(self, chosen: RunFilter | None = None, *, stale: bool = False) -> int:
         """Count runs.
@@ -154,13 +169,24 @@ class Queries:
         """
         return self.views.count("runs", (chosen or RunFilter()).query(), stale=stale)
 
-    def as_of(self, time_ms: int, chosen: RunFilter | None = None, *, limit: int = 50, after: str = "") -> RunPage:
+    def as_of(
+        self,
+        time_ms: int,
+        chosen: RunFilter | None = None,
+        *,
+        limit: int = 50,
+        after: str = "",
+    ) -> RunPage:
         """Return a page of runs as they were at a time: what has changed since is folded from its history.
 
         Raises ViewBehind and InvalidQuery.
         """
         wanted = chosen or RunFilter()
-        until = min(time_ms + 1, wanted.started_to) if wanted.started_to is not None else time_ms + 1
+        until = (
+            min(time_ms + 1, wanted.started_to)
+            if wanted.started_to is not None
+            else time_ms + 1
+        )
         lasting = RunFilter(
             workflow=wanted.workflow,
             labels=wanted.labels,
@@ -173,7 +199,9 @@ class Queries:
         query = replace(lasting.query(limit=limit, after=after), limit=_AS_OF_PAGE)
         while True:
             page = self.views.search("runs", query, stale=bool(out))
-            rows = self._back_then({item.key: item.document for item in page.items}, time_ms)
+            rows = self._back_then(
+                {item.key: item.document for item in page.items}, time_ms
+            )
             for item in page.items:
                 row = rows.get(item.key)
                 if row is not None and wanted.matches(row):
@@ -187,8 +215,12 @@ class Queries:
 
     def _back_then(self, rows: Mapping[str, Any], time_ms: int) -> dict[str, Any]:
         later = [run for run, row in rows.items() if row["changed_ms"] > time_ms]
-        found: dict[str, Any] = {run: row for run, row in rows.items() if row["changed_ms"] <= time_ms}
-        for run, history in zip(later, self._store.read([(run, 0) for run in later]), strict=True):
+        found: dict[str, Any] = {
+            run: row for run, row in rows.items() if row["changed_ms"] <= time_ms
+        }
+        for run, history in zip(
+            later, self._store.read([(run, 0) for run in later]), strict=True
+        ):
             row = None
             for event in history:
                 if event.time_ms <= time_ms and event.type in (RUNS.types or ()):
@@ -198,7 +230,9 @@ class Queries:
                 found[run] = row
         return found
 
-    def steps(self, *, status: str = "", worker: str = "", stale: bool = False) -> Iterator[OpenStep]:
+    def steps(
+        self, *, status: str = "", worker: str = "", stale: bool = False
+    ) -> Iterator[OpenStep]:
         """Return the steps under way in all runs, in no order.
 
         Raises ViewBehind.
@@ -206,7 +240,9 @@ class Queries:
         for found in self.views.documents("steps", stale=stale):
             for step, known in found.document["steps"].items():
                 by = str(known.get("worker", ""))
-                if (not status or known["status"] == status) and (not worker or by.startswith(worker)):
+                if (not status or known["status"] == status) and (
+                    not worker or by.startswith(worker)
+                ):
                     yield OpenStep(
                         found.key,
                         found.document["workflow"],
@@ -253,10 +289,16 @@ class Queries:
                 known = classes.setdefault(fingerprint, {"count": 0})
                 if what == "count":
                     known["count"] += value
-                elif what not in known or (value["at_ms"] > known[what]["at_ms"]) == (what == "last"):
+                elif what not in known or (value["at_ms"] > known[what]["at_ms"]) == (
+                    what == "last"
+                ):
                     known[what] = value
-        out = [self._failure(fingerprint, known) for fingerprint, known in classes.items()]
-        return sorted(out, key=lambda item: (item.last_ms, item.fingerprint), reverse=True)
+        out = [
+            self._failure(fingerprint, known) for fingerprint, known in classes.items()
+        ]
+        return sorted(
+            out, key=lambda item: (item.last_ms, item.fingerprint), reverse=True
+        )
 
     def verify(self, name: str) -> list[Drift]:
         """Compare a view with a fold of the whole log; gives what differs.
@@ -267,7 +309,9 @@ class Queries:
 
     def _failure(self, fingerprint: str, known: Mapping[str, Any]) -> FailureClass:
         first, last = known["first"], known["last"]
-        now = self.views.count("runs", Query(((f"fingerprint={fingerprint}",),)), stale=True)
+        now = self.views.count(
+            "runs", Query(((f"fingerprint={fingerprint}",),)), stale=True
+        )
         return FailureClass(
             fingerprint,
             last["workflow"],

@@ -13,7 +13,11 @@ from eventstore.redis.paging import is_there, pages
 from executor.errors import NoSuchVersion, RunNotFound
 from executor.histories.forking import Fork, fork
 from executor.runs.repository import Session
-from openagents_json.engine.inspection.replay_savings import Replayed, last_replay, replayed
+from openagents_json.engine.inspection.replay_savings import (
+    Replayed,
+    last_replay,
+    replayed,
+)
 from openagents_json.engine.inspection.values import RunInfo, run_info
 from openagents_json.engine.wiring.client import Core
 from openagents_json.workflow.core import commands as cmd
@@ -41,9 +45,13 @@ class Replays:
 
         Raises RunNotFound and Rejected.
         """
-        self.core.handler.handle(run, cmd.OverrideStep(step, st.SKIPPED, None, reason), actor=self._actor)
+        self.core.handler.handle(
+            run, cmd.OverrideStep(step, st.SKIPPED, None, reason), actor=self._actor
+        )
 
-    def complete(self, run: str, step: str, output: Json = None, reason: str = "") -> None:
+    def complete(
+        self, run: str, step: str, output: Json = None, reason: str = ""
+    ) -> None:
         """Let a run go on as if a step had returned `output`; a closed run is opened again.
 
         Raises RunNotFound, PayloadOverLimit and Rejected.
@@ -52,7 +60,12 @@ class Replays:
         self.core.handler.handle(run, command, actor=self._actor)
 
     def retry(
-        self, run: str, step: str, inputs: Mapping[str, Json] | None, reason: str, plan: Plan | None = None
+        self,
+        run: str,
+        step: str,
+        inputs: Mapping[str, Json] | None,
+        reason: str,
+        plan: Plan | None = None,
     ) -> None:
         """Let a closed run go on, from what failed or from a step, perhaps by another version of its workflow.
 
@@ -63,7 +76,9 @@ class Replays:
     def _reopen(self, run: str, command: cmd.ReopenRun, plan: Plan | None) -> None:
         session = self.core.sessions.load(run)
         refuse_erased(session.state)
-        self.core.handler.handle(run, reopening(session, command, plan), actor=self._actor, plan=plan)
+        self.core.handler.handle(
+            run, reopening(session, command, plan), actor=self._actor, plan=plan
+        )
 
     def replay(
         self,
@@ -98,15 +113,23 @@ class Replays:
         if inputs is not None:
             check_inputs(session.plan, {**session.state.inputs, **inputs})
             inputs = codec.normalise(inputs)
-        seed = idempotency_key if idempotency_key is not None else self.core.handler.commit_id()
-        digest = hashlib.sha256(f"{run}\0{at}\0{seed}".encode("utf-8", "surrogatepass")).hexdigest()
+        seed = (
+            idempotency_key
+            if idempotency_key is not None
+            else self.core.handler.commit_id()
+        )
+        digest = hashlib.sha256(
+            f"{run}\0{at}\0{seed}".encode("utf-8", "surrogatepass")
+        ).hexdigest()
         new = f"{self.core.store.partition_of(run)}-{digest[:26]}"
         wanted = Fork(run, at, new, inputs, reason, f"f{digest[34:50]}")
         return fork(self.core.handler, wanted, actor=self._actor).session.run
 
     # -- looking back ------------------------------------------------------------------------------------
 
-    def state_at(self, run: str, *, version: int | None = None, time_ms: int | None = None) -> RunInfo:
+    def state_at(
+        self, run: str, *, version: int | None = None, time_ms: int | None = None
+    ) -> RunInfo:
         """Return a run as it was after an event, or at a time.
 
         Raises RunNotFound and NoSuchVersion.
@@ -115,7 +138,11 @@ class Replays:
         if version is not None and not 1 <= version <= len(recorded):
             raise NoSuchVersion(run, version, len(recorded))
         last = len(recorded) if version is None else version
-        past = [item for item in recorded[:last] if time_ms is None or item.time_ms <= time_ms]
+        past = [
+            item
+            for item in recorded[:last]
+            if time_ms is None or item.time_ms <= time_ms
+        ]
         if not past:
             raise NoSuchVersion(run, 0, len(recorded))
         erased = any(item.type == ev.RunRedacted.__name__ for item in recorded)
@@ -127,7 +154,11 @@ class Replays:
         Raises RunNotFound.
         """
         mine, theirs = self._events(one), self._events(other)
-        return compare(mine, theirs, (evolve_all(st.initial(), mine), evolve_all(st.initial(), theirs)))
+        return compare(
+            mine,
+            theirs,
+            (evolve_all(st.initial(), mine), evolve_all(st.initial(), theirs)),
+        )
 
     def replayed(self, run: str) -> Replayed | None:
         """Tell what the last replay of a run did again, why, and what it saved; None when there was none.
@@ -136,7 +167,11 @@ class Replays:
         """
         recorded = self.recorded(run)
         happened = self.core.sessions.payloads.decode(recorded)
-        return replayed(recorded, happened, evolve_all(st.initial(), happened[: last_replay(happened)]))
+        return replayed(
+            recorded,
+            happened,
+            evolve_all(st.initial(), happened[: last_replay(happened)]),
+        )
 
     def recorded(self, run: str) -> Sequence[Recorded]:
         """Return the stored events of a run.
@@ -174,7 +209,9 @@ class Replays:
         return Session(run, recorded[-1].version, recorded[-1].commit, state, plan)
 
 
-def reopening(session: Session, command: cmd.ReopenRun, plan: Plan | None) -> cmd.ReopenRun:
+def reopening(
+    session: Session, command: cmd.ReopenRun, plan: Plan | None
+) -> cmd.ReopenRun:
     """Return the command that opens a run again, perhaps by another plan, with what that changes.
 
     Raises InvalidInputs, and Rejected when the plan is one of another workflow.

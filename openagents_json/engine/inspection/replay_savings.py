@@ -54,7 +54,9 @@ _BEGINS = names_of((ev.StepStarted, ev.ChildStarted))
 """With these somebody else has begun to do what a step asks for."""
 
 
-def replayed(recorded: Sequence[Recorded], happened: Sequence[ev.Event], before: st.RunState) -> Replayed | None:
+def replayed(
+    recorded: Sequence[Recorded], happened: Sequence[ev.Event], before: st.RunState
+) -> Replayed | None:
     """Tell about the last replay of a run, None when there is none; `before` is its state before that."""
     place = last_replay(happened)
     if place is None:
@@ -69,9 +71,16 @@ def replayed(recorded: Sequence[Recorded], happened: Sequence[ev.Event], before:
             known = before.steps[event.step]
             tokens = _tokens(known.output)
             why = "component, definition and inputs are the same"
-            steps[event.step] = StepReuse(event.step, True, why, took.get(event.step, 0), tokens)
-        elif isinstance(event, ev.StepScheduled) and event.kind not in (*st.GROUPS, st.BLOCK):
-            steps.setdefault(event.step, StepReuse(event.step, False, _why(event, opened, before)))
+            steps[event.step] = StepReuse(
+                event.step, True, why, took.get(event.step, 0), tokens
+            )
+        elif isinstance(event, ev.StepScheduled) and event.kind not in (
+            *st.GROUPS,
+            st.BLOCK,
+        ):
+            steps.setdefault(
+                event.step, StepReuse(event.step, False, _why(event, opened, before))
+            )
     return Replayed(recorded[place].version, tuple(steps.values()))
 
 
@@ -91,9 +100,16 @@ def _why(event: ev.StepScheduled, opened: ev.RunReopened, before: st.RunState) -
     if event.step in opened.changed:
         return "its definition or its component has changed"
     if event.step not in opened.kept:
-        return f"it was {known.status}" if known.status != st.COMPLETED else "what it had done was undone"
+        return (
+            f"it was {known.status}"
+            if known.status != st.COMPLETED
+            else "what it had done was undone"
+        )
     changes = [
-        change.path or "all" for change, _ in zip(changes_of(known.inputs, event.inputs), range(5), strict=False)
+        change.path or "all"
+        for change, _ in zip(
+            changes_of(known.inputs, event.inputs), range(5), strict=False
+        )
     ]
     return f"its inputs have changed: {', '.join(changes)}"
 

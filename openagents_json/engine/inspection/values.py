@@ -157,7 +157,10 @@ class RunInfoCache:
 
 def history_events(recorded: Sequence[Recorded]) -> list[HistoryEvent]:
     """Return stored events of a run, up to its last one, as the history shows them."""
-    return [history_event(item, source) for item, source in zip(recorded, origins(recorded), strict=True)]
+    return [
+        history_event(item, source)
+        for item, source in zip(recorded, origins(recorded), strict=True)
+    ]
 
 
 def history_event(item: Recorded, source: str = "") -> HistoryEvent:

@@ -38,12 +38,20 @@ class VersionCheck:
 
     def lines(self) -> list[str]:
         """Say it for people."""
-        told = [f"{d.run} ({d.status}): event {d.version}: {d.reason}" for d in self.differing]
+        told = [
+            f"{d.run} ({d.status}): event {d.version}: {d.reason}"
+            for d in self.differing
+        ]
         rest = self.looked_at - len(self.differing)
-        return [*told, f"{self.workflow}: {rest} of {self.looked_at} runs fit ({self.live} of them live)"]
+        return [
+            *told,
+            f"{self.workflow}: {rest} of {self.looked_at} runs fit ({self.live} of them live)",
+        ]
 
 
-def check_version(engine: Engine, workflow: Document, *, limit: int = 1000) -> VersionCheck:
+def check_version(
+    engine: Engine, workflow: Document, *, limit: int = 1000
+) -> VersionCheck:
     """Replay the latest runs of a workflow against a document of the same id, but for those that were erased.
 
     Raises InvalidDefinition.
@@ -52,13 +60,19 @@ def check_version(engine: Engine, workflow: Document, *, limit: int = 1000) -> V
     found = engine.runs(limit=limit, workflow=plan.id)
     known = {run.id: run for run in found}
     differing, looked_at, live = [], 0, 0
-    for run, history in Inspector(engine.core.store).histories(known):  # a few at a time: they may be long
+    for run, history in Inspector(engine.core.store).histories(
+        known
+    ):  # a few at a time: they may be long
         if _is_erased(history):
             continue
         looked_at, live = looked_at + 1, live + (known[run].status not in CLOSED_RUN)
-        difference = first_difference(plan, engine.core.sessions.payloads.decode(history))
+        difference = first_difference(
+            plan, engine.core.sessions.payloads.decode(history)
+        )
         if difference is not None:
-            differing.append(Differing(run, known[run].status, difference.version, difference.reason))
+            differing.append(
+                Differing(run, known[run].status, difference.version, difference.reason)
+            )
     return VersionCheck(plan.id, looked_at, live, tuple(differing))
 
 

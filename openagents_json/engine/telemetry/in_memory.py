@@ -30,21 +30,31 @@ class InMemoryTelemetry:
         self._counts: defaultdict[Series, int] = defaultdict(int)
         self._summaries: defaultdict[Series, Summary] = defaultdict(Summary)
 
-    def add(self, counter: Instrument, amount: int, attributes: Mapping[str, str]) -> None:
+    def add(
+        self, counter: Instrument, amount: int, attributes: Mapping[str, str]
+    ) -> None:
         """Add to a counter."""
         with self._lock:
             self._counts[_series(counter.name, attributes)] += amount
 
-    def record(self, histogram: Instrument, value: float, attributes: Mapping[str, str]) -> None:
+    def record(
+        self, histogram: Instrument, value: float, attributes: Mapping[str, str]
+    ) -> None:
         """Take a value of a histogram in."""
         series = _series(histogram.name, attributes)
         with self._lock:
-            self._summaries[series] = _merged(self._summaries[series], Summary(1, value, value))
+            self._summaries[series] = _merged(
+                self._summaries[series], Summary(1, value, value)
+            )
 
     def count(self, name: str, **attributes: str) -> int:
         """Return what a counter has come to, over all series with these attributes."""
         with self._lock:
-            return sum(amount for series, amount in self._counts.items() if _is_of(series, name, attributes))
+            return sum(
+                amount
+                for series, amount in self._counts.items()
+                if _is_of(series, name, attributes)
+            )
 
     def summary(self, name: str, **attributes: str) -> Summary:
         """Return what the values of a histogram have come to, over all series with these attributes."""
@@ -64,4 +74,8 @@ def _is_of(series: Series, name: str, attributes: Mapping[str, str]) -> bool:
 
 
 def _merged(one: Summary, other: Summary) -> Summary:
-    return Summary(one.count + other.count, one.total + other.total, max(one.largest, other.largest))
+    return Summary(
+        one.count + other.count,
+        one.total + other.total,
+        max(one.largest, other.largest),
+    )

@@ -28,10 +28,17 @@ def telemetry_maker(path: str) -> Callable[[], Telemetry | None]:
 
     try:
         make = resolve(path)
-    except Exception as error:  # a program's module may raise anything when it is imported
-        raise InvalidSetting(OPTION, f"{path!r} cannot be loaded: {type(error).__name__}: {error}") from error
+    except (
+        Exception
+    ) as error:  # a program's module may raise anything when it is imported
+        raise InvalidSetting(
+            OPTION, f"{path!r} cannot be loaded: {type(error).__name__}: {error}"
+        ) from error
     if not callable(make):
-        raise InvalidSetting(OPTION, f"{path!r} is no function; give module:function, which returns a Telemetry")
+        raise InvalidSetting(
+            OPTION,
+            f"{path!r} is no function; give module:function, which returns a Telemetry",
+        )
     return partial(_made, path, cast("Callable[[], Telemetry]", make))
 
 
@@ -39,5 +46,10 @@ def _made(path: str, make: Callable[[], Telemetry]) -> Telemetry | None:
     try:
         return make()
     except Exception as error:  # steps are run all the same
-        log.error("this process is not measured, because %s raised %s: %s", path, type(error).__name__, error)
+        log.error(
+            "this process is not measured, because %s raised %s: %s",
+            path,
+            type(error).__name__,
+            error,
+        )
         return None

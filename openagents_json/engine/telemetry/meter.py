@@ -14,8 +14,14 @@ log = logging.getLogger(__name__)
 P = ParamSpec("P")
 R = TypeVar("R")
 
-ERRORS: Final = Instrument("openagents.store.errors", "{error}", "Errors of the store, by operation and error code")
-STORE_CALL: Final = Instrument("openagents.store.call", "ms", "Calls of the store of runs, by operation")
+ERRORS: Final = Instrument(
+    "openagents.store.errors",
+    "{error}",
+    "Errors of the store, by operation and error code",
+)
+STORE_CALL: Final = Instrument(
+    "openagents.store.call", "ms", "Calls of the store of runs, by operation"
+)
 
 
 class Meter:
@@ -62,4 +68,6 @@ class Meter:
         # one line and not one for each commit.
         if not self._has_failed:
             self._has_failed = True
-            log.exception("the telemetry of this program raised; numbers of this process will be missing")
+            log.exception(
+                "the telemetry of this program raised; numbers of this process will be missing"
+            )

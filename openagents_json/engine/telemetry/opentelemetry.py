@@ -23,15 +23,28 @@ class OpenTelemetry:
         self._histograms: dict[Instrument, Histogram] = {}
         self._lock = threading.Lock()
 
-    def add(self, counter: Instrument, amount: int, attributes: Mapping[str, str]) -> None:
+    def add(
+        self, counter: Instrument, amount: int, attributes: Mapping[str, str]
+    ) -> None:
         """Add to a counter."""
-        self._of(self._counters, counter, self._meter.create_counter).add(amount, attributes)
+        self._of(self._counters, counter, self._meter.create_counter).add(
+            amount, attributes
+        )
 
-    def record(self, histogram: Instrument, value: float, attributes: Mapping[str, str]) -> None:
+    def record(
+        self, histogram: Instrument, value: float, attributes: Mapping[str, str]
+    ) -> None:
         """Take a value of a histogram in."""
-        self._of(self._histograms, histogram, self._meter.create_histogram).record(value, attributes)
+        self._of(self._histograms, histogram, self._meter.create_histogram).record(
+            value, attributes
+        )
 
-    def _of(self, there: dict[Instrument, T], instrument: Instrument, create: Callable[[str, str, str], T]) -> T:
+    def _of(
+        self,
+        there: dict[Instrument, T],
+        instrument: Instrument,
+        create: Callable[[str, str, str], T],
+    ) -> T:
         with self._lock:  # a meter complains of an instrument that two threads create
             if instrument not in there:
                 there[instrument] = create(*instrument)

@@ -17,10 +17,14 @@ class Instrument(NamedTuple):
 class Telemetry(Protocol):
     """Takes numbers in, from many threads; whatever it raises is logged, and changes nothing in the engine."""
 
-    def add(self, counter: Instrument, amount: int, attributes: Mapping[str, str]) -> None:
+    def add(
+        self, counter: Instrument, amount: int, attributes: Mapping[str, str]
+    ) -> None:
         """Add to a counter."""
         ...
 
-    def record(self, histogram: Instrument, value: float, attributes: Mapping[str, str]) -> None:
+    def record(
+        self, histogram: Instrument, value: float, attributes: Mapping[str, str]
+    ) -> None:
         """Take a value of a histogram in."""
         ...

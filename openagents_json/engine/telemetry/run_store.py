@@ -7,22 +7,61 @@ from contextlib import contextmanager
 from typing import Final
 
 from eventstore.errors import EventStoreError
-from eventstore.run_model import Claimed, ClaimReply, ClaimRequest, Code, Commit, Committed, DueReply, Lease
-from eventstore.runs import NOTHING, Definitions, Offered, PipelineReplies, RunStore, WakeUp
+from eventstore.run_model import (
+    Claimed,
+    ClaimReply,
+    ClaimRequest,
+    Code,
+    Commit,
+    Committed,
+    DueReply,
+    Lease,
+)
+from eventstore.runs import (
+    NOTHING,
+    Definitions,
+    Offered,
+    PipelineReplies,
+    RunStore,
+    WakeUp,
+)
 from openagents_json import work_index
 from openagents_json.engine.telemetry.meter import ERRORS, Meter
 from openagents_json.engine.telemetry.port import Instrument, Telemetry
 
-COMMITS: Final = Instrument("openagents.commits", "{commit}", "Commits, by source and outcome")
-EVENTS: Final = Instrument("openagents.events", "{event}", "Events that were written to runs, by source")
-ASKED: Final = Instrument("openagents.claims.asked", "{step}", "Steps for which there was room at a claim, by queue")
-STARTED: Final = Instrument("openagents.claims", "{step}", "Attempts that began, by queue and way")
-CLAIM_WAIT: Final = Instrument("openagents.claims.wait", "ms", "From ready to claimed, of first attempts, by queue")
-READY_AGE: Final = Instrument("openagents.ready.age", "ms", "Age of the oldest ready step of a partition, by queue")
-LEASES: Final = Instrument("openagents.leases.extended", "{lease}", "Leases in heartbeats, by outcome")
+COMMITS: Final = Instrument(
+    "openagents.commits", "{commit}", "Commits, by source and outcome"
+)
+EVENTS: Final = Instrument(
+    "openagents.events", "{event}", "Events that were written to runs, by source"
+)
+ASKED: Final = Instrument(
+    "openagents.claims.asked",
+    "{step}",
+    "Steps for which there was room at a claim, by queue",
+)
+STARTED: Final = Instrument(
+    "openagents.claims", "{step}", "Attempts that began, by queue and way"
+)
+CLAIM_WAIT: Final = Instrument(
+    "openagents.claims.wait", "ms", "From ready to claimed, of first attempts, by queue"
+)
+READY_AGE: Final = Instrument(
+    "openagents.ready.age",
+    "ms",
+    "Age of the oldest ready step of a partition, by queue",
+)
+LEASES: Final = Instrument(
+    "openagents.leases.extended", "{lease}", "Leases in heartbeats, by outcome"
+)
 DUE: Final = Instrument("openagents.due", "{member}", "What time has brought, by kind")
 
-SOURCES: Final = {"new": "start", "cas": "decision", "fact": "outcome", "adopt": "adoption"}
+SOURCES: Final = {
+    "new": "start",
+    "cas": "decision",
+    "fact": "outcome",
+    "adopt": "adoption",
+}
 """The mode of a commit -> what it comes from."""
 
 HELD: Final = {1: "held", 2: "cancelled", 0: "lost", -1: "unknown"}
@@ -32,7 +71,9 @@ HELD: Final = {1: "held", 2: "cancelled", 0: "lost", -1: "unknown"}
 class MeasuredRunStore:
     """A RunStore in front of another one, with the same answers and the same round trips."""
 
-    def __init__(self, store: RunStore, telemetry: Telemetry, steady_ms: Callable[[], float]) -> None:
+    def __init__(
+        self, store: RunStore, telemetry: Telemetry, steady_ms: Callable[[], float]
+    ) -> None:
         self._store = store
         self._meter = meter = Meter(telemetry, steady_ms)
         self._exchange = meter.timed("exchange", store.exchange)
@@ -77,17 +118,27 @@ class MeasuredRunStore:
         return self.exchange([commit]).commits[0]
 
     def exchange(
-        self, commits: Sequence[Commit], *, definitions: Definitions = NOTHING, wakeups: Sequence[WakeUp] = ()
+        self,
+        commits: Sequence[Commit],
+        *,
+        definitions: Definitions = NOTHING,
+        wakeups: Sequence[WakeUp] = (),
     ) -> PipelineReplies:
         """Carry out commits, and count them."""
         with self._unanswered(commits):
-            exchanged = self._exchange(commits, definitions=definitions, wakeups=wakeups)
+            exchanged = self._exchange(
+                commits, definitions=definitions, wakeups=wakeups
+            )
         for commit, reply in zip(commits, exchanged.commits, strict=True):
             self._count_commit(commit, reply)
         return exchanged
 
     def offer(
-        self, commits: Sequence[Commit], *, definitions: Definitions = NOTHING, wakeups: Sequence[WakeUp] = ()
+        self,
+        commits: Sequence[Commit],
+        *,
+        definitions: Definitions = NOTHING,
+        wakeups: Sequence[WakeUp] = (),
     ) -> Offered:
         """Carry out commits, each with an answer or an error of its own, and count them."""
         with self._unanswered(commits):
@@ -95,7 +146,9 @@ class MeasuredRunStore:
         for commit, reply in zip(commits, offered.commits, strict=True):
             if isinstance(reply, EventStoreError):
                 self._meter.add(ERRORS, 1, operation="offer", error=reply.code)
-                self._meter.add(COMMITS, 1, source=SOURCES[commit.mode], outcome="error")
+                self._meter.add(
+                    COMMITS, 1, source=SOURCES[commit.mode], outcome="error"
+                )
             else:
                 self._count_commit(commit, reply)
         return offered
@@ -107,7 +160,9 @@ class MeasuredRunStore:
             yield
         except EventStoreError:
             for commit in commits:
-                self._meter.add(COMMITS, 1, source=SOURCES[commit.mode], outcome="error")
+                self._meter.add(
+                    COMMITS, 1, source=SOURCES[commit.mode], outcome="error"
+                )
             raise
 
     def _count_commit(self, commit: Commit, reply: Committed) -> None:
@@ -127,14 +182,20 @@ class MeasuredRunStore:
 
     # -- claims ------------------------------------------------------------------------------------------
 
-    def claim(self, claims: Sequence[ClaimRequest], *, worker: str, lease_ms: int) -> list[ClaimReply]:
+    def claim(
+        self, claims: Sequence[ClaimRequest], *, worker: str, lease_ms: int
+    ) -> list[ClaimReply]:
         """Take ready steps, and count them."""
         replies = self._claim(claims, worker=worker, lease_ms=lease_ms)
         for request in claims:
             self._meter.add(ASKED, request.at_most, queue=request.queue)
         requests = iter(claims)
-        for reply in replies:  # in the order of the requests, without those that were left out
-            request = next(request for request in requests if request.partition == reply.partition)
+        for (
+            reply
+        ) in replies:  # in the order of the requests, without those that were left out
+            request = next(
+                request for request in requests if request.partition == reply.partition
+            )
             self._count_claims(request.queue, reply)
         return replies
 
@@ -148,7 +209,9 @@ class MeasuredRunStore:
 
     # -- leases and time ---------------------------------------------------------------------------------
 
-    def beat(self, leases: Sequence[Lease], lease_ms: int, *, begin: bool = False) -> list[int]:
+    def beat(
+        self, leases: Sequence[Lease], lease_ms: int, *, begin: bool = False
+    ) -> list[int]:
         """Extend leases, and count what became of them."""
         answers = self._beat(leases, lease_ms, begin=begin)
         for answer, outcome in HELD.items():
@@ -156,7 +219,12 @@ class MeasuredRunStore:
         return answers
 
     def due(
-        self, partitions: Sequence[int], queues: Sequence[str], *, at_most: int = 200, push_ms: int = 5000
+        self,
+        partitions: Sequence[int],
+        queues: Sequence[str],
+        *,
+        at_most: int = 200,
+        push_ms: int = 5000,
     ) -> list[DueReply]:
         """Take what is due, count it, and note how long ready steps have waited."""
         replies = self._due(partitions, queues, at_most=at_most, push_ms=push_ms)
@@ -173,4 +241,11 @@ def _ready_ms(claimed: Claimed) -> int | None:
     """Return since when a step was ready; None for a later attempt, and where its history was sent to another claim."""
     if claimed.lease.attempt > 1:
         return None
-    return next((event.time_ms for event in claimed.events if event.version == claimed.scheduled_version), None)
+    return next(
+        (
+            event.time_ms
+            for event in claimed.events
+            if event.version == claimed.scheduled_version
+        ),
+        None,
+    )

@@ -12,11 +12,15 @@ if TYPE_CHECKING:
     from eventstore.views import ViewStore
 
 PROJECTION_LAG: Final = Instrument(
-    "openagents.projection.lag", "{event}", "Events of a partition that a view is behind the log, by projection"
+    "openagents.projection.lag",
+    "{event}",
+    "Events of a partition that a view is behind the log, by projection",
 )
 
 
-def measured_views(store: ViewStore, telemetry: Telemetry, steady_ms: Callable[[], float]) -> ViewStore:
+def measured_views(
+    store: ViewStore, telemetry: Telemetry, steady_ms: Callable[[], float]
+) -> ViewStore:
     """Return a store of views in front of another one, with the same answers and the same round trips."""
     return cast("ViewStore", _MeasuredViewStore(store, Meter(telemetry, steady_ms)))
 
@@ -26,13 +30,19 @@ class _MeasuredViewStore:
         self._store = store
         self._meter = meter
 
-    def checkpoints(self, views: Sequence[str], partitions: Sequence[int]) -> list[tuple[int, list[int]]]:
+    def checkpoints(
+        self, views: Sequence[str], partitions: Sequence[int]
+    ) -> list[tuple[int, list[int]]]:
         """Read heads and checkpoints, and note how far apart they are."""
         places = self._store.checkpoints(views, partitions)
         for head, checkpoints in places:
             for view, checkpoint in zip(views, checkpoints, strict=True):
-                projection = view.split(".", 1)[0]  # without version and generation, which only grow
-                self._meter.record(PROJECTION_LAG, max(0, head - checkpoint), projection=projection)
+                projection = view.split(".", 1)[
+                    0
+                ]  # without version and generation, which only grow
+                self._meter.record(
+                    PROJECTION_LAG, max(0, head - checkpoint), projection=projection
+                )
         return places
 
     def __getattr__(self, name: str) -> Any:

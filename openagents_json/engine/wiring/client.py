@@ -22,7 +22,11 @@ from executor.clock import Clock, SystemClock, ulid
 from executor.encryption import MasterKeys
 from openagents_json.engine.inspection.queries import Queries
 from openagents_json.engine.projections import built_in, together
-from openagents_json.engine.wiring.parts import DecisionParts, DecisionSettings, LazyParts
+from openagents_json.engine.wiring.parts import (
+    DecisionParts,
+    DecisionSettings,
+    LazyParts,
+)
 from projections.projection import Projection
 from projections.reader import Views
 from projections.runner import Runner
@@ -130,9 +134,17 @@ def build_core(
     store = RedisRunStore(connection, keyspace, master_keys=masters.ids)
     directory = Directory(store)
     runs = runs_of(store, clock, telemetry)
-    late = _late(store, runs, directory, DecisionSettings(connection, masters, doorbell, limits))
-    chosen = together(built_in(lambda digest: late.get().definitions.plan(digest), store), projections)
-    views = Views(runner_of(store, chosen, clock, telemetry), RedisViewStore(store), LogReader(store).left)
+    late = _late(
+        store, runs, directory, DecisionSettings(connection, masters, doorbell, limits)
+    )
+    chosen = together(
+        built_in(lambda digest: late.get().definitions.plan(digest), store), projections
+    )
+    views = Views(
+        runner_of(store, chosen, clock, telemetry),
+        RedisViewStore(store),
+        LogReader(store).left,
+    )
     return Core(
         connection=connection,
         store=store,
@@ -149,7 +161,9 @@ def build_core(
     )
 
 
-def runs_of(store: RedisRunStore, clock: Clock, telemetry: Telemetry | None) -> RunStore:
+def runs_of(
+    store: RedisRunStore, clock: Clock, telemetry: Telemetry | None
+) -> RunStore:
     """Return the store of runs as a port; there is nothing in front of it unless somebody measures."""
     if telemetry is None:
         return store
@@ -158,7 +172,9 @@ def runs_of(store: RedisRunStore, clock: Clock, telemetry: Telemetry | None) -> 
     return MeasuredRunStore(store, telemetry, clock.steady_ms)
 
 
-def views_of(store: RedisRunStore, clock: Clock, telemetry: Telemetry | None) -> ViewStore:
+def views_of(
+    store: RedisRunStore, clock: Clock, telemetry: Telemetry | None
+) -> ViewStore:
     """Return the store of views as a port; there is nothing in front of it unless somebody measures."""
     views = RedisViewStore(store)
     if telemetry is None:
@@ -168,7 +184,9 @@ def views_of(store: RedisRunStore, clock: Clock, telemetry: Telemetry | None) ->
     return measured_views(views, telemetry, clock.steady_ms)
 
 
-def _late(store: RedisRunStore, runs: RunStore, directory: Directory, given: DecisionSettings) -> LazyParts:
+def _late(
+    store: RedisRunStore, runs: RunStore, directory: Directory, given: DecisionSettings
+) -> LazyParts:
     def build() -> DecisionParts:
         from openagents_json.engine.wiring.runs import build_deciding
 
@@ -178,11 +196,16 @@ def _late(store: RedisRunStore, runs: RunStore, directory: Directory, given: Dec
 
 
 def runner_of(
-    store: RedisRunStore, projections: Sequence[Projection], clock: Clock, telemetry: Telemetry | None
+    store: RedisRunStore,
+    projections: Sequence[Projection],
+    clock: Clock,
+    telemetry: Telemetry | None,
 ) -> Runner:
     """Return what brings projections up to the log."""
     views = views_of(store, clock, telemetry)
-    return Runner(LogReader(store), views, projections, store.keys.partitions, clock.steady_ms)
+    return Runner(
+        LogReader(store), views, projections, store.keys.partitions, clock.steady_ms
+    )
 
 
 def run_identity(workflow: str, key: str | None, core: Core) -> tuple[str, str]:
@@ -191,5 +214,7 @@ def run_identity(workflow: str, key: str | None, core: Core) -> tuple[str, str]:
     if key is None:
         fresh = ulid(core.clock.now_ms())
         return f"{int(fresh[-4:], 36) % partitions}-{fresh}", ""
-    digest = hashlib.sha256(f"{workflow}\0{key}".encode("utf-8", "surrogatepass")).hexdigest()
+    digest = hashlib.sha256(
+        f"{workflow}\0{key}".encode("utf-8", "surrogatepass")
+    ).hexdigest()
     return f"{int(digest[:8], 16) % partitions}-{digest[8:34]}", f"s{digest[34:50]}"

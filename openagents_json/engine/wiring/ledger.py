@@ -13,5 +13,9 @@ from projections.ledger.signing import Signer
 def build_sealer(core: Core, signer: Signer) -> Sealer:
     """Put together what seals the log of a store."""
     return Sealer(
-        core.ledger, signer, now_ms=core.clock.now_ms, random=os.urandom, new_id=lambda: ulid(core.clock.now_ms())
+        core.ledger,
+        signer,
+        now_ms=core.clock.now_ms,
+        random=os.urandom,
+        new_id=lambda: ulid(core.clock.now_ms()),
     )

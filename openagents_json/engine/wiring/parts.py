@@ -10,7 +10,9 @@ from eventstore.redis.driver.connection import Connection
 from eventstore.redis.driver.forking import ForkSafeLock
 from executor.encryption import MasterKeys
 
-if TYPE_CHECKING:  # whoever only reads views needs none of these, and they take their time
+if (
+    TYPE_CHECKING
+):  # whoever only reads views needs none of these, and they take their time
     from executor.coordination.concurrency import ConcurrencyLimiter
     from executor.coordination.schedules import ScheduleService
     from executor.coordination.starts import RunStarter
@@ -58,7 +60,9 @@ class LazyParts:
 
     def get(self) -> DecisionParts:
         """Return the parts."""
-        with self._lock:  # two of them would have two caches, and a relay that listens at only one
+        with (
+            self._lock
+        ):  # two of them would have two caches, and a relay that listens at only one
             if self._built is None:
                 self._built = self._build()
             return self._built

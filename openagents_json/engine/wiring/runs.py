@@ -37,11 +37,17 @@ def build_deciding(
     definitions = Definitions(runs)
     keyring = Keyring(KeyStore(store), given.masters)
     shared = given.masters.secrets()  # without any, no other process can know ours
-    seals = SnapshotSeals(shared or [secrets.token_bytes(KEY_BYTES)], shared=bool(shared))
+    seals = SnapshotSeals(
+        shared or [secrets.token_bytes(KEY_BYTES)], shared=bool(shared)
+    )
     sessions = SessionCache(runs, definitions, Payloads(runs, keyring), seals)
-    ringer = Waker(WakeUps(given.connection, store.keys), given.doorbell or NoDoorbell())
+    ringer = Waker(
+        WakeUps(given.connection, store.keys), given.doorbell or NoDoorbell()
+    )
     limits, key_notes = given.limits or Limits(), KeyNoteStore(store, KEPT_MS)
-    handler = Handler(runs, sessions, definitions, ringer, commit_ids(), limits, key_notes)
+    handler = Handler(
+        runs, sessions, definitions, ringer, commit_ids(), limits, key_notes
+    )
     gatekeeper = ConcurrencyLimiter(handler, Semaphores(store))
     starter = RunStarter(handler, gatekeeper)
     workflows = Workflows(directory, definitions)

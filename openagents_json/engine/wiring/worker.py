@@ -26,16 +26,26 @@ from projections.ledger.service import SealingService
 from projections.service import ProjectionService
 
 
-def build_worker(core: Core, registry: Registry, settings: WorkSettings, *, name: str = "") -> Worker:
+def build_worker(
+    core: Core, registry: Registry, settings: WorkSettings, *, name: str = ""
+) -> Worker:
     """Put together a worker process on a core."""
     worker = worker_id(name)
     look_after = partial(rewrite_after_restart, core.connection, core.store.keys)
     here, abilities = version("openagents-json"), Abilities(core.runs, registry)
-    members = Members(core.directory, worker, settings, registry, look_after, here, core.keyring.ids)
-    across = CrossRunServices(Children(core.handler, core.starter, core.workflows), core.gatekeeper, core.timetable)
+    members = Members(
+        core.directory, worker, settings, registry, look_after, here, core.keyring.ids
+    )
+    across = CrossRunServices(
+        Children(core.handler, core.starter, core.workflows),
+        core.gatekeeper,
+        core.timetable,
+    )
     relay = Relay(core.runs, core.handler, core.clock, worker, members, across)
     core.handler.expect = relay.expect
-    keeper = LeaseKeeper(core.runs, core.clock, settings.lease_of, settings.shortest_lease_ms)
+    keeper = LeaseKeeper(
+        core.runs, core.clock, settings.lease_of, settings.shortest_lease_ms
+    )
     runtime = Runtime(
         worker=worker,
         store=core.runs,
@@ -58,14 +68,22 @@ def build_worker(core: Core, registry: Registry, settings: WorkSettings, *, name
         lambda: bool(keeper.jobs()),
         core.clock.steady_ms,
     )
-    sealing = _sealing(core, lambda: owned(core.store.keys.partitions, worker, members.alive()))
+    sealing = _sealing(
+        core, lambda: owned(core.store.keys.partitions, worker, members.alive())
+    )
     services: list[Service] = [members, views, *sealing]
     execution = Execution(registry, keeper, core.clock, secret, core.emissions.emit)
     return Worker(runtime, execution, relay, services, registry)
 
 
-def _sealing(core: Core, partitions: Callable[[], Sequence[int]]) -> list[SealingService]:
+def _sealing(
+    core: Core, partitions: Callable[[], Sequence[int]]
+) -> list[SealingService]:
     signer = core.signer
     if signer is None:
         return []
-    return [SealingService(lambda: build_sealer(core, signer), partitions, core.clock.steady_ms)]
+    return [
+        SealingService(
+            lambda: build_sealer(core, signer), partitions, core.clock.steady_ms
+        )
+    ]

@@ -39,7 +39,9 @@ NONE = Bounds(2**63, 2**63, 2**63, 2**63)
 
 def is_of_a_bound(error: object) -> bool:
     """Tell whether an error on record says that a bound was reached."""
-    return isinstance(error, Mapping) and (error.get("type") in LIMITS or error.get("limit") == DECISION_LIMIT)
+    return isinstance(error, Mapping) and (
+        error.get("type") in LIMITS or error.get("limit") == DECISION_LIMIT
+    )
 
 
 def event_limit(bounds: Bounds) -> str:
@@ -59,6 +61,10 @@ def nested_items(state: st.RunState, path: str, count: int) -> int:
     """Return how many items a foreach over `count` leads to, with those of the foreach steps around it."""
     for frame in frames_of(path):
         container = state.steps.get(container_of(frame)[0]) if is_item(frame) else None
-        if container is not None and container.kind == st.FOREACH and container.group is not None:
+        if (
+            container is not None
+            and container.kind == st.FOREACH
+            and container.group is not None
+        ):
             count *= container.group.total
     return count

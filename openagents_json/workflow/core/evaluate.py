@@ -31,7 +31,9 @@ def step_condition(step: StepPlan, scope: Scope) -> bool:
     return holds(step.condition, scope)
 
 
-def holds(condition: Template | None, scope: Scope, local: Mapping[str, Json] | None = None) -> bool:
+def holds(
+    condition: Template | None, scope: Scope, local: Mapping[str, Json] | None = None
+) -> bool:
     """Tell whether a condition holds; one that is not there does.
 
     Raises ExpressionFailed.
@@ -39,7 +41,9 @@ def holds(condition: Template | None, scope: Scope, local: Mapping[str, Json] | 
     return condition is None or truth(condition.evaluate(Lookup(scope, local)))
 
 
-def value_of(template: Template, scope: Scope, local: Mapping[str, Json] | None = None) -> Json:
+def value_of(
+    template: Template, scope: Scope, local: Mapping[str, Json] | None = None
+) -> Json:
     """Return the value of a template.
 
     Raises ExpressionFailed.
@@ -57,7 +61,9 @@ def edge_alive(edge: Edge, scope: Scope) -> bool:
     return truth(edge.condition.evaluate(Lookup(scope, _carried(edge, scope))))
 
 
-def step_inputs(step: StepPlan, scope: Scope, local: Mapping[str, Json] | None = None) -> dict[str, Json]:
+def step_inputs(
+    step: StepPlan, scope: Scope, local: Mapping[str, Json] | None = None
+) -> dict[str, Json]:
     """Return a step's inputs: its templates, then what connections carry in.
 
     Raises ExpressionFailed.
@@ -65,14 +71,18 @@ def step_inputs(step: StepPlan, scope: Scope, local: Mapping[str, Json] | None =
     inputs: dict[str, Json] = {}
     if step.inputs:  # without templates, nothing is looked up and nothing counted
         lookup = Lookup(scope, local)
-        inputs = {name: template.evaluate(lookup) for name, template in step.inputs.items()}
+        inputs = {
+            name: template.evaluate(lookup) for name, template in step.inputs.items()
+        }
     for edge in step.incoming:
         if edge.input is not None and _arrives(edge, scope):
             inputs[edge.input] = _transformed(edge, scope)
     return inputs
 
 
-def step_secrets(step: StepPlan, scope: Scope, local: Mapping[str, Json] | None = None) -> list[Json] | None:
+def step_secrets(
+    step: StepPlan, scope: Scope, local: Mapping[str, Json] | None = None
+) -> list[Json] | None:
     """Say where a step's inputs hold secrets, [path, offset, name] each; None when the document names none.
 
     An input that a connection carries in is data: it holds none, whatever the document says of that input.
@@ -81,14 +91,22 @@ def step_secrets(step: StepPlan, scope: Scope, local: Mapping[str, Json] | None 
     if not step.secrets:
         return None
     lookup = Lookup(scope, local)
-    carried = {edge.input for edge in step.incoming if edge.input is not None and _arrives(edge, scope)}
+    carried = {
+        edge.input
+        for edge in step.incoming
+        if edge.input is not None and _arrives(edge, scope)
+    }
     own = [text for text in step.secrets if text.path[0] not in carried]
     return [place for text in own for place in places_of(text, lookup)]
 
 
 def _arrives(edge: Edge, scope: Scope) -> bool:
     view = scope.step(edge.source)
-    return view is not None and view.status in ("completed", "failed") and edge_alive(edge, scope)
+    return (
+        view is not None
+        and view.status in ("completed", "failed")
+        and edge_alive(edge, scope)
+    )
 
 
 def _carried(edge: Edge, scope: Scope) -> dict[str, Any]:
@@ -99,7 +117,9 @@ def _carried(edge: Edge, scope: Scope) -> dict[str, Any]:
 
 
 def _named(edge: Edge, outputs: Mapping[str, Json] | None, output: Json) -> Json:
-    if edge.output is None or (edge.output == "output" and "output" not in (outputs or ())):
+    if edge.output is None or (
+        edge.output == "output" and "output" not in (outputs or ())
+    ):
         return output
     for members in (outputs, output):
         if isinstance(members, Mapping) and edge.output in members:
@@ -114,7 +134,9 @@ def _transformed(edge: Edge, scope: Scope) -> Json:
     return edge.transform.evaluate(Lookup(scope, carried))
 
 
-def step_outputs(step: StepPlan, result: Json, scope: Scope) -> tuple[dict[str, Json] | None, dict[str, Json]]:
+def step_outputs(
+    step: StepPlan, result: Json, scope: Scope
+) -> tuple[dict[str, Json] | None, dict[str, Json]]:
     """Return a step's named outputs, None when it declares none, and the workflow outputs that it sets.
 
     Raises ExpressionFailed.
@@ -129,7 +151,9 @@ def step_outputs(step: StepPlan, result: Json, scope: Scope) -> tuple[dict[str, 
         if not isinstance(template, str):
             outputs[name] = template.evaluate(lookup)
         elif template.startswith("workflow."):
-            outputs[name] = sets[template.removeprefix("workflow.")] = _member(result, name)
+            outputs[name] = sets[template.removeprefix("workflow.")] = _member(
+                result, name
+            )
         else:
             outputs[name] = _member(result, template)
     return outputs, sets
@@ -148,7 +172,9 @@ def run_output(plan: Plan, scope: Scope) -> Json:
     if plan.output is not None:
         return plan.output.evaluate(lookup)
     reserved = ("id", "version", "run_id", "status")
-    out: dict[str, Json] = {k: v for k, v in scope.workflow.items() if k not in reserved}
+    out: dict[str, Json] = {
+        k: v for k, v in scope.workflow.items() if k not in reserved
+    }
     for name, source in plan.outputs.items():
         if source is not None:
             out[name] = source.evaluate(lookup)
@@ -156,7 +182,11 @@ def run_output(plan: Plan, scope: Scope) -> Json:
             out.setdefault(name, None)
     if out:
         return out
-    return {step: _output_of(scope, step) for step in plan.order if not plan.steps[step].targets}
+    return {
+        step: _output_of(scope, step)
+        for step in plan.order
+        if not plan.steps[step].targets
+    }
 
 
 def _output_of(scope: Scope, step: str) -> Json:
@@ -169,7 +199,11 @@ def error_output(handler: ErrorHandler, scope: Scope, error: Mapping[str, Any]) 
 
     Raises ExpressionFailed.
     """
-    return None if handler.output is None else handler.output.evaluate(Lookup(scope, {"error": error}))
+    return (
+        None
+        if handler.output is None
+        else handler.output.evaluate(Lookup(scope, {"error": error}))
+    )
 
 
 def terminate_output(step: StepPlan, scope: Scope) -> tuple[str, Json]:
@@ -193,5 +227,11 @@ def block_output(plan: Plan, step: StepPlan, scope: Scope) -> Json:
         return None
     if block.output is not None:
         return block.output.evaluate(Lookup(scope))
-    last = [name for name in block.order if not plan.steps[inside(step.path, name)].targets]
-    return _output_of(scope, last[0]) if len(last) == 1 else {name: _output_of(scope, name) for name in last}
+    last = [
+        name for name in block.order if not plan.steps[inside(step.path, name)].targets
+    ]
+    return (
+        _output_of(scope, last[0])
+        if len(last) == 1
+        else {name: _output_of(scope, name) for name in last}
+    )

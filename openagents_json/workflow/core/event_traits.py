@@ -87,16 +87,30 @@ class Attempt(Enum):
 
 
 ENDS_ATTEMPT: Final = frozenset(
-    {Attempt.COMPLETED, Attempt.FAILED, Attempt.TIMED_OUT, Attempt.LOST, Attempt.GIVEN_BACK},
+    {
+        Attempt.COMPLETED,
+        Attempt.FAILED,
+        Attempt.TIMED_OUT,
+        Attempt.LOST,
+        Attempt.GIVEN_BACK,
+    },
 )
 """How an attempt ends; these events carry its number."""
 
 RESOLVES_STEP: Final = frozenset(
-    {Attempt.COMPLETED, Attempt.FAILED, Attempt.TIMED_OUT, Attempt.CANCELLED, Attempt.OVERRIDDEN},
+    {
+        Attempt.COMPLETED,
+        Attempt.FAILED,
+        Attempt.TIMED_OUT,
+        Attempt.CANCELLED,
+        Attempt.OVERRIDDEN,
+    },
 )
 """With these the step may be over, and not only its attempt."""
 
-INCIDENTAL: Final = frozenset({Attempt.BEGUN, Attempt.LOST, Attempt.GIVEN_BACK, Attempt.LATE})
+INCIDENTAL: Final = frozenset(
+    {Attempt.BEGUN, Attempt.LOST, Attempt.GIVEN_BACK, Attempt.LATE}
+)
 """Which worker was there when: runs that went the same way may differ in it."""
 
 
@@ -149,7 +163,12 @@ class Traits:
 
 
 def run_event(
-    *, origin: Origin, phase: Phase, status: RunStatus | None, effects: Effect, payloads: tuple[str, ...]
+    *,
+    origin: Origin,
+    phase: Phase,
+    status: RunStatus | None,
+    effects: Effect,
+    payloads: tuple[str, ...],
 ) -> Declare:
     """Declare an event about a run as a whole; no trait has a default, so that each is thought of."""
     traits = Traits(
@@ -164,7 +183,13 @@ def run_event(
     return partial(_declare, traits)
 
 
-def step_event(*, origin: Origin, attempt: Attempt | None, effects: Effect, payloads: tuple[str, ...]) -> Declare:
+def step_event(
+    *,
+    origin: Origin,
+    attempt: Attempt | None,
+    effects: Effect,
+    payloads: tuple[str, ...],
+) -> Declare:
     """Declare an event about a step, or about what steps wait for; it happens in an open run and leaves its status."""
     traits = Traits(
         subject=Subject.STEP,
@@ -187,6 +212,8 @@ def traits_of(event_type: type) -> Traits:
 def _declare(traits: Traits, event_type: type[T]) -> type[T]:
     missing = set(traits.payloads) - set(event_type.__annotations__)
     if missing:
-        raise TypeError(f"{event_type.__name__} has no field {', '.join(sorted(missing))} to be a payload")
+        raise TypeError(
+            f"{event_type.__name__} has no field {', '.join(sorted(missing))} to be a payload"
+        )
     event_type.__event_traits__ = traits  # type: ignore[attr-defined]
     return event_type

@@ -6,7 +6,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields
 from typing import Any, Final
 
-from openagents_json.workflow.core.event_traits import ENDS_ATTEMPT, Attempt, Effect, Phase, Traits, traits_of
+from openagents_json.workflow.core.event_traits import (
+    ENDS_ATTEMPT,
+    Attempt,
+    Effect,
+    Phase,
+    Traits,
+    traits_of,
+)
 from openagents_json.workflow.core.events import Event
 from openagents_json.workflow.errors import UnknownEvent
 
@@ -35,14 +42,20 @@ def names_by_attempt(words: Mapping[Attempt, str | None]) -> dict[str, str]:
     `words` has to speak of each `Attempt`, so that none is forgotten: None leaves it out.
     """
     attempts = {cls.__name__: traits_of(cls).attempt for cls in EVENT_TYPES}
-    said = {name: words[attempt] for name, attempt in attempts.items() if attempt is not None}
+    said = {
+        name: words[attempt]
+        for name, attempt in attempts.items()
+        if attempt is not None
+    }
     return {name: word for name, word in said.items() if word is not None}
 
 
 CLOSING: Final = types_with(lambda traits: traits.phase is Phase.CLOSES)
 """What ends a run."""
 
-CLOSED_AS: Final[Mapping[str, str]] = {cls.__name__: traits_of(cls).status or "" for cls in CLOSING}
+CLOSED_AS: Final[Mapping[str, str]] = {
+    cls.__name__: traits_of(cls).status or "" for cls in CLOSING
+}
 """The name of an event that ends a run -> the status that the run has then."""
 
 OPENING: Final = names_with(lambda traits: traits.phase is Phase.OPENS)
@@ -60,20 +73,32 @@ SCHEDULES: Final[Mapping[str, str]] = {
 }
 """The name of an event that schedules a step -> its field that names this step."""
 
-DEFINES: Final = frozenset(cls.__name__ for cls in EVENT_TYPES if "definition" in cls.__annotations__)
+DEFINES: Final = frozenset(
+    cls.__name__ for cls in EVENT_TYPES if "definition" in cls.__annotations__
+)
 """Names of what pins a run to a definition."""
 
 PAYLOADS: Final[Mapping[str, tuple[str, ...]]] = {
-    cls.__name__: payloads for cls in EVENT_TYPES if (payloads := traits_of(cls).payloads)
+    cls.__name__: payloads
+    for cls in EVENT_TYPES
+    if (payloads := traits_of(cls).payloads)
 }
 """The name of an event's type -> its fields that hold what users work with."""
 
 _TYPES: Final[Mapping[str, type[Event]]] = {cls.__name__: cls for cls in EVENT_TYPES}
 _FIELDS: Final = {
-    name: tuple((f.name, f.default, f.default is not MISSING) for f in fields(cls) if "beside" not in f.metadata)
+    name: tuple(
+        (f.name, f.default, f.default is not MISSING)
+        for f in fields(cls)
+        if "beside" not in f.metadata
+    )
     for name, cls in _TYPES.items()
 }
-_TIMED: Final = frozenset(name for name, cls in _TYPES.items() if any("beside" in f.metadata for f in fields(cls)))
+_TIMED: Final = frozenset(
+    name
+    for name, cls in _TYPES.items()
+    if any("beside" in f.metadata for f in fields(cls))
+)
 """Names of what knows when it was stored."""
 
 

@@ -9,13 +9,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from openagents_json.workflow.core.event_traits import BESIDE, Attempt, Effect, Origin, Phase, run_event, step_event
+from openagents_json.workflow.core.event_traits import (
+    BESIDE,
+    Attempt,
+    Effect,
+    Origin,
+    Phase,
+    run_event,
+    step_event,
+)
 from openagents_json.workflow.types import Json
 
 # -- the run as a whole -------------------------------------------------------------------------------------
 
 
-@run_event(origin=Origin.FACT, phase=Phase.OPENS, status="running", effects=Effect.DUE, payloads=("inputs",))
+@run_event(
+    origin=Origin.FACT,
+    phase=Phase.OPENS,
+    status="running",
+    effects=Effect.DUE,
+    payloads=("inputs",),
+)
 @dataclass(frozen=True, slots=True)
 class RunStarted:
     """A run began, pinned to one definition."""
@@ -29,7 +43,13 @@ class RunStarted:
     parent: Mapping[str, Json] | None = None
 
 
-@run_event(origin=Origin.FACT, phase=Phase.OPEN, status="queued", effects=Effect.DUE, payloads=())
+@run_event(
+    origin=Origin.FACT,
+    phase=Phase.OPEN,
+    status="queued",
+    effects=Effect.DUE,
+    payloads=(),
+)
 @dataclass(frozen=True, slots=True)
 class RunQueued:
     """The run waits for its turn: `gates` are [kind, key, limit, policy] each; `delay_ms` is waited for first."""
@@ -38,7 +58,13 @@ class RunQueued:
     delay_ms: int = 0
 
 
-@run_event(origin=Origin.FACT, phase=Phase.OPEN, status="running", effects=Effect.DUE, payloads=())
+@run_event(
+    origin=Origin.FACT,
+    phase=Phase.OPEN,
+    status="running",
+    effects=Effect.DUE,
+    payloads=(),
+)
 @dataclass(frozen=True, slots=True)
 class RunAdmitted:
     """A queued run begins."""
@@ -46,7 +72,13 @@ class RunAdmitted:
     fences: Mapping[str, int] | None = None
 
 
-@run_event(origin=Origin.DECISION, phase=Phase.CLOSES, status="completed", effects=Effect.DUE, payloads=("output",))
+@run_event(
+    origin=Origin.DECISION,
+    phase=Phase.CLOSES,
+    status="completed",
+    effects=Effect.DUE,
+    payloads=("output",),
+)
 @dataclass(frozen=True, slots=True)
 class RunCompleted:
     """Every step is resolved; `output` is the result."""
@@ -54,7 +86,13 @@ class RunCompleted:
     output: Json = None
 
 
-@run_event(origin=Origin.FORCED, phase=Phase.CLOSES, status="failed", effects=Effect.DUE, payloads=("error",))
+@run_event(
+    origin=Origin.FORCED,
+    phase=Phase.CLOSES,
+    status="failed",
+    effects=Effect.DUE,
+    payloads=("error",),
+)
 @dataclass(frozen=True, slots=True)
 class RunFailed:
     """The run ended without a result; `step` is where, when a step was the cause."""
@@ -64,7 +102,11 @@ class RunFailed:
 
 
 @run_event(
-    origin=Origin.FORCED, phase=Phase.OPEN, status="failing", effects=Effect.SETTLES | Effect.WAITS, payloads=("error",)
+    origin=Origin.FORCED,
+    phase=Phase.OPEN,
+    status="failing",
+    effects=Effect.SETTLES | Effect.WAITS,
+    payloads=("error",),
 )
 @dataclass(frozen=True, slots=True)
 class RunFailing:
@@ -74,7 +116,13 @@ class RunFailing:
     step: str | None = None
 
 
-@run_event(origin=Origin.FACT, phase=Phase.OPENS, status="running", effects=Effect.DUE, payloads=("inputs",))
+@run_event(
+    origin=Origin.FACT,
+    phase=Phase.OPENS,
+    status="running",
+    effects=Effect.DUE,
+    payloads=("inputs",),
+)
 @dataclass(frozen=True, slots=True)
 class RunReopened:
     """A closed run goes on.
@@ -97,7 +145,13 @@ class RunReopened:
     anew: Sequence[str] = ()
 
 
-@run_event(origin=Origin.FACT, phase=Phase.OPENS, status="running", effects=Effect.NOTHING, payloads=("inputs",))
+@run_event(
+    origin=Origin.FACT,
+    phase=Phase.OPENS,
+    status="running",
+    effects=Effect.NOTHING,
+    payloads=("inputs",),
+)
 @dataclass(frozen=True, slots=True)
 class RunForked:
     """The events before are those of another run, `source`, up to its version `at`; from here on this run goes its way.
@@ -113,7 +167,13 @@ class RunForked:
     reason: str = ""
 
 
-@run_event(origin=Origin.FACT, phase=Phase.ANY, status=None, effects=Effect.NOTHING, payloads=())
+@run_event(
+    origin=Origin.FACT,
+    phase=Phase.ANY,
+    status=None,
+    effects=Effect.NOTHING,
+    payloads=(),
+)
 @dataclass(frozen=True, slots=True)
 class RunImported:
     """The events before, up to version `at`, were written in another store, `source`; from here on it goes on here.
@@ -133,7 +193,13 @@ class RunImported:
     sha256: str = ""
 
 
-@run_event(origin=Origin.FACT, phase=Phase.OPEN, status="paused", effects=Effect.DUE, payloads=())
+@run_event(
+    origin=Origin.FACT,
+    phase=Phase.OPEN,
+    status="paused",
+    effects=Effect.DUE,
+    payloads=(),
+)
 @dataclass(frozen=True, slots=True)
 class RunPaused:
     """No further step is scheduled or started; those under way finish."""
@@ -141,7 +207,13 @@ class RunPaused:
     reason: str = ""
 
 
-@run_event(origin=Origin.FACT, phase=Phase.OPEN, status="running", effects=Effect.DUE, payloads=())
+@run_event(
+    origin=Origin.FACT,
+    phase=Phase.OPEN,
+    status="running",
+    effects=Effect.DUE,
+    payloads=(),
+)
 @dataclass(frozen=True, slots=True)
 class RunResumed:
     """A paused run goes on."""
@@ -149,7 +221,13 @@ class RunResumed:
     reason: str = ""
 
 
-@run_event(origin=Origin.FACT, phase=Phase.OPEN, status="cancelling", effects=Effect.SETTLES | Effect.DUE, payloads=())
+@run_event(
+    origin=Origin.FACT,
+    phase=Phase.OPEN,
+    status="cancelling",
+    effects=Effect.SETTLES | Effect.DUE,
+    payloads=(),
+)
 @dataclass(frozen=True, slots=True)
 class RunCancelRequested:
     """Somebody wants the run to end; steps under way get a grace period, completed ones are compensated if asked."""
@@ -158,7 +236,13 @@ class RunCancelRequested:
     compensate: bool = True
 
 
-@run_event(origin=Origin.FORCED, phase=Phase.CLOSES, status="cancelled", effects=Effect.DUE, payloads=())
+@run_event(
+    origin=Origin.FORCED,
+    phase=Phase.CLOSES,
+    status="cancelled",
+    effects=Effect.DUE,
+    payloads=(),
+)
 @dataclass(frozen=True, slots=True)
 class RunCancelled:
     """The run ended because it was asked to."""
@@ -166,7 +250,13 @@ class RunCancelled:
     reason: str = ""
 
 
-@run_event(origin=Origin.NOTE, phase=Phase.ANY, status=None, effects=Effect.NOTHING, payloads=())
+@run_event(
+    origin=Origin.NOTE,
+    phase=Phase.ANY,
+    status=None,
+    effects=Effect.NOTHING,
+    payloads=(),
+)
 @dataclass(frozen=True, slots=True)
 class RunRedacted:
     """What the closed run worked with is no more: payloads were erased, or the key that reads them was destroyed.
@@ -184,7 +274,13 @@ class RunRedacted:
     metadata: Mapping[str, str] | None = None
 
 
-@run_event(origin=Origin.NOTE, phase=Phase.ANY, status=None, effects=Effect.NOTHING, payloads=())
+@run_event(
+    origin=Origin.NOTE,
+    phase=Phase.ANY,
+    status=None,
+    effects=Effect.NOTHING,
+    payloads=(),
+)
 @dataclass(frozen=True, slots=True)
 class RunHeld:
     """Nothing of the run may be erased, archived or deleted until the hold is released."""
@@ -192,7 +288,13 @@ class RunHeld:
     reason: str = ""
 
 
-@run_event(origin=Origin.NOTE, phase=Phase.ANY, status=None, effects=Effect.NOTHING, payloads=())
+@run_event(
+    origin=Origin.NOTE,
+    phase=Phase.ANY,
+    status=None,
+    effects=Effect.NOTHING,
+    payloads=(),
+)
 @dataclass(frozen=True, slots=True)
 class RunHoldReleased:
     """The run is held no more."""
@@ -225,7 +327,9 @@ class StepScheduled:
     secrets: Sequence[Json] | None = None
 
 
-@step_event(origin=Origin.FACT, attempt=None, effects=Effect.READIES | Effect.DUE, payloads=())
+@step_event(
+    origin=Origin.FACT, attempt=None, effects=Effect.READIES | Effect.DUE, payloads=()
+)
 @dataclass(frozen=True, slots=True)
 class StepAdmitted:
     """A step that waited at gates may be claimed; `fences` are those of its locks, by key."""
@@ -234,7 +338,9 @@ class StepAdmitted:
     fences: Mapping[str, int] | None = None
 
 
-@step_event(origin=Origin.FACT, attempt=Attempt.BEGUN, effects=Effect.NOTHING, payloads=())
+@step_event(
+    origin=Origin.FACT, attempt=Attempt.BEGUN, effects=Effect.NOTHING, payloads=()
+)
 @dataclass(frozen=True, slots=True)
 class StepStarted:
     """A worker claimed an attempt; written by the claim itself. `time_ms` is when it was stored, 0 if nobody knows."""
@@ -246,7 +352,12 @@ class StepStarted:
     time_ms: int = field(default=0, compare=False, metadata=BESIDE)
 
 
-@step_event(origin=Origin.FACT, attempt=Attempt.COMPLETED, effects=Effect.DUE, payloads=("output", "outputs", "sets"))
+@step_event(
+    origin=Origin.FACT,
+    attempt=Attempt.COMPLETED,
+    effects=Effect.DUE,
+    payloads=("output", "outputs", "sets"),
+)
 @dataclass(frozen=True, slots=True)
 class StepCompleted:
     """An attempt returned; `sets` are the workflow outputs that it wrote."""
@@ -258,7 +369,12 @@ class StepCompleted:
     sets: Mapping[str, Json] | None = None
 
 
-@step_event(origin=Origin.FACT, attempt=Attempt.FAILED, effects=Effect.DUE, payloads=("output", "error"))
+@step_event(
+    origin=Origin.FACT,
+    attempt=Attempt.FAILED,
+    effects=Effect.DUE,
+    payloads=("output", "error"),
+)
 @dataclass(frozen=True, slots=True)
 class StepFailed:
     """An attempt failed; `retry_ms` is the wait before the next one, None when this was the last.
@@ -277,7 +393,12 @@ class StepFailed:
     reason: str = ""
 
 
-@step_event(origin=Origin.FACT, attempt=Attempt.TIMED_OUT, effects=Effect.DUE, payloads=("output",))
+@step_event(
+    origin=Origin.FACT,
+    attempt=Attempt.TIMED_OUT,
+    effects=Effect.DUE,
+    payloads=("output",),
+)
 @dataclass(frozen=True, slots=True)
 class StepTimedOut:
     """A time limit of the step ran out; `kind` names it; the rest is as in StepFailed."""
@@ -293,7 +414,9 @@ class StepTimedOut:
     reason: str = ""
 
 
-@step_event(origin=Origin.FACT, attempt=Attempt.LOST, effects=Effect.READIES, payloads=())
+@step_event(
+    origin=Origin.FACT, attempt=Attempt.LOST, effects=Effect.READIES, payloads=()
+)
 @dataclass(frozen=True, slots=True)
 class StepLeaseLost:
     """The worker of an attempt went silent; the step may be claimed again."""
@@ -303,7 +426,9 @@ class StepLeaseLost:
     worker: str
 
 
-@step_event(origin=Origin.FACT, attempt=Attempt.GIVEN_BACK, effects=Effect.NOTHING, payloads=())
+@step_event(
+    origin=Origin.FACT, attempt=Attempt.GIVEN_BACK, effects=Effect.NOTHING, payloads=()
+)
 @dataclass(frozen=True, slots=True)
 class StepReleased:
     """A worker gave an attempt back unstarted; it does not count against any limit but its own."""
@@ -338,7 +463,12 @@ class StepSkipped:
     reason: str
 
 
-@step_event(origin=Origin.FORCED, attempt=Attempt.CANCELLED, effects=Effect.SETTLES | Effect.DUE, payloads=())
+@step_event(
+    origin=Origin.FORCED,
+    attempt=Attempt.CANCELLED,
+    effects=Effect.SETTLES | Effect.DUE,
+    payloads=(),
+)
 @dataclass(frozen=True, slots=True)
 class StepCancelled:
     """The step was withdrawn before its outcome; a late outcome is refused."""
@@ -355,7 +485,12 @@ class StepResultReused:
     step: str
 
 
-@step_event(origin=Origin.FACT, attempt=Attempt.OVERRIDDEN, effects=Effect.SETTLES | Effect.DUE, payloads=("output",))
+@step_event(
+    origin=Origin.FACT,
+    attempt=Attempt.OVERRIDDEN,
+    effects=Effect.SETTLES | Effect.DUE,
+    payloads=("output",),
+)
 @dataclass(frozen=True, slots=True)
 class StepOverridden:
     """Somebody said how a step ended: completed, with an output, or skipped."""
@@ -367,7 +502,10 @@ class StepOverridden:
 
 
 @step_event(
-    origin=Origin.FORCED, attempt=None, effects=Effect.SCHEDULES | Effect.READIES | Effect.SETTLES, payloads=("inputs",)
+    origin=Origin.FORCED,
+    attempt=None,
+    effects=Effect.SCHEDULES | Effect.READIES | Effect.SETTLES,
+    payloads=("inputs",),
 )
 @dataclass(frozen=True, slots=True)
 class CompensationScheduled:
@@ -379,7 +517,9 @@ class CompensationScheduled:
     secrets: Sequence[Json] | None = None
 
 
-@step_event(origin=Origin.DECISION, attempt=None, effects=Effect.DUE | Effect.WAITS, payloads=())
+@step_event(
+    origin=Origin.DECISION, attempt=None, effects=Effect.DUE | Effect.WAITS, payloads=()
+)
 @dataclass(frozen=True, slots=True)
 class TimerSet:
     """A step waits until a time, `at_ms` by the server's clock, or for `delay_ms`; timers of a step count from 1."""
@@ -399,7 +539,9 @@ class TimerFired:
     timer: int
 
 
-@step_event(origin=Origin.FACT, attempt=None, effects=Effect.NOTHING, payloads=("payload",))
+@step_event(
+    origin=Origin.FACT, attempt=None, effects=Effect.NOTHING, payloads=("payload",)
+)
 @dataclass(frozen=True, slots=True)
 class SignalReceived:
     """Somebody sent a signal to the run; it is kept until a step takes it."""
@@ -422,7 +564,12 @@ class SignalTaken:
     signal: str
 
 
-@step_event(origin=Origin.DECISION, attempt=None, effects=Effect.SETTLES | Effect.DUE | Effect.WAITS, payloads=())
+@step_event(
+    origin=Origin.DECISION,
+    attempt=None,
+    effects=Effect.SETTLES | Effect.DUE | Effect.WAITS,
+    payloads=(),
+)
 @dataclass(frozen=True, slots=True)
 class ChildStarted:
     """A step handed its work to a run of another workflow, in a log of its own; `time_ms` is as in StepStarted."""
@@ -443,7 +590,9 @@ class ChildClosed:
     status: str
 
 
-@step_event(origin=Origin.FACT, attempt=Attempt.LATE, effects=Effect.NOTHING, payloads=())
+@step_event(
+    origin=Origin.FACT, attempt=Attempt.LATE, effects=Effect.NOTHING, payloads=()
+)
 @dataclass(frozen=True, slots=True)
 class StepOutcomeIgnored:
     """An outcome came after its attempt had lost the lease; kept for the record, never applied."""

@@ -16,7 +16,12 @@ from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core.event_traits import Effect, Phase
 from openagents_json.workflow.core.event_types import types_with
 from openagents_json.workflow.core.evolve_reopened import imported, reopened
-from openagents_json.workflow.core.evolve_steps import close_child, put, start_child, told
+from openagents_json.workflow.core.evolve_steps import (
+    close_child,
+    put,
+    start_child,
+    told,
+)
 from openagents_json.workflow.core.paths import COMPENSATE, is_item
 from openagents_json.workflow.core.state import (
     ACTIVE,
@@ -92,7 +97,9 @@ def _keep(state: RunState, _: ev.Event) -> RunState:
     return state
 
 
-def _close(state: RunState, event: ev.RunCompleted | ev.RunFailed | ev.RunCancelled) -> RunState:
+def _close(
+    state: RunState, event: ev.RunCompleted | ev.RunFailed | ev.RunCancelled
+) -> RunState:
     if state.open_steps:
         return state
     match event:
@@ -112,10 +119,19 @@ def _mode(state: RunState, event: ev.Event) -> RunState:
             return state._replace(status=PAUSED, reason=reason)
         case ev.RunResumed() if state.status == PAUSED:
             return state._replace(status=RUNNING, reason="")
-        case ev.RunCancelRequested(reason, compensate) if state.status not in (CANCELLING, FAILING):
-            return state._replace(status=CANCELLING, reason=reason, compensate=compensate, unsettled=Map())
-        case ev.RunFailing(error, step) if state.status in (RUNNING, PAUSED, QUEUED) and not state.open_steps:
-            return state._replace(status=FAILING, error=error, failed_step=step, unsettled=Map())
+        case ev.RunCancelRequested(reason, compensate) if state.status not in (
+            CANCELLING,
+            FAILING,
+        ):
+            return state._replace(
+                status=CANCELLING, reason=reason, compensate=compensate, unsettled=Map()
+            )
+        case ev.RunFailing(error, step) if (
+            state.status in (RUNNING, PAUSED, QUEUED) and not state.open_steps
+        ):
+            return state._replace(
+                status=FAILING, error=error, failed_step=step, unsettled=Map()
+            )
         case ev.RunQueued(gates) if state.status == RUNNING and not state.steps:
             return state._replace(status=QUEUED, queue=tuple(gates))
         case ev.RunAdmitted() if state.status == QUEUED:
@@ -125,7 +141,11 @@ def _mode(state: RunState, event: ev.Event) -> RunState:
 
 
 def _redact(state: RunState, event: ev.RunRedacted) -> RunState:
-    return state._replace(erased=True, labels=None if event.labels else state.labels) if state.closed else state
+    return (
+        state._replace(erased=True, labels=None if event.labels else state.labels)
+        if state.closed
+        else state
+    )
 
 
 def _hold(state: RunState, event: ev.RunHeld | ev.RunHoldReleased) -> RunState:
@@ -143,7 +163,11 @@ def _schedule(state: RunState, event: ev.StepScheduled) -> RunState:
     group = None
     if event.kind in GROUPS:
         items = event.inputs.get("items")
-        group = Group(len(items) if event.kind == FOREACH and isinstance(items, list | dict) else -1)
+        group = Group(
+            len(items)
+            if event.kind == FOREACH and isinstance(items, list | dict)
+            else -1
+        )
     attempt, children, _ = state.past.get(event.step, (0, 0, ()))
     made = StepState(
         status,
@@ -155,10 +179,14 @@ def _schedule(state: RunState, event: ev.StepScheduled) -> RunState:
         waits=tuple(event.gates),
         secrets=event.secrets,
     )
-    return put(state, event.step, made, pending=())  # here already: one copy of the run for each step, not two
+    return put(
+        state, event.step, made, pending=()
+    )  # here already: one copy of the run for each step, not two
 
 
-def _schedule_compensation(state: RunState, event: ev.CompensationScheduled) -> RunState:
+def _schedule_compensation(
+    state: RunState, event: ev.CompensationScheduled
+) -> RunState:
     if event.compensation in state.steps or state.status not in (FAILING, CANCELLING):
         return state
     attempt = state.past.get(event.compensation, (0, 0, ()))[0]
@@ -178,7 +206,9 @@ def _begin(state: RunState, event: ev.StepStarted) -> RunState:
     step = state.steps.get(event.step)
     if step is None or step.status not in CLAIMABLE or step.kind:
         return state
-    anew = event.step.endswith(COMPENSATE) and not step.worker  # older histories count these from 1 each time
+    anew = (
+        event.step.endswith(COMPENSATE) and not step.worker
+    )  # older histories count these from 1 each time
     if event.attempt <= step.attempt and not anew:
         return state
     begun = with_fields(
@@ -202,7 +232,10 @@ def _complete(state: RunState, event: ev.StepCompleted) -> RunState:
     if event.attempt:
         if step.status != STARTED:
             return state
-    elif step.status not in (ACTIVE, SCHEDULED):  # attempt 0: a step that the engine itself carries out
+    elif step.status not in (
+        ACTIVE,
+        SCHEDULED,
+    ):  # attempt 0: a step that the engine itself carries out
         return state
     output = gather(state, event.step) if step.kind == FOREACH else event.output
     sequence = state.sequence + 1
@@ -257,8 +290,15 @@ def _release(state: RunState, event: ev.StepReleased) -> RunState:
         return state
     # Like a failure, it is a fact that may be stored without its decision; StepRetryScheduled makes it claimable.
     unbegun = step.unbegun + (event.reason in UNBEGUN)
-    again = step._replace(status=RETRYING, released=step.released + 1, unbegun=unbegun, retry_ms=event.delay_ms)
-    if not step.failures and not step.lost and again.released == unbegun:  # nobody has begun to run it so far
+    again = step._replace(
+        status=RETRYING,
+        released=step.released + 1,
+        unbegun=unbegun,
+        retry_ms=event.delay_ms,
+    )
+    if (
+        not step.failures and not step.lost and again.released == unbegun
+    ):  # nobody has begun to run it so far
         again = again._replace(since_ms=0)
     return put(state, event.step, again)
 
@@ -267,7 +307,9 @@ def _wait(state: RunState, event: ev.StepRetryScheduled) -> RunState:
     step = state.steps.get(event.step)
     if step is None or step.status != RETRYING:
         return state
-    return put(state, event.step, step._replace(status=GATED if event.gated else WAITING))
+    return put(
+        state, event.step, step._replace(status=GATED if event.gated else WAITING)
+    )
 
 
 def _skip(state: RunState, event: ev.StepSkipped) -> RunState:
@@ -282,15 +324,25 @@ def _reuse(state: RunState, event: ev.StepResultReused) -> RunState:
         return state
     sequence = state.sequence + 1
     sets = {**state.sets, **known.sets} if known.sets else state.sets
-    return put(state, event.step, known._replace(sequence=sequence), sets=sets, sequence=sequence)
+    return put(
+        state,
+        event.step,
+        known._replace(sequence=sequence),
+        sets=sets,
+        sequence=sequence,
+    )
 
 
 def _override(state: RunState, event: ev.StepOverridden) -> RunState:
     step = state.steps.get(event.step)
     if step is not None and step.status not in OPEN_STEP:
         return state
-    known = step or StepState(SCHEDULED, {}, attempt=state.past.get(event.step, (0, 0, ()))[0])
-    status: StepStatus = SKIPPED if event.status == SKIPPED and not is_item(event.step) else COMPLETED
+    known = step or StepState(
+        SCHEDULED, {}, attempt=state.past.get(event.step, (0, 0, ()))[0]
+    )
+    status: StepStatus = (
+        SKIPPED if event.status == SKIPPED and not is_item(event.step) else COMPLETED
+    )
     sequence = state.sequence + 1
     ended = known._replace(
         status=status,
@@ -309,11 +361,17 @@ def _cancel(state: RunState, event: ev.StepCancelled) -> RunState:
     if step is not None and step.status not in OPEN_STEP:
         return state
     known = step or StepState(CANCELLED, {})
-    output = gather(state, event.step) if known.kind == FOREACH else None  # what there is of it can still be used
-    return put(state, event.step, known._replace(status=CANCELLED, timer=0, output=output))
+    output = (
+        gather(state, event.step) if known.kind == FOREACH else None
+    )  # what there is of it can still be used
+    return put(
+        state, event.step, known._replace(status=CANCELLED, timer=0, output=output)
+    )
 
 
-def _note(state: RunState, event: ev.StepOutcomeIgnored) -> RunState:  # kept for the history only
+def _note(
+    state: RunState, event: ev.StepOutcomeIgnored
+) -> RunState:  # kept for the history only
     return state._replace() if event.step in state.steps else state
 
 
@@ -322,7 +380,11 @@ def _note(state: RunState, event: ev.StepOutcomeIgnored) -> RunState:  # kept fo
 
 def _set_timer(state: RunState, event: ev.TimerSet) -> RunState:
     step = state.steps.get(event.step)
-    if step is None or step.status not in (ACTIVE, WAITING) or event.timer != step.timers + 1:
+    if (
+        step is None
+        or step.status not in (ACTIVE, WAITING)
+        or event.timer != step.timers + 1
+    ):
         return state
     return put(state, event.step, step._replace(timer=event.timer, timers=event.timer))
 
@@ -337,8 +399,18 @@ def _fire_timer(state: RunState, event: ev.TimerFired) -> RunState:
 def _hear(state: RunState, event: ev.SignalReceived) -> RunState:
     if event.signal in state.heard:
         return state
-    signal = Signal(event.signal, event.name, event.key, event.payload, event.by, event.reason, event.at_ms)
-    return state._replace(signals=(*state.signals, signal), heard=state.heard.set(event.signal, True))
+    signal = Signal(
+        event.signal,
+        event.name,
+        event.key,
+        event.payload,
+        event.by,
+        event.reason,
+        event.at_ms,
+    )
+    return state._replace(
+        signals=(*state.signals, signal), heard=state.heard.set(event.signal, True)
+    )
 
 
 def _take(state: RunState, event: ev.SignalTaken) -> RunState:
@@ -393,7 +465,12 @@ A table, not a `match` with `assert_never`: a match asks for one class after the
 the table takes 0.03, and all of a fold 3.4. Long histories are folded whenever a worker meets their run.
 """
 
-_OVER: dict[str, Any] = {"signals": (), "memo": Map(), "unsettled": Map(), "pending": ()}
+_OVER: dict[str, Any] = {
+    "signals": (),
+    "memo": Map(),
+    "unsettled": Map(),
+    "pending": (),
+}
 """What a run that has ended has no use for."""
 
 _SETTLING: Final = types_with(lambda traits: Effect.SETTLES in traits.effects)

@@ -33,27 +33,41 @@ def reopened(state: RunState, event: ev.RunReopened | ev.RunForked) -> RunState:
     for path in event.forgotten:
         known = steps.get(path)
         if known is not None:
-            attempt, children, waits = past.get(path, (0, 0, ()))  # what was skipped since has neither
-            counted = (max(attempt, known.attempt), max(children, known.children), known.waits or waits)
+            attempt, children, waits = past.get(
+                path, (0, 0, ())
+            )  # what was skipped since has neither
+            counted = (
+                max(attempt, known.attempt),
+                max(children, known.children),
+                known.waits or waits,
+            )
             steps, past = steps.delete(path), past.set(path, counted)
     if isinstance(event, ev.RunForked):
         steps = _begun_anew(steps)
     held = [path for path in event.resumed if path in steps]
     for path in held:
-        again = steps[path]._replace(status=ACTIVE, error=None, output=None, outputs=None, then="fail", sets=None)
+        again = steps[path]._replace(
+            status=ACTIVE, error=None, output=None, outputs=None, then="fail", sets=None
+        )
         steps = steps.set(path, again)
     for path in held:
         group = steps[path].group
         if group is not None:
-            steps = steps.set(path, steps[path]._replace(group=_recounted(steps, path, group)))
+            steps = steps.set(
+                path, steps[path]._replace(group=_recounted(steps, path, group))
+            )
     if isinstance(event, ev.RunReopened) and event.definition:
         state = state._replace(definition=event.definition, version=event.version)
     return state._replace(
         status=RUNNING,
         inputs=state.inputs if event.inputs is None else event.inputs,
         steps=steps,
-        open_steps=Map({path: True for path, step in steps.items() if step.status in OPEN_STEP}),
-        unsettled=Map({path: True for path, step in steps.items() if asks(steps, path, step)}),
+        open_steps=Map(
+            {path: True for path, step in steps.items() if step.status in OPEN_STEP}
+        ),
+        unsettled=Map(
+            {path: True for path, step in steps.items() if asks(steps, path, step)}
+        ),
         pending=(),
         past=past,
         memo=memo,
@@ -77,7 +91,9 @@ def _begun_anew(steps: Map[str, StepState]) -> Map[str, StepState]:
 def _sets(steps: Map[str, StepState]) -> dict[str, Json]:
     """Return the outputs of the workflow that are set by steps whose results are kept, the latest of each name."""
     found: dict[str, Json] = {}
-    for step in sorted((step for step in steps.values() if step.sets), key=lambda step: step.sequence):
+    for step in sorted(
+        (step for step in steps.values() if step.sets), key=lambda step: step.sequence
+    ):
         found |= step.sets or {}
     return found
 
@@ -99,10 +115,17 @@ def imported(state: RunState, event: ev.RunImported) -> RunState:
 
 def _recounted(steps: Map[str, StepState], path: str, group: Group) -> Group:
     """Count the items of a step anew; items of a loop that are gone are behind those that are left."""
-    items = {i: found for i in range(group.opened) if (found := steps.get(f"{path}[{i}]")) is not None}
+    items = {
+        i: found
+        for i in range(group.opened)
+        if (found := steps.get(f"{path}[{i}]")) is not None
+    }
     opened = group.opened if group.total >= 0 else max(items, default=-1) + 1
     failed = [i for i, x in items.items() if x.status == FAILED and x.then == "fail"]
-    done = sum(x.status == COMPLETED or (x.status == FAILED and x.then != "fail") for x in items.values())
+    done = sum(
+        x.status == COMPLETED or (x.status == FAILED and x.then != "fail")
+        for x in items.values()
+    )
     return Group(
         total=group.total,
         opened=opened,

@@ -11,7 +11,13 @@ from typing import Any, Final
 from immutables import Map
 
 from openagents_json.workflow.core import events as ev
-from openagents_json.workflow.core.paths import COMPENSATE, ON_FAILURE, container_of, frame_of, is_item
+from openagents_json.workflow.core.paths import (
+    COMPENSATE,
+    ON_FAILURE,
+    container_of,
+    frame_of,
+    is_item,
+)
 from openagents_json.workflow.core.state import (
     ACTIVE,
     COMPLETED,
@@ -41,7 +47,9 @@ def put(state: RunState, path: str, step: StepState, **more: Any) -> RunState:
         more["unsettled"] = _unsettled(state, path, step)
     if is_open == was_open:
         return with_fields(state, steps=steps, **more)
-    members = state.open_steps.set(path, True) if is_open else state.open_steps.delete(path)
+    members = (
+        state.open_steps.set(path, True) if is_open else state.open_steps.delete(path)
+    )
     return with_fields(state, steps=steps, open_steps=members, **more)
 
 
@@ -54,7 +62,9 @@ def told(state: RunState, path: str, sequence: int) -> tuple[tuple[str, int], ..
     return (*others[1 - LATEST :], (name, sequence))
 
 
-def _counted(steps: Any, path: str, step: StepState, is_open: bool, was_open: bool) -> Any:
+def _counted(
+    steps: Any, path: str, step: StepState, is_open: bool, was_open: bool
+) -> Any:
     """Keep the counts of the container of an item; a failure that a handler took counts as completed."""
     name, index = container_of(path)
     container = steps.get(name)
@@ -94,7 +104,12 @@ def asks(steps: Mapping[str, StepState], path: str, step: StepState) -> bool:
     """Tell whether something has to follow for a step that nothing on the log shows yet."""
     if step.status != FAILED:
         return step.status == RETRYING
-    if step.then != "fail" or is_item(path) or path == ON_FAILURE or path.endswith(COMPENSATE):
+    if (
+        step.then != "fail"
+        or is_item(path)
+        or path == ON_FAILURE
+        or path.endswith(COMPENSATE)
+    ):
         return False
     frame = frame_of(path)
     return not frame or (frame in steps and steps[frame].status in OPEN_STEP)
@@ -103,7 +118,11 @@ def asks(steps: Mapping[str, StepState], path: str, step: StepState) -> bool:
 def start_child(state: RunState, event: ev.ChildStarted) -> RunState:
     """Fold the start of a child run."""
     step = state.steps.get(event.step)
-    if step is None or step.status not in (ACTIVE, WAITING) or (step.child and step.status == ACTIVE):
+    if (
+        step is None
+        or step.status not in (ACTIVE, WAITING)
+        or (step.child and step.status == ACTIVE)
+    ):
         return state
     begun = step._replace(
         status=ACTIVE,

@@ -38,7 +38,11 @@ def check_inputs(plan: Plan, inputs: Mapping[str, Json]) -> dict[str, Json]:
         elif checked[name] is not None or spec.get("required"):
             problems += [(name, reason) for reason in check_value(spec, checked[name])]
     if plan.parameters:
-        problems += [(name, _unknown(name, plan.parameters)) for name in inputs if name not in plan.parameters]
+        problems += [
+            (name, _unknown(name, plan.parameters))
+            for name in inputs
+            if name not in plan.parameters
+        ]
     if problems:
         raise InvalidInputs(problems)
     return checked
@@ -70,7 +74,9 @@ def check_value(spec: Mapping[str, Any], value: Json) -> list[str]:
 def _choices(values: Sequence[Json]) -> str:
     """Name the values that a parameter takes, in one way however they were written, and no more than anybody reads."""
     shown = [quoted(value) for value in values[:SHOWN]]
-    return ", ".join([*shown, f"{len(values) - SHOWN} others"] if len(values) > SHOWN else shown)
+    return ", ".join(
+        [*shown, f"{len(values) - SHOWN} others"] if len(values) > SHOWN else shown
+    )
 
 
 def is_of_type(value: Json, kind: str) -> bool:
@@ -106,7 +112,9 @@ def _check_text(spec: Mapping[str, Any], value: str) -> list[str]:
         except InvalidPattern as error:  # of a definition that an older version took
             return [f"cannot be matched against the pattern {pattern!r}: {error}"]
     check = _FORMATS.get(form) if isinstance(form, str) else None
-    return [f"is not of format {form}"] if check is not None and not check(value) else []
+    return (
+        [f"is not of format {form}"] if check is not None and not check(value) else []
+    )
 
 
 def _parses(parse: Any) -> Any:
@@ -122,7 +130,9 @@ def _parses(parse: Any) -> Any:
 
 _FORMATS: Final = {
     "date": _parses(date.fromisoformat),
-    "date-time": _parses(lambda text: datetime.fromisoformat(text.replace("Z", "+00:00"))),
+    "date-time": _parses(
+        lambda text: datetime.fromisoformat(text.replace("Z", "+00:00"))
+    ),
     "email": re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+\Z").match,
     "uri": re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+\Z").match,
     "uuid": re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z").match,

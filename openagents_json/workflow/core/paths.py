@@ -56,7 +56,9 @@ def frames_of(path: str) -> list[str]:
 
 def within(path: str, frame: str) -> bool:
     """Tell whether a path lies inside a frame or container."""
-    return not frame or (path.startswith(frame) and path[len(frame) : len(frame) + 1] in (".", "["))
+    return not frame or (
+        path.startswith(frame) and path[len(frame) : len(frame) + 1] in (".", "[")
+    )
 
 
 def compensation_of(path: str) -> str:

@@ -219,5 +219,11 @@ class Plan:
 
 def canonical(value: Json) -> bytes:
     """Return a value as canonical JSON."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    text = json.dumps(
+        value,
+        sort_keys=True,
+        separators=(",", ":"),
+        ensure_ascii=False,
+        allow_nan=False,
+    )
     return text.encode("utf-8", "surrogatepass")

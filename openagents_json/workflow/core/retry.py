@@ -40,7 +40,9 @@ def asked_delay(policy: RetryPolicy, delay_ms: int, asked_ms: object) -> int:
     return max(delay_ms, min(asked_ms, policy.max_retry_after_ms, MAX_DELAY_MS))
 
 
-def next_delay(policy: RetryPolicy, failures: int, error_type: str, seed: str) -> int | None:
+def next_delay(
+    policy: RetryPolicy, failures: int, error_type: str, seed: str
+) -> int | None:
     """Return the wait in ms before the next attempt after `failures` failures (from 1), None to give up.
 
     The wait is delay x multiplier^(failures - 1), as tenacity.wait_exponential has it; the jitter comes from `seed`
@@ -50,7 +52,11 @@ def next_delay(policy: RetryPolicy, failures: int, error_type: str, seed: str) -
         return None
     if policy.retry_on and error_type not in policy.retry_on:
         return None
-    cap = MAX_DELAY_MS if policy.max_delay_ms is None else min(policy.max_delay_ms, MAX_DELAY_MS)
+    cap = (
+        MAX_DELAY_MS
+        if policy.max_delay_ms is None
+        else min(policy.max_delay_ms, MAX_DELAY_MS)
+    )
     delay = _grown(policy, failures, cap)
     fraction = 0.1 if policy.jitter is True else float(policy.jitter)
     if fraction:
@@ -62,12 +68,16 @@ def _grown(policy: RetryPolicy, failures: int, cap: int) -> float:
     if not policy.delay_ms:
         return 0.0
     try:
-        return min(float(cap), policy.delay_ms * policy.multiplier ** max(0, failures - 1))
+        return min(
+            float(cap), policy.delay_ms * policy.multiplier ** max(0, failures - 1)
+        )
     except OverflowError:
         return float(cap)
 
 
 def _draw(text: str) -> float:
     """Return a number in [0, 1) that looks random and depends on the text alone."""
-    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    digest = hashlib.blake2b(
+        text.encode("utf-8", "surrogatepass"), digest_size=8
+    ).digest()
     return int.from_bytes(digest, "big") / 2**64

@@ -9,23 +9,35 @@ from typing import Any, Final
 
 from immutables import Map
 
-from openagents_json.workflow.core.state import SCHEDULED, Group, RunState, Signal, StepState
+from openagents_json.workflow.core.state import (
+    SCHEDULED,
+    Group,
+    RunState,
+    Signal,
+    StepState,
+)
 from openagents_json.workflow.errors import UnreadableSnapshot
 from openagents_json.workflow.types import Json
 
 _DEFAULTS: Final = StepState(SCHEDULED, {})._asdict()
 _PLACES: Final = {name: place for place, name in enumerate(StepState._fields)}
-_MAPS: Final = frozenset({"steps", "open_steps", "heard", "past", "memo", "unsettled", "lives"})
+_MAPS: Final = frozenset(
+    {"steps", "open_steps", "heard", "past", "memo", "unsettled", "lives"}
+)
 
 FORMAT: Final = hashlib.sha256(
-    repr((1, RunState._fields, StepState._fields, Group._fields, Signal.__slots__)).encode()
+    repr(
+        (1, RunState._fields, StepState._fields, Group._fields, Signal.__slots__)
+    ).encode()
 ).hexdigest()[:12]
 """Names the shape of the state: a snapshot of another one is not read."""
 
 
 def dump(state: RunState) -> Json:
     """Return the state of a run that has begun as JSON; of a step, what holds its default is left out."""
-    data: dict[str, Any] = {name: value for name, value in state._asdict().items() if name not in _MAPS}
+    data: dict[str, Any] = {
+        name: value for name, value in state._asdict().items() if name not in _MAPS
+    }
     data["signals"] = [astuple(signal) for signal in state.signals]
     data["sets"] = dict(state.sets)
     data["heard"] = sorted(state.heard)
@@ -40,8 +52,13 @@ def dump(state: RunState) -> Json:
 
 def _step(step: StepState) -> list[Any]:
     out: list[Any] = [step.status, step.inputs]
-    for place, (value, default) in enumerate(zip(step, _DEFAULTS.values(), strict=True)):
-        if place > 1 and (value is not default and (value != default or type(value) is not type(default))):
+    for place, (value, default) in enumerate(
+        zip(step, _DEFAULTS.values(), strict=True)
+    ):
+        if place > 1 and (
+            value is not default
+            and (value != default or type(value) is not type(default))
+        ):
             out += (place, list(value) if isinstance(value, Group) else value)
     return out
 
@@ -73,7 +90,9 @@ def _load(known: dict[str, Any]) -> RunState:
             "unsettled": Map(dict.fromkeys(known["unsettled"], True)),
             "heard": Map(dict.fromkeys(known["heard"], True)),
             "lives": Map(known["lives"]),
-            "past": Map({path: (a, b, tuple(c)) for path, (a, b, c) in known["past"].items()}),
+            "past": Map(
+                {path: (a, b, tuple(c)) for path, (a, b, c) in known["past"].items()}
+            ),
         }
     )
 

@@ -32,7 +32,9 @@ CLAIMABLE: Final = frozenset({SCHEDULED, WAITING})
 
 NEVER_BEGUN: Final = "its worker went silent before it began"
 NOT_HELD: Final = "its worker could not say that it begins"
-UNBEGUN: Final = frozenset({"unknown component", "the worker is busy", "the drain ends", NEVER_BEGUN, NOT_HELD})
+UNBEGUN: Final = frozenset(
+    {"unknown component", "the worker is busy", "the drain ends", NEVER_BEGUN, NOT_HELD}
+)
 """Why an attempt is given back that was not begun; one whose worker stops may have been."""
 
 NEW: Final = "new"
@@ -180,7 +182,10 @@ class RunState(NamedTuple):
 
 Folded = TypeVar("Folded", RunState, StepState)
 
-_PLACES: Final = {cls: {name: place for place, name in enumerate(cls._fields)} for cls in (RunState, StepState)}
+_PLACES: Final = {
+    cls: {name: place for place, name in enumerate(cls._fields)}
+    for cls in (RunState, StepState)
+}
 
 
 def with_fields(state: Folded, **fields: Any) -> Folded:
@@ -209,9 +214,16 @@ def gather(state: RunState, path: str) -> Json:
     """Return the results of a step's items in the order of the input, as an object when the input is one."""
     step = state.steps[path]
     count = step.group.opened if step.group else 0
-    found = [known.output if (known := state.steps.get(item(path, i))) else None for i in range(count)]
+    found = [
+        known.output if (known := state.steps.get(item(path, i))) else None
+        for i in range(count)
+    ]
     items = step.inputs.get("items")
-    return dict(zip(sorted(items), found, strict=False)) if isinstance(items, Mapping) else found
+    return (
+        dict(zip(sorted(items), found, strict=False))
+        if isinstance(items, Mapping)
+        else found
+    )
 
 
 def last_result(state: RunState, path: str) -> Json:

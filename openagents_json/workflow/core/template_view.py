@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from openagents_json.workflow.core import state as st
-from openagents_json.workflow.core.paths import COMPENSATE, ON_FAILURE, container_of, frames_of, inside, is_item
+from openagents_json.workflow.core.paths import (
+    COMPENSATE,
+    ON_FAILURE,
+    container_of,
+    frames_of,
+    inside,
+    is_item,
+)
 from openagents_json.workflow.core.plan import Plan
 from openagents_json.workflow.expressions.budget import Together
 from openagents_json.workflow.expressions.scope import StepView
@@ -31,7 +38,11 @@ class RunView:
 
     def at(self, path: str) -> RunView:
         """Return the view from the place of a step."""
-        return self if "." not in path and path[-1:] != "]" else RunView(self._holder, path, self._status)
+        return (
+            self
+            if "." not in path and path[-1:] != "]"
+            else RunView(self._holder, path, self._status)
+        )
 
     def within(self, frame: str) -> RunView:
         """Return the view from inside of a frame."""
@@ -68,7 +79,9 @@ class RunView:
         step = self._holder.state.steps.get(self._instance(step_id))
         if step is None or step.status in st.OPEN_STEP:
             return None
-        return StepView(step.status, step.output, step.outputs, step.error, step.attempt)
+        return StepView(
+            step.status, step.output, step.outputs, step.error, step.attempt
+        )
 
     def _instance(self, step_id: str) -> str:
         if not self._path:
@@ -104,4 +117,7 @@ def item_locals(holder: HoldsRun, path: str) -> dict[str, Json]:
     if isinstance(items, Mapping):
         key = sorted(items)[index]
         return {plan.foreach.item: items[key], plan.foreach.index: key}
-    return {plan.foreach.item: items[index] if items else None, plan.foreach.index: index}
+    return {
+        plan.foreach.item: items[index] if items else None,
+        plan.foreach.index: index,
+    }

@@ -15,7 +15,9 @@ MAX_OPERATIONS: Final = 2_000_000
 MAX_TOGETHER: Final = 50_000_000
 """What all evaluations of one decision may cost: 10,000 items of a foreach have 5,000 operations each."""
 
-TOGETHER: Final = "with what was evaluated before it in the same decision, it needs more than"
+TOGETHER: Final = (
+    "with what was evaluated before it in the same decision, it needs more than"
+)
 """How the reason begins of an evaluation that had to end because of those before it."""
 
 MAX_TEXT: Final = 8_000_000
@@ -55,7 +57,11 @@ class Budget:
             raise OverBound(self._reason())
 
     def _reason(self) -> str:
-        begins = f"{TOGETHER} {self.together:,}" if self.together else f"it needs more than {self.most:,}"
+        begins = (
+            f"{TOGETHER} {self.together:,}"
+            if self.together
+            else f"it needs more than {self.most:,}"
+        )
         return f"{begins} operations; do such work in a component"
 
     def copy(self, characters: int) -> None:
@@ -68,7 +74,9 @@ class Budget:
         Raises OverBound.
         """
         if characters > MAX_TEXT:
-            raise OverBound(f"a text would be too long: more than {MAX_TEXT:,} characters")
+            raise OverBound(
+                f"a text would be too long: more than {MAX_TEXT:,} characters"
+            )
         self.copy(characters)
 
     def items(self, count: int) -> None:
@@ -77,7 +85,9 @@ class Budget:
         Raises OverBound.
         """
         if count > MAX_ITEMS:
-            raise OverBound(f"an array would be too long: more than {MAX_ITEMS:,} elements")
+            raise OverBound(
+                f"an array would be too long: more than {MAX_ITEMS:,} elements"
+            )
         self.spend(1 + (count >> 3))
 
     def used(self, value: Any) -> None:

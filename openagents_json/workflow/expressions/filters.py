@@ -12,7 +12,12 @@ from jinja2.utils import htmlsafe_json_dumps
 
 from openagents_json.workflow.errors import OverBound
 from openagents_json.workflow.expressions.budget import Budget, weigh
-from openagents_json.workflow.expressions.members import find_member, replaced, stripped, undefined
+from openagents_json.workflow.expressions.members import (
+    find_member,
+    replaced,
+    stripped,
+    undefined,
+)
 from openagents_json.workflow.expressions.null import Null
 from openagents_json.workflow.expressions.operators import add, concatenate, text_of
 from openagents_json.workflow.expressions.predicates import TESTS
@@ -56,10 +61,16 @@ def _text(change: Callable[[str], Any]) -> Callable[[Budget, Any], Any]:
 
 
 def _title(text: str) -> str:
-    return "".join(piece[0].upper() + piece[1:].lower() for piece in _WORD_BEGINNING.split(text) if piece)
+    return "".join(
+        piece[0].upper() + piece[1:].lower()
+        for piece in _WORD_BEGINNING.split(text)
+        if piece
+    )
 
 
-def _replace(budget: Budget, s: Any, old: Any, new: Any, count: int | None = None) -> str:
+def _replace(
+    budget: Budget, s: Any, old: Any, new: Any, count: int | None = None
+) -> str:
     text, before, after = (text_of(budget, value) for value in (s, old, new))
     return replaced(budget, text, before, after, -1 if count is None else count)
 
@@ -69,11 +80,18 @@ def _trim(budget: Budget, value: Any, chars: str | None = None) -> str:
 
 
 def _truncate(
-    budget: Budget, s: Any, length: int = 255, killwords: bool = False, end: str = "...", leeway: int = 5
+    budget: Budget,
+    s: Any,
+    length: int = 255,
+    killwords: bool = False,
+    end: str = "...",
+    leeway: int = 5,
 ) -> Any:
     tail = text_of(budget, end)
     if length < len(tail) or leeway < 0:
-        raise OverBound(f"truncate needs a length of at least {len(tail)}, and no leeway below 0")
+        raise OverBound(
+            f"truncate needs a length of at least {len(tail)}, and no leeway below 0"
+        )
     if len(s) <= length + leeway:
         return s
     text = text_of(budget, s)
@@ -87,7 +105,12 @@ def _attribute(budget: Budget, attribute: Any, default: Any = None) -> Key:
     if attribute is None:
         return lambda item: item
     text = attribute.split(".") if isinstance(attribute, str) else [attribute]
-    parts = [int(part) if isinstance(part, str) and part.isdigit() and len(part) < 10 else part for part in text]
+    parts = [
+        int(part)
+        if isinstance(part, str) and part.isdigit() and len(part) < 10
+        else part
+        for part in text
+    ]
 
     def find(item: Any) -> Any:
         budget.spend(len(parts))
@@ -104,9 +127,13 @@ def _folded(budget: Budget, value: Any) -> Any:
     return _text(str.lower)(budget, value) if isinstance(value, str) else value
 
 
-def _keys(budget: Budget, found: Any, attribute: Any, case_sensitive: bool) -> list[Any]:
+def _keys(
+    budget: Budget, found: Any, attribute: Any, case_sensitive: bool
+) -> list[Any]:
     find = _attribute(budget, attribute)
-    return [find(item) if case_sensitive else _folded(budget, find(item)) for item in found]
+    return [
+        find(item) if case_sensitive else _folded(budget, find(item)) for item in found
+    ]
 
 
 def _sorted(budget: Budget, found: Any, keys: list[Any], reverse: bool) -> list[Any]:
@@ -119,28 +146,46 @@ def _sorted(budget: Budget, found: Any, keys: list[Any], reverse: bool) -> list[
 
 
 def _sort(
-    budget: Budget, value: Any, reverse: bool = False, case_sensitive: bool = False, attribute: Any = None
+    budget: Budget,
+    value: Any,
+    reverse: bool = False,
+    case_sensitive: bool = False,
+    attribute: Any = None,
 ) -> list[Any]:
     found = _worked_through(budget, value)
     if isinstance(attribute, str) and "," in attribute:
-        each = [_keys(budget, found, part, case_sensitive) for part in attribute.split(",")]
+        each = [
+            _keys(budget, found, part, case_sensitive) for part in attribute.split(",")
+        ]
         return _sorted(budget, found, list(zip(*each, strict=True)), reverse)
-    return _sorted(budget, found, _keys(budget, found, attribute, case_sensitive), reverse)
+    return _sorted(
+        budget, found, _keys(budget, found, attribute, case_sensitive), reverse
+    )
 
 
 def _dictsort(
-    budget: Budget, value: Any, case_sensitive: bool = False, by: str = "key", reverse: bool = False
+    budget: Budget,
+    value: Any,
+    case_sensitive: bool = False,
+    by: str = "key",
+    reverse: bool = False,
 ) -> list[Any]:
     if by not in ("key", "value"):
         raise OverBound('dictsort is by "key" or by "value"')
     found = _worked_through(budget, list(value.items()))
-    return _sorted(budget, found, _keys(budget, found, int(by == "value"), case_sensitive), reverse)
+    return _sorted(
+        budget, found, _keys(budget, found, int(by == "value"), case_sensitive), reverse
+    )
 
 
-def _unique(budget: Budget, value: Any, case_sensitive: bool = False, attribute: Any = None) -> list[Any]:
+def _unique(
+    budget: Budget, value: Any, case_sensitive: bool = False, attribute: Any = None
+) -> list[Any]:
     found, seen = [], set()
     items = _worked_through(budget, value)
-    for item, key in zip(items, _keys(budget, items, attribute, case_sensitive), strict=True):
+    for item, key in zip(
+        items, _keys(budget, items, attribute, case_sensitive), strict=True
+    ):
         weigh(budget, key)
         spread = _spread(key)
         if spread not in seen:
@@ -157,7 +202,9 @@ def _spread(key: Any) -> Any:
 
 
 def _extreme(pick: Callable[..., Any]) -> Callable[..., Any]:
-    def run(budget: Budget, value: Any, case_sensitive: bool = False, attribute: Any = None) -> Any:
+    def run(
+        budget: Budget, value: Any, case_sensitive: bool = False, attribute: Any = None
+    ) -> Any:
         found = _worked_through(budget, value)
         if not found:
             return undefined("No aggregated item, sequence was empty.")
@@ -228,9 +275,15 @@ def _tojson(budget: Budget, value: Any, indent: int | None = None) -> str:
     return str(htmlsafe_json_dumps(plain, sort_keys=True, **spaces))
 
 
-def _default(_: Budget, value: Any, default_value: Any = "", boolean: bool = False) -> Any:
+def _default(
+    _: Budget, value: Any, default_value: Any = "", boolean: bool = False
+) -> Any:
     """Fill in for what is missing: a member that is not there, and the result of a step that has none."""
-    return default_value if isinstance(value, Undefined | Null) or (boolean and not value) else value
+    return (
+        default_value
+        if isinstance(value, Undefined | Null) or (boolean and not value)
+        else value
+    )
 
 
 def _end(place: int, hint: str) -> Callable[[Budget, Any], Any]:
@@ -261,7 +314,9 @@ def _map(budget: Budget, value: Any, *args: Any, **kwargs: Any) -> list[Any]:
     if not value:
         return []
     if not args and "attribute" in kwargs:
-        change = _attribute(budget, kwargs.pop("attribute"), kwargs.pop("default", None))
+        change = _attribute(
+            budget, kwargs.pop("attribute"), kwargs.pop("default", None)
+        )
         if kwargs:
             raise TypeError(f"Unexpected keyword argument {next(iter(kwargs))!r}")
     else:
@@ -269,7 +324,13 @@ def _map(budget: Budget, value: Any, *args: Any, **kwargs: Any) -> list[Any]:
     return [change(item) for item in _worked_through(budget, value)]
 
 
-def _named(kind: str, known: Mapping[str, Callable[..., Any]], budget: Budget, args: Any, kwargs: Any) -> Key:
+def _named(
+    kind: str,
+    known: Mapping[str, Callable[..., Any]],
+    budget: Budget,
+    args: Any,
+    kwargs: Any,
+) -> Key:
     if not args:
         raise TypeError(f"it needs the name of a {kind}")
     if not isinstance(args[0], str) or args[0] not in known:
@@ -288,7 +349,11 @@ def _chosen(wanted: bool, *, by_attribute: bool) -> Callable[..., list[Any]]:
                 raise TypeError("Missing parameter for attribute name")
             find, args = _attribute(budget, args[0]), args[1:]
         holds = _named("test", TESTS, budget, args, kwargs) if args else bool
-        return [item for item in _worked_through(budget, value) if bool(holds(find(item))) is wanted]
+        return [
+            item
+            for item in _worked_through(budget, value)
+            if bool(holds(find(item))) is wanted
+        ]
 
     return run
 

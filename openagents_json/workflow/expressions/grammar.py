@@ -14,7 +14,12 @@ from typing import Any, Final
 from jinja2 import Environment, TemplateError, nodes
 from jinja2.parser import Parser
 
-from openagents_json.workflow.errors import ExpressionError, ExpressionFailed, NotAvailable, OverBound
+from openagents_json.workflow.errors import (
+    ExpressionError,
+    ExpressionFailed,
+    NotAvailable,
+    OverBound,
+)
 from openagents_json.workflow.expressions.budget import Budget
 from openagents_json.workflow.expressions.filters import FILTERS
 from openagents_json.workflow.expressions.interpreter import make
@@ -24,7 +29,18 @@ from openagents_json.workflow.expressions.predicates import TESTS
 from openagents_json.workflow.expressions.results import to_json
 from openagents_json.workflow.types import Json
 
-__all__ = ["FILTERS", "IDENTIFIER", "METHODS", "NULL", "TESTS", "Expression", "Null", "Path", "missing", "reason_of"]
+__all__ = [
+    "FILTERS",
+    "IDENTIFIER",
+    "METHODS",
+    "NULL",
+    "TESTS",
+    "Expression",
+    "Null",
+    "Path",
+    "missing",
+    "reason_of",
+]
 
 MAX_SOURCE: Final = 4096
 MAX_DEPTH: Final = 40
@@ -44,7 +60,12 @@ class Expression:
         self.source = source
         self._run, self.names, self.paths = _compile(source)
 
-    def evaluate(self, lookup: Callable[[str], Json], pointer: str = "", budget: Budget | None = None) -> Json:
+    def evaluate(
+        self,
+        lookup: Callable[[str], Json],
+        pointer: str = "",
+        budget: Budget | None = None,
+    ) -> Json:
         """Evaluate with the values of names.
 
         Raises ExpressionFailed.
@@ -130,7 +151,9 @@ def _walk(tree: nodes.Node) -> Iterator[nodes.Node]:
         if depth > MAX_TREE:
             raise NotAvailable(f"it has more than {MAX_TREE} operators in each other")
         yield node
-        todo += [(inner, depth + 1) for inner in reversed(list(node.iter_child_nodes()))]
+        todo += [
+            (inner, depth + 1) for inner in reversed(list(node.iter_child_nodes()))
+        ]
 
 
 def _references(found: list[nodes.Node]) -> tuple[tuple[str, ...], tuple[Path, ...]]:
@@ -154,7 +177,9 @@ def _path(node: nodes.Node) -> Path | None:
         key: Any = node.attr if isinstance(node, nodes.Getattr) else None
         if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
             key = node.arg.value
-        if not isinstance(key, str) or not isinstance(node, nodes.Getattr | nodes.Getitem):
+        if not isinstance(key, str) or not isinstance(
+            node, nodes.Getattr | nodes.Getitem
+        ):
             return None
         keys.append(key)
         node = node.node

@@ -50,22 +50,33 @@ def _getattr(node: Any) -> Run:
 
 def _getitem(node: Any) -> Run:
     of, key = make(node.node), make(node.arg)
-    return lambda names, budget: find_member(budget, of(names, budget), key(names, budget))
+    return lambda names, budget: find_member(
+        budget, of(names, budget), key(names, budget)
+    )
 
 
 def _slice(node: Any) -> Run:
-    ends = [None if part is None else make(part) for part in (node.start, node.stop, node.step)]
-    return lambda names, budget: slice(*(None if end is None else end(names, budget) for end in ends))
+    ends = [
+        None if part is None else make(part)
+        for part in (node.start, node.stop, node.step)
+    ]
+    return lambda names, budget: slice(
+        *(None if end is None else end(names, budget) for end in ends)
+    )
 
 
-def _arguments(node: Any) -> Callable[[Names, Budget], tuple[list[Any], dict[str, Any]]]:
+def _arguments(
+    node: Any,
+) -> Callable[[Names, Budget], tuple[list[Any], dict[str, Any]]]:
     if node.dyn_args is not None or node.dyn_kwargs is not None:
         raise NotAvailable("* and ** arguments are not available")
     args = [make(arg) for arg in node.args]
     kwargs = [(pair.key, make(pair.value)) for pair in node.kwargs]
 
     def run(names: Names, budget: Budget) -> tuple[list[Any], dict[str, Any]]:
-        return [arg(names, budget) for arg in args], {key: value(names, budget) for key, value in kwargs}
+        return [arg(names, budget) for arg in args], {
+            key: value(names, budget) for key, value in kwargs
+        }
 
     return run
 
@@ -99,7 +110,9 @@ def _applied(kind: str, known: Any) -> Callable[[Any], Run]:
 
 def _binary(node: Any) -> Run:
     left, right, function = make(node.left), make(node.right), BINARY[node.operator]
-    return lambda names, budget: function(budget, left(names, budget), right(names, budget))
+    return lambda names, budget: function(
+        budget, left(names, budget), right(names, budget)
+    )
 
 
 def _compare(node: Any) -> Run:
@@ -179,7 +192,9 @@ def _tuple(node: Any) -> Run:
 
 def _dict(node: Any) -> Run:
     pairs = [(make(pair.key), make(pair.value)) for pair in node.items]
-    return lambda names, budget: {key(names, budget): value(names, budget) for key, value in pairs}
+    return lambda names, budget: {
+        key(names, budget): value(names, budget) for key, value in pairs
+    }
 
 
 _MAKERS: Final[dict[type[nodes.Node], Callable[[Any], Run]]] = {
@@ -202,5 +217,16 @@ _MAKERS: Final[dict[type[nodes.Node], Callable[[Any], Run]]] = {
     nodes.List: _list,
     nodes.Tuple: _tuple,
     nodes.Dict: _dict,
-    **dict.fromkeys((nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod, nodes.Pow), _binary),
+    **dict.fromkeys(
+        (
+            nodes.Add,
+            nodes.Sub,
+            nodes.Mul,
+            nodes.Div,
+            nodes.FloorDiv,
+            nodes.Mod,
+            nodes.Pow,
+        ),
+        _binary,
+    ),
 }

@@ -35,7 +35,11 @@ def find_member(budget: Budget, value: Any, key: Any) -> Any:
         return value
     if isinstance(value, Mapping) and isinstance(key, str) and key in value:
         return value[key]
-    if isinstance(value, list | tuple | str) and isinstance(key, int | slice) and not isinstance(key, bool):
+    if (
+        isinstance(value, list | tuple | str)
+        and isinstance(key, int | slice)
+        and not isinstance(key, bool)
+    ):
         if isinstance(key, slice):
             budget.spend(1 + (len(value) >> (6 if isinstance(value, str) else 3)))
         try:
@@ -61,7 +65,9 @@ def call(budget: Budget, method: Any, args: list[Any], kwargs: dict[str, Any]) -
         return method
     if isinstance(method, Undefined):
         methods = f"methods of strings are {_listed(OF_TEXTS)}, of objects {_listed(OF_OBJECTS)}"
-        raise OverBound(f"{method._undefined_hint or 'there is no such method'}; {methods}")
+        raise OverBound(
+            f"{method._undefined_hint or 'there is no such method'}; {methods}"
+        )
     if not isinstance(method, Method):
         raise OverBound(f"{type_name(method)} is no method")
     return _methods_of(method.owner)[method.name](budget, method.owner, *args, **kwargs)
@@ -70,8 +76,13 @@ def call(budget: Budget, method: Any, args: list[Any], kwargs: dict[str, Any]) -
 def missing(value: Any, key: Any) -> str:
     """Say that a value has nothing under a key, and what it has."""
     if isinstance(value, Mapping):
-        names = [str(name) for name in (sorted(value, key=str) if isinstance(value, dict) else value)]
-        shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+        names = [
+            str(name)
+            for name in (sorted(value, key=str) if isinstance(value, dict) else value)
+        ]
+        shown = ", ".join(names[:_SHOWN]) + (
+            f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        )
         return f"there is no {key!r} (there are: {shown or 'none'})"
     if isinstance(value, list | tuple | str) and isinstance(key, int):
         return f"there is no element {key} (there are: {len(value)})"
@@ -99,7 +110,9 @@ def replaced(budget: Budget, text: str, old: str, new: str, count: int = -1) -> 
     return text.replace(old, new, count)
 
 
-def stripped(budget: Budget, text: str, characters: Any, take: Callable[[str, str | None], str]) -> str:
+def stripped(
+    budget: Budget, text: str, characters: Any, take: Callable[[str, str | None], str]
+) -> str:
     """Take characters away at the ends of a text."""
     budget.copy(len(text))
     if characters is None:
@@ -108,11 +121,15 @@ def stripped(budget: Budget, text: str, characters: Any, take: Callable[[str, st
     different = "".join(sorted(set(characters)))
     if len(different) > _STRIPPED:
         raise OverBound(f"more than {_STRIPPED:,} different characters to strip")
-    budget.spend(len(text) * len(different) >> 10)  # each character of the text is looked for among those
+    budget.spend(
+        len(text) * len(different) >> 10
+    )  # each character of the text is looked for among those
     return take(text, different)
 
 
-def _split(budget: Budget, text: str, sep: str | None = None, maxsplit: int = -1) -> list[str]:
+def _split(
+    budget: Budget, text: str, sep: str | None = None, maxsplit: int = -1
+) -> list[str]:
     budget.spend(1 + (len(text) >> 2 if sep is None else len(text) >> 6))
     if isinstance(sep, str) and sep:
         budget.items(text.count(sep) + 1)
@@ -121,7 +138,9 @@ def _split(budget: Budget, text: str, sep: str | None = None, maxsplit: int = -1
 
 
 def _strip(take: Callable[[str, str | None], str]) -> Function:
-    return lambda budget, text, characters=None: stripped(budget, text, characters, take)
+    return lambda budget, text, characters=None: stripped(
+        budget, text, characters, take
+    )
 
 
 def _changed(change: Callable[[str], Any]) -> Function:

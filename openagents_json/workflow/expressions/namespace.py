@@ -10,7 +10,9 @@ from openagents_json.workflow.expressions.null import NULL, Null
 from openagents_json.workflow.expressions.scope import Scope, StepView
 from openagents_json.workflow.types import Json
 
-_FACTS: Final = frozenset({"output", "outputs", "success", "status", "error", "attempts"})
+_FACTS: Final = frozenset(
+    {"output", "outputs", "success", "status", "error", "attempts"}
+)
 
 
 class StepNames(Mapping[str, Any]):
@@ -41,13 +43,26 @@ class StepNames(Mapping[str, Any]):
             return members if isinstance(members, Mapping) else {}
         if isinstance(members, Mapping) and key in members:
             return members[key]
-        if view.outputs is not None and isinstance(view.output, Mapping) and key in view.output:
+        if (
+            view.outputs is not None
+            and isinstance(view.output, Mapping)
+            and key in view.output
+        ):
             return view.output[key]
         raise KeyError(key)
 
     def __iter__(self) -> Iterator[str]:
-        members = self._view.outputs if self._view.outputs is not None else self._view.output
-        return iter(dict.fromkeys([*(sorted(members) if isinstance(members, Mapping) else ()), *sorted(_FACTS)]))
+        members = (
+            self._view.outputs if self._view.outputs is not None else self._view.output
+        )
+        return iter(
+            dict.fromkeys(
+                [
+                    *(sorted(members) if isinstance(members, Mapping) else ()),
+                    *sorted(_FACTS),
+                ]
+            )
+        )
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -103,7 +118,10 @@ class Lookup:
 
     def __init__(self, scope: Scope, local: Mapping[str, Json] | None = None) -> None:
         around = scope.local
-        self._scope, self._local = scope, {**around, **(local or {})} if around else local
+        self._scope, self._local = (
+            scope,
+            {**around, **(local or {})} if around else local,
+        )
         self.budget = scope.together.next()
 
     def root(self, name: str) -> Any:

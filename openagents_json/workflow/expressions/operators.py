@@ -95,7 +95,9 @@ def equal(budget: Budget, left: Any, right: Any) -> bool:
     """Compare two values; what cannot be equal is not looked at in full."""
     if isinstance(left, str) and isinstance(right, str):
         budget.copy(min(len(left), len(right)))
-    elif isinstance(left, list | tuple | Mapping) and isinstance(right, list | tuple | Mapping):
+    elif isinstance(left, list | tuple | Mapping) and isinstance(
+        right, list | tuple | Mapping
+    ):
         if len(left) != len(right):
             return False
         weigh(budget, left)

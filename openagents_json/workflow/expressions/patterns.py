@@ -50,10 +50,14 @@ def finds(pattern: str, text: str) -> bool:
 
 
 def _as_re2(escape: re.Match[str]) -> str:
-    return r"\z" if escape[0] == r"\Z" else escape[0]  # Python's and RE2's word for the end of the text
+    return (
+        r"\z" if escape[0] == r"\Z" else escape[0]
+    )  # Python's and RE2's word for the end of the text
 
 
 def _why(error: Exception) -> str:
     reason = error.args[0] if error.args else ""
-    said = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
+    said = (
+        reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
+    )
     return f"{said} (RE2, which has no references to groups and no looking ahead or behind)"

@@ -27,7 +27,9 @@ def first_problem(schema: Any, payload: Any) -> str:
     from referencing.exceptions import Unresolvable
 
     try:
-        errors = _validator()(in_order(schema), registry=Registry()).iter_errors(in_order(payload))
+        errors = _validator()(in_order(schema), registry=Registry()).iter_errors(
+            in_order(payload)
+        )
         first = next(iter(errors), None)
     except OverBound:
         return "checking it against its schema would be too much work"
@@ -41,7 +43,9 @@ def first_problem(schema: Any, payload: Any) -> str:
 
 def why_no_schema(schema: Any) -> str:
     """Return why something cannot be used as a JSON Schema, empty when it can."""
-    from jsonschema import Draft202012Validator  # imported for documents that have a schema: it takes its time
+    from jsonschema import (
+        Draft202012Validator,
+    )  # imported for documents that have a schema: it takes its time
     from jsonschema.exceptions import SchemaError
 
     try:
@@ -59,14 +63,28 @@ def _check_inside(schema: Any) -> None:
     Raises ValueError.
     """
     if isinstance(schema, Mapping):
-        if "unevaluatedProperties" in schema and "patternProperties" in json.dumps(schema):
+        if "unevaluatedProperties" in schema and "patternProperties" in json.dumps(
+            schema
+        ):
             raise ValueError("unevaluatedProperties cannot go with patternProperties")
-        reference, pattern, patterns = schema.get("$ref", "#"), schema.get("pattern"), schema.get("patternProperties")
+        reference, pattern, patterns = (
+            schema.get("$ref", "#"),
+            schema.get("pattern"),
+            schema.get("patternProperties"),
+        )
         if isinstance(reference, str) and not reference.startswith("#"):
             raise ValueError(f"{reference!r} lies outside of it")
-        for text in ([pattern] if isinstance(pattern, str) else []) + list(patterns or ()):
+        for text in ([pattern] if isinstance(pattern, str) else []) + list(
+            patterns or ()
+        ):
             compile_pattern(text)
-    members = schema.values() if isinstance(schema, Mapping) else schema if isinstance(schema, list | tuple) else ()
+    members = (
+        schema.values()
+        if isinstance(schema, Mapping)
+        else schema
+        if isinstance(schema, list | tuple)
+        else ()
+    )
     for inner in members:
         _check_inside(inner)
 
@@ -78,9 +96,16 @@ def _validator() -> Any:
 
     budget = Budget()
     keywords: dict[str, Keyword] = dict(Draft202012Validator.VALIDATORS)
-    keywords |= {"pattern": _pattern, "patternProperties": _pattern_properties, "additionalProperties": _additional}
+    keywords |= {
+        "pattern": _pattern,
+        "patternProperties": _pattern_properties,
+        "additionalProperties": _additional,
+    }
     strict: Any = extend
-    return strict(Draft202012Validator, {name: _charged(name, keyword, budget) for name, keyword in keywords.items()})
+    return strict(
+        Draft202012Validator,
+        {name: _charged(name, keyword, budget) for name, keyword in keywords.items()},
+    )
 
 
 def _charged(name: str, keyword: Keyword, budget: Budget) -> Keyword:
@@ -92,7 +117,9 @@ def _charged(name: str, keyword: Keyword, budget: Budget) -> Keyword:
             weigh(budget, instance)
             weigh(budget, value)
         if name == "uniqueItems" and isinstance(instance, list | tuple):
-            budget.spend(len(instance) ** 2 // 8)  # arrays and objects in it are compared each with each
+            budget.spend(
+                len(instance) ** 2 // 8
+            )  # arrays and objects in it are compared each with each
         if name in _PATTERNS:
             weigh(budget, instance)
         for error in keyword(validator, value, instance, schema) or ():
@@ -109,23 +136,35 @@ def _pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterator[Any]:
         yield ValidationError(f"the text does not match {pattern!r}")
 
 
-def _pattern_properties(validator: Any, patterns: Mapping[str, Any], instance: Any, _: Any) -> Iterator[Any]:
+def _pattern_properties(
+    validator: Any, patterns: Mapping[str, Any], instance: Any, _: Any
+) -> Iterator[Any]:
     if isinstance(instance, Mapping):
         for pattern, schema in patterns.items():
             for name, value in instance.items():
                 if finds(pattern, name):
-                    yield from validator.descend(value, schema, path=name, schema_path=pattern)
+                    yield from validator.descend(
+                        value, schema, path=name, schema_path=pattern
+                    )
 
 
-def _additional(validator: Any, allowed: Any, instance: Any, schema: Any) -> Iterator[Any]:
+def _additional(
+    validator: Any, allowed: Any, instance: Any, schema: Any
+) -> Iterator[Any]:
     from jsonschema import ValidationError
 
     if not isinstance(instance, Mapping):
         return
     named, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
-    extra = [name for name in instance if name not in named and not any(finds(p, name) for p in patterns)]
+    extra = [
+        name
+        for name in instance
+        if name not in named and not any(finds(p, name) for p in patterns)
+    ]
     if isinstance(allowed, Mapping):
         for name in extra:
             yield from validator.descend(instance[name], allowed, path=name)
     elif not allowed and extra:
-        yield ValidationError(f"Additional properties are not allowed: {', '.join(map(repr, extra[:5]))}")
+        yield ValidationError(
+            f"Additional properties are not allowed: {', '.join(map(repr, extra[:5]))}"
+        )

@@ -11,7 +11,14 @@ from jinja2.runtime import Undefined
 
 from openagents_json.workflow.expressions.budget import Budget
 from openagents_json.workflow.expressions.null import Null
-from openagents_json.workflow.expressions.operators import contains, equal, modulo, ordered, text_of, unequal
+from openagents_json.workflow.expressions.operators import (
+    contains,
+    equal,
+    modulo,
+    ordered,
+    text_of,
+    unequal,
+)
 
 
 def _kind(check: Callable[[Any], bool]) -> Callable[[Budget, Any], bool]:
@@ -52,7 +59,9 @@ TESTS: Final[Mapping[str, Callable[..., Any]]] = {
     "true": _kind(lambda value: value is True),
     "false": _kind(lambda value: value is False),
     "none": _kind(lambda value: value is None or isinstance(value, Null)),
-    "integer": _kind(lambda value: isinstance(value, int) and not isinstance(value, bool)),
+    "integer": _kind(
+        lambda value: isinstance(value, int) and not isinstance(value, bool)
+    ),
     "float": _kind(lambda value: isinstance(value, float)),
     "number": _kind(lambda value: isinstance(value, Number)),
     "string": _kind(lambda value: isinstance(value, str)),

@@ -32,7 +32,9 @@ def to_json(budget: Budget, value: Any, depth: int) -> Json:
         raise OverBound("the result is nested too deeply")
     if isinstance(value, Mapping):
         budget.spend(1 + len(value))
-        return {str(key): to_json(budget, item, depth + 1) for key, item in value.items()}
+        return {
+            str(key): to_json(budget, item, depth + 1) for key, item in value.items()
+        }
     if isinstance(value, Method):
         raise OverBound(f"{value.name} is a method: write {value.name}()")
     if not isinstance(value, list | tuple):
@@ -44,7 +46,9 @@ def to_json(budget: Budget, value: Any, depth: int) -> Json:
 def _bounded(budget: Budget, value: str | int | None) -> Json:
     if isinstance(value, str):
         if len(value) > MAX_TEXT:
-            raise OverBound(f"a text would be too long: more than {MAX_TEXT:,} characters")
+            raise OverBound(
+                f"a text would be too long: more than {MAX_TEXT:,} characters"
+            )
         budget.spend(len(value) >> 6)
         return value if type(value) is str else str(value)
     if value is not None and value.bit_length() > MAX_BITS:

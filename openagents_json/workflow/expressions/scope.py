@@ -26,7 +26,9 @@ class StepView:
     @property
     def has_no_result(self) -> bool:
         """Tell whether whatever is looked up in its result is null: it did not complete, and nothing stands for it."""
-        return self.status != "completed" and self.output is None and self.outputs is None
+        return (
+            self.status != "completed" and self.output is None and self.outputs is None
+        )
 
 
 class Scope(Protocol):

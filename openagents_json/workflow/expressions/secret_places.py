@@ -14,7 +14,13 @@ from typing import Any, Final
 
 from openagents_json.workflow.errors import SecretsUnclear
 from openagents_json.workflow.expressions.namespace import Lookup, secret_marker
-from openagents_json.workflow.expressions.templates import SECRET, Names, compile_expression, render, split
+from openagents_json.workflow.expressions.templates import (
+    SECRET,
+    Names,
+    compile_expression,
+    render,
+    split,
+)
 from openagents_json.workflow.types import Json
 
 Path = tuple[str | int, ...]
@@ -47,8 +53,13 @@ def secret_texts(value: Json, names: Names, path: Path) -> Iterator[SecretText]:
     """
     if isinstance(value, str):
         pieces = list(split(value))
-        if any(kind == "expression" and SECRET.match(piece.strip()) for kind, piece in pieces):
-            yield SecretText(path, tuple(_piece(kind, piece, names) for kind, piece in pieces))
+        if any(
+            kind == "expression" and SECRET.match(piece.strip())
+            for kind, piece in pieces
+        ):
+            yield SecretText(
+                path, tuple(_piece(kind, piece, names) for kind, piece in pieces)
+            )
     elif isinstance(value, Mapping):
         for key, member in value.items():
             yield from secret_texts(member, names, (*path, str(key)))
@@ -57,7 +68,9 @@ def secret_texts(value: Json, names: Names, path: Path) -> Iterator[SecretText]:
             yield from secret_texts(member, names, (*path, index))
 
 
-def _piece(kind: str, piece: str, names: Names) -> str | SecretName | Callable[[Lookup], Json]:
+def _piece(
+    kind: str, piece: str, names: Names
+) -> str | SecretName | Callable[[Lookup], Json]:
     if kind == "text":
         return piece
     source = piece.strip()
@@ -77,13 +90,19 @@ def places_of(text: SecretText, lookup: Lookup) -> Iterator[list[Json]]:
             yield [list(text.path), offset, piece.name]
             offset += len(secret_marker(piece.name))
         else:
-            offset += len(piece if isinstance(piece, str) else render(piece(lookup), lookup.budget))
+            offset += len(
+                piece
+                if isinstance(piece, str)
+                else render(piece(lookup), lookup.budget)
+            )
 
 
 _MARKER: Final = re.compile(r"\{\{secrets\.([A-Za-z_][A-Za-z0-9_]*)\}\}")
 
 
-def places_before(texts: Sequence[SecretText], inputs: Mapping[str, Json]) -> list[list[Json]]:
+def places_before(
+    texts: Sequence[SecretText], inputs: Mapping[str, Json]
+) -> list[list[Json]]:
     """Find the places of secrets in inputs that were recorded by a version which did not note them.
 
     Raises SecretsUnclear where data contains the same text: it must not be given the secret.

@@ -16,7 +16,12 @@ from typing import Final, NamedTuple
 
 from openagents_json.workflow.errors import ExpressionError, ExpressionFailed, OverBound
 from openagents_json.workflow.expressions.budget import MAX_TEXT, Budget, weigh
-from openagents_json.workflow.expressions.grammar import IDENTIFIER, Expression, Path, reason_of
+from openagents_json.workflow.expressions.grammar import (
+    IDENTIFIER,
+    Expression,
+    Path,
+    reason_of,
+)
 from openagents_json.workflow.expressions.namespace import Lookup, find_path
 from openagents_json.workflow.types import Json
 
@@ -27,8 +32,12 @@ SECRET: Final = re.compile(r"secrets\.[A-Za-z_][A-Za-z0-9_]*\Z")
 ROOTS: Final = frozenset({"input", "inputs", "steps", "workflow"})
 _TOKEN: Final = re.compile(r"\\\{\{|\{\{|\$\{")
 _WORD: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
-_PATH: Final = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z_][A-Za-z0-9_-]*|\[\d{1,9}\]|\[\'[^\']*\'\]|\[\"[^\"]*\"\])*\Z")
-_SEGMENT: Final = re.compile(r"\.([A-Za-z_][A-Za-z0-9_-]*)|\[(\d+)\]|\[\'([^\']*)\'\]|\[\"([^\"]*)\"\]")
+_PATH: Final = re.compile(
+    r"[A-Za-z0-9_-]+(?:\.[A-Za-z_][A-Za-z0-9_-]*|\[\d{1,9}\]|\[\'[^\']*\'\]|\[\"[^\"]*\"\])*\Z"
+)
+_SEGMENT: Final = re.compile(
+    r"\.([A-Za-z_][A-Za-z0-9_-]*)|\[(\d+)\]|\[\'([^\']*)\'\]|\[\"([^\"]*)\"\]"
+)
 
 
 class CompiledExpression(NamedTuple):
@@ -57,7 +66,9 @@ class Names:
     local: frozenset[str] = frozenset()
     odd: Set[str] = frozenset()
     block: str = ""
-    forms: dict[FormKey, CompiledExpression] = field(default_factory=dict, compare=False, repr=False)
+    forms: dict[FormKey, CompiledExpression] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     def known(self, name: str) -> bool:
         """Tell whether a root name means something."""
@@ -91,14 +102,18 @@ class Template:
     evaluate: Callable[[Lookup], Json]
 
 
-def compile_value(value: Json, names: Names, pointer: str, wrong: list[ExpressionError] | None = None) -> Template:
+def compile_value(
+    value: Json, names: Names, pointer: str, wrong: list[ExpressionError] | None = None
+) -> Template:
     """Compile a JSON value whose strings may be templates; `wrong` gets every expression that cannot be compiled.
 
     Raises ExpressionError, its `pointer` set, when there is nowhere to put it.
     """
     parts: list[TemplatePart] = []
     evaluate = _value(value, names, pointer, _Found(parts, wrong))
-    return Template(tuple(parts), _total(evaluate, parts, pointer) if parts else evaluate)
+    return Template(
+        tuple(parts), _total(evaluate, parts, pointer) if parts else evaluate
+    )
 
 
 def literal(value: Json) -> Template:
@@ -106,7 +121,9 @@ def literal(value: Json) -> Template:
     return Template((), lambda _: value)
 
 
-def _total(evaluate: Callable[[Lookup], Json], parts: list[TemplatePart], pointer: str) -> Callable[[Lookup], Json]:
+def _total(
+    evaluate: Callable[[Lookup], Json], parts: list[TemplatePart], pointer: str
+) -> Callable[[Lookup], Json]:
     """Let an evaluation fail in one way only, as a run has to end whatever a value does when it is put into a text."""
 
     def run(lookup: Lookup) -> Json:
@@ -115,7 +132,9 @@ def _total(evaluate: Callable[[Lookup], Json], parts: list[TemplatePart], pointe
         except ExpressionFailed:
             raise
         except Exception as error:
-            raise ExpressionFailed(parts[0].source, reason_of(error), parts[0].pointer or pointer) from error
+            raise ExpressionFailed(
+                parts[0].source, reason_of(error), parts[0].pointer or pointer
+            ) from error
 
     return run
 
@@ -127,7 +146,9 @@ class _Found:
     parts: list[TemplatePart]
     wrong: list[ExpressionError] | None = None
 
-    def or_wrong(self, compile_it: Callable[[], Callable[[Lookup], Json]], pointer: str) -> Callable[[Lookup], Json]:
+    def or_wrong(
+        self, compile_it: Callable[[], Callable[[Lookup], Json]], pointer: str
+    ) -> Callable[[Lookup], Json]:
         """Compile something; where problems are collected, what is wrong stands for null, and the next is looked at."""
         try:
             return compile_it()
@@ -139,14 +160,23 @@ class _Found:
             return lambda _: None
 
 
-def _value(value: Json, names: Names, pointer: str, found: _Found) -> Callable[[Lookup], Json]:
+def _value(
+    value: Json, names: Names, pointer: str, found: _Found
+) -> Callable[[Lookup], Json]:
     if isinstance(value, str):
         return found.or_wrong(lambda: _text(value, names, pointer, found), pointer)
     if isinstance(value, Mapping):
-        members = {str(k): _value(v, names, f"{pointer}/{escape(str(k))}", found) for k, v in value.items()}
-        return lambda lookup: {key: evaluate(lookup) for key, evaluate in members.items()}
+        members = {
+            str(k): _value(v, names, f"{pointer}/{escape(str(k))}", found)
+            for k, v in value.items()
+        }
+        return lambda lookup: {
+            key: evaluate(lookup) for key, evaluate in members.items()
+        }
     if isinstance(value, list | tuple):
-        items = [_value(item, names, f"{pointer}/{i}", found) for i, item in enumerate(value)]
+        items = [
+            _value(item, names, f"{pointer}/{i}", found) for i, item in enumerate(value)
+        ]
         return lambda lookup: [evaluate(lookup) for evaluate in items]
     return lambda _: value
 
@@ -156,7 +186,9 @@ def escape(key: str) -> str:
     return key.replace("~", "~0").replace("/", "~1")
 
 
-def compile_expression(source: str, names: Names, pointer: str, parts: list[TemplatePart]) -> Callable[[Lookup], Json]:
+def compile_expression(
+    source: str, names: Names, pointer: str, parts: list[TemplatePart]
+) -> Callable[[Lookup], Json]:
     """Compile one expression and note it among the parts; what validation has compiled is taken as it is.
 
     Raises ExpressionError, its `pointer` set.
@@ -183,16 +215,24 @@ def compile_form(text: str, names: Names) -> CompiledExpression:
     path = _as_path(text, names)
     if path is None:
         return _full(text, names)
-    return CompiledExpression((tuple(str(key) for key in path),), partial(_path_reader, text, path))
+    return CompiledExpression(
+        (tuple(str(key) for key in path),), partial(_path_reader, text, path)
+    )
 
 
-def compile_condition(source: str, names: Names, pointer: str, wrong: list[ExpressionError] | None = None) -> Template:
+def compile_condition(
+    source: str, names: Names, pointer: str, wrong: list[ExpressionError] | None = None
+) -> Template:
     """Compile a condition: a template, or a bare expression; see `compile_value`."""
     if _TOKEN.search(source):
         return compile_value(source, names, pointer, wrong)
     parts: list[TemplatePart] = []
-    evaluate = _Found(parts, wrong).or_wrong(lambda: compile_expression(source, names, pointer, parts), pointer)
-    return Template(tuple(parts), _total(evaluate, parts, pointer) if parts else evaluate)
+    evaluate = _Found(parts, wrong).or_wrong(
+        lambda: compile_expression(source, names, pointer, parts), pointer
+    )
+    return Template(
+        tuple(parts), _total(evaluate, parts, pointer) if parts else evaluate
+    )
 
 
 def _as_path(text: str, names: Names) -> tuple[str | int, ...] | None:
@@ -208,24 +248,34 @@ def _as_path(text: str, names: Names) -> tuple[str | int, ...] | None:
         name, index, single, double = match.groups()
         if name is not None and "-" in name and not _hyphenated(keys, name, names):
             return None
-        keys.append(int(index) if index is not None else next(x for x in (name, single, double) if x is not None))
+        keys.append(
+            int(index)
+            if index is not None
+            else next(x for x in (name, single, double) if x is not None)
+        )
     return tuple(keys)
 
 
 def _surely_a_name(word: str, names: Names) -> bool:
     """Tell whether an unknown word with hyphens is a misspelt id: as a difference, no part of it means anything."""
     pieces = word.split("-")
-    return len(pieces) > 1 and not any(names.known(piece) or piece.isdigit() for piece in pieces)
+    return len(pieces) > 1 and not any(
+        names.known(piece) or piece.isdigit() for piece in pieces
+    )
 
 
 def _hyphenated(keys: list[str | int], name: str, names: Names) -> bool:
     if len(keys) == 1 and keys[0] in ("input", "inputs") and name in names.inputs:
         return True
     rest = name.split("-", 1)[1].split("-")[-1]
-    return bool(IDENTIFIER.match(rest)) and not names.known(name.split("-", 1)[1].split(".")[0])
+    return bool(IDENTIFIER.match(rest)) and not names.known(
+        name.split("-", 1)[1].split(".")[0]
+    )
 
 
-def _path_reader(text: str, path: tuple[str | int, ...], pointer: str) -> Callable[[Lookup], Json]:
+def _path_reader(
+    text: str, path: tuple[str | int, ...], pointer: str
+) -> Callable[[Lookup], Json]:
     def read(lookup: Lookup) -> Json:
         try:
             value = find_path(lookup, path)
@@ -242,10 +292,16 @@ def _path_reader(text: str, path: tuple[str | int, ...], pointer: str) -> Callab
 def _full(text: str, names: Names) -> CompiledExpression:
     aliased, aliases = alias(text, names)
     expression = Expression(aliased)
-    paths = tuple((aliases.get(path[0], path[0]), *path[1:]) for path in expression.paths)
+    paths = tuple(
+        (aliases.get(path[0], path[0]), *path[1:]) for path in expression.paths
+    )
 
     def named(lookup: Lookup) -> Callable[[str], Json]:
-        return (lambda name: lookup.root(aliases.get(name, name))) if aliases else lookup.root
+        return (
+            (lambda name: lookup.root(aliases.get(name, name)))
+            if aliases
+            else lookup.root
+        )
 
     def at(pointer: str) -> Callable[[Lookup], Json]:
         def evaluate(lookup: Lookup) -> Json:
@@ -268,11 +324,17 @@ def alias(text: str, names: Names) -> tuple[str, dict[str, str]]:
     if not odd:
         return text, aliases
     out, position = [], 0
-    for piece in re.finditer(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|(?<![\w.-])[A-Za-z0-9_][A-Za-z0-9_-]*", text):
+    for piece in re.finditer(
+        r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|(?<![\w.-])[A-Za-z0-9_][A-Za-z0-9_-]*",
+        text,
+    ):
         word = piece[0]
         found = "" if word[0] in "'\"" else _longest(word, odd)
         if found:
-            name = next((alias for alias, step in aliases.items() if step == found), f"step_{len(aliases)}_")
+            name = next(
+                (alias for alias, step in aliases.items() if step == found),
+                f"step_{len(aliases)}_",
+            )
             aliases[name] = found
             out += [text[position : piece.start()], name, word[len(found) :]]
             position = piece.end()
@@ -280,13 +342,29 @@ def alias(text: str, names: Names) -> tuple[str, dict[str, str]]:
 
 
 _KEYWORDS: Final = frozenset(
-    ["and", "or", "not", "in", "is", "if", "else", "true", "false", "none", "True", "False", "None"]
+    [
+        "and",
+        "or",
+        "not",
+        "in",
+        "is",
+        "if",
+        "else",
+        "true",
+        "false",
+        "none",
+        "True",
+        "False",
+        "None",
+    ]
 )
 
 
 def odd_names(steps: Iterable[str]) -> frozenset[str]:
     """Return the step ids that the grammar does not take for one name."""
-    return frozenset(name for name in steps if not IDENTIFIER.match(name) or name in _KEYWORDS)
+    return frozenset(
+        name for name in steps if not IDENTIFIER.match(name) or name in _KEYWORDS
+    )
 
 
 def _longest(word: str, odd: Set[str]) -> str:
@@ -297,7 +375,9 @@ def _longest(word: str, odd: Set[str]) -> str:
     return ""
 
 
-def _text(text: str, names: Names, pointer: str, found: _Found) -> Callable[[Lookup], Json]:
+def _text(
+    text: str, names: Names, pointer: str, found: _Found
+) -> Callable[[Lookup], Json]:
     pieces, parts = list(split(text)), found.parts
     if all(kind == "text" for kind, _ in pieces):
         literal = "".join(piece for _, piece in pieces)
@@ -307,7 +387,11 @@ def _text(text: str, names: Names, pointer: str, found: _Found) -> Callable[[Loo
     if len(pieces) == 1:
         return compile_expression(pieces[0][1], names, pointer, parts)
     made: list[str | Callable[[Lookup], Json]] = [
-        piece if kind == "text" else found.or_wrong(partial(compile_expression, piece, names, pointer, parts), pointer)
+        piece
+        if kind == "text"
+        else found.or_wrong(
+            partial(compile_expression, piece, names, pointer, parts), pointer
+        )
         for kind, piece in pieces
     ]
     return lambda lookup: _joined(made, lookup)
@@ -333,7 +417,9 @@ def _bare(text: str, names: Names) -> str:
         return f"inputs['{name}']"
     if root in ("input", "inputs") and name in names.inputs:
         return f"inputs['{name}']"
-    if root in names.steps and (name == "output" or name in names.outputs.get(root, ())):
+    if root in names.steps and (
+        name == "output" or name in names.outputs.get(root, ())
+    ):
         return f"{root}['{name}']"
     return ""
 

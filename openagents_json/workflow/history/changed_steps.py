@@ -14,9 +14,13 @@ def _steps(plan: Plan) -> dict[str, bytes]:
     document, bindings = plan.definition["document"], plan.definition["bindings"]
     found = {}
     for place in all_steps(document):
-        words = {name: value for name, value in place.step.items() if name not in _WORDS}
+        words = {
+            name: value for name, value in place.step.items() if name not in _WORDS
+        }
         if isinstance(words.get("loop"), dict):
-            words["loop"] = {name: value for name, value in words["loop"].items() if name != "steps"}
+            words["loop"] = {
+                name: value for name, value in words["loop"].items() if name != "steps"
+            }
         found[place.path] = canonical([words, bindings.get(place.path)])
     return found
 
@@ -26,4 +30,6 @@ def changed_steps(before: Plan, after: Plan) -> frozenset[str]:
     if before.hash == after.hash:
         return frozenset()
     one, other = _steps(before), _steps(after)
-    return frozenset(path for path in {*one, *other} if one.get(path) != other.get(path))
+    return frozenset(
+        path for path in {*one, *other} if one.get(path) != other.get(path)
+    )

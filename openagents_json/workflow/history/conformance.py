@@ -12,7 +12,12 @@ from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.bounds import NONE, is_of_a_bound
 from openagents_json.workflow.core.decide.decider import decision
 from openagents_json.workflow.core.event_traits import Origin, Phase
-from openagents_json.workflow.core.event_types import CLOSING, to_data, type_name, types_with
+from openagents_json.workflow.core.event_types import (
+    CLOSING,
+    to_data,
+    type_name,
+    types_with,
+)
 from openagents_json.workflow.core.evolve import evolve
 from openagents_json.workflow.core.plan import Plan, canonical
 
@@ -36,7 +41,9 @@ _NOTES: Final = types_with(lambda traits: traits.origin is Origin.NOTE)
 _FORCED: Final = types_with(lambda traits: traits.origin is Origin.FORCED)
 """Events that may follow from a command that left no event of its own, such as a limit of the run."""
 
-_GOES_ON: Final = types_with(lambda traits: traits.phase is Phase.OPENS) - {ev.RunStarted} | {ev.TimerSet}
+_GOES_ON: Final = types_with(lambda traits: traits.phase is Phase.OPENS) - {
+    ev.RunStarted
+} | {ev.TimerSet}
 """Events behind which the time limits of steps that hold others begin anew."""
 
 
@@ -44,12 +51,23 @@ def first_difference(plan: Plan, recorded: Sequence[ev.Event]) -> Difference | N
     """Return the first decision on record that this plan would not make, None when it would make all of them."""
     state, expected = st.initial(), list[ev.Event]()
     child = _children(recorded)
-    course = [(version, event) for version, event in enumerate(recorded, 1) if type(event) not in _NOTES]
+    course = [
+        (version, event)
+        for version, event in enumerate(recorded, 1)
+        if type(event) not in _NOTES
+    ]
     limited = _limited([event for _, event in course])
     for place, (version, event) in enumerate(course, 1):
         path = getattr(event, "step", None)
-        if isinstance(path, str) and path and type(event) not in _FORCED and not _known(plan, path):
-            return Difference(version, event, None, f"there is no step {path!r} any more")
+        if (
+            isinstance(path, str)
+            and path
+            and type(event) not in _FORCED
+            and not _known(plan, path)
+        ):
+            return Difference(
+                version, event, None, f"there is no step {path!r} any more"
+            )
         if expected and _same(expected[0], event):
             expected.pop(0)
         elif place - 1 in limited or _comes_from_outside(event, expected):
@@ -61,7 +79,12 @@ def first_difference(plan: Plan, recorded: Sequence[ev.Event]) -> Difference | N
             return Difference(version, event, now, _reason(event, now))
         after = evolve(state, event)
         if after is state:
-            return Difference(version, event, None, f"{type_name(event)} does not fit the state of the run")
+            return Difference(
+                version,
+                event,
+                None,
+                f"{type_name(event)} does not fit the state of the run",
+            )
         state = after
         following = course[place][1] if place < len(course) else None
         if not expected and not state.closed and not _more_facts(event, following):
@@ -93,7 +116,11 @@ def _limited(course: Sequence[ev.Event]) -> set[int]:
         if not is_of_a_bound(getattr(event, "error", None)):
             continue
         first, fails = place, isinstance(event, ev.StepFailed)
-        before = (ev.StepScheduled, ev.CompensationScheduled) if fails else (ev.StepCancelled,)
+        before = (
+            (ev.StepScheduled, ev.CompensationScheduled)
+            if fails
+            else (ev.StepCancelled,)
+        )
         while first and isinstance(course[first - 1], before):
             first -= 1
             if fails:
@@ -104,7 +131,9 @@ def _limited(course: Sequence[ev.Event]) -> set[int]:
 
 def _decided(plan: Plan, state: st.RunState, child: dict[str, str]) -> list[ev.Event]:
     try:
-        made = decision(plan, state, cmd.Advance(), None, lambda name: child.get(name, name), NONE)
+        made = decision(
+            plan, state, cmd.Advance(), None, lambda name: child.get(name, name), NONE
+        )
     except cmd.Rejected:
         return []
     return list(made.events)
@@ -136,7 +165,9 @@ def _same(expected: ev.Event, event: ev.Event) -> bool:
         and event.secrets is None
         and type(expected) is type(event)
     ):
-        expected = replace(expected, secrets=None)  # an older version did not note where secrets stand
+        expected = replace(
+            expected, secrets=None
+        )  # an older version did not note where secrets stand
     return type(expected) is type(event) and _stored(expected) == _stored(event)
 
 
@@ -152,6 +183,8 @@ def _reason(event: ev.Event, now: ev.Event | None) -> str:
     new = f"{type_name(now)} {getattr(now, 'step', '') or ''}".strip()
     if old == new:
         before, after = _stored(event), _stored(now)
-        names = sorted(k for k in before.keys() | after.keys() if before.get(k) != after.get(k))
+        names = sorted(
+            k for k in before.keys() | after.keys() if before.get(k) != after.get(k)
+        )
         return f"{old} is on record with other {', '.join(names)}"
     return f"{old} is on record, {new} would happen now"

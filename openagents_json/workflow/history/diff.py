@@ -12,7 +12,9 @@ from openagents_json.workflow.core.event_traits import INCIDENTAL
 from openagents_json.workflow.core.event_types import to_data, type_name, types_with
 from openagents_json.workflow.types import Json
 
-_VOLATILE = frozenset({"run", "fence", "fences", "worker", "child", "signal", "at_ms", "parent", "labels"})
+_VOLATILE = frozenset(
+    {"run", "fence", "fences", "worker", "child", "signal", "at_ms", "parent", "labels"}
+)
 """What differs from one run to the next by nature."""
 
 _INCIDENTAL: Final = types_with(lambda traits: traits.attempt in INCIDENTAL)
@@ -67,7 +69,13 @@ class Comparison:
     @property
     def same(self) -> bool:
         """Tell whether nothing differs."""
-        return not (self.first or self.inputs or self.steps or self.output or self.status[0] != self.status[1])
+        return not (
+            self.first
+            or self.inputs
+            or self.steps
+            or self.output
+            or self.status[0] != self.status[1]
+        )
 
 
 def changes_of(one: Json, other: Json, path: str = "") -> Iterator[Change]:
@@ -76,22 +84,35 @@ def changes_of(one: Json, other: Json, path: str = "") -> Iterator[Change]:
         for key in sorted({*one, *other}):
             place = f"{path}.{key}" if path else str(key)
             if key not in one or key not in other:
-                yield Change(place, one.get(key), other.get(key), "one" if key not in one else "other")
+                yield Change(
+                    place,
+                    one.get(key),
+                    other.get(key),
+                    "one" if key not in one else "other",
+                )
             else:
                 yield from changes_of(one[key], other[key], place)
     elif isinstance(one, list | tuple) and isinstance(other, list | tuple):
         for index in range(max(len(one), len(other))):
             place = f"{path}[{index}]"
             if index >= len(one) or index >= len(other):
-                here, there = (one[index], None) if index < len(one) else (None, other[index])
-                yield Change(place, here, there, "one" if index >= len(one) else "other")
+                here, there = (
+                    (one[index], None) if index < len(one) else (None, other[index])
+                )
+                yield Change(
+                    place, here, there, "one" if index >= len(one) else "other"
+                )
             else:
                 yield from changes_of(one[index], other[index], place)
     elif one != other or isinstance(one, bool) != isinstance(other, bool):
         yield Change(path, one, other)
 
 
-def compare(one: Sequence[ev.Event], other: Sequence[ev.Event], ends: tuple[st.RunState, st.RunState]) -> Comparison:
+def compare(
+    one: Sequence[ev.Event],
+    other: Sequence[ev.Event],
+    ends: tuple[st.RunState, st.RunState],
+) -> Comparison:
     """Compare two histories, `ends` being what they come to.
 
     Steps that ran side by side may have done so in any order: what is compared is the sequence of each step.
@@ -107,7 +128,9 @@ def compare(one: Sequence[ev.Event], other: Sequence[ev.Event], ends: tuple[st.R
 
 
 def _changes(one: Json, other: Json) -> tuple[Change, ...]:
-    return tuple(change for change, _ in zip(changes_of(one, other), range(_MOST), strict=False))
+    return tuple(
+        change for change, _ in zip(changes_of(one, other), range(_MOST), strict=False)
+    )
 
 
 def _steps(one: st.RunState, other: st.RunState) -> Iterator[StepDifference]:
@@ -135,7 +158,10 @@ def _first(one: Sequence[ev.Event], other: Sequence[ev.Event]) -> Divergence | N
             here = mine[index] if index < len(mine) else None
             there = theirs[index] if index < len(theirs) else None
             if here is None or there is None or _key(here[1]) != _key(there[1]):
-                at = (here or (len(one) + 1, None))[0], (there or (len(other) + 1, None))[0]
+                at = (
+                    (here or (len(one) + 1, None))[0],
+                    (there or (len(other) + 1, None))[0],
+                )
                 found.append((*at, _divergence(name, here, there)))
                 break
     return min(found, key=lambda item: item[:2])[2] if found else None
@@ -149,20 +175,30 @@ def _lanes(happened: Sequence[ev.Event]) -> dict[str, _Lane]:
     lanes: dict[str, _Lane] = {}
     for version, event in enumerate(happened, 1):
         if type(event) not in _INCIDENTAL:
-            lanes.setdefault(str(getattr(event, "step", "") or ""), []).append((version, event))
+            lanes.setdefault(str(getattr(event, "step", "") or ""), []).append(
+                (version, event)
+            )
     return lanes
 
 
 def _data(event: ev.Event) -> dict[str, Json]:
-    left_out = _VOLATILE | ({"attempt", "definition", "version"} if not isinstance(event, ev.RunReopened) else set())
-    return {name: value for name, value in to_data(event).items() if name not in left_out}
+    left_out = _VOLATILE | (
+        {"attempt", "definition", "version"}
+        if not isinstance(event, ev.RunReopened)
+        else set()
+    )
+    return {
+        name: value for name, value in to_data(event).items() if name not in left_out
+    }
 
 
 def _key(event: ev.Event) -> tuple[str, dict[str, Json]]:
     return type_name(event), _data(event)
 
 
-def _divergence(name: str, here: tuple[int, ev.Event] | None, there: tuple[int, ev.Event] | None) -> Divergence:
+def _divergence(
+    name: str, here: tuple[int, ev.Event] | None, there: tuple[int, ev.Event] | None
+) -> Divergence:
     same = here and there and type(here[1]) is type(there[1])
     return Divergence(
         name,

@@ -28,7 +28,9 @@ def bind_checked(checked: Checked, catalog: Catalog) -> Definition:
         raise InvalidDefinition(checked.report)
     bindings: dict[str, Json] = {}
     for place in checked.steps:
-        spec = catalog.find(place.step["component"]) if "component" in place.step else None
+        spec = (
+            catalog.find(place.step["component"]) if "component" in place.step else None
+        )
         if spec is not None:
             bindings[place.path] = _binding(spec)
     return define(checked.report.document, bindings, checked.names, checked.encoded)

@@ -32,8 +32,21 @@ from openagents_json.workflow.expressions.templates import (
     literal,
 )
 from openagents_json.workflow.language.graph import goto_target
-from openagents_json.workflow.language.scoping import inner_names, item_names, local, references_of
-from openagents_json.workflow.language.steps import KIND_OPTIONS, Count, Duration, Nap, Retry, Signal, Step
+from openagents_json.workflow.language.scoping import (
+    inner_names,
+    item_names,
+    local,
+    references_of,
+)
+from openagents_json.workflow.language.steps import (
+    KIND_OPTIONS,
+    Count,
+    Duration,
+    Nap,
+    Retry,
+    Signal,
+    Step,
+)
 from openagents_json.workflow.language.steps import Timeouts as TimeoutOptions
 from openagents_json.workflow.types import Json
 
@@ -48,7 +61,9 @@ class Compiled:
     plan: StepPlan
     references: tuple[tuple[str, str], ...]
 
-    def with_edges(self, incoming: tuple[Edge, ...], targets: tuple[str, ...], **changes: Any) -> StepPlan:
+    def with_edges(
+        self, incoming: tuple[Edge, ...], targets: tuple[str, ...], **changes: Any
+    ) -> StepPlan:
         """Return the plan with its edges."""
         return replace(self.plan, incoming=incoming, targets=targets, **changes)
 
@@ -62,7 +77,11 @@ def optional(value: Json, names: Names, pointer: str) -> Template | None:
     """Compile a condition, if there is one."""
     if value is None:
         return None
-    return compile_condition(value, names, pointer) if isinstance(value, str) else compile_value(value, names, pointer)
+    return (
+        compile_condition(value, names, pointer)
+        if isinstance(value, str)
+        else compile_value(value, names, pointer)
+    )
 
 
 def compile_step(
@@ -105,7 +124,9 @@ def compile_step(
         foreach=maker.foreach(condition),
         block=block,
         loop=maker.loop(),
-        sleep=maker.timer(model.sleep, inner, f"{pointer}/sleep") if model.says("sleep") else None,
+        sleep=maker.timer(model.sleep, inner, f"{pointer}/sleep")
+        if model.says("sleep")
+        else None,
         wait=maker.wait(),
         child=None if model.workflow is None else Child(model.workflow, model.detached),
         gates=maker.gates(),
@@ -119,14 +140,23 @@ def kind_of(step: Mapping[str, Any]) -> str:
     """Return the kind of a step; what has `steps` beside something else is that, with the steps inside."""
     kinds = [item.does for item in KIND_OPTIONS if item.name in step]
     return next(
-        (kind for kind in kinds if kind not in ("component", "block")), "block" if "steps" in step else "component"
+        (kind for kind in kinds if kind not in ("component", "block")),
+        "block" if "steps" in step else "component",
     )
 
 
 class _TemplateCompiler:
     """Compiles the templates of a step and notes what they refer to."""
 
-    def __init__(self, step: Step, path: str, names: Names, inner: Names, pointer: str, block: Block | None) -> None:
+    def __init__(
+        self,
+        step: Step,
+        path: str,
+        names: Names,
+        inner: Names,
+        pointer: str,
+        block: Block | None,
+    ) -> None:
         self.step = step
         self.path = path
         self.names = names
@@ -154,10 +184,15 @@ class _TemplateCompiler:
     def inputs(self) -> dict[str, Template]:
         here = local(self.own, SECRETS)
         given = self.step.inputs or {}
-        return {name: self._value(value, here, f"{self.pointer}/inputs/{name}") for name, value in given.items()}
+        return {
+            name: self._value(value, here, f"{self.pointer}/inputs/{name}")
+            for name, value in given.items()
+        }
 
     def secrets(self) -> tuple[SecretText, ...]:
-        if SECRETS in self.own.local:  # an item of a foreach has the name: then it is data
+        if (
+            SECRETS in self.own.local
+        ):  # an item of a foreach has the name: then it is data
             return ()
         return tuple(secret_texts(self.step.inputs or {}, local(self.own, SECRETS), ()))
 
@@ -170,8 +205,14 @@ class _TemplateCompiler:
         if spec is None:
             return None
         output = spec.output
-        template = None if output is None else self._value(output, self.own, f"{self.pointer}/terminate/output")
-        return ("failed" if spec.status in ("failure", "failed") else "completed"), template
+        template = (
+            None
+            if output is None
+            else self._value(output, self.own, f"{self.pointer}/terminate/output")
+        )
+        return (
+            "failed" if spec.status in ("failure", "failed") else "completed"
+        ), template
 
     def handlers(self) -> tuple[ErrorHandler, ...]:
         found = []
@@ -179,15 +220,23 @@ class _TemplateCompiler:
             goto = goto_target(handler.json)
             then = "goto" if goto else str(handler.then)
             at = f"{self.pointer}/on_error/{index}/output"
-            template = None if handler.output is None else compile_value(handler.output, local(self.own, "error"), at)
-            found.append(ErrorHandler(tuple(handler.errors or ()), then, goto, template))
+            template = (
+                None
+                if handler.output is None
+                else compile_value(handler.output, local(self.own, "error"), at)
+            )
+            found.append(
+                ErrorHandler(tuple(handler.errors or ()), then, goto, template)
+            )
         return tuple(found)
 
     def outputs(self) -> dict[str, Template | str]:
         here, made = local(self.names, "result", "output"), {}
         for name, value in (self.step.outputs or {}).items():
             template = compile_value(value, here, f"{self.pointer}/outputs/{name}")
-            made[name] = value if isinstance(value, str) and not template.parts else template
+            made[name] = (
+                value if isinstance(value, str) and not template.parts else template
+            )
         return made
 
     def foreach(self, condition: Template | None) -> Foreach | None:
@@ -196,7 +245,9 @@ class _TemplateCompiler:
         step = self.step
         item, index = item_names(step.json)
         enough = step.enough
-        looks = condition is not None and any(path[0] in (item, index) for p in condition.parts for path in p.paths)
+        looks = condition is not None and any(
+            path[0] in (item, index) for p in condition.parts for path in p.paths
+        )
         return Foreach(
             items=self._value(step.foreach, self.names, f"{self.pointer}/foreach"),
             item=item,
@@ -220,7 +271,8 @@ class _TemplateCompiler:
             self._optional(spec.until, self.inside, f"{at}/until"),
             int(spec.max_iterations),
             spec.at_limit == "fail",
-            condition is not None and any(s in self.block for part in condition.parts for s in part.steps),
+            condition is not None
+            and any(s in self.block for part in condition.parts for s in part.steps),
         )
 
     def timer(self, spec: Duration | Json, names: Names, pointer: str) -> Timer:
@@ -229,7 +281,14 @@ class _TemplateCompiler:
         if spec.says("until"):
             return Timer(until=self._value(spec.until, names, f"{pointer}/until"))
         units = {unit: spec.json[unit] for unit in _UNITS if spec.says(unit)}
-        return Timer(seconds=_sum({unit: self._value(n, names, f"{pointer}/{unit}") for unit, n in units.items()}))
+        return Timer(
+            seconds=_sum(
+                {
+                    unit: self._value(n, names, f"{pointer}/{unit}")
+                    for unit, n in units.items()
+                }
+            )
+        )
 
     def wait(self) -> Wait | None:
         spec = self.step.wait_for
@@ -237,7 +296,9 @@ class _TemplateCompiler:
             return None
         at = f"{self.pointer}/wait_for"
         timeout = spec.timeout if spec.says("timeout") else self.step.timeout
-        limit = None if not timeout else self._value(timeout, self.inside, f"{at}/timeout")
+        limit = (
+            None if not timeout else self._value(timeout, self.inside, f"{at}/timeout")
+        )
         if isinstance(spec, Signal):
             return Wait((self._signal(spec, at),), timeout=limit)
         signals, timers = [], []
@@ -266,9 +327,13 @@ class _TemplateCompiler:
         rate = self.step.rate_limit
         if rate is not None:
             if rate.key is None:
-                key = literal(self.path if self.step.component is None else self.step.component)
+                key = literal(
+                    self.path if self.step.component is None else self.step.component
+                )
             else:
-                key = self._value(rate.key, self.inside, f"{self.pointer}/rate_limit/key")
+                key = self._value(
+                    rate.key, self.inside, f"{self.pointer}/rate_limit/key"
+                )
             found.append(Gate("rate", key, int(rate.limit), ms(rate.per_seconds)))
         mutex = self.step.mutex
         if mutex is not None:
@@ -277,7 +342,15 @@ class _TemplateCompiler:
         return tuple(found)
 
 
-def gate(kind: str, key: Json, limit: int, per_ms: int, policy: str, names: Names, pointer: str) -> Gate:
+def gate(
+    kind: str,
+    key: Json,
+    limit: int,
+    per_ms: int,
+    policy: str,
+    names: Names,
+    pointer: str,
+) -> Gate:
     """Return the gate of a run."""
     return Gate(kind, compile_value(key, names, pointer), limit, per_ms, policy)
 
@@ -292,7 +365,9 @@ def _sum(templates: Mapping[str, Template]) -> Template:
             try:
                 total += float(value) * _UNITS[unit]
             except (TypeError, ValueError, OverflowError):
-                raise ExpressionFailed(unit, f"{value!r:.60} is not a number of {unit}") from None
+                raise ExpressionFailed(
+                    unit, f"{value!r:.60} is not a number of {unit}"
+                ) from None
         return total
 
     return Template(tuple(_parts(templates.values())), evaluate)

@@ -25,7 +25,17 @@ from openagents_json.workflow.language.options import (
     text,
     whole,
 )
-from openagents_json.workflow.language.steps import ANY, FLAG, NAME, OBJECT, SECONDS, STEP, TEXT, WORDS, Block
+from openagents_json.workflow.language.steps import (
+    ANY,
+    FLAG,
+    NAME,
+    OBJECT,
+    SECONDS,
+    STEP,
+    TEXT,
+    WORDS,
+    Block,
+)
 
 SEMVER: Final = r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$"
 ARRAY: Final = plain("array")
@@ -39,10 +49,14 @@ class Parameter(Object):
     default = option(ANY, "what an input is that is not given")
     required = option(FLAG, "whether it has to be given", default=False)
     enum = option(ARRAY, "the values that it may have")
-    pattern = option(text(form="regex"), "a regular expression (RE2) that is found in it")
+    pattern = option(
+        text(form="regex"), "a regular expression (RE2) that is found in it"
+    )
     minimum = option(number(), "the least that a number may be")
     maximum = option(number(), "the most that a number may be")
-    format = option(TEXT, "`date`, `date-time`, `email`, `uri` or `uuid`; others are for people")
+    format = option(
+        TEXT, "`date`, `date-time`, `email`, `uri` or `uuid`; others are for people"
+    )
     source = option(TEXT, "of an output: the template that gives it")
 
 
@@ -50,7 +64,10 @@ class StateDependencies(Object):
     """What 0.1.4 said about state."""
 
     isolation = option(one_of("none", "step", "agent", "workflow"), "for people")
-    persistence = option(one_of("none", "memory", "disk", "database"), "what 0.1.4 called the persistence of a run")
+    persistence = option(
+        one_of("none", "memory", "disk", "database"),
+        "what 0.1.4 called the persistence of a run",
+    )
     sharing = option(ARRAY, "for people")
 
 
@@ -69,9 +86,13 @@ class Concurrency(Object):
     """Runs of a key at a time."""
 
     key = option(WORDS, "a template for the key; without it, the workflow's id")
-    limit = option(whole(1), "how many runs of a key there may be at a time", required=True)
+    limit = option(
+        whole(1), "how many runs of a key there may be at a time", required=True
+    )
     on_limit = option(
-        one_of("queue", "reject", "cancel_oldest"), "what happens to one more, or to the oldest", default="queue"
+        one_of("queue", "reject", "cancel_oldest"),
+        "what happens to one more, or to the oldest",
+        default="queue",
     )
 
 
@@ -99,18 +120,23 @@ def work(name: str) -> Kind[Any]:
 class Document(Object, others=("$schema", "schema_version", "engine")):
     """A workflow document."""
 
-    id = option(NAME, "name of the workflow, letters, digits, `-` and `_`", required=True)
+    id = option(
+        NAME, "name of the workflow, letters, digits, `-` and `_`", required=True
+    )
     version = option(text(pattern=SEMVER), "semantic version", default="1.0.0")
     name = option(TEXT, "for people")
     description = option(TEXT, "for people")
     inputs = option(by_name(Parameter), "name -> parameter; checked at the start")
     outputs = option(
-        by_name(Parameter), "name -> parameter with an optional `source` template; used when there is no `output`"
+        by_name(Parameter),
+        "name -> parameter with an optional `source` template; used when there is no `output`",
     )
     output = option(ANY, "the result: any JSON with templates")
     steps = option(array(STEP, least=1), "the steps, at least one", required=True)
     connections = Block.connections
-    state_dependencies = option(of(StateDependencies), "what 0.1.4 said about state", see="persistence")
+    state_dependencies = option(
+        of(StateDependencies), "what 0.1.4 said about state", see="persistence"
+    )
     metadata = option(OBJECT, "for people")
     timeout = option(SECONDS, "seconds for the whole run", default=0)
     persistence = option(
@@ -118,14 +144,23 @@ class Document(Object, others=("$schema", "schema_version", "engine")):
         "how much of a run goes to the log, and when; `step` if nothing is said",
         see="persistence",
     )
-    concurrency = option(of(Concurrency), "runs of a key at a time", see="limits-across-runs")
+    concurrency = option(
+        of(Concurrency), "runs of a key at a time", see="limits-across-runs"
+    )
     debounce = option(
         of(Debounce),
         "the run begins when no other of its key was started for so long; the earlier ones are cancelled. The times of "
         "their starts decide, whoever starts them: a program, a schedule, a parent",
     )
     on_failure = option(
-        either(WORDS, array(STEP, least=1), of(FailureBlock), work("component"), work("workflow"), read=same),
+        either(
+            WORDS,
+            array(STEP, least=1),
+            of(FailureBlock),
+            work("component"),
+            work("workflow"),
+            read=same,
+        ),
         "a component's name, a call {`component`, `inputs`}, {`workflow`}, steps, or a block: runs when the run has "
         "failed, after compensations; sees `error` and `failed_step`",
     )

@@ -23,7 +23,9 @@ class DocumentEdge:
 def is_sequential(document: Mapping[str, Any]) -> bool:
     """Tell whether array order is the order of execution."""
     steps = [step for step in document.get("steps", ()) if isinstance(step, Mapping)]
-    edges = bool(document.get("connections")) or any(step.get("depends_on") for step in steps)
+    edges = bool(document.get("connections")) or any(
+        step.get("depends_on") for step in steps
+    )
     return document.get("execution") != "graph" and not edges
 
 
@@ -34,7 +36,9 @@ def split_end(text: str) -> tuple[str, str | None]:
 
 
 def ways(
-    document: Mapping[str, Any], references: Mapping[str, Iterable[tuple[str, str]]], base: str = ""
+    document: Mapping[str, Any],
+    references: Mapping[str, Iterable[tuple[str, str]]],
+    base: str = "",
 ) -> list[DocumentEdge]:
     """List the edges of a document, or of a block in it at `base`, whose parts are of the right shape.
 
@@ -48,15 +52,29 @@ def ways(
             found.append(DocumentEdge(previous, name, "order", at))
         previous = name
         for number, source in enumerate(step.get("depends_on", ())):
-            found.append(DocumentEdge(source, name, "depends", f"{at}/depends_on/{number}"))
+            found.append(
+                DocumentEdge(source, name, "depends", f"{at}/depends_on/{number}")
+            )
         if not sequential:
-            found += [DocumentEdge(source, name, "reference", pointer) for source, pointer in references.get(name, ())]
+            found += [
+                DocumentEdge(source, name, "reference", pointer)
+                for source, pointer in references.get(name, ())
+            ]
         for number, handler in enumerate(step.get("on_error", ())):
             if isinstance(target := goto_target(handler), str):
-                found.append(DocumentEdge(name, target, "goto", f"{at}/on_error/{number}"))
+                found.append(
+                    DocumentEdge(name, target, "goto", f"{at}/on_error/{number}")
+                )
     for index, connection in enumerate(document.get("connections", ())):
-        source, target = split_end(connection["source"])[0], split_end(connection["target"])[0]
-        found.append(DocumentEdge(source, target, "connection", f"{base}/connections/{index}", connection))
+        source, target = (
+            split_end(connection["source"])[0],
+            split_end(connection["target"])[0],
+        )
+        found.append(
+            DocumentEdge(
+                source, target, "connection", f"{base}/connections/{index}", connection
+            )
+        )
     return _without_shadows(found)
 
 
@@ -67,13 +85,19 @@ def goto_target(handler: Json) -> str | None:
         target = then.get("goto")
         return target if isinstance(target, str) else None
     if isinstance(then, str) and then.startswith("goto"):
-        return then.removeprefix("goto").lstrip(" :-") or handler.get("goto") or handler.get("step")
+        return (
+            then.removeprefix("goto").lstrip(" :-")
+            or handler.get("goto")
+            or handler.get("step")
+        )
     return None
 
 
 def _without_shadows(found: Sequence[DocumentEdge]) -> list[DocumentEdge]:
     """Leave out references that a connection or a dependency between the same steps says already."""
-    explicit = {(w.source, w.target) for w in found if w.kind in ("connection", "depends")}
+    explicit = {
+        (w.source, w.target) for w in found if w.kind in ("connection", "depends")
+    }
     kept, seen = [], set()
     for way in found:
         pair = (way.source, way.target)

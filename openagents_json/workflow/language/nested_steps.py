@@ -38,7 +38,11 @@ def failure_block(document: Mapping[str, Any]) -> tuple[Mapping[str, Any], str] 
     if isinstance(value, Mapping) and "steps" in value:
         return value, "/on_failure"
     step = {"component": value} if isinstance(value, str) else value
-    return ({"steps": [{"id": FAILURE_STEP, **step}]}, "/on_failure") if isinstance(step, Mapping) else None
+    return (
+        ({"steps": [{"id": FAILURE_STEP, **step}]}, "/on_failure")
+        if isinstance(step, Mapping)
+        else None
+    )
 
 
 def compensation_step(step: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -46,7 +50,11 @@ def compensation_step(step: Mapping[str, Any]) -> Mapping[str, Any] | None:
     value = step.get("compensate")
     if isinstance(value, str):
         value = {"component": value}
-    return {**value, "id": f"{step['id']}{COMPENSATE}"} if isinstance(value, Mapping) else None
+    return (
+        {**value, "id": f"{step['id']}{COMPENSATE}"}
+        if isinstance(value, Mapping)
+        else None
+    )
 
 
 def steps_in(block: Mapping[str, Any]) -> list[tuple[int, Mapping[str, Any]]]:
@@ -54,7 +62,11 @@ def steps_in(block: Mapping[str, Any]) -> list[tuple[int, Mapping[str, Any]]]:
     steps = block.get("steps")
     if not isinstance(steps, list | tuple):
         return []
-    return [(i, s) for i, s in enumerate(steps) if isinstance(s, Mapping) and isinstance(s.get("id"), str)]
+    return [
+        (i, s)
+        for i, s in enumerate(steps)
+        if isinstance(s, Mapping) and isinstance(s.get("id"), str)
+    ]
 
 
 def all_steps(document: Mapping[str, Any]) -> Iterator[StepLocation]:
@@ -65,7 +77,9 @@ def all_steps(document: Mapping[str, Any]) -> Iterator[StepLocation]:
         yield from _within(failure[0], ON_FAILURE, failure[1])
 
 
-def _within(block: Mapping[str, Any], frame: str, pointer: str) -> Iterator[StepLocation]:
+def _within(
+    block: Mapping[str, Any], frame: str, pointer: str
+) -> Iterator[StepLocation]:
     for index, step in steps_in(block):
         path, at = inside(frame, step["id"]), f"{pointer}/steps/{index}"
         yield StepLocation(path, step, at)

@@ -19,7 +19,9 @@ Schema = Any
 """JSON Schema: an object, or true."""
 
 
-class Kind(Generic[T]):  # these are plain classes: making dataclasses would take half of the time of the import
+class Kind(
+    Generic[T]
+):  # these are plain classes: making dataclasses would take half of the time of the import
     """What an option may be: as JSON Schema, and how a value that is of this kind is read."""
 
     __slots__ = ("read", "schema")
@@ -91,12 +93,20 @@ class Option(Generic[T]):
 
 @overload
 def option(
-    kind: Kind[T], meaning: str, *, default: T, old: Renamed | None = None, see: str = "", name: str = ""
+    kind: Kind[T],
+    meaning: str,
+    *,
+    default: T,
+    old: Renamed | None = None,
+    see: str = "",
+    name: str = "",
 ) -> Option[T]: ...
 @overload
 def option(kind: Kind[T], meaning: str, *, required: Literal[True]) -> Option[T]: ...
 @overload
-def option(kind: Kind[T], meaning: str, *, does: str = "", see: str = "", name: str = "") -> Option[T | None]: ...
+def option(
+    kind: Kind[T], meaning: str, *, does: str = "", see: str = "", name: str = ""
+) -> Option[T | None]: ...
 def option(kind: Kind[Any], meaning: str, **more: Any) -> Any:
     """Return an option; without a default, what a document does not say is None."""
     return Option(kind, meaning, **more)
@@ -117,7 +127,9 @@ class Object:
         self.json = json
 
     def __init_subclass__(cls, *, others: tuple[str, ...] = (), least: int = 0) -> None:
-        own = {item.name: item for item in vars(cls).values() if isinstance(item, Option)}
+        own = {
+            item.name: item for item in vars(cls).values() if isinstance(item, Option)
+        }
         cls.options = {**cls.options, **own}
         cls.others = cls.others | frozenset(others)
         cls.least = least
@@ -147,7 +159,12 @@ def properties(kind: type[Object]) -> dict[str, Schema]:
         members[item.name] = {**form, "description": item.meaning, **default}
         if item.old is not None:
             note = f"the old word for `{item.name}`"
-            members[item.old.old] = {**form, "deprecated": True, "description": note, **default}
+            members[item.old.old] = {
+                **form,
+                "deprecated": True,
+                "description": note,
+                **default,
+            }
     return members
 
 
@@ -164,18 +181,36 @@ def text(least: int = 0, most: int = 0, pattern: str = "", form: str = "") -> Ki
     """Return the kind of texts."""
     limits: dict[str, Any] = {"minLength": least, "maxLength": most}
     rules = {"pattern": pattern, "format": form} | limits
-    return Kind({"type": "string", **{key: value for key, value in rules.items() if value}}, same)
+    return Kind(
+        {"type": "string", **{key: value for key, value in rules.items() if value}},
+        same,
+    )
 
 
-def number(least: float | None = None, most: float | None = None, *, above: float | None = None) -> Kind[float]:
+def number(
+    least: float | None = None, most: float | None = None, *, above: float | None = None
+) -> Kind[float]:
     """Return the kind of numbers."""
     limits = {"minimum": least, "exclusiveMinimum": above, "maximum": most}
-    return Kind({"type": "number", **{key: value for key, value in limits.items() if value is not None}}, same)
+    return Kind(
+        {
+            "type": "number",
+            **{key: value for key, value in limits.items() if value is not None},
+        },
+        same,
+    )
 
 
 def whole(least: int, most: int | None = None) -> Kind[int]:
     """Return the kind of whole numbers; 3.0 is one, and is read as it is."""
-    return Kind({"type": "integer", "minimum": least, **({} if most is None else {"maximum": most})}, same)
+    return Kind(
+        {
+            "type": "integer",
+            "minimum": least,
+            **({} if most is None else {"maximum": most}),
+        },
+        same,
+    )
 
 
 def one_of(*words: str) -> Kind[str]:
@@ -191,7 +226,10 @@ def plain(*types: str) -> Kind[Any]:
 def array(kind: Kind[T], least: int = 0) -> Kind[list[T]]:
     """Return the kind of arrays."""
     limits = {"minItems": least} if least else {}
-    return Kind({"type": "array", **limits, "items": kind.schema}, lambda value: [kind.read(item) for item in value])
+    return Kind(
+        {"type": "array", **limits, "items": kind.schema},
+        lambda value: [kind.read(item) for item in value],
+    )
 
 
 def of(kind: type[M]) -> Kind[M]:
@@ -202,7 +240,9 @@ def of(kind: type[M]) -> Kind[M]:
 def by_name(kind: type[M]) -> Kind[Mapping[str, M]]:
     """Return the kind of objects whose members are objects with some options."""
     form = {"type": "object", "additionalProperties": kind.json_schema()}
-    return Kind(form, lambda value: {name: kind(member) for name, member in value.items()})
+    return Kind(
+        form, lambda value: {name: kind(member) for name, member in value.items()}
+    )
 
 
 def either(*kinds: Kind[Any], read: Callable[[Any], T], word: str = "anyOf") -> Kind[T]:
@@ -213,5 +253,8 @@ def either(*kinds: Kind[Any], read: Callable[[Any], T], word: str = "anyOf") -> 
 def short(brief: Kind[Any], name: str, full: type[M], word: str = "anyOf") -> Kind[M]:
     """Return the kind of objects for which one option may stand alone: "x" for {"name": "x"}."""
     return either(
-        brief, of(full), read=lambda value: full(value if isinstance(value, Mapping) else {name: value}), word=word
+        brief,
+        of(full),
+        read=lambda value: full(value if isinstance(value, Mapping) else {name: value}),
+        word=word,
     )

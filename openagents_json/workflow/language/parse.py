@@ -56,21 +56,34 @@ def parse(text: str | bytes) -> tuple[Any, str, list[str]]:
     Raises NotADocument.
     """
     if _is_too_large(text):
-        raise NotADocument(f"it is larger than {MAX_BYTES:,} bytes; give large data as inputs", problem="too_large")
+        raise NotADocument(
+            f"it is larger than {MAX_BYTES:,} bytes; give large data as inputs",
+            problem="too_large",
+        )
     decoded = _decode(text)
     doubled: list[str] = []
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(items)
         if len(found) < len(items):
-            doubled.extend(sorted(name for name, times in Counter(name for name, _ in items).items() if times > 1))
+            doubled.extend(
+                sorted(
+                    name
+                    for name, times in Counter(name for name, _ in items).items()
+                    if times > 1
+                )
+            )
         return found
 
     def constant(name: str) -> Any:
         raise NotADocument(f"{name} is not JSON")
 
     try:
-        return json.loads(decoded, object_pairs_hook=pairs, parse_constant=constant), decoded, doubled
+        return (
+            json.loads(decoded, object_pairs_hook=pairs, parse_constant=constant),
+            decoded,
+            doubled,
+        )
     except json.JSONDecodeError as error:
         raise NotADocument(error.msg, error.lineno, error.colno) from error
     except RecursionError as error:
@@ -88,7 +101,11 @@ def _is_too_large(text: str | bytes) -> bool:
     """
     if len(text) > MAX_BYTES:
         return True
-    if isinstance(text, bytes) or len(text) * _LONGEST_CHARACTER <= MAX_BYTES or text.isascii():
+    if (
+        isinstance(text, bytes)
+        or len(text) * _LONGEST_CHARACTER <= MAX_BYTES
+        or text.isascii()
+    ):
         return False
     return len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES
 
@@ -164,7 +181,9 @@ def _places(text: str, tree: Mapping[str, Any]) -> dict[str, int]:
 class _Container:
     """An object or array in the text, gone through member by member."""
 
-    def __init__(self, text: str, start: int, pointer: str, tree: Mapping[str, Any]) -> None:
+    def __init__(
+        self, text: str, start: int, pointer: str, tree: Mapping[str, Any]
+    ) -> None:
         self.text, self.pointer, self.tree = text, pointer, tree
         self.is_object, self.index = text[start : start + 1] == "{", 0
         self.position = _skip(text, start + 1)

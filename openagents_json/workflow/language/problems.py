@@ -55,7 +55,9 @@ class Report:
     @property
     def errors(self) -> tuple[Problem, ...]:
         """Return the problems that keep it from running."""
-        return tuple(problem for problem in self.problems if problem.severity == "error")
+        return tuple(
+            problem for problem in self.problems if problem.severity == "error"
+        )
 
 
 @dataclass(slots=True)
@@ -76,18 +78,30 @@ class Collector:
 
     def error(self, code: str, pointer: str, message: str, **more: Any) -> None:
         """Note what keeps the document from running."""
-        _note(self.errors, self.more_errors, Problem(code, "error", pointer, message, **more))
+        _note(
+            self.errors,
+            self.more_errors,
+            Problem(code, "error", pointer, message, **more),
+        )
 
     def warn(self, code: str, pointer: str, message: str, **more: Any) -> None:
         """Note what may not be meant so."""
-        _note(self.warnings, self.more_warnings, Problem(code, "warning", pointer, message, **more))
+        _note(
+            self.warnings,
+            self.more_warnings,
+            Problem(code, "warning", pointer, message, **more),
+        )
 
     def nearest(self, name: str, known: Iterable[Any]) -> str:
         """Suggest the nearest valid name, empty when none is near, or when many names have been compared already."""
         if self.comparisons <= 0 or len(name) > LONGEST:
             return ""
         # A suggestion shares at least 6 of 10 characters: what differs more in length is none.
-        near = [text for item in islice(known, self.comparisons) if _may_be_near(name, text := str(item))]
+        near = [
+            text
+            for item in islice(known, self.comparisons)
+            if _may_be_near(name, text := str(item))
+        ]
         self.comparisons -= 1 + len(near)
         found = difflib.get_close_matches(name, near, 1, 0.6)
         return f"did you mean {found[0]!r}?" if found else ""
@@ -99,17 +113,23 @@ class Collector:
     def report(self, document: Any, text: str | None) -> Report:
         """Return the report, with lines and columns when there is a text."""
         errors = len(self.more_errors)
-        warnings = len(self.more_warnings) + max(0, len(self.errors) + len(self.warnings) - MOST)
+        warnings = len(self.more_warnings) + max(
+            0, len(self.errors) + len(self.warnings) - MOST
+        )
         problems = self.problems[:MOST]
         if errors or warnings:
             problems.append(_more_problems(errors, warnings))
         if text is not None:
-            places = locate(text, [problem.pointer for problem in problems if problem.line is None])
+            places = locate(
+                text, [problem.pointer for problem in problems if problem.line is None]
+            )
             problems = [_placed(problem, places) for problem in problems]
         return Report(tuple(problems), document, errors)
 
 
-def _note(kept: dict[tuple[str, str, str], Problem], counted: set[int], problem: Problem) -> None:
+def _note(
+    kept: dict[tuple[str, str, str], Problem], counted: set[int], problem: Problem
+) -> None:
     """Keep a problem that is new while there is room, then count it only."""
     key = (problem.code, problem.pointer, problem.message)
     if key in kept:
@@ -131,7 +151,9 @@ def _more_problems(errors: int, warnings: int) -> Problem:
 
 
 def _may_be_near(name: str, other: str) -> bool:
-    return len(other) <= LONGEST and 3 * abs(len(name) - len(other)) <= 2 * (len(name) + len(other))
+    return len(other) <= LONGEST and 3 * abs(len(name) - len(other)) <= 2 * (
+        len(name) + len(other)
+    )
 
 
 def _placed(problem: Problem, places: Mapping[str, tuple[int, int]]) -> Problem:

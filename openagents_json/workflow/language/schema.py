@@ -6,7 +6,14 @@ from typing import Any, Final
 
 from openagents_json.workflow.language.document import Document
 from openagents_json.workflow.language.options import NOTES, Object, Schema
-from openagents_json.workflow.language.steps import CONDITION, DURATION, EXPRESSION, Connection, Retry, Step
+from openagents_json.workflow.language.steps import (
+    CONDITION,
+    DURATION,
+    EXPRESSION,
+    Connection,
+    Retry,
+    Step,
+)
 
 
 def _published() -> dict[str, Any]:
@@ -35,7 +42,9 @@ def without_notes(schema: Schema) -> Schema:
         return [without_notes(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    rules = {key: _rule(key, value) for key, value in schema.items() if key not in NOTES}
+    rules = {
+        key: _rule(key, value) for key, value in schema.items() if key not in NOTES
+    }
     return rules or True
 
 
@@ -49,12 +58,20 @@ def _keys(kind: type[Object]) -> frozenset[str]:
     return frozenset(kind.options) | kind.others
 
 
-KNOWN_KEYS: Final = {"document": _keys(Document), "step": _keys(Step), "connection": _keys(Connection)}
+KNOWN_KEYS: Final = {
+    "document": _keys(Document),
+    "step": _keys(Step),
+    "connection": _keys(Connection),
+}
 
-_OPTIONS: Final = [item for kind in Object.__subclasses__() for item in kind.options.values()]
+_OPTIONS: Final = [
+    item for kind in Object.__subclasses__() for item in kind.options.values()
+]
 
 RENAMED: Final = {item.name: item.old for item in _OPTIONS if item.old is not None}
 """Options that had another word before, by their name."""
 
-BARE: Final = frozenset(item.name for item in _OPTIONS if item.kind in (CONDITION, EXPRESSION))
+BARE: Final = frozenset(
+    item.name for item in _OPTIONS if item.kind in (CONDITION, EXPRESSION)
+)
 """Options that may be an expression without braces."""

@@ -8,7 +8,11 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any
 
-from openagents_json.workflow.expressions.templates import Names, TemplatePart, odd_names
+from openagents_json.workflow.expressions.templates import (
+    Names,
+    TemplatePart,
+    odd_names,
+)
 from openagents_json.workflow.language.nested_steps import steps_in
 from openagents_json.workflow.language.steps import Step
 
@@ -20,14 +24,22 @@ FAILURE = ("error", "failed_step")
 def names_of(document: Mapping[str, Any]) -> Names:
     """Return the names that a document declares."""
     declared = document.get("inputs")
-    inputs = frozenset(str(k) for k in declared) if isinstance(declared, Mapping) else frozenset()
+    inputs = (
+        frozenset(str(k) for k in declared)
+        if isinstance(declared, Mapping)
+        else frozenset()
+    )
     return names_in(document, Names(frozenset(), inputs), at="")
 
 
 def names_in(block: Mapping[str, Any], around: Names, *more: str, at: str) -> Names:
     """Return the names inside of the block at a pointer: those around it, its steps, and some of the place."""
     steps = [step for _, step in steps_in(block)]
-    outputs = {s["id"]: frozenset(s["outputs"]) for s in steps if isinstance(s.get("outputs"), Mapping)}
+    outputs = {
+        s["id"]: frozenset(s["outputs"])
+        for s in steps
+        if isinstance(s.get("outputs"), Mapping)
+    }
     ids = frozenset(step["id"] for step in steps)
     return replace(
         around,
@@ -82,7 +94,13 @@ def inner_names(step: Mapping[str, Any]) -> tuple[str, ...]:
     return ITERATION if "loop" in step else ()
 
 
-def references_of(parts: Iterable[TemplatePart], names: Names, own: str) -> list[tuple[str, str]]:
+def references_of(
+    parts: Iterable[TemplatePart], names: Names, own: str
+) -> list[tuple[str, str]]:
     """Return the steps that expressions refer to, with the place."""
     found = dict.fromkeys((step, part.pointer) for part in parts for step in part.steps)
-    return [(s, at) for s, at in found if s != own and s in names.steps and s not in names.local]
+    return [
+        (s, at)
+        for s, at in found
+        if s != own and s in names.steps and s not in names.local
+    ]

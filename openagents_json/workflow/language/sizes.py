@@ -22,7 +22,9 @@ MAX_POINTER_TEXT: Final = 20_000_000
 
 MAX_INTEGER_BITS: Final = 14_000
 
-_ADVICE: Final = "split it into workflows that call each other, and give large data as inputs"
+_ADVICE: Final = (
+    "split it into workflows that call each other, and give large data as inputs"
+)
 
 
 @dataclass(slots=True)
@@ -44,9 +46,20 @@ class Size:
             (self.edges, MAX_EDGES, "connections and dependencies"),
             (self.expressions, MAX_EXPRESSIONS, "expressions"),
             (self.expression_text, MAX_EXPRESSION_TEXT, "characters in expressions"),
-            (self.pointer_text, MAX_POINTER_TEXT, "characters in the pointers to its values, by long names"),
+            (
+                self.pointer_text,
+                MAX_POINTER_TEXT,
+                "characters in the pointers to its values, by long names",
+            ),
         ]
-        return next((f"it has more than {most:,} {what}" for count, most, what in counted if count > most), "")
+        return next(
+            (
+                f"it has more than {most:,} {what}"
+                for count, most, what in counted
+                if count > most
+            ),
+            "",
+        )
 
 
 def check_size(document: Any, found: Collector, *, limited: bool = True) -> bool:
@@ -59,7 +72,9 @@ def check_size(document: Any, found: Collector, *, limited: bool = True) -> bool
     while todo:
         value, pointer, name, depth = todo.pop()
         _count(value, name, size)
-        if isinstance(value, Mapping | list | tuple):  # counted before they are put on the list
+        if isinstance(
+            value, Mapping | list | tuple
+        ):  # counted before they are put on the list
             size.pointer_text += len(pointer) * len(value)
             size.values += len(value)
         if depth > MAX_DEPTH:
@@ -72,15 +87,27 @@ def check_size(document: Any, found: Collector, *, limited: bool = True) -> bool
         if isinstance(value, Mapping):
             wrong = [key for key in value if not isinstance(key, str)]
             for key in wrong:
-                found.error("not_json", pointer, f"the name {key!r:.80} is not a text", found=type_name(key))
+                found.error(
+                    "not_json",
+                    pointer,
+                    f"the name {key!r:.80} is not a text",
+                    found=type_name(key),
+                )
             sound = sound and not wrong
             # In order, so that it stops at the same place however the document was written.
             names = () if wrong else sorted(value, reverse=True)
-            todo += [(value[key], f"{pointer}/{escape(key)}", key, depth + 1) for key in names]
+            todo += [
+                (value[key], f"{pointer}/{escape(key)}", key, depth + 1)
+                for key in names
+            ]
         elif isinstance(value, list | tuple):
-            todo += [(item, f"{pointer}/{i}", "", depth + 1) for i, item in enumerate(value)]
+            todo += [
+                (item, f"{pointer}/{i}", "", depth + 1) for i, item in enumerate(value)
+            ]
         elif not _is_scalar(value):
-            found.error("not_json", pointer, _why_not_json(value), found=type_name(value))
+            found.error(
+                "not_json", pointer, _why_not_json(value), found=type_name(value)
+            )
             sound = False
     return sound
 
@@ -89,7 +116,9 @@ def _why_not_json(value: Any) -> str:
     if isinstance(value, float):
         return f"a number that is {value} cannot be written as JSON; give one that is not as large, or a text"
     if isinstance(value, int):
-        return "a number with so many digits cannot be written as JSON; give it as a text"
+        return (
+            "a number with so many digits cannot be written as JSON; give it as a text"
+        )
     return f"a value of type {type(value).__name__:.80} is not JSON; give a text, a number, a list or an object"
 
 
@@ -120,5 +149,7 @@ def _is_scalar(value: Any) -> bool:
     if isinstance(value, float):
         return value == value and abs(value) != float("inf")
     if isinstance(value, int):
-        return value.bit_length() <= MAX_INTEGER_BITS  # a longer one could not be written again
+        return (
+            value.bit_length() <= MAX_INTEGER_BITS
+        )  # a longer one could not be written again
     return value is None or isinstance(value, str)

@@ -46,9 +46,13 @@ ANY: Final[Kind[Any]] = Kind(True, same)
 OBJECT: Final = plain("object")
 
 STEP: Final[Kind[Step]] = Kind({"$ref": "#/$defs/step"}, lambda value: Step(value))
-CONNECTION: Final[Kind[Connection]] = Kind({"$ref": "#/$defs/connection"}, lambda value: Connection(value))
+CONNECTION: Final[Kind[Connection]] = Kind(
+    {"$ref": "#/$defs/connection"}, lambda value: Connection(value)
+)
 RETRY: Final[Kind[Retry]] = Kind({"$ref": "#/$defs/retry"}, lambda value: Retry(value))
-SLEEP: Final[Kind[Any]] = Kind({"$ref": "#/$defs/sleep"}, lambda value: duration_of(value))
+SLEEP: Final[Kind[Any]] = Kind(
+    {"$ref": "#/$defs/sleep"}, lambda value: duration_of(value)
+)
 
 
 class Connection(Object, others=("id", "name", "description", "metadata")):
@@ -57,7 +61,9 @@ class Connection(Object, others=("id", "name", "description", "metadata")):
     source = option(TEXT, 'where it begins: "step" or "step.output"', required=True)
     target = option(TEXT, 'where it ends: "step" or "step.input"', required=True)
     condition = option(CONDITION, "false closes it; sees `value` and `source`")
-    transform = option(EXPRESSION, "an expression for what arrives; sees `value` and `source`")
+    transform = option(
+        EXPRESSION, "an expression for what arrives; sees `value` and `source`"
+    )
 
 
 class Block(Object):
@@ -66,7 +72,9 @@ class Block(Object):
     steps = option(array(STEP, least=1), "its steps, at least one", does="block")
     connections = option(array(CONNECTION), "the ways between its steps")
     execution = option(
-        one_of("sequential", "graph"), "whether steps without edges follow each other", default="sequential"
+        one_of("sequential", "graph"),
+        "whether steps without edges follow each other",
+        default="sequential",
     )
     output = option(ANY, "its result: any JSON with templates")
 
@@ -74,10 +82,18 @@ class Block(Object):
 class Loop(Object):
     """Steps that run again and again."""
 
-    while_ = option(CONDITION, "asked before an iteration: false ends the loop", name="while")
+    while_ = option(
+        CONDITION, "asked before an iteration: false ends the loop", name="while"
+    )
     until = option(CONDITION, "asked after an iteration: true ends the loop")
-    max_iterations = option(whole(1, 1_000_000), "how many iterations there are at most", required=True)
-    at_limit = option(one_of("complete", "fail"), "what the loop does after the last of them", default="complete")
+    max_iterations = option(
+        whole(1, 1_000_000), "how many iterations there are at most", required=True
+    )
+    at_limit = option(
+        one_of("complete", "fail"),
+        "what the loop does after the last of them",
+        default="complete",
+    )
     steps = Block.steps
     connections = Block.connections
     execution = Block.execution
@@ -91,10 +107,16 @@ class Retry(Object):
         whole(0, 1_000_000),
         "executions after the first",
         default=3,
-        old=Renamed("max_attempts", "counts retries: there is one execution more", "how often a step is tried again"),
+        old=Renamed(
+            "max_attempts",
+            "counts retries: there is one execution more",
+            "how often a step is tried again",
+        ),
     )
     delay_seconds = option(SECONDS, "the wait before the first retry", default=5)
-    backoff_multiplier = option(number(1), "how many times longer each wait is than the one before", default=1)
+    backoff_multiplier = option(
+        number(1), "how many times longer each wait is than the one before", default=1
+    )
     max_delay_seconds = option(SECONDS, "the longest wait; without it, there is none")
     max_elapsed_seconds = option(
         SECONDS,
@@ -102,14 +124,18 @@ class Retry(Object):
         "included; without it, only `max_retries` counts",
     )
     max_retry_after_seconds = option(
-        SECONDS, "the longest wait that a component may ask for with `RetryableError`", default=DAY
+        SECONDS,
+        "the longest wait that a component may ask for with `RetryableError`",
+        default=DAY,
     )
     jitter = option(
         either(FLAG, number(0, 1), read=same),
         "the part of a wait that is taken off or added by chance; true is 0.1",
         default=0,
     )
-    retry_on = option(TEXTS, "names of the error types that are tried again; without it, all are")
+    retry_on = option(
+        TEXTS, "names of the error types that are tried again; without it, all are"
+    )
     no_retry_on = option(TEXTS, "names of error types that are not tried again")
 
 
@@ -117,7 +143,9 @@ class Timeouts(Object):
     """Time limits of a step, in seconds; 0 is none."""
 
     schedule_to_start = option(SECONDS, "until an attempt begins", default=0)
-    start_to_close = option(SECONDS, "for an attempt; the same as `timeout`, and goes before it")
+    start_to_close = option(
+        SECONDS, "for an attempt; the same as `timeout`, and goes before it"
+    )
     heartbeat = option(SECONDS, "between two signs of life of the component", default=0)
     total = option(SECONDS, "for all attempts, with the waits between them", default=0)
 
@@ -129,7 +157,9 @@ class Duration(Object, least=1):
     minutes = option(SECONDS_OR_TEMPLATE, "minutes")
     hours = option(SECONDS_OR_TEMPLATE, "hours")
     days = option(SECONDS_OR_TEMPLATE, "days")
-    until = option(either(SECONDS, WORDS, read=same), "a time: ISO 8601, or seconds since 1970")
+    until = option(
+        either(SECONDS, WORDS, read=same), "a time: ISO 8601, or seconds since 1970"
+    )
 
 
 def duration_of(value: Any) -> Any:
@@ -144,9 +174,16 @@ class Signal(Object):
     """A signal that a step waits for."""
 
     signal = option(WORDS, "its name", required=True)
-    key = option(plain("string", "number", "boolean"), "which one of that name; without it, any fits")
-    schema = option(plain("object", "boolean"), "JSON Schema that its payload has to fit")
-    timeout = option(SECONDS_OR_TEMPLATE, "seconds; then the step fails with `TimeoutError`")
+    key = option(
+        plain("string", "number", "boolean"),
+        "which one of that name; without it, any fits",
+    )
+    schema = option(
+        plain("object", "boolean"), "JSON Schema that its payload has to fit"
+    )
+    timeout = option(
+        SECONDS_OR_TEMPLATE, "seconds; then the step fails with `TimeoutError`"
+    )
 
 
 class Nap(Object):
@@ -175,7 +212,9 @@ class FirstOf(Object):
         "signals, and one timer at most",
         required=True,
     )
-    timeout = option(SECONDS_OR_TEMPLATE, "seconds; then the step fails with `TimeoutError`")
+    timeout = option(
+        SECONDS_OR_TEMPLATE, "seconds; then the step fails with `TimeoutError`"
+    )
 
 
 def wait_of(value: Any) -> Signal | FirstOf:
@@ -239,7 +278,12 @@ class ErrorHandler(Object):
 
     errors = option(TEXTS, "names of the error types that it is for; without it, all")
     then = option(
-        either(one_of("continue", "fail", "goto"), text(pattern="^goto[- :].+$"), of(Goto), read=same),
+        either(
+            one_of("continue", "fail", "goto"),
+            text(pattern="^goto[- :].+$"),
+            of(Goto),
+            read=same,
+        ),
         "`continue`, `fail` or {`goto`: step}",
         required=True,
     )
@@ -262,7 +306,9 @@ class Step(Object):
         does="component",
     )
     workflow = option(
-        WORDS, "runs another workflow in a log of its own: `id`, `id@range` or `id@alias`", does="workflow"
+        WORDS,
+        "runs another workflow in a log of its own: `id`, `id@range` or `id@alias`",
+        does="workflow",
     )
     wait_for = option(
         either(WORDS, of(Signal), of(FirstOf), read=wait_of),
@@ -292,21 +338,36 @@ class Step(Object):
         "`success` or `failure`, or {`status`, `output`}: ends the run",
         does="terminate",
     )
-    inputs = option(OBJECT, "name -> any JSON with templates; of a loop: what `previous` is at first")
-    outputs = option(
-        OBJECT, "name -> template over `result`, a member of the result, or `workflow.<name>` to set a workflow output"
+    inputs = option(
+        OBJECT,
+        "name -> any JSON with templates; of a loop: what `previous` is at first",
     )
-    condition = option(CONDITION, "false: the step is skipped; in a foreach it may look at the item")
-    retry = option(RETRY, "for components and workflows; without it, the step fails at the first failure")
-    timeout = option(SECONDS, "start to close; of a loop, a block or a workflow: all of it")
+    outputs = option(
+        OBJECT,
+        "name -> template over `result`, a member of the result, or `workflow.<name>` to set a workflow output",
+    )
+    condition = option(
+        CONDITION, "false: the step is skipped; in a foreach it may look at the item"
+    )
+    retry = option(
+        RETRY,
+        "for components and workflows; without it, the step fails at the first failure",
+    )
+    timeout = option(
+        SECONDS, "start to close; of a loop, a block or a workflow: all of it"
+    )
     timeouts = option(of(Timeouts), "time limits one by one")
     foreach = option(
         plain("string", "array", "object"),
         "an array or object, or a template giving one: once for each item",
         see="foreach",
     )
-    item = option(IDENTIFIER, "the name of a foreach's item in templates", default="item")
-    index = option(IDENTIFIER, "the name of a foreach's index in templates", default="index")
+    item = option(
+        IDENTIFIER, "the name of a foreach's item in templates", default="item"
+    )
+    index = option(
+        IDENTIFIER, "the name of a foreach's index in templates", default="index"
+    )
     max_concurrency = option(whole(1, 10_000), "how many items may be under way")
     tolerated_failures = option(whole(0), "how many items may fail")
     min_success = option(whole(0), "how many items have to succeed")
@@ -319,7 +380,10 @@ class Step(Object):
         "undoes the step when the run fails or is cancelled later",
         see="compensation",
     )
-    mutex = option(short(WORDS, "key", Mutex), "no more than so many steps of a key hold it, over all runs")
+    mutex = option(
+        short(WORDS, "key", Mutex),
+        "no more than so many steps of a key hold it, over all runs",
+    )
     rate_limit = option(
         of(RateLimit),
         "a token bucket over all runs; each attempt takes a token, first come, first served; what is cancelled leaves "
@@ -331,7 +395,10 @@ class Step(Object):
         "how many edges it waits for; n is at most the number of edges into the step",
         default="all",
     )
-    on_error = option(array(of(ErrorHandler)), "what happens after a last failure; the first that fits")
+    on_error = option(
+        array(of(ErrorHandler)),
+        "what happens after a last failure; the first that fits",
+    )
     effect = option(
         one_of(*EFFECTS),
         "what may be done with it; without it, what the component says, else `idempotent`",

@@ -52,10 +52,17 @@ def check(document: Any, catalog: Catalog | None = None) -> Checked:
     found, value = Collector(), source.value
     if source.wrong is not None:
         wrong = source.wrong
-        found.error(wrong.problem, "", wrong.reason, line=wrong.line, column=wrong.column)
+        found.error(
+            wrong.problem, "", wrong.reason, line=wrong.line, column=wrong.column
+        )
         return Checked(found.report(None, ""))
     for name in source.doubled:
-        found.error("duplicate_key", "", f"the name {name!r} stands twice in one object", found=name)
+        found.error(
+            "duplicate_key",
+            "",
+            f"the name {name!r} stands twice in one object",
+            found=name,
+        )
     if not check_size(value, found):
         return Checked(found.report(None, source.text))
     _check_structure(value, found)
@@ -80,7 +87,9 @@ def structure(document: Any) -> Report:
 
 @lru_cache(maxsize=1)
 def _validator() -> Any:
-    from jsonschema import Draft202012Validator  # imported when the first document is validated: it takes its time
+    from jsonschema import (
+        Draft202012Validator,
+    )  # imported when the first document is validated: it takes its time
     from jsonschema.validators import extend
 
     strict: Any = extend
@@ -91,7 +100,9 @@ def _pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterator[Validatio
     """Match as JSON Schema means it: `$` is the end of the text, in Python also the place before a last line feed."""
     from jsonschema import ValidationError
 
-    if isinstance(instance, str) and not re.search(re.sub(r"\$\Z", r"\\Z", pattern), instance):
+    if isinstance(instance, str) and not re.search(
+        re.sub(r"\$\Z", r"\\Z", pattern), instance
+    ):
         yield ValidationError(f"{instance!r} does not match {pattern!r}")
 
 
@@ -100,7 +111,9 @@ def _check_structure(document: Any, found: Collector) -> None:
     _collect(_validator().iter_errors(plain), found)
     if isinstance(plain, Mapping):
         for section in ("inputs", "outputs"):
-            for name, spec in (plain[section] if isinstance(plain.get(section), Mapping) else {}).items():
+            for name, spec in (
+                plain[section] if isinstance(plain.get(section), Mapping) else {}
+            ).items():
                 if isinstance(spec, Mapping):
                     _check_pattern(spec, f"/{section}/{escape(name)}/pattern", found)
 
@@ -110,19 +123,28 @@ def _check_pattern(spec: Mapping[str, Any], pointer: str, found: Collector) -> N
         try:
             compile_pattern(pattern)
         except InvalidPattern as error:
-            found.error("invalid_pattern", pointer, f"{pattern!r} is not a regular expression: {error}", found=pattern)
+            found.error(
+                "invalid_pattern",
+                pointer,
+                f"{pattern!r} is not a regular expression: {error}",
+                found=pattern,
+            )
 
 
 def _collect(errors: Iterator[Any], found: Collector) -> None:
     for error in errors:
         pointer = "".join(f"/{escape(str(key))}" for key in error.absolute_path)
-        message = error.message if len(error.message) < 300 else error.message[:297] + "..."
+        message = (
+            error.message if len(error.message) < 300 else error.message[:297] + "..."
+        )
         found.error(
             f"schema_error.{error.validator}",
             pointer,
             message,
             found=type_name(error.instance),
-            expected=error.validator_value if isinstance(error.validator_value, str | list | int | float) else None,
+            expected=error.validator_value
+            if isinstance(error.validator_value, str | list | int | float)
+            else None,
         )
 
 

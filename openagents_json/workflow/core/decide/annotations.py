@@ -18,15 +18,30 @@ def redact(turn: DecisionBuilder, command: cmd.RedactRun) -> None:
         what = f"the run is {state.status}: its steps still need what would be erased; cancel it, or wait for its end"
         raise cmd.Rejected("open", what, state.status)
     if state.held:
-        raise cmd.Rejected("held", "the run is held: release it before anything of it is erased", state.status)
-    said = command.how, command.erased, command.failures, command.labels, command.reason, command.metadata
+        raise cmd.Rejected(
+            "held",
+            "the run is held: release it before anything of it is erased",
+            state.status,
+        )
+    said = (
+        command.how,
+        command.erased,
+        command.failures,
+        command.labels,
+        command.reason,
+        command.metadata,
+    )
     turn.emit(ev.RunRedacted(*said))
 
 
 def hold(turn: DecisionBuilder, command: cmd.HoldRun) -> None:
     """Hold the run or release it; what is so already stays so."""
     if turn.state.held != command.on:
-        turn.emit(ev.RunHeld(command.reason) if command.on else ev.RunHoldReleased(command.reason))
+        turn.emit(
+            ev.RunHeld(command.reason)
+            if command.on
+            else ev.RunHoldReleased(command.reason)
+        )
 
 
 def refuse_erased(state: st.RunState) -> None:
@@ -45,10 +60,18 @@ def refuse_closed(state: st.RunState, what: str) -> None:
     Raises Rejected.
     """
     if state.closed:
-        raise cmd.Rejected("closed", f"the run is {state.status}: there is nothing to {what}", state.status)
+        raise cmd.Rejected(
+            "closed",
+            f"the run is {state.status}: there is nothing to {what}",
+            state.status,
+        )
 
 
 def note_ignored(turn: DecisionBuilder, command: cmd.NoteIgnored) -> None:
     """Keep on record that a late outcome was refused, as long as the run is open."""
     if not turn.state.closed and command.step in turn.state.steps:
-        turn.emit(ev.StepOutcomeIgnored(command.step, command.attempt, command.worker, command.outcome))
+        turn.emit(
+            ev.StepOutcomeIgnored(
+                command.step, command.attempt, command.worker, command.outcome
+            )
+        )

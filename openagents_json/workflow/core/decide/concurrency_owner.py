@@ -22,7 +22,9 @@ def parent_of_child(state: RunState, step: str, *, detached: bool) -> dict[str, 
     return parent if detached or not keys else {**parent, "under": sorted(keys)}
 
 
-def still_needed(gates: Sequence[Json], parent: Mapping[str, Json] | None) -> tuple[Json, ...]:
+def still_needed(
+    gates: Sequence[Json], parent: Mapping[str, Json] | None
+) -> tuple[Json, ...]:
     """Return the gates before a run without the limits under whose places it runs."""
     under = _under(parent)
     return tuple(gate for gate in gates if gate[0] != LIMIT or gate[1] not in under)

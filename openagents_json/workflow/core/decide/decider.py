@@ -11,7 +11,13 @@ from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.bounds import DEFAULT, Bounds
-from openagents_json.workflow.core.decide.annotations import hold, note_ignored, redact, refuse_closed, refuse_erased
+from openagents_json.workflow.core.decide.annotations import (
+    hold,
+    note_ignored,
+    redact,
+    refuse_closed,
+    refuse_erased,
+)
 from openagents_json.workflow.core.decide.concurrency_owner import still_needed
 from openagents_json.workflow.core.decide.decision import (
     ChildId,
@@ -24,11 +30,24 @@ from openagents_json.workflow.core.decide.decision import (
     timeout_error,
 )
 from openagents_json.workflow.core.decide.elapsed import MAX_ELAPSED, too_late
-from openagents_json.workflow.core.decide.length_limit import end_at_limit, refuse_beyond
+from openagents_json.workflow.core.decide.length_limit import (
+    end_at_limit,
+    refuse_beyond,
+)
 from openagents_json.workflow.core.decide.reopen import fork, override, reopen
-from openagents_json.workflow.core.decide.scheduling import advance, catch_up, follow, run
+from openagents_json.workflow.core.decide.scheduling import (
+    advance,
+    catch_up,
+    follow,
+    run,
+)
 from openagents_json.workflow.core.decide.signals import check_signal
-from openagents_json.workflow.core.decide.step_start import gates_of, start_child, take_signal, timer_won
+from openagents_json.workflow.core.decide.step_start import (
+    gates_of,
+    start_child,
+    take_signal,
+    timer_won,
+)
 from openagents_json.workflow.core.decide.takeover import import_run, unknown_outcome
 from openagents_json.workflow.core.decide.unwind import cancel_open, end_failed
 from openagents_json.workflow.core.paths import COMPENSATE
@@ -94,15 +113,29 @@ def decision(
     decider(turn, command)
     if version + len(turn.events) >= bounds.events and not turn.state.closed:
         end_at_limit(turn, version)
-    return Decision(tuple(turn.events), turn.state, turn.facts, turn.open_after_facts, turn.unfinished)
+    return Decision(
+        tuple(turn.events),
+        turn.state,
+        turn.facts,
+        turn.open_after_facts,
+        turn.unfinished,
+    )
 
 
 def _start(turn: DecisionBuilder, command: cmd.StartRun) -> None:
     if turn.state.status != st.NEW:
-        raise cmd.Rejected("already_started", "the run exists already", turn.state.status)
+        raise cmd.Rejected(
+            "already_started", "the run exists already", turn.state.status
+        )
     plan = turn.plan
     started = ev.RunStarted(
-        command.run, plan.id, plan.version, plan.hash, command.inputs, command.labels, command.parent
+        command.run,
+        plan.id,
+        plan.version,
+        plan.hash,
+        command.inputs,
+        command.labels,
+        command.parent,
     )
     turn.emit(started)
     if command.cancelled:
@@ -151,7 +184,11 @@ def _fact(turn: DecisionBuilder, outcome: cmd.Outcome) -> None:
 
 
 def _release(turn: DecisionBuilder, step: str, attempt: int, reason: str) -> None:
-    turn.emit(ev.StepReleased(step, attempt, reason, 1000 if reason == "unknown component" else 0))
+    turn.emit(
+        ev.StepReleased(
+            step, attempt, reason, 1000 if reason == "unknown component" else 0
+        )
+    )
 
 
 def _after_facts(turn: DecisionBuilder, steps: Iterable[str]) -> None:
@@ -164,9 +201,16 @@ def _after_facts(turn: DecisionBuilder, steps: Iterable[str]) -> None:
 def _catch_up(turn: DecisionBuilder) -> None:
     """Decide on what is on the log and nobody has decided on, before anything else happens to the run."""
     state = turn.state
-    if state.status == st.CANCELLING and (state.pending or state.unsettled or not state.open_steps):
-        _finish_cancel(turn, [*(path for path, _ in state.pending), *turn.in_order(state.unsettled)])
-    elif state.status == st.FAILING or (state.status == st.RUNNING and (state.pending or state.unsettled)):
+    if state.status == st.CANCELLING and (
+        state.pending or state.unsettled or not state.open_steps
+    ):
+        _finish_cancel(
+            turn,
+            [*(path for path, _ in state.pending), *turn.in_order(state.unsettled)],
+        )
+    elif state.status == st.FAILING or (
+        state.status == st.RUNNING and (state.pending or state.unsettled)
+    ):
         catch_up(turn)
 
 
@@ -191,10 +235,23 @@ def _lose_lease(turn: DecisionBuilder, command: cmd.LoseLease) -> None:
         unknown_outcome(turn, command.step, f"worker {step.worker} went silent")
     elif step.lost + 1 > plan.lost_limit:
         message = f"step {command.step}: {step.lost + 1} workers went silent while they ran it, the last {step.worker}"
-        fail(turn, command.step, step.attempt, {"type": "WorkerLost", "message": message, "retryable": False})
+        fail(
+            turn,
+            command.step,
+            step.attempt,
+            {"type": "WorkerLost", "message": message, "retryable": False},
+        )
     elif too_late(plan, step, turn.now_ms):
-        message = f"step {command.step}: worker {step.worker} went silent while it ran it"
-        fail(turn, command.step, step.attempt, {"type": "WorkerLost", "message": message}, reason=MAX_ELAPSED)
+        message = (
+            f"step {command.step}: worker {step.worker} went silent while it ran it"
+        )
+        fail(
+            turn,
+            command.step,
+            step.attempt,
+            {"type": "WorkerLost", "message": message},
+            reason=MAX_ELAPSED,
+        )
     _after_facts(turn, [command.step])
 
 
@@ -204,7 +261,9 @@ def _time_out_step(turn: DecisionBuilder, command: cmd.TimeOutStep) -> None:
         return
     limits = turn.plan.of(command.step).timeouts
     match command.kind:
-        case "start_to_close" if step.status == st.STARTED and step.fence == command.fence:
+        case "start_to_close" if (
+            step.status == st.STARTED and step.fence == command.fence
+        ):
             limit = limits.start_to_close_ms
         case "schedule_to_start" if step.status in st.CLAIMABLE:
             limit = limits.schedule_to_start_ms
@@ -212,7 +271,13 @@ def _time_out_step(turn: DecisionBuilder, command: cmd.TimeOutStep) -> None:
             limit = limits.total_ms
         case _:
             return
-    fail(turn, command.step, step.attempt, timeout_error(command.step, command.kind, limit), command.kind)
+    fail(
+        turn,
+        command.step,
+        step.attempt,
+        timeout_error(command.step, command.kind, limit),
+        command.kind,
+    )
     _after_facts(turn, [command.step])
 
 
@@ -242,7 +307,12 @@ def _fire_timer(turn: DecisionBuilder, command: cmd.FireTimer) -> None:
     else:
         kind = "wait" if step.kind == "wait" else "total"
         limit = f"the {kind} limit of step {path} is over"
-        error = {"type": "TimeoutError", "message": limit, "kind": kind, "retryable": False}
+        error = {
+            "type": "TimeoutError",
+            "message": limit,
+            "kind": kind,
+            "retryable": False,
+        }
         if step.kind in st.GROUPS or step.kind == st.BLOCK:
             fail_group(turn, path, error, kind)
             turn.settle.clear()
@@ -257,12 +327,20 @@ def _send_signal(turn: DecisionBuilder, command: cmd.SendSignal) -> None:
     refuse_closed(turn.state, "signal")
     check_signal(turn.plan, turn.state, command)
     received = ev.SignalReceived(
-        command.id, command.name, command.key, command.payload, command.by, command.reason, command.at_ms
+        command.id,
+        command.name,
+        command.key,
+        command.payload,
+        command.by,
+        command.reason,
+        command.at_ms,
     )
     turn.emit(received)
     if turn.state.status not in (st.RUNNING, st.FAILING):
         return
-    waits = [path for path in turn.state.open_steps if turn.state.steps[path].kind == "wait"]
+    waits = [
+        path for path in turn.state.open_steps if turn.state.steps[path].kind == "wait"
+    ]
     taken = [path for path in turn.in_order(waits) if take_signal(turn, path)]
     if taken:
         _after_facts(turn, taken)
@@ -279,7 +357,12 @@ def _close_child(turn: DecisionBuilder, command: cmd.CloseChild) -> None:
         message = f"step {path}: its run {command.child} was cancelled"
         fail(turn, path, 0, terminal("ChildCancelled", message, child=command.child))
     else:
-        error = {"type": "ChildFailed", "message": "it failed", **(command.error or {}), "child": command.child}
+        error = {
+            "type": "ChildFailed",
+            "message": "it failed",
+            **(command.error or {}),
+            "child": command.child,
+        }
         error.pop("at", None)  # a step of the child, not of this run
         fail(turn, path, 0, error)
     _after_facts(turn, [path])
@@ -304,7 +387,9 @@ def _reopen(turn: DecisionBuilder, command: cmd.ReopenRun) -> None:
 
 def _override(turn: DecisionBuilder, command: cmd.OverrideStep) -> None:
     was_closed = turn.state.closed
-    if was_closed and turn.events:  # it ends with what nobody had decided on: that is stored before it opens again
+    if (
+        was_closed and turn.events
+    ):  # it ends with what nobody had decided on: that is stored before it opens again
         refuse_closed(turn.state, "override in it now")
     refuse_erased(turn.state)
     override(turn, command)
@@ -353,13 +438,19 @@ def _cancel(turn: DecisionBuilder, command: cmd.CancelRun) -> None:
         return
     refuse_closed(turn.state, "cancel")
     if turn.state.status == st.FAILING:
-        raise cmd.Rejected("failing", "the run is failing already: what it did is being undone", turn.state.status)
+        raise cmd.Rejected(
+            "failing",
+            "the run is failing already: what it did is being undone",
+            turn.state.status,
+        )
     if turn.state.status != st.CANCELLING:
         turn.emit(ev.RunCancelRequested(command.reason, command.compensate))
     _finish_cancel(turn, (), force=command.force)
 
 
-def _finish_cancel(turn: DecisionBuilder, steps: Iterable[str], *, force: bool = False) -> None:
+def _finish_cancel(
+    turn: DecisionBuilder, steps: Iterable[str], *, force: bool = False
+) -> None:
     cancel_open(turn, keep_started=not force)
     turn.settle.extend(path for path in steps if path.endswith(COMPENSATE))
     run(turn)

@@ -7,7 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
-from openagents_json.workflow.core.bounds import DECISION_LIMIT, DEFAULT, Bounds, child_limit
+from openagents_json.workflow.core.bounds import (
+    DECISION_LIMIT,
+    DEFAULT,
+    Bounds,
+    child_limit,
+)
 from openagents_json.workflow.core.decide.elapsed import MAX_ELAPSED, too_late
 from openagents_json.workflow.core.evaluate import error_output, step_outputs
 from openagents_json.workflow.core.evolve import evolve
@@ -66,7 +71,12 @@ class DecisionBuilder:
         bounds: Bounds = DEFAULT,
         now_ms: int = 0,
     ) -> None:
-        self.plan, self.state, self.refused, self.child_id = plan, state, refused, child_id
+        self.plan, self.state, self.refused, self.child_id = (
+            plan,
+            state,
+            refused,
+            child_id,
+        )
         self.bounds = bounds
         self.together = Together(bounds.operations)
         self.now_ms = now_ms
@@ -110,7 +120,11 @@ def order_key(plan: Plan, path: str) -> tuple[tuple[int, tuple[int, ...]], ...]:
 
 
 def complete(
-    turn: DecisionBuilder, step: str, attempt: int, output: Json, facts: Mapping[str, Json] | None = None
+    turn: DecisionBuilder,
+    step: str,
+    attempt: int,
+    output: Json,
+    facts: Mapping[str, Json] | None = None,
 ) -> None:
     """Record a returned attempt with its named outputs, `facts` among them; a wrong output template fails the step."""
     plan = turn.plan.of(step)
@@ -134,7 +148,9 @@ def expression_error(error: ExpressionFailed) -> dict[str, Json]:
         "expression": error.expression,
         "pointer": error.pointer,
     }
-    return described | ({"limit": DECISION_LIMIT} if error.reason.startswith(TOGETHER) else {})
+    return described | (
+        {"limit": DECISION_LIMIT} if error.reason.startswith(TOGETHER) else {}
+    )
 
 
 def terminal(error_type: str, message: str, **facts: Json) -> dict[str, Json]:
@@ -149,32 +165,69 @@ def timeout_error(step: str, kind: str, limit_ms: int) -> dict[str, Json]:
 
 
 def fail(
-    turn: DecisionBuilder, step: str, attempt: int, error: Mapping[str, Json], timed_out: str = "", reason: str = ""
+    turn: DecisionBuilder,
+    step: str,
+    attempt: int,
+    error: Mapping[str, Json],
+    timed_out: str = "",
+    reason: str = "",
 ) -> None:
     """Record a failed attempt, with the wait before the next one or the way the document handles the last.
 
     `reason` is why it is the last, whatever the retry policy says.
     """
     plan = turn.plan.of(step)
-    retry_ms = None if reason or timed_out in UNRETRIED_LIMITS else _retry_ms(turn, plan, step, error)
-    if retry_ms is not None and plan.kind == "workflow" and turn.state.children >= turn.bounds.children:
-        error = {**error, "message": f"{error.get('message')}; it is not tried again: {child_limit(turn.bounds)}"}
+    retry_ms = (
+        None
+        if reason or timed_out in UNRETRIED_LIMITS
+        else _retry_ms(turn, plan, step, error)
+    )
+    if (
+        retry_ms is not None
+        and plan.kind == "workflow"
+        and turn.state.children >= turn.bounds.children
+    ):
+        error = {
+            **error,
+            "message": f"{error.get('message')}; it is not tried again: {child_limit(turn.bounds)}",
+        }
         retry_ms = None
     at_ms = turn.now_ms + (retry_ms or 0) if turn.now_ms else 0
     if retry_ms is not None and too_late(plan, turn.state.steps[step], at_ms):
         retry_ms, reason = None, MAX_ELAPSED
-    then, goto, output = ("fail", None, None) if retry_ms is not None else _handled(turn, plan, step, error)
+    then, goto, output = (
+        ("fail", None, None)
+        if retry_ms is not None
+        else _handled(turn, plan, step, error)
+    )
     if timed_out:
-        turn.emit(ev.StepTimedOut(step, attempt, timed_out, error, retry_ms, then, goto, output, reason))
+        turn.emit(
+            ev.StepTimedOut(
+                step, attempt, timed_out, error, retry_ms, then, goto, output, reason
+            )
+        )
     else:
-        turn.emit(ev.StepFailed(step, attempt, error, retry_ms, then, goto, output, reason))
+        turn.emit(
+            ev.StepFailed(step, attempt, error, retry_ms, then, goto, output, reason)
+        )
 
 
-def _retry_ms(turn: DecisionBuilder, plan: StepPlan, step: str, error: Mapping[str, Json]) -> int | None:
+def _retry_ms(
+    turn: DecisionBuilder, plan: StepPlan, step: str, error: Mapping[str, Json]
+) -> int | None:
     known = turn.state.steps[step]
-    if error.get("retryable") is False or plan.effect in NO_RETRY_EFFECTS or known.kind not in RETRIED_KINDS:
+    if (
+        error.get("retryable") is False
+        or plan.effect in NO_RETRY_EFFECTS
+        or known.kind not in RETRIED_KINDS
+    ):
         return None
-    delay = next_delay(plan.retry, known.failures + 1, str(error.get("type")), f"{turn.state.run}/{step}")
+    delay = next_delay(
+        plan.retry,
+        known.failures + 1,
+        str(error.get("type")),
+        f"{turn.state.run}/{step}",
+    )
     if delay is None:
         return None
     return asked_delay(plan.retry, delay, error.get("retry_after_ms"))
@@ -187,7 +240,11 @@ def _handled(
     if handler is None or handler.then == "fail":
         return "fail", None, None
     try:
-        return handler.then, handler.goto, error_output(handler, turn.view.at(step), error)
+        return (
+            handler.then,
+            handler.goto,
+            error_output(handler, turn.view.at(step), error),
+        )
     except ExpressionFailed:
         return "fail", None, None
 
@@ -207,7 +264,9 @@ def refuse(turn: DecisionBuilder, path: str, error: Mapping[str, Json]) -> None:
     turn.settle.append(path)
 
 
-def fail_group(turn: DecisionBuilder, path: str, error: Mapping[str, Json], timed_out: str = "") -> None:
+def fail_group(
+    turn: DecisionBuilder, path: str, error: Mapping[str, Json], timed_out: str = ""
+) -> None:
     """Fail a step that holds others; what is open inside is withdrawn."""
     withdraw(turn, inner_steps(turn, path), f"{path} failed")
     fail(turn, path, 0, error, timed_out)

@@ -40,10 +40,14 @@ def needs_time(plan: Plan, command: cmd.Command) -> bool:
     """Tell whether what follows from a command depends on the time: after failures under `max_elapsed_seconds`."""
     match command:
         case cmd.RecordOutcomes(outcomes):
-            steps = [x.step for x in outcomes if isinstance(x, cmd.Failed | cmd.Expired)]
+            steps = [
+                x.step for x in outcomes if isinstance(x, cmd.Failed | cmd.Expired)
+            ]
         case cmd.LoseLease(step) | cmd.TimeOutStep(step) | cmd.CloseChild(step):
             steps = [step]
         case _:
             return False
     plans = [plan.steps.get(step) or plan.steps.get(static(step)) for step in steps]
-    return any(known is not None and known.retry.max_elapsed_ms is not None for known in plans)
+    return any(
+        known is not None and known.retry.max_elapsed_ms is not None for known in plans
+    )

@@ -51,8 +51,16 @@ def failed_at(turn: DecisionBuilder, path: str) -> int:
     """Return the place among all outcomes of that one with which a foreach or a loop failed."""
     plan, step = turn.plan.of(path), turn.state.steps[path]
     count, spare = (step.group.opened, step.group.total) if step.group else (0, 0)
-    items = (known for i in range(count) if (known := turn.state.steps.get(item(path, i))) is not None)
-    failures = sorted(known.sequence for known in items if known.status == st.FAILED and known.then == "fail")
+    items = (
+        known
+        for i in range(count)
+        if (known := turn.state.steps.get(item(path, i))) is not None
+    )
+    failures = sorted(
+        known.sequence
+        for known in items
+        if known.status == st.FAILED and known.then == "fail"
+    )
     tolerated = _tolerated(plan.foreach, spare) if plan.foreach is not None else 0
     return failures[tolerated] if tolerated < len(failures) else step.sequence
 
@@ -62,10 +70,18 @@ def close_block(turn: DecisionBuilder, path: str) -> None:
     plan, steps = turn.plan.of(path), turn.state.steps
     for name in plan.block.order if plan.block else ():
         known = steps.get(inside(path, name))
-        if known is None or known.status in st.OPEN_STEP or known.sequence in turn.hidden:
+        if (
+            known is None
+            or known.status in st.OPEN_STEP
+            or known.sequence in turn.hidden
+        ):
             return
         if known.status == st.FAILED and known.then == "fail":
-            fail_group(turn, path, {**(known.error or {}), "at": inside(path, name), "retryable": False})
+            fail_group(
+                turn,
+                path,
+                {**(known.error or {}), "at": inside(path, name), "retryable": False},
+            )
             return
     try:
         output = block_output(turn.plan, plan, turn.view.within(path))
@@ -90,9 +106,13 @@ def _check_foreach(turn: DecisionBuilder, path: str) -> None:
     elif group.opened < group.total or group.missing:
         _open_items(turn, path, spec, group, plan.block is not None)
     elif not group.active:
-        if spec.min_success is not None and group.completed < min(spec.min_success, group.total):
+        if spec.min_success is not None and group.completed < min(
+            spec.min_success, group.total
+        ):
             message = f"step {path}: {group.completed} of {group.total} items succeeded, fewer than {spec.min_success}"
-            fail_group(turn, path, terminal("TooFewSuccesses", message, failed=group.failed))
+            fail_group(
+                turn, path, terminal("TooFewSuccesses", message, failed=group.failed)
+            )
         else:
             _complete(turn, path)
 
@@ -114,15 +134,27 @@ def _item_error(turn: DecisionBuilder, path: str, group: st.Group) -> dict[str, 
     error = dict(first.error or {})
     where = item(path, group.first_failed)
     message = f"item {group.first_failed}: {error.get('message')}"
-    return {**error, "message": message, "retryable": False, "at": error.get("at", where), "failed": group.failed}
+    return {
+        **error,
+        "message": message,
+        "retryable": False,
+        "at": error.get("at", where),
+        "failed": group.failed,
+    }
 
 
-def _open_items(turn: DecisionBuilder, path: str, spec: Foreach, group: st.Group, blocks: bool) -> None:
+def _open_items(
+    turn: DecisionBuilder, path: str, spec: Foreach, group: st.Group, blocks: bool
+) -> None:
     window = spec.window or (BLOCK_WINDOW if blocks else WINDOW)
     room = window - group.active
-    if not spec.window and group.active and room < window // 4:  # a few at a time would be a commit each
+    if (
+        not spec.window and group.active and room < window // 4
+    ):  # a few at a time would be a commit each
         return
-    fresh = range(group.opened, min(group.total, group.opened + max(0, room - len(group.missing))))
+    fresh = range(
+        group.opened, min(group.total, group.opened + max(0, room - len(group.missing)))
+    )
     for index in [*group.missing[: max(0, room)], *fresh]:
         _open_item(turn, item(path, index), per_item=spec.per_item_condition)
     if turn.state.steps[path].group == group:
@@ -151,7 +183,9 @@ def _check_loop(turn: DecisionBuilder, path: str) -> None:
         if last.status == st.FAILED:
             fail_group(turn, path, {**(last.error or {}), "retryable": False})
             return
-        if loop.until is not None and holds(loop.until, turn.view.within(item(path, count - 1))):
+        if loop.until is not None and holds(
+            loop.until, turn.view.within(item(path, count - 1))
+        ):
             _end_loop(turn, path)
             return
     if not _goes_on(turn, path, loop, count):
@@ -161,15 +195,23 @@ def _check_loop(turn: DecisionBuilder, path: str) -> None:
     else:
         frame = item(path, count)
         turn.emit(ev.StepScheduled(frame, {}, st.BLOCK))
-        turn.reach.extend(inside(frame, name) for name in (plan.block.order if plan.block else ()))
+        turn.reach.extend(
+            inside(frame, name) for name in (plan.block.order if plan.block else ())
+        )
         turn.check[frame] = None
 
 
 def _goes_on(turn: DecisionBuilder, path: str, loop: Loop, count: int) -> bool:
     """Tell whether a loop's condition lets another iteration begin: it sees the steps of the last one."""
     if not count:
-        return loop.looks_inside or holds(loop.condition, turn.view.within(item(path, 0)))
-    local = {"index": count, "iteration": count, "previous": st.last_result(turn.state, path)}
+        return loop.looks_inside or holds(
+            loop.condition, turn.view.within(item(path, 0))
+        )
+    local = {
+        "index": count,
+        "iteration": count,
+        "previous": st.last_result(turn.state, path),
+    }
     return holds(loop.condition, turn.view.within(item(path, count - 1)), local)
 
 

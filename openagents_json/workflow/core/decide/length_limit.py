@@ -6,7 +6,11 @@ from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.bounds import EVENT_LIMIT, event_limit
-from openagents_json.workflow.core.decide.decision import DecisionBuilder, terminal, withdraw
+from openagents_json.workflow.core.decide.decision import (
+    DecisionBuilder,
+    terminal,
+    withdraw,
+)
 from openagents_json.workflow.core.decide.scheduling import run
 from openagents_json.workflow.core.decide.unwind import end_failed
 
@@ -19,7 +23,9 @@ def refuse_beyond(turn: DecisionBuilder, command: cmd.Command, version: int) -> 
 
     Raises Rejected.
     """
-    opens = isinstance(command, cmd.ForkRun) or (turn.state.closed and isinstance(command, _OPENS))
+    opens = isinstance(command, cmd.ForkRun) or (
+        turn.state.closed and isinstance(command, _OPENS)
+    )
     if opens and version >= turn.bounds.events:
         raise cmd.Rejected("event_limit", event_limit(turn.bounds), turn.state.status)
 
@@ -30,7 +36,10 @@ def end_at_limit(turn: DecisionBuilder, version: int) -> None:
         turn.unfinished = False
         end_failed(turn, terminal(EVENT_LIMIT, event_limit(turn.bounds)), None)
         run(turn)
-    elif turn.state.status in (st.FAILING, st.CANCELLING) and version + len(turn.events) >= 2 * turn.bounds.events:
+    elif (
+        turn.state.status in (st.FAILING, st.CANCELLING)
+        and version + len(turn.events) >= 2 * turn.bounds.events
+    ):
         _close(turn)
 
 

@@ -8,7 +8,11 @@ from dataclasses import replace
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
-from openagents_json.workflow.core.decide.decision import DecisionBuilder, inner_steps, withdraw
+from openagents_json.workflow.core.decide.decision import (
+    DecisionBuilder,
+    inner_steps,
+    withdraw,
+)
 from openagents_json.workflow.core.decide.routes import order_of, withdrawable
 from openagents_json.workflow.core.decide.step_start import REUSED, limit_again
 from openagents_json.workflow.core.paths import (
@@ -31,18 +35,26 @@ def reopen(turn: DecisionBuilder, command: cmd.ReopenRun) -> None:
     """
     state = turn.state
     if not state.closed:
-        raise cmd.Rejected("open", f"the run is {state.status}: it has not ended", state.status)
+        raise cmd.Rejected(
+            "open", f"the run is {state.status}: it has not ended", state.status
+        )
     found = _Found(turn)
     if command.replay:
         found.forgotten |= set(state.steps)
     elif command.step:
         if command.step not in state.steps:
-            raise cmd.Rejected("unknown_step", _unknown(state, command.step), state.status)
+            raise cmd.Rejected(
+                "unknown_step", _unknown(state, command.step), state.status
+            )
         found.again(command.step)
     else:
         found.undone()
         if not found.forgotten and state.status == st.COMPLETED and not command.migrate:
-            raise cmd.Rejected("completed", "the run completed: name the step to begin with again", state.status)
+            raise cmd.Rejected(
+                "completed",
+                "the run completed: name the step to begin with again",
+                state.status,
+            )
     found.unwinding()
     plan = turn.plan
     definition, version = (plan.hash, plan.version) if command.migrate else ("", "")
@@ -51,7 +63,9 @@ def reopen(turn: DecisionBuilder, command: cmd.ReopenRun) -> None:
     inputs = None if command.inputs is None else {**state.inputs, **command.inputs}
     kept, changed = _reusable(turn, command) if command.replay else ([], [])
     lists = found.lists()
-    happened = ev.RunReopened(*lists, inputs, command.step, command.reason, definition, version, kept, changed)
+    happened = ev.RunReopened(
+        *lists, inputs, command.step, command.reason, definition, version, kept, changed
+    )
     turn.emit(replace(happened, anew=_completed(turn, lists[0])))
     limit_again(turn, lists[1])
 
@@ -63,19 +77,35 @@ def _completed(turn: DecisionBuilder, forgotten: Iterable[str]) -> list[str]:
     have had its effect all the same: done again by hand, it is still the same to the systems that it calls.
     """
     steps, plan = turn.state.steps, turn.plan
-    found = [path for path in forgotten if steps[path].status == st.COMPLETED and not steps[path].kind]
-    if plan.persistence.mode == "outcome" and turn.state.status == st.COMPLETED:  # the log does not say which they were
-        found += [path for path, step in plan.steps.items() if step.kind == "component" and path not in steps]
+    found = [
+        path
+        for path in forgotten
+        if steps[path].status == st.COMPLETED and not steps[path].kind
+    ]
+    if (
+        plan.persistence.mode == "outcome" and turn.state.status == st.COMPLETED
+    ):  # the log does not say which they were
+        found += [
+            path
+            for path, step in plan.steps.items()
+            if step.kind == "component" and path not in steps
+        ]
     return found
 
 
-def _reusable(turn: DecisionBuilder, command: cmd.ReopenRun) -> tuple[list[str], list[str]]:
+def _reusable(
+    turn: DecisionBuilder, command: cmd.ReopenRun
+) -> tuple[list[str], list[str]]:
     """Return the steps whose results may stand if their inputs stay the same, and those that are not the same steps."""
     kept: list[str] = []
     changed: list[str] = []
     for path, step in turn.state.steps.items():
         leaf = step.kind in REUSED and not _is_unwinding(path)
-        if leaf and step.status == st.COMPLETED and not _is_undone(turn.state, path, step):
+        if (
+            leaf
+            and step.status == st.COMPLETED
+            and not _is_undone(turn.state, path, step)
+        ):
             (changed if static(path) in command.changed else kept).append(path)
     return turn.in_order(kept), turn.in_order(changed)
 
@@ -99,12 +129,24 @@ def override(turn: DecisionBuilder, command: cmd.OverrideStep) -> None:
             raise cmd.Rejected("part_of_undone", what, state.status)
         found.unwinding()
         lists = found.lists()
-        turn.emit(ev.RunReopened(*lists, None, path, command.reason, anew=_completed(turn, lists[0])))
+        turn.emit(
+            ev.RunReopened(
+                *lists, None, path, command.reason, anew=_completed(turn, lists[0])
+            )
+        )
         limit_again(turn, lists[1])
     elif path not in state.open_steps:
-        raise cmd.Rejected("resolved", f"step {path} is {state.steps[path].status} already", state.status)
+        raise cmd.Rejected(
+            "resolved",
+            f"step {path} is {state.steps[path].status} already",
+            state.status,
+        )
     elif state.status in (st.FAILING, st.CANCELLING):
-        raise cmd.Rejected(state.status, f"the run is {state.status}: its steps are being undone", state.status)
+        raise cmd.Rejected(
+            state.status,
+            f"the run is {state.status}: its steps are being undone",
+            state.status,
+        )
     else:
         withdraw(turn, inner_steps(turn, path), f"{path} is {command.status} by hand")
     turn.emit(ev.StepOverridden(path, command.status, command.output, command.reason))
@@ -129,7 +171,12 @@ def fork(turn: DecisionBuilder, command: cmd.ForkRun) -> None:
 
 def taken_over(past: Iterable[ev.Event], run: str) -> list[ev.Event]:
     """Return the events of a run as the past of another one, for which nobody waits."""
-    return [replace(event, run=run, parent=None) if isinstance(event, ev.RunStarted) else event for event in past]
+    return [
+        replace(event, run=run, parent=None)
+        if isinstance(event, ev.RunStarted)
+        else event
+        for event in past
+    ]
 
 
 def _check_fit(turn: DecisionBuilder, forgotten: set[str]) -> None:
@@ -143,7 +190,11 @@ def _check_fit(turn: DecisionBuilder, forgotten: set[str]) -> None:
         except KeyError:
             wrong.append(f"{path} is not in it")
             continue
-        holds = {st.FOREACH: spec.foreach is not None, st.LOOP: spec.loop is not None, st.BLOCK: spec.block is not None}
+        holds = {
+            st.FOREACH: spec.foreach is not None,
+            st.LOOP: spec.loop is not None,
+            st.BLOCK: spec.block is not None,
+        }
         if step.kind in holds and not holds[step.kind]:
             wrong.append(f"{path} is no {step.kind} in it")
     if wrong:
@@ -157,7 +208,9 @@ def _is_unwinding(path: str) -> bool:
 
 def _is_undone(state: st.RunState, path: str, step: st.StepState) -> bool:
     """Tell whether a step has no result that counts: it failed, was withdrawn, or was compensated."""
-    if step.status == st.CANCELLED or (step.status == st.FAILED and step.then == "fail" and not step.group):
+    if step.status == st.CANCELLED or (
+        step.status == st.FAILED and step.then == "fail" and not step.group
+    ):
         return True
     undo = state.steps.get(compensation_of(path))
     return undo is not None and undo.status == st.COMPLETED
@@ -166,12 +219,18 @@ def _is_undone(state: st.RunState, path: str, step: st.StepState) -> bool:
 def _has_just_ended_it(state: st.RunState, path: str) -> bool:
     """Tell whether a step that ends the run was the last to complete, or has made it fail."""
     step = state.steps[path]
-    return step.status == st.COMPLETED and (step.sequence == state.sequence or path == state.failed_step)
+    return step.status == st.COMPLETED and (
+        step.sequence == state.sequence or path == state.failed_step
+    )
 
 
 def _holds_some(state: st.RunState, path: str, step: st.StepState) -> bool:
     holds = step.kind in st.GROUPS or step.kind == st.BLOCK
-    return holds and step.status != st.COMPLETED and any(within(other, path) for other in state.steps)
+    return (
+        holds
+        and step.status != st.COMPLETED
+        and any(within(other, path) for other in state.steps)
+    )
 
 
 def _above_is_settled(state: st.RunState, path: str) -> bool:
@@ -182,7 +241,10 @@ def _above_is_settled(state: st.RunState, path: str) -> bool:
         elif not (path := frame_of(path)):
             return False
         step = state.steps.get(path)
-        if step is not None and (step.status == st.COMPLETED or (step.status == st.FAILED and step.then != "fail")):
+        if step is not None and (
+            step.status == st.COMPLETED
+            or (step.status == st.FAILED and step.then != "fail")
+        ):
             return True
 
 
@@ -219,11 +281,17 @@ class _Found:
     def undone(self) -> None:
         """Forget what failed, was withdrawn or was undone, and whose results are still wanted."""
         state = self._turn.state
-        own = {path: step for path, step in state.steps.items() if not _is_unwinding(path)}
+        own = {
+            path: step for path, step in state.steps.items() if not _is_unwinding(path)
+        }
         undone = {path for path, step in own.items() if _is_undone(state, path, step)}
         self._undone(undone)
         for path, step in own.items():  # groups that failed though nothing inside did
-            failed = step.status == st.FAILED and step.then == "fail" and path not in self.reactivated
+            failed = (
+                step.status == st.FAILED
+                and step.then == "fail"
+                and path not in self.reactivated
+            )
             if failed and not _above_is_settled(state, path):
                 self.again(path)
         if state.failed_step in own and state.failed_step not in self.reactivated:
@@ -235,9 +303,13 @@ class _Found:
         while before != len(self.forgotten):
             before, needless = len(self.forgotten), self._needless()
             for path in paths:
-                if _above_is_settled(state, path) or any(path == x or within(path, x) for x in needless):
+                if _above_is_settled(state, path) or any(
+                    path == x or within(path, x) for x in needless
+                ):
                     continue
-                if _holds_some(state, path, state.steps[path]):  # what is done inside of it is kept
+                if _holds_some(
+                    state, path, state.steps[path]
+                ):  # what is done inside of it is kept
                     self._go_on(path)
                 else:
                     self.again(path)
@@ -251,8 +323,12 @@ class _Found:
             if _is_unwinding(path) or is_item(path) or path in self.forgotten:
                 continue
             plan, frame = turn.plan.of(path), frame_of(path)
-            if plan.cancel_rest and (step.status != st.SKIPPED or step.then == "continue"):
-                names = withdrawable(turn.plan, plan, frame, turn.state, frozenset({st.CANCELLED}))
+            if plan.cancel_rest and (
+                step.status != st.SKIPPED or step.then == "continue"
+            ):
+                names = withdrawable(
+                    turn.plan, plan, frame, turn.state, frozenset({st.CANCELLED})
+                )
                 found.update(inside(frame, name) for name in names)
         return found
 
@@ -261,14 +337,18 @@ class _Found:
         state, plan = self._turn.state, self._turn.plan
         if state.status == st.CANCELLING:
             self.undone()
-        cancelled = {path for path, step in state.steps.items() if step.status == st.CANCELLED}
+        cancelled = {
+            path for path, step in state.steps.items() if step.status == st.CANCELLED
+        }
         self._undone({path for path in cancelled if not _is_unwinding(path)})
         for path, step in state.steps.items():
             if _is_unwinding(path):
                 continue
             if path in state.open_steps and step.kind in st.GROUPS | {st.BLOCK}:
                 self.reactivated.add(path)
-            elif path in state.open_steps or (plan.of(path).kind == "terminate" and _has_just_ended_it(state, path)):
+            elif path in state.open_steps or (
+                plan.of(path).kind == "terminate" and _has_just_ended_it(state, path)
+            ):
                 self.forgotten.add(path)
         self.unwinding()
 
@@ -309,7 +389,11 @@ class _Found:
         steps = self._turn.state.steps
         if path in steps:
             self.forgotten.add(path)
-        self.forgotten |= {other for other in steps if within(other, path) or other.startswith(path + COMPENSATE)}
+        self.forgotten |= {
+            other
+            for other in steps
+            if within(other, path) or other.startswith(path + COMPENSATE)
+        }
 
     def lists(self) -> tuple[list[str], list[str]]:
         """Return what is forgotten and what goes on, in document order."""
@@ -318,4 +402,6 @@ class _Found:
 
     def unwinding(self) -> None:
         """Forget how the run ended; what was undone and is not done again is undone no more."""
-        self.forgotten |= {path for path in self._turn.state.steps if _is_unwinding(path)}
+        self.forgotten |= {
+            path for path in self._turn.state.steps if _is_unwinding(path)
+        }

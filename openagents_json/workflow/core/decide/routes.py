@@ -30,7 +30,9 @@ class EdgeState(Enum):
     DEAD = "dead"
 
 
-def passage(edge: Edge, frame: str, state: st.RunState, scope: Scope, hidden: range = NOTHING) -> EdgeState:
+def passage(
+    edge: Edge, frame: str, state: st.RunState, scope: Scope, hidden: range = NOTHING
+) -> EdgeState:
     """Tell what an edge says.
 
     A completed source lets pass where the edge's condition holds, a failed one where its handler says continue, or
@@ -42,7 +44,9 @@ def passage(edge: Edge, frame: str, state: st.RunState, scope: Scope, hidden: ra
     if source is None or source.status in st.OPEN_STEP or source.sequence in hidden:
         return EdgeState.OPEN
     match source.status:
-        case st.FAILED if source.then == "fail":  # whatever holds the step fails with it: nothing goes on from here
+        case st.FAILED if (
+            source.then == "fail"
+        ):  # whatever holds the step fails with it: nothing goes on from here
             return EdgeState.OPEN
         case st.SKIPPED if source.then == "continue":
             return EdgeState.ALIVE if edge_alive(edge, scope) else EdgeState.DEAD
@@ -50,7 +54,11 @@ def passage(edge: Edge, frame: str, state: st.RunState, scope: Scope, hidden: ra
             passes = edge.order and source.reason == "condition"
             return EdgeState.ALIVE if passes else EdgeState.DEAD
         case st.FAILED if edge.goto:
-            return EdgeState.ALIVE if source.then == "goto" and source.goto == edge.target else EdgeState.DEAD
+            return (
+                EdgeState.ALIVE
+                if source.then == "goto" and source.goto == edge.target
+                else EdgeState.DEAD
+            )
         case st.FAILED if source.then == "continue":
             return EdgeState.ALIVE if edge_alive(edge, scope) else EdgeState.DEAD
         case st.COMPLETED if not edge.goto:
@@ -59,7 +67,13 @@ def passage(edge: Edge, frame: str, state: st.RunState, scope: Scope, hidden: ra
             return EdgeState.DEAD
 
 
-def readiness(step: StepPlan, frame: str, state: st.RunState, scope: Scope, hidden: range = NOTHING) -> Readiness:
+def readiness(
+    step: StepPlan,
+    frame: str,
+    state: st.RunState,
+    scope: Scope,
+    hidden: range = NOTHING,
+) -> Readiness:
     """Tell whether a step of a frame may begin: each edge resolved and one alive, or as many alive as its join wants.
 
     Raises ExpressionFailed.
@@ -80,7 +94,11 @@ def readiness(step: StepPlan, frame: str, state: st.RunState, scope: Scope, hidd
 
 
 def withdrawable(
-    plan: Plan, joined: StepPlan, frame: str, state: st.RunState, statuses: frozenset[str] = st.OPEN_STEP
+    plan: Plan,
+    joined: StepPlan,
+    frame: str,
+    state: st.RunState,
+    statuses: frozenset[str] = st.OPEN_STEP,
 ) -> list[str]:
     """Return the steps of a frame, by id, that only led to a join which has what it wants, in document order.
 
@@ -93,10 +111,16 @@ def withdrawable(
         grown = False
         for name in reversed(order):
             known = state.steps.get(inside(frame, name))
-            if name in gone or name == joined.id or (known is not None and known.status not in statuses):
+            if (
+                name in gone
+                or name == joined.id
+                or (known is not None and known.status not in statuses)
+            ):
                 continue
             targets = plan.of(inside(frame, name)).targets
-            if targets and all(target == joined.id or target in gone for target in targets):
+            if targets and all(
+                target == joined.id or target in gone for target in targets
+            ):
                 gone.add(name)
                 grown = True
     return [name for name in order if name in gone]

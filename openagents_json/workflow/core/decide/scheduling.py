@@ -16,12 +16,38 @@ from openagents_json.workflow.core.decide.decision import (
     refuse,
     withdraw,
 )
-from openagents_json.workflow.core.decide.groups import check_group, close_block, failed_at, has_failed
-from openagents_json.workflow.core.decide.routes import NOTHING, Readiness, order_of, readiness, withdrawable
-from openagents_json.workflow.core.decide.step_start import begin, start_child, take_signal
-from openagents_json.workflow.core.decide.unwind import UNWIND, end_completed, end_failed, unwind
+from openagents_json.workflow.core.decide.groups import (
+    check_group,
+    close_block,
+    failed_at,
+    has_failed,
+)
+from openagents_json.workflow.core.decide.routes import (
+    NOTHING,
+    Readiness,
+    order_of,
+    readiness,
+    withdrawable,
+)
+from openagents_json.workflow.core.decide.step_start import (
+    begin,
+    start_child,
+    take_signal,
+)
+from openagents_json.workflow.core.decide.unwind import (
+    UNWIND,
+    end_completed,
+    end_failed,
+    unwind,
+)
 from openagents_json.workflow.core.evaluate import run_output, step_condition
-from openagents_json.workflow.core.paths import COMPENSATE, ON_FAILURE, frame_of, inside, is_item
+from openagents_json.workflow.core.paths import (
+    COMPENSATE,
+    ON_FAILURE,
+    frame_of,
+    inside,
+    is_item,
+)
 from openagents_json.workflow.core.plan import StepPlan
 from openagents_json.workflow.errors import ExpressionFailed
 from openagents_json.workflow.types import Json
@@ -70,7 +96,11 @@ def settle_failures(turn: DecisionBuilder, containers: Iterable[str]) -> bool:
     status, pending, last = turn.state.status, turn.state.pending, turn.state.sequence
     for place, path in failures:
         turn.hidden = range(place, last + 1)
-        turn.settle.extend(name for name, sequence in pending if sequence < place and name in turn.state.steps)
+        turn.settle.extend(
+            name
+            for name, sequence in pending
+            if sequence < place and name in turn.state.steps
+        )
         run(turn)
         turn.hidden = NOTHING
         if turn.state.status == status:
@@ -82,7 +112,9 @@ def settle_failures(turn: DecisionBuilder, containers: Iterable[str]) -> bool:
     return True
 
 
-def _failures(turn: DecisionBuilder, containers: Iterable[str]) -> list[tuple[int, str]]:
+def _failures(
+    turn: DecisionBuilder, containers: Iterable[str]
+) -> list[tuple[int, str]]:
     """Return what has failed for good and still has an effect, with the place of each among the outcomes, in order."""
     steps, found = turn.state.steps, list[tuple[int, str]]()
     for path in turn.state.unsettled:
@@ -90,7 +122,12 @@ def _failures(turn: DecisionBuilder, containers: Iterable[str]) -> list[tuple[in
             found.append((steps[path].sequence, path))
     for path in containers:
         known = steps.get(path)
-        if known is not None and known.kind in st.GROUPS and known.status == st.ACTIVE and has_failed(turn, path):
+        if (
+            known is not None
+            and known.kind in st.GROUPS
+            and known.status == st.ACTIVE
+            and has_failed(turn, path)
+        ):
             found.append((failed_at(turn, path), path))
     return sorted(found)
 
@@ -101,12 +138,16 @@ def advance(turn: DecisionBuilder) -> None:
         run(turn)
         return
     status = turn.state.status
-    turn.settle.extend(path for path, _ in turn.state.pending if path in turn.state.steps)
+    turn.settle.extend(
+        path for path, _ in turn.state.pending if path in turn.state.steps
+    )
     run(turn)  # in the order of the log, where it is known
     if turn.state.status != status:
         return
     # Of a thousand items of a foreach, most wait for workers; sorting is what costs, so those are left out of it.
-    for path in turn.in_order(path for path in turn.state.open_steps if _may_advance(turn.state.steps[path])):
+    for path in turn.in_order(
+        path for path in turn.state.open_steps if _may_advance(turn.state.steps[path])
+    ):
         _advance_step(turn, path)
     if turn.state.status in (st.FAILING, st.CANCELLING):
         turn.check[UNWIND] = None
@@ -180,7 +221,9 @@ def _passed(turn: DecisionBuilder, path: str) -> None:
         turn.check[path[: path.rindex("[")]] = None
         return
     frame, targets = frame_of(path), turn.plan.of(path).targets
-    turn.reach.extend([inside(frame, target) for target in targets] if frame else targets)
+    turn.reach.extend(
+        [inside(frame, target) for target in targets] if frame else targets
+    )
     turn.check[frame] = None
 
 
@@ -203,8 +246,12 @@ def _escalate(turn: DecisionBuilder, path: str, step: st.StepState) -> None:
         return
     frame = frame_of(path)
     if frame:
-        if turn.state.steps[frame].status in st.OPEN_STEP:  # or another step inside of it has failed it already
-            fail_group(turn, frame, {**error, "at": error.get("at", path), "retryable": False})
+        if (
+            turn.state.steps[frame].status in st.OPEN_STEP
+        ):  # or another step inside of it has failed it already
+            fail_group(
+                turn, frame, {**error, "at": error.get("at", path), "retryable": False}
+            )
     elif turn.state.status == st.RUNNING:
         end_failed(turn, error, path)
 
@@ -228,13 +275,19 @@ def _check(turn: DecisionBuilder, name: str) -> None:
         known = turn.state.steps.get(name)
         if known is not None and known.status == st.ACTIVE:
             (check_group if known.kind in st.GROUPS else close_block)(turn, name)
-        elif not turn.state.open_steps:  # a straggler of a group that had enough was the last thing to wait for
+        elif (
+            not turn.state.open_steps
+        ):  # a straggler of a group that had enough was the last thing to wait for
             turn.check[RUN] = None
 
 
 def _check_run(turn: DecisionBuilder) -> None:
     state = turn.state
-    if state.status == st.RUNNING and not state.open_steps and all(step in state.steps for step in turn.plan.order):
+    if (
+        state.status == st.RUNNING
+        and not state.open_steps
+        and all(step in state.steps for step in turn.plan.order)
+    ):
         end_completed(turn, lambda: run_output(turn.plan, turn.view.closing()))
 
 
@@ -247,8 +300,14 @@ def _reach(turn: DecisionBuilder, path: str) -> None:
         ready = readiness(plan, frame, turn.state, view, turn.hidden)
         if ready is Readiness.WAIT:
             return
-        if ready is Readiness.DEAD or not (_per_item(plan) or step_condition(plan, view)):
-            turn.emit(ev.StepSkipped(path, "unreachable" if ready is Readiness.DEAD else "condition"))
+        if ready is Readiness.DEAD or not (
+            _per_item(plan) or step_condition(plan, view)
+        ):
+            turn.emit(
+                ev.StepSkipped(
+                    path, "unreachable" if ready is Readiness.DEAD else "condition"
+                )
+            )
             _passed(turn, path)
             return
         if plan.cancel_rest:
@@ -265,7 +324,10 @@ def _frame_is_open(turn: DecisionBuilder, frame: str) -> bool:
 
 
 def _refused(turn: DecisionBuilder, path: str, error: dict[str, Json]) -> None:
-    if turn.state.steps.get(path) is None or turn.state.steps[path].status in st.OPEN_STEP:
+    if (
+        turn.state.steps.get(path) is None
+        or turn.state.steps[path].status in st.OPEN_STEP
+    ):
         refuse(turn, path, error)
 
 
@@ -278,4 +340,6 @@ def _cancel_rest(turn: DecisionBuilder, plan: StepPlan, frame: str) -> None:
         path = inside(frame, name)
         withdraw(turn, inner_steps(turn, path), f"{plan.id} no longer needs it")
         turn.emit(ev.StepCancelled(path, f"{plan.id} no longer needs it"))
-        turn.reach.extend(inside(frame, target) for target in turn.plan.of(path).targets)
+        turn.reach.extend(
+            inside(frame, target) for target in turn.plan.of(path).targets
+        )

@@ -32,10 +32,14 @@ def check_signal(plan: Plan, state: st.RunState, command: cmd.SendSignal) -> Non
     fits = [wait for wait, name in named if name in (None, command.name)]
     if not fits:
         known = sorted({name for _, name in named if name is not None})
-        raise cmd.Rejected("unknown_signal", _unknown(state, command.name, known), state.status)
+        raise cmd.Rejected(
+            "unknown_signal", _unknown(state, command.name, known), state.status
+        )
     problems = [first_problem(wait.schema, command.payload) for wait in fits]
     if all(problems):
-        raise cmd.Rejected("invalid_payload", f"signal {command.name!r}: {problems[0]}", state.status)
+        raise cmd.Rejected(
+            "invalid_payload", f"signal {command.name!r}: {problems[0]}", state.status
+        )
 
 
 def _name(wait: SignalWait, view: RunView) -> str | None:
@@ -52,5 +56,9 @@ def _name(wait: SignalWait, view: RunView) -> str | None:
 def _unknown(state: st.RunState, name: str, known: list[str]) -> str:
     near = difflib.get_close_matches(name, known, 1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    there = f"it waits for {', '.join(map(repr, known))}" if known else "it waits for no signals"
+    there = (
+        f"it waits for {', '.join(map(repr, known))}"
+        if known
+        else "it waits for no signals"
+    )
     return f"no step of workflow {state.workflow!r} waits for signal {name!r}: {there}{hint}"

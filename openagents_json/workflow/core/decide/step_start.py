@@ -7,10 +7,25 @@ from typing import Any
 
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
-from openagents_json.workflow.core.bounds import CHILD_LIMIT, ITEM_LIMIT, child_limit, nested_items
-from openagents_json.workflow.core.decide.decision import DecisionBuilder, complete, refuse, terminal
+from openagents_json.workflow.core.bounds import (
+    CHILD_LIMIT,
+    ITEM_LIMIT,
+    child_limit,
+    nested_items,
+)
+from openagents_json.workflow.core.decide.decision import (
+    DecisionBuilder,
+    complete,
+    refuse,
+    terminal,
+)
 from openagents_json.workflow.core.decide.unwind import end_completed, end_failed
-from openagents_json.workflow.core.evaluate import step_inputs, step_secrets, terminate_output, value_of
+from openagents_json.workflow.core.evaluate import (
+    step_inputs,
+    step_secrets,
+    terminate_output,
+    value_of,
+)
 from openagents_json.workflow.core.paths import inside, is_item
 from openagents_json.workflow.core.plan import Gate, StepPlan, Timer, canonical
 from openagents_json.workflow.errors import InvalidTime
@@ -53,7 +68,11 @@ def begin_instance(turn: DecisionBuilder, path: str) -> None:
             view = turn.view.at(path)
             inputs, secrets = step_inputs(plan, view), step_secrets(plan, view)
             if not reused(turn, path, inputs, secrets):
-                turn.emit(ev.StepScheduled(path, inputs, "", gates_of(turn, plan.gates, path), secrets))
+                turn.emit(
+                    ev.StepScheduled(
+                        path, inputs, "", gates_of(turn, plan.gates, path), secrets
+                    )
+                )
         case "terminate":
             _terminate(turn, path, plan)
         case "sleep":
@@ -63,17 +82,28 @@ def begin_instance(turn: DecisionBuilder, path: str) -> None:
         case "workflow":
             _child(turn, path, plan)
         case "loop":
-            turn.emit(ev.StepScheduled(path, step_inputs(plan, turn.view.at(path)), st.LOOP))
+            turn.emit(
+                ev.StepScheduled(path, step_inputs(plan, turn.view.at(path)), st.LOOP)
+            )
             _limit(turn, path, plan)
             turn.check[path] = None
         case _:
-            turn.emit(ev.StepScheduled(path, step_inputs(plan, turn.view.at(path)), st.BLOCK))
+            turn.emit(
+                ev.StepScheduled(path, step_inputs(plan, turn.view.at(path)), st.BLOCK)
+            )
             _limit(turn, path, plan)
-            turn.reach.extend(inside(path, name) for name in (plan.block.order if plan.block else ()))
+            turn.reach.extend(
+                inside(path, name) for name in (plan.block.order if plan.block else ())
+            )
             turn.check[path] = None
 
 
-def reused(turn: DecisionBuilder, path: str, inputs: Mapping[str, Json], secrets: Sequence[Json] | None = None) -> bool:
+def reused(
+    turn: DecisionBuilder,
+    path: str,
+    inputs: Mapping[str, Json],
+    secrets: Sequence[Json] | None = None,
+) -> bool:
     """Let the result of a step stand that is done again with the same inputs; False when there is none."""
     known = turn.state.memo.get(path)
     if known is None or canonical(known.inputs) != canonical(inputs):
@@ -85,7 +115,9 @@ def reused(turn: DecisionBuilder, path: str, inputs: Mapping[str, Json], secrets
     return True
 
 
-def gates_of(turn: DecisionBuilder, gates: tuple[Gate, ...], path: str) -> tuple[Json, ...]:
+def gates_of(
+    turn: DecisionBuilder, gates: tuple[Gate, ...], path: str
+) -> tuple[Json, ...]:
     """Return the gates of a step as the log has them: kind, key, limit, period in ms.
 
     Raises ExpressionFailed.
@@ -93,7 +125,10 @@ def gates_of(turn: DecisionBuilder, gates: tuple[Gate, ...], path: str) -> tuple
     if not gates:
         return ()
     view = turn.view.at(path) if path else turn.view
-    return tuple([g.kind, render(value_of(g.key, view)), g.limit, g.per_ms, g.policy] for g in gates)
+    return tuple(
+        [g.kind, render(value_of(g.key, view)), g.limit, g.per_ms, g.policy]
+        for g in gates
+    )
 
 
 def _begin_foreach(turn: DecisionBuilder, path: str) -> None:
@@ -102,7 +137,9 @@ def _begin_foreach(turn: DecisionBuilder, path: str) -> None:
         return
     items = value_of(plan.foreach.items, turn.view.at(path))
     if not isinstance(items, list | dict):
-        message = f"step {path}: foreach needs an array or an object, not {type_name(items)}"
+        message = (
+            f"step {path}: foreach needs an array or an object, not {type_name(items)}"
+        )
         refuse(turn, path, terminal("InvalidForeach", message))
     elif len(items) > MAX_ITEMS:
         message = f"step {path}: foreach over {len(items)} items, more than {MAX_ITEMS}; split them into several runs"
@@ -122,7 +159,9 @@ def _begin_foreach(turn: DecisionBuilder, path: str) -> None:
 
 def _limit(turn: DecisionBuilder, path: str, plan: StepPlan) -> None:
     """Set the timer of a step that the engine carries out and that may take only so long."""
-    limits = [ms for ms in (plan.timeouts.start_to_close_ms, plan.timeouts.total_ms) if ms]
+    limits = [
+        ms for ms in (plan.timeouts.start_to_close_ms, plan.timeouts.total_ms) if ms
+    ]
     if limits:
         turn.emit(ev.TimerSet(path, turn.state.steps[path].timers + 1, min(limits)))
 
@@ -132,7 +171,11 @@ def _terminate(turn: DecisionBuilder, path: str, plan: StepPlan) -> None:
     turn.emit(ev.StepScheduled(path, {}))
     turn.emit(ev.StepCompleted(path, 0, output))
     if status == st.FAILED:
-        message = output if isinstance(output, str) else f"step {path} ended the run as failed"
+        message = (
+            output
+            if isinstance(output, str)
+            else f"step {path} ended the run as failed"
+        )
         end_failed(turn, terminal("Terminated", message, output=output), path)
         return
     end_completed(turn, lambda: output)
@@ -170,7 +213,9 @@ def _sleep(turn: DecisionBuilder, path: str, plan: StepPlan) -> None:
         turn.settle.append(path)
 
 
-def timer_event(turn: DecisionBuilder, path: str, timer: Timer, number: int) -> tuple[ev.TimerSet, dict[str, Json]]:
+def timer_event(
+    turn: DecisionBuilder, path: str, timer: Timer, number: int
+) -> tuple[ev.TimerSet, dict[str, Json]]:
     """Return the timer of a step, and what its inputs show of it.
 
     Raises InvalidTime and ExpressionFailed.
@@ -189,7 +234,10 @@ def _wait(turn: DecisionBuilder, path: str, plan: StepPlan) -> None:
         return
     shown: dict[str, Json] = {
         "signals": [
-            {"name": render(value_of(s.name, view)), "key": None if s.key is None else render(value_of(s.key, view))}
+            {
+                "name": render(value_of(s.name, view)),
+                "key": None if s.key is None else render(value_of(s.key, view)),
+            }
             for s in wait.signals
         ]
     }
@@ -218,7 +266,9 @@ def take_signal(turn: DecisionBuilder, path: str) -> bool:
     plan, step = turn.plan.of(path), turn.state.steps[path]
     wanted = [(str(w["name"]), w["key"]) for w in step.inputs.get("signals", ())]
     for signal in turn.state.signals:
-        if any(name == signal.name and key in (None, signal.key) for name, key in wanted):
+        if any(
+            name == signal.name and key in (None, signal.key) for name, key in wanted
+        ):
             turn.emit(ev.SignalTaken(path, signal.id))
             facts = {
                 "signal": signal.name,
@@ -228,7 +278,9 @@ def take_signal(turn: DecisionBuilder, path: str) -> bool:
                 "reason": signal.reason,
                 "at_ms": signal.at_ms,
             }
-            output = facts if plan.wait is not None and plan.wait.any else signal.payload
+            output = (
+                facts if plan.wait is not None and plan.wait.any else signal.payload
+            )
             complete(turn, path, 0, output, facts)
             return True
     return False
@@ -236,7 +288,9 @@ def take_signal(turn: DecisionBuilder, path: str) -> bool:
 
 def timer_won(turn: DecisionBuilder, path: str) -> None:
     """End a wait whose timer came before any signal."""
-    facts: dict[str, Any] = dict.fromkeys(("signal", "key", "payload", "by", "reason", "at_ms"))
+    facts: dict[str, Any] = dict.fromkeys(
+        ("signal", "key", "payload", "by", "reason", "at_ms")
+    )
     complete(turn, path, 0, {**facts, "timer": True}, {**facts, "timer": True})
 
 
@@ -252,7 +306,11 @@ def _child(turn: DecisionBuilder, path: str, plan: StepPlan) -> None:
     if reused(turn, path, inputs):
         return
     if turn.state.children >= turn.bounds.children:
-        refuse(turn, path, terminal(CHILD_LIMIT, f"step {path}: {child_limit(turn.bounds)}"))
+        refuse(
+            turn,
+            path,
+            terminal(CHILD_LIMIT, f"step {path}: {child_limit(turn.bounds)}"),
+        )
         return
     turn.emit(ev.StepScheduled(path, inputs, "workflow"))
     start_child(turn, path)

@@ -7,7 +7,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from openagents_json.statuses import CLAIMED_RUN
-from openagents_json.work_index import NEVER_MS, DueKind, IndexChanges, RestoredStep, Timer, timer_subject
+from openagents_json.work_index import (
+    NEVER_MS,
+    DueKind,
+    IndexChanges,
+    RestoredStep,
+    Timer,
+    timer_subject,
+)
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
@@ -25,18 +32,26 @@ def import_run(turn: DecisionBuilder, command: cmd.ImportRun) -> None:
     """
     _check(turn)
     state = turn.state
-    lost = turn.in_order(path for path in state.open_steps if state.steps[path].status == st.STARTED)
+    lost = turn.in_order(
+        path for path in state.open_steps if state.steps[path].status == st.STARTED
+    )
     gated = turn.in_order(path for path in state.open_steps if state.steps[path].gates)
     turn.emit(replace(noted(command), lost=lost, gated=gated, paused=command.paused))
     for path in lost:
         if turn.plan.of(path).effect == "at_most_once":
-            unknown_outcome(turn, path, f"it was under way in {command.source} when the run was taken from there")
+            unknown_outcome(
+                turn,
+                path,
+                f"it was under way in {command.source} when the run was taken from there",
+            )
 
 
 def noted(command: cmd.ImportRun) -> ev.RunImported:
     """Return the event that says where a run comes from; it is all that is added to one that had ended."""
     where = command.source, command.at
-    return ev.RunImported(*where, reason=command.reason, how=command.how, sha256=command.sha256)
+    return ev.RunImported(
+        *where, reason=command.reason, how=command.how, sha256=command.sha256
+    )
 
 
 def unknown_outcome(turn: DecisionBuilder, path: str, why: str) -> None:
@@ -48,10 +63,15 @@ def unknown_outcome(turn: DecisionBuilder, path: str, why: str) -> None:
 
 def _check(turn: DecisionBuilder) -> None:
     state = turn.state
-    children = [path for path in turn.in_order(state.open_steps) if state.steps[path].child]
+    children = [
+        path for path in turn.in_order(state.open_steps) if state.steps[path].child
+    ]
     locks = [gate[1] for gate in state.queue if gate[0] in LOCKS]
     if state.closed:
-        code, why = "closed", f"the run is {state.status}: there is nothing to go on with"
+        code, why = (
+            "closed",
+            f"the run is {state.status}: there is nothing to go on with",
+        )
     elif state.parent:
         code = "has_parent"
         why = f"run {state.parent['run']} waits for this one, and would never hear of it: move that one after its end"
@@ -106,8 +126,14 @@ def _queued(times: _Times, event: ev.RunQueued, item: TimedEvent) -> None:
     times.queued = _when(event.delay_ms, item.time_ms)
 
 
-def _scheduled(times: _Times, event: ev.StepScheduled | ev.CompensationScheduled, item: TimedEvent) -> None:
-    step = event.compensation if isinstance(event, ev.CompensationScheduled) else event.step
+def _scheduled(
+    times: _Times, event: ev.StepScheduled | ev.CompensationScheduled, item: TimedEvent
+) -> None:
+    step = (
+        event.compensation
+        if isinstance(event, ev.CompensationScheduled)
+        else event.step
+    )
     times.scheduled[step] = item.version
     times.since[step] = item.time_ms
     times.begun.discard(step)
@@ -152,7 +178,9 @@ NOTED: Final[Mapping[type[ev.Event], Callable[[_Times, Any, TimedEvent], None]]]
 """What events say of when things were to happen; a test holds it against their traits."""
 
 
-def imported(plan: Plan, state: st.RunState, happened: Sequence[TimedEvent]) -> IndexChanges:
+def imported(
+    plan: Plan, state: st.RunState, happened: Sequence[TimedEvent]
+) -> IndexChanges:
     """Derive what the indexes must hold of a run of which they hold nothing: from its state and its whole history.
 
     What waits for a time still waits for that time.
@@ -165,14 +193,22 @@ def imported(plan: Plan, state: st.RunState, happened: Sequence[TimedEvent]) -> 
     cancel = state.status == st.CANCELLING
     if state.closed:
         due = (Timer(DueKind.GIVE_BACK, "", 0),) if plan.gates else ()
-        return IndexChanges(state.status, cancel=False, timers=due, held=state.held or None)
+        return IndexChanges(
+            state.status, cancel=False, timers=due, held=state.held or None
+        )
     draft = _Draft(plan, state, times)
     for path in sorted(state.open_steps):
         draft.step(path, state.steps[path])
     draft.run()
     timers = tuple(Timer(kind, step, *when) for (kind, step), when in draft.due.items())
     restored = tuple(draft.restored)
-    return IndexChanges(state.status, cancel=cancel, timers=timers, restored=restored, held=state.held or None)
+    return IndexChanges(
+        state.status,
+        cancel=cancel,
+        timers=timers,
+        restored=restored,
+        held=state.held or None,
+    )
 
 
 @dataclass(slots=True)
@@ -186,7 +222,9 @@ class _Draft:
     def run(self) -> None:
         """Note what the run as a whole waits for."""
         if self.plan.timeout_ms:
-            self.due[DueKind.RUN_LIMIT, ""] = _when(self.plan.timeout_ms, self.times.opened)
+            self.due[DueKind.RUN_LIMIT, ""] = _when(
+                self.plan.timeout_ms, self.times.opened
+            )
         if self.state.status == st.QUEUED:
             self.due[DueKind.GATES, ""] = self.times.queued
         if self.state.status == st.CANCELLING:
@@ -197,7 +235,9 @@ class _Draft:
     def step(self, path: str, step: st.StepState) -> None:
         """Note where a step is: to be claimed, or waiting for something."""
         if step.timer:
-            self.due[DueKind.TIMER, timer_subject(path, step.timer)] = self.times.timers.get((path, step.timer), (0, 0))
+            self.due[DueKind.TIMER, timer_subject(path, step.timer)] = (
+                self.times.timers.get((path, step.timer), (0, 0))
+            )
         elif step.kind == "wait":
             self.due[DueKind.SIGNAL, path] = (0, NEVER_MS)
         if step.status == st.GATED:
@@ -211,7 +251,9 @@ class _Draft:
         flags = ""
         if limits.total_ms:
             flags = DueKind.TOTAL.value
-            self.due[DueKind.TOTAL, path] = _when(limits.total_ms, self.times.since.get(path, 0))
+            self.due[DueKind.TOTAL, path] = _when(
+                limits.total_ms, self.times.since.get(path, 0)
+            )
         if ready and limits.schedule_to_start_ms:
             flags += DueKind.SCHEDULE_TO_START.value
             self.due[DueKind.SCHEDULE_TO_START, path] = (limits.schedule_to_start_ms, 0)

@@ -6,9 +6,22 @@ from collections.abc import Callable, Mapping, Sequence
 
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
-from openagents_json.workflow.core.decide.decision import RUN, DecisionBuilder, expression_error, fail, withdraw
+from openagents_json.workflow.core.decide.decision import (
+    RUN,
+    DecisionBuilder,
+    expression_error,
+    fail,
+    withdraw,
+)
 from openagents_json.workflow.core.evaluate import step_inputs, step_secrets
-from openagents_json.workflow.core.paths import COMPENSATE, ON_FAILURE, compensation_of, inside, static, within
+from openagents_json.workflow.core.paths import (
+    COMPENSATE,
+    ON_FAILURE,
+    compensation_of,
+    inside,
+    static,
+    within,
+)
 from openagents_json.workflow.errors import ExpressionFailed
 from openagents_json.workflow.types import Json
 
@@ -18,7 +31,9 @@ UNWIND = "~"
 
 def end_completed(turn: DecisionBuilder, output: Callable[[], Json]) -> None:
     """Close a run that has nothing left to do; one with a step that failed for good fails, whoever asks for it."""
-    lost = _lost(turn) or (turn.state.failed_step if turn.state.status == st.FAILING else "")
+    lost = _lost(turn) or (
+        turn.state.failed_step if turn.state.status == st.FAILING else ""
+    )
     if lost:
         end_failed(turn, turn.state.steps[lost].error or {}, lost)
         return
@@ -40,12 +55,16 @@ def _lost(turn: DecisionBuilder) -> str:
     found = [
         (known.sequence, name)
         for name in turn.plan.order
-        if (known := steps.get(name)) is not None and known.status == st.FAILED and known.then == "fail"
+        if (known := steps.get(name)) is not None
+        and known.status == st.FAILED
+        and known.then == "fail"
     ]
     return min(found)[1] if found else ""
 
 
-def end_failed(turn: DecisionBuilder, error: Mapping[str, Json], step: str | None) -> None:
+def end_failed(
+    turn: DecisionBuilder, error: Mapping[str, Json], step: str | None
+) -> None:
     """End the run as failed; what is still open is withdrawn, what is to be undone is undone first."""
     withdraw(turn, turn.state.open_steps, "the run failed")
     turn.forget()
@@ -64,10 +83,18 @@ def cancel_open(turn: DecisionBuilder, *, keep_started: bool) -> None:
     steps = [
         path
         for path in turn.state.open_steps
-        if not (path.endswith(COMPENSATE) or path == ON_FAILURE or within(path, ON_FAILURE))
+        if not (
+            path.endswith(COMPENSATE) or path == ON_FAILURE or within(path, ON_FAILURE)
+        )
     ]
-    held = [path for path in steps if keep_started and turn.state.steps[path].status == st.STARTED]
-    withdraw(turn, (path for path in steps if not _kept(path, held)), "the run was cancelled")
+    held = [
+        path
+        for path in steps
+        if keep_started and turn.state.steps[path].status == st.STARTED
+    ]
+    withdraw(
+        turn, (path for path in steps if not _kept(path, held)), "the run was cancelled"
+    )
     if not held:
         turn.check[UNWIND] = None
 
@@ -84,13 +111,21 @@ def unwind(turn: DecisionBuilder) -> None:
     undoable = _undoable(turn) if state.status == st.FAILING or state.compensate else []
     if undoable:
         _compensate(turn, max(undoable, key=lambda path: state.steps[path].sequence))
-    elif state.status == st.FAILING and ON_FAILURE in turn.plan.steps and ON_FAILURE not in state.steps:
+    elif (
+        state.status == st.FAILING
+        and ON_FAILURE in turn.plan.steps
+        and ON_FAILURE not in state.steps
+    ):
         turn.emit(ev.StepScheduled(ON_FAILURE, {}, st.BLOCK))
         block = turn.plan.steps[ON_FAILURE].block
-        turn.reach.extend(inside(ON_FAILURE, name) for name in (block.order if block else ()))
+        turn.reach.extend(
+            inside(ON_FAILURE, name) for name in (block.order if block else ())
+        )
         turn.check[ON_FAILURE] = None
     elif state.status == st.FAILING:
-        turn.emit(ev.RunFailed(_with_failures(turn, state.error or {}), state.failed_step))
+        turn.emit(
+            ev.RunFailed(_with_failures(turn, state.error or {}), state.failed_step)
+        )
     else:
         turn.emit(ev.RunCancelled(state.reason))
 
@@ -119,7 +154,10 @@ def _compensate(turn: DecisionBuilder, path: str) -> None:
     try:
         if failure is None:
             plan, view = turn.plan.of(name), turn.view.within(path)
-            inputs, secrets = step_inputs(plan, view, local), step_secrets(plan, view, local)
+            inputs, secrets = (
+                step_inputs(plan, view, local),
+                step_secrets(plan, view, local),
+            )
     except ExpressionFailed as error:
         failure = expression_error(error)
     turn.emit(ev.CompensationScheduled(path, name, inputs, secrets))
@@ -135,6 +173,11 @@ def _with_failures(turn: DecisionBuilder, error: Mapping[str, Json]) -> dict[str
         for path, step in turn.state.steps.items()
         if path.endswith(COMPENSATE) and step.status == st.FAILED
     ]
-    if ON_FAILURE in turn.state.steps and turn.state.steps[ON_FAILURE].status == st.FAILED:
+    if (
+        ON_FAILURE in turn.state.steps
+        and turn.state.steps[ON_FAILURE].status == st.FAILED
+    ):
         failed.append(ON_FAILURE)
-    return {**error, "not_compensated": turn.in_order(failed)} if failed else dict(error)
+    return (
+        {**error, "not_compensated": turn.in_order(failed)} if failed else dict(error)
+    )

@@ -6,11 +6,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from openagents_json.work_index import DueKind, IndexChanges, ReadyStep, RequeuedStep, Timer
+from openagents_json.work_index import (
+    DueKind,
+    IndexChanges,
+    ReadyStep,
+    RequeuedStep,
+    Timer,
+)
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.evolve import evolve
-from openagents_json.workflow.core.indexes.timers import TimerChanges, collect_due, run_due
+from openagents_json.workflow.core.indexes.timers import (
+    TimerChanges,
+    collect_due,
+    run_due,
+)
 from openagents_json.workflow.core.plan import Plan
 
 
@@ -22,7 +32,11 @@ class _Draft:
 
 
 def changes(
-    plan: Plan, before: st.RunState, happened: Sequence[ev.Event], after: st.RunState, grace_ms: int = 10_000
+    plan: Plan,
+    before: st.RunState,
+    happened: Sequence[ev.Event],
+    after: st.RunState,
+    grace_ms: int = 10_000,
 ) -> IndexChanges:
     """Derive the index changes; `grace_ms` is how long a cancelled run waits for steps under way."""
     draft, due = _Draft(), TimerChanges()
@@ -36,58 +50,113 @@ def changes(
     run_due(plan, names, after, grace_ms, due)
     return IndexChanges(
         status=after.status if after.status != before.status else None,
-        cancel=True if ev.RunCancelRequested in names else (False if ev.RunReopened in names else None),
+        cancel=True
+        if ev.RunCancelRequested in names
+        else (False if ev.RunReopened in names else None),
         ready=tuple(draft.ready.values()),
         requeued=tuple(draft.requeued.values()),
         closed=tuple(draft.closed),
         suspended=_claimable(before) if ev.RunPaused in names else (),
-        resumed=_claimable(before) if ev.RunResumed in names and not after.closed else (),
-        timers=tuple(Timer(kind, step, delay, at) for (kind, step), (delay, at) in due.timers.items()),
+        resumed=_claimable(before)
+        if ev.RunResumed in names and not after.closed
+        else (),
+        timers=tuple(
+            Timer(kind, step, delay, at)
+            for (kind, step), (delay, at) in due.timers.items()
+        ),
         removed=tuple(key for key in due.removed if key not in due.timers),
         held=after.held if after.held != before.held else None,
     )
 
 
 def forked(
-    plan: Plan, state: st.RunState, happened: Sequence[ev.Event], after: st.RunState, copied: int
+    plan: Plan,
+    state: st.RunState,
+    happened: Sequence[ev.Event],
+    after: st.RunState,
+    copied: int,
 ) -> IndexChanges:
     """Derive the index changes of a fork, RunForked being the first event behind the `copied` ones.
 
     Nothing of the new run is in any index yet, and nothing of its past is under way.
     """
     moved = changes(plan, evolve(state, happened[0]), happened[1:], after)
-    ready = tuple(step._replace(event_index=step.event_index + copied + 1) for step in moved.ready)
-    limit = (Timer(DueKind.RUN_LIMIT, "", plan.timeout_ms),) if plan.timeout_ms and not after.closed else ()
-    return moved._replace(status=after.status, ready=ready, timers=(*moved.timers, *limit))
+    ready = tuple(
+        step._replace(event_index=step.event_index + copied + 1) for step in moved.ready
+    )
+    limit = (
+        (Timer(DueKind.RUN_LIMIT, "", plan.timeout_ms),)
+        if plan.timeout_ms and not after.closed
+        else ()
+    )
+    return moved._replace(
+        status=after.status, ready=ready, timers=(*moved.timers, *limit)
+    )
 
 
 def _claimable(state: st.RunState) -> tuple[str, ...]:
     steps = state.steps
     return tuple(
-        sorted(step for step in state.open_steps if steps[step].status in st.CLAIMABLE and not steps[step].kind)
+        sorted(
+            step
+            for step in state.open_steps
+            if steps[step].status in st.CLAIMABLE and not steps[step].kind
+        )
     )
 
 
-def _scheduled(plan: Plan, event: Any, index: int, before: st.RunState, after: st.RunState, draft: _Draft) -> None:
+def _scheduled(
+    plan: Plan,
+    event: Any,
+    index: int,
+    before: st.RunState,
+    after: st.RunState,
+    draft: _Draft,
+) -> None:
     step = event.compensation if type(event) is ev.CompensationScheduled else event.step
     if step in after.open_steps and after.steps[step].status == st.SCHEDULED:
         _open(plan, step, index, 0, before, after, draft)
 
 
-def _retried(plan: Plan, event: Any, index: int, before: st.RunState, after: st.RunState, draft: _Draft) -> None:
+def _retried(
+    plan: Plan,
+    event: Any,
+    index: int,
+    before: st.RunState,
+    after: st.RunState,
+    draft: _Draft,
+) -> None:
     known = after.steps[event.step]
     if known.status == st.WAITING and not known.kind:
         _open(plan, event.step, index, event.delay_ms, before, after, draft)
 
 
-def _lost(plan: Plan, event: Any, _index: int, _before: st.RunState, after: st.RunState, draft: _Draft) -> None:
+def _lost(
+    plan: Plan,
+    event: Any,
+    _index: int,
+    _before: st.RunState,
+    after: st.RunState,
+    draft: _Draft,
+) -> None:
     if after.steps[event.step].status == st.SCHEDULED:
         draft.requeued[event.step] = _requeued(plan, event.step, 0)
 
 
-def _ended(_plan: Plan, event: Any, _index: int, before: st.RunState, after: st.RunState, draft: _Draft) -> None:
+def _ended(
+    _plan: Plan,
+    event: Any,
+    _index: int,
+    before: st.RunState,
+    after: st.RunState,
+    draft: _Draft,
+) -> None:
     step = event.step
-    if step in before.open_steps and step not in after.open_steps and not before.steps[step].kind:
+    if (
+        step in before.open_steps
+        and step not in after.open_steps
+        and not before.steps[step].kind
+    ):
         draft.closed[step] = None
 
 
@@ -107,14 +176,26 @@ STEP_INDEX: Final[Mapping[type, Callable[..., None]]] = {
 
 
 def _open(
-    plan: Plan, step: str, index: int, delay_ms: int, before: st.RunState, after: st.RunState, draft: _Draft
+    plan: Plan,
+    step: str,
+    index: int,
+    delay_ms: int,
+    before: st.RunState,
+    after: st.RunState,
+    draft: _Draft,
 ) -> None:
     """Note a step that may be claimed: again, if the store has a record of it, or for the first time."""
     known = before.steps.get(step)
-    if known is not None and step in before.open_steps and (known.status != st.GATED or st.begun(before, step)):
+    if (
+        known is not None
+        and step in before.open_steps
+        and (known.status != st.GATED or st.begun(before, step))
+    ):
         draft.requeued[step] = _requeued(plan, step, delay_ms)
     else:
-        draft.ready[step] = _ready(plan, step, index, delay_ms, after.steps[step].attempt)
+        draft.ready[step] = _ready(
+            plan, step, index, delay_ms, after.steps[step].attempt
+        )
 
 
 def _ready(plan: Plan, step: str, index: int, delay_ms: int, attempt: int) -> ReadyStep:
@@ -137,4 +218,10 @@ def _ready(plan: Plan, step: str, index: int, delay_ms: int, attempt: int) -> Re
 def _requeued(plan: Plan, step: str, delay_ms: int) -> RequeuedStep:
     spec = plan.of(step)
     limits = spec.timeouts
-    return RequeuedStep(step, delay_ms, limits.schedule_to_start_ms, limits.start_to_close_ms, spec.component or "")
+    return RequeuedStep(
+        step,
+        delay_ms,
+        limits.schedule_to_start_ms,
+        limits.start_to_close_ms,
+        spec.component or "",
+    )

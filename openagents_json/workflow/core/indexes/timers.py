@@ -11,7 +11,13 @@ from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.plan import Plan
 
-StepEnd = ev.StepCompleted | ev.StepFailed | ev.StepTimedOut | ev.StepCancelled | ev.StepOverridden
+StepEnd = (
+    ev.StepCompleted
+    | ev.StepFailed
+    | ev.StepTimedOut
+    | ev.StepCancelled
+    | ev.StepOverridden
+)
 
 
 @dataclass(slots=True)
@@ -31,14 +37,18 @@ class TimerChanges:
         self.removed[kind, subject] = None
 
 
-def collect_due(event: ev.Event, before: st.RunState, after: st.RunState, due: TimerChanges) -> None:
+def collect_due(
+    event: ev.Event, before: st.RunState, after: st.RunState, due: TimerChanges
+) -> None:
     """Note what one event asks of time, as far as it is about a step."""
     collect = STEP_DUE.get(type(event))
     if collect is not None:
         collect(event, before, after, due)
 
 
-def _scheduled(event: ev.StepScheduled, _: st.RunState, after: st.RunState, due: TimerChanges) -> None:
+def _scheduled(
+    event: ev.StepScheduled, _: st.RunState, after: st.RunState, due: TimerChanges
+) -> None:
     step = event.step
     if not (event.kind == "wait" or event.gates) or step not in after.open_steps:
         return
@@ -48,40 +58,65 @@ def _scheduled(event: ev.StepScheduled, _: st.RunState, after: st.RunState, due:
         due.add(DueKind.SIGNAL, step, 0, NEVER_MS)
 
 
-def _retried(event: ev.StepRetryScheduled, _: st.RunState, after: st.RunState, due: TimerChanges) -> None:
+def _retried(
+    event: ev.StepRetryScheduled, _: st.RunState, after: st.RunState, due: TimerChanges
+) -> None:
     if event.gated and event.step in after.open_steps:
         due.add(DueKind.GATES, event.step, event.delay_ms)
 
 
-def _admitted(event: ev.StepAdmitted, _: st.RunState, _after: st.RunState, due: TimerChanges) -> None:
+def _admitted(
+    event: ev.StepAdmitted, _: st.RunState, _after: st.RunState, due: TimerChanges
+) -> None:
     due.drop(DueKind.GATES, event.step)
 
 
-def _timer_set(event: ev.TimerSet, _: st.RunState, after: st.RunState, due: TimerChanges) -> None:
+def _timer_set(
+    event: ev.TimerSet, _: st.RunState, after: st.RunState, due: TimerChanges
+) -> None:
     if after.steps[event.step].timer == event.timer:
         due.drop(DueKind.SIGNAL, event.step)
-        due.add(DueKind.TIMER, timer_subject(event.step, event.timer), event.delay_ms, event.at_ms)
+        due.add(
+            DueKind.TIMER,
+            timer_subject(event.step, event.timer),
+            event.delay_ms,
+            event.at_ms,
+        )
 
 
-def _timer_fired(event: ev.TimerFired, _: st.RunState, _after: st.RunState, due: TimerChanges) -> None:
+def _timer_fired(
+    event: ev.TimerFired, _: st.RunState, _after: st.RunState, due: TimerChanges
+) -> None:
     due.drop(DueKind.TIMER, timer_subject(event.step, event.timer))
 
 
-def _child_started(event: ev.ChildStarted, _: st.RunState, _after: st.RunState, due: TimerChanges) -> None:
+def _child_started(
+    event: ev.ChildStarted, _: st.RunState, _after: st.RunState, due: TimerChanges
+) -> None:
     due.add(DueKind.CHILD, event.step, 0)
 
 
-def _child_closed(event: ev.ChildClosed, _: st.RunState, _after: st.RunState, due: TimerChanges) -> None:
+def _child_closed(
+    event: ev.ChildClosed, _: st.RunState, _after: st.RunState, due: TimerChanges
+) -> None:
     due.drop(DueKind.CHILD, event.step)
 
 
-def _ended(event: StepEnd, before: st.RunState, after: st.RunState, due: TimerChanges) -> None:
+def _ended(
+    event: StepEnd, before: st.RunState, after: st.RunState, due: TimerChanges
+) -> None:
     known, now = before.steps.get(event.step), after.steps[event.step]
     if now.kind or now.waits or (known is not None and known.timer):
         _step_ended(event, event.step, before, after, due)
 
 
-def _step_ended(event: StepEnd, step: str, before: st.RunState, after: st.RunState, due: TimerChanges) -> None:
+def _step_ended(
+    event: StepEnd,
+    step: str,
+    before: st.RunState,
+    after: st.RunState,
+    due: TimerChanges,
+) -> None:
     known, now = before.steps.get(step), after.steps[step]
     if known is not None and known.timer and now.timer != known.timer:
         due.drop(DueKind.TIMER, timer_subject(step, known.timer))
@@ -101,7 +136,11 @@ def _step_ended(event: StepEnd, step: str, before: st.RunState, after: st.RunSta
         due.add(DueKind.GIVE_BACK, step, 0)
 
 
-STEP_DUE: Final[Mapping[type[ev.Event], Callable[[Any, st.RunState, st.RunState, TimerChanges], None]]] = {
+STEP_DUE: Final[
+    Mapping[
+        type[ev.Event], Callable[[Any, st.RunState, st.RunState, TimerChanges], None]
+    ]
+] = {
     ev.StepScheduled: _scheduled,
     ev.StepRetryScheduled: _retried,
     ev.StepAdmitted: _admitted,
@@ -118,7 +157,9 @@ STEP_DUE: Final[Mapping[type[ev.Event], Callable[[Any, st.RunState, st.RunState,
 """What events about steps ask of time; a table, because a commit of every step comes by here."""
 
 
-def run_due(plan: Plan, names: set[type], after: st.RunState, grace_ms: int, due: TimerChanges) -> None:
+def run_due(
+    plan: Plan, names: set[type], after: st.RunState, grace_ms: int, due: TimerChanges
+) -> None:
     """Note what the events of a commit that are about the run as a whole ask of time, in the order of the table."""
     if names.isdisjoint(RUN_DUE):
         return
@@ -137,24 +178,35 @@ def _queued(plan: Plan, after: st.RunState, _grace_ms: int, due: TimerChanges) -
         due.add(DueKind.GATES, "", max(gate.per_ms for gate in plan.gates))
 
 
-def _run_admitted(_plan: Plan, _after: st.RunState, _grace_ms: int, due: TimerChanges) -> None:
+def _run_admitted(
+    _plan: Plan, _after: st.RunState, _grace_ms: int, due: TimerChanges
+) -> None:
     due.drop(DueKind.GATES, "")
 
 
-def _cancel_requested(plan: Plan, after: st.RunState, grace_ms: int, due: TimerChanges) -> None:
+def _cancel_requested(
+    plan: Plan, after: st.RunState, grace_ms: int, due: TimerChanges
+) -> None:
     if not after.closed:
         due.add(DueKind.CANCEL_GRACE, "", grace_ms)
     _tell_children(plan, after, grace_ms, due)
 
 
-def _tell_children(_plan: Plan, after: st.RunState, _grace_ms: int, due: TimerChanges) -> None:
+def _tell_children(
+    _plan: Plan, after: st.RunState, _grace_ms: int, due: TimerChanges
+) -> None:
     for step in after.open_steps:
         if after.steps[step].child:
             due.add(DueKind.CHILD, step, 0)
 
 
 def _closed(plan: Plan, after: st.RunState, _grace_ms: int, due: TimerChanges) -> None:
-    for kind in (DueKind.RUN_LIMIT, DueKind.CANCEL_GRACE, DueKind.DECISION, DueKind.GATES):
+    for kind in (
+        DueKind.RUN_LIMIT,
+        DueKind.CANCEL_GRACE,
+        DueKind.DECISION,
+        DueKind.GATES,
+    ):
         due.drop(kind, "")
     if plan.gates:
         due.add(DueKind.GIVE_BACK, "", 0)
@@ -162,7 +214,9 @@ def _closed(plan: Plan, after: st.RunState, _grace_ms: int, due: TimerChanges) -
         due.add(DueKind.PARENT, "", 0)
 
 
-RUN_DUE: Final[Mapping[type[ev.Event], Callable[[Plan, st.RunState, int, TimerChanges], None]]] = {
+RUN_DUE: Final[
+    Mapping[type[ev.Event], Callable[[Plan, st.RunState, int, TimerChanges], None]]
+] = {
     ev.RunStarted: _opened,
     ev.RunReopened: _opened,
     ev.RunQueued: _queued,

@@ -12,34 +12,62 @@ STOPS = ("condition", "foreach", "on_error")
 """What may keep a step from running, or its failure from ending the run."""
 
 
-def check_calls(document: Mapping[str, Any], places: Iterable[StepLocation], found: Collector) -> None:
+def check_calls(
+    document: Mapping[str, Any], places: Iterable[StepLocation], found: Collector
+) -> None:
     """Warn of a run that starts itself without end, and of one that leaves no place to those that it starts."""
     stops = _may_stop(document)
     for place in places:
         reference, name = place.step.get("workflow"), place.step["id"]
-        if not isinstance(reference, str) or reference.partition("@")[0] != document.get("id"):
+        if not isinstance(reference, str) or reference.partition("@")[
+            0
+        ] != document.get("id"):
             continue
         if place.step.get("detached") is True:
             _check_detached(document, place, found)
-        elif "." not in place.path and not (stops or any(key in place.step for key in STOPS)):
+        elif "." not in place.path and not (
+            stops or any(key in place.step for key in STOPS)
+        ):
             message = (
-                f"the workflow calls itself each time, until the depth of runs is too great: give {name!r} a condition"
+                "the workflow calls itself each time, until the depth of runs "
+                f"is too great: give {name!r} a condition"
             )
-            found.warn("endless_call", f"{place.pointer}/workflow", message, found=reference, step_id=name)
+            found.warn(
+                "endless_call",
+                f"{place.pointer}/workflow",
+                message,
+                found=reference,
+                step_id=name,
+            )
 
 
 def _may_stop(document: Mapping[str, Any]) -> bool:
     """Tell whether something may keep any step from running: in doubt, it does."""
     steps = [other for _, other in steps_in(document)]
-    ends = any("terminate" in other or "condition" in other or "on_error" in other for other in steps)
+    ends = any(
+        "terminate" in other or "condition" in other or "on_error" in other
+        for other in steps
+    )
     return ends or bool(document.get("connections"))
 
 
-def _check_detached(document: Mapping[str, Any], place: StepLocation, found: Collector) -> None:
+def _check_detached(
+    document: Mapping[str, Any], place: StepLocation, found: Collector
+) -> None:
     spec = document.get("concurrency")
-    if not isinstance(spec, Mapping) or spec.get("on_limit") != "reject" or spec.get("limit") != 1:
+    if (
+        not isinstance(spec, Mapping)
+        or spec.get("on_limit") != "reject"
+        or spec.get("limit") != 1
+    ):
         return
     if "{" in str(spec.get("key", "")):  # another run may have another key
         return
     message = f"the run has the only place, so each run that {place.path!r} starts is refused; let it queue"
-    found.warn("refused_by_itself", f"{place.pointer}/workflow", message, found="reject", step_id=place.step["id"])
+    found.warn(
+        "refused_by_itself",
+        f"{place.pointer}/workflow",
+        message,
+        found="reject",
+        step_id=place.step["id"],
+    )

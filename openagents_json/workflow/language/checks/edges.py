@@ -10,7 +10,12 @@ from openagents_json.workflow.language.nested_steps import steps_in
 from openagents_json.workflow.language.problems import Collector
 
 
-def check_edges(block: Mapping[str, Any], edges: Sequence[DocumentEdge], pointer: str, found: Collector) -> None:
+def check_edges(
+    block: Mapping[str, Any],
+    edges: Sequence[DocumentEdge],
+    pointer: str,
+    found: Collector,
+) -> None:
     """Look for joins that want more edges than there are, and for references that let a step begin by themselves."""
     into: dict[str, list[DocumentEdge]] = {}
     for way in edges:
@@ -21,7 +26,9 @@ def check_edges(block: Mapping[str, Any], edges: Sequence[DocumentEdge], pointer
         _check_references(step, incoming, found)
 
 
-def _check_join(step: Mapping[str, Any], at: str, incoming: Sequence[DocumentEdge], found: Collector) -> None:
+def _check_join(
+    step: Mapping[str, Any], at: str, incoming: Sequence[DocumentEdge], found: Collector
+) -> None:
     join = step.get("join")
     wanted = join.get("n") if isinstance(join, Mapping) else None
     if not isinstance(wanted, int) or wanted <= len(incoming):
@@ -30,15 +37,31 @@ def _check_join(step: Mapping[str, Any], at: str, incoming: Sequence[DocumentEdg
     message = f"it waits for {wanted} edges and has {len(incoming)} (from {sources}): the step could never begin"
     if incoming:
         found.error(
-            "impossible_join", f"{at}/join/n", message, found=wanted, expected=len(incoming), step_id=step["id"]
+            "impossible_join",
+            f"{at}/join/n",
+            message,
+            found=wanted,
+            expected=len(incoming),
+            step_id=step["id"],
         )
     else:  # it begins with the run, whatever the join says
-        found.warn("ignored_option", f"{at}/join", "join means something with edges only", step_id=step["id"])
+        found.warn(
+            "ignored_option",
+            f"{at}/join",
+            "join means something with edges only",
+            step_id=step["id"],
+        )
 
 
-def _check_references(step: Mapping[str, Any], incoming: Sequence[DocumentEdge], found: Collector) -> None:
+def _check_references(
+    step: Mapping[str, Any], incoming: Sequence[DocumentEdge], found: Collector
+) -> None:
     """A reference is an edge: it is alive when its source completed, whatever the conditions of other edges say."""
-    guarded = [way for way in incoming if way.kind == "goto" or (way.connection or {}).get("condition") is not None]
+    guarded = [
+        way
+        for way in incoming
+        if way.kind == "goto" or (way.connection or {}).get("condition") is not None
+    ]
     kept = {id(way) for way in guarded}
     plain = [way for way in incoming if id(way) not in kept and way.kind != "reference"]
     if not guarded or plain or "condition" in step:
@@ -51,4 +74,10 @@ def _check_references(step: Mapping[str, Any], incoming: Sequence[DocumentEdge],
                 f"step {step['id']!r} refers to {way.source!r}, so it begins when that has completed, even where the "
                 f"edge from {guard.source!r} {what}; give the step a condition, or say depends_on if that is meant"
             )
-            found.warn("reference_is_edge", way.pointer, message, found=way.source, step_id=step["id"])
+            found.warn(
+                "reference_is_edge",
+                way.pointer,
+                message,
+                found=way.source,
+                step_id=step["id"],
+            )

@@ -45,7 +45,9 @@ def _walk(value: Any, schema: Any, pointer: str, name: str, found: Collector) ->
         _object(value, schema, pointer, kind or name, found)
 
 
-def _object(value: Mapping[str, Any], schema: Schema, pointer: str, name: str, found: Collector) -> None:
+def _object(
+    value: Mapping[str, Any], schema: Schema, pointer: str, name: str, found: Collector
+) -> None:
     properties: Schema = schema.get("properties") or {}
     others = schema.get("additionalProperties")
     if name in _KINDS.values():
@@ -56,12 +58,22 @@ def _object(value: Mapping[str, Any], schema: Schema, pointer: str, name: str, f
         _old_word(value, word, RENAMED[word], pointer, found)
     for key, member in value.items():
         if isinstance(key, str):
-            _walk(member, properties.get(key, others), f"{pointer}/{escape(key)}", name if key == "any" else key, found)
+            _walk(
+                member,
+                properties.get(key, others),
+                f"{pointer}/{escape(key)}",
+                name if key == "any" else key,
+                found,
+            )
 
 
 def _resolved(schema: Schema, value: Any, name: str) -> Schema:
     """Return the schema that a value is meant to fit: what a reference leads to, the alternative whose keys it has."""
-    if name in ("compensate", "on_failure") and isinstance(value, Mapping) and "steps" not in value:
+    if (
+        name in ("compensate", "on_failure")
+        and isinstance(value, Mapping)
+        and "steps" not in value
+    ):
         return _call()
     if "$ref" in schema:
         target: Schema = SCHEMA["$defs"][str(schema["$ref"]).rpartition("/")[2]]
@@ -70,21 +82,42 @@ def _resolved(schema: Schema, value: Any, name: str) -> Schema:
     if not choices:
         return schema
     wanted = "array" if isinstance(value, list | tuple) else "object"
-    fits = [choice for item in choices if (choice := _resolved(item, value, "")).get("type") == wanted]
-    named = [choice for choice in fits if set(choice.get("required", ())) & set(value)] if wanted == "object" else fits
+    fits = [
+        choice
+        for item in choices
+        if (choice := _resolved(item, value, "")).get("type") == wanted
+    ]
+    named = (
+        [choice for choice in fits if set(choice.get("required", ())) & set(value)]
+        if wanted == "object"
+        else fits
+    )
     if named or len(fits) == 1:
         return (named or fits)[0]
-    properties = {key: item for choice in fits for key, item in (choice.get("properties") or {}).items()}
+    properties = {
+        key: item
+        for choice in fits
+        for key, item in (choice.get("properties") or {}).items()
+    }
     return {"type": wanted, "properties": properties}
 
 
 def _call() -> Schema:
     """Return what a component call may have that stands for a step: whatever goes with a component."""
     properties = SCHEMA["$defs"]["work"]["properties"]
-    return {"type": "object", "properties": {key: item for key, item in properties.items() if key != "steps"}}
+    return {
+        "type": "object",
+        "properties": {key: item for key, item in properties.items() if key != "steps"},
+    }
 
 
-def _old_word(value: Mapping[str, Any], word: str, renamed: Renamed, pointer: str, found: Collector) -> None:
+def _old_word(
+    value: Mapping[str, Any],
+    word: str,
+    renamed: Renamed,
+    pointer: str,
+    found: Collector,
+) -> None:
     """Comment on the word that an option had before: documents that say it go on as they did."""
     old = renamed.old
     if old not in value:
@@ -98,17 +131,42 @@ def _old_word(value: Mapping[str, Any], word: str, renamed: Renamed, pointer: st
         found.warn("deprecated_key", at, message, found=old, suggestion=hint)
 
 
-def _misspelt(value: Mapping[str, Any], name: str, pointer: str, known: Sequence[str], found: Collector) -> None:
+def _misspelt(
+    value: Mapping[str, Any],
+    name: str,
+    pointer: str,
+    known: Sequence[str],
+    found: Collector,
+) -> None:
     for key in value:
-        if key not in known and key not in _FOR_PEOPLE and not str(key).startswith("x-"):
+        if (
+            key not in known
+            and key not in _FOR_PEOPLE
+            and not str(key).startswith("x-")
+        ):
             message = f"{key!r} means nothing in {name}; there are {', '.join(known)}"
             at, hint = f"{pointer}/{escape(str(key))}", found.nearest(str(key), known)
-            found.error("unknown_key", at, message, found=str(key), expected=list(known), suggestion=hint)
+            found.error(
+                "unknown_key",
+                at,
+                message,
+                found=str(key),
+                expected=list(known),
+                suggestion=hint,
+            )
 
 
-def _unknown(value: Mapping[str, Any], kind: str, pointer: str, found: Collector) -> None:
+def _unknown(
+    value: Mapping[str, Any], kind: str, pointer: str, found: Collector
+) -> None:
     for key in value:
         if key not in KNOWN_KEYS[kind]:
             message = f"{key!r} means nothing in a {kind}; it is kept and ignored"
             suggestion = found.nearest(key, KNOWN_KEYS[kind])
-            found.warn("unknown_key", f"{pointer}/{escape(key)}", message, found=key, suggestion=suggestion)
+            found.warn(
+                "unknown_key",
+                f"{pointer}/{escape(key)}",
+                message,
+                found=key,
+                suggestion=suggestion,
+            )

@@ -10,14 +10,26 @@ from openagents_json.workflow.expressions.templates import escape
 from openagents_json.workflow.language.nested_steps import StepLocation
 from openagents_json.workflow.language.problems import Collector
 
-_REFERENCE: Final = re.compile(r"(?<!\\)(?:\{\{|\$\{)\s*secrets\.[A-Za-z_][A-Za-z0-9_]*\s*\}")
+_REFERENCE: Final = re.compile(
+    r"(?<!\\)(?:\{\{|\$\{)\s*secrets\.[A-Za-z_][A-Za-z0-9_]*\s*\}"
+)
 
 
-def check_secrets(document: Mapping[str, Any], places: Iterable[StepLocation], found: Collector) -> None:
+def check_secrets(
+    document: Mapping[str, Any], places: Iterable[StepLocation], found: Collector
+) -> None:
     """Refuse secrets in the names of members and in the defaults of inputs, which are no templates."""
     for place in places:
-        for pointer, name in _names(place.step.get("inputs"), f"{place.pointer}/inputs"):
-            _refuse(pointer, name, "the name of a member is no template", found, place.step.get("id"))
+        for pointer, name in _names(
+            place.step.get("inputs"), f"{place.pointer}/inputs"
+        ):
+            _refuse(
+                pointer,
+                name,
+                "the name of a member is no template",
+                found,
+                place.step.get("id"),
+            )
     inputs = document.get("inputs")
     for name, spec in (inputs if isinstance(inputs, Mapping) else {}).items():
         default = spec.get("default") if isinstance(spec, Mapping) else None
@@ -26,7 +38,9 @@ def check_secrets(document: Mapping[str, Any], places: Iterable[StepLocation], f
             _refuse(at, text, "a default is no template", found, None)
 
 
-def _refuse(pointer: str, text: str, why: str, found: Collector, step_id: str | None) -> None:
+def _refuse(
+    pointer: str, text: str, why: str, found: Collector, step_id: str | None
+) -> None:
     if _REFERENCE.search(text):
         message = f"{text!r}: {why}: a secret can be used in the inputs of a component only, as {{{{secrets.NAME}}}}"
         found.error("misplaced_secret", pointer, message, found=text, step_id=step_id)
@@ -39,7 +53,9 @@ def _names(value: Any, pointer: str) -> Iterator[tuple[str, str]]:
 
 
 def _texts(value: Any, pointer: str) -> Iterator[tuple[str, str]]:
-    yield from ((at, item) for at, item in _everything(value, pointer) if isinstance(item, str))
+    yield from (
+        (at, item) for at, item in _everything(value, pointer) if isinstance(item, str)
+    )
 
 
 def _everything(value: Any, pointer: str) -> Iterator[tuple[str, Any]]:
