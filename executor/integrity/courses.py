@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from eventstore.event import Recorded
 from eventstore.redis.paging import Unreadable
@@ -47,77 +47,88 @@ class HistorySummary:
     _started: set[tuple[str, int]] = field(default_factory=set)
     _ended: Counter[tuple[str, int]] = field(default_factory=Counter)
     _fence: int = 0
-    _wrong: list[tuple[int, str]] = field(default_factory=list)
+    _faults: list[tuple[int, str]] = field(default_factory=list)
 
     @classmethod
     def of(
         cls, run: str, events: Iterable[Recorded | Unreadable], *, steps: bool = True
     ) -> HistorySummary:
         """Check events; those of other streams than runs without `steps`, because they may say anything."""
-        course = cls(run)
-        for item in events:
-            if isinstance(item, Unreadable):
-                course.events += 1
-                course.unreadable.append((item.version, item.why))
+        summary = cls(run)
+        for event in events:
+            summary.events += 1
+            if isinstance(event, Unreadable):
+                # It takes a version all the same: those behind it are not misplaced because of it.
+                summary.unreadable.append((event.version, event.why))
                 continue
-            course._add(item)
+            summary._note_version(event)
+            summary._note_commit(event)
+            summary._note_end(event)
             if steps:
-                course._attempt(item, item.data if isinstance(item.data, dict) else {})
-        return course
+                summary._note_attempt(event)
+        return summary
 
     def faults(self) -> Iterator[tuple[int, str]]:
         """Return what is wrong with the attempts of the run, each with the number of its invariant."""
-        yield from self._wrong
+        yield from self._faults
         for (step, attempt), count in self._ended.items():
             if count > 1:
                 yield 3, f"attempt {attempt} of step {step} has {count} outcomes"
 
-    def _add(self, item: Recorded) -> None:
-        self.events += 1
-        if item.version != self.events:
-            self.misplaced.append(item.version)
-        if item.commit != self.commit or self.events == 1:
-            if (
-                item.commit and item.commit in self._commits
-            ):  # appends need not have an id
-                self.again.append(item.commit)
-            self._commits.add(item.commit)
-            self.commit = item.commit
-        self._close(item)
+    def _note_version(self, event: Recorded) -> None:
+        if event.version != self.events:
+            self.misplaced.append(event.version)
 
-    def _close(self, item: Recorded) -> None:
-        if item.type == REOPENED:
+    def _note_commit(self, event: Recorded) -> None:
+        if event.commit == self.commit and self.events > 1:
+            return
+        # Events of one commit stand together: an id that comes back behind another one was applied twice.
+        # Appends need not have an id, so the empty one may come back.
+        if event.commit and event.commit in self._commits:
+            self.again.append(event.commit)
+        self._commits.add(event.commit)
+        self.commit = event.commit
+
+    def _note_end(self, event: Recorded) -> None:
+        if event.type == REOPENED:
             self.closings.clear()
-        elif item.type in CLOSED_AS:
-            self.closings.append(item.version)
-        if item.type not in AFTERWARDS:
-            self.end = item.version
+        elif event.type in CLOSED_AS:
+            self.closings.append(event.version)
+        if event.type not in AFTERWARDS:
+            self.end = event.version
 
-    def _attempt(self, item: Recorded, data: dict[str, Any]) -> None:
-        step, attempt = str(data.get("step")), int(data.get("attempt", 0))
-        if item.type in SCHEDULES:
-            self._scheduled.add(str(data.get(SCHEDULES[item.type])))
-        elif item.type == STARTED:
-            self._start(step, attempt, int(data["fence"]))
-        elif item.type in OUTCOMES and attempt:
-            if self._ended[step, attempt] and data.get("kind") in BETWEEN:
-                return
-            self._ended[step, attempt] += item.type != LEASE_LOST
-            if (step, attempt) not in self._started:
-                self._wrong.append(
-                    (3, f"attempt {attempt} of step {step} ended without a start")
-                )
+    def _note_attempt(self, event: Recorded) -> None:
+        data = event.data if isinstance(event.data, dict) else {}
+        step = str(data.get("step"))
+        attempt = int(data.get("attempt", 0))
+        if event.type in SCHEDULES:
+            self._scheduled.add(str(data.get(SCHEDULES[event.type])))
+        elif event.type == STARTED:
+            self._note_start(step, attempt, int(data["fence"]))
+        elif event.type in OUTCOMES and attempt:
+            between_attempts = data.get("kind") in BETWEEN
+            self._note_outcome(event.type, step, attempt, between_attempts)
 
-    def _start(self, step: str, attempt: int, fence: int) -> None:
+    def _note_start(self, step: str, attempt: int, fence: int) -> None:
         if step not in self._scheduled:
-            self._wrong.append((3, f"step {step} was started without a schedule"))
+            self._blame(3, f"step {step} was started without a schedule")
         if (step, attempt) in self._started:
-            self._wrong.append(
-                (3, f"attempt {attempt} of step {step} was claimed twice")
-            )
+            self._blame(3, f"attempt {attempt} of step {step} was claimed twice")
+        # Fences rise over the whole run, not only over a step: a late outcome is refused by that alone.
         if fence <= self._fence:
-            self._wrong.append(
-                (7, f"the fence of step {step}, attempt {attempt} did not rise")
-            )
+            self._blame(7, f"the fence of step {step}, attempt {attempt} did not rise")
         self._started.add((step, attempt))
         self._fence = fence
+
+    def _note_outcome(
+        self, kind: str, step: str, attempt: int, between_attempts: bool
+    ) -> None:
+        if between_attempts and self._ended[step, attempt]:
+            return  # the attempt has ended before, and the limit ended the step behind it
+        # A lost lease is no outcome yet: the same decision may draw a failure of that attempt from it.
+        self._ended[step, attempt] += kind != LEASE_LOST
+        if (step, attempt) not in self._started:
+            self._blame(3, f"attempt {attempt} of step {step} ended without a start")
+
+    def _blame(self, number: int, fault: str) -> None:
+        self._faults.append((number, fault))

@@ -18,7 +18,11 @@ from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core.event_types import CLOSED_AS, OPENING
 
 PAGE: Final = 200
+"""How many heads or definitions are read in one round trip."""
+
 TRIES: Final = 5
+"""How often a run that moves on is looked at again."""
+
 STARTED: Final = ev.RunStarted.__name__
 
 
@@ -56,7 +60,7 @@ class DerivedStateCheck:
 
     def __init__(self, store: RedisRunStore) -> None:
         self._store = store
-        self._known: dict[str, FoldedHead] = {}
+        self._folded: dict[str, FoldedHead] = {}
         self._definitions: dict[str, str] = {}
 
     def over(self, events: Iterable[Stored]) -> Iterator[Stored]:
@@ -67,78 +71,93 @@ class DerivedStateCheck:
 
     def _note(self, event: Stored) -> None:
         if event.version == 1 and event.type == STARTED:
-            self._known[event.stream] = FoldedHead()
-        standing = self._known.get(event.stream)
-        if standing is not None:  # else it is a stream of something else
-            standing.note(event)
-            if standing.definition:
-                self._definitions.setdefault(standing.definition, event.stream)
+            self._folded[event.stream] = FoldedHead()
+        folded = self._folded.get(event.stream)
+        if folded is None:
+            return  # a stream of something else than a run
+        folded.note(event)
+        if folded.definition:
+            self._definitions.setdefault(folded.definition, event.stream)
 
     def faults(self) -> Iterator[DerivedStateFault]:
         """Return what the store says otherwise, and forget what was noted."""
-        runs = sorted(self._known)
-        for start in range(0, len(runs), PAGE):
-            page = runs[start : start + PAGE]
-            for run, head in zip(page, self._heads(page), strict=True):
-                what = self._fault(run, head)
-                if what:
-                    yield DerivedStateFault(run, "head", what)
-        names = sorted(self._definitions)
-        for start in range(0, len(names), PAGE):
-            for name, what in definition_faults(
-                self._store, names[start : start + PAGE]
-            ):
-                yield DerivedStateFault(self._definitions[name], "definition", what)
-        self._known, self._definitions = {}, {}
+        yield from self._head_faults()
+        yield from self._definition_faults()
+        self._folded = {}
+        self._definitions = {}
+
+    def _head_faults(self) -> Iterator[DerivedStateFault]:
+        for runs in _pages(self._folded):
+            heads = self._heads(runs)
+            for run, head in zip(runs, heads, strict=True):
+                fault = self._head_fault(run, head)
+                if fault:
+                    yield DerivedStateFault(run, "head", fault)
+
+    def _definition_faults(self) -> Iterator[DerivedStateFault]:
+        for names in _pages(self._definitions):
+            for name, fault in definition_faults(self._store, names):
+                yield DerivedStateFault(self._definitions[name], "definition", fault)
 
     def _heads(self, runs: Sequence[str]) -> list[RunHead | HeadUnreadable | None]:
         try:
             return [*self._store.heads(runs)]
-        except HeadUnreadable as error:  # one of them holds what no commit has written
-            return (
-                [error]
-                if len(runs) == 1
-                else [found for run in runs for found in self._heads([run])]
-            )
+        except HeadUnreadable as error:
+            if len(runs) == 1:
+                return [error]
+        # One of them holds what no commit has written: the others are read without it.
+        heads: list[RunHead | HeadUnreadable | None] = []
+        for run in runs:
+            heads += self._heads([run])
+        return heads
 
-    def _fault(self, run: str, head: RunHead | HeadUnreadable | None) -> str:
+    def _head_fault(self, run: str, head: RunHead | HeadUnreadable | None) -> str:
         """Say how a head differs; one that is ahead of what was noted may belong to a run that has moved on."""
-        standing = self._known[run]
+        folded = self._folded[run]
+        # The head is read after the events, so a live run may be ahead of them each time: after some looks, it is
+        # left for the next check, because a run that moves has a head that commits can go by.
         for _ in range(TRIES):
             if isinstance(head, HeadUnreadable):
                 return f"the head cannot be read: {head.reason}"
-            if head is not None and head.version <= standing.version:
-                return difference(head, standing)
-            standing = self._again(run)
-            if not standing.version:
+            if head is not None and head.version <= folded.version:
+                return difference(head, folded)
+            # First the head, then the events once more: then they can only be ahead of it, never behind.
+            folded = self._folded_again(run)
+            if not folded.version:
                 return ""  # it has left the store since
             if head is None:
                 return "the run has events but no head"
-            if standing.version < head.version:
-                return f"the head says version {head.version}, the run has {standing.version} events"
+            if folded.version < head.version:
+                return f"the head says version {head.version}, the run has {folded.version} events"
             [head] = self._heads([run])
         return ""
 
-    def _again(self, run: str) -> FoldedHead:
-        standing = FoldedHead()
+    def _folded_again(self, run: str) -> FoldedHead:
+        folded = FoldedHead()
         for event in read_raw(self._store, run):
-            standing.note(event.stored(run))
-        return standing
+            folded.note(event.stored(run))
+        return folded
 
 
-def difference(head: RunHead, standing: FoldedHead) -> str:
+def _pages(names: Iterable[str]) -> Iterator[list[str]]:
+    ordered = sorted(names)
+    for start in range(0, len(ordered), PAGE):
+        yield ordered[start : start + PAGE]
+
+
+def difference(head: RunHead, folded: FoldedHead) -> str:
     """Say in what a head differs from the events of its run, "" when it does not."""
     pairs = (
-        ("version", head.version, standing.version),
-        ("commit", head.last_commit, standing.commit),
-        ("definition", head.definition, standing.definition),
+        ("version", head.version, folded.version),
+        ("commit", head.last_commit, folded.commit),
+        ("definition", head.definition, folded.definition),
     )
-    for name, said, noted in pairs:
-        if said != noted:
-            return f"the head says {name} {said or 'none'}, the events say {noted or 'none'}"
+    for name, of_head, of_events in pairs:
+        if of_head != of_events:
+            return f"the head says {name} {of_head or 'none'}, the events say {of_events or 'none'}"
     closed = head.status if head.status in CLOSED_RUN else ""
-    if closed != standing.closed:
-        return f"the head says {head.status}, the events say {standing.closed or 'that it is open'}"
+    if closed != folded.closed:
+        return f"the head says {head.status}, the events say {folded.closed or 'that it is open'}"
     return ""
 
 

@@ -6,13 +6,12 @@ is written to, a finding counts only when it is still there in a look that is: `
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 
-from eventstore.event import Recorded
 from eventstore.intervals import joined, within
 from eventstore.redis.upkeep.inspection import Inspector, LogEntry, LogTails, RunView
-from eventstore.run_model import RunHead
+from eventstore.run_model import RunHead, StepRecord
 from executor.integrity.courses import HistorySummary
 from openagents_json.statuses import CLOSED_RUN
 from openagents_json.work_index import DueKey, DueKind
@@ -53,10 +52,10 @@ class Violation:
 @dataclass(slots=True)
 class _Findings:
     partition: int
-    items: list[Violation] = field(default_factory=list)
+    violations: list[Violation] = field(default_factory=list)
 
-    def add(self, number: int, run: str, what: str) -> None:
-        self.items.append(Violation(number, self.partition, run, what))
+    def add(self, number: int, run: str, fault: str) -> None:
+        self.violations.append(Violation(number, self.partition, run, fault))
 
 
 @dataclass(slots=True)
@@ -68,7 +67,7 @@ class _Covered:
     gaps: list[tuple[int, LogEntry]] = field(default_factory=list)
 
     @property
-    def known(self) -> LogTails:
+    def tails(self) -> LogTails:
         return LogTails(self.entries, self.last)
 
 
@@ -81,60 +80,62 @@ def check(
     last event, or its type on whether the run has ended. With `deep`, those of all runs are. On a store that is written
     to, runs move on between the reads of one look: `confirmed` looks at what was found again.
     """
-    found: list[Violation] = []
+    violations: list[Violation] = []
     inspector.find()
     for partition in partitions:
+        # The log and the indexes are read before the runs: what moves on between them shows as a difference, which
+        # another look at that run alone does not confirm.
         covered, findings = _logged(inspector, partition)
         indexes = inspector.indexes(partition)
         streams = sorted(covered.entries.keys() | inspector.streams(partition))
-        _look(
-            inspector,
-            inspector.views(partition, covered.known, indexes, streams),
-            findings,
-            deep=deep,
-        )
-        found += findings.items
-    return found
+        views = inspector.views(partition, covered.tails, indexes, streams)
+        _look(inspector, views, findings, deep=deep)
+        violations += findings.violations
+    return violations
 
 
 def confirmed(
     inspector: Inspector, partitions: Iterable[int], *, deep: bool = False
 ) -> list[Violation]:
     """Look, and keep of what was found what is still so when each run is looked at with all its keys at one moment."""
-    first = set(check(inspector, partitions, deep=deep))
-    found: list[Violation] = []
-    for partition in sorted({violation.partition for violation in first}):
+    suspected = set(check(inspector, partitions, deep=deep))
+    runs_of: dict[int, set[str]] = {}
+    for violation in suspected:
+        runs = runs_of.setdefault(violation.partition, set())
+        if violation.run:
+            runs.add(violation.run)
+    violations: set[Violation] = set()
+    for partition, runs in runs_of.items():
         covered, findings = _logged(inspector, partition)
-        runs = sorted({x.run for x in first if x.partition == partition and x.run})
-        _look(
-            inspector,
-            inspector.moment(partition, covered.known, runs),
-            findings,
-            deep=True,
-        )
-        found += (violation for violation in findings.items if violation in first)
-    return sorted(set(found))
+        views = inspector.moment(partition, covered.tails, sorted(runs))
+        _look(inspector, views, findings, deep=True)
+        violations.update(findings.violations)
+    # Only what both looks say counts: what the second one alone says may be a run that moved on under it.
+    return sorted(violations & suspected)
 
 
 def _logged(inspector: Inspector, partition: int) -> tuple[_Covered, _Findings]:
     """Read the log of a partition, and check it by itself."""
     findings = _Findings(partition)
     covered = _log(inspector.log(partition), findings)
-    n, end = inspector.counter(partition), covered.last.n if covered.last else 0
-    if n != end:
-        findings.add(2, "", f"the counter says {n}, the log ends at {end}")
+    counter = inspector.counter(partition)
+    end = covered.last.n if covered.last else 0
+    if counter != end:
+        findings.add(2, "", f"the counter says {counter}, the log ends at {end}")
     if covered.gaps:
-        noted = [run for run in covered.entries if run.endswith("-archive")]
-        _gaps(
-            covered,
-            [
-                span
-                for _, history in inspector.histories(noted)
-                for span in _left(history)
-            ],
-            findings,
-        )
+        _gaps(covered, _vacated(inspector, covered), findings)
     return covered, findings
+
+
+def _vacated(inspector: Inspector, covered: _Covered) -> list[tuple[int, int]]:
+    """Return the positions that archived and deleted runs have left empty, from the first to the last of each piece."""
+    notes = [stream for stream in covered.entries if stream.endswith("-archive")]
+    spans: list[tuple[int, int]] = []
+    for _, history in inspector.histories(notes):
+        for event in history:
+            pieces = event.data.get("positions") or ()
+            spans += [(first, last) for first, last in pieces]
+    return spans
 
 
 def _look(
@@ -143,190 +144,203 @@ def _look(
     if not deep:
         views = _odd(views, findings)
     for view, events in inspector.courses(views):
-        steps = view.head is not None and bool(view.head.status)
-        _run(view, HistorySummary.of(view.run, events, steps=steps), findings)
+        is_run = view.head is not None and bool(view.head.status)
+        summary = HistorySummary.of(view.run, events, steps=is_run)
+        _run(view, summary, findings)
 
 
 def _odd(views: Iterable[RunView], findings: _Findings) -> Iterator[RunView]:
-    """Check runs from outside, and give those of which that is not enough."""
+    """Check runs from outside, and return those of which that is not enough."""
     for view in views:
         if not _fits(view):
             yield view
         elif view.head is not None and view.head.status:
             _left_over(view, view.head, findings)
-            _places(view, view.head, findings)
+            _wake_ups(view, view.head, findings)
 
 
 def _fits(view: RunView) -> bool:
     """Tell whether all that can be seen of the events of a run from outside says the same."""
     head = view.head
-    if head is None or head.adopting:
-        return head is None and not view.events and not view.logged  # it has left since
-    closed = head.status in CLOSED_RUN
-    return (
-        head.version == view.events == view.last == view.logged
-        and head.last_commit == view.commit
-        and (closed == (view.kind in CLOSED_AS) or not head.status)
-    )
+    if head is None:
+        return not view.events and not view.logged  # it has left the store since
+    if head.adopting or head.last_commit != view.commit:
+        return False
+    if not head.version == view.events == view.last == view.logged:
+        return False
+    if not head.status:
+        return True  # a stream of somebody else's does not close
+    return (head.status in CLOSED_RUN) == (view.kind in CLOSED_AS)
 
 
-def _run(view: RunView, course: HistorySummary, findings: _Findings) -> None:
+def _run(view: RunView, summary: HistorySummary, findings: _Findings) -> None:
     run, head = view.run, view.head
-    if course.events != view.events or not (view.events or view.logged or head):
+    nothing_there = not (view.events or view.logged or head)
+    if summary.events != view.events or nothing_there:
         return  # it has left the store while it was read
-    if not view.logged and not (head and head.adopting):
+    if head is not None and head.adopting:
+        fault = f"it came from elsewhere, and only in part: {summary.events} events, then it was cut off"
+        findings.add(1, run, fault)
+        return
+    if not view.logged:
         findings.add(2, run, "the run has events, and the log does not know of it")
         return
-    if head is not None and head.adopting:
-        findings.add(
-            1,
-            run,
-            f"it came from elsewhere, and only in part: {course.events} events, then it was cut off",
-        )
-        return
-    if view.logged != course.events:
-        findings.add(2, run, f"the log covers {view.logged} of {course.events} events")
+    if view.logged != summary.events:
+        fault = f"the log covers {view.logged} of {summary.events} events"
+        findings.add(2, run, fault)
     if head is None:
         findings.add(1, run, "the run has events but no head")
         return
-    _versions(run, head, course, findings)
-    if head.status:  # else it is a stream of somebody else's, not a run
-        for number, what in course.faults():
-            findings.add(number, run, what)
-        _closing(view, head, course, findings)
-        _left_over(view, head, findings)
-        _places(view, head, findings)
+    _versions(run, head, summary, findings)
+    if not head.status:
+        return  # a stream of somebody else's, not a run
+    for number, fault in summary.faults():
+        findings.add(number, run, fault)
+    _closing(run, head, summary, findings)
+    _left_over(view, head, findings)
+    _wake_ups(view, head, findings)
 
 
 def _versions(
-    run: str, head: RunHead, course: HistorySummary, findings: _Findings
+    run: str, head: RunHead, summary: HistorySummary, findings: _Findings
 ) -> None:
-    for version, why in course.unreadable[:5]:
+    events = summary.events
+    for version, why in summary.unreadable[:5]:
         findings.add(1, run, f"event {version} cannot be read ({why[:100]})")
-    if course.misplaced:
-        findings.add(
-            1, run, f"versions are not 1..{course.events}: {course.misplaced[:20]}"
-        )
-    if head.version != course.events:
-        findings.add(
-            1,
-            run,
-            f"the head says version {head.version}, the log has {course.events} events",
-        )
-    if course.events and head.last_commit != course.commit:
-        findings.add(
-            1,
-            run,
-            f"the head says commit {head.last_commit}, the log ends with {course.commit}",
-        )
-    for commit in course.again:
+    if summary.misplaced:
+        fault = f"versions are not 1..{events}: {summary.misplaced[:20]}"
+        findings.add(1, run, fault)
+    if head.version != events:
+        fault = f"the head says version {head.version}, the log has {events} events"
+        findings.add(1, run, fault)
+    # The version alone is not enough: after a lost tail it can be filled again with another history.
+    if events and head.last_commit != summary.commit:
+        fault = f"the head says commit {head.last_commit}, the log ends with {summary.commit}"
+        findings.add(1, run, fault)
+    for commit in summary.again:
         findings.add(6, run, f"commit {commit} is there again behind another one")
 
 
 def _log(log: Iterable[LogEntry], findings: _Findings) -> _Covered:
     covered = _Covered()
-    entries, n = covered.entries, 0
+    end = 0
     for entry in log:
-        before = entry.n - (entry.last - entry.first + 1)
-        if before != n:
-            covered.gaps.append((n, entry))
-        n = entry.n
-        known = entries.get(entry.stream)
-        last = known.last if known else 0
-        if entry.first != last + 1:
-            findings.add(
-                2, entry.stream, f"log covers version {entry.first} after {last}"
-            )
-        entries[entry.stream] = covered.last = entry
+        begins_after = entry.n - _size(entry)
+        if begins_after != end:
+            covered.gaps.append((end, entry))
+        end = entry.n
+        previous = covered.entries.get(entry.stream)
+        version = previous.last if previous else 0
+        if entry.first != version + 1:
+            fault = f"log covers version {entry.first} after {version}"
+            findings.add(2, entry.stream, fault)
+        covered.entries[entry.stream] = entry
+        covered.last = entry
     return covered
 
 
+def _size(entry: LogEntry) -> int:
+    return entry.last - entry.first + 1
+
+
 def _gaps(
-    covered: _Covered, left: Sequence[tuple[int, int]], findings: _Findings
+    covered: _Covered, vacated: Sequence[tuple[int, int]], findings: _Findings
 ) -> None:
     """Positions may be empty where archived and deleted runs have left them so."""
-    spans = joined(left)
-    for n, entry in covered.gaps:
-        size = entry.last - entry.first + 1
-        if entry.n - size < n or not within(spans, n + 1, entry.n - size):
-            findings.add(2, entry.stream, f"log entry {entry.n} should be {n + size}")
-
-
-def _left(history: Sequence[Recorded]) -> list[tuple[int, int]]:
-    """Return the positions that archived and deleted runs have left empty, from the first to the last of each piece."""
-    return [
-        (first, last)
-        for item in history
-        for first, last in item.data.get("positions") or ()
-    ]
+    spans = joined(vacated)
+    for end, entry in covered.gaps:
+        size = _size(entry)
+        begins_after = entry.n - size
+        overlaps = begins_after < end
+        if overlaps or not within(spans, end + 1, begins_after):
+            fault = f"log entry {entry.n} should be {end + size}"
+            findings.add(2, entry.stream, fault)
 
 
 def _closing(
-    view: RunView, head: RunHead, course: HistorySummary, findings: _Findings
+    run: str, head: RunHead, summary: HistorySummary, findings: _Findings
 ) -> None:
-    closings = course.closings
-    if (head.status in CLOSED_RUN) != bool(closings):
-        findings.add(
-            4,
-            view.run,
-            f"the head says {head.status}, the log has {len(closings)} closing events",
+    closings = summary.closings
+    is_closed = head.status in CLOSED_RUN
+    if is_closed != bool(closings):
+        fault = (
+            f"the head says {head.status}, the log has {len(closings)} closing events"
         )
-    if closings and (len(closings) > 1 or closings[0] != course.end):
-        findings.add(
-            4, view.run, f"closing events at versions {closings} of {course.events}"
-        )
+        findings.add(4, run, fault)
+    if closings and closings != [summary.end]:
+        fault = f"closing events at versions {closings} of {summary.events}"
+        findings.add(4, run, fault)
 
 
 def _left_over(view: RunView, head: RunHead, findings: _Findings) -> None:
-    if head.status in CLOSED_RUN:
-        left = sorted(
-            member for member in view.due if DueKey.parse(member).kind not in MESSAGES
-        )
-        left += sorted(key for _, key in view.ready)
-        if left or head.steps:
-            findings.add(
-                4,
-                view.run,
-                f"closed, but these are left: {left[:5]} {sorted(head.steps)[:5]}",
-            )
+    if head.status not in CLOSED_RUN:
+        return
+    # Messages of a closed run to others are not left over: they stay until somebody has taken them in.
+    members = [key for key in view.due if DueKey.parse(key).kind not in MESSAGES]
+    ready = [key for _, key in view.ready]
+    left_over = [*sorted(members), *sorted(ready)]
+    if left_over or head.steps:
+        fault = f"closed, but these are left: {left_over[:5]} {sorted(head.steps)[:5]}"
+        findings.add(4, view.run, fault)
 
 
-def _places(view: RunView, head: RunHead, findings: _Findings) -> None:
+def _wake_ups(view: RunView, head: RunHead, findings: _Findings) -> None:
+    """Look for the next wake-up of an open run, and whether each of its open steps is in exactly one index."""
     if head.status in CLOSED_RUN:
         return
-    run, due = view.run, view.due
-    missing = DueKey(DueKind.DECISION, run).key() in due
-    limit = DueKey(DueKind.RUN_LIMIT, run).key()
-    awake = (
-        any(DueKey.parse(member).kind in WAKES and member != limit for member in due)
-        or head.status == "paused"
-    )
-    waiting = {(name.partition("|")[0], key) for name, key in view.ready}
+    is_awake = head.status == "paused" or _is_woken(view)
+    # Steps that wait for workers with one component lie apart, in "<queue>|<component>".
+    ready = {(name.partition("|")[0], key) for name, key in view.ready}
     for step, record in head.steps.items():
-        key = f"{run}|{step}"
-        leased = DueKey(DueKind.LEASE, run, step).key() in due
-        waits = any(
-            DueKey(kind, run, step).key() in due
-            for kind in (DueKind.RETRY, DueKind.GATES)
+        indexes = _indexes_of(view, step, record, ready)
+        is_awake = is_awake or bool(indexes)
+        _lease(view, step, record, findings)
+        # A step in no index is not lost while a decision is due, or while the run stands still.
+        may_be_in_none = head.status not in ("running", "failing") or _decides(view)
+        if len(indexes) > 1 or not (indexes or may_be_in_none):
+            fault = f"step {step} is in {indexes or 'no place'}"
+            findings.add(5, view.run, fault)
+    if not is_awake:
+        findings.add(5, view.run, f"{head.status}, and nothing will wake it up")
+
+
+def _is_woken(view: RunView) -> bool:
+    """Tell whether a due member wakes a run; its own limit does not, because it ends it and never moves it on."""
+    limit = DueKey(DueKind.RUN_LIMIT, view.run).key()
+    members = view.due - {limit}
+    return any(DueKey.parse(member).kind in WAKES for member in members)
+
+
+def _decides(view: RunView) -> bool:
+    return DueKey(DueKind.DECISION, view.run).key() in view.due
+
+
+def _is_due(view: RunView, kind: DueKind, step: str) -> bool:
+    return DueKey(kind, view.run, step).key() in view.due
+
+
+def _indexes_of(
+    view: RunView, step: str, record: StepRecord, ready: Set[tuple[str, str]]
+) -> list[str]:
+    """Name the indexes that an open step is in: one that is in two would be claimed twice, or woken in vain."""
+    retries = _is_due(view, DueKind.RETRY, step)
+    waits_for_gates = _is_due(view, DueKind.GATES, step)
+    is_in = {
+        "ready": (record.queue, f"{view.run}|{step}") in ready,
+        "lease": _is_due(view, DueKind.LEASE, step),
+        "wait": retries or waits_for_gates,
+    }
+    return [index for index, there in is_in.items() if there]
+
+
+def _lease(view: RunView, step: str, record: StepRecord, findings: _Findings) -> None:
+    """Compare the record of a step, which holds its fence, with its lease in due, by which a relay takes it back."""
+    if bool(record.fence) != _is_due(view, DueKind.LEASE, step):
+        fault = f"step {step}: the record and the lease in due differ"
+        findings.add(5, view.run, fault)
+    if record.fence and record.expiry_ms < view.now_ms - OVERDUE_MS:
+        fault = (
+            f"step {step}: nobody works on it: the lease of {record.worker} "
+            "ran out, and no relay has acted on it"
         )
-        named = (
-            ("ready", (record.queue, key) in waiting),
-            ("lease", leased),
-            ("wait", waits),
-        )
-        places = [name for name, there in named if there]
-        awake = awake or bool(places)
-        if bool(record.fence) != leased:
-            findings.add(5, run, f"step {step}: the record and the lease in due differ")
-        if record.fence and record.expiry_ms < view.now_ms - OVERDUE_MS:
-            what = (
-                f"step {step}: nobody works on it: the lease of {record.worker} "
-                "ran out, and no relay has acted on it"
-            )
-            findings.add(5, run, what)
-        if len(places) > 1 or (
-            not places and not missing and head.status in ("running", "failing")
-        ):
-            findings.add(5, run, f"step {step} is in {places or 'no place'}")
-    if not awake:
-        findings.add(5, run, f"{head.status}, and nothing will wake it up")
+        findings.add(5, view.run, fault)

@@ -17,7 +17,7 @@ from eventstore.redis.upkeep.mending import Mender, Mending, SeatRecord
 from executor.integrity.invariants import Violation
 from executor.runs.handler import Handler
 from openagents_json.statuses import CLOSED_RUN
-from openagents_json.work_index import DueKey, DueKind
+from openagents_json.work_index import DueKey, DueKind, RestoredStep
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.decide.takeover import TimedEvent, imported
@@ -44,18 +44,17 @@ def mend(
     violations: Iterable[Violation],
 ) -> list[RepairResult]:
     """Mend the runs of violations, as far as their log says how; what the log itself contradicts stays as it is."""
-    by_partition: dict[int, set[str]] = {}
+    runs_of: dict[int, set[str]] = {}
     for violation in violations:
         if violation.run and violation.number in MENDED:
-            by_partition.setdefault(violation.partition, set()).add(violation.run)
-    return [
-        item
-        for partition, runs in sorted(by_partition.items())
-        for item in _part(handler, mender, inspector, partition, runs)
-    ]
+            runs_of.setdefault(violation.partition, set()).add(violation.run)
+    results: list[RepairResult] = []
+    for partition, runs in sorted(runs_of.items()):
+        results += _mend_partition(handler, mender, inspector, partition, runs)
+    return results
 
 
-def _part(
+def _mend_partition(
     handler: Handler,
     mender: Mender,
     inspector: Inspector,
@@ -66,19 +65,19 @@ def _part(
     last = None
     for last in inspector.log(partition):
         entries.setdefault(last.stream, []).append(last)
-    known, counter = (
-        LogTails({run: own[-1] for run, own in entries.items()}, last),
-        inspector.counter(partition),
-    )
-    for view in inspector.moment(partition, known, sorted(runs)):
-        own, seen = entries.get(view.run, []), last.id if last else "-"
-        if _in_part(view, own, counter):
+    tails = LogTails({stream: own[-1] for stream, own in entries.items()}, last)
+    counter = inspector.counter(partition)
+    # The guard of the script: where it finds an entry of the run behind this one, somebody has changed the run since.
+    seen = last.id if last else "-"
+    for view in inspector.moment(partition, tails, sorted(runs)):
+        own = entries.get(view.run, [])
+        if _came_in_part(view, own, counter):
             yield _remove(handler, mender, view, own, seen)
         else:
             yield _mend(handler, mender, view, seen)
 
 
-def _in_part(view: RunView, own: Sequence[LogEntry], counter: int) -> bool:
+def _came_in_part(view: RunView, own: Sequence[LogEntry], counter: int) -> bool:
     """Tell whether a run was cut off while it came in from elsewhere.
 
     Older releases left no note of that: then it has no head, and more log entries than one behind the counter, which
@@ -86,7 +85,10 @@ def _in_part(view: RunView, own: Sequence[LogEntry], counter: int) -> bool:
     """
     if view.head is not None:
         return view.head.adopting
-    return len(own) > 1 and own[0].n - (own[0].last - own[0].first) > counter
+    if len(own) < 2:
+        return False
+    first_position = own[0].n - (own[0].last - own[0].first)
+    return first_position > counter
 
 
 def _remove(
@@ -94,28 +96,20 @@ def _remove(
 ) -> RepairResult:
     """Remove what has come in: nobody was told that it was here, and where it came from it still is."""
     was = view.head.version if view.head else 0
-    mending = Mending(
-        view.run,
-        0,
-        "",
-        view.last,
-        was,
-        seen,
-        forget=sorted(view.due),
-        leave=sorted(view.ready),
-    )
-    if not mender.mend(replace(mending, drop=[entry.id for entry in own])):
-        return RepairResult(
-            view.run,
-            False,
-            "it came in only in part, and others have written behind it; ask again",
-        )
+    entries = [entry.id for entry in own]
+    mending = Mending(view.run, 0, "", view.last, was, seen, drop=entries)
+    if not mender.mend(_emptied(mending, view)):
+        fault = "it came in only in part, and others have written behind it; ask again"
+        return RepairResult(view.run, False, fault)
+    # After the write: what was loaded between the two would be kept as a run that is gone.
     handler.sessions.drop(view.run)
-    return RepairResult(
-        view.run,
-        True,
-        f"it came in only in part: its {view.events} events were removed; let it come in again",
-    )
+    result = f"it came in only in part: its {view.events} events were removed; let it come in again"
+    return RepairResult(view.run, True, result)
+
+
+def _emptied(mending: Mending, view: RunView) -> Mending:
+    """Have all members of a run leave the indexes; those that it is to have are written anew in the same step."""
+    return replace(mending, forget=sorted(view.due), leave=sorted(view.ready))
 
 
 def _mend(handler: Handler, mender: Mender, view: RunView, seen: str) -> RepairResult:
@@ -123,122 +117,114 @@ def _mend(handler: Handler, mender: Mender, view: RunView, seen: str) -> RepairR
     try:
         history = handler.store.read([(run, 0)])[0]
     except EventUnreadable:
-        return RepairResult(
-            run,
-            False,
-            "some of its events cannot be read; restore it from an archive or a backup",
+        fault = (
+            "some of its events cannot be read; restore it from an archive or a backup"
         )
-    versions = [item.version for item in history]
-    if version > len(history) or versions != list(range(1, len(history) + 1)):
-        return RepairResult(
-            run,
-            False,
-            "events are missing that its log names; restore it from an archive or a backup",
-        )
-    head, past = view.head, history[:version]
-    was = head.version if head else 0
-    if was > version or len({item.commit for item in history[version:]}) > 1:
-        return RepairResult(
-            run,
-            False,
-            "the log ends before it, by more than one commit; restore the log from a backup",
-        )
-    mending = Mending(
-        run, version, past[-1].commit if past else "", len(history), was, seen
-    )
-    mending = replace(mending, forget=sorted(view.due), leave=sorted(view.ready))
+        return RepairResult(run, False, fault)
+    fault = _contradiction(view, history)
+    if fault:
+        return RepairResult(run, False, fault)
+    past = history[:version]
+    commit = past[-1].commit if past else ""
+    was = view.head.version if view.head else 0
+    mending = Mending(run, version, commit, len(history), was, seen)
+    mending = _emptied(mending, view)
     if past and past[0].type == ev.RunStarted.__name__:
         mending = _with_indexes(handler, mending, past)
     if not mender.mend(mending):
         return RepairResult(run, False, "it changed meanwhile; ask again")
-    handler.sessions.drop(run)
+    handler.sessions.drop(run)  # after the write, as above
     cut = len(history) - version
     if not version:
-        return RepairResult(
-            run,
-            True,
-            f"it had not begun: {cut} events that no commit names were removed",
-        )
-    return RepairResult(
-        run,
-        True,
-        f"it stands at version {version}, as its log says; {cut} events behind that were removed",
-    )
+        result = f"it had not begun: {cut} events that no commit names were removed"
+    else:
+        result = f"it stands at version {version}, as its log says; {cut} events behind that were removed"
+    return RepairResult(run, True, result)
+
+
+def _contradiction(view: RunView, history: Sequence[Recorded]) -> str:
+    """Say where the log, by which a run is mended, cannot be right itself; "" when it can."""
+    version = view.logged
+    versions = [event.version for event in history]
+    if version > len(history) or versions != list(range(1, len(history) + 1)):
+        return "events are missing that its log names; restore it from an archive or a backup"
+    # A commit that was cut off leaves its own events and no others. More of them, or a head that was written after
+    # its log entry, are acknowledged work: then it is the log that has lost its end.
+    head_version = view.head.version if view.head else 0
+    commits_behind = {event.commit for event in history[version:]}
+    if head_version > version or len(commits_behind) > 1:
+        return "the log ends before it, by more than one commit; restore the log from a backup"
+    return ""
 
 
 def _with_indexes(
     handler: Handler, mending: Mending, past: Sequence[Recorded]
 ) -> Mending:
-    happened = handler.sessions.payloads.decode(past)
-    state = evolve_all(initial(), happened)
+    events = handler.sessions.payloads.decode(past)
+    state = evolve_all(initial(), events)
     plan = handler.definitions.plan(state.definition)
-    moved = imported(
-        plan,
-        state,
-        [
-            TimedEvent(x.version, x.time_ms, event)
-            for x, event in zip(past, happened, strict=True)
-        ],
-    )
+    timed = [
+        TimedEvent(recorded.version, recorded.time_ms, event)
+        for recorded, event in zip(past, events, strict=True)
+    ]
+    changes = imported(plan, state, timed)
     timers = [
         (DueKey(kind, mending.run, subject), delay, at)
-        for kind, subject, delay, at in moved.timers
-    ]
-    records = []
-    for seat in moved.restored:
-        step = state.steps[seat.step]
-        held = step.status == st.STARTED
-        records.append(
-            SeatRecord(
-                seat.step,
-                seat.queue,
-                seat.priority,
-                seat.attempt,
-                seat.scheduled_version,
-                seat.start_to_close_ms,
-                seat.flags,
-                step.fence if held else "",
-                step.worker if held else "",
-                seat.ready,
-            )
-        )
-    components = [
-        x
-        for seat in moved.restored
-        if seat.component
-        for x in (f"c:{seat.step}", seat.component)
+        for kind, subject, delay, at in changes.timers
     ]
     return replace(
         mending,
-        fields=[*_fields(state, happened), *components],
-        records=records,
+        fields=[*_fields(state, events), *_components(changes.restored)],
+        records=[_record(state.steps[step.step], step) for step in changes.restored],
         timers=[*timers, *_messages(mending.run, state)],
     )
 
 
-def _fields(state: RunState, happened: Sequence[ev.Event]) -> list[str]:
-    begun = next(event for event in happened if isinstance(event, ev.RunStarted))
-    fence = max(
-        (int(event.fence) for event in happened if isinstance(event, ev.StepStarted)),
-        default=0,
+def _record(state: st.StepState, step: RestoredStep) -> SeatRecord:
+    # Somebody may work on a claimed step still: with its fence, the outcome counts, and without a heartbeat, the
+    # lease, which the script has run out now, gives the step back.
+    is_held = state.status == st.STARTED
+    return SeatRecord(
+        step=step.step,
+        queue=step.queue,
+        priority=step.priority,
+        attempt=step.attempt,
+        scheduled=step.scheduled_version,
+        start_to_close_ms=step.start_to_close_ms,
+        flags=step.flags,
+        fence=state.fence if is_held else "",
+        worker=state.worker if is_held else "",
+        ready=step.ready,
     )
-    fields = [
-        "st",
-        state.status,
-        "can",
-        str(int(state.status == st.CANCELLING)),
-        "def",
-        state.definition,
-    ]
-    fields += ["wf", begun.workflow]
-    fields += ["f", str(fence)] if fence else []
-    return [*fields, "hold", "1"] if state.held else fields
+
+
+def _components(steps: Sequence[RestoredStep]) -> list[str]:
+    fields: list[str] = []
+    for step in steps:
+        if step.component:
+            fields += (f"c:{step.step}", step.component)
+    return fields
+
+
+def _fields(state: RunState, events: Sequence[ev.Event]) -> list[str]:
+    begun = next(event for event in events if isinstance(event, ev.RunStarted))
+    cancel = str(int(state.status == st.CANCELLING))
+    fields = ["st", state.status, "can", cancel]
+    fields += ["def", state.definition, "wf", begun.workflow]
+    fences = [int(event.fence) for event in events if isinstance(event, ev.StepStarted)]
+    if fences:
+        # Fences only rise: the next claim counts on from the highest that was ever given out.
+        fields += ["f", str(max(fences))]
+    if state.held:
+        fields += ["hold", "1"]
+    return fields
 
 
 def _messages(run: str, state: RunState) -> list[tuple[DueKey, int, int]]:
     """Return what somebody has to look at again: sent once too often, these change nothing."""
+    if state.status in CLOSED_RUN:
+        return [(DueKey(DueKind.PARENT, run), 0, 0)] if state.parent else []
     children = [path for path in state.open_steps if state.steps[path].child]
-    found = [(DueKey(DueKind.CHILD, run, path), 0, 0) for path in children]
-    if state.status not in CLOSED_RUN:
-        return [*found, (DueKey(DueKind.DECISION, run), 0, 0)]
-    return [(DueKey(DueKind.PARENT, run), 0, 0)] if state.parent else []
+    keys = [DueKey(DueKind.CHILD, run, path) for path in children]
+    keys.append(DueKey(DueKind.DECISION, run))
+    return [(key, 0, 0) for key in keys]
