@@ -28,8 +28,7 @@ def follow(
     An end in its history is none when the run was opened again after it: what the run is now decides. Raises
     RunNotFound, and WaitTimeout after `timeout` seconds.
     """
-    from openagents_json.engine import WaitTimeout
-    from openagents_json.statuses import CLOSED_RUN
+    from openagents_json.engine import CLOSED_RUN, WaitTimeout
 
     clock = engine.clock
     ends = None if timeout is None else clock.steady_ms() + timeout * 1000

@@ -57,17 +57,13 @@ class Target:
         With `projections`, those in the modules of `--components` are known to it. Only what puts something into a
         store is to `create` one: who looks into one that is not there is mistaken about the place.
         """
-        from openagents_json.catalog.loader import here, load
-        from openagents_json.catalog.registry import Registry
-        from openagents_json.engine import Engine
+        from openagents_json.engine import Engine, Registry, load_components
         from openagents_json.engine.projections import in_modules
 
         wanted = self.components or workers
         return Engine.open(
             self.settings.model_copy(update={"actor": self.actor}),
-            components=load(self.components, working_directory=here())
-            if wanted
-            else Registry(),
+            components=load_components(self.components) if wanted else Registry(),
             workers=workers if self.components or alone else 0,
             projections=in_modules(self.components) if wanted or projections else [],
             create=create,

@@ -16,8 +16,7 @@ from cli.terminal import read_input, say
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from openagents_json.engine import Engine, HistoryEvent
-    from openagents_json.workflow.language.validate import Problem, Report
+    from openagents_json.engine import Engine, HistoryEvent, Problem, Report
 
 
 def document_of(file: str | Path) -> str | bytes | Path:
@@ -216,17 +215,13 @@ def validate(target: Target, files: tuple[str, ...], connect: bool) -> int:
 
 
 def _report(target: Target, file: str, connect: bool) -> Report:
-    from openagents_json.catalog.loader import here, load
-    from openagents_json.engine.documents import load_document
-    from openagents_json.workflow.language.validate import validate as find_problems
+    from openagents_json.engine import find_problems, load_components
 
     if connect:
         with target.engine() as engine:
             return engine.validate(document_of(Path(file)))
-    catalog = (
-        load(target.components, working_directory=here()) if target.components else None
-    )
-    return find_problems(load_document(document_of(Path(file))).content, catalog)
+    catalog = load_components(target.components) if target.components else None
+    return find_problems(document_of(Path(file)), catalog)
 
 
 def _print_report(file: str, report: Report) -> None:

@@ -182,8 +182,7 @@ def backfill(target: Target, name: str, start: str, end: str) -> int:
 
     Exit code: 1 when some of them could not be started; which, and why, is told.
     """
-    from openagents_json.workflow.errors import InvalidTime
-    from openagents_json.workflow.times import moment_of
+    from openagents_json.engine import InvalidTime, moment_of
 
     try:
         first, last = moment_of(start), moment_of(end)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from eventstore import codec
 from eventstore.errors import NotJson
@@ -15,6 +15,10 @@ from openagents_json.engine.errors import DocumentUnreadable
 from openagents_json.workflow.language.nested_steps import all_steps
 from openagents_json.workflow.language.parse import Source, read_source
 from openagents_json.workflow.types import Json
+
+if TYPE_CHECKING:
+    from openagents_json.workflow.component_spec import Catalog
+    from openagents_json.workflow.language.problems import Report
 
 
 class HasDocument(Protocol):
@@ -81,6 +85,16 @@ def load_document(document: Document) -> Loaded:
             content, hashlib.sha256(repr(content).encode("utf-8", "replace")).digest()
         )
     return Loaded(content, hashlib.sha256(raw).digest(), raw)
+
+
+def find_problems(document: Document, catalog: Catalog | None = None) -> Report:
+    """Find every problem of a document without a store; without a catalog, its components are not looked up.
+
+    Raises DocumentUnreadable.
+    """
+    from openagents_json.workflow.language.validate import validate
+
+    return validate(load_document(document).content, catalog)
 
 
 def _is_text(text: str) -> bool:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 from eventstore.errors import InvalidRequest
 from eventstore.redis.driver.urls import FORMS
-from openagents_json.engine.errors import InvalidSetting
-from openagents_json.engine.open import OpenStore, open_store, queues_of
+from openagents_json.engine.components import queues_of
+from openagents_json.engine.open import OpenStore, open_store
 from openagents_json.engine.settings import (
     EMBEDDED,
     NO_BROKER,
     OF_A_SERVER,
     Settings,
-    lease_lengths,
+    program_settings,
 )
 
 if TYPE_CHECKING:
@@ -27,13 +27,6 @@ if TYPE_CHECKING:
     from openagents_json.engine.telemetry.port import Telemetry
     from openagents_json.engine.wiring.client import Core
     from projections.projection import Projection
-
-
-def _lengths(leases: Mapping[str, int] | None) -> dict[str, int]:
-    try:
-        return lease_lengths(leases or {})
-    except ValueError as error:
-        raise InvalidSetting("leases", str(error)) from None
 
 
 STORE = "store"
@@ -121,18 +114,16 @@ class Lifecycle:
         With `encryption_keys`, base64 of 32 bytes each, the payloads of runs that are started here are encrypted.
         `audit_key` is the file of the ledger's private key: workers that have it seal the log.
         """
-        settings = Settings().model_copy(
-            update={
-                "data": str(path),
-                "prefix": prefix,
-                "durability": durability,
-                "partitions": partitions,
-                "actor": actor,
-                "lease_ms": lease_ms,
-                "leases": _lengths(leases),
-                "audit_key": str(audit_key or ""),
-                "encryption_keys": _joined(encryption_keys),
-            }
+        settings = program_settings(
+            data=str(path),
+            prefix=prefix,
+            partitions=partitions,
+            durability=durability,
+            actor=actor,
+            lease_ms=lease_ms,
+            leases=leases,
+            audit_key=audit_key,
+            encryption_keys=encryption_keys,
         )
         return cls.open(
             settings,
@@ -179,21 +170,19 @@ class Lifecycle:
             raise InvalidRequest(
                 f"there is no URL of a store; it must begin with {FORMS}"
             )
-        settings = Settings().model_copy(
-            update={
-                "url": url,
-                "broker": "" if broker == STORE else broker or NO_BROKER,
-                "prefix": prefix,
-                "partitions": partitions,
-                "durability": durability,
-                "replicas": replicas,
-                "replica_timeout_ms": replica_timeout_ms,
-                "actor": actor,
-                "lease_ms": lease_ms,
-                "leases": _lengths(leases),
-                "audit_key": str(audit_key or ""),
-                "encryption_keys": _joined(encryption_keys),
-            }
+        settings = program_settings(
+            url=url,
+            broker="" if broker == STORE else broker or NO_BROKER,
+            prefix=prefix,
+            partitions=partitions,
+            durability=durability,
+            replicas=replicas,
+            replica_timeout_ms=replica_timeout_ms,
+            actor=actor,
+            lease_ms=lease_ms,
+            leases=leases,
+            audit_key=audit_key,
+            encryption_keys=encryption_keys,
         )
         return cls.open(
             settings,
@@ -250,16 +239,3 @@ class Lifecycle:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _joined(encryption_keys: Sequence[str]) -> str:
-    """Return keys as the settings hold them; a blank one is no key: left out, nothing would be encrypted.
-
-    Raises InvalidKey.
-    """
-    if encryption_keys:
-        from executor.encryption import parse_key
-
-        for place, key in enumerate(encryption_keys, 1):
-            parse_key(key, f"encryption key {place}")
-    return ",".join(encryption_keys)

@@ -15,6 +15,7 @@ from eventstore.redis.driver.preflight import require
 from eventstore.redis.driver.replication import quorum_of
 from executor.celery.broker import ringing_broker
 from executor.clock import Clock, SystemClock
+from openagents_json.engine.components import registry_of
 from openagents_json.engine.wiring.client import Core, build_core
 from projections.projection import Projection
 
@@ -170,25 +171,3 @@ def _doorbell(settings: Settings, url: str) -> Doorbell | None:
         return CeleryDoorbell(make_app(broker, prefix), prefix)
 
     return BackgroundDoorbell(make)
-
-
-def registry_of(components: Iterable[Any] | Registry | None) -> Registry:
-    """Return the registry of a program's components beside the announced ones; a registry is taken as it is.
-
-    None stands for all that the program has declared.
-    """
-    from openagents_json.catalog.loader import load
-    from openagents_json.catalog.registry import Registry
-    from openagents_json.components.decorators import declared
-
-    if isinstance(components, Registry):
-        return components
-    registry = load(())
-    for item in declared() if components is None else components:
-        registry.add(item)
-    return registry
-
-
-def queues_of(registry: Registry) -> tuple[str, ...]:
-    """Return the worker types that a registry's components belong to."""
-    return tuple(sorted({spec.queue for spec in registry.specs()}))

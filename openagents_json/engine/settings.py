@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -170,6 +170,49 @@ def read_settings(values: Mapping[str, Any]) -> Settings:
         raise InvalidSetting(
             ".".join(str(part) for part in first["loc"]), first["msg"]
         ) from None
+
+
+def program_settings(
+    *,
+    leases: Mapping[str, int] | None,
+    audit_key: str | Path | None,
+    encryption_keys: Sequence[str],
+    **fields: str | int,
+) -> Settings:
+    """Return the settings that a program gives as arguments, whatever stands in its environment.
+
+    Raises InvalidSetting and InvalidKey.
+    """
+    # The other fields are not checked against the bounds of the environment: who opens the store refuses what it
+    # cannot use, and programs have always been free to hold leases that are shorter than a worker process may.
+    return Settings().model_copy(
+        update={
+            **fields,
+            "leases": _checked_leases(leases or {}),
+            "audit_key": str(audit_key or ""),
+            "encryption_keys": _joined(encryption_keys),
+        }
+    )
+
+
+def _checked_leases(leases: Mapping[str, int]) -> dict[str, int]:
+    try:
+        return lease_lengths(leases)
+    except ValueError as error:
+        raise InvalidSetting("leases", str(error)) from None
+
+
+def _joined(encryption_keys: Sequence[str]) -> str:
+    """Return keys as the settings hold them; a blank one is no key: left out, nothing would be encrypted.
+
+    Raises InvalidKey.
+    """
+    if encryption_keys:
+        from executor.encryption import parse_key
+
+        for number, key in enumerate(encryption_keys, 1):
+            parse_key(key, f"encryption key {number}")
+    return ",".join(encryption_keys)
 
 
 def secret(name: str) -> str | None:

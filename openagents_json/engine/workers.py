@@ -11,8 +11,8 @@ from executor.clock import SystemClock
 from executor.wakeup import BackgroundDoorbell
 from executor.worker.runtime import WorkSettings
 from executor.worker.worker import Worker
-from openagents_json.catalog.loader import here, load
 from openagents_json.catalog.registry import Registry
+from openagents_json.engine.components import load_components
 from openagents_json.engine.open import connected, signer_of
 from openagents_json.engine.projections import in_modules
 from openagents_json.engine.settings import Settings
@@ -37,7 +37,7 @@ def run_worker(
     Raises EventStoreError when the store is not usable, ComponentError when a component cannot be loaded,
     InvalidSetting when that function cannot, and KeyUnusable when the ledger's key cannot be read.
     """
-    registry = load(components, working_directory=here())
+    registry = load_components(components)
     own = in_modules(components)
     make_telemetry = telemetry_maker(telemetry)
     signer = signer_of(settings)

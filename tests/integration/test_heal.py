@@ -12,8 +12,8 @@ import pytest
 from executor.worker.runtime import WorkSettings
 from openagents_json.catalog.loader import load
 from openagents_json.engine import Engine, Fix, HealReport, HealWish, RunFilter
+from openagents_json.engine.components import queues_of
 from openagents_json.engine.errors import HealNotFound, InvalidHeal, WaveUnfinished
-from openagents_json.engine.open import queues_of
 from tests.acceptance.processes import COMPONENTS
 from tests.conftest import Server
 

@@ -111,8 +111,7 @@ def promote_run(
 
     A promotion that was cut off halfway is finished by doing it again.
     """
-    from openagents_json.catalog.registry import Registry
-    from openagents_json.engine import Engine
+    from openagents_json.engine import Engine, Registry
     from openagents_json.engine.archive.promotion import Move, promote
 
     if not to:  # without a URL, the engine would open the store of the data directory

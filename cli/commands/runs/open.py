@@ -15,8 +15,8 @@ from click.core import ParameterSource
 from cli.options import Target, target_options
 from cli.render import details, plain, print_json, when, who
 from cli.terminal import give, say
+from openagents_json.engine import CLOSED_RUN
 from openagents_json.errors import InvalidArgument, OpenAgentsError
-from openagents_json.statuses import CLOSED_RUN
 
 if TYPE_CHECKING:
     from openagents_json.engine import Engine, RunKey
@@ -99,7 +99,7 @@ def _key(local: Target, run: str) -> RunKey:
 
 def _keep(engine: Engine, capsule: Capsule, steps: Steps, go_on: bool) -> int:
     """Bring the run into the local store without letting it run, and give how much of it; 0 when that cannot be."""
-    from openagents_json.workflow.errors import Rejected
+    from openagents_json.engine import Rejected
 
     upto = len(steps) if go_on else steps.resting()
     if not upto:
@@ -210,7 +210,7 @@ class _Session:
         print_json(self.steps.shown(self.here))
 
     def _diff(self, _: str) -> None:
-        from openagents_json.workflow.history.diff import changes_of
+        from openagents_json.engine import changes_of
 
         before = plain(self.steps.shown(self.here - 1)) if self.here > 1 else {}
         for change in changes_of(

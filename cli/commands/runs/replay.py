@@ -16,8 +16,7 @@ from cli.terminal import say
 from cli.times import Time
 
 if TYPE_CHECKING:
-    from openagents_json.engine import Engine
-    from openagents_json.workflow.history.diff import Change, Comparison
+    from openagents_json.engine import Change, Comparison, Engine
 
 reason_option = click.option(
     "--reason", default="", help="Why; it is kept in the history."
@@ -279,8 +278,7 @@ def _edited(engine: Engine, run: str, pairs: Iterable[str]) -> dict[str, Any] | 
     wanted = parse_inputs(tuple(pairs), None, "--set")
     if not wanted:
         return None
-    from openagents_json.workflow.errors import CannotEdit
-    from openagents_json.workflow.history.edits import edited
+    from openagents_json.engine import CannotEdit, edited
 
     try:
         return edited(engine.state(run).inputs, wanted)
