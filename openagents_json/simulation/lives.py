@@ -73,10 +73,10 @@ class Lives:
         """
         past = taken_over([event for _, event in life.events[:at]], run)
         state = evolve_all(st.initial(), past)
-        made = decision(life.plan, state, cmd.ForkRun(life.id, at), version=at)
-        moved = forked(life.plan, state, made.events, made.state, at)
+        outcome = decision(life.plan, state, cmd.ForkRun(life.id, at), version=at)
+        index_changes = forked(life.plan, state, outcome.events, outcome.state, at)
         new = SimulatedRun(run, life.plan)
-        self._commit(new, (*past, *made.events), moved)
+        self._commit(new, (*past, *outcome.events), index_changes)
         return new
 
     def give(self, life: SimulatedRun, command: cmd.Command) -> list[ev.Event]:
@@ -84,7 +84,7 @@ class Lives:
 
         Raises Rejected.
         """
-        made = decision(
+        outcome = decision(
             life.plan,
             life.state,
             command,
@@ -92,26 +92,33 @@ class Lives:
             now_ms=self._now_ms(),
         )
         settled = isinstance(command, cmd.Advance)
-        if made.events or settled:
-            self._carry_out(life, command, made, settled=settled)
-        if made.unfinished:
+        if outcome.events or settled:
+            self._carry_out(life, command, outcome, settled=settled)
+        if outcome.unfinished:
             self.give(life, cmd.Advance())
-        return list(made.events)
+        return list(outcome.events)
 
     def _carry_out(
-        self, life: SimulatedRun, command: cmd.Command, made: Decision, *, settled: bool
+        self,
+        life: SimulatedRun,
+        command: cmd.Command,
+        outcome: Decision,
+        *,
+        settled: bool,
     ) -> None:
-        moved = changes(life.plan, life.state, made.events, made.state)
+        index_changes = changes(life.plan, life.state, outcome.events, outcome.state)
         leases = self._outcomes_of(life, command)
         final = {
-            lease.step for lease in leases if lease.step not in made.open_after_facts
+            lease.step for lease in leases if lease.step not in outcome.open_after_facts
         }
-        moved = moved.of_commit(final, (), settled=settled, unfinished=made.unfinished)
-        self._commit(life, made.events, moved, leases, final, made.facts)
+        index_changes = index_changes.of_commit(
+            final, (), settled=settled, unfinished=outcome.unfinished
+        )
+        self._commit(life, outcome.events, index_changes, leases, final, outcome.facts)
 
     def give_facts(self, life: SimulatedRun, command: cmd.RecordOutcomes) -> None:
         """Commit the outcomes of a command without the decision on them, as of a worker that others overtook."""
-        made = decision(
+        outcome = decision(
             life.plan,
             life.state,
             command,
@@ -120,18 +127,20 @@ class Lives:
         )
         leases = self._outcomes_of(life, command)
         final = {
-            lease.step for lease in leases if lease.step not in made.open_after_facts
+            lease.step for lease in leases if lease.step not in outcome.open_after_facts
         }
         overtaken = SimulatedRun(
             life.id, life.plan, life.state, life.events, "another commit"
         )
-        moved = changes(life.plan, life.state, made.events, made.state)
-        reply = self._send(overtaken, made.events, moved, leases, final, made.facts)
+        index_changes = changes(life.plan, life.state, outcome.events, outcome.state)
+        reply = self._send(
+            overtaken, outcome.events, index_changes, leases, final, outcome.facts
+        )
         if reply.code is not Code.FACTS_ONLY:
             raise AssertionError(
                 f"the store answers {reply.code.name} to facts of run {life.id}"
             )
-        self._take_in(life, made.events[: made.facts], f"{self._commits}")
+        self._take_in(life, outcome.events[: outcome.facts], f"{self._commits}")
 
     def _outcomes_of(self, life: SimulatedRun, command: cmd.Command) -> list[Lease]:
         """Return the leases that a command ends, none where an outcome comes from somebody without one."""
@@ -143,12 +152,12 @@ class Lives:
         self,
         life: SimulatedRun,
         events: Collection[ev.Event],
-        moved: IndexChanges,
+        index_changes: IndexChanges,
         leases: Collection[Lease] = (),
         final: Collection[str] = (),
         facts: int = 0,
     ) -> None:
-        reply = self._send(life, events, moved, leases, final, facts)
+        reply = self._send(life, events, index_changes, leases, final, facts)
         if reply.code is not Code.DONE:
             raise AssertionError(
                 f"the store answers {reply.code.name} to a commit of run {life.id}"
@@ -159,7 +168,7 @@ class Lives:
         self,
         life: SimulatedRun,
         events: Collection[ev.Event],
-        moved: IndexChanges,
+        index_changes: IndexChanges,
         leases: Collection[Lease],
         final: Collection[str],
         facts: int,
@@ -179,7 +188,7 @@ class Lives:
                 (lease.step, lease.fence, lease.step in final) for lease in leases
             ),
             fact_events=facts,
-            changes=moved,
+            changes=index_changes,
         )
         return self._store.commit(commit)
 
@@ -249,5 +258,5 @@ class Lives:
         """Have something due now."""
         self._reindex(life, IndexChanges(timers=(Timer(kind, subject, 0),)))
 
-    def _reindex(self, life: SimulatedRun, moved: IndexChanges) -> None:
-        self._commit(life, (), moved)
+    def _reindex(self, life: SimulatedRun, index_changes: IndexChanges) -> None:
+        self._commit(life, (), index_changes)

@@ -21,7 +21,7 @@ from typing import Any, Final, Self
 
 from eventstore import codec
 from openagents_json.simulation.sandbox_bounds import Bounds
-from openagents_json.simulation.sandbox_secrets import known_places
+from openagents_json.simulation.sandbox_secrets import secret_locations
 from openagents_json.workflow.types import Json
 
 LOADING_MS: Final = 60_000
@@ -93,7 +93,7 @@ class Sandbox:
             memory,
         )
         self._secrets, self._program = (
-            known_places([self._directory / path for path in secrets]),
+            secret_locations([self._directory / path for path in secrets]),
             program,
         )
         self._bounds: Bounds | None = None
@@ -107,28 +107,28 @@ class Sandbox:
         self._begin()
         return self._bounds or Bounds(leaves=("anything: it did not begin",))
 
-    def call(self, wanted: SandboxCall) -> SandboxReply:
+    def call(self, call: SandboxCall) -> SandboxReply:
         """Run a component."""
         self._begin()
         self._load()
         if self._broken:
             return SandboxReply(refused=self._broken)
-        said, late = self._asked(asdict(wanted), wanted.limit_ms)
-        if said is None:
+        answer, late = self._asked(asdict(call), call.limit_ms)
+        if answer is None:
             code = self._end()
             return (
                 SandboxReply(late=True)
                 if late
                 else SandboxReply(refused=f"it ended its process (exit code {code})")
             )
-        if "unknown" in said:
+        if "unknown" in answer:
             return SandboxReply(
-                refused=f"{said['unknown']}; give its module with --components"
+                refused=f"{answer['unknown']}; give its module with --components"
             )
-        refused = said.get("refused") or ()
+        refused = answer.get("refused") or ()
         return SandboxReply(
-            said.get("output"),
-            said.get("error"),
+            answer.get("output"),
+            answer.get("error"),
             f"the sandbox does not allow {refused[0]}" if refused else "",
         )
 
@@ -146,11 +146,11 @@ class Sandbox:
             "secrets": self._secrets,
             "memory": self._memory,
         }
-        said, _ = self._asked(begin, LOADING_MS)
-        if said is None:
+        answer, _ = self._asked(begin, LOADING_MS)
+        if answer is None:
             self._broken = f"the sandbox does not begin (exit code {self._end()})"
         else:
-            self._take(Bounds(tuple(said["used"]), tuple(said["leaves"])))
+            self._take(Bounds(tuple(answer["used"]), tuple(answer["leaves"])))
 
     def _started(self) -> str:
         """Start the process and return the folder that is its own."""
@@ -199,18 +199,18 @@ class Sandbox:
         """Load the components, unless that is done."""
         if self._loaded or self._broken:
             return
-        said, late = self._asked({}, LOADING_MS)
-        if said is None:
+        answer, late = self._asked({}, LOADING_MS)
+        if answer is None:
             why = (
                 "take too long to load"
                 if late
                 else "end the process when they are loaded"
             )
             self._broken = f"in the sandbox, the components {why}"
-        elif "error" in said:
+        elif "error" in answer:
             why = (
-                said.get("refused")
-                or [f"{said['error']['type']}: {said['error']['message']}"]
+                answer.get("refused")
+                or [f"{answer['error']['type']}: {answer['error']['message']}"]
             )[0]
             self._broken = f"in the sandbox, the components cannot be loaded: {why}"
         self._loaded = not self._broken

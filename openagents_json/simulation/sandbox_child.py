@@ -35,15 +35,15 @@ def main(kernel: Kernel | None = None) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (begin["memory"], begin["memory"]))
     refused: list[str] = []
     folder, secrets = Path(begin["folder"]), Secrets(tuple(begin["secrets"]))
-    hidden, complete = secret_files(Path.cwd(), secrets.places)
+    hidden, complete = secret_files(Path.cwd(), secrets.paths)
     answer(
         asdict(confine(kernel or ThisKernel(), SandboxPolicy(folder, hidden, complete)))
     )  # before there are threads
     arm(folder, secrets, refused.append)
     if not lines.readline():  # the bounds were not to the liking of the other side
         return
-    wanted: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(lines, wanted), daemon=True).start()
+    requests: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(lines, requests), daemon=True).start()
     try:
         registry = load(begin["components"], working_directory=Path.cwd())
     except BaseException as error:
@@ -54,7 +54,7 @@ def main(kernel: Kernel | None = None) -> None:
     while True:
         refused.clear()
         os.chdir(program)  # wherever the one before has gone
-        answer(_called(registry, codec.decode(wanted.get()), refused))
+        answer(_called(registry, codec.decode(requests.get()), refused))
 
 
 def _channel() -> tuple[BinaryIO, Callable[[Any], None]]:
@@ -71,10 +71,10 @@ def _channel() -> tuple[BinaryIO, Callable[[Any], None]]:
     return lines, answer
 
 
-def _listen(lines: BinaryIO, wanted: queue.SimpleQueue[bytes]) -> None:
+def _listen(lines: BinaryIO, requests: queue.SimpleQueue[bytes]) -> None:
     """Pass calls on; when nobody is there any more, end, whatever a component is doing."""
     for line in lines:
-        wanted.put(line.rstrip(b"\n"))
+        requests.put(line.rstrip(b"\n"))
     os._exit(0)
 
 
@@ -91,9 +91,9 @@ def _called(
     seconds = int(used.ru_utime + used.ru_stime + call["limit_ms"] / 1000) + 2
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.RLIM_INFINITY))
     try:
-        made = component.invoke(call["inputs"], _context(call))
+        result = component.invoke(call["inputs"], _context(call))
         output = codec.normalise(
-            asyncio.run(_awaited(made)) if inspect.isawaitable(made) else made
+            asyncio.run(_awaited(result)) if inspect.isawaitable(result) else result
         )
         return {"output": output, "refused": refused}
     except NotJson as error:
@@ -111,8 +111,8 @@ def _called(
     return {"error": described, "refused": refused}
 
 
-async def _awaited(made: Any) -> Any:
-    return await made
+async def _awaited(awaitable: Any) -> Any:
+    return await awaitable
 
 
 def _context(call: Mapping[str, Any]) -> Context:

@@ -79,10 +79,10 @@ def refusal(event: str, args: Sequence[Any], directory: str, secrets: Secrets) -
         return f"reading {args[0]!r}, where secrets are"
     if event == "sqlite3.connect" and _READ_ONLY.match(os.fsdecode(args[0])):
         return ""
-    for place, folder in _PATHS.get(event, ()):
-        base = args[folder] if 0 <= folder < len(args) else -1
-        if not _inside(args[place], base, directory):
-            return f"{event} of {args[place]!r}"
+    for path_index, folder_index in _PATHS.get(event, ()):
+        base = args[folder_index] if 0 <= folder_index < len(args) else -1
+        if not _inside(args[path_index], base, directory):
+            return f"{event} of {args[path_index]!r}"
     return ""
 
 
@@ -98,8 +98,8 @@ def _holds(secrets: Secrets, path: Any) -> bool:
 
 def _shown(args: Sequence[Any]) -> str:
     """Return the arguments that say something, short: addresses and commands."""
-    said = [repr(arg) for arg in args if isinstance(arg, str | bytes | tuple | list)]
-    return f" {said[0][:100]}" if said else ""
+    texts = [repr(arg) for arg in args if isinstance(arg, str | bytes | tuple | list)]
+    return f" {texts[0][:100]}" if texts else ""
 
 
 def _inside(path: Any, folder: Any, directory: str) -> bool:

@@ -161,7 +161,7 @@ class ThisKernel:
         )()  # effective, permitted, inheritable: twice, for 64 of them
         if self._libc.capget(header, rights) != 0:
             return False
-        kept = [rights[place] & (_FOR_FILES if place < 2 else 0) for place in range(6)]
+        kept = [rights[index] & (_FOR_FILES if index < 2 else 0) for index in range(6)]
         return bool(self._libc.capset(header, (ctypes.c_uint32 * 6)(*kept)) == 0)
 
     # -- namespaces --------------------------------------------------------------------------------------
@@ -192,31 +192,32 @@ class ThisKernel:
         return True
 
     def _covered(self, path: Path) -> bool:
-        place = os.fsencode(path)
+        encoded = os.fsencode(path)
         if not path.exists():
             return True
         if path.is_dir():
             return bool(
-                self._libc.mount(b"none", place, b"tmpfs", _MS_RDONLY, b"size=4k") == 0
+                self._libc.mount(b"none", encoded, b"tmpfs", _MS_RDONLY, b"size=4k")
+                == 0
             )
         return bool(
-            self._libc.mount(os.devnull.encode(), place, None, _MS_BIND, None) == 0
+            self._libc.mount(os.devnull.encode(), encoded, None, _MS_BIND, None) == 0
         )
 
     def _read_only(self, path: str, flags: int, on: int) -> bool:
-        wanted = (ctypes.c_uint64 * 4)(
+        attributes = (ctypes.c_uint64 * 4)(
             _MOUNT_ATTR_RDONLY if on else 0, 0 if on else _MOUNT_ATTR_RDONLY, 0, 0
         )
-        place, size = (
+        encoded, size = (
             ctypes.c_char_p(os.fsencode(path)),
-            ctypes.c_size_t(ctypes.sizeof(wanted)),
+            ctypes.c_size_t(ctypes.sizeof(attributes)),
         )
         done = self._libc.syscall(
             ctypes.c_long(_MOUNT_SETATTR),
             _AT_FDCWD,
-            place,
+            encoded,
             flags,
-            ctypes.byref(wanted),
+            ctypes.byref(attributes),
             size,
         )
         return bool(done == 0)

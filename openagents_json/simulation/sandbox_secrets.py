@@ -49,12 +49,12 @@ MOST: Final = 20_000
 class Secrets:
     """Tells files that hold secrets: those in `places`, which are absolute, and those that are called so."""
 
-    places: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
 
     def hold(self, path: str) -> bool:
         """Tell whether a file holds a secret, wherever links lead."""
         full = os.path.realpath(path)
-        if any(_below(full, place) for place in self.places):
+        if any(_below(full, location) for location in self.paths):
             return True
         process = _OF_PROCESSES.fullmatch(full)
         if process is not None:
@@ -62,34 +62,39 @@ class Secrets:
         return _is_named_so(full) and not _is_public(full)
 
 
-def known_places(own: Sequence[Path]) -> tuple[str, ...]:
+def secret_locations(own: Sequence[Path]) -> tuple[str, ...]:
     """Return the places of secrets: our own, and those that programs keep at home."""
     home = os.path.expanduser("~")
-    found: list[str | Path] = [*own, *(os.path.join(home, name) for name in _AT_HOME)]
-    return tuple(dict.fromkeys(os.path.realpath(path) for path in found))
+    locations: list[str | Path] = [
+        *own,
+        *(os.path.join(home, name) for name in _AT_HOME),
+    ]
+    return tuple(dict.fromkeys(os.path.realpath(path) for path in locations))
 
 
 def secret_files(
-    folder: Path, places: Sequence[str], most: int = MOST
+    folder: Path, locations: Sequence[str], most: int = MOST
 ) -> tuple[list[Path], bool]:
     """Return the existing places and the files below a folder that are called like secrets, and whether that is all."""
-    found = [Path(place) for place in places if os.path.exists(place)]
-    for seen, path in enumerate(_walked(folder, places)):
+    secret_paths = [
+        Path(location) for location in locations if os.path.exists(location)
+    ]
+    for seen, path in enumerate(_walked(folder, locations)):
         if seen >= most:
-            return found, False
+            return secret_paths, False
         if _is_named_so(path) and not _is_public(path):
-            found.append(Path(path))
-    return found, True
+            secret_paths.append(Path(path))
+    return secret_paths, True
 
 
-def _walked(folder: Path, places: Sequence[str]) -> Iterator[str]:
-    known = {os.path.realpath(sys.prefix), *places}
+def _walked(folder: Path, locations: Sequence[str]) -> Iterator[str]:
+    excluded = {os.path.realpath(sys.prefix), *locations}
     for here, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if name not in _PASSED_OVER]
         folders[:] = [
             name
             for name in folders
-            if os.path.realpath(os.path.join(here, name)) not in known
+            if os.path.realpath(os.path.join(here, name)) not in excluded
         ]
         yield from (
             os.path.join(here, name) for name in folders if not _is_named_so(name)
@@ -106,10 +111,10 @@ def _is_public(full: str) -> bool:
     if not _INSTALLED.isdisjoint(full.split(os.sep)):
         return True
     return any(
-        _below(full, place)
-        for place in (os.path.realpath(sys.prefix), sys.base_prefix, *_PUBLIC)
+        _below(full, location)
+        for location in (os.path.realpath(sys.prefix), sys.base_prefix, *_PUBLIC)
     )
 
 
-def _below(full: str, place: str) -> bool:
-    return full == place or full.startswith(place.rstrip(os.sep) + os.sep)
+def _below(full: str, location: str) -> bool:
+    return full == location or full.startswith(location.rstrip(os.sep) + os.sep)

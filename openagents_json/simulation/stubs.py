@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from openagents_json.catalog.registry import Registry
+from openagents_json.catalog.registry import Component, Registry
 from openagents_json.components.binding import plain
 from openagents_json.components.context import CancelToken, Context
 from openagents_json.components.copies import own_copy
@@ -70,27 +70,37 @@ class Stubs:
     def _output(self, call: Call, context: Context) -> Any:
         name = call.component.partition("@")[0]
         if name not in self.standins:
-            try:
-                component = self.real.resolve(call.component)
-            except UnknownComponent:
-                raise NoMock(call.component) from None
-            made = component.invoke(call.inputs, context)
-            return asyncio.run(_awaited(made)) if inspect.isawaitable(made) else made
+            return _result_of(self._real(call).invoke(call.inputs, context))
         value = self.standins[name]
         if isinstance(value, _Outcomes):
             value = value.next()
-        if isinstance(value, BaseException) or (
-            isinstance(value, type) and issubclass(value, BaseException)
-        ):
+        if _is_exception(value):
             raise value
         if not callable(value):
             return value
-        made = value(**_arguments(value, call.inputs, context))
-        return asyncio.run(_awaited(made)) if inspect.isawaitable(made) else made
+        return _result_of(value(**_arguments(value, call.inputs, context)))
+
+    def _real(self, call: Call) -> Component:
+        try:
+            return self.real.resolve(call.component)
+        except UnknownComponent:
+            raise NoMock(call.component) from None
 
 
-async def _awaited(made: Any) -> Any:
-    return await made
+def _is_exception(value: Any) -> bool:
+    is_class = isinstance(value, type) and issubclass(value, BaseException)
+    return is_class or isinstance(value, BaseException)
+
+
+def _result_of(returned: Any) -> Any:
+    """Return what a component returned, waited for where it is asynchronous."""
+    return (
+        asyncio.run(_awaited(returned)) if inspect.isawaitable(returned) else returned
+    )
+
+
+async def _awaited(awaitable: Any) -> Any:
+    return await awaitable
 
 
 def _arguments(

@@ -155,10 +155,10 @@ class World:
 
     def _look(self, until_ms: int | None) -> bool:
         """Act on what is due next; False when nothing is, or not yet."""
-        found = self._next(until_ms)
-        if found is None:
+        due_next = self._next(until_ms)
+        if due_next is None:
             return False
-        at, key = found
+        at, key = due_next
         self.now_ms = max(self.now_ms, at)
         member = self._runs.take(key)
         if member is not None:
@@ -222,18 +222,20 @@ class World:
     # -- children ----------------------------------------------------------------------------------------
 
     def _look_after_child(self, life: SimulatedRun, step: str) -> None:
-        known = life.state.steps.get(step)
-        if known is None or known.status not in (st.ACTIVE, st.COMPLETED):
+        step_state = life.state.steps.get(step)
+        if step_state is None or step_state.status not in (st.ACTIVE, st.COMPLETED):
             return
-        child = self.lives.get(known.child)
+        child = self.lives.get(step_state.child)
         if child is None:
-            self._start_child(life, step, known)
+            self._start_child(life, step, step_state)
         elif life.state.status == st.PAUSED and child.state.status == st.RUNNING:
             self.give(child, cmd.PauseRun("its parent is paused"))
         elif life.state.status == st.RUNNING and child.state.status == st.PAUSED:
             self.give(child, cmd.ResumeRun())
 
-    def _start_child(self, life: SimulatedRun, step: str, known: st.StepState) -> None:
+    def _start_child(
+        self, life: SimulatedRun, step: str, step_state: st.StepState
+    ) -> None:
         reference = life.plan.of(step).child
         name = reference.workflow.partition("@")[0] if reference else ""
         plan = life.plan if name == life.plan.id else self.workflows.get(name)
@@ -246,13 +248,13 @@ class World:
         }
         if plan is not None:
             try:
-                self.start(known.child, plan, known.inputs, parent=parent)
+                self.start(step_state.child, plan, step_state.inputs, parent=parent)
                 return
             except InvalidInputs as problem:
-                del self.lives[known.child]
+                del self.lives[step_state.child]
                 error = {"type": "InvalidInputs", "message": str(problem)}
         error["retryable"] = False
-        self.give(life, cmd.CloseChild(step, known.child, st.FAILED, error=error))
+        self.give(life, cmd.CloseChild(step, step_state.child, st.FAILED, error=error))
 
     def _tell_parent(self, life: SimulatedRun) -> None:
         parent = life.state.parent or {}

@@ -109,9 +109,9 @@ class Play:
 
     def _waits(self) -> str:
         waits = [
-            f"signal {wanted['name']!r} (step {path})"
+            f"signal {signal['name']!r} (step {path})"
             for path in sorted(self._life.state.open_steps)
-            for wanted in self._life.state.steps[path].inputs.get("signals", ())
+            for signal in self._life.state.steps[path].inputs.get("signals", ())
         ]
         return ", ".join(waits)
 
@@ -278,8 +278,10 @@ class Play:
     def assert_failed(self, error_type: str | None = None) -> Play:
         """Check that the run failed, with an error of a type if one is given."""
         assert self.status == st.FAILED, f"the run is {self.status}: {self.output!r}"
-        found = (self.error or {}).get("type")
-        assert error_type in (None, found), f"the error is {found}: {self.error}"
+        failure_type = (self.error or {}).get("type")
+        assert error_type in (None, failure_type), (
+            f"the error is {failure_type}: {self.error}"
+        )
         return self
 
     def assert_order(self, *steps: str) -> Play:

@@ -54,9 +54,9 @@ def replay(
         raise ValueError(
             "a history begins with RunStarted; `openagents runs history RUN --json` prints all of it"
         )
-    found = first_difference(plan, recorded)
-    if found is not None:
-        return _divergence(found)
+    difference = first_difference(plan, recorded)
+    if difference is not None:
+        return _divergence(difference)
     names = set(rerun if rerun is not None else components or ())
     if rerun is None:
         for thing in real:
@@ -66,18 +66,21 @@ def replay(
     return _calls(plan, recorded, Stubs(components or {}, registry), names)
 
 
-def _divergence(found: Difference) -> Divergence:
+def _divergence(difference: Difference) -> Divergence:
     old = (
         None
-        if found.recorded is None
-        else {"type": type_name(found.recorded), "data": to_data(found.recorded)}
+        if difference.recorded is None
+        else {
+            "type": type_name(difference.recorded),
+            "data": to_data(difference.recorded),
+        }
     )
     new = (
         None
-        if found.now is None
-        else {"type": type_name(found.now), "data": to_data(found.now)}
+        if difference.now is None
+        else {"type": type_name(difference.now), "data": to_data(difference.now)}
     )
-    return Divergence(found.version, old, new, found.reason)
+    return Divergence(difference.version, old, new, difference.reason)
 
 
 def _calls(

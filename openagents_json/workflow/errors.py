@@ -59,14 +59,14 @@ class InvalidDefinition(WorkflowError, InvalidArgument):
         more = (
             f" (and {others} more; `openagents validate` shows them)" if others else ""
         )
-        place = (
+        location = (
             f"line {first.line}, column {first.column}"
             if first.line
             else first.pointer or "/"
         )
         hint = f"; {first.suggestion}" if first.suggestion else ""
         super().__init__(
-            f"the workflow is not valid: {place}: {first.code}: {first.message}{hint}{more}"
+            f"the workflow is not valid: {location}: {first.code}: {first.message}{hint}{more}"
         )
 
 
@@ -100,8 +100,8 @@ class ExpressionFailed(WorkflowError):
 
     def __init__(self, expression: str, reason: str, pointer: str = "") -> None:
         self.expression, self.reason, self.pointer = expression, reason, pointer
-        place = f" at {pointer}" if pointer else ""
-        super().__init__(f"expression {shorten(expression)!r}{place}: {reason}")
+        location = f" at {pointer}" if pointer else ""
+        super().__init__(f"expression {shorten(expression)!r}{location}: {reason}")
 
 
 class CannotEdit(WorkflowError, InvalidArgument):

@@ -52,30 +52,34 @@ def _too_large(text: str) -> bool:
     )
 
 
-def highest(wanted: str, versions: Iterable[str]) -> str | None:
+def highest(version_range: str, versions: Iterable[str]) -> str | None:
     """Return the highest version that a range allows, None when none does.
 
     A prerelease is allowed only by a range that names a prerelease of the same version. Without a range, it is the
     highest release, or the highest prerelease when there is no release.
     """
-    known = in_order(versions)
-    if wanted in known:
-        return wanted
-    if not wanted:
-        released = [text for text in known if "-" not in text.partition("+")[0]]
-        return next(reversed(released or known), None)
-    if not is_range(wanted):
+    ordered = in_order(versions)
+    if version_range in ordered:
+        return version_range
+    if not version_range:
+        released = [text for text in ordered if "-" not in text.partition("+")[0]]
+        return next(reversed(released or ordered), None)
+    if not is_range(version_range):
         return None
     import nodesemver
 
-    fits = [text for text in known if nodesemver.satisfies(text, wanted, loose=False)]
+    fits = [
+        text
+        for text in ordered
+        if nodesemver.satisfies(text, version_range, loose=False)
+    ]
     return fits[-1] if fits else None
 
 
 def in_order(versions: Iterable[str]) -> list[str]:
     """Return the versions among some texts, lowest first."""
-    known = sorted(text for text in versions if is_version(text))
-    return sorted(known, key=cmp_to_key(_compare))
+    valid = sorted(text for text in versions if is_version(text))
+    return sorted(valid, key=cmp_to_key(_compare))
 
 
 def _compare(one: str, other: str) -> int:

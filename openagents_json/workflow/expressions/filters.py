@@ -45,9 +45,9 @@ def _iterated(budget: Budget, value: Any) -> list[Any] | tuple[Any, ...]:
 
 
 def _worked_through(budget: Budget, value: Any) -> list[Any] | tuple[Any, ...]:
-    found = _iterated(budget, value)
-    budget.spend(len(found))
-    return found
+    elements = _iterated(budget, value)
+    budget.spend(len(elements))
+    return elements
 
 
 def _text(change: Callable[[str], Any]) -> Callable[[Budget, Any], Any]:
@@ -128,21 +128,22 @@ def _folded(budget: Budget, value: Any) -> Any:
 
 
 def _keys(
-    budget: Budget, found: Any, attribute: Any, case_sensitive: bool
+    budget: Budget, elements: Any, attribute: Any, case_sensitive: bool
 ) -> list[Any]:
     find = _attribute(budget, attribute)
     return [
-        find(item) if case_sensitive else _folded(budget, find(item)) for item in found
+        find(item) if case_sensitive else _folded(budget, find(item))
+        for item in elements
     ]
 
 
-def _sorted(budget: Budget, found: Any, keys: list[Any], reverse: bool) -> list[Any]:
+def _sorted(budget: Budget, elements: Any, keys: list[Any], reverse: bool) -> list[Any]:
     """Sort by keys; each is compared as often as the number of elements has bits."""
     before = budget.left
     weigh(budget, keys)
     budget.spend((before - budget.left) * len(keys).bit_length() >> 2)
     order = sorted(range(len(keys)), key=keys.__getitem__, reverse=reverse)
-    return [found[place] for place in order]
+    return [elements[index] for index in order]
 
 
 def _sort(
@@ -152,14 +153,15 @@ def _sort(
     case_sensitive: bool = False,
     attribute: Any = None,
 ) -> list[Any]:
-    found = _worked_through(budget, value)
+    elements = _worked_through(budget, value)
     if isinstance(attribute, str) and "," in attribute:
         each = [
-            _keys(budget, found, part, case_sensitive) for part in attribute.split(",")
+            _keys(budget, elements, part, case_sensitive)
+            for part in attribute.split(",")
         ]
-        return _sorted(budget, found, list(zip(*each, strict=True)), reverse)
+        return _sorted(budget, elements, list(zip(*each, strict=True)), reverse)
     return _sorted(
-        budget, found, _keys(budget, found, attribute, case_sensitive), reverse
+        budget, elements, _keys(budget, elements, attribute, case_sensitive), reverse
     )
 
 
@@ -172,16 +174,16 @@ def _dictsort(
 ) -> list[Any]:
     if by not in ("key", "value"):
         raise OverBound('dictsort is by "key" or by "value"')
-    found = _worked_through(budget, list(value.items()))
+    pairs = _worked_through(budget, list(value.items()))
     return _sorted(
-        budget, found, _keys(budget, found, int(by == "value"), case_sensitive), reverse
+        budget, pairs, _keys(budget, pairs, int(by == "value"), case_sensitive), reverse
     )
 
 
 def _unique(
     budget: Budget, value: Any, case_sensitive: bool = False, attribute: Any = None
 ) -> list[Any]:
-    found, seen = [], set()
+    unique, seen = [], set()
     items = _worked_through(budget, value)
     for item, key in zip(
         items, _keys(budget, items, attribute, case_sensitive), strict=True
@@ -190,8 +192,8 @@ def _unique(
         spread = _spread(key)
         if spread not in seen:
             seen.add(spread)
-            found.append(item)
-    return found
+            unique.append(item)
+    return unique
 
 
 def _spread(key: Any) -> Any:
@@ -205,12 +207,12 @@ def _extreme(pick: Callable[..., Any]) -> Callable[..., Any]:
     def run(
         budget: Budget, value: Any, case_sensitive: bool = False, attribute: Any = None
     ) -> Any:
-        found = _worked_through(budget, value)
-        if not found:
+        elements = _worked_through(budget, value)
+        if not elements:
             return undefined("No aggregated item, sequence was empty.")
-        keys = _keys(budget, found, attribute, case_sensitive)
+        keys = _keys(budget, elements, attribute, case_sensitive)
         weigh(budget, keys)
-        return found[pick(range(len(keys)), key=keys.__getitem__)]
+        return elements[pick(range(len(keys)), key=keys.__getitem__)]
 
     return run
 
@@ -286,10 +288,10 @@ def _default(
     )
 
 
-def _end(place: int, hint: str) -> Callable[[Budget, Any], Any]:
+def _end(index: int, hint: str) -> Callable[[Budget, Any], Any]:
     def run(budget: Budget, value: Any) -> Any:
-        found = _iterated(budget, value) if not isinstance(value, str) else value
-        return found[place] if found else undefined(hint)
+        elements = _iterated(budget, value) if not isinstance(value, str) else value
+        return elements[index] if elements else undefined(hint)
 
     return run
 
@@ -326,20 +328,20 @@ def _map(budget: Budget, value: Any, *args: Any, **kwargs: Any) -> list[Any]:
 
 def _named(
     kind: str,
-    known: Mapping[str, Callable[..., Any]],
+    functions: Mapping[str, Callable[..., Any]],
     budget: Budget,
     args: Any,
     kwargs: Any,
 ) -> Key:
     if not args:
         raise TypeError(f"it needs the name of a {kind}")
-    if not isinstance(args[0], str) or args[0] not in known:
+    if not isinstance(args[0], str) or args[0] not in functions:
         raise OverBound(f"No {kind} named {args[0]!r}.")
-    function, rest = known[args[0]], args[1:]
+    function, rest = functions[args[0]], args[1:]
     return lambda item: function(budget, item, *rest, **kwargs)
 
 
-def _chosen(wanted: bool, *, by_attribute: bool) -> Callable[..., list[Any]]:
+def _chosen(keep_if: bool, *, by_attribute: bool) -> Callable[..., list[Any]]:
     def run(budget: Budget, value: Any, *args: Any, **kwargs: Any) -> list[Any]:
         if not value:
             return []
@@ -352,7 +354,7 @@ def _chosen(wanted: bool, *, by_attribute: bool) -> Callable[..., list[Any]]:
         return [
             item
             for item in _worked_through(budget, value)
-            if bool(holds(find(item))) is wanted
+            if bool(holds(find(item))) is keep_if
         ]
 
     return run

@@ -91,12 +91,12 @@ def _compile(source: str) -> tuple[Evaluate, tuple[str, ...], tuple[Path, ...]]:
         tree = parser.parse_expression()
         if not parser.stream.eos:
             raise NotAvailable(f"{parser.stream.current.value!r} is not expected here")
-        found = list(_walk(tree))
-        names, paths = _references(found)
+        tree_nodes = list(_walk(tree))
+        names, paths = _references(tree_nodes)
         run = make(tree)
     except _COMPILE_ERRORS as error:
         raise ExpressionError(source, reason_of(error)) from error
-    cost = len(found)
+    cost = len(tree_nodes)
 
     def evaluate(lookup: Callable[[str], Json], pointer: str, budget: Budget) -> Json:
         try:
@@ -156,15 +156,17 @@ def _walk(tree: nodes.Node) -> Iterator[nodes.Node]:
         ]
 
 
-def _references(found: list[nodes.Node]) -> tuple[tuple[str, ...], tuple[Path, ...]]:
+def _references(
+    tree_nodes: list[nodes.Node],
+) -> tuple[tuple[str, ...], tuple[Path, ...]]:
     """Find the names of an expression, and the constant keys behind each."""
     names: dict[str, None] = {}
     paths: dict[Path, None] = {}
-    for node in found:
+    for node in tree_nodes:
         if isinstance(node, nodes.Name) and node.ctx == "load":
             names[node.name] = None
             paths[(node.name,)] = None
-    for node in found:
+    for node in tree_nodes:
         path = _path(node) if isinstance(node, nodes.Getattr | nodes.Getitem) else None
         if path is not None:
             paths[path] = None

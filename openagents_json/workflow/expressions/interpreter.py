@@ -92,11 +92,15 @@ def _call(node: Any) -> Run:
     return run
 
 
-def _applied(kind: str, known: Any) -> Callable[[Any], Run]:
+def _applied(kind: str, functions: Any) -> Callable[[Any], Run]:
     def maker(node: Any) -> Run:
-        if node.name not in known:
+        if node.name not in functions:
             raise NotAvailable(f"No {kind} named {node.name!r}.")
-        of, arguments, function = make(node.node), _arguments(node), known[node.name]
+        of, arguments, function = (
+            make(node.node),
+            _arguments(node),
+            functions[node.name],
+        )
 
         def run(names: Names, budget: Budget) -> Any:
             value = of(names, budget)
@@ -171,9 +175,9 @@ def _condition(node: Any) -> Run:
     return run
 
 
-def _all_of(found: Sequence[nodes.Node]) -> Callable[[Names, Budget], list[Any]]:
-    made = [make(node) for node in found]
-    return lambda names, budget: [run(names, budget) for run in made]
+def _all_of(expressions: Sequence[nodes.Node]) -> Callable[[Names, Budget], list[Any]]:
+    runs = [make(node) for node in expressions]
+    return lambda names, budget: [run(names, budget) for run in runs]
 
 
 def _concat(node: Any) -> Run:

@@ -104,8 +104,8 @@ def _listed(names: Iterable[str]) -> str:
 def replaced(budget: Budget, text: str, old: str, new: str, count: int = -1) -> str:
     """Replace in a text, the size of the result counted first."""
     budget.copy(len(text))
-    found = text.count(old)
-    times = found if count < 0 else min(count, found)
+    occurrences = text.count(old)
+    times = occurrences if count < 0 else min(count, occurrences)
     budget.text(len(text) + times * max(0, len(new) - len(old)))
     return text.replace(old, new, count)
 

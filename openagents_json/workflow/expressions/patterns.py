@@ -57,7 +57,7 @@ def _as_re2(escape: re.Match[str]) -> str:
 
 def _why(error: Exception) -> str:
     reason = error.args[0] if error.args else ""
-    said = (
+    text = (
         reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
     )
-    return f"{said} (RE2, which has no references to groups and no looking ahead or behind)"
+    return f"{text} (RE2, which has no references to groups and no looking ahead or behind)"

@@ -37,8 +37,8 @@ def first_problem(schema: Any, payload: Any) -> str:
         return f"its schema cannot be used: {type(error).__name__}: {error}"[:500]
     if first is None:
         return ""
-    place = "".join(f"/{key}" for key in first.absolute_path) or "the payload"
-    return f"{place}: {first.message}"[:500]
+    location = "".join(f"/{key}" for key in first.absolute_path) or "the payload"
+    return f"{location}: {first.message}"[:500]
 
 
 def why_no_schema(schema: Any) -> str:

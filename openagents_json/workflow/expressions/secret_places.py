@@ -107,16 +107,16 @@ def places_before(
 
     Raises SecretsUnclear where data contains the same text: it must not be given the secret.
     """
-    found: list[list[Json]] = []
+    positions: list[list[Json]] = []
     for text in texts:
-        recorded, wanted = at(inputs, text.path), text.names
+        recorded, names = at(inputs, text.path), text.names
         if not isinstance(recorded, str):
             continue
-        markers = [match for match in _MARKER.finditer(recorded) if match[1] in wanted]
-        if markers and [match[1] for match in markers] != wanted:
+        markers = [match for match in _MARKER.finditer(recorded) if match[1] in names]
+        if markers and [match[1] for match in markers] != names:
             raise SecretsUnclear(text.path)
-        found += [[list(text.path), match.start(), match[1]] for match in markers]
-    return found
+        positions += [[list(text.path), match.start(), match[1]] for match in markers]
+    return positions
 
 
 def at(value: Any, path: Sequence[Any]) -> Any:

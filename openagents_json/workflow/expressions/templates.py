@@ -110,7 +110,7 @@ def compile_value(
     Raises ExpressionError, its `pointer` set, when there is nowhere to put it.
     """
     parts: list[TemplatePart] = []
-    evaluate = _value(value, names, pointer, _Found(parts, wrong))
+    evaluate = _value(value, names, pointer, _Collected(parts, wrong))
     return Template(
         tuple(parts), _total(evaluate, parts, pointer) if parts else evaluate
     )
@@ -140,7 +140,7 @@ def _total(
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _Collected:
     """What is found in a value while it is compiled: its parts, and what is wrong, if that is to be collected."""
 
     parts: list[TemplatePart]
@@ -161,13 +161,15 @@ class _Found:
 
 
 def _value(
-    value: Json, names: Names, pointer: str, found: _Found
+    value: Json, names: Names, pointer: str, collected: _Collected
 ) -> Callable[[Lookup], Json]:
     if isinstance(value, str):
-        return found.or_wrong(lambda: _text(value, names, pointer, found), pointer)
+        return collected.or_wrong(
+            lambda: _text(value, names, pointer, collected), pointer
+        )
     if isinstance(value, Mapping):
         members = {
-            str(k): _value(v, names, f"{pointer}/{escape(str(k))}", found)
+            str(k): _value(v, names, f"{pointer}/{escape(str(k))}", collected)
             for k, v in value.items()
         }
         return lambda lookup: {
@@ -175,7 +177,8 @@ def _value(
         }
     if isinstance(value, list | tuple):
         items = [
-            _value(item, names, f"{pointer}/{i}", found) for i, item in enumerate(value)
+            _value(item, names, f"{pointer}/{i}", collected)
+            for i, item in enumerate(value)
         ]
         return lambda lookup: [evaluate(lookup) for evaluate in items]
     return lambda _: value
@@ -227,7 +230,7 @@ def compile_condition(
     if _TOKEN.search(source):
         return compile_value(source, names, pointer, wrong)
     parts: list[TemplatePart] = []
-    evaluate = _Found(parts, wrong).or_wrong(
+    evaluate = _Collected(parts, wrong).or_wrong(
         lambda: compile_expression(source, names, pointer, parts), pointer
     )
     return Template(
@@ -329,14 +332,14 @@ def alias(text: str, names: Names) -> tuple[str, dict[str, str]]:
         text,
     ):
         word = piece[0]
-        found = "" if word[0] in "'\"" else _longest(word, odd)
-        if found:
+        step_id = "" if word[0] in "'\"" else _longest(word, odd)
+        if step_id:
             name = next(
-                (alias for alias, step in aliases.items() if step == found),
+                (alias for alias, step in aliases.items() if step == step_id),
                 f"step_{len(aliases)}_",
             )
-            aliases[name] = found
-            out += [text[position : piece.start()], name, word[len(found) :]]
+            aliases[name] = step_id
+            out += [text[position : piece.start()], name, word[len(step_id) :]]
             position = piece.end()
     return "".join(out) + text[position:], aliases
 
@@ -376,9 +379,9 @@ def _longest(word: str, odd: Set[str]) -> str:
 
 
 def _text(
-    text: str, names: Names, pointer: str, found: _Found
+    text: str, names: Names, pointer: str, collected: _Collected
 ) -> Callable[[Lookup], Json]:
-    pieces, parts = list(split(text)), found.parts
+    pieces, parts = list(split(text)), collected.parts
     if all(kind == "text" for kind, _ in pieces):
         literal = "".join(piece for _, piece in pieces)
         if literal == text and _bare(text, names):
@@ -386,15 +389,15 @@ def _text(
         return lambda _: literal
     if len(pieces) == 1:
         return compile_expression(pieces[0][1], names, pointer, parts)
-    made: list[str | Callable[[Lookup], Json]] = [
+    compiled_pieces: list[str | Callable[[Lookup], Json]] = [
         piece
         if kind == "text"
-        else found.or_wrong(
+        else collected.or_wrong(
             partial(compile_expression, piece, names, pointer, parts), pointer
         )
         for kind, piece in pieces
     ]
-    return lambda lookup: _joined(made, lookup)
+    return lambda lookup: _joined(compiled_pieces, lookup)
 
 
 def _joined(pieces: list[str | Callable[[Lookup], Json]], lookup: Lookup) -> str:

@@ -12,17 +12,17 @@ _WORDS = frozenset({"name", "description", "metadata", "steps"})
 def _steps(plan: Plan) -> dict[str, bytes]:
     """Return what a result depends on beside its inputs, by static path: the step as written, and its component."""
     document, bindings = plan.definition["document"], plan.definition["bindings"]
-    found = {}
-    for place in all_steps(document):
+    steps = {}
+    for location in all_steps(document):
         words = {
-            name: value for name, value in place.step.items() if name not in _WORDS
+            name: value for name, value in location.step.items() if name not in _WORDS
         }
         if isinstance(words.get("loop"), dict):
             words["loop"] = {
                 name: value for name, value in words["loop"].items() if name != "steps"
             }
-        found[place.path] = canonical([words, bindings.get(place.path)])
-    return found
+        steps[location.path] = canonical([words, bindings.get(location.path)])
+    return steps
 
 
 def changed_steps(before: Plan, after: Plan) -> frozenset[str]:

@@ -57,7 +57,7 @@ def first_difference(plan: Plan, recorded: Sequence[ev.Event]) -> Difference | N
         if type(event) not in _NOTES
     ]
     limited = _limited([event for _, event in course])
-    for place, (version, event) in enumerate(course, 1):
+    for position, (version, event) in enumerate(course, 1):
         path = getattr(event, "step", None)
         if (
             isinstance(path, str)
@@ -70,7 +70,7 @@ def first_difference(plan: Plan, recorded: Sequence[ev.Event]) -> Difference | N
             )
         if expected and _same(expected[0], event):
             expected.pop(0)
-        elif place - 1 in limited or _comes_from_outside(event, expected):
+        elif position - 1 in limited or _comes_from_outside(event, expected):
             expected = []
         elif type(event) in CLOSING and plan.persistence.mode == "outcome":
             expected = []  # the steps before the end are not on record: nothing tells whether they led to it
@@ -86,7 +86,7 @@ def first_difference(plan: Plan, recorded: Sequence[ev.Event]) -> Difference | N
                 f"{type_name(event)} does not fit the state of the run",
             )
         state = after
-        following = course[place][1] if place < len(course) else None
+        following = course[position][1] if position < len(course) else None
         if not expected and not state.closed and not _more_facts(event, following):
             expected = _decided(plan, state, child)
     return None
@@ -111,11 +111,11 @@ def _comes_from_outside(event: ev.Event, expected: Sequence[ev.Event]) -> bool:
 
 def _limited(course: Sequence[ev.Event]) -> set[int]:
     """Return the places of what happened because a bound was reached, which is a setting of whoever decided."""
-    found = set()
-    for place, event in enumerate(course):
+    limited = set()
+    for index, event in enumerate(course):
         if not is_of_a_bound(getattr(event, "error", None)):
             continue
-        first, fails = place, isinstance(event, ev.StepFailed)
+        first, fails = index, isinstance(event, ev.StepFailed)
         before = (
             (ev.StepScheduled, ev.CompensationScheduled)
             if fails
@@ -125,30 +125,30 @@ def _limited(course: Sequence[ev.Event]) -> set[int]:
             first -= 1
             if fails:
                 break
-        found |= set(range(first, place + 1))
-    return found
+        limited |= set(range(first, index + 1))
+    return limited
 
 
 def _decided(plan: Plan, state: st.RunState, child: dict[str, str]) -> list[ev.Event]:
     try:
-        made = decision(
+        outcome = decision(
             plan, state, cmd.Advance(), None, lambda name: child.get(name, name), NONE
         )
     except cmd.Rejected:
         return []
-    return list(made.events)
+    return list(outcome.events)
 
 
 def _children(recorded: Sequence[ev.Event]) -> dict[str, str]:
     """Return the ids of child runs on record, which depend on the store, by what makes them unique."""
     run = recorded[0].run if recorded and isinstance(recorded[0], ev.RunStarted) else ""
-    found: dict[str, str] = {}
+    children: dict[str, str] = {}
     numbers: dict[str, int] = {}
     for event in recorded:
         if isinstance(event, ev.ChildStarted):
             numbers[event.step] = numbers.get(event.step, 0) + 1
-            found[f"{run}/{event.step}#{numbers[event.step]}"] = event.child
-    return found
+            children[f"{run}/{event.step}#{numbers[event.step]}"] = event.child
+    return children
 
 
 def _known(plan: Plan, path: str) -> bool:

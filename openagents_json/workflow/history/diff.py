@@ -82,28 +82,28 @@ def changes_of(one: Json, other: Json, path: str = "") -> Iterator[Change]:
     """Return the values at which two JSON values differ, the smallest ones."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         for key in sorted({*one, *other}):
-            place = f"{path}.{key}" if path else str(key)
+            member_path = f"{path}.{key}" if path else str(key)
             if key not in one or key not in other:
                 yield Change(
-                    place,
+                    member_path,
                     one.get(key),
                     other.get(key),
                     "one" if key not in one else "other",
                 )
             else:
-                yield from changes_of(one[key], other[key], place)
+                yield from changes_of(one[key], other[key], member_path)
     elif isinstance(one, list | tuple) and isinstance(other, list | tuple):
         for index in range(max(len(one), len(other))):
-            place = f"{path}[{index}]"
+            member_path = f"{path}[{index}]"
             if index >= len(one) or index >= len(other):
                 here, there = (
                     (one[index], None) if index < len(one) else (None, other[index])
                 )
                 yield Change(
-                    place, here, there, "one" if index >= len(one) else "other"
+                    member_path, here, there, "one" if index >= len(one) else "other"
                 )
             else:
-                yield from changes_of(one[index], other[index], place)
+                yield from changes_of(one[index], other[index], member_path)
     elif one != other or isinstance(one, bool) != isinstance(other, bool):
         yield Change(path, one, other)
 
@@ -136,7 +136,7 @@ def _changes(one: Json, other: Json) -> tuple[Change, ...]:
 def _steps(one: st.RunState, other: st.RunState) -> Iterator[StepDifference]:
     for path in sorted({*one.steps, *other.steps}):
         here, there = one.steps.get(path), other.steps.get(path)
-        found = StepDifference(
+        difference = StepDifference(
             path,
             here.status if here else "",
             there.status if there else "",
@@ -144,14 +144,19 @@ def _steps(one: st.RunState, other: st.RunState) -> Iterator[StepDifference]:
             _changes(here.output if here else None, there.output if there else None),
             _changes(here.error if here else None, there.error if there else None),
         )
-        if found.one != found.other or found.inputs or found.output or found.error:
-            yield found
+        if (
+            difference.one != difference.other
+            or difference.inputs
+            or difference.output
+            or difference.error
+        ):
+            yield difference
 
 
 def _first(one: Sequence[ev.Event], other: Sequence[ev.Event]) -> Divergence | None:
     """Return the divergence that comes first in the first run, or else in the second."""
     lanes, others = _lanes(one), _lanes(other)
-    found: list[tuple[int, int, Divergence]] = []
+    divergences: list[tuple[int, int, Divergence]] = []
     for name in lanes.keys() | others.keys():
         mine, theirs = lanes.get(name, []), others.get(name, [])
         for index in range(max(len(mine), len(theirs))):
@@ -162,9 +167,9 @@ def _first(one: Sequence[ev.Event], other: Sequence[ev.Event]) -> Divergence | N
                     (here or (len(one) + 1, None))[0],
                     (there or (len(other) + 1, None))[0],
                 )
-                found.append((*at, _divergence(name, here, there)))
+                divergences.append((*at, _divergence(name, here, there)))
                 break
-    return min(found, key=lambda item: item[:2])[2] if found else None
+    return min(divergences, key=lambda item: item[:2])[2] if divergences else None
 
 
 _Lane = list[tuple[int, ev.Event]]

@@ -13,14 +13,14 @@ _PATH = re.compile(r"[^.\[\]]+(\.[^.\[\]]+|\[\d{1,9}\])*")
 
 
 def edited(
-    known: Mapping[str, Json], wanted: Mapping[str, Json]
+    inputs: Mapping[str, Json], edits: Mapping[str, Json]
 ) -> dict[str, Json] | None:
     """Return the inputs that change, whole, None when none does; `wanted` are values by path.
 
     Raises CannotEdit.
     """
     changed: dict[str, Json] = {}
-    for path, value in wanted.items():
+    for path, value in edits.items():
         if _PATH.fullmatch(path) is None:
             raise CannotEdit(
                 path, f"{path!r} is no path; write NAME, NAME.part or NAME[0]"
@@ -28,7 +28,7 @@ def edited(
         names = [name or int(index) for name, index in _NAME.findall(path)]
         root = str(names[0])
         changed[root] = _with(
-            changed.get(root, known.get(root)), names[1:], value, path
+            changed.get(root, inputs.get(root)), names[1:], value, path
         )
     return changed or None
 

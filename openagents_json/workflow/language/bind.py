@@ -27,12 +27,14 @@ def bind_checked(checked: Checked, catalog: Catalog) -> Definition:
     if not checked.report.valid:
         raise InvalidDefinition(checked.report)
     bindings: dict[str, Json] = {}
-    for place in checked.steps:
+    for location in checked.steps:
         spec = (
-            catalog.find(place.step["component"]) if "component" in place.step else None
+            catalog.find(location.step["component"])
+            if "component" in location.step
+            else None
         )
         if spec is not None:
-            bindings[place.path] = _binding(spec)
+            bindings[location.path] = _binding(spec)
     return define(checked.report.document, bindings, checked.names, checked.encoded)
 
 

@@ -160,21 +160,21 @@ class _Draft:
         self, block: Mapping[str, Any], names: Names, frame: str, pointer: str
     ) -> Block:
         """Compile the steps of a block; `references` gets what each refers to, with all that is inside of it."""
-        found = [
+        compiled_steps = [
             self._step(step, names, frame, f"{pointer}/steps/{i}")
             for i, step in enumerate(block["steps"])
         ]
-        ids = {compiled.plan.id for compiled in found}
+        ids = {compiled.plan.id for compiled in compiled_steps}
         references = {
             c.plan.id: [
                 (s, at)
                 for s, at in self.references[c.plan.path]
                 if s in ids and s != c.plan.id
             ]
-            for c in found
+            for c in compiled_steps
         }
         edges = _Edges([_edge(way, names) for way in ways(block, references, pointer)])
-        for compiled in found:
+        for compiled in compiled_steps:
             name = compiled.plan.id
             incoming, targets = (
                 tuple(edges.into.get(name, ())),
@@ -186,7 +186,7 @@ class _Draft:
             if frame and "output" in block
             else None
         )
-        return Block(tuple(c.plan.id for c in found), output)
+        return Block(tuple(c.plan.id for c in compiled_steps), output)
 
     def _step(
         self, step: Mapping[str, Any], names: Names, frame: str, pointer: str

@@ -215,7 +215,7 @@ class _TemplateCompiler:
         ), template
 
     def handlers(self) -> tuple[ErrorHandler, ...]:
-        found = []
+        handlers = []
         for index, handler in enumerate(self.step.on_error or ()):
             goto = goto_target(handler.json)
             then = "goto" if goto else str(handler.then)
@@ -225,19 +225,19 @@ class _TemplateCompiler:
                 if handler.output is None
                 else compile_value(handler.output, local(self.own, "error"), at)
             )
-            found.append(
+            handlers.append(
                 ErrorHandler(tuple(handler.errors or ()), then, goto, template)
             )
-        return tuple(found)
+        return tuple(handlers)
 
     def outputs(self) -> dict[str, Template | str]:
-        here, made = local(self.names, "result", "output"), {}
+        here, outputs = local(self.names, "result", "output"), {}
         for name, value in (self.step.outputs or {}).items():
             template = compile_value(value, here, f"{self.pointer}/outputs/{name}")
-            made[name] = (
+            outputs[name] = (
                 value if isinstance(value, str) and not template.parts else template
             )
-        return made
+        return outputs
 
     def foreach(self, condition: Template | None) -> Foreach | None:
         if not self.step.says("foreach"):
@@ -323,7 +323,7 @@ class _TemplateCompiler:
         )
 
     def gates(self) -> tuple[Gate, ...]:
-        found = []
+        gates = []
         rate = self.step.rate_limit
         if rate is not None:
             if rate.key is None:
@@ -334,12 +334,12 @@ class _TemplateCompiler:
                 key = self._value(
                     rate.key, self.inside, f"{self.pointer}/rate_limit/key"
                 )
-            found.append(Gate("rate", key, int(rate.limit), ms(rate.per_seconds)))
+            gates.append(Gate("rate", key, int(rate.limit), ms(rate.per_seconds)))
         mutex = self.step.mutex
         if mutex is not None:
             template = self._value(mutex.key, self.inside, f"{self.pointer}/mutex")
-            found.append(Gate("mutex", template, int(mutex.limit)))
-        return tuple(found)
+            gates.append(Gate("mutex", template, int(mutex.limit)))
+        return tuple(gates)
 
 
 def gate(

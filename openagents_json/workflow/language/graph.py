@@ -44,25 +44,25 @@ def ways(
 
     `references` are the (step id, pointer) pairs that the templates of each step refer to.
     """
-    found: list[DocumentEdge] = []
+    edges: list[DocumentEdge] = []
     sequential, previous = is_sequential(document), None
     for index, step in enumerate(document["steps"]):
         name, at = step["id"], f"{base}/steps/{index}"
         if sequential and previous is not None:
-            found.append(DocumentEdge(previous, name, "order", at))
+            edges.append(DocumentEdge(previous, name, "order", at))
         previous = name
         for number, source in enumerate(step.get("depends_on", ())):
-            found.append(
+            edges.append(
                 DocumentEdge(source, name, "depends", f"{at}/depends_on/{number}")
             )
         if not sequential:
-            found += [
+            edges += [
                 DocumentEdge(source, name, "reference", pointer)
                 for source, pointer in references.get(name, ())
             ]
         for number, handler in enumerate(step.get("on_error", ())):
             if isinstance(target := goto_target(handler), str):
-                found.append(
+                edges.append(
                     DocumentEdge(name, target, "goto", f"{at}/on_error/{number}")
                 )
     for index, connection in enumerate(document.get("connections", ())):
@@ -70,12 +70,12 @@ def ways(
             split_end(connection["source"])[0],
             split_end(connection["target"])[0],
         )
-        found.append(
+        edges.append(
             DocumentEdge(
                 source, target, "connection", f"{base}/connections/{index}", connection
             )
         )
-    return _without_shadows(found)
+    return _without_shadows(edges)
 
 
 def goto_target(handler: Json) -> str | None:
@@ -93,13 +93,13 @@ def goto_target(handler: Json) -> str | None:
     return None
 
 
-def _without_shadows(found: Sequence[DocumentEdge]) -> list[DocumentEdge]:
+def _without_shadows(edges: Sequence[DocumentEdge]) -> list[DocumentEdge]:
     """Leave out references that a connection or a dependency between the same steps says already."""
     explicit = {
-        (w.source, w.target) for w in found if w.kind in ("connection", "depends")
+        (w.source, w.target) for w in edges if w.kind in ("connection", "depends")
     }
     kept, seen = [], set()
-    for way in found:
+    for way in edges:
         pair = (way.source, way.target)
         if way.kind == "reference" and (pair in explicit or pair in seen):
             continue
@@ -109,10 +109,10 @@ def _without_shadows(found: Sequence[DocumentEdge]) -> list[DocumentEdge]:
     return kept
 
 
-def find_cycle(steps: Sequence[str], found: Iterable[DocumentEdge]) -> list[str] | None:
+def find_cycle(steps: Sequence[str], edges: Iterable[DocumentEdge]) -> list[str] | None:
     """Return the steps of one cycle, first and last the same, or None (depth-first search without recursion)."""
     targets: dict[str, list[str]] = {step: [] for step in steps}
-    for way in found:
+    for way in edges:
         if way.source in targets and way.target in targets:
             targets[way.source].append(way.target)
     done: set[str] = set()

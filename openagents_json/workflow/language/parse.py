@@ -64,8 +64,8 @@ def parse(text: str | bytes) -> tuple[Any, str, list[str]]:
     doubled: list[str] = []
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(items)
-        if len(found) < len(items):
+        members = dict(items)
+        if len(members) < len(items):
             doubled.extend(
                 sorted(
                     name
@@ -73,7 +73,7 @@ def parse(text: str | bytes) -> tuple[Any, str, list[str]]:
                     if times > 1
                 )
             )
-        return found
+        return members
 
     def constant(name: str) -> Any:
         raise NotADocument(f"{name} is not JSON")
@@ -130,31 +130,31 @@ def locate(text: str, pointers: Iterable[str]) -> Mapping[str, tuple[int, int]]:
         node = tree
         for key in pointer.split("/")[1:]:
             node = node.setdefault(key, {})
-    places = _places(text, tree)
-    lines = _lines(text, set(places.values()))
-    return {pointer: lines[_nearest(pointer, places)] for pointer in pointers}
+    positions = _positions(text, tree)
+    lines = _lines(text, set(positions.values()))
+    return {pointer: lines[_nearest(pointer, positions)] for pointer in pointers}
 
 
-def _nearest(pointer: str, places: Mapping[str, int]) -> int:
-    while pointer not in places:
+def _nearest(pointer: str, positions: Mapping[str, int]) -> int:
+    while pointer not in positions:
         pointer = pointer.rpartition("/")[0]
-    return places[pointer]
+    return positions[pointer]
 
 
 def _lines(text: str, positions: Iterable[int]) -> dict[int, tuple[int, int]]:
-    found: dict[int, tuple[int, int]] = {}
+    lines: dict[int, tuple[int, int]] = {}
     line, counted = 1, 0
     for position in sorted(positions):
         line += text.count("\n", counted, position)
         counted = position
-        found[position] = (line, position - text.rfind("\n", 0, position))
-    return found
+        lines[position] = (line, position - text.rfind("\n", 0, position))
+    return lines
 
 
-def _places(text: str, tree: Mapping[str, Any]) -> dict[str, int]:
+def _positions(text: str, tree: Mapping[str, Any]) -> dict[str, int]:
     """Find the positions of the values of a tree of keys; what is not in the tree is passed over."""
     start = _skip(text, 0)
-    places = {"": start}
+    positions_by_pointer = {"": start}
     todo = [_Container(text, start, "", tree)] if tree else []
     while todo:
         container = todo[-1]
@@ -165,17 +165,17 @@ def _places(text: str, tree: Mapping[str, Any]) -> dict[str, int]:
                 todo[-1].position = _skip(text, container.position + 1)
             continue
         key, position = child
-        wanted = container.tree.get(key)
-        if wanted is None:
+        subtree = container.tree.get(key)
+        if subtree is None:
             container.position = _skip(text, _after(text, position))
             continue
         pointer = f"{container.pointer}/{key}"
-        places.setdefault(pointer, position)
-        if wanted and text[position : position + 1] in ("{", "["):
-            todo.append(_Container(text, position, pointer, wanted))
+        positions_by_pointer.setdefault(pointer, position)
+        if subtree and text[position : position + 1] in ("{", "["):
+            todo.append(_Container(text, position, pointer, subtree))
         else:
             container.position = _skip(text, _after(text, position))
-    return places
+    return positions_by_pointer
 
 
 class _Container:

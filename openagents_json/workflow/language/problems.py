@@ -92,23 +92,23 @@ class Collector:
             Problem(code, "warning", pointer, message, **more),
         )
 
-    def nearest(self, name: str, known: Iterable[Any]) -> str:
+    def nearest(self, name: str, candidates: Iterable[Any]) -> str:
         """Suggest the nearest valid name, empty when none is near, or when many names have been compared already."""
         if self.comparisons <= 0 or len(name) > LONGEST:
             return ""
         # A suggestion shares at least 6 of 10 characters: what differs more in length is none.
         near = [
             text
-            for item in islice(known, self.comparisons)
+            for item in islice(candidates, self.comparisons)
             if _may_be_near(name, text := str(item))
         ]
         self.comparisons -= 1 + len(near)
-        found = difflib.get_close_matches(name, near, 1, 0.6)
-        return f"did you mean {found[0]!r}?" if found else ""
+        matches = difflib.get_close_matches(name, near, 1, 0.6)
+        return f"did you mean {matches[0]!r}?" if matches else ""
 
-    def some_of(self, known: Iterable[str]) -> list[Json] | None:
+    def some_of(self, candidates: Iterable[str]) -> list[Json] | None:
         """Return what could stand there, in order; None when that has been said often."""
-        return None if self.comparisons <= 0 else [*heapq.nsmallest(SHOWN, known)]
+        return None if self.comparisons <= 0 else [*heapq.nsmallest(SHOWN, candidates)]
 
     def report(self, document: Any, text: str | None) -> Report:
         """Return the report, with lines and columns when there is a text."""
@@ -120,10 +120,10 @@ class Collector:
         if errors or warnings:
             problems.append(_more_problems(errors, warnings))
         if text is not None:
-            places = locate(
+            positions = locate(
                 text, [problem.pointer for problem in problems if problem.line is None]
             )
-            problems = [_placed(problem, places) for problem in problems]
+            problems = [_placed(problem, positions) for problem in problems]
         return Report(tuple(problems), document, errors)
 
 
@@ -156,8 +156,8 @@ def _may_be_near(name: str, other: str) -> bool:
     )
 
 
-def _placed(problem: Problem, places: Mapping[str, tuple[int, int]]) -> Problem:
+def _placed(problem: Problem, positions: Mapping[str, tuple[int, int]]) -> Problem:
     if problem.line is not None:
         return problem
-    line, column = places[problem.pointer]
+    line, column = positions[problem.pointer]
     return replace(problem, line=line, column=column)

@@ -98,9 +98,11 @@ def references_of(
     parts: Iterable[TemplatePart], names: Names, own: str
 ) -> list[tuple[str, str]]:
     """Return the steps that expressions refer to, with the place."""
-    found = dict.fromkeys((step, part.pointer) for part in parts for step in part.steps)
+    references = dict.fromkeys(
+        (step, part.pointer) for part in parts for step in part.steps
+    )
     return [
         (s, at)
-        for s, at in found
+        for s, at in references
         if s != own and s in names.steps and s not in names.local
     ]

@@ -62,7 +62,7 @@ class Size:
         )
 
 
-def check_size(document: Any, found: Collector, *, limited: bool = True) -> bool:
+def check_size(document: Any, collector: Collector, *, limited: bool = True) -> bool:
     """Refuse what is no JSON, too deep or too large: then nothing else is looked at.
 
     Definitions of runs that are there are not `limited`: they came from versions with other limits.
@@ -78,16 +78,16 @@ def check_size(document: Any, found: Collector, *, limited: bool = True) -> bool
             size.pointer_text += len(pointer) * len(value)
             size.values += len(value)
         if depth > MAX_DEPTH:
-            found.error("too_deep", pointer[:200], TOO_DEEP)
+            collector.error("too_deep", pointer[:200], TOO_DEEP)
             return False
         beyond = size.beyond() if limited else ""
         if beyond:
-            found.error("too_large", "", f"{beyond}; {_ADVICE}")
+            collector.error("too_large", "", f"{beyond}; {_ADVICE}")
             return False
         if isinstance(value, Mapping):
             wrong = [key for key in value if not isinstance(key, str)]
             for key in wrong:
-                found.error(
+                collector.error(
                     "not_json",
                     pointer,
                     f"the name {key!r:.80} is not a text",
@@ -105,7 +105,7 @@ def check_size(document: Any, found: Collector, *, limited: bool = True) -> bool
                 (item, f"{pointer}/{i}", "", depth + 1) for i, item in enumerate(value)
             ]
         elif not _is_scalar(value):
-            found.error(
+            collector.error(
                 "not_json", pointer, _why_not_json(value), found=type_name(value)
             )
             sound = False

@@ -49,29 +49,29 @@ def validate(document: Any, catalog: Catalog | None = None) -> Report:
 def check(document: Any, catalog: Catalog | None = None) -> Checked:
     """Look through a document (as JSON text, a parsed value, or a source) and keep what that came to."""
     source = document if isinstance(document, Source) else read_source(document)
-    found, value = Collector(), source.value
+    collector, value = Collector(), source.value
     if source.wrong is not None:
         wrong = source.wrong
-        found.error(
+        collector.error(
             wrong.problem, "", wrong.reason, line=wrong.line, column=wrong.column
         )
-        return Checked(found.report(None, ""))
+        return Checked(collector.report(None, ""))
     for name in source.doubled:
-        found.error(
+        collector.error(
             "duplicate_key",
             "",
             f"the name {name!r} stands twice in one object",
             found=name,
         )
-    if not check_size(value, found):
-        return Checked(found.report(None, source.text))
-    _check_structure(value, found)
+    if not check_size(value, collector):
+        return Checked(collector.report(None, source.text))
+    _check_structure(value, collector)
     meaning = None
     if isinstance(value, Mapping):
-        check_keys(value, found)
+        check_keys(value, collector)
         if _usable(value):
-            meaning = check_meaning(value, catalog, found)
-    report = found.report(value, source.text)
+            meaning = check_meaning(value, catalog, collector)
+    report = collector.report(value, source.text)
     if meaning is None:
         return Checked(report)
     return Checked(report, meaning.steps, meaning.names, source.encoded)
@@ -79,10 +79,10 @@ def check(document: Any, catalog: Catalog | None = None) -> Checked:
 
 def structure(document: Any) -> Report:
     """Find out whether a parsed document has the shape of a workflow; what it means is not looked at."""
-    found = Collector()
-    if check_size(document, found, limited=False):
-        _check_structure(document, found)
-    return found.report(document, None)
+    collector = Collector()
+    if check_size(document, collector, limited=False):
+        _check_structure(document, collector)
+    return collector.report(document, None)
 
 
 @lru_cache(maxsize=1)
@@ -106,24 +106,26 @@ def _pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterator[Validatio
         yield ValidationError(f"{instance!r} does not match {pattern!r}")
 
 
-def _check_structure(document: Any, found: Collector) -> None:
+def _check_structure(document: Any, collector: Collector) -> None:
     plain = in_order(document)
-    _collect(_validator().iter_errors(plain), found)
+    _collect(_validator().iter_errors(plain), collector)
     if isinstance(plain, Mapping):
         for section in ("inputs", "outputs"):
             for name, spec in (
                 plain[section] if isinstance(plain.get(section), Mapping) else {}
             ).items():
                 if isinstance(spec, Mapping):
-                    _check_pattern(spec, f"/{section}/{escape(name)}/pattern", found)
+                    _check_pattern(
+                        spec, f"/{section}/{escape(name)}/pattern", collector
+                    )
 
 
-def _check_pattern(spec: Mapping[str, Any], pointer: str, found: Collector) -> None:
+def _check_pattern(spec: Mapping[str, Any], pointer: str, collector: Collector) -> None:
     if isinstance(pattern := spec.get("pattern"), str):
         try:
             compile_pattern(pattern)
         except InvalidPattern as error:
-            found.error(
+            collector.error(
                 "invalid_pattern",
                 pointer,
                 f"{pattern!r} is not a regular expression: {error}",
@@ -131,13 +133,13 @@ def _check_pattern(spec: Mapping[str, Any], pointer: str, found: Collector) -> N
             )
 
 
-def _collect(errors: Iterator[Any], found: Collector) -> None:
+def _collect(errors: Iterator[Any], collector: Collector) -> None:
     for error in errors:
         pointer = "".join(f"/{escape(str(key))}" for key in error.absolute_path)
         message = (
             error.message if len(error.message) < 300 else error.message[:297] + "..."
         )
-        found.error(
+        collector.error(
             f"schema_error.{error.validator}",
             pointer,
             message,

@@ -13,28 +13,28 @@ STOPS = ("condition", "foreach", "on_error")
 
 
 def check_calls(
-    document: Mapping[str, Any], places: Iterable[StepLocation], found: Collector
+    document: Mapping[str, Any], locations: Iterable[StepLocation], collector: Collector
 ) -> None:
     """Warn of a run that starts itself without end, and of one that leaves no place to those that it starts."""
     stops = _may_stop(document)
-    for place in places:
-        reference, name = place.step.get("workflow"), place.step["id"]
+    for location in locations:
+        reference, name = location.step.get("workflow"), location.step["id"]
         if not isinstance(reference, str) or reference.partition("@")[
             0
         ] != document.get("id"):
             continue
-        if place.step.get("detached") is True:
-            _check_detached(document, place, found)
-        elif "." not in place.path and not (
-            stops or any(key in place.step for key in STOPS)
+        if location.step.get("detached") is True:
+            _check_detached(document, location, collector)
+        elif "." not in location.path and not (
+            stops or any(key in location.step for key in STOPS)
         ):
             message = (
                 "the workflow calls itself each time, until the depth of runs "
                 f"is too great: give {name!r} a condition"
             )
-            found.warn(
+            collector.warn(
                 "endless_call",
-                f"{place.pointer}/workflow",
+                f"{location.pointer}/workflow",
                 message,
                 found=reference,
                 step_id=name,
@@ -52,7 +52,7 @@ def _may_stop(document: Mapping[str, Any]) -> bool:
 
 
 def _check_detached(
-    document: Mapping[str, Any], place: StepLocation, found: Collector
+    document: Mapping[str, Any], location: StepLocation, collector: Collector
 ) -> None:
     spec = document.get("concurrency")
     if (
@@ -63,11 +63,11 @@ def _check_detached(
         return
     if "{" in str(spec.get("key", "")):  # another run may have another key
         return
-    message = f"the run has the only place, so each run that {place.path!r} starts is refused; let it queue"
-    found.warn(
+    message = f"the run has the only place, so each run that {location.path!r} starts is refused; let it queue"
+    collector.warn(
         "refused_by_itself",
-        f"{place.pointer}/workflow",
+        f"{location.pointer}/workflow",
         message,
         found="reject",
-        step_id=place.step["id"],
+        step_id=location.step["id"],
     )

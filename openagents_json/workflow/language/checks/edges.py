@@ -14,7 +14,7 @@ def check_edges(
     block: Mapping[str, Any],
     edges: Sequence[DocumentEdge],
     pointer: str,
-    found: Collector,
+    collector: Collector,
 ) -> None:
     """Look for joins that want more edges than there are, and for references that let a step begin by themselves."""
     into: dict[str, list[DocumentEdge]] = {}
@@ -22,30 +22,33 @@ def check_edges(
         into.setdefault(way.target, []).append(way)
     for index, step in steps_in(block):
         at, incoming = f"{pointer}/steps/{index}", into.get(step["id"], [])
-        _check_join(step, at, incoming, found)
-        _check_references(step, incoming, found)
+        _check_join(step, at, incoming, collector)
+        _check_references(step, incoming, collector)
 
 
 def _check_join(
-    step: Mapping[str, Any], at: str, incoming: Sequence[DocumentEdge], found: Collector
+    step: Mapping[str, Any],
+    at: str,
+    incoming: Sequence[DocumentEdge],
+    collector: Collector,
 ) -> None:
     join = step.get("join")
-    wanted = join.get("n") if isinstance(join, Mapping) else None
-    if not isinstance(wanted, int) or wanted <= len(incoming):
+    needed = join.get("n") if isinstance(join, Mapping) else None
+    if not isinstance(needed, int) or needed <= len(incoming):
         return
     sources = ", ".join(dict.fromkeys(way.source for way in incoming)) or "none"
-    message = f"it waits for {wanted} edges and has {len(incoming)} (from {sources}): the step could never begin"
+    message = f"it waits for {needed} edges and has {len(incoming)} (from {sources}): the step could never begin"
     if incoming:
-        found.error(
+        collector.error(
             "impossible_join",
             f"{at}/join/n",
             message,
-            found=wanted,
+            found=needed,
             expected=len(incoming),
             step_id=step["id"],
         )
     else:  # it begins with the run, whatever the join says
-        found.warn(
+        collector.warn(
             "ignored_option",
             f"{at}/join",
             "join means something with edges only",
@@ -54,7 +57,7 @@ def _check_join(
 
 
 def _check_references(
-    step: Mapping[str, Any], incoming: Sequence[DocumentEdge], found: Collector
+    step: Mapping[str, Any], incoming: Sequence[DocumentEdge], collector: Collector
 ) -> None:
     """A reference is an edge: it is alive when its source completed, whatever the conditions of other edges say."""
     guarded = [
@@ -74,7 +77,7 @@ def _check_references(
                 f"step {step['id']!r} refers to {way.source!r}, so it begins when that has completed, even where the "
                 f"edge from {guard.source!r} {what}; give the step a condition, or say depends_on if that is meant"
             )
-            found.warn(
+            collector.warn(
                 "reference_is_edge",
                 way.pointer,
                 message,

@@ -24,38 +24,44 @@ _FOR_PEOPLE: Final = frozenset({"description", "$comment"})
 Schema = Mapping[str, Any]
 
 
-def check_keys(document: Mapping[str, Any], found: Collector) -> None:
+def check_keys(document: Mapping[str, Any], collector: Collector) -> None:
     """Look for keys that mean nothing, in a document of any shape."""
-    _unknown(document, "document", "", found)
+    _unknown(document, "document", "", collector)
     for name, value in document.items():
         schema = SCHEMA["properties"].get(name)
         if schema is not None and name not in _OPEN:
-            _walk(value, schema, f"/{escape(name)}", name, found)
+            _walk(value, schema, f"/{escape(name)}", name, collector)
 
 
-def _walk(value: Any, schema: Any, pointer: str, name: str, found: Collector) -> None:
+def _walk(
+    value: Any, schema: Any, pointer: str, name: str, collector: Collector
+) -> None:
     if not isinstance(schema, Mapping) or not isinstance(value, Mapping | list | tuple):
         return
     kind = _KINDS.get(str(schema.get("$ref")))
     schema = _resolved(schema, value, name)
     if isinstance(value, list | tuple):
         for index, item in enumerate(value):
-            _walk(item, schema.get("items"), f"{pointer}/{index}", name, found)
+            _walk(item, schema.get("items"), f"{pointer}/{index}", name, collector)
     elif isinstance(value, Mapping):
-        _object(value, schema, pointer, kind or name, found)
+        _object(value, schema, pointer, kind or name, collector)
 
 
 def _object(
-    value: Mapping[str, Any], schema: Schema, pointer: str, name: str, found: Collector
+    value: Mapping[str, Any],
+    schema: Schema,
+    pointer: str,
+    name: str,
+    collector: Collector,
 ) -> None:
     properties: Schema = schema.get("properties") or {}
     others = schema.get("additionalProperties")
     if name in _KINDS.values():
-        _unknown(value, name, pointer, found)
+        _unknown(value, name, pointer, collector)
     elif properties and others is None:
-        _misspelt(value, name, pointer, sorted(properties), found)
+        _misspelt(value, name, pointer, sorted(properties), collector)
     for word in RENAMED.keys() & properties.keys():
-        _old_word(value, word, RENAMED[word], pointer, found)
+        _old_word(value, word, RENAMED[word], pointer, collector)
     for key, member in value.items():
         if isinstance(key, str):
             _walk(
@@ -63,7 +69,7 @@ def _object(
                 properties.get(key, others),
                 f"{pointer}/{escape(key)}",
                 name if key == "any" else key,
-                found,
+                collector,
             )
 
 
@@ -81,15 +87,15 @@ def _resolved(schema: Schema, value: Any, name: str) -> Schema:
     choices: Sequence[Schema] = schema.get("anyOf") or schema.get("oneOf") or ()
     if not choices:
         return schema
-    wanted = "array" if isinstance(value, list | tuple) else "object"
+    json_type = "array" if isinstance(value, list | tuple) else "object"
     fits = [
         choice
         for item in choices
-        if (choice := _resolved(item, value, "")).get("type") == wanted
+        if (choice := _resolved(item, value, "")).get("type") == json_type
     ]
     named = (
         [choice for choice in fits if set(choice.get("required", ())) & set(value)]
-        if wanted == "object"
+        if json_type == "object"
         else fits
     )
     if named or len(fits) == 1:
@@ -99,7 +105,7 @@ def _resolved(schema: Schema, value: Any, name: str) -> Schema:
         for choice in fits
         for key, item in (choice.get("properties") or {}).items()
     }
-    return {"type": wanted, "properties": properties}
+    return {"type": json_type, "properties": properties}
 
 
 def _call() -> Schema:
@@ -116,7 +122,7 @@ def _old_word(
     word: str,
     renamed: Renamed,
     pointer: str,
-    found: Collector,
+    collector: Collector,
 ) -> None:
     """Comment on the word that an option had before: documents that say it go on as they did."""
     old = renamed.old
@@ -125,45 +131,48 @@ def _old_word(
     at, hint = f"{pointer}/{old}", f"say {word}"
     if word in value:
         message = f"{word} and {old} are two words for the same: {renamed.what}"
-        found.error("conflicting_keys", at, message, found=old, suggestion=hint)
+        collector.error("conflicting_keys", at, message, found=old, suggestion=hint)
     else:
         message = f"{old} {renamed.why}; {word} is the word for that"
-        found.warn("deprecated_key", at, message, found=old, suggestion=hint)
+        collector.warn("deprecated_key", at, message, found=old, suggestion=hint)
 
 
 def _misspelt(
     value: Mapping[str, Any],
     name: str,
     pointer: str,
-    known: Sequence[str],
-    found: Collector,
+    allowed: Sequence[str],
+    collector: Collector,
 ) -> None:
     for key in value:
         if (
-            key not in known
+            key not in allowed
             and key not in _FOR_PEOPLE
             and not str(key).startswith("x-")
         ):
-            message = f"{key!r} means nothing in {name}; there are {', '.join(known)}"
-            at, hint = f"{pointer}/{escape(str(key))}", found.nearest(str(key), known)
-            found.error(
+            message = f"{key!r} means nothing in {name}; there are {', '.join(allowed)}"
+            at, hint = (
+                f"{pointer}/{escape(str(key))}",
+                collector.nearest(str(key), allowed),
+            )
+            collector.error(
                 "unknown_key",
                 at,
                 message,
                 found=str(key),
-                expected=list(known),
+                expected=list(allowed),
                 suggestion=hint,
             )
 
 
 def _unknown(
-    value: Mapping[str, Any], kind: str, pointer: str, found: Collector
+    value: Mapping[str, Any], kind: str, pointer: str, collector: Collector
 ) -> None:
     for key in value:
         if key not in KNOWN_KEYS[kind]:
             message = f"{key!r} means nothing in a {kind}; it is kept and ignored"
-            suggestion = found.nearest(key, KNOWN_KEYS[kind])
-            found.warn(
+            suggestion = collector.nearest(key, KNOWN_KEYS[kind])
+            collector.warn(
                 "unknown_key",
                 f"{pointer}/{escape(key)}",
                 message,

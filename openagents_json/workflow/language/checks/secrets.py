@@ -16,34 +16,36 @@ _REFERENCE: Final = re.compile(
 
 
 def check_secrets(
-    document: Mapping[str, Any], places: Iterable[StepLocation], found: Collector
+    document: Mapping[str, Any], locations: Iterable[StepLocation], collector: Collector
 ) -> None:
     """Refuse secrets in the names of members and in the defaults of inputs, which are no templates."""
-    for place in places:
+    for location in locations:
         for pointer, name in _names(
-            place.step.get("inputs"), f"{place.pointer}/inputs"
+            location.step.get("inputs"), f"{location.pointer}/inputs"
         ):
             _refuse(
                 pointer,
                 name,
                 "the name of a member is no template",
-                found,
-                place.step.get("id"),
+                collector,
+                location.step.get("id"),
             )
     inputs = document.get("inputs")
     for name, spec in (inputs if isinstance(inputs, Mapping) else {}).items():
         default = spec.get("default") if isinstance(spec, Mapping) else None
         pointer = f"/inputs/{escape(name)}/default"
         for at, text in (*_texts(default, pointer), *_names(default, pointer)):
-            _refuse(at, text, "a default is no template", found, None)
+            _refuse(at, text, "a default is no template", collector, None)
 
 
 def _refuse(
-    pointer: str, text: str, why: str, found: Collector, step_id: str | None
+    pointer: str, text: str, why: str, collector: Collector, step_id: str | None
 ) -> None:
     if _REFERENCE.search(text):
         message = f"{text!r}: {why}: a secret can be used in the inputs of a component only, as {{{{secrets.NAME}}}}"
-        found.error("misplaced_secret", pointer, message, found=text, step_id=step_id)
+        collector.error(
+            "misplaced_secret", pointer, message, found=text, step_id=step_id
+        )
 
 
 def _names(value: Any, pointer: str) -> Iterator[tuple[str, str]]:
