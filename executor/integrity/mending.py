@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from eventstore.errors import EventUnreadable
 from eventstore.event import Recorded
@@ -22,7 +23,12 @@ from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.decide.takeover import TimedEvent, imported
 from openagents_json.workflow.core.evolve import evolve_all
+from openagents_json.workflow.core.indexes.changes import changes
+from openagents_json.workflow.core.plan import Plan
 from openagents_json.workflow.core.state import RunState, initial
+
+MESSAGES: Final = frozenset({DueKind.CHILD, DueKind.CANCEL_CHILD, DueKind.GIVE_BACK})
+"""Due members that stand for something outside of the run; its log does not say whether that was done."""
 
 MENDED = frozenset({1, 2, 4, 5})
 """The numbers of the invariants that say how a run and its indexes fit its log."""
@@ -98,7 +104,7 @@ def _remove(
     was = view.head.version if view.head else 0
     entries = [entry.id for entry in own]
     mending = Mending(view.run, 0, "", view.last, was, seen, drop=entries)
-    if not mender.mend(_emptied(mending, view)):
+    if not mender.mend(_without_indexes(mending, view)):
         fault = "it came in only in part, and others have written behind it; ask again"
         return RepairResult(view.run, False, fault)
     # After the write: what was loaded between the two would be kept as a run that is gone.
@@ -107,9 +113,18 @@ def _remove(
     return RepairResult(view.run, True, result)
 
 
-def _emptied(mending: Mending, view: RunView) -> Mending:
-    """Have all members of a run leave the indexes; those that it is to have are written anew in the same step."""
-    return replace(mending, forget=sorted(view.due), leave=sorted(view.ready))
+def _without_indexes(mending: Mending, view: RunView) -> Mending:
+    """Have the members of a run leave the indexes; those that it is to have are written anew in the same step.
+
+    Messages stay, unless nothing of the run does: a commit wrote them behind its log entry, so they are true, and only
+    who has sent them may take them away.
+    """
+    leaves = [
+        member
+        for member in sorted(view.due)
+        if not mending.version or DueKey.parse(member).kind not in MESSAGES
+    ]
+    return replace(mending, forget=leaves, leave=sorted(view.ready))
 
 
 def _mend(handler: Handler, mender: Mender, view: RunView, seen: str) -> RepairResult:
@@ -128,7 +143,7 @@ def _mend(handler: Handler, mender: Mender, view: RunView, seen: str) -> RepairR
     commit = past[-1].commit if past else ""
     was = view.head.version if view.head else 0
     mending = Mending(run, version, commit, len(history), was, seen)
-    mending = _emptied(mending, view)
+    mending = _without_indexes(mending, view)
     if past and past[0].type == ev.RunStarted.__name__:
         mending = _with_indexes(handler, mending, past)
     if not mender.mend(mending):
@@ -167,17 +182,46 @@ def _with_indexes(
         TimedEvent(recorded.version, recorded.time_ms, event)
         for recorded, event in zip(past, events, strict=True)
     ]
-    changes = imported(plan, state, timed)
+    indexes = imported(plan, state, timed)
     timers = [
         (DueKey(kind, mending.run, subject), delay, at)
-        for kind, subject, delay, at in changes.timers
+        for kind, subject, delay, at in indexes.timers
     ]
     return replace(
         mending,
-        fields=[*_fields(state, events), *_components(changes.restored)],
-        records=[_record(state.steps[step.step], step) for step in changes.restored],
-        timers=[*timers, *_messages(mending.run, state)],
+        fields=[*_fields(state, events), *_components(indexes.restored)],
+        records=[_record(state.steps[step.step], step) for step in indexes.restored],
+        timers=[
+            *timers,
+            *_messages_of_last_commit(mending.run, plan, past, events),
+            *_messages(mending.run, state),
+        ],
     )
+
+
+def _messages_of_last_commit(
+    run: str, plan: Plan, past: Sequence[Recorded], events: Sequence[ev.Event]
+) -> list[tuple[DueKey, int, int]]:
+    """Return the messages of the last commit, which may have been cut off before it wrote them; twice, they are one.
+
+    What was copied from another run is not this run's to send.
+    """
+    last_commit = past[-1].commit
+    own = [
+        index
+        for index, recorded in enumerate(past)
+        if recorded.commit == last_commit and not recorded.data.get("copied")
+    ]
+    if not own:
+        return []
+    before = evolve_all(initial(), events[: own[0]])
+    after = evolve_all(before, events[own[0] :])
+    timers = changes(plan, before, events[own[0] :], after).timers
+    return [
+        (DueKey(timer.kind, run, timer.subject), timer.delay_ms, timer.at_ms)
+        for timer in timers
+        if timer.kind in MESSAGES
+    ]
 
 
 def _record(state: st.StepState, step: RestoredStep) -> SeatRecord:

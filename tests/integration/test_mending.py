@@ -239,3 +239,52 @@ def test_half_a_transaction_that_a_server_has_read_back_is_mended(
         for key in ("first", "second"):
             assert engine.run(DOCUMENT, idempotency_key=key, timeout=30).ok
         assert private_server.kind == "valkey" or broken
+
+
+def without_due(engine: Engine, member: str) -> None:
+    """Take a due member away that is there."""
+    due = engine.core.store.keys.due(0)
+    assert engine.core.connection.command(b"ZREM", due, member) == 1
+
+
+LEAF: dict[str, Any] = {"id": "leaf", "steps": [{"id": "in", "wait_for": "go"}]}
+
+
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_a_mended_run_still_cancels_the_child_that_it_does_not_need(
+    server: Server, is_cut: bool
+) -> None:
+    """Whether the commit got as far as its message or not: no event says that the child has heard of it."""
+    prefix = server.prefix()
+    with opened(server, prefix, workers=1) as engine:
+        engine.publish(LEAF)
+        run = engine.start({"id": "top", "steps": [{"id": "call", "workflow": "leaf"}]})
+        wait_for(lambda: len(engine.runs(workflow="leaf")) == 1)
+    with opened(server, prefix) as engine:
+        child = engine.runs(workflow="leaf")[0].id
+        engine.cancel(run)
+        assert engine.state(run).status == "cancelled"
+        old_head(engine, run)
+        if is_cut:
+            without_due(engine, f"x|{run}|{child}")
+        assert [item.done for item in engine.repair()] == [True]
+    with opened(server, prefix, workers=1) as engine:
+        assert engine.wait(child, timeout=30).status == "cancelled"
+
+
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_a_mended_run_still_starts_its_detached_child(
+    server: Server, is_cut: bool
+) -> None:
+    prefix = server.prefix()
+    call = {"id": "call", "workflow": "leaf", "detached": True}
+    with opened(server, prefix) as engine:
+        engine.publish(LEAF)
+        run = engine.start({"id": "top", "steps": [call]})
+        old_head(engine, run)
+        if is_cut:
+            without_due(engine, f"c|{run}|call")
+        assert [item.done for item in engine.repair()] == [True]
+        assert engine.runs(workflow="leaf") == []
+    with opened(server, prefix, workers=1) as engine:
+        wait_for(lambda: len(engine.runs(workflow="leaf")) == 1)
