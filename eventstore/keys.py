@@ -139,6 +139,10 @@ class Keyspace:
         """Name the side stream of what the components of a run emit."""
         return self._key(self.partition_of(run), f"emit:{run}")
 
+    def end(self, run: str) -> bytes:
+        """Name what tells those who wait for the end of a run."""
+        return self._key(self.partition_of(run), f"end:{run}")
+
     def snapshot(self, run: str) -> bytes:
         """Name the snapshot of a run's state."""
         return self._key(self.partition_of(run), f"snap:{run}")

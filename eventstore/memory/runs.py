@@ -262,6 +262,12 @@ class MemoryRunStore:
 
     # -- reads -------------------------------------------------------------------------------------------
 
+    def last(self, run: str) -> Recorded | None:
+        """Read the last event of a run, None where there is no such run."""
+        with self._changed:
+            version = self._of(run).work.heads.get(run, Head()).version
+            return self.read_one(run, version)
+
     def read(self, wanted: Sequence[tuple[str, int]]) -> list[tuple[Recorded, ...]]:
         """Read the events of several runs, each after a version."""
         with self._changed:
@@ -357,3 +363,12 @@ class MemoryRunStore:
                 lambda: bool(self._of(run).recorded(run, after, 1)), block_ms / 1000
             )
             return self._of(run).recorded(run, after, MISSED_AT_MOST)
+
+    def wait_for_end(self, run: str, block_ms: int) -> bool:
+        """Block until the run has ended or is not there, at most `block_ms`; False when it is still under way."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._is_over(run), block_ms / 1000)
+
+    def _is_over(self, run: str) -> bool:
+        [status] = self.statuses([run])
+        return not status or status in CLOSED_RUN

@@ -44,6 +44,10 @@ HAS_SECONDS: Final = 86_400
 """How long the store remembers what workers with certain components can run; asked after that, they tell again."""
 
 
+NOTED_MS: Final = 5_000
+"""How long a note that somebody waits outlives the wait, as a command may be on its way for so long."""
+
+
 def _script(name: str) -> Script:
     return Script(name, load_text("runs_common.lua") + load_text(f"{name}.lua"))
 
@@ -70,6 +74,7 @@ class RedisRunStore(RedisContents):
         # begun can end, and be archived.
         self._begin = Script("begin", refused_when_full(self._commit.text))
         self._beat, self._due = _script("beat"), _script("due")
+        self._await = Script("await", load_text("await.lua"))
         self._whole, self._master_keys = whole_history, " ".join(master_keys)
 
     # -- commits and claims ------------------------------------------------------------------------------
@@ -400,6 +405,13 @@ class RedisRunStore(RedisContents):
         )[0]
         return self.recorded(run, reply)[0] if reply else None
 
+    def last(self, run: str) -> Recorded | None:
+        """Read the last event of a run, None where there is no such run."""
+        stream = self.keys.stream(run)
+        last = PlainCall((b"XREVRANGE", stream, b"+", b"-", b"COUNT", 1))
+        reply = self.call([last])[0]
+        return self.recorded(run, reply)[0] if reply else None
+
     def heads(self, runs: Sequence[str]) -> list[RunHead | None]:
         """Read the heads of several runs; None where there is no such run."""
         calls = [PlainCall((b"HGETALL", self.keys.head(run))) for run in runs]
@@ -444,3 +456,22 @@ class RedisRunStore(RedisContents):
             return ()
         entries = next(iter(reply.values())) if isinstance(reply, dict) else reply[0][1]
         return self.recorded(run, entries)
+
+    def wait_for_end(self, run: str, block_ms: int) -> bool:
+        """Block until the run has ended or is not there, at most `block_ms`; False when it is still under way.
+
+        Nothing wakes the caller before that, as `wait` does with each commit. Raises EventStoreError, StoreRefused when
+        this user may only read.
+        """
+        # First the note that somebody waits, then the wait for the entry behind it: an end in between is there by then.
+        end = self.keys.end(run)
+        note = ScriptCall(
+            self._await, [self.keys.head(run), end], [block_ms + NOTED_MS]
+        )
+        if not self.call([note])[0]:
+            return True
+        return bool(
+            self.connection.blocking_call(
+                b"XREAD", b"COUNT", 1, b"BLOCK", block_ms, b"STREAMS", end, b"0-1"
+            )
+        )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
+from eventstore.run_model import Commit, Committed
 from eventstore.runs import RunStore
 from eventstore.testing.commits import (
     LEASE,
@@ -12,6 +14,7 @@ from eventstore.testing.commits import (
     claim,
     decided,
     due,
+    event,
     ready,
     started,
     steps,
@@ -161,3 +164,40 @@ class RunTimesContract:
             4,
             1,
         )
+
+    # -- ends --------------------------------------------------------------------------------------------
+
+    def test_who_waits_for_the_end_of_a_run_is_told_of_that_alone(
+        self, store: RunStore
+    ) -> None:
+        first = store.commit(started(ready("a")))
+        told: list[bool] = []
+        waiting = threading.Thread(
+            target=lambda: told.append(store.wait_for_end(RUN, 20_000))
+        )
+        waiting.start()
+        assert not store.wait_for_end(RUN, 1)
+        noted = store.commit(decided(first, "c1", "c2", events=(event("Noted"),)))
+        assert not store.wait_for_end(RUN, 1)
+        assert not told
+        store.commit(_end(noted, "c2", "c3"))
+        waiting.join(20)
+        assert told == [True]
+        assert store.wait_for_end(RUN, 1)
+        assert store.wait_for_end("0-no", 1)
+
+    def test_a_run_that_was_opened_again_has_not_ended(self, store: RunStore) -> None:
+        first = store.commit(started(ready("a")))
+        assert not store.wait_for_end(RUN, 1)
+        ended = store.commit(_end(first, "c1", "c2"))
+        again = IndexChanges(status="running")
+        opened = decided(ended, "c2", "c3", events=(event("Again"),), changes=again)
+        reopened = store.commit(opened)
+        assert not store.wait_for_end(RUN, 1)
+        store.commit(_end(reopened, "c3", "c4"))
+        assert store.wait_for_end(RUN, 1)
+
+
+def _end(after: Committed, last_commit: str, commit: str) -> Commit:
+    over = IndexChanges(status="completed", closed=("a",))
+    return decided(after, last_commit, commit, events=(event("End"),), changes=over)

@@ -144,10 +144,9 @@ class Engine(Lifecycle, Services):
 
         Raises RunNotFound, WaitTimeout and StoreUnavailable.
         """
-        from openagents_json.engine.inspection.values import result_of
         from openagents_json.engine.waiting import Waiter
 
-        return result_of(Waiter(self.core, run, timeout).ended())
+        return Waiter(self.core, run, timeout).result()
 
     def state(self, run: str) -> RunInfo:
         """Return a run as it is now.

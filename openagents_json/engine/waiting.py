@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
-from eventstore.errors import StoreUnavailable
+from eventstore.errors import EventStoreError, StoreUnavailable
 from eventstore.redis.driver.confirming import confirmed_version
 from eventstore.redis.driver.connection import retrying
 from openagents_json.engine.errors import WaitTimeout
+from openagents_json.engine.inspection.values import Result, result_by, result_of
 from openagents_json.engine.wiring.client import Core
+from openagents_json.workflow.core.event_types import CLOSED_AS
 
 if TYPE_CHECKING:
     from executor.runs.repository import Session
+
+log = logging.getLogger(__name__)
 
 AWAY_MS = 60_000.0
 """How long somebody who waits without a limit waits for a server that is away."""
@@ -20,7 +25,11 @@ BLOCK_MS = 5000.0
 
 
 class Waiter:
-    """One caller that waits for one run, `timeout` in seconds."""
+    """One caller that waits for one run, `timeout` in seconds.
+
+    It is woken once, by the commit that ends the run, and reads that event alone. Where that cannot be had (this user
+    may only read, replicas have to confirm, the server goes away), it follows the events of the run.
+    """
 
     def __init__(self, core: Core, run: str, timeout: float | None) -> None:
         self._core, self._run, self._timeout = core, run, timeout
@@ -28,11 +37,34 @@ class Waiter:
             None if timeout is None else core.clock.steady_ms() + timeout * 1000
         )
 
-    def ended(self) -> Session:
-        """Return the run when it has ended.
+    def result(self) -> Result:
+        """Return the result of the run when it has ended.
 
         Raises RunNotFound, WaitTimeout and StoreUnavailable.
         """
+        told = self._told() if self._core.connection.quorum is None else None
+        return told or result_of(self._ended())
+
+    def _told(self) -> Result | None:
+        """Sleep until the run has ended; None when its events have to be read for what became of it."""
+        try:
+            while (left := self._left(BLOCK_MS)) >= 1:
+                block_ms = int(min(BLOCK_MS, left))
+                if self._core.store.wait_for_end(self._run, block_ms):
+                    return self._result_by_last()
+        except EventStoreError as error:
+            log.debug("run %s: its events are followed instead: %s", self._run, error)
+        return None
+
+    def _result_by_last(self) -> Result | None:
+        last = self._core.store.last(self._run)
+        if last is None or last.type not in CLOSED_AS:
+            return None
+        [end], _ = self._core.sessions.payloads.opened(self._run, [last], None)
+        self._core.sessions.drop(self._run)  # as it was at its start, most often
+        return result_by(self._run, end)
+
+    def _ended(self) -> Session:
         session = self._read()
         while not session.state.closed or not self._stays(session):
             session = self._read() if session.state.closed else self._next(session)

@@ -70,6 +70,17 @@ def test_a_sequential_step_is_one_round_trip_and_one_commit(
     )  # the start, the first claim
 
 
+def test_who_waits_for_a_run_is_woken_by_its_end_and_by_no_step(
+    engine: Engine, private_server: Server
+) -> None:
+    admin = private_server.connect()
+    before = stat(admin, "commandstats", "cmdstat_xread")
+    assert engine.run(sequence(STEPS), timeout=60).ok
+    assert (
+        stat(admin, "commandstats", "cmdstat_xread") - before <= 2
+    )  # one for each five seconds
+
+
 def test_the_bytes_of_a_step_on_the_log_are_few(
     engine: Engine, private_server: Server
 ) -> None:

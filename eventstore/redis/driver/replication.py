@@ -125,6 +125,7 @@ _TOLD_TO_NOBODY: Final = frozenset(
         "members",
         "survey",
         "emit",
+        "await",
         "look_back",
     }
 )

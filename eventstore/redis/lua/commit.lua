@@ -52,6 +52,7 @@ local function applied(first)
   end
   return false
 end
+local CLOSED = { completed = true, failed = true, cancelled = true }
 local function refuse(code, extra) return { code, v, 0, NOW, extra or {} } end
 
 -- 1. Guards. Nothing is written before all of them have passed.
@@ -125,6 +126,7 @@ if not facts_only then
   end
   look_at_queues(queues)
   if o.key then look(B .. 'key:' .. RUN) end
+  if CLOSED[o.st] then look(B .. 'end:' .. RUN) end
   for _, kind in ipairs(o.wipe or {}) do look(B .. kind .. ':' .. RUN) end
 end
 
@@ -293,6 +295,8 @@ if o.mode == 'adopt' then
   redis.call('HDEL', B .. 'gone', RUN)
   redis.call('HDEL', HEAD, 'adopting')
 end
+-- Last, so that whoever is woken reads all of it; there is nobody to wake where nobody has said that he waits (await.lua).
+if not facts_only and CLOSED[o.st] then redis.call('XADD', B .. 'end:' .. RUN, 'NOMKSTREAM', '*', 'e', '1') end
 local logged = v > v0 and 1 or 0
 if facts_only then return { 3, v, n, NOW, missed(), logged, epoch } end
 return { 1, v, n, NOW, claims, logged, epoch }

@@ -9,6 +9,7 @@
 --                           adopting 1 until a run that comes from elsewhere is there with all of its history,
 --                           f last fence, s:<step> record of an open step, c:<step> the component that it calls
 --   B key:<run>     string  the wrapped data key of an encrypted run: <format>.<master key id>.<base64>
+--   B end:<run>     stream  somebody waits for the end of the run; gets an entry with it (await.lua); expires
 --   B claim:<id>    string  what a claim took, as it was answered; expires with the leases
 --   B ready:<queue> zset    <run>|<step>, score = ms - 60000 * priority: what may be claimed now
 --   B ready:<queue>|<component> zset  the same, of steps that somebody met who cannot run them: only who can looks there

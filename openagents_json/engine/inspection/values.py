@@ -10,6 +10,8 @@ from eventstore.event import Recorded
 from executor.histories.origins import origin, origins
 from executor.runs.repository import LONG, Session
 from openagents_json.components.copies import own_copy
+from openagents_json.workflow.core import events as ev
+from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.decide.decision import order_key
 from openagents_json.workflow.types import Json
 
@@ -96,6 +98,18 @@ def result_of(session: Session) -> Result:
     if error is not None and state.failed_step is not None:
         error = {**error, "step": state.failed_step}
     return Result(session.run, state.status, own_copy(state.output), own_copy(error))
+
+
+def result_by(run: str, end: ev.Event) -> Result | None:
+    """Return the result of a run by the event that ended it, None where that does not tell all of it."""
+    match end:
+        case ev.RunCompleted(output):
+            return Result(run, st.COMPLETED, output, None)
+        case ev.RunFailed(error, step):
+            named = error if step is None else {**error, "step": step}
+            return Result(run, st.FAILED, None, named)
+        case _:  # one that is cancelled may have failed before
+            return None
 
 
 def run_info(session: Session, started_ms: int) -> RunInfo:

@@ -87,6 +87,7 @@ class MeasuredRunStore:
         self.read = meter.timed("read", store.read)
         self.first = meter.timed("first", store.first)
         self.read_one = meter.timed("read_one", store.read_one)
+        self.last = meter.timed("last", store.last)
         self.heads = meter.timed("heads", store.heads)
         self.statuses = meter.timed("statuses", store.statuses)
         self.blobs = meter.timed("blobs", store.blobs)
@@ -100,6 +101,7 @@ class MeasuredRunStore:
         self.now_ms = store.now_ms
         self.backwards = store.backwards
         self.wait = store.wait
+        self.wait_for_end = store.wait_for_end
 
     @property
     def partitions(self) -> int:
