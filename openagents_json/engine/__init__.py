@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from eventstore.private_files import is_there, replacing
     from eventstore.redis.driver.rewriting import LogState
     from eventstore.redis.emissions import Emitted
+    from executor.coordination.schedule_progress import Progress
     from executor.coordination.schedule_times import OVERLAPS, Schedule, iso
-    from executor.coordination.schedules import Progress
     from executor.coordination.starts import Started
     from executor.encryption import RunKey
     from executor.errors import InvalidSchedule, KeyConflict, RunSealed, TooManyStarts
@@ -163,7 +163,7 @@ _HOMES = {
     "NoStore": "eventstore.errors",
     "OVERLAPS": "executor.coordination.schedule_times",
     "Problem": "openagents_json.workflow.language.problems",
-    "Progress": "executor.coordination.schedules",
+    "Progress": "executor.coordination.schedule_progress",
     "public_pem": "projections.ledger.signing",
     "Recorded": "eventstore.event",
     "Registry": "openagents_json.catalog.registry",

@@ -306,7 +306,7 @@ def test_a_schedule_goes_on_whatever_became_of_the_run_of_a_firing(
         case "redacted":
             engine.redact(run)
         case _:
-            start = table._start_of(schedule(), clock.now)
+            start = table._runs._start_of(schedule(), clock.now)
             engine.core.handler.start_each(
                 [replace(start, commit_id="another")], actor="test"
             )
@@ -422,3 +422,15 @@ def test_a_backfill_says_of_each_firing_what_became_of_it(
         table.backfill(
             "nightly", clock.now + 4 * 60_000, clock.now + 6 * 60_000, actor="test"
         )
+
+
+def test_who_has_seen_a_schedule_that_was_deleted_does_not_change_the_next_one(
+    table: ScheduleService,
+) -> None:
+    """A worker that fires the old one notes that when a new one of that name is there."""
+    table.create(schedule())
+    old = table._stored("nightly")
+    table.delete("nightly")
+    table.create(replace(schedule(), labels={"which": "new"}))
+    assert not table._schedules.put("nightly", old.revision, old.spec, old.state, None)
+    assert table.get("nightly")[0].labels == {"which": "new"}
