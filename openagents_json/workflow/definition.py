@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from openagents_json.workflow.core.plan import canonical
-from openagents_json.workflow.expressions.templates import Names
+from openagents_json.workflow.expressions.names import Names
 from openagents_json.workflow.types import Json
 
 

@@ -22,10 +22,10 @@ from openagents_json.workflow.errors import (
     InvalidDefinition,
 )
 from openagents_json.workflow.expressions.budget import Budget
-from openagents_json.workflow.expressions.filters import FILTERS
+from openagents_json.workflow.expressions.functions.filters import FILTERS
+from openagents_json.workflow.expressions.functions.predicates import TESTS
 from openagents_json.workflow.expressions.grammar import METHODS, Expression
-from openagents_json.workflow.expressions.predicates import TESTS
-from openagents_json.workflow.expressions.templates import split
+from openagents_json.workflow.expressions.pieces import split
 from openagents_json.workflow.language.bind import bind
 from openagents_json.workflow.language.compile import compile_plan
 from tests.fuzz.documents import AnyComponent, Anything

@@ -16,7 +16,7 @@ import pytest
 
 from openagents_json import Registry
 from openagents_json.engine import Engine
-from openagents_json.workflow.expressions.templates import compile_form
+from openagents_json.workflow.expressions.forms import compile_form
 from openagents_json.workflow.language.compile import compile_plan
 from openagents_json.workflow.language.parse import parse
 from openagents_json.workflow.language.validate import check

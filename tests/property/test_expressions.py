@@ -16,9 +16,9 @@ from jinja2.nativetypes import NativeEnvironment
 from openagents_json.workflow.errors import ExpressionError, ExpressionFailed
 from openagents_json.workflow.expressions.budget import MAX_ITEMS as MAX_SIZE
 from openagents_json.workflow.expressions.budget import MAX_TEXT
-from openagents_json.workflow.expressions.filters import FILTERS
+from openagents_json.workflow.expressions.functions.filters import FILTERS
+from openagents_json.workflow.expressions.functions.predicates import TESTS
 from openagents_json.workflow.expressions.grammar import Expression
-from openagents_json.workflow.expressions.predicates import TESTS
 
 VALUES: Mapping[str, Any] = {
     "n": 7,

@@ -9,8 +9,8 @@ import pytest
 from openagents_json.testing import play
 from openagents_json.workflow.errors import ExpressionError, ExpressionFailed
 from openagents_json.workflow.expressions.budget import MAX_ITEMS, MAX_TEXT, Budget
+from openagents_json.workflow.expressions.functions.members import OF_TEXTS
 from openagents_json.workflow.expressions.grammar import FILTERS, TESTS, Expression
-from openagents_json.workflow.expressions.members import OF_TEXTS
 from openagents_json.workflow.language.validate import validate
 
 WIDE = "".join(map(chr, range(0x4E00, 0x4E00 + 1001)))

@@ -21,11 +21,11 @@ from openagents_json.workflow.errors import (
     OverBound,
 )
 from openagents_json.workflow.expressions.budget import Budget
-from openagents_json.workflow.expressions.filters import FILTERS
+from openagents_json.workflow.expressions.functions.filters import FILTERS
+from openagents_json.workflow.expressions.functions.members import METHODS, missing
+from openagents_json.workflow.expressions.functions.predicates import TESTS
 from openagents_json.workflow.expressions.interpreter import make
-from openagents_json.workflow.expressions.members import METHODS, missing
 from openagents_json.workflow.expressions.null import NULL, Null
-from openagents_json.workflow.expressions.predicates import TESTS
 from openagents_json.workflow.expressions.results import to_json
 from openagents_json.workflow.types import Json
 

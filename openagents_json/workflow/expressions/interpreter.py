@@ -13,10 +13,18 @@ from jinja2 import nodes
 
 from openagents_json.workflow.errors import NotAvailable
 from openagents_json.workflow.expressions.budget import Budget
-from openagents_json.workflow.expressions.filters import FILTERS
-from openagents_json.workflow.expressions.members import call, find_member, undefined
-from openagents_json.workflow.expressions.operators import BINARY, COMPARE, concatenate
-from openagents_json.workflow.expressions.predicates import TESTS
+from openagents_json.workflow.expressions.functions.filters import FILTERS
+from openagents_json.workflow.expressions.functions.members import (
+    call,
+    find_member,
+    undefined,
+)
+from openagents_json.workflow.expressions.functions.operators import (
+    BINARY,
+    COMPARE,
+    concatenate,
+)
+from openagents_json.workflow.expressions.functions.predicates import TESTS
 
 Names = Callable[[str], Any]
 Run = Callable[[Names, Budget], Any]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from openagents_json.workflow.expressions.members import missing
+from openagents_json.workflow.expressions.functions.members import missing
 from openagents_json.workflow.expressions.null import NULL, Null
 from openagents_json.workflow.expressions.scope import Scope, StepView
 from openagents_json.workflow.types import Json

@@ -9,7 +9,7 @@ from jinja2.runtime import Undefined
 
 from openagents_json.workflow.errors import OverBound
 from openagents_json.workflow.expressions.budget import MAX_BITS, MAX_TEXT, Budget
-from openagents_json.workflow.expressions.members import Method
+from openagents_json.workflow.expressions.functions.members import Method
 from openagents_json.workflow.expressions.null import Null
 from openagents_json.workflow.types import Json
 

@@ -13,14 +13,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from openagents_json.workflow.errors import SecretsUnclear
+from openagents_json.workflow.expressions.names import SECRET, Names
 from openagents_json.workflow.expressions.namespace import Lookup, secret_marker
-from openagents_json.workflow.expressions.templates import (
-    SECRET,
-    Names,
-    compile_expression,
-    render,
-    split,
-)
+from openagents_json.workflow.expressions.pieces import split
+from openagents_json.workflow.expressions.templates import compile_expression, render
 from openagents_json.workflow.types import Json
 
 Path = tuple[str | int, ...]

@@ -10,8 +10,8 @@ from openagents_json.workflow.core.paths import COMPENSATE, ON_FAILURE, inside
 from openagents_json.workflow.core.plan import Block, Edge, Gate, Plan, StepPlan
 from openagents_json.workflow.core.retry import RetryPolicy
 from openagents_json.workflow.definition import Definition, defined
+from openagents_json.workflow.expressions.names import Names
 from openagents_json.workflow.expressions.templates import (
-    Names,
     Template,
     compile_condition,
     compile_value,

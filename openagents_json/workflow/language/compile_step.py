@@ -22,10 +22,9 @@ from openagents_json.workflow.core.plan import (
 )
 from openagents_json.workflow.core.retry import RetryPolicy
 from openagents_json.workflow.errors import ExpressionFailed
+from openagents_json.workflow.expressions.names import SECRETS, Names
 from openagents_json.workflow.expressions.secret_places import SecretText, secret_texts
 from openagents_json.workflow.expressions.templates import (
-    SECRETS,
-    Names,
     Template,
     compile_condition,
     compile_value,

@@ -8,11 +8,8 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any
 
-from openagents_json.workflow.expressions.templates import (
-    Names,
-    TemplatePart,
-    odd_names,
-)
+from openagents_json.workflow.expressions.names import Names, odd_names
+from openagents_json.workflow.expressions.templates import TemplatePart
 from openagents_json.workflow.language.nested_steps import steps_in
 from openagents_json.workflow.language.steps import Step
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from openagents_json.workflow.component_spec import Catalog
 from openagents_json.workflow.errors import InvalidPattern
+from openagents_json.workflow.expressions.names import Names
 from openagents_json.workflow.expressions.patterns import compile_pattern
-from openagents_json.workflow.expressions.templates import Names, escape
+from openagents_json.workflow.expressions.templates import escape
 from openagents_json.workflow.language.checks.document import check_meaning
 from openagents_json.workflow.language.checks.keys import check_keys
 from openagents_json.workflow.language.nested_steps import StepLocation

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 from openagents_json.workflow.component_spec import Catalog
 from openagents_json.workflow.core.parameters import check_value
 from openagents_json.workflow.core.paths import COMPENSATE
-from openagents_json.workflow.expressions.templates import Names, TemplatePart, escape
+from openagents_json.workflow.expressions.names import Names
+from openagents_json.workflow.expressions.templates import TemplatePart, escape
 from openagents_json.workflow.language.checks.calls import check_calls
 from openagents_json.workflow.language.checks.edges import check_edges
 from openagents_json.workflow.language.checks.kinds import check_kind

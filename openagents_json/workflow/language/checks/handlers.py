@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from typing import Any
 
-from openagents_json.workflow.expressions.templates import Names
+from openagents_json.workflow.expressions.names import Names
 from openagents_json.workflow.language.checks.references import compiled
 from openagents_json.workflow.language.checks.shapes import array_of
 from openagents_json.workflow.language.graph import goto_target

@@ -7,11 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from openagents_json.workflow.errors import ExpressionError
+from openagents_json.workflow.expressions.names import ROOTS, SECRET, SECRETS, Names
 from openagents_json.workflow.expressions.templates import (
-    ROOTS,
-    SECRET,
-    SECRETS,
-    Names,
     TemplatePart,
     compile_condition,
     compile_value,
@@ -74,7 +71,7 @@ class _ReferenceCheck:
             self._check_step(path[1:])
         elif root in names.steps and root not in names.local:
             self._check_step(path)
-        elif not names.known(root):
+        elif not names.is_known(root):
             self._missing(
                 "missing_referenced_step" if len(path) > 1 else "unknown_reference",
                 f"there is no step, input or value named {root!r}",

@@ -6,12 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from openagents_json.workflow.errors import ExpressionError
-from openagents_json.workflow.expressions.templates import (
-    SECRETS,
-    Names,
-    TemplatePart,
-    escape,
-)
+from openagents_json.workflow.expressions.names import SECRETS, Names
+from openagents_json.workflow.expressions.templates import TemplatePart, escape
 from openagents_json.workflow.language.checks.handlers import check_handlers
 from openagents_json.workflow.language.checks.references import compiled
 from openagents_json.workflow.language.checks.shapes import array_of, object_of

@@ -10,8 +10,7 @@ from typing import Any, Final
 from jinja2.runtime import Undefined
 
 from openagents_json.workflow.expressions.budget import Budget
-from openagents_json.workflow.expressions.null import Null
-from openagents_json.workflow.expressions.operators import (
+from openagents_json.workflow.expressions.functions.operators import (
     contains,
     equal,
     modulo,
@@ -19,6 +18,7 @@ from openagents_json.workflow.expressions.operators import (
     text_of,
     unequal,
 )
+from openagents_json.workflow.expressions.null import Null
 
 
 def _kind(check: Callable[[Any], bool]) -> Callable[[Budget, Any], bool]:

@@ -1,0 +1,119 @@
+"""One expression, compiled for the names of its place: a path of keys, or else the whole grammar."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from openagents_json.workflow.errors import ExpressionFailed, OverBound
+from openagents_json.workflow.expressions.grammar import IDENTIFIER, Expression
+from openagents_json.workflow.expressions.names import CompiledExpression, Names, alias
+from openagents_json.workflow.expressions.namespace import Lookup, find_path
+from openagents_json.workflow.types import Json
+
+_WORD: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
+
+
+_PATH: Final = re.compile(
+    r"[A-Za-z0-9_-]+(?:\.[A-Za-z_][A-Za-z0-9_-]*|\[\d{1,9}\]|\[\'[^\']*\'\]|\[\"[^\"]*\"\])*\Z"
+)
+
+
+_SEGMENT: Final = re.compile(
+    r"\.([A-Za-z_][A-Za-z0-9_-]*)|\[(\d+)\]|\[\'([^\']*)\'\]|\[\"([^\"]*)\"\]"
+)
+
+
+def compile_form(text: str, names: Names) -> CompiledExpression:
+    """Compile an expression, wherever in the document it stands.
+
+    Raises ExpressionError.
+    """
+    path = _as_path(text, names)
+    if path is None:
+        return _full(text, names)
+    keys = tuple(str(key) for key in path)
+    return CompiledExpression((keys,), partial(_path_reader, text, path))
+
+
+def _as_path(text: str, names: Names) -> tuple[str | int, ...] | None:
+    """Read a dotted path, if it is nothing else; a hyphen before a known name or a number is a minus."""
+    if not _PATH.match(text):
+        return None
+    word = _WORD.match(text)
+    root = word[0] if word else ""
+    if not names.is_known(root) and not _surely_a_name(root, names):
+        return None
+    keys: list[str | int] = [root]
+    for match in _SEGMENT.finditer(text, len(root)):
+        name, index, *quoted = match.groups()
+        if index is not None:
+            keys.append(int(index))
+            continue
+        if name is None:
+            name = next(key for key in quoted if key is not None)
+        elif "-" in name and not _hyphenated(keys, name, names):
+            return None
+        keys.append(name)
+    return tuple(keys)
+
+
+def _surely_a_name(word: str, names: Names) -> bool:
+    """Tell whether an unknown word with hyphens is a misspelt id: as a difference, no part of it means anything."""
+    pieces = word.split("-")
+    has_meaning = any(names.is_known(piece) or piece.isdigit() for piece in pieces)
+    return len(pieces) > 1 and not has_meaning
+
+
+def _hyphenated(keys: list[str | int], name: str, names: Names) -> bool:
+    """Tell whether a member with hyphens is one name: a declared input, or no difference that means anything."""
+    is_input = len(keys) == 1 and keys[0] in ("input", "inputs")
+    if is_input and name in names.inputs:
+        return True
+    behind = name.split("-", 1)[1]
+    last = behind.split("-")[-1]
+    return bool(IDENTIFIER.match(last)) and not names.is_known(behind.split(".")[0])
+
+
+def _path_reader(
+    text: str, path: tuple[str | int, ...], pointer: str
+) -> Callable[[Lookup], Json]:
+    def read(lookup: Lookup) -> Json:
+        try:
+            value = find_path(lookup, path)
+            lookup.budget.used(value)
+            return value
+        except OverBound as error:
+            raise ExpressionFailed(text, str(error), pointer) from None
+        except LookupError as error:
+            raise ExpressionFailed(text, str(error.args[0]), pointer) from None
+
+    return read
+
+
+def _full(text: str, names: Names) -> CompiledExpression:
+    aliased, aliases = alias(text, names)
+    expression = Expression(aliased)
+    paths = tuple(
+        (aliases.get(path[0], path[0]), *path[1:]) for path in expression.paths
+    )
+
+    def value_of(lookup: Lookup) -> Callable[[str], Json]:
+        if not aliases:
+            return lookup.root
+        return lambda name: lookup.root(aliases.get(name, name))
+
+    def at(pointer: str) -> Callable[[Lookup], Json]:
+        def evaluate(lookup: Lookup) -> Json:
+            try:
+                return expression.evaluate(value_of(lookup), pointer, lookup.budget)
+            except ExpressionFailed as error:
+                raise ExpressionFailed(text, error.reason, pointer) from None
+            except LookupError as error:
+                raise ExpressionFailed(text, str(error.args[0]), pointer) from None
+
+        return evaluate
+
+    return CompiledExpression(paths, at)

@@ -1,0 +1,114 @@
+"""The names that templates of a document may use, at each of its places."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Set
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from openagents_json.workflow.expressions.grammar import IDENTIFIER, Path
+from openagents_json.workflow.expressions.namespace import Lookup
+from openagents_json.workflow.types import Json
+
+SECRETS: Final = "secrets"
+SECRET: Final = re.compile(r"secrets\.[A-Za-z_][A-Za-z0-9_]*\Z")
+"""The only form in which a secret can be referred to: what is not known here cannot be computed with."""
+
+ROOTS: Final = frozenset({"input", "inputs", "steps", "workflow"})
+
+
+class CompiledExpression(NamedTuple):
+    """An expression as compiled for the names of a place: what it refers to, and its evaluation by its pointer."""
+
+    paths: tuple[Path, ...]
+    at: Callable[[str], Callable[[Lookup], Json]]
+
+
+FormKey = tuple[str, str, frozenset[str]]
+"""An expression, its block, and those names of its place that occur in it: the same key, the same form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What a document declares: names that templates may use.
+
+    `local` are those of the place (value, result, error), `odd` the step ids that are no identifiers, see `odd_names`.
+    `block` is the pointer of the block that the place is in; with `local` it says all about the names of a place.
+    `forms` are the expressions of the document that have been compiled, shared by all its places.
+    """
+
+    steps: Set[str]
+    inputs: frozenset[str] = frozenset()
+    outputs: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    local: frozenset[str] = frozenset()
+    odd: Set[str] = frozenset()
+    block: str = ""
+    forms: dict[FormKey, CompiledExpression] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+
+    def is_known(self, name: str) -> bool:
+        """Tell whether a root name means something."""
+        return name in self.steps or name in ROOTS or name in self.local
+
+
+_KEYWORDS: Final = frozenset(
+    [
+        "and",
+        "or",
+        "not",
+        "in",
+        "is",
+        "if",
+        "else",
+        "true",
+        "false",
+        "none",
+        "True",
+        "False",
+        "None",
+    ]
+)
+
+
+def odd_names(steps: Iterable[str]) -> frozenset[str]:
+    """Return the step ids that the grammar does not take for one name."""
+    return frozenset(
+        name for name in steps if not IDENTIFIER.match(name) or name in _KEYWORDS
+    )
+
+
+_WORDS_AND_TEXTS: Final = re.compile(
+    r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|(?<![\w.-])[A-Za-z0-9_][A-Za-z0-9_-]*"
+)
+"""Words that may be step ids; texts in quotes are passed over as a whole, whatever words are in them."""
+
+
+def alias(text: str, names: Names) -> tuple[str, dict[str, str]]:
+    """Put identifiers in the place of step ids that the grammar does not take for one name."""
+    aliases: dict[str, str] = {}
+    if not names.odd:
+        return text, aliases
+    by_step: dict[str, str] = {}
+    pieces, position = [], 0
+    for match in _WORDS_AND_TEXTS.finditer(text):
+        word = match[0]
+        is_text = word[0] in "'\""
+        step = "" if is_text else _longest(word, names.odd)
+        if not step:
+            continue
+        name = by_step.setdefault(step, f"step_{len(by_step)}_")
+        aliases[name] = step
+        pieces += [text[position : match.start()], name, word[len(step) :]]
+        position = match.end()
+    return "".join(pieces) + text[position:], aliases
+
+
+def _longest(word: str, odd: Set[str]) -> str:
+    """Return the longest step id that a word begins with: what is behind it, and a hyphen, is a difference."""
+    while word:
+        if word in odd:
+            return word
+        word = word.rpartition("-")[0]
+    return ""
