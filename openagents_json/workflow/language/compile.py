@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from openagents_json.workflow.core.paths import COMPENSATE, ON_FAILURE, inside
-from openagents_json.workflow.core.plan import Block, Edge, Gate, Plan, StepPlan
+from openagents_json.workflow.core.plan import (
+    Block,
+    Edge,
+    Gate,
+    Persistence,
+    Plan,
+    SignalWait,
+    StepPlan,
+)
 from openagents_json.workflow.core.retry import RetryPolicy
 from openagents_json.workflow.definition import Definition, defined
 from openagents_json.workflow.expressions.names import Names
@@ -16,13 +24,7 @@ from openagents_json.workflow.expressions.templates import (
     compile_condition,
     compile_value,
 )
-from openagents_json.workflow.language.compile_step import (
-    Compiled,
-    compile_step,
-    gate,
-    ms,
-    optional,
-)
+from openagents_json.workflow.language.compile_step import Compiled, compile_step
 from openagents_json.workflow.language.document import Document
 from openagents_json.workflow.language.graph import DocumentEdge, split_end, ways
 from openagents_json.workflow.language.nested_steps import (
@@ -30,7 +32,6 @@ from openagents_json.workflow.language.nested_steps import (
     compensation_step,
     failure_block,
 )
-from openagents_json.workflow.language.persistence import persistence_of
 from openagents_json.workflow.language.scoping import (
     COMPENSATION,
     FAILURE,
@@ -39,6 +40,7 @@ from openagents_json.workflow.language.scoping import (
     names_in,
     names_of,
 )
+from openagents_json.workflow.language.step_templates import ms, optional
 from openagents_json.workflow.language.steps import Connection
 from openagents_json.workflow.types import Json
 
@@ -60,11 +62,10 @@ def compile_plan(definition: Json | Definition) -> Plan:
     order = draft.block(document, names, "", "").order
     failure = failure_block(document)
     if failure is not None:
-        held = names_in(failure[0], names, *FAILURE, at=failure[1])
-        steps = draft.block(failure[0], held, ON_FAILURE, failure[1])
-        draft.steps[ON_FAILURE] = StepPlan(
-            id=ON_FAILURE, path=ON_FAILURE, kind="block", block=steps
-        )
+        draft.failure_step(*failure, names)
+    output = None
+    if "output" in document:
+        output = compile_value(document["output"], names, "/output")
     return Plan(
         hash=definition.hash,
         id=document["id"],
@@ -72,68 +73,66 @@ def compile_plan(definition: Json | Definition) -> Plan:
         steps=draft.steps,
         order=order,
         timeout_ms=ms(model.timeout),
-        output=compile_value(document["output"], names, "/output")
-        if "output" in document
-        else None,
+        output=output,
         outputs=_outputs(model, names),
         parameters=document.get("inputs") or {},
         definition=definition.content,
         encoded=definition.encoded,
         places={path: number for number, path in enumerate(draft.steps)},
         homes=draft.homes,
-        signals=tuple(
-            signal
-            for step in draft.steps.values()
-            if step.wait
-            for signal in step.wait.signals
-        ),
+        signals=draft.signals(),
         gates=_run_gates(model, names),
-        persistence=persistence_of(model),
+        persistence=_persistence(model),
     )
 
 
 def _run_gates(document: Document, names: Names) -> tuple[Gate, ...]:
+    """Return what lets a run in, in the order in which it is asked."""
     gates = []
-    limit = document.concurrency
-    if limit is not None:
-        key = document.id if limit.key is None else limit.key
-        gates.append(
-            gate(
-                "concurrency",
-                key,
-                int(limit.limit),
-                0,
-                limit.on_limit,
-                names,
-                "/concurrency/key",
-            )
-        )
+    concurrency = document.concurrency
+    if concurrency is not None:
+        key = document.id if concurrency.key is None else concurrency.key
+        template = compile_value(key, names, "/concurrency/key")
+        limit, policy = int(concurrency.limit), concurrency.on_limit
+        gates.append(Gate("concurrency", template, limit, 0, policy))
     debounce = document.debounce
     if debounce is not None:
         key = document.id if debounce.key is None else debounce.key
-        gates.append(
-            gate(
-                "debounce",
-                key,
-                1,
-                ms(debounce.seconds),
-                "replace",
-                names,
-                "/debounce/key",
-            )
-        )
+        template = compile_value(key, names, "/debounce/key")
+        gates.append(Gate("debounce", template, 1, ms(debounce.seconds), "replace"))
     return tuple(gates)
 
 
 def _outputs(document: Document, names: Names) -> dict[str, Template | None]:
     """Compile the sources of declared outputs."""
-    sources = {name: spec.source for name, spec in (document.outputs or {}).items()}
-    return {
-        name: None
-        if source is None
-        else compile_value(source, names, f"/outputs/{name}/source")
-        for name, source in sources.items()
-    }
+    outputs: dict[str, Template | None] = {}
+    for name, spec in (document.outputs or {}).items():
+        pointer = f"/outputs/{name}/source"
+        source = spec.source
+        outputs[name] = (
+            None if source is None else compile_value(source, names, pointer)
+        )
+    return outputs
+
+
+OLD_NAMES: Final = {
+    "none": "outcome",
+    "memory": "checkpoint",
+    "disk": "step",
+    "database": "step",
+}
+"""What 0.1.4 called the persistence of a run."""
+
+
+def _persistence(document: Document) -> Persistence:
+    """Return how much of a run goes to the log; the document's own word goes before that of 0.1.4."""
+    chosen = document.persistence
+    if chosen is not None:
+        every_ms = round(1000 * float(chosen.every_seconds))
+        return Persistence(chosen.mode, int(chosen.every_steps), every_ms)
+    old = document.state_dependencies
+    name = None if old is None else old.persistence
+    return Persistence(OLD_NAMES.get(str(name), "step"))
 
 
 class _Edges:
@@ -161,52 +160,73 @@ class _Draft:
     ) -> Block:
         """Compile the steps of a block; `references` gets what each refers to, with all that is inside of it."""
         compiled_steps = [
-            self._step(step, names, frame, f"{pointer}/steps/{i}")
-            for i, step in enumerate(block["steps"])
+            self._step(step, names, frame, f"{pointer}/steps/{index}")
+            for index, step in enumerate(block["steps"])
         ]
-        ids = {compiled.plan.id for compiled in compiled_steps}
-        references = {
-            c.plan.id: [
-                (s, at)
-                for s, at in self.references[c.plan.path]
-                if s in ids and s != c.plan.id
-            ]
-            for c in compiled_steps
-        }
-        edges = _Edges([_edge(way, names) for way in ways(block, references, pointer)])
+        order = tuple(compiled.plan.id for compiled in compiled_steps)
+        references = self._references_among(compiled_steps)
+        ways_between = ways(block, references, pointer)
+        edges = _Edges([_edge(way, names) for way in ways_between])
         for compiled in compiled_steps:
             name = compiled.plan.id
-            incoming, targets = (
-                tuple(edges.into.get(name, ())),
-                tuple(edges.targets.get(name, ())),
-            )
+            incoming = tuple(edges.into.get(name, ()))
+            targets = tuple(edges.targets.get(name, ()))
             self.steps[compiled.plan.path] = compiled.with_edges(incoming, targets)
-        output = (
-            compile_value(block["output"], names, f"{pointer}/output")
-            if frame and "output" in block
-            else None
+        output = None
+        if frame and "output" in block:
+            output = compile_value(block["output"], names, f"{pointer}/output")
+        return Block(order, output)
+
+    def failure_step(
+        self, block: Mapping[str, Any], pointer: str, names: Names
+    ) -> None:
+        """Compile what is done when the run has failed, as a block of its own."""
+        inside_names = names_in(block, names, *FAILURE, at=pointer)
+        compiled = self.block(block, inside_names, ON_FAILURE, pointer)
+        self.steps[ON_FAILURE] = StepPlan(
+            id=ON_FAILURE, path=ON_FAILURE, kind="block", block=compiled
         )
-        return Block(tuple(c.plan.id for c in compiled_steps), output)
+
+    def signals(self) -> tuple[SignalWait, ...]:
+        """Return the signals that steps wait for."""
+        waits = [step.wait for step in self.steps.values() if step.wait]
+        return tuple(signal for wait in waits for signal in wait.signals)
+
+    def _references_among(
+        self, compiled_steps: Sequence[Compiled]
+    ) -> dict[str, list[tuple[str, str]]]:
+        """Return the steps of a block that each of them refers to."""
+        ids = {compiled.plan.id for compiled in compiled_steps}
+        among = {}
+        for compiled in compiled_steps:
+            name = compiled.plan.id
+            among[name] = [
+                (step, at)
+                for step, at in self.references[compiled.plan.path]
+                if step in ids and step != name
+            ]
+        return among
 
     def _step(
         self, step: Mapping[str, Any], names: Names, frame: str, pointer: str
     ) -> Compiled:
         path = inside(frame, step["id"])
         self.homes[step["id"]] = path
-        held = block_of(step)
-        if (
-            held is not None
-        ):  # in its place in document order; edges come when its block is complete
-            self.steps[path] = StepPlan(id=step["id"], path=path, kind="block")
-            inner = names_in(held[0], names, *inner_names(step), at=pointer + held[1])
-            block = self.block(held[0], inner, path, pointer + held[1])
+        inner_block = block_of(step)
+        block = None
+        if inner_block is None:
+            inner = own = local(names, *inner_names(step))
         else:
-            inner, block = local(names, *inner_names(step)), None
-        compiled = compile_step(
-            step, path, names, inner, self.bindings.get(path, {}), pointer, block
-        )
+            # In its place in document order; edges come when its block is complete.
+            self.steps[path] = StepPlan(id=step["id"], path=path, kind="block")
+            held, at = inner_block
+            inner = names_in(held, names, *inner_names(step), at=pointer + at)
+            own = names
+            block = self.block(held, inner, path, pointer + at)
+        binding = self.bindings.get(path, {})
+        compiled = compile_step(step, path, names, inner, binding, pointer, block)
         self.steps[path] = compiled.plan
-        self._compensation(step, path, inner if held is None else names, pointer)
+        self._compensation(step, path, own, pointer)
         references = list(compiled.references)
         for name in block.order if block else ():
             references += self.references[inside(path, name)]
@@ -217,38 +237,39 @@ class _Draft:
         self, step: Mapping[str, Any], path: str, names: Names, pointer: str
     ) -> None:
         undo = compensation_step(step)
-        if undo is not None:
-            here, binding = (
-                local(names, *COMPENSATION),
-                self.bindings.get(path + COMPENSATE, {}),
-            )
-            compiled = compile_step(
-                undo,
-                path + COMPENSATE,
-                here,
-                here,
-                binding,
-                f"{pointer}/compensate",
-                None,
-            )
-            retry = compiled.plan.retry if "retry" in undo else UNDO_RETRY
-            self.steps[path + COMPENSATE] = compiled.with_edges((), (), retry=retry)
+        if undo is None:
+            return
+        undo_path = path + COMPENSATE
+        undo_names = local(names, *COMPENSATION)
+        compiled = compile_step(
+            undo,
+            undo_path,
+            undo_names,
+            undo_names,
+            self.bindings.get(undo_path, {}),
+            f"{pointer}/compensate",
+            None,
+        )
+        retry = compiled.plan.retry if "retry" in undo else UNDO_RETRY
+        self.steps[undo_path] = compiled.with_edges((), (), retry=retry)
 
 
 def _edge(way: DocumentEdge, names: Names) -> Edge:
     if way.connection is None:
-        return Edge(
-            way.source, way.target, order=way.kind == "order", goto=way.kind == "goto"
-        )
-    connection, here = Connection(way.connection), local(names, "value", "source")
-    transform = connection.transform
+        is_order, is_goto = way.kind == "order", way.kind == "goto"
+        return Edge(way.source, way.target, order=is_order, goto=is_goto)
+    connection = Connection(way.connection)
+    end_names = local(names, "value", "source")
+    condition = optional(connection.condition, end_names, f"{way.pointer}/condition")
+    transform = None
+    if connection.transform is not None:
+        pointer = f"{way.pointer}/transform"
+        transform = compile_condition(connection.transform, end_names, pointer)
     return Edge(
         way.source,
         way.target,
-        condition=optional(connection.condition, here, f"{way.pointer}/condition"),
-        transform=None
-        if transform is None
-        else compile_condition(transform, here, f"{way.pointer}/transform"),
+        condition=condition,
+        transform=transform,
         output=split_end(connection.source)[1],
         input=split_end(connection.target)[1],
     )

@@ -1,7 +1,8 @@
 """The model of the document: each option with its kind, its default and its meaning, said here and nowhere else.
 
 The JSON Schema, the known keys, the pydantic models and the tables of the reference are made of it (`scripts/schema`),
-and the compiler reads documents through it. What is said of steps stands in `steps`.
+and the compiler reads documents through it. What is said of steps stands in `steps`
+and `waits`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,12 @@ from typing import Any, Final
 
 from openagents_json.workflow.core.parameters import TYPES
 from openagents_json.workflow.language.options import (
+    ANY,
+    FLAG,
+    OBJECT,
+    SECONDS,
+    TEXT,
+    WORDS,
     Kind,
     Object,
     array,
@@ -25,17 +32,7 @@ from openagents_json.workflow.language.options import (
     text,
     whole,
 )
-from openagents_json.workflow.language.steps import (
-    ANY,
-    FLAG,
-    NAME,
-    OBJECT,
-    SECONDS,
-    STEP,
-    TEXT,
-    WORDS,
-    Block,
-)
+from openagents_json.workflow.language.steps import NAME, STEP, Block
 
 SEMVER: Final = r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$"
 ARRAY: Final = plain("array")

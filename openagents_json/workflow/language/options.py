@@ -7,7 +7,7 @@ default; nothing is read that nobody asks for, and a definition of an older vers
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar, overload
+from typing import Any, ClassVar, Final, Generic, Literal, NamedTuple, TypeVar, overload
 
 from openagents_json.workflow.types import Json
 
@@ -258,3 +258,19 @@ def short(brief: Kind[Any], name: str, full: type[M], word: str = "anyOf") -> Ki
         read=lambda value: full(value if isinstance(value, Mapping) else {name: value}),
         word=word,
     )
+
+
+LONGEST: Final = 3.2e9
+"""Seconds: a century."""
+DAY: Final = 86_400
+
+TEXT: Final = text()
+WORDS: Final = text(least=1)
+TEXTS: Final = array(TEXT)
+SECONDS: Final = number(0, LONGEST)
+SECONDS_OR_TEMPLATE: Final[Kind[Any]] = either(SECONDS, TEXT, read=same)
+EXPRESSION: Final = text()
+FLAG: Final[Kind[bool]] = Kind({"type": "boolean"}, bool)
+ANY: Final[Kind[Any]] = Kind(True, same)
+OBJECT: Final = plain("object")
+CONDITION: Final = plain("string", "boolean")

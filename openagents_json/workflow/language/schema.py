@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any, Final
 
 from openagents_json.workflow.language.document import Document
-from openagents_json.workflow.language.options import NOTES, Object, Schema
-from openagents_json.workflow.language.steps import (
+from openagents_json.workflow.language.options import (
     CONDITION,
-    DURATION,
     EXPRESSION,
-    Connection,
-    Retry,
-    Step,
+    NOTES,
+    Object,
+    Schema,
 )
+from openagents_json.workflow.language.steps import Connection, Retry, Step
+from openagents_json.workflow.language.waits import DURATION
 
 
 def _published() -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The model of steps: each option with its kind, its default and its meaning, said here and nowhere else.
 
 The JSON Schema, the known keys, the pydantic models and the tables of the reference are made of it (`scripts/schema`),
-and the compiler reads documents through it.
+and the compiler reads documents through it. What is said of waiting stands in `waits`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,17 @@ from typing import Any, Final
 
 from openagents_json.workflow.component_spec import EFFECTS
 from openagents_json.workflow.language.options import (
+    ANY,
+    CONDITION,
+    DAY,
+    EXPRESSION,
+    FLAG,
+    LONGEST,
+    OBJECT,
+    SECONDS,
+    TEXT,
+    TEXTS,
+    WORDS,
     Kind,
     Object,
     Renamed,
@@ -26,33 +37,18 @@ from openagents_json.workflow.language.options import (
     text,
     whole,
 )
+from openagents_json.workflow.language.waits import SLEEP, FirstOf, Signal, wait_of
 
 ID: Final = "^[a-zA-Z0-9-_]+$"
-LONGEST: Final = 3.2e9
-"""Seconds: a century."""
-DAY: Final = 86_400
 
-TEXT: Final = text()
-WORDS: Final = text(least=1)
-TEXTS: Final = array(TEXT)
 NAME: Final = text(least=1, most=256, pattern=ID)
 IDENTIFIER: Final = text(pattern="^[A-Za-z_][A-Za-z0-9_]*$")
-SECONDS: Final = number(0, LONGEST)
-SECONDS_OR_TEMPLATE: Final[Kind[Any]] = either(SECONDS, TEXT, read=same)
-CONDITION: Final = plain("string", "boolean")
-EXPRESSION: Final = text()
-FLAG: Final[Kind[bool]] = Kind({"type": "boolean"}, bool)
-ANY: Final[Kind[Any]] = Kind(True, same)
-OBJECT: Final = plain("object")
 
 STEP: Final[Kind[Step]] = Kind({"$ref": "#/$defs/step"}, lambda value: Step(value))
 CONNECTION: Final[Kind[Connection]] = Kind(
     {"$ref": "#/$defs/connection"}, lambda value: Connection(value)
 )
 RETRY: Final[Kind[Retry]] = Kind({"$ref": "#/$defs/retry"}, lambda value: Retry(value))
-SLEEP: Final[Kind[Any]] = Kind(
-    {"$ref": "#/$defs/sleep"}, lambda value: duration_of(value)
-)
 
 
 class Connection(Object, others=("id", "name", "description", "metadata")):
@@ -148,80 +144,6 @@ class Timeouts(Object):
     )
     heartbeat = option(SECONDS, "between two signs of life of the component", default=0)
     total = option(SECONDS, "for all attempts, with the waits between them", default=0)
-
-
-class Duration(Object, least=1):
-    """A duration in units, which are added up, or a time."""
-
-    seconds = option(SECONDS_OR_TEMPLATE, "seconds")
-    minutes = option(SECONDS_OR_TEMPLATE, "minutes")
-    hours = option(SECONDS_OR_TEMPLATE, "hours")
-    days = option(SECONDS_OR_TEMPLATE, "days")
-    until = option(
-        either(SECONDS, WORDS, read=same), "a time: ISO 8601, or seconds since 1970"
-    )
-
-
-def duration_of(value: Any) -> Any:
-    """Read a duration: units by name, or else seconds, a number or a template."""
-    return Duration(value) if isinstance(value, Mapping) else value
-
-
-DURATION: Final[Kind[Any]] = either(SECONDS, WORDS, of(Duration), read=duration_of)
-
-
-class Signal(Object):
-    """A signal that a step waits for."""
-
-    signal = option(WORDS, "its name", required=True)
-    key = option(
-        plain("string", "number", "boolean"),
-        "which one of that name; without it, any fits",
-    )
-    schema = option(
-        plain("object", "boolean"), "JSON Schema that its payload has to fit"
-    )
-    timeout = option(
-        SECONDS_OR_TEMPLATE, "seconds; then the step fails with `TimeoutError`"
-    )
-
-
-class Nap(Object):
-    """A timer among the things that a step waits for."""
-
-    sleep = option(SLEEP, "as the step of that name", required=True)
-
-
-def branch_of(value: Any) -> Signal | Nap | Duration:
-    """Read one of the things that a step waits for."""
-    if isinstance(value, str):
-        return Signal({"signal": value})
-    if "signal" in value:
-        return Signal(value)
-    return Nap(value) if "sleep" in value else Duration(value)
-
-
-BRANCH: Final = either(WORDS, of(Signal), of(Nap), of(Duration), read=branch_of)
-
-
-class FirstOf(Object):
-    """The first of several signals, or a timer."""
-
-    any = option(
-        array(BRANCH, least=1),
-        "signals, and one timer at most",
-        required=True,
-    )
-    timeout = option(
-        SECONDS_OR_TEMPLATE, "seconds; then the step fails with `TimeoutError`"
-    )
-
-
-def wait_of(value: Any) -> Signal | FirstOf:
-    """Read what a step waits for: a signal, whose name may stand alone, or the first of several."""
-    if not isinstance(value, Mapping):
-        return Signal({"signal": value})
-    return FirstOf(value) if "any" in value else Signal(value)
 
 
 class Ending(Object):

@@ -16,14 +16,14 @@ from openagents_json.workflow.expressions.functions.elements import (
 )
 from openagents_json.workflow.expressions.functions.members import undefined
 from openagents_json.workflow.expressions.functions.operators import add
-from openagents_json.workflow.expressions.functions.text_filters import of_text
+from openagents_json.workflow.expressions.functions.text_filters import lowered
 
 _EXACT: Final = 2**53
 """Up to here, whole numbers and numbers with a point are the same."""
 
 
 def _folded(budget: Budget, value: Any) -> Any:
-    return of_text(str.lower)(budget, value) if isinstance(value, str) else value
+    return lowered(budget, value) if isinstance(value, str) else value
 
 
 def _keys(
@@ -44,7 +44,7 @@ def _sorted(budget: Budget, elements: Any, keys: list[Any], reverse: bool) -> li
     return [elements[index] for index in order]
 
 
-def sort(
+def _sort(
     budget: Budget,
     value: Any,
     reverse: bool = False,
@@ -62,7 +62,7 @@ def sort(
     return _sorted(budget, elements, keys, reverse)
 
 
-def dictsort(
+def _dictsort(
     budget: Budget,
     value: Any,
     case_sensitive: bool = False,
@@ -77,7 +77,7 @@ def dictsort(
     return _sorted(budget, pairs, keys, reverse)
 
 
-def unique(
+def _unique(
     budget: Budget, value: Any, case_sensitive: bool = False, attribute: Any = None
 ) -> list[Any]:
     """Leave out elements whose keys came before."""
@@ -101,7 +101,7 @@ def _spread(key: Any) -> Any:
     return hex(key) + "#" if is_large else key
 
 
-def extreme(pick: Callable[..., Any]) -> Callable[..., Any]:
+def _extreme(pick: Callable[..., Any]) -> Callable[..., Any]:
     """Return a filter that picks one element by the order of keys."""
 
     def run(
@@ -117,7 +117,7 @@ def extreme(pick: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def sum_of(budget: Budget, iterable: Any, attribute: Any = None, start: Any = 0) -> Any:
+def _sum(budget: Budget, iterable: Any, attribute: Any = None, start: Any = 0) -> Any:
     """Add elements up."""
     get = attribute_getter(budget, attribute)
     total = start
@@ -126,7 +126,7 @@ def sum_of(budget: Budget, iterable: Any, attribute: Any = None, start: Any = 0)
     return total
 
 
-def at_end(index: int, hint: str) -> Callable[[Budget, Any], Any]:
+def _end(index: int, hint: str) -> Callable[[Budget, Any], Any]:
     """Return a filter that gives the element at an index."""
 
     def run(budget: Budget, value: Any) -> Any:
@@ -136,7 +136,7 @@ def at_end(index: int, hint: str) -> Callable[[Budget, Any], Any]:
     return run
 
 
-def items(budget: Budget, value: Any) -> list[Any]:
+def _items(budget: Budget, value: Any) -> list[Any]:
     """Return the members of an object as pairs."""
     if isinstance(value, Undefined):
         return []
@@ -146,9 +146,24 @@ def items(budget: Budget, value: Any) -> list[Any]:
     return list(value.items())
 
 
-def reverse(budget: Budget, value: Any) -> Any:
+def _reverse(budget: Budget, value: Any) -> Any:
     """Turn the order of elements or characters around."""
     if isinstance(value, str):
         budget.text(len(value))
         return value[::-1]
     return elements_of(budget, value)[::-1]
+
+
+ARRAY_FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
+    "dictsort": _dictsort,
+    "first": _end(0, "No first item, sequence was empty."),
+    "items": _items,
+    "last": _end(-1, "No last item, sequence was empty."),
+    "list": lambda budget, value: list(elements_of(budget, value)),
+    "max": _extreme(max),
+    "min": _extreme(min),
+    "reverse": _reverse,
+    "sort": _sort,
+    "sum": _sum,
+    "unique": _unique,
+}

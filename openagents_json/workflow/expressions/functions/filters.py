@@ -11,16 +11,14 @@ from jinja2.utils import htmlsafe_json_dumps
 
 from openagents_json.workflow.errors import OverBound
 from openagents_json.workflow.expressions.budget import Budget
-from openagents_json.workflow.expressions.functions import array_filters as arrays
-from openagents_json.workflow.expressions.functions import text_filters as texts
+from openagents_json.workflow.expressions.functions.array_filters import ARRAY_FILTERS
 from openagents_json.workflow.expressions.functions.elements import (
     Key,
     attribute_getter,
-    elements_of,
     elements_to_visit,
 )
-from openagents_json.workflow.expressions.functions.operators import concatenate
 from openagents_json.workflow.expressions.functions.predicates import TESTS
+from openagents_json.workflow.expressions.functions.text_filters import TEXT_FILTERS
 from openagents_json.workflow.expressions.null import Null
 
 _DIGITS: Final = 4300
@@ -141,40 +139,25 @@ def _length(_: Budget, value: Any) -> int:
     return len(value)
 
 
-FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
+_OTHERS: Final[Mapping[str, Callable[..., Any]]] = {
     "abs": lambda _, value: abs(value),
-    "capitalize": texts.of_text(str.capitalize),
     "count": _length,
     "d": _default,
     "default": _default,
-    "dictsort": arrays.dictsort,
-    "first": arrays.at_end(0, "No first item, sequence was empty."),
     "float": _float,
     "int": _int,
-    "items": arrays.items,
-    "join": texts.join,
-    "last": arrays.at_end(-1, "No last item, sequence was empty."),
     "length": _length,
-    "list": lambda budget, value: list(elements_of(budget, value)),
-    "lower": texts.of_text(str.lower),
     "map": _map,
-    "max": arrays.extreme(max),
-    "min": arrays.extreme(min),
     "reject": _chosen(False, by_attribute=False),
     "rejectattr": _chosen(False, by_attribute=True),
-    "replace": texts.replace,
-    "reverse": arrays.reverse,
     "round": _round,
     "select": _chosen(True, by_attribute=False),
     "selectattr": _chosen(True, by_attribute=True),
-    "sort": arrays.sort,
-    "string": lambda budget, value: concatenate(budget, [value]),
-    "sum": arrays.sum_of,
-    "title": texts.of_text(texts.title),
     "tojson": _tojson,
-    "trim": texts.trim,
-    "truncate": texts.truncate,
-    "unique": arrays.unique,
-    "upper": texts.of_text(str.upper),
-    "wordcount": texts.of_text(lambda text: sum(1 for _ in texts.WORD.finditer(text))),
 }
+
+# What Python says of wrong arguments names the function, and stands in recorded errors: a filter's function keeps its
+# name, so that a replay comes to the same error.
+FILTERS: Final[Mapping[str, Callable[..., Any]]] = dict(
+    sorted({**TEXT_FILTERS, **ARRAY_FILTERS, **_OTHERS}.items())
+)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from openagents_json.workflow.errors import OverBound
@@ -13,13 +13,16 @@ from openagents_json.workflow.expressions.functions.elements import (
     elements_to_visit,
 )
 from openagents_json.workflow.expressions.functions.members import replaced, stripped
-from openagents_json.workflow.expressions.functions.operators import text_of
+from openagents_json.workflow.expressions.functions.operators import (
+    concatenate,
+    text_of,
+)
 
-WORD: Final = re.compile(r"\w+")
+_WORD: Final = re.compile(r"\w+")
 _WORD_BEGINNING: Final = re.compile(r"([-\s({\[<]+)")
 
 
-def of_text(change: Callable[[str], Any]) -> Callable[[Budget, Any], Any]:
+def _text(change: Callable[[str], Any]) -> Callable[[Budget, Any], Any]:
     """Return a filter of a text, whose result is no longer than that."""
 
     def run(budget: Budget, value: Any) -> Any:
@@ -31,13 +34,13 @@ def of_text(change: Callable[[str], Any]) -> Callable[[Budget, Any], Any]:
     return run
 
 
-def title(text: str) -> str:
+def _title(text: str) -> str:
     """Begin each word with a capital."""
     pieces = [piece for piece in _WORD_BEGINNING.split(text) if piece]
     return "".join(piece[0].upper() + piece[1:].lower() for piece in pieces)
 
 
-def replace(
+def _replace(
     budget: Budget, s: Any, old: Any, new: Any, count: int | None = None
 ) -> str:
     """Replace one text by another."""
@@ -45,12 +48,12 @@ def replace(
     return replaced(budget, text, before, after, -1 if count is None else count)
 
 
-def trim(budget: Budget, value: Any, chars: str | None = None) -> str:
+def _trim(budget: Budget, value: Any, chars: str | None = None) -> str:
     """Take characters away at both ends."""
     return stripped(budget, text_of(budget, value), chars, str.strip)
 
 
-def truncate(
+def _truncate(
     budget: Budget,
     s: Any,
     length: int = 255,
@@ -74,7 +77,7 @@ def truncate(
     return kept + tail
 
 
-def join(budget: Budget, value: Any, d: Any = "", attribute: Any = None) -> str:
+def _join(budget: Budget, value: Any, d: Any = "", attribute: Any = None) -> str:
     """Put the texts of elements together."""
     get = attribute_getter(budget, attribute)
     between = text_of(budget, d)
@@ -82,3 +85,22 @@ def join(budget: Budget, value: Any, d: Any = "", attribute: Any = None) -> str:
     size = sum(len(text) for text in texts)
     budget.text(size + len(between) * max(0, len(texts) - 1))
     return between.join(texts)
+
+
+def lowered(budget: Budget, text: str) -> Any:
+    """Return a text in small letters."""
+    return _text(str.lower)(budget, text)
+
+
+TEXT_FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
+    "capitalize": _text(str.capitalize),
+    "join": _join,
+    "lower": _text(str.lower),
+    "replace": _replace,
+    "string": lambda budget, value: concatenate(budget, [value]),
+    "title": _text(_title),
+    "trim": _trim,
+    "truncate": _truncate,
+    "upper": _text(str.upper),
+    "wordcount": _text(lambda text: sum(1 for _ in _WORD.finditer(text))),
+}
