@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,11 +22,10 @@ class DocumentEdge:
 
 def is_sequential(document: Mapping[str, Any]) -> bool:
     """Tell whether array order is the order of execution."""
+    if document.get("execution") == "graph" or document.get("connections"):
+        return False
     steps = [step for step in document.get("steps", ()) if isinstance(step, Mapping)]
-    edges = bool(document.get("connections")) or any(
-        step.get("depends_on") for step in steps
-    )
-    return document.get("execution") != "graph" and not edges
+    return not any(step.get("depends_on") for step in steps)
 
 
 def split_end(text: str) -> tuple[str, str | None]:
@@ -45,92 +44,108 @@ def ways(
     `references` are the (step id, pointer) pairs that the templates of each step refer to.
     """
     edges: list[DocumentEdge] = []
-    sequential, previous = is_sequential(document), None
+    sequential = is_sequential(document)
+    previous = None
     for index, step in enumerate(document["steps"]):
         name, at = step["id"], f"{base}/steps/{index}"
         if sequential and previous is not None:
             edges.append(DocumentEdge(previous, name, "order", at))
         previous = name
-        for number, source in enumerate(step.get("depends_on", ())):
-            edges.append(
-                DocumentEdge(source, name, "depends", f"{at}/depends_on/{number}")
-            )
+        edges += _dependencies(step, at)
         if not sequential:
-            edges += [
-                DocumentEdge(source, name, "reference", pointer)
-                for source, pointer in references.get(name, ())
-            ]
-        for number, handler in enumerate(step.get("on_error", ())):
-            if isinstance(target := goto_target(handler), str):
-                edges.append(
-                    DocumentEdge(name, target, "goto", f"{at}/on_error/{number}")
-                )
-    for index, connection in enumerate(document.get("connections", ())):
-        source, target = (
-            split_end(connection["source"])[0],
-            split_end(connection["target"])[0],
-        )
-        edges.append(
-            DocumentEdge(
-                source, target, "connection", f"{base}/connections/{index}", connection
-            )
-        )
+            for source, pointer in references.get(name, ()):
+                edges.append(DocumentEdge(source, name, "reference", pointer))
+        edges += _gotos(step, at)
+    edges += _connections(document, base)
     return _without_shadows(edges)
+
+
+def _dependencies(step: Mapping[str, Any], pointer: str) -> Iterator[DocumentEdge]:
+    for number, source in enumerate(step.get("depends_on", ())):
+        at = f"{pointer}/depends_on/{number}"
+        yield DocumentEdge(source, step["id"], "depends", at)
+
+
+def _gotos(step: Mapping[str, Any], pointer: str) -> Iterator[DocumentEdge]:
+    for number, handler in enumerate(step.get("on_error", ())):
+        target = goto_target(handler)
+        if isinstance(target, str):
+            at = f"{pointer}/on_error/{number}"
+            yield DocumentEdge(step["id"], target, "goto", at)
+
+
+def _connections(document: Mapping[str, Any], base: str) -> Iterator[DocumentEdge]:
+    for index, connection in enumerate(document.get("connections", ())):
+        source, _ = split_end(connection["source"])
+        target, _ = split_end(connection["target"])
+        at = f"{base}/connections/{index}"
+        yield DocumentEdge(source, target, "connection", at, connection)
 
 
 def goto_target(handler: Json) -> str | None:
     """Return the step that an error handler goes to."""
-    then = handler.get("then") if isinstance(handler, Mapping) else None
+    if not isinstance(handler, Mapping):
+        return None
+    then = handler.get("then")
     if isinstance(then, Mapping):
         target = then.get("goto")
         return target if isinstance(target, str) else None
     if isinstance(then, str) and then.startswith("goto"):
-        return (
-            then.removeprefix("goto").lstrip(" :-")
-            or handler.get("goto")
-            or handler.get("step")
-        )
+        in_text = then.removeprefix("goto").lstrip(" :-")
+        return in_text or handler.get("goto") or handler.get("step")
     return None
 
 
 def _without_shadows(edges: Sequence[DocumentEdge]) -> list[DocumentEdge]:
     """Leave out references that a connection or a dependency between the same steps says already."""
-    explicit = {
-        (w.source, w.target) for w in edges if w.kind in ("connection", "depends")
+    seen = {
+        (edge.source, edge.target)
+        for edge in edges
+        if edge.kind in ("connection", "depends")
     }
-    kept, seen = [], set()
-    for way in edges:
-        pair = (way.source, way.target)
-        if way.kind == "reference" and (pair in explicit or pair in seen):
-            continue
-        if way.kind == "reference":
+    kept = []
+    for edge in edges:
+        if edge.kind == "reference":
+            pair = (edge.source, edge.target)
+            if pair in seen:
+                continue
             seen.add(pair)
-        kept.append(way)
+        kept.append(edge)
     return kept
 
 
 def find_cycle(steps: Sequence[str], edges: Iterable[DocumentEdge]) -> list[str] | None:
     """Return the steps of one cycle, first and last the same, or None (depth-first search without recursion)."""
     targets: dict[str, list[str]] = {step: [] for step in steps}
-    for way in edges:
-        if way.source in targets and way.target in targets:
-            targets[way.source].append(way.target)
+    for edge in edges:
+        if edge.source in targets and edge.target in targets:
+            targets[edge.source].append(edge.target)
     done: set[str] = set()
     for root in steps:
-        trail: list[str] = []
-        on_trail: set[str] = set()
-        stack = [(root, False)]
-        while stack:
-            step, leaving = stack.pop()
-            if leaving:
-                trail.pop()
-                on_trail.discard(step)
-                done.add(step)
-            elif step in on_trail:
-                return [*trail[trail.index(step) :], step]
-            elif step not in done:
-                trail.append(step)
-                on_trail.add(step)
-                stack.append((step, True))
-                stack += [(target, False) for target in reversed(targets[step])]
+        cycle = _cycle_from(root, targets, done)
+        if cycle is not None:
+            return cycle
+    return None
+
+
+def _cycle_from(
+    root: str, targets: Mapping[str, Sequence[str]], done: set[str]
+) -> list[str] | None:
+    """Return the first cycle on a way from a step; `done` are steps from which no way leads into one."""
+    trail: list[str] = []
+    on_trail: set[str] = set()
+    stack = [(root, False)]
+    while stack:
+        step, leaving = stack.pop()
+        if leaving:
+            trail.pop()
+            on_trail.discard(step)
+            done.add(step)
+        elif step in on_trail:
+            return [*trail[trail.index(step) :], step]
+        elif step not in done:
+            trail.append(step)
+            on_trail.add(step)
+            stack.append((step, True))
+            stack += [(target, False) for target in reversed(targets[step])]
     return None

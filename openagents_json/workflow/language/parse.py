@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from openagents_json.workflow.errors import NotADocument
@@ -63,35 +63,38 @@ def parse(text: str | bytes) -> tuple[Any, str, list[str]]:
     decoded = _decode(text)
     doubled: list[str] = []
 
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        members = dict(items)
-        if len(members) < len(items):
-            doubled.extend(
-                sorted(
-                    name
-                    for name, times in Counter(name for name, _ in items).items()
-                    if times > 1
-                )
-            )
-        return members
+    def members(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        by_name = dict(items)
+        if len(by_name) < len(items):
+            doubled.extend(_doubled(items))
+        return by_name
 
-    def constant(name: str) -> Any:
-        raise NotADocument(f"{name} is not JSON")
+    return _loaded(decoded, members), decoded, doubled
 
+
+def _doubled(items: Iterable[tuple[str, Any]]) -> list[str]:
+    """Return the names that occur more than once."""
+    times = Counter(name for name, _ in items)
+    return sorted(name for name, count in times.items() if count > 1)
+
+
+def _loaded(
+    text: str, members: Callable[[list[tuple[str, Any]]], dict[str, Any]]
+) -> Any:
     try:
-        return (
-            json.loads(decoded, object_pairs_hook=pairs, parse_constant=constant),
-            decoded,
-            doubled,
-        )
+        return json.loads(text, object_pairs_hook=members, parse_constant=_constant)
     except json.JSONDecodeError as error:
         raise NotADocument(error.msg, error.lineno, error.colno) from error
     except RecursionError as error:
         raise NotADocument(TOO_DEEP, problem="too_deep") from error
     except NotADocument:
         raise
-    except ValueError as error:
+    except ValueError as error:  # a number with more digits than Python reads
         raise NotADocument(str(error).split(";")[0]) from error
+
+
+def _constant(name: str) -> Any:
+    raise NotADocument(f"{name} is not JSON")
 
 
 def _is_too_large(text: str | bytes) -> bool:
@@ -101,11 +104,9 @@ def _is_too_large(text: str | bytes) -> bool:
     """
     if len(text) > MAX_BYTES:
         return True
-    if (
-        isinstance(text, bytes)
-        or len(text) * _LONGEST_CHARACTER <= MAX_BYTES
-        or text.isascii()
-    ):
+    if isinstance(text, bytes) or len(text) * _LONGEST_CHARACTER <= MAX_BYTES:
+        return False
+    if text.isascii():
         return False
     return len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES
 
@@ -154,7 +155,7 @@ def _lines(text: str, positions: Iterable[int]) -> dict[int, tuple[int, int]]:
 def _positions(text: str, tree: Mapping[str, Any]) -> dict[str, int]:
     """Find the positions of the values of a tree of keys; what is not in the tree is passed over."""
     start = _skip(text, 0)
-    positions_by_pointer = {"": start}
+    positions = {"": start}
     todo = [_Container(text, start, "", tree)] if tree else []
     while todo:
         container = todo[-1]
@@ -166,16 +167,14 @@ def _positions(text: str, tree: Mapping[str, Any]) -> dict[str, int]:
             continue
         key, position = child
         subtree = container.tree.get(key)
-        if subtree is None:
-            container.position = _skip(text, _after(text, position))
-            continue
-        pointer = f"{container.pointer}/{key}"
-        positions_by_pointer.setdefault(pointer, position)
-        if subtree and text[position : position + 1] in ("{", "["):
-            todo.append(_Container(text, position, pointer, subtree))
-        else:
-            container.position = _skip(text, _after(text, position))
-    return positions_by_pointer
+        if subtree is not None:
+            pointer = f"{container.pointer}/{key}"
+            positions.setdefault(pointer, position)
+            if subtree and text[position : position + 1] in ("{", "["):
+                todo.append(_Container(text, position, pointer, subtree))
+                continue
+        container.position = _skip(text, _after(text, position))
+    return positions
 
 
 class _Container:
@@ -184,8 +183,11 @@ class _Container:
     def __init__(
         self, text: str, start: int, pointer: str, tree: Mapping[str, Any]
     ) -> None:
-        self.text, self.pointer, self.tree = text, pointer, tree
-        self.is_object, self.index = text[start : start + 1] == "{", 0
+        self.text = text
+        self.pointer = pointer
+        self.tree = tree
+        self.is_object = text[start : start + 1] == "{"
+        self.index = 0
         self.position = _skip(text, start + 1)
 
     def next(self) -> tuple[str, int] | None:

@@ -26,6 +26,8 @@ _ADVICE: Final = (
     "split it into workflows that call each other, and give large data as inputs"
 )
 
+_OF_POINTERS: Final = "characters in the pointers to its values, by long names"
+
 
 @dataclass(slots=True)
 class Size:
@@ -40,26 +42,18 @@ class Size:
 
     def beyond(self) -> str:
         """Say which limit it is beyond, empty when it is within all."""
-        counted = [
+        counted = (
             (self.values, MAX_VALUES, "values"),
             (self.steps, MAX_STEPS, "steps"),
             (self.edges, MAX_EDGES, "connections and dependencies"),
             (self.expressions, MAX_EXPRESSIONS, "expressions"),
             (self.expression_text, MAX_EXPRESSION_TEXT, "characters in expressions"),
-            (
-                self.pointer_text,
-                MAX_POINTER_TEXT,
-                "characters in the pointers to its values, by long names",
-            ),
-        ]
-        return next(
-            (
-                f"it has more than {most:,} {what}"
-                for count, most, what in counted
-                if count > most
-            ),
-            "",
+            (self.pointer_text, MAX_POINTER_TEXT, _OF_POINTERS),
         )
+        for count, most, unit in counted:
+            if count > most:
+                return f"it has more than {most:,} {unit}"
+        return ""
 
 
 def check_size(document: Any, collector: Collector, *, limited: bool = True) -> bool:
@@ -67,16 +61,12 @@ def check_size(document: Any, collector: Collector, *, limited: bool = True) -> 
 
     Definitions of runs that are there are not `limited`: they came from versions with other limits.
     """
-    size, sound = Size(values=1), True
+    size = Size(values=1)
+    sound = True
     todo: list[tuple[Any, str, str, int]] = [(document, "", "", 0)]
     while todo:
         value, pointer, name, depth = todo.pop()
-        _count(value, name, size)
-        if isinstance(
-            value, Mapping | list | tuple
-        ):  # counted before they are put on the list
-            size.pointer_text += len(pointer) * len(value)
-            size.values += len(value)
+        _count(value, pointer, name, size)  # before its members are put on the list
         if depth > MAX_DEPTH:
             collector.error("too_deep", pointer[:200], TOO_DEEP)
             return False
@@ -85,31 +75,30 @@ def check_size(document: Any, collector: Collector, *, limited: bool = True) -> 
             collector.error("too_large", "", f"{beyond}; {_ADVICE}")
             return False
         if isinstance(value, Mapping):
-            wrong = [key for key in value if not isinstance(key, str)]
-            for key in wrong:
-                collector.error(
-                    "not_json",
-                    pointer,
-                    f"the name {key!r:.80} is not a text",
-                    found=type_name(key),
-                )
-            sound = sound and not wrong
+            if not _check_names(value, pointer, collector):
+                sound = False
+                continue
             # In order, so that it stops at the same place however the document was written.
-            names = () if wrong else sorted(value, reverse=True)
-            todo += [
-                (value[key], f"{pointer}/{escape(key)}", key, depth + 1)
-                for key in names
-            ]
+            for key in sorted(value, reverse=True):
+                at = f"{pointer}/{escape(key)}"
+                todo.append((value[key], at, key, depth + 1))
         elif isinstance(value, list | tuple):
-            todo += [
-                (item, f"{pointer}/{i}", "", depth + 1) for i, item in enumerate(value)
-            ]
+            for index, item in enumerate(value):
+                todo.append((item, f"{pointer}/{index}", "", depth + 1))
         elif not _is_scalar(value):
-            collector.error(
-                "not_json", pointer, _why_not_json(value), found=type_name(value)
-            )
+            message = _why_not_json(value)
+            collector.error("not_json", pointer, message, found=type_name(value))
             sound = False
     return sound
+
+
+def _check_names(value: Mapping[Any, Any], pointer: str, collector: Collector) -> bool:
+    """Tell whether all names of an object are texts."""
+    wrong = [key for key in value if not isinstance(key, str)]
+    for key in wrong:
+        message = f"the name {key!r:.80} is not a text"
+        collector.error("not_json", pointer, message, found=type_name(key))
+    return not wrong
 
 
 def _why_not_json(value: Any) -> str:
@@ -122,16 +111,29 @@ def _why_not_json(value: Any) -> str:
     return f"a value of type {type(value).__name__:.80} is not JSON; give a text, a number, a list or an object"
 
 
-def _count(value: Any, name: str, size: Size) -> None:
-    if isinstance(value, list | tuple):
-        if name == "steps":
-            size.steps += len(value)
-        elif name in ("connections", "depends_on", "on_error"):
-            size.edges += len(value)
-    elif isinstance(value, str) and value:
-        lengths = list(_expressions(value)) or ([len(value)] if name in BARE else [])
-        size.expressions += len(lengths)
-        size.expression_text += sum(lengths)
+def _count(value: Any, pointer: str, name: str, size: Size) -> None:
+    if isinstance(value, str):
+        if value:
+            _count_expressions(value, name, size)
+        return
+    if not isinstance(value, Mapping | list | tuple):
+        return
+    size.pointer_text += len(pointer) * len(value)
+    size.values += len(value)
+    if isinstance(value, Mapping):
+        return
+    if name == "steps":
+        size.steps += len(value)
+    elif name in ("connections", "depends_on", "on_error"):
+        size.edges += len(value)
+
+
+def _count_expressions(text: str, name: str, size: Size) -> None:
+    lengths = list(_expressions(text))
+    if not lengths and name in BARE:
+        lengths = [len(text)]
+    size.expressions += len(lengths)
+    size.expression_text += sum(lengths)
 
 
 def _expressions(text: str) -> Iterator[int]:
