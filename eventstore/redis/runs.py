@@ -131,12 +131,13 @@ class RedisRunStore(RedisContents):
             refused = [
                 calls[i] for i in (*first, *need) if isinstance(replies[i], Exception)
             ]
-            self.call(
-                [
-                    essential(*call.args) if isinstance(call, PlainCall) else call
-                    for call in refused
-                ]
-            )
+            if refused:
+                self.call(
+                    [
+                        essential(*call.args) if isinstance(call, PlainCall) else call
+                        for call in refused
+                    ]
+                )
             answers.append(self.committed(commit, reply))
         return Offered(answers, asked_for(replies[len(calls) :]))
 

@@ -22,12 +22,12 @@ from redis.exceptions import (
 )
 
 from eventstore.redis.driver.cluster_line import (
-    Command,
     NodeConnection,
     RoutedCommand,
     key_of,
     text_of,
 )
+from eventstore.redis.driver.exchange import Command
 from eventstore.redis.driver.slot_map import SlotMap
 
 MOST_REDIRECTIONS: Final = 5

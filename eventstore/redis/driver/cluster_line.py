@@ -9,12 +9,12 @@ from redis.exceptions import ConnectionError as DriverConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as DriverTimeoutError
 
+from eventstore.redis.driver.exchange import Command, Exchange
+
 _KEYLESS: Final = frozenset(
     ["BGREWRITEAOF", "CLUSTER", "CONFIG", "INFO", "PING", "SCRIPT", "TIME"]
 )
 _KEY_AT: Final = {"EVALSHA": 3, "MEMORY": 2}
-
-Command = tuple[Any, ...]
 
 
 def key_of(command: Command) -> bytes | None:
@@ -44,19 +44,17 @@ class NodeConnection:
     def __init__(self, node: str, pool: Any, items: list[RoutedCommand]) -> None:
         self.node, self.items = node, items
         self.broken = False
-        self._pool = pool
-        self._connection: Any = None
-        self._unread = 0
+        self._exchange = Exchange(pool)
 
     def write(self) -> None:
         """Send the commands."""
-        packed = []
+        commands: list[Command] = []
         for item in self.items:
-            packed += [("ASKING",), item.command] if item.asking else [item.command]
+            if item.asking:
+                commands.append((b"ASKING",))
+            commands.append(item.command)
         try:
-            self._connection = self._pool.get_connection()
-            self._unread = len(packed)
-            self._connection.send_packed_command(self._connection.pack_commands(packed))
+            self._exchange.write(commands)
         except (RedisError, OSError) as error:
             self._fail(error)
 
@@ -64,24 +62,15 @@ class NodeConnection:
         """Read the replies, errors among them."""
         if self.broken:
             return
-        for item in self.items:
-            try:
-                if item.asking:
-                    self._read()
-                item.reply = self._read()
-            except (RedisError, OSError) as error:
-                self._fail(error)
-                return
-
-    def _read(self) -> Any:
         try:
-            reply = self._connection.read_response()
-        except (DriverConnectionError, DriverTimeoutError, OSError):
-            raise
-        except RedisError as error:
-            reply = error
-        self._unread -= 1
-        return reply
+            replies = iter(self._exchange.read())
+        except (RedisError, OSError) as error:
+            self._fail(error)
+            return
+        for item in self.items:
+            if item.asking:
+                next(replies)
+            item.reply = next(replies)
 
     def _fail(self, error: Exception) -> None:
         """Return the error to all: a node that broke off is asked for nothing more, whatever was answered before."""
@@ -95,11 +84,8 @@ class NodeConnection:
             item.reply = error
 
     def release(self) -> None:
-        """Return the connection back; one with unread replies is closed, or whoever has it next would read them."""
-        if self._connection is not None:
-            if self._unread:
-                self._connection.disconnect()
-            self._pool.release(self._connection)
+        """Give the connection back."""
+        self._exchange.release()
 
 
 def text_of(name: Any) -> str:

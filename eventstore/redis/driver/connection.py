@@ -37,6 +37,7 @@ from eventstore.errors import (
 from eventstore.passwords import masked
 from eventstore.redis.driver.acknowledged import Acknowledged
 from eventstore.redis.driver.cluster import Cluster
+from eventstore.redis.driver.exchange import Command, exchange
 from eventstore.redis.driver.forking import ForkSafeLock
 from eventstore.redis.driver.replication import Quorum
 from eventstore.redis.driver.server_info import info_of
@@ -138,10 +139,24 @@ class Connection:
         """
         return self._sent(0, args)
 
+    def send(self, commands: Sequence[Command], which: int = 0) -> list[Any]:
+        """Send commands in one piece and return their replies, the refusals of single ones among them.
+
+        Raises what the driver raises when the connection fails.
+        """
+        client = self._here()[which]
+        if self.is_cluster:
+            return list(client.send(commands))
+        return exchange(client.connection_pool, commands)
+
     def _sent(self, which: int, args: tuple[Any, ...]) -> Any:
-        return when_free(
-            lambda: self._told(lambda: self._here()[which].execute_command(*args))
-        )
+        return when_free(lambda: self._told(lambda: self._reply(which, args)))
+
+    def _reply(self, which: int, command: Command) -> Any:
+        [reply] = self.send([command], which)
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
 
     def scan(self, pattern: bytes) -> list[bytes]:
         """Find keys; this walks the whole keyspace.

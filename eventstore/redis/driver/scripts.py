@@ -147,6 +147,8 @@ class Scripts:
         Where replicas are to confirm what is written, they have done so. Raises StoreUnavailable when the pipeline as a
         whole fails, and NotReplicated.
         """
+        if not calls:
+            return []
         known = self._connection.acknowledged
         before = [
             (i, call, known.newest(call.keys[0]))
@@ -322,14 +324,7 @@ class Scripts:
     def _send(self, calls: Sequence[Call]) -> list[Any]:
         commands = [self._command(call) for call in calls]
         try:
-            if self._is_cluster:
-                return list(self._client.send(commands))
-            if len(commands) == 1:
-                return [self._one(commands[0])]
-            pipe = self._client.pipeline(transaction=False)
-            for command in commands:
-                pipe.execute_command(*command)
-            return list(pipe.execute(raise_on_error=False))
+            return self._connection.send(commands)
         except DRIVER_ERRORS as error:
             raise self._failed(error) from error
 
@@ -340,14 +335,8 @@ class Scripts:
             self._connection.doubt()
         return found
 
-    def _one(self, command: tuple[Any, ...]) -> Any:
-        try:
-            return self._client.execute_command(*command)
-        except NoScriptError as error:
-            return error
-
     @staticmethod
     def _command(call: Call) -> tuple[Any, ...]:
         if isinstance(call, ScriptCall):
-            return ("EVALSHA", call.script.sha, len(call.keys), *call.keys, *call.args)
+            return (b"EVALSHA", call.script.sha, len(call.keys), *call.keys, *call.args)
         return call.args
