@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
 
-.PHONY: help setup demo test test-fast fuzz check bench clean
+.PHONY: help setup compiled demo test test-fast fuzz check bench clean
 
 help:
 	@echo "make demo   set up, then run the document-processing example with two workers, one of them killed"
@@ -22,10 +22,16 @@ demo: setup
 # Tests wait for processes and leases more than they compute: more workers than cores, each with servers of its own.
 SIDE_BY_SIDE := --numprocesses 8 --dist loadgroup --no-loadscope-reorder
 
-test: setup
+# Bytecode is kept from run to run, whatever the environment says of it: hundreds of processes read each module.
+test test-fast: export PYTHONDONTWRITEBYTECODE :=
+
+compiled: setup
+	@$(RUN)/python -m compileall -q openagents_json cli executor projections eventstore
+
+test: compiled
 	@$(RUN)/python -m pytest $(SIDE_BY_SIDE)
 
-test-fast: setup
+test-fast: compiled
 	@$(RUN)/python -m pytest --numprocesses 3 --dist loadgroup --no-loadscope-reorder -m "not slow" \
 	  tests/unit tests/property tests/contract tests/architecture tests/golden tests/fuzz
 

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -22,6 +23,7 @@ from hypothesis import HealthCheck, settings
 from eventstore.errors import EventStoreError
 from eventstore.redis.driver.connection import Connection, connect
 from eventstore.redis.embedded.server_program import find_program
+from tests.fork_server import end_fork_server
 from tests.stores import broken, remove, stores
 
 REDIS = shutil.which("redis-server")
@@ -167,6 +169,13 @@ def private_server(request: pytest.FixtureRequest) -> Iterator[Server]:
         yield started
 
 
+@pytest.fixture(autouse=True, scope="session")
+def fork_server() -> Iterator[None]:
+    """End the process that programs of tests are forked from, if one was asked for."""
+    yield
+    end_fork_server()
+
+
 @pytest.fixture(autouse=True, scope="module")
 def stores_of_a_module(request: pytest.FixtureRequest) -> Iterator[None]:
     """Ask the doctor of each store that the fixtures of a module leave behind; see `stores_of_a_test`."""
@@ -267,6 +276,12 @@ def log_records_as_before() -> Iterator[None]:
     logging.setLogRecordFactory(logging.LogRecord)
     yield
     logging.setLogRecordFactory(logging.LogRecord)
+
+
+def pytest_collection_finish() -> None:
+    """Write no bytecode from here on: a file of components that a test writes twice in a second has one date."""
+    sys.dont_write_bytecode = True
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 
 
 def pytest_configure() -> None:

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from cli.main import main
 from openagents_json.engine import Engine
 from tests.conftest import Server, wait_for
+from tests.fork_server import ForkedProcess
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPONENTS = ROOT / "tests" / "components" / "chaos.py"
@@ -142,7 +143,7 @@ def worker(
     ]
     log = (store.directory / "worker.log").open("a")
     with log:
-        return subprocess.Popen(
+        return ForkedProcess(
             [*COMMAND, *arguments],
             stdout=log,
             stderr=log,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from openagents_json.engine import Engine
 from tests.acceptance.processes import COMMAND, ROOT, openagents
 from tests.conftest import Server, wait_for
+from tests.fork_server import ForkedProcess
 from tests.integration.ledgers import DOCUMENT, shout
 
 
@@ -101,7 +101,7 @@ def test_a_policy_is_applied_though_it_is_killed_in_the_middle(
     assert json.loads(dry.stdout)[0]["fits"] == 60
     assert ids(*where, "--limit", "1000") == set(made)
     for some in (5, 25, 45):
-        process = subprocess.Popen(
+        process = ForkedProcess(
             [*COMMAND, "retention", "apply", str(policy), *where], cwd=ROOT
         )
         wait_for(lambda some=some: len(list(to.rglob("*.oac"))) >= some, 60)  # type: ignore[misc]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 from openagents_json.engine import Engine
 from tests.acceptance.processes import ROOT, openagents, openagents_bytes, worker
 from tests.conftest import Server
+from tests.fork_server import run_forked
 
 COMPONENTS = """
 from pathlib import Path
@@ -236,9 +236,7 @@ def test_a_promotion_that_is_killed_is_finished_by_doing_it_again(
     run, data = halfway(tmp_path)
     prefix = server.prefix()
     arguments = [sys.executable, "-c", KILLED, data, server.url, prefix, run, str(stop)]
-    died = subprocess.run(
-        arguments, timeout=60, cwd=ROOT, capture_output=True, text=True
-    )
+    died = run_forked(arguments, timeout=60, cwd=ROOT, capture_output=True, text=True)
     assert died.returncode == -signal.SIGKILL, died.stderr
     to = ("--to", server.url, "--to-prefix", prefix)
     for _ in range(2):

@@ -20,6 +20,7 @@ from openagents_json.workflow.language.schema import KNOWN_KEYS, SCHEMA
 from tests.acceptance.demo import needs_the_demo
 from tests.acceptance.processes import COMMAND, ROOT, openagents
 from tests.conftest import KINDS, Server, wait_for
+from tests.fork_server import ForkedProcess, run_forked
 
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 DEMO = ".openagents/demo"
@@ -62,7 +63,7 @@ def programs() -> list[tuple[str, str, str | None]]:
 def test_a_program_runs_and_prints_what_is_said(
     program: str, said: str | None, tmp_path: Path
 ) -> None:
-    done = subprocess.run(
+    done = run_forked(
         [sys.executable, "-c", program],
         cwd=tmp_path,
         env=environment(),
@@ -129,7 +130,7 @@ def begin(page: Path, folder: Path) -> None:
             and not block.file
             and any(f'"{store}"' in block.text for store in stores)
         ):
-            subprocess.run(
+            run_forked(
                 [sys.executable, "-c", block.text],
                 cwd=folder,
                 env=environment(),
@@ -167,7 +168,7 @@ def until_stopped(
     arguments: list[str], folder: Path
 ) -> subprocess.CompletedProcess[str]:
     """Run a command that does not end by itself until it has been there for others, then tell it to stop."""
-    process = subprocess.Popen(
+    process = ForkedProcess(
         [*COMMAND, *arguments],
         cwd=folder,
         env=environment(),

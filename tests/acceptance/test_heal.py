@@ -15,6 +15,7 @@ from openagents_json.catalog.loader import load
 from openagents_json.engine import Engine
 from tests.acceptance.processes import COMMAND, COMPONENTS, ROOT, openagents, worker
 from tests.conftest import Server, wait_for
+from tests.fork_server import ForkedProcess
 
 MENDED = COMPONENTS.with_name("mended.py")
 
@@ -347,7 +348,7 @@ def test_a_heal_that_is_killed_anywhere_opens_each_run_once_when_it_is_resumed(
         "--waves",
         "1,50%,100%",
     ]
-    process = subprocess.Popen(
+    process = ForkedProcess(
         [*COMMAND, *command],
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
@@ -359,7 +360,7 @@ def test_a_heal_that_is_killed_anywhere_opens_each_run_once_when_it_is_resumed(
     [heal] = heals
     assert killed or "HealClosed" in kinds()
     both = [
-        subprocess.Popen(
+        ForkedProcess(
             [*COMMAND, "runs", "heal", *there, "--resume", heal, "--json"],
             cwd=ROOT,
             stdout=subprocess.PIPE,

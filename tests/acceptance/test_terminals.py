@@ -17,6 +17,7 @@ from openagents_json.catalog.loader import load
 from openagents_json.engine import Engine
 from tests.acceptance.processes import COMMAND, COMPONENTS, worker
 from tests.conftest import Server, wait_for
+from tests.fork_server import ForkedProcess, run_forked
 
 GREETING: dict[str, Any] = {
     "id": "greeting",
@@ -52,7 +53,7 @@ def process(
     folder: Path, *arguments: str, says: str
 ) -> Iterator[subprocess.Popen[str]]:
     """Have a process for the time of a block, from when it says something; then it is ended as at a terminal."""
-    with subprocess.Popen(
+    with ForkedProcess(
         [*COMMAND, *arguments], stderr=subprocess.PIPE, text=True, cwd=folder
     ) as running:
         try:
@@ -65,7 +66,7 @@ def process(
 
 
 def call(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+    return run_forked(
         [*COMMAND, *arguments], capture_output=True, text=True, timeout=60, cwd=folder
     )
 

@@ -132,7 +132,7 @@ def test_exported_names_are_there_and_sorted_out(name: str) -> None:
 
 
 IMPORT_EACH_ALONE = """
-import importlib, os, sys, threading, traceback
+import gc, importlib, os, sys, threading, traceback
 rooms, names = sys.argv[1].split(","), sys.argv[2:]
 for name in names:
     importlib.import_module(name)
@@ -140,6 +140,9 @@ ours = [name for name in sys.modules if name.split(".")[0] in rooms]
 for name in ours:
     del sys.modules[name]
 threads = threading.active_count()
+gc.collect()
+gc.freeze()
+gc.disable()
 for name in names:
     child = os.fork()
     if child == 0:

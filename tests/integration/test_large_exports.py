@@ -18,6 +18,7 @@ from openagents_json.engine.archive.archive import Departure
 from openagents_json.engine.archive.capsules import export, pack, unpack
 from tests.acceptance.processes import COMMAND, ROOT, openagents, openagents_bytes
 from tests.conftest import Server
+from tests.fork_server import ForkedProcess
 from tests.integration.proxy import StirringProxy
 
 pytestmark = pytest.mark.one_worker
@@ -157,7 +158,7 @@ def test_an_export_that_ends_halfway_leaves_nothing(
     store.proxy.word = store.asked_for(
         max(unpack(pack(store.engine.core, store.run, actor="me")).blobs)
     )
-    with subprocess.Popen(
+    with ForkedProcess(
         [*COMMAND, *command], cwd=ROOT, stderr=subprocess.PIPE
     ) as process:
         store.proxy.deed = process.kill if how == "killed" else process.terminate

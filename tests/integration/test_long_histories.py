@@ -23,6 +23,7 @@ from openagents_json.engine import Engine
 from openagents_json.engine.audit import AuditService
 from tests.acceptance.processes import COMMAND, ROOT
 from tests.conftest import Server
+from tests.fork_server import ForkedProcess
 from tests.integration.overheard import most_asked_for, overheard
 
 pytestmark = pytest.mark.one_worker
@@ -167,7 +168,7 @@ def test_a_reader_may_go_away_after_the_first_line(long: Long, form: str) -> Non
 
 def test_an_interrupted_history_ends_with_a_word(long: Long) -> None:
     command = [*COMMAND, "runs", "history", RUN, *long.where, "--format", "jsonl"]
-    with subprocess.Popen(
+    with ForkedProcess(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
     ) as process:
         assert process.stdout is not None

@@ -29,6 +29,7 @@ from openagents_json.engine.settings import from_environment
 from projections.runs import ARCHIVE
 from tests.acceptance.processes import COMMAND, openagents
 from tests.conftest import Server
+from tests.fork_server import ForkedProcess
 from tests.integration.ledgers import Open, opening, ran
 
 PASSWORD = "sesame-0815"
@@ -230,7 +231,7 @@ def test_what_dev_prints_has_no_password(
 ) -> None:
     environment = {**os.environ, "OPENAGENTS_URL": guarded.url}
     said: list[str] = []
-    with subprocess.Popen(
+    with ForkedProcess(
         [*COMMAND, "dev"], stderr=subprocess.PIPE, text=True, env=environment
     ) as process:
         assert process.stderr is not None

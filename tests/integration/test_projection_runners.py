@@ -25,6 +25,7 @@ from projections import Counted, Index, Projection
 from projections.reader import Views
 from projections.runner import Runner, Target
 from tests.conftest import Server, wait_for
+from tests.fork_server import ForkedProcess
 from tests.integration.test_views import SINGLE, WAITING, _raw, double
 
 
@@ -109,7 +110,7 @@ def test_a_process_killed_while_it_projects_leaves_each_event_in_once(
             engine.wait(run, timeout=30)
     kills = 0
     while kills < 6:
-        process = subprocess.Popen(
+        process = ForkedProcess(
             [sys.executable, "-c", _PROJECT, server.url, keys.prefix],
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.getcwd()},

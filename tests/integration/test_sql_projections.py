@@ -22,6 +22,7 @@ from eventstore.redis.streams import RedisStreamStore
 from projections.errors import InvalidProjection
 from projections.sql import SqlProjection, SqlRunner, sql_projection
 from tests.conftest import Server, wait_for
+from tests.fork_server import ForkedProcess
 
 METADATA = sa.MetaData()
 COUNTS = sa.Table(
@@ -288,7 +289,7 @@ def test_a_process_killed_while_it_writes_leaves_each_event_in_once(
         before = sum(counted(database).values())
         command = [sys.executable, "-c", _PROJECT, server.url, keys.prefix, url]
         environment = {**os.environ, "PYTHONPATH": os.getcwd()}
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
+        process = ForkedProcess(command, stdout=subprocess.PIPE, env=environment)
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
         wait_for(
