@@ -194,20 +194,22 @@ def become_a_program() -> CodeType:
 
 def _fork_for_the_parent() -> int:
     """Fork a grandchild that has no parent here; gives its number, and 0 in itself."""
-    reading, writing = os.pipe()
+    numbers, number = os.pipe()
+    adoptions, adoption = os.pipe()
     between = os.fork()
+    if not between and (pid := os.fork()):
+        os.write(number, pid.to_bytes(4))
+        os._exit(0)
+    if between:
+        os.waitpid(between, 0)  # from here on the grandchild has another parent
+        pid = int.from_bytes(os.read(numbers, 4))
+    os.close(adoption)
     if not between:
-        pid = os.fork()
-        if pid:
-            os.write(writing, pid.to_bytes(4))
-            os._exit(0)
-        os.close(reading)
-        os.close(writing)
-        return 0
-    os.waitpid(between, 0)  # now the grandchild has been adopted
-    os.close(writing)
-    with open(reading, "rb") as numbers:
-        return int.from_bytes(numbers.read())
+        os.read(adoptions, 1)  # ends when the last other end is closed: it may go on
+        pid = 0
+    for end in (numbers, number, adoptions):
+        os.close(end)
+    return pid
 
 
 def _begun(request: dict[str, Any], streams: list[int]) -> CodeType:
