@@ -142,7 +142,7 @@ class RunStore(Protocol):
         """Have a member that is there be due at a time; False when it is not there any more."""
         ...
 
-    def read(self, wanted: Sequence[tuple[str, int]]) -> list[tuple[Recorded, ...]]:
+    def read(self, ranges: Sequence[tuple[str, int]]) -> list[tuple[Recorded, ...]]:
         """Read the events of several runs, each after a version."""
         ...
 
@@ -166,7 +166,7 @@ class RunStore(Protocol):
         """Read the statuses of several runs; empty where there is no such run."""
         ...
 
-    def blobs(self, wanted: Sequence[tuple[int, str]]) -> list[bytes]:
+    def blobs(self, addresses: Sequence[tuple[int, str]]) -> list[bytes]:
         """Read payloads that are stored beside the log, by partition and hash.
 
         Raises BlobMissing and BlobChanged.

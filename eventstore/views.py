@@ -84,7 +84,7 @@ class ViewStore(Protocol):
         """Return, for each partition, the position of its newest event, and the checkpoint of each view."""
         ...
 
-    def load(self, wanted: Sequence[tuple[str, int, Sequence[str]]]) -> list[Loaded]:
+    def load(self, requests: Sequence[tuple[str, int, Sequence[str]]]) -> list[Loaded]:
         """Read what folds begin with: (view, partition, keys) each."""
         ...
 
@@ -96,7 +96,7 @@ class ViewStore(Protocol):
         ...
 
     def facets(
-        self, view: str, wanted: Sequence[tuple[int, int, Sequence[str]]]
+        self, view: str, requests: Sequence[tuple[int, int, Sequence[str]]]
     ) -> list[list[int]]:
         """Read sets of an index, (partition, chunk, facets) each.
 
@@ -106,13 +106,13 @@ class ViewStore(Protocol):
         ...
 
     def rows(
-        self, view: str, wanted: Sequence[tuple[int, Sequence[int]]]
+        self, view: str, requests: Sequence[tuple[int, Sequence[int]]]
     ) -> list[list[Row]]:
         """Read documents by ordinal, (partition, ordinals) each; those that are no more are left out."""
         ...
 
     def seek(
-        self, view: str, wanted: Sequence[tuple[int, Sequence[int]]]
+        self, view: str, requests: Sequence[tuple[int, Sequence[int]]]
     ) -> list[list[int]]:
         """Return, for each (partition, orders), the first ordinals of at least those orders, and last the next one.
 
@@ -120,7 +120,7 @@ class ViewStore(Protocol):
         """
         ...
 
-    def get(self, view: str, wanted: Sequence[tuple[int, str]]) -> list[Row | None]:
+    def get(self, view: str, requests: Sequence[tuple[int, str]]) -> list[Row | None]:
         """Read documents by key, (partition, key) each."""
         ...
 
@@ -136,7 +136,7 @@ class ViewStore(Protocol):
         """Return (partition, facet as it is stored, chunk) of every set of an index; walks the whole keyspace."""
         ...
 
-    def trouble(self, view: str, partition: int, what: Json) -> None:
+    def trouble(self, view: str, partition: int, reason: Json) -> None:
         """Note why a view stands still in a partition; None when it goes on."""
         ...
 

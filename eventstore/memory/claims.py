@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from itertools import islice
 
-from eventstore.memory.records import ScoredSet
 from eventstore.memory.work import PAGES, StepKey, WorkIndex
 from openagents_json.statuses import CLAIMED_RUN
 
@@ -18,22 +17,23 @@ class Look:
     """
 
     def __init__(self, work: WorkIndex, queue: str, able: Mapping[str, bool]) -> None:
-        self._work, self._queue, self._able = work, queue, able
+        self._work = work
+        self._queue = queue
+        self._able = able
         self.takers: list[StepKey] = []
         self.aside: list[StepKey] = []
         self.unknown: list[str] = []
         self._gone: list[StepKey] = []
-        mine = [component for component in work.aside(queue) if self._can(component)]
-        self._sets = [
-            work.queue(queue),
-            *(work.queue(queue, component) for component in mine),
-        ]
-        self._there = sum(map(len, self._sets))
+        able_aside = filter(self._can, work.aside(queue))
+        sets_aside = [work.queue(queue, component) for component in able_aside]
+        self._sets = [work.queue(queue), *sets_aside]
+        self._waiting = sum(map(len, self._sets))
 
     @property
     def left(self) -> int:
         """Return how many steps of those that the worker can run are left behind this look."""
-        return self._there - len(self.takers) - len(self.aside) - len(self._gone)
+        looked_at = len(self.takers) + len(self.aside) + len(self._gone)
+        return self._waiting - looked_at
 
     def _can(self, component: str) -> bool | None:
         """Tell whether the worker can run a component; None when it has to be asked."""
@@ -57,17 +57,18 @@ class Look:
 
     def _page(self, first: int, size: int) -> Iterator[StepKey]:
         """Yield the steps of a page of each set, by priority and age."""
-        page = [item for steps in self._sets for item in _part(steps, first, size)]
-        yield from (key for key, _ in sorted(page, key=lambda item: item[1]))
+        page: list[tuple[StepKey, int]] = []
+        for steps in self._sets:
+            page += islice(steps, first, first + size)
+        page.sort(key=lambda step: step[1])
+        yield from (key for key, _ in page)
 
     def _judge(self, key: StepKey) -> None:
         run, step = key
         head = self._work.heads.get(run)
-        record = (
-            head.steps.get(step)
-            if head is not None and head.status in CLAIMED_RUN
-            else None
-        )
+        goes_on = head is not None and head.status in CLAIMED_RUN
+        record = head.steps.get(step) if head is not None and goes_on else None
+        # A step that is held is no more to be claimed: its place in the set is what an older claim left.
         if record is None or record.fence:
             self._gone.append(key)
             return
@@ -83,9 +84,3 @@ class Look:
             self._work.set_aside((run, step))
         for run, step in self._gone:
             self._work.unwait((run, step), self._queue, "")
-
-
-def _part(
-    steps: ScoredSet[StepKey], first: int, size: int
-) -> list[tuple[StepKey, int]]:
-    return list(islice(steps, first, first + size))

@@ -9,8 +9,8 @@ from eventstore import codec
 from eventstore.event import Position, Recorded
 from eventstore.memory.records import Head
 from eventstore.memory.work import StepKey, WorkIndex
-from eventstore.run_model import Code, Commit, Committed, Lease
-from openagents_json.work_index import STARTED
+from eventstore.run_model import ClaimWish, Code, Commit, Committed, Lease
+from openagents_json.work_index import STARTED, ReadyStep
 
 MISSED_AT_MOST: Final = 500
 """How many events a reply brings that the caller has not folded: one that is further behind reads them."""
@@ -181,17 +181,7 @@ class Partition:
         for step in changes.ready:
             work.admit(run, step, before, now_ms)
             claim = commit.claim
-            wanted = (
-                claim is not None
-                and claim.queue == step.queue
-                and claim.can(step.component)
-            )
-            if (
-                claim is not None
-                and wanted
-                and not step.delay_ms
-                and len(leases) < claim.at_most
-            ):
+            if claim is not None and _takes(claim, step, len(leases)):
                 lease = work.lease(run, step.step, claim.worker, claim.lease_ms, now_ms)
                 who = (commit.commit_id, commit.actor, commit.cause)
                 self._append(run, STARTED, _started(lease, claim.worker), *who, now_ms)
@@ -255,6 +245,13 @@ class Partition:
             )
             for version, item in enumerate(stream[after:end], after + 1)
         )
+
+
+def _takes(claim: ClaimWish, step: ReadyStep, taken: int) -> bool:
+    """Tell whether who commits takes a new step along: one that may begin now, and that it can run."""
+    if step.delay_ms or taken >= claim.at_most:
+        return False
+    return claim.queue == step.queue and claim.can(step.component)
 
 
 def _started(lease: Lease, worker: str) -> bytes:

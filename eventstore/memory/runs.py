@@ -216,20 +216,21 @@ class MemoryRunStore:
     def _due(
         self, number: int, queues: Sequence[str], at_most: int, push_ms: int
     ) -> DueReply:
-        work, now = self._partitions[number].work, self._now()
-        moved: list[str] = []
-        members = [
-            work.hand_out(key, push_ms, now, moved.append)
-            for key in work.due_until(now, at_most)
-        ]
-        out = tuple(member for member in members if member is not None)
+        work = self._partitions[number].work
+        now = self._now()
+        queues_moved_to: list[str] = []
+        members: list[DueMember] = []
+        for key in work.due_until(now, at_most):
+            member = work.hand_out(key, push_ms, now, queues_moved_to.append)
+            if member is not None:
+                members.append(member)
         return DueReply(
             number,
             now,
             work.next_ms(now),
-            out,
+            tuple(members),
             work.report(queues, now),
-            frozenset(moved),
+            frozenset(queues_moved_to),
         )
 
     def postpone(self, key: DueKey, at_ms: int) -> bool:
@@ -268,10 +269,10 @@ class MemoryRunStore:
             version = self._of(run).work.heads.get(run, Head()).version
             return self.read_one(run, version)
 
-    def read(self, wanted: Sequence[tuple[str, int]]) -> list[tuple[Recorded, ...]]:
+    def read(self, ranges: Sequence[tuple[str, int]]) -> list[tuple[Recorded, ...]]:
         """Read the events of several runs, each after a version."""
         with self._changed:
-            return [self._of(run).recorded(run, after) for run, after in wanted]
+            return [self._of(run).recorded(run, after) for run, after in ranges]
 
     def first(self, run: str) -> Recorded:
         """Read the first event of a run that has one."""
@@ -301,15 +302,18 @@ class MemoryRunStore:
         with self._changed:
             return [self._of(run).work.heads.get(run, Head()).status for run in runs]
 
-    def blobs(self, wanted: Sequence[tuple[int, str]]) -> list[bytes]:
+    def blobs(self, addresses: Sequence[tuple[int, str]]) -> list[bytes]:
         """Read payloads that are stored beside the log.
 
         Raises BlobMissing.
         """
-        for partition, sha in wanted:
-            if sha not in self._partitions[partition].blobs:
+        payloads: list[bytes] = []
+        for partition, sha in addresses:
+            blobs = self._partitions[partition].blobs
+            if sha not in blobs:
                 raise BlobMissing(partition, sha)
-        return [self._partitions[partition].blobs[sha] for partition, sha in wanted]
+            payloads.append(blobs[sha])
+        return payloads
 
     def is_gone(self, run: str) -> bool:
         """Tell whether a run is in the archive: a store in memory has none."""
@@ -351,9 +355,11 @@ class MemoryRunStore:
         with self._changed:
             partition = self._of(run)
             head = partition.work.heads.get(run)
-            if head is not None and (
-                head.status not in CLOSED_RUN or head.commit == commit
-            ):
+            if head is None:
+                return
+            # The snapshot of a run that has ended is read as its end: one from before that would hide what came after.
+            is_closed = head.status in CLOSED_RUN
+            if not is_closed or head.commit == commit:
                 partition.snapshots[run] = snapshot
 
     def wait(self, run: str, after: int, block_ms: int) -> tuple[Recorded, ...]:

@@ -52,7 +52,7 @@ class MemoryStreamStore:
     ) -> Appended:
         """Append events, all or none; see StreamStore."""
         partition = self.partition_of(stream)
-        made = encoded(stream, events, self._max_bytes)
+        drafts = encoded(stream, events, self._max_bytes)
         check_checkpoint(checkpoint, stream, partition)
         with self._changed:
             history, log = self._streams.get(stream, []), self._logs[partition]
@@ -69,7 +69,7 @@ class MemoryStreamStore:
             if checkpoint is not None:
                 self._raise_checkpoint(checkpoint)
             first, now = len(history) + 1, self._now_ms()
-            for kind, data, metadata in made:
+            for kind, data, metadata in drafts:
                 position = Position(partition, len(log) + 1)
                 extra = decode(metadata) if metadata else {}
                 version = len(history) + 1
@@ -111,8 +111,10 @@ class MemoryStreamStore:
         with self._changed:
             history = list(self._streams.get(stream, ()))
         top = len(history) if before is None else max(0, before - 1)
-        found = history[max(0, after) : top]
-        return bounded(found[::-1] if backward else found, limit)
+        events = history[max(0, after) : top]
+        if backward:
+            events.reverse()
+        return bounded(events, limit)
 
     def read_all(
         self,
@@ -125,11 +127,12 @@ class MemoryStreamStore:
         cursor = after or {}
         if limit is not None and limit <= 0:
             return []
+        logs: list[list[Recorded]] = []
         with self._changed:
-            logs = [
-                self._logs[p][check_cursor(p, cursor.get(p, 0), len(self._logs[p])) :]
-                for p in self._wanted(partition)
-            ]
+            for number in self._numbers(partition):
+                log = self._logs[number]
+                start = check_cursor(number, cursor.get(number, 0), len(log))
+                logs.append(log[start:])
         return bounded(merged(logs), limit)
 
     def tail(
@@ -148,11 +151,10 @@ class MemoryStreamStore:
         return self.read_all(after=after, limit=limit, partition=partition)
 
     def _more(self, after: Cursor, partition: int | None) -> bool:
-        return any(
-            len(self._logs[p]) != after.get(p, 0) for p in self._wanted(partition)
-        )
+        numbers = self._numbers(partition)
+        return any(len(self._logs[p]) != after.get(p, 0) for p in numbers)
 
-    def _wanted(self, partition: int | None) -> range:
+    def _numbers(self, partition: int | None) -> range:
         if partition is None:
             return range(len(self._logs))
         return range(check_partition(partition, len(self._logs)), partition + 1)

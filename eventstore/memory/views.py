@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from eventstore import codec
@@ -42,16 +42,16 @@ class MemoryViewStore:
             for p in partitions
         ]
 
-    def load(self, wanted: Sequence[tuple[str, int, Sequence[str]]]) -> list[Loaded]:
+    def load(self, requests: Sequence[tuple[str, int, Sequence[str]]]) -> list[Loaded]:
         """Read what folds begin with."""
-        out = []
-        for view, partition, keys in wanted:
-            found = self._view(view, partition)
-            rows = {key: row for key in keys if (row := _row(found, key)) is not None}
-            out.append(
-                Loaded(found.checkpoint, found.next_ordinal, found.top_order, rows)
+        replies = []
+        for name, partition, keys in requests:
+            view = self._view(name, partition)
+            rows = {row.key: row for row in _rows(view, keys)}
+            replies.append(
+                Loaded(view.checkpoint, view.next_ordinal, view.top_order, rows)
             )
-        return out
+        return replies
 
     def save(self, changes: Sequence[tuple[str, int, Batch]]) -> list[bool | None]:
         """Store what folds came to."""
@@ -61,97 +61,85 @@ class MemoryViewStore:
         ]
 
     def _save(self, view: _View, batch: Batch) -> bool | None:
+        # Who folded from another checkpoint would count events twice, or leave some out.
         if view.checkpoint != batch.after:
             return False
         for name, delta in batch.counts.items():
-            known = view.tally.get(name, 0)
-            if type(known) is not int or abs(known + delta) > MOST:
+            count = view.tally.get(name, 0)
+            if type(count) is not int or abs(count + delta) > MOST:
                 return None
-        view.rows.update(
-            {
-                k: codec.encode([r.ordinal, r.order, r.document])
-                for k, r in batch.rows.items()
-            }
-        )
+        self._save_rows(view, batch)
+        self._save_tally(view, batch)
+        self._save_members(view, batch)
+        view.next_ordinal = batch.next_ordinal
+        view.top_order = batch.top_order
+        view.checkpoint = batch.to
+        return True
+
+    def _save_rows(self, view: _View, batch: Batch) -> None:
+        for key, row in batch.rows.items():
+            view.rows[key] = codec.encode([row.ordinal, row.order, row.document])
         for key in batch.removed:
             del view.rows[key]
+        view.ids.update(batch.fresh)
+        for ordinal in batch.gone:
+            view.ids.pop(ordinal, None)
+
+    def _save_tally(self, view: _View, batch: Batch) -> None:
         for name, delta in batch.counts.items():
             view.tally[name] = view.tally.get(name, 0) + delta
             if not view.tally[name]:
                 del view.tally[name]
         view.tally.update(batch.values)
         view.tally = {**batch.firsts, **view.tally}
-        view.ids.update(batch.fresh)
-        for ordinal in batch.gone:
-            view.ids.pop(ordinal, None)
+
+    def _save_members(self, view: _View, batch: Batch) -> None:
         for (facet, ordinal), present in batch.members.items():
-            place, bit = (
-                (facet_name(facet), ordinal // CHUNK),
-                1 << (CHUNK - 1 - ordinal % CHUNK),
-            )
-            bits = view.facets.get(place, 0)
-            view.facets[place] = bits | bit if present else bits & ~bit
-        view.next_ordinal, view.top_order, view.checkpoint = (
-            batch.next_ordinal,
-            batch.top_order,
-            batch.to,
-        )
-        return True
+            chunk = (facet_name(facet), ordinal // CHUNK)
+            bit = 1 << (CHUNK - 1 - ordinal % CHUNK)
+            bits = view.facets.get(chunk, 0)
+            view.facets[chunk] = bits | bit if present else bits & ~bit
 
     def facets(
-        self, view: str, wanted: Sequence[tuple[int, int, Sequence[str]]]
+        self, view: str, requests: Sequence[tuple[int, int, Sequence[str]]]
     ) -> list[list[int]]:
         """Read sets of an index."""
-        return [
-            [
-                self._view(view, p).facets.get((facet_name(facet), chunk), 0)
-                for facet in facets
-            ]
-            for p, chunk, facets in wanted
-        ]
+        replies = []
+        for partition, chunk, facets in requests:
+            sets = self._view(view, partition).facets
+            replies.append([sets.get((facet_name(name), chunk), 0) for name in facets])
+        return replies
 
     def rows(
-        self, view: str, wanted: Sequence[tuple[int, Sequence[int]]]
+        self, view: str, requests: Sequence[tuple[int, Sequence[int]]]
     ) -> list[list[Row]]:
         """Read documents by ordinal."""
-        out = []
-        for partition, ordinals in wanted:
-            found = self._view(view, partition)
-            rows = [
-                _row(found, found.ids[ordinal])
-                for ordinal in ordinals
-                if ordinal in found.ids
-            ]
-            out.append([row for row in rows if row is not None])
-        return out
+        replies = []
+        for partition, ordinals in requests:
+            part = self._view(view, partition)
+            keys = [part.ids[ordinal] for ordinal in ordinals if ordinal in part.ids]
+            replies.append(_rows(part, keys))
+        return replies
 
     def seek(
-        self, view: str, wanted: Sequence[tuple[int, Sequence[int]]]
+        self, view: str, requests: Sequence[tuple[int, Sequence[int]]]
     ) -> list[list[int]]:
         """Return the first ordinals with at least some orders."""
-        out = []
-        for partition, orders in wanted:
-            found = self._view(view, partition)
-            known = [
-                (o, row.order)
-                for o, key in sorted(found.ids.items())
-                if (row := _row(found, key)) is not None
-            ]
-            firsts = [
-                next((o for o, at in known if at >= order), found.next_ordinal)
-                for order in orders
-            ]
-            out.append([*firsts, found.next_ordinal])
-        return out
+        replies = []
+        for partition, orders in requests:
+            part = self._view(view, partition)
+            firsts = [_first_ordinal(part, order) for order in orders]
+            replies.append([*firsts, part.next_ordinal])
+        return replies
 
-    def get(self, view: str, wanted: Sequence[tuple[int, str]]) -> list[Row | None]:
+    def get(self, view: str, requests: Sequence[tuple[int, str]]) -> list[Row | None]:
         """Read documents by key."""
-        return [_row(self._view(view, partition), key) for partition, key in wanted]
+        return [_row(self._view(view, partition), key) for partition, key in requests]
 
     def documents(self, view: str, partition: int) -> Iterator[Row]:
         """Read all documents of a partition."""
-        found = self._view(view, partition)
-        yield from [row for key in found.rows if (row := _row(found, key)) is not None]
+        part = self._view(view, partition)
+        yield from _rows(part, part.rows)
 
     def tally(self, view: str, partitions: Sequence[int]) -> list[dict[str, Json]]:
         """Read the counts and values of partitions."""
@@ -159,21 +147,18 @@ class MemoryViewStore:
 
     def index_names(self, view: str) -> set[tuple[int, str, int]]:
         """Return every set of an index."""
-        mine = [
-            (place[1], found)
-            for place, found in self._views.items()
-            if place[0] == view
-        ]
-        return {
-            (p, facet, chunk)
-            for p, found in mine
-            for (facet, chunk), bits in found.facets.items()
-            if bits
-        }
+        names: set[tuple[int, str, int]] = set()
+        for (name, partition), part in self._views.items():
+            if name != view:
+                continue
+            for (facet, chunk), bits in part.facets.items():
+                if bits:
+                    names.add((partition, facet, chunk))
+        return names
 
-    def trouble(self, view: str, partition: int, what: Json) -> None:
+    def trouble(self, view: str, partition: int, reason: Json) -> None:
         """Note why a view stands still in a partition."""
-        self._view(view, partition).trouble = what
+        self._view(view, partition).trouble = reason
 
     def troubles(self, view: str, partitions: Sequence[int]) -> list[Json]:
         """Read why a view stands still."""
@@ -196,8 +181,21 @@ class MemoryViewStore:
 
     def drop(self, view: str, *, after_ms: int = 0) -> None:  # noqa: ARG002
         """Remove a view from all partitions, at once."""
-        for place in [place for place in self._views if place[0] == view]:
-            del self._views[place]
+        self._views = {key: part for key, part in self._views.items() if key[0] != view}
+
+
+def _rows(view: _View, keys: Iterable[str]) -> list[Row]:
+    """Return the documents that are there, of some keys."""
+    rows = (_row(view, key) for key in keys)
+    return [row for row in rows if row is not None]
+
+
+def _first_ordinal(view: _View, order: int) -> int:
+    for ordinal, key in sorted(view.ids.items()):
+        row = _row(view, key)
+        if row is not None and row.order >= order:
+            return ordinal
+    return view.next_ordinal
 
 
 def _row(view: _View, key: str) -> Row | None:

@@ -7,7 +7,8 @@ a state machine hold both to the same answers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from itertools import takewhile
 from typing import Any, Final
 
 from eventstore.memory.records import Head, Record, ScoredSet
@@ -60,25 +61,21 @@ class WorkIndex:
 
     def claimable(self, run: str) -> list[str]:
         """Return the steps of a run that wait for a worker, in the order in which they came."""
-        head = self.heads.get(run)
-        return (
-            list(self._waiting.get(run, ()))
-            if head is not None and head.status in CLAIMED_RUN
-            else []
-        )
+        return list(self._claimable(run))
 
     def next_claimable(self, run: str) -> str | None:
         """Return the first of those steps, None for none."""
-        head = self.heads.get(run)
-        if head is None or head.status not in CLAIMED_RUN:
-            return None
-        return next(iter(self._waiting.get(run, ())), None)
+        return next(iter(self._claimable(run)), None)
 
     def is_claimable(self, run: str, step: str) -> bool:
         """Tell whether a step of a run waits for a worker."""
-        return (
-            step in self._waiting.get(run, ()) and self.heads[run].status in CLAIMED_RUN
-        )
+        return step in self._claimable(run)
+
+    def _claimable(self, run: str) -> Mapping[str, None]:
+        head = self.heads.get(run)
+        if head is None or head.status not in CLAIMED_RUN:
+            return {}
+        return self._waiting.get(run, {})
 
     def _wait(self, key: StepKey, record: Record, now_ms: int) -> None:
         self.queue(record.queue).add(key, now_ms - PRIORITY_MS * record.priority)
@@ -104,12 +101,10 @@ class WorkIndex:
     def is_guarded(self, run: str, guard: Guard, now_ms: int) -> bool:
         """Tell whether the lease of a guard has run out, and what it says is so."""
         record = self.heads[run].steps.get(guard.step)
-        if (
-            record is None
-            or record.fence != guard.fence
-            or (record.fence and record.expiry_ms > now_ms)
-        ):
-            return False
+        if record is None or record.fence != guard.fence:
+            return False  # somebody else holds it by now
+        if record.fence and record.expiry_ms > now_ms:
+            return False  # its holder has shown signs of life since
         return not (guard.unbegun and record.begun)
 
     def lost(self, commit: Commit) -> list[str]:
@@ -234,11 +229,10 @@ class WorkIndex:
         head = self.heads[run]
         for step in changes.resumed:
             record = head.steps.get(step)
-            if (
-                record is not None
-                and not record.fence
-                and DueKey(DueKind.RETRY, run, step) not in self.due
-            ):
+            if record is None or record.fence:
+                continue  # it has ended, or was held over the pause
+            # One that waits for its retry comes into its queue when that is over, not before.
+            if DueKey(DueKind.RETRY, run, step) not in self.due:
                 self._wait((run, step), record, now_ms)
         for kind, subject, delay_ms, at_ms in changes.timers:
             self.due.add(DueKey(kind, run, subject), at_ms or now_ms + delay_ms)
@@ -265,19 +259,18 @@ class WorkIndex:
         record.fence = head.next_fence(now_ms)
         record.worker = worker
         record.begun = False
-        record.deadline_ms = (
-            now_ms + record.start_to_close_ms if record.start_to_close_ms else 0
-        )
+        record.deadline_ms = 0
+        if record.start_to_close_ms:
+            record.deadline_ms = now_ms + record.start_to_close_ms
         self.extend(run, step, lease_ms, now_ms)
         return Lease(run, step, record.fence, record.attempt, record.deadline_ms)
 
     def extend(self, run: str, step: str, lease_ms: int, now_ms: int) -> None:
         """Let a lease last longer, though never over the end of its attempt."""
         record = self.heads[run].steps[step]
-        expiry = now_ms + lease_ms
-        record.expiry_ms = (
-            min(expiry, record.deadline_ms) if record.deadline_ms else expiry
-        )
+        record.expiry_ms = now_ms + lease_ms
+        if record.deadline_ms:
+            record.expiry_ms = min(record.expiry_ms, record.deadline_ms)
         self.due.add(DueKey(DueKind.LEASE, run, step), record.expiry_ms)
 
     def hold(self, lease: Lease, lease_ms: int, now_ms: int, *, begin: bool) -> int:
@@ -288,18 +281,18 @@ class WorkIndex:
             return 0
         record.begun = record.begun or begin
         self.extend(lease.run, lease.step, lease_ms, now_ms)
-        return 2 if head.cancel and "~" not in lease.step else 1  # what undoes goes on
+        undoes = (
+            "~" in lease.step
+        )  # a compensation, which goes on when its run is cancelled
+        return 2 if head.cancel and not undoes else 1
 
     # -- what is due -------------------------------------------------------------------------------------
 
     def due_until(self, now_ms: int, at_most: int) -> list[DueKey]:
         """Return what is due, the oldest first."""
-        found: list[tuple[int, DueKey]] = []
-        for key, at in self.due:
-            if at > now_ms:
-                break
-            found.append((at, key))
-        return [key for _, key in sorted(found)[:at_most]]
+        due = takewhile(lambda member: member[1] <= now_ms, self.due)
+        oldest_first = sorted((at, key) for key, at in due)
+        return [key for _, key in oldest_first[:at_most]]
 
     def hand_out(
         self, key: DueKey, push_ms: int, now_ms: int, moved: Callable[[str], Any]
@@ -308,40 +301,37 @@ class WorkIndex:
 
         What no run needs any more goes. A retry whose wait is over is `moved` to its queue.
         """
-        head = self.heads.get(key.run)
         if not (key.kind in OF_RECORDS and key.subject):
             return self._of_run(key, push_ms, now_ms)
+        head = self.heads.get(key.run)
         record = head.steps.get(key.subject) if head is not None else None
-        unfit = record is None or (key.kind is DueKind.LEASE and not record.fence)
-        if (
-            head is None
-            or record is None
-            or unfit
-            or (key.kind is DueKind.RETRY and record.fence)
-        ):
+        if head is None or record is None or _is_unfit(key.kind, record):
             self.due.discard(key)
-        elif key.kind is DueKind.RETRY:
+            return None
+        if key.kind is DueKind.RETRY:
             self.due.discard(key)
             if head.status in CLAIMED_RUN:
                 self._wait((key.run, key.subject), record, now_ms)
                 moved(record.queue)
-        elif key.kind is DueKind.LEASE and record.expiry_ms > now_ms:
-            self.due.add(key, record.expiry_ms)
-        else:
-            over = key.kind is DueKind.LEASE and 0 < record.deadline_ms <= now_ms
-            self.due.add(key, now_ms + push_ms)
-            kind = DueKind.START_TO_CLOSE if over else key.kind
-            return DueMember(kind, key, record.fence, key.key(), record.begun)
-        return None
+            return None
+        kind = key.kind
+        if kind is DueKind.LEASE:
+            if record.expiry_ms > now_ms:  # a heartbeat came since
+                self.due.add(key, record.expiry_ms)
+                return None
+            if 0 < record.deadline_ms <= now_ms:
+                kind = DueKind.START_TO_CLOSE
+        # Pushed and not removed: only the commit that acts on it takes it away, so who crashes before loses nothing.
+        self.due.add(key, now_ms + push_ms)
+        return DueMember(kind, key, record.fence, key.key(), record.begun)
 
     def _of_run(self, key: DueKey, push_ms: int, now_ms: int) -> DueMember | None:
-        there = key.run in (
-            self.schedules if key.kind is DueKind.SCHEDULE else self.heads
-        )
-        if not there:
+        owners = self.schedules if key.kind is DueKind.SCHEDULE else self.heads
+        if key.run not in owners:
             self.due.discard(key)
             return None
-        self.due.add(key, now_ms + push_ms * (2 if key.kind is DueKind.CHILD else 1))
+        pushes = 2 if key.kind is DueKind.CHILD else 1
+        self.due.add(key, now_ms + push_ms * pushes)
         return DueMember(key.kind, key, "", key.key())
 
     def report(self, queues: Iterable[str], now_ms: int) -> tuple[ReadyQueue, ...]:
@@ -350,14 +340,21 @@ class WorkIndex:
 
     def _waiting_in(self, queue: str, now_ms: int) -> ReadyQueue:
         steps = self.queue(queue)
-        first = next(iter(steps), None)
-        aside = {
-            component: len(self.queue(queue, component))
-            for component in self.aside(queue)
-        }
-        return ReadyQueue(queue, len(steps), now_ms - first[1] if first else -1, aside)
+        oldest = next(iter(steps), None)
+        age_ms = now_ms - oldest[1] if oldest else -1
+        components = self.aside(queue)
+        aside = {name: len(self.queue(queue, name)) for name in components}
+        return ReadyQueue(queue, len(steps), age_ms, aside)
 
     def next_ms(self, now_ms: int) -> int:
         """Return the ms until the next member is due, -1 when nothing waits."""
         first = next(iter(self.due), None)
         return max(0, first[1] - now_ms) if first else -1
+
+
+def _is_unfit(kind: DueKind, record: Record) -> bool:
+    """Tell whether a due member is out of date: a lease of a step that nobody holds, a retry of one that is held."""
+    is_held = bool(record.fence)
+    if kind is DueKind.LEASE:
+        return not is_held
+    return kind is DueKind.RETRY and is_held

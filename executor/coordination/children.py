@@ -42,7 +42,9 @@ class Children:
     def __init__(
         self, handler: Handler, starter: RunStarter, workflows: Workflows
     ) -> None:
-        self._handler, self._starter, self._workflows = handler, starter, workflows
+        self._handler = handler
+        self._starter = starter
+        self._workflows = workflows
 
     def look_after(self, run: str, step: str, *, actor: str) -> None:
         """Make the child run of a step what its parent wants it to be.
@@ -50,18 +52,20 @@ class Children:
         Raises RunNotFound.
         """
         session = self._handler.sessions.load(run)
-        known = session.state.steps.get(step)
-        detached = known is not None and known.status == st.COMPLETED
-        if known is None or not (known.status == st.ACTIVE or detached):
+        step_state = session.state.steps.get(step)
+        if step_state is None or step_state.status not in (st.ACTIVE, st.COMPLETED):
             self._settled(run, step, actor)
             return
+        detached = step_state.status == st.COMPLETED
         try:
-            child = self._handler.sessions.load(known.child)
+            child = self._handler.sessions.load(step_state.child)
         except RunNotFound:
-            if session.state.status != st.PAUSED:  # looked at again when it goes on
-                self._start(session, step, known, actor)
-                if detached:
-                    self._settled(run, step, actor)
+            if session.state.status == st.PAUSED:
+                return  # looked at again when it goes on
+            # First the child, then the due member goes: a crash in between looks again, and finds the child.
+            self._start(session, step, step_state, actor)
+            if detached:
+                self._settled(run, step, actor)
             return
         if detached:
             self._settled(run, step, actor)
@@ -76,28 +80,22 @@ class Children:
         Raises RunNotFound.
         """
         session = self._handler.sessions.load(run)
-        step = next(
-            (
-                path
-                for path, known in session.state.steps.items()
-                if known.child == child
-            ),
-            "",
-        )
         try:
             self._handler.sessions.load(child)
             self._send(child, cmd.CancelRun(UNWANTED), actor)
-        except (
-            RunNotFound
-        ):  # somebody may be about to start it: whoever comes second finds the id taken
-            if step:
-                self._take_id(session, step, child, actor)
-        self._handler.handle(
-            run,
-            cmd.Advance(),
-            actor=actor,
-            drop=[DueKey(DueKind.CANCEL_CHILD, run, child)],
-        )
+        except RunNotFound:
+            # Somebody may be about to start it, who has read of the step before it ended: the id is taken by a run
+            # that is cancelled at once, and whoever comes second finds it taken.
+            steps = session.state.steps.items()
+            callers = [path for path, step in steps if step.child == child]
+            if callers:
+                self._take_id(session, callers[0], child, actor)
+        # Only when the child has heard of it: a crash before that sends it once more.
+        self._drop(run, DueKey(DueKind.CANCEL_CHILD, run, child), actor)
+
+    def _drop(self, run: str, member: DueKey, actor: str) -> None:
+        """Take away a due member, in a commit of the run that it is of."""
+        self._handler.handle(run, cmd.Advance(), actor=actor, drop=[member])
 
     def _take_id(self, session: Session, step: str, child: str, actor: str) -> None:
         try:
@@ -115,17 +113,18 @@ class Children:
     def _settled(self, run: str, step: str, actor: str) -> None:
         """Look no more: in a commit, so that a child that was started meanwhile is not forgotten."""
         session = self._handler.sessions.load(run)
-        known = session.state.steps.get(step)
-        if known is None or known.status not in st.OPEN_STEP:
-            self._handler.handle(
-                run, cmd.Advance(), actor=actor, drop=[DueKey(DueKind.CHILD, run, step)]
-            )
+        step_state = session.state.steps.get(step)
+        if step_state is None or step_state.status not in st.OPEN_STEP:
+            self._drop(run, DueKey(DueKind.CHILD, run, step), actor)
 
     def _follow_pause(self, session: Session, child: Session, actor: str) -> None:
-        paused, status = session.state.status == st.PAUSED, child.state.status
-        if paused and status == st.RUNNING:
-            self._send(child.run, cmd.PauseRun(PARENT_PAUSED), actor)
-        elif not paused and status == st.PAUSED and child.state.reason == PARENT_PAUSED:
+        status = child.state.status
+        if session.state.status == st.PAUSED:
+            if status == st.RUNNING:
+                self._send(child.run, cmd.PauseRun(PARENT_PAUSED), actor)
+            return
+        # One that somebody else has paused stays so until they resume it.
+        if status == st.PAUSED and child.state.reason == PARENT_PAUSED:
             self._send(child.run, cmd.ResumeRun("its parent goes on"), actor)
 
     def _send(self, run: str, command: cmd.Command, actor: str) -> None:
@@ -135,23 +134,17 @@ class Children:
             log.info("run %s: %s", run, error)
 
     def _start(
-        self, session: Session, step: str, known: st.StepState, actor: str
+        self, session: Session, step: str, step_state: st.StepState, actor: str
     ) -> None:
+        child = step_state.child
         try:
-            plan = self._plan(session, step, known.child)
-            inputs = check_inputs(plan, known.inputs)
-            start = Start(
-                known.child,
-                plan,
-                inputs,
-                _commit(known.child),
-                None,
-                _parent(session, step),
-            )
+            plan = self._plan(session, step, child)
+            inputs = check_inputs(plan, step_state.inputs)
+            parent = _parent(session, step)
+            start = Start(child, plan, inputs, _commit(child), None, parent)
             self._starter.start(start, actor=actor)
-        except (
-            ConcurrencyLimitReached
-        ) as error:  # it is there and has failed, which its parent hears from itself
+        except ConcurrencyLimitReached as error:
+            # The child is there and has failed: its parent hears that from the child.
             log.info("%s", error)
         except (InvalidInputs, UnknownWorkflow, PayloadRefused, RunExists) as error:
             described: Mapping[str, Json] = {
@@ -159,7 +152,7 @@ class Children:
                 "message": f"step {step}: {error}",
                 "retryable": False,
             }
-            command = cmd.CloseChild(step, known.child, st.FAILED, error=described)
+            command = cmd.CloseChild(step, child, st.FAILED, error=described)
             self._handler.handle(session.run, command, actor=actor)
 
     def _plan(self, session: Session, step: str, child: str) -> Plan:
@@ -175,21 +168,18 @@ class Children:
         Raises RunNotFound.
         """
         session = self._handler.sessions.load(run)
-        state, parent = session.state, session.state.parent or {}
+        state = session.state
         if not state.closed:
             return
-        closed = cmd.CloseChild(
-            str(parent.get("step")), run, state.status, state.output, state.error
-        )
+        parent = state.parent or {}
+        parent_run, step = str(parent.get("run")), str(parent.get("step"))
+        closed = cmd.CloseChild(step, run, state.status, state.output, state.error)
         try:
-            self._handler.handle(
-                str(parent.get("run")), closed, actor=actor, cause=session.commit
-            )
+            self._handler.handle(parent_run, closed, actor=actor, cause=session.commit)
         except (RunNotFound, cmd.Rejected) as error:
             log.info("run %s has nobody to tell: %s", run, error)
-        self._handler.handle(
-            run, cmd.Advance(), actor=actor, drop=[DueKey(DueKind.PARENT, run)]
-        )
+        # First the parent, then the due member goes: a crash in between tells it once more, which changes nothing.
+        self._drop(run, DueKey(DueKind.PARENT, run), actor)
 
 
 def _commit(child: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from eventstore.redis.coordination.semaphores import Semaphores
 from executor.errors import RunNotFound
@@ -27,12 +28,16 @@ LOCKS = frozenset({"mutex", "concurrency"})
 
 NEWER_START = "a newer start took its place"
 
+NO_PAST: Final[tuple[int, int, tuple[Sequence[Json], ...]]] = (0, 0, ())
+"""Attempts, children and gates of a step that was never begun anew."""
+
 
 class ConcurrencyLimiter:
     """Lets steps and runs through their gates; safe for threads."""
 
     def __init__(self, handler: Handler, gates: Semaphores) -> None:
-        self._handler, self._gates = handler, gates
+        self._handler = handler
+        self._gates = gates
 
     def let_in(self, run: str, step: str, *, actor: str) -> bool:
         """Let a step, or a queued run (""), through its gates if they are open; False while it has to wait.
@@ -40,31 +45,31 @@ class ConcurrencyLimiter:
         Raises RunNotFound.
         """
         session = self._handler.sessions.load(run)
-        known = session.state.steps.get(step)
-        waits = (
-            session.state.status == st.QUEUED
-            if not step
-            else known is not None and known.status == st.GATED
-        )
-        if not waits:
-            self._handler.handle(
-                run, cmd.Advance(), actor=actor, drop=[DueKey(DueKind.GATES, run, step)]
-            )
+        if not _waits(session.state, step):
+            # In a commit, so that who was put before its gates meanwhile is not forgotten.
+            self._drop(run, DueKey(DueKind.GATES, run, step), actor)
             return True
+        step_state = session.state.steps.get(step)
+        gates = step_state.waits if step_state else session.state.queue
+        # First the gates, then the event: a crash in between asks again by the due member, and a gate that is held
+        # answers with the fence that it gave before. An admission without its gates would let in too many.
         fences: dict[str, int] = {}
-        for gate in known.waits if known else session.state.queue:
+        for gate in gates:
             passed = self._pass(session, step, gate, fences, actor)
             if passed is not None:
                 return passed
-        handled = self._handler.handle(
-            run, cmd.Admit(step, fences or None), actor=actor
-        )
-        if not handled.changed and not _holds(
-            handled.session, step
-        ):  # it was withdrawn meanwhile
-            for name in _locks(known.waits if known else session.state.queue):
+        admit = cmd.Admit(step, fences or None)
+        handled = self._handler.handle(run, admit, actor=actor)
+        was_withdrawn = not handled.changed and not _holds(handled.session.state, step)
+        if was_withdrawn:
+            # What it held was taken after its end, of which no due member may remind anybody.
+            for name in _locks(gates):
                 self._release(name, f"{run}|{step}", actor)
         return True
+
+    def _drop(self, run: str, member: DueKey, actor: str) -> None:
+        """Take away a due member, in a commit of the run that it is of."""
+        self._handler.handle(run, cmd.Advance(), actor=actor, drop=[member])
 
     def _pass(
         self,
@@ -76,19 +81,17 @@ class ConcurrencyLimiter:
     ) -> bool | None:
         """Pass one gate, with the fence of a lock; None when that was possible, else what comes of it."""
         kind, key, limit, per_ms, policy = gate
-        known, name, member = (
-            session.state.steps.get(step),
-            f"{kind}:{key}",
-            f"{session.run}|{step}",
-        )
+        name = f"{kind}:{key}"
+        step_state = session.state.steps.get(step)
         if kind == "debounce":
             return None if self._newest(session, name, per_ms, actor) else True
         if kind == "rate":
-            return self._token(
-                session.run, step, name, _turn(step, known), limit, per_ms
-            )
-        if known is not None and key in (known.gates or {}):
-            return None
+            turn = _turn(step, step_state)
+            return self._token(session.run, step, name, turn, limit, per_ms)
+        is_held = step_state is not None and key in (step_state.gates or {})
+        if is_held:
+            return None  # since an attempt before, across which a lock is kept
+        member = f"{session.run}|{step}"
         priority = session.plan.of(step).priority if step else 0
         fence, others = self._gates.take(name, member, limit, priority)
         if not fence:
@@ -103,6 +106,7 @@ class ConcurrencyLimiter:
         member = f"{run}|{turn}"
         token = self._gates.rate(name, member, limit, per_ms)
         while token.overdue and self._is_not_coming(token.overdue):
+            # The first in line keeps its turn though it does not come, so everybody behind it would wait for it.
             log.info(
                 "%s stands in the line of %s, and has no use for a token any more",
                 token.overdue,
@@ -110,12 +114,14 @@ class ConcurrencyLimiter:
             )
             self._leave_line(name, token.overdue, limit, per_ms)
             token = self._gates.rate(name, member, limit, per_ms)
-        self._tell([*token.early, token.overdue] if token.overdue else token.early)
+        self._tell(token.early)
+        if token.overdue:
+            self._tell([token.overdue])  # it is coming, and may have been forgotten
         if not token.wait_ms:
             return None
-        if not self._again(
-            run, step, token.wait_ms
-        ):  # the step was withdrawn, perhaps before it came into the line
+        still_waits = self._again(run, step, token.wait_ms)
+        if not still_waits:
+            # The step was withdrawn, perhaps before it came into the line: then nobody else takes it out of there.
             self._leave_line(name, member, limit, per_ms)
         return False
 
@@ -138,8 +144,10 @@ class ConcurrencyLimiter:
         except RunUnreadable:
             return False
         step = turn.rpartition("#")[0]
-        known = state.steps.get(step)
-        return known is None or known.status != st.GATED or _turn(step, known) != turn
+        step_state = state.steps.get(step)
+        if step_state is None or step_state.status != st.GATED:
+            return True
+        return _turn(step, step_state) != turn
 
     def _refused(
         self,
@@ -156,7 +164,7 @@ class ConcurrencyLimiter:
             log.info("%s is held by %s, which has no use for it any more", name, member)
             self._release(name, member, actor)
         if gone:
-            return False
+            return False  # releasing has let in who comes next, perhaps this one
         if policy == "reject":
             self._gates.leave(name, f"{session.run}|")
             message = f"{limit} runs with the key {key!r} are under way, as many as the workflow allows"
@@ -178,76 +186,71 @@ class ConcurrencyLimiter:
     ) -> None:
         """Cancel the oldest run that stands before this one, but none above it: who started it would be cancelled."""
         above = self._above(session)
-        runs = [
-            run for member in others if (run := member.partition("|")[0]) not in above
-        ]
-        if runs:
-            self._cancel(runs[0], actor)
+        for member in others:
+            run = member.partition("|")[0]
+            if run not in above:
+                self._cancel(run, "a newer run takes its place", actor)
+                return
 
     def _above(self, session: Session) -> set[str]:
         """Return the runs above a run, as far as they are there."""
         above: set[str] = set()
         while session.state.parent is not None:
-            above.add(str(session.state.parent["run"]))
+            parent = str(session.state.parent["run"])
+            above.add(parent)
             try:
-                session = self._handler.sessions.load(str(session.state.parent["run"]))
+                session = self._handler.sessions.load(parent)
             except RunUnreadable:
                 break
         return above
 
-    def _cancel(self, run: str, actor: str) -> None:
+    def _cancel(self, run: str, reason: str, actor: str) -> None:
         try:
-            self._handler.handle(
-                run, cmd.CancelRun("a newer run takes its place"), actor=actor
-            )
+            self._handler.handle(run, cmd.CancelRun(reason), actor=actor)
         except (RunUnreadable, cmd.Rejected) as error:
             log.info("run %s: %s", run, error)
 
     def _gone(self, members: Iterable[str]) -> list[str]:
         """Return the members that are closed or not there."""
+        gone: list[str] = []
+        open_members: list[str] = []
         names = list(members)
-        statuses = self._handler.store.statuses(
-            [member.partition("|")[0] for member in names]
-        )
-        gone = [
-            member
-            for member, status in zip(names, statuses, strict=True)
-            if status in CLOSED_RUN or not status
-        ]
-        rest = [member.partition("|") for member in names if member not in gone]
+        statuses = self._handler.store.statuses([_run_of(member) for member in names])
+        for member, status in zip(names, statuses, strict=True):
+            has_ended = not status or status in CLOSED_RUN
+            (gone if has_ended else open_members).append(member)
+        # Only those whose runs are open are loaded: a status costs little, a state its whole history.
         try:
-            sessions = self._handler.sessions.load_all([run for run, _, _ in rest])
-        except RunUnreadable:  # the next look will tell
-            return gone
-        left = zip(rest, sessions, strict=True)
-        return gone + [
-            f"{run}|{step}"
-            for (run, _, step), session in left
-            if not _holds(session, step)
-        ]
+            sessions = self._handler.sessions.load_all([*map(_run_of, open_members)])
+        except RunUnreadable:
+            return gone  # the next look will tell of the others
+        for member, session in zip(open_members, sessions, strict=True):
+            step = member.partition("|")[2]
+            if not _holds(session.state, step):
+                gone.append(member)
+        return gone
 
     def _again(self, run: str, step: str, wait_ms: int) -> bool:
         """Ask again when the token is there; False when the member is not there any more, as it goes with the step."""
         store = self._handler.store
-        is_there = store.postpone(
-            DueKey(DueKind.GATES, run, step), store.now_ms() + wait_ms
-        )
+        at = store.now_ms() + wait_ms
+        is_there = store.postpone(DueKey(DueKind.GATES, run, step), at)
         self._handler.expect(run, wait_ms)
         return is_there
 
     def give_back(self, run: str, step: str, *, actor: str) -> None:
-        """Return back what a step or a run held, and let in who comes next.
+        """Give back what a step or a run held, and let in who comes next.
 
         Raises RunNotFound.
         """
+        # First the gates, then the due member: a crash in between gives back again, which changes nothing. The other
+        # way around, the place would be taken until the next in line finds that its holder is gone.
         state = self._handler.sessions.load(run).state
-        for name in _left(state, step):
+        for name in _locks_left(state, step):
             self._release(name, f"{run}|{step}", actor)
         for turn, (kind, key, limit, per_ms, *_) in _lines_left(state, step):
             self._leave_line(f"{kind}:{key}", f"{run}|{turn}", limit, per_ms)
-        self._handler.handle(
-            run, cmd.Advance(), actor=actor, drop=[DueKey(DueKind.GIVE_BACK, run, step)]
-        )
+        self._drop(run, DueKey(DueKind.GIVE_BACK, run, step), actor)
 
     def _release(self, name: str, member: str, actor: str) -> None:
         for follower in self._gates.leave(name, member):
@@ -255,16 +258,19 @@ class ConcurrencyLimiter:
             try:
                 self.let_in(other, step, actor=actor)
             except RunNotFound:
+                # It would stand in front of everybody for good. Who comes behind it asks again by its own due member.
                 self._gates.leave(name, follower)
             except (RunUnreadable, cmd.Rejected) as error:
                 log.error("run %s: step %s cannot be let in: %s", other, step, error)
 
     def arrive(self, session: Session, *, actor: str) -> None:
         """Bring a run that was just started to its gates."""
+        is_debounced = False
         for kind, key, _, per_ms, *_ in session.state.queue:
             if kind == "debounce":
+                is_debounced = True
                 self._newest(session, f"{kind}:{key}", per_ms, actor)
-        if not any(gate[0] == "debounce" for gate in session.state.queue):
+        if not is_debounced:  # else it is let in when its time is over
             self.let_in(session.run, "", actor=actor)
 
     def _newest(self, session: Session, name: str, per_ms: int, actor: str) -> bool:
@@ -277,58 +283,74 @@ class ConcurrencyLimiter:
         if not newest:
             self._handler.handle(session.run, cmd.CancelRun(NEWER_START), actor=actor)
         elif before:
-            self._supersede(before.partition("|")[0], actor)
+            self._supersede(_run_of(before), actor)
         return newest
 
     def _supersede(self, run: str, actor: str) -> None:
         """Cancel a run that waits for its start; one that has begun goes on."""
         try:
-            if self._handler.sessions.load(run).state.status == st.QUEUED:
-                self._handler.handle(run, cmd.CancelRun(NEWER_START), actor=actor)
-        except (RunUnreadable, cmd.Rejected) as error:
+            state = self._handler.sessions.load(run).state
+        except RunUnreadable as error:
             log.info("run %s: %s", run, error)
+            return
+        if state.status == st.QUEUED:
+            self._cancel(run, NEWER_START, actor)
 
 
-def _holds(session: Session, step: str) -> bool:
+def _run_of(member: str) -> str:
+    return member.partition("|")[0]
+
+
+def _waits(state: st.RunState, step: str) -> bool:
+    """Tell whether a step, or a run (""), stands before its gates."""
+    if not step:
+        return state.status == st.QUEUED
+    step_state = state.steps.get(step)
+    return step_state is not None and step_state.status == st.GATED
+
+
+def _holds(state: st.RunState, step: str) -> bool:
     """Tell whether a step, or a run (""), can hold a lock or stand in its line."""
-    known = session.state.steps.get(step)
-    return (
-        not session.state.closed
-        if not step
-        else known is not None and known.status in st.OPEN_STEP
-    )
+    if not step:
+        return not state.closed
+    step_state = state.steps.get(step)
+    return step_state is not None and step_state.status in st.OPEN_STEP
 
 
-def _left(state: st.RunState, step: str) -> list[str]:
+def _locks_left(state: st.RunState, step: str) -> list[str]:
     """Return the locks that a step or a run ("") has no use for any more, also those from before it was begun anew."""
     if not step:
         return _locks(state.queue)
-    known, before = state.steps.get(step), _locks(state.past.get(step, (0, 0, ()))[2])
-    own = _locks(known.waits) if known is not None else []
-    in_use = known is not None and known.status in st.OPEN_STEP
-    return [name for name in before if name not in own] + ([] if in_use else own)
+    step_state = state.steps.get(step)
+    own = _locks(step_state.waits) if step_state is not None else []
+    _, _, past_gates = state.past.get(step, NO_PAST)
+    past = [name for name in _locks(past_gates) if name not in own]
+    return past if _holds(state, step) else [*past, *own]
 
 
 def _lines_left(state: st.RunState, step: str) -> list[tuple[str, Sequence[Json]]]:
     """Return the lines for tokens in which a step may still stand without a use for them: its turn, and the gate."""
-    known, (attempt, _, before) = (
-        state.steps.get(step),
-        state.past.get(step, (0, 0, ())),
-    )
-    left = [(f"{step}#{attempt}", gate) for gate in before if gate[0] == "rate"]
-    if known is None:
-        return left
-    left += [(_turn(step, known), gate) for gate in known.waits if gate[0] == "rate"]
-    return [
-        (turn, gate)
-        for turn, gate in left
-        if known.status != st.GATED or turn != _turn(step, known)
-    ]
+    attempt, _, past_gates = state.past.get(step, NO_PAST)
+    past_turn = f"{step}#{attempt}"
+    lines = [(past_turn, gate) for gate in _rates(past_gates)]
+    step_state = state.steps.get(step)
+    if step_state is None:
+        return lines
+    turn = _turn(step, step_state)
+    lines += [(turn, gate) for gate in _rates(step_state.waits)]
+    if step_state.status != st.GATED:
+        return lines
+    return [(other, gate) for other, gate in lines if other != turn]
 
 
-def _turn(step: str, known: st.StepState | None) -> str:
+def _turn(step: str, step_state: st.StepState | None) -> str:
     """Name a step in the line for a token, one for each attempt."""
-    return f"{step}#{known.attempt if known else 0}"
+    attempt = step_state.attempt if step_state else 0
+    return f"{step}#{attempt}"
+
+
+def _rates(waits: Iterable[Sequence[Json]]) -> list[Sequence[Json]]:
+    return [gate for gate in waits if gate[0] == "rate"]
 
 
 def _locks(waits: Iterable[Sequence[Json]]) -> list[str]:

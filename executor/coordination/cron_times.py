@@ -50,10 +50,10 @@ class Cron:
                 continue
             for minute in self.minutes:
                 at = hour * 3600 + minute * 60
-                if at + 60 > start:
-                    yield from (
-                        at + second for second in self.seconds if at + second >= start
-                    )
+                if at + 60 <= start:
+                    continue
+                times = (at + second for second in self.seconds)
+                yield from (time for time in times if time >= start)
 
 
 def parse(expression: str) -> Cron:
@@ -61,20 +61,21 @@ def parse(expression: str) -> Cron:
 
     Raises InvalidCron.
     """
-    from cronsim import (
-        CronSim,
-        CronSimError,
-    )  # imported for schedules that have a cron expression
+    # Imported only for schedules that have a cron expression: it would slow every start of a process.
+    from cronsim import CronSim, CronSimError
 
     try:
         fields = CronSim(expression, EPOCH)
     except CronSimError as error:
         raise InvalidCron(f"cron expression {expression!r}: {error}") from error
-    hours, minutes, seconds = (
-        tuple(sorted(x)) for x in (fields.hours, fields.minutes, fields.seconds)
-    )
     fixed = not any(part.startswith("*") for part in fields.parts[:3])
-    return Cron(fields, hours, minutes, seconds, fixed)
+    return Cron(
+        fields,
+        hours=tuple(sorted(fields.hours)),
+        minutes=tuple(sorted(fields.minutes)),
+        seconds=tuple(sorted(fields.seconds)),
+        fixed=fixed,
+    )
 
 
 def moments(cron: Cron, zone: tzinfo, after: int) -> Iterator[int]:
@@ -99,12 +100,11 @@ def _between(cron: Cron, zone: tzinfo, start: int, end: int) -> Iterator[int]:
     """Return the firings from a time on and before another, with one offset from UTC between them."""
     offset = _offset(zone, start)
     before = _offset(zone, start - 1)
-    if (
-        cron.fixed
-        and before < offset
-        and _first(cron, start + before, start + offset) is not None
-    ):
-        yield start  # the clocks were put forward to here, over a time that is named
+    put_forward = before < offset
+    if cron.fixed and put_forward:
+        left_out = _first(cron, start + before, start + offset)
+        if left_out is not None:
+            yield start
     for local in _matching(cron, start + offset, end + offset):
         if not cron.fixed or _is_first(local, zone, offset):
             yield local - offset
@@ -130,7 +130,8 @@ def _matching(cron: Cron, start: int, end: int) -> Iterator[int]:
                 if midnight + at >= end:
                     return
                 yield midnight + at
-        day, midnight = day + timedelta(days=1), midnight + DAY_SECONDS
+        day += timedelta(days=1)
+        midnight += DAY_SECONDS
 
 
 def _offset(zone: tzinfo, at: int) -> int:

@@ -43,8 +43,8 @@ class Schedule:
 
 def from_json(data: Mapping[str, Any]) -> Schedule:
     """Read a schedule; fields of a newer version are dropped."""
-    known = {field.name for field in fields(Schedule)}
-    return Schedule(**{key: value for key, value in data.items() if key in known})
+    names = {field.name for field in fields(Schedule)}
+    return Schedule(**{name: data[name] for name in names & data.keys()})
 
 
 def check(schedule: Schedule) -> None:
@@ -119,18 +119,14 @@ def start_of(schedule: Schedule, nominal_ms: int) -> int:
     """Return when a firing starts its run: its nominal time with the jitter, which name and time determine."""
     if not schedule.jitter_seconds:
         return nominal_ms
-    digest = hashlib.blake2b(
-        f"{schedule.name}/{nominal_ms}".encode(), digest_size=8
-    ).digest()
-    return nominal_ms + round(
-        int.from_bytes(digest, "big") / 2**64 * schedule.jitter_seconds * 1000
-    )
+    text = f"{schedule.name}/{nominal_ms}"
+    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+    share = int.from_bytes(digest, "big") / 2**64
+    return nominal_ms + round(share * schedule.jitter_seconds * 1000)
 
 
 def iso(at_ms: int) -> str:
     """Return a time as text."""
-    return (
-        (datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=at_ms))
-        .isoformat()
-        .replace("+00:00", "Z")
-    )
+    epoch = datetime.fromtimestamp(0, UTC)
+    moment = epoch + timedelta(milliseconds=at_ms)
+    return moment.isoformat().replace("+00:00", "Z")

@@ -32,9 +32,9 @@ class Started(str):
 
     def __new__(cls, run: str, error: Exception | None = None) -> Started:
         """Make the result of one start."""
-        made = super().__new__(cls, run)
-        made.error = error
-        return made
+        started = super().__new__(cls, run)
+        started.error = error
+        return started
 
     error: Exception | None
 
@@ -48,7 +48,8 @@ class RunStarter:
     """Starts runs and brings them to their gates; safe for threads."""
 
     def __init__(self, handler: Handler, gatekeeper: ConcurrencyLimiter) -> None:
-        self._handler, self._gatekeeper = handler, gatekeeper
+        self._handler = handler
+        self._gatekeeper = gatekeeper
 
     def start(self, start: Start, *, actor: str) -> Handled:
         """Start a run; one that the same commit id started before is answered unchanged.
@@ -82,8 +83,10 @@ class RunStarter:
         slices = [
             starts[first : first + SLICE] for first in range(0, len(starts), SLICE)
         ]
-        for part in slices if len(slices) > 1 else ():
-            self._handler.check(part, actor=actor)
+        if len(slices) > 1:
+            # One slice is refused as a whole by itself; of several, the first would have begun before the last is seen.
+            for part in slices:
+                self._handler.check(part, actor=actor)
         results: list[Started] = []
         for part in slices:
             try:
@@ -93,22 +96,18 @@ class RunStarter:
             except EventStoreError as error:
                 if not results:
                     raise
-                handled = [error] * len(
-                    part
-                )  # those before have begun, and their results are not to be lost
-            results += [
-                self._started(start, answer, actor)
-                for start, answer in zip(part, handled, strict=True)
-            ]
+                # Those before have begun, and their results are not to be lost.
+                handled = [error] * len(part)
+            for start, answer in zip(part, handled, strict=True):
+                results.append(self._started(start, answer, actor))
         return results
 
     def _started(
         self, start: Start, handled: Handled | Exception, actor: str
     ) -> Started:
-        error = (
-            handled if isinstance(handled, Exception) else self._arrive(handled, actor)
-        )
-        return Started(start.run, error)
+        if isinstance(handled, Exception):
+            return Started(start.run, handled)
+        return Started(start.run, self._arrive(handled, actor))
 
     def allow(self, count: int) -> None:
         """Refuse a request that would start too many runs, before it has started any.
@@ -126,16 +125,15 @@ class RunStarter:
                 self._gatekeeper.arrive(session, actor=actor)
                 session = self._handler.sessions.load(session.run)
         except OpenAgentsError as error:
+            # It is on the log, so it has begun, whatever happens at its gates: to say otherwise would have it repeated.
             log.warning(
                 "run %s was started, the relay will let it in: %s", session.run, error
             )
             return None
-        error_of = refusal(session.state)
-        return (
-            None
-            if error_of is None
-            else ConcurrencyLimitReached(session.run, str(error_of.get("message")))
-        )
+        refused = refusal(session.state)
+        if refused is None:
+            return None
+        return ConcurrencyLimitReached(session.run, str(refused.get("message")))
 
 
 def raise_if_none(results: Sequence[Started]) -> None:
