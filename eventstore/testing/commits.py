@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from eventstore import codec
@@ -10,6 +10,9 @@ from eventstore.event import Json
 from eventstore.run_model import Claimed, ClaimRequest, Commit, Committed, Lease
 from eventstore.runs import RunStore
 from openagents_json.work_index import DueKind, IndexChanges, ReadyStep
+
+Later = Callable[[int], None]
+"""Lets so many ms pass in a store."""
 
 RUN = "0-run"
 MINUTE = 60_000

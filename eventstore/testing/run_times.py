@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 
 from eventstore.run_model import Commit, Committed
 from eventstore.runs import RunStore
@@ -11,6 +10,7 @@ from eventstore.testing.commits import (
     LEASE,
     MINUTE,
     RUN,
+    Later,
     claim,
     decided,
     due,
@@ -27,8 +27,6 @@ from openagents_json.work_index import (
     RestoredStep,
     Timer,
 )
-
-Later = Callable[[int], None]
 
 
 class RunTimesContract:

@@ -42,97 +42,102 @@ class Fork:
     commit_id: str = ""
 
 
-def fork(handler: Handler, wanted: Fork, *, actor: str) -> Handled:
+def fork(handler: Handler, request: Fork, *, actor: str) -> Handled:
     """Begin the new run; its id must be of the partition of the source, where their payloads lie.
 
     A source that leaves the store or is erased meanwhile is looked at again. Raises RunNotFound, NoSuchVersion,
     Rejected, RunExists, KeyConflict, BlobMissing and EncryptionError.
     """
     for _ in range(TRIES):
-        begun_run = _forked(handler, wanted, actor)
+        begun_run = _forked(handler, request, actor)
         if begun_run is not None:
             return begun_run
-    raise TooContended(wanted.source, TRIES)
+    raise TooContended(request.source, TRIES)
 
 
-def _forked(handler: Handler, wanted: Fork, actor: str) -> Handled | None:
+def _forked(handler: Handler, request: Fork, actor: str) -> Handled | None:
     """Begin the new run; None when payloads of the source went away between reading and writing."""
-    recorded = handler.store.read([(wanted.source, 0)])[0]
+    recorded = handler.store.read([(request.source, 0)])[0]
     if not recorded:
-        raise RunNotFound(wanted.source)
-    if not 1 <= wanted.at <= len(recorded):
-        raise NoSuchVersion(wanted.source, wanted.at, len(recorded))
-    past = recorded[: wanted.at]
+        raise RunNotFound(request.source)
+    if not 1 <= request.at <= len(recorded):
+        raise NoSuchVersion(request.source, request.at, len(recorded))
+    past = recorded[: request.at]
     data = handler.sessions.payloads.filled(past)
-    happened = [from_data(item.type, one) for item, one in zip(past, data, strict=True)]
-    state = evolve_all(initial(), taken_over(happened, wanted.run))
-    if any(
-        item.type == ev.RunRedacted.__name__ or "erased" in item.data
-        for item in recorded
-    ):
+    events = [
+        from_data(item.type, filled) for item, filled in zip(past, data, strict=True)
+    ]
+    state = evolve_all(initial(), taken_over(events, request.run))
+    # Of the whole source and not only of its past: what was erased behind the fork may be what the fork would show.
+    if any(map(_tells_of_erasure, recorded)):
         refuse_erased(state._replace(erased=True))
-    plan, key = (
-        handler.definitions.plan(state.definition),
-        handler.sessions.keyring.fresh(wanted.run),
-    )
-    fresh = Session(wanted.run, 0, "", initial(), plan, key)
+    plan = handler.definitions.plan(state.definition)
+    key = handler.sessions.keyring.fresh(request.run)
+    fresh = Session(request.run, 0, "", initial(), plan, key)
     lines = _copied(past, data, fresh, handler.limits)
-    built = _built(handler, wanted, replace(fresh, state=state), lines, actor)
+    built = _built(handler, request, replace(fresh, state=state), lines, actor)
+    # The commit itself checks that the shared payloads are there: a source that left the store since takes them along.
     reply = handler.send([built], as_stored(plan))[0]
     if reply.code is Code.PAYLOAD_GONE:
         return None
     if reply.code is Code.EXISTS:
-        raise RunExists(wanted.run)
+        raise RunExists(request.run)
     if reply.code is Code.DUPLICATE:
-        found = handler.sessions.load(wanted.run)
-        _refuse_another(handler, wanted, state.inputs, found, actor)
-        return Handled(found, changed=False, time_ms=reply.time_ms)
-    return Handled(
-        handler.remember(fresh, built, reply), changed=True, time_ms=reply.time_ms
-    )
+        begun_before = handler.sessions.load(request.run)
+        _refuse_another(handler, request, state.inputs, begun_before, actor)
+        return Handled(begun_before, changed=False, time_ms=reply.time_ms)
+    session = handler.remember(fresh, built, reply)
+    return Handled(session, changed=True, time_ms=reply.time_ms)
+
+
+def _tells_of_erasure(item: Recorded) -> bool:
+    return item.type == ev.RunRedacted.__name__ or "erased" in item.data
 
 
 def _refuse_another(
     handler: Handler,
-    wanted: Fork,
+    request: Fork,
     inputs: Mapping[str, Json],
-    found: Session,
+    begun_before: Session,
     actor: str,
 ) -> None:
     """Refuse a fork that is another one than what its commit id began; `inputs` are those of the source.
 
     Raises KeyConflict.
     """
-    begun_by = handler.store.read_one(wanted.run, wanted.at + 1)
-    if begun_by is None or begun_by.type != ev.RunForked.__name__ or found.state.erased:
+    begun_by = handler.store.read_one(request.run, request.at + 1)
+    if begun_by is None or begun_by.type != ev.RunForked.__name__:
         return
+    if begun_before.state.erased:
+        return  # its inputs are gone: nobody can tell whether they were others
     [event] = handler.sessions.payloads.decode([begun_by])
-    used = event.inputs if isinstance(event, ev.RunForked) else None
-    asked = {**inputs, **(wanted.inputs or {})}
-    another = fork_conflict(
-        wanted.run, asked, actor, inputs if used is None else used, begun_by.actor
-    )
-    if another is not None:
-        raise another
+    edited = event.inputs if isinstance(event, ev.RunForked) else None
+    used = inputs if edited is None else edited
+    asked = {**inputs, **(request.inputs or {})}
+    conflict = fork_conflict(request.run, asked, actor, used, begun_by.actor)
+    if conflict is not None:
+        raise conflict
 
 
 def _built(
-    handler: Handler, wanted: Fork, copied: Session, lines: _Lines, actor: str
+    handler: Handler, request: Fork, copied: Session, lines: _Lines, actor: str
 ) -> BuiltCommit:
-    command = cmd.ForkRun(wanted.source, wanted.at, wanted.inputs, wanted.reason)
-    made, encoded = decide_encoded(
-        copied, command, handler.limits, handler.child_id, ahead=wanted.at
+    command = cmd.ForkRun(request.source, request.at, request.inputs, request.reason)
+    decision, encoded = decide_encoded(
+        copied, command, handler.limits, handler.child_id, ahead=request.at
     )
-    both = EncodedEvents(
+    all_events = EncodedEvents(
         (*lines.encoded.events, *encoded.events), (*lines.encoded.blobs, *encoded.blobs)
     )
-    moved = forked(copied.plan, copied.state, made.events, made.state, wanted.at)
-    signature = CommitContext(
-        "new", wanted.commit_id or handler.commit_id(), actor, wanted.source
+    indexes = forked(
+        copied.plan, copied.state, decision.events, decision.state, request.at
     )
-    built = begun(
-        assemble(copied, made, both, (), signature, settle=True, moved=moved), copied
+    commit_id = request.commit_id or handler.commit_id()
+    context = CommitContext("new", commit_id, actor, request.source)
+    assembled = assemble(
+        copied, decision, all_events, (), context, settle=True, moved=indexes
     )
+    built = begun(assembled, copied)
     return replace(built, commit=replace(built.commit, refers=lines.refers))
 
 
@@ -151,26 +156,26 @@ def _copied(
     limits: Limits,
 ) -> _Lines:
     """Return stored events as those of the new run, under its own key if it has one."""
-    if fresh.key is None:  # their payloads are shared, where they lie beside the log
-        shared = dict.fromkeys(
-            sha for item in past for _, sha, _ in item.data.get("blobs") or ()
-        )
-        lines = tuple(
-            (item.type, codec.encode(_line(item, item.data, fresh.run)))
-            for item in past
-        )
-        return _Lines(EncodedEvents(lines, ()), tuple(shared))
+    if fresh.key is None:
+        return _shared(past, fresh.run)
+    # What is encrypted is written anew: the key of the source goes with the source, and shredding it ends only that.
     blobs: dict[str, Blob] = {}
-    made = [
-        (
-            item.type,
-            encode_data(
-                item.type, _line(item, one, fresh.run), limits, blobs, fresh.key
-            ),
-        )
-        for item, one in zip(past, data, strict=True)
-    ]
-    return _Lines(EncodedEvents(tuple(made), tuple(blobs.values())))
+    events: list[tuple[str, bytes]] = []
+    for item, filled in zip(past, data, strict=True):
+        line = _line(item, filled, fresh.run)
+        raw = encode_data(item.type, line, limits, blobs, fresh.key)
+        events.append((item.type, raw))
+    return _Lines(EncodedEvents(tuple(events), tuple(blobs.values())))
+
+
+def _shared(past: Sequence[Recorded], run: str) -> _Lines:
+    """Return stored events that refer to the payloads of the source, where those lie beside the log."""
+    hashes: dict[str, None] = {}
+    events: list[tuple[str, bytes]] = []
+    for item in past:
+        hashes.update((sha, None) for _, sha, _ in item.data.get("blobs") or ())
+        events.append((item.type, codec.encode(_line(item, item.data, run))))
+    return _Lines(EncodedEvents(tuple(events), ()), tuple(hashes))
 
 
 def _line(item: Recorded, data: Mapping[str, Any], run: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ What is taken in stays for good, and workers compile and fold it: what they woul
 
 from __future__ import annotations
 
+import collections
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
@@ -81,20 +82,21 @@ def check_events(
     """
     for event in history:
         try:
-            found = event.recorded(run, partition)
+            recorded = event.recorded(run, partition)
         except ODD as error:
             raise HistoryUnfit(
                 run, f"event {event.version} is no JSON: {error}"
             ) from error
-        if not isinstance(found.data, dict) or not isinstance(found.metadata, dict):
+        parts = (recorded.data, recorded.metadata)
+        if not all(isinstance(part, dict) for part in parts):
             raise HistoryUnfit(run, f"event {event.version} holds no names")
         try:
-            from_data(found.type, found.data)
+            from_data(recorded.type, recorded.data)
         except UnknownEvent as error:
             raise HistoryUnfit(
                 run, f"its events do not fit together: number {event.version}: {error}"
             ) from error
-        yield found
+        yield recorded
 
 
 def check_end(
@@ -105,12 +107,15 @@ def check_end(
     It is folded without what it worked with, so that little is held. What is encrypted cannot be folded without its
     key, and need not be: nobody can go on with it. Raises HistoryUnfit.
     """
-    state, sealed = initial(), False
-    for item in recorded:
-        sealed = sealed or is_sealed(item)
-        if not sealed:
-            state = fitting(run, partial(_after, state, item, blobs))
-    if not sealed and state.status != status:
+    state = initial()
+    events = iter(recorded)
+    for item in events:
+        if is_sealed(item):
+            # Read on all the same: who reads the events checks each of them.
+            collections.deque(events, maxlen=0)
+            return
+        state = fitting(run, partial(_after, state, item, blobs))
+    if state.status != status:
         raise HistoryUnfit(
             run, f"its events end with {status}, and lead to {state.status}"
         )
@@ -122,14 +127,12 @@ def _after(state: RunState, item: Recorded, blobs: Mapping[str, bytes]) -> RunSt
 
 def _bare(item: Recorded, blobs: Mapping[str, bytes]) -> dict[str, Any]:
     """Return the data of an event without its payloads, but for errors, and how many items a step goes through."""
-    names = PAYLOADS.get(item.type, ())
-    data = {
-        name: value
-        for name, value in item.data.items()
-        if name not in names or name == "error"
-    }
-    if "inputs" in names and item.data.get("inputs") is not None:
-        data["inputs"] = _items(item, blobs) if item.data.get("kind") == FOREACH else {}
+    payloads = PAYLOADS.get(item.type, ())
+    left_out = {name for name in payloads if name != "error"}
+    data = {name: item.data[name] for name in item.data if name not in left_out}
+    if "inputs" in payloads and item.data.get("inputs") is not None:
+        goes_through_items = item.data.get("kind") == FOREACH
+        data["inputs"] = _items(item, blobs) if goes_through_items else {}
     return data
 
 
@@ -137,9 +140,8 @@ def _items(item: Recorded, blobs: Mapping[str, bytes]) -> dict[str, Any]:
     items = item.data["inputs"].get("items")
     for path, sha, _ in item.data.get("blobs") or ():
         if path == ["inputs", "items"]:
-            items = (
-                codec.decode(blobs[sha]) if sha in blobs else None
-            )  # it may have been erased
+            raw = blobs.get(sha)  # it may have been erased
+            items = None if raw is None else codec.decode(raw)
     if isinstance(items, Mapping):
         return {"items": dict.fromkeys(items)}
     return {"items": [None] * len(items)} if isinstance(items, list) else {}

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from eventstore import codec
-from eventstore.event import Json, Recorded
+from eventstore.event import Recorded
 from eventstore.redis.raw import RawEvent
 from eventstore.redis.upkeep.adoption import Adoption, marked
 from eventstore.run_model import Code, Commit
@@ -20,60 +19,19 @@ from executor.histories.import_checks import (
     check_events,
     fitting,
 )
+from executor.histories.incoming import IMPORTED, HeadFacts, IncomingHistory, ended
 from executor.runs.codec import Fetch, RunKeys, decode_all, encode, is_sealed
 from executor.runs.commit import BuiltCommit, CommitContext, assemble, decide_encoded
 from executor.runs.handler import Handler
 from executor.runs.repository import Session
 from openagents_json.work_index import IndexChanges
 from openagents_json.workflow.core import commands as cmd
-from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core.decide.takeover import TimedEvent, imported, noted
-from openagents_json.workflow.core.event_types import AFTERWARDS, CLOSED_AS, DEFINES
 from openagents_json.workflow.core.evolve import evolve_all
 from openagents_json.workflow.core.plan import Plan
 from openagents_json.workflow.core.state import initial
 from openagents_json.workflow.definition import Definition
 from openagents_json.workflow.language.compile import compile_plan
-
-STARTED: Final = ev.RunStarted.__name__
-IMPORTED: Final = ev.RunImported.__name__
-CANCEL_REQUESTED: Final = ev.RunCancelRequested.__name__
-CLAIMED: Final = ev.StepStarted.__name__
-CHILD_STARTED: Final = ev.ChildStarted.__name__
-HOLDS: Final[Mapping[str, bool]] = {
-    ev.RunHeld.__name__: True,
-    ev.RunHoldReleased.__name__: False,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class IncomingHistory:
-    """A history with what it refers to, each by its hash; `source` says where it comes from.
-
-    `mark` is more metadata for each event. An open run waits with `paused` until somebody resumes it. `back` tells that
-    it comes back from an archive, where a run has its id until then. `how` is import, promote or restore, and `sha256`
-    the hash of the file that it comes from; one that is `ours`, as the log of this store proves, is no import.
-    """
-
-    run: str
-    history: Sequence[RawEvent]
-    definitions: Mapping[str, bytes]
-    blobs: Mapping[str, bytes]
-    source: str
-    reason: str = ""
-    paused: bool = False
-    mark: Mapping[str, Json] = field(default_factory=dict)
-    back: bool = False
-    how: str = "import"
-    sha256: str = ""
-    ours: bool = False
-
-    def command(self) -> cmd.ImportRun:
-        """Return the command that takes it over."""
-        at = self.history[-1].version
-        return cmd.ImportRun(
-            self.source, at, self.paused, self.reason, self.how, self.sha256
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +43,6 @@ class ImportResult:
     changed: bool
 
 
-def ended(history: Sequence[RawEvent]) -> str:
-    """Return the status of a run that had ended, else ""; what is noted after its end changes nothing."""
-    course = next(
-        (event.type for event in reversed(history) if event.type not in AFTERWARDS), ""
-    )
-    return CLOSED_AS.get(course, "")
-
-
 def take_in(
     handler: Handler, adoption: Adoption, arriving: IncomingHistory, *, actor: str
 ) -> ImportResult:
@@ -101,18 +51,21 @@ def take_in(
     Each event is marked as written elsewhere, and RunImported says who brought them, when and from where.
     Raises AnotherHistory, InPart, HistoryUnfit, and Rejected or EncryptionError for an open run that cannot be moved.
     """
-    run, last = arriving.run, arriving.history[-1]
+    run = arriving.run
+    last = arriving.history[-1]
     [head] = handler.store.heads([run])
-    if head is not None and head.version and head.adopting:
-        raise InPart(run)
     if head is not None and head.version:
-        return _there(handler, arriving, head.status)
+        if head.adopting:
+            raise InPart(run)
+        return _already_here(handler, arriving, head.status)
     _refuse_archived(handler, arriving)
     built = _closed(handler, arriving, actor)
     opens: Mapping[str, int] = {}
     if not ended(arriving.history):
         whole = _open(handler, arriving, built, actor)
         built, opens = whole.commit, whole.opens
+    # First what the events refer to, then the events: a crash in between leaves payloads that nobody asks for. The
+    # other way around, it would leave a run that cannot be read.
     adoption.put(run, arriving.definitions, arriving.blobs)
     wakeups = handler.ringer.wakeups([(handler.store.partition_of(run), opens)])
     taken = adoption.take(built, _marked(arriving), wakeups)
@@ -120,7 +73,8 @@ def take_in(
     if taken.commit.code is Code.IN_PART:
         raise InPart(run)
     if taken.commit.code is Code.EXISTS:
-        _refuse_archived(handler, arriving)  # meanwhile
+        # Somebody else has brought it since it was looked for: from the archive, or with another history.
+        _refuse_archived(handler, arriving)
         raise AnotherHistory(run, last.version)
     handler.sessions.drop(run)
     return ImportResult(
@@ -161,12 +115,14 @@ def _marked(arriving: IncomingHistory) -> Sequence[RawEvent]:
     )
 
 
-def _there(handler: Handler, arriving: IncomingHistory, status: str) -> ImportResult:
+def _already_here(
+    handler: Handler, arriving: IncomingHistory, status: str
+) -> ImportResult:
     """Answer for a run that is here already; that it was taken to another store and back makes it no other run."""
     course = [event for event in arriving.history if event.type != IMPORTED]
     last = course[-1] if course and ended(arriving.history) else arriving.history[-1]
-    found = handler.store.read_one(arriving.run, last.version)
-    if found is None or found.commit != last.commit:
+    here = handler.store.read_one(arriving.run, last.version)
+    if here is None or here.commit != last.commit:
         raise AnotherHistory(arriving.run, last.version)
     return ImportResult(arriving.run, status, changed=False)
 
@@ -178,11 +134,9 @@ def _closed(handler: Handler, arriving: IncomingHistory, actor: str) -> Commit:
             arriving.run,
             "the store itself notes under such a name which runs have left it",
         )
-    last, events = (
-        arriving.history[-1],
-        encode([noted(arriving.command())], handler.limits).events,
-    )
-    facts = _Facts(arriving)
+    last = arriving.history[-1]
+    events = encode([noted(arriving.command())], handler.limits).events
+    facts = HeadFacts(arriving)
     _check(handler, arriving)
     return Commit(
         run=arriving.run,
@@ -220,60 +174,6 @@ def _check(handler: Handler, arriving: IncomingHistory) -> None:
         collections.deque(recorded, maxlen=0)
 
 
-class _Facts:
-    """What the head of a run says beside its status, without a fold of its history."""
-
-    def __init__(self, arriving: IncomingHistory) -> None:
-        self.workflow = self.definition = ""
-        self.cancel, self.held, self.fence = False, False, 0
-        self._run = arriving.run
-        for event in arriving.history:
-            if event.type in _LOOKED_AT:
-                self._note(event)
-        if arriving.history[0].type != STARTED or not self.definition:
-            raise HistoryUnfit(arriving.run, "its first event is not RunStarted")
-        if self.definition not in arriving.definitions:
-            raise HistoryUnfit(
-                arriving.run,
-                f"definition {self.definition}, by which it goes, does not come with it",
-            )
-
-    def _note(self, event: RawEvent) -> None:
-        if event.type == CANCEL_REQUESTED:
-            self.cancel = True
-            return
-        if event.type in HOLDS:
-            self.held = HOLDS[event.type]
-            return
-        data = self._data(event)
-        if event.type == CLAIMED:
-            fence = str(data.get("fence", ""))
-            self.fence = max(
-                self.fence, int(fence) if fence.isdecimal() and len(fence) < 17 else 0
-            )
-            return
-        self.cancel = False
-        self.definition = str(data.get("definition") or self.definition)
-        if event.type == STARTED:
-            self.workflow = str(data.get("workflow", ""))
-            if data.get("run") != self._run:
-                raise HistoryUnfit(self._run, f"it is that of run {data.get('run')}")
-
-    def _data(self, event: RawEvent) -> Mapping[str, Any]:
-        try:
-            data = codec.decode(event.data)
-        except (ValueError, RecursionError) as error:
-            raise HistoryUnfit(
-                self._run, f"event {event.version} is no JSON: {error}"
-            ) from error
-        if not isinstance(data, dict):
-            raise HistoryUnfit(self._run, f"event {event.version} holds no names")
-        return data
-
-
-_LOOKED_AT: Final = DEFINES | {CANCEL_REQUESTED, CLAIMED, *HOLDS}
-
-
 @dataclass(frozen=True, slots=True)
 class _Open:
     commit: Commit
@@ -293,29 +193,31 @@ def _going_on(
     last = arriving.history[-1]
     recorded = _recorded(handler, arriving)
     keys = _keys(handler, recorded)
-    happened = decode_all(recorded, _fetch(arriving), keys)
-    state = evolve_all(initial(), happened)
+    past = decode_all(recorded, _fetch(arriving), keys)
+    state = evolve_all(initial(), past)
     plan = _plan(arriving, state.definition)
     session = Session(
         arriving.run, last.version, last.commit, state, plan, keys.get(arriving.run)
     )
-    made, encoded = decide_encoded(
+    decision, encoded = decide_encoded(
         session, arriving.command(), handler.limits, handler.child_id
     )
-    past = [
-        TimedEvent(x.version, x.time_ms, event)
-        for x, event in zip(recorded, happened, strict=True)
+    timed = [
+        TimedEvent(item.version, item.time_ms, event)
+        for item, event in zip(recorded, past, strict=True)
     ]
-    fresh = [
-        TimedEvent(last.version + i, 0, event) for i, event in enumerate(made.events, 1)
+    timed += [
+        TimedEvent(version, 0, event)
+        for version, event in enumerate(decision.events, last.version + 1)
     ]
-    moved = imported(session.plan, made.state, [*past, *fresh])
-    signature = CommitContext("adopt", alone.commit_id, actor, last.commit)
+    indexes = imported(session.plan, decision.state, timed)
+    context = CommitContext("adopt", alone.commit_id, actor, last.commit)
     built: BuiltCommit = assemble(
-        session, made, encoded, (), signature, settle=False, moved=moved
+        session, decision, encoded, (), context, settle=False, moved=indexes
     )
     changes = built.commit.changes
-    if changes.held is None:  # in the head, as it was in the other store
+    if changes.held is None:
+        # No event of this commit says it, so the head says it as it did in the other store.
         changes = changes._replace(held=alone.changes.held)
     commit = replace(
         built.commit,
@@ -348,14 +250,13 @@ def _recorded(handler: Handler, arriving: IncomingHistory) -> list[Recorded]:
 
 
 def _fetch(arriving: IncomingHistory) -> Fetch:
-    def fetch(wanted: Sequence[tuple[str, str]]) -> list[bytes]:
-        lacking = [sha for _, sha in wanted if sha not in arriving.blobs]
-        if lacking:
-            raise HistoryUnfit(
-                arriving.run,
-                f"payload {lacking[0]}, to which it refers, does not come with it",
-            )
-        return [arriving.blobs[sha] for _, sha in wanted]
+    def fetch(addresses: Sequence[tuple[str, str]]) -> list[bytes]:
+        hashes = [sha for _, sha in addresses]
+        for sha in hashes:
+            if sha not in arriving.blobs:
+                fault = f"payload {sha}, to which it refers, does not come with it"
+                raise HistoryUnfit(arriving.run, fault)
+        return [arriving.blobs[sha] for sha in hashes]
 
     return fetch
 
@@ -366,33 +267,6 @@ def _plan(arriving: IncomingHistory, digest: str) -> Plan:
             arriving.run,
             f"definition {digest}, by which it goes, does not come with it",
         )
-    raw = arriving.definitions[
-        digest
-    ]  # by its name, and in its form: see check_definitions
+    # Its hash and its form were checked when it came in: see check_definitions.
+    raw = arriving.definitions[digest]
     return compile_plan(Definition(codec.decode(raw), raw, digest))
-
-
-def referred(history: Iterable[RawEvent]) -> tuple[list[str], list[str], list[str]]:
-    """Return what a history refers to, as far as its events can be read: definitions, payloads, child runs."""
-    definitions: dict[str, None] = {}
-    blobs: dict[str, None] = {}
-    children: dict[str, None] = {}
-    for event in history:
-        begins = event.type in DEFINES
-        if not begins and event.type != CHILD_STARTED and b'"blobs"' not in event.data:
-            continue
-        try:
-            data = codec.decode(event.data)
-        except (ValueError, RecursionError):
-            continue
-        if not isinstance(data, dict):
-            continue
-        if begins and data.get("definition"):
-            definitions[str(data["definition"])] = None
-        if event.type == CHILD_STARTED:
-            children[str(data.get("child"))] = None
-        refs = data.get("blobs")
-        for ref in refs if isinstance(refs, list) else ():
-            if isinstance(ref, list) and len(ref) > 1:
-                blobs[str(ref[1])] = None
-    return list(definitions), list(blobs), list(children)

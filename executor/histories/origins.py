@@ -13,18 +13,20 @@ def origin(item: Recorded) -> str:
 
     A fork has copied the mark with the event. Histories of older versions have none: `origins` finds out without.
     """
-    marked = item.metadata.get("imported")
-    if not marked and isinstance(item.data, Mapping) and item.data.get("copied"):
-        marked = item.data.get("imported")
-    return str(marked or "")
+    mark = item.metadata.get("imported")
+    if mark:
+        return str(mark)
+    is_copy = isinstance(item.data, Mapping) and item.data.get("copied")
+    return str(item.data.get("imported") or "") if is_copy else ""
 
 
 def origins(recorded: Sequence[Recorded]) -> list[str]:
     """Name the store that each event was written in; it is told by the next RunImported behind it, too."""
-    found: list[str] = []
+    stores: list[str] = []
     source = ""
     for item in reversed(recorded):
-        found.append(origin(item) or source)
+        stores.append(origin(item) or source)
         if item.type == ev.RunImported.__name__:
             source = str(item.data.get("source", ""))
-    return found[::-1]
+    stores.reverse()
+    return stores

@@ -36,6 +36,8 @@ def shred(handler: Handler, run: str, reason: str, *, actor: str) -> bool:
     refuse_awaited(handler, session)
     command = cmd.RedactRun(SHREDDED, reason=reason)
     once = f"shred-{run}"
+    # The key goes in the commit that says so: before it, a crash would leave a run that nobody can read and no word of
+    # why; after it, a run that says that its key is gone while it is there.
     handled = handler.handle(
         run, command, actor=actor, wipe=WIPED, commit_id=once, session=session
     )
@@ -54,9 +56,11 @@ def adopt_key(handler: Handler, run: str, key: bytes) -> None:
     if any(map(is_sealed, recorded)):
         keyring.check_key(run, key, recorded, handler.sessions.payloads.fetch)
     keyring.adopt_key(run, key, replace=not handler.store.is_gone(run))
+    # Looked at again after the write: who shreds the run between the first look and the write destroys no key, because
+    # there is none yet, and this one would stay.
     try:
         _refuse_shredded(handler, run)
-    except cmd.Rejected:  # somebody did it just now
+    except cmd.Rejected:
         _wipe_key(handler, run)
         raise
 
@@ -83,16 +87,14 @@ def refuse_awaited(handler: Handler, session: Session) -> None:
 
     Raises Rejected and EncryptionError.
     """
-    parent = session.state.parent or {}
+    parent = session.state.parent
+    if not parent:
+        return
     try:
-        above = (
-            handler.sessions.load(str(parent.get("run", ""))).state
-            if parent
-            else st.initial()
-        )
+        waiting = handler.sessions.load(str(parent.get("run", ""))).state
     except RunNotFound:
         return
-    step = above.steps.get(str(parent.get("step")))
+    step = waiting.steps.get(str(parent.get("step")))
     if step is not None and step.child == session.run and step.status in st.OPEN_STEP:
         what = (
             f"step {parent['step']} of run {parent['run']} waits for the result "

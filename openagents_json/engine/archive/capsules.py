@@ -14,13 +14,8 @@ from eventstore.private_files import spool
 from eventstore.redis.raw import RawEvent, read_raw
 from eventstore.redis.upkeep.adoption import Adoption
 from executor.errors import AnotherHistory, BrokenHistory, HistoryUnfit, RunNotFound
-from executor.histories.importing import (
-    ImportResult,
-    IncomingHistory,
-    ended,
-    referred,
-    take_in,
-)
+from executor.histories.importing import ImportResult, take_in
+from executor.histories.incoming import IncomingHistory, ended, referred
 from openagents_json.catalog.definitions import checked
 from openagents_json.engine.archive.capsule_file import FORMAT, Capsule, unpack
 from openagents_json.engine.archive.capsule_writer import write, write_to

@@ -15,7 +15,8 @@ from typing import Final
 from eventstore.redis.raw import RawEvent, read_raw
 from eventstore.run_model import Code
 from executor.errors import RunNotFound
-from executor.histories.importing import IncomingHistory, probe
+from executor.histories.importing import probe
+from executor.histories.incoming import IncomingHistory
 from executor.runs.commit import build
 from executor.runs.repository import Session
 from openagents_json.engine.archive.capsules import Capsule, adopt, take

@@ -1,0 +1,175 @@
+"""What commits write and what they answer: the part of the contract of RunStore about events and heads."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from eventstore.errors import BlobMissing
+from eventstore.run_model import (
+    Blob,
+    Code,
+    Commit,
+    Committed,
+)
+from eventstore.runs import RunStore, WakeUp
+from eventstore.testing.commits import (
+    RUN,
+    decided,
+    event,
+    ready,
+    started,
+    types,
+)
+from openagents_json.work_index import (
+    IndexChanges,
+)
+
+
+class RunCommitsContract:
+    """The contract; each test gets a fresh store."""
+
+    def test_a_start_writes_events_and_head(self, store: RunStore) -> None:
+        commit = started(
+            ready("a"), actor="me", cause="why", definition="d", workflow="w"
+        )
+        reply = store.commit(commit)
+        assert (reply.code, reply.version, reply.position) == (Code.DONE, 2, 2)
+        [head] = store.heads([RUN])
+        assert head is not None
+        assert (head.version, head.last_commit, head.status) == (2, "c1", "running")
+        assert (head.definition, head.workflow, head.cancel) == ("d", "w", False)
+        assert list(head.steps) == ["a"]
+        assert (
+            head.steps["a"].queue,
+            head.steps["a"].scheduled_version,
+            head.steps["a"].fence,
+        ) == ("q", 2, "")
+        first, second = store.read([(RUN, 0)])[0]
+        assert (first.type, first.version, first.position.n, first.commit) == (
+            "RunStarted",
+            1,
+            1,
+            "c1",
+        )
+        assert (first.actor, first.cause, first.time_ms) == ("me", "why", reply.time_ms)
+        assert (second.type, second.data) == ("StepScheduled", {"step": "a"})
+
+    def test_a_run_is_read_from_anywhere(self, store: RunStore) -> None:
+        store.commit(started(ready("a"), ready("b")))
+        assert store.first(RUN).version == 1
+        assert [item.version for item in store.read([(RUN, 1)])[0]] == [2, 3]
+        one, none = store.read_one(RUN, 3), store.read_one(RUN, 4)
+        assert (one is not None and one.data, none) == ({"step": "b"}, None)
+        assert store.wait(RUN, 2, 1)[0].version == 3
+        assert store.wait(RUN, 3, 1) == ()
+        last, nothing = store.last(RUN), store.last("0-no")
+        assert (last is not None and last.version, nothing) == (3, None)
+
+    def test_a_run_that_is_not_there_has_nothing(self, store: RunStore) -> None:
+        assert store.heads(["0-no"]) == [None]
+        assert store.statuses(["0-no"]) == [""]
+        assert store.read([("0-no", 0)]) == [()]
+        assert (
+            store.commit(Commit("0-no", "cas", "c", (event("Noted"),), 1, "b")).code
+            is Code.UNKNOWN
+        )
+
+    def test_a_start_sent_twice_is_done_once(self, store: RunStore) -> None:
+        store.commit(started(ready("a")))
+        again = store.commit(started(ready("a")))
+        assert (again.code, again.version, [item.version for item in again.events]) == (
+            Code.DUPLICATE,
+            2,
+            [1, 2],
+        )
+        assert store.commit(started(ready("a"), commit="c2")).code is Code.EXISTS
+        assert len(types(store)) == 2
+
+    def test_a_decision_is_carried_out_where_it_was_made(self, store: RunStore) -> None:
+        begun = store.commit(started(ready("a")))
+        done = store.commit(decided(begun, "c1", "c2"))
+        assert (done.code, done.version) == (Code.DONE, 3)
+        behind = store.commit(decided(begun, "c1", "c3"))
+        assert (behind.code, [item.commit for item in behind.events]) == (
+            Code.CONFLICT,
+            ["c2"],
+        )
+        again = store.commit(decided(begun, "c1", "c2"))
+        assert (again.code, [item.commit for item in again.events]) == (
+            Code.DUPLICATE,
+            ["c2"],
+        )
+        assert store.commit(decided(done, "other", "c4")).code is Code.DIVERGED
+        assert (
+            store.commit(Commit(RUN, "cas", "c5", (event("Noted"),), 9, "c9")).code
+            is Code.AHEAD
+        )
+        assert types(store)[2:] == ["Noted"]
+
+    def test_nothing_is_missed_by_who_has_folded_another_history(
+        self, store: RunStore
+    ) -> None:
+        begun = store.commit(started(ready("a")))
+        store.commit(decided(begun, "c1", "c2"))
+        reply = store.commit(decided(begun, "other", "c3"))
+        assert (reply.code, reply.events) == (Code.CONFLICT, ())
+
+    def test_a_payload_comes_with_its_commit(self, store: RunStore) -> None:
+        sha = hashlib.sha256(b"big").hexdigest()
+        assert store.commit(started(refers=(sha,))).code is Code.PAYLOAD_GONE
+        store.commit(started(blobs=(Blob(sha, b"big"),)))
+        assert store.blobs([(0, sha)]) == [b"big"]
+        with pytest.raises(BlobMissing):
+            store.blobs([(0, "no")])
+
+    def test_commits_are_carried_out_together_each_with_its_answer(
+        self, store: RunStore
+    ) -> None:
+        digest = hashlib.sha256(b"{}").hexdigest()
+        commits = [
+            started(run="0-1"),
+            started(run="0-2"),
+            decided(Committed(Code.DONE, 9, 9, 0), "c9", "c1"),
+        ]
+        offered = store.offer(
+            commits, definitions={digest: b"{}"}, wakeups=[WakeUp("q", [0])]
+        )
+        codes = [
+            answer.code for answer in offered.commits if isinstance(answer, Committed)
+        ]
+        assert codes == [Code.DONE, Code.DONE, Code.UNKNOWN]
+        assert len(offered.unheard) == 1
+        assert store.definitions([digest, "no"]) == [b"{}", None]
+        done = store.exchange([started(run="0-3")])
+        assert [answer.code for answer in done.commits] == [Code.DONE]
+        assert store.statuses(["0-1", "0-2", "0-3"]) == ["running"] * 3
+
+    def test_what_comes_with_a_run_is_read_together(self, store: RunStore) -> None:
+        store.commit(started(ready("a"), ready("b"), wrapped_key="1.ab.key"))
+        store.put_snapshot(RUN, "c1", b"folded", 60)
+        [(key, snapshot, first)] = store.begin_reading([RUN], 2, keys=True)
+        assert (key, snapshot, [item.version for item in first]) == (
+            b"1.ab.key",
+            b"folded",
+            [1, 2],
+        )
+        [(key, snapshot, first)] = store.begin_reading(["0-no"], 2)
+        assert (key, snapshot, first) == (None, None, ())
+        assert [[item.version for item in page] for page in store.backwards(RUN)] == [
+            [3, 2, 1]
+        ]
+        assert not store.is_gone(RUN)
+
+    def test_a_snapshot_of_a_closed_run_is_that_of_its_end(
+        self, store: RunStore
+    ) -> None:
+        begun = store.commit(started())
+        store.commit(
+            decided(begun, "c1", "c2", changes=IndexChanges(status="completed"))
+        )
+        store.put_snapshot(RUN, "c1", b"before", 60)
+        assert store.begin_reading([RUN], 1)[0][1] is None
+        store.put_snapshot(RUN, "c2", b"after", 60)
+        assert store.begin_reading([RUN], 1)[0][1] == b"after"
