@@ -120,13 +120,20 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A step taken from a ready set: `events` hold the whole history, or just the event that scheduled the step."""
+    """A step taken from a ready set: `events` hold the whole history, or just the event that scheduled the step.
+
+    `previous` is the last commit of the run before the claim, "" where more may have followed on the claim since;
+    `time_ms` is when `worker` took the step.
+    """
 
     lease: Lease
     version: int
     commit: str
     scheduled_version: int
     events: tuple[Recorded, ...]
+    previous: str = ""
+    time_ms: int = 0
+    worker: str = ""
 
 
 @dataclass(frozen=True, slots=True)

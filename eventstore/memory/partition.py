@@ -31,12 +31,18 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A step that a claim took: the version and the commit of the claim, and the version that scheduled the step."""
+    """A step that a claim took: the version and the commit of the claim, and the version that scheduled the step.
+
+    `previous` is the last commit of the run before it, `time_ms` when `worker` took it.
+    """
 
     lease: Lease
     version: int
     commit: str
     scheduled: int
+    previous: str = ""
+    time_ms: int = 0
+    worker: str = ""
 
 
 class Partition:
@@ -216,13 +222,16 @@ class Partition:
         """Take a step for a worker; a claim is a commit of its own."""
         run, step = key
         lease = self.work.lease(run, step, worker, lease_ms, now_ms)
-        commit_id = f"k{lease.fence}"
+        commit_id, previous = f"k{lease.fence}", self.work.heads[run].commit
         self._append(
             run, STARTED, _started(lease, worker), commit_id, worker, "", now_ms
         )
         head = self.work.heads[run]
         head.commit = commit_id
-        return Taken(lease, head.version, commit_id, head.steps[step].scheduled_version)
+        scheduled = head.steps[step].scheduled_version
+        return Taken(
+            lease, head.version, commit_id, scheduled, previous, now_ms, worker
+        )
 
     def recorded(
         self, run: str, after: int = 0, most: int | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from eventstore.errors import BlobMissing, InvalidRequest
 from eventstore.event import Recorded
@@ -120,7 +121,7 @@ class MemoryRunStore:
             until > now
         ):  # the reply was lost: whoever asks again has begun nothing of it
             taken = [
-                item
+                replace(item, previous="")
                 for item in given
                 if self._still_holds(partition, item.lease, lease_ms, now)
             ]
@@ -177,7 +178,14 @@ class MemoryRunStore:
             )
             sent.update([run] if whole else [])
         return Claimed(
-            taken.lease, taken.version, taken.commit, taken.scheduled, events
+            taken.lease,
+            taken.version,
+            taken.commit,
+            taken.scheduled,
+            events,
+            taken.previous,
+            taken.time_ms,
+            taken.worker,
         )
 
     def tell(self, partition: int, having: str, able: Mapping[str, bool]) -> None:

@@ -169,7 +169,7 @@ class RedisRunStore(RedisContents):
         calls = [self.claim_call(claim, worker, lease_ms) for claim in claims]
         replies = self.from_those_that_answer(calls)
         return [
-            self.claimed(claim, reply)
+            self.claimed(claim, reply, worker)
             for claim, reply in zip(claims, replies, strict=True)
             if reply is not None
         ]
@@ -246,7 +246,7 @@ class RedisRunStore(RedisContents):
             [claim.at_most, worker, lease_ms, self._whole, self._master_keys],
         )
 
-    def claimed(self, claim: ClaimRequest, reply: list[Any]) -> ClaimReply:
+    def claimed(self, claim: ClaimRequest, reply: list[Any], worker: str) -> ClaimReply:
         """Read the reply of a claim."""
         left, now, unknown, aside, *items = reply
         taken = []
@@ -259,6 +259,7 @@ class RedisRunStore(RedisContents):
             version,
             commit,
             scheduled,
+            previous,
             entries,
         ) in items:
             run = run_.decode()
@@ -270,6 +271,9 @@ class RedisRunStore(RedisContents):
                     commit.decode(),
                     scheduled,
                     self._by_itself(run, entries),
+                    previous.decode(),
+                    now,
+                    worker,
                 )
             )
         return ClaimReply(

@@ -88,6 +88,25 @@ class RunClaimsContract:
         [other] = claim(store, name="k2")
         assert other.lease.step != taken.lease.step
 
+    def test_a_claim_says_all_of_its_event_and_what_it_came_behind(
+        self, store: RunStore
+    ) -> None:
+        store.commit(started(ready("a"), ready("b")))
+        first, second = claim(store)
+        assert (first.previous, second.previous) == ("c1", first.commit)
+        recorded = store.read_one(RUN, first.version)
+        assert recorded is not None
+        told = (first.lease.step, first.lease.fence, first.worker, first.time_ms)
+        data = recorded.data
+        assert told == (data["step"], data["fence"], data["worker"], recorded.time_ms)
+
+    def test_a_claim_that_is_asked_again_does_not_say_what_it_came_behind(
+        self, store: RunStore
+    ) -> None:
+        store.commit(started(ready("a")))
+        claim(store)
+        assert [item.previous for item in claim(store)] == [""]
+
     def test_a_queue_has_its_own_steps(self, store: RunStore) -> None:
         store.commit(started(ready("a", queue="other")))
         assert claim(store) == ()

@@ -14,6 +14,7 @@ from executor.runs.codec import is_sealed
 from executor.runs.repository import Session, SessionCache
 from openagents_json.errors import RunUnreadable
 from openagents_json.workflow.core import commands as cmd
+from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core.decide.elapsed import begun_too_late
 from openagents_json.workflow.core.plan import Persistence, StepPlan
 from openagents_json.workflow.core.state import NOT_HELD
@@ -111,6 +112,9 @@ def jobs_of(sessions: SessionCache, claimed: Sequence[Claimed]) -> list[Job]:
         known = sessions.get(run)
         if known is not None and known.version >= claim.version:
             continue
+        if known is not None and _follows(claim, known):
+            sessions.put(_behind_claim(known, claim))
+            continue
         start = known.version + 1 if known else 1
         if (
             events
@@ -127,6 +131,24 @@ def jobs_of(sessions: SessionCache, claimed: Sequence[Claimed]) -> list[Job]:
     return [
         job for claim in claimed if (job := _claimed_job(sessions, claim)) is not None
     ]
+
+
+def _follows(claim: Claimed, session: Session) -> bool:
+    """Tell whether a claim is all that has come to a run since a session of it.
+
+    The version alone does not: a log that has lost its tail may have other history at the same versions.
+    """
+    is_next = claim.version == session.version + 1
+    return is_next and bool(claim.previous) and claim.previous == session.commit
+
+
+def _behind_claim(session: Session, claim: Claimed) -> Session:
+    """Return a session behind a claim, whose event need not be read: the claim says all of it."""
+    lease = claim.lease
+    started = ev.StepStarted(
+        lease.step, lease.attempt, lease.fence, claim.worker, claim.time_ms
+    )
+    return session.folded([started], claim.version, claim.commit)
 
 
 @contextmanager

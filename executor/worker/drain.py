@@ -304,11 +304,15 @@ class Drain:
         )
 
     def _claimed(self, replies: Sequence[ClaimReply]) -> None:
-        more = [reply.partition for reply in replies if reply.left or reply.unknown]
         claimed = [c for reply in replies for c in reply.claimed]
-        self._accept(self._runtime.jobs(self._settings.queue, claimed))
-        self._claims += more
+        self._claims += [
+            reply.partition for reply in replies if reply.left or reply.unknown
+        ]
         self._runtime.leave_to_others(self._settings.queue, replies)
+        if claimed and self._claims:
+            # Before the histories are read: others can begin with the rest meanwhile.
+            self._give_back_hints()
+        self._accept(self._runtime.jobs(self._settings.queue, claimed))
 
     def _give_back_hints(self) -> None:
         """More work than this drain can take: tell the others, one of whom may have to be woken."""

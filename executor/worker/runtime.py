@@ -39,7 +39,7 @@ class WorkSettings:
     concurrency: int = 4
     lease_ms: int = 10_000
     async_limit: int = 1000
-    batch: int = 32
+    batch: int = 128
     budget_ms: int = 10_000
     linger_ms: int = 1_000
     leases: Mapping[str, int] = field(default_factory=dict)

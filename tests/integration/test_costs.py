@@ -81,6 +81,23 @@ def test_who_waits_for_a_run_is_woken_by_its_end_and_by_no_step(
     )  # one for each five seconds
 
 
+def fan(width: int) -> dict[str, Any]:
+    parallel = [{"id": f"p{i}", "component": "quick"} for i in range(width)]
+    names = [step["id"] for step in parallel]
+    join = {"id": "join", "component": "quick", "depends_on": names}
+    return {"id": "fan", "execution": "graph", "steps": [*parallel, join]}
+
+
+@pytest.mark.parametrize("telemetry", [True], ids=["measured"], indirect=True)
+def test_claims_of_a_run_that_is_known_are_folded_without_reading_it(
+    engine: Engine, telemetry: InMemoryTelemetry
+) -> None:
+    assert engine.run(fan(200), timeout=60).ok
+    for operation in ("read", "begin_reading"):
+        calls = telemetry.summary("openagents.store.call", operation=operation)
+        assert calls.count == 0
+
+
 def test_the_bytes_of_a_step_on_the_log_are_few(
     engine: Engine, private_server: Server
 ) -> None:

@@ -5,7 +5,8 @@
 -- Whoever works takes what it has the component for. A step that it cannot run is set aside at once, so that nobody who
 -- cannot run it looks at it twice; of a component as this document names it (with a range, say) the worker is asked once.
 -- Asked again with its id, a claim gives what it gave: whoever lost the reply has begun nothing of it.
--- Replies {left for this worker, ms, {component to tell of..}, set aside now, {run, step, fence, attempt, deadline, version, commit, scheduled version, events}..}
+-- Replies {left for this worker, ms, {component to tell of..}, set aside now, {run, step, fence, attempt, deadline, version, commit, scheduled version,
+--   the last commit of the run before it ("" when this was asked before, and more may have followed), events}..}
 local k, worker, lease_ms, whole = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local out, sent = {}, {}
 local n = tonumber(redis.call('HGET', KEYS[1], 'n') or '0')
@@ -46,7 +47,7 @@ local function judge(key, set, score)
 end
 local function take(f)
   local HEAD, STREAM = B .. 'head:' .. f.run, B .. 'run:' .. f.run
-  local h = redis.call('HMGET', HEAD, 'v', 'f', 's:' .. f.step) -- another step of this run may just have been taken
+  local h = redis.call('HMGET', HEAD, 'v', 'f', 's:' .. f.step, 'lc') -- another step of this run may just have been taken
   local r = parse(h[3])
   local fence = next_fence(h[2])
   lease(r, fence, worker, lease_ms)
@@ -60,7 +61,7 @@ local function take(f)
   redis.call('HSET', KEYS[1], 'n', int(n))
   redis.call('HSET', HEAD, 'v', int(v), 'lc', cid, 'f', r.fence, 's:' .. f.step, pack(r))
   due_add(r.expiry, 'l|' .. f.key)
-  out[#out + 1] = { f.run, f.step, r.fence, tonumber(r.attempt), r.deadline, v, cid, tonumber(r.sv) }
+  out[#out + 1] = { f.run, f.step, r.fence, tonumber(r.attempt), r.deadline, v, cid, tonumber(r.sv), h[4] }
 end
 
 -- 1. What is there: all that is touched below, and is not among KEYS, is read before the first write.
@@ -110,6 +111,7 @@ for i, c in ipairs(claims) do
   if r and r.fence == c[3] then -- else its lease has run out meanwhile
     extend(r, c[1] .. '|' .. c[2], lease_ms)
     redis.call('HSET', B .. 'head:' .. c[1], 's:' .. c[2], pack(r))
+    c[9] = ''
     out[#out + 1] = c
   end
 end
@@ -134,11 +136,11 @@ for _, c in ipairs(out) do -- histories last, so that each holds every claim of 
   local STREAM = B .. 'run:' .. c[1]
   if not sent[c[1]] and redis.call('XLEN', STREAM) <= whole then
     sent[c[1]] = true
-    c[9] = redis.call('XRANGE', STREAM, '-', '+')
+    c[10] = redis.call('XRANGE', STREAM, '-', '+')
   elseif not sent[c[1]] then
-    c[9] = redis.call('XRANGE', STREAM, int(c[8]) .. '-0', int(c[8]) .. '-0')
+    c[10] = redis.call('XRANGE', STREAM, int(c[8]) .. '-0', int(c[8]) .. '-0')
   else
-    c[9] = {}
+    c[10] = {}
   end
 end
 for _, part in ipairs({ #aside, unknown, NOW, left }) do table.insert(out, 1, part) end
