@@ -226,10 +226,10 @@ class MemoryRunStore:
     ) -> DueReply:
         work = self._partitions[number].work
         now = self._now()
-        queues_moved_to: list[str] = []
+        refilled: list[str] = []
         members: list[DueMember] = []
         for key in work.due_until(now, at_most):
-            member = work.hand_out(key, push_ms, now, queues_moved_to.append)
+            member = work.hand_out(key, push_ms, now, refilled.append)
             if member is not None:
                 members.append(member)
         return DueReply(
@@ -238,7 +238,7 @@ class MemoryRunStore:
             work.next_ms(now),
             tuple(members),
             work.report(queues, now),
-            frozenset(queues_moved_to),
+            frozenset(refilled),
         )
 
     def postpone(self, key: DueKey, at_ms: int) -> bool:
