@@ -39,16 +39,24 @@ COLOURS = {
 
 def plain(value: Any) -> Any:
     """Return a value as JSON types."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {
-            field.name: plain(getattr(value, field.name))
-            for field in dataclasses.fields(value)
-        }
+    names = _fields_of(value)
+    if names:
+        return {name: plain(getattr(value, name)) for name in names}
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(item) for item in value]
     return value
+
+
+def _fields_of(value: Any) -> Sequence[str]:
+    """Return the names of the fields of a record, none for anything else."""
+    if isinstance(value, type):
+        return ()
+    if dataclasses.is_dataclass(value):
+        return [field.name for field in dataclasses.fields(value)]
+    names: Sequence[str] = getattr(value, "__struct_fields__", ())
+    return names
 
 
 def print_json(value: Any) -> None:

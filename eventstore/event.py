@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct
+
 Json = Any
 """A JSON value: None, bool, int, float, str, a sequence of them, or a mapping from str to them."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Position:
+class Position(Struct, frozen=True, order=True, gc=False):
     """A place in the log: the n-th event of a partition, counted from 1 without gaps."""
 
     partition: int
@@ -27,8 +28,7 @@ class Event:
     metadata: Mapping[str, Json] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(Struct, frozen=True, gc=False):
     """A stored event: where it stands, when (ms, by the server's clock), in which commit, by whom and why."""
 
     stream: str

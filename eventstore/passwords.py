@@ -38,11 +38,14 @@ def has_password(url: str) -> bool:
     return masked(url) != url
 
 
-def filled_in(recorded: str, full: str) -> str:
+def filled_in(recorded: str, known: str) -> str:
     """Return a recorded URL with the passwords of a known one, if it is one of a place below that."""
-    shown = masked(full).rstrip("/")
-    is_below = bool(full) and f"{recorded}/".startswith(f"{shown}/")
-    return full.rstrip("/") + recorded[len(shown) :] if is_below else recorded
+    shown = masked(known).rstrip("/")
+    return (
+        known.rstrip("/") + recorded[len(shown) :]
+        if known and f"{recorded}/".startswith(f"{shown}/")
+        else recorded
+    )
 
 
 def traceback_of(error: BaseException) -> str:
@@ -57,13 +60,13 @@ def mask_log_records() -> None:
     def make(*args: object, **kwargs: object) -> logging.LogRecord:
         record = before(*args, **kwargs)
         try:
-            message = record.getMessage()
-        except Exception:
-            # Arguments that do not fit are for the handler to complain about.
+            said = record.getMessage()
+        except (
+            Exception
+        ):  # arguments that do not fit are for the handler to complain about
             return record
-        if has_password(message):
-            record.msg = masked(message)
-            record.args = ()
+        if has_password(said):
+            record.msg, record.args = masked(said), ()
         if record.exc_info and record.exc_info[1] is not None:
             record.exc_text = traceback_of(record.exc_info[1])
         return record
@@ -77,10 +80,8 @@ def _secrets(url: str) -> list[str]:
     except ValueError:
         return []
     login = parts.netloc.rpartition("@")[0]
-    secrets = [login.partition(":")[2]]
-    for name, value in parse_qsl(parts.query):
-        if _OPTION.match(f"?{name}=x"):
-            secrets.append(value)
-    # Libraries name them as they are written in the URL, and as they are sent.
-    spellings = [spelling for text in secrets for spelling in {text, unquote(text)}]
-    return [spelling for spelling in spellings if len(spelling) >= SHORTEST]
+    found = [login.partition(":")[2]]
+    found += [
+        value for name, value in parse_qsl(parts.query) if _OPTION.match(f"?{name}=x")
+    ]
+    return [x for text in found for x in {text, unquote(text)} if len(x) >= SHORTEST]

@@ -22,7 +22,7 @@ def encoded(
     """
     if not events:
         raise InvalidRequest(f"stream {stream!r}: an append needs at least one event")
-    drafts = []
+    made = []
     for index, event in enumerate(events):
         try:
             data = encode(normalise(event.data))
@@ -36,8 +36,8 @@ def encoded(
         size = len(data) + len(metadata)
         if size > max_bytes:
             raise PayloadTooLarge(f"stream {stream!r}, event {index}", size, max_bytes)
-        drafts.append((event.type, data, metadata))
-    return drafts
+        made.append((event.type, data, metadata))
+    return made
 
 
 def check_checkpoint(

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from eventstore.event import Recorded
 from openagents_json.work_index import UNCHANGED, DueKey, DueKind, IndexChanges
 
@@ -29,8 +31,7 @@ class Code(IntEnum):
     IN_PART = -16
 
 
-@dataclass(frozen=True, slots=True)
-class Blob:
+class Blob(Struct, frozen=True, gc=False):
     """A payload that is stored beside the log, under the hash of its bytes."""
 
     sha: str
@@ -56,8 +57,7 @@ class Guard(NamedTuple):
     unbegun: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(Struct, frozen=True, gc=False):
     """One atomic step of a run.
 
     `mode` is new, cas (guarded by version and last commit) or fact (guarded by the fences in `facts`, which are
@@ -105,8 +105,7 @@ class Lease(NamedTuple):
     deadline_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Committed:
+class Committed(Struct, frozen=True, gc=False):
     """The answer to a commit: `events` are those it had not folded, `fenced` the steps that it lost."""
 
     code: Code
@@ -118,8 +117,7 @@ class Committed:
     fenced: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(Struct, frozen=True, gc=False):
     """A step taken from a ready set: `events` hold the whole history, or just the event that scheduled the step.
 
     `previous` is the last commit of the run before the claim, "" where more may have followed on the claim since;
@@ -203,14 +201,14 @@ class ReadyQueue:
 
 @dataclass(frozen=True, slots=True)
 class DueReply:
-    """What is due in a partition; `next_ms` is -1 when nothing waits, `refilled` are queues that got a step back."""
+    """What is due in a partition; `next_ms` is -1 when nothing waits, `moved` are queues that got a step back."""
 
     partition: int
     time_ms: int
     next_ms: int
     members: tuple[DueMember, ...]
     ready: tuple[ReadyQueue, ...]
-    refilled: frozenset[str]
+    moved: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)

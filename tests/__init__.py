@@ -1,1 +1,0 @@
-"""Tests: what a user could notice, on real servers where a server matters."""

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from msgspec import structs
+
 from eventstore.run_model import Blob, ClaimWish, Lease
 from executor.attempts.jobs import REPEATABLE, Finished, Job
 from executor.attempts.unrecordable import unfit
@@ -121,7 +123,7 @@ class Batch:
         self._events += made.events
         self._encoded += encoded.events
         self._blobs += encoded.blobs
-        self._session = replace(session, state=made.state)
+        self._session = structs.replace(session, state=made.state)
         self._due = (
             self._due
             or made.unfinished
@@ -192,7 +194,7 @@ class Batch:
         )
         self._events.append(started)
         self._encoded += encode([started], self._handler.limits).events
-        self._session = replace(
+        self._session = structs.replace(
             self._session, state=evolve(self._session.state, started)
         )
         self._take(job, outcome)
@@ -246,7 +248,7 @@ class Batch:
             settle=False,
             last_fence=last if len(self._done) > 1 else 0,
         )
-        return replace(built, commit=replace(built.commit, whole=True))
+        return structs.replace(built, commit=structs.replace(built.commit, whole=True))
 
     def _outcome(
         self,

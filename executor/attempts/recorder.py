@@ -12,6 +12,8 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from msgspec import structs
+
 from eventstore.errors import EventStoreError
 from eventstore.run_model import ClaimWish, Code, Commit, Committed, Lease
 from executor.attempts.group_commit import Batch
@@ -68,7 +70,10 @@ class _Part:
 
 def _unclaiming(part: _Part) -> _Part:
     return replace(
-        part, built=replace(part.built, commit=replace(part.built.commit, claim=None))
+        part,
+        built=structs.replace(
+            part.built, commit=structs.replace(part.built.commit, claim=None)
+        ),
     )
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
+
+from msgspec.structs import replace
 
 from eventstore import codec
 from eventstore.event import Recorded
@@ -70,7 +72,7 @@ def _forked(handler: Handler, request: Fork, actor: str) -> Handled | None:
     state = evolve_all(initial(), taken_over(events, request.run))
     # Of the whole source and not only of its past: what was erased behind the fork may be what the fork would show.
     if any(map(_tells_of_erasure, recorded)):
-        refuse_erased(state._replace(erased=True))
+        refuse_erased(replace(state, erased=True))
     plan = handler.definitions.plan(state.definition)
     key = handler.sessions.keyring.fresh(request.run)
     fresh = Session(request.run, 0, "", initial(), plan, key)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec import structs
 
 from eventstore import codec
 from eventstore.event import Recorded
@@ -219,7 +221,7 @@ def _going_on(
     if changes.held is None:
         # No event of this commit says it, so the head says it as it did in the other store.
         changes = changes._replace(held=alone.changes.held)
-    commit = replace(
+    commit = structs.replace(
         built.commit,
         changes=changes,
         definition=built.commit.definition or alone.definition,

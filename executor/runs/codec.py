@@ -16,8 +16,11 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from eventstore import codec
 from eventstore.errors import NotJson
@@ -69,8 +72,7 @@ class Limits:
     starts: int = 100_000
 
 
-@dataclass(frozen=True, slots=True)
-class EncodedEvents:
+class EncodedEvents(Struct, frozen=True, gc=False):
     """Events ready for a commit, with the blobs that they refer to."""
 
     events: tuple[tuple[str, bytes], ...]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from eventstore.run_model import ClaimWish, Commit, Guard, Lease
 from executor.errors import PayloadRefused
@@ -17,8 +18,7 @@ from openagents_json.workflow.core.indexes.changes import changes
 from openagents_json.workflow.types import Json
 
 
-@dataclass(frozen=True, slots=True)
-class CommitContext:
+class CommitContext(Struct, frozen=True, gc=False):
     """Who makes a commit and what guards it."""
 
     mode: str
@@ -29,8 +29,7 @@ class CommitContext:
     claim: ClaimWish | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class BuiltCommit:
+class BuiltCommit(Struct, frozen=True, gc=False):
     """A commit with the decision behind it; `opens` counts claimable steps by queue."""
 
     commit: Commit

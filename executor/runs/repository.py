@@ -10,8 +10,10 @@ import logging
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from eventstore import codec
 from eventstore.event import Recorded
@@ -41,8 +43,7 @@ ENDED = 16
 KEEP_SECONDS = 86_400
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(Struct, frozen=True, gc=False):
     """A folded run: `version` and `commit` say where the fold ended; `key` is there when it is encrypted."""
 
     run: str
@@ -50,7 +51,7 @@ class Session:
     commit: str
     state: RunState
     plan: Plan
-    key: RunKey | None = field(default=None, compare=False)
+    key: RunKey | None = None
 
     def folded(
         self, happened: Iterable[ev.Event], version: int, commit: str

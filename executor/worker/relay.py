@@ -232,7 +232,7 @@ class Relay:
 
     def _waiting(self, reply: DueReply) -> set[str]:
         return {
-            *reply.refilled,
+            *reply.moved,
             *(
                 ready.queue
                 for ready in reply.ready

@@ -7,6 +7,8 @@ from dataclasses import replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from msgspec import structs
+
 from eventstore.event import Recorded
 from eventstore.runs import RunStore
 from openagents_json.components.copies import own_copy
@@ -85,4 +87,6 @@ def _apart(projection: Projection) -> Projection:
 
 
 def _own(event: Recorded) -> Recorded:
-    return replace(event, data=own_copy(event.data), metadata=own_copy(event.metadata))
+    return structs.replace(
+        event, data=own_copy(event.data), metadata=own_copy(event.metadata)
+    )

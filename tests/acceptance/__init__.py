@@ -1,1 +1,0 @@
-"""What users do, with processes of their own."""

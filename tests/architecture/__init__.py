@@ -1,1 +1,0 @@
-"""The rules of the house, of imports, and of what a start costs."""

@@ -1,1 +1,0 @@
-"""What each port promises, asked of each of its adapters."""

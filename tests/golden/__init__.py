@@ -1,1 +1,0 @@
-"""Histories of former versions, which still fold."""

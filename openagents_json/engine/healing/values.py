@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from msgspec import structs
+
 from eventstore import codec
 from eventstore.event import Event, Recorded
 from eventstore.redis.run_keys import KeyStore
@@ -129,11 +131,11 @@ def _tells(name: str, value: Any) -> bool:
 def _opened(key: RunKey | None, item: Recorded) -> Recorded:
     data = {name: value for name, value in item.data.items() if name != HIDDEN}
     if key is None:
-        return replace(item, data={**data, "unread": True})
+        return structs.replace(item, data={**data, "unread": True})
     try:
         raw = base64.b64decode(item.data[HIDDEN], validate=True)
     except ValueError as error:
         raise DamagedPayload(key.run, item.type) from error
-    return replace(
+    return structs.replace(
         item, data=data | codec.decode(key.decrypt(raw, *_place(item.type, data)))
     )

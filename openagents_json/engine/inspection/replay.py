@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from msgspec import structs
+
 from eventstore import codec
 from eventstore.event import Recorded
 from eventstore.redis.grouping import PAGE
@@ -222,7 +224,7 @@ def reopening(
         raise cmd.Rejected("another_workflow", what, session.state.status)
     if command.inputs is not None or plan is not None:
         check_inputs(goes_by, {**session.state.inputs, **(command.inputs or {})})
-    return replace(
+    return structs.replace(
         command,
         inputs=None if command.inputs is None else codec.normalise(command.inputs),
         migrate=plan is not None,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from openagents_json.workflow.errors import Rejected as Rejected
 from openagents_json.workflow.types import Json
 
 
-@dataclass(frozen=True, slots=True)
-class StartRun:
+class StartRun(Struct, frozen=True, gc=False):
     """Begin a run; `inputs` are checked and defaulted already.
 
     `cancelled` is why it ends before it does anything: its id is taken, so that nobody begins it later.
@@ -23,8 +23,7 @@ class StartRun:
     cancelled: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Completed:
+class Completed(Struct, frozen=True, gc=False):
     """The outcome of an attempt that returned."""
 
     step: str
@@ -32,8 +31,7 @@ class Completed:
     output: Json
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Struct, frozen=True, gc=False):
     """The outcome of an attempt that raised; `error` has type, message, retryable and may have retry_after_ms."""
 
     step: str
@@ -41,8 +39,7 @@ class Failed:
     error: Mapping[str, Json]
 
 
-@dataclass(frozen=True, slots=True)
-class Expired:
+class Expired(Struct, frozen=True, gc=False):
     """The outcome of an attempt that its own worker stopped at a limit (start_to_close or heartbeat)."""
 
     step: str
@@ -51,8 +48,7 @@ class Expired:
     limit_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Released:
+class Released(Struct, frozen=True, gc=False):
     """An attempt that its worker gives back unstarted."""
 
     step: str
@@ -63,20 +59,17 @@ class Released:
 Outcome = Completed | Failed | Expired | Released
 
 
-@dataclass(frozen=True, slots=True)
-class RecordOutcomes:
+class RecordOutcomes(Struct, frozen=True, gc=False):
     """Record what a worker found out about attempts whose fences it holds."""
 
     outcomes: tuple[Outcome, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Advance:
+class Advance(Struct, frozen=True, gc=False):
     """Decide whatever the state already implies; the answer to a lost or late decision."""
 
 
-@dataclass(frozen=True, slots=True)
-class LoseLease:
+class LoseLease(Struct, frozen=True, gc=False):
     """The lease of an attempt ran out by the server's clock; `begun` tells whether its worker may have begun."""
 
     step: str
@@ -84,8 +77,7 @@ class LoseLease:
     begun: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class TimeOutStep:
+class TimeOutStep(Struct, frozen=True, gc=False):
     """A limit of a step ran out by the server's clock: start_to_close, schedule_to_start or total."""
 
     step: str
@@ -93,27 +85,23 @@ class TimeOutStep:
     fence: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class TimeOutRun:
+class TimeOutRun(Struct, frozen=True, gc=False):
     """The time limit of the whole run is over."""
 
 
-@dataclass(frozen=True, slots=True)
-class PauseRun:
+class PauseRun(Struct, frozen=True, gc=False):
     """Start nothing more until resumed."""
 
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ResumeRun:
+class ResumeRun(Struct, frozen=True, gc=False):
     """Go on."""
 
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class CancelRun:
+class CancelRun(Struct, frozen=True, gc=False):
     """End the run; `force` does not wait for steps under way, `compensate` undoes completed steps that say how."""
 
     reason: str = ""
@@ -121,16 +109,14 @@ class CancelRun:
     compensate: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class FireTimer:
+class FireTimer(Struct, frozen=True, gc=False):
     """The time of a step's timer has come, by the server's clock."""
 
     step: str
     timer: int
 
 
-@dataclass(frozen=True, slots=True)
-class SendSignal:
+class SendSignal(Struct, frozen=True, gc=False):
     """Return the run a signal; one with an id that was heard before changes nothing."""
 
     name: str
@@ -142,8 +128,7 @@ class SendSignal:
     at_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class CloseChild:
+class CloseChild(Struct, frozen=True, gc=False):
     """Tell a step how the run that it waits for ended."""
 
     step: str
@@ -153,23 +138,20 @@ class CloseChild:
     error: Mapping[str, Json] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Admit:
+class Admit(Struct, frozen=True, gc=False):
     """Let a step (or the run, "") that waited at gates begin; `fences` are those of its locks, by key."""
 
     step: str
     fences: Mapping[str, int] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RefuseRun:
+class RefuseRun(Struct, frozen=True, gc=False):
     """End a queued run that its workflow's limit does not let in."""
 
     error: Mapping[str, Json]
 
 
-@dataclass(frozen=True, slots=True)
-class ReopenRun:
+class ReopenRun(Struct, frozen=True, gc=False):
     """Let a closed run go on: from what failed, or from a step; `inputs` replace some of those of the run.
 
     `migrate` says that the plan it is decided with is another one than the run had. With `replay`, all of it is done
@@ -184,8 +166,7 @@ class ReopenRun:
     changed: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class OverrideStep:
+class OverrideStep(Struct, frozen=True, gc=False):
     """Say how a step ended, completed or skipped, and go on from there; a closed run is opened again for it."""
 
     step: str
@@ -194,8 +175,7 @@ class OverrideStep:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ForkRun:
+class ForkRun(Struct, frozen=True, gc=False):
     """Begin to go another way than the run whose events have been folded so far."""
 
     source: str
@@ -204,8 +184,7 @@ class ForkRun:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class RedactRun:
+class RedactRun(Struct, frozen=True, gc=False):
     """Keep on record that payloads of a closed run are no more; the fields are those of RunRedacted."""
 
     how: str
@@ -216,16 +195,14 @@ class RedactRun:
     metadata: Mapping[str, str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class HoldRun:
+class HoldRun(Struct, frozen=True, gc=False):
     """Hold a run, so that nothing of it is erased, archived or deleted; or release it."""
 
     on: bool
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ImportRun:
+class ImportRun(Struct, frozen=True, gc=False):
     """Take over the run whose events have been folded so far, from another store, `source`; an open one goes on."""
 
     source: str
@@ -236,8 +213,7 @@ class ImportRun:
     sha256: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class NoteIgnored:
+class NoteIgnored(Struct, frozen=True, gc=False):
     """Keep on record that a late outcome was refused."""
 
     step: str

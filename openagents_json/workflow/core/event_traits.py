@@ -5,19 +5,32 @@ Nothing else keeps a list of event types: `event_types` gives the set of those w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, Flag, auto
 from functools import partial
 from typing import Final, Protocol, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import astuple
 
 from openagents_json.statuses import RunStatus
 
 T = TypeVar("T")
 
 
-BESIDE: Final[Mapping[str, bool]] = {"beside": True}
-"""Marks a field that the log has beside the data of an event, such as its time: read from there, never written."""
+class Timed(Struct, frozen=True, gc=False):
+    """An event that knows when it was stored, in its last field, `time_ms`: the log has that beside its data.
+
+    It is read from there and never written, and events that differ in nothing else are equal.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return astuple(self)[:-1] == astuple(other)[:-1]
+
+    def __hash__(self) -> int:
+        return hash(astuple(self)[:-1])
 
 
 class Declare(Protocol):

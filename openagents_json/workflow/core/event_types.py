@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, fields
 from typing import Any, Final
 
 from openagents_json.workflow.core.event_traits import (
@@ -11,6 +10,7 @@ from openagents_json.workflow.core.event_traits import (
     Attempt,
     Effect,
     Phase,
+    Timed,
     Traits,
     traits_of,
 )
@@ -86,20 +86,21 @@ PAYLOADS: Final[Mapping[str, tuple[str, ...]]] = {
 """The name of an event's type -> its fields that hold what users work with."""
 
 _TYPES: Final[Mapping[str, type[Event]]] = {cls.__name__: cls for cls in EVENT_TYPES}
-_FIELDS: Final = {
-    name: tuple(
-        (f.name, f.default, f.default is not MISSING)
-        for f in fields(cls)
-        if "beside" not in f.metadata
+_TIMED: Final = frozenset(cls for cls in EVENT_TYPES if issubclass(cls, Timed))
+"""What knows when it was stored."""
+
+
+def _stored(cls: type[Event]) -> tuple[tuple[str, ...], tuple[tuple[str, Any], ...]]:
+    """Return the names of the fields that are always written, and the others with their defaults."""
+    names, defaults = cls.__struct_fields__, cls.__struct_defaults__
+    optional = zip(names[len(names) - len(defaults) :], defaults, strict=True)
+    written = tuple(
+        field for field in optional if cls not in _TIMED or field[0] != names[-1]
     )
-    for name, cls in _TYPES.items()
-}
-_TIMED: Final = frozenset(
-    name
-    for name, cls in _TYPES.items()
-    if any("beside" in f.metadata for f in fields(cls))
-)
-"""Names of what knows when it was stored."""
+    return names[: len(names) - len(defaults)], written
+
+
+_STORED: Final = {cls: _stored(cls) for cls in EVENT_TYPES}
 
 
 def type_name(event: Event) -> str:
@@ -109,10 +110,13 @@ def type_name(event: Event) -> str:
 
 def to_data(event: Event) -> dict[str, Any]:
     """Return the JSON object that is stored; fields that hold their default are left out."""
-    data = {}
-    for name, default, optional in _FIELDS[type(event).__name__]:
+    required, optional = _STORED[type(event)]
+    data = {name: getattr(event, name) for name in required}
+    for name, default in optional:
         value = getattr(event, name)
-        if not (optional and value == default and type(value) is type(default)):
+        if value is default:  # which is nearly always so, and quicker to see
+            continue
+        if value != default or type(value) is not type(default):
             data[name] = value
     return data
 
@@ -122,13 +126,19 @@ def from_data(event_type: str, data: Mapping[str, Any], time_ms: int = 0) -> Eve
 
     Raises UnknownEvent.
     """
-    known = _FIELDS.get(event_type)
-    if known is None:
+    cls = _TYPES.get(event_type)
+    if cls is None:
         raise UnknownEvent(event_type, "unknown type")
+    beside: dict[str, Any] = {"time_ms": time_ms} if cls in _TIMED else {}
     try:
-        values = {name: data[name] for name, _, _ in known if name in data}
-        if event_type in _TIMED:
-            values["time_ms"] = time_ms
-        return _TYPES[event_type](**values)
+        return cls(**data, **beside)
+    except TypeError:  # of a newer version, or damaged: that is told apart below
+        pass
+    try:
+        return cls(**{**_fields_of(cls, data), **beside})
     except TypeError as error:
         raise UnknownEvent(event_type, str(error)) from error
+
+
+def _fields_of(cls: type[Event], data: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: data[name] for name in cls.__struct_fields__ if name in data}

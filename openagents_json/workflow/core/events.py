@@ -7,14 +7,15 @@ form of an event. A new event is declared here and put into `Event`; the tests t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from openagents_json.workflow.core.event_traits import (
-    BESIDE,
     Attempt,
     Effect,
     Origin,
     Phase,
+    Timed,
     run_event,
     step_event,
 )
@@ -30,8 +31,7 @@ from openagents_json.workflow.types import Json
     effects=Effect.DUE,
     payloads=("inputs",),
 )
-@dataclass(frozen=True, slots=True)
-class RunStarted:
+class RunStarted(Struct, frozen=True, gc=False):
     """A run began, pinned to one definition."""
 
     run: str
@@ -50,8 +50,7 @@ class RunStarted:
     effects=Effect.DUE,
     payloads=(),
 )
-@dataclass(frozen=True, slots=True)
-class RunQueued:
+class RunQueued(Struct, frozen=True, gc=False):
     """The run waits for its turn: `gates` are [kind, key, limit, policy] each; `delay_ms` is waited for first."""
 
     gates: Sequence[Json] = ()
@@ -65,8 +64,7 @@ class RunQueued:
     effects=Effect.DUE,
     payloads=(),
 )
-@dataclass(frozen=True, slots=True)
-class RunAdmitted:
+class RunAdmitted(Struct, frozen=True, gc=False):
     """A queued run begins."""
 
     fences: Mapping[str, int] | None = None
@@ -79,8 +77,7 @@ class RunAdmitted:
     effects=Effect.DUE,
     payloads=("output",),
 )
-@dataclass(frozen=True, slots=True)
-class RunCompleted:
+class RunCompleted(Struct, frozen=True, gc=False):
     """Every step is resolved; `output` is the result."""
 
     output: Json = None
@@ -93,8 +90,7 @@ class RunCompleted:
     effects=Effect.DUE,
     payloads=("error",),
 )
-@dataclass(frozen=True, slots=True)
-class RunFailed:
+class RunFailed(Struct, frozen=True, gc=False):
     """The run ended without a result; `step` is where, when a step was the cause."""
 
     error: Mapping[str, Json]
@@ -108,8 +104,7 @@ class RunFailed:
     effects=Effect.SETTLES | Effect.WAITS,
     payloads=("error",),
 )
-@dataclass(frozen=True, slots=True)
-class RunFailing:
+class RunFailing(Struct, frozen=True, gc=False):
     """The run will end as failed, after compensations and what the document does on failure."""
 
     error: Mapping[str, Json]
@@ -123,8 +118,7 @@ class RunFailing:
     effects=Effect.DUE,
     payloads=("inputs",),
 )
-@dataclass(frozen=True, slots=True)
-class RunReopened:
+class RunReopened(Struct, frozen=True, gc=False):
     """A closed run goes on.
 
     The steps in `forgotten` are done again, those in `resumed` hold some of them and go on; all other results are kept.
@@ -152,8 +146,7 @@ class RunReopened:
     effects=Effect.NOTHING,
     payloads=("inputs",),
 )
-@dataclass(frozen=True, slots=True)
-class RunForked:
+class RunForked(Struct, frozen=True, gc=False):
     """The events before are those of another run, `source`, up to its version `at`; from here on this run goes its way.
 
     What somebody was doing for the other run then is `forgotten` and done anew; the rest is as in RunReopened.
@@ -174,8 +167,7 @@ class RunForked:
     effects=Effect.NOTHING,
     payloads=(),
 )
-@dataclass(frozen=True, slots=True)
-class RunImported:
+class RunImported(Struct, frozen=True, gc=False):
     """The events before, up to version `at`, were written in another store, `source`; from here on it goes on here.
 
     The steps in `lost` were under way there and are done again; those in `gated` held locks there and ask for them
@@ -200,8 +192,7 @@ class RunImported:
     effects=Effect.DUE,
     payloads=(),
 )
-@dataclass(frozen=True, slots=True)
-class RunPaused:
+class RunPaused(Struct, frozen=True, gc=False):
     """No further step is scheduled or started; those under way finish."""
 
     reason: str = ""
@@ -214,8 +205,7 @@ class RunPaused:
     effects=Effect.DUE,
     payloads=(),
 )
-@dataclass(frozen=True, slots=True)
-class RunResumed:
+class RunResumed(Struct, frozen=True, gc=False):
     """A paused run goes on."""
 
     reason: str = ""
@@ -228,8 +218,7 @@ class RunResumed:
     effects=Effect.SETTLES | Effect.DUE,
     payloads=(),
 )
-@dataclass(frozen=True, slots=True)
-class RunCancelRequested:
+class RunCancelRequested(Struct, frozen=True, gc=False):
     """Somebody wants the run to end; steps under way get a grace period, completed ones are compensated if asked."""
 
     reason: str = ""
@@ -243,8 +232,7 @@ class RunCancelRequested:
     effects=Effect.DUE,
     payloads=(),
 )
-@dataclass(frozen=True, slots=True)
-class RunCancelled:
+class RunCancelled(Struct, frozen=True, gc=False):
     """The run ended because it was asked to."""
 
     reason: str = ""
@@ -257,8 +245,7 @@ class RunCancelled:
     effects=Effect.NOTHING,
     payloads=(),
 )
-@dataclass(frozen=True, slots=True)
-class RunRedacted:
+class RunRedacted(Struct, frozen=True, gc=False):
     """What the closed run worked with is no more: payloads were erased, or the key that reads them was destroyed.
 
     `erased` are [version, SHA-256 of the data that stands there now, commitment to what the ledger had sealed, or ""]
@@ -281,8 +268,7 @@ class RunRedacted:
     effects=Effect.NOTHING,
     payloads=(),
 )
-@dataclass(frozen=True, slots=True)
-class RunHeld:
+class RunHeld(Struct, frozen=True, gc=False):
     """Nothing of the run may be erased, archived or deleted until the hold is released."""
 
     reason: str = ""
@@ -295,8 +281,7 @@ class RunHeld:
     effects=Effect.NOTHING,
     payloads=(),
 )
-@dataclass(frozen=True, slots=True)
-class RunHoldReleased:
+class RunHoldReleased(Struct, frozen=True, gc=False):
     """The run is held no more."""
 
     reason: str = ""
@@ -311,8 +296,7 @@ class RunHoldReleased:
     effects=Effect.SCHEDULES | Effect.READIES | Effect.SETTLES | Effect.DUE,
     payloads=("inputs",),
 )
-@dataclass(frozen=True, slots=True)
-class StepScheduled:
+class StepScheduled(Struct, frozen=True, gc=False):
     """A step begins; its inputs are resolved.
 
     Without a `kind` it may be claimed by a worker, if there are no `gates`, [kind, key, limit, period in ms] each;
@@ -330,8 +314,7 @@ class StepScheduled:
 @step_event(
     origin=Origin.FACT, attempt=None, effects=Effect.READIES | Effect.DUE, payloads=()
 )
-@dataclass(frozen=True, slots=True)
-class StepAdmitted:
+class StepAdmitted(Struct, frozen=True, gc=False):
     """A step that waited at gates may be claimed; `fences` are those of its locks, by key."""
 
     step: str
@@ -341,15 +324,14 @@ class StepAdmitted:
 @step_event(
     origin=Origin.FACT, attempt=Attempt.BEGUN, effects=Effect.NOTHING, payloads=()
 )
-@dataclass(frozen=True, slots=True)
-class StepStarted:
+class StepStarted(Timed, frozen=True, gc=False):
     """A worker claimed an attempt; written by the claim itself. `time_ms` is when it was stored, 0 if nobody knows."""
 
     step: str
     attempt: int
     fence: str
     worker: str
-    time_ms: int = field(default=0, compare=False, metadata=BESIDE)
+    time_ms: int = 0
 
 
 @step_event(
@@ -358,8 +340,7 @@ class StepStarted:
     effects=Effect.DUE,
     payloads=("output", "outputs", "sets"),
 )
-@dataclass(frozen=True, slots=True)
-class StepCompleted:
+class StepCompleted(Struct, frozen=True, gc=False):
     """An attempt returned; `sets` are the workflow outputs that it wrote."""
 
     step: str
@@ -375,8 +356,7 @@ class StepCompleted:
     effects=Effect.DUE,
     payloads=("output", "error"),
 )
-@dataclass(frozen=True, slots=True)
-class StepFailed:
+class StepFailed(Struct, frozen=True, gc=False):
     """An attempt failed; `retry_ms` is the wait before the next one, None when this was the last.
 
     `then` says how the document handles a last failure: fail, continue (with `output`) or goto (`goto`). `reason` says
@@ -399,8 +379,7 @@ class StepFailed:
     effects=Effect.DUE,
     payloads=("output",),
 )
-@dataclass(frozen=True, slots=True)
-class StepTimedOut:
+class StepTimedOut(Struct, frozen=True, gc=False):
     """A time limit of the step ran out; `kind` names it; the rest is as in StepFailed."""
 
     step: str
@@ -417,8 +396,7 @@ class StepTimedOut:
 @step_event(
     origin=Origin.FACT, attempt=Attempt.LOST, effects=Effect.READIES, payloads=()
 )
-@dataclass(frozen=True, slots=True)
-class StepLeaseLost:
+class StepLeaseLost(Struct, frozen=True, gc=False):
     """The worker of an attempt went silent; the step may be claimed again."""
 
     step: str
@@ -429,8 +407,7 @@ class StepLeaseLost:
 @step_event(
     origin=Origin.FACT, attempt=Attempt.GIVEN_BACK, effects=Effect.NOTHING, payloads=()
 )
-@dataclass(frozen=True, slots=True)
-class StepReleased:
+class StepReleased(Struct, frozen=True, gc=False):
     """A worker gave an attempt back unstarted; it does not count against any limit but its own."""
 
     step: str
@@ -445,8 +422,7 @@ class StepReleased:
     effects=Effect.READIES | Effect.SETTLES | Effect.DUE | Effect.WAITS,
     payloads=(),
 )
-@dataclass(frozen=True, slots=True)
-class StepRetryScheduled:
+class StepRetryScheduled(Struct, frozen=True, gc=False):
     """The next attempt may be claimed after `delay_ms`, once it has passed its rate limit if it is `gated`."""
 
     step: str
@@ -455,8 +431,7 @@ class StepRetryScheduled:
 
 
 @step_event(origin=Origin.DECISION, attempt=None, effects=Effect.SETTLES, payloads=())
-@dataclass(frozen=True, slots=True)
-class StepSkipped:
+class StepSkipped(Struct, frozen=True, gc=False):
     """The step does not run: its condition was false, or no edge into it is alive."""
 
     step: str
@@ -469,8 +444,7 @@ class StepSkipped:
     effects=Effect.SETTLES | Effect.DUE,
     payloads=(),
 )
-@dataclass(frozen=True, slots=True)
-class StepCancelled:
+class StepCancelled(Struct, frozen=True, gc=False):
     """The step was withdrawn before its outcome; a late outcome is refused."""
 
     step: str
@@ -478,8 +452,7 @@ class StepCancelled:
 
 
 @step_event(origin=Origin.DECISION, attempt=None, effects=Effect.NOTHING, payloads=())
-@dataclass(frozen=True, slots=True)
-class StepResultReused:
+class StepResultReused(Struct, frozen=True, gc=False):
     """A step that is done again has the inputs that it had: its result stands, and nobody runs it."""
 
     step: str
@@ -491,8 +464,7 @@ class StepResultReused:
     effects=Effect.SETTLES | Effect.DUE,
     payloads=("output",),
 )
-@dataclass(frozen=True, slots=True)
-class StepOverridden:
+class StepOverridden(Struct, frozen=True, gc=False):
     """Somebody said how a step ended: completed, with an output, or skipped."""
 
     step: str
@@ -507,8 +479,7 @@ class StepOverridden:
     effects=Effect.SCHEDULES | Effect.READIES | Effect.SETTLES,
     payloads=("inputs",),
 )
-@dataclass(frozen=True, slots=True)
-class CompensationScheduled:
+class CompensationScheduled(Struct, frozen=True, gc=False):
     """What undoes a completed step may be claimed, as step `compensation`; its inputs are as in StepScheduled."""
 
     step: str
@@ -520,8 +491,7 @@ class CompensationScheduled:
 @step_event(
     origin=Origin.DECISION, attempt=None, effects=Effect.DUE | Effect.WAITS, payloads=()
 )
-@dataclass(frozen=True, slots=True)
-class TimerSet:
+class TimerSet(Struct, frozen=True, gc=False):
     """A step waits until a time, `at_ms` by the server's clock, or for `delay_ms`; timers of a step count from 1."""
 
     step: str
@@ -531,8 +501,7 @@ class TimerSet:
 
 
 @step_event(origin=Origin.FACT, attempt=None, effects=Effect.DUE, payloads=())
-@dataclass(frozen=True, slots=True)
-class TimerFired:
+class TimerFired(Struct, frozen=True, gc=False):
     """The time of a timer has come."""
 
     step: str
@@ -542,8 +511,7 @@ class TimerFired:
 @step_event(
     origin=Origin.FACT, attempt=None, effects=Effect.NOTHING, payloads=("payload",)
 )
-@dataclass(frozen=True, slots=True)
-class SignalReceived:
+class SignalReceived(Struct, frozen=True, gc=False):
     """Somebody sent a signal to the run; it is kept until a step takes it."""
 
     signal: str
@@ -556,8 +524,7 @@ class SignalReceived:
 
 
 @step_event(origin=Origin.DECISION, attempt=None, effects=Effect.NOTHING, payloads=())
-@dataclass(frozen=True, slots=True)
-class SignalTaken:
+class SignalTaken(Struct, frozen=True, gc=False):
     """A step that waits for it took a signal."""
 
     step: str
@@ -570,19 +537,17 @@ class SignalTaken:
     effects=Effect.SETTLES | Effect.DUE | Effect.WAITS,
     payloads=(),
 )
-@dataclass(frozen=True, slots=True)
-class ChildStarted:
+class ChildStarted(Timed, frozen=True, gc=False):
     """A step handed its work to a run of another workflow, in a log of its own; `time_ms` is as in StepStarted."""
 
     step: str
     child: str
     workflow: str
-    time_ms: int = field(default=0, compare=False, metadata=BESIDE)
+    time_ms: int = 0
 
 
 @step_event(origin=Origin.FACT, attempt=None, effects=Effect.DUE, payloads=())
-@dataclass(frozen=True, slots=True)
-class ChildClosed:
+class ChildClosed(Struct, frozen=True, gc=False):
     """The child run of a step ended."""
 
     step: str
@@ -593,8 +558,7 @@ class ChildClosed:
 @step_event(
     origin=Origin.FACT, attempt=Attempt.LATE, effects=Effect.NOTHING, payloads=()
 )
-@dataclass(frozen=True, slots=True)
-class StepOutcomeIgnored:
+class StepOutcomeIgnored(Struct, frozen=True, gc=False):
     """An outcome came after its attempt had lost the lease; kept for the record, never applied."""
 
     step: str

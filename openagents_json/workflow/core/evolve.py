@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from immutables import Map
+from msgspec.structs import replace
 
 from openagents_json.statuses import StepStatus
 from openagents_json.workflow.core import events as ev
@@ -50,7 +51,6 @@ from openagents_json.workflow.core.state import (
     Signal,
     StepState,
     gather,
-    with_fields,
 )
 from openagents_json.workflow.dispatch import entry
 
@@ -73,7 +73,7 @@ def evolve(state: RunState, event: ev.Event) -> RunState:
         return reopened(state, event) if isinstance(event, ev.RunReopened) else state
     after = FOLDS[type(event)](state, event)
     if after.pending and after is not state and type(event) in _SETTLING:
-        return with_fields(after, pending=())
+        return replace(after, pending=())
     return after
 
 
@@ -81,7 +81,8 @@ def evolve(state: RunState, event: ev.Event) -> RunState:
 
 
 def _start(state: RunState, event: ev.RunStarted) -> RunState:
-    return state._replace(
+    return replace(
+        state,
         status=RUNNING,
         run=event.run,
         workflow=event.workflow,
@@ -104,11 +105,11 @@ def _close(
         return state
     match event:
         case ev.RunCompleted(output) if state.status in (RUNNING, PAUSED):
-            return state._replace(status=COMPLETED, output=output, **_OVER)
+            return replace(state, status=COMPLETED, output=output, **_OVER)
         case ev.RunFailed(error, step):
-            return state._replace(status=FAILED, error=error, failed_step=step, **_OVER)
+            return replace(state, status=FAILED, error=error, failed_step=step, **_OVER)
         case ev.RunCancelled(reason) if state.status == CANCELLING:
-            return state._replace(status=CANCELLED, reason=reason, **_OVER)
+            return replace(state, status=CANCELLED, reason=reason, **_OVER)
         case _:
             return state
 
@@ -116,33 +117,37 @@ def _close(
 def _mode(state: RunState, event: ev.Event) -> RunState:
     match event:
         case ev.RunPaused(reason) if state.status == RUNNING:
-            return state._replace(status=PAUSED, reason=reason)
+            return replace(state, status=PAUSED, reason=reason)
         case ev.RunResumed() if state.status == PAUSED:
-            return state._replace(status=RUNNING, reason="")
+            return replace(state, status=RUNNING, reason="")
         case ev.RunCancelRequested(reason, compensate) if state.status not in (
             CANCELLING,
             FAILING,
         ):
-            return state._replace(
-                status=CANCELLING, reason=reason, compensate=compensate, unsettled=Map()
+            return replace(
+                state,
+                status=CANCELLING,
+                reason=reason,
+                compensate=compensate,
+                unsettled=Map(),
             )
         case ev.RunFailing(error, step) if (
             state.status in (RUNNING, PAUSED, QUEUED) and not state.open_steps
         ):
-            return state._replace(
-                status=FAILING, error=error, failed_step=step, unsettled=Map()
+            return replace(
+                state, status=FAILING, error=error, failed_step=step, unsettled=Map()
             )
         case ev.RunQueued(gates) if state.status == RUNNING and not state.steps:
-            return state._replace(status=QUEUED, queue=tuple(gates))
+            return replace(state, status=QUEUED, queue=tuple(gates))
         case ev.RunAdmitted() if state.status == QUEUED:
-            return state._replace(status=RUNNING)
+            return replace(state, status=RUNNING)
         case _:
             return state
 
 
 def _redact(state: RunState, event: ev.RunRedacted) -> RunState:
     return (
-        state._replace(erased=True, labels=None if event.labels else state.labels)
+        replace(state, erased=True, labels=None if event.labels else state.labels)
         if state.closed
         else state
     )
@@ -150,7 +155,7 @@ def _redact(state: RunState, event: ev.RunRedacted) -> RunState:
 
 def _hold(state: RunState, event: ev.RunHeld | ev.RunHoldReleased) -> RunState:
     held = isinstance(event, ev.RunHeld)
-    return state if state.held == held else state._replace(held=held)
+    return state if state.held == held else replace(state, held=held)
 
 
 # -- steps -----------------------------------------------------------------------------------------------
@@ -199,7 +204,7 @@ def _admit(state: RunState, event: ev.StepAdmitted) -> RunState:
     if step is None or step.status != GATED:
         return state
     held = {**(step.gates or {}), **(event.fences or {})}
-    return put(state, event.step, step._replace(status=SCHEDULED, gates=held or None))
+    return put(state, event.step, replace(step, status=SCHEDULED, gates=held or None))
 
 
 def _begin(state: RunState, event: ev.StepStarted) -> RunState:
@@ -211,7 +216,7 @@ def _begin(state: RunState, event: ev.StepStarted) -> RunState:
     )  # older histories count these from 1 each time
     if event.attempt <= step.attempt and not anew:
         return state
-    begun = with_fields(
+    begun = replace(
         step,
         status=STARTED,
         attempt=event.attempt,
@@ -239,7 +244,7 @@ def _complete(state: RunState, event: ev.StepCompleted) -> RunState:
         return state
     output = gather(state, event.step) if step.kind == FOREACH else event.output
     sequence = state.sequence + 1
-    done = with_fields(
+    done = replace(
         step,
         status=COMPLETED,
         output=output,
@@ -258,7 +263,8 @@ def _fail(state: RunState, event: ev.StepFailed | ev.StepTimedOut) -> RunState:
     step = state.steps.get(event.step)
     if step is None or step.status not in OPEN_STEP or step.attempt != event.attempt:
         return state
-    failed = step._replace(
+    failed = replace(
+        step,
         status=RETRYING,
         failures=step.failures + 1,
         retry_ms=event.retry_ms,
@@ -273,7 +279,7 @@ def _fail(state: RunState, event: ev.StepFailed | ev.StepTimedOut) -> RunState:
         return put(state, event.step, failed)
     sequence = state.sequence + 1  # of several failures, the first one counts
     pending = told(state, event.step, sequence) if event.attempt else state.pending
-    ended = failed._replace(status=FAILED, sequence=sequence)
+    ended = replace(failed, status=FAILED, sequence=sequence)
     return put(state, event.step, ended, sequence=sequence, pending=pending)
 
 
@@ -281,7 +287,7 @@ def _lose(state: RunState, event: ev.StepLeaseLost) -> RunState:
     step = state.steps.get(event.step)
     if step is None or step.status != STARTED or step.attempt != event.attempt:
         return state
-    return put(state, event.step, step._replace(status=SCHEDULED, lost=step.lost + 1))
+    return put(state, event.step, replace(step, status=SCHEDULED, lost=step.lost + 1))
 
 
 def _release(state: RunState, event: ev.StepReleased) -> RunState:
@@ -290,7 +296,8 @@ def _release(state: RunState, event: ev.StepReleased) -> RunState:
         return state
     # Like a failure, it is a fact that may be stored without its decision; StepRetryScheduled makes it claimable.
     unbegun = step.unbegun + (event.reason in UNBEGUN)
-    again = step._replace(
+    again = replace(
+        step,
         status=RETRYING,
         released=step.released + 1,
         unbegun=unbegun,
@@ -299,7 +306,7 @@ def _release(state: RunState, event: ev.StepReleased) -> RunState:
     if (
         not step.failures and not step.lost and again.released == unbegun
     ):  # nobody has begun to run it so far
-        again = again._replace(since_ms=0)
+        again = replace(again, since_ms=0)
     return put(state, event.step, again)
 
 
@@ -308,7 +315,7 @@ def _wait(state: RunState, event: ev.StepRetryScheduled) -> RunState:
     if step is None or step.status != RETRYING:
         return state
     return put(
-        state, event.step, step._replace(status=GATED if event.gated else WAITING)
+        state, event.step, replace(step, status=GATED if event.gated else WAITING)
     )
 
 
@@ -327,7 +334,7 @@ def _reuse(state: RunState, event: ev.StepResultReused) -> RunState:
     return put(
         state,
         event.step,
-        known._replace(sequence=sequence),
+        replace(known, sequence=sequence),
         sets=sets,
         sequence=sequence,
     )
@@ -344,7 +351,8 @@ def _override(state: RunState, event: ev.StepOverridden) -> RunState:
         SKIPPED if event.status == SKIPPED and not is_item(event.step) else COMPLETED
     )
     sequence = state.sequence + 1
-    ended = known._replace(
+    ended = replace(
+        known,
         status=status,
         output=event.output,
         error=None,
@@ -365,14 +373,14 @@ def _cancel(state: RunState, event: ev.StepCancelled) -> RunState:
         gather(state, event.step) if known.kind == FOREACH else None
     )  # what there is of it can still be used
     return put(
-        state, event.step, known._replace(status=CANCELLED, timer=0, output=output)
+        state, event.step, replace(known, status=CANCELLED, timer=0, output=output)
     )
 
 
 def _note(
     state: RunState, event: ev.StepOutcomeIgnored
 ) -> RunState:  # kept for the history only
-    return state._replace() if event.step in state.steps else state
+    return replace(state) if event.step in state.steps else state
 
 
 # -- timers, signals ---------------------------------------------------------------------------------------
@@ -386,14 +394,14 @@ def _set_timer(state: RunState, event: ev.TimerSet) -> RunState:
         or event.timer != step.timers + 1
     ):
         return state
-    return put(state, event.step, step._replace(timer=event.timer, timers=event.timer))
+    return put(state, event.step, replace(step, timer=event.timer, timers=event.timer))
 
 
 def _fire_timer(state: RunState, event: ev.TimerFired) -> RunState:
     step = state.steps.get(event.step)
     if step is None or not event.timer or step.timer != event.timer:
         return state
-    return put(state, event.step, step._replace(timer=0))
+    return put(state, event.step, replace(step, timer=0))
 
 
 def _hear(state: RunState, event: ev.SignalReceived) -> RunState:
@@ -408,14 +416,16 @@ def _hear(state: RunState, event: ev.SignalReceived) -> RunState:
         event.reason,
         event.at_ms,
     )
-    return state._replace(
-        signals=(*state.signals, signal), heard=state.heard.set(event.signal, True)
+    return replace(
+        state,
+        signals=(*state.signals, signal),
+        heard=state.heard.set(event.signal, True),
     )
 
 
 def _take(state: RunState, event: ev.SignalTaken) -> RunState:
     left = tuple(signal for signal in state.signals if signal.id != event.signal)
-    return state if len(left) == len(state.signals) else state._replace(signals=left)
+    return state if len(left) == len(state.signals) else replace(state, signals=left)
 
 
 FOLDS: Final[Mapping[type[ev.Event], Fold]] = dict(

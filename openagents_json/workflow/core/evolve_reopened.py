@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from immutables import Map
+from msgspec.structs import replace
 
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core.evolve_steps import asks
@@ -46,19 +47,26 @@ def reopened(state: RunState, event: ev.RunReopened | ev.RunForked) -> RunState:
         steps = _begun_anew(steps)
     held = [path for path in event.resumed if path in steps]
     for path in held:
-        again = steps[path]._replace(
-            status=ACTIVE, error=None, output=None, outputs=None, then="fail", sets=None
+        again = replace(
+            steps[path],
+            status=ACTIVE,
+            error=None,
+            output=None,
+            outputs=None,
+            then="fail",
+            sets=None,
         )
         steps = steps.set(path, again)
     for path in held:
         group = steps[path].group
         if group is not None:
             steps = steps.set(
-                path, steps[path]._replace(group=_recounted(steps, path, group))
+                path, replace(steps[path], group=_recounted(steps, path, group))
             )
     if isinstance(event, ev.RunReopened) and event.definition:
-        state = state._replace(definition=event.definition, version=event.version)
-    return state._replace(
+        state = replace(state, definition=event.definition, version=event.version)
+    return replace(
+        state,
         status=RUNNING,
         inputs=state.inputs if event.inputs is None else event.inputs,
         steps=steps,
@@ -84,7 +92,7 @@ def _begun_anew(steps: Map[str, StepState]) -> Map[str, StepState]:
     """Forget since when steps are tried: what waits to be tried again in a fork is another life of it."""
     for path, known in steps.items():
         if known.since_ms and known.status in OPEN_STEP:
-            steps = steps.set(path, known._replace(since_ms=0))
+            steps = steps.set(path, replace(known, since_ms=0))
     return steps
 
 
@@ -99,18 +107,18 @@ def _sets(steps: Map[str, StepState]) -> dict[str, Json]:
 
 
 def imported(state: RunState, event: ev.RunImported) -> RunState:
-    state, steps = state._replace(imported=event.at), state.steps
+    state, steps = replace(state, imported=event.at), state.steps
     for path in event.lost:
         known = steps.get(path)
         if known is not None and known.status == STARTED:
-            steps = steps.set(path, known._replace(status=SCHEDULED))
+            steps = steps.set(path, replace(known, status=SCHEDULED))
     for path in event.gated:
         known = steps.get(path)
         if known is not None and path in state.open_steps:
-            steps = steps.set(path, known._replace(status=GATED, gates=None))
+            steps = steps.set(path, replace(known, status=GATED, gates=None))
     if event.paused and state.status == RUNNING:
-        return state._replace(steps=steps, status=PAUSED, reason=event.reason)
-    return state._replace(steps=steps)
+        return replace(state, steps=steps, status=PAUSED, reason=event.reason)
+    return replace(state, steps=steps)
 
 
 def _recounted(steps: Map[str, StepState], path: str, group: Group) -> Group:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from immutables import Map
+from msgspec.structs import replace
 
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core.paths import (
@@ -28,7 +29,6 @@ from openagents_json.workflow.core.state import (
     Group,
     RunState,
     StepState,
-    with_fields,
 )
 
 LATEST: Final = 8
@@ -46,11 +46,11 @@ def put(state: RunState, path: str, step: StepState, **more: Any) -> RunState:
     if state.unsettled or step.status in _ASKS:
         more["unsettled"] = _unsettled(state, path, step)
     if is_open == was_open:
-        return with_fields(state, steps=steps, **more)
+        return replace(state, steps=steps, **more)
     members = (
         state.open_steps.set(path, True) if is_open else state.open_steps.delete(path)
     )
-    return with_fields(state, steps=steps, open_steps=members, **more)
+    return replace(state, steps=steps, open_steps=members, **more)
 
 
 def told(state: RunState, path: str, sequence: int) -> tuple[tuple[str, int], ...]:
@@ -72,16 +72,16 @@ def _counted(
         return steps
     group: Group = container.group
     if index >= group.opened:
-        group = group._replace(opened=index + 1)
+        group = replace(group, opened=index + 1)
     elif index in group.missing:
-        group = group._replace(missing=tuple(i for i in group.missing if i != index))
-    group = group._replace(active=group.active + is_open - was_open)
+        group = replace(group, missing=tuple(i for i in group.missing if i != index))
+    group = replace(group, active=group.active + is_open - was_open)
     if step.status == COMPLETED or (step.status == FAILED and step.then != "fail"):
-        group = group._replace(completed=group.completed + 1)
+        group = replace(group, completed=group.completed + 1)
     elif step.status == FAILED:
         first = group.first_failed if group.first_failed >= 0 else index
-        group = group._replace(failed=group.failed + 1, first_failed=first)
-    return steps.set(name, container._replace(group=group))
+        group = replace(group, failed=group.failed + 1, first_failed=first)
+    return steps.set(name, replace(container, group=group))
 
 
 def _unsettled(state: RunState, path: str, step: StepState) -> Map[str, bool]:
@@ -124,7 +124,8 @@ def start_child(state: RunState, event: ev.ChildStarted) -> RunState:
         or (step.child and step.status == ACTIVE)
     ):
         return state
-    begun = step._replace(
+    begun = replace(
+        step,
         status=ACTIVE,
         child=event.child,
         children=step.children + 1,
@@ -142,12 +143,12 @@ def dated(state: RunState, happened: Iterable[ev.Event], time_ms: int) -> RunSta
             continue
         step = state.steps.get(event.step)
         if step is not None and step.child == event.child:
-            known = step._replace(since_ms=step.since_ms or time_ms, begun_ms=time_ms)
-            state = state._replace(steps=state.steps.set(event.step, known))
+            known = replace(step, since_ms=step.since_ms or time_ms, begun_ms=time_ms)
+            state = replace(state, steps=state.steps.set(event.step, known))
     return state
 
 
 def close_child(state: RunState, event: ev.ChildClosed) -> RunState:
     """Fold the end of a child run; how it ended comes with the outcome of its step."""
     step = state.steps.get(event.step)
-    return state._replace() if step is not None and step.child == event.child else state
+    return replace(state) if step is not None and step.child == event.child else state

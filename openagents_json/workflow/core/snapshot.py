@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import astuple
 from typing import Any, Final
 
 from immutables import Map
+from msgspec.structs import asdict, astuple
 
 from openagents_json.workflow.core.state import (
     SCHEDULED,
@@ -19,15 +19,16 @@ from openagents_json.workflow.core.state import (
 from openagents_json.workflow.errors import UnreadableSnapshot
 from openagents_json.workflow.types import Json
 
-_DEFAULTS: Final = StepState(SCHEDULED, {})._asdict()
-_PLACES: Final = {name: place for place, name in enumerate(StepState._fields)}
+_DEFAULTS: Final = asdict(StepState(SCHEDULED, {}))
+_FIELDS: Final = StepState.__struct_fields__
+_PLACES: Final = {name: place for place, name in enumerate(_FIELDS)}
 _MAPS: Final = frozenset(
     {"steps", "open_steps", "heard", "past", "memo", "unsettled", "lives"}
 )
 
 FORMAT: Final = hashlib.sha256(
     repr(
-        (1, RunState._fields, StepState._fields, Group._fields, Signal.__slots__)
+        (1, *(cls.__struct_fields__ for cls in (RunState, StepState, Group, Signal)))
     ).encode()
 ).hexdigest()[:12]
 """Names the shape of the state: a snapshot of another one is not read."""
@@ -36,7 +37,7 @@ FORMAT: Final = hashlib.sha256(
 def dump(state: RunState) -> Json:
     """Return the state of a run that has begun as JSON; of a step, what holds its default is left out."""
     data: dict[str, Any] = {
-        name: value for name, value in state._asdict().items() if name not in _MAPS
+        name: value for name, value in asdict(state).items() if name not in _MAPS
     }
     data["signals"] = [astuple(signal) for signal in state.signals]
     data["sets"] = dict(state.sets)
@@ -53,13 +54,13 @@ def dump(state: RunState) -> Json:
 def _step(step: StepState) -> list[Any]:
     out: list[Any] = [step.status, step.inputs]
     for place, (value, default) in enumerate(
-        zip(step, _DEFAULTS.values(), strict=True)
+        zip(astuple(step), _DEFAULTS.values(), strict=True)
     ):
         if place > 1 and (
             value is not default
             and (value != default or type(value) is not type(default))
         ):
-            out += (place, list(value) if isinstance(value, Group) else value)
+            out += (place, list(astuple(value)) if isinstance(value, Group) else value)
     return out
 
 
@@ -108,7 +109,8 @@ def _loaded(flat: list[Any]) -> StepState:
     for i in range(2, len(flat), 2):
         values[flat[i]] = flat[i + 1]
     if values[_GROUP] is not None:
-        *counts, missing = values[_GROUP]
-        values[_GROUP] = Group._make([*counts, tuple(missing)])
+        group = dict(zip(Group.__struct_fields__, values[_GROUP], strict=True))
+        group["missing"] = tuple(group["missing"])
+        values[_GROUP] = Group(**group)
     values[_WAITS] = tuple(values[_WAITS])
-    return StepState._make(values)
+    return StepState(*values)

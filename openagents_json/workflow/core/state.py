@@ -1,15 +1,15 @@
 """A run's state: a value folded from its events by `evolve.evolve`.
 
-The states are named tuples: a fold copies them for each event, which takes a fifth of the time of a frozen dataclass.
+A fold copies these records for each event, which is why they are structs: docs/adr has what that is worth.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Final
 
 from immutables import Map
+from msgspec import Struct
 
 from openagents_json.statuses import CLOSED_RUN as CLOSED_RUN
 from openagents_json.statuses import OPEN_STEP as OPEN_STEP
@@ -51,7 +51,7 @@ GROUPS: Final = frozenset({FOREACH, LOOP})
 """Kinds of steps that hold numbered instances."""
 
 
-class Group(NamedTuple):
+class Group(Struct, frozen=True, gc=False):
     """The items or iterations of a step, counted: `opened` of them so far, `active` now; `total` -1 is unknown.
 
     `missing` are items before `opened` that are done again.
@@ -66,7 +66,7 @@ class Group(NamedTuple):
     missing: tuple[int, ...] = ()
 
 
-class StepState(NamedTuple):
+class StepState(Struct, frozen=True, gc=False):
     """One step: attempts are counted at the claim, `failures` and `lost` and `released` by their events.
 
     `kind` is empty for steps that workers run; `sequence` tells the order in which steps completed or failed for good;
@@ -108,8 +108,7 @@ class StepState(NamedTuple):
     begun_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Signal:
+class Signal(Struct, frozen=True, gc=False):
     """A signal that came and that no step has taken yet."""
 
     id: str
@@ -121,7 +120,7 @@ class Signal:
     at_ms: int = 0
 
 
-class RunState(NamedTuple):
+class RunState(Struct, frozen=True, gc=False):
     """One run; the keys of `open_steps` are the steps that are scheduled and not resolved, in no stable order.
 
     `signals` are those that nobody has taken yet, oldest first; `heard` the ids of all that came; `queue` are the gates
@@ -178,26 +177,6 @@ class RunState(NamedTuple):
     def depth(self) -> int:
         """Return how many runs are above this one."""
         return int(self.parent["depth"]) if self.parent else 0
-
-
-Folded = TypeVar("Folded", RunState, StepState)
-
-_PLACES: Final = {
-    cls: {name: place for place, name in enumerate(cls._fields)}
-    for cls in (RunState, StepState)
-}
-
-
-def with_fields(state: Folded, **fields: Any) -> Folded:
-    """Return a state with other values in some of its fields.
-
-    For what happens with each step: `_replace` asks all of thirty fields whether they change, and took a third of the
-    time of a decision; this looks at those few that do.
-    """
-    values, places = list(state), _PLACES[type(state)]
-    for name, value in fields.items():
-        values[places[name]] = value
-    return tuple.__new__(type(state), values)
 
 
 def initial() -> RunState:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from openagents_json.workflow.expressions.budget import Together
 from openagents_json.workflow.types import Json
 
 
-@dataclass(frozen=True, slots=True)
-class StepView:
+class StepView(Struct, frozen=True, gc=False):
     """A resolved step: completed, failed, skipped or cancelled.
 
     `outputs` are its named outputs, None when it declares none. References to a skipped step are null.

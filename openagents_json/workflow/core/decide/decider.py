@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final, assert_never
+
+from immutables import Map
+from msgspec import Struct
 
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
@@ -60,8 +62,7 @@ Decider = Callable[[DecisionBuilder, Any], None]
 """Emits what follows from a command, and decides what follows from that."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True, gc=False):
     """Events and the state after them.
 
     The leading `facts` events are true whatever else happens; `open_after_facts` are the steps open after just those.
@@ -71,7 +72,7 @@ class Decision:
     events: tuple[ev.Event, ...]
     state: st.RunState
     facts: int = 0
-    open_after_facts: Mapping[str, bool] = field(default_factory=dict)
+    open_after_facts: Mapping[str, bool] = Map()
     unfinished: bool = False
 
 

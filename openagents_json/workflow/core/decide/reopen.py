@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev

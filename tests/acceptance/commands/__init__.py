@@ -1,1 +1,0 @@
-"""The command line and its pages, as a user has them."""

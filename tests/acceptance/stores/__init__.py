@@ -1,1 +1,0 @@
-"""Operators of a store: archive, audit, capsules, keys, healing, access."""

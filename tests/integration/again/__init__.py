@@ -1,1 +1,0 @@
-"""Runs that are done again: retried, forked, replayed, healed."""

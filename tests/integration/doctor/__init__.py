@@ -1,1 +1,0 @@
-"""What checks of a store find, and what mends it."""

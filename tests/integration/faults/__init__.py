@@ -1,1 +1,0 @@
-"""Servers and lines that fail: replies, tails, primaries and nodes that are lost."""

@@ -1,1 +1,0 @@
-"""The ledger: what is sealed is proved, also where payloads are erased."""

@@ -1,1 +1,0 @@
-"""Limits across runs, what becomes due, and clocks."""

@@ -1,1 +1,0 @@
-"""Runs that leave a store, lie in files, and come into another one."""

@@ -1,1 +1,0 @@
-"""Runs as clients start and steer them, and as workers take them on."""

@@ -1,1 +1,0 @@
-"""Encryption and secrets: what nobody may read is nowhere."""

@@ -1,1 +1,0 @@
-"""Servers as they are set up, connected to, and short of something."""

@@ -1,1 +1,0 @@
-"""What is shown, counted and measured of a store."""

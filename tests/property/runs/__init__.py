@@ -1,1 +1,0 @@
-"""Random documents, outcomes, orders and interruptions of runs."""

@@ -1,1 +1,0 @@
-"""Random requests to stores, and random damage to files."""

@@ -1,1 +1,0 @@
-"""Decisions on runs, without a store."""

@@ -1,1 +1,0 @@
-"""Where data goes in and out: options, files, reports, numbers, the sandbox."""
