@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -138,7 +138,8 @@ class Claimed(Struct, frozen=True, gc=False):
 class ClaimRequest:
     """Take up to `at_most` steps of a queue in a partition; sent again under its `id`, it takes the same ones.
 
-    `having` is the hash of the components of whoever asks: no step is taken that calls another one.
+    `having` is the hash of the components of whoever asks: no step is taken that calls another one. `able` tells with
+    it of some of them, as `RunStore.tell` does.
     """
 
     partition: int
@@ -146,6 +147,7 @@ class ClaimRequest:
     at_most: int
     id: str
     having: str
+    able: Mapping[str, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

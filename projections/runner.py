@@ -147,6 +147,15 @@ class Runner:
                 behind[partition] = late
         return self._carry_out(self._tasks(behind))
 
+    def behind(self, partitions: Sequence[int], targets: Sequence[Target]) -> list[int]:
+        """Return the partitions of which some view is not up to date, in one round trip for all of them."""
+        places = self._store.checkpoints([t.view for t in targets], partitions)
+        return [
+            partition
+            for partition, (head, checkpoints) in zip(partitions, places, strict=True)
+            if min(checkpoints, default=head) < head
+        ]
+
     def catch_up(
         self,
         partitions: Sequence[int],

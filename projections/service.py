@@ -81,12 +81,13 @@ class ProjectionService:
         Threads share one interpreter, and all processes one server: while steps run, folding takes a quarter of the
         time, and no long piece of it.
         """
-        todo = list(self._partitions())
+        targets = self._runner.targets()
+        todo = self._runner.behind(self._partitions(), targets)
         while todo:
             begun, busy = self._steady_ms(), self._busy()
             size = PARTITIONS if not busy else 1
             some, todo = todo[:size], todo[size:]
-            if self._runner.advance(some):
+            if self._runner.advance(some, targets):
                 todo += some
             if self._stop.wait(3 * (self._steady_ms() - begun) / 1000 if busy else 0.0):
                 return

@@ -114,6 +114,8 @@ class MemoryRunStore:
     def _claim(self, claim: ClaimRequest, worker: str, lease_ms: int) -> ClaimReply:
         partition, now = self._partitions[claim.partition], self._now()
         until, given = partition.claims.get(claim.id, (0, []))
+        if claim.able:
+            self.tell(claim.partition, claim.having, claim.able)
         look = Look(
             partition.work, claim.queue, partition.abilities.get(claim.having, {})
         )

@@ -166,8 +166,15 @@ class RedisRunStore(RedisContents):
         self, claims: Sequence[ClaimRequest], *, worker: str, lease_ms: int
     ) -> list[ClaimReply]:
         """Carry out claims; partitions that cannot answer now are left out while others can."""
-        calls = [self.claim_call(claim, worker, lease_ms) for claim in claims]
-        replies = self.from_those_that_answer(calls)
+        calls: list[Call] = []
+        ends: list[int] = []
+        for claim in claims:
+            if claim.able:
+                calls += self._tell_calls(claim.partition, claim.having, claim.able)
+            ends.append(len(calls))
+            calls.append(self.claim_call(claim, worker, lease_ms))
+        answered = self.from_those_that_answer(calls)
+        replies = [answered[end] for end in ends]
         return [
             self.claimed(claim, reply, worker)
             for claim, reply in zip(claims, replies, strict=True)
@@ -297,14 +304,17 @@ class RedisRunStore(RedisContents):
 
     def tell(self, partition: int, having: str, able: Mapping[str, bool]) -> None:
         """Say which components, as documents name them, workers can run that have the components of a hash."""
+        self.call(self._tell_calls(partition, having, able))
+
+    def _tell_calls(
+        self, partition: int, having: str, able: Mapping[str, bool]
+    ) -> list[Call]:
         name = self.keys.has(partition, having)
         pairs = [x for component, can in able.items() for x in (component, int(can))]
-        self.call(
-            [
-                essential(b"HSET", name, *pairs),
-                PlainCall((b"EXPIRE", name, HAS_SECONDS)),
-            ]
-        )
+        return [
+            essential(b"HSET", name, *pairs),
+            PlainCall((b"EXPIRE", name, HAS_SECONDS)),
+        ]
 
     # -- leases and time ---------------------------------------------------------------------------------
 

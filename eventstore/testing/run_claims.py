@@ -107,6 +107,14 @@ class RunClaimsContract:
         claim(store)
         assert [item.previous for item in claim(store)] == [""]
 
+    def test_a_claim_tells_of_its_worker_and_takes_what_that_can_run(
+        self, store: RunStore
+    ) -> None:
+        store.commit(started(ready("a", component="new"), ready("b", component="no")))
+        request = ClaimRequest(0, "q", 9, "k", "h", {"new": True, "no": False})
+        [reply] = store.claim([request], worker="w", lease_ms=LEASE)
+        assert (steps(reply.claimed), reply.unknown, reply.aside) == (["a"], (), 1)
+
     def test_a_queue_has_its_own_steps(self, store: RunStore) -> None:
         store.commit(started(ready("a", queue="other")))
         assert claim(store) == ()

@@ -58,19 +58,23 @@ class Abilities:
         return not reference or self._components.can_run(reference)
 
     def answer(self, replies: Sequence[ClaimReply]) -> None:
-        """Tell the store what it does not know yet about this process; with the first answer, all plain names."""
+        """Tell the store what it does not know yet about this process."""
         for reply in replies:
-            if not reply.unknown:
-                continue
-            here = (reply.partition, self.having)
-            names = reply.unknown
-            if here not in self._introduced:
-                names = (
-                    *names,
-                    *(name.partition("@")[0] for name in self._components.runnable()),
-                )
-            self._store.tell(*here, {name: self.can(name) for name in names})
-            self._introduced.add(here)
+            if reply.unknown:
+                able = {name: self.can(name) for name in reply.unknown}
+                self._store.tell(reply.partition, self.having, able)
+
+    def introduction(self, partition: int) -> dict[str, bool]:
+        """Return what the first claim in a partition tells of this process: all plain names, so that few are asked for.
+
+        Should it be lost, the store asks.
+        """
+        here = (partition, self.having)
+        if here in self._introduced:
+            return {}
+        self._introduced.add(here)
+        names = {name.partition("@")[0] for name in self._components.runnable()}
+        return {name: self.can(name) for name in sorted(names)}
 
 
 class Fleet:

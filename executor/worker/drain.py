@@ -79,6 +79,7 @@ class Drain:
         self._claims: list[int] = []
         self._taken: dict[Lease, None] = {}
         self._stop = threading.Event()
+        self._sleeps = False
 
     def run(self, stop: threading.Event) -> int:
         """Drain until there is nothing left, the budget is spent or `stop` is set; gives the number of steps run."""
@@ -273,11 +274,9 @@ class Drain:
 
     def _fetch(self) -> bool:
         """Claim in the partitions that have work; True when there are jobs."""
-        settings = self._settings
+        self._sleeps = False
         if not self._claims:
-            self._claims = self._runtime.ringer.bell.take(
-                settings.queue, self._name, AWAKE_MS, 16
-            )
+            self._take_hints()
         while self._claims and not self._jobs:
             room = max(1, self._room())
             partitions = self._claims[: max(1, room // 2)]
@@ -287,6 +286,14 @@ class Drain:
         if self._jobs and self._claims:
             self._give_back_hints()
         return bool(self._jobs)
+
+    def _take_hints(self) -> None:
+        """Take hints of work; without any, this drain is registered as one that sleeps and hears the bell."""
+        settings = self._settings
+        self._claims = self._runtime.ringer.bell.take(
+            settings.queue, self._name, AWAKE_MS, 16, settings.linger_ms + 200
+        )
+        self._sleeps = not self._claims
 
     def _look(self) -> None:
         """Take something new along although there is work: a long run must not starve the others."""
@@ -322,11 +329,10 @@ class Drain:
     def _idle(self) -> bool:
         """Wait for work; False when the drain is over."""
         settings, bell = self._settings, self._runtime.ringer.bell
-        self._claims = bell.take(
-            settings.queue, self._name, settings.linger_ms + 200, 16
-        )
-        if self._claims:
-            return True
+        if not self._sleeps:
+            self._take_hints()
+            if self._claims:
+                return True
         partition = bell.listen(settings.queue, settings.linger_ms)
         if partition is None and not settings.forever:
             self._claims = bell.leave(settings.queue, self._name)

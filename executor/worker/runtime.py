@@ -90,7 +90,14 @@ class Runtime:
         """Take up to so many steps of a queue in each of some partitions, for a drain."""
         ids, having = self.handler.commit_id, self.abilities.having
         wanted = [
-            ClaimRequest(partition, queue, each, ids(), having)
+            ClaimRequest(
+                partition,
+                queue,
+                each,
+                ids(),
+                having,
+                self.abilities.introduction(partition),
+            )
             for partition in partitions
         ]
         return self.store.claim(

@@ -98,6 +98,16 @@ def test_claims_of_a_run_that_is_known_are_folded_without_reading_it(
         assert calls.count == 0
 
 
+@pytest.mark.parametrize("telemetry", [True], ids=["measured"], indirect=True)
+def test_a_worker_introduces_itself_with_its_first_claim_in_a_partition(
+    engine: Engine, telemetry: InMemoryTelemetry
+) -> None:
+    runs = engine.start_many([(sequence(1), {})] * 20)
+    assert {engine.core.store.partition_of(run) for run in runs} == {0, 1}
+    assert all(engine.wait(run, timeout=20).ok for run in runs)
+    assert telemetry.summary("openagents.store.call", operation="tell").count == 0
+
+
 def test_the_bytes_of_a_step_on_the_log_are_few(
     engine: Engine, private_server: Server
 ) -> None:

@@ -57,9 +57,17 @@ class WakeUps:
         """Register a drain that a doorbell started and take partitions to look at."""
         return self._taken(queue, ["woke", drain, ttl_ms, at_most])
 
-    def take(self, queue: str, drain: str, ttl_ms: int, at_most: int) -> list[int]:
-        """Stay registered for `ttl_ms` and take partitions to look at."""
-        return self._taken(queue, ["take", drain, ttl_ms, at_most])
+    def take(
+        self,
+        queue: str,
+        drain: str,
+        ttl_ms: int,
+        at_most: int,
+        asleep_ms: int | None = None,
+    ) -> list[int]:
+        """Stay registered for `ttl_ms` and take partitions to look at; for `asleep_ms` when there are none."""
+        asleep = ttl_ms if asleep_ms is None else asleep_ms
+        return self._taken(queue, ["take", drain, ttl_ms, at_most, asleep])
 
     def _taken(self, queue: str, args: list[Any]) -> list[int]:
         """Return the partitions taken, and those where something was set aside since this process last looked there."""

@@ -5,7 +5,7 @@
 --      3 <prefix>:{q:<queue>}:rung     string, expires: a doorbell is on its way
 --      4 <prefix>:{q:<queue>}:unanswered string, doorbells since a drain last woke: the pause between them doubles
 --      5 <prefix>:{q:<queue>}:aside    zset  partitions with steps that were set aside for others, score = since when (ms)
--- ARGV 1 ring partition.. | pass drain partition.. | take drain ttl_ms at_most | leave drain | busy drain | woke drain ttl_ms at_most
+-- ARGV 1 ring partition.. | pass drain partition.. | take drain ttl_ms at_most [ttl_ms when nothing is taken] | leave drain | busy drain | woke drain ttl_ms at_most
 --   | aside partition..
 -- ring, pass (ring and be busy) and busy reply 1 when the caller should send a doorbell; take, woke and leave reply the
 -- partitions taken, the first two also those with something set aside, as <partition>@<since when>: whoever pops a hint may
@@ -57,7 +57,9 @@ elseif op == 'leave' then
   return out
 end
 if op == 'woke' then redis.call('DEL', KEYS[3], KEYS[4]) end
-redis.call('ZADD', KEYS[2], int(now + tonumber(ARGV[3])), ARGV[2])
+-- Who finds nothing goes to sleep, and is woken by the bell itself.
+local ttl = redis.call('ZCARD', KEYS[1]) == 0 and ARGV[5] or ARGV[3]
+redis.call('ZADD', KEYS[2], int(now + tonumber(ttl)), ARGV[2])
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', '(' .. int(now))
 local out = pop(tonumber(ARGV[4]))
 local aside = redis.call('ZRANGE', KEYS[5], 0, 63, 'WITHSCORES')
