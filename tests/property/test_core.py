@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as s
 
@@ -145,6 +146,7 @@ def finish(run: Simulation) -> None:
         run.complete((started or sorted(run.claimable))[0], 1)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(documents(), s.data())
 def test_every_run_closes_and_every_prefix_folds_to_what_was_held(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as s
 
@@ -280,6 +281,7 @@ def check_attempts(life: SimulatedRun) -> None:
     assert len(set(begun)) == len(begun)
 
 
+@pytest.mark.slow
 @settings(max_examples=250, deadline=None)
 @given(documents(), s.data())
 def test_every_run_closes_and_every_prefix_folds_to_what_was_held(

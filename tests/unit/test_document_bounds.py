@@ -292,6 +292,7 @@ def test_the_first_problems_have_suggestions() -> None:
     assert report.problems[0].suggestion == "did you mean 's0'?"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", sorted(largest()))
 def test_the_largest_documents_are_within_the_limits(form: str) -> None:
     """`benchmarks/validation.py` says how long they take."""
