@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     )
     from openagents_json.engine.facade import Engine
     from openagents_json.engine.healing.backtest import Fix
-    from openagents_json.engine.healing.heal import HealWish, SandboxWish
     from openagents_json.engine.healing.report import HealReport
+    from openagents_json.engine.healing.wishes import HealWish, SandboxWish
     from openagents_json.engine.inspection.queries import RunPage, RunRow
     from openagents_json.engine.inspection.values import (
         HistoryEvent,
@@ -144,7 +144,7 @@ _HOMES = {
     "has_password": "eventstore.passwords",
     "HealError": "openagents_json.engine.errors",
     "HealReport": "openagents_json.engine.healing.report",
-    "HealWish": "openagents_json.engine.healing.heal",
+    "HealWish": "openagents_json.engine.healing.wishes",
     "HistoryEvent": "openagents_json.engine.inspection.values",
     "InMemoryTelemetry": "openagents_json.engine.telemetry.in_memory",
     "Instrument": "openagents_json.engine.telemetry.port",
@@ -178,7 +178,7 @@ _HOMES = {
     "RunRow": "openagents_json.engine.inspection.queries",
     "RunSealed": "executor.errors",
     "SandboxTooWeak": "openagents_json.engine.errors",
-    "SandboxWish": "openagents_json.engine.healing.heal",
+    "SandboxWish": "openagents_json.engine.healing.wishes",
     "Schedule": "executor.coordination.schedule_times",
     "Settings": "openagents_json.engine.settings",
     "Started": "executor.coordination.starts",

@@ -14,6 +14,8 @@ from openagents_json.catalog.loader import load
 from openagents_json.engine import Engine, Fix, HealReport, HealWish, RunFilter
 from openagents_json.engine.components import queues_of
 from openagents_json.engine.errors import HealNotFound, InvalidHeal, WaveUnfinished
+from openagents_json.engine.healing.report_store import ReportStore
+from openagents_json.engine.healing.waves import Waves
 from tests.acceptance.processes import COMPONENTS
 from tests.conftest import Server
 
@@ -404,7 +406,8 @@ def test_one_that_dies_between_opening_a_run_and_saying_so_does_not_open_it_agai
     mend(tmp_path)
     report = tried(engine)
     (tmp_path / "mended").unlink()
-    engine.heal._healed(report, run)  # and nothing of it comes to the report
+    waves = Waves(engine, ReportStore(engine), engine.wait)
+    waves.heal_run(report, run)  # and nothing of it comes to the report
     assert engine.wait(run, timeout=30).status == "failed"
     mend(tmp_path)
     done = engine.heal.go_on(report.id)

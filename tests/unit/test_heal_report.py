@@ -12,6 +12,12 @@ from eventstore.event import Position, Recorded
 from openagents_json.engine.errors import InvalidHeal
 from openagents_json.engine.healing import report as hr
 from openagents_json.engine.healing.backtest import VERDICTS
+from openagents_json.engine.healing.sizes import (
+    parse_stop,
+    parse_waves,
+    reached,
+    wave_sizes,
+)
 
 counts = st.integers(1, 10**6).map(str)
 shares = st.one_of(
@@ -24,19 +30,19 @@ waves = st.lists(st.one_of(counts, shares), min_size=1, max_size=6)
 def test_waves_are_never_empty_and_never_more_than_there_are(
     parts: list[str], total: int
 ) -> None:
-    parsed = hr.parse_waves(", ".join(parts))
+    parsed = parse_waves(", ".join(parts))
     assert parsed == parts
-    sizes = hr.wave_sizes(parsed, total)
+    sizes = wave_sizes(parsed, total)
     assert all(size > 0 for size in sizes)
     assert sum(sizes) <= total
-    assert sum(hr.wave_sizes([*parsed, "100%"], total)) == total
+    assert sum(wave_sizes([*parsed, "100%"], total)) == total
 
 
 def test_waves_are_cumulative() -> None:
-    assert hr.wave_sizes(["1", "10%", "100%"], 35) == [1, 3, 31]
-    assert hr.wave_sizes(["1", "10%", "100%"], 5) == [1, 4]
-    assert hr.wave_sizes(["10%"], 30) == [3]
-    assert hr.wave_sizes(["1", "10%", "100%"], 0) == []
+    assert wave_sizes(["1", "10%", "100%"], 35) == [1, 3, 31]
+    assert wave_sizes(["1", "10%", "100%"], 5) == [1, 4]
+    assert wave_sizes(["10%"], 30) == [3]
+    assert wave_sizes(["1", "10%", "100%"], 0) == []
 
 
 @pytest.mark.parametrize(
@@ -44,14 +50,14 @@ def test_waves_are_cumulative() -> None:
 )
 def test_what_is_no_count_and_no_share_is_refused(text: str) -> None:
     with pytest.raises(InvalidHeal, match="waves"):
-        hr.parse_waves(text)
+        parse_waves(text)
     with pytest.raises(InvalidHeal, match="stop-after-failures"):
-        hr.parse_stop(text)
+        parse_stop(text)
 
 
 def test_a_stop_condition_is_a_count_or_a_share_of_what_was_healed() -> None:
-    assert [hr.reached("2", failed, 10) for failed in (1, 2, 3)] == [False, True, True]
-    assert [hr.reached("20%", failed, 10) for failed in (1, 2, 3)] == [
+    assert [reached("2", failed, 10) for failed in (1, 2, 3)] == [False, True, True]
+    assert [reached("20%", failed, 10) for failed in (1, 2, 3)] == [
         False,
         True,
         True,
@@ -126,7 +132,7 @@ def test_each_proven_run_is_healed_or_skipped_once_and_in_order(
             case _:
                 say("HealClosed", {"counts": {}})
     assert told == report.proven[: len(told)]
-    assert len(told) == sum(hr.wave_sizes(parts, len(report.proven)))
+    assert len(told) == sum(wave_sizes(parts, len(report.proven)))
     assert set(report.healed) | set(report.skipped) == set(told)
     assert hr.fold(hr.HealReport("heal-x"), happened) == report
 

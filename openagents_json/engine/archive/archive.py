@@ -82,8 +82,9 @@ class Archive:
     """Lets closed runs leave a store, and brings them back."""
 
     def __init__(self, core: Core, actor: str) -> None:
-        self._core, self._actor = core, actor
-        self._freer = RunRemover(core.store)
+        self._core = core
+        self._actor = actor
+        self._remover = RunRemover(core.store)
 
     # -- holds -------------------------------------------------------------------------------------------
 
@@ -120,10 +121,11 @@ class Archive:
             )
             if capsule.events[-1].version != session.version:
                 continue
-            with suppress(BlobMissing):  # erased since: then it has moved on, too
-                gone = self._left(session, capsule, how)
-                if gone is not None:
-                    return gone
+            # A payload that was erased since is one more change: it is tried again with what the run is now.
+            with suppress(BlobMissing):
+                departed = self._depart(session, capsule, how)
+                if departed is not None:
+                    return departed
         raise CannotLeave(run, "others change it all the time")
 
     def _catch_up(self, run: str) -> None:
@@ -137,33 +139,35 @@ class Archive:
 
     def _consumers(self) -> list[str]:
         """Return the consumers that the store knows of, whoever runs them; one may not have read anything yet."""
-        views = RedisViewStore(self._core.store).generations()
-        found = [
+        generations = RedisViewStore(self._core.store).generations()
+        consumers = [
             f"view:{name.removesuffix('/next')}.{generation}"
-            for name, generation in views.items()
+            for name, generation in generations.items()
         ]
-        return [*found, "ledger"] if self._core.ledger.identity() else found
+        if self._core.ledger.identity():
+            consumers.append("ledger")
+        return consumers
 
     def _check(self, session: Session) -> None:
-        state = session.state
+        """Refuse a run that has to stay.
+
+        Raises CannotLeave.
+        """
+        run, state = session.run, session.state
         if not state.closed:
-            raise CannotLeave(
-                session.run, f"it is {state.status}: only closed runs leave"
-            )
+            raise CannotLeave(run, f"it is {state.status}: only closed runs leave")
         if state.held:
-            raise CannotLeave(
-                session.run, "it is held; `openagents runs release` ends that"
-            )
+            raise CannotLeave(run, "it is held; `openagents runs release` ends that")
         family = [str(state.parent["run"])] if state.parent else []
         family += [step.child for step in state.steps.values() if step.child]
-        statuses = zip(family, self._core.store.statuses(family), strict=True)
-        still = [run for run, status in statuses if status and status not in CLOSED_RUN]
-        if still:
-            raise CannotLeave(
-                session.run, f"run {still[0]}, which belongs to it, has not ended"
-            )
+        statuses = self._core.store.statuses(family)
+        for relative, status in zip(family, statuses, strict=True):
+            if status and status not in CLOSED_RUN:
+                raise CannotLeave(
+                    run, f"run {relative}, which belongs to it, has not ended"
+                )
 
-    def _left(
+    def _depart(
         self, session: Session, capsule: Capsule, how: Departure
     ) -> DepartedRun | None:
         """Write the capsule and free the run; None when it has moved on meanwhile."""
@@ -173,10 +177,13 @@ class Archive:
             return None
         commit = self._core.handler.commit_id()
         url = _url(how.to, session, capsule, commit) if how.to else ""
-        kept = self._keep(capsule, url) if url else {}
+        # First the file, read back and compared, then the run goes: a crash in between leaves a file too many.
+        archived = self._write(capsule, url) if url else {}
         commits = {(event.commit, event.time_ms) for event in capsule.events}
-        before = self._freer.memory(run, capsule.blobs, len(commits))
-        note = self._note(capsule, how, row, kept)
+        before = self._remover.memory(run, capsule.blobs, len(commits))
+        note = self._note(capsule, how, row, archived)
+        # Views that are being replaced will never read it.
+        replaced = [f"view:{name}" for name in self._core.reads.views.replaced()]
         leaving = DepartingRun(
             run,
             capsule.events,
@@ -184,16 +191,13 @@ class Archive:
             note,
             commit,
             self._actor,
-            [
-                *how.without,
-                *(f"view:{name}" for name in self._core.reads.views.replaced()),
-            ],
+            [*how.without, *replaced],
             _messages(run, capsule),
             () if url else (f"key:{run}",),
             keep=bool(url),
             required=self._consumers(),
         )
-        answer = self._freer.free(leaving)
+        answer = self._remover.free(leaving)
         self._core.sessions.drop(run)
         self._core.keyring.forget(run)
         if answer.code is not RemovalOutcome.DONE:
@@ -202,11 +206,10 @@ class Archive:
             if answer.code is RemovalOutcome.MOVED:
                 return None
             raise _refusal(run, answer)
-        return DepartedRun(
-            run, masked(url), before, int(kept.get("bytes", 0)), len(note[1])
-        )
+        size = int(archived.get("bytes", 0))
+        return DepartedRun(run, masked(url), before, size, len(note[1]))
 
-    def _keep(self, capsule: Capsule, url: str) -> dict[str, Any]:
+    def _write(self, capsule: Capsule, url: str) -> dict[str, Any]:
         """Write a file, read it back, and say what it is: what cannot be read is no archive."""
         with spool() as file, open(os.devnull, "wb") as nowhere:
             write_to(capsule, file)
@@ -217,33 +220,32 @@ class Archive:
                 sha.update(piece)
             file.seek(0)
             archive_files.write(url, file)
-            if (
-                archive_files.read(url, nowhere) != sha.hexdigest()
-                or unpack(file).run != capsule.run
-            ):
+            same_bytes = archive_files.read(url, nowhere) == sha.hexdigest()
+            if not same_bytes or unpack(file).run != capsule.run:
                 raise ArchiveUnreachable(
                     url, "what is read there is not what was written"
                 )
         return {"url": masked(url), "sha256": sha.hexdigest(), "bytes": size}
 
     def _note(
-        self, capsule: Capsule, how: Departure, row: Any, place: Mapping[str, Any]
+        self, capsule: Capsule, how: Departure, row: Any, archived: Mapping[str, Any]
     ) -> tuple[str, bytes]:
+        """Return the event that stays of a run; `archived` says where its file is, and is empty when it is deleted."""
         data: dict[str, Any] = {
             "run": capsule.run,
             "workflow": capsule.manifest["workflow"],
             "events": len(capsule.events),
             "positions": positions(capsule.events),
             "reason": how.reason,
-            **place,
+            **archived,
         }
-        if place:
-            if row.get(
-                "error"
-            ):  # what it said is in the archive, where it can be erased with the file
-                row = {**row, "error": {**row["error"], "message": ""}}
-            data["row"] = row
-        return "RunArchived" if place else "RunDeleted", codec.encode(data)
+        if not archived:
+            return "RunDeleted", codec.encode(data)
+        if row.get("error"):
+            # What it said is in the archive, where it can be erased with the file.
+            row = {**row, "error": {**row["error"], "message": ""}}
+        data["row"] = row
+        return "RunArchived", codec.encode(data)
 
     # -- coming back -------------------------------------------------------------------------------------
 
@@ -253,34 +255,40 @@ class Archive:
         The store does not record passwords: `archive` is the URL of the archive with them. A second time changes
         nothing. Raises NotArchived, ArchiveUnreachable and CapsuleUnreadable.
         """
-        known: Any = next(iter(self._core.reads.views.get("archive", run)), None)
-        if known is None and not url:
-            [here] = self._core.store.statuses([run])
-            if not here:
+        archived: Any = next(iter(self._core.reads.views.get("archive", run)), None)
+        if archived is None and not url:
+            [status] = self._core.store.statuses([run])
+            if not status:
                 raise NotArchived(run)
-            return here
-        where = url or filled_in(str(known["url"]), archive)
+            return status
+        where = url or filled_in(str(archived["url"]), archive)
         if "://" in where and STARS in where:
             why = "the store records no passwords; give its URL with --from, or set OPENAGENTS_ARCHIVE"
             raise ArchiveUnreachable(where, why)
         with spool() as file:
             sha = archive_files.read(where, file)
-            if known is not None and sha != known["sha256"]:
+            if archived is not None and sha != archived["sha256"]:
                 raise CapsuleUnreadable(
                     f"{masked(where)} is not the file that was archived"
                 )
-            self._come_back(run, where, unpack(file), ours=known is not None)
-        if known is not None:
-            log = RedisStreamStore(self._core.connection, self._core.store.keys)
-            stream = archive_stream(self._core.store.partition_of(run))
-            event = Event("RunRestored", {"run": run, "url": masked(str(known["url"]))})
-            log.append(
-                stream,
-                [event],
-                commit_id=f"{known['sha256'][:24]}-{known['archived_ms']}",
-                actor=self._actor,
-            )
+            self._come_back(run, where, unpack(file), ours=archived is not None)
+        if archived is not None:
+            self._note_return(run, archived)
         return self._core.store.statuses([run])[0]
+
+    def _note_return(self, run: str, archived: Mapping[str, Any]) -> None:
+        """Say that a run is back, once: the id of the commit is that of its departure, so a second one is a duplicate.
+
+        After the run itself, because a crash in between is made good by restoring it again.
+        """
+        log = RedisStreamStore(self._core.connection, self._core.store.keys)
+        url = masked(str(archived["url"]))
+        log.append(
+            archive_stream(self._core.store.partition_of(run)),
+            [Event("RunRestored", {"run": run, "url": url})],
+            commit_id=f"{archived['sha256'][:24]}-{archived['archived_ms']}",
+            actor=self._actor,
+        )
 
     def _come_back(self, run: str, where: str, capsule: Capsule, *, ours: bool) -> None:
         if capsule.run != run:
@@ -297,7 +305,7 @@ class Archive:
         """
         capsule = take(self._core, run, actor=self._actor)
         commits = {(event.commit, event.time_ms) for event in capsule.events}
-        return self._freer.memory(run, capsule.blobs, len(commits))
+        return self._remover.memory(run, capsule.blobs, len(commits))
 
 
 def _url(base: str, session: Session, capsule: Capsule, commit: str) -> str:
@@ -309,46 +317,44 @@ def _url(base: str, session: Session, capsule: Capsule, commit: str) -> str:
 
 def _messages(run: str, capsule: Capsule) -> Sequence[DueKey]:
     """Return the due members that a closed run may still have: messages to other runs, and locks to give back."""
-    found = dict.fromkeys(
+    keys = dict.fromkeys(
         DueKey(kind, run)
         for kind in (DueKind.PARENT, DueKind.GIVE_BACK, DueKind.DECISION)
     )
     for event in capsule.events:
-        if event.type != ev.ChildStarted.__name__ and event.type not in SCHEDULES:
-            continue
-        data = codec.decode(event.data)
         if event.type == ev.ChildStarted.__name__:
-            found[DueKey(DueKind.CHILD, run, data["step"])] = None
-            found[DueKey(DueKind.CANCEL_CHILD, run, data["child"])] = None
-        elif data.get("gates"):
-            found[DueKey(DueKind.GIVE_BACK, run, data["step"])] = None
-    return list(found)
+            data = codec.decode(event.data)
+            keys[DueKey(DueKind.CHILD, run, data["step"])] = None
+            keys[DueKey(DueKind.CANCEL_CHILD, run, data["child"])] = None
+        elif event.type in SCHEDULES:
+            data = codec.decode(event.data)
+            if data.get("gates"):
+                keys[DueKey(DueKind.GIVE_BACK, run, data["step"])] = None
+    return list(keys)
 
 
 def _refusal(run: str, answer: RemovalResult) -> Exception:
-    consumer = answer.detail.partition(",")[0]
+    detail = answer.detail
     match answer.code:
         case RemovalOutcome.UNKNOWN:
             return RunNotFound(run)
         case RemovalOutcome.HELD:
-            return CannotLeave(run, "it is held; `openagents runs release` ends that")
+            why = "it is held; `openagents runs release` ends that"
         case RemovalOutcome.SENDING:
-            return CannotLeave(
-                run,
-                f"it has something to tell another run ({answer.detail}); start a worker",
-            )
+            why = f"it has something to tell another run ({detail}); start a worker"
         case RemovalOutcome.UNREAD:
-            how = (
-                "`openagents audit seal` does it"
-                if consumer == "ledger"
-                else "bring it up to date"
-            )
-            why = f"consumer {consumer} has not read it yet; {how}, or leave it out with --without"
-            return CannotLeave(run, why)
+            why = _unread(detail.partition(",")[0])
         case RemovalOutcome.OPEN:
-            return CannotLeave(run, "it was opened again")
+            why = "it was opened again"
         case _:
-            return CannotLeave(
-                run,
-                f"the log has another entry at {answer.detail}; `openagents doctor` says more",
+            why = (
+                f"the log has another entry at {detail}; `openagents doctor` says more"
             )
+    return CannotLeave(run, why)
+
+
+def _unread(consumer: str) -> str:
+    how = "bring it up to date"
+    if consumer == "ledger":
+        how = "`openagents audit seal` does it"
+    return f"consumer {consumer} has not read it yet; {how}, or leave it out with --without"

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Final, TypeVar
+from typing import IO, Any, Final, TypeVar, cast
 
 from eventstore import codec
 from eventstore.errors import TooLarge
@@ -29,6 +29,8 @@ MANIFEST: Final = "manifest.json"
 EVENTS: Final = "events.jsonl"
 COMPONENTS: Final = "components.json"
 PROOFS: Final = "proofs.json"
+DEFINITIONS: Final = "definitions/"
+PAYLOADS: Final = "blobs/"
 MOST_MEMBERS: Final = 200_000
 RATIO: Final = 200
 """A large member that would shrink by more is stored as it is, so a smaller one that grows by more is no capsule's."""
@@ -40,6 +42,7 @@ MOST_MS: Final = 2**53
 _MEMBER: Final = re.compile(
     r"manifest\.json|events\.jsonl|components\.json|proofs\.json|definitions/[0-9a-f]{64}\.json|blobs/[0-9a-f]{64}"
 )
+_COMPRESSIONS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _RUN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 Kind = TypeVar("Kind")
 
@@ -104,10 +107,9 @@ def unpack(source: bytes | Path | IO[bytes], *, limit: int = MOST_BYTES) -> Caps
         sha256 = _sha256(iter(lambda: file.read(LARGE), b""))
     if not begins:
         raise CapsuleUnreadable("it is no zip file")
+    file_or_path = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
-        return _read(
-            io.BytesIO(source) if isinstance(source, bytes) else source, sha256, limit
-        )
+        return _read(file_or_path, sha256, limit)
     except CapsuleUnreadable:
         raise
     except TooLarge as error:
@@ -132,23 +134,22 @@ def _read(source: IO[bytes] | Path, sha256: str, limit: int) -> Capsule:
     names = archive.namelist()
     if MANIFEST not in names:
         raise CapsuleUnreadable("it has no manifest.json")
-    held = Unpacking(archive, limit)
-    manifest = _manifest(held.read(MANIFEST))
+    unpacking = Unpacking(archive, limit)
+    manifest = _manifest(unpacking.read(MANIFEST))
     hashes = manifest.pop("sha256")
+    # All hashes are checked before anything of it is believed.
     _check_hashes(hashes, archive, limit)
     for name in (EVENTS, COMPONENTS):
         if name not in names:
             raise CapsuleUnreadable(f"it has no {name}")
     _check_names(manifest["run"], hashes)
-    events = tuple(_events(held.lines(EVENTS, MOST_LINE)))
+    events = tuple(_events(unpacking.lines(EVENTS, MOST_LINE)))
     _check_span(manifest, events)
     definitions = {
-        name[12:-5]: held.read(name)
-        for name in names
-        if name.startswith("definitions/")
+        sha: unpacking.read(name) for sha, name in _definition_names(names).items()
     }
-    components = _json(held.read(COMPONENTS), COMPONENTS)
-    proofs = held.read(PROOFS) if PROOFS in names else None
+    components = _json(unpacking.read(COMPONENTS), COMPONENTS)
+    proofs = unpacking.read(PROOFS) if PROOFS in names else None
     return Capsule(
         manifest,
         events,
@@ -160,14 +161,29 @@ def _read(source: IO[bytes] | Path, sha256: str, limit: int) -> Capsule:
     )
 
 
+def _definition_names(names: Iterable[str]) -> dict[str, str]:
+    """Return the members that are definitions, by the hash in their name."""
+    return {
+        name.removeprefix(DEFINITIONS).removesuffix(".json"): name
+        for name in names
+        if name.startswith(DEFINITIONS)
+    }
+
+
+def _payload_names(names: Iterable[str]) -> dict[str, str]:
+    """Return the members that are payloads, by the hash in their name."""
+    return {
+        name.removeprefix(PAYLOADS): name for name in names if name.startswith(PAYLOADS)
+    }
+
+
 class Payloads(Mapping[str, bytes]):
     """The payloads of a capsule by their SHA-256, read when they are asked for, and checked then as well."""
 
     def __init__(self, archive: zipfile.ZipFile, limit: int) -> None:
-        self._archive, self._limit = archive, limit
-        self._names = {
-            name[6:]: name for name in archive.namelist() if name.startswith("blobs/")
-        }
+        self._archive = archive
+        self._limit = limit
+        self._names = _payload_names(archive.namelist())
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
@@ -191,52 +207,54 @@ class Payloads(Mapping[str, bytes]):
         return raw
 
 
-def _check_sizes(found: Iterable[zipfile.ZipInfo], limit: int) -> None:
+def _check_sizes(members: Iterable[zipfile.ZipInfo], limit: int) -> None:
     """Refuse, before anything is unpacked, what has no place in a capsule or would fill the memory."""
     names: set[str] = set()
     total = 0
-    for info in found:
-        name = info.filename
-        if not _MEMBER.fullmatch(name):
-            raise CapsuleUnreadable(
-                f"it has a member {name[:80]!r}, which has no place in it"
-            )
-        if name in names:
-            raise CapsuleUnreadable(f"it has {name} twice")
-        if info.flag_bits & 1 or info.compress_type not in (
-            zipfile.ZIP_STORED,
-            zipfile.ZIP_DEFLATED,
-        ):
-            raise CapsuleUnreadable(f"{name} is packed in a way that capsules are not")
-        if info.file_size > LARGE and info.file_size > (RATIO + 50) * max(
-            1, info.compress_size
-        ):
-            raise CapsuleUnreadable(
-                f"{name} would grow from {info.compress_size} to {info.file_size} bytes"
-            )
-        names.add(name)
-        total += info.file_size
+    for member in members:
+        if member.filename in names:
+            raise CapsuleUnreadable(f"it has {member.filename} twice")
+        _check_member(member)
+        names.add(member.filename)
+        total += member.file_size
         if total > limit or len(names) > MOST_MEMBERS:
             raise CapsuleUnreadable(
                 f"it holds more than {limit} bytes or {MOST_MEMBERS} members, the most that is read"
             )
 
 
+def _check_member(member: zipfile.ZipInfo) -> None:
+    name = member.filename
+    if not _MEMBER.fullmatch(name):
+        raise CapsuleUnreadable(
+            f"it has a member {name[:80]!r}, which has no place in it"
+        )
+    encrypted = member.flag_bits & 1
+    if encrypted or member.compress_type not in _COMPRESSIONS:
+        raise CapsuleUnreadable(f"{name} is packed in a way that capsules are not")
+    # What its directory says is checked, not what comes out of it: `Unpacking` counts that.
+    most = (RATIO + 50) * max(1, member.compress_size)
+    if member.file_size > max(LARGE, most):
+        raise CapsuleUnreadable(
+            f"{name} would grow from {member.compress_size} to {member.file_size} bytes"
+        )
+
+
 def _manifest(raw: bytes) -> dict[str, Any]:
-    found = _json(raw, MANIFEST)
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
-        kind = found.get("format") if isinstance(found, dict) else None
+    manifest = _json(raw, MANIFEST)
+    kind = manifest.get("format") if isinstance(manifest, dict) else None
+    if kind != FORMAT:
         raise CapsuleUnreadable(
             f"its format is {kind!r}, not {FORMAT!r}: a newer version of the engine wrote it?"
         )
     for name in ("run", "workflow", "version", "status", "store", "exported_by"):
-        _of(str, found, name, MANIFEST)
+        _of(str, manifest, name, MANIFEST)
     for name in ("events", "exported_ms"):
-        _of(int, found, name, MANIFEST)
-    _of(dict, found, "sha256", MANIFEST)
-    if not _RUN.fullmatch(found["run"]):
-        raise CapsuleUnreadable(f"{found['run'][:80]!r} is no id of a run")
-    return found
+        _of(int, manifest, name, MANIFEST)
+    _of(dict, manifest, "sha256", MANIFEST)
+    if not _RUN.fullmatch(manifest["run"]):
+        raise CapsuleUnreadable(f"{manifest['run'][:80]!r} is no id of a run")
+    return cast("dict[str, Any]", manifest)
 
 
 def _check_hashes(
@@ -263,13 +281,12 @@ def _sha256(pieces: Iterable[bytes]) -> str:
 
 def _check_names(run: str, hashes: Mapping[str, Any]) -> None:
     """Definitions and payloads are named by the hash that the manifest says, and that they have."""
-    for name, sha in hashes.items():
-        if name.startswith("definitions/") and sha != name[12:-5]:
-            raise CapsuleUnreadable(
-                f"definition {name[12:-5]} of run {run} is another one"
-            )
-        if name.startswith("blobs/") and sha != name[6:]:
-            raise CapsuleUnreadable(f"payload {name[6:]} of run {run} is another one")
+    for sha, name in _definition_names(hashes).items():
+        if hashes[name] != sha:
+            raise CapsuleUnreadable(f"definition {sha} of run {run} is another one")
+    for sha, name in _payload_names(hashes).items():
+        if hashes[name] != sha:
+            raise CapsuleUnreadable(f"payload {sha} of run {run} is another one")
 
 
 def _events(lines: Iterable[bytes]) -> Iterable[RawEvent]:
@@ -291,20 +308,22 @@ def _events(lines: Iterable[bytes]) -> Iterable[RawEvent]:
 
 
 def _event(line: bytes, where: str) -> RawEvent:
-    found = _json(line, where)
-    if not isinstance(found, dict):
+    members = _json(line, where)
+    if not isinstance(members, dict):
         raise CapsuleUnreadable(f"{where} is none")
     version, n, time_ms = (
-        _of(int, found, name, where) for name in ("version", "n", "time_ms")
+        _of(int, members, name, where) for name in ("version", "n", "time_ms")
     )
     commit, actor, cause, kind = (
-        _of(str, found, name, where) for name in ("commit", "actor", "cause", "type")
+        _of(str, members, name, where) for name in ("commit", "actor", "cause", "type")
     )
-    if not (0 <= n < MOST_MS and 0 <= time_ms < MOST_MS) or not kind:
+    numbers_fit = 0 <= n < MOST_MS and 0 <= time_ms < MOST_MS
+    if not numbers_fit or not kind:
         raise CapsuleUnreadable(
             f"{where} has a time, a position or a type that no event has"
         )
-    data, metadata = _bytes(found, "data", where), _bytes(found, "metadata", where)
+    data = _bytes(members, "data", where)
+    metadata = _bytes(members, "metadata", where)
     if data is None:
         raise CapsuleUnreadable(f"{where} has no data")
     return RawEvent(
@@ -312,13 +331,14 @@ def _event(line: bytes, where: str) -> RawEvent:
     )
 
 
-def _bytes(found: Mapping[str, Any], name: str, where: str) -> bytes | None:
-    if name in found and f"{name}_base64" in found:
+def _bytes(members: Mapping[str, Any], name: str, where: str) -> bytes | None:
+    encoded = f"{name}_base64"
+    if name in members and encoded in members:
         raise CapsuleUnreadable(f"{where} has {name} twice, as a text and in base64")
-    if name in found:
-        return _of(str, found, name, where).encode("utf-8", "surrogatepass")
-    if f"{name}_base64" in found:
-        return base64.b64decode(_of(str, found, f"{name}_base64", where), validate=True)
+    if name in members:
+        return _of(str, members, name, where).encode("utf-8", "surrogatepass")
+    if encoded in members:
+        return base64.b64decode(_of(str, members, encoded, where), validate=True)
     return None
 
 
@@ -336,8 +356,8 @@ def _json(raw: bytes, where: str) -> Any:
         raise CapsuleUnreadable(f"{where} is no JSON: {error}") from error
 
 
-def _of(kind: type[Kind], found: Mapping[str, Any], name: str, where: str) -> Kind:
-    value = found.get(name)
+def _of(kind: type[Kind], members: Mapping[str, Any], name: str, where: str) -> Kind:
+    value = members.get(name)
     if type(value) is not kind:
         raise CapsuleUnreadable(f"{where} has no {name}, or one of another kind")
     return value

@@ -40,19 +40,19 @@ class Move:
     settle_ms: int = SETTLE_MS
 
     @property
-    def place(self) -> str:
+    def destination(self) -> str:
         """Name the other store, the same way every time."""
         return f"{self.target.core.connection.where} prefix {self.target.core.store.keys.prefix}"
 
     @property
     def leaving(self) -> str:
         """Return the reason of the pause that is ours."""
-        return f"moving to {self.place}"
+        return f"moving to {self.destination}"
 
     @property
     def gone(self) -> str:
         """Return the reason of the end here."""
-        return f"moved to {self.place}; if it is not there, promote it again"
+        return f"moved to {self.destination}; if it is not there, promote it again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def promote(move: Move) -> Promoted:
     """
     for stage in STAGES:
         stage(move)
-    return Promoted(move.run, move.place, move.target.state(move.run).status)
+    return Promoted(move.run, move.destination, move.target.state(move.run).status)
 
 
 def check(move: Move) -> None:
@@ -91,7 +91,7 @@ def check(move: Move) -> None:
     if there.heads([move.run])[0] is not None:
         raise NotMoved(
             move.run,
-            f"there is a run of this id at {move.place}, and this one has not ended here",
+            f"there is a run of this id at {move.destination}, and this one has not ended here",
         )
     probe(move.target.core.handler, _arriving(move))
 
@@ -108,14 +108,15 @@ def settle(move: Move) -> None:
 
     Raises NotMoved when that takes too long; the run is paused then.
     """
-    clock, nobody = move.source.core.clock, threading.Event()
-    ends = clock.steady_ms() + move.settle_ms
+    clock = move.source.core.clock
+    deadline_ms = clock.steady_ms() + move.settle_ms
+    nobody = threading.Event()  # only waited for: nobody sets it
     while True:
         session = move.source.core.sessions.load(move.run)
         busy = _under_way(session)
         if session.state.closed or not busy:
             return
-        if clock.steady_ms() > ends:
+        if clock.steady_ms() > deadline_ms:
             why = f"step {busy[0]} is still under way; the run stays paused here: promote it again, or resume it"
             raise NotMoved(move.run, why)
         nobody.wait(LOOK_S)
@@ -152,10 +153,11 @@ def _ended(move: Move, session: Session) -> bool:
         limits=handler.limits,
         child=handler.child_id,
     )
-    return built is not None and handler.send([built])[0].code in (
-        Code.DONE,
-        Code.DUPLICATE,
-    )
+    if built is None:
+        return False
+    # The commit is fenced by the version that was seen; a duplicate is our own, of a try whose answer was lost.
+    [answer] = handler.send([built])
+    return answer.code in (Code.DONE, Code.DUPLICATE)
 
 
 def arrive(move: Move) -> None:
@@ -184,17 +186,17 @@ def verify(move: Move) -> None:
     Raises NotMoved.
     """
     sent = _before_leaving(move).events
-    found = read_raw(move.target.core.store, move.run)[: len(sent)]
-    for mine, theirs in zip(sent, found, strict=False):
-        if mine != replace(
-            theirs, n=mine.n, metadata=mine.metadata
-        ):  # that says whether it was in an archive there
-            raise NotMoved(
-                move.run,
-                f"event {mine.version} is another one at {move.place}; it is ended here",
-            )
-    if len(found) != len(sent):
-        why = f"only {len(found)} of {len(sent)} events are at {move.place}; it is ended here: promote it again"
+    arrived = read_raw(move.target.core.store, move.run)[: len(sent)]
+    for mine, theirs in zip(sent, arrived, strict=False):
+        # Positions are each store's own, and the metadata there says whether it was in an archive.
+        if mine != replace(theirs, n=mine.n, metadata=mine.metadata):
+            why = f"event {mine.version} is another one at {move.destination}; it is ended here"
+            raise NotMoved(move.run, why)
+    if len(arrived) != len(sent):
+        why = (
+            f"only {len(arrived)} of {len(sent)} events are at {move.destination}; it is ended here: "
+            "promote it again"
+        )
         raise NotMoved(move.run, why)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from eventstore import codec
 from eventstore.redis.driver.rewriting import LogsRewritten, LogState
@@ -27,7 +27,7 @@ AT_ONCE: Final = 10_000
 """Events that one record names; a longer run is erased in several steps, each complete in itself."""
 
 TRIES: Final = 50
-_EMPTY: Final = frozenset({"inputs", "outputs", "sets"})
+_MAPPINGS: Final = frozenset({"inputs", "outputs", "sets"})
 _KEPT_OF_ERRORS: Final = ("type", "at", "kind", "retryable", "step")
 
 
@@ -82,22 +82,26 @@ def redact(
     Copies are other runs' own: forks, child runs, archives. Raises RunNotFound, and Rejected when the run is open or
     held.
     """
-    eraser, events, beside = Eraser(core.store), 0, 0
+    eraser = Eraser(core.store)
+    scope = chosen or RedactionScope()
+    events = blobs = 0
     for _ in range(TRIES):
         session = core.sessions.load(run)
         refuse_awaited(core.handler, session)
         stored = list(core.ledger.each_event([run]))
+        # The two are not read at one moment: what is planned has to be about one version of the run.
         if not stored or stored[-1].version != session.version:
             continue
-        made = _plan(core, session, stored, chosen or RedactionScope(), actor, reason)
-        if made is None:
-            return Redacted(run, events, beside)
-        done = eraser.erase(made)
+        redaction = _plan(core, session, stored, scope, actor, reason)
+        if redaction is None:
+            return Redacted(run, events, blobs)
+        outcome = eraser.erase(redaction)
         core.sessions.drop(run)
-        if done is Erased.UNKNOWN:
+        if outcome is Erased.UNKNOWN:
             raise RunNotFound(run)
-        if done in (Erased.DONE, Erased.DUPLICATE):
-            events, beside = events + len(made.erasures), beside + len(made.blobs)
+        if outcome in (Erased.DONE, Erased.DUPLICATE):
+            events += len(redaction.erasures)
+            blobs += len(redaction.blobs)
     raise TooContended(run, TRIES)
 
 
@@ -105,67 +109,94 @@ def _plan(
     core: Core,
     session: Session,
     stored: Sequence[Stored],
-    chosen: RedactionScope,
+    scope: RedactionScope,
     actor: str,
     reason: str,
 ) -> Redaction | None:
     """Say what is erased now; None when nothing is left."""
-    fresh: dict[int, bytes] = {}
-    failures: list[dict[str, Any]] = []
-    for event in stored:
-        data = codec.decode(event.data)
-        if event.type == ev.RunRedacted.__name__ or not chosen.fits(event, data):
-            continue
-        changed = stub(event.type, data, session.state.workflow, labels=chosen.labels)
-        if changed != data:
-            fresh[event.version] = codec.encode(changed)
-            if event.type == ev.RunFailed.__name__:
-                failures.append(_failure(event, changed))
-        if len(fresh) >= AT_ONCE:
-            break
-    if not fresh:
-        decide(
-            session.plan, session.state, cmd.RedactRun("erased")
-        )  # raises when it may not be erased
+    stubs, failures = _stubs(session, stored, scope)
+    if not stubs:
+        # Raises when the run may not be erased, whether there is something to erase or not.
+        decide(session.plan, session.state, cmd.RedactRun("erased"))
         return None
-    labels = chosen.labels and "labels" in codec.decode(stored[0].data) and 1 in fresh
-    [place] = core.ledger.places([core.store.partition_of(session.run)])
-    found = _erasures(
-        core.ledger,
-        session.run,
-        [x for x in stored if x.version in fresh],
-        fresh,
-        place.checkpoint,
-    )
-    named = [[x.version, digest(x.data), x.committed.hex()] for x in found]
-    metadata = {
-        str(x.version): digest(x.metadata)
-        for x in stored
-        if x.version in fresh and x.metadata
-    }
-    [event_] = decide(
-        session.plan,
-        session.state,
-        cmd.RedactRun("erased", named, failures, labels, reason, metadata),
-    )
-    said = type_name(event_), codec.encode(to_data(event_))
-    blobs = dict.fromkeys(
-        sha for x in stored if x.version in fresh for sha in payloads(x)
-    )
-    kept = {sha for x in stored if x.version not in fresh for sha in payloads(x)}
-    gone = [sha for sha in blobs if sha not in kept]
-    commit = core.handler.commit_id()
+    [partition] = core.ledger.places([core.store.partition_of(session.run)])
+    changed = [event for event in stored if event.version in stubs]
+    erasures = _erasures(core.ledger, session.run, changed, stubs, partition.checkpoint)
+    record = _record(session, stored[0], changed, erasures, failures, scope, reason)
     return Redaction(
         session.run,
         session.version,
         session.commit,
-        place.checkpoint,
-        found,
-        gone,
-        commit,
+        partition.checkpoint,
+        erasures,
+        _unreferenced(stored, changed),
+        core.handler.commit_id(),
         actor,
-        said,
+        record,
     )
+
+
+def _stubs(
+    session: Session, stored: Sequence[Stored], scope: RedactionScope
+) -> tuple[dict[int, bytes], list[dict[str, Any]]]:
+    """Return what events are without their payloads, by version, and how failures among them are counted then."""
+    stubs: dict[int, bytes] = {}
+    failures: list[dict[str, Any]] = []
+    for event in stored:
+        data = codec.decode(event.data)
+        if event.type == ev.RunRedacted.__name__ or not scope.fits(event, data):
+            continue
+        stubbed = stub(event.type, data, session.state.workflow, labels=scope.labels)
+        if stubbed == data:
+            continue
+        stubs[event.version] = codec.encode(stubbed)
+        if event.type == ev.RunFailed.__name__:
+            failures.append(_failure(event, stubbed))
+        if len(stubs) >= AT_ONCE:
+            break
+    return stubs, failures
+
+
+def _record(
+    session: Session,
+    first: Stored,
+    changed: Sequence[Stored],
+    erasures: Sequence[Erasure],
+    failures: list[dict[str, Any]],
+    scope: RedactionScope,
+    reason: str,
+) -> tuple[str, bytes]:
+    """Return the event that tells of an erasure, as it is stored: with it, the ledger goes on to prove the rest."""
+    labels = (
+        scope.labels
+        and changed[0].version == 1
+        and "labels" in codec.decode(first.data)
+    )
+    digests = [
+        [erasure.version, digest(erasure.data), erasure.committed.hex()]
+        for erasure in erasures
+    ]
+    metadata = {
+        str(event.version): digest(event.metadata)
+        for event in changed
+        if event.metadata
+    }
+    command = cmd.RedactRun("erased", digests, failures, labels, reason, metadata)
+    [event] = decide(session.plan, session.state, command)
+    return type_name(event), codec.encode(to_data(event))
+
+
+def _unreferenced(stored: Sequence[Stored], changed: Sequence[Stored]) -> list[str]:
+    """Return the payloads that changed events refer to, and no other event of the run does."""
+    versions = {event.version for event in changed}
+    kept = {
+        sha
+        for event in stored
+        if event.version not in versions
+        for sha in payloads(event)
+    }
+    shas = dict.fromkeys(sha for event in changed for sha in payloads(event))
+    return [sha for sha in shas if sha not in kept]
 
 
 def _failure(event: Stored, stubbed: Mapping[str, Any]) -> dict[str, Any]:
@@ -178,80 +209,118 @@ def stub(
     kind: str, data: Mapping[str, Any], workflow: str, *, labels: bool = False
 ) -> dict[str, Any]:
     """Return the data of an event without what the run worked with; its names are listed under `erased`."""
-    out, gone = dict(data), set(data.get("erased") or ())
-    for name in PAYLOADS.get(kind, ()):
-        if out.get(name) or (
-            name in out and out[name] is not None and name not in _EMPTY
-        ):
-            out[name] = (
-                {}
-                if name in _EMPTY
-                else (_error(out[name]) if name == "error" else None)
-            )
-            gone.add(name)
-    for name in ("blobs", "sealed"):
-        gone |= {str(entry[0][0]) for entry in out.pop(name, None) or ()}
-    if (
-        kind == ev.RunStarted.__name__ and "sealed" in data
-    ):  # it says that the run has a key
-        out["sealed"] = []
+    out = dict(data)
+    erased = set(data.get("erased") or ())
+    erased |= _blank_payloads(kind, out)
+    erased |= _drop_references(out)
+    if kind == ev.RunStarted.__name__ and "sealed" in data:
+        out["sealed"] = []  # it says that the run has a key
     if out.get("gates"):
         out["gates"] = [[gate[0], ERASED, *gate[2:]] for gate in out["gates"]]
-    for name, empty in (("fences", {}), ("key", None), ("labels", None)):
-        if (
-            out.get(name)
-            and (name != "key" or kind == ev.SignalReceived.__name__)
-            and (name != "labels" or labels)
-        ):
-            out[name] = empty
-            gone.add(name)
+    erased |= _blank_names(kind, out, labels=labels)
     if kind == ev.RunFailed.__name__ and "fingerprint" not in data:
         out["fingerprint"] = fingerprint(workflow, data.get("step"), data.get("error"))
-    if gone:
-        out["erased"] = sorted(gone)
-    return out if out.get("erased") else dict(data)
+    if not erased:
+        return dict(data)
+    out["erased"] = sorted(erased)
+    return out
+
+
+def _blank_payloads(kind: str, out: dict[str, Any]) -> set[str]:
+    """Empty the payloads of an event, and return which it had."""
+    erased = set()
+    for name in PAYLOADS.get(kind, ()):
+        value = out.get(name)
+        if value is None or (name in _MAPPINGS and not value):
+            continue
+        out[name] = _blank(name, value)
+        erased.add(name)
+    return erased
+
+
+def _blank(name: str, value: Any) -> Any:
+    if name in _MAPPINGS:
+        return {}
+    return _error(value) if name == "error" else None
+
+
+def _drop_references(out: dict[str, Any]) -> set[str]:
+    """Take out the references to payloads beside the log, and return the members that those were of."""
+    entries = [
+        entry for name in ("blobs", "sealed") for entry in out.pop(name, None) or ()
+    ]
+    return {str(entry[0][0]) for entry in entries}
+
+
+def _blank_names(kind: str, out: dict[str, Any], *, labels: bool) -> set[str]:
+    """Empty what may quote a payload beside it, and return which there was."""
+    blanks: dict[str, Any] = {"fences": {}}
+    if kind == ev.SignalReceived.__name__:
+        blanks["key"] = None
+    if labels:
+        blanks["labels"] = None
+    erased = {name for name in blanks if out.get(name)}
+    out.update({name: blanks[name] for name in erased})
+    return erased
 
 
 def _error(error: Any) -> dict[str, Any]:
-    known = error if isinstance(error, Mapping) else {}
-    return {
-        **{name: known[name] for name in _KEPT_OF_ERRORS if name in known},
-        "message": ERASED,
-    }
+    members = error if isinstance(error, Mapping) else {}
+    kept = {name: members[name] for name in _KEPT_OF_ERRORS if name in members}
+    return {**kept, "message": ERASED}
 
 
 def _erasures(
     ledger: LedgerStore,
     run: str,
     events: Sequence[Stored],
-    fresh: Mapping[int, bytes],
+    stubs: Mapping[int, bytes],
     checkpoint: int,
 ) -> list[Erasure]:
     """Say where the ledger has what it sealed of events, and what it committed to."""
     partition = ledger.partition_of(run)
     erased = ledger.erased(partition)
-    spans = [
-        (epoch.number, record.first, record.last)
-        for epoch in ledger.epochs(partition)
-        if (record := decode_record(epoch.record)) is not None
-    ]
-    [place] = ledger.places([partition])
-    spans.append((place.epoch, place.first, place.checkpoint))
-    salts = {number: b"" for number, _, _ in spans}
+    epochs = _epochs(ledger, partition)
+    salts: dict[int, bytes] = {}
     out = []
     for event in events:
-        data = fresh[event.version]
-        span = (
-            next((x for x in spans if x[1] <= event.n <= x[2]), None)
-            if event.n <= checkpoint
-            else None
-        )
-        if span is None:
+        data = stubs[event.version]
+        epoch = _epoch_at(epochs, event.n) if event.n <= checkpoint else None
+        if epoch is None:
             out.append(Erasure(event.version, data, event.n))
             continue
-        number, at = span[0], event.n - span[1]
-        salts[number] = salts[number] or ledger.salts(partition, number)
-        salt = salts[number][at * SALT_BYTES : (at + 1) * SALT_BYTES]
+        if not salts.get(epoch.number):
+            salts[epoch.number] = ledger.salts(partition, epoch.number)
+        index = event.n - epoch.first
+        salt = salts[epoch.number][index * SALT_BYTES : (index + 1) * SALT_BYTES]
         committed = erased.get(event.n) or commitment(salt, event)
-        out.append(Erasure(event.version, data, event.n, number, at, committed))
+        out.append(
+            Erasure(event.version, data, event.n, epoch.number, index, committed)
+        )
     return out
+
+
+class _Epoch(NamedTuple):
+    """The entries of a partition that an epoch of the ledger is about, from `first` to `last`."""
+
+    number: int
+    first: int
+    last: int
+
+
+def _epochs(ledger: LedgerStore, partition: int) -> list[_Epoch]:
+    epochs = []
+    for epoch in ledger.epochs(partition):
+        record = decode_record(epoch.record)
+        if record is not None:
+            epochs.append(_Epoch(epoch.number, record.first, record.last))
+    [open_epoch] = ledger.places([partition])  # it is not signed yet
+    epochs.append(_Epoch(open_epoch.epoch, open_epoch.first, open_epoch.checkpoint))
+    return epochs
+
+
+def _epoch_at(epochs: Sequence[_Epoch], entry: int) -> _Epoch | None:
+    for epoch in epochs:
+        if epoch.first <= entry <= epoch.last:
+            return epoch
+    return None

@@ -84,6 +84,10 @@ class Policy(BaseModel):
     rules: tuple[Rule, ...] = Field(min_length=1)
     to: str = ""
 
+    def archive_of(self, rule: Rule) -> str:
+        """Return where a rule archives."""
+        return rule.to or self.to
+
 
 def read_policy(path: Path, default_to: str = "") -> Policy:
     """Read a policy.
@@ -96,18 +100,15 @@ def read_policy(path: Path, default_to: str = "") -> Policy:
         raise PolicyUnreadable(str(path), str(error.strerror)) from error
     except ValidationError as error:
         first = error.errors()[0]
-        raise PolicyUnreadable(
-            str(path), f"{'.'.join(str(x) for x in first['loc'])}: {first['msg']}"
-        ) from error
+        where = ".".join(str(part) for part in first["loc"])
+        raise PolicyUnreadable(str(path), f"{where}: {first['msg']}") from error
     except (ValueError, RecursionError) as error:
         raise PolicyUnreadable(str(path), f"it is no JSON ({error})") from error
     policy = policy.model_copy(update={"to": policy.to or default_to})
     for rule in policy.rules:
-        if rule.then == "archive" and not (rule.to or policy.to):
-            raise PolicyUnreadable(
-                str(path),
-                f"rule {rule.name!r} archives, and nothing says where: give `to`",
-            )
+        if rule.then == "archive" and not policy.archive_of(rule):
+            why = f"rule {rule.name!r} archives, and nothing says where: give `to`"
+            raise PolicyUnreadable(str(path), why)
     return policy
 
 
@@ -125,17 +126,17 @@ class RuleResult:
     @property
     def before(self) -> int:
         """Return the bytes of memory that the runs took."""
-        return sum(x.before for x in self.gone)
+        return sum(run.before for run in self.gone)
 
     @property
     def archived(self) -> int:
         """Return the bytes of their files."""
-        return sum(x.archived for x in self.gone)
+        return sum(run.archived for run in self.gone)
 
     @property
     def left(self) -> int:
         """Return the bytes that notes of them take."""
-        return sum(x.left for x in self.gone)
+        return sum(run.left for run in self.gone)
 
 
 def apply(
@@ -152,43 +153,43 @@ def apply(
 
     Raises ViewBehind, ArchiveUnreachable, and InvalidRequest for a place that cannot keep runs, before one has left.
     """
-    decided: set[str] = set()
-    out = []
+    # All places are looked at before the first run leaves.
     departures = [_departure(policy, rule, reason, without) for rule in policy.rules]
+    decided: set[str] = set()
+    results = []
     for rule, departure in zip(policy.rules, departures, strict=True):
-        done = RuleResult(rule.name, rule.then)
+        result = RuleResult(rule.name, rule.then)
+        leaves = rule.then != "keep" and not dry_run
         for row in _rows(rule, reads, now_ms):
             if row.id in decided:
                 continue
             decided.add(row.id)
-            done.fits += 1
+            result.fits += 1
             if row.held:
-                done.held += 1
-            elif rule.then != "keep" and not dry_run:
-                _leave(done, archive, row.id, departure)
-            if done.fits >= rule.limit:
+                result.held += 1
+            elif leaves:
+                _leave(result, archive, row.id, departure)
+            if result.fits >= rule.limit:
                 break
-        out.append(done)
-    return out
+        results.append(result)
+    return results
 
 
 def _departure(
     policy: Policy, rule: Rule, reason: str, without: Sequence[str]
 ) -> Departure:
-    place = (rule.to or policy.to) if rule.then == "archive" else ""
-    return Departure(place, reason or f"rule {rule.name}", tuple(without))
+    to = policy.archive_of(rule) if rule.then == "archive" else ""
+    return Departure(to, reason or f"rule {rule.name}", tuple(without))
 
 
-def _leave(done: RuleResult, archive: Archive, run: str, how: Departure) -> None:
+def _leave(result: RuleResult, archive: Archive, run: str, how: Departure) -> None:
     try:
-        done.gone.append(archive.leave(run, how))
+        result.gone.append(archive.leave(run, how))
     except CannotLeave as error:
-        done.stayed[run] = error.why
-    except (
-        NotFound,
-        RunUnreadable,
-    ) as error:  # somebody else was faster, or has the key
-        done.stayed[run] = str(error)
+        result.stayed[run] = error.why
+    except (NotFound, RunUnreadable) as error:
+        # Somebody else was faster, or has the key.
+        result.stayed[run] = str(error)
 
 
 def _rows(rule: Rule, reads: Queries, now_ms: int) -> Iterator[RunRow]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Final
 
 from eventstore import codec
 from eventstore.redis.raw import ends_of_commits
@@ -29,6 +30,19 @@ from openagents_json.workflow.language.compile import compile_plan
 KeyOf = Callable[[str], RunKey]
 
 
+_MALFORMED: Final = (AttributeError, LookupError, TypeError, ValueError)
+"""What comes of events that others wrote, where they are not as ours are."""
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Turn what is wrong with the events of a capsule into CapsuleUnreadable."""
+    try:
+        yield
+    except _MALFORMED as error:
+        raise CapsuleUnreadable(f"its events cannot be shown: {error}") from error
+
+
 def _no_key(run: str) -> RunKey:
     raise RunSealed(run, "")
 
@@ -43,23 +57,22 @@ class Steps:
         """
         self.run = capsule.run
         self._capsule = capsule
-        try:
+        with _readable():
             recorded = [event.recorded(capsule.run, 0) for event in capsule.events]
-            sealed, shredded = any(map(is_sealed, recorded)), is_shredded(recorded)
-        except (AttributeError, LookupError, TypeError, ValueError) as error:
-            raise CapsuleUnreadable(f"its events cannot be shown: {error}") from error
-        keys = {self.run: None if shredded else key_of(self.run)} if sealed else {}
-        try:
+            sealed = any(map(is_sealed, recorded))
+            shredded = is_shredded(recorded)
+        keys: dict[str, RunKey | None] = {}
+        if sealed:
+            keys[self.run] = None if shredded else key_of(self.run)
+        with _readable():
             self._happened: Sequence[ev.Event] = decode_all(recorded, self._blobs, keys)
             recorded = [shown(item, keys) for item in recorded]
-        except (AttributeError, LookupError, TypeError, ValueError) as error:
-            raise CapsuleUnreadable(f"its events cannot be shown: {error}") from error
         self.events: Sequence[HistoryEvent] = history_events(recorded)
         self._states = [st.initial()]
         self._plans: dict[str, Plan] = {}
 
-    def _blobs(self, wanted: Sequence[tuple[str, str]]) -> list[bytes]:
-        return [self._capsule.blobs.get(sha, _GONE) for _, sha in wanted]
+    def _blobs(self, references: Sequence[tuple[str, str]]) -> list[bytes]:
+        return [self._capsule.blobs.get(sha, _GONE) for _, sha in references]
 
     def __len__(self) -> int:
         return len(self.events)
@@ -80,14 +93,14 @@ class Steps:
         """
         self.event(version)
         while len(self._states) <= version:
+            number = len(self._states)
             try:
-                self._states.append(
-                    evolve(self._states[-1], self._happened[len(self._states) - 1])
-                )
-            except (AttributeError, LookupError, TypeError, ValueError) as error:
+                state = evolve(self._states[-1], self._happened[number - 1])
+            except _MALFORMED as error:
                 raise CapsuleUnreadable(
-                    f"event {len(self._states)} does not fit: {error}"
+                    f"event {number} does not fit: {error}"
                 ) from error
+            self._states.append(state)
         return self._states[version]
 
     def shown(self, version: int) -> RunInfo:
@@ -111,11 +124,9 @@ class Steps:
 
     def components(self) -> frozenset[str]:
         """Name the components that the run may call."""
-        specs: Sequence[Any] = (
-            self._capsule.components
-            if isinstance(self._capsule.components, list)
-            else ()
-        )
+        specs = self._capsule.components
+        if not isinstance(specs, list):
+            return frozenset()
         return frozenset(
             str(spec.get("component")) for spec in specs if isinstance(spec, Mapping)
         )
@@ -127,9 +138,8 @@ class Steps:
         """
         for version in reversed(ends_of_commits(self._capsule.events)):
             state = self.state(version)
-            if state.status in (st.RUNNING, st.PAUSED) or (
-                state.closed and version == len(self)
-            ):
+            at_its_end = state.closed and version == len(self)
+            if at_its_end or state.status in (st.RUNNING, st.PAUSED):
                 return version
         return 0
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -35,70 +36,77 @@ class Wait:
 
 def circles(locks: Iterable[Lock], above: Above) -> list[tuple[Wait, ...]]:
     """Find waits that each wait for the next one, and the last for the first."""
-    everyone = [
+    waits = [
         Wait(_run(member), lock, tuple(above(_run(member))))
         for lock in locks
         for member in lock.line
     ]
-    kept = _kept_by_others([wait for wait in everyone if wait.lock.holders])
-    found: dict[frozenset[Wait], tuple[Wait, ...]] = {}
-    for wait in kept:
-        circle = _circle(wait, kept)
-        found.setdefault(frozenset(circle), circle)
-    return list(found.values())
+    blockers = _endless(waits)
+    circles_by_members: dict[frozenset[Wait], tuple[Wait, ...]] = {}
+    for wait in blockers:
+        circle = _circle(wait, blockers)
+        circles_by_members.setdefault(frozenset(circle), circle)
+    return list(circles_by_members.values())
 
 
 def _run(member: str) -> str:
     return member.partition("|")[0]
 
 
-def _kept_by_others(everyone: Sequence[Wait]) -> dict[Wait, list[Wait]]:
-    """Return the waits that never end, each with those that the holders of its lock wait for."""
-    below: defaultdict[str, list[Wait]] = defaultdict(list)
-    for wait in everyone:
+def _endless(waits: Iterable[Wait]) -> dict[Wait, list[Wait]]:
+    """Return the waits that never end, each with those of them that the holders of its lock wait in."""
+    candidates = [wait for wait in waits if wait.lock.holders]
+    waits_of: defaultdict[str, list[Wait]] = defaultdict(list)
+    for wait in candidates:
         for run in (wait.run, *wait.above):
-            below[run].append(wait)
-    reasons = {
-        wait: [below[_run(holder)] for holder in wait.lock.holders] for wait in everyone
+            waits_of[run].append(wait)
+    holders = {
+        wait: [waits_of[_run(holder)] for holder in wait.lock.holders]
+        for wait in candidates
     }
-    kept, before = set(everyone), -1
-    while len(kept) != before:
-        before = len(kept)
-        # One holder that goes on is enough: it gives its place back.
-        kept = {
-            wait
-            for wait in kept
-            if all(any(one in kept for one in waits) for waits in reasons[wait])
-        }
+    endless = set(candidates)
+    while ending := {wait for wait in endless if _ends(holders[wait], endless)}:
+        endless -= ending
     return {
-        wait: [one for waits in reasons[wait] for one in waits if one in kept]
-        for wait in everyone
-        if wait in kept
+        wait: [
+            blocker
+            for waits_of_holder in holders[wait]
+            for blocker in waits_of_holder
+            if blocker in endless
+        ]
+        for wait in candidates
+        if wait in endless
     }
 
 
-def _circle(wait: Wait, kept: Mapping[Wait, Sequence[Wait]]) -> tuple[Wait, ...]:
+def _ends(holders: Iterable[Sequence[Wait]], endless: AbstractSet[Wait]) -> bool:
+    """Tell whether one holder goes on; that is enough, for it gives its place back."""
+    return any(endless.isdisjoint(waits_of_holder) for waits_of_holder in holders)
+
+
+def _circle(wait: Wait, blockers: Mapping[Wait, Sequence[Wait]]) -> tuple[Wait, ...]:
     path: list[Wait] = []
     while wait not in path:
         path.append(wait)
-        wait = kept[wait][0]
+        wait = blockers[wait][0]
     return tuple(path[path.index(wait) :])
 
 
 def stuck_runs(engine: Engine) -> Iterator[Finding]:
     """Return the circles of a store."""
-    first = _found(engine)
+    first = _circles_now(engine)
+    if not first:
+        return
     # The locks of a store are not read at one moment: what holds for ever is seen twice.
-    again = {frozenset(circle) for circle in _found(engine)} if first else set()
+    again = {frozenset(circle) for circle in _circles_now(engine)}
     for circle in first:
         if frozenset(circle) in again:
             yield _finding(circle)
 
 
-def _found(engine: Engine) -> list[tuple[Wait, ...]]:
-    return circles(
-        Inspector(engine.core.store).places(), lambda run: _waiting_for(engine, run)
-    )
+def _circles_now(engine: Engine) -> list[tuple[Wait, ...]]:
+    locks = Inspector(engine.core.store).places()
+    return circles(locks, lambda run: _waiting_for(engine, run))
 
 
 def _waiting_for(engine: Engine, run: str) -> Iterator[str]:
@@ -117,29 +125,30 @@ def _waiting_for(engine: Engine, run: str) -> Iterator[str]:
 
 
 def _finding(circle: Sequence[Wait]) -> Finding:
+    following = [*circle[1:], circle[0]]
     holders = [
-        _holder(wait, circle[(place + 1) % len(circle)])
-        for place, wait in enumerate(circle)
+        _holder(wait, after) for wait, after in zip(circle, following, strict=True)
     ]
-    parts = []
-    for wait, holder, before in zip(
-        circle, holders, (holders[-1], *holders), strict=False
-    ):
-        for_it = "" if before == wait.run else f", for which run {before} waits,"
+    awaited_by = [holders[-1], *holders[:-1]]
+    sentences = []
+    for wait, holder, parent in zip(circle, holders, awaited_by, strict=True):
+        child = "" if parent == wait.run else f", for which run {parent} waits,"
         key = wait.lock.name.partition(":")[2]
-        parts.append(
-            f"run {wait.run}{for_it} waits for a place of the concurrency key {key!r}, which run {holder} has"
+        sentences.append(
+            f"run {wait.run}{child} waits for a place of the concurrency key {key!r}, which run {holder} has"
         )
-    what = f"runs wait for each other, and none of them can go on: {'; '.join(parts)}"
-    remedy = (
+    story = "; ".join(sentences)
+    return Finding(
+        "error",
+        "circle",
+        f"runs wait for each other, and none of them can go on: {story}",
         f"cancel one of them (openagents runs cancel {holders[0]}); give workflows that call each other one key, "
-        f"or have one start the other detached"
+        "or have one start the other detached",
     )
-    return Finding("error", "circle", what, remedy)
 
 
 def _holder(wait: Wait, after: Wait) -> str:
     """Return the run that has what a wait waits for, and waits for the next one in the circle itself."""
-    return next(
-        run for run in map(_run, wait.lock.holders) if run in (after.run, *after.above)
-    )
+    family = (after.run, *after.above)
+    runs = map(_run, wait.lock.holders)
+    return next(run for run in runs if run in family)

@@ -64,8 +64,8 @@ class Diagnosis:
         for finding in self.findings:
             yield f"{finding.level}: {finding.what}; {finding.remedy}"
         for violation in self.violations:
-            place = violation.run or f"partition {violation.partition}"
-            yield f"error: invariant {violation.number}: {place}: {violation.what}"
+            where = violation.run or f"partition {violation.partition}"
+            yield f"error: invariant {violation.number}: {where}: {violation.what}"
         yield f"{len(self.workers)} worker process(es) alive"
         for name, info in self.workers.items():
             queues = ", ".join(_with_lease(queue, info) for queue in info["queues"])
@@ -74,9 +74,8 @@ class Diagnosis:
 
 
 def _with_lease(queue: str, info: Mapping[str, Any]) -> str:
-    lease_ms = info.get("lease_ms", {}).get(
-        queue
-    )  # workers of older versions do not say
+    leases = info.get("lease_ms", {})  # workers of older versions do not say
+    lease_ms = leases.get(queue)
     return queue if lease_ms is None else f"{queue} (lease {lease_ms / 1000:g} s)"
 
 
@@ -84,31 +83,27 @@ def diagnose(engine: Engine, settings: Settings, *, deep: bool = False) -> Diagn
     """Look at everything: preflight, invariants with the next wake-up rule, workers, versions, clocks."""
     core = engine.core
     now = core.clock.now_ms
-    findings = tuple(
-        check(core.connection, core.store.keys, settings.durability, now_ms=now)
+    workers = core.directory.workers()
+    here = version("openagents-json")
+    findings = (
+        *check(core.connection, core.store.keys, settings.durability, now_ms=now),
+        *_other_versions(workers, here),
+        *recorded_losses(core.store),
+        *_other_zones(workers),
+        *_without_keys(workers),
+        *_still(engine),
+        *_without_workers(engine, workers),
+        *_nobody(engine, workers),
+        *stuck_runs(engine),
+        *changed_beside(core, deep=deep),
     )
-    here, workers = version("openagents-json"), core.directory.workers()
-    findings += tuple(
-        Finding(
-            "warning",
-            "version",
-            f"worker {name} runs version {info['version']}, not {here}",
-            "update it",
-        )
-        for name, info in workers.items()
-        if info["version"] != here
-    )
-    findings += tuple(recorded_losses(core.store))
-    findings += tuple(_other_zones(workers))
-    findings += tuple(_without_keys(workers))
-    findings += tuple(_still(engine))
-    findings += tuple(_without_workers(engine, workers))
-    findings += tuple(_nobody(engine, workers))
-    findings += tuple(stuck_runs(engine))
-    findings += tuple(changed_beside(core, deep=deep))
-    server = describe(core.connection, now_ms=now)
     return Diagnosis(
-        here, ZONES_VERSION, server, findings, tuple(engine.doctor(deep=deep)), workers
+        version=here,
+        zones=ZONES_VERSION,
+        server=describe(core.connection, now_ms=now),
+        findings=findings,
+        violations=tuple(engine.doctor(deep=deep)),
+        workers=workers,
     )
 
 
@@ -117,16 +112,31 @@ def diagnose_server(settings: Settings, missing: NoStore) -> Diagnosis:
     quorum = quorum_of(
         settings.durability, settings.replicas, settings.replica_timeout_ms
     )
-    clock, connection = SystemClock(), connect(settings.url, quorum=quorum)
+    clock = SystemClock()
+    connection = connect(settings.url, quorum=quorum)
     try:
         server = describe(connection, now_ms=clock.now_ms)
-        found = check_server(connection, settings.durability, now_ms=clock.now_ms)
+        findings = check_server(connection, settings.durability, now_ms=clock.now_ms)
     finally:
         connection.close()
-    found.append(Finding("warning", "store", missing.reason, missing.remedy))
+    findings.append(Finding("warning", "store", missing.reason, missing.remedy))
     return Diagnosis(
-        version("openagents-json"), ZONES_VERSION, server, tuple(found), (), {}
+        version=version("openagents-json"),
+        zones=ZONES_VERSION,
+        server=server,
+        findings=tuple(findings),
+        violations=(),
+        workers={},
     )
+
+
+def _other_versions(
+    workers: Mapping[str, Mapping[str, Any]], here: str
+) -> Iterator[Finding]:
+    for name, info in workers.items():
+        if info["version"] != here:
+            what = f"worker {name} runs version {info['version']}, not {here}"
+            yield Finding("warning", "version", what, "update it")
 
 
 def _other_zones(workers: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
@@ -145,17 +155,21 @@ def _other_zones(workers: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
 
 def _without_keys(workers: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
     """Return the workers that lack keys of encrypted runs."""
-    known = {name: frozenset(info.get("keys", ())) for name, info in workers.items()}
-    everything = frozenset().union(*known.values())
-    for name, keys in known.items():
-        if keys != everything:
-            what = f"worker {name} lacks the encryption keys {', '.join(sorted(everything - keys))}, which others have"
-            yield Finding(
-                "warning",
-                "keys",
-                what,
-                "set OPENAGENTS_ENCRYPTION_KEYS for it; it leaves such runs alone",
-            )
+    keys_by_worker = {
+        name: frozenset(info.get("keys", ())) for name, info in workers.items()
+    }
+    all_keys = frozenset().union(*keys_by_worker.values())
+    for name, keys in keys_by_worker.items():
+        if keys == all_keys:
+            continue
+        lacking = ", ".join(sorted(all_keys - keys))
+        what = f"worker {name} lacks the encryption keys {lacking}, which others have"
+        yield Finding(
+            "warning",
+            "keys",
+            what,
+            "set OPENAGENTS_ENCRYPTION_KEYS for it; it leaves such runs alone",
+        )
 
 
 def _without_workers(engine: Engine, workers: Mapping[str, Any]) -> Iterator[Finding]:
@@ -175,15 +189,14 @@ def _nobody(
     """Return what steps wait for and no live worker has."""
     fleet = Fleet(engine.core.directory)
     fleet.see(workers)
-    for (queue, component), steps in sorted(
-        Inspector(engine.core.store).waiting().items()
-    ):
+    waiting = Inspector(engine.core.store).waiting()
+    for (queue, component), steps in sorted(waiting.items()):
         if not steps or fleet.can(queue, component):
             continue
         many = "1 step waits" if steps == 1 else f"{steps} steps wait"
-        what = f"{many} for the component {component}, which no live worker has, in queue {queue}"
-        if not component:
-            what = f"{many} in queue {queue}, which no live worker serves"
+        what = f"{many} in queue {queue}, which no live worker serves"
+        if component:
+            what = f"{many} for the component {component}, which no live worker has, in queue {queue}"
         yield Finding(
             "error",
             "component",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -21,50 +21,45 @@ REMEDY: Final = (
 
 def recorded_losses(store: RedisClient) -> Iterator[Finding]:
     """Say what was lost, and how far back."""
-    for together in _together(
-        sorted(read_losses(store), key=lambda loss: loss.first_ms)
-    ):
-        first, last = (
-            min(x.first_ms for x in together),
-            max(x.lost_ms for x in together),
-        )
-        missed = _time(min(x.at_ms for x in together))
-        where = "1 partition" if len(together) == 1 else f"{len(together)} partitions"
+    losses = sorted(read_losses(store), key=lambda loss: loss.first_ms)
+    for group in _by_failover(losses):
+        first_ms = min(loss.first_ms for loss in group)
+        last_ms = max(loss.lost_ms for loss in group)
+        missed_ms = min(loss.at_ms for loss in group)
+        where = "1 partition" if len(group) == 1 else f"{len(group)} partitions"
         what = (
-            f"acknowledged commits were lost: {_many(together)} of {where}, written from {_time(first)} to "
-            f"{_time(last)} ({(last - first) / 1000:.1f} s), missed since {missed}: a server took the place of another "
-            "one, or came back without the end of its log"
+            f"acknowledged commits were lost: {_many(group)} of {where}, written from {_time(first_ms)} to "
+            f"{_time(last_ms)} ({(last_ms - first_ms) / 1000:.1f} s), missed since {_time(missed_ms)}: "
+            "a server took the place of another one, or came back without the end of its log"
         )
         yield Finding("warning", "lost", what, REMEDY)
 
 
-def _together(losses: Iterable[Loss]) -> Iterator[list[Loss]]:
+def _by_failover(losses: Iterable[Loss]) -> Iterator[list[Loss]]:
     """Group losses, in the order of their times, by the failovers that they belong to."""
     group: list[Loss] = []
+    group_ends_ms = 0
     for loss in losses:
-        if group and loss.first_ms > max(x.lost_ms for x in group) + APART_MS:
+        if group and loss.first_ms > group_ends_ms + APART_MS:
             yield group
             group = []
+            group_ends_ms = 0
         group.append(loss)
+        group_ends_ms = max(group_ends_ms, loss.lost_ms)
     if group:
         yield group
 
 
-def _many(losses: Iterable[Loss]) -> str:
+def _many(losses: Sequence[Loss]) -> str:
     """Say how many events were lost: all after the last one that is known to be there, or some of them."""
-    losses = list(losses)
-    least, most = (
-        sum(x.lost - x.first + 1 for x in losses),
-        sum(x.lost - x.kept for x in losses),
-    )
-    if any(x.kept == 0 for x in losses):
+    least = sum(loss.lost - loss.first + 1 for loss in losses)
+    most = sum(loss.lost - loss.kept for loss in losses)
+    if any(loss.kept == 0 for loss in losses):
         return f"{least} or more events"
     return f"{least} events" if least == most else f"{least} to {most} events"
 
 
 def _time(ms: int) -> str:
-    return (
-        datetime.fromtimestamp(ms / 1000, UTC)
-        .isoformat(sep=" ", timespec="milliseconds")
-        .removesuffix("+00:00")
-    )
+    moment = datetime.fromtimestamp(ms / 1000, UTC)
+    text = moment.isoformat(sep=" ", timespec="milliseconds")
+    return text.removesuffix("+00:00")

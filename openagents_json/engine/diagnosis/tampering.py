@@ -21,6 +21,9 @@ from openagents_json.workflow.core.snapshot import FORMAT, dump
 from openagents_json.workflow.core.state import initial
 
 PAGE: Final = 200
+PAYLOADS_AT_ONCE: Final = 20
+"""How many payloads are held in memory together; each may have some MB."""
+
 _BACK: Final = "restore it from a backup of the store; runs that need it wait for that"
 
 
@@ -41,24 +44,21 @@ def _pages(names: Sequence[str], size: int = PAGE) -> Iterator[Sequence[str]]:
 
 
 def _heads(core: Core) -> Iterator[Finding]:
+    remedy = "`openagents doctor --repair` writes it anew where the log says how"
     for streams in core.ledger.streams().values():
         standings = DerivedStateCheck(core.store)
         for _ in standings.over(core.ledger.each_event(streams)):
-            pass
+            pass  # it notes what heads should be, as events go by
         for fault in standings.faults():
             if fault.kind == "head":
-                remedy = (
-                    "`openagents doctor --repair` writes it anew where the log says how"
-                )
                 yield Finding("error", "head", f"run {fault.run}: {fault.what}", remedy)
 
 
 def _payloads(core: Core) -> Iterator[Finding]:
     for partition in range(core.store.partitions):
-        for names in _pages(core.store.stored_payloads(partition), 20):
-            for sha, raw in zip(
-                names, core.store.payloads(partition, names), strict=True
-            ):
+        for shas in _pages(core.store.stored_payloads(partition), PAYLOADS_AT_ONCE):
+            raws = core.store.payloads(partition, shas)
+            for sha, raw in zip(shas, raws, strict=True):
                 if raw is not None and hashlib.sha256(raw).hexdigest() != sha:
                     what = f"payload {sha} of partition {partition} is not what its hash says"
                     yield Finding("error", "payload", what, _BACK)
@@ -68,20 +68,17 @@ def _snapshots(core: Core) -> Iterator[Finding]:
     """Name the snapshots that say something else than the log; nobody believes them who has not made them."""
     for run in core.store.runs_with_snapshots():
         try:
-            what = _differs(core, run)
-        except (
-            RunUnreadable,
-            EventStoreError,
-        ):  # what is wrong there is named elsewhere
-            continue
-        if what:
+            difference = _difference(core, run)
+        except (RunUnreadable, EventStoreError):
+            continue  # what is wrong there is named elsewhere
+        if difference:
+            what = f"run {run}: its snapshot {difference}"
             remedy = "it is not believed, and derived again; delete it, and find out who wrote it"
-            yield Finding(
-                "warning", "snapshot", f"run {run}: its snapshot {what}", remedy
-            )
+            yield Finding("warning", "snapshot", what, remedy)
 
 
-def _differs(core: Core, run: str) -> str:
+def _difference(core: Core, run: str) -> str:
+    """Say how the snapshot of a run differs from its log; "" when it does not, or is none of ours to read."""
     session = core.sessions.load(run)
     raw = core.store.snapshot(run)
     if raw is None:
@@ -92,15 +89,15 @@ def _differs(core: Core, run: str) -> str:
         return "cannot be read"
     if form != FORMAT:
         return ""  # another version of the engine has kept it
-    recorded = core.store.read([(run, 0)])[0][: version if type(version) is int else 0]
-    if not recorded or recorded[-1].version != version or recorded[-1].commit != commit:
+    [history] = core.store.read([(run, 0)])
+    recorded = history[: version if type(version) is int else 0]
+    last = recorded[-1] if recorded else None
+    if last is None or (last.version, last.commit) != (version, commit):
         return "is of another history"
     state: Any = dump(evolve_all(initial(), core.sessions.payloads.decode(recorded)))
-    return (
-        ""
-        if codec.encode(state) == codec.encode(data)
-        else "is not what the events come to"
-    )
+    if codec.encode(state) != codec.encode(data):
+        return "is not what the events come to"
+    return ""
 
 
 def _plain(raw: bytes, key: RunKey | None) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from executor.runs.codec import ENCRYPTED, quotes
 from executor.runs.repository import Session
@@ -23,12 +23,10 @@ from openagents_json.workflow.history.edits import edited
 from openagents_json.workflow.types import Json
 from projections.fingerprint import fingerprint
 
-FIXED, FAILING, DIVERGING, UNPROVEN = (
-    "fixed",
-    "still failing",
-    "would diverge",
-    "unproven",
-)
+FIXED = "fixed"
+FAILING = "still failing"
+DIVERGING = "would diverge"
+UNPROVEN = "unproven"
 VERDICTS = (FIXED, FAILING, DIVERGING, UNPROVEN)
 NAMED = 100
 """How many steps a verdict names."""
@@ -87,8 +85,8 @@ def backtest(
     try:
         world.rehearse(life, command_of(session, fix, "backtest"))
     except cmd.Rejected as error:
-        found = DIVERGING if error.code == "does_not_fit" else UNPROVEN
-        return Verdict(session.run, session.version, found, error.reason)
+        verdict = DIVERGING if error.code == "does_not_fit" else UNPROVEN
+        return Verdict(session.run, session.version, verdict, error.reason)
     except (InvalidInputs, CannotEdit, Stuck) as error:
         return Verdict(session.run, session.version, UNPROVEN, str(error))
     except Unproven as error:
@@ -102,53 +100,46 @@ def _unproven(
     reason = error.reason
     if error.step:
         reason = f"step {error.step}: {reason}; --mock '{error.step}=JSON' says what it returns"
-    return _with_steps(
-        Verdict(session.run, session.version, UNPROVEN, reason, error.step), life, world
-    )
+    verdict = Verdict(session.run, session.version, UNPROVEN, reason, error.step)
+    return _with_steps(verdict, life, world)
 
 
 def _verdict(session: Session, life: SimulatedRun, world: Rehearsal) -> Verdict:
-    state = life.state
-    if state.status != st.COMPLETED:
-        error, step = state.error or {}, state.failed_step
-        kind, message = (
-            str(error.get("type") or "unknown"),
-            str(error.get("message") or "")[:500],
-        )
-        reason = f"step {step}: {kind}: {message}" if step else f"{kind}: {message}"
-        stored = (
-            {**error, "message": ENCRYPTED}
-            if session.key is not None and quotes(error)
-            else error
-        )
-        name = fingerprint(
-            state.workflow, step, stored
-        )  # as failures on the log are told apart
-        short = {"type": kind, "message": message}
-        found = Verdict(
-            session.run, session.version, FAILING, reason, step or "", short, name
-        )
+    if life.state.status == st.COMPLETED:
+        step, reason = divergence(session.state, life.state, life.plan)
+        kind = DIVERGING if reason else FIXED
+        verdict = Verdict(session.run, session.version, kind, reason, step)
     else:
-        step, reason = divergence(session.state, state, life.plan)
-        found = Verdict(
-            session.run, session.version, DIVERGING if reason else FIXED, reason, step
-        )
-    return _with_steps(found, life, world)
+        verdict = _failing(session, life.state)
+    return _with_steps(verdict, life, world)
 
 
-def _with_steps(found: Verdict, life: SimulatedRun, world: Rehearsal) -> Verdict:
-    again, known, mocked = done_again(life), reused(life), list(world.mocked)
+def _failing(session: Session, state: st.RunState) -> Verdict:
+    """Say how a run fails again, with the fingerprint by which such failures are found on the log."""
+    error, step = state.error or {}, state.failed_step
+    kind = str(error.get("type") or "unknown")
+    message = str(error.get("message") or "")[:500]
+    reason = f"step {step}: {kind}: {message}" if step else f"{kind}: {message}"
+    stored = error
+    if session.key is not None and quotes(error):  # on the log it would be ciphertext
+        stored = {**error, "message": ENCRYPTED}
     return Verdict(
-        found.run,
-        found.version,
-        found.verdict,
-        found.reason,
-        found.step,
-        found.error,
-        found.fingerprint,
-        again[:NAMED],
-        known[:NAMED],
-        mocked[:NAMED],
+        session.run,
+        session.version,
+        FAILING,
+        reason,
+        step or "",
+        {"type": kind, "message": message},
+        fingerprint(state.workflow, step, stored),
+    )
+
+
+def _with_steps(verdict: Verdict, life: SimulatedRun, world: Rehearsal) -> Verdict:
+    return replace(
+        verdict,
+        again=done_again(life)[:NAMED],
+        reused=reused(life)[:NAMED],
+        mocked=list(world.mocked)[:NAMED],
     )
 
 
@@ -156,35 +147,28 @@ def divergence(before: st.RunState, after: st.RunState, plan: Plan) -> tuple[str
     """Return the first step that completed on record and has another result now, and what became of it; "" for none."""
     done = [path for path, step in before.steps.items() if _counts(before, path, step)]
     for path in sorted(done, key=lambda path: order_key(plan, path)):
-        known, now = before.steps[path], after.steps.get(path)
-        if now is None:
-            return (
-                path,
-                f"step {path} completed on record, and has no place under the fix",
-            )
-        if now.status != st.COMPLETED:
-            return (
-                path,
-                f"step {path} completed on record, and is {now.status} under the fix",
-            )
-        if canonical(now.output) != canonical(
-            known.output
-        ):  # which ones is not said: a report cannot be erased
-            return (
-                path,
-                f"step {path} returns something else under the fix than it did on record",
-            )
+        outcome = _changed_outcome(before.steps[path], after.steps.get(path))
+        if outcome:
+            return path, f"step {path} {outcome}"
     return "", ""
+
+
+def _changed_outcome(recorded: st.StepState, now: st.StepState | None) -> str:
+    if now is None:
+        return "completed on record, and has no place under the fix"
+    if now.status != st.COMPLETED:
+        return f"completed on record, and is {now.status} under the fix"
+    if canonical(now.output) != canonical(recorded.output):
+        # Which ones is not said: reports are kept, and would quote what runs worked with.
+        return "returns something else under the fix than it did on record"
+    return ""
 
 
 def _counts(state: st.RunState, path: str, step: st.StepState) -> bool:
     """Tell whether a step has a result of its own, which was not undone."""
-    if (
-        step.kind not in REUSED
-        or step.status != st.COMPLETED
-        or path.endswith(COMPENSATE)
-        or ON_FAILURE in path
-    ):
+    if step.kind not in REUSED or step.status != st.COMPLETED:
+        return False
+    if path.endswith(COMPENSATE) or ON_FAILURE in path:
         return False
     undo = state.steps.get(compensation_of(path))
     return undo is None or undo.status != st.COMPLETED

@@ -37,17 +37,16 @@ class HealValues:
     """Seals and opens events of reports; safe for threads."""
 
     def __init__(self, keys: KeyStore, keyring: Keyring) -> None:
-        self._keys, self._keyring = keys, keyring
+        self._keys = keys
+        self._keyring = keyring
 
     def begin(self, heal: str) -> None:
         """Make the key of a report that is about to begin."""
         key = self._keyring.fresh(heal)
-        self._keys.add(
-            heal,
-            key.wrapped
-            if key is not None
-            else open_record(secrets.token_bytes(KEY_BYTES)),
-        )
+        if key is not None:
+            self._keys.add(heal, key.wrapped)
+        else:
+            self._keys.add(heal, open_record(secrets.token_bytes(KEY_BYTES)))
 
     def key(self, heal: str) -> RunKey | None:
         """Return the key of a report, None when it has none any more.
@@ -58,6 +57,7 @@ class HealValues:
 
     def destroy(self, heal: str) -> None:
         """Destroy the key of a report."""
+        # First in the store: who reads it from there after `forget` would keep it once more.
         self._keys.remove(heal)
         self._keyring.forget(heal)
 
@@ -70,24 +70,23 @@ class HealValues:
         DamagedPayload.
         """
         key = None if redacted else self.key(heal)
-        return [
-            event if key is None and not redacted else _sealed(key, event)
-            for event in events
-        ]
+        if key is None and not redacted:
+            return list(events)
+        return [_sealed(key, event) for event in events]
 
     def opened(self, heal: str, recorded: Iterable[Recorded]) -> Iterator[Recorded]:
         """Return stored events as far as this process can open them, each with `unread` where it cannot.
 
         Raises DamagedPayload.
         """
-        known: list[RunKey | None] = []
+        keys: list[RunKey | None] = []  # asked for once, and only if there is need
         for item in recorded:
             if HIDDEN not in item.data:
                 yield item
                 continue
-            if not known:
-                known.append(self._readable(heal))
-            yield _opened(known[0], item)
+            if not keys:
+                keys.append(self._readable(heal))
+            yield _opened(keys[0], item)
 
     def _readable(self, heal: str) -> RunKey | None:
         try:
@@ -101,31 +100,35 @@ def open_record(key: bytes) -> str:
     return f"{OPEN_FORMAT}..{base64.b64encode(key).decode()}"
 
 
-def _place(kind: str, data: Mapping[str, Any]) -> tuple[str, str]:
+def _bound_to(kind: str, data: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what a ciphertext belongs to: in another event, or for another run, it cannot be opened."""
     return kind, str(data.get("run", ""))
 
 
 def _sealed(key: RunKey | None, event: Event) -> Event:
+    blanks = _SEALED.get(event.type, {})
     hidden = {
         name: event.data[name]
-        for name in _SEALED.get(event.type, {})
-        if _tells(name, event.data.get(name))
+        for name in blanks
+        if _holds_values(name, event.data.get(name))
     }
     if not hidden:
         return event
     data = dict(event.data)
     if key is not None:
-        raw = key.encrypt(codec.encode(hidden), *_place(event.type, event.data))
+        raw = key.encrypt(codec.encode(hidden), *_bound_to(event.type, event.data))
         data[HIDDEN] = base64.b64encode(raw).decode()
     for name, value in hidden.items():
-        blank = _SEALED[event.type][name]
+        blank = blanks[name]
         data[name] = {**value, **blank} if isinstance(blank, dict) else blank
     return replace(event, data=data)
 
 
-def _tells(name: str, value: Any) -> bool:
+def _holds_values(name: str, value: Any) -> bool:
     """Tell whether there is something to hide; of a fix, its inputs."""
-    return bool(value["inputs"] if name == "fix" and value else value)
+    if name == "fix" and value:
+        return bool(value["inputs"])
+    return bool(value)
 
 
 def _opened(key: RunKey | None, item: Recorded) -> Recorded:
@@ -136,6 +139,5 @@ def _opened(key: RunKey | None, item: Recorded) -> Recorded:
         raw = base64.b64decode(item.data[HIDDEN], validate=True)
     except ValueError as error:
         raise DamagedPayload(key.run, item.type) from error
-    return structs.replace(
-        item, data=data | codec.decode(key.decrypt(raw, *_place(item.type, data)))
-    )
+    hidden = codec.decode(key.decrypt(raw, *_bound_to(item.type, data)))
+    return structs.replace(item, data=data | hidden)

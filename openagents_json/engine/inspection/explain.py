@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from eventstore.event import Recorded
 from eventstore.redis.coordination.members import Directory
 from executor.runs.repository import Session
 from executor.worker.abilities import Fleet
-from openagents_json.engine.inspection.queries import Queries
+from openagents_json.engine.inspection.queries import Queries, RunRow
 from openagents_json.engine.inspection.replay import Replays
 from openagents_json.engine.inspection.replay_savings import Replayed
 from openagents_json.engine.wiring.client import Core
@@ -19,9 +20,12 @@ from openagents_json.workflow.core import event_traits
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.event_types import names_by_attempt
-from openagents_json.workflow.history.diff import Comparison, changes_of
+from openagents_json.workflow.history.diff import Comparison, Divergence, changes_of
 from openagents_json.workflow.types import Json
 from projections.runs import RunFilter
+
+SHOWN = 10
+"""How many differences of a kind are shown."""
 
 LOOKED_AT = 50
 """Among how many completed runs the one nearest to a run is looked for."""
@@ -86,23 +90,10 @@ class Explanation:
         elif self.reason:
             yield f"because: {self.reason}"
         for attempt in self.attempts:
-            lasted = (
-                ""
-                if attempt.ended_ms is None
-                else f" after {attempt.ended_ms - attempt.started_ms} ms"
-            )
-            error = (
-                f": {attempt.error.get('type')}: {attempt.error.get('message')}"
-                if attempt.error
-                else ""
-            )
-            yield f"  attempt {attempt.number} at {attempt.worker} {attempt.end}{lasted}{error}"
-        for path, what in self.waits.items():
-            yield f"step {path} {what}"
-        if self.reopened:
-            yield self.reopened
-        if self.imported:
-            yield self.imported
+            yield f"  {_attempt_line(attempt)}"
+        for path, wait in self.waits.items():
+            yield f"step {path} {wait}"
+        yield from filter(None, (self.reopened, self.imported))
         if self.replayed is not None:
             yield from self.replayed.lines()
         if self.comparison is not None:
@@ -110,19 +101,35 @@ class Explanation:
             yield from _differences(self.comparison)
 
 
-def _differences(found: Comparison) -> Iterator[str]:
-    for change in found.inputs[:10]:
+def _attempt_line(attempt: Attempt) -> str:
+    line = f"attempt {attempt.number} at {attempt.worker} {attempt.end}"
+    if attempt.ended_ms is not None:
+        line += f" after {attempt.ended_ms - attempt.started_ms} ms"
+    if attempt.error:
+        line += f": {attempt.error.get('type')}: {attempt.error.get('message')}"
+    return line
+
+
+def _differences(comparison: Comparison) -> Iterator[str]:
+    for change in comparison.inputs[:SHOWN]:
         yield f"  input {change.path}: {change.one!r} here, {change.other!r} there"
-    for step in [
-        x for x in found.steps if x.one == x.other == st.COMPLETED and x.output
-    ][:10]:
+    returned_otherwise = (
+        step
+        for step in comparison.steps
+        if step.one == step.other == st.COMPLETED and step.output
+    )
+    for step in islice(returned_otherwise, SHOWN):
         change = step.output[0]
         yield f"  step {step.step} returned {change.one!r} here, {change.other!r} there ({change.path or 'all of it'})"
-    if found.first is not None:
-        place = f"step {found.first.step}" if found.first.step else "the run"
-        here, there = found.first.one or "nothing", found.first.other or "nothing"
-        at = "" if found.first.one_version is None else f" {found.first.one_version}"
-        yield f"  they part at event{at} ({place}): {here} here, {there} there"
+    if comparison.first is not None:
+        yield f"  {_parting(comparison.first)}"
+
+
+def _parting(first: Divergence) -> str:
+    subject = f"step {first.step}" if first.step else "the run"
+    at = "" if first.one_version is None else f" {first.one_version}"
+    here, there = first.one or "nothing", first.other or "nothing"
+    return f"they part at event{at} ({subject}): {here} here, {there} there"
 
 
 def explain(run: str, replays: Replays, reads: Queries) -> Explanation:
@@ -134,47 +141,56 @@ def explain(run: str, replays: Replays, reads: Queries) -> Explanation:
     session = replays.folded(run, recorded)
     state = session.state
     at = str((state.error or {}).get("at") or state.failed_step or "")
-    known = state.steps.get(at)
+    step = state.steps.get(at)
     reference = _nearest(session, replays, reads) if state.status == st.FAILED else ""
     return Explanation(
-        run,
-        state.workflow,
-        state.version,
-        state.status,
-        state.reason,
-        at,
-        state.error,
-        known.inputs if known else None,
-        tuple(_attempts(recorded, at)) if at else (),
-        _waiting(session, replays.core.directory),
-        reference,
-        replays.diff(run, reference) if reference else None,
-        replays.replayed(run),
-        _reopened(recorded),
-        _imported(recorded),
+        run=run,
+        workflow=state.workflow,
+        version=state.version,
+        status=state.status,
+        reason=state.reason,
+        step=at,
+        error=state.error,
+        inputs=step.inputs if step else None,
+        attempts=tuple(_attempts(recorded, at)) if at else (),
+        waits=_waiting(session, replays.core.directory),
+        reference=reference,
+        comparison=replays.diff(run, reference) if reference else None,
+        replayed=replays.replayed(run),
+        reopened=_reopened(recorded),
+        imported=_imported(recorded),
     )
 
 
-def _imported(recorded: Sequence[Recorded]) -> str:
+def _last_of(recorded: Sequence[Recorded], event: type[ev.Event]) -> Recorded | None:
     for item in reversed(recorded):
-        if item.type == ev.RunImported.__name__:
-            data = item.data
-            how = f"events 1 to {data['at']} were written in another store, {data['source']}"
-            return f"{how}, and brought here at event {item.version} by {item.actor}{_file(data)}"
-    return ""
+        if item.type == event.__name__:
+            return item
+    return None
 
 
-def _file(data: Mapping[str, Any]) -> str:
-    file = f", from a file with SHA-256 {data['sha256']}" if data.get("sha256") else ""
-    return f"{file}: {data['reason']}" if data.get("reason") else file
+def _imported(recorded: Sequence[Recorded]) -> str:
+    item = _last_of(recorded, ev.RunImported)
+    if item is None:
+        return ""
+    data: Mapping[str, Any] = item.data
+    text = (
+        f"events 1 to {data['at']} were written in another store, {data['source']}, "
+        f"and brought here at event {item.version} by {item.actor}"
+    )
+    if data.get("sha256"):
+        text += f", from a file with SHA-256 {data['sha256']}"
+    if data.get("reason"):
+        text += f": {data['reason']}"
+    return text
 
 
 def _reopened(recorded: Sequence[Recorded]) -> str:
-    for item in reversed(recorded):
-        if item.type == ev.RunReopened.__name__:
-            why = item.data.get("reason") or "no reason was given"
-            return f"opened again at event {item.version} by {item.actor}: {why}"
-    return ""
+    item = _last_of(recorded, ev.RunReopened)
+    if item is None:
+        return ""
+    why = item.data.get("reason") or "no reason was given"
+    return f"opened again at event {item.version} by {item.actor}: {why}"
 
 
 def _nearest(session: Session, replays: Replays, reads: Queries) -> str:
@@ -185,24 +201,27 @@ def _nearest(session: Session, replays: Replays, reads: Queries) -> str:
         for row in reads.runs(chosen, limit=LOOKED_AT).items
         if row.id != session.run and not row.redacted
     ]
-    best: tuple[tuple[int, int], str] | None = None
     histories = replays.core.store.read([(row.id, 0) for row in rows])
-    found = [
+    there = [
         (row, recorded[0])
         for row, recorded in zip(rows, histories, strict=True)
-        if recorded
-    ]  # or has left
+        if recorded  # it may have left meanwhile
+    ]
     try:
-        firsts = replays.core.sessions.payloads.decode([first for _, first in found])
+        firsts = replays.core.sessions.payloads.decode([first for _, first in there])
     except RunUnreadable:  # one of them: it is damaged, or not for this process to read
         return ""
-    for (row, _), begun in zip(found, firsts, strict=True):
-        inputs = begun.inputs if isinstance(begun, ev.RunStarted) else {}
-        differing = sum(1 for _ in changes_of(session.state.inputs, inputs))
-        rank = (int(row.version != session.state.version), differing)
-        if best is None or rank < best[0]:
-            best = (rank, row.id)
-    return best[1] if best else ""
+    state = session.state
+
+    def distance(candidate: tuple[RunRow, ev.Event]) -> tuple[bool, int]:
+        row, first = candidate
+        inputs = first.inputs if isinstance(first, ev.RunStarted) else {}
+        differing = sum(1 for _ in changes_of(state.inputs, inputs))
+        return row.version != state.version, differing
+
+    candidates = zip([row for row, _ in there], firsts, strict=True)
+    nearest = min(candidates, key=distance, default=None)
+    return nearest[0].id if nearest else ""
 
 
 def _waiting(session: Session, directory: Directory) -> dict[str, str]:
@@ -224,20 +243,19 @@ def lacking(core: Core, run: str) -> dict[str, str]:
 
 
 def _lacking(session: Session, directory: Directory) -> dict[str, str]:
-    state, fleet = session.state, Fleet(directory)
+    state = session.state
+    fleet = Fleet(directory)
     fleet.see(directory.workers())
-    found = {}
+    lacks = {}
     for path in sorted(state.open_steps):
         step, plan = state.steps[path], session.plan.of(path)
-        if (
-            step.status == st.SCHEDULED
-            and not step.kind
-            and not fleet.can(plan.queue, plan.component or "")
-        ):
-            found[path] = (
+        if step.status != st.SCHEDULED or step.kind:
+            continue
+        if not fleet.can(plan.queue, plan.component or ""):
+            lacks[path] = (
                 f"waits for the component {plan.component}, which no live worker has, in queue {plan.queue}"
             )
-    return found
+    return lacks
 
 
 def _holds(step: st.StepState) -> bool:
@@ -254,12 +272,10 @@ def _waits(step: st.StepState) -> str:
             return f"waits to be tried again, after {step.failures} failures"
         case st.SCHEDULED:
             return "waits for a worker"
+        case _ if step.child:
+            return f"waits for its run {step.child}"
         case _:
-            return (
-                f"waits for its run {step.child}"
-                if step.child
-                else f"waits ({step.kind})"
-            )
+            return f"waits ({step.kind})"
 
 
 def _attempts(recorded: Sequence[Recorded], step: str) -> list[Attempt]:
@@ -267,9 +283,11 @@ def _attempts(recorded: Sequence[Recorded], step: str) -> list[Attempt]:
     ended: dict[int, Recorded] = {}
     for item in recorded:
         data = item.data if isinstance(item.data, dict) else {}
-        if data.get("step") == step and item.type == ev.StepStarted.__name__:
+        if data.get("step") != step:
+            continue
+        if item.type == ev.StepStarted.__name__:
             begun[data["attempt"]] = item
-        elif data.get("step") == step and item.type in _ENDS and data.get("attempt"):
+        elif item.type in _ENDS and data.get("attempt"):
             ended.setdefault(data["attempt"], item)
     return [
         _attempt(start, ended.get(number)) for number, start in sorted(begun.items())
@@ -280,16 +298,8 @@ def _attempt(start: Recorded, end: Recorded | None) -> Attempt:
     number, worker = start.data["attempt"], start.data["worker"]
     if end is None:
         return Attempt(number, worker, start.time_ms, None, "is under way")
-    last = (
-        f", the last because of {reason}"
-        if (reason := end.data.get("reason")) and "error" in end.data
-        else ""
-    )
-    return Attempt(
-        number,
-        worker,
-        start.time_ms,
-        end.time_ms,
-        _ENDS[end.type] + last,
-        end.data.get("error"),
-    )
+    how = _ENDS[end.type]
+    error, reason = end.data.get("error"), end.data.get("reason")
+    if reason and "error" in end.data:
+        how += f", the last because of {reason}"
+    return Attempt(number, worker, start.time_ms, end.time_ms, how, error)

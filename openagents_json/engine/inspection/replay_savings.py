@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from eventstore.event import Recorded
@@ -47,8 +48,15 @@ class Replayed:
         tokens = f" and {self.saved_tokens} tokens" if self.saved_tokens else ""
         yield f"replayed at event {self.version}: {reused} results used again, {self.saved_ms} ms{tokens} saved"
         for step in self.steps:
-            yield f"  step {step.step} {'is used again' if step.reused else 'is done again'}: {step.why}"
+            verb = "is used again" if step.reused else "is done again"
+            yield f"  step {step.step} {verb}: {step.why}"
 
+
+_CONTAINERS = (*st.GROUPS, st.BLOCK)
+"""Kinds of steps that do nothing themselves."""
+
+NAMED = 5
+"""How many changed inputs are named."""
 
 _BEGINS = names_of((ev.StepStarted, ev.ChildStarted))
 """With these somebody else has begun to do what a step asks for."""
@@ -58,60 +66,54 @@ def replayed(
     recorded: Sequence[Recorded], happened: Sequence[ev.Event], before: st.RunState
 ) -> Replayed | None:
     """Tell about the last replay of a run, None when there is none; `before` is its state before that."""
-    place = last_replay(happened)
-    if place is None:
+    index = last_replay(happened)
+    if index is None:
         return None
-    opened = happened[place]
+    opened = happened[index]
     if not isinstance(opened, ev.RunReopened):
         return None
-    took = dict(_durations(recorded[:place]))
+    durations = dict(_durations(recorded[:index]))
     steps: dict[str, StepReuse] = {}
-    for event in happened[place + 1 :]:
+    for event in happened[index + 1 :]:
         if isinstance(event, ev.StepResultReused):
-            known = before.steps[event.step]
-            tokens = _tokens(known.output)
-            why = "component, definition and inputs are the same"
             steps[event.step] = StepReuse(
-                event.step, True, why, took.get(event.step, 0), tokens
+                event.step,
+                reused=True,
+                why="component, definition and inputs are the same",
+                saved_ms=durations.get(event.step, 0),
+                saved_tokens=_tokens(before.steps[event.step].output),
             )
-        elif isinstance(event, ev.StepScheduled) and event.kind not in (
-            *st.GROUPS,
-            st.BLOCK,
-        ):
-            steps.setdefault(
-                event.step, StepReuse(event.step, False, _why(event, opened, before))
-            )
-    return Replayed(recorded[place].version, tuple(steps.values()))
+        elif isinstance(event, ev.StepScheduled) and event.kind not in _CONTAINERS:
+            why = _why_again(event, opened, before)
+            steps.setdefault(event.step, StepReuse(event.step, reused=False, why=why))
+    return Replayed(recorded[index].version, tuple(steps.values()))
 
 
 def last_replay(happened: Sequence[ev.Event]) -> int | None:
-    """Return the place of the last replay among events; one that kept nothing is a retry."""
-    for place in range(len(happened) - 1, -1, -1):
-        event = happened[place]
+    """Return the index of the last replay among events; one that kept nothing is a retry."""
+    for index in reversed(range(len(happened))):
+        event = happened[index]
         if isinstance(event, ev.RunReopened) and (event.kept or event.changed):
-            return place
+            return index
     return None
 
 
-def _why(event: ev.StepScheduled, opened: ev.RunReopened, before: st.RunState) -> str:
-    known = before.steps.get(event.step)
-    if known is None:
+def _why_again(
+    event: ev.StepScheduled, opened: ev.RunReopened, before: st.RunState
+) -> str:
+    """Say why a step is done again."""
+    earlier = before.steps.get(event.step)
+    if earlier is None:
         return "it is new"
     if event.step in opened.changed:
         return "its definition or its component has changed"
-    if event.step not in opened.kept:
-        return (
-            f"it was {known.status}"
-            if known.status != st.COMPLETED
-            else "what it had done was undone"
-        )
-    changes = [
-        change.path or "all"
-        for change, _ in zip(
-            changes_of(known.inputs, event.inputs), range(5), strict=False
-        )
-    ]
-    return f"its inputs have changed: {', '.join(changes)}"
+    if event.step in opened.kept:
+        changes = islice(changes_of(earlier.inputs, event.inputs), NAMED)
+        names = ", ".join(change.path or "all" for change in changes)
+        return f"its inputs have changed: {names}"
+    if earlier.status == st.COMPLETED:
+        return "what it had done was undone"
+    return f"it was {earlier.status}"
 
 
 def _durations(recorded: Sequence[Recorded]) -> Iterator[tuple[str, int]]:
@@ -130,4 +132,4 @@ def _tokens(output: Any) -> int:
     """Return the tokens that a result says it took, as models report them: usage.total_tokens."""
     usage = output.get("usage") if isinstance(output, Mapping) else None
     total = usage.get("total_tokens") if isinstance(usage, Mapping) else None
-    return total if isinstance(total, int) and not isinstance(total, bool) else 0
+    return total if type(total) is int else 0

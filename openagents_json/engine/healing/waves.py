@@ -1,0 +1,166 @@
+"""The waves of a heal: runs are opened again, awaited and counted, until all is done or the stop condition holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from eventstore.event import Event
+from executor.errors import PayloadRefused, RunNotFound, RunSealed
+from openagents_json.engine.errors import InvalidHeal, WaitTimeout, WaveUnfinished
+from openagents_json.engine.healing import report as hr
+from openagents_json.engine.healing.backtest import command_of
+from openagents_json.engine.healing.report import HealReport, next_of
+from openagents_json.engine.healing.report_store import ReportStore
+from openagents_json.engine.services import Services
+from openagents_json.errors import RunUnreadable
+from openagents_json.statuses import ENDS
+from openagents_json.workflow.core import commands as cmd
+from openagents_json.workflow.core import events as ev
+from openagents_json.workflow.errors import CannotEdit, InvalidInputs
+
+if TYPE_CHECKING:
+    from openagents_json.engine.inspection.values import Result
+
+SHORTEST_WAIT_S = 0.001
+
+_NOT_HEALED = (cmd.Rejected, InvalidInputs, CannotEdit, PayloadRefused, RunUnreadable)
+"""Why a run is left alone; the others of its wave are healed."""
+
+
+class Waves:
+    """Heals the proven runs of a report; each step of it is on the report, or in the history of the run."""
+
+    def __init__(
+        self, services: Services, reports: ReportStore, wait: Callable[..., Result]
+    ) -> None:
+        self._services = services
+        self._core = services.core
+        self._reports = reports
+        self._wait = wait
+
+    def go_on(
+        self,
+        heal: str,
+        *,
+        wave_seconds: float,
+        force: bool,
+        tell: Callable[[str], None],
+    ) -> HealReport:
+        """Do what comes next until nothing does.
+
+        Raises HealNotFound, WaveUnfinished, RunSealed and InvalidHeal.
+        """
+        report = self._reports.report(heal)
+        self._reports.require_values(report)
+        if report.stopped and force:
+            report = self._reports.append(report, [Event("HealResumed", {})])
+        while True:
+            action, runs = next_of(report)
+            event = self._event_of(report, action, runs, wave_seconds)
+            if event is None:
+                return report
+            report = self._reports.append(report, [event])
+            if action == hr.BEGIN_WAVE:
+                tell(f"wave {event.data['number']}: {len(runs)} runs")
+
+    def _event_of(
+        self, report: HealReport, action: str, runs: Sequence[str], wave_seconds: float
+    ) -> Event | None:
+        """Do what comes next, and say what happened; None when nothing comes next."""
+        match action:
+            case hr.BACKTEST:
+                raise InvalidHeal(
+                    f"the backtest of {report.id} is not complete; go on with that first"
+                )
+            case hr.BEGIN_WAVE:
+                number = len(report.waves) + 1
+                return Event("WaveStarted", {"number": number, "runs": runs})
+            case hr.HEAL:
+                return self.heal_run(report, runs[0])
+            case hr.AWAIT:
+                return self._awaited(report, runs, wave_seconds)
+            case hr.STOP:
+                failed, healed = report.ended["failed"], len(report.healed)
+                why = f"{failed} of {healed} healed runs have failed again"
+                return Event("HealStopped", {"why": why})
+            case hr.CLOSE:
+                rest = {"skipped": len(report.skipped), "left": len(report.left)}
+                return Event("HealClosed", {"counts": {**report.ended, **rest}})
+            case _:
+                return None
+
+    def heal_run(self, report: HealReport, run: str) -> Event:
+        """Open a run again, once, if it is as it was when it was tested; gives what to say of it.
+
+        Raises RunSealed.
+        """
+        verdict = report.verdicts[run]
+        why_not = ""
+        try:
+            self._reopen(report, run, verdict.version)
+        except RunSealed:  # somebody who has the key goes on
+            raise
+        except _NOT_HEALED as error:
+            why_not = str(error)
+        # The run is opened before the report says so. Who died in between, or came second, is refused above, and
+        # learns from the history of the run that this heal has opened it already.
+        version = self._reopened(report, run)
+        if why_not and version is None:
+            return Event("RunHealSkipped", {"run": run, "why": why_not})
+        data = {"run": run, "version": version or verdict.version + 1}
+        return Event("RunHealed", data)
+
+    def _reopen(self, report: HealReport, run: str, version: int) -> None:
+        """Open a run again under the fix; the version is a fence against whatever has happened since the backtest."""
+        fix = self._reports.fix_of(report)
+        reason = f"healed by {report.id}"
+        if report.wish["reason"]:
+            reason += f": {report.wish['reason']}"
+        self._core.handler.handle(
+            run,
+            command_of(self._core.sessions.load(run), fix, reason),
+            actor=self._services.actor,
+            cause=report.id,
+            plan=fix.plan,
+            version=version,
+        )
+
+    def _reopened(self, report: HealReport, run: str) -> int | None:
+        """Return the version at which this heal opened a run again, None if it did not."""
+        [later] = self._core.store.read([(run, report.verdicts[run].version)])
+        for event in later:
+            if event.type == ev.RunReopened.__name__ and event.cause == report.id:
+                return event.version
+        return None
+
+    def _awaited(
+        self, report: HealReport, runs: Sequence[str], seconds: float
+    ) -> Event:
+        """Wait until the runs of a wave have ended, and count how they did.
+
+        Raises WaveUnfinished.
+        """
+        clock = self._core.clock
+        deadline_ms = clock.steady_ms() + seconds * 1000
+        counts: dict[str, int] = dict.fromkeys(ENDS, 0)
+        unfinished = []
+        for run in runs:
+            left_seconds = (deadline_ms - clock.steady_ms()) / 1000
+            # Behind the deadline the others are still asked, without waiting: they may have ended long ago.
+            try:
+                result = self._wait(run, timeout=max(SHORTEST_WAIT_S, left_seconds))
+                counts[result.status] += 1
+            except WaitTimeout:
+                unfinished.append(run)
+            except RunNotFound:
+                counts[self._left_as(run)] += 1
+        number = report.waves[-1].number
+        if unfinished:
+            raise WaveUnfinished(report.id, number, tuple(unfinished), seconds)
+        return Event("WaveClosed", {"number": number, **counts})
+
+    def _left_as(self, run: str) -> str:
+        """Return how a run ended that has left the store; nobody knows whether one that was deleted completed."""
+        archived: Any = next(iter(self._services.views.views.get("archive", run)), None)
+        return str(archived["status"]) if archived else "cancelled"
