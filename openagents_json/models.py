@@ -37,11 +37,11 @@ class _Model(BaseModel):
     def _read_the_old_word(self) -> Self:
         """Return a value under the new word, too; the document keeps the word that it was written with."""
         for name, renamed in RENAMED.items():
-            said = self.model_fields_set
+            members = self.model_fields_set
             if (
                 renamed.old in type(self).model_fields
-                and renamed.old in said
-                and name not in said
+                and renamed.old in members
+                and name not in members
             ):
                 self.__dict__[name] = self.__dict__[renamed.old]
         return self

@@ -59,17 +59,13 @@ def guard(names: Sequence[str] = ROOMS) -> None:
     Raises ImportError that names the module in the way.
     """
     for name in names:
-        known = sys.modules.get(name)
-        if known is None:
+        module = sys.modules.get(name)
+        if module is None:
             continue
         ours = os.path.join(HOME, name, "__init__.py")
-        found = getattr(known, "__file__", None)
-        if (
-            found is None
-            or not os.path.exists(found)
-            or not os.path.samefile(found, ours)
-        ):
-            where = found or ", ".join(getattr(known, "__path__", ["nowhere"]))
+        file = getattr(module, "__file__", None)
+        if file is None or not os.path.exists(file) or not os.path.samefile(file, ours):
+            where = file or ", ".join(getattr(module, "__path__", ["nowhere"]))
             raise ImportError(
                 f"{name!r} is {where} here, but openagents-json has a package of that name in {HOME}: "
                 "give yours another name",
@@ -79,7 +75,9 @@ def guard(names: Sequence[str] = ROOMS) -> None:
 
 def own_of(name: str) -> str | None:
     """Return the file by which a program has a module with the name of a room, None when it has none."""
-    elsewhere = [place for place in sys.path if os.path.abspath(place or ".") != HOME]
+    elsewhere = [
+        folder for folder in sys.path if os.path.abspath(folder or ".") != HOME
+    ]
     spec = PathFinder.find_spec(name, elsewhere)
     return spec.origin if spec is not None else None
 

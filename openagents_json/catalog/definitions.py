@@ -55,11 +55,11 @@ class Definitions:
 
         Raises DefinitionMissing and DefinitionChanged.
         """
-        known = self._plans.peek(digest)
-        if known is not None:
-            return known
-        [found] = self._store.definitions([digest])
-        raw = checked(digest, found)
+        plan = self._plans.peek(digest)
+        if plan is not None:
+            return plan
+        [stored] = self._store.definitions([digest])
+        raw = checked(digest, stored)
         return self._plans.get(Definition(codec.decode(raw), raw, digest))
 
 

@@ -29,17 +29,17 @@ class UnknownWorkflow(NotFound):
 
     code = "unknown_workflow"
 
-    def __init__(self, reference: str, known: Iterable[str] = ()) -> None:
+    def __init__(self, reference: str, names: Iterable[str] = ()) -> None:
         self.reference = reference
-        near = difflib.get_close_matches(reference, sorted(known), 1)
+        near = difflib.get_close_matches(reference, sorted(names), 1)
         hint = (
             f"did you mean {near[0]!r}?"
             if near
             else "add it with `openagents workflows add FILE`"
         )
-        wanted = reference.partition("@")[2]
-        if wanted and not is_range(wanted) and not ALIAS.fullmatch(wanted):
-            hint = f"{wanted!r} is no range of versions: {RANGES}"
+        version = reference.partition("@")[2]
+        if version and not is_range(version) and not ALIAS.fullmatch(version):
+            hint = f"{version!r} is no range of versions: {RANGES}"
         super().__init__(f"there is no workflow {reference!r} in this store; {hint}")
 
 

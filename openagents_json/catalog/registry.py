@@ -6,7 +6,7 @@ import difflib
 import hashlib
 import inspect
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Unpack
 
@@ -70,7 +70,7 @@ class Registry:
     def __init__(self) -> None:
         self._components: dict[tuple[str, str], Component] = {}
         self._versions: dict[str, dict[str, ComponentSpec]] = {}
-        self._found: dict[str, ComponentSpec | None] = {}
+        self._by_reference: dict[str, ComponentSpec | None] = {}
         self._fingerprint = ""
 
     # -- adding ------------------------------------------------------------------------------------------
@@ -97,7 +97,7 @@ class Registry:
     def add_spec(self, spec: ComponentSpec) -> None:
         """Add a component that others can run."""
         self._versions.setdefault(spec.name, {})[spec.version] = spec
-        self._found.clear()
+        self._by_reference.clear()
         self._fingerprint = ""
 
     def agent(self, name: Any = None, **options: Unpack[AgentOptions]) -> Any:
@@ -131,10 +131,7 @@ class Registry:
 
     def _add_module(self, module: types.ModuleType) -> None:
         for value in list(vars(module).values()):
-            if isinstance(value, Registry) or (
-                declaration_of(value) is not None
-                and getattr(value, "__module__", None) == module.__name__
-            ):
+            if isinstance(value, Registry) or _is_declared_in(module, value):
                 self.add(value)
 
     def _add_class(self, cls: type, declared: Declaration) -> None:
@@ -142,22 +139,13 @@ class Registry:
             cls, declared.metadata.get("config"), shared=declared.shared
         )
         name = declared.name or cls.__name__
-        members = {
-            key: value
-            for base in reversed(cls.__mro__)
-            for key, value in vars(base).items()
-        }
-        found = [
-            (k, v, d)
-            for k, v in members.items()
-            if (d := declaration_of(v)) and d.kind == "capability"
-        ]
-        if not found:
+        capabilities = list(_capabilities(cls))
+        if not capabilities:
             raise InvalidDeclaration(
                 f"agent {name!r} has no capability; put @capability on a method of {cls.__name__}"
             )
-        for key, function, own in found:
-            spec_name = f"{name}.{own.name or key}"
+        for attribute, function, own in capabilities:
+            spec_name = f"{name}.{own.name or attribute}"
             self._put(_component(spec_name, function, own, declared, pool))
 
     def _add_function(
@@ -173,53 +161,62 @@ class Registry:
         self._put(_component(name, function, declared, None, None))
 
     def _put(self, component: Component) -> None:
-        key = (component.spec.name, component.spec.version)
-        if _built_in(component):
-            if any(
-                name == key[0] and not _built_in(own)
-                for (name, _), own in self._components.items()
-            ):
-                return
-        else:
-            self._forget_built_in(key[0])
-        known = self._components.get(key)
-        if known is not None and known.function is not component.function:
-            where, other = _where(component.function), _where(known.function)
+        name, version = key = (component.spec.name, component.spec.version)
+        if not _built_in(component):
+            self._forget_built_in(name)
+        elif self._has_own(name):
+            return
+        earlier = self._components.get(key)
+        if earlier is not None and earlier.function is not component.function:
+            where, other = _where(component.function), _where(earlier.function)
             if where != other:
                 raise InvalidDeclaration(
-                    f"component {key[0]!r} {key[1]} is declared twice: at {other} and at {where}; "
+                    f"component {name!r} {version} is declared twice: at {other} and at {where}; "
                     "give one of them another name or version"
                 )
         self._components[key] = component
         self.add_spec(component.spec)
 
+    def _has_own(self, name: str) -> bool:
+        """Tell whether the program has a component of this name."""
+        return any(
+            spec_name == name and not _built_in(component)
+            for (spec_name, _), component in self._components.items()
+        )
+
     def _forget_built_in(self, name: str) -> None:
         """Make room for a program's own component of the same name as one that comes with the engine."""
         for version in list(self._versions.get(name, ())):
-            known = self._components.get((name, version))
-            if known is not None and _built_in(known):
-                del self._components[name, version], self._versions[name][version]
+            component = self._components.get((name, version))
+            if component is not None and _built_in(component):
+                del self._components[name, version]
+                del self._versions[name][version]
 
     # -- finding -----------------------------------------------------------------------------------------
 
     def find(self, reference: str) -> ComponentSpec | None:
         """Return the highest version that a reference, a name with an optional `@range`, allows."""
-        if reference not in self._found:
-            self._found[reference] = self._search(reference)
-        return self._found[reference]
+        if reference not in self._by_reference:
+            self._by_reference[reference] = self._search(reference)
+        return self._by_reference[reference]
 
     def find_own(self, reference: str) -> ComponentSpec | None:
         """Return what `find` gives, unless that comes with the engine."""
         spec = self.find(reference)
-        component = self._components.get((spec.name, spec.version)) if spec else None
+        component = self._component_of(spec)
         return None if component is not None and _built_in(component) else spec
 
+    def _component_of(self, spec: ComponentSpec | None) -> Component | None:
+        if spec is None:
+            return None
+        return self._components.get((spec.name, spec.version))
+
     def _search(self, reference: str) -> ComponentSpec | None:
-        name, _, wanted = reference.partition("@")
+        name, _, version_range = reference.partition("@")
         versions = self._versions.get(name)
         if not versions:
             return None
-        chosen = highest(wanted, versions)
+        chosen = highest(version_range, versions)
         return None if chosen is None else versions[chosen]
 
     def resolve(self, reference: str) -> Component:
@@ -227,19 +224,16 @@ class Registry:
 
         Raises UnknownComponent.
         """
-        spec = self.find(reference)
-        component = self._components.get((spec.name, spec.version)) if spec else None
+        component = self._component_of(self.find(reference))
         if component is None:
-            near = difflib.get_close_matches(
-                reference.partition("@")[0], list(self._versions), 1
-            )
+            name = reference.partition("@")[0]
+            near = difflib.get_close_matches(name, list(self._versions), 1)
             raise UnknownComponent(reference, near)
         return component
 
     def can_run(self, reference: str) -> bool:
         """Tell whether a reference leads to a component of this process."""
-        spec = self.find(reference)
-        return spec is not None and (spec.name, spec.version) in self._components
+        return self._component_of(self.find(reference)) is not None
 
     def runnable(self) -> list[str]:
         """Return the components of this process, as "name@version"."""
@@ -249,13 +243,11 @@ class Registry:
     def fingerprint(self) -> str:
         """Return a hash of the components: equal in processes that can run the same."""
         if not self._fingerprint:
-            known = sorted(
-                f"{spec.name}@{spec.version}" for spec in self.specs()
-            )  # a newer one may hide one of ours
-            text = "\n".join([*self.runnable(), "", *known])
-            self._fingerprint = hashlib.sha256(
-                text.encode("utf-8", "surrogatepass")
-            ).hexdigest()[:16]
+            # Specs of others count too: a newer one may hide one of ours.
+            names = sorted(f"{spec.name}@{spec.version}" for spec in self.specs())
+            text = "\n".join([*self.runnable(), "", *names])
+            digest = hashlib.sha256(text.encode("utf-8", "surrogatepass"))
+            self._fingerprint = digest.hexdigest()[:16]
         return self._fingerprint
 
     def names(self) -> list[str]:
@@ -272,14 +264,16 @@ class Registry:
         self, text: str = "", *, kind: str | None = None, tag: str | None = None
     ) -> list[ComponentSpec]:
         """Find specs by a part of their name or description, by kind and by tag."""
-        wanted = text.lower()
-        return [
-            spec
-            for spec in self.specs()
-            if (wanted in spec.name.lower() or wanted in spec.description.lower())
-            and kind in (None, spec.kind)
-            and (tag is None or tag in spec.tags)
-        ]
+        part = text.lower()
+
+        def fits(spec: ComponentSpec) -> bool:
+            if kind not in (None, spec.kind):
+                return False
+            if tag is not None and tag not in spec.tags:
+                return False
+            return part in spec.name.lower() or part in spec.description.lower()
+
+        return [spec for spec in self.specs() if fits(spec)]
 
     def close(self) -> None:
         """Close the idle instances of agent classes."""
@@ -325,11 +319,11 @@ def _component(
 
 
 def _check(spec: ComponentSpec) -> None:
-    if not spec.name or any(character in spec.name for character in "@| \n"):
+    if not _is_word(spec.name, without="@| \n"):
         raise InvalidDeclaration(
             f"component name {spec.name!r} must be one word without @ and |"
         )
-    if not spec.queue or any(character in spec.queue for character in "|{}, \n"):
+    if not _is_word(spec.queue, without="|{}, \n"):
         raise InvalidDeclaration(
             f"component {spec.name}: queue {spec.queue!r} must be one word without | {{ }} and commas"
         )
@@ -339,11 +333,35 @@ def _check(spec: ComponentSpec) -> None:
         )
 
 
+def _is_word(text: str, *, without: str) -> bool:
+    return bool(text) and not any(character in text for character in without)
+
+
+def _is_declared_in(module: types.ModuleType, value: Any) -> bool:
+    """Tell whether a module declares a value itself; what it imports is for its own module to add."""
+    if declaration_of(value) is None:
+        return False
+    return getattr(value, "__module__", None) == module.__name__
+
+
+def _capabilities(cls: type) -> Iterator[tuple[str, Callable[..., Any], Declaration]]:
+    """Return the capabilities of a class by attribute, inherited ones too."""
+    members = {
+        attribute: value
+        for base in reversed(cls.__mro__)
+        for attribute, value in vars(base).items()
+    }
+    for attribute, value in members.items():
+        declaration = declaration_of(value)
+        if declaration is not None and declaration.kind == "capability":
+            yield attribute, value, declaration
+
+
 def _plain_metadata(metadata: Mapping[str, Any]) -> dict[str, Json]:
     return {
-        k: v
-        for k, v in metadata.items()
-        if isinstance(v, str | int | float | bool | list | tuple | dict | None)
+        key: value
+        for key, value in metadata.items()
+        if isinstance(value, str | int | float | bool | list | tuple | dict | None)
     }
 
 

@@ -22,7 +22,8 @@ class Workflows:
     """The published workflows of a store."""
 
     def __init__(self, directory: Directory, definitions: Definitions) -> None:
-        self.directory, self._definitions = directory, definitions
+        self.directory = directory
+        self._definitions = definitions
 
     def add(self, plan: Plan, now_ms: int) -> str:
         """Publish a workflow and give its name, "id@version"; the same document again changes nothing.
@@ -32,10 +33,10 @@ class Workflows:
         name = f"{plan.id}@{plan.version}"
         document = hashlib.sha256(canonical(plan.definition["document"])).hexdigest()
         self._definitions.keep(plan)
-        found = self.directory.add_workflow(
+        published = self.directory.add_workflow(
             name, {"definition": plan.hash, "document": document, "added_ms": now_ms}
         )
-        if found["document"] != document:
+        if published["document"] != document:
             raise VersionExists(name)
         return name
 
@@ -52,23 +53,18 @@ class Workflows:
 
         `seed` decides who gets the canary of an alias: the same seed, the same answer. Raises UnknownWorkflow.
         """
-        name, _, wanted = reference.partition("@")
+        name, _, version_range = reference.partition("@")
         published = self.directory.workflows()
         versions = {
             key.partition("@")[2]: entry
             for key, entry in published.items()
             if key.partition("@")[0] == name
         }
-        chosen = choose(
-            wanted,
-            versions,
-            self._alias(reference) if wanted else None,
-            f"{reference}/{seed}",
-        )
+        alias = self._alias(reference) if version_range else None
+        chosen = choose(version_range, versions, alias, f"{reference}/{seed}")
         if chosen is None:
-            raise UnknownWorkflow(
-                reference, [*published, *{key.partition("@")[0] for key in published}]
-            )
+            ids = {key.partition("@")[0] for key in published}
+            raise UnknownWorkflow(reference, [*published, *ids])
         return self._definitions.plan(str(versions[chosen]["definition"]))
 
     def point(
@@ -90,10 +86,10 @@ class Workflows:
             )
         if canary is not None and not 0 <= percent <= 100:
             raise InvalidAlias(f"{percent:g} is not a percentage")
-        known = self.directory.workflows()
-        for wanted in (version, canary):
-            if wanted is not None and f"{name}@{wanted}" not in known:
-                raise UnknownWorkflow(f"{name}@{wanted}", known)
+        published = self.directory.workflows()
+        for candidate in (version, canary):
+            if candidate is not None and f"{name}@{candidate}" not in published:
+                raise UnknownWorkflow(f"{name}@{candidate}", published)
         entry: dict[str, Any] = {"version": version}
         if canary is not None:
             entry["canary"] = {"version": canary, "percent": percent}
@@ -104,22 +100,22 @@ class Workflows:
 
 
 def choose(
-    wanted: str,
+    version_range: str,
     versions: Iterable[str],
     alias: Mapping[str, Any] | None = None,
     seed: str = "",
 ) -> str | None:
     """Choose among versions: what an alias says, or the highest that a range allows; None when none does."""
-    known = set(versions)
-    if alias is not None:
-        canary = alias.get("canary")
-        version = (
-            str(canary["version"])
-            if canary and _percent(seed) < canary["percent"]
-            else str(alias["version"])
-        )
-        return version if version in known else None
-    return wanted if wanted in known else highest(wanted, known)
+    there = set(versions)
+    if alias is None:
+        if version_range in there:
+            return version_range
+        return highest(version_range, there)
+    # The same seed gives the same answer: a start that is repeated gets the version that it got before.
+    canary = alias.get("canary")
+    target = canary if canary and _percent(seed) < canary["percent"] else alias
+    version = str(target["version"])
+    return version if version in there else None
 
 
 def _percent(seed: str) -> float:

@@ -29,6 +29,7 @@ _PLAIN: Final = {
     list: "array",
 }
 _EXACT: Final = (str, int, bool)
+_SCALARS: Final = (str, int, float, bool)
 _SPENT: Final = object()
 
 
@@ -46,7 +47,7 @@ class Signature:
         self.context: str | None = None
         self.open = False
         self._adapters: dict[str, tuple[type | None, TypeAdapter[Any] | None]] = {}
-        found = []
+        parameters = []
         for parameter in list(signature.parameters.values())[1 if method else 0 :]:
             hint = hints.get(parameter.name, Any)
             if parameter.kind is parameter.VAR_KEYWORD:
@@ -54,13 +55,9 @@ class Signature:
             elif _is_context(parameter, hint):
                 self.context = parameter.name
             elif parameter.kind is not parameter.VAR_POSITIONAL:
-                found.append(_parameter(parameter, hint))
-                exact = hint if hint in _EXACT else None
-                self._adapters[parameter.name] = (
-                    exact,
-                    None if exact or hint is Any else _adapter(hint),
-                )
-        self.parameters = tuple(found)
+                parameters.append(_parameter(parameter, hint))
+                self._adapters[parameter.name] = _check_of(hint)
+        self.parameters = tuple(parameters)
         self.returns = _type_name(hints.get("return", Any))
 
     def bind(self, inputs: Mapping[str, Json]) -> dict[str, Any]:
@@ -68,30 +65,33 @@ class Signature:
 
         Raises InvalidComponentInput.
         """
-        arguments: dict[str, Any] = {}
-        for name, value in inputs.items():
-            checked = self._adapters.get(name)
-            if checked is None:
-                if not self.open:
-                    names = ", ".join(self._adapters) or "none"
-                    raise InvalidComponentInput(
-                        self._name, name, f"there is no such input (there are: {names})"
-                    )
-                arguments[name] = value
-                continue
-            exact, adapter = checked
-            if exact is not None:
-                arguments[name] = (
-                    value if type(value) is exact else self._coerced(name, exact, value)
-                )
-            else:
-                arguments[name] = (
-                    value if adapter is None else self._checked(name, adapter, value)
-                )
+        arguments = {
+            name: self._argument(name, value) for name, value in inputs.items()
+        }
         for parameter in self.parameters:
             if parameter.required and parameter.name not in arguments:
                 raise InvalidComponentInput(self._name, parameter.name, "is required")
         return arguments
+
+    def _argument(self, name: str, value: Json) -> Any:
+        """Check one input.
+
+        Raises InvalidComponentInput.
+        """
+        check = self._adapters.get(name)
+        if check is None:
+            return self._unnamed(name, value)
+        exact, adapter = check
+        if exact is not None:
+            return value if type(value) is exact else self._coerced(name, exact, value)
+        return value if adapter is None else self._checked(name, adapter, value)
+
+    def _unnamed(self, name: str, value: Json) -> Json:
+        if not self.open:
+            names = ", ".join(self._adapters) or "none"
+            why = f"there is no such input (there are: {names})"
+            raise InvalidComponentInput(self._name, name, why)
+        return value
 
     def _coerced(self, name: str, exact: type, value: Any) -> Any:
         if exact is int and isinstance(value, float) and value.is_integer():
@@ -112,24 +112,29 @@ class Signature:
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     try:
         return typing.get_type_hints(function)
-    except (
-        Exception
-    ):  # an annotation names what does not exist here: it says nothing, then
+    except Exception:
+        # An annotation names what does not exist here: it says nothing, then.
+        annotations = getattr(function, "__annotations__", {})
         return {
-            k: v
-            for k, v in getattr(function, "__annotations__", {}).items()
-            if not isinstance(v, str)
+            name: hint
+            for name, hint in annotations.items()
+            if not isinstance(hint, str)
         }
 
 
 def _is_context(parameter: inspect.Parameter, hint: Any) -> bool:
-    members = (
-        typing.get_args(hint)
-        if typing.get_origin(hint) in (typing.Union, types.UnionType)
-        else (hint,)
-    )
-    unannotated = parameter.annotation is parameter.empty
-    return Context in members or (parameter.name == "context" and unannotated)
+    is_union = typing.get_origin(hint) in (typing.Union, types.UnionType)
+    members = typing.get_args(hint) if is_union else (hint,)
+    if Context in members:
+        return True
+    return parameter.name == "context" and parameter.annotation is parameter.empty
+
+
+def _check_of(hint: Any) -> tuple[type | None, TypeAdapter[Any] | None]:
+    """Return what a value has to be exactly, or what checks it; neither where all is welcome."""
+    if hint in _EXACT:
+        return hint, None
+    return None, None if hint is Any else _adapter(hint)
 
 
 def _adapter(hint: Any) -> TypeAdapter[Any] | None:
@@ -156,11 +161,10 @@ def _type_name(hint: Any) -> str:
     origin = typing.get_origin(hint)
     if origin in (list, tuple, set, frozenset):
         return "array"
-    if origin in (dict, Mapping) or (
-        isinstance(hint, type) and issubclass(hint, BaseModel)
-    ):
+    is_model = isinstance(hint, type) and issubclass(hint, BaseModel)
+    if origin in (dict, Mapping) or is_model or dataclasses.is_dataclass(hint):
         return "object"
-    return "object" if dataclasses.is_dataclass(hint) else "any"
+    return "any"
 
 
 def _type_of(value: Any) -> str:
@@ -179,7 +183,7 @@ def plain(value: Any) -> Any:
 
 def _plain(value: Any, depth: int, budget: Iterator[None]) -> Any:
     if value is None or (
-        isinstance(value, str | int | float | bool) and not isinstance(value, enum.Enum)
+        isinstance(value, _SCALARS) and not isinstance(value, enum.Enum)
     ):
         return value
     if depth > MAX_DEPTH or next(budget, _SPENT) is _SPENT:
@@ -187,10 +191,8 @@ def _plain(value: Any, depth: int, budget: Iterator[None]) -> Any:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {
-            x.name: _plain(getattr(value, x.name), depth + 1, budget)
-            for x in dataclasses.fields(value)
-        }
+        names = [field.name for field in dataclasses.fields(value)]
+        return {name: _plain(getattr(value, name), depth + 1, budget) for name in names}
     if isinstance(value, enum.Enum):
         return _plain(value.value, depth + 1, budget)
     if isinstance(value, datetime | date):

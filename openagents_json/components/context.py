@@ -84,13 +84,13 @@ class _MaskedLogger(logging.LoggerAdapter[logging.Logger]):
         super().log(level, "%s", self._mask(text + trace), **kwargs)
 
 
-def _traceback(wanted: Any) -> str:
+def _traceback(exception: Any) -> str:
     """Return the traceback that a line was asked to show, empty when it was not."""
-    if not wanted:
+    if not exception:
         return ""
-    if isinstance(wanted, BaseException):
-        wanted = (type(wanted), wanted, wanted.__traceback__)
-    kind, error, trace = wanted if isinstance(wanted, tuple) else sys.exc_info()
+    if isinstance(exception, BaseException):
+        exception = (type(exception), exception, exception.__traceback__)
+    kind, error, trace = exception if isinstance(exception, tuple) else sys.exc_info()
     return (
         ""
         if error is None

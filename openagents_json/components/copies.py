@@ -22,8 +22,8 @@ def own_copy(value: Any) -> Any:
         return members
     if isinstance(value, list | tuple):
         items = list(value)
-        for place, item in enumerate(items):
+        for index, item in enumerate(items):
             if type(item) not in _SCALARS:
-                items[place] = own_copy(item)
+                items[index] = own_copy(item)
         return items
     return value

@@ -43,25 +43,24 @@ class Declaration:
 
 def declaration_of(thing: Any) -> Declaration | None:
     """Return what was declared on an object itself, not on a class that it inherits from."""
-    found = vars(thing).get(ATTRIBUTE) if hasattr(thing, "__dict__") else None
-    return found if isinstance(found, Declaration) else None
+    declaration = vars(thing).get(ATTRIBUTE) if hasattr(thing, "__dict__") else None
+    return declaration if isinstance(declaration, Declaration) else None
 
 
 def declared() -> list[Any]:
     """Return what this program has declared and still holds; of two with the same name and version, the later one."""
-    found: dict[tuple[Any, ...], Any] = {}
+    by_name: dict[tuple[Any, ...], Any] = {}
     for reference in list(_declared):
         thing = reference()
-        known = declaration_of(thing)
-        if thing is None or known is None:
+        own = declaration_of(thing)
+        if thing is None or own is None:
             _declared.remove(reference)
-        elif (
-            known.kind != "capability" or known.agent
-        ):  # the others come with their class
-            found[
-                known.kind, known.agent, known.name or thing.__name__, known.version
-            ] = thing
-    return list(found.values())
+            continue
+        if own.kind == "capability" and not own.agent:
+            continue  # it comes with its class
+        name = own.name or thing.__name__
+        by_name[own.kind, own.agent, name, own.version] = thing
+    return list(by_name.values())
 
 
 """What another attempt would do; `docs/how-to/write-components.md` says what follows from each."""
@@ -107,17 +106,17 @@ def _declare(
     kind: str, name: str | None, options: Mapping[str, Any]
 ) -> Callable[[Any], Any]:
     _check(kind, options)
-    known = {
+    members = {
         key: value
         for key, value in options.items()
         if key not in ("metadata", "config", "agent_name")
     }
-    known["tags"] = tuple(known.get("tags", ()))
+    members["tags"] = tuple(members.get("tags", ()))
     metadata = dict(options.get("metadata") or {})
     if "config" in options:
         metadata["config"] = options["config"]
     declaration = Declaration(
-        kind, name, options.get("agent_name"), metadata=metadata, **known
+        kind, name, options.get("agent_name"), metadata=metadata, **members
     )
 
     def note(thing: Any) -> Any:
@@ -144,43 +143,70 @@ def _check(kind: str, options: Mapping[str, Any]) -> None:
             raise InvalidDeclaration(f"@{kind}: {key}={value!r} {wrong}")
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), 1)
-    return (
-        f"did you mean {near[0]!r}?"
-        if near
-        else f"there are {', '.join(sorted(known))}"
-    )
+def _nearest(name: str, names: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(names), 1)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return f"there are {', '.join(sorted(names))}"
 
 
 def _wrong(key: str, value: Any) -> str:
     """Say what is wrong with the value of an option, empty when nothing is."""
-    match key:
-        case "effect" if value is not None and value not in EFFECTS:
-            return f"is no effect; {_nearest(str(value).lower().replace('-', '_'), EFFECTS)}"
-        case "timeout" if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not 0 <= value < 3.2e9
-        ):
-            return "is no time in seconds"
-        case "lost_limit" if (
-            isinstance(value, bool) or not isinstance(value, int) or value < 0
-        ):
-            return "is no number of lost workers, 0 or more"
-        case "version" | "description" if not isinstance(value, str):
-            return "is no text"
-        case "queue" | "agent_name" if value is not None and not isinstance(value, str):
-            return "is no text"
-        case "shared" if not isinstance(value, bool):
-            return "is neither True nor False"
-        case "metadata" if value is not None and not isinstance(value, Mapping):
-            return "is no mapping"
-        case "tags" if isinstance(value, str) or not all(
-            isinstance(tag, str) for tag in value
-        ):
-            return "is no list of texts"
-    return ""
+    if key == "effect" and value is not None and value not in EFFECTS:
+        likely = str(value).lower().replace("-", "_")
+        return f"is no effect; {_nearest(likely, EFFECTS)}"
+    rule = _RULES.get(key)
+    if rule is None:
+        return ""
+    fits, complaint = rule
+    return "" if fits(value) else complaint
+
+
+def _is_time(value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return 0 <= value < LONGEST_S
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_text_or_none(value: Any) -> bool:
+    return value is None or isinstance(value, str)
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_mapping_or_none(value: Any) -> bool:
+    return value is None or isinstance(value, Mapping)
+
+
+def _are_texts(value: Any) -> bool:
+    return not isinstance(value, str) and all(isinstance(tag, str) for tag in value)
+
+
+LONGEST_S: Final = 3.2e9
+"""A hundred years."""
+
+_RULES: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
+    "timeout": (_is_time, "is no time in seconds"),
+    "lost_limit": (_is_count, "is no number of lost workers, 0 or more"),
+    "version": (_is_text, "is no text"),
+    "description": (_is_text, "is no text"),
+    "queue": (_is_text_or_none, "is no text"),
+    "agent_name": (_is_text_or_none, "is no text"),
+    "shared": (_is_flag, "is neither True nor False"),
+    "metadata": (_is_mapping_or_none, "is no mapping"),
+    "tags": (_are_texts, "is no list of texts"),
+}
+"""What the value of an option has to be, and what is said of one that is not."""
 
 
 @overload
@@ -242,8 +268,6 @@ def asset(name: Any = None, **options: Any) -> Any:
 
 
 def _declared_as(kind: str, name: Any, options: Mapping[str, Any]) -> Any:
-    return (
-        _declare(kind, None, options)(name)
-        if callable(name)
-        else _declare(kind, name, options)
-    )
+    if callable(name):  # used without parentheses
+        return _declare(kind, None, options)(name)
+    return _declare(kind, name, options)

@@ -24,12 +24,10 @@ class InstancePool:
         shared: bool = False,
         most_idle: int = 32,
     ) -> None:
-        self._cls, self._config, self._shared, self._most_idle = (
-            cls,
-            config,
-            shared,
-            most_idle,
-        )
+        self._cls = cls
+        self._config = config
+        self._shared = shared
+        self._most_idle = most_idle
         self._idle: list[Any] = []
         self._one: Any = None
         self._lock = threading.Lock()
@@ -46,6 +44,7 @@ class InstancePool:
 
     def shared(self) -> Any:
         """Return the one instance that all calls share."""
+        # The first one is made under the lock: others wait for it rather than make a second one.
         with self._lock:
             if self._one is None:
                 self._one = self._make()
@@ -53,6 +52,7 @@ class InstancePool:
 
     def close(self) -> None:
         """Close the idle instances."""
+        # Taken out under the lock, closed without it: what authors wrote may take its time.
         with self._lock:
             idle, self._idle = self._idle, []
         for instance in idle:
@@ -76,11 +76,10 @@ class InstancePool:
         self._discard(instance)
 
     def _make(self) -> Any:
-        instance = (
-            self._cls(own_copy(self._config))
-            if _takes_config(self._cls)
-            else self._cls()
-        )
+        if _takes_config(self._cls):
+            instance = self._cls(own_copy(self._config))
+        else:
+            instance = self._cls()
         _finish(getattr(instance, "initialize", None))
         return instance
 
@@ -96,19 +95,24 @@ class InstancePool:
     def _discard(self, instance: Any) -> None:
         try:
             _finish(getattr(instance, "cleanup", None))
-        except (
-            Exception
-        ):  # it is thrown away because it is broken; that it cannot clean up is no news
-            return
+        except Exception:
+            return  # it is thrown away because it is broken; that it cannot clean up is no news
 
 
 def _takes_config(cls: type) -> bool:
-    if "__init__" not in {name for base in cls.__mro__[:-1] for name in vars(base)}:
+    if not any("__init__" in vars(base) for base in cls.__mro__[:-1]):
         return False
-    parameters = list(inspect.signature(cls).parameters.values())
-    return any(
-        p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty
-        for p in parameters
+    parameters = inspect.signature(cls).parameters.values()
+    return any(_is_required(parameter) for parameter in parameters)
+
+
+def _is_required(parameter: inspect.Parameter) -> bool:
+    """Tell whether a class cannot be made without an argument in this position."""
+    if parameter.default is not parameter.empty:
+        return False
+    return parameter.kind in (
+        parameter.POSITIONAL_ONLY,
+        parameter.POSITIONAL_OR_KEYWORD,
     )
 
 

@@ -56,14 +56,14 @@ def read_keys(paths: Sequence[str | Path]) -> Keys | None:
 
     Raises KeyUnusable.
     """
-    found = {}
+    keys = {}
     for path in paths:
         try:
             public = load_public(Path(path).read_bytes(), str(path))
         except OSError as error:
             raise KeyUnusable(str(path), str(error.strerror)) from error
-        found[key_id(public)] = public
-    return found or None
+        keys[key_id(public)] = public
+    return keys or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,15 +110,15 @@ class AuditService:
 
         Raises NoLedger.
         """
-        places = self._store.places(range(self._store.partitions))
-        said = self._whole()
-        sealed = sum(place.checkpoint for place in places)
-        signed_to = sum(place.first - 1 for place in places)
-        waiting = sum(place.head - place.checkpoint for place in places)
-        epochs = sum(place.epoch - 1 for place in places)
+        partitions = self._store.places(range(self._store.partitions))
+        identity = self._whole()
+        sealed = sum(partition.checkpoint for partition in partitions)
+        signed_to = sum(partition.first - 1 for partition in partitions)
+        waiting = sum(partition.head - partition.checkpoint for partition in partitions)
+        epochs = sum(partition.epoch - 1 for partition in partitions)
         return LedgerStatus(
-            said.ledger,
-            tuple(sorted(said.keys)),
+            identity.ledger,
+            tuple(sorted(identity.keys)),
             epochs,
             sealed,
             sealed - signed_to,
@@ -126,10 +126,10 @@ class AuditService:
         )
 
     def _whole(self) -> Any:
-        said = whole(self._store)
-        if not said.ledger:
+        identity = whole(self._store)
+        if not identity.ledger:
             raise NoLedger
-        return said
+        return identity
 
     def verify(
         self, keys: Keys | None = None, witness: Sequence[WitnessRecord] = ()
@@ -138,18 +138,18 @@ class AuditService:
 
         What decides beside the log what runs do is checked against it: definitions and heads. Raises NoLedger.
         """
-        said = self._whole()
-        trusted = said.keys if keys is None else keys
+        identity = self._whole()
+        trusted = identity.keys if keys is None else keys
         audits, epochs, odd = [], {}, list[Finding]()
-        for found in read_partitions(self._store):
+        for partition in read_partitions(self._store):
             standings = DerivedStateCheck(self._core.store)
-            watched = replace(found, events=standings.over(found.events))
-            audits.append(check_partition(watched, said.ledger, trusted))
-            epochs[found.partition] = found.epochs
-            odd += _faults(found.partition, standings, audits[-1])
+            observed = replace(partition, events=standings.over(partition.events))
+            audits.append(check_partition(observed, identity.ledger, trusted))
+            epochs[partition.partition] = partition.epochs
+            odd += _faults(partition.partition, standings, audits[-1])
         beside = [
             *odd,
-            *check_whole(said, trusted, epochs),
+            *check_whole(identity, trusted, epochs),
             *_witnessed(witness, trusted, epochs),
         ]
         return together(audits, beside, named=keys is None)
@@ -159,8 +159,8 @@ class AuditService:
 
         Raises NoLedger and RunNotFound.
         """
-        said, events = self._whole(), self.stored(run)
-        trusted = said.keys if keys is None else keys
+        identity, events = self._whole(), self.stored(run)
+        trusted = identity.keys if keys is None else keys
         partition, proof = (
             self._store.partition_of(run),
             prove(self._store, run, events),
@@ -256,9 +256,11 @@ def _faults(
     partition: int, standings: DerivedStateCheck, audit: Audit
 ) -> list[Finding]:
     """Return what heads and definitions say otherwise than events; a head says nothing new of doubtful events."""
-    doubtful = {found.run for found in audit.findings}
+    doubtful = {finding.run for finding in audit.findings}
     faults = [
-        x for x in standings.faults() if x.kind != "head" or x.run not in doubtful
+        fault
+        for fault in standings.faults()
+        if fault.kind != "head" or fault.run not in doubtful
     ]
     return [
         Finding(partition, 0, fault.kind, fault.run, 0, fault.what) for fault in faults
@@ -269,7 +271,7 @@ def _witnessed(
     witness: Sequence[WitnessRecord], keys: Keys, epochs: Mapping[int, Sequence[Any]]
 ) -> list[Finding]:
     """Check that what somebody outside has seen is still there."""
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for seen in witness:
         record = decode_record(seen.record)
         if (
@@ -277,7 +279,7 @@ def _witnessed(
             or record.key not in keys
             or not signed(keys[record.key], seen.record, seen.signature)
         ):
-            found.append(
+            findings.append(
                 Finding(
                     0,
                     0,
@@ -288,13 +290,13 @@ def _witnessed(
                 )
             )
         else:
-            found += missed(
+            findings += missed(
                 record.partition,
                 record.epoch,
                 digest(seen.record),
                 epochs.get(record.partition, ()),
             )
-    return found
+    return findings
 
 
 def read_witness(path: str | Path) -> list[WitnessRecord]:
@@ -329,23 +331,23 @@ def verify_file(
 
     Raises EvidenceUnreadable and CapsuleUnreadable.
     """
-    place = Path(path)
+    file_path = Path(path)
     try:
-        with place.open("rb") as file:
+        with file_path.open("rb") as file:
             begin = file.read(2)
     except OSError as error:
         raise EvidenceUnreadable(str(path), str(error.strerror)) from error
-    if begin == b"PK" and not is_capsule(place):
-        return _verify_export(place, keys, witness, limit)
+    if begin == b"PK" and not is_capsule(file_path):
+        return _verify_export(file_path, keys, witness, limit)
     if witness:
         raise EvidenceUnreadable(
             str(path),
             "a witness tells of whole stores and exports, and this is neither",
         )
     if begin == b"PK":
-        return _verify_capsule(place, keys, limit)
+        return _verify_capsule(file_path, keys, limit)
     try:
-        data = codec.decode_foreign(place.read_bytes())
+        data = codec.decode_foreign(file_path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise EvidenceUnreadable(
             str(path), f"it is neither a receipt nor an export ({error})"
@@ -383,15 +385,15 @@ def _verify_export(
     path: Path, keys: Keys | None, witness: Sequence[WitnessRecord], limit: int
 ) -> Audit:
     with open_export(path, limit) as export:
-        said = export.whole
-        trusted = said.keys if keys is None else keys
+        identity = export.whole
+        trusted = identity.keys if keys is None else keys
         audits, epochs = [], {}
-        for partition in range(said.partitions):
-            found = export.partition(partition)
-            audits.append(check_partition(found, said.ledger, trusted))
-            epochs[partition] = found.epochs
+        for partition in range(identity.partitions):
+            content = export.partition(partition)
+            audits.append(check_partition(content, identity.ledger, trusted))
+            epochs[partition] = content.epochs
     beside = [
-        *check_whole(said, trusted, epochs),
+        *check_whole(identity, trusted, epochs),
         *_witnessed(witness, trusted, epochs),
     ]
     return together(audits, beside, named=keys is None, file=True)

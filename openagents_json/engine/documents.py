@@ -52,10 +52,10 @@ class Loaded:
 
 def is_reference(text: str) -> bool:
     """Tell whether a text names a published workflow (`id`, `id@range`, `id@alias`) and not a file."""
-    name, found, _ = text.partition("@")
+    name, at_sign, _ = text.partition("@")
     if not re.fullmatch(r"[a-zA-Z0-9_-]+", name):
         return False
-    return bool(found) or not _is_there(Path(text))
+    return bool(at_sign) or not _is_there(Path(text))
 
 
 def _is_there(path: Path) -> bool:
@@ -130,5 +130,5 @@ def components_of(content: Any) -> tuple[str, ...]:
     """Return the components that a parsed document names, whatever it is."""
     if not isinstance(content, Mapping):
         return ()
-    names = (place.step.get("component") for place in all_steps(content))
+    names = (location.step.get("component") for location in all_steps(content))
     return tuple(dict.fromkeys(name for name in names if isinstance(name, str)))

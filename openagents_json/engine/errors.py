@@ -163,10 +163,10 @@ class SandboxTooWeak(HealError):
 
     code = "sandbox_too_weak"
 
-    def __init__(self, heal: str, leaves: tuple[str, ...], said: str) -> None:
+    def __init__(self, heal: str, leaves: tuple[str, ...], bounds: str) -> None:
         self.heal, self.leaves = heal, leaves
         super().__init__(
-            f"--sandbox strict refuses this one: {said}; `openagents runs heal --resume {heal}` goes on without it, "
+            f"--sandbox strict refuses this one: {bounds}; `openagents runs heal --resume {heal}` goes on without it, "
             f"or with it where the kernel has more"
         )
 

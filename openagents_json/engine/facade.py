@@ -77,7 +77,7 @@ class Engine(Lifecycle, Services):
 
     def start_many(
         self,
-        wanted: Sequence[tuple[Document, Mapping[str, Json]]],
+        requests: Sequence[tuple[Document, Mapping[str, Json]]],
         *,
         keys: Sequence[str | None] | None = None,
         labels: Mapping[str, str] | None = None,
@@ -87,11 +87,11 @@ class Engine(Lifecycle, Services):
         Raises as `start` does, and TooManyStarts; then none of them has begun, but after StoreUnavailable nobody knows:
         the same `keys` again tell.
         """
-        self.core.starter.allow(len(wanted))
-        each = zip(wanted, keys or [None] * len(wanted), strict=True)
+        self.core.starter.allow(len(requests))
+        pairs = zip(requests, keys or [None] * len(requests), strict=True)
         starts = [
             self._start_of(workflow, inputs, key, labels)
-            for (workflow, inputs), key in each
+            for (workflow, inputs), key in pairs
         ]
         return self.core.starter.start_many(starts, actor=self.actor)
 
@@ -281,9 +281,15 @@ class Engine(Lifecycle, Services):
         PayloadOverLimit, Rejected, and KeyConflict when the idempotency key has sent another signal.
         """
         now = self.core.clock.now_ms()
-        known = idempotency_key or ulid(now)
+        key_of_signal = idempotency_key or ulid(now)
         command = cmd.SendSignal(
-            name, codec.normalise(payload), key, known, by or self.actor, reason, now
+            name,
+            codec.normalise(payload),
+            key,
+            key_of_signal,
+            by or self.actor,
+            reason,
+            now,
         )
         handled = self.core.handler.handle(run, command, actor=self.actor)
         if (

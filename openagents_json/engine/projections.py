@@ -45,14 +45,14 @@ def in_modules(paths: Sequence[str]) -> list[Projection]:
     """
     from openagents_json.catalog.loader import resolve
 
-    found: dict[int, Projection] = {}
+    projections: dict[int, Projection] = {}
     for path in paths:
         thing = resolve(path)
         members = vars(thing).values() if isinstance(thing, ModuleType) else [thing]
-        found.update(
+        projections.update(
             {id(member): member for member in members if isinstance(member, Projection)}
         )
-    return list(found.values())
+    return list(projections.values())
 
 
 def together(
@@ -62,17 +62,17 @@ def together(
 
     Raises InvalidProjection when two have the same name.
     """
-    known: dict[str, Projection] = {}
-    theirs = list(own)
-    for projection in [*built, *theirs]:
-        if known.get(projection.name, projection) is not projection:
+    by_name: dict[str, Projection] = {}
+    own_ones = list(own)
+    for projection in [*built, *own_ones]:
+        if by_name.get(projection.name, projection) is not projection:
             raise InvalidProjection(
                 f"two projections are called {projection.name!r}; give one of them another name"
             )
-        known[projection.name] = projection
+        by_name[projection.name] = projection
     return [
-        _apart(projection) if projection in theirs else projection
-        for projection in known.values()
+        _apart(projection) if projection in own_ones else projection
+        for projection in by_name.values()
     ]
 
 

@@ -180,8 +180,8 @@ class Services:
         from executor.integrity.mending import mend
 
         inspector = Inspector(self.core.store)
-        found = confirmed(inspector, range(self.core.store.partitions))
-        return mend(self.core.handler, Mender(self.core.store), inspector, found)
+        violations = confirmed(inspector, range(self.core.store.partitions))
+        return mend(self.core.handler, Mender(self.core.store), inspector, violations)
 
     @property
     def events(self) -> RedisStreamStore:

@@ -75,8 +75,8 @@ class Settings(BaseModel):
     def _are_keys(cls, text: str) -> str:
         from executor.encryption import parse_key
 
-        for place, key in enumerate(_keys(text), 1):
-            parse_key(key, f"key {place}")
+        for number, key in enumerate(_keys(text), 1):
+            parse_key(key, f"key {number}")
         return text
 
     @property
@@ -256,9 +256,9 @@ def sandbox_environment(
 ) -> dict[str, str]:
     """Return what components see of the environment in a backtest: what is known to be harmless, and `names`."""
     source = os.environ if environment is None else environment
-    wanted = (*_FOR_COMPONENTS, *names)
+    patterns = (*_FOR_COMPONENTS, *names)
     return {
         name: value
         for name, value in source.items()
-        if any(fnmatchcase(name, one) for one in wanted)
+        if any(fnmatchcase(name, pattern) for pattern in patterns)
     }

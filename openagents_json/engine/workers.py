@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from executor.celery.app import CeleryDoorbell, celery_queue, make_app
 from executor.celery.worker import run
 from executor.clock import SystemClock
-from executor.wakeup import BackgroundDoorbell
+from executor.wakeup import BackgroundDoorbell, Doorbell
 from executor.worker.runtime import WorkSettings
 from executor.worker.worker import Worker
 from openagents_json.catalog.registry import Registry
@@ -38,67 +38,85 @@ def run_worker(
     InvalidSetting when that function cannot, and KeyUnusable when the ledger's key cannot be read.
     """
     registry = load_components(components)
-    own = in_modules(components)
-    make_telemetry = telemetry_maker(telemetry)
-    signer = signer_of(settings)
     queues = _served(settings.queues, registry)
-    broker = (
-        settings.broker_at(settings.url) or settings.url
-    )  # Celery needs one, and listens there in vain
+    # Celery needs a broker; where nobody is woken, it listens at the store's server in vain.
+    broker = settings.broker_at(settings.url) or settings.url
     app = make_app(broker, settings.prefix, queues)
-    clock = SystemClock()
-    probe, _ = connected(settings, clock)
+
+    def ring() -> Doorbell:
+        return CeleryDoorbell(app, settings.prefix)
+
+    make_worker = _worker_maker(settings, components, registry, queues, ring, telemetry)
+    # Refused here, before processes are forked: a store that is not usable.
+    probe, _ = connected(settings, SystemClock())
     probe.close()
-    for name in sorted(settings.leases.keys() - set(queues)):
-        near = get_close_matches(name, queues, 1)
-        tell(
-            f"no lease of {name!r} is held here, it is not served"
-            + (f"; did you mean {near[0]!r}?" if near else "")
-        )
+    for unserved in sorted(settings.leases.keys() - set(queues)):
+        tell(_unserved_lease(unserved, queues))
     tell(
         f"working on {', '.join(queues)} with {len(registry.names())} components; Ctrl-C or SIGTERM ends it"
     )
+    return run(
+        app,
+        lambda: make_worker(name),
+        [celery_queue(settings.prefix, queue) for queue in queues],
+        concurrency=settings.concurrency,
+        pool=pool,
+        grace_seconds=settings.grace_seconds,
+    )
 
-    def make() -> Worker:
+
+def _worker_maker(
+    settings: Settings,
+    components: Sequence[str],
+    registry: Registry,
+    queues: tuple[str, ...],
+    ring: Callable[[], Doorbell],
+    telemetry: str,
+) -> Callable[[str], Worker]:
+    """Return what makes the worker of a process; what may be wrong with files and modules is found out before.
+
+    Raises CannotLoad, InvalidSetting and KeyUnusable.
+    """
+    projections = in_modules(components)
+    make_telemetry = telemetry_maker(telemetry)
+    signer = signer_of(settings)
+    clock = SystemClock()
+    work = WorkSettings(
+        queues=queues,
+        concurrency=settings.concurrency,
+        lease_ms=settings.lease_ms,
+        leases=settings.leases,
+        async_limit=settings.async_limit,
+    )
+
+    def make(name: str) -> Worker:
+        # All that has a connection or threads is made here, behind the fork, which keeps neither.
         connection, keyspace = connected(settings, clock)
         core = build_core(
             connection,
             keyspace,
-            doorbell=BackgroundDoorbell(lambda: CeleryDoorbell(app, settings.prefix)),
+            doorbell=BackgroundDoorbell(ring),
             clock=clock,
             limits=settings.limits,
-            projections=own,
+            projections=projections,
             signer=signer,
             encryption_keys=settings.master_keys,
-            telemetry=make_telemetry(),  # here, behind the fork: what exports numbers has threads, which no fork keeps
-        )
-        work = WorkSettings(
-            queues=queues,
-            concurrency=settings.concurrency,
-            lease_ms=settings.lease_ms,
-            leases=settings.leases,
-            async_limit=settings.async_limit,
+            telemetry=make_telemetry(),
         )
         return build_worker(core, registry, work, name=name)
 
-    grace = settings.grace_seconds
-    names = [celery_queue(settings.prefix, queue) for queue in queues]
-    return run(
-        app,
-        make,
-        names,
-        concurrency=settings.concurrency,
-        pool=pool,
-        grace_seconds=grace,
-    )
+    return make
+
+
+def _unserved_lease(name: str, queues: Sequence[str]) -> str:
+    near = get_close_matches(name, queues, 1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"no lease of {name!r} is held here, it is not served{hint}"
 
 
 def _served(named: str, registry: Registry) -> tuple[str, ...]:
     """Return the worker types to serve: those that are named and no others, or else all that there are."""
     chosen = {name for part in named.split(",") if (name := part.strip())}
-    return tuple(
-        sorted(
-            chosen
-            or {"agent", "tool", "asset", *(spec.queue for spec in registry.specs())}
-        )
-    )
+    if not chosen:
+        chosen = {"agent", "tool", "asset", *(spec.queue for spec in registry.specs())}
+    return tuple(sorted(chosen))

@@ -133,6 +133,6 @@ def promote_run(
     ):
         done = promote(Move(source, there, run, int(wait_s * 1000)))
     if target.as_json:
-        print_json({"id": done.run, "status": done.status, "place": done.place})
+        print_json({"id": done.run, "status": done.status, "place": done.destination})
     else:
-        say(f"{done.run} {done.status} at {done.place}")
+        say(f"{done.run} {done.status} at {done.destination}")

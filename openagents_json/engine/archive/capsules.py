@@ -170,10 +170,10 @@ def _about(history: Sequence[RawEvent]) -> dict[str, str]:
 
 def _read(raw: bytes) -> Mapping[str, Any]:
     try:
-        found = codec.decode(raw)
+        data = codec.decode(raw)
     except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return data if isinstance(data, dict) else {}
 
 
 def _definitions(core: Core, names: Sequence[str]) -> dict[str, bytes]:
@@ -210,8 +210,8 @@ class StoredPayloads(Mapping[str, bytes]):
 
 def _components(definitions: Mapping[str, bytes]) -> list[Json]:
     """Return what the steps are bound to, each once."""
-    found: dict[bytes, Json] = {}
+    specs: dict[bytes, Json] = {}
     for raw in definitions.values():
         for spec in (_read(raw).get("bindings") or {}).values():
-            found[codec.encode(spec)] = spec
-    return [found[name] for name in sorted(found)]
+            specs[codec.encode(spec)] = spec
+    return [specs[name] for name in sorted(specs)]

@@ -60,7 +60,7 @@ class Promoted:
     """A run that has moved: where to, and what it is there."""
 
     run: str
-    place: str
+    destination: str
     status: str
 
 

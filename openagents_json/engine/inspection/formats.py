@@ -88,42 +88,18 @@ def spans(history: Sequence[Recorded], service: str = "openagents") -> dict[str,
 
 
 def _run_span(run: str, history: Sequence[Recorded]) -> dict[str, Json]:
-    begin: Mapping[str, Any] = next(
-        (item.data for item in history if item.type == ev.RunStarted.__name__), {}
-    )
+    begin = _begin(history)
     last = _end(history)
-    span = _span(
-        run,
-        "",
-        f"workflow {begin.get('workflow', '')}",
-        _INTERNAL,
-        history[0].time_ms,
-        last.time_ms,
-    )
-    span["attributes"] = _attributes(
-        {
-            "openagents.run": run,
-            "openagents.workflow": begin.get("workflow"),
-            "openagents.version": begin.get("version"),
-            "openagents.status": CLOSED_AS.get(last.type, "open"),
-            "openagents.actor": history[0].actor,
-            "openagents.imported": origins(history)[0] or None,
-            **{
-                f"openagents.label.{name}": value
-                for name, value in (begin.get("labels") or {}).items()
-            },
-        }
-    )
-    span["status"] = _status(
-        last.type == ev.RunFailed.__name__,
-        last.type == ev.RunCompleted.__name__,
-        last.data,
-    )
-    written = zip(history, origins(history), strict=True)
+    name = f"workflow {begin.get('workflow', '')}"
+    span = _span(run, "", name, _INTERNAL, history[0].time_ms, last.time_ms)
+    span["attributes"] = _attributes(_run_attributes(run, history, begin, last))
+    failed = last.type == ev.RunFailed.__name__
+    completed = last.type == ev.RunCompleted.__name__
+    span["status"] = _status(failed, completed, last.data)
     span["events"] = [
-        _span_event(*event)
-        for event in written
-        if event[0].type != ev.StepStarted.__name__
+        _span_event(item, written)
+        for item, written in zip(history, origins(history), strict=True)
+        if item.type != ev.StepStarted.__name__
     ]
     parent = begin.get("parent")
     if parent:
@@ -131,6 +107,28 @@ def _run_span(run: str, history: Sequence[Recorded]) -> dict[str, Json]:
             {"traceId": _hex(str(parent["run"]), 32), "spanId": _span_of_child(run)}
         ]
     return span
+
+
+def _begin(history: Sequence[Recorded]) -> Mapping[str, Any]:
+    for item in history:
+        if item.type == ev.RunStarted.__name__:
+            return item.data  # type: ignore[no-any-return]
+    return {}
+
+
+def _run_attributes(
+    run: str, history: Sequence[Recorded], begin: Mapping[str, Any], last: Recorded
+) -> dict[str, Any]:
+    labels = begin.get("labels") or {}
+    return {
+        "openagents.run": run,
+        "openagents.workflow": begin.get("workflow"),
+        "openagents.version": begin.get("version"),
+        "openagents.status": CLOSED_AS.get(last.type, "open"),
+        "openagents.actor": history[0].actor,
+        "openagents.imported": origins(history)[0] or None,
+        **{f"openagents.label.{name}": value for name, value in labels.items()},
+    }
 
 
 def _end(history: Sequence[Recorded]) -> Recorded:
@@ -155,12 +153,10 @@ def _children(history: Iterable[Recorded]) -> Iterable[dict[str, Json]]:
         latest = item.time_ms
         if item.type == ev.ChildStarted.__name__:
             started[str(item.data["child"])] = item
-        elif (
-            item.type == ev.ChildClosed.__name__
-            and str(item.data.get("child")) in started
-        ):
-            start = started.pop(str(item.data["child"]))
-            yield _child(start, item.time_ms, str(item.data.get("status")))
+        elif item.type == ev.ChildClosed.__name__:
+            begun = started.pop(str(item.data.get("child")), None)
+            if begun is not None:
+                yield _child(begun, item.time_ms, str(item.data.get("status")))
     for start in started.values():
         yield _child(start, latest, "under way")
 
@@ -172,12 +168,12 @@ def _child(start: Recorded, end_ms: int, status: str) -> dict[str, Json]:
         "spanId": _span_of_child(str(data["child"])),
         "parentSpanId": _hex(f"{run}/", 16),
     }
-    found = {
+    attributes = {
         "openagents.run": run,
         "openagents.step": data["step"],
         "openagents.child": data["child"],
     }
-    span["attributes"] = _attributes({**found, "openagents.end": status})
+    span["attributes"] = _attributes({**attributes, "openagents.end": status})
     error = {"error": {"type": "ChildFailed", "message": f"run {data['child']} failed"}}
     span["status"] = _status(status == "failed", status == "completed", error)
     return span
@@ -255,15 +251,15 @@ def _span(
 
 
 def _span_event(item: Recorded, written: str) -> dict[str, Json]:
-    found = {"openagents.version": item.version, "openagents.actor": item.actor}
+    attributes = {"openagents.version": item.version, "openagents.actor": item.actor}
     if written:
-        found["openagents.imported"] = written
+        attributes["openagents.imported"] = written
     if isinstance(item.data, Mapping) and item.data.get("step"):
-        found["openagents.step"] = item.data["step"]
+        attributes["openagents.step"] = item.data["step"]
     return {
         "name": item.type,
         "timeUnixNano": str(item.time_ms * 1_000_000),
-        "attributes": _attributes(found),
+        "attributes": _attributes(attributes),
     }
 
 

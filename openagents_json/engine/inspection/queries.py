@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from eventstore.event import Json
+from eventstore.event import Json, Recorded
 from eventstore.passwords import masked
 from eventstore.redis.coordination.members import Directory
 from eventstore.runs import RunStore
@@ -125,7 +125,9 @@ class Queries:
     """Questions to the views of a store; answers are as new as the log, unless a `stale` one will do."""
 
     def __init__(self, views: Views, store: RunStore, directory: Directory) -> None:
-        self.views, self._store, self._directory = views, store, directory
+        self.views = views
+        self._store = store
+        self._directory = directory
 
     def runs(
         self,
@@ -153,11 +155,11 @@ class Queries:
 
         Raises ViewBehind and InvalidQuery.
         """
-        wanted = chosen or RunFilter()
-        facets = replace(wanted, started_from=None, started_to=None).query(
+        criteria = chosen or RunFilter()
+        facets = replace(criteria, started_from=None, started_to=None).query(
             limit=limit, after=after
         )
-        page = self.views.search("archive", replace(facets, where=wanted.matches))
+        page = self.views.search("archive", replace(facets, where=criteria.matches))
         return ArchivePage(
             tuple(_archived(item.key, item.document) for item in page.items), page.next
         )
@@ -181,54 +183,51 @@ class Queries:
 
         Raises ViewBehind and InvalidQuery.
         """
-        wanted = chosen or RunFilter()
-        until = (
-            min(time_ms + 1, wanted.started_to)
-            if wanted.started_to is not None
-            else time_ms + 1
-        )
+        criteria = chosen or RunFilter()
+        until = time_ms + 1
+        if criteria.started_to is not None:
+            until = min(until, criteria.started_to)
+        # What never changes is asked of the view; the rest is compared with the rows as they were then.
         lasting = RunFilter(
-            workflow=wanted.workflow,
-            labels=wanted.labels,
-            parent=wanted.parent,
-            source=wanted.source,
-            started_from=wanted.started_from,
+            workflow=criteria.workflow,
+            labels=criteria.labels,
+            parent=criteria.parent,
+            source=criteria.source,
+            started_from=criteria.started_from,
             started_to=until,
         )
-        out: list[RunRow] = []
+        matching: list[RunRow] = []
         query = replace(lasting.query(limit=limit, after=after), limit=_AS_OF_PAGE)
         while True:
-            page = self.views.search("runs", query, stale=bool(out))
+            page = self.views.search("runs", query, stale=bool(matching))
             rows = self._back_then(
                 {item.key: item.document for item in page.items}, time_ms
             )
             for item in page.items:
                 row = rows.get(item.key)
-                if row is not None and wanted.matches(row):
-                    out.append(_row(item.key, row))
-                if len(out) == limit:
+                if row is not None and criteria.matches(row):
+                    matching.append(_row(item.key, row))
+                if len(matching) == limit:
                     more = item is not page.items[-1] or page.next
-                    return RunPage(tuple(out), item.cursor if more else "")
+                    return RunPage(tuple(matching), item.cursor if more else "")
             if not page.next:
-                return RunPage(tuple(out), "")
+                return RunPage(tuple(matching), "")
             query = replace(query, after=page.next)
 
-    def _back_then(self, rows: Mapping[str, Any], time_ms: int) -> dict[str, Any]:
-        later = [run for run, row in rows.items() if row["changed_ms"] > time_ms]
-        found: dict[str, Any] = {
-            run: row for run, row in rows.items() if row["changed_ms"] <= time_ms
-        }
-        for run, history in zip(
-            later, self._store.read([(run, 0) for run in later]), strict=True
-        ):
-            row = None
-            for event in history:
-                if event.time_ms <= time_ms and event.type in (RUNS.types or ()):
-                    row = RUNS.apply(row, event)
-                    row = row.document if isinstance(row, Counted) else row
+    def _back_then(self, rows_now: Mapping[str, Any], time_ms: int) -> dict[str, Any]:
+        rows_then: dict[str, Any] = {}
+        changed_since = []
+        for run, row in rows_now.items():
+            if row["changed_ms"] > time_ms:
+                changed_since.append(run)
+            else:
+                rows_then[run] = row
+        histories = self._store.read([(run, 0) for run in changed_since])
+        for run, history in zip(changed_since, histories, strict=True):
+            row = _folded(history, time_ms)
             if row is not None:
-                found[run] = row
-        return found
+                rows_then[run] = row
+        return rows_then
 
     def steps(
         self, *, status: str = "", worker: str = "", stale: bool = False
@@ -237,21 +236,22 @@ class Queries:
 
         Raises ViewBehind.
         """
-        for found in self.views.documents("steps", stale=stale):
-            for step, known in found.document["steps"].items():
-                by = str(known.get("worker", ""))
-                if (not status or known["status"] == status) and (
-                    not worker or by.startswith(worker)
-                ):
-                    yield OpenStep(
-                        found.key,
-                        found.document["workflow"],
-                        step,
-                        known["status"],
-                        known["since_ms"],
-                        known.get("attempt", 0),
-                        by,
-                    )
+        for run in self.views.documents("steps", stale=stale):
+            for path, step in run.document["steps"].items():
+                by = str(step.get("worker", ""))
+                if status and step["status"] != status:
+                    continue
+                if worker and not by.startswith(worker):
+                    continue
+                yield OpenStep(
+                    run.key,
+                    run.document["workflow"],
+                    path,
+                    step["status"],
+                    step["since_ms"],
+                    step.get("attempt", 0),
+                    by,
+                )
 
     def components(self, *, stale: bool = False) -> list[ComponentStatistics]:
         """Return what happened to the attempts of each component.
@@ -265,17 +265,17 @@ class Queries:
 
         Raises ViewBehind.
         """
-        found: dict[str, dict[str, Any]] = {}
+        totals: dict[str, dict[str, Any]] = {}
         for row in self.views.documents("workers", stale=stale):
-            known = found.get(row.key)
-            found[row.key] = merged(known, row.document) if known else row.document
+            earlier = totals.get(row.key)
+            totals[row.key] = merged(earlier, row.document) if earlier else row.document
         alive = self._directory.workers()
-        out = []
-        for name in found.keys() | alive.keys():
-            counts = dict(found.get(name, {}))
+        rows = []
+        for name in totals.keys() | alive.keys():
+            counts = dict(totals.get(name, {}))
             first, last = counts.pop("first_ms", 0), counts.pop("last_ms", 0)
-            out.append(WorkerRow(name, name in alive, counts, first, last))
-        return sorted(out, key=lambda row: (row.last_ms, row.worker), reverse=True)
+            rows.append(WorkerRow(name, name in alive, counts, first, last))
+        return sorted(rows, key=lambda row: (row.last_ms, row.worker), reverse=True)
 
     def failures(self, *, stale: bool = False) -> list[FailureClass]:
         """Return the classes of failures, the latest first.
@@ -285,19 +285,14 @@ class Queries:
         classes: dict[str, dict[str, Any]] = {}
         for tally in self.views.tallies("runs", stale=stale):
             for name, value in tally.items():
-                fingerprint, _, what = name.partition("/")
-                known = classes.setdefault(fingerprint, {"count": 0})
-                if what == "count":
-                    known["count"] += value
-                elif what not in known or (value["at_ms"] > known[what]["at_ms"]) == (
-                    what == "last"
-                ):
-                    known[what] = value
-        out = [
-            self._failure(fingerprint, known) for fingerprint, known in classes.items()
+                fingerprint, _, part = name.partition("/")
+                _add_part(classes.setdefault(fingerprint, {"count": 0}), part, value)
+        failures = [
+            self._failure(fingerprint, totals)
+            for fingerprint, totals in classes.items()
         ]
         return sorted(
-            out, key=lambda item: (item.last_ms, item.fingerprint), reverse=True
+            failures, key=lambda item: (item.last_ms, item.fingerprint), reverse=True
         )
 
     def verify(self, name: str) -> list[Drift]:
@@ -307,8 +302,8 @@ class Queries:
         """
         return self.views.verify(name)
 
-    def _failure(self, fingerprint: str, known: Mapping[str, Any]) -> FailureClass:
-        first, last = known["first"], known["last"]
+    def _failure(self, fingerprint: str, totals: Mapping[str, Any]) -> FailureClass:
+        first, last = totals["first"], totals["last"]
         now = self.views.count(
             "runs", Query(((f"fingerprint={fingerprint}",),)), stale=True
         )
@@ -318,7 +313,7 @@ class Queries:
             last["step"],
             last["type"],
             last["message"],
-            known["count"],
+            totals["count"],
             now,
             first["run"],
             first["at_ms"],
@@ -327,9 +322,35 @@ class Queries:
         )
 
 
+def _add_part(totals: dict[str, Any], part: str, value: Any) -> None:
+    """Add what one partition tells of a class: its count, or the first or the last failure there."""
+    if part == "count":
+        totals["count"] += value
+        return
+    earlier = totals.get(part)
+    if earlier is None:
+        totals[part] = value
+        return
+    is_later = value["at_ms"] > earlier["at_ms"]
+    if is_later == (part == "last"):
+        totals[part] = value
+
+
+def _folded(history: Iterable[Recorded], time_ms: int) -> Any:
+    """Return the row of a run as it was at a time, None when it had not begun."""
+    row = None
+    types = RUNS.types or ()
+    for event in history:
+        if event.time_ms > time_ms or event.type not in types:
+            continue
+        applied = RUNS.apply(row, event)
+        row = applied.document if isinstance(applied, Counted) else applied
+    return row
+
+
 def _archived(run: str, row: Mapping[str, Any]) -> ArchivedRun:
-    place = masked(row["url"]), row["sha256"], row["bytes"]
-    return ArchivedRun(_row(run, row), *place, row["archived_ms"], row["archived_by"])
+    file = masked(row["url"]), row["sha256"], row["bytes"]
+    return ArchivedRun(_row(run, row), *file, row["archived_ms"], row["archived_by"])
 
 
 def _row(run: str, row: Mapping[str, Any]) -> RunRow:

@@ -124,8 +124,8 @@ class Replays:
             f"{run}\0{at}\0{seed}".encode("utf-8", "surrogatepass")
         ).hexdigest()
         new = f"{self.core.store.partition_of(run)}-{digest[:26]}"
-        wanted = Fork(run, at, new, inputs, reason, f"f{digest[34:50]}")
-        return fork(self.core.handler, wanted, actor=self._actor).session.run
+        request = Fork(run, at, new, inputs, reason, f"f{digest[34:50]}")
+        return fork(self.core.handler, request, actor=self._actor).session.run
 
     # -- looking back ------------------------------------------------------------------------------------
 

@@ -158,9 +158,9 @@ class RunInfoCache:
 
     def of(self, session: Session, began: Callable[[str], int]) -> RunInfo:
         """Return a run with its steps; `began` finds out when a run did, in ms since 1970."""
-        known = self._known.get(session.run)
-        if known is not None and known[0] is session:
-            return known[1]
+        shown = self._known.get(session.run)
+        if shown is not None and shown[0] is session:
+            return shown[1]
         info = run_info(session, began(session.run))
         if session.version >= LONG:
             while len(self._known) >= self._capacity:

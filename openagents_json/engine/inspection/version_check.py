@@ -57,21 +57,22 @@ def check_version(
     Raises InvalidDefinition.
     """
     plan = engine.plan(workflow)
-    found = engine.runs(limit=limit, workflow=plan.id)
-    known = {run.id: run for run in found}
-    differing, looked_at, live = [], 0, 0
-    for run, history in Inspector(engine.core.store).histories(
-        known
-    ):  # a few at a time: they may be long
+    runs = engine.runs(limit=limit, workflow=plan.id)
+    by_id = {run.id: run for run in runs}
+    differing = []
+    looked_at = live = 0
+    # Histories come a few at a time: they may be long.
+    for run, history in Inspector(engine.core.store).histories(by_id):
         if _is_erased(history):
             continue
-        looked_at, live = looked_at + 1, live + (known[run].status not in CLOSED_RUN)
-        difference = first_difference(
-            plan, engine.core.sessions.payloads.decode(history)
-        )
+        status = by_id[run].status
+        looked_at += 1
+        live += status not in CLOSED_RUN
+        decoded = engine.core.sessions.payloads.decode(history)
+        difference = first_difference(plan, decoded)
         if difference is not None:
             differing.append(
-                Differing(run, known[run].status, difference.version, difference.reason)
+                Differing(run, status, difference.version, difference.reason)
             )
     return VersionCheck(plan.id, looked_at, live, tuple(differing))
 

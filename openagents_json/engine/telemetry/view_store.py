@@ -34,8 +34,8 @@ class _MeasuredViewStore:
         self, views: Sequence[str], partitions: Sequence[int]
     ) -> list[tuple[int, list[int]]]:
         """Read heads and checkpoints, and note how far apart they are."""
-        places = self._store.checkpoints(views, partitions)
-        for head, checkpoints in places:
+        positions = self._store.checkpoints(views, partitions)
+        for head, checkpoints in positions:
             for view, checkpoint in zip(views, checkpoints, strict=True):
                 projection = view.split(".", 1)[
                     0
@@ -43,7 +43,7 @@ class _MeasuredViewStore:
                 self._meter.record(
                     PROJECTION_LAG, max(0, head - checkpoint), projection=projection
                 )
-        return places
+        return positions
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)

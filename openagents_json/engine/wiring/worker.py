@@ -31,18 +31,16 @@ def build_worker(
 ) -> Worker:
     """Put together a worker process on a core."""
     worker = worker_id(name)
-    look_after = partial(rewrite_after_restart, core.connection, core.store.keys)
-    here, abilities = version("openagents-json"), Abilities(core.runs, registry)
     members = Members(
-        core.directory, worker, settings, registry, look_after, here, core.keyring.ids
+        core.directory,
+        worker,
+        settings,
+        registry,
+        partial(rewrite_after_restart, core.connection, core.store.keys),
+        version("openagents-json"),
+        core.keyring.ids,
     )
-    across = CrossRunServices(
-        Children(core.handler, core.starter, core.workflows),
-        core.gatekeeper,
-        core.timetable,
-    )
-    relay = Relay(core.runs, core.handler, core.clock, worker, members, across)
-    core.handler.expect = relay.expect
+    relay = _build_relay(core, worker, members)
     keeper = LeaseKeeper(
         core.runs, core.clock, settings.lease_of, settings.shortest_lease_ms
     )
@@ -58,22 +56,34 @@ def build_worker(
         pace=DurationAverages(),
         clock=core.clock,
         settings=settings,
-        abilities=abilities,
+        abilities=Abilities(core.runs, registry),
         on_wait=relay.expect,
     )
-    runner = runner_of(core.store, core.projections, core.clock, core.telemetry)
+
+    def own_partitions() -> Sequence[int]:
+        return owned(core.store.keys.partitions, worker, members.alive())
+
     views = ProjectionService(
-        runner,
-        lambda: owned(core.store.keys.partitions, worker, members.alive()),
+        runner_of(core.store, core.projections, core.clock, core.telemetry),
+        own_partitions,
         lambda: bool(keeper.jobs()),
         core.clock.steady_ms,
     )
-    sealing = _sealing(
-        core, lambda: owned(core.store.keys.partitions, worker, members.alive())
-    )
-    services: list[Service] = [members, views, *sealing]
+    services: list[Service] = [members, views, *_sealing(core, own_partitions)]
     execution = Execution(registry, keeper, core.clock, secret, core.emissions.emit)
     return Worker(runtime, execution, relay, services, registry)
+
+
+def _build_relay(core: Core, worker: str, members: Members) -> Relay:
+    cross_run = CrossRunServices(
+        Children(core.handler, core.starter, core.workflows),
+        core.gatekeeper,
+        core.timetable,
+    )
+    relay = Relay(core.runs, core.handler, core.clock, worker, members, cross_run)
+    # What this process commits may be due soon: the relay is told, so that it need not ask the store.
+    core.handler.expect = relay.expect
+    return relay
 
 
 def _sealing(
