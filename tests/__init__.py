@@ -1,0 +1,1 @@
+"""Tests: what a user could notice, on real servers where a server matters."""

@@ -26,6 +26,7 @@ from eventstore.redis.embedded.server_program import find_program
 from tests.fork_server import end_fork_server
 from tests.stores import broken, remove, stores
 
+TESTS = Path(__file__).parent
 REDIS = shutil.which("redis-server")
 KINDS = ["valkey", "redis"] if REDIS else ["valkey"]
 _numbers = itertools.count(1)
@@ -267,7 +268,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
 def _rank(item: pytest.Item) -> int:
     if item.get_closest_marker("slow"):
         return 0
-    return {"acceptance": 1, "integration": 2}.get(item.path.parent.name, 3)
+    kind = item.path.relative_to(TESTS).parts[0]
+    return {"acceptance": 1, "integration": 2}.get(kind, 3)
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,1 @@
+"""What users do, with processes of their own."""

@@ -1,0 +1,1 @@
+"""The rules of the house, of imports, and of what a start costs."""

@@ -1,0 +1,1 @@
+"""Components that tests have run."""

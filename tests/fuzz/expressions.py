@@ -31,7 +31,7 @@ from openagents_json.workflow.language.compile import compile_plan
 from tests.fuzz.documents import AnyComponent, Anything
 from tests.fuzz.mutations import mutate_json, mutate_text
 from tests.fuzz.shrinking import smaller_json
-from tests.property.test_expressions import as_arrays, at_once
+from tests.property.runs.test_expressions import as_arrays, at_once
 
 COMPARED = 3_000
 """What takes more operations than this is not given to Jinja2, which has no bounds."""

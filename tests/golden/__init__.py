@@ -1,0 +1,1 @@
+"""Histories of former versions, which still fold."""

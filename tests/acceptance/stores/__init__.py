@@ -1,0 +1,1 @@
+"""Operators of a store: archive, audit, capsules, keys, healing, access."""

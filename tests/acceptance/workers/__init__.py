@@ -1,0 +1,1 @@
+"""Worker processes and brokers, and what kills them."""

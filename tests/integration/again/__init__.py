@@ -1,0 +1,1 @@
+"""Runs that are done again: retried, forked, replayed, healed."""

@@ -1,0 +1,1 @@
+"""What checks of a store find, and what mends it."""

@@ -1,0 +1,1 @@
+"""The ledger: what is sealed is proved, also where payloads are erased."""

@@ -1,0 +1,1 @@
+"""Limits across runs, what becomes due, and clocks."""

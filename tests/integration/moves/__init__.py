@@ -1,0 +1,1 @@
+"""Runs that leave a store, lie in files, and come into another one."""

@@ -1,0 +1,1 @@
+"""Runs as clients start and steer them, and as workers take them on."""

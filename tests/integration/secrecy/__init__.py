@@ -1,0 +1,1 @@
+"""Encryption and secrets: what nobody may read is nowhere."""

@@ -1,0 +1,1 @@
+"""Servers as they are set up, connected to, and short of something."""

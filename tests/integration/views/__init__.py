@@ -1,0 +1,1 @@
+"""What is shown, counted and measured of a store."""

@@ -1,0 +1,1 @@
+"""Random documents, outcomes, orders and interruptions of runs."""

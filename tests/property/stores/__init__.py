@@ -1,0 +1,1 @@
+"""Random requests to stores, and random damage to files."""

@@ -1,0 +1,1 @@
+"""Decisions on runs, without a store."""

@@ -1,0 +1,194 @@
+"""What a reference gives: one rule for all of its forms, and messages that say what is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from openagents_json.workflow.expressions.grammar import FILTERS, METHODS, TESTS
+from openagents_json.workflow.language.validate import validate
+from tests.simulation import Simulation, plan_of, steps
+
+REFERENCE = Path(__file__).parents[3] / "docs/reference/workflow.md"
+
+
+def seen(expression: str, a: dict[str, Any], outcome: str, output: Any = None) -> Any:
+    """Return what a step sees of step `a`, or why the run failed."""
+    document = steps(
+        {"id": "z"},
+        {"id": "a", **a},
+        {"id": "b", "inputs": {"k": expression}},
+        execution="graph",
+    )
+    document["steps"][2]["depends_on"] = ["z", "a"]
+    run = Simulation(plan_of(document))
+    run.start()
+    run.complete("z")
+    if outcome == "fail":
+        run.fail("a")
+    elif outcome == "complete":
+        run.complete("a", output)
+    known = run.state.steps.get("b")
+    if known is not None and known.status == "scheduled":
+        return known.inputs["k"]
+    assert run.state.error is not None
+    return f"failed: {run.state.error['message'].partition(': ')[2]}"
+
+
+def handled(output: Any = None) -> dict[str, Any]:
+    return {"on_error": [{"then": "continue", "output": output}]}
+
+
+FORMS = [
+    "{{a.v}}",
+    "{{a.output.v}}",
+    "{{a.outputs.v}}",
+    "{{steps.a.v}}",
+    "{{steps['a'].output['v']}}",
+    "${steps.a.output.v}",
+]
+FORMS += ["{{(a).v}}", "{{(a.output).v}}"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    ("a", "outcome"),
+    [({"condition": "{{false}}"}, "skip"), (handled(), "fail")],
+    ids=["skipped", "failed"],
+)
+def test_a_step_without_a_result_is_null_in_all_forms(
+    form: str, a: dict[str, Any], outcome: str
+) -> None:
+    assert seen(form, a, outcome) is None
+    inner = (
+        form.removeprefix("{{").removeprefix("${").removesuffix("}").removesuffix("}")
+    )
+    assert seen(f"{{{{{inner}.w[0].x}}}}", a, outcome) is None
+    assert seen(f"{{{{{inner}.get('w')}}}}", a, outcome) is None
+    assert seen(f"{{{{{inner} | default(3)}}}}", a, outcome) == 3
+    assert seen(f"{{{{{inner} or 3}}}}", a, outcome) == 3
+    assert seen(f"{{{{{inner} is none}}}}", a, outcome) is True
+    assert seen(f"-{{{{{inner}}}}}-", a, outcome) == "--"
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("outcome", ["complete", "fail"])
+def test_what_a_handler_gives_stands_in_the_place_of_the_result(
+    form: str, outcome: str
+) -> None:
+    assert seen(form, handled({"v": 1}), outcome, {"v": 1}) == 1
+    assert "there is no 'v' (there are: w" in seen(
+        form, handled({"w": 1}), outcome, {"w": 1}
+    )
+
+
+@pytest.mark.parametrize(
+    "transform", ["{{value.v}}", "{{source.v.w}}", "{{value}}", "{{a.output.v}}", None]
+)
+def test_what_a_connection_carries_follows_the_same_rule(transform: str | None) -> None:
+    connection = {
+        "source": "a.output",
+        "target": "b.k",
+        **({"transform": transform} if transform else {}),
+    }
+    run = Simulation(
+        plan_of(steps({"id": "a", **handled()}, {"id": "b"}, connections=[connection]))
+    )
+    run.start()
+    run.fail("a")
+    assert run.state.steps["b"].inputs == {"k": None}
+
+
+def test_a_whole_step_without_a_result_is_seen_too() -> None:
+    whole = seen("{{a}}", {"condition": "{{false}}"}, "skip")
+    assert whole == {
+        **{"attempts": 0, "error": None, "output": None, "outputs": None},
+        **{"status": "skipped", "success": False},
+    }
+
+
+@pytest.mark.parametrize(
+    ("expression", "reason"),
+    [
+        ("a.output.get('n').v", "null has no 'v'"),
+        ("a.output.get('o').v", "there is no 'v' (there are: q)"),
+        ("a.output.items().v", "array has no 'v'"),
+        ("a.output.l.v", "array has no 'v'"),
+        ("(a.output.l | first).v", "integer has no 'v'"),
+        ("a.output.l[7]", "there is no element 7 (there are: 2)"),
+        ("(a.output.l)[7]", "there is no element 7 (there are: 2)"),
+        ("a.output.keys()[7]", "there is no element 7 (there are: 3)"),
+        ("a.output.t.upper", "upper is a method of strings: write upper()"),
+        (
+            "a.output.t.nope()",
+            "string has no 'nope'; methods of strings are capitalize, count, ",
+        ),
+        (
+            "a.output.nope()",
+            "there is no 'nope' (there are: l, o, t); methods of strings are ",
+        ),
+        (
+            "a.nope",
+            "there is no 'nope' (there are: l, o, t, attempts, error, output, outputs, status, success)",
+        ),
+    ],
+)
+def test_a_missing_member_names_what_is_there(expression: str, reason: str) -> None:
+    output = {"o": {"q": 1}, "l": [1, 2], "t": "x"}
+    assert reason in seen(f"{{{{{expression}}}}}", {}, "complete", output)
+
+
+def test_the_reference_lists_what_expressions_have() -> None:
+    text = REFERENCE.read_text()
+    for title, names in (
+        ("Filters", frozenset(FILTERS)),
+        ("Tests", frozenset(name for name in TESTS if name.isalpha())),
+        ("Methods", METHODS),
+    ):
+        [listed] = re.findall(rf"^{title}: (.*?)\.$", text, re.MULTILINE | re.DOTALL)
+        assert sorted(re.findall(r"`(\w+)`", listed)) == sorted(names), title
+
+
+def codes(document: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(problem.code, problem.pointer) for problem in validate(document).problems]
+
+
+@pytest.mark.parametrize(
+    ("n", "found"), [(2, []), (3, [("impossible_join", "/steps/2/join/n")])]
+)
+def test_a_join_of_more_than_there_are_is_refused(n: int, found: list[Any]) -> None:
+    joined = {"id": "c", "depends_on": ["a", "b"], "join": {"n": n}}
+    assert codes(steps({"id": "a"}, {"id": "b"}, joined)) == found
+    inner = [{"component": "c", **step} for step in ({"id": "a"}, {"id": "b"}, joined)]
+    assert len(codes({"id": "w", "steps": [{"id": "box", "steps": inner}]})) == len(
+        found
+    )
+
+
+def test_a_reference_that_lets_a_step_begin_by_itself_is_told() -> None:
+    a, b, c = {"id": "a"}, {"id": "b"}, {"id": "c", "inputs": {"k": "{{a.output}}"}}
+    guarded = [
+        {"source": "b", "target": "c", "condition": "{{value.ok}}"},
+        {"source": "a", "target": "b"},
+    ]
+    warned = [("reference_is_edge", "/steps/2/inputs/k")]
+    assert codes(steps(a, b, c, connections=guarded)) == warned
+    assert codes(steps(a, b, {**c, "condition": "{{b.ok}}"}, connections=guarded)) == []
+    assert codes(steps(a, b, {**c, "depends_on": ["a"]}, connections=guarded)) == []
+    assert (
+        codes(steps(a, b, {**c, "inputs": {"k": "{{b.output}}"}}, connections=guarded))
+        == []
+    )
+    handler = [{"then": {"goto": "c"}}]
+    assert (
+        codes(steps(a, {"id": "b", "on_error": handler}, c, execution="graph"))
+        == warned
+    )
+    run = Simulation(plan_of(steps(a, b, c, connections=guarded)))
+    run.start()
+    run.complete("a")
+    run.complete("b", {"ok": False})
+    assert run.state.steps["c"].status == "scheduled"

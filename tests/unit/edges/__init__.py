@@ -1,0 +1,1 @@
+"""Where data goes in and out: options, files, reports, numbers, the sandbox."""
