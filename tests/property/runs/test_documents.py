@@ -21,13 +21,10 @@ from openagents_json.workflow.core.commands import SendSignal
 from openagents_json.workflow.core.parameters import check_inputs
 from openagents_json.workflow.core.plan import canonical
 from openagents_json.workflow.errors import (
-    ExpressionError,
-    ExpressionFailed,
     InvalidDefinition,
     InvalidInputs,
     Rejected,
 )
-from openagents_json.workflow.expressions.grammar import Expression
 from openagents_json.workflow.expressions.templates import TemplatePart
 from openagents_json.workflow.language.bind import bind, bind_checked
 from openagents_json.workflow.language.compile import compile_plan
@@ -329,53 +326,6 @@ def all_parts(value: Any) -> list[Any]:
 @given(ANY_JSON | s.text() | s.binary() | s.builds(json.dumps, damaged()))
 def test_anything_at_all_gets_a_report(document: Any) -> None:
     checked(document)
-
-
-TOKENS = "a b . | ( ) [ ] { } ' \" ~ + * ** // % not in is if else 1 2.5 , : upper sum map x for"
-
-
-@settings(max_examples=500, deadline=None)
-@given(
-    s.text(max_size=40)
-    | s.lists(s.sampled_from(TOKENS.split()), max_size=12).map(" ".join)
-)
-def test_an_expression_is_total_and_gives_json(source: str) -> None:
-    try:
-        expression = Expression(source)
-    except ExpressionError:
-        return
-    values = {"a": {"b": [1, 2]}, "b": "text", "x": 3}
-    try:
-        value = expression.evaluate(values.get)
-    except ExpressionFailed:
-        return
-    json.dumps(value, allow_nan=False)
-
-
-@settings(max_examples=300, deadline=None)
-@given(
-    s.dictionaries(s.sampled_from(["x", "n", "o", "other"]), ANY_JSON, max_size=4)
-    | ANY_JSON
-)
-def test_inputs_are_taken_or_refused_with_path_and_reason(inputs: Any) -> None:
-    plan = plan_of(
-        {
-            "id": "w",
-            "inputs": {
-                "x": {"type": "string", "pattern": "^a+$", "default": "a"},
-                "n": {"type": "number", "minimum": 0, "maximum": 5},
-                "o": {"type": "object"},
-            },
-            "steps": [{"id": "a", "component": "c"}],
-        }
-    )
-    try:
-        taken = check_inputs(plan, inputs)
-    except InvalidInputs:
-        return
-    assert set(taken) <= {"x", "n", "o"} | set(inputs)
-    assert (taken["x"] or "").strip("a") == ""
-    assert 0 <= (taken["n"] or 0) <= 5
 
 
 def test_ids_and_versions_hold_to_the_end_of_the_text() -> None:
