@@ -16,7 +16,6 @@ from openagents_json.simulation.errors import Stuck
 from openagents_json.simulation.lives import SimulatedRun
 from openagents_json.simulation.stubs import Stubs
 from openagents_json.simulation.world import World
-from openagents_json.workflow.component_spec import ComponentSpec
 from openagents_json.workflow.core.commands import (
     Advance,
     CancelRun,
@@ -37,6 +36,7 @@ from openagents_json.workflow.language.problems import MOST, Report
 from openagents_json.workflow.language.validate import validate
 from tests.fuzz.mutations import mutate_bytes, mutate_json
 from tests.fuzz.shrinking import smaller_json
+from tests.fuzz.stand_ins import AnyComponent, Anything, Moody
 
 STEPS_AT_MOST = 400
 """How many steps and timers of a run are played: a document may mean a run without end."""
@@ -147,50 +147,6 @@ WORDS = (
     ),
 )
 OTHER = {"id": "other", "steps": [{"id": "o", "component": "c"}]}
-
-
-class AnyComponent:
-    """A catalog in which every component is there and takes anything."""
-
-    def find(self, reference: str) -> ComponentSpec | None:
-        return ComponentSpec(reference)
-
-    def names(self) -> list[str]:
-        return []
-
-
-class Anything(dict[str, object]):
-    """Stand-ins for every component there is: they give an object."""
-
-    def __contains__(self, name: object) -> bool:
-        return True
-
-    def __getitem__(self, name: str) -> object:
-        return {"x": 1, "items": [1, "a"]}
-
-
-class Moody(Anything):
-    """Components that give something else each time, or fail; the same each time they are begun with."""
-
-    RESULTS = (
-        None,
-        ValueError("no"),
-        {"x": 2},
-        "text",
-        TimeoutError("late"),
-        [1, {"x": 2}],
-        7.5,
-        KeyError("x"),
-        {},
-        False,
-    )
-
-    def __init__(self) -> None:
-        self._calls = 0
-
-    def __getitem__(self, name: str) -> object:
-        self._calls += 1
-        return self.RESULTS[self._calls % len(self.RESULTS)]
 
 
 COURSES: Mapping[str, Sequence[Command]] = {

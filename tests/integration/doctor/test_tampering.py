@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,7 +11,6 @@ import pytest
 
 from eventstore import codec
 from eventstore.errors import BlobChanged
-from eventstore.redis.driver.scripts import PlainCall
 from executor.encryption import make_key
 from executor.runs.repository import LONG
 from openagents_json import Context, tool
@@ -23,6 +21,7 @@ from openagents_json.engine.archive.capsules import pack
 from openagents_json.engine.diagnosis.tampering import changed_beside
 from projections.ledger.signing import new_signer
 from tests.conftest import Server, wait_for
+from tests.integration.doctor.tampered import blob_key, forge, swapped, write_to_store
 
 Open = Callable[..., Engine]
 BIG = "x" * 40_000
@@ -82,23 +81,6 @@ def waiting(engine: Engine, what: str = "") -> str:
     return engine.start(DOCUMENT, {"what": what})
 
 
-def swapped(engine: Engine, run: str, new: bytes | None = None) -> tuple[bytes, bytes]:
-    """Put another definition under the hash of a run's own; gives its key, and what stood there."""
-    store = engine.core.store
-    key = store.keys.definition(engine.core.sessions.load(run).state.definition)
-    [old] = store.call([_get(key)])
-    _set(engine, key, old.replace(b"alice", b"mallory") if new is None else new)
-    return key, old
-
-
-def _get(key: bytes) -> Any:
-    return PlainCall((b"GET", key))
-
-
-def _set(engine: Engine, key: bytes, raw: bytes) -> None:
-    engine.core.connection.command(b"SET", key, raw)
-
-
 @pytest.mark.parametrize("new", [None, b"garbage", b"{}"])
 def test_a_definition_that_was_swapped_is_not_carried_out(
     opened: Open, new: bytes | None
@@ -115,7 +97,7 @@ def test_a_definition_that_was_swapped_is_not_carried_out(
     ):
         with pytest.raises(DefinitionChanged, match="not what its hash says"):
             ask()
-    _set(engine, key, old)
+    write_to_store(engine, key, old)
     assert other.state(run).status == "running"
 
 
@@ -131,7 +113,7 @@ def test_a_worker_leaves_a_run_alone_until_what_was_changed_is_put_right(
     wait_for(lambda: any(e.type == "StepStarted" for e in engine.history(run)))
     wait_for(lambda: not _leased(engine, run))
     assert [e.type for e in engine.history(run)][-1] == "StepStarted"
-    _set(engine, key, old)
+    write_to_store(engine, key, old)
     assert engine.wait(run, timeout=60).output == f"alice {len(BIG)}"
 
 
@@ -144,18 +126,12 @@ def _leased(engine: Engine, run: str) -> bool:
     )
 
 
-def blob_key(engine: Engine, run: str) -> bytes:
-    keys = engine.core.store.keys
-    [sha] = [ref[1] for ref in engine.history(run)[0].data["blobs"]]
-    return keys.blob(keys.partition_of(run), sha)
-
-
 def test_a_payload_that_was_replaced_is_not_used(opened: Open, tmp_path: Any) -> None:
     engine = opened()
     run = waiting(engine, BIG)
     key = blob_key(engine, run)
     old = engine.core.connection.command(b"GET", key)
-    _set(engine, key, codec.encode("y" * 40_001))
+    write_to_store(engine, key, codec.encode("y" * 40_001))
     other = opened()
     for ask in (
         lambda: other.state(run),
@@ -168,12 +144,12 @@ def test_a_payload_that_was_replaced_is_not_used(opened: Open, tmp_path: Any) ->
     opened(workers=2)
     wait_for(lambda: any(e.type == "StepStarted" for e in engine.history(run)))
     wait_for(lambda: not _leased(engine, run))
-    _set(engine, key, old)
+    write_to_store(engine, key, old)
     assert engine.wait(run, timeout=60).output == f"alice {len(BIG)}"
-    _set(engine, key, b'"gone"')
+    write_to_store(engine, key, b'"gone"')
     with pytest.raises(BlobChanged):
         engine.archive.leave(run, Departure(str(tmp_path)))
-    _set(engine, key, old)
+    write_to_store(engine, key, old)
 
 
 LONG_ONE: dict[str, Any] = {
@@ -197,18 +173,6 @@ def long_run(engine: Engine) -> str:
     while not any(step.id == "pay" for step in engine.state(run).steps):
         engine.watch(run, after=engine.state(run).version, block_ms=200)
     return run
-
-
-def forge(engine: Engine, run: str) -> bytes:
-    """Let the snapshot of a run say that it began with other inputs, and give what it was."""
-    key = engine.core.store.keys.snapshot(run)
-    raw: bytes = engine.core.connection.command(b"GET", key)
-    form, version, commit, data = codec.decode(zlib.decompress(raw))
-    wrong = codec.encode(
-        [form, version, commit, {**data, "inputs": {**data["inputs"], "to": "mallory"}}]
-    )
-    _set(engine, key, zlib.compress(wrong, 1) + raw[-32:])
-    return raw
 
 
 @pytest.mark.parametrize("keyed", [False, True])
@@ -275,7 +239,7 @@ def test_a_snapshot_of_another_run_is_not_believed(opened: Open) -> None:
         engine.core.connection.command(b"DEL", engine.core.store.keys.snapshot(run))
         reader.core.sessions.load(run)
     raw = reader.core.connection.command(b"GET", reader.core.store.keys.snapshot(one))
-    _set(engine, engine.core.store.keys.snapshot(other), raw)
+    write_to_store(engine, engine.core.store.keys.snapshot(other), raw)
     assert reads(opened(encryption_keys=[KEY]), other) > FEW
     assert opened(encryption_keys=[KEY]).state(other).id == other
 
@@ -315,7 +279,7 @@ def test_an_audit_and_the_doctor_name_a_definition_that_was_swapped(
     engine.core.connection.command(b"DEL", key)
     assert named(engine, run) == {("definition", run)}
     assert any("is gone" in x.what for x in engine.audit.verify().findings)
-    _set(engine, key, old)
+    write_to_store(engine, key, old)
     assert (named(engine, run), told(engine)) == (set(), [])
 
 
@@ -324,12 +288,12 @@ def test_an_audit_and_the_doctor_name_a_payload_that_was_replaced(opened: Open) 
     run = ended(engine, new_signer())
     key = blob_key(engine, run)
     old = engine.core.connection.command(b"GET", key)
-    _set(engine, key, b'"other"')
+    write_to_store(engine, key, b'"other"')
     assert (named(engine, run), told(engine)) == (
         {("changed", run)},
         [("error", "payload")],
     )
-    _set(engine, key, old)
+    write_to_store(engine, key, old)
 
 
 @pytest.mark.parametrize(
@@ -371,7 +335,7 @@ def test_the_doctor_names_a_snapshot_that_says_something_else(opened: Open) -> N
     assert told(engine) == []
     raw = forge(engine, run)
     assert (told(engine), told(engine, deep=False)) == ([("warning", "snapshot")], [])
-    _set(engine, engine.core.store.keys.snapshot(run), raw)
+    write_to_store(engine, engine.core.store.keys.snapshot(run), raw)
     assert told(engine) == []
 
 
@@ -385,9 +349,9 @@ def test_the_doctor_names_the_snapshot_of_an_encrypted_run_that_cannot_be_read(
     key = engine.core.store.keys.snapshot(run)
     raw = engine.core.connection.command(b"GET", key)
     assert told(engine) == []
-    _set(engine, key, raw[:-40] + bytes(40))
+    write_to_store(engine, key, raw[:-40] + bytes(40))
     assert told(engine) == [("warning", "snapshot")]
-    _set(engine, key, raw)
+    write_to_store(engine, key, raw)
     assert told(engine) == []
 
 

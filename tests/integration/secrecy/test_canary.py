@@ -6,7 +6,7 @@ import json
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 
@@ -14,7 +14,6 @@ from eventstore.event import Event
 from eventstore.redis.emissions import Emissions
 from executor.encryption import make_key
 from executor.errors import RunSealed
-from openagents_json import Context, Registry
 from openagents_json.engine import Engine, Fix, HealWish, RunFilter
 from openagents_json.engine.archive.archive import Departure
 from openagents_json.engine.archive.capsules import pack
@@ -22,44 +21,12 @@ from openagents_json.engine.errors import InvalidHeal
 from tests.acceptance.processes import openagents
 from tests.conftest import Server, wait_for
 from tests.integration.ledger.test_erased_files import logs
+from tests.integration.secrecy.canaries import one, tools
 from tests.integration.secrecy.encrypted import places_of
 
 KEY = make_key(secrets.token_bytes)
 CANARY = "canary-zq7731"
 """Stands in all values that somebody gives to a run, and in what its components return and show."""
-
-
-def tools() -> Registry:
-    found = Registry()
-
-    @found.tool("echo", effect="idempotent")
-    def echo(context: Context, x: Any = None) -> Any:
-        context.emit({"seen": x})
-        return x
-
-    @found.tool("shaky", effect="idempotent")
-    def shaky(context: Context, x: Any) -> Any:
-        if context.attempt == 1:
-            raise ConnectionError("the first time")
-        return {"x": x}
-
-    @found.tool("later", effect="idempotent")
-    async def later(x: Any) -> Any:
-        return [x, x]
-
-    @found.tool("breaks", effect="idempotent")
-    def breaks(x: Any) -> Any:
-        raise ValueError("it broke")
-
-    @found.tool("picky", effect="idempotent")
-    def picky(color: Literal["red", "blue"], n: int = 0) -> str:
-        return color
-
-    @found.tool("sloppy", effect="idempotent")
-    def sloppy(x: str) -> Any:
-        return {x: object()}
-
-    return found
 
 
 ECHO = {"component": "echo", "inputs": {"x": "{{input.x}}"}}
@@ -74,15 +41,6 @@ KID: dict[str, Any] = {
     "steps": [{"id": "k", **ECHO}],
     "output": "{{k.output}}",
 }
-
-
-def one(name: str, *steps: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """A workflow of some steps, which takes any inputs."""
-    return {
-        "id": name,
-        "steps": [{"id": f"s{number}", **step} for number, step in enumerate(steps)],
-        **more,
-    }
 
 
 WELL = [

@@ -1,0 +1,304 @@
+"""A store whose every name and text would move the cursor, and the commands that show it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from openagents_json.catalog.loader import load
+from openagents_json.engine import Engine
+from tests.acceptance.processes import openagents
+from tests.conftest import Server, wait_for
+
+EVIL = (
+    "a\x1b]0;t\x07\x1b[2J\x1b[31mred\x9b2J\x7f\r\x08\u202eb"
+    "\u2066c\u200f\u061c\u2028d\ue000\n\topenagents: all is well"
+)
+
+
+WORD = EVIL.replace("\n", "").replace(" ", "").replace("\t", "").replace(":", "")
+
+
+MODULE = f"""
+from openagents_json import Context, tool
+
+EVIL = {EVIL!r}
+
+
+class Wrong(Exception):
+    pass
+
+
+Wrong.__name__ = EVIL
+
+
+@tool("show")
+def show(text: str, context: Context) -> dict:
+    context.emit(text)
+    context.emit({{text: [text]}})
+    context.logger.warning(text)
+    return {{text: [text]}}
+
+
+@tool("break")
+def broken(text: str) -> None:
+    raise Wrong(text)
+"""
+
+
+GOOD: dict[str, Any] = {
+    "id": "good",
+    "description": EVIL,
+    "metadata": {"author": EVIL, EVIL: EVIL},
+    "steps": [{"id": "a", "component": "show", "inputs": {"text": "{{input.text}}"}}],
+    "output": {EVIL: "{{a.output}}", "b": "{{input.text}}"},
+}
+
+
+WAITS: dict[str, Any] = {
+    "id": "waits",
+    "steps": [{"id": "a", "wait_for": {"signal": EVIL}}],
+    "output": "{{a.output}}",
+}
+
+
+FAILS: dict[str, Any] = {
+    "id": "fails",
+    "steps": [{"id": "a", "component": "break", "inputs": {"text": "{{input.text}}"}}],
+}
+
+
+WRONG: dict[str, Any] = {
+    "id": EVIL,
+    EVIL: EVIL,
+    "inputs": {EVIL: {"type": EVIL, "default": EVIL}},
+    "steps": [
+        {
+            "id": EVIL,
+            "component": EVIL,
+            "condition": "{{" + EVIL + "}}",
+            "inputs": {EVIL: "{{" + EVIL + ".x}}"},
+        }
+    ],
+    "connections": [{"source": EVIL, "target": EVIL}],
+}
+
+
+class World:
+    """A store whose every text is made up to look like something else."""
+
+    def __init__(self, server: Server, folder: Path) -> None:
+        self.folder = folder
+        self.where = ["--url", server.url, "--prefix", server.prefix()]
+        self.evil_file = folder / WORD[:40]
+        for name, document in (
+            ("good", GOOD),
+            ("waits", WAITS),
+            ("fails", FAILS),
+            ("wrong", WRONG),
+        ):
+            (folder / f"{name}.json").write_text(json.dumps(document))
+        self.evil_file.write_text(json.dumps(WRONG, ensure_ascii=False))
+        (folder / "newer.json").write_text(
+            json.dumps({**GOOD, "version": "1.1.0", "output": EVIL})
+        )
+        (folder / "mod.py").write_text(MODULE)
+        (folder / "policy.json").write_text(json.dumps({"archive": {EVIL: EVIL}}))
+        with self.engine() as engine:
+            engine.publish(GOOD)
+            engine.publish(FAILS)
+            many = {EVIL: EVIL, "text": EVIL}
+            self.done = engine.run(GOOD, many, labels={EVIL: EVIL}, timeout=60).id
+            self.shown = engine.run(GOOD, many, labels={EVIL: EVIL}, timeout=60).id
+            self.other = engine.run(GOOD, {"text": "x"}, timeout=60).id
+            self.failed = engine.run(FAILS, many, labels={EVIL: EVIL}, timeout=60).id
+            self.failed_too = engine.run(FAILS, many, timeout=60).id
+            self.waits = engine.start(WAITS, many, labels={EVIL: EVIL})
+            self.held = engine.start(WAITS, many)
+            engine.signal(
+                self.held,
+                EVIL,
+                {EVIL: EVIL},
+                key=EVIL,
+                by=EVIL,
+                reason=EVIL,
+                idempotency_key=EVIL,
+            )
+            engine.wait(self.held, timeout=60)
+            engine.retry(self.failed, reason=EVIL, inputs={"text": EVIL})
+            engine.wait(self.failed, timeout=60)
+            wait_for(lambda: bool(engine.emitted(self.shown)))
+        assert openagents(
+            "audit", "keygen", "--output", "k", folder=folder
+        ).returncode in (0, 2)
+
+    def engine(self) -> Engine:
+        components = load([str(self.folder / "mod.py")])
+        url, prefix = self.where[1], self.where[3]
+        return Engine.connect(
+            url,
+            prefix=prefix,
+            components=components,
+            workers=2,
+            partitions=2,
+            actor=EVIL,
+        )
+
+    def calls(self) -> dict[str, list[list[str]]]:
+        """Return calls of every command that print what the store has, or refuse what they are given."""
+        return (
+            self._of_others()
+            | self._of_runs()
+            | self._of_runs_again()
+            | self._of_schedules()
+        )
+
+    def _of_others(self) -> dict[str, list[list[str]]]:
+        done, waits = self.done, self.waits
+        return {
+            "audit export": [
+                ["--output", str(self.folder / "ledger.zip")],
+                ["--output", "-"],
+            ],
+            "audit keygen": [["--output", str(self.folder / WORD[:30])]],
+            "audit receipt": [[done, "1"], [done, "99"]],
+            "audit seal": [[], ["--private-key", EVIL]],
+            "audit status": [[]],
+            "audit verify": [
+                [],
+                ["--run", done],
+                [str(self.evil_file)],
+                ["--key", EVIL],
+            ],
+            "audit witness": [[]],
+            "completion": [["bash"]],
+            "components": [[]],
+            "dev": [["--data", str(self.evil_file)]],
+            "doctor": [[], ["--repair"]],
+            "keys adopt": [[done, EVIL]],
+            "keys generate": [[]],
+            "keys rotate": [[]],
+            "keys show": [[done]],
+            "projections list": [[]],
+            "projections rebuild": [["runs"]],
+            "projections show": [
+                ["runs"],
+                ["runs", done],
+                ["steps", waits],
+                ["runs", EVIL],
+            ],
+            "projections verify": [["runs"]],
+            "retention apply": [["policy.json"], [str(self.evil_file)]],
+            "run": [
+                ["good.json", "-i", f"text={EVIL}"],
+                ["fails.json", "-i", f"text={EVIL}"],
+                ["wrong.json"],
+                ["good.json", "-i", EVIL],
+                ["good.json", "--key", EVIL, "-i", f"text={EVIL}"],
+                ["good.json", "--key", EVIL, "-i", f"{WORD}=1"],
+                [str(self.evil_file)],
+            ],
+        }
+
+    def _of_runs(self) -> dict[str, list[list[str]]]:
+        done, failed, waits, why = (
+            self.done,
+            self.failed,
+            self.waits,
+            ["--reason", EVIL],
+        )
+        return {
+            "runs archive": [[done, "--to", EVIL]],
+            "runs cancel": [[done, *why], [EVIL]],
+            "runs complete": [[failed, EVIL, "--output", EVIL, *why]],
+            "runs diff": [[done, self.other], [done, failed]],
+            "runs explain": [[failed], [waits], [done]],
+            "runs export": [
+                [done, "--output", "run.zip"],
+                [done, "--output", "run.zip"],
+                [done, "--output", "-"],
+            ],
+            "runs failures": [[]],
+            "runs fork": [[done, "--at", "1", *why], [done, "--at", "999"]],
+            "runs heal": [
+                ["--dry-run", "--workflow", "fails", "--set", f"text={EVIL}"],
+                ["--resume", EVIL],
+            ],
+            "runs history": [
+                [done],
+                [failed],
+                [self.held],
+                *(
+                    [done, "--format", form]
+                    for form in ("json", "jsonl", "cloudevents", "otel")
+                ),
+            ],
+            "runs hold": [[self.other, *why]],
+            "runs import": [["run.zip"], [str(self.evil_file)]],
+            "runs list": [
+                [],
+                ["--label", f"{WORD}={WORD}"],
+                ["--workflow", EVIL],
+                ["--status", EVIL],
+                ["--json"],
+            ],
+            "runs memory": [[done]],
+        }
+
+    def _of_runs_again(self) -> dict[str, list[list[str]]]:
+        done, failed, waits, why = (
+            self.done,
+            self.failed,
+            self.waits,
+            ["--reason", EVIL],
+        )
+        return {
+            "runs open": [["run.zip"], [str(self.evil_file)]],
+            "runs output": [[done], [done, "--json"]],
+            "runs pause": [[waits, *why]],
+            "runs promote": [[done, "--to", EVIL]],
+            "runs redact": [[waits, *why]],
+            "runs release": [[self.other, *why]],
+            "runs replay": [
+                [self.failed_too, *why],
+                [self.failed_too, "--set", f"{WORD}=1"],
+            ],
+            "runs rerun": [[self.failed_too, EVIL, *why]],
+            "runs restore": [[done], [EVIL]],
+            "runs resume": [[waits, *why]],
+            "runs retry": [[done, "--step", EVIL, *why]],
+            "runs show": [[done], [failed], [self.held]],
+            "runs shred": [[done, *why]],
+            "runs signal": [[waits, "unknown" + EVIL, "--payload", EVIL, "--by", EVIL]],
+            "runs skip": [[failed, EVIL, *why]],
+            "runs state": [[done], [done, "--at", EVIL]],
+            "runs watch": [[done], [failed], [done, "--json"]],
+        }
+
+    def _of_schedules(self) -> dict[str, list[list[str]]]:
+        return {
+            "schedules create": [
+                ["nightly", "good", "--cron", "0 3 * * *", "--input", f"text={EVIL}"],
+                [EVIL, "good", "--cron", EVIL],
+                ["bad", EVIL, "--cron", "0 3 * * *"],
+            ],
+            "schedules backfill": [["nightly", "--from", EVIL, "--to", EVIL]],
+            "schedules list": [[]],
+            "schedules pause": [["nightly"]],
+            "schedules resume": [["nightly"]],
+            "schedules show": [["nightly"], [EVIL]],
+            "schedules delete": [["nightly"], [EVIL]],
+            "steps": [[]],
+            "validate": [
+                ["wrong.json", str(self.evil_file), "good.json"],
+                ["wrong.json", "--json"],
+                [EVIL],
+            ],
+            "worker": [["--url", f"redis://127.0.0.1:1/{WORD}"]],
+            "workers": [[]],
+            "workflows add": [["good.json"], ["wrong.json"], [str(self.evil_file)]],
+            "workflows alias": [["good@stable", "1.0.0"], [f"good@{EVIL}", EVIL]],
+            "workflows check": [["newer.json"], ["wrong.json"]],
+            "workflows list": [[]],
+        }

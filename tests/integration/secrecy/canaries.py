@@ -1,0 +1,49 @@
+"""Runs whose every value is a word that is found nowhere else."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from openagents_json import Context, Registry
+
+
+def tools() -> Registry:
+    found = Registry()
+
+    @found.tool("echo", effect="idempotent")
+    def echo(context: Context, x: Any = None) -> Any:
+        context.emit({"seen": x})
+        return x
+
+    @found.tool("shaky", effect="idempotent")
+    def shaky(context: Context, x: Any) -> Any:
+        if context.attempt == 1:
+            raise ConnectionError("the first time")
+        return {"x": x}
+
+    @found.tool("later", effect="idempotent")
+    async def later(x: Any) -> Any:
+        return [x, x]
+
+    @found.tool("breaks", effect="idempotent")
+    def breaks(x: Any) -> Any:
+        raise ValueError("it broke")
+
+    @found.tool("picky", effect="idempotent")
+    def picky(color: Literal["red", "blue"], n: int = 0) -> str:
+        return color
+
+    @found.tool("sloppy", effect="idempotent")
+    def sloppy(x: str) -> Any:
+        return {x: object()}
+
+    return found
+
+
+def one(name: str, *steps: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """A workflow of some steps, which takes any inputs."""
+    return {
+        "id": name,
+        "steps": [{"id": f"s{number}", **step} for number, step in enumerate(steps)],
+        **more,
+    }
