@@ -118,7 +118,7 @@ class Committed(Struct, frozen=True, gc=False):
 
 
 class Claimed(Struct, frozen=True, gc=False):
-    """A step taken from a ready set: `events` hold the whole history, or just the event that scheduled the step.
+    """A step taken from a ready set: `events` hold the whole history of its run if it is short.
 
     `previous` is the last commit of the run before the claim, "" where more may have followed on the claim since;
     `time_ms` is when `worker` took the step.
@@ -139,7 +139,8 @@ class ClaimRequest:
     """Take up to `at_most` steps of a queue in a partition; sent again under its `id`, it takes the same ones.
 
     `having` is the hash of the components of whoever asks: no step is taken that calls another one. `able` tells with
-    it of some of them, as `RunStore.tell` does.
+    it of some of them, as `RunStore.tell` does. `dated` asks for the event that scheduled a step also where the history
+    of its run is too long to come with it: its time says how long the step has waited.
     """
 
     partition: int
@@ -148,6 +149,7 @@ class ClaimRequest:
     id: str
     having: str
     able: Mapping[str, bool] = field(default_factory=dict)
+    dated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,9 @@ class MemoryRunStore:
         if taken and until <= now:
             partition.claims[claim.id] = (now + lease_ms, taken)
         sent: set[str] = set()
-        claimed = tuple(self._claimed(partition, item, sent) for item in taken)
+        claimed = tuple(
+            self._claimed(partition, item, sent, dated=claim.dated) for item in taken
+        )
         return ClaimReply(
             claim.partition,
             look.left,
@@ -167,18 +169,18 @@ class MemoryRunStore:
                 taken.lease, taken.version, taken.commit, taken.scheduled, ()
             )
 
-    def _claimed(self, partition: Partition, taken: Taken, sent: set[str]) -> Claimed:
+    def _claimed(
+        self, partition: Partition, taken: Taken, sent: set[str], *, dated: bool
+    ) -> Claimed:
         """Return a claim with the history of its run, which is sent once, or with the event that scheduled the step."""
         events: tuple[Recorded, ...] = ()
         run = taken.lease.run
-        if run not in sent:
-            whole = len(partition.streams[run]) <= self._whole
-            events = (
-                partition.recorded(run)
-                if whole
-                else partition.recorded(run, taken.scheduled - 1, 1)
-            )
-            sent.update([run] if whole else [])
+        if len(partition.streams[run]) > self._whole:
+            if dated:
+                events = partition.recorded(run, taken.scheduled - 1, 1)
+        elif run not in sent:
+            events = partition.recorded(run)
+            sent.add(run)
         return Claimed(
             taken.lease,
             taken.version,

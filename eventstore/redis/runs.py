@@ -250,7 +250,14 @@ class RedisRunStore(RedisContents):
         return ScriptCall(
             self._claim,
             names,
-            [claim.at_most, worker, lease_ms, self._whole, self._master_keys],
+            [
+                claim.at_most,
+                worker,
+                lease_ms,
+                self._whole,
+                self._master_keys,
+                int(claim.dated),
+            ],
         )
 
     def claimed(self, claim: ClaimRequest, reply: list[Any], worker: str) -> ClaimReply:

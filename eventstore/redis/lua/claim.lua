@@ -2,6 +2,7 @@
 -- KEYS 1 meta 2 log 3 due 4 ready:<queue> 5 claim:<id> 6 has:<hash of the worker's components>
 -- ARGV 1 k 2 worker 3 lease ms 4 longest history that is sent whole
 --   5 ids of the master keys that the worker has; a step of a run whose key none of them wraps waits a second instead
+--   6 1 when of a longer one the event that scheduled the step is wanted
 -- Whoever works takes what it has the component for. A step that it cannot run is set aside at once, so that nobody who
 -- cannot run it looks at it twice; of a component as this document names it (with a range, say) the worker is asked once.
 -- Asked again with its id, a claim gives what it gave: whoever lost the reply has begun nothing of it.
@@ -13,6 +14,21 @@ local n = tonumber(redis.call('HGET', KEYS[1], 'n') or '0')
 local function readable(run)
   local record = redis.call('GET', B .. 'key:' .. run)
   return not record or string.find(ARGV[5], string.match(record, '^%w+%.(%x+)%.') or '?', 1, true)
+end
+-- What is looked at once for each run, however many of its steps are ready, and what its claims make of it: v and lc, set
+-- (fields of its head to be written), first (the first version of its next log entry).
+local runs = {}
+local function run_of(id)
+  local known = runs[id]
+  if not known then
+    local h = redis.call('HMGET', B .. 'head:' .. id, 'st', 'v', 'lc', 'f')
+    known = { id = id, st = h[1], v = tonumber(h[2]), lc = h[3], fence = h[4], set = {} }
+    -- A head that does not fit its history would refuse the event below, after writes: such a run waits until
+    -- `openagents doctor --repair` has mended it.
+    known.fit = OPEN[h[1]] and redis.call('XLEN', B .. 'run:' .. id) == known.v and readable(id)
+    runs[id] = known
+  end
+  return known
 end
 local QUEUE, READY = string.sub(KEYS[4], #B + 7), KEYS[4]
 local ASIDE = B .. 'aside:' .. QUEUE
@@ -27,41 +43,61 @@ local function able(component)
   end
   return told[component]
 end
--- Tell what is to be done with a ready step. A head that does not fit its history would refuse the event below, after
--- writes: such a run waits until `openagents doctor --repair` has mended it.
+-- Tell what is to be done with a ready step.
 local function judge(key, set, score)
   local cut = string.find(key, '|', 1, true)
-  local run, step = string.sub(key, 1, cut - 1), string.sub(key, cut + 1)
-  local h = redis.call('HMGET', B .. 'head:' .. run, 'st', 's:' .. step, 'v', 'c:' .. step)
-  local f = { key = key, set = set, score = score, run = run, step = step, component = h[4], what = 'drop' }
-  if OPEN[h[1]] and h[2] and parse(h[2]).fence == '' then
-    local can = able(h[4])
+  local id, step = string.sub(key, 1, cut - 1), string.sub(key, cut + 1)
+  local run, h = run_of(id), redis.call('HMGET', B .. 'head:' .. id, 's:' .. step, 'c:' .. step)
+  local f = { key = key, set = set, score = score, run = run, step = step, component = h[2], what = 'drop' }
+  f.record = OPEN[run.st] and h[1] and parse(h[1])
+  if f.record and f.record.fence == '' then
+    local can = able(h[2])
     if can == '1' then
-      local sound = redis.call('XLEN', B .. 'run:' .. run) == tonumber(h[3])
-      f.what = readable(run) and sound and 'take' or 'wait'
+      f.what = run.fit and 'take' or 'wait'
     else
       f.what = can == '0' and 'aside' or 'leave'
     end
   end
   return f
 end
+-- Claims of a run that follow on each other share a log entry, which names them all by the last one.
+local entry
+local function close_entry()
+  if entry then
+    redis.call('XADD', KEYS[2], int(n) .. '-' .. int(NOW), 'r', entry.run.id, 'f', int(entry.first), 'l', int(entry.run.v))
+  end
+  entry = nil
+end
 local function take(f)
-  local HEAD, STREAM = B .. 'head:' .. f.run, B .. 'run:' .. f.run
-  local h = redis.call('HMGET', HEAD, 'v', 'f', 's:' .. f.step, 'lc') -- another step of this run may just have been taken
-  local r = parse(h[3])
-  local fence = next_fence(h[2])
+  local run, r, before = f.run, f.record, f.run.lc
+  local fence = next_fence(run.fence)
   lease(r, fence, worker, lease_ms)
   unq(r, f.key)
-  local v = tonumber(h[1]) + 1
-  n = n + 1
-  local cid = 'k' .. r.fence
-  redis.call('XADD', STREAM, int(v) .. '-0', 't', 'StepStarted', 'd', started(f.step, r), 'm', int(NOW), 'n', int(n),
-    'c', cid, 'a', worker, 'y', '')
-  redis.call('XADD', KEYS[2], int(n) .. '-' .. int(NOW), 'r', f.run, 'f', int(v), 'l', int(v))
-  redis.call('HSET', KEYS[1], 'n', int(n))
-  redis.call('HSET', HEAD, 'v', int(v), 'lc', cid, 'f', r.fence, 's:' .. f.step, pack(r))
+  if not entry or entry.run ~= run then
+    close_entry()
+    entry = { run = run, first = run.v + 1 }
+  end
+  run.v, run.lc, run.fence, n = run.v + 1, 'k' .. r.fence, r.fence, n + 1
+  redis.call('XADD', B .. 'run:' .. run.id, int(run.v) .. '-0', 't', 'StepStarted', 'd', started(f.step, r), 'm', int(NOW),
+    'n', int(n), 'c', run.lc, 'a', worker, 'y', '')
+  local set = run.set
+  set[#set + 1], set[#set + 2] = 's:' .. f.step, pack(r)
   due_add(r.expiry, 'l|' .. f.key)
-  out[#out + 1] = { f.run, f.step, r.fence, tonumber(r.attempt), r.deadline, v, cid, tonumber(r.sv), h[4] }
+  out[#out + 1] = { run.id, f.step, r.fence, tonumber(r.attempt), r.deadline, run.v, run.lc, tonumber(r.sv), before }
+end
+-- Events first, then the log that names them, then what is derived from both: as in commit.lua.
+local function write_heads()
+  close_entry()
+  local wrote = false
+  for id, run in pairs(runs) do
+    if #run.set > 0 then
+      wrote = true
+      local set = { 'v', int(run.v), 'lc', run.lc, 'f', run.fence }
+      for _, x in ipairs(run.set) do set[#set + 1] = x end
+      in_parts('HSET', B .. 'head:' .. id, set)
+    end
+  end
+  if wrote then redis.call('HSET', KEYS[1], 'n', int(n)) end
 end
 
 -- 1. What is there: all that is touched below, and is not among KEYS, is read before the first write.
@@ -128,19 +164,20 @@ for _, f in ipairs(found) do
     aside[#aside + 1] = f.component
   end
 end
+write_heads()
 if #aside > 0 then redis.call('SADD', ASIDE, unpack(aside)) end
 write_changes()
 if #empty > 0 then redis.call('SREM', ASIDE, unpack(empty)) end
 if not given and #out > 0 then redis.call('SET', KEYS[5], cjson.encode(out), 'PX', int(lease_ms)) end
 for _, c in ipairs(out) do -- histories last, so that each holds every claim of this call
-  local STREAM = B .. 'run:' .. c[1]
-  if not sent[c[1]] and redis.call('XLEN', STREAM) <= whole then
-    sent[c[1]] = true
+  local STREAM, id = B .. 'run:' .. c[1], c[1]
+  if sent[id] == nil then sent[id] = redis.call('XLEN', STREAM) <= whole and 'whole' or 'long' end
+  c[10] = {}
+  if sent[id] == 'whole' then
     c[10] = redis.call('XRANGE', STREAM, '-', '+')
-  elseif not sent[c[1]] then
+    sent[id] = 'sent'
+  elseif sent[id] == 'long' and ARGV[6] == '1' then
     c[10] = redis.call('XRANGE', STREAM, int(c[8]) .. '-0', int(c[8]) .. '-0')
-  else
-    c[10] = {}
   end
 end
 for _, part in ipairs({ #aside, unknown, NOW, left }) do table.insert(out, 1, part) end

@@ -3,7 +3,8 @@
 --
 -- Keyspace, all with one hash tag, so in one slot. B is the common part, "<prefix>:{<p>}:".
 --   B meta          hash    n: events of the partition so far
---   B log           stream  one entry a commit, id <n>-<ms>: r run, f first version, l last version
+--   B log           stream  one entry a commit, id <n>-<ms>: r run, f first version, l last version; claims of a
+--                           run that one call takes one after the other share one
 --   B run:<run>     stream  the truth, id <version>-0: t d m n c a y
 --   B head:<run>    hash    v version, lc last commit id, st status, can cancel asked, hold 1 while held, def definition, wf workflow,
 --                           adopting 1 until a run that comes from elsewhere is there with all of its history,

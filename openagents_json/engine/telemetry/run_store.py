@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Final
 
 from eventstore.errors import EventStoreError
@@ -188,7 +189,8 @@ class MeasuredRunStore:
         self, claims: Sequence[ClaimRequest], *, worker: str, lease_ms: int
     ) -> list[ClaimReply]:
         """Take ready steps, and count them."""
-        replies = self._claim(claims, worker=worker, lease_ms=lease_ms)
+        dated = [replace(claim, dated=True) for claim in claims]
+        replies = self._claim(dated, worker=worker, lease_ms=lease_ms)
         for request in claims:
             self._meter.add(ASKED, request.at_most, queue=request.queue)
         requests = iter(claims)

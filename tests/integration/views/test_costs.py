@@ -98,6 +98,18 @@ def test_claims_of_a_run_that_is_known_are_folded_without_reading_it(
         assert calls.count == 0
 
 
+def test_the_log_of_a_fan_has_an_entry_for_each_call_and_not_for_each_claim(
+    engine: Engine, private_server: Server
+) -> None:
+    keys, admin = engine.core.store.keys, private_server.connect()
+    run = engine.run(fan(200), timeout=60).id
+    log = keys.log(keys.partition_of(run))
+    entries = admin.command(b"XRANGE", log, b"-", b"+")
+    of_run = [fields for _, fields in entries if fields[1] == run.encode()]
+    assert len(of_run) < 100
+    assert sum(int(last) - int(first) + 1 for _, _, _, first, _, last in of_run) == 605
+
+
 @pytest.mark.parametrize("telemetry", [True], ids=["measured"], indirect=True)
 def test_a_worker_introduces_itself_with_its_first_claim_in_a_partition(
     engine: Engine, telemetry: InMemoryTelemetry
