@@ -11,6 +11,9 @@ from collections.abc import Collection
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 STARTED: Final = "StepStarted"
 """The type of the event that a store writes by itself: with it, a claim says that somebody begins a step."""
 
@@ -170,7 +173,7 @@ class RestoredStep(NamedTuple):
     component: str = ""
 
 
-class IndexChanges(NamedTuple):
+class IndexChanges(Struct, frozen=True, gc=False):
     """What a commit changes in the head of its run and in the indexes; what is None or empty stays as it is.
 
     `closed` steps leave all indexes, `suspended` ones wait for no worker until they are `resumed`. `removed` are due
@@ -208,21 +211,11 @@ class IndexChanges(NamedTuple):
             timers = (*timers, Timer(DueKind.DECISION, "", 0))
         if drop:
             removed = (*((key.kind, key.subject) for key in drop), *removed)
-        return IndexChanges(  # each commit comes by here, and `_replace` takes three times as long
-            self.status,
-            self.cancel,
-            self.held,
-            self.ready,
-            self.requeued,
-            self.restored,
-            tuple(step for step in self.closed if step not in final)
-            if self.closed and final
-            else self.closed,
-            self.suspended,
-            self.resumed,
-            timers,
-            removed,
-            settled,
+        closed = self.closed
+        if closed and final:
+            closed = tuple(step for step in closed if step not in final)
+        return replace(
+            self, closed=closed, timers=timers, removed=removed, settled=settled
         )
 
 

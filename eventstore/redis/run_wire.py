@@ -9,17 +9,14 @@ from typing import Any, Final
 from eventstore.run_model import Commit, DueMember, DueReply, ReadyQueue
 from openagents_json.work_index import DueKey, DueKind, IndexChanges, RestoredStep
 
-_AS_THEY_ARE: Final = tuple(
-    (name, IndexChanges._fields.index(field))
-    for name, field in {
-        "open": "ready",
-        "reopen": "requeued",
-        "shut": "closed",
-        "park": "suspended",
-        "unpark": "resumed",
-    }.items()
+_AS_THEY_ARE: Final = (
+    ("open", "ready"),
+    ("reopen", "requeued"),
+    ("shut", "closed"),
+    ("park", "suspended"),
+    ("unpark", "resumed"),
 )
-"""Lists that go to the script as they are: by their names there, and their places among index changes."""
+"""Lists that go to the script as they are: by their names there, and among index changes."""
 
 _ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 
@@ -91,9 +88,10 @@ def _add_changes(options: dict[str, Any], run: str, changes: IndexChanges) -> No
         options["hold"] = _flag(changes.held)
     if changes.settled:
         options["settle"] = True
-    for name, index in _AS_THEY_ARE:
-        if changes[index]:
-            options[name] = changes[index]
+    for name, field in _AS_THEY_ARE:
+        steps = getattr(changes, field)
+        if steps:
+            options[name] = steps
     if changes.restored:
         options["seat"] = [_restored(step) for step in changes.restored]
     if changes.timers:

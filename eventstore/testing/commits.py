@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from eventstore import codec
 from eventstore.event import Json
 from eventstore.run_model import Claimed, ClaimRequest, Commit, Committed, Lease
@@ -39,8 +41,8 @@ def started(
     *steps: ReadyStep, run: str = RUN, commit: str = "c1", **more: Any
 ) -> Commit:
     """Make the commit that begins a run with steps, each scheduled by an event of its own."""
-    changes = more.pop("changes", IndexChanges())._replace(
-        status="running", ready=steps
+    changes = replace(
+        more.pop("changes", IndexChanges()), status="running", ready=steps
     )
     events = [
         event("RunStarted"),
@@ -50,7 +52,7 @@ def started(
         step._replace(event_index=index) for index, step in enumerate(steps, 2)
     )
     return Commit(
-        run, "new", commit, tuple(events), changes=changes._replace(ready=steps), **more
+        run, "new", commit, tuple(events), changes=replace(changes, ready=steps), **more
     )
 
 

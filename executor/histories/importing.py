@@ -220,7 +220,7 @@ def _going_on(
     changes = built.commit.changes
     if changes.held is None:
         # No event of this commit says it, so the head says it as it did in the other store.
-        changes = changes._replace(held=alone.changes.held)
+        changes = structs.replace(changes, held=alone.changes.held)
     commit = structs.replace(
         built.commit,
         changes=changes,

@@ -185,11 +185,10 @@ def _refuse(
 def _opens(session: Session, moved: IndexChanges) -> dict[str, int]:
     """Count the steps that may be claimed from now on, by queue."""
     queues = [step.queue for step in moved.ready if not step.delay_ms]
-    queues += [
-        session.plan.of(step.step).queue for step in moved.requeued if not step.delay_ms
-    ]
-    queues += [step.queue for step in moved.restored if step.ready]
-    queues += [session.plan.of(step).queue for step in moved.resumed]
+    if moved.requeued or moved.restored or moved.resumed:
+        again = [step.step for step in moved.requeued if not step.delay_ms]
+        queues += [step.queue for step in moved.restored if step.ready]
+        queues += [session.plan.of(step).queue for step in (*again, *moved.resumed)]
     opens: dict[str, int] = {}
     for queue in queues:
         opens[queue] = opens.get(queue, 0) + 1

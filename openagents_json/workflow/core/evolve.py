@@ -12,7 +12,7 @@ from typing import Any, Final
 from immutables import Map
 from msgspec.structs import replace
 
-from openagents_json.statuses import StepStatus
+from openagents_json.statuses import CLOSED_RUN, StepStatus
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core.event_traits import Effect, Phase
 from openagents_json.workflow.core.event_types import types_with
@@ -67,12 +67,13 @@ def evolve_all(state: RunState, happened: Iterable[ev.Event]) -> RunState:
 
 def evolve(state: RunState, event: ev.Event) -> RunState:
     """Apply one event; an event that does not belong here returns the same object."""
-    if state.status == NEW:
+    kind, status = type(event), state.status
+    if status == NEW:
         return _start(state, event) if isinstance(event, ev.RunStarted) else state
-    if state.closed and type(event) not in _ANY_TIME:
+    if status in CLOSED_RUN and kind not in _ANY_TIME:
         return reopened(state, event) if isinstance(event, ev.RunReopened) else state
-    after = FOLDS[type(event)](state, event)
-    if after.pending and after is not state and type(event) in _SETTLING:
+    after = FOLDS[kind](state, event)
+    if after.pending and after is not state and kind in _SETTLING:
         return replace(after, pending=())
     return after
 

@@ -63,25 +63,34 @@ def told(state: RunState, path: str, sequence: int) -> tuple[tuple[str, int], ..
 
 
 def _counted(
-    steps: Any, path: str, step: StepState, is_open: bool, was_open: bool
-) -> Any:
+    steps: Map[str, StepState],
+    path: str,
+    step: StepState,
+    is_open: bool,
+    was_open: bool,
+) -> Map[str, StepState]:
     """Keep the counts of the container of an item; a failure that a handler took counts as completed."""
     name, index = container_of(path)
     container = steps.get(name)
     if container is None or container.group is None:
         return steps
-    group: Group = container.group
-    if index >= group.opened:
-        group = replace(group, opened=index + 1)
-    elif index in group.missing:
-        group = replace(group, missing=tuple(i for i in group.missing if i != index))
-    group = replace(group, active=group.active + is_open - was_open)
-    if step.status == COMPLETED or (step.status == FAILED and step.then != "fail"):
-        group = replace(group, completed=group.completed + 1)
-    elif step.status == FAILED:
-        first = group.first_failed if group.first_failed >= 0 else index
-        group = replace(group, failed=group.failed + 1, first_failed=first)
-    return steps.set(name, replace(container, group=group))
+    group, missing = container.group, container.group.missing
+    if index < group.opened and index in missing:
+        missing = tuple(number for number in missing if number != index)
+    has_failed = step.status == FAILED and step.then == "fail"
+    is_done = step.status == COMPLETED or (step.status == FAILED and not has_failed)
+    counted = Group(
+        total=group.total,
+        opened=max(group.opened, index + 1),
+        active=group.active + is_open - was_open,
+        completed=group.completed + is_done,
+        failed=group.failed + has_failed,
+        first_failed=index
+        if has_failed and group.first_failed < 0
+        else group.first_failed,
+        missing=missing,
+    )
+    return steps.set(name, replace(container, group=counted))
 
 
 def _unsettled(state: RunState, path: str, step: StepState) -> Map[str, bool]:

@@ -16,7 +16,12 @@ _INDEX: Final = re.compile(r"\[\d+\]")
 
 def static(path: str) -> str:
     """Return the path without indexes."""
-    return _INDEX.sub("", path) if "[" in path else path
+    if "[" not in path:
+        return path
+    container, _, index = path.partition("[")
+    if index.find("]") == len(index) - 1:  # an item, as nearly all of these are
+        return container
+    return _INDEX.sub("", path)
 
 
 def inside(frame: str, name: str) -> str:

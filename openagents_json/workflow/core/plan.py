@@ -143,6 +143,7 @@ class StepPlan:
     """One step, compiled; `join` is "all" or the number of alive edges that it waits for.
 
     `path` is its place among nested steps, `incoming` and `targets` name steps of the same block.
+    `sources` are those that all have to be over before anything is looked at, empty where conditions come into it.
     `secrets` are the texts of its inputs that name secrets; the worker puts them in.
     """
 
@@ -154,6 +155,7 @@ class StepPlan:
     priority: int = 0
     incoming: tuple[Edge, ...] = ()
     targets: tuple[str, ...] = ()
+    sources: frozenset[str] = frozenset()
     join: str | int = "all"
     cancel_rest: bool = False
     retry: RetryPolicy = field(default_factory=RetryPolicy)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.paths import (
@@ -18,6 +18,8 @@ from openagents_json.workflow.core.plan import Plan
 from openagents_json.workflow.expressions.budget import Together
 from openagents_json.workflow.expressions.scope import StepView
 from openagents_json.workflow.types import Json
+
+_NO_NAMES: Final[Mapping[str, Json]] = {}
 
 
 class HoldsRun(Protocol):
@@ -94,6 +96,8 @@ class RunView:
     @property
     def local(self) -> Mapping[str, Json]:
         """Return the names of the place: items, indexes and iterations around it."""
+        if not self._path:
+            return _NO_NAMES
         path = self._path.removesuffix(COMPENSATE)
         found: dict[str, Json] = {}
         if path.startswith(ON_FAILURE):

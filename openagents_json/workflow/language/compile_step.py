@@ -27,7 +27,10 @@ class Compiled:
         self, incoming: tuple[Edge, ...], targets: tuple[str, ...], **changes: Any
     ) -> StepPlan:
         """Return the plan with its edges."""
-        return replace(self.plan, incoming=incoming, targets=targets, **changes)
+        plan = replace(self.plan, incoming=incoming, targets=targets, **changes)
+        if plan.join != "all" or any(edge.condition for edge in incoming):
+            return plan
+        return replace(plan, sources=frozenset(edge.source for edge in incoming))
 
 
 def compile_step(

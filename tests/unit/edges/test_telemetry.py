@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from eventstore.memory.runs import MemoryRunStore
 from eventstore.run_model import ClaimWish
@@ -64,8 +65,11 @@ def test_a_step_that_its_own_commit_claims_has_not_waited(world: World) -> None:
 def test_the_wait_of_a_later_attempt_is_not_told(world: World) -> None:
     world.store.commit(started(ready("a")))
     [taken] = claim(world.store)
-    changes = started(ready("a")).changes._replace(
-        status="", ready=(), requeued=(RequeuedStep("a", 0, 0, 0, ""),)
+    changes = replace(
+        started(ready("a")).changes,
+        status="",
+        ready=(),
+        requeued=(RequeuedStep("a", 0, 0, 0, ""),),
     )
     world.store.commit(
         fact(

@@ -80,6 +80,9 @@ def readiness(
     """
     if not step.incoming:
         return Readiness.READY
+    # Of a wide join, nearly all sources are open, or over: one of the open ones is met at once.
+    if not frame and not step.sources.isdisjoint(state.open_steps):
+        return Readiness.WAIT
     alive = waiting = 0
     for edge in step.incoming:
         found = passage(edge, frame, state, scope, hidden)

@@ -176,9 +176,11 @@ def _advance_step(turn: DecisionBuilder, path: str) -> None:
 
 
 def _advance_frame(turn: DecisionBuilder, frame: str) -> None:
+    steps = turn.state.steps
     for name in order_of(turn.plan, frame):
         path = inside(frame, name)
-        if path not in turn.state.steps:
+        # While nothing has begun, all edges are open: only what has none can be ready.
+        if path not in steps and (steps or not turn.plan.of(path).incoming):
             turn.reach.append(path)
     turn.check[frame] = None
 
@@ -293,9 +295,10 @@ def _check_run(turn: DecisionBuilder) -> None:
 
 def _reach(turn: DecisionBuilder, path: str) -> None:
     """Begin, skip or leave one undecided step."""
-    if path in turn.state.steps or not _frame_is_open(turn, frame_of(path)):
+    frame = frame_of(path)
+    if path in turn.state.steps or not _frame_is_open(turn, frame):
         return
-    plan, frame, view = turn.plan.of(path), frame_of(path), turn.view.at(path)
+    plan, view = turn.plan.of(path), turn.view.at(path)
     try:
         ready = readiness(plan, frame, turn.state, view, turn.hidden)
         if ready is Readiness.WAIT:
@@ -319,8 +322,10 @@ def _reach(turn: DecisionBuilder, path: str) -> None:
 
 def _frame_is_open(turn: DecisionBuilder, frame: str) -> bool:
     """Tell whether a step may still begin in a frame: what was to be decided may have been withdrawn meanwhile."""
-    known = turn.state.steps.get(frame)
-    return not frame or (known is not None and known.status == st.ACTIVE)
+    if not frame:
+        return True
+    holder = turn.state.steps.get(frame)
+    return holder is not None and holder.status == st.ACTIVE
 
 
 def _refused(turn: DecisionBuilder, path: str, error: dict[str, Json]) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from openagents_json.work_index import (
     DueKind,
@@ -24,11 +26,10 @@ from openagents_json.workflow.core.indexes.timers import (
 from openagents_json.workflow.core.plan import Plan
 
 
-@dataclass(slots=True)
-class _Draft:
-    ready: dict[str, ReadyStep] = field(default_factory=dict)
-    requeued: dict[str, RequeuedStep] = field(default_factory=dict)
-    closed: dict[str, None] = field(default_factory=dict)
+class _Draft(Struct, gc=False):
+    ready: dict[str, ReadyStep] = {}
+    requeued: dict[str, RequeuedStep] = {}
+    closed: dict[str, None] = {}
 
 
 def changes(
@@ -89,8 +90,8 @@ def forked(
         if plan.timeout_ms and not after.closed
         else ()
     )
-    return moved._replace(
-        status=after.status, ready=ready, timers=(*moved.timers, *limit)
+    return replace(
+        moved, status=after.status, ready=ready, timers=(*moved.timers, *limit)
     )
 
 

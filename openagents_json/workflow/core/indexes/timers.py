@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+from msgspec import Struct
 
 from openagents_json.work_index import NEVER_MS, DueKind, timer_subject
 from openagents_json.workflow.core import events as ev
@@ -20,12 +21,11 @@ StepEnd = (
 )
 
 
-@dataclass(slots=True)
-class TimerChanges:
+class TimerChanges(Struct, gc=False):
     """Members to add, (kind, subject) -> (delay in ms, time in ms since 1970 or 0), and to take away."""
 
-    timers: dict[tuple[DueKind, str], tuple[int, int]] = field(default_factory=dict)
-    removed: dict[tuple[DueKind, str], None] = field(default_factory=dict)
+    timers: dict[tuple[DueKind, str], tuple[int, int]] = {}
+    removed: dict[tuple[DueKind, str], None] = {}
 
     def add(self, kind: DueKind, subject: str, delay_ms: int, at_ms: int = 0) -> None:
         """Have something looked at after a delay, or at a time."""
@@ -161,7 +161,7 @@ def run_due(
     plan: Plan, names: set[type], after: st.RunState, grace_ms: int, due: TimerChanges
 ) -> None:
     """Note what the events of a commit that are about the run as a whole ask of time, in the order of the table."""
-    if names.isdisjoint(RUN_DUE):
+    if names.isdisjoint(_RUN_EVENTS):
         return
     for kind, collect in RUN_DUE.items():
         if kind in names:
@@ -229,3 +229,5 @@ RUN_DUE: Final[
     ev.RunCancelled: _closed,
 }
 """What events about the run as a whole ask of time; the end comes last, as it takes away what came before it."""
+
+_RUN_EVENTS: Final = frozenset(RUN_DUE)
