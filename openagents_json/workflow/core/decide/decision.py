@@ -59,7 +59,6 @@ class DecisionBuilder:
         "state",
         "together",
         "unfinished",
-        "view",
     )
 
     def __init__(
@@ -83,12 +82,16 @@ class DecisionBuilder:
         self.events: list[ev.Event] = []
         self.facts = 0
         self.open_after_facts: Mapping[str, bool] = {}
-        self.view = RunView(self)
         self.settle: deque[str] = deque()
         self.reach: deque[str] = deque()
         self.check: dict[str, None] = {}
         self.unfinished = False
         self.hidden = range(0)
+
+    @property
+    def view(self) -> RunView:
+        """Return what templates see of the run; made anew, as one that is kept would be a cycle to be collected."""
+        return RunView(self)
 
     def emit(self, event: ev.Event) -> None:
         """Add an event; the state moves with it."""
