@@ -25,37 +25,22 @@ from openagents_json.engine.errors import NotArchived
 from openagents_json.engine.settings import Settings
 from openagents_json.engine.wiring.client import run_identity
 from tests.conftest import KINDS, wait_for
+from tests.integration.faults.beside import (
+    DOCUMENT,
+    beside,
+    beside_store,
+    calls_of,
+    files_of,
+    plain,
+)
 from tests.integration.faults.clusters import Member, Members, cluster_of
 from tests.integration.ledger.ledgers import key_file, signer
-
-DOCUMENT: dict[str, Any] = {
-    "id": "routed",
-    "execution": "graph",
-    "steps": [
-        {"id": "a", "component": "plain"},
-        {"id": "b", "component": "plain"},
-        {"id": "c", "component": "plain", "depends_on": ["a", "b"]},
-    ],
-}
-
-
-@tool("plain")
-def plain() -> int:
-    return 1
 
 
 @pytest.fixture(params=KINDS)
 def members(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Members]:
     with cluster_of(request.param, tmp_path) as made:
         yield made
-
-
-def calls_of(member: Member) -> dict[str, int]:
-    """Return how often a node was asked what."""
-    return {
-        name.removeprefix("cmdstat_"): said["calls"]
-        for name, said in member.say("commandstats").items()
-    }
 
 
 def test_every_call_goes_to_the_node_of_its_keys_and_no_node_is_asked_where_that_is(
@@ -235,33 +220,6 @@ def test_what_is_shredded_is_in_no_file_of_a_replica_either(
         assert not any(bytes(record) in files_of(member) for member in members.members)
 
 
-def files_of(member: Member) -> bytes:
-    return b"".join(
-        path.read_bytes() for path in (member.directory / "appendonlydir").iterdir()
-    )
-
-
-def beside(members: Members, victim: Member) -> str:
-    """Find a prefix with which a node holds nothing but partitions."""
-    with Engine.connect(members.url(), components=[plain]) as engine:
-        digest = engine.plan(DOCUMENT).hash
-    names = (
-        "store",
-        "workers",
-        "views",
-        "audit",
-        "registry:components",
-        "registry:workflows",
-        f"def:{digest}",
-    )
-    prefixes = (f"p{n}" for n in range(10_000))
-    return next(
-        p
-        for p in prefixes
-        if victim not in {members.owner(f"{p}:{name}") for name in names}
-    )
-
-
 def test_without_a_replica_the_runs_of_other_nodes_go_on_and_its_own_when_it_is_back(
     members: Members,
 ) -> None:
@@ -400,12 +358,3 @@ def test_a_node_that_hangs_keeps_nobody_from_the_others(members: Members) -> Non
         assert retrying(lambda: connection.command(b"SET", mine, b"1"))
     finally:
         connection.close()
-
-
-def beside_store(members: Members, victim: Member) -> str:
-    """Find a prefix with which the record of the store lies on another node."""
-    return next(
-        p
-        for p in (f"s{n}" for n in range(1000))
-        if members.owner(f"{p}:store") is not victim
-    )

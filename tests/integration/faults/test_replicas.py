@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +12,29 @@ import pytest
 
 from eventstore import connect
 from eventstore.errors import (
-    EventStoreError,
     InvalidRequest,
     NotReplicated,
     StoreRefused,
     StoreUnavailable,
 )
-from eventstore.event import Event
 from eventstore.keys import Keyspace
-from eventstore.redis.driver.preflight import check, require
-from eventstore.redis.driver.replication import Quorum, quorum_of
-from eventstore.redis.streams import RedisStreamStore
+from eventstore.redis.driver.preflight import check
+from eventstore.redis.driver.replication import quorum_of
 from openagents_json import tool
 from openagents_json.engine import Engine
 from tests.acceptance.processes import openagents
 from tests.conftest import KINDS, wait_for
+from tests.integration.faults.failing_over import (
+    Aside,
+    appending,
+    calls_of,
+    count_of,
+    fails_over,
+    has,
+    leader,
+    opened,
+    runs_on,
+)
 from tests.integration.faults.replicas import (
     MIN_REPLICAS,
     Line,
@@ -55,68 +63,6 @@ def way(servers: Replicated) -> Iterator[Line]:
     line = Line(servers.primary.port)
     yield line
     line.close()
-
-
-@tool("once")
-def nothing() -> None:
-    """Stand for the component where nobody works."""
-
-
-def opened(
-    url: str,
-    components: tuple[Any, ...] = (nothing,),
-    workers: int = 0,
-    lease_ms: int = 1000,
-) -> Engine:
-    return Engine.connect(
-        url,
-        broker=None,
-        components=components,
-        workers=workers,
-        partitions=1,
-        durability="replicated",
-        replica_timeout_ms=100,
-        lease_ms=lease_ms,
-    )
-
-
-def has(node: Node, run: str, kind: str) -> bool:
-    """Tell whether a server has an event of a run, acknowledged or not."""
-    with node.client as client:
-        return any(
-            fields[b"t"] == kind.encode()
-            for _, fields in client.xrange(f"oa:{{0}}:run:{run}")
-        )
-
-
-def count_of(node: Node, kind: str) -> int:
-    with node.client as client:
-        runs = [key.decode().rpartition(":")[2] for key in client.keys("oa:{0}:run:*")]
-    return sum(has(node, run, kind) for run in runs)
-
-
-def runs_on(node: Node) -> int:
-    with node.client as client:
-        return len(client.keys("oa:{0}:run:*"))
-
-
-class Aside:
-    """Something that is done on a thread, which may wait for long."""
-
-    def __init__(self, call: Callable[[], Any]) -> None:
-        self._call, self.results = call, list[Any]()
-        self._thread = threading.Thread(target=self._go)
-        self._thread.start()
-
-    def _go(self) -> None:
-        try:
-            self.results.append(self._call())
-        except EventStoreError as error:
-            self.results.append(error)
-
-    def result(self) -> Any:
-        self._thread.join(60)
-        return self.results[0]
 
 
 def test_a_start_that_its_replica_lacks_is_not_acknowledged_and_comes_again(
@@ -264,25 +210,6 @@ def test_a_graceful_failover_loses_nothing_and_begins_nothing_twice(kind: str) -
     assert len(begun) == len(set(begun))
 
 
-def fails_over(guard: Node, *, dry: bool = False) -> bool:
-    """Have the Sentinel make a replica the primary, once it knows that both are fit."""
-    with guard.client as client:
-        fit = [
-            r
-            for r in client.sentinel_slaves("main")
-            if r["flags"] == "slave" and r["master-link-status"] == "ok"
-        ]
-        if len(fit) < 2 or dry:
-            return len(fit) == 2
-        client.execute_command("SENTINEL", "FAILOVER", "main")
-        return True
-
-
-def leader(guard: Node) -> int:
-    with guard.client as client:
-        return int(client.sentinel_get_master_addr_by_name("main")[1])
-
-
 def test_a_step_is_one_round_trip_with_replicas_too(
     servers: Replicated, way: Line
 ) -> None:
@@ -303,27 +230,6 @@ def test_a_step_is_one_round_trip_with_replicas_too(
             100 <= way.turns - turns < 1.8 * 100
         )  # the rest is the start and the background's
         assert calls_of(servers.primary, "wait") - waits >= 100
-
-
-def calls_of(node: Node, command: str) -> int:
-    with node.client as client:
-        return int(
-            client.info("commandstats").get(f"cmdstat_{command}", {"calls": 0})["calls"]
-        )
-
-
-@contextmanager
-def appending(
-    node: Node, quorum: Quorum | None = None
-) -> Iterator[Callable[[int], Any]]:
-    """Return what appends without an id, so that it is sent once and no more."""
-    connection = connect(node.url, quorum=quorum or quorum_of("replicated", 0, 200))
-    try:
-        require(connection, "s", 1, "replicated", now_ms=lambda: 0)
-        store = RedisStreamStore(connection, Keyspace("s", 1))
-        yield lambda value: store.append("a", [Event("E", value)])
-    finally:
-        connection.close()
 
 
 def test_an_append_is_done_once_by_a_server_that_forgot_its_scripts(

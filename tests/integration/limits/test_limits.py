@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -15,32 +14,7 @@ from openagents_json import Context, Registry
 from openagents_json.engine import ConcurrencyLimitReached, Engine
 from openagents_json.workflow.errors import Rejected
 from tests.conftest import Server, wait_for
-
-
-class Room:
-    """Counts who is inside at the same time, over all engines of this process."""
-
-    def __init__(self) -> None:
-        self.lock, self.inside, self.most = threading.Lock(), 0, 0
-        self.fences: list[int] = []
-
-    def registry(self) -> Registry:
-        found = Registry()
-
-        def enter(context: Context) -> int:
-            with self.lock:
-                self.inside += 1
-                self.most = max(self.most, self.inside)
-                self.fences += context.fences.values()
-            context.token.wait(0.005)
-            with self.lock:
-                self.inside -= 1
-            return 1
-
-        enter.__name__ = "enter"
-        found.tool("enter")(enter)
-        found.tool("now")(lambda: 1)
-        return found
+from tests.integration.limits.room import Room, due_members, gated, limited
 
 
 @pytest.fixture
@@ -66,10 +40,6 @@ def engines(server: Server, room: Room) -> Iterator[list[Engine]]:
     finally:
         for engine in opened:
             engine.close(grace_seconds=1)
-
-
-def gated(**limit: Any) -> dict[str, Any]:
-    return {"id": "gated", "steps": [{"id": "a", "component": "enter", **limit}]}
 
 
 @pytest.mark.parametrize(
@@ -172,14 +142,6 @@ def test_a_retry_takes_a_token_too(server: Server) -> None:
         assert engine.doctor() == []
 
 
-def limited(policy: str) -> dict[str, Any]:
-    return {
-        "id": f"limited-{policy.replace('_', '-')}",
-        "concurrency": {"key": "{{input.k}}", "limit": 2, "on_limit": policy},
-        "steps": [{"id": "s", "wait_for": "go"}],
-    }
-
-
 def test_runs_over_the_limit_wait_for_their_turn(engines: list[Engine]) -> None:
     engine = engines[0]
     runs = [engine.start(limited("queue"), {"k": "a"}) for _ in range(4)]
@@ -206,24 +168,11 @@ def test_runs_over_the_limit_are_rejected(engines: list[Engine]) -> None:
     engines[0].signal(runs[0], "go")
     wait_for(lambda: engines[0].state(runs[0]).status == "completed")
     wait_for(lambda: engines[0].doctor() == [])
-    wait_for(lambda: "u|" + runs[0] not in _due(engines[0]))
+    wait_for(lambda: "u|" + runs[0] not in due_members(engines[0]))
     assert (
         engines[1].state(engines[1].start(limited("reject"), {"k": "a"})).status
         == "running"
     )
-
-
-def _due(engine: Engine) -> set[str]:
-    store = engine.core.store
-    found: set[str] = set()
-    for partition in range(store.keys.partitions):
-        found |= {
-            x.decode()
-            for x in engine.core.connection.command(
-                b"ZRANGE", store.keys.due(partition), 0, -1
-            )
-        }
-    return found
 
 
 def test_the_oldest_is_cancelled_for_a_newer_one(engines: list[Engine]) -> None:

@@ -1,0 +1,60 @@
+"""A room that counts who is in it at once, and workflows that go through it."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from openagents_json import Context, Registry
+from openagents_json.engine import Engine
+
+
+class Room:
+    """Counts who is inside at the same time, over all engines of this process."""
+
+    def __init__(self) -> None:
+        self.lock, self.inside, self.most = threading.Lock(), 0, 0
+        self.fences: list[int] = []
+
+    def registry(self) -> Registry:
+        registry = Registry()
+
+        def enter(context: Context) -> int:
+            with self.lock:
+                self.inside += 1
+                self.most = max(self.most, self.inside)
+                self.fences += context.fences.values()
+            context.token.wait(0.005)
+            with self.lock:
+                self.inside -= 1
+            return 1
+
+        enter.__name__ = "enter"
+        registry.tool("enter")(enter)
+        registry.tool("now")(lambda: 1)
+        return registry
+
+
+def gated(**limit: Any) -> dict[str, Any]:
+    return {"id": "gated", "steps": [{"id": "a", "component": "enter", **limit}]}
+
+
+def limited(policy: str) -> dict[str, Any]:
+    return {
+        "id": f"limited-{policy.replace('_', '-')}",
+        "concurrency": {"key": "{{input.k}}", "limit": 2, "on_limit": policy},
+        "steps": [{"id": "s", "wait_for": "go"}],
+    }
+
+
+def due_members(engine: Engine) -> set[str]:
+    store = engine.core.store
+    members: set[str] = set()
+    for partition in range(store.keys.partitions):
+        members |= {
+            x.decode()
+            for x in engine.core.connection.command(
+                b"ZRANGE", store.keys.due(partition), 0, -1
+            )
+        }
+    return members
