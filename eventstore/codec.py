@@ -264,6 +264,13 @@ def _blame(value: Any, path: str) -> tuple[str, str]:
     return path, f"{type(value).__name__} is not JSON"
 
 
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:  # halves of characters, in names that users chose
+        return raw.decode("utf-8", "surrogatepass")
+
+
 def parse_entry(stream: str, partition: int, entry: Sequence[Any]) -> Recorded:
     """Read a stream entry; fields stand in a fixed order, see `Keyspace`.
 
@@ -276,10 +283,10 @@ def parse_entry(stream: str, partition: int, entry: Sequence[Any]) -> Recorded:
             int(identity[: identity.index(b"-")]),
             Position(partition, int(f[7])),
             int(f[5]),
-            f[9].decode("utf-8", "surrogatepass"),
-            f[11].decode("utf-8", "surrogatepass"),
-            f[13].decode("utf-8", "surrogatepass"),
-            f[1].decode("utf-8", "surrogatepass"),
+            _text(f[9]),
+            _text(f[11]),
+            _text(f[13]),
+            _text(f[1]),
             decode(f[3]),
             decode(f[15]) if len(f) > 14 else {},
         )

@@ -129,7 +129,9 @@ def assemble(
     """
     if moved is None:
         moved = changes(session.plan, session.state, made.events, made.state)
-    final = {x.step for x in leases if x.step not in made.open_after_facts}
+    still_open = made.open_after_facts
+    facts = tuple([(x.step, x.fence, x.step not in still_open) for x in leases])
+    final = {step for step, _, is_final in facts if is_final}
     other_definition = (
         session.version and made.state.definition != session.state.definition
     )
@@ -142,7 +144,7 @@ def assemble(
         last_commit=session.commit,
         actor=signature.actor,
         cause=signature.cause,
-        facts=tuple((x.step, x.fence, x.step in final) for x in leases),
+        facts=facts,
         fact_events=made.facts,
         guard=signature.guard,
         claim=signature.claim,

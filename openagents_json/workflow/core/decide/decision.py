@@ -132,7 +132,7 @@ def complete(
     """Record a returned attempt with its named outputs, `facts` among them; a wrong output template fails the step."""
     plan = turn.plan.of(step)
     try:
-        outputs, sets = step_outputs(plan, output, turn.view.at(step))
+        outputs, sets = _named_outputs(turn, plan, step, output)
     except ExpressionFailed as error:
         fail(turn, step, attempt, expression_error(error))
         return
@@ -140,6 +140,14 @@ def complete(
         outputs = {**facts, **(outputs or {})}
     kept = None if turn.state.steps[step].kind == st.FOREACH else output
     turn.emit(ev.StepCompleted(step, attempt, kept, outputs, sets or None))
+
+
+def _named_outputs(
+    turn: DecisionBuilder, plan: StepPlan, step: str, output: Json
+) -> tuple[dict[str, Json] | None, dict[str, Json]]:
+    if not plan.outputs:  # as most steps: nothing is looked at
+        return None, {}
+    return step_outputs(plan, output, turn.view.at(step))
 
 
 def expression_error(error: ExpressionFailed) -> dict[str, Json]:

@@ -63,11 +63,11 @@ def follow(turn: DecisionBuilder, steps: Iterable[str]) -> None:
     leaves its facts there, and who made it may have died since.
     """
     state = turn.state
-    told = [path for path, _ in state.pending]
+    undecided = [path for path, _ in state.pending]
     again = turn.in_order(state.unsettled) if state.unsettled else ()
-    found = dict.fromkeys([*told, *again, *steps])
-    if settle_failures(turn, told):
-        turn.settle.extend(path for path in found if path in state.steps)
+    outcomes = dict.fromkeys([*undecided, *again, *steps])
+    if settle_failures(turn, undecided):
+        turn.settle.extend([path for path in outcomes if path in state.steps])
         while turn.settle:
             _settle(turn, turn.settle.popleft())
         if len(turn.reach) > 1:
@@ -116,10 +116,11 @@ def _failures(
     turn: DecisionBuilder, containers: Iterable[str]
 ) -> list[tuple[int, str]]:
     """Return what has failed for good and still has an effect, with the place of each among the outcomes, in order."""
-    steps, found = turn.state.steps, list[tuple[int, str]]()
+    steps = turn.state.steps
+    failures: list[tuple[int, str]] = []
     for path in turn.state.unsettled:
         if steps[path].status == st.FAILED:
-            found.append((steps[path].sequence, path))
+            failures.append((steps[path].sequence, path))
     for path in containers:
         known = steps.get(path)
         if (
@@ -128,8 +129,8 @@ def _failures(
             and known.status == st.ACTIVE
             and has_failed(turn, path)
         ):
-            found.append((failed_at(turn, path), path))
-    return sorted(found)
+            failures.append((failed_at(turn, path), path))
+    return sorted(failures)
 
 
 def advance(turn: DecisionBuilder) -> None:
@@ -223,9 +224,10 @@ def _passed(turn: DecisionBuilder, path: str) -> None:
         turn.check[path[: path.rindex("[")]] = None
         return
     frame, targets = frame_of(path), turn.plan.of(path).targets
-    turn.reach.extend(
-        [inside(frame, target) for target in targets] if frame else targets
-    )
+    if frame:
+        turn.reach.extend([inside(frame, target) for target in targets])
+    else:
+        turn.reach.extend(targets)
     turn.check[frame] = None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any, Final
 
 from msgspec import Struct
@@ -19,8 +19,8 @@ from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.evolve import evolve
 from openagents_json.workflow.core.indexes.timers import (
+    STEP_DUE,
     TimerChanges,
-    collect_due,
     run_due,
 )
 from openagents_json.workflow.core.plan import Plan
@@ -41,33 +41,38 @@ def changes(
 ) -> IndexChanges:
     """Derive the index changes; `grace_ms` is how long a cancelled run waits for steps under way."""
     draft, due = _Draft(), TimerChanges()
-    names = {type(event) for event in happened}
+    kinds: set[type[ev.Event]] = set()
     for index, event in enumerate(happened, 1):
         kind = type(event)
+        kinds.add(kind)
         collect = STEP_INDEX.get(kind)
         if collect is not None:
             collect(plan, event, index, before, after, draft)
-        collect_due(event, before, after, due)
-    run_due(plan, names, after, grace_ms, due)
+        collect_due = STEP_DUE.get(kind)
+        if collect_due is not None:
+            collect_due(event, before, after, due)
+    run_due(plan, kinds, after, grace_ms, due)
+    suspended = ev.RunPaused in kinds
+    resumed = ev.RunResumed in kinds and not after.closed
     return IndexChanges(
         status=after.status if after.status != before.status else None,
-        cancel=True
-        if ev.RunCancelRequested in names
-        else (False if ev.RunReopened in names else None),
+        cancel=_cancel_flag(kinds),
         ready=tuple(draft.ready.values()),
         requeued=tuple(draft.requeued.values()),
         closed=tuple(draft.closed),
-        suspended=_claimable(before) if ev.RunPaused in names else (),
-        resumed=_claimable(before)
-        if ev.RunResumed in names and not after.closed
-        else (),
-        timers=tuple(
-            Timer(kind, step, delay, at)
-            for (kind, step), (delay, at) in due.timers.items()
-        ),
-        removed=tuple(key for key in due.removed if key not in due.timers),
+        suspended=_claimable(before) if suspended else (),
+        resumed=_claimable(before) if resumed else (),
+        timers=due.added() if due.timers else (),
+        removed=due.dropped() if due.removed else (),
         held=after.held if after.held != before.held else None,
     )
+
+
+def _cancel_flag(kinds: Set[type[ev.Event]]) -> bool | None:
+    """Return whether the run is being cancelled, None where that stays as it is."""
+    if ev.RunCancelRequested in kinds:
+        return True
+    return False if ev.RunReopened in kinds else None
 
 
 def forked(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from typing import Any, Final
 
 from msgspec import Struct
 
-from openagents_json.work_index import NEVER_MS, DueKind, timer_subject
+from openagents_json.work_index import NEVER_MS, DueKind, Timer, timer_subject
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.plan import Plan
@@ -36,14 +36,16 @@ class TimerChanges(Struct, gc=False):
         self.timers.pop((kind, subject), None)
         self.removed[kind, subject] = None
 
+    def added(self) -> tuple[Timer, ...]:
+        """Return what is to be looked at."""
+        return tuple(
+            Timer(kind, subject, delay_ms, at_ms)
+            for (kind, subject), (delay_ms, at_ms) in self.timers.items()
+        )
 
-def collect_due(
-    event: ev.Event, before: st.RunState, after: st.RunState, due: TimerChanges
-) -> None:
-    """Note what one event asks of time, as far as it is about a step."""
-    collect = STEP_DUE.get(type(event))
-    if collect is not None:
-        collect(event, before, after, due)
+    def dropped(self) -> tuple[tuple[DueKind, str], ...]:
+        """Return what is to be looked at no more, and was not added again."""
+        return tuple(key for key in self.removed if key not in self.timers)
 
 
 def _scheduled(
@@ -158,13 +160,13 @@ STEP_DUE: Final[
 
 
 def run_due(
-    plan: Plan, names: set[type], after: st.RunState, grace_ms: int, due: TimerChanges
+    plan: Plan, kinds: Set[type], after: st.RunState, grace_ms: int, due: TimerChanges
 ) -> None:
     """Note what the events of a commit that are about the run as a whole ask of time, in the order of the table."""
-    if names.isdisjoint(_RUN_EVENTS):
+    if kinds.isdisjoint(_RUN_EVENTS):
         return
     for kind, collect in RUN_DUE.items():
-        if kind in names:
+        if kind in kinds:
             collect(plan, after, grace_ms, due)
 
 
