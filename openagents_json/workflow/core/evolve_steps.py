@@ -41,7 +41,7 @@ def put(state: RunState, path: str, step: StepState, **more: Any) -> RunState:
     """Return the run with a step as it is now."""
     steps = state.steps.set(path, step)
     is_open, was_open = step.status in OPEN_STEP, path in state.open_steps
-    if is_item(path):
+    if is_item(path) and not (is_open and was_open):
         steps = _counted(steps, path, step, is_open, was_open)
     if state.unsettled or step.status in _ASKS:
         more["unsettled"] = _unsettled(state, path, step)

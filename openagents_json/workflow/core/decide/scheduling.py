@@ -205,7 +205,10 @@ def run(turn: DecisionBuilder) -> None:
 def _settle(turn: DecisionBuilder, path: str) -> None:
     """Act on the outcome of one step."""
     step = turn.state.steps[path]
-    if step.status == st.RETRYING:
+    # First what is nearly always so: in a fan, each outcome comes by here with the latest others.
+    if step.status == st.COMPLETED and "~" not in path:
+        _passed(turn, path)
+    elif step.status == st.RETRYING:
         _retry(turn, path, step)
     elif path.endswith(COMPENSATE) or path == ON_FAILURE:
         if step.status not in st.OPEN_STEP:
