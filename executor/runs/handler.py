@@ -33,7 +33,7 @@ from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core.decide.decision import ChildId
 from openagents_json.workflow.core.decide.elapsed import needs_time
 from openagents_json.workflow.core.evolve import evolve_all
-from openagents_json.workflow.core.evolve_steps import dated
+from openagents_json.workflow.core.fold.steps import dated
 from openagents_json.workflow.core.plan import Plan
 from openagents_json.workflow.core.state import initial
 from openagents_json.workflow.types import Json

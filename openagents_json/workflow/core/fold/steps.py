@@ -1,7 +1,4 @@
-"""How a step's new state enters that of its run, with all that the run keeps about its steps beside them.
-
-What child runs do to the steps that wait for them is folded here too.
-"""
+"""How a step's new state enters that of its run, with all that the run keeps about its steps beside them."""
 
 from __future__ import annotations
 
@@ -20,12 +17,10 @@ from openagents_json.workflow.core.paths import (
     is_item,
 )
 from openagents_json.workflow.core.state import (
-    ACTIVE,
     COMPLETED,
     FAILED,
     OPEN_STEP,
     RETRYING,
-    WAITING,
     Group,
     RunState,
     StepState,
@@ -124,27 +119,6 @@ def asks(steps: Mapping[str, StepState], path: str, step: StepState) -> bool:
     return not frame or (frame in steps and steps[frame].status in OPEN_STEP)
 
 
-def start_child(state: RunState, event: ev.ChildStarted) -> RunState:
-    """Fold the start of a child run."""
-    step = state.steps.get(event.step)
-    if (
-        step is None
-        or step.status not in (ACTIVE, WAITING)
-        or (step.child and step.status == ACTIVE)
-    ):
-        return state
-    begun = replace(
-        step,
-        status=ACTIVE,
-        child=event.child,
-        children=step.children + 1,
-        retry_ms=None,
-        since_ms=step.since_ms or event.time_ms,
-        begun_ms=event.time_ms,
-    )
-    return put(state, event.step, begun, children=state.children + 1)
-
-
 def dated(state: RunState, happened: Iterable[ev.Event], time_ms: int) -> RunState:
     """Return a state that was folded from events before they were stored, with when that was."""
     for event in happened:
@@ -155,9 +129,3 @@ def dated(state: RunState, happened: Iterable[ev.Event], time_ms: int) -> RunSta
             known = replace(step, since_ms=step.since_ms or time_ms, begun_ms=time_ms)
             state = replace(state, steps=state.steps.set(event.step, known))
     return state
-
-
-def close_child(state: RunState, event: ev.ChildClosed) -> RunState:
-    """Fold the end of a child run; how it ended comes with the outcome of its step."""
-    step = state.steps.get(event.step)
-    return replace(state) if step is not None and step.child == event.child else state

@@ -6,7 +6,7 @@ from immutables import Map
 from msgspec.structs import replace
 
 from openagents_json.workflow.core import events as ev
-from openagents_json.workflow.core.evolve_steps import asks
+from openagents_json.workflow.core.fold.steps import asks
 from openagents_json.workflow.core.state import (
     ACTIVE,
     COMPLETED,
