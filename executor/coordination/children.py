@@ -24,7 +24,7 @@ from openagents_json.catalog.workflows import Workflows
 from openagents_json.work_index import DueKey, DueKind
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import state as st
-from openagents_json.workflow.core.decide.concurrency_owner import parent_of_child
+from openagents_json.workflow.core.concurrency_owner import parent_of_child
 from openagents_json.workflow.core.parameters import check_inputs
 from openagents_json.workflow.core.plan import Plan
 from openagents_json.workflow.errors import InvalidInputs

@@ -17,7 +17,7 @@ from openagents_json.work_index import DueKey, DueKind, timer_of
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
-from openagents_json.workflow.core.decide.concurrency_owner import parent_of_child
+from openagents_json.workflow.core.concurrency_owner import parent_of_child
 from openagents_json.workflow.core.decide.elapsed import begun_too_late
 from openagents_json.workflow.core.plan import Plan
 from openagents_json.workflow.errors import InvalidInputs
