@@ -219,14 +219,17 @@ class SessionCache:
     def follow(
         self, session: Session, version: int, missed: Sequence[Recorded]
     ) -> Session:
-        """Return the session after a commit that met other history: what was missed, or else all, is read.
+        """Return the session after a commit that met other history, of which what was missed may have come along.
 
+        Replies hold some hundred events at most; where more were missed, those are read. Only a history that is not
+        the one of the session is read anew from its beginning.
         Raises RunNotFound and BrokenHistory.
         """
         if missed and len(missed) == version - session.version:
             return self.extend(session.run, session, missed)
-        self.drop(session.run)
-        return self.load(session.run)
+        # From the last event of the session on, which shows whether the log still has it.
+        [tail] = self._store.read([(session.run, session.version - 1)])
+        return self.extend(session.run, session, tail)
 
     def extend(
         self, run: str, session: Session | None, tail: Sequence[Recorded]

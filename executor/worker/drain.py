@@ -263,6 +263,9 @@ class Drain:
             self._runtime.keeper.hold(job)
         with self._lock:
             self._jobs.extend(jobs)
+            wait = len(self._jobs) > 1
+        if wait:
+            self._runtime.watchdog.look()
 
     def _let_go_of(self, done: Sequence[Finished]) -> None:
         """Extend no more what is recorded, given back or given up."""
@@ -350,17 +353,19 @@ class Drain:
 
     # -- letting go --------------------------------------------------------------------------------------
 
-    def let_go(self) -> None:
-        """Called by the watchdog: free what waits behind a step that runs long."""
+    def let_go(self) -> bool:
+        """Called by the watchdog: free what waits behind a step that runs long; False when nothing waits."""
         with self._lock:
             since = self._running_since
-            waits = bool(self._done or self._jobs)
-            if not since or self._clock.steady_ms() - since < LONG_MS or not waits:
-                return
+            if not self._done and not self._jobs:
+                return False
+            if not since or self._clock.steady_ms() - since < LONG_MS:
+                return True
             done, self._done = self._done, []
             jobs, self._jobs = list(self._jobs), deque()
         self._record_and_release(done, jobs, "the worker is busy")
         self._busy()
+        return False
 
     def _record_and_release(
         self, done: Sequence[Finished], jobs: Sequence[Job], reason: str

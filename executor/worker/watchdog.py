@@ -18,13 +18,13 @@ LOOK_SECONDS = 0.02
 class Releasable(Protocol):
     """Something that can free what waits behind a long step."""
 
-    def let_go(self) -> None:
-        """Free it, if a step is running long."""
+    def let_go(self) -> bool:
+        """Free it, if a step is running long; False when nothing waits behind a step."""
         ...
 
 
 class Watchdog:
-    """Looks at the registered drains while there are any; sleeps otherwise."""
+    """Looks at the registered drains while something waits in one of them; sleeps otherwise."""
 
     def __init__(self) -> None:
         self._watched: set[Releasable] = set()
@@ -43,12 +43,15 @@ class Watchdog:
                     target=self._loop, name="openagents-watchdog", daemon=True
                 )
                 self._thread.start()
-        self._wake.set()
         try:
             yield
         finally:
             with self._lock:
                 self._watched.discard(drain)
+
+    def look(self) -> None:
+        """Begin to look: in some drain, steps wait behind another one. To be said after they are there."""
+        self._wake.set()
 
     def stop(self) -> None:
         """End the thread."""
@@ -60,13 +63,13 @@ class Watchdog:
     def _loop(self) -> None:
         while not self._stop.is_set():
             self._wake.wait()
+            self._wake.clear()  # first: what comes to wait from here on is looked at in the next round
             with self._lock:
                 drains = list(self._watched)
-                if not drains:
-                    self._wake.clear()
             for drain in drains:
                 try:
-                    drain.let_go()
+                    if drain.let_go():
+                        self._wake.set()
                 except OpenAgentsError as error:
                     log.warning("a batch could not be released: %s", error)
                 except Exception:

@@ -110,6 +110,26 @@ def test_the_log_of_a_fan_has_an_entry_for_each_call_and_not_for_each_claim(
     assert sum(int(last) - int(first) + 1 for _, _, _, first, _, last in of_run) == 605
 
 
+def test_who_was_overtaken_by_more_than_a_reply_holds_reads_no_more_than_it_missed(
+    engine: Engine, private_server: Server
+) -> None:
+    telemetry = InMemoryTelemetry()
+    held = sequence(200)
+    held["steps"].append({"id": "held", "wait_for": {"signal": "go"}})
+    with Engine.connect(
+        private_server.url,
+        components=load([str(COMPONENTS)]),
+        telemetry=telemetry,
+    ) as behind:
+        run = behind.start(held)
+        wait_for(lambda: "held" in {step.id for step in engine.state(run).steps})
+        behind.signal(run, "go")
+        assert engine.wait(run, timeout=20).ok
+    calls = "openagents.store.call"
+    assert telemetry.summary(calls, operation="read").count == 1
+    assert telemetry.summary(calls, operation="begin_reading").count == 0
+
+
 @pytest.mark.parametrize("telemetry", [True], ids=["measured"], indirect=True)
 def test_a_worker_introduces_itself_with_its_first_claim_in_a_partition(
     engine: Engine, telemetry: InMemoryTelemetry
