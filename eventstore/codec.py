@@ -110,10 +110,10 @@ def decode_foreign(raw: str | bytes) -> Any:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    members = dict(pairs)
+    if len(members) < len(pairs):
         raise ValueError("a name stands twice in one object")
-    return found
+    return members
 
 
 def members_of(raw: bytes) -> dict[str, Json]:
@@ -247,17 +247,17 @@ def _blame(value: Any, path: str) -> tuple[str, str]:
         for key, item in value.items():
             if not isinstance(key, str):
                 return path, f"the name {key!r} is not a text"
-            found = _blame(item, f"{path}.{key}" if path else key)
-            if found[1]:
-                return found
+            blamed = _blame(item, f"{path}.{key}" if path else key)
+            if blamed[1]:
+                return blamed
         return path, "" if isinstance(
             value, dict
         ) else f"{type(value).__name__} is not JSON"
     if isinstance(value, list | tuple):
         for index, item in enumerate(value):
-            found = _blame(item, f"{path}[{index}]")
-            if found[1]:
-                return found
+            blamed = _blame(item, f"{path}[{index}]")
+            if blamed[1]:
+                return blamed
         return path, ""
     if value is None or isinstance(value, str | int | float):
         return path, ""

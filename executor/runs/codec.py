@@ -217,11 +217,11 @@ def filled(
 
     Raises as `decode_all`, but for UnknownEvent.
     """
-    wanted = [
+    blobs = [
         (item.stream, sha) for item in recorded for _, sha, _ in _references(item, keys)
     ]
-    found = dict(zip(wanted, fetch(wanted), strict=True)) if wanted else {}
-    return [_inline(item, found, keys) for item in recorded]
+    by_name = dict(zip(blobs, fetch(blobs), strict=True)) if blobs else {}
+    return [_inline(item, by_name, keys) for item in recorded]
 
 
 def shown(item: Recorded, keys: RunKeys) -> Recorded:
@@ -271,7 +271,7 @@ def _key_of(item: Recorded, keys: RunKeys | None) -> RunKey | None:
 
 
 def _inline(
-    item: Recorded, found: Mapping[tuple[str, str], bytes], keys: RunKeys | None
+    item: Recorded, by_name: Mapping[tuple[str, str], bytes], keys: RunKeys | None
 ) -> Mapping[str, Any]:
     data: dict[str, Any] = item.data
     if "blobs" not in data and "sealed" not in data:
@@ -282,7 +282,7 @@ def _inline(
         for key, value in data.items()
     }
     blobs = {
-        tuple(path): found[(item.stream, sha)]
+        tuple(path): by_name[(item.stream, sha)]
         for path, sha, _ in _references(item, keys)
     }
     full.pop("blobs", None)

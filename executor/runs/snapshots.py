@@ -39,10 +39,10 @@ class SnapshotSeals:
     def opened(self, run: str, raw: bytes) -> bytes | None:
         """Return a snapshot without its seal, None when none of the secrets has made that for this run."""
         data, seal = raw[:-_SEAL_BYTES], raw[-_SEAL_BYTES:]
-        made = any(
+        is_believed = any(
             hmac.compare_digest(seal, self._seal(key, run, data)) for key in self._keys
         )
-        return data if made else None
+        return data if is_believed else None
 
     def _seal(self, key: bytes, run: str, raw: bytes) -> bytes:
         named = hashlib.sha256(run.encode("utf-8", "surrogatepass")).digest()

@@ -97,7 +97,7 @@ def step_secrets(
         if edge.input is not None and _arrives(edge, scope)
     }
     own = [text for text in step.secrets if text.path[0] not in carried]
-    return [place for text in own for place in places_of(text, lookup)]
+    return [secret_place for text in own for secret_place in places_of(text, lookup)]
 
 
 def _arrives(edge: Edge, scope: Scope) -> bool:

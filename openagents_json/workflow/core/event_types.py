@@ -42,12 +42,12 @@ def names_by_attempt(words: Mapping[Attempt, str | None]) -> dict[str, str]:
     `words` has to speak of each `Attempt`, so that none is forgotten: None leaves it out.
     """
     attempts = {cls.__name__: traits_of(cls).attempt for cls in EVENT_TYPES}
-    said = {
+    words_by_name = {
         name: words[attempt]
         for name, attempt in attempts.items()
         if attempt is not None
     }
-    return {name: word for name, word in said.items() if word is not None}
+    return {name: word for name, word in words_by_name.items() if word is not None}
 
 
 CLOSING: Final = types_with(lambda traits: traits.phase is Phase.CLOSES)

@@ -48,8 +48,8 @@ def check_inputs(plan: Plan, inputs: Mapping[str, Json]) -> dict[str, Json]:
     return checked
 
 
-def _unknown(name: Any, known: Mapping[str, Any]) -> str:
-    near = difflib.get_close_matches(str(name), list(known), 1)
+def _unknown(name: Any, declared: Mapping[str, Any]) -> str:
+    near = difflib.get_close_matches(str(name), list(declared), 1)
     return f"is not an input of this workflow{f'; did you mean {near[0]!r}?' if near else ''}"
 
 

@@ -52,11 +52,11 @@ def frame_of(path: str) -> str:
 
 def frames_of(path: str) -> list[str]:
     """Return all frames around a path, outermost (the run) first; the path itself is the last."""
-    found, at = [""], -1
+    frames, at = [""], -1
     while (at := path.find(".", at + 1)) >= 0:
-        found.append(path[:at])
-    found.append(path)
-    return found
+        frames.append(path[:at])
+    frames.append(path)
+    return frames
 
 
 def within(path: str, frame: str) -> bool:

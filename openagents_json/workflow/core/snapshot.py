@@ -21,7 +21,7 @@ from openagents_json.workflow.types import Json
 
 _DEFAULTS: Final = asdict(StepState(SCHEDULED, {}))
 _FIELDS: Final = StepState.__struct_fields__
-_PLACES: Final = {name: place for place, name in enumerate(_FIELDS)}
+_INDEXES: Final = {name: index for index, name in enumerate(_FIELDS)}
 _MAPS: Final = frozenset(
     {"steps", "open_steps", "heard", "past", "memo", "unsettled", "lives"}
 )
@@ -53,14 +53,14 @@ def dump(state: RunState) -> Json:
 
 def _step(step: StepState) -> list[Any]:
     out: list[Any] = [step.status, step.inputs]
-    for place, (value, default) in enumerate(
+    for index, (value, default) in enumerate(
         zip(astuple(step), _DEFAULTS.values(), strict=True)
     ):
-        if place > 1 and (
+        if index > 1 and (
             value is not default
             and (value != default or type(value) is not type(default))
         ):
-            out += (place, list(astuple(value)) if isinstance(value, Group) else value)
+            out += (index, list(astuple(value)) if isinstance(value, Group) else value)
     return out
 
 
@@ -75,31 +75,31 @@ def load(data: Mapping[str, Any]) -> RunState:
         raise UnreadableSnapshot(f"{type(error).__name__}: {error}") from error
 
 
-def _load(known: dict[str, Any]) -> RunState:
-    steps = {path: _loaded(flat) for path, flat in known.pop("steps").items()}
-    opened = known.pop("open")
-    known["signals"] = tuple(Signal(*values) for values in known["signals"])
-    known["queue"] = tuple(known["queue"])
-    known["pending"] = tuple((path, sequence) for path, sequence in known["pending"])
-    known["sets"] = known["sets"] or Map()
+def _load(data: dict[str, Any]) -> RunState:
+    steps = {path: _loaded(flat) for path, flat in data.pop("steps").items()}
+    open_steps = data.pop("open")
+    data["signals"] = tuple(Signal(*values) for values in data["signals"])
+    data["queue"] = tuple(data["queue"])
+    data["pending"] = tuple((path, sequence) for path, sequence in data["pending"])
+    data["sets"] = data["sets"] or Map()
     return RunState(
         **{
-            **known,
+            **data,
             "steps": Map(steps),
-            "memo": Map({path: _loaded(flat) for path, flat in known["memo"].items()}),
-            "open_steps": Map(dict.fromkeys(opened, True)),
-            "unsettled": Map(dict.fromkeys(known["unsettled"], True)),
-            "heard": Map(dict.fromkeys(known["heard"], True)),
-            "lives": Map(known["lives"]),
+            "memo": Map({path: _loaded(flat) for path, flat in data["memo"].items()}),
+            "open_steps": Map(dict.fromkeys(open_steps, True)),
+            "unsettled": Map(dict.fromkeys(data["unsettled"], True)),
+            "heard": Map(dict.fromkeys(data["heard"], True)),
+            "lives": Map(data["lives"]),
             "past": Map(
-                {path: (a, b, tuple(c)) for path, (a, b, c) in known["past"].items()}
+                {path: (a, b, tuple(c)) for path, (a, b, c) in data["past"].items()}
             ),
         }
     )
 
 
-_GROUP: Final = _PLACES["group"]
-_WAITS: Final = _PLACES["waits"]
+_GROUP: Final = _INDEXES["group"]
+_WAITS: Final = _INDEXES["waits"]
 _PLAIN: Final = tuple(_DEFAULTS.values())
 
 

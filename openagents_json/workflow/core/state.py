@@ -193,15 +193,15 @@ def gather(state: RunState, path: str) -> Json:
     """Return the results of a step's items in the order of the input, as an object when the input is one."""
     step = state.steps[path]
     count = step.group.opened if step.group else 0
-    found = [
-        known.output if (known := state.steps.get(item(path, i))) else None
+    results = [
+        instance.output if (instance := state.steps.get(item(path, i))) else None
         for i in range(count)
     ]
     items = step.inputs.get("items")
     return (
-        dict(zip(sorted(items), found, strict=False))
+        dict(zip(sorted(items), results, strict=False))
         if isinstance(items, Mapping)
-        else found
+        else results
     )
 
 
@@ -209,7 +209,7 @@ def last_result(state: RunState, path: str) -> Json:
     """Return the result of the last completed iteration of a loop, null before the first."""
     step = state.steps.get(path)
     for index in range(step.group.opened - 1 if step and step.group else -1, -1, -1):
-        known = state.steps.get(item(path, index))
-        if known is not None and known.status == COMPLETED:
-            return known.output
+        iteration = state.steps.get(item(path, index))
+        if iteration is not None and iteration.status == COMPLETED:
+            return iteration.output
     return None

@@ -99,14 +99,14 @@ class RunView:
         if not self._path:
             return _NO_NAMES
         path = self._path.removesuffix(COMPENSATE)
-        found: dict[str, Json] = {}
+        names: dict[str, Json] = {}
         if path.startswith(ON_FAILURE):
             state = self._holder.state
-            found = {"error": state.error, "failed_step": state.failed_step}
+            names = {"error": state.error, "failed_step": state.failed_step}
         for frame in frames_of(path) if "[" in path else ():
             if is_item(frame):
-                found |= item_locals(self._holder, frame)
-        return found
+                names |= item_locals(self._holder, frame)
+        return names
 
 
 def item_locals(holder: HoldsRun, path: str) -> dict[str, Json]:

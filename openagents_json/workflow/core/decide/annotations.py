@@ -23,7 +23,7 @@ def redact(turn: DecisionBuilder, command: cmd.RedactRun) -> None:
             "the run is held: release it before anything of it is erased",
             state.status,
         )
-    said = (
+    fields = (
         command.how,
         command.erased,
         command.failures,
@@ -31,7 +31,7 @@ def redact(turn: DecisionBuilder, command: cmd.RedactRun) -> None:
         command.reason,
         command.metadata,
     )
-    turn.emit(ev.RunRedacted(*said))
+    turn.emit(ev.RunRedacted(*fields))
 
 
 def hold(turn: DecisionBuilder, command: cmd.HoldRun) -> None:

@@ -114,12 +114,12 @@ def order_key(plan: Plan, path: str) -> tuple[tuple[int, tuple[int, ...]], ...]:
     """Return the place of an instance: by document order, and by index within the same step."""
     if "." not in path and "[" not in path:
         return ((plan.places.get(path, -1), ()),)
-    found = []
+    places_in_frames = []
     for frame in frames_of(path)[1:]:
         tail = frame.rpartition(".")[2].removesuffix(COMPENSATE)
         indexes = tuple(int(x) for x in tail.replace("]", "").split("[")[1:])
-        found.append((plan.places.get(static(frame), -1), indexes))
-    return tuple(found)
+        places_in_frames.append((plan.places.get(static(frame), -1), indexes))
+    return tuple(places_in_frames)
 
 
 def complete(
@@ -226,16 +226,16 @@ def fail(
 def _retry_ms(
     turn: DecisionBuilder, plan: StepPlan, step: str, error: Mapping[str, Json]
 ) -> int | None:
-    known = turn.state.steps[step]
+    state = turn.state.steps[step]
     if (
         error.get("retryable") is False
         or plan.effect in NO_RETRY_EFFECTS
-        or known.kind not in RETRIED_KINDS
+        or state.kind not in RETRIED_KINDS
     ):
         return None
     delay = next_delay(
         plan.retry,
-        known.failures + 1,
+        state.failures + 1,
         str(error.get("type")),
         f"{turn.state.run}/{step}",
     )

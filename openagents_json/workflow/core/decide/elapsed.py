@@ -49,5 +49,6 @@ def needs_time(plan: Plan, command: cmd.Command) -> bool:
             return False
     plans = [plan.steps.get(step) or plan.steps.get(static(step)) for step in steps]
     return any(
-        known is not None and known.retry.max_elapsed_ms is not None for known in plans
+        plan_of_step is not None and plan_of_step.retry.max_elapsed_ms is not None
+        for plan_of_step in plans
     )

@@ -52,14 +52,14 @@ def failed_at(turn: DecisionBuilder, path: str) -> int:
     plan, step = turn.plan.of(path), turn.state.steps[path]
     count, spare = (step.group.opened, step.group.total) if step.group else (0, 0)
     items = (
-        known
+        instance
         for i in range(count)
-        if (known := turn.state.steps.get(item(path, i))) is not None
+        if (instance := turn.state.steps.get(item(path, i))) is not None
     )
     failures = sorted(
-        known.sequence
-        for known in items
-        if known.status == st.FAILED and known.then == "fail"
+        instance.sequence
+        for instance in items
+        if instance.status == st.FAILED and instance.then == "fail"
     )
     tolerated = _tolerated(plan.foreach, spare) if plan.foreach is not None else 0
     return failures[tolerated] if tolerated < len(failures) else step.sequence
@@ -69,18 +69,18 @@ def close_block(turn: DecisionBuilder, path: str) -> None:
     """Complete a block when each of its steps is resolved."""
     plan, steps = turn.plan.of(path), turn.state.steps
     for name in plan.block.order if plan.block else ():
-        known = steps.get(inside(path, name))
+        inner = steps.get(inside(path, name))
         if (
-            known is None
-            or known.status in st.OPEN_STEP
-            or known.sequence in turn.hidden
+            inner is None
+            or inner.status in st.OPEN_STEP
+            or inner.sequence in turn.hidden
         ):
             return
-        if known.status == st.FAILED and known.then == "fail":
+        if inner.status == st.FAILED and inner.then == "fail":
             fail_group(
                 turn,
                 path,
-                {**(known.error or {}), "at": inside(path, name), "retryable": False},
+                {**(inner.error or {}), "at": inside(path, name), "retryable": False},
             )
             return
     try:

@@ -29,15 +29,15 @@ from openagents_json.workflow.core.decide.takeover import unknown_outcome
 
 def record(turn: DecisionBuilder, command: cmd.RecordOutcomes) -> None:
     """Record outcomes of attempts, and decide what they lead to."""
-    known = []
+    recorded = []
     for outcome in command.outcomes:
         step = turn.state.steps.get(outcome.step)
         if step is None or step.status != st.STARTED or step.attempt != outcome.attempt:
             continue
         _fact(turn, outcome)
-        known.append(outcome.step)
+        recorded.append(outcome.step)
     turn.facts, turn.open_after_facts = len(turn.events), turn.state.open_steps
-    after_facts(turn, known)
+    after_facts(turn, recorded)
 
 
 def _fact(turn: DecisionBuilder, outcome: cmd.Outcome) -> None:

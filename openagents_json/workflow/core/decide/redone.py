@@ -129,9 +129,9 @@ class RedoneSteps:
 
     def _needless(self) -> set[str]:
         """Return the steps that were withdrawn by a join which had what it wanted, and which stays as it is."""
-        turn, found = self._turn, set[str]()
+        turn, needless = self._turn, set[str]()
         if not any(plan.cancel_rest for plan in turn.plan.steps.values()):
-            return found
+            return needless
         for path, step in turn.state.steps.items():
             if is_unwinding(path) or is_item(path) or path in self.forgotten:
                 continue
@@ -142,8 +142,8 @@ class RedoneSteps:
                 names = withdrawable(
                     turn.plan, plan, frame, turn.state, frozenset({st.CANCELLED})
                 )
-                found.update(inside(frame, name) for name in names)
-        return found
+                needless.update(inside(frame, name) for name in names)
+        return needless
 
     def under_way(self) -> None:
         """Forget what somebody was doing, and what was just decided: that a run or a part of it ends."""

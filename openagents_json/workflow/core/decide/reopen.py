@@ -79,7 +79,7 @@ def _completed(turn: DecisionBuilder, forgotten: Iterable[str]) -> list[str]:
     have had its effect all the same: done again by hand, it is still the same to the systems that it calls.
     """
     steps, plan = turn.state.steps, turn.plan
-    found = [
+    completed = [
         path
         for path in forgotten
         if steps[path].status == st.COMPLETED and not steps[path].kind
@@ -87,12 +87,12 @@ def _completed(turn: DecisionBuilder, forgotten: Iterable[str]) -> list[str]:
     if (
         plan.persistence.mode == "outcome" and turn.state.status == st.COMPLETED
     ):  # the log does not say which they were
-        found += [
+        completed += [
             path
             for path, step in plan.steps.items()
             if step.kind == "component" and path not in steps
         ]
-    return found
+    return completed
 
 
 def _reusable(
@@ -205,5 +205,5 @@ def _check_fit(turn: DecisionBuilder, forgotten: set[str]) -> None:
 
 
 def _unknown(state: st.RunState, path: str) -> str:
-    known = sorted(name for name in state.steps if not is_unwinding(name))
-    return f"the run has no step {path!r}; it has {', '.join(known[:20])}{' ...' if len(known) > 20 else ''}"
+    names = sorted(name for name in state.steps if not is_unwinding(name))
+    return f"the run has no step {path!r}; it has {', '.join(names[:20])}{' ...' if len(names) > 20 else ''}"

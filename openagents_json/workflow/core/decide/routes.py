@@ -85,13 +85,13 @@ def readiness(
         return Readiness.WAIT
     alive = waiting = 0
     for edge in step.incoming:
-        found = passage(edge, frame, state, scope, hidden)
-        if found is EdgeState.OPEN and step.join == "all":
+        edge_state = passage(edge, frame, state, scope, hidden)
+        if edge_state is EdgeState.OPEN and step.join == "all":
             return Readiness.WAIT
-        alive += found is EdgeState.ALIVE
-        waiting += found is EdgeState.OPEN
-    wanted = step.join if isinstance(step.join, int) else 1
-    if alive >= wanted:
+        alive += edge_state is EdgeState.ALIVE
+        waiting += edge_state is EdgeState.OPEN
+    needed = step.join if isinstance(step.join, int) else 1
+    if alive >= needed:
         return Readiness.READY
     return Readiness.WAIT if waiting else Readiness.DEAD
 
@@ -113,11 +113,11 @@ def withdrawable(
     while grown:
         grown = False
         for name in reversed(order):
-            known = state.steps.get(inside(frame, name))
+            step = state.steps.get(inside(frame, name))
             if (
                 name in gone
                 or name == joined.id
-                or (known is not None and known.status not in statuses)
+                or (step is not None and step.status not in statuses)
             ):
                 continue
             targets = plan.of(inside(frame, name)).targets

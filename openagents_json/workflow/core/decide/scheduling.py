@@ -94,12 +94,12 @@ def settle_failures(turn: DecisionBuilder, containers: Iterable[str]) -> bool:
     if not failures:
         return True
     status, pending, last = turn.state.status, turn.state.pending, turn.state.sequence
-    for place, path in failures:
-        turn.hidden = range(place, last + 1)
+    for sequence_of_failure, path in failures:
+        turn.hidden = range(sequence_of_failure, last + 1)
         turn.settle.extend(
             name
             for name, sequence in pending
-            if sequence < place and name in turn.state.steps
+            if sequence < sequence_of_failure and name in turn.state.steps
         )
         run(turn)
         turn.hidden = NOTHING
@@ -122,11 +122,11 @@ def _failures(
         if steps[path].status == st.FAILED:
             failures.append((steps[path].sequence, path))
     for path in containers:
-        known = steps.get(path)
+        container = steps.get(path)
         if (
-            known is not None
-            and known.kind in st.GROUPS
-            and known.status == st.ACTIVE
+            container is not None
+            and container.kind in st.GROUPS
+            and container.status == st.ACTIVE
             and has_failed(turn, path)
         ):
             failures.append((failed_at(turn, path), path))
@@ -265,8 +265,8 @@ def _escalate(turn: DecisionBuilder, path: str, step: st.StepState) -> None:
 
 def _look_at_items(turn: DecisionBuilder, container: str) -> None:
     """Fail a foreach or a loop at once when too much of it has failed; else it goes on when its turn comes."""
-    known = turn.state.steps.get(container)
-    if known is not None and known.status == st.ACTIVE and has_failed(turn, container):
+    step = turn.state.steps.get(container)
+    if step is not None and step.status == st.ACTIVE and has_failed(turn, container):
         check_group(turn, container)
     else:
         turn.check[container] = None
@@ -279,9 +279,9 @@ def _check(turn: DecisionBuilder, name: str) -> None:
     elif name == RUN:
         _check_run(turn)
     else:
-        known = turn.state.steps.get(name)
-        if known is not None and known.status == st.ACTIVE:
-            (check_group if known.kind in st.GROUPS else close_block)(turn, name)
+        step = turn.state.steps.get(name)
+        if step is not None and step.status == st.ACTIVE:
+            (check_group if step.kind in st.GROUPS else close_block)(turn, name)
         elif (
             not turn.state.open_steps
         ):  # a straggler of a group that had enough was the last thing to wait for

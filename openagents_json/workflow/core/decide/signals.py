@@ -31,9 +31,9 @@ def check_signal(plan: Plan, state: st.RunState, command: cmd.SendSignal) -> Non
     named = [(wait, _name(wait, view)) for wait in plan.signals]
     fits = [wait for wait, name in named if name in (None, command.name)]
     if not fits:
-        known = sorted({name for _, name in named if name is not None})
+        names = sorted({name for _, name in named if name is not None})
         raise cmd.Rejected(
-            "unknown_signal", _unknown(state, command.name, known), state.status
+            "unknown_signal", _unknown(state, command.name, names), state.status
         )
     problems = [first_problem(wait.schema, command.payload) for wait in fits]
     if all(problems):
@@ -53,12 +53,12 @@ def _name(wait: SignalWait, view: RunView) -> str | None:
     return str(value_of(wait.name, view))
 
 
-def _unknown(state: st.RunState, name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, 1)
+def _unknown(state: st.RunState, name: str, names: list[str]) -> str:
+    near = difflib.get_close_matches(name, names, 1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    there = (
-        f"it waits for {', '.join(map(repr, known))}"
-        if known
+    waits = (
+        f"it waits for {', '.join(map(repr, names))}"
+        if names
         else "it waits for no signals"
     )
-    return f"no step of workflow {state.workflow!r} waits for signal {name!r}: {there}{hint}"
+    return f"no step of workflow {state.workflow!r} waits for signal {name!r}: {waits}{hint}"

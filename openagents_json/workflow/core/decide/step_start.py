@@ -105,10 +105,12 @@ def reused(
     secrets: Sequence[Json] | None = None,
 ) -> bool:
     """Let the result of a step stand that is done again with the same inputs; False when there is none."""
-    known = turn.state.memo.get(path)
-    if known is None or canonical(known.inputs) != canonical(inputs):
+    memorised = turn.state.memo.get(path)
+    if memorised is None or canonical(memorised.inputs) != canonical(inputs):
         return False
-    if known.secrets is not None and canonical(known.secrets) != canonical(secrets):
+    if memorised.secrets is not None and canonical(memorised.secrets) != canonical(
+        secrets
+    ):
         return False  # the same text, but another part of it is the secret
     turn.emit(ev.StepResultReused(path))
     turn.settle.append(path)
@@ -264,10 +266,10 @@ def _wait(turn: DecisionBuilder, path: str, plan: StepPlan) -> None:
 def take_signal(turn: DecisionBuilder, path: str) -> bool:
     """Return a waiting step the oldest signal that fits; False when there is none."""
     plan, step = turn.plan.of(path), turn.state.steps[path]
-    wanted = [(str(w["name"]), w["key"]) for w in step.inputs.get("signals", ())]
+    awaited = [(str(w["name"]), w["key"]) for w in step.inputs.get("signals", ())]
     for signal in turn.state.signals:
         if any(
-            name == signal.name and key in (None, signal.key) for name, key in wanted
+            name == signal.name and key in (None, signal.key) for name, key in awaited
         ):
             turn.emit(ev.SignalTaken(path, signal.id))
             facts = {

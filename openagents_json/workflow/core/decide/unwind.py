@@ -52,14 +52,14 @@ def end_completed(turn: DecisionBuilder, output: Callable[[], Json]) -> None:
 def _lost(turn: DecisionBuilder) -> str:
     """Return the step of the run that was the first to fail for good, empty when none did."""
     steps = turn.state.steps
-    found = [
-        (known.sequence, name)
+    failures = [
+        (step.sequence, name)
         for name in turn.plan.order
-        if (known := steps.get(name)) is not None
-        and known.status == st.FAILED
-        and known.then == "fail"
+        if (step := steps.get(name)) is not None
+        and step.status == st.FAILED
+        and step.then == "fail"
     ]
-    return min(found)[1] if found else ""
+    return min(failures)[1] if failures else ""
 
 
 def end_failed(

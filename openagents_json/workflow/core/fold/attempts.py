@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from openagents_json.workflow.core import events as ev
-from openagents_json.workflow.core.fold.steps import put, told
+from openagents_json.workflow.core.fold.steps import put, with_outcome
 from openagents_json.workflow.core.paths import COMPENSATE
 from openagents_json.workflow.core.state import (
     ACTIVE,
@@ -30,9 +30,8 @@ def begin(state: RunState, event: ev.StepStarted) -> RunState:
     step = state.steps.get(event.step)
     if step is None or step.status not in CLAIMABLE or step.kind:
         return state
-    anew = (
-        event.step.endswith(COMPENSATE) and not step.worker
-    )  # older histories count these from 1 each time
+    # Older histories count the attempts of compensations from 1 each time.
+    anew = event.step.endswith(COMPENSATE) and not step.worker
     if event.attempt <= step.attempt and not anew:
         return state
     begun = replace(
@@ -54,13 +53,9 @@ def complete(state: RunState, event: ev.StepCompleted) -> RunState:
     step = state.steps.get(event.step)
     if step is None or step.attempt != event.attempt:
         return state
-    if event.attempt:
-        if step.status != STARTED:
-            return state
-    elif step.status not in (
-        ACTIVE,
-        SCHEDULED,
-    ):  # attempt 0: a step that the engine itself carries out
+    # Attempt 0 is that of a step which the engine itself carries out.
+    fitting = (STARTED,) if event.attempt else (ACTIVE, SCHEDULED)
+    if step.status not in fitting:
         return state
     output = gather(state, event.step) if step.kind == FOREACH else event.output
     sequence = state.sequence + 1
@@ -75,7 +70,7 @@ def complete(state: RunState, event: ev.StepCompleted) -> RunState:
         sets=event.sets or None,
     )
     sets = {**state.sets, **event.sets} if event.sets else state.sets
-    pending = told(state, event.step, sequence) if event.attempt else state.pending
+    pending = with_outcome(state, event, sequence)
     return put(state, event.step, done, sets=sets, sequence=sequence, pending=pending)
 
 
@@ -99,7 +94,7 @@ def fail(state: RunState, event: ev.StepFailed | ev.StepTimedOut) -> RunState:
     if event.retry_ms is not None:
         return put(state, event.step, failed)
     sequence = state.sequence + 1  # of several failures, the first one counts
-    pending = told(state, event.step, sequence) if event.attempt else state.pending
+    pending = with_outcome(state, event, sequence)
     ended = replace(failed, status=FAILED, sequence=sequence)
     return put(state, event.step, ended, sequence=sequence, pending=pending)
 
@@ -126,9 +121,8 @@ def release(state: RunState, event: ev.StepReleased) -> RunState:
         unbegun=unbegun,
         retry_ms=event.delay_ms,
     )
-    if (
-        not step.failures and not step.lost and again.released == unbegun
-    ):  # nobody has begun to run it so far
+    never_begun = not step.failures and not step.lost and again.released == unbegun
+    if never_begun:
         again = replace(again, since_ms=0)
     return put(state, event.step, again)
 

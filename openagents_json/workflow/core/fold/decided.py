@@ -31,17 +31,12 @@ def schedule(state: RunState, event: ev.StepScheduled) -> RunState:
     """Fold the beginning of a step."""
     if event.step in state.steps:
         return state
-    status: StepStatus = ACTIVE if event.kind else (GATED if event.gates else SCHEDULED)
-    group = None
-    if event.kind in GROUPS:
-        items = event.inputs.get("items")
-        group = Group(
-            len(items)
-            if event.kind == FOREACH and isinstance(items, list | dict)
-            else -1
-        )
+    status: StepStatus = GATED if event.gates else SCHEDULED
+    if event.kind:
+        status = ACTIVE
+    group = _group_of(event) if event.kind in GROUPS else None
     attempt, children, _ = state.past.get(event.step, (0, 0, ()))
-    made = StepState(
+    step = StepState(
         status,
         event.inputs,
         event.kind,
@@ -51,9 +46,15 @@ def schedule(state: RunState, event: ev.StepScheduled) -> RunState:
         waits=tuple(event.gates),
         secrets=event.secrets,
     )
-    return put(
-        state, event.step, made, pending=()
-    )  # here already: one copy of the run for each step, not two
+    # Nothing is pending behind it; said here already, that is one copy of the run for each step, not two.
+    return put(state, event.step, step, pending=())
+
+
+def _group_of(event: ev.StepScheduled) -> Group:
+    items = event.inputs.get("items")
+    if event.kind == FOREACH and isinstance(items, list | dict):
+        return Group(total=len(items))
+    return Group()
 
 
 def schedule_compensation(state: RunState, event: ev.CompensationScheduled) -> RunState:
@@ -61,8 +62,8 @@ def schedule_compensation(state: RunState, event: ev.CompensationScheduled) -> R
     if event.compensation in state.steps or state.status not in (FAILING, CANCELLING):
         return state
     attempt = state.past.get(event.compensation, (0, 0, ()))[0]
-    made = StepState(SCHEDULED, event.inputs, attempt=attempt, secrets=event.secrets)
-    return put(state, event.compensation, made)
+    step = StepState(SCHEDULED, event.inputs, attempt=attempt, secrets=event.secrets)
+    return put(state, event.compensation, step)
 
 
 def admit(state: RunState, event: ev.StepAdmitted) -> RunState:
@@ -83,15 +84,15 @@ def skip(state: RunState, event: ev.StepSkipped) -> RunState:
 
 def reuse(state: RunState, event: ev.StepResultReused) -> RunState:
     """Fold that the result of a step stands, though it is done again."""
-    known = state.memo.get(event.step)
-    if known is None or event.step in state.steps:
+    memorised = state.memo.get(event.step)
+    if memorised is None or event.step in state.steps:
         return state
     sequence = state.sequence + 1
-    sets = {**state.sets, **known.sets} if known.sets else state.sets
+    sets = {**state.sets, **memorised.sets} if memorised.sets else state.sets
     return put(
         state,
         event.step,
-        replace(known, sequence=sequence),
+        replace(memorised, sequence=sequence),
         sets=sets,
         sequence=sequence,
     )
@@ -102,7 +103,7 @@ def override(state: RunState, event: ev.StepOverridden) -> RunState:
     step = state.steps.get(event.step)
     if step is not None and step.status not in OPEN_STEP:
         return state
-    known = step or StepState(
+    before = step or StepState(
         SCHEDULED, {}, attempt=state.past.get(event.step, (0, 0, ()))[0]
     )
     status: StepStatus = (
@@ -110,7 +111,7 @@ def override(state: RunState, event: ev.StepOverridden) -> RunState:
     )
     sequence = state.sequence + 1
     ended = replace(
-        known,
+        before,
         status=status,
         output=event.output,
         error=None,
@@ -127,17 +128,13 @@ def cancel(state: RunState, event: ev.StepCancelled) -> RunState:
     step = state.steps.get(event.step)
     if step is not None and step.status not in OPEN_STEP:
         return state
-    known = step or StepState(CANCELLED, {})
-    output = (
-        gather(state, event.step) if known.kind == FOREACH else None
-    )  # what there is of it can still be used
-    return put(
-        state, event.step, replace(known, status=CANCELLED, timer=0, output=output)
-    )
+    before = step or StepState(CANCELLED, {})
+    # What there is of the items can still be used.
+    output = gather(state, event.step) if before.kind == FOREACH else None
+    cancelled = replace(before, status=CANCELLED, timer=0, output=output)
+    return put(state, event.step, cancelled)
 
 
-def note_ignored(
-    state: RunState, event: ev.StepOutcomeIgnored
-) -> RunState:  # kept for the history only
+def note_ignored(state: RunState, event: ev.StepOutcomeIgnored) -> RunState:
     """Fold that a late outcome was refused, which changes nothing but the history."""
     return replace(state) if event.step in state.steps else state

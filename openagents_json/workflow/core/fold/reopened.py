@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from immutables import Map
 from msgspec.structs import replace
 
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core.fold.steps import asks
+from openagents_json.workflow.core.paths import item
 from openagents_json.workflow.core.state import (
     ACTIVE,
     COMPLETED,
@@ -25,57 +28,27 @@ from openagents_json.workflow.types import Json
 
 
 def reopened(state: RunState, event: ev.RunReopened | ev.RunForked) -> RunState:
-    steps, past = state.steps, state.past
-    kept = event.kept if isinstance(event, ev.RunReopened) else ()
-    memo = Map({path: steps[path] for path in kept if path in steps})
-    lives = state.lives
-    for path in event.anew if isinstance(event, ev.RunReopened) else ():
-        lives = lives.set(path, lives.get(path, 1) + 1)
-    for path in event.forgotten:
-        known = steps.get(path)
-        if known is not None:
-            attempt, children, waits = past.get(
-                path, (0, 0, ())
-            )  # what was skipped since has neither
-            counted = (
-                max(attempt, known.attempt),
-                max(children, known.children),
-                known.waits or waits,
-            )
-            steps, past = steps.delete(path), past.set(path, counted)
+    """Fold that a run goes on, without what is done again."""
+    steps, past = _without(state.steps, state.past, event.forgotten)
     if isinstance(event, ev.RunForked):
-        steps = _begun_anew(steps)
-    held = [path for path in event.resumed if path in steps]
-    for path in held:
-        again = replace(
-            steps[path],
-            status=ACTIVE,
-            error=None,
-            output=None,
-            outputs=None,
-            then="fail",
-            sets=None,
+        memo, lives, steps = Map[str, StepState](), state.lives, _begun_anew(steps)
+    else:
+        memo = Map(
+            {path: state.steps[path] for path in event.kept if path in state.steps}
         )
-        steps = steps.set(path, again)
-    for path in held:
-        group = steps[path].group
-        if group is not None:
-            steps = steps.set(
-                path, replace(steps[path], group=_recounted(steps, path, group))
-            )
-    if isinstance(event, ev.RunReopened) and event.definition:
-        state = replace(state, definition=event.definition, version=event.version)
+        lives = _another_life(state.lives, event.anew)
+        if event.definition:
+            state = replace(state, definition=event.definition, version=event.version)
+    steps = _going_on(steps, [path for path in event.resumed if path in steps])
+    is_open = {path: True for path, step in steps.items() if step.status in OPEN_STEP}
+    asking = {path: True for path, step in steps.items() if asks(steps, path, step)}
     return replace(
         state,
         status=RUNNING,
         inputs=state.inputs if event.inputs is None else event.inputs,
         steps=steps,
-        open_steps=Map(
-            {path: True for path, step in steps.items() if step.status in OPEN_STEP}
-        ),
-        unsettled=Map(
-            {path: True for path, step in steps.items() if asks(steps, path, step)}
-        ),
+        open_steps=Map(is_open),
+        unsettled=Map(asking),
         pending=(),
         past=past,
         memo=memo,
@@ -88,34 +61,81 @@ def reopened(state: RunState, event: ev.RunReopened | ev.RunForked) -> RunState:
     )
 
 
+Steps = Map[str, StepState]
+Past = Map[str, tuple[int, int, tuple[Json, ...]]]
+
+
+def _without(steps: Steps, past: Past, forgotten: Iterable[str]) -> tuple[Steps, Past]:
+    """Take steps away; their attempts and children go on counting, and their gates are still theirs."""
+    for path in forgotten:
+        step = steps.get(path)
+        if step is None:
+            continue
+        # What was skipped since has neither attempts nor children nor gates of its own.
+        attempt, children, waits = past.get(path, (0, 0, ()))
+        counted = (
+            max(attempt, step.attempt),
+            max(children, step.children),
+            step.waits or waits,
+        )
+        steps, past = steps.delete(path), past.set(path, counted)
+    return steps, past
+
+
+def _another_life(lives: Map[str, int], paths: Iterable[str]) -> Map[str, int]:
+    for path in paths:
+        lives = lives.set(path, lives.get(path, 1) + 1)
+    return lives
+
+
+def _going_on(steps: Steps, holders: Sequence[str]) -> Steps:
+    """Let steps go on that hold others; first all of them, as some are counted among the items of others."""
+    for path in holders:
+        again = replace(
+            steps[path],
+            status=ACTIVE,
+            error=None,
+            output=None,
+            outputs=None,
+            then="fail",
+            sets=None,
+        )
+        steps = steps.set(path, again)
+    for path in holders:
+        group = steps[path].group
+        if group is not None:
+            recounted = _recounted(steps, path, group)
+            steps = steps.set(path, replace(steps[path], group=recounted))
+    return steps
+
+
 def _begun_anew(steps: Map[str, StepState]) -> Map[str, StepState]:
     """Forget since when steps are tried: what waits to be tried again in a fork is another life of it."""
-    for path, known in steps.items():
-        if known.since_ms and known.status in OPEN_STEP:
-            steps = steps.set(path, replace(known, since_ms=0))
+    for path, step in steps.items():
+        if step.since_ms and step.status in OPEN_STEP:
+            steps = steps.set(path, replace(step, since_ms=0))
     return steps
 
 
 def _sets(steps: Map[str, StepState]) -> dict[str, Json]:
     """Return the outputs of the workflow that are set by steps whose results are kept, the latest of each name."""
-    found: dict[str, Json] = {}
-    for step in sorted(
-        (step for step in steps.values() if step.sets), key=lambda step: step.sequence
-    ):
-        found |= step.sets or {}
-    return found
+    outputs: dict[str, Json] = {}
+    setting = [step for step in steps.values() if step.sets]
+    for step in sorted(setting, key=lambda step: step.sequence):
+        outputs |= step.sets or {}
+    return outputs
 
 
 def imported(state: RunState, event: ev.RunImported) -> RunState:
     state, steps = replace(state, imported=event.at), state.steps
     for path in event.lost:
-        known = steps.get(path)
-        if known is not None and known.status == STARTED:
-            steps = steps.set(path, replace(known, status=SCHEDULED))
+        step = steps.get(path)
+        if step is not None and step.status == STARTED:
+            steps = steps.set(path, replace(step, status=SCHEDULED))
     for path in event.gated:
-        known = steps.get(path)
-        if known is not None and path in state.open_steps:
-            steps = steps.set(path, replace(known, status=GATED, gates=None))
+        step = steps.get(path)
+        if step is not None and path in state.open_steps:
+            steps = steps.set(path, replace(step, status=GATED, gates=None))
     if event.paused and state.status == RUNNING:
         return replace(state, steps=steps, status=PAUSED, reason=event.reason)
     return replace(state, steps=steps)
@@ -123,23 +143,21 @@ def imported(state: RunState, event: ev.RunImported) -> RunState:
 
 def _recounted(steps: Map[str, StepState], path: str, group: Group) -> Group:
     """Count the items of a step anew; items of a loop that are gone are behind those that are left."""
-    items = {
-        i: found
-        for i in range(group.opened)
-        if (found := steps.get(f"{path}[{i}]")) is not None
-    }
+    items: dict[int, StepState] = {}
+    for index in range(group.opened):
+        instance = steps.get(item(path, index))
+        if instance is not None:
+            items[index] = instance
     opened = group.opened if group.total >= 0 else max(items, default=-1) + 1
-    failed = [i for i, x in items.items() if x.status == FAILED and x.then == "fail"]
-    done = sum(
-        x.status == COMPLETED or (x.status == FAILED and x.then != "fail")
-        for x in items.values()
-    )
+    ended = [index for index, step in items.items() if step.status == FAILED]
+    failed = [index for index in ended if items[index].then == "fail"]
+    completed = sum(step.status == COMPLETED for step in items.values())
     return Group(
         total=group.total,
         opened=opened,
-        active=sum(x.status in OPEN_STEP for x in items.values()),
-        completed=done,
+        active=sum(step.status in OPEN_STEP for step in items.values()),
+        completed=completed + len(ended) - len(failed),
         failed=len(failed),
         first_failed=min(failed, default=-1),
-        missing=tuple(i for i in range(opened) if i not in items),
+        missing=tuple(index for index in range(opened) if index not in items),
     )

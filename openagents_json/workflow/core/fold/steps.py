@@ -35,21 +35,31 @@ _ASKS: Final = frozenset({FAILED, RETRYING})
 def put(state: RunState, path: str, step: StepState, **more: Any) -> RunState:
     """Return the run with a step as it is now."""
     steps = state.steps.set(path, step)
-    is_open, was_open = step.status in OPEN_STEP, path in state.open_steps
+    is_open = step.status in OPEN_STEP
+    was_open = path in state.open_steps
     if is_item(path) and not (is_open and was_open):
         steps = _counted(steps, path, step, is_open, was_open)
     if state.unsettled or step.status in _ASKS:
         more["unsettled"] = _unsettled(state, path, step)
     if is_open == was_open:
         return replace(state, steps=steps, **more)
-    members = (
-        state.open_steps.set(path, True) if is_open else state.open_steps.delete(path)
-    )
-    return replace(state, steps=steps, open_steps=members, **more)
+    open_steps = state.open_steps
+    open_steps = open_steps.set(path, True) if is_open else open_steps.delete(path)
+    return replace(state, steps=steps, open_steps=open_steps, **more)
 
 
-def told(state: RunState, path: str, sequence: int) -> tuple[tuple[str, int], ...]:
-    """Return the latest outcomes with one more; of items, it is their container that has to be looked at."""
+def with_outcome(
+    state: RunState,
+    event: ev.StepCompleted | ev.StepFailed | ev.StepTimedOut,
+    sequence: int,
+) -> tuple[tuple[str, int], ...]:
+    """Return the latest outcomes with one more; of items, it is their container that has to be looked at.
+
+    What has no attempt was carried out by the engine itself: its decision comes with it.
+    """
+    if not event.attempt:
+        return state.pending
+    path = event.step
     name = container_of(path)[0] if is_item(path) else path
     if not state.pending:
         return ((name, sequence),)
@@ -74,15 +84,14 @@ def _counted(
         missing = tuple(number for number in missing if number != index)
     has_failed = step.status == FAILED and step.then == "fail"
     is_done = step.status == COMPLETED or (step.status == FAILED and not has_failed)
+    is_first = has_failed and group.first_failed < 0
     counted = Group(
         total=group.total,
         opened=max(group.opened, index + 1),
         active=group.active + is_open - was_open,
         completed=group.completed + is_done,
         failed=group.failed + has_failed,
-        first_failed=index
-        if has_failed and group.first_failed < 0
-        else group.first_failed,
+        first_failed=index if is_first else group.first_failed,
         missing=missing,
     )
     return steps.set(name, replace(container, group=counted))
@@ -94,14 +103,14 @@ def _unsettled(state: RunState, path: str, step: StepState) -> Map[str, bool]:
     What holds such a step fails with it. So as long as it is open, nobody has decided on the failure; that is how a
     failure cannot be overlooked whose own decision was lost to others.
     """
-    found = state.unsettled
+    unsettled = state.unsettled
     if step.status not in OPEN_STEP:  # what was inside of it is settled
-        for other in found:
+        for other in unsettled:
             if frame_of(other) == path:
-                found = found.delete(other)
+                unsettled = unsettled.delete(other)
     if asks(state.steps, path, step):
-        return found.set(path, True)
-    return found.delete(path) if path in found else found
+        return unsettled.set(path, True)
+    return unsettled.delete(path) if path in unsettled else unsettled
 
 
 def asks(steps: Mapping[str, StepState], path: str, step: StepState) -> bool:
@@ -126,6 +135,8 @@ def dated(state: RunState, happened: Iterable[ev.Event], time_ms: int) -> RunSta
             continue
         step = state.steps.get(event.step)
         if step is not None and step.child == event.child:
-            known = replace(step, since_ms=step.since_ms or time_ms, begun_ms=time_ms)
-            state = replace(state, steps=state.steps.set(event.step, known))
+            child_step = replace(
+                step, since_ms=step.since_ms or time_ms, begun_ms=time_ms
+            )
+            state = replace(state, steps=state.steps.set(event.step, child_step))
     return state

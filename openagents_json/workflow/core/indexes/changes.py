@@ -86,9 +86,10 @@ def forked(
 
     Nothing of the new run is in any index yet, and nothing of its past is under way.
     """
-    moved = changes(plan, evolve(state, happened[0]), happened[1:], after)
+    index_changes = changes(plan, evolve(state, happened[0]), happened[1:], after)
     ready = tuple(
-        step._replace(event_index=step.event_index + copied + 1) for step in moved.ready
+        step._replace(event_index=step.event_index + copied + 1)
+        for step in index_changes.ready
     )
     limit = (
         (Timer(DueKind.RUN_LIMIT, "", plan.timeout_ms),)
@@ -96,7 +97,10 @@ def forked(
         else ()
     )
     return replace(
-        moved, status=after.status, ready=ready, timers=(*moved.timers, *limit)
+        index_changes,
+        status=after.status,
+        ready=ready,
+        timers=(*index_changes.timers, *limit),
     )
 
 
@@ -132,8 +136,8 @@ def _retried(
     after: st.RunState,
     draft: _Draft,
 ) -> None:
-    known = after.steps[event.step]
-    if known.status == st.WAITING and not known.kind:
+    step = after.steps[event.step]
+    if step.status == st.WAITING and not step.kind:
         _open(plan, event.step, index, event.delay_ms, before, after, draft)
 
 
@@ -191,11 +195,11 @@ def _open(
     draft: _Draft,
 ) -> None:
     """Note a step that may be claimed: again, if the store has a record of it, or for the first time."""
-    known = before.steps.get(step)
+    was = before.steps.get(step)
     if (
-        known is not None
+        was is not None
         and step in before.open_steps
-        and (known.status != st.GATED or st.begun(before, step))
+        and (was.status != st.GATED or st.begun(before, step))
     ):
         draft.requeued[step] = _requeued(plan, step, delay_ms)
     else:

@@ -107,8 +107,8 @@ def _child_closed(
 def _ended(
     event: StepEnd, before: st.RunState, after: st.RunState, due: TimerChanges
 ) -> None:
-    known, now = before.steps.get(event.step), after.steps[event.step]
-    if now.kind or now.waits or (known is not None and known.timer):
+    was, step = before.steps.get(event.step), after.steps[event.step]
+    if step.kind or step.waits or (was is not None and was.timer):
         _step_ended(event, event.step, before, after, due)
 
 
@@ -119,19 +119,19 @@ def _step_ended(
     after: st.RunState,
     due: TimerChanges,
 ) -> None:
-    known, now = before.steps.get(step), after.steps[step]
-    if known is not None and known.timer and now.timer != known.timer:
-        due.drop(DueKind.TIMER, timer_subject(step, known.timer))
+    was, now = before.steps.get(step), after.steps[step]
+    if was is not None and was.timer and now.timer != was.timer:
+        due.drop(DueKind.TIMER, timer_subject(step, was.timer))
     if now.kind == "wait":
         due.drop(DueKind.SIGNAL, step)
     if now.kind == "workflow" and now.child and not isinstance(event, ev.StepCompleted):
-        told = (DueKind.CHILD, step) in due.removed  # it closed by itself
+        is_closed = (DueKind.CHILD, step) in due.removed  # it closed by itself
         due.drop(DueKind.CHILD, step)
-        if not told:
+        if not is_closed:
             due.add(DueKind.CANCEL_CHILD, now.child, 0)
     if step in after.open_steps:
         return
-    if known is not None and known.status == st.GATED and now.gates is None:
+    if was is not None and was.status == st.GATED and now.gates is None:
         due.drop(DueKind.GATES, step)
         due.add(DueKind.GIVE_BACK, step, 0)  # it may be waiting in line
     elif now.gates:
