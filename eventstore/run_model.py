@@ -134,6 +134,12 @@ class Claimed(Struct, frozen=True, gc=False):
     worker: str = ""
 
 
+class RunEnd(NamedTuple):
+    """The last event of a run that is not under way; None when it is not there."""
+
+    last: Recorded | None
+
+
 @dataclass(frozen=True, slots=True)
 class ClaimRequest:
     """Take up to `at_most` steps of a queue in a partition; sent again under its `id`, it takes the same ones.

@@ -19,6 +19,7 @@ from eventstore.run_model import (
     Committed,
     DueReply,
     Lease,
+    RunEnd,
     RunHead,
 )
 from openagents_json.work_index import DueKey
@@ -197,14 +198,10 @@ class RunStore(Protocol):
         """Keep a snapshot up to a commit for a while; one of a closed run that has moved on since is not kept."""
         ...
 
-    def last(self, run: str) -> Recorded | None:
-        """Read the last event of a run, None where there is no such run."""
-        ...
-
     def wait(self, run: str, after: int, block_ms: int) -> tuple[Recorded, ...]:
         """Block until the run has events after a version, at most `block_ms`."""
         ...
 
-    def wait_for_end(self, run: str, block_ms: int) -> bool:
-        """Block until the run has ended or is not there, at most `block_ms`; False when it is still under way."""
+    def wait_for_end(self, run: str, block_ms: int) -> RunEnd | None:
+        """Block until the run has ended or is not there, at most `block_ms`; None when it is still under way."""
         ...

@@ -25,6 +25,7 @@ from eventstore.run_model import (
     DueMember,
     DueReply,
     Lease,
+    RunEnd,
     RunHead,
 )
 from eventstore.runs import NOTHING, Definitions, Offered, PipelineReplies, WakeUp
@@ -275,12 +276,6 @@ class MemoryRunStore:
 
     # -- reads -------------------------------------------------------------------------------------------
 
-    def last(self, run: str) -> Recorded | None:
-        """Read the last event of a run, None where there is no such run."""
-        with self._changed:
-            version = self._of(run).work.heads.get(run, Head()).version
-            return self.read_one(run, version)
-
     def read(self, ranges: Sequence[tuple[str, int]]) -> list[tuple[Recorded, ...]]:
         """Read the events of several runs, each after a version."""
         with self._changed:
@@ -382,10 +377,13 @@ class MemoryRunStore:
             )
             return self._of(run).recorded(run, after, MISSED_AT_MOST)
 
-    def wait_for_end(self, run: str, block_ms: int) -> bool:
-        """Block until the run has ended or is not there, at most `block_ms`; False when it is still under way."""
+    def wait_for_end(self, run: str, block_ms: int) -> RunEnd | None:
+        """Block until the run has ended or is not there, at most `block_ms`; None when it is still under way."""
         with self._changed:
-            return self._changed.wait_for(lambda: self._is_over(run), block_ms / 1000)
+            if not self._changed.wait_for(lambda: self._is_over(run), block_ms / 1000):
+                return None
+            version = self._of(run).work.heads.get(run, Head()).version
+            return RunEnd(self.read_one(run, version))
 
     def _is_over(self, run: str) -> bool:
         [status] = self.statuses([run])

@@ -35,6 +35,7 @@ from eventstore.run_model import (
     Committed,
     DueReply,
     Lease,
+    RunEnd,
     RunHead,
 )
 from eventstore.runs import NOTHING, Definitions, Offered, PipelineReplies, WakeUp
@@ -427,13 +428,6 @@ class RedisRunStore(RedisContents):
         )[0]
         return self.recorded(run, reply)[0] if reply else None
 
-    def last(self, run: str) -> Recorded | None:
-        """Read the last event of a run, None where there is no such run."""
-        stream = self.keys.stream(run)
-        last = PlainCall((b"XREVRANGE", stream, b"+", b"-", b"COUNT", 1))
-        reply = self.call([last])[0]
-        return self.recorded(run, reply)[0] if reply else None
-
     def heads(self, runs: Sequence[str]) -> list[RunHead | None]:
         """Read the heads of several runs; None where there is no such run."""
         calls = [PlainCall((b"HGETALL", self.keys.head(run))) for run in runs]
@@ -479,21 +473,25 @@ class RedisRunStore(RedisContents):
         entries = next(iter(reply.values())) if isinstance(reply, dict) else reply[0][1]
         return self.recorded(run, entries)
 
-    def wait_for_end(self, run: str, block_ms: int) -> bool:
-        """Block until the run has ended or is not there, at most `block_ms`; False when it is still under way.
+    def wait_for_end(self, run: str, block_ms: int) -> RunEnd | None:
+        """Block until the run has ended or is not there, at most `block_ms`; None when it is still under way.
 
         Nothing wakes the caller before that, as `wait` does with each commit. Raises EventStoreError, StoreRefused when
         this user may only read.
         """
         # First the note that somebody waits, then the wait for the entry behind it: an end in between is there by then.
-        end = self.keys.end(run)
+        end, last = self.keys.end(run), self._last_command(run)
         note = ScriptCall(
             self._await, [self.keys.head(run), end], [block_ms + NOTED_MS]
         )
         if not self.call([note])[0]:
-            return True
-        return bool(
-            self.connection.blocking_call(
-                b"XREAD", b"COUNT", 1, b"BLOCK", block_ms, b"STREAMS", end, b"0-1"
-            )
-        )
+            return self._end_of(run, self.call([PlainCall(last)])[0])
+        wait = (b"XREAD", b"COUNT", 1, b"BLOCK", block_ms, b"STREAMS", end, b"0-1")
+        woken, entries = self.connection.blocking_calls(wait, last)
+        return self._end_of(run, entries) if woken else None
+
+    def _last_command(self, run: str) -> tuple[Any, ...]:
+        return b"XREVRANGE", self.keys.stream(run), b"+", b"-", b"COUNT", 1
+
+    def _end_of(self, run: str, entries: list[Any]) -> RunEnd:
+        return RunEnd(self.recorded(run, entries)[0] if entries else None)

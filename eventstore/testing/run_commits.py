@@ -64,8 +64,6 @@ class RunCommitsContract:
         assert (one is not None and one.data, none) == ({"step": "b"}, None)
         assert store.wait(RUN, 2, 1)[0].version == 3
         assert store.wait(RUN, 3, 1) == ()
-        last, nothing = store.last(RUN), store.last("0-no")
-        assert (last is not None and last.version, nothing) == (3, None)
 
     def test_a_run_that_is_not_there_has_nothing(self, store: RunStore) -> None:
         assert store.heads(["0-no"]) == [None]

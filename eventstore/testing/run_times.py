@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from eventstore.run_model import Commit, Committed
+from eventstore.run_model import Commit, Committed, RunEnd
 from eventstore.runs import RunStore
 from eventstore.testing.commits import (
     LEASE,
@@ -169,7 +169,7 @@ class RunTimesContract:
         self, store: RunStore
     ) -> None:
         first = store.commit(started(ready("a")))
-        told: list[bool] = []
+        told: list[RunEnd | None] = []
         waiting = threading.Thread(
             target=lambda: told.append(store.wait_for_end(RUN, 20_000))
         )
@@ -180,9 +180,12 @@ class RunTimesContract:
         assert not told
         store.commit(_end(noted, "c2", "c3"))
         waiting.join(20)
-        assert told == [True]
-        assert store.wait_for_end(RUN, 1)
-        assert store.wait_for_end("0-no", 1)
+        [end] = told
+        assert end is not None
+        assert end.last is not None
+        assert (end.last.type, end.last.version) == ("End", 4)
+        assert store.wait_for_end(RUN, 1) == end
+        assert store.wait_for_end("0-no", 1) == RunEnd(None)
 
     def test_a_run_that_was_opened_again_has_not_ended(self, store: RunStore) -> None:
         first = store.commit(started(ready("a")))

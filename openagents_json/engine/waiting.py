@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from eventstore.errors import EventStoreError, StoreUnavailable
+from eventstore.event import Recorded
 from eventstore.redis.driver.confirming import confirmed_version
 from eventstore.redis.driver.connection import retrying
 from openagents_json.engine.errors import WaitTimeout
@@ -50,14 +51,14 @@ class Waiter:
         try:
             while (left := self._left(BLOCK_MS)) >= 1:
                 block_ms = int(min(BLOCK_MS, left))
-                if self._core.store.wait_for_end(self._run, block_ms):
-                    return self._result_by_last()
+                end = self._core.store.wait_for_end(self._run, block_ms)
+                if end is not None:
+                    return self._result_by(end.last)
         except EventStoreError as error:
             log.debug("run %s: its events are followed instead: %s", self._run, error)
         return None
 
-    def _result_by_last(self) -> Result | None:
-        last = self._core.store.last(self._run)
+    def _result_by(self, last: Recorded | None) -> Result | None:
         if last is None or last.type not in CLOSED_AS:
             return None
         [end], _ = self._core.sessions.payloads.opened(self._run, [last], None)

@@ -125,6 +125,13 @@ class Connection:
         """
         return self._sent(1, args)
 
+    def blocking_calls(self, *commands: Command) -> list[Any]:
+        """Send a command that waits, and others for the moment after it, in one piece: whoever waits wakes up once.
+
+        Raises EventStoreError when one of them fails.
+        """
+        return when_free(lambda: self._told(lambda: self._replies(1, commands)))
+
     def listening_call(self, *args: Any) -> Any:
         """Send a command by which a drain waits for work, as `blocking_call`.
 
@@ -153,10 +160,15 @@ class Connection:
         return when_free(lambda: self._told(lambda: self._reply(which, args)))
 
     def _reply(self, which: int, command: Command) -> Any:
-        [reply] = self.send([command], which)
-        if isinstance(reply, Exception):
-            raise reply
+        [reply] = self._replies(which, [command])
         return reply
+
+    def _replies(self, which: int, commands: Sequence[Command]) -> list[Any]:
+        replies = self.send(commands, which)
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise reply
+        return replies
 
     def scan(self, pattern: bytes) -> list[bytes]:
         """Find keys; this walks the whole keyspace.

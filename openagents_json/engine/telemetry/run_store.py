@@ -88,7 +88,6 @@ class MeasuredRunStore:
         self.read = meter.timed("read", store.read)
         self.first = meter.timed("first", store.first)
         self.read_one = meter.timed("read_one", store.read_one)
-        self.last = meter.timed("last", store.last)
         self.heads = meter.timed("heads", store.heads)
         self.statuses = meter.timed("statuses", store.statuses)
         self.blobs = meter.timed("blobs", store.blobs)
