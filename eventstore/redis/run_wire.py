@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
+import msgspec
+
 from eventstore.run_model import Commit, DueMember, DueReply, ReadyQueue
 from openagents_json.work_index import DueKey, DueKind, IndexChanges, RestoredStep
 
@@ -18,10 +20,11 @@ _AS_THEY_ARE: Final = (
 )
 """Lists that go to the script as they are: by their names there, and among index changes."""
 
+_fast_encode: Final = msgspec.json.Encoder().encode
 _ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 
 
-def options_of(commit: Commit) -> str:
+def options_of(commit: Commit) -> bytes:
     """Return the options of a commit as its script reads them: lua/commit.lua names them all."""
     options: dict[str, Any] = {"mode": commit.mode}
     if commit.mode != "new":
@@ -60,7 +63,10 @@ def options_of(commit: Commit) -> str:
         ]
     _add_head(options, commit)
     _add_changes(options, commit.run, commit.changes)
-    return _ENCODER.encode(options)
+    try:
+        return _fast_encode(options)
+    except UnicodeError:  # half of a character, in a name that users chose
+        return _ENCODER.encode(options).encode()
 
 
 def _add_head(options: dict[str, Any], commit: Commit) -> None:
