@@ -66,6 +66,13 @@ def within(path: str, frame: str) -> bool:
     )
 
 
+def is_unwinding(path: str) -> bool:
+    """Tell whether a step undoes others, or is done because the run failed."""
+    if path.endswith(COMPENSATE) or path == ON_FAILURE:
+        return True
+    return within(path, ON_FAILURE)
+
+
 def compensation_of(path: str) -> str:
     """Return the path of the compensation of a step."""
     return path + COMPENSATE

@@ -107,6 +107,18 @@ class StepState(Struct, frozen=True, gc=False):
     since_ms: int = 0
     begun_ms: int = 0
 
+    @property
+    def failed_for_good(self) -> bool:
+        """Tell whether it failed, is not tried again, and nothing in the document handles that."""
+        return self.status == FAILED and self.then == "fail"
+
+    @property
+    def counts_as_completed(self) -> bool:
+        """Tell whether it has a result that others go on with: its own, or that of a handler of its failure."""
+        if self.status == FAILED:
+            return self.then != "fail"
+        return self.status == COMPLETED
+
 
 class Signal(Struct, frozen=True, gc=False):
     """A signal that came and that no step has taken yet."""

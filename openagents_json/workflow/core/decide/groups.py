@@ -57,9 +57,7 @@ def failed_at(turn: DecisionBuilder, path: str) -> int:
         if (instance := turn.state.steps.get(item(path, i))) is not None
     )
     failures = sorted(
-        instance.sequence
-        for instance in items
-        if instance.status == st.FAILED and instance.then == "fail"
+        instance.sequence for instance in items if instance.failed_for_good
     )
     tolerated = _tolerated(plan.foreach, spare) if plan.foreach is not None else 0
     return failures[tolerated] if tolerated < len(failures) else step.sequence
@@ -76,7 +74,7 @@ def close_block(turn: DecisionBuilder, path: str) -> None:
             or inner.sequence in turn.hidden
         ):
             return
-        if inner.status == st.FAILED and inner.then == "fail":
+        if inner.failed_for_good:
             fail_group(
                 turn,
                 path,

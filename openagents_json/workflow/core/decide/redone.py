@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.decide.decision import DecisionBuilder
 from openagents_json.workflow.core.decide.routes import order_of, withdrawable
 from openagents_json.workflow.core.paths import (
     COMPENSATE,
-    ON_FAILURE,
     compensation_of,
     container_of,
     frame_of,
     inside,
     is_item,
+    is_unwinding,
     within,
 )
 
-
-def is_unwinding(path: str) -> bool:
-    """Tell whether a step undoes others, or is done because the run failed."""
-    return path.endswith(COMPENSATE) or path == ON_FAILURE or within(path, ON_FAILURE)
+_HOLDERS: Final = st.GROUPS | {st.BLOCK}
 
 
 def is_undone(state: st.RunState, path: str, step: st.StepState) -> bool:
     """Tell whether a step has no result that counts: it failed, was withdrawn, or was compensated."""
-    if step.status == st.CANCELLED or (
-        step.status == st.FAILED and step.then == "fail" and not step.group
-    ):
+    has_failed = step.failed_for_good and not step.group
+    if has_failed or step.status == st.CANCELLED:
         return True
     undo = state.steps.get(compensation_of(path))
     return undo is not None and undo.status == st.COMPLETED
@@ -42,13 +39,14 @@ def _has_just_ended_it(state: st.RunState, path: str) -> bool:
     )
 
 
+def _is_in(path: str, others: Iterable[str]) -> bool:
+    return any(path == other or within(path, other) for other in others)
+
+
 def _holds_some(state: st.RunState, path: str, step: st.StepState) -> bool:
-    holds = step.kind in st.GROUPS or step.kind == st.BLOCK
-    return (
-        holds
-        and step.status != st.COMPLETED
-        and any(within(other, path) for other in state.steps)
-    )
+    if step.kind not in _HOLDERS or step.status == st.COMPLETED:
+        return False
+    return any(within(other, path) for other in state.steps)
 
 
 def _above_is_settled(state: st.RunState, path: str) -> bool:
@@ -59,10 +57,7 @@ def _above_is_settled(state: st.RunState, path: str) -> bool:
         elif not (path := frame_of(path)):
             return False
         step = state.steps.get(path)
-        if step is not None and (
-            step.status == st.COMPLETED
-            or (step.status == st.FAILED and step.then != "fail")
-        ):
+        if step is not None and step.counts_as_completed:
             return True
 
 
@@ -100,11 +95,7 @@ class RedoneSteps:
         undone = {path for path, step in own.items() if is_undone(state, path, step)}
         self._undone(undone)
         for path, step in own.items():  # groups that failed though nothing inside did
-            failed = (
-                step.status == st.FAILED
-                and step.then == "fail"
-                and path not in self.reactivated
-            )
+            failed = step.failed_for_good and path not in self.reactivated
             if failed and not _above_is_settled(state, path):
                 self.again(path)
         if state.failed_step in own and state.failed_step not in self.reactivated:
@@ -116,13 +107,10 @@ class RedoneSteps:
         while before != len(self.forgotten):
             before, needless = len(self.forgotten), self._needless()
             for path in paths:
-                if _above_is_settled(state, path) or any(
-                    path == x or within(path, x) for x in needless
-                ):
+                if _above_is_settled(state, path) or _is_in(path, needless):
                     continue
-                if _holds_some(
-                    state, path, state.steps[path]
-                ):  # what is done inside of it is kept
+                # What is done inside of it is kept.
+                if _holds_some(state, path, state.steps[path]):
                     self._go_on(path)
                 else:
                     self.again(path)
@@ -157,9 +145,10 @@ class RedoneSteps:
         for path, step in state.steps.items():
             if is_unwinding(path):
                 continue
-            if path in state.open_steps and step.kind in st.GROUPS | {st.BLOCK}:
+            is_open = path in state.open_steps
+            if is_open and step.kind in _HOLDERS:
                 self.reactivated.add(path)
-            elif path in state.open_steps or (
+            elif is_open or (
                 plan.of(path).kind == "terminate" and _has_just_ended_it(state, path)
             ):
                 self.forgotten.add(path)

@@ -17,10 +17,10 @@ from openagents_json.workflow.core.decide.decision import (
 from openagents_json.workflow.core.decide.redone import (
     RedoneSteps,
     is_undone,
-    is_unwinding,
 )
 from openagents_json.workflow.core.decide.step_start import REUSED, limit_again
 from openagents_json.workflow.core.paths import (
+    is_unwinding,
     static,
     within,
 )

@@ -213,7 +213,7 @@ def _settle(turn: DecisionBuilder, path: str) -> None:
     elif path.endswith(COMPENSATE) or path == ON_FAILURE:
         if step.status not in st.OPEN_STEP:
             turn.check[UNWIND] = None
-    elif step.status == st.FAILED and step.then == "fail":
+    elif step.failed_for_good:
         _escalate(turn, path, step)
     elif step.status not in st.OPEN_STEP:
         _passed(turn, path)

@@ -19,6 +19,7 @@ from openagents_json.workflow.core.paths import (
     ON_FAILURE,
     compensation_of,
     inside,
+    is_unwinding,
     static,
     within,
 )
@@ -55,9 +56,7 @@ def _lost(turn: DecisionBuilder) -> str:
     failures = [
         (step.sequence, name)
         for name in turn.plan.order
-        if (step := steps.get(name)) is not None
-        and step.status == st.FAILED
-        and step.then == "fail"
+        if (step := steps.get(name)) is not None and step.failed_for_good
     ]
     return min(failures)[1] if failures else ""
 
@@ -80,21 +79,12 @@ def end_failed(
 def cancel_open(turn: DecisionBuilder, *, keep_started: bool) -> None:
     """Withdraw what is open, those under way only when they need not be waited for; then undo and end."""
     turn.forget()
-    steps = [
-        path
-        for path in turn.state.open_steps
-        if not (
-            path.endswith(COMPENSATE) or path == ON_FAILURE or within(path, ON_FAILURE)
-        )
-    ]
-    held = [
-        path
-        for path in steps
-        if keep_started and turn.state.steps[path].status == st.STARTED
-    ]
-    withdraw(
-        turn, (path for path in steps if not _kept(path, held)), "the run was cancelled"
-    )
+    steps = [path for path in turn.state.open_steps if not is_unwinding(path)]
+    held = [path for path in steps if turn.state.steps[path].status == st.STARTED]
+    if not keep_started:
+        held = []
+    withdrawn = [path for path in steps if not _kept(path, held)]
+    withdraw(turn, withdrawn, "the run was cancelled")
     if not held:
         turn.check[UNWIND] = None
 

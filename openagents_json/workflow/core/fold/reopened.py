@@ -12,8 +12,6 @@ from openagents_json.workflow.core.fold.steps import asks
 from openagents_json.workflow.core.paths import item
 from openagents_json.workflow.core.state import (
     ACTIVE,
-    COMPLETED,
-    FAILED,
     GATED,
     OPEN_STEP,
     PAUSED,
@@ -149,14 +147,12 @@ def _recounted(steps: Map[str, StepState], path: str, group: Group) -> Group:
         if instance is not None:
             items[index] = instance
     opened = group.opened if group.total >= 0 else max(items, default=-1) + 1
-    ended = [index for index, step in items.items() if step.status == FAILED]
-    failed = [index for index in ended if items[index].then == "fail"]
-    completed = sum(step.status == COMPLETED for step in items.values())
+    failed = [index for index, step in items.items() if step.failed_for_good]
     return Group(
         total=group.total,
         opened=opened,
         active=sum(step.status in OPEN_STEP for step in items.values()),
-        completed=completed + len(ended) - len(failed),
+        completed=sum(step.counts_as_completed for step in items.values()),
         failed=len(failed),
         first_failed=min(failed, default=-1),
         missing=tuple(index for index in range(opened) if index not in items),

@@ -17,7 +17,6 @@ from openagents_json.workflow.core.paths import (
     is_item,
 )
 from openagents_json.workflow.core.state import (
-    COMPLETED,
     FAILED,
     OPEN_STEP,
     RETRYING,
@@ -82,14 +81,13 @@ def _counted(
     group, missing = container.group, container.group.missing
     if index < group.opened and index in missing:
         missing = tuple(number for number in missing if number != index)
-    has_failed = step.status == FAILED and step.then == "fail"
-    is_done = step.status == COMPLETED or (step.status == FAILED and not has_failed)
+    has_failed = step.failed_for_good
     is_first = has_failed and group.first_failed < 0
     counted = Group(
         total=group.total,
         opened=max(group.opened, index + 1),
         active=group.active + is_open - was_open,
-        completed=group.completed + is_done,
+        completed=group.completed + step.counts_as_completed,
         failed=group.failed + has_failed,
         first_failed=index if is_first else group.first_failed,
         missing=missing,
@@ -115,14 +113,10 @@ def _unsettled(state: RunState, path: str, step: StepState) -> Map[str, bool]:
 
 def asks(steps: Mapping[str, StepState], path: str, step: StepState) -> bool:
     """Tell whether something has to follow for a step that nothing on the log shows yet."""
-    if step.status != FAILED:
+    if not step.failed_for_good:
         return step.status == RETRYING
-    if (
-        step.then != "fail"
-        or is_item(path)
-        or path == ON_FAILURE
-        or path.endswith(COMPENSATE)
-    ):
+    # What holds items counts them; what undoes others is looked at by itself.
+    if is_item(path) or path == ON_FAILURE or path.endswith(COMPENSATE):
         return False
     frame = frame_of(path)
     return not frame or (frame in steps and steps[frame].status in OPEN_STEP)
