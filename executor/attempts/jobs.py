@@ -188,9 +188,8 @@ def _claimed_job(sessions: SessionCache, claim: Claimed) -> Job | None:
             error,
         )
         return None
-    except (
-        Exception
-    ):  # what is wrong with one run is not the fault of those that were claimed with it
+    except Exception:
+        # What is wrong with one run is not the fault of those that were claimed with it.
         log.exception(
             "run %s: step %s was claimed and met a defect of the engine",
             run,

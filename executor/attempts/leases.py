@@ -227,7 +227,6 @@ class LeaseKeeper:
                     self.beat()
             except EventStoreError as error:
                 log.warning("leases could not be extended: %s", error)
-            except (
-                Exception
-            ):  # without a heartbeat, all steps of this process would be lost
+            except Exception:
+                # Without a heartbeat, all steps of this process would be lost.
                 log.exception("the heartbeat met a defect of the engine")

@@ -67,9 +67,8 @@ def _sessions(
         )
     except StoreUnavailable:
         raise
-    except (
-        Exception
-    ):  # one of them cannot be read: each for itself tells which, and why
+    except Exception:
+        # One of them cannot be read: each for itself tells which, and why.
         loaded = []
     found = [(order, session) for order, session in known if session is not None]
     return found + list(zip(fresh, loaded, strict=False))

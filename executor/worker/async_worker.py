@@ -16,7 +16,7 @@ from functools import partial
 from eventstore.run_model import Lease
 from executor.attempts.execution import STOPPING, Execution
 from executor.attempts.jobs import Finished, Job, unbegun
-from executor.attempts.recorder import Wish
+from executor.attempts.outcome_commits import Wish
 from executor.worker.runtime import Runtime
 from executor.worker.shared_loop import SharedLoop
 from openagents_json.components.errors import describe_error
@@ -218,9 +218,8 @@ class AsyncLane:
                 return
             try:
                 self._record(batch)
-            except (
-                Exception
-            ):  # a defect met in one run must not end the work on all others
+            except Exception:
+                # A defect met in one run must not end the work on all others.
                 log.exception(
                     "%d outcomes met a defect of the engine; their leases will run out",
                     len(batch),

@@ -19,7 +19,8 @@ from eventstore.run_model import ClaimReply, Lease
 from executor.attempts.durations import DurationAverages
 from executor.attempts.group_commit import Batch
 from executor.attempts.jobs import REPEATABLE, Finished, Job, unbegun
-from executor.attempts.recorder import RecordedOutcomes, Recorder, Wish
+from executor.attempts.outcome_commits import RecordedOutcomes, Wish
+from executor.attempts.recorder import Recorder
 from executor.clock import Clock
 from executor.runs.repository import Session
 from executor.worker.runtime import Runtime

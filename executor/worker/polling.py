@@ -61,9 +61,8 @@ class WorkPoller:
                 self.look()
             except OpenAgentsError as error:
                 log.warning("it could not be looked whether there is work: %s", error)
-            except (
-                Exception
-            ):  # without this thread, a broker that is gone would stop the worker
+            except Exception:
+                # Without this thread, a broker that is gone would stop the worker.
                 log.exception("looking for work met a defect of the engine")
 
     def look(self) -> None:

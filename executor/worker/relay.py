@@ -155,9 +155,8 @@ class Relay:
         except OpenAgentsError as error:
             log.warning("the relay could not look at what is due: %s", error)
             return TICK_MS
-        except (
-            Exception
-        ):  # without a relay, nothing of this process's partitions would ever be due
+        except Exception:
+            # Without a relay, nothing of this process's partitions would ever be due.
             log.exception("the relay met a defect of the engine")
             return TICK_MS
 
@@ -271,9 +270,8 @@ class Relay:
             log.error(
                 "run %s: %s could not be acted on: %s", member.run, member.member, error
             )
-        except (
-            Exception
-        ):  # a defect met in one run must not keep what is due from all others
+        except Exception:
+            # A defect met in one run must not keep what is due from all others.
             log.exception(
                 "run %s: acting on %s met a defect of the engine",
                 member.run,

@@ -147,9 +147,8 @@ class Worker:
                     return
                 log.warning("draining %s is interrupted: %s", queue, error)
                 self.stopping.wait(0.3)
-            except (
-                Exception
-            ):  # a defect met in one run must not end the work on all others
+            except Exception:
+                # A defect met in one run must not end the work on all others.
                 log.exception("draining %s met a defect of the engine", queue)
                 self.stopping.wait(1.0)
 

@@ -1,0 +1,243 @@
+"""The commits of outcomes: one for each run, with what its outcomes lead to and the claim of what comes next.
+
+What goes wrong with one outcome is that outcome's own affair: whatever raises while it is decided on fails its step.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from msgspec import structs
+
+from eventstore.errors import EventStoreError
+from eventstore.run_model import ClaimWish
+from executor.attempts.group_commit import Batch
+from executor.attempts.jobs import Finished, Job
+from executor.attempts.patience import Patience, passes
+from executor.attempts.unrecordable import unfit
+from executor.errors import RunNotFound
+from executor.runs.commit import BuiltCommit, build
+from executor.runs.handler import Handler
+from executor.runs.repository import Session
+from openagents_json.workflow.core import commands as cmd
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a drain would take along: up to `at_most` new steps of `queue` for each commit."""
+
+    queue: str = ""
+    at_most: int = 0
+
+
+@dataclass(slots=True)
+class RecordedOutcomes:
+    """What came back: jobs to go on with, outcomes that came too late, and those that nothing could be done with."""
+
+    jobs: list[Job] = field(default_factory=list)
+    refused: list[Finished] = field(default_factory=list)
+    given_up: list[Finished] = field(default_factory=list)
+
+    def add(self, more: RecordedOutcomes) -> None:
+        """Add what came back from another try."""
+        self.jobs += more.jobs
+        self.refused += more.refused
+        self.given_up += more.given_up
+
+
+@dataclass(frozen=True, slots=True)
+class RunCommit:
+    """The commit of one run; without a `batch`, it can be built anew from other outcomes.
+
+    A batch is stored as a whole or not at all: behind what others have written meanwhile.
+    """
+
+    session: Session
+    finished: tuple[Finished, ...]
+    built: BuiltCommit
+    batch: Batch | None = None
+
+
+def unclaiming(part: RunCommit) -> RunCommit:
+    """Return a commit that claims nothing."""
+    return replace(
+        part,
+        built=structs.replace(
+            part.built, commit=structs.replace(part.built.commit, claim=None)
+        ),
+    )
+
+
+class OutcomeCommits:
+    """Builds the commits of one worker: `can` tells what it can run, `lease_of` how long its leases of a queue are."""
+
+    def __init__(
+        self,
+        handler: Handler,
+        worker: str,
+        lease_of: Callable[[str], int],
+        can: Callable[[str], bool],
+        patience: Patience,
+    ) -> None:
+        self._handler = handler
+        self._worker = worker
+        self._lease_of = lease_of
+        self._can = can
+        self._patience = patience
+
+    def of_batch(self, batch: Batch, finished: Finished, wish: Wish) -> RunCommit:
+        """Build the commit of a batch, which began with an outcome."""
+        return RunCommit(
+            batch.base, (finished,), batch.built(self._worker, self._claim(wish)), batch
+        )
+
+    def _claim(self, wish: Wish) -> ClaimWish | None:
+        if not wish.at_most:
+            return None
+        return ClaimWish(
+            self._worker,
+            self._lease_of(wish.queue),
+            wish.at_most,
+            wish.queue,
+            self._can,
+        )
+
+    def of_run(
+        self, run: str, items: Sequence[Finished], wish: Wish, out: RecordedOutcomes
+    ) -> RunCommit | None:
+        """Build the commit of a run; None when there is none, and then `out` says what became of its outcomes."""
+        while True:
+            try:
+                session = self._session(run, items)
+                now_ms = self._handler.time_for(session, _outcomes(items))
+                break
+            except RunNotFound:
+                # It has left the store, and what came of its steps is too late.
+                out.refused += items
+                return None
+            except EventStoreError as error:
+                if passes(error) and self._patience.lasts():
+                    continue
+                give_up(items, error, out)
+                return None
+            except Exception as error:  # a history that cannot be folded here
+                give_up(items, error, out)
+                return None
+        applying: list[Finished] = []
+        # One look at each: asking whether a list has it would compare all jobs with all others.
+        for item in items:
+            if _applies(session, item):
+                applying.append(item)
+            elif not _recorded(session, item):
+                out.refused.append(item)
+        return self._built(session, applying, now_ms, wish, out) if applying else None
+
+    def _session(self, run: str, items: Sequence[Finished]) -> Session:
+        cached = self._handler.sessions.get(run)
+        if cached is None or not all(_applies(cached, item) for item in items):
+            return self._handler.sessions.load(run)
+        return cached
+
+    def _built(
+        self,
+        session: Session,
+        items: Sequence[Finished],
+        now_ms: int,
+        wish: Wish,
+        out: RecordedOutcomes,
+    ) -> RunCommit | None:
+        """Build the commit of outcomes, or else of the failures that stand for those which do not let themselves."""
+        try:
+            return self._commit_of(session, items, wish, now_ms)
+        except Exception as error:
+            log.warning(
+                "run %s: an outcome does not let itself be recorded",
+                session.run,
+                exc_info=error,
+            )
+            fit = self._with_failures(session, items, error)
+        try:
+            return self._commit_of(session, fit, wish, now_ms)
+        except Exception as error:
+            give_up(items, error, out)
+            return None
+
+    def _commit_of(
+        self, session: Session, items: Sequence[Finished], wish: Wish, now_ms: int = 0
+    ) -> RunCommit | None:
+        handler = self._handler
+        built = build(
+            session,
+            _outcomes(items),
+            handler.commit_id(),
+            actor=self._worker,
+            leases=[item.job.lease for item in items],
+            wish=self._claim(wish),
+            limits=handler.limits,
+            child=handler.child_id,
+            now_ms=now_ms,
+        )
+        return RunCommit(session, tuple(items), built) if built else None
+
+    def _with_failures(
+        self, session: Session, items: Sequence[Finished], error: Exception
+    ) -> list[Finished]:
+        """Return the outcomes with failures in the place of those that raise by themselves, of all if none does."""
+        singly = [self._or_unfit(session, item) for item in items]
+        if singly != list(items):
+            return singly
+        return [unfit(item, error) for item in items]
+
+    def _or_unfit(self, session: Session, item: Finished) -> Finished:
+        try:
+            self._commit_of(session, [item], Wish())
+        except Exception as error:
+            return unfit(item, error)
+        return item
+
+
+def give_up(items: Iterable[Finished], error: Exception, out: RecordedOutcomes) -> None:
+    """Leave outcomes to the end of their leases, and say so."""
+    for item in items:
+        lease, kind = item.job.lease, type(item.outcome).__name__
+        log.error(
+            "run %s: %s of step %s, attempt %d, could not be recorded; its lease will run out: %s: %s",
+            *(
+                lease.run,
+                kind,
+                lease.step,
+                lease.attempt,
+                type(error).__name__,
+                error,
+            ),
+        )
+        out.given_up.append(item)
+
+
+def _outcomes(items: Sequence[Finished]) -> cmd.RecordOutcomes:
+    return cmd.RecordOutcomes(tuple(x.outcome for x in items))
+
+
+def _applies(session: Session, item: Finished) -> bool:
+    step = session.state.steps.get(item.job.lease.step)
+    return (
+        step is not None
+        and step.fence == item.job.lease.fence
+        and step.status == "started"
+    )
+
+
+def _recorded(session: Session, item: Finished) -> bool:
+    """Tell whether an outcome is on the log already: a reply was lost, and this is the second try."""
+    step = session.state.steps.get(item.job.lease.step)
+    if step is None or step.fence != item.job.lease.fence:
+        return False
+    return (
+        step.status == "completed"
+        if isinstance(item.outcome, cmd.Completed)
+        else step.failures > 0
+    )
