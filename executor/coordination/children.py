@@ -17,7 +17,8 @@ from executor.errors import (
     RunExists,
     RunNotFound,
 )
-from executor.runs.handler import Handler, Start
+from executor.runs.beginnings import Start
+from executor.runs.handler import Handler
 from executor.runs.repository import Session
 from openagents_json.catalog.errors import UnknownWorkflow
 from openagents_json.catalog.workflows import Workflows

@@ -15,7 +15,8 @@ from eventstore.errors import EventStoreError
 from executor.coordination.schedule_times import Schedule, iso
 from executor.coordination.starts import RunStarter, Started
 from executor.errors import ConcurrencyLimitReached, RunExists
-from executor.runs.handler import Handler, Start
+from executor.runs.beginnings import Start
+from executor.runs.handler import Handler
 from openagents_json.catalog.workflows import Workflows
 from openagents_json.errors import RunUnreadable
 from openagents_json.statuses import CLOSED_RUN

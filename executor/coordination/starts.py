@@ -14,7 +14,9 @@ from typing import Final
 from eventstore.errors import EventStoreError
 from executor.coordination.concurrency import ConcurrencyLimiter
 from executor.errors import ConcurrencyLimitReached, TooManyStarts
-from executor.runs.handler import Handled, Handler, Start
+from executor.runs.beginnings import Start
+from executor.runs.committer import Handled
+from executor.runs.handler import Handler
 from executor.runs.refusals import refusal
 from openagents_json.errors import OpenAgentsError
 from openagents_json.workflow.core import state as st
@@ -56,7 +58,7 @@ class RunStarter:
 
         Raises PayloadOverLimit, RunExists, ConcurrencyLimitReached and EventStoreError.
         """
-        handled = self._handler.start_each([start], actor=actor)[0]
+        handled = self._handler.beginnings.start_each([start], actor=actor)[0]
         if isinstance(handled, Exception):
             raise handled
         refused = self._arrive(handled, actor)
@@ -86,12 +88,12 @@ class RunStarter:
         if len(slices) > 1:
             # One slice is refused as a whole by itself; of several, the first would have begun before the last is seen.
             for part in slices:
-                self._handler.check(part, actor=actor)
+                self._handler.beginnings.check(part, actor=actor)
         results: list[Started] = []
         for part in slices:
             try:
-                handled: Sequence[Handled | Exception] = self._handler.start_each(
-                    part, actor=actor
+                handled: Sequence[Handled | Exception] = (
+                    self._handler.beginnings.start_each(part, actor=actor)
                 )
             except EventStoreError as error:
                 if not results:

@@ -13,9 +13,11 @@ from eventstore.event import Recorded
 from eventstore.run_model import Blob, Code
 from executor.errors import NoSuchVersion, RunExists, RunNotFound, TooContended
 from executor.histories.origins import origin
+from executor.runs.beginnings import begun
 from executor.runs.codec import EncodedEvents, Limits, encode_data
 from executor.runs.commit import BuiltCommit, CommitContext, assemble, decide_encoded
-from executor.runs.handler import Handled, Handler, begun
+from executor.runs.committer import Handled
+from executor.runs.handler import Handler
 from executor.runs.idempotency import fork_conflict
 from executor.runs.repository import Session
 from openagents_json.catalog.definitions import as_stored

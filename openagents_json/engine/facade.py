@@ -22,7 +22,7 @@ if (
     TYPE_CHECKING
 ):  # what only some callers need is imported where it is used: it takes its time
     from executor.coordination.starts import Started
-    from executor.runs.handler import Start
+    from executor.runs.beginnings import Start
     from openagents_json.engine.healing.heal import Healing
     from openagents_json.engine.inspection.explain import Explanation
     from openagents_json.engine.inspection.values import (
@@ -102,7 +102,8 @@ class Engine(Lifecycle, Services):
         key: str | None,
         labels: Mapping[str, str] | None,
     ) -> Start:
-        from executor.runs.handler import Request, Start
+        from executor.runs.beginnings import Start
+        from executor.runs.idempotency import Request
         from openagents_json.workflow.core.parameters import check_inputs
 
         plan = self.plan(workflow, seed=key or ulid(self.core.clock.now_ms()))

@@ -342,7 +342,7 @@ def test_the_newest_start_begins_also_when_its_starter_died_before_it_said_so(
     engine = engines[0]
     first = engine.start(DEBOUNCED)
     start = engine._start_of(DEBOUNCED, {}, None, None)
-    [handled] = engine.core.handler.start_each([start], actor="dies")
+    [handled] = engine.core.handler.beginnings.start_each([start], actor="dies")
     assert not isinstance(handled, Exception)
     assert engine.wait(start.run, timeout=20).ok
     assert engine.wait(first, timeout=20).status in (
@@ -351,7 +351,7 @@ def test_the_newest_start_begins_also_when_its_starter_died_before_it_said_so(
     )  # who knew of the newer one in time?
     late = [engine._start_of(DEBOUNCED, {}, None, None) for _ in range(2)]
     for one in late:
-        [handled] = engine.core.handler.start_each([one], actor="dies")
+        [handled] = engine.core.handler.beginnings.start_each([one], actor="dies")
         assert not isinstance(handled, Exception)
         begun = handled.time_ms
         wait_for(lambda begun=begun: engine.schedules._schedules.now_ms() > begun)

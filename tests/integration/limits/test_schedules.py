@@ -307,7 +307,7 @@ def test_a_schedule_goes_on_whatever_became_of_the_run_of_a_firing(
             engine.redact(run)
         case _:
             start = table._runs._start_of(schedule(), clock.now)
-            engine.core.handler.start_each(
+            engine.core.handler.beginnings.start_each(
                 [replace(start, commit_id="another")], actor="test"
             )
     clock.broken = False

@@ -95,7 +95,7 @@ def test_a_start_whose_starter_died_is_brought_to_its_gates_by_the_next_one(
     idle = engines[0]
     idle.start_many([(limited("reject"), {"k": "a"})] * 2)
     start = idle._start_of(limited("reject"), {"k": "a"}, "mine", None)
-    [handled] = idle.core.handler.start_each([start], actor="dies")
+    [handled] = idle.core.handler.beginnings.start_each([start], actor="dies")
     assert not isinstance(handled, Exception)
     with pytest.raises(ConcurrencyLimitReached, match=start.run):
         idle.start(limited("reject"), {"k": "a"}, idempotency_key="mine")
@@ -156,7 +156,9 @@ def test_an_id_that_is_taken_is_told_beside_those_that_have_begun(
         {"id": "waits", "steps": [{"id": "s", "wait_for": "go"}]},
     )
     start = engine._start_of(document, {}, "taken", None)
-    engine.core.handler.start_each([replace(start, commit_id="another")], actor="test")
+    engine.core.handler.beginnings.start_each(
+        [replace(start, commit_id="another")], actor="test"
+    )
     runs = engine.start_many([(document, {})] * 3, keys=[None, "taken", None])
     assert [run.ok for run in runs] == [True, False, True]
     assert isinstance(runs[1].error, RunExists)

@@ -11,8 +11,9 @@ from eventstore.errors import StoreRefused, StoreUnavailable
 from executor.coordination.concurrency import ConcurrencyLimiter
 from executor.coordination.starts import SLICE, RunStarter
 from executor.errors import RunExists
+from executor.runs.beginnings import Start
 from executor.runs.codec import Limits
-from executor.runs.handler import Handler, Start
+from executor.runs.handler import Handler
 
 
 class Answering:
@@ -22,6 +23,7 @@ class Answering:
 
     def __init__(self, error: Exception) -> None:
         self.error, self.asked = error, 0
+        self.beginnings = self
 
     def check(self, starts: Sequence[Start], *, actor: str) -> None:
         """Refuse nothing."""
