@@ -23,6 +23,7 @@ from executor.attempts.outcome_commits import RecordedOutcomes, Wish
 from executor.attempts.recorder import Recorder
 from executor.clock import Clock
 from executor.runs.repository import Session
+from executor.worker.hints import Hints
 from executor.worker.runtime import Runtime
 from openagents_json.components.errors import describe_error
 from openagents_json.workflow.core import commands as cmd
@@ -34,9 +35,6 @@ LONG_MS = 25.0
 
 FLUSH_MS = 4.0
 """How long a finished outcome of a batch may wait for the others."""
-
-AWAKE_MS = 400
-"""How long a working drain counts as awake without having looked at the bell."""
 
 LOOK_MS = 50.0
 """How often a drain that always has work looks at the bell."""
@@ -77,10 +75,9 @@ class Drain:
         self._done: list[Finished] = []
         self._first_done = 0.0
         self._running_since = 0.0
-        self._claims: list[int] = []
+        self._hints = Hints(runtime.ringer, settings.queue, name, settings.linger_ms)
         self._taken: dict[Lease, None] = {}
         self._stop = threading.Event()
-        self._sleeps = False
 
     def run(self, stop: threading.Event) -> int:
         """Drain until there is nothing left, the budget is spent or `stop` is set; gives the number of steps run."""
@@ -95,9 +92,8 @@ class Drain:
             self._abandon()
 
     def _run(self, stop: threading.Event, ends: float) -> int:
-        settings, bell = self._settings, self._runtime.ringer.bell
-        count = 0
-        self._claims = bell.woke(settings.queue, self._name, AWAKE_MS, 16)
+        settings, count = self._settings, 0
+        self._hints.wake()
         with self._runtime.watchdog.watching(self):
             while not stop.is_set():
                 count += self._work()
@@ -278,36 +274,22 @@ class Drain:
 
     def _fetch(self) -> bool:
         """Claim in the partitions that have work; True when there are jobs."""
-        self._sleeps = False
-        if not self._claims:
-            self._take_hints()
-        while self._claims and not self._jobs:
+        hints = self._hints
+        hints.take()
+        while hints.partitions and not self._jobs:
             room = max(1, self._room())
-            partitions = self._claims[: max(1, room // 2)]
-            del self._claims[: len(partitions)]
+            partitions = hints.next(max(1, room // 2))
             each = max(1, -(-room // len(partitions)))
             self._claim(partitions, each)
-        if self._jobs and self._claims:
-            self._give_back_hints()
+        if self._jobs:
+            hints.hand_over()
         return bool(self._jobs)
-
-    def _take_hints(self) -> None:
-        """Take hints of work; without any, this drain is registered as one that sleeps and hears the bell."""
-        settings = self._settings
-        self._claims = self._runtime.ringer.bell.take(
-            settings.queue, self._name, AWAKE_MS, 16, settings.linger_ms + 200
-        )
-        self._sleeps = not self._claims
 
     def _look(self) -> None:
         """Take something new along although there is work: a long run must not starve the others."""
-        settings = self._settings
-        found = self._claims or self._runtime.ringer.bell.take(
-            settings.queue, self._name, AWAKE_MS, 1
-        )
-        if found:
-            self._claims = list(found[1:])
-            self._claim(found[:1], 1)
+        partitions = self._hints.take_one()
+        if partitions:
+            self._claim(partitions, 1)
 
     def _claim(self, partitions: Sequence[int], each: int) -> None:
         self._claimed(
@@ -315,34 +297,25 @@ class Drain:
         )
 
     def _claimed(self, replies: Sequence[ClaimReply]) -> None:
-        claimed = [c for reply in replies for c in reply.claimed]
-        self._claims += [
+        runtime, queue = self._runtime, self._settings.queue
+        claimed = [claim for reply in replies for claim in reply.claimed]
+        self._hints.add(
             reply.partition for reply in replies if reply.left or reply.unknown
-        ]
-        self._runtime.leave_to_others(self._settings.queue, replies)
-        if claimed and self._claims:
+        )
+        runtime.leave_to_others(queue, replies)
+        if claimed:
             # Before the histories are read: others can begin with the rest meanwhile.
-            self._give_back_hints()
-        self._accept(self._runtime.jobs(self._settings.queue, claimed))
-
-    def _give_back_hints(self) -> None:
-        """More work than this drain can take: tell the others, one of whom may have to be woken."""
-        partitions, self._claims = self._claims, []
-        self._runtime.ringer.hand_over(self._settings.queue, self._name, partitions)
+            self._hints.hand_over()
+        self._accept(runtime.jobs(queue, claimed))
 
     def _idle(self) -> bool:
         """Wait for work; False when the drain is over."""
-        settings, bell = self._settings, self._runtime.ringer.bell
-        if not self._sleeps:
-            self._take_hints()
-            if self._claims:
-                return True
-        partition = bell.listen(settings.queue, settings.linger_ms)
-        if partition is None and not settings.forever:
-            self._claims = bell.leave(settings.queue, self._name)
-            return bool(self._claims)
-        self._claims = [] if partition is None else [partition]
-        return True
+        hints = self._hints
+        if hints.listen():
+            return True
+        if self._settings.forever:
+            return True
+        return hints.leave()
 
     def _abandon(self) -> None:
         """Extend no lease any more that this drain took, however it ends: nobody works on it, so it must run out."""
@@ -398,9 +371,4 @@ class Drain:
 
     def _close(self) -> None:
         self._settle("the drain ends")
-        left = self._claims + self._runtime.ringer.bell.leave(
-            self._settings.queue, self._name
-        )
-        self._claims = []
-        if left:
-            self._runtime.ringer.hand_over(self._settings.queue, self._name, left)
+        self._hints.end()

@@ -1,0 +1,88 @@
+"""Where a drain looks for work, and what it tells others of that: hints, which may be lost or wrong without harm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from executor.wakeup import Waker
+
+AWAKE_MS: Final = 400
+"""How long a working drain counts as awake without having looked at the bell."""
+
+SLEEP_SLACK_MS: Final = 200
+"""So much longer than it listens a sleeping drain counts as awake: it is not forgotten while it wakes up."""
+
+TAKEN_AT_MOST: Final = 16
+"""How many partitions a drain takes at a time; the others are for others."""
+
+
+class Hints:
+    """The partitions that may have work for one drain of a queue; used by its thread alone."""
+
+    def __init__(self, waker: Waker, queue: str, drain: str, linger_ms: int) -> None:
+        self._waker, self._bell = waker, waker.bell
+        self._queue, self._drain = queue, drain
+        self._linger_ms = linger_ms
+        self._sleeps = False
+        self.partitions: list[int] = []
+
+    def wake(self) -> None:
+        """Register a drain that a doorbell has started."""
+        self.partitions = self._bell.woke(
+            self._queue, self._drain, AWAKE_MS, TAKEN_AT_MOST
+        )
+
+    def take(self) -> None:
+        """Take hints where there are none; if there are none to take, the drain counts as asleep and hears the bell."""
+        self._sleeps = False
+        if self.partitions:
+            return
+        asleep_ms = self._linger_ms + SLEEP_SLACK_MS
+        self.partitions = self._bell.take(
+            self._queue, self._drain, AWAKE_MS, TAKEN_AT_MOST, asleep_ms
+        )
+        self._sleeps = not self.partitions
+
+    def take_one(self) -> list[int]:
+        """Return one partition, if there is one with a hint."""
+        if not self.partitions:
+            self.partitions = self._bell.take(self._queue, self._drain, AWAKE_MS, 1)
+        return self.next(1)
+
+    def next(self, count: int) -> list[int]:
+        """Return the next partitions to claim in."""
+        partitions = self.partitions[:count]
+        del self.partitions[:count]
+        return partitions
+
+    def add(self, partitions: Iterable[int]) -> None:
+        """Look again in partitions where something was left."""
+        self.partitions += partitions
+
+    def hand_over(self) -> None:
+        """Tell others of what this drain cannot take, one of whom may have to be woken."""
+        partitions, self.partitions = self.partitions, []
+        if partitions:
+            self._waker.hand_over(self._queue, self._drain, partitions)
+
+    def listen(self) -> bool:
+        """Sleep until there is work, for as long as an idle drain lingers; False when there is none."""
+        if not self._sleeps:
+            # Registered first, then asleep: who rings in between leaves a hint, which is heard at once.
+            self.take()
+            if self.partitions:
+                return True
+        partition = self._bell.listen(self._queue, self._linger_ms)
+        self.partitions = [] if partition is None else [partition]
+        return partition is not None
+
+    def leave(self) -> bool:
+        """End the drain, unless there is work after all: then it goes on, and gives True."""
+        self.partitions = self._bell.leave(self._queue, self._drain)
+        return bool(self.partitions)
+
+    def end(self) -> None:
+        """End the drain whatever there is; what it would have looked at is for others."""
+        self.partitions += self._bell.leave(self._queue, self._drain)
+        self.hand_over()
