@@ -48,9 +48,16 @@ local read = redis.call('HGETALL', KEYS[6])
 for i = 1, #read, 2 do
   if tonumber(read[i + 1]) < o.n and not without[read[i]] then return { -11, read[i], tonumber(read[i + 1]) } end
 end
+-- Claims that one call took share an entry, which is named by the last of them: the next entry is that of the event, too,
+-- if it is the run's and goes back as far.
+local function has_entry(id)
+  local e = redis.call('XRANGE', KEYS[2], id, '+', 'COUNT', 1)[1]
+  if not e or e[2][2] ~= RUN then return false end
+  local behind = tonumber(string.match(e[1], '^%d+')) - tonumber(string.match(id, '^%d+'))
+  return behind <= tonumber(e[2][6]) - tonumber(e[2][4])
+end
 for i = 8, #ARGV do
-  local e = redis.call('XRANGE', KEYS[2], ARGV[i], ARGV[i])[1]
-  if not e or e[2][2] ~= RUN then return { -12, ARGV[i] } end
+  if not has_entry(ARGV[i]) then return { -12, ARGV[i] } end
 end
 
 -- The keys that are not among KEYS are looked at before the first write.
