@@ -18,9 +18,9 @@ class DurationAverages:
 
     def ran(self, component: str, took_ms: float) -> None:
         """Take a duration into account."""
-        known = self._known.get(component)
+        average = self._known.get(component)
         self._known[component] = (
-            took_ms if known is None else known + WEIGHT * (took_ms - known)
+            took_ms if average is None else average + WEIGHT * (took_ms - average)
         )
         if self._all is None:
             self._all = took_ms

@@ -69,12 +69,12 @@ class Execution:
 
         Raises SecretMissing and SecretsUnclear.
         """
-        places = (
+        positions = (
             places_before(job.step.secrets, job.inputs)
             if job.secrets is None
             else job.secrets
         )
-        inputs, values = put_in(job.inputs, places, self.secrets)
+        inputs, values = put_in(job.inputs, positions, self.secrets)
         return replace(job, inputs=inputs), mask_of(values)
 
     def _run(self, job: Job, mask: Mask = NO_MASK) -> cmd.Outcome:

@@ -47,12 +47,10 @@ class Batch:
     def __init__(
         self, base: Session, handler: Handler, commit_id: str, since_ms: float
     ) -> None:
-        self.base, self.commit_id, self._handler, self._since_ms = (
-            base,
-            commit_id,
-            handler,
-            since_ms,
-        )
+        self.base = base
+        self.commit_id = commit_id
+        self._handler = handler
+        self._since_ms = since_ms
         self._session = base
         self._done: list[tuple[Job, cmd.Outcome]] = []
         self._events: list[ev.Event] = []
@@ -116,20 +114,20 @@ class Batch:
     def _take(self, job: Job, outcome: cmd.Outcome) -> Decision:
         session, handler = self._session, self._handler
         command, ahead = cmd.RecordOutcomes((outcome,)), len(self._events)
-        made, encoded = decide_encoded(
+        decided, encoded = decide_encoded(
             session, command, handler.limits, handler.child_id, ahead=ahead
         )
         self._done.append((job, outcome))
-        self._events += made.events
+        self._events += decided.events
         self._encoded += encoded.events
         self._blobs += encoded.blobs
-        self._session = structs.replace(session, state=made.state)
+        self._session = structs.replace(session, state=decided.state)
         self._due = (
             self._due
-            or made.unfinished
-            or any(self._is_checkpoint(event) for event in made.events)
+            or decided.unfinished
+            or any(self._is_checkpoint(event) for event in decided.events)
         )
-        return made
+        return decided
 
     def _is_checkpoint(self, event: ev.Event) -> bool:
         if type(event) in WAITS:
@@ -231,7 +229,7 @@ class Batch:
         events, encoded = self._events, self._encoded
         if self.base.plan.persistence.mode == "outcome":
             events, encoded, state = self._outcome(first, events, encoded)
-        made = Decision(tuple(events), state, first.facts, first.open_after_facts)
+        decided = Decision(tuple(events), state, first.facts, first.open_after_facts)
         whole = EncodedEvents(
             tuple(encoded), tuple({blob.sha: blob for blob in self._blobs}.values())
         )
@@ -241,7 +239,7 @@ class Batch:
         )
         built = assemble(
             self.base,
-            made,
+            decided,
             whole,
             [job.lease],
             signature,

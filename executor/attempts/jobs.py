@@ -99,38 +99,37 @@ def jobs_of(sessions: SessionCache, claimed: Sequence[Claimed]) -> list[Job]:
 
     A run that cannot be read is left alone: its leases run out, and the others go on. Raises StoreUnavailable.
     """
-    missing: dict[str, None] = {}
-    sessions.keyring.prepare(
-        [
-            claim.lease.run
-            for claim in claimed
-            if claim.events and is_sealed(claim.events[0])
-        ]
+    sealed = [claim for claim in claimed if claim.events and is_sealed(claim.events[0])]
+    sessions.keyring.prepare([claim.lease.run for claim in sealed])
+    # In the order of the claims: those of one run follow on each other.
+    unread = dict.fromkeys(
+        claim.lease.run for claim in claimed if not _folded(sessions, claim)
     )
-    for claim in claimed:
-        run, events = claim.lease.run, claim.events
-        known = sessions.get(run)
-        if known is not None and known.version >= claim.version:
-            continue
-        if known is not None and _follows(claim, known):
-            sessions.put(_behind_claim(known, claim))
-            continue
-        start = known.version + 1 if known else 1
-        if (
-            events
-            and events[0].version <= start <= events[-1].version
-            and events[-1].version >= claim.version
-        ):
-            with _each_by_itself():
-                sessions.extend(run, known, events)
-        else:
-            missing[run] = None
-    if missing:
+    if unread:
         with _each_by_itself():
-            sessions.load_all(list(missing))
+            sessions.load_all(list(unread))
     return [
         job for claim in claimed if (job := _claimed_job(sessions, claim)) is not None
     ]
+
+
+def _folded(sessions: SessionCache, claim: Claimed) -> bool:
+    """Fold a claim with what came along of its history; False when that has to be read."""
+    run, events = claim.lease.run, claim.events
+    session = sessions.get(run)
+    if session is not None and session.version >= claim.version:
+        return True
+    if session is not None and _follows(claim, session):
+        sessions.put(_behind_claim(session, claim))
+        return True
+    start = session.version + 1 if session else 1
+    if not events or not events[0].version <= start <= claim.version:
+        return False
+    if events[-1].version < claim.version:
+        return False
+    with _each_by_itself():
+        sessions.extend(run, session, events)
+    return True
 
 
 def _follows(claim: Claimed, session: Session) -> bool:

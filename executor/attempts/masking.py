@@ -85,25 +85,24 @@ class Mask:
             return value
         holder: list[Any] = [value]
         todo: list[tuple[Any, Any]] = [(holder, 0)]
-        while (
-            todo
-        ):  # no recursion: values may be nested as deep as the codec lets them be
-            place, key = todo.pop()
-            item = place[key]
+        # No recursion: values may be nested as deep as the codec lets them be.
+        while todo:
+            container, key = todo.pop()
+            item = container[key]
             if isinstance(item, str):
-                place[key] = self.text(item)
+                container[key] = self.text(item)
             elif isinstance(item, Mapping):
-                place[key] = members = self._members(item)
+                container[key] = members = self._members(item)
                 todo += [(members, name) for name in members]
             elif isinstance(item, list | tuple):
-                place[key] = items = list(item)
+                container[key] = items = list(item)
                 todo += [(items, index) for index in range(len(items))]
             elif (
                 isinstance(item, int | float)
                 and not isinstance(item, bool)
                 and item in self._numbers
             ):
-                place[key] = STARS
+                container[key] = STARS
         return holder[0]
 
     def _members(self, item: Mapping[Any, Any]) -> dict[Any, Any]:
@@ -290,9 +289,9 @@ _BASE64: Final = {"+": "(?:[+-]|%2[Bb])", "/": r"(?:\\*[/_]|%2[Ff])"}
 def _spans(spelling: _Spelling, text: str) -> Iterator[tuple[int, int]]:
     """Find where a spelling stands in a text, overlapping ones too."""
     pattern, position = re.compile(spelling.pattern), 0
-    while (found := pattern.search(text, position)) is not None:
-        yield found.span()
-        position = found.start() + 1
+    while (match := pattern.search(text, position)) is not None:
+        yield match.span()
+        position = match.start() + 1
 
 
 # -- what was cut ------------------------------------------------------------------------------------------

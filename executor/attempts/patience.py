@@ -23,7 +23,8 @@ class Patience:
     def __init__(
         self, closing: threading.Event, seconds: float = AGAIN_SECONDS
     ) -> None:
-        self._closing, self._seconds = closing, seconds
+        self._closing = closing
+        self._seconds = seconds
 
     def lasts(self) -> bool:
         """Wait a little; False when nobody should try again."""

@@ -16,23 +16,25 @@ Secrets = Callable[[str], str | None]
 
 
 def put_in(
-    inputs: Mapping[str, Json], places: Sequence[Any], secrets: Secrets
+    inputs: Mapping[str, Json], positions: Sequence[Any], secrets: Secrets
 ) -> tuple[dict[str, Json], list[str]]:
-    """Return the inputs with their secrets, and the values that were put in; `places` are [path, offset, name] each.
+    """Return the inputs with their secrets, and the values that were put in; `positions` are [path, offset, name] each.
 
     Raises SecretMissing.
     """
-    known: dict[str, str] = {}
-    for _, _, name in places:
-        if name not in known:
-            known[name] = _known(name, secrets)
+    values: dict[str, str] = {}
+    for _, _, name in positions:
+        if name not in values:
+            values[name] = _known(name, secrets)
     filled: dict[str, Json] = dict(inputs)
     # From behind: what is put in must not move the places that are still to come.
-    for place in sorted(places, key=lambda place: -int(place[1])):
+    for position in sorted(positions, key=lambda position: -int(position[1])):
         filled = _with(
-            filled, place[0], partial(_put, place=place, value=known[place[2]])
+            filled,
+            position[0],
+            partial(_put, position=position, value=values[position[2]]),
         )
-    return filled, list(known.values())
+    return filled, list(values.values())
 
 
 def _known(name: str, secrets: Secrets) -> str:
@@ -57,8 +59,8 @@ def _with(value: Any, path: Sequence[Any], change: Callable[[Any], Any]) -> Any:
     return change(None)
 
 
-def _put(text: Any, place: Sequence[Any], value: str) -> str:
-    path, offset, name = place
+def _put(text: Any, position: Sequence[Any], value: str) -> str:
+    path, offset, name = position
     marker = secret_marker(name)
     if not isinstance(text, str) or not text.startswith(marker, offset):
         raise SecretMissing(

@@ -31,8 +31,8 @@ def make_app(
     broker: str, prefix: str, queues: Sequence[str] = ("agent", "tool", "asset")
 ) -> Celery:
     """Make the app; nothing is connected yet."""
-    found = broker_of(broker)
-    app = Celery("openagents", broker=found.url, set_as_current=False)
+    address = broker_of(broker)
+    app = Celery("openagents", broker=address.url, set_as_current=False)
     app.conf.update(
         result_backend=None,  # the log has the results
         task_ignore_result=True,
@@ -53,8 +53,8 @@ def make_app(
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,  # never give up: the broker may be away for hours
         broker_channel_error_retry=True,  # or a READONLY or OOM answer ends the worker
-        broker_transport_options=_transport(broker) | dict(found.options),
-        broker_use_ssl=None if found.use_ssl is None else dict(found.use_ssl),
+        broker_transport_options=_transport(broker) | dict(address.options),
+        broker_use_ssl=None if address.use_ssl is None else dict(address.use_ssl),
     )
     return app
 
@@ -79,7 +79,8 @@ class CeleryDoorbell:
     """Rings by a Celery message; a broker that is away is the relay's business, not the caller's."""
 
     def __init__(self, app: Celery, prefix: str) -> None:
-        self._app, self._prefix = app, prefix
+        self._app = app
+        self._prefix = prefix
 
     def ring(self, queue: str) -> None:
         """Send one doorbell to the workers of a queue."""

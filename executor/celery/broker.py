@@ -72,8 +72,8 @@ def _login(parts: SplitResult) -> str:
     return f"{login}@" if login else ""
 
 
-def _database(parts: SplitResult, place: str) -> str:
-    number = options_of(parts).get("db", place or "0")
+def _database(parts: SplitResult, default: str) -> str:
+    number = options_of(parts).get("db", default or "0")
     if not number.isdecimal():
         raise ValueError(f"{number!r} is no number of a database")
     return number
@@ -109,15 +109,21 @@ def _socket(parts: SplitResult) -> Broker:
 
 
 def _sentinel(parts: SplitResult) -> Broker:
-    query, name, known = options_of(parts), parts.path.strip("/"), credentials_of(parts)
+    query, name, credentials = (
+        options_of(parts),
+        parts.path.strip("/"),
+        credentials_of(parts),
+    )
     if not name:
         raise ValueError(
             "the name of the master is missing: redis+sentinel://host:port/name"
         )
     login = (
-        ":".join(quote(known.get(key, ""), safe="") for key in ("username", "password"))
+        ":".join(
+            quote(credentials.get(key, ""), safe="") for key in ("username", "password")
+        )
         + "@"
-        if known
+        if credentials
         else ""
     )
     database = _database(parts, "")

@@ -139,7 +139,7 @@ def _built(
     commit_id = request.commit_id or handler.commit_id()
     context = CommitContext("new", commit_id, actor, request.source)
     assembled = assemble(
-        copied, decision, all_events, (), context, settle=True, moved=indexes
+        copied, decision, all_events, (), context, settle=True, indexes=indexes
     )
     built = begun(assembled, copied)
     return replace(built, commit=replace(built.commit, refers=lines.refers))

@@ -215,7 +215,7 @@ def _going_on(
     indexes = imported(session.plan, decision.state, timed)
     context = CommitContext("adopt", alone.commit_id, actor, last.commit)
     built: BuiltCommit = assemble(
-        session, decision, encoded, (), context, settle=False, moved=indexes
+        session, decision, encoded, (), context, settle=False, indexes=indexes
     )
     changes = built.commit.changes
     if changes.held is None:

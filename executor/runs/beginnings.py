@@ -181,12 +181,12 @@ class RunBeginnings:
             return RunExists(session.run)
         if reply.code is Code.DUPLICATE:
             try:
-                found = Handled(
+                handled = Handled(
                     self._committer.sessions.load(session.run),
                     changed=False,
                     time_ms=reply.time_ms,
                 )
-                return self._conflict(start, found.session) or found
+                return self._conflict(start, handled.session) or handled
             except OpenAgentsError as error:
                 return error
         return Handled(

@@ -35,20 +35,21 @@ def carry_out(
     """
     sessions = _sessions(handler, orders)
     times = (handler.time_for(session, order.command) for order, session in sessions)
-    now_ms = next(
-        (time_ms for time_ms in times if time_ms), 0
-    )  # asked for once, if anybody needs it
-    made = [
+    # Asked for once, if anybody needs it.
+    now_ms = next((time_ms for time_ms in times if time_ms), 0)
+    decided = [
         (order, session, _built(handler, order, session, actor, now_ms))
         for order, session in sessions
     ]
-    going = [
-        (order, session, built) for order, session, built in made if built is not None
+    offered = [
+        (order, session, built)
+        for order, session, built in decided
+        if built is not None
     ]
     done: set[str] = set()
-    if going:
+    if offered:
         for (order, session, built), reply in zip(
-            going, handler.offer([x for *_, x in going]), strict=True
+            offered, handler.offer([x for *_, x in offered]), strict=True
         ):
             if isinstance(reply, Committed) and reply.code is Code.DONE:
                 handler.remember(session, built, reply)
@@ -59,8 +60,8 @@ def carry_out(
 def _sessions(
     handler: Handler, orders: Sequence[GuardedCommand]
 ) -> list[tuple[GuardedCommand, Session]]:
-    known = [(order, handler.sessions.get(order.run)) for order in orders]
-    fresh = [order for order, session in known if session is None]
+    cached = [(order, handler.sessions.get(order.run)) for order in orders]
+    fresh = [order for order, session in cached if session is None]
     try:
         loaded = (
             handler.sessions.load_all([order.run for order in fresh]) if fresh else []
@@ -70,8 +71,8 @@ def _sessions(
     except Exception:
         # One of them cannot be read: each for itself tells which, and why.
         loaded = []
-    found = [(order, session) for order, session in known if session is not None]
-    return found + list(zip(fresh, loaded, strict=False))
+    there = [(order, session) for order, session in cached if session is not None]
+    return there + list(zip(fresh, loaded, strict=False))
 
 
 def _built(

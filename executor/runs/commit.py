@@ -60,8 +60,8 @@ def build(
     store's time where the decision needs it. Payloads that the store does not take become failures of their step.
     Raises Rejected.
     """
-    made, encoded = decide_encoded(session, command, limits, child, now_ms=now_ms)
-    if not made.events and not settle and not drop:
+    decided, encoded = decide_encoded(session, command, limits, child, now_ms=now_ms)
+    if not decided.events and not settle and not drop:
         return None
     mode = "fact" if leases else ("new" if isinstance(command, cmd.StartRun) else "cas")
     signature = CommitContext(
@@ -69,7 +69,7 @@ def build(
     )
     return assemble(
         session,
-        made,
+        decided,
         encoded,
         leases,
         signature,
@@ -94,7 +94,7 @@ def decide_encoded(
     version = session.version + ahead
     refused: dict[str, dict[str, Json]] = {}
     while True:
-        made = decision(
+        decided = decision(
             session.plan,
             session.state,
             command,
@@ -105,14 +105,14 @@ def decide_encoded(
             now_ms,
         )
         try:
-            return made, encode(made.events, limits, session.key)
+            return decided, encode(decided.events, limits, session.key)
         except PayloadRefused as error:
             command = _refuse(command, error, refused)
 
 
 def assemble(
     session: Session,
-    made: Decision,
+    decided: Decision,
     encoded: EncodedEvents,
     leases: Sequence[Lease],
     signature: CommitContext,
@@ -120,20 +120,20 @@ def assemble(
     settle: bool,
     drop: Sequence[DueKey] = (),
     last_fence: int = 0,
-    moved: IndexChanges | None = None,
+    indexes: IndexChanges | None = None,
 ) -> BuiltCommit:
     """Build the commit of a decision.
 
-    `last_fence` is that of the last attempt that the worker began without a claim, 0 for none. `moved` are the index
+    `last_fence` is that of the last attempt that the worker began without a claim, 0 for none. `indexes` are the index
     changes where they do not follow from the decision alone.
     """
-    if moved is None:
-        moved = changes(session.plan, session.state, made.events, made.state)
-    still_open = made.open_after_facts
+    if indexes is None:
+        indexes = changes(session.plan, session.state, decided.events, decided.state)
+    still_open = decided.open_after_facts
     facts = tuple([(x.step, x.fence, x.step not in still_open) for x in leases])
     final = {step for step, _, is_final in facts if is_final}
     other_definition = (
-        session.version and made.state.definition != session.state.definition
+        session.version and decided.state.definition != session.state.definition
     )
     commit = Commit(
         run=session.run,
@@ -145,17 +145,17 @@ def assemble(
         actor=signature.actor,
         cause=signature.cause,
         facts=facts,
-        fact_events=made.facts,
+        fact_events=decided.facts,
         guard=signature.guard,
         claim=signature.claim,
         blobs=encoded.blobs,
-        changes=moved.of_commit(
-            final, drop, settled=settle, unfinished=made.unfinished
+        changes=indexes.of_commit(
+            final, drop, settled=settle, unfinished=decided.unfinished
         ),
-        definition=made.state.definition if other_definition else "",
+        definition=decided.state.definition if other_definition else "",
         last_fence=last_fence or None,
     )
-    return BuiltCommit(commit, made, moved, _opens(session, moved))
+    return BuiltCommit(commit, decided, indexes, _opens(session, indexes))
 
 
 def _refuse(
@@ -184,13 +184,13 @@ def _refuse(
     return command
 
 
-def _opens(session: Session, moved: IndexChanges) -> dict[str, int]:
+def _opens(session: Session, indexes: IndexChanges) -> dict[str, int]:
     """Count the steps that may be claimed from now on, by queue."""
-    queues = [step.queue for step in moved.ready if not step.delay_ms]
-    if moved.requeued or moved.restored or moved.resumed:
-        again = [step.step for step in moved.requeued if not step.delay_ms]
-        queues += [step.queue for step in moved.restored if step.ready]
-        queues += [session.plan.of(step).queue for step in (*again, *moved.resumed)]
+    queues = [step.queue for step in indexes.ready if not step.delay_ms]
+    if indexes.requeued or indexes.restored or indexes.resumed:
+        again = [step.step for step in indexes.requeued if not step.delay_ms]
+        queues += [step.queue for step in indexes.restored if step.ready]
+        queues += [session.plan.of(step).queue for step in (*again, *indexes.resumed)]
     opens: dict[str, int] = {}
     for queue in queues:
         opens[queue] = opens.get(queue, 0) + 1

@@ -99,11 +99,11 @@ def _same_workflow(request: Request, plan: Plan, begun: Plan) -> bool:
         return True
     if not request.reference or plan.version == begun.version:
         return False
-    wanted = request.reference.partition("@")[2]
+    asked_for = request.reference.partition("@")[2]
     return (
-        not wanted
-        or not is_range(wanted)
-        or highest(wanted, [begun.version]) is not None
+        not asked_for
+        or not is_range(asked_for)
+        or highest(asked_for, [begun.version]) is not None
     )
 
 

@@ -49,7 +49,8 @@ class KeyNotes:
     """Notes of idempotency keys; safe for threads. `never_began` tells of a run that is there that it was refused."""
 
     def __init__(self, store: KeyNoteStore, never_began: Callable[[str], bool]) -> None:
-        self._store, self._never_began = store, never_began
+        self._store = store
+        self._never_began = never_began
 
     def take(self, notes: Sequence[Note]) -> list[Standing | EventStoreError | None]:
         """Note keys in one round trip; for each, the run of another workflow that it stands for, or why it is refused.

@@ -29,7 +29,9 @@ class Keyring:
     def __init__(
         self, store: KeyStore, masters: MasterKeys, *, capacity: int = 4096
     ) -> None:
-        self._store, self._masters, self._capacity = store, masters, capacity
+        self._store = store
+        self._masters = masters
+        self._capacity = capacity
         self._known: OrderedDict[str, RunKey] = OrderedDict()
         self._lock = ForkSafeLock()
 
@@ -93,8 +95,8 @@ class Keyring:
         """Read the keys of runs that are not remembered; one that cannot be read is told when it is needed."""
         if not self.ids:
             return
-        wanted = [run for run in dict.fromkeys(runs) if self.known(run) is None]
-        for run, record in zip(wanted, self._store.get(wanted), strict=True):
+        unknown = [run for run in dict.fromkeys(runs) if self.known(run) is None]
+        for run, record in zip(unknown, self._store.get(unknown), strict=True):
             try:
                 self.unwrapped(run, record)
             except EncryptionError:
@@ -143,12 +145,12 @@ class Keyring:
             and self._store.swap(run, record, wrapped)
         ):
             record = wrapped.encode()
-        found = self._masters.unwrap(run, record)
-        if found.secret != key:
+        stored = self._masters.unwrap(run, record)
+        if stored.secret != key:
             raise InvalidKey(
                 f"the key of run {run}", "is not the one that the store has"
             )
-        self.keep(found)
+        self.keep(stored)
 
     def rotate(self) -> Rotation:
         """Wrap every run key with the first master key; may be stopped and repeated at any time.

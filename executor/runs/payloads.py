@@ -21,12 +21,13 @@ class Payloads:
     """Reads stored events back; safe for threads."""
 
     def __init__(self, store: RunStore, keyring: Keyring) -> None:
-        self._store, self.keyring = store, keyring
+        self._store = store
+        self.keyring = keyring
 
-    def fetch(self, wanted: Sequence[tuple[str, str]]) -> list[bytes]:
+    def fetch(self, blobs: Sequence[tuple[str, str]]) -> list[bytes]:
         """Read blobs, each named by run and hash."""
         return self._store.blobs(
-            [(self._store.partition_of(run), sha) for run, sha in wanted]
+            [(self._store.partition_of(run), sha) for run, sha in blobs]
         )
 
     def decode(self, recorded: Sequence[Recorded]) -> list[ev.Event]:
@@ -72,16 +73,16 @@ class Payloads:
     def opened(
         self, run: str, tail: Sequence[Recorded], key: RunKey | None
     ) -> tuple[list[ev.Event], RunKey | None]:
-        """Read events of one run back with the key that is known, or the one that the keyring knows; gives it too.
+        """Read events of one run back with the key that is last_key, or the one that the keyring knows; gives it too.
 
         Raises UnknownEvent, EncryptionError and EventStoreError.
         """
         if not any(is_sealed(item) for item in tail):
             return decode_all(tail, self.fetch), key
-        known = key or self.keyring.known(run)
-        if known is not None and not is_shredded(tail):
+        last_key = key or self.keyring.known(run)
+        if last_key is not None and not is_shredded(tail):
             try:
-                return decode_all(tail, self.fetch, {run: known}), known
+                return decode_all(tail, self.fetch, {run: last_key}), last_key
             except DamagedPayload:  # a run that was begun again after its beginning was lost has another key
                 self.keyring.forget(run)
         keys = self._keys_of(tail)
@@ -98,12 +99,12 @@ class Payloads:
         }
         for run in gone:
             self.keyring.forget(run)
-        found = self.keyring.read([run for run in sealed if run not in gone])
-        lost = [run for run, key in found.items() if key is None]
-        for run in lost:  # shredded after its end, so that is found from there
+        keys = self.keyring.read([run for run in sealed if run not in gone])
+        lost = [run for run, key in keys.items() if key is None]
+        for run in lost:  # shredded after its end, so that is keys from there
             if not any(map(is_shredded, self._store.backwards(run))):
                 raise KeyMissing(run)
-        return found | dict.fromkeys(gone)
+        return keys | dict.fromkeys(gone)
 
 
 def is_shredded(recorded: Sequence[Recorded]) -> bool:

@@ -79,7 +79,9 @@ class SessionCache:
         *,
         capacity: int = 4096,
     ) -> None:
-        self._store, self._definitions, self.payloads = store, definitions, payloads
+        self._store = store
+        self._definitions = definitions
+        self.payloads = payloads
         self._seals = seals
         self.keyring = payloads.keyring
         self._capacity = capacity
@@ -88,18 +90,17 @@ class SessionCache:
 
     def get(self, run: str) -> Session | None:
         """Return what is cached."""
-        return self._known.get(
-            run
-        )  # without the lock: one look-up is atomic, and each step makes several
+        # Without the lock: one look-up is atomic, and each step makes several.
+        return self._known.get(run)
 
     def put(self, session: Session) -> None:
-        """Remember a session, unless a newer one is known; closed runs are forgotten, but for long ones."""
+        """Remember a session, unless a newer one is newest; closed runs are forgotten, but for long ones."""
         with self._lock:
             if session.state.closed and session.version < LONG:
                 self._known.pop(session.run, None)
                 return
-            known = self._known.get(session.run)
-            if known is None or known.version <= session.version:
+            newest = self._known.get(session.run)
+            if newest is None or newest.version <= session.version:
                 self._known[session.run] = session
                 self._known.move_to_end(session.run)
                 if len(self._known) > self._capacity:
@@ -133,12 +134,12 @@ class SessionCache:
         cached = {
             run: session for run in runs if (session := self.get(run)) is not None
         }
-        found = {}
+        sessions = {}
         if cached:
             tails = self._store.read(
                 [(run, session.version - 1) for run, session in cached.items()]
             )
-            found = {
+            sessions = {
                 run: self.extend(run, cached[run], tail)
                 for run, tail in zip(cached, tails, strict=True)
             }
@@ -146,8 +147,8 @@ class SessionCache:
         begun = self._store.begin_reading(fresh, LONG, keys=bool(self.keyring.ids))
         for run, (record, snapshot, first) in zip(fresh, begun, strict=True):
             key = self.keyring.unwrapped(run, record) if record is not None else None
-            found[run] = self._read(run, snapshot, first, key)
-        return [found[run] for run in runs]
+            sessions[run] = self._read(run, snapshot, first, key)
+        return [sessions[run] for run in runs]
 
     def _read(
         self,

@@ -45,7 +45,8 @@ class Abilities:
     """What this process can run, told to the store where a claim asks for it."""
 
     def __init__(self, store: RunStore, components: Runnable) -> None:
-        self._store, self._components = store, components
+        self._store = store
+        self._components = components
         self._introduced: set[tuple[int, str]] = set()
 
     @property
@@ -91,11 +92,13 @@ class Fleet:
             str(info["having"]) for info in workers.values() if info.get("having")
         }
         new = sorted(hashes - self._sets.keys())
-        told = self._directory.component_sets(new) if new else {}
+        components = self._directory.component_sets(new) if new else {}
         self._sets = {
-            having: known for having, known in self._sets.items() if having in hashes
+            having: catalog
+            for having, catalog in self._sets.items()
+            if having in hashes
         }
-        self._sets |= {having: _catalog(names) for having, names in told.items()}
+        self._sets |= {having: _catalog(names) for having, names in components.items()}
         self._workers = workers
 
     @property
@@ -116,13 +119,13 @@ class Fleet:
         )
 
     def _has(self, info: Mapping[str, Any], component: str) -> bool:
-        known = self._sets.get(str(info.get("having")))
-        return not component or known is None or known.find(component) is not None
+        catalog = self._sets.get(str(info.get("having")))
+        return not component or catalog is None or catalog.find(component) is not None
 
 
 def _catalog(names: Iterable[str]) -> Registry:
-    found = Registry()
+    catalog = Registry()
     for name in names:
         component, _, version = name.partition("@")
-        found.add_spec(ComponentSpec(component, version))
-    return found
+        catalog.add_spec(ComponentSpec(component, version))
+    return catalog

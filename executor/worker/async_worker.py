@@ -40,12 +40,10 @@ class AsyncLane:
         name: str,
         limit: int,
     ) -> None:
-        self._runtime, self._execution, self._queue, self._name = (
-            runtime,
-            execution,
-            queue_name,
-            name,
-        )
+        self._runtime = runtime
+        self._execution = execution
+        self._queue = queue_name
+        self._name = name
         self._limit = limit
         self._recorder = runtime.recorder(name)
         self._finished: queue.SimpleQueue[Finished | None] = queue.SimpleQueue()

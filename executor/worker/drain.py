@@ -61,12 +61,10 @@ class Drain:
         name: str,
         execute: Callable[[Job], cmd.Outcome],
     ) -> None:
-        self._runtime, self._settings, self._name, self._execute = (
-            runtime,
-            settings,
-            name,
-            execute,
-        )
+        self._runtime = runtime
+        self._settings = settings
+        self._name = name
+        self._execute = execute
         self._recorder: Recorder = runtime.recorder(name)
         self._clock: Clock = runtime.clock
         self._pace: DurationAverages = runtime.pace

@@ -21,8 +21,10 @@ class Hints:
     """The partitions that may have work for one drain of a queue; used by its thread alone."""
 
     def __init__(self, waker: Waker, queue: str, drain: str, linger_ms: int) -> None:
-        self._waker, self._bell = waker, waker.bell
-        self._queue, self._drain = queue, drain
+        self._waker = waker
+        self._bell = waker.bell
+        self._queue = queue
+        self._drain = drain
         self._linger_ms = linger_ms
         self._sleeps = False
         self.partitions: list[int] = []

@@ -36,7 +36,9 @@ class Members:
         version: str,
         keys: Sequence[str] = (),
     ) -> None:
-        self._directory, self._worker, self._look_after = directory, worker, look_after
+        self._directory = directory
+        self._worker = worker
+        self._look_after = look_after
         self._info: dict[str, Any] = {
             "queues": list(settings.queues),
             "concurrency": settings.concurrency,

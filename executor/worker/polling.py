@@ -71,9 +71,9 @@ class WorkPoller:
         silent = [
             queue for queue, heard in self._heard.items() if now - heard >= SILENT_MS
         ]
-        found = self._waiting(silent) if silent else {}
+        waiting = self._waiting(silent) if silent else {}
         for queue in silent:
-            if not found[queue]:
+            if not waiting[queue]:
                 self._heard[queue] = now
             elif self._places.acquire(blocking=False):
                 thread = threading.Thread(

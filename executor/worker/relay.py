@@ -77,23 +77,21 @@ class Relay:
         members: Members,
         across: CrossRunServices,
     ) -> None:
-        self._store, self._handler, self._clock, self._worker = (
-            store,
-            handler,
-            clock,
-            worker,
-        )
-        self._children, self._gatekeeper, self._timetable = (
-            across.children,
-            across.gatekeeper,
-            across.timetable,
-        )
+        self._store = store
+        self._handler = handler
+        self._clock = clock
+        self._worker = worker
+        self._children = across.children
+        self._gatekeeper = across.gatekeeper
+        self._timetable = across.timetable
         self._members = members
         self._nobody: set[tuple[str, str]] = set()
-        self._stop, self._poke = threading.Event(), threading.Event()
+        self._stop = threading.Event()
+        self._poke = threading.Event()
         self._soon: dict[int, float] = {}
         self._busy: set[int] = set()
-        self._backlog, self._actor = Backlog(), f"relay:{worker}"
+        self._backlog = Backlog()
+        self._actor = f"relay:{worker}"
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._pid = os.getpid()
@@ -241,12 +239,12 @@ class Relay:
 
     def _set_aside(self, reply: DueReply) -> set[str]:
         """Return the queues with steps set aside that somebody alive can run; tell of those that nobody can."""
-        found = set()
+        queues = set()
         for queue, component, steps in [
             (x.queue, c, n) for x in reply.ready for c, n in x.aside.items()
         ]:
             if self._members.fleet.can(queue, component):
-                found.add(queue)
+                queues.add(queue)
                 self._nobody.discard((queue, component))
             elif (queue, component) not in self._nobody:
                 self._nobody.add((queue, component))
@@ -255,7 +253,7 @@ class Relay:
                     "start one with it (openagents worker -c MODULE)",
                     *(component, queue, steps, reply.partition),
                 )
-        return found
+        return queues
 
     def _mine(self) -> list[int]:
         members = self._members.able()

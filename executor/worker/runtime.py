@@ -89,7 +89,7 @@ class Runtime:
     ) -> list[ClaimReply]:
         """Take up to so many steps of a queue in each of some partitions, for a drain."""
         ids, having = self.handler.commit_id, self.abilities.having
-        wanted = [
+        requests = [
             ClaimRequest(
                 partition,
                 queue,
@@ -101,7 +101,7 @@ class Runtime:
             for partition in partitions
         ]
         return self.store.claim(
-            wanted, worker=name, lease_ms=self.settings.lease_of(queue)
+            requests, worker=name, lease_ms=self.settings.lease_of(queue)
         )
 
     def jobs(self, queue: str, claimed: Sequence[Claimed]) -> list[Job]:

@@ -49,12 +49,10 @@ class Worker:
         services: Sequence[Service],
         components: Components,
     ) -> None:
-        self.runtime, self._execution, self._relay, self._services = (
-            runtime,
-            execution,
-            relay,
-            services,
-        )
+        self.runtime = runtime
+        self._execution = execution
+        self._relay = relay
+        self._services = services
         self._components = components
         self._pid = os.getpid()
         self.stopping = threading.Event()
@@ -194,17 +192,17 @@ class Worker:
 
     def _leave(self) -> None:
         """Take down the names of threads that may still be listening, so that nobody counts on them."""
-        places = [
+        listeners = [
             *((queue, name) for name, queue in list(self._drains.items())),
             *(x.place for x in self._lanes),
         ]
-        for queue, name in places:
+        for queue, name in listeners:
             try:
-                left = self.runtime.ringer.bell.leave(queue, name)
-                if left:
-                    self.runtime.ringer.announce(queue, left)
+                partitions = self.runtime.ringer.bell.leave(queue, name)
+                if partitions:
+                    self.runtime.ringer.announce(queue, partitions)
             except EventStoreError as error:
-                log.warning("%s could not be left: %s", queue, error)
+                log.warning("%s could not be partitions: %s", queue, error)
 
     def stop(self, grace_seconds: float = 10.0) -> None:
         """End: wind down, and leave; threads and leases are those of the process that began, not of its children."""
