@@ -40,6 +40,7 @@ from openagents_json.workflow.core.event_types import (
 
 _BY_MEMBER = frozenset({"inputs", "outputs", "sets"})
 _READABLE = ("error",)
+_FIRST = ev.RunStarted.__name__
 
 QUOTING = frozenset(
     {
@@ -108,17 +109,19 @@ def encode_data(
 
     Raises PayloadOverLimit and NotJson.
     """
-    if kind in PAYLOADS and key is not None:
-        return codec.encode(_Outline(kind, data, limits, blobs, key).drawn())
-    raw = codec.encode(data)
-    if len(raw) > limits.inline and kind in PAYLOADS:
-        raw = codec.encode(_Outline(kind, data, limits, blobs, None).drawn())
-    return raw
+    if kind not in PAYLOADS:
+        return codec.encode(data)
+    if key is None:
+        raw = codec.encode(data)
+        if len(raw) <= limits.inline:  # nearly always: no payload can be larger
+            return raw
+    extraction = _PayloadExtraction(kind, data, limits, blobs, key)
+    return codec.encode(extraction.data_without())
 
 
 @dataclass(slots=True)
-class _Outline:
-    """An event whose payloads are moved out of it."""
+class _PayloadExtraction:
+    """Takes the payloads of one event out of it: those to be stored beside the log, and those to be encrypted."""
 
     kind: str
     data: Mapping[str, Any]
@@ -128,57 +131,63 @@ class _Outline:
     refs: list[Any] = field(default_factory=list)
     sealed: list[Any] = field(default_factory=list)
 
-    def drawn(self) -> dict[str, Any]:
-        slim = dict(self.data)
+    def data_without(self) -> dict[str, Any]:
+        """Return the data with references in the place of what was taken out."""
+        rest = dict(self.data)
         for name in PAYLOADS[self.kind]:
-            value = slim.get(name)
+            value = rest.get(name)
             if name == "error" and self.key is not None and isinstance(value, Mapping):
                 value = self._unquoted(value)
             if name in _BY_MEMBER and isinstance(value, Mapping):
-                slim[name] = {
-                    key: self._moved((name, key), member)
+                rest[name] = {
+                    key: self._extract((name, key), member)
                     for key, member in value.items()
                 }
             elif value is not None:
-                slim[name] = self._moved((name,), value)
+                rest[name] = self._extract((name,), value)
         if self.refs:
-            slim["blobs"] = self.refs
-        if self.sealed or (
-            self.key is not None and self.kind == ev.RunStarted.__name__
-        ):
-            slim["sealed"] = self.sealed
-        return slim
+            rest["blobs"] = self.refs
+        begins_encrypted = self.key is not None and self.kind == _FIRST
+        if self.sealed or begins_encrypted:
+            rest["sealed"] = self.sealed
+        return rest
 
     def _unquoted(self, error: Mapping[str, Any]) -> dict[str, Any]:
         """Return an error without what it says of payloads."""
         out = dict(error)
         if out.get("output") is not None:
-            out["output"] = self._moved(("error", "output"), out["output"])
+            out["output"] = self._extract(("error", "output"), out["output"])
         if quotes(out):
-            self._moved(("error", "message"), out["message"])
+            self._extract(("error", "message"), out["message"])
             out["message"] = ENCRYPTED
         return out
 
-    def _moved(self, path: tuple[str, ...], value: Any) -> Any:
-        raw = codec.encode(value)
-        if len(raw) > self.limits.payload:
-            raise PayloadOverLimit(
-                self.data.get("step"), ".".join(path), len(raw), self.limits.payload
-            )
-        secret = self.key is not None and path != _READABLE
-        if self.key is not None and secret:
-            raw = self.key.encrypt(raw, *_place(self.kind, self.data, path))
-        if len(raw) <= self.limits.inline:
-            if not secret:
+    def _extract(self, path: tuple[str, ...], value: Any) -> Any:
+        """Return what stands in the place of a payload: itself where it is small and readable, else null."""
+        raw, most = codec.encode(value), self.limits.payload
+        if len(raw) > most:
+            step = self.data.get("step")
+            raise PayloadOverLimit(step, ".".join(path), len(raw), most)
+        if self.key is None or path == _READABLE:
+            if self._fits(raw):
                 return value
-            self.sealed.append([list(path), base64.b64encode(raw).decode()])
+            self._put_beside(path, raw)
             return None
+        raw = self.key.encrypt(raw, *_place(self.kind, self.data, path))
+        if self._fits(raw):
+            self.sealed.append([list(path), base64.b64encode(raw).decode()])
+        else:
+            self._put_beside(path, raw)
+            self.sealed.append([list(path), ""])
+        return None
+
+    def _fits(self, raw: bytes) -> bool:
+        return len(raw) <= self.limits.inline
+
+    def _put_beside(self, path: tuple[str, ...], raw: bytes) -> None:
         sha = hashlib.sha256(raw).hexdigest()
         self.blobs[sha] = Blob(sha, raw)
         self.refs.append([list(path), sha, len(raw)])
-        if secret:
-            self.sealed.append([list(path), ""])
-        return None
 
 
 def quotes(error: Mapping[str, Any]) -> bool:
@@ -232,19 +241,23 @@ def shown(item: Recorded, keys: RunKeys) -> Recorded:
     if not is_sealed(item):
         return item
     if keys.get(item.stream) is None and item.stream in keys:
-        left = {
-            name: value
-            for name, value in item.data.items()
-            if name not in ("sealed", "blobs")
-        }
-        paths = [path for path, _ in item.data["sealed"]]
-        return replace(item, data={**left, "erased": paths} if paths else left)
+        return _without_sealed(item)
     inline = {name: value for name, value in item.data.items() if name != "blobs"}
     inline["sealed"] = [pair for pair in item.data["sealed"] if pair[1]]
     opened = dict(_inline(replace(item, data=inline), {}, keys))
     if "blobs" in item.data:
         opened["blobs"] = item.data["blobs"]
     return replace(item, data=opened)
+
+
+def _without_sealed(item: Recorded) -> Recorded:
+    """Return an event of a run whose key is no more, with the places of what nobody can read."""
+    data = dict(item.data)
+    paths = [path for path, _ in data.pop("sealed")]
+    data.pop("blobs", None)
+    if paths:
+        data["erased"] = paths
+    return replace(item, data=data)
 
 
 def is_sealed(item: Recorded) -> bool:
@@ -288,9 +301,8 @@ def _inline(
     full.pop("blobs", None)
     sealed = {tuple(path): text for path, text in full.pop("sealed", ())}
     key = _key_of(item, keys) if is_sealed(item) else None
-    for path in sorted(
-        {**blobs, **sealed}, key=len
-    ):  # what lies in something comes after it
+    # What lies in something comes after it.
+    for path in sorted({**blobs, **sealed}, key=len):
         raw = blobs[path] if path in blobs else _bytes(item, sealed[path])
         if path in sealed:
             if key is None:

@@ -28,29 +28,32 @@ def check_inputs(plan: Plan, inputs: Mapping[str, Json]) -> dict[str, Json]:
     problems: list[tuple[str, str]] = []
     for name, declared in plan.parameters.items():
         spec = declared if isinstance(declared, Mapping) else {}
-        if name not in checked:
-            if "default" in spec:
-                checked[name] = spec["default"]
-            elif spec.get("required"):
-                problems.append((name, "is required"))
-            else:
-                checked[name] = None
-        elif checked[name] is not None or spec.get("required"):
-            problems += [(name, reason) for reason in check_value(spec, checked[name])]
-    if plan.parameters:
-        problems += [
-            (name, _unknown(name, plan.parameters))
-            for name in inputs
-            if name not in plan.parameters
-        ]
+        if name in inputs:
+            problems += [(name, reason) for reason in _wrong(spec, inputs[name])]
+        elif spec.get("required") and "default" not in spec:
+            problems.append((name, "is required"))
+        else:
+            checked[name] = spec.get("default")
+    undeclared = inputs.keys() - plan.parameters.keys() if plan.parameters else ()
+    for name in inputs:
+        if name in undeclared:
+            problems.append((name, _unknown(name, plan.parameters)))
     if problems:
         raise InvalidInputs(problems)
     return checked
 
 
+def _wrong(spec: Mapping[str, Any], value: Json) -> list[str]:
+    """Return what is wrong with an input; null stands for one that is not there, unless it has to be."""
+    if value is None and not spec.get("required"):
+        return []
+    return check_value(spec, value)
+
+
 def _unknown(name: Any, declared: Mapping[str, Any]) -> str:
     near = difflib.get_close_matches(str(name), list(declared), 1)
-    return f"is not an input of this workflow{f'; did you mean {near[0]!r}?' if near else ''}"
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"is not an input of this workflow{hint}"
 
 
 def check_value(spec: Mapping[str, Any], value: Json) -> list[str]:
@@ -61,22 +64,28 @@ def check_value(spec: Mapping[str, Any], value: Json) -> list[str]:
     reasons = []
     if "enum" in spec and not any(_same(value, item) for item in spec["enum"]):
         reasons.append(f"must be one of {_choices(spec['enum'])}")
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        if "minimum" in spec and value < spec["minimum"]:
-            reasons.append(f"must be at least {spec['minimum']}")
-        if "maximum" in spec and value > spec["maximum"]:
-            reasons.append(f"must be at most {spec['maximum']}")
+    if is_of_type(value, "number"):
+        reasons += _check_number(spec, value)
     if isinstance(value, str):
         reasons += _check_text(spec, value)
+    return reasons
+
+
+def _check_number(spec: Mapping[str, Any], value: Json) -> list[str]:
+    reasons = []
+    if "minimum" in spec and value < spec["minimum"]:
+        reasons.append(f"must be at least {spec['minimum']}")
+    if "maximum" in spec and value > spec["maximum"]:
+        reasons.append(f"must be at most {spec['maximum']}")
     return reasons
 
 
 def _choices(values: Sequence[Json]) -> str:
     """Name the values that a parameter takes, in one way however they were written, and no more than anybody reads."""
     shown = [quoted(value) for value in values[:SHOWN]]
-    return ", ".join(
-        [*shown, f"{len(values) - SHOWN} others"] if len(values) > SHOWN else shown
-    )
+    if len(values) > SHOWN:
+        shown.append(f"{len(values) - SHOWN} others")
+    return ", ".join(shown)
 
 
 def is_of_type(value: Json, kind: str) -> bool:

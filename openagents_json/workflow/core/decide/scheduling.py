@@ -253,12 +253,10 @@ def _escalate(turn: DecisionBuilder, path: str, step: st.StepState) -> None:
         return
     frame = frame_of(path)
     if frame:
-        if (
-            turn.state.steps[frame].status in st.OPEN_STEP
-        ):  # or another step inside of it has failed it already
-            fail_group(
-                turn, frame, {**error, "at": error.get("at", path), "retryable": False}
-            )
+        # Else another step inside of it has failed it already.
+        if turn.state.steps[frame].status in st.OPEN_STEP:
+            error |= {"at": error.get("at", path), "retryable": False}
+            fail_group(turn, frame, error)
     elif turn.state.status == st.RUNNING:
         end_failed(turn, error, path)
 
@@ -281,20 +279,18 @@ def _check(turn: DecisionBuilder, name: str) -> None:
     else:
         step = turn.state.steps.get(name)
         if step is not None and step.status == st.ACTIVE:
-            (check_group if step.kind in st.GROUPS else close_block)(turn, name)
-        elif (
-            not turn.state.open_steps
-        ):  # a straggler of a group that had enough was the last thing to wait for
+            look = check_group if step.kind in st.GROUPS else close_block
+            look(turn, name)
+        elif not turn.state.open_steps:
+            # A straggler of a group that had enough was the last thing to wait for.
             turn.check[RUN] = None
 
 
 def _check_run(turn: DecisionBuilder) -> None:
     state = turn.state
-    if (
-        state.status == st.RUNNING
-        and not state.open_steps
-        and all(step in state.steps for step in turn.plan.order)
-    ):
+    if state.open_steps or state.status != st.RUNNING:
+        return
+    if all(step in state.steps for step in turn.plan.order):
         end_completed(turn, lambda: run_output(turn.plan, turn.view.closing()))
 
 
@@ -308,21 +304,22 @@ def _reach(turn: DecisionBuilder, path: str) -> None:
         ready = readiness(plan, frame, turn.state, view, turn.hidden)
         if ready is Readiness.WAIT:
             return
-        if ready is Readiness.DEAD or not (
-            _per_item(plan) or step_condition(plan, view)
-        ):
-            turn.emit(
-                ev.StepSkipped(
-                    path, "unreachable" if ready is Readiness.DEAD else "condition"
-                )
-            )
-            _passed(turn, path)
+        if ready is Readiness.DEAD:
+            _skip(turn, path, "unreachable")
+            return
+        if not (_per_item(plan) or step_condition(plan, view)):
+            _skip(turn, path, "condition")
             return
         if plan.cancel_rest:
             _cancel_rest(turn, plan, frame)
         begin(turn, path)
     except ExpressionFailed as error:
         _refused(turn, path, expression_error(error))
+
+
+def _skip(turn: DecisionBuilder, path: str, reason: str) -> None:
+    turn.emit(ev.StepSkipped(path, reason))
+    _passed(turn, path)
 
 
 def _frame_is_open(turn: DecisionBuilder, frame: str) -> bool:
