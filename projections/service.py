@@ -20,6 +20,12 @@ QUIET_LOOKS = 2
 PARTITIONS = 4
 """How many partitions are folded at a time, one while there are steps to run."""
 
+BUSY_PAUSE = 3
+"""So many times as long as it has folded it pauses while there are steps to run."""
+
+QUIET_PAUSE = 1
+"""The same when there are none: a run that is started just then finds half of a core free."""
+
 BUSY_SECONDS = 15.0
 """How long they may stay behind while this process has steps to run; whoever asks brings them up to date itself."""
 
@@ -89,6 +95,7 @@ class ProjectionService:
             some, todo = todo[:size], todo[size:]
             if self._runner.advance(some, targets):
                 todo += some
-            if self._stop.wait(3 * (self._steady_ms() - begun) / 1000 if busy else 0.0):
+            pause = BUSY_PAUSE if busy else QUIET_PAUSE
+            if self._stop.wait(pause * (self._steady_ms() - begun) / 1000):
                 return
         self._runner.switch()
