@@ -18,8 +18,13 @@ LIMIT: Final = "concurrency"
 def parent_of_child(state: RunState, step: str, *, detached: bool) -> dict[str, Json]:
     """Return what a child run is told of its parent: run, step and depth, and the keys `under` whose places it runs."""
     parent: dict[str, Json] = {"run": state.run, "step": step, "depth": state.depth + 1}
-    keys = {gate[1] for gate in state.queue if gate[0] == LIMIT} | _under(state.parent)
-    return parent if detached or not keys else {**parent, "under": sorted(keys)}
+    if detached:
+        return parent
+    own = {gate[1] for gate in state.queue if gate[0] == LIMIT}
+    keys = own | _under(state.parent)
+    if keys:
+        parent["under"] = sorted(keys)
+    return parent
 
 
 def still_needed(

@@ -192,7 +192,7 @@ class Persistence:
 class Plan:
     """A definition, compiled; `definition` is the JSON that it came from, `encoded` its canonical bytes.
 
-    `steps` holds nested steps too, by static path; `order` are those of the run itself, `places` give all of them in
+    `steps` holds nested steps too, by static path; `order` are those of the run itself, `positions` give all of them in
     document order, `homes` the static paths of step ids.
     """
 
@@ -207,7 +207,7 @@ class Plan:
     parameters: Mapping[str, Json]
     definition: Json
     encoded: bytes = b""
-    places: Mapping[str, int] = field(default_factory=dict)
+    positions: Mapping[str, int] = field(default_factory=dict)
     homes: Mapping[str, str] = field(default_factory=dict)
     signals: tuple[SignalWait, ...] = ()
     gates: tuple[Gate, ...] = ()

@@ -78,7 +78,7 @@ def compile_plan(definition: Json | Definition) -> Plan:
         parameters=document.get("inputs") or {},
         definition=definition.content,
         encoded=definition.encoded,
-        places={path: number for number, path in enumerate(draft.steps)},
+        positions={path: number for number, path in enumerate(draft.steps)},
         homes=draft.homes,
         signals=draft.signals(),
         gates=_run_gates(model, names),

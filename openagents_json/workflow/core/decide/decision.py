@@ -111,15 +111,15 @@ class DecisionBuilder:
 
 
 def order_key(plan: Plan, path: str) -> tuple[tuple[int, tuple[int, ...]], ...]:
-    """Return the place of an instance: by document order, and by index within the same step."""
+    """Return the position of an instance: by document order, and by index within the same step."""
     if "." not in path and "[" not in path:
-        return ((plan.places.get(path, -1), ()),)
-    places_in_frames = []
+        return ((plan.positions.get(path, -1), ()),)
+    positions = []
     for frame in frames_of(path)[1:]:
         tail = frame.rpartition(".")[2].removesuffix(COMPENSATE)
         indexes = tuple(int(x) for x in tail.replace("]", "").split("[")[1:])
-        places_in_frames.append((plan.places.get(static(frame), -1), indexes))
-    return tuple(places_in_frames)
+        positions.append((plan.positions.get(static(frame), -1), indexes))
+    return tuple(positions)
 
 
 def complete(

@@ -40,15 +40,14 @@ def needs_time(plan: Plan, command: cmd.Command) -> bool:
     """Tell whether what follows from a command depends on the time: after failures under `max_elapsed_seconds`."""
     match command:
         case cmd.RecordOutcomes(outcomes):
-            steps = [
-                x.step for x in outcomes if isinstance(x, cmd.Failed | cmd.Expired)
-            ]
+            failures = [x for x in outcomes if isinstance(x, cmd.Failed | cmd.Expired)]
+            return any(_is_limited(plan, failure.step) for failure in failures)
         case cmd.LoseLease(step) | cmd.TimeOutStep(step) | cmd.CloseChild(step):
-            steps = [step]
+            return _is_limited(plan, step)
         case _:
             return False
-    plans = [plan.steps.get(step) or plan.steps.get(static(step)) for step in steps]
-    return any(
-        plan_of_step is not None and plan_of_step.retry.max_elapsed_ms is not None
-        for plan_of_step in plans
-    )
+
+
+def _is_limited(plan: Plan, path: str) -> bool:
+    step = plan.steps.get(path) or plan.steps.get(static(path))
+    return step is not None and step.retry.max_elapsed_ms is not None

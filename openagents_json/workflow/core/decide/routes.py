@@ -43,28 +43,28 @@ def passage(
     source = state.steps.get(inside(frame, edge.source))
     if source is None or source.status in st.OPEN_STEP or source.sequence in hidden:
         return EdgeState.OPEN
+    if source.failed_for_good:
+        # Whatever holds the step fails with it: nothing goes on from here.
+        return EdgeState.OPEN
+    return EdgeState.ALIVE if _lets_pass(edge, source, scope) else EdgeState.DEAD
+
+
+def _lets_pass(edge: Edge, source: st.StepState, scope: Scope) -> bool:
     match source.status:
-        case st.FAILED if (
-            source.then == "fail"
-        ):  # whatever holds the step fails with it: nothing goes on from here
-            return EdgeState.OPEN
-        case st.SKIPPED if source.then == "continue":
-            return EdgeState.ALIVE if edge_alive(edge, scope) else EdgeState.DEAD
+        case st.COMPLETED:
+            if edge.goto:
+                return False
         case st.SKIPPED:
-            passes = edge.order and source.reason == "condition"
-            return EdgeState.ALIVE if passes else EdgeState.DEAD
-        case st.FAILED if edge.goto:
-            return (
-                EdgeState.ALIVE
-                if source.then == "goto" and source.goto == edge.target
-                else EdgeState.DEAD
-            )
-        case st.FAILED if source.then == "continue":
-            return EdgeState.ALIVE if edge_alive(edge, scope) else EdgeState.DEAD
-        case st.COMPLETED if not edge.goto:
-            return EdgeState.ALIVE if edge_alive(edge, scope) else EdgeState.DEAD
+            if source.then != "continue":  # else somebody skipped it by hand
+                return edge.order and source.reason == "condition"
+        case st.FAILED:
+            if edge.goto:
+                return source.then == "goto" and source.goto == edge.target
+            if source.then != "continue":
+                return False
         case _:
-            return EdgeState.DEAD
+            return False
+    return edge_alive(edge, scope)
 
 
 def readiness(

@@ -98,26 +98,25 @@ def unwind(turn: DecisionBuilder) -> None:
     state = turn.state
     if state.status not in (st.FAILING, st.CANCELLING) or state.open_steps:
         return
-    undoable = _undoable(turn) if state.status == st.FAILING or state.compensate else []
+    is_failing = state.status == st.FAILING
+    undoable = _undoable(turn) if is_failing or state.compensate else []
     if undoable:
         _compensate(turn, max(undoable, key=lambda path: state.steps[path].sequence))
-    elif (
-        state.status == st.FAILING
-        and ON_FAILURE in turn.plan.steps
-        and ON_FAILURE not in state.steps
-    ):
-        turn.emit(ev.StepScheduled(ON_FAILURE, {}, st.BLOCK))
-        block = turn.plan.steps[ON_FAILURE].block
-        turn.reach.extend(
-            inside(ON_FAILURE, name) for name in (block.order if block else ())
-        )
-        turn.check[ON_FAILURE] = None
-    elif state.status == st.FAILING:
-        turn.emit(
-            ev.RunFailed(_with_failures(turn, state.error or {}), state.failed_step)
-        )
-    else:
+    elif not is_failing:
         turn.emit(ev.RunCancelled(state.reason))
+    elif ON_FAILURE in turn.plan.steps and ON_FAILURE not in state.steps:
+        _begin_on_failure(turn)
+    else:
+        error = _with_failures(turn, state.error or {})
+        turn.emit(ev.RunFailed(error, state.failed_step))
+
+
+def _begin_on_failure(turn: DecisionBuilder) -> None:
+    turn.emit(ev.StepScheduled(ON_FAILURE, {}, st.BLOCK))
+    block = turn.plan.steps[ON_FAILURE].block
+    names = block.order if block else ()
+    turn.reach.extend(inside(ON_FAILURE, name) for name in names)
+    turn.check[ON_FAILURE] = None
 
 
 def _undoable(turn: DecisionBuilder) -> list[str]:
@@ -144,10 +143,8 @@ def _compensate(turn: DecisionBuilder, path: str) -> None:
     try:
         if failure is None:
             plan, view = turn.plan.of(name), turn.view.within(path)
-            inputs, secrets = (
-                step_inputs(plan, view, local),
-                step_secrets(plan, view, local),
-            )
+            inputs = step_inputs(plan, view, local)
+            secrets = step_secrets(plan, view, local)
     except ExpressionFailed as error:
         failure = expression_error(error)
     turn.emit(ev.CompensationScheduled(path, name, inputs, secrets))
@@ -163,11 +160,9 @@ def _with_failures(turn: DecisionBuilder, error: Mapping[str, Json]) -> dict[str
         for path, step in turn.state.steps.items()
         if path.endswith(COMPENSATE) and step.status == st.FAILED
     ]
-    if (
-        ON_FAILURE in turn.state.steps
-        and turn.state.steps[ON_FAILURE].status == st.FAILED
-    ):
+    on_failure = turn.state.steps.get(ON_FAILURE)
+    if on_failure is not None and on_failure.status == st.FAILED:
         failed.append(ON_FAILURE)
-    return (
-        {**error, "not_compensated": turn.in_order(failed)} if failed else dict(error)
-    )
+    if not failed:
+        return dict(error)
+    return {**error, "not_compensated": turn.in_order(failed)}
