@@ -24,6 +24,9 @@ AWAY_MS = 60_000.0
 
 BLOCK_MS = 5000.0
 
+LOOK_MS = 2000.0
+"""How often who is to be woken looks by itself: a worker of an older release ends runs without telling anybody."""
+
 
 class Waiter:
     """One caller that waits for one run, `timeout` in seconds.
@@ -49,8 +52,8 @@ class Waiter:
     def _told(self) -> Result | None:
         """Sleep until the run has ended; None when its events have to be read for what became of it."""
         try:
-            while (left := self._left(BLOCK_MS)) >= 1:
-                block_ms = int(min(BLOCK_MS, left))
+            while (left := self._left(LOOK_MS)) >= 1:
+                block_ms = int(min(LOOK_MS, left))
                 end = self._core.store.wait_for_end(self._run, block_ms)
                 if end is not None:
                     return self._result_by(end.last)
