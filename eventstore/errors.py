@@ -334,9 +334,9 @@ def translate(error: BaseException, where: str = "") -> EventStoreError:
         )
     if name == "ReadOnlyError":
         return StoreUnavailable(where, "it is a replica")
-    found = _for_now(text, where)
-    if found is not None:
-        return found
+    passing = _for_now(text, where)
+    if passing is not None:
+        return passing
     if name in _UNREACHABLE or isinstance(error, OSError):
         return StoreUnavailable(where, text)
     return EventStoreError(f"the server refused a command: {text}")

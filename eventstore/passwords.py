@@ -38,14 +38,11 @@ def has_password(url: str) -> bool:
     return masked(url) != url
 
 
-def filled_in(recorded: str, known: str) -> str:
+def filled_in(recorded: str, full: str) -> str:
     """Return a recorded URL with the passwords of a known one, if it is one of a place below that."""
-    shown = masked(known).rstrip("/")
-    return (
-        known.rstrip("/") + recorded[len(shown) :]
-        if known and f"{recorded}/".startswith(f"{shown}/")
-        else recorded
-    )
+    shown = masked(full).rstrip("/")
+    is_below = bool(full) and f"{recorded}/".startswith(f"{shown}/")
+    return full.rstrip("/") + recorded[len(shown) :] if is_below else recorded
 
 
 def traceback_of(error: BaseException) -> str:
@@ -60,13 +57,13 @@ def mask_log_records() -> None:
     def make(*args: object, **kwargs: object) -> logging.LogRecord:
         record = before(*args, **kwargs)
         try:
-            said = record.getMessage()
-        except (
-            Exception
-        ):  # arguments that do not fit are for the handler to complain about
+            message = record.getMessage()
+        except Exception:
+            # Arguments that do not fit are for the handler to complain about.
             return record
-        if has_password(said):
-            record.msg, record.args = masked(said), ()
+        if has_password(message):
+            record.msg = masked(message)
+            record.args = ()
         if record.exc_info and record.exc_info[1] is not None:
             record.exc_text = traceback_of(record.exc_info[1])
         return record
@@ -80,8 +77,10 @@ def _secrets(url: str) -> list[str]:
     except ValueError:
         return []
     login = parts.netloc.rpartition("@")[0]
-    found = [login.partition(":")[2]]
-    found += [
-        value for name, value in parse_qsl(parts.query) if _OPTION.match(f"?{name}=x")
-    ]
-    return [x for text in found for x in {text, unquote(text)} if len(x) >= SHORTEST]
+    secrets = [login.partition(":")[2]]
+    for name, value in parse_qsl(parts.query):
+        if _OPTION.match(f"?{name}=x"):
+            secrets.append(value)
+    # Libraries name them as they are written in the URL, and as they are sent.
+    spellings = [spelling for text in secrets for spelling in {text, unquote(text)}]
+    return [spelling for spelling in spellings if len(spelling) >= SHORTEST]

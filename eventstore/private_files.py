@@ -57,9 +57,9 @@ def own_directory(path: Path) -> Iterator[int]:
             raise _link(path) from None
         raise
     try:
-        found = os.fstat(handle)
-        _check(path, found)
-        if found.st_mode & stat.S_ISVTX:
+        status = os.fstat(handle)
+        _check(path, status)
+        if status.st_mode & stat.S_ISVTX:
             raise NotPrivate(
                 f"{path} is shared by many users; choose a directory below it, as {path / 'openagents'}"
             )
@@ -82,13 +82,13 @@ def tighten(path: Path, handle: int, names: Iterable[str]) -> None:
     """
     for name in names:
         try:
-            found = os.stat(name, dir_fd=handle, follow_symlinks=False)
+            status = os.stat(name, dir_fd=handle, follow_symlinks=False)
         except FileNotFoundError:
             continue
-        _check(path / name, found)
-        if found.st_mode & OTHERS:
+        _check(path / name, status)
+        if status.st_mode & OTHERS:
             with suppress(OSError):
-                os.chmod(name, stat.S_IMODE(found.st_mode) & ~OTHERS, dir_fd=handle)
+                os.chmod(name, stat.S_IMODE(status.st_mode) & ~OTHERS, dir_fd=handle)
 
 
 def open_private(path: Path, mode: str) -> IO[Any]:
@@ -117,11 +117,11 @@ def open_private(path: Path, mode: str) -> IO[Any]:
 
 
 def _check_file(path: Path, handle: int) -> None:
-    found = os.fstat(handle)
-    _check(path, found)
-    if not stat.S_ISREG(found.st_mode):
+    status = os.fstat(handle)
+    _check(path, status)
+    if not stat.S_ISREG(status.st_mode):
         raise NotPrivate(f"{path} is no ordinary file; remove it")
-    if found.st_mode & OTHERS:
+    if status.st_mode & OTHERS:
         with suppress(OSError):
             os.fchmod(handle, PRIVATE_FILE)
 
@@ -224,12 +224,12 @@ def _is_device(path: Path) -> bool:
     return not (stat.S_ISREG(kind) or stat.S_ISDIR(kind))
 
 
-def _check(path: Path, found: os.stat_result) -> None:
-    if stat.S_ISLNK(found.st_mode):
+def _check(path: Path, status: os.stat_result) -> None:
+    if stat.S_ISLNK(status.st_mode):
         raise _link(path)
-    if found.st_uid != os.geteuid():
+    if status.st_uid != os.geteuid():
         raise NotPrivate(
-            f"{path} belongs to {_user(found.st_uid)}, and this is {_user(os.geteuid())}: whoever owns it can change "
+            f"{path} belongs to {_user(status.st_uid)}, and this is {_user(os.geteuid())}: whoever owns it can change "
             "what is read there; run this as that user, give it to yourself with chown, or choose a directory of yours"
         )
 

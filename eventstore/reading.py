@@ -10,16 +10,16 @@ from eventstore.event import Recorded
 
 def merged(logs: Sequence[Sequence[Recorded]]) -> list[Recorded]:
     """Merge the logs of partitions by time; each keeps its own order, also when the server's clock went back."""
-    heads = [(log[0].time_ms, index, 0) for index, log in enumerate(logs) if log]
+    heads = [(log[0].time_ms, number, 0) for number, log in enumerate(logs) if log]
     heapq.heapify(heads)
-    out: list[Recorded] = []
+    events: list[Recorded] = []
     while heads:
-        time_ms, index, place = heapq.heappop(heads)
-        out.append(logs[index][place])
-        if place + 1 < len(logs[index]):
-            following = max(time_ms, logs[index][place + 1].time_ms)
-            heapq.heappush(heads, (following, index, place + 1))
-    return out
+        time_ms, number, at = heapq.heappop(heads)
+        events.append(logs[number][at])
+        if at + 1 < len(logs[number]):
+            following = max(time_ms, logs[number][at + 1].time_ms)
+            heapq.heappush(heads, (following, number, at + 1))
+    return events
 
 
 def bounded(items: list[Recorded], limit: int | None) -> list[Recorded]:

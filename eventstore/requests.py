@@ -22,7 +22,7 @@ def encoded(
     """
     if not events:
         raise InvalidRequest(f"stream {stream!r}: an append needs at least one event")
-    made = []
+    drafts = []
     for index, event in enumerate(events):
         try:
             data = encode(normalise(event.data))
@@ -36,8 +36,8 @@ def encoded(
         size = len(data) + len(metadata)
         if size > max_bytes:
             raise PayloadTooLarge(f"stream {stream!r}, event {index}", size, max_bytes)
-        made.append((event.type, data, metadata))
-    return made
+        drafts.append((event.type, data, metadata))
+    return drafts
 
 
 def check_checkpoint(

@@ -211,14 +211,14 @@ class ReadyQueue:
 
 @dataclass(frozen=True, slots=True)
 class DueReply:
-    """What is due in a partition; `next_ms` is -1 when nothing waits, `moved` are queues that got a step back."""
+    """What is due in a partition; `next_ms` is -1 when nothing waits, `refilled` are queues that got a step back."""
 
     partition: int
     time_ms: int
     next_ms: int
     members: tuple[DueMember, ...]
     ready: tuple[ReadyQueue, ...]
-    moved: frozenset[str]
+    refilled: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)

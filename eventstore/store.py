@@ -110,9 +110,9 @@ class ReadPosition(int):
 
     def __new__(cls, n: int, time_ms: int | None = None) -> ReadPosition:
         """Make one; without a time it is just a number."""
-        made = super().__new__(cls, n)
-        made.time_ms = time_ms
-        return made
+        position = super().__new__(cls, n)
+        position.time_ms = time_ms
+        return position
 
 
 def next_cursor(after: Cursor, seen: Sequence[Recorded]) -> dict[int, int]:

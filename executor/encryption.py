@@ -39,18 +39,18 @@ class RunKey:
     random: Random = field(repr=False, compare=False)
     wrapped: str = ""
 
-    def encrypt(self, plain: bytes, *place: str) -> bytes:
+    def encrypt(self, plain: bytes, *path: str) -> bytes:
         """Encrypt what belongs to a place of the run: nonce and ciphertext."""
-        return _encrypt(self.secret, plain, [self.run, *place], self.random)
+        return _encrypt(self.secret, plain, [self.run, *path], self.random)
 
-    def decrypt(self, raw: bytes, *place: str) -> bytes:
+    def decrypt(self, raw: bytes, *path: str) -> bytes:
         """Decrypt what was encrypted for a place of the run.
 
         Raises DamagedPayload.
         """
-        plain = _decrypt(self.secret, raw, [self.run, *place])
+        plain = _decrypt(self.secret, raw, [self.run, *path])
         if plain is None:
-            raise DamagedPayload(self.run, " ".join(x for x in place if x))
+            raise DamagedPayload(self.run, " ".join(x for x in path if x))
         return plain
 
 
@@ -62,8 +62,8 @@ class MasterKeys:
 
     def __init__(self, texts: Sequence[str], random: Random) -> None:
         keys = [
-            parse_key(text, f"encryption key {place}")
-            for place, text in enumerate(texts, 1)
+            parse_key(text, f"encryption key {number}")
+            for number, text in enumerate(texts, 1)
         ]
         self._random = random
         self._keys = {key_id(key): key for key in keys}

@@ -295,11 +295,11 @@ class WorkIndex:
         return [key for _, key in oldest_first[:at_most]]
 
     def hand_out(
-        self, key: DueKey, push_ms: int, now_ms: int, moved: Callable[[str], Any]
+        self, key: DueKey, push_ms: int, now_ms: int, refill: Callable[[str], Any]
     ) -> DueMember | None:
         """Return a due member for somebody to act on, pushed forward; None where the index can act by itself.
 
-        What no run needs any more goes. A retry whose wait is over is `moved` to its queue.
+        What no run needs any more goes. `refill` is told the queue into which a retry whose wait is over comes.
         """
         if not (key.kind in OF_RECORDS and key.subject):
             return self._of_run(key, push_ms, now_ms)
@@ -312,7 +312,7 @@ class WorkIndex:
             self.due.discard(key)
             if head.status in CLAIMED_RUN:
                 self._wait((key.run, key.subject), record, now_ms)
-                moved(record.queue)
+                refill(record.queue)
             return None
         kind = key.kind
         if kind is DueKind.LEASE:

@@ -37,7 +37,7 @@ class RunTimesContract:
         assert (due(store), claim(store)) == ([], ())
         later(6 * MINUTE)
         [reply] = store.due([0], ["q"])
-        assert (reply.members, list(reply.moved)) == ((), ["q"])
+        assert (reply.members, list(reply.refilled)) == ((), ["q"])
         [queue] = reply.ready
         assert (queue.queue, queue.count) == ("q", 1)
         assert steps(claim(store, name="k2")) == ["a"]

@@ -194,10 +194,14 @@ class StreamStoreContract:
         store.append(
             "a", [Event("T\ud800", payload, {"m": payload})], actor="ä", cause="c"
         )
-        [found] = store.read("a")
-        assert repr(found.data) == repr(payload)
-        assert repr(found.metadata["m"]) == repr(payload)
-        assert (found.type, found.actor, found.cause) == ("T\ud800", "ä", "c")
+        [event] = store.read("a")
+        assert repr(event.data) == repr(payload)
+        assert repr(event.metadata["m"]) == repr(payload)
+        assert (event.type, event.actor, event.cause) == (
+            "T\ud800",
+            "ä",
+            "c",
+        )
 
     def test_reads_have_bounds_in_both_directions(self, store: StreamStore) -> None:
         store.append("a", events(10))
@@ -231,10 +235,10 @@ class StreamStoreContract:
         single.append("b", events(5))
         for after in range(11):
             for limit in (1, 3, 100):
-                found = [
+                positions = [
                     r.position.n for r in single.read_all(after={0: after}, limit=limit)
                 ]
-                assert found == list(range(after + 1, min(10, after + limit) + 1))
+                assert positions == list(range(after + 1, min(10, after + limit) + 1))
 
     def test_the_log_of_all_partitions_has_no_holes_when_it_is_cut(
         self, store: StreamStore
@@ -280,13 +284,15 @@ class StreamStoreContract:
         assert store.tail(after=cursor, block_ms=10) == []
         writer = threading.Timer(0.05, lambda: store.append("b", events(2)))
         writer.start()
-        found: list[Recorded] = []
+        events_read: list[Recorded] = []
         for _ in range(50):
-            found += store.tail(after=next_cursor(cursor, found), block_ms=500)
-            if len(found) == 2:
+            events_read += store.tail(
+                after=next_cursor(cursor, events_read), block_ms=500
+            )
+            if len(events_read) == 2:
                 break
         writer.join()
-        assert types(found) == ["Happened0", "Happened1"]
+        assert types(events_read) == ["Happened0", "Happened1"]
 
     def test_writers_that_race_are_put_in_one_order(self, store: StreamStore) -> None:
         won: list[tuple[int, str]] = []

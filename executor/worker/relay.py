@@ -229,7 +229,7 @@ class Relay:
 
     def _waiting(self, reply: DueReply) -> set[str]:
         return {
-            *reply.moved,
+            *reply.refilled,
             *(
                 ready.queue
                 for ready in reply.ready

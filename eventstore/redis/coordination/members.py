@@ -20,6 +20,7 @@ ALIVE_MS: Final = 15_000
 """How long a process may be silent and count as alive."""
 
 FORGOTTEN_MS: Final = 3_600_000
+"""How long the entry of a silent process is kept: one that was only stopped has it back with its next beat."""
 
 
 class Directory:
@@ -40,10 +41,9 @@ class Directory:
 
     def beat(self, worker: str, info: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """Say that a process is alive, and give all that are; `info` is what `openagents doctor` shows of it."""
-        told = {
-            key: value for key, value in info.items() if key != "seen_ms"
-        }  # the server says that
-        return self._alive(self._call(worker, codec.encode(told)))
+        # When it was seen is for the server to say: clocks of processes differ.
+        entry = {key: value for key, value in info.items() if key != "seen_ms"}
+        return self._alive(self._call(worker, codec.encode(entry)))
 
     def forget(self, worker: str) -> None:
         """Say that a process has ended."""
@@ -80,8 +80,9 @@ class Directory:
             PlainCall((b"HSETNX", self._workflows, name, codec.encode(entry))),
             PlainCall((b"HGET", self._workflows, name)),
         ]
-        found: dict[str, Any] = codec.decode(self._store.call(calls)[1])
-        return found
+        _, raw = self._store.call(calls)
+        published: dict[str, Any] = codec.decode(raw)
+        return published
 
     def put_components(self, having: str, names: Sequence[str]) -> None:
         """Say which components a hash stands for; that is forgotten a day after it was last said."""

@@ -71,7 +71,7 @@ class WakeUps:
 
     def _taken(self, queue: str, args: list[Any]) -> list[int]:
         """Return the partitions taken, and those where something was set aside since this process last looked there."""
-        found: dict[int, None] = {}
+        partitions: dict[int, None] = {}
         for item in self._run(ScriptCall(self._script, self._keys(queue), args)):
             number, _, since = item.partition(b"@")
             partition = int(number)
@@ -79,8 +79,8 @@ class WakeUps:
                 continue
             if since:
                 self._seen[queue, partition] = since
-            found[partition] = None
-        return list(found)
+            partitions[partition] = None
+        return list(partitions)
 
     def aside(self, queue: str, partitions: Sequence[int]) -> bool:
         """Say that partitions have steps which those who looked cannot run; True when a doorbell should be sent."""

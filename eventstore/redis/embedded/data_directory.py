@@ -45,8 +45,12 @@ def parts(path: Path) -> list[Path]:
 
 def directory_of(connection: Connection) -> Path | None:
     """Return the data directory of the embedded server that a connection leads to; None where it is another server."""
-    found = None if connection.is_cluster else setting(connection.nodes()[0], "dir")
-    return Path(found) if found and (Path(found) / "server.json").is_file() else None
+    if connection.is_cluster:
+        return None
+    name = setting(connection.nodes()[0], "dir")
+    if not name or not (Path(name) / "server.json").is_file():
+        return None
+    return Path(name)
 
 
 def share_in(path: Path, create: bool, lock_seconds: float) -> IO[Any]:
@@ -79,11 +83,9 @@ def share_in(path: Path, create: bool, lock_seconds: float) -> IO[Any]:
 
 def why(error: OSError) -> str:
     """Say what befell a directory, and what to do."""
-    return (
-        f"{error.strerror}; choose a directory that can be written"
-        if error.strerror
-        else str(error)
-    )
+    if not error.strerror:
+        return str(error)
+    return f"{error.strerror}; choose a directory that can be written"
 
 
 def _refuse_foreign(path: Path, handle: int) -> None:
@@ -93,10 +95,9 @@ def _refuse_foreign(path: Path, handle: int) -> None:
     """
     if not os.fstat(handle).st_mode & OTHERS:
         return
-    found = set(os.listdir(handle)) - {"lost+found"}
-    strange = {
-        name for name in found if not (path / name / "users.lock").exists()
-    }  # there may be stores in a store
+    names = set(os.listdir(handle)) - {"lost+found"}
+    # There may be stores in a store: their directories are not strange.
+    strange = {name for name in names if not (path / name / "users.lock").exists()}
     if strange and not strange & {_LOG_DIRECTORY, *_FILES}:
         raise ServerNotStarted(
             path,

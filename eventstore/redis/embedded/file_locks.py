@@ -55,6 +55,7 @@ def held(file: IO[Any], seconds: float = LOCK_SECONDS) -> Iterator[None]:
         try:
             yield
         finally:
+            # First the name goes, then the lock: the other way around, the name of the next holder would be wiped.
             os.ftruncate(file.fileno(), 0)
     finally:
         file.close()
@@ -62,10 +63,9 @@ def held(file: IO[Any], seconds: float = LOCK_SECONDS) -> Iterator[None]:
 
 def say_holder(file: IO[Any]) -> None:
     """Say in a locked file that this process holds it."""
+    # The file is open for appending, so what is written to the emptied file stands at its beginning.
     os.ftruncate(file.fileno(), 0)
-    os.write(
-        file.fileno(), str(os.getpid()).encode()
-    )  # the file is open for appending: it stands at the beginning
+    os.write(file.fileno(), str(os.getpid()).encode())
 
 
 def _holder(file: IO[Any]) -> int:

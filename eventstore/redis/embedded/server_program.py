@@ -49,18 +49,23 @@ def _candidates() -> Iterator[tuple[str, Path | None]]:
     yield f"{_NAMES[0]} of the package {WHEEL}", _in_wheel()
     path = os.pathsep.join((*os.get_exec_path(), *_ALSO))
     for name in _NAMES:
-        found = shutil.which(name, path=path)
-        yield f"{name} on the PATH", Path(found).absolute() if found else None
+        program = shutil.which(name, path=path)
+        yield f"{name} on the PATH", Path(program).absolute() if program else None
 
 
 def _in_wheel() -> Path | None:
     """Look among the files that the package says it has installed: importing it would load a driver for nothing."""
     try:
-        known = files(WHEEL) or []
+        installed = files(WHEEL) or []
     except PackageNotFoundError:
         return None
-    found = [Path(str(file.locate())) for file in known if file.name == _NAMES[0]]
-    return next((path for path in found if path.is_file()), None)
+    for file in installed:
+        if file.name != _NAMES[0]:
+            continue
+        path = Path(str(file.locate()))
+        if path.is_file():
+            return path
+    return None
 
 
 def _unfit(path: Path) -> str:
@@ -74,5 +79,5 @@ def _unfit(path: Path) -> str:
     version = _VERSION.search(done.stdout)
     if done.returncode != 0 or version is None:
         return "does not run here"
-    found = (int(version[1]), int(version[2]))
-    return "" if found >= OLDEST else f"is version {found[0]}.{found[1]}"
+    major, minor = int(version[1]), int(version[2])
+    return "" if (major, minor) >= OLDEST else f"is version {major}.{minor}"

@@ -26,13 +26,13 @@ class Erased(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """An event whose data is replaced; `epoch` is 0 when the ledger has not sealed it, else `place` is its leaf's."""
+    """An event whose data is replaced; `epoch` is 0 when no ledger has sealed it, else `leaf` counts its leaves."""
 
     version: int
     data: bytes
     n: int
     epoch: int = 0
-    place: int = 0
+    leaf: int = 0
     committed: bytes = b""
 
 
@@ -60,30 +60,37 @@ class Eraser:
             "redact", load_text("runs_common.lua") + load_text("redact.lua")
         )
 
-    def erase(self, wanted: Redaction) -> Erased:
+    def erase(self, redaction: Redaction) -> Erased:
         """Replace the data of events, in one round trip; the same commit id does it once."""
-        keys, partition = self._store.keys, self._store.keys.partition_of(wanted.run)
+        keys, partition = self._store.keys, self._store.keys.partition_of(redaction.run)
         options = {
-            "v": wanted.version,
-            "lc": wanted.last_commit,
-            "ledger": str(wanted.ledger),
-            "blobs": list(wanted.blobs),
+            "v": redaction.version,
+            "lc": redaction.last_commit,
+            "ledger": str(redaction.ledger),
+            "blobs": list(redaction.blobs),
         }
         args: list[Any] = [
             json.dumps(options),
-            wanted.commit_id,
-            wanted.actor,
+            redaction.commit_id,
+            redaction.actor,
             "",
-            wanted.run,
-            *wanted.event,
+            redaction.run,
+            *redaction.event,
         ]
-        for x in wanted.erasures:
-            args += (x.version, x.data, x.n, x.epoch or "", x.place, x.committed)
+        for erasure in redaction.erasures:
+            args += (
+                erasure.version,
+                erasure.data,
+                erasure.n,
+                erasure.epoch or "",
+                erasure.leaf,
+                erasure.committed,
+            )
         names = [
             keys.meta(partition),
             keys.log(partition),
-            keys.stream(wanted.run),
-            keys.head(wanted.run),
+            keys.stream(redaction.run),
+            keys.head(redaction.run),
         ]
         names.append(keys.checkpoints(partition))
         return Erased(self._store.call([ScriptCall(self._script, names, args)])[0][0])

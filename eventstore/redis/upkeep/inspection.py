@@ -135,24 +135,21 @@ class Inspector:
 
     def indexes(self, partition: int) -> Indexes:
         """Read the due members and the ready steps of a partition; not at one moment with anything else."""
-        keys, found = self._store.keys, Indexes()
+        keys = self._store.keys
+        indexes = Indexes()
         for member in self._members(keys.due(partition)):
-            found.add_due(member)
+            indexes.add_due(member)
         queues = sorted(self._queues)
         aside = self._store.call(
             [PlainCall((b"SMEMBERS", keys.aside(partition, queue))) for queue in queues]
         )
-        for name in [
-            *queues,
-            *(
-                f"{q}|{x.decode()}"
-                for q, apart in zip(queues, aside, strict=True)
-                for x in apart
-            ),
-        ]:
+        sets = list(queues)
+        for queue, components in zip(queues, aside, strict=True):
+            sets += [f"{queue}|{component.decode()}" for component in components]
+        for name in sets:
             for key in self._members(keys.ready(partition, name)):
-                found.add_ready(name, key)
-        return found
+                indexes.add_ready(name, key)
+        return indexes
 
     def _members(self, name: bytes) -> Iterator[str]:
         for start in itertools.count(0, MEMBERS):
@@ -164,24 +161,24 @@ class Inspector:
                 return
 
     def views(
-        self, partition: int, known: LogTails, indexes: Indexes, streams: Sequence[str]
+        self, partition: int, tails: LogTails, indexes: Indexes, streams: Sequence[str]
     ) -> Iterator[RunView]:
         """Look at runs, many in a round trip; the indexes and the log were read before, so a run may have moved on."""
         for start in range(0, len(streams), RUNS):
             some = streams[start : start + RUNS]
-            now, found, *_ = self._surveyed(partition, known, some, whole=False)
-            for run, reply in zip(some, found, strict=True):
-                entry = known.entries.get(run)
+            now, replies, *_ = self._surveyed(partition, tails, some, whole=False)
+            for run, reply in zip(some, replies, strict=True):
+                entry = tails.entries.get(run)
                 yield _view(run, reply, indexes, entry.last if entry else 0, now)
 
     def moment(
-        self, partition: int, known: LogTails, streams: Sequence[str]
+        self, partition: int, tails: LogTails, streams: Sequence[str]
     ) -> Iterator[RunView]:
         """Look at runs with all that the store says of them at one moment; this walks the indexes, so for few runs."""
         for start in range(0, len(streams), RUNS):
             some = streams[start : start + RUNS]
-            now, found, due, ready, logged = self._surveyed(
-                partition, known, some, whole=True
+            now, replies, due, ready, logged = self._surveyed(
+                partition, tails, some, whole=True
             )
             indexes = Indexes()
             for member in due:
@@ -189,28 +186,28 @@ class Inspector:
             for name, key in ready:
                 indexes.add_ready(name.decode(), key.decode())
             last = {
-                run: known.entries[run].last
-                for run, reply in zip(some, found, strict=True)
+                run: tails.entries[run].last
+                for run, reply in zip(some, replies, strict=True)
                 if reply[5]
             }
             last |= {_text(run): int(version) for run, version in logged}
             yield from (
                 _view(run, reply, indexes, last.get(run, 0), now)
-                for run, reply in zip(some, found, strict=True)
+                for run, reply in zip(some, replies, strict=True)
             )
 
     def _surveyed(
-        self, partition: int, known: LogTails, runs: Sequence[str], *, whole: bool
+        self, partition: int, tails: LogTails, runs: Sequence[str], *, whole: bool
     ) -> Any:
         keys, queues = self._store.keys, sorted(self._queues)
         args: list[Any] = [
             int(whole),
-            known.last.id if known.last else "-",
+            tails.last.id if tails.last else "-",
             len(queues),
             *queues,
         ]
         for run in runs:
-            entry = known.entries.get(run)
+            entry = tails.entries.get(run)
             args += (run.encode("utf-8", "surrogatepass"), entry.id if entry else "")
         return self._store.call(
             [
@@ -228,24 +225,25 @@ class Inspector:
         self._queues, self._streams = set(), {}
         for name in self._store.scan(prefix + b":{*}:r*"):
             partition, _, rest = name.removeprefix(prefix + b":{").partition(b"}:")
-            kind, _, said = rest.partition(b":")
+            kind, _, subject = rest.partition(b":")
             if kind == b"run":
-                self._streams.setdefault(int(partition), set()).add(_text(said))
+                self._streams.setdefault(int(partition), set()).add(_text(subject))
             elif kind == b"ready":
-                self._queues.add(said.split(b"|", 1)[0].decode())
+                self._queues.add(subject.split(b"|", 1)[0].decode())
 
     def waiting(self) -> Counter[tuple[str, str]]:
         """Count the steps that wait for workers, by queue and component; of long queues, only the oldest are looked at.
 
         The component is empty where an older version opened the step.
         """
-        call, found = self._store.call, Counter[tuple[str, str]]()
+        call = self._store.call
+        counts = Counter[tuple[str, str]]()
         names = self._store.scan(self._store.keys.prefix.encode() + b":{*}:ready:*")
         for name in names:
             common, _, rest = name.partition(b"ready:")
             queue, apart, component = rest.decode().partition("|")
             if apart:
-                found[queue, component] += call([PlainCall((b"ZCARD", name))])[0]
+                counts[queue, component] += call([PlainCall((b"ZCARD", name))])[0]
                 continue
             members = [
                 key.partition(b"|")
@@ -255,9 +253,9 @@ class Inspector:
                 PlainCall((b"HGET", common + b"head:" + run, b"c:" + step))
                 for run, _, step in members
             ]
-            for said in call(heads) if heads else ():
-                found[queue, (said or b"").decode()] += 1
-        return found
+            for reply in call(heads) if heads else ():
+                counts[queue, (reply or b"").decode()] += 1
+        return counts
 
     def places(self) -> Iterator[Lock]:
         """Return the limits of concurrency before which somebody waits, each as it is at one moment."""

@@ -43,6 +43,6 @@ def read_losses(store: RedisClient) -> list[Loss]:
 
 
 def _loss(partition: int, raw: bytes) -> Loss:
-    found: Mapping[str, Any] = json.loads(raw)
+    fields: Mapping[str, Any] = json.loads(raw)
     names = ("epoch", "at", "kept", "first", "first_ms", "lost", "lost_ms")
-    return Loss(partition, *(int(found[name]) for name in names))
+    return Loss(partition, *(int(fields[name]) for name in names))

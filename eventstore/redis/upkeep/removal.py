@@ -101,8 +101,8 @@ class RunRemover:
         ]
         args += _entries(leaving.events)
         code, *rest = self._store.call([ScriptCall(self._free, names, args)])[0]
-        said = ", ".join(x.decode() if isinstance(x, bytes) else str(x) for x in rest)
-        return RemovalResult(RemovalOutcome(code), said)
+        words = (x.decode() if isinstance(x, bytes) else str(x) for x in rest)
+        return RemovalResult(RemovalOutcome(code), ", ".join(words))
 
     def memory(self, run: str, blobs: Iterable[str] = (), entries: int = 0) -> int:
         """Return about how many bytes a run takes in the server: its keys, its payloads, its part of the log."""
@@ -116,9 +116,8 @@ class RunRemover:
         *own, log, length = self._store.call(
             [*calls, PlainCall((b"XLEN", keys.log(partition)))]
         )
-        return sum(x or 0 for x in own) + (
-            entries * (log or 0) // length if length else 0
-        )
+        share_of_log = entries * (log or 0) // length if length else 0
+        return sum(size or 0 for size in own) + share_of_log
 
 
 def archive_stream(partition: int) -> str:
