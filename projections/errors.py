@@ -45,11 +45,10 @@ class UnknownProjection(ProjectionError, NotFound):
 
     code = "unknown_projection"
 
-    def __init__(self, name: str, known: Iterable[str]) -> None:
+    def __init__(self, name: str, names: Iterable[str]) -> None:
         self.name = name
-        super().__init__(
-            f"there is no projection {name!r}; there are {', '.join(sorted(known))}"
-        )
+        others = ", ".join(sorted(names))
+        super().__init__(f"there is no projection {name!r}; there are {others}")
 
 
 class InvalidQuery(ProjectionError, InvalidArgument):
@@ -64,10 +63,12 @@ class ProjectionFailed(ProjectionError):
     code = "projection_failed"
 
     def __init__(self, view: str, event: Recorded, error: BaseException) -> None:
-        self.view, self.event, self.error = view, event, error
-        place = f"partition {event.position.partition}, position {event.position.n}"
+        self.view = view
+        self.event = event
+        self.error = error
+        position = f"partition {event.position.partition}, position {event.position.n}"
         super().__init__(
-            f"projection {view} stands still at {place}: event {event.version} ({event.type}) of {event.stream}: "
+            f"projection {view} stands still at {position}: event {event.version} ({event.type}) of {event.stream}: "
             f"{type(error).__name__}: {masked(str(error))}; correct the projection, workers with the correction go on "
             "by themselves"
         )

@@ -38,14 +38,9 @@ def fingerprint(
     workflow: str, step: str | None, error: Mapping[str, Any] | None
 ) -> str:
     """Name a class of failures: the same workflow, step, type of error and message but for ids and numbers."""
-    found = error or {}
-    where = _INSTANCE.sub("", str(found.get("at") or step or ""))
-    parts = (
-        workflow,
-        where,
-        str(found.get("type")),
-        essence(str(found.get("message") or "")),
-    )
-    return hashlib.sha256(
-        "\0".join(parts).encode("utf-8", "surrogatepass")
-    ).hexdigest()[:12]
+    details = error or {}
+    where = _INSTANCE.sub("", str(details.get("at") or step or ""))
+    message = essence(str(details.get("message") or ""))
+    parts = (workflow, where, str(details.get("type")), message)
+    text = "\0".join(parts).encode("utf-8", "surrogatepass")
+    return hashlib.sha256(text).hexdigest()[:12]

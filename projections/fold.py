@@ -22,23 +22,28 @@ def keyed(
     projection: Projection, view: str, events: Iterable[Recorded]
 ) -> tuple[list[Keyed], ProjectionFailed | None]:
     """Return the events that matter, with their keys; up to the first for which the projection cannot name one."""
-    types, key_of, found = projection.types, projection.key, list[Keyed]()
+    types = projection.types
+    pairs: list[Keyed] = []
     for event in events:
         if types is not None and event.type not in types:
             continue
         try:
-            key = key_of(event)
-            if key is not None and not isinstance(key, str):
-                raise TypeError(f"the key must be a text or None, not {key!r}")
-        except (
-            Exception
-        ) as error:  # whatever a user's function raises stops that projection alone
+            key = _key(projection, event)
+        except Exception as error:
+            # Whatever a user's function raises stops that projection alone.
             failure = ProjectionFailed(view, event, error)
             failure.__cause__ = error
-            return found, failure
+            return pairs, failure
         if key is not None:
-            found.append((key, event))
-    return found, None
+            pairs.append((key, event))
+    return pairs, None
+
+
+def _key(projection: Projection, event: Recorded) -> str | None:
+    key: Any = projection.key(event)
+    if key is not None and not isinstance(key, str):
+        raise TypeError(f"the key must be a text or None, not {key!r}")
+    return key
 
 
 def fold(
@@ -48,12 +53,8 @@ def fold(
 
     Documents of `loaded` may be changed on the way. Raises ProjectionFailed, with the event.
     """
-    work = _Work(
-        projection,
-        view,
-        loaded,
-        Batch(loaded.checkpoint, to, loaded.next_ordinal, loaded.top_order),
-    )
+    batch = Batch(loaded.checkpoint, to, loaded.next_ordinal, loaded.top_order)
+    work = _Work(projection, view, loaded, batch)
     for key, event in pairs:
         work.apply(key, event)
     work.finish()
@@ -72,38 +73,39 @@ class _Work:
 
     def apply(self, key: str, event: Recorded) -> None:
         """Apply one event to the document of a key."""
-        projection, batch = self.projection, self.batch
-        row = batch.rows.get(key) or (
-            None if key in batch.removed else self.loaded.rows.get(key)
-        )
-        before = copy.deepcopy(projection.initial) if row is None else row.document
+        row = self._row(key)
         try:
-            if (
-                key not in self.touched
-                and row is not None
-                and projection.index is not None
-            ):
-                self.facets[key] = facets_of(
-                    _index(projection, row.document), row
-                )  # what is given may be changed
-            document = projection.apply(before, event)
-            counted = document if isinstance(document, Counted) else None
-            if counted is not None:
-                document = counted.document
-                _check(counted, batch)
-            index = _index(projection, document)
-        except (
-            Exception
-        ) as error:  # whatever a user's function raises stops that projection alone
+            applied = self._applied(key, event, row)
+            index = _index(self.projection, applied.document)
+        except Exception as error:
+            # Whatever a user's function raises stops that projection alone.
             raise ProjectionFailed(self.view, event, error) from error
         self.touched[key] = event
-        if document is None:
+        if applied.document is None:
             self._remove(key, row)
         else:
-            self._put(key, row, document, index)
-        self.after[key] = facets_of(index, batch.rows.get(key))
-        if counted is not None:
-            self._count(counted)
+            self._put(key, row, applied.document, index)
+        self.after[key] = facets_of(index, self.batch.rows.get(key))
+        self._count(applied)
+
+    def _row(self, key: str) -> Row | None:
+        row = self.batch.rows.get(key)
+        if row is not None:
+            return row
+        return None if key in self.batch.removed else self.loaded.rows.get(key)
+
+    def _applied(self, key: str, event: Recorded, row: Row | None) -> Counted:
+        """Call the user's functions, and refuse what they return where it could not be stored."""
+        projection = self.projection
+        before = copy.deepcopy(projection.initial) if row is None else row.document
+        # Before the event is applied: what is given to the function may be changed by it.
+        if row is not None and key not in self.touched:
+            self.facets[key] = facets_of(_index(projection, row.document), row)
+        result = projection.apply(before, event)
+        if not isinstance(result, Counted):
+            return Counted(result)
+        _check(result, self.batch)
+        return result
 
     def _count(self, counted: Counted) -> None:
         batch = self.batch
@@ -140,28 +142,33 @@ class _Work:
 
     def finish(self) -> None:
         """Find out which facets have changed, and whether all documents are JSON."""
-        projection, batch = self.projection, self.batch
         for key, event in self.touched.items():
-            new, old = batch.rows.get(key), self.loaded.rows.get(key)
-            if new is not None:
+            row = self.batch.rows.get(key)
+            if row is not None:
                 try:
-                    codec.encode(new.document)
+                    codec.encode(row.document)
                 except NotJson as error:
                     raise ProjectionFailed(self.view, event, error) from error
-            if projection.index is None:
-                continue
-            before, after = self.facets.get(key, frozenset()), self.after[key]
-            if old and new and old.ordinal != new.ordinal:  # removed, and there again
-                batch.members.update({(facet, old.ordinal): False for facet in before})
-                before = frozenset()
-            place = new or old
-            if place is not None:
-                batch.members.update(
-                    {(facet, place.ordinal): False for facet in before - after}
-                )
-                batch.members.update(
-                    {(facet, place.ordinal): True for facet in after - before}
-                )
+            if self.projection.index is not None:
+                self._change_members(key, row)
+
+    def _change_members(self, key: str, new: Row | None) -> None:
+        old = self.loaded.rows.get(key)
+        before, after = self.facets.get(key, frozenset()), self.after[key]
+        # Removed, and there again: all that was said of the old ordinal goes.
+        if old and new and old.ordinal != new.ordinal:
+            self._set_members(before, old.ordinal, False)
+            before = frozenset()
+        current = new or old
+        if current is not None:
+            self._set_members(before - after, current.ordinal, False)
+            self._set_members(after - before, current.ordinal, True)
+
+    def _set_members(
+        self, facets: Iterable[str], ordinal: int, is_member: bool
+    ) -> None:
+        for facet in facets:
+            self.batch.members[facet, ordinal] = is_member
 
 
 def _check(counted: Counted, batch: Batch) -> None:
@@ -174,13 +181,13 @@ def _check(counted: Counted, batch: Batch) -> None:
             raise TypeError(
                 f"the count of {name!r} must be a whole number, not {delta!r}"
             )
-    said = (
+    value_names = (
         batch.values.keys()
         | batch.firsts.keys()
         | counted.values.keys()
         | counted.firsts.keys()
     )
-    both = (batch.counts.keys() | counted.counts.keys()) & said
+    both = (batch.counts.keys() | counted.counts.keys()) & value_names
     if both:
         raise TypeError(f"{min(both)!r} cannot be a count and a value")
     codec.encode([dict(counted.counts), dict(counted.values), dict(counted.firsts)])

@@ -15,10 +15,16 @@ def bucket(ms: float) -> int:
 
 def quantile(counts: Mapping[int, int], q: float) -> float | None:
     """Return the q-quantile in ms, to a twentieth, None without any."""
-    total = sum(counts.values())
-    rank, seen = q * max(0, total - 1), 0
-    for place in sorted(counts):
-        seen += counts[place]
+    last_rank = max(0, sum(counts.values()) - 1)
+    rank = q * last_rank
+    seen = 0
+    for number in sorted(counts):
+        seen += counts[number]
         if seen > rank:
-            return float(2 * GROWTH**place / (GROWTH + 1)) if place else 1.0
+            return _middle(number)
     return None
+
+
+def _middle(number: int) -> float:
+    """Return the latency that stands for a bucket: no other of it is more than a twentieth away."""
+    return float(2 * GROWTH**number / (GROWTH + 1)) if number else 1.0

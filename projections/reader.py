@@ -45,7 +45,10 @@ class Views:
         left: Callable[[Sequence[int]], list[int]] = lambda _: [],
     ) -> None:
         """Read views; `left` gives those of some partitions that runs have left."""
-        self._runner, self._store, self._left = runner, store, left
+        self._runner = runner
+        self._store = store
+        self._left = left
+        # A runner is not for several threads at a time, and readers help views along on their own threads.
         self._lock = ForkSafeLock()
 
     def names(self) -> list[str]:
@@ -71,15 +74,18 @@ class Views:
         projection = self.projection(name)
         used = self._used(projection)
         view = projection.view(used)
-        if not stale and (left := self._behind(Target(projection, view))):
-            raise ViewBehind(name, left)
+        if stale:
+            return view
+        events_behind = self._behind(Target(projection, view))
+        if events_behind:
+            raise ViewBehind(name, events_behind)
         return view
 
     def _used(self, projection: Projection) -> int:
         """Return the generation of a view that readers use; the first one begins when somebody reads it."""
-        known = self._store.generations().get(projection.id)
+        used = self._store.generations().get(projection.id)
         try:
-            return known or self._store.begin_generation(projection.id, 1)
+            return used or self._store.begin_generation(projection.id, 1)
         except StoreReadOnly:
             return 1
 
@@ -141,31 +147,35 @@ class Views:
 
     def status(self) -> list[Status]:
         """Tell how all projections stand."""
-        known, everywhere = self._store.generations(), range(self._runner.partitions)
-        out = []
-        for projection in self._runner.projections.values():
-            used, following = (
-                known.get(projection.id, 1),
-                known.get(f"{projection.id}/next"),
+        generations = self._store.generations()
+        return [
+            self._status(
+                projection,
+                generations.get(projection.id, 1),
+                generations.get(f"{projection.id}/next"),
             )
-            views = [projection.view(used), projection.view(following or used)]
-            places = self._store.checkpoints(views, everywhere)
-            used_by, built = (self._store.troubles(view, everywhere) for view in views)
-            status = Status(
-                projection.name,
-                projection.version,
-                used,
-                sum(head - at[0] for head, at in places),
-                following,
-                sum(head - at[1] for head, at in places) if following else 0,
-                {
-                    p: used_by[p] or built[p]
-                    for p in everywhere
-                    if used_by[p] or built[p]
-                },
-            )
-            out.append(status)
-        return out
+            for projection in self._runner.projections.values()
+        ]
+
+    def _status(
+        self, projection: Projection, used: int, following: int | None
+    ) -> Status:
+        everywhere = range(self._runner.partitions)
+        views = [projection.view(used), projection.view(following or used)]
+        states = self._store.checkpoints(views, everywhere)
+        lag = sum(head - checkpoint for head, (checkpoint, _) in states)
+        rebuild_lag = sum(head - checkpoint for head, (_, checkpoint) in states)
+        of_used, of_following = (self._store.troubles(x, everywhere) for x in views)
+        troubles = {p: of_used[p] or of_following[p] for p in everywhere}
+        return Status(
+            name=projection.name,
+            version=projection.version,
+            generation=used,
+            lag=lag,
+            rebuilding=following,
+            rebuild_lag=rebuild_lag if following else 0,
+            trouble={p: trouble for p, trouble in troubles.items() if trouble},
+        )
 
     def rebuild(self, name: str) -> int:
         """Begin to build a view anew beside the one in use, and give its generation; workers go on with it.
@@ -186,14 +196,13 @@ class Views:
         if following is None:
             return False
         target = Target(projection, projection.view(following))
+        everywhere = range(self._runner.partitions)
         with self._lock:
             while self._store.generations().get(f"{projection.id}/next") == following:
-                self._runner.catch_up(range(self._runner.partitions), [target])
+                self._runner.catch_up(everywhere, [target])
                 if target.view in self._runner.switch():
                     return True
-                if any(
-                    self._store.troubles(target.view, range(self._runner.partitions))
-                ):
+                if any(self._store.troubles(target.view, everywhere)):
                     return False
         return True
 
@@ -209,13 +218,9 @@ class Views:
 
     def replaced(self) -> list[str]:
         """Return the views that others were built to replace: nobody waits for them, whoever still writes to them."""
-        known = self._store.generations()
-        return [
-            f"{name}.{i}"
-            for name, used in known.items()
-            if "/" not in name
-            for i in range(1, used)
-        ]
+        generations = self._store.generations()
+        in_use = {name: used for name, used in generations.items() if "/" not in name}
+        return [f"{name}.{i}" for name, used in in_use.items() for i in range(1, used)]
 
     def left(self) -> list[int]:
         """Return the partitions that runs have left, archived or deleted: sums of views count those runs too."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from eventstore.event import Recorded
@@ -32,7 +32,7 @@ class Log(Protocol):
 
     def read(
         self,
-        places: Sequence[tuple[int, int]],
+        positions: Sequence[tuple[int, int]],
         limit: int,
         types: Iterable[str] | None = None,
     ) -> list[tuple[int, list[Recorded]]]:
@@ -71,10 +71,8 @@ class _Task:
     def before(self, failure: ProjectionFailed) -> _Task:
         """Return the part before an event."""
         bound = failure.event.position.n
-        pairs = [pair for pair in self.pairs if pair[1].position.n < bound]
-        return _Task(
-            self.target, self.partition, self.checkpoint, pairs, bound - 1, failure
-        )
+        pairs = [(key, event) for key, event in self.pairs if event.position.n < bound]
+        return replace(self, pairs=pairs, to=bound - 1, failure=failure)
 
 
 def _task(
@@ -82,14 +80,19 @@ def _task(
 ) -> _Task:
     later = (event for event in events if event.position.n > checkpoint)
     pairs, failure = keyed(target.projection, target.view, later)
-    return _Task(
-        target,
-        partition,
-        checkpoint,
-        pairs,
-        failure.event.position.n - 1 if failure else to,
-        failure,
-    )
+    if failure is not None:
+        to = failure.event.position.n - 1
+    return _Task(target, partition, checkpoint, pairs, to, failure)
+
+
+def _types(targets: Iterable[Target]) -> set[str] | None:
+    """Return the types of events that matter to any of the projections, None when one looks at all."""
+    types: set[str] = set()
+    for target in targets:
+        if target.projection.types is None:
+            return None
+        types |= target.projection.types
+    return types
 
 
 class Runner:
@@ -106,43 +109,36 @@ class Runner:
         batch: int = 500,
     ) -> None:
         self.projections = {projection.name: projection for projection in projections}
-        self.partitions, self.log, self._store, self._batch = (
-            partitions,
-            log,
-            store,
-            batch,
-        )
+        self.partitions = partitions
+        self.log = log
+        self._store = store
+        self._batch = batch
         self._steady_ms = steady_ms
         self._stopped: dict[tuple[str, int], float] = {}
 
     def targets(self) -> list[Target]:
         """Return the views to keep: of each projection the one in use, and the one being built."""
-        known = self._store.generations()
-        found = []
+        generations = self._store.generations()
+        targets = []
         for projection in self.projections.values():
-            used = known.get(projection.id) or self._store.begin_generation(
-                projection.id, 1
-            )
-            found.append(Target(projection, projection.view(used)))
-            if f"{projection.id}/next" in known:
-                found.append(
-                    Target(projection, projection.view(known[f"{projection.id}/next"]))
-                )
-        return found
+            used = generations.get(projection.id)
+            if not used:
+                used = self._store.begin_generation(projection.id, 1)
+            targets.append(Target(projection, projection.view(used)))
+            following = generations.get(f"{projection.id}/next")
+            if following is not None:
+                targets.append(Target(projection, projection.view(following)))
+        return targets
 
     def advance(
         self, partitions: Sequence[int], targets: Sequence[Target] | None = None
     ) -> int:
         """Fold at most a batch of events of each partition; gives how many were folded, 0 when all is up to date."""
         chosen = self.targets() if targets is None else targets
-        places = self._store.checkpoints([target.view for target in chosen], partitions)
+        states = self._store.checkpoints([target.view for target in chosen], partitions)
         behind: dict[int, list[tuple[Target, int]]] = {}
-        for partition, (head, checkpoints) in zip(partitions, places, strict=True):
-            late = [
-                (t, at)
-                for t, at in zip(chosen, checkpoints, strict=True)
-                if self._may(t, partition, at, head)
-            ]
+        for partition, (head, checkpoints) in zip(partitions, states, strict=True):
+            late = self._late(chosen, partition, checkpoints, head)
             if late:
                 behind[partition] = late
         return self._carry_out(self._tasks(behind))
@@ -168,109 +164,111 @@ class Runner:
         With `within_ms`, no longer than that; gives how many events are left.
         """
         chosen = self.targets() if targets is None else targets
-        views, ends = (
-            [target.view for target in chosen],
-            None if within_ms is None else self._steady_ms() + within_ms,
-        )
-        places = self._store.checkpoints(views, partitions)
+        views = [target.view for target in chosen]
+        ends = None if within_ms is None else self._steady_ms() + within_ms
+        states = self._store.checkpoints(views, partitions)
+        # The heads of the beginning: what comes in while this runs is not waited for, so that it ends.
         goals = {
-            p: head
-            for p, (head, at) in zip(partitions, places, strict=True)
-            if min(at, default=head) < head
+            partition: head
+            for partition, (head, checkpoints) in zip(partitions, states, strict=True)
+            if min(checkpoints, default=head) < head
         }
         while goals:
             self.advance(list(goals), chosen)
-            found = zip(
-                list(goals), self._store.checkpoints(views, list(goals)), strict=True
-            )
-            left = {p: self._left(chosen, p, goals[p], at) for p, (_, at) in found}
+            states = self._store.checkpoints(views, list(goals))
+            remaining = {
+                partition: self._events_behind(chosen, partition, checkpoints, goal)
+                for (partition, goal), (_, checkpoints) in zip(
+                    goals.items(), states, strict=True
+                )
+            }
             if ends is not None and self._steady_ms() > ends:
-                return sum(left.values())
-            goals = {p: goals[p] for p, count in left.items() if count}
+                return sum(remaining.values())
+            goals = {p: goal for p, goal in goals.items() if remaining[p]}
         return 0
 
-    def _left(
+    def _events_behind(
         self,
         targets: Sequence[Target],
         partition: int,
-        goal: int,
         checkpoints: Sequence[int],
+        goal: int,
     ) -> int:
-        behind = [
-            goal - at
-            for t, at in zip(targets, checkpoints, strict=True)
-            if self._may(t, partition, at, goal)
-        ]
-        return max(behind, default=0)
+        late = self._late(targets, partition, checkpoints, goal)
+        return max((goal - checkpoint for _, checkpoint in late), default=0)
 
-    def _may(self, target: Target, partition: int, checkpoint: int, head: int) -> bool:
-        return checkpoint < head and self._steady_ms() >= self._stopped.get(
-            (target.view, partition), 0.0
-        )
+    def _late(
+        self,
+        targets: Sequence[Target],
+        partition: int,
+        checkpoints: Sequence[int],
+        head: int,
+    ) -> list[tuple[Target, int]]:
+        """Return the views that are behind and do not stand still, with their checkpoints."""
+        return [
+            (target, checkpoint)
+            for target, checkpoint in zip(targets, checkpoints, strict=True)
+            if checkpoint < head and not self._stands_still(target, partition)
+        ]
+
+    def _stands_still(self, target: Target, partition: int) -> bool:
+        """Tell whether an event that a projection raised on is not to be tried again yet."""
+        again_at = self._stopped.get((target.view, partition), 0.0)
+        return self._steady_ms() < again_at
 
     def _tasks(self, behind: Mapping[int, Sequence[tuple[Target, int]]]) -> list[_Task]:
-        late = {
-            target.projection.name: target.projection
-            for targets in behind.values()
-            for target, _ in targets
-        }
-        types: set[str] | None = set()
-        for projection in late.values():
-            types = (
-                None
-                if types is None or projection.types is None
-                else types | projection.types
-            )
-        places = [
-            (partition, min(at for _, at in targets))
-            for partition, targets in behind.items()
+        targets = [target for late in behind.values() for target, _ in late]
+        positions = [
+            (partition, min(checkpoint for _, checkpoint in late))
+            for partition, late in behind.items()
         ]
-        found = zip(
-            behind.items(), self.log.read(places, self._batch, types), strict=True
-        )
+        batches = self.log.read(positions, self._batch, _types(targets))
         return [
-            _task(target, partition, at, events, to)
-            for (partition, targets), (to, events) in found
-            for target, at in targets
-            if at < to
+            _task(target, partition, checkpoint, events, to)
+            for (partition, late), (to, events) in zip(
+                behind.items(), batches, strict=True
+            )
+            for target, checkpoint in late
+            if checkpoint < to
         ]
 
     def _carry_out(self, tasks: Sequence[_Task]) -> int:
         total, todo = 0, list(tasks)
         while todo:
             folded, todo = self._folded(todo)
+            ahead = [(task, batch) for task, batch in folded if task.ahead]
             changes = [
-                (task.target.view, task.partition, batch)
-                for task, batch in folded
-                if task.ahead
+                (task.target.view, task.partition, batch) for task, batch in ahead
             ]
-            saved = iter(self._store.save(changes))
-            for task, batch in folded:
-                done = next(saved) if task.ahead else True
-                if done is None:
+            for (task, batch), saved in zip(
+                ahead, self._store.save(changes), strict=True
+            ):
+                if saved is None:
                     todo += self._narrowed(task)
-                elif done:
+                elif saved:
                     total += batch.to - batch.after
-                    if task.failure:
-                        self._stop(task.failure)
+                    self._stop(task.failure)
+            # A view whose next event raises has nothing to store, and stands still all the same.
+            for task, _ in folded:
+                if not task.ahead:
+                    self._stop(task.failure)
         return total
 
     def _folded(
         self, tasks: Sequence[_Task]
     ) -> tuple[list[tuple[_Task, Batch]], list[_Task]]:
         """Fold, but where another process is at work; gives those to be done again, up to an event that raises, too."""
-        folded, again = list[tuple[_Task, Batch]](), list[_Task]()
-        wanted = [(task.target.view, task.partition, task.keys) for task in tasks]
-        for task, loaded in zip(tasks, self._store.load(wanted), strict=True):
+        folded: list[tuple[_Task, Batch]] = []
+        again: list[_Task] = []
+        keys = [(task.target.view, task.partition, task.keys) for task in tasks]
+        for task, loaded in zip(tasks, self._store.load(keys), strict=True):
+            # Another process has folded these events between the look at the checkpoint and this one.
             if loaded.checkpoint != task.checkpoint:
                 continue
+            target = task.target
             try:
                 batch = fold(
-                    task.target.projection,
-                    task.target.view,
-                    loaded,
-                    task.pairs,
-                    task.to,
+                    target.projection, target.view, loaded, task.pairs, task.to
                 )
             except ProjectionFailed as raised:
                 again.append(task.before(raised))
@@ -282,57 +280,56 @@ class Runner:
         """Look for the event of which a count cannot be added: give half of the events, or stop at the last one."""
         pairs = task.pairs[: len(task.pairs) // 2]
         if pairs:
-            return [
-                _Task(
-                    task.target,
-                    task.partition,
-                    task.checkpoint,
-                    pairs,
-                    pairs[-1][1].position.n,
-                    None,
-                )
-            ]
+            _, last_event = pairs[-1]
+            to = last_event.position.n
+            return [replace(task, pairs=pairs, to=to, failure=None)]
         error = ValueError(
             f"it adds to a count that is no whole number, or is beyond {MOST} then"
         )
         failure = ProjectionFailed(task.target.view, task.pairs[0][1], error)
         return [task.before(failure)]
 
-    def _stop(self, error: ProjectionFailed) -> None:
-        """Let one view stand still in one partition, and say so."""
+    def _stop(self, error: ProjectionFailed | None) -> None:
+        """Let one view stand still in one partition, and say so, if an event was raised on."""
+        if error is None:
+            return
         event = error.event
         log.error("%s", error)
-        self._stopped[error.view, event.position.partition] = (
-            self._steady_ms() + AGAIN_MS
-        )
-        what = {
+        again_at = self._steady_ms() + AGAIN_MS
+        self._stopped[error.view, event.position.partition] = again_at
+        trouble = {
             "position": event.position.n,
             "run": event.stream,
             "version": event.version,
             "type": event.type,
             "error": masked(f"{type(error.error).__name__}: {error.error}"),
         }
-        self._store.trouble(error.view, event.position.partition, what)
+        self._store.trouble(error.view, event.position.partition, trouble)
 
     def switch(self) -> list[str]:
         """Let readers use views that were built anew and have caught up with those in use; gives their names."""
-        known, done = self._store.generations(), []
-        everywhere = range(self.partitions)
+        generations = self._store.generations()
+        switched = []
         for projection in self.projections.values():
-            used, following = (
-                known.get(projection.id),
-                known.get(f"{projection.id}/next"),
-            )
+            used = generations.get(projection.id)
+            following = generations.get(f"{projection.id}/next")
             if used is None or following is None:
                 continue
             old, new = projection.view(used), projection.view(following)
-            places = self._store.checkpoints([old, new], everywhere)
-            if all(at[1] >= min(at[0], head) for head, at in places):
-                if self._store.switch_generation(projection.id, following):
-                    done.append(new)
-                self._store.drop(old, after_ms=KEEP_MS)
-                if (
-                    used > 1
-                ):  # readers, or a process that died here, may have left something of it
-                    self._store.drop(projection.view(used - 1), after_ms=KEEP_MS)
-        return done
+            if not self._has_caught_up(new, old):
+                continue
+            # First the switch, then the old view goes, and not at once: readers may have begun with it.
+            if self._store.switch_generation(projection.id, following):
+                switched.append(new)
+            self._store.drop(old, after_ms=KEEP_MS)
+            # Readers, or a process that died here, may have left something of the one before.
+            if used > 1:
+                self._store.drop(projection.view(used - 1), after_ms=KEEP_MS)
+        return switched
+
+    def _has_caught_up(self, new: str, old: str) -> bool:
+        states = self._store.checkpoints([old, new], range(self.partitions))
+        return all(
+            new_checkpoint >= min(old_checkpoint, head)
+            for head, (old_checkpoint, new_checkpoint) in states
+        )

@@ -27,6 +27,20 @@ _LENGTHS: Final = ((4, "o"), (1, "f"))
 _LONGEST: Final = 212
 _MOST_BLOCKS: Final = 300
 
+_FLAGS: Final = ("reopened", "held", "redacted", "imported")
+"""What is simply so or not so of a run, by the name of its facet and of its field in a filter."""
+
+_NAMED: Final = (
+    "status",
+    "workflow",
+    "version",
+    "fingerprint",
+    "error",
+    "parent",
+    "source",
+)
+"""The facets of which a filter names values."""
+
 LEFT: Final = frozenset({"RunArchived", "RunDeleted"})
 """What the archive stream of a partition says of runs that have left it."""
 
@@ -57,14 +71,7 @@ def _apply(
         return None
     data: Mapping[str, Any] = event.data if isinstance(event.data, Mapping) else {}
     if event.type == ev.RunStarted.__name__ and "definition" in data:
-        row = {
-            "workflow": data["workflow"],
-            "version": data["version"],
-            "definition": data["definition"][:12],
-            "started_ms": event.time_ms,
-            "actor": event.actor,
-        }
-        row |= _said(data)
+        row = _begun(data, event)
     if row is None:  # its beginning is archived, or not ours
         return None
     row = {
@@ -74,40 +81,50 @@ def _apply(
         "changed_ms": event.time_ms,
     }
     if event.type in CLOSED_AS:
-        row |= {"ended_ms": event.time_ms, **_failure(row, event)}
-    elif event.type == ev.RunForked.__name__:
-        row["source"] = {"run": data["source"], "at": data["at"]}
-    elif event.type == ev.RunReopened.__name__:
-        row["version"] = data.get("version") or row["version"]
-        row["reopened"] = row.get("reopened", 0) + 1
-        for name in ("ended_ms", "error", "step", "fingerprint"):
-            row.pop(name, None)
-    finish = _FINISH.get(event.type)
-    return row if finish is None else finish(row, event)
+        row["ended_ms"] = event.time_ms
+    change = _CHANGES.get(event.type)
+    return row if change is None else change(row, event)
 
 
-def _said(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the first event says of a run beside what it is."""
-    said = {name: data[name] for name in ("labels", "parent") if data.get(name)}
-    if data.get("copied") and data.get(
-        "imported"
-    ):  # the fork may not reach as far as RunImported
-        said["imported"] = {"source": str(data["imported"]), "how": "fork"}
-    return said
+def _begun(data: Mapping[str, Any], event: Recorded) -> dict[str, Any]:
+    """Return the row of a run that has begun, with what its first event says of it beside what it is."""
+    row = {
+        "workflow": data["workflow"],
+        "version": data["version"],
+        "definition": data["definition"][:12],
+        "started_ms": event.time_ms,
+        "actor": event.actor,
+    }
+    row |= {name: data[name] for name in ("labels", "parent") if data.get(name)}
+    # A fork of an imported run says so itself: its past may not reach as far as RunImported.
+    if data.get("copied") and data.get("imported"):
+        row["imported"] = {"source": str(data["imported"]), "how": "fork"}
+    return row
+
+
+def _forked(row: dict[str, Any], event: Recorded) -> dict[str, Any]:
+    row["source"] = {"run": event.data["source"], "at": event.data["at"]}
+    return row
+
+
+def _reopened(row: dict[str, Any], event: Recorded) -> dict[str, Any]:
+    row["version"] = event.data.get("version") or row["version"]
+    row["reopened"] = row.get("reopened", 0) + 1
+    for name in ("ended_ms", "error", "step", "fingerprint"):
+        row.pop(name, None)
+    return row
 
 
 def _imported(row: dict[str, Any], event: Recorded) -> dict[str, Any]:
-    said: dict[str, Json] = {"source": event.data["source"], "at": event.data["at"]}
-    if event.data.get(
-        "how"
-    ):  # rows of what older versions have brought stay as they are
-        said |= {
-            name: str(event.data.get(name) or "")
-            for name in ("how", "sha256", "reason")
-        }
-        said |= {"by": event.actor, "time_ms": event.time_ms}
-    row["imported"] = said
-    if event.data.get("paused") and row["status"] == "running":
+    data = event.data
+    origin: dict[str, Json] = {"source": data["source"], "at": data["at"]}
+    # Rows of what older versions have brought stay as they are.
+    if data.get("how"):
+        for name in ("how", "sha256", "reason"):
+            origin[name] = str(data.get(name) or "")
+        origin |= {"by": event.actor, "time_ms": event.time_ms}
+    row["imported"] = origin
+    if data.get("paused") and row["status"] == "running":
         row["status"] = "paused"
     return row
 
@@ -124,33 +141,34 @@ def _redacted(row: dict[str, Any], event: Recorded) -> Counted:
         row["error"] = {**row["error"], "message": ERASED}
     if event.data.get("labels"):
         row.pop("labels", None)
-    seen = [
-        {"run": event.stream, "workflow": row["workflow"], **known}
-        for known in event.data.get("failures") or ()
-    ]
-    return Counted(
-        row,
-        values={
-            f"{known.pop('fingerprint')}/last": {**known, "message": ERASED}
-            for known in seen
-        },
-    )
+    last_failures = {}
+    for failure in event.data.get("failures") or ():
+        last = {"run": event.stream, "workflow": row["workflow"], **failure}
+        name = last.pop("fingerprint")
+        last_failures[f"{name}/last"] = {**last, "message": ERASED}
+    return Counted(row, values=last_failures)
 
 
-def _failure(row: Mapping[str, Any], event: Recorded) -> dict[str, Json]:
-    if event.type != ev.RunFailed.__name__:
-        return {}
+def _failed(row: dict[str, Any], event: Recorded) -> Counted:
+    """Note a failure, and count it by its fingerprint, with what the first and the last of them said."""
     error, step = event.data.get("error") or {}, event.data.get("step")
-    short = {
+    row["error"] = {
         "type": str(error.get("type") or "unknown"),
         "message": str(error.get("message") or "")[:200],
     }
-    known = event.data.get("fingerprint")  # an erased failure keeps its class
-    return {
-        "error": short,
-        "step": step,
-        "fingerprint": known or fingerprint(str(row["workflow"]), step, error),
-    }
+    row["step"] = step
+    # An erased failure keeps its class: the event names it.
+    name = event.data.get("fingerprint") or fingerprint(
+        str(row["workflow"]), step, error
+    )
+    row["fingerprint"] = name
+    if counted_before(event):
+        return Counted(row)
+    first = {"run": event.stream, "at_ms": event.time_ms}
+    last = {**first, "workflow": row["workflow"], "step": step, **row["error"]}
+    return Counted(
+        row, {f"{name}/count": 1}, {f"{name}/last": last}, {f"{name}/first": first}
+    )
 
 
 def _labelled(name: str, value: str) -> str:
@@ -164,54 +182,35 @@ def _index(row: Mapping[str, Any]) -> Index:
         f"workflow={row['workflow']}",
         f"version={row['version']}",
     }
-    facets |= {
-        _labelled(name, value) for name, value in (row.get("labels") or {}).items()
-    }
+    labels = row.get("labels") or {}
+    facets |= {_labelled(name, value) for name, value in labels.items()}
     if "parent" in row:
         facets.add(f"parent={row['parent'].get('run')}")
     if "source" in row:
         facets.add(f"source={row['source']['run']}")
     if "fingerprint" in row:
         facets |= {f"fingerprint={row['fingerprint']}", f"error={row['error']['type']}"}
-    facets |= {
-        f"{name}=yes"
-        for name in ("reopened", "held", "redacted", "imported")
-        if row.get(name)
-    }
+    facets |= {f"{name}=yes" for name in _FLAGS if row.get(name)}
     if "ended_ms" in row:
-        hour, length = (
-            row["ended_ms"] // HOUR_MS,
-            _length(row["ended_ms"] - row["started_ms"]),
-        )
+        hour = row["ended_ms"] // HOUR_MS
+        length = _length(row["ended_ms"] - row["started_ms"])
         facets |= {f"ended.{name}={hour // size}" for size, name in _HOURS}
         facets |= {f"took.{name}={length // size}" for size, name in _LENGTHS}
     return Index(row["started_ms"], frozenset(facets))
 
 
-def _counted(row: dict[str, Any], event: Recorded) -> Counted:
-    """Count a failure by its fingerprint, with what the first and the last of them said."""
-    if counted_before(event):
-        return Counted(row)
-    name = row["fingerprint"]
-    seen = {"run": event.stream, "at_ms": event.time_ms}
-    what = {"workflow": row["workflow"], "step": row["step"], **row["error"]}
-    return Counted(
-        row,
-        {f"{name}/count": 1},
-        {f"{name}/last": seen | what},
-        {f"{name}/first": seen},
-    )
-
-
-_FINISH: Final[
+_CHANGES: Final[
     Mapping[str, Callable[[dict[str, Any], Recorded], dict[str, Any] | Counted]]
 ] = {
-    ev.RunFailed.__name__: _counted,
+    ev.RunFailed.__name__: _failed,
+    ev.RunForked.__name__: _forked,
+    ev.RunReopened.__name__: _reopened,
     ev.RunImported.__name__: _imported,
     ev.RunHeld.__name__: _held,
     ev.RunHoldReleased.__name__: _held,
     ev.RunRedacted.__name__: _redacted,
 }
+"""The name of an event -> what it changes in the row beside the status."""
 
 RUNS: Final = Projection(
     "runs", _apply, key=_key, types=LEFT | _STATUS.keys(), index=_index
@@ -220,18 +219,16 @@ RUNS: Final = Projection(
 
 def _archived(row: dict[str, Any] | None, event: Recorded) -> dict[str, Any] | None:
     data: Mapping[str, Any] = event.data
-    if (
-        event.type == "RunRestored"
-        and row is not None
-        and masked(data["url"]) != masked(row["url"])
-    ):
-        return row  # said late: it has been archived again since
+    if event.type == "RunRestored" and row is not None:
+        # Said late, when the run has been archived somewhere else since.
+        is_elsewhere = masked(data["url"]) != masked(row["url"])
+        return row if is_elsewhere else None
     if event.type != "RunArchived":
         return None
-    place = {name: data[name] for name in ("url", "sha256", "bytes", "events")}
+    file = {name: data[name] for name in ("url", "sha256", "bytes", "events")}
     return {
         **data["row"],
-        **place,
+        **file,
         "archived_ms": event.time_ms,
         "archived_by": event.actor,
     }
@@ -282,24 +279,12 @@ class RunFilter:
     def query(self, *, limit: int = 50, after: str = "") -> Query:
         """Return the search of the view of runs."""
         groups = [
-            tuple(f"{name}={value}" for value in getattr(self, name))
-            for name in (
-                "status",
-                "workflow",
-                "version",
-                "fingerprint",
-                "error",
-                "parent",
-                "source",
-            )
+            tuple(f"{name}={value}" for value in getattr(self, name)) for name in _NAMED
         ]
         groups += [(_labelled(name, value),) for name, value in self.labels.items()]
-        flags = ("reopened", "held", "redacted", "imported")
-        groups += [(f"{name}=yes",) for name in flags if getattr(self, name)]
-        groups += [
-            _ended(self.ended_from, self.ended_to),
-            _took(self.took_from, self.took_to),
-        ]
+        groups += [(f"{name}=yes",) for name in _FLAGS if getattr(self, name)]
+        groups.append(_ended(self.ended_from, self.ended_to))
+        groups.append(_took(self.took_from, self.took_to))
         return Query(
             tuple(group for group in groups if group),
             since=self.started_from,
@@ -311,38 +296,36 @@ class RunFilter:
         )
 
     def _where(self) -> Callable[[Mapping[str, Any]], bool] | None:
-        if self.ended_from is self.ended_to is self.took_from is self.took_to is None:
-            return None
-        return self.fits
+        return self.fits if self._asks_for_ends() else None
+
+    def _asks_for_ends(self) -> bool:
+        """Tell whether only runs that have ended can fit."""
+        bounds = (self.ended_from, self.ended_to, self.took_from, self.took_to)
+        return any(bound is not None for bound in bounds)
 
     def fits(self, row: Mapping[str, Any]) -> bool:
         """Tell whether a row has ended, and lasted, as is asked."""
         ended = row.get("ended_ms")
         if ended is None:
-            return (
-                self.ended_from
-                is self.ended_to
-                is self.took_from
-                is self.took_to
-                is None
-            )
+            return not self._asks_for_ends()
         took = ended - row["started_ms"]
-        return _within(ended, self.ended_from, self.ended_to) and _within(
-            took, self.took_from, self.took_to
-        )
+        ended_in_time = _within(ended, self.ended_from, self.ended_to)
+        return ended_in_time and _within(took, self.took_from, self.took_to)
 
     def matches(self, row: Mapping[str, Any]) -> bool:
         """Tell whether a row fits, by looking at the row alone."""
-        facets, query = _index(row).facets, self.query()
-        starts = _within(row["started_ms"], self.started_from, self.started_to)
+        if not _within(row["started_ms"], self.started_from, self.started_to):
+            return False
+        if not self.fits(row):
+            return False
+        facets = _index(row).facets
+        # Blocks of times are for the index only; `fits` has looked at the times themselves.
         groups = (
             group
-            for group in query.facets
+            for group in self.query().facets
             if not group[0].startswith(("ended.", "took."))
         )
-        return (
-            starts and self.fits(row) and all(facets & set(group) for group in groups)
-        )
+        return all(facets & set(group) for group in groups)
 
 
 def _started(row: Mapping[str, Any]) -> int:
@@ -364,23 +347,22 @@ def _took(low: int | None, high: int | None) -> tuple[str, ...]:
     """Cover a range of durations with blocks of classes."""
     if low is None and high is None:
         return ()
-    return _cover(
-        "took",
-        _length(low or 0),
-        _LONGEST if high is None else _length(high) + 1,
-        _LENGTHS,
-    )
+    end = _LONGEST if high is None else _length(high) + 1
+    return _cover("took", _length(low or 0), end, _LENGTHS)
 
 
 def _cover(
     facet: str, first: int, end: int, levels: tuple[tuple[int, str], ...]
 ) -> tuple[str, ...]:
     """Cover a range with blocks, large ones where they fit; one that takes too many is left to the documents."""
-    found: list[str] = []
-    while first < end and len(found) < _MOST_BLOCKS:
-        size, name = next(
-            (s, n) for s, n in levels if s == 1 or (first % s == 0 and first + s <= end)
-        )
-        found.append(f"{facet}.{name}={first // size}")
+    blocks: list[str] = []
+    while first < end and len(blocks) < _MOST_BLOCKS:
+        size, name = next(level for level in levels if _fits_in(level[0], first, end))
+        blocks.append(f"{facet}.{name}={first // size}")
         first += size
-    return tuple(found) if first >= end else ()
+    return tuple(blocks) if first >= end else ()
+
+
+def _fits_in(size: int, first: int, end: int) -> bool:
+    """Tell whether a block of a size can begin here; one of size 1 always can."""
+    return size == 1 or (first % size == 0 and first + size <= end)

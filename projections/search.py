@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import heapq
+import itertools
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -57,18 +58,16 @@ class Found:
     ordinal: int
 
     @property
-    def place(self) -> tuple[int, int, int]:
+    def sort_key(self) -> tuple[int, int, int]:
         """Return what the documents of all partitions are sorted by, falling."""
         return (self.order, self.partition, self.ordinal)
 
     @property
     def cursor(self) -> str:
         """Return what continues behind this document."""
-        return (
-            base64.urlsafe_b64encode(json.dumps(self.place).encode())
-            .decode()
-            .rstrip("=")
-        )
+        text = json.dumps(self.sort_key)
+        encoded = base64.urlsafe_b64encode(text.encode()).decode()
+        return encoded.rstrip("=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,23 +87,24 @@ def search(store: ViewStore, view: str, partitions: int, query: Query) -> Page:
     Raises InvalidQuery when `after` is not the `next` of a page.
     """
     scans = _scans(store, view, partitions, query)
-    out: list[Found] = []
-    wanted = max(2, query.limit // partitions + 2)
-    _fill(store, view, query, scans, wanted)
+    items: list[Found] = []
+    size = max(2, query.limit // partitions + 2)
+    _fill(store, view, query, scans, size)
     heap = [(_falling(scan), scan) for scan in scans if scan.buffer]
     heapq.heapify(heap)
-    while heap and len(out) < query.limit:
+    while heap and len(items) < query.limit:
         _, newest = heapq.heappop(heap)
-        out.append(newest.buffer.pop(0))
+        items.append(newest.buffer.pop(0))
         if not newest.buffer:
-            _fill(store, view, query, [newest], wanted * 4)
+            _fill(store, view, query, [newest], size * 4)
         if newest.buffer:
             heapq.heappush(heap, (_falling(newest), newest))
-    return Page(tuple(out), out[-1].cursor if heap and out else "")
+    has_more = heap and items
+    return Page(tuple(items), items[-1].cursor if has_more else "")
 
 
 def _falling(scan: _Scan) -> tuple[int, ...]:
-    return tuple(-x for x in scan.buffer[0].place)
+    return tuple(-part for part in scan.buffer[0].sort_key)
 
 
 def count(store: ViewStore, view: str, partitions: int, query: Query) -> int:
@@ -117,23 +117,23 @@ def count(store: ViewStore, view: str, partitions: int, query: Query) -> int:
             "only facets and times can be counted, not what is inside of documents"
         )
     scans = _scans(store, view, partitions, query)
-    places = [
-        (scan.partition, chunk, scan) for scan in scans for chunk in scan.chunks()
-    ]
-    found = store.facets(
-        view, [(partition, chunk, _names(query)) for partition, chunk, _ in places]
+    chunks = [(scan, chunk) for scan in scans for chunk in scan.chunks()]
+    names = _names(query)
+    facet_sets = store.facets(
+        view, [(scan.partition, chunk, names) for scan, chunk in chunks]
     )
-    total, unsure = 0, list[tuple[int, list[int]]]()
-    for (partition, chunk, scan), bits in zip(places, found, strict=True):
+    total = 0
+    late_ordinals: list[tuple[int, list[int]]] = []
+    for (scan, chunk), bits in zip(chunks, facet_sets, strict=True):
         fits = scan.among(chunk, query, bits)
         late = bits[-1] & fits if query.minds_late else 0
         total += (fits & ~late).bit_count()
         ordinals = list(falling(late, chunk))
-        unsure += [
-            (partition, ordinals[i : i + _MOST]) for i in range(0, len(ordinals), _MOST)
-        ]
-    for some in unsure:
-        [rows] = store.rows(view, [some])
+        for start in range(0, len(ordinals), _MOST):
+            late_ordinals.append((scan.partition, ordinals[start : start + _MOST]))
+    # Documents that came in late stand behind their own order: only by looking at them is it known whether they fit.
+    for batch in late_ordinals:
+        [rows] = store.rows(view, [batch])
         total += sum(_fits(query, row) for row in rows)
     return total
 
@@ -157,31 +157,40 @@ class _Scan:
             return range(0)
         return range((self.high - 1) // CHUNK, self.low // CHUNK - 1, -1)
 
+    def take(self, size: int) -> list[int]:
+        """Return the next ordinals of the chunk, fewer than `size` at its end."""
+        return list(itertools.islice(self.ordinals, size))
+
+    def put(self, row: Row) -> None:
+        """Add a document to the buffer."""
+        self.buffer.append(
+            Found(row.key, row.document, row.order, self.partition, row.ordinal)
+        )
+
     def among(self, chunk: int, query: Query, bits: Sequence[int]) -> int:
         """Return the ordinals of a chunk that come into question; `bits` are the sets of the facets in `_names`."""
-        places = between(self.low, min(self.high, self.cut), chunk)
+        ordinals = between(self.low, min(self.high, self.cut), chunk)
         if query.minds_late:
-            places |= between(self.low, self.high, chunk) & bits[-1]
-        return places & _matching(query, bits)
+            ordinals |= between(self.low, self.high, chunk) & bits[-1]
+        return ordinals & _matching(query, bits)
 
 
 def _scans(store: ViewStore, view: str, partitions: int, query: Query) -> list[_Scan]:
     """Find out between which ordinals each partition is searched; only what the query asks for is looked up."""
     behind = _parse(query.after) if query.after else None
-    wanted = [(p, _bounds(p, query, behind)) for p in range(partitions)]
-    found = store.seek(view, [(p, list(bounds.values())) for p, bounds in wanted])
+    bounds = [_bounds(partition, query, behind) for partition in range(partitions)]
+    orders = [(partition, list(b.values())) for partition, b in enumerate(bounds)]
+    sought = store.seek(view, orders)
     scans = []
-    for (partition, bounds), (*places, top) in zip(wanted, found, strict=True):
-        at = dict(zip(bounds, places, strict=True))
-        cut, high = at.get("until", top), at.get("behind", top)
+    for partition, (*ordinals, top) in enumerate(sought):
+        by_bound = dict(zip(bounds[partition], ordinals, strict=True))
+        cut = by_bound.get("until", top)
+        high = by_bound.get("behind", top)
         if behind is not None and partition == behind[1]:
             high = min(high, behind[2])
-        scan = _Scan(
-            partition,
-            at.get("since", 0),
-            high if query.minds_late else min(high, cut),
-            cut,
-        )
+        if not query.minds_late:
+            high = min(high, cut)
+        scan = _Scan(partition, by_bound.get("since", 0), high, cut)
         scan.chunk = (scan.high - 1) // CHUNK + 1
         scans.append(scan)
     return scans
@@ -196,20 +205,18 @@ def _bounds(
         bounds["since"] = max(0, query.since)
     if query.until is not None:
         bounds["until"] = max(0, query.until)
-    if (
-        behind is not None
-    ):  # of the same order, lower partitions come later; its own may have been numbered anew
+    if behind is not None:
+        # Of the same order, lower partitions come later; its own may have been numbered anew.
         bounds["behind"] = behind[0] + (partition <= behind[1])
     return bounds
 
 
 def _names(query: Query) -> list[str]:
-    late = [LATE] if query.minds_late else []
-    return (
-        [facet for group in _groups(query) for facet in group]
-        + list(query.without)
-        + late
-    )
+    names = [facet for group in _groups(query) for facet in group]
+    names += query.without
+    if query.minds_late:
+        names.append(LATE)
+    return names
 
 
 def _groups(query: Query) -> tuple[tuple[str, ...], ...]:
@@ -218,48 +225,47 @@ def _groups(query: Query) -> tuple[tuple[str, ...], ...]:
 
 def _matching(query: Query, bits: Sequence[int]) -> int:
     """Combine the sets of the facets in `_names`."""
-    found, place = (1 << CHUNK) - 1, 0
+    facet_sets = iter(bits)
+    matching = (1 << CHUNK) - 1
     for group in _groups(query):
         either = 0
-        for part in bits[place : place + len(group)]:
-            either |= part
-        found, place = found & either, place + len(group)
-    for part in bits[place : place + len(query.without)]:
-        found &= ~part
-    return found
+        for facet_set in itertools.islice(facet_sets, len(group)):
+            either |= facet_set
+        matching &= either
+    for facet_set in itertools.islice(facet_sets, len(query.without)):
+        matching &= ~facet_set
+    return matching
 
 
 def _fill(
-    store: ViewStore, view: str, query: Query, scans: Sequence[_Scan], wanted: int
+    store: ViewStore, view: str, query: Query, scans: Sequence[_Scan], size: int
 ) -> None:
-    """Return each scan some documents, or find out that it has come to its end."""
-    todo, wanted = list(scans), min(_MOST, wanted)
+    """Put some documents into the buffer of each scan, or find out that it has come to its end."""
+    todo, size = list(scans), min(_MOST, size)
     while todo:
-        batches = [
-            (scan, [n for _, n in zip(range(wanted), scan.ordinals, strict=False)])
-            for scan in todo
-        ]
-        asked = [(scan.partition, ordinals) for scan, ordinals in batches if ordinals]
-        rows = iter(store.rows(view, asked) if asked else [])
-        for scan, ordinals in batches:
-            if ordinals:
-                fits = [
-                    row
-                    for row in next(rows)
-                    if row.ordinal in ordinals and _fits(query, row)
-                ]
-                scan.buffer += [
-                    Found(x.key, x.document, x.order, scan.partition, x.ordinal)
-                    for x in fits
-                ]
-        _descend(
-            store,
-            view,
-            query,
-            [scan for scan, ordinals in batches if len(ordinals) < wanted],
-        )
+        batches = [(scan, scan.take(size)) for scan in todo]
+        asked = [(scan, ordinals) for scan, ordinals in batches if ordinals]
+        _load(store, view, query, asked)
+        exhausted = [scan for scan, ordinals in batches if len(ordinals) < size]
+        _descend(store, view, query, exhausted)
         todo = [scan for scan in todo if not scan.buffer and not scan.ended]
-        wanted = min(_MOST, wanted * 2)
+        # What fits may be rare: look at more each time.
+        size = min(_MOST, size * 2)
+
+
+def _load(
+    store: ViewStore,
+    view: str,
+    query: Query,
+    asked: Sequence[tuple[_Scan, Sequence[int]]],
+) -> None:
+    if not asked:
+        return
+    loaded = store.rows(view, [(scan.partition, ordinals) for scan, ordinals in asked])
+    for (scan, ordinals), rows in zip(asked, loaded, strict=True):
+        for row in rows:
+            if row.ordinal in ordinals and _fits(query, row):
+                scan.put(row)
 
 
 def _descend(store: ViewStore, view: str, query: Query, scans: Sequence[_Scan]) -> None:
@@ -271,32 +277,33 @@ def _descend(store: ViewStore, view: str, query: Query, scans: Sequence[_Scan]) 
             scan.ended = True
         else:
             going.append(scan)
+    if not going:
+        return
     names = _names(query)
-    found = (
-        store.facets(view, [(scan.partition, scan.chunk, names) for scan in going])
-        if going
-        else []
+    facet_sets = store.facets(
+        view, [(scan.partition, scan.chunk, names) for scan in going]
     )
-    for scan, bits in zip(going, found, strict=True):
+    for scan, bits in zip(going, facet_sets, strict=True):
         scan.ordinals = falling(scan.among(scan.chunk, query, bits), scan.chunk)
 
 
 def _fits(query: Query, row: Row) -> bool:
     if query.order_of is not None:
         order = query.order_of(row.document)
-        if (query.since is not None and order < query.since) or (
-            query.until is not None and order >= query.until
-        ):
+        if query.since is not None and order < query.since:
+            return False
+        if query.until is not None and order >= query.until:
             return False
     return query.where is None or query.where(row.document)
 
 
 def _parse(cursor: str) -> tuple[int, int, int]:
     try:
+        padding = "=" * (-len(cursor) % 4)
         order, partition, ordinal = json.loads(
-            base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+            base64.urlsafe_b64decode(cursor + padding)
         )
         return int(order), int(partition), int(ordinal)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        said = f"{cursor[:80]!r} does not continue a page; pass on the `next` of the page before"
-        raise InvalidQuery(said) from error
+        message = f"{cursor[:80]!r} does not continue a page; pass on the `next` of the page before"
+        raise InvalidQuery(message) from error

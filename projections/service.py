@@ -43,12 +43,10 @@ class ProjectionService:
         busy: Callable[[], bool],
         steady_ms: Callable[[], float],
     ) -> None:
-        self._runner, self._partitions, self._busy, self._steady_ms = (
-            runner,
-            partitions,
-            busy,
-            steady_ms,
-        )
+        self._runner = runner
+        self._partitions = partitions
+        self._busy = busy
+        self._steady_ms = steady_ms
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -66,18 +64,19 @@ class ProjectionService:
             self._thread.join()
 
     def _loop(self) -> None:
-        latest, quiet = self._steady_ms(), 0
+        latest = self._steady_ms()
+        quiet_looks = 0
         while not self._stop.wait(LOOK_SECONDS):
-            quiet = 0 if self._busy() else quiet + 1
-            if quiet < QUIET_LOOKS and self._steady_ms() < latest + 1000 * BUSY_SECONDS:
+            quiet_looks = 0 if self._busy() else quiet_looks + 1
+            may_wait = self._steady_ms() < latest + 1000 * BUSY_SECONDS
+            if quiet_looks < QUIET_LOOKS and may_wait:
                 continue
             try:
                 self._pass()
             except OpenAgentsError as error:
                 log.warning("the views could not be brought up to date: %s", error)
-            except (
-                Exception
-            ):  # views may fall behind; the runs of this process must not
+            except Exception:
+                # Views may fall behind; the runs of this process must not.
                 log.exception("the views met a defect of the engine")
             latest = self._steady_ms()
 
@@ -91,11 +90,12 @@ class ProjectionService:
         todo = self._runner.behind(self._partitions(), targets)
         while todo:
             begun, busy = self._steady_ms(), self._busy()
-            size = PARTITIONS if not busy else 1
+            size = 1 if busy else PARTITIONS
             some, todo = todo[:size], todo[size:]
             if self._runner.advance(some, targets):
                 todo += some
             pause = BUSY_PAUSE if busy else QUIET_PAUSE
-            if self._stop.wait(pause * (self._steady_ms() - begun) / 1000):
+            took_seconds = (self._steady_ms() - begun) / 1000
+            if self._stop.wait(pause * took_seconds):
                 return
         self._runner.switch()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import sqlalchemy as sa
 
@@ -101,19 +101,24 @@ class SqlRunner:
         *,
         batch: int = 500,
     ) -> None:
-        self._log, self._database, self._projections = log, database, list(projections)
-        self._partitions, self._batch, self._steady_ms = partitions, batch, steady_ms
+        self._log = log
+        self._database = database
+        self._projections = list(projections)
+        self._partitions = partitions
+        self._batch = batch
+        self._steady_ms = steady_ms
         self._table = checkpoints(sa.MetaData())
         self._stopped: dict[tuple[str, int], float] = {}
         self._table.metadata.create_all(database, checkfirst=True)
 
     def advance(self, partitions: Sequence[int] | None = None) -> int:
         """Fold at most a batch of events of each partition into each projection; gives how many were folded."""
-        wanted = range(self._partitions) if partitions is None else partitions
+        if partitions is None:
+            partitions = range(self._partitions)
         return sum(
-            self._advance(projection, p)
+            self._advance(projection, partition)
             for projection in self._projections
-            for p in wanted
+            for partition in partitions
         )
 
     def catch_up(self, partitions: Sequence[int] | None = None) -> None:
@@ -130,32 +135,33 @@ class SqlRunner:
                     table.trouble.is_not(None)
                 )
             )
-            return {(name, partition): what for name, partition, what in rows}
+            return {(name, partition): trouble for name, partition, trouble in rows}
 
     def _advance(self, projection: SqlProjection, partition: int) -> int:
         if self._steady_ms() < self._stopped.get((projection.id, partition), 0.0):
             return 0
-        position, time_ms = self._place(projection, partition)
-        place = ReadPosition(position, time_ms) if position else 0
+        position, time_ms = self._checkpoint(projection, partition)
+        # With the time: a position alone does not tell whether the log has lost its tail and grown again.
+        after = ReadPosition(position, time_ms) if position else 0
         try:
             events = self._log.read_all(
-                after={partition: place}, limit=self._batch, partition=partition
+                after={partition: after}, limit=self._batch, partition=partition
             )
         except LogTruncated as error:
-            what = f"{error}; the tables are ahead of the log: empty them and remove the checkpoint, or restore them"
-            self._stop(projection, partition, what)
+            trouble = f"{error}; the tables are ahead of the log: empty them and remove the checkpoint, or restore them"
+            self._stop(projection, partition, trouble)
             return 0
         if not events:
             return 0
         try:
             return self._fold(projection, partition, position, events)
         except ProjectionFailed as error:
-            before = [
-                event for event in events if event.position.n < error.event.position.n
-            ]
-            done = self._fold(projection, partition, position, before) if before else 0
-            self._stop(projection, partition, str(error), before=error.event.position.n)
-            return done
+            bound = error.event.position.n
+            before = [event for event in events if event.position.n < bound]
+            # First what came before the event, then the note: tables are not behind what the note says of them.
+            count = self._fold(projection, partition, position, before) if before else 0
+            self._stop(projection, partition, str(error), before=bound)
+            return count
 
     def _fold(
         self,
@@ -172,11 +178,10 @@ class SqlRunner:
         try:
             return self._commit(projection, partition, position, events)
         except sa.exc.IntegrityError as error:
-            if len(events) > 1:
-                return self._fold(
-                    projection, partition, position, events[: len(events) // 2]
-                )
-            raise ProjectionFailed(projection.id, events[0], error) from error
+            if len(events) == 1:
+                raise ProjectionFailed(projection.id, events[0], error) from error
+            half = events[: len(events) // 2]
+            return self._fold(projection, partition, position, half)
 
     def _commit(
         self,
@@ -207,25 +212,25 @@ class SqlRunner:
     ) -> None:
         try:
             projection.write(connection, event)
-        except (
-            Exception
-        ) as error:  # whatever a user's function raises stops that projection alone
+        except Exception as error:
+            # Whatever a user's function raises stops that projection alone.
             raise ProjectionFailed(projection.id, event, error) from error
 
-    def _place(self, projection: SqlProjection, partition: int) -> tuple[int, int]:
+    def _checkpoint(self, projection: SqlProjection, partition: int) -> tuple[int, int]:
         key = {"projection": projection.id, "log_partition": partition}
         table = self._table
         query = sa.select(table.c.position, table.c.time_ms).filter_by(**key)
         with self._database.connect() as connection:
-            found = connection.execute(query).one_or_none()
-        if found is not None:
-            return int(found[0]), int(found[1])
+            row = connection.execute(query).one_or_none()
+        if row is not None:
+            return int(row[0]), int(row[1])
         try:
             with self._database.begin() as connection:
                 connection.execute(
                     sa.insert(table).values(**key, position=0, time_ms=0)
                 )
-        except sa.exc.IntegrityError:  # another process has just done so
+        except sa.exc.IntegrityError:
+            # Another process has just done so.
             pass
         return 0, 0
 
@@ -233,14 +238,14 @@ class SqlRunner:
         self,
         projection: SqlProjection,
         partition: int,
-        what: str,
+        trouble: str,
         before: int | None = None,
     ) -> None:
         """Say why tables stand still, unless another process has brought them beyond that."""
-        log.error("%s", what)
+        log.error("%s", trouble)
         self._stopped[projection.id, partition] = self._steady_ms() + AGAIN_MS
-        values: dict[str, Any] = {"trouble": what}
         table = self._table
+        is_before = sa.true() if before is None else table.c.position < before
         with self._database.begin() as connection:
             connection.execute(
                 sa.update(table)
@@ -248,6 +253,6 @@ class SqlRunner:
                     table.c.projection == projection.id,
                     table.c.log_partition == partition,
                 )
-                .where(sa.true() if before is None else table.c.position < before)
-                .values(**values)
+                .where(is_before)
+                .values(trouble=trouble)
             )

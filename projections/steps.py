@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from eventstore.event import Json, Recorded
 from openagents_json.workflow.core import events as ev
@@ -18,6 +18,8 @@ from openagents_json.workflow.core.event_types import (
 )
 from projections.projection import Counted, Projection, counted_before
 from projections.quantiles import bucket, quantile
+
+K = TypeVar("K")
 
 ComponentOf = Callable[[str, str], str]
 """(hash of a definition, step) -> the component that the step runs, "" when it runs none."""
@@ -55,43 +57,44 @@ def steps_projection(component_of: ComponentOf, begin_of: BeginOf) -> Projection
         run: dict[str, Any] | None, event: Recorded
     ) -> dict[str, Any] | Counted | None:
         if event.type in DEFINES:
-            begin = (
-                event.data
-                if event.type == ev.RunStarted.__name__
-                else begin_of(event.stream)
-            )
-            definition = event.data.get("definition") or (run or begin)["definition"]
-            return {
-                "workflow": begin["workflow"],
-                "definition": definition,
-                "steps": {},
-            }
+            return _defined(run, event, begin_of)
         if run is None or event.type in CLOSED_AS:
             return None
-        counts = (
-            counted(run, event)
-            if event.type in _COUNTED and not counted_before(event)
-            else None
-        )
+        counts = _counts(run, event, component_of)
         MOVES[event.type](run["steps"], event)
         return Counted(run, counts) if counts else run
 
-    def counted(run: Mapping[str, Any], event: Recorded) -> dict[str, int] | None:
-        step, end = event.data["step"], _COUNTED[event.type]
-        known = run["steps"].get(step)
-        if known is None or known["status"] != "started":
-            return None
-        component = component_of(run["definition"], step)
-        if not component:
-            return None
-        if end not in ("completed", "failed"):
-            return {f"{component}|{end}": 1}
-        return {
-            f"{component}|{end}": 1,
-            f"{component}|ms|{bucket(event.time_ms - known['since_ms'])}": 1,
-        }
-
     return Projection("steps", apply, types=TYPES)
+
+
+def _defined(
+    run: Mapping[str, Any] | None, event: Recorded, begin_of: BeginOf
+) -> dict[str, Any]:
+    """Return the document of a run that has begun, or goes on with another definition."""
+    is_start = event.type == ev.RunStarted.__name__
+    begin = event.data if is_start else begin_of(event.stream)
+    definition = event.data.get("definition") or (run or begin)["definition"]
+    return {"workflow": begin["workflow"], "definition": definition, "steps": {}}
+
+
+def _counts(
+    run: Mapping[str, Any], event: Recorded, component_of: ComponentOf
+) -> dict[str, int]:
+    """Return what is counted of a component when an attempt of a step ends, nothing when none does."""
+    if event.type not in _COUNTED or counted_before(event):
+        return {}
+    name, end = event.data["step"], _COUNTED[event.type]
+    step = run["steps"].get(name)
+    if step is None or step["status"] != "started":
+        return {}
+    component = component_of(run["definition"], name)
+    if not component:
+        return {}
+    counts = {f"{component}|{end}": 1}
+    if end in ("completed", "failed"):
+        took_ms = event.time_ms - step["since_ms"]
+        counts[f"{component}|ms|{bucket(took_ms)}"] = 1
+    return counts
 
 
 def _name(event: Recorded) -> str:
@@ -99,9 +102,8 @@ def _name(event: Recorded) -> str:
 
 
 def _scheduled(steps: Steps, event: Recorded) -> None:
-    status = event.data.get("kind") or (
-        "gated" if event.data.get("gates") else "scheduled"
-    )
+    waiting = "gated" if event.data.get("gates") else "scheduled"
+    status = event.data.get("kind") or waiting
     steps[_name(event)] = {"status": status, "since_ms": event.time_ms}
 
 
@@ -130,14 +132,11 @@ def _elsewhere(steps: Steps, event: Recorded) -> None:
     """Say what becomes of steps that were under way in another run, or in another store."""
     for path in event.data.get("forgotten") or ():
         steps.pop(path, None)
-    for place, status in (("lost", "scheduled"), ("gated", "gated")):
-        for path in event.data.get(place) or ():
+    for name, status in (("lost", "scheduled"), ("gated", "gated")):
+        for path in event.data.get(name) or ():
             if path in steps:
-                steps[path] = {
-                    **steps[path],
-                    "status": status,
-                    "since_ms": event.time_ms,
-                }
+                changes = {"status": status, "since_ms": event.time_ms}
+                steps[path] = {**steps[path], **changes}
 
 
 MOVES: Final[Mapping[str, Callable[[Steps, Recorded], None]]] = {
@@ -192,21 +191,31 @@ def component_statistics(
     times: dict[str, dict[int, int]] = {}
     for counts in tallies:
         for name, value in counts.items():
-            component, *rest = name.split("|")
-            if rest[0] == "ms":
-                buckets = times.setdefault(component, {})
-                buckets[int(rest[1])] = buckets.get(int(rest[1]), 0) + value
+            component, end, *rest = name.split("|")
+            if end == "ms":
+                _add(times.setdefault(component, {}), int(rest[0]), value)
             else:
-                found = ends.setdefault(component, {})
-                found[rest[0]] = found.get(rest[0], 0) + value
+                _add(ends.setdefault(component, {}), end, value)
     return [
-        ComponentStatistics(
-            component,
-            *(
-                ends[component].get(end, 0)
-                for end in ("completed", "failed", "lost", "released")
-            ),
-            *(quantile(times.get(component, {}), q) for q in (0.5, 0.95, 0.99)),
-        )
+        _statistics(component, ends[component], times.get(component, {}))
         for component in sorted(ends)
     ]
+
+
+def _add(counts: dict[K, int], name: K, value: int) -> None:
+    counts[name] = counts.get(name, 0) + value
+
+
+def _statistics(
+    component: str, ends: Mapping[str, int], times: Mapping[int, int]
+) -> ComponentStatistics:
+    return ComponentStatistics(
+        component,
+        completed=ends.get("completed", 0),
+        failed=ends.get("failed", 0),
+        lost=ends.get("lost", 0),
+        released=ends.get("released", 0),
+        p50_ms=quantile(times, 0.5),
+        p95_ms=quantile(times, 0.95),
+        p99_ms=quantile(times, 0.99),
+    )

@@ -37,23 +37,20 @@ def verify(
     In the partitions in `left`, which runs have left, sums are not compared: they count what the log does not hold any
     more; and the index is compared with the documents, because those of the fold have other ordinals. Raises TooFast.
     """
-    found: list[Drift] = []
-    known: set[tuple[int, str, int]] = set()
+    drifts: list[Drift] = []
+    names: set[tuple[int, str, int]] = set()
     for partition in range(runner.partitions):
-        drifts, names = _partition(
+        of_partition, index_names = _partition(
             store, projection, view, partition, runner, partition in left
         )
-        found += drifts
-        known |= names
-    strays = sorted(store.index_names(view) - known)
-    for (partition, facet, chunk), [bits] in zip(
-        strays,
-        store.facets(view, [(p, chunk, [facet]) for p, facet, chunk in strays]),
-        strict=True,
-    ):
+        drifts += of_partition
+        names |= index_names
+    strays = sorted(store.index_names(view) - names)
+    stray_sets = store.facets(view, [(p, chunk, [facet]) for p, facet, chunk in strays])
+    for (partition, facet, chunk), [bits] in zip(strays, stray_sets, strict=True):
         if bits:
-            found.append(_index_drift(partition, facet, chunk, bits, 0))
-    return found
+            drifts.append(_index_drift(partition, facet, chunk, bits, 0))
+    return drifts
 
 
 def _partition(
@@ -66,34 +63,32 @@ def _partition(
 ) -> tuple[list[Drift], set[tuple[int, str, int]]]:
     heads = {partition: 0}
     folded = MemoryViewStore(lambda p: heads[p])
-    mine = Runner(runner.log, folded, [projection], partition + 1, lambda: 0.0)
+    folding = Runner(runner.log, folded, [projection], partition + 1, lambda: 0.0)
     target = [Target(projection, view)]
     for _ in range(TRIES):
         runner.catch_up([partition], target)
         [(_, [at])] = store.checkpoints([view], [partition])
-        if not _fold_to(mine, folded, target, partition, heads, at):
+        if not _fold_to(folding, folded, target, partition, heads, at):
             continue
         names = folded.index_names(view)
-        rows = (
-            ()
-            if left and projection.sums
-            else _rows(store, folded, view, partition, left)
-        )
-        found = sorted(
-            {*rows, *(() if left else _tally(store, folded, view, partition))}
-        )
+        # Runs have left: sums count what is not in the log any more, and the fold has other ordinals.
         if left:
-            found += _own_index(store, projection, view, partition, names)
+            drifts = [] if projection.sums else _rows(store, folded, view, partition)
+            drifts = sorted(set(drifts))
+            drifts += _own_index(store, projection, view, partition, names)
         else:
-            found += _index(store, folded, view, partition, names)
+            rows = _rows(store, folded, view, partition, with_ordinals=True)
+            drifts = sorted({*rows, *_tally(store, folded, view, partition)})
+            drifts += _index(store, folded, view, partition, names)
         [(_, [again])] = store.checkpoints([view], [partition])
+        # Only what stood still while it was read can be compared.
         if at == again:
-            return found, names
+            return drifts, names
     raise TooFast(view)
 
 
 def _fold_to(
-    mine: Runner,
+    folding: Runner,
     folded: MemoryViewStore,
     target: list[Target],
     partition: int,
@@ -106,7 +101,7 @@ def _fold_to(
         [(_, [here])] = folded.checkpoints([target[0].view], [partition])
         if here >= at:
             return here == at
-        if not mine.advance([partition], target):
+        if not folding.advance([partition], target):
             return False
 
 
@@ -115,32 +110,30 @@ def _rows(
     folded: MemoryViewStore,
     view: str,
     partition: int,
-    left: bool = False,
-) -> Iterable[Drift]:
-    stored = {row.key: row for row in store.documents(view, partition)}
-    wanted = {row.key: row for row in folded.documents(view, partition)}
-    for key in stored.keys() | wanted.keys():
-        one, other = stored.get(key), wanted.get(key)
-        if (one and one.document) != (other and other.document) or (
-            one != other and not left
-        ):
-            yield Drift(
-                partition,
-                f"document {key}",
-                str(one and one.document),
-                str(other and other.document),
-            )
+    with_ordinals: bool = False,
+) -> list[Drift]:
+    stored_rows = {row.key: row for row in store.documents(view, partition)}
+    folded_rows = {row.key: row for row in folded.documents(view, partition)}
+    drifts = []
+    for key in stored_rows.keys() | folded_rows.keys():
+        stored, expected = stored_rows.get(key), folded_rows.get(key)
+        document = stored and stored.document
+        expected_document = expected and expected.document
+        is_elsewhere = with_ordinals and stored != expected
+        if document != expected_document or is_elsewhere:
+            what = f"document {key}"
+            drifts.append(Drift(partition, what, str(document), str(expected_document)))
+    return drifts
 
 
 def _tally(
     store: ViewStore, folded: MemoryViewStore, view: str, partition: int
 ) -> Iterable[Drift]:
-    [stored], [wanted] = store.tally(view, [partition]), folded.tally(view, [partition])
-    for name in stored.keys() | wanted.keys():
-        if stored.get(name) != wanted.get(name):
-            yield Drift(
-                partition, f"count {name}", str(stored.get(name)), str(wanted.get(name))
-            )
+    [stored], [expected] = (x.tally(view, [partition]) for x in (store, folded))
+    for name in stored.keys() | expected.keys():
+        value, expected_value = stored.get(name), expected.get(name)
+        if value != expected_value:
+            yield Drift(partition, f"count {name}", str(value), str(expected_value))
 
 
 def _index(
@@ -153,19 +146,15 @@ def _index(
     chunks: dict[int, list[str]] = {}
     for _, facet, chunk in sorted(names):
         chunks.setdefault(chunk, []).append(facet)
-    out = []
+    drifts = []
     for chunk, members in chunks.items():
         for facets in batched(members, 200):
-            [there], [here] = (
-                x.facets(view, [(partition, chunk, facets)]) for x in (store, folded)
-            )
-            wrong = zip(facets, there, here, strict=True)
-            out += [
-                _index_drift(partition, facet, chunk, one, other)
-                for facet, one, other in wrong
-                if one != other
-            ]
-    return out
+            query = [(partition, chunk, facets)]
+            [stored], [expected] = store.facets(view, query), folded.facets(view, query)
+            for facet, bits, other in zip(facets, stored, expected, strict=True):
+                if bits != other:
+                    drifts.append(_index_drift(partition, facet, chunk, bits, other))
+    return drifts
 
 
 def _own_index(
@@ -176,33 +165,31 @@ def _own_index(
     names: set[tuple[int, str, int]],
 ) -> list[Drift]:
     """Compare an index with what the documents of the view itself say."""
-    wanted = {(facet, chunk): 0 for _, facet, chunk in names}
+    expected = {(facet, chunk): 0 for _, facet, chunk in names}
     for row in store.documents(view, partition):
         if projection.index is None:
             break
-        chunk, place = divmod(row.ordinal, CHUNK)
+        chunk, offset = divmod(row.ordinal, CHUNK)
+        bit = 1 << (CHUNK - 1 - offset)
         for facet in facets_of(projection.index(row.document), row):
             name = (facet_name(facet), chunk)
-            wanted[name] = wanted.get(name, 0) | 1 << (CHUNK - 1 - place)
-    names |= {(partition, facet, chunk) for facet, chunk in wanted}
-    out = []
-    for (facet, chunk), bits in sorted(wanted.items()):
-        [[there]] = store.facets(view, [(partition, chunk, [facet])])
-        if there != bits:
-            out.append(_index_drift(partition, facet, chunk, there, bits))
-    return out
+            expected[name] = expected.get(name, 0) | bit
+    names |= {(partition, facet, chunk) for facet, chunk in expected}
+    drifts = []
+    for (facet, chunk), expected_bits in sorted(expected.items()):
+        [[bits]] = store.facets(view, [(partition, chunk, [facet])])
+        if bits != expected_bits:
+            drifts.append(_index_drift(partition, facet, chunk, bits, expected_bits))
+    return drifts
 
 
 def _index_drift(
-    partition: int, facet: str, chunk: int, there: int, here: int
+    partition: int, facet: str, chunk: int, stored: int, expected: int
 ) -> Drift:
     what = f"index {facet}, from {chunk * CHUNK} on"
-    return Drift(
-        partition,
-        what,
-        f"{there.bit_count()} documents",
-        f"{here.bit_count()} documents",
-    )
+    view_says = f"{stored.bit_count()} documents"
+    log_says = f"{expected.bit_count()} documents"
+    return Drift(partition, what, view_says, log_says)
 
 
 def batched(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:

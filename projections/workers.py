@@ -38,9 +38,9 @@ def _key(event: Recorded) -> str | None:
 
 
 def _apply(worker: dict[str, Any] | None, event: Recorded) -> dict[str, Any]:
-    known = worker or {"first_ms": event.time_ms}
+    before = worker or {"first_ms": event.time_ms}
     name = _COUNTS[event.type]
-    return {**known, name: known.get(name, 0) + 1, "last_ms": event.time_ms}
+    return {**before, name: before.get(name, 0) + 1, "last_ms": event.time_ms}
 
 
 WORKERS: Final = Projection(
@@ -50,12 +50,10 @@ WORKERS: Final = Projection(
 
 def merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
     """Put together what two partitions know of a worker."""
-    both = {
-        name: one.get(name, 0) + other.get(name, 0)
-        for name in {*one, *other} - {"first_ms", "last_ms"}
+    names = {*one, *other} - {"first_ms", "last_ms"}
+    counts = {name: one.get(name, 0) + other.get(name, 0) for name in names}
+    return {
+        **counts,
+        "first_ms": min(one["first_ms"], other["first_ms"]),
+        "last_ms": max(one["last_ms"], other["last_ms"]),
     }
-    first, last = (
-        min(one["first_ms"], other["first_ms"]),
-        max(one["last_ms"], other["last_ms"]),
-    )
-    return {**both, "first_ms": first, "last_ms": last}

@@ -21,16 +21,11 @@ from projections.errors import EvidenceUnreadable, KeyUnusable
 from projections.ledger.evidence import named_keys, read_partitions, whole
 from projections.ledger.export import open_export, write_export
 from projections.ledger.findings import Audit, Finding, together
-from projections.ledger.proofs import (
-    RECEIPT_FORMAT,
-    Proof,
-    check_proof,
-    check_receipt,
-    proof_data,
-    prove,
-    read_proof,
-    receipt,
-)
+from projections.ledger.proofs.check import check_proof
+from projections.ledger.proofs.encoding import proof_data, read_proof
+from projections.ledger.proofs.proof import Proof
+from projections.ledger.proofs.prove import prove
+from projections.ledger.proofs.receipts import RECEIPT_FORMAT, check_receipt, receipt
 from projections.ledger.records import decode_record, digest
 from projections.ledger.sealer import Sealed
 from projections.ledger.signing import Signer, key_id, load_public, load_signer, signed

@@ -59,19 +59,22 @@ class LedgerRecords:
 
 def whole(store: LedgerStore) -> LedgerRecords:
     """Read what there is of the ledger as a whole."""
-    known = store.identity()
-    said = known.get("statement", b""), known.get("statement_signature", b"")
+    identity = store.identity()
     return LedgerRecords(
-        known.get("id", b"").decode(), store.partitions, named_keys(store), *said
+        identity.get("id", b"").decode(),
+        store.partitions,
+        named_keys(store),
+        identity.get("statement", b""),
+        identity.get("statement_signature", b""),
     )
 
 
 def named_keys(store: LedgerStore) -> dict[str, bytes]:
     """Return the public keys that the ledger names, by id."""
-    known = store.identity()
+    identity = store.identity()
     return {
         name.removeprefix("key:"): public
-        for name, public in known.items()
+        for name, public in identity.items()
         if name.startswith("key:")
     }
 
@@ -82,25 +85,31 @@ def read_partitions(store: LedgerStore) -> Iterator[Partition]:
     How far they are sealed is read before which streams there are: what comes, and what is sealed, after that is not
     looked at as sealed. What leaves meanwhile is named in the stream of the archive, which is read last.
     """
-    places, streams = store.places(range(store.partitions)), store.streams()
-    for partition, place in enumerate(places):
+    # First how far they are sealed, then the streams: what comes in between is not looked at as sealed.
+    positions = store.places(range(store.partitions))
+    streams = store.streams()
+    for partition, position in enumerate(positions):
         notes = archive_stream(partition)
         names = [name for name in streams.get(partition, []) if name != notes]
-        yield _read_partition(store, partition, place, [*names, notes])
+        yield _read_partition(store, partition, position, [*names, notes])
 
 
 def _read_partition(
-    store: LedgerStore, partition: int, place: LedgerPosition, streams: Sequence[str]
+    store: LedgerStore, partition: int, position: LedgerPosition, streams: Sequence[str]
 ) -> Partition:
-    epochs = [epoch for epoch in store.epochs(partition) if epoch.number < place.epoch]
-    numbers = range(
-        1, min(place.epoch, place.head + 1) + 1
-    )  # an epoch has a position at least
+    epochs = [
+        epoch for epoch in store.epochs(partition) if epoch.number < position.epoch
+    ]
+    # An epoch has a position at least, so a forged number cannot make more reads than there are positions.
+    last_epoch = min(position.epoch, position.head + 1)
+    numbers = range(1, last_epoch + 1)
     leaves = {e: store.leaves(partition, e) for e in numbers}
     salts = {e: store.salts(partition, e) for e in numbers}
-    room = place.checkpoint - place.first + 1
-    leaves[place.epoch] = leaves[place.epoch][: room * LEAF_BYTES]
-    salts[place.epoch] = salts[place.epoch][: room * SALT_BYTES]
+    # The open epoch may have grown since its checkpoint was read.
+    sealed_count = position.checkpoint - position.first + 1
+    open_leaves, open_salts = leaves[position.epoch], salts[position.epoch]
+    leaves[position.epoch] = open_leaves[: sealed_count * LEAF_BYTES]
+    salts[position.epoch] = open_salts[: sealed_count * SALT_BYTES]
     erased = store.erased(partition)
 
     def later() -> tuple[int, Mapping[int, bytes]]:
@@ -109,10 +118,10 @@ def _read_partition(
 
     return Partition(
         partition,
-        place.head,
-        place.checkpoint,
-        place.epoch,
-        place.first,
+        position.head,
+        position.checkpoint,
+        position.epoch,
+        position.first,
         epochs,
         leaves,
         salts,

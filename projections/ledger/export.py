@@ -15,7 +15,7 @@ from eventstore.redis.ledger import Epoch, LedgerStore, LogEntry
 from eventstore.zip_reader import DAMAGE, MOST_BYTES, Unpacking
 from projections.errors import EvidenceUnreadable
 from projections.ledger.evidence import LedgerRecords, Partition, read_partitions, whole
-from projections.ledger.proofs import read_stored, stored_data
+from projections.ledger.proofs.encoding import read_stored, stored_data
 from projections.ledger.redactions import payloads
 
 EXPORT_FORMAT: Final = "openagents-ledger/1"
@@ -28,73 +28,71 @@ T = TypeVar("T")
 
 def write_export(store: LedgerStore, file: IO[bytes]) -> LedgerRecords:
     """Write the whole ledger to a file, one partition after the other."""
-    said = whole(
-        store
-    )  # what was signed last, not after what is read: that has to be there
+    # First what was signed last, then the partitions: all that it names has to be among what is read after it.
+    ledger_records = whole(store)
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for found in read_partitions(store):
-            _write_partition(archive, found)
-        archive.writestr(MANIFEST, _line(_whole_data(said)))
-    return said
+        for evidence in read_partitions(store):
+            _write_partition(archive, evidence)
+        archive.writestr(MANIFEST, _line(_whole_data(ledger_records)))
+    return ledger_records
 
 
-def _whole_data(said: LedgerRecords) -> dict[str, Any]:
+def _whole_data(ledger_records: LedgerRecords) -> dict[str, Any]:
     return {
         "format": EXPORT_FORMAT,
-        "ledger": said.ledger,
-        "partitions": said.partitions,
-        "keys": {name: key.hex() for name, key in said.keys.items()},
-        "statement": said.statement.decode(),
-        "statement_signature": said.statement_signature.hex(),
+        "ledger": ledger_records.ledger,
+        "partitions": ledger_records.partitions,
+        "keys": {name: key.hex() for name, key in ledger_records.keys.items()},
+        "statement": ledger_records.statement.decode(),
+        "statement_signature": ledger_records.statement_signature.hex(),
     }
 
 
-def _write_partition(archive: zipfile.ZipFile, found: Partition) -> None:
-    name = str(found.partition)
-    for kind, by_epoch in (("leaves", found.leaves), ("salts", found.salts)):
+def _write_partition(archive: zipfile.ZipFile, evidence: Partition) -> None:
+    name = str(evidence.partition)
+    for kind, by_epoch in (("leaves", evidence.leaves), ("salts", evidence.salts)):
         for epoch, joined in by_epoch.items():
             archive.writestr(f"{name}/{kind}/{epoch}", joined)
     with archive.open(f"{name}/log.jsonl", "w", force_zip64=True) as out:
-        for entry in found.log:
-            out.write(
-                _line([entry.n, entry.time_ms, entry.stream, entry.first, entry.last])
-            )
-    named: dict[str, None] = {}
+        for entry in evidence.log:
+            fields = [entry.n, entry.time_ms, entry.stream, entry.first, entry.last]
+            out.write(_line(fields))
+    payload_hashes: dict[str, None] = {}
     with archive.open(f"{name}/events.jsonl", "w", force_zip64=True) as out:
-        for event in found.events:
+        for event in evidence.events:
             out.write(_line(stored_data(event)))
-            named.update(dict.fromkeys(payloads(event)))
-    for sha in named:
-        raw = found.blob(sha)
+            payload_hashes.update(dict.fromkeys(payloads(event)))
+    for sha in payload_hashes:
+        raw = evidence.blob(sha)
         if raw is not None:
             archive.writestr(f"{name}/blobs/{sha}", raw)
-    archive.writestr(
-        f"{name}/partition.json", _line(_partition_data(found))
-    )  # last: events may have been erased
+    # Last, because events may have been erased while they were read.
+    archive.writestr(f"{name}/partition.json", _line(_partition_data(evidence)))
 
 
-def _partition_data(found: Partition) -> dict[str, Any]:
-    head, erased = found.now()
+def _partition_data(evidence: Partition) -> dict[str, Any]:
+    head, erased = evidence.now()
     return {
         "head": head,
-        "checkpoint": found.checkpoint,
-        "open_epoch": found.open_epoch,
-        "open_first": found.open_first,
+        "checkpoint": evidence.checkpoint,
+        "open_epoch": evidence.open_epoch,
+        "open_first": evidence.open_first,
         "epochs": [
             [e.number, e.record.decode("utf-8", "surrogatepass"), e.signature.hex()]
-            for e in found.epochs
+            for e in evidence.epochs
         ],
         "erased": {str(n): committed.hex() for n, committed in erased.items()},
     }
 
 
 def _line(value: Any) -> bytes:
-    return (
-        json.dumps(
-            value, ensure_ascii=True, sort_keys=True, separators=(",", ":")
-        ).encode()
-        + b"\n"
-    )
+    text = json.dumps(value, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
+    return text.encode() + b"\n"
+
+
+def _log_entry(fields: Any) -> LogEntry:
+    n, time_ms, stream = int(fields[0]), int(fields[1]), str(fields[2])
+    return LogEntry(n, time_ms, stream, *map(int, fields[3:]))
 
 
 class Export:
@@ -103,7 +101,9 @@ class Export:
     def __init__(
         self, archive: zipfile.ZipFile, where: str, limit: int = MOST_BYTES
     ) -> None:
-        self._archive, self._where, self._limit = archive, where, limit
+        self._archive = archive
+        self._where = where
+        self._limit = limit
         self.whole = self._guarded(self._whole)
 
     def partition(self, partition: int) -> Partition:
@@ -136,64 +136,52 @@ class Export:
         if data["format"] != EXPORT_FORMAT:
             raise ValueError(f"its format is {data['format']!r}, not {EXPORT_FORMAT!r}")
         keys = {str(name): bytes.fromhex(key) for name, key in data["keys"].items()}
-        statement = (
+        return LedgerRecords(
+            str(data["ledger"]),
+            int(data["partitions"]),
+            keys,
             data["statement"].encode(),
             bytes.fromhex(data["statement_signature"]),
         )
-        return LedgerRecords(
-            str(data["ledger"]), int(data["partitions"]), keys, *statement
-        )
 
     def _partition(self, partition: int) -> Partition:
-        held = self._unpacking()
-        data = codec.decode_foreign(held.read(f"{partition}/partition.json"))
+        unpacking = self._unpacking()
+        data = codec.decode_foreign(unpacking.read(f"{partition}/partition.json"))
         epochs = [
             Epoch(int(n), str(raw).encode("utf-8", "surrogatepass"), bytes.fromhex(s))
             for n, raw, s in data["epochs"]
         ]
-        numbers = (
-            int(data["head"]),
-            int(data["checkpoint"]),
-            int(data["open_epoch"]),
-            int(data["open_first"]),
-        )
+        erased = {
+            int(n): bytes.fromhex(committed) for n, committed in data["erased"].items()
+        }
+        # Events get a limit of their own: they are not held.
+        events = self._unpacking(EVENTS_TIMES)
         return Partition(
-            partition,
-            *numbers,
-            epochs,
-            self._by_epoch(held, partition, "leaves"),
-            self._by_epoch(held, partition, "salts"),
-            {
-                int(n): bytes.fromhex(committed)
-                for n, committed in data["erased"].items()
-            },
-            self._lines(
-                held,
-                partition,
-                "log",
-                lambda x: LogEntry(int(x[0]), int(x[1]), str(x[2]), *map(int, x[3:])),
-            ),
-            self._lines(
-                self._unpacking(EVENTS_TIMES), partition, "events", read_stored
-            ),
-            lambda sha: self._blob(f"{partition}/blobs/{sha}"),
+            partition=partition,
+            head=int(data["head"]),
+            checkpoint=int(data["checkpoint"]),
+            open_epoch=int(data["open_epoch"]),
+            open_first=int(data["open_first"]),
+            epochs=epochs,
+            leaves=self._by_epoch(unpacking, partition, "leaves"),
+            salts=self._by_epoch(unpacking, partition, "salts"),
+            erased=erased,
+            log=self._lines(unpacking, partition, "log", _log_entry),
+            events=self._lines(events, partition, "events", read_stored),
+            blob=lambda sha: self._blob(f"{partition}/blobs/{sha}"),
         )
 
     def _blob(self, name: str) -> bytes | None:
-        return self._guarded(
-            lambda: (
-                self._unpacking().read(name)
-                if name in self._archive.NameToInfo
-                else None
-            )
-        )
+        if name not in self._archive.NameToInfo:
+            return None
+        return self._guarded(lambda: self._unpacking().read(name))
 
     def _by_epoch(
-        self, held: Unpacking, partition: int, kind: str
+        self, unpacking: Unpacking, partition: int, kind: str
     ) -> Mapping[int, bytes]:
         prefix = f"{partition}/{kind}/"
         names = [name for name in self._archive.namelist() if name.startswith(prefix)]
-        return {int(name.removeprefix(prefix)): held.read(name) for name in names}
+        return {int(name.removeprefix(prefix)): unpacking.read(name) for name in names}
 
     def _lines(
         self, unpacking: Unpacking, partition: int, kind: str, read: Callable[[Any], T]

@@ -26,6 +26,24 @@ class Finding:
     version: int
     what: str
 
+    def line(self) -> str:
+        """Say it for people."""
+        where = f"partition {self.partition}"
+        if self.n:
+            where += f", position {self.n}"
+        if self.run and self.version:
+            where += f", event {self.version} of {self.run}"
+        elif self.run:
+            where += f", run {self.run}"
+        text = f"{self.kind}: {where}: {self.what}"
+        # Names may be no text that can be printed.
+        return text.encode("utf-8", "backslashreplace").decode()
+
+
+def record_finding(partition: int, kind: str, message: str) -> Finding:
+    """Return a finding about what is signed of a partition, not about an event."""
+    return Finding(partition, 0, kind, "", 0, message)
+
 
 @dataclass(frozen=True, slots=True)
 class Audit:
@@ -58,70 +76,58 @@ class Audit:
 
     def lines(self) -> Iterator[str]:
         """Say it for people."""
-        for found in self.findings:
-            place = f"partition {found.partition}" + (
-                f", position {found.n}" if found.n else ""
-            )
-            event = (
-                f"event {found.version} of {found.run}"
-                if found.version
-                else f"run {found.run}"
-            )
-            run = f", {event}" if found.run else ""
-            line = f"{found.kind}: {place}{run}: {found.what}"
-            yield line.encode(
-                "utf-8", "backslashreplace"
-            ).decode()  # names may be no text that can be printed
-        more = [
-            f"{count} {what}"
-            for count, what in (
-                (self.erased, "of them with erased payloads"),
-                (self.chained, "chained, not signed yet"),
-                (self.unsealed, "not sealed yet"),
-                (self.archived, "archived"),
-                (
-                    self.unproved,
-                    "erased or archived on the word of a record that is not signed yet",
-                ),
-                (
-                    self.imported,
-                    "imported, with actors and times that another store has given them",
-                ),
-            )
-            if count
-        ]
-        said = (
-            f"{len(self.findings)} findings"
-            if self.findings
-            else "intact"
-            if self.intact
-            else "not proved"
-        )
-        yield f"{said}: {self.verified} events in {self.epochs} signed epochs verified{''.join(f', {x}' for x in more)}"
+        for finding in self.findings:
+            yield finding.line()
+        yield self._summary()
         if self.file and self.unproved:
             yield "whoever holds the file may have erased that: have the store sealed, and ask for a new file"
         if self.named:
             yield "the keys are those that the ledger names itself; name one that you hold with --key"
+
+    def _summary(self) -> str:
+        if self.findings:
+            verdict = f"{len(self.findings)} findings"
+        else:
+            verdict = "intact" if self.intact else "not proved"
+        summary = (
+            f"{verdict}: {self.verified} events in {self.epochs} signed epochs verified"
+        )
+        further = (
+            (self.erased, "of them with erased payloads"),
+            (self.chained, "chained, not signed yet"),
+            (self.unsealed, "not sealed yet"),
+            (self.archived, "archived"),
+            (
+                self.unproved,
+                "erased or archived on the word of a record that is not signed yet",
+            ),
+            (
+                self.imported,
+                "imported, with actors and times that another store has given them",
+            ),
+        )
+        counted = [f", {count} {meaning}" for count, meaning in further if count]
+        return summary + "".join(counted)
+
+
+_COUNTS: Final = (
+    "verified",
+    "erased",
+    "chained",
+    "unsealed",
+    "archived",
+    "epochs",
+    "imported",
+    "unproved",
+)
+"""What is added up of the checks of partitions."""
 
 
 def together(
     audits: list[Audit], findings: list[Finding], *, named: bool, file: bool = False
 ) -> Audit:
     """Add up the checks of partitions, with what was found beside them."""
-    everything = sorted(
-        [*findings, *(found for audit in audits for found in audit.findings)]
-    )
-    counts = {
-        name: sum(getattr(audit, name) for audit in audits)
-        for name in (
-            "verified",
-            "erased",
-            "chained",
-            "unsealed",
-            "archived",
-            "epochs",
-            "imported",
-            "unproved",
-        )
-    }
+    of_partitions = [finding for audit in audits for finding in audit.findings]
+    counts = {name: sum(getattr(audit, name) for audit in audits) for name in _COUNTS}
+    everything = sorted([*findings, *of_partitions])
     return Audit(tuple(everything), **counts, named=named, file=file)

@@ -14,4 +14,6 @@ def written_in(event: Stored) -> str:
         metadata = codec.decode(event.metadata)
     except (ValueError, RecursionError):
         return ""
-    return str(metadata.get("imported") or "") if isinstance(metadata, dict) else ""
+    if not isinstance(metadata, dict):
+        return ""
+    return str(metadata.get("imported") or "")

@@ -15,19 +15,24 @@ class _Span:
     first: int
     leaves: bytes
     salts: bytes
-    found: bytearray
+    taken: bytearray
+    """A byte for each leaf, not zero once its event was seen."""
 
     @property
     def end(self) -> int:
-        return self.first + len(self.found)
+        return self.first + len(self.taken)
+
+    def leaf(self, offset: int) -> bytes:
+        return self.leaves[offset * LEAF_BYTES : (offset + 1) * LEAF_BYTES]
+
+    def salt(self, offset: int) -> bytes:
+        return self.salts[offset * SALT_BYTES : (offset + 1) * SALT_BYTES]
 
     def part(self, first: int, end: int) -> _Span:
-        a, b = first - self.first, end - self.first
-        leaves, salts = (
-            self.leaves[a * LEAF_BYTES : b * LEAF_BYTES],
-            self.salts[a * SALT_BYTES : b * SALT_BYTES],
-        )
-        return _Span(first, leaves, salts, self.found[a:b])
+        begin, stop = first - self.first, end - self.first
+        leaves = self.leaves[begin * LEAF_BYTES : stop * LEAF_BYTES]
+        salts = self.salts[begin * SALT_BYTES : stop * SALT_BYTES]
+        return _Span(first, leaves, salts, self.taken[begin:stop])
 
 
 @dataclass(slots=True)
@@ -47,54 +52,43 @@ class Leaves:
         if begin < 0 or self._spans[begin].end <= first:
             begin += 1
         end = bisect.bisect_left(self._firsts, new.end)
-        put = [new]
+        spans = [new]
         if begin < end:
             before, behind = self._spans[begin], self._spans[end - 1]
-            put = [before.part(before.first, first)] * (before.first < first) + put
-            put += [behind.part(new.end, behind.end)] * (new.end < behind.end)
-        self._spans[begin:end] = put
-        self._firsts[begin:end] = [span.first for span in put]
+            if before.first < first:
+                spans.insert(0, before.part(before.first, first))
+            if new.end < behind.end:
+                spans.append(behind.part(new.end, behind.end))
+        self._spans[begin:end] = spans
+        self._firsts[begin:end] = [span.first for span in spans]
 
     def leaf(self, n: int) -> bytes | None:
         """Return the leaf at a position; None when there is none."""
-        found = self._at(n)
-        return (
-            None
-            if found is None
-            else found[0].leaves[found[1] * LEAF_BYTES : (found[1] + 1) * LEAF_BYTES]
-        )
+        span = self._span(n)
+        return None if span is None else span.leaf(n - span.first)
 
     def salt(self, n: int) -> bytes:
         """Return the salt at a position, empty when there is none."""
-        found = self._at(n)
-        return (
-            b""
-            if found is None
-            else found[0].salts[found[1] * SALT_BYTES : (found[1] + 1) * SALT_BYTES]
-        )
+        span = self._span(n)
+        return b"" if span is None else span.salt(n - span.first)
 
     def take(self, n: int) -> bool:
         """Note that the event of a position was found; False when there is no leaf, or it was found before."""
-        found = self._at(n)
-        if found is None or found[0].found[found[1]]:
+        span = self._span(n)
+        if span is None or span.taken[n - span.first]:
             return False
-        found[0].found[found[1]] = 1
+        span.taken[n - span.first] = 1
         return True
 
     def missing(self) -> Iterator[int]:
         """Return the positions where something was sealed, and nothing was found."""
         for span in self._spans:
-            for i, there in enumerate(span.found):
-                if (
-                    not there
-                    and span.leaves[i * LEAF_BYTES : (i + 1) * LEAF_BYTES] != ABSENT
-                ):
-                    yield span.first + i
+            for offset, taken in enumerate(span.taken):
+                if not taken and span.leaf(offset) != ABSENT:
+                    yield span.first + offset
 
-    def _at(self, n: int) -> tuple[_Span, int] | None:
-        at = bisect.bisect_right(self._firsts, n) - 1
-        return (
-            (self._spans[at], n - self._firsts[at])
-            if at >= 0 and n < self._spans[at].end
-            else None
-        )
+    def _span(self, n: int) -> _Span | None:
+        index = bisect.bisect_right(self._firsts, n) - 1
+        if index < 0 or n >= self._spans[index].end:
+            return None
+        return self._spans[index]

@@ -20,18 +20,16 @@ class LogIndex:
     """
 
     def __init__(self, log: Iterable[LogEntry]) -> None:
-        self._ends, self._lasts = array("q"), array("q")
-        self._sizes, self._runs = array("l"), array("l")
+        self._ends = array("q")
+        self._lasts = array("q")
+        self._sizes = array("l")
+        self._runs = array("l")
         self._names: list[str] = []
         numbers: dict[str, int] = {}
         rising = True
         for entry in log:
             size = entry.last - entry.first + 1
-            if not (
-                0 < size <= min(entry.n, LARGEST_COMMIT)
-                and entry.n < _FARTHEST
-                and abs(entry.last) < _FARTHEST
-            ):
+            if not _is_possible(entry, size):
                 continue
             rising = rising and (not self._ends or entry.n >= self._ends[-1])
             self._ends.append(entry.n)
@@ -50,13 +48,22 @@ class LogIndex:
 
     def at(self, n: int) -> tuple[str, int] | None:
         """Return the run and the version at a position; None when no entry names it."""
-        at = bisect.bisect_left(self._ends, n)
-        if at == len(self._ends) or n <= self._ends[at] - self._sizes[at]:
+        index = bisect.bisect_left(self._ends, n)
+        if index == len(self._ends):
             return None
-        return self._names[self._runs[at]], self._lasts[at] - (self._ends[at] - n)
+        end = self._ends[index]
+        if n <= end - self._sizes[index]:
+            return None
+        return self._names[self._runs[index]], self._lasts[index] - (end - n)
 
     def doubled(self) -> Iterator[tuple[int, str, int]]:
         """Return position, run and version of the entries that begin before the one in front of them ends."""
         for i in range(1, len(self._ends)):
             if self._ends[i] - self._sizes[i] < self._ends[i - 1]:
                 yield self._ends[i], self._names[self._runs[i]], self._lasts[i]
+
+
+def _is_possible(entry: LogEntry, size: int) -> bool:
+    # What a file claims goes into arrays of 64-bit numbers, and is counted up in memory.
+    fits_in_arrays = entry.n < _FARTHEST and abs(entry.last) < _FARTHEST
+    return fits_in_arrays and 0 < size <= min(entry.n, LARGEST_COMMIT)

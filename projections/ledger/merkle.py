@@ -35,39 +35,39 @@ def _levels(leaves: Sequence[bytes]) -> list[list[bytes]]:
     return levels
 
 
-def paths(leaves: Sequence[bytes], places: Sequence[int]) -> list[list[bytes]]:
-    """Give, for leaves at some places, the neighbours that lead up to the root."""
+def paths(leaves: Sequence[bytes], indexes: Sequence[int]) -> list[list[bytes]]:
+    """Return, for leaves at some indexes, the neighbours that lead up to the root."""
     levels = _levels(leaves) if leaves else []
-    out = []
-    for place in places:
-        path, at = [], place
-        for level in levels[:-1]:
-            neighbour = at ^ 1
-            if neighbour < len(level):
-                path.append(level[neighbour])
-            at //= 2
-        out.append(path)
-    return out
+    return [_path(levels, index) for index in indexes]
+
+
+def _path(levels: Sequence[Sequence[bytes]], index: int) -> list[bytes]:
+    path = []
+    for level in levels[:-1]:
+        neighbour = index ^ 1
+        if neighbour < len(level):
+            path.append(level[neighbour])
+        index //= 2
+    return path
 
 
 def root_of_path(
-    leaf: bytes, place: int, size: int, path: Sequence[bytes]
+    leaf: bytes, index: int, size: int, path: Sequence[bytes]
 ) -> bytes | None:
-    """Return the root that a leaf at a place of a tree of some size leads to; None when the path does not fit."""
-    if not 0 <= place < size:
+    """Return the root that a leaf at an index of a tree of some size leads to; None when the path does not fit."""
+    if not 0 <= index < size:
         return None
-    found, left, at, last = leaf, list(path), place, size - 1
+    node, neighbours, last = leaf, list(path), size - 1
     while last > 0:
-        if at % 2 == 1:
-            if not left:
+        is_right = index % 2 == 1
+        # The last one of a level has no neighbour, and goes up as it is.
+        if is_right or index < last:
+            if not neighbours:
                 return None
-            found = _node(left.pop(0), found)
-        elif at < last:
-            if not left:
-                return None
-            found = _node(found, left.pop(0))
-        at, last = at // 2, last // 2
-    return None if left else found
+            neighbour = neighbours.pop(0)
+            node = _node(neighbour, node) if is_right else _node(node, neighbour)
+        index, last = index // 2, last // 2
+    return None if neighbours else node
 
 
 def split(joined: bytes) -> list[bytes]:

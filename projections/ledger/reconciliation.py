@@ -36,6 +36,17 @@ MOST_TRIES: Final = 8_000_000
 Note = Callable[[str, str, int, str, int], None]
 
 
+_COUNTS: Final = (
+    "verified",
+    "chained",
+    "erased",
+    "unsealed",
+    "archived",
+    "imported",
+    "unproved",
+)
+
+
 class Reconciliation:
     """The events of a partition against its leaves; `note` takes kind, what, position, run and version.
 
@@ -44,48 +55,42 @@ class Reconciliation:
 
     def __init__(
         self,
-        found: Partition,
+        evidence: Partition,
         leaves: Leaves,
         signed_to: int,
         doubtful: Sequence[Span],
         note: Note,
     ) -> None:
-        self._found, self._leaves, self._note = found, leaves, note
-        self._signed_to, self._doubtful = signed_to, joined(doubtful)
-        self._head: int = found.head
-        self._erased: Mapping[int, bytes] = found.erased
-        self._places = LogIndex(found.log)
-        for n, run, version in self._places.doubled():
+        self._evidence = evidence
+        self._leaves = leaves
+        self._note = note
+        self._signed_to = signed_to
+        self._doubtful = joined(doubtful)
+        self._head: int = evidence.head
+        self._erased: Mapping[int, bytes] = evidence.erased
+        self._log_index = LogIndex(evidence.log)
+        for n, run, version in self._log_index.doubled():
             note(LEDGER, "the log has another entry here as well", n, run, version)
         self._unsealed: set[int] = set()
         self._archived: list[Span] = []
         self._archived_signed: list[Span] = []
         self._archived_lately: list[Span] = []
-        self._odd: list[Stored] = []
+        self._unfitting: list[Stored] = []
         self._erasures = Erasures()
         self._erasures_signed = Erasures()
-        self._marked: list[tuple[Stored, ErasedHashes, bytes]] = []
-        names = (
-            "verified",
-            "chained",
-            "erased",
-            "unsealed",
-            "archived",
-            "imported",
-            "unproved",
-        )
-        self.counts = dict.fromkeys(names, 0)
+        self._erased_events: list[tuple[Stored, ErasedHashes, bytes]] = []
+        self.counts = dict.fromkeys(_COUNTS, 0)
 
     # -- page by page ------------------------------------------------------------------------------------
 
     def read(self, page: Sequence[Stored]) -> None:
         """Read some events; whatever comes into the store meanwhile is known after them."""
         fits = [self._fits(event) for event in page]
-        if any(
-            not fit and self._newer(event)
-            for event, fit in zip(page, fits, strict=True)
-        ):
-            self._head, self._erased = self._found.now()
+        unfitting = [event for event, fit in zip(page, fits, strict=True) if not fit]
+        # First the events, then what has come or was erased meanwhile: otherwise an event that was erased between
+        # the two would look changed.
+        if any(self._newer(event) for event in unfitting):
+            self._head, self._erased = self._evidence.now()
             fits = [
                 fit or self._fits(event) for event, fit in zip(page, fits, strict=True)
             ]
@@ -94,21 +99,23 @@ class Reconciliation:
             if fit and self._leaves.take(event.n):
                 self._archived += archived_spans(event)
                 self._fitting(event)
-            elif (
-                self._found.checkpoint < event.n <= self._head
-                and event.n not in self._unsealed
-            ):
+            elif self._is_unsealed(event):
                 self._archived += archived_spans(event)
                 self._archived_lately += archived_spans(event)
                 self._unsealed.add(event.n)
             else:
                 self._keep(event)
 
+    def _is_unsealed(self, event: Stored) -> bool:
+        """Tell whether an event stands, as the only one there, between the checkpoint and the head of the log."""
+        is_behind_checkpoint = self._evidence.checkpoint < event.n <= self._head
+        return is_behind_checkpoint and event.n not in self._unsealed
+
     def _newer(self, event: Stored) -> bool:
         """Tell whether an event may fit by what has come since its partition was looked at."""
-        return event.n > self._head or (
-            self._leaves.leaf(event.n) is not None and event.n not in self._erased
-        )
+        if event.n > self._head:
+            return True
+        return self._leaves.leaf(event.n) is not None and event.n not in self._erased
 
     def _fitting(self, event: Stored) -> None:
         n, salt = event.n, self._leaves.salt(event.n)
@@ -118,35 +125,43 @@ class Reconciliation:
             self.counts["verified"] += 1
             self._erasures_signed.read(event)
             self._archived_signed += archived_spans(event)
-        if not any(salt) or leaf(
-            self._found.partition, event, commitment(salt, event)
-        ) != self._leaves.leaf(n):
-            self._marked.append((_bare(event), ErasedHashes.of(event), self._erased[n]))
+        if not any(salt) or self._leaf_of(event, salt) != self._leaves.leaf(n):
+            hashes = ErasedHashes.of(event)
+            self._erased_events.append((_bare(event), hashes, self._erased[n]))
         self.counts["imported"] += bool(written_in(event))
-        there = self._places.at(n)
-        if there != (event.stream, event.version):
-            named = (
-                "the log does not name it"
-                if there is None
-                else f"the log has event {there[1]} of {there[0]} here"
-            )
-            self._note(LEDGER, named, n, event.stream, event.version)
-        for kind, what in amiss(event, self._found.blob):
-            self._note(kind, what, n, event.stream, event.version)
+        self._check_log(event)
+        for kind, message in amiss(event, self._evidence.blob):
+            self._note_event(kind, message, event)
+
+    def _leaf_of(self, event: Stored, salt: bytes) -> bytes:
+        return leaf(self._evidence.partition, event, commitment(salt, event))
+
+    def _check_log(self, event: Stored) -> None:
+        """The log of the partition has to name the same event at the position."""
+        logged = self._log_index.at(event.n)
+        if logged is None:
+            self._note_event(LEDGER, "the log does not name it", event)
+        elif logged != (event.stream, event.version):
+            run, version = logged
+            message = f"the log has event {version} of {run} here"
+            self._note_event(LEDGER, message, event)
+
+    def _note_event(self, kind: str, message: str, event: Stored) -> None:
+        self._note(kind, message, event.n, event.stream, event.version)
 
     def _keep(self, event: Stored) -> None:
         """Keep an event that does not fit; its payload is of use only while there are few."""
-        if len(self._odd) == TRIED:
-            self._odd = [_bare(x) for x in self._odd]
-        self._odd.append(event if len(self._odd) < TRIED else _bare(event))
+        if len(self._unfitting) == TRIED:
+            self._unfitting = [_bare(x) for x in self._unfitting]
+        self._unfitting.append(event if len(self._unfitting) < TRIED else _bare(event))
 
     # -- at the end --------------------------------------------------------------------------------------
 
     def end(self) -> None:
         """Name what does not fit, and what is missing, after the last event."""
         lately = joined(self._archived_lately)
-        for marked in self._marked:
-            self._check_erased(*marked, lately)
+        for event, stands, stood in self._erased_events:
+            self._check_erased(event, stands, stood, lately)
         archived, proved = joined(self._archived), joined(self._archived_signed)
         missing: set[int] = set()
         for n in self._leaves.missing():
@@ -171,60 +186,55 @@ class Reconciliation:
         self.counts["erased"] += 1
         if self._erasures_signed.cover(run, version, stands, stood):
             return
-        if self._erasures.cover(run, version, stands, stood) or within(
-            lately, event.n, event.n
-        ):
+        is_archived_lately = within(lately, event.n, event.n)
+        if is_archived_lately or self._erasures.cover(run, version, stands, stood):
             self.counts["unproved"] += 1
             return
-        what = f"{event.type} is marked as erased, and no record of the run says that it was"
-        self._note(ERASED, what, event.n, run, version)
+        message = f"{event.type} is marked as erased, and no record of the run says that it was"
+        self._note_event(ERASED, message, event)
 
-    def _explain(self, left: set[int]) -> None:
-        odd = self._odd
-        versions = sorted({event.version for event in odd})
-        few = len(odd) <= TRIED and len(odd) * len(left) * len(versions) <= MOST_TRIES
-        moved: set[tuple[str, int]] = set()
-        for event in odd:
-            place = self._other_place(event, left, versions) if few else None
-            if place is not None:
-                left.discard(place[0])
-                what = f"{event.type} was sealed at position {place[0]} as event {place[1]}"
-                self._note(MOVED, what, event.n, event.stream, event.version)
-                moved.add((event.stream, event.version))
-        for event in odd:
-            if (event.stream, event.version) in moved:
-                continue
-            if event.n in left:
-                left.discard(event.n)
-                self._note(
-                    CHANGED,
-                    f"{event.type} is not what was sealed",
-                    event.n,
-                    event.stream,
-                    event.version,
-                )
+    def _explain(self, missing: set[int]) -> None:
+        """Pair what does not fit with what is missing: moved, changed, inserted, removed."""
+        for event in self._not_moved(missing):
+            if event.n in missing:
+                missing.discard(event.n)
+                message = f"{event.type} is not what was sealed"
+                self._note_event(CHANGED, message, event)
             else:
-                self._note(
-                    INSERTED,
-                    f"{event.type} was never sealed here",
-                    event.n,
-                    event.stream,
-                    event.version,
-                )
-        for n in sorted(left):
-            run, version = self._places.at(n) or ("", 0)
-            self._note(
-                REMOVED, "an event that was sealed here is gone", n, run, version
-            )
+                message = f"{event.type} was never sealed here"
+                self._note_event(INSERTED, message, event)
+        for n in sorted(missing):
+            run, version = self._log_index.at(n) or ("", 0)
+            message = "an event that was sealed here is gone"
+            self._note(REMOVED, message, n, run, version)
 
-    def _other_place(
+    def _not_moved(self, missing: set[int]) -> list[Stored]:
+        """Name the events that fit elsewhere, take their positions out of `missing`, and return the others."""
+        events = self._unfitting
+        versions = sorted({event.version for event in events})
+        # Each event is tried at each missing position as each version: more than this a forged file does not get.
+        tries = len(events) * len(missing) * len(versions)
+        if len(events) > TRIED or tries > MOST_TRIES:
+            return events
+        relocated: set[tuple[str, int]] = set()
+        for event in events:
+            sealed_as = self._other_position(event, missing, versions)
+            if sealed_as is None:
+                continue
+            n, version = sealed_as
+            missing.discard(n)
+            message = f"{event.type} was sealed at position {n} as event {version}"
+            self._note_event(MOVED, message, event)
+            relocated.add((event.stream, event.version))
+        return [x for x in events if (x.stream, x.version) not in relocated]
+
+    def _other_position(
         self, event: Stored, missing: set[int], versions: Sequence[int]
     ) -> tuple[int, int] | None:
+        own = (event.n, event.version)
         for n in sorted(missing):
             for version in versions:
-                if (n, version) != (event.n, event.version) and self._fits(
-                    event, n, version
-                ):
+                if (n, version) != own and self._fits(event, n, version):
                     return n, version
         return None
 
@@ -233,20 +243,26 @@ class Reconciliation:
     def _fits(
         self, event: Stored, n: int | None = None, version: int | None = None
     ) -> bool:
-        place = event.n if n is None else n
-        wanted = self._leaves.leaf(place)
-        return wanted is not None and any(
-            leaf(self._found.partition, event, committed, n=place, version=version)
-            == wanted
-            for committed in self._commitments(event, place)
+        position = event.n if n is None else n
+        sealed_leaf = self._leaves.leaf(position)
+        if sealed_leaf is None:
+            return False
+        partition = self._evidence.partition
+        return any(
+            leaf(partition, event, committed, n=position, version=version)
+            == sealed_leaf
+            for committed in self._commitments(event, position)
         )
 
     def _commitments(self, event: Stored, n: int) -> list[bytes]:
         """Return what was committed to at a position, if this event stood there: its payload, or an erased one."""
+        commitments = []
         salt = self._leaves.salt(n)
-        return ([commitment(salt, event)] if any(salt) else []) + (
-            [self._erased[n]] if n in self._erased else []
-        )
+        if any(salt):
+            commitments.append(commitment(salt, event))
+        if n in self._erased:
+            commitments.append(self._erased[n])
+        return commitments
 
 
 def _bare(event: Stored) -> Stored:

@@ -46,17 +46,20 @@ def leaf(
     version: int | None = None,
 ) -> bytes:
     """Return the leaf of an event, or the one that it would have at another position or as another version."""
-    place = event.n if n is None else n
-    said = [
+    fields = [
         EVENT_FORMAT,
         partition,
-        place,
+        event.n if n is None else n,
         event.stream,
         event.version if version is None else version,
         event.time_ms,
+        event.commit,
+        event.actor,
+        event.cause,
+        event.type,
+        committed.hex(),
     ]
-    who = [event.commit, event.actor, event.cause, event.type, committed.hex()]
-    return leaf_hash(codec.encode([*said, *who]))
+    return leaf_hash(codec.encode(fields))
 
 
 def chained(chain: bytes, leaves: Iterable[bytes]) -> bytes:
@@ -114,14 +117,16 @@ def encode_record(record: EpochRecord) -> bytes:
 def decode_record(raw: bytes) -> EpochRecord | None:
     """Read a record back; None when it is none."""
     data = _object(raw)
-    if data.get("format") != EPOCH_FORMAT or any(
-        type(data.get(name)) is not kind for name, kind in _FIELDS.items()
-    ):
+    if data.get("format") != EPOCH_FORMAT:
+        return None
+    if any(type(data.get(name)) is not kind for name, kind in _FIELDS.items()):
         return None
     record = EpochRecord(**{name: data[name] for name in _FIELDS})
-    if not (_HASH.fullmatch(record.root) and _HASH.fullmatch(record.chain)):
+    has_hashes = _HASH.fullmatch(record.root) and _HASH.fullmatch(record.chain)
+    if not has_hashes or record.size <= 0:
         return None
-    return record if encode_record(record) == raw and record.size > 0 else None
+    # Only canonical bytes are a record, so that one record has one digest.
+    return record if encode_record(record) == raw else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,15 +139,15 @@ class Statement:
     heads: Mapping[int, tuple[int, str]]
 
 
-def encode_statement(said: Statement) -> bytes:
+def encode_statement(statement: Statement) -> bytes:
     """Return the bytes that are signed."""
-    heads = {str(partition): list(head) for partition, head in said.heads.items()}
+    heads = {str(partition): list(head) for partition, head in statement.heads.items()}
     return codec.encode(
         {
             "format": STATEMENT_FORMAT,
-            "ledger": said.ledger,
-            "time_ms": said.time_ms,
-            "key": said.key,
+            "ledger": statement.ledger,
+            "time_ms": statement.time_ms,
+            "key": statement.key,
             "heads": heads,
         }
     )
@@ -158,12 +163,12 @@ def decode_statement(raw: bytes) -> Statement | None:
             int(partition): (int(epoch), str(record))
             for partition, (epoch, record) in data["heads"].items()
         }
-        said = Statement(
+        statement = Statement(
             str(data["ledger"]), int(data["time_ms"]), str(data["key"]), heads
         )
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
-    return said if encode_statement(said) == raw else None
+    return statement if encode_statement(statement) == raw else None
 
 
 def _object(raw: bytes) -> dict[str, Any]:

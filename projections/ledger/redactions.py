@@ -19,8 +19,8 @@ EMPTY: Final = digest(b"")
 
 def listed(data: Mapping[str, Any], name: str) -> list[Any]:
     """Return a list of an event's data, empty for what is none: the event may be one that others have made up."""
-    found = data.get(name)
-    return found if isinstance(found, list) else []
+    value = data.get(name)
+    return value if isinstance(value, list) else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +47,15 @@ class _Named:
 class Erasures:
     """What the last record of erasing says of an event, by run and version; a file may have records in any order."""
 
-    known: dict[tuple[str, int], _Named] = field(default_factory=dict)
+    by_event: dict[tuple[str, int], _Named] = field(default_factory=dict)
 
     @classmethod
     def of(cls, events: Iterable[Stored]) -> Erasures:
         """Read the records among events."""
-        found = cls()
+        erasures = cls()
         for event in events:
-            found.read(event)
-        return found
+            erasures.read(event)
+        return erasures
 
     def read(self, event: Stored) -> None:
         """Read an event, if it is a record."""
@@ -64,57 +64,62 @@ class Erasures:
         data = codec.members_of(event.data)
         metadata = data.get("metadata")
         for item in listed(data, "erased"):
-            if isinstance(item, list) and len(item) == 3 and type(item[0]) is int:
-                version, now, was = item
-                # A record of an earlier version says nothing of metadata; one that does names all that is not empty.
-                other = (
-                    str(metadata.get(str(version), EMPTY))
-                    if isinstance(metadata, dict)
-                    else ""
-                )
-                named = _Named(event.version, ErasedHashes(str(now), other), str(was))
-                before = self.known.get((event.stream, version))
-                if before is None or before.record < named.record:
-                    self.known[event.stream, version] = named
+            if not _is_erasure(item):
+                continue
+            version, data_hash, committed = item
+            # A record of an earlier version says nothing of metadata; one that does names all that is not empty.
+            metadata_hash = ""
+            if isinstance(metadata, dict):
+                metadata_hash = str(metadata.get(str(version), EMPTY))
+            stands = ErasedHashes(str(data_hash), metadata_hash)
+            named = _Named(event.version, stands, str(committed))
+            before = self.by_event.get((event.stream, version))
+            # Records may come in any order: of an event the latest counts, not the one that is read last.
+            if before is None or before.record < named.record:
+                self.by_event[event.stream, version] = named
 
     def cover(
         self, run: str, version: int, stands: ErasedHashes, committed: bytes
     ) -> bool:
         """Tell whether the last record of an event names what stands there, and what stood there."""
-        last = self.known.get((run, version))
+        last = self.by_event.get((run, version))
         if last is None or last.stood != committed.hex():
             return False
-        return last.stands.data == stands.data and last.stands.metadata in (
-            "",
-            stands.metadata,
-        )
+        if last.stands.data != stands.data:
+            return False
+        return last.stands.metadata in ("", stands.metadata)
+
+
+def _is_erasure(item: Any) -> bool:
+    return isinstance(item, list) and len(item) == 3 and type(item[0]) is int
 
 
 def archived_spans(event: Stored) -> list[Span]:
     """Return the positions that an event says to be taken into an archive, from the first to the last of each piece."""
-    if event.type not in ("RunArchived", "RunDeleted") or not event.stream.endswith(
-        "-archive"
-    ):
+    if event.type not in ("RunArchived", "RunDeleted"):
         return []
-    return [
-        (item[0], item[1])
-        for item in listed(codec.members_of(event.data), "positions")
-        if isinstance(item, list)
-        and len(item) == 2
-        and all(type(x) is int for x in item)
-    ]
+    if not event.stream.endswith("-archive"):
+        return []
+    positions = listed(codec.members_of(event.data), "positions")
+    return [(item[0], item[1]) for item in positions if _is_span(item)]
+
+
+def _is_span(item: Any) -> bool:
+    if not isinstance(item, list) or len(item) != 2:
+        return False
+    return all(type(position) is int for position in item)
 
 
 def payloads(event: Stored) -> list[str]:
     """Return the SHA-256 of the payloads of an event that are stored beside the log."""
     if b'"blobs"' not in event.data:
         return []
-    items = listed(codec.members_of(event.data), "blobs")
-    return [
-        item[1]
-        for item in items
-        if isinstance(item, list) and len(item) > 1 and isinstance(item[1], str)
-    ]
+    blobs = listed(codec.members_of(event.data), "blobs")
+    return [item[1] for item in blobs if _names_payload(item)]
+
+
+def _names_payload(item: Any) -> bool:
+    return isinstance(item, list) and len(item) > 1 and isinstance(item[1], str)
 
 
 def amiss(
@@ -123,10 +128,7 @@ def amiss(
     """Return what is wrong with the payloads of an event that are stored beside the log: kind of finding, and what."""
     for sha in payloads(event):
         raw = blob(sha)
-        if raw is None or digest(raw) != sha:
-            kind, what = (
-                (REMOVED, "is gone")
-                if raw is None
-                else (CHANGED, "is not what was sealed")
-            )
-            yield kind, f"payload {sha} of {event.type} {what}"
+        if raw is None:
+            yield REMOVED, f"payload {sha} of {event.type} is gone"
+        elif digest(raw) != sha:
+            yield CHANGED, f"payload {sha} of {event.type} is not what was sealed"

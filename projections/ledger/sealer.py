@@ -48,6 +48,22 @@ class Sealed:
     left: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What comes next in a partition: its events up to position `to`."""
+
+    partition: int
+    position: LedgerPosition
+    to: int
+    events: Sequence[Stored]
+
+
+def _has_more(position: LedgerPosition, goal: int, close: bool) -> bool:
+    """Tell whether a partition is to be sealed further, or its open epoch to be closed."""
+    is_open = position.first <= position.checkpoint
+    return position.checkpoint < goal or (close and is_open)
+
+
 class Sealer:
     """Keeps the ledger; any number may be at work, each step is refused when another was faster."""
 
@@ -60,12 +76,10 @@ class Sealer:
         random: Callable[[int], bytes],
         new_id: Callable[[], str],
     ) -> None:
-        self._store, self._signer, self._now_ms, self._random = (
-            store,
-            signer,
-            now_ms,
-            random,
-        )
+        self._store = store
+        self._signer = signer
+        self._now_ms = now_ms
+        self._random = random
         self.ledger = store.begin(new_id())
         store.add_key(signer.id, signer.public)
 
@@ -77,31 +91,29 @@ class Sealer:
         Raises KeyUnusable when the ledger knows another public key of the same name.
         """
         self._check_key()
+        # First a statement, then epochs: an epoch without any statement is a finding, so a crash between must not
+        # leave one.
         if not self._store.identity().get("statement"):
-            self._state()  # before there is an epoch, so that an epoch without a statement is a finding
-        wanted = list(
-            range(self._store.partitions) if partitions is None else partitions
-        )
+            self._state()
+        if partitions is None:
+            partitions = range(self._store.partitions)
         events = epochs = left = 0
-        for start in range(0, len(wanted), PARTITIONS_AT_ONCE):
-            some = wanted[start : start + PARTITIONS_AT_ONCE]
-            goals = {
-                p: place.head
-                for p, place in zip(some, self._store.places(some), strict=True)
-            }
-            done = self._seal(goals, close=close)
-            events, epochs, left = (
-                events + done.events,
-                epochs + done.epochs,
-                left + done.left,
-            )
+        for start in range(0, len(partitions), PARTITIONS_AT_ONCE):
+            some = partitions[start : start + PARTITIONS_AT_ONCE]
+            positions = zip(some, self._store.places(some), strict=True)
+            goals = {partition: position.head for partition, position in positions}
+            sealed = self._seal(goals, close=close)
+            events += sealed.events
+            epochs += sealed.epochs
+            left += sealed.left
+        # And one after the epochs, which names them: what is taken from their end is missed by it.
         if epochs:
             self._state()
         return Sealed(events, epochs, left)
 
     def _check_key(self) -> None:
-        known = self._store.identity().get(f"key:{self._signer.id}")
-        if known != self._signer.public:
+        public = self._store.identity().get(f"key:{self._signer.id}")
+        if public != self._signer.public:
             raise KeyUnusable(
                 self._signer.id, "the store knows another public key by this name"
             )
@@ -110,106 +122,108 @@ class Sealer:
         events = epochs = 0
         tries = TRIES
         while True:
-            places = dict(zip(goals, self._store.places(list(goals)), strict=True))
+            current = self._store.places(list(goals))
+            positions = dict(zip(goals, current, strict=True))
             todo = {
-                p: x
-                for p, x in places.items()
-                if x.checkpoint < goals[p] or (close and x.first <= x.checkpoint)
+                partition: position
+                for partition, position in positions.items()
+                if _has_more(position, goals[partition], close)
             }
             if not todo or not tries:
                 break
             tries -= 1
-            for partition, place, to, found in self._read(todo):
-                made = self._made(
-                    partition, place, to, found, close=close and to >= goals[partition]
-                )
-                if self._store.seal(partition, place, made):
-                    tries = (
-                        TRIES if made.closed or made.to > place.checkpoint else tries
-                    )
-                    events += len(found)
-                    epochs += made.closed is not None
-        left = sum(max(0, goals[p] - x.checkpoint) for p, x in places.items())
+            for batch in self._read(todo):
+                may_close = close and batch.to >= goals[batch.partition]
+                seal = self._new_seal(batch, close=may_close)
+                # Refused when another process was faster; what it has sealed is read in the next round.
+                if self._store.seal(batch.partition, batch.position, seal):
+                    if seal.closed or seal.to > batch.position.checkpoint:
+                        tries = TRIES
+                    events += len(batch.events)
+                    epochs += seal.closed is not None
+        left = sum(max(0, goals[p] - x.checkpoint) for p, x in positions.items())
         return Sealed(events, epochs, left)
 
-    def _read(
-        self, todo: dict[int, LedgerPosition]
-    ) -> list[tuple[int, LedgerPosition, int, list[Stored]]]:
+    def _read(self, todo: dict[int, LedgerPosition]) -> list[_Batch]:
         """Read on, no further than an epoch reaches."""
-        out = []
-        for partition, place in todo.items():
-            room = min(BATCH, EPOCH_SIZE - (place.checkpoint - place.first + 1))
-            [(to, found)] = (
-                self._store.read([(partition, place.checkpoint)], room)
-                if room > 0
-                else [(0, [])]
-            )
-            out.append((partition, place, max(place.checkpoint, to), found))
-        return out
+        batches = []
+        for partition, position in todo.items():
+            sealed_count = position.checkpoint - position.first + 1
+            room = min(BATCH, EPOCH_SIZE - sealed_count)
+            to, events = 0, list[Stored]()
+            if room > 0:
+                [(to, events)] = self._store.read(
+                    [(partition, position.checkpoint)], room
+                )
+            to = max(position.checkpoint, to)
+            batches.append(_Batch(partition, position, to, events))
+        return batches
 
-    def _made(
-        self,
-        partition: int,
-        place: LedgerPosition,
-        to: int,
-        found: Sequence[Stored],
-        *,
-        close: bool,
-    ) -> Seal:
-        by_position = {event.n: event for event in found}
-        leaves, salts = [], []
-        for n in range(place.checkpoint + 1, to + 1):
-            event = by_position.get(n)
-            salt = NO_SALT if event is None else self._random(SALT_BYTES)
-            salts.append(salt)
-            leaves.append(
-                ABSENT
-                if event is None
-                else leaf(partition, event, commitment(salt, event))
-            )
-        chain = chained(bytes.fromhex(place.chain) if place.chain else ABSENT, leaves)
-        made = Seal(
+    def _new_seal(self, batch: _Batch, *, close: bool) -> Seal:
+        position, to = batch.position, batch.to
+        leaves, salts = self._leaves_and_salts(batch)
+        before = bytes.fromhex(position.chain) if position.chain else ABSENT
+        seal = Seal(
             to,
-            chain.hex(),
+            chained(before, leaves).hex(),
             b"".join(leaves),
             b"".join(salts),
-            last=found[-1] if found else None,
+            last=batch.events[-1] if batch.events else None,
         )
-        full = to - place.first + 1 >= EPOCH_SIZE
-        if to < place.first or not (close or full):
-            return made
-        before = self._store.leaves(partition, place.epoch)[
-            : (place.checkpoint - place.first + 1) * len(ABSENT)
-        ]
-        return self._closed(partition, place, made, [*split(before), *leaves])
+        is_full = to - position.first + 1 >= EPOCH_SIZE
+        if to < position.first or not (close or is_full):
+            return seal
+        # The store may hold more leaves by now: those of another process that was faster. Then this seal is refused.
+        sealed_count = position.checkpoint - position.first + 1
+        stored = self._store.leaves(batch.partition, position.epoch)
+        earlier = split(stored[: sealed_count * len(ABSENT)])
+        return self._closed(batch.partition, position, seal, [*earlier, *leaves])
+
+    def _leaves_and_salts(self, batch: _Batch) -> tuple[list[bytes], list[bytes]]:
+        by_position = {event.n: event for event in batch.events}
+        leaves, salts = [], []
+        for n in range(batch.position.checkpoint + 1, batch.to + 1):
+            event = by_position.get(n)
+            if event is None:
+                salts.append(NO_SALT)
+                leaves.append(ABSENT)
+                continue
+            salt = self._random(SALT_BYTES)
+            salts.append(salt)
+            leaves.append(leaf(batch.partition, event, commitment(salt, event)))
+        return leaves, salts
 
     def _closed(
-        self, partition: int, place: LedgerPosition, made: Seal, leaves: Sequence[bytes]
+        self,
+        partition: int,
+        position: LedgerPosition,
+        seal: Seal,
+        leaves: Sequence[bytes],
     ) -> Seal:
         record = encode_record(
             EpochRecord(
-                self.ledger,
-                partition,
-                place.epoch,
-                place.first,
-                made.to,
-                root(leaves).hex(),
-                made.chain,
-                place.previous,
-                self._now_ms(),
-                self._signer.id,
+                ledger=self.ledger,
+                partition=partition,
+                epoch=position.epoch,
+                first=position.first,
+                last=seal.to,
+                root=root(leaves).hex(),
+                chain=seal.chain,
+                previous=position.previous,
+                time_ms=self._now_ms(),
+                key=self._signer.id,
             )
         )
-        epoch = Epoch(place.epoch, record, self._signer.sign(record))
-        return replace(made, closed=epoch, closed_hash=digest(record))
+        epoch = Epoch(position.epoch, record, self._signer.sign(record))
+        return replace(seal, closed=epoch, closed_hash=digest(record))
 
     def _state(self) -> None:
         """Sign what the last records of all partitions are: what is taken away from the end is missed."""
-        places = self._store.places(range(self._store.partitions))
+        positions = self._store.places(range(self._store.partitions))
         heads = {
-            p: (place.epoch - 1, place.previous)
-            for p, place in enumerate(places)
-            if place.previous
+            partition: (position.epoch - 1, position.previous)
+            for partition, position in enumerate(positions)
+            if position.previous
         }
         statement = encode_statement(
             Statement(self.ledger, self._now_ms(), self._signer.id, heads)

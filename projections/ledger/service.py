@@ -30,7 +30,9 @@ class SealingService:
         *,
         close_seconds: float = CLOSE_SECONDS,
     ) -> None:
-        self._make, self._partitions, self._steady_ms = sealer, partitions, steady_ms
+        self._new_sealer = sealer
+        self._partitions = partitions
+        self._steady_ms = steady_ms
         self._close_ms = close_seconds * 1000
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -54,15 +56,15 @@ class SealingService:
         while not self._stop.wait(SEAL_SECONDS):
             close = self._steady_ms() >= closed + self._close_ms
             try:
-                sealer = sealer or self._make()
+                sealer = sealer or self._new_sealer()
                 sealer.seal(self._partitions(), close=close)
             except OpenAgentsError as error:
                 log.warning("the log could not be sealed: %s", error)
+                # The next look makes it anew: the ledger of the store, or the key, may be another one by then.
                 sealer = None
                 continue
-            except (
-                Exception
-            ):  # the ledger may fall behind; the runs of this process must not
+            except Exception:
+                # The ledger may fall behind; the runs of this process must not.
                 log.exception("the ledger met a defect of the engine")
                 continue
             if close:

@@ -21,7 +21,7 @@ from openagents_json.engine.errors import CapsuleUnreadable
 from openagents_json.errors import OpenAgentsError
 from projections.errors import EvidenceUnreadable
 from projections.ledger.findings import Audit
-from projections.ledger.proofs import read_stored
+from projections.ledger.proofs.encoding import read_stored
 from tests.fuzz.campaign import SEEDS
 from tests.fuzz.mutations import (
     members,

@@ -22,7 +22,8 @@ from openagents_json.engine.archive.capsules import pack
 from openagents_json.engine.audit import AuditService, read_witness, verify_file
 from openagents_json.engine.errors import CapsuleUnreadable
 from projections.errors import EvidenceUnreadable
-from projections.ledger.proofs import check_proof, proof_data, read_proof
+from projections.ledger.proofs.check import check_proof
+from projections.ledger.proofs.encoding import proof_data, read_proof
 from projections.ledger.signing import new_signer
 from tests.conftest import Server
 from tests.integration.ledger.ledgers import DOCUMENT, key_file, shout, signer

@@ -24,7 +24,8 @@ from openagents_json.engine.errors import (
     CapsuleUnreadable,
     NotArchived,
 )
-from projections.ledger.proofs import check_proof, read_proof
+from projections.ledger.proofs.check import check_proof
+from projections.ledger.proofs.encoding import read_proof
 from projections.projection import Projection
 from tests.conftest import Server, wait_for
 from tests.integration.ledger.ledgers import (

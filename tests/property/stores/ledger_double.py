@@ -14,7 +14,8 @@ from openagents_json.engine.archive.capsule_file import Capsule
 from openagents_json.engine.archive.capsule_writer import write
 from projections.ledger.evidence import Partition
 from projections.ledger.export import write_export
-from projections.ledger.proofs import proof_data, prove
+from projections.ledger.proofs.encoding import proof_data
+from projections.ledger.proofs.prove import prove
 from projections.ledger.records import Statement, digest, encode_statement
 from projections.ledger.signing import Signer
 
