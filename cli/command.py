@@ -21,15 +21,11 @@ def carry_out(arguments: Sequence[str] | None = None) -> int:
         error.show()
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        where = (
-            error.ctx.command_path
-            if isinstance(error, click.UsageError) and error.ctx
-            else "openagents"
-        )
-        fail(
-            f"{error.format_message().rstrip('.')}; see `{where} --help`",
-            error.exit_code,
-        )
+        where = "openagents"
+        if isinstance(error, click.UsageError) and error.ctx:
+            where = error.ctx.command_path
+        message = error.format_message().rstrip(".")
+        fail(f"{message}; see `{where} --help`", error.exit_code)
     except Exception as error:
         tell(error)
     else:

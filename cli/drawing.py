@@ -30,7 +30,5 @@ class SafeConsole(Console):
 def console(*, error: bool = False) -> Console:
     """Return a terminal to draw on; only what the drawing itself needs goes to it unescaped."""
     stream = sys.stderr if error else sys.stdout
-    return SafeConsole(
-        file=stream.unguarded if isinstance(stream, SafeStream) else stream,
-        highlight=False,
-    )
+    file = stream.unguarded if isinstance(stream, SafeStream) else stream
+    return SafeConsole(file=file, highlight=False)

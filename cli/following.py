@@ -32,35 +32,32 @@ def follow(
 
     clock = engine.clock
     ends = None if timeout is None else clock.steady_ms() + timeout * 1000
-    after, asked = 0, False
+    after = 0
+    is_told = False
     info = engine.state(run)
-    while not (info.status in CLOSED_RUN and after >= info.version):
-        left = (
-            BLOCK_MS if ends is None else min(BLOCK_MS, int(ends - clock.steady_ms()))
-        )
-        if left <= 0:
+    # Until it has ended and its last event is shown: the state may be read before the event, or after it.
+    while info.status not in CLOSED_RUN or after < info.version:
+        block_ms = BLOCK_MS
+        if ends is not None:
+            block_ms = min(BLOCK_MS, int(ends - clock.steady_ms()))
+        if block_ms <= 0:
             raise WaitTimeout(run, timeout or 0, info.status)
-        events = engine.watch(run, after=after, block_ms=left)
+        events = engine.watch(run, after=after, block_ms=block_ms)
         for event in events:
             show(event)
             after = event.version
-        if not events and not asked:
-            asked = True
+        if not events and not is_told:
+            is_told = True
             _tell_if_nobody_works(engine, run)
         info = engine.state(run)
     return engine.wait(run)
 
 
 def _tell_if_nobody_works(engine: Engine, run: str) -> None:
+    advice = "start one with `openagents worker -c MODULE`"
     if not engine.workers():
-        what = f"run {run} waits: no worker is alive in this store"
-        say(
-            f"openagents: {what}; start one with `openagents worker -c MODULE`",
-            err=True,
-        )
+        message = f"run {run} waits: no worker is alive in this store"
+        say(f"openagents: {message}; {advice}", err=True)
         return
     for step, why in engine.lacking(run).items():
-        say(
-            f"openagents: step {step} {why}; start one with `openagents worker -c MODULE`",
-            err=True,
-        )
+        say(f"openagents: step {step} {why}; {advice}", err=True)

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
     from openagents_json.engine import HistoryEvent
 
-HEADER: Final = ("#", "time (UTC)", "event", "step", "attempt", "by", "details")
+NUMBER: Final = "#"
+DETAILS: Final = "details"
+HEADER: Final = (NUMBER, "time (UTC)", "event", "step", "attempt", "by", DETAILS)
 SHARED: Final = ("step", "by")
 """Columns that take a fixed share of a terminal's width where a table comes in pages."""
 
@@ -55,58 +57,68 @@ def _draw(
 ) -> None:
     """Draw several pages for people, in columns as wide as the first one needs them."""
     share = max(8, (terminal.width - OTHERS) // 4)
-    made, widths = history_table(first), _widest(map(_row, first), [0] * len(HEADER))
-    for page in itertools.chain((None,), others):
-        if page is not None:
-            made = history_table(page)
-            made.show_header = False
-        for name, width, column in zip(HEADER, widths, made.columns, strict=True):
-            if name in SHARED:
-                column.min_width = column.max_width = min(share, max(width, len(name)))
-            elif name != HEADER[-1]:
-                column.min_width = max(
-                    width, len(name), NUMBERS if name == HEADER[0] else 0
-                )
-        terminal.print(made)
+    widths = _widest(map(_row, first), [0] * len(HEADER))
+    drawn = history_table(first)
+    _set_widths(drawn, widths, share)
+    terminal.print(drawn)
+    for page in others:
+        drawn = history_table(page)
+        drawn.show_header = False
+        _set_widths(drawn, widths, share)
+        terminal.print(drawn)
+
+
+def _set_widths(drawn: Table, widths: Sequence[int], share: int) -> None:
+    for name, width, column in zip(HEADER, widths, drawn.columns, strict=True):
+        needed = max(width, len(name))
+        if name in SHARED:
+            column.min_width = column.max_width = min(share, needed)
+        elif name == NUMBER:
+            column.min_width = max(needed, NUMBERS)
+        elif name != DETAILS:
+            column.min_width = needed
 
 
 def _write(pages: Iterator[Sequence[HistoryEvent]]) -> None:
     """Write pages for other programs: no cell is cut, so columns grow where one does not fit."""
     from rich.cells import set_cell_size
 
-    widths, header = [0] * len(HEADER), [HEADER]
+    widths = [0] * len(HEADER)
+    rows: list[Sequence[str]] = [HEADER]
     for page in itertools.chain((next(pages, ()),), pages):
-        rows = [
-            *header,
-            *(tuple(text(cell).plain for cell in _row(event)) for event in page),
-        ]
-        widths, header = _widest(rows, widths), []
-        lines = (
-            "".join(
-                set_cell_size(cell, width + GAP)
-                for cell, width in zip(row, widths, strict=True)
-            ).rstrip()
-            for row in rows
-        )
+        rows += [_plain_row(event) for event in page]
+        widths = _widest(rows, widths)
+        lines = []
+        for row in rows:
+            cells = zip(row, widths, strict=True)
+            padded = [set_cell_size(cell, width + GAP) for cell, width in cells]
+            lines.append("".join(padded).rstrip())
         say_lines("\n".join(lines))
+        rows = []
+
+
+def _plain_row(event: HistoryEvent) -> tuple[str, ...]:
+    return tuple(text(cell).plain for cell in _row(event))
 
 
 def _widest(rows: Iterable[Sequence[str]], widths: Sequence[int]) -> list[int]:
     from rich.cells import cell_len
 
+    columns = zip(*rows, strict=True)
     return [
         max(width, *map(cell_len, column))
-        for width, column in zip(widths, zip(*rows, strict=True), strict=True)
+        for width, column in zip(widths, columns, strict=True)
     ]
 
 
 def _row(event: HistoryEvent) -> tuple[str, ...]:
     attempt = "" if event.attempt is None else str(event.attempt)
-    known = (
+    return (
         str(event.version),
         when(event.time_ms),
         event.type,
         event.step or "",
         attempt,
+        who(event),
+        details(event),
     )
-    return (*known, who(event), details(event))

@@ -60,12 +60,15 @@ class Target:
         from openagents_json.engine import Engine, Registry, load_components
         from openagents_json.engine.projections import in_modules
 
-        wanted = self.components or workers
+        components = Registry()
+        if self.components or workers:
+            components = load_components(self.components)
+        with_projections = projections or self.components or workers
         return Engine.open(
             self.settings.model_copy(update={"actor": self.actor}),
-            components=load_components(self.components) if wanted else Registry(),
+            components=components,
             workers=workers if self.components or alone else 0,
-            projections=in_modules(self.components) if wanted or projections else [],
+            projections=in_modules(self.components) if with_projections else [],
             create=create,
         )
 
@@ -111,37 +114,39 @@ _OPTIONS = [
 ]
 
 
+_SETTINGS = (
+    "url",
+    "data",
+    "broker",
+    "prefix",
+    "durability",
+    "replicas",
+    "lease_ms",
+    "leases",
+)
+"""The options that are settings of the same name."""
+
+
 def target_options(command: Command) -> Command:
     """Add the shared options; the command gets them as one `target`."""
 
     def with_target(**values: Any) -> Any:
         from openagents_json.engine.settings import from_environment, read_settings
 
-        names = (
-            "url",
-            "data",
-            "broker",
-            "prefix",
-            "durability",
-            "replicas",
-            "lease_ms",
-            "leases",
-        )
-        given = {name: values.pop(name) for name in names}
+        given = {name: values.pop(name) for name in _SETTINGS}
         settings = from_environment()
         changed = {name: value for name, value in given.items() if value is not None}
         settings = read_settings({**settings.model_dump(), **changed})
-        components = tuple(values.pop("components")) or tuple(
-            x for x in settings.components.split(",") if x
-        )
-        return command(
-            target=Target(settings, components, values.pop("as_json")), **values
-        )
+        components = tuple(values.pop("components"))
+        if not components:
+            components = tuple(x for x in settings.components.split(",") if x)
+        target = Target(settings, components, values.pop("as_json"))
+        return command(target=target, **values)
 
     with_target.__name__, with_target.__doc__ = command.__name__, command.__doc__
-    for option in reversed(
-        [*_OPTIONS, *reversed(getattr(command, "__click_params__", []))]
-    ):
+    # Those of the command itself are parameters already, in the order of the help; click takes them last first.
+    own = reversed(getattr(command, "__click_params__", []))
+    for option in reversed([*_OPTIONS, *own]):
         if callable(option):
             with_target = option(with_target)
         else:

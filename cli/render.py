@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from cli.terminal import line, say_json
+from cli.terminal import line, say, say_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -86,19 +86,26 @@ def print_array(pages: Iterable[Sequence[Any]]) -> None:
             json.dumps(plain(value), ensure_ascii=False, indent=2, sort_keys=True)
             for value in page
         ]
-        say_json(
-            begin + ",".join(f"\n{textwrap.indent(item, '  ')}" for item in items),
-            nl=False,
-        )
+        indented = [f"\n{textwrap.indent(item, '  ')}" for item in items]
+        say_json(begin + ",".join(indented), nl=False)
         begin = ","
     say_json("[]" if begin == "[" else "\n]")
 
 
+def answer(value: Any, message: str | Iterable[str], *, as_json: bool) -> None:
+    """Print a value as JSON, or the lines that say it to people."""
+    if as_json:
+        print_json(value)
+        return
+    messages = [message] if isinstance(message, str) else message
+    for sentence in messages:
+        say(sentence)
+
+
 def when(time_ms: int) -> str:
     """Return a time as people read it, in UTC."""
-    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[
-        :-3
-    ]
+    moment = datetime.fromtimestamp(time_ms / 1000, UTC)
+    return moment.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
 
 
 def second(time_ms: int) -> str:
@@ -122,25 +129,23 @@ def table(header: Iterable[str], rows: Iterable[Iterable[str | Text]]) -> Table:
     """Return a table of texts."""
     from rich.table import Table
 
-    names, made = tuple(header), Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    names = tuple(header)
+    drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in names:
-        made.add_column(
-            _cell(name, name),
-            no_wrap=name in WHOLE or name.endswith("(UTC)"),
-            overflow="fold",
-        )
+        no_wrap = name in WHOLE or name.endswith("(UTC)")
+        drawn.add_column(_cell(name, name), no_wrap=no_wrap, overflow="fold")
     for row in rows:
-        made.add_row(
-            *(_cell(name, cell) for name, cell in zip(names, row, strict=True))
-        )
-    return made
+        cells = [_cell(name, value) for name, value in zip(names, row, strict=True)]
+        drawn.add_row(*cells)
+    return drawn
 
 
 def _cell(column: str, value: str | Text) -> Text:
-    made = text(value) if isinstance(value, str) else value
+    cell = text(value) if isinstance(value, str) else value
     if column not in FOLDED:
-        made.no_wrap, made.overflow = True, "ellipsis"
-    return made
+        cell.no_wrap = True
+        cell.overflow = "ellipsis"
+    return cell
 
 
 def who(event: HistoryEvent) -> str:
@@ -150,11 +155,9 @@ def who(event: HistoryEvent) -> str:
 
 def short(value: str, width: int) -> str:
     """Cut a text for people; what another program reads is never cut."""
-    return (
-        value
-        if len(value) <= width or not sys.stdout.isatty()
-        else value[: width - 1] + "…"
-    )
+    if len(value) <= width or not sys.stdout.isatty():
+        return value
+    return value[: width - 1] + "…"
 
 
 def details(event: HistoryEvent, width: int = 60) -> str:
@@ -164,18 +167,19 @@ def details(event: HistoryEvent, width: int = 60) -> str:
     error = rest.get("error")
     if isinstance(error, Mapping):
         rest["error"] = f"{error.get('type')}: {error.get('message')}"
-    said = json.dumps(rest, ensure_ascii=False, sort_keys=True) if rest else ""
-    return short(said, width)
+    if not rest:
+        return ""
+    return short(json.dumps(rest, ensure_ascii=False, sort_keys=True), width)
 
 
 def console(*, error: bool = False) -> Console:
     """Return a terminal to draw on; a pipe or a file has lines of any length."""
     from cli import drawing
 
-    made = drawing.console(error=error)
-    if not made.is_terminal:
-        made.width = UNBOUNDED
-    return made
+    terminal = drawing.console(error=error)
+    if not terminal.is_terminal:
+        terminal.width = UNBOUNDED
+    return terminal
 
 
 def show(

@@ -13,14 +13,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, Any, Final
 
 import click
 
 from openagents_json.errors import file_errors
-
-if TYPE_CHECKING:
-    pass
 
 ROOM: Final = "send it where there is room for it"
 
@@ -46,21 +43,19 @@ def json_text(text: str) -> str:
     return _PERHAPS_IN_LINES.sub(_escaped_as_json, text)
 
 
-def _escaped(found: re.Match[str]) -> str:
-    return _shown(found[0])
+def _escaped(match: re.Match[str]) -> str:
+    return _shown(match[0])
 
 
-def _escaped_as_json(found: re.Match[str]) -> str:
-    return _shown_in_json(found[0])
+def _escaped_as_json(match: re.Match[str]) -> str:
+    return _shown_in_json(match[0])
 
 
 @lru_cache(maxsize=4096)
 def _shown(character: str) -> str:
-    return (
-        character
-        if character.isprintable() or character in _HARMLESS
-        else repr(character)[1:-1]
-    )
+    if character.isprintable() or character in _HARMLESS:
+        return character
+    return repr(character)[1:-1]
 
 
 @lru_cache(maxsize=4096)
@@ -88,9 +83,9 @@ def say_json(text: str, *, nl: bool = True) -> None:
 
 def give(text: str, *, nl: bool = True) -> None:
     """Print data: as it is, unless a person would look at it."""
-    _echo(
-        lines(text) if sys.stdout.isatty() else text, nl=nl, color=True
-    )  # it would take colours out of data
+    shown = lines(text) if sys.stdout.isatty() else text
+    # With colours, as click would take those that are in the data out of it.
+    _echo(shown, nl=nl, color=True)
 
 
 def _echo(text: str, *, err: bool = False, **options: Any) -> None:
@@ -149,11 +144,9 @@ def guard() -> None:
     """Let nothing that is printed from now on move the cursor of a terminal, whoever prints it."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
-        if (
-            stream is not None
-            and stream.isatty()
-            and not isinstance(stream, SafeStream)
-        ):
+        if stream is None or isinstance(stream, SafeStream):
+            continue
+        if stream.isatty():
             setattr(sys, name, SafeStream(stream))
     logging.setLogRecordFactory(_Record)
 

@@ -25,8 +25,10 @@ _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 def duration_ms(text: str) -> int | None:
     """Return a duration such as 90s, 15m, 2h or 7d in ms, None when it is none."""
     match = _DURATION.fullmatch(text.strip())
-    found = float(match[1]) * _UNITS[match[2]] if match else LONGEST_MS
-    return int(found) if found < LONGEST_MS else None
+    if match is None:
+        return None
+    duration = float(match[1]) * _UNITS[match[2]]
+    return int(duration) if duration < LONGEST_MS else None
 
 
 def time_ms(text: str, now_ms: int) -> int | None:
@@ -38,9 +40,9 @@ def time_ms(text: str, now_ms: int) -> int | None:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
         return None
-    return int(
-        (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000
-    )
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return int(moment.timestamp() * 1000)
 
 
 class Time(click.ParamType):  # type: ignore[type-arg]
@@ -52,14 +54,15 @@ class Time(click.ParamType):  # type: ignore[type-arg]
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> int:
         """Return the time in ms since 1970."""
-        found = time_ms(str(value), int(datetime.now(UTC).timestamp() * 1000))  # noqa: TID251 - the edge of the program
-        if found is None:
+        now_ms = int(datetime.now(UTC).timestamp() * 1000)  # noqa: TID251 - the edge of the program
+        moment_ms = time_ms(str(value), now_ms)
+        if moment_ms is None:
             self.fail(
                 f"{value!r} is no time; write 2026-11-23T08:00, or how long ago: 90s, 15m, 2h, 7d",
                 param,
                 ctx,
             )
-        return found
+        return moment_ms
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg]
@@ -71,12 +74,12 @@ class Duration(click.ParamType):  # type: ignore[type-arg]
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> int:
         """Return the duration in ms."""
-        found = duration_ms(str(value))
-        if found is None:
+        duration = duration_ms(str(value))
+        if duration is None:
             self.fail(
                 f"{value!r} is no duration; write 250ms, 90s, 15m, 2h or 7d", param, ctx
             )
-        return found
+        return duration
 
 
 def lasting(ms: float | None) -> str:
@@ -90,6 +93,6 @@ def lasting(ms: float | None) -> str:
         return f"{seconds:.1f} s"
     if seconds < 3600:
         return f"{seconds / 60:.1f} min"
-    return (
-        f"{seconds / 3600:.1f} h" if seconds < 86_400 else f"{seconds / 86_400:.1f} d"
-    )
+    if seconds < 86_400:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 86_400:.1f} d"

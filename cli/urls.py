@@ -38,9 +38,10 @@ class Url(click.ParamType[str]):
         self, name: str, param: click.Parameter | None, ctx: click.Context | None
     ) -> str:
         try:
-            text = (
-                sys.stdin.readline() if name == "-" else Path(name).read_text("utf-8")
-            )
+            if name == "-":
+                text = sys.stdin.readline()
+            else:
+                text = Path(name).read_text("utf-8")
         except (OSError, UnicodeError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is no text"
             self.fail(f"the file {name} with the URL cannot be read: {why}", param, ctx)
@@ -49,7 +50,7 @@ class Url(click.ParamType[str]):
         return text.strip()
 
 
-def lasting(place: str) -> str:
+def lasting(url: str) -> str:
     """Return a place for runs, if what is written there outlives this command.
 
     Raises click.UsageError.
@@ -58,6 +59,6 @@ def lasting(place: str) -> str:
     from openagents_json.engine.archive import files as archive_files
 
     try:
-        return archive_files.lasting(place)
+        return archive_files.lasting(url)
     except InvalidRequest as error:
         raise click.UsageError(str(error)) from error

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.options import Target, target_options
-from cli.render import print_json, print_line
+from cli.render import answer, print_line
 from cli.terminal import bytes_out, give, say
 from openagents_json.errors import file_errors
 
@@ -49,20 +49,20 @@ def keygen(output: str) -> None:
     """Make a pair of keys: FILE, which only those who seal may read, and FILE.pub, for everybody."""
     from openagents_json.engine import is_there, new_signer, public_pem
 
-    made = new_signer()
+    signer = new_signer()
     private, public = Path(output), Path(f"{output}.pub")
     if is_there(private) or is_there(public):
         raise click.ClickException(
             f"{private} or {public} is there already; name another file with --output"
         )
     with file_errors(private, "name a file that can be written with --output"):
-        with os.fdopen(
-            os.open(private, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb"
-        ) as out:
-            out.write(made.private_pem())
-        with public.open("xb") as out:  # never through a link that lies there
-            out.write(public_pem(made.public))
-    say(f"key {made.id}: {private} signs, {public} verifies")
+        # Readable to nobody else from its first moment on, and never through a link that lies there.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        with os.fdopen(os.open(private, flags, 0o600), "wb") as out:
+            out.write(signer.private_pem())
+        with public.open("xb") as out:
+            out.write(public_pem(signer.public))
+    say(f"key {signer.id}: {private} signs, {public} verifies")
 
 
 @audit.command()
@@ -78,9 +78,9 @@ def seal(target: Target, private_key: str | None) -> None:
 
     signer = read_signer(private_key) if private_key else None
     with target.engine() as engine:
-        done = engine.audit.seal(signer)
-    said = f"{done.events} events sealed, {done.epochs} epochs signed"
-    print_json(done) if target.as_json else say(said)
+        sealed = engine.audit.seal(signer)
+    message = f"{sealed.events} events sealed, {sealed.epochs} epochs signed"
+    answer(sealed, message, as_json=target.as_json)
 
 
 @audit.command()
@@ -88,15 +88,13 @@ def seal(target: Target, private_key: str | None) -> None:
 def status(target: Target) -> None:
     """Tell how the ledger stands."""
     with target.engine() as engine:
-        found = engine.audit.status()
-    if target.as_json:
-        print_json(found)
-        return
-    say(f"ledger {found.ledger}, keys {', '.join(found.keys)}")
-    say(
-        f"{found.sealed} events sealed in {found.epochs} signed epochs, {found.open} of them not signed yet"
+        ledger = engine.audit.status()
+    messages = (
+        f"ledger {ledger.ledger}, keys {', '.join(ledger.keys)}",
+        f"{ledger.sealed} events sealed in {ledger.epochs} signed epochs, {ledger.open} of them not signed yet",
+        f"{ledger.waiting} events not sealed yet",
     )
-    say(f"{found.waiting} events not sealed yet")
+    answer(ledger, messages, as_json=target.as_json)
 
 
 @audit.command()
@@ -120,7 +118,8 @@ def verify(
 
     if file and run_id:
         raise click.UsageError("a file is checked as a whole: leave --run out")
-    trusted, seen = read_keys(keys), read_witness(witness) if witness else ()
+    trusted = read_keys(keys)
+    seen = read_witness(witness) if witness else ()
     if file:
         return _tell(target, verify_file(file, trusted, seen))
     with target.engine() as engine:
@@ -129,15 +128,11 @@ def verify(
         return _tell(target, engine.audit.verify(trusted, seen))
 
 
-def _tell(target: Target, found: Audit) -> int:
-    if target.as_json:
-        print_json(found)
-    else:
-        for line in found.lines():
-            say(line)
-    if not found.verified and not target.as_json:
+def _tell(target: Target, report: Audit) -> int:
+    answer(report, report.lines(), as_json=target.as_json)
+    if not report.verified and not target.as_json:
         say("nothing is signed yet: `openagents audit seal` signs it", err=True)
-    return 0 if found.verified and found.intact else 1
+    return 0 if report.verified and report.intact else 1
 
 
 @audit.command()
@@ -159,12 +154,12 @@ def receipt(
     from openagents_json.engine import replacing
 
     with target.engine() as engine:
-        made = engine.audit.receipt(run, event, with_payload=not without_payload)
+        document = engine.audit.receipt(run, event, with_payload=not without_payload)
     if output is None:
-        give(made.decode())
+        give(document.decode())
     else:
         with replacing(Path(output)) as out:
-            out.write(made + b"\n")
+            out.write(document + b"\n")
         say(f"{output}: event {event} of {run}", err=True)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from cli.options import Target, target_options
-from cli.render import print_json
+from cli.render import answer
 from cli.terminal import say
 
 
@@ -30,19 +30,14 @@ def doctor(target: Target, repair: bool, deep: bool) -> int:
 
     try:
         with target.engine() as engine:
-            for mended in engine.repair() if repair else ():
-                say(
-                    f"{'mended' if mended.done else 'left'}: {mended.run}: {mended.what}",
-                    err=True,
-                )
-            found = diagnose(engine, target.settings, deep=deep)
+            if repair:
+                for mended in engine.repair():
+                    outcome = "mended" if mended.done else "left"
+                    say(f"{outcome}: {mended.run}: {mended.what}", err=True)
+            diagnosis = diagnose(engine, target.settings, deep=deep)
     except NoStore as missing:
         if not target.settings.url:
             raise
-        found = diagnose_server(target.settings, missing)
-    if target.as_json:
-        print_json(found)
-    else:
-        for line in found.lines():
-            say(line)
-    return 0 if found.healthy else 1
+        diagnosis = diagnose_server(target.settings, missing)
+    answer(diagnosis, diagnosis.lines(), as_json=target.as_json)
+    return 0 if diagnosis.healthy else 1

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from cli.options import Target, target_options
-from cli.render import print_json
+from cli.render import answer
 from cli.terminal import read_input, say
 from openagents_json.errors import file_errors
 
@@ -24,11 +24,8 @@ def generate(as_json: bool) -> None:
     """Print a new master key; put it first in OPENAGENTS_ENCRYPTION_KEYS, wherever runs are started or worked on."""
     from openagents_json.engine.keys import new_master_key
 
-    made = new_master_key()
-    if as_json:
-        print_json({"key": made.key, "id": made.id})
-    else:
-        say(made.key)
+    master = new_master_key()
+    answer({"key": master.key, "id": master.id}, master.key, as_json=as_json)
 
 
 @keys.command()
@@ -40,15 +37,12 @@ def rotate(target: Target) -> int:
     """
     with target.engine() as engine:
         done = engine.keys.rotate()
-    if target.as_json:
-        print_json(done)
-    else:
-        say(f"{done.rewrapped} run keys are wrapped anew, {done.already} were already")
+    message = f"{done.rewrapped} run keys are wrapped anew, {done.already} were already"
+    answer(done, message, as_json=target.as_json)
+    if not target.as_json:
         for run, wrapper in done.unreadable.items():
-            say(
-                f"run {run}: its key {f'is wrapped by {wrapper}' if wrapper else 'cannot be read'}",
-                err=True,
-            )
+            why = f"is wrapped by {wrapper}" if wrapper else "cannot be read"
+            say(f"run {run}: its key {why}", err=True)
     return 1 if done.unreadable else 0
 
 
@@ -65,7 +59,7 @@ def show_key(target: Target, run: str) -> int:
     if text is None:
         say(f"run {run} is not encrypted", err=True)
         return 1
-    print_json({"id": run, "key": text}) if target.as_json else say(text)
+    answer({"id": run, "key": text}, text, as_json=target.as_json)
     return 0
 
 
@@ -94,7 +88,7 @@ def adopt(target: Target, run: str, key: str | None, key_file: str) -> None:
     secret = parse_run_key(_read_key(key_file, run), run)
     with target.engine(create=True) as engine:
         engine.keys.adopt(run, secret)
-    print_json({"id": run}) if target.as_json else say(f"the key of run {run} is kept")
+    answer({"id": run}, f"the key of run {run} is kept", as_json=target.as_json)
 
 
 def _read_key(name: str, run: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from cli.options import Target, target_options
-from cli.render import print_json, short, show
+from cli.render import answer, print_json, short, show
 from cli.terminal import say
 
 
@@ -23,19 +23,17 @@ def projections() -> None:
 def list_projections(target: Target) -> int:
     """List projections. Exit code: 1 when one of them stands still."""
     with target.engine(projections=True) as engine:
-        found = engine.projections.status()
+        statuses = engine.projections.status()
     rows = (
         (
-            x.name,
-            str(x.version),
-            str(x.generation),
-            str(x.lag),
-            ""
-            if x.rebuilding is None
-            else f"generation {x.rebuilding}, {x.rebuild_lag} to go",
-            short(_troubles(x.trouble), 200),
+            status.name,
+            str(status.version),
+            str(status.generation),
+            str(status.lag),
+            _rebuilding(status.rebuilding, status.rebuild_lag),
+            short(_troubles(status.trouble), 200),
         )
-        for x in found
+        for status in statuses
     )
     header = (
         "projection",
@@ -45,14 +43,18 @@ def list_projections(target: Target) -> int:
         "rebuilding",
         "stands still",
     )
-    show(found, header, rows, as_json=target.as_json)
-    return 1 if any(x.trouble for x in found) else 0
+    show(statuses, header, rows, as_json=target.as_json)
+    return 1 if any(status.trouble for status in statuses) else 0
+
+
+def _rebuilding(generation: int | None, lag: int) -> str:
+    return "" if generation is None else f"generation {generation}, {lag} to go"
 
 
 def _troubles(trouble: Mapping[int, Mapping[str, Any]]) -> str:
     return "; ".join(
-        f"partition {p}, {t['type']} of {t['run']}: {t['error']}"
-        for p, t in trouble.items()
+        f"partition {partition}, {cause['type']} of {cause['run']}: {cause['error']}"
+        for partition, cause in trouble.items()
     )
 
 
@@ -70,12 +72,14 @@ def rebuild(target: Target, name: str, wait: bool) -> int:
     with target.engine(projections=True) as engine:
         views = engine.projections
         generation = views.rebuild(name)
-        done = views.finish_rebuild(name) if wait else False
-    said = f"{name}: generation {generation} is {'in use' if done else 'being built'}"
-    print_json(
-        {"projection": name, "generation": generation, "in_use": done}
-    ) if target.as_json else say(said)
-    return 0 if done or not wait else 1
+        in_use = views.finish_rebuild(name) if wait else False
+    state = "in use" if in_use else "being built"
+    answer(
+        {"projection": name, "generation": generation, "in_use": in_use},
+        f"{name}: generation {generation} is {state}",
+        as_json=target.as_json,
+    )
+    return 0 if in_use or not wait else 1
 
 
 @projections.command()
@@ -84,26 +88,23 @@ def rebuild(target: Target, name: str, wait: bool) -> int:
 def verify(target: Target, name: str) -> int:
     """Compare a view with a fold of the whole log. Exit code: 1 when they differ."""
     with target.engine(projections=True) as engine:
-        found, left = engine.projections.verify(name), engine.projections.left()
-    if target.as_json:
-        print_json(found)
-    else:
-        for drift in found:
-            say(
-                f"partition {drift.partition}: {drift.what}: the view has {drift.view}, the log {drift.log}"
-            )
+        drifts = engine.projections.verify(name)
+        left = engine.projections.left()
+    verdict = "as the log has it"
+    if drifts:
+        verdict = f"{len(drifts)} differences; build it anew"
+    messages = [
+        f"partition {drift.partition}: {drift.what}: the view has {drift.view}, the log {drift.log}"
+        for drift in drifts
+    ]
+    answer(drifts, [*messages, f"{name}: {verdict}"], as_json=target.as_json)
+    if left and not target.as_json:
+        where = ", ".join(map(str, left))
         say(
-            f"{name}: {len(found)} differences; build it anew"
-            if found
-            else f"{name}: as the log has it"
+            f"sums of partitions {where} count archived and deleted runs too, and are not compared",
+            err=True,
         )
-        if left:
-            where = ", ".join(map(str, left))
-            say(
-                f"sums of partitions {where} count archived and deleted runs too, and are not compared",
-                err=True,
-            )
-    return 1 if found else 0
+    return 1 if drifts else 0
 
 
 @projections.command("show")
@@ -114,17 +115,16 @@ def show_projection(target: Target, name: str, key: str | None) -> None:
     """Print the documents of a view, or those under a key, as JSON."""
     with target.engine(projections=True) as engine:
         views = engine.projections
-        if key is None:
-            documents = {row.key: row.document for row in views.documents(name)}
-            counts = Counter[str]()
-            for tally in views.tallies(name, stale=True):
-                counts.update(
-                    {
-                        key: value
-                        for key, value in tally.items()
-                        if isinstance(value, int)
-                    }
-                )
-            print_json({"documents": documents, "counts": counts})
-        else:
+        if key is not None:
             print_json(views.get(name, key))
+            return
+        documents = {row.key: row.document for row in views.documents(name)}
+        counts = Counter[str]()
+        for tally in views.tallies(name, stale=True):
+            counts.update(_whole_numbers(tally))
+        print_json({"documents": documents, "counts": counts})
+
+
+def _whole_numbers(tally: Mapping[str, Any]) -> dict[str, int]:
+    """Return the counts of a view without the values that it keeps beside them."""
+    return {name: value for name, value in tally.items() if isinstance(value, int)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,27 +53,31 @@ def parse_inputs(
     """Read inputs: those of a file first, then the `name=value` of an option; a value that is JSON is taken as JSON."""
     inputs: dict[str, Any] = {}
     if file is not None:
-        try:
-            loaded = read_json(Path(file).read_bytes())
-        except OSError as error:
-            raise click.BadParameter(
-                f"{file}: {error.strerror}", param_hint="--input-file"
-            ) from error
-        except ValueError as error:
-            raise click.BadParameter(
-                f"{file} is not JSON: {error}", param_hint="--input-file"
-            ) from error
+        loaded = _read_json_file(file, "--input-file")
         if not isinstance(loaded, dict):
             raise click.BadParameter(
                 f"{file} must hold a JSON object", param_hint="--input-file"
             )
         inputs.update(loaded)
     for pair in pairs:
-        name, found, value = pair.partition("=")
-        if not found or not name:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
             raise click.BadParameter(f"{pair!r} is not name=value", param_hint=option)
         inputs[name] = _value(value)
     return inputs
+
+
+def _read_json_file(file: str, option: str) -> Any:
+    try:
+        return read_json(Path(file).read_bytes())
+    except OSError as error:
+        raise click.BadParameter(
+            f"{file}: {error.strerror}", param_hint=option
+        ) from error
+    except ValueError as error:
+        raise click.BadParameter(
+            f"{file} is not JSON: {error}", param_hint=option
+        ) from error
 
 
 def _value(text: str) -> Any:
@@ -88,16 +93,7 @@ def _value(text: str) -> Any:
 def parse_payload(text: str | None, file: str | None) -> Any:
     """Read a payload: JSON from a file, JSON, or else text."""
     if file is not None:
-        try:
-            return read_json(Path(file).read_bytes())
-        except OSError as error:
-            raise click.BadParameter(
-                f"{file}: {error.strerror}", param_hint="--payload-file"
-            ) from error
-        except ValueError as error:
-            raise click.BadParameter(
-                f"{file} is not JSON: {error}", param_hint="--payload-file"
-            ) from error
+        return _read_json_file(file, "--payload-file")
     return None if text is None else _value(text)
 
 
@@ -149,22 +145,21 @@ def run(
         if detach:
             print_json({"id": run_id})
             return 0
-        terminal = console(error=True)
-        show = (
-            (lambda _: None)
-            if target.as_json
-            else lambda event: terminal.print(progress(event))
-        )
+        show = _show_nothing if target.as_json else progress_printer(error=True)
         result = follow(engine, run_id, show, timeout=timeout)
-    print_json(
-        {
-            "id": result.id,
-            "status": result.status,
-            "output": result.output,
-            "error": result.error,
-        }
-    )
+    names = ("id", "status", "output", "error")
+    print_json({name: getattr(result, name) for name in names})
     return EXIT.get(result.status, 1)
+
+
+def _show_nothing(_: HistoryEvent) -> None:
+    """Show no progress: only the result is printed, as JSON."""
+
+
+def progress_printer(*, error: bool = False) -> Callable[[HistoryEvent], None]:
+    """Return what prints a line of progress for an event."""
+    terminal = console(error=error)
+    return lambda event: terminal.print(progress(event))
 
 
 def progress(event: HistoryEvent) -> Text:
@@ -172,9 +167,8 @@ def progress(event: HistoryEvent) -> Text:
     from rich.text import Text
 
     step = f" {event.step}" if event.step else ""
-    attempt = (
-        f" (attempt {event.attempt})" if event.attempt and event.attempt > 1 else ""
-    )
+    is_repeated = event.attempt is not None and event.attempt > 1
+    attempt = f" (attempt {event.attempt})" if is_repeated else ""
     error = event.data.get("error")
     why = f": {error['type']}: {error['message']}" if isinstance(error, dict) else ""
     name = event.type.removeprefix("Step").removeprefix("Run").lower()
@@ -202,12 +196,11 @@ def validate(target: Target, files: tuple[str, ...], connect: bool) -> int:
     """
     reports = {file: _report(target, file, connect) for file in files}
     if target.as_json:
-        print_json(
-            {
-                file: {"valid": r.valid, "problems": r.problems}
-                for file, r in reports.items()
-            }
-        )
+        documents = {
+            file: {"valid": report.valid, "problems": report.problems}
+            for file, report in reports.items()
+        }
+        print_json(documents)
     else:
         for file, report in reports.items():
             _print_report(file, report)
@@ -231,8 +224,8 @@ def _print_report(file: str, report: Report) -> None:
 
 
 def _problem(problem: Problem) -> str:
-    place = (
-        f"{problem.line}:{problem.column}" if problem.line else problem.pointer or "/"
-    )
+    where = problem.pointer or "/"
+    if problem.line:
+        where = f"{problem.line}:{problem.column}"
     hint = f" ({problem.suggestion})" if problem.suggestion else ""
-    return f"{place}: {problem.severity} {problem.code}: {problem.message}{hint}"
+    return f"{where}: {problem.severity} {problem.code}: {problem.message}{hint}"

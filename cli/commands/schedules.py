@@ -9,7 +9,7 @@ import click
 
 from cli.commands.run import parse_inputs
 from cli.options import Target, target_options
-from cli.render import print_json, show
+from cli.render import answer, print_json, show
 from cli.terminal import say
 from openagents_json.engine import OVERLAPS, InvalidSchedule, Schedule, iso
 
@@ -104,10 +104,10 @@ def create(
 def list_schedules(target: Target) -> None:
     """List schedules with the next time of each."""
     with target.engine() as engine:
-        found = engine.schedules.every()
+        every = engine.schedules.every()
     rows = [
-        [s.name, s.workflow, s.cron or f"every {s.every_seconds:g} s", *_state(s, p)]
-        for s, p in found
+        [schedule.name, schedule.workflow, _rule(schedule), *_state(schedule, progress)]
+        for schedule, progress in every
     ]
     header = [
         "schedule",
@@ -119,7 +119,12 @@ def list_schedules(target: Target) -> None:
         "skipped",
         "missed",
     ]
-    show([_shown(s, p) for s, p in found], header, rows, as_json=target.as_json)
+    documents = [_shown(schedule, progress) for schedule, progress in every]
+    show(documents, header, rows, as_json=target.as_json)
+
+
+def _rule(schedule: Schedule) -> str:
+    return schedule.cron or f"every {schedule.every_seconds:g} s"
 
 
 @schedules.command("show")
@@ -158,10 +163,8 @@ def delete(target: Target, name: str) -> None:
     """Remove a schedule; its runs go on."""
     with target.engine() as engine:
         engine.schedules.delete(name)
-    if target.as_json:
-        print_json({"name": name, "deleted": True})
-    else:
-        say(f"{name} deleted")
+    deleted = {"name": name, "deleted": True}
+    answer(deleted, f"{name} deleted", as_json=target.as_json)
 
 
 @schedules.command()
@@ -194,10 +197,7 @@ def backfill(target: Target, name: str, start: str, end: str) -> int:
         except InvalidSchedule as error:
             raise click.UsageError(str(error)) from error
     begun = [run for run in runs if run.ok]
-    if target.as_json:
-        print_json(begun)
-    for run in () if target.as_json else begun:
-        say(run)
+    answer(begun, begun, as_json=target.as_json)
     for run in runs:
         if run.error is not None:
             say(f"{run} has not begun: {run.error}", err=True)
@@ -205,17 +205,14 @@ def backfill(target: Target, name: str, start: str, end: str) -> int:
 
 
 def _state(schedule: Schedule, progress: Progress) -> list[str]:
-    upcoming = (
-        "" if progress.next_ms is None or schedule.paused else iso(progress.next_ms)
-    )
-    state = "paused" if schedule.paused else ("failing" if progress.error else "active")
-    return [
-        state,
-        upcoming,
-        str(progress.started),
-        str(progress.skipped),
-        str(progress.missed),
-    ]
+    upcoming = ""
+    if progress.next_ms is not None and not schedule.paused:
+        upcoming = iso(progress.next_ms)
+    state = "failing" if progress.error else "active"
+    if schedule.paused:
+        state = "paused"
+    counts = (progress.started, progress.skipped, progress.missed)
+    return [state, upcoming, *map(str, counts)]
 
 
 def _shown(schedule: Schedule, progress: Progress) -> dict[str, Any]:
@@ -223,8 +220,8 @@ def _shown(schedule: Schedule, progress: Progress) -> dict[str, Any]:
 
 
 def _tell(target: Target, schedule: Schedule, progress: Progress) -> None:
-    if target.as_json:
-        print_json(_shown(schedule, progress))
-    else:
-        state, upcoming, *_ = _state(schedule, progress)
-        say(f"{schedule.name} {state}" + (f", next at {upcoming}" if upcoming else ""))
+    state, upcoming, *_ = _state(schedule, progress)
+    message = f"{schedule.name} {state}"
+    if upcoming:
+        message += f", next at {upcoming}"
+    answer(_shown(schedule, progress), message, as_json=target.as_json)

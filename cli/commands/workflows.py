@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
 from cli.commands.run import show_warnings
 from cli.options import Target, target_options
-from cli.render import print_json, show
-from cli.terminal import say
+from cli.render import answer, show
 
 
 @click.group()
@@ -27,11 +28,8 @@ def add(target: Target, files: tuple[str, ...], alias: str | None) -> None:
         for file in files:
             show_warnings(engine, file, Path(file))
         names = [engine.publish(file, alias=alias) for file in files]
-    if target.as_json:
-        print_json(names)
-    else:
-        for name in names:
-            say(f"{name} published")
+    messages = [f"{name} published" for name in names]
+    answer(names, messages, as_json=target.as_json)
 
 
 @workflows.command("list")
@@ -39,42 +37,43 @@ def add(target: Target, files: tuple[str, ...], alias: str | None) -> None:
 def list_workflows(target: Target) -> None:
     """List published workflows with their aliases."""
     with target.engine() as engine:
-        found = engine.workflows.published()
+        published = engine.workflows.published()
         aliases = engine.workflows.aliases()
-    rows = []
-    for name, entry in sorted(found.items()):
+    documents = []
+    for name, entry in sorted(published.items()):
         id_, _, version = name.partition("@")
-        named = [
-            key.partition("@")[2]
-            for key, to in aliases.items()
-            if key.startswith(f"{id_}@") and _means(to, version)
-        ]
-        rows.append(
+        documents.append(
             {
                 "id": id_,
                 "version": version,
-                "aliases": sorted(named),
+                "aliases": _aliases_of(id_, version, aliases),
                 "definition": entry["definition"],
             }
         )
-    shown = [
-        [r["id"], r["version"], ", ".join(r["aliases"]), str(r["definition"])[:12]]
-        for r in rows
+    rows = [
+        [x["id"], x["version"], ", ".join(x["aliases"]), str(x["definition"])[:12]]
+        for x in documents
     ]
-    show(
-        rows,
-        ["workflow", "version", "aliases", "definition"],
-        shown,
-        as_json=target.as_json,
+    header = ["workflow", "version", "aliases", "definition"]
+    show(documents, header, rows, as_json=target.as_json)
+
+
+def _aliases_of(
+    id_: str, version: str, aliases: Mapping[str, dict[str, Any]]
+) -> list[str]:
+    return sorted(
+        key.partition("@")[2]
+        for key, alias_ in aliases.items()
+        if key.startswith(f"{id_}@") and _means(alias_, version)
     )
 
 
 def _means(alias: dict[str, object], version: str) -> bool:
+    versions = [alias.get("version")]
     canary = alias.get("canary")
-    return version in (
-        alias.get("version"),
-        canary.get("version") if isinstance(canary, dict) else None,
-    )
+    if isinstance(canary, dict):
+        versions.append(canary.get("version"))
+    return version in versions
 
 
 @workflows.command()
@@ -88,8 +87,8 @@ def _means(alias: dict[str, object], version: str) -> bool:
 @target_options
 def alias(target: Target, name: str, version: str, canary: str | None) -> None:
     """Let ID@ALIAS mean a version; runs that have begun keep theirs."""
-    id_, found, word = name.partition("@")
-    if not found:
+    id_, at, word = name.partition("@")
+    if not at:
         raise click.BadParameter(f"{name!r} is not ID@ALIAS", param_hint="ID@ALIAS")
     other, percent = None, 0.0
     if canary is not None:
@@ -102,15 +101,16 @@ def alias(target: Target, name: str, version: str, canary: str | None) -> None:
             ) from error
     with target.engine() as engine:
         engine.workflows.point(id_, word, version, canary=other, percent=percent)
-    if target.as_json:
-        print_json(
-            {"alias": name, "version": version, "canary": other, "percent": percent}
-        )
-    else:
-        say(
-            f"{name} is {version}"
-            + (f", and {other} for {percent:g} % of starts" if other else "")
-        )
+    message = f"{name} is {version}"
+    if other:
+        message += f", and {other} for {percent:g} % of starts"
+    document = {
+        "alias": name,
+        "version": version,
+        "canary": other,
+        "percent": percent,
+    }
+    answer(document, message, as_json=target.as_json)
 
 
 @workflows.command()
@@ -131,10 +131,6 @@ def check(target: Target, file: str, limit: int) -> int:
     from openagents_json.engine.inspection.version_check import check_version
 
     with target.engine() as engine:
-        found = check_version(engine, file, limit=limit)
-    if target.as_json:
-        print_json(found)
-    else:
-        for line in found.lines():
-            say(line)
-    return 0 if not found.differing else 1
+        report = check_version(engine, file, limit=limit)
+    answer(report, report.lines(), as_json=target.as_json)
+    return 1 if report.differing else 0

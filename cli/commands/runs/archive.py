@@ -10,12 +10,13 @@ import click
 
 from cli.commands.runs.replay import reason_option
 from cli.options import Target, target_options
-from cli.render import print_json, show
+from cli.render import answer, show
 from cli.terminal import say
 from cli.urls import Url, lasting
 
 if TYPE_CHECKING:
     from openagents_json.engine.archive.archive import DepartedRun
+    from openagents_json.engine.archive.retention import RuleResult
 
 without_option = click.option(
     "--without",
@@ -37,7 +38,8 @@ def hold(target: Target, runs: tuple[str, ...], reason: str) -> None:
             for run in runs:
                 engine.archive.hold(run, reason)
                 done.append(run)
-    finally:  # what is held is held, whatever the next one met
+    finally:
+        # What is held is held, whatever the next one met.
         _tell(target, done, "held")
 
 
@@ -53,16 +55,15 @@ def release(target: Target, runs: tuple[str, ...], reason: str) -> None:
             for run in runs:
                 engine.archive.release(run, reason)
                 done.append(run)
-    finally:  # as above
+    finally:
+        # What is released is released, whatever the next one met.
         _tell(target, done, "released")
 
 
-def _tell(target: Target, runs: Sequence[str], what: str) -> None:
-    if target.as_json:
-        print_json([{"id": run, "status": what} for run in runs])
-    else:
-        for run in runs:
-            say(f"{run} {what}")
+def _tell(target: Target, runs: Sequence[str], status: str) -> None:
+    documents = [{"id": run, "status": status} for run in runs]
+    messages = [f"{run} {status}" for run in runs]
+    answer(documents, messages, as_json=target.as_json)
 
 
 @click.command()
@@ -86,21 +87,18 @@ def archive(
     """Move closed runs into the archive: each is written, read back and compared before its memory is freed."""
     from openagents_json.engine.archive.archive import Departure
 
-    place = lasting(to or target.settings.archive)
-    if not place:
+    url = lasting(to or target.settings.archive)
+    if not url:
         raise click.UsageError("say where to with --to, or set OPENAGENTS_ARCHIVE")
+    departure = Departure(url, reason, without)
     gone: list[DepartedRun] = []
     try:
         with target.engine() as engine:
-            gone.extend(
-                engine.archive.leave(run, Departure(place, reason, without))
-                for run in runs
-            )
-    finally:  # what has left has left, whatever the next one met
-        if target.as_json:
-            print_json(gone)
-        for item in () if target.as_json else gone:
-            say(f"{item.run} is in {item.url}: {sizes(item)}")
+            gone.extend(engine.archive.leave(run, departure) for run in runs)
+    finally:
+        # What has left has left, whatever the next one met.
+        messages = (f"{run.run} is in {run.url}: {sizes(run)}" for run in gone)
+        answer(gone, messages, as_json=target.as_json)
 
 
 def sizes(gone: DepartedRun) -> str:
@@ -112,20 +110,18 @@ def sizes(gone: DepartedRun) -> str:
 @click.argument("run")
 @click.option(
     "--from",
-    "place",
+    "url",
     type=Url(),
     default="",
     metavar="URL",
     help="Its file, if the store does not know where it is.",
 )
 @target_options
-def restore(target: Target, run: str, place: str) -> None:
+def restore(target: Target, run: str, url: str) -> None:
     """Bring a run back from the archive; it can be shown, retried and forked as before."""
     with target.engine(create=True) as engine:
-        status = engine.archive.restore(run, url=place, archive=target.settings.archive)
-    print_json({"id": run, "status": status}) if target.as_json else say(
-        f"{run} {status}"
-    )
+        status = engine.archive.restore(run, url=url, archive=target.settings.archive)
+    answer({"id": run, "status": status}, f"{run} {status}", as_json=target.as_json)
 
 
 @click.command()
@@ -134,10 +130,8 @@ def restore(target: Target, run: str, place: str) -> None:
 def memory(target: Target, run: str) -> None:
     """Print how many bytes a run takes in the server: its events, its payloads, its part of the log."""
     with target.engine() as engine:
-        taken = engine.archive.memory(run)
-    print_json({"id": run, "bytes": taken}) if target.as_json else say(
-        f"{run} {taken} bytes"
-    )
+        size = engine.archive.memory(run)
+    answer({"id": run, "bytes": size}, f"{run} {size} bytes", as_json=target.as_json)
 
 
 @click.group()
@@ -161,44 +155,45 @@ def apply_policy(
     from openagents_json.engine.archive.retention import apply, read_policy
 
     rules = read_policy(Path(policy), target.settings.archive)
-    for place in (rules.to, *(rule.to for rule in rules.rules)):
-        lasting(place)
+    for url in (rules.to, *(rule.to for rule in rules.rules)):
+        lasting(url)
     with target.engine() as engine:
-        now = engine.now_ms()
-        done = apply(
+        outcomes = apply(
             rules,
             engine.archive,
             engine.views,
-            now,
+            engine.now_ms(),
             reason=reason,
             without=without,
             dry_run=dry_run,
         )
-    rows = (
-        (
-            x.rule,
-            x.then,
-            str(x.fits),
-            str(len(x.gone)),
-            str(x.held),
-            str(len(x.stayed)),
-            str(x.before),
-            str(x.archived),
-        )
-        for x in done
-    )
-    header = (
-        "rule",
-        "then",
-        "runs",
-        "left",
-        "held",
-        "stayed",
-        "bytes freed",
-        "bytes archived",
-    )
-    show(done, header, rows, as_json=target.as_json)
-    for item in done:
-        for run, why in item.stayed.items():
+    show(outcomes, _COLUMNS, map(_cells, outcomes), as_json=target.as_json)
+    for outcome in outcomes:
+        for run, why in outcome.stayed.items():
             say(f"{run} stays: {why}", err=True)
-    return 1 if any(x.stayed for x in done) else 0
+    return 1 if any(outcome.stayed for outcome in outcomes) else 0
+
+
+_COLUMNS = (
+    "rule",
+    "then",
+    "runs",
+    "left",
+    "held",
+    "stayed",
+    "bytes freed",
+    "bytes archived",
+)
+
+
+def _cells(outcome: RuleResult) -> tuple[str, ...]:
+    return (
+        outcome.rule,
+        outcome.then,
+        str(outcome.fits),
+        str(len(outcome.gone)),
+        str(outcome.held),
+        str(len(outcome.stayed)),
+        str(outcome.before),
+        str(outcome.archived),
+    )

@@ -12,6 +12,7 @@ from cli.commands.runs.redact import (
     tell_files,
     wait_option,
 )
+from cli.commands.runs.replay import tell_status
 from cli.options import Target, target_options
 from cli.render import print_json
 from cli.terminal import say
@@ -34,7 +35,7 @@ def cancel(
     """Ask a run to end; what its completed steps did is compensated where the document says how."""
     with target.engine() as engine:
         engine.cancel(run, reason, force=force, compensate=compensate)
-        _tell(target, run, engine.state(run).status)
+        tell_status(target, run, engine.state(run).status)
 
 
 @click.command()
@@ -45,7 +46,7 @@ def pause(target: Target, run: str, reason: str) -> None:
     """Start nothing more of a run."""
     with target.engine() as engine:
         engine.pause(run, reason)
-        _tell(target, run, engine.state(run).status)
+        tell_status(target, run, engine.state(run).status)
 
 
 @click.command()
@@ -56,7 +57,7 @@ def resume(target: Target, run: str, reason: str) -> None:
     """Let a paused run go on."""
     with target.engine() as engine:
         engine.resume(run, reason)
-        _tell(target, run, engine.state(run).status)
+        tell_status(target, run, engine.state(run).status)
 
 
 @click.command()
@@ -121,11 +122,4 @@ def signal(
             reason=reason,
             idempotency_key=idempotency_key,
         )
-        _tell(target, run, engine.state(run).status)
-
-
-def _tell(target: Target, run: str, status: str) -> None:
-    if target.as_json:
-        print_json({"id": run, "status": status})
-    else:
-        say(f"{run} {status}")
+        tell_status(target, run, engine.state(run).status)

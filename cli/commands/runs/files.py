@@ -8,8 +8,8 @@ import click
 
 from cli.commands.runs.replay import reason_option
 from cli.options import Target, target_options
-from cli.render import print_json
-from cli.terminal import bytes_out, say
+from cli.render import answer
+from cli.terminal import bytes_out
 from cli.urls import Url, lasting
 
 
@@ -41,10 +41,11 @@ def export_run(target: Target, run: str, output: str, force: bool) -> None:
     with target.engine() as engine, replacing(path) as file:
         capsule = engine.files.export(run, file)
     size = path.stat().st_size
-    if target.as_json:
-        print_json({**capsule.manifest, "file": str(path), "bytes": size})
-    else:
-        say(f"{run} {len(capsule.events)} events, {size} bytes in {path}")
+    answer(
+        {**capsule.manifest, "file": str(path), "bytes": size},
+        f"{run} {len(capsule.events)} events, {size} bytes in {path}",
+        as_json=target.as_json,
+    )
 
 
 @click.command("import")
@@ -61,12 +62,11 @@ def import_run(target: Target, file: Path, paused: bool, reason: str) -> None:
     capsule = unpack(file)
     with target.engine(create=True) as engine:
         done = engine.files.adopt(capsule, reason=reason, paused=paused)
-    if target.as_json:
-        print_json({"id": done.run, "status": done.status, "changed": done.changed})
-    else:
-        say(
-            f"{done.run} {done.status}{'' if done.changed else ' (it was here already)'}"
-        )
+    message = f"{done.run} {done.status}"
+    if not done.changed:
+        message += " (it was here already)"
+    document = {"id": done.run, "status": done.status, "changed": done.changed}
+    answer(document, message, as_json=target.as_json)
 
 
 @click.command("promote")
@@ -117,22 +117,20 @@ def promote_run(
     if not to:  # without a URL, the engine would open the store of the data directory
         raise click.BadParameter("there is no URL", param_hint="--to")
     lasting(to)
+    changes = {
+        "url": to,
+        "broker": to_broker or to,
+        "prefix": to_prefix,
+        "actor": target.actor,
+    }
+    settings = target.settings.model_copy(update=changes)
     with (
         target.engine() as source,
-        Engine.open(
-            target.settings.model_copy(
-                update={
-                    "url": to,
-                    "broker": to_broker or to,
-                    "prefix": to_prefix,
-                    "actor": target.actor,
-                }
-            ),
-            components=Registry(),
-        ) as there,
+        Engine.open(settings, components=Registry()) as there,
     ):
-        done = promote(Move(source, there, run, int(wait_s * 1000)))
-    if target.as_json:
-        print_json({"id": done.run, "status": done.status, "place": done.destination})
-    else:
-        say(f"{done.run} {done.status} at {done.destination}")
+        promoted = promote(Move(source, there, run, int(wait_s * 1000)))
+    answer(
+        {"id": promoted.run, "status": promoted.status, "place": promoted.destination},
+        f"{promoted.run} {promoted.status} at {promoted.destination}",
+        as_json=target.as_json,
+    )

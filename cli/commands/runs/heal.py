@@ -142,19 +142,17 @@ def heal(target: Target, resume: str | None, dry_run: bool, **given: Any) -> int
     from openagents_json.engine.healing.heal import as_json
 
     with target.engine() as engine:
-        report = (
-            engine.heal.report(resume)
-            if resume
-            else engine.heal.begin(_wish(engine, given))
-        )
-        tell, limit_ms = _tell if not target.as_json else _quiet, given["step_timeout"]
-        kept = _kept(target, given)
+        if resume:
+            report = engine.heal.report(resume)
+        else:
+            report = engine.heal.begin(_wish(engine, given))
+        tell = _quiet if target.as_json else _tell
         report = engine.heal.backtest(
             report.id,
             target.components,
-            limit_ms=limit_ms,
+            limit_ms=given["step_timeout"],
             tell=tell,
-            sandbox=kept,
+            sandbox=_sandbox_wish(target, given),
             tell_sandbox=tell,
         )
         if not target.as_json:
@@ -173,22 +171,21 @@ def heal(target: Target, resume: str | None, dry_run: bool, **given: Any) -> int
 def _waves(
     engine: Engine, target: Target, report: HealReport, given: dict[str, Any]
 ) -> HealReport:
-    workers = (
-        given["workers"]
-        if given["workers"] is not None
-        else (0 if target.settings.url else 2)
-    )
-    undone = report.counts["fixed"] and report.status != "closed"
-    if undone and not target.settings.url and not (workers and target.components):
+    settings = target.settings
+    workers = given["workers"]
+    if workers is None:
+        workers = 0 if settings.url else 2
+    is_undone = report.counts["fixed"] and report.status != "closed"
+    works_here = workers and target.components
+    # Workers of a server may do it; a store of this machine has none but those of this command.
+    if is_undone and not settings.url and not works_here:
         raise click.UsageError(
             f"nobody would do the work of {report.id}: give the components with -c, and --workers"
         )
-    if undone and workers and target.components:
-        engine.work_here(
-            workers, lease_ms=target.settings.lease_ms, leases=target.settings.leases
-        )
+    if is_undone and works_here:
+        engine.work_here(workers, lease_ms=settings.lease_ms, leases=settings.leases)
     seconds = given["wave_timeout"] / 1000
-    tell = _tell if not target.as_json else _quiet
+    tell = _quiet if target.as_json else _tell
     return engine.heal.go_on(
         report.id, wave_seconds=seconds, force=given["force"], tell=tell
     )
@@ -202,19 +199,19 @@ def _wish(engine: Engine, given: dict[str, Any]) -> HealWish:
             f"say which failed runs with --where NAME=VALUE ({_NAMES})"
         )
     workflow = given["workflow"]
-    mocks = _mocks(given["mocks"], given["mocks_file"])
     fix = Fix(
         None if workflow is None else engine.plan(workflow),
         parse_inputs(given["pairs"], None, "--set"),
-        mocks,
+        _mocks(given["mocks"], given["mocks_file"]),
     )
-    chosen = chosen_by(given["where"], int(datetime.now(UTC).timestamp() * 1000))  # noqa: TID251 - the edge
+    now_ms = int(datetime.now(UTC).timestamp() * 1000)  # noqa: TID251 - the edge
+    chosen = chosen_by(given["where"], now_ms)
     return HealWish(
         chosen, fix, given["waves"], given["stop"], given["limit"], given["reason"]
     )
 
 
-def _kept(target: Target, given: dict[str, Any]) -> SandboxWish:
+def _sandbox_wish(target: Target, given: dict[str, Any]) -> SandboxWish:
     from openagents_json.engine import SandboxWish
     from openagents_json.engine.settings import own_secrets
 
@@ -223,9 +220,9 @@ def _kept(target: Target, given: dict[str, Any]) -> SandboxWish:
 
 
 def _mocks(pairs: tuple[str, ...], file: str | None) -> dict[str, Any]:
-    wrong = [pair for pair in pairs if "=" not in pair]
-    if wrong:
-        raise click.BadParameter(f"{wrong[0]!r} is not STEP=JSON", param_hint="--mock")
+    for pair in pairs:
+        if "=" not in pair:
+            raise click.BadParameter(f"{pair!r} is not STEP=JSON", param_hint="--mock")
     return parse_inputs(pairs, file, "--mock")
 
 
@@ -250,18 +247,21 @@ def chosen_by(pairs: Iterable[str], now_ms: int) -> RunFilter:
         elif name.startswith("label.") and name != "label.":
             labels[name.removeprefix("label.")] = value
         elif name in _TIMES:
-            found = time_ms(value, now_ms)
-            if found is None:
-                raise click.BadParameter(
-                    f"{value!r} is no time; write 2026-11-23T08:00 or 2h",
-                    param_hint="--where",
-                )
-            times[_TIMES[name]] = found
+            times[_TIMES[name]] = _moment(value, now_ms)
         else:
             raise click.BadParameter(
                 f"{name!r} is none of {_NAMES}", param_hint="--where"
             )
     return RunFilter(**many, **times, labels=labels)  # type: ignore[arg-type]
+
+
+def _moment(value: str, now_ms: int) -> int:
+    moment_ms = time_ms(value, now_ms)
+    if moment_ms is None:
+        raise click.BadParameter(
+            f"{value!r} is no time; write 2026-11-23T08:00 or 2h", param_hint="--where"
+        )
+    return moment_ms
 
 
 def _show(report: HealReport) -> None:
@@ -277,11 +277,9 @@ def _show(report: HealReport) -> None:
     counts = ", ".join(f"{count} {name}" for name, count in report.counts.items())
     if report.sandbox is not None:
         say_lines(report.sandbox.text())
-    more = (
-        f" (there are more runs than the {len(verdicts)} of --limit)"
-        if report.more
-        else ""
-    )
+    more = ""
+    if report.more:
+        more = f" (there are more runs than the {len(verdicts)} of --limit)"
     say(f"{report.id}: {counts}{more}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -61,24 +62,38 @@ def history(
     `cloudevents` prints a CloudEvent on each line. They are read and printed a thousand at a time, however many there
     are, but for `otel`: that is the run as one trace in OTLP's JSON, of all its events, so they are all held in memory.
     """
+    fits = _EventFilter(types, steps, actors, since, until)
     with target.engine() as engine:
         form = form or ("json" if target.as_json else "table")
         if form == "otel":
             _print_trace(item for page in engine.replay.shown(run) for item in page)
             return
-        chosen = (
-            [
-                item
-                for item in page
-                if (not types or item.type in types)
-                and (not steps or _step(item) in steps)
-                and (not actors or item.actor.startswith(actors))
-                and (since is None or item.time_ms >= since)
-                and (until is None or item.time_ms < until)
-            ]
-            for page in engine.replay.shown(run, after=after)
-        )
+        pages = engine.replay.shown(run, after=after)
+        chosen = ([item for item in page if fits(item)] for page in pages)
         _print(chosen, form, f"openagents:{target.settings.prefix}")
+
+
+@dataclass(frozen=True, slots=True)
+class _EventFilter:
+    """Which events are shown; what is empty or None narrows nothing."""
+
+    types: tuple[str, ...]
+    steps: tuple[str, ...]
+    actors: tuple[str, ...]
+    since: int | None
+    until: int | None
+
+    def __call__(self, item: Recorded) -> bool:
+        """Tell whether an event is to be shown."""
+        if self.types and item.type not in self.types:
+            return False
+        if self.steps and _step(item) not in self.steps:
+            return False
+        if self.actors and not item.actor.startswith(self.actors):
+            return False
+        if self.since is not None and item.time_ms < self.since:
+            return False
+        return self.until is None or item.time_ms < self.until
 
 
 def _step(item: Recorded) -> str | None:

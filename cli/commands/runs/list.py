@@ -92,19 +92,20 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _labels(texts: Iterable[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    labels: dict[str, str] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals:
             raise click.BadParameter(
                 f"{text!r} must be NAME=VALUE", param_hint="--label"
             )
-        if found.setdefault(name, value) != value:
+        earlier = labels.setdefault(name, value)
+        if earlier != value:
             raise click.BadParameter(
-                f"{name!r} cannot be both {found[name]!r} and {value!r}",
+                f"{name!r} cannot be both {earlier!r} and {value!r}",
                 param_hint="--label",
             )
-    return found
+    return labels
 
 
 @click.command("list")
@@ -143,9 +144,7 @@ def list_runs(
             page = views.runs(chosen, limit=limit, after=after)
         else:
             page = views.as_of(as_of, chosen, limit=limit, after=after)
-    show(
-        page.items, _HEADER, (_cells(row) for row in page.items), as_json=target.as_json
-    )
+    show(page.items, _HEADER, map(_cells, page.items), as_json=target.as_json)
     if page.next:
         say(f"there are more: --after {page.next}", err=True)
 
@@ -185,8 +184,8 @@ def _cells(row: RunRow) -> tuple[str | Text, ...]:
 
 def _standing(row: RunRow) -> Text:
     """Return the status; of a run that was written elsewhere, nobody here knows whether it is true."""
-    made = status(row.status)
-    return made.append(" (imported)") if row.imported else made
+    standing = status(row.status)
+    return standing.append(" (imported)") if row.imported else standing
 
 
 @click.command()
@@ -194,7 +193,7 @@ def _standing(row: RunRow) -> Text:
 def failures(target: Target) -> None:
     """List the classes of failures, the latest first: those of a class share workflow, step and message."""
     with target.views() as views:
-        found = views.failures()
+        classes = views.failures()
     header = (
         "fingerprint",
         "workflow",
@@ -216,15 +215,15 @@ def failures(target: Target) -> None:
             second(item.last_ms),
             item.last_run,
         )
-        for item in found
+        for item in classes
     )
-    show(found, header, rows, as_json=target.as_json)
+    show(classes, header, rows, as_json=target.as_json)
 
 
 @click.command()
 @click.option(
     "--status",
-    "wanted",
+    "step_status",
     default="",
     help="Only steps of this status, such as started, wait or gated.",
 )
@@ -233,26 +232,25 @@ def failures(target: Target) -> None:
     "--limit", type=click.IntRange(1, 100_000), default=200, show_default=True
 )
 @target_options
-def steps(target: Target, wanted: str, worker: str, limit: int) -> None:
+def steps(target: Target, step_status: str, worker: str, limit: int) -> None:
     """List the steps under way in all runs, those that have been so for longest first."""
     with target.views() as views:
-        found = sorted(
-            views.steps(status=wanted, worker=worker), key=lambda x: x.since_ms
-        )[:limit]
+        open_steps = views.steps(status=step_status, worker=worker)
+    longest = sorted(open_steps, key=lambda step: step.since_ms)[:limit]
     rows = (
         (
-            x.run,
-            x.workflow,
-            x.step,
-            x.status,
-            second(x.since_ms),
-            str(x.attempt or ""),
-            x.worker,
+            step.run,
+            step.workflow,
+            step.step,
+            step.status,
+            second(step.since_ms),
+            str(step.attempt or ""),
+            step.worker,
         )
-        for x in found
+        for step in longest
     )
     header = ("run", "workflow", "step", "status", "since (UTC)", "attempt", "worker")
-    show(found, header, rows, as_json=target.as_json)
+    show(longest, header, rows, as_json=target.as_json)
 
 
 @click.command()
@@ -260,19 +258,19 @@ def steps(target: Target, wanted: str, worker: str, limit: int) -> None:
 def components(target: Target) -> None:
     """List the components that have run, with counts of attempts and latencies."""
     with target.views() as views:
-        found = views.components()
+        statistics = views.components()
     rows = (
         (
-            x.component,
-            str(x.completed),
-            str(x.failed),
-            str(x.lost),
-            f"{x.error_rate:.1%}",
-            lasting(x.p50_ms),
-            lasting(x.p95_ms),
-            lasting(x.p99_ms),
+            component.component,
+            str(component.completed),
+            str(component.failed),
+            str(component.lost),
+            f"{component.error_rate:.1%}",
+            lasting(component.p50_ms),
+            lasting(component.p95_ms),
+            lasting(component.p99_ms),
         )
-        for x in found
+        for component in statistics
     )
     header = (
         "component",
@@ -284,7 +282,7 @@ def components(target: Target) -> None:
         "p95",
         "p99",
     )
-    show(found, header, rows, as_json=target.as_json)
+    show(statistics, header, rows, as_json=target.as_json)
 
 
 @click.command()
@@ -292,18 +290,18 @@ def components(target: Target) -> None:
 def workers(target: Target) -> None:
     """List the worker processes on record, the latest first."""
     with target.views() as views:
-        found = views.workers()
+        processes = views.workers()
     names = ("started", "completed", "failed", "lost", "ignored")
     rows = (
         (
-            x.worker,
-            "alive" if x.alive else "",
-            *(str(x.counts.get(name, 0)) for name in names),
-            _last(x.last_ms),
+            process.worker,
+            "alive" if process.alive else "",
+            *(str(process.counts.get(name, 0)) for name in names),
+            _last(process.last_ms),
         )
-        for x in found
+        for process in processes
     )
-    show(found, ("worker", "", *names, "last (UTC)"), rows, as_json=target.as_json)
+    show(processes, ("worker", "", *names, "last (UTC)"), rows, as_json=target.as_json)
 
 
 def _last(time_ms: int) -> str:

@@ -19,7 +19,7 @@ from openagents_json.engine import CLOSED_RUN
 from openagents_json.errors import InvalidArgument, OpenAgentsError
 
 if TYPE_CHECKING:
-    from openagents_json.engine import Engine, RunKey
+    from openagents_json.engine import Engine, RunInfo, RunKey
     from openagents_json.engine.archive.capsules import Capsule
     from openagents_json.engine.archive.stepping import Steps
 
@@ -75,11 +75,11 @@ def _local(target: Target, run: str) -> Target:
         raise click.UsageError(
             "a run is opened in a store of its own, so --url has no place here; see `runs import`"
         )
-    given = context.get_parameter_source("data") is ParameterSource.COMMANDLINE
-    data = target.settings.data if given else str(Path(".openagents-open") / run)
-    return replace(
-        target, settings=target.settings.model_copy(update={"url": "", "data": data})
-    )
+    data = str(Path(".openagents-open") / run)
+    if context.get_parameter_source("data") is ParameterSource.COMMANDLINE:
+        data = target.settings.data
+    settings = target.settings.model_copy(update={"url": "", "data": data})
+    return replace(target, settings=settings)
 
 
 def _key(local: Target, run: str) -> RunKey:
@@ -144,7 +144,7 @@ class _Session:
         name, _, rest = line.partition(" ")
         if name in ("q", "quit", "exit"):
             return False
-        act = self._known().get(name)
+        act = self._commands().get(name)
         if act is None:
             say(HELP)
             return True
@@ -154,23 +154,21 @@ class _Session:
             say(f"openagents: {error}")
         return True
 
-    def _known(self) -> Mapping[str, Callable[[str], None]]:
-        acts: dict[str, Callable[[str], None]] = {
-            "": self._next,
+    def _commands(self) -> Mapping[str, Callable[[str], None]]:
+        whole_words: dict[str, Callable[[str], None]] = {
+            "retry": self._retry,
+            "fork": self._fork,
+        }
+        with_initials: dict[str, Callable[[str], None]] = {
             "next": self._next,
             "back": self._back,
             "go": self._go,
             "state": self._state,
             "diff": self._diff,
             "events": self._events,
-            "retry": self._retry,
-            "fork": self._fork,
         }
-        return acts | {
-            name[0]: act
-            for name, act in acts.items()
-            if name and name not in ("retry", "fork")
-        }
+        initials = {name[0]: act for name, act in with_initials.items()}
+        return {"": self._next, **whole_words, **with_initials, **initials}
 
     # -- looking ------------------------------------------------------------------------------------------
 
@@ -183,8 +181,9 @@ class _Session:
         step = f" {event.step}" if event.step else ""
         attempt = f" attempt {event.attempt}" if event.attempt else ""
         more = details(event)
-        place = f"{version}/{len(self.steps)}"
-        return f"{place} {when(event.time_ms)} {event.type}{step}{attempt} by {who(event)}{f' {more}' if more else ''}"
+        number = f"{version}/{len(self.steps)}"
+        line = f"{number} {when(event.time_ms)} {event.type}{step}{attempt} by {who(event)}"
+        return f"{line} {more}" if more else line
 
     def _move(self, to: int) -> None:
         self.steps.event(to)
@@ -213,16 +212,16 @@ class _Session:
         from openagents_json.engine import changes_of
 
         before = plain(self.steps.shown(self.here - 1)) if self.here > 1 else {}
-        for change in changes_of(
-            _by_step(before), _by_step(plain(self.steps.shown(self.here)))
-        ):
+        after = plain(self.steps.shown(self.here))
+        for change in changes_of(_by_step(before), _by_step(after)):
             was = "nothing" if change.missing == "one" else json.dumps(change.one)
             now = "nothing" if change.missing == "other" else json.dumps(change.other)
             say(f"{change.path}: {was} -> {now}")
 
     def _events(self, _: str) -> None:
         for version in range(1, len(self.steps) + 1):
-            say(f"{'>' if version == self.here else ' '} {self._line(version)}")
+            mark = ">" if version == self.here else " "
+            say(f"{mark} {self._line(version)}")
 
     # -- doing --------------------------------------------------------------------------------------------
 
@@ -258,32 +257,36 @@ class _Session:
                     f"there is no component {', '.join(lacking)} here; give their module with -c"
                 )
             new = begin(engine, run)
-            while (info := engine.state(new)).status not in CLOSED_RUN:
+            info = engine.state(new)
+            while info.status not in CLOSED_RUN:
                 if engine.waits_for_signal(new):
+                    data = self.target.settings.data
                     say(
-                        f"{what} {new} waits for a signal: openagents runs signal {new} NAME --data "
-                        f"{self.target.settings.data}"
+                        f"{what} {new} waits for a signal: openagents runs signal {new} NAME --data {data}"
                     )
                     return
                 engine.watch(new, after=info.version, block_ms=500)
-        error = info.error or {}
-        end = (
-            json.dumps(info.output)
-            if info.status == "completed"
-            else f"{error.get('type')}: {error.get('message')}"
-        )
-        say(f"{what} {new} {info.status}: {end}")
+                info = engine.state(new)
+        say(f"{what} {new} {info.status}: {_ending(info)}")
+
+
+def _ending(info: RunInfo) -> str:
+    if info.status == "completed":
+        return json.dumps(info.output)
+    error = info.error or {}
+    return f"{error.get('type')}: {error.get('message')}"
 
 
 def _by_step(info: Mapping[str, object]) -> dict[str, object]:
     """Return a run with its steps by name, without the number of its event."""
-    found = {
+    outside = {
         name: value for name, value in info.items() if name not in ("steps", "version")
     }
     steps = info.get("steps")
-    return found | {
-        "steps": {step["id"]: step for step in steps} if isinstance(steps, list) else {}
-    }
+    by_name = {}
+    if isinstance(steps, list):
+        by_name = {step["id"]: step for step in steps}
+    return {**outside, "steps": by_name}
 
 
 def _number(text: str) -> int:

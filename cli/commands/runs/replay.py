@@ -11,7 +11,7 @@ import click
 from cli.commands.run import parse_inputs, parse_payload
 from cli.following import EXIT, follow
 from cli.options import Target, target_options
-from cli.render import print_json
+from cli.render import answer, print_json
 from cli.terminal import say
 from cli.times import Time
 
@@ -64,7 +64,7 @@ def retry(
             reason=reason,
             workflow=workflow,
         )
-        _tell(target, run, engine.state(run).status)
+        tell_status(target, run, engine.state(run).status)
 
 
 @click.command()
@@ -101,12 +101,12 @@ def replay(
             run, inputs=_edited(engine, run, pairs), reason=reason, plan=plan
         )
         status = follow(engine, run).status if wait else engine.state(run).status
-        found = engine.replay.replayed(run) if wait else None
-    if found is not None and target.as_json:
-        print_json({"id": run, "status": status, "replayed": found})
+        report = engine.replay.replayed(run) if wait else None
+    if report is not None and target.as_json:
+        print_json({"id": run, "status": status, "replayed": report})
     else:
-        _tell(target, run, status)
-        for line in found.lines() if found is not None else ():
+        tell_status(target, run, status)
+        for line in report.lines() if report is not None else ():
             say(line)
     return EXIT.get(status, 1) if wait else 0
 
@@ -123,7 +123,7 @@ def rerun(
     """Let a closed run do a step again, with all that is behind it."""
     with target.engine() as engine:
         engine.retry(run, step=step, inputs=_edited(engine, run, pairs), reason=reason)
-        _tell(target, run, engine.state(run).status)
+        tell_status(target, run, engine.state(run).status)
 
 
 @click.command()
@@ -135,7 +135,7 @@ def skip(target: Target, run: str, step: str, reason: str) -> None:
     """Let a run go on as if a step had been skipped; what refers to its result gets null."""
     with target.engine() as engine:
         engine.replay.skip(run, step, reason)
-        _tell(target, run, engine.state(run).status)
+        tell_status(target, run, engine.state(run).status)
 
 
 @click.command()
@@ -157,7 +157,7 @@ def complete(
     value = parse_payload(output, output_file)
     with target.engine() as engine:
         engine.replay.complete(run, step, value, reason)
-        _tell(target, run, engine.state(run).status)
+        tell_status(target, run, engine.state(run).status)
 
 
 @click.command()
@@ -189,7 +189,7 @@ def fork(
         new = engine.replay.fork(
             run, at, inputs=inputs, reason=reason, idempotency_key=idempotency_key
         )
-        _tell(target, new, engine.state(new).status)
+        tell_status(target, new, engine.state(new).status)
 
 
 @click.command()
@@ -215,13 +215,9 @@ def state(target: Target, run: str, at: str | None) -> None:
 def diff(target: Target, one: str, other: str) -> int:
     """Compare two runs. Exit code: 0 when nothing differs, 1 otherwise."""
     with target.engine() as engine:
-        found = engine.replay.diff(one, other)
-    if target.as_json:
-        print_json(found)
-    else:
-        for line in _lines(found):
-            say(line)
-    return 0 if found.same else 1
+        comparison = engine.replay.diff(one, other)
+    answer(comparison, _lines(comparison), as_json=target.as_json)
+    return 0 if comparison.same else 1
 
 
 @click.command()
@@ -230,64 +226,54 @@ def diff(target: Target, one: str, other: str) -> int:
 def explain(target: Target, run: str) -> None:
     """Say why a run is as it is: where it failed or waits, and how it differs from the nearest that completed."""
     with target.engine() as engine:
-        found = engine.explain(run)
-    if target.as_json:
-        print_json(found)
-    else:
-        for line in found.lines():
-            say(line)
+        explanation = engine.explain(run)
+    answer(explanation, explanation.lines(), as_json=target.as_json)
 
 
-def _lines(found: Comparison) -> Iterable[str]:
-    if found.same:
+def _lines(comparison: Comparison) -> Iterable[str]:
+    if comparison.same:
         yield "nothing differs"
         return
-    if found.status[0] != found.status[1]:
-        yield f"status: {found.status[0]} | {found.status[1]}"
-    if found.first is not None:
-        first = found.first
-        place = f"step {first.step}" if first.step else "the run"
+    one_status, other_status = comparison.status
+    if one_status != other_status:
+        yield f"status: {one_status} | {other_status}"
+    if comparison.first is not None:
+        first = comparison.first
+        where = f"step {first.step}" if first.step else "the run"
         yield (
-            f"they part at {place}: event {first.one_version or '-'} {first.one or 'nothing'} "
+            f"they part at {where}: event {first.one_version or '-'} {first.one or 'nothing'} "
             f"| event {first.other_version or '-'} {first.other or 'nothing'}"
         )
-    yield from _changes("input", found.inputs)
-    for step in found.steps:
+    yield from _changes("input", comparison.inputs)
+    for step in comparison.steps:
         if step.one != step.other:
             yield f"step {step.step}: {step.one or 'never began'} | {step.other or 'never began'}"
-        for what, changes in (
-            ("input", step.inputs),
-            ("output", step.output),
-            ("error", step.error),
-        ):
-            yield from _changes(f"step {step.step} {what}", changes)
-    yield from _changes("output", found.output)
+        yield from _changes(f"step {step.step} input", step.inputs)
+        yield from _changes(f"step {step.step} output", step.output)
+        yield from _changes(f"step {step.step} error", step.error)
+    yield from _changes("output", comparison.output)
 
 
-def _changes(what: str, changes: Iterable[Change]) -> Iterable[str]:
+def _changes(subject: str, changes: Iterable[Change]) -> Iterable[str]:
     for change in changes:
-        here, there = (
-            "nothing" if change.missing == side else repr(value)
-            for side, value in (("one", change.one), ("other", change.other))
-        )
-        yield f"{what} {change.path}".rstrip() + f": {here} | {there}"
+        one = "nothing" if change.missing == "one" else repr(change.one)
+        other = "nothing" if change.missing == "other" else repr(change.other)
+        yield f"{subject} {change.path}".rstrip() + f": {one} | {other}"
 
 
 def _edited(engine: Engine, run: str, pairs: Iterable[str]) -> dict[str, Any] | None:
     """Return the inputs that change, whole: NAME=VALUE, or NAME.part[0]=VALUE for a part of one."""
-    wanted = parse_inputs(tuple(pairs), None, "--set")
-    if not wanted:
+    edits = parse_inputs(tuple(pairs), None, "--set")
+    if not edits:
         return None
     from openagents_json.engine import CannotEdit, edited
 
     try:
-        return edited(engine.state(run).inputs, wanted)
+        return edited(engine.state(run).inputs, edits)
     except CannotEdit as error:
         raise click.BadParameter(error.reason, param_hint="--set") from error
 
 
-def _tell(target: Target, run: str, status: str) -> None:
-    if target.as_json:
-        print_json({"id": run, "status": status})
-    else:
-        say(f"{run} {status}")
+def tell_status(target: Target, run: str, status: str) -> None:
+    """Say what the status of a run is now."""
+    answer({"id": run, "status": status}, f"{run} {status}", as_json=target.as_json)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.commands.run import progress
+from cli.commands.run import progress_printer
 from cli.following import EXIT, follow
 from cli.options import Target, target_options
-from cli.render import console, print_json, print_line
+from cli.render import print_json, print_line
 from cli.terminal import give, say
 
 if TYPE_CHECKING:
@@ -34,13 +34,8 @@ def watch(target: Target, run: str) -> int:
 
     Exit code: 0 completed, 1 failed, 3 cancelled.
     """
-    terminal = console()
+    show = print_line if target.as_json else progress_printer()
     with target.engine() as engine:
-        show = (
-            print_line
-            if target.as_json
-            else lambda event: terminal.print(progress(event))
-        )
         return EXIT.get(follow(engine, run, show).status, 1)
 
 
@@ -53,15 +48,19 @@ def output(target: Target, run: str) -> None:
     With --json, a line of JSON for each; otherwise texts of a step are printed one after the other, and all else on
     lines of their own.
     """
-    after, paper = "0-0", _EmissionWriter()
+    after = "0-0"
+    writer = _EmissionWriter()
+    write = print_line if target.as_json else writer.write
     with target.engine() as engine:
         closed = False
         while not closed:
+            # First the status, then what was shown: what a run shows before its end is not missed.
             closed = engine.state(run).status in EXIT
-            for item in engine.emitted(run, after=after, block_ms=0 if closed else 500):
+            block_ms = 0 if closed else 500
+            for item in engine.emitted(run, after=after, block_ms=block_ms):
                 after = item.id
-                print_line(item) if target.as_json else paper.write(item)
-    paper.end()
+                write(item)
+    writer.end()
 
 
 @dataclass(slots=True)
