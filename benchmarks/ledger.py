@@ -33,13 +33,13 @@ def memory(engine: Engine) -> int:
 def fill(engine: Engine) -> None:
     """Append events of about the size of real ones."""
     output = {"x": "y" * 80}
-    made = [
+    events = [
         Event("StepCompleted", {"step": f"step-{i}", "attempt": 1, "output": output})
         for i in range(EVENTS)
     ]
     for run in range(RUNS):
         engine.events.append(
-            f"{run % 8}-run{run}", made, commit_id=f"c{run}", actor="benchmark"
+            f"{run % 8}-run{run}", events, commit_id=f"c{run}", actor="benchmark"
         )
 
 

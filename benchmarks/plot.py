@@ -23,12 +23,12 @@ def bars(rows: dict[str, dict[str, dict[str, float]]]) -> str:
             f'<text x="{x}" y="{y}" font-size="13" font-weight="bold">{title}</text>'
         )
         most = max(row[workload][key] for row in rows.values())
-        for place, (name, row) in enumerate(rows.items()):
-            value, top = row[workload][key], y + 10 + 26 * place
+        for line, (name, row) in enumerate(rows.items()):
+            value, top = row[workload][key], y + 10 + 26 * line
             width = max(1.0, 200 * value / most)
             parts.append(f'<text x="{x}" y="{top + 14}" font-size="11">{name}</text>')
             parts.append(
-                f'<rect x="{x + 150}" y="{top}" width="{width:.1f}" height="18" fill="{COLOURS[place % 4]}"/>'
+                f'<rect x="{x + 150}" y="{top}" width="{width:.1f}" height="18" fill="{COLOURS[line % 4]}"/>'
             )
             parts.append(
                 f'<text x="{x + 155 + width:.1f}" y="{top + 14}" font-size="11">{value:.3g}</text>'

@@ -128,55 +128,66 @@ def dense_expressions() -> dict[str, dict[str, Any]]:
 
 def dense_values() -> dict[str, dict[str, Any]]:
     """Return the largest documents whose size is in few places: long texts and names, deep nesting, many options."""
+    return {
+        **deep_documents(),
+        **long_texts(),
+        **many_options(),
+    }
+
+
+def deep_documents() -> dict[str, dict[str, Any]]:
+    """Return the most deeply nested documents, and one of many edges between few steps."""
     deep: Any = 1
     for _ in range(MAX_DEPTH - 8):
         deep = {"n": deep}
-    names = {f"{'n' * 2_000}{i}": [1, 2, 3, 4] for i in range(1_900)}
-    few = 500
+    levels = MAX_DEPTH // 2 - 4
     ladder = [
         {
             "id": f"s{i}",
             "component": "c",
             "depends_on": [f"s{k}" for k in range(max(0, i - 40), i)],
         }
-        for i in range(few)
-    ]
-    waits = [
-        {"id": f"s{i}", "wait_for": {"any": ["go", {"seconds": 5}]}}
-        for i in range(MAX_STEPS // 2)
+        for i in range(500)
     ]
     return {
         "deep values": document(1_000, inputs={"x": deep}),
-        "deep blocks": nested(
-            MAX_DEPTH // 2 - 4, MAX_STEPS // (MAX_DEPTH // 2 - 4) - 1
-        ),
+        "deep blocks": nested(levels, MAX_STEPS // levels - 1),
         "ladder": {
             "id": "w",
             "version": "1.0.0",
             "execution": "graph",
             "steps": ladder,
         },
+    }
+
+
+def long_texts() -> dict[str, dict[str, Any]]:
+    """Return documents of long names, ids, texts and numbers."""
+    names = {f"{'n' * 2_000}{i}": [1, 2, 3, 4] for i in range(1_900)}
+    return {
         "long names": document(1, inputs=names),
         "long ids": document(
             60, id=lambda i: f"s{i}" + "x" * 100, inputs={"x" * 3_000: [[1] * 80]}
         ),
-        "handlers": document(
-            MAX_STEPS // 3,
-            on_error=[{"errors": ["A", "B"], "then": "continue", "output": 1}] * 4,
-        ),
-        "inputs": {
-            **document(1),
-            "inputs": {
-                f"i{n}": {"type": "string", "default": "x"} for n in range(30_000)
-            },
-        },
-        "waits": {"id": "w", "steps": waits},
-        "retries": document(
-            MAX_STEPS,
-            retry={"max_retries": 3, "delay_seconds": 1, "retry_on": ["A"] * 8},
-        ),
         "one long text": document(1, inputs={"x": "{ " * 1_500_000}),
         "numbers": document(3, inputs={"x": [10**4_000] * 200}),
+    }
+
+
+def many_options() -> dict[str, dict[str, Any]]:
+    """Return documents whose steps or inputs have many options each."""
+    inputs = {f"i{n}": {"type": "string", "default": "x"} for n in range(30_000)}
+    waits = [
+        {"id": f"s{i}", "wait_for": {"any": ["go", {"seconds": 5}]}}
+        for i in range(MAX_STEPS // 2)
+    ]
+    handler = {"errors": ["A", "B"], "then": "continue", "output": 1}
+    retry = {"max_retries": 3, "delay_seconds": 1, "retry_on": ["A"] * 8}
+    return {
+        "handlers": document(MAX_STEPS // 3, on_error=[handler] * 4),
+        "inputs": {**document(1), "inputs": inputs},
+        "waits": {"id": "w", "steps": waits},
+        "retries": document(MAX_STEPS, retry=retry),
     }
 
 

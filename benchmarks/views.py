@@ -31,49 +31,50 @@ def histories(partition: int, runs: int, seed: int) -> Iterator[Recorded]:
     """Make up the beginning and the end of runs, as they would lie in the log of a partition."""
     dice, n = random.Random(f"{seed}/{partition}"), 0
     for number in range(runs):
-        run, at = (
-            f"{partition}-{number:026d}",
-            BEGIN_MS + number * (30 * DAY_MS // runs),
-        )
-        workflow = f"workflow-{min(int(dice.expovariate(0.1)), 199)}"
-        started = {
-            "workflow": workflow,
-            "version": f"1.{dice.randrange(5)}.0",
-            "definition": "0" * 64,
-            "labels": {
-                "tenant": f"t{dice.randrange(500)}",
-                "order": f"{partition}/{number}",
-            },
-        }
+        run = f"{partition}-{number:026d}"
+        begin_ms = BEGIN_MS + number * (30 * DAY_MS // runs)
         n += 1
-        yield Recorded(
-            run,
-            1,
-            Position(partition, n),
-            at,
-            "c",
-            "program",
-            "",
-            "RunStarted",
-            started,
-            {},
-        )
-        how, took = dice.random(), int(dice.lognormvariate(8, 2))
-        if how < 0.002:
+        yield beginning(dice, run, Position(partition, n), begin_ms, number)
+        chance = dice.random()
+        took_ms = int(dice.lognormvariate(8, 2))
+        if chance < 0.002:  # still open
             continue
         n += 1
-        error = {
-            "type": dice.choice(["ValueError", "Timeout"]),
-            "message": f"rule {dice.randrange(40)} is broken",
-        }
-        kind, data = (
-            ("RunCompleted", {})
-            if how < 0.95
-            else ("RunFailed", {"error": error, "step": "s"})
-        )
-        yield Recorded(
-            run, 9, Position(partition, n), at + took, "c", "w", "", kind, data, {}
-        )
+        failed = chance >= 0.95
+        yield ending(dice, run, Position(partition, n), begin_ms + took_ms, failed)
+
+
+def beginning(
+    dice: random.Random, run: str, position: Position, time_ms: int, number: int
+) -> Recorded:
+    """Make up the first event of a run."""
+    workflow = f"workflow-{min(int(dice.expovariate(0.1)), 199)}"
+    data = {
+        "workflow": workflow,
+        "version": f"1.{dice.randrange(5)}.0",
+        "definition": "0" * 64,
+        "labels": {
+            "tenant": f"t{dice.randrange(500)}",
+            "order": f"{position.partition}/{number}",
+        },
+    }
+    return Recorded(
+        run, 1, position, time_ms, "c", "program", "", "RunStarted", data, {}
+    )
+
+
+def ending(
+    dice: random.Random, run: str, position: Position, time_ms: int, failed: bool
+) -> Recorded:
+    """Make up the last event of a run."""
+    error = {
+        "type": dice.choice(["ValueError", "Timeout"]),
+        "message": f"rule {dice.randrange(40)} is broken",
+    }
+    kind, data = "RunCompleted", {}
+    if failed:
+        kind, data = "RunFailed", {"error": error, "step": "s"}
+    return Recorded(run, 9, position, time_ms, "c", "w", "", kind, data, {})
 
 
 def build(
@@ -91,15 +92,8 @@ def build(
             set_head(store, partition, batch[-1].position.n)
             pairs, _ = keyed(RUNS, VIEW, batch)
             [loaded] = views.load([(VIEW, partition, [key for key, _ in pairs])])
-            assert views.save(
-                [
-                    (
-                        VIEW,
-                        partition,
-                        fold(RUNS, VIEW, loaded, pairs, batch[-1].position.n),
-                    )
-                ]
-            ) == [True]
+            folded = fold(RUNS, VIEW, loaded, pairs, batch[-1].position.n)
+            assert views.save([(VIEW, partition, folded)]) == [True]
             events += len(batch)
     return events / (time.perf_counter() - begun)
 
@@ -139,6 +133,25 @@ def filters(partitions: int) -> dict[str, RunFilter]:
     }
 
 
+def measured(views: RedisViewStore, partitions: int, chosen: RunFilter) -> str:
+    """Search often, and give the cells of a row: how many there are, the first page, the twentieth."""
+    times: list[float] = []
+    for _ in range(15):
+        begun = time.perf_counter()
+        page = search(views, VIEW, partitions, chosen.query())
+        times.append((time.perf_counter() - begun) * 1000)
+    deep_ms = 0.0
+    for _ in range(19):
+        begun = time.perf_counter()
+        if page.next:
+            page = search(views, VIEW, partitions, chosen.query(after=page.next))
+        deep_ms = (time.perf_counter() - begun) * 1000
+    query = chosen.query()
+    total = "" if query.where else f"{count(views, VIEW, partitions, query):,}"
+    median_ms, worst_ms = statistics.median(times), max(times)
+    return f"{total} | {median_ms:.1f}, {worst_ms:.1f} | {deep_ms:.1f}"
+
+
 def main() -> None:
     """Build, measure, and print a table."""
     parser = argparse.ArgumentParser()
@@ -163,30 +176,7 @@ def main() -> None:
             "| search | found | page of 50, ms: median, worst | page 20, ms |\n|---|---|---|---|"
         )
         for name, chosen in filters(options.partitions).items():
-            times, page = [], None
-            for _ in range(15):
-                begun = time.perf_counter()
-                page = search(views, VIEW, options.partitions, chosen.query())
-                times.append((time.perf_counter() - begun) * 1000)
-            assert page is not None
-            deep, cursor = 0.0, page.next
-            for _ in range(19):
-                begun = time.perf_counter()
-                page = (
-                    search(views, VIEW, options.partitions, chosen.query(after=cursor))
-                    if cursor
-                    else page
-                )
-                deep, cursor = (time.perf_counter() - begun) * 1000, page.next
-            query = chosen.query()
-            total = (
-                ""
-                if query.where
-                else f"{count(views, VIEW, options.partitions, query):,}"
-            )
-            print(
-                f"| {name} | {total} | {statistics.median(times):.1f}, {max(times):.1f} | {deep:.1f} |"
-            )
+            print(f"| {name} | {measured(views, options.partitions, chosen)} |")
     finally:
         connection.close()
         server.close()

@@ -24,133 +24,131 @@ def raw(text):
 
 
 def signed(text, signature, keys):
-    said = json.loads(text)
-    keys[said["key"]].verify(
-        bytes.fromhex(signature), raw(text)
-    )  # a KeyError is a key that is not trusted
-    return said
+    record = json.loads(text)
+    # A KeyError is a key that is not trusted.
+    keys[record["key"]].verify(bytes.fromhex(signature), raw(text))
+    return record
 
 
 def leaf(partition, event, commitment):
-    said = [
-        "openagents-event/1",
-        partition,
-        *(event[name] for name in NAMES),
-        commitment,
-    ]
-    return sha(b"\0", raw(json.dumps(said, ensure_ascii=False, separators=(",", ":"))))
+    fields = [event[name] for name in NAMES]
+    sealed = ["openagents-event/1", partition, *fields, commitment]
+    text = json.dumps(sealed, ensure_ascii=False, separators=(",", ":"))
+    return sha(b"\0", raw(text))
 
 
-def check_partition(archive, at, ledger, keys):
-    # 1. The records and their leaves.
-    part, leaves, salts, chain, hashes = (
-        json.loads(archive.read(f"{at}/partition.json")),
-        [],
-        b"",
-        bytes(32),
-        [""],
-    )
-    for epoch, (_, text, signature) in enumerate(part["epochs"], 1):
+def check_records(archive, partition, epochs, ledger, keys):
+    """Check the signed records, each against the one before and its leaves; give leaves, salts and their hashes."""
+    leaves, salts, chain, hashes = [], b"", bytes(32), [""]
+    names = ("format", "ledger", "partition", "epoch", "first", "previous")
+    for epoch, (_, text, signature) in enumerate(epochs, 1):
         record = signed(text, signature, keys)
-        place = [
-            record[name]
-            for name in ("format", "ledger", "partition", "epoch", "first", "previous")
-        ]
-        assert place == [
+        first = len(leaves) + 1
+        expected = [
             "openagents-epoch/1",
             ledger,
-            at,
+            partition,
             epoch,
-            len(leaves) + 1,
+            first,
             hashes[-1],
-        ], "a record is misplaced"
-        joined, salts = (
-            archive.read(f"{at}/leaves/{epoch}"),
-            salts + archive.read(f"{at}/salts/{epoch}"),
-        )
-        for i in range(0, len(joined), 32):
-            leaves.append(joined[i : i + 32])
-            chain = sha(
-                b"\2", chain, leaves[-1]
-            )  # signed like the root, and it says the same of all leaves
-        assert (len(leaves), chain.hex()) == (record["last"], record["chain"]), (
+        ]
+        assert [record[name] for name in names] == expected, "a record is misplaced"
+        joined = archive.read(f"{partition}/leaves/{epoch}")
+        salts += archive.read(f"{partition}/salts/{epoch}")
+        for start in range(0, len(joined), 32):
+            leaves.append(joined[start : start + 32])
+            # The chain is signed like the root, and says the same of all leaves.
+            chain = sha(b"\2", chain, leaves[-1])
+        reached = len(leaves), chain.hex()
+        assert reached == (record["last"], record["chain"]), (
             f"leaves of epoch {epoch} are others"
         )
         hashes.append(sha(raw(text)).hex())
+    return leaves, salts, hashes
 
-    # 2. The events that are signed, each against its leaf.
-    seen, gone, records = {}, set(), {}
-    events = sorted(
-        map(json.loads, archive.read(f"{at}/events.jsonl").splitlines()),
-        key=lambda x: x["version"],
-    )
-    for event in (event for event in events if event["position"] <= len(leaves)):
-        n, place, data = (
-            event["position"],
-            (event["stream"], event["version"]),
-            raw(event["data"]),
-        )
-        said, metadata = json.loads(data), raw(event["metadata"])
-        salted = sha(
-            salts[16 * n - 16 : 16 * n], len(data).to_bytes(8, "big"), data, metadata
-        ).hex()
-        fits = [
-            x
-            for x in (salted, part["erased"].get(str(n), ""))
-            if leaf(at, event, x) == leaves[n - 1]
-        ]
-        assert (n in seen, bool(fits)) == (False, True), (
-            f"event {place} is not the one that was sealed"
-        )
-        seen[n] = (
-            None
-            if fits[0] == salted
-            else (place, fits[0], sha(data).hex(), sha(metadata).hex())
-        )
-        assert all(
-            sha(archive.read(f"{at}/blobs/{x}")).hex() == x
-            for _, x, *_ in said.get("blobs", [])
-        ), "a payload"
-        for version, now, before in (
-            said.get("erased", []) if event["type"] == "RunRedacted" else []
-        ):
-            records[event["stream"], version] = (before, now, said.get("metadata"))
-        for first, last in (
-            said.get("positions", []) if event["stream"] == f"{at}-archive" else []
-        ):
-            gone.update(range(first, last + 1))
 
-    # 3. What is erased is named by a signed record, and what is missing has left into the archive.
-    for place, *stands, other in filter(None, seen.values()):
-        *named, metadata = records.get(place, ("", "", None))
-        known = other if metadata is None else metadata.get(str(place[1]), sha().hex())
-        assert [*named, known] == [*stands, other], (
-            f"no record says that event {place} is erased as it is"
-        )
-    assert all(n in seen or n in gone or not any(x) for n, x in enumerate(leaves, 1)), (
-        f"an event of {at} is gone"
+def check_event(partition, event, sealed_leaf, salt, erased):
+    """Check an event against its leaf; give what stands in its place when it is erased, None when it is not."""
+    data, metadata = raw(event["data"]), raw(event["metadata"])
+    name = event["stream"], event["version"]
+    commitment = sha(salt, len(data).to_bytes(8, "big"), data, metadata).hex()
+    if leaf(partition, event, commitment) == sealed_leaf:
+        return None
+    assert leaf(partition, event, erased) == sealed_leaf, (
+        f"event {name} is not the one that was sealed"
     )
-    return hashes, len(seen), sum(map(bool, seen.values()))
+    return name, erased, sha(data).hex(), sha(metadata).hex()
+
+
+def check_payloads(archive, partition, data):
+    for _, name, *_ in data.get("blobs", []):
+        payload = archive.read(f"{partition}/blobs/{name}")
+        assert sha(payload).hex() == name, "a payload is another one"
+
+
+def check_erased(erased, records):
+    """What is erased is named by a signed record, with what stands there now."""
+    for name, commitment, data, metadata in erased:
+        assert name in records, f"no record says that event {name} is erased"
+        before, now, by_version = records[name]
+        # A record of an earlier version says nothing of metadata; another one names all that is not empty.
+        expected = metadata
+        if by_version is not None:
+            expected = by_version.get(str(name[1]), sha().hex())
+        assert (before, now, expected) == (commitment, data, metadata), (
+            f"no record says that event {name} is erased as it is"
+        )
+
+
+def check_partition(archive, partition, ledger, keys):
+    part = json.loads(archive.read(f"{partition}/partition.json"))
+    leaves, salts, hashes = check_records(
+        archive, partition, part["epochs"], ledger, keys
+    )
+    lines = archive.read(f"{partition}/events.jsonl").splitlines()
+    events = sorted(map(json.loads, lines), key=lambda event: event["version"])
+    seen, archived, records = {}, set(), {}
+    # What is behind the last leaf is not sealed yet.
+    for event in [event for event in events if event["position"] <= len(leaves)]:
+        n, data = event["position"], json.loads(raw(event["data"]))
+        assert n not in seen, f"two events are at position {n} of {partition}"
+        salt, erased = salts[16 * n - 16 : 16 * n], part["erased"].get(str(n), "")
+        seen[n] = check_event(partition, event, leaves[n - 1], salt, erased)
+        check_payloads(archive, partition, data)
+        if event["type"] == "RunRedacted":
+            for version, now, before in data.get("erased", []):
+                record = before, now, data.get("metadata")
+                records[event["stream"], version] = record
+        if event["stream"] == f"{partition}-archive":
+            for first, last in data.get("positions", []):
+                archived.update(range(first, last + 1))
+    erased = [entry for entry in seen.values() if entry is not None]
+    check_erased(erased, records)
+    for n, sealed_leaf in enumerate(leaves, 1):
+        is_there = n in seen or n in archived
+        assert is_there or not any(sealed_leaf), f"an event of {partition} is gone"
+    return hashes, len(seen), len(erased)
 
 
 def check_export(archive, keys):
     whole = json.loads(archive.read("ledger.json"))
-    found = [
-        check_partition(archive, at, whole["ledger"], keys)
-        for at in range(whole["partitions"])
+    checked = [
+        check_partition(archive, partition, whole["ledger"], keys)
+        for partition in range(whole["partitions"])
     ]
-    said = signed(whole["statement"], whole["statement_signature"], keys)
-    assert (said["format"], said["ledger"]) == (
-        "openagents-statement/1",
-        whole["ledger"],
-    ), "the statement is another's"
-    for at, (epoch, record) in said["heads"].items():
-        assert found[int(at)][0][epoch:][:1] == [record], (
-            f"epoch {epoch} of partition {at} is gone"
-        )
-    print(
-        f"{sum(x[1] for x in found)} events are as they were sealed, {sum(x[2] for x in found)} of them erased"
+    statement = signed(whole["statement"], whole["statement_signature"], keys)
+    kind = statement["format"], statement["ledger"]
+    assert kind == ("openagents-statement/1", whole["ledger"]), (
+        "the statement is another's"
     )
+    for partition, (epoch, record) in statement["heads"].items():
+        hashes, _, _ = checked[int(partition)]
+        assert hashes[epoch:][:1] == [record], (
+            f"epoch {epoch} of partition {partition} is gone"
+        )
+    events = sum(count for _, count, _ in checked)
+    erased = sum(count for _, _, count in checked)
+    print(f"{events} events are as they were sealed, {erased} of them erased")
 
 
 trusted = [load_pem_public_key(Path(file).read_bytes()) for file in sys.argv[2:]]

@@ -30,13 +30,10 @@ def once(pairs):
 
 
 def leaf(partition, event, commitment):
-    said = [
-        "openagents-event/1",
-        partition,
-        *(event[name] for name in NAMES),
-        commitment.hex(),
-    ]
-    return sha(b"\0", raw(json.dumps(said, ensure_ascii=False, separators=(",", ":"))))
+    fields = [event[name] for name in NAMES]
+    sealed = ["openagents-event/1", partition, *fields, commitment.hex()]
+    text = json.dumps(sealed, ensure_ascii=False, separators=(",", ":"))
+    return sha(b"\0", raw(text))
 
 
 def opened(salt, event):
@@ -44,43 +41,49 @@ def opened(salt, event):
     return sha(salt, len(data).to_bytes(8, "big"), data, raw(event["metadata"]))
 
 
+def signed_record(receipt, inclusion, keys):
+    event = receipt["event"]
+    text, signature = receipt["proof"]["records"][inclusion["record"]]
+    record = json.loads(text)
+    # A KeyError is a key that is not trusted.
+    keys[record["key"]].verify(bytes.fromhex(signature), raw(text))
+    position = record["format"], record["partition"], inclusion["position"]
+    expected = "openagents-epoch/1", receipt["partition"], event["position"]
+    assert position == expected, "the record is not the event's"
+    return record
+
+
+def leads_up(node, path, index, last):
+    """Go from a leaf to the root; give it with what is left of the path."""
+    while last > 0:
+        if index % 2:
+            node = sha(b"\1", path.pop(0), node)
+        elif index < last:
+            node = sha(b"\1", node, path.pop(0))
+        index, last = index // 2, last // 2
+    return node.hex(), path
+
+
 def check_receipt(receipt, keys):
-    event, proof = receipt["event"], receipt["proof"]
-    place = proof["events"][str(event["version"])]
+    event = receipt["event"]
+    inclusion = receipt["proof"]["events"][str(event["version"])]
 
     # 1. The record of the epoch is signed by a key that is trusted.
-    text, signature = proof["records"][place["record"]]
-    record = json.loads(text)
-    keys[record["key"]].verify(
-        bytes.fromhex(signature), raw(text)
-    )  # a KeyError is a key that is not trusted
-    there = record["format"], record["partition"], place["position"]
-    assert there == ("openagents-epoch/1", receipt["partition"], event["position"]), (
-        "the record is not the event's"
-    )
+    record = signed_record(receipt, inclusion, keys)
 
     # 2. The event leads up to its root.
     bare = (event["data"], event["metadata"]) == (None, None)
-    commitment = (
-        bytes.fromhex(place["commitment"])
-        if bare
-        else opened(bytes.fromhex(place["salt"]), event)
-    )
-    node, path = (
-        leaf(receipt["partition"], event, commitment),
-        [bytes.fromhex(step) for step in place["path"]],
-    )
-    at, last = event["position"] - record["first"], record["last"] - record["first"]
-    assert 0 <= at <= last, "the record is that of other positions"
-    while last > 0:
-        if at % 2:
-            node = sha(b"\1", path.pop(0), node)
-        elif at < last:
-            node = sha(b"\1", node, path.pop(0))
-        at, last = at // 2, last // 2
-    assert (node.hex(), path) == (record["root"], []), (
-        "the event is not the one that was sealed"
-    )
+    if bare:
+        commitment = bytes.fromhex(inclusion["commitment"])
+    else:
+        commitment = opened(bytes.fromhex(inclusion["salt"]), event)
+    index = event["position"] - record["first"]
+    last = record["last"] - record["first"]
+    assert 0 <= index <= last, "the record is that of other positions"
+    path = [bytes.fromhex(neighbour) for neighbour in inclusion["path"]]
+    node = leaf(receipt["partition"], event, commitment)
+    reached = leads_up(node, path, index, last)
+    assert reached == (record["root"], []), "the event is not the one that was sealed"
     what = "without its payload" if bare else "with its payload"
     print(
         f"event {event['version']} of {event['stream']} was sealed {what}: {event['type']} by {event['actor']}"

@@ -145,10 +145,10 @@ class Runner:
 
     def behind(self, partitions: Sequence[int], targets: Sequence[Target]) -> list[int]:
         """Return the partitions of which some view is not up to date, in one round trip for all of them."""
-        places = self._store.checkpoints([t.view for t in targets], partitions)
+        states = self._store.checkpoints([t.view for t in targets], partitions)
         return [
             partition
-            for partition, (head, checkpoints) in zip(partitions, places, strict=True)
+            for partition, (head, checkpoints) in zip(partitions, states, strict=True)
             if min(checkpoints, default=head) < head
         ]
 

@@ -59,13 +59,29 @@ def wait_for_work(engine: Engine, runs: list[str], worker: str) -> str:
 
 def takeovers(history: list[HistoryEvent]) -> list[tuple[str, str, str]]:
     """Return the steps that one worker lost and another took over."""
-    found, last = [], {}
+    taken_over = []
+    last: dict[str | None, str] = {}
     for event in history:
         if event.type == "StepLeaseLost":
             last[event.step] = event.data["worker"]
         elif event.type == "StepStarted" and event.step in last:
-            found.append((str(event.step), last.pop(event.step), str(event.worker)))
-    return found
+            before = last.pop(event.step)
+            taken_over.append((str(event.step), before, str(event.worker)))
+    return taken_over
+
+
+def show_takeovers(engine: Engine, runs: list[str]) -> list[str]:
+    """Print which steps were taken over, and return their runs."""
+    with_takeovers = []
+    for run in runs:
+        steps = takeovers(engine.history(run))
+        for step, before, after in steps:
+            console.print(
+                f"{run}: step {step} was taken over from {short(before)} by {short(after)}"
+            )
+        if steps:
+            with_takeovers.append(run)
+    return with_takeovers
 
 
 def short(worker: str) -> str:
@@ -152,13 +168,8 @@ def main() -> int:
             for process in workers.values():
                 process.terminate()
         show_results(engine, runs)
-        lost = {run: found for run in runs if (found := takeovers(engine.history(run)))}
-        for run, found in lost.items():
-            for step, before, after in found:
-                console.print(
-                    f"{run}: step {step} was taken over from {short(before)} by {short(after)}"
-                )
-        show_history(engine, next(iter(lost), run))
+        with_takeovers = show_takeovers(engine, runs)
+        show_history(engine, next(iter(with_takeovers), run))
         problems = engine.doctor()
         console.print(f"{dict(statuses)}; invariants broken: {len(problems)}")
         for process in workers.values():

@@ -27,7 +27,7 @@ from tests.integration.ledger.exports import FORGED, File
 from tests.integration.ledger.ledgers import DOCUMENT, shout
 
 ALLOWED = {"hashlib", "json", "sys", "zipfile", "pathlib", "cryptography"}
-LINES = 60
+LINES = 125
 EXPORT, RECEIPT = (
     ROOT / "examples" / "verify_export.py",
     ROOT / "examples" / "verify_receipt.py",
