@@ -110,17 +110,19 @@ def sizes(gone: DepartedRun) -> str:
 @click.argument("run")
 @click.option(
     "--from",
-    "url",
+    "file_url",
     type=Url(),
     default="",
     metavar="URL",
     help="Its file, if the store does not know where it is.",
 )
 @target_options
-def restore(target: Target, run: str, url: str) -> None:
+def restore(target: Target, run: str, file_url: str) -> None:
     """Bring a run back from the archive; it can be shown, retried and forked as before."""
     with target.engine(create=True) as engine:
-        status = engine.archive.restore(run, url=url, archive=target.settings.archive)
+        status = engine.archive.restore(
+            run, url=file_url, archive=target.settings.archive
+        )
     answer({"id": run, "status": status}, f"{run} {status}", as_json=target.as_json)
 
 
