@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from openagents_json.testing.play import Source, _Anything, plan_of
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core.event_types import from_data, to_data, type_name
+from openagents_json.workflow.core.plan import Plan
 from openagents_json.workflow.history.conformance import Difference, first_difference
 from openagents_json.workflow.types import Json
 
@@ -50,49 +51,51 @@ def replay(
         registry.add(thing)
     plan = plan_of(document, _Anything(registry))
     recorded = [from_data(str(item["type"]), item["data"]) for item in history]
-    if not recorded or not isinstance(recorded[0], ev.RunStarted):
+    started = recorded[0] if recorded else None
+    if not isinstance(started, ev.RunStarted):
         raise ValueError(
             "a history begins with RunStarted; `openagents runs history RUN --json` prints all of it"
         )
     difference = first_difference(plan, recorded)
     if difference is not None:
         return _divergence(difference)
-    names = set(rerun if rerun is not None else components or ())
-    if rerun is None:
-        for thing in real:
-            own = Registry()
-            own.add(thing)
-            names |= set(own.names())
-    return _calls(plan, recorded, Stubs(components or {}, registry), names)
+    names = set(rerun) if rerun is not None else {*(components or ()), *_names(real)}
+    stubs = Stubs(components or {}, registry)
+    return _first_other_result(plan, started, recorded, stubs, names)
+
+
+def _names(real: Iterable[Any]) -> Iterator[str]:
+    """Return the names of the components of functions, classes and modules."""
+    for thing in real:
+        registry = Registry()
+        registry.add(thing)
+        yield from registry.names()
 
 
 def _divergence(difference: Difference) -> Divergence:
-    old = (
-        None
-        if difference.recorded is None
-        else {
-            "type": type_name(difference.recorded),
-            "data": to_data(difference.recorded),
-        }
+    return Divergence(
+        difference.version,
+        _event_json(difference.recorded),
+        _event_json(difference.now),
+        difference.reason,
     )
-    new = (
-        None
-        if difference.now is None
-        else {"type": type_name(difference.now), "data": to_data(difference.now)}
-    )
-    return Divergence(difference.version, old, new, difference.reason)
 
 
-def _calls(
-    plan: Any, recorded: Sequence[ev.Event], cast: Stubs, names: set[str]
+def _event_json(event: ev.Event | None) -> Mapping[str, Any] | None:
+    if event is None:
+        return None
+    return {"type": type_name(event), "data": to_data(event)}
+
+
+def _first_other_result(
+    plan: Plan,
+    started: ev.RunStarted,
+    recorded: Sequence[ev.Event],
+    stubs: Stubs,
+    names: Collection[str],
 ) -> Divergence | None:
+    """Make the recorded calls of some components again, and return the first with another result."""
     inputs: dict[str, Mapping[str, Json]] = {}
-    workflow = (
-        recorded[0].workflow
-        if recorded and isinstance(recorded[0], ev.RunStarted)
-        else ""
-    )
-    run = recorded[0].run if recorded and isinstance(recorded[0], ev.RunStarted) else ""
     for version, event in enumerate(recorded, 1):
         if isinstance(event, ev.StepScheduled):
             inputs[event.step] = event.inputs
@@ -100,32 +103,27 @@ def _calls(
             inputs[event.compensation] = event.inputs
         elif isinstance(event, ev.StepCompleted) and event.attempt:
             component = plan.of(event.step).component or ""
-            if component.partition("@")[0] in names:
-                call = Call(
-                    component,
-                    event.step,
-                    event.attempt,
-                    inputs.get(event.step, {}),
-                    run,
-                )
-                outcome = cast.perform(
-                    call, context_of(call, workflow, lambda: 0, lambda _: None)
-                )
-                if (
-                    not isinstance(outcome, cmd.Completed)
-                    or outcome.output != event.output
-                ):
-                    shown = (
-                        outcome.output
-                        if isinstance(outcome, cmd.Completed)
-                        else getattr(outcome, "error", None)
-                    )
-                    reason = f"step {event.step}: {component} gave {event.output!r} and gives {shown!r} now"
-                    old = {"type": type_name(event), "data": to_data(event)}
-                    return Divergence(
-                        version,
-                        old,
-                        {"type": type(outcome).__name__, "data": {"output": shown}},
-                        reason,
-                    )
+            if component.partition("@")[0] not in names:
+                continue
+            given = inputs.get(event.step, {})
+            call = Call(component, event.step, event.attempt, given, started.run)
+            context = context_of(call, started.workflow, lambda: 0, lambda _: None)
+            divergence = _compared(version, event, call, stubs.perform(call, context))
+            if divergence is not None:
+                return divergence
     return None
+
+
+def _compared(
+    version: int, event: ev.StepCompleted, call: Call, outcome: cmd.Outcome
+) -> Divergence | None:
+    """Return how an outcome differs from the recorded one, None when it does not."""
+    if isinstance(outcome, cmd.Completed):
+        if outcome.output == event.output:
+            return None
+        shown = outcome.output
+    else:
+        shown = getattr(outcome, "error", None)
+    reason = f"step {event.step}: {call.component} gave {event.output!r} and gives {shown!r} now"
+    now = {"type": type(outcome).__name__, "data": {"output": shown}}
+    return Divergence(version, _event_json(event), now, reason)

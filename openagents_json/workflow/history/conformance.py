@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -48,50 +48,55 @@ _GOES_ON: Final = types_with(lambda traits: traits.phase is Phase.OPENS) - {
 } | {ev.TimerSet}
 """Events behind which the time limits of steps that hold others begin anew."""
 
+_SCHEDULES: Final = (ev.StepScheduled, ev.CompensationScheduled)
+
 
 def first_difference(plan: Plan, recorded: Sequence[ev.Event]) -> Difference | None:
     """Return the first decision on record that this plan would not make, None when it would make all of them."""
-    state, expected = st.initial(), list[ev.Event]()
-    child = _children(recorded)
-    course = [
-        (version, event)
-        for version, event in enumerate(recorded, 1)
-        if type(event) not in _NOTES
-    ]
-    limited = _limited([event for _, event in course])
-    for position, (version, event) in enumerate(course, 1):
-        path = getattr(event, "step", None)
-        if (
-            isinstance(path, str)
-            and path
-            and type(event) not in _FORCED
-            and not _known(plan, path)
-        ):
-            return Difference(
-                version, event, None, f"there is no step {path!r} any more"
-            )
+    state = st.initial()
+    expected: list[ev.Event] = []
+    children = _children(recorded)
+    versions = enumerate(recorded, 1)
+    course = [(version, e) for version, e in versions if type(e) not in _NOTES]
+    bounded = _of_bounds([event for _, event in course])
+    for index, (version, event) in enumerate(course):
+        if _lost_its_step(plan, event):
+            reason = f"there is no step {_step_of(event)!r} any more"
+            return Difference(version, event, None, reason)
         if expected and _same(expected[0], event):
             expected.pop(0)
-        elif position - 1 in limited or _comes_from_outside(event, expected):
+        elif index in bounded or _is_given(plan, event, expected):
             expected = []
-        elif type(event) in CLOSING and plan.persistence.mode == "outcome":
-            expected = []  # the steps before the end are not on record: nothing tells whether they led to it
         else:
             now = expected[0] if expected else None
             return Difference(version, event, now, _reason(event, now))
         after = evolve(state, event)
         if after is state:
-            return Difference(
-                version,
-                event,
-                None,
-                f"{type_name(event)} does not fit the state of the run",
-            )
+            reason = f"{type_name(event)} does not fit the state of the run"
+            return Difference(version, event, None, reason)
         state = after
-        following = course[position][1] if position < len(course) else None
-        if not expected and not state.closed and not _more_facts(event, following):
-            expected = _decided(plan, state, child)
+        following = course[index + 1][1] if index + 1 < len(course) else None
+        if not (expected or state.closed or _more_facts(event, following)):
+            expected = _decided(plan, state, children)
     return None
+
+
+def _step_of(event: ev.Event) -> str:
+    """Return the step that an event is about, "" where it is about none."""
+    step = getattr(event, "step", None)
+    return step if isinstance(step, str) else ""
+
+
+def _lost_its_step(plan: Plan, event: ev.Event) -> bool:
+    """Tell whether an event is about a step that a plan does not have."""
+    step = _step_of(event)
+    if not step or type(event) in _FORCED:
+        return False
+    try:
+        plan.of(step)
+    except KeyError:
+        return True
+    return False
 
 
 def _more_facts(event: ev.Event, following: ev.Event | None) -> bool:
@@ -105,37 +110,46 @@ def _more_facts(event: ev.Event, following: ev.Event | None) -> bool:
     return type(event) in _FACTS and type(following) in _FACTS
 
 
-def _comes_from_outside(event: ev.Event, expected: Sequence[ev.Event]) -> bool:
+def _is_given(plan: Plan, event: ev.Event, expected: Sequence[ev.Event]) -> bool:
+    """Tell whether an event is to be taken as it is, as no decision leads to it."""
     if type(event) in _FACTS:
+        return True
+    # The steps before such an end are not on record: nothing tells whether they led to it.
+    if type(event) in CLOSING and plan.persistence.mode == "outcome":
         return True
     return not expected and (type(event) in _FORCED or isinstance(event, ev.TimerSet))
 
 
-def _limited(course: Sequence[ev.Event]) -> set[int]:
-    """Return the places of what happened because a bound was reached, which is a setting of whoever decided."""
-    limited = set()
+def _of_bounds(course: Sequence[ev.Event]) -> set[int]:
+    """Return the indexes of what happened because a bound was reached, which is a setting of whoever decided."""
+    indexes: set[int] = set()
     for index, event in enumerate(course):
-        if not is_of_a_bound(getattr(event, "error", None)):
-            continue
-        first, fails = index, isinstance(event, ev.StepFailed)
-        before = (
-            (ev.StepScheduled, ev.CompensationScheduled)
-            if fails
-            else (ev.StepCancelled,)
-        )
-        while first and isinstance(course[first - 1], before):
-            first -= 1
-            if fails:
-                break
-        limited |= set(range(first, index + 1))
-    return limited
+        if is_of_a_bound(getattr(event, "error", None)):
+            first = _first_of_bound(course, index)
+            indexes.update(range(first, index + 1))
+    return indexes
 
 
-def _decided(plan: Plan, state: st.RunState, child: dict[str, str]) -> list[ev.Event]:
+def _first_of_bound(course: Sequence[ev.Event], index: int) -> int:
+    """Return where that begins which ends in an event: with the attempt that fails, or with all that is cancelled."""
+    if isinstance(course[index], ev.StepFailed):
+        was_scheduled = index > 0 and isinstance(course[index - 1], _SCHEDULES)
+        return index - 1 if was_scheduled else index
+    while index and isinstance(course[index - 1], ev.StepCancelled):
+        index -= 1
+    return index
+
+
+def _decided(
+    plan: Plan, state: st.RunState, children: Mapping[str, str]
+) -> list[ev.Event]:
+    """Return what a plan would decide now; children have the ids that are on record."""
+
+    def child_id(name: str) -> str:
+        return children.get(name, name)
+
     try:
-        outcome = decision(
-            plan, state, cmd.Advance(), None, lambda name: child.get(name, name), NONE
-        )
+        outcome = decision(plan, state, cmd.Advance(), None, child_id, NONE)
     except cmd.Rejected:
         return []
     return list(outcome.events)
@@ -153,24 +167,17 @@ def _children(recorded: Sequence[ev.Event]) -> dict[str, str]:
     return children
 
 
-def _known(plan: Plan, path: str) -> bool:
-    try:
-        plan.of(path)
-    except KeyError:
-        return False
-    return True
-
-
 def _same(expected: ev.Event, event: ev.Event) -> bool:
-    if (
-        isinstance(event, ev.StepScheduled | ev.CompensationScheduled)
-        and event.secrets is None
-        and type(expected) is type(event)
-    ):
-        expected = replace(
-            expected, secrets=None
-        )  # an older version did not note where secrets stand
-    return type(expected) is type(event) and _stored(expected) == _stored(event)
+    if type(expected) is not type(event):
+        return False
+    return _stored(_as_noted_by(event, expected)) == _stored(event)
+
+
+def _as_noted_by(event: ev.Event, expected: ev.Event) -> ev.Event:
+    """Return what is expected without the places of secrets, if the writer's version did not note them."""
+    if not isinstance(expected, _SCHEDULES) or not isinstance(event, _SCHEDULES):
+        return expected
+    return replace(expected, secrets=None) if event.secrets is None else expected
 
 
 def _stored(event: ev.Event) -> dict[str, bytes]:
@@ -179,14 +186,20 @@ def _stored(event: ev.Event) -> dict[str, bytes]:
 
 
 def _reason(event: ev.Event, now: ev.Event | None) -> str:
-    old = f"{type_name(event)} {getattr(event, 'step', '') or ''}".strip()
+    old = _shown(event)
     if now is None:
         return f"{old} is on record, and nothing would happen now"
-    new = f"{type_name(now)} {getattr(now, 'step', '') or ''}".strip()
-    if old == new:
-        before, after = _stored(event), _stored(now)
-        names = sorted(
-            k for k in before.keys() | after.keys() if before.get(k) != after.get(k)
-        )
-        return f"{old} is on record with other {', '.join(names)}"
-    return f"{old} is on record, {new} would happen now"
+    new = _shown(now)
+    if old != new:
+        return f"{old} is on record, {new} would happen now"
+    before, after = _stored(event), _stored(now)
+    changed = [
+        name
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name) != after.get(name)
+    ]
+    return f"{old} is on record with other {', '.join(changed)}"
+
+
+def _shown(event: ev.Event) -> str:
+    return f"{type_name(event)} {getattr(event, 'step', '') or ''}".strip()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from itertools import islice, zip_longest
+from typing import Any, Final, NamedTuple
 
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
@@ -20,6 +21,7 @@ _VOLATILE = frozenset(
 _INCIDENTAL: Final = types_with(lambda traits: traits.attempt in INCIDENTAL)
 
 _MOST: Final = 200
+"""How many changes of a value are shown: nobody reads more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,43 +71,36 @@ class Comparison:
     @property
     def same(self) -> bool:
         """Tell whether nothing differs."""
-        return not (
-            self.first
-            or self.inputs
-            or self.steps
-            or self.output
-            or self.status[0] != self.status[1]
-        )
+        one, other = self.status
+        differences = (self.first, self.inputs, self.steps, self.output)
+        return one == other and not any(differences)
 
 
 def changes_of(one: Json, other: Json, path: str = "") -> Iterator[Change]:
     """Return the values at which two JSON values differ, the smallest ones."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
-        for key in sorted({*one, *other}):
-            member_path = f"{path}.{key}" if path else str(key)
-            if key not in one or key not in other:
-                yield Change(
-                    member_path,
-                    one.get(key),
-                    other.get(key),
-                    "one" if key not in one else "other",
-                )
-            else:
-                yield from changes_of(one[key], other[key], member_path)
+        names = sorted({*one, *other})
+        paths = {name: f"{path}.{name}" if path else str(name) for name in names}
+        yield from _changes_of_members(one, other, paths)
     elif isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        for index in range(max(len(one), len(other))):
-            member_path = f"{path}[{index}]"
-            if index >= len(one) or index >= len(other):
-                here, there = (
-                    (one[index], None) if index < len(one) else (None, other[index])
-                )
-                yield Change(
-                    member_path, here, there, "one" if index >= len(one) else "other"
-                )
-            else:
-                yield from changes_of(one[index], other[index], member_path)
+        indexes = range(max(len(one), len(other)))
+        paths = {index: f"{path}[{index}]" for index in indexes}
+        here, there = dict(enumerate(one)), dict(enumerate(other))
+        yield from _changes_of_members(here, there, paths)
     elif one != other or isinstance(one, bool) != isinstance(other, bool):
         yield Change(path, one, other)
+
+
+def _changes_of_members(
+    one: Mapping[Any, Json], other: Mapping[Any, Json], paths: Mapping[Any, str]
+) -> Iterator[Change]:
+    for key, path in paths.items():
+        if key not in one:
+            yield Change(path, None, other[key], "one")
+        elif key not in other:
+            yield Change(path, one[key], None, "other")
+        else:
+            yield from changes_of(one[key], other[key], path)
 
 
 def compare(
@@ -128,29 +123,47 @@ def compare(
 
 
 def _changes(one: Json, other: Json) -> tuple[Change, ...]:
-    return tuple(
-        change for change, _ in zip(changes_of(one, other), range(_MOST), strict=False)
-    )
+    return tuple(islice(changes_of(one, other), _MOST))
 
 
 def _steps(one: st.RunState, other: st.RunState) -> Iterator[StepDifference]:
     for path in sorted({*one.steps, *other.steps}):
-        here, there = one.steps.get(path), other.steps.get(path)
+        here = _outcome_of(one.steps.get(path))
+        there = _outcome_of(other.steps.get(path))
         difference = StepDifference(
             path,
-            here.status if here else "",
-            there.status if there else "",
-            _changes(here.inputs if here else None, there.inputs if there else None),
-            _changes(here.output if here else None, there.output if there else None),
-            _changes(here.error if here else None, there.error if there else None),
+            here.status,
+            there.status,
+            _changes(here.inputs, there.inputs),
+            _changes(here.output, there.output),
+            _changes(here.error, there.error),
         )
-        if (
-            difference.one != difference.other
-            or difference.inputs
-            or difference.output
-            or difference.error
-        ):
+        if _differs(difference):
             yield difference
+
+
+class _StepOutcome(NamedTuple):
+    """What is compared of a step; nothing, where it never began."""
+
+    status: str = ""
+    inputs: Json = None
+    output: Json = None
+    error: Json = None
+
+
+def _outcome_of(step: st.StepState | None) -> _StepOutcome:
+    if step is None:
+        return _StepOutcome()
+    return _StepOutcome(step.status, step.inputs, step.output, step.error)
+
+
+def _differs(step: StepDifference) -> bool:
+    changes = (step.inputs, step.output, step.error)
+    return step.one != step.other or any(changes)
+
+
+_Entry = tuple[int, ev.Event]
+"""An event, with its version."""
 
 
 def _first(one: Sequence[ev.Event], other: Sequence[ev.Event]) -> Divergence | None:
@@ -158,58 +171,62 @@ def _first(one: Sequence[ev.Event], other: Sequence[ev.Event]) -> Divergence | N
     lanes, others = _lanes(one), _lanes(other)
     divergences: list[tuple[int, int, Divergence]] = []
     for name in lanes.keys() | others.keys():
-        mine, theirs = lanes.get(name, []), others.get(name, [])
-        for index in range(max(len(mine), len(theirs))):
-            here = mine[index] if index < len(mine) else None
-            there = theirs[index] if index < len(theirs) else None
-            if here is None or there is None or _key(here[1]) != _key(there[1]):
-                at = (
-                    (here or (len(one) + 1, None))[0],
-                    (there or (len(other) + 1, None))[0],
-                )
-                divergences.append((*at, _divergence(name, here, there)))
-                break
-    return min(divergences, key=lambda item: item[:2])[2] if divergences else None
+        entries = _first_apart(lanes.get(name, []), others.get(name, []))
+        if entries is None:
+            continue
+        here, there = entries
+        version = here[0] if here else len(one) + 1
+        other_version = there[0] if there else len(other) + 1
+        divergence = _divergence(name, here, there)
+        divergences.append((version, other_version, divergence))
+    first = min(divergences, key=lambda item: item[:2], default=None)
+    return None if first is None else first[2]
 
 
-_Lane = list[tuple[int, ev.Event]]
+def _first_apart(
+    lane: Sequence[_Entry], other: Sequence[_Entry]
+) -> tuple[_Entry | None, _Entry | None] | None:
+    """Return the first entries of two lanes that are not alike, None for one that is not there."""
+    for here, there in zip_longest(lane, other):
+        if here is None or there is None or _key(here[1]) != _key(there[1]):
+            return here, there
+    return None
 
 
-def _lanes(happened: Sequence[ev.Event]) -> dict[str, _Lane]:
+def _lanes(events: Sequence[ev.Event]) -> dict[str, list[_Entry]]:
     """Split a history by step; attempts that were given back or lost are left out, as nothing came of them."""
-    lanes: dict[str, _Lane] = {}
-    for version, event in enumerate(happened, 1):
-        if type(event) not in _INCIDENTAL:
-            lanes.setdefault(str(getattr(event, "step", "") or ""), []).append(
-                (version, event)
-            )
+    lanes: dict[str, list[_Entry]] = {}
+    for version, event in enumerate(events, 1):
+        if type(event) in _INCIDENTAL:
+            continue
+        step = str(getattr(event, "step", "") or "")
+        lanes.setdefault(step, []).append((version, event))
     return lanes
 
 
 def _data(event: ev.Event) -> dict[str, Json]:
-    left_out = _VOLATILE | (
-        {"attempt", "definition", "version"}
-        if not isinstance(event, ev.RunReopened)
-        else set()
-    )
-    return {
-        name: value for name, value in to_data(event).items() if name not in left_out
-    }
+    left_out = _VOLATILE
+    if not isinstance(event, ev.RunReopened):
+        left_out |= {"attempt", "definition", "version"}
+    data = to_data(event)
+    return {name: value for name, value in data.items() if name not in left_out}
 
 
 def _key(event: ev.Event) -> tuple[str, dict[str, Json]]:
     return type_name(event), _data(event)
 
 
-def _divergence(
-    name: str, here: tuple[int, ev.Event] | None, there: tuple[int, ev.Event] | None
-) -> Divergence:
-    same = here and there and type(here[1]) is type(there[1])
+def _divergence(name: str, here: _Entry | None, there: _Entry | None) -> Divergence:
+    version, event = here or (None, None)
+    other_version, other_event = there or (None, None)
+    changes: tuple[Change, ...] = ()
+    if event is not None and type(event) is type(other_event):
+        changes = _changes(_data(event), _data(other_event))
     return Divergence(
         name,
-        here[0] if here else None,
-        there[0] if there else None,
-        type_name(here[1]) if here else "",
-        type_name(there[1]) if there else "",
-        _changes(_data(here[1]), _data(there[1])) if here and there and same else (),
+        version,
+        other_version,
+        "" if event is None else type_name(event),
+        "" if other_event is None else type_name(other_event),
+        changes,
     )

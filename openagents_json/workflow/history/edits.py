@@ -22,26 +22,22 @@ def edited(
     changed: dict[str, Json] = {}
     for path, value in edits.items():
         if _PATH.fullmatch(path) is None:
-            raise CannotEdit(
-                path, f"{path!r} is no path; write NAME, NAME.part or NAME[0]"
-            )
-        names = [name or int(index) for name, index in _NAME.findall(path)]
-        root = str(names[0])
-        changed[root] = _with(
-            changed.get(root, inputs.get(root)), names[1:], value, path
-        )
+            reason = f"{path!r} is no path; write NAME, NAME.part or NAME[0]"
+            raise CannotEdit(path, reason)
+        keys = [name or int(index) for name, index in _NAME.findall(path)]
+        root = str(keys[0])
+        before = changed.get(root, inputs.get(root))
+        changed[root] = _with(before, keys[1:], value, path)
     return changed or None
 
 
-def _with(value: Json, names: Sequence[str | int], new: Json, path: str) -> Json:
-    if not names:
+def _with(value: Json, keys: Sequence[str | int], new: Json, path: str) -> Json:
+    """Return a value with another one under some keys."""
+    if not keys:
         return new
-    name, rest = names[0], names[1:]
-    if isinstance(name, int) and isinstance(value, list) and name < len(value):
-        return [
-            _with(item, rest, new, path) if i == name else item
-            for i, item in enumerate(value)
-        ]
-    if isinstance(name, str) and isinstance(value, Mapping):
-        return {**value, name: _with(value.get(name), rest, new, path)}
+    key, rest = keys[0], keys[1:]
+    if isinstance(key, int) and isinstance(value, list) and key < len(value):
+        return [*value[:key], _with(value[key], rest, new, path), *value[key + 1 :]]
+    if isinstance(key, str) and isinstance(value, Mapping):
+        return {**value, key: _with(value.get(key), rest, new, path)}
     raise CannotEdit(path, f"the input has nothing at {path!r} that could be changed")
