@@ -64,7 +64,7 @@ end
 local entry
 local function close_entry()
   if entry then
-    redis.call('XADD', KEYS[2], int(n) .. '-' .. int(NOW), 'r', entry.run.id, 'f', int(entry.first), 'l', int(entry.run.v))
+    redis.call('XADD', KEYS[2], n .. '-' .. NOW, 'r', entry.run.id, 'f', entry.first, 'l', entry.run.v)
   end
   entry = nil
 end
@@ -78,8 +78,8 @@ local function take(f)
     entry = { run = run, first = run.v + 1 }
   end
   run.v, run.lc, run.fence, n = run.v + 1, 'k' .. r.fence, r.fence, n + 1
-  redis.call('XADD', B .. 'run:' .. run.id, int(run.v) .. '-0', 't', 'StepStarted', 'd', started(f.step, r), 'm', int(NOW),
-    'n', int(n), 'c', run.lc, 'a', worker, 'y', '')
+  redis.call('XADD', B .. 'run:' .. run.id, run.v .. '-0', 't', 'StepStarted', 'd', started(f.step, r), 'm', NOW,
+    'n', n, 'c', run.lc, 'a', worker, 'y', '')
   local set = run.set
   set[#set + 1], set[#set + 2] = 's:' .. f.step, pack(r)
   due_add(r.expiry, 'l|' .. f.key)
@@ -92,12 +92,12 @@ local function write_heads()
   for id, run in pairs(runs) do
     if #run.set > 0 then
       wrote = true
-      local set = { 'v', int(run.v), 'lc', run.lc, 'f', run.fence }
+      local set = { 'v', run.v, 'lc', run.lc, 'f', run.fence }
       for _, x in ipairs(run.set) do set[#set + 1] = x end
       in_parts('HSET', B .. 'head:' .. id, set)
     end
   end
-  if wrote then redis.call('HSET', KEYS[1], 'n', int(n)) end
+  if wrote then redis.call('HSET', KEYS[1], 'n', n) end
 end
 
 -- 1. What is there: all that is touched below, and is not among KEYS, is read before the first write.
@@ -177,7 +177,7 @@ for _, c in ipairs(out) do -- histories last, so that each holds every claim of 
     c[10] = redis.call('XRANGE', STREAM, '-', '+')
     sent[id] = 'sent'
   elseif sent[id] == 'long' and ARGV[6] == '1' then
-    c[10] = redis.call('XRANGE', STREAM, int(c[8]) .. '-0', int(c[8]) .. '-0')
+    c[10] = redis.call('XRANGE', STREAM, c[8] .. '-0', c[8] .. '-0')
   end
 end
 for _, part in ipairs({ #aside, unknown, NOW, left }) do table.insert(out, 1, part) end

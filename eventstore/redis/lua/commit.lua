@@ -145,7 +145,7 @@ local v0 = v
 local function append(kind, data)
   v = v + 1
   n = n + 1
-  redis.call('XADD', STREAM, int(v) .. '-0', 't', kind, 'd', data, 'm', int(NOW), 'n', int(n), 'c', CID, 'a', ACTOR, 'y', CAUSE)
+  redis.call('XADD', STREAM, v .. '-0', 't', kind, 'd', data, 'm', NOW, 'n', n, 'c', CID, 'a', ACTOR, 'y', CAUSE)
 end
 for i = 1, total do append(ARGV[4 + 2 * i], ARGV[5 + 2 * i]) end
 local set = {}
@@ -224,7 +224,7 @@ if not facts_only then
   end
   for _, s in ipairs(o.open or {}) do
     local key = RUN .. '|' .. s[1]
-    local r = { queue = s[2], prio = int(s[3]), attempt = int(s[9]), sv = int(v0 + s[8]), stc = int(s[4]), flags = '',
+    local r = { queue = s[2], prio = int(s[3]), attempt = s[9], sv = v0 + s[8], stc = int(s[4]), flags = '',
       fence = '', worker = '', expiry = '0', deadline = '0' }
     if s[7] > 0 then
       r.flags = 'T'
@@ -283,10 +283,10 @@ write_changes()
 
 -- 4. One log entry and the head.
 if v > v0 then
-  redis.call('XADD', KEYS[2], int(n) .. '-' .. int(NOW), 'r', RUN, 'f', int(v0 + 1), 'l', int(v))
-  redis.call('HSET', KEYS[1], 'n', int(n))
+  redis.call('XADD', KEYS[2], n .. '-' .. NOW, 'r', RUN, 'f', v0 + 1, 'l', v)
+  redis.call('HSET', KEYS[1], 'n', n)
   set[#set + 1] = 'v'
-  set[#set + 1] = int(v)
+  set[#set + 1] = v
   set[#set + 1] = 'lc'
   set[#set + 1] = CID
 end

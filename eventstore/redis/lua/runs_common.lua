@@ -28,7 +28,9 @@ local B = string.sub(KEYS[1], 1, -5)
 local T = redis.call('TIME')
 local NOW = T[1] * 1000 + math.floor(T[2] / 1000)
 local US = T[1] * 1000000 + T[2]
-local function int(x) return string.format('%.0f', x) end -- tostring keeps 14 digits only
+-- Arguments of commands may be numbers: the server writes whole ones out in full. Joined to a text, a number keeps 14
+-- digits only: enough for versions, positions and ms, and too few for fences and for times far away, which go through `int`.
+local function int(x) return string.format('%.0f', x) end
 -- An error in the middle of a script undoes nothing. While a slot of a cluster is moved key by key, the first call that
 -- names a key which is not here (any more) is one: so each key that is not among KEYS is looked at before the first write.
 local function look(...) redis.call('EXISTS', ...) end
@@ -53,14 +55,14 @@ local function change(key, member, score)
   changes[key][member] = score
 end
 local function ready_add(queue, prio, member)
-  change(B .. 'ready:' .. queue, member, int(NOW - 60000 * tonumber(prio)))
+  change(B .. 'ready:' .. queue, member, NOW - 60000 * tonumber(prio))
 end
 -- A step that waits for a worker is in one of two sets; where its component is not known, it can be in the first one only.
 local function ready_drop(queue, member, component)
   change(B .. 'ready:' .. queue, member, false)
   if component then change(B .. 'ready:' .. queue .. '|' .. component, member, false) end
 end
-local function due_add(at, member) change(B .. 'due', member, int(at)) end
+local function due_add(at, member) change(B .. 'due', member, at) end
 local function due_drop(member) change(B .. 'due', member, false) end
 local function due_has(member)
   local score = changes[B .. 'due'] and changes[B .. 'due'][member]
@@ -105,7 +107,7 @@ local function extend(r, key, lease_ms)
   due_add(expiry, 'l|' .. key)
 end
 local function lease(r, fence, worker, lease_ms)
-  r.attempt = int(tonumber(r.attempt) + 1)
+  r.attempt = tonumber(r.attempt) + 1
   r.fence, r.worker = int(fence), '?' .. worker
   local expiry = NOW + lease_ms
   r.deadline = '0'
