@@ -9,7 +9,8 @@ from eventstore.codec import parse_entry
 from eventstore.errors import StoreUnavailable
 from eventstore.event import Recorded
 from eventstore.keys import Keyspace
-from eventstore.redis.driver.connection import Connection, retrying
+from eventstore.redis.driver.connection import Connection
+from eventstore.redis.driver.retries import retrying
 from eventstore.redis.driver.scripts import Call, PlainCall, Scripts
 
 

@@ -5,15 +5,15 @@ The layout is that of `RedisStreamStore`, so whatever is committed here can be r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from eventstore.errors import EventStoreError, EventUnreadable
 from eventstore.event import Recorded
 from eventstore.keys import Keyspace
-from eventstore.redis.contents import RedisContents
 from eventstore.redis.coordination.wakeups import ring_call
-from eventstore.redis.driver.connection import FAILOVER_SECONDS, Connection, retrying
+from eventstore.redis.driver.connection import Connection
+from eventstore.redis.driver.retries import FAILOVER_SECONDS, retrying
 from eventstore.redis.driver.scripts import (
     Call,
     PlainCall,
@@ -23,8 +23,7 @@ from eventstore.redis.driver.scripts import (
     load_text,
     refused_when_full,
 )
-from eventstore.redis.heads import read_head
-from eventstore.redis.paging import backwards
+from eventstore.redis.run_reads import RedisRunReads
 from eventstore.redis.run_wire import due_reply, options_of
 from eventstore.run_model import (
     Claimed,
@@ -35,18 +34,12 @@ from eventstore.run_model import (
     Committed,
     DueReply,
     Lease,
-    RunEnd,
-    RunHead,
 )
 from eventstore.runs import NOTHING, Definitions, Offered, PipelineReplies, WakeUp
 from openagents_json.work_index import DueKey
 
 HAS_SECONDS: Final = 86_400
 """How long the store remembers what workers with certain components can run; asked after that, they tell again."""
-
-
-NOTED_MS: Final = 5_000
-"""How long a note that somebody waits outlives the wait, as a command may be on its way for so long."""
 
 
 def _script(name: str) -> Script:
@@ -58,7 +51,7 @@ def asked_for(replies: Sequence[Any]) -> list[bool]:
     return [reply == 1 for reply in replies]
 
 
-class RedisRunStore(RedisContents):
+class RedisRunStore(RedisRunReads):
     """Commits, claims, leases and due members of runs; every call is one round trip unless it says otherwise."""
 
     def __init__(
@@ -75,7 +68,6 @@ class RedisRunStore(RedisContents):
         # begun can end, and be archived.
         self._begin = Script("begin", refused_when_full(self._commit.text))
         self._beat, self._due = _script("beat"), _script("due")
-        self._await = Script("await", load_text("await.lua"))
         self._whole, self._master_keys = whole_history, " ".join(master_keys)
 
     # -- commits and claims ------------------------------------------------------------------------------
@@ -391,107 +383,3 @@ class RedisRunStore(RedisContents):
         due, member = self.keys.due(self.partition_of(key.run)), key.key()
         moved = essential(b"ZADD", due, b"XX", at_ms, member)
         return self.call([moved, PlainCall((b"ZSCORE", due, member))])[1] is not None
-
-    def backwards(self, run: str) -> Iterator[list[Recorded]]:
-        """Read the events of a run from its end, page by page, each newest first."""
-        return backwards(self, run)
-
-    # -- reads -------------------------------------------------------------------------------------------
-
-    def read(self, wanted: Sequence[tuple[str, int]]) -> list[tuple[Recorded, ...]]:
-        """Read the events of several runs, each after a version."""
-        calls = [
-            PlainCall((b"XRANGE", self.keys.stream(run), f"{after + 1}-0", b"+"))
-            for run, after in wanted
-        ]
-        replies = self.call(calls) if calls else []
-        return [
-            self.recorded(run, entries)
-            for (run, _), entries in zip(wanted, replies, strict=True)
-        ]
-
-    def first(self, run: str) -> Recorded:
-        """Read the first event of a run that has one."""
-        reply = self.call(
-            [PlainCall((b"XRANGE", self.keys.stream(run), b"1-0", b"1-0"))]
-        )[0]
-        return self.recorded(run, reply)[0]
-
-    def read_one(self, run: str, version: int) -> Recorded | None:
-        """Read one event of a run, None when there is none of that version."""
-        reply = self.call(
-            [
-                PlainCall(
-                    (b"XRANGE", self.keys.stream(run), f"{version}-0", f"{version}-0")
-                )
-            ]
-        )[0]
-        return self.recorded(run, reply)[0] if reply else None
-
-    def heads(self, runs: Sequence[str]) -> list[RunHead | None]:
-        """Read the heads of several runs; None where there is no such run."""
-        calls = [PlainCall((b"HGETALL", self.keys.head(run))) for run in runs]
-        replies = self.call(calls) if calls else []
-        return [read_head(run, reply) for run, reply in zip(runs, replies, strict=True)]
-
-    def statuses(self, runs: Sequence[str]) -> list[str]:
-        """Read the statuses of several runs; empty where there is no such run."""
-        replies = (
-            self.call(
-                [PlainCall((b"HGET", self.keys.head(run), b"st")) for run in runs]
-            )
-            if runs
-            else []
-        )
-        return [(reply or b"").decode() for reply in replies]
-
-    def is_gone(self, run: str) -> bool:
-        """Tell whether a run is in the archive, which keeps its id for it."""
-        partition = self.keys.partition_of(run)
-        return bool(
-            self.call([PlainCall((b"HEXISTS", self.keys.gone(partition), run))])[0]
-        )
-
-    def wait(self, run: str, after: int, block_ms: int) -> tuple[Recorded, ...]:
-        """Block until the run has events after a version, at most `block_ms`; uses a connection of its own.
-
-        Raises StoreUnavailable when the server goes away meanwhile: what the caller has read may not be there any more.
-        """
-        command = (
-            b"XREAD",
-            b"COUNT",
-            500,
-            b"BLOCK",
-            block_ms,
-            b"STREAMS",
-            self.keys.stream(run),
-            f"{after}-0",
-        )
-        reply = self.connection.blocking_call(*command)
-        if not reply:
-            return ()
-        entries = next(iter(reply.values())) if isinstance(reply, dict) else reply[0][1]
-        return self.recorded(run, entries)
-
-    def wait_for_end(self, run: str, block_ms: int) -> RunEnd | None:
-        """Block until the run has ended or is not there, at most `block_ms`; None when it is still under way.
-
-        Nothing wakes the caller before that, as `wait` does with each commit. Raises EventStoreError, StoreRefused when
-        this user may only read.
-        """
-        # First the note that somebody waits, then the wait for the entry behind it: an end in between is there by then.
-        end, last = self.keys.end(run), self._last_command(run)
-        note = ScriptCall(
-            self._await, [self.keys.head(run), end], [block_ms + NOTED_MS]
-        )
-        if not self.call([note])[0]:
-            return self._end_of(run, self.call([PlainCall(last)])[0])
-        wait = (b"XREAD", b"COUNT", 1, b"BLOCK", block_ms, b"STREAMS", end, b"0-1")
-        woken, entries = self.connection.blocking_calls(wait, last)
-        return self._end_of(run, entries) if woken else None
-
-    def _last_command(self, run: str) -> tuple[Any, ...]:
-        return b"XREVRANGE", self.keys.stream(run), b"+", b"-", b"COUNT", 1
-
-    def _end_of(self, run: str, entries: list[Any]) -> RunEnd:
-        return RunEnd(self.recorded(run, entries)[0] if entries else None)

@@ -16,7 +16,8 @@ from eventstore.errors import (
 from eventstore.event import Appended, Checkpoint, Event, Position, Recorded
 from eventstore.keys import Keyspace
 from eventstore.reading import bounded, merged
-from eventstore.redis.driver.connection import MAX_BLOCK_MS, Connection, retrying
+from eventstore.redis.driver.connection import MAX_BLOCK_MS, Connection
+from eventstore.redis.driver.retries import retrying
 from eventstore.redis.driver.scripts import (
     Call,
     PlainCall,

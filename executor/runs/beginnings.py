@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from eventstore.errors import EventStoreError, StoreUnavailable
 from eventstore.redis.coordination.key_notes import KeyNoteStore
-from eventstore.redis.driver.connection import FAILOVER_SECONDS, retrying
+from eventstore.redis.driver.retries import FAILOVER_SECONDS, retrying
 from eventstore.run_model import Code, Committed
 from eventstore.runs import Definitions as Stored
 from executor.errors import KeyConflict, RunExists

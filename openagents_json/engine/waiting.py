@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from eventstore.errors import EventStoreError, StoreUnavailable
 from eventstore.event import Recorded
 from eventstore.redis.driver.confirming import confirmed_version
-from eventstore.redis.driver.connection import retrying
+from eventstore.redis.driver.retries import retrying
 from openagents_json.engine.errors import WaitTimeout
 from openagents_json.engine.inspection.values import Result, result_by, result_of
 from openagents_json.engine.wiring.client import Core

@@ -9,7 +9,7 @@ from typing import Any
 
 from eventstore.errors import EventStoreError, StoreUnavailable
 from eventstore.redis.client import RedisClient
-from eventstore.redis.driver.connection import retrying
+from eventstore.redis.driver.retries import retrying
 from eventstore.redis.driver.scripts import (
     PlainCall,
     Script,

@@ -6,7 +6,6 @@ The driver's own retries are off: only commit ids make it safe to send a write t
 from __future__ import annotations
 
 import os
-import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -18,19 +17,10 @@ from redis.connection import parse_url
 from redis.exceptions import RedisClusterException, RedisError
 from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception,
-    retry_if_exception_type,
-    stop_after_delay,
-    wait_exponential,
-)
 
 from eventstore.errors import (
     InvalidRequest,
     StoreBusy,
-    StoreReadOnly,
     StoreUnavailable,
     translate,
 )
@@ -40,6 +30,7 @@ from eventstore.redis.driver.cluster import Cluster
 from eventstore.redis.driver.exchange import Command, exchange
 from eventstore.redis.driver.forking import ForkSafeLock
 from eventstore.redis.driver.replication import Quorum
+from eventstore.redis.driver.retries import when_free
 from eventstore.redis.driver.server_info import info_of
 from eventstore.redis.driver.slot_map import SlotMap
 from eventstore.redis.driver.urls import (
@@ -55,9 +46,6 @@ Result = TypeVar("Result")
 
 DRIVER_ERRORS: Final = (RedisError, RedisClusterException, OSError)
 MAX_BLOCK_MS: Final = 5000
-
-FAILOVER_SECONDS: Final = 30.0
-"""So long a cluster may need to put a replica in the place of a primary: 15 s by default until it is missed."""
 
 MOST_WAITING: Final = 512
 """So many threads of a process may wait at a time; those after them are told after a while, and look by themselves."""
@@ -245,59 +233,6 @@ class Connection:
         if self._pid == os.getpid():
             for client in self._clients:
                 client.close()
-
-
-_DICE: Final = random.SystemRandom()
-"""Not the generator that a program's own code shares: what it draws from that stays as it is seeded."""
-
-_GROWING: Final = wait_exponential(multiplier=0.02, max=0.5)
-
-
-def _pause(state: RetryCallState) -> float:
-    """Return how long to wait before the next try, in seconds; no two wait alike."""
-    return _GROWING(state) + _DICE.uniform(0, 0.05)
-
-
-def when_free(call: Callable[[], Result], seconds: float = 10.0) -> Result:
-    """Try again while the server is busy with a script, at most some seconds; for any call, as it carries out none.
-
-    Raises the last StoreBusy.
-    """
-    try:
-        return call()
-    except StoreBusy:
-        patient = Retrying(
-            retry=retry_if_exception_type(StoreBusy),
-            wait=_pause,
-            stop=stop_after_delay(seconds),
-            reraise=True,
-        )
-        return patient(call)
-
-
-def retrying(call: Callable[[], Result], seconds: float = 10.0) -> Result:
-    """Try again while the server is away, at most some seconds; for calls that may be carried out twice.
-
-    A server that cannot write to its disk will not be able to in some seconds, and for one that is busy has been waited
-    already. Raises the last StoreUnavailable.
-    """
-    try:
-        return call()
-    except (StoreReadOnly, StoreBusy):
-        raise
-    except StoreUnavailable:
-        hopeless = (StoreReadOnly, StoreBusy)
-        patient = Retrying(
-            retry=retry_if_exception(
-                lambda e: (
-                    isinstance(e, StoreUnavailable) and not isinstance(e, hopeless)
-                )
-            ),
-            wait=_pause,
-            stop=stop_after_delay(seconds),
-            reraise=True,
-        )
-        return patient(call)
 
 
 def connect(

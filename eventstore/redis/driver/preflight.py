@@ -17,13 +17,12 @@ from eventstore.errors import (
 )
 from eventstore.keys import LAYOUT, Keyspace
 from eventstore.redis.driver.connection import (
-    FAILOVER_SECONDS,
     Connection,
     Node,
-    retrying,
 )
 from eventstore.redis.driver.replication import REPLICATED, Quorum, Replicas, online
 from eventstore.redis.driver.restart import rewrite_after_restart
+from eventstore.redis.driver.retries import FAILOVER_SECONDS, retrying
 from eventstore.redis.driver.scripts import PlainCall, Scripts
 from eventstore.redis.driver.server_info import info_of
 

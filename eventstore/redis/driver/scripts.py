@@ -21,13 +21,14 @@ from eventstore.errors import (
     translate,
 )
 from eventstore.redis.driver.acknowledged import PLACES, Told, arguments, lost_of
-from eventstore.redis.driver.connection import DRIVER_ERRORS, Connection, when_free
+from eventstore.redis.driver.connection import DRIVER_ERRORS, Connection
 from eventstore.redis.driver.replication import (
     check_confirmed,
     command_counts,
     confirming,
     script_counts,
 )
+from eventstore.redis.driver.retries import when_free
 
 log = logging.getLogger(__name__)
 

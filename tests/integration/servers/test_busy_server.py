@@ -13,7 +13,7 @@ from redis.exceptions import ResponseError
 
 from eventstore.errors import StoreBusy, StoreUnavailable
 from eventstore.event import Event
-from eventstore.redis.driver.connection import when_free
+from eventstore.redis.driver.retries import when_free
 from openagents_json import tool
 from openagents_json.engine import Engine
 from tests.conftest import Server, wait_for
