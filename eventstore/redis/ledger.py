@@ -16,6 +16,7 @@ from eventstore.redis.driver.scripts import (
     load_text,
 )
 from eventstore.redis.grouping import PAGE, groups
+from eventstore.redis.stored_texts import number_of, raw_of, text_of, texts_of
 
 LEAF_BYTES: Final = 32
 SALT_BYTES: Final = 16
@@ -102,7 +103,7 @@ class LedgerStore:
 
     def identity(self) -> dict[str, bytes]:
         """Return the ledger's own record: `id`, and "key:<id>" -> public key; empty when the store has no ledger."""
-        return _texts(
+        return texts_of(
             self._store.call([PlainCall((b"HGETALL", self._keys.audit()))])[0]
         )
 
@@ -200,7 +201,7 @@ class LedgerStore:
         last = (
             (b"", 0, b"")
             if made.last is None
-            else (_raw(made.last.stream), made.last.version, _raw(made.last.commit))
+            else (raw_of(made.last.stream), made.last.version, raw_of(made.last.commit))
         )
         args += [record, signature, made.closed_hash, *last]
         reply = self._store.call([ScriptCall(self._seal, names, args)])[0]
@@ -230,7 +231,7 @@ class LedgerStore:
             self._keys.ledger(partition, part) for part in ("epochs", "signatures")
         ]
         records, signatures = (
-            _texts(x)
+            texts_of(x)
             for x in self._store.call([PlainCall((b"HGETALL", n)) for n in names])
         )
         numbers = sorted(map(int, filter(_plain, records)))
@@ -238,7 +239,7 @@ class LedgerStore:
 
     def erased(self, partition: int) -> dict[int, bytes]:
         """Return the commitments to payloads that are no more, by position."""
-        reply = _texts(
+        reply = texts_of(
             self._store.call(
                 [PlainCall((b"HGETALL", self._keys.ledger(partition, "erased")))]
             )[0]
@@ -263,7 +264,7 @@ class LedgerStore:
         found: dict[int, list[str]] = {}
         prefix, middle = f"{self._keys.prefix}:{{", "}:run:"
         for raw in self._store.scan(f"{self._keys.prefix}:{{*}}:run:*".encode()):
-            place, _, name = _text(raw).partition(middle)
+            place, _, name = text_of(raw).partition(middle)
             if _plain(place.removeprefix(prefix)):
                 found.setdefault(int(place.removeprefix(prefix)), []).append(name)
         return {partition: sorted(names) for partition, names in found.items()}
@@ -323,11 +324,11 @@ def stored_entry(stream: str, entry: tuple[bytes, Sequence[bytes]]) -> Stored:
     identity, flat = entry
     f = dict(zip(flat[::2], flat[1::2], strict=False))
     commit, actor, cause, kind = (
-        _text(f.get(name, b"")) for name in (b"c", b"a", b"y", b"t")
+        text_of(f.get(name, b"")) for name in (b"c", b"a", b"y", b"t")
     )
     version, _, rest = identity.partition(b"-")
-    odd = _text(b"-" + rest) if rest != b"0" else ""
-    n, time_ms = (_number(f.get(name, b"")) for name in (b"n", b"m"))
+    odd = text_of(b"-" + rest) if rest != b"0" else ""
+    n, time_ms = (number_of(f.get(name, b"")) for name in (b"n", b"m"))
     data, metadata = f.get(b"d", b""), f.get(b"x", b"")
     return Stored(
         stream + odd,
@@ -343,10 +344,6 @@ def stored_entry(stream: str, entry: tuple[bytes, Sequence[bytes]]) -> Stored:
     )
 
 
-def _number(raw: bytes) -> int:
-    return int(raw) if raw.isdigit() and len(raw) < 20 else -1
-
-
 def _plain(name: str) -> bool:
     """Tell whether a name is a number, written as this engine does."""
     return (
@@ -359,15 +356,15 @@ def _plain(name: str) -> bool:
 
 def _stored(f: Sequence[Any]) -> Stored:
     stream, version, n, time_ms, actor, kind, data, commit, cause, metadata = f
-    who = _text(actor), _text(cause)
+    who = text_of(actor), text_of(cause)
     return Stored(
-        _text(stream),
+        text_of(stream),
         int(version),
         int(n),
         int(time_ms),
-        _text(commit),
+        text_of(commit),
         *who,
-        _text(kind),
+        text_of(kind),
         data,
         metadata,
     )
@@ -379,28 +376,7 @@ def _log_entry(identity: bytes, fields: Sequence[bytes]) -> LogEntry:
     return LogEntry(
         int(n),
         int(time_ms),
-        _text(f.get(b"r", b"")),
-        _number(f.get(b"f", b"")),
-        _number(f.get(b"l", b"")),
+        text_of(f.get(b"r", b"")),
+        number_of(f.get(b"f", b"")),
+        number_of(f.get(b"l", b"")),
     )
-
-
-def _text(raw: bytes) -> str:
-    """Read a text; what is none was not written by this engine, and still has to be named by who checks it."""
-    try:
-        return raw.decode("utf-8", "surrogatepass")
-    except UnicodeDecodeError:
-        return "\ufffd" + raw.decode("utf-8", "backslashreplace")
-
-
-def _raw(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
-
-
-def _texts(reply: Any) -> dict[str, bytes]:
-    pairs = (
-        reply.items()
-        if isinstance(reply, dict)
-        else zip(reply[::2], reply[1::2], strict=True)
-    )
-    return {_text(name): value for name, value in pairs}
