@@ -62,7 +62,8 @@ class StoreUnavailable(EventStoreError, Unavailable):
         reason: str,
         remedy: str = "check that it runs and that the URL is right",
     ) -> None:
-        self.where, self.reason = where, reason
+        self.where = where
+        self.reason = reason
         super().__init__(f"the store at {where} does not answer: {reason}; {remedy}")
 
 
@@ -76,7 +77,8 @@ class StoreBusy(StoreUnavailable):
             self,
             f"the store at {where} is busy with one script: {reason}; try again later",
         )
-        self.where, self.reason = where, reason
+        self.where = where
+        self.reason = reason
 
 
 class StoreReadOnly(StoreUnavailable):
@@ -89,7 +91,8 @@ class StoreReadOnly(StoreUnavailable):
             self,
             f"the store at {where} refuses to write: {reason}; look at its disk and log",
         )
-        self.where, self.reason = where, reason
+        self.where = where
+        self.reason = reason
 
 
 class NotReplicated(StoreUnavailable):
@@ -97,9 +100,11 @@ class NotReplicated(StoreUnavailable):
 
     code = "not_replicated"
 
-    def __init__(self, where: str, wanted: int, confirmed: int) -> None:
-        self.where, self.wanted, self.confirmed = where, wanted, confirmed
-        self.reason = f"{confirmed} of {wanted} replica(s) confirmed what was written"
+    def __init__(self, where: str, required: int, confirmed: int) -> None:
+        self.where = where
+        self.required = required
+        self.confirmed = confirmed
+        self.reason = f"{confirmed} of {required} replica(s) confirmed what was written"
         EventStoreError.__init__(
             self,
             f"the store at {where} cannot promise that this outlives a failover: {self.reason}; check that its "
@@ -115,7 +120,8 @@ class StoreRefused(EventStoreError):
     http_status = 503
 
     def __init__(self, reason: str, remedy: str) -> None:
-        self.reason, self.remedy = reason, remedy
+        self.reason = reason
+        self.remedy = remedy
         super().__init__(f"{reason}; {remedy}")
 
 
@@ -125,7 +131,9 @@ class WrongExpectedVersion(EventStoreError, Conflict):
     code = "wrong_expected_version"
 
     def __init__(self, stream: str, expected: object, current: int) -> None:
-        self.stream, self.expected, self.current = stream, expected, current
+        self.stream = stream
+        self.expected = expected
+        self.current = current
         super().__init__(
             f"stream {stream!r} is at version {current}, not {expected}; read it again and decide anew"
         )
@@ -137,16 +145,14 @@ class CheckpointNotRising(EventStoreError, Conflict):
     code = "checkpoint_not_rising"
 
     def __init__(
-        self, consumer: str, partition: int, wanted: int, current: int
+        self, consumer: str, partition: int, required: int, current: int
     ) -> None:
-        self.consumer, self.partition, self.wanted, self.current = (
-            consumer,
-            partition,
-            wanted,
-            current,
-        )
+        self.consumer = consumer
+        self.partition = partition
+        self.required = required
+        self.current = current
         super().__init__(
-            f"checkpoint of {consumer!r} in partition {partition} is at {current}, so it cannot be set to {wanted}; "
+            f"checkpoint of {consumer!r} in partition {partition} is at {current}, so it cannot be set to {required}; "
             "another instance of this consumer has gone on"
         )
 
@@ -157,7 +163,9 @@ class LogTruncated(EventStoreError):
     code = "log_truncated"
 
     def __init__(self, partition: int, n: int, head: int) -> None:
-        self.partition, self.n, self.head = partition, n, head
+        self.partition = partition
+        self.n = n
+        self.head = head
         super().__init__(
             f"partition {partition} has lost events before position {n} (it ends at {head} or was written anew); "
             "rewind to a position that is there and read again"
@@ -170,7 +178,9 @@ class PayloadTooLarge(EventStoreError, ContentTooLarge):
     code = "payload_too_large"
 
     def __init__(self, what: str, size: int, limit: int) -> None:
-        self.what, self.size, self.limit = what, size, limit
+        self.what = what
+        self.size = size
+        self.limit = limit
         super().__init__(
             f"{what} has {size} bytes, more than {limit}; store it elsewhere and refer to it"
         )
@@ -182,7 +192,8 @@ class NotJson(EventStoreError, InvalidArgument):
     code = "not_json"
 
     def __init__(self, path: str, reason: str) -> None:
-        self.path, self.reason = path, reason
+        self.path = path
+        self.reason = reason
         super().__init__(f"{path or 'the value'}: {reason}")
 
 
@@ -192,7 +203,8 @@ class BlobMissing(EventStoreError, RunUnreadable):
     code = "payload_missing"
 
     def __init__(self, partition: int, sha: str) -> None:
-        self.partition, self.sha = partition, sha
+        self.partition = partition
+        self.sha = sha
         super().__init__(
             f"payload {sha} of partition {partition} is missing; restore it from a backup of the store"
         )
@@ -204,7 +216,8 @@ class BlobChanged(EventStoreError, RunUnreadable):
     code = "payload_changed"
 
     def __init__(self, partition: int, sha: str) -> None:
-        self.partition, self.sha = partition, sha
+        self.partition = partition
+        self.sha = sha
         super().__init__(
             f"payload {sha} of partition {partition} is not what its hash says: somebody has changed it in the store; "
             "restore it from a backup of the store, and what needs it goes on"
@@ -217,7 +230,8 @@ class HeadUnreadable(EventStoreError, RunUnreadable, ValueError):
     code = "head_unreadable"
 
     def __init__(self, run: str, reason: str) -> None:
-        self.run, self.reason = run, reason
+        self.run = run
+        self.reason = reason
         super().__init__(
             f"the head of run {run} cannot be read: {reason}; somebody has changed it in the store: restore it from a "
             "backup of the store"
@@ -230,7 +244,9 @@ class EventUnreadable(EventStoreError, RunUnreadable, ValueError):
     code = "event_unreadable"
 
     def __init__(self, run: str, version: int, reason: str) -> None:
-        self.run, self.version, self.reason = run, version, reason
+        self.run = run
+        self.version = version
+        self.reason = reason
         super().__init__(
             f"event {version} of {run} cannot be read: {reason}; somebody has changed it in the store: restore it from "
             "a backup of the store; `openagents doctor` tells more"
@@ -262,7 +278,8 @@ class ServerNotStarted(EventStoreError):
     http_status = 503
 
     def __init__(self, directory: Path, reason: str) -> None:
-        self.directory, self.reason = directory, reason
+        self.directory = directory
+        self.reason = reason
         super().__init__(f"the embedded server in {directory} did not start: {reason}")
 
 
@@ -304,7 +321,8 @@ class TooLarge(ContentTooLarge, ValueError):
     code = "unpacked_too_large"
 
     def __init__(self, name: str, limit: int) -> None:
-        self.name, self.limit = name, limit
+        self.name = name
+        self.limit = limit
         super().__init__(
             f"with {name}, more than {limit} bytes come out of it, which is the most that is read"
         )

@@ -45,7 +45,9 @@ class Unpacking:
     """
 
     def __init__(self, archive: zipfile.ZipFile, limit: int = MOST_BYTES) -> None:
-        self._archive, self._limit, self._left = archive, limit, limit
+        self._archive = archive
+        self._limit = limit
+        self._left = limit
 
     def read(self, name: str) -> bytes:
         """Unpack a member.

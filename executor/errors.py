@@ -69,10 +69,12 @@ class BrokenHistory(RunUnreadable):
 
     code = "broken_history"
 
-    def __init__(self, run: str, expected: int, found: int) -> None:
-        self.run, self.expected, self.found = run, expected, found
+    def __init__(self, run: str, expected: int, actual: int) -> None:
+        self.run = run
+        self.expected = expected
+        self.actual = actual
         super().__init__(
-            f"run {run}: event {expected} is missing (found {found}); `openagents doctor` tells more"
+            f"run {run}: event {expected} is missing (found {actual}); `openagents doctor` tells more"
         )
 
 
@@ -89,7 +91,8 @@ class RunSealed(EncryptionError):
     http_status = 403
 
     def __init__(self, run: str, key_id: str) -> None:
-        self.run, self.key_id = run, key_id
+        self.run = run
+        self.key_id = key_id
         named = f"with key {key_id}" if key_id else "with a key of its own"
         super().__init__(
             f"run {run} is encrypted {named}, which this process does not have; set {KEYS_VARIABLE}"
@@ -115,10 +118,11 @@ class DamagedPayload(EncryptionError):
 
     code = "payload_damaged"
 
-    def __init__(self, run: str, place: str) -> None:
-        self.run, self.place = run, place
+    def __init__(self, run: str, payload: str) -> None:
+        self.run = run
+        self.payload = payload
         super().__init__(
-            f"run {run}: {place} cannot be decrypted: it was changed, moved, or encrypted with another key; "
+            f"run {run}: {payload} cannot be decrypted: it was changed, moved, or encrypted with another key; "
             "restore it from a backup of the store"
         )
 
@@ -142,15 +146,23 @@ class RunExists(Conflict):
 class KeyConflict(Conflict):
     """An idempotency key has begun something for another request; carries the `run` that it began and what `differs`.
 
-    `asked` and `found` are the hashes of the definitions, of what was asked for and of what the run goes by.
+    `asked` and `recorded` are the hashes of the definitions, of what was asked for and of what the run goes by.
     """
 
     code = "idempotency_conflict"
 
     def __init__(
-        self, run: str, differs: str, asked: str = "", found: str = "", what: str = ""
+        self,
+        run: str,
+        differs: str,
+        asked: str = "",
+        recorded: str = "",
+        what: str = "",
     ) -> None:
-        self.run, self.differs, self.asked, self.found = run, differs, asked, found
+        self.run = run
+        self.differs = differs
+        self.asked = asked
+        self.recorded = recorded
         super().__init__(
             f"the idempotency key belongs to {what or 'the start of'} run {run} with {differs}; nothing was done: "
             "send the same request again, or another key"
@@ -166,7 +178,8 @@ class ConcurrencyLimitReached(LimitReached, RuntimeError):
     code = "concurrency_limit_reached"
 
     def __init__(self, run: str, reason: str) -> None:
-        self.run, self.reason = run, reason
+        self.run = run
+        self.reason = reason
         super().__init__(f"run {run} is rejected: {reason}")
 
 
@@ -177,7 +190,8 @@ class TooManyStarts(InvalidRequest):
     http_status = 413
 
     def __init__(self, count: int, most: int) -> None:
-        self.count, self.most = count, most
+        self.count = count
+        self.most = most
         super().__init__(
             f"one request may start {most:,} runs, not {count:,}; nothing was started: send them in several, or raise "
             "OPENAGENTS_MAX_STARTS"
@@ -193,7 +207,8 @@ class TooContended(Conflict):
     code = "too_contended"
 
     def __init__(self, run: str, tries: int) -> None:
-        self.run, self.tries = run, tries
+        self.run = run
+        self.tries = tries
         super().__init__(
             f"run {run}: others changed it {tries} times in a row before this command; send it again"
         )
@@ -205,7 +220,9 @@ class NoSuchVersion(NotFound, LookupError):
     code = "no_such_version"
 
     def __init__(self, run: str, at: int, last: int) -> None:
-        self.run, self.at, self.last = run, at, last
+        self.run = run
+        self.at = at
+        self.last = last
         which = f"no event {at}" if at else "none as early as that"
         super().__init__(f"run {run} has events 1 to {last}, and {which}")
 
@@ -225,7 +242,8 @@ class PayloadUnfit(PayloadRefused):
     kind = "PayloadNotJson"
 
     def __init__(self, step: str | None, what: str, reason: str) -> None:
-        self.step, self.reason = step, reason
+        self.step = step
+        self.reason = reason
         where = f"step {step}" if step else "the run"
         super().__init__(
             f"{where}: {what} cannot be written: {reason}; make it smaller or flatter"
@@ -240,7 +258,10 @@ class PayloadOverLimit(PayloadRefused):
     kind = "PayloadTooLarge"
 
     def __init__(self, step: str | None, field: str, size: int, limit: int) -> None:
-        self.step, self.field, self.size, self.limit = step, field, size, limit
+        self.step = step
+        self.field = field
+        self.size = size
+        self.limit = limit
         where = f"step {step}" if step else "the run"
         super().__init__(
             f"{where}: {field} has {size} bytes, more than the limit of {limit}; "
@@ -267,7 +288,8 @@ class InvalidKey(InvalidArgument, ValueError):
     code = "invalid_key"
 
     def __init__(self, what: str, reason: str) -> None:
-        self.what, self.reason = what, reason
+        self.what = what
+        self.reason = reason
         super().__init__(f"{what} {reason}")
 
 
@@ -280,7 +302,8 @@ class HistoryUnfit(InvalidArgument, ValueError):
     code = "history_unfit"
 
     def __init__(self, run: str, why: str) -> None:
-        self.run, self.why = run, why
+        self.run = run
+        self.why = why
         super().__init__(f"the history of run {run} cannot be taken in: {why}")
 
 
@@ -290,7 +313,8 @@ class AnotherHistory(Conflict, LookupError):
     code = "another_history"
 
     def __init__(self, run: str, version: int) -> None:
-        self.run, self.version = run, version
+        self.run = run
+        self.version = version
         super().__init__(
             f"run {run} is in this store already, with another history than the {version} events that come in; "
             "nothing was changed"
@@ -356,7 +380,8 @@ class UnknownZone(InvalidArgument, ValueError):
     code = "unknown_zone"
 
     def __init__(self, name: str, release: str) -> None:
-        self.name, self.release = name, release
+        self.name = name
+        self.release = release
         super().__init__(
             f"there is no time zone {name!r} in release {release}; write it as Europe/Paris"
         )

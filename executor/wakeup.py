@@ -114,7 +114,8 @@ class Waker:
     """Hints in the store first; a doorbell only when the store says that nobody is awake."""
 
     def __init__(self, bell: WakeUps, doorbell: Doorbell) -> None:
-        self.bell, self.doorbell = bell, doorbell
+        self.bell = bell
+        self.doorbell = doorbell
 
     def wakeups(self, opens: Iterable[tuple[int, Mapping[str, int]]]) -> list[WakeUp]:
         """Say which partitions have work for which queues, of claimable steps given as (partition, count by queue)."""

@@ -80,7 +80,8 @@ class ViewBehind(ProjectionError, Unavailable):
     code = "view_behind"
 
     def __init__(self, name: str, events: int) -> None:
-        self.name, self.events = name, events
+        self.name = name
+        self.events = events
         super().__init__(
             f"the view {name} is {events} events behind the log and is being brought up to date; "
             "ask again later, or ask for what it knows by now"
@@ -111,7 +112,8 @@ class KeyUnusable(LedgerError):
     code = "audit_key_unusable"
 
     def __init__(self, where: str, reason: str) -> None:
-        self.where, self.reason = where, reason
+        self.where = where
+        self.reason = reason
         super().__init__(
             f"key {where}: {reason}; `openagents audit keygen` makes a pair of keys"
         )
@@ -123,7 +125,8 @@ class NotSealed(LedgerError, Conflict):
     code = "not_sealed"
 
     def __init__(self, run: str, version: int) -> None:
-        self.run, self.version = run, version
+        self.run = run
+        self.version = version
         super().__init__(
             f"event {version} of {run} is not in a closed epoch of the ledger yet; `openagents audit seal` closes it"
         )
@@ -135,7 +138,8 @@ class EvidenceUnreadable(LedgerError, InvalidArgument, ValueError):
     code = "evidence_unreadable"
 
     def __init__(self, where: str, reason: str) -> None:
-        self.where, self.reason = where, reason
+        self.where = where
+        self.reason = reason
         super().__init__(
             f"{where} cannot be read: {reason}; make it again from the store"
         )

@@ -33,7 +33,8 @@ class MemoryStreamStore:
         max_event_bytes: int = MAX_EVENT_BYTES,
     ) -> None:
         self._keys = Keyspace("memory", partitions)
-        self._now_ms, self._max_bytes = now_ms, max_event_bytes
+        self._now_ms = now_ms
+        self._max_bytes = max_event_bytes
         self._streams: dict[str, list[Recorded]] = {}
         self._logs: list[list[Recorded]] = [[] for _ in range(partitions)]
         self._checkpoints: dict[tuple[str, int], int] = {}

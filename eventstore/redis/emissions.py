@@ -47,7 +47,8 @@ class Emissions:
     """Writes side streams from one thread, many entries at a time; what cannot be written is dropped."""
 
     def __init__(self, connection: Connection, store: RedisClient) -> None:
-        self._connection, self._store = connection, store
+        self._connection = connection
+        self._store = store
         self._script = Script("emit", load_text("emit.lua"))
         self._pending: list[tuple[str, str, int, bytes]] = []
         self._lock = ForkSafeLock()

@@ -94,7 +94,8 @@ class LedgerStore:
     """Reads events as they are stored, and keeps what the ledger says of them."""
 
     def __init__(self, store: RedisClient) -> None:
-        self._store, self._keys = store, store.keys
+        self._store = store
+        self._keys = store.keys
         self.partitions = store.keys.partitions
         self._seal = Script("seal", load_text("seal.lua"))
         self._read = Script("view_read", load_text("view_read.lua"))

@@ -13,7 +13,8 @@ class KeyStore:
     """Reads and writes wrapped keys; that of a new run is written by the commit that begins it."""
 
     def __init__(self, store: RedisClient) -> None:
-        self._store, self._keys = store, store.keys
+        self._store = store
+        self._keys = store.keys
         self._rekey = Script("rekey", load_text("rekey.lua"))
 
     def get(self, runs: Sequence[str]) -> list[bytes | None]:

@@ -63,12 +63,15 @@ class RedisRunStore(RedisRunReads):
         master_keys: Sequence[str] = (),
     ) -> None:
         super().__init__(connection, keyspace)
-        self._commit, self._claim = _script("commit"), _script("claim")
+        self._commit = _script("commit")
+        self._claim = _script("claim")
         # A server at its memory limit refuses what begins a run, and carries out all other commits: runs that have
         # begun can end, and be archived.
         self._begin = Script("begin", refused_when_full(self._commit.text))
-        self._beat, self._due = _script("beat"), _script("due")
-        self._whole, self._master_keys = whole_history, " ".join(master_keys)
+        self._beat = _script("beat")
+        self._due = _script("due")
+        self._whole = whole_history
+        self._master_keys = " ".join(master_keys)
 
     # -- commits and claims ------------------------------------------------------------------------------
 

@@ -53,11 +53,9 @@ class RedisStreamStore:
         new_commit_id: Callable[[], str] | None = None,
         max_event_bytes: int = MAX_EVENT_BYTES,
     ) -> None:
-        self.keys, self._connection, self._max_bytes = (
-            keyspace,
-            connection,
-            max_event_bytes,
-        )
+        self.keys = keyspace
+        self._connection = connection
+        self._max_bytes = max_event_bytes
         self._scripts = Scripts(connection)
         self._append = Script("append", load_text("append.lua"))
         self._checkpoint = Script("checkpoint", load_text("checkpoint.lua"))

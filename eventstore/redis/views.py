@@ -27,9 +27,12 @@ class RedisViewStore:
     """Views beside the log, in the slot of their partition."""
 
     def __init__(self, store: RedisClient) -> None:
-        self._store, self._keys = store, store.keys
-        self._project, self._rows = _script("project"), _script("view_rows")
-        self._seek, self._switch = _script("view_seek"), _script("view_switch")
+        self._store = store
+        self._keys = store.keys
+        self._project = _script("project")
+        self._rows = _script("view_rows")
+        self._seek = _script("view_seek")
+        self._switch = _script("view_switch")
         self._generations = f"{store.keys.prefix}:views".encode()
 
     def checkpoints(

@@ -162,7 +162,7 @@ def _members_of(value: str) -> list[str] | None:
         todo = [json.loads(value)]
     except (ValueError, RecursionError):
         return None
-    found = []
+    texts = []
     while todo:
         item = todo.pop()
         if isinstance(item, dict):
@@ -170,8 +170,8 @@ def _members_of(value: str) -> list[str] | None:
         elif isinstance(item, list):
             todo += item
         elif isinstance(item, str | int | float) and not isinstance(item, bool):
-            found.append(str(item))
-    return found
+            texts.append(str(item))
+    return texts
 
 
 def _password(value: str) -> str:

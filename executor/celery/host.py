@@ -113,11 +113,11 @@ class Host:
             target=self._follow_main, name="openagents-follow", daemon=True
         ).start()
 
-    def _look_out(self, worker: Worker, places: int) -> None:
+    def _look_out(self, worker: Worker, slots: int) -> None:
         runtime = worker.runtime
         bell, queues = runtime.ringer.bell, runtime.settings.queues
         self.lookout = WorkPoller(
-            bell.waiting, self._work, queues, places, runtime.clock, worker.stopping
+            bell.waiting, self._work, queues, slots, runtime.clock, worker.stopping
         )
         self.lookout.start()
 

@@ -2,7 +2,7 @@
 
 Doorbells start the drains of a worker. When none has come for a queue for some seconds, this looks whether the store
 has hints for it that nobody takes, and drains on a thread of its own. It is one short round trip every few seconds, and
-never more drains than the worker has places.
+never more drains than the worker has slots.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ SILENT_MS = 2000.0
 
 
 class WorkPoller:
-    """Looks after the queues of one worker; `places` is how many drains may be at work at a time."""
+    """Looks after the queues of one worker; `slots` is how many drains may be at work at a time."""
 
     def __init__(
         self,
         waiting: Callable[[Sequence[str]], Mapping[str, int]],
         drain: Callable[[str], object],
         queues: Sequence[str],
-        places: int,
+        slots: int,
         clock: Clock,
         stopping: threading.Event,
     ) -> None:
@@ -38,7 +38,7 @@ class WorkPoller:
         self._drain = drain
         self._clock = clock
         self._stopping = stopping
-        self._places = threading.Semaphore(places)
+        self._slots = threading.Semaphore(slots)
         self._heard = dict.fromkeys(queues, clock.steady_ms())
 
     def start(self) -> None:
@@ -51,7 +51,7 @@ class WorkPoller:
     def heard(self, queue: str) -> Iterator[None]:
         """Have a place for the time of a drain that a bell started."""
         self._heard[queue] = self._clock.steady_ms()
-        with self._places:
+        with self._slots:
             yield
         self._heard[queue] = self._clock.steady_ms()
 
@@ -75,7 +75,7 @@ class WorkPoller:
         for queue in silent:
             if not waiting[queue]:
                 self._heard[queue] = now
-            elif self._places.acquire(blocking=False):
+            elif self._slots.acquire(blocking=False):
                 thread = threading.Thread(
                     target=self._work,
                     args=(queue,),
@@ -88,4 +88,4 @@ class WorkPoller:
         try:
             self._drain(queue)
         finally:
-            self._places.release()
+            self._slots.release()

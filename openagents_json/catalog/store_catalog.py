@@ -18,7 +18,9 @@ class StoreCatalog:
     def __init__(
         self, directory: Directory, local: Registry, workflows: Workflows
     ) -> None:
-        self._directory, self._local, self._workflows = directory, local, workflows
+        self._directory = directory
+        self._local = local
+        self._workflows = workflows
         self._remote = Registry()
 
     def fresh(self, references: Sequence[str]) -> StoreCatalog:

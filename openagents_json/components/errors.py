@@ -41,7 +41,8 @@ class UnknownComponent(ComponentError, NotFound):
     code = "unknown_component"
 
     def __init__(self, reference: str, near: Iterable[str] = ()) -> None:
-        self.reference, self.near = reference, tuple(near)
+        self.reference = reference
+        self.near = tuple(near)
         hint = f"; did you mean {self.near[0]!r}?" if self.near else ""
         super().__init__(f"there is no component {reference!r}{hint}")
 
@@ -52,7 +53,8 @@ class CannotLoad(ComponentError):
     code = "components_not_loaded"
 
     def __init__(self, path: str, reason: str) -> None:
-        self.path, self.reason = path, reason
+        self.path = path
+        self.reason = reason
         super().__init__(
             f"components {path!r} cannot be loaded: {reason}; give a module, module:object or a .py file"
         )
@@ -72,7 +74,9 @@ class InvalidComponentInput(ComponentError, InvalidArgument):
     retryable = False
 
     def __init__(self, component: str, path: str, reason: str) -> None:
-        self.component, self.path, self.reason = component, path, reason
+        self.component = component
+        self.path = path
+        self.reason = reason
         super().__init__(f"component {component}: input {path}: {reason}")
 
 
@@ -113,7 +117,8 @@ class ComponentExit(ComponentError):
     code = "component_exit"
 
     def __init__(self, component: str, error: BaseException) -> None:
-        self.component, self.error = component, error
+        self.component = component
+        self.error = error
         super().__init__(
             f"component {component} raised {type(error).__name__}: {_text(error)}"
         )

@@ -85,7 +85,8 @@ class AuditService:
     """What can be done with the ledger of a store."""
 
     def __init__(self, core: Core) -> None:
-        self._core, self._store = core, core.ledger
+        self._core = core
+        self._store = core.ledger
 
     def seal(self, signer: Signer | None = None) -> Sealed:
         """Seal and sign all that is in the log by now, with the engine's own key unless another is given.

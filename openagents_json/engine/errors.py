@@ -46,7 +46,9 @@ class WaitTimeout(TimedOut, TimeoutError):
     code = "wait_timeout"
 
     def __init__(self, run: str, seconds: float, status: str) -> None:
-        self.run, self.seconds, self.status = run, seconds, status
+        self.run = run
+        self.seconds = seconds
+        self.status = status
         super().__init__(
             f"run {run} is still {status} after {seconds:g} s; it goes on, wait again or cancel it"
         )
@@ -62,7 +64,8 @@ class InvalidSetting(InvalidArgument, ValueError):
     exit_status = 2
 
     def __init__(self, name: str, reason: str) -> None:
-        self.name, self.reason = name, reason
+        self.name = name
+        self.reason = reason
         super().__init__(f"setting {name}: {reason}")
 
 
@@ -82,7 +85,8 @@ class ArchiveUnreachable(Unavailable, FileUnusable):
     code = "archive_unreachable"
 
     def __init__(self, url: str, reason: str) -> None:
-        self.url, self.reason = masked(url), masked(reason, url)
+        self.url = masked(url)
+        self.reason = masked(reason, url)
         super().__init__(f"the archive at {self.url} cannot be reached: {self.reason}")
 
 
@@ -92,7 +96,8 @@ class PolicyUnreadable(ProjectionError, InvalidArgument, ValueError):
     code = "policy_unreadable"
 
     def __init__(self, where: str, reason: str) -> None:
-        self.where, self.reason = where, reason
+        self.where = where
+        self.reason = reason
         super().__init__(f"{where} is no policy: {reason}")
 
 
@@ -117,7 +122,8 @@ class CannotLeave(Conflict):
     code = "cannot_leave"
 
     def __init__(self, run: str, why: str) -> None:
-        self.run, self.why = run, why
+        self.run = run
+        self.why = why
         super().__init__(f"run {run} stays in the store: {why}")
 
 
@@ -139,7 +145,8 @@ class NotMoved(Conflict):
     code = "not_moved"
 
     def __init__(self, run: str, why: str) -> None:
-        self.run, self.why = run, why
+        self.run = run
+        self.why = why
         super().__init__(f"run {run} has not moved: {why}")
 
 
@@ -164,7 +171,8 @@ class SandboxTooWeak(HealError):
     code = "sandbox_too_weak"
 
     def __init__(self, heal: str, leaves: tuple[str, ...], bounds: str) -> None:
-        self.heal, self.leaves = heal, leaves
+        self.heal = heal
+        self.leaves = leaves
         super().__init__(
             f"--sandbox strict refuses this one: {bounds}; `openagents runs heal --resume {heal}` goes on without it, "
             f"or with it where the kernel has more"
@@ -191,7 +199,9 @@ class WaveUnfinished(HealError, TimedOut):
     def __init__(
         self, heal: str, wave: int, open_runs: tuple[str, ...], seconds: float
     ) -> None:
-        self.heal, self.wave, self.open = heal, wave, open_runs
+        self.heal = heal
+        self.wave = wave
+        self.open = open_runs
         super().__init__(
             f"{len(open_runs)} runs of wave {wave} have not ended within {seconds:g} s ({open_runs[0]} is one): are "
             f"there workers? `openagents runs heal --resume {heal}` goes on"

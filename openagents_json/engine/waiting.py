@@ -36,7 +36,9 @@ class Waiter:
     """
 
     def __init__(self, core: Core, run: str, timeout: float | None) -> None:
-        self._core, self._run, self._timeout = core, run, timeout
+        self._core = core
+        self._run = run
+        self._timeout = timeout
         self._ends = (
             None if timeout is None else core.clock.steady_ms() + timeout * 1000
         )

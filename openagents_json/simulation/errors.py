@@ -50,7 +50,8 @@ class Unproven(OpenAgentsError):
     code = "unproven"
 
     def __init__(self, step: str, reason: str) -> None:
-        self.step, self.reason = step, reason
+        self.step = step
+        self.reason = reason
         super().__init__(reason)
 
 

@@ -33,7 +33,9 @@ class Rehearsal(World):
         self, sandbox: Sandbox, mocks: Mapping[str, Json], now_ms: int, limit_ms: int
     ) -> None:
         super().__init__(Stubs({}, Registry()), {}, now_ms)
-        self._sandbox, self._mocks, self._limit_ms = sandbox, mocks, limit_ms
+        self._sandbox = sandbox
+        self._mocks = mocks
+        self._limit_ms = limit_ms
         self.mocked: dict[str, None] = {}
 
     def rehearse(self, life: SimulatedRun, command: cmd.Command) -> None:

@@ -87,15 +87,11 @@ class Sandbox:
             str(directory / path) if path.endswith(".py") else path
             for path in components
         ]
-        self._environment, self._directory, self._memory = (
-            environment,
-            directory.resolve(),
-            memory,
-        )
-        self._secrets, self._program = (
-            secret_locations([self._directory / path for path in secrets]),
-            program,
-        )
+        self._environment = environment
+        self._directory = directory.resolve()
+        self._memory = memory
+        self._secrets = secret_locations([self._directory / path for path in secrets])
+        self._program = program
         self._bounds: Bounds | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._process: subprocess.Popen[bytes] | None = None

@@ -79,7 +79,8 @@ class ThisKernel:
     def __init__(self) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
         # They look for their libraries with other programs, of which there are none later.
-        self._landlock, self._seccomp = _landlock(), _seccomp()
+        self._landlock = _landlock()
+        self._seccomp = _seccomp()
         self._mounts: bool | None = None
 
     def leave_network(self) -> bool:

@@ -53,7 +53,9 @@ class World:
         *,
         most: int = STEPS_AT_MOST,
     ) -> None:
-        self.cast, self.workflows, self.now_ms = cast, workflows, now_ms
+        self.cast = cast
+        self.workflows = workflows
+        self.now_ms = now_ms
         self._most = most
         self.lives: dict[str, SimulatedRun] = {}
         self._runs = Lives(lambda: self.now_ms)

@@ -89,7 +89,9 @@ class ExpressionError(WorkflowError, InvalidArgument):
     code = "expression_error"
 
     def __init__(self, expression: str, reason: str, pointer: str = "") -> None:
-        self.expression, self.reason, self.pointer = expression, reason, pointer
+        self.expression = expression
+        self.reason = reason
+        self.pointer = pointer
         super().__init__(f"expression {shorten(expression)!r}: {reason}")
 
 
@@ -99,7 +101,9 @@ class ExpressionFailed(WorkflowError):
     code = "expression_failed"
 
     def __init__(self, expression: str, reason: str, pointer: str = "") -> None:
-        self.expression, self.reason, self.pointer = expression, reason, pointer
+        self.expression = expression
+        self.reason = reason
+        self.pointer = pointer
         location = f" at {pointer}" if pointer else ""
         super().__init__(f"expression {shorten(expression)!r}{location}: {reason}")
 
@@ -110,7 +114,8 @@ class CannotEdit(WorkflowError, InvalidArgument):
     code = "cannot_edit"
 
     def __init__(self, path: str, reason: str) -> None:
-        self.path, self.reason = path, reason
+        self.path = path
+        self.reason = reason
         super().__init__(reason)
 
 
@@ -152,7 +157,9 @@ class Rejected(Conflict):
     code = "rejected"
 
     def __init__(self, code: str, reason: str, status: str) -> None:
-        self.code, self.reason, self.status = code, reason, status
+        self.code = code
+        self.reason = reason
+        self.status = status
         super().__init__(reason)
 
 
@@ -194,7 +201,8 @@ class DocumentUnreadable(InvalidArgument, ValueError):
     code = "document_unreadable"
 
     def __init__(self, path: str, reason: str) -> None:
-        self.path, self.reason = path, reason
+        self.path = path
+        self.reason = reason
         super().__init__(f"{path}: {reason}; give the path of a workflow in JSON")
 
 

@@ -40,7 +40,8 @@ class KeyNoteStore:
     """Writes notes by the first who comes; what is sent again changes nothing."""
 
     def __init__(self, client: RedisClient, kept_ms: int) -> None:
-        self._client, self._kept_ms = client, kept_ms
+        self._client = client
+        self._kept_ms = kept_ms
         self._script = Script("note", load_text("note.lua"))
 
     def write(

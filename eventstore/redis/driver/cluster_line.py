@@ -42,7 +42,8 @@ class NodeConnection:
     """A connection to one node for some commands; one that fails fails for all of them."""
 
     def __init__(self, node: str, pool: Any, items: list[RoutedCommand]) -> None:
-        self.node, self.items = node, items
+        self.node = node
+        self.items = items
         self.broken = False
         self._exchange = Exchange(pool)
 

@@ -13,7 +13,8 @@ class ForkSafeLock:
     __slots__ = ("_lock", "_pid")
 
     def __init__(self) -> None:
-        self._lock, self._pid = threading.Lock(), os.getpid()
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
 
     def __enter__(self) -> None:
         if self._pid != os.getpid():

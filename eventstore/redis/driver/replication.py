@@ -48,7 +48,8 @@ class Quorum:
     def __init__(self, asked: Replicas) -> None:
         self.asked = asked
         self.doubted = False
-        self._server, self._count = "", max(1, asked.count)
+        self._server = ""
+        self._count = max(1, asked.count)
 
     @property
     def count(self) -> int:

@@ -44,7 +44,8 @@ class Script:
     __slots__ = ("name", "sha", "text")
 
     def __init__(self, name: str, text: str) -> None:
-        self.name, self.text = name, text
+        self.name = name
+        self.text = text
         self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
@@ -125,7 +126,8 @@ class Scripts:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._where, self._is_cluster = connection.where, connection.is_cluster
+        self._where = connection.where
+        self._is_cluster = connection.is_cluster
 
     @property
     def _client(self) -> Any:

@@ -190,7 +190,8 @@ class StoredPayloads(Mapping[str, bytes]):
     """
 
     def __init__(self, core: Core, run: str, shas: Sequence[str]) -> None:
-        self._store, self._partition = core.store, core.store.partition_of(run)
+        self._store = core.store
+        self._partition = core.store.partition_of(run)
         self._there = dict.fromkeys(self._store.payloads_there(self._partition, shas))
 
     def __iter__(self) -> Iterator[str]:

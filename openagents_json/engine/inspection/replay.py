@@ -38,7 +38,8 @@ class Replays:
     """What can be done with the past of runs."""
 
     def __init__(self, core: Core, actor: str) -> None:
-        self.core, self._actor = core, actor
+        self.core = core
+        self._actor = actor
 
     # -- going on ----------------------------------------------------------------------------------------
 

@@ -36,7 +36,9 @@ class RunView:
     __slots__ = ("_holder", "_path", "_status")
 
     def __init__(self, holder: HoldsRun, path: str = "", status: str = "") -> None:
-        self._holder, self._path, self._status = holder, path, status
+        self._holder = holder
+        self._path = path
+        self._status = status
 
     def at(self, path: str) -> RunView:
         """Return the view from the place of a step."""

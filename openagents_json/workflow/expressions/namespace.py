@@ -118,10 +118,8 @@ class Lookup:
 
     def __init__(self, scope: Scope, local: Mapping[str, Json] | None = None) -> None:
         around = scope.local
-        self._scope, self._local = (
-            scope,
-            {**around, **(local or {})} if around else local,
-        )
+        self._scope = scope
+        self._local = {**around, **(local or {})} if around else local
         self.budget = scope.together.next()
 
     def root(self, name: str) -> Any:

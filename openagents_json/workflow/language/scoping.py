@@ -54,7 +54,8 @@ class _Layers(Set[str]):
     __slots__ = ("_around", "_own")
 
     def __init__(self, own: frozenset[str], around: Set[str]) -> None:
-        self._own, self._around = own, around
+        self._own = own
+        self._around = around
 
     def __contains__(self, name: object) -> bool:
         return name in self._own or name in self._around

@@ -70,12 +70,10 @@ class DecisionBuilder:
         bounds: Bounds = DEFAULT,
         now_ms: int = 0,
     ) -> None:
-        self.plan, self.state, self.refused, self.child_id = (
-            plan,
-            state,
-            refused,
-            child_id,
-        )
+        self.plan = plan
+        self.state = state
+        self.refused = refused
+        self.child_id = child_id
         self.bounds = bounds
         self.together = Together(bounds.operations)
         self.now_ms = now_ms

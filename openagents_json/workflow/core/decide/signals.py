@@ -18,7 +18,8 @@ class _Holder:
     """A plan and a state, for a view of them."""
 
     def __init__(self, plan: Plan, state: st.RunState) -> None:
-        self.plan, self.state = plan, state
+        self.plan = plan
+        self.state = state
         self.together = Together()
 
 
