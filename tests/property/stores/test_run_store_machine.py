@@ -401,7 +401,7 @@ class RunStoreMachine(RuleBasedStateMachine):
             (m.member, m.kind, m.begun, fences.get((m.run, m.step, m.fence), m.fence))
             for m in other.members
         )
-        assert one.moved == other.moved
+        assert one.refilled == other.refilled
         [ready], [kept] = one.ready, other.ready
         assert (ready.count, dict(ready.aside)) == (kept.count, dict(kept.aside))
         assert (one.next_ms < 0) == (other.next_ms < 0)
