@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import shlex
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -36,6 +37,22 @@ class Target:
             return f"cli:{getpass.getuser()}"
         except (KeyError, OSError):  # a user without a name
             return "cli"
+
+    def place(self) -> str:
+        """Return the options that name this store in a command to be copied, none where the environment names it."""
+        from openagents_json.engine import has_password
+        from openagents_json.engine.settings import from_environment
+
+        usual = from_environment()
+        options = {"data": self.settings.data, "prefix": self.settings.prefix}
+        if self.settings.url != usual.url:
+            url = self.settings.url
+            options["url"] = "@FILE" if has_password(url) else url
+        return "".join(
+            f" --{name} {shlex.quote(value)}"
+            for name, value in options.items()
+            if value != getattr(usual, name)
+        )
 
     def views(self) -> AbstractContextManager[Queries]:
         """Open the views of the store alone, for lists: most of the engine stays out of it."""

@@ -115,7 +115,7 @@ def second(time_ms: int) -> str:
 
 def status(name: str) -> Text:
     """Return a status in its colour."""
-    return text(name, COLOURS.get(name, ""))
+    return text(name, COLOURS.get(name.strip(), ""))
 
 
 def text(value: str, style: str = "") -> Text:

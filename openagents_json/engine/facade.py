@@ -25,6 +25,7 @@ if (
     from executor.runs.beginnings import Start
     from openagents_json.engine.healing.heal import Healing
     from openagents_json.engine.inspection.explain import Explanation
+    from openagents_json.engine.inspection.overview import Overview
     from openagents_json.engine.inspection.values import (
         HistoryEvent,
         Result,
@@ -264,6 +265,15 @@ class Engine(Lifecycle, Services):
         from openagents_json.engine.inspection.explain import explain
 
         return explain(run, self.replay, self.views)
+
+    def overview(self, run: str) -> Overview:
+        """Look at a run as people do: its steps with how long they took, and what it waits for.
+
+        Raises RunNotFound.
+        """
+        from openagents_json.engine.inspection.overview import overview
+
+        return overview(run, self.replay)
 
     def signal(
         self,

@@ -90,7 +90,7 @@ class Services:
 
         Raises RunNotFound.
         """
-        from openagents_json.engine.inspection.explain import lacking
+        from openagents_json.engine.inspection.waits import lacking
 
         return lacking(self.core, run)
 

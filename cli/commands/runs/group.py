@@ -9,7 +9,7 @@ from cli.lazy import LazyGroup
 COMMANDS = {
     "list": "cli.commands.runs.list:list_runs",
     "failures": "cli.commands.runs.list:failures",
-    "show": "cli.commands.runs.watch:show_run",
+    "show": "cli.commands.runs.show:show_run",
     "watch": "cli.commands.runs.watch:watch",
     "output": "cli.commands.runs.watch:output",
     "history": "cli.commands.runs.history:history",

@@ -1,4 +1,4 @@
-"""Look at a run: as it is, as it goes on, and what its components show."""
+"""Follow a run: as it goes on, and what its components show."""
 
 from __future__ import annotations
 
@@ -10,20 +10,11 @@ import click
 from cli.commands.run import progress_printer
 from cli.following import EXIT, follow
 from cli.options import Target, target_options
-from cli.render import print_json, print_line
+from cli.render import print_line
 from cli.terminal import give, say
 
 if TYPE_CHECKING:
     from openagents_json.engine import Emitted
-
-
-@click.command("show")
-@click.argument("run")
-@target_options
-def show_run(target: Target, run: str) -> None:
-    """Show a run with its steps, as JSON."""
-    with target.engine() as engine:
-        print_json(engine.state(run))
 
 
 @click.command()

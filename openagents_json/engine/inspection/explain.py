@@ -8,13 +8,11 @@ from itertools import islice
 from typing import Any
 
 from eventstore.event import Recorded
-from eventstore.redis.coordination.members import Directory
 from executor.runs.repository import Session
-from executor.worker.abilities import Fleet
 from openagents_json.engine.inspection.queries import Queries, RunRow
 from openagents_json.engine.inspection.replay import Replays
 from openagents_json.engine.inspection.replay_savings import Replayed
-from openagents_json.engine.wiring.client import Core
+from openagents_json.engine.inspection.waits import waits_of
 from openagents_json.errors import RunUnreadable
 from openagents_json.workflow.core import event_traits
 from openagents_json.workflow.core import events as ev
@@ -153,7 +151,10 @@ def explain(run: str, replays: Replays, reads: Queries) -> Explanation:
         error=state.error,
         inputs=step.inputs if step else None,
         attempts=tuple(_attempts(recorded, at)) if at else (),
-        waits=_waiting(session, replays.core.directory),
+        waits={
+            wait.step: wait.sentence()
+            for wait in waits_of(session, recorded, replays.core.directory)
+        },
         reference=reference,
         comparison=replays.diff(run, reference) if reference else None,
         replayed=replays.replayed(run),
@@ -222,60 +223,6 @@ def _nearest(session: Session, replays: Replays, reads: Queries) -> str:
     candidates = zip([row for row, _ in there], firsts, strict=True)
     nearest = min(candidates, key=distance, default=None)
     return nearest[0].id if nearest else ""
-
-
-def _waiting(session: Session, directory: Directory) -> dict[str, str]:
-    steps = session.state.steps
-    waits = {
-        path: _waits(steps[path])
-        for path in sorted(session.state.open_steps)
-        if not _holds(steps[path])
-    }
-    return waits | _lacking(session, directory)
-
-
-def lacking(core: Core, run: str) -> dict[str, str]:
-    """Return the steps of a run that wait for what no live worker has, and what that is.
-
-    Raises RunNotFound.
-    """
-    return _lacking(core.sessions.load(run), core.directory)
-
-
-def _lacking(session: Session, directory: Directory) -> dict[str, str]:
-    state = session.state
-    fleet = Fleet(directory)
-    fleet.see(directory.workers())
-    lacks = {}
-    for path in sorted(state.open_steps):
-        step, plan = state.steps[path], session.plan.of(path)
-        if step.status != st.SCHEDULED or step.kind:
-            continue
-        if not fleet.can(plan.queue, plan.component or ""):
-            lacks[path] = (
-                f"waits for the component {plan.component}, which no live worker has, in queue {plan.queue}"
-            )
-    return lacks
-
-
-def _holds(step: st.StepState) -> bool:
-    return step.kind in st.GROUPS or step.kind == st.BLOCK
-
-
-def _waits(step: st.StepState) -> str:
-    match step.status:
-        case st.STARTED:
-            return f"is run by {step.worker}, attempt {step.attempt}"
-        case st.GATED:
-            return "waits for a lock or a rate"
-        case st.WAITING | st.RETRYING:
-            return f"waits to be tried again, after {step.failures} failures"
-        case st.SCHEDULED:
-            return "waits for a worker"
-        case _ if step.child:
-            return f"waits for its run {step.child}"
-        case _:
-            return f"waits ({step.kind})"
 
 
 def _attempts(recorded: Sequence[Recorded], step: str) -> list[Attempt]:

@@ -86,7 +86,7 @@ def test_runs_are_listed_shown_and_their_history_told(folder: Path) -> None:
     made = json.loads(run(folder, "good.json", "-i", "n=5")[1])
     listed = json.loads(call(folder, "runs", "list", "--json", "--workflow", "good")[1])
     assert made["id"] in [item["id"] for item in listed]
-    shown = json.loads(call(folder, "runs", "show", made["id"])[1])
+    shown = json.loads(call(folder, "runs", "show", made["id"], "--json")[1])
     assert (shown["status"], shown["steps"][0]["output"]) == ("completed", 6)
     history = json.loads(call(folder, "runs", "history", made["id"], "--json")[1])
     assert [event["type"] for event in history][-1] == "RunCompleted"
@@ -218,7 +218,7 @@ def test_a_run_that_waits_is_signalled_shown_and_goes_on(folder: Path) -> None:
         )[0]
         == 0
     )
-    shown = json.loads(call(folder, "runs", "show", made)[1])
+    shown = json.loads(call(folder, "runs", "show", made, "--json")[1])
     assert {step["id"]: step["status"] for step in shown["steps"]} == {
         "ok": "completed",
         "a": "scheduled",
@@ -422,7 +422,9 @@ def test_a_failed_run_is_explained_and_goes_on_by_hand(folder: Path) -> None:
     forked = json.loads(
         call(folder, "runs", "fork", good, "--at", "1", "--set", "n=5", "--json")[1]
     )["id"]
-    assert json.loads(call(folder, "runs", "show", forked)[1])["inputs"] == {"n": 5}
+    assert json.loads(call(folder, "runs", "show", forked, "--json")[1])["inputs"] == {
+        "n": 5
+    }
     assert call(folder, "runs", "skip", forked, "a")[1] == f"{forked} completed\n"
     assert call(folder, "runs", "rerun", good, "a")[1] == f"{good} running\n"
     assert call(

@@ -2,65 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
-import logging
-import os
 import re
-import sys
-import threading
-import tty
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 
-from cli.main import main
 from cli.root import cli
 from tests.acceptance.commands.hostile_world import EVIL, World
 from tests.acceptance.processes import openagents, openagents_bytes
+from tests.acceptance.terminals import Terminal
 
 BAD = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
-
-
-class Terminal:
-    """A terminal of its own for one command: what arrives there, after the program has done its part."""
-
-    def __init__(self, arguments: list[str], folder: Path, given: str = "") -> None:
-        self.code, self._folder = 0, folder
-        master, slave = os.openpty()
-        tty.setraw(slave)
-        pieces: list[bytes] = []
-        reader = threading.Thread(target=self._read, args=(master, pieces))
-        reader.start()
-        with open(slave, "w", encoding="utf-8", closefd=False) as paper:
-            streams = sys.stdin, sys.stdout, sys.stderr
-            handler = logging.StreamHandler(paper)
-            logging.getLogger().addHandler(handler)
-            try:
-                sys.stdin, sys.stdout, sys.stderr = io.StringIO(given), paper, paper
-                with contextlib.chdir(folder):
-                    main(arguments)
-            except SystemExit as ended:
-                self.code = int(str(ended.code or 0))
-            finally:
-                sys.stdin, sys.stdout, sys.stderr = streams
-                logging.getLogger().removeHandler(handler)
-                paper.flush()
-        os.close(slave)
-        reader.join()
-        self.text = b"".join(pieces).decode()
-
-    def _read(self, master: int, pieces: list[bytes]) -> None:
-        with contextlib.suppress(OSError):
-            while piece := os.read(master, 65536):
-                pieces.append(piece)
-        os.close(master)
 
 
 def commands() -> Iterator[tuple[tuple[str, ...], click.Command]]:
@@ -161,7 +118,7 @@ def test_what_a_component_shows_is_intact_in_a_pipe_and_escaped_on_a_terminal(
 
 
 def test_json_means_the_same_and_holds_no_such_character(world: World) -> None:
-    done = openagents("runs", "show", world.shown, *world.where)
+    done = openagents("runs", "show", world.shown, *world.where, "--json")
     shown = json.loads(done.stdout)
     assert shown["inputs"] == {EVIL: EVIL, "text": EVIL}
     assert shown["labels"] == {EVIL: EVIL}

@@ -57,7 +57,7 @@ def test_runs_are_held_archived_found_restored(
     )
     assert ids(*where) == {first}
     assert ids("--archived", "--status", "failed", *where) == {failed}
-    missing = openagents("runs", "show", failed, *where)
+    missing = openagents("runs", "show", failed, *where, "--json")
     assert missing.returncode == 1
     assert "runs restore" in missing.stderr
     assert openagents("runs", "restore", failed, *where).returncode == 0
@@ -115,7 +115,9 @@ def test_a_policy_is_applied_though_it_is_killed_in_the_middle(
     for run in made[:3]:
         assert openagents("runs", "restore", run, *where).returncode == 0
         assert (
-            json.loads(openagents("runs", "show", run, *where).stdout)["status"]
+            json.loads(openagents("runs", "show", run, *where, "--json").stdout)[
+                "status"
+            ]
             == "completed"
         )
 

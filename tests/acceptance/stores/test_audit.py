@@ -158,7 +158,7 @@ def test_a_run_is_erased_and_still_proved(
 ) -> None:
     run_id = run(where, tmp_path, "secret-text")
     openagents("audit", "seal", "--private-key", str(key), *where)
-    assert "secret-text" in openagents("runs", "show", run_id, *where).stdout
+    assert "secret-text" in openagents("runs", "show", run_id, *where, "--json").stdout
     done = openagents(
         "runs", "redact", run_id, "--reason", "asked for", "--json", *where
     )

@@ -107,7 +107,9 @@ def test_a_run_is_stepped_through_retried_and_forked_on_a_laptop(
     assert "the run had ended (failed)" in said
     data = str(tmp_path / "data")
     assert (
-        json.loads(openagents("runs", "show", run, "--data", data).stdout)["status"]
+        json.loads(openagents("runs", "show", run, "--data", data, "--json").stdout)[
+            "status"
+        ]
         == "failed"
     )
     at = openagents("runs", "open", str(capsule), "--at", "3", "--json")
@@ -244,7 +246,7 @@ def test_a_promotion_that_is_killed_is_finished_by_doing_it_again(
         assert (done.returncode, json.loads(done.stdout)["status"]) == (0, "running"), (
             done.stderr
         )
-    here = json.loads(openagents("runs", "show", run, "--data", data).stdout)
+    here = json.loads(openagents("runs", "show", run, "--data", data, "--json").stdout)
     assert (here["status"], here["reason"][:9]) == ("cancelled", "moved to ")
     process = worker(server, prefix, components=tmp_path / "parts.py")
     try:

@@ -61,7 +61,7 @@ def test_runs_are_encrypted_worked_on_rotated_and_shredded(
             )
         )
         run = completed(str(tmp_path / "sealed.json"), where)
-        shown = json.loads(call("runs", "show", run, *where))
+        shown = json.loads(call("runs", "show", run, *where, "--json"))
         assert shown["output"] == {"b": MARK + 2, "ok": {"n": MARK}}
         assert [step["attempt"] for step in shown["steps"] if step["id"] != "ok"] == [
             1,
@@ -83,7 +83,8 @@ def test_runs_are_encrypted_worked_on_rotated_and_shredded(
         call("keys", "rotate", *where, code=1)
         monkeypatch.setenv(VARIABLE, made["key"])
         assert (
-            json.loads(call("runs", "show", run, *where))["output"] == shown["output"]
+            json.loads(call("runs", "show", run, *where, "--json"))["output"]
+            == shown["output"]
         )
         shredded(run, where)
         assert "lacks the encryption keys" in call("doctor", *where)
@@ -111,7 +112,10 @@ def completed(file: str, where: tuple[str, ...]) -> str:
     wait_for(lambda: waits in call("runs", "state", run, *where))
     call("runs", "signal", run, "go", "--payload", json.dumps({"n": MARK}), *where)
     wait_for(
-        lambda: json.loads(call("runs", "show", run, *where))["status"] == "completed"
+        lambda: (
+            json.loads(call("runs", "show", run, *where, "--json"))["status"]
+            == "completed"
+        )
     )
     return run
 
@@ -139,7 +143,7 @@ def shredded(run: str, where: tuple[str, ...]) -> None:
         ("diff", run),
     ):
         assert str(MARK) not in call("runs", command[0], run, *command[1:], *where)
-    gone = json.loads(call("runs", "show", run, *where))
+    gone = json.loads(call("runs", "show", run, *where, "--json"))
     assert (gone["erased"], gone["inputs"], gone["output"]) == (True, {"n": None}, None)
     assert "erased" in call("runs", "retry", run, "--from", "a", *where, code=1)
     assert run in call("runs", "list", "--redacted", *where)
@@ -201,7 +205,9 @@ def test_an_encrypted_run_is_promoted_once_its_key_is_there(
     run = str(json.loads(started)["id"])
     promote = ("runs", "promote", run, "--to", server.url, "--to-prefix", there[-1])
     assert f"openagents keys adopt {run}" in call(*promote, *where, code=1)
-    assert json.loads(call("runs", "show", run, *where))["status"] == "running"
+    assert (
+        json.loads(call("runs", "show", run, *where, "--json"))["status"] == "running"
+    )
     key = call("keys", "show", run, *where)
     refused = call("keys", "adopt", run, key.strip(), *there, code=2)
     assert ("--key-file" in refused, key.strip() in refused) == (True, False)
@@ -212,7 +218,7 @@ def test_an_encrypted_run_is_promoted_once_its_key_is_there(
     )
     call(*promote, *where)
     call("runs", "signal", run, "go", "--payload", "7", *there)
-    assert json.loads(call("runs", "show", run, *there))["output"] == 7
+    assert json.loads(call("runs", "show", run, *there, "--json"))["output"] == 7
 
 
 def test_a_capsule_of_an_encrypted_run_is_opened_with_its_key(

@@ -375,6 +375,6 @@ def test_an_explanation_names_the_failure_and_the_nearest_run_that_completed(
     assert "step second failed: ValueError: -1 is too small" in text
     assert "input x: -1 here, 1 there" in text
     waits = engine.start(waiting(), {"x": 1})
-    wait_for(lambda: engine.explain(waits).waits == {"ok": "waits (wait)"})
+    wait_for(lambda: engine.explain(waits).waits == {"ok": "waits for signal go"})
     engine.signal(waits, "go")
     engine.wait(waits, timeout=20)
