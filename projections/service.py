@@ -14,8 +14,8 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 0.5
 """How often somebody looks whether the views are behind."""
 
-QUIET_LOOKS = 2
-"""How often in a row there must have been no steps to run before the views are brought up to date at leisure."""
+QUIET_MS = 1000.0
+"""How long there must have been no steps to run before the views are brought up to date at leisure."""
 
 PARTITIONS = 4
 """How many partitions are folded at a time, one while there are steps to run."""
@@ -33,20 +33,21 @@ BUSY_SECONDS = 15.0
 class ProjectionService:
     """Folds what has come in, again and again, when there are no steps to run, or else a little at a time.
 
-    `partitions` says which are this process's at the moment, `busy` whether it has steps to run.
+    `partitions` says which are this process's at the moment, `quiet_ms` how long it has had no steps to run.
     """
 
     def __init__(
         self,
         runner: Runner,
         partitions: Callable[[], Sequence[int]],
-        busy: Callable[[], bool],
+        quiet_ms: Callable[[], float],
         steady_ms: Callable[[], float],
     ) -> None:
         self._runner = runner
         self._partitions = partitions
-        self._busy = busy
+        self._quiet_ms = quiet_ms
         self._steady_ms = steady_ms
+        self._latest = steady_ms()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -64,32 +65,43 @@ class ProjectionService:
             self._thread.join()
 
     def _loop(self) -> None:
-        latest = self._steady_ms()
-        quiet_looks = 0
         while not self._stop.wait(LOOK_SECONDS):
-            quiet_looks = 0 if self._busy() else quiet_looks + 1
-            may_wait = self._steady_ms() < latest + 1000 * BUSY_SECONDS
-            if quiet_looks < QUIET_LOOKS and may_wait:
-                continue
             try:
-                self._pass()
+                self.look()
             except OpenAgentsError as error:
                 log.warning("the views could not be brought up to date: %s", error)
             except Exception:
                 # Views may fall behind; the runs of this process must not.
                 log.exception("the views met a defect of the engine")
-            latest = self._steady_ms()
 
-    def _pass(self) -> None:
-        """Bring the views up to date, a few partitions at a time.
+    def look(self) -> None:
+        """Bring the views up to date if it is quiet, or if they have been behind for too long."""
+        overdue = self._steady_ms() >= self._latest + 1000 * BUSY_SECONDS
+        if self._busy() and not overdue:
+            return
+        try:
+            done = self._pass(overdue)
+        except Exception:
+            self._latest = self._steady_ms()
+            raise
+        if done:
+            self._latest = self._steady_ms()
 
-        Threads share one interpreter, and all processes one server: while steps run, folding takes a quarter of the
-        time, and no long piece of it.
+    def _busy(self) -> bool:
+        return self._quiet_ms() < QUIET_MS
+
+    def _pass(self, overdue: bool) -> bool:
+        """Bring the views up to date, a few partitions at a time; False when it gave way to steps.
+
+        Threads share one interpreter, and all processes one server: what is folded at leisure is left as soon as there
+        are steps to run. What is overdue goes on beside them, in a quarter of the time, and no long piece of it.
         """
         targets = self._runner.targets()
         todo = self._runner.behind(self._partitions(), targets)
         while todo:
             begun, busy = self._steady_ms(), self._busy()
+            if busy and not overdue:
+                return False
             size = 1 if busy else PARTITIONS
             some, todo = todo[:size], todo[size:]
             if self._runner.advance(some, targets):
@@ -97,5 +109,6 @@ class ProjectionService:
             pause = BUSY_PAUSE if busy else QUIET_PAUSE
             took_seconds = (self._steady_ms() - begun) / 1000
             if self._stop.wait(pause * took_seconds):
-                return
+                return False
         self._runner.switch()
+        return True

@@ -67,6 +67,7 @@ class LeaseKeeper:
         self._lease_of = lease_of
         self._beat_ms = min(shortest_ms / 6, 1000)
         self._held: dict[Lease, HeldLease] = {}
+        self._latest_ms = float("-inf")
         self._overdue: Overdue | None = None
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -91,7 +92,7 @@ class LeaseKeeper:
     def hold(self, job: Job) -> None:
         """Take a lease into the beat, if it is not there."""
         if job.lease not in self._held:
-            now = self._clock.steady_ms()
+            now = self._latest_ms = self._clock.steady_ms()
             self._held[job.lease] = HeldLease(
                 job, self._lease_of(job.step.queue), CancelToken(), now, now, now
             )
@@ -141,6 +142,13 @@ class LeaseKeeper:
     def jobs(self) -> list[Job]:
         """Return the jobs whose leases are held."""
         return [held.job for held in list(self._held.values()) if not held.over]
+
+    def quiet_ms(self) -> float:
+        """Return how long ago the latest step was taken, 0 while one is held.
+
+        A run of short steps holds none at most moments, as it is with the server or with another process then.
+        """
+        return 0.0 if self._held else self._clock.steady_ms() - self._latest_ms
 
     def tell(self, jobs: Iterable[Job], reason: str) -> None:
         """Tell the components of jobs to stop."""

@@ -66,7 +66,7 @@ def build_worker(
     views = ProjectionService(
         runner_of(core.store, core.projections, core.clock, core.telemetry),
         own_partitions,
-        lambda: bool(keeper.jobs()),
+        keeper.quiet_ms,
         core.clock.steady_ms,
     )
     services: list[Service] = [members, views, *_sealing(core, own_partitions)]
