@@ -64,7 +64,7 @@ class ConcurrencyLimiter:
         if was_withdrawn:
             # What it held was taken after its end, of which no due member may remind anybody.
             for name in _locks(gates):
-                self._release(name, f"{run}|{step}", actor)
+                self._release(name, f"{run}|{step}", handled.session.version, actor)
         return True
 
     def _drop(self, run: str, member: DueKey, actor: str) -> None:
@@ -93,7 +93,7 @@ class ConcurrencyLimiter:
             return None  # since an attempt before, across which a lock is kept
         member = f"{session.run}|{step}"
         priority = session.plan.of(step).priority if step else 0
-        fence, others = self._gates.take(name, member, limit, priority)
+        fence, others = self._gates.take(name, member, limit, priority, session.version)
         if not fence:
             return self._refused(session, name, key, limit, policy, others, actor)
         fences[key] = fence
@@ -160,13 +160,13 @@ class ConcurrencyLimiter:
         actor: str,
     ) -> bool:
         gone = self._gone(others)
-        for member in gone:
+        for member, version in gone.items():
             log.info("%s is held by %s, which has no use for it any more", name, member)
-            self._release(name, member, actor)
+            self._release(name, member, version, actor)
         if gone:
             return False  # releasing has let in who comes next, perhaps this one
         if policy == "reject":
-            self._gates.leave(name, f"{session.run}|")
+            self._gates.leave(name, f"{session.run}|", session.version)
             message = f"{limit} runs with the key {key!r} are under way, as many as the workflow allows"
             error = {
                 "type": "ConcurrencyLimit",
@@ -210,15 +210,19 @@ class ConcurrencyLimiter:
         except (RunUnreadable, cmd.Rejected) as error:
             log.info("run %s: %s", run, error)
 
-    def _gone(self, members: Iterable[str]) -> list[str]:
-        """Return the members that are closed or not there."""
-        gone: list[str] = []
+    def _gone(self, members: Iterable[str]) -> dict[str, int | None]:
+        """Return the members that are closed or not there, with the version that their run has, None without a run."""
+        gone: dict[str, int | None] = {}
         open_members: list[str] = []
         names = list(members)
-        statuses = self._handler.store.statuses([_run_of(member) for member in names])
-        for member, status in zip(names, statuses, strict=True):
-            has_ended = not status or status in CLOSED_RUN
-            (gone if has_ended else open_members).append(member)
+        heads = self._handler.store.heads([_run_of(member) for member in names])
+        for member, head in zip(names, heads, strict=True):
+            if head is None:
+                gone[member] = None
+            elif head.status in CLOSED_RUN:
+                gone[member] = head.version
+            else:
+                open_members.append(member)
         # Only those whose runs are open are loaded: a status costs little, a state its whole history.
         try:
             sessions = self._handler.sessions.load_all([*map(_run_of, open_members)])
@@ -227,7 +231,7 @@ class ConcurrencyLimiter:
         for member, session in zip(open_members, sessions, strict=True):
             step = member.partition("|")[2]
             if not _holds(session.state, step):
-                gone.append(member)
+                gone[member] = session.version
         return gone
 
     def _again(self, run: str, step: str, wait_ms: int) -> bool:
@@ -245,15 +249,17 @@ class ConcurrencyLimiter:
         """
         # First the gates, then the due member: a crash in between gives back again, which changes nothing. The other
         # way around, the place would be taken until the next in line finds that its holder is gone.
-        state = self._handler.sessions.load(run).state
+        session = self._handler.sessions.load(run)
+        state = session.state
         for name in _locks_left(state, step):
-            self._release(name, f"{run}|{step}", actor)
+            self._release(name, f"{run}|{step}", session.version, actor)
         for turn, (kind, key, limit, per_ms, *_) in _lines_left(state, step):
             self._leave_line(f"{kind}:{key}", f"{run}|{turn}", limit, per_ms)
         self._drop(run, DueKey(DueKind.GIVE_BACK, run, step), actor)
 
-    def _release(self, name: str, member: str, actor: str) -> None:
-        for follower in self._gates.leave(name, member):
+    def _release(self, name: str, member: str, version: int | None, actor: str) -> None:
+        """Give back what a member held at a version of its run, and let in who comes next."""
+        for follower in self._leave(name, member, version):
             other, _, step = follower.partition("|")
             try:
                 self.let_in(other, step, actor=actor)
@@ -262,6 +268,23 @@ class ConcurrencyLimiter:
                 self._gates.leave(name, follower)
             except (RunUnreadable, cmd.Rejected) as error:
                 log.error("run %s: step %s cannot be let in: %s", other, step, error)
+
+    def _leave(self, name: str, member: str, version: int | None) -> tuple[str, ...]:
+        """Leave a lock as of a version of the member's run, and return who may come in."""
+        while True:
+            left = self._gates.leave(name, member, version)
+            if not left.later:
+                return left.followers
+            # The run was opened again after it was looked at, and let in anew: that admission is given back by its own
+            # end. But a run that is shorter than it was has lost its tail, and that admission with it.
+            try:
+                if self._handler.sessions.load(_run_of(member)).version >= left.later:
+                    return ()
+            except RunNotFound:
+                log.info("run %s is not there any more", _run_of(member))
+            except RunUnreadable:
+                return ()  # the next look will tell
+            version = left.later
 
     def arrive(self, session: Session, *, actor: str) -> None:
         """Bring a run that was just started to its gates."""

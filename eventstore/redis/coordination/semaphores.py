@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from eventstore.redis.client import RedisClient
 from eventstore.redis.driver.scripts import Script, ScriptCall, load_text
@@ -22,6 +22,13 @@ class Token:
     overdue: str = ""
 
 
+class Left(NamedTuple):
+    """What leaving says: who may have room now, or the version of a `later` admission, which holds the lock still."""
+
+    later: int
+    followers: tuple[str, ...]
+
+
 class Semaphores:
     """Gates by name; members are "run|step". Every call is one round trip and safe to repeat."""
 
@@ -30,20 +37,27 @@ class Semaphores:
         self._script = Script("gate", load_text("gate.lua"))
 
     def take(
-        self, name: str, member: str, limit: int, priority: int = 0
+        self, name: str, member: str, limit: int, priority: int = 0, version: int = 0
     ) -> tuple[int, tuple[str, ...]]:
         """Take a place among `limit` holders, or one in the line.
 
         Gives the fence, 0 while there is no room, and then some who hold the gate, oldest first, and the first in line.
+        `version` is that of the member's run when it was found to need the lock.
         """
-        taken, *rest = self._call(name, "take", member, limit, priority)
+        taken, *rest = self._call(name, "take", member, limit, priority, version)
         if taken:
             return int(rest[0]), ()
         return 0, tuple(_text(x) for x in rest)
 
-    def leave(self, name: str, member: str) -> tuple[str, ...]:
-        """Return a place back, or leave the line; gives those who may have room now."""
-        return tuple(_text(x) for x in self._call(name, "leave", member))
+    def leave(self, name: str, member: str, version: int | None = None) -> Left:
+        """Give a place back, or leave the line, and return who may have room now.
+
+        `version` is that of the member's run when it was found to have no use for the lock: an admission that came
+        later is left alone. Without one, the member leaves whatever it holds.
+        """
+        bound = "" if version is None else version
+        later, *followers = self._call(name, "leave", member, bound)
+        return Left(int(later), tuple(_text(x) for x in followers))
 
     def rate(self, name: str, member: str, limit: int, period_ms: int) -> Token:
         """Take a token from a bucket of `limit` that fills in a period, or a place in the line for one."""

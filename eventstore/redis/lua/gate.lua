@@ -1,12 +1,14 @@
 #!lua flags=allow-oom
 -- gate: locks, lines and rates by key; each call is one atomic step in the key's own partition.
 -- KEYS 1 meta of the partition 2 gate:<kind>:<key> (hash) 3 line:<kind>:<key> (zset, waiting members by arrival)
--- hash: f last fence, c holders, h:<member> fence|since; of a rate tat (when its bucket is full again) and w:<member> (when
+-- hash: f last fence, c holders, h:<member> fence|since|version of its run at the admission; of a rate tat (when its bucket is full again) and w:<member> (when
 --   a waiting member was told to come back; m:<member> is a slot that an older version reserved); of a debounce d, its
 --   latest member, and at, when that one was started
 -- ARGV 1 operation 2 member, then
---   take   3 limit 4 priority    replies {1, fence} or {0, the oldest holders.., the first in line}
---   leave                        replies the members that may come in now
+--   take   3 limit 4 priority 5 version of the member's run
+--                                replies {1, fence} or {0, the oldest holders.., the first in line}
+--   leave  3 version of the member's run as it was when it was found to have no use for the lock, '' for whatever it is
+--                                replies {0, the members that may come in now..}, or {the version of a later admission}
 --   rate   3 limit 4 period ms   a token bucket (GCRA) with a line: replies {1, members that may come earlier than they
 --                                were told..} or {0, ms to wait, the first in line if there has long been one for it, or ''}
 --   drop   3 limit 4 period ms   out of the line of a rate; replies the members that may come earlier than they were told
@@ -29,7 +31,15 @@ local function waiting(most)
 end
 if op == 'take' then
   local held = redis.call('HGET', H, 'h:' .. member)
-  if held then return { 1, string.match(held, '^(%d+)|') } end
+  if held then
+    local fence, since, version = string.match(held, '^(%d+)|(%d+)|?(%d*)$')
+    -- Its run may have been opened again, and this is another admission: who still gives back the one before knows an
+    -- older version, and must leave this one alone.
+    if tonumber(ARGV[5]) > (tonumber(version) or 0) then
+      redis.call('HSET', H, 'h:' .. member, fence .. '|' .. since .. '|' .. ARGV[5])
+    end
+    return { 1, fence }
+  end
   redis.call('ZADD', LINE, 'NX', int(NOW - 60000 * tonumber(ARGV[4])), member)
   local count = tonumber(redis.call('HGET', H, 'c') or '0')
   local rank = redis.call('ZRANK', LINE, member)
@@ -37,7 +47,7 @@ if op == 'take' then
     local fence = math.max(US, tonumber(redis.call('HGET', H, 'f') or '0') + 1)
     redis.call('ZREM', LINE, member)
     redis.call('PERSIST', H)
-    redis.call('HSET', H, 'f', int(fence), 'c', int(count + 1), 'h:' .. member, int(fence) .. '|' .. int(NOW))
+    redis.call('HSET', H, 'f', int(fence), 'c', int(count + 1), 'h:' .. member, int(fence) .. '|' .. int(NOW) .. '|' .. ARGV[5])
     return { 1, int(fence) }
   end
   local out = { 0 }
@@ -54,6 +64,9 @@ if op == 'take' then
   if rank > 0 then out[#out + 1] = redis.call('ZRANGE', LINE, 0, 0)[1] end
   return out
 elseif op == 'leave' then
+  local held = redis.call('HGET', H, 'h:' .. member)
+  local version = held and tonumber(string.match(held, '^%d+|%d+|(%d+)$')) or 0
+  if ARGV[3] ~= '' and version > tonumber(ARGV[3]) then return { version } end
   local free = waiting(5)
   if redis.call('HDEL', H, 'h:' .. member) == 1 then redis.call('HINCRBY', H, 'c', -1) end
   if #free == 0 and (redis.call('HGET', H, 'c') or '0') == '0' then
@@ -62,6 +75,7 @@ elseif op == 'leave' then
     redis.call('PERSIST', H)
   end
   redis.call('ZREM', LINE, member)
+  table.insert(free, 1, 0)
   return free
 elseif op == 'rate' or op == 'drop' then
   local limit, period = tonumber(ARGV[3]), tonumber(ARGV[4]) * 1000

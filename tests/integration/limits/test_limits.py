@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
 import pytest
 
+from eventstore.redis.client import RedisClient
+from eventstore.redis.coordination.semaphores import Left, Semaphores
 from eventstore.redis.driver.scripts import PlainCall
+from executor.coordination.concurrency import ConcurrencyLimiter
 from executor.coordination.schedule_times import Schedule
 from openagents_json import Context, Registry
 from openagents_json.engine import ConcurrencyLimitReached, Engine
@@ -86,12 +89,16 @@ def test_a_step_that_is_cancelled_in_line_leaves_it_and_one_that_holds_gives_bac
     assert engine.core.gatekeeper._gates.take("mutex:line", "0-x|a", 1)[0]
     run = engine.start(slow)
     wait_for(
-        lambda: bool(engine.core.gatekeeper._gates.leave("mutex:other", "nobody") == ())
+        lambda: (
+            not engine.core.gatekeeper._gates.leave("mutex:other", "nobody").followers
+        )
     )
     engine.cancel(run, force=True)
     assert engine.wait(run, timeout=20).status == "cancelled"
     engine.core.gatekeeper._gates.leave("mutex:line", "0-x|a")
-    wait_for(lambda: engine.core.gatekeeper._gates.leave("mutex:line", "0-y|a") == ())
+    wait_for(
+        lambda: not engine.core.gatekeeper._gates.leave("mutex:line", "0-y|a").followers
+    )
     assert engine.run(gated(mutex="line"), timeout=20).ok
 
 
@@ -223,6 +230,55 @@ def test_a_lock_that_was_not_given_back_yet_is_when_its_step_goes_another_way(
         gatekeeper.give_back(run, "a", actor="test")
         taken, _ = gatekeeper._gates.take("mutex:one", "0-other|a", 1)
         assert bool(taken) == (way != "again")  # there it holds the same lock again
+
+
+class SlowGates(Semaphores):
+    """Gates at which something happens just before the first member leaves."""
+
+    def __init__(self, store: RedisClient, meanwhile: Callable[[], None]) -> None:
+        super().__init__(store)
+        self._meanwhile = [meanwhile]
+
+    def leave(self, name: str, member: str, version: int | None = None) -> Left:
+        if self._meanwhile:
+            self._meanwhile.pop()()
+        return super().leave(name, member, version)
+
+
+def test_a_lock_that_is_given_back_late_stays_with_the_step_that_was_let_in_again(
+    server: Server,
+) -> None:
+    with Engine.connect(
+        server.url, prefix=server.prefix(), components=Room().registry(), workers=0
+    ) as engine:
+        core = engine.core
+        run = engine.start(gated(mutex="{{input.k}}"), {"k": "one"})
+        assert core.gatekeeper.let_in(run, "a", actor="test")
+        engine.cancel(run, force=True)
+
+        def reopen() -> None:
+            engine.retry(run)
+            assert core.gatekeeper.let_in(run, "a", actor="test")
+
+        late = ConcurrencyLimiter(core.handler, SlowGates(core.store, reopen))
+        late.give_back(run, "a", actor="test")
+        gates = Semaphores(core.store)
+        assert not gates.take("mutex:one", "0-other|a", 1)[0]
+        engine.cancel(run, force=True)
+        core.gatekeeper.give_back(run, "a", actor="test")
+        assert gates.take("mutex:one", "0-other|a", 1)[0]
+
+
+def test_an_admission_that_its_run_has_lost_is_given_back(
+    engines: list[Engine],
+) -> None:
+    """A node that loses its tail forgets that the step was let in; another one, with the lock, does not."""
+    core = engines[0].core
+    run = engines[0].start(gated(mutex="other"))
+    assert engines[0].wait(run, timeout=20).ok
+    gates = Semaphores(core.store)
+    assert gates.take("mutex:lost", f"{run}|a", 1, version=1_000_000)[0]
+    assert engines[0].run(gated(mutex="lost"), timeout=20).ok
 
 
 def test_what_is_cancelled_leaves_the_line_of_a_rate(engines: list[Engine]) -> None:
