@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from cli.run_ids import full_ids
 from cli.urls import Url
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def target_options(command: Command) -> Command:
         if not components:
             components = tuple(x for x in settings.components.split(",") if x)
         target = Target(settings, components, values.pop("as_json"))
-        return command(target=target, **values)
+        return command(target=target, **full_ids(values, target.views))
 
     with_target.__name__, with_target.__doc__ = command.__name__, command.__doc__
     # Those of the command itself are parameters already, in the order of the help; click takes them last first.

@@ -96,3 +96,12 @@ def lasting(ms: float | None) -> str:
     if seconds < 86_400:
         return f"{seconds / 3600:.1f} h"
     return f"{seconds / 86_400:.1f} d"
+
+
+def ago(time_ms: int, now_ms: int) -> str:
+    """Return how long ago a time was, in one whole number of one unit."""
+    passed = max(0, now_ms - time_ms)
+    for unit in ("w", "d", "h", "m"):
+        if passed >= _UNITS[unit]:
+            return f"{passed // _UNITS[unit]}{unit} ago"
+    return f"{passed // 1000}s ago"

@@ -127,14 +127,19 @@ class Views:
         rows = self._store.get(view, [(p, key) for p in range(self._runner.partitions)])
         return [row.document for row in rows if row is not None]
 
-    def documents(self, name: str, *, stale: bool = False) -> Iterator[Row]:
-        """Return all documents of a view, those of a partition together.
+    def documents(
+        self, name: str, *, partition: int | None = None, stale: bool = False
+    ) -> Iterator[Row]:
+        """Return all documents of a view, those of a partition together, or those of one partition alone.
 
         Raises UnknownProjection and ViewBehind.
         """
         view = self.current(name, stale=stale)
-        for partition in range(self._runner.partitions):
-            yield from self._store.documents(view, partition)
+        everywhere = range(self._runner.partitions)
+        if partition is not None:
+            everywhere = range(partition, min(partition + 1, self._runner.partitions))
+        for place in everywhere:
+            yield from self._store.documents(view, place)
 
     def tallies(self, name: str, *, stale: bool = False) -> list[dict[str, Json]]:
         """Return the counts and values of a view, of each partition.

@@ -11,6 +11,7 @@ import click
 
 from cli.options import Target, target_options
 from cli.render import answer, print_line
+from cli.run_ids import RUN
 from cli.terminal import bytes_out, give, say
 from openagents_json.errors import file_errors
 
@@ -136,7 +137,7 @@ def _tell(target: Target, report: Audit) -> int:
 
 
 @audit.command()
-@click.argument("run")
+@click.argument("run", type=RUN)
 @click.argument("event", type=click.IntRange(1))
 @click.option(
     "--output", "-o", metavar="FILE", help="Where it goes.  [default: stdout]"

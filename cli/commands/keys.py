@@ -9,6 +9,7 @@ import click
 
 from cli.options import Target, target_options
 from cli.render import answer
+from cli.run_ids import RUN
 from cli.terminal import read_input, say
 from openagents_json.errors import file_errors
 
@@ -47,7 +48,7 @@ def rotate(target: Target) -> int:
 
 
 @keys.command("show")
-@click.argument("run")
+@click.argument("run", type=RUN)
 @target_options
 def show_key(target: Target, run: str) -> int:
     """Print the key of a run, for whoever is to read a capsule of it; whoever has it can read all payloads of the run.
@@ -64,7 +65,7 @@ def show_key(target: Target, run: str) -> int:
 
 
 @keys.command()
-@click.argument("run")
+@click.argument("run", type=RUN)
 @click.argument("key", required=False, metavar="")
 @click.option(
     "--key-file",

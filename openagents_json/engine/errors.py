@@ -3,6 +3,7 @@
 TimedOut
 +-- WaitTimeout         a run did not end within the time that the caller would wait
 NotFound
++-- AmbiguousRun        several runs begin like that
 +-- NotArchived         there is no archived run of an id
 Conflict
 +-- CannotLeave         a run cannot leave the store, because something still needs it
@@ -125,6 +126,21 @@ class CannotLeave(Conflict):
         self.run = run
         self.why = why
         super().__init__(f"run {run} stays in the store: {why}")
+
+
+class AmbiguousRun(NotFound, LookupError):
+    """Several runs have an id that begins like that."""
+
+    code = "ambiguous_run"
+
+    def __init__(self, beginning: str, runs: tuple[str, ...], others: int) -> None:
+        self.beginning = beginning
+        self.runs = runs
+        self.others = others
+        rest = f" and {others} more" if others else ""
+        super().__init__(
+            f"several runs begin with {beginning!r}: {', '.join(runs)}{rest}; give more of the id"
+        )
 
 
 class NotArchived(NotFound, LookupError):

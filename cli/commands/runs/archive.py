@@ -11,6 +11,7 @@ import click
 from cli.commands.runs.replay import reason_option
 from cli.options import Target, target_options
 from cli.render import answer, show
+from cli.run_ids import RUN
 from cli.terminal import say
 from cli.urls import Url, lasting
 
@@ -27,7 +28,7 @@ without_option = click.option(
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True)
+@click.argument("runs", nargs=-1, required=True, type=RUN)
 @reason_option
 @target_options
 def hold(target: Target, runs: tuple[str, ...], reason: str) -> None:
@@ -44,7 +45,7 @@ def hold(target: Target, runs: tuple[str, ...], reason: str) -> None:
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True)
+@click.argument("runs", nargs=-1, required=True, type=RUN)
 @reason_option
 @target_options
 def release(target: Target, runs: tuple[str, ...], reason: str) -> None:
@@ -67,7 +68,7 @@ def _tell(target: Target, runs: Sequence[str], status: str) -> None:
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True)
+@click.argument("runs", nargs=-1, required=True, type=RUN)
 @click.option(
     "--to",
     type=Url(),
@@ -107,7 +108,7 @@ def sizes(gone: DepartedRun) -> str:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", type=RUN)
 @click.option(
     "--from",
     "file_url",
@@ -127,7 +128,7 @@ def restore(target: Target, run: str, file_url: str) -> None:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", type=RUN)
 @target_options
 def memory(target: Target, run: str) -> None:
     """Print how many bytes a run takes in the server: its events, its payloads, its part of the log."""

@@ -15,11 +15,12 @@ from cli.commands.runs.redact import (
 from cli.commands.runs.replay import tell_status
 from cli.options import Target, target_options
 from cli.render import print_json
+from cli.run_ids import RUN
 from cli.terminal import say
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", type=RUN)
 @click.option("--reason", default="", help="Why; it is kept in the history.")
 @click.option("--force", is_flag=True, help="Do not wait for steps under way.")
 @click.option(
@@ -39,7 +40,7 @@ def cancel(
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", type=RUN)
 @click.option("--reason", default="", help="Why; it is kept in the history.")
 @target_options
 def pause(target: Target, run: str, reason: str) -> None:
@@ -50,7 +51,7 @@ def pause(target: Target, run: str, reason: str) -> None:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", type=RUN)
 @click.option("--reason", default="", help="Why; it is kept in the history.")
 @target_options
 def resume(target: Target, run: str, reason: str) -> None:
@@ -61,7 +62,7 @@ def resume(target: Target, run: str, reason: str) -> None:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", type=RUN)
 @wait_option
 @click.option("--reason", default="", help="Why; it is kept in the history.")
 @target_options
@@ -88,7 +89,7 @@ def shred(target: Target, run: str, wait_s: float, reason: str) -> None:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", type=RUN)
 @click.argument("name")
 @click.option("--payload", help="JSON, or else text.")
 @click.option("--payload-file", metavar="FILE", help="A file with the payload as JSON.")

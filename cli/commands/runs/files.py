@@ -9,12 +9,13 @@ import click
 from cli.commands.runs.replay import reason_option
 from cli.options import Target, target_options
 from cli.render import answer
+from cli.run_ids import RUN
 from cli.terminal import bytes_out
 from cli.urls import Url, lasting
 
 
 @click.command("export")
-@click.argument("run")
+@click.argument("run", type=RUN)
 @click.option(
     "-o",
     "--output",
@@ -70,7 +71,7 @@ def import_run(target: Target, file: Path, paused: bool, reason: str) -> None:
 
 
 @click.command("promote")
-@click.argument("run")
+@click.argument("run", type=RUN)
 @click.option(
     "--to",
     type=Url(),

@@ -11,6 +11,7 @@ import click
 from cli.histories import print_history
 from cli.options import Target, target_options
 from cli.render import print_array, print_json, print_lines
+from cli.run_ids import RUN
 from cli.times import Time
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ FORMATS = ("table", "json", "jsonl", "cloudevents", "otel")
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", type=RUN)
 @click.option(
     "--after", type=click.IntRange(0), default=0, help="Only events after this version."
 )

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.commands.runs.columns import (
+    USUAL,
+    columns_option,
+    draw_rows,
+    error_of,
+    is_compact,
+    standing,
+    wide_option,
+)
+from cli.listing import Entry, draw_list
 from cli.options import Target, target_options
-from cli.render import second, short, show, status
+from cli.render import console, second, short, show, text
+from cli.run_ids import RUN, short_ids
 from cli.terminal import say
-from cli.times import Duration, Time, lasting
+from cli.times import Duration, Time, ago, lasting
 from openagents_json.engine import STATUSES, RunFilter
 
 if TYPE_CHECKING:
     from rich.text import Text
 
     from openagents_json.engine import RunRow
+    from openagents_json.engine.inspection.queries import FailureClass
 
 _STATUS = click.Choice(STATUSES)
 
@@ -50,10 +62,17 @@ _FILTERS = [
         "--error", multiple=True, help="Only runs that failed with this type of error."
     ),
     click.option(
-        "--parent", multiple=True, help="Only runs that a step of this run started."
+        "--parent",
+        multiple=True,
+        type=RUN,
+        help="Only runs that a step of this run started.",
     ),
     click.option(
-        "--forked-from", "source", multiple=True, help="Only forks of this run."
+        "--forked-from",
+        "source",
+        multiple=True,
+        type=RUN,
+        help="Only forks of this run.",
     ),
     click.option("--reopened", is_flag=True, help="Only runs that were opened again."),
     click.option("--held", is_flag=True, help="Only runs that are held."),
@@ -93,11 +112,11 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _labels(texts: Iterable[str]) -> dict[str, str]:
     labels: dict[str, str] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
+    for pair in texts:
+        name, equals, value = pair.partition("=")
         if not equals:
             raise click.BadParameter(
-                f"{text!r} must be NAME=VALUE", param_hint="--label"
+                f"{pair!r} must be NAME=VALUE", param_hint="--label"
             )
         earlier = labels.setdefault(name, value)
         if earlier != value:
@@ -119,6 +138,8 @@ def _labels(texts: Iterable[str]) -> dict[str, str]:
 )
 @click.option("--count", "only_count", is_flag=True, help="Only how many there are.")
 @click.option("--archived", is_flag=True, help="Those that are in the archive.")
+@columns_option
+@wide_option
 @target_options
 @filter_options
 def list_runs(
@@ -129,10 +150,22 @@ def list_runs(
     after: str,
     only_count: bool,
     archived: bool,
+    columns: tuple[str, ...],
+    wide: bool,
 ) -> None:
-    """List runs, newest first. A time is 2026-11-23T08:00 (UTC), or how long ago: 90s, 15m, 2h, 7d."""
+    """List runs, newest first. A time is 2026-11-23T08:00 (UTC), or how long ago: 90s, 15m, 2h, 7d.
+
+    On a terminal, ids are short, which every command takes, and times say how long ago; --wide shows both in full.
+
+    \b
+    Examples:
+      openagents runs list --status failed --started-after 1d
+      openagents runs list --columns run,status,labels
+    """
     if (as_of is not None) + only_count + archived > 1:
         raise click.UsageError("--as-of, --count and --archived do not go together")
+    if columns and (only_count or archived):
+        raise click.UsageError("--columns is for lists of runs that are in the store")
     if archived:
         _list_archived(target, chosen, limit, after)
         return
@@ -144,7 +177,11 @@ def list_runs(
             page = views.runs(chosen, limit=limit, after=after)
         else:
             page = views.as_of(as_of, chosen, limit=limit, after=after)
-    show(page.items, _HEADER, map(_cells, page.items), as_json=target.as_json)
+        now_ms = views.now_ms()
+    if not target.as_json and (columns or is_compact(target, wide=wide)):
+        draw_rows(page.items, columns or USUAL, now_ms=now_ms, wide=wide)
+    else:
+        show(page.items, _HEADER, map(_cells, page.items), as_json=target.as_json)
     if page.next:
         say(f"there are more: --after {page.next}", err=True)
 
@@ -170,30 +207,32 @@ _HEADER = ("run", "workflow", "version", "status", "started (UTC)", "took", "err
 
 
 def _cells(row: RunRow) -> tuple[str | Text, ...]:
-    error = f"{row.error['type']}: {row.error['message']}" if row.error else ""
     return (
         row.id,
         row.workflow,
         row.version,
-        _standing(row),
+        standing(row),
         second(row.started_ms),
         lasting(row.took_ms),
-        short(error, 60),
+        short(error_of(row), 60),
     )
 
 
-def _standing(row: RunRow) -> Text:
-    """Return the status; of a run that was written elsewhere, nobody here knows whether it is true."""
-    standing = status(row.status)
-    return standing.append(" (imported)") if row.imported else standing
-
-
 @click.command()
+@wide_option
 @target_options
-def failures(target: Target) -> None:
-    """List the classes of failures, the latest first: those of a class share workflow, step and message."""
+def failures(target: Target, wide: bool) -> None:
+    """List the classes of failures, the latest first: those of a class share workflow, step and message.
+
+    \b
+    Example: openagents runs failures
+    """
     with target.views() as views:
         classes = views.failures()
+        now_ms = views.now_ms()
+    if is_compact(target, wide=wide):
+        _draw_failures(classes, now_ms)
+        return
     header = (
         "fingerprint",
         "workflow",
@@ -218,6 +257,27 @@ def failures(target: Target) -> None:
         for item in classes
     )
     show(classes, header, rows, as_json=target.as_json)
+
+
+def _draw_failures(classes: Sequence[FailureClass], now_ms: int) -> None:
+    ids = short_ids(item.last_run for item in classes)
+    header = ("fingerprint", "workflow", "step", "ever", "now", "last", "last run")
+    entries = [
+        Entry(
+            [
+                text(item.fingerprint),
+                text(item.workflow),
+                text(item.step or ""),
+                text(str(item.count)),
+                text(str(item.now)),
+                text(ago(item.last_ms, now_ms)),
+                text(ids[item.last_run]),
+            ],
+            f"{item.type}: {item.message}",
+        )
+        for item in classes
+    ]
+    draw_list(console(), header, entries, cut=frozenset({"workflow", "step"}))
 
 
 @click.command()

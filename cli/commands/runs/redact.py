@@ -9,6 +9,7 @@ import click
 from cli.commands.runs.replay import reason_option
 from cli.options import Target, target_options
 from cli.render import print_json
+from cli.run_ids import RUN
 from cli.terminal import say
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def tell_files(done: Redacted | Shredded) -> None:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", type=RUN)
 @click.option(
     "--step",
     "steps",

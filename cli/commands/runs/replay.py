@@ -12,6 +12,7 @@ from cli.commands.run import parse_inputs, parse_payload
 from cli.following import EXIT, follow
 from cli.options import Target, target_options
 from cli.render import answer, print_json
+from cli.run_ids import RUN
 from cli.terminal import say
 from cli.times import Time
 
@@ -31,7 +32,7 @@ set_option = click.option(
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", type=RUN)
 @click.option(
     "--from",
     "step",
@@ -68,7 +69,7 @@ def retry(
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", type=RUN)
 @set_option
 @click.option(
     "--workflow",
@@ -112,7 +113,7 @@ def replay(
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", type=RUN)
 @click.argument("step")
 @set_option
 @reason_option
@@ -127,7 +128,7 @@ def rerun(
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", type=RUN)
 @click.argument("step")
 @reason_option
 @target_options
@@ -139,7 +140,7 @@ def skip(target: Target, run: str, step: str, reason: str) -> None:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", type=RUN)
 @click.argument("step")
 @click.option("--output", help="The result of the step; JSON, or else text.")
 @click.option("--output-file", metavar="FILE", help="A file with the result as JSON.")
@@ -161,7 +162,7 @@ def complete(
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", type=RUN)
 @click.option(
     "--at",
     type=click.IntRange(1),
@@ -193,7 +194,7 @@ def fork(
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", type=RUN)
 @click.option(
     "--at",
     metavar="VERSION|TIME",
@@ -209,8 +210,8 @@ def state(target: Target, run: str, at: str | None) -> None:
 
 
 @click.command()
-@click.argument("one")
-@click.argument("other")
+@click.argument("one", type=RUN)
+@click.argument("other", type=RUN)
 @target_options
 def diff(target: Target, one: str, other: str) -> int:
     """Compare two runs. Exit code: 0 when nothing differs, 1 otherwise."""
@@ -221,7 +222,7 @@ def diff(target: Target, one: str, other: str) -> int:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", type=RUN)
 @target_options
 def explain(target: Target, run: str) -> None:
     """Say why a run is as it is: where it failed or waits, and how it differs from the nearest that completed."""

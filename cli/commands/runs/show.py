@@ -6,10 +6,11 @@ import click
 
 from cli.options import Target, target_options
 from cli.render import console, print_json
+from cli.run_ids import RUN
 
 
 @click.command("show")
-@click.argument("run")
+@click.argument("run", type=RUN)
 @click.option("--all", "whole", is_flag=True, help="Show every item of a foreach.")
 @target_options
 def show_run(target: Target, run: str, whole: bool) -> None:

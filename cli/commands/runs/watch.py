@@ -11,6 +11,7 @@ from cli.commands.run import progress_printer
 from cli.following import EXIT, follow
 from cli.options import Target, target_options
 from cli.render import print_line
+from cli.run_ids import RUN
 from cli.terminal import give, say
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", type=RUN)
 @target_options
 def watch(target: Target, run: str) -> int:
     """Follow a run until it ends; with --json, a line of JSON for each event.
@@ -31,7 +32,7 @@ def watch(target: Target, run: str) -> int:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", type=RUN)
 @target_options
 def output(target: Target, run: str) -> None:
     """Follow what the components of a run show while they run, such as progress or tokens, until it ends.

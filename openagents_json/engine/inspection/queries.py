@@ -10,6 +10,7 @@ from eventstore.event import Json, Recorded
 from eventstore.passwords import masked
 from eventstore.redis.coordination.members import Directory
 from eventstore.runs import RunStore
+from openagents_json.engine.inspection.beginnings import run_beginning_with
 from projections.projection import Counted
 from projections.reader import Views
 from projections.runs import RUNS, RunFilter
@@ -163,6 +164,17 @@ class Queries:
         return ArchivePage(
             tuple(_archived(item.key, item.document) for item in page.items), page.next
         )
+
+    def now_ms(self) -> int:
+        """Return the time of the store's server, in ms since 1970."""
+        return self._store.now_ms()
+
+    def run_of(self, beginning: str) -> str:
+        """Return the run whose id begins like that; what begins none is given back.
+
+        Raises ViewBehind and AmbiguousRun.
+        """
+        return run_beginning_with(beginning, self.views)
 
     def count(self, chosen: RunFilter | None = None, *, stale: bool = False) -> int:
         """Count runs.

@@ -219,7 +219,7 @@ class World:
                 [done, "--output", "run.zip"],
                 [done, "--output", "-"],
             ],
-            "runs failures": [[]],
+            "runs failures": [[], ["--wide"]],
             "runs fork": [[done, "--at", "1", *why], [done, "--at", "999"]],
             "runs heal": [
                 ["--dry-run", "--workflow", "fails", "--set", f"text={EVIL}"],
@@ -242,6 +242,9 @@ class World:
                 ["--workflow", EVIL],
                 ["--status", EVIL],
                 ["--json"],
+                ["--wide"],
+                ["--columns", "run,error,labels,step,parent"],
+                ["--columns", EVIL],
             ],
             "runs memory": [[done]],
         }
@@ -268,7 +271,7 @@ class World:
             "runs restore": [[done], [EVIL]],
             "runs resume": [[waits, *why]],
             "runs retry": [[done, "--step", EVIL, *why]],
-            "runs show": [[done], [failed], [self.held]],
+            "runs show": [[done], [failed], [self.held], [waits], [done, "--json"]],
             "runs shred": [[done, *why]],
             "runs signal": [[waits, "unknown" + EVIL, "--payload", EVIL, "--by", EVIL]],
             "runs skip": [[failed, EVIL, *why]],

@@ -149,3 +149,58 @@ def test_json_of_a_run_is_what_the_engine_says_of_it(
     shown = openagents("runs", "show", run, "--json", "--data", "data", folder=folder)
     assert json.loads(shown.stdout)["version"] == engine.state(run).version
     assert "steps" in json.loads(shown.stdout)
+
+
+def test_lists_fit_the_terminal_and_their_ids_are_taken_by_every_command(
+    folder: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = {
+        **BATCH,
+        "id": "a-workflow-whose-name-is-longer-than-any-terminal-would-like-it-to-be",
+    }
+    (folder / "named.json").write_text(json.dumps(named))
+    run = start(folder, "named.json", "-i", "numbers=[1]")
+    for width in (80, 120):
+        for command in ("list", "failures"):
+            seen = screen(folder, width, monkeypatch, "runs", command)
+            assert max(map(len, seen.splitlines())) <= width, seen
+            assert "\n  ValueError: item 7 cannot be read" in seen
+            assert "s ago" in seen
+            assert run not in seen
+            [short] = {
+                word for word in seen.split() if run.startswith(word) and "-" in word
+            }
+    assert run in screen(folder, 80, monkeypatch, "runs", "list", "--wide")
+    assert run in screen(folder, 80, monkeypatch, "runs", "failures", "--wide")
+    chosen = screen(
+        folder, 80, monkeypatch, "runs", "list", "--columns", "status,run", "--limit=1"
+    )
+    assert [x.split() for x in chosen.splitlines()][:2] == [
+        ["status", "run"],
+        ["failed", short],
+    ]
+    for arguments in (
+        ("runs", "show", short, "--json"),
+        ("runs", "history", short),
+        ("runs", "diff", short, run),
+        ("runs", "list", "--parent", short, "--json"),
+        ("runs", "hold", short),
+        ("runs", "release", short),
+        ("runs", "retry", short),
+    ):
+        done = openagents(*arguments, "--data", "data", folder=folder)
+        assert done.returncode == 0, done.stderr
+    assert engine.state(run).status != "failed"
+
+
+def test_a_beginning_of_several_ids_names_them(folder: Path, engine: Engine) -> None:
+    runs = engine.start_many([(str(folder / "ask.json"), {})] * 12)
+    partitions = [run.partition("-")[0] for run in runs]
+    often = max(partitions, key=partitions.count)
+    beginning = f"{often}-0"
+    done = openagents("runs", "cancel", beginning, "--data", "data", folder=folder)
+    assert done.returncode == 1
+    assert f"several runs begin with '{beginning}': {often}-0" in done.stderr
+    assert "give more of the id" in done.stderr
+    none = openagents("runs", "cancel", "0-zzzz", "--data", "data", folder=folder)
+    assert "there is no run '0-zzzz'" in none.stderr
