@@ -13,7 +13,7 @@ from openagents_json.rooms import guard
 guard()
 
 if TYPE_CHECKING:
-    from eventstore.errors import InvalidRequest, NoStore
+    from eventstore.errors import InvalidRequest, NoStore, StoreUnavailable
     from eventstore.event import Recorded
     from eventstore.passwords import has_password, masked, traceback_of
     from eventstore.private_files import is_there, replacing
@@ -23,7 +23,13 @@ if TYPE_CHECKING:
     from executor.coordination.schedule_times import OVERLAPS, Schedule, iso
     from executor.coordination.starts import Started
     from executor.encryption import RunKey
-    from executor.errors import InvalidSchedule, KeyConflict, RunSealed, TooManyStarts
+    from executor.errors import (
+        InvalidSchedule,
+        KeyConflict,
+        RunNotFound,
+        RunSealed,
+        TooManyStarts,
+    )
     from executor.runs.codec import Limits
     from openagents_json.catalog.registry import Registry
     from openagents_json.engine.components import load_components
@@ -32,10 +38,16 @@ if TYPE_CHECKING:
         ConcurrencyLimitReached,
         DocumentUnreadable,
         HealError,
+        OutputMismatch,
+        RunCancelledError,
+        RunFailedError,
+        RunNotCompleted,
         SandboxTooWeak,
+        StepFailedError,
         WaitTimeout,
     )
     from openagents_json.engine.facade import Engine
+    from openagents_json.engine.handles.handle import RunHandle
     from openagents_json.engine.healing.backtest import Fix
     from openagents_json.engine.healing.report import HealReport
     from openagents_json.engine.healing.wishes import HealWish, SandboxWish
@@ -96,6 +108,7 @@ __all__ = [
     "moment_of",
     "new_signer",
     "NoStore",
+    "OutputMismatch",
     "OVERLAPS",
     "Problem",
     "Progress",
@@ -106,9 +119,14 @@ __all__ = [
     "replacing",
     "Report",
     "Result",
+    "RunCancelledError",
+    "RunFailedError",
     "RunFilter",
+    "RunHandle",
     "RunInfo",
     "RunKey",
+    "RunNotCompleted",
+    "RunNotFound",
     "RunPage",
     "RunRow",
     "RunSealed",
@@ -118,7 +136,9 @@ __all__ = [
     "Settings",
     "Started",
     "STATUSES",
+    "StepFailedError",
     "StepInfo",
+    "StoreUnavailable",
     "Telemetry",
     "TooManyStarts",
     "traceback_of",
@@ -161,6 +181,7 @@ _HOMES = {
     "moment_of": "openagents_json.workflow.times",
     "new_signer": "projections.ledger.signing",
     "NoStore": "eventstore.errors",
+    "OutputMismatch": "openagents_json.engine.errors",
     "OVERLAPS": "executor.coordination.schedule_times",
     "Problem": "openagents_json.workflow.language.problems",
     "Progress": "executor.coordination.schedule_progress",
@@ -171,9 +192,14 @@ _HOMES = {
     "replacing": "eventstore.private_files",
     "Report": "openagents_json.workflow.language.problems",
     "Result": "openagents_json.engine.inspection.values",
+    "RunCancelledError": "openagents_json.engine.errors",
+    "RunFailedError": "openagents_json.engine.errors",
     "RunFilter": "projections.runs",
+    "RunHandle": "openagents_json.engine.handles.handle",
     "RunInfo": "openagents_json.engine.inspection.values",
     "RunKey": "executor.encryption",
+    "RunNotCompleted": "openagents_json.engine.errors",
+    "RunNotFound": "executor.errors",
     "RunPage": "openagents_json.engine.inspection.queries",
     "RunRow": "openagents_json.engine.inspection.queries",
     "RunSealed": "executor.errors",
@@ -183,7 +209,9 @@ _HOMES = {
     "Settings": "openagents_json.engine.settings",
     "Started": "executor.coordination.starts",
     "STATUSES": "projections.runs",
+    "StepFailedError": "openagents_json.engine.errors",
     "StepInfo": "openagents_json.engine.inspection.values",
+    "StoreUnavailable": "eventstore.errors",
     "Telemetry": "openagents_json.engine.telemetry.port",
     "TooManyStarts": "executor.errors",
     "traceback_of": "eventstore.passwords",

@@ -2,6 +2,12 @@
 
 TimedOut
 +-- WaitTimeout         a run did not end within the time that the caller would wait
+OpenAgentsError
++-- RunNotCompleted     a run ended otherwise than by completing
+|   +-- RunFailedError      it failed
+|   +-- RunCancelledError   it was cancelled
++-- StepFailedError     what a run ended by: the error that is on record
++-- OutputMismatch      the output of a run is not of the type that the program has named
 NotFound
 +-- AmbiguousRun        several runs begin like that
 +-- NotArchived         there is no archived run of an id
@@ -25,6 +31,9 @@ HealError
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 from eventstore.passwords import masked
 from executor.errors import ConcurrencyLimitReached as ConcurrencyLimitReached
@@ -52,6 +61,71 @@ class WaitTimeout(TimedOut, TimeoutError):
         self.status = status
         super().__init__(
             f"run {run} is still {status} after {seconds:g} s; it goes on, wait again or cancel it"
+        )
+
+
+# -- how runs end ----------------------------------------------------------------------------------------
+
+
+class RunNotCompleted(OpenAgentsError, RuntimeError):
+    """A run ended otherwise than by completing; carries `run`, and `error`: type, message, step, as far as on record.
+
+    Its `__cause__` is a StepFailedError when an error is on record.
+    """
+
+    code = "run_not_completed"
+    verb = "did not complete"
+
+    def __init__(self, run: str, error: Mapping[str, Any] | None) -> None:
+        self.run = run
+        self.error = dict(error or {})
+        why = f": {_text_of(self.error)}" if self.error else ""
+        super().__init__(f"run {run} {self.verb}{why}")
+
+
+class RunFailedError(RunNotCompleted):
+    """A run failed; carries `run` and `error`: type, message, step."""
+
+    code = "run_failed"
+    verb = "failed"
+
+
+class RunCancelledError(RunNotCompleted):
+    """A run was cancelled; carries `run` and `error`, which is empty unless something failed before."""
+
+    code = "run_cancelled"
+    verb = "was cancelled"
+
+
+class StepFailedError(OpenAgentsError, RuntimeError):
+    """The error that a run ended by, as it is on record; carries `type`, `message`, `step` and all of it in `error`."""
+
+    code = "step_failed"
+
+    def __init__(self, error: Mapping[str, Any]) -> None:
+        self.error = dict(error)
+        self.type = str(error.get("type", ""))
+        self.message = str(error.get("message", ""))
+        self.step = str(error.get("step") or "")
+        super().__init__(_text_of(self.error))
+
+
+def _text_of(error: Mapping[str, Any]) -> str:
+    step = f"step {error['step']}: " if error.get("step") else ""
+    return f"{step}{error.get('type', 'Error')}: {error.get('message', '')}"
+
+
+class OutputMismatch(OpenAgentsError, ValueError):
+    """The output of a run is not of the type that the program has named; carries `run`, `model` and `reason`."""
+
+    code = "output_mismatch"
+
+    def __init__(self, run: str, model: str, reason: str) -> None:
+        self.run = run
+        self.model = model
+        self.reason = reason
+        super().__init__(
+            f"the output of run {run} is no {model}: {reason}; change the workflow's output or the model"
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from eventstore import codec
 from eventstore.errors import StoreUnavailable
@@ -23,6 +23,7 @@ if (
 ):  # what only some callers need is imported where it is used: it takes its time
     from executor.coordination.starts import Started
     from executor.runs.beginnings import Start
+    from openagents_json.engine.handles.handle import RunHandle
     from openagents_json.engine.healing.heal import Healing
     from openagents_json.engine.inspection.explain import Explanation
     from openagents_json.engine.inspection.overview import Overview
@@ -35,6 +36,8 @@ if (
     from openagents_json.engine.plans import Documents
     from openagents_json.workflow.core.plan import Plan
     from openagents_json.workflow.language.validate import Report
+
+Output = TypeVar("Output")
 
 
 class Engine(Lifecycle, Services):
@@ -59,6 +62,7 @@ class Engine(Lifecycle, Services):
 
     # -- runs --------------------------------------------------------------------------------------------
 
+    @overload
     def start(
         self,
         workflow: Document,
@@ -66,15 +70,41 @@ class Engine(Lifecycle, Services):
         *,
         idempotency_key: str | None = None,
         labels: Mapping[str, str] | None = None,
-    ) -> str:
-        """Start a run and give its id; the same request with the same idempotency key gives the same run.
+        output: None = None,
+    ) -> RunHandle[Json]: ...
 
-        `workflow` is a document, its file, or the reference of a published workflow: `id`, `id@range`, `id@alias`.
+    @overload
+    def start(
+        self,
+        workflow: Document,
+        inputs: Mapping[str, Json] | None = None,
+        *,
+        idempotency_key: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        output: type[Output],
+    ) -> RunHandle[Output]: ...
+
+    def start(
+        self,
+        workflow: Document,
+        inputs: Mapping[str, Json] | None = None,
+        *,
+        idempotency_key: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        output: type[Any] | None = None,
+    ) -> RunHandle[Any]:
+        """Start a run and give its id, which is its handle too; the same request with the same key gives the same run.
+
+        `workflow` is a document, its file, or the reference of a published workflow: `id`, `id@range`, `id@alias`. The
+        handle reads the run's output as `output`, a pydantic model or a TypedDict.
         Raises InvalidDefinition, InvalidInputs, PayloadOverLimit, ConcurrencyLimitReached, EventStoreError, and
         KeyConflict when the key stands for another request.
         """
+        from openagents_json.engine.handles.handle import RunHandle
+
         start = self._start_of(workflow, inputs or {}, idempotency_key, labels)
-        return self.core.starter.start(start, actor=self.actor).session.run
+        run = self.core.starter.start(start, actor=self.actor).session.run
+        return RunHandle(run, self, output)
 
     def start_many(
         self,

@@ -227,6 +227,10 @@ class Lifecycle:
         worker, self._worker = self._worker, None
         if worker is not None:
             worker.stop(grace_seconds)
+        # After the threads, whose last commits may end a wait; before the connections that those who wait use.
+        watcher = vars(self).get("watcher")
+        if watcher is not None:
+            watcher.close()
         self._close()
 
     def __enter__(self) -> Self:

@@ -6,6 +6,7 @@ Each is imported when it is asked for, because most programs need none of them.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from openagents_json.engine.archive.redaction import Redacted
     from openagents_json.engine.archive.shredding import Shredded
     from openagents_json.engine.audit import AuditService
+    from openagents_json.engine.handles.watcher import RunWatcher
     from openagents_json.engine.inspection.queries import Queries
     from openagents_json.engine.inspection.replay import Replays
     from openagents_json.engine.keys import RunKeys
@@ -35,6 +37,13 @@ class Services:
 
     core: Core
     actor: str
+
+    @cached_property
+    def watcher(self) -> RunWatcher:
+        """Return what watches runs for event loops."""
+        from openagents_json.engine.handles.watcher import RunWatcher
+
+        return RunWatcher(self.core.store)
 
     @property
     def replay(self) -> Replays:

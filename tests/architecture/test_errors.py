@@ -130,6 +130,8 @@ def test_statuses_are_those_of_a_failure() -> None:
 
 
 VALUES: dict[str, Any] = {
+    "Mapping[str, Any]": {"type": "ValueError", "message": "no", "step": "s"},
+    "Mapping[str, Any] | None": {"type": "ValueError", "message": "no", "step": "s"},
     "str": "run-1",
     "str | None": "step-1",
     "int": 3,

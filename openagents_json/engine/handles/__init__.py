@@ -1,0 +1,1 @@
+"""Handles of runs: what a program does with one run, in threads and on an event loop."""

@@ -1,0 +1,25 @@
+"""The output of a run as the type that a program has named: a pydantic model, a TypedDict, anything pydantic reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from openagents_json.engine.errors import OutputMismatch
+
+
+def typed_output(run: str, output: Any, model: Any) -> Any:
+    """Return the output as the model, as it is without one.
+
+    Raises OutputMismatch.
+    """
+    if model is None:
+        return output
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(model).validate_python(output)
+    except ValidationError as error:
+        name = getattr(model, "__name__", str(model))
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the output"
+        raise OutputMismatch(run, name, f"{place}: {first['msg']}") from error
