@@ -32,7 +32,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from eventstore.passwords import masked
 from openagents_json.errors import (
     Conflict,
     ContentTooLarge,
@@ -326,78 +325,3 @@ class TooLarge(ContentTooLarge, ValueError):
         super().__init__(
             f"with {name}, more than {limit} bytes come out of it, which is the most that is read"
         )
-
-
-def translate(error: BaseException, where: str = "") -> EventStoreError:
-    """Return the driver's error as one of ours, with what to do."""
-    name, text = (
-        type(error).__name__,
-        masked(str(error).strip()) or type(error).__name__,
-    )
-    if isinstance(error, EventStoreError):
-        return error
-    if name in (
-        "AuthenticationError",
-        "AuthenticationWrongNumberOfArgsError",
-        "NoPermissionError",
-    ):
-        return StoreRefused(
-            f"the server does not let us in: {text}",
-            "check user, password and the user's ACL",
-        )
-    if name == "OutOfMemoryError" or text.startswith("OOM"):
-        return StoreRefused(
-            "the server is out of memory",
-            "raise maxmemory, or archive and delete old runs",
-        )
-    if name == "ReadOnlyError":
-        return StoreUnavailable(where, "it is a replica")
-    passing = _for_now(text, where)
-    if passing is not None:
-        return passing
-    if name in _UNREACHABLE or isinstance(error, OSError):
-        return StoreUnavailable(where, text)
-    return EventStoreError(f"the server refused a command: {text}")
-
-
-def _for_now(text: str, where: str) -> StoreUnavailable | None:
-    """Return what a server says of itself that passes, None for anything else."""
-    if text.startswith("BUSY "):
-        return StoreBusy(where, text)
-    if text.startswith("MISCONF"):
-        return StoreReadOnly(where, text)
-    if text.startswith("NOREPLICAS"):
-        return StoreUnavailable(
-            where,
-            text.rstrip("."),
-            "start its replicas, or set its min-replicas-to-write lower",
-        )
-    if text.startswith(
-        ("CLUSTERDOWN", "TRYAGAIN", "LOADING", "UNBLOCKED", "MASTERDOWN")
-    ):
-        return StoreUnavailable(where, text)
-    if (
-        "attempted to access a non local key" in text.lower()
-    ):  # no script has written anything then
-        return StoreUnavailable(where, "the slot is being moved")
-    return None
-
-
-_UNREACHABLE = frozenset(
-    {
-        "ConnectionError",
-        "TimeoutError",
-        "BusyLoadingError",
-        "MaxConnectionsError",
-        "ClusterDownError",
-        "ClusterError",
-        "MovedError",
-        "AskError",
-        "SlotNotCoveredError",
-        "TryAgainError",
-        "MasterNotFoundError",
-        "SlaveNotFoundError",
-        "RedisClusterException",
-        "MasterDownError",
-    }
-)

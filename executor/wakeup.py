@@ -54,7 +54,7 @@ class BackgroundDoorbell:
 
     def _begin(self) -> None:
         self._pid = os.getpid()
-        self._wanted: dict[str, None] = {}
+        self._queues: dict[str, None] = {}
         self._wake = threading.Event()
         self._idle = threading.Event()
         self._idle.set()
@@ -67,7 +67,7 @@ class BackgroundDoorbell:
         if self._pid != os.getpid():
             self._begin()
         with self._lock:
-            self._wanted[queue] = None
+            self._queues[queue] = None
             self._idle.clear()
             if self._thread is None:
                 self._thread = threading.Thread(
@@ -90,7 +90,7 @@ class BackgroundDoorbell:
             if self._over:
                 break
             with self._lock:
-                queues, self._wanted = list(self._wanted), {}
+                queues, self._queues = list(self._queues), {}
                 self._wake.clear()
             for queue in queues:
                 try:
@@ -103,7 +103,7 @@ class BackgroundDoorbell:
                         masked(str(error)),
                     )
             with self._lock:
-                if not self._wanted:
+                if not self._queues:
                     self._idle.set()
         if doorbell is not None:
             with suppress(Exception):

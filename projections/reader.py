@@ -135,11 +135,11 @@ class Views:
         Raises UnknownProjection and ViewBehind.
         """
         view = self.current(name, stale=stale)
-        everywhere = range(self._runner.partitions)
+        partitions = range(self._runner.partitions)
         if partition is not None:
-            everywhere = range(partition, min(partition + 1, self._runner.partitions))
-        for place in everywhere:
-            yield from self._store.documents(view, place)
+            partitions = range(partition, min(partition + 1, self._runner.partitions))
+        for number in partitions:
+            yield from self._store.documents(view, number)
 
     def tallies(self, name: str, *, stale: bool = False) -> list[dict[str, Json]]:
         """Return the counts and values of a view, of each partition.

@@ -97,19 +97,19 @@ class RedisContents(RedisClient):
         )
         return [sha for sha, reply in zip(shas, replies, strict=True) if reply]
 
-    def blobs(self, wanted: Sequence[tuple[int, str]]) -> list[bytes]:
+    def blobs(self, payloads: Sequence[tuple[int, str]]) -> list[bytes]:
         """Read payloads that are stored beside the log; each is looked at, as who can write there can replace it.
 
         Raises BlobMissing and BlobChanged.
         """
         replies = (
             self.call(
-                [PlainCall((b"GET", self.keys.blob(p, sha))) for p, sha in wanted]
+                [PlainCall((b"GET", self.keys.blob(p, sha))) for p, sha in payloads]
             )
-            if wanted
+            if payloads
             else []
         )
-        for (partition, sha), reply in zip(wanted, replies, strict=True):
+        for (partition, sha), reply in zip(payloads, replies, strict=True):
             if reply is None:
                 raise BlobMissing(partition, sha)
             if hashlib.sha256(reply).hexdigest() != sha:

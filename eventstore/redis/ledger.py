@@ -121,8 +121,8 @@ class LedgerStore:
 
     def keep_statement(self, statement: bytes, signature: bytes) -> None:
         """Keep what was signed last of all partitions together."""
-        said = (b"statement", statement, b"statement_signature", signature)
-        self._store.call([essential(b"HSET", self._keys.audit(), *said)])
+        fields = (b"statement", statement, b"statement_signature", signature)
+        self._store.call([essential(b"HSET", self._keys.audit(), *fields)])
 
     def add_key(self, key_id: str, public: bytes) -> None:
         """Enter a public key."""
@@ -170,14 +170,14 @@ class LedgerStore:
         return out
 
     def read(
-        self, places: Sequence[tuple[int, int]], limit: int
+        self, positions: Sequence[tuple[int, int]], limit: int
     ) -> list[tuple[int, list[Stored]]]:
         """Read the events behind (partition, position) as they are stored, and say how far each was read."""
         calls = [
             ScriptCall(
                 self._read, [self._keys.meta(p), self._keys.log(p)], [after, limit]
             )
-            for p, after in places
+            for p, after in positions
         ]
         replies = self._store.call(calls) if calls else []
         return [
@@ -185,26 +185,30 @@ class LedgerStore:
             for to, _, *flat in replies
         ]
 
-    def seal(self, partition: int, place: LedgerPosition, made: Seal) -> bool:
+    def seal(self, partition: int, position: LedgerPosition, new_seal: Seal) -> bool:
         """Write what was made of a place; False when another was faster, or a payload was erased meanwhile."""
-        closed = made.closed
+        closed = new_seal.closed
         record, signature = (closed.record, closed.signature) if closed else (b"", b"")
         names = [self._keys.meta(partition), self._keys.checkpoints(partition)]
         args = [
-            place.checkpoint,
-            made.to,
-            place.erasures,
-            place.epoch,
-            made.chain,
-            made.leaves,
-            made.salts,
+            position.checkpoint,
+            new_seal.to,
+            position.erasures,
+            position.epoch,
+            new_seal.chain,
+            new_seal.leaves,
+            new_seal.salts,
         ]
         last = (
             (b"", 0, b"")
-            if made.last is None
-            else (raw_of(made.last.stream), made.last.version, raw_of(made.last.commit))
+            if new_seal.last is None
+            else (
+                raw_of(new_seal.last.stream),
+                new_seal.last.version,
+                raw_of(new_seal.last.commit),
+            )
         )
-        args += [record, signature, made.closed_hash, *last]
+        args += [record, signature, new_seal.closed_hash, *last]
         reply = self._store.call([ScriptCall(self._seal, names, args)])[0]
         return bool(reply[0] == 1)
 
@@ -262,13 +266,17 @@ class LedgerStore:
 
     def streams(self) -> dict[int, list[str]]:
         """Return the names of all streams by partition; walks the whole keyspace."""
-        found: dict[int, list[str]] = {}
+        names_by_partition: dict[int, list[str]] = {}
         prefix, middle = f"{self._keys.prefix}:{{", "}:run:"
         for raw in self._store.scan(f"{self._keys.prefix}:{{*}}:run:*".encode()):
-            place, _, name = text_of(raw).partition(middle)
-            if _plain(place.removeprefix(prefix)):
-                found.setdefault(int(place.removeprefix(prefix)), []).append(name)
-        return {partition: sorted(names) for partition, names in found.items()}
+            head, _, name = text_of(raw).partition(middle)
+            if _plain(head.removeprefix(prefix)):
+                names_by_partition.setdefault(
+                    int(head.removeprefix(prefix)), []
+                ).append(name)
+        return {
+            partition: sorted(names) for partition, names in names_by_partition.items()
+        }
 
     def each_event(self, streams: Iterable[str], page: int = PAGE) -> Iterator[Stored]:
         """Read the events of streams as they are stored, one stream after the other, about a page at a time."""
@@ -310,10 +318,10 @@ class LedgerStore:
 
     def blob(self, partition: int, sha: str) -> bytes | None:
         """Read a payload that is stored beside the log."""
-        found: bytes | None = self._store.call(
+        payload: bytes | None = self._store.call(
             [PlainCall((b"GET", self._keys.blob(partition, sha)))]
         )[0]
-        return found
+        return payload
 
     def partition_of(self, stream: str) -> int:
         """Return the partition of a stream."""

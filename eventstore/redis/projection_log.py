@@ -24,7 +24,7 @@ class LogReader:
 
     def read(
         self,
-        places: Sequence[tuple[int, int]],
+        positions: Sequence[tuple[int, int]],
         limit: int,
         types: Iterable[str] | None = None,
     ) -> list[tuple[int, list[Recorded]]]:
@@ -32,18 +32,21 @@ class LogReader:
 
         At most `limit` positions are gone through in each partition. How far is a `Place`, by which a lost tail shows.
         """
-        keys, wanted = self._store.keys, () if types is None else sorted(types)
+        keys = self._store.keys
+        type_names = () if types is None else sorted(types)
         calls = [
             ScriptCall(
-                self._script, [keys.meta(p), keys.log(p)], [int(after), limit, *wanted]
+                self._script,
+                [keys.meta(p), keys.log(p)],
+                [int(after), limit, *type_names],
             )
-            for p, after in places
+            for p, after in positions
         ]
         replies = self._store.call(calls) if calls else []
-        found = zip(places, replies, strict=True)
+        answers = zip(positions, replies, strict=True)
         return [
             (ReadPosition(to, int(ms) if ms else None), _events(p, flat))
-            for (p, _), (to, ms, *flat) in found
+            for (p, _), (to, ms, *flat) in answers
         ]
 
     def left(self, partitions: Sequence[int]) -> list[int]:

@@ -79,9 +79,9 @@ def _pages(store: RedisClient, run: str, page: int) -> Iterator[RawEvent]:
             [PlainCall((b"XRANGE", key, f"{after + 1}-0", b"+", b"COUNT", page))]
         )[0]
         for entry in entries:
-            found = _raw(entry)
-            after = found.version
-            yield found
+            event = _raw(entry)
+            after = event.version
+            yield event
         if len(entries) < page:
             return
 

@@ -48,8 +48,8 @@ class KeyStore:
     def runs(self) -> Iterator[str]:
         """Return the runs that have keys; walks the whole keyspace."""
         prefix = self._keys.prefix
-        wanted = re.compile(rf"{re.escape(prefix)}:\{{\d+\}}:key:(.+)", re.DOTALL)
+        pattern = re.compile(rf"{re.escape(prefix)}:\{{\d+\}}:key:(.+)", re.DOTALL)
         for name in self._store.scan(f"{prefix}:{{*}}:key:*".encode()):
-            found = wanted.fullmatch(name.decode("utf-8", "surrogatepass"))
-            if found:
-                yield found[1]
+            match = pattern.fullmatch(name.decode("utf-8", "surrogatepass"))
+            if match:
+                yield match[1]

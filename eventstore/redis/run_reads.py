@@ -29,16 +29,16 @@ class RedisRunReads(RedisContents):
         """Read the events of a run from its end, page by page, each newest first."""
         return backwards(self, run)
 
-    def read(self, wanted: Sequence[tuple[str, int]]) -> list[tuple[Recorded, ...]]:
+    def read(self, runs: Sequence[tuple[str, int]]) -> list[tuple[Recorded, ...]]:
         """Read the events of several runs, each after a version."""
         calls = [
             PlainCall((b"XRANGE", self.keys.stream(run), f"{after + 1}-0", b"+"))
-            for run, after in wanted
+            for run, after in runs
         ]
         replies = self.call(calls) if calls else []
         return [
             self.recorded(run, entries)
-            for (run, _), entries in zip(wanted, replies, strict=True)
+            for (run, _), entries in zip(runs, replies, strict=True)
         ]
 
     def first(self, run: str) -> Recorded:

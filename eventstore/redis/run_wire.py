@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from eventstore.run_model import Commit, DueMember, DueReply, ReadyQueue
+from eventstore.run_model import ClaimWish, Commit, DueMember, DueReply, ReadyQueue
 from openagents_json.work_index import DueKey, DueKind, IndexChanges, RestoredStep
 
 _AS_THEY_ARE: Final = (
@@ -27,6 +27,25 @@ _ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 def options_of(commit: Commit) -> bytes:
     """Return the options of a commit as its script reads them: lua/commit.lua names them all."""
     options: dict[str, Any] = {"mode": commit.mode}
+    _add_mode(options, commit)
+    if commit.guard:
+        options["guard"] = [
+            commit.guard.step,
+            commit.guard.fence,
+            int(commit.guard.unbegun),
+        ]
+    if commit.claim:
+        options["claim"] = _claim(commit.claim, commit.changes)
+    _add_head(options, commit)
+    _add_changes(options, commit.run, commit.changes)
+    try:
+        return _fast_encode(options)
+    except UnicodeError:  # half of a character, in a name that users chose
+        return _ENCODER.encode(options).encode()
+
+
+def _add_mode(options: dict[str, Any], commit: Commit) -> None:
+    """Add what a script needs in order to tell whether the commit still fits the run that it was decided for."""
     if commit.mode != "new":
         options["v"] = commit.version
         options["lc"] = commit.last_commit
@@ -39,34 +58,13 @@ def options_of(commit: Commit) -> bytes:
             options["whole"] = True
     if commit.mode == "adopt":
         options["back"] = _flag(commit.back)
-    if commit.guard:
-        options["guard"] = [
-            commit.guard.step,
-            commit.guard.fence,
-            int(commit.guard.unbegun),
-        ]
-    if commit.claim:
-        claim = commit.claim
-        lacks = sorted(
-            {
-                step.component
-                for step in commit.changes.ready
-                if not claim.can(step.component)
-            }
-        )
-        options["claim"] = [
-            claim.worker,
-            claim.lease_ms,
-            claim.at_most,
-            claim.queue,
-            lacks,
-        ]
-    _add_head(options, commit)
-    _add_changes(options, commit.run, commit.changes)
-    try:
-        return _fast_encode(options)
-    except UnicodeError:  # half of a character, in a name that users chose
-        return _ENCODER.encode(options).encode()
+
+
+def _claim(claim: ClaimWish, changes: IndexChanges) -> list[Any]:
+    """Return a claim as its script reads it; components that its worker lacks are left for others."""
+    components = {step.component for step in changes.ready}
+    lacks = sorted(name for name in components if not claim.can(name))
+    return [claim.worker, claim.lease_ms, claim.at_most, claim.queue, lacks]
 
 
 def _add_head(options: dict[str, Any], commit: Commit) -> None:
@@ -122,7 +120,7 @@ def _flag(value: bool) -> str:
 
 def due_reply(partition: int, queues: Sequence[str], reply: list[Any]) -> DueReply:
     """Read the reply of a look at what is due."""
-    now, next_ms, members, report, moved = reply
+    now, next_ms, members, report, moved_queues = reply
     due = []
     for raw, kind, fence, unbegun in members:
         member = raw.decode()
@@ -147,5 +145,5 @@ def due_reply(partition: int, queues: Sequence[str], reply: list[Any]) -> DueRep
         next_ms,
         tuple(due),
         ready,
-        frozenset(queue.decode() for queue in moved),
+        frozenset(queue.decode() for queue in moved_queues),
     )

@@ -384,5 +384,7 @@ class RedisRunStore(RedisRunReads):
     def postpone(self, key: DueKey, at_ms: int) -> bool:
         """Have a member that is there be due at a time; False when it is not there any more."""
         due, member = self.keys.due(self.partition_of(key.run)), key.key()
-        moved = essential(b"ZADD", due, b"XX", at_ms, member)
-        return self.call([moved, PlainCall((b"ZSCORE", due, member))])[1] is not None
+        postponing = essential(b"ZADD", due, b"XX", at_ms, member)
+        return (
+            self.call([postponing, PlainCall((b"ZSCORE", due, member))])[1] is not None
+        )

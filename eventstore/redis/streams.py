@@ -77,11 +77,11 @@ class RedisStreamStore:
         With a commit id, a lost reply is answered by sending again; without one it is raised as StoreUnavailable.
         """
         partition = self.partition_of(stream)
-        made = encoded(stream, events, self._max_bytes)
+        encoded_events = encoded(stream, events, self._max_bytes)
         check_checkpoint(checkpoint, stream, partition)
         cid = commit_id or (self._new_commit_id() if self._new_commit_id else "")
         call = self._append_call(
-            stream, partition, made, expected, (cid, actor, cause), checkpoint
+            stream, partition, encoded_events, expected, (cid, actor, cause), checkpoint
         )
         code, *rest = (
             retrying(lambda: self._scripts.run(call))
@@ -103,7 +103,7 @@ class RedisStreamStore:
         self,
         stream: str,
         partition: int,
-        made: Sequence[tuple[str, bytes, bytes]],
+        encoded_events: Sequence[tuple[str, bytes, bytes]],
         expected: Expected,
         who: tuple[str, str, str],
         checkpoint: Checkpoint | None,
@@ -116,15 +116,21 @@ class RedisStreamStore:
             keys.head(stream),
         ]
         names.append(keys.checkpoints(partition))
-        wanted = _WORDS[expected] if isinstance(expected, Expect) else str(expected)
-        args: list[Any] = [wanted, *(_bytes(text) for text in who), _bytes(stream)]
+        expected_version = (
+            _WORDS[expected] if isinstance(expected, Expect) else str(expected)
+        )
+        args: list[Any] = [
+            expected_version,
+            *(_bytes(text) for text in who),
+            _bytes(stream),
+        ]
         args += (
             [_bytes(checkpoint.consumer), checkpoint.position.n]
             if checkpoint
             else [b"", 0]
         )
         args.append(COMMIT_WINDOW)
-        for kind, data, metadata in made:
+        for kind, data, metadata in encoded_events:
             args += (_bytes(kind), data, metadata)
         return ScriptCall(self._append, names, args)
 
@@ -166,20 +172,20 @@ class RedisStreamStore:
         if limit is not None and limit <= 0:
             return []
         cursor = dict(after or {})
-        wanted = self._wanted(partition)
+        partitions = self._read_partitions(partition)
         if limit is not None:
-            return bounded(merged(self._logs(wanted, cursor, limit)), limit)
-        found: dict[int, list[Recorded]] = {p: [] for p in wanted}
-        more = wanted
+            return bounded(merged(self._logs(partitions, cursor, limit)), limit)
+        events: dict[int, list[Recorded]] = {p: [] for p in partitions}
+        more = partitions
         while more:  # page by page, up to where the log ended when the page was read
             pages = dict(zip(more, self._logs(more, cursor, PAGE), strict=True))
             for p, page in pages.items():
-                found[p] += page
+                events[p] += page
                 cursor[p] = page[-1].position.n if page else cursor.get(p, 0)
             more = [p for p, page in pages.items() if len(page) >= PAGE]
-        return merged(list(found.values()))
+        return merged(list(events.values()))
 
-    def _wanted(self, partition: int | None) -> list[int]:
+    def _read_partitions(self, partition: int | None) -> list[int]:
         count = self.keys.partitions
         return (
             list(range(count))
@@ -202,14 +208,14 @@ class RedisStreamStore:
                 )
                 for _, stream, first, last in ranges
             ]
-            found = self._call(reads) if reads else []
+            streams = self._call(reads) if reads else []
             if all(
                 len(x) == last - first + 1
-                for (*_, first, last), x in zip(ranges, found, strict=True)
+                for (*_, first, last), x in zip(ranges, streams, strict=True)
             ):
                 break
         out: list[list[Recorded]] = [[] for _ in partitions]
-        for (index, stream, _, _), entries in zip(ranges, found, strict=True):
+        for (index, stream, _, _), entries in zip(ranges, streams, strict=True):
             out[index] += [
                 parse_entry(stream, partitions[index], entry) for entry in entries
             ]
@@ -219,30 +225,31 @@ class RedisStreamStore:
         self, partitions: Sequence[int], after: Mapping[int, int], count: int
     ) -> list[tuple[int, str, int, int]]:
         """Return what the log says is next: place of the partition, stream, first and last version."""
-        places = [after.get(p, 0) for p in partitions]
+        positions = [after.get(p, 0) for p in partitions]
         calls: list[Call] = [
             PlainCall(
                 (
                     b"XRANGE",
                     self.keys.log(p),
-                    f"{max(1, place)}-0",
+                    f"{max(1, position)}-0",
                     b"+",
                     b"COUNT",
                     count + 1,
                 )
             )
-            for p, place in zip(partitions, places, strict=True)
+            for p, position in zip(partitions, positions, strict=True)
         ]
         calls += [PlainCall((b"HGET", self.keys.meta(p), b"n")) for p in partitions]
         replies = self._call(calls)
         ranges: list[tuple[int, str, int, int]] = []
-        for index, (p, place) in enumerate(zip(partitions, places, strict=True)):
+        for index, (p, position) in enumerate(zip(partitions, positions, strict=True)):
             first = (
-                check_cursor(p, place, int(replies[len(partitions) + index] or 0)) + 1
+                check_cursor(p, position, int(replies[len(partitions) + index] or 0))
+                + 1
             )
             entries = [_LogEntry.of(entry) for entry in replies[index]]
-            if entries and not _same_event(place, entries[0]):
-                raise LogTruncated(p, place, int(replies[len(partitions) + index]))
+            if entries and not _same_event(position, entries[0]):
+                raise LogTruncated(p, position, int(replies[len(partitions) + index]))
             ranges += [(index, *span) for span in _spans(entries, first, count)]
         return ranges
 
@@ -255,18 +262,18 @@ class RedisStreamStore:
         limit: int = 1000,
     ) -> list[Recorded]:
         """Read on, waiting; see StreamStore."""
-        found = self.read_all(after=after, limit=limit, partition=partition)
-        if found or block_ms <= 0:
-            return found
-        wanted = self._wanted(partition)
+        events = self.read_all(after=after, limit=limit, partition=partition)
+        if events or block_ms <= 0:
+            return events
+        partitions = self._read_partitions(partition)
         if self._connection.is_cluster:  # a command cannot block on several slots
-            wanted, block_ms = (
-                wanted[:1],
-                min(block_ms, 100 if len(wanted) > 1 else block_ms),
+            partitions, block_ms = (
+                partitions[:1],
+                min(block_ms, 100 if len(partitions) > 1 else block_ms),
             )
         block = min(block_ms, MAX_BLOCK_MS)
-        names = [self.keys.log(p) for p in wanted]
-        last = [f"{max(0, after.get(p, 0))}-{2**64 - 1}" for p in wanted]
+        names = [self.keys.log(p) for p in partitions]
+        last = [f"{max(0, after.get(p, 0))}-{2**64 - 1}" for p in partitions]
         command = (b"XREAD", b"COUNT", 1, b"BLOCK", block, b"STREAMS", *names, *last)
         retrying(lambda: self._connection.blocking_call(*command))
         return self.read_all(after=after, limit=limit, partition=partition)
@@ -345,9 +352,9 @@ class _LogEntry:
         )
 
 
-def _same_event(place: int, entry: _LogEntry) -> bool:
+def _same_event(position: int, entry: _LogEntry) -> bool:
     """Tell whether a reader that came this far read what is there now, as far as both know their times."""
-    seen, there = getattr(place, "time_ms", None), entry.time_at(place)
+    seen, there = getattr(position, "time_ms", None), entry.time_at(position)
     return seen is None or there is None or seen == there
 
 

@@ -47,14 +47,14 @@ class RedisViewStore:
         replies = self._store.call(calls) if calls else []
         heads = zip(replies[::2], replies[1::2], strict=True)
         return [
-            (int(n or 0), [int(x or 0) for x in found][: len(views)])
-            for n, found in heads
+            (int(n or 0), [int(x or 0) for x in checkpoints][: len(views)])
+            for n, checkpoints in heads
         ]
 
-    def load(self, wanted: Sequence[tuple[str, int, Sequence[str]]]) -> list[Loaded]:
+    def load(self, folds: Sequence[tuple[str, int, Sequence[str]]]) -> list[Loaded]:
         """Read what folds begin with."""
         calls: list[Call] = []
-        for view, p, keys in wanted:
+        for view, p, keys in folds:
             calls.append(
                 PlainCall((b"HGET", self._keys.checkpoints(p), f"view:{view}"))
             )
@@ -70,7 +70,7 @@ class RedisViewStore:
             )
         replies = iter(self._store.call(calls) if calls else [])
         out = []
-        for _, _, keys in wanted:
+        for _, _, keys in folds:
             at, (ordinal, order), documents = (
                 next(replies),
                 next(replies),
@@ -100,7 +100,7 @@ class RedisViewStore:
         ]
 
     def facets(
-        self, view: str, wanted: Sequence[tuple[int, int, Sequence[str]]]
+        self, view: str, chunks: Sequence[tuple[int, int, Sequence[str]]]
     ) -> list[list[int]]:
         """Read sets of an index as integers."""
         calls = [
@@ -113,22 +113,22 @@ class RedisViewStore:
                     ),
                 )
             )
-            for p, chunk, facets in wanted
+            for p, chunk, facets in chunks
             if facets
         ]
         replies = iter(self._store.call(calls) if calls else [])
         return [
             [_bits(x) for x in next(replies)] if facets else []
-            for _, _, facets in wanted
+            for _, _, facets in chunks
         ]
 
     def rows(
-        self, view: str, wanted: Sequence[tuple[int, Sequence[int]]]
+        self, view: str, partitions: Sequence[tuple[int, Sequence[int]]]
     ) -> list[list[Row]]:
         """Read documents by ordinal."""
         calls = [
             ScriptCall(self._rows, [self._keys.meta(p)], [view, *ordinals])
-            for p, ordinals in wanted
+            for p, ordinals in partitions
         ]
         replies = self._store.call(calls) if calls else []
         return [
@@ -141,30 +141,30 @@ class RedisViewStore:
         ]
 
     def seek(
-        self, view: str, wanted: Sequence[tuple[int, Sequence[int]]]
+        self, view: str, partitions: Sequence[tuple[int, Sequence[int]]]
     ) -> list[list[int]]:
         """Return the first ordinals with at least some orders."""
         calls: list[Call] = [
             ScriptCall(self._seek, [self._keys.meta(p)], [view, *orders])
             if orders
             else PlainCall((b"HMGET", self._name(view, p, "next"), b"o"))
-            for p, orders in wanted
+            for p, orders in partitions
         ]
         return [
-            [int(x or 0) for x in found]
-            for found in (self._store.call(calls) if calls else [])
+            [int(x or 0) for x in ordinals]
+            for ordinals in (self._store.call(calls) if calls else [])
         ]
 
-    def get(self, view: str, wanted: Sequence[tuple[int, str]]) -> list[Row | None]:
+    def get(self, view: str, documents: Sequence[tuple[int, str]]) -> list[Row | None]:
         """Read documents by key."""
         calls = [
             PlainCall((b"HGET", self._name(view, p, "docs"), _bytes(key)))
-            for p, key in wanted
+            for p, key in documents
         ]
         replies = self._store.call(calls) if calls else []
         return [
             None if raw is None else _row(key, raw)
-            for (_, key), raw in zip(wanted, replies, strict=True)
+            for (_, key), raw in zip(documents, replies, strict=True)
         ]
 
     def documents(self, view: str, partition: int) -> Iterator[Row]:
@@ -200,14 +200,14 @@ class RedisViewStore:
 
     def index_names(self, view: str) -> set[tuple[int, str, int]]:
         """Return every set of an index."""
-        found = set()
+        names = set()
         for name in self._store.scan(
             f"{self._keys.prefix}:{{*}}:view:{view}:f:*".encode()
         ):
-            place, _, rest = _text(name).partition(f"}}:view:{view}:f:")
+            head, _, rest = _text(name).partition(f"}}:view:{view}:f:")
             facet, _, chunk = rest.rpartition(":")
-            found.add((int(place.rpartition("{")[2]), facet, int(chunk)))
-        return found
+            names.add((int(head.rpartition("{")[2]), facet, int(chunk)))
+        return names
 
     def trouble(self, view: str, partition: int, what: Json) -> None:
         """Note why a view stands still in a partition; None when it goes on."""
@@ -308,7 +308,7 @@ def _bits(raw: bytes | None) -> int:
 
 
 def _arguments(view: str, batch: Batch) -> list[Any]:
-    known = (
+    time_ms = (
         batch.to.time_ms
         if isinstance(batch.to, ReadPosition) and batch.to.time_ms is not None
         else b""
@@ -317,7 +317,7 @@ def _arguments(view: str, batch: Batch) -> list[Any]:
         view,
         batch.after,
         int(batch.to),
-        known,
+        time_ms,
         batch.next_ordinal,
         batch.top_order,
         len(batch.rows),

@@ -13,13 +13,13 @@ class DurationAverages:
     """Moving averages of durations, by component and over all; racing threads lose a sample, nothing else."""
 
     def __init__(self) -> None:
-        self._known: dict[str, float] = {}
+        self._averages: dict[str, float] = {}
         self._all: float | None = None
 
     def ran(self, component: str, took_ms: float) -> None:
         """Take a duration into account."""
-        average = self._known.get(component)
-        self._known[component] = (
+        average = self._averages.get(component)
+        self._averages[component] = (
             took_ms if average is None else average + WEIGHT * (took_ms - average)
         )
         if self._all is None:
@@ -31,7 +31,7 @@ class DurationAverages:
 
     def expected_ms(self, component: str) -> float:
         """Return the expected duration; a component that never ran here is expected to be long."""
-        return self._known.get(component, UNKNOWN_MS)
+        return self._averages.get(component, UNKNOWN_MS)
 
     def batch(self, most: int) -> int:
         """Return how many steps to claim at once: about 20 ms of work, one while nothing is known."""

@@ -32,7 +32,7 @@ class Keyring:
         self._store = store
         self._masters = masters
         self._capacity = capacity
-        self._known: OrderedDict[str, RunKey] = OrderedDict()
+        self._keys: OrderedDict[str, RunKey] = OrderedDict()
         self._lock = ForkSafeLock()
 
     @property
@@ -49,15 +49,15 @@ class Keyring:
         if key is None:
             return
         with self._lock:
-            self._known[key.run] = key
-            self._known.move_to_end(key.run)
-            if len(self._known) > self._capacity:
-                self._known.popitem(last=False)
+            self._keys[key.run] = key
+            self._keys.move_to_end(key.run)
+            if len(self._keys) > self._capacity:
+                self._keys.popitem(last=False)
 
     def forget(self, run: str) -> None:
         """Forget the key of a run: it is no more, or it is another one."""
         with self._lock:
-            self._known.pop(run, None)
+            self._keys.pop(run, None)
 
     def destroy(self, run: str) -> None:
         """Destroy the stored key of a run, and forget it."""
@@ -67,7 +67,7 @@ class Keyring:
     def known(self, run: str) -> RunKey | None:
         """Return a key that is remembered."""
         with self._lock:
-            return self._known.get(run)
+            return self._keys.get(run)
 
     def unwrapped(self, run: str, record: bytes | None) -> RunKey | None:
         """Return the key of a record that was read, None for none.

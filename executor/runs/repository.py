@@ -85,39 +85,39 @@ class SessionCache:
         self._seals = seals
         self.keyring = payloads.keyring
         self._capacity = capacity
-        self._known: OrderedDict[str, Session] = OrderedDict()
+        self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._lock = ForkSafeLock()
 
     def get(self, run: str) -> Session | None:
         """Return what is cached."""
         # Without the lock: one look-up is atomic, and each step makes several.
-        return self._known.get(run)
+        return self._sessions.get(run)
 
     def put(self, session: Session) -> None:
         """Remember a session, unless a newer one is newest; closed runs are forgotten, but for long ones."""
         with self._lock:
             if session.state.closed and session.version < LONG:
-                self._known.pop(session.run, None)
+                self._sessions.pop(session.run, None)
                 return
-            newest = self._known.get(session.run)
+            newest = self._sessions.get(session.run)
             if newest is None or newest.version <= session.version:
-                self._known[session.run] = session
-                self._known.move_to_end(session.run)
-                if len(self._known) > self._capacity:
-                    self._known.popitem(last=False)
+                self._sessions[session.run] = session
+                self._sessions.move_to_end(session.run)
+                if len(self._sessions) > self._capacity:
+                    self._sessions.popitem(last=False)
             if session.state.closed:
                 self._forget_ended()
 
     def _forget_ended(self) -> None:
         """Keep but a few of the long runs that have ended: they are large, and somebody may never ask again."""
-        ended = [run for run, session in self._known.items() if session.state.closed]
+        ended = [run for run, session in self._sessions.items() if session.state.closed]
         for run in ended[:-ENDED]:
-            del self._known[run]
+            del self._sessions[run]
 
     def drop(self, run: str) -> None:
         """Forget a run: the log has gone back behind what was folded."""
         with self._lock:
-            self._known.pop(run, None)
+            self._sessions.pop(run, None)
 
     def load(self, run: str) -> Session:
         """Read and fold a run up to its present end.

@@ -21,7 +21,6 @@ from tests.architecture.measures import import_circle, import_graph
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("eventstore", "projections", "executor", "cli", "openagents_json")
-FOLDERS = (*ROOMS, "tests", "benchmarks", "examples")
 
 
 def sources(*folders: str) -> Iterator[Path]:
@@ -61,14 +60,30 @@ def only_declares(body: list[ast.stmt]) -> bool:
     return True
 
 
-def test_modules_have_at_most_650_lines_but_for_those_that_only_declare() -> None:
-    """A list of declarations is read as a list, and torn in two it would be read less well."""
+PRODUCT = (*ROOMS, "benchmarks", "examples")
+MODULE_LINES = dict.fromkeys(PRODUCT, 400) | {"tests": 550}
+FUNCTION_LINES = dict.fromkeys(PRODUCT, 40) | {"tests": 65}
+"""Tests may be longer: a scenario is read from top to bottom, and torn in two it would have to be put together."""
+
+TO_BE_SPLIT = {"eventstore/redis/driver/preflight.py": 500}
+"""Modules that are longer still, and how long they may be until then; nothing is added here."""
+
+
+def test_modules_are_short_but_for_those_that_only_declare() -> None:
+    """A list of declarations is read as a list, and torn in two it would be read less well.
+
+    A scenario of a test is read from top to bottom, so tests may have more lines.
+    """
     long = {}
-    for path in sources(*FOLDERS):
-        text = path.read_text()
-        count = len(text.splitlines())
-        if count > 650 and not only_declares(ast.parse(text).body):
-            long[str(path.relative_to(ROOT))] = count
+    for folder, limit in MODULE_LINES.items():
+        for path in sources(folder):
+            name = str(path.relative_to(ROOT))
+            text = path.read_text()
+            count = len(text.splitlines())
+            if count <= TO_BE_SPLIT.get(name, limit):
+                continue
+            if not only_declares(ast.parse(text).body):
+                long[name] = count
     assert long == {}
 
 
@@ -104,21 +119,25 @@ def test_there_is_no_circle_of_imports() -> None:
     assert import_circle(import_graph()) == []
 
 
-def test_functions_have_at_most_90_lines() -> None:
+def test_functions_are_short() -> None:
+    """A scenario of a test is read from top to bottom, so tests may have more lines; docstrings do not count."""
     long = []
-    for path in sources(*FOLDERS):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                first = node.body[0]
-                documented = (
-                    isinstance(first, ast.Expr)
-                    and isinstance(first.value, ast.Constant)
-                    and len(node.body) > 1
-                )
-                start = node.body[1].lineno if documented else first.lineno
-                if (node.end_lineno or 0) - start + 1 > 90:
-                    long.append(f"{path.relative_to(ROOT)}:{node.lineno} {node.name}")
+    for folder, limit in FUNCTION_LINES.items():
+        for path in sources(folder):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                    continue
+                count = lines_of_body(node)
+                if count > limit:
+                    where = f"{path.relative_to(ROOT)}:{node.lineno}"
+                    long.append(f"{where} {node.name} has {count}")
     assert long == []
+
+
+def lines_of_body(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    documented = ast.get_docstring(function) is not None and len(function.body) > 1
+    first = function.body[1 if documented else 0]
+    return (function.end_lineno or 0) - first.lineno + 1
 
 
 @pytest.mark.parametrize(

@@ -87,24 +87,26 @@ class Acknowledged:
     def __init__(self) -> None:
         self.in_doubt = False
         self._partitions: dict[bytes, _Partition] = {}
-        self._places: set[object] = set()
+        self._addresses: set[object] = set()
         self._lines: weakref.WeakSet[Any] = weakref.WeakSet()
         self._lock = ForkSafeLock()
 
     def connected(self, line: Any) -> None:
         """Greet a server as the driver would; one that is met again may have changed, and so may a new one."""
         line.on_connect()
-        place = getattr(line, "path", None) or (line.host, line.port)
+        address = getattr(line, "path", None) or (line.host, line.port)
         with self._lock:
-            if line in self._lines or place not in self._places:
+            if line in self._lines or address not in self._addresses:
                 self.suspect()
-            self._places.add(place)
+            self._addresses.add(address)
             self._lines.add(line)
 
     def newest(self, meta: bytes) -> int:
         """Return the newest position of a partition that was acknowledged, 0 for none."""
-        known = self._partitions.get(meta)
-        return known.newest[-1].n if known is not None and known.newest else 0
+        partition = self._partitions.get(meta)
+        return (
+            partition.newest[-1].n if partition is not None and partition.newest else 0
+        )
 
     def note(self, name: str, meta: bytes, reply: Any, before: int) -> None:
         """Remember what a script has written; `before` was the newest position when it was sent."""
@@ -116,28 +118,28 @@ class Acknowledged:
             (int(reply[-2]), int(reply[-1])) if name in TELLS_EPOCH else (1, None)
         )
         with self._lock:
-            known = self._partitions.get(meta)
+            partition = self._partitions.get(meta)
             if (
-                known is None
+                partition is None
             ):  # asked first: what `setdefault` is given would be made anew with each commit
-                known = self._partitions[meta] = _Partition(epoch or 0)
+                partition = self._partitions[meta] = _Partition(epoch or 0)
             if (logged and told.n <= before) or (
-                epoch is not None and epoch != known.epoch
+                epoch is not None and epoch != partition.epoch
             ):
                 self.in_doubt = True
             if epoch is not None:
-                known.epoch = epoch
+                partition.epoch = epoch
             if logged:
-                known.add(told)
+                partition.add(told)
 
     def doubts(self) -> dict[bytes, tuple[Told, ...]]:
         """Take what should be looked for, by partition; it is not in doubt any more then."""
         with self._lock:
             self.in_doubt = False
             return {
-                meta: known.all()
-                for meta, known in self._partitions.items()
-                if known.newest or known.older
+                meta: partition.all()
+                for meta, partition in self._partitions.items()
+                if partition.newest or partition.older
             }
 
     def suspect(self) -> None:
@@ -147,11 +149,11 @@ class Acknowledged:
     def found(self, meta: bytes, epoch: int, lost: Sequence[Told]) -> list[Told]:
         """Forget what is gone, which has been recorded, and return what no other thread has found before."""
         with self._lock:
-            known = self._partitions[meta]
-            known.epoch = epoch
-            new = [one for one in lost if one in known.all()]
+            partition = self._partitions[meta]
+            partition.epoch = epoch
+            new = [one for one in lost if one in partition.all()]
             if new:
-                known.forget(new)
+                partition.forget(new)
             return new
 
 

@@ -22,8 +22,8 @@ def key_of(command: Command) -> bytes | None:
     name = text_of(command[0]).upper()
     if name in _KEYLESS:
         return None
-    place = command.index(b"STREAMS") + 1 if name == "XREAD" else _KEY_AT.get(name, 1)
-    key = command[place]
+    index = command.index(b"STREAMS") + 1 if name == "XREAD" else _KEY_AT.get(name, 1)
+    key = command[index]
     return key.encode() if isinstance(key, str) else key
 
 

@@ -18,11 +18,11 @@ from redis.exceptions import RedisClusterException, RedisError
 from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool
 
+from eventstore.driver_errors import translate
 from eventstore.errors import (
     InvalidRequest,
     StoreBusy,
     StoreUnavailable,
-    translate,
 )
 from eventstore.passwords import masked
 from eventstore.redis.driver.acknowledged import Acknowledged
@@ -173,10 +173,10 @@ class Connection:
         try:
             return ask()
         except DRIVER_ERRORS as error:
-            found = translate(error, self.where)
-            if isinstance(found, StoreUnavailable):
+            own_error = translate(error, self.where)
+            if isinstance(own_error, StoreUnavailable):
                 self.doubt()
-            raise found from error
+            raise own_error from error
 
     def doubt(self) -> None:
         """Have the next commands ask Sentinel which server is the primary, and that one for its replicas."""
@@ -211,12 +211,12 @@ class Connection:
             raise translate(error, self.where) from error
         slots = cluster.slots
         slots.refresh()  # replicas come and go without anybody being sent elsewhere
-        found = [(node, True) for node in slots.primaries()] + [
+        servers = [(node, True) for node in slots.primaries()] + [
             (node, False) for node in slots.replicas()
         ]
         return [
             Node(node.name, primary, self._asker(cluster, node))
-            for node, primary in found
+            for node, primary in servers
         ]
 
     def _asker(self, cluster: Any, node: Any) -> Callable[..., Any]:
@@ -250,7 +250,7 @@ def connect(
     """
     parts = split(url)
     where, told = without_password(parts), Acknowledged()
-    known: dict[str, Any] = {"quorum": quorum, "acknowledged": told}
+    shared: dict[str, Any] = {"quorum": quorum, "acknowledged": told}
     long = MAX_BLOCK_MS / 1000 + 5
     kinds = (
         {
@@ -265,17 +265,17 @@ def connect(
         if parts.scheme.endswith("+cluster"):
             seeds = hosts_of(parts, 6379)
             return Connection(
-                lambda: _clusters(parts, seeds, kinds), where, is_cluster=True, **known
+                lambda: _clusters(parts, seeds, kinds), where, is_cluster=True, **shared
             )
         if parts.scheme.endswith("+sentinel"):
-            made = Connection(
-                lambda: tuple(_sentinel(parts, kind) for kind in kinds), where, **known
+            connection = Connection(
+                lambda: tuple(_sentinel(parts, kind) for kind in kinds), where, **shared
             )
         else:
-            made = Connection(
-                lambda: tuple(_single(url, kind) for kind in kinds), where, **known
+            connection = Connection(
+                lambda: tuple(_single(url, kind) for kind in kinds), where, **shared
             )
-        _greet(made)
+        _greet(connection)
     except (
         RedisClusterException
     ) as error:  # no node could be asked; what the last one had against it says more
@@ -286,7 +286,7 @@ def connect(
         raise InvalidRequest(
             f"the URL {where} cannot be used: {masked(str(error), url)}"
         ) from None
-    return made
+    return connection
 
 
 def _unless_telling(error: BaseException) -> BaseException | None:

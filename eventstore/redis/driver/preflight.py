@@ -76,10 +76,10 @@ def require(
     InvalidRequest.
     """
     check_level(durability)
-    found = check_server(connection, durability, now_ms=now_ms)
+    findings = check_server(connection, durability, now_ms=now_ms)
     errors = [
         finding
-        for finding in found
+        for finding in findings
         if finding.level == "error" and finding.code not in TOLERATED
     ]
     if errors:
@@ -144,10 +144,10 @@ def check(
     now_ms: Callable[[], int],
 ) -> list[Finding]:
     """Check the server and the store's record, changing nothing."""
-    found = check_server(connection, durability, now_ms=now_ms)
+    findings = check_server(connection, durability, now_ms=now_ms)
     record = _record(connection, keyspace)
     if record.get("layout") != LAYOUT:
-        found.append(
+        findings.append(
             Finding(
                 "error",
                 "layout",
@@ -155,7 +155,7 @@ def check(
                 _LAYOUT,
             )
         )
-    return found
+    return findings
 
 
 _LAYOUT: Final = "use the version of openagents-json that wrote it, or another prefix"
@@ -169,7 +169,7 @@ def check_server(
     What is wrong with a replica is a warning: it holds nothing alone, until it takes the place of its primary. Raises
     StoreUnavailable.
     """
-    found: list[Finding] = []
+    findings: list[Finding] = []
     if durability == REPLICATED and connection.is_cluster:
         remedy = (
             "use a server with replicas behind Sentinel, or ask for durability always"
@@ -193,8 +193,8 @@ def check_server(
                     node, info, connection.quorum or Quorum(Replicas())
                 )
             own += _check_clock(_server_ms(node) - now_ms())
-        found += [_of(node, finding) for finding in own] if node.name else own
-    return found
+        findings += [_of(node, finding) for finding in own] if node.name else own
+    return findings
 
 
 def _of(node: Node, finding: Finding) -> Finding:
@@ -207,9 +207,9 @@ def _of(node: Node, finding: Finding) -> Finding:
 def _check_node(
     node: Node, info: Mapping[str, str], durability: str, where: str
 ) -> list[Finding]:
-    found = _check_version(info)
+    findings = _check_version(info)
     if node.is_primary and info.get("role", "master") != "master":
-        found.append(
+        findings.append(
             Finding(
                 "error", "replica", "the server is a replica", "connect to the primary"
             )
@@ -217,15 +217,15 @@ def _check_node(
     policy = info.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
         remedy = "set maxmemory-policy noeviction: an evicted key is a lost run"
-        found.append(
+        findings.append(
             Finding(
                 "error", "eviction", f"the server may evict keys ({policy})", remedy
             )
         )
-    found += _check_durability(node, info, durability)
-    found += _check_health(info)
-    found += _check_disk(node, info, where)
-    return found
+    findings += _check_durability(node, info, durability)
+    findings += _check_health(info)
+    findings += _check_disk(node, info, where)
+    return findings
 
 
 def _check_clock(skew: int) -> list[Finding]:
@@ -325,20 +325,25 @@ def _check_replicas(
     """Check that a server refuses to write without its replicas, and that whoever may be promoted is asked."""
     least = _least_replicas(node, info)
     quorum.look(info, least or 0)
-    wanted, found, there = quorum.asked.count or 1, [], online(info)
-    if least is not None and least < wanted:
-        what = f"durability replicated was asked for, and the server writes with fewer than {wanted} replica(s)"
-        remedy = f"set min-replicas-to-write {wanted} and min-replicas-max-lag 10, on its replicas too"
-        found.append(Finding("error", "min_replicas", what, remedy))
-    if there < quorum.count:
-        what = f"{there} replica(s) follow the server and {quorum.count} have to confirm: nothing can be written"
+    required = quorum.asked.count or 1
+    online_count = online(info)
+    findings = []
+    if least is not None and least < required:
+        what = f"durability replicated was asked for, and the server writes with fewer than {required} replica(s)"
+        remedy = f"set min-replicas-to-write {required} and min-replicas-max-lag 10, on its replicas too"
+        findings.append(Finding("error", "min_replicas", what, remedy))
+    if online_count < quorum.count:
+        what = f"{online_count} replica(s) follow the server and {quorum.count} have to confirm: nothing can be written"
         remedy = "start replicas, or ask for fewer (OPENAGENTS_REPLICAS, and min-replicas-to-write of the server)"
-        found.append(Finding("warning", "replicas", what, remedy))
-    if there > quorum.count:
-        what = f"{there} replicas follow the server, {quorum.count} have to confirm: another one may be promoted"
-        remedy = f"ask for all (OPENAGENTS_REPLICAS={there}), or set replica-priority 0 on those that shall not be"
-        found.append(Finding("warning", "replicas", what, remedy))
-    return found
+        findings.append(Finding("warning", "replicas", what, remedy))
+    if online_count > quorum.count:
+        what = f"{online_count} replicas follow the server, {quorum.count} have to confirm: another one may be promoted"
+        remedy = (
+            f"ask for all (OPENAGENTS_REPLICAS={online_count}), "
+            "or set replica-priority 0 on those that shall not be"
+        )
+        findings.append(Finding("warning", "replicas", what, remedy))
+    return findings
 
 
 def _least_replicas(node: Node, info: Mapping[str, str]) -> int | None:
@@ -355,14 +360,14 @@ def _least_replicas(node: Node, info: Mapping[str, str]) -> int | None:
 
 
 def _check_health(info: Mapping[str, str]) -> list[Finding]:
-    found = []
+    findings = []
     if info.get("aof_last_write_status", "ok") != "ok":
         remedy = "free disk space, then BGREWRITEAOF; see `A full disk` in the guide to workers"
         what = "the server could not write its AOF, and refuses to write"
-        found.append(Finding("error", "aof_failed", what, remedy))
+        findings.append(Finding("error", "aof_failed", what, remedy))
     if info.get("aof_last_bgrewrite_status", "ok") != "ok":
         remedy = "free disk space, then BGREWRITEAOF"
-        found.append(
+        findings.append(
             Finding(
                 "warning",
                 "rewrite_failed",
@@ -370,10 +375,10 @@ def _check_health(info: Mapping[str, str]) -> list[Finding]:
                 remedy,
             )
         )
-    found += _check_memory(info)
+    findings += _check_memory(info)
     if info.get("rdb_last_bgsave_status", "ok") != "ok":
         remedy = "look at its disk and log; it may refuse writes (stop-writes-on-bgsave-error)"
-        found.append(
+        findings.append(
             Finding(
                 "warning",
                 "bgsave_failed",
@@ -383,7 +388,7 @@ def _check_health(info: Mapping[str, str]) -> list[Finding]:
         )
     if int(info.get("evicted_keys", "0") or 0) > 0:
         remedy = "check with `openagents doctor` what is missing; restore from a backup"
-        found.append(
+        findings.append(
             Finding(
                 "warning",
                 "evicted",
@@ -391,7 +396,7 @@ def _check_health(info: Mapping[str, str]) -> list[Finding]:
                 remedy,
             )
         )
-    return found
+    return findings
 
 
 def _check_memory(info: Mapping[str, str]) -> list[Finding]:
@@ -465,24 +470,24 @@ def _adopt(
     connection: Connection, prefix: str, partitions: int, *, create: bool
 ) -> Keyspace:
     """Create the store's record, or take the partition count from it: it is fixed for the life of a store."""
-    wanted = Keyspace(prefix, partitions)
+    keyspace = Keyspace(prefix, partitions)
     patience = (
         FAILOVER_SECONDS if connection.is_cluster else 0
     )  # a replica may be about to take the place of its node
-    record = retrying(lambda: _record(connection, wanted), patience)
+    record = retrying(lambda: _record(connection, keyspace), patience)
     if not record and not create:
         raise NoStore(f"with prefix {prefix!r} at {connection.where}")
     if (
         "partitions" not in record or "layout" not in record
     ):  # a server at its memory limit refuses to write even that
-        fields = ((b"partitions", str(wanted.partitions)), (b"layout", LAYOUT))
-        calls = [PlainCall((b"HSETNX", wanted.store(), *field)) for field in fields]
+        fields = ((b"partitions", str(keyspace.partitions)), (b"layout", LAYOUT))
+        calls = [PlainCall((b"HSETNX", keyspace.store(), *field)) for field in fields]
         for reply in retrying(
             lambda: Scripts(connection).run_many(calls), patience or 10.0
         ):
             if isinstance(reply, Exception):
                 raise reply
-        record = _record(connection, wanted)
+        record = _record(connection, keyspace)
     if record.get("layout") != LAYOUT:
         raise StoreRefused(
             f"the store {prefix!r} has layout {record.get('layout')}, this version writes {LAYOUT}",

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from eventstore.errors import InvalidRequest, NotReplicated, translate
+from eventstore.driver_errors import translate
+from eventstore.errors import InvalidRequest, NotReplicated
 
 REPLICATED: Final = "replicated"
 """The level of durability at which replicas confirm."""

@@ -178,7 +178,7 @@ class _Rewrite:
         folder = Path(settings.get("dir", "")) / settings.get("appenddirname", "")
         try:
             manifest = (folder / f"{name}.manifest").read_text("utf-8", "replace")
-            found = [
+            file_names = [
                 path.name
                 for path in folder.iterdir()
                 if path.name.startswith(f"{name}.")
@@ -190,7 +190,9 @@ class _Rewrite:
             for line in manifest.splitlines()
             if len(words := line.split()) > 5 and words[5] != "h"
         }
-        yield from (x for x in found if x not in kept and not x.endswith(".manifest"))
+        yield from (
+            x for x in file_names if x not in kept and not x.endswith(".manifest")
+        )
 
 
 def _written(primary: Node) -> int:

@@ -13,12 +13,12 @@ from typing import Any, TypeGuard
 from redis.crc import key_slot
 from redis.exceptions import NoScriptError, ReadOnlyError
 
+from eventstore.driver_errors import translate
 from eventstore.errors import (
     EventStoreError,
     NotReplicated,
     StoreBusy,
     StoreUnavailable,
-    translate,
 )
 from eventstore.redis.driver.acknowledged import PLACES, Told, arguments, lost_of
 from eventstore.redis.driver.connection import DRIVER_ERRORS, Connection
@@ -152,23 +152,23 @@ class Scripts:
         """
         if not calls:
             return []
-        known = self._connection.acknowledged
+        acknowledged = self._connection.acknowledged
         before = [
-            (i, call, known.newest(call.keys[0]))
+            (i, call, acknowledged.newest(call.keys[0]))
             for i, call in enumerate(calls)
             if _is_told_of(call)
         ]
         replies = self._run_many(calls)
         for i, call, newest in before:
-            known.note(call.script.name, call.keys[0], replies[i], newest)
-        if known.in_doubt:
+            acknowledged.note(call.script.name, call.keys[0], replies[i], newest)
+        if acknowledged.in_doubt:
             self._look_back()
         return replies
 
     def _look_back(self) -> None:
         """Look for what was acknowledged; what is gone is kept on record in the store. Another time, if that fails."""
-        known = self._connection.acknowledged
-        doubts = known.doubts()
+        acknowledged = self._connection.acknowledged
+        doubts = acknowledged.doubts()
         calls = [
             ScriptCall(_look_back(), _of_partition(meta), arguments(told))
             for meta, told in doubts.items()
@@ -176,14 +176,14 @@ class Scripts:
         try:
             replies = self._run_many(calls) if calls else []
         except EventStoreError:
-            known.suspect()
+            acknowledged.suspect()
             return
         gone: list[Told] = []
         for (meta, told), reply in zip(doubts.items(), replies, strict=True):
             if isinstance(reply, Exception):
-                known.suspect()
+                acknowledged.suspect()
                 continue
-            gone += known.found(meta, reply[0], lost_of(told, reply[1:]))
+            gone += acknowledged.found(meta, reply[0], lost_of(told, reply[1:]))
         if gone:
             back = max(one.time_ms for one in gone) - min(one.time_ms for one in gone)
             log.warning(
@@ -273,14 +273,12 @@ class Scripts:
             for command in confirming(key, count, quorum.asked.timeout_ms)
         ]
         replies = self._send([*calls, *asked])
-        found, told = (
-            self._looked_at(calls, replies[: len(calls)]),
-            replies[len(calls) :],
-        )
-        if all(_is_busy(reply) for reply in found):
-            return found
+        answers = self._looked_at(calls, replies[: len(calls)])
+        confirmations = replies[len(calls) :]
+        if all(_is_busy(reply) for reply in answers):
+            return answers
         try:
-            check_confirmed(told, count, self._where)
+            check_confirmed(confirmations, count, self._where)
         except StoreUnavailable as error:
             self._connection.doubt()
             if isinstance(
@@ -288,8 +286,8 @@ class Scripts:
             ):  # others were carried out, so the whole must not pass for refused
                 raise NotReplicated(self._where, count, 0) from error
             raise
-        quorum.confirmed(told[1], server)
-        return found
+        quorum.confirmed(confirmations[1], server)
+        return answers
 
     def _looked_at(self, calls: Sequence[Call], replies: list[Any]) -> list[Any]:
         """Load the scripts that the server had forgotten, and doubt one that cannot write: others may have left it."""
@@ -313,11 +311,11 @@ class Scripts:
         """Load what is missing; a node that goes away meanwhile says so to the calls that are sent again."""
         try:
             if self._is_cluster:
-                wanted = {
+                distinct = {
                     (call.script.sha, key_slot(call.keys[0])): call for call in calls
                 }.values()
-                loads = [("SCRIPT", "LOAD", call.script.text) for call in wanted]
-                self._client.send(loads, [call.keys[0] for call in wanted])
+                loads = [("SCRIPT", "LOAD", call.script.text) for call in distinct]
+                self._client.send(loads, [call.keys[0] for call in distinct])
                 return
             for script in {call.script.sha: call.script for call in calls}.values():
                 self._client.script_load(script.text)
@@ -333,10 +331,10 @@ class Scripts:
 
     def _failed(self, error: Exception) -> EventStoreError:
         """Return an error as one of ours; when the server is away, another one may be the primary by now."""
-        found = translate(error, self._where)
-        if isinstance(found, StoreUnavailable):
+        own_error = translate(error, self._where)
+        if isinstance(own_error, StoreUnavailable):
             self._connection.doubt()
-        return found
+        return own_error
 
     @staticmethod
     def _command(call: Call) -> tuple[Any, ...]:

@@ -87,10 +87,10 @@ class SlotMap:
             self._remember()
 
     def _remember(self) -> None:
-        found = [
+        addresses = [
             (node.host, int(node.port)) for node in list(self._map.nodes_cache.values())
         ]
-        self._seeds[:] = dict.fromkeys([*self._seeds, *found])
+        self._seeds[:] = dict.fromkeys([*self._seeds, *addresses])
 
     def close(self) -> None:
         """Close the connections by which the map was asked for; whoever still waits for a reply asks no more."""

@@ -34,7 +34,7 @@ def split(url: str) -> SplitResult:
     Raises InvalidRequest.
     """
     parts = readable(url, FORMS)
-    known = (
+    schemes = (
         "redis",
         "rediss",
         "unix",
@@ -43,7 +43,7 @@ def split(url: str) -> SplitResult:
         "redis+cluster",
         "rediss+cluster",
     )
-    if parts.scheme not in known:
+    if parts.scheme not in schemes:
         raise InvalidRequest(
             f"the URL begins with {parts.scheme or 'nothing'}://; it must begin with {FORMS}"
         )
@@ -55,15 +55,15 @@ def check_database(parts: SplitResult) -> None:
 
     Raises ValueError.
     """
-    place = parts.path.strip("/")
+    database = parts.path.strip("/")
     if parts.scheme.endswith("+cluster") and (
-        place or options_of(parts).get("db")
+        database or options_of(parts).get("db")
     ) not in (None, "", "0"):
         raise ValueError(
             "a Redis Cluster has one database, number 0; leave the other one out, and use another prefix"
         )
-    if parts.scheme in ("redis", "rediss") and place and not place.isdecimal():
-        raise ValueError(f"{place!r} is no number of a database")
+    if parts.scheme in ("redis", "rediss") and database and not database.isdecimal():
+        raise ValueError(f"{database!r} is no number of a database")
 
 
 def without_password(parts: SplitResult) -> str:
@@ -85,12 +85,12 @@ def credentials_of(parts: SplitResult) -> dict[str, Any]:
     """Return user and password of a URL, where it has them."""
     login = parts.netloc.rpartition("@")[0]
     user, _, password = login.partition(":")
-    found = (
+    credentials = (
         {"username": unquote(user) or None, "password": unquote(password) or None}
         if login
         else {}
     )
-    return {key: value for key, value in found.items() if value is not None}
+    return {key: value for key, value in credentials.items() if value is not None}
 
 
 def options_of(parts: SplitResult) -> dict[str, str]:

@@ -21,5 +21,5 @@ def typed_output(run: str, output: Any, model: Any) -> Any:
     except ValidationError as error:
         name = getattr(model, "__name__", str(model))
         first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the output"
-        raise OutputMismatch(run, name, f"{place}: {first['msg']}") from error
+        field_path = ".".join(str(part) for part in first["loc"]) or "the output"
+        raise OutputMismatch(run, name, f"{field_path}: {first['msg']}") from error

@@ -90,16 +90,16 @@ class RunWatcher:
                 _fail_all(interests, self._left())
                 continue
             try:
-                moved = self._look(interests)
+                any_changed = self._look(interests)
                 away_since = monotonic()
             except StoreUnavailable as error:
-                moved = False
+                any_changed = False
                 if monotonic() - away_since > AWAY_SECONDS:
                     _fail_all(interests, error)
             except Exception as error:  # who waits is told, whatever it is
                 _fail_all(interests, error)
-                moved = True
-            pause = SOONEST_SECONDS if moved else min(LATEST_SECONDS, pause * 1.5)
+                any_changed = True
+            pause = SOONEST_SECONDS if any_changed else min(LATEST_SECONDS, pause * 1.5)
             # What is new is looked at at once; else it would wait as long as those that have been quiet.
             if self._news.wait(pause):
                 pause = SOONEST_SECONDS

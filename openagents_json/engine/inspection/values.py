@@ -154,18 +154,18 @@ class RunInfoCache:
 
     def __init__(self, capacity: int = 16) -> None:
         self._capacity = capacity
-        self._known: dict[str, tuple[Session, RunInfo]] = {}
+        self._infos: dict[str, tuple[Session, RunInfo]] = {}
 
     def of(self, session: Session, began: Callable[[str], int]) -> RunInfo:
         """Return a run with its steps; `began` finds out when a run did, in ms since 1970."""
-        shown = self._known.get(session.run)
+        shown = self._infos.get(session.run)
         if shown is not None and shown[0] is session:
             return shown[1]
         info = run_info(session, began(session.run))
         if session.version >= LONG:
-            while len(self._known) >= self._capacity:
-                self._known.pop(next(iter(self._known), ""), None)
-            self._known[session.run] = (session, info)
+            while len(self._infos) >= self._capacity:
+                self._infos.pop(next(iter(self._infos), ""), None)
+            self._infos[session.run] = (session, info)
         return info
 
 

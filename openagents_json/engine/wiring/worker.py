@@ -31,15 +31,7 @@ def build_worker(
 ) -> Worker:
     """Put together a worker process on a core."""
     worker = worker_id(name)
-    members = Members(
-        core.directory,
-        worker,
-        settings,
-        registry,
-        partial(rewrite_after_restart, core.connection, core.store.keys),
-        version("openagents-json"),
-        core.keyring.ids,
-    )
+    members = _members(core, worker, registry, settings)
     relay = _build_relay(core, worker, members)
     keeper = LeaseKeeper(
         core.runs, core.clock, settings.lease_of, settings.shortest_lease_ms
@@ -72,6 +64,20 @@ def build_worker(
     services: list[Service] = [members, views, *_sealing(core, own_partitions)]
     execution = Execution(registry, keeper, core.clock, secret, core.emissions.emit)
     return Worker(runtime, execution, relay, services, registry)
+
+
+def _members(
+    core: Core, worker: str, registry: Registry, settings: WorkSettings
+) -> Members:
+    return Members(
+        core.directory,
+        worker,
+        settings,
+        registry,
+        partial(rewrite_after_restart, core.connection, core.store.keys),
+        version("openagents-json"),
+        core.keyring.ids,
+    )
 
 
 def _build_relay(core: Core, worker: str, members: Members) -> Relay:

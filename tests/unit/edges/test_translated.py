@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from redis.exceptions import ResponseError
 
-from eventstore.errors import StoreUnavailable, translate
+from eventstore.driver_errors import translate
+from eventstore.errors import StoreUnavailable
 
 
 def test_a_server_that_lost_its_replicas_is_not_said_to_be_at_a_wrong_url() -> None:
