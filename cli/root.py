@@ -8,6 +8,7 @@ from cli.lazy import LazyGroup
 from cli.terminal import give
 
 COMMANDS = {
+    "init": "cli.commands.init:init",
     "run": "cli.commands.run:run",
     "validate": "cli.commands.run:validate",
     "dev": "cli.commands.worker:dev",

@@ -34,6 +34,13 @@ Document = Mapping[str, Json] | HasDocument | str | bytes | Path
 """A text that begins with `{` is a document itself; any other is a path, or the reference of a published document."""
 
 
+def document_schema() -> dict[str, Any]:
+    """Return the JSON Schema of documents."""
+    from openagents_json.workflow.language.schema import SCHEMA
+
+    return SCHEMA
+
+
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """A document's content (a value, or its text when it comes from a file), with a digest for caches.

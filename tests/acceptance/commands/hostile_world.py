@@ -176,6 +176,7 @@ class World:
             "components": [[]],
             "dev": [["--data", str(self.evil_file)]],
             "doctor": [[], ["--repair"]],
+            "init": [[str(self.folder / WORD[:30])], [str(self.evil_file / EVIL)]],
             "keys adopt": [[done, EVIL]],
             "keys generate": [[]],
             "keys rotate": [[]],
