@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli.commands.interrupts import notice_at_interrupt, notice_of_watch
 from cli.commands.run import progress_printer
 from cli.following import EXIT, follow
 from cli.options import Target, target_options
@@ -27,7 +28,8 @@ def watch(target: Target, run: str) -> int:
     Exit code: 0 completed, 1 failed, 3 cancelled.
     """
     show = print_line if target.as_json else progress_printer()
-    with target.engine() as engine:
+    notice = notice_of_watch(target, run)
+    with target.engine() as engine, notice_at_interrupt(notice):
         return EXIT.get(follow(engine, run, show).status, 1)
 
 

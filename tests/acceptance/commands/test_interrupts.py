@@ -1,0 +1,103 @@
+"""Ctrl-C says at once what happens, how to force it, and how to go on; what it says works."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.acceptance.processes import COMMAND, openagents
+from tests.conftest import wait_for
+from tests.fork_server import ForkedProcess
+
+COMPONENTS = """
+import time
+from pathlib import Path
+
+from openagents_json import tool
+
+
+@tool("hangs", effect="idempotent")
+def hangs() -> str:
+    Path("begun").touch()
+    while not Path("go").exists():
+        time.sleep(0.01)
+    return "done"
+"""
+DOCUMENT = {"id": "w", "steps": [{"id": "a", "component": "hangs"}]}
+
+
+@contextmanager
+def command(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    process = ForkedProcess(
+        [*COMMAND, *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def lines_until(process: subprocess.Popen[str], part: str) -> list[str]:
+    assert process.stderr is not None
+    lines = [process.stderr.readline()]
+    while part not in lines[-1]:
+        assert lines[-1], lines
+        lines.append(process.stderr.readline())
+    return lines
+
+
+def test_run_names_its_run_first_and_ctrl_c_says_how_to_force_it_and_to_go_on(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "components.py").write_text(COMPONENTS)
+    (tmp_path / "workflow.json").write_text(json.dumps(DOCUMENT))
+    with command(tmp_path, "run", "workflow.json", "-c", "components.py") as running:
+        assert running.stderr is not None
+        word, run = running.stderr.readline().split()
+        assert word == "run"
+        wait_for((tmp_path / "begun").exists)
+        running.send_signal(signal.SIGINT)
+        # The step still hangs: whoever waited for its end before speaking would never come to this line.
+        notice = lines_until(running, "runs watch")[-3:]
+        assert run in notice[0]
+        assert "Ctrl-C again" in notice[0]
+        running.send_signal(signal.SIGINT)
+        assert running.wait(60) == -signal.SIGINT
+    (tmp_path / "go").touch()
+    go_on, watch = (shlex.split(line.split(": ", 2)[2])[1:] for line in notice[1:])
+    with command(tmp_path, *go_on) as working:
+        followed = openagents(*watch, folder=tmp_path)
+        assert followed.returncode == 0, followed.stderr
+        assert "run completed" in followed.stdout
+        working.send_signal(signal.SIGINT)
+        assert working.wait(60) == 0
+
+
+def test_ctrl_c_in_watch_leaves_the_run_and_says_how_to_follow_it_again(
+    tmp_path: Path,
+) -> None:
+    waits = {"id": "waits", "steps": [{"id": "a", "wait_for": {"signal": "go"}}]}
+    (tmp_path / "workflow.json").write_text(json.dumps(waits))
+    started = openagents("run", "workflow.json", "--detach", folder=tmp_path)
+    run = json.loads(started.stdout)["id"]
+    with command(tmp_path, "runs", "watch", run) as watching:
+        assert watching.stdout is not None
+        watching.stdout.readline()
+        watching.send_signal(signal.SIGINT)
+        _, errors = watching.communicate(timeout=60)
+        assert watching.returncode == 130
+    assert "goes on without this command" in errors
+    assert f"openagents runs watch {run}" in errors
+    shown = openagents("runs", "show", run, "--json", folder=tmp_path)
+    assert json.loads(shown.stdout)["status"] not in ("failed", "cancelled")
