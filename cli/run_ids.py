@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -49,7 +49,11 @@ def full_ids(
     }
     if not beginnings:
         return dict(values)
-    with open_views() as views:
+    from openagents_json.engine import NoStore
+
+    whole: dict[str, str] = {}
+    # Where there is no store, the command says so itself, after what it has to say of its other arguments.
+    with suppress(NoStore), open_views() as views:
         whole = {beginning: views.run_of(beginning) for beginning in beginnings}
     changed = {name: _replaced(value, whole) for name, value in given.items()}
     return {**values, **changed}

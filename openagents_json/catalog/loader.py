@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import importlib.util
 import sys
+import traceback
 from collections.abc import Iterable
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -18,6 +19,9 @@ from openagents_json.errors import file_errors
 from openagents_json.rooms import in_the_way
 
 GROUP: Final = "openagents_json.components"
+
+_STANDARD: Final = str(Path(importlib.__file__).parents[1])
+"""Where Python's own library is, and perhaps what is installed beside it."""
 
 
 def load(
@@ -53,8 +57,24 @@ def _add(registry: Registry, path: str, get: Any) -> None:
         Exception
     ) as error:  # an author's module may raise anything when it is imported
         raise CannotLoad(
-            path, f"{type(error).__name__}: {error}{in_the_way(error)}"
+            path,
+            f"{type(error).__name__}: {error}{_place(error)}{in_the_way(error)}",
         ) from error
+
+
+def _place(error: BaseException) -> str:
+    """Say where an import failed: in the author's file, not in what Python or this module did to import it."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename != __file__ and not frame.filename.startswith("<frozen")
+    ]
+    installed = (_STANDARD, "site-packages")
+    authors = [
+        frame for frame in frames if not any(x in frame.filename for x in installed)
+    ]
+    last = (authors or frames)[-1:]
+    return "".join(f" ({frame.filename}:{frame.lineno})" for frame in last)
 
 
 def here() -> Path:

@@ -14,17 +14,15 @@ ComponentError
 from __future__ import annotations
 
 import math
-import traceback
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from eventstore.passwords import masked
+from openagents_json.components.traces import trace_of
 from openagents_json.errors import InvalidArgument, NotFound, OpenAgentsError
 
 MAX_MESSAGE: Final = 2000
 YEAR_SECONDS: Final = 366 * 24 * 3600.0
-MAX_TRACEBACK: Final = 4000
-MAX_FRAMES: Final = 100
 LONGEST_MS: Final = 2**53 - 1
 """The longest time that the scripts of the store can compute with."""
 
@@ -146,7 +144,7 @@ def describe_error(
     after = _asked(error, "retry_after_ms", 0)
     if isinstance(after, int) and after > 0:
         described["retry_after_ms"] = min(int(after), LONGEST_MS)
-    trace = mask(_trace(error))[-MAX_TRACEBACK:]
+    trace = trace_of(error, mask, _text)
     if trace:
         described["traceback"] = trace
     return described
@@ -169,20 +167,3 @@ def _text(error: BaseException) -> str:
     except BaseException:
         text = "(the error's message cannot be shown)"
     return text.encode("utf-8", "replace").decode()
-
-
-def _trace(error: BaseException) -> str:
-    """Return the frames of the component, without those of the engine and without the message."""
-    try:
-        frames = traceback.extract_tb(error.__traceback__, limit=-MAX_FRAMES)
-        own = [
-            frame
-            for frame in frames
-            if "openagents_json/components" not in frame.filename.replace("\\", "/")
-        ]
-        lines = [
-            f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in own[1:]
-        ]
-    except BaseException:
-        return ""
-    return "\n".join(lines).encode("utf-8", "replace").decode()

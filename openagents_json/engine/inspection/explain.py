@@ -89,6 +89,8 @@ class Explanation:
             yield f"because: {self.reason}"
         for attempt in self.attempts:
             yield f"  {_attempt_line(attempt)}"
+        if self.attempts:
+            yield from _trace_lines(self.attempts[-1])
         for path, wait in self.waits.items():
             yield f"step {path} {wait}"
         yield from filter(None, (self.reopened, self.imported))
@@ -106,6 +108,13 @@ def _attempt_line(attempt: Attempt) -> str:
     if attempt.error:
         line += f": {attempt.error.get('type')}: {attempt.error.get('message')}"
     return line
+
+
+def _trace_lines(attempt: Attempt) -> Iterator[str]:
+    """Return where the last attempt failed; those before it mostly failed in the same place."""
+    trace = (attempt.error or {}).get("traceback")
+    for frame in str(trace or "").splitlines():
+        yield f"    {frame}"
 
 
 def _differences(comparison: Comparison) -> Iterator[str]:

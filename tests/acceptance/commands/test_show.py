@@ -122,6 +122,11 @@ def test_a_failed_run_is_shown_as_a_tree_with_its_error_and_what_to_do(
         assert f"    openagents runs retry {run} --data data" in commands
         [last] = [x for x in rows if x.startswith("last ")]
         assert last.split() == ["last", "not", "begun"]
+    told = openagents("runs", "explain", run, "--data", "data", folder=folder).stdout
+    for text in (seen, told):
+        assert "components.py:11 in parse" in text
+        assert '  raise ValueError(f"item {n} cannot be read")' in text
+        assert "registry.py" not in text
     whole = screen(folder, 80, monkeypatch, "runs", "show", run, "--all")
     assert "[19]" in whole
     assert "--all shows them" not in whole
@@ -204,3 +209,10 @@ def test_a_beginning_of_several_ids_names_them(folder: Path, engine: Engine) -> 
     assert "give more of the id" in done.stderr
     none = openagents("runs", "cancel", "0-zzzz", "--data", "data", folder=folder)
     assert "there is no run '0-zzzz'" in none.stderr
+
+
+def test_components_that_cannot_be_imported_name_file_and_line(folder: Path) -> None:
+    (folder / "wrong.py").write_text("import json\n\njson.loads('{')\n")
+    done = openagents("run", "ask.json", "-c", "wrong.py", "--data", "d", folder=folder)
+    assert done.returncode == 1
+    assert f"{folder / 'wrong.py'}:3)" in done.stderr
