@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple
@@ -120,15 +120,15 @@ class Committed(Struct, frozen=True, gc=False):
 class Claimed(Struct, frozen=True, gc=False):
     """A step taken from a ready set: `events` hold the whole history of its run if it is short.
 
-    `previous` is the last commit of the run before the claim, "" where more may have followed on the claim since;
-    `time_ms` is when `worker` took the step.
+    They may be read when they are first looked at. `previous` is the last commit of the run before the claim, "" where
+    more may have followed on the claim since; `time_ms` is when `worker` took the step.
     """
 
     lease: Lease
     version: int
     commit: str
     scheduled_version: int
-    events: tuple[Recorded, ...]
+    events: Sequence[Recorded]
     previous: str = ""
     time_ms: int = 0
     worker: str = ""

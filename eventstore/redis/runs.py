@@ -24,7 +24,7 @@ from eventstore.redis.driver.scripts import (
     refused_when_full,
 )
 from eventstore.redis.run_reads import RedisRunReads
-from eventstore.redis.run_wire import due_reply, options_of
+from eventstore.redis.run_wire import UnreadEvents, due_reply, options_of
 from eventstore.run_model import (
     Claimed,
     ClaimReply,
@@ -280,7 +280,7 @@ class RedisRunStore(RedisRunReads):
                     version,
                     commit.decode(),
                     scheduled,
-                    self._by_itself(run, entries),
+                    UnreadEvents(self._by_itself, run, entries),
                     previous.decode(),
                     now,
                     worker,

@@ -99,7 +99,14 @@ def jobs_of(sessions: SessionCache, claimed: Sequence[Claimed]) -> list[Job]:
 
     A run that cannot be read is left alone: its leases run out, and the others go on. Raises StoreUnavailable.
     """
-    sealed = [claim for claim in claimed if claim.events and is_sealed(claim.events[0])]
+    # What came along is looked at for runs that are not known only: to read it costs more than the rest of a claim.
+    sealed = [
+        claim
+        for claim in claimed
+        if not _is_known(sessions, claim)
+        and claim.events
+        and is_sealed(claim.events[0])
+    ]
     sessions.keyring.prepare([claim.lease.run for claim in sealed])
     # In the order of the claims: those of one run follow on each other.
     unread = dict.fromkeys(
@@ -115,14 +122,14 @@ def jobs_of(sessions: SessionCache, claimed: Sequence[Claimed]) -> list[Job]:
 
 def _folded(sessions: SessionCache, claim: Claimed) -> bool:
     """Fold a claim with what came along of its history; False when that has to be read."""
-    run, events = claim.lease.run, claim.events
+    run = claim.lease.run
     session = sessions.get(run)
     if session is not None and session.version >= claim.version:
         return True
     if session is not None and _follows(claim, session):
         sessions.put(_behind_claim(session, claim))
         return True
-    start = session.version + 1 if session else 1
+    start, events = session.version + 1 if session else 1, claim.events
     if not events or not events[0].version <= start <= claim.version:
         return False
     if events[-1].version < claim.version:
@@ -130,6 +137,13 @@ def _folded(sessions: SessionCache, claim: Claimed) -> bool:
     with _each_by_itself():
         sessions.extend(run, session, events)
     return True
+
+
+def _is_known(sessions: SessionCache, claim: Claimed) -> bool:
+    session = sessions.get(claim.lease.run)
+    return session is not None and (
+        session.version >= claim.version or _follows(claim, session)
+    )
 
 
 def _follows(claim: Claimed, session: Session) -> bool:

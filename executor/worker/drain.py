@@ -113,7 +113,7 @@ class Drain:
         count = 0
         until = self._clock.steady_ms() + LOOK_MS
         while True:
-            job = self._next()
+            job = self._next(until)
             if job is None:
                 if not self._flush():
                     return count
@@ -126,7 +126,8 @@ class Drain:
             else:
                 count += self._run_batch(job)
 
-    def _next(self) -> Job | None:
+    def _next(self, until: float) -> Job | None:
+        """Return the job to run next, None when there is none; `until` is when it is time to look up."""
         with self._lock:
             if not self._jobs:
                 return None
@@ -137,7 +138,10 @@ class Drain:
                 and (alone or self._clock.steady_ms() - self._first_done > FLUSH_MS)
             ):
                 return self._start()
-        self._flush(keep=True)
+        # Only a step that may take long must not have more steps of ours behind it. Between short ones, what outcomes
+        # lead to is claimed with them, or each would be told of, looked for and claimed by itself; when it is time to
+        # look up, it is not, so that the jobs at hand come to an end.
+        self._flush(keep=alone or self._clock.steady_ms() > until)
         with self._lock:
             return self._start() if self._jobs else None
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from eventstore.redis.run_wire import due_reply, options_of
+from eventstore.event import Recorded
+from eventstore.redis.run_wire import UnreadEvents, due_reply, options_of
 from eventstore.run_model import ClaimWish, Commit, Guard
 from openagents_json.work_index import (
     DueKey,
@@ -195,3 +197,21 @@ def test_a_commit_is_told_to_its_script_as_always(
     commit: Commit, wire: dict[str, Any]
 ) -> None:
     assert json.loads(options_of(commit)) == wire
+
+
+def test_events_that_come_with_a_claim_are_read_once_and_only_when_somebody_looks() -> (
+    None
+):
+    reads: list[str] = []
+
+    def read(run: str, entries: Sequence[Any]) -> tuple[Recorded, ...]:
+        reads.append(run)
+        return tuple(entries)
+
+    events = UnreadEvents(read, "0-a", ["first", "second"])
+    assert not reads
+    assert list(events) == ["first", "second"]
+    assert len(events) == 2
+    assert events[-1] == "second"
+    assert events == ("first", "second")
+    assert reads == ["0-a"]
